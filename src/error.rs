@@ -1,0 +1,433 @@
+//! The errors, one per operation. Each message names the namespace and says what can be done.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+
+use crate::id::{NodeId, TaskId};
+use crate::namespace::Namespace;
+use crate::sync::os::Mutex;
+use crate::task_type::TaskType;
+
+/// Nobody from the place asked up to the process has a manager of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error(
+    "no manager named \"{namespace}\" at {place} or above it{}; create one here with `create(\"{namespace}\")`, or at a \
+     place above",
+    Elsewhere(.elsewhere)
+)]
+pub struct ManagerNotFound {
+    /// The name that was asked for.
+    pub namespace: Namespace,
+    /// Where it was asked, in words.
+    pub place: String,
+    /// The id of the place asked.
+    pub place_id: NodeId,
+    /// Where the name does exist in this family, in words; at most eight places.
+    pub elsewhere: Vec<String>,
+}
+
+struct Elsewhere<'a>(&'a [String]);
+
+impl fmt::Display for Elsewhere<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, " (it exists at {}, which this place does not descend from)", self.0.join(", "))
+    }
+}
+
+/// Why a pool was not started. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// It runs already.
+    #[error("\"{namespace}\" is running already; use `ensure_started` to accept that, or `stop` it first")]
+    AlreadyRunning {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+    /// It was told to end, and some of its tasks have not ended yet.
+    #[error(
+        "\"{namespace}\" still has {remaining} task(s) of its last start; wait with `stop` or `wait_idle` before starting it again"
+    )]
+    StillStopping {
+        /// The manager's name.
+        namespace: Namespace,
+        /// Tasks accepted and not ended.
+        remaining: usize,
+    },
+    /// It runs, with other settings than the ones asked for.
+    #[error("\"{namespace}\" runs with another `{setting}`; `stop` it first, or ask for the same settings")]
+    ConfigMismatch {
+        /// The manager's name.
+        namespace: Namespace,
+        /// The first setting that differs.
+        setting: &'static str,
+    },
+    /// A setting is not possible, alone or for this kind of pool.
+    #[error("\"{namespace}\": `{setting}` {problem}")]
+    Invalid {
+        /// The manager's name.
+        namespace: Namespace,
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong with it, and what would be right.
+        problem: &'static str,
+    },
+    /// The scope at or above the manager's owner was told to end.
+    #[error("\"{namespace}\" belongs to a scope that has ended; create the manager in a scope that is open")]
+    ScopeEnded {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+    /// This process is a fork of the one that made the pools; its threads do not exist here.
+    #[error(
+        "\"{namespace}\": this process is a fork, and threads do not survive a fork; start pools only after forking"
+    )]
+    Forked {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+}
+
+/// Why a task was not accepted. It was not queued, and will not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The manager was never started.
+    #[error("\"{namespace}\" was not started; call `start(PoolConfig::leased(n))` first")]
+    NotStarted {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+    /// The pool was closed, stopped or cancelled.
+    #[error("\"{namespace}\" is closed; `start` it again to submit more")]
+    Closed {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+    /// The pool takes one type of task only.
+    #[error("\"{namespace}\" takes only tasks of type \"{allowed}\", and this one {}; use `submit_as(\"{allowed}\", …)`", Given(.given))]
+    UnknownTaskType {
+        /// The manager's name.
+        namespace: Namespace,
+        /// The type it was submitted as, if any.
+        given: Option<TaskType>,
+        /// The type the pool takes.
+        allowed: TaskType,
+    },
+    /// The queue is at its limit. Trying again later may work.
+    #[error(
+        "the queue of \"{namespace}\" is full ({limit}); try later, or wait with `submit_within` or `submit_async`"
+    )]
+    QueueFull {
+        /// The manager's name.
+        namespace: Namespace,
+        /// The queue's limit.
+        limit: usize,
+    },
+    /// The pool is sealed, and the node its tasks would stand below is gone.
+    #[error("\"{namespace}\" is sealed and the node that owned it has ended; own it at a place that lives longer")]
+    OwnerEnded {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+    /// A scope at or above the submitter was told to end, and accepts nothing from below it any more.
+    #[error(
+        "submitted to \"{namespace}\" from below a scope that has ended; submit before it ends, or from outside of it"
+    )]
+    ScopeEnded {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+    /// The operating system refused a thread, and the pool has none. Trying again later may work.
+    #[error(
+        "the system refused a thread for \"{namespace}\": {source}; raise its limits, or lower `heirloom::threads::set_limit`"
+    )]
+    ThreadSpawn {
+        /// The manager's name.
+        namespace: Namespace,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// This process is a fork of the one that made the pool; its threads do not exist here.
+    #[error("\"{namespace}\": this process is a fork, and threads do not survive a fork")]
+    Forked {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+}
+
+struct Given<'a>(&'a Option<TaskType>);
+
+impl fmt::Display for Given<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(given) => write!(f, "is \"{given}\""),
+            None => f.write_str("has none"),
+        }
+    }
+}
+
+impl SubmitError {
+    /// Whether trying the same again later can work.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::QueueFull { .. } | Self::ThreadSpawn { .. })
+    }
+}
+
+/// A task that was not accepted, handed back together with the reason.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+/// let scope = Scope::new("doc");
+/// let pool = scope.create("work");
+/// let refused = pool.try_submit(|| 7).unwrap_err(); // not started
+/// assert!(!refused.is_temporary());
+/// let f = refused.into_task();
+/// pool.start(PoolConfig::leased(1)).unwrap();
+/// assert_eq!(pool.try_submit(f).unwrap().join().unwrap(), 7);
+/// ```
+#[derive(thiserror::Error)]
+#[error("{reason}")]
+pub struct Refused<F> {
+    pub(crate) task: F,
+    pub(crate) reason: SubmitError,
+}
+
+impl<F> Refused<F> {
+    /// The closure, to try again or to run elsewhere.
+    #[must_use]
+    pub fn into_task(self) -> F {
+        self.task
+    }
+
+    /// Why it was refused.
+    #[must_use]
+    pub fn reason(&self) -> &SubmitError {
+        &self.reason
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn into_parts(self) -> (F, SubmitError) {
+        (self.task, self.reason)
+    }
+
+    /// Whether trying the same again later can work.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.reason.is_temporary()
+    }
+}
+
+impl<F> fmt::Debug for Refused<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+/// Why an end or a wait was not carried out. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// The caller is, on some frame of its thread, one of the tasks it would wait for.
+    #[error(
+        "waiting for \"{name}\" from one of its own tasks would never end; use `close` or `cancel`, or wait from outside"
+    )]
+    FromOwnTask {
+        /// The manager's or the scope's name.
+        name: String,
+    },
+}
+
+/// Why a task has no value: it panicked, or was cancelled, or could not run.
+pub struct TaskError(Box<Repr>);
+
+struct Repr {
+    id: TaskId,
+    namespace: Namespace,
+    kind: Kind,
+}
+
+enum Kind {
+    /// The payload may hold anything that is `Send`; the mutex makes the error `Sync` without looking inside.
+    Panic {
+        payload: Mutex<Box<dyn Any + Send>>,
+        text: Option<String>,
+    },
+    Cancelled,
+    ThreadSpawn(io::Error),
+    ProcessExiting,
+    FromOwnTask,
+    Refused(SubmitError),
+}
+
+impl TaskError {
+    fn new(id: TaskId, namespace: &Namespace, kind: Kind) -> Self {
+        Self(Box::new(Repr { id, namespace: namespace.clone(), kind }))
+    }
+
+    pub(crate) fn panic(id: TaskId, namespace: &Namespace, payload: Box<dyn Any + Send>) -> Self {
+        let text = payload_text(payload.as_ref()).map(String::from);
+        Self::new(id, namespace, Kind::Panic { payload: Mutex::new(payload), text })
+    }
+
+    pub(crate) fn cancelled(id: TaskId, namespace: &Namespace) -> Self {
+        Self::new(id, namespace, Kind::Cancelled)
+    }
+
+    pub(crate) fn thread_spawn(id: TaskId, namespace: &Namespace, error: io::Error) -> Self {
+        Self::new(id, namespace, Kind::ThreadSpawn(error))
+    }
+
+    pub(crate) fn process_exiting(id: TaskId, namespace: &Namespace) -> Self {
+        Self::new(id, namespace, Kind::ProcessExiting)
+    }
+
+    pub(crate) fn from_own_task(id: TaskId, namespace: &Namespace) -> Self {
+        Self::new(id, namespace, Kind::FromOwnTask)
+    }
+
+    pub(crate) fn refused(id: TaskId, namespace: &Namespace, reason: SubmitError) -> Self {
+        Self::new(id, namespace, Kind::Refused(reason))
+    }
+
+    /// The task's id.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.0.id
+    }
+
+    /// The name of the manager whose pool it was submitted to.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// The task panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self.0.kind, Kind::Panic { .. })
+    }
+
+    /// The task was cancelled before it started: its body never ran.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.0.kind, Kind::Cancelled)
+    }
+
+    /// The system refused a thread for the pool: the body never ran.
+    #[must_use]
+    pub fn is_thread_spawn(&self) -> bool {
+        matches!(self.0.kind, Kind::ThreadSpawn(_))
+    }
+
+    /// The task itself ended the process.
+    #[must_use]
+    pub fn is_process_exiting(&self) -> bool {
+        matches!(self.0.kind, Kind::ProcessExiting)
+    }
+
+    /// The task was joined from its own body, or from a task that runs in place within it.
+    #[must_use]
+    pub fn is_from_own_task(&self) -> bool {
+        matches!(self.0.kind, Kind::FromOwnTask)
+    }
+
+    /// The task was never accepted (in [`Map`](crate::Map), which submits as it goes).
+    #[must_use]
+    pub fn as_refused(&self) -> Option<&SubmitError> {
+        match &self.0.kind {
+            Kind::Refused(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// What the panic carried, to be resumed with `std::panic::resume_unwind` or looked at.
+    ///
+    /// # Errors
+    /// The error itself, when it is no panic.
+    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, TaskError> {
+        let Repr { id, namespace, kind } = *self.0;
+        match kind {
+            Kind::Panic { payload, .. } => Ok(payload.into_inner()),
+            kind => Err(Self(Box::new(Repr { id, namespace, kind }))),
+        }
+    }
+
+    /// The panic's message, when it carried a text.
+    #[must_use]
+    pub fn panic_message(&self) -> Option<&str> {
+        match &self.0.kind {
+            Kind::Panic { text, .. } => text.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// The text of a panic's payload, as `panic!` makes them.
+pub(crate) fn payload_text(payload: &(dyn Any + Send)) -> Option<&str> {
+    payload.downcast_ref::<&'static str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Repr { id, namespace, kind } = &*self.0;
+        write!(f, "task {id} of \"{namespace}\" ")?;
+        match kind {
+            Kind::Panic { text, .. } => {
+                write!(f, "panicked: {}", text.as_deref().unwrap_or("(a payload that is no text)"))
+            }
+            Kind::Cancelled => f.write_str("was cancelled before it started"),
+            Kind::ThreadSpawn(error) => write!(f, "was dropped, because the system refused a thread: {error}"),
+            Kind::ProcessExiting => f.write_str("ended the process"),
+            Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
+            Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
+        }
+    }
+}
+
+impl fmt::Debug for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TaskError({self})")
+    }
+}
+
+impl std::error::Error for TaskError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.kind {
+            Kind::ThreadSpawn(error) => Some(error),
+            Kind::Refused(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// A manager does not take tasks of the kind asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("\"{namespace}\" {}; start it with `.task_type(TaskType::of::<{wanted}>())`", Allowed(.allowed))]
+pub struct UnknownTaskType {
+    /// The manager's name.
+    pub namespace: Namespace,
+    /// The type asked for.
+    pub wanted: TaskType,
+    /// The one it takes; `None` when it does not run, or takes any.
+    pub allowed: Option<TaskType>,
+}
+
+struct Allowed<'a>(&'a Option<TaskType>);
+
+impl fmt::Display for Allowed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(allowed) => write!(f, "takes only tasks of type \"{allowed}\""),
+            None => f.write_str("does not run, or takes tasks of any type"),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Ids that are never reused.
+
+use std::cell::Cell;
+use std::fmt;
+use std::num::NonZeroU64;
+
+use crate::sync::os::{AtomicU64, Ordering};
+
+/// How many ids a thread takes from the shared counter at a time, so that submitting from many threads does not
+/// fight over one cache line. 2^64 ids last for centuries at any rate of waste.
+const BLOCK: u64 = 256;
+
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(NonZeroU64);
+
+        impl $name {
+            #[inline]
+            pub(crate) fn next() -> Self {
+                static NEXT: AtomicU64 = AtomicU64::new(1);
+                thread_local! {
+                    static MINE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+                }
+                let id = MINE.with(|mine| {
+                    let (mut next, mut end) = mine.get();
+                    if next == end {
+                        next = NEXT.fetch_add(BLOCK, Ordering::Relaxed);
+                        end = next + BLOCK;
+                    }
+                    mine.set((next + 1, end));
+                    next
+                });
+                Self(NonZeroU64::new(id).unwrap_or(NonZeroU64::MAX))
+            }
+
+            /// The number itself, for logs and metrics.
+            #[must_use]
+            pub fn as_u64(self) -> u64 {
+                self.0.get()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+    };
+}
+
+id_type! {
+    /// Names one node of the family tree.
+    ///
+    /// Never reused in this process: an OS thread id may come back after its thread exits, this one does not. The
+    /// value carries no order and no meaning.
+    NodeId
+}
+
+id_type! {
+    /// Names one task.
+    ///
+    /// Never reused in this process. The value carries no order and no meaning.
+    TaskId
+}

@@ -1,0 +1,78 @@
+//! [`Index`]: a weak, self-cleaning list of live things.
+//!
+//! Listing never keeps anything alive: the index holds `Weak`s, and whoever is listed holds a [`Ticket`] whose drop
+//! takes it off. Entering and leaving cost one short lock on a shard that belongs to the entering thread, so that
+//! threads making and dropping their own things do not meet.
+
+use std::cell::Cell;
+
+use slab::Slab;
+
+use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering, Weak};
+
+const SHARDS: usize = 16;
+/// A shard that became empty gives its memory back when it had grown beyond this many entries.
+const KEEP: usize = 256;
+
+/// The list.
+pub(crate) struct Index<T: ?Sized> {
+    shards: Arc<[Shard<T>; SHARDS]>,
+}
+
+type Shard<T> = crossbeam_utils::CachePadded<Mutex<Slab<Weak<T>>>>;
+
+/// A place in an [`Index`]; dropping it takes the entry off.
+pub(crate) struct Ticket<T: ?Sized> {
+    shards: Arc<[Shard<T>; SHARDS]>,
+    at: u32,
+    key: u32,
+}
+
+/// The shard of the calling thread.
+fn shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    MINE.with(|mine| {
+        if mine.get() == usize::MAX {
+            mine.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        }
+        mine.get()
+    })
+}
+
+impl<T: ?Sized> Index<T> {
+    pub(crate) fn new() -> Self {
+        Self { shards: Arc::new(std::array::from_fn(|_| Mutex::new(Slab::new()).into())) }
+    }
+
+    pub(crate) fn insert(&self, entry: Weak<T>) -> Ticket<T> {
+        let at = shard();
+        let key = self.shards[at].lock().insert(entry);
+        // A shard with 2^32 live entries is 64 GiB of index; memory ends first.
+        Ticket { shards: Arc::clone(&self.shards), at: at as u32, key: key as u32 }
+    }
+
+    /// Everything alive now, in no order. The handles are made under the shards' locks, and used outside them.
+    pub(crate) fn live(&self) -> Vec<Arc<T>> {
+        let mut all = Vec::new();
+        for shard in self.shards.iter() {
+            all.extend(shard.lock().iter().filter_map(|(_, entry)| entry.upgrade()));
+        }
+        all
+    }
+}
+
+impl<T: ?Sized> Drop for Ticket<T> {
+    fn drop(&mut self) {
+        let mut shard = self.shards[self.at as usize].lock();
+        let entry = shard.try_remove(self.key as usize);
+        if shard.is_empty() && shard.capacity() > KEEP {
+            *shard = Slab::new();
+        }
+        drop(shard);
+        // Outside the lock: this may be the last reference to the entry's memory.
+        drop(entry);
+    }
+}

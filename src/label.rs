@@ -1,0 +1,132 @@
+//! The value behind [`Namespace`](crate::Namespace) and [`TaskType`](crate::TaskType): a text, a number or a Rust type.
+
+use std::any::TypeId;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use crate::sync::os::Arc;
+
+/// A text compares by its characters however it is stored, so `"a"` and `String::from("a")` are one label.
+#[derive(Clone)]
+pub(crate) enum Label {
+    Static(&'static str),
+    Shared(Arc<str>),
+    Number(u64),
+    Type(TypeId, &'static str),
+}
+
+impl Label {
+    pub(crate) fn of<T: ?Sized + 'static>() -> Self {
+        Self::Type(TypeId::of::<T>(), std::any::type_name::<T>())
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Static(s) => Some(s),
+            Self::Shared(s) => Some(s),
+            _ => None,
+        }
+    }
+}
+
+impl PartialEq for Label {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) => a == b,
+            (Self::Type(a, _), Self::Type(b, _)) => a == b,
+            _ => matches!((self.text(), other.text()), (Some(a), Some(b)) if a == b),
+        }
+    }
+}
+
+impl Eq for Label {}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Static(s) => s.hash(state),
+            Self::Shared(s) => s.hash(state),
+            Self::Number(n) => n.hash(state),
+            Self::Type(id, _) => id.hash(state),
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Static(s) => f.pad(s),
+            Self::Shared(s) => f.pad(s),
+            Self::Number(n) => write!(f, "#{n}"),
+            Self::Type(_, name) => f.pad(name),
+        }
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.text() {
+            Some(s) => fmt::Debug::fmt(s, f),
+            None => fmt::Display::fmt(self, f),
+        }
+    }
+}
+
+/// Gives a public newtype over [`Label`] its conversions and its text.
+macro_rules! label_type {
+    ($name:ident) => {
+        impl $name {
+            /// The identity of a Rust type. Nobody can forge it who cannot name `T`; it is stable within one build only.
+            #[must_use]
+            pub fn of<T: ?Sized + 'static>() -> Self {
+                Self(crate::label::Label::of::<T>())
+            }
+        }
+
+        impl From<&'static str> for $name {
+            #[inline]
+            fn from(text: &'static str) -> Self {
+                Self(crate::label::Label::Static(text))
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(crate::label::Label::Shared(text.into()))
+            }
+        }
+
+        impl From<std::sync::Arc<str>> for $name {
+            fn from(text: std::sync::Arc<str>) -> Self {
+                Self(crate::label::Label::Shared(text))
+            }
+        }
+
+        impl From<u64> for $name {
+            #[inline]
+            fn from(number: u64) -> Self {
+                Self(crate::label::Label::Number(number))
+            }
+        }
+
+        impl From<&$name> for $name {
+            fn from(other: &$name) -> Self {
+                other.clone()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+pub(crate) use label_type;

@@ -1,0 +1,197 @@
+//! Where the running code stands: a stack of places for each thread.
+//!
+//! The newest entry still on the stack is the current place. A guard takes *its own* entry off, wherever it is, so
+//! guards dropped out of order never bring back a place that was left; whoever runs foreign code (a task, a poll)
+//! cuts the stack back to the height it had, so a forgotten guard cannot leak a place into the next task.
+//!
+//! An entry is either a real node or *pending*: a thread or a task nobody has looked at yet. Looking makes its node
+//! (invariant 4 of [`crate::lineage`]).
+//!
+//! While the thread's locals are being destroyed the stack is gone: everything falls back to the process node.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+
+use crate::id::TaskId;
+use crate::lineage::node::{Node, Place, Role};
+
+thread_local! {
+    static STACK: RefCell<Vec<Stand>> = const { RefCell::new(Vec::new()) };
+    static NEXT_MARK: Cell<u64> = const { Cell::new(1) };
+}
+
+/// One entry of the stack.
+struct Stand {
+    mark: u64,
+    /// The nearest real node.
+    place: Place,
+    pending: Pending,
+}
+
+/// What stands at an entry and is no node yet.
+pub(crate) enum Pending {
+    /// The entry's place is where code stands.
+    Nothing,
+    Thread(Option<String>),
+    Task(TaskId),
+}
+
+impl Stand {
+    fn realize(&mut self) {
+        let (name, role) = match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Nothing => return,
+            Pending::Thread(name) => (name.map(Cow::Owned), Role::Thread(std::thread::current().id())),
+            Pending::Task(id) => (None, Role::Task(id)),
+        };
+        self.place = Node::new(&self.place, name, role).into();
+    }
+}
+
+/// Whether this is the thread that runs `main`. Asked of the system once per thread.
+fn is_main_thread() -> bool {
+    thread_local! {
+        static MAIN: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+    MAIN.with(|main| {
+        main.get().unwrap_or_else(|| {
+            main.set(Some(ask_if_main_thread()));
+            ask_if_main_thread()
+        })
+    })
+}
+
+fn ask_if_main_thread() -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        // SAFETY: both calls take nothing, return a number and cannot fail.
+        unsafe { libc::getpid() == libc::gettid() }
+    }
+    #[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd", target_os = "openbsd"))]
+    {
+        // SAFETY: takes nothing, returns a number and cannot fail.
+        unsafe { libc::pthread_main_np() == 1 }
+    }
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        target_os = "ios",
+        target_os = "freebsd",
+        target_os = "openbsd"
+    )))]
+    {
+        // `std` names the main thread so; a thread of another name is not it.
+        std::thread::current().name() == Some("main")
+    }
+}
+
+/// The current place as a real node, made on first use.
+pub(crate) fn here() -> Place {
+    STACK
+        .try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            if stack.is_empty() && !is_main_thread() {
+                // A thread nobody told us about: a node below the process, for as long as the thread runs.
+                let name = std::thread::current().name().map(String::from);
+                stack.push(Stand { mark: 0, place: Place::PROCESS, pending: Pending::Thread(name) });
+            }
+            match stack.last_mut() {
+                Some(top) => {
+                    top.realize();
+                    top.place.clone()
+                }
+                None => Place::PROCESS,
+            }
+        })
+        .unwrap_or(Place::PROCESS)
+}
+
+/// The nearest real node, which is where anything submitted now stands. Makes nothing.
+#[inline]
+pub(crate) fn nearest() -> Place {
+    STACK
+        .try_with(|stack| stack.borrow().last().map_or(Place::PROCESS, |top| top.place.clone()))
+        .unwrap_or(Place::PROCESS)
+}
+
+/// Looks at the nearest real node in place. `f` must run no user code: the stack is borrowed.
+#[inline]
+pub(crate) fn with_nearest<R>(f: impl FnOnce(&Node) -> R) -> R {
+    let mut f = Some(f);
+    let seen = STACK.try_with(|stack| {
+        let stack = stack.borrow();
+        let node = stack.last().map(|top| top.place.node());
+        f.take().map(|f| f(node.unwrap_or_else(|| crate::lineage::node::process())))
+    });
+    match (seen, f) {
+        (Ok(Some(seen)), _) => seen,
+        (_, Some(f)) => f(crate::lineage::node::process()),
+        // `f` is taken only to be called, and then `seen` is its value.
+        (_, None) => unreachable!("the look was taken but not made"),
+    }
+}
+
+/// Stands somewhere until dropped. Not `Send`: it belongs to this thread's stack.
+#[must_use = "the place is left as soon as this is dropped"]
+pub(crate) struct Standing {
+    mark: u64,
+    here: PhantomData<*const ()>,
+}
+
+/// Puts an entry on the stack.
+#[inline]
+pub(crate) fn stand(place: Place, pending: Pending) -> Standing {
+    let mark = NEXT_MARK.with(|next| {
+        let mark = next.get();
+        next.set(mark + 1);
+        mark
+    });
+    // Refused only while the thread's locals are being destroyed; then there is nothing to restore either.
+    let _ = STACK.try_with(|stack| stack.borrow_mut().push(Stand { mark, place, pending }));
+    Standing { mark, here: PhantomData }
+}
+
+impl Standing {
+    /// Takes this entry and everything above it off: for whoever ran foreign code and must leave nothing of it.
+    #[inline]
+    pub(crate) fn cut(self) {
+        let mark = self.mark;
+        std::mem::forget(self);
+        let _ = STACK.try_with(|stack| {
+            let top = {
+                let mut stack = stack.borrow_mut();
+                // Marks only rise towards the top.
+                if stack.last().is_some_and(|top| top.mark == mark) { stack.pop() } else { None }
+            };
+            if top.is_none() {
+                let above = {
+                    let mut stack = stack.borrow_mut();
+                    let at = stack.partition_point(|entry| entry.mark < mark);
+                    stack.split_off(at)
+                };
+                drop(above);
+            }
+            // Dropped outside the borrow: a node's end may run code that comes back here.
+            drop(top);
+        });
+    }
+}
+
+impl Drop for Standing {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = STACK.try_with(|stack| {
+            let entry = {
+                let mut stack = stack.borrow_mut();
+                if stack.last().is_some_and(|top| top.mark == self.mark) {
+                    stack.pop()
+                } else {
+                    let at = stack.iter().rposition(|entry| entry.mark == self.mark);
+                    at.map(|at| stack.remove(at))
+                }
+            };
+            drop(entry);
+        });
+    }
+}

@@ -1,0 +1,58 @@
+//! [`InLineage`]: a future that stands at one place on every poll.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::lineage::current::{self, Pending};
+use crate::lineage::handle::{CutOnDrop, Lineage};
+
+pin_project_lite::pin_project! {
+    /// A future that stands at one place on every poll, on whatever runtime; made by
+    /// [`FutureExt::in_lineage`](crate::FutureExt::in_lineage).
+    ///
+    /// Dropping it drops the inner future standing there too.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct InLineage<F> {
+        at: Lineage,
+        // `None` once it has been dropped in place.
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for InLineage<F> {
+        fn drop(this: Pin<&mut Self>) {
+            this.put_down();
+        }
+    }
+}
+
+impl<F> InLineage<F> {
+    pub(crate) fn new(at: Lineage, future: F) -> Self {
+        Self { at, future: Some(future) }
+    }
+
+    /// Drops the inner future, standing at its place.
+    pub(crate) fn put_down(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let _standing = CutOnDrop(Some(current::stand(this.at.0.clone(), Pending::Nothing)));
+        this.future.set(None);
+    }
+}
+
+impl<F: Future> Future for InLineage<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        match this.future.as_pin_mut() {
+            Some(future) => {
+                let _standing = CutOnDrop(Some(current::stand(this.at.0.clone(), Pending::Nothing)));
+                future.poll(cx)
+            }
+            // Only a future polled again after it was put down ends here; it stays pending, as `std` allows.
+            None => Poll::Pending,
+        }
+    }
+}

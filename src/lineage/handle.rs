@@ -1,0 +1,216 @@
+//! [`Lineage`]: a handle to one node of the family tree, and [`Entered`], standing there.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::thread::ThreadId;
+
+use crate::id::{NodeId, TaskId};
+use crate::lineage::current::{self, Pending, Standing};
+use crate::lineage::node::{NodeKind, Place};
+
+/// A handle to one node of the family tree: the process, a thread, a pool task or a scope.
+///
+/// Dropping it changes nothing but this: a node lives as long as its own code runs, or a descendant lives, or a handle
+/// to it is held. Cloning costs one atomic increment. Two handles are equal when they mean the same node.
+///
+/// The methods that find managers ([`get`](Lineage::get), [`create`](Lineage::create), …) act where this handle points;
+/// the free functions of the same names act where the code stands.
+///
+/// ```
+/// let process = heirloom::Lineage::process();
+/// let request = heirloom::Scope::new("request 7");
+/// assert_eq!(request.ancestors().last(), Some(process));
+/// ```
+#[derive(Clone)]
+pub struct Lineage(pub(crate) Place);
+
+impl Lineage {
+    /// The root of the process-wide family: what is created here, everyone finds.
+    #[must_use]
+    pub fn process() -> Self {
+        Self(Place::PROCESS)
+    }
+
+    /// The node's id. Never reused.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.0.node().id()
+    }
+
+    /// What kind of code stands here.
+    #[must_use]
+    pub fn kind(&self) -> NodeKind {
+        self.0.node().kind()
+    }
+
+    /// The name given to the scope or the thread, if any.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.0.node().name()
+    }
+
+    /// The next node towards the process; `None` for the process itself. Never changes.
+    #[must_use]
+    pub fn parent(&self) -> Option<Lineage> {
+        self.0.node().parent_place().map(Lineage)
+    }
+
+    /// This node, its parent, and so on; the process comes last. Takes no lock.
+    #[must_use]
+    pub fn ancestors(&self) -> Ancestors {
+        Ancestors { next: Some(self.clone()) }
+    }
+
+    /// The OS thread that stands here, when this is a thread.
+    #[must_use]
+    pub fn thread_id(&self) -> Option<ThreadId> {
+        self.0.node().thread_id()
+    }
+
+    /// The task that stands here, when this is a task.
+    #[must_use]
+    pub fn task_id(&self) -> Option<TaskId> {
+        self.0.node().task_id()
+    }
+
+    /// Stands here until the guard is dropped.
+    ///
+    /// Dropping guards out of order is allowed: the current place is always that of the newest guard still alive on
+    /// this thread. The guard is not `Send`, so it cannot be held across an `.await` of a work-stealing runtime; use
+    /// [`FutureExt::in_lineage`](crate::FutureExt::in_lineage) there.
+    ///
+    /// ```compile_fail,E0277
+    /// let entered = heirloom::Lineage::process().enter();
+    /// std::thread::spawn(move || drop(entered)); // `*const ()` cannot be sent between threads safely
+    /// ```
+    pub fn enter(&self) -> Entered {
+        Entered(current::stand(self.0.clone(), Pending::Nothing))
+    }
+
+    /// Runs `f` standing here, and comes back to the current place also when `f` panics.
+    pub fn run<T>(&self, f: impl FnOnce() -> T) -> T {
+        let entered = CutOnDrop(Some(current::stand(self.0.clone(), Pending::Nothing)));
+        let out = f();
+        drop(entered);
+        out
+    }
+}
+
+/// Leaves a place together with whatever foreign code left on top of it.
+pub(crate) struct CutOnDrop(pub(crate) Option<Standing>);
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        if let Some(standing) = self.0.take() {
+            standing.cut();
+        }
+    }
+}
+
+impl PartialEq for Lineage {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Lineage {}
+
+impl Hash for Lineage {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl fmt::Display for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.0.node();
+        match (node.name(), node.task_id()) {
+            (Some(name), _) => write!(f, "{} {} \"{name}\"", node.kind().as_str(), node.id()),
+            (None, Some(task)) => write!(f, "task {task}"),
+            (None, None) => write!(f, "{} {}", node.kind().as_str(), node.id()),
+        }
+    }
+}
+
+impl fmt::Debug for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lineage(")?;
+        for (depth, node) in self.0.node().path().enumerate() {
+            if depth == 8 {
+                write!(f, " < …")?;
+                break;
+            }
+            let arrow = if depth == 0 { "" } else { " < " };
+            write!(f, "{arrow}{} {}", node.kind().as_str(), node.name().unwrap_or(""))?;
+        }
+        write!(f, ")")
+    }
+}
+
+/// Iterator over a node and those above it; see [`Lineage::ancestors`].
+#[derive(Clone, Debug)]
+pub struct Ancestors {
+    next: Option<Lineage>,
+}
+
+impl Iterator for Ancestors {
+    type Item = Lineage;
+
+    fn next(&mut self) -> Option<Lineage> {
+        let this = self.next.take()?;
+        self.next = this.parent();
+        Some(this)
+    }
+}
+
+impl std::iter::FusedIterator for Ancestors {}
+
+/// Stands at a place; made by [`Lineage::enter`]. Dropping it leaves the place.
+#[must_use = "the place is left as soon as this is dropped"]
+pub struct Entered(#[allow(dead_code, reason = "held for its drop")] Standing);
+
+impl fmt::Debug for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entered")
+    }
+}
+
+/// Where the running code stands.
+///
+/// On the main thread that is the process, in a task the task, after [`Lineage::enter`] that place. The first call on a
+/// thread or in a task makes its node; until then it costs nothing. While a thread's locals are being destroyed the
+/// answer is the process.
+#[must_use]
+pub fn current() -> Lineage {
+    Lineage(current::here())
+}
+
+/// Wraps `f` so that it runs where this call stands, on whatever thread.
+///
+/// ```
+/// let request = heirloom::Scope::new("request");
+/// let _at = request.enter();
+/// let job = heirloom::wrap(heirloom::current);
+/// assert_eq!(std::thread::spawn(job).join().unwrap(), *request);
+/// ```
+pub fn wrap<F, T>(f: F) -> impl FnOnce() -> T
+where
+    F: FnOnce() -> T,
+{
+    let place = current::here();
+    move || {
+        let entered = CutOnDrop(Some(current::stand(place, Pending::Nothing)));
+        let out = f();
+        drop(entered);
+        out
+    }
+}
+
+/// [`wrap`] for closures that are called more than once.
+pub fn wrap_fn<F, T>(f: F) -> impl Fn() -> T
+where
+    F: Fn() -> T,
+{
+    let at = Lineage(current::here());
+    move || at.run(&f)
+}

@@ -1,0 +1,48 @@
+//! [`Home`]: the indices of one family, which its members enter by themselves.
+
+use std::any::Any;
+use std::thread::ThreadId;
+
+use dashmap::DashMap;
+
+use crate::index::Index;
+use crate::lineage::node::Node;
+use crate::sync::os::{Arc, LazyLock, Weak};
+
+/// What lives at a node, type-erased: this layer does not know managers.
+pub(crate) type Resident = dyn Any + Send + Sync;
+
+/// The weak indices of one family.
+pub(crate) struct Indices {
+    pub(crate) nodes: Index<Node>,
+    pub(crate) residents: Index<Resident>,
+    /// Keyed by `std`'s thread ids, which are never reused, so a dead thread's entry cannot answer for a new one.
+    pub(crate) threads: DashMap<ThreadId, Weak<Node>>,
+}
+
+impl Indices {
+    fn new() -> Self {
+        Self { nodes: Index::new(), residents: Index::new(), threads: DashMap::with_shard_amount(4) }
+    }
+}
+
+/// Which family a node belongs to. The process-wide one is a static, so that belonging to it costs no counting.
+#[derive(Clone)]
+pub(crate) enum Home {
+    Process,
+    Own(Arc<Indices>),
+}
+
+impl Home {
+    pub(crate) fn own() -> Self {
+        Self::Own(Arc::new(Indices::new()))
+    }
+
+    pub(crate) fn indices(&self) -> &Indices {
+        static PROCESS: LazyLock<Indices> = LazyLock::new(Indices::new);
+        match self {
+            Self::Process => &PROCESS,
+            Self::Own(own) => own,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! [`PoolConfig`]: the settings of one start of a pool.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::task_type::TaskType;
+
+/// How many extra threads the waits of one pool may cause, unless told otherwise.
+const DEFAULT_MAX_WAITING: usize = 256;
+
+/// Where a pool's threads come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PoolKind {
+    /// Borrowed, as tasks arrive, from one process-wide cache.
+    Leased,
+    /// Its own, started as tasks arrive and ended with the pool.
+    Dedicated,
+}
+
+/// What happens to accepted tasks when the pool ends, and at process exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PoolMode {
+    /// They complete.
+    Joining,
+    /// They are abandoned: the queued ones are cancelled, the running ones not waited for.
+    Daemon,
+}
+
+impl fmt::Display for PoolKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Leased => "leased",
+            Self::Dedicated => "dedicated",
+        })
+    }
+}
+
+impl fmt::Display for PoolMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Joining => "joining",
+            Self::Daemon => "daemon",
+        })
+    }
+}
+
+/// The settings of one start of a pool, by value.
+///
+/// ```
+/// use std::time::Duration;
+/// use heirloom::PoolConfig;
+///
+/// let render = PoolConfig::leased(4).task_type("component_render").queue_limit(1000);
+/// let gpu = PoolConfig::dedicated(1).thread_name_prefix("gpu").stack_size(8 << 20).keeps_place();
+/// assert_ne!(render, gpu);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "settings do nothing until a manager is started with them"]
+pub struct PoolConfig {
+    pub(crate) kind: PoolKind,
+    pub(crate) mode: PoolMode,
+    pub(crate) limit: usize,
+    pub(crate) max_waiting: usize,
+    pub(crate) queue_limit: Option<usize>,
+    pub(crate) task_type: Option<TaskType>,
+    pub(crate) sealed: bool,
+    pub(crate) keeps_place: bool,
+    pub(crate) log_panics: bool,
+    /// What only some kinds honour; boxed, because a pool per request has none of it.
+    pub(crate) threads: Option<Box<ThreadConfig>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ThreadConfig {
+    pub(crate) prefix: Option<Cow<'static, str>>,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) keep_alive: Option<Duration>,
+}
+
+impl PoolConfig {
+    fn new(kind: PoolKind, limit: usize) -> Self {
+        Self {
+            kind,
+            mode: PoolMode::Joining,
+            limit,
+            max_waiting: DEFAULT_MAX_WAITING,
+            queue_limit: None,
+            task_type: None,
+            sealed: false,
+            keeps_place: false,
+            log_panics: true,
+            threads: None,
+        }
+    }
+
+    /// At most `n` tasks at once, on threads borrowed from the process-wide cache ([`heirloom::threads`](crate::threads)).
+    ///
+    /// For one pool per request, per component, per tenant: creating one makes no thread, and an idle one has none.
+    pub fn leased(n: usize) -> Self {
+        Self::new(PoolKind::Leased, n)
+    }
+
+    /// At most `n` tasks at once, on threads of the pool's own, that no other pool ever used or will use.
+    ///
+    /// For strict isolation of native thread-locals, an own stack size or own names. Threads start as tasks arrive, and
+    /// end with the pool.
+    pub fn dedicated(n: usize) -> Self {
+        Self::new(PoolKind::Dedicated, n)
+    }
+
+    /// Takes only tasks of this type; every other submission is refused before anything is queued.
+    pub fn task_type(mut self, only: impl Into<TaskType>) -> Self {
+        self.task_type = Some(only.into());
+        self
+    }
+
+    /// What was accepted is abandoned when the pool ends: the queued tasks are cancelled, the running ones not waited for.
+    pub fn daemon(mut self) -> Self {
+        self.mode = PoolMode::Daemon;
+        self
+    }
+
+    /// What was accepted completes, also at process exit (see [`exit_guard`](crate::exit_guard)). The default.
+    pub fn joining(mut self) -> Self {
+        self.mode = PoolMode::Joining;
+        self
+    }
+
+    /// At most this many tasks queued (running ones do not count); one more is refused as
+    /// [`QueueFull`](crate::SubmitError::QueueFull). Unlimited by default.
+    pub fn queue_limit(mut self, tasks: usize) -> Self {
+        self.queue_limit = Some(tasks);
+        self
+    }
+
+    fn threads_mut(&mut self) -> &mut ThreadConfig {
+        self.threads.get_or_insert_default()
+    }
+
+    /// Names a dedicated pool's threads `prefix-0`, `prefix-1`, …; the manager's namespace by default.
+    pub fn thread_name_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.threads_mut().prefix = Some(prefix.into());
+        self
+    }
+
+    /// The stack size of a dedicated pool's threads, in bytes.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.threads_mut().stack_size = Some(bytes);
+        self
+    }
+
+    /// Ends a dedicated pool's threads after being idle this long; they come back with the next task. By default they stay
+    /// until the pool ends. (For leased threads see [`threads::set_keep_alive`](crate::threads::set_keep_alive).)
+    pub fn keep_alive(mut self, idle: Duration) -> Self {
+        self.threads_mut().keep_alive = Some(idle);
+        self
+    }
+
+    /// Tasks stand below the manager's owner instead of below their submitter, and see nothing of the submitter.
+    pub fn sealed(mut self) -> Self {
+        self.sealed = true;
+        self
+    }
+
+    /// A task inside a wait keeps its place, so never more than `n` tasks have started and not ended: with `n == 1` the
+    /// pool is strictly serial.
+    pub fn keeps_place(mut self) -> Self {
+        self.keeps_place = true;
+        self
+    }
+
+    /// How many tasks may give their place away in waits at once, so how many extra threads waits may cause. 256 by
+    /// default. At the bound a wait keeps its place, which is said once at WARN.
+    pub fn max_waiting(mut self, tasks: usize) -> Self {
+        self.max_waiting = tasks;
+        self
+    }
+
+    /// Whether a task's panic is reported through `tracing` at ERROR. True by default; the waiter gets it either way.
+    pub fn log_panics(mut self, log: bool) -> Self {
+        self.log_panics = log;
+        self
+    }
+
+    /// The first setting that is impossible, alone or for this kind, and what would be right.
+    pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
+        if self.limit == 0 {
+            return Some(("n", "is 0, so nothing could ever run; use at least 1"));
+        }
+        if self.limit > u32::MAX as usize / 2 {
+            return Some(("n", "is larger than any system's number of threads; use a smaller one"));
+        }
+        if self.queue_limit == Some(0) {
+            return Some(("queue_limit", "is 0, so nothing could ever be queued; use at least 1"));
+        }
+        if let Some(threads) = &self.threads {
+            if self.kind == PoolKind::Leased {
+                let setting = match &**threads {
+                    ThreadConfig { prefix: Some(_), .. } => "thread_name_prefix",
+                    ThreadConfig { stack_size: Some(_), .. } => "stack_size",
+                    _ => "keep_alive",
+                };
+                return Some((setting, "cannot be set for borrowed threads; use `PoolConfig::dedicated`"));
+            }
+            if threads.prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
+                return Some(("thread_name_prefix", "contains a zero byte, which no thread name can"));
+            }
+        }
+        None
+    }
+
+    /// The first setting in which two differ.
+    pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let settings = [
+            ("kind", self.kind == other.kind),
+            ("n", self.limit == other.limit),
+            ("task_type", self.task_type == other.task_type),
+            ("mode (daemon/joining)", self.mode == other.mode),
+            ("queue_limit", self.queue_limit == other.queue_limit),
+            ("sealed", self.sealed == other.sealed),
+            ("keeps_place", self.keeps_place == other.keeps_place),
+            ("max_waiting", self.max_waiting == other.max_waiting),
+            ("log_panics", self.log_panics == other.log_panics),
+            ("thread_name_prefix, stack_size or keep_alive", self.threads == other.threads),
+        ];
+        settings.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+    }
+}

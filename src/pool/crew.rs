@@ -1,0 +1,56 @@
+//! [`Crew`]: where a pool's threads come from. The one place where the kinds of pool differ.
+
+use std::borrow::Cow;
+
+use crate::namespace::Namespace;
+use crate::pool::config::{PoolConfig, PoolKind};
+use crate::sync::os::Arc;
+use crate::threads::cache::{Cache, Settings};
+
+/// The kinds of pool, as siblings: each names the cache its threads come from.
+pub(crate) enum Crew {
+    /// The process-wide cache.
+    Leased,
+    /// A private cache, made for this start and ended with it.
+    Dedicated(Arc<Cache>),
+}
+
+impl Crew {
+    pub(crate) fn new(namespace: &Namespace, config: &PoolConfig) -> Self {
+        match config.kind {
+            PoolKind::Leased => Self::Leased,
+            PoolKind::Dedicated => {
+                let threads = config.threads.as_deref().cloned().unwrap_or_default();
+                Self::Dedicated(Cache::new(Settings {
+                    prefix: threads.prefix.unwrap_or_else(|| Cow::Owned(namespace.to_string().replace('\0', "?"))),
+                    stack_size: threads.stack_size,
+                    keep_alive: threads.keep_alive,
+                    limit: config.limit,
+                    private: true,
+                }))
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn cache(&self) -> &Arc<Cache> {
+        match self {
+            Self::Leased => crate::threads::leased(),
+            Self::Dedicated(own) => own,
+        }
+    }
+
+    /// The pool has ended: threads of its own end too.
+    pub(crate) fn dismiss(&self) {
+        if let Self::Dedicated(own) = self {
+            own.dismiss();
+        }
+    }
+
+    /// Waits until threads of its own are gone.
+    pub(crate) fn join_all(&self) {
+        if let Self::Dedicated(own) = self {
+            own.join_all();
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Ending a pool: close, stop, cancel, wait; and what they report.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use event_listener::Listener;
+
+use crate::error::{StopError, TaskError};
+use crate::id::TaskId;
+use crate::pool::config::PoolMode;
+use crate::pool::exit;
+use crate::pool::frame;
+use crate::pool::inner::Pool;
+use crate::pool::park;
+use crate::pool::stats::PoolStats;
+use crate::pool::wait::GivenAway;
+use crate::sync::os::{Arc, Ordering};
+use crate::tally::Tally;
+use crate::task_type::TaskType;
+
+/// What an end found: how the tasks of this start ended, and what still runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "the report says whether anything still runs"]
+pub struct StopReport {
+    /// Tasks that returned a value.
+    pub completed: u64,
+    /// Tasks that panicked.
+    pub panicked: u64,
+    /// Tasks that ended before they started.
+    pub cancelled: u64,
+    /// Tasks accepted that have not ended, whether they run or are queued.
+    pub remaining: usize,
+    /// Those of them that run now.
+    pub still_running: Vec<RunningTask>,
+}
+
+/// A task that had not ended when a [`StopReport`] was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunningTask {
+    /// Its id.
+    pub id: TaskId,
+    /// What it was submitted as, if anything.
+    pub task_type: Option<TaskType>,
+    /// How long it has been running.
+    pub age: Duration,
+}
+
+impl StopReport {
+    /// Everything that was accepted has ended.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.remaining == 0
+    }
+
+    /// Adds what another pool of the same scope or registry reports.
+    pub(crate) fn add(&mut self, other: StopReport) {
+        self.completed += other.completed;
+        self.panicked += other.panicked;
+        self.cancelled += other.cancelled;
+        self.remaining += other.remaining;
+        self.still_running.extend(other.still_running);
+    }
+}
+
+impl fmt::Display for StopReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { completed, panicked, cancelled, remaining, .. } = self;
+        write!(f, "{completed} completed, {panicked} panicked, {cancelled} cancelled, {remaining} remaining")?;
+        for task in &self.still_running {
+            write!(f, "\n  still running: {task}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RunningTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}", self.id)?;
+        if let Some(task_type) = &self.task_type {
+            write!(f, " ({task_type})")?;
+        }
+        write!(f, ", for {:.1?}", self.age)
+    }
+}
+
+/// Blocks until `ready`, giving the running task's place away meanwhile. False at the deadline.
+pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: impl Fn() -> bool) -> bool {
+    if park::spin_until(&ready) {
+        return true;
+    }
+    let _away = GivenAway::begin();
+    loop {
+        // The listener comes before the look: see `tally`.
+        let listener = tally.changed().listen();
+        tally.watch();
+        if ready() {
+            return true;
+        }
+        match deadline {
+            None => listener.wait(),
+            Some(deadline) => {
+                if listener.wait_deadline(deadline).is_none() {
+                    return ready();
+                }
+            }
+        }
+    }
+}
+
+/// The same without blocking.
+pub(crate) async fn await_tally(tally: &Tally, ready: impl Fn() -> bool) {
+    loop {
+        let listener = tally.changed().listen();
+        tally.watch();
+        if ready() {
+            return;
+        }
+        listener.await;
+    }
+}
+
+impl Pool {
+    /// Closed, everything accepted has ended, and the threads have let go: final.
+    pub(crate) fn is_over(&self) -> bool {
+        self.tally.is_ended() && self.places.active() == 0
+    }
+
+    /// The crew is told, once, and whoever waits for the end.
+    pub(crate) fn end_if_over(&self) {
+        if self.is_over() && !self.over.swap(true, Ordering::AcqRel) {
+            self.crew.dismiss();
+            self.tally.notify();
+        }
+    }
+
+    /// Accepts nothing more. Queued tasks of a daemon pool end as cancelled.
+    pub(crate) fn close(self: &Arc<Self>) {
+        self.tally.close();
+        if self.config.mode == PoolMode::Daemon {
+            self.cancel_queued(|_| true);
+        }
+        if let Some(room) = &self.room {
+            room.freed.notify(usize::MAX);
+        }
+        self.end_if_over();
+    }
+
+    /// Accepts nothing more, and what has not started never will.
+    pub(crate) fn cancel(self: &Arc<Self>) {
+        self.cancelled.store(true, Ordering::Release);
+        self.close();
+        self.cancel_queued(|_| true);
+        self.end_if_over();
+    }
+
+    /// Ends queued tasks as cancelled. A fork's child has no threads to do it and must not touch the parent's locks.
+    fn cancel_queued(self: &Arc<Self>, which: impl FnMut(&crate::pool::worker::Task) -> bool) {
+        if exit::is_fork() {
+            return;
+        }
+        for task in self.queue.take_if(which) {
+            if let Ok(claimed) = task.claim() {
+                self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+                let error = TaskError::cancelled(claimed.task().id(), &self.namespace);
+                self.end_unrun(claimed, error);
+            }
+        }
+    }
+
+    /// Whether a wait for this pool from here would wait for the caller itself.
+    pub(crate) fn refuse_from_own_task(&self) -> Result<(), StopError> {
+        if frame::is_in(self) { Err(StopError::FromOwnTask { name: self.namespace.to_string() }) } else { Ok(()) }
+    }
+
+    pub(crate) fn report(&self) -> StopReport {
+        let stats = self.stats();
+        let remaining = self.tally.count();
+        let now = Instant::now();
+        let mut still_running = Vec::new();
+        if remaining > 0 {
+            self.queue.with_extra(|book| {
+                still_running.extend(book.running.iter().flatten().map(|running| RunningTask {
+                    id: running.id,
+                    task_type: running.task_type.clone().or_else(|| self.config.task_type.clone()),
+                    age: now.saturating_duration_since(running.since),
+                }));
+            });
+            still_running.sort_by_key(|task| std::cmp::Reverse(task.age));
+            still_running.truncate(remaining);
+        }
+        let PoolStats { completed, panicked, cancelled, .. } = stats;
+        StopReport { completed, panicked, cancelled, remaining, still_running }
+    }
+
+    pub(crate) fn joins(&self) -> bool {
+        self.config.mode == PoolMode::Joining
+    }
+
+    /// Closes; a joining pool is then waited for.
+    pub(crate) fn stop(self: &Arc<Self>, deadline: Option<Instant>) -> Result<StopReport, StopError> {
+        self.refuse_from_own_task()?;
+        self.close();
+        if self.joins() && !exit::is_fork() {
+            let over = block_on_tally(&self.tally, deadline, || self.is_over());
+            if over && deadline.is_none() {
+                self.crew.join_all();
+            }
+        }
+        Ok(self.report())
+    }
+
+    pub(crate) async fn stop_async(self: &Arc<Self>) -> Result<StopReport, StopError> {
+        self.refuse_from_own_task()?;
+        self.close();
+        if self.joins() && !exit::is_fork() {
+            await_tally(&self.tally, || self.is_over()).await;
+        }
+        Ok(self.report())
+    }
+
+    pub(crate) fn wait_idle(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, StopError> {
+        self.refuse_from_own_task()?;
+        Ok(block_on_tally(&self.tally, deadline, || self.tally.count() == 0))
+    }
+}

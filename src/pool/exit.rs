@@ -1,0 +1,203 @@
+//! The end of the process: what joining pools accepted completes.
+//!
+//! Two ways lead here. The guard ([`exit_guard`], [`run_main`]) drains while everything still works, on every platform.
+//! For programs without it, and for `std::process::exit`, a Unix `atexit` hook does its best within a deadline.
+//!
+//! # What the hook does
+//! 1. Tasks on the exiting thread's own stack end with `ProcessExiting`: that thread never returns to them, and whoever
+//!    waits for them must go on.
+//! 2. Joining pools are closed, and waited for until the deadline; every 5 s a line on stderr names what is waited for.
+//!    Daemon pools are left alone.
+//!
+//! # What no hook can do
+//! A task that itself calls `exit` while the hook waits: the second `exit` is undefined in C, and its thread blocks or the
+//! process ends there. C libraries torn down by handlers registered later than ours are gone already when the hook runs.
+//! On Windows `ExitProcess` ends all other threads before any handler runs, so only the guard helps. `_exit`, `abort`, a
+//! fatal signal and a panic under `panic = "abort"` run no hook anywhere.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use crate::error::TaskError;
+use crate::pool::end::block_on_tally;
+use crate::pool::frame;
+use crate::pool::inner::{Memo, Pool, joining};
+use crate::pool::worker::leave_after;
+use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
+use crate::task::cell::Claimed;
+
+/// How long the end of the process waits for joining pools, unless told otherwise.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// How often it says what it waits for.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// In milliseconds; `u64::MAX` is for ever.
+static DEADLINE: AtomicU64 = AtomicU64::new(DEFAULT_DEADLINE.as_millis() as u64);
+static ABANDON: AtomicBool = AtomicBool::new(false);
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// What happens to joining pools when the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ExitPolicy {
+    /// They finish what they accepted, within [`exit_deadline`]. The default.
+    Drain,
+    /// They are abandoned, as daemon pools are.
+    Abandon,
+}
+
+/// How long the end of the process waits for joining pools: 30 s unless set; `None` waits for ever.
+pub fn exit_deadline(d: Option<Duration>) {
+    let millis = d.map_or(u64::MAX, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+    DEADLINE.store(millis, Ordering::Release);
+}
+
+/// What happens to joining pools when the process ends.
+pub fn on_exit(policy: ExitPolicy) {
+    ABANDON.store(policy == ExitPolicy::Abandon, Ordering::Release);
+}
+
+/// Drains the joining pools when dropped; made by [`exit_guard`].
+#[must_use = "dropping it drains the joining pools at once; keep it until the end of `main`"]
+#[derive(Debug)]
+pub struct ExitGuard {
+    _private: (),
+}
+
+/// Put this at the top of `main`: when it is dropped, at the end of `main` or while it unwinds, joining pools finish what
+/// they accepted, within [`exit_deadline`].
+///
+/// ```
+/// fn main() {
+///     let _exit = heirloom::exit_guard();
+///     // … everything else
+/// }
+/// ```
+pub fn exit_guard() -> ExitGuard {
+    ExitGuard { _private: () }
+}
+
+/// Runs a program's `main`, then drains as [`exit_guard`] does.
+pub fn run_main<T>(f: impl FnOnce() -> T) -> T {
+    let _exit = exit_guard();
+    f()
+}
+
+impl Drop for ExitGuard {
+    fn drop(&mut self) {
+        drain();
+    }
+}
+
+/// Closes the joining pools and waits for them.
+fn drain() {
+    if ABANDON.load(Ordering::Acquire) {
+        return;
+    }
+    let deadline = match DEADLINE.load(Ordering::Acquire) {
+        u64::MAX => None,
+        millis => Instant::now().checked_add(Duration::from_millis(millis)),
+    };
+    // A task may have made another pool meanwhile: look until nothing is left.
+    loop {
+        let pools: Vec<Arc<Pool>> = joining().live().into_iter().filter(|pool| !pool.is_over()).collect();
+        for pool in &pools {
+            pool.close();
+        }
+        // An idle pool is over as soon as it is closed.
+        let busy: Vec<&Arc<Pool>> = pools.iter().filter(|pool| pool.tally.count() > 0 && !frame::is_in(pool)).collect();
+        if busy.is_empty() {
+            return;
+        }
+        for pool in &busy {
+            if !wait_for(pool, deadline) {
+                say(&busy, "gives up on");
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for one pool, saying every few seconds what is waited for. False at the deadline.
+fn wait_for(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
+    loop {
+        let next = Instant::now() + SAY_EVERY;
+        let until = deadline.map_or(next, |deadline| deadline.min(next));
+        if block_on_tally(&pool.tally, Some(until), || pool.tally.count() == 0) {
+            return true;
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return false;
+        }
+        say(&[pool], "waits for");
+    }
+}
+
+fn say(pools: &[&Arc<Pool>], verb: &str) {
+    let mut text = String::new();
+    for pool in pools.iter().filter(|pool| pool.tally.count() > 0) {
+        text.push_str(&format!("heirloom: the end of the process {verb} \"{}\": {}\n", pool.namespace, pool.report()));
+    }
+    // Nobody can be told that stderr is closed.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// This process is a fork of one that started a pool.
+#[inline]
+pub(crate) fn is_fork() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
+/// Installs the hooks, once.
+pub(crate) fn arm() {
+    #[cfg(all(unix, not(loom)))]
+    {
+        static ARMED: std::sync::Once = std::sync::Once::new();
+        ARMED.call_once(|| {
+            // SAFETY: both functions live as long as the program (this crate is not unloaded), take no argument and do not
+            // unwind. A refusal leaves the guard as the only way, which is documented as the guarantee.
+            unsafe {
+                libc::atexit(hook);
+                libc::pthread_atfork(None, None, Some(forked));
+            }
+        });
+    }
+}
+
+#[cfg(all(unix, not(loom)))]
+extern "C" fn forked() {
+    FORKED.store(true, Ordering::Relaxed);
+}
+
+#[cfg(all(unix, not(loom)))]
+extern "C" fn hook() {
+    // A forked child has none of the threads that could finish anything, and perhaps a lock that nobody will release.
+    if is_fork() {
+        return;
+    }
+    // Unwinding out of a C function aborts; the exit code is to be kept.
+    let _ = std::panic::catch_unwind(|| {
+        end_own_tasks();
+        drain();
+    });
+}
+
+/// Ends the tasks on this thread's stack, innermost first: the thread never returns to them.
+fn end_own_tasks() {
+    for frame in frame::all() {
+        // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only claim.
+        let claimed: Claimed<Memo> = unsafe { std::ptr::read(frame.claimed) };
+        let id = claimed.task().id();
+        claimed.fail(TaskError::process_exiting(id, &frame.pool.namespace));
+        claimed.finish(|| {});
+        leave_after(&frame.pool, frame.place.clone(), frame.scoped.clone());
+        if frame.brings_place && !frame.away.get() {
+            // Others go on with what is queued.
+            if frame.pool.places.give(false) {
+                frame.pool.end_if_over();
+            }
+            frame.pool.send_if_place();
+        }
+    }
+    frame::forget_all();
+}

@@ -1,0 +1,107 @@
+//! [`Frame`]: which tasks are on the calling thread's own stack, innermost first.
+//!
+//! The list lives in the stack frames themselves; the thread-local is one pointer without a destructor, so it can still
+//! be read when the thread's other locals are gone, at process exit.
+
+use std::cell::Cell;
+use std::ptr;
+
+use crate::lineage::node::{Node, Place};
+use crate::pool::inner::{Memo, Pool};
+use crate::sync::os::Arc;
+use crate::tally::Tally;
+use crate::task::cell::Claimed;
+
+thread_local! {
+    static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+}
+
+/// One running task on this thread.
+pub(crate) struct Frame {
+    outer: *const Frame,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) claimed: *const Claimed<Memo>,
+    /// The node the task stands below.
+    pub(crate) place: Place,
+    /// The borrowing scope that waits for it.
+    pub(crate) scoped: Option<Arc<Tally>>,
+    /// How many tasks of this thread run in place inside one another.
+    pub(crate) depth: u32,
+    /// This task brought a place of its own to the thread, which a wait may give away; a task that a join runs in place
+    /// uses its joiner's.
+    pub(crate) brings_place: bool,
+    /// The place is given away at the moment.
+    pub(crate) away: Cell<bool>,
+}
+
+impl Frame {
+    /// Runs `f` with a frame on the list.
+    pub(crate) fn with<R>(
+        pool: &Arc<Pool>,
+        claimed: &Claimed<Memo>,
+        place: Place,
+        scoped: Option<Arc<Tally>>,
+        brings_place: bool,
+        f: impl FnOnce(&Frame) -> R,
+    ) -> (R, Place, Option<Arc<Tally>>) {
+        let outer = INNERMOST.get();
+        let depth = match innermost() {
+            Some(frame) if !brings_place => frame.depth + 1,
+            _ => 0,
+        };
+        let pool = Arc::clone(pool);
+        let frame = Frame { outer, pool, claimed, place, scoped, depth, brings_place, away: Cell::new(false) };
+        let restore = Restore(outer);
+        INNERMOST.set(&raw const frame);
+        let out = f(&frame);
+        drop(restore);
+        (out, frame.place, frame.scoped)
+    }
+
+    pub(crate) fn outer(&self) -> Option<&Frame> {
+        // SAFETY: an outer frame is further up this thread's stack and outlives this one.
+        unsafe { self.outer.as_ref() }
+    }
+
+    /// The address of its task, to compare.
+    pub(crate) fn task_address(&self) -> *const () {
+        // SAFETY: `Frame::with` borrows the claimed task for as long as the frame is on the list.
+        unsafe { (*self.claimed).task().address() }
+    }
+}
+
+struct Restore(*const Frame);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        INNERMOST.set(self.0);
+    }
+}
+
+/// The innermost running task of this thread.
+#[inline]
+pub(crate) fn innermost<'a>() -> Option<&'a Frame> {
+    // SAFETY: the pointer is to a frame of this thread's stack that has not returned; a caller is above it, and keeps the
+    // reference no longer than it runs.
+    unsafe { INNERMOST.get().as_ref() }
+}
+
+/// The running tasks of this thread, innermost first.
+pub(crate) fn all<'a>() -> impl Iterator<Item = &'a Frame> {
+    std::iter::successors(innermost(), |frame| frame.outer())
+}
+
+/// Whether a task on this thread's stack belongs to the pool.
+pub(crate) fn is_in(pool: &Pool) -> bool {
+    all().any(|frame| ptr::eq(Arc::as_ptr(&frame.pool), pool))
+}
+
+/// Whether a task on this thread's stack was asked for at or below the node.
+pub(crate) fn is_below(node: &Node) -> bool {
+    all().any(|frame| frame.place.node().is_at_or_below(node))
+}
+
+/// Forgets the frames: the thread will not return to them.
+pub(crate) fn forget_all() {
+    INNERMOST.set(ptr::null());
+}

@@ -1,0 +1,241 @@
+//! [`TaskHandle`]: one task, from outside.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::error::TaskError;
+use crate::id::TaskId;
+use crate::pool::frame;
+use crate::pool::inner::{Pool, pool_of_claimed};
+use crate::pool::park;
+use crate::pool::wait::GivenAway;
+use crate::pool::worker::{self, Task};
+use crate::sync::os::{Arc, Ordering};
+use crate::task::state::CancelRequest;
+
+/// How deep tasks may run in place inside one another, so that stacks stay bounded.
+const MAX_DEPTH: u32 = 32;
+
+/// Where a task is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskStatus {
+    /// Accepted and not started.
+    Queued,
+    /// Started and not ended.
+    Running,
+    /// Ended: by value, by panic, cancelled, or because it could not run.
+    Finished,
+}
+
+/// What a request to cancel found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CancelOutcome {
+    /// It is asked to stop. If it had not started, it never will.
+    Requested,
+    /// It runs, and had been asked before.
+    AlreadyRequested,
+    /// It had ended; the request changes nothing.
+    AlreadyFinished,
+}
+
+/// A task that was accepted. Dropping the handle detaches the task: it runs all the same, and its result is dropped.
+///
+/// It is also a [`Future`], on any runtime. It borrows nothing and may go to any thread.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+///
+/// let scope = Scope::new("doc");
+/// let pool = scope.create("work");
+/// pool.start(PoolConfig::leased(2))?;
+/// let sum = pool.submit(|| (1..=10).sum::<i32>())?;
+/// assert_eq!(sum.join()?, 55);
+///
+/// let fails = pool.submit(|| -> i32 { panic!("no") })?;
+/// assert!(fails.join().unwrap_err().is_panic());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping the handle detaches the task; its result and its panic are lost"]
+pub struct TaskHandle<T> {
+    task: Task,
+    /// To compare, and to use for as long as a claim of ours keeps it.
+    pool: NonNull<Pool>,
+    result: PhantomData<fn() -> T>,
+}
+
+// SAFETY: the pool is `Send + Sync` and used only as the type's protocol allows; the result is handed over by value.
+unsafe impl<T: Send> Send for TaskHandle<T> {}
+// SAFETY: `&TaskHandle` gives no access to the result.
+unsafe impl<T: Send> Sync for TaskHandle<T> {}
+
+impl<T> Unpin for TaskHandle<T> {}
+
+impl<T> TaskHandle<T> {
+    /// # Safety
+    /// `task` was submitted to `pool`, and its result type is `T`.
+    pub(crate) unsafe fn new(task: Task, pool: &Arc<Pool>) -> Self {
+        Self { task, pool: NonNull::from(&**pool), result: PhantomData }
+    }
+
+    /// The task's id. Never reused.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.task.id()
+    }
+
+    /// Whether the task has ended, so that `join` returns at once.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task.state().is_done()
+    }
+
+    /// Where the task is in its life.
+    #[must_use]
+    pub fn status(&self) -> TaskStatus {
+        let state = self.task.state();
+        if state.is_done() {
+            TaskStatus::Finished
+        } else if state.is_queued() {
+            TaskStatus::Queued
+        } else {
+            TaskStatus::Running
+        }
+    }
+
+    /// Asks the task to end early.
+    ///
+    /// A task that has not started ends now, as cancelled, and its closure is dropped on this thread; its body never runs.
+    /// A running one is asked, and goes on until it looks.
+    pub fn cancel(&self) -> CancelOutcome {
+        let (outcome, claimed) = self.task.cancel();
+        if let Some(claimed) = claimed {
+            // SAFETY: we have just claimed a task of this pool, and count it out below.
+            let pool = unsafe { pool_of_claimed(self.pool) };
+            pool.claimed_in_queue();
+            let error = TaskError::cancelled(self.task.id(), &pool.namespace);
+            pool.end_unrun(claimed, error);
+        }
+        match outcome {
+            CancelRequest::Claimed | CancelRequest::Asked => CancelOutcome::Requested,
+            CancelRequest::AskedBefore => CancelOutcome::AlreadyRequested,
+            CancelRequest::TooLate => CancelOutcome::AlreadyFinished,
+        }
+    }
+
+    /// Waits until the task has ended, and returns its value.
+    ///
+    /// On a worker of the same pool a task that nobody has started yet runs here and now, in place; every other wait gives
+    /// the running task's place to the next one, so a pool is never held up by its own tasks' joins.
+    ///
+    /// # Errors
+    /// The task's panic, with its payload; or that it was cancelled or could not run.
+    pub fn join(self) -> Result<T, TaskError> {
+        if self.task.state().is_done() {
+            return self.output();
+        }
+        if let Some(frame) = frame::all().find(|frame| ptr::eq(frame.task_address(), self.task.address())) {
+            return Err(TaskError::from_own_task(self.id(), &frame.pool.namespace));
+        }
+        if !self.run_in_place(true) && !park::spin_until(|| self.task.state().is_done()) {
+            let _away = GivenAway::begin();
+            park::block_until(None, |waker| !self.task.register(waker));
+        }
+        self.output()
+    }
+
+    /// Waits at most `d`. The handle comes back when the task has not ended by then. Never runs the task in place.
+    ///
+    /// # Errors
+    /// The handle itself, to wait again.
+    pub fn join_within(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
+        let deadline = park::after(d);
+        if !self.is_finished() {
+            let _away = GivenAway::begin();
+            // Spinning is part of the time; it is shorter than the clock is exact.
+            let spun = !d.is_zero() && park::spin_until(|| self.task.state().is_done());
+            if !spun && !park::block_until(deadline, |waker| !self.task.register(waker)) && !self.is_finished() {
+                return Err(self);
+            }
+        }
+        Ok(self.output())
+    }
+
+    /// Runs the task here if this thread is a worker of its pool and nobody has started it. `last_resort` is whether the
+    /// caller would otherwise block.
+    fn run_in_place(&self, last_resort: bool) -> bool {
+        let Some(frame) = frame::innermost() else { return false };
+        if !ptr::eq(Arc::as_ptr(&frame.pool), self.pool.as_ptr()) || GivenAway::is_away() {
+            return false;
+        }
+        if frame.depth >= MAX_DEPTH {
+            let away = GivenAway::begin();
+            // Where the place cannot be given away, a deep stack is better than a wait that would never end.
+            if GivenAway::is_away() || !last_resort {
+                drop(away);
+                return false;
+            }
+        }
+        let Ok(claimed) = self.task.another().claim() else { return false };
+        frame.pool.claimed_in_queue();
+        frame.pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
+        worker::run_here(&frame.pool, claimed, false);
+        true
+    }
+
+    fn output(self) -> Result<T, TaskError> {
+        match self.take() {
+            Some(output) => output,
+            None => unreachable!("a finished task has its result until its handle takes it"),
+        }
+    }
+
+    fn take(&self) -> Option<Result<T, TaskError>> {
+        // SAFETY: `T` is the task's own by the contract of `new`, and this is its handle.
+        unsafe { self.task.take::<T>() }
+    }
+
+    /// Polls; see the `Future`.
+    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
+        if !self.task.state().is_done() && !self.run_in_place(false) && self.task.register(cx.waker()) {
+            return Poll::Pending;
+        }
+        match self.take() {
+            Some(output) => Poll::Ready(output),
+            // Polled again after it was ready.
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Future for TaskHandle<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_output(cx)
+    }
+}
+
+impl<T> Drop for TaskHandle<T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.task.abandon();
+    }
+}
+
+impl<T> fmt::Debug for TaskHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHandle").field("id", &self.id()).field("status", &self.status()).finish()
+    }
+}
+
+/// The deadline of a wait that may be bounded.
+pub(crate) fn deadline(d: Option<Duration>) -> Option<Instant> {
+    d.and_then(park::after)
+}

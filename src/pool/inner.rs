@@ -1,0 +1,496 @@
+//! [`Pool`]: one start of a manager. How tasks come in.
+//!
+//! # The protocol
+//! 1. Submit: check the type, count the task (unless closed), push, then, if a place is free, take it and send a thread.
+//! 2. A worker pops and runs; on an empty queue it gives its place back and looks again (`worker`).
+//! 3. A wait gives its place back and starts the next task; coming back it takes its place without asking (`wait`).
+//! 4. After a bounded number of tasks a thread goes to the back of the line, if there is one.
+//! 5. A task of a cancelled pool, of a closed daemon pool or below a cancelled scope ends as cancelled instead of running.
+//! 6. Closed, nothing counted and no place taken together mean ended (`end`). Three words; whoever changes one of them
+//!    last sees the other two, because all three changes are sequentially consistent.
+//!
+//! If the system refuses a thread, the place is given back; when no other place is taken, everything queued ends as
+//! refused, so nothing is stranded.
+
+use std::io;
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use event_listener::{Event, IntoNotification, Listener};
+use smallvec::SmallVec;
+
+use crate::error::{Refused, SubmitError, TaskError};
+use crate::id::TaskId;
+use crate::index::{Index, Ticket};
+use crate::lineage::current;
+use crate::lineage::node::{Place, WeakPlace};
+use crate::namespace::Namespace;
+use crate::pool::config::{PoolConfig, PoolMode};
+use crate::pool::crew::Crew;
+use crate::pool::exit;
+use crate::pool::handle::TaskHandle;
+use crate::pool::places::Places;
+use crate::pool::queue::Queue;
+use crate::pool::stats::Counters;
+use crate::pool::wait::GivenAway;
+use crate::sync::os::{Arc, AtomicBool, AtomicIsize, AtomicUsize, LazyLock, OnceLock, Ordering};
+use crate::tally::{Entry, Left, Tally};
+use crate::task::cell::{Claimed, TaskRef, reclaim};
+use crate::task_type::TaskType;
+use crate::threads::cache::{Hand, Job};
+
+/// What the engine remembers of a task until it ends.
+pub(crate) struct Memo {
+    /// The node it stands below.
+    pub(crate) place: Place,
+    pub(crate) span: Option<Box<tracing::Span>>,
+    pub(crate) task_type: Option<TaskType>,
+    /// It came through the queue, so it counts against the queue's limit until it is claimed.
+    pub(crate) queued: bool,
+    /// The borrowing scope that waits for it.
+    pub(crate) scoped: Option<Arc<Tally>>,
+}
+
+/// What changes under the queue's lock.
+pub(crate) struct Book {
+    pub(crate) popped: u64,
+    pub(crate) running: SmallVec<[Option<Running>; 1]>,
+}
+
+/// A running task, for reports.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) id: TaskId,
+    pub(crate) since: Instant,
+    pub(crate) task_type: Option<TaskType>,
+}
+
+/// Room in a bounded queue.
+pub(crate) struct Room {
+    free: AtomicUsize,
+    pub(crate) freed: Event,
+}
+
+pub(crate) struct Pool {
+    pub(crate) tally: Tally,
+    pub(crate) queue: Queue<Memo, Book>,
+    pub(crate) places: Places,
+    pub(crate) counters: Counters,
+    pub(crate) room: Option<Box<Room>>,
+    pub(crate) namespace: Namespace,
+    pub(crate) owner: WeakPlace,
+    pub(crate) config: PoolConfig,
+    pub(crate) crew: Crew,
+    pub(crate) cancelled: AtomicBool,
+    /// Shells in the queue: claimed by somebody who did not pop them. May be below zero for a moment.
+    pub(crate) stale: AtomicIsize,
+    /// The crew was dismissed.
+    pub(crate) over: AtomicBool,
+    pub(crate) warned: AtomicBool,
+    listed: OnceLock<Ticket<Pool>>,
+}
+
+/// The joining pools of this process, for its exit.
+pub(crate) fn joining() -> &'static Index<Pool> {
+    static JOINING: LazyLock<Index<Pool>> = LazyLock::new(Index::new);
+    &JOINING
+}
+
+impl Pool {
+    pub(crate) fn new(namespace: Namespace, owner: WeakPlace, config: PoolConfig) -> Arc<Self> {
+        let crew = Crew::new(&namespace, &config);
+        let room =
+            config.queue_limit.map(|limit| Box::new(Room { free: AtomicUsize::new(limit), freed: Event::new() }));
+        let joins = config.mode == PoolMode::Joining;
+        let pool = Arc::new(Self {
+            tally: Tally::new(),
+            queue: Queue::new(Book { popped: 0, running: SmallVec::new() }),
+            places: Places::new(),
+            counters: Counters::default(),
+            room,
+            namespace,
+            owner,
+            config,
+            crew,
+            cancelled: AtomicBool::new(false),
+            stale: AtomicIsize::new(0),
+            over: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
+            listed: OnceLock::new(),
+        });
+        exit::arm();
+        if joins {
+            let _ = pool.listed.set(joining().insert(Arc::downgrade(&pool)));
+        }
+        pool
+    }
+
+    #[inline]
+    fn check_type(&self, given: Option<&TaskType>) -> Result<(), SubmitError> {
+        match &self.config.task_type {
+            Some(allowed) if given != Some(allowed) => Err(SubmitError::UnknownTaskType {
+                namespace: self.namespace.clone(),
+                given: given.cloned(),
+                allowed: allowed.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where a task submitted now would stand.
+    #[inline]
+    fn place(&self) -> Result<Place, SubmitError> {
+        if self.config.sealed {
+            self.owner.upgrade().ok_or_else(|| SubmitError::OwnerEnded { namespace: self.namespace.clone() })
+        } else {
+            Ok(current::nearest())
+        }
+    }
+
+    /// Counts a task in: in the pool, and in every scope at or above its place. Nothing is counted on an error.
+    #[inline]
+    fn accept(self: &Arc<Self>, place: &Place) -> Result<(), SubmitError> {
+        match self.tally.enter() {
+            // While anything is counted the pool holds itself; `leave` lets go.
+            Ok(Entry::First) => std::mem::forget(Arc::clone(self)),
+            Ok(Entry::Another) => {}
+            Err(_) => return Err(SubmitError::Closed { namespace: self.namespace.clone() }),
+        }
+        for (entered, scope) in place.node().scopes().enumerate() {
+            if scope.enter().is_err() {
+                for scope in place.node().scopes().take(entered) {
+                    leave_tally(scope);
+                }
+                self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+                self.leave();
+                return Err(SubmitError::ScopeEnded { namespace: self.namespace.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a task out of the pool. The caller holds the pool, or the count did until now.
+    pub(crate) fn leave(self: &Arc<Self>) {
+        if let Left::Last { notify } = self.tally.leave() {
+            if notify {
+                self.tally.notify();
+            }
+            self.end_if_over();
+            // SAFETY: pairs with the `forget` at `Entry::First`: the count fell to zero, and this call made it do so.
+            unsafe { Arc::decrement_strong_count(Arc::as_ptr(self)) };
+        }
+    }
+
+    /// Takes back what `accept` counted, for a task that was not queued after all.
+    fn retract(self: &Arc<Self>, place: &Place) {
+        self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+        Self::leave_scopes(place);
+        self.leave();
+    }
+
+    /// Counts a task out of the scopes at or above its place.
+    pub(crate) fn leave_scopes(place: &Place) {
+        for scope in place.node().scopes() {
+            leave_tally(scope);
+        }
+    }
+
+    /// Everything before the queue: is the task welcome?
+    fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<Place, SubmitError> {
+        if exit::is_fork() {
+            return Err(SubmitError::Forked { namespace: self.namespace.clone() });
+        }
+        self.check_type(task_type)?;
+        let place = self.place()?;
+        self.accept(&place)?;
+        Ok(place)
+    }
+
+    fn take_room(&self) -> Result<(), SubmitError> {
+        let Some(room) = &self.room else { return Ok(()) };
+        // Acquire and Release pair taking room with giving it back; the queue itself is ordered by its own words.
+        let taken = room.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1));
+        taken.map(drop).map_err(|_| SubmitError::QueueFull {
+            namespace: self.namespace.clone(),
+            limit: self.config.queue_limit.unwrap_or(usize::MAX),
+        })
+    }
+
+    pub(crate) fn give_room(&self) {
+        if let Some(room) = &self.room {
+            room.free.fetch_add(1, Ordering::AcqRel);
+            room.freed.notify(1.additional());
+        }
+    }
+
+    fn memo(place: Place, task_type: Option<TaskType>, queued: bool, scoped: Option<Arc<Tally>>) -> Memo {
+        // With no subscriber there is no span, and asking costs one load.
+        let span = (tracing::level_filters::LevelFilter::current() != tracing::level_filters::LevelFilter::OFF)
+            .then(tracing::Span::current)
+            .filter(|span| !span.is_none())
+            .map(Box::new);
+        Memo { place, span, task_type, queued, scoped }
+    }
+
+    /// Queues a task. What comes back is its handle's reference.
+    ///
+    /// # Safety
+    /// As for [`TaskRef::new_unbounded`].
+    pub(crate) unsafe fn submit<F, T>(
+        self: &Arc<Self>,
+        task_type: Option<TaskType>,
+        scoped: Option<Arc<Tally>>,
+        f: F,
+    ) -> Result<TaskRef<Memo>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        let place = match self.admit(task_type.as_ref()) {
+            Ok(place) => place,
+            Err(reason) => return Err(self.refuse(f, reason)),
+        };
+        if let Err(reason) = self.take_room() {
+            self.retract(&place);
+            return Err(self.refuse(f, reason));
+        }
+        let memo = Self::memo(place, task_type, true, scoped);
+        // SAFETY: passed on to the caller.
+        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
+        self.queue.push(queued);
+        if !self.places.take(self.config.limit) {
+            return Ok(handle);
+        }
+        let Err(error) = self.crew.cache().ask(Arc::clone(self) as _) else { return Ok(handle) };
+        self.give_back_refused(&error, Some(&handle));
+        match handle.claim() {
+            // Somebody else runs it, or has ended it.
+            Err(handle) => Ok(handle),
+            Ok(claimed) => {
+                // The claim took the handle's reference; the one in the queue is dropped when it is popped.
+                let memo = claimed.take_memo();
+                // SAFETY: the task was made above from this `F`, and is claimed.
+                let f = unsafe { reclaim::<Memo, F, T>(claimed) };
+                self.give_room();
+                self.retract(&memo.map_or(Place::PROCESS, |memo| memo.place));
+                let reason = SubmitError::ThreadSpawn { namespace: self.namespace.clone(), source: error };
+                match f {
+                    Some(f) => Err(self.refuse(f, reason)),
+                    // The closure is there until a claimer takes it, and we are the claimer.
+                    None => unreachable!("a claimed task lost its closure"),
+                }
+            }
+        }
+    }
+
+    /// [`Pool::submit`] for what borrows nothing.
+    pub(crate) fn submit_static<F, T>(
+        self: &Arc<Self>,
+        task_type: Option<TaskType>,
+        f: F,
+    ) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: neither closure nor result borrows.
+        let task = unsafe { self.submit(task_type, None, f) }?;
+        // SAFETY: submitted to this pool, with this result.
+        Ok(unsafe { TaskHandle::new(task, self) })
+    }
+
+    /// Submits, waiting for room in a bounded queue until the deadline; the running task's place is given away meanwhile.
+    pub(crate) fn submit_waiting<F, T>(
+        self: &Arc<Self>,
+        task_type: Option<TaskType>,
+        mut f: F,
+        deadline: Option<Instant>,
+    ) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut away = None;
+        loop {
+            // The listener comes before the look, so room that is made in between is noticed.
+            let listener = self.room.as_ref().map(|room| room.freed.listen());
+            let refused = match self.submit_static(task_type.clone(), f) {
+                Ok(handle) => return Ok(handle),
+                Err(refused) => refused,
+            };
+            let (Some(listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
+                return Err(refused);
+            };
+            away.get_or_insert_with(GivenAway::begin);
+            let in_time = match deadline {
+                None => {
+                    listener.wait();
+                    true
+                }
+                Some(deadline) => listener.wait_deadline(deadline).is_some(),
+            };
+            if !in_time {
+                return Err(refused);
+            }
+            self.counters.refused.fetch_sub(1, Ordering::Relaxed);
+            f = refused.task;
+        }
+    }
+
+    /// The same without blocking.
+    pub(crate) async fn submit_async<F, T>(
+        self: &Arc<Self>,
+        task_type: Option<TaskType>,
+        mut f: F,
+    ) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        loop {
+            let listener = self.room.as_ref().map(|room| room.freed.listen());
+            let refused = match self.submit_static(task_type.clone(), f) {
+                Ok(handle) => return Ok(handle),
+                Err(refused) => refused,
+            };
+            let (Some(listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
+                return Err(refused);
+            };
+            listener.await;
+            self.counters.refused.fetch_sub(1, Ordering::Relaxed);
+            f = refused.task;
+        }
+    }
+
+    fn refuse<F>(&self, task: F, reason: SubmitError) -> Refused<F> {
+        self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        Refused { task, reason }
+    }
+
+    /// Accepts a task that the calling thread will run at once, if a place is free and nobody is queued.
+    ///
+    /// # Safety
+    /// As for [`TaskRef::new_unbounded`].
+    pub(crate) unsafe fn submit_here<F, T>(
+        self: &Arc<Self>,
+        task_type: Option<TaskType>,
+        f: F,
+    ) -> Result<Result<(TaskRef<Memo>, Claimed<Memo>), F>, SubmitError>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        let place = match self.admit(task_type.as_ref()) {
+            Ok(place) => place,
+            Err(reason) => return Err(self.refuse(f, reason).reason),
+        };
+        if !self.queue.is_empty() || !self.places.take_here(self.config.limit) {
+            self.retract(&place);
+            return Ok(Err(f));
+        }
+        self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+        self.counters.in_place.fetch_add(1, Ordering::Relaxed);
+        let memo = Self::memo(place, task_type, false, None);
+        // SAFETY: passed on to the caller.
+        let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
+        match ours.claim() {
+            Ok(claimed) => Ok(Ok((handle, claimed))),
+            // Nobody else has seen the task yet.
+            Err(_) => unreachable!("a new task was claimed"),
+        }
+    }
+
+    /// A thread that was asked for a place of ours will not come.
+    fn give_back_refused(self: &Arc<Self>, error: &io::Error, except: Option<&TaskRef<Memo>>) {
+        if !self.places.give(false) {
+            return;
+        }
+        self.end_if_over();
+        // No place is taken: nobody would come for what is queued. Tasks pushed from now on ask for themselves.
+        for task in self.queue.take_if(|task| except.is_none_or(|except| task.address() != except.address())) {
+            if let Ok(claimed) = task.claim() {
+                self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+                let id = claimed.task().id();
+                let copy = io::Error::new(error.kind(), error.to_string());
+                self.end_unrun(claimed, TaskError::thread_spawn(id, &self.namespace, copy));
+            }
+        }
+    }
+
+    /// Takes a place and sends a thread for it, for what is queued.
+    pub(crate) fn send_if_place(self: &Arc<Self>) {
+        if self.places.take(self.config.limit) {
+            if let Err(error) = self.crew.cache().ask(Arc::clone(self) as _) {
+                self.give_back_refused(&error, None);
+            }
+        }
+    }
+
+    /// The running task goes into a wait. False when it keeps its place.
+    pub(crate) fn begin_wait(self: &Arc<Self>) -> bool {
+        if self.config.keeps_place {
+            return false;
+        }
+        let before = self.counters.waiting.fetch_add(1, Ordering::SeqCst);
+        if before >= self.config.max_waiting {
+            self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+            if !self.warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    target: "heirloom",
+                    namespace = %self.namespace,
+                    max_waiting = self.config.max_waiting,
+                    "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_waiting)",
+                );
+            }
+            return false;
+        }
+        self.crew.cache().begin_wait();
+        let _ = self.places.give(false);
+        if self.queue.is_empty() || !self.places.take(self.config.limit) {
+            return true;
+        }
+        if self.crew.cache().ask(Arc::clone(self) as _).is_ok() {
+            return true;
+        }
+        // No thread for the next task: the place that was taken for it is the one we keep.
+        self.crew.cache().end_wait();
+        self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+        false
+    }
+
+    /// The wait is over. The task goes on at once.
+    pub(crate) fn end_wait(&self) {
+        self.places.retake();
+        self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.crew.cache().end_wait();
+    }
+}
+
+/// Counts one out of a tally that the caller keeps alive.
+pub(crate) fn leave_tally(tally: &Tally) {
+    if let Left::Last { notify: true } = tally.leave() {
+        tally.notify();
+    }
+}
+
+/// Turns the address that a handle remembers back into its pool.
+///
+/// # Safety
+/// The caller has claimed a task of this pool and not counted it out yet, so the pool holds itself.
+pub(crate) unsafe fn pool_of_claimed(pool: NonNull<Pool>) -> Arc<Pool> {
+    // SAFETY: the pointer came from an `Arc<Pool>`, whose count is not zero by the contract.
+    unsafe {
+        Arc::increment_strong_count(pool.as_ptr());
+        Arc::from_raw(pool.as_ptr())
+    }
+}
+
+impl Job for Pool {
+    fn work(self: Arc<Self>, hand: &mut Hand<'_>) {
+        crate::pool::worker::work(&self, hand);
+    }
+
+    fn refused(self: Arc<Self>, error: &io::Error) {
+        self.give_back_refused(error, None);
+    }
+}

@@ -1,0 +1,23 @@
+//! The engine: a pool is a queue, a count of what it accepted, and a count of places (`inner`).
+//!
+//! # What keeps what alive
+//! A manager holds its running pool. While anything accepted has not ended, the pool holds itself (`inner::Pool::accept`);
+//! a thread on its way to a pool, or working for it, holds it too. A task holds its submitter's node until it ends. A
+//! handle holds its task's cell and nothing else.
+
+pub(crate) mod config;
+pub(crate) mod crew;
+pub(crate) mod end;
+pub(crate) mod exit;
+pub(crate) mod frame;
+pub(crate) mod handle;
+pub(crate) mod inner;
+pub(crate) mod map;
+pub(crate) mod park;
+pub(crate) mod places;
+pub(crate) mod queue;
+pub(crate) mod scope;
+pub(crate) mod set;
+pub(crate) mod stats;
+pub(crate) mod wait;
+pub(crate) mod worker;

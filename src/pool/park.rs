@@ -1,0 +1,84 @@
+//! Blocking on a waker: a cached parker for each thread.
+
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::sync::{Parker, Unparker};
+
+use crate::sync::os::Arc;
+
+/// About how long looking costs as much as sleeping and being woken would; see `threads::cache::SPIN`. Shorter here,
+/// because a joiner that spins takes a CPU from the tasks it waits for.
+const SPINS: u32 = 400;
+
+thread_local! {
+    static PARKER: (Parker, Waker) = new();
+}
+
+struct Unpark(Unparker);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn new() -> (Parker, Waker) {
+    let parker = Parker::new();
+    let waker = Waker::from(Arc::new(Unpark(parker.unparker().clone())));
+    (parker, waker)
+}
+
+/// Looks a little while, without sleeping, where another CPU can make it true.
+#[inline]
+pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
+    if done() {
+        return true;
+    }
+    if !crate::threads::cache::can_spin() {
+        return false;
+    }
+    for _ in 0..SPINS {
+        std::hint::spin_loop();
+        if done() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Sleeps until `ready` is true, or until the deadline. `ready` gets a waker, and arranges for it to be woken before it
+/// answers false. Wakes for no reason are fine: nested waits of one thread share its parker.
+pub(crate) fn block_until(deadline: Option<Instant>, mut ready: impl FnMut(&Waker) -> bool) -> bool {
+    let mut block = |parker: &Parker, waker: &Waker| {
+        while !ready(waker) {
+            match deadline {
+                None => parker.park(),
+                Some(deadline) => {
+                    if Instant::now() >= deadline {
+                        return false;
+                    }
+                    parker.park_deadline(deadline);
+                }
+            }
+        }
+        true
+    };
+    match PARKER.try_with(|(parker, waker)| block(parker, waker)) {
+        Ok(ready) => ready,
+        // The thread's locals are being destroyed.
+        Err(_) => {
+            let (parker, waker) = new();
+            block(&parker, &waker)
+        }
+    }
+}
+
+/// The moment `d` from now; `None`, for ever, when the clock cannot express it.
+pub(crate) fn after(d: Duration) -> Option<Instant> {
+    Instant::now().checked_add(d)
+}

@@ -1,0 +1,177 @@
+//! [`TaskScope`]: tasks that borrow.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
+use std::time::Duration;
+
+use crate::error::{SubmitError, TaskError};
+use crate::id::TaskId;
+use crate::pool::end::block_on_tally;
+use crate::pool::frame;
+use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
+use crate::pool::inner::{Pool, leave_tally};
+use crate::pool::wait::GivenAway;
+use crate::pool::worker::{self, Task};
+use crate::sync::os::{Arc, Mutex, Ordering};
+use crate::tally::Tally;
+use crate::task_type::TaskType;
+
+/// Tasks that may borrow from the caller of [`PoolManager::scope`](crate::PoolManager::scope).
+pub struct TaskScope<'scope, 'env: 'scope> {
+    pool: &'scope Arc<Pool>,
+    tally: Arc<Tally>,
+    /// When the scope's own thread is a worker of the pool: what it can run itself while it waits.
+    own: Option<Mutex<Vec<Task>>>,
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// A borrowing task that was accepted. Dropping it detaches the task; the scope waits for it all the same.
+#[must_use = "dropping the handle detaches the task; its result and its panic are lost"]
+pub struct ScopedHandle<'scope, T> {
+    inner: TaskHandle<T>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<'scope> TaskScope<'scope, '_> {
+    /// Submits a task that may borrow from outside the scope.
+    ///
+    /// # Errors
+    /// As [`PoolManager::submit`](crate::PoolManager::submit).
+    pub fn submit<F, T>(&'scope self, f: F) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.submit_any(None, f)
+    }
+
+    /// Submits a task of a type.
+    ///
+    /// # Errors
+    /// As [`PoolManager::submit_as`](crate::PoolManager::submit_as).
+    pub fn submit_as<F, T>(
+        &'scope self,
+        task_type: impl Into<TaskType>,
+        f: F,
+    ) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.submit_any(Some(task_type.into()), f)
+    }
+
+    fn submit_any<F, T>(&'scope self, task_type: Option<TaskType>, f: F) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        // Never closed before the wait is over, so this cannot be refused.
+        let _ = self.tally.enter();
+        // SAFETY: closure and result live for `'scope`. `run` does not return before the tally is empty; a task leaves it
+        // after its closure is gone and, unless a handle still has it, its result. A handle cannot outlive `'scope`.
+        let task = unsafe { self.pool.submit(task_type, Some(Arc::clone(&self.tally)), f) };
+        match task {
+            Ok(task) => {
+                if let Some(own) = &self.own {
+                    own.lock().push(task.another());
+                }
+                // SAFETY: submitted above to this pool, with this result.
+                let inner = unsafe { TaskHandle::new(task, self.pool) };
+                Ok(ScopedHandle { inner, scope: PhantomData })
+            }
+            Err(refused) => {
+                leave_tally(&self.tally);
+                Err(refused.into_parts().1)
+            }
+        }
+    }
+
+    /// Returns when every task has ended.
+    fn wait(&self) {
+        if let Some(own) = &self.own {
+            // What nobody has started runs here: these are the very tasks this waits for.
+            loop {
+                let next = own.lock().pop();
+                let Some(task) = next else { break };
+                if let Ok(claimed) = task.claim() {
+                    self.pool.claimed_in_queue();
+                    self.pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
+                    worker::run_here(self.pool, claimed, false);
+                }
+            }
+        }
+        block_on_tally(&self.tally, None, || self.tally.count() == 0);
+    }
+}
+
+/// Runs `f` with a scope on the pool, and waits for what it submitted, also when `f` panics.
+pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> T) -> T {
+    let on_worker = frame::innermost().is_some_and(|frame| ptr::eq(Arc::as_ptr(&frame.pool), Arc::as_ptr(pool)));
+    let scope = TaskScope {
+        pool,
+        tally: Arc::new(Tally::new()),
+        own: (on_worker && !GivenAway::is_away()).then(|| Mutex::new(Vec::new())),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let out = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    scope.wait();
+    out.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+impl<T> ScopedHandle<'_, T> {
+    /// As [`TaskHandle::join`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join(self) -> Result<T, TaskError> {
+        self.inner.join()
+    }
+
+    /// As [`TaskHandle::join_within`].
+    ///
+    /// # Errors
+    /// The handle itself, to wait again.
+    pub fn join_within(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
+        self.inner.join_within(d).map_err(|inner| Self { inner, scope: PhantomData })
+    }
+
+    /// As [`TaskHandle::cancel`].
+    pub fn cancel(&self) -> CancelOutcome {
+        self.inner.cancel()
+    }
+
+    /// As [`TaskHandle::id`].
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.inner.id()
+    }
+
+    /// As [`TaskHandle::is_finished`].
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.inner.is_finished()
+    }
+
+    /// As [`TaskHandle::status`].
+    #[must_use]
+    pub fn status(&self) -> TaskStatus {
+        self.inner.status()
+    }
+}
+
+impl fmt::Debug for TaskScope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskScope").field("tasks", &self.tally.count()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for ScopedHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}

@@ -1,0 +1,216 @@
+//! [`TaskSet`]: handles, yielded as they finish.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crate::error::TaskError;
+use crate::id::TaskId;
+use crate::pool::handle::{TaskHandle, deadline};
+use crate::pool::park;
+use crate::pool::wait::GivenAway;
+use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
+
+/// Collects handles and yields their results as they finish. Dropping it detaches what has not finished.
+///
+/// Adding and yielding cost one small allocation and a short lock, however many handles are in it.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope, TaskSet};
+///
+/// let scope = Scope::new("doc");
+/// let pool = scope.create("work");
+/// pool.start(PoolConfig::leased(2))?;
+/// let mut set = TaskSet::new();
+/// for n in 0..10 {
+///     set.push(pool.submit(move || n * n)?);
+/// }
+/// let mut sum = 0;
+/// while let Some((_, squared)) = set.join_next() {
+///     sum += squared?;
+/// }
+/// assert_eq!(sum, 285);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TaskSet<T> {
+    handles: slab::Slab<(TaskHandle<T>, Arc<Member>)>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Keys of members to look at, oldest first.
+    ready: Mutex<Ready>,
+}
+
+#[derive(Default)]
+struct Ready {
+    keys: std::collections::VecDeque<usize>,
+    waker: Option<Waker>,
+}
+
+/// The waker of one handle: it puts its key on the list, once between two looks.
+struct Member {
+    key: usize,
+    listed: AtomicBool,
+    shared: Arc<Shared>,
+}
+
+impl Wake for Member {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.listed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let waker = {
+            let mut ready = self.shared.ready.lock();
+            ready.keys.push_back(self.key);
+            ready.waker.take()
+        };
+        // Outside the lock: a waker is user code.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> TaskSet<T> {
+    /// An empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { handles: slab::Slab::new(), shared: Arc::new(Shared { ready: Mutex::new(Ready::default()) }) }
+    }
+
+    /// Adds a handle.
+    pub fn push(&mut self, handle: TaskHandle<T>) {
+        let entry = self.handles.vacant_entry();
+        let key = entry.key();
+        // On the list from the start, so that the first look polls it and registers its waker.
+        let member = Arc::new(Member { key, listed: AtomicBool::new(true), shared: Arc::clone(&self.shared) });
+        self.shared.ready.lock().keys.push_back(key);
+        entry.insert((handle, member));
+    }
+
+    /// How many have not been yielded yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// Nothing is left to yield.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.handles.is_empty()
+    }
+
+    /// Asks every task in the set to end early; they are still yielded.
+    pub fn cancel_all(&self) {
+        for (_, (handle, _)) in &self.handles {
+            handle.cancel();
+        }
+    }
+
+    /// The next result, of whichever task finishes first; `None` when the set is empty. Waits as
+    /// [`TaskHandle::join`] does.
+    pub fn join_next(&mut self) -> Option<(TaskId, Result<T, TaskError>)> {
+        self.join_until(None).unwrap_or(None)
+    }
+
+    /// As [`join_next`](TaskSet::join_next), waiting at most `d`.
+    ///
+    /// # Errors
+    /// `Err(())`-like [`TimedOut`] when nothing has finished by then; the set is unchanged.
+    pub fn join_next_within(&mut self, d: Duration) -> Result<Option<(TaskId, Result<T, TaskError>)>, TimedOut> {
+        self.join_until(Some(d))
+    }
+
+    fn join_until(&mut self, d: Option<Duration>) -> Result<Option<(TaskId, Result<T, TaskError>)>, TimedOut> {
+        let deadline = deadline(d);
+        let mut next = None;
+        let mut away = None;
+        park::block_until(deadline, |waker| match self.poll_next(&mut Context::from_waker(waker)) {
+            Poll::Ready(ready) => {
+                next = Some(ready);
+                true
+            }
+            Poll::Pending => {
+                // Only once it is clear that this blocks, and after what could run in place has.
+                away.get_or_insert_with(GivenAway::begin);
+                false
+            }
+        });
+        next.ok_or(TimedOut)
+    }
+
+    /// The next result, without blocking the runtime; `None` when the set is empty. May be dropped at any time without
+    /// losing a result.
+    pub async fn next(&mut self) -> Option<(TaskId, Result<T, TaskError>)> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As a stream is polled.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(TaskId, Result<T, TaskError>)>> {
+        loop {
+            if self.handles.is_empty() {
+                return Poll::Ready(None);
+            }
+            let key = {
+                let mut ready = self.shared.ready.lock();
+                match ready.keys.pop_front() {
+                    Some(key) => key,
+                    None => {
+                        if !ready.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                            ready.waker = Some(cx.waker().clone());
+                        }
+                        return Poll::Pending;
+                    }
+                }
+            };
+            let Some((handle, member)) = self.handles.get_mut(key) else { continue };
+            // Off the list before the look, so that an end during the look lists it again.
+            member.listed.store(false, Ordering::Release);
+            let waker = Waker::from(Arc::clone(member));
+            if let Poll::Ready(output) = handle.poll_output(&mut Context::from_waker(&waker)) {
+                let id = handle.id();
+                drop(self.handles.remove(key));
+                return Poll::Ready(Some((id, output)));
+            }
+        }
+    }
+}
+
+/// Nothing in the set finished in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no task of the set finished in time; wait again, or cancel them")]
+pub struct TimedOut;
+
+impl<T> Default for TaskSet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Extend<TaskHandle<T>> for TaskSet<T> {
+    fn extend<I: IntoIterator<Item = TaskHandle<T>>>(&mut self, handles: I) {
+        for handle in handles {
+            self.push(handle);
+        }
+    }
+}
+
+impl<T> FromIterator<TaskHandle<T>> for TaskSet<T> {
+    fn from_iter<I: IntoIterator<Item = TaskHandle<T>>>(handles: I) -> Self {
+        let mut set = Self::new();
+        set.extend(handles);
+        set
+    }
+}
+
+impl<T> fmt::Debug for TaskSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskSet").field("len", &self.len()).finish()
+    }
+}

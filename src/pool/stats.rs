@@ -1,0 +1,100 @@
+//! [`PoolStats`], and the counters behind it.
+//!
+//! Nothing here decides behaviour: the engine never reads a counter to choose what to do, except `waiting`, which is
+//! the bound of [`PoolConfig::max_waiting`](crate::PoolConfig::max_waiting).
+
+use std::fmt;
+
+use crate::pool::config::{PoolKind, PoolMode};
+use crate::pool::inner::Pool;
+use crate::sync::os::{AtomicU64, AtomicUsize, Ordering};
+use crate::task_type::TaskType;
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) completed: AtomicU64,
+    pub(crate) panicked: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) waiting: AtomicUsize,
+    /// Claimed by somebody who did not pop it.
+    pub(crate) elsewhere: AtomicU64,
+    /// Of those, the ones that were run.
+    pub(crate) in_place: AtomicU64,
+    /// Popped, and found claimed by somebody else before.
+    pub(crate) shells: AtomicU64,
+}
+
+/// A look at a pool. The numbers are of this start of it, and of one moment as near as can be had without stopping it.
+///
+/// What a finished `join` stands for is counted already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// The limit `n`: how many tasks may run at once.
+    pub max_workers: usize,
+    /// Tasks started, not ended and not inside one of heirloom's waits.
+    pub running: usize,
+    /// Tasks inside one of heirloom's waits, their places given away.
+    pub waiting: usize,
+    /// Tasks accepted and not started.
+    pub queued: usize,
+    /// Tasks that returned a value.
+    pub completed: u64,
+    /// Tasks that panicked.
+    pub panicked: u64,
+    /// Tasks that ended before they started.
+    pub cancelled: u64,
+    /// Submissions that were refused.
+    pub refused: u64,
+    /// The one type of task the pool takes, if it is picky.
+    pub task_type: Option<TaskType>,
+    /// Joining or daemon.
+    pub mode: PoolMode,
+    /// Where its threads come from.
+    pub kind: PoolKind,
+}
+
+impl fmt::Display for PoolStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { max_workers, running, waiting, queued, mode, kind, .. } = self;
+        write!(f, "{kind} {mode}, {running} running/{waiting} waiting/{queued} queued, limit {max_workers}")?;
+        if let Some(task_type) = &self.task_type {
+            write!(f, ", only \"{task_type}\"")?;
+        }
+        Ok(())
+    }
+}
+
+impl Pool {
+    pub(crate) fn stats(&self) -> PoolStats {
+        let c = &self.counters;
+        // What ends is read before what starts, so that a difference is never below zero by much.
+        let completed = c.completed.load(Ordering::Acquire);
+        let panicked = c.panicked.load(Ordering::Acquire);
+        let shells = c.shells.load(Ordering::Acquire);
+        let waiting = c.waiting.load(Ordering::SeqCst);
+        let popped = self.queue.with_extra(|book| book.popped);
+        let in_place = c.in_place.load(Ordering::Acquire);
+        let elsewhere = c.elsewhere.load(Ordering::Acquire);
+        let started = (popped + in_place).saturating_sub(shells);
+        let running = started.saturating_sub(completed + panicked).saturating_sub(waiting as u64);
+        let left_queue = (popped + elsewhere).saturating_sub(shells);
+        // The tally counts modulo 2^32.
+        let queued = self.tally.entered().wrapping_sub(left_queue as u32);
+        let queued = if queued > u32::MAX / 2 { 0 } else { queued };
+        PoolStats {
+            max_workers: self.config.limit,
+            running: running as usize,
+            waiting,
+            queued: queued as usize,
+            completed,
+            panicked,
+            cancelled: c.cancelled.load(Ordering::Acquire),
+            refused: c.refused.load(Ordering::Relaxed),
+            task_type: self.config.task_type.clone(),
+            mode: self.config.mode,
+            kind: self.config.kind,
+        }
+    }
+}

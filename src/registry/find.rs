@@ -1,0 +1,144 @@
+//! The three verbs, where the code stands and on a [`Lineage`].
+
+use crate::error::ManagerNotFound;
+use crate::lineage::current;
+use crate::lineage::handle::Lineage;
+use crate::lineage::node::{Node, Place};
+use crate::namespace::Namespace;
+use crate::registry::manager::PoolManager;
+
+/// The nearest at or above the node. Takes no lock on nodes without managers; ends at the root.
+#[inline]
+fn find(node: &Node, namespace: &Namespace) -> Option<PoolManager> {
+    node.path().find_map(|node| node.residents.find(namespace)).and_then(PoolManager::from_resident)
+}
+
+#[cold]
+fn not_found(node: &Node, namespace: Namespace) -> ManagerNotFound {
+    let residents = node.home().indices().residents.live();
+    let elsewhere = residents
+        .into_iter()
+        .filter_map(PoolManager::from_resident)
+        .filter(|manager| *manager.namespace() == namespace)
+        .filter_map(|manager| manager.owner())
+        .take(8)
+        .map(|owner| owner.to_string())
+        .collect();
+    ManagerNotFound { namespace, place: describe(node), place_id: node.id(), elsewhere }
+}
+
+fn describe(node: &Node) -> String {
+    match node.name() {
+        Some(name) => format!("{} {} \"{name}\"", node.kind().as_str(), node.id()),
+        None => format!("{} {}", node.kind().as_str(), node.id()),
+    }
+}
+
+impl Lineage {
+    /// The nearest manager of this name, at this node or above it.
+    ///
+    /// # Errors
+    /// [`ManagerNotFound`], which says where it was asked and where else the name exists.
+    pub fn get(&self, ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
+        let ns = ns.into();
+        find(self.0.node(), &ns).ok_or_else(|| not_found(self.0.node(), ns))
+    }
+
+    /// The nearest manager of this name; if nobody has it, a new one here, not started. Among concurrent calls at one node
+    /// one creates, and all get that one.
+    #[must_use]
+    pub fn get_or_create(&self, ns: impl Into<Namespace>) -> PoolManager {
+        let ns = ns.into();
+        if let Some(found) = find(self.0.node(), &ns) {
+            return found;
+        }
+        let make = || PoolManager::new(&self.0, ns.clone()).to_resident();
+        match PoolManager::from_resident(self.0.node().residents.find_or_insert(&ns, make)) {
+            Some(manager) => manager,
+            None => unreachable!("only managers live at nodes"),
+        }
+    }
+
+    /// A new manager here, not started. One that this node had under the name is only unlinked: it goes on for those who
+    /// hold it, and closes with its last handle.
+    #[must_use = "the manager does nothing until it is started"]
+    pub fn create(&self, ns: impl Into<Namespace>) -> PoolManager {
+        let ns = ns.into();
+        let manager = PoolManager::new(&self.0, ns.clone());
+        let replaced = self.0.node().residents.replace(&ns, manager.to_resident());
+        drop(replaced);
+        manager
+    }
+
+    /// Looks a manager up and lends it to `f`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn with<R>(&self, ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
+        self.get(ns).map(|manager| f(&manager))
+    }
+
+    /// Unlinks the manager that this very node has under the name. It goes on for those who hold it.
+    pub fn remove(&self, ns: impl Into<Namespace>) -> Option<PoolManager> {
+        self.0.node().residents.remove(&ns.into()).and_then(PoolManager::from_resident)
+    }
+
+    /// The managers that belong to this very node.
+    #[must_use]
+    pub fn managers(&self) -> Vec<PoolManager> {
+        self.0.node().residents.all().into_iter().filter_map(PoolManager::from_resident).collect()
+    }
+}
+
+/// The nearest manager of this name, at the current place or above it.
+///
+/// ```
+/// use heirloom::PoolConfig;
+///
+/// let io = heirloom::create("io"); // at the current place
+/// io.start(PoolConfig::leased(2))?;
+/// let seen = heirloom::thread::spawn(|| heirloom::get("io").is_ok()); // a child finds it
+/// assert!(seen.join().unwrap());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`ManagerNotFound`], which says where it was asked and where else the name exists.
+pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
+    let ns = ns.into();
+    match current::with_nearest(|node| find(node, &ns)) {
+        Some(manager) => Ok(manager),
+        None => Err(not_found(current::here().node(), ns)),
+    }
+}
+
+/// The nearest manager of this name; if nobody has it, a new one at the current place, not started. Among concurrent calls
+/// at one place one creates, and all get that one.
+#[must_use]
+pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
+    let ns = ns.into();
+    if let Some(found) = current::with_nearest(|node| find(node, &ns)) {
+        return found;
+    }
+    here().get_or_create(ns)
+}
+
+/// A new manager at the current place, not started. One that this place had under the name is only unlinked: it goes on
+/// for those who hold it, and closes with its last handle.
+#[must_use = "the manager does nothing until it is started"]
+pub fn create(ns: impl Into<Namespace>) -> PoolManager {
+    here().create(ns)
+}
+
+/// Looks a manager up from the current place and lends it to `f`.
+///
+/// # Errors
+/// As [`get`].
+pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
+    get(ns).map(|manager| f(&manager))
+}
+
+fn here() -> Lineage {
+    let place: Place = current::here();
+    Lineage(place)
+}

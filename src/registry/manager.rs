@@ -1,0 +1,536 @@
+//! [`PoolManager`]: the named owner of at most one running pool.
+
+use std::fmt;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::error::{Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
+use crate::id::TaskId;
+use crate::index::Ticket;
+use crate::lineage::handle::Lineage;
+use crate::lineage::home::Resident;
+use crate::lineage::node::{Place, WeakPlace};
+use crate::namespace::Namespace;
+use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
+use crate::pool::end::StopReport;
+use crate::pool::exit;
+use crate::pool::handle::{TaskHandle, deadline};
+use crate::pool::inner::Pool;
+use crate::pool::map::Map;
+use crate::pool::park;
+use crate::pool::scope::{self, TaskScope};
+use crate::pool::stats::PoolStats;
+use crate::pool::worker;
+use crate::registry::typed::TypedManager;
+use crate::sync::os::{Arc, Mutex, Weak};
+use crate::task_type::{TaskKind, TaskType};
+
+/// The named owner of at most one running pool. It belongs to one node of the family tree.
+///
+/// Dropping a handle does nothing while the node or another handle lives. With the last one its pool closes, without
+/// blocking: a joining pool still finishes what it accepted. Cloning costs one atomic increment.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+///
+/// let request = Scope::new("request");
+/// let render = request.create("render");
+/// render.start(PoolConfig::leased(4).task_type("component"))?;
+///
+/// let html = render.submit_as("component", || "<p>hello</p>")?.join()?;
+/// assert_eq!(html, "<p>hello</p>");
+///
+/// let report = render.stop()?;
+/// assert_eq!((report.completed, report.is_complete()), (1, true));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct PoolManager(Arc<Inner>);
+
+pub(crate) struct Inner {
+    namespace: Namespace,
+    owner: WeakPlace,
+    pool: ArcSwapOption<Pool>,
+    /// One start at a time.
+    starting: Mutex<()>,
+    /// Set once, when the manager is made; dropped with it.
+    _ticket: Ticket<Resident>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.load_full() {
+            pool.close();
+        }
+    }
+}
+
+impl PoolManager {
+    /// A manager that knows its owner; the owner is told by the caller.
+    pub(crate) fn new(owner: &Place, namespace: Namespace) -> Self {
+        let indices = owner.node().home().indices();
+        Self(Arc::new_cyclic(|this: &Weak<Inner>| Inner {
+            namespace,
+            owner: owner.downgrade(),
+            pool: ArcSwapOption::empty(),
+            starting: Mutex::new(()),
+            _ticket: indices.residents.insert(this.clone()),
+        }))
+    }
+
+    pub(crate) fn to_resident(&self) -> Arc<Resident> {
+        Arc::clone(&self.0) as _
+    }
+
+    pub(crate) fn from_resident(resident: Arc<Resident>) -> Option<Self> {
+        resident.downcast::<Inner>().ok().map(Self)
+    }
+
+    /// The name it is found under.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// The node it belongs to; `None` when that has ended.
+    #[must_use]
+    pub fn owner(&self) -> Option<Lineage> {
+        self.0.owner.upgrade().map(Lineage)
+    }
+
+    /// Whether two handles mean the same manager.
+    #[must_use]
+    pub fn is_same(&self, other: &PoolManager) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Starts a pool. Costs an allocation; threads come with tasks.
+    ///
+    /// # Errors
+    /// [`AlreadyRunning`](StartError::AlreadyRunning), [`StillStopping`](StartError::StillStopping) while tasks of the last
+    /// start have not ended, [`Invalid`](StartError::Invalid) naming the setting, [`ScopeEnded`](StartError::ScopeEnded) in a
+    /// scope that was told to end. A refusal changes nothing.
+    pub fn start(&self, config: PoolConfig) -> Result<(), StartError> {
+        self.start_pool(config).map(drop)
+    }
+
+    fn start_pool(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
+        let namespace = || self.0.namespace.clone();
+        if exit::is_fork() {
+            return Err(StartError::Forked { namespace: namespace() });
+        }
+        if let Some((setting, problem)) = config.problem() {
+            return Err(StartError::Invalid { namespace: namespace(), setting, problem });
+        }
+        let _one = self.0.starting.lock();
+        if let Some(before) = &*self.0.pool.load() {
+            if !before.tally.is_closed() {
+                return Err(StartError::AlreadyRunning { namespace: namespace() });
+            }
+            if !before.is_over() {
+                return Err(StartError::StillStopping { namespace: namespace(), remaining: before.tally.count() });
+            }
+        }
+        let owner = self.0.owner.upgrade();
+        let ended = || owner.as_ref().is_some_and(|owner| owner.node().scope_closed());
+        if ended() {
+            return Err(StartError::ScopeEnded { namespace: namespace() });
+        }
+        let pool = Pool::new(namespace(), self.0.owner.clone(), config);
+        self.0.pool.store(Some(Arc::clone(&pool)));
+        // A scope that ended since the first look has closed what it found, which did not include this pool.
+        if ended() {
+            pool.close();
+            return Err(StartError::ScopeEnded { namespace: namespace() });
+        }
+        Ok(pool)
+    }
+
+    /// Starts a pool unless one runs already with equal settings. Idempotent, from any number of threads.
+    ///
+    /// # Errors
+    /// [`ConfigMismatch`](StartError::ConfigMismatch) when it runs with other settings; otherwise as [`start`](Self::start).
+    pub fn ensure_started(&self, config: PoolConfig) -> Result<(), StartError> {
+        loop {
+            if let Some(running) = self.running() {
+                return match running.config.difference(&config) {
+                    None => Ok(()),
+                    Some(setting) => Err(StartError::ConfigMismatch { namespace: self.0.namespace.clone(), setting }),
+                };
+            }
+            match self.start(config.clone()) {
+                // Somebody else was faster: compare with theirs.
+                Err(StartError::AlreadyRunning { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn running(&self) -> Option<Arc<Pool>> {
+        self.0.pool.load_full().filter(|pool| !pool.tally.is_closed())
+    }
+
+    /// The pool of the last start, running or not.
+    pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
+        self.0.pool.load_full()
+    }
+
+    fn not_started(&self) -> SubmitError {
+        SubmitError::NotStarted { namespace: self.0.namespace.clone() }
+    }
+
+    /// Whether a pool was started and not told to end.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.running().is_some()
+    }
+
+    /// The one type of task the pool takes, when it is picky.
+    #[must_use]
+    pub fn task_type(&self) -> Option<TaskType> {
+        self.pool().and_then(|pool| pool.config.task_type.clone())
+    }
+
+    /// A look at the pool; of the last start, if it has ended. All zero before the first start.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        match &*self.0.pool.load() {
+            Some(pool) => pool.stats(),
+            None => PoolStats {
+                max_workers: 0,
+                running: 0,
+                waiting: 0,
+                queued: 0,
+                completed: 0,
+                panicked: 0,
+                cancelled: 0,
+                refused: 0,
+                task_type: None,
+                mode: PoolMode::Joining,
+                kind: PoolKind::Leased,
+            },
+        }
+    }
+
+    /// Submits a task. Never blocks.
+    ///
+    /// The task stands below the place that calls this, and runs inside the `tracing` span current here. One allocation.
+    ///
+    /// # Errors
+    /// When the pool does not run, is picky about types, or its queue is full; see [`SubmitError`]. The closure is dropped;
+    /// [`try_submit`](Self::try_submit) gives it back.
+    pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.try_any(None, f).map_err(|refused| refused.reason)
+    }
+
+    /// Submits a task of a type. Never blocks.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn submit_as<F, T>(&self, task_type: impl Into<TaskType>, f: F) -> Result<TaskHandle<T>, SubmitError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.try_any(Some(task_type.into()), f).map_err(|refused| refused.reason)
+    }
+
+    /// As [`submit`](Self::submit); a refusal gives the closure back and says whether trying again can help.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn try_submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.try_any(None, f)
+    }
+
+    /// As [`submit_as`](Self::submit_as); a refusal gives the closure back and says whether trying again can help.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn try_submit_as<F, T>(&self, task_type: impl Into<TaskType>, f: F) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.try_any(Some(task_type.into()), f)
+    }
+
+    fn try_any<F, T>(&self, task_type: Option<TaskType>, f: F) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match &*self.0.pool.load() {
+            Some(pool) => pool.submit_static(task_type, f),
+            None => Err(Refused { task: f, reason: self.not_started() }),
+        }
+    }
+
+    /// As [`try_submit`](Self::try_submit), waiting at most `d` for room in a bounded queue. From a task, its place is given
+    /// away meanwhile.
+    ///
+    /// # Errors
+    /// [`QueueFull`](SubmitError::QueueFull) when there was no room in time; otherwise as [`submit`](Self::submit).
+    pub fn submit_within<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match self.pool() {
+            Some(pool) => pool.submit_waiting(None, f, park::after(d)),
+            None => Err(Refused { task: f, reason: self.not_started() }),
+        }
+    }
+
+    /// As [`try_submit`](Self::try_submit), waiting for room in a bounded queue without blocking the runtime. Dropping the
+    /// future before it is ready submits nothing.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub async fn submit_async<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match self.pool() {
+            Some(pool) => pool.submit_async(None, f).await,
+            None => Err(Refused { task: f, reason: self.not_started() }),
+        }
+    }
+
+    /// Runs `f` on every item, and yields the results in order.
+    ///
+    /// Tasks are submitted as results are taken, a few for each of the pool's places ahead, so the iterator may be endless.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// let squares: Result<Vec<u64>, _> = pool.map(1..=4, |n: u64| n * n)?.collect();
+    /// assert_eq!(squares?, [1, 4, 9, 16]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), when the first task is refused. A later refusal is that item's error.
+    pub fn map<I, F, T>(&self, items: I, f: F) -> Result<Map<I::IntoIter, F, T>, SubmitError>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let pool = self.pool().ok_or_else(|| self.not_started())?;
+        let task_type = None;
+        Map::new(pool, task_type, items.into_iter(), f)
+    }
+
+    /// [`map`](Self::map) for a pool that takes one type of task.
+    ///
+    /// # Errors
+    /// As [`map`](Self::map).
+    pub fn map_as<I, F, T>(
+        &self,
+        task_type: impl Into<TaskType>,
+        items: I,
+        f: F,
+    ) -> Result<Map<I::IntoIter, F, T>, SubmitError>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let pool = self.pool().ok_or_else(|| self.not_started())?;
+        Map::new(pool, Some(task_type.into()), items.into_iter(), f)
+    }
+
+    /// Runs `f` with a scope whose tasks may borrow, and returns when all of them have ended; the wait cannot fail. Comes
+    /// back, also when `f` panics, only when every task's closure and unclaimed result is dropped.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// let words = ["walk", "up", "the", "tree"];
+    /// let longest = pool.scope(|s| -> Result<usize, Box<dyn std::error::Error>> {
+    ///     let left = s.submit(|| words[..2].iter().map(|w| w.len()).max())?;
+    ///     let right = s.submit(|| words[2..].iter().map(|w| w.len()).max())?;
+    ///     Ok(left.join()?.max(right.join()?).unwrap_or(0))
+    /// })?;
+    /// assert_eq!(longest, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is none of its own: `f`'s value comes back. Submitting in a scope of a manager that was never started is refused.
+    pub fn scope<'env, T>(&self, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> T) -> T {
+        match self.pool() {
+            Some(pool) => scope::run(&pool, f),
+            None => {
+                // Never started: a pool that is closed from the start refuses every task, which is what there is to say.
+                let pool = Pool::new(self.0.namespace.clone(), self.0.owner.clone(), PoolConfig::leased(1).daemon());
+                pool.close();
+                scope::run(&pool, f)
+            }
+        }
+    }
+
+    /// Runs `f` as a task and waits for it. `f` may borrow.
+    ///
+    /// On a leased pool with a free place and an empty queue it runs on the calling thread, within the pool's limit;
+    /// otherwise it is submitted, and this waits as [`TaskHandle::join`] does.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// let text = String::from("borrowed");
+    /// assert_eq!(pool.run(|| text.len())?, 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The panic of `f`, with its payload; that it was cancelled; or, as [`TaskError::as_refused`], that it was not accepted.
+    pub fn run<F, T>(&self, f: F) -> Result<T, TaskError>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        self.run_any(None, f)
+    }
+
+    /// [`run`](Self::run) for a task of a type.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_as<F, T>(&self, task_type: impl Into<TaskType>, f: F) -> Result<T, TaskError>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        self.run_any(Some(task_type.into()), f)
+    }
+
+    fn run_any<F, T>(&self, task_type: Option<TaskType>, f: F) -> Result<T, TaskError>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        let refused = |reason| TaskError::refused(TaskId::next(), &self.0.namespace, reason);
+        let pool = self.pool().ok_or_else(|| refused(self.not_started()))?;
+        worker::run_and_wait(&pool, task_type, f).map_err(refused)?
+    }
+
+    /// Accepts nothing more. A joining pool runs what it accepted; a daemon pool's queued tasks end as cancelled. Does not
+    /// wait. Idempotent.
+    pub fn close(&self) {
+        if let Some(pool) = self.pool() {
+            pool.close();
+        }
+    }
+
+    /// [`close`](Self::close)s, and waits until a joining pool's tasks have all ended and its threads let go (a dedicated
+    /// pool's threads have exited, their thread-locals destroyed). A daemon pool is not waited for. Idempotent.
+    ///
+    /// # Errors
+    /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed then.
+    pub fn stop(&self) -> Result<StopReport, StopError> {
+        self.stop_by(None)
+    }
+
+    /// As [`stop`](Self::stop), waiting at most `d`; the report says what is left then. The pool stays closed either way.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub fn stop_within(&self, d: Duration) -> Result<StopReport, StopError> {
+        self.stop_by(Some(d))
+    }
+
+    fn stop_by(&self, d: Option<Duration>) -> Result<StopReport, StopError> {
+        match self.pool() {
+            Some(pool) => pool.stop(deadline(d)),
+            None => Ok(StopReport::default()),
+        }
+    }
+
+    /// As [`stop`](Self::stop), without blocking the runtime. Closes when first polled; dropping it stops only the waiting.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub async fn stop_async(&self) -> Result<StopReport, StopError> {
+        match self.pool() {
+            Some(pool) => pool.stop_async().await,
+            None => Ok(StopReport::default()),
+        }
+    }
+
+    /// Accepts nothing more; what has not started never will, and what runs is asked to stop. Does not wait. Idempotent.
+    pub fn cancel(&self) {
+        if let Some(pool) = self.pool() {
+            pool.cancel();
+        }
+    }
+
+    /// Waits until nothing is queued or running. The pool stays open.
+    ///
+    /// # Errors
+    /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for.
+    pub fn wait_idle(&self) -> Result<(), StopError> {
+        self.idle_by(None).map(drop)
+    }
+
+    /// As [`wait_idle`](Self::wait_idle), at most `d`. False when something was still queued or running then.
+    ///
+    /// # Errors
+    /// As [`wait_idle`](Self::wait_idle).
+    pub fn wait_idle_within(&self, d: Duration) -> Result<bool, StopError> {
+        self.idle_by(Some(d))
+    }
+
+    fn idle_by(&self, d: Option<Duration>) -> Result<bool, StopError> {
+        match self.pool() {
+            Some(pool) => pool.wait_idle(deadline(d)),
+            None => Ok(true),
+        }
+    }
+
+    /// A view of this start that takes only `K`'s tasks, checked by the compiler.
+    ///
+    /// # Errors
+    /// When the manager does not run, or runs with another task type than [`TaskType::of::<K>()`](TaskType::of).
+    pub fn typed<K: TaskKind>(&self) -> Result<TypedManager<K>, UnknownTaskType> {
+        let wanted = TaskType::of::<K>();
+        let running = self.running();
+        match running {
+            Some(pool) if pool.config.task_type.as_ref() == Some(&wanted) => Ok(TypedManager::new(self.clone(), pool)),
+            running => Err(UnknownTaskType {
+                namespace: self.0.namespace.clone(),
+                wanted,
+                allowed: running.and_then(|pool| pool.config.task_type.clone()),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for PoolManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolManager")
+            .field("namespace", &self.0.namespace)
+            .field("owner", &self.owner())
+            .field("running", &self.is_running())
+            .finish()
+    }
+}

@@ -1,0 +1,8 @@
+//! The index of a family, and what is found in it.
+
+pub(crate) mod find;
+pub(crate) mod manager;
+pub(crate) mod scope;
+pub(crate) mod table;
+pub(crate) mod tree;
+pub(crate) mod typed;

@@ -1,0 +1,287 @@
+//! [`Scope`]: a node for a request or a component, which ends what was asked for below it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::error::StopError;
+use crate::lineage::current;
+use crate::lineage::future::InLineage;
+use crate::lineage::handle::Lineage;
+use crate::lineage::node::{Node, Place, Role};
+use crate::pool::end::{StopReport, await_tally, block_on_tally};
+use crate::pool::frame;
+use crate::pool::handle::deadline;
+use crate::pool::inner::Pool;
+use crate::registry::manager::PoolManager;
+use crate::sync::os::Arc;
+use crate::tally::Tally;
+
+/// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
+///
+/// It derefs to its [`Lineage`], so managers are made and found on it directly. The verbs that end it apply to the managers
+/// it owns *and* to every task asked for below it, in any pool: it counts them (one atomic operation for each scope above
+/// the submitter, when a task is submitted and when it ends).
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+///
+/// let shared = heirloom::create("shared");
+/// shared.start(PoolConfig::leased(2))?;
+///
+/// let answer = Scope::run("request", |request| {
+///     request.create("render").start(PoolConfig::leased(2))?;
+///     let page = heirloom::get("render")?.submit(|| "page")?; // its own pool
+///     let _log = heirloom::get("shared")?.submit(|| "logged")?; // the process's
+///     Ok::<_, Box<dyn std::error::Error>>(page.join()?)
+/// })?; // both tasks have ended here
+/// assert_eq!(answer, "page");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping a scope cancels it; `Scope::run` ends it in order"]
+pub struct Scope {
+    lineage: Lineage,
+    /// Its drop leaves what was accepted alone: it was closed in order.
+    finished: bool,
+}
+
+impl Scope {
+    /// Opens a scope below the current place.
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::open(&current::here(), name.into())
+    }
+
+    /// Opens a scope below another place.
+    pub fn new_in(parent: &Lineage, name: impl Into<Cow<'static, str>>) -> Self {
+        Self::open(&parent.0, name.into())
+    }
+
+    fn open(parent: &Place, name: Cow<'static, str>) -> Self {
+        Self { lineage: Lineage(Node::new(parent, Some(name), Role::Scope(Tally::new())).into()), finished: false }
+    }
+
+    /// Opens a scope, runs `f` standing in it, and stops it: when this returns, everything asked for below it in joining
+    /// pools has ended. If `f` panics the scope is cancelled, and the panic goes on.
+    ///
+    /// Called from one of the tasks it would wait for, it closes instead of waiting.
+    pub fn run<T>(name: impl Into<Cow<'static, str>>, f: impl FnOnce(&Scope) -> T) -> T {
+        let scope = Self::new(name);
+        let out = scope.lineage.run(|| f(&scope));
+        // Refused when a task on this very stack belongs to the scope; then nobody waits.
+        let _ = scope.stop();
+        scope.finish();
+        out
+    }
+
+    fn node(&self) -> &Node {
+        self.lineage.0.node()
+    }
+
+    fn tally(&self) -> &Tally {
+        match self.node().tally() {
+            Some(tally) => tally,
+            None => unreachable!("a scope's node is a scope"),
+        }
+    }
+
+    fn pools(&self) -> Vec<Arc<Pool>> {
+        self.lineage.managers().iter().filter_map(PoolManager::pool).collect()
+    }
+
+    /// The handle to the scope's node.
+    #[must_use]
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// Tasks asked for below this scope that have not ended.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.tally().count()
+    }
+
+    /// Whether the scope was told to end.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.tally().is_closed()
+    }
+
+    /// Accepts nothing more from below, in any pool, and closes the managers it owns. Does not wait. Idempotent.
+    pub fn close(&self) {
+        self.tally().close();
+        for pool in self.pools() {
+            pool.close();
+        }
+    }
+
+    /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
+    /// joining pools it owns have ended. The report counts the tasks of the pools it owns, and what else remains.
+    ///
+    /// # Errors
+    /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed then.
+    pub fn stop(&self) -> Result<StopReport, StopError> {
+        self.stop_by(None)
+    }
+
+    /// As [`stop`](Self::stop), waiting at most `d`; the report says what is left then.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub fn stop_within(&self, d: Duration) -> Result<StopReport, StopError> {
+        self.stop_by(deadline(Some(d)))
+    }
+
+    fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, StopError> {
+        let pools = self.begin_stop()?;
+        for pool in pools.iter().filter(|pool| pool.joins()) {
+            block_on_tally(&pool.tally, deadline, || pool.is_over());
+        }
+        block_on_tally(self.tally(), deadline, || self.tally().count() == 0);
+        Ok(self.report(&pools))
+    }
+
+    /// As [`stop`](Self::stop), without blocking the runtime. Closes when first polled; dropping it stops only the waiting.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub async fn stop_async(&self) -> Result<StopReport, StopError> {
+        let pools = self.begin_stop()?;
+        for pool in pools.iter().filter(|pool| pool.joins()) {
+            await_tally(&pool.tally, || pool.is_over()).await;
+        }
+        await_tally(self.tally(), || self.tally().count() == 0).await;
+        Ok(self.report(&pools))
+    }
+
+    fn begin_stop(&self) -> Result<Vec<Arc<Pool>>, StopError> {
+        let pools = self.pools();
+        if frame::is_below(self.node()) || pools.iter().any(|pool| frame::is_in(pool)) {
+            return Err(StopError::FromOwnTask { name: self.node().name().unwrap_or("scope").to_string() });
+        }
+        self.close();
+        Ok(pools)
+    }
+
+    fn report(&self, pools: &[Arc<Pool>]) -> StopReport {
+        let mut report = StopReport::default();
+        for pool in pools {
+            report.add(pool.report());
+        }
+        // Tasks asked for below it in other pools remain too; those in its own pools are counted there.
+        report.remaining = report.remaining.max(self.tally().count());
+        report
+    }
+
+    /// [`close`](Self::close)s, and lets go of the scope without cancelling: what was accepted goes on to its end, and
+    /// nobody waits for it.
+    pub fn finish(mut self) {
+        self.close();
+        self.finished = true;
+    }
+
+    /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is asked to
+    /// stop. Does not wait. Idempotent.
+    ///
+    /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running.
+    pub fn cancel(&self) {
+        self.node().cancel();
+        self.close();
+        for pool in self.pools() {
+            pool.cancel();
+        }
+    }
+}
+
+impl Deref for Scope {
+    type Target = Lineage;
+
+    fn deref(&self) -> &Lineage {
+        &self.lineage
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.cancel();
+        }
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("name", &self.node().name())
+            .field("pending", &self.pending())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// Places for futures, on any runtime.
+///
+/// ```
+/// use heirloom::{FutureExt, Scope};
+///
+/// let scope = Scope::new("request 7");
+/// let at = scope.lineage().clone();
+/// let name = async { heirloom::current().name().map(String::from) }.in_scope(scope);
+/// assert_eq!(futures::executor::block_on(name).as_deref(), Some("request 7"));
+/// ```
+pub trait FutureExt: Future + Sized {
+    /// Stands at a place on every poll, and while the future is dropped.
+    fn in_lineage(self, at: &Lineage) -> InLineage<Self> {
+        InLineage::new(at.clone(), self)
+    }
+
+    /// Stands in a scope on every poll. When the future finishes the scope is closed; when it is dropped early, the scope
+    /// is cancelled. Neither blocks the runtime.
+    fn in_scope(self, scope: Scope) -> InScope<Self> {
+        InScope { inner: InLineage::new(scope.lineage.clone(), self), scope: Some(scope) }
+    }
+}
+
+impl<F: Future> FutureExt for F {}
+
+pin_project_lite::pin_project! {
+    /// A future that stands in a scope; made by [`FutureExt::in_scope`]. Dropping it before it has finished cancels the
+    /// scope.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct InScope<F> {
+        #[pin]
+        inner: InLineage<F>,
+        // Taken when the future has finished.
+        scope: Option<Scope>,
+    }
+
+    impl<F> PinnedDrop for InScope<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            // Cancelled first: what the future's own locals wait for in their drops is told to stop.
+            if let Some(scope) = this.scope.take() {
+                scope.cancel();
+            }
+            this.inner.put_down();
+        }
+    }
+}
+
+impl<F: Future> Future for InScope<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let out = std::task::ready!(this.inner.as_mut().poll(cx));
+        // The future's locals end while the scope is still open.
+        this.inner.put_down();
+        if let Some(scope) = this.scope.take() {
+            scope.finish();
+        }
+        Poll::Ready(out)
+    }
+}

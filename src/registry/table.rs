@@ -1,0 +1,153 @@
+//! [`Registry`]: what is alive in a family.
+
+use std::fmt;
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use crate::lineage::handle::Lineage;
+use crate::lineage::home::Home;
+use crate::lineage::node::{Node, Place};
+use crate::namespace::Namespace;
+use crate::pool::end::{StopReport, block_on_tally};
+use crate::pool::frame;
+use crate::pool::inner::Pool;
+use crate::pool::park;
+use crate::registry::manager::PoolManager;
+use crate::registry::tree::{Snapshot, Tree};
+use crate::sync::os::Arc;
+
+/// The index of a family: its threads by id, its live managers, its tree.
+///
+/// It holds weak references only: listing never keeps anything alive, and what ends takes itself off. The process-wide
+/// family is [`Registry::global`]; [`Registry::new`] makes another one, apart from it, for a test or an embedded program.
+/// Dropping a registry changes nothing for the nodes that live.
+pub struct Registry {
+    root: Place,
+}
+
+impl Registry {
+    /// A family of its own: nothing in it finds anything of another, and the other way round. Stand in it with
+    /// `registry.root().run(…)` or `enter()`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { root: Node::new_root(Home::own()).into() }
+    }
+
+    /// The process-wide family.
+    #[must_use]
+    pub fn global() -> &'static Registry {
+        static GLOBAL: Registry = Registry { root: Place::PROCESS };
+        &GLOBAL
+    }
+
+    /// The family's root.
+    #[must_use]
+    pub fn root(&self) -> Lineage {
+        Lineage(self.root.clone())
+    }
+
+    fn home(&self) -> &Home {
+        self.root.node().home()
+    }
+
+    /// The node of an OS thread, if the thread lives and has one (it gets one when it is first looked at).
+    #[must_use]
+    pub fn thread(&self, id: ThreadId) -> Option<Lineage> {
+        let node = self.home().indices().threads.get(&id).and_then(|entry| entry.value().upgrade());
+        node.map(|node| Lineage(node.into()))
+    }
+
+    /// The managers alive in this family, in no order.
+    #[must_use]
+    pub fn managers(&self) -> Vec<PoolManager> {
+        self.home().indices().residents.live().into_iter().filter_map(PoolManager::from_resident).collect()
+    }
+
+    /// The family as plain data.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let live = self.home().indices().nodes.live().into_iter().map(Place::from).collect();
+        Snapshot::take(&self.root, live)
+    }
+
+    /// The family as text.
+    #[must_use]
+    pub fn tree(&self) -> Tree {
+        Tree::new(self.snapshot())
+    }
+
+    /// Closes every manager of the family, and waits until the joining ones have ended, at most until the deadline. Those
+    /// that the caller itself is a task of are closed and not waited for. Idempotent.
+    pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        let deadline = park::after(deadline);
+        let pools: Vec<(Namespace, Arc<Pool>)> =
+            self.managers().iter().filter_map(|manager| Some((manager.namespace().clone(), manager.pool()?))).collect();
+        for (_, pool) in &pools {
+            pool.close();
+        }
+        for (_, pool) in pools.iter().filter(|(_, pool)| pool.joins() && !frame::is_in(pool)) {
+            block_on_tally(&pool.tally, deadline, || pool.is_over());
+        }
+        let mut report = ShutdownReport { pools: Vec::new() };
+        for (namespace, pool) in pools {
+            report.pools.push(PoolReport { namespace, report: pool.report() });
+        }
+        report.pools.sort_by_cached_key(|pool| pool.namespace.to_string());
+        report
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("root", &self.root()).finish_non_exhaustive()
+    }
+}
+
+/// What a shutdown found, pool by pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "the report says whether anything still runs"]
+pub struct ShutdownReport {
+    /// Every pool that was started, also those that had ended before; in the order of their names.
+    pub pools: Vec<PoolReport>,
+}
+
+/// One pool of a [`ShutdownReport`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolReport {
+    /// The manager's name.
+    pub namespace: Namespace,
+    /// How its tasks ended.
+    pub report: StopReport,
+}
+
+impl ShutdownReport {
+    /// Everything that was accepted has ended.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.pools.iter().all(|pool| pool.report.is_complete())
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.is_complete() { "complete" } else { "not complete" };
+        write!(f, "shutdown {verdict}: {} pool(s)", self.pools.len())?;
+        for PoolReport { namespace, report } in &self.pools {
+            write!(f, "\n  \"{namespace}\": {report}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Closes every manager of the process-wide family and waits for the joining ones; see [`Registry::shutdown`].
+pub fn shutdown(deadline: Duration) -> ShutdownReport {
+    Registry::global().shutdown(deadline)
+}

@@ -1,0 +1,188 @@
+//! [`Snapshot`] and [`Tree`]: a family as plain data, and as text.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::thread::ThreadId;
+
+use crate::id::{NodeId, TaskId};
+use crate::lineage::node::{Node, NodeKind, Place};
+use crate::namespace::Namespace;
+use crate::pool::stats::PoolStats;
+use crate::registry::manager::PoolManager;
+
+/// A family as plain data: what was alive while it was taken. It keeps nothing alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The nodes, parents before children.
+    pub nodes: Vec<NodeSnapshot>,
+}
+
+/// One node of a [`Snapshot`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NodeSnapshot {
+    /// The node's id.
+    pub id: NodeId,
+    /// Its parent's; `None` for the root.
+    pub parent: Option<NodeId>,
+    /// What stands there.
+    pub kind: NodeKind,
+    /// The name of the scope or the thread.
+    pub name: Option<String>,
+    /// The OS thread, of a thread.
+    pub thread: Option<ThreadId>,
+    /// The task, of a task.
+    pub task: Option<TaskId>,
+    /// Tasks asked for below it that have not ended, of a scope.
+    pub pending: Option<usize>,
+    /// The scope was told to end.
+    pub closed: bool,
+    /// The managers it owns.
+    pub managers: Vec<ManagerSnapshot>,
+}
+
+/// One manager of a [`NodeSnapshot`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ManagerSnapshot {
+    /// Its name.
+    pub namespace: Namespace,
+    /// Whether a pool was started and not told to end.
+    pub running: bool,
+    /// The pool's numbers; of the last start, if it has ended.
+    pub stats: PoolStats,
+}
+
+impl NodeSnapshot {
+    fn of(node: &Node) -> Self {
+        let managers = node.residents.all().into_iter().filter_map(PoolManager::from_resident);
+        Self {
+            id: node.id(),
+            parent: node.parent().map(Node::id),
+            kind: node.kind(),
+            name: node.name().map(String::from),
+            thread: node.thread_id(),
+            task: node.task_id(),
+            pending: node.tally().map(|tally| tally.count()),
+            closed: node.tally().is_some_and(|tally| tally.is_closed()),
+            managers: managers
+                .map(|manager| ManagerSnapshot {
+                    namespace: manager.namespace().clone(),
+                    running: manager.is_running(),
+                    stats: manager.stats(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn take(root: &Place, live: Vec<Place>) -> Self {
+        let mut nodes: HashMap<NodeId, NodeSnapshot> = HashMap::with_capacity(live.len() + 1);
+        let mut depth: Vec<(usize, NodeId)> = Vec::with_capacity(live.len() + 1);
+        for place in std::iter::once(root).chain(&live) {
+            let node = place.node();
+            if nodes.insert(node.id(), NodeSnapshot::of(node)).is_none() {
+                depth.push((node.path().count(), node.id()));
+            }
+        }
+        depth.sort_unstable();
+        Self { nodes: depth.into_iter().filter_map(|(_, id)| nodes.remove(&id)).collect() }
+    }
+
+    /// The node of this id, if it was alive.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&NodeSnapshot> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+}
+
+/// A family as text, in the way of `pstree`: print it with `{}`.
+///
+/// ```
+/// use heirloom::{PoolConfig, Registry};
+///
+/// let family = Registry::new();
+/// family.root().create("io").start(PoolConfig::leased(2))?;
+/// let request = heirloom::Scope::new_in(&family.root(), "request 7");
+/// request.create("render").start(PoolConfig::leased(4).task_type("component"))?;
+///
+/// let tree = family.tree().to_string();
+/// assert_eq!(tree.lines().count(), 4);
+/// assert!(tree.contains("\"render\": leased joining, 0 running/0 waiting/0 queued, limit 4, only \"component\""));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    snapshot: Snapshot,
+}
+
+impl Tree {
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot }
+    }
+
+    /// What it prints.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut children: HashMap<Option<NodeId>, Vec<&NodeSnapshot>> = HashMap::new();
+        for node in &self.snapshot.nodes {
+            children.entry(node.parent).or_default().push(node);
+        }
+        for list in children.values_mut() {
+            list.sort_unstable_by_key(|node| node.id);
+        }
+        // A stack instead of recursion: families may be deep.
+        let mut todo: Vec<(&NodeSnapshot, String, bool)> =
+            children.get(&None).into_iter().flatten().rev().map(|node| (*node, String::new(), true)).collect();
+        while let Some((node, indent, last)) = todo.pop() {
+            let (branch, below) = match (node.parent, last) {
+                (None, _) => ("", ""),
+                (_, true) => ("└─ ", "   "),
+                (_, false) => ("├─ ", "│  "),
+            };
+            writeln!(f, "{indent}{branch}{}", Line(node))?;
+            let indent = format!("{indent}{below}");
+            let below = children.get(&Some(node.id)).map_or(&[][..], |list| list);
+            let bar = if below.is_empty() { "   " } else { "│  " };
+            for manager in &node.managers {
+                let state = if manager.running { "" } else { " (not running)" };
+                writeln!(f, "{indent}{bar}\"{}\": {}{state}", manager.namespace, manager.stats)?;
+            }
+            for (i, child) in below.iter().enumerate().rev() {
+                todo.push((child, indent.clone(), i + 1 == below.len()));
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Line<'a>(&'a NodeSnapshot);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.0;
+        write!(f, "{}", node.kind.as_str())?;
+        if let Some(name) = &node.name {
+            write!(f, " \"{name}\"")?;
+        }
+        if let Some(task) = node.task {
+            write!(f, " {task}")?;
+        }
+        write!(f, " (node {})", node.id)?;
+        if let Some(pending) = node.pending {
+            write!(f, ", {pending} pending")?;
+        }
+        if node.closed {
+            write!(f, ", closed")?;
+        }
+        Ok(())
+    }
+}

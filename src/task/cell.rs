@@ -1,0 +1,345 @@
+//! [`TaskRef`] and [`Claimed`]: the one allocation of a task, type-erased.
+//!
+//! A cell holds a header, what the engine wants to remember (`M`), and a stage: first the closure, then the result.
+//! Who may touch the stage is decided by [`State`] alone: before `DONE` the claimer, after it the handle.
+
+use std::any::Any;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::task::Waker;
+
+use crate::error::TaskError;
+use crate::id::TaskId;
+use crate::sync::UnsafeCell;
+use crate::task::state::{CancelRequest, Finished, State};
+
+/// What a panic carried.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+/// How a task ends, for its handle.
+pub(crate) type Output<T> = Result<T, TaskError>;
+
+/// The part of a cell that does not depend on the closure. The cell begins with it.
+pub(crate) struct Header<M: 'static> {
+    state: State,
+    id: TaskId,
+    vtable: &'static VTable<M>,
+    /// The queue's link; touched by the queue alone.
+    next: UnsafeCell<*mut Header<M>>,
+    waiter: UnsafeCell<Option<Waker>>,
+    /// Taken by the claimer.
+    memo: UnsafeCell<Option<M>>,
+}
+
+struct VTable<M: 'static> {
+    run: unsafe fn(NonNull<Header<M>>) -> Result<(), Payload>,
+    fail: unsafe fn(NonNull<Header<M>>, TaskError),
+    /// The last argument points to an `Option<Output<T>>`.
+    take: unsafe fn(NonNull<Header<M>>, *mut ()),
+    drop_output: unsafe fn(NonNull<Header<M>>),
+    free: unsafe fn(NonNull<Header<M>>),
+}
+
+#[repr(C)]
+struct Cell<M: 'static, F, T> {
+    header: Header<M>,
+    stage: UnsafeCell<Stage<F, T>>,
+}
+
+enum Stage<F, T> {
+    Ready(F),
+    Done(Output<T>),
+    Empty,
+}
+
+impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
+    const VTABLE: VTable<M> =
+        VTable { run: Self::run, fail: Self::fail, take: Self::take, drop_output: Self::drop_output, free: Self::free };
+
+    /// # Safety
+    /// `header` is that of a live `Cell<M, F, T>`, and the caller may touch its stage alone (see the module).
+    unsafe fn swap(header: NonNull<Header<M>>, next: Stage<F, T>) -> Stage<F, T> {
+        // SAFETY: the cell begins with its header (`repr(C)`), it lives, and the access is exclusive by the contract.
+        unsafe { header.cast::<Self>().as_ref().stage.with_mut(|stage| std::mem::replace(&mut *stage, next)) }
+    }
+
+    unsafe fn run(header: NonNull<Header<M>>) -> Result<(), Payload> {
+        // SAFETY: passed on from the caller, the claimer.
+        let stage = unsafe { Self::swap(header, Stage::Empty) };
+        let Stage::Ready(f) = stage else { return Ok(()) };
+        let value = catch_unwind(AssertUnwindSafe(f))?;
+        // SAFETY: as above.
+        unsafe { Self::swap(header, Stage::Done(Ok(value))) };
+        Ok(())
+    }
+
+    unsafe fn fail(header: NonNull<Header<M>>, error: TaskError) {
+        // SAFETY: passed on from the caller, the claimer. The closure is dropped when the cell is in order again.
+        let before = unsafe { Self::swap(header, Stage::Done(Err(error))) };
+        drop_quietly(before);
+    }
+
+    unsafe fn take(header: NonNull<Header<M>>, to: *mut ()) {
+        // SAFETY: passed on from the caller, the handle of a finished task.
+        let stage = unsafe { Self::swap(header, Stage::Empty) };
+        if let Stage::Done(output) = stage {
+            // SAFETY: the caller points to an `Option<Output<T>>` of its own.
+            unsafe { *to.cast::<Option<Output<T>>>() = Some(output) };
+        }
+    }
+
+    unsafe fn drop_output(header: NonNull<Header<M>>) {
+        // SAFETY: passed on from the caller: the finisher before `DONE`, or the handle after it.
+        drop_quietly(unsafe { Self::swap(header, Stage::Empty) });
+    }
+
+    unsafe fn free(header: NonNull<Header<M>>) {
+        // SAFETY: the caller held the last reference; the cell came from a `Box` of this type.
+        drop_quietly(unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) });
+    }
+}
+
+/// Drops a user's value; a panic in its `Drop` goes no further, because nobody is there to take it.
+pub(crate) fn drop_quietly<V>(value: V) {
+    if std::mem::needs_drop::<V>() {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            // A payload that panics when dropped would get out here; it is leaked instead.
+            std::mem::forget(payload);
+        }
+    }
+}
+
+/// A counted reference to a task.
+pub(crate) struct TaskRef<M: 'static>(NonNull<Header<M>>);
+
+// SAFETY: `new_unbounded` asks for closures and results that are `Send`; the header is shared only by atomics and by the
+// protocol of `State`.
+unsafe impl<M: Send + 'static> Send for TaskRef<M> {}
+// SAFETY: as above; all that `&TaskRef` allows goes through `State`.
+unsafe impl<M: Send + 'static> Sync for TaskRef<M> {}
+
+impl<M: Send + 'static> TaskRef<M> {
+    /// A task with two references: the queue's and the handle's.
+    ///
+    /// # Safety
+    /// `F` and `T` may borrow: the caller lets neither the task nor its result outlive what they borrow.
+    pub(crate) unsafe fn new_unbounded<F, T>(id: TaskId, memo: M, f: F) -> (Self, Self)
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        let cell = Box::new(Cell::<M, F, T> {
+            header: Header {
+                state: State::new(2),
+                id,
+                vtable: &Cell::<M, F, T>::VTABLE,
+                next: UnsafeCell::new(std::ptr::null_mut()),
+                waiter: UnsafeCell::new(None),
+                memo: UnsafeCell::new(Some(memo)),
+            },
+            stage: UnsafeCell::new(Stage::Ready(f)),
+        });
+        let header = NonNull::from(Box::leak(cell)).cast();
+        (Self(header), Self(header))
+    }
+}
+
+impl<M: 'static> TaskRef<M> {
+    #[inline]
+    fn header(&self) -> &Header<M> {
+        // SAFETY: a reference is held, so the cell lives.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> &State {
+        &self.header().state
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> TaskId {
+        self.header().id
+    }
+
+    /// Which cell this is, to compare.
+    #[inline]
+    pub(crate) fn address(&self) -> *const () {
+        self.0.as_ptr().cast_const().cast()
+    }
+
+    pub(crate) fn another(&self) -> Self {
+        self.state().add_ref();
+        Self(self.0)
+    }
+
+    /// Takes the task out of `QUEUED`: for exactly one caller.
+    #[inline]
+    pub(crate) fn claim(self) -> Result<Claimed<M>, Self> {
+        if self.state().claim() { Ok(Claimed(self)) } else { Err(self) }
+    }
+
+    /// Asks the task to end early. The claim comes back when it had not started.
+    pub(crate) fn cancel(&self) -> (CancelRequest, Option<Claimed<M>>) {
+        let outcome = self.state().request_cancel();
+        let claimed = (outcome == CancelRequest::Claimed).then(|| Claimed(self.another()));
+        (outcome, claimed)
+    }
+
+    pub(crate) fn into_raw(self) -> NonNull<Header<M>> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// # Safety
+    /// `raw` came from `into_raw`, and is turned back once.
+    pub(crate) unsafe fn from_raw(raw: NonNull<Header<M>>) -> Self {
+        Self(raw)
+    }
+
+    /// The link of an intrusive list.
+    ///
+    /// # Safety
+    /// The caller alone touches the link: it holds the reference that is, or is about to be, in the list.
+    pub(crate) unsafe fn set_next(raw: NonNull<Header<M>>, next: *mut Header<M>) {
+        // SAFETY: the reference in the list keeps the cell alive, and the link is the caller's.
+        unsafe { raw.as_ref().next.with_mut(|link| *link = next) }
+    }
+
+    /// # Safety
+    /// As for `set_next`.
+    pub(crate) unsafe fn next(raw: NonNull<Header<M>>) -> *mut Header<M> {
+        // SAFETY: as for `set_next`.
+        unsafe { raw.as_ref().next.with(|link| *link) }
+    }
+
+    /// Arranges for `waker` to be woken at the end. False when the task is done already. Called by the handle alone.
+    pub(crate) fn register(&self, waker: &Waker) -> bool {
+        if !self.state().clear_waiter() {
+            return false;
+        }
+        // SAFETY: `WAITER` is clear and the task was not done, so the finisher does not look at the waker, and the handle
+        // is not shared: it registers through `&mut` or by value.
+        unsafe {
+            self.header().waiter.with_mut(|slot| match &mut *slot {
+                Some(old) if old.will_wake(waker) => {}
+                slot => *slot = Some(waker.clone()),
+            });
+        }
+        self.state().set_waiter()
+    }
+
+    /// The result, once, when the task is done.
+    ///
+    /// # Safety
+    /// `T` is the task's own result type, and the caller is its handle.
+    #[inline]
+    pub(crate) unsafe fn take<T>(&self) -> Option<Output<T>> {
+        if !self.state().is_done() {
+            return None;
+        }
+        let mut output: Option<Output<T>> = None;
+        // SAFETY: the task is done, so the stage is the handle's; the pointer is to the type the contract names.
+        unsafe { (self.header().vtable.take)(self.0, (&raw mut output).cast()) };
+        output
+    }
+
+    /// The handle goes without the result: whoever comes last drops it.
+    pub(crate) fn abandon(&self) {
+        if !self.state().leave_unclaimed() {
+            // SAFETY: the task is done, so the stage is the handle's.
+            unsafe { (self.header().vtable.drop_output)(self.0) };
+        }
+    }
+}
+
+impl<M: 'static> Drop for TaskRef<M> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.state().drop_ref() {
+            // SAFETY: it was the last reference.
+            unsafe { (self.header().vtable.free)(self.0) };
+        }
+    }
+}
+
+/// A task taken out of `QUEUED`. Its owner owes its end: [`Claimed::run`] or [`Claimed::fail`], then
+/// [`Claimed::finish`].
+#[must_use = "a claimed task must be finished, or its handle waits for ever"]
+pub(crate) struct Claimed<M: 'static>(TaskRef<M>);
+
+impl<M: 'static> Claimed<M> {
+    #[inline]
+    pub(crate) fn task(&self) -> &TaskRef<M> {
+        &self.0
+    }
+
+    #[inline]
+    pub(crate) fn take_memo(&self) -> Option<M> {
+        // SAFETY: there is one claimer, and only it touches the memo after the task was made.
+        unsafe { self.0.header().memo.with_mut(|memo| (*memo).take()) }
+    }
+
+    /// Runs the closure and stores its value; hands back what a panic carried, which is then to be stored by `fail`.
+    #[inline]
+    pub(crate) fn run(&self) -> Result<(), Payload> {
+        // SAFETY: the claimer alone touches the stage before `DONE`.
+        unsafe { (self.0.header().vtable.run)(self.0.0) }
+    }
+
+    /// Stores an error as the result, and drops the closure if it never ran.
+    pub(crate) fn fail(&self, error: TaskError) {
+        // SAFETY: the claimer alone touches the stage before `DONE`.
+        unsafe { (self.0.header().vtable.fail)(self.0.0, error) }
+    }
+
+    /// Makes the result visible and wakes whoever waits for it. An unclaimed result is dropped first. `before_foreign` is
+    /// called before any waker or drop, which are user code.
+    #[inline]
+    pub(crate) fn finish(self, mut before_foreign: impl FnMut()) {
+        let task = ManuallyDrop::new(self.0);
+        loop {
+            match task.state().finish(true) {
+                Finished::LetGo => return,
+                Finished::LastOne => {
+                    // SAFETY: it was the last reference.
+                    unsafe { (task.header().vtable.free)(task.0) };
+                    return;
+                }
+                Finished::Waited => {
+                    before_foreign();
+                    // SAFETY: `finish` saw `WAITER`, so the handle leaves the waker alone; our reference keeps it.
+                    unsafe {
+                        task.header().waiter.with(|slot| {
+                            if let Some(waker) = &*slot {
+                                // A waker is user code; its panic must not take the worker along.
+                                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()));
+                            }
+                        });
+                    }
+                    drop(ManuallyDrop::into_inner(task));
+                    return;
+                }
+                Finished::Unclaimed => {
+                    before_foreign();
+                    // SAFETY: the task is not done, so the stage is still the claimer's.
+                    unsafe { (task.header().vtable.drop_output)(task.0) };
+                }
+            }
+        }
+    }
+}
+
+/// A task that never got into a queue, with its closure still of a known type.
+///
+/// # Safety
+/// `task` was made from an `F`, by `new_unbounded`, with result `T`, and the caller has claimed it.
+pub(crate) unsafe fn reclaim<M: 'static, F: FnOnce() -> T, T>(claimed: Claimed<M>) -> Option<F> {
+    // SAFETY: the claimer alone touches the stage; the types are those the contract names.
+    let stage = unsafe { Cell::<M, F, T>::swap(claimed.0.0, Stage::Empty) };
+    drop(claimed.take_memo());
+    claimed.finish(|| {});
+    match stage {
+        Stage::Ready(f) => Some(f),
+        _ => None,
+    }
+}

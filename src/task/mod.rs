@@ -1,0 +1,4 @@
+//! A task in one allocation: its state, its closure and then its result.
+
+pub(crate) mod cell;
+pub(crate) mod state;

@@ -1,0 +1,192 @@
+//! [`State`]: the life of one task, its flags and its references, in one word.
+//!
+//! ```text
+//!   QUEUED --claim--> RUNNING --finish--> DONE (final)
+//! ```
+//! Whoever claims owes the rest: to run the closure or to drop it, to store the result, to finish. A worker claims what
+//! it popped; a joiner on a worker of the same pool claims what nobody has started; a canceller claims in order to drop.
+//! There is no other way out of `QUEUED`, so a task ends exactly once.
+//!
+//! # References
+//! One for the queue, one for the handle, one for the set of a borrowing scope. The last to let go frees the memory.
+//! The claimer that came through the queue gives its reference back in the same operation that says `DONE`, so a
+//! joiner that sees `DONE` and holds the only reference owns the cell without another atomic operation.
+//!
+//! # The waiter
+//! The handle alone writes the waker, and only while `WAITER` is clear; the finisher alone reads it, and only when its
+//! own `finish` saw `WAITER` set. To change its waker the handle clears `WAITER` first; if it finds `DONE` then, the
+//! finisher may be reading, and the handle leaves the waker alone.
+
+use crate::sync::atomic::{AtomicUsize, Ordering, fence};
+
+const PHASE: usize = 0b11;
+const QUEUED: usize = 0;
+const RUNNING: usize = 1;
+const DONE: usize = 2;
+const CANCEL: usize = 1 << 2;
+const WAITER: usize = 1 << 3;
+/// Nobody will take the result: the finisher drops it.
+const UNCLAIMED: usize = 1 << 4;
+const REF: usize = 1 << 5;
+
+#[derive(Debug)]
+pub(crate) struct State(AtomicUsize);
+
+/// What `finish` found, so what the finisher still owes.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Finished {
+    /// Nobody waits and the finisher's reference is given back; it must not touch the cell again.
+    LetGo,
+    /// As `LetGo`, and it was the last reference: free the cell.
+    LastOne,
+    /// Somebody waits: wake the waker, then give the reference back with `drop_ref`.
+    Waited,
+    /// Nobody will take the result: drop it, then call `finish` again.
+    Unclaimed,
+}
+
+/// What `request_cancel` found.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum CancelRequest {
+    /// It had not started; the caller has claimed it and owes its end.
+    Claimed,
+    /// It runs, and was not asked before.
+    Asked,
+    /// It runs, and was asked before.
+    AskedBefore,
+    /// It had ended.
+    TooLate,
+}
+
+impl State {
+    /// Queued, with this many references.
+    pub(crate) fn new(refs: usize) -> Self {
+        Self(AtomicUsize::new(QUEUED + refs * REF))
+    }
+
+    #[inline]
+    fn load(&self) -> usize {
+        // Acquire: pairs with the Release in `finish`, so that whoever sees `DONE` sees the result.
+        self.0.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.load() & PHASE == DONE
+    }
+
+    pub(crate) fn is_queued(&self) -> bool {
+        self.load() & PHASE == QUEUED
+    }
+
+    /// Nobody waits for it, and the handle is there to take the result: finishing it runs nothing of a user's.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.load() & (WAITER | UNCLAIMED) == 0
+    }
+
+    /// Takes it out of `QUEUED`. True for exactly one caller.
+    #[inline]
+    pub(crate) fn claim(&self) -> bool {
+        let mut now = self.load();
+        while now & PHASE == QUEUED {
+            match self.0.compare_exchange_weak(now, now + RUNNING, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(seen) => now = seen,
+            }
+        }
+        false
+    }
+
+    pub(crate) fn request_cancel(&self) -> CancelRequest {
+        let mut now = self.load();
+        loop {
+            let (next, outcome) = match now & PHASE {
+                QUEUED => (now + RUNNING | CANCEL, CancelRequest::Claimed),
+                RUNNING if now & CANCEL == 0 => (now | CANCEL, CancelRequest::Asked),
+                RUNNING => return CancelRequest::AskedBefore,
+                _ => return CancelRequest::TooLate,
+            };
+            match self.0.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return outcome,
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// Says that the result is there. `give_back` is whether the finisher came through the queue and gives that
+    /// reference back with it.
+    #[inline]
+    pub(crate) fn finish(&self, give_back: bool) -> Finished {
+        let mut now = self.load();
+        loop {
+            debug_assert_eq!(now & PHASE, RUNNING);
+            if now & UNCLAIMED != 0 {
+                // Cleared, so that it is dropped once; nobody else looks at the flag any more.
+                self.0.fetch_and(!UNCLAIMED, Ordering::AcqRel);
+                return Finished::Unclaimed;
+            }
+            let waited = now & WAITER != 0;
+            let refs = if give_back && !waited { REF } else { 0 };
+            // Release: the result is written before; pairs with the Acquire in `load`.
+            match self.0.compare_exchange_weak(now, now + (DONE - RUNNING) - refs, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) if waited => return Finished::Waited,
+                Ok(before) if refs > 0 && before / REF == 1 => return Finished::LastOne,
+                Ok(_) => return Finished::LetGo,
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// Before the handle writes its waker: true when it may.
+    pub(crate) fn clear_waiter(&self) -> bool {
+        let before = self.0.fetch_and(!WAITER, Ordering::AcqRel);
+        if before & PHASE == DONE {
+            // The finisher may be reading the waker; the flag is of no more use.
+            return false;
+        }
+        true
+    }
+
+    /// After the handle wrote its waker: true when the finisher will wake it, false when the task is done already.
+    pub(crate) fn set_waiter(&self) -> bool {
+        // Release: the waker is written before; pairs with the Acquire half of `finish`.
+        self.0.fetch_or(WAITER, Ordering::AcqRel) & PHASE != DONE
+    }
+
+    /// The handle goes and will not take the result. False when the task is done already, so the handle drops it.
+    pub(crate) fn leave_unclaimed(&self) -> bool {
+        let mut now = self.load();
+        while now & PHASE != DONE {
+            match self.0.compare_exchange_weak(now, now | UNCLAIMED, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(seen) => now = seen,
+            }
+        }
+        false
+    }
+
+    pub(crate) fn add_ref(&self) {
+        // Relaxed: a new reference is made from one that is held.
+        self.0.fetch_add(REF, Ordering::Relaxed);
+    }
+
+    /// Gives a reference back. True for the last: the caller frees the cell.
+    #[inline]
+    #[must_use]
+    pub(crate) fn drop_ref(&self) -> bool {
+        if self.0.load(Ordering::Acquire) / REF == 1 {
+            // The only one: nobody else can touch the word any more.
+            return true;
+        }
+        // Release: everything done with the cell comes before its end; pairs with the fence.
+        if self.0.fetch_sub(REF, Ordering::Release) / REF == 1 {
+            fence(Ordering::Acquire);
+            return true;
+        }
+        false
+    }
+}

@@ -1,0 +1,346 @@
+//! [`Cache`]: threads that do whatever job is next in line. One process-wide, and one for each dedicated pool.
+
+use std::borrow::Cow;
+use std::io;
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering};
+use crate::threads::ThreadStats;
+use crate::threads::line::{Line, Owed, Rest};
+use crate::threads::spin::SpinSlot;
+
+/// How long the spinner looks for work before it sleeps. Waking a sleeping thread takes 5 to 50 µs, so spinning about as
+/// long costs at most twice the best (the ski-rental argument), and an idle process soon uses no CPU.
+const SPIN: Duration = Duration::from_micros(40);
+
+/// What a thread does.
+pub(crate) trait Job: Send + Sync {
+    /// Works until there is nothing left to do, or it is somebody else's turn.
+    fn work(self: Arc<Self>, hand: &mut Hand<'_>);
+    /// The system refused the thread this job was waiting for.
+    fn refused(self: Arc<Self>, error: &io::Error);
+}
+
+/// How a cache makes its threads.
+pub(crate) struct Settings {
+    pub(crate) prefix: Cow<'static, str>,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) limit: usize,
+    /// It serves one pool: reaching the limit is its normal state, and the threads can be joined.
+    pub(crate) private: bool,
+}
+
+pub(crate) struct Cache {
+    line: Line<Arc<dyn Job>, Arc<Seat>>,
+    slot: SpinSlot<Arc<dyn Job>>,
+    prefix: Cow<'static, str>,
+    stack_size: Option<usize>,
+    /// In nanoseconds; `u64::MAX` is for ever.
+    keep_alive: AtomicU64,
+    names: Mutex<slab::Slab<()>>,
+    joinable: Option<Mutex<Vec<JoinHandle<()>>>>,
+    warned: AtomicBool,
+    closing: AtomicBool,
+}
+
+/// One sleeping thread.
+struct Seat {
+    thread: Thread,
+    woken: AtomicUsize,
+}
+
+const ASLEEP: usize = 0;
+const STARTER: usize = 1;
+const DISMISSED: usize = 2;
+
+impl Seat {
+    fn wake(&self, why: usize) {
+        // Release: pairs with the Acquire in `sleep`.
+        self.woken.store(why, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+/// A thread's side of the cache while it works.
+pub(crate) struct Hand<'a> {
+    cache: &'a Cache,
+    open: bool,
+}
+
+impl Hand<'_> {
+    /// Offers this thread for the next job, before it lets go of the present one.
+    #[inline]
+    pub(crate) fn open(&mut self) {
+        if !self.open && can_spin() && !self.cache.line.is_wanted() {
+            self.open = self.cache.slot.open();
+        }
+    }
+
+    /// Other jobs wait in line for a thread.
+    #[inline]
+    pub(crate) fn others_wait(&self) -> bool {
+        self.cache.line.is_wanted()
+    }
+}
+
+/// Spinning helps only where another CPU can do what is spun for.
+pub(crate) fn can_spin() -> bool {
+    static MANY: LazyLock<bool> = LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|n| n.get() > 1));
+    *MANY
+}
+
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Cache {
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            line: Line::new(settings.limit),
+            slot: SpinSlot::new(),
+            prefix: settings.prefix,
+            stack_size: settings.stack_size,
+            keep_alive: AtomicU64::new(settings.keep_alive.map_or(u64::MAX, nanos)),
+            names: Mutex::new(slab::Slab::new()),
+            joinable: settings.private.then(|| Mutex::new(Vec::new())),
+            warned: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a thread to the job: the spinner, or the next in turn.
+    ///
+    /// # Errors
+    /// The system's, when the job would have to wait for a thread that the system refuses. The job is not in line then.
+    pub(crate) fn ask(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<()> {
+        let job = match self.slot.offer(job) {
+            Ok(()) => return Ok(()),
+            Err(job) => job,
+        };
+        let mine = Arc::as_ptr(&job).cast::<()>();
+        let owed = self.line.join(job);
+        let Err((error, told)) = self.settle(owed) else { return Ok(()) };
+        let mut refused = false;
+        for job in told {
+            if !refused && std::ptr::eq(Arc::as_ptr(&job).cast::<()>(), mine) {
+                refused = true;
+            } else {
+                job.refused(&error);
+            }
+        }
+        if refused { Err(error) } else { Ok(()) }
+    }
+
+    /// Goes to the back of the line with a job that has more to do, so that others get their turn.
+    pub(crate) fn requeue(self: &Arc<Self>, job: Arc<dyn Job>) {
+        let owed = self.line.join(job);
+        self.settle_or_refuse(owed);
+    }
+
+    /// Does what the line says is owed. On failure, who was in line.
+    #[allow(clippy::type_complexity, reason = "one private use")]
+    fn settle(
+        self: &Arc<Self>,
+        owed: Owed<Arc<Seat>>,
+    ) -> Result<(), (io::Error, std::collections::VecDeque<Arc<dyn Job>>)> {
+        match owed {
+            Owed::Nothing => Ok(()),
+            Owed::Wake(seat) => {
+                seat.wake(STARTER);
+                Ok(())
+            }
+            Owed::AtLimit => {
+                if self.joinable.is_none() && !self.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        target: "heirloom",
+                        limit = self.line.limit(),
+                        "\"{}\" has reached its limit of threads; pools wait for one that finishes (threads::set_limit)",
+                        self.prefix,
+                    );
+                }
+                Ok(())
+            }
+            Owed::Spawn => self.spawn().map_err(|error| (error, self.line.spawn_failed())),
+        }
+    }
+
+    fn settle_or_refuse(self: &Arc<Self>, owed: Owed<Arc<Seat>>) {
+        if let Err((error, told)) = self.settle(owed) {
+            for job in told {
+                job.refused(&error);
+            }
+        }
+    }
+
+    fn spawn(self: &Arc<Self>) -> io::Result<()> {
+        let number = self.names.lock().insert(());
+        let mut builder = std::thread::Builder::new().name(format!("{}-{number}", self.prefix));
+        if let Some(bytes) = self.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        let cache = Arc::clone(self);
+        // Held across the start, so that `join_all` misses no thread that exists.
+        let handles = self.joinable.as_ref().map(Mutex::lock);
+        let started = builder.spawn(move || {
+            cache.run();
+            cache.names.lock().remove(number);
+        });
+        match (started, handles) {
+            (Ok(handle), Some(mut handles)) => {
+                handles.retain(|handle| !handle.is_finished());
+                handles.push(handle);
+                Ok(())
+            }
+            (Ok(_detached), None) => Ok(()),
+            (Err(error), _) => {
+                self.names.lock().remove(number);
+                Err(error)
+            }
+        }
+    }
+
+    /// A thread's life.
+    fn run(self: &Arc<Self>) {
+        let seat = Arc::new(Seat { thread: std::thread::current(), woken: AtomicUsize::new(ASLEEP) });
+        let mut hand = Hand { cache: self, open: false };
+        let mut job = self.arrive();
+        loop {
+            if let Some(job) = job.take() {
+                job.work(&mut hand);
+            }
+            if hand.open {
+                job = self.spin();
+                hand.open = false;
+                if job.is_some() {
+                    continue;
+                }
+            }
+            job = match self.line.rest(Arc::clone(&seat)) {
+                Rest::Job(job) => Some(job),
+                Rest::End => return,
+                Rest::Idle => match self.sleep(&seat) {
+                    STARTER => self.arrive(),
+                    _ => return,
+                },
+            };
+        }
+    }
+
+    fn arrive(self: &Arc<Self>) -> Option<Arc<dyn Job>> {
+        let (job, owed) = self.line.arrive();
+        self.settle_or_refuse(owed);
+        job
+    }
+
+    /// With the slot open: waits a little for an offer.
+    fn spin(&self) -> Option<Arc<dyn Job>> {
+        let mut until = None;
+        loop {
+            for _ in 0..64 {
+                if let Some(job) = self.slot.collect() {
+                    return Some(job);
+                }
+                std::hint::spin_loop();
+            }
+            let now = Instant::now();
+            let until = *until.get_or_insert(now + SPIN);
+            if now >= until || self.line.is_wanted() || self.closing.load(Ordering::Relaxed) {
+                return self.slot.close();
+            }
+        }
+    }
+
+    /// On the idle list: sleeps until woken, or ends after the keep-alive.
+    fn sleep(&self, seat: &Arc<Seat>) -> usize {
+        let keep_alive = match self.keep_alive.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        };
+        let until = keep_alive.and_then(|d| Instant::now().checked_add(d));
+        loop {
+            // Acquire: pairs with the Release in `wake`.
+            match seat.woken.swap(ASLEEP, Ordering::Acquire) {
+                ASLEEP => {}
+                why => return why,
+            }
+            match until {
+                None => std::thread::park(),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if !left.is_zero() {
+                        std::thread::park_timeout(left);
+                    } else if self.line.give_up(|other| Arc::ptr_eq(other, seat)) {
+                        return DISMISSED;
+                    } else {
+                        // Taken off the list a moment ago: the wake is on its way.
+                        std::thread::park();
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn begin_wait(self: &Arc<Self>) {
+        let owed = self.line.begin_wait();
+        self.settle_or_refuse(owed);
+    }
+
+    pub(crate) fn end_wait(&self) {
+        self.line.end_wait();
+    }
+
+    /// Lets every thread end as soon as it is idle.
+    pub(crate) fn dismiss(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        for seat in self.line.close() {
+            seat.wake(DISMISSED);
+        }
+    }
+
+    /// Waits until the dismissed threads are gone, their thread-locals destroyed. Not called from one of them.
+    pub(crate) fn join_all(&self) {
+        let Some(handles) = &self.joinable else { return };
+        let handles = std::mem::take(&mut *handles.lock());
+        let me = std::thread::current().id();
+        for handle in handles {
+            if handle.thread().id() != me {
+                // A thread of ours catches every panic of a task; there is nothing to learn from its result.
+                let _ = handle.join();
+            }
+        }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.line.limit()
+    }
+
+    pub(crate) fn set_limit(self: &Arc<Self>, limit: usize) {
+        self.warned.store(false, Ordering::Relaxed);
+        let owed = self.line.set_limit(limit);
+        self.settle_or_refuse(owed);
+    }
+
+    pub(crate) fn keep_alive(&self) -> Option<Duration> {
+        match self.keep_alive.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    pub(crate) fn set_keep_alive(&self, idle: Duration) {
+        self.keep_alive.store(nanos(idle), Ordering::Relaxed);
+    }
+
+    pub(crate) fn stats(&self) -> ThreadStats {
+        let counts = self.line.counts();
+        ThreadStats {
+            live: counts.live,
+            idle: counts.idle,
+            waiting: counts.waiting,
+            wanted: counts.wanted,
+            started: counts.started,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! [`Line`]: which pools want a thread, which threads have nothing to do, and who brings the two together.
+//!
+//! # The protocol
+//! A pool that wants a thread joins the line, and *one* starter is ensured: an idle thread is woken, or a new one made.
+//! A thread that arrives takes the first in line, and, before it runs anything of a user's, ensures the next starter
+//! while the line is not empty. So starting is a chain with one link under way: 2 000 short tasks do not make 2 000
+//! threads, and yet as many threads come as there are pools whose tasks wait for one another.
+//!
+//! # Invariant
+//! While the line is not empty, a starter is under way, or the limit of threads is reached and every thread looks here
+//! before it goes idle. So nobody in line is forgotten.
+//!
+//! Every method says what its caller owes; nothing here wakes or makes a thread.
+
+use std::collections::VecDeque;
+
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+
+/// The line. `J` is a pool that wants a thread, `S` a thread that can be woken.
+#[derive(Debug)]
+pub(crate) struct Line<J, S> {
+    inner: Mutex<Inner<J, S>>,
+    /// The line's length, to be read without the lock.
+    length: AtomicUsize,
+    /// Threads inside a wait: they do not count against the limit.
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Inner<J, S> {
+    wanted: VecDeque<J>,
+    idle: Vec<S>,
+    /// A woken or new thread is under way and will call `arrive`.
+    starter: bool,
+    live: usize,
+    started: u64,
+    limit: usize,
+    closed: bool,
+}
+
+/// What the caller must do next.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Owed<S> {
+    Nothing,
+    /// Wake this thread; it will call `arrive`.
+    Wake(S),
+    /// Make a thread that calls `arrive`; if the system refuses, call `spawn_failed`.
+    Spawn,
+    /// The limit is reached; whoever is in line waits for a thread that finishes.
+    AtLimit,
+}
+
+/// What `rest` found.
+#[derive(Debug)]
+pub(crate) enum Rest<J> {
+    /// Somebody was in line.
+    Job(J),
+    /// The thread is on the idle list and may sleep.
+    Idle,
+    /// There is no more use for the thread.
+    End,
+}
+
+/// A look at the line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    pub(crate) live: usize,
+    pub(crate) idle: usize,
+    pub(crate) waiting: usize,
+    pub(crate) wanted: usize,
+    pub(crate) started: u64,
+}
+
+impl<J, S> Inner<J, S> {
+    fn ensure_starter(&mut self, waiting: usize) -> Owed<S> {
+        if self.wanted.is_empty() || self.starter {
+            return Owed::Nothing;
+        }
+        if let Some(newest) = self.idle.pop() {
+            self.starter = true;
+            return Owed::Wake(newest);
+        }
+        if self.live.saturating_sub(waiting) >= self.limit {
+            return Owed::AtLimit;
+        }
+        self.starter = true;
+        self.live += 1;
+        self.started += 1;
+        Owed::Spawn
+    }
+}
+
+impl<J, S> Line<J, S> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                wanted: VecDeque::new(),
+                idle: Vec::new(),
+                starter: false,
+                live: 0,
+                started: 0,
+                limit,
+                closed: false,
+            }),
+            length: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Somebody is in line. A hint, without the lock.
+    #[inline]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.length.load(Ordering::SeqCst) > 0
+    }
+
+    /// Joins the line at its end.
+    pub(crate) fn join(&self, job: J) -> Owed<S> {
+        let mut inner = self.inner.lock();
+        inner.wanted.push_back(job);
+        self.length.store(inner.wanted.len(), Ordering::SeqCst);
+        inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
+    }
+
+    /// A starter is there: takes the first in line, and owes the next starter before it runs anything.
+    pub(crate) fn arrive(&self) -> (Option<J>, Owed<S>) {
+        let mut inner = self.inner.lock();
+        inner.starter = false;
+        let job = inner.wanted.pop_front();
+        self.length.store(inner.wanted.len(), Ordering::SeqCst);
+        let owed = inner.ensure_starter(self.waiting.load(Ordering::SeqCst));
+        (job, owed)
+    }
+
+    /// The system refused the thread that was owed: everybody in line is told. They come back in line's order.
+    pub(crate) fn spawn_failed(&self) -> VecDeque<J> {
+        let mut inner = self.inner.lock();
+        inner.starter = false;
+        inner.live -= 1;
+        inner.started -= 1;
+        self.length.store(0, Ordering::SeqCst);
+        std::mem::take(&mut inner.wanted)
+    }
+
+    /// A thread finished its work: it takes the first in line, or goes idle, or ends.
+    pub(crate) fn rest(&self, this: S) -> Rest<J> {
+        let mut inner = self.inner.lock();
+        if let Some(job) = inner.wanted.pop_front() {
+            self.length.store(inner.wanted.len(), Ordering::SeqCst);
+            return Rest::Job(job);
+        }
+        let waiting = self.waiting.load(Ordering::SeqCst);
+        if inner.closed || inner.live.saturating_sub(waiting) > inner.limit {
+            inner.live -= 1;
+            return Rest::End;
+        }
+        inner.idle.push(this);
+        Rest::Idle
+    }
+
+    /// An idle thread slept long enough. True when it was still on the list, and so may end; otherwise it has been
+    /// woken to start and must `arrive`.
+    pub(crate) fn give_up(&self, is_this: impl Fn(&S) -> bool) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(at) = inner.idle.iter().position(is_this) else { return false };
+        inner.idle.remove(at);
+        inner.live -= 1;
+        true
+    }
+
+    /// A thread goes into a wait: it no longer counts against the limit, so a thread may be owed to the line.
+    pub(crate) fn begin_wait(&self) -> Owed<S> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        if !self.is_wanted() {
+            return Owed::Nothing;
+        }
+        self.inner.lock().ensure_starter(self.waiting.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn end_wait(&self) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.inner.lock().limit
+    }
+
+    pub(crate) fn set_limit(&self, limit: usize) -> Owed<S> {
+        let mut inner = self.inner.lock();
+        inner.limit = limit;
+        inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
+    }
+
+    /// No thread is wanted any more. The idle ones come back, to be woken so that they end.
+    pub(crate) fn close(&self) -> Vec<S> {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        let idle = std::mem::take(&mut inner.idle);
+        inner.live -= idle.len();
+        idle
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let inner = self.inner.lock();
+        Counts {
+            live: inner.live,
+            idle: inner.idle.len(),
+            waiting: self.waiting.load(Ordering::SeqCst),
+            wanted: inner.wanted.len(),
+            started: inner.started,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The process-wide cache of threads that leased pools borrow from.
+//!
+//! ```
+//! // No more than 64 threads at once, idle ones end after a second.
+//! heirloom::threads::set_limit(64);
+//! heirloom::threads::set_keep_alive(std::time::Duration::from_secs(1));
+//! ```
+
+pub(crate) mod cache;
+pub(crate) mod line;
+pub(crate) mod spin;
+
+use std::time::Duration;
+
+use crate::sync::os::{Arc, LazyLock};
+use crate::threads::cache::{Cache, Settings};
+
+/// How many threads the cache may have at once, unless told otherwise.
+const DEFAULT_LIMIT: usize = 512;
+/// How long an idle thread stays, unless told otherwise.
+const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+static LEASED: LazyLock<Arc<Cache>> = LazyLock::new(|| {
+    Cache::new(Settings {
+        prefix: "heirloom".into(),
+        stack_size: None,
+        keep_alive: Some(DEFAULT_KEEP_ALIVE),
+        limit: DEFAULT_LIMIT,
+        private: false,
+    })
+});
+
+/// The cache itself, for the engine.
+pub(crate) fn leased() -> &'static Arc<Cache> {
+    &LEASED
+}
+
+/// How many threads the cache may have at once, those inside heirloom's waits not counted. 512 at first.
+#[must_use]
+pub fn limit() -> usize {
+    LEASED.limit()
+}
+
+/// Changes [`limit`]; 0 counts as 1. Threads above a lowered limit end when they next fall idle.
+///
+/// When the limit is reached, pools wait in line for a thread that finishes; it is said once at WARN.
+pub fn set_limit(threads: usize) {
+    LEASED.set_limit(threads.max(1));
+}
+
+/// How long an idle thread stays before it ends. 10 s at first.
+#[must_use]
+pub fn keep_alive() -> Duration {
+    LEASED.keep_alive().unwrap_or(Duration::MAX)
+}
+
+/// Changes [`keep_alive`], for threads that fall idle from now on.
+pub fn set_keep_alive(idle: Duration) {
+    LEASED.set_keep_alive(idle);
+}
+
+/// What the cache has now. A look takes one short lock.
+#[must_use]
+pub fn stats() -> ThreadStats {
+    LEASED.stats()
+}
+
+/// See [`stats`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThreadStats {
+    /// Threads that exist.
+    pub live: usize,
+    /// Those of them with nothing to do.
+    pub idle: usize,
+    /// Those of them inside one of heirloom's waits.
+    pub waiting: usize,
+    /// Places in pools that wait for a thread.
+    pub wanted: usize,
+    /// Threads started since the process began.
+    pub started: u64,
+}
