@@ -419,10 +419,10 @@ impl Pool {
 
     /// Takes a place and sends a thread for it, for what is queued.
     pub(crate) fn send_if_place(self: &Arc<Self>) {
-        if self.places.take(self.config.limit) {
-            if let Err(error) = self.crew.cache().ask(Arc::clone(self) as _) {
-                self.give_back_refused(&error, None);
-            }
+        if self.places.take(self.config.limit)
+            && let Err(error) = self.crew.cache().ask(Arc::clone(self) as _)
+        {
+            self.give_back_refused(&error, None);
         }
     }
 

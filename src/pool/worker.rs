@@ -138,15 +138,15 @@ fn run_popped(pool: &Arc<Pool>, claimed: Claimed<Memo>, entry: Option<usize>, mo
         return;
     }
     pool.give_room();
-    if let (Some(task_type), Some(entry)) = (&memo.task_type, entry) {
-        if pool.config.task_type.is_none() {
-            let task_type = Some(task_type.clone());
-            pool.queue.with_extra(|book| {
-                if let Some(Some(running)) = book.running.get_mut(entry) {
-                    running.task_type = task_type;
-                }
-            });
-        }
+    if let (Some(task_type), Some(entry)) = (&memo.task_type, entry)
+        && pool.config.task_type.is_none()
+    {
+        let task_type = Some(task_type.clone());
+        pool.queue.with_extra(|book| {
+            if let Some(Some(running)) = book.running.get_mut(entry) {
+                running.task_type = task_type;
+            }
+        });
     }
     let (claimed, place, scoped) = run(pool, claimed, memo, true);
     // Seen as looking before the result is seen: whoever joins this task and submits the next finds us ready. Only where
@@ -301,7 +301,7 @@ impl Pool {
     pub(crate) fn claimed_in_queue(&self) {
         self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
         let stale = self.stale.fetch_add(1, Ordering::Relaxed) + 1;
-        if stale.cast_unsigned() % SWEEP == 0 && stale.cast_unsigned() >= self.stats().queued {
+        if stale.cast_unsigned().is_multiple_of(SWEEP) && stale.cast_unsigned() >= self.stats().queued {
             let swept = self.queue.take_if(|task| !task.state().is_queued());
             self.stale.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
         }

@@ -102,11 +102,11 @@ impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
 
 /// Drops a user's value; a panic in its `Drop` goes no further, because nobody is there to take it.
 pub(crate) fn drop_quietly<V>(value: V) {
-    if std::mem::needs_drop::<V>() {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            // A payload that panics when dropped would get out here; it is leaked instead.
-            std::mem::forget(payload);
-        }
+    if std::mem::needs_drop::<V>()
+        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value)))
+    {
+        // A payload that panics when dropped would get out here; it is leaked instead.
+        std::mem::forget(payload);
     }
 }
 

@@ -104,7 +104,7 @@ impl State {
         let mut now = self.load();
         loop {
             let (next, outcome) = match now & PHASE {
-                QUEUED => (now + RUNNING | CANCEL, CancelRequest::Claimed),
+                QUEUED => ((now + RUNNING) | CANCEL, CancelRequest::Claimed),
                 RUNNING if now & CANCEL == 0 => (now | CANCEL, CancelRequest::Asked),
                 RUNNING => return CancelRequest::AskedBefore,
                 _ => return CancelRequest::TooLate,
