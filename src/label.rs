@@ -12,12 +12,13 @@ pub(crate) enum Label {
     Static(&'static str),
     Shared(Arc<str>),
     Number(u64),
-    Type(TypeId, &'static str),
+    /// A function instead of the id and the name themselves, which would double the size of every label.
+    Type(fn() -> (TypeId, &'static str)),
 }
 
 impl Label {
     pub(crate) fn of<T: ?Sized + 'static>() -> Self {
-        Self::Type(TypeId::of::<T>(), std::any::type_name::<T>())
+        Self::Type(|| (TypeId::of::<T>(), std::any::type_name::<T>()))
     }
 
     fn text(&self) -> Option<&str> {
@@ -34,7 +35,7 @@ impl PartialEq for Label {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Number(a), Self::Number(b)) => a == b,
-            (Self::Type(a, _), Self::Type(b, _)) => a == b,
+            (Self::Type(a), Self::Type(b)) => a().0 == b().0,
             _ => matches!((self.text(), other.text()), (Some(a), Some(b)) if a == b),
         }
     }
@@ -48,7 +49,7 @@ impl Hash for Label {
             Self::Static(s) => s.hash(state),
             Self::Shared(s) => s.hash(state),
             Self::Number(n) => n.hash(state),
-            Self::Type(id, _) => id.hash(state),
+            Self::Type(of) => of().0.hash(state),
         }
     }
 }
@@ -59,7 +60,7 @@ impl fmt::Display for Label {
             Self::Static(s) => f.pad(s),
             Self::Shared(s) => f.pad(s),
             Self::Number(n) => write!(f, "#{n}"),
-            Self::Type(_, name) => f.pad(name),
+            Self::Type(of) => f.pad(of().1),
         }
     }
 }

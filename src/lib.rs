@@ -1,6 +1,7 @@
 //! Thread pools that run in the family.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod clock;
 mod error;
 mod id;
 mod index;

@@ -92,10 +92,16 @@ impl Tally {
     /// Counts one less. Each successful `enter` is paired with exactly one of these.
     #[inline]
     pub(crate) fn leave(&self) -> Left {
+        self.leave_many(1)
+    }
+
+    /// Counts as many less in one step.
+    #[inline]
+    pub(crate) fn leave_many(&self, many: u64) -> Left {
         // SeqCst rather than AcqRel: the pool compares this word with its count of places (see `pool::inner`).
-        let before = self.word.fetch_sub(ONE, Ordering::SeqCst);
-        debug_assert!(count(before) > 0, "left more often than entered");
-        if count(before) > 1 { Left::Others } else { Left::Last { notify: before & (CLOSED | WATCHED) != 0 } }
+        let before = self.word.fetch_sub(many * ONE, Ordering::SeqCst);
+        debug_assert!(count(before) as u64 >= many, "left more often than entered");
+        if count(before) as u64 > many { Left::Others } else { Left::Last { notify: before & (CLOSED | WATCHED) != 0 } }
     }
 
     /// Lets nothing enter any more. True for the one call that closed it.

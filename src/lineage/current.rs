@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 
 use crate::id::TaskId;
 use crate::lineage::node::{Node, Place, Role};
@@ -25,7 +26,9 @@ thread_local! {
 struct Stand {
     mark: u64,
     /// The nearest real node.
-    place: Place,
+    place: ManuallyDrop<Place>,
+    /// Somebody else holds the place while this entry is on the stack.
+    borrowed: bool,
     pending: Pending,
 }
 
@@ -44,7 +47,26 @@ impl Stand {
             Pending::Thread(name) => (name.map(Cow::Owned), Role::Thread(std::thread::current().id())),
             Pending::Task(id) => (None, Role::Task(id)),
         };
-        self.place = Node::new(&self.place, name, role).into();
+        let node = Node::new(&self.place, name, role);
+        self.set(node.into());
+    }
+
+    /// Changes the place to one that this entry holds itself.
+    fn set(&mut self, place: Place) {
+        let before = std::mem::replace(&mut self.place, ManuallyDrop::new(place));
+        if !std::mem::replace(&mut self.borrowed, false) {
+            drop(ManuallyDrop::into_inner(before));
+        }
+    }
+}
+
+impl Drop for Stand {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.borrowed {
+            // SAFETY: dropped once, here, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.place) };
+        }
     }
 }
 
@@ -94,12 +116,17 @@ pub(crate) fn here() -> Place {
             if stack.is_empty() && !is_main_thread() {
                 // A thread nobody told us about: a node below the process, for as long as the thread runs.
                 let name = std::thread::current().name().map(String::from);
-                stack.push(Stand { mark: 0, place: Place::PROCESS, pending: Pending::Thread(name) });
+                stack.push(Stand {
+                    mark: 0,
+                    place: ManuallyDrop::new(Place::PROCESS),
+                    borrowed: false,
+                    pending: Pending::Thread(name),
+                });
             }
             match stack.last_mut() {
                 Some(top) => {
                     top.realize();
-                    top.place.clone()
+                    Place::clone(&top.place)
                 }
                 None => Place::PROCESS,
             }
@@ -111,7 +138,7 @@ pub(crate) fn here() -> Place {
 #[inline]
 pub(crate) fn nearest() -> Place {
     STACK
-        .try_with(|stack| stack.borrow().last().map_or(Place::PROCESS, |top| top.place.clone()))
+        .try_with(|stack| stack.borrow().last().map_or(Place::PROCESS, |top| Place::clone(&top.place)))
         .unwrap_or(Place::PROCESS)
 }
 
@@ -142,13 +169,26 @@ pub(crate) struct Standing {
 /// Puts an entry on the stack.
 #[inline]
 pub(crate) fn stand(place: Place, pending: Pending) -> Standing {
-    let mark = NEXT_MARK.with(|next| {
-        let mark = next.get();
-        next.set(mark + 1);
-        mark
-    });
+    push(ManuallyDrop::new(place), false, pending)
+}
+
+/// Puts an entry on the stack that does not count the place, for whoever holds it anyway.
+///
+/// # Safety
+/// The place is held until the entry is off the stack, which the caller makes sure of with [`Standing::cut`].
+#[inline]
+pub(crate) unsafe fn stand_borrowed(place: &Place, pending: Pending) -> Standing {
+    // SAFETY: a copy that is never dropped, and not used for longer than the original, by the contract.
+    push(ManuallyDrop::new(unsafe { std::ptr::read(place) }), true, pending)
+}
+
+#[inline]
+fn push(place: ManuallyDrop<Place>, borrowed: bool, pending: Pending) -> Standing {
+    let mark = NEXT_MARK.get();
+    NEXT_MARK.set(mark + 1);
+    let entry = Stand { mark, place, borrowed, pending };
     // Refused only while the thread's locals are being destroyed; then there is nothing to restore either.
-    let _ = STACK.try_with(|stack| stack.borrow_mut().push(Stand { mark, place, pending }));
+    let _ = STACK.try_with(|stack| stack.borrow_mut().push(entry));
     Standing { mark, here: PhantomData }
 }
 

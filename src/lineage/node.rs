@@ -42,8 +42,39 @@ pub(crate) enum Role {
     Process,
     Thread(ThreadId),
     Task(TaskId),
-    /// Boxed, so that threads and tasks do not carry it.
-    Scope(Tally),
+    Scope(Tallies),
+}
+
+/// The tasks asked for at or below a scope, in any pool. Two counts, because the scope's end waits for one of them only.
+pub(crate) struct Tallies {
+    /// In joining pools.
+    pub(crate) joining: Tally,
+    /// In daemon pools.
+    pub(crate) daemon: Tally,
+}
+
+impl Tallies {
+    pub(crate) fn new() -> Self {
+        Self { joining: Tally::new(), daemon: Tally::new() }
+    }
+
+    #[inline]
+    pub(crate) fn of(&self, joins: bool) -> &Tally {
+        if joins { &self.joining } else { &self.daemon }
+    }
+
+    pub(crate) fn close(&self) {
+        self.joining.close();
+        self.daemon.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.joining.is_closed()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.joining.count() + self.daemon.count()
+    }
 }
 
 /// One place of the family tree.
@@ -136,9 +167,9 @@ impl Node {
     }
 
     /// The tasks asked for at or below this node, when it is a scope.
-    pub(crate) fn tally(&self) -> Option<&Tally> {
+    pub(crate) fn tallies(&self) -> Option<&Tallies> {
         match &self.role {
-            Role::Scope(tally) => Some(tally),
+            Role::Scope(tallies) => Some(tallies),
             _ => None,
         }
     }
@@ -164,13 +195,13 @@ impl Node {
     }
 
     /// The scopes at or above this node, innermost first. Costs nothing where there are none.
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Tally> {
-        self.path().take_while(|node| node.scopes > 0).filter_map(Node::tally)
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Tallies> {
+        self.path().take_while(|node| node.scopes > 0).filter_map(Node::tallies)
     }
 
     /// A scope at or above it was told to end.
     pub(crate) fn scope_closed(&self) -> bool {
-        self.scopes().any(Tally::is_closed)
+        self.scopes().any(Tallies::is_closed)
     }
 
     pub(crate) fn cancel(&self) {
@@ -230,13 +261,10 @@ impl Place {
         self.0.is_some()
     }
 
-    /// Lets go; `before_end` is called if that ends the node, which runs user code.
+    /// Lets go. The node comes back if this was its last reference: dropping it runs user code.
     #[inline]
-    pub(crate) fn let_go(self, before_end: impl FnOnce()) {
-        if let Some(node) = self.0.and_then(Arc::into_inner) {
-            before_end();
-            drop(node);
-        }
+    pub(crate) fn into_last(self) -> Option<Node> {
+        self.0.and_then(Arc::into_inner)
     }
 
     /// A reference that keeps nothing alive.

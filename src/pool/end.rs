@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::Listener;
 
+use crate::clock::Coarse;
 use crate::error::{StopError, TaskError};
 use crate::id::TaskId;
 use crate::pool::config::PoolMode;
@@ -176,15 +177,16 @@ impl Pool {
 
     pub(crate) fn report(&self) -> StopReport {
         let stats = self.stats();
-        let remaining = self.tally.count();
-        let now = Instant::now();
+        // Not the tally: a worker counts what it ended out of that when it runs dry.
+        let remaining = stats.running + stats.waiting + stats.queued;
+        let now = Coarse::now();
         let mut still_running = Vec::new();
         if remaining > 0 {
             self.queue.with_extra(|book| {
                 still_running.extend(book.running.iter().flatten().map(|running| RunningTask {
                     id: running.id,
                     task_type: running.task_type.clone().or_else(|| self.config.task_type.clone()),
-                    age: now.saturating_duration_since(running.since),
+                    age: now.since(running.since),
                 }));
             });
             still_running.sort_by_key(|task| std::cmp::Reverse(task.age));

@@ -185,18 +185,20 @@ extern "C" fn hook() {
 /// Ends the tasks on this thread's stack, innermost first: the thread never returns to them.
 fn end_own_tasks() {
     for frame in frame::all() {
-        // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only claim.
-        let claimed: Claimed<Memo> = unsafe { std::ptr::read(frame.claimed) };
-        let id = claimed.task().id();
-        claimed.fail(TaskError::process_exiting(id, &frame.pool.namespace));
-        claimed.finish(|| {});
-        leave_after(&frame.pool, frame.place.clone(), frame.scoped.clone());
+        if !frame.is_aside() {
+            // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only claim.
+            let claimed: Claimed<Memo> = unsafe { std::ptr::read(frame.claimed) };
+            let id = claimed.task().id();
+            claimed.fail(TaskError::process_exiting(id, &frame.pool().namespace));
+            claimed.finish(|f| f());
+        }
+        leave_after(frame.pool(), frame.place.clone(), frame.scoped.clone(), frame.owed + 1);
         if frame.brings_place && !frame.away.get() {
             // Others go on with what is queued.
-            if frame.pool.places.give(false) {
-                frame.pool.end_if_over();
+            if frame.pool().places.give(false) {
+                frame.pool().end_if_over();
             }
-            frame.pool.send_if_place();
+            frame.pool().send_if_place();
         }
     }
     frame::forget_all();

@@ -6,6 +6,8 @@
 use std::cell::Cell;
 use std::ptr;
 
+use crate::lineage::current::{self, Pending};
+use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
 use crate::pool::inner::{Memo, Pool};
 use crate::sync::os::Arc;
@@ -19,7 +21,8 @@ thread_local! {
 /// One running task on this thread.
 pub(crate) struct Frame {
     outer: *const Frame,
-    pub(crate) pool: Arc<Pool>,
+    pool: *const Arc<Pool>,
+    /// Null for what a task leaves behind: its result's drop, its wakers, its node's end.
     pub(crate) claimed: *const Claimed<Memo>,
     /// The node the task stands below.
     pub(crate) place: Place,
@@ -30,6 +33,8 @@ pub(crate) struct Frame {
     /// This task brought a place of its own to the thread, which a wait may give away; a task that a join runs in place
     /// uses its joiner's.
     pub(crate) brings_place: bool,
+    /// Tasks that this thread ended before and has not counted out of the pool yet.
+    pub(crate) owed: u64,
     /// The place is given away at the moment.
     pub(crate) away: Cell<bool>,
 }
@@ -39,23 +44,61 @@ impl Frame {
     pub(crate) fn with<R>(
         pool: &Arc<Pool>,
         claimed: &Claimed<Memo>,
+        (place, scoped): (Place, Option<Arc<Tally>>),
+        brings_place: bool,
+        owed: u64,
+        f: impl FnOnce(&Frame) -> R,
+    ) -> (R, Place, Option<Arc<Tally>>) {
+        let frame = Self::new(pool, claimed, place, scoped, brings_place, owed);
+        let out = frame.run(f);
+        (out, frame.place, frame.scoped)
+    }
+
+    /// Runs what a task leaves behind as part of it: a wait there gives its place away, and knows whose it is.
+    pub(crate) fn aside(
+        pool: &Arc<Pool>,
+        place: &Place,
+        scoped: Option<&Arc<Tally>>,
+        brings_place: bool,
+        owed: u64,
+        f: &mut dyn FnMut(),
+    ) {
+        let frame = Self::new(pool, ptr::null(), place.clone(), scoped.cloned(), brings_place, owed);
+        frame.run(|frame| {
+            let standing = CutOnDrop(Some(current::stand(frame.place.clone(), Pending::Nothing)));
+            f();
+            drop(standing);
+        });
+    }
+
+    fn new(
+        pool: &Arc<Pool>,
+        claimed: *const Claimed<Memo>,
         place: Place,
         scoped: Option<Arc<Tally>>,
         brings_place: bool,
-        f: impl FnOnce(&Frame) -> R,
-    ) -> (R, Place, Option<Arc<Tally>>) {
-        let outer = INNERMOST.get();
+        owed: u64,
+    ) -> Self {
         let depth = match innermost() {
             Some(frame) if !brings_place => frame.depth + 1,
             _ => 0,
         };
-        let pool = Arc::clone(pool);
-        let frame = Frame { outer, pool, claimed, place, scoped, depth, brings_place, away: Cell::new(false) };
-        let restore = Restore(outer);
-        INNERMOST.set(&raw const frame);
-        let out = f(&frame);
+        // The pool is borrowed, not counted: the workers of a busy pool would fight over the count.
+        let outer = INNERMOST.get();
+        Frame { outer, pool, claimed, place, scoped, depth, brings_place, owed, away: Cell::new(false) }
+    }
+
+    fn run<R>(&self, f: impl FnOnce(&Frame) -> R) -> R {
+        let restore = Restore(self.outer);
+        INNERMOST.set(self);
+        let out = f(self);
         drop(restore);
-        (out, frame.place, frame.scoped)
+        out
+    }
+
+    /// It is what a task left behind, no task.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.claimed.is_null()
     }
 
     pub(crate) fn outer(&self) -> Option<&Frame> {
@@ -63,10 +106,17 @@ impl Frame {
         unsafe { self.outer.as_ref() }
     }
 
+    /// The task's pool.
+    #[inline]
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        // SAFETY: `Frame::with` borrows the pool for as long as the frame is on the list.
+        unsafe { &*self.pool }
+    }
+
     /// The address of its task, to compare.
-    pub(crate) fn task_address(&self) -> *const () {
+    pub(crate) fn task_address(&self) -> Option<*const ()> {
         // SAFETY: `Frame::with` borrows the claimed task for as long as the frame is on the list.
-        unsafe { (*self.claimed).task().address() }
+        unsafe { self.claimed.as_ref() }.map(|claimed| claimed.task().address())
     }
 }
 
@@ -93,7 +143,7 @@ pub(crate) fn all<'a>() -> impl Iterator<Item = &'a Frame> {
 
 /// Whether a task on this thread's stack belongs to the pool.
 pub(crate) fn is_in(pool: &Pool) -> bool {
-    all().any(|frame| ptr::eq(Arc::as_ptr(&frame.pool), pool))
+    all().any(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
 }
 
 /// Whether a task on this thread's stack was asked for at or below the node.

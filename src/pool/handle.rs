@@ -140,8 +140,8 @@ impl<T> TaskHandle<T> {
         if self.task.state().is_done() {
             return self.output();
         }
-        if let Some(frame) = frame::all().find(|frame| ptr::eq(frame.task_address(), self.task.address())) {
-            return Err(TaskError::from_own_task(self.id(), &frame.pool.namespace));
+        if let Some(frame) = frame::all().find(|frame| frame.task_address() == Some(self.task.address())) {
+            return Err(TaskError::from_own_task(self.id(), &frame.pool().namespace));
         }
         if !self.run_in_place(true) && !park::spin_until(|| self.task.state().is_done()) {
             let _away = GivenAway::begin();
@@ -171,7 +171,7 @@ impl<T> TaskHandle<T> {
     /// caller would otherwise block.
     fn run_in_place(&self, last_resort: bool) -> bool {
         let Some(frame) = frame::innermost() else { return false };
-        if !ptr::eq(Arc::as_ptr(&frame.pool), self.pool.as_ptr()) || GivenAway::is_away() {
+        if !ptr::eq(Arc::as_ptr(frame.pool()), self.pool.as_ptr()) || GivenAway::is_away() || frame.is_aside() {
             return false;
         }
         if frame.depth >= MAX_DEPTH {
@@ -183,9 +183,9 @@ impl<T> TaskHandle<T> {
             }
         }
         let Ok(claimed) = self.task.another().claim() else { return false };
-        frame.pool.claimed_in_queue();
-        frame.pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
-        worker::run_here(&frame.pool, claimed, false);
+        frame.pool().claimed_in_queue();
+        frame.pool().counters.in_place.fetch_add(1, Ordering::Relaxed);
+        worker::run_here(frame.pool(), claimed, false);
         true
     }
 

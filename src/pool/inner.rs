@@ -18,7 +18,9 @@ use std::time::Instant;
 
 use event_listener::{Event, IntoNotification, Listener};
 use smallvec::SmallVec;
+use tracing::level_filters::LevelFilter;
 
+use crate::clock::Coarse;
 use crate::error::{Refused, SubmitError, TaskError};
 use crate::id::TaskId;
 use crate::index::{Index, Ticket};
@@ -43,10 +45,18 @@ use crate::threads::cache::{Hand, Job};
 pub(crate) struct Memo {
     /// The node it stands below.
     pub(crate) place: Place,
-    pub(crate) span: Option<Box<tracing::Span>>,
-    pub(crate) task_type: Option<TaskType>,
+    /// What few tasks have.
+    pub(crate) extras: Option<Box<Extras>>,
     /// It came through the queue, so it counts against the queue's limit until it is claimed.
     pub(crate) queued: bool,
+}
+
+/// Boxed, so that the many tasks without any of it are small; an allocation of its own for the others.
+#[derive(Default)]
+pub(crate) struct Extras {
+    pub(crate) span: Option<tracing::Span>,
+    /// What it was submitted as, in a pool that takes any type.
+    pub(crate) task_type: Option<TaskType>,
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<Tally>>,
 }
@@ -61,7 +71,7 @@ pub(crate) struct Book {
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) id: TaskId,
-    pub(crate) since: Instant,
+    pub(crate) since: Coarse,
     pub(crate) task_type: Option<TaskType>,
 }
 
@@ -71,10 +81,13 @@ pub(crate) struct Room {
     pub(crate) freed: Event,
 }
 
+/// The fields' order is the memory's: what a submitter changes is one cache line, what workers change another, and what
+/// only a few change is behind them.
+#[repr(C, align(64))]
 pub(crate) struct Pool {
     pub(crate) tally: Tally,
-    pub(crate) queue: Queue<Memo, Book>,
     pub(crate) places: Places,
+    pub(crate) queue: Queue<Memo, Book>,
     pub(crate) counters: Counters,
     pub(crate) room: Option<Box<Room>>,
     pub(crate) namespace: Namespace,
@@ -157,9 +170,9 @@ impl Pool {
             Err(_) => return Err(SubmitError::Closed { namespace: self.namespace.clone() }),
         }
         for (entered, scope) in place.node().scopes().enumerate() {
-            if scope.enter().is_err() {
+            if scope.of(self.joins()).enter().is_err() {
                 for scope in place.node().scopes().take(entered) {
-                    leave_tally(scope);
+                    leave_tally(scope.of(self.joins()));
                 }
                 self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
                 self.leave();
@@ -171,7 +184,13 @@ impl Pool {
 
     /// Counts a task out of the pool. The caller holds the pool, or the count did until now.
     pub(crate) fn leave(self: &Arc<Self>) {
-        if let Left::Last { notify } = self.tally.leave() {
+        self.leave_many(1);
+    }
+
+    /// Counts several tasks out of the pool.
+    #[inline]
+    pub(crate) fn leave_many(self: &Arc<Self>, tasks: u64) {
+        if let Left::Last { notify } = self.tally.leave_many(tasks) {
             if notify {
                 self.tally.notify();
             }
@@ -184,14 +203,14 @@ impl Pool {
     /// Takes back what `accept` counted, for a task that was not queued after all.
     fn retract(self: &Arc<Self>, place: &Place) {
         self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
-        Self::leave_scopes(place);
+        self.leave_scopes(place);
         self.leave();
     }
 
     /// Counts a task out of the scopes at or above its place.
-    pub(crate) fn leave_scopes(place: &Place) {
+    pub(crate) fn leave_scopes(&self, place: &Place) {
         for scope in place.node().scopes() {
-            leave_tally(scope);
+            leave_tally(scope.of(self.joins()));
         }
     }
 
@@ -223,13 +242,15 @@ impl Pool {
         }
     }
 
-    fn memo(place: Place, task_type: Option<TaskType>, queued: bool, scoped: Option<Arc<Tally>>) -> Memo {
+    fn memo(&self, place: Place, task_type: Option<TaskType>, queued: bool, scoped: Option<Arc<Tally>>) -> Memo {
         // With no subscriber there is no span, and asking costs one load.
-        let span = (tracing::level_filters::LevelFilter::current() != tracing::level_filters::LevelFilter::OFF)
-            .then(tracing::Span::current)
-            .filter(|span| !span.is_none())
-            .map(Box::new);
-        Memo { place, span, task_type, queued, scoped }
+        let span = (LevelFilter::current() != LevelFilter::OFF).then(tracing::Span::current);
+        let span = span.filter(|span| !span.is_none());
+        // A picky pool's tasks all have the pool's type; only elsewhere is it the task's own.
+        let task_type = task_type.filter(|_| self.config.task_type.is_none());
+        let plain = span.is_none() && task_type.is_none() && scoped.is_none();
+        let extras = (!plain).then(|| Box::new(Extras { span, task_type, scoped }));
+        Memo { place, extras, queued }
     }
 
     /// Queues a task. What comes back is its handle's reference.
@@ -254,7 +275,7 @@ impl Pool {
             self.retract(&place);
             return Err(self.refuse(f, reason));
         }
-        let memo = Self::memo(place, task_type, true, scoped);
+        let memo = self.memo(place, task_type, true, scoped);
         // SAFETY: passed on to the caller.
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
         self.queue.push(queued);
@@ -390,7 +411,7 @@ impl Pool {
         }
         self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
         self.counters.in_place.fetch_add(1, Ordering::Relaxed);
-        let memo = Self::memo(place, task_type, false, None);
+        let memo = self.memo(place, task_type, false, None);
         // SAFETY: passed on to the caller.
         let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
         match ours.claim() {

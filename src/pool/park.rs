@@ -9,7 +9,9 @@ use crate::sync::os::Arc;
 
 /// About how long looking costs as much as sleeping and being woken would; see `threads::cache::SPIN`. Shorter here,
 /// because a joiner that spins takes a CPU from the tasks it waits for.
-const SPINS: u32 = 400;
+const SPINS: u32 = 60;
+/// Pauses between two looks: looking all the time would take the cache line away from who is to change it.
+const PAUSES: u32 = 8;
 
 thread_local! {
     static PARKER: (Parker, Waker) = new();
@@ -43,7 +45,9 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
         return false;
     }
     for _ in 0..SPINS {
-        std::hint::spin_loop();
+        for _ in 0..PAUSES {
+            std::hint::spin_loop();
+        }
         if done() {
             return true;
         }

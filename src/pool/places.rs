@@ -83,6 +83,18 @@ impl Places {
         self.word.fetch_add(ONE, Ordering::SeqCst);
     }
 
+    /// One place is taken, and its thread is looking.
+    #[inline]
+    pub(crate) fn is_only_looking(&self) -> bool {
+        self.word.load(Ordering::SeqCst) == LOOKING + ONE
+    }
+
+    /// More places are taken than the limit allows.
+    #[inline]
+    pub(crate) fn is_over(&self, limit: usize) -> bool {
+        self.word.load(Ordering::Relaxed) & ACTIVE > limit as u64
+    }
+
     /// Gives the caller's place back if more are taken than the limit allows.
     #[inline]
     pub(crate) fn shed(&self, limit: usize, looking: bool) -> bool {

@@ -110,7 +110,8 @@ impl<'scope> TaskScope<'scope, '_> {
 
 /// Runs `f` with a scope on the pool, and waits for what it submitted, also when `f` panics.
 pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> T) -> T {
-    let on_worker = frame::innermost().is_some_and(|frame| ptr::eq(Arc::as_ptr(&frame.pool), Arc::as_ptr(pool)));
+    let on_worker = frame::innermost()
+        .is_some_and(|frame| ptr::eq(Arc::as_ptr(frame.pool()), Arc::as_ptr(pool)) && !frame.is_aside());
     let scope = TaskScope {
         pool,
         tally: Arc::new(Tally::new()),

@@ -16,7 +16,7 @@ impl GivenAway {
     pub(crate) fn begin() -> Self {
         let mut given = 0;
         for frame in frame::all() {
-            if frame.brings_place && !frame.away.get() && frame.pool.begin_wait() {
+            if frame.brings_place && !frame.away.get() && frame.pool().begin_wait() {
                 frame.away.set(true);
                 given += 1;
             }
@@ -38,7 +38,7 @@ impl Drop for GivenAway {
                 return;
             }
             if frame.brings_place && frame.away.replace(false) {
-                frame.pool.end_wait();
+                frame.pool().end_wait();
                 self.given -= 1;
             }
         }

@@ -1,15 +1,13 @@
 //! A thread's visit to a pool, and the running of one task.
 
-use std::time::Instant;
-
+use crate::clock::Coarse;
 use crate::error::{SubmitError, TaskError, payload_text};
 use crate::lineage::current::{self, Pending};
 use crate::lineage::node::Place;
-use crate::pool::config::{PoolKind, PoolMode};
+use crate::pool::config::PoolKind;
 use crate::pool::frame::Frame;
 use crate::pool::handle::TaskHandle;
-use crate::pool::inner::{Book, Memo, Pool, Running, leave_tally};
-use crate::pool::places::Places;
+use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
 use crate::task::cell::{Claimed, Payload, TaskRef, drop_quietly};
@@ -19,27 +17,53 @@ use crate::threads::cache::Hand;
 /// How many tasks a borrowed thread runs for one pool before it lets others in line have their turn.
 const TURN: u32 = 64;
 
+/// How often a thread looks for the next task before it gives its place back, and how long it pauses in between: looking
+/// all the time would take the cache line away from the submitter. Together about 2 µs.
+const LINGER: u32 = 30;
+const PAUSES: u32 = 16;
+
 /// How many shells there must be, at least, before the queue is swept.
 const SWEEP: usize = 64;
 
-/// That this thread is between two tasks; see [`Places`]. Anything of a user's that might block is run aside.
-struct Looking<'a> {
-    places: &'a Places,
-    on: bool,
+/// A thread's visit to a pool.
+struct Visit<'a> {
+    pool: &'a Arc<Pool>,
+    /// This thread is between two tasks; see [`Places`](crate::pool::places::Places). Anything of a user's that might block
+    /// is run aside.
+    looking: bool,
+    /// Tasks this thread has ended and not counted out yet. It does that when it runs dry, in one step: until then a task it
+    /// runs is counted anyway, so nobody can tell.
+    ended: u64,
 }
 
-impl Looking<'_> {
-    fn start(&mut self) {
-        if !self.on {
-            self.on = true;
-            self.places.start_looking();
+impl Visit<'_> {
+    fn look(&mut self) {
+        if !self.looking {
+            self.looking = true;
+            self.pool.places.start_looking();
         }
     }
 
-    fn stop(&mut self) {
-        if std::mem::take(&mut self.on) {
-            self.places.stop_looking();
+    fn look_away(&mut self) {
+        if std::mem::take(&mut self.looking) {
+            self.pool.places.stop_looking();
         }
+    }
+
+    /// Counts out what has ended.
+    fn settle(&mut self) {
+        if self.ended > 0 {
+            if self.pool.tally.is_observed() {
+                self.look_away();
+            }
+            self.pool.leave_many(std::mem::take(&mut self.ended));
+        }
+    }
+}
+
+impl Memo {
+    fn task_type(&self) -> Option<&TaskType> {
+        self.extras.as_ref()?.task_type.as_ref()
     }
 }
 
@@ -77,15 +101,18 @@ impl Book {
 /// Runs what is queued until nothing is, or it is another pool's turn. The caller holds a place; it is given back.
 pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) {
     let limit = pool.config.limit;
-    let mut looking = Looking { places: &pool.places, on: false };
+    let mut visit = Visit { pool, looking: false, ended: 0 };
     let mut entry = None;
     let mut turn = TURN;
     loop {
-        if pool.places.shed(limit, looking.on) {
+        if pool.places.is_over(limit) {
             pool.queue.with_extra(|book| book.begin(&mut entry, None));
-            return;
+            visit.settle();
+            if pool.places.shed(limit, visit.looking) {
+                return;
+            }
         }
-        let now = Instant::now();
+        let now = Coarse::now();
         let popped = pool.queue.pop(|book, task| {
             if task.is_some() {
                 book.popped += 1;
@@ -93,9 +120,12 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) {
             book.begin(&mut entry, task.map(|task| Running { id: task.id(), since: now, task_type: None }));
         });
         let Some(task) = popped.task else {
-            hand.open();
+            visit.settle();
+            if linger(&mut visit, hand) {
+                continue;
+            }
             // The last place of a pool that is closed and has nothing left: that is its end.
-            if pool.places.give(looking.on) {
+            if pool.places.give(visit.looking) {
                 pool.end_if_over();
             }
             if !pool.queue.is_empty() {
@@ -103,12 +133,12 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) {
             }
             return;
         };
-        looking.stop();
+        visit.look_away();
         if popped.more || !pool.queue.inbox_is_empty() {
             pool.send_if_place();
         }
         match task.claim() {
-            Ok(claimed) => run_popped(pool, claimed, entry, popped.more, &mut looking),
+            Ok(claimed) => run_popped(&mut visit, claimed, entry, popped.more),
             Err(shell) => {
                 pool.counters.shells.fetch_add(1, Ordering::Relaxed);
                 pool.stale.fetch_sub(1, Ordering::Relaxed);
@@ -119,8 +149,9 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) {
         if turn == 0 {
             turn = TURN;
             if hand.others_wait() {
-                looking.stop();
+                visit.look_away();
                 pool.queue.with_extra(|book| book.begin(&mut entry, None));
+                visit.settle();
                 pool.crew.cache().requeue(Arc::clone(pool) as _);
                 return;
             }
@@ -128,7 +159,33 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) {
     }
 }
 
-fn run_popped(pool: &Arc<Pool>, claimed: Claimed<Memo>, entry: Option<usize>, more: bool, looking: &mut Looking<'_>) {
+/// The pool's only thread, with nothing queued, waits a moment for the next task before it gives its place back. True when
+/// one came.
+///
+/// It is the one spinner of its cache meanwhile, and goes at once when it is offered work of another pool. Only the only
+/// thread may: it looks at the inbox alone, and what another consumer has moved to the list it would not see.
+fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
+    let pool = visit.pool;
+    if !hand.open() {
+        return false;
+    }
+    visit.look();
+    for _ in 0..LINGER {
+        if !pool.queue.inbox_is_empty() {
+            return hand.close();
+        }
+        if !pool.places.is_only_looking() || pool.tally.is_closed() || hand.is_wanted() {
+            return false;
+        }
+        for _ in 0..PAUSES {
+            std::hint::spin_loop();
+        }
+    }
+    false
+}
+
+fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize>, more: bool) {
+    let pool = visit.pool;
     let Some(memo) = claimed.take_memo() else { return };
     if pool.drops(&memo) {
         pool.counters.shells.fetch_add(1, Ordering::Relaxed);
@@ -138,9 +195,7 @@ fn run_popped(pool: &Arc<Pool>, claimed: Claimed<Memo>, entry: Option<usize>, mo
         return;
     }
     pool.give_room();
-    if let (Some(task_type), Some(entry)) = (&memo.task_type, entry)
-        && pool.config.task_type.is_none()
-    {
+    if let (Some(task_type), Some(entry)) = (memo.task_type(), entry) {
         let task_type = Some(task_type.clone());
         pool.queue.with_extra(|book| {
             if let Some(Some(running)) = book.running.get_mut(entry) {
@@ -148,38 +203,47 @@ fn run_popped(pool: &Arc<Pool>, claimed: Claimed<Memo>, entry: Option<usize>, mo
             }
         });
     }
-    let (claimed, place, scoped) = run(pool, claimed, memo, true);
+    let (claimed, place, scoped) = run(pool, claimed, memo, true, visit.ended);
     // Seen as looking before the result is seen: whoever joins this task and submits the next finds us ready. Only where
     // nothing of a user's runs in between: no waker, no drop of a result, no node's end.
     if !more && pool.queue.inbox_is_empty() && claimed.task().state().is_quiet() {
-        looking.start();
+        visit.look();
     }
-    claimed.finish(|| looking.stop());
-    leave(pool, place, scoped, looking);
+    let owed = visit.ended;
+    claimed.finish(|foreign| {
+        visit.look_away();
+        Frame::aside(pool, &place, scoped.as_ref(), true, owed, foreign);
+    });
+    leave(pool, place, scoped, |foreign| {
+        visit.look_away();
+        Frame::aside(pool, &Place::PROCESS, None, true, owed, foreign);
+    });
+    visit.ended += 1;
 }
 
-/// The last steps of a task that ran: it is counted out.
-fn leave(pool: &Arc<Pool>, place: Place, scoped: Option<Arc<Tally>>, looking: &mut Looking<'_>) {
+/// Counts a task out of the scopes that wait for it, and lets its place go. Wakers and a node's end are user code: they are
+/// run by `foreign`.
+fn leave(pool: &Pool, place: Place, scoped: Option<Arc<Tally>>, mut foreign: impl FnMut(&mut dyn FnMut())) {
     if let Some(scoped) = scoped {
-        looking.stop();
-        leave_tally(&scoped);
+        foreign(&mut || leave_tally(&scoped));
     }
     if place.is_counted() {
-        if place.node().scopes().any(|scope| scope.is_observed()) {
-            looking.stop();
+        if place.node().scopes().any(|scope| scope.of(pool.joins()).is_observed()) {
+            foreign(&mut || pool.leave_scopes(&place));
+        } else {
+            pool.leave_scopes(&place);
         }
-        Pool::leave_scopes(&place);
-        place.let_go(|| looking.stop());
+        if let Some(node) = place.into_last() {
+            let mut node = Some(node);
+            foreign(&mut || drop(node.take()));
+        }
     }
-    if pool.tally.is_observed() {
-        looking.stop();
-    }
-    pool.leave();
 }
 
-/// [`leave`] for a task whose thread does not go on.
-pub(super) fn leave_after(pool: &Arc<Pool>, place: Place, scoped: Option<Arc<Tally>>) {
-    leave(pool, place, scoped, &mut Looking { places: &pool.places, on: false });
+/// The last steps of a task whose thread does not go on with its pool.
+pub(super) fn leave_after(pool: &Arc<Pool>, place: Place, scoped: Option<Arc<Tally>>, ended: u64) {
+    leave(pool, place, scoped, |foreign| foreign());
+    pool.leave_many(ended);
 }
 
 /// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
@@ -188,11 +252,14 @@ fn run(
     claimed: Claimed<Memo>,
     memo: Memo,
     brings_place: bool,
+    owed: u64,
 ) -> (Claimed<Memo>, Place, Option<Arc<Tally>>) {
-    let Memo { place, span, task_type, scoped, .. } = memo;
+    let Memo { place, extras, .. } = memo;
+    let Extras { span, task_type, scoped } = extras.map_or_else(Extras::default, |extras| *extras);
     let id = claimed.task().id();
-    let (outcome, place, scoped) = Frame::with(pool, &claimed, place, scoped, brings_place, |frame| {
-        let standing = current::stand(frame.place.clone(), Pending::Task(id));
+    let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_place, owed, |frame| {
+        // SAFETY: the frame holds the place until after the cut.
+        let standing = unsafe { current::stand_borrowed(&frame.place, Pending::Task(id)) };
         let entered = span.as_ref().map(|span| span.enter());
         let outcome = claimed.run();
         drop(entered);
@@ -205,7 +272,13 @@ fn run(
         }
         Err(payload) => {
             if pool.config.log_panics {
-                report_panic(pool, &claimed, task_type.as_ref(), span.as_deref(), &payload);
+                report_panic(
+                    pool,
+                    &claimed,
+                    task_type.as_ref().or(pool.config.task_type.as_ref()),
+                    span.as_ref(),
+                    &payload,
+                );
             }
             pool.counters.panicked.fetch_add(1, Ordering::Relaxed);
             claimed.fail(TaskError::panic(id, &pool.namespace, payload));
@@ -253,21 +326,22 @@ pub(super) fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: b
     if memo.queued {
         pool.give_room();
     }
-    let task_type = memo.task_type.clone();
-    let running = Running { id: claimed.task().id(), since: Instant::now(), task_type };
+    let task_type = memo.task_type().cloned();
+    let running = Running { id: claimed.task().id(), since: Coarse::now(), task_type };
     let at = pool.queue.with_extra(|book| book.note(running));
-    let (claimed, place, scoped) = run(pool, claimed, memo, brings_place);
+    let (claimed, place, scoped) = run(pool, claimed, memo, brings_place, 0);
     let mut at = Some(at);
     pool.queue.with_extra(|book| book.begin(&mut at, None));
-    claimed.finish(|| {});
-    leave_after(pool, place, scoped);
+    claimed.finish(|foreign| Frame::aside(pool, &place, scoped.as_ref(), brings_place, 0, foreign));
+    leave(pool, place, scoped, |foreign| Frame::aside(pool, &Place::PROCESS, None, brings_place, 0, foreign));
+    pool.leave();
 }
 
 impl Pool {
     /// Whether a task that has not started is not to start any more.
     fn drops(&self, memo: &Memo) -> bool {
         self.cancelled.load(Ordering::Acquire)
-            || (self.config.mode == PoolMode::Daemon && self.tally.is_closed())
+            || (!self.joins() && (self.tally.is_closed() || memo.place.node().scope_closed()))
             || memo.place.node().is_cancelled()
     }
 
@@ -283,16 +357,18 @@ impl Pool {
             self.give_room();
         }
         self.counters.cancelled.fetch_add(1, Ordering::Relaxed);
-        // Whatever the closure held is dropped here, standing where the task would have stood.
-        let standing = current::stand(memo.place.clone(), Pending::Nothing);
-        claimed.fail(error);
-        standing.cut();
-        claimed.finish(|| {});
-        Self::leave_scopes(&memo.place);
-        if let Some(scoped) = &memo.scoped {
-            leave_tally(scoped);
-        }
-        drop_quietly(memo);
+        let scoped = memo.extras.as_ref().and_then(|extras| extras.scoped.clone());
+        // Whatever the closure held is dropped here, standing where the task would have stood and as a part of it.
+        let mut claimed = Some((claimed, error));
+        Frame::aside(self, &memo.place, scoped.as_ref(), false, 0, &mut || {
+            if let Some((claimed, error)) = claimed.take() {
+                claimed.fail(error);
+                claimed.finish(|foreign| foreign());
+            }
+        });
+        let Memo { place, extras, .. } = memo;
+        drop_quietly(extras);
+        leave(self, place, scoped, |foreign| foreign());
         self.leave();
     }
 

@@ -129,7 +129,8 @@ impl PoolManager {
                 return Err(StartError::AlreadyRunning { namespace: namespace() });
             }
             if !before.is_over() {
-                return Err(StartError::StillStopping { namespace: namespace(), remaining: before.tally.count() });
+                let remaining = before.report().remaining;
+                return Err(StartError::StillStopping { namespace: namespace(), remaining });
             }
         }
         let owner = self.0.owner.upgrade();

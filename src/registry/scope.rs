@@ -12,14 +12,13 @@ use crate::error::StopError;
 use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{Node, Place, Role};
+use crate::lineage::node::{Node, Place, Role, Tallies};
 use crate::pool::end::{StopReport, await_tally, block_on_tally};
 use crate::pool::frame;
 use crate::pool::handle::deadline;
 use crate::pool::inner::Pool;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
-use crate::tally::Tally;
 
 /// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
 ///
@@ -61,7 +60,7 @@ impl Scope {
     }
 
     fn open(parent: &Place, name: Cow<'static, str>) -> Self {
-        Self { lineage: Lineage(Node::new(parent, Some(name), Role::Scope(Tally::new())).into()), finished: false }
+        Self { lineage: Lineage(Node::new(parent, Some(name), Role::Scope(Tallies::new())).into()), finished: false }
     }
 
     /// Opens a scope, runs `f` standing in it, and stops it: when this returns, everything asked for below it in joining
@@ -81,9 +80,9 @@ impl Scope {
         self.lineage.0.node()
     }
 
-    fn tally(&self) -> &Tally {
-        match self.node().tally() {
-            Some(tally) => tally,
+    fn tallies(&self) -> &Tallies {
+        match self.node().tallies() {
+            Some(tallies) => tallies,
             None => unreachable!("a scope's node is a scope"),
         }
     }
@@ -101,18 +100,20 @@ impl Scope {
     /// Tasks asked for below this scope that have not ended.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.tally().count()
+        self.tallies().count()
     }
 
     /// Whether the scope was told to end.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.tally().is_closed()
+        self.tallies().is_closed()
     }
 
     /// Accepts nothing more from below, in any pool, and closes the managers it owns. Does not wait. Idempotent.
+    ///
+    /// What was asked for below it in a daemon pool, also one that it does not own, and has not started, never will.
     pub fn close(&self) {
-        self.tally().close();
+        self.tallies().close();
         for pool in self.pools() {
             pool.close();
         }
@@ -140,7 +141,8 @@ impl Scope {
         for pool in pools.iter().filter(|pool| pool.joins()) {
             block_on_tally(&pool.tally, deadline, || pool.is_over());
         }
-        block_on_tally(self.tally(), deadline, || self.tally().count() == 0);
+        let asked = &self.tallies().joining;
+        block_on_tally(asked, deadline, || asked.count() == 0);
         Ok(self.report(&pools))
     }
 
@@ -153,7 +155,8 @@ impl Scope {
         for pool in pools.iter().filter(|pool| pool.joins()) {
             await_tally(&pool.tally, || pool.is_over()).await;
         }
-        await_tally(self.tally(), || self.tally().count() == 0).await;
+        let asked = &self.tallies().joining;
+        await_tally(asked, || asked.count() == 0).await;
         Ok(self.report(&pools))
     }
 
@@ -172,7 +175,7 @@ impl Scope {
             report.add(pool.report());
         }
         // Tasks asked for below it in other pools remain too; those in its own pools are counted there.
-        report.remaining = report.remaining.max(self.tally().count());
+        report.remaining = report.remaining.max(self.tallies().count());
         report
     }
 

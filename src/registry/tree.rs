@@ -5,7 +5,7 @@ use std::fmt;
 use std::thread::ThreadId;
 
 use crate::id::{NodeId, TaskId};
-use crate::lineage::node::{Node, NodeKind, Place};
+use crate::lineage::node::{Node, NodeKind, Place, Tallies};
 use crate::namespace::Namespace;
 use crate::pool::stats::PoolStats;
 use crate::registry::manager::PoolManager;
@@ -64,8 +64,8 @@ impl NodeSnapshot {
             name: node.name().map(String::from),
             thread: node.thread_id(),
             task: node.task_id(),
-            pending: node.tally().map(|tally| tally.count()),
-            closed: node.tally().is_some_and(|tally| tally.is_closed()),
+            pending: node.tallies().map(Tallies::count),
+            closed: node.tallies().is_some_and(Tallies::is_closed),
             managers: managers
                 .map(|manager| ManagerSnapshot {
                     namespace: manager.namespace().clone(),

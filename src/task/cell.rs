@@ -292,10 +292,11 @@ impl<M: 'static> Claimed<M> {
         unsafe { (self.0.header().vtable.fail)(self.0.0, error) }
     }
 
-    /// Makes the result visible and wakes whoever waits for it. An unclaimed result is dropped first. `before_foreign` is
-    /// called before any waker or drop, which are user code.
+    /// Makes the result visible and wakes whoever waits for it. An unclaimed result is dropped first.
+    ///
+    /// Wakers and results' drops are user code: they are run by `foreign`, which calls what it is given once.
     #[inline]
-    pub(crate) fn finish(self, mut before_foreign: impl FnMut()) {
+    pub(crate) fn finish(self, mut foreign: impl FnMut(&mut dyn FnMut())) {
         let task = ManuallyDrop::new(self.0);
         loop {
             match task.state().finish(true) {
@@ -306,24 +307,22 @@ impl<M: 'static> Claimed<M> {
                     return;
                 }
                 Finished::Waited => {
-                    before_foreign();
-                    // SAFETY: `finish` saw `WAITER`, so the handle leaves the waker alone; our reference keeps it.
-                    unsafe {
-                        task.header().waiter.with(|slot| {
-                            if let Some(waker) = &*slot {
-                                // A waker is user code; its panic must not take the worker along.
-                                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()));
-                            }
-                        });
-                    }
+                    foreign(&mut || {
+                        // SAFETY: `finish` saw `WAITER`, so the handle leaves the waker alone; our reference keeps it.
+                        unsafe {
+                            task.header().waiter.with(|slot| {
+                                if let Some(waker) = &*slot {
+                                    // Its panic must not take the worker along.
+                                    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()));
+                                }
+                            });
+                        }
+                    });
                     drop(ManuallyDrop::into_inner(task));
                     return;
                 }
-                Finished::Unclaimed => {
-                    before_foreign();
-                    // SAFETY: the task is not done, so the stage is still the claimer's.
-                    unsafe { (task.header().vtable.drop_output)(task.0) };
-                }
+                // SAFETY: the task is not done, so the stage is still the claimer's.
+                Finished::Unclaimed => foreign(&mut || unsafe { (task.header().vtable.drop_output)(task.0) }),
             }
         }
     }
@@ -337,7 +336,7 @@ pub(crate) unsafe fn reclaim<M: 'static, F: FnOnce() -> T, T>(claimed: Claimed<M
     // SAFETY: the claimer alone touches the stage; the types are those the contract names.
     let stage = unsafe { Cell::<M, F, T>::swap(claimed.0.0, Stage::Empty) };
     drop(claimed.take_memo());
-    claimed.finish(|| {});
+    claimed.finish(|f| f());
     match stage {
         Stage::Ready(f) => Some(f),
         _ => None,

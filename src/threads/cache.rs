@@ -70,12 +70,27 @@ pub(crate) struct Hand<'a> {
 }
 
 impl Hand<'_> {
-    /// Offers this thread for the next job, before it lets go of the present one.
+    /// Offers this thread for the next job, before it lets go of the present one. False when another thread spins already,
+    /// when jobs are in line, or when spinning does not help.
     #[inline]
-    pub(crate) fn open(&mut self) {
+    pub(crate) fn open(&mut self) -> bool {
         if !self.open && can_spin() && !self.cache.line.is_wanted() {
             self.open = self.cache.slot.open();
         }
+        self.open
+    }
+
+    /// Takes the offer back. False when a job was handed over meanwhile; the thread must let go and do that one.
+    #[inline]
+    pub(crate) fn close(&mut self) -> bool {
+        self.open = !self.cache.slot.retract();
+        !self.open
+    }
+
+    /// A job was handed over, or others wait in line for a thread.
+    #[inline]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.cache.slot.is_given() || self.cache.line.is_wanted()
     }
 
     /// Other jobs wait in line for a thread.

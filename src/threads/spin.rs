@@ -61,11 +61,20 @@ impl<J> SpinSlot<J> {
         job
     }
 
+    /// A job lies in the slot.
+    #[inline]
+    pub(crate) fn is_given(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == GIVEN
+    }
+
+    /// Spins no longer, unless a job was offered already.
+    #[inline]
+    pub(crate) fn retract(&self) -> bool {
+        self.state.compare_exchange(OPEN, EMPTY, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
     /// Spins no longer. What was offered in the last moment comes back, and must be done.
     pub(crate) fn close(&self) -> Option<J> {
-        match self.state.compare_exchange(OPEN, EMPTY, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => None,
-            Err(_) => self.collect(),
-        }
+        if self.retract() { None } else { self.collect() }
     }
 }

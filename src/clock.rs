@@ -1,0 +1,30 @@
+//! [`Coarse`]: a clock that is cheap enough to be read for every task.
+
+use std::time::Duration;
+
+/// A moment, exact to a few milliseconds; enough for the age of a task in a report. On Linux reading it costs about 5 ns,
+/// a fifth of `Instant::now`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Coarse(Duration);
+
+impl Coarse {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[inline]
+    pub(crate) fn now() -> Self {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the pointer is to a valid timespec; the clock exists since Linux 2.6.32, and if it did not the time would
+        // stay zero.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+        Self(Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32))
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn now() -> Self {
+        static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+        Self(START.elapsed())
+    }
+
+    pub(crate) fn since(self, earlier: Coarse) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
