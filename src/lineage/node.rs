@@ -267,6 +267,18 @@ impl Place {
         self.0.and_then(Arc::into_inner)
     }
 
+    /// The innermost scope at or above it. Costs nothing where there is none.
+    pub(crate) fn innermost_scope(&self) -> Option<Place> {
+        let mut at = self.0.as_ref();
+        while let Some(node) = at.filter(|node| node.scopes > 0) {
+            if node.tallies().is_some() {
+                return Some(Place(Some(Arc::clone(node))));
+            }
+            at = node.parent.as_ref();
+        }
+        None
+    }
+
     /// A reference that keeps nothing alive.
     pub(crate) fn downgrade(&self) -> WeakPlace {
         WeakPlace(self.0.as_ref().map(Arc::downgrade))

@@ -125,6 +125,9 @@ impl Child {
     }
 
     fn run<T>(self, f: impl FnOnce() -> T) -> T {
+        // What is left on the stack when `f` has ended: code in the destructors of the thread's locals stands at the
+        // process, instead of becoming a second node of this thread.
+        std::mem::forget(current::stand(Place::PROCESS, Pending::Nothing));
         let standing = CutOnDrop(Some(current::stand(self.parent, Pending::Thread(self.name))));
         let out = f();
         drop(standing);

@@ -24,7 +24,7 @@ use crate::pool::frame;
 use crate::pool::inner::{Memo, Pool, joining};
 use crate::pool::worker::leave_after;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
-use crate::task::cell::Claimed;
+use crate::task::cell::{Claimed, quietly};
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -176,7 +176,7 @@ extern "C" fn hook() {
         return;
     }
     // Unwinding out of a C function aborts; the exit code is to be kept.
-    let _ = std::panic::catch_unwind(|| {
+    quietly(|| {
         end_own_tasks();
         drain();
     });

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,10 @@ use crate::id::TaskId;
 use crate::pool::frame;
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::park;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::{GivenAway, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::sync::os::{Arc, Ordering};
 use crate::task::state::CancelRequest;
-
-/// How deep tasks may run in place inside one another, so that stacks stay bounded.
-const MAX_DEPTH: u32 = 32;
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,22 +167,11 @@ impl<T> TaskHandle<T> {
     /// Runs the task here if this thread is a worker of its pool and nobody has started it. `last_resort` is whether the
     /// caller would otherwise block.
     fn run_in_place(&self, last_resort: bool) -> bool {
-        let Some(frame) = frame::innermost() else { return false };
-        if !ptr::eq(Arc::as_ptr(frame.pool()), self.pool.as_ptr()) || GivenAway::is_away() || frame.is_aside() {
-            return false;
-        }
-        if frame.depth >= MAX_DEPTH {
-            let away = GivenAway::begin();
-            // Where the place cannot be given away, a deep stack is better than a wait that would never end.
-            if GivenAway::is_away() || !last_resort {
-                drop(away);
-                return false;
-            }
-        }
+        let Some(pool) = may_run_in_place(self.pool.as_ptr(), last_resort) else { return false };
         let Ok(claimed) = self.task.another().claim() else { return false };
-        frame.pool().claimed_in_queue();
-        frame.pool().counters.in_place.fetch_add(1, Ordering::Relaxed);
-        worker::run_here(frame.pool(), claimed, false);
+        pool.claimed_in_queue();
+        pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
+        worker::run_here(pool, claimed, false);
         true
     }
 

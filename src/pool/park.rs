@@ -12,6 +12,7 @@ use crate::sync::os::Arc;
 const SPINS: u32 = 60;
 /// Pauses between two looks: looking all the time would take the cache line away from who is to change it.
 const PAUSES: u32 = 8;
+const FIRST: u32 = 48;
 
 thread_local! {
     static PARKER: (Parker, Waker) = new();
@@ -44,15 +45,19 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
     if !crate::threads::cache::can_spin() {
         return false;
     }
+    // No answer comes sooner than this, and an early look only disturbs whoever is at work on it.
+    for _ in 0..FIRST {
+        std::hint::spin_loop();
+    }
     for _ in 0..SPINS {
-        for _ in 0..PAUSES {
-            std::hint::spin_loop();
-        }
         if done() {
             return true;
         }
+        for _ in 0..PAUSES {
+            std::hint::spin_loop();
+        }
     }
-    false
+    done()
 }
 
 /// Sleeps until `ready` is true, or until the deadline. `ready` gets a waker, and arranges for it to be woken before it

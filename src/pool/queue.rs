@@ -99,7 +99,10 @@ impl<M: 'static, X> Queue<M, X> {
             // SAFETY: the batch is ours since the swap.
             unsafe {
                 newest = TaskRef::next(raw);
-                TaskRef::set_next(raw, list.head);
+                // The common batch is one task, whose link is right already: leave its cache line to whoever polls it.
+                if newest != list.head {
+                    TaskRef::set_next(raw, list.head);
+                }
             }
             list.head = raw.as_ptr();
         }

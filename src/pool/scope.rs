@@ -3,16 +3,14 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr;
 use std::time::Duration;
 
 use crate::error::{SubmitError, TaskError};
 use crate::id::TaskId;
 use crate::pool::end::block_on_tally;
-use crate::pool::frame;
 use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 use crate::pool::inner::{Pool, leave_tally};
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::may_run_in_place;
 use crate::pool::worker::{self, Task};
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::tally::Tally;
@@ -110,12 +108,10 @@ impl<'scope> TaskScope<'scope, '_> {
 
 /// Runs `f` with a scope on the pool, and waits for what it submitted, also when `f` panics.
 pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> T) -> T {
-    let on_worker = frame::innermost()
-        .is_some_and(|frame| ptr::eq(Arc::as_ptr(frame.pool()), Arc::as_ptr(pool)) && !frame.is_aside());
     let scope = TaskScope {
         pool,
         tally: Arc::new(Tally::new()),
-        own: (on_worker && !GivenAway::is_away()).then(|| Mutex::new(Vec::new())),
+        own: may_run_in_place(Arc::as_ptr(pool), true).is_some().then(|| Mutex::new(Vec::new())),
         scope: PhantomData,
         env: PhantomData,
     };

@@ -1,8 +1,11 @@
 //! Waiting without holding up a pool: [`GivenAway`] and [`blocking`].
 
 use std::marker::PhantomData;
+use std::ptr;
 
 use crate::pool::frame::{self, Frame};
+use crate::pool::inner::Pool;
+use crate::sync::os::Arc;
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
@@ -43,6 +46,26 @@ impl Drop for GivenAway {
             }
         }
     }
+}
+
+/// How deep tasks may run in place inside one another, so that stacks stay bounded.
+const MAX_DEPTH: u32 = 32;
+
+/// Whether the calling thread, as a worker of the pool, may run one of its tasks within the present one; then the pool.
+/// `last_resort` is whether the caller would otherwise block.
+pub(crate) fn may_run_in_place<'a>(pool: *const Pool, last_resort: bool) -> Option<&'a Arc<Pool>> {
+    let frame = frame::innermost()?;
+    if !ptr::eq(Arc::as_ptr(frame.pool()), pool) || frame.is_aside() || GivenAway::is_away() {
+        return None;
+    }
+    if frame.depth >= MAX_DEPTH {
+        let _away = GivenAway::begin();
+        // Where the place cannot be given away, a deep stack is better than a wait that would never end.
+        if GivenAway::is_away() || !last_resort {
+            return None;
+        }
+    }
+    Some(frame.pool())
 }
 
 /// Runs `f`, which blocks in a way heirloom cannot see, without holding up the pool of the running task: its place is

@@ -10,7 +10,7 @@ use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
-use crate::task::cell::{Claimed, Payload, TaskRef, drop_quietly};
+use crate::task::cell::{Claimed, Payload, TaskRef, drop_quietly, quietly};
 use crate::task_type::TaskType;
 use crate::threads::cache::Hand;
 
@@ -306,11 +306,10 @@ fn report_panic(
         );
     };
     // A subscriber is user code; its panic must not take the worker along.
-    let report = std::panic::AssertUnwindSafe(|| match span {
+    quietly(|| match span {
         Some(span) => span.in_scope(report),
         None => report(),
     });
-    let _ = std::panic::catch_unwind(report);
 }
 
 /// Runs a task within the running one, or on a thread that brings the pool a place: the caller's.

@@ -14,24 +14,21 @@ fn find(node: &Node, namespace: &Namespace) -> Option<PoolManager> {
 }
 
 #[cold]
-fn not_found(node: &Node, namespace: Namespace) -> ManagerNotFound {
-    let residents = node.home().indices().residents.live();
+fn not_found(place: &Lineage, namespace: Namespace) -> ManagerNotFound {
+    let residents = place.0.node().home().indices().residents.live();
     let elsewhere = residents
         .into_iter()
         .filter_map(PoolManager::from_resident)
         .filter(|manager| *manager.namespace() == namespace)
-        .filter_map(|manager| manager.owner())
+        .filter_map(|manager| {
+            let owner = manager.owner()?;
+            // One that was replaced or removed lives on for those who hold it, but nobody finds it there.
+            let found = owner.0.node().residents.find(&namespace).and_then(PoolManager::from_resident)?;
+            found.is_same(&manager).then(|| owner.to_string())
+        })
         .take(8)
-        .map(|owner| owner.to_string())
         .collect();
-    ManagerNotFound { namespace, place: describe(node), place_id: node.id(), elsewhere }
-}
-
-fn describe(node: &Node) -> String {
-    match node.name() {
-        Some(name) => format!("{} {} \"{name}\"", node.kind().as_str(), node.id()),
-        None => format!("{} {}", node.kind().as_str(), node.id()),
-    }
+    ManagerNotFound { namespace, place: place.to_string(), place_id: place.id(), elsewhere }
 }
 
 impl Lineage {
@@ -41,7 +38,7 @@ impl Lineage {
     /// [`ManagerNotFound`], which says where it was asked and where else the name exists.
     pub fn get(&self, ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
         let ns = ns.into();
-        find(self.0.node(), &ns).ok_or_else(|| not_found(self.0.node(), ns))
+        find(self.0.node(), &ns).ok_or_else(|| not_found(self, ns))
     }
 
     /// The nearest manager of this name; if nobody has it, a new one here, not started. Among concurrent calls at one node
@@ -108,7 +105,8 @@ pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
     let ns = ns.into();
     match current::with_nearest(|node| find(node, &ns)) {
         Some(manager) => Ok(manager),
-        None => Err(not_found(current::here().node(), ns)),
+        // Asking in vain makes no node: a task that asks and submits itself again for ever makes no chain.
+        None => Err(not_found(&Lineage(current::nearest()), ns)),
     }
 }
 

@@ -51,6 +51,8 @@ pub struct PoolManager(Arc<Inner>);
 pub(crate) struct Inner {
     namespace: Namespace,
     owner: WeakPlace,
+    /// The innermost scope at or above the owner, if any; it ended when it is gone.
+    scope: Option<WeakPlace>,
     pool: ArcSwapOption<Pool>,
     /// One start at a time.
     starting: Mutex<()>,
@@ -73,6 +75,7 @@ impl PoolManager {
         Self(Arc::new_cyclic(|this: &Weak<Inner>| Inner {
             namespace,
             owner: owner.downgrade(),
+            scope: owner.innermost_scope().map(|scope| scope.downgrade()),
             pool: ArcSwapOption::empty(),
             starting: Mutex::new(()),
             _ticket: indices.residents.insert(this.clone()),
@@ -133,8 +136,10 @@ impl PoolManager {
                 return Err(StartError::StillStopping { namespace: namespace(), remaining });
             }
         }
-        let owner = self.0.owner.upgrade();
-        let ended = || owner.as_ref().is_some_and(|owner| owner.node().scope_closed());
+        // Not by way of the owner: it may be gone, and its scope with it.
+        let scope = self.0.scope.as_ref().map(WeakPlace::upgrade);
+        let ended =
+            || scope.as_ref().is_some_and(|scope| scope.as_ref().is_none_or(|scope| scope.node().scope_closed()));
         if ended() {
             return Err(StartError::ScopeEnded { namespace: namespace() });
         }

@@ -1,6 +1,6 @@
 //! [`Snapshot`] and [`Tree`]: a family as plain data, and as text.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::thread::ThreadId;
 
@@ -79,16 +79,16 @@ impl NodeSnapshot {
 
 impl Snapshot {
     pub(crate) fn take(root: &Place, live: Vec<Place>) -> Self {
-        let mut nodes: HashMap<NodeId, NodeSnapshot> = HashMap::with_capacity(live.len() + 1);
-        let mut depth: Vec<(usize, NodeId)> = Vec::with_capacity(live.len() + 1);
+        let mut listed: HashSet<NodeId> = HashSet::with_capacity(live.len() + 1);
+        let mut nodes = Vec::with_capacity(live.len() + 1);
+        let mut path = Vec::new();
         for place in std::iter::once(root).chain(&live) {
-            let node = place.node();
-            if nodes.insert(node.id(), NodeSnapshot::of(node)).is_none() {
-                depth.push((node.path().count(), node.id()));
-            }
+            // A parent is listed with its child even when it entered the index after its part of it was read. Each node
+            // is passed once: what is above a listed one is listed.
+            path.extend(place.node().path().take_while(|node| listed.insert(node.id())));
+            nodes.extend(path.drain(..).rev().map(NodeSnapshot::of));
         }
-        depth.sort_unstable();
-        Self { nodes: depth.into_iter().filter_map(|(_, id)| nodes.remove(&id)).collect() }
+        Self { nodes }
     }
 
     /// The node of this id, if it was alive.

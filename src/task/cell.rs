@@ -102,11 +102,18 @@ impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
 
 /// Drops a user's value; a panic in its `Drop` goes no further, because nobody is there to take it.
 pub(crate) fn drop_quietly<V>(value: V) {
-    if std::mem::needs_drop::<V>()
-        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value)))
-    {
-        // A payload that panics when dropped would get out here; it is leaked instead.
-        std::mem::forget(payload);
+    if std::mem::needs_drop::<V>() {
+        quietly(|| drop(value));
+    }
+}
+
+/// Runs user code whose panic goes no further.
+pub(crate) fn quietly(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        // A payload may panic when it is dropped, and what that panic carries as well; that one is leaked.
+        if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(worse);
+        }
     }
 }
 
@@ -313,7 +320,7 @@ impl<M: 'static> Claimed<M> {
                             task.header().waiter.with(|slot| {
                                 if let Some(waker) = &*slot {
                                     // Its panic must not take the worker along.
-                                    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()));
+                                    quietly(|| waker.wake_by_ref());
                                 }
                             });
                         }
