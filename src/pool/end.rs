@@ -123,9 +123,9 @@ pub(crate) async fn await_tally(tally: &Tally, ready: impl Fn() -> bool) {
 }
 
 impl Pool {
-    /// Closed, everything accepted has ended, and the threads have let go: final.
+    /// Closed, everything accepted has ended, and the threads have let go. Final: seeing it makes it so.
     pub(crate) fn is_over(&self) -> bool {
-        self.tally.is_ended() && self.places.active() == 0
+        self.tally.is_ended() && self.places.end()
     }
 
     /// The crew is told, once, and whoever waits for the end.

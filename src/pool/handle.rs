@@ -164,10 +164,10 @@ impl<T> TaskHandle<T> {
         Ok(self.output())
     }
 
-    /// Runs the task here if this thread is a worker of its pool and nobody has started it. `last_resort` is whether the
+    /// Runs the task here if this thread is a worker of its pool and nobody has started it. `waits` is whether the
     /// caller would otherwise block.
-    fn run_in_place(&self, last_resort: bool) -> bool {
-        let Some(pool) = may_run_in_place(self.pool.as_ptr(), last_resort) else { return false };
+    fn run_in_place(&self, waits: bool) -> bool {
+        let Some(pool) = may_run_in_place(self.pool.as_ptr(), waits) else { return false };
         let Ok(claimed) = self.task.another().claim() else { return false };
         pool.claimed_in_queue();
         pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
@@ -187,9 +187,9 @@ impl<T> TaskHandle<T> {
         unsafe { self.task.take::<T>() }
     }
 
-    /// Polls; see the `Future`.
-    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
-        if !self.task.state().is_done() && !self.run_in_place(false) && self.task.register(cx.waker()) {
+    /// Polls; see the `Future`. `waits` is whether the caller will block if this is pending.
+    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, TaskError>> {
+        if !self.task.state().is_done() && !self.run_in_place(waits) && self.task.register(cx.waker()) {
             return Poll::Pending;
         }
         match self.take() {
@@ -204,7 +204,7 @@ impl<T> Future for TaskHandle<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_output(cx)
+        self.poll_output(cx, false)
     }
 }
 

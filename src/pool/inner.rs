@@ -242,6 +242,13 @@ impl Pool {
         }
     }
 
+    /// Whoever was woken for room and cannot use it wakes the next.
+    fn pass_room_on(&self, waited: bool) {
+        if waited && let Some(room) = &self.room {
+            room.freed.notify(1.additional());
+        }
+    }
+
     fn memo(&self, place: Place, task_type: Option<TaskType>, queued: bool, scoped: Option<Arc<Tally>>) -> Memo {
         // With no subscriber there is no span, and asking costs one load.
         let span = (LevelFilter::current() != LevelFilter::OFF).then(tracing::Span::current);
@@ -332,6 +339,7 @@ impl Pool {
         T: Send + 'static,
     {
         let mut away = None;
+        let mut waited = false;
         loop {
             // The listener comes before the look, so room that is made in between is noticed.
             let listener = self.room.as_ref().map(|room| room.freed.listen());
@@ -340,8 +348,10 @@ impl Pool {
                 Err(refused) => refused,
             };
             let (Some(listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
+                self.pass_room_on(waited);
                 return Err(refused);
             };
+            waited = true;
             away.get_or_insert_with(GivenAway::begin);
             let in_time = match deadline {
                 None => {
@@ -368,6 +378,7 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let mut waited = false;
         loop {
             let listener = self.room.as_ref().map(|room| room.freed.listen());
             let refused = match self.submit_static(task_type.clone(), f) {
@@ -375,8 +386,10 @@ impl Pool {
                 Err(refused) => refused,
             };
             let (Some(listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
+                self.pass_room_on(waited);
                 return Err(refused);
             };
+            waited = true;
             listener.await;
             self.counters.refused.fetch_sub(1, Ordering::Relaxed);
             f = refused.task;

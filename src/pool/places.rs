@@ -21,6 +21,8 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 const ONE: u64 = 1;
 const LOOKING: u64 = 1 << 32;
 const ACTIVE: u64 = LOOKING - 1;
+/// No place is ever taken again. Above `LOOKING`, so that `take` sees it without a look of its own.
+const ENDED: u64 = 1 << 63;
 
 #[derive(Debug)]
 pub(crate) struct Places {
@@ -48,7 +50,7 @@ impl Places {
     /// Takes a place for the calling thread, only if nobody has one: for work run in place.
     pub(crate) fn take_here(&self, limit: usize) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
-        while (word & ACTIVE) < limit as u64 {
+        while word < ENDED && (word & ACTIVE) < limit as u64 {
             match self.word.compare_exchange_weak(word, word + ONE, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return true,
                 Err(seen) => word = seen,
@@ -107,6 +109,14 @@ impl Places {
             }
         }
         false
+    }
+
+    /// Ends for good if no place is taken: a submitter that is late takes none, so an end that was seen stays one.
+    pub(crate) fn end(&self) -> bool {
+        match self.word.compare_exchange(0, ENDED, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => true,
+            Err(word) => word & ENDED != 0,
+        }
     }
 
     pub(crate) fn active(&self) -> usize {

@@ -131,7 +131,7 @@ impl<T> TaskSet<T> {
         let deadline = deadline(d);
         let mut next = None;
         let mut away = None;
-        park::block_until(deadline, |waker| match self.poll_next(&mut Context::from_waker(waker)) {
+        park::block_until(deadline, |waker| match self.poll_one(&mut Context::from_waker(waker), deadline.is_none()) {
             Poll::Ready(ready) => {
                 next = Some(ready);
                 true
@@ -153,6 +153,10 @@ impl<T> TaskSet<T> {
 
     /// As a stream is polled.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(TaskId, Result<T, TaskError>)>> {
+        self.poll_one(cx, false)
+    }
+
+    fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<(TaskId, Result<T, TaskError>)>> {
         loop {
             if self.handles.is_empty() {
                 return Poll::Ready(None);
@@ -173,7 +177,7 @@ impl<T> TaskSet<T> {
             // Off the list before the look, so that an end during the look lists it again.
             member.listed.store(false, Ordering::Release);
             let waker = Waker::from(Arc::clone(member));
-            if let Poll::Ready(output) = handle.poll_output(&mut Context::from_waker(&waker)) {
+            if let Poll::Ready(output) = handle.poll_output(&mut Context::from_waker(&waker), waits) {
                 let id = handle.id();
                 drop(self.handles.remove(key));
                 return Poll::Ready(Some((id, output)));

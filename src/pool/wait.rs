@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ptr;
 
-use crate::pool::frame::{self, Frame};
+use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::sync::os::Arc;
 
@@ -26,11 +26,6 @@ impl GivenAway {
         }
         Self { given, here: PhantomData }
     }
-
-    /// Whether the place that the innermost task runs in is given away at the moment.
-    pub(crate) fn is_away() -> bool {
-        frame::all().find(|frame| frame.brings_place).is_some_and(|frame: &Frame| frame.away.get())
-    }
 }
 
 impl Drop for GivenAway {
@@ -51,21 +46,27 @@ impl Drop for GivenAway {
 /// How deep tasks may run in place inside one another, so that stacks stay bounded.
 const MAX_DEPTH: u32 = 32;
 
-/// Whether the calling thread, as a worker of the pool, may run one of its tasks within the present one; then the pool.
-/// `last_resort` is whether the caller would otherwise block.
-pub(crate) fn may_run_in_place<'a>(pool: *const Pool, last_resort: bool) -> Option<&'a Arc<Pool>> {
-    let frame = frame::innermost()?;
-    if !ptr::eq(Arc::as_ptr(frame.pool()), pool) || frame.is_aside() || GivenAway::is_away() {
+/// Whether the calling thread, as a worker of the pool, may run one of its tasks within the present one; then the pool. It
+/// may also when a task of another pool runs here in place, on top of the pool's own. `waits` is whether the caller
+/// will give its place away and block otherwise.
+pub(crate) fn may_run_in_place<'a>(pool: *const Pool, waits: bool) -> Option<&'a Arc<Pool>> {
+    let innermost = frame::innermost()?;
+    if innermost.is_aside() {
         return None;
     }
-    if frame.depth >= MAX_DEPTH {
+    let own = frame::all().find(|frame| frame.brings_place && ptr::eq(Arc::as_ptr(frame.pool()), pool))?;
+    if own.away.get() {
+        return None;
+    }
+    // A wait that is deeper gives the place away instead. Where it cannot, and for a poll, which cannot either (it does not
+    // know what its executor does next), a deep stack is better than a pool that waits for itself for ever.
+    if innermost.depth >= MAX_DEPTH && waits {
         let _away = GivenAway::begin();
-        // Where the place cannot be given away, a deep stack is better than a wait that would never end.
-        if GivenAway::is_away() || !last_resort {
+        if own.away.get() {
             return None;
         }
     }
-    Some(frame.pool())
+    Some(own.pool())
 }
 
 /// Runs `f`, which blocks in a way heirloom cannot see, without holding up the pool of the running task: its place is

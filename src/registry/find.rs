@@ -10,7 +10,14 @@ use crate::registry::manager::PoolManager;
 /// The nearest at or above the node. Takes no lock on nodes without managers; ends at the root.
 #[inline]
 fn find(node: &Node, namespace: &Namespace) -> Option<PoolManager> {
-    node.path().find_map(|node| node.residents.find(namespace)).and_then(PoolManager::from_resident)
+    let mut at = Some(node);
+    while let Some(node) = at {
+        if let Some(found) = node.residents.find(namespace) {
+            return PoolManager::from_resident(found);
+        }
+        at = node.parent();
+    }
+    None
 }
 
 #[cold]

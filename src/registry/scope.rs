@@ -139,7 +139,9 @@ impl Scope {
     fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, StopError> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
-            block_on_tally(&pool.tally, deadline, || pool.is_over());
+            if block_on_tally(&pool.tally, deadline, || pool.is_over()) && deadline.is_none() {
+                pool.crew.join_all();
+            }
         }
         let asked = &self.tallies().joining;
         block_on_tally(asked, deadline, || asked.count() == 0);

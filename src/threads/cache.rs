@@ -1,6 +1,7 @@
 //! [`Cache`]: threads that do whatever job is next in line. One process-wide, and one for each dedicated pool.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io;
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -49,6 +50,11 @@ pub(crate) struct Cache {
 struct Seat {
     thread: Thread,
     woken: AtomicUsize,
+}
+
+thread_local! {
+    /// The cache that the thread belongs to, to compare.
+    static MINE: Cell<*const Cache> = const { Cell::new(std::ptr::null()) };
 }
 
 const ASLEEP: usize = 0;
@@ -218,6 +224,7 @@ impl Cache {
 
     /// A thread's life.
     fn run(self: &Arc<Self>) {
+        MINE.set(Arc::as_ptr(self));
         let seat = Arc::new(Seat { thread: std::thread::current(), woken: AtomicUsize::new(ASLEEP) });
         let mut hand = Hand { cache: self, open: false };
         let mut job = self.arrive();
@@ -314,16 +321,17 @@ impl Cache {
         }
     }
 
-    /// Waits until the dismissed threads are gone, their thread-locals destroyed. Not called from one of them.
+    /// Waits until the dismissed threads are gone, their thread-locals destroyed. Concurrent callers all wait. Called from one
+    /// of the threads itself, in a thread-local's destructor, it returns at once.
     pub(crate) fn join_all(&self) {
         let Some(handles) = &self.joinable else { return };
-        let handles = std::mem::take(&mut *handles.lock());
-        let me = std::thread::current().id();
-        for handle in handles {
-            if handle.thread().id() != me {
-                // A thread of ours catches every panic of a task; there is nothing to learn from its result.
-                let _ = handle.join();
-            }
+        if std::ptr::eq(MINE.get(), self) {
+            return;
+        }
+        // Locked while joining: whoever comes second waits for the same threads.
+        for handle in handles.lock().drain(..) {
+            // A thread of ours catches every panic of a task; there is nothing to learn from its result.
+            let _ = handle.join();
         }
     }
 
