@@ -101,13 +101,13 @@ impl Tally {
         // SeqCst rather than AcqRel: the pool compares this word with its count of places (see `pool::inner`).
         let before = self.word.fetch_sub(many * ONE, Ordering::SeqCst);
         debug_assert!(count(before) as u64 >= many, "left more often than entered");
-        if count(before) as u64 > many { Left::Others } else { Left::Last { notify: before & (CLOSED | WATCHED) != 0 } }
+        if count(before) as u64 > many { Left::Others } else { Left::Last { notify: before & WATCHED != 0 } }
     }
 
     /// Lets nothing enter any more. True for the one call that closed it.
     pub(crate) fn close(&self) -> bool {
         let before = self.word.fetch_or(CLOSED, Ordering::SeqCst);
-        if count(before) == 0 {
+        if count(before) == 0 && before & WATCHED != 0 {
             self.notify();
         }
         before & CLOSED == 0
@@ -141,16 +141,18 @@ impl Tally {
     /// The next `leave` may owe a `notify`.
     #[inline]
     pub(crate) fn is_observed(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & (CLOSED | WATCHED) != 0
+        self.word.load(Ordering::Relaxed) & WATCHED != 0
     }
 
-    /// Told whenever the count fell to zero while closed or watched, and by [`Tally::notify`].
+    /// Told by [`Tally::notify`], which whoever makes the count zero calls while it is watched.
     pub(crate) fn changed(&self) -> &Event {
         &self.changed
     }
 
+    /// Wakes everybody who watches. Costs one atomic operation when nobody does.
     pub(crate) fn notify(&self) {
-        self.word.fetch_and(!WATCHED, Ordering::SeqCst);
-        self.changed.notify(usize::MAX);
+        if self.word.fetch_and(!WATCHED, Ordering::SeqCst) & WATCHED != 0 {
+            self.changed.notify(usize::MAX);
+        }
     }
 }

@@ -83,7 +83,7 @@ pub(crate) struct Room {
 
 /// The fields' order is the memory's: what a submitter changes is one cache line, what workers change another, and what
 /// only a few change is behind them.
-#[repr(C, align(64))]
+#[repr(C)]
 pub(crate) struct Pool {
     pub(crate) tally: Tally,
     pub(crate) places: Places,

@@ -118,8 +118,4 @@ impl Places {
             Err(word) => word & ENDED != 0,
         }
     }
-
-    pub(crate) fn active(&self) -> usize {
-        (self.word.load(Ordering::SeqCst) & ACTIVE) as usize
-    }
 }

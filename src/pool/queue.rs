@@ -23,12 +23,11 @@ use crate::task::cell::{Header, TaskRef};
 #[repr(C)]
 pub(crate) struct Queue<M: 'static, X> {
     inbox: AtomicPtr<Header<M>>,
-    list: Apart<Mutex<List<M, X>>>,
+    /// Keeps inbox and list on different cache lines, so that producers and consumers do not slow each other down. Not an
+    /// alignment, which would make the allocator slow for a pool per request.
+    _apart: [u64; 7],
+    list: Mutex<List<M, X>>,
 }
-
-/// Begins a cache line, so that producers, who use the inbox, do not slow the consumers down.
-#[repr(align(64))]
-struct Apart<T>(T);
 
 struct List<M: 'static, X> {
     head: *mut Header<M>,
@@ -52,7 +51,8 @@ impl<M: 'static, X> Queue<M, X> {
     pub(crate) fn new(extra: X) -> Self {
         Self {
             inbox: AtomicPtr::new(std::ptr::null_mut()),
-            list: Apart(Mutex::new(List { head: std::ptr::null_mut(), extra })),
+            _apart: [0; 7],
+            list: Mutex::new(List { head: std::ptr::null_mut(), extra }),
         }
     }
 
@@ -74,7 +74,7 @@ impl<M: 'static, X> Queue<M, X> {
     /// Takes the oldest task, and lets `under_lock` note it while nobody else can look.
     #[inline]
     pub(crate) fn pop(&self, under_lock: impl FnOnce(&mut X, Option<&TaskRef<M>>)) -> Popped<M> {
-        let mut list = self.list.0.lock();
+        let mut list = self.list.lock();
         self.refill(&mut list);
         let task = NonNull::new(list.head).map(|raw| {
             // SAFETY: the list's links are ours under its lock, and the reference leaves the list here.
@@ -116,20 +116,20 @@ impl<M: 'static, X> Queue<M, X> {
 
     /// Nothing is queued, seen by both parts at one time.
     pub(crate) fn is_empty(&self) -> bool {
-        let list = self.list.0.lock();
+        let list = self.list.lock();
         list.head.is_null() && self.inbox_is_empty()
     }
 
     /// Looks at, or changes, what shares the queue's lock.
     pub(crate) fn with_extra<R>(&self, f: impl FnOnce(&mut X) -> R) -> R {
-        f(&mut self.list.0.lock().extra)
+        f(&mut self.list.lock().extra)
     }
 
     /// Takes everything `unwanted` says yes to, keeping the order of the rest.
     pub(crate) fn take_if(&self, mut unwanted: impl FnMut(&TaskRef<M>) -> bool) -> Vec<TaskRef<M>> {
         let mut taken = Vec::new();
         let mut kept = Vec::new();
-        let mut list = self.list.0.lock();
+        let mut list = self.list.lock();
         loop {
             self.refill(&mut list);
             let Some(raw) = NonNull::new(list.head) else { break };
