@@ -90,6 +90,7 @@ impl<M: 'static, X> Queue<M, X> {
 
     /// Moves the inbox behind an empty list, oldest first.
     fn refill(&self, list: &mut MutexGuard<'_, List<M, X>>) {
+        // Not a look at the inbox while the list lasts: it would take the cache line away from the producers.
         if !list.head.is_null() || self.inbox.load(Ordering::SeqCst).is_null() {
             return;
         }
