@@ -36,6 +36,8 @@ impl PartialEq for Label {
         match (self, other) {
             (Self::Number(a), Self::Number(b)) => a == b,
             (Self::Type(a), Self::Type(b)) => a().0 == b().0,
+            // The same literal mostly is the same place in memory; only otherwise are characters compared.
+            (Self::Static(a), Self::Static(b)) => std::ptr::eq(*a, *b) || a == b,
             _ => matches!((self.text(), other.text()), (Some(a), Some(b)) if a == b),
         }
     }

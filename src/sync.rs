@@ -12,8 +12,10 @@ pub(crate) use self::modelled::*;
 
 /// Primitives that are the real ones in every build.
 pub(crate) mod os {
-    pub(crate) use parking_lot::{Mutex, RwLock};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use parking_lot::Mutex;
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
+    };
     pub(crate) use std::sync::{Arc, LazyLock, OnceLock, Weak};
 }
 

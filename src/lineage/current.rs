@@ -15,10 +15,16 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 use crate::id::TaskId;
-use crate::lineage::node::{Node, Place, Role};
+use crate::lineage::node::{Node, Place, Role, process};
 
 thread_local! {
     static STACK: RefCell<Vec<Stand>> = const { RefCell::new(Vec::new()) };
+    /// How many borrows of this stack's places are under way.
+    static PINS: Cell<usize> = const { Cell::new(0) };
+    /// Whether `KEPT` has any.
+    static KEEPING: Cell<bool> = const { Cell::new(false) };
+    /// Entries taken off meanwhile.
+    static KEPT: RefCell<Vec<Stand>> = const { RefCell::new(Vec::new()) };
     static NEXT_MARK: Cell<u64> = const { Cell::new(1) };
 }
 
@@ -149,13 +155,46 @@ pub(crate) fn with_nearest<R>(f: impl FnOnce(&Node) -> R) -> R {
     let seen = STACK.try_with(|stack| {
         let stack = stack.borrow();
         let node = stack.last().map(|top| top.place.node());
-        f.take().map(|f| f(node.unwrap_or_else(|| crate::lineage::node::process())))
+        f.take().map(|f| f(node.unwrap_or_else(|| process())))
     });
     match (seen, f) {
         (Ok(Some(seen)), _) => seen,
-        (_, Some(f)) => f(crate::lineage::node::process()),
+        (_, Some(f)) => f(process()),
         // `f` is taken only to be called, and then `seen` is its value.
         (_, None) => unreachable!("the look was taken but not made"),
+    }
+}
+
+/// While it lives, no place that is or was on this thread's stack ends: what is found from here can be borrowed.
+pub(crate) struct Pin(PhantomData<*const ()>);
+
+#[inline]
+pub(crate) fn pin() -> Pin {
+    PINS.set(PINS.get() + 1);
+    Pin(PhantomData)
+}
+
+impl Drop for Pin {
+    #[inline]
+    fn drop(&mut self) {
+        let left = PINS.get() - 1;
+        PINS.set(left);
+        if left == 0 && KEEPING.replace(false) {
+            // Dropped outside the borrow: a node's end may run code that comes back here.
+            let _ = KEPT.try_with(|kept| drop(std::mem::take(&mut *kept.borrow_mut())));
+        }
+    }
+}
+
+/// Lets an entry go that was taken off, unless somebody borrows from it.
+#[inline]
+fn let_go(entry: Stand) {
+    if PINS.get() == 0 {
+        drop(entry);
+    } else {
+        KEEPING.set(true);
+        // Refused only while the thread's locals are being destroyed; the entry is dropped then.
+        let _ = KEPT.try_with(|kept| kept.borrow_mut().push(entry));
     }
 }
 
@@ -210,10 +249,10 @@ impl Standing {
                     let at = stack.partition_point(|entry| entry.mark < mark);
                     stack.split_off(at)
                 };
-                drop(above);
+                above.into_iter().for_each(let_go);
             }
-            // Dropped outside the borrow: a node's end may run code that comes back here.
-            drop(top);
+            // Outside the borrow: a node's end may run code that comes back here.
+            top.map(let_go);
         });
     }
 }
@@ -231,7 +270,7 @@ impl Drop for Standing {
                     at.map(|at| stack.remove(at))
                 }
             };
-            drop(entry);
+            entry.map(let_go);
         });
     }
 }

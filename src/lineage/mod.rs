@@ -12,6 +12,7 @@
 pub(crate) mod current;
 pub(crate) mod future;
 pub(crate) mod handle;
+pub(crate) mod hazard;
 pub(crate) mod home;
 pub(crate) mod node;
 pub(crate) mod residents;

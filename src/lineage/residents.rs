@@ -1,71 +1,220 @@
 //! [`Residents`]: what lives at one node, by namespace.
 
+use std::ptr;
+
+use crate::lineage::hazard::{self, Held};
 use crate::lineage::home::Resident;
 use crate::namespace::Namespace;
-use crate::sync::os::{Arc, AtomicBool, Ordering, RwLock};
+use crate::sync::os::{Arc, AtomicPtr, Mutex, Ordering};
 
-/// The managers of one node.
+/// The managers of one node: a list of slots that only grows, each slot empty or with one resident. Looking up takes no
+/// lock and counts nothing; what it finds is kept by a hazard pointer.
 ///
-/// Most nodes have none and are passed with one load. What keeps a resident alive: this list (one handle), until it is
-/// removed, replaced or the node ends; and every handle outside.
+/// What keeps a resident alive: its slot (one handle), until it is removed, replaced or the node ends; every handle
+/// outside; and, a moment longer, a look-up under way.
 pub(crate) struct Residents {
-    any: AtomicBool,
-    list: RwLock<Vec<(Namespace, Arc<Resident>)>>,
+    first: Slot,
+    /// One writer at a time.
+    writing: Mutex<()>,
+}
+
+#[repr(C)]
+struct Slot {
+    /// Null: nothing was ever here or behind. [`taken_out`]: something was.
+    named: AtomicPtr<Named>,
+    /// Set once; freed with the node.
+    next: AtomicPtr<Slot>,
+}
+
+pub(crate) struct Named {
+    namespace: Namespace,
+    resident: Arc<Resident>,
+}
+
+/// A resident that was found, lent for as long as this lives. The node must live as long: its end does not look who holds
+/// what.
+pub(crate) struct Found {
+    named: *const Named,
+    _held: Held,
+}
+
+impl Found {
+    /// # Safety
+    /// `named` was found with `held`.
+    pub(crate) unsafe fn new(named: *const Named, held: Held) -> Self {
+        Self { named, _held: held }
+    }
+
+    #[inline]
+    pub(crate) fn resident(&self) -> &Arc<Resident> {
+        // SAFETY: the hazard pointer keeps it, since it was validated in `find`.
+        unsafe { &(*self.named).resident }
+    }
+}
+
+/// What a slot points to after a removal. Never read.
+fn taken_out() -> *mut Named {
+    static MARK: u64 = 0;
+    (&raw const MARK).cast_mut().cast()
+}
+
+impl Slot {
+    /// The resident, if there is one.
+    ///
+    /// # Safety
+    /// The caller is the one writer, or the node's end.
+    unsafe fn named<'a>(&self) -> Option<&'a Named> {
+        let named = self.named.load(Ordering::Acquire);
+        // SAFETY: only writers take out and free.
+        if named == taken_out() { None } else { unsafe { named.as_ref() } }
+    }
+
+    const fn new() -> Self {
+        Self { named: AtomicPtr::new(ptr::null_mut()), next: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    #[inline]
+    fn next(&self) -> Option<&Slot> {
+        // SAFETY: slots are freed with the node only, which the caller borrows. Acquire: pairs with the Release in `write`.
+        unsafe { self.next.load(Ordering::Acquire).as_ref() }
+    }
 }
 
 impl Residents {
     pub(crate) const fn new() -> Self {
-        Self { any: AtomicBool::new(false), list: RwLock::new(Vec::new()) }
+        Self { first: Slot::new(), writing: Mutex::new(()) }
     }
 
+    /// Nothing ever lived here: most nodes.
     #[inline]
-    pub(crate) fn find(&self, namespace: &Namespace) -> Option<Arc<Resident>> {
-        // Acquire: pairs with the Release in `write`.
-        if !self.any.load(Ordering::Acquire) {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.named.load(Ordering::Relaxed).is_null()
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        std::iter::successors(Some(&self.first), |slot| slot.next())
+    }
+
+    /// Finds without counting: what comes back is kept by `held`.
+    #[inline]
+    pub(crate) fn find(&self, namespace: &Namespace, held: &Held) -> Option<*const Named> {
+        if self.is_empty() {
             return None;
         }
-        let list = self.list.read();
-        list.iter().find(|(name, _)| name == namespace).map(|(_, resident)| Arc::clone(resident))
+        let mut at = Some(&self.first);
+        while let Some(slot) = at {
+            let named = held.protect(&slot.named);
+            if named.is_null() {
+                return None;
+            }
+            // SAFETY: protected just now.
+            if named != taken_out() && unsafe { (*named).namespace == *namespace } {
+                return Some(named);
+            }
+            at = slot.next();
+        }
+        None
+    }
+
+    /// Finds and counts, under the writers' lock: for a thread whose slots are all in use.
+    pub(crate) fn find_counted(&self, namespace: &Namespace) -> Option<Arc<Resident>> {
+        let _one = self.writing.lock();
+        self.locked(namespace).map(|(_, named)| Arc::clone(&named.resident))
+    }
+
+    /// With the writers' lock held: nobody else takes anything out.
+    fn locked(&self, namespace: &Namespace) -> Option<(&Slot, &Named)> {
+        self.slots().find_map(|slot| {
+            // SAFETY: the caller holds the writers' lock.
+            let named = unsafe { slot.named() }?;
+            (named.namespace == *namespace).then_some((slot, named))
+        })
     }
 
     /// Finds, or makes one while nobody else can: among concurrent callers one makes and all get that one.
     /// `make` runs under this node's lock, so it only builds.
     pub(crate) fn find_or_insert(&self, namespace: &Namespace, make: impl FnOnce() -> Arc<Resident>) -> Arc<Resident> {
-        let mut list = self.list.write();
-        if let Some((_, resident)) = list.iter().find(|(name, _)| name == namespace) {
-            return Arc::clone(resident);
+        let _one = self.writing.lock();
+        if let Some((_, named)) = self.locked(namespace) {
+            return Arc::clone(&named.resident);
         }
         let resident = make();
-        list.push((namespace.clone(), Arc::clone(&resident)));
-        self.any.store(true, Ordering::Release);
+        self.add(namespace, Arc::clone(&resident));
         resident
     }
 
-    /// Puts one in, and returns the one it replaced: the caller drops it outside the lock.
-    #[must_use]
-    pub(crate) fn replace(&self, namespace: &Namespace, resident: Arc<Resident>) -> Option<Arc<Resident>> {
-        let mut list = self.list.write();
-        if let Some((_, old)) = list.iter_mut().find(|(name, _)| name == namespace) {
-            return Some(std::mem::replace(old, resident));
+    /// With the writers' lock held.
+    fn add(&self, namespace: &Namespace, resident: Arc<Resident>) {
+        let named = Box::into_raw(Box::new(Named { namespace: namespace.clone(), resident }));
+        // Release: the resident is made before it is found.
+        match self.slots().find(|slot| [ptr::null_mut(), taken_out()].contains(&slot.named.load(Ordering::Relaxed))) {
+            Some(free) => free.named.store(named, Ordering::Release),
+            None => {
+                let slot = Box::new(Slot::new());
+                slot.named.store(named, Ordering::Relaxed);
+                if let Some(last) = self.slots().last() {
+                    last.next.store(Box::into_raw(slot), Ordering::Release);
+                }
+            }
         }
-        list.push((namespace.clone(), resident));
-        self.any.store(true, Ordering::Release);
-        None
     }
 
-    #[must_use]
+    /// Puts one in, in the place of another if there is one, which is let go.
+    pub(crate) fn replace(&self, namespace: &Namespace, resident: Arc<Resident>) {
+        let one = self.writing.lock();
+        let Some((slot, _)) = self.locked(namespace) else {
+            self.add(namespace, resident);
+            return;
+        };
+        let named = Box::into_raw(Box::new(Named { namespace: namespace.clone(), resident }));
+        let before = slot.named.swap(named, Ordering::AcqRel);
+        drop(one);
+        // SAFETY: it came from a box, the swap gave it to this caller alone, and no slot has it any more.
+        unsafe { hazard::retire(before) };
+    }
+
     pub(crate) fn remove(&self, namespace: &Namespace) -> Option<Arc<Resident>> {
-        let mut list = self.list.write();
-        let at = list.iter().position(|(name, _)| name == namespace)?;
-        let (_, resident) = list.remove(at);
-        if list.is_empty() {
-            *list = Vec::new();
-            self.any.store(false, Ordering::Release);
-        }
+        let one = self.writing.lock();
+        let (slot, named) = self.locked(namespace)?;
+        let resident = Arc::clone(&named.resident);
+        let before = slot.named.swap(taken_out(), Ordering::AcqRel);
+        drop(one);
+        // SAFETY: it came from a box, the swap gave it to this caller alone, and no slot has it any more.
+        unsafe { hazard::retire(before) };
         Some(resident)
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Resident>> {
-        self.list.read().iter().map(|(_, resident)| Arc::clone(resident)).collect()
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let _one = self.writing.lock();
+        self.slots()
+            // SAFETY: this holds the writers' lock.
+            .filter_map(|slot| unsafe { slot.named() })
+            .map(|named| Arc::clone(&named.resident))
+            .collect()
+    }
+}
+
+impl Drop for Residents {
+    fn drop(&mut self) {
+        let mut slot = ptr::from_mut(&mut self.first);
+        let mut first = true;
+        // SAFETY: the node ends, so nobody looks up here any more; each slot but the first and each resident came from a
+        // `Box`, and is freed once.
+        while let Some(at) = unsafe { slot.as_mut() } {
+            let named = at.named.load(Ordering::Relaxed);
+            if !named.is_null() && named != taken_out() {
+                // SAFETY: as above.
+                drop(unsafe { Box::from_raw(named) });
+            }
+            let next = at.next.load(Ordering::Relaxed);
+            if !std::mem::take(&mut first) {
+                // SAFETY: as above.
+                drop(unsafe { Box::from_raw(slot) });
+            }
+            slot = next;
+        }
     }
 }

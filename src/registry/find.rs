@@ -3,21 +3,45 @@
 use crate::error::ManagerNotFound;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
+use crate::lineage::hazard::{self, Held};
 use crate::lineage::node::{Node, Place};
+use crate::lineage::residents::{Found, Named};
 use crate::namespace::Namespace;
 use crate::registry::manager::PoolManager;
 
-/// The nearest at or above the node. Takes no lock on nodes without managers; ends at the root.
+/// The nearest at or above the node. Takes no lock; ends at the root.
 #[inline]
-fn find(node: &Node, namespace: &Namespace) -> Option<PoolManager> {
+fn find(node: &Node, namespace: &Namespace, held: &Held) -> Option<*const Named> {
     let mut at = Some(node);
     while let Some(node) = at {
-        if let Some(found) = node.residents.find(namespace) {
-            return PoolManager::from_resident(found);
+        if let Some(found) = node.residents.find(namespace, held) {
+            return Some(found);
         }
         at = node.parent();
     }
     None
+}
+
+/// Lends what was found to `f`. Without it, `f` comes back.
+///
+/// # Safety
+/// `named` was found with `held`, at or above a node that lives until this returns.
+#[inline]
+unsafe fn lend<R, F>(named: Option<*const Named>, held: Held, f: F) -> Result<R, F>
+where
+    F: FnOnce(&PoolManager) -> R,
+{
+    let Some(named) = named else { return Err(f) };
+    // SAFETY: passed on to the caller.
+    let found = unsafe { Found::new(named, held) };
+    Ok(f(&PoolManager::lent(found.resident())))
+}
+
+/// [`lend`] for a thread that borrows a few managers inside one another already.
+#[cold]
+fn lend_counted<R>(node: &Node, namespace: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
+    let found = node.path().find_map(|node| node.residents.find_counted(namespace))?;
+    Some(f(&PoolManager::from_resident(found)?))
 }
 
 #[cold]
@@ -30,7 +54,7 @@ fn not_found(place: &Lineage, namespace: Namespace) -> ManagerNotFound {
         .filter_map(|manager| {
             let owner = manager.owner()?;
             // One that was replaced or removed lives on for those who hold it, but nobody finds it there.
-            let found = owner.0.node().residents.find(&namespace).and_then(PoolManager::from_resident)?;
+            let found = owner.0.node().residents.find_counted(&namespace).and_then(PoolManager::from_resident)?;
             found.is_same(&manager).then(|| owner.to_string())
         })
         .take(8)
@@ -45,7 +69,7 @@ impl Lineage {
     /// [`ManagerNotFound`], which says where it was asked and where else the name exists.
     pub fn get(&self, ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
         let ns = ns.into();
-        find(self.0.node(), &ns).ok_or_else(|| not_found(self, ns))
+        self.lend(&ns, PoolManager::clone).ok_or_else(|| not_found(self, ns))
     }
 
     /// The nearest manager of this name; if nobody has it, a new one here, not started. Among concurrent calls at one node
@@ -53,7 +77,7 @@ impl Lineage {
     #[must_use]
     pub fn get_or_create(&self, ns: impl Into<Namespace>) -> PoolManager {
         let ns = ns.into();
-        if let Some(found) = find(self.0.node(), &ns) {
+        if let Some(found) = self.lend(&ns, PoolManager::clone) {
             return found;
         }
         let make = || PoolManager::new(&self.0, ns.clone()).to_resident();
@@ -69,8 +93,7 @@ impl Lineage {
     pub fn create(&self, ns: impl Into<Namespace>) -> PoolManager {
         let ns = ns.into();
         let manager = PoolManager::new(&self.0, ns.clone());
-        let replaced = self.0.node().residents.replace(&ns, manager.to_resident());
-        drop(replaced);
+        self.0.node().residents.replace(&ns, manager.to_resident());
         manager
     }
 
@@ -79,7 +102,16 @@ impl Lineage {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn with<R>(&self, ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
-        self.get(ns).map(|manager| f(&manager))
+        let ns = ns.into();
+        self.lend(&ns, f).ok_or_else(|| not_found(self, ns))
+    }
+
+    #[inline]
+    fn lend<R>(&self, ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
+        let node = self.0.node();
+        let Some(held) = hazard::hold() else { return lend_counted(node, ns, f) };
+        // SAFETY: this handle keeps the node.
+        unsafe { lend(find(node, ns, &held), held, f) }.ok()
     }
 
     /// Unlinks the manager that this very node has under the name. It goes on for those who hold it.
@@ -110,7 +142,7 @@ impl Lineage {
 /// [`ManagerNotFound`], which says where it was asked and where else the name exists.
 pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
     let ns = ns.into();
-    match current::with_nearest(|node| find(node, &ns)) {
+    match lend_here(&ns, PoolManager::clone) {
         Some(manager) => Ok(manager),
         // Asking in vain makes no node: a task that asks and submits itself again for ever makes no chain.
         None => Err(not_found(&Lineage(current::nearest()), ns)),
@@ -122,7 +154,7 @@ pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
 #[must_use]
 pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
     let ns = ns.into();
-    if let Some(found) = current::with_nearest(|node| find(node, &ns)) {
+    if let Some(found) = lend_here(&ns, PoolManager::clone) {
         return found;
     }
     here().get_or_create(ns)
@@ -140,7 +172,17 @@ pub fn create(ns: impl Into<Namespace>) -> PoolManager {
 /// # Errors
 /// As [`get`].
 pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
-    get(ns).map(|manager| f(&manager))
+    let ns = ns.into();
+    lend_here(&ns, f).ok_or_else(|| not_found(&Lineage(current::nearest()), ns))
+}
+
+#[inline]
+fn lend_here<R>(ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
+    // The place stays while `f` runs, whatever guards it drops.
+    let _pin = current::pin();
+    let Some(held) = hazard::hold() else { return lend_counted(current::nearest().node(), ns, f) };
+    // SAFETY: pinned above.
+    unsafe { lend(current::with_nearest(|node| find(node, ns, &held)), held, f) }.ok()
 }
 
 fn here() -> Lineage {

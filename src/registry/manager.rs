@@ -1,6 +1,9 @@
 //! [`PoolManager`]: the named owner of at most one running pool.
 
 use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -60,6 +63,21 @@ pub(crate) struct Inner {
     _ticket: Ticket<Resident>,
 }
 
+/// See [`PoolManager::lent`].
+pub(crate) struct Lent<'a> {
+    manager: ManuallyDrop<PoolManager>,
+    borrow: PhantomData<&'a Arc<Resident>>,
+}
+
+impl Deref for Lent<'_> {
+    type Target = PoolManager;
+
+    #[inline]
+    fn deref(&self) -> &PoolManager {
+        &self.manager
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.load_full() {
@@ -88,6 +106,16 @@ impl PoolManager {
 
     pub(crate) fn from_resident(resident: Arc<Resident>) -> Option<Self> {
         resident.downcast::<Inner>().ok().map(Self)
+    }
+
+    /// A manager for as long as the resident is borrowed, without counting it.
+    #[inline]
+    pub(crate) fn lent(resident: &Arc<Resident>) -> Lent<'_> {
+        debug_assert!(resident.is::<Inner>(), "only managers live at nodes");
+        // SAFETY: the pointer is to the value of an `Arc<Inner>`, seen as `Arc<dyn Any>`: nothing but `to_resident` makes what
+        // nodes hold. The copy is never dropped, and `Lent` does not outlive the borrow.
+        let manager = ManuallyDrop::new(PoolManager(unsafe { Arc::from_raw(Arc::as_ptr(resident).cast::<Inner>()) }));
+        Lent { manager, borrow: PhantomData }
     }
 
     /// The name it is found under.
