@@ -21,6 +21,14 @@ impl Label {
         Self::Type(|| (TypeId::of::<T>(), std::any::type_name::<T>()))
     }
 
+    fn eq_by_value(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) => a == b,
+            (Self::Type(a), Self::Type(b)) => a().0 == b().0,
+            _ => matches!((self.text(), other.text()), (Some(a), Some(b)) if a == b),
+        }
+    }
+
     fn text(&self) -> Option<&str> {
         match self {
             Self::Static(s) => Some(s),
@@ -33,13 +41,13 @@ impl Label {
 impl PartialEq for Label {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Number(a), Self::Number(b)) => a == b,
-            (Self::Type(a), Self::Type(b)) => a().0 == b().0,
-            // The same literal mostly is the same place in memory; only otherwise are characters compared.
-            (Self::Static(a), Self::Static(b)) => std::ptr::eq(*a, *b) || a == b,
-            _ => matches!((self.text(), other.text()), (Some(a), Some(b)) if a == b),
+        // The same literal mostly is the same place in memory; only otherwise are characters compared.
+        if let (Self::Static(a), Self::Static(b)) = (self, other)
+            && std::ptr::eq(*a, *b)
+        {
+            return true;
         }
+        self.eq_by_value(other)
     }
 }
 

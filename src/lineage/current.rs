@@ -13,12 +13,16 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::ptr;
 
 use crate::id::TaskId;
 use crate::lineage::node::{Node, Place, Role, process};
 
 thread_local! {
-    static STACK: RefCell<Vec<Stand>> = const { RefCell::new(Vec::new()) };
+    static STACK: Stack = const { Stack(RefCell::new(Vec::new())) };
+    /// The topmost entry's node, null for the process: what look-ups begin at. It has no destructor, so reading it is one
+    /// load; the stack's destructor clears it.
+    static TOP: Cell<*const Node> = const { Cell::new(ptr::null()) };
     /// How many borrows of this stack's places are under way.
     static PINS: Cell<usize> = const { Cell::new(0) };
     /// Whether `KEPT` has any.
@@ -26,6 +30,25 @@ thread_local! {
     /// Entries taken off meanwhile.
     static KEPT: RefCell<Vec<Stand>> = const { RefCell::new(Vec::new()) };
     static NEXT_MARK: Cell<u64> = const { Cell::new(1) };
+}
+
+struct Stack(RefCell<Vec<Stand>>);
+
+impl Stack {
+    /// Changes the stack. `f` runs no user code: the stack is borrowed.
+    #[inline]
+    fn change<R>(&self, f: impl FnOnce(&mut Vec<Stand>) -> R) -> R {
+        let mut entries = self.0.borrow_mut();
+        let out = f(&mut entries);
+        TOP.set(entries.last().map_or(ptr::null(), |top| top.place.as_ptr()));
+        out
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        TOP.set(ptr::null());
+    }
 }
 
 /// One entry of the stack.
@@ -118,24 +141,24 @@ fn ask_if_main_thread() -> bool {
 pub(crate) fn here() -> Place {
     STACK
         .try_with(|stack| {
-            let mut stack = stack.borrow_mut();
-            if stack.is_empty() && !is_main_thread() {
+            if stack.0.borrow().is_empty() && !is_main_thread() {
                 // A thread nobody told us about: a node below the process, for as long as the thread runs.
                 let name = std::thread::current().name().map(String::from);
-                stack.push(Stand {
+                let entry = Stand {
                     mark: 0,
                     place: ManuallyDrop::new(Place::PROCESS),
                     borrowed: false,
                     pending: Pending::Thread(name),
-                });
+                };
+                stack.change(|entries| entries.push(entry));
             }
-            match stack.last_mut() {
+            stack.change(|entries| match entries.last_mut() {
                 Some(top) => {
                     top.realize();
                     Place::clone(&top.place)
                 }
                 None => Place::PROCESS,
-            }
+            })
         })
         .unwrap_or(Place::PROCESS)
 }
@@ -143,26 +166,20 @@ pub(crate) fn here() -> Place {
 /// The nearest real node, which is where anything submitted now stands. Makes nothing.
 #[inline]
 pub(crate) fn nearest() -> Place {
+    if TOP.get().is_null() {
+        return Place::PROCESS;
+    }
     STACK
-        .try_with(|stack| stack.borrow().last().map_or(Place::PROCESS, |top| Place::clone(&top.place)))
+        .try_with(|stack| stack.0.borrow().last().map_or(Place::PROCESS, |top| Place::clone(&top.place)))
         .unwrap_or(Place::PROCESS)
 }
 
-/// Looks at the nearest real node in place. `f` must run no user code: the stack is borrowed.
+/// The nearest real node, borrowed for as long as this thread's places are pinned.
 #[inline]
-pub(crate) fn with_nearest<R>(f: impl FnOnce(&Node) -> R) -> R {
-    let mut f = Some(f);
-    let seen = STACK.try_with(|stack| {
-        let stack = stack.borrow();
-        let node = stack.last().map(|top| top.place.node());
-        f.take().map(|f| f(node.unwrap_or_else(|| process())))
-    });
-    match (seen, f) {
-        (Ok(Some(seen)), _) => seen,
-        (_, Some(f)) => f(process()),
-        // `f` is taken only to be called, and then `seen` is its value.
-        (_, None) => unreachable!("the look was taken but not made"),
-    }
+pub(crate) fn nearest_node<'a>(_pinned: &'a Pin) -> &'a Node {
+    // SAFETY: the entry on the stack holds the node, or whoever lent it the place does; and while pinned an entry that is
+    // taken off is kept.
+    unsafe { TOP.get().as_ref() }.unwrap_or_else(|| process())
 }
 
 /// While it lives, no place that is or was on this thread's stack ends: what is found from here can be borrowed.
@@ -227,7 +244,7 @@ fn push(place: ManuallyDrop<Place>, borrowed: bool, pending: Pending) -> Standin
     NEXT_MARK.set(mark + 1);
     let entry = Stand { mark, place, borrowed, pending };
     // Refused only while the thread's locals are being destroyed; then there is nothing to restore either.
-    let _ = STACK.try_with(|stack| stack.borrow_mut().push(entry));
+    let _ = STACK.try_with(|stack| stack.change(|entries| entries.push(entry)));
     Standing { mark, here: PhantomData }
 }
 
@@ -238,17 +255,13 @@ impl Standing {
         let mark = self.mark;
         std::mem::forget(self);
         let _ = STACK.try_with(|stack| {
-            let top = {
-                let mut stack = stack.borrow_mut();
-                // Marks only rise towards the top.
-                if stack.last().is_some_and(|top| top.mark == mark) { stack.pop() } else { None }
-            };
+            // Marks only rise towards the top.
+            let top = stack.change(|entries| entries.pop_if(|top| top.mark == mark));
             if top.is_none() {
-                let above = {
-                    let mut stack = stack.borrow_mut();
-                    let at = stack.partition_point(|entry| entry.mark < mark);
-                    stack.split_off(at)
-                };
+                let above = stack.change(|entries| {
+                    let at = entries.partition_point(|entry| entry.mark < mark);
+                    entries.split_off(at)
+                });
                 above.into_iter().for_each(let_go);
             }
             // Outside the borrow: a node's end may run code that comes back here.
@@ -261,15 +274,13 @@ impl Drop for Standing {
     #[inline]
     fn drop(&mut self) {
         let _ = STACK.try_with(|stack| {
-            let entry = {
-                let mut stack = stack.borrow_mut();
-                if stack.last().is_some_and(|top| top.mark == self.mark) {
-                    stack.pop()
-                } else {
-                    let at = stack.iter().rposition(|entry| entry.mark == self.mark);
-                    at.map(|at| stack.remove(at))
-                }
-            };
+            let entry = stack.change(|entries| {
+                let top = entries.pop_if(|top| top.mark == self.mark);
+                top.or_else(|| {
+                    let at = entries.iter().rposition(|entry| entry.mark == self.mark);
+                    at.map(|at| entries.remove(at))
+                })
+            });
             entry.map(let_go);
         });
     }

@@ -45,7 +45,10 @@ struct Retired {
 unsafe impl Send for Retired {}
 
 thread_local! {
+    /// This thread's record, once it has one and until its locals are destroyed. No destructor, so reading it is one load.
     static MINE: Mine = const { Mine { record: Cell::new(ptr::null()), used: Cell::new(0) } };
+    /// Gives the record to the next thread.
+    static GIVE_BACK: GiveBack = const { GiveBack };
 }
 
 struct Mine {
@@ -53,10 +56,13 @@ struct Mine {
     used: Cell<usize>,
 }
 
-impl Drop for Mine {
+struct GiveBack;
+
+impl Drop for GiveBack {
     fn drop(&mut self) {
+        let record = MINE.with(|mine| mine.record.replace(ptr::null()));
         // SAFETY: records are never freed.
-        if let Some(record) = unsafe { self.record.get().as_ref() } {
+        if let Some(record) = unsafe { record.as_ref() } {
             record.taken.store(false, Ordering::Release);
         }
     }
@@ -131,28 +137,28 @@ pub(crate) struct Held {
 /// A slot of this thread's, if one is free.
 #[inline]
 pub(crate) fn hold() -> Option<Held> {
-    MINE.try_with(|mine| {
+    MINE.with(|mine| {
         // SAFETY: records are never freed.
         let record = match unsafe { mine.record.get().as_ref() } {
             Some(record) => record,
-            None => take_record(mine),
+            None => take_record(mine)?,
         };
         let slot = record.slots.get(mine.used.get())?;
         mine.used.set(mine.used.get() + 1);
         Some(Held { slot, lopsided: record.lopsided, here: PhantomData })
     })
-    .ok()
-    .flatten()
 }
 
 #[cold]
-fn take_record(mine: &Mine) -> &'static Record {
+fn take_record(mine: &Mine) -> Option<&'static Record> {
+    // Refused while the thread's locals are being destroyed: nobody would give the record back.
+    GIVE_BACK.try_with(|_| ()).ok()?;
     let mut at = RECORDS.load(Ordering::Acquire).cast_const();
     // SAFETY: records are never freed, and their links never change.
     while let Some(record) = unsafe { at.as_ref() } {
         if !record.taken.swap(true, Ordering::AcqRel) {
             mine.record.set(record);
-            return record;
+            return Some(record);
         }
         at = record.next;
     }
@@ -171,7 +177,7 @@ fn take_record(mine: &Mine) -> &'static Record {
         }
     }
     mine.record.set(record);
-    record
+    Some(record)
 }
 
 impl Held {
@@ -198,7 +204,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         // Release: everything done with the address comes before a writer's scan that no longer sees it.
         self.slot.store(ptr::null_mut(), Ordering::Release);
-        let _ = MINE.try_with(|mine| mine.used.set(mine.used.get() - 1));
+        MINE.with(|mine| mine.used.set(mine.used.get() - 1));
         light(self.lopsided);
         if PENDING.load(Ordering::Relaxed) > 0 {
             reclaim();

@@ -1,6 +1,7 @@
 //! [`Node`]: one place where code can stand, and [`Place`], a counted reference to one.
 
 use std::borrow::Cow;
+use std::ptr;
 use std::thread::ThreadId;
 
 use crate::id::{NodeId, TaskId};
@@ -83,6 +84,9 @@ pub(crate) struct Node {
     pub(crate) residents: Residents,
     /// `None` is the process node: the root has no parent, and a child of the root need not count it (it is a static).
     parent: Option<Arc<Node>>,
+    /// The parent's parent, which the parent keeps: a walk loads both at once, and so waits for memory half as often. Null
+    /// when one of the two is the process.
+    grandparent: *const Node,
     is_root: bool,
     cancelled: AtomicBool,
     /// How many scopes are at or above this node, so that those outside any scope never search for one.
@@ -93,6 +97,12 @@ pub(crate) struct Node {
     home: Home,
     _ticket: Ticket<Node>,
 }
+
+// SAFETY: every field but the grandparent's address is `Send` and `Sync`, and that is only read, while the parent, which
+// never changes, keeps it alive.
+unsafe impl Send for Node {}
+// SAFETY: as above.
+unsafe impl Sync for Node {}
 
 impl Node {
     pub(crate) fn new(parent: &Place, name: Option<Cow<'static, str>>, role: Role) -> Arc<Self> {
@@ -121,6 +131,7 @@ impl Node {
             }
             Self {
                 residents: Residents::new(),
+                grandparent: parent.as_ref().and_then(|parent| parent.parent.as_ref()).map_or(ptr::null(), Arc::as_ptr),
                 parent,
                 is_root: matches!(role, Role::Process),
                 cancelled: AtomicBool::new(false),
@@ -187,6 +198,23 @@ impl Node {
         }
     }
 
+    /// The first node for which `look` answers, from this one to the root. As `path().find_map(…)`, two nodes in a step.
+    #[inline(always)]
+    pub(crate) fn nearest<R>(&self, mut look: impl FnMut(&Node) -> Option<R>) -> Option<R> {
+        let mut node = self;
+        // SAFETY: the parent keeps the grandparent, and the node keeps the parent.
+        while let Some(grandparent) = unsafe { node.grandparent.as_ref() } {
+            if let Some(found) = look(node) {
+                return Some(found);
+            }
+            if let Some(found) = node.parent.as_deref().and_then(&mut look) {
+                return Some(found);
+            }
+            node = grandparent;
+        }
+        node.path().find_map(look)
+    }
+
     pub(crate) fn parent_place(&self) -> Option<Place> {
         self.parent()?;
         Some(Place(self.parent.clone()))
@@ -217,7 +245,7 @@ impl Node {
     }
 
     pub(crate) fn is_at_or_below(&self, other: &Node) -> bool {
-        self.path().any(|node| std::ptr::eq(node, other))
+        self.path().any(|node| ptr::eq(node, other))
     }
 }
 
@@ -258,6 +286,12 @@ impl Place {
         }
     }
 
+    /// The node's address; null for the process.
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *const Node {
+        self.0.as_ref().map_or(ptr::null(), Arc::as_ptr)
+    }
+
     /// It is counted, so letting go of it may end a node.
     #[inline]
     pub(crate) fn is_counted(&self) -> bool {
@@ -291,7 +325,7 @@ impl Place {
 impl From<Arc<Node>> for Place {
     fn from(node: Arc<Node>) -> Self {
         // The process node is a static behind an Arc; everyone refers to it as `None`.
-        if std::ptr::eq(Arc::as_ptr(&node), process()) { Self(None) } else { Self(Some(node)) }
+        if ptr::eq(Arc::as_ptr(&node), process()) { Self(None) } else { Self(Some(node)) }
     }
 }
 

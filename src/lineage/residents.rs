@@ -96,11 +96,14 @@ impl Residents {
     }
 
     /// Finds without counting: what comes back is kept by `held`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, namespace: &Namespace, held: &Held) -> Option<*const Named> {
-        if self.is_empty() {
-            return None;
-        }
+        if self.is_empty() { None } else { self.search(namespace, held) }
+    }
+
+    /// Apart from `find`, so that passing an empty node is two instructions.
+    #[inline(never)]
+    fn search(&self, namespace: &Namespace, held: &Held) -> Option<*const Named> {
         let mut at = Some(&self.first);
         while let Some(slot) = at {
             let named = held.protect(&slot.named);

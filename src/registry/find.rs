@@ -12,14 +12,7 @@ use crate::registry::manager::PoolManager;
 /// The nearest at or above the node. Takes no lock; ends at the root.
 #[inline]
 fn find(node: &Node, namespace: &Namespace, held: &Held) -> Option<*const Named> {
-    let mut at = Some(node);
-    while let Some(node) = at {
-        if let Some(found) = node.residents.find(namespace, held) {
-            return Some(found);
-        }
-        at = node.parent();
-    }
-    None
+    node.nearest(|node| node.residents.find(namespace, held))
 }
 
 /// Lends what was found to `f`. Without it, `f` comes back.
@@ -179,10 +172,11 @@ pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> R
 #[inline]
 fn lend_here<R>(ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
     // The place stays while `f` runs, whatever guards it drops.
-    let _pin = current::pin();
-    let Some(held) = hazard::hold() else { return lend_counted(current::nearest().node(), ns, f) };
+    let pin = current::pin();
+    let node = current::nearest_node(&pin);
+    let Some(held) = hazard::hold() else { return lend_counted(node, ns, f) };
     // SAFETY: pinned above.
-    unsafe { lend(current::with_nearest(|node| find(node, ns, &held)), held, f) }.ok()
+    unsafe { lend(find(node, ns, &held), held, f) }.ok()
 }
 
 fn here() -> Lineage {
