@@ -9,6 +9,7 @@ mod label;
 mod lineage;
 mod namespace;
 mod pool;
+mod quiet;
 mod registry;
 mod sync;
 mod tally;

@@ -88,8 +88,9 @@ impl fmt::Display for RunningTask {
 
 /// Blocks until `ready`, giving the running task's place away meanwhile. False at the deadline.
 pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: impl Fn() -> bool) -> bool {
-    if park::spin_until(&ready) {
-        return true;
+    if exit::is_fork() || park::spin_until(&ready) {
+        // In a fork's child nobody is there to make it true.
+        return ready();
     }
     let _away = GivenAway::begin();
     loop {
@@ -115,7 +116,7 @@ pub(crate) async fn await_tally(tally: &Tally, ready: impl Fn() -> bool) {
     loop {
         let listener = tally.changed().listen();
         tally.watch();
-        if ready() {
+        if exit::is_fork() || ready() {
             return;
         }
         listener.await;

@@ -15,7 +15,6 @@
 //! On Windows `ExitProcess` ends all other threads before any handler runs, so only the guard helps. `_exit`, `abort`, a
 //! fatal signal and a panic under `panic = "abort"` run no hook anywhere.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
@@ -23,8 +22,9 @@ use crate::pool::end::block_on_tally;
 use crate::pool::frame;
 use crate::pool::inner::{Memo, Pool, joining};
 use crate::pool::worker::leave_after;
+use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
-use crate::task::cell::{Claimed, quietly};
+use crate::task::cell::Claimed;
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -35,6 +35,9 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 static DEADLINE: AtomicU64 = AtomicU64::new(DEFAULT_DEADLINE.as_millis() as u64);
 static ABANDON: AtomicBool = AtomicBool::new(false);
 static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// The deadline was reached once; it is not waited for again.
+static GAVE_UP: AtomicBool = AtomicBool::new(false);
 
 /// What happens to joining pools when the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,7 +94,7 @@ impl Drop for ExitGuard {
 
 /// Closes the joining pools and waits for them.
 fn drain() {
-    if ABANDON.load(Ordering::Acquire) {
+    if is_fork() || ABANDON.load(Ordering::Acquire) || GAVE_UP.load(Ordering::Acquire) {
         return;
     }
     let deadline = match DEADLINE.load(Ordering::Acquire) {
@@ -111,6 +114,7 @@ fn drain() {
         }
         for pool in &busy {
             if !wait_for(pool, deadline) {
+                GAVE_UP.store(true, Ordering::Release);
                 say(&busy, "gives up on");
                 return;
             }
@@ -138,8 +142,24 @@ fn say(pools: &[&Arc<Pool>], verb: &str) {
     for pool in pools.iter().filter(|pool| pool.tally.count() > 0) {
         text.push_str(&format!("heirloom: the end of the process {verb} \"{}\": {}\n", pool.namespace, pool.report()));
     }
-    // Nobody can be told that stderr is closed.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    write_stderr(text.as_bytes());
+}
+
+/// Past `std`'s lock, which a task may hold for ever; and only if the pipe has room. Nobody can be told when it has not.
+#[cfg(unix)]
+fn write_stderr(text: &[u8]) {
+    let mut ready = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one descriptor is polled without waiting, and the text is written from its own length.
+    unsafe {
+        if libc::poll(&raw mut ready, 1, 0) == 1 && ready.revents & libc::POLLOUT != 0 {
+            libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len());
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn write_stderr(text: &[u8]) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text);
 }
 
 /// This process is a fork of one that started a pool.
@@ -189,6 +209,7 @@ fn end_own_tasks() {
             // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only claim.
             let claimed: Claimed<Memo> = unsafe { std::ptr::read(frame.claimed) };
             let id = claimed.task().id();
+            frame.pool().queue.with_extra(|book| book.forget(id));
             claimed.fail(TaskError::process_exiting(id, &frame.pool().namespace));
             claimed.finish(|f| f());
         }

@@ -35,6 +35,7 @@ use crate::pool::places::Places;
 use crate::pool::queue::Queue;
 use crate::pool::stats::Counters;
 use crate::pool::wait::GivenAway;
+use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, AtomicUsize, LazyLock, OnceLock, Ordering};
 use crate::tally::{Entry, Left, Tally};
 use crate::task::cell::{Claimed, TaskRef, reclaim};
@@ -252,7 +253,7 @@ impl Pool {
 
     fn memo(&self, place: Place, task_type: Option<TaskType>, queued: bool, scoped: Option<Arc<Tally>>) -> Memo {
         // With no subscriber there is no span, and asking costs one load.
-        let span = (LevelFilter::current() != LevelFilter::OFF).then(tracing::Span::current);
+        let span = (LevelFilter::current() != LevelFilter::OFF).then(|| quietly(tracing::Span::current)).flatten();
         let span = span.filter(|span| !span.is_none());
         // A picky pool's tasks all have the pool's type; only elsewhere is it the task's own.
         let task_type = task_type.filter(|_| self.config.task_type.is_none());
@@ -291,12 +292,17 @@ impl Pool {
             return Ok(handle);
         }
         let Err(error) = self.crew.cache().ask(Arc::clone(self) as _) else { return Ok(handle) };
-        self.give_back_refused(&error, Some(&handle));
-        match handle.claim() {
+        if !self.places.give(false) {
+            // Others work for this pool: whoever of them gives the last place back looks at the queue after that.
+            return Ok(handle);
+        }
+        let ours = handle.claim();
+        self.strand(&error);
+        match ours {
             // Somebody else runs it, or has ended it.
             Err(handle) => Ok(handle),
             Ok(claimed) => {
-                // The claim took the handle's reference; the one in the queue is dropped when it is popped.
+                // The claim took the handle's reference; the one in the queue went with the rest.
                 let memo = claimed.take_memo();
                 // SAFETY: the task was made above from this `F`, and is claimed.
                 let f = unsafe { reclaim::<Memo, F, T>(claimed) };
@@ -436,18 +442,25 @@ impl Pool {
     }
 
     /// A thread that was asked for a place of ours will not come.
-    fn give_back_refused(self: &Arc<Self>, error: &io::Error, except: Option<&TaskRef<Memo>>) {
-        if !self.places.give(false) {
-            return;
+    fn give_back_refused(self: &Arc<Self>, error: &io::Error) {
+        if self.places.give(false) {
+            self.strand(error);
         }
+    }
+
+    /// No place is taken and no thread is to be had: nobody would come for what is queued. Tasks pushed from now on ask for
+    /// themselves.
+    fn strand(self: &Arc<Self>, error: &io::Error) {
         self.end_if_over();
-        // No place is taken: nobody would come for what is queued. Tasks pushed from now on ask for themselves.
-        for task in self.queue.take_if(|task| except.is_none_or(|except| task.address() != except.address())) {
-            if let Ok(claimed) = task.claim() {
-                self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
-                let id = claimed.task().id();
-                let copy = io::Error::new(error.kind(), error.to_string());
-                self.end_unrun(claimed, TaskError::thread_spawn(id, &self.namespace, copy));
+        for task in self.queue.take_if(|_| true) {
+            match task.claim() {
+                Ok(claimed) => {
+                    self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+                    let id = claimed.task().id();
+                    let copy = io::Error::new(error.kind(), error.to_string());
+                    self.end_unrun(claimed, TaskError::thread_spawn(id, &self.namespace, copy));
+                }
+                Err(shell) => drop(shell),
             }
         }
     }
@@ -457,7 +470,7 @@ impl Pool {
         if self.places.take(self.config.limit)
             && let Err(error) = self.crew.cache().ask(Arc::clone(self) as _)
         {
-            self.give_back_refused(&error, None);
+            self.give_back_refused(&error);
         }
     }
 
@@ -470,16 +483,17 @@ impl Pool {
         if before >= self.config.max_waiting {
             self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
             if !self.warned.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    target: "heirloom",
-                    namespace = %self.namespace,
-                    max_waiting = self.config.max_waiting,
-                    "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_waiting)",
-                );
+                quietly(|| {
+                    tracing::warn!(
+                        target: "heirloom",
+                        namespace = %self.namespace,
+                        max_waiting = self.config.max_waiting,
+                        "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_waiting)",
+                    );
+                });
             }
             return false;
         }
-        self.crew.cache().begin_wait();
         let _ = self.places.give(false);
         if self.queue.is_empty() || !self.places.take(self.config.limit) {
             return true;
@@ -488,7 +502,6 @@ impl Pool {
             return true;
         }
         // No thread for the next task: the place that was taken for it is the one we keep.
-        self.crew.cache().end_wait();
         self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
         false
     }
@@ -497,7 +510,6 @@ impl Pool {
     pub(crate) fn end_wait(&self) {
         self.places.retake();
         self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
-        self.crew.cache().end_wait();
     }
 }
 
@@ -521,11 +533,11 @@ pub(crate) unsafe fn pool_of_claimed(pool: NonNull<Pool>) -> Arc<Pool> {
 }
 
 impl Job for Pool {
-    fn work(self: Arc<Self>, hand: &mut Hand<'_>) {
-        crate::pool::worker::work(&self, hand);
+    fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
+        crate::pool::worker::work(&self, hand)
     }
 
     fn refused(self: Arc<Self>, error: &io::Error) {
-        self.give_back_refused(error, None);
+        self.give_back_refused(error);
     }
 }

@@ -2,12 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::iter::Fuse;
 
 use crate::error::{Refused, SubmitError, TaskError};
 use crate::id::TaskId;
+use crate::lineage::current::{self, Pending};
+use crate::lineage::handle::CutOnDrop;
+use crate::lineage::node::Place;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
-use crate::sync::os::Arc;
+use crate::sync::os::{Arc, Ordering};
 use crate::task_type::TaskType;
 
 /// Results in the order of their inputs; made by [`PoolManager::map`](crate::PoolManager::map).
@@ -17,8 +21,11 @@ use crate::task_type::TaskType;
 #[must_use = "tasks are submitted as results are taken"]
 pub struct Map<I: Iterator, F, T> {
     pool: Arc<Pool>,
+    /// Where `map` was called, and the span there: all tasks stand there, whoever takes the results.
+    place: Place,
+    span: tracing::Span,
     task_type: Option<TaskType>,
-    inputs: I,
+    inputs: Fuse<I>,
     /// Drawn from the iterator, and refused for want of room.
     held: Option<Box<dyn FnOnce() -> T + Send>>,
     f: Arc<F>,
@@ -36,7 +43,17 @@ where
     /// Submits the first window. A refusal of the very first task is returned instead of a map.
     pub(crate) fn new(pool: Arc<Pool>, task_type: Option<TaskType>, inputs: I, f: F) -> Result<Self, SubmitError> {
         let window = pool.config.limit.saturating_mul(4);
-        let mut map = Self { pool, task_type, inputs, held: None, f: Arc::new(f), window, under_way: VecDeque::new() };
+        let mut map = Self {
+            pool,
+            place: current::nearest(),
+            span: tracing::Span::current(),
+            task_type,
+            inputs: inputs.fuse(),
+            held: None,
+            f: Arc::new(f),
+            window,
+            under_way: VecDeque::new(),
+        };
         match map.submit_next() {
             Some(Err(refused)) if !matches!(refused.reason, SubmitError::QueueFull { .. }) => Err(refused.reason),
             Some(first) => {
@@ -50,15 +67,21 @@ where
 
     fn submit_next(&mut self) -> Option<Result<TaskHandle<T>, Refused<Box<dyn FnOnce() -> T + Send>>>> {
         if let Some(held) = self.held.take() {
-            return Some(self.pool.submit_static(self.task_type.clone(), held));
+            return Some(self.submit(held));
         }
         let input = self.inputs.next()?;
         let f = Arc::clone(&self.f);
         let job = move || f(input);
-        Some(self.pool.submit_static(self.task_type.clone(), job).map_err(|refused| Refused {
+        Some(self.submit(job).map_err(|refused| Refused {
             task: Box::new(refused.task) as Box<dyn FnOnce() -> T + Send>,
             reason: refused.reason,
         }))
+    }
+
+    fn submit<J: FnOnce() -> T + Send + 'static>(&self, job: J) -> Result<TaskHandle<T>, Refused<J>> {
+        let _at = CutOnDrop(Some(current::stand(self.place.clone(), Pending::Nothing)));
+        let _in = self.span.enter();
+        self.pool.submit_static(self.task_type.clone(), job)
     }
 
     /// False when the queue had no room.
@@ -66,6 +89,8 @@ where
         match next {
             Ok(handle) => self.under_way.push_back(Ok(handle)),
             Err(Refused { task, reason: SubmitError::QueueFull { .. } }) => {
+                // Kept and tried again, so nothing was refused to anybody.
+                self.pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
                 self.held = Some(task);
                 return false;
             }
@@ -101,7 +126,11 @@ where
         if self.under_way.is_empty() {
             // Others fill the queue, and none of ours is under way whose end would make room: wait for theirs.
             let held = self.held.take()?;
-            let waited = self.pool.submit_waiting(self.task_type.clone(), held, None);
+            let waited = {
+                let _at = CutOnDrop(Some(current::stand(self.place.clone(), Pending::Nothing)));
+                let _in = self.span.enter();
+                self.pool.submit_waiting(self.task_type.clone(), held, None)
+            };
             self.keep(waited);
         }
         match self.under_way.pop_front()? {

@@ -1,5 +1,6 @@
 //! [`TaskScope`]: tasks that borrow.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,6 +13,7 @@ use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 use crate::pool::inner::{Pool, leave_tally};
 use crate::pool::wait::may_run_in_place;
 use crate::pool::worker::{self, Task};
+use crate::quiet::MustNotUnwind;
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::tally::Tally;
 use crate::task_type::TaskType;
@@ -21,7 +23,7 @@ pub struct TaskScope<'scope, 'env: 'scope> {
     pool: &'scope Arc<Pool>,
     tally: Arc<Tally>,
     /// When the scope's own thread is a worker of the pool: what it can run itself while it waits.
-    own: Option<Mutex<Vec<Task>>>,
+    own: Option<Mutex<VecDeque<Task>>>,
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
@@ -75,7 +77,7 @@ impl<'scope> TaskScope<'scope, '_> {
         match task {
             Ok(task) => {
                 if let Some(own) = &self.own {
-                    own.lock().push(task.another());
+                    own.lock().push_back(task.another());
                 }
                 // SAFETY: submitted above to this pool, with this result.
                 let inner = unsafe { TaskHandle::new(task, self.pool) };
@@ -93,7 +95,7 @@ impl<'scope> TaskScope<'scope, '_> {
         if let Some(own) = &self.own {
             // What nobody has started runs here: these are the very tasks this waits for.
             loop {
-                let next = own.lock().pop();
+                let next = own.lock().pop_front();
                 let Some(task) = next else { break };
                 if let Ok(claimed) = task.claim() {
                     self.pool.claimed_in_queue();
@@ -111,12 +113,14 @@ pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope 
     let scope = TaskScope {
         pool,
         tally: Arc::new(Tally::new()),
-        own: may_run_in_place(Arc::as_ptr(pool), true).is_some().then(|| Mutex::new(Vec::new())),
+        own: may_run_in_place(Arc::as_ptr(pool), true).is_some().then(|| Mutex::new(VecDeque::new())),
         scope: PhantomData,
         env: PhantomData,
     };
     let out = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    let guard = MustNotUnwind;
     scope.wait();
+    drop(guard);
     out.unwrap_or_else(|payload| resume_unwind(payload))
 }
 

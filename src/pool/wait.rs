@@ -6,11 +6,13 @@ use std::ptr;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::sync::os::Arc;
+use crate::threads::cache::{self, WaitsHere};
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
 pub(crate) struct GivenAway {
     given: usize,
+    _waiting: Option<WaitsHere>,
     here: PhantomData<*const ()>,
 }
 
@@ -18,13 +20,16 @@ impl GivenAway {
     /// Nothing is given where no task runs, where the pool keeps its places, or at the pool's bound of waiting tasks.
     pub(crate) fn begin() -> Self {
         let mut given = 0;
+        // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
+        let waiting = frame::innermost().and_then(|_| cache::wait_here());
         for frame in frame::all() {
             if frame.brings_place && !frame.away.get() && frame.pool().begin_wait() {
                 frame.away.set(true);
                 given += 1;
             }
         }
-        Self { given, here: PhantomData }
+        let waiting = waiting.filter(|_| given > 0);
+        Self { given, _waiting: waiting, here: PhantomData }
     }
 }
 

@@ -2,17 +2,19 @@
 
 use crate::clock::Coarse;
 use crate::error::{SubmitError, TaskError, payload_text};
+use crate::id::TaskId;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::node::Place;
 use crate::pool::config::PoolKind;
 use crate::pool::frame::Frame;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
+use crate::quiet::{MustNotUnwind, drop_quietly, quietly};
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
-use crate::task::cell::{Claimed, Payload, TaskRef, drop_quietly, quietly};
+use crate::task::cell::{Claimed, Payload, TaskRef};
 use crate::task_type::TaskType;
-use crate::threads::cache::Hand;
+use crate::threads::cache::{Hand, Job};
 
 /// How many tasks a borrowed thread runs for one pool before it lets others in line have their turn.
 const TURN: u32 = 64;
@@ -44,9 +46,13 @@ impl Visit<'_> {
         }
     }
 
+    /// Before the thread does anything else: what was pushed meanwhile was left to it, so it looks once more.
     fn look_away(&mut self) {
         if std::mem::take(&mut self.looking) {
             self.pool.places.stop_looking();
+            if !self.pool.queue.is_empty() {
+                self.pool.send_if_place();
+            }
         }
     }
 
@@ -84,6 +90,13 @@ impl Book {
         }
     }
 
+    /// Takes a task off whose thread does not come back.
+    pub(super) fn forget(&mut self, id: TaskId) {
+        for slot in &mut self.running {
+            slot.take_if(|running| running.id == id);
+        }
+    }
+
     fn note(&mut self, entry: Running) -> usize {
         match self.running.iter().position(Option::is_none) {
             Some(free) => {
@@ -98,8 +111,9 @@ impl Book {
     }
 }
 
-/// Runs what is queued until nothing is, or it is another pool's turn. The caller holds a place; it is given back.
-pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) {
+/// Runs what is queued until nothing is, or it is another pool's turn, which then comes back. The caller holds a place: it
+/// is given back, or waits in line.
+pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
     let limit = pool.config.limit;
     let mut visit = Visit { pool, looking: false, ended: 0 };
     let mut entry = None;
@@ -109,7 +123,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) {
             pool.queue.with_extra(|book| book.begin(&mut entry, None));
             visit.settle();
             if pool.places.shed(limit, visit.looking) {
-                return;
+                return None;
             }
         }
         let now = Coarse::now();
@@ -131,9 +145,11 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) {
             if !pool.queue.is_empty() {
                 pool.send_if_place();
             }
-            return;
+            return None;
         };
-        visit.look_away();
+        if std::mem::take(&mut visit.looking) {
+            pool.places.stop_looking();
+        }
         if popped.more || !pool.queue.inbox_is_empty() {
             pool.send_if_place();
         }
@@ -152,8 +168,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) {
                 visit.look_away();
                 pool.queue.with_extra(|book| book.begin(&mut entry, None));
                 visit.settle();
-                pool.crew.cache().requeue(Arc::clone(pool) as _);
-                return;
+                return Some(hand.next_turn(Arc::clone(pool) as _));
             }
         }
     }
@@ -260,9 +275,10 @@ fn run(
     let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_place, owed, |frame| {
         // SAFETY: the frame holds the place until after the cut.
         let standing = unsafe { current::stand_borrowed(&frame.place, Pending::Task(id)) };
-        let entered = span.as_ref().map(|span| span.enter());
+        // A subscriber is user code too.
+        let entered = span.as_ref().and_then(|span| quietly(|| span.enter()));
         let outcome = claimed.run();
-        drop(entered);
+        drop_quietly(entered);
         standing.cut();
         outcome
     });
@@ -415,6 +431,7 @@ where
             Err(back) => f = back,
         }
     }
+    let _guard = MustNotUnwind;
     // SAFETY: an untimed join does not return before the task is done, its closure gone and its result taken; it does not
     // unwind, and this handle's task is on no frame of this thread, so it is not refused either.
     let task = unsafe { pool.submit(task_type, None, f) }.map_err(|refused| refused.reason)?;

@@ -11,6 +11,7 @@ use std::task::Waker;
 
 use crate::error::TaskError;
 use crate::id::TaskId;
+use crate::quiet::{drop_quietly, quietly};
 use crate::sync::UnsafeCell;
 use crate::task::state::{CancelRequest, Finished, State};
 
@@ -97,23 +98,6 @@ impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
     unsafe fn free(header: NonNull<Header<M>>) {
         // SAFETY: the caller held the last reference; the cell came from a `Box` of this type.
         drop_quietly(unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) });
-    }
-}
-
-/// Drops a user's value; a panic in its `Drop` goes no further, because nobody is there to take it.
-pub(crate) fn drop_quietly<V>(value: V) {
-    if std::mem::needs_drop::<V>() {
-        quietly(|| drop(value));
-    }
-}
-
-/// Runs user code whose panic goes no further.
-pub(crate) fn quietly(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        // A payload may panic when it is dropped, and what that panic carries as well; that one is leaked.
-        if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(worse);
-        }
     }
 }
 
@@ -319,7 +303,6 @@ impl<M: 'static> Claimed<M> {
                         unsafe {
                             task.header().waiter.with(|slot| {
                                 if let Some(waker) = &*slot {
-                                    // Its panic must not take the worker along.
                                     quietly(|| waker.wake_by_ref());
                                 }
                             });

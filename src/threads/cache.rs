@@ -1,11 +1,13 @@
 //! [`Cache`]: threads that do whatever job is next in line. One process-wide, and one for each dedicated pool.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
+use std::marker::PhantomData;
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering};
 use crate::threads::ThreadStats;
 use crate::threads::line::{Line, Owed, Rest};
@@ -18,7 +20,9 @@ const SPIN: Duration = Duration::from_micros(40);
 /// What a thread does.
 pub(crate) trait Job: Send + Sync {
     /// Works until there is nothing left to do, or it is somebody else's turn.
-    fn work(self: Arc<Self>, hand: &mut Hand<'_>);
+    ///
+    /// What it returns is somebody else's, whose turn it is.
+    fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>>;
     /// The system refused the thread this job was waiting for.
     fn refused(self: Arc<Self>, error: &io::Error);
 }
@@ -55,6 +59,29 @@ struct Seat {
 thread_local! {
     /// The cache that the thread belongs to, to compare.
     static MINE: Cell<*const Cache> = const { Cell::new(std::ptr::null()) };
+    /// The cache whose thread this is, while it runs and does not wait.
+    static WORKS_FOR: RefCell<Option<Arc<Cache>>> = const { RefCell::new(None) };
+}
+
+/// That a thread of a cache waits, so that it does not count against the limit. Not `Send`.
+pub(crate) struct WaitsHere {
+    cache: Arc<Cache>,
+    here: PhantomData<*const ()>,
+}
+
+/// Counts the calling thread as waiting, if it is a cache's and is not counted yet. Dropping what comes back ends that.
+pub(crate) fn wait_here() -> Option<WaitsHere> {
+    let cache = WORKS_FOR.try_with(|works_for| works_for.borrow_mut().take()).ok().flatten()?;
+    let owed = cache.line.begin_wait();
+    cache.settle_or_refuse(owed);
+    Some(WaitsHere { cache, here: PhantomData })
+}
+
+impl Drop for WaitsHere {
+    fn drop(&mut self) {
+        self.cache.line.end_wait();
+        let _ = WORKS_FOR.try_with(|works_for| *works_for.borrow_mut() = Some(Arc::clone(&self.cache)));
+    }
 }
 
 const ASLEEP: usize = 0;
@@ -97,6 +124,11 @@ impl Hand<'_> {
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
         self.cache.slot.is_given() || self.cache.line.is_wanted()
+    }
+
+    /// Puts a job with more to do at the end of the line, and takes the first in line.
+    pub(crate) fn next_turn(&self, job: Arc<dyn Job>) -> Arc<dyn Job> {
+        self.cache.line.next_turn(job)
     }
 
     /// Other jobs wait in line for a thread.
@@ -154,18 +186,9 @@ impl Cache {
         if refused { Err(error) } else { Ok(()) }
     }
 
-    /// Goes to the back of the line with a job that has more to do, so that others get their turn.
-    pub(crate) fn requeue(self: &Arc<Self>, job: Arc<dyn Job>) {
-        let owed = self.line.join(job);
-        self.settle_or_refuse(owed);
-    }
-
     /// Does what the line says is owed. On failure, who was in line.
     #[allow(clippy::type_complexity, reason = "one private use")]
-    fn settle(
-        self: &Arc<Self>,
-        owed: Owed<Arc<Seat>>,
-    ) -> Result<(), (io::Error, std::collections::VecDeque<Arc<dyn Job>>)> {
+    fn settle(self: &Arc<Self>, owed: Owed<Arc<Seat>>) -> Result<(), (io::Error, Vec<Arc<dyn Job>>)> {
         match owed {
             Owed::Nothing => Ok(()),
             Owed::Wake(seat) => {
@@ -174,12 +197,14 @@ impl Cache {
             }
             Owed::AtLimit => {
                 if self.joinable.is_none() && !self.warned.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        target: "heirloom",
-                        limit = self.line.limit(),
-                        "\"{}\" has reached its limit of threads; pools wait for one that finishes (threads::set_limit)",
-                        self.prefix,
-                    );
+                    quietly(|| {
+                        tracing::warn!(
+                            target: "heirloom",
+                            limit = self.line.limit(),
+                            "\"{}\" has reached its limit of threads; pools wait for one that finishes (threads::set_limit)",
+                            self.prefix,
+                        );
+                    });
                 }
                 Ok(())
             }
@@ -225,12 +250,16 @@ impl Cache {
     /// A thread's life.
     fn run(self: &Arc<Self>) {
         MINE.set(Arc::as_ptr(self));
+        let _ = WORKS_FOR.try_with(|works_for| *works_for.borrow_mut() = Some(Arc::clone(self)));
         let seat = Arc::new(Seat { thread: std::thread::current(), woken: AtomicUsize::new(ASLEEP) });
         let mut hand = Hand { cache: self, open: false };
         let mut job = self.arrive();
         loop {
-            if let Some(job) = job.take() {
-                job.work(&mut hand);
+            if let Some(now) = job.take() {
+                job = now.work(&mut hand);
+            }
+            if job.is_some() {
+                continue;
             }
             if hand.open {
                 job = self.spin();
@@ -302,15 +331,6 @@ impl Cache {
                 }
             }
         }
-    }
-
-    pub(crate) fn begin_wait(self: &Arc<Self>) {
-        let owed = self.line.begin_wait();
-        self.settle_or_refuse(owed);
-    }
-
-    pub(crate) fn end_wait(&self) {
-        self.line.end_wait();
     }
 
     /// Lets every thread end as soon as it is idle.

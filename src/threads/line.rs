@@ -29,7 +29,7 @@ pub(crate) struct Line<J, S> {
 
 #[derive(Debug)]
 struct Inner<J, S> {
-    wanted: VecDeque<J>,
+    wanted: VecDeque<Wanted<J>>,
     idle: Vec<S>,
     /// A woken or new thread is under way and will call `arrive`.
     starter: bool,
@@ -37,6 +37,14 @@ struct Inner<J, S> {
     started: u64,
     limit: usize,
     closed: bool,
+}
+
+/// One place in line.
+#[derive(Debug)]
+struct Wanted<J> {
+    job: J,
+    /// It had a thread, which let others have their turn and comes back: no refused thread is its loss.
+    had_one: bool,
 }
 
 /// What the caller must do next.
@@ -118,7 +126,7 @@ impl<J, S> Line<J, S> {
     /// Joins the line at its end.
     pub(crate) fn join(&self, job: J) -> Owed<S> {
         let mut inner = self.inner.lock();
-        inner.wanted.push_back(job);
+        inner.wanted.push_back(Wanted { job, had_one: false });
         self.length.store(inner.wanted.len(), Ordering::SeqCst);
         inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
     }
@@ -127,26 +135,38 @@ impl<J, S> Line<J, S> {
     pub(crate) fn arrive(&self) -> (Option<J>, Owed<S>) {
         let mut inner = self.inner.lock();
         inner.starter = false;
-        let job = inner.wanted.pop_front();
+        let job = inner.wanted.pop_front().map(|wanted| wanted.job);
         self.length.store(inner.wanted.len(), Ordering::SeqCst);
         let owed = inner.ensure_starter(self.waiting.load(Ordering::SeqCst));
         (job, owed)
     }
 
-    /// The system refused the thread that was owed: everybody in line is told. They come back in line's order.
-    pub(crate) fn spawn_failed(&self) -> VecDeque<J> {
+    /// The system refused the thread that was owed: everybody in line who has none is told. They come back in line's order.
+    pub(crate) fn spawn_failed(&self) -> Vec<J> {
         let mut inner = self.inner.lock();
         inner.starter = false;
         inner.live -= 1;
         inner.started -= 1;
-        self.length.store(0, Ordering::SeqCst);
-        std::mem::take(&mut inner.wanted)
+        let (keep, tell) = std::mem::take(&mut inner.wanted).into_iter().partition(|wanted| wanted.had_one);
+        inner.wanted = keep;
+        self.length.store(inner.wanted.len(), Ordering::SeqCst);
+        let tell: VecDeque<Wanted<J>> = tell;
+        tell.into_iter().map(|wanted| wanted.job).collect()
+    }
+
+    /// A thread's turn is over: its job goes to the end of the line, and the first in line is the thread's next. That may be
+    /// the same job. No thread is owed: the line is as long as before.
+    pub(crate) fn next_turn(&self, job: J) -> J {
+        let mut inner = self.inner.lock();
+        let Some(first) = inner.wanted.pop_front() else { return job };
+        inner.wanted.push_back(Wanted { job, had_one: true });
+        first.job
     }
 
     /// A thread finished its work: it takes the first in line, or goes idle, or ends.
     pub(crate) fn rest(&self, this: S) -> Rest<J> {
         let mut inner = self.inner.lock();
-        if let Some(job) = inner.wanted.pop_front() {
+        if let Some(Wanted { job, .. }) = inner.wanted.pop_front() {
             self.length.store(inner.wanted.len(), Ordering::SeqCst);
             return Rest::Job(job);
         }
