@@ -15,10 +15,9 @@
 //! such call both sides use a full fence.
 
 use std::cell::Cell;
-use std::marker::PhantomData;
 use std::ptr;
 
-use crate::sync::os::{AtomicBool, AtomicPtr, AtomicUsize, Mutex, OnceLock, Ordering, compiler_fence, fence};
+use crate::sync::os::{AtomicBool, AtomicPtr, AtomicU64, Mutex, OnceLock, Ordering, compiler_fence, fence};
 
 /// How many borrows one thread may have inside one another; deeper ones count.
 const SLOTS: usize = 4;
@@ -32,8 +31,8 @@ struct Record {
 }
 
 static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
-/// How much waits to be freed.
-static PENDING: AtomicUsize = AtomicUsize::new(0);
+/// What waits to be freed: the bits of the addresses. A reader that never published one of them has nothing to do with it.
+static PENDING: AtomicU64 = AtomicU64::new(0);
 static RETIRED: Mutex<Vec<Retired>> = Mutex::new(Vec::new());
 
 struct Retired {
@@ -106,6 +105,16 @@ fn everywhere() -> bool {
     false
 }
 
+/// One bit for an address.
+#[inline]
+fn bit(address: *mut ()) -> u64 {
+    1 << ((address.addr() >> 5) % 64)
+}
+
+fn bits(retired: &[Retired]) -> u64 {
+    retired.iter().fold(0, |bits, entry| bits | bit(entry.address))
+}
+
 /// The reader's half of the barrier.
 #[inline]
 fn light(lopsided: bool) {
@@ -128,10 +137,12 @@ fn heavy() -> bool {
 }
 
 /// Keeps one address from being freed. Belongs to this thread; let go in the reverse order of taking.
+#[must_use]
 pub(crate) struct Held {
     slot: &'static AtomicPtr<()>,
     lopsided: bool,
-    here: PhantomData<*const ()>,
+    /// The bits of all it ever published: a writer may have seen any of them.
+    published: Cell<u64>,
 }
 
 /// A slot of this thread's, if one is free.
@@ -145,7 +156,7 @@ pub(crate) fn hold() -> Option<Held> {
         };
         let slot = record.slots.get(mine.used.get())?;
         mine.used.set(mine.used.get() + 1);
-        Some(Held { slot, lopsided: record.lopsided, here: PhantomData })
+        Some(Held { slot, lopsided: record.lopsided, published: Cell::new(0) })
     })
 }
 
@@ -187,6 +198,7 @@ impl Held {
         let mut seen = source.load(Ordering::Relaxed);
         while !seen.is_null() {
             self.slot.store(seen.cast(), Ordering::Relaxed);
+            self.published.set(self.published.get() | bit(seen.cast()));
             light(self.lopsided);
             // Acquire: sees what the writer put there; pairs with the writer's swap.
             let now = source.load(Ordering::Acquire);
@@ -206,7 +218,7 @@ impl Drop for Held {
         self.slot.store(ptr::null_mut(), Ordering::Release);
         MINE.with(|mine| mine.used.set(mine.used.get() - 1));
         light(self.lopsided);
-        if PENDING.load(Ordering::Relaxed) > 0 {
+        if PENDING.load(Ordering::Relaxed) & self.published.get() != 0 {
             reclaim();
         }
     }
@@ -221,7 +233,7 @@ pub(crate) unsafe fn retire<T: Send>(boxed: *mut T) {
         let mut retired = RETIRED.lock();
         // Kept as an address: a box would claim that nobody else looks at its contents.
         retired.push(Retired { address: boxed.cast(), free: free::<T> });
-        PENDING.store(retired.len(), Ordering::Relaxed);
+        PENDING.store(bits(&retired), Ordering::Relaxed);
     }
     reclaim();
 }
@@ -254,7 +266,7 @@ fn reclaim() {
             if held.contains(&entry.address) { kept.push(entry) } else { ended.push(entry) }
         }
         *retired = kept;
-        PENDING.store(retired.len(), Ordering::Relaxed);
+        PENDING.store(bits(&retired), Ordering::Relaxed);
     }
     // Outside the lock: what ends here runs user code.
     for entry in ended {

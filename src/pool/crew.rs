@@ -47,10 +47,11 @@ impl Crew {
         }
     }
 
-    /// Waits until threads of its own are gone.
-    pub(crate) fn join_all(&self) {
-        if let Self::Dedicated(own) = self {
-            own.join_all();
+    /// Whether threads of its own are gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Self::Leased => true,
+            Self::Dedicated(own) => own.is_gone(),
         }
     }
 }

@@ -186,7 +186,7 @@ impl Pool {
             self.queue.with_extra(|book| {
                 still_running.extend(book.running.iter().flatten().map(|running| RunningTask {
                     id: running.id,
-                    task_type: running.task_type.clone().or_else(|| self.config.task_type.clone()),
+                    task_type: running.task_type.as_deref().cloned().or_else(|| self.config.task_type.clone()),
                     age: now.since(running.since),
                 }));
             });
@@ -206,19 +206,46 @@ impl Pool {
         self.refuse_from_own_task()?;
         self.close();
         if self.joins() && !exit::is_fork() {
-            let over = block_on_tally(&self.tally, deadline, || self.is_over());
-            if over && deadline.is_none() {
-                self.crew.join_all();
-            }
+            self.block_until_over(deadline);
         }
         Ok(self.report())
+    }
+
+    /// Waits for the end, and until threads of its own are gone.
+    pub(crate) fn block_until_over(&self, deadline: Option<Instant>) {
+        if !block_on_tally(&self.tally, deadline, || self.is_over()) || self.crew.is_gone() {
+            return;
+        }
+        let _away = GivenAway::begin();
+        loop {
+            let listener = self.crew.cache().gone().listen();
+            if self.crew.is_gone() {
+                return;
+            }
+            match deadline {
+                None => listener.wait(),
+                Some(deadline) if listener.wait_deadline(deadline).is_none() => return,
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// The same without blocking.
+    pub(crate) async fn await_over(&self) {
+        await_tally(&self.tally, || self.is_over()).await;
+        while !self.crew.is_gone() {
+            let listener = self.crew.cache().gone().listen();
+            if !self.crew.is_gone() {
+                listener.await;
+            }
+        }
     }
 
     pub(crate) async fn stop_async(self: &Arc<Self>) -> Result<StopReport, StopError> {
         self.refuse_from_own_task()?;
         self.close();
         if self.joins() && !exit::is_fork() {
-            await_tally(&self.tally, || self.is_over()).await;
+            self.await_over().await;
         }
         Ok(self.report())
     }

@@ -142,7 +142,7 @@ impl<T> TaskHandle<T> {
         }
         if !self.run_in_place(true) && !park::spin_until(|| self.task.state().is_done()) {
             let _away = GivenAway::begin();
-            park::block_until(None, |waker| !self.task.register(waker));
+            park::block_until(None, |waker| !self.task.register(waker, true));
         }
         self.output()
     }
@@ -157,7 +157,7 @@ impl<T> TaskHandle<T> {
             let _away = GivenAway::begin();
             // Spinning is part of the time; it is shorter than the clock is exact.
             let spun = !d.is_zero() && park::spin_until(|| self.task.state().is_done());
-            if !spun && !park::block_until(deadline, |waker| !self.task.register(waker)) && !self.is_finished() {
+            if !spun && !park::block_until(deadline, |waker| !self.task.register(waker, true)) && !self.is_finished() {
                 return Err(self);
             }
         }
@@ -189,7 +189,7 @@ impl<T> TaskHandle<T> {
 
     /// Polls; see the `Future`. `waits` is whether the caller will block if this is pending.
     pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, TaskError>> {
-        if !self.task.state().is_done() && !self.run_in_place(waits) && self.task.register(cx.waker()) {
+        if !self.task.state().is_done() && !self.run_in_place(waits) && self.task.register(cx.waker(), false) {
             return Poll::Pending;
         }
         match self.take() {

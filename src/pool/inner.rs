@@ -65,7 +65,7 @@ pub(crate) struct Extras {
 /// What changes under the queue's lock.
 pub(crate) struct Book {
     pub(crate) popped: u64,
-    pub(crate) running: SmallVec<[Option<Running>; 1]>,
+    pub(crate) running: SmallVec<[Option<Running>; 2]>,
 }
 
 /// A running task, for reports.
@@ -73,7 +73,7 @@ pub(crate) struct Book {
 pub(crate) struct Running {
     pub(crate) id: TaskId,
     pub(crate) since: Coarse,
-    pub(crate) task_type: Option<TaskType>,
+    pub(crate) task_type: Option<Box<TaskType>>,
 }
 
 /// Room in a bounded queue.

@@ -49,12 +49,16 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
     for _ in 0..FIRST {
         std::hint::spin_loop();
     }
-    for _ in 0..SPINS {
+    for round in 0..SPINS {
         if done() {
             return true;
         }
         for _ in 0..PAUSES {
             std::hint::spin_loop();
+        }
+        // A thread woken just now may have been put on this very CPU.
+        if round % 16 == 15 {
+            std::thread::yield_now();
         }
     }
     done()

@@ -15,7 +15,7 @@
 
 use std::ptr::NonNull;
 
-use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::cell::{Header, TaskRef};
 
@@ -27,6 +27,8 @@ pub(crate) struct Queue<M: 'static, X> {
     /// alignment, which would make the allocator slow for a pool per request.
     _apart: [u64; 7],
     list: Mutex<List<M, X>>,
+    /// Whether something is left in the list. Changed under the list's lock, and read without it.
+    rest: AtomicUsize,
 }
 
 struct List<M: 'static, X> {
@@ -53,6 +55,7 @@ impl<M: 'static, X> Queue<M, X> {
             inbox: AtomicPtr::new(std::ptr::null_mut()),
             _apart: [0; 7],
             list: Mutex::new(List { head: std::ptr::null_mut(), extra }),
+            rest: AtomicUsize::new(0),
         }
     }
 
@@ -83,6 +86,7 @@ impl<M: 'static, X> Queue<M, X> {
                 TaskRef::from_raw(raw)
             }
         });
+        self.note_rest(&list);
         under_lock(&mut list.extra, task.as_ref());
         let more = !list.head.is_null() || !self.inbox.load(Ordering::SeqCst).is_null();
         Popped { task, more }
@@ -147,7 +151,25 @@ impl<M: 'static, X> Queue<M, X> {
             unsafe { TaskRef::set_next(raw, list.head) };
             list.head = raw.as_ptr();
         }
+        self.note_rest(&list);
         taken
+    }
+
+    /// Before the lock is let go, and before the caller's look at the places.
+    fn note_rest(&self, list: &List<M, X>) {
+        let rest = usize::from(!list.head.is_null());
+        // Under the lock nobody else writes it.
+        if self.rest.load(Ordering::Relaxed) != rest {
+            // SeqCst: pairs with `looks_empty`.
+            self.rest.store(rest, Ordering::SeqCst);
+        }
+    }
+
+    /// Nothing is queued, without the lock. For a thread that stops looking: whoever moved something into the list, and sent
+    /// nobody because that thread was looking, had said so before.
+    #[inline]
+    pub(crate) fn looks_empty(&self) -> bool {
+        self.inbox_is_empty() && self.rest.load(Ordering::SeqCst) == 0
     }
 }
 

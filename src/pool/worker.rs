@@ -80,7 +80,7 @@ impl Book {
             (Some(i), None) => {
                 self.running[i] = None;
                 *at = None;
-                if self.running.iter().all(Option::is_none) {
+                if self.running.spilled() && self.running.iter().all(Option::is_none) {
                     // An idle pool keeps no memory for the busiest moment it had.
                     self.running = smallvec::SmallVec::new();
                 }
@@ -150,7 +150,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
         if std::mem::take(&mut visit.looking) {
             pool.places.stop_looking();
         }
-        if popped.more || !pool.queue.inbox_is_empty() {
+        if popped.more || !pool.queue.looks_empty() {
             pool.send_if_place();
         }
         match task.claim() {
@@ -211,7 +211,7 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
     }
     pool.give_room();
     if let (Some(task_type), Some(entry)) = (memo.task_type(), entry) {
-        let task_type = Some(task_type.clone());
+        let task_type = Some(Box::new(task_type.clone()));
         pool.queue.with_extra(|book| {
             if let Some(Some(running)) = book.running.get_mut(entry) {
                 running.task_type = task_type;
@@ -341,7 +341,7 @@ pub(super) fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: b
     if memo.queued {
         pool.give_room();
     }
-    let task_type = memo.task_type().cloned();
+    let task_type = memo.task_type().cloned().map(Box::new);
     let running = Running { id: claimed.task().id(), since: Coarse::now(), task_type };
     let at = pool.queue.with_extra(|book| book.note(running));
     let (claimed, place, scoped) = run(pool, claimed, memo, brings_place, 0);

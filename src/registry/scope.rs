@@ -120,7 +120,8 @@ impl Scope {
     }
 
     /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
-    /// joining pools it owns have ended. The report counts the tasks of the pools it owns, and what else remains.
+    /// joining pools it owns have ended. The report counts, and names, the tasks of the pools it owns;
+    /// tasks asked for below it that remain in other pools are counted in `remaining`.
     ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed then.
@@ -139,9 +140,7 @@ impl Scope {
     fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, StopError> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
-            if block_on_tally(&pool.tally, deadline, || pool.is_over()) && deadline.is_none() {
-                pool.crew.join_all();
-            }
+            pool.block_until_over(deadline);
         }
         let asked = &self.tallies().joining;
         block_on_tally(asked, deadline, || asked.count() == 0);
@@ -155,7 +154,7 @@ impl Scope {
     pub async fn stop_async(&self) -> Result<StopReport, StopError> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
-            await_tally(&pool.tally, || pool.is_over()).await;
+            pool.await_over().await;
         }
         let asked = &self.tallies().joining;
         await_tally(asked, || asked.count() == 0).await;

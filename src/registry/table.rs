@@ -8,7 +8,7 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::home::Home;
 use crate::lineage::node::{Node, Place};
 use crate::namespace::Namespace;
-use crate::pool::end::{StopReport, block_on_tally};
+use crate::pool::end::StopReport;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
@@ -86,7 +86,7 @@ impl Registry {
             pool.close();
         }
         for (_, pool) in pools.iter().filter(|(_, pool)| pool.joins() && !frame::is_in(pool)) {
-            block_on_tally(&pool.tally, deadline, || pool.is_over());
+            pool.block_until_over(deadline);
         }
         let mut report = ShutdownReport { pools: Vec::new() };
         for (namespace, pool) in pools {

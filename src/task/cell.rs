@@ -203,8 +203,9 @@ impl<M: 'static> TaskRef<M> {
         unsafe { raw.as_ref().next.with(|link| *link) }
     }
 
-    /// Arranges for `waker` to be woken at the end. False when the task is done already. Called by the handle alone.
-    pub(crate) fn register(&self, waker: &Waker) -> bool {
+    /// Arranges for `waker` to be woken at the end. False when the task is done already. Called by the handle alone. `ours` is
+    /// whether it is a blocked thread's of this crate (`pool::park`), which may be woken anywhere.
+    pub(crate) fn register(&self, waker: &Waker, ours: bool) -> bool {
         if !self.state().clear_waiter() {
             return false;
         }
@@ -216,7 +217,7 @@ impl<M: 'static> TaskRef<M> {
                 slot => *slot = Some(waker.clone()),
             });
         }
-        self.state().set_waiter()
+        self.state().set_waiter(ours)
     }
 
     /// The result, once, when the task is done.
@@ -297,8 +298,8 @@ impl<M: 'static> Claimed<M> {
                     unsafe { (task.header().vtable.free)(task.0) };
                     return;
                 }
-                Finished::Waited => {
-                    foreign(&mut || {
+                Finished::Waited { ours } => {
+                    let mut wake = || {
                         // SAFETY: `finish` saw `WAITER`, so the handle leaves the waker alone; our reference keeps it.
                         unsafe {
                             task.header().waiter.with(|slot| {
@@ -307,7 +308,12 @@ impl<M: 'static> Claimed<M> {
                                 }
                             });
                         }
-                    });
+                    };
+                    if ours {
+                        wake()
+                    } else {
+                        foreign(&mut wake)
+                    }
                     drop(ManuallyDrop::into_inner(task));
                     return;
                 }

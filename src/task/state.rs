@@ -27,7 +27,9 @@ const CANCEL: usize = 1 << 2;
 const WAITER: usize = 1 << 3;
 /// Nobody will take the result: the finisher drops it.
 const UNCLAIMED: usize = 1 << 4;
-const REF: usize = 1 << 5;
+/// The waker is a blocked thread's of ours: waking it runs nothing of a user's.
+const OURS: usize = 1 << 5;
+const REF: usize = 1 << 6;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
@@ -41,7 +43,10 @@ pub(crate) enum Finished {
     /// As `LetGo`, and it was the last reference: free the cell.
     LastOne,
     /// Somebody waits: wake the waker, then give the reference back with `drop_ref`.
-    Waited,
+    Waited {
+        /// It is a blocked thread of ours, so waking it is no user code.
+        ours: bool,
+    },
     /// Nobody will take the result: drop it, then call `finish` again.
     Unclaimed,
 }
@@ -81,10 +86,11 @@ impl State {
         self.load() & PHASE == QUEUED
     }
 
-    /// Nobody waits for it, and the handle is there to take the result: finishing it runs nothing of a user's.
+    /// No foreign waker waits for it, and the handle is there to take the result: finishing it runs nothing of a user's.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.load() & (WAITER | UNCLAIMED) == 0
+        let now = self.load();
+        now & UNCLAIMED == 0 && now & (WAITER | OURS) != WAITER
     }
 
     /// Takes it out of `QUEUED`. True for exactly one caller.
@@ -133,7 +139,7 @@ impl State {
             // Release: the result is written before; pairs with the Acquire in `load`.
             match self.0.compare_exchange_weak(now, now + (DONE - RUNNING) - refs, Ordering::AcqRel, Ordering::Acquire)
             {
-                Ok(_) if waited => return Finished::Waited,
+                Ok(_) if waited => return Finished::Waited { ours: now & OURS != 0 },
                 Ok(before) if refs > 0 && before / REF == 1 => return Finished::LastOne,
                 Ok(_) => return Finished::LetGo,
                 Err(seen) => now = seen,
@@ -143,7 +149,7 @@ impl State {
 
     /// Before the handle writes its waker: true when it may.
     pub(crate) fn clear_waiter(&self) -> bool {
-        let before = self.0.fetch_and(!WAITER, Ordering::AcqRel);
+        let before = self.0.fetch_and(!(WAITER | OURS), Ordering::AcqRel);
         if before & PHASE == DONE {
             // The finisher may be reading the waker; the flag is of no more use.
             return false;
@@ -152,9 +158,10 @@ impl State {
     }
 
     /// After the handle wrote its waker: true when the finisher will wake it, false when the task is done already.
-    pub(crate) fn set_waiter(&self) -> bool {
+    pub(crate) fn set_waiter(&self, ours: bool) -> bool {
+        let flags = if ours { WAITER | OURS } else { WAITER };
         // Release: the waker is written before; pairs with the Acquire half of `finish`.
-        self.0.fetch_or(WAITER, Ordering::AcqRel) & PHASE != DONE
+        self.0.fetch_or(flags, Ordering::AcqRel) & PHASE != DONE
     }
 
     /// The handle goes and will not take the result. False when the task is done already, so the handle drops it.

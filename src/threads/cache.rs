@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
-use std::thread::{JoinHandle, Thread};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::quiet::quietly;
+use crate::sync::Event;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering};
 use crate::threads::ThreadStats;
 use crate::threads::line::{Line, Owed, Rest};
@@ -33,7 +34,7 @@ pub(crate) struct Settings {
     pub(crate) stack_size: Option<usize>,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) limit: usize,
-    /// It serves one pool: reaching the limit is its normal state, and the threads can be joined.
+    /// It serves one pool: reaching the limit is its normal state.
     pub(crate) private: bool,
 }
 
@@ -45,7 +46,10 @@ pub(crate) struct Cache {
     /// In nanoseconds; `u64::MAX` is for ever.
     keep_alive: AtomicU64,
     names: Mutex<slab::Slab<()>>,
-    joinable: Option<Mutex<Vec<JoinHandle<()>>>>,
+    /// It serves one pool.
+    private: bool,
+    alive: AtomicUsize,
+    gone: Event,
     warned: AtomicBool,
     closing: AtomicBool,
 }
@@ -61,6 +65,21 @@ thread_local! {
     static MINE: Cell<*const Cache> = const { Cell::new(std::ptr::null()) };
     /// The cache whose thread this is, while it runs and does not wait.
     static WORKS_FOR: RefCell<Option<Arc<Cache>>> = const { RefCell::new(None) };
+}
+
+/// The first of a thread's locals to be made, so the last to be destroyed: it tells that the thread is gone.
+struct Last(RefCell<Option<Arc<Cache>>>);
+
+thread_local! {
+    static LAST: Last = const { Last(RefCell::new(None)) };
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        if let Some(cache) = self.0.take() {
+            cache.one_is_gone();
+        }
+    }
 }
 
 /// That a thread of a cache waits, so that it does not count against the limit. Not `Send`.
@@ -157,7 +176,9 @@ impl Cache {
             stack_size: settings.stack_size,
             keep_alive: AtomicU64::new(settings.keep_alive.map_or(u64::MAX, nanos)),
             names: Mutex::new(slab::Slab::new()),
-            joinable: settings.private.then(|| Mutex::new(Vec::new())),
+            private: settings.private,
+            alive: AtomicUsize::new(0),
+            gone: Event::new(),
             warned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         })
@@ -196,7 +217,7 @@ impl Cache {
                 Ok(())
             }
             Owed::AtLimit => {
-                if self.joinable.is_none() && !self.warned.swap(true, Ordering::Relaxed) {
+                if !self.private && !self.warned.swap(true, Ordering::Relaxed) {
                     quietly(|| {
                         tracing::warn!(
                             target: "heirloom",
@@ -227,23 +248,26 @@ impl Cache {
             builder = builder.stack_size(bytes);
         }
         let cache = Arc::clone(self);
-        // Held across the start, so that `join_all` misses no thread that exists.
-        let handles = self.joinable.as_ref().map(Mutex::lock);
+        self.alive.fetch_add(1, Ordering::SeqCst);
         let started = builder.spawn(move || {
+            let last = LAST.try_with(|last| *last.0.borrow_mut() = Some(Arc::clone(&cache)));
             cache.run();
             cache.names.lock().remove(number);
+            if last.is_err() {
+                cache.one_is_gone();
+            }
         });
-        match (started, handles) {
-            (Ok(handle), Some(mut handles)) => {
-                handles.retain(|handle| !handle.is_finished());
-                handles.push(handle);
-                Ok(())
-            }
-            (Ok(_detached), None) => Ok(()),
-            (Err(error), _) => {
-                self.names.lock().remove(number);
-                Err(error)
-            }
+        if let Err(error) = started {
+            self.names.lock().remove(number);
+            self.one_is_gone();
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn one_is_gone(&self) {
+        if self.alive.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.gone.notify(usize::MAX);
         }
     }
 
@@ -300,6 +324,8 @@ impl Cache {
             if now >= until || self.line.is_wanted() || self.closing.load(Ordering::Relaxed) {
                 return self.slot.close();
             }
+            // Whoever is to offer something may wait for this very CPU.
+            std::thread::yield_now();
         }
     }
 
@@ -341,18 +367,15 @@ impl Cache {
         }
     }
 
-    /// Waits until the dismissed threads are gone, their thread-locals destroyed. Concurrent callers all wait. Called from one
-    /// of the threads itself, in a thread-local's destructor, it returns at once.
-    pub(crate) fn join_all(&self) {
-        let Some(handles) = &self.joinable else { return };
-        if std::ptr::eq(MINE.get(), self) {
-            return;
-        }
-        // Locked while joining: whoever comes second waits for the same threads.
-        for handle in handles.lock().drain(..) {
-            // A thread of ours catches every panic of a task; there is nothing to learn from its result.
-            let _ = handle.join();
-        }
+    /// Whether the dismissed threads are gone, their thread-locals destroyed; also for one of them itself, which asks in such a
+    /// destructor and would wait for ever.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.alive.load(Ordering::SeqCst) == 0 || std::ptr::eq(MINE.get(), self)
+    }
+
+    /// Told when the last thread is gone.
+    pub(crate) fn gone(&self) -> &Event {
+        &self.gone
     }
 
     pub(crate) fn limit(&self) -> usize {

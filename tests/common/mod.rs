@@ -1,5 +1,7 @@
 //! What the tests share: a bound on every test, and children that are this same program.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+
+pub mod parts;
 
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;

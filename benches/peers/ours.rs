@@ -1,0 +1,196 @@
+//! Everything here that uses heirloom.
+
+use std::hint::black_box;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
+
+use super::contest::{Contender, back_to_back};
+use super::pool::{Pool, WORKERS, noop};
+use super::rows::carry::in_batches;
+
+/// A pool of borrowed threads.
+pub(crate) struct Leased(PoolManager);
+
+impl Pool for Leased {
+    const NAME: &'static str = "heirloom leased";
+
+    fn start() -> Self {
+        Self(started("leased", PoolConfig::leased(WORKERS)))
+    }
+
+    fn round_trip(&self) {
+        round_trip(&self.0);
+    }
+
+    fn flood(&self, tasks: usize) {
+        flood(&self.0, tasks);
+    }
+
+    fn stop(self) {
+        stop(&self.0);
+    }
+}
+
+/// A pool of its own threads.
+pub(crate) struct Dedicated(PoolManager);
+
+impl Pool for Dedicated {
+    const NAME: &'static str = "heirloom dedicated";
+
+    fn start() -> Self {
+        Self(started("dedicated", PoolConfig::dedicated(WORKERS)))
+    }
+
+    fn round_trip(&self) {
+        round_trip(&self.0);
+    }
+
+    fn flood(&self, tasks: usize) {
+        flood(&self.0, tasks);
+    }
+
+    fn stop(self) {
+        stop(&self.0);
+    }
+}
+
+fn started(name: &'static str, config: PoolConfig) -> PoolManager {
+    let manager = heirloom::create(name);
+    manager.start(config).expect("it starts");
+    manager
+}
+
+fn round_trip(manager: &PoolManager) {
+    manager.submit(noop).expect("it is accepted").join().expect("it ends well");
+}
+
+fn flood(manager: &PoolManager, tasks: usize) {
+    let handles: Vec<TaskHandle<()>> = (0..tasks).map(|_| manager.submit(noop).expect("it is accepted")).collect();
+    handles.into_iter().for_each(|handle| handle.join().expect("it ends well"));
+}
+
+fn stop(manager: &PoolManager) {
+    assert!(manager.stop().expect("no task of its own asks").is_complete());
+}
+
+/// The depths of the look-up by `with`, and the names of the contenders.
+pub(crate) const WITH: [(usize, &str); 3] =
+    [(0, "heirloom with, depth 0"), (8, "heirloom with, depth 8"), (64, "heirloom with, depth 64")];
+
+/// The depths of the look-up by `get`, and the names of the contenders.
+pub(crate) const GET: [(usize, &str); 3] =
+    [(0, "heirloom get, depth 0"), (8, "heirloom get, depth 8"), (64, "heirloom get, depth 64")];
+
+/// Borrows a manager whose owner is `depth` scopes above.
+pub(crate) fn with(depth: usize, name: &str) -> Contender<'static> {
+    let chain = chain(depth);
+    Contender::new(name, move |n| {
+        let _here = chain[depth].enter();
+        back_to_back(n, || {
+            let found = heirloom::with("render", |manager| {
+                black_box(manager);
+            });
+            found.expect("an ancestor has it");
+        })
+    })
+}
+
+/// Clones the handle of a manager whose owner is `depth` scopes above.
+pub(crate) fn get(depth: usize, name: &str) -> Contender<'static> {
+    let chain = chain(depth);
+    Contender::new(name, move |n| {
+        let _here = chain[depth].enter();
+        back_to_back(n, || {
+            black_box(heirloom::get("render").expect("an ancestor has it"));
+        })
+    })
+}
+
+/// A scope that owns the manager, and `depth` more, each below the one before.
+fn chain(depth: usize) -> Vec<Scope> {
+    let mut chain = vec![Scope::new("owner")];
+    chain[0].create("render").start(PoolConfig::leased(WORKERS)).expect("it starts");
+    for above in 0..depth {
+        chain.push(Scope::new_in(&chain[above], "below"));
+    }
+    chain
+}
+
+/// The name of the contender that [`carry`] makes.
+pub(crate) const CARRY: &str = "heirloom wrap and call";
+
+/// Wraps tasks at one place and runs them at another.
+pub(crate) fn carry() -> Contender<'static> {
+    let (there, here) = (Scope::new("there"), Scope::new("here"));
+    Contender::new(CARRY, move |n| {
+        let _here = here.enter();
+        let take = |carried: &mut Vec<_>, batch| {
+            let _there = there.enter();
+            carried.extend((0..batch).map(|_| heirloom::wrap(noop)));
+        };
+        in_batches(n, take, |task| task())
+    })
+}
+
+/// A request that does nothing.
+pub(crate) fn request_scope() {
+    let scope = Scope::new("request");
+    drop(scope.enter());
+    scope.close();
+}
+
+/// Requests that are open at once, each with a pool of its own.
+pub(crate) struct Requests {
+    managers: Vec<PoolManager>,
+    scopes: Vec<Scope>,
+}
+
+impl Requests {
+    /// Opens so many; none has a manager yet.
+    pub(crate) fn open(requests: usize) -> Self {
+        let scopes = (0..requests).map(|_| Scope::new("request")).collect();
+        // Touched, so that the vector's own pages do not count as the managers'.
+        let mut managers = vec![heirloom::create("touch"); requests];
+        managers.clear();
+        Self { managers, scopes }
+    }
+
+    /// Lets the process make what it makes once.
+    pub(crate) fn warm_up(&self) {
+        let warm = Leased::start();
+        warm.round_trip();
+        warm.stop();
+    }
+
+    /// Creates a manager in each request and starts it.
+    pub(crate) fn start_managers(&mut self) {
+        for scope in &self.scopes {
+            let manager = scope.create("render");
+            manager.start(PoolConfig::leased(WORKERS)).expect("it starts");
+            self.managers.push(manager);
+        }
+    }
+
+    /// Runs a task on each manager.
+    pub(crate) fn use_managers(&self) {
+        self.managers.iter().for_each(round_trip);
+    }
+}
+
+/// Lets the threads of the process-wide cache end as soon as they are idle. Only for a process that measures nothing
+/// else.
+pub(crate) fn let_threads_end_early() {
+    heirloom::threads::set_keep_alive(Duration::from_millis(1));
+}
+
+/// Waits until the process-wide cache has no thread left.
+pub(crate) fn wait_for_threads_to_end() {
+    let patience = Instant::now() + Duration::from_secs(3);
+    while heirloom::threads::stats().live > 0 && Instant::now() < patience {
+        sleep(Duration::from_millis(1));
+    }
+    // A thread leaves the cache a moment before it leaves the process.
+    sleep(Duration::from_millis(50));
+}

@@ -1,0 +1,88 @@
+//! Rows: a hundred thousand tasks at once.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+
+use crate::suite::contest::{Contender, Medians, Plan, contest};
+use crate::suite::group::{Bar, Group, Place, RowSpec, Unit};
+use crate::suite::ours::{Dedicated, Leased};
+use crate::suite::pool::{Pool, Running};
+use crate::suite::rivals::{Blocking, Futures, Rayon, Rusty, StdWorkers, Threadpool, Tokio};
+
+/// Threads that submit at once, in the row of many.
+const PRODUCERS: usize = 4;
+
+const ROW: RowSpec = RowSpec {
+    work: "100 000 no-op tasks, handles joined",
+    iteration: "one task of 100 000 that one thread submits, and then joins in turn",
+    ours: Leased::NAME,
+    peers: &[],
+    unit: Unit::Nanoseconds,
+    bar: Bar::OfBestPeer(0.6),
+};
+
+pub(crate) const ONE_PRODUCER: Group =
+    Group { key: "flood", place: Place::Here, measure: |plan| floods(plan, 1), rows: &[ROW] };
+
+pub(crate) const FOUR_PRODUCERS: Group = Group {
+    key: "flood, four producers",
+    place: Place::Here,
+    measure: |plan| floods(plan, PRODUCERS),
+    rows: &[RowSpec {
+        work: "100 000 no-op tasks, four producers",
+        iteration: "one task of 100 000; four threads submit and join a quarter each",
+        bar: Bar::OfBestPeer(0.8),
+        ..ROW
+    }],
+};
+
+fn floods(plan: &Plan, producers: usize) -> Medians {
+    let contenders = vec![
+        contender::<Leased>(plan, producers),
+        contender::<Dedicated>(plan, producers),
+        contender::<Rusty>(plan, producers),
+        contender::<Tokio>(plan, producers),
+        contender::<Rayon>(plan, producers),
+        contender::<Threadpool>(plan, producers),
+        contender::<Futures>(plan, producers),
+        contender::<Blocking>(plan, producers),
+        contender::<StdWorkers>(plan, producers),
+    ];
+    contest(plan.floods, contenders)
+}
+
+fn contender<P: Pool + 'static>(plan: &Plan, producers: usize) -> Contender<'static> {
+    let tasks = plan.flood;
+    let running = Running::<P>::start();
+    Contender::fixed(P::NAME, move || {
+        let pool = running.get();
+        pool.flood(tasks / 100);
+        let took = if producers == 1 { alone(pool, tasks) } else { together(pool, tasks, producers) };
+        took / tasks as f64
+    })
+}
+
+fn alone(pool: &impl Pool, tasks: usize) -> f64 {
+    let start = Instant::now();
+    pool.flood(tasks);
+    start.elapsed().as_nanos() as f64
+}
+
+/// From the first producer's start to the last one's end.
+fn together(pool: &impl Pool, tasks: usize, producers: usize) -> f64 {
+    let barrier = Barrier::new(producers);
+    let produce = || {
+        barrier.wait();
+        let start = Instant::now();
+        pool.flood(tasks / producers);
+        (start, Instant::now())
+    };
+    let spans: Vec<(Instant, Instant)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..producers).map(|_| scope.spawn(produce)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("the producer ends well")).collect()
+    });
+    let first = spans.iter().map(|span| span.0).min();
+    let last = spans.iter().map(|span| span.1).max();
+    first.zip(last).map_or(0.0, |(first, last)| (last - first).as_nanos() as f64)
+}

@@ -1,0 +1,54 @@
+//! One iteration is one look-up of a manager by its name; the question: what does its distance cost?
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion};
+use heirloom::{PoolConfig, PoolManager, Scope};
+
+const DEPTHS: [usize; 4] = [0, 1, 8, 64];
+
+/// A scope that owns `"render"`, and `depth` more below it. With `crowded`, each of those owns another name.
+fn chain(depth: usize, crowded: bool) -> Vec<Scope> {
+    let mut chain = vec![Scope::new("owner")];
+    chain[0].create("render").start(PoolConfig::leased(4)).expect("it starts");
+    for above in 0..depth {
+        let below = Scope::new_in(&chain[above], "below");
+        if crowded {
+            let _in_the_way = below.create("io");
+        }
+        chain.push(below);
+    }
+    chain
+}
+
+fn borrow(manager: &PoolManager) {
+    black_box(manager);
+}
+
+fn look_ups(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("resolve");
+    for depth in DEPTHS {
+        let chain = chain(depth, false);
+        let _here = chain[depth].enter();
+        group.bench_function(BenchmarkId::new("with", depth), |bencher| {
+            bencher.iter(|| heirloom::with("render", borrow));
+        });
+        group.bench_function(BenchmarkId::new("get", depth), |bencher| {
+            bencher.iter(|| heirloom::get("render"));
+        });
+    }
+    for depth in DEPTHS {
+        let chain = chain(depth, true);
+        let _here = chain[depth].enter();
+        group.bench_function(BenchmarkId::new("with, past others", depth), |bencher| {
+            bencher.iter(|| heirloom::with("render", borrow));
+        });
+    }
+    group.finish();
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    look_ups(&mut criterion);
+    criterion.final_summary();
+}

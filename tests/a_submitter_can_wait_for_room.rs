@@ -1,0 +1,186 @@
+//! `submit_within` waits at most so long for room in a bounded queue, `submit_async` without blocking the runtime; nobody who
+//! waits is forgotten, and dropping the future submits nothing.
+
+mod common;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use common::{BOUND, bounded};
+use heirloom::{PoolConfig, PoolManager, Scope, SubmitError};
+
+/// A pool of one that runs a task until the sender is dropped, and has one queued: full.
+fn full(scope: &Scope) -> (PoolManager, mpsc::Sender<()>) {
+    let pool = scope.create("full");
+    pool.start(PoolConfig::leased(1).queue_limit(1)).expect("starts");
+    let (go, gate) = mpsc::channel::<()>();
+    let (started, running) = mpsc::channel();
+    drop(pool.submit(move || {
+        let _ = started.send(());
+        let _ = gate.recv();
+    }));
+    running.recv().expect("runs");
+    drop(pool.submit(|| ()));
+    (pool, go)
+}
+
+#[test]
+fn in_time_it_is_accepted() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (pool, go) = full(&scope);
+        let (asks, asked) = mpsc::channel();
+        let submitter = std::thread::spawn(move || {
+            let _ = asks.send(());
+            pool.submit_within(|| 7, BOUND).expect("room comes").join().expect("ends")
+        });
+        asked.recv().expect("asks");
+        drop(go);
+        assert_eq!(submitter.join().expect("accepted"), 7);
+    });
+}
+
+#[test]
+fn too_late_the_closure_comes_back() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (pool, go) = full(&scope);
+        let begun = Instant::now();
+        let refused = pool.submit_within(|| 7, Duration::from_millis(60)).expect_err("no room comes");
+        assert!(begun.elapsed() >= Duration::from_millis(60));
+        assert!(matches!(refused.reason(), SubmitError::QueueFull { .. }) && refused.is_temporary());
+        assert_eq!(refused.into_task()(), 7);
+        drop(go);
+    });
+}
+
+#[test]
+fn with_no_time_it_looks_once() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (pool, go) = full(&scope);
+        assert!(pool.submit_within(|| 7, Duration::ZERO).is_err());
+        drop(go);
+        pool.wait_idle().expect("not from an own task");
+        assert!(pool.submit_within(|| 7, Duration::ZERO).is_ok());
+    });
+}
+
+#[test]
+fn a_close_ends_the_wait() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (pool, go) = full(&scope);
+        let (waiting, closer) = (pool.clone(), pool.clone());
+        let (asks, asked) = mpsc::channel();
+        let submitter = std::thread::spawn(move || {
+            let _ = asks.send(());
+            let refused = waiting.submit_within(|| (), BOUND * 10).expect_err("closed");
+            matches!(refused.reason(), SubmitError::Closed { .. })
+        });
+        asked.recv().expect("asks");
+        closer.close();
+        assert!(submitter.join().expect("refused"));
+        drop(go);
+    });
+}
+
+#[test]
+fn every_one_of_many_is_accepted_once() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("narrow");
+        pool.start(PoolConfig::leased(2).queue_limit(1)).expect("starts");
+        let ran = Arc::new(AtomicUsize::new(0));
+        let submitters: Vec<_> = (0..8)
+            .map(|n| {
+                let (pool, ran) = (pool.clone(), Arc::clone(&ran));
+                std::thread::spawn(move || {
+                    for _ in 0..200 {
+                        let ran = Arc::clone(&ran);
+                        let task = move || ran.fetch_add(1, Ordering::Relaxed);
+                        // Half of them wait as futures.
+                        let submitted = match n % 2 {
+                            0 => pool.submit_within(task, BOUND),
+                            _ => futures::executor::block_on(pool.submit_async(task)),
+                        };
+                        drop(submitted.expect("room comes"));
+                    }
+                })
+            })
+            .collect();
+        for submitter in submitters {
+            submitter.join().expect("all accepted");
+        }
+        pool.wait_idle().expect("not from an own task");
+        assert_eq!(ran.load(Ordering::Relaxed), 1600);
+        assert_eq!(pool.stats().refused, 0, "waiting is not being refused");
+    });
+}
+
+#[test]
+fn a_task_of_the_pool_itself_may_wait_for_its_room() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("one");
+        pool.start(PoolConfig::leased(1).queue_limit(1)).expect("starts");
+        let this = pool.clone();
+        let outer = pool.submit(move || {
+            let tasks: Vec<_> = (0..10).map(|n| this.submit_within(move || n, BOUND).expect("room comes")).collect();
+            tasks.into_iter().map(|task| task.join().expect("ends")).sum::<i32>()
+        });
+        assert_eq!(outer.expect("accepted").join().expect("ends"), 45);
+    });
+}
+
+#[test]
+fn a_future_that_is_dropped_submits_nothing_and_keeps_no_room() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (pool, go) = full(&scope);
+        let ran = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&ran);
+        {
+            let mut waits = Box::pin(pool.submit_async(move || set.store(true, Ordering::Relaxed)));
+            assert!(matches!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+        }
+        assert_eq!(Arc::strong_count(&ran), 1, "the closure is gone");
+        drop(go);
+        pool.wait_idle().expect("not from an own task");
+        assert!(!ran.load(Ordering::Relaxed));
+        assert!(pool.submit(|| ()).is_ok(), "there is room");
+    });
+}
+
+#[test]
+fn a_notified_future_that_is_dropped_passes_its_turn_on() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (pool, go) = full(&scope);
+        let mut first = Box::pin(pool.submit_async(|| 1));
+        let mut second = Box::pin(pool.submit_async(|| 2));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(first.as_mut().poll(&mut cx).is_pending());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        drop(go);
+        pool.wait_idle().expect("not from an own task");
+        drop(first);
+        assert_eq!(futures::executor::block_on(second).expect("room is there").join().expect("ends"), 2);
+    });
+}
+
+#[test]
+fn an_unbounded_queue_always_has_room() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("wide");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        assert_eq!(pool.submit_within(|| 1, Duration::ZERO).expect("accepted").join().expect("ends"), 1);
+        let submitted = futures::executor::block_on(pool.submit_async(|| 2));
+        assert_eq!(submitted.expect("accepted").join().expect("ends"), 2);
+    });
+}
