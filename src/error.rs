@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::id::{NodeId, TaskId};
+use crate::label::InCode;
 use crate::namespace::Namespace;
 use crate::sync::os::Mutex;
 use crate::task_type::TaskType;
@@ -13,9 +14,9 @@ use crate::task_type::TaskType;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
-    "no manager named \"{namespace}\" at {place} or above it{}; create one here with `create(\"{namespace}\")`, or at a \
-     place above",
-    Elsewhere(.elsewhere)
+    "no manager named \"{namespace}\" at {place} or above it{}; create one here with `create({})`, or at a place above",
+    Elsewhere(.elsewhere),
+    InCode(&.namespace.0, "Namespace")
 )]
 pub struct ManagerNotFound {
     /// The name that was asked for.
@@ -110,7 +111,7 @@ pub enum SubmitError {
         namespace: Namespace,
     },
     /// The pool takes one type of task only.
-    #[error("\"{namespace}\" takes only tasks of type \"{allowed}\", and this one {}; use `submit_as(\"{allowed}\", …)`", Given(.given))]
+    #[error("\"{namespace}\" takes only tasks of type \"{allowed}\", and this one {}; use `submit_as({}, …)`", Given(.given), InCode(&.allowed.0, "TaskType"))]
     UnknownTaskType {
         /// The manager's name.
         namespace: Namespace,

@@ -84,6 +84,19 @@ impl fmt::Debug for Label {
     }
 }
 
+/// A label as it is written in code: `"io"`, `42`, `Namespace::of::<my::Type>()`.
+pub(crate) struct InCode<'a>(pub(crate) &'a Label, pub(crate) &'static str);
+
+impl fmt::Display for InCode<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Label::Number(n) => write!(f, "{n}"),
+            Label::Type(of) => write!(f, "{}::of::<{}>()", self.1, of().1),
+            text => write!(f, "{text:?}"),
+        }
+    }
+}
+
 /// Gives a public newtype over [`Label`] its conversions and its text.
 macro_rules! label_type {
     ($name:ident) => {

@@ -30,7 +30,7 @@ pub use crate::pool::exit::{ExitGuard, ExitPolicy, exit_deadline, exit_guard, on
 pub use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 pub use crate::pool::map::Map;
 pub use crate::pool::scope::{ScopedHandle, TaskScope};
-pub use crate::pool::set::{TaskSet, TimedOut};
+pub use crate::pool::set::{Ended, TaskSet, TimedOut};
 pub use crate::pool::stats::PoolStats;
 pub use crate::pool::wait::blocking;
 pub use crate::registry::find::{create, get, get_or_create, with};

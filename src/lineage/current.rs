@@ -176,7 +176,7 @@ pub(crate) fn nearest() -> Place {
 
 /// The nearest real node, borrowed for as long as this thread's places are pinned.
 #[inline]
-pub(crate) fn nearest_node<'a>(_pinned: &'a Pin) -> &'a Node {
+pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
     // SAFETY: the entry on the stack holds the node, or whoever lent it the place does; and while pinned an entry that is
     // taken off is kept.
     unsafe { TOP.get().as_ref() }.unwrap_or_else(|| process())
@@ -265,7 +265,9 @@ impl Standing {
                 above.into_iter().for_each(let_go);
             }
             // Outside the borrow: a node's end may run code that comes back here.
-            top.map(let_go);
+            if let Some(top) = top {
+                let_go(top);
+            }
         });
     }
 }
@@ -281,7 +283,9 @@ impl Drop for Standing {
                     at.map(|at| entries.remove(at))
                 })
             });
-            entry.map(let_go);
+            if let Some(entry) = entry {
+                let_go(entry);
+            }
         });
     }
 }

@@ -47,11 +47,19 @@ impl Crew {
         }
     }
 
-    /// Whether threads of its own are gone.
+    /// Whether threads of its own are gone; a leased pool has none.
+    #[inline]
     pub(crate) fn is_gone(&self) -> bool {
         match self {
             Self::Leased => true,
             Self::Dedicated(own) => own.is_gone(),
+        }
+    }
+
+    /// After `is_gone`: waits for the last the system has to do for their end.
+    pub(crate) fn join_gone(&self) {
+        if let Self::Dedicated(own) = self {
+            own.join_gone();
         }
     }
 }

@@ -178,8 +178,7 @@ impl Pool {
 
     pub(crate) fn report(&self) -> StopReport {
         let stats = self.stats();
-        // Not the tally: a worker counts what it ended out of that when it runs dry.
-        let remaining = stats.running + stats.waiting + stats.queued;
+        let remaining = self.remaining();
         let now = Coarse::now();
         let mut still_running = Vec::new();
         if remaining > 0 {
@@ -195,6 +194,12 @@ impl Pool {
         }
         let PoolStats { completed, panicked, cancelled, .. } = stats;
         StopReport { completed, panicked, cancelled, remaining, still_running }
+    }
+
+    /// What was accepted and has not ended, as exact as a `join` that came back.
+    pub(crate) fn remaining(&self) -> usize {
+        // The tally never says too little, but a worker counts what it ended out of it only when it runs dry.
+        self.tally.count().min(self.unfinished())
     }
 
     pub(crate) fn joins(&self) -> bool {
@@ -213,18 +218,21 @@ impl Pool {
 
     /// Waits for the end, and until threads of its own are gone.
     pub(crate) fn block_until_over(&self, deadline: Option<Instant>) {
-        if !block_on_tally(&self.tally, deadline, || self.is_over()) || self.crew.is_gone() {
-            return;
+        if block_on_tally(&self.tally, deadline, || self.is_over()) && self.block_until_gone(deadline) {
+            self.crew.join_gone();
         }
-        let _away = GivenAway::begin();
+    }
+
+    fn block_until_gone(&self, deadline: Option<Instant>) -> bool {
+        let _away = (!self.crew.is_gone()).then(GivenAway::begin);
         loop {
             let listener = self.crew.cache().gone().listen();
             if self.crew.is_gone() {
-                return;
+                return true;
             }
             match deadline {
                 None => listener.wait(),
-                Some(deadline) if listener.wait_deadline(deadline).is_none() => return,
+                Some(deadline) if listener.wait_deadline(deadline).is_none() => return self.crew.is_gone(),
                 Some(_) => {}
             }
         }
@@ -239,6 +247,7 @@ impl Pool {
                 listener.await;
             }
         }
+        self.crew.join_gone();
     }
 
     pub(crate) async fn stop_async(self: &Arc<Self>) -> Result<StopReport, StopError> {

@@ -71,10 +71,10 @@ pub struct ExitGuard {
 /// they accepted, within [`exit_deadline`].
 ///
 /// ```
-/// fn main() {
-///     let _exit = heirloom::exit_guard();
-///     // … everything else
-/// }
+/// // fn main() {
+/// let _exit = heirloom::exit_guard();
+/// // … everything else
+/// // }
 /// ```
 pub fn exit_guard() -> ExitGuard {
     ExitGuard { _private: () }
@@ -211,7 +211,7 @@ fn end_own_tasks() {
             let id = claimed.task().id();
             frame.pool().queue.with_extra(|book| book.forget(id));
             claimed.fail(TaskError::process_exiting(id, &frame.pool().namespace));
-            claimed.finish(|f| f());
+            claimed.finish(|_, f| f());
         }
         leave_after(frame.pool(), frame.place.clone(), frame.scoped.clone(), frame.owed + 1);
         if frame.brings_place && !frame.away.get() {

@@ -76,6 +76,9 @@ pub(crate) struct Running {
     pub(crate) task_type: Option<Box<TaskType>>,
 }
 
+/// A task to be run by the calling thread, with its handle's reference; or the closure, when that cannot be now.
+pub(crate) type Here<F> = Result<(TaskRef<Memo>, Claimed<Memo>), F>;
+
 /// Room in a bounded queue.
 pub(crate) struct Room {
     free: AtomicUsize,
@@ -416,7 +419,7 @@ impl Pool {
         self: &Arc<Self>,
         task_type: Option<TaskType>,
         f: F,
-    ) -> Result<Result<(TaskRef<Memo>, Claimed<Memo>), F>, SubmitError>
+    ) -> Result<Here<F>, SubmitError>
     where
         F: FnOnce() -> T + Send,
         T: Send,

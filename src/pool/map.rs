@@ -14,6 +14,9 @@ use crate::pool::inner::Pool;
 use crate::sync::os::{Arc, Ordering};
 use crate::task_type::TaskType;
 
+type Boxed<T> = Box<dyn FnOnce() -> T + Send>;
+type Submitted<T> = Result<TaskHandle<T>, Refused<Boxed<T>>>;
+
 /// Results in the order of their inputs; made by [`PoolManager::map`](crate::PoolManager::map).
 ///
 /// Keeps up to four tasks for each of the pool's places under way, and submits the next ones as results are taken, so an
@@ -27,7 +30,7 @@ pub struct Map<I: Iterator, F, T> {
     task_type: Option<TaskType>,
     inputs: Fuse<I>,
     /// Drawn from the iterator, and refused for want of room.
-    held: Option<Box<dyn FnOnce() -> T + Send>>,
+    held: Option<Boxed<T>>,
     f: Arc<F>,
     window: usize,
     under_way: VecDeque<Result<TaskHandle<T>, TaskError>>,
@@ -65,17 +68,17 @@ where
         }
     }
 
-    fn submit_next(&mut self) -> Option<Result<TaskHandle<T>, Refused<Box<dyn FnOnce() -> T + Send>>>> {
+    fn submit_next(&mut self) -> Option<Submitted<T>> {
         if let Some(held) = self.held.take() {
             return Some(self.submit(held));
         }
         let input = self.inputs.next()?;
         let f = Arc::clone(&self.f);
         let job = move || f(input);
-        Some(self.submit(job).map_err(|refused| Refused {
-            task: Box::new(refused.task) as Box<dyn FnOnce() -> T + Send>,
-            reason: refused.reason,
-        }))
+        Some(
+            self.submit(job)
+                .map_err(|refused| Refused { task: Box::new(refused.task) as Boxed<T>, reason: refused.reason }),
+        )
     }
 
     fn submit<J: FnOnce() -> T + Send + 'static>(&self, job: J) -> Result<TaskHandle<T>, Refused<J>> {
@@ -85,7 +88,7 @@ where
     }
 
     /// False when the queue had no room.
-    fn keep(&mut self, next: Result<TaskHandle<T>, Refused<Box<dyn FnOnce() -> T + Send>>>) -> bool {
+    fn keep(&mut self, next: Submitted<T>) -> bool {
         match next {
             Ok(handle) => self.under_way.push_back(Ok(handle)),
             Err(Refused { task, reason: SubmitError::QueueFull { .. } }) => {

@@ -12,6 +12,9 @@ use crate::pool::park;
 use crate::pool::wait::GivenAway;
 use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
 
+/// A task that ended, and how.
+pub type Ended<T> = (TaskId, Result<T, TaskError>);
+
 /// Collects handles and yields their results as they finish. Dropping it detaches what has not finished.
 ///
 /// Adding and yielding cost one small allocation and a short lock, however many handles are in it.
@@ -115,19 +118,19 @@ impl<T> TaskSet<T> {
 
     /// The next result, of whichever task finishes first; `None` when the set is empty. Waits as
     /// [`TaskHandle::join`] does.
-    pub fn join_next(&mut self) -> Option<(TaskId, Result<T, TaskError>)> {
+    pub fn join_next(&mut self) -> Option<Ended<T>> {
         self.join_until(None).unwrap_or(None)
     }
 
     /// As [`join_next`](TaskSet::join_next), waiting at most `d`.
     ///
     /// # Errors
-    /// `Err(())`-like [`TimedOut`] when nothing has finished by then; the set is unchanged.
-    pub fn join_next_within(&mut self, d: Duration) -> Result<Option<(TaskId, Result<T, TaskError>)>, TimedOut> {
+    /// [`TimedOut`] when nothing has finished by then; the set is unchanged.
+    pub fn join_next_within(&mut self, d: Duration) -> Result<Option<Ended<T>>, TimedOut> {
         self.join_until(Some(d))
     }
 
-    fn join_until(&mut self, d: Option<Duration>) -> Result<Option<(TaskId, Result<T, TaskError>)>, TimedOut> {
+    fn join_until(&mut self, d: Option<Duration>) -> Result<Option<Ended<T>>, TimedOut> {
         let deadline = deadline(d);
         let mut next = None;
         let mut away = None;
@@ -147,16 +150,16 @@ impl<T> TaskSet<T> {
 
     /// The next result, without blocking the runtime; `None` when the set is empty. May be dropped at any time without
     /// losing a result.
-    pub async fn next(&mut self) -> Option<(TaskId, Result<T, TaskError>)> {
+    pub async fn next(&mut self) -> Option<Ended<T>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// As a stream is polled.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(TaskId, Result<T, TaskError>)>> {
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
         self.poll_one(cx, false)
     }
 
-    fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<(TaskId, Result<T, TaskError>)>> {
+    fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<Ended<T>>> {
         loop {
             if self.handles.is_empty() {
                 return Poll::Ready(None);

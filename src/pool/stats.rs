@@ -21,6 +21,8 @@ pub(crate) struct Counters {
     pub(crate) elsewhere: AtomicU64,
     /// Of those, the ones that were run.
     pub(crate) in_place: AtomicU64,
+    /// Drops of results and closures under way, whose tasks are counted as ended already.
+    pub(crate) dropping: AtomicUsize,
     /// Popped, and found claimed by somebody else before.
     pub(crate) shells: AtomicU64,
 }
@@ -67,6 +69,12 @@ impl fmt::Display for PoolStats {
 }
 
 impl Pool {
+    /// Tasks accepted that have not ended, from the counters alone.
+    pub(crate) fn unfinished(&self) -> usize {
+        let stats = self.stats();
+        stats.running + stats.waiting + stats.queued + self.counters.dropping.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn stats(&self) -> PoolStats {
         let c = &self.counters;
         // What ends is read before what starts, so that a difference is never below zero by much.

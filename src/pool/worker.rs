@@ -12,7 +12,7 @@ use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
 use crate::quiet::{MustNotUnwind, drop_quietly, quietly};
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
-use crate::task::cell::{Claimed, Payload, TaskRef};
+use crate::task::cell::{Claimed, Foreign, Payload, TaskRef};
 use crate::task_type::TaskType;
 use crate::threads::cache::{Hand, Job};
 
@@ -225,9 +225,9 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
         visit.look();
     }
     let owed = visit.ended;
-    claimed.finish(|foreign| {
+    claimed.finish(|what, foreign| {
         visit.look_away();
-        Frame::aside(pool, &place, scoped.as_ref(), true, owed, foreign);
+        pool.counted_as_dropping(what, || Frame::aside(pool, &place, scoped.as_ref(), true, owed, foreign));
     });
     leave(pool, place, scoped, |foreign| {
         visit.look_away();
@@ -347,7 +347,9 @@ pub(super) fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: b
     let (claimed, place, scoped) = run(pool, claimed, memo, brings_place, 0);
     let mut at = Some(at);
     pool.queue.with_extra(|book| book.begin(&mut at, None));
-    claimed.finish(|foreign| Frame::aside(pool, &place, scoped.as_ref(), brings_place, 0, foreign));
+    claimed.finish(|what, foreign| {
+        pool.counted_as_dropping(what, || Frame::aside(pool, &place, scoped.as_ref(), brings_place, 0, foreign));
+    });
     leave(pool, place, scoped, |foreign| Frame::aside(pool, &Place::PROCESS, None, brings_place, 0, foreign));
     pool.leave();
 }
@@ -375,16 +377,26 @@ impl Pool {
         let scoped = memo.extras.as_ref().and_then(|extras| extras.scoped.clone());
         // Whatever the closure held is dropped here, standing where the task would have stood and as a part of it.
         let mut claimed = Some((claimed, error));
-        Frame::aside(self, &memo.place, scoped.as_ref(), false, 0, &mut || {
-            if let Some((claimed, error)) = claimed.take() {
-                claimed.fail(error);
-                claimed.finish(|foreign| foreign());
-            }
+        self.counted_as_dropping(Foreign::Drop, || {
+            Frame::aside(self, &memo.place, scoped.as_ref(), false, 0, &mut || {
+                if let Some((claimed, error)) = claimed.take() {
+                    claimed.fail(error);
+                    claimed.finish(|_, foreign| foreign());
+                }
+            });
         });
         let Memo { place, extras, .. } = memo;
         drop_quietly(extras);
         leave(self, place, scoped, |foreign| foreign());
         self.leave();
+    }
+
+    /// A task whose closure or result is being dropped has not ended, though its outcome is counted.
+    fn counted_as_dropping(&self, what: Foreign, f: impl FnOnce()) {
+        let counts = usize::from(what == Foreign::Drop);
+        self.counters.dropping.fetch_add(counts, Ordering::SeqCst);
+        f();
+        self.counters.dropping.fetch_sub(counts, Ordering::SeqCst);
     }
 
     /// A task was claimed by somebody who did not pop it; its shell stays queued. When shells are most of the queue they are

@@ -160,7 +160,7 @@ impl PoolManager {
                 return Err(StartError::AlreadyRunning { namespace: namespace() });
             }
             // Its places are of no interest, and the tally may lag: what a `join` has seen to end has ended here too.
-            let remaining = before.report().remaining;
+            let remaining = before.remaining();
             if remaining > 0 {
                 return Err(StartError::StillStopping { namespace: namespace(), remaining });
             }

@@ -288,7 +288,7 @@ impl<M: 'static> Claimed<M> {
     ///
     /// Wakers and results' drops are user code: they are run by `foreign`, which calls what it is given once.
     #[inline]
-    pub(crate) fn finish(self, mut foreign: impl FnMut(&mut dyn FnMut())) {
+    pub(crate) fn finish(self, mut foreign: impl FnMut(Foreign, &mut dyn FnMut())) {
         let task = ManuallyDrop::new(self.0);
         loop {
             match task.state().finish(true) {
@@ -312,16 +312,29 @@ impl<M: 'static> Claimed<M> {
                     if ours {
                         wake()
                     } else {
-                        foreign(&mut wake)
+                        foreign(Foreign::Waker, &mut wake)
                     }
                     drop(ManuallyDrop::into_inner(task));
                     return;
                 }
-                // SAFETY: the task is not done, so the stage is still the claimer's.
-                Finished::Unclaimed => foreign(&mut || unsafe { (task.header().vtable.drop_output)(task.0) }),
+                Finished::Unclaimed => {
+                    foreign(Foreign::Drop, &mut || {
+                        // SAFETY: the task is not done, so the stage is still the claimer's.
+                        unsafe { (task.header().vtable.drop_output)(task.0) }
+                    })
+                }
             }
         }
     }
+}
+
+/// What `finish` runs of a user's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// The drop of a result that nobody takes. The task has not ended before.
+    Drop,
+    /// A waker. The task has ended.
+    Waker,
 }
 
 /// A task that never got into a queue, with its closure still of a known type.
@@ -332,7 +345,7 @@ pub(crate) unsafe fn reclaim<M: 'static, F: FnOnce() -> T, T>(claimed: Claimed<M
     // SAFETY: the claimer alone touches the stage; the types are those the contract names.
     let stage = unsafe { Cell::<M, F, T>::swap(claimed.0.0, Stage::Empty) };
     drop(claimed.take_memo());
-    claimed.finish(|f| f());
+    claimed.finish(|_, f| f());
     match stage {
         Stage::Ready(f) => Some(f),
         _ => None,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
-use std::thread::Thread;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crate::quiet::quietly;
@@ -50,6 +50,8 @@ pub(crate) struct Cache {
     private: bool,
     alive: AtomicUsize,
     gone: Event,
+    /// Of a private cache's threads.
+    handles: Mutex<Vec<JoinHandle<()>>>,
     warned: AtomicBool,
     closing: AtomicBool,
 }
@@ -179,6 +181,7 @@ impl Cache {
             private: settings.private,
             alive: AtomicUsize::new(0),
             gone: Event::new(),
+            handles: Mutex::new(Vec::new()),
             warned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         })
@@ -257,12 +260,20 @@ impl Cache {
                 cache.one_is_gone();
             }
         });
-        if let Err(error) = started {
-            self.names.lock().remove(number);
-            self.one_is_gone();
-            return Err(error);
+        match started {
+            Ok(handle) if self.private => {
+                let mut handles = self.handles.lock();
+                handles.retain(|handle| !handle.is_finished());
+                handles.push(handle);
+                Ok(())
+            }
+            Ok(_detached) => Ok(()),
+            Err(error) => {
+                self.names.lock().remove(number);
+                self.one_is_gone();
+                Err(error)
+            }
         }
-        Ok(())
     }
 
     fn one_is_gone(&self) {
@@ -371,6 +382,17 @@ impl Cache {
     /// destructor and would wait for ever.
     pub(crate) fn is_gone(&self) -> bool {
         self.alive.load(Ordering::SeqCst) == 0 || std::ptr::eq(MINE.get(), self)
+    }
+
+    /// After [`is_gone`](Self::is_gone): waits for what the system has still to do for the threads' end, which runs no user
+    /// code. Concurrent callers all wait.
+    pub(crate) fn join_gone(&self) {
+        if !std::ptr::eq(MINE.get(), self) {
+            for handle in self.handles.lock().drain(..) {
+                // A thread of ours catches every panic of a task; there is nothing to learn from its result.
+                let _ = handle.join();
+            }
+        }
     }
 
     /// Told when the last thread is gone.
