@@ -1,4 +1,255 @@
 //! Thread pools that run in the family.
+//!
+//! A server has one thread pool for each purpose: rendering, files, request handling. If all requests share them, a
+//! slow job of one holds up another, and what belongs to a request (its id, its tracing span) is lost where its work
+//! changes threads. If each request has its own, their handles go through every call. heirloom gives every thread, pool
+//! task and request a place in a **family tree**, and finds pools **by name, walking up the tree from where the code
+//! stands**. So a request can own its `"render"` pool: all that it starts, on whatever thread and however deep, finds
+//! that one, and no other request can. Making a pool starts no thread; threads are borrowed while there are tasks.
+//!
+//! ```
+//! use heirloom::{PoolConfig, Scope};
+//!
+//! type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+//!
+//! fn main() -> Result<()> {
+//!     heirloom::create("io").start(PoolConfig::leased(8))?; // the process's: everyone finds it
+//!     let page = Scope::run("request 7", |request| {
+//!         request.create("render").start(PoolConfig::leased(4))?; // this request's alone
+//!         line_counts()
+//!     })?; // all that the request started has ended
+//!     println!("{}", page.join("\n"));
+//!     Ok(())
+//! }
+//!
+//! /// Is passed no pool: it finds those of the request it stands in.
+//! fn line_counts() -> Result<Vec<String>> {
+//!     let count = |file: &'static str| {
+//!         let text = heirloom::get("io")?.submit(move || std::fs::read_to_string(file))?.join()??;
+//!         Ok(format!("{file}: {} lines", text.lines().count()))
+//!     };
+//!     heirloom::get("render")?.map(["Cargo.toml", "src/lib.rs"], count)?.map(|line| line?).collect()
+//! }
+//! ```
+//!
+//! Three words, from here on. A **manager** ([`PoolManager`]) is the named owner of at most one running **pool**; it
+//! belongs to one **node** of the tree: the process, a thread, a task or a [`Scope`]. A [`Lineage`] is a handle to a
+//! node.
+//!
+//! # A scope for each request
+//!
+//! A [`Scope`] is a node for a request, a component, a tenant. It counts what is asked for below it, in any pool, so it
+//! can end it: [`Scope::run`] comes back when all of it has ended (what it asked of *daemon* pools aside, see
+//! [Ending](#ending)), and dropping a scope cancels what has not started.
+//!
+//! ```
+//! use heirloom::{PoolConfig, Scope};
+//!
+//! heirloom::create("io").start(PoolConfig::leased(8))?;
+//!
+//! let shop = Scope::new("shop");
+//! let blog = Scope::new("blog");
+//! shop.create("render").start(PoolConfig::leased(2))?;
+//! blog.create("render").start(PoolConfig::leased(4))?;
+//!
+//! let places = || heirloom::with("render", |render| render.stats().max_workers);
+//! assert_eq!(shop.run(places)?, 2); // the same code, each in its own family
+//! assert_eq!(blog.run(places)?, 4);
+//!
+//! let io = heirloom::get("io")?;
+//! let line = shop.run(|| io.submit(|| "sold"))?; // asked for by the shop
+//! let report = shop.stop()?; // so it has ended here, although the pool is the process's
+//! assert!(report.is_complete() && line.is_finished() && !blog.is_closed());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Finding by name
+//!
+//! | verb | does |
+//! |---|---|
+//! | [`get`] | the nearest manager of that name, at the current place or above it; an error that says where else the name exists |
+//! | [`get_or_create`] | the same; if nobody has it, creates one *here* |
+//! | [`create`] | always a new one, *here* |
+//! | [`with`] | as `get`, lending the manager instead of cloning its handle |
+//!
+//! Each is also a method of [`Lineage`], and so of [`Scope`], which acts there instead of where the code stands. A name
+//! is a [`Namespace`]: a text, a number or a Rust type. A place that has other names hides nothing above it; what a
+//! sibling has is never found.
+//!
+//! Where code stands: `main` at the process; a thread of [`heirloom::thread`](thread) below the place that started it;
+//! a task below the place that *submitted* it, whichever thread runs it. Any other thread stands directly below the
+//! process, until [`Lineage::run`], [`Lineage::enter`] or [`wrap`] gives it a place.
+//!
+//! ```
+//! use heirloom::{PoolConfig, Scope};
+//!
+//! let request = Scope::new("request 7");
+//! request.create("render").start(PoolConfig::leased(2))?;
+//!
+//! request.run(|| {
+//!     let finds = || heirloom::get("render").is_ok();
+//!     assert!(heirloom::thread::spawn(finds).join().unwrap());
+//!     assert!(!std::thread::spawn(finds).join().unwrap()); // nobody's child
+//!     assert!(std::thread::spawn(heirloom::wrap(finds)).join().unwrap());
+//! });
+//!
+//! let missing = heirloom::get("render").unwrap_err(); // we stand outside of it
+//! assert!(missing.to_string().contains("it exists at scope"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Pools of two kinds
+//!
+//! [`PoolConfig::leased`] borrows threads, as tasks arrive, from one process-wide cache ([`threads`]): the right one
+//! unless there is a reason. [`PoolConfig::dedicated`] has threads of its own, which no other pool ever runs on: for
+//! libraries that keep state in native thread-locals, for a stack size, for thread names. Both run at most `n` tasks at
+//! once, started first in, first out, from a queue of their own.
+//!
+//! # Task types
+//!
+//! A pool may be picky. A name guards against mistakes; a private type, against intent too; [`TypedManager`] has the
+//! compiler check it.
+//!
+//! ```
+//! use heirloom::{PoolConfig, Scope, SubmitError, TaskKind, TaskType};
+//!
+//! struct Render; // private to its module: nobody else can make such a task
+//! impl TaskKind for Render {}
+//!
+//! let scope = Scope::new("request 7");
+//! let manager = scope.create("render");
+//! manager.start(PoolConfig::leased(4).task_type(TaskType::of::<Render>()))?;
+//!
+//! let refused = manager.submit(|| "something else").map(drop);
+//! assert!(matches!(refused, Err(SubmitError::UnknownTaskType { .. }))); // and nothing was queued
+//!
+//! let render = manager.typed::<Render>()?;
+//! assert_eq!(render.submit(Render::task(|| "<p>hello</p>"))?.join()?, "<p>hello</p>");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Waiting
+//!
+//! The limit `n` bounds the tasks that have started and are not inside one of heirloom's waits. A task that waits gives
+//! its place to the next one and goes on at once when its wait is over; a worker that joins a task of its own pool
+//! which nobody has started runs that task, and no other, in place. So tasks may wait for tasks, in a pool of one too:
+//!
+//! ```
+//! use heirloom::PoolConfig;
+//!
+//! # type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+//! fn fib(n: u64) -> Result<u64> {
+//!     if n < 2 {
+//!         return Ok(n);
+//!     }
+//!     let math = heirloom::get("math")?;
+//!     let (a, b) = (math.submit(move || fib(n - 1))?, math.submit(move || fib(n - 2))?);
+//!     Ok(a.join()?? + b.join()??)
+//! }
+//!
+//! # fn main() -> Result<()> {
+//! let math = heirloom::create("math");
+//! math.start(PoolConfig::leased(1))?;
+//! assert_eq!(math.run(|| fib(10))??, 55);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! heirloom sees its own waits only. Put any other one (a channel, a lock, a socket, a `std` join) in [`blocking`]
+//! where it could hold up the pool. [`PoolConfig::keeps_place`] gives no place away: with `n == 1` that is a strictly
+//! serial pool.
+//!
+//! # Ending
+//!
+//! The same verbs for a manager and for a scope, which applies them to the managers it owns *and* to every task asked
+//! for below it:
+//!
+//! | verb | refuses new tasks | accepted tasks | waits |
+//! |---|---|---|---|
+//! | `close` | yes | joining: run. daemon: the queued ones are cancelled | no |
+//! | `stop`, `stop_within`, `stop_async` | yes | the same | joining: until all have ended. daemon: no |
+//! | `cancel` | yes | the queued ones are cancelled, the running ones go on | no |
+//! | `wait_idle`, `wait_idle_within` (managers) | no | run | until nothing is queued or running |
+//!
+//! [`Registry::shutdown`] and [`shutdown`] stop a whole family by a deadline. Pools are *joining* unless
+//! [`daemon`](PoolConfig::daemon) says otherwise. Every accepted task ends by value, by panic, or cancelled, and every
+//! handle tells which. A panic is caught, reported through `tracing` and handed to whoever joins.
+//!
+//! ```
+//! use heirloom::{PoolConfig, Scope};
+//!
+//! let scope = Scope::new("doc");
+//! let mail = scope.create("mail");
+//! mail.start(PoolConfig::leased(1))?;
+//! drop(mail.submit(|| "sent")?); // detached: it runs all the same
+//! let bad = mail.submit(|| -> u32 { panic!("no such address") })?;
+//! assert_eq!(bad.join().unwrap_err().panic_message(), Some("no such address"));
+//!
+//! let report = mail.stop()?;
+//! assert_eq!((report.completed, report.panicked), (1, 1));
+//! assert!(mail.submit(|| ()).is_err());
+//! mail.start(PoolConfig::leased(2))?; // a fresh start
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! When the process ends, joining pools finish what they accepted if `main` begins with `let _exit =
+//! heirloom::exit_guard();` ([`exit_guard`], or [`run_main`]). Without it a hook does its best on Unix.
+//!
+//! # Async handlers
+//!
+//! A [`TaskHandle`] is a future on any runtime. [`FutureExt::in_scope`] makes a future stand in its scope on every
+//! poll, on whichever thread: finished, the scope closes; dropped early, it is cancelled, and what it queued never
+//! runs. Nothing here blocks the runtime.
+//!
+//! ```
+//! use heirloom::{FutureExt, PoolConfig, Scope};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! async fn handler() -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+//!     let render = heirloom::create("render"); // at the request
+//!     render.start(PoolConfig::leased(2))?;
+//!     let head = render.submit(|| "<h1>7</h1>")?.await?;
+//!     let body = heirloom::get("render")?.submit_async(|| "<p>hello</p>").await?.await?; // waits for room in a bounded queue
+//!     Ok(format!("{head}{body}"))
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+//! # runtime.block_on(async {
+//! let task = tokio::spawn(handler().in_scope(Scope::new("request 7")));
+//! assert_eq!(task.await??, "<h1>7</h1><p>hello</p>");
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # Seeing the family
+//!
+//! `println!("{}", heirloom::Registry::global().tree())` prints who stands where, with each node's managers:
+//!
+//! ```text
+//! process (node 1)
+//! │  "io": leased joining, 1 running/0 waiting/0 queued, limit 8
+//! └─ scope "request 7" (node 2), 3 pending
+//!       "render": leased joining, 1 running/1 waiting/0 queued, limit 4
+//! ```
+//!
+//! # What is where
+//!
+//! | for | see |
+//! |---|---|
+//! | the tree | [`current`], [`Lineage`], [`Entered`], [`NodeKind`], [`Ancestors`], [`wrap`], [`wrap_fn`], [`thread`] |
+//! | scopes | [`Scope`]; for futures [`FutureExt`], [`InScope`], [`InLineage`] |
+//! | finding managers | [`get`], [`get_or_create`], [`create`], [`with`], [`Namespace`] |
+//! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
+//! | tasks | [`TaskHandle`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
+//! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
+//! | task types | [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
+//! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
+//! | the end of the process | [`exit_guard`], [`run_main`], [`exit_deadline`], [`on_exit`], [`ExitPolicy`] |
+//! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`] |
+//! | borrowed threads | [`threads`] |
+//! | errors | [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`UnknownTaskType`], [`TimedOut`] |
+//! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;

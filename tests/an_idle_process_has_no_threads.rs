@@ -31,7 +31,10 @@ fn all_at_once(pools: &[PoolManager]) {
         .iter()
         .map(|pool| {
             let together = together.clone();
-            pool.submit(move || drop(together.wait())).expect("accepted")
+            pool.submit(move || {
+                together.wait();
+            })
+            .expect("accepted")
         })
         .collect();
     for task in tasks {

@@ -83,11 +83,34 @@ impl Lineage {
     /// let entered = heirloom::Lineage::process().enter();
     /// std::thread::spawn(move || drop(entered)); // `*const ()` cannot be sent between threads safely
     /// ```
+    ///
+    /// ```
+    /// use heirloom::{Lineage, Scope};
+    ///
+    /// let request = Scope::new("request 7");
+    /// {
+    ///     let _at = request.enter();
+    ///     assert_eq!(heirloom::current(), *request);
+    /// } // left here
+    /// assert_ne!(heirloom::current(), *request);
+    /// ```
     pub fn enter(&self) -> Entered {
         Entered(current::stand(self.0.clone(), Pending::Nothing))
     }
 
     /// Runs `f` standing here, and comes back to the current place also when `f` panics.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let request = Scope::new("request 7");
+    /// request.create("render").start(PoolConfig::leased(2))?;
+    /// // A callback of foreign code runs where it belongs:
+    /// let at = request.lineage().clone();
+    /// let callback = move || at.run(|| heirloom::get("render").is_ok());
+    /// assert!(std::thread::spawn(callback).join().unwrap());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run<T>(&self, f: impl FnOnce() -> T) -> T {
         let entered = CutOnDrop(Some(current::stand(self.0.clone(), Pending::Nothing)));
         let out = f();
@@ -207,6 +230,13 @@ where
 }
 
 /// [`wrap`] for closures that are called more than once.
+///
+/// ```
+/// let request = heirloom::Scope::new("request 7");
+/// let on_event = request.run(|| heirloom::wrap_fn(heirloom::current));
+/// let seen = std::thread::spawn(move || [on_event(), on_event()]).join().unwrap();
+/// assert!(seen.iter().all(|place| *place == *request));
+/// ```
 pub fn wrap_fn<F, T>(f: F) -> impl Fn() -> T
 where
     F: Fn() -> T,

@@ -30,6 +30,19 @@ where
 }
 
 /// Settings for a thread, as `std::thread::Builder`.
+///
+/// ```
+/// use heirloom::{Lineage, Scope, thread};
+///
+/// let request = Scope::new("request 7");
+/// let _at = request.enter();
+/// let parent = || heirloom::current().parent();
+/// let child = thread::Builder::new().name("reader").stack_size(256 << 10).spawn(parent)?;
+/// let stranger = thread::Builder::new().detached().spawn(parent)?;
+/// assert_eq!(child.join().unwrap().as_ref(), Some(request.lineage()));
+/// assert_eq!(stranger.join().unwrap(), Some(Lineage::process()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use = "a thread is started by `spawn`"]
 pub struct Builder {
@@ -158,6 +171,22 @@ impl<'scope> Scope<'scope, '_> {
 ///
 /// It waits as `std` does; inside a pool task that must not hold up its pool, put it in
 /// [`heirloom::blocking`](crate::blocking).
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope, thread};
+///
+/// let request = Scope::new("request 7");
+/// request.create("render").start(PoolConfig::leased(2))?;
+/// let names = ["head", "body"]; // borrowed
+/// let found = request.run(|| {
+///     thread::scope(|s| {
+///         let each = names.map(|name| s.spawn(move || (name, heirloom::get("render").is_ok())));
+///         each.map(|thread| thread.join().unwrap())
+///     })
+/// });
+/// assert_eq!(found, [("head", true), ("body", true)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(Scope<'scope, 'env>) -> T,

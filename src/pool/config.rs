@@ -112,6 +112,17 @@ impl PoolConfig {
     }
 
     /// Takes only tasks of this type; every other submission is refused before anything is queued.
+    ///
+    /// ```
+    /// # use heirloom::PoolConfig;
+    /// # let scope = heirloom::Scope::new("doc");
+    /// # let render = scope.create("render");
+    /// render.start(PoolConfig::leased(4).task_type("component"))?;
+    /// assert!(render.submit_as("component", || ()).is_ok());
+    /// assert!(render.submit_as("thumbnail", || ()).is_err());
+    /// assert!(render.submit(|| ()).is_err()); // none is another one
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn task_type(mut self, only: impl Into<TaskType>) -> Self {
         self.task_type = Some(only.into());
         self
@@ -141,6 +152,18 @@ impl PoolConfig {
     }
 
     /// Names a dedicated pool's threads `prefix-0`, `prefix-1`, …; the manager's namespace by default.
+    ///
+    /// ```
+    /// # use heirloom::PoolConfig;
+    /// # let scope = heirloom::Scope::new("doc");
+    /// let gpu = scope.create("gpu");
+    /// gpu.start(PoolConfig::dedicated(1).thread_name_prefix("shader"))?;
+    /// let name = gpu.submit(|| std::thread::current().name().map(String::from))?.join()?;
+    /// assert_eq!(name.as_deref(), Some("shader-0"));
+    /// // Borrowed threads have no pool's name: the setting is refused, not ignored.
+    /// assert!(scope.create("render").start(PoolConfig::leased(1).thread_name_prefix("render")).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn thread_name_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.threads_mut().prefix = Some(prefix.into());
         self
@@ -160,6 +183,18 @@ impl PoolConfig {
     }
 
     /// Tasks stand below the manager's owner instead of below their submitter, and see nothing of the submitter.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// let audit = scope.create("audit");
+    /// audit.start(PoolConfig::leased(1).sealed())?;
+    /// let request = Scope::new("request 7");
+    /// request.create("render").start(PoolConfig::leased(1))?;
+    /// let finds = request.run(|| audit.submit(|| heirloom::get("render").is_ok()))?;
+    /// assert!(!finds.join()?); // it stands at the audit's place, not in the request
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sealed(mut self) -> Self {
         self.sealed = true;
         self

@@ -50,12 +50,25 @@ pub enum ExitPolicy {
 }
 
 /// How long the end of the process waits for joining pools: 30 s unless set; `None` waits for ever.
+///
+/// ```
+/// let _exit = heirloom::exit_guard();
+/// heirloom::exit_deadline(Some(std::time::Duration::from_secs(5)));
+/// ```
 pub fn exit_deadline(d: Option<Duration>) {
     let millis = d.map_or(u64::MAX, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
     DEADLINE.store(millis, Ordering::Release);
 }
 
 /// What happens to joining pools when the process ends.
+///
+/// For a single pool that may be abandoned there is [`PoolConfig::daemon`](crate::PoolConfig::daemon).
+///
+/// ```
+/// use heirloom::ExitPolicy;
+///
+/// heirloom::on_exit(ExitPolicy::Abandon); // the process ends at once, whatever is queued
+/// ```
 pub fn on_exit(policy: ExitPolicy) {
     ABANDON.store(policy == ExitPolicy::Abandon, Ordering::Release);
 }
@@ -76,11 +89,30 @@ pub struct ExitGuard {
 /// // … everything else
 /// // }
 /// ```
+///
+/// Without it, and for `std::process::exit`, a hook does the same on Unix as well as it can: a task on the exiting thread's
+/// own stack ends with an error for whoever waits for it, joining pools are drained, and every 5 s a line on stderr names
+/// what is waited for.
+///
+/// # What no hook can do
+/// A task that itself calls `exit` while the hook waits. C libraries torn down before the hook runs. On Windows the system
+/// ends all other threads before any hook, so only the guard helps there. `abort`, a fatal signal and a panic under
+/// `panic = "abort"` run no hook, and drop no guard, anywhere.
 pub fn exit_guard() -> ExitGuard {
     ExitGuard { _private: () }
 }
 
 /// Runs a program's `main`, then drains as [`exit_guard`] does.
+///
+/// ```
+/// use heirloom::PoolConfig;
+///
+/// let mail = heirloom::create("mail");
+/// mail.start(PoolConfig::leased(1))?;
+/// let done = heirloom::run_main(|| mail.submit(|| "sent"))?; // nobody joins it
+/// assert!(done.is_finished()); // drained before `run_main` came back
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn run_main<T>(f: impl FnOnce() -> T) -> T {
     let _exit = exit_guard();
     f()

@@ -34,7 +34,7 @@ pub enum TaskStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CancelOutcome {
-    /// It is asked to stop. If it had not started, it never will.
+    /// The request is noted. If the task had not started, it never will; if it runs, it goes on to its end.
     Requested,
     /// It runs, and had been asked before.
     AlreadyRequested,
@@ -109,7 +109,25 @@ impl<T> TaskHandle<T> {
     /// Asks the task to end early.
     ///
     /// A task that has not started ends now, as cancelled, and its closure is dropped on this thread; its body never runs.
-    /// A running one is asked, and goes on until it looks.
+    /// A running one goes on to its end.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(1))?;
+    /// use std::sync::mpsc;
+    /// use heirloom::CancelOutcome;
+    ///
+    /// let (open, gate) = mpsc::channel::<()>();
+    /// let first = pool.submit(move || gate.recv())?; // takes the only place
+    /// let second = pool.submit(|| "never runs")?;
+    /// assert_eq!(second.cancel(), CancelOutcome::Requested);
+    /// assert!(second.join().is_err_and(|error| error.is_cancelled()));
+    /// open.send(())?;
+    /// first.join()??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel(&self) -> CancelOutcome {
         let (outcome, claimed) = self.task.cancel();
         if let Some(claimed) = claimed {
@@ -148,6 +166,25 @@ impl<T> TaskHandle<T> {
     }
 
     /// Waits at most `d`. The handle comes back when the task has not ended by then. Never runs the task in place.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(1))?;
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    ///
+    /// let (open, gate) = mpsc::channel();
+    /// let task = pool.submit(move || gate.recv())?;
+    /// let task = match task.join_within(Duration::from_millis(1)) {
+    ///     Err(not_yet) => not_yet, // the handle, to wait again
+    ///     Ok(result) => panic!("nobody opened the gate: {result:?}"),
+    /// };
+    /// open.send("opened")?;
+    /// assert_eq!(task.join()??, "opened");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The handle itself, to wait again.

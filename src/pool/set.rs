@@ -109,7 +109,7 @@ impl<T> TaskSet<T> {
         self.handles.is_empty()
     }
 
-    /// Asks every task in the set to end early; they are still yielded.
+    /// [`cancel`](TaskHandle::cancel)s every task in the set; they are still yielded.
     pub fn cancel_all(&self) {
         for (_, (handle, _)) in &self.handles {
             handle.cancel();

@@ -144,6 +144,16 @@ pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
 
 /// The nearest manager of this name; if nobody has it, a new one at the current place, not started. Among concurrent calls
 /// at one place one creates, and all get that one.
+///
+/// ```
+/// use heirloom::PoolConfig;
+///
+/// // Whoever comes first makes it, and nobody has to know who that is.
+/// let cache = heirloom::get_or_create("cache");
+/// cache.ensure_started(PoolConfig::leased(2))?;
+/// assert!(heirloom::get_or_create("cache").is_same(&cache));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
     let ns = ns.into();
@@ -155,12 +165,36 @@ pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
 
 /// A new manager at the current place, not started. One that this place had under the name is only unlinked: it goes on
 /// for those who hold it, and closes with its last handle.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+///
+/// heirloom::create("render").start(PoolConfig::leased(8))?;
+/// Scope::run("request 7", |request| {
+///     let own = heirloom::create("render"); // hides the outer one from here down
+///     own.start(PoolConfig::leased(2))?;
+///     assert_eq!(own.owner().as_ref(), Some(request.lineage()));
+///     assert!(heirloom::get("render")?.is_same(&own));
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// })?;
+/// assert_eq!(heirloom::get("render")?.stats().max_workers, 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "the manager does nothing until it is started"]
 pub fn create(ns: impl Into<Namespace>) -> PoolManager {
     here().create(ns)
 }
 
 /// Looks a manager up from the current place and lends it to `f`.
+///
+/// ```
+/// use heirloom::PoolConfig;
+///
+/// heirloom::create("io").start(PoolConfig::leased(2))?;
+/// let read = heirloom::with("io", |io| io.submit(|| "read"))??;
+/// assert_eq!(read.join()?, "read");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As [`get`].

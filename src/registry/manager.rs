@@ -138,6 +138,19 @@ impl PoolManager {
 
     /// Starts a pool. Costs an allocation; threads come with tasks.
     ///
+    /// ```
+    /// use heirloom::{PoolConfig, StartError};
+    ///
+    /// let render = heirloom::create("render");
+    /// render.start(PoolConfig::leased(4))?;
+    /// let again = render.start(PoolConfig::leased(8));
+    /// assert!(matches!(again, Err(StartError::AlreadyRunning { .. }))); // and the first goes on
+    ///
+    /// assert!(render.stop()?.is_complete());
+    /// render.start(PoolConfig::leased(8))?; // any settings, fresh numbers
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`AlreadyRunning`](StartError::AlreadyRunning), [`StillStopping`](StartError::StillStopping) while tasks of the last
     /// start have not ended, [`Invalid`](StartError::Invalid) naming the setting, [`ScopeEnded`](StartError::ScopeEnded) in a
@@ -183,6 +196,17 @@ impl PoolManager {
     }
 
     /// Starts a pool unless one runs already with equal settings. Idempotent, from any number of threads.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, StartError};
+    ///
+    /// let io = heirloom::get_or_create("io");
+    /// io.ensure_started(PoolConfig::leased(4))?;
+    /// io.ensure_started(PoolConfig::leased(4))?; // fine: it runs so
+    /// let other = io.ensure_started(PoolConfig::leased(5));
+    /// assert!(matches!(other, Err(StartError::ConfigMismatch { setting: "n", .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`ConfigMismatch`](StartError::ConfigMismatch) when it runs with other settings; otherwise as [`start`](Self::start).
@@ -252,6 +276,17 @@ impl PoolManager {
     ///
     /// The task stands below the place that calls this, and runs inside the `tracing` span current here. One allocation.
     ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// let name = String::from("heirloom");
+    /// let task = pool.submit(move || name.len())?; // a task owns what it uses; for one that borrows see `run` and `scope`
+    /// assert_eq!(task.join()?, 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// When the pool does not run, is picky about types, or its queue is full; see [`SubmitError`]. The closure is dropped;
     /// [`try_submit`](Self::try_submit) gives it back.
@@ -276,6 +311,24 @@ impl PoolManager {
     }
 
     /// As [`submit`](Self::submit); a refusal gives the closure back and says whether trying again can help.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # let (open, gate) = std::sync::mpsc::channel::<()>();
+    /// pool.start(PoolConfig::leased(1).queue_limit(1))?;
+    /// # let (starts, has_started) = std::sync::mpsc::channel();
+    /// # let busy = pool.submit(move || { starts.send(()).unwrap(); gate.recv() })?;
+    /// # has_started.recv()?;
+    /// # let waits = pool.submit(|| ())?;
+    /// let Err(refused) = pool.try_submit(|| 6 * 7) else { panic!("one runs, one is queued") };
+    /// assert!(refused.is_temporary()); // the queue is full; later may work
+    /// let answer = refused.into_task()(); // or do it here and now
+    /// assert_eq!(answer, 42);
+    /// # open.send(())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
@@ -312,6 +365,22 @@ impl PoolManager {
 
     /// As [`try_submit`](Self::try_submit), waiting at most `d` for room in a bounded queue. From a task, its place is given
     /// away meanwhile.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// use std::time::Duration;
+    ///
+    /// pool.start(PoolConfig::leased(1).queue_limit(1))?;
+    /// for n in 0..100 {
+    ///     // Slowed down to the pool's speed instead of refused.
+    ///     let task = pool.submit_within(move || n * n, Duration::from_secs(10))?;
+    ///     drop(task); // detached
+    /// }
+    /// assert_eq!(pool.stop()?.completed, 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`QueueFull`](SubmitError::QueueFull) when there was no room in time; otherwise as [`submit`](Self::submit).
@@ -480,6 +549,18 @@ impl PoolManager {
     /// [`close`](Self::close)s, and waits until a joining pool's tasks have all ended and its threads let go (a dedicated
     /// pool's threads have exited, their thread-locals destroyed). A daemon pool is not waited for. Idempotent.
     ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// drop(pool.submit(|| "detached, and still done")?);
+    /// let report = pool.stop()?;
+    /// assert_eq!((report.completed, report.is_complete()), (1, true));
+    /// assert!(pool.submit(|| ()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed then.
     pub fn stop(&self) -> Result<StopReport, StopError> {
@@ -512,7 +593,7 @@ impl PoolManager {
         }
     }
 
-    /// Accepts nothing more; what has not started never will, and what runs is asked to stop. Does not wait. Idempotent.
+    /// Accepts nothing more; what has not started never will, and what runs goes on to its end. Does not wait. Idempotent.
     pub fn cancel(&self) {
         if let Some(pool) = self.pool() {
             pool.cancel();
@@ -520,6 +601,18 @@ impl PoolManager {
     }
 
     /// Waits until nothing is queued or running. The pool stays open.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// let task = pool.submit(|| "done")?;
+    /// pool.wait_idle()?;
+    /// assert!(task.is_finished());
+    /// assert!(pool.submit(|| ()).is_ok()); // still open
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for.

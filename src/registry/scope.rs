@@ -50,6 +50,15 @@ pub struct Scope {
 
 impl Scope {
     /// Opens a scope below the current place.
+    ///
+    /// ```
+    /// use heirloom::{NodeKind, Scope};
+    ///
+    /// let tenant = Scope::new("tenant 3");
+    /// let request = tenant.run(|| Scope::new("request 7")); // stands there, so opens below it
+    /// assert_eq!(request.parent().as_ref(), Some(tenant.lineage()));
+    /// assert_eq!((request.kind(), request.name()), (NodeKind::Scope, Some("request 7")));
+    /// ```
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self::open(&current::here(), name.into())
     }
@@ -67,6 +76,22 @@ impl Scope {
     /// pools has ended. If `f` panics the scope is cancelled, and the panic goes on.
     ///
     /// Called from one of the tasks it would wait for, it closes instead of waiting.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// static DONE: AtomicU32 = AtomicU32::new(0);
+    /// let shared = heirloom::create("shared");
+    /// shared.start(PoolConfig::leased(2))?;
+    ///
+    /// Scope::run("request 7", |_| {
+    ///     // Nobody joins these, and the pool is not the request's; it waits for them all the same.
+    ///     (0..10).try_for_each(|_| shared.submit(|| DONE.fetch_add(1, Ordering::Relaxed)).map(drop))
+    /// })?;
+    /// assert_eq!(DONE.load(Ordering::Relaxed), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run<T>(name: impl Into<Cow<'static, str>>, f: impl FnOnce(&Scope) -> T) -> T {
         let scope = Self::new(name);
         let out = scope.lineage.run(|| f(&scope));
@@ -122,6 +147,20 @@ impl Scope {
     /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
     /// joining pools it owns have ended. The report counts, and names, the tasks of the pools it owns;
     /// tasks asked for below it that remain in other pools are counted in `remaining`.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope, SubmitError};
+    ///
+    /// let request = Scope::new("request 7");
+    /// let render = request.create("render");
+    /// render.start(PoolConfig::leased(2))?;
+    /// drop(render.submit(|| "done")?);
+    ///
+    /// let report = request.stop()?;
+    /// assert_eq!((report.completed, request.pending()), (1, 0));
+    /// assert!(matches!(render.submit(|| ()).map(drop), Err(SubmitError::Closed { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed then.
@@ -187,8 +226,8 @@ impl Scope {
         self.finished = true;
     }
 
-    /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is asked to
-    /// stop. Does not wait. Idempotent.
+    /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs goes on to
+    /// its end. Does not wait. Idempotent.
     ///
     /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running.
     pub fn cancel(&self) {
@@ -238,6 +277,15 @@ impl fmt::Debug for Scope {
 /// ```
 pub trait FutureExt: Future + Sized {
     /// Stands at a place on every poll, and while the future is dropped.
+    ///
+    /// ```
+    /// use heirloom::{FutureExt, Scope};
+    ///
+    /// let request = Scope::new("request 7");
+    /// let seen = async { heirloom::current() }.in_lineage(request.lineage());
+    /// assert_eq!(futures::executor::block_on(seen), *request);
+    /// assert!(!request.is_closed()); // unlike `in_scope`, it ends nothing
+    /// ```
     fn in_lineage(self, at: &Lineage) -> InLineage<Self> {
         InLineage::new(at.clone(), self)
     }

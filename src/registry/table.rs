@@ -28,6 +28,16 @@ pub struct Registry {
 impl Registry {
     /// A family of its own: nothing in it finds anything of another, and the other way round. Stand in it with
     /// `registry.root().run(…)` or `enter()`.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Registry};
+    ///
+    /// let family = Registry::new();
+    /// family.root().run(|| heirloom::create("io")).start(PoolConfig::leased(2))?;
+    /// assert!(family.root().get("io").is_ok());
+    /// assert!(heirloom::get("io").is_err()); // not of this family
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self { root: Node::new_root(Home::own()).into() }
@@ -64,6 +74,20 @@ impl Registry {
     }
 
     /// The family as plain data.
+    ///
+    /// ```
+    /// use heirloom::{NodeKind, PoolConfig, Registry, Scope};
+    ///
+    /// let family = Registry::new();
+    /// let request = Scope::new_in(&family.root(), "request 7");
+    /// request.create("render").start(PoolConfig::leased(4))?;
+    ///
+    /// let snapshot = family.snapshot();
+    /// let node = snapshot.node(request.id()).expect("it is alive");
+    /// assert_eq!((node.kind, node.parent), (NodeKind::Scope, Some(family.root().id())));
+    /// assert_eq!(node.managers[0].stats.max_workers, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let live = self.home().indices().nodes.live().into_iter().map(Place::from).collect();
@@ -71,6 +95,20 @@ impl Registry {
     }
 
     /// The family as text.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Registry, Scope};
+    ///
+    /// let family = Registry::new();
+    /// let _request = Scope::new_in(&family.root(), "request 7");
+    /// family.root().create("io").start(PoolConfig::leased(2))?;
+    /// println!("{}", family.tree());
+    /// // process (node 5)
+    /// // │  "io": leased joining, 0 running/0 waiting/0 queued, limit 2
+    /// // └─ scope "request 7" (node 6), 0 pending
+    /// # assert!(family.tree().to_string().contains("└─ scope \"request 7\" (node "));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn tree(&self) -> Tree {
         Tree::new(self.snapshot())
@@ -78,6 +116,21 @@ impl Registry {
 
     /// Closes every manager of the family, and waits until the joining ones have ended, at most until the deadline. Those
     /// that the caller itself is a task of are closed and not waited for. Idempotent.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heirloom::{PoolConfig, Registry};
+    ///
+    /// let family = Registry::new();
+    /// let io = family.root().create("io");
+    /// io.start(PoolConfig::leased(2))?;
+    /// drop(io.submit(|| "written")?);
+    ///
+    /// let report = family.shutdown(Duration::from_secs(10));
+    /// assert!(report.is_complete(), "{report}");
+    /// assert_eq!(report.pools[0].report.completed, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let deadline = park::after(deadline);
         let pools: Vec<(Namespace, Arc<Pool>)> =

@@ -60,6 +60,18 @@ pub fn set_keep_alive(idle: Duration) {
 }
 
 /// What the cache has now. A look takes one short lock.
+///
+/// ```
+/// use heirloom::{PoolConfig, threads};
+///
+/// let pool = heirloom::create("work");
+/// pool.start(PoolConfig::leased(4))?;
+/// let before = threads::stats(); // starting it borrowed nothing
+/// pool.submit(|| ())?.join()?;
+/// let after = threads::stats();
+/// assert_eq!((before.live, after.live <= threads::limit()), (0, true));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn stats() -> ThreadStats {
     LEASED.stats()

@@ -1,0 +1,24 @@
+//! The components of a page. Each renders itself to HTML, in a task of its request's pool.
+
+mod code;
+mod contents;
+mod facts;
+mod footer;
+mod navigation;
+mod section;
+mod tree;
+
+pub(crate) use contents::Contents;
+pub(crate) use facts::Facts;
+pub(crate) use footer::Footer;
+pub(crate) use navigation::Navigation;
+pub(crate) use section::SectionBody;
+pub(crate) use tree::Tree;
+
+use crate::error::PageError;
+use crate::request::Ticket;
+
+/// A piece of a page. It needs no other piece to be finished, except parts that it asks for itself.
+pub(crate) trait Component: Send + 'static {
+    fn render(self, ticket: &Ticket) -> Result<String, PageError>;
+}

@@ -1,0 +1,94 @@
+//! A documentation site whose pages are put together from components, each rendered by a task of its own.
+//!
+//! ```text
+//! cargo run --release --example component_server
+//! cargo run --release --example component_server -- --requests 2000 --clients 16
+//! ```
+//!
+//! Every request opens a [`heirloom::Scope`] and owns a `"render"` pool there. Its components find that pool by name
+//! and cannot find the one of another request. Reading files goes through an `"io"` pool that belongs to the process
+//! and is found from everywhere. No pool is passed to anybody.
+//!
+//! Where to read: `request.rs` has the scope and the pools, `components/` what runs in them, `page.rs` how a page
+//! comes together, `web.rs` how a request gets its scope. With `--requests` the server puts itself under load, and
+//! each component checks where it stands.
+
+mod cli;
+mod components;
+mod document;
+mod error;
+mod file;
+mod highlight;
+mod html;
+mod load;
+mod markdown;
+mod page;
+mod process;
+mod request;
+mod rust_lines;
+mod rust_source;
+mod server;
+mod site;
+mod tally;
+mod time_limit;
+mod web;
+
+use std::error::Error;
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::cli::Args;
+use crate::site::Site;
+
+/// How long accepted tasks have to finish at the end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let _exit = heirloom::exit_guard();
+    match run(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("component_server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
+    if args.requests.is_some() {
+        time_limit::enforce(args.time_limit())?;
+    }
+    let site = Arc::new(Site::open(&args.directory)?);
+    highlight::warm_up();
+    process::start_io()?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(server::serve(site, args));
+    // Requests that are still open are dropped with the runtime, and their scopes with them.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    let drained = heirloom::shutdown(DRAIN);
+
+    let report = outcome?;
+    match &report {
+        Some(report) => say(format_args!("{report}")),
+        None if args.requests.is_some() => say(format_args!("ended before all requests were sent")),
+        None => {}
+    }
+    say(format_args!("{drained}"));
+    let good = drained.is_complete() && report.as_ref().is_none_or(load::Report::is_good);
+    // A load run that a signal ended early has shown nothing.
+    let done = args.requests.is_none() || report.is_some();
+    Ok(if good && done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints a line. Unlike `println!` this does not panic when nobody reads it any more.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

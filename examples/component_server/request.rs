@@ -1,0 +1,107 @@
+//! A request's place in the family tree: its scope, its own `"render"` pool, and the way to the pools from inside.
+//!
+//! ```text
+//! process                    owns "io"
+//! └─ request-7               owns "render", which takes only component_render
+//!    ├─ component_render     finds both by walking up
+//!    │  ├─ component_render  a part of the one above, and below it
+//!    │  └─ task of "io"      also below the one who asked for it, not below the owner of its pool
+//!    └─ component_render
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use heirloom::{Lineage, NodeId, NodeKind, PoolConfig, Scope, TaskHandle};
+
+use crate::components::Component;
+use crate::error::PageError;
+use crate::process::IO;
+use crate::tally::TALLY;
+
+const RENDER: &str = "render";
+const COMPONENT: &str = "component_render";
+
+/// How many components of one request are rendered at a time.
+const AT_A_TIME: usize = 4;
+
+/// Opens the scope of the next request, with a pool of its own.
+///
+/// It stands below the process: the runtime's thread that happens to accept it says nothing about it.
+pub(crate) fn open() -> Result<(Scope, Ticket), PageError> {
+    let number = TALLY.request();
+    let scope = Scope::new_in(&Lineage::process(), format!("request-{number}"));
+    let pool = scope.create(RENDER);
+    TALLY.manager_created();
+    pool.start(PoolConfig::leased(AT_A_TIME).task_type(COMPONENT))?;
+    let ticket = Ticket { number, scope: scope.id(), opened: Instant::now(), components: Arc::default() };
+    Ok((scope, ticket))
+}
+
+/// What a request's tasks are told about it in so many words.
+///
+/// They need none of it to find their pools. It goes beside the tree, so that what the tree says can be compared with
+/// it.
+#[derive(Clone)]
+pub(crate) struct Ticket {
+    pub(crate) number: u64,
+    pub(crate) opened: Instant,
+    scope: NodeId,
+    components: Arc<AtomicUsize>,
+}
+
+impl Ticket {
+    /// How many components this request has asked for until now.
+    pub(crate) fn components(&self) -> usize {
+        self.components.load(Relaxed)
+    }
+
+    /// Starts to render a component. The handler calls this, and so does a component that has parts.
+    pub(crate) fn component(&self, part: impl Component) -> Result<TaskHandle<Result<String, PageError>>, PageError> {
+        self.components.fetch_add(1, Relaxed);
+        TALLY.component();
+        let ticket = self.clone();
+        self.on_render(move || part.render(&ticket))
+    }
+
+    /// Starts other work on the request's own pool.
+    pub(crate) fn on_render<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<TaskHandle<T>, PageError> {
+        Ok(heirloom::get(RENDER)?.submit_as(COMPONENT, self.clone().checked(work))?)
+    }
+
+    /// Starts something that blocks, on the pool of the whole process.
+    pub(crate) fn on_io<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<TaskHandle<T>, PageError> {
+        Ok(heirloom::get(IO)?.submit(self.clone().checked(work))?)
+    }
+
+    /// Looks where the task stands before it begins.
+    fn checked<T>(self, work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+        move || {
+            TALLY.lineage(self.stands_below_its_own_request());
+            work()
+        }
+    }
+
+    /// Whether the code that asks has this request among its ancestors and no other, and finds this request's pool.
+    fn stands_below_its_own_request(&self) -> bool {
+        let here = heirloom::current();
+        let mut scopes = here.ancestors().filter(|place| place.kind() == NodeKind::Scope);
+        let only_mine = scopes.next().is_some_and(|place| place.id() == self.scope) && scopes.next().is_none();
+        let owner = heirloom::with(RENDER, |pool| pool.owner());
+        only_mine && owner.is_ok_and(|owner| owner.is_some_and(|owner| owner.id() == self.scope))
+    }
+}
+
+/// The names of all places from here up to the process; where one has none, what kind of place it is.
+pub(crate) fn lineage() -> Vec<String> {
+    let name = |place: Lineage| place.name().unwrap_or(place.kind().as_str()).to_owned();
+    heirloom::current().ancestors().map(name).collect()
+}

@@ -1,0 +1,85 @@
+//! Serving until somebody asks for the end, or until the load run is over.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::cli::Args;
+use crate::load::{self, Report};
+use crate::say;
+use crate::site::Site;
+use crate::web;
+
+/// How long open requests have to end after the server was asked to.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Returns the report of the load run, where one was asked for.
+pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Option<Report>> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port()));
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; --port 0 takes any free port"))
+    })?;
+    let address = listener.local_addr()?;
+    say(format_args!("{} pages of {} on http://{address}/", site.pages.len(), site.root.display()));
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, web::router(site.clone())).with_graceful_shutdown(async move {
+        // An error means that the sender is gone, which is as good a reason to end.
+        let _ = stopped.await;
+    });
+    let mut serving = tokio::spawn(async move { serving.await });
+
+    let report = tokio::select! {
+        report = work(&site, args, address) => report,
+        ended = &mut serving => return Err(ended.map_or_else(io::Error::other, |ended| match ended {
+            Ok(()) => io::Error::other("the server ended by itself"),
+            Err(error) => error,
+        })),
+    };
+    drop(stop);
+    if timeout(DRAIN, serving).await.is_err() {
+        say(format_args!("some connections were still open after {DRAIN:?}"));
+    }
+    Ok(report)
+}
+
+/// What the server is up for: a load run, or else whoever comes, until a signal.
+async fn work(site: &Site, args: &Args, address: SocketAddr) -> Option<Report> {
+    match args.requests {
+        Some(requests) => tokio::select! {
+            report = load::run(address, site, requests as usize, args.clients.into()) => Some(report),
+            () = signal() => None,
+        },
+        None => {
+            signal().await;
+            None
+        }
+    }
+}
+
+/// Ctrl-C, and on Unix also what a service manager sends.
+async fn signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

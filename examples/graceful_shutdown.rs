@@ -1,0 +1,79 @@
+//! A service that ends in order: no new work, accepted work done, background work dropped, and a report of it.
+//!
+//! ```text
+//! cargo run --example graceful_shutdown
+//! ```
+
+use std::error::Error;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use heirloom::{PoolConfig, SubmitError};
+
+static WRITTEN: AtomicU32 = AtomicU32::new(0);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Whatever is forgotten below still ends in order: dropped last, this waits for every joining pool.
+    let exit = heirloom::exit_guard();
+    heirloom::exit_deadline(Some(Duration::from_secs(10)));
+
+    // Joining is the default: what is accepted completes. The queue is bounded, so nobody can pile up work without end.
+    let orders = heirloom::create("orders");
+    orders.start(PoolConfig::leased(1).queue_limit(3))?;
+    // Daemon: for work that may be lost. Nothing waits for it.
+    let metrics = heirloom::create("metrics");
+    metrics.start(PoolConfig::leased(1).daemon())?;
+
+    // One order is under way (and waits for its customer), three are queued.
+    let (customer_pays, payment) = mpsc::channel();
+    let (begins, begun) = mpsc::channel();
+    let slow = orders.submit(move || {
+        // Nobody to tell, if `main` failed.
+        let _ = begins.send(());
+        let paid = payment.recv();
+        WRITTEN.fetch_add(1, Ordering::Relaxed);
+        paid
+    })?;
+    begun.recv()?;
+    for _ in 0..3 {
+        // Dropping a handle detaches the task: it runs all the same.
+        drop(orders.submit(|| WRITTEN.fetch_add(1, Ordering::Relaxed))?);
+    }
+    let full = orders.submit(|| ()).map(drop);
+    assert!(matches!(full, Err(SubmitError::QueueFull { limit: 3, .. })));
+
+    // A metric that is never written: its sender is alive as long as `main` runs.
+    let (_never, forever) = mpsc::channel::<()>();
+    let (begins, begun) = mpsc::channel();
+    drop(metrics.submit(move || {
+        let _ = begins.send(());
+        forever.recv()
+    })?);
+    let lost = metrics.submit(|| "not that important")?;
+    begun.recv()?;
+
+    // 1. Ask. Bounded: the report says what is left, by id and age.
+    let report = heirloom::shutdown(Duration::from_millis(50));
+    println!("asked to end:\n{report}\n");
+    assert!(!report.is_complete());
+    assert!(matches!(orders.submit(|| ()).map(drop), Err(SubmitError::Closed { .. }))); // no new work
+    assert!(lost.join().is_err_and(|error| error.is_cancelled())); // queued in a daemon pool
+
+    // 2. The slow one comes through, and with it all that was queued behind it.
+    customer_pays.send("42 crowns")?;
+    assert_eq!(slow.join()??, "42 crowns");
+    let report = orders.stop()?;
+    println!("orders: {report}");
+    assert_eq!((report.completed, report.is_complete()), (4, true));
+    assert_eq!(WRITTEN.load(Ordering::Relaxed), 4);
+
+    // 3. A pool that nobody stops is drained by the guard. The daemon's task still blocks; nothing waits for it.
+    let mail = heirloom::create("mail");
+    mail.start(PoolConfig::leased(1))?;
+    drop(mail.submit(|| WRITTEN.fetch_add(1, Ordering::Relaxed))?);
+    drop(exit); // as the end of `main` does
+    assert_eq!(WRITTEN.load(Ordering::Relaxed), 5);
+    println!("mail: {} sent while the guard waited", mail.stats().completed);
+    Ok(())
+}
