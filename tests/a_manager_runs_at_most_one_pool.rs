@@ -71,6 +71,33 @@ fn a_closed_manager_with_a_running_task_is_still_stopping() {
 }
 
 #[test]
+fn what_has_ended_does_not_count_among_what_remains() {
+    bounded(|| {
+        for config in [PoolConfig::leased(1), PoolConfig::dedicated(1)] {
+            let scope = Scope::new("test");
+            let pool = started(&scope, "render", config);
+            let first = Busy::on(&pool);
+            for _ in 0..5 {
+                drop(pool.submit(|| ()).expect("accepted"));
+            }
+            let (here, starts) = std::sync::mpsc::channel();
+            let (go, gate) = std::sync::mpsc::channel::<()>();
+            let last = pool.submit(move || {
+                here.send(()).expect("the test listens");
+                let _ = gate.recv();
+            });
+            first.end();
+            starts.recv().expect("it starts after the others");
+            pool.close();
+            let error = pool.start(PoolConfig::leased(1)).expect_err("one task has not ended");
+            assert!(matches!(error, StartError::StillStopping { remaining: 1, .. }), "{error:?}");
+            go.send(()).expect("the task listens");
+            last.expect("accepted").join().expect("runs");
+        }
+    });
+}
+
+#[test]
 fn a_stopped_daemon_with_a_running_task_is_still_stopping() {
     bounded(|| {
         let scope = Scope::new("test");

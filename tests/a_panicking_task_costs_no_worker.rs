@@ -36,10 +36,7 @@ fn after_as_many_panics_as_places_all_places_are_there() {
             let tasks: Vec<_> = (0..4)
                 .map(|_| {
                     let together = together.clone();
-                    pool.submit(move || {
-                        together.wait();
-                    })
-                    .expect("accepted")
+                    pool.submit(move || _ = together.wait()).expect("accepted")
                 })
                 .collect();
             for task in tasks {

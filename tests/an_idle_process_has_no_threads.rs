@@ -31,10 +31,7 @@ fn all_at_once(pools: &[PoolManager]) {
         .iter()
         .map(|pool| {
             let together = together.clone();
-            pool.submit(move || {
-                together.wait();
-            })
-            .expect("accepted")
+            pool.submit(move || _ = together.wait()).expect("accepted")
         })
         .collect();
     for task in tasks {

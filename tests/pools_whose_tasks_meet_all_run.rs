@@ -18,12 +18,7 @@ fn meet(pools: usize, places: usize) {
         for pool in &pools {
             for _ in 0..places {
                 let together = together.clone();
-                tasks.push(
-                    pool.submit(move || {
-                        together.wait();
-                    })
-                    .expect("accepted"),
-                );
+                tasks.push(pool.submit(move || _ = together.wait()).expect("accepted"));
             }
         }
         for task in tasks {

@@ -9,6 +9,7 @@ use std::ptr;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
+use crate::pool::config::PoolKind;
 use crate::pool::inner::{Memo, Pool};
 use crate::sync::os::Arc;
 use crate::tally::Tally;
@@ -149,6 +150,11 @@ pub(crate) fn is_in(pool: &Pool) -> bool {
 /// Whether a task on this thread's stack was asked for at or below the node.
 pub(crate) fn is_below(node: &Node) -> bool {
     all().any(|frame| frame.place.node().is_at_or_below(node))
+}
+
+/// Whether the calling thread is one of a dedicated pool's, on which no other pool's task may run.
+pub(crate) fn is_on_dedicated_thread() -> bool {
+    all().any(|frame| frame.brings_place && frame.pool().config.kind == PoolKind::Dedicated)
 }
 
 /// Forgets the frames: the thread will not return to them.

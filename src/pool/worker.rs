@@ -6,7 +6,7 @@ use crate::id::TaskId;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::node::Place;
 use crate::pool::config::PoolKind;
-use crate::pool::frame::Frame;
+use crate::pool::frame::{self, Frame};
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
 use crate::quiet::{MustNotUnwind, drop_quietly, quietly};
@@ -425,7 +425,7 @@ where
     T: Send,
 {
     let mut f = f;
-    if pool.config.kind == PoolKind::Leased {
+    if pool.config.kind == PoolKind::Leased && !frame::is_on_dedicated_thread() {
         // SAFETY: the task is run below, and its result taken, before this returns.
         match unsafe { pool.submit_here(task_type.clone(), f) }? {
             Ok((task, claimed)) => {

@@ -493,8 +493,8 @@ impl PoolManager {
 
     /// Runs `f` as a task and waits for it. `f` may borrow.
     ///
-    /// On a leased pool with a free place and an empty queue it runs on the calling thread, within the pool's limit;
-    /// otherwise it is submitted, and this waits as [`TaskHandle::join`] does.
+    /// On a leased pool with a free place and an empty queue it runs on the calling thread, within the pool's limit (unless
+    /// that thread is a dedicated pool's, on which no other pool's tasks run); otherwise it is submitted, and this waits as [`TaskHandle::join`] does.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
