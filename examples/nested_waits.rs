@@ -49,7 +49,7 @@ fn divide_and_conquer() -> Fallible {
 /// A waiting task gives its place to the next one, so neither pool is full while its task waits for the other's.
 fn pools_that_wait_for_each_other() -> Fallible {
     fn ping(left: u32) -> Fallible<u32> {
-        let (next, pool) = if left % 2 == 0 { ("even", "odd") } else { ("odd", "even") };
+        let (next, pool) = if left.is_multiple_of(2) { ("even", "odd") } else { ("odd", "even") };
         if left == 0 {
             return Ok(0);
         }
