@@ -56,7 +56,10 @@ mod gpu {
         heirloom::create("gpu").start(config)
     }
 
-    pub(crate) fn shade(pixel: u32) -> Result<TaskHandle<(u32, Option<String>)>, Box<dyn std::error::Error>> {
+    /// The pixel, and the name of the thread that made it.
+    pub(crate) type Shaded = (u32, Option<String>);
+
+    pub(crate) fn shade(pixel: u32) -> Result<TaskHandle<Shaded>, Box<dyn std::error::Error>> {
         let manager: PoolManager = heirloom::get("gpu")?;
         let shader = manager.typed::<Shader>()?;
         let task: Task<Shader, _> = Shader::task(move || {

@@ -167,7 +167,9 @@ fn take_record(mine: &Mine) -> Option<&'static Record> {
     let mut at = RECORDS.load(Ordering::Acquire).cast_const();
     // SAFETY: records are never freed, and their links never change.
     while let Some(record) = unsafe { at.as_ref() } {
-        if !record.taken.swap(true, Ordering::AcqRel) {
+        if !record.taken.swap(true, Ordering::SeqCst) {
+            // Taken first, then used: pairs with the fence in `others_read`.
+            fence(Ordering::SeqCst);
             mine.record.set(record);
             return Some(record);
         }
@@ -182,11 +184,12 @@ fn take_record(mine: &Mine) -> Option<&'static Record> {
     let mut head = RECORDS.load(Ordering::Acquire);
     loop {
         record.next = head;
-        match RECORDS.compare_exchange_weak(head, record, Ordering::AcqRel, Ordering::Acquire) {
+        match RECORDS.compare_exchange_weak(head, record, Ordering::SeqCst, Ordering::Acquire) {
             Ok(_) => break,
             Err(seen) => head = seen,
         }
     }
+    fence(Ordering::SeqCst);
     mine.record.set(record);
     Some(record)
 }
@@ -245,13 +248,30 @@ unsafe fn free<T>(address: *mut ()) {
     drop(unsafe { Box::from_raw(address.cast::<T>()) });
 }
 
+/// Whether any thread but this one has a record. One that takes its first after this look finds what the writer left: see the
+/// fence in `take_record`.
+fn others_read() -> bool {
+    fence(Ordering::SeqCst);
+    let mine = MINE.with(|mine| mine.record.get());
+    let mut at = RECORDS.load(Ordering::SeqCst).cast_const();
+    // SAFETY: records are never freed, and their links never change.
+    while let Some(record) = unsafe { at.as_ref() } {
+        if !ptr::eq(record, mine) && record.taken.load(Ordering::SeqCst) {
+            return true;
+        }
+        at = record.next;
+    }
+    false
+}
+
 /// Frees what nobody holds.
 #[cold]
 fn reclaim() {
     let mut ended = Vec::new();
     {
         let mut retired = RETIRED.lock();
-        if retired.is_empty() || !heavy() {
+        // Where no other thread ever looked anything up, nobody needs the barrier.
+        if retired.is_empty() || (others_read() && !heavy()) {
             return;
         }
         let mut held = Vec::new();
