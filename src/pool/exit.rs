@@ -202,7 +202,7 @@ pub(crate) fn is_fork() -> bool {
 
 /// Installs the hooks, once.
 pub(crate) fn arm() {
-    #[cfg(all(unix, not(loom)))]
+    #[cfg(unix)]
     {
         static ARMED: std::sync::Once = std::sync::Once::new();
         ARMED.call_once(|| {
@@ -216,12 +216,12 @@ pub(crate) fn arm() {
     }
 }
 
-#[cfg(all(unix, not(loom)))]
+#[cfg(unix)]
 extern "C" fn forked() {
     FORKED.store(true, Ordering::Relaxed);
 }
 
-#[cfg(all(unix, not(loom)))]
+#[cfg(unix)]
 extern "C" fn hook() {
     // A forked child has none of the threads that could finish anything, and perhaps a lock that nobody will release.
     if is_fork() {

@@ -21,7 +21,7 @@ const TURN: u32 = 64;
 
 /// How often a thread looks for the next task before it gives its place back, and how long it pauses in between: looking
 /// all the time would take the cache line away from the submitter. Together about 2 µs.
-const LINGER: u32 = 30;
+const LINGER: u32 = if cfg!(loom) { 1 } else { 30 };
 const PAUSES: u32 = 16;
 
 /// How many shells there must be, at least, before the queue is swept.

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
-use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crate::quiet::quietly;
 use crate::sync::Event;
+use crate::sync::os::thread::{self, JoinHandle, Thread};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering};
 use crate::threads::ThreadStats;
 use crate::threads::line::{Line, Owed, Rest};
@@ -16,7 +16,9 @@ use crate::threads::spin::SpinSlot;
 
 /// How long the spinner looks for work before it sleeps. Waking a sleeping thread takes 5 to 50 µs, so spinning about as
 /// long costs at most twice the best (the ski-rental argument), and an idle process soon uses no CPU.
-const SPIN: Duration = Duration::from_micros(40);
+const SPIN: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 40 });
+/// How often it looks between two looks at the clock.
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 64 };
 
 /// What a thread does.
 pub(crate) trait Job: Send + Sync {
@@ -161,7 +163,7 @@ impl Hand<'_> {
 
 /// Spinning helps only where another CPU can do what is spun for.
 pub(crate) fn can_spin() -> bool {
-    static MANY: LazyLock<bool> = LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|n| n.get() > 1));
+    static MANY: LazyLock<bool> = LazyLock::new(|| thread::available_parallelism().is_ok_and(|n| n.get() > 1));
     *MANY
 }
 
@@ -246,7 +248,7 @@ impl Cache {
 
     fn spawn(self: &Arc<Self>) -> io::Result<()> {
         let number = self.names.lock().insert(());
-        let mut builder = std::thread::Builder::new().name(format!("{}-{number}", self.prefix));
+        let mut builder = thread::Builder::new().name(format!("{}-{number}", self.prefix));
         if let Some(bytes) = self.stack_size {
             builder = builder.stack_size(bytes);
         }
@@ -286,7 +288,7 @@ impl Cache {
     fn run(self: &Arc<Self>) {
         MINE.set(Arc::as_ptr(self));
         let _ = WORKS_FOR.try_with(|works_for| *works_for.borrow_mut() = Some(Arc::clone(self)));
-        let seat = Arc::new(Seat { thread: std::thread::current(), woken: AtomicUsize::new(ASLEEP) });
+        let seat = Arc::new(Seat { thread: thread::current(), woken: AtomicUsize::new(ASLEEP) });
         let mut hand = Hand { cache: self, open: false };
         let mut job = self.arrive();
         loop {
@@ -324,7 +326,7 @@ impl Cache {
     fn spin(&self) -> Option<Arc<dyn Job>> {
         let mut until = None;
         loop {
-            for _ in 0..64 {
+            for _ in 0..LOOKS {
                 if let Some(job) = self.slot.collect() {
                     return Some(job);
                 }
@@ -336,7 +338,7 @@ impl Cache {
                 return self.slot.close();
             }
             // Whoever is to offer something may wait for this very CPU.
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 
@@ -354,16 +356,16 @@ impl Cache {
                 why => return why,
             }
             match until {
-                None => std::thread::park(),
+                None => thread::park(),
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::now());
                     if !left.is_zero() {
-                        std::thread::park_timeout(left);
+                        thread::park_timeout(left);
                     } else if self.line.give_up(|other| Arc::ptr_eq(other, seat)) {
                         return DISMISSED;
                     } else {
                         // Taken off the list a moment ago: the wake is on its way.
-                        std::thread::park();
+                        thread::park();
                     }
                 }
             }
