@@ -291,3 +291,15 @@ fn a_thread_local_that_uses_its_own_pool_while_it_is_destroyed_does_no_harm() {
         assert!(rx.recv().expect("it was destroyed"), "a stopped pool refuses");
     });
 }
+
+#[test]
+fn a_run_of_another_pool_does_not_use_them() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let own = started(&scope, "own", PoolConfig::dedicated(1));
+        let other = started(&scope, "other", PoolConfig::leased(1));
+        let runs = own.submit(move || (this_thread(), other.run(this_thread).expect("runs"))).expect("accepted");
+        let (own_thread, others_thread) = runs.join().expect("ends");
+        assert_ne!(own_thread, others_thread);
+    });
+}
