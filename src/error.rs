@@ -246,6 +246,21 @@ pub enum StopError {
     },
 }
 
+/// The running task or thread was asked to stop, or the place where it stands, or one above that.
+///
+/// Returned by [`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep) and the joins that pass requests on. It is an
+/// ordinary error, to be passed up with `?`: stopping is the task's own doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("cancelled: the task, or a place above it, was asked to stop")]
+#[non_exhaustive]
+pub struct Cancelled {}
+
+impl Cancelled {
+    pub(crate) fn new() -> Self {
+        Self {}
+    }
+}
+
 /// Why a task has no value: it panicked, or was cancelled, or could not run.
 pub struct TaskError(Box<Repr>);
 

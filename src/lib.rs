@@ -252,6 +252,7 @@
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod cancel;
 mod clock;
 mod error;
 mod id;
@@ -266,14 +267,18 @@ mod sync;
 mod tally;
 mod task;
 mod task_type;
+pub mod thread;
 pub mod threads;
+mod waits;
 
-pub use crate::error::{ManagerNotFound, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
+pub use crate::cancel::{acknowledge_cancel, cancelled, checkpoint, is_cancelled, sleep};
+pub use crate::error::{
+    Cancelled, ManagerNotFound, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType,
+};
 pub use crate::id::{NodeId, TaskId};
 pub use crate::lineage::future::InLineage;
 pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wrap_fn};
 pub use crate::lineage::node::NodeKind;
-pub use crate::lineage::thread;
 pub use crate::namespace::Namespace;
 pub use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 pub use crate::pool::end::{RunningTask, StopReport};

@@ -133,6 +133,11 @@ impl Tally {
         (self.word.load(Ordering::Acquire) / ENTERED) as u32
     }
 
+    /// Which tally this is, to compare.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Asks to be notified, and looks: register a listener on [`Tally::changed`] first, then call this, then wait.
     pub(crate) fn watch(&self) -> usize {
         count(self.word.fetch_or(WATCHED, Ordering::SeqCst))

@@ -16,7 +16,8 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 use crate::id::TaskId;
-use crate::lineage::node::{Node, Place, Role, process};
+use crate::lineage::node::{Node, NodeKind, Place, Role, process};
+use crate::sync::os::Arc;
 
 thread_local! {
     static STACK: Stack = const { Stack(RefCell::new(Vec::new())) };
@@ -58,6 +59,8 @@ struct Stand {
     place: ManuallyDrop<Place>,
     /// Somebody else holds the place while this entry is on the stack.
     borrowed: bool,
+    /// The place is that of the code that stands here: leaving it is the code's end.
+    own: bool,
     pending: Pending,
 }
 
@@ -65,18 +68,33 @@ struct Stand {
 pub(crate) enum Pending {
     /// The entry's place is where code stands.
     Nothing,
+    /// The same, and leaving it is the end of that code.
+    Own,
+    /// A thread nobody told us about.
     Thread(Option<String>),
-    Task(TaskId),
+    /// The pointer lives until the entry is off the stack.
+    Task(TaskId, *const dyn BecomesNode),
+}
+
+/// Told when what stands somewhere becomes a node.
+pub(crate) trait BecomesNode {
+    /// Runs no user code.
+    fn became(&self, node: &Arc<Node>);
 }
 
 impl Stand {
     fn realize(&mut self) {
-        let (name, role) = match std::mem::replace(&mut self.pending, Pending::Nothing) {
-            Pending::Nothing => return,
-            Pending::Thread(name) => (name.map(Cow::Owned), Role::Thread(std::thread::current().id())),
-            Pending::Task(id) => (None, Role::Task(id)),
+        let node = match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Nothing | Pending::Own => return,
+            Pending::Thread(name) => Node::new(&self.place, name.map(Cow::Owned), Role::this_thread()),
+            Pending::Task(id, task) => {
+                let node = Node::new(&self.place, None, Role::Task(id));
+                // SAFETY: it lives until the entry is off the stack, by the contract of `stand_borrowed`.
+                unsafe { &*task }.became(&node);
+                node
+            }
         };
-        let node = Node::new(&self.place, name, role);
+        self.own = true;
         self.set(node.into());
     }
 
@@ -92,6 +110,9 @@ impl Stand {
 impl Drop for Stand {
     #[inline]
     fn drop(&mut self) {
+        if self.own {
+            self.place.node().end();
+        }
         if !self.borrowed {
             // SAFETY: dropped once, here, and not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.place) };
@@ -148,6 +169,7 @@ pub(crate) fn here() -> Place {
                     mark: 0,
                     place: ManuallyDrop::new(Place::PROCESS),
                     borrowed: false,
+                    own: false,
                     pending: Pending::Thread(name),
                 };
                 stack.change(|entries| entries.push(entry));
@@ -180,6 +202,17 @@ pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
     // SAFETY: the entry on the stack holds the node, or whoever lent it the place does; and while pinned an entry that is
     // taken off is kept.
     unsafe { TOP.get().as_ref() }.unwrap_or_else(|| process())
+}
+
+/// Whether any code of this thread stands somewhere: in a thread of ours, a task, a place that was entered.
+pub(crate) fn stands() -> bool {
+    STACK.try_with(|stack| !stack.0.borrow().is_empty()).unwrap_or(false)
+}
+
+/// The node of the calling thread itself, if it has one.
+pub(crate) fn own_thread() -> Option<Place> {
+    let own = |entry: &&Stand| entry.own && entry.place.node().kind() == NodeKind::Thread;
+    STACK.try_with(|stack| stack.0.borrow().iter().find(own).map(|entry| Place::clone(&entry.place))).ok().flatten()
 }
 
 /// While it lives, no place that is or was on this thread's stack ends: what is found from here can be borrowed.
@@ -231,7 +264,8 @@ pub(crate) fn stand(place: Place, pending: Pending) -> Standing {
 /// Puts an entry on the stack that does not count the place, for whoever holds it anyway.
 ///
 /// # Safety
-/// The place is held until the entry is off the stack, which the caller makes sure of with [`Standing::cut`].
+/// The place, and what `pending` points to, live until the entry is off the stack, which the caller makes sure of with
+/// [`Standing::cut`].
 #[inline]
 pub(crate) unsafe fn stand_borrowed(place: &Place, pending: Pending) -> Standing {
     // SAFETY: a copy that is never dropped, and not used for longer than the original, by the contract.
@@ -242,7 +276,7 @@ pub(crate) unsafe fn stand_borrowed(place: &Place, pending: Pending) -> Standing
 fn push(place: ManuallyDrop<Place>, borrowed: bool, pending: Pending) -> Standing {
     let mark = NEXT_MARK.get();
     NEXT_MARK.set(mark + 1);
-    let entry = Stand { mark, place, borrowed, pending };
+    let entry = Stand { mark, place, borrowed, own: matches!(pending, Pending::Own), pending };
     // Refused only while the thread's locals are being destroyed; then there is nothing to restore either.
     let _ = STACK.try_with(|stack| stack.change(|entries| entries.push(entry)));
     Standing { mark, here: PhantomData }

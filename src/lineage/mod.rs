@@ -16,4 +16,4 @@ pub(crate) mod hazard;
 pub(crate) mod home;
 pub(crate) mod node;
 pub(crate) mod residents;
-pub mod thread;
+pub(crate) mod watch;

@@ -8,8 +8,19 @@ use crate::id::{NodeId, TaskId};
 use crate::index::Ticket;
 use crate::lineage::home::Home;
 use crate::lineage::residents::Residents;
-use crate::sync::os::{Arc, AtomicBool, LazyLock, Ordering, Weak};
+use crate::quiet::quietly;
+use crate::sync::Event;
+use crate::sync::os::{Arc, AtomicU64, LazyLock, OnceLock, Ordering, Weak};
 use crate::tally::Tally;
+
+/// Somebody asked what stands here, and everything below, to stop.
+const ASKED: u64 = 1;
+/// Its code has ended: the thread's, the task's; or the scope was told to end and nothing asked for below it is left.
+const OVER: u64 = 1 << 1;
+/// It had a child, so somebody below may wait to hear of a request.
+const PARENT: u64 = 1 << 2;
+/// The rest of the word counts requests, so that one that repeats another is seen too.
+const ONE_REQUEST: u64 = 1 << 3;
 
 /// What kind of code stands at a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,9 +52,17 @@ impl NodeKind {
 /// What only one kind of node has.
 pub(crate) enum Role {
     Process,
-    Thread(ThreadId),
+    /// The id comes with the thread; the node may be there first.
+    Thread(OnceLock<ThreadId>),
     Task(TaskId),
     Scope(Tallies),
+}
+
+impl Role {
+    /// The calling thread.
+    pub(crate) fn this_thread() -> Self {
+        Self::Thread(OnceLock::from(std::thread::current().id()))
+    }
 }
 
 /// The tasks asked for at or below a scope, in any pool. Two counts, because the scope's end waits for one of them only.
@@ -73,6 +92,11 @@ impl Tallies {
         self.joining.is_closed()
     }
 
+    /// Told to end, and nothing is left: final.
+    pub(crate) fn is_over(&self) -> bool {
+        self.joining.is_ended() && self.daemon.is_ended()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.joining.count() + self.daemon.count()
     }
@@ -82,13 +106,20 @@ impl Tallies {
 #[repr(C)]
 pub(crate) struct Node {
     pub(crate) residents: Residents,
+    /// Inherited values, by the number of their key.
+    pub(crate) values: Residents,
     /// `None` is the process node: the root has no parent, and a child of the root need not count it (it is a static).
     parent: Option<Arc<Node>>,
     /// The parent's parent, which the parent keeps: a walk loads both at once, and so waits for memory half as often. Null
     /// when one of the two is the process.
     grandparent: *const Node,
     is_root: bool,
-    cancelled: AtomicBool,
+    /// Requests to stop are not delivered from above.
+    isolated: bool,
+    /// Requests to stop, and the node's end.
+    word: AtomicU64,
+    /// Told when the word changes; a scope's and the root's also for those below.
+    changed: Event,
     /// How many scopes are at or above this node, so that those outside any scope never search for one.
     scopes: u32,
     id: NodeId,
@@ -106,14 +137,26 @@ unsafe impl Sync for Node {}
 
 impl Node {
     pub(crate) fn new(parent: &Place, name: Option<Cow<'static, str>>, role: Role) -> Arc<Self> {
-        let home = parent.node().home.clone();
-        let scopes = parent.node().scopes + u32::from(matches!(role, Role::Scope(_)));
-        Self::build(parent.0.clone(), name, role, scopes, home)
+        Self::below(parent, name, role, false)
+    }
+
+    /// A child to which requests to stop are not delivered from above.
+    pub(crate) fn new_isolated(parent: &Place, name: Option<Cow<'static, str>>, role: Role) -> Arc<Self> {
+        Self::below(parent, name, role, true)
+    }
+
+    fn below(parent: &Place, name: Option<Cow<'static, str>>, role: Role, isolated: bool) -> Arc<Self> {
+        let above = parent.node();
+        if above.word.load(Ordering::SeqCst) & PARENT == 0 {
+            above.word.fetch_or(PARENT, Ordering::SeqCst);
+        }
+        let scopes = above.scopes + u32::from(matches!(role, Role::Scope(_)));
+        Self::build(parent.0.clone(), name, role, scopes, above.home.clone(), isolated)
     }
 
     /// A family of its own, with its own indices.
     pub(crate) fn new_root(home: Home) -> Arc<Self> {
-        Self::build(None, None, Role::Process, 0, home)
+        Self::build(None, None, Role::Process, 0, home, false)
     }
 
     fn build(
@@ -122,19 +165,25 @@ impl Node {
         role: Role,
         scopes: u32,
         home: Home,
+        isolated: bool,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Node>| {
             let indices = home.indices();
             let ticket = indices.nodes.insert(this.clone());
-            if let Role::Thread(id) = role {
-                indices.threads.insert(id, this.clone());
+            if let Role::Thread(id) = &role
+                && let Some(id) = id.get()
+            {
+                indices.threads.insert(*id, this.clone());
             }
             Self {
                 residents: Residents::new(),
+                values: Residents::new(),
                 grandparent: parent.as_ref().and_then(|parent| parent.parent.as_ref()).map_or(ptr::null(), Arc::as_ptr),
                 parent,
                 is_root: matches!(role, Role::Process),
-                cancelled: AtomicBool::new(false),
+                isolated,
+                word: AtomicU64::new(0),
+                changed: Event::new(),
                 scopes,
                 id: NodeId::next(),
                 role,
@@ -167,9 +216,19 @@ impl Node {
     }
 
     pub(crate) fn thread_id(&self) -> Option<ThreadId> {
-        match self.role {
-            Role::Thread(id) => Some(id),
+        match &self.role {
+            Role::Thread(id) => id.get().copied(),
             _ => None,
+        }
+    }
+
+    /// Tells a thread's node which thread it is, once.
+    pub(crate) fn adopt_thread(self: &Arc<Self>) {
+        let id = std::thread::current().id();
+        if let Role::Thread(slot) = &self.role
+            && slot.set(id).is_ok()
+        {
+            self.home.indices().threads.insert(id, Arc::downgrade(self));
         }
     }
 
@@ -235,13 +294,94 @@ impl Node {
         self.scopes().any(Tallies::is_closed)
     }
 
-    pub(crate) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
+    /// The scopes at or above this node, innermost first, as nodes.
+    pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &Tallies)> {
+        self.path().take_while(|node| node.scopes > 0).filter_map(|node| Some((node, node.tallies()?)))
     }
 
-    /// It or an ancestor was cancelled. Only scopes can be, so outside of any this is one comparison.
+    /// Asks what stands here, and everything below, to stop. True when nobody had asked since the last acknowledgement.
+    /// The root cannot be asked.
+    pub(crate) fn cancel(&self) -> bool {
+        if self.is_root {
+            return false;
+        }
+        let ask = |word: u64| Some((word | ASKED).wrapping_add(ONE_REQUEST));
+        // One word, so one order: either this sees that there is a child, or the child's own look sees the request.
+        let before = match self.word.fetch_update(Ordering::SeqCst, Ordering::Relaxed, ask) {
+            Ok(before) | Err(before) => before,
+        };
+        self.tell();
+        if before & PARENT != 0 {
+            // Whoever waits below listens at every scope above it and at the root.
+            let hub = self.path().find(|node| node.is_hub());
+            if let Some(hub) = hub.filter(|hub| !ptr::eq(*hub, self)) {
+                hub.tell();
+            }
+        }
+        before & ASKED == 0
+    }
+
+    /// Clears this node's own request. True when there was one.
+    pub(crate) fn acknowledge(&self) -> bool {
+        self.word.fetch_and(!ASKED, Ordering::SeqCst) & ASKED != 0
+    }
+
+    /// It or an ancestor was asked to stop, as far as that is delivered here.
+    #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.path().take_while(|node| node.scopes > 0).any(|node| node.cancelled.load(Ordering::Acquire))
+        let look = |node: &Node| match node.word.load(Ordering::Acquire) & ASKED != 0 {
+            true => Some(true),
+            false => node.isolated.then_some(false),
+        };
+        self.nearest(look).unwrap_or(false)
+    }
+
+    /// How often it was asked to stop, here or above: changes with every request.
+    pub(crate) fn requests(&self) -> u64 {
+        let mut sum = 0_u64;
+        for node in self.path() {
+            sum = sum.wrapping_add(node.word.load(Ordering::Acquire) / ONE_REQUEST);
+            if node.isolated {
+                break;
+            }
+        }
+        sum
+    }
+
+    /// Its own code has ended, or, of a scope, everything asked for below it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.word.load(Ordering::Acquire) & OVER != 0
+    }
+
+    /// Marks the end of the code that stands here.
+    pub(crate) fn end(&self) {
+        if self.word.fetch_or(OVER, Ordering::SeqCst) & OVER == 0 {
+            self.tell();
+        }
+    }
+
+    /// Wakers are user code.
+    fn tell(&self) {
+        quietly(|| self.changed.notify(usize::MAX));
+    }
+
+    /// Marks a scope's end, if it was told to end and nothing is left below it, and drops the values bound here, so that
+    /// none of them can hold the scope. Runs user code.
+    pub(crate) fn end_if_over(&self) {
+        if self.tallies().is_some_and(Tallies::is_over) {
+            self.end();
+            self.values.clear();
+        }
+    }
+
+    /// Where those who wait below are told of requests: scopes and the root.
+    fn is_hub(&self) -> bool {
+        self.is_root || self.tallies().is_some()
+    }
+
+    /// The nodes at which one who waits here hears of requests, and of this node's end.
+    pub(crate) fn bells(&self) -> impl Iterator<Item = &Event> {
+        self.path().enumerate().filter(|(at, node)| *at == 0 || node.is_hub()).map(|(_, node)| &node.changed)
     }
 
     pub(crate) fn is_at_or_below(&self, other: &Node) -> bool {
@@ -251,7 +391,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Role::Thread(id) = self.role {
+        if let Some(id) = self.thread_id() {
             self.home.indices().threads.remove(&id);
         }
         // A chain is let go in a loop: the drop of a million links must not recurse a million deep.
@@ -334,6 +474,11 @@ impl From<Arc<Node>> for Place {
 pub(crate) struct WeakPlace(Option<Weak<Node>>);
 
 impl WeakPlace {
+    /// The node is gone. Asking makes no reference, so it cannot be the last to let one go.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.as_ref().is_some_and(|node| node.strong_count() == 0)
+    }
+
     pub(crate) fn upgrade(&self) -> Option<Place> {
         match &self.0 {
             None => Some(Place::PROCESS),

@@ -187,6 +187,25 @@ impl Residents {
         Some(resident)
     }
 
+    /// Takes all out.
+    pub(crate) fn clear(&self) {
+        if self.is_empty() {
+            return;
+        }
+        let one = self.writing.lock();
+        let taken: Vec<_> = self
+            .slots()
+            .map(|slot| &slot.named)
+            .filter(|named| ![ptr::null_mut(), taken_out()].contains(&named.load(Ordering::Relaxed)))
+            .map(|named| named.swap(taken_out(), Ordering::AcqRel))
+            .collect();
+        drop(one);
+        for named in taken {
+            // SAFETY: it came from a box, the swap gave it to this caller alone, and no slot has it any more.
+            unsafe { hazard::retire(named) };
+        }
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<Resident>> {
         if self.is_empty() {
             return Vec::new();

@@ -18,6 +18,7 @@ use crate::pool::wait::GivenAway;
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
 use crate::task_type::TaskType;
+use crate::waits::Target;
 
 /// What an end found: how the tasks of this start ended, and what still runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,7 +93,10 @@ pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: im
         // In a fork's child nobody is there to make it true.
         return ready();
     }
-    let _away = GivenAway::begin();
+    let _away = match deadline {
+        None => GivenAway::begin_join(Target::Tally(tally.address())),
+        Some(_) => GivenAway::begin(),
+    };
     loop {
         // The listener comes before the look: see `tally`.
         let listener = tally.changed().listen();
@@ -149,9 +153,10 @@ impl Pool {
         self.end_if_over();
     }
 
-    /// Accepts nothing more, and what has not started never will.
+    /// Accepts nothing more; what has not started never will, what runs is asked to stop.
     pub(crate) fn cancel(self: &Arc<Self>) {
-        self.cancelled.store(true, Ordering::Release);
+        self.cancelled.store(true, Ordering::SeqCst);
+        self.ask_running();
         self.close();
         self.cancel_queued(|_| true);
         self.end_if_over();

@@ -6,11 +6,12 @@
 use std::cell::Cell;
 use std::ptr;
 
-use crate::lineage::current::{self, Pending};
+use crate::lineage::current::{self, BecomesNode, Pending};
 use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
 use crate::pool::config::PoolKind;
 use crate::pool::inner::{Memo, Pool};
+use crate::pool::worker::Task;
 use crate::sync::os::Arc;
 use crate::tally::Tally;
 use crate::task::cell::Claimed;
@@ -116,8 +117,31 @@ impl Frame {
 
     /// The address of its task, to compare.
     pub(crate) fn task_address(&self) -> Option<*const ()> {
+        self.task().map(Task::address)
+    }
+}
+
+impl BecomesNode for Frame {
+    fn became(&self, node: &Arc<Node>) {
+        let place = Place::from(Arc::clone(node));
+        if let Some(task) = self.task() {
+            task.became(&place);
+        }
+        self.pool().note_node(&place);
+    }
+}
+
+impl Frame {
+    /// The running task itself; `None` for what one left behind.
+    pub(crate) fn task(&self) -> Option<&Task> {
         // SAFETY: `Frame::with` borrows the claimed task for as long as the frame is on the list.
-        unsafe { self.claimed.as_ref() }.map(|claimed| claimed.task().address())
+        unsafe { self.claimed.as_ref() }.map(Claimed::task)
+    }
+
+    /// The task, or its whole pool, was asked to stop. What is asked of places above is not looked at.
+    #[inline]
+    pub(crate) fn is_asked(&self) -> bool {
+        self.task().is_some_and(|task| task.state().is_asked()) || self.pool().is_cancelled()
     }
 }
 

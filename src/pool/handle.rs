@@ -8,15 +8,17 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::error::TaskError;
+use crate::error::{Cancelled, TaskError};
 use crate::id::TaskId;
 use crate::pool::frame;
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::park;
-use crate::pool::wait::{GivenAway, may_run_in_place};
+use crate::pool::passing::Passing;
+use crate::pool::wait::{self, GivenAway, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::sync::os::{Arc, Ordering};
 use crate::task::state::CancelRequest;
+use crate::waits::Target;
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,12 +36,22 @@ pub enum TaskStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CancelOutcome {
-    /// The request is noted. If the task had not started, it never will; if it runs, it goes on to its end.
+    /// The request is noted. What had not started never will; what runs notices where it looks
+    /// ([`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep)).
     Requested,
-    /// It runs, and had been asked before.
+    /// It had been asked before, and has not declined since. Whoever waits for it with `join_cancelling` hears of this one too.
     AlreadyRequested,
     /// It had ended; the request changes nothing.
     AlreadyFinished,
+    /// It is the process, which cannot be asked.
+    NotCancellable,
+}
+
+impl CancelOutcome {
+    /// Of a node that had been asked before or not.
+    pub(crate) fn of(first: bool) -> Self {
+        if first { Self::Requested } else { Self::AlreadyRequested }
+    }
 }
 
 /// A task that was accepted. Dropping the handle detaches the task: it runs all the same, and its result is dropped.
@@ -109,7 +121,8 @@ impl<T> TaskHandle<T> {
     /// Asks the task to end early.
     ///
     /// A task that has not started ends now, as cancelled, and its closure is dropped on this thread; its body never runs.
-    /// A running one goes on to its end.
+    /// A running one notices where it looks ([`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep)), and so does what it
+    /// submitted or started since it became a node of the tree.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -159,10 +172,66 @@ impl<T> TaskHandle<T> {
             return Err(TaskError::from_own_task(self.id(), &frame.pool().namespace));
         }
         if !self.run_in_place(true) && !park::spin_until(|| self.task.state().is_done()) {
-            let _away = GivenAway::begin();
+            let _away = GivenAway::begin_join(Target::Task(self.id()));
             park::block_until(None, |waker| !self.task.register(waker, true));
         }
         self.output()
+    }
+
+    /// Waits until the task has ended, and passes each request to stop that reaches the caller meanwhile on to it: the first
+    /// one, and every repeated one, so that a task which declined is asked again. It keeps waiting: the task decides.
+    ///
+    /// Unlike [`join`](Self::join) it does not run the task in place, where it could hear of nothing, unless the pool keeps its
+    /// places.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let work = scope.create("work");
+    /// work.start(PoolConfig::leased(2))?;
+    ///
+    /// let (starts, started) = std::sync::mpsc::channel();
+    /// let outer = scope.run(|| work.submit(move || {
+    ///     let inner = heirloom::get("work").unwrap().submit(move || {
+    ///         starts.send(()).unwrap();
+    ///         heirloom::sleep(std::time::Duration::from_secs(3600))
+    ///     });
+    ///     inner.unwrap().join_cancelling()
+    /// }))?;
+    /// started.recv()?;
+    /// outer.cancel();
+    /// assert!(outer.join()?.is_err()); // when the inner one had ended
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The outer one when the caller was asked to stop while it waited; the task has ended then, and its result is
+    /// dropped. The inner one is the task's. If the task had ended before, its result comes back, and a request stays
+    /// pending for the caller's next look.
+    pub fn join_cancelling(self) -> Result<Result<T, TaskError>, Cancelled> {
+        if self.task.state().is_done() {
+            return Ok(self.output());
+        }
+        if self.is_own() || wait::must_run_in_place(self.pool.as_ptr()) {
+            return Ok(self.join());
+        }
+        let mut passing = Passing::new();
+        {
+            let _away = GivenAway::begin_join(Target::Task(self.id()));
+            park::block_until(None, |waker| {
+                passing.poll(waker, || {
+                    self.cancel();
+                });
+                !self.task.register(waker, true)
+            });
+        }
+        if passing.passed() { Err(Cancelled::new()) } else { Ok(self.output()) }
+    }
+
+    /// The task is on this thread's own stack, so waiting for it would never end.
+    fn is_own(&self) -> bool {
+        frame::all().any(|frame| frame.task_address() == Some(self.task.address()))
     }
 
     /// Waits at most `d`. The handle comes back when the task has not ended by then. Never runs the task in place.

@@ -36,7 +36,7 @@ use crate::pool::queue::Queue;
 use crate::pool::stats::Counters;
 use crate::pool::wait::GivenAway;
 use crate::quiet::quietly;
-use crate::sync::os::{Arc, AtomicBool, AtomicIsize, AtomicUsize, LazyLock, OnceLock, Ordering};
+use crate::sync::os::{Arc, AtomicBool, AtomicIsize, AtomicUsize, LazyLock, Mutex, OnceLock, Ordering};
 use crate::tally::{Entry, Left, Tally};
 use crate::task::cell::{Claimed, TaskRef, reclaim};
 use crate::task_type::TaskType;
@@ -100,6 +100,8 @@ pub(crate) struct Pool {
     pub(crate) config: PoolConfig,
     pub(crate) crew: Crew,
     pub(crate) cancelled: AtomicBool,
+    /// The nodes of tasks that ran here, which `cancel` asks to stop. Most pools have none.
+    nodes: Mutex<Option<Box<Vec<WeakPlace>>>>,
     /// Shells in the queue: claimed by somebody who did not pop them. May be below zero for a moment.
     pub(crate) stale: AtomicIsize,
     /// The crew was dismissed.
@@ -131,6 +133,7 @@ impl Pool {
             config,
             crew,
             cancelled: AtomicBool::new(false),
+            nodes: Mutex::new(None),
             stale: AtomicIsize::new(0),
             over: AtomicBool::new(false),
             warned: AtomicBool::new(false),
@@ -176,8 +179,9 @@ impl Pool {
         }
         for (entered, scope) in place.node().scopes().enumerate() {
             if scope.of(self.joins()).enter().is_err() {
-                for scope in place.node().scopes().take(entered) {
+                for (node, scope) in place.node().scope_nodes().take(entered) {
                     leave_tally(scope.of(self.joins()));
+                    node.end_if_over();
                 }
                 self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
                 self.leave();
@@ -214,8 +218,15 @@ impl Pool {
 
     /// Counts a task out of the scopes at or above its place.
     pub(crate) fn leave_scopes(&self, place: &Place) {
-        for scope in place.node().scopes() {
-            leave_tally(scope.of(self.joins()));
+        for (node, scope) in place.node().scope_nodes() {
+            let tally = scope.of(self.joins());
+            if let Left::Last { notify } = tally.leave() {
+                // Ended first, so that whoever waits for the count finds the scope's values gone.
+                node.end_if_over();
+                if notify {
+                    tally.notify();
+                }
+            }
         }
     }
 
@@ -474,6 +485,37 @@ impl Pool {
             && let Err(error) = self.crew.cache().ask(Arc::clone(self) as _)
         {
             self.give_back_refused(&error);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// A task that runs here became a node.
+    pub(crate) fn note_node(&self, node: &Place) {
+        let mut nodes = self.nodes.lock();
+        let nodes = nodes.get_or_insert_default();
+        if nodes.len() == nodes.capacity() {
+            nodes.retain(|node| !node.is_gone());
+        }
+        nodes.push(node.downgrade());
+        // Under the lock: `ask_running` looks after it has said so.
+        if self.is_cancelled() {
+            node.node().cancel();
+        }
+    }
+
+    /// Asks the running tasks that are nodes to stop; the others see it at the pool.
+    pub(crate) fn ask_running(&self) {
+        let nodes: Vec<Place> = match &*self.nodes.lock() {
+            Some(nodes) => nodes.iter().filter_map(WeakPlace::upgrade).collect(),
+            None => return,
+        };
+        // Outside the lock: wakers are user code.
+        for node in nodes.iter().filter(|node| !node.node().is_over()) {
+            node.node().cancel();
         }
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod handle;
 pub(crate) mod inner;
 pub(crate) mod map;
 pub(crate) mod park;
+pub(crate) mod passing;
 pub(crate) mod places;
 pub(crate) mod queue;
 pub(crate) mod scope;

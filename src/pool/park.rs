@@ -36,6 +36,11 @@ fn new() -> (Parker, Waker) {
     (parker, waker)
 }
 
+/// The calling thread's waker, which wakes it in [`block_until`].
+pub(crate) fn waker() -> Waker {
+    PARKER.try_with(|(_, waker)| waker.clone()).unwrap_or_else(|_| new().1)
+}
+
 /// Looks a little while, without sleeping, where another CPU can make it true.
 #[inline]
 pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {

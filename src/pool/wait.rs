@@ -5,14 +5,18 @@ use std::ptr;
 
 use crate::pool::frame;
 use crate::pool::inner::Pool;
+use crate::pool::park;
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, WaitsHere};
+use crate::waits::{Cycle, Part, Parts, Target, Waiting};
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
 pub(crate) struct GivenAway {
     given: usize,
     _waiting: Option<WaitsHere>,
+    /// What the thread waits for, where that can be a part of a cycle.
+    edge: Option<Waiting>,
     here: PhantomData<*const ()>,
 }
 
@@ -29,8 +33,44 @@ impl GivenAway {
             }
         }
         let waiting = waiting.filter(|_| given > 0);
-        Self { given, _waiting: waiting, here: PhantomData }
+        Self { given, _waiting: waiting, edge: None, here: PhantomData }
     }
+
+    /// As [`begin`](Self::begin), for a wait without a deadline that ends with the target. A wait for a value or a gate
+    /// that would now never end is told so; see [`crate::waits`].
+    pub(crate) fn begin_join(on: Target) -> Self {
+        let edge = Waiting::join(on, parts());
+        let mut away = Self::begin();
+        away.edge = Some(edge);
+        away
+    }
+
+    /// As [`begin`](Self::begin), for a wait for what code on another thread's stack owes. Whoever waits looks at
+    /// [`is_broken`](Self::is_broken) each time it is woken, and gives up then.
+    pub(crate) fn begin_ask(on: Target) -> Result<Self, Cycle> {
+        let edge = Waiting::ask(on, parts(), park::waker())?;
+        let mut away = Self::begin();
+        away.edge = Some(edge);
+        Ok(away)
+    }
+
+    /// The wait would never end, because of a join that began later.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.edge.as_ref().is_some_and(Waiting::is_broken)
+    }
+}
+
+/// What the code on this thread's stack is a part of.
+fn parts() -> Parts {
+    let mut parts = Parts::new();
+    for frame in frame::all() {
+        let joins = frame.pool().joins();
+        parts.extend(frame.task().map(|task| Part::Task(task.id())));
+        parts.push(Part::Tally(frame.pool().tally.address()));
+        parts.extend(frame.scoped.as_ref().map(|scoped| Part::Tally(scoped.address())));
+        parts.extend(frame.place.node().scopes().map(|scope| Part::Tally(scope.of(joins).address())));
+    }
+    parts
 }
 
 impl Drop for GivenAway {
@@ -72,6 +112,16 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool, waits: bool) -> Option<&'a
         }
     }
     Some(own.pool())
+}
+
+/// Whether a join here of a task of the pool that nobody has started must run it in place, because the caller's place cannot
+/// be given away. Otherwise a wait is better, where it is to be interrupted.
+pub(crate) fn must_run_in_place(pool: *const Pool) -> bool {
+    let mut own = frame::all().filter(|frame| frame.brings_place && ptr::eq(Arc::as_ptr(frame.pool()), pool));
+    own.next().is_some_and(|own| {
+        let _away = GivenAway::begin();
+        !own.away.get()
+    })
 }
 
 /// Runs `f`, which blocks in a way heirloom cannot see, without holding up the pool of the running task: its place is

@@ -1,5 +1,7 @@
 //! A thread's visit to a pool, and the running of one task.
 
+use std::ptr;
+
 use crate::clock::Coarse;
 use crate::error::{SubmitError, TaskError, payload_text};
 use crate::id::TaskId;
@@ -243,7 +245,8 @@ fn leave(pool: &Pool, place: Place, scoped: Option<Arc<Tally>>, mut foreign: imp
         foreign(&mut || leave_tally(&scoped));
     }
     if place.is_counted() {
-        if place.node().scopes().any(|scope| scope.of(pool.joins()).is_observed()) {
+        // A scope's end drops the values bound there, which is user code too.
+        if place.node().scopes().any(|scope| scope.of(pool.joins()).is_observed() || scope.is_closed()) {
             foreign(&mut || pool.leave_scopes(&place));
         } else {
             pool.leave_scopes(&place);
@@ -273,8 +276,8 @@ fn run(
     let Extras { span, task_type, scoped } = extras.map_or_else(Extras::default, |extras| *extras);
     let id = claimed.task().id();
     let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_place, owed, |frame| {
-        // SAFETY: the frame holds the place until after the cut.
-        let standing = unsafe { current::stand_borrowed(&frame.place, Pending::Task(id)) };
+        // SAFETY: the frame holds the place, and lives, until after the cut.
+        let standing = unsafe { current::stand_borrowed(&frame.place, Pending::Task(id, ptr::from_ref(frame))) };
         // A subscriber is user code too.
         let entered = span.as_ref().and_then(|span| quietly(|| span.enter()));
         let outcome = claimed.run();

@@ -12,10 +12,10 @@ use crate::error::StopError;
 use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{Node, Place, Role, Tallies};
+use crate::lineage::node::{Node, NodeKind, Place, Role, Tallies};
 use crate::pool::end::{StopReport, await_tally, block_on_tally};
 use crate::pool::frame;
-use crate::pool::handle::deadline;
+use crate::pool::handle::{CancelOutcome, deadline};
 use crate::pool::inner::Pool;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
@@ -113,7 +113,7 @@ impl Scope {
     }
 
     fn pools(&self) -> Vec<Arc<Pool>> {
-        self.lineage.managers().iter().filter_map(PoolManager::pool).collect()
+        pools_of(&self.lineage)
     }
 
     /// The handle to the scope's node.
@@ -142,6 +142,7 @@ impl Scope {
         for pool in self.pools() {
             pool.close();
         }
+        self.node().end_if_over();
     }
 
     /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
@@ -183,6 +184,7 @@ impl Scope {
         }
         let asked = &self.tallies().joining;
         block_on_tally(asked, deadline, || asked.count() == 0);
+        self.node().end_if_over();
         Ok(self.report(&pools))
     }
 
@@ -197,6 +199,7 @@ impl Scope {
         }
         let asked = &self.tallies().joining;
         await_tally(asked, || asked.count() == 0).await;
+        self.node().end_if_over();
         Ok(self.report(&pools))
     }
 
@@ -226,15 +229,61 @@ impl Scope {
         self.finished = true;
     }
 
-    /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs goes on to
-    /// its end. Does not wait. Idempotent.
+    /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is asked to
+    /// stop, on whatever thread ([`checkpoint`](crate::checkpoint)). Does not wait. Idempotent.
     ///
     /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running.
     pub fn cancel(&self) {
-        self.node().cancel();
-        self.close();
-        for pool in self.pools() {
+        cancel(&self.lineage.0);
+    }
+}
+
+/// Asks a place to stop, and ends what it owns if it is a scope. True for the first request.
+fn cancel(place: &Place) -> bool {
+    let node = place.node();
+    let first = node.cancel();
+    if let Some(tallies) = node.tallies() {
+        tallies.close();
+        for pool in pools_of(&Lineage(place.clone())) {
             pool.cancel();
+        }
+        node.end_if_over();
+    }
+    first
+}
+
+fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {
+    at.managers().iter().filter_map(PoolManager::pool).collect()
+}
+
+impl Lineage {
+    /// Asks what stands here, and everything below, to stop. Does not wait.
+    ///
+    /// Of a scope this is [`Scope::cancel`]. A thread or a task notices where it looks ([`checkpoint`](crate::checkpoint)),
+    /// and what it submitted and has not started never will. Nothing else is refused or closed: a
+    /// thread's or a task's own pools go on, until it ends.
+    ///
+    /// ```
+    /// use heirloom::{CancelOutcome, Lineage, Scope, thread};
+    ///
+    /// let request = Scope::new("request 7");
+    /// let (stands, place) = std::sync::mpsc::channel();
+    /// let reader = request.run(|| thread::spawn(move || {
+    ///     stands.send(heirloom::current()).unwrap();
+    ///     heirloom::sleep(std::time::Duration::from_secs(3600))
+    /// }));
+    /// let reader_at = place.recv().unwrap();
+    /// assert_eq!(reader_at.cancel(), CancelOutcome::Requested);
+    /// assert!(reader.join().unwrap().is_err());
+    /// assert!(!request.is_cancelled()); // downward only
+    /// assert_eq!(Lineage::process().cancel(), CancelOutcome::NotCancellable);
+    /// ```
+    pub fn cancel(&self) -> CancelOutcome {
+        let node = self.0.node();
+        match node.kind() {
+            NodeKind::Process => CancelOutcome::NotCancellable,
+            _ if node.is_over() => CancelOutcome::AlreadyFinished,
+            _ => CancelOutcome::of(cancel(&self.0)),
         }
     }
 }

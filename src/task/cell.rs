@@ -11,8 +11,10 @@ use std::task::Waker;
 
 use crate::error::TaskError;
 use crate::id::TaskId;
+use crate::lineage::node::{Place, WeakPlace};
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::UnsafeCell;
+use crate::sync::os::OnceLock;
 use crate::task::state::{CancelRequest, Finished, State};
 
 /// What a panic carried.
@@ -29,6 +31,8 @@ pub(crate) struct Header<M: 'static> {
     /// The queue's link; touched by the queue alone.
     next: UnsafeCell<*mut Header<M>>,
     waiter: UnsafeCell<Option<Waker>>,
+    /// The task's own node, once it has one. Weak: a handle keeps the task's result, not its place.
+    node: OnceLock<WeakPlace>,
     /// Taken by the claimer.
     memo: UnsafeCell<Option<M>>,
 }
@@ -127,6 +131,7 @@ impl<M: Send + 'static> TaskRef<M> {
                 vtable: &Cell::<M, F, T>::VTABLE,
                 next: UnsafeCell::new(std::ptr::null_mut()),
                 waiter: UnsafeCell::new(None),
+                node: OnceLock::new(),
                 memo: UnsafeCell::new(Some(memo)),
             },
             stage: UnsafeCell::new(Stage::Ready(f)),
@@ -170,11 +175,30 @@ impl<M: 'static> TaskRef<M> {
         if self.state().claim() { Ok(Claimed(self)) } else { Err(self) }
     }
 
-    /// Asks the task to end early. The claim comes back when it had not started.
+    /// Asks the task to end early. The claim comes back when it had not started; one that runs is told at its node too, if
+    /// it has one.
     pub(crate) fn cancel(&self) -> (CancelRequest, Option<Claimed<M>>) {
         let outcome = self.state().request_cancel();
-        let claimed = (outcome == CancelRequest::Claimed).then(|| Claimed(self.another()));
-        (outcome, claimed)
+        match outcome {
+            CancelRequest::Claimed => (outcome, Some(Claimed(self.another()))),
+            CancelRequest::TooLate => (outcome, None),
+            CancelRequest::Asked | CancelRequest::AskedBefore => match self.node() {
+                Some(node) if !node.node().cancel() => (CancelRequest::AskedBefore, None),
+                _ => (outcome, None),
+            },
+        }
+    }
+
+    /// The running task's own node, if it has one.
+    pub(crate) fn node(&self) -> Option<Place> {
+        if self.state().is_node() { self.header().node.get()?.upgrade() } else { None }
+    }
+
+    /// The running task became this node: whoever asks it to end early finds it there. Called by the task's own thread.
+    pub(crate) fn became(&self, node: &Place) {
+        if self.header().node.set(node.downgrade()).is_ok() && self.state().became_node() {
+            node.node().cancel();
+        }
     }
 
     pub(crate) fn into_raw(self) -> NonNull<Header<M>> {

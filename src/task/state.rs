@@ -29,7 +29,9 @@ const WAITER: usize = 1 << 3;
 const UNCLAIMED: usize = 1 << 4;
 /// The waker is a blocked thread's of ours: waking it runs nothing of a user's.
 const OURS: usize = 1 << 5;
-const REF: usize = 1 << 6;
+/// The task became a node of the tree, which requests to cancel must reach.
+const NODE: usize = 1 << 6;
+const REF: usize = 1 << 7;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
@@ -120,6 +122,28 @@ impl State {
                 Err(seen) => now = seen,
             }
         }
+    }
+
+    /// Whether it was asked to end early, and has not declined since.
+    #[inline]
+    pub(crate) fn is_asked(&self) -> bool {
+        self.load() & CANCEL != 0
+    }
+
+    /// The task declines the request. True when there was one.
+    pub(crate) fn acknowledge(&self) -> bool {
+        self.0.fetch_and(!CANCEL, Ordering::AcqRel) & CANCEL != 0
+    }
+
+    /// The running task became a node. True when it was asked before, so its node must be told; a request that comes later
+    /// finds the node by itself, because both change this one word.
+    pub(crate) fn became_node(&self) -> bool {
+        self.0.fetch_or(NODE, Ordering::AcqRel) & CANCEL != 0
+    }
+
+    /// Whether the task is a node. What was stored before `became_node` is visible then.
+    pub(crate) fn is_node(&self) -> bool {
+        self.load() & NODE != 0
     }
 
     /// Says that the result is there. `give_back` is whether the finisher came through the queue and gives that

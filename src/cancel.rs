@@ -1,0 +1,178 @@
+//! Cancellation from inside: looking whether one was asked to stop, and waiting so that one hears of it.
+//!
+//! A request belongs to a node and holds for everything below it. It stays until the one it was made to declines it
+//! ([`acknowledge_cancel`]), so it does not matter who looks first, or how often. A task that is no node of the tree yet
+//! keeps its own request in its state; whatever it starts then stands below its submitter.
+
+use std::time::Duration;
+
+use crate::error::Cancelled;
+use crate::lineage::current;
+use crate::lineage::handle::Lineage;
+use crate::lineage::node::Place;
+use crate::lineage::watch::Watch;
+use crate::pool::frame;
+use crate::pool::park;
+use crate::pool::wait::GivenAway;
+
+/// Whether the running task or thread was asked to stop, or the place where it stands, or one above that.
+///
+/// A request is made by [`TaskHandle::cancel`](crate::TaskHandle::cancel), [`Scope::cancel`](crate::Scope::cancel) (also by
+/// its drop), [`PoolManager::cancel`](crate::PoolManager::cancel), [`Lineage::cancel`] or a thread's
+/// [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel). Costs a few nanoseconds and about half of one for each place
+/// above; takes no lock, and makes no node. Outside of any task, thread of ours or scope it is false.
+///
+/// ```
+/// use heirloom::Scope;
+///
+/// let request = Scope::new("request 7");
+/// let _at = request.enter();
+/// assert!(!heirloom::is_cancelled());
+/// request.cancel();
+/// assert!(heirloom::is_cancelled());
+/// ```
+#[must_use]
+#[inline]
+pub fn is_cancelled() -> bool {
+    frame::innermost().is_some_and(|frame| frame.is_asked()) || current::nearest_node(&current::pin()).is_cancelled()
+}
+
+/// As [`is_cancelled`], for `?`: the place in a long computation where it can be stopped.
+///
+/// ```
+/// use heirloom::{Cancelled, PoolConfig, Scope};
+///
+/// fn sum(numbers: &[u64]) -> Result<u64, Cancelled> {
+///     let mut sum = 0;
+///     for chunk in numbers.chunks(1000) {
+///         heirloom::checkpoint()?;
+///         sum += chunk.iter().sum::<u64>();
+///     }
+///     Ok(sum)
+/// }
+///
+/// let scope = Scope::new("doc");
+/// let work = scope.create("work");
+/// work.start(PoolConfig::leased(1))?;
+/// let task = work.submit(|| sum(&[1; 5000]))?;
+/// assert_eq!(task.join()??, 5000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`Cancelled`], each time until the request is declined.
+#[inline]
+pub fn checkpoint() -> Result<(), Cancelled> {
+    if is_cancelled() { Err(Cancelled::new()) } else { Ok(()) }
+}
+
+/// Sleeps for `d`, or until the running task or thread, or a place above it, is asked to stop.
+///
+/// A task that sleeps gives its place to the next one of its pool. Where nobody can be asked to stop (the main thread, a thread
+/// nobody told us about) it is a plain sleep.
+///
+/// ```
+/// use std::time::Duration;
+/// use heirloom::{PoolConfig, Scope};
+///
+/// let scope = Scope::new("doc");
+/// let work = scope.create("work");
+/// work.start(PoolConfig::leased(1))?;
+/// let task = work.submit(|| heirloom::sleep(Duration::from_secs(3600)))?;
+/// task.cancel(); // before it starts: it never does; after: it wakes at once
+/// assert!(task.join().is_ok_and(|slept| slept.is_err()) || !scope.is_closed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`Cancelled`], at once or when the request comes.
+pub fn sleep(d: Duration) -> Result<(), Cancelled> {
+    checkpoint()?;
+    if !current::stands() {
+        std::thread::sleep(d);
+        return Ok(());
+    }
+    let mut watch = Watch::new(&current::here());
+    let _away = GivenAway::begin();
+    // The node hears of whatever is asked of the task, since it is one now.
+    match park::block_until(park::after(d), |waker| watch.poll(waker, |node| node.is_cancelled())) {
+        true => Err(Cancelled::new()),
+        false => Ok(()),
+    }
+}
+
+/// Declines the request made to the running task, or to this thread if it runs none: it goes on, and can be asked again.
+/// True when there was one.
+///
+/// It clears this one's own request alone. What is asked of a place above (a scope, the whole pool, whoever submitted)
+/// stays, and so does a scope's when the code has entered one.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use heirloom::{CancelOutcome, PoolConfig, Scope};
+///
+/// let scope = Scope::new("doc");
+/// let work = scope.create("work");
+/// work.start(PoolConfig::leased(1))?;
+/// let (declines, declined) = mpsc::channel();
+/// let save = work.submit(move || {
+///     while !heirloom::acknowledge_cancel() {
+///         std::thread::yield_now(); // asked at the wrong moment
+///     }
+///     declines.send(()).unwrap();
+///     heirloom::sleep(std::time::Duration::from_secs(3600)) // now it can be stopped
+/// })?;
+/// # while save.status() == heirloom::TaskStatus::Queued { std::thread::yield_now() }
+/// save.cancel();
+/// declined.recv()?;
+/// assert_eq!(save.cancel(), CancelOutcome::Requested); // a new request
+/// assert!(save.join()?.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn acknowledge_cancel() -> bool {
+    match frame::innermost().and_then(frame::Frame::task) {
+        Some(task) => {
+            let own = task.state().acknowledge();
+            let node = task.node().is_some_and(|place| place.node().acknowledge());
+            own || node
+        }
+        None => current::own_thread().is_some_and(|place| place.node().acknowledge()),
+    }
+}
+
+/// Resolves when the current place, as it is now, or one above it is asked to stop. For `select!`; on any runtime.
+///
+/// ```
+/// use heirloom::{FutureExt, Scope};
+///
+/// let request = Scope::new("request 7");
+/// let at = request.lineage().clone();
+/// let wait = async { heirloom::cancelled().await }.in_lineage(&at);
+/// drop(request); // the client is gone
+/// futures::executor::block_on(wait);
+/// ```
+pub fn cancelled() -> impl Future<Output = ()> + Send + use<> {
+    until_cancelled(current::here())
+}
+
+async fn until_cancelled(place: Place) {
+    let mut watch = Watch::new(&place);
+    std::future::poll_fn(|cx| match watch.poll(cx.waker(), |node| node.is_cancelled()) {
+        true => std::task::Poll::Ready(()),
+        false => std::task::Poll::Pending,
+    })
+    .await;
+}
+
+impl Lineage {
+    /// Whether this place, or one above it, was asked to stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.node().is_cancelled()
+    }
+
+    /// Resolves when this place, or one above it, is asked to stop; at once if it was. Never, if nobody asks.
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        until_cancelled(self.0.clone())
+    }
+}

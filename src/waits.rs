@@ -1,0 +1,214 @@
+//! Who waits for whom: finding a wait that would close a cycle.
+//!
+//! Each thread has a [`Record`]. While it is in one of heirloom's waits the record says what it waits for, and which
+//! tasks the waiting code is a part of: all that are on the thread's stack. Nothing is written while a thread runs, since
+//! only threads that wait are part of a cycle.
+//!
+//! Two kinds of wait differ. An **asker** (of a value that another initialises, of a gate that another holds) can be told
+//! that its wait would never end. A **joiner** (of a task, a thread, a count of tasks) cannot: its answer is the
+//! other's. So an asker looks for a cycle when it begins to wait; a joiner that closes one *breaks the asker* in it,
+//! whose wait ends then, and so in the end the joiner's.
+//!
+//! A joiner's wait with a deadline is no part of a cycle: it ends by itself. An asker's is, because telling it at once is
+//! better than its deadline.
+//!
+//! # Why no cycle is missed
+//! Each thread writes its own record first and looks then, so of the threads in a cycle the last to write sees all the
+//! others' records. A joiner looks only while there are askers; it writes its record and then looks at their number, and
+//! an asker raises the number and then looks at the records: one of the two sees the other.
+//!
+//! # Why none is found that is not there
+//! The records are read one after the other, but a thread that waits without a deadline for another's task cannot have
+//! gone on while that task is still on a waiting thread's stack, which is what the next step of the search looks for.
+
+use std::cell::RefCell;
+use std::task::Waker;
+use std::thread::ThreadId;
+
+use smallvec::SmallVec;
+
+use crate::id::TaskId;
+use crate::sync::os::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, Weak, fence};
+
+/// What a wait is for.
+#[derive(Clone)]
+pub(crate) enum Target {
+    /// The end of a task.
+    Task(TaskId),
+    /// The end of a thread.
+    Thread(ThreadId),
+    /// The end of all tasks that a tally counts, by its address.
+    Tally(usize),
+    /// Something that code on that thread's stack owes: an initialiser's value, a held gate.
+    Owner(Arc<Record>),
+}
+
+/// What a thread's stack is a part of, while it waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Task(TaskId),
+    Tally(usize),
+}
+
+pub(crate) type Parts = SmallVec<[Part; 6]>;
+
+/// What one thread waits for.
+pub(crate) struct Record {
+    thread: ThreadId,
+    wait: Mutex<Option<Wait>>,
+}
+
+struct Wait {
+    on: Target,
+    parts: Parts,
+    asker: Option<Arc<Asker>>,
+}
+
+/// One wait that can be told that it would never end.
+struct Asker {
+    broken: AtomicBool,
+    waker: Waker,
+}
+
+/// Waiting would close a cycle.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Cycle;
+
+static RECORDS: Mutex<Vec<Weak<Record>>> = Mutex::new(Vec::new());
+static ASKERS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static MINE: RefCell<Option<Arc<Record>>> = const { RefCell::new(None) };
+}
+
+/// The calling thread's record.
+pub(crate) fn me() -> Arc<Record> {
+    let mine = MINE.try_with(|mine| Arc::clone(mine.borrow_mut().get_or_insert_with(Record::new)));
+    // The thread's locals are being destroyed: a record of this moment's own.
+    mine.unwrap_or_else(|_| Record::new())
+}
+
+impl Record {
+    fn new() -> Arc<Self> {
+        let record = Arc::new(Self { thread: std::thread::current().id(), wait: Mutex::new(None) });
+        let mut records = RECORDS.lock();
+        if records.len() == records.capacity() {
+            records.retain(|record| record.strong_count() > 0);
+        }
+        records.push(Arc::downgrade(&record));
+        record
+    }
+
+    /// Whether code on this thread's stack must go on for the target to come.
+    fn serves(&self, wait: Option<&Wait>, target: &Target) -> bool {
+        let has = |part: Part| wait.is_some_and(|wait| wait.parts.contains(&part));
+        match target {
+            Target::Thread(id) => self.thread == *id,
+            Target::Owner(owner) => std::ptr::eq(self, &**owner),
+            Target::Task(id) => has(Part::Task(*id)),
+            Target::Tally(address) => has(Part::Tally(*address)),
+        }
+    }
+}
+
+/// That a thread waits, until dropped. Waits of one thread may be inside one another; the innermost counts.
+pub(crate) struct Waiting {
+    record: Arc<Record>,
+    outer: Option<Wait>,
+    asker: Option<Arc<Asker>>,
+}
+
+impl Waiting {
+    /// Notes that the calling thread joins the target, without a deadline, and breaks the askers of the cycles that this
+    /// closes. Each of them ends its wait with an error, if it still waits.
+    pub(crate) fn join(on: Target, parts: Parts) -> Self {
+        let waiting = Self::begin(on, parts, None);
+        // The record first, then the number; see the module.
+        fence(Ordering::SeqCst);
+        if ASKERS.load(Ordering::SeqCst) > 0 {
+            for asker in waiting.cycle().unwrap_or_default() {
+                asker.broken.store(true, Ordering::SeqCst);
+                asker.waker.wake_by_ref();
+            }
+        }
+        waiting
+    }
+
+    /// Notes that the calling thread waits for what another's code owes; `waker` wakes it.
+    pub(crate) fn ask(on: Target, parts: Parts, waker: Waker) -> Result<Self, Cycle> {
+        ASKERS.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let waiting = Self::begin(on, parts, Some(Arc::new(Asker { broken: AtomicBool::new(false), waker })));
+        if waiting.cycle().is_some() { Err(Cycle) } else { Ok(waiting) }
+    }
+
+    fn begin(on: Target, parts: Parts, asker: Option<Arc<Asker>>) -> Self {
+        let record = me();
+        let outer = record.wait.lock().replace(Wait { on, parts, asker: asker.clone() });
+        Self { record, outer, asker }
+    }
+
+    /// A later join closed a cycle with this wait in it, so it would never end.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.asker.as_ref().is_some_and(|asker| asker.broken.load(Ordering::SeqCst))
+    }
+
+    /// The askers in a cycle through this wait; `None` when there is no cycle.
+    #[cold]
+    fn cycle(&self) -> Option<Vec<Arc<Asker>>> {
+        let records: Vec<Arc<Record>> = RECORDS.lock().iter().filter_map(Weak::upgrade).collect();
+        let target = self.record.wait.lock().as_ref().map(|wait| wait.on.clone())?;
+        let mut path = Search { records: &records, me: &self.record, seen: Vec::new(), askers: Vec::new() };
+        path.reaches_me(&target).then_some(path.askers)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let inner = {
+            let mut wait = self.record.wait.lock();
+            std::mem::replace(&mut *wait, self.outer.take())
+        };
+        drop(inner);
+        if self.asker.is_some() {
+            ASKERS.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A walk over the records, from a target towards the thread that searches.
+struct Search<'a> {
+    records: &'a [Arc<Record>],
+    me: &'a Arc<Record>,
+    seen: Vec<*const Record>,
+    /// Of the threads on the way to me.
+    askers: Vec<Arc<Asker>>,
+}
+
+impl Search<'_> {
+    /// Depth is bounded by the number of threads: each is visited once.
+    fn reaches_me(&mut self, target: &Target) -> bool {
+        let mut found = false;
+        for record in self.records {
+            let next = {
+                let wait = record.wait.lock();
+                if !record.serves(wait.as_ref(), target) {
+                    continue;
+                }
+                if Arc::ptr_eq(record, self.me) {
+                    return true;
+                }
+                match &*wait {
+                    Some(wait) if !self.seen.contains(&Arc::as_ptr(record)) => (wait.on.clone(), wait.asker.clone()),
+                    _ => continue,
+                }
+            };
+            self.seen.push(Arc::as_ptr(record));
+            if self.reaches_me(&next.0) {
+                self.askers.extend(next.1);
+                found = true;
+            }
+        }
+        found
+    }
+}
