@@ -28,7 +28,7 @@ use std::thread::ThreadId;
 use smallvec::SmallVec;
 
 use crate::id::TaskId;
-use crate::sync::os::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, Weak, fence};
+use crate::sync::os::{Arc, AtomicBool, AtomicUsize, LazyLock, Mutex, Ordering, Weak, fence};
 
 /// What a wait is for.
 #[derive(Clone)]
@@ -74,8 +74,17 @@ struct Asker {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Cycle;
 
-static RECORDS: Mutex<Vec<Weak<Record>>> = Mutex::new(Vec::new());
-static ASKERS: AtomicUsize = AtomicUsize::new(0);
+/// All threads' records.
+pub(crate) struct Graph {
+    records: Mutex<Vec<Weak<Record>>>,
+    askers: AtomicUsize,
+}
+
+/// The process's.
+pub(crate) fn graph() -> &'static Graph {
+    static GRAPH: LazyLock<Graph> = LazyLock::new(Graph::new);
+    &GRAPH
+}
 
 thread_local! {
     static MINE: RefCell<Option<Arc<Record>>> = const { RefCell::new(None) };
@@ -83,22 +92,13 @@ thread_local! {
 
 /// The calling thread's record.
 pub(crate) fn me() -> Arc<Record> {
-    let mine = MINE.try_with(|mine| Arc::clone(mine.borrow_mut().get_or_insert_with(Record::new)));
+    let new = || graph().record(std::thread::current().id());
+    let mine = MINE.try_with(|mine| Arc::clone(mine.borrow_mut().get_or_insert_with(new)));
     // The thread's locals are being destroyed: a record of this moment's own.
-    mine.unwrap_or_else(|_| Record::new())
+    mine.unwrap_or_else(|_| new())
 }
 
 impl Record {
-    fn new() -> Arc<Self> {
-        let record = Arc::new(Self { thread: std::thread::current().id(), wait: Mutex::new(None) });
-        let mut records = RECORDS.lock();
-        if records.len() == records.capacity() {
-            records.retain(|record| record.strong_count() > 0);
-        }
-        records.push(Arc::downgrade(&record));
-        record
-    }
-
     /// Whether code on this thread's stack must go on for the target to come.
     fn serves(&self, wait: Option<&Wait>, target: &Target) -> bool {
         let has = |part: Part| wait.is_some_and(|wait| wait.parts.contains(&part));
@@ -111,21 +111,29 @@ impl Record {
     }
 }
 
-/// That a thread waits, until dropped. Waits of one thread may be inside one another; the innermost counts.
-pub(crate) struct Waiting {
-    record: Arc<Record>,
-    outer: Option<Wait>,
-    asker: Option<Arc<Asker>>,
-}
+impl Graph {
+    pub(crate) fn new() -> Self {
+        Self { records: Mutex::new(Vec::new()), askers: AtomicUsize::new(0) }
+    }
 
-impl Waiting {
-    /// Notes that the calling thread joins the target, without a deadline, and breaks the askers of the cycles that this
-    /// closes. Each of them ends its wait with an error, if it still waits.
-    pub(crate) fn join(on: Target, parts: Parts) -> Self {
-        let waiting = Self::begin(on, parts, None);
+    /// A new thread's record.
+    pub(crate) fn record(&self, thread: ThreadId) -> Arc<Record> {
+        let record = Arc::new(Record { thread, wait: Mutex::new(None) });
+        let mut records = self.records.lock();
+        if records.len() == records.capacity() {
+            records.retain(|record| record.strong_count() > 0);
+        }
+        records.push(Arc::downgrade(&record));
+        record
+    }
+
+    /// Notes that a thread joins the target, without a deadline, and breaks the askers of the cycles that this closes. Each of
+    /// them ends its wait with an error, if it still waits.
+    pub(crate) fn join(&self, me: Arc<Record>, on: Target, parts: Parts) -> Waiting<'_> {
+        let waiting = self.begin(me, on, parts, None);
         // The record first, then the number; see the module.
         fence(Ordering::SeqCst);
-        if ASKERS.load(Ordering::SeqCst) > 0 {
+        if self.askers.load(Ordering::SeqCst) > 0 {
             for asker in waiting.cycle().unwrap_or_default() {
                 asker.broken.store(true, Ordering::SeqCst);
                 asker.waker.wake_by_ref();
@@ -134,20 +142,30 @@ impl Waiting {
         waiting
     }
 
-    /// Notes that the calling thread waits for what another's code owes; `waker` wakes it.
-    pub(crate) fn ask(on: Target, parts: Parts, waker: Waker) -> Result<Self, Cycle> {
-        ASKERS.fetch_add(1, Ordering::SeqCst);
+    /// Notes that a thread waits for what another's code owes; `waker` wakes it.
+    pub(crate) fn ask(&self, me: Arc<Record>, on: Target, parts: Parts, waker: Waker) -> Result<Waiting<'_>, Cycle> {
+        self.askers.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        let waiting = Self::begin(on, parts, Some(Arc::new(Asker { broken: AtomicBool::new(false), waker })));
+        let asker = Arc::new(Asker { broken: AtomicBool::new(false), waker });
+        let waiting = self.begin(me, on, parts, Some(asker));
         if waiting.cycle().is_some() { Err(Cycle) } else { Ok(waiting) }
     }
 
-    fn begin(on: Target, parts: Parts, asker: Option<Arc<Asker>>) -> Self {
-        let record = me();
+    fn begin(&self, record: Arc<Record>, on: Target, parts: Parts, asker: Option<Arc<Asker>>) -> Waiting<'_> {
         let outer = record.wait.lock().replace(Wait { on, parts, asker: asker.clone() });
-        Self { record, outer, asker }
+        Waiting { graph: self, record, outer, asker }
     }
+}
 
+/// That a thread waits, until dropped. Waits of one thread may be inside one another; the innermost counts.
+pub(crate) struct Waiting<'a> {
+    graph: &'a Graph,
+    record: Arc<Record>,
+    outer: Option<Wait>,
+    asker: Option<Arc<Asker>>,
+}
+
+impl Waiting<'_> {
     /// A later join closed a cycle with this wait in it, so it would never end.
     pub(crate) fn is_broken(&self) -> bool {
         self.asker.as_ref().is_some_and(|asker| asker.broken.load(Ordering::SeqCst))
@@ -156,22 +174,19 @@ impl Waiting {
     /// The askers in a cycle through this wait; `None` when there is no cycle.
     #[cold]
     fn cycle(&self) -> Option<Vec<Arc<Asker>>> {
-        let records: Vec<Arc<Record>> = RECORDS.lock().iter().filter_map(Weak::upgrade).collect();
+        let records: Vec<Arc<Record>> = self.graph.records.lock().iter().filter_map(Weak::upgrade).collect();
         let target = self.record.wait.lock().as_ref().map(|wait| wait.on.clone())?;
-        let mut path = Search { records: &records, me: &self.record, seen: Vec::new(), askers: Vec::new() };
-        path.reaches_me(&target).then_some(path.askers)
+        let mut search = Search { records: &records, me: &self.record, seen: Vec::new(), askers: Vec::new() };
+        search.reaches_me(&target).then_some(search.askers)
     }
 }
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let inner = {
-            let mut wait = self.record.wait.lock();
-            std::mem::replace(&mut *wait, self.outer.take())
-        };
+        let inner = std::mem::replace(&mut *self.record.wait.lock(), self.outer.take());
         drop(inner);
         if self.asker.is_some() {
-            ASKERS.fetch_sub(1, Ordering::SeqCst);
+            self.graph.askers.fetch_sub(1, Ordering::SeqCst);
         }
     }
 }

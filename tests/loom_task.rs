@@ -9,6 +9,7 @@ use std::task::{Wake, Waker};
 use loom::cell::UnsafeCell;
 
 use crate::id::TaskId;
+use crate::lineage::node::Place;
 use crate::pool::park;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
@@ -221,5 +222,28 @@ fn two_cancels_do_not_both_claim() {
         drop(handle);
         assert_eq!(here + other.join().unwrap(), 1);
         assert_eq!(ends.count(), 2);
+    });
+}
+
+#[test]
+fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
+    model(3, || {
+        // SAFETY: nothing borrows.
+        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), (), || 7) };
+        let Ok(claimed) = queued.claim() else { panic!("nobody else claims") };
+        let node = Place::scope();
+        let cancels = {
+            let other = handle.another();
+            thread::spawn(move || {
+                assert_eq!(other.cancel().0, CancelRequest::Asked);
+            })
+        };
+        claimed.task().became(&node);
+        cancels.join().unwrap();
+        assert!(claimed.task().state().is_asked());
+        assert!(node.node().is_cancelled(), "the task was asked, and its node does not know");
+        assert!(claimed.run().is_ok());
+        claimed.finish(|_, foreign| foreign());
+        drop(handle);
     });
 }

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{JoinHandle, ThreadId};
+use std::thread::ThreadId;
 
 use heirloom::{
     Entered, Lineage, ManagerNotFound, Namespace, NodeId, NodeKind, PoolConfig, PoolManager, Registry, Scope,
@@ -207,7 +207,7 @@ type Job = Box<dyn FnOnce(&mut BTreeMap<usize, Entered>) + Send>;
 struct Thread {
     jobs: Sender<Job>,
     done: Receiver<()>,
-    join: JoinHandle<()>,
+    join: heirloom::thread::JoinHandle<()>,
 }
 
 impl Thread {

@@ -8,7 +8,7 @@ use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, WaitsHere};
-use crate::waits::{Cycle, Part, Parts, Target, Waiting};
+use crate::waits::{self, Cycle, Part, Parts, Target, Waiting};
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
@@ -16,7 +16,7 @@ pub(crate) struct GivenAway {
     given: usize,
     _waiting: Option<WaitsHere>,
     /// What the thread waits for, where that can be a part of a cycle.
-    edge: Option<Waiting>,
+    edge: Option<Waiting<'static>>,
     here: PhantomData<*const ()>,
 }
 
@@ -39,7 +39,7 @@ impl GivenAway {
     /// As [`begin`](Self::begin), for a wait without a deadline that ends with the target. A wait for a value or a gate
     /// that would now never end is told so; see [`crate::waits`].
     pub(crate) fn begin_join(on: Target) -> Self {
-        let edge = Waiting::join(on, parts());
+        let edge = waits::graph().join(waits::me(), on, parts());
         let mut away = Self::begin();
         away.edge = Some(edge);
         away
@@ -48,7 +48,7 @@ impl GivenAway {
     /// As [`begin`](Self::begin), for a wait for what code on another thread's stack owes. Whoever waits looks at
     /// [`is_broken`](Self::is_broken) each time it is woken, and gives up then.
     pub(crate) fn begin_ask(on: Target) -> Result<Self, Cycle> {
-        let edge = Waiting::ask(on, parts(), park::waker())?;
+        let edge = waits::graph().ask(waits::me(), on, parts(), park::waker())?;
         let mut away = Self::begin();
         away.edge = Some(edge);
         Ok(away)

@@ -179,14 +179,13 @@ impl<M: 'static> TaskRef<M> {
     /// it has one.
     pub(crate) fn cancel(&self) -> (CancelRequest, Option<Claimed<M>>) {
         let outcome = self.state().request_cancel();
-        match outcome {
-            CancelRequest::Claimed => (outcome, Some(Claimed(self.another()))),
-            CancelRequest::TooLate => (outcome, None),
-            CancelRequest::Asked | CancelRequest::AskedBefore => match self.node() {
-                Some(node) if !node.node().cancel() => (CancelRequest::AskedBefore, None),
-                _ => (outcome, None),
-            },
+        if matches!(outcome, CancelRequest::Asked | CancelRequest::AskedBefore)
+            && let Some(place) = self.node()
+        {
+            place.node().cancel();
         }
+        let claimed = (outcome == CancelRequest::Claimed).then(|| Claimed(self.another()));
+        (outcome, claimed)
     }
 
     /// The running task's own node, if it has one.

@@ -48,10 +48,20 @@ pub(crate) mod node {
             self.0.as_ref().is_some_and(|scope| scope.cancelled.load(Ordering::Acquire))
         }
 
-        pub(crate) fn cancel(&self) {
-            if let Some(scope) = &self.0 {
-                scope.cancelled.store(true, Ordering::Release);
-            }
+        /// True for the first.
+        pub(crate) fn cancel(&self) -> bool {
+            self.0.as_ref().is_some_and(|scope| !scope.cancelled.swap(true, Ordering::SeqCst))
+        }
+
+        pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &Tallies)> {
+            self.0.iter().map(move |scope| (self, &scope.tallies))
+        }
+
+        /// No values are bound in a model.
+        pub(crate) fn end_if_over(&self) {}
+
+        pub(crate) fn is_over(&self) -> bool {
+            false
         }
 
         pub(crate) fn is_at_or_below(&self, other: &Node) -> bool {
@@ -89,7 +99,17 @@ pub(crate) mod node {
 
     pub(crate) struct WeakPlace(Option<Weak<Node>>);
 
+    impl From<Arc<Node>> for Place {
+        fn from(node: Arc<Node>) -> Self {
+            Self(Some(node))
+        }
+    }
+
     impl WeakPlace {
+        pub(crate) fn is_gone(&self) -> bool {
+            self.0.as_ref().is_some_and(|node| node.strong_count() == 0)
+        }
+
         pub(crate) fn upgrade(&self) -> Option<Place> {
             match &self.0 {
                 None => Some(Place::PROCESS),
@@ -102,16 +122,23 @@ pub(crate) mod node {
 pub(crate) mod current {
     use std::cell::RefCell;
 
+    use std::sync::Arc;
+
     use crate::id::TaskId;
-    use crate::lineage::node::Place;
+    use crate::lineage::node::{Node, Place};
 
     thread_local! {
         static HERE: RefCell<Place> = const { RefCell::new(Place::PROCESS) };
     }
 
+    pub(crate) trait BecomesNode {
+        fn became(&self, node: &Arc<Node>);
+    }
+
+    /// No task of a model becomes a node by being looked at.
     pub(crate) enum Pending {
         Nothing,
-        Task(#[expect(dead_code, reason = "no task of a model becomes a node")] TaskId),
+        Task(TaskId, *const dyn BecomesNode),
     }
 
     pub(crate) fn nearest() -> Place {

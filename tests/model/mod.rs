@@ -72,6 +72,51 @@ pub(crate) mod pool;
 
 pub(crate) mod threads;
 
+/// Nobody looks for cycles: the graph has a model of its own.
+pub(crate) mod waits {
+    use std::marker::PhantomData;
+    use std::task::Waker;
+
+    use crate::id::TaskId;
+
+    pub(crate) enum Target {
+        Task(TaskId),
+        Tally(usize),
+    }
+
+    pub(crate) enum Part {
+        Task(TaskId),
+        Tally(usize),
+    }
+
+    pub(crate) type Parts = Vec<Part>;
+    pub(crate) struct Cycle;
+    pub(crate) struct Graph;
+    pub(crate) struct Waiting<'a>(PhantomData<&'a Graph>);
+
+    pub(crate) fn graph() -> &'static Graph {
+        &Graph
+    }
+
+    pub(crate) fn me() {}
+
+    impl Graph {
+        pub(crate) fn join(&self, (): (), _on: Target, _parts: Parts) -> Waiting<'_> {
+            Waiting(PhantomData)
+        }
+
+        pub(crate) fn ask(&self, (): (), _on: Target, _parts: Parts, _waker: Waker) -> Result<Waiting<'_>, Cycle> {
+            Ok(Waiting(PhantomData))
+        }
+    }
+
+    impl Waiting<'_> {
+        pub(crate) fn is_broken(&self) -> bool {
+            false
+        }
+    }
+}
+
 /// Runs a model with at most this many preemptions, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 pub(crate) fn model(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();

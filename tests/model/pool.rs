@@ -34,6 +34,25 @@ pub(crate) mod exit {
     }
 }
 
+/// Nobody asks the models' threads to stop while they wait.
+pub(crate) mod passing {
+    use std::task::Waker;
+
+    pub(crate) struct Passing(());
+
+    impl Passing {
+        pub(crate) fn new() -> Self {
+            Self(())
+        }
+
+        pub(crate) fn poll(&mut self, _waker: &Waker, _pass: impl FnMut()) {}
+
+        pub(crate) fn passed(&self) -> bool {
+            false
+        }
+    }
+}
+
 /// Sleeps on a loom thread. Never spins, and knows no time: a wait with a deadline times out at its first look.
 pub(crate) mod park {
     use std::task::{Wake, Waker};
@@ -47,6 +66,10 @@ pub(crate) mod park {
         fn wake(self: Arc<Self>) {
             self.0.unpark();
         }
+    }
+
+    pub(crate) fn waker() -> Waker {
+        Waker::from(Arc::new(Unpark(thread::current())))
     }
 
     pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {

@@ -169,7 +169,7 @@ pub(crate) mod atomic {
 
 pub(crate) mod os {
     pub(crate) use super::Mutex;
-    pub(crate) use super::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use super::atomic::{AtomicBool, AtomicUsize, fence};
     pub(crate) use super::thread;
     // Ids and statistics: they decide nothing, and each access that loom sees costs.
     pub(crate) use std::sync::atomic::{AtomicIsize, AtomicU64, Ordering};

@@ -1,0 +1,124 @@
+//! The graph of who waits for whom: a cycle is found by one of those who close it, whoever comes last.
+#![cfg(loom)]
+
+mod model;
+use model::*;
+
+#[path = "../src/waits.rs"]
+mod graph;
+
+use std::task::{Wake, Waker};
+use std::thread::ThreadId;
+
+use crate::graph::{Graph, Part, Parts, Target};
+use crate::id::TaskId;
+use crate::sync::os::{Arc, thread};
+
+const CPUS: usize = 1;
+
+/// Wakes a thread of the model.
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn waker() -> Waker {
+    Waker::from(Arc::new(Unpark(thread::current())))
+}
+
+/// The models look for tasks and owners alone.
+fn no_thread() -> ThreadId {
+    std::thread::current().id()
+}
+
+fn parts(task: TaskId) -> Parts {
+    Parts::from_iter([Part::Task(task)])
+}
+
+#[test]
+fn an_asker_whom_the_owner_joins_never_waits_for_ever() {
+    model(3, || {
+        let graph = Arc::new(Graph::new());
+        let (owner, child) = (graph.record(no_thread()), graph.record(no_thread()));
+        let task = TaskId::next();
+        let asks = {
+            let (graph, owner) = (Arc::clone(&graph), Arc::clone(&owner));
+            thread::spawn(move || {
+                // The task runs here, and asks for what the owner owes.
+                if let Ok(asking) = graph.ask(child, Target::Owner(owner), parts(task), waker()) {
+                    while !asking.is_broken() {
+                        thread::park(); // for ever, unless it is woken
+                    }
+                }
+            })
+        };
+        // The owner joins the task before it gives what it owes.
+        let joining = graph.join(owner, Target::Task(task), Parts::new());
+        asks.join().unwrap();
+        drop(joining);
+    });
+}
+
+#[test]
+fn of_two_who_ask_each_other_at_least_one_is_told() {
+    model(3, || {
+        let graph = Arc::new(Graph::new());
+        let (one, two) = (graph.record(no_thread()), graph.record(no_thread()));
+        let told = {
+            let (graph, one, two) = (Arc::clone(&graph), Arc::clone(&one), Arc::clone(&two));
+            thread::spawn(move || {
+                let asked = graph.ask(two, Target::Owner(one), Parts::new(), waker());
+                let told = asked.is_err();
+                std::mem::forget(asked); // it waits on
+                told
+            })
+        };
+        let asked = graph.ask(one, Target::Owner(two), Parts::new(), waker());
+        assert!(told.join().unwrap() | asked.is_err(), "both wait for ever");
+        std::mem::forget(asked);
+    });
+}
+
+#[test]
+fn a_join_in_the_middle_closes_the_cycle_as_well() {
+    model(2, || {
+        let graph = Arc::new(Graph::new());
+        let (owner, middle, last) = (graph.record(no_thread()), graph.record(no_thread()), graph.record(no_thread()));
+        let (first, second) = (TaskId::next(), TaskId::next());
+        // The owner waits for the first task from the beginning.
+        let joining = graph.join(Arc::clone(&owner), Target::Task(first), Parts::new());
+        let asks = {
+            let graph = Arc::clone(&graph);
+            thread::spawn(move || {
+                if let Ok(asking) = graph.ask(last, Target::Owner(owner), parts(second), waker()) {
+                    while !asking.is_broken() {
+                        thread::park();
+                    }
+                }
+            })
+        };
+        // The first task, on its thread, joins the second.
+        let between = graph.join(middle, Target::Task(second), parts(first));
+        asks.join().unwrap();
+        drop((joining, between));
+    });
+}
+
+#[test]
+fn a_wait_that_ended_is_no_part_of_a_cycle() {
+    model(3, || {
+        let graph = Arc::new(Graph::new());
+        let (one, two) = (graph.record(no_thread()), graph.record(no_thread()));
+        let task = TaskId::next();
+        let joins = {
+            let (graph, one) = (Arc::clone(&graph), Arc::clone(&one));
+            thread::spawn(move || drop(graph.join(one, Target::Task(task), Parts::new())))
+        };
+        joins.join().unwrap();
+        let asked = graph.ask(two, Target::Owner(one), parts(task), waker());
+        assert!(asked.is_ok_and(|asking| !asking.is_broken()));
+    });
+}
