@@ -10,6 +10,7 @@ use crate::error::Cancelled;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::Place;
+use crate::lineage::started;
 use crate::lineage::watch::Watch;
 use crate::pool::frame;
 use crate::pool::park;
@@ -19,8 +20,8 @@ use crate::pool::wait::GivenAway;
 ///
 /// A request is made by [`TaskHandle::cancel`](crate::TaskHandle::cancel), [`Scope::cancel`](crate::Scope::cancel) (also by
 /// its drop), [`PoolManager::cancel`](crate::PoolManager::cancel), [`Lineage::cancel`] or a thread's
-/// [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel). Costs a few nanoseconds and about half of one for each place
-/// above; takes no lock, and makes no node. Outside of any task, thread of ours or scope it is false.
+/// [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel). Costs a few nanoseconds, and while any place in the process is
+/// asked to stop about one more for each place above; takes no lock, and makes no node. Outside of any task, thread of ours or scope it is false.
 ///
 /// ```
 /// use heirloom::Scope;
@@ -34,7 +35,11 @@ use crate::pool::wait::GivenAway;
 #[must_use]
 #[inline]
 pub fn is_cancelled() -> bool {
-    frame::innermost().is_some_and(|frame| frame.is_asked()) || current::nearest_node(&current::pin()).is_cancelled()
+    let own = match frame::innermost() {
+        Some(frame) => frame.is_asked(),
+        None => started::is_asked(),
+    };
+    own || current::nearest_node(&current::pin()).is_cancelled()
 }
 
 /// As [`is_cancelled`], for `?`: the place in a long computation where it can be stopped.
@@ -136,7 +141,11 @@ pub fn acknowledge_cancel() -> bool {
             let node = task.node().is_some_and(|place| place.node().acknowledge());
             own || node
         }
-        None => current::own_thread().is_some_and(|place| place.node().acknowledge()),
+        None => {
+            let own = started::acknowledge();
+            let node = current::own_thread().is_some_and(|place| place.node().acknowledge());
+            own || node
+        }
     }
 }
 

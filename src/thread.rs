@@ -7,16 +7,20 @@
 
 use std::fmt;
 use std::io;
+use std::pin::Pin;
+use std::task::Context;
 use std::thread::Thread;
 
 use crate::error::Cancelled;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::handle::{CutOnDrop, Lineage};
-use crate::lineage::node::{Node, Place, Role, WeakPlace};
+use crate::lineage::node::Place;
+use crate::lineage::started::{Request, Started};
 use crate::pool::handle::CancelOutcome;
+use crate::pool::park;
 use crate::pool::passing::Passing;
 use crate::pool::wait::GivenAway;
-use crate::sync::os::{Arc, OnceLock};
+use crate::sync::os::Arc;
 use crate::waits::Target;
 
 /// Starts a thread below the current place. As `std::thread::spawn`.
@@ -34,8 +38,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let (child, weak) = Builder::new().child();
-    JoinHandle { inner: std::thread::spawn(move || child.run(f)), node: weak }
+    let (child, started) = Builder::new().child();
+    JoinHandle { inner: std::thread::spawn(move || child.run(f)), started }
 }
 
 /// Settings for a thread, as `std::thread::Builder`.
@@ -120,8 +124,8 @@ impl Builder {
         T: Send + 'static,
     {
         let builder = self.std()?;
-        let (child, weak) = self.child();
-        Ok(JoinHandle { inner: builder.spawn(move || child.run(f))?, node: weak })
+        let (child, started) = self.child();
+        Ok(JoinHandle { inner: builder.spawn(move || child.run(f))?, started })
     }
 
     /// As [`Builder::spawn`], in a [`scope`].
@@ -134,8 +138,8 @@ impl Builder {
         T: Send + 'scope,
     {
         let builder = self.std()?;
-        let (child, weak) = self.child();
-        Ok(ScopedJoinHandle { inner: builder.spawn_scoped(scope.0, move || child.run(f))?, node: weak })
+        let (child, started) = self.child();
+        Ok(ScopedJoinHandle { inner: builder.spawn_scoped(scope.0, move || child.run(f))?, started })
     }
 
     fn std(&self) -> io::Result<std::thread::Builder> {
@@ -153,28 +157,35 @@ impl Builder {
         Ok(builder)
     }
 
-    /// The node is there before the thread, so that a request to stop is remembered from the beginning.
-    fn child(self) -> (Child, WeakPlace) {
+    fn child(self) -> (Child, Arc<Started>) {
         let parent = if self.detached { Place::PROCESS } else { current::here() };
-        let make = if self.isolated { Node::new_isolated } else { Node::new };
-        let node = make(&parent, self.name.map(Into::into), Role::Thread(OnceLock::new()));
-        let weak = Place::from(Arc::clone(&node)).downgrade();
-        (Child(node), weak)
+        let started = Started::new(self.isolated);
+        (Child { parent, name: self.name, started: Arc::clone(&started) }, started)
     }
 }
 
 /// What a new thread takes with it.
-struct Child(Arc<Node>);
+struct Child {
+    parent: Place,
+    name: Option<String>,
+    started: Arc<Started>,
+}
 
 impl Child {
     fn run<T>(self, f: impl FnOnce() -> T) -> T {
         // What is left on the stack when `f` has ended: code in the destructors of the thread's locals stands at the
         // process, instead of becoming a second node of this thread.
         std::mem::forget(current::stand(Place::PROCESS, Pending::Nothing));
-        self.0.adopt_thread();
-        let standing = CutOnDrop(Some(current::stand(self.0.into(), Pending::Own)));
+        let isolated = self.started.isolated;
+        let runs = Started::begin(&self.started);
+        let standing = CutOnDrop(Some(current::stand(self.parent, Pending::Thread(self.name, Some(self.started)))));
+        if isolated {
+            // A node from the beginning: it is what the requests to the places above end at.
+            drop(current::here());
+        }
         let out = f();
         drop(standing);
+        drop(runs);
         out
     }
 }
@@ -183,14 +194,13 @@ impl Child {
 #[must_use = "dropping the handle detaches the thread; its result and its panic are lost"]
 pub struct JoinHandle<T> {
     inner: std::thread::JoinHandle<T>,
-    /// Weak: a handle keeps nothing alive that the thread owns.
-    node: WeakPlace,
+    started: Arc<Started>,
 }
 
 /// A thread that may borrow; see [`scope`]. Dropping the handle changes nothing: the scope waits for the thread.
 pub struct ScopedJoinHandle<'scope, T> {
     inner: std::thread::ScopedJoinHandle<'scope, T>,
-    node: WeakPlace,
+    started: Arc<Started>,
 }
 
 macro_rules! join_handle {
@@ -202,10 +212,11 @@ macro_rules! join_handle {
                 self.inner.thread()
             }
 
-            /// The thread's node; `None` when the thread has ended and nobody holds the node.
+            /// The thread's node; `None` when the thread has not become one (see [`current`](crate::current)), or has ended
+            /// and nobody holds the node.
             #[must_use]
             pub fn lineage(&self) -> Option<Lineage> {
-                self.node.upgrade().map(Lineage)
+                self.started.place().map(Lineage)
             }
 
             /// Whether the thread has ended, so that `join` returns soon.
@@ -214,12 +225,13 @@ macro_rules! join_handle {
                 self.inner.is_finished()
             }
 
-            /// Asks the thread, and all that it started, to stop; also before it has begun. It notices where it looks:
-            /// [`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep).
+            /// Asks the thread, and what it started since it became a node, to stop; also before it has begun. It notices where
+            /// it looks: [`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep).
             pub fn cancel(&self) -> CancelOutcome {
-                match self.node.upgrade() {
-                    Some(place) if !place.node().is_over() => CancelOutcome::of(place.node().cancel()),
-                    _ => CancelOutcome::AlreadyFinished,
+                match self.started.cancel() {
+                    Request::First => CancelOutcome::Requested,
+                    Request::Again => CancelOutcome::AlreadyRequested,
+                    Request::TooLate => CancelOutcome::AlreadyFinished,
                 }
             }
 
@@ -241,12 +253,9 @@ macro_rules! join_handle {
             /// is dropped. The inner one is what the thread's panic carried. If the thread has ended before, its result comes back and
             /// a request stays pending for the caller's next look.
             pub fn join_cancelling(self) -> Result<std::thread::Result<T>, Cancelled> {
-                let passed = match self.node.upgrade() {
-                    Some(child) if !child.node().is_over() => {
-                        let _away = GivenAway::begin_join(Target::Thread(self.thread().id()));
-                        Passing::new().until_over(&child)
-                    }
-                    _ => false,
+                let passed = !self.started.is_over() && {
+                    let _away = GivenAway::begin_join(Target::Thread(self.thread().id()));
+                    until_over(&self.started)
                 };
                 let out = self.join();
                 if passed { Err(Cancelled::new()) } else { Ok(out) }
@@ -264,6 +273,21 @@ macro_rules! join_handle {
 join_handle!(JoinHandle<T>);
 join_handle!(ScopedJoinHandle<'_, T>);
 
+/// Blocks until the thread's code has ended, passing requests on. True when there was one.
+fn until_over(started: &Started) -> bool {
+    let mut passing = Passing::new();
+    let mut over = started.over();
+    park::block_until(None, |waker| {
+        passing.poll(waker, || {
+            started.cancel();
+        });
+        // Registers the waker; the look comes after.
+        let told = Pin::new(&mut over).poll(&mut Context::from_waker(waker));
+        told.is_ready() || started.is_over()
+    });
+    passing.passed()
+}
+
 /// A scope whose threads may borrow; see [`scope`].
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'scope, 'env: 'scope>(&'scope std::thread::Scope<'scope, 'env>);
@@ -278,8 +302,8 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let (child, weak) = Builder::new().child();
-        ScopedJoinHandle { inner: self.0.spawn(move || child.run(f)), node: weak }
+        let (child, started) = Builder::new().child();
+        ScopedJoinHandle { inner: self.0.spawn(move || child.run(f)), started }
     }
 }
 

@@ -17,6 +17,7 @@ use std::ptr;
 
 use crate::id::TaskId;
 use crate::lineage::node::{Node, NodeKind, Place, Role, process};
+use crate::lineage::started::Started;
 use crate::sync::os::Arc;
 
 thread_local! {
@@ -68,10 +69,8 @@ struct Stand {
 pub(crate) enum Pending {
     /// The entry's place is where code stands.
     Nothing,
-    /// The same, and leaving it is the end of that code.
-    Own,
-    /// A thread nobody told us about.
-    Thread(Option<String>),
+    /// One of ours comes with what its handle shares with it.
+    Thread(Option<String>, Option<Arc<Started>>),
     /// The pointer lives until the entry is off the stack.
     Task(TaskId, *const dyn BecomesNode),
 }
@@ -85,8 +84,17 @@ pub(crate) trait BecomesNode {
 impl Stand {
     fn realize(&mut self) {
         let node = match std::mem::replace(&mut self.pending, Pending::Nothing) {
-            Pending::Nothing | Pending::Own => return,
-            Pending::Thread(name) => Node::new(&self.place, name.map(Cow::Owned), Role::this_thread()),
+            Pending::Nothing => return,
+            Pending::Thread(name, started) => {
+                let isolated = started.as_ref().is_some_and(|started| started.isolated);
+                let make = if isolated { Node::new_isolated } else { Node::new };
+                let role = Role::Thread(std::thread::current().id());
+                let node = make(&self.place, name.map(Cow::Owned), role);
+                if let Some(started) = started {
+                    started.became(&node);
+                }
+                node
+            }
             Pending::Task(id, task) => {
                 let node = Node::new(&self.place, None, Role::Task(id));
                 // SAFETY: it lives until the entry is off the stack, by the contract of `stand_borrowed`.
@@ -170,7 +178,7 @@ pub(crate) fn here() -> Place {
                     place: ManuallyDrop::new(Place::PROCESS),
                     borrowed: false,
                     own: false,
-                    pending: Pending::Thread(name),
+                    pending: Pending::Thread(name, None),
                 };
                 stack.change(|entries| entries.push(entry));
             }
@@ -276,7 +284,7 @@ pub(crate) unsafe fn stand_borrowed(place: &Place, pending: Pending) -> Standing
 fn push(place: ManuallyDrop<Place>, borrowed: bool, pending: Pending) -> Standing {
     let mark = NEXT_MARK.get();
     NEXT_MARK.set(mark + 1);
-    let entry = Stand { mark, place, borrowed, own: matches!(pending, Pending::Own), pending };
+    let entry = Stand { mark, place, borrowed, own: false, pending };
     // Refused only while the thread's locals are being destroyed; then there is nothing to restore either.
     let _ = STACK.try_with(|stack| stack.change(|entries| entries.push(entry)));
     Standing { mark, here: PhantomData }

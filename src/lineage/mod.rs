@@ -16,4 +16,5 @@ pub(crate) mod hazard;
 pub(crate) mod home;
 pub(crate) mod node;
 pub(crate) mod residents;
+pub(crate) mod started;
 pub(crate) mod watch;

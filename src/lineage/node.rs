@@ -10,7 +10,7 @@ use crate::lineage::home::Home;
 use crate::lineage::residents::Residents;
 use crate::quiet::quietly;
 use crate::sync::Event;
-use crate::sync::os::{Arc, AtomicU64, LazyLock, OnceLock, Ordering, Weak};
+use crate::sync::os::{Arc, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};
 use crate::tally::Tally;
 
 /// Somebody asked what stands here, and everything below, to stop.
@@ -21,6 +21,9 @@ const OVER: u64 = 1 << 1;
 const PARENT: u64 = 1 << 2;
 /// The rest of the word counts requests, so that one that repeats another is seen too.
 const ONE_REQUEST: u64 = 1 << 3;
+
+/// How many nodes, of all families, are asked to stop. Mostly none, and then nobody has to walk.
+static ASKED_NODES: AtomicUsize = AtomicUsize::new(0);
 
 /// What kind of code stands at a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,17 +55,9 @@ impl NodeKind {
 /// What only one kind of node has.
 pub(crate) enum Role {
     Process,
-    /// The id comes with the thread; the node may be there first.
-    Thread(OnceLock<ThreadId>),
+    Thread(ThreadId),
     Task(TaskId),
     Scope(Tallies),
-}
-
-impl Role {
-    /// The calling thread.
-    pub(crate) fn this_thread() -> Self {
-        Self::Thread(OnceLock::from(std::thread::current().id()))
-    }
 }
 
 /// The tasks asked for at or below a scope, in any pool. Two counts, because the scope's end waits for one of them only.
@@ -170,10 +165,8 @@ impl Node {
         Arc::new_cyclic(|this: &Weak<Node>| {
             let indices = home.indices();
             let ticket = indices.nodes.insert(this.clone());
-            if let Role::Thread(id) = &role
-                && let Some(id) = id.get()
-            {
-                indices.threads.insert(*id, this.clone());
+            if let Role::Thread(id) = role {
+                indices.threads.insert(id, this.clone());
             }
             Self {
                 residents: Residents::new(),
@@ -216,19 +209,9 @@ impl Node {
     }
 
     pub(crate) fn thread_id(&self) -> Option<ThreadId> {
-        match &self.role {
-            Role::Thread(id) => id.get().copied(),
+        match self.role {
+            Role::Thread(id) => Some(id),
             _ => None,
-        }
-    }
-
-    /// Tells a thread's node which thread it is, once.
-    pub(crate) fn adopt_thread(self: &Arc<Self>) {
-        let id = std::thread::current().id();
-        if let Role::Thread(slot) = &self.role
-            && slot.set(id).is_ok()
-        {
-            self.home.indices().threads.insert(id, Arc::downgrade(self));
         }
     }
 
@@ -305,11 +288,16 @@ impl Node {
         if self.is_root {
             return false;
         }
+        // Counted before it is noted, so that whoever knows of the request finds the count.
+        ASKED_NODES.fetch_add(1, Ordering::SeqCst);
         let ask = |word: u64| Some((word | ASKED).wrapping_add(ONE_REQUEST));
         // One word, so one order: either this sees that there is a child, or the child's own look sees the request.
         let before = match self.word.fetch_update(Ordering::SeqCst, Ordering::Relaxed, ask) {
             Ok(before) | Err(before) => before,
         };
+        if before & ASKED != 0 {
+            ASKED_NODES.fetch_sub(1, Ordering::SeqCst);
+        }
         self.tell();
         if before & PARENT != 0 {
             // Whoever waits below listens at every scope above it and at the root.
@@ -323,12 +311,21 @@ impl Node {
 
     /// Clears this node's own request. True when there was one.
     pub(crate) fn acknowledge(&self) -> bool {
-        self.word.fetch_and(!ASKED, Ordering::SeqCst) & ASKED != 0
+        let asked = self.word.fetch_and(!ASKED, Ordering::SeqCst) & ASKED != 0;
+        if asked {
+            ASKED_NODES.fetch_sub(1, Ordering::SeqCst);
+        }
+        asked
     }
 
-    /// It or an ancestor was asked to stop, as far as that is delivered here.
+    /// It or an ancestor was asked to stop, as far as that is delivered here. Costs one load while no node anywhere is.
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
+        ASKED_NODES.load(Ordering::Acquire) > 0 && self.is_cancelled_here()
+    }
+
+    #[inline]
+    fn is_cancelled_here(&self) -> bool {
         let look = |node: &Node| match node.word.load(Ordering::Acquire) & ASKED != 0 {
             true => Some(true),
             false => node.isolated.then_some(false),
@@ -391,6 +388,9 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if self.word.load(Ordering::Relaxed) & ASKED != 0 {
+            ASKED_NODES.fetch_sub(1, Ordering::SeqCst);
+        }
         if let Some(id) = self.thread_id() {
             self.home.indices().threads.remove(&id);
         }

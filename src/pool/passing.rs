@@ -3,9 +3,7 @@
 use std::task::Waker;
 
 use crate::lineage::current;
-use crate::lineage::node::Place;
 use crate::lineage::watch::Watch;
-use crate::pool::park;
 
 /// What a wait needs to hear of each request that reaches its caller, also of one that repeats another.
 pub(crate) struct Passing {
@@ -34,17 +32,5 @@ impl Passing {
     /// Something was passed on.
     pub(crate) fn passed(&self) -> bool {
         self.seen.is_some()
-    }
-
-    /// Blocks until the child's code has ended, passing requests on to its node. True when there was one.
-    pub(crate) fn until_over(mut self, child: &Place) -> bool {
-        let mut end = Watch::new(child);
-        park::block_until(None, |waker| {
-            self.poll(waker, || {
-                child.node().cancel();
-            });
-            end.poll(waker, |node| node.is_over())
-        });
-        self.passed()
     }
 }

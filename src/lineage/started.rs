@@ -1,0 +1,125 @@
+//! [`Started`]: a thread of ours as whoever started it sees it, also before it is a node of the tree.
+
+use std::cell::Cell;
+use std::ptr;
+
+use event_listener::EventListener;
+
+use crate::lineage::current::BecomesNode;
+use crate::lineage::node::{Node, Place, WeakPlace};
+use crate::quiet::quietly;
+use crate::sync::Event;
+use crate::sync::os::{Arc, AtomicU64, OnceLock, Ordering};
+
+/// It was asked to stop, and has not declined since.
+const ASKED: u64 = 1;
+/// It became a node, which requests must reach.
+const NODE: u64 = 1 << 1;
+/// Its code has ended.
+const OVER: u64 = 1 << 2;
+
+/// What a thread's handle and the thread share.
+pub(crate) struct Started {
+    word: AtomicU64,
+    /// Weak: a handle keeps nothing alive that the thread owns.
+    node: OnceLock<WeakPlace>,
+    over: Event,
+    /// Requests made to the places above are not delivered.
+    pub(crate) isolated: bool,
+}
+
+thread_local! {
+    /// The calling thread's own, while its code runs. No destructor, so reading it is one load.
+    static MINE: Cell<*const Started> = const { Cell::new(ptr::null()) };
+}
+
+/// What a request found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    First,
+    Again,
+    TooLate,
+}
+
+impl Started {
+    pub(crate) fn new(isolated: bool) -> Arc<Self> {
+        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: Event::new(), isolated })
+    }
+
+    /// Asks the thread to stop.
+    pub(crate) fn cancel(&self) -> Request {
+        // One word, so one order: either this sees the node, or the node's making sees the request.
+        let before = self.word.fetch_or(ASKED, Ordering::SeqCst);
+        if before & OVER != 0 {
+            return Request::TooLate;
+        }
+        if before & NODE != 0
+            && let Some(place) = self.place()
+        {
+            place.node().cancel();
+        }
+        if before & ASKED == 0 { Request::First } else { Request::Again }
+    }
+
+    fn is_asked(&self) -> bool {
+        self.word.load(Ordering::Acquire) & ASKED != 0
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & OVER != 0
+    }
+
+    /// Told when the thread's code has ended: listen first, then look.
+    pub(crate) fn over(&self) -> EventListener {
+        self.over.listen()
+    }
+
+    /// The thread's node, if it became one and that lives.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.node.get()?.upgrade()
+    }
+
+    /// Marks the calling thread as this one until the guard is dropped, which is the end of its code.
+    pub(crate) fn begin(this: &Arc<Self>) -> Runs {
+        MINE.set(Arc::as_ptr(this));
+        Runs(Arc::clone(this))
+    }
+}
+
+/// See [`Started::begin`].
+pub(crate) struct Runs(Arc<Started>);
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        MINE.set(ptr::null());
+        self.0.word.fetch_or(OVER, Ordering::SeqCst);
+        // Wakers are user code.
+        quietly(|| self.0.over.notify(usize::MAX));
+    }
+}
+
+impl BecomesNode for Started {
+    fn became(&self, node: &Arc<Node>) {
+        let place = Place::from(Arc::clone(node));
+        if self.node.set(place.downgrade()).is_ok() && self.word.fetch_or(NODE, Ordering::SeqCst) & ASKED != 0 {
+            place.node().cancel();
+        }
+    }
+}
+
+/// The calling thread's own, if it was started by us.
+fn mine<'a>() -> Option<&'a Started> {
+    // SAFETY: `Runs` holds it, further up this thread's stack, until it clears the pointer.
+    unsafe { MINE.get().as_ref() }
+}
+
+/// Whether the calling thread itself was asked to stop.
+#[inline]
+pub(crate) fn is_asked() -> bool {
+    mine().is_some_and(Started::is_asked)
+}
+
+/// Declines what was asked of the calling thread itself, as far as it was asked by its handle. True when it was.
+pub(crate) fn acknowledge() -> bool {
+    mine().is_some_and(|mine| mine.word.fetch_and(!ASKED, Ordering::SeqCst) & ASKED != 0)
+}
