@@ -144,6 +144,12 @@ pub enum SubmitError {
         /// The manager's name.
         namespace: Namespace,
     },
+    /// The submitter was asked to stop while it waited for room in a bounded queue.
+    #[error("cancelled while waiting for room in the queue of \"{namespace}\"")]
+    Cancelled {
+        /// The manager's name.
+        namespace: Namespace,
+    },
     /// The operating system refused a thread, and the pool has none. Trying again later may work.
     #[error(
         "the system refused a thread for \"{namespace}\": {source}; raise its limits, or lower `heirloom::threads::set_limit`"

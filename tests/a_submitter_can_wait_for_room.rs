@@ -10,8 +10,8 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use common::{BOUND, bounded};
-use heirloom::{PoolConfig, PoolManager, Scope, SubmitError};
+use common::{BOUND, bounded, eventually};
+use heirloom::{FutureExt, PoolConfig, PoolManager, Scope, SubmitError};
 
 /// A pool of one that runs a task until the sender is dropped, and has one queued: full.
 fn full(scope: &Scope) -> (PoolManager, mpsc::Sender<()>) {
@@ -182,5 +182,56 @@ fn an_unbounded_queue_always_has_room() {
         assert_eq!(pool.submit_within(|| 1, Duration::ZERO).expect("accepted").join().expect("ends"), 1);
         let submitted = futures::executor::block_on(pool.submit_async(|| 2));
         assert_eq!(submitted.expect("accepted").join().expect("ends"), 2);
+    });
+}
+
+fn nothing() {}
+
+#[test]
+fn a_submitter_whose_scope_ends_waits_no_longer() {
+    bounded(|| {
+        let outside = Scope::new("outside");
+        let (pool, _go) = full(&outside);
+        let ends: [fn(&Scope); 2] = [Scope::close, Scope::cancel];
+        for end in ends {
+            let before = pool.stats().refused;
+            let request = Scope::new_in(outside.lineage(), "request");
+            let waits = {
+                let (pool, at) = (pool.clone(), request.lineage().clone());
+                std::thread::spawn(move || at.run(|| pool.submit_within(nothing, BOUND * 10).map(drop)))
+            };
+            let awaits = {
+                let (pool, at) = (pool.clone(), request.lineage().clone());
+                let submit = async move { pool.submit_async(nothing).await.map(drop) };
+                std::thread::spawn(move || futures::executor::block_on(submit.in_lineage(&at)))
+            };
+            eventually("both were refused once", || pool.stats().refused >= before + 2);
+            end(&request);
+            for refused in [waits.join().unwrap(), awaits.join().unwrap()] {
+                let refused = refused.unwrap_err();
+                let ended = matches!(refused.reason(), SubmitError::ScopeEnded { .. } | SubmitError::Cancelled { .. });
+                assert!(ended, "{refused}");
+                refused.into_task()();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_task_that_is_asked_to_stop_waits_no_longer() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let (pool, _go) = full(&scope);
+        let asks = scope.create("asks");
+        asks.start(PoolConfig::leased(1)).expect("starts");
+        let at = pool.clone();
+        let waits = asks.submit(move || {
+            let _ = heirloom::current();
+            at.submit_within(|| (), BOUND * 10).map(drop).map_err(|refused| refused.into_parts().1)
+        });
+        let waits = waits.expect("accepted");
+        eventually("it was refused once", || pool.stats().refused >= 1);
+        waits.cancel();
+        assert!(matches!(waits.join().expect("runs"), Err(SubmitError::Cancelled { .. })));
     });
 }

@@ -61,6 +61,20 @@ impl Lineage {
         Ancestors { next: Some(self.clone()) }
     }
 
+    /// The innermost scope at or above this node: the request that the code belongs to.
+    ///
+    /// ```
+    /// use heirloom::{Scope, thread};
+    ///
+    /// let request = Scope::new("request 7");
+    /// let seen = request.run(|| thread::spawn(|| heirloom::current().scope()));
+    /// assert_eq!(seen.join().unwrap().as_ref(), Some(request.lineage()));
+    /// ```
+    #[must_use]
+    pub fn scope(&self) -> Option<Lineage> {
+        self.0.innermost_scope().map(Lineage)
+    }
+
     /// The OS thread that stands here, when this is a thread.
     #[must_use]
     pub fn thread_id(&self) -> Option<ThreadId> {

@@ -357,8 +357,8 @@ impl Node {
         }
     }
 
-    /// Wakers are user code.
-    fn tell(&self) {
+    /// Whoever waits here, or below a scope, looks again. Wakers are user code.
+    pub(crate) fn tell(&self) {
         quietly(|| self.changed.notify(usize::MAX));
     }
 

@@ -13,10 +13,12 @@
 //! refused, so nothing is stranded.
 
 use std::io;
+use std::pin::Pin;
 use std::ptr::NonNull;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use event_listener::{Event, IntoNotification, Listener};
+use event_listener::{Event, IntoNotification};
 use smallvec::SmallVec;
 use tracing::level_filters::LevelFilter;
 
@@ -25,12 +27,14 @@ use crate::error::{Refused, SubmitError, TaskError};
 use crate::id::TaskId;
 use crate::index::{Index, Ticket};
 use crate::lineage::current;
-use crate::lineage::node::{Place, WeakPlace};
+use crate::lineage::node::{Node, Place, WeakPlace};
+use crate::lineage::watch::Watch;
 use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolMode};
 use crate::pool::crew::Crew;
 use crate::pool::exit;
 use crate::pool::handle::TaskHandle;
+use crate::pool::park;
 use crate::pool::places::Places;
 use crate::pool::queue::Queue;
 use crate::pool::stats::Counters;
@@ -360,6 +364,7 @@ impl Pool {
         T: Send + 'static,
     {
         let mut away = None;
+        let mut watch = None;
         let mut waited = false;
         loop {
             // The listener comes before the look, so room that is made in between is noticed.
@@ -368,25 +373,32 @@ impl Pool {
                 Ok(handle) => return Ok(handle),
                 Err(refused) => refused,
             };
-            let (Some(listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
+            let (Some(mut listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
                 self.pass_room_on(waited);
                 return Err(refused);
             };
             waited = true;
+            let watch = watch.get_or_insert_with(|| Watch::new(&current::nearest()));
             away.get_or_insert_with(GivenAway::begin);
-            let in_time = match deadline {
-                None => {
-                    listener.wait();
-                    true
-                }
-                Some(deadline) => listener.wait_deadline(deadline).is_some(),
-            };
+            let mut asked = false;
+            let in_time = park::block_until(deadline, |waker| {
+                asked = watch.poll(waker, must_stop);
+                asked || Pin::new(&mut listener).poll(&mut Context::from_waker(waker)).is_ready()
+            });
             if !in_time {
                 return Err(refused);
+            }
+            if asked && watch.node().is_cancelled() {
+                self.pass_room_on(true);
+                return Err(self.cancelled_while_waiting(refused.task));
             }
             self.counters.refused.fetch_sub(1, Ordering::Relaxed);
             f = refused.task;
         }
+    }
+
+    fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {
+        Refused { task, reason: SubmitError::Cancelled { namespace: self.namespace.clone() } }
     }
 
     /// The same without blocking.
@@ -399,6 +411,7 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let mut watch = None;
         let mut waited = false;
         loop {
             let listener = self.room.as_ref().map(|room| room.freed.listen());
@@ -406,12 +419,22 @@ impl Pool {
                 Ok(handle) => return Ok(handle),
                 Err(refused) => refused,
             };
-            let (Some(listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
+            let (Some(mut listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
                 self.pass_room_on(waited);
                 return Err(refused);
             };
             waited = true;
-            listener.await;
+            let watch = watch.get_or_insert_with(|| Watch::new(&current::nearest()));
+            let asked = std::future::poll_fn(|cx| {
+                if watch.poll(cx.waker(), must_stop) {
+                    return Poll::Ready(true);
+                }
+                Pin::new(&mut listener).poll(cx).map(|()| false)
+            });
+            if asked.await && watch.node().is_cancelled() {
+                self.pass_room_on(true);
+                return Err(self.cancelled_while_waiting(refused.task));
+            }
             self.counters.refused.fetch_sub(1, Ordering::Relaxed);
             f = refused.task;
         }
@@ -556,6 +579,11 @@ impl Pool {
         self.places.retake();
         self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// Whether waiting for room is of no more use: the submitter was asked to stop, or its scope accepts nothing more.
+fn must_stop(at: &Node) -> bool {
+    at.is_cancelled() || at.scope_closed()
 }
 
 /// Counts one out of a tally that the caller keeps alive.

@@ -139,6 +139,8 @@ impl Scope {
     /// What was asked for below it in a daemon pool, also one that it does not own, and has not started, never will.
     pub fn close(&self) {
         self.tallies().close();
+        // Whoever waits below for room in a queue waits in vain.
+        self.node().tell();
         for pool in self.pools() {
             pool.close();
         }
@@ -241,9 +243,12 @@ impl Scope {
 /// Asks a place to stop, and ends what it owns if it is a scope. True for the first request.
 fn cancel(place: &Place) -> bool {
     let node = place.node();
-    let first = node.cancel();
-    if let Some(tallies) = node.tallies() {
+    let tallies = node.tallies();
+    if let Some(tallies) = tallies {
         tallies.close();
+    }
+    let first = node.cancel();
+    if tallies.is_some() {
         for pool in pools_of(&Lineage(place.clone())) {
             pool.cancel();
         }
@@ -301,6 +306,13 @@ impl Drop for Scope {
         if !self.finished {
             self.cancel();
         }
+    }
+}
+
+/// As its [`Lineage`]: `scope 7 "request"`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lineage.fmt(f)
     }
 }
 

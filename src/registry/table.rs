@@ -4,10 +4,12 @@ use std::fmt;
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use crate::id::NodeId;
 use crate::lineage::handle::Lineage;
 use crate::lineage::home::Home;
 use crate::lineage::node::{Node, Place};
 use crate::namespace::Namespace;
+use crate::pool::config::PoolMode;
 use crate::pool::end::StopReport;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
@@ -133,18 +135,20 @@ impl Registry {
     /// ```
     pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let deadline = park::after(deadline);
-        let pools: Vec<(Namespace, Arc<Pool>)> =
-            self.managers().iter().filter_map(|manager| Some((manager.namespace().clone(), manager.pool()?))).collect();
-        for (_, pool) in &pools {
+        let pools: Vec<Arc<Pool>> = self.managers().iter().filter_map(PoolManager::pool).collect();
+        for pool in &pools {
             pool.close();
         }
-        for (_, pool) in pools.iter().filter(|(_, pool)| pool.joins() && !frame::is_in(pool)) {
+        for pool in pools.iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
             pool.block_until_over(deadline);
         }
-        let mut report = ShutdownReport { pools: Vec::new() };
-        for (namespace, pool) in pools {
-            report.pools.push(PoolReport { namespace, report: pool.report() });
-        }
+        let report = |pool: &Arc<Pool>| PoolReport {
+            namespace: pool.namespace.clone(),
+            owner: pool.owner.upgrade().map(|owner| owner.node().id()),
+            mode: pool.config.mode,
+            report: pool.report(),
+        };
+        let mut report = ShutdownReport { pools: pools.iter().map(report).collect() };
         report.pools.sort_by_cached_key(|pool| pool.namespace.to_string());
         report
     }
@@ -177,15 +181,19 @@ pub struct ShutdownReport {
 pub struct PoolReport {
     /// The manager's name.
     pub namespace: Namespace,
+    /// The node it belongs to; `None` when that has ended.
+    pub owner: Option<NodeId>,
+    /// A daemon's tasks are not waited for.
+    pub mode: PoolMode,
     /// How its tasks ended.
     pub report: StopReport,
 }
 
 impl ShutdownReport {
-    /// Everything that was accepted has ended.
+    /// Everything that joining pools accepted has ended. What a daemon left is listed, and does not count.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.pools.iter().all(|pool| pool.report.is_complete())
+        self.pools.iter().all(|pool| pool.mode == PoolMode::Daemon || pool.report.is_complete())
     }
 }
 
@@ -193,8 +201,12 @@ impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.is_complete() { "complete" } else { "not complete" };
         write!(f, "shutdown {verdict}: {} pool(s)", self.pools.len())?;
-        for PoolReport { namespace, report } in &self.pools {
-            write!(f, "\n  \"{namespace}\": {report}")?;
+        for PoolReport { namespace, owner, mode, report } in &self.pools {
+            write!(f, "\n  \"{namespace}\"")?;
+            if let Some(owner) = owner {
+                write!(f, " of node {owner}")?;
+            }
+            write!(f, ", {mode}: {report}")?;
         }
         Ok(())
     }

@@ -38,6 +38,8 @@ pub struct NodeSnapshot {
     pub pending: Option<usize>,
     /// The scope was told to end.
     pub closed: bool,
+    /// It, or a place above it, was asked to stop.
+    pub cancelled: bool,
     /// The managers it owns.
     pub managers: Vec<ManagerSnapshot>,
 }
@@ -66,6 +68,7 @@ impl NodeSnapshot {
             task: node.task_id(),
             pending: node.tallies().map(Tallies::count),
             closed: node.tallies().is_some_and(Tallies::is_closed),
+            cancelled: node.is_cancelled(),
             managers: managers
                 .map(|manager| ManagerSnapshot {
                     namespace: manager.namespace().clone(),
@@ -182,6 +185,9 @@ impl fmt::Display for Line<'_> {
         }
         if node.closed {
             write!(f, ", closed")?;
+        }
+        if node.cancelled {
+            write!(f, ", cancelled")?;
         }
         Ok(())
     }
