@@ -168,7 +168,7 @@
 //! |---|---|---|---|
 //! | `close` | yes | joining: run. daemon: the queued ones are cancelled | no |
 //! | `stop`, `stop_within`, `stop_async` | yes | the same | joining: until all have ended. daemon: no |
-//! | `cancel` | yes | the queued ones are cancelled, the running ones go on | no |
+//! | `cancel` | yes | the queued ones are cancelled, the running ones are asked to stop | no |
 //! | `wait_idle`, `wait_idle_within` (managers) | no | run | until nothing is queued or running |
 //!
 //! [`Registry::shutdown`] and [`shutdown`] stop a whole family by a deadline. Pools are *joining* unless
@@ -194,6 +194,41 @@
 //!
 //! When the process ends, joining pools finish what they accepted if `main` begins with `let _exit =
 //! heirloom::exit_guard();` ([`exit_guard`], or [`run_main`]). Without it a hook does its best on Unix.
+//!
+//! # Asking work to stop
+//!
+//! A request to stop is made to a place and holds for everything below it: [`Scope::cancel`] (also by dropping the scope)
+//! for a request, [`TaskHandle::cancel`] for a task, [`PoolManager::cancel`] for a pool's tasks, a thread's
+//! [`JoinHandle::cancel`](thread::JoinHandle::cancel), [`Lineage::cancel`] for any place. What has not started never will. What
+//! runs notices where it looks: [`checkpoint`] is for `?`, [`sleep`] wakes at once, [`cancelled`] is for async code.
+//!
+//! ```
+//! use std::time::Duration;
+//! use heirloom::{Cancelled, PoolConfig, Scope};
+//!
+//! /// Needs no token: it stands in the request it works for.
+//! fn scan(lines: u32) -> Result<u32, Cancelled> {
+//!     for line in 0..lines {
+//!         heirloom::checkpoint()?; // a few nanoseconds
+//!         if line % 100 == 99 {
+//!             heirloom::sleep(Duration::from_millis(1))?; // gives its place in the pool away
+//!         }
+//!     }
+//!     Ok(lines)
+//! }
+//!
+//! heirloom::create("io").start(PoolConfig::leased(4))?;
+//! let request = Scope::new("request 7");
+//! let scanned = request.run(|| heirloom::get("io")?.submit(|| scan(u32::MAX)).map_err(Box::<dyn std::error::Error>::from))?;
+//! # while scanned.status() == heirloom::TaskStatus::Queued { std::thread::yield_now() }
+//! drop(request); // the client is gone
+//! assert_eq!(scanned.join()?.unwrap_err().to_string(), "cancelled: the task, or a place above it, was asked to stop");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A request stays until the task or thread it was made to declines it ([`acknowledge_cancel`]); then it can be asked
+//! again. [`TaskHandle::join_cancelling`] waits for a child and passes requests on to it;
+//! [`thread::Builder::isolated`] starts a thread that hears of none but its own.
 //!
 //! # Async handlers
 //!
@@ -242,6 +277,7 @@
 //! | finding managers | [`get`], [`get_or_create`], [`create`], [`with`], [`Namespace`] |
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
 //! | tasks | [`TaskHandle`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
+//! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
 //! | task types | [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |

@@ -1,0 +1,99 @@
+//! One iteration is one look whether one was asked to stop, or one request with its sleeper's wake-up; the questions: what does
+//! looking cost, at which depth, and how soon does a sleeper wake?
+
+use std::hint::black_box;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion};
+use heirloom::{PoolConfig, Scope};
+
+const DEPTHS: [usize; 3] = [0, 8, 64];
+
+/// As many scopes below one another, the last of which is stood in.
+fn chain(depth: usize) -> Vec<Scope> {
+    let mut chain = vec![Scope::new("outermost")];
+    for above in 0..depth {
+        chain.push(Scope::new_in(&chain[above], "below"));
+    }
+    chain
+}
+
+fn looks(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("checkpoint");
+    for elsewhere in [false, true] {
+        // Somebody else's request, so that nobody can tell at once that there is none.
+        let other = Scope::new("other");
+        if elsewhere {
+            other.cancel();
+        }
+        let name = if elsewhere { "while another place is asked" } else { "nobody is asked" };
+        for depth in DEPTHS {
+            let chain = chain(depth);
+            let _here = chain[depth].enter();
+            group.bench_function(BenchmarkId::new(name, depth), |bencher| {
+                bencher.iter(|| black_box(heirloom::checkpoint()));
+            });
+            chain.into_iter().for_each(Scope::finish);
+        }
+        other.finish();
+    }
+    group.finish();
+
+    let scope = Scope::new("scope");
+    let pool = scope.create("pool");
+    pool.start(PoolConfig::leased(1)).expect("it starts");
+    let mut group = criterion.benchmark_group("checkpoint in a task");
+    group.bench_function("nobody is asked", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let looks = move || {
+                let begin = Instant::now();
+                for _ in 0..rounds {
+                    let _ = black_box(heirloom::checkpoint());
+                }
+                begin.elapsed()
+            };
+            pool.submit(looks).expect("accepted").join().expect("runs")
+        });
+    });
+    group.finish();
+}
+
+/// From the request until the sleeper runs again.
+fn wakes(criterion: &mut Criterion) {
+    let scope = Scope::new("scope");
+    let pool = scope.create("pool");
+    pool.start(PoolConfig::leased(4)).expect("it starts");
+    let mut group = criterion.benchmark_group("wake a sleeper");
+    group.sample_size(20);
+    for (name, idle) in [("at once", Duration::ZERO), ("after 1 ms", Duration::from_millis(1))] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|rounds| {
+                let mut sum = Duration::ZERO;
+                for _ in 0..rounds {
+                    let (says, said) = mpsc::channel();
+                    let sleeper = pool.submit(move || {
+                        says.send(()).expect("the bench listens");
+                        let _ = heirloom::sleep(Duration::from_secs(3600));
+                        Instant::now()
+                    });
+                    let sleeper = sleeper.expect("accepted");
+                    said.recv().expect("it runs");
+                    std::thread::sleep(idle);
+                    let begin = Instant::now();
+                    sleeper.cancel();
+                    sum += sleeper.join().expect("runs") - begin;
+                }
+                sum
+            });
+        });
+    }
+    group.finish();
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    looks(&mut criterion);
+    wakes(&mut criterion);
+    criterion.final_summary();
+}
