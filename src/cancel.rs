@@ -135,7 +135,12 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn acknowledge_cancel() -> bool {
-    match frame::innermost().and_then(frame::Frame::task) {
+    let frame = frame::innermost();
+    if frame.is_some_and(|frame| frame.is_apart()) {
+        // An initialiser runs for others too: the request is not its own to decline.
+        return false;
+    }
+    match frame.and_then(frame::Frame::task) {
         Some(task) => {
             let own = task.state().acknowledge();
             let node = task.node().is_some_and(|place| place.node().acknowledge());

@@ -305,6 +305,7 @@ mod task;
 mod task_type;
 pub mod thread;
 pub mod threads;
+mod value;
 mod waits;
 
 pub use crate::cancel::{acknowledge_cancel, cancelled, checkpoint, is_cancelled, sleep};
@@ -332,3 +333,8 @@ pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown}
 pub use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::typed::TypedManager;
 pub use crate::task_type::{Task, TaskKind, TaskType};
+pub use crate::value::binding::Bound;
+pub use crate::value::error::{BindError, InitError, NotBound};
+pub use crate::value::heirloom::{Heirloom, HeirloomAt};
+pub use crate::value::map::{HeirloomMap, HeirloomMapAt, OnFailure};
+pub use crate::value::subscribe::Subscription;

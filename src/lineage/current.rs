@@ -212,6 +212,16 @@ pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
     unsafe { TOP.get().as_ref() }.unwrap_or_else(|| process())
 }
 
+/// The current place, if it is a real node. Nothing for a thread or a task that nobody has looked at, which is none yet, and
+/// nothing while the thread's locals are being destroyed.
+pub(crate) fn exactly_here() -> Option<Place> {
+    let exactly = |stack: &Stack| match stack.0.borrow().last() {
+        Some(top) => matches!(top.pending, Pending::Nothing | Pending::Own).then(|| Place::clone(&top.place)),
+        None => is_main_thread().then_some(Place::PROCESS),
+    };
+    STACK.try_with(exactly).ok().flatten()
+}
+
 /// Whether any code of this thread stands somewhere: in a thread of ours, a task, a place that was entered.
 pub(crate) fn stands() -> bool {
     STACK.try_with(|stack| !stack.0.borrow().is_empty()).unwrap_or(false)

@@ -14,6 +14,7 @@ pub(crate) mod future;
 pub(crate) mod handle;
 pub(crate) mod hazard;
 pub(crate) mod home;
+pub(crate) mod look;
 pub(crate) mod node;
 pub(crate) mod residents;
 pub(crate) mod started;

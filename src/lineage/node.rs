@@ -456,6 +456,15 @@ impl Place {
         None
     }
 
+    /// The root of its family.
+    pub(crate) fn root(&self) -> Place {
+        let mut root = self.clone();
+        while let Some(above) = root.node().parent_place() {
+            root = above;
+        }
+        root
+    }
+
     /// A reference that keeps nothing alive.
     pub(crate) fn downgrade(&self) -> WeakPlace {
         WeakPlace(self.0.as_ref().map(Arc::downgrade))

@@ -38,6 +38,13 @@ pub(crate) struct Found {
     _held: Held,
 }
 
+impl Named {
+    #[inline]
+    pub(crate) fn resident(&self) -> &Arc<Resident> {
+        &self.resident
+    }
+}
+
 impl Found {
     /// # Safety
     /// `named` was found with `held`.
@@ -49,6 +56,28 @@ impl Found {
     pub(crate) fn resident(&self) -> &Arc<Resident> {
         // SAFETY: the hazard pointer keeps it, since it was validated in `find`.
         unsafe { &(*self.named).resident }
+    }
+}
+
+/// What a write took out: dropping it lets go, which may run user code.
+#[must_use = "letting go runs user code: drop it outside of any lock"]
+pub(crate) struct TakenOut {
+    resident: Option<Arc<Resident>>,
+    named: *mut Named,
+}
+
+impl TakenOut {
+    pub(crate) fn resident(&self) -> Option<&Arc<Resident>> {
+        self.resident.as_ref()
+    }
+}
+
+impl Drop for TakenOut {
+    fn drop(&mut self) {
+        if !self.named.is_null() {
+            // SAFETY: it came from a box, a swap gave it to the writer that made this, and no slot has it any more.
+            unsafe { hazard::retire(self.named) };
+        }
     }
 }
 
@@ -185,6 +214,25 @@ impl Residents {
         // SAFETY: it came from a box, the swap gave it to this caller alone, and no slot has it any more.
         unsafe { hazard::retire(before) };
         Some(resident)
+    }
+
+    /// Puts one in, or with `None` takes out what is there. What was there is let go by the caller, so that a lock of its own
+    /// is not held then.
+    pub(crate) fn exchange(&self, namespace: &Namespace, resident: Option<Arc<Resident>>) -> TakenOut {
+        let boxed = |resident| Box::into_raw(Box::new(Named { namespace: namespace.clone(), resident }));
+        let _one = self.writing.lock();
+        match (self.locked(namespace), resident) {
+            (None, None) => TakenOut { resident: None, named: ptr::null_mut() },
+            (None, Some(new)) => {
+                self.add(namespace, new);
+                TakenOut { resident: None, named: ptr::null_mut() }
+            }
+            (Some((slot, before)), new) => {
+                let resident = Some(Arc::clone(&before.resident));
+                let named = slot.named.swap(new.map_or(taken_out(), boxed), Ordering::AcqRel);
+                TakenOut { resident, named }
+            }
+        }
     }
 
     /// Takes all out.

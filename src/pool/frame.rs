@@ -39,6 +39,8 @@ pub(crate) struct Frame {
     pub(crate) owed: u64,
     /// The place is given away at the moment.
     pub(crate) away: Cell<bool>,
+    /// What runs at the moment is done for others too, so what is asked of this task does not reach it.
+    apart: Cell<bool>,
 }
 
 impl Frame {
@@ -87,7 +89,18 @@ impl Frame {
         };
         // The pool is borrowed, not counted: the workers of a busy pool would fight over the count.
         let outer = INNERMOST.get();
-        Frame { outer, pool, claimed, place, scoped, depth, brings_place, owed, away: Cell::new(false) }
+        Frame {
+            outer,
+            pool,
+            claimed,
+            place,
+            scoped,
+            depth,
+            brings_place,
+            owed,
+            away: Cell::new(false),
+            apart: Cell::new(false),
+        }
     }
 
     fn run<R>(&self, f: impl FnOnce(&Frame) -> R) -> R {
@@ -141,7 +154,35 @@ impl Frame {
     /// The task, or its whole pool, was asked to stop. What is asked of places above is not looked at.
     #[inline]
     pub(crate) fn is_asked(&self) -> bool {
-        self.task().is_some_and(|task| task.state().is_asked()) || self.pool().is_cancelled()
+        !self.is_apart() && (self.task().is_some_and(|task| task.state().is_asked()) || self.pool().is_cancelled())
+    }
+}
+
+impl Frame {
+    /// See [`apart`].
+    pub(crate) fn is_apart(&self) -> bool {
+        self.apart.get()
+    }
+}
+
+/// While it lives, what is asked of the innermost running task is not heard here; see [`apart`].
+pub(crate) struct Apart {
+    frame: *const Frame,
+    before: bool,
+}
+
+/// For what a task does for others too, at a place of theirs: one asker's request to stop is none to them.
+pub(crate) fn apart() -> Apart {
+    let before = innermost().is_some_and(|frame| frame.apart.replace(true));
+    Apart { frame: INNERMOST.get(), before }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        // SAFETY: the frame is further up this thread's stack: this is dropped where it was made.
+        if let Some(frame) = unsafe { self.frame.as_ref() } {
+            frame.apart.set(self.before);
+        }
     }
 }
 

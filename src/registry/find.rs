@@ -3,38 +3,20 @@
 use crate::error::ManagerNotFound;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::hazard::{self, Held};
+use crate::lineage::look::{self, Kept};
 use crate::lineage::node::{Node, Place};
-use crate::lineage::residents::{Found, Named};
+use crate::lineage::residents::Residents;
 use crate::namespace::Namespace;
 use crate::registry::manager::PoolManager;
 
-/// The nearest at or above the node. Takes no lock; ends at the root.
-#[inline]
-fn find(node: &Node, namespace: &Namespace, held: &Held) -> Option<*const Named> {
-    node.nearest(|node| node.residents.find(namespace, held))
-}
+/// Managers, among what a node has.
+struct Managers;
 
-/// Lends what was found to `f`. Without it, `f` comes back.
-///
-/// # Safety
-/// `named` was found with `held`, at or above a node that lives until this returns.
-#[inline]
-unsafe fn lend<R, F>(named: Option<*const Named>, held: Held, f: F) -> Result<R, F>
-where
-    F: FnOnce(&PoolManager) -> R,
-{
-    let Some(named) = named else { return Err(f) };
-    // SAFETY: passed on to the caller.
-    let found = unsafe { Found::new(named, held) };
-    Ok(f(&PoolManager::lent(found.resident())))
-}
-
-/// [`lend`] for a thread that borrows a few managers inside one another already.
-#[cold]
-fn lend_counted<R>(node: &Node, namespace: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
-    let found = node.path().find_map(|node| node.residents.find_counted(namespace))?;
-    Some(f(&PoolManager::from_resident(found)?))
+impl Kept for Managers {
+    #[inline]
+    fn of(node: &Node) -> &Residents {
+        &node.residents
+    }
 }
 
 #[cold]
@@ -101,10 +83,7 @@ impl Lineage {
 
     #[inline]
     fn lend<R>(&self, ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
-        let node = self.0.node();
-        let Some(held) = hazard::hold() else { return lend_counted(node, ns, f) };
-        // SAFETY: this handle keeps the node.
-        unsafe { lend(find(node, ns, &held), held, f) }.ok()
+        look::lend::<Managers, R>(self.0.node(), ns, |resident| f(&PoolManager::lent(resident)))
     }
 
     /// Unlinks the manager that this very node has under the name. It goes on for those who hold it.
@@ -205,12 +184,7 @@ pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> R
 
 #[inline]
 fn lend_here<R>(ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
-    // The place stays while `f` runs, whatever guards it drops.
-    let pin = current::pin();
-    let node = current::nearest_node(&pin);
-    let Some(held) = hazard::hold() else { return lend_counted(node, ns, f) };
-    // SAFETY: pinned above.
-    unsafe { lend(find(node, ns, &held), held, f) }.ok()
+    look::lend_here::<Managers, R>(ns, |resident| f(&PoolManager::lent(resident)))
 }
 
 fn here() -> Lineage {

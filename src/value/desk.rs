@@ -1,0 +1,368 @@
+//! [`Desk`]: where the values of one key are bound, one at a time.
+//!
+//! # Invariants
+//! 1. Every change (a binding, its end by hand, a landing, the seal, a subscription) is one critical section of the desk's
+//!    lock, so all agree on their order. Look-ups take no lock.
+//! 2. Under the lock no user code runs: what comes out of a node is dropped, and whoever waits is woken, after it. So what a
+//!    node keeps is looked up there by its writers' lock and not by a hazard pointer, whose end may free what others left.
+//! 3. A scope that ends drops what is bound there without asking the desk. Whoever binds looks again afterwards whether the
+//!    place is over, so nothing stays behind at one.
+
+use std::any::Any;
+use std::task::Waker;
+use std::thread::ThreadId;
+
+use smallvec::SmallVec;
+
+use crate::index::Index;
+use crate::lineage::handle::Lineage;
+use crate::lineage::home::Resident;
+use crate::lineage::node::{Node, NodeKind, Place};
+use crate::lineage::residents::TakenOut;
+use crate::namespace::Namespace;
+use crate::quiet::quietly;
+use crate::sync::os::Arc;
+use crate::value::binding::Binding;
+use crate::value::error::{BindError, InitError};
+use crate::value::flight::{Flights, Slot};
+use crate::value::key::{Interned, next_number};
+use crate::value::shelf::{self, Entry};
+use crate::value::subscribe::Inbox;
+use crate::waits::{self, Record};
+
+/// What a flight lands with.
+pub(crate) type Outcome<V> = Result<Arc<V>, InitError>;
+
+/// The thread that an initialiser runs on.
+pub(crate) struct Leader {
+    pub(crate) record: Arc<Record>,
+    thread: ThreadId,
+}
+
+impl Leader {
+    pub(crate) fn me() -> Self {
+        Self { record: waits::me(), thread: std::thread::current().id() }
+    }
+
+    /// The initialiser is further down on the calling thread's own stack.
+    pub(crate) fn is_me(&self) -> bool {
+        self.thread == std::thread::current().id()
+    }
+}
+
+/// The bindings of one key.
+pub(crate) struct Desk<K, V> {
+    pub(crate) name: &'static str,
+    /// What nodes keep the key's values under. Never reused.
+    pub(crate) number: Namespace,
+    /// A node keeps many, on a shelf, instead of one.
+    shelved: bool,
+    pub(crate) flights: Flights<Ledger<K, V>, Outcome<V>, Leader>,
+    index: Index<Binding<K, V>>,
+}
+
+/// What the desk's lock guards, beside the flights.
+pub(crate) struct Ledger<K, V> {
+    last: u64,
+    sealed: bool,
+    inboxes: Vec<Arc<Inbox<K, V>>>,
+}
+
+/// Wakers of subscribers, to be woken outside the lock.
+#[must_use]
+pub(crate) struct Wakers(SmallVec<[Waker; 2]>);
+
+impl Wakers {
+    pub(crate) fn wake(self) {
+        for waker in self.0 {
+            quietly(|| waker.wake());
+        }
+    }
+}
+
+/// What must not be dropped under the lock: all that comes out of a node, be it changed or only looked at, because it may
+/// have become the last reference meanwhile.
+pub(crate) struct Bag<K, V> {
+    residents: SmallVec<[Arc<Resident>; 4]>,
+    taken: SmallVec<[TakenOut; 2]>,
+    entries: SmallVec<[Entry<K, V>; 2]>,
+}
+
+impl<K, V> Bag<K, V> {
+    pub(crate) fn new() -> Self {
+        Self { residents: SmallVec::new(), taken: SmallVec::new(), entries: SmallVec::new() }
+    }
+
+    fn keep<R: Any + Send + Sync>(&mut self, resident: Arc<R>) -> Arc<R> {
+        self.residents.push(Arc::clone(&resident) as _);
+        resident
+    }
+
+    fn keep_any(&mut self, resident: Arc<Resident>) -> Arc<Resident> {
+        self.residents.push(Arc::clone(&resident));
+        resident
+    }
+}
+
+/// One entry of one node.
+pub(crate) struct At<'a, K> {
+    pub(crate) place: &'a Place,
+    pub(crate) key: &'a Arc<Interned<K>>,
+}
+
+impl<K> At<'_, K> {
+    pub(crate) fn slot(&self) -> Slot {
+        (self.place.node().id(), self.key.number())
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        self.place.node()
+    }
+
+    fn words(&self) -> String {
+        Lineage(self.place.clone()).to_string()
+    }
+}
+
+/// How a value is bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// In the place of another.
+    Replacing,
+    /// Only where there is none.
+    Unique,
+}
+
+impl<K, V> Desk<K, V>
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    pub(crate) fn new(name: &'static str, shelved: bool) -> Arc<Self> {
+        let ledger = Ledger { last: 0, sealed: false, inboxes: Vec::new() };
+        Arc::new(Self {
+            name,
+            number: Namespace::from(next_number()),
+            shelved,
+            flights: Flights::new(ledger),
+            index: Index::new(),
+        })
+    }
+
+    fn resident(&self, at: &At<'_, K>, bag: &mut Bag<K, V>) -> Option<Arc<Resident>> {
+        at.node().values.find_counted(&self.number).map(|resident| bag.keep_any(resident))
+    }
+
+    /// What the very node has. As all that takes a bag, with the lock held.
+    pub(crate) fn own(&self, at: &At<'_, K>, bag: &mut Bag<K, V>) -> Option<Arc<Binding<K, V>>> {
+        let found = self.resident(at, bag)?;
+        let binding = if self.shelved { shelf::binding(&found, at.key.number()) } else { found.downcast().ok() };
+        binding.map(|binding| bag.keep(binding))
+    }
+
+    /// A failure that the very node remembers.
+    pub(crate) fn failure(&self, at: &At<'_, K>, bag: &mut Bag<K, V>) -> Option<InitError> {
+        if !self.shelved {
+            return None;
+        }
+        shelf::failure::<K, V>(&self.resident(at, bag)?, at.key.number())
+    }
+
+    /// Changes what the very node has; what it had comes back.
+    fn put(
+        &self,
+        at: &At<'_, K>,
+        binding: Option<Arc<Binding<K, V>>>,
+        bag: &mut Bag<K, V>,
+    ) -> Option<Arc<Binding<K, V>>> {
+        if self.shelved {
+            return self.put_entry(at, binding.map(Entry::Bound), bag);
+        }
+        let taken = at.node().values.exchange(&self.number, binding.map(|binding| binding as _));
+        let before = taken.resident().and_then(|resident| Arc::clone(resident).downcast().ok());
+        bag.taken.push(taken);
+        before.map(|before| bag.keep(before))
+    }
+
+    fn put_entry(&self, at: &At<'_, K>, entry: Option<Entry<K, V>>, bag: &mut Bag<K, V>) -> Option<Arc<Binding<K, V>>> {
+        let shelf = match &entry {
+            Some(_) => bag.keep_any(at.node().values.find_or_insert(&self.number, shelf::new::<K, V>)),
+            None => self.resident(at, bag)?,
+        };
+        let before = shelf::put(&shelf, at.key.number(), entry)?;
+        let binding = before.binding().cloned();
+        bag.entries.push(before);
+        binding
+    }
+
+    /// Binds; the one that was there comes back.
+    fn store(
+        &self,
+        ledger: &mut Ledger<K, V>,
+        at: &At<'_, K>,
+        binding: &Arc<Binding<K, V>>,
+        announced: bool,
+        bag: &mut Bag<K, V>,
+    ) -> Result<(Wakers, Option<Arc<Binding<K, V>>>), BindError> {
+        if ledger.sealed && announced {
+            return Err(BindError::Sealed { key: self.name });
+        }
+        let gone = || BindError::OwnerGone { key: self.name, place: at.words() };
+        if at.node().is_over() {
+            return Err(gone());
+        }
+        let before = self.put(at, Some(Arc::clone(binding)), bag);
+        // Looked at again after it was put there: invariant 3.
+        if at.node().is_over() {
+            // What a thread or a task had it keeps for those below; a scope has dropped it.
+            let back = before.filter(|_| at.node().kind() != NodeKind::Scope);
+            self.put(at, back, bag);
+            return Err(gone());
+        }
+        if let Some(before) = &before {
+            before.set_seq(0);
+        }
+        ledger.last += 1;
+        binding.set_seq(ledger.last);
+        let wakers = if announced { ledger.announce(binding) } else { Wakers(SmallVec::new()) };
+        Ok((wakers, before))
+    }
+
+    /// A binding that no node has yet.
+    pub(crate) fn binding(&self, at: &At<'_, K>, value: Arc<V>) -> Arc<Binding<K, V>> {
+        Binding::new(&self.index, at.place, Arc::clone(at.key), value)
+    }
+
+    /// Binds. A flight under way there lands with the value. The value that was there comes back.
+    pub(crate) fn bind(&self, at: &At<'_, K>, value: Arc<V>, how: How) -> Result<Option<Arc<V>>, BindError> {
+        let mut bag = Bag::new();
+        let binding = self.binding(at, Arc::clone(&value));
+        let bound = self.flights.publish(at.slot(), |ledger| {
+            // The seal comes first: a unique binding that meets one is refused for that.
+            if how == How::Unique && !ledger.sealed && self.own(at, &mut bag).is_some() {
+                return (None, Err(BindError::AlreadyBound { key: self.name, place: at.words() }));
+            }
+            let stored = self.store(ledger, at, &binding, true, &mut bag);
+            (stored.is_ok().then(|| Ok(Arc::clone(&value))), stored)
+        });
+        let (wakers, before) = bound?;
+        wakers.wake();
+        Ok(before.map(|before| Arc::clone(before.value())))
+    }
+
+    /// Takes out what the very node has.
+    pub(crate) fn unbind(&self, at: &At<'_, K>) -> Option<Arc<V>> {
+        let mut bag = Bag::new();
+        let before = self.flights.kept(|_| {
+            self.own(at, &mut bag)?;
+            let before = self.put(at, None, &mut bag)?;
+            before.set_seq(0);
+            Some(before)
+        })?;
+        Some(Arc::clone(before.value()))
+    }
+
+    /// Binds what an initialiser made, as its flight lands.
+    pub(crate) fn landed(
+        &self,
+        ledger: &mut Ledger<K, V>,
+        at: &At<'_, K>,
+        binding: &Arc<Binding<K, V>>,
+        announced: bool,
+        bag: &mut Bag<K, V>,
+    ) -> (Outcome<V>, Option<Wakers>) {
+        match self.store(ledger, at, binding, announced, bag) {
+            Ok((wakers, _)) => (Ok(Arc::clone(binding.value())), Some(wakers)),
+            Err(BindError::Sealed { key }) => (Err(InitError::Sealed { key }), None),
+            Err(BindError::OwnerGone { key, .. } | BindError::AlreadyBound { key, .. }) => {
+                (Err(InitError::OwnerGone { key }), None)
+            }
+        }
+    }
+
+    /// Remembers a failure at the owner, as its flight lands.
+    pub(crate) fn failed(&self, at: &At<'_, K>, error: &InitError, bag: &mut Bag<K, V>) {
+        if at.node().is_over() {
+            return;
+        }
+        let failed = Entry::Failed { error: error.clone(), _keeps: Arc::clone(at.key) };
+        self.put_entry(at, Some(failed), bag);
+        if at.node().is_over() {
+            self.put_entry(at, None, bag);
+        }
+    }
+
+    /// Forgets a failure. True when there was one.
+    pub(crate) fn forget(&self, at: &At<'_, K>) -> bool {
+        let mut bag = Bag::new();
+        let forgotten = self.flights.kept(|_| {
+            self.failure(at, &mut bag)?;
+            Some(self.put_entry(at, None, &mut bag))
+        });
+        forgotten.is_some()
+    }
+
+    /// Nothing more is bound, so the subscriptions end with what they have.
+    pub(crate) fn seal(&self) {
+        let inboxes = self.flights.kept(|ledger| {
+            ledger.sealed = true;
+            std::mem::take(&mut ledger.inboxes)
+        });
+        Wakers(inboxes.iter().filter_map(|inbox| inbox.end()).collect()).wake();
+    }
+
+    /// An inbox with what is bound now, in the order in which it was bound, and from now on with what will be.
+    pub(crate) fn subscribe(&self) -> Arc<Inbox<K, V>> {
+        let inbox = Arc::new(Inbox::new());
+        // Everything that may be the last reference to something comes out of the critical section.
+        let (_live, _places) = self.flights.kept(|ledger| {
+            let live = self.index.live();
+            let places: Vec<Option<Place>> = live.iter().map(|binding| binding.at.upgrade()).collect();
+            let mut now: Vec<&Arc<Binding<K, V>>> = live
+                .iter()
+                .zip(&places)
+                .filter(|(binding, place)| binding.seq() > 0 && place.as_ref().is_some_and(keeps_values))
+                .map(|(binding, _)| binding)
+                .collect();
+            now.sort_by_key(|binding| binding.seq());
+            inbox.begin(now.into_iter().map(Arc::clone), ledger.sealed);
+            if !ledger.sealed {
+                ledger.inboxes.push(Arc::clone(&inbox));
+            }
+            (live, places)
+        });
+        inbox
+    }
+
+    pub(crate) fn unsubscribe(&self, inbox: &Arc<Inbox<K, V>>) {
+        let _left = self.flights.kept(|ledger| {
+            let at = ledger.inboxes.iter().position(|one| Arc::ptr_eq(one, inbox))?;
+            Some(ledger.inboxes.swap_remove(at))
+        });
+    }
+
+    /// The key itself is gone: nobody can find its values any more.
+    pub(crate) fn give_up(&self) {
+        self.seal();
+        for binding in self.index.live() {
+            if let Some(place) = binding.at.upgrade() {
+                drop(self.unbind(&At { place: &place, key: &binding.key }));
+            }
+        }
+    }
+}
+
+/// A scope that is over has dropped what was bound there.
+fn keeps_values(place: &Place) -> bool {
+    place.node().kind() != NodeKind::Scope || !place.node().is_over()
+}
+
+impl<K, V> Ledger<K, V> {
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    fn announce(&self, binding: &Arc<Binding<K, V>>) -> Wakers {
+        Wakers(self.inboxes.iter().filter_map(|inbox| inbox.push(Arc::clone(binding))).collect())
+    }
+}

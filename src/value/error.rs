@@ -1,0 +1,190 @@
+//! Why there is no value, and why one was not bound. Each message names the key and says what can be done.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::id::NodeId;
+use crate::sync::os::Arc;
+
+/// Nobody from the place asked up to the process has bound a value of this key.
+#[derive(Debug, Clone)]
+pub struct NotBound(Box<Missing>);
+
+#[derive(Debug, Clone)]
+struct Missing {
+    key: &'static str,
+    place: String,
+    place_id: NodeId,
+    cause: Option<InitError>,
+}
+
+impl NotBound {
+    pub(crate) fn new(key: &'static str, place: String, place_id: NodeId, cause: Option<InitError>) -> Self {
+        Self(Box::new(Missing { key, place, place_id, cause }))
+    }
+
+    /// The key's name.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        self.0.key
+    }
+
+    /// Where it was asked, in words.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.0.place
+    }
+
+    /// The id of the place asked.
+    #[must_use]
+    pub fn place_id(&self) -> NodeId {
+        self.0.place_id
+    }
+
+    /// Why a [`fresh`](crate::Heirloom::fresh) value could not be made from the one above, if that is what went wrong.
+    #[must_use]
+    pub fn init_error(&self) -> Option<&InitError> {
+        self.0.cause.as_ref()
+    }
+}
+
+impl fmt::Display for NotBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Missing { key, place, cause, .. } = &*self.0;
+        match cause {
+            None => write!(
+                f,
+                "no value of \"{key}\" is bound at {place}, or where it could be inherited from; `bind` one, or ask with \
+                 `get_or_init`"
+            ),
+            Some(cause) => write!(f, "no value of \"{key}\" could be made for {place}: {cause}"),
+        }
+    }
+}
+
+impl Error for NotBound {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.cause.as_ref().map(|cause| cause as _)
+    }
+}
+
+/// Why a value was not bound. Nothing was changed, and the value was dropped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// That very place has one.
+    #[error("\"{key}\" is bound at {place} already; `unbind` that one first, or replace it with `bind`")]
+    AlreadyBound {
+        /// The key's name.
+        key: &'static str,
+        /// The place, in words.
+        place: String,
+    },
+    /// The key was sealed.
+    #[error("\"{key}\" is sealed, so nothing more is bound; bind before `seal` is called")]
+    Sealed {
+        /// The key's name.
+        key: &'static str,
+    },
+    /// The scope, thread or task has ended.
+    #[error("\"{key}\" cannot be bound at {place}, which has ended; bind at a place that is open")]
+    OwnerGone {
+        /// The key's name.
+        key: &'static str,
+        /// The place, in words.
+        place: String,
+    },
+}
+
+/// Why an initialiser gave no value. Every waiter of one run gets the same error.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// It returned an error. The next call tries again, unless the key keeps failures.
+    #[error("the initialiser of \"{key}\" failed: {error}")]
+    Failed {
+        /// The key's name.
+        key: &'static str,
+        /// Its error.
+        error: Arc<dyn Error + Send + Sync>,
+    },
+    /// It panicked, on the thread of another caller. The next call tries again.
+    #[error("the initialiser of \"{key}\" panicked: {message}")]
+    Panicked {
+        /// The key's name.
+        key: &'static str,
+        /// The panic's text.
+        message: String,
+    },
+    /// The wait would never end, because the initialiser itself waits for whoever asked.
+    #[error(
+        "\"{key}\" is asked for by what its own initialiser waits for; give the initialiser what it needs instead of \
+         asking for the key inside of it"
+    )]
+    Reentrant {
+        /// The key's name.
+        key: &'static str,
+    },
+    /// The place that was to own the value has ended, or was asked to stop.
+    #[error("the place that was to own \"{key}\" has ended or was asked to stop; ask at a place that is open")]
+    OwnerGone {
+        /// The key's name.
+        key: &'static str,
+    },
+    /// The initialiser was not ready in time. It goes on, and a later call finds its value.
+    #[error("the initialiser of \"{key}\" was not ready in time; it goes on, so ask again later, or wait longer")]
+    TimedOut {
+        /// The key's name.
+        key: &'static str,
+    },
+    /// Whoever waited was asked to stop. The initialiser goes on.
+    #[error("the wait for \"{key}\" was cancelled, because the waiting task or thread was asked to stop")]
+    Cancelled {
+        /// The key's name.
+        key: &'static str,
+    },
+    /// The caller does not stand at or below the place that was to own the value.
+    #[error(
+        "\"{key}\" can be initialised at {owner} only by what stands there or below, and the caller stands at {place}"
+    )]
+    NotBelow {
+        /// The key's name.
+        key: &'static str,
+        /// The place that was to own the value, in words.
+        owner: String,
+        /// Where the caller stands, in words.
+        place: String,
+    },
+    /// The key was sealed before the value was ready, so nothing more is bound.
+    #[error("\"{key}\" is sealed, so nothing more is bound; initialise it before `seal` is called")]
+    Sealed {
+        /// The key's name.
+        key: &'static str,
+    },
+}
+
+impl InitError {
+    /// The key's name.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Failed { key, .. }
+            | Self::Panicked { key, .. }
+            | Self::Reentrant { key }
+            | Self::OwnerGone { key }
+            | Self::TimedOut { key }
+            | Self::Cancelled { key }
+            | Self::NotBelow { key, .. }
+            | Self::Sealed { key } => key,
+        }
+    }
+
+    /// The initialiser's own error, when it returned one.
+    #[must_use]
+    pub fn as_failed(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        match self {
+            Self::Failed { error, .. } => Some(&**error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! [`Flights`]: at most one initialiser at a time for each slot, and those who wait for it.
+//!
+//! ```text
+//!   (none) --board--> UNDER WAY --land | publish | lost--> LANDED (final, and no longer in the book)
+//! ```
+//!
+//! The one who boards first leads: it runs the initialiser, with nothing locked. The others wait for its flight.
+//!
+//! # The races to fear
+//! * Two ask, both find nothing, and both begin. They cannot: `board` looks at what is kept and into the book under one
+//!   lock, so the second finds the first's flight.
+//! * One asks between the storing of a value and the flight's removal from the book, and begins again. It cannot: both happen
+//!   in one critical section.
+//! * A value is published while the initialiser ends. Whoever takes the flight off the book first decides; the other finds it
+//!   gone, and gets what it landed with.
+//! * A waiter looks, finds nothing, and the flight lands before it sleeps. It leaves its waker under the same lock as it
+//!   looks, and the landing takes all wakers under that lock.
+//! * The leader goes without a word. [`Lead`]'s drop lands the flight.
+//!
+//! Nothing here runs user code under a lock: what is kept, and every outcome, is moved out before it is dropped. The wakers
+//! are those of [`park`], which only unpark a thread.
+
+use std::collections::HashMap;
+use std::task::Waker;
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::id::NodeId;
+use crate::pool::park;
+use crate::sync::Mutex;
+use crate::sync::os::Arc;
+
+/// What a flight is for: the owner's node, and which of its entries.
+pub(crate) type Slot = (NodeId, u64);
+
+/// The flights of one key; `X` is what the same lock guards, `O` an outcome, `L` says who leads.
+pub(crate) struct Flights<X, O, L> {
+    book: Mutex<Book<X, O, L>>,
+}
+
+struct Book<X, O, L> {
+    under_way: HashMap<Slot, Arc<Flight<O, L>>>,
+    kept: X,
+}
+
+/// One run of an initialiser.
+pub(crate) struct Flight<O, L> {
+    /// Whose stack the initialiser runs on.
+    pub(crate) leader: L,
+    seats: Mutex<Seats<O>>,
+}
+
+struct Seats<O> {
+    /// Set once.
+    outcome: Option<O>,
+    /// Empty once it has landed.
+    waiters: Slab<Waker>,
+}
+
+/// What `board` found, so what its caller does next.
+pub(crate) enum Boarding<'a, X, O: Clone, L> {
+    /// It is there already, or will never be.
+    Known(O),
+    /// Run the initialiser, and land.
+    Lead(Lead<'a, X, O, L>),
+    /// Wait for it.
+    Wait(Arc<Flight<O, L>>),
+}
+
+/// Leads a flight. Dropping it without landing lands it as lost.
+#[must_use = "the flight is lost as soon as this is dropped"]
+pub(crate) struct Lead<'a, X, O: Clone, L> {
+    flights: &'a Flights<X, O, L>,
+    slot: Slot,
+    flight: Arc<Flight<O, L>>,
+    lost: Option<O>,
+}
+
+impl<X, O: Clone, L> Flights<X, O, L> {
+    pub(crate) fn new(kept: X) -> Self {
+        Self { book: Mutex::new(Book { under_way: HashMap::new(), kept }) }
+    }
+
+    /// Looks at what is kept, or changes it. `f` runs under the lock: it runs no user code, and hands out what it takes.
+    pub(crate) fn kept<R>(&self, f: impl FnOnce(&mut X) -> R) -> R {
+        f(&mut self.book.lock().kept)
+    }
+
+    /// Asks. `look` answers from what is kept, under the lock. `lost` is the outcome when the leader goes without a word.
+    pub(crate) fn board(
+        &self,
+        slot: Slot,
+        leader: L,
+        lost: O,
+        look: impl FnOnce(&mut X) -> Option<O>,
+    ) -> Boarding<'_, X, O, L> {
+        let flight = Arc::new(Flight::new(leader));
+        let mut book = self.book.lock();
+        if let Some(known) = look(&mut book.kept) {
+            return Boarding::Known(known);
+        }
+        if let Some(under_way) = book.under_way.get(&slot) {
+            return Boarding::Wait(Arc::clone(under_way));
+        }
+        book.under_way.insert(slot, Arc::clone(&flight));
+        drop(book);
+        Boarding::Lead(Lead { flights: self, slot, flight, lost: Some(lost) })
+    }
+
+    /// Stores from outside. With the outcome that `store` gives, if it gives one, a flight under way there lands.
+    pub(crate) fn publish<R>(&self, slot: Slot, store: impl FnOnce(&mut X) -> (Option<O>, R)) -> R {
+        let mut book = self.book.lock();
+        let (outcome, out) = store(&mut book.kept);
+        let flight = outcome.as_ref().and_then(|_| book.under_way.remove(&slot));
+        let waiters = flight.as_ref().zip(outcome).map(|(flight, outcome)| flight.land(outcome));
+        drop(book);
+        wake(waiters);
+        out
+    }
+}
+
+fn wake(waiters: Option<Slab<Waker>>) {
+    for (_, waker) in waiters.into_iter().flatten() {
+        waker.wake();
+    }
+}
+
+impl<X, O: Clone, L> Lead<'_, X, O, L> {
+    /// Ends the flight. `store` keeps the value and says the outcome, in the same critical section in which the flight leaves
+    /// the book. When a value was published meanwhile it is not called; it comes back with what was published.
+    pub(crate) fn land<R, F>(mut self, store: F) -> (O, Result<R, F>)
+    where
+        F: FnOnce(&mut X) -> (O, R),
+    {
+        let lost = self.lost.take();
+        let mut book = self.flights.book.lock();
+        let published = self.flight.outcome();
+        let (outcome, out, ended) = match published {
+            Some(published) => (published, Err(store), None),
+            None => {
+                let (outcome, out) = store(&mut book.kept);
+                let waiters = self.flight.land(outcome.clone());
+                (outcome, Ok(out), Some((book.under_way.remove(&self.slot), waiters)))
+            }
+        };
+        drop(book);
+        wake(ended.map(|(_, waiters)| waiters));
+        drop(lost);
+        (outcome, out)
+    }
+}
+
+impl<X, O: Clone, L> Drop for Lead<'_, X, O, L> {
+    fn drop(&mut self) {
+        let Some(lost) = self.lost.take() else { return };
+        let mut book = self.flights.book.lock();
+        if self.flight.outcome().is_some() {
+            return;
+        }
+        let waiters = self.flight.land(lost);
+        let ended = book.under_way.remove(&self.slot);
+        drop(book);
+        drop(ended);
+        wake(Some(waiters));
+    }
+}
+
+impl<O: Clone, L> Flight<O, L> {
+    fn new(leader: L) -> Self {
+        Self { leader, seats: Mutex::new(Seats { outcome: None, waiters: Slab::new() }) }
+    }
+
+    /// With the book's lock held: one outcome, and one call that sets it.
+    #[must_use = "the waiters are to be woken, outside the lock"]
+    fn land(&self, outcome: O) -> Slab<Waker> {
+        let mut seats = self.seats.lock();
+        debug_assert!(seats.outcome.is_none(), "a flight lands once");
+        seats.outcome = Some(outcome);
+        std::mem::take(&mut seats.waiters)
+    }
+
+    fn outcome(&self) -> Option<O> {
+        self.seats.lock().outcome.clone()
+    }
+
+    /// Waits until it has landed, until the deadline, or until `given_up` answers, which is asked each time the waiter wakes
+    /// and arranges for its own wake-up. `None`: it was too late. The flight goes on undisturbed.
+    pub(crate) fn wait(&self, deadline: Option<Instant>, mut given_up: impl FnMut(&Waker) -> Option<O>) -> Option<O> {
+        let mut seat = Seat { flight: self, key: None };
+        let mut out = None;
+        park::block_until(deadline, |waker| {
+            out = seat.poll(waker).or_else(|| given_up(waker));
+            out.is_some()
+        });
+        out.or_else(|| self.outcome())
+    }
+}
+
+/// A waiter's place in a flight; given back when it stops waiting.
+struct Seat<'a, O, L> {
+    flight: &'a Flight<O, L>,
+    key: Option<usize>,
+}
+
+impl<O: Clone, L> Seat<'_, O, L> {
+    fn poll(&mut self, waker: &Waker) -> Option<O> {
+        let mut seats = self.flight.seats.lock();
+        if seats.outcome.is_none() && self.key.is_none() {
+            self.key = Some(seats.waiters.insert(waker.clone()));
+        }
+        seats.outcome.clone()
+    }
+}
+
+impl<O, L> Drop for Seat<'_, O, L> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let waker = self.flight.seats.lock().waiters.try_remove(key);
+            drop(waker);
+        }
+    }
+}

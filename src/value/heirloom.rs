@@ -1,0 +1,563 @@
+//! [`Heirloom`]: a value that is found from below the place where it was bound.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::lineage::current;
+use crate::lineage::handle::Lineage;
+use crate::lineage::home::Resident;
+use crate::lineage::look;
+use crate::lineage::node::{Node, Place, Role, Tallies};
+use crate::namespace::Namespace;
+use crate::pool::park;
+use crate::sync::os::{Arc, OnceLock};
+use crate::value::Values;
+use crate::value::ask::{Ask, failed};
+use crate::value::binding::Binding;
+use crate::value::desk::{At, Desk, How};
+use crate::value::error::{BindError, InitError, NotBound};
+use crate::value::key::Interned;
+use crate::value::subscribe::Subscription;
+
+/// A key under which a value is bound at a place and found from everywhere below it, the nearest first: a database handle of
+/// the process, a request's id, a tenant's settings.
+///
+/// Its identity is the key itself, not its name: two with the same name have nothing to do with each other. Mostly it is a
+/// `static`. Dropping one that is not takes its values out of the tree.
+///
+/// Looking up takes no lock, and costs about what finding a manager does ([`with`](Self::with) counts nothing).
+/// A value lives until it is unbound or replaced, or its place ends; a scope drops its values when it was told to end and
+/// nothing asked for below it is left. Whoever got it keeps it as an `Arc`.
+///
+/// ```
+/// use heirloom::{Heirloom, PoolConfig, Scope};
+///
+/// static TENANT: Heirloom<String> = Heirloom::new("tenant");
+///
+/// let request = Scope::new("request 7");
+/// TENANT.bind_at(&request, String::from("acme"))?;
+/// let pool = request.create("render");
+/// pool.start(PoolConfig::leased(2))?;
+/// let seen = request.run(|| pool.submit(|| TENANT.get()))?.join()??; // on another thread
+/// assert_eq!(*seen, "acme");
+/// assert!(TENANT.get().is_err()); // out here nobody has one
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Heirloom<T: Send + Sync + 'static> {
+    name: &'static str,
+    /// Also makes the type invariant in `T`, so that what is bound as one type is not found as another.
+    policy: Policy<T>,
+    core: OnceLock<Core<T>>,
+}
+
+/// Who inherits.
+enum Policy<T> {
+    Inherited,
+    Isolated,
+    Fresh(fn(&T) -> T),
+}
+
+/// Made with the first value or subscription; until then nobody has bound one.
+struct Core<T: Send + Sync + 'static> {
+    number: Namespace,
+    key: Arc<Interned<()>>,
+    desk: Arc<Desk<(), T>>,
+}
+
+/// What was found under the key's number.
+#[inline]
+fn binding<T: Send + Sync + 'static>(resident: &Arc<Resident>) -> &Binding<(), T> {
+    debug_assert!(resident.is::<Binding<(), T>>(), "a number belongs to one key, and a key to one type");
+    // SAFETY: nodes keep under a key's number what its desk put there, and a desk has one type, that of its key.
+    unsafe { &*Arc::as_ptr(resident).cast::<Binding<(), T>>() }
+}
+
+impl<T: Send + Sync + 'static> Heirloom<T> {
+    /// A key whose values are inherited. The name is for errors; it need not be unique.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, policy: Policy::Inherited, core: OnceLock::new() }
+    }
+
+    /// Found from the place where it was bound and from everywhere below: what a new key is.
+    #[must_use]
+    pub const fn inherited(mut self) -> Self {
+        self.policy = Policy::Inherited;
+        self
+    }
+
+    /// Found at the very place where it was bound, and nowhere else: a task does not see its submitter's, nor a thread that of
+    /// whoever started it. [`get_or_init`](Self::get_or_init) initialises one for the current place.
+    ///
+    /// ```
+    /// use heirloom::{Heirloom, thread};
+    ///
+    /// static INVOCATION: Heirloom<u64> = Heirloom::new("invocation").isolated();
+    /// INVOCATION.run_with(7, || {
+    ///     assert_eq!(*INVOCATION.get()?, 7);
+    ///     assert!(thread::spawn(|| INVOCATION.get().is_err()).join().unwrap());
+    ///     Ok::<_, heirloom::NotBound>(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn isolated(mut self) -> Self {
+        self.policy = Policy::Isolated;
+        self
+    }
+
+    /// Every place below one that has a value gets its own when it first asks: `make` of the nearest one above. It runs once for
+    /// a place, standing there; others who ask there meanwhile wait for it. Such a value is not told to subscribers,
+    /// and is made after [`seal`](Self::seal) too.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// use heirloom::{Heirloom, Scope};
+    ///
+    /// /// Counts for one place, beginning with what it was above.
+    /// static DEPTH: Heirloom<u32> = Heirloom::new("depth").fresh(|above| above + 1);
+    /// let outer = Scope::new("outer");
+    /// DEPTH.bind_at(&outer, 0_u32)?;
+    /// let inner = Scope::new_in(&outer, "inner");
+    /// assert_eq!(*DEPTH.get_at(&inner)?, 1);
+    /// assert_eq!(*DEPTH.get_at(&Scope::new_in(&inner, "innermost"))?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn fresh(mut self, make: fn(&T) -> T) -> Self {
+        self.policy = Policy::Fresh(make);
+        self
+    }
+
+    /// The name given to it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn core(&self) -> &Core<T> {
+        self.core.get_or_init(|| {
+            let desk = Desk::new(self.name, false);
+            Core { number: desk.number.clone(), key: Interned::alone(()), desk }
+        })
+    }
+
+    /// The nearest value.
+    ///
+    /// # Errors
+    /// [`NotBound`], which says where it was asked; with [`fresh`](Self::fresh) also when this place's own could not be made.
+    #[inline]
+    pub fn get(&self) -> Result<Arc<T>, NotBound> {
+        self.find(None, Arc::clone)
+    }
+
+    /// The nearest value at that place or above it.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_at(&self, at: &Lineage) -> Result<Arc<T>, NotBound> {
+        self.find(Some(at), Arc::clone)
+    }
+
+    /// Lends the nearest value to `f`, without counting it. What is lent stays while `f` runs, whoever unbinds it.
+    ///
+    /// ```
+    /// use heirloom::Heirloom;
+    ///
+    /// static GREETING: Heirloom<String> = Heirloom::new("greeting");
+    /// GREETING.bind(String::from("hello"))?;
+    /// assert_eq!(GREETING.with(|greeting| greeting.len())?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Result<R, NotBound> {
+        self.find(None, |value| f(value))
+    }
+
+    #[inline]
+    fn find<R>(&self, at: Option<&Lineage>, f: impl FnOnce(&Arc<T>) -> R) -> Result<R, NotBound> {
+        let Some(core) = self.core.get() else { return Err(self.not_bound(at, None)) };
+        if !matches!(self.policy, Policy::Inherited) {
+            return self.find_otherwise(core, at, f);
+        }
+        let lend = |resident: &Arc<Resident>| f(binding(resident).value());
+        let found = match at {
+            None => look::lend_here::<Values, R>(&core.number, lend),
+            Some(at) => look::lend::<Values, R>(at.0.node(), &core.number, lend),
+        };
+        found.ok_or_else(|| self.not_bound(at, None))
+    }
+
+    #[cold]
+    fn not_bound(&self, at: Option<&Lineage>, cause: Option<InitError>) -> NotBound {
+        // Asking in vain makes no node.
+        let place = at.cloned().unwrap_or_else(|| Lineage(current::nearest()));
+        NotBound::new(self.name, place.to_string(), place.id(), cause)
+    }
+
+    fn find_otherwise<R>(
+        &self,
+        core: &Core<T>,
+        at: Option<&Lineage>,
+        f: impl FnOnce(&Arc<T>) -> R,
+    ) -> Result<R, NotBound> {
+        let place = |at: Option<&Lineage>| at.map(|at| at.0.clone());
+        let Policy::Fresh(make) = self.policy else {
+            let place = place(at).or_else(current::exactly_here);
+            let lend = |resident: &Arc<Resident>| f(binding(resident).value());
+            let found = place.and_then(|place| look::lend_own::<Values, R>(place.node(), &core.number, lend));
+            return found.ok_or_else(|| self.not_bound(at, None));
+        };
+        let place = place(at).unwrap_or_else(current::here);
+        match self.fresh_at(core, &place, make) {
+            Ok(Some(value)) => Ok(f(&value)),
+            Ok(None) => Err(self.not_bound(Some(&Lineage(place)), None)),
+            Err(error) => Err(self.not_bound(Some(&Lineage(place)), Some(error))),
+        }
+    }
+
+    /// The place's own value, made of the nearest above if it has none.
+    fn fresh_at(&self, core: &Core<T>, place: &Place, make: fn(&T) -> T) -> Result<Option<Arc<T>>, InitError> {
+        loop {
+            let clone = |resident: &Arc<Resident>| Arc::clone(binding(resident).value());
+            if let Some(own) = look::lend_own::<Values, _>(place.node(), &core.number, clone) {
+                return Ok(Some(own));
+            }
+            let Some(above) = look::lend::<Values, _>(place.node(), &core.number, clone) else { return Ok(None) };
+            let at = At { place, key: &core.key };
+            let ask = Ask { desk: &core.desk, at, deadline: None, sticky: false, derived: true };
+            match ask.value(|| Ok(make(&above))) {
+                // On another's thread; here it goes its own way.
+                Err(InitError::Panicked { .. }) => {}
+                made => return made.map(Some),
+            }
+        }
+    }
+
+    /// Binds a value at the current place: everything below finds it. The one that this very place had comes back.
+    ///
+    /// If an initialiser runs for this place, its waiters get this value, and so does the one who runs it.
+    ///
+    /// # Errors
+    /// [`Sealed`](BindError::Sealed), or [`OwnerGone`](BindError::OwnerGone) in a scope that has ended.
+    pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
+        self.bind_as(&current::here(), value.into(), How::Replacing)
+    }
+
+    /// As [`bind`](Self::bind), at another place.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_at(&self, at: &Lineage, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
+        self.bind_as(&at.0, value.into(), How::Replacing)
+    }
+
+    /// Binds a value at the current place, unless that very place has one.
+    ///
+    /// ```
+    /// use heirloom::{BindError, Heirloom};
+    ///
+    /// static RUNNER: Heirloom<&str> = Heirloom::new("runner");
+    /// RUNNER.bind_unique("first")?;
+    /// assert!(matches!(RUNNER.bind_unique("second"), Err(BindError::AlreadyBound { .. })));
+    /// RUNNER.unbind();
+    /// RUNNER.bind_unique("third")?;
+    /// # Ok::<(), BindError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind`](Self::bind).
+    pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), BindError> {
+        self.bind_as(&current::here(), value.into(), How::Unique).map(drop)
+    }
+
+    /// As [`bind_unique`](Self::bind_unique), at another place.
+    ///
+    /// # Errors
+    /// As [`bind_unique`](Self::bind_unique).
+    pub fn bind_unique_at(&self, at: &Lineage, value: impl Into<Arc<T>>) -> Result<(), BindError> {
+        self.bind_as(&at.0, value.into(), How::Unique).map(drop)
+    }
+
+    fn bind_as(&self, place: &Place, value: Arc<T>, how: How) -> Result<Option<Arc<T>>, BindError> {
+        let core = self.core();
+        core.desk.bind(&At { place, key: &core.key }, value, how)
+    }
+
+    /// Takes out the value that the very place where the code stands has, if it has one. Those who got it keep it.
+    pub fn unbind(&self) -> Option<Arc<T>> {
+        self.unbind_as(&current::exactly_here()?)
+    }
+
+    /// As [`unbind`](Self::unbind), at another place.
+    pub fn unbind_at(&self, at: &Lineage) -> Option<Arc<T>> {
+        self.unbind_as(&at.0)
+    }
+
+    fn unbind_as(&self, place: &Place) -> Option<Arc<T>> {
+        let core = self.core.get()?;
+        core.desk.unbind(&At { place, key: &core.key })
+    }
+
+    /// Runs `f` at a place of its own, below the current one, where the value is bound. What `f` starts finds it too, also
+    /// when it runs on after `f`; nobody else does. Left also when `f` panics.
+    ///
+    /// ```
+    /// use heirloom::Heirloom;
+    ///
+    /// static USER: Heirloom<&str> = Heirloom::new("user");
+    /// USER.bind("nobody")?;
+    /// let seen = USER.run_with("ann", || USER.get().map(|user| *user))?;
+    /// assert_eq!((seen, *USER.get()?), (Ok("ann"), "nobody"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Sealed`](BindError::Sealed); `f` did not run then.
+    pub fn run_with<R>(&self, value: impl Into<Arc<T>>, f: impl FnOnce() -> R) -> Result<R, BindError> {
+        // A scope that nobody ends: whatever goes on below it after `f` is neither refused nor cancelled.
+        let role = Role::Scope(Tallies::new());
+        let own = Node::new(&current::here(), Some(Cow::Borrowed(self.name)), role);
+        let own = Lineage(own.into());
+        self.bind_as(&own.0, value.into(), How::Replacing)?;
+        Ok(own.run(f))
+    }
+
+    /// Nothing more is bound under this key, anywhere. What is bound stays, and can be unbound; subscriptions end when they
+    /// have told everything. An initialiser under way ends with [`InitError::Sealed`]. Idempotent.
+    pub fn seal(&self) {
+        self.core().desk.seal();
+    }
+
+    /// Every value of this key, wherever it was bound: those there are, then those to come.
+    pub fn subscribe(&self) -> Subscription<T> {
+        Subscription::new(&self.core().desk)
+    }
+
+    /// The nearest value; if there is none, that of `f`, which is then bound at the process (of an
+    /// [`isolated`](Self::isolated) key: at the current place). However many ask at once, wherever they stand, `f` runs once,
+    /// standing there, and all get its value; nobody sees anything before it is ready.
+    ///
+    /// The others wait. A task that waits gives its place to the next one of its pool.
+    ///
+    /// ```
+    /// use heirloom::Heirloom;
+    ///
+    /// static CONFIG: Heirloom<Vec<u8>> = Heirloom::new("config");
+    /// let length = CONFIG.get_or_init(|| std::fs::read("Cargo.toml").unwrap_or_default())?.len();
+    /// assert_eq!(CONFIG.get()?.len(), length); // bound now
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An [`InitError`], when another's `f` panicked or this wait could not end well.
+    ///
+    /// # Panics
+    /// When this call's own `f` panics: the panic goes on. The others get [`InitError::Panicked`].
+    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> Result<Arc<T>, InitError> {
+        self.init(None, None, || Ok(f()))
+    }
+
+    /// As [`get_or_init`](Self::get_or_init), with an initialiser that may fail. Everyone who waits gets its error; nothing is
+    /// bound then, and the next call tries again.
+    ///
+    /// ```
+    /// use heirloom::{Heirloom, InitError};
+    ///
+    /// static PORT: Heirloom<u16> = Heirloom::new("port");
+    /// let failed = PORT.get_or_try_init(|| "eighty".parse::<u16>());
+    /// assert!(matches!(failed, Err(InitError::Failed { .. })));
+    /// assert_eq!(*PORT.get_or_try_init(|| "80".parse::<u16>())?, 80);
+    /// # Ok::<(), InitError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Failed`](InitError::Failed) with the error of `f`, and those of [`get_or_init`](Self::get_or_init).
+    ///
+    /// # Panics
+    /// As [`get_or_init`](Self::get_or_init).
+    pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, InitError>
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.init(None, None, || f().map_err(|error| failed(self.name, error)))
+    }
+
+    /// The same verbs with a narrower owner: what is initialised is bound at that place.
+    ///
+    /// ```
+    /// use heirloom::{Heirloom, InitError, Scope};
+    ///
+    /// static CACHE: Heirloom<Vec<u8>> = Heirloom::new("cache");
+    /// let tenant = Scope::new("tenant 3");
+    /// let request = Scope::new_in(&tenant, "request 7");
+    /// request.run(|| CACHE.at(&tenant).get_or_init(Vec::new))?; // stands below, so it may
+    /// assert!(CACHE.get_at(&tenant).is_ok() && CACHE.get().is_err());
+    /// let sibling = Scope::new("tenant 4");
+    /// let refused = sibling.run(|| CACHE.at(&tenant).get_or_init(Vec::new));
+    /// assert!(matches!(refused, Err(InitError::NotBelow { .. })));
+    /// # Ok::<(), InitError>(())
+    /// ```
+    #[must_use]
+    pub fn at(&self, owner: &Lineage) -> HeirloomAt<'_, T> {
+        HeirloomAt { key: self, owner: Some(owner.clone()), within: None }
+    }
+
+    /// The same verbs with a bound on how long to wait for another's initialiser.
+    #[must_use]
+    pub fn within(&self, d: Duration) -> HeirloomAt<'_, T> {
+        HeirloomAt { key: self, owner: None, within: Some(d) }
+    }
+
+    fn init(
+        &self,
+        owner: Option<&Lineage>,
+        within: Option<Duration>,
+        make: impl FnOnce() -> Result<T, InitError>,
+    ) -> Result<Arc<T>, InitError> {
+        let isolated = matches!(self.policy, Policy::Isolated);
+        // Only the owner's own counts for an isolated key.
+        match self.find(owner.filter(|_| isolated), Arc::clone) {
+            Ok(found) => return Ok(found),
+            Err(error) => error.init_error().map_or(Ok(()), |cause| Err(cause.clone()))?,
+        }
+        let place = match owner {
+            Some(owner) => below(self.name, owner)?,
+            None if isolated => current::here(),
+            None => current::nearest().root(),
+        };
+        let core = self.core();
+        let at = At { place: &place, key: &core.key };
+        let deadline = within.and_then(park::after);
+        let made = Ask { desk: &core.desk, at, deadline, sticky: false, derived: false }.value(make)?;
+        match self.policy {
+            // It is the owner's; this place gets its own.
+            Policy::Fresh(_) => match self.get() {
+                Ok(own) => Ok(own),
+                Err(error) => error.init_error().map_or(Ok(made), |cause| Err(cause.clone())),
+            },
+            _ => Ok(made),
+        }
+    }
+}
+
+/// The owner's place, if the caller stands there or below.
+pub(crate) fn below(key: &'static str, owner: &Lineage) -> Result<Place, InitError> {
+    let stands = Lineage(current::nearest());
+    if stands.0.node().is_at_or_below(owner.0.node()) {
+        return Ok(owner.0.clone());
+    }
+    Err(InitError::NotBelow { key, owner: owner.to_string(), place: stands.to_string() })
+}
+
+impl<T: Send + Sync + 'static> Drop for Heirloom<T> {
+    fn drop(&mut self) {
+        if let Some(core) = self.core.get() {
+            core.desk.give_up();
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for Heirloom<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heirloom").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The verbs of a [`Heirloom`] with an owner or a bound of one's own; made by [`Heirloom::at`] and [`Heirloom::within`].
+#[must_use = "it does nothing by itself"]
+pub struct HeirloomAt<'a, T: Send + Sync + 'static> {
+    key: &'a Heirloom<T>,
+    owner: Option<Lineage>,
+    within: Option<Duration>,
+}
+
+impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
+    /// Waits at most `d` for another's initialiser, which goes on undisturbed; then it is [`InitError::TimedOut`].
+    pub fn within(mut self, d: Duration) -> Self {
+        self.within = Some(d);
+        self
+    }
+
+    fn place(&self) -> Place {
+        self.owner.as_ref().map_or_else(current::here, |owner| owner.0.clone())
+    }
+
+    /// The nearest value at that place or above it; see [`Heirloom::get`].
+    ///
+    /// # Errors
+    /// As [`Heirloom::get`].
+    pub fn get(&self) -> Result<Arc<T>, NotBound> {
+        self.key.find(self.owner.as_ref(), Arc::clone)
+    }
+
+    /// Lends the nearest value at that place or above it; see [`Heirloom::with`].
+    ///
+    /// # Errors
+    /// As [`Heirloom::get`].
+    pub fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Result<R, NotBound> {
+        self.key.find(self.owner.as_ref(), |value| f(value))
+    }
+
+    /// Binds a value there; see [`Heirloom::bind`].
+    ///
+    /// # Errors
+    /// As [`Heirloom::bind`].
+    pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
+        self.key.bind_as(&self.place(), value.into(), How::Replacing)
+    }
+
+    /// Binds a value there unless there is one; see [`Heirloom::bind_unique`].
+    ///
+    /// # Errors
+    /// As [`Heirloom::bind_unique`].
+    pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), BindError> {
+        self.key.bind_as(&self.place(), value.into(), How::Unique).map(drop)
+    }
+
+    /// Takes out the value that place itself has; see [`Heirloom::unbind`].
+    pub fn unbind(&self) -> Option<Arc<T>> {
+        match &self.owner {
+            Some(owner) => self.key.unbind_as(&owner.0),
+            None => self.key.unbind(),
+        }
+    }
+
+    /// See [`Heirloom::get_or_init`]. A value that is nearer, or further up, is found first.
+    ///
+    /// # Errors
+    /// As [`Heirloom::get_or_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or below it.
+    ///
+    /// # Panics
+    /// As [`Heirloom::get_or_init`].
+    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> Result<Arc<T>, InitError> {
+        self.key.init(self.owner.as_ref(), self.within, || Ok(f()))
+    }
+
+    /// See [`Heirloom::get_or_try_init`].
+    ///
+    /// # Errors
+    /// As [`Heirloom::get_or_try_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or below it.
+    ///
+    /// # Panics
+    /// As [`Heirloom::get_or_init`].
+    pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, InitError>
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let name = self.key.name;
+        self.key.init(self.owner.as_ref(), self.within, || f().map_err(|error| failed(name, error)))
+    }
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for HeirloomAt<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, owner, within } = self;
+        f.debug_struct("HeirloomAt").field("key", &key.name).field("owner", owner).field("within", within).finish()
+    }
+}

@@ -1,0 +1,100 @@
+//! [`Interned`]: a user's key as a number, so that no `Eq` or `Hash` of the user's runs under a lock.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
+use std::ptr;
+
+use dashmap::DashMap;
+use smallvec::SmallVec;
+
+use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
+
+/// A number that no other key of this process has. Never zero.
+pub(crate) fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A key of a map, with the number it is kept under. While one is alive, an equal key is the same one.
+pub(crate) struct Interned<K> {
+    number: u64,
+    hash: u64,
+    key: K,
+    /// Takes itself off; nothing for the one key of a `Heirloom`.
+    table: Weak<Buckets<K>>,
+}
+
+impl<K> Interned<K> {
+    /// A key that is in no table.
+    pub(crate) fn alone(key: K) -> Arc<Self> {
+        Arc::new(Self { number: 0, hash: 0, key, table: Weak::new() })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn key(&self) -> &K {
+        &self.key
+    }
+}
+
+impl<K> Drop for Interned<K> {
+    fn drop(&mut self) {
+        let Some(table) = self.table.upgrade() else { return };
+        let this = ptr::from_ref(self);
+        // The memory of this very one is kept by its last strong count until this returns, so no weak one frees it here.
+        if let Some(mut bucket) = table.get_mut(&self.hash) {
+            bucket.retain(|weak| !ptr::eq(weak.as_ptr(), this));
+        }
+        table.remove_if(&self.hash, |_, bucket| bucket.is_empty());
+    }
+}
+
+/// By hash.
+type Buckets<K> = DashMap<u64, Bucket<K>>;
+type Bucket<K> = SmallVec<[Weak<Interned<K>>; 1]>;
+
+/// The keys of one map that are in use. Weak: a key lives as long as something is kept under it.
+pub(crate) struct Table<K> {
+    hasher: RandomState,
+    buckets: Arc<Buckets<K>>,
+}
+
+impl<K: Hash + Eq> Table<K> {
+    pub(crate) fn new() -> Self {
+        Self { hasher: RandomState::new(), buckets: Arc::new(DashMap::with_shard_amount(8)) }
+    }
+
+    /// The key, if anything is kept under it anywhere.
+    pub(crate) fn find(&self, key: &K) -> Option<Arc<Interned<K>>> {
+        let same_hash = self.alive(self.hasher.hash_one(key));
+        // Compared outside the lock.
+        same_hash.into_iter().find(|one| one.key == *key)
+    }
+
+    pub(crate) fn intern(&self, key: K) -> Arc<Interned<K>> {
+        let hash = self.hasher.hash_one(&key);
+        let table = Arc::downgrade(&self.buckets);
+        let new = Arc::new(Interned { number: next_number(), hash, key, table });
+        loop {
+            let same_hash = self.alive(hash);
+            if let Some(found) = same_hash.iter().find(|one| one.key == new.key) {
+                return Arc::clone(found);
+            }
+            let mut bucket = self.buckets.entry(hash).or_default();
+            let compared =
+                |weak: &Weak<Interned<K>>| same_hash.iter().any(|one| ptr::eq(Arc::as_ptr(one), weak.as_ptr()));
+            // One that came meanwhile may be equal. One that ends takes itself off.
+            if bucket.iter().all(|weak| weak.strong_count() == 0 || compared(weak)) {
+                bucket.push(Arc::downgrade(&new));
+                return Arc::clone(&new);
+            }
+        }
+    }
+
+    /// The keys of this hash. Upgraded under the lock, used and let go outside of it.
+    fn alive(&self, hash: u64) -> SmallVec<[Arc<Interned<K>>; 1]> {
+        self.buckets.get(&hash).map(|bucket| bucket.iter().filter_map(Weak::upgrade).collect()).unwrap_or_default()
+    }
+}

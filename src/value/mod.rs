@@ -1,0 +1,30 @@
+//! Values that travel: bound at one place of the tree, found from every place below.
+//!
+//! [`heirloom`] and [`map`] are the public keys. Each has a [`desk`], where its values are bound, and under whose lock the
+//! [`flight`]s of its initialisers begin and land. Nodes keep the values; finding one is the walk of
+//! [`look`](crate::lineage::look), which takes no lock.
+
+mod ask;
+pub(crate) mod binding;
+mod desk;
+pub(crate) mod error;
+mod flight;
+pub(crate) mod heirloom;
+mod key;
+pub(crate) mod map;
+mod shelf;
+pub(crate) mod subscribe;
+
+use crate::lineage::look::Kept;
+use crate::lineage::node::Node;
+use crate::lineage::residents::Residents;
+
+/// Values, among what a node has.
+struct Values;
+
+impl Kept for Values {
+    #[inline]
+    fn of(node: &Node) -> &Residents {
+        &node.values
+    }
+}

@@ -1,0 +1,70 @@
+//! The shelf: what a node keeps of a map, by the number of the key.
+//!
+//! The map's locks are held for as long as an entry is copied or exchanged. What is taken out goes to the caller, so that
+//! no user code runs under them.
+
+use dashmap::DashMap;
+
+use crate::lineage::home::Resident;
+use crate::sync::os::Arc;
+use crate::value::binding::Binding;
+use crate::value::error::InitError;
+use crate::value::key::Interned;
+
+/// What is kept under one key.
+pub(crate) enum Entry<K, V> {
+    Bound(Arc<Binding<K, V>>),
+    /// A failure that is remembered.
+    Failed {
+        error: InitError,
+        _keeps: Arc<Interned<K>>,
+    },
+}
+
+impl<K, V> Entry<K, V> {
+    pub(crate) fn binding(&self) -> Option<&Arc<Binding<K, V>>> {
+        match self {
+            Self::Bound(binding) => Some(binding),
+            Self::Failed { .. } => None,
+        }
+    }
+}
+
+struct Shelf<K, V>(DashMap<u64, Entry<K, V>>);
+
+pub(crate) fn new<K: Send + Sync + 'static, V: Send + Sync + 'static>() -> Arc<Resident> {
+    Arc::new(Shelf::<K, V>(DashMap::with_shard_amount(4)))
+}
+
+fn shelf<K: 'static, V: 'static>(resident: &Resident) -> Option<&DashMap<u64, Entry<K, V>>> {
+    resident.downcast_ref::<Shelf<K, V>>().map(|shelf| &shelf.0)
+}
+
+pub(crate) fn binding<K: 'static, V: 'static>(resident: &Resident, number: u64) -> Option<Arc<Binding<K, V>>> {
+    shelf(resident)?.get(&number)?.binding().cloned()
+}
+
+pub(crate) fn failure<K: 'static, V: 'static>(resident: &Resident, number: u64) -> Option<InitError> {
+    match &*shelf::<K, V>(resident)?.get(&number)? {
+        Entry::Failed { error, .. } => Some(error.clone()),
+        Entry::Bound(_) => None,
+    }
+}
+
+pub(crate) fn put<K: 'static, V: 'static>(
+    resident: &Resident,
+    number: u64,
+    entry: Option<Entry<K, V>>,
+) -> Option<Entry<K, V>> {
+    let shelf = shelf(resident)?;
+    match entry {
+        Some(entry) => shelf.insert(number, entry),
+        None => shelf.remove(&number).map(|(_, entry)| entry),
+    }
+}
+
+/// Everything bound here.
+pub(crate) fn all<K: 'static, V: 'static>(resident: &Resident) -> Vec<Arc<Binding<K, V>>> {
+    let Some(shelf) = shelf::<K, V>(resident) else { return Vec::new() };
+    shelf.iter().filter_map(|entry| entry.binding().cloned()).collect()
+}

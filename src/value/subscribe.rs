@@ -1,0 +1,180 @@
+//! [`Subscription`]: every value of a key, each once: those bound before, then those bound from now on.
+//!
+//! # The race to fear
+//! A value bound while somebody subscribes is told twice, or never. Neither: binding and subscribing are critical sections
+//! of one lock ([`crate::value::desk`]), so it comes either before the subscription, and is in the replay, or after it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::pool::park;
+use crate::pool::wait::GivenAway;
+use crate::sync::os::{Arc, Mutex};
+use crate::value::binding::{Binding, Bound};
+use crate::value::desk::Desk;
+
+/// What one subscriber has not been told yet.
+pub(crate) struct Inbox<K, V> {
+    inner: Mutex<Inner<K, V>>,
+}
+
+struct Inner<K, V> {
+    news: VecDeque<Arc<Binding<K, V>>>,
+    /// Nothing more comes.
+    ended: bool,
+    /// The one subscriber's.
+    waker: Option<Waker>,
+}
+
+impl<K, V> Inbox<K, V> {
+    pub(crate) fn new() -> Self {
+        Self { inner: Mutex::new(Inner { news: VecDeque::new(), ended: false, waker: None }) }
+    }
+
+    pub(crate) fn begin(&self, now: impl Iterator<Item = Arc<Binding<K, V>>>, ended: bool) {
+        let mut inner = self.inner.lock();
+        inner.news.extend(now);
+        inner.ended = ended;
+    }
+
+    /// Whoever is to be woken, outside of any lock.
+    pub(crate) fn push(&self, binding: Arc<Binding<K, V>>) -> Option<Waker> {
+        let mut inner = self.inner.lock();
+        inner.news.push_back(binding);
+        inner.waker.take()
+    }
+
+    pub(crate) fn end(&self) -> Option<Waker> {
+        let mut inner = self.inner.lock();
+        inner.ended = true;
+        inner.waker.take()
+    }
+
+    fn poll(&self, waker: Option<&Waker>) -> Poll<Option<Arc<Binding<K, V>>>> {
+        // Wakers are user code: cloned before the lock, dropped after it.
+        let new = waker.cloned();
+        let (out, _before) = {
+            let mut inner = self.inner.lock();
+            match inner.news.pop_front() {
+                Some(binding) => (Poll::Ready(Some(binding)), None),
+                None if inner.ended => (Poll::Ready(None), None),
+                None => (Poll::Pending, std::mem::replace(&mut inner.waker, new)),
+            }
+        };
+        out
+    }
+}
+
+/// Every value of a key, each once: those bound now, in the order in which they were bound, then those bound from now on,
+/// wherever in the tree. Dropping it unsubscribes.
+///
+/// Made by [`Heirloom::subscribe`](crate::Heirloom::subscribe) and [`HeirloomMap::subscribe`](crate::HeirloomMap::subscribe).
+/// It ends after [`seal`](crate::Heirloom::seal), when everything bound before has been told. What it has not told yet it
+/// keeps, without bound: read it, or drop it.
+///
+/// ```
+/// use heirloom::Heirloom;
+///
+/// static PLUGINS: Heirloom<&str> = Heirloom::new("plugins");
+/// let early = heirloom::Scope::new("early");
+/// PLUGINS.bind_at(&early, "early")?;
+/// let mut seen = PLUGINS.subscribe();
+/// let late = heirloom::Scope::new("late");
+/// PLUGINS.bind_at(&late, "late")?;
+/// PLUGINS.seal();
+/// assert_eq!(seen.by_ref().map(|bound| **bound.value()).collect::<Vec<_>>(), ["early", "late"]);
+/// # Ok::<(), heirloom::BindError>(())
+/// ```
+#[must_use = "dropping it unsubscribes"]
+pub struct Subscription<V, K = ()>
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    desk: Arc<Desk<K, V>>,
+    inbox: Arc<Inbox<K, V>>,
+}
+
+impl<V, K> Subscription<V, K>
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    pub(crate) fn new(desk: &Arc<Desk<K, V>>) -> Self {
+        Self { desk: Arc::clone(desk), inbox: desk.subscribe() }
+    }
+
+    /// The next one that is there already. `None`: there is none at the moment, or there never will be.
+    pub fn try_next(&mut self) -> Option<Bound<V, K>> {
+        match self.inbox.poll(None) {
+            Poll::Ready(Some(binding)) => Some(Bound::new(&binding)),
+            _ => None,
+        }
+    }
+
+    /// Waits at most `d` for the next one. `None`: none came, or none will. A task that waits gives its place to the next one.
+    pub fn next_within(&mut self, d: Duration) -> Option<Bound<V, K>> {
+        self.next_by(park::after(d))
+    }
+
+    /// The next one. `None`: the key was sealed, and everything was told. Dropping the future loses nothing.
+    pub async fn recv(&mut self) -> Option<Bound<V, K>> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// As [`recv`](Self::recv), for futures written by hand.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bound<V, K>>> {
+        self.inbox.poll(Some(cx.waker())).map(|news| news.map(|binding| Bound::new(&binding)))
+    }
+
+    fn next_by(&mut self, deadline: Option<Instant>) -> Option<Bound<V, K>> {
+        let mut out = self.inbox.poll(None);
+        if out.is_pending() {
+            let _away = GivenAway::begin();
+            park::block_until(deadline, |waker| {
+                out = self.inbox.poll(Some(waker));
+                out.is_ready()
+            });
+        }
+        match out {
+            Poll::Ready(Some(binding)) => Some(Bound::new(&binding)),
+            _ => None,
+        }
+    }
+}
+
+/// Waits for the next one; ends after the seal. A task that waits gives its place to the next one of its pool.
+impl<V, K> Iterator for Subscription<V, K>
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    type Item = Bound<V, K>;
+
+    fn next(&mut self) -> Option<Bound<V, K>> {
+        self.next_by(None)
+    }
+}
+
+impl<V, K> Drop for Subscription<V, K>
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    fn drop(&mut self) {
+        self.desk.unsubscribe(&self.inbox);
+    }
+}
+
+impl<V, K> fmt::Debug for Subscription<V, K>
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("key", &self.desk.name).finish_non_exhaustive()
+    }
+}
