@@ -80,6 +80,9 @@ impl Wakers {
     }
 }
 
+/// Who is to be told of a new binding, and the one it took the place of.
+type Stored<K, V> = (Wakers, Option<Arc<Binding<K, V>>>);
+
 /// What must not be dropped under the lock: all that comes out of a node, be it changed or only looked at, because it may
 /// have become the last reference meanwhile.
 pub(crate) struct Bag<K, V> {
@@ -203,7 +206,7 @@ where
         binding: &Arc<Binding<K, V>>,
         announced: bool,
         bag: &mut Bag<K, V>,
-    ) -> Result<(Wakers, Option<Arc<Binding<K, V>>>), BindError> {
+    ) -> Result<Stored<K, V>, BindError> {
         if ledger.sealed && announced {
             return Err(BindError::Sealed { key: self.name });
         }

@@ -403,13 +403,11 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// assert!(matches!(refused, Err(InitError::NotBelow { .. })));
     /// # Ok::<(), InitError>(())
     /// ```
-    #[must_use]
     pub fn at(&self, owner: &Lineage) -> HeirloomAt<'_, T> {
         HeirloomAt { key: self, owner: Some(owner.clone()), within: None }
     }
 
     /// The same verbs with a bound on how long to wait for another's initialiser.
-    #[must_use]
     pub fn within(&self, d: Duration) -> HeirloomAt<'_, T> {
         HeirloomAt { key: self, owner: None, within: Some(d) }
     }

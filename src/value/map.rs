@@ -65,6 +65,9 @@ struct Core<K: Send + Sync + 'static, V: Send + Sync + 'static> {
     desk: Arc<Desk<K, V>>,
 }
 
+/// A key that something is kept under.
+type Known<'a, K, V> = (&'a Core<K, V>, Arc<Interned<K>>);
+
 impl<K, V> HeirloomMap<K, V>
 where
     K: Eq + Hash + Clone + Send + Sync + 'static,
@@ -149,7 +152,7 @@ where
     }
 
     /// The key, if anything is kept under it anywhere.
-    fn known(&self, key: &K) -> Option<(&Core<K, V>, Arc<Interned<K>>)> {
+    fn known(&self, key: &K) -> Option<Known<'_, K, V>> {
         let core = self.core.get()?;
         Some((core, core.table.find(key)?))
     }
@@ -312,13 +315,11 @@ where
     /// assert!(PAGES.at(&tenant).get(&"home").is_ok() && PAGES.get(&"home").is_err());
     /// # Ok::<(), heirloom::InitError>(())
     /// ```
-    #[must_use]
     pub fn at(&self, owner: &Lineage) -> HeirloomMapAt<'_, K, V> {
         HeirloomMapAt { map: self, owner: Some(owner.clone()), within: None }
     }
 
     /// The same verbs with a bound on how long to wait for another's initialiser.
-    #[must_use]
     pub fn within(&self, d: Duration) -> HeirloomMapAt<'_, K, V> {
         HeirloomMapAt { map: self, owner: None, within: Some(d) }
     }
