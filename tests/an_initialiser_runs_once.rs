@@ -119,7 +119,10 @@ fn a_parent_may_and_a_sibling_may_not() {
         let refused = sibling.run(|| KEY.at(&service).get_or_init(|| 1));
         assert!(matches!(refused, Err(InitError::NotBelow { key: "service", .. })));
         let above = KEY.at(&service).get_or_init(|| 1);
-        assert!(matches!(above, Err(InitError::NotBelow { .. })), "nor does one from above, who would leave it to others");
+        assert!(
+            matches!(above, Err(InitError::NotBelow { .. })),
+            "nor does one from above, who would leave it to others"
+        );
         let first = child.run(|| KEY.at(&service).get_or_init(|| 2)).expect("stands below");
         let again = service.run(|| KEY.at(&service).get_or_init(|| 3)).expect("stands there");
         assert!(Arc::ptr_eq(&first, &again));

@@ -141,7 +141,7 @@ where
         let Some((core, key)) = self.known(key) else { return Err(not_bound()) };
         let find = |node: &Node| {
             look::nearest::<Values, _>(node, &core.desk.number, |resident| {
-                shelf::binding::<K, V>(&**resident, key.number()).map(|binding| Arc::clone(binding.value()))
+                shelf::binding::<K, V>(resident, key.number()).map(|binding| Arc::clone(binding.value()))
             })
         };
         let found = match at {
@@ -167,7 +167,7 @@ where
         let Some(core) = self.core.get() else { return Vec::new() };
         let mut all = Vec::new();
         look::nearest::<Values, ()>(place.node(), &core.desk.number, |resident| {
-            all.extend(shelf::all::<K, V>(&**resident));
+            all.extend(shelf::all::<K, V>(resident));
             None
         });
         all.sort_by_key(|binding| binding.key.number());

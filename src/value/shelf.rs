@@ -36,15 +36,15 @@ pub(crate) fn new<K: Send + Sync + 'static, V: Send + Sync + 'static>() -> Arc<R
     Arc::new(Shelf::<K, V>(DashMap::with_shard_amount(4)))
 }
 
-fn shelf<K: 'static, V: 'static>(resident: &Resident) -> Option<&DashMap<u64, Entry<K, V>>> {
+fn shelf<K: 'static, V: 'static>(resident: &Arc<Resident>) -> Option<&DashMap<u64, Entry<K, V>>> {
     resident.downcast_ref::<Shelf<K, V>>().map(|shelf| &shelf.0)
 }
 
-pub(crate) fn binding<K: 'static, V: 'static>(resident: &Resident, number: u64) -> Option<Arc<Binding<K, V>>> {
+pub(crate) fn binding<K: 'static, V: 'static>(resident: &Arc<Resident>, number: u64) -> Option<Arc<Binding<K, V>>> {
     shelf(resident)?.get(&number)?.binding().cloned()
 }
 
-pub(crate) fn failure<K: 'static, V: 'static>(resident: &Resident, number: u64) -> Option<InitError> {
+pub(crate) fn failure<K: 'static, V: 'static>(resident: &Arc<Resident>, number: u64) -> Option<InitError> {
     match &*shelf::<K, V>(resident)?.get(&number)? {
         Entry::Failed { error, .. } => Some(error.clone()),
         Entry::Bound(_) => None,
@@ -52,7 +52,7 @@ pub(crate) fn failure<K: 'static, V: 'static>(resident: &Resident, number: u64) 
 }
 
 pub(crate) fn put<K: 'static, V: 'static>(
-    resident: &Resident,
+    resident: &Arc<Resident>,
     number: u64,
     entry: Option<Entry<K, V>>,
 ) -> Option<Entry<K, V>> {
@@ -64,7 +64,7 @@ pub(crate) fn put<K: 'static, V: 'static>(
 }
 
 /// Everything bound here.
-pub(crate) fn all<K: 'static, V: 'static>(resident: &Resident) -> Vec<Arc<Binding<K, V>>> {
+pub(crate) fn all<K: 'static, V: 'static>(resident: &Arc<Resident>) -> Vec<Arc<Binding<K, V>>> {
     let Some(shelf) = shelf::<K, V>(resident) else { return Vec::new() };
     shelf.iter().filter_map(|entry| entry.binding().cloned()).collect()
 }
