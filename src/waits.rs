@@ -41,6 +41,39 @@ pub(crate) enum Target {
     Tally(usize),
     /// Something that code on that thread's stack owes: an initialiser's value, a held gate.
     Owner(Arc<Record>),
+    /// The same, until it says that it is paid.
+    Debt(Arc<Debt>),
+}
+
+impl Target {
+    /// It has come already, although who waited may not have noticed yet.
+    fn has_come(&self) -> bool {
+        matches!(self, Self::Debt(debt) if debt.paid.load(Ordering::SeqCst))
+    }
+}
+
+/// What code on a thread's stack owes.
+///
+/// Who owes it says when it is paid, before it goes on. Otherwise a waiter that has not woken yet would seem to wait for one
+/// that has gone on, and may wait for the waiter's thread by right.
+pub(crate) struct Debt {
+    by: Arc<Record>,
+    paid: AtomicBool,
+}
+
+impl Debt {
+    pub(crate) fn new(by: Arc<Record>) -> Arc<Self> {
+        Arc::new(Self { by, paid: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn pay(&self) {
+        self.paid.store(true, Ordering::SeqCst);
+    }
+
+    /// It is owed by the calling thread.
+    pub(crate) fn is_mine(&self) -> bool {
+        self.by.thread == std::thread::current().id()
+    }
 }
 
 /// What a thread's stack is a part of, while it waits.
@@ -78,6 +111,8 @@ pub(crate) struct Cycle;
 pub(crate) struct Graph {
     records: Mutex<Vec<Weak<Record>>>,
     askers: AtomicUsize,
+    /// One asker at a time begins: of two that close a cycle together the later alone is refused.
+    asking: Mutex<()>,
 }
 
 /// The process's.
@@ -105,6 +140,7 @@ impl Record {
         match target {
             Target::Thread(id) => self.thread == *id,
             Target::Owner(owner) => std::ptr::eq(self, &**owner),
+            Target::Debt(debt) => std::ptr::eq(self, &*debt.by),
             Target::Task(id) => has(Part::Task(*id)),
             Target::Tally(address) => has(Part::Tally(*address)),
         }
@@ -113,7 +149,7 @@ impl Record {
 
 impl Graph {
     pub(crate) fn new() -> Self {
-        Self { records: Mutex::new(Vec::new()), askers: AtomicUsize::new(0) }
+        Self { records: Mutex::new(Vec::new()), askers: AtomicUsize::new(0), asking: Mutex::new(()) }
     }
 
     /// A new thread's record.
@@ -147,6 +183,7 @@ impl Graph {
         self.askers.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let asker = Arc::new(Asker { broken: AtomicBool::new(false), waker });
+        let _one = self.asking.lock();
         let waiting = self.begin(me, on, parts, Some(asker));
         if waiting.cycle().is_some() { Err(Cycle) } else { Ok(waiting) }
     }
@@ -204,6 +241,9 @@ impl Search<'_> {
     /// Depth is bounded by the number of threads: each is visited once.
     fn reaches_me(&mut self, target: &Target) -> bool {
         let mut found = false;
+        if target.has_come() {
+            return found;
+        }
         for record in self.records {
             let next = {
                 let wait = record.wait.lock();

@@ -230,3 +230,37 @@ fn one_that_is_no_part_of_a_cycle_waits_on() {
         eventually("it got it", || pool.stats().waiting == 0);
     });
 }
+
+/// Whose initialiser has ended may ask for what its waiters owe, before they have woken.
+#[test]
+fn one_whose_flight_has_landed_is_waited_for_no_more() {
+    bounded(|| {
+        static A: Heirloom<u32> = Heirloom::new("a");
+        static B: Heirloom<u32> = Heirloom::new("b");
+        let scope = Scope::new("owner");
+        let pool = scope.create("pool");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        for _ in 0..500 {
+            let (began, begins) = mpsc::channel();
+            let (go, gate) = mpsc::channel::<()>();
+            let made = A.get_or_init(|| {
+                let other = pool.submit(move || {
+                    let make = || {
+                        began.send(()).expect("somebody waits for it");
+                        gate.recv().expect("opened");
+                        *A.get_or_init(never).expect("no cycle yet, nor later") + 1
+                    };
+                    *B.get_or_init(make).expect("made")
+                });
+                begins.recv().expect("it leads");
+                go.send(()).expect("it waits");
+                eventually("it waits for this one", || pool.stats().waiting == 1);
+                std::thread::spawn(move || other.expect("open").join().expect("ends"));
+                1
+            });
+            assert_eq!(*made.expect("made"), 1);
+            assert_eq!(*B.get_or_init(never).expect("no cycle: that one has got its value"), 2);
+            drop((A.unbind_at(&heirloom::Lineage::process()), B.unbind_at(&heirloom::Lineage::process())));
+        }
+    });
+}

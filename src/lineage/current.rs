@@ -216,7 +216,7 @@ pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
 /// nothing while the thread's locals are being destroyed.
 pub(crate) fn exactly_here() -> Option<Place> {
     let exactly = |stack: &Stack| match stack.0.borrow().last() {
-        Some(top) => matches!(top.pending, Pending::Nothing | Pending::Own).then(|| Place::clone(&top.place)),
+        Some(top) => matches!(top.pending, Pending::Nothing).then(|| Place::clone(&top.place)),
         None => is_main_thread().then_some(Place::PROCESS),
     };
     STACK.try_with(exactly).ok().flatten()

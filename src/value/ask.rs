@@ -114,7 +114,7 @@ where
     fn wait(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
         let key = self.desk.name;
         let reentrant = || Err(InitError::Reentrant { key });
-        if flight.leader.is_me() {
+        if flight.leader.0.is_mine() {
             return reentrant();
         }
         // A task becomes a node here, and so hears what is asked of it.
@@ -122,8 +122,9 @@ where
         let owner = self.at.place;
         // The root cannot be asked to stop, and does not end.
         let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
-        let Ok(away) = GivenAway::begin_ask(Target::Owner(Arc::clone(&flight.leader.record))) else {
-            return reentrant();
+        let Ok(away) = GivenAway::begin_ask(Target::Debt(Arc::clone(&flight.leader.0))) else {
+            // Unless it has landed: its leader may wait for this thread by right then.
+            return flight.outcome().unwrap_or_else(reentrant);
         };
         let landed = flight.wait(self.deadline, |waker| {
             if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {

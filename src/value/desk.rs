@@ -10,7 +10,6 @@
 
 use std::any::Any;
 use std::task::Waker;
-use std::thread::ThreadId;
 
 use smallvec::SmallVec;
 
@@ -24,29 +23,27 @@ use crate::quiet::quietly;
 use crate::sync::os::Arc;
 use crate::value::binding::Binding;
 use crate::value::error::{BindError, InitError};
-use crate::value::flight::{Flights, Slot};
+use crate::value::flight::{Flights, Leads, Slot};
 use crate::value::key::{Interned, next_number};
 use crate::value::shelf::{self, Entry};
 use crate::value::subscribe::Inbox;
-use crate::waits::{self, Record};
+use crate::waits::{self, Debt};
 
 /// What a flight lands with.
 pub(crate) type Outcome<V> = Result<Arc<V>, InitError>;
 
-/// The thread that an initialiser runs on.
-pub(crate) struct Leader {
-    pub(crate) record: Arc<Record>,
-    thread: ThreadId,
-}
+/// The thread that an initialiser runs on owes the value.
+pub(crate) struct Leader(pub(crate) Arc<Debt>);
 
 impl Leader {
     pub(crate) fn me() -> Self {
-        Self { record: waits::me(), thread: std::thread::current().id() }
+        Self(Debt::new(waits::me()))
     }
+}
 
-    /// The initialiser is further down on the calling thread's own stack.
-    pub(crate) fn is_me(&self) -> bool {
-        self.thread == std::thread::current().id()
+impl Leads for Leader {
+    fn landed(&self) {
+        self.0.pay();
     }
 }
 

@@ -44,6 +44,12 @@ struct Book<X, O, L> {
     kept: X,
 }
 
+/// Who leads a flight.
+pub(crate) trait Leads {
+    /// The flight has landed, so nobody waits for the leader any more. Called under the lock, before it goes on.
+    fn landed(&self);
+}
+
 /// One run of an initialiser.
 pub(crate) struct Flight<O, L> {
     /// Whose stack the initialiser runs on.
@@ -59,7 +65,7 @@ struct Seats<O> {
 }
 
 /// What `board` found, so what its caller does next.
-pub(crate) enum Boarding<'a, X, O: Clone, L> {
+pub(crate) enum Boarding<'a, X, O: Clone, L: Leads> {
     /// It is there already, or will never be.
     Known(O),
     /// Run the initialiser, and land.
@@ -70,14 +76,14 @@ pub(crate) enum Boarding<'a, X, O: Clone, L> {
 
 /// Leads a flight. Dropping it without landing lands it as lost.
 #[must_use = "the flight is lost as soon as this is dropped"]
-pub(crate) struct Lead<'a, X, O: Clone, L> {
+pub(crate) struct Lead<'a, X, O: Clone, L: Leads> {
     flights: &'a Flights<X, O, L>,
     slot: Slot,
     flight: Arc<Flight<O, L>>,
     lost: Option<O>,
 }
 
-impl<X, O: Clone, L> Flights<X, O, L> {
+impl<X, O: Clone, L: Leads> Flights<X, O, L> {
     pub(crate) fn new(kept: X) -> Self {
         Self { book: Mutex::new(Book { under_way: HashMap::new(), kept }) }
     }
@@ -126,7 +132,7 @@ fn wake(waiters: Option<Slab<Waker>>) {
     }
 }
 
-impl<X, O: Clone, L> Lead<'_, X, O, L> {
+impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
     /// Ends the flight. `store` keeps the value and says the outcome, in the same critical section in which the flight leaves
     /// the book. When a value was published meanwhile it is not called; it comes back with what was published.
     pub(crate) fn land<R, F>(mut self, store: F) -> (O, Result<R, F>)
@@ -151,7 +157,7 @@ impl<X, O: Clone, L> Lead<'_, X, O, L> {
     }
 }
 
-impl<X, O: Clone, L> Drop for Lead<'_, X, O, L> {
+impl<X, O: Clone, L: Leads> Drop for Lead<'_, X, O, L> {
     fn drop(&mut self) {
         let Some(lost) = self.lost.take() else { return };
         let mut book = self.flights.book.lock();
@@ -166,7 +172,7 @@ impl<X, O: Clone, L> Drop for Lead<'_, X, O, L> {
     }
 }
 
-impl<O: Clone, L> Flight<O, L> {
+impl<O: Clone, L: Leads> Flight<O, L> {
     fn new(leader: L) -> Self {
         Self { leader, seats: Mutex::new(Seats { outcome: None, waiters: Slab::new() }) }
     }
@@ -177,10 +183,11 @@ impl<O: Clone, L> Flight<O, L> {
         let mut seats = self.seats.lock();
         debug_assert!(seats.outcome.is_none(), "a flight lands once");
         seats.outcome = Some(outcome);
+        self.leader.landed();
         std::mem::take(&mut seats.waiters)
     }
 
-    fn outcome(&self) -> Option<O> {
+    pub(crate) fn outcome(&self) -> Option<O> {
         self.seats.lock().outcome.clone()
     }
 
@@ -190,7 +197,8 @@ impl<O: Clone, L> Flight<O, L> {
         let mut seat = Seat { flight: self, key: None };
         let mut out = None;
         park::block_until(deadline, |waker| {
-            out = seat.poll(waker).or_else(|| given_up(waker));
+            // Looked at again after a reason to give up: what came of a landed flight, a cycle with its leader say, is no reason.
+            out = seat.poll(waker).or_else(|| given_up(waker).map(|reason| self.outcome().unwrap_or(reason)));
             out.is_some()
         });
         out.or_else(|| self.outcome())
@@ -203,7 +211,7 @@ struct Seat<'a, O, L> {
     key: Option<usize>,
 }
 
-impl<O: Clone, L> Seat<'_, O, L> {
+impl<O: Clone, L: Leads> Seat<'_, O, L> {
     fn poll(&mut self, waker: &Waker) -> Option<O> {
         let mut seats = self.flight.seats.lock();
         if seats.outcome.is_none() && self.key.is_none() {
