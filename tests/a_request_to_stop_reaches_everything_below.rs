@@ -102,7 +102,7 @@ fn a_tasks_request_reaches_what_it_submitted_as_a_node() {
         let at = pool.clone();
         let outer = pool
             .submit(move || {
-                let sibling = at.submit(move || heirloom::is_cancelled()).expect("accepted"); // below the submitter
+                let sibling = at.submit(heirloom::is_cancelled).expect("accepted"); // below the submitter
                 let sibling = sibling.join().expect("runs");
                 let _ = heirloom::current();
                 let child = at.submit(move || sleeps(&says)).expect("accepted");

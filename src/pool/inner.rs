@@ -89,6 +89,10 @@ pub(crate) struct Room {
     pub(crate) freed: Event,
 }
 
+/// Boxed as a whole: a pool that has none is a pointer smaller so.
+#[derive(Default)]
+struct Nodes(Vec<WeakPlace>);
+
 /// The fields' order is the memory's: what submitters change (tally, inbox) is on one cache line, what workers change for
 /// each task (list, completed) on others, and behind them what changes seldom while the pool is busy (places). A busy worker
 /// does not even look at the submitters' line, except once a batch: each look would cost the next submit about 100 ns.
@@ -105,7 +109,7 @@ pub(crate) struct Pool {
     pub(crate) crew: Crew,
     pub(crate) cancelled: AtomicBool,
     /// The nodes of tasks that ran here, which `cancel` asks to stop. Most pools have none.
-    nodes: Mutex<Option<Box<Vec<WeakPlace>>>>,
+    nodes: Mutex<Option<Box<Nodes>>>,
     /// Shells in the queue: claimed by somebody who did not pop them. May be below zero for a moment.
     pub(crate) stale: AtomicIsize,
     /// The crew was dismissed.
@@ -519,7 +523,7 @@ impl Pool {
     /// A task that runs here became a node.
     pub(crate) fn note_node(&self, node: &Place) {
         let mut nodes = self.nodes.lock();
-        let nodes = nodes.get_or_insert_default();
+        let nodes = &mut nodes.get_or_insert_default().0;
         if nodes.len() == nodes.capacity() {
             nodes.retain(|node| !node.is_gone());
         }
@@ -533,7 +537,7 @@ impl Pool {
     /// Asks the running tasks that are nodes to stop; the others see it at the pool.
     pub(crate) fn ask_running(&self) {
         let nodes: Vec<Place> = match &*self.nodes.lock() {
-            Some(nodes) => nodes.iter().filter_map(WeakPlace::upgrade).collect(),
+            Some(nodes) => nodes.0.iter().filter_map(WeakPlace::upgrade).collect(),
             None => return,
         };
         // Outside the lock: wakers are user code.
