@@ -35,11 +35,11 @@ use crate::pool::wait::GivenAway;
 #[must_use]
 #[inline]
 pub fn is_cancelled() -> bool {
-    let own = match frame::innermost() {
+    let own = || match frame::innermost() {
         Some(frame) => frame.is_asked(),
         None => started::is_asked(),
     };
-    own || current::nearest_node(&current::pin()).is_cancelled()
+    (!frame::is_apart() && own()) || current::nearest_node(&current::pin()).is_cancelled()
 }
 
 /// As [`is_cancelled`], for `?`: the place in a long computation where it can be stopped.
@@ -135,12 +135,11 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn acknowledge_cancel() -> bool {
-    let frame = frame::innermost();
-    if frame.is_some_and(|frame| frame.is_apart()) {
+    if frame::is_apart() {
         // An initialiser runs for others too: the request is not its own to decline.
         return false;
     }
-    match frame.and_then(frame::Frame::task) {
+    match frame::innermost().and_then(frame::Frame::task) {
         Some(task) => {
             let own = task.state().acknowledge();
             let node = task.node().is_some_and(|place| place.node().acknowledge());

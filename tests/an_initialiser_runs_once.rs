@@ -164,6 +164,28 @@ fn the_askers_values_and_requests_to_stop_do_not_reach_it() {
 }
 
 #[test]
+fn a_thread_that_is_asked_to_stop_initialises_for_the_others_all_the_same() {
+    bounded(|| {
+        static KEY: Heirloom<bool> = Heirloom::new("key");
+        let (go, gate) = mpsc::channel::<()>();
+        let (began, begins) = mpsc::channel();
+        let asked = thread::spawn(move || {
+            let make = || {
+                began.send(()).expect("somebody waits for it");
+                gate.recv().expect("opened");
+                assert!(heirloom::sleep(std::time::Duration::ZERO).is_ok());
+                heirloom::is_cancelled() || heirloom::acknowledge_cancel()
+            };
+            (*KEY.get_or_init(make).expect("made"), heirloom::is_cancelled())
+        });
+        begins.recv().expect("it runs");
+        asked.cancel();
+        go.send(()).expect("it waits");
+        assert_eq!(asked.join().expect("ends"), (false, true));
+    });
+}
+
+#[test]
 fn nothing_half_made_is_seen_while_one_fails_and_another_tries_again() {
     bounded(|| {
         struct Plugin {

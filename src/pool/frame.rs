@@ -18,6 +18,8 @@ use crate::task::cell::Claimed;
 
 thread_local! {
     static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+    /// The innermost frame when [`apart`] was called, null for none; an address that no frame has when it was not.
+    static APART: Cell<*const Frame> = const { Cell::new(ptr::dangling()) };
 }
 
 /// One running task on this thread.
@@ -39,8 +41,6 @@ pub(crate) struct Frame {
     pub(crate) owed: u64,
     /// The place is given away at the moment.
     pub(crate) away: Cell<bool>,
-    /// What runs at the moment is done for others too, so what is asked of this task does not reach it.
-    apart: Cell<bool>,
 }
 
 impl Frame {
@@ -89,18 +89,7 @@ impl Frame {
         };
         // The pool is borrowed, not counted: the workers of a busy pool would fight over the count.
         let outer = INNERMOST.get();
-        Frame {
-            outer,
-            pool,
-            claimed,
-            place,
-            scoped,
-            depth,
-            brings_place,
-            owed,
-            away: Cell::new(false),
-            apart: Cell::new(false),
-        }
+        Frame { outer, pool, claimed, place, scoped, depth, brings_place, owed, away: Cell::new(false) }
     }
 
     fn run<R>(&self, f: impl FnOnce(&Frame) -> R) -> R {
@@ -154,35 +143,27 @@ impl Frame {
     /// The task, or its whole pool, was asked to stop. What is asked of places above is not looked at.
     #[inline]
     pub(crate) fn is_asked(&self) -> bool {
-        !self.is_apart() && (self.task().is_some_and(|task| task.state().is_asked()) || self.pool().is_cancelled())
+        self.task().is_some_and(|task| task.state().is_asked()) || self.pool().is_cancelled()
     }
 }
 
-impl Frame {
-    /// See [`apart`].
-    pub(crate) fn is_apart(&self) -> bool {
-        self.apart.get()
-    }
-}
+/// While it lives, what is asked of the running task, or of the thread itself, is not heard here; see [`apart`].
+pub(crate) struct Apart(*const Frame);
 
-/// While it lives, what is asked of the innermost running task is not heard here; see [`apart`].
-pub(crate) struct Apart {
-    frame: *const Frame,
-    before: bool,
-}
-
-/// For what a task does for others too, at a place of theirs: one asker's request to stop is none to them.
+/// For what a task or a thread does for others too, at a place of theirs: one asker's request to stop is none to them.
 pub(crate) fn apart() -> Apart {
-    let before = innermost().is_some_and(|frame| frame.apart.replace(true));
-    Apart { frame: INNERMOST.get(), before }
+    Apart(APART.replace(INNERMOST.get()))
+}
+
+/// What runs now is done for others too. A task that runs in place within it is not.
+#[inline]
+pub(crate) fn is_apart() -> bool {
+    ptr::eq(APART.get(), INNERMOST.get())
 }
 
 impl Drop for Apart {
     fn drop(&mut self) {
-        // SAFETY: the frame is further up this thread's stack: this is dropped where it was made.
-        if let Some(frame) = unsafe { self.frame.as_ref() } {
-            frame.apart.set(self.before);
-        }
+        APART.set(self.0);
     }
 }
 
