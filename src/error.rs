@@ -3,11 +3,12 @@
 use std::any::Any;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::id::{NodeId, TaskId};
 use crate::label::InCode;
 use crate::namespace::Namespace;
-use crate::sync::os::Mutex;
+use crate::sync::os::{Arc, Mutex};
 use crate::task_type::TaskType;
 
 /// Nobody from the place asked up to the process has a manager of this name.
@@ -84,6 +85,43 @@ pub enum StartError {
         /// The manager's name.
         namespace: Namespace,
     },
+    /// The initialiser of a worker failed or panicked, so the pool was ended again.
+    #[error("\"{namespace}\": a worker's initialiser (`on_worker_start`) failed: {error}; put that right and start it again")]
+    WorkerInit {
+        /// The manager's name.
+        namespace: Namespace,
+        /// The initialiser's own error, or what its panic said.
+        #[source]
+        error: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Not all the workers that were to be warm were ready in time, so the pool was ended again.
+    #[error(
+        "\"{namespace}\": {ready} of {wanted} workers were ready after {after:.1?}; allow more with `warm_timeout`, or warm fewer"
+    )]
+    WarmTimeout {
+        /// The manager's name.
+        namespace: Namespace,
+        /// Workers that were ready.
+        ready: usize,
+        /// Workers that were asked for.
+        wanted: usize,
+        /// The time that was allowed.
+        after: Duration,
+    },
+    /// The operating system refused a thread that was to be warm. Trying again later may work.
+    #[error("the system refused a thread for \"{namespace}\": {source}; raise its limits, or warm fewer workers")]
+    ThreadSpawn {
+        /// The manager's name.
+        namespace: Namespace,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody told the pool to end before its workers were ready.
+    #[error("\"{namespace}\" was told to end before its workers were ready; start it again if that was not meant")]
+    Ended {
+        /// The manager's name.
+        namespace: Namespace,
+    },
     /// This process is a fork of the one that made the pools; its threads do not exist here.
     #[error(
         "\"{namespace}\": this process is a fork, and threads do not survive a fork; start pools only after forking"
@@ -93,6 +131,28 @@ pub enum StartError {
         namespace: Namespace,
     },
 }
+
+/// How an initialiser's error travels where a system's refusal of a thread does.
+#[derive(Debug, thiserror::Error)]
+#[error("a worker's initialiser failed: {0}")]
+pub(crate) struct WorkerInitFailed(#[source] pub(crate) Arc<dyn std::error::Error + Send + Sync>);
+
+impl WorkerInitFailed {
+    fn in_io(error: &io::Error) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
+        error.get_ref()?.downcast_ref::<Self>().map(|failed| Arc::clone(&failed.0))
+    }
+}
+
+impl From<WorkerInitFailed> for io::Error {
+    fn from(failed: WorkerInitFailed) -> Self {
+        io::Error::other(failed)
+    }
+}
+
+/// An error that is a sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Said(pub(crate) String);
 
 /// Why a task was not accepted. It was not queued, and will not run.
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +220,22 @@ pub enum SubmitError {
         /// What the system said.
         source: io::Error,
     },
+    /// The initialiser of the pool's workers failed a moment ago, and the pool has no worker. Trying again later may work: a
+    /// new one is tried after a pause, which grows with each failure.
+    #[error("\"{namespace}\" has no worker, because its initialiser (`on_worker_start`) failed: {error}; try later")]
+    WorkerInit {
+        /// The manager's name.
+        namespace: Namespace,
+        /// The initialiser's own error, or what its panic said.
+        #[source]
+        error: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Submitted by the initialiser of one of the pool's own workers, which could wait for it for ever.
+    #[error("submitted to \"{namespace}\" from the initialiser of one of its own workers; do it in a task, or use another pool")]
+    FromInitialiser {
+        /// The manager's name.
+        namespace: Namespace,
+    },
     /// This process is a fork of the one that made the pool; its threads do not exist here.
     #[error("\"{namespace}\": this process is a fork, and threads do not survive a fork")]
     Forked {
@@ -180,10 +256,19 @@ impl fmt::Display for Given<'_> {
 }
 
 impl SubmitError {
+    /// No thread was to be had: the system, or the workers' initialiser, said no.
+    pub(crate) fn no_thread(namespace: &Namespace, error: io::Error) -> Self {
+        let namespace = namespace.clone();
+        match WorkerInitFailed::in_io(&error) {
+            Some(error) => Self::WorkerInit { namespace, error },
+            None => Self::ThreadSpawn { namespace, source: error },
+        }
+    }
+
     /// Whether trying the same again later can work.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::QueueFull { .. } | Self::ThreadSpawn { .. })
+        matches!(self, Self::QueueFull { .. } | Self::ThreadSpawn { .. } | Self::WorkerInit { .. })
     }
 }
 
@@ -284,6 +369,7 @@ enum Kind {
     },
     Cancelled,
     ThreadSpawn(io::Error),
+    WorkerInit(Arc<dyn std::error::Error + Send + Sync>),
     ProcessExiting,
     FromOwnTask,
     Refused(SubmitError),
@@ -303,8 +389,13 @@ impl TaskError {
         Self::new(id, namespace, Kind::Cancelled)
     }
 
-    pub(crate) fn thread_spawn(id: TaskId, namespace: &Namespace, error: io::Error) -> Self {
-        Self::new(id, namespace, Kind::ThreadSpawn(error))
+    /// No thread was to be had: the system, or the workers' initialiser, said no.
+    pub(crate) fn no_thread(id: TaskId, namespace: &Namespace, error: &io::Error) -> Self {
+        let kind = match WorkerInitFailed::in_io(error) {
+            Some(error) => Kind::WorkerInit(error),
+            None => Kind::ThreadSpawn(io::Error::new(error.kind(), error.to_string())),
+        };
+        Self::new(id, namespace, kind)
     }
 
     pub(crate) fn process_exiting(id: TaskId, namespace: &Namespace) -> Self {
@@ -347,6 +438,13 @@ impl TaskError {
     #[must_use]
     pub fn is_thread_spawn(&self) -> bool {
         matches!(self.0.kind, Kind::ThreadSpawn(_))
+    }
+
+    /// The initialiser of the pool's workers failed and no worker was left: the body never ran. The error's source is the
+    /// initialiser's own.
+    #[must_use]
+    pub fn is_worker_init(&self) -> bool {
+        matches!(self.0.kind, Kind::WorkerInit(_))
     }
 
     /// The task itself ended the process.
@@ -407,6 +505,7 @@ impl fmt::Display for TaskError {
             }
             Kind::Cancelled => f.write_str("was cancelled before it started"),
             Kind::ThreadSpawn(error) => write!(f, "was dropped, because the system refused a thread: {error}"),
+            Kind::WorkerInit(error) => write!(f, "was dropped, because its pool's workers could not be initialised: {error}"),
             Kind::ProcessExiting => f.write_str("ended the process"),
             Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
@@ -424,6 +523,7 @@ impl std::error::Error for TaskError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0.kind {
             Kind::ThreadSpawn(error) => Some(error),
+            Kind::WorkerInit(error) => Some(&**error),
             Kind::Refused(reason) => Some(reason),
             _ => None,
         }

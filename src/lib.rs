@@ -318,6 +318,7 @@ pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wra
 pub use crate::lineage::node::NodeKind;
 pub use crate::namespace::Namespace;
 pub use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
+pub use crate::pool::ctx::{WorkerCtx, worker};
 pub use crate::pool::end::{RunningTask, StopReport};
 pub use crate::pool::exit::{ExitGuard, ExitPolicy, exit_deadline, exit_guard, on_exit, run_main};
 pub use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};

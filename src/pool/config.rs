@@ -1,9 +1,11 @@
 //! [`PoolConfig`]: the settings of one start of a pool.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::pool::ctx::{Hook, WorkerCtx};
 use crate::task_type::TaskType;
 
 /// How many extra threads the waits of one pool may cause, unless told otherwise.
@@ -47,7 +49,8 @@ impl fmt::Display for PoolMode {
     }
 }
 
-/// The settings of one start of a pool, by value.
+/// The settings of one start of a pool, by value. Two are equal also when their [`on_worker_start`](Self::on_worker_start)
+/// differ, which cannot be compared.
 ///
 /// ```
 /// use std::time::Duration;
@@ -78,6 +81,17 @@ pub(crate) struct ThreadConfig {
     pub(crate) prefix: Option<Cow<'static, str>>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) keep_alive: Option<Duration>,
+    pub(crate) on_start: Option<Hook>,
+    pub(crate) warm: usize,
+    pub(crate) warm_at_once: Option<usize>,
+    pub(crate) warm_timeout: Option<Duration>,
+}
+
+impl ThreadConfig {
+    /// Equal but for what each thread runs at its start, which cannot be compared.
+    fn is_like(&self, other: &Self) -> bool {
+        *self == Self { on_start: self.on_start.clone(), ..other.clone() }
+    }
 }
 
 impl PoolConfig {
@@ -182,6 +196,69 @@ impl PoolConfig {
         self
     }
 
+    /// Each of a dedicated pool's threads runs `f` before its first task. A thread whose `f` failed or panicked never gets a
+    /// task, and ends.
+    ///
+    /// For what is expensive to have on each thread: a loaded model, a connection, a library that must be initialised on
+    /// the thread that uses it. `f` stands at the thread's own node ([`WorkerCtx::lineage`]); what it creates there, tasks
+    /// on that thread find through [`worker`](crate::worker), and it is dropped on that thread when the thread ends.
+    ///
+    /// Without [`warm`](Self::warm) threads come, and are initialised, as tasks arrive. When that fails, threads that are ready go on
+    /// with what is queued; if there is none, what is queued ends with the error
+    /// ([`TaskError::is_worker_init`](crate::TaskError::is_worker_init)). A new thread is not tried for a pause of 100 ms, doubled with each failure
+    /// up to 13 s; meanwhile a pool without any thread refuses tasks
+    /// ([`SubmitError::WorkerInit`](crate::SubmitError::WorkerInit)).
+    ///
+    /// An `f` that is still running when the pool has nothing left to do is *abandoned*: ending the pool does not wait for it,
+    /// [`StopReport::abandoned`](crate::StopReport) counts it, and its thread ends when it returns. `f` may use other pools; to
+    /// its own it can submit nothing. It gets the [`WorkerCtx`] so that it need not hold the manager, which would keep
+    /// the pool alive for ever.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let plugins = scope.create("plugins");
+    /// let bad = PoolConfig::dedicated(2).on_worker_start(|_| Err::<(), _>("no licence")).warm(1);
+    /// let error = plugins.start(bad).unwrap_err();
+    /// assert!(error.to_string().contains("no licence"));
+    ///
+    /// let good = PoolConfig::dedicated(2).on_worker_start(|_| Ok::<(), std::io::Error>(())).warm(2);
+    /// plugins.start(good)?; // both are ready
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_worker_start<E>(mut self, f: impl Fn(&WorkerCtx) -> Result<(), E> + Send + Sync + 'static) -> Self
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.threads_mut().on_start = Some(Hook::new(f));
+        self
+    }
+
+    /// `start` makes `n` of a dedicated pool's threads, at most the pool's limit, and returns when each has run its
+    /// [`on_worker_start`](Self::on_worker_start). Four are initialised at a time
+    /// ([`warm_concurrency`](Self::warm_concurrency)). 0, so none, by default.
+    ///
+    /// The first failure, a refused thread, or the end of the time ([`warm_timeout`](Self::warm_timeout)) is `start`'s error,
+    /// and everything that was started is ended; the manager can be started again.
+    pub fn warm(mut self, n: usize) -> Self {
+        self.threads_mut().warm = n;
+        self
+    }
+
+    /// How many threads `start` initialises at a time. 4 by default.
+    pub fn warm_concurrency(mut self, threads: usize) -> Self {
+        self.threads_mut().warm_at_once = Some(threads);
+        self
+    }
+
+    /// How long `start` waits for [`warm`](Self::warm) threads before it gives up with
+    /// [`StartError::WarmTimeout`](crate::StartError::WarmTimeout). 10 s by default.
+    pub fn warm_timeout(mut self, d: Duration) -> Self {
+        self.threads_mut().warm_timeout = Some(d);
+        self
+    }
+
     /// Tasks stand below the manager's owner instead of below their submitter, and see nothing of the submitter.
     ///
     /// ```
@@ -236,12 +313,22 @@ impl PoolConfig {
                 let setting = match &**threads {
                     ThreadConfig { prefix: Some(_), .. } => "thread_name_prefix",
                     ThreadConfig { stack_size: Some(_), .. } => "stack_size",
-                    _ => "keep_alive",
+                    ThreadConfig { keep_alive: Some(_), .. } => "keep_alive",
+                    ThreadConfig { on_start: Some(_), .. } => "on_worker_start",
+                    ThreadConfig { warm_at_once: Some(_), .. } => "warm_concurrency",
+                    ThreadConfig { warm_timeout: Some(_), .. } => "warm_timeout",
+                    _ => "warm",
                 };
                 return Some((setting, "cannot be set for borrowed threads; use `PoolConfig::dedicated`"));
             }
             if threads.prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
                 return Some(("thread_name_prefix", "contains a zero byte, which no thread name can"));
+            }
+            if threads.warm > self.limit {
+                return Some(("warm", "is more than `n`, the most threads there can be; use at most `n`"));
+            }
+            if threads.warm_at_once == Some(0) {
+                return Some(("warm_concurrency", "is 0, so nothing could ever be initialised; use at least 1"));
             }
         }
         None
@@ -249,6 +336,7 @@ impl PoolConfig {
 
     /// The first setting in which two differ.
     pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let threads = |config: &Self| config.threads.as_deref().cloned().unwrap_or_default();
         let settings = [
             ("kind", self.kind == other.kind),
             ("n", self.limit == other.limit),
@@ -259,7 +347,7 @@ impl PoolConfig {
             ("keeps_place", self.keeps_place == other.keeps_place),
             ("max_waiting", self.max_waiting == other.max_waiting),
             ("log_panics", self.log_panics == other.log_panics),
-            ("thread_name_prefix, stack_size or keep_alive", self.threads == other.threads),
+            ("thread_name_prefix, stack_size, keep_alive or warm", threads(self).is_like(&threads(other))),
         ];
         settings.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
     }

@@ -2,32 +2,45 @@
 
 use std::borrow::Cow;
 
+use crate::lineage::node::WeakPlace;
 use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolKind};
+use crate::pool::ctx;
+use crate::pool::warm::Warm;
 use crate::sync::os::Arc;
-use crate::threads::cache::{Cache, Settings};
+use crate::threads::cache::{Cache, Gate, Settings};
 
 /// The kinds of pool, as siblings: each names the cache its threads come from.
 pub(crate) enum Crew {
     /// The process-wide cache.
     Leased,
     /// A private cache, made for this start and ended with it.
-    Dedicated(Arc<Cache>),
+    Dedicated {
+        own: Arc<Cache>,
+        /// Preparation of its threads, if there is any.
+        warm: Option<Arc<Warm>>,
+        /// What its threads' nodes stand below.
+        below: WeakPlace,
+    },
 }
 
 impl Crew {
-    pub(crate) fn new(namespace: &Namespace, config: &PoolConfig) -> Self {
+    pub(crate) fn new(namespace: &Namespace, owner: &WeakPlace, config: &PoolConfig) -> Self {
         match config.kind {
             PoolKind::Leased => Self::Leased,
             PoolKind::Dedicated => {
                 let threads = config.threads.as_deref().cloned().unwrap_or_default();
-                Self::Dedicated(Cache::new(Settings {
+                let warm = Warm::new(&threads);
+                let own = Cache::new(Settings {
                     prefix: threads.prefix.unwrap_or_else(|| Cow::Owned(namespace.to_string().replace('\0', "?"))),
                     stack_size: threads.stack_size,
                     keep_alive: threads.keep_alive,
                     limit: config.limit,
                     private: true,
-                }))
+                    gate: warm.clone().map(|warm| warm as Arc<dyn Gate>),
+                    at_end: Some(ctx::move_out),
+                });
+                Self::Dedicated { own, warm, below: ctx::scope_of(owner) }
             }
         }
     }
@@ -36,13 +49,13 @@ impl Crew {
     pub(crate) fn cache(&self) -> &Arc<Cache> {
         match self {
             Self::Leased => crate::threads::leased(),
-            Self::Dedicated(own) => own,
+            Self::Dedicated { own, .. } => own,
         }
     }
 
     /// The pool has ended: threads of its own end too.
     pub(crate) fn dismiss(&self) {
-        if let Self::Dedicated(own) = self {
+        if let Self::Dedicated { own, .. } = self {
             own.dismiss();
         }
     }
@@ -52,13 +65,13 @@ impl Crew {
     pub(crate) fn is_gone(&self) -> bool {
         match self {
             Self::Leased => true,
-            Self::Dedicated(own) => own.is_gone(),
+            Self::Dedicated { own, .. } => own.is_gone(),
         }
     }
 
     /// After `is_gone`: waits for the last the system has to do for their end.
     pub(crate) fn join_gone(&self) {
-        if let Self::Dedicated(own) = self {
+        if let Self::Dedicated { own, .. } = self {
             own.join_gone();
         }
     }

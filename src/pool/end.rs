@@ -35,6 +35,9 @@ pub struct StopReport {
     pub remaining: usize,
     /// Those of them that run now.
     pub still_running: Vec<RunningTask>,
+    /// Initialisers ([`on_worker_start`](crate::PoolConfig::on_worker_start)) that no task needs any more and that have not
+    /// returned. They are not waited for; their threads end when they do return, without ever having had a task.
+    pub abandoned: usize,
 }
 
 /// A task that had not ended when a [`StopReport`] was made.
@@ -63,13 +66,17 @@ impl StopReport {
         self.cancelled += other.cancelled;
         self.remaining += other.remaining;
         self.still_running.extend(other.still_running);
+        self.abandoned += other.abandoned;
     }
 }
 
 impl fmt::Display for StopReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { completed, panicked, cancelled, remaining, .. } = self;
+        let Self { completed, panicked, cancelled, remaining, abandoned, .. } = self;
         write!(f, "{completed} completed, {panicked} panicked, {cancelled} cancelled, {remaining} remaining")?;
+        if *abandoned > 0 {
+            write!(f, ", {abandoned} abandoned initialiser(s) still running")?;
+        }
         for task in &self.still_running {
             write!(f, "\n  still running: {task}")?;
         }
@@ -135,6 +142,9 @@ impl Pool {
 
     /// The crew is told, once, and whoever waits for the end.
     pub(crate) fn end_if_over(&self) {
+        if self.tally.is_ended() {
+            self.abandon_initialisers();
+        }
         if self.is_over() && !self.over.swap(true, Ordering::AcqRel) {
             self.crew.dismiss();
             self.tally.notify();
@@ -144,6 +154,7 @@ impl Pool {
     /// Accepts nothing more. Queued tasks of a daemon pool end as cancelled.
     pub(crate) fn close(self: &Arc<Self>) {
         self.tally.close();
+        self.stop_warming();
         if self.config.mode == PoolMode::Daemon {
             self.cancel_queued(|_| true);
         }
@@ -198,7 +209,7 @@ impl Pool {
             still_running.truncate(remaining);
         }
         let PoolStats { completed, panicked, cancelled, .. } = stats;
-        StopReport { completed, panicked, cancelled, remaining, still_running }
+        StopReport { completed, panicked, cancelled, remaining, still_running, abandoned: self.abandoned() }
     }
 
     /// What was accepted and has not ended, as exact as a `join` that came back.

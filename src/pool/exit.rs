@@ -234,8 +234,11 @@ extern "C" fn hook() {
     });
 }
 
-/// Ends the tasks on this thread's stack, innermost first: the thread never returns to them.
+/// Ends the tasks on this thread's stack, innermost first: the thread never returns to them. So for a worker's initialiser.
 fn end_own_tasks() {
+    if let Some((pool, member)) = frame::initialising() {
+        pool.initialiser_exits(member);
+    }
     for frame in frame::all() {
         if !frame.is_aside() {
             // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only claim.

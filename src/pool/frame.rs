@@ -15,11 +15,42 @@ use crate::pool::worker::Task;
 use crate::sync::os::Arc;
 use crate::tally::Tally;
 use crate::task::cell::Claimed;
+use crate::threads::cache::Member;
 
 thread_local! {
     static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
     /// The innermost frame when [`apart`] was called, null for none; an address that no frame has when it was not.
     static APART: Cell<*const Frame> = const { Cell::new(ptr::dangling()) };
+    /// The initialiser that runs on this thread, if one does.
+    static INITIALISING: Cell<*const Initialising> = const { Cell::new(ptr::null()) };
+}
+
+/// A worker's initialiser: no task, but a part of its pool, which can do nothing for it.
+struct Initialising {
+    pool: *const Arc<Pool>,
+    member: *const Arc<Member>,
+}
+
+/// Runs a worker's initialiser.
+pub(crate) fn while_initialising<R>(pool: &Arc<Pool>, member: &Arc<Member>, f: impl FnOnce() -> R) -> R {
+    let this = Initialising { pool, member };
+    INITIALISING.set(&this);
+    let out = f();
+    INITIALISING.set(ptr::null());
+    out
+}
+
+/// The pool and the thread whose initialiser the calling code is a part of.
+pub(crate) fn initialising<'a>() -> Option<(&'a Arc<Pool>, &'a Arc<Member>)> {
+    // SAFETY: it is further up this thread's stack, with what it borrows; a caller is above it and keeps the references no
+    // longer than it runs.
+    unsafe { INITIALISING.get().as_ref().map(|this| (&*this.pool, &*this.member)) }
+}
+
+/// Whether the calling code is a part of an initialiser of the pool's.
+#[inline]
+pub(crate) fn initialises(pool: &Pool) -> bool {
+    !INITIALISING.get().is_null() && initialising().is_some_and(|(own, _)| ptr::eq(Arc::as_ptr(own), pool))
 }
 
 /// One running task on this thread.
@@ -188,9 +219,9 @@ pub(crate) fn all<'a>() -> impl Iterator<Item = &'a Frame> {
     std::iter::successors(innermost(), |frame| frame.outer())
 }
 
-/// Whether a task on this thread's stack belongs to the pool.
+/// Whether a task on this thread's stack belongs to the pool, or an initialiser of its threads.
 pub(crate) fn is_in(pool: &Pool) -> bool {
-    all().any(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
+    initialises(pool) || all().any(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
 }
 
 /// Whether a task on this thread's stack was asked for at or below the node.
@@ -200,10 +231,11 @@ pub(crate) fn is_below(node: &Node) -> bool {
 
 /// Whether the calling thread is one of a dedicated pool's, on which no other pool's task may run.
 pub(crate) fn is_on_dedicated_thread() -> bool {
-    all().any(|frame| frame.brings_place && frame.pool().config.kind == PoolKind::Dedicated)
+    !INITIALISING.get().is_null() || all().any(|frame| frame.brings_place && frame.pool().config.kind == PoolKind::Dedicated)
 }
 
 /// Forgets the frames: the thread will not return to them.
 pub(crate) fn forget_all() {
     INNERMOST.set(ptr::null());
+    INITIALISING.set(ptr::null());
 }

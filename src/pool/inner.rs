@@ -33,12 +33,14 @@ use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolMode};
 use crate::pool::crew::Crew;
 use crate::pool::exit;
+use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
 use crate::pool::park;
 use crate::pool::places::Places;
 use crate::pool::queue::Queue;
 use crate::pool::stats::Counters;
 use crate::pool::wait::GivenAway;
+use crate::pool::warm::Came;
 use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, AtomicUsize, LazyLock, Mutex, OnceLock, Ordering};
 use crate::tally::{Entry, Left, Tally};
@@ -126,7 +128,7 @@ pub(crate) fn joining() -> &'static Index<Pool> {
 
 impl Pool {
     pub(crate) fn new(namespace: Namespace, owner: WeakPlace, config: PoolConfig) -> Arc<Self> {
-        let crew = Crew::new(&namespace, &config);
+        let crew = Crew::new(&namespace, &owner, &config);
         let room =
             config.queue_limit.map(|limit| Box::new(Room { free: AtomicUsize::new(limit), freed: Event::new() }));
         let joins = config.mode == PoolMode::Joining;
@@ -243,6 +245,9 @@ impl Pool {
         if exit::is_fork() {
             return Err(SubmitError::Forked { namespace: self.namespace.clone() });
         }
+        if frame::initialises(self) {
+            return Err(SubmitError::FromInitialiser { namespace: self.namespace.clone() });
+        }
         self.check_type(task_type)?;
         let place = self.place()?;
         self.accept(&place)?;
@@ -330,7 +335,7 @@ impl Pool {
                 let f = unsafe { reclaim::<Memo, F, T>(claimed) };
                 self.give_room();
                 self.retract(&memo.map_or(Place::PROCESS, |memo| memo.place));
-                let reason = SubmitError::ThreadSpawn { namespace: self.namespace.clone(), source: error };
+                let reason = SubmitError::no_thread(&self.namespace, error);
                 match f {
                     Some(f) => Err(self.refuse(f, reason)),
                     // The closure is there until a claimer takes it, and we are the claimer.
@@ -491,15 +496,14 @@ impl Pool {
 
     /// No place is taken and no thread is to be had: nobody would come for what is queued. Tasks pushed from now on ask for
     /// themselves.
-    fn strand(self: &Arc<Self>, error: &io::Error) {
+    pub(crate) fn strand(self: &Arc<Self>, error: &io::Error) {
         self.end_if_over();
         for task in self.queue.take_if(|_| true) {
             match task.claim() {
                 Ok(claimed) => {
                     self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
                     let id = claimed.task().id();
-                    let copy = io::Error::new(error.kind(), error.to_string());
-                    self.end_unrun(claimed, TaskError::thread_spawn(id, &self.namespace, copy));
+                    self.end_unrun(claimed, TaskError::no_thread(id, &self.namespace, error));
                 }
                 Err(shell) => drop(shell),
             }
@@ -611,6 +615,9 @@ pub(crate) unsafe fn pool_of_claimed(pool: NonNull<Pool>) -> Arc<Pool> {
 
 impl Job for Pool {
     fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
+        if !self.prepare(hand, Came::WithPlace) {
+            return None;
+        }
         crate::pool::worker::work(&self, hand)
     }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod config;
 pub(crate) mod crew;
+pub(crate) mod ctx;
 pub(crate) mod end;
 pub(crate) mod exit;
 pub(crate) mod frame;
@@ -21,4 +22,5 @@ pub(crate) mod scope;
 pub(crate) mod set;
 pub(crate) mod stats;
 pub(crate) mod wait;
+pub(crate) mod warm;
 pub(crate) mod worker;

@@ -1,6 +1,7 @@
 //! [`PoolManager`]: the named owner of at most one running pool.
 
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -24,6 +25,7 @@ use crate::pool::map::Map;
 use crate::pool::park;
 use crate::pool::scope::{self, TaskScope};
 use crate::pool::stats::PoolStats;
+use crate::pool::warm::Unready;
 use crate::pool::worker;
 use crate::registry::typed::TypedManager;
 use crate::sync::os::{Arc, Mutex, Weak};
@@ -155,8 +157,64 @@ impl PoolManager {
     /// [`AlreadyRunning`](StartError::AlreadyRunning), [`StillStopping`](StartError::StillStopping) while tasks of the last
     /// start have not ended, [`Invalid`](StartError::Invalid) naming the setting, [`ScopeEnded`](StartError::ScopeEnded) in a
     /// scope that was told to end. A refusal changes nothing.
+    ///
+    /// With [`PoolConfig::warm`] this blocks until the threads are ready, as one of heirloom's waits, and may fail with
+    /// [`WorkerInit`](StartError::WorkerInit), [`WarmTimeout`](StartError::WarmTimeout),
+    /// [`ThreadSpawn`](StartError::ThreadSpawn), or [`Ended`](StartError::Ended) when somebody ends the pool meanwhile. What was
+    /// started is ended then, and the manager can be started again. Tasks submitted meanwhile are accepted; they run when a
+    /// thread is ready, or end with the same failure.
     pub fn start(&self, config: PoolConfig) -> Result<(), StartError> {
-        self.start_pool(config).map(drop)
+        let pool = self.start_pool(config)?;
+        let deadline = pool.ready_by();
+        pool.warm_up();
+        pool.wait_ready(deadline).map_err(|unready| {
+            // Idle threads of a start that failed are gone when this returns.
+            pool.block_until_over(deadline);
+            self.not_ready(&pool, unready)
+        })
+    }
+
+    /// As [`start`](Self::start), without blocking the runtime while threads are [warmed](PoolConfig::warm).
+    ///
+    /// Starts when first polled. Dropping the future stops only the waiting: the start goes on, fails or succeeds by its own time
+    /// limit, and can be ended with [`stop`](Self::stop).
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let scope = Scope::new("doc");
+    /// let plugins = scope.create("plugins");
+    /// plugins.start_async(PoolConfig::dedicated(2).warm(2)).await?;
+    /// assert!(plugins.is_running());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_async(&self, config: PoolConfig) -> Result<(), StartError> {
+        let pool = self.start_pool(config)?;
+        let deadline = pool.ready_by();
+        pool.warm_up();
+        pool.await_ready(deadline).await.map_err(|unready| self.not_ready(&pool, unready))
+    }
+
+    fn not_ready(&self, pool: &Pool, unready: Unready) -> StartError {
+        let namespace = self.0.namespace.clone();
+        match unready {
+            Unready::Init(error) => StartError::WorkerInit { namespace, error },
+            Unready::Thread(error) => {
+                StartError::ThreadSpawn { namespace, source: io::Error::new(error.kind(), error.to_string()) }
+            }
+            Unready::TimedOut { ready } => {
+                let (wanted, after) = pool.warm_wanted();
+                StartError::WarmTimeout { namespace, ready, wanted, after }
+            }
+            Unready::Ended => StartError::Ended { namespace },
+        }
     }
 
     fn start_pool(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
@@ -214,7 +272,8 @@ impl PoolManager {
         loop {
             if let Some(running) = self.running() {
                 return match running.config.difference(&config) {
-                    None => Ok(()),
+                    // Perhaps somebody else's start is still under way.
+                    None => running.wait_ready(running.ready_by()).map_err(|unready| self.not_ready(&running, unready)),
                     Some(setting) => Err(StartError::ConfigMismatch { namespace: self.0.namespace.clone(), setting }),
                 };
             }

@@ -30,6 +30,12 @@ pub(crate) trait Job: Send + Sync {
     fn refused(self: Arc<Self>, error: &io::Error);
 }
 
+/// Whether a cache may make threads now.
+pub(crate) trait Gate: Send + Sync {
+    /// Why none is to be made, as if the system had refused it.
+    fn refuses(&self) -> Option<io::Error>;
+}
+
 /// How a cache makes its threads.
 pub(crate) struct Settings {
     pub(crate) prefix: Cow<'static, str>,
@@ -38,6 +44,24 @@ pub(crate) struct Settings {
     pub(crate) limit: usize,
     /// It serves one pool: reaching the limit is its normal state.
     pub(crate) private: bool,
+    pub(crate) gate: Option<Arc<dyn Gate>>,
+    /// What each thread does last, before its locals are destroyed.
+    pub(crate) at_end: Option<fn()>,
+}
+
+/// One thread, as its cache counts it.
+pub(crate) struct Member {
+    number: usize,
+    /// Its cache's end waits for it.
+    counted: AtomicBool,
+    abandoned: AtomicBool,
+}
+
+impl Member {
+    /// The number in the thread's name. Another thread may get it when this one has ended.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
 }
 
 pub(crate) struct Cache {
@@ -50,10 +74,13 @@ pub(crate) struct Cache {
     names: Mutex<slab::Slab<()>>,
     /// It serves one pool.
     private: bool,
+    gate: Option<Arc<dyn Gate>>,
+    at_end: Option<fn()>,
+    /// Threads that exist and were not abandoned.
     alive: AtomicUsize,
     gone: Event,
     /// Of a private cache's threads.
-    handles: Mutex<Vec<JoinHandle<()>>>,
+    handles: Mutex<Vec<(Arc<Member>, JoinHandle<()>)>>,
     warned: AtomicBool,
     closing: AtomicBool,
 }
@@ -72,7 +99,7 @@ thread_local! {
 }
 
 /// The first of a thread's locals to be made, so the last to be destroyed: it tells that the thread is gone.
-struct Last(RefCell<Option<Arc<Cache>>>);
+struct Last(RefCell<Option<(Arc<Cache>, Arc<Member>)>>);
 
 thread_local! {
     static LAST: Last = const { Last(RefCell::new(None)) };
@@ -80,8 +107,8 @@ thread_local! {
 
 impl Drop for Last {
     fn drop(&mut self) {
-        if let Some(cache) = self.0.take() {
-            cache.one_is_gone();
+        if let Some((cache, member)) = self.0.take() {
+            cache.is_gone_now(&member);
         }
     }
 }
@@ -122,10 +149,33 @@ impl Seat {
 /// A thread's side of the cache while it works.
 pub(crate) struct Hand<'a> {
     cache: &'a Cache,
+    member: &'a Arc<Member>,
     open: bool,
+    prepared: bool,
+    retired: bool,
 }
 
 impl Hand<'_> {
+    /// Which thread this is.
+    pub(crate) fn member(&self) -> &Arc<Member> {
+        self.member
+    }
+
+    /// What a private cache's pool does on each thread before anything else was done here.
+    #[inline]
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.prepared
+    }
+
+    pub(crate) fn prepare(&mut self) {
+        self.prepared = true;
+    }
+
+    /// The thread is to end as soon as it lets go of the present job.
+    pub(crate) fn retire(&mut self) {
+        self.retired = true;
+    }
+
     /// Offers this thread for the next job, before it lets go of the present one. False when another thread spins already,
     /// when jobs are in line, or when spinning does not help.
     #[inline]
@@ -181,6 +231,8 @@ impl Cache {
             keep_alive: AtomicU64::new(settings.keep_alive.map_or(u64::MAX, nanos)),
             names: Mutex::new(slab::Slab::new()),
             private: settings.private,
+            gate: settings.gate,
+            at_end: settings.at_end,
             alive: AtomicUsize::new(0),
             gone: Event::new(),
             handles: Mutex::new(Vec::new()),
@@ -234,7 +286,11 @@ impl Cache {
                 }
                 Ok(())
             }
-            Owed::Spawn => self.spawn().map_err(|error| (error, self.line.spawn_failed())),
+            Owed::Spawn => {
+                let refused = self.gate.as_ref().and_then(|gate| gate.refuses());
+                let made = refused.map_or_else(|| self.spawn(None), Err);
+                made.map_err(|error| (error, self.line.spawn_failed()))
+            }
         }
     }
 
@@ -246,57 +302,90 @@ impl Cache {
         }
     }
 
-    fn spawn(self: &Arc<Self>) -> io::Result<()> {
-        let number = self.names.lock().insert(());
-        let mut builder = thread::Builder::new().name(format!("{}-{number}", self.prefix));
-        if let Some(bytes) = self.stack_size {
-            builder = builder.stack_size(bytes);
+    /// Makes a thread that begins with the job, past the line and the gate. False when there are as many as there may be.
+    pub(crate) fn start(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<bool> {
+        if !self.line.reserve() {
+            return Ok(false);
         }
-        let cache = Arc::clone(self);
-        self.alive.fetch_add(1, Ordering::SeqCst);
-        let started = builder.spawn(move || {
-            let last = LAST.try_with(|last| *last.0.borrow_mut() = Some(Arc::clone(&cache)));
-            cache.run();
-            cache.names.lock().remove(number);
-            if last.is_err() {
-                cache.one_is_gone();
-            }
-        });
-        match started {
-            Ok(handle) if self.private => {
-                let mut handles = self.handles.lock();
-                handles.retain(|handle| !handle.is_finished());
-                handles.push(handle);
-                Ok(())
-            }
-            Ok(_detached) => Ok(()),
+        match self.spawn(Some(job)) {
+            Ok(()) => Ok(true),
             Err(error) => {
-                self.names.lock().remove(number);
-                self.one_is_gone();
+                let owed = self.line.unreserve();
+                self.settle_or_refuse(owed);
                 Err(error)
             }
         }
     }
 
-    fn one_is_gone(&self) {
-        if self.alive.fetch_sub(1, Ordering::SeqCst) == 1 {
+    /// A thread's first job is `first`, or else the first in line.
+    fn spawn(self: &Arc<Self>, first: Option<Arc<dyn Job>>) -> io::Result<()> {
+        let number = self.names.lock().insert(());
+        let member =
+            Arc::new(Member { number, counted: AtomicBool::new(true), abandoned: AtomicBool::new(false) });
+        let mut builder = thread::Builder::new().name(format!("{}-{number}", self.prefix));
+        if let Some(bytes) = self.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        let (cache, its) = (Arc::clone(self), Arc::clone(&member));
+        self.alive.fetch_add(1, Ordering::SeqCst);
+        let started = builder.spawn(move || {
+            let last = LAST.try_with(|last| *last.0.borrow_mut() = Some((Arc::clone(&cache), Arc::clone(&its))));
+            cache.run(&its, first);
+            if let Some(at_end) = cache.at_end {
+                quietly(at_end);
+            }
+            cache.names.lock().remove(number);
+            if last.is_err() {
+                cache.is_gone_now(&its);
+            }
+        });
+        match started {
+            Ok(handle) if self.private => {
+                let mut handles = self.handles.lock();
+                handles.retain(|(_, handle)| !handle.is_finished());
+                handles.push((member, handle));
+                Ok(())
+            }
+            Ok(_detached) => Ok(()),
+            Err(error) => {
+                self.names.lock().remove(number);
+                self.is_gone_now(&member);
+                Err(error)
+            }
+        }
+    }
+
+    /// Once for each thread: at its end, or when it is abandoned.
+    fn is_gone_now(&self, member: &Member) {
+        if member.counted.swap(false, Ordering::SeqCst) && self.alive.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.gone.notify(usize::MAX);
         }
     }
 
+    /// Waits for this thread no more: it is in code that may never come back. It ends when it does.
+    pub(crate) fn abandon(&self, member: &Member) {
+        // Before the count falls, so that whoever sees that all are gone does not join it.
+        member.abandoned.store(true, Ordering::SeqCst);
+        self.is_gone_now(member);
+    }
+
     /// A thread's life.
-    fn run(self: &Arc<Self>) {
+    fn run(self: &Arc<Self>, member: &Arc<Member>, first: Option<Arc<dyn Job>>) {
         MINE.set(Arc::as_ptr(self));
         let _ = WORKS_FOR.try_with(|works_for| *works_for.borrow_mut() = Some(Arc::clone(self)));
         let seat = Arc::new(Seat { thread: thread::current(), woken: AtomicUsize::new(ASLEEP) });
-        let mut hand = Hand { cache: self, open: false };
-        let mut job = self.arrive();
+        let mut hand = Hand { cache: self, member, open: false, prepared: false, retired: false };
+        let mut job = first.or_else(|| self.arrive());
         loop {
             if let Some(now) = job.take() {
                 job = now.work(&mut hand);
             }
             if job.is_some() {
                 continue;
+            }
+            if hand.retired {
+                let owed = self.line.retire();
+                return self.settle_or_refuse(owed);
             }
             if hand.open {
                 job = self.spin();
@@ -390,9 +479,11 @@ impl Cache {
     /// code. Concurrent callers all wait.
     pub(crate) fn join_gone(&self) {
         if !std::ptr::eq(MINE.get(), self) {
-            for handle in self.handles.lock().drain(..) {
-                // A thread of ours catches every panic of a task; there is nothing to learn from its result.
-                let _ = handle.join();
+            for (member, handle) in self.handles.lock().drain(..) {
+                if !member.abandoned.load(Ordering::SeqCst) {
+                    // A thread of ours catches every panic of a task; there is nothing to learn from its result.
+                    let _ = handle.join();
+                }
             }
         }
     }

@@ -154,6 +154,32 @@ impl<J, S> Line<J, S> {
         tell.into_iter().map(|wanted| wanted.job).collect()
     }
 
+    /// Counts a thread that is made for a job of its own, past the line. False at the limit, and when nothing is wanted any more.
+    pub(crate) fn reserve(&self) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.closed || inner.live.saturating_sub(self.waiting.load(Ordering::SeqCst)) >= inner.limit {
+            return false;
+        }
+        inner.live += 1;
+        inner.started += 1;
+        true
+    }
+
+    /// The system refused the thread that was reserved. Somebody may be in line because of it.
+    pub(crate) fn unreserve(&self) -> Owed<S> {
+        let mut inner = self.inner.lock();
+        inner.live -= 1;
+        inner.started -= 1;
+        inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
+    }
+
+    /// A thread ends without resting: it takes nobody from the line, so another one may be owed to it.
+    pub(crate) fn retire(&self) -> Owed<S> {
+        let mut inner = self.inner.lock();
+        inner.live -= 1;
+        inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
+    }
+
     /// A thread's turn is over: its job goes to the end of the line, and the first in line is the thread's next. That may be
     /// the same job. No thread is owed: the line is as long as before.
     pub(crate) fn next_turn(&self, job: J) -> J {

@@ -27,6 +27,8 @@ static LEASED: LazyLock<Arc<Cache>> = LazyLock::new(|| {
         keep_alive: Some(DEFAULT_KEEP_ALIVE),
         limit: DEFAULT_LIMIT,
         private: false,
+        gate: None,
+        at_end: None,
     })
 });
 

@@ -1,0 +1,544 @@
+//! [`Warm`]: threads that run an initialiser before their first task.
+//!
+//! # The life of a thread
+//! ```text
+//!   made --begin--> initialising --end--> ready, and works
+//!                     |     \--end, failed--> ends
+//!                     \--close--> abandoned --end--> ends
+//! ```
+//! One lock decides between `end` and `close`: whoever takes the thread off the list of those under way owes what the
+//! thread held. A thread that was sent for a task holds a place; one that `start` made holds none.
+//!
+//! # A start that waits
+//! `wanted` threads are made at first, a few at a time: each that is ready makes the next. Whoever learns first how the start
+//! ends *decides* it, does what it owes, and only then publishes it: the last thread that was wanted, the first that
+//! failed, whoever waits when the time is over, whoever ends the pool meanwhile.
+//!
+//! # A failure later
+//! A thread that fails gives its place back, and no new one is made for a pause that grows with each failure. For that time
+//! the pool is in the same position as one that the system refuses a thread ([`crate::pool::inner`]): threads that are
+//! ready go on; when no place is taken, what is queued ends with the initialiser's error.
+//!
+//! # The end of the pool
+//! Nothing waits for an initialiser that no task needs: when the last task has ended, the threads still under way are
+//! abandoned. Their places are given back for them and the pool's end does not count them. They end when their
+//! initialiser returns, and never work.
+
+use std::error::Error;
+use std::io;
+use std::time::{Duration, Instant};
+
+use event_listener::Listener;
+
+use crate::error::{Said, WorkerInitFailed};
+use crate::pool::config::ThreadConfig;
+use crate::pool::crew::Crew;
+use crate::pool::ctx::{self, Hook};
+use crate::pool::frame;
+use crate::pool::inner::Pool;
+use crate::pool::park;
+use crate::pool::wait::GivenAway;
+use crate::quiet::quietly;
+use crate::sync::Event;
+use crate::sync::os::{Arc, Mutex};
+use crate::threads::cache::{self, Gate, Hand, Job, Member};
+
+/// How many threads a start initialises at a time, unless told otherwise.
+const AT_ONCE: usize = 4;
+/// How long a start waits, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After a first failure, and how often it doubles. The models know no time: there it is for ever.
+const PAUSE: Duration = if cfg!(loom) { Duration::MAX } else { Duration::from_millis(100) };
+const DOUBLINGS: u32 = 7;
+
+/// An initialiser's error, for everybody who is to hear of it.
+pub(crate) type InitError = Arc<dyn Error + Send + Sync>;
+
+/// Why a start did not get its threads.
+#[derive(Clone)]
+pub(crate) enum Unready {
+    /// The first initialiser that failed.
+    Init(InitError),
+    /// The system refused a thread.
+    Thread(Arc<io::Error>),
+    TimedOut {
+        ready: usize,
+    },
+    /// The pool was told to end meanwhile.
+    Ended,
+}
+
+/// How a thread came to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// For a task: it holds a place.
+    WithPlace,
+    /// For a start.
+    ToWarmUp,
+}
+
+/// What `end` found, so what the thread owes.
+#[must_use]
+pub(crate) enum After {
+    /// It may work. As many threads are to be made.
+    Ready { make: usize },
+    /// It was the last one that a start waits for: tell, and work.
+    LastReady,
+    /// It must give its place back and end; if `decides`, it also ends the start.
+    Failed { error: InitError, decides: bool },
+    /// Everything it held was taken over. It only ends.
+    Abandoned,
+}
+
+pub(crate) struct Warm {
+    hook: Option<Hook>,
+    wanted: usize,
+    at_once: usize,
+    patience: Duration,
+    book: Mutex<Book>,
+    /// Told when the outcome of the start is there.
+    changed: Event,
+}
+
+#[derive(Default)]
+struct Book {
+    /// Made for the start, and not there yet.
+    coming: usize,
+    under_way: Vec<(Arc<Member>, Came)>,
+    /// Initialised so far.
+    ready: usize,
+    /// Abandoned, and still in their initialiser.
+    abandoned: usize,
+    /// Nobody begins any more.
+    closed: bool,
+    /// Somebody has decided how the start ends, and is about to say so.
+    decided: bool,
+    outcome: Option<Result<(), Unready>>,
+    failures: u32,
+    pause: Option<Pause>,
+}
+
+/// No thread is made for a while.
+struct Pause {
+    /// `None` is for ever.
+    until: Option<Instant>,
+    error: InitError,
+}
+
+impl Book {
+    fn pause(&mut self, error: &InitError) {
+        let now = Instant::now();
+        // Threads that fail together are one failure.
+        if self.pause.as_ref().is_none_or(|pause| pause.is_over(now)) {
+            let doublings = self.failures.min(DOUBLINGS);
+            self.failures += 1;
+            let until = now.checked_add(PAUSE.saturating_mul(1 << doublings));
+            self.pause = Some(Pause { until, error: Arc::clone(error) });
+        }
+    }
+}
+
+impl Pause {
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now >= until)
+    }
+}
+
+impl Warm {
+    /// Nothing, for the many pools whose threads need no preparation.
+    pub(crate) fn new(threads: &ThreadConfig) -> Option<Arc<Self>> {
+        if threads.on_start.is_none() && threads.warm == 0 {
+            return None;
+        }
+        let outcome = (threads.warm == 0).then_some(Ok(()));
+        Some(Arc::new(Self {
+            hook: threads.on_start.clone(),
+            wanted: threads.warm,
+            at_once: threads.warm_at_once.unwrap_or(AT_ONCE),
+            patience: threads.warm_timeout.unwrap_or(PATIENCE),
+            book: Mutex::new(Book { decided: outcome.is_some(), outcome, ..Book::default() }),
+            changed: Event::new(),
+        }))
+    }
+
+    /// How many more threads the start is to make now. They count as coming.
+    fn make_more(&self, book: &mut Book) -> usize {
+        if book.decided || book.closed {
+            return 0;
+        }
+        let coming = book.coming + book.under_way.len();
+        let missing = self.wanted.saturating_sub(book.ready + coming);
+        let make = missing.min(self.at_once.saturating_sub(coming));
+        book.coming += make;
+        make
+    }
+
+    /// One that was to be made was not.
+    fn was_not_made(&self) {
+        self.book.lock().coming -= 1;
+    }
+
+    /// A thread is there and is about to run its initialiser. False when it is too late.
+    pub(crate) fn begin(&self, member: &Arc<Member>, came: Came) -> bool {
+        let mut book = self.book.lock();
+        if came == Came::ToWarmUp {
+            book.coming -= 1;
+        }
+        if !book.closed {
+            book.under_way.push((Arc::clone(member), came));
+        }
+        !book.closed
+    }
+
+    /// The initialiser has returned.
+    pub(crate) fn end(&self, member: &Arc<Member>, result: Result<(), InitError>) -> After {
+        let mut book = self.book.lock();
+        let Some(at) = book.under_way.iter().position(|(other, _)| Arc::ptr_eq(other, member)) else {
+            book.abandoned -= 1;
+            return After::Abandoned;
+        };
+        book.under_way.swap_remove(at);
+        match result {
+            Ok(()) => {
+                book.ready += 1;
+                book.failures = 0;
+                let over = book.pause.take();
+                let last = !book.decided && book.ready >= self.wanted;
+                book.decided |= last;
+                let make = self.make_more(&mut book);
+                drop(book);
+                // It holds a user's error.
+                drop(over);
+                if last { After::LastReady } else { After::Ready { make } }
+            }
+            Err(error) => {
+                book.pause(&error);
+                let decides = !std::mem::replace(&mut book.decided, true);
+                After::Failed { error, decides }
+            }
+        }
+    }
+
+    /// Takes over what the threads under way hold. No other begins.
+    fn close(&self) -> Vec<(Arc<Member>, Came)> {
+        let mut book = self.book.lock();
+        book.closed = true;
+        let left = std::mem::take(&mut book.under_way);
+        book.abandoned += left.len();
+        left
+    }
+
+    /// How the start ends is the caller's to say. True for one caller.
+    fn decide(&self) -> bool {
+        !std::mem::replace(&mut self.book.lock().decided, true)
+    }
+
+    fn publish(&self, outcome: Result<(), Unready>) {
+        self.book.lock().outcome = Some(outcome);
+        self.changed.notify(usize::MAX);
+    }
+
+    fn outcome(&self) -> Option<Result<(), Unready>> {
+        self.book.lock().outcome.clone()
+    }
+
+    fn ready(&self) -> usize {
+        self.book.lock().ready
+    }
+
+    /// Abandoned initialisers that still run.
+    pub(crate) fn abandoned(&self) -> usize {
+        self.book.lock().abandoned
+    }
+
+    /// The pool was told to end: a start that waits learns it.
+    pub(crate) fn stop_waiting(&self) {
+        if self.decide() {
+            self.publish(Err(Unready::Ended));
+        }
+    }
+}
+
+impl Gate for Warm {
+    fn refuses(&self) -> Option<io::Error> {
+        let book = self.book.lock();
+        let pause = book.pause.as_ref().filter(|pause| !pause.is_over(Instant::now()))?;
+        Some(WorkerInitFailed(Arc::clone(&pause.error)).into())
+    }
+}
+
+/// The first job of a thread that a start made.
+struct WarmUp(Arc<Pool>);
+
+impl Job for WarmUp {
+    fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
+        self.0.prepare(hand, Came::ToWarmUp);
+        // Ready or not, it holds no place: it rests, or takes who is in line.
+        None
+    }
+
+    fn refused(self: Arc<Self>, _error: &io::Error) {
+        unreachable!("it is never in line")
+    }
+}
+
+impl Pool {
+    fn warm(&self) -> Option<&Warm> {
+        match &self.crew {
+            Crew::Dedicated { warm, .. } => warm.as_deref(),
+            Crew::Leased => None,
+        }
+    }
+
+    /// Makes the first threads that a start waits for.
+    pub(crate) fn warm_up(self: &Arc<Self>) {
+        if let Some(warm) = self.warm() {
+            let make = warm.make_more(&mut warm.book.lock());
+            self.make(warm, make);
+        }
+    }
+
+    fn make(self: &Arc<Self>, warm: &Warm, threads: usize) {
+        for made in 0..threads {
+            match self.crew.cache().start(Arc::new(WarmUp(Arc::clone(self)))) {
+                Ok(true) => {}
+                // As many as there may be: some came for tasks, and each of them counts when it is ready.
+                Ok(false) => warm.was_not_made(),
+                Err(error) => {
+                    (made..threads).for_each(|_| warm.was_not_made());
+                    if warm.decide() {
+                        self.end_start(warm, Unready::Thread(Arc::new(error)));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Before a thread of the pool's own does anything: runs the initialiser. False: the thread must not work, and ends.
+    pub(crate) fn prepare(self: &Arc<Self>, hand: &mut Hand<'_>, came: Came) -> bool {
+        let Crew::Dedicated { warm, below, .. } = &self.crew else { return true };
+        if hand.is_prepared() {
+            return true;
+        }
+        let member = Arc::clone(hand.member());
+        if let Some(warm) = warm {
+            if !warm.begin(&member, came) {
+                self.give_back(came);
+                hand.retire();
+                return false;
+            }
+            ctx::move_in(self, below, &member);
+            let result = warm.hook.as_ref().map_or(Ok(()), |hook| ctx::initialise(self, hook, &member));
+            if !self.has_initialised(warm, &member, came, result.map_err(Arc::from)) {
+                hand.retire();
+                return false;
+            }
+        } else {
+            ctx::move_in(self, below, &member);
+        }
+        hand.prepare();
+        true
+    }
+
+    /// What follows an initialiser. Whether the thread may work.
+    fn has_initialised(
+        self: &Arc<Self>,
+        warm: &Warm,
+        member: &Arc<Member>,
+        came: Came,
+        result: Result<(), InitError>,
+    ) -> bool {
+        match warm.end(member, result) {
+            After::Ready { make } => {
+                self.make(warm, make);
+                true
+            }
+            After::LastReady => {
+                warm.publish(Ok(()));
+                true
+            }
+            After::Abandoned => {
+                ctx::move_out();
+                false
+            }
+            After::Failed { error, decides } => {
+                ctx::move_out();
+                quietly(|| {
+                    tracing::warn!(
+                        target: "heirloom",
+                        namespace = %self.namespace,
+                        worker = member.number(),
+                        %error,
+                        "a worker's initialiser failed; the worker ends without having had a task",
+                    );
+                });
+                self.give_back(came);
+                if !self.queue.is_empty() {
+                    // A ready thread that is idle comes; if there is none, the gate refuses a new one.
+                    self.send_if_place();
+                }
+                if decides {
+                    self.end_start(warm, Unready::Init(error));
+                }
+                false
+            }
+        }
+    }
+
+    fn give_back(self: &Arc<Self>, came: Came) {
+        if came == Came::WithPlace && self.places.give(false) {
+            self.end_if_over();
+        }
+    }
+
+    /// Code in an initialiser ends the process: its thread does not come back, and the pool goes on without it.
+    pub(crate) fn initialiser_exits(self: &Arc<Self>, member: &Arc<Member>) {
+        let Some(warm) = self.warm() else { return };
+        let came = warm.book.lock().under_way.iter().find(|(other, _)| Arc::ptr_eq(other, member)).map(|(_, came)| *came);
+        let error = Said("it ended the process".into());
+        // Not its node: it is a part of what never returns.
+        if let After::Failed { error, decides } = warm.end(member, Err(Arc::new(error))) {
+            came.into_iter().for_each(|came| self.give_back(came));
+            self.send_if_place();
+            if decides {
+                self.end_start(warm, Unready::Init(error));
+            }
+        }
+    }
+
+    /// The start failed, which the caller has decided: ends what was started, then says so.
+    fn end_start(self: &Arc<Self>, warm: &Warm, unready: Unready) {
+        let error = match &unready {
+            Unready::Init(error) => Arc::clone(error),
+            Unready::Thread(error) => Arc::clone(error) as InitError,
+            Unready::TimedOut { .. } => Arc::new(Said("the start of the pool timed out".into())),
+            Unready::Ended => Arc::new(Said("the pool was told to end".into())),
+        };
+        self.tally.close();
+        self.strand(&WorkerInitFailed(error).into());
+        self.cancel();
+        self.abandon_initialisers();
+        self.end_if_over();
+        warm.publish(Err(unready));
+    }
+
+    /// Nobody needs the threads under way any more: lets go of all that they hold.
+    pub(crate) fn abandon_initialisers(&self) {
+        let Some(warm) = self.warm() else { return };
+        for (member, came) in warm.close() {
+            if came == Came::WithPlace {
+                // Whether it was the last one is what the caller looks at next.
+                let _ = self.places.give(false);
+            }
+            self.crew.cache().abandon(&member);
+        }
+    }
+
+    /// Waits until a start has its threads, or has failed; at the deadline the caller ends it.
+    pub(crate) fn wait_ready(self: &Arc<Self>, mut deadline: Option<Instant>) -> Result<(), Unready> {
+        let Some(warm) = self.warm() else { return Ok(()) };
+        if let Some(outcome) = warm.outcome() {
+            return outcome;
+        }
+        // An initialiser that asks for its own pool has it: waiting for itself would help nobody.
+        if frame::is_in(self) {
+            return Ok(());
+        }
+        let _away = GivenAway::begin();
+        let _waits = cache::wait_here();
+        loop {
+            let listener = warm.changed.listen();
+            if let Some(outcome) = warm.outcome() {
+                return outcome;
+            }
+            let in_time = match deadline {
+                None => {
+                    listener.wait();
+                    true
+                }
+                Some(deadline) => listener.wait_deadline(deadline).is_some(),
+            };
+            if !in_time {
+                // Whoever has decided already is about to publish.
+                deadline = None;
+                self.time_out();
+            }
+        }
+    }
+
+    /// The start has taken too long, unless it has just ended.
+    pub(crate) fn time_out(self: &Arc<Self>) {
+        if let Some(warm) = self.warm()
+            && warm.decide()
+        {
+            let ready = warm.ready();
+            self.end_start(warm, Unready::TimedOut { ready });
+        }
+    }
+
+    /// Waits for what `wait_ready` waits for without blocking the runtime. A borrowed thread keeps the time, also when the
+    /// future is dropped meanwhile.
+    pub(crate) async fn await_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Unready> {
+        let Some(warm) = self.warm() else { return Ok(()) };
+        if let Some(outcome) = warm.outcome() {
+            return outcome;
+        }
+        if let Some(deadline) = deadline {
+            let keeper = Arc::new(Timekeeper { pool: Arc::clone(self), deadline });
+            if let Err(error) = crate::threads::leased().ask(Arc::clone(&keeper) as _) {
+                keeper.refused(&error);
+            }
+        }
+        loop {
+            let listener = warm.changed.listen();
+            if let Some(outcome) = warm.outcome() {
+                return outcome;
+            }
+            listener.await;
+        }
+    }
+
+    /// When a start that begins now has taken too long.
+    pub(crate) fn ready_by(&self) -> Option<Instant> {
+        self.warm().and_then(|warm| park::after(warm.patience))
+    }
+
+    /// How many threads a start waits for, and how long.
+    pub(crate) fn warm_wanted(&self) -> (usize, Duration) {
+        self.warm().map_or((0, Duration::ZERO), |warm| (warm.wanted, warm.patience))
+    }
+
+    pub(crate) fn stop_warming(&self) {
+        if let Some(warm) = self.warm() {
+            warm.stop_waiting();
+        }
+    }
+
+    /// Abandoned initialisers that still run.
+    pub(crate) fn abandoned(&self) -> usize {
+        self.warm().map_or(0, Warm::abandoned)
+    }
+}
+
+/// Ends a start that nobody blocks for when its time is over.
+struct Timekeeper {
+    pool: Arc<Pool>,
+    deadline: Instant,
+}
+
+impl Job for Timekeeper {
+    fn work(self: Arc<Self>, _hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
+        let _ = self.pool.wait_ready(Some(self.deadline));
+        None
+    }
+
+    fn refused(self: Arc<Self>, error: &io::Error) {
+        if let Some(warm) = self.pool.warm()
+            && warm.decide()
+        {
+            let copy = io::Error::new(error.kind(), error.to_string());
+            self.pool.end_start(warm, Unready::Thread(Arc::new(copy)));
+        }
+    }
+}
