@@ -86,7 +86,9 @@ pub enum StartError {
         namespace: Namespace,
     },
     /// The initialiser of a worker failed or panicked, so the pool was ended again.
-    #[error("\"{namespace}\": a worker's initialiser (`on_worker_start`) failed: {error}; put that right and start it again")]
+    #[error(
+        "\"{namespace}\": a worker's initialiser (`on_worker_start`) failed: {error}; put that right and start it again"
+    )]
     WorkerInit {
         /// The manager's name.
         namespace: Namespace,
@@ -231,7 +233,9 @@ pub enum SubmitError {
         error: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// Submitted by the initialiser of one of the pool's own workers, which could wait for it for ever.
-    #[error("submitted to \"{namespace}\" from the initialiser of one of its own workers; do it in a task, or use another pool")]
+    #[error(
+        "submitted to \"{namespace}\" from the initialiser of one of its own workers; do it in a task, or use another pool"
+    )]
     FromInitialiser {
         /// The manager's name.
         namespace: Namespace,
@@ -453,7 +457,8 @@ impl TaskError {
         matches!(self.0.kind, Kind::ProcessExiting)
     }
 
-    /// The task was joined from its own body, or from a task that runs in place within it.
+    /// The task was joined from its own body, from a task that runs in place within it, or from the initialiser of one of its
+    /// pool's workers.
     #[must_use]
     pub fn is_from_own_task(&self) -> bool {
         matches!(self.0.kind, Kind::FromOwnTask)
@@ -505,7 +510,9 @@ impl fmt::Display for TaskError {
             }
             Kind::Cancelled => f.write_str("was cancelled before it started"),
             Kind::ThreadSpawn(error) => write!(f, "was dropped, because the system refused a thread: {error}"),
-            Kind::WorkerInit(error) => write!(f, "was dropped, because its pool's workers could not be initialised: {error}"),
+            Kind::WorkerInit(error) => {
+                write!(f, "was dropped, because its pool's workers could not be initialised: {error}")
+            }
             Kind::ProcessExiting => f.write_str("ended the process"),
             Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),

@@ -105,6 +105,28 @@
 //! libraries that keep state in native thread-locals, for a stack size, for thread names. Both run at most `n` tasks at
 //! once, started first in, first out, from a queue of their own.
 //!
+//! # Warm workers
+//!
+//! What is expensive to have on each thread (a loaded model, a library that wants its own thread) is made by
+//! [`PoolConfig::on_worker_start`], once for each of a dedicated pool's threads and before any task. With
+//! [`warm`](PoolConfig::warm) `start` returns when that many are ready, or fails. Tasks stand below whoever asked for them;
+//! what belongs to the thread they run on they find through [`worker`].
+//!
+//! ```
+//! use heirloom::{PoolConfig, Scope};
+//!
+//! let scope = Scope::new("speech");
+//! let plugins = scope.create("plugins");
+//! let config = PoolConfig::dedicated(2).warm(2).on_worker_start(|worker| {
+//!     worker.lineage().create("decoder").start(PoolConfig::leased(1)) // one for each thread
+//! });
+//! plugins.start(config)?; // both are ready, or this is the initialiser's error
+//!
+//! let task = plugins.submit(|| heirloom::worker().is_some_and(|worker| worker.lineage().get("decoder").is_ok()))?;
+//! assert!(task.join()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Task types
 //!
 //! A pool may be picky. A name guards against mistakes; a private type, against intent too; [`TypedManager`] has the
@@ -276,6 +298,7 @@
 //! | scopes | [`Scope`]; for futures [`FutureExt`], [`InScope`], [`InLineage`] |
 //! | finding managers | [`get`], [`get_or_create`], [`create`], [`with`], [`Namespace`] |
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
+//! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`] |
 //! | tasks | [`TaskHandle`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
 //! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |

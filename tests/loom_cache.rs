@@ -29,7 +29,15 @@ fn cache(limit: usize, idle: Idle) -> Arc<Cache> {
         Idle::Stay => None,
         Idle::End => Some(Duration::ZERO),
     };
-    let cache = Cache::new(Settings { prefix: "model".into(), stack_size: None, keep_alive, limit, private: true });
+    let cache = Cache::new(Settings {
+        prefix: "model".into(),
+        stack_size: None,
+        keep_alive,
+        limit,
+        private: true,
+        gate: None,
+        at_end: None,
+    });
     keep(&cache);
     cache
 }

@@ -17,6 +17,7 @@ use crate::lineage::node::{Node, Place, Role, WeakPlace};
 use crate::namespace::Namespace;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
+use crate::pool::warm::Came;
 use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, OnceLock};
 use crate::threads::cache::Member;
@@ -162,10 +163,10 @@ pub(crate) fn move_in(pool: &Pool, below: &WeakPlace, member: &Member) {
 }
 
 /// Runs the initialiser, standing at the thread's node.
-pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>) -> Result<(), Failure> {
+pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, came: Came) -> Result<(), Failure> {
     let Some(ctx) = worker() else { return Err(Box::new(Said("its thread is ending".into()))) };
     let standing = CutOnDrop(Some(current::stand(ctx.place().clone(), Pending::Nothing)));
-    let out = frame::while_initialising(pool, member, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&ctx))));
+    let out = frame::while_initialising(pool, member, came, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&ctx))));
     drop(standing);
     out.unwrap_or_else(|payload| {
         let text = payload_text(payload.as_ref()).unwrap_or("(a payload that is no text)").to_string();

@@ -236,8 +236,8 @@ extern "C" fn hook() {
 
 /// Ends the tasks on this thread's stack, innermost first: the thread never returns to them. So for a worker's initialiser.
 fn end_own_tasks() {
-    if let Some((pool, member)) = frame::initialising() {
-        pool.initialiser_exits(member);
+    if let Some((pool, member, came)) = frame::initialising() {
+        pool.initialiser_exits(member, came);
     }
     for frame in frame::all() {
         if !frame.is_aside() {

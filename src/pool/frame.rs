@@ -11,6 +11,7 @@ use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
 use crate::pool::config::PoolKind;
 use crate::pool::inner::{Memo, Pool};
+use crate::pool::warm::Came;
 use crate::pool::worker::Task;
 use crate::sync::os::Arc;
 use crate::tally::Tally;
@@ -29,28 +30,29 @@ thread_local! {
 struct Initialising {
     pool: *const Arc<Pool>,
     member: *const Arc<Member>,
+    came: Came,
 }
 
 /// Runs a worker's initialiser.
-pub(crate) fn while_initialising<R>(pool: &Arc<Pool>, member: &Arc<Member>, f: impl FnOnce() -> R) -> R {
-    let this = Initialising { pool, member };
+pub(crate) fn while_initialising<R>(pool: &Arc<Pool>, member: &Arc<Member>, came: Came, f: impl FnOnce() -> R) -> R {
+    let this = Initialising { pool, member, came };
     INITIALISING.set(&this);
     let out = f();
     INITIALISING.set(ptr::null());
     out
 }
 
-/// The pool and the thread whose initialiser the calling code is a part of.
-pub(crate) fn initialising<'a>() -> Option<(&'a Arc<Pool>, &'a Arc<Member>)> {
+/// The pool and the thread, and what it came for, whose initialiser the calling code is a part of.
+pub(crate) fn initialising<'a>() -> Option<(&'a Arc<Pool>, &'a Arc<Member>, Came)> {
     // SAFETY: it is further up this thread's stack, with what it borrows; a caller is above it and keeps the references no
     // longer than it runs.
-    unsafe { INITIALISING.get().as_ref().map(|this| (&*this.pool, &*this.member)) }
+    unsafe { INITIALISING.get().as_ref().map(|this| (&*this.pool, &*this.member, this.came)) }
 }
 
 /// Whether the calling code is a part of an initialiser of the pool's.
 #[inline]
 pub(crate) fn initialises(pool: &Pool) -> bool {
-    !INITIALISING.get().is_null() && initialising().is_some_and(|(own, _)| ptr::eq(Arc::as_ptr(own), pool))
+    !INITIALISING.get().is_null() && initialising().is_some_and(|(own, ..)| ptr::eq(Arc::as_ptr(own), pool))
 }
 
 /// One running task on this thread.
@@ -231,7 +233,8 @@ pub(crate) fn is_below(node: &Node) -> bool {
 
 /// Whether the calling thread is one of a dedicated pool's, on which no other pool's task may run.
 pub(crate) fn is_on_dedicated_thread() -> bool {
-    !INITIALISING.get().is_null() || all().any(|frame| frame.brings_place && frame.pool().config.kind == PoolKind::Dedicated)
+    !INITIALISING.get().is_null()
+        || all().any(|frame| frame.brings_place && frame.pool().config.kind == PoolKind::Dedicated)
 }
 
 /// Forgets the frames: the thread will not return to them.

@@ -4,13 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::ptr;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::error::{Cancelled, TaskError};
 use crate::id::TaskId;
-use crate::pool::frame;
+use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::park;
 use crate::pool::passing::Passing;
@@ -168,8 +169,8 @@ impl<T> TaskHandle<T> {
         if self.task.state().is_done() {
             return self.output();
         }
-        if let Some(frame) = frame::all().find(|frame| frame.task_address() == Some(self.task.address())) {
-            return Err(TaskError::from_own_task(self.id(), &frame.pool().namespace));
+        if let Some(pool) = self.waits_for_itself() {
+            return Err(TaskError::from_own_task(self.id(), &pool.namespace));
         }
         if !self.run_in_place(true) && !park::spin_until(|| self.task.state().is_done()) {
             let _away = GivenAway::begin_join(Target::Task(self.id()));
@@ -213,7 +214,7 @@ impl<T> TaskHandle<T> {
         if self.task.state().is_done() {
             return Ok(self.output());
         }
-        if self.is_own() || wait::must_run_in_place(self.pool.as_ptr()) {
+        if self.waits_for_itself().is_some() || wait::must_run_in_place(self.pool.as_ptr()) {
             return Ok(self.join());
         }
         let mut passing = Passing::new();
@@ -229,9 +230,11 @@ impl<T> TaskHandle<T> {
         if passing.passed() { Err(Cancelled::new()) } else { Ok(self.output()) }
     }
 
-    /// The task is on this thread's own stack, so waiting for it would never end.
-    fn is_own(&self) -> bool {
-        frame::all().any(|frame| frame.task_address() == Some(self.task.address()))
+    /// The task is on this thread's own stack, or needs a worker that this thread is about to become: the pool of either.
+    fn waits_for_itself(&self) -> Option<&Arc<Pool>> {
+        let own = frame::all().find(|frame| frame.task_address() == Some(self.task.address())).map(Frame::pool);
+        let about_to = || frame::initialising().map(|(pool, ..)| pool);
+        own.or_else(|| about_to().filter(|pool| ptr::eq(Arc::as_ptr(pool), self.pool.as_ptr())))
     }
 
     /// Waits at most `d`. The handle comes back when the task has not ended by then. Never runs the task in place.

@@ -323,6 +323,10 @@ impl Pool {
             // Others work for this pool: whoever of them gives the last place back looks at the queue after that.
             return Ok(handle);
         }
+        if self.somebody_looks() {
+            self.end_if_over();
+            return Ok(handle);
+        }
         let ours = handle.claim();
         self.strand(&error);
         match ours {
@@ -489,7 +493,12 @@ impl Pool {
 
     /// A thread that was asked for a place of ours will not come.
     fn give_back_refused(self: &Arc<Self>, error: &io::Error) {
-        if self.places.give(false) {
+        if !self.places.give(false) {
+            return;
+        }
+        if self.somebody_looks() {
+            self.end_if_over();
+        } else {
             self.strand(error);
         }
     }
@@ -623,5 +632,9 @@ impl Job for Pool {
 
     fn refused(self: Arc<Self>, error: &io::Error) {
         self.give_back_refused(error);
+    }
+
+    fn let_go(self: Arc<Self>, ends: bool) {
+        Pool::let_go(&self, ends);
     }
 }

@@ -6,8 +6,9 @@
 //!                     |     \--end, failed--> ends
 //!                     \--close--> abandoned --end--> ends
 //! ```
-//! One lock decides between `end` and `close`: whoever takes the thread off the list of those under way owes what the
-//! thread held. A thread that was sent for a task holds a place; one that `start` made holds none.
+//! One lock decides between `end` and `close`: whoever takes the thread off the list of those under way says what becomes
+//! of it. A thread that was sent for a task sets the job, with the place that was taken for it, aside meanwhile
+//! ([`crate::threads::line`]): a thread that is ready and has nothing else to do takes it over.
 //!
 //! # A start that waits
 //! `wanted` threads are made at first, a few at a time: each that is ready makes the next. Whoever learns first how the start
@@ -15,13 +16,18 @@
 //! failed, whoever waits when the time is over, whoever ends the pool meanwhile.
 //!
 //! # A failure later
-//! A thread that fails gives its place back, and no new one is made for a pause that grows with each failure. For that time
+//! When a thread fails and nobody else is there for a job that is aside, the job's place is given back. No new thread is made for a pause that grows with each failure. For that time
 //! the pool is in the same position as one that the system refuses a thread ([`crate::pool::inner`]): threads that are
 //! ready go on; when no place is taken, what is queued ends with the initialiser's error.
 //!
+//! "No place is taken" does not mean that nobody is there: a ready thread may have given its place back a moment ago and be
+//! about to go idle, where it is found. So as long as a ready thread exists that is in no wait, what is queued is left to
+//! it, and a thread that has gone idle, or ends, looks at the queue again. A submitter looks for idle threads after it has
+//! pushed, and a thread at the queue after it has gone idle: one of the two sees the other.
+//!
 //! # The end of the pool
 //! Nothing waits for an initialiser that no task needs: when the last task has ended, the threads still under way are
-//! abandoned. Their places are given back for them and the pool's end does not count them. They end when their
+//! abandoned. What is aside is given back for them and the pool's end does not count them. They end when their
 //! initialiser returns, and never work.
 
 use std::error::Error;
@@ -71,7 +77,7 @@ pub(crate) enum Unready {
 /// How a thread came to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Came {
-    /// For a task: it holds a place.
+    /// For a task: it brings a place.
     WithPlace,
     /// For a start.
     ToWarmUp,
@@ -84,7 +90,7 @@ pub(crate) enum After {
     Ready { make: usize },
     /// It was the last one that a start waits for: tell, and work.
     LastReady,
-    /// It must give its place back and end; if `decides`, it also ends the start.
+    /// It must end; if `decides`, it also ends the start.
     Failed { error: InitError, decides: bool },
     /// Everything it held was taken over. It only ends.
     Abandoned,
@@ -104,9 +110,11 @@ pub(crate) struct Warm {
 struct Book {
     /// Made for the start, and not there yet.
     coming: usize,
-    under_way: Vec<(Arc<Member>, Came)>,
+    under_way: Vec<Arc<Member>>,
     /// Initialised so far.
     ready: usize,
+    /// Those of them that have not ended.
+    alive: usize,
     /// Abandoned, and still in their initialiser.
     abandoned: usize,
     /// Nobody begins any more.
@@ -126,15 +134,17 @@ struct Pause {
 }
 
 impl Book {
-    fn pause(&mut self, error: &InitError) {
+    /// Begins a pause, unless there is one: threads that fail together are one failure. The one before comes back, to be
+    /// dropped outside the lock: it holds a user's error.
+    fn pause(&mut self, error: &InitError) -> Option<Pause> {
         let now = Instant::now();
-        // Threads that fail together are one failure.
-        if self.pause.as_ref().is_none_or(|pause| pause.is_over(now)) {
-            let doublings = self.failures.min(DOUBLINGS);
-            self.failures += 1;
-            let until = now.checked_add(PAUSE.saturating_mul(1 << doublings));
-            self.pause = Some(Pause { until, error: Arc::clone(error) });
+        if self.pause.as_ref().is_some_and(|pause| !pause.is_over(now)) {
+            return None;
         }
+        let doublings = self.failures.min(DOUBLINGS);
+        self.failures += 1;
+        let until = now.checked_add(PAUSE.saturating_mul(1 << doublings));
+        self.pause.replace(Pause { until, error: Arc::clone(error) })
     }
 }
 
@@ -185,7 +195,7 @@ impl Warm {
             book.coming -= 1;
         }
         if !book.closed {
-            book.under_way.push((Arc::clone(member), came));
+            book.under_way.push(Arc::clone(member));
         }
         !book.closed
     }
@@ -193,7 +203,7 @@ impl Warm {
     /// The initialiser has returned.
     pub(crate) fn end(&self, member: &Arc<Member>, result: Result<(), InitError>) -> After {
         let mut book = self.book.lock();
-        let Some(at) = book.under_way.iter().position(|(other, _)| Arc::ptr_eq(other, member)) else {
+        let Some(at) = book.under_way.iter().position(|other| Arc::ptr_eq(other, member)) else {
             book.abandoned -= 1;
             return After::Abandoned;
         };
@@ -201,26 +211,28 @@ impl Warm {
         match result {
             Ok(()) => {
                 book.ready += 1;
+                book.alive += 1;
                 book.failures = 0;
                 let over = book.pause.take();
                 let last = !book.decided && book.ready >= self.wanted;
                 book.decided |= last;
                 let make = self.make_more(&mut book);
                 drop(book);
-                // It holds a user's error.
                 drop(over);
                 if last { After::LastReady } else { After::Ready { make } }
             }
             Err(error) => {
-                book.pause(&error);
+                let before = book.pause(&error);
                 let decides = !std::mem::replace(&mut book.decided, true);
+                drop(book);
+                drop(before);
                 After::Failed { error, decides }
             }
         }
     }
 
-    /// Takes over what the threads under way hold. No other begins.
-    fn close(&self) -> Vec<(Arc<Member>, Came)> {
+    /// Takes the threads under way off the list. No other begins.
+    fn close(&self) -> Vec<Arc<Member>> {
         let mut book = self.book.lock();
         book.closed = true;
         let left = std::mem::take(&mut book.under_way);
@@ -240,6 +252,14 @@ impl Warm {
 
     fn outcome(&self) -> Option<Result<(), Unready>> {
         self.book.lock().outcome.clone()
+    }
+
+    fn one_ends(&self) {
+        self.book.lock().alive -= 1;
+    }
+
+    fn alive(&self) -> usize {
+        self.book.lock().alive
     }
 
     fn ready(&self) -> usize {
@@ -315,30 +335,40 @@ impl Pool {
         }
     }
 
-    /// Before a thread of the pool's own does anything: runs the initialiser. False: the thread must not work, and ends.
+    /// Before a thread of the pool's own does anything: runs the initialiser. True when the thread may go on with what it came
+    /// for; otherwise it rests, or ends.
     pub(crate) fn prepare(self: &Arc<Self>, hand: &mut Hand<'_>, came: Came) -> bool {
         let Crew::Dedicated { warm, below, .. } = &self.crew else { return true };
         if hand.is_prepared() {
             return true;
         }
         let member = Arc::clone(hand.member());
-        if let Some(warm) = warm {
-            if !warm.begin(&member, came) {
-                self.give_back(came);
-                hand.retire();
-                return false;
-            }
+        let Some(warm) = warm else {
             ctx::move_in(self, below, &member);
-            let result = warm.hook.as_ref().map_or(Ok(()), |hook| ctx::initialise(self, hook, &member));
-            if !self.has_initialised(warm, &member, came, result.map_err(Arc::from)) {
-                hand.retire();
-                return false;
-            }
-        } else {
-            ctx::move_in(self, below, &member);
+            hand.set_prepared(&(Arc::clone(self) as _));
+            return true;
+        };
+        if came == Came::WithPlace && !hand.set_aside(Arc::clone(self) as _) {
+            // An idle thread is there after all.
+            hand.retire();
+            return false;
         }
-        hand.prepare();
-        true
+        // Aside first: if the pool lets go of what is aside before this, it is said here that it is too late.
+        if !warm.begin(&member, came) {
+            self.let_aside_go();
+            self.end_if_over();
+            hand.retire();
+            return false;
+        }
+        ctx::move_in(self, below, &member);
+        let result = warm.hook.as_ref().map_or(Ok(()), |hook| ctx::initialise(self, hook, &member, came));
+        if self.has_initialised(warm, &member, came, result.map_err(Arc::from)) {
+            hand.set_prepared(&(Arc::clone(self) as _));
+        } else {
+            hand.retire();
+        }
+        // What it came for is aside, if nobody has taken it over.
+        false
     }
 
     /// What follows an initialiser. Whether the thread may work.
@@ -373,11 +403,7 @@ impl Pool {
                         "a worker's initialiser failed; the worker ends without having had a task",
                     );
                 });
-                self.give_back(came);
-                if !self.queue.is_empty() {
-                    // A ready thread that is idle comes; if there is none, the gate refuses a new one.
-                    self.send_if_place();
-                }
+                self.give_up(came);
                 if decides {
                     self.end_start(warm, Unready::Init(error));
                 }
@@ -386,21 +412,41 @@ impl Pool {
         }
     }
 
-    fn give_back(self: &Arc<Self>, came: Came) {
-        if came == Came::WithPlace && self.places.give(false) {
-            self.end_if_over();
+    /// A thread will not become ready.
+    fn give_up(self: &Arc<Self>, came: Came) {
+        if came == Came::WithPlace && self.crew.cache().give_up_preparing().is_some() {
+            if self.places.give(false) {
+                self.end_if_over();
+            }
+            if !self.queue.is_empty() {
+                // A ready thread that is idle comes; if there is none, the gate refuses a new one.
+                self.send_if_place();
+            }
+        }
+    }
+
+    /// No place is taken, and yet a ready thread will look at the queue: it is about to go idle, or to end.
+    pub(crate) fn somebody_looks(&self) -> bool {
+        self.warm().is_some_and(|warm| warm.alive() > self.crew.cache().waiting())
+    }
+
+    /// A ready thread has gone idle, or ends.
+    pub(crate) fn let_go(self: &Arc<Self>, ends: bool) {
+        let Some(warm) = self.warm() else { return };
+        if ends {
+            warm.one_ends();
+        }
+        if !self.queue.is_empty() {
+            self.send_if_place();
         }
     }
 
     /// Code in an initialiser ends the process: its thread does not come back, and the pool goes on without it.
-    pub(crate) fn initialiser_exits(self: &Arc<Self>, member: &Arc<Member>) {
+    pub(crate) fn initialiser_exits(self: &Arc<Self>, member: &Arc<Member>, came: Came) {
         let Some(warm) = self.warm() else { return };
-        let came = warm.book.lock().under_way.iter().find(|(other, _)| Arc::ptr_eq(other, member)).map(|(_, came)| *came);
-        let error = Said("it ended the process".into());
-        // Not its node: it is a part of what never returns.
-        if let After::Failed { error, decides } = warm.end(member, Err(Arc::new(error))) {
-            came.into_iter().for_each(|came| self.give_back(came));
-            self.send_if_place();
+        let error = Arc::new(Said("it ended the process".into()));
+        if let After::Failed { error, decides } = warm.end(member, Err(error)) {
+            self.give_up(came);
             if decides {
                 self.end_start(warm, Unready::Init(error));
             }
@@ -423,15 +469,19 @@ impl Pool {
         warm.publish(Err(unready));
     }
 
-    /// Nobody needs the threads under way any more: lets go of all that they hold.
+    /// Nobody needs the threads under way any more: lets go of them and of what they have set aside.
     pub(crate) fn abandon_initialisers(&self) {
         let Some(warm) = self.warm() else { return };
-        for (member, came) in warm.close() {
-            if came == Came::WithPlace {
-                // Whether it was the last one is what the caller looks at next.
-                let _ = self.places.give(false);
-            }
+        for member in warm.close() {
             self.crew.cache().abandon(&member);
+        }
+        self.let_aside_go();
+    }
+
+    fn let_aside_go(&self) {
+        for _place in self.crew.cache().take_aside() {
+            // Whether it was the last one is what the caller looks at next.
+            let _ = self.places.give(false);
         }
     }
 
@@ -446,7 +496,6 @@ impl Pool {
             return Ok(());
         }
         let _away = GivenAway::begin();
-        let _waits = cache::wait_here();
         loop {
             let listener = warm.changed.listen();
             if let Some(outcome) = warm.outcome() {
@@ -529,6 +578,7 @@ struct Timekeeper {
 
 impl Job for Timekeeper {
     fn work(self: Arc<Self>, _hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
+        let _waits = cache::wait_here();
         let _ = self.pool.wait_ready(Some(self.deadline));
         None
     }

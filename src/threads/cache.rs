@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::quiet::quietly;
 use crate::sync::Event;
 use crate::sync::os::thread::{self, JoinHandle, Thread};
-use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering};
+use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering, Weak};
 use crate::threads::ThreadStats;
 use crate::threads::line::{Line, Owed, Rest};
 use crate::threads::spin::SpinSlot;
@@ -28,6 +28,8 @@ pub(crate) trait Job: Send + Sync {
     fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>>;
     /// The system refused the thread this job was waiting for.
     fn refused(self: Arc<Self>, error: &io::Error);
+    /// A thread that was prepared for it has gone idle, so it is found from now on; or it `ends`, and is not.
+    fn let_go(self: Arc<Self>, _ends: bool) {}
 }
 
 /// Whether a cache may make threads now.
@@ -148,10 +150,13 @@ impl Seat {
 
 /// A thread's side of the cache while it works.
 pub(crate) struct Hand<'a> {
-    cache: &'a Cache,
+    cache: &'a Arc<Cache>,
     member: &'a Arc<Member>,
     open: bool,
-    prepared: bool,
+    /// What it was prepared for.
+    prepared: Option<Weak<dyn Job>>,
+    /// It set a job aside, and will look for one when it rests.
+    preparing: bool,
     retired: bool,
 }
 
@@ -164,11 +169,26 @@ impl Hand<'_> {
     /// What a private cache's pool does on each thread before anything else was done here.
     #[inline]
     pub(crate) fn is_prepared(&self) -> bool {
-        self.prepared
+        self.prepared.is_some()
     }
 
-    pub(crate) fn prepare(&mut self) {
-        self.prepared = true;
+    pub(crate) fn set_prepared(&mut self, job: &Arc<dyn Job>) {
+        self.prepared = Some(Arc::downgrade(job));
+    }
+
+    fn let_go(&self, ends: bool) {
+        if let Some(job) = self.prepared.as_ref().and_then(Weak::upgrade) {
+            job.let_go(ends);
+        }
+    }
+
+    /// Before a preparation that may take long: somebody else may do the job meanwhile. False when an idle thread does it at
+    /// once, and this one is not needed.
+    pub(crate) fn set_aside(&mut self, job: Arc<dyn Job>) -> bool {
+        let (prepares, owed) = self.cache.line.prepare(job);
+        self.preparing = prepares;
+        self.cache.settle_or_refuse(owed);
+        prepares
     }
 
     /// The thread is to end as soon as it lets go of the present job.
@@ -320,8 +340,7 @@ impl Cache {
     /// A thread's first job is `first`, or else the first in line.
     fn spawn(self: &Arc<Self>, first: Option<Arc<dyn Job>>) -> io::Result<()> {
         let number = self.names.lock().insert(());
-        let member =
-            Arc::new(Member { number, counted: AtomicBool::new(true), abandoned: AtomicBool::new(false) });
+        let member = Arc::new(Member { number, counted: AtomicBool::new(true), abandoned: AtomicBool::new(false) });
         let mut builder = thread::Builder::new().name(format!("{}-{number}", self.prefix));
         if let Some(bytes) = self.stack_size {
             builder = builder.stack_size(bytes);
@@ -362,6 +381,16 @@ impl Cache {
         }
     }
 
+    /// A thread that set a job aside failed to prepare. If nobody is left who would do a job that is aside, it comes back.
+    pub(crate) fn give_up_preparing(&self) -> Option<Arc<dyn Job>> {
+        self.line.give_up_preparing()
+    }
+
+    /// Takes all jobs that were set aside.
+    pub(crate) fn take_aside(&self) -> impl Iterator<Item = Arc<dyn Job>> {
+        self.line.take_aside().into_iter()
+    }
+
     /// Waits for this thread no more: it is in code that may never come back. It ends when it does.
     pub(crate) fn abandon(&self, member: &Member) {
         // Before the count falls, so that whoever sees that all are gone does not join it.
@@ -374,7 +403,7 @@ impl Cache {
         MINE.set(Arc::as_ptr(self));
         let _ = WORKS_FOR.try_with(|works_for| *works_for.borrow_mut() = Some(Arc::clone(self)));
         let seat = Arc::new(Seat { thread: thread::current(), woken: AtomicUsize::new(ASLEEP) });
-        let mut hand = Hand { cache: self, member, open: false, prepared: false, retired: false };
+        let mut hand = Hand { cache: self, member, open: false, prepared: None, preparing: false, retired: false };
         let mut job = first.or_else(|| self.arrive());
         loop {
             if let Some(now) = job.take() {
@@ -394,13 +423,16 @@ impl Cache {
                     continue;
                 }
             }
-            job = match self.line.rest(Arc::clone(&seat)) {
+            job = match self.line.rest(Arc::clone(&seat), std::mem::take(&mut hand.preparing)) {
                 Rest::Job(job) => Some(job),
-                Rest::End => return,
-                Rest::Idle => match self.sleep(&seat) {
-                    STARTER => self.arrive(),
-                    _ => return,
-                },
+                Rest::End => return hand.let_go(true),
+                Rest::Idle => {
+                    hand.let_go(false);
+                    match self.sleep(&seat) {
+                        STARTER => self.arrive(),
+                        _ => return hand.let_go(true),
+                    }
+                }
             };
         }
     }
@@ -486,6 +518,11 @@ impl Cache {
                 }
             }
         }
+    }
+
+    /// How many threads are in one of heirloom's waits.
+    pub(crate) fn waiting(&self) -> usize {
+        self.line.waiting()
     }
 
     /// Told when the last thread is gone.

@@ -10,6 +10,11 @@
 //! While the line is not empty, a starter is under way, or the limit of threads is reached and every thread looks here
 //! before it goes idle. So nobody in line is forgotten.
 //!
+//! # Threads that prepare
+//! A thread that has something to do before its first job sets the job aside meanwhile. Whoever rests first takes it: the
+//! thread itself when it has prepared, or another one. No more jobs are aside than there are threads that prepare and will
+//! rest; one that will not takes a job that is too many with it. So nobody aside is forgotten either.
+//!
 //! Every method says what its caller owes; nothing here wakes or makes a thread.
 
 use std::collections::VecDeque;
@@ -31,6 +36,9 @@ pub(crate) struct Line<J, S> {
 struct Inner<J, S> {
     wanted: VecDeque<Wanted<J>>,
     idle: Vec<S>,
+    /// Jobs whose threads prepare, and how many threads do.
+    aside: VecDeque<J>,
+    preparing: usize,
     /// A woken or new thread is under way and will call `arrive`.
     starter: bool,
     live: usize,
@@ -106,6 +114,8 @@ impl<J, S> Line<J, S> {
             inner: Mutex::new(Inner {
                 wanted: VecDeque::new(),
                 idle: Vec::new(),
+                aside: VecDeque::new(),
+                preparing: 0,
                 starter: false,
                 live: 0,
                 started: 0,
@@ -189,9 +199,44 @@ impl<J, S> Line<J, S> {
         first.job
     }
 
-    /// A thread finished its work: it takes the first in line, or goes idle, or ends.
-    pub(crate) fn rest(&self, this: S) -> Rest<J> {
+    /// A thread is about to prepare, and sets its job aside. When an idle thread is there, that one gets the job; the
+    /// thread is not needed then, which the answer says beside what is owed.
+    pub(crate) fn prepare(&self, job: J) -> (bool, Owed<S>) {
         let mut inner = self.inner.lock();
+        if inner.idle.is_empty() {
+            inner.aside.push_back(job);
+            inner.preparing += 1;
+            return (true, Owed::Nothing);
+        }
+        inner.wanted.push_front(Wanted { job, had_one: false });
+        self.length.store(inner.wanted.len(), Ordering::SeqCst);
+        (false, inner.ensure_starter(self.waiting.load(Ordering::SeqCst)))
+    }
+
+    /// A thread that prepares will not rest. A job that is too many now comes back.
+    pub(crate) fn give_up_preparing(&self) -> Option<J> {
+        let mut inner = self.inner.lock();
+        inner.preparing = inner.preparing.saturating_sub(1);
+        if inner.aside.len() > inner.preparing { inner.aside.pop_front() } else { None }
+    }
+
+    /// Takes all that is aside. The threads that prepare find nothing when they rest.
+    pub(crate) fn take_aside(&self) -> VecDeque<J> {
+        let mut inner = self.inner.lock();
+        inner.preparing = 0;
+        std::mem::take(&mut inner.aside)
+    }
+
+    /// A thread finished its work, or has prepared: it takes one that is aside, or the first in line, or goes idle, or ends.
+    pub(crate) fn rest(&self, this: S, has_prepared: bool) -> Rest<J> {
+        let mut inner = self.inner.lock();
+        if has_prepared {
+            inner.preparing = inner.preparing.saturating_sub(1);
+        }
+        // First what is aside: there may be as many as threads that prepare, and one of these is here.
+        if let Some(job) = inner.aside.pop_front() {
+            return Rest::Job(job);
+        }
         if let Some(Wanted { job, .. }) = inner.wanted.pop_front() {
             self.length.store(inner.wanted.len(), Ordering::SeqCst);
             return Rest::Job(job);
@@ -226,6 +271,10 @@ impl<J, S> Line<J, S> {
 
     pub(crate) fn end_wait(&self) {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
     }
 
     pub(crate) fn limit(&self) -> usize {

@@ -22,8 +22,65 @@ pub(crate) mod scope;
 pub(crate) mod stats;
 #[path = "../../src/pool/wait.rs"]
 pub(crate) mod wait;
+#[path = "../../src/pool/warm.rs"]
+pub(crate) mod warm;
 #[path = "../../src/pool/worker.rs"]
 pub(crate) mod worker;
+
+/// Threads without nodes: what initialises them is told nothing.
+pub(crate) mod ctx {
+    use std::error::Error;
+    use std::fmt;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use crate::lineage::node::{Place, WeakPlace};
+    use crate::pool::frame;
+    use crate::pool::inner::Pool;
+    use crate::pool::warm::Came;
+    use crate::sync::os::Arc;
+    use crate::threads::cache::Member;
+
+    type Failure = Box<dyn Error + Send + Sync>;
+    type Initialiser = dyn Fn(&WorkerCtx) -> Result<(), Failure> + Send + Sync;
+
+    pub(crate) struct WorkerCtx(());
+
+    #[derive(Clone)]
+    pub(crate) struct Hook(Arc<Initialiser>);
+
+    impl Hook {
+        pub(crate) fn new<E: Into<Failure>>(f: impl Fn(&WorkerCtx) -> Result<(), E> + Send + Sync + 'static) -> Self {
+            Self(Arc::new(move |ctx| f(ctx).map_err(Into::into)))
+        }
+    }
+
+    impl PartialEq for Hook {
+        fn eq(&self, _: &Self) -> bool {
+            true
+        }
+    }
+
+    impl Eq for Hook {}
+
+    impl fmt::Debug for Hook {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Hook")
+        }
+    }
+
+    pub(crate) fn scope_of(_owner: &WeakPlace) -> WeakPlace {
+        Place::PROCESS.downgrade()
+    }
+
+    pub(crate) fn move_in(_pool: &Pool, _below: &WeakPlace, _member: &Member) {}
+
+    pub(crate) fn move_out() {}
+
+    pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, came: Came) -> Result<(), Failure> {
+        frame::while_initialising(pool, member, came, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&WorkerCtx(())))))
+            .unwrap_or_else(|_| Err("it panicked".into()))
+    }
+}
 
 /// The process never exits.
 pub(crate) mod exit {

@@ -20,6 +20,8 @@ loom::lazy_static! {
         keep_alive: Some(Duration::ZERO),
         limit: 512,
         private: false,
+        gate: None,
+        at_end: None,
     });
 }
 
