@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 
 use common::{bounded, eventually};
-use heirloom::{Lineage, NodeKind, PoolConfig, Registry, Scope, StopError, SubmitError, WorkerCtx};
+use heirloom::{Heirloom, Lineage, NodeKind, PoolConfig, Registry, Scope, StopError, SubmitError, WorkerCtx};
 use pools::{started, this_thread, thread_name};
 
 type Never = std::convert::Infallible;
@@ -116,6 +116,28 @@ impl Drop for Tells {
     fn drop(&mut self) {
         let _ = self.0.send(this_thread());
     }
+}
+
+static TOOL: Heirloom<Tells> = Heirloom::new("tool");
+
+#[test]
+fn values_bound_there_are_found_by_tasks_and_dropped_on_the_thread() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (tells, dropped) = mpsc::channel();
+        let config = PoolConfig::dedicated(1)
+            .on_worker_start(move |worker| TOOL.bind_at(&worker.lineage(), Tells(tells.clone())).map(drop));
+        let pool = started(&scope, "work", config);
+        let look = || {
+            let worker = heirloom::worker().expect("a dedicated pool's thread");
+            assert!(TOOL.get().is_err(), "a task stands below its submitter");
+            assert!(TOOL.get_at(&worker.lineage()).is_ok());
+            (worker, this_thread())
+        };
+        let (_holds_the_node, thread) = pool.submit(look).expect("accepted").join().expect("runs");
+        assert!(pool.stop().expect("from outside").is_complete());
+        assert_eq!(dropped.try_recv(), Ok(thread));
+    });
 }
 
 #[test]

@@ -15,13 +15,16 @@ pub(crate) enum Crew {
     /// The process-wide cache.
     Leased,
     /// A private cache, made for this start and ended with it.
-    Dedicated {
-        own: Arc<Cache>,
-        /// Preparation of its threads, if there is any.
-        warm: Option<Arc<Warm>>,
-        /// What its threads' nodes stand below.
-        below: WeakPlace,
-    },
+    Dedicated(Box<Own>),
+}
+
+/// Threads of a pool's own. Boxed: a pool per request has none.
+pub(crate) struct Own {
+    pub(crate) cache: Arc<Cache>,
+    /// Their preparation, if there is any.
+    pub(crate) warm: Option<Arc<Warm>>,
+    /// What their nodes stand below.
+    pub(crate) below: WeakPlace,
 }
 
 impl Crew {
@@ -31,7 +34,7 @@ impl Crew {
             PoolKind::Dedicated => {
                 let threads = config.threads.as_deref().cloned().unwrap_or_default();
                 let warm = Warm::new(&threads);
-                let own = Cache::new(Settings {
+                let cache = Cache::new(Settings {
                     prefix: threads.prefix.unwrap_or_else(|| Cow::Owned(namespace.to_string().replace('\0', "?"))),
                     stack_size: threads.stack_size,
                     keep_alive: threads.keep_alive,
@@ -40,7 +43,7 @@ impl Crew {
                     gate: warm.clone().map(|warm| warm as Arc<dyn Gate>),
                     at_end: Some(ctx::move_out),
                 });
-                Self::Dedicated { own, warm, below: ctx::scope_of(owner) }
+                Self::Dedicated(Box::new(Own { cache, warm, below: ctx::scope_of(owner) }))
             }
         }
     }
@@ -49,14 +52,14 @@ impl Crew {
     pub(crate) fn cache(&self) -> &Arc<Cache> {
         match self {
             Self::Leased => crate::threads::leased(),
-            Self::Dedicated { own, .. } => own,
+            Self::Dedicated(own) => &own.cache,
         }
     }
 
     /// The pool has ended: threads of its own end too.
     pub(crate) fn dismiss(&self) {
-        if let Self::Dedicated { own, .. } = self {
-            own.dismiss();
+        if let Self::Dedicated(own) = self {
+            own.cache.dismiss();
         }
     }
 
@@ -65,14 +68,14 @@ impl Crew {
     pub(crate) fn is_gone(&self) -> bool {
         match self {
             Self::Leased => true,
-            Self::Dedicated { own, .. } => own.is_gone(),
+            Self::Dedicated(own) => own.cache.is_gone(),
         }
     }
 
     /// After `is_gone`: waits for the last the system has to do for their end.
     pub(crate) fn join_gone(&self) {
-        if let Self::Dedicated { own, .. } = self {
-            own.join_gone();
+        if let Self::Dedicated(own) = self {
+            own.cache.join_gone();
         }
     }
 }

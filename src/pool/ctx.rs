@@ -86,7 +86,7 @@ impl WorkerCtx {
         self.0.node.get_or_init(|| {
             let parent = self.0.below.upgrade().unwrap_or(Place::PROCESS);
             let name = self.0.thread.name().map(|name| name.to_string().into());
-            Node::new(&parent, name, Role::Thread(OnceLock::from(self.0.thread.id()))).into()
+            Node::new(&parent, name, Role::Thread(self.0.thread.id())).into()
         })
     }
 

@@ -305,7 +305,7 @@ impl Job for WarmUp {
 impl Pool {
     fn warm(&self) -> Option<&Warm> {
         match &self.crew {
-            Crew::Dedicated { warm, .. } => warm.as_deref(),
+            Crew::Dedicated(own) => own.warm.as_deref(),
             Crew::Leased => None,
         }
     }
@@ -338,13 +338,13 @@ impl Pool {
     /// Before a thread of the pool's own does anything: runs the initialiser. True when the thread may go on with what it came
     /// for; otherwise it rests, or ends.
     pub(crate) fn prepare(self: &Arc<Self>, hand: &mut Hand<'_>, came: Came) -> bool {
-        let Crew::Dedicated { warm, below, .. } = &self.crew else { return true };
+        let Crew::Dedicated(own) = &self.crew else { return true };
         if hand.is_prepared() {
             return true;
         }
         let member = Arc::clone(hand.member());
-        let Some(warm) = warm else {
-            ctx::move_in(self, below, &member);
+        let Some(warm) = &own.warm else {
+            ctx::move_in(self, &own.below, &member);
             hand.set_prepared(&(Arc::clone(self) as _));
             return true;
         };
@@ -360,7 +360,7 @@ impl Pool {
             hand.retire();
             return false;
         }
-        ctx::move_in(self, below, &member);
+        ctx::move_in(self, &own.below, &member);
         let result = warm.hook.as_ref().map_or(Ok(()), |hook| ctx::initialise(self, hook, &member, came));
         if self.has_initialised(warm, &member, came, result.map_err(Arc::from)) {
             hand.set_prepared(&(Arc::clone(self) as _));
