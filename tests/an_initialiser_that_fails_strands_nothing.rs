@@ -186,7 +186,7 @@ fn a_failed_worker_never_gets_a_task() {
         let notes = Arc::clone(&failed);
         let tries = AtomicUsize::new(0);
         let config = PoolConfig::dedicated(3).warm(1).on_worker_start(move |_| {
-            if tries.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+            if tries.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
                 return Ok(());
             }
             notes.lock().expect("not poisoned").push(std::thread::current().id());

@@ -57,6 +57,10 @@ impl<V: Copy> Local<Cell<V>> {
         self.with(Cell::get)
     }
 
+    pub(crate) fn replace(&'static self, value: V) -> V {
+        self.with(|cell| cell.replace(value))
+    }
+
     pub(crate) fn set(&'static self, value: V) {
         self.with(|cell| cell.set(value));
     }
