@@ -6,10 +6,9 @@ use std::thread::ThreadId;
 
 use crate::id::{NodeId, TaskId};
 use crate::index::Ticket;
+use crate::lineage::bell::Bell;
 use crate::lineage::home::Home;
 use crate::lineage::residents::Residents;
-use crate::quiet::quietly;
-use crate::sync::Event;
 use crate::sync::os::{Arc, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};
 use crate::tally::Tally;
 
@@ -114,7 +113,7 @@ pub(crate) struct Node {
     /// Requests to stop, and the node's end.
     word: AtomicU64,
     /// Told when the word changes; a scope's and the root's also for those below.
-    changed: Event,
+    changed: Bell,
     /// How many scopes are at or above this node, so that those outside any scope never search for one.
     scopes: u32,
     id: NodeId,
@@ -176,7 +175,7 @@ impl Node {
                 is_root: matches!(role, Role::Process),
                 isolated,
                 word: AtomicU64::new(0),
-                changed: Event::new(),
+                changed: Bell::new(),
                 scopes,
                 id: NodeId::next(),
                 role,
@@ -359,7 +358,7 @@ impl Node {
 
     /// Whoever waits here, or below a scope, looks again. Wakers are user code.
     pub(crate) fn tell(&self) {
-        quietly(|| self.changed.notify(usize::MAX));
+        self.changed.ring();
     }
 
     /// Marks a scope's end, if it was told to end and nothing is left below it, and drops the values bound here, so that
@@ -377,7 +376,7 @@ impl Node {
     }
 
     /// The nodes at which one who waits here hears of requests, and of this node's end.
-    pub(crate) fn bells(&self) -> impl Iterator<Item = &Event> {
+    pub(crate) fn bells(&self) -> impl Iterator<Item = &Bell> {
         self.path().enumerate().filter(|(at, node)| *at == 0 || node.is_hub()).map(|(_, node)| &node.changed)
     }
 

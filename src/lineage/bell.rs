@@ -1,0 +1,66 @@
+//! [`Bell`]: whoever waits at a node, and is woken outside of any lock.
+
+use std::task::Waker;
+
+use slab::Slab;
+
+use crate::quiet::quietly;
+use crate::sync::os::Mutex;
+
+/// Wakers are user code: one may come back here, and one may panic. So they are woken after the lock is let go, each by
+/// itself.
+///
+/// # The race to fear
+/// A waiter looks, finds nothing, and the bell rings before it listens. It cannot be missed: the waiter leaves its waker
+/// first and looks then; what it waits for is noted first, and the bell rings then.
+pub(crate) struct Bell(Mutex<Option<Box<Listeners>>>);
+
+/// Boxed as a whole: most nodes have none.
+#[derive(Default)]
+struct Listeners(Slab<Option<Waker>>);
+
+impl Bell {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// A place for a waker, until [`leave`](Self::leave).
+    pub(crate) fn listen(&self) -> usize {
+        self.0.lock().get_or_insert_default().0.insert(None)
+    }
+
+    /// Leaves a waker for the next ring.
+    pub(crate) fn set(&self, at: usize, waker: &Waker) {
+        let stays = |slot: &Option<Waker>| slot.as_ref().is_some_and(|before| before.will_wake(waker));
+        if self.change(at, |slot| stays(slot)).unwrap_or(true) {
+            return;
+        }
+        // A waker's clone and drop are a user's too.
+        let new = waker.clone();
+        drop(self.change(at, |slot| slot.replace(new)));
+    }
+
+    fn change<R>(&self, at: usize, f: impl FnOnce(&mut Option<Waker>) -> R) -> Option<R> {
+        self.0.lock().as_mut().and_then(|all| all.0.get_mut(at)).map(f)
+    }
+
+    pub(crate) fn leave(&self, at: usize) {
+        let mut all = self.0.lock();
+        let waker = all.as_mut().and_then(|all| all.0.try_remove(at));
+        // The last one gives the memory back.
+        let empty = all.take_if(|all| all.0.is_empty());
+        drop(all);
+        drop((waker, empty));
+    }
+
+    /// Wakes everybody who left a waker.
+    pub(crate) fn ring(&self) {
+        let wakers: Vec<Waker> = match self.0.lock().as_mut() {
+            Some(all) => all.0.iter_mut().filter_map(|(_, slot)| slot.take()).collect(),
+            None => return,
+        };
+        for waker in wakers {
+            quietly(|| waker.wake());
+        }
+    }
+}
