@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::error::Cancelled;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::Place;
+use crate::lineage::node::{Node, Place};
 use crate::lineage::started;
 use crate::lineage::watch::Watch;
-use crate::pool::frame;
+use crate::pool::frame::{self, Frame};
+use crate::pool::hearing::Hearing;
 use crate::pool::park;
 use crate::pool::wait::GivenAway;
 
@@ -39,7 +40,13 @@ pub fn is_cancelled() -> bool {
         Some(frame) => frame.is_asked(),
         None => started::is_asked(),
     };
-    (!frame::is_apart() && own()) || current::nearest_node(&current::pin()).is_cancelled()
+    (!frame::is_apart() && own())
+        || Node::any_asked() && (current::nearest_node(&current::pin()).is_cancelled() || own_node_is_asked())
+}
+
+/// The task or the thread may be asked at its node while its code stands elsewhere.
+fn own_node_is_asked() -> bool {
+    !frame::is_apart() && !frame::innermost().is_some_and(Frame::is_aside) && current::own_is_asked()
 }
 
 /// As [`is_cancelled`], for `?`: the place in a long computation where it can be stopped.
@@ -97,10 +104,10 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
         std::thread::sleep(d);
         return Ok(());
     }
-    let mut watch = Watch::new(&current::here());
-    let _away = GivenAway::begin();
     // The node hears of whatever is asked of the task, since it is one now.
-    match park::block_until(park::after(d), |waker| watch.poll(waker, |node| node.is_cancelled())) {
+    let mut hearing = Hearing::new();
+    let _away = GivenAway::begin();
+    match park::block_until(park::after(d), |waker| hearing.poll(waker, Hearing::is_asked)) {
         true => Err(Cancelled::new()),
         false => Ok(()),
     }
@@ -139,7 +146,7 @@ pub fn acknowledge_cancel() -> bool {
         // An initialiser runs for others too: the request is not its own to decline.
         return false;
     }
-    match frame::innermost().and_then(frame::Frame::task) {
+    match frame::innermost().and_then(Frame::task) {
         Some(task) => {
             let own = task.state().acknowledge();
             let node = task.node().is_some_and(|place| place.node().acknowledge());

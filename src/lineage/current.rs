@@ -227,6 +227,32 @@ pub(crate) fn stands() -> bool {
     STACK.try_with(|stack| !stack.0.borrow().is_empty()).unwrap_or(false)
 }
 
+impl Stand {
+    /// It is where a task or a thread began, so what stands here is that itself, node or not.
+    fn is_beginning(&self) -> bool {
+        self.own || !matches!(self.pending, Pending::Nothing)
+    }
+}
+
+/// The running task itself, or the thread if it runs none, as a node, made on first use; wherever the code stands now.
+pub(crate) fn own() -> Option<Place> {
+    let own = |entries: &mut Vec<Stand>| {
+        let own = entries.iter_mut().rfind(|entry| entry.is_beginning())?;
+        own.realize();
+        Some(Place::clone(&own.place))
+    };
+    STACK.try_with(|stack| stack.change(own)).ok().flatten()
+}
+
+/// Whether the running task, or the thread if it runs none, is a node that was itself asked to stop.
+pub(crate) fn own_is_asked() -> bool {
+    let asked = |stack: &Stack| {
+        let entries = stack.0.borrow();
+        entries.iter().rfind(|entry| entry.is_beginning()).is_some_and(|own| own.own && own.place.node().is_asked())
+    };
+    STACK.try_with(asked).unwrap_or(false)
+}
+
 /// The node of the calling thread itself, if it has one.
 pub(crate) fn own_thread() -> Option<Place> {
     let own = |entry: &&Stand| entry.own && entry.place.node().kind() == NodeKind::Thread;

@@ -320,7 +320,7 @@ impl Node {
     /// It or an ancestor was asked to stop, as far as that is delivered here. Costs one load while no node anywhere is.
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
-        ASKED_NODES.load(Ordering::Acquire) > 0 && self.is_cancelled_here()
+        Self::any_asked() && self.is_cancelled_here()
     }
 
     #[inline]
@@ -332,11 +332,27 @@ impl Node {
         self.nearest(look).unwrap_or(false)
     }
 
+    /// It was itself asked to stop.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.word.load(Ordering::Acquire) & ASKED != 0
+    }
+
+    /// How often it was itself asked to stop.
+    pub(crate) fn own_requests(&self) -> u64 {
+        self.word.load(Ordering::Acquire) / ONE_REQUEST
+    }
+
+    /// Whether any node of the process is asked to stop at the moment.
+    #[inline]
+    pub(crate) fn any_asked() -> bool {
+        ASKED_NODES.load(Ordering::Acquire) > 0
+    }
+
     /// How often it was asked to stop, here or above: changes with every request.
     pub(crate) fn requests(&self) -> u64 {
         let mut sum = 0_u64;
         for node in self.path() {
-            sum = sum.wrapping_add(node.word.load(Ordering::Acquire) / ONE_REQUEST);
+            sum = sum.wrapping_add(node.own_requests());
             if node.isolated {
                 break;
             }

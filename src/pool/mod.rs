@@ -12,6 +12,7 @@ pub(crate) mod end;
 pub(crate) mod exit;
 pub(crate) mod frame;
 pub(crate) mod handle;
+pub(crate) mod hearing;
 pub(crate) mod inner;
 pub(crate) mod map;
 pub(crate) mod park;

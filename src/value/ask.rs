@@ -10,6 +10,7 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
 use crate::pool::frame;
+use crate::pool::hearing::Hearing;
 use crate::pool::wait::GivenAway;
 use crate::sync::os::Arc;
 use crate::value::desk::{At, Bag, Desk, Leader, Ledger, Outcome};
@@ -118,7 +119,7 @@ where
             return reentrant();
         }
         // A task becomes a node here, and so hears what is asked of it.
-        let mut own = current::stands().then(|| Watch::new(&current::here()));
+        let mut own = current::stands().then(Hearing::new);
         let owner = self.at.place;
         // The root cannot be asked to stop, and does not end.
         let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
@@ -130,7 +131,7 @@ where
             if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {
                 return Some(Err(InitError::OwnerGone { key }));
             }
-            if own.as_mut().is_some_and(|watch| watch.poll(waker, Node::is_cancelled)) {
+            if own.as_mut().is_some_and(|own| own.poll(waker, Hearing::is_asked)) {
                 return Some(Err(InitError::Cancelled { key }));
             }
             away.is_broken().then(reentrant)

@@ -1,0 +1,45 @@
+//! [`Hearing`]: waiting so that one hears of whatever the running code is asked.
+
+use std::task::Waker;
+
+use crate::lineage::current;
+use crate::lineage::watch::Watch;
+use crate::pool::frame::{self, Frame};
+
+/// Listens where the code stands, and at the running task or thread itself, which may be elsewhere: code that has entered
+/// another place is still asked by its own handle.
+pub(crate) struct Hearing {
+    here: Watch,
+    own: Option<Watch>,
+}
+
+impl Hearing {
+    pub(crate) fn new() -> Self {
+        // What a task does for others is not asked by its handle, and what one left behind has none.
+        let deaf = frame::is_apart() || frame::innermost().is_some_and(Frame::is_aside);
+        // Before the place, which is the same in most cases: then it is a node by now.
+        let own = if deaf { None } else { current::own() };
+        let here = current::here();
+        let own = own.filter(|own| own.as_ptr() != here.as_ptr());
+        Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new) }
+    }
+
+    /// Whether `done`; otherwise the waker is woken when there may be something new.
+    pub(crate) fn poll(&mut self, waker: &Waker, done: impl Fn(&Self) -> bool) -> bool {
+        self.here.poll(waker, |_| false);
+        if let Some(own) = &mut self.own {
+            own.poll(waker, |_| false);
+        }
+        done(self)
+    }
+
+    pub(crate) fn is_asked(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.node().is_asked()) || self.here.node().is_cancelled()
+    }
+
+    /// Changes with every request.
+    pub(crate) fn requests(&self) -> u64 {
+        let own = self.own.as_ref().map_or(0, |own| own.node().own_requests());
+        own.wrapping_add(self.here.node().requests())
+    }
+}
