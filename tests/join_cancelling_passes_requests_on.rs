@@ -135,6 +135,32 @@ fn in_a_pool_that_keeps_its_places_it_ends_too() {
 }
 
 #[test]
+fn in_such_a_pool_a_child_that_runs_already_is_asked() {
+    bounded(|| {
+        for config in [PoolConfig::leased(2).keeps_place(), PoolConfig::leased(2).max_waiting(0)] {
+            let scope = Scope::new("scope");
+            let pool = started(&scope, "pool", config);
+            let (says, said) = channel();
+            let at = pool.clone();
+            let outer = pool.submit(move || {
+                let (runs, running) = channel();
+                let child = at.submit(move || {
+                    runs.send(()).unwrap();
+                    heirloom::sleep(LONG)
+                });
+                running.recv().unwrap();
+                says.send(()).unwrap();
+                child.expect("accepted").join_cancelling().is_err()
+            });
+            let outer = outer.expect("accepted");
+            said.recv().unwrap();
+            outer.cancel();
+            assert!(outer.join().expect("runs"));
+        }
+    });
+}
+
+#[test]
 fn a_thread_joined_by_a_task_does_not_hold_up_its_pool() {
     bounded(|| {
         let scope = Scope::new("scope");

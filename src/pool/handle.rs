@@ -182,8 +182,8 @@ impl<T> TaskHandle<T> {
     /// Waits until the task has ended, and passes each request to stop that reaches the caller meanwhile on to it: the first
     /// one, and every repeated one, so that a task which declined is asked again. It keeps waiting: the task decides.
     ///
-    /// Unlike [`join`](Self::join) it does not run the task in place, where it could hear of nothing, unless the pool keeps its
-    /// places.
+    /// Unlike [`join`](Self::join) it does not run the task in place, where it could hear of nothing, unless the caller's place
+    /// in the task's own pool cannot be given away.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -214,8 +214,12 @@ impl<T> TaskHandle<T> {
         if self.task.state().is_done() {
             return Ok(self.output());
         }
-        if self.waits_for_itself().is_some() || wait::must_run_in_place(self.pool.as_ptr()) {
+        if self.waits_for_itself().is_some() {
             return Ok(self.join());
+        }
+        // Unless somebody has started it: then there is something to hear of.
+        if wait::must_run_in_place(self.pool.as_ptr()) && self.run_in_place(true) {
+            return Ok(self.output());
         }
         let mut passing = Passing::new();
         {
