@@ -235,3 +235,30 @@ fn a_task_that_is_asked_to_stop_waits_no_longer() {
         assert!(matches!(waits.join().expect("runs"), Err(SubmitError::Cancelled { .. })));
     });
 }
+
+#[test]
+fn what_a_sealed_pool_takes_waits_for_room_though_the_submitters_scope_has_ended() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let sealed = scope.create("sealed");
+        sealed.start(PoolConfig::leased(1).queue_limit(1).sealed()).expect("starts");
+        let (go, gate) = mpsc::channel::<()>();
+        let (started, running) = mpsc::channel();
+        drop(sealed.submit(move || {
+            let _ = started.send(());
+            let _ = gate.recv();
+        }));
+        running.recv().expect("runs");
+        drop(sealed.submit(|| ()));
+        let request = Scope::new("request");
+        request.close();
+        let mut waits = Box::pin(sealed.submit_async(|| 7).in_lineage(&request));
+        let mut polled = || waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled().is_pending(), "it yields, and does not ask again and again");
+        drop(go);
+        eventually("there is room", || match polled() {
+            Poll::Ready(task) => task.expect("accepted").join().expect("runs") == 7,
+            Poll::Pending => false,
+        });
+    });
+}

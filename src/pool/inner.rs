@@ -395,7 +395,7 @@ impl Pool {
             away.get_or_insert_with(GivenAway::begin);
             let mut asked = false;
             let in_time = park::block_until(deadline, |waker| {
-                asked = watch.poll(waker, must_stop);
+                asked = watch.poll(waker, |at| self.must_stop(at));
                 asked || Pin::new(&mut listener).poll(&mut Context::from_waker(waker)).is_ready()
             });
             if !in_time {
@@ -408,6 +408,12 @@ impl Pool {
             self.counters.refused.fetch_sub(1, Ordering::Relaxed);
             f = refused.task;
         }
+    }
+
+    /// Whether waiting for room is of no more use: the submitter was asked to stop, or its scope accepts nothing more. What is
+    /// submitted to a sealed pool is not counted in the submitter's scopes.
+    fn must_stop(&self, at: &Node) -> bool {
+        at.is_cancelled() || (!self.config.sealed && at.scope_closed())
     }
 
     fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {
@@ -439,7 +445,7 @@ impl Pool {
             waited = true;
             let watch = watch.get_or_insert_with(|| Watch::new(&current::nearest()));
             let asked = std::future::poll_fn(|cx| {
-                if watch.poll(cx.waker(), must_stop) {
+                if watch.poll(cx.waker(), |at| self.must_stop(at)) {
                     return Poll::Ready(true);
                 }
                 Pin::new(&mut listener).poll(cx).map(|()| false)
@@ -596,11 +602,6 @@ impl Pool {
         self.places.retake();
         self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
     }
-}
-
-/// Whether waiting for room is of no more use: the submitter was asked to stop, or its scope accepts nothing more.
-fn must_stop(at: &Node) -> bool {
-    at.is_cancelled() || at.scope_closed()
 }
 
 /// Counts one out of a tally that the caller keeps alive.
