@@ -3,7 +3,7 @@ mod common;
 mod pools;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -242,5 +242,62 @@ fn a_cancel_that_races_with_the_task_becoming_a_node_is_seen() {
             task.cancel();
             assert!(task.join().expect("runs").is_err());
         }
+    });
+}
+
+#[test]
+fn one_request_is_declined_once() {
+    bounded(|| {
+        /// Declines the request that comes, and says whether it is back when the call that made it has returned.
+        fn declines(says: &Sender<()>, returned: &Receiver<()>) -> bool {
+            let _ = heirloom::current();
+            says.send(()).unwrap();
+            while !heirloom::acknowledge_cancel() {
+                std::hint::spin_loop();
+            }
+            returned.recv().unwrap();
+            !heirloom::is_cancelled()
+        }
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(1));
+        for round in 0..3000 {
+            let ((says, said), (returns, returned)) = (channel(), channel());
+            let body = move || declines(&says, &returned);
+            if round % 2 == 0 {
+                let task = pool.submit(body).expect("accepted");
+                said.recv().unwrap();
+                task.cancel();
+                returns.send(()).unwrap();
+                assert!(task.join().expect("runs"), "round {round}");
+            } else {
+                let thread = thread::spawn(body);
+                said.recv().unwrap();
+                thread.cancel();
+                returns.send(()).unwrap();
+                assert!(thread.join().unwrap(), "round {round}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_handle_and_the_node_tell_of_the_same_request() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(1));
+        let ((says, said), (go, gate)) = (channel(), channel::<()>());
+        let task = pool.submit(move || {
+            says.send(heirloom::current()).unwrap();
+            let _ = gate.recv();
+        });
+        let task = task.expect("accepted");
+        let at = said.recv().unwrap();
+        assert_eq!(at.cancel(), CancelOutcome::Requested);
+        assert_eq!(task.cancel(), CancelOutcome::AlreadyRequested);
+        drop(go);
+        while !task.is_finished() {
+            std::thread::yield_now();
+        }
+        assert_eq!((at.cancel(), task.cancel()), (CancelOutcome::AlreadyFinished, CancelOutcome::AlreadyFinished));
     });
 }

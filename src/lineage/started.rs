@@ -48,17 +48,24 @@ impl Started {
 
     /// Asks the thread to stop.
     pub(crate) fn cancel(&self) -> Request {
-        // One word, so one order: either this sees the node, or the node's making sees the request.
-        let before = self.word.fetch_or(ASKED, Ordering::SeqCst);
-        if before & OVER != 0 {
-            return Request::TooLate;
-        }
-        if before & NODE != 0
-            && let Some(place) = self.place()
-        {
-            place.node().cancel();
-        }
-        if before & ASKED == 0 { Request::First } else { Request::Again }
+        // One word, so one order: either this sees the node and asks there, or the node's making moves the request there. So it
+        // is in one place at a time, and declining it there is the end of it.
+        let ask = |word: u64| (word & (NODE | OVER) == 0).then_some(word | ASKED);
+        let first = match self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, ask) {
+            Ok(before) => before & ASKED == 0,
+            Err(word) if word & OVER != 0 => return Request::TooLate,
+            Err(_) => match self.place() {
+                Some(place) => place.node().cancel(),
+                // Its code is ending.
+                None => return Request::TooLate,
+            },
+        };
+        if first { Request::First } else { Request::Again }
+    }
+
+    /// True when there was a request.
+    fn decline(&self) -> bool {
+        self.word.fetch_and(!ASKED, Ordering::SeqCst) & ASKED != 0
     }
 
     fn is_asked(&self) -> bool {
@@ -101,7 +108,12 @@ impl Drop for Runs {
 impl BecomesNode for Started {
     fn became(&self, node: &Arc<Node>) {
         let place = Place::from(Arc::clone(node));
-        if self.node.set(place.downgrade()).is_ok() && self.word.fetch_or(NODE, Ordering::SeqCst) & ASKED != 0 {
+        if self.node.set(place.downgrade()).is_err() {
+            return;
+        }
+        self.word.fetch_or(NODE, Ordering::SeqCst);
+        // Nobody adds a request here any more.
+        if self.decline() {
             place.node().cancel();
         }
     }
@@ -121,5 +133,5 @@ pub(crate) fn is_asked() -> bool {
 
 /// Declines what was asked of the calling thread itself, as far as it was asked by its handle. True when it was.
 pub(crate) fn acknowledge() -> bool {
-    mine().is_some_and(|mine| mine.word.fetch_and(!ASKED, Ordering::SeqCst) & ASKED != 0)
+    mine().is_some_and(Started::decline)
 }

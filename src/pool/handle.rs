@@ -153,7 +153,7 @@ impl<T> TaskHandle<T> {
         }
         match outcome {
             CancelRequest::Claimed | CancelRequest::Asked => CancelOutcome::Requested,
-            CancelRequest::AskedBefore => CancelOutcome::AlreadyRequested,
+            CancelRequest::AskedBefore | CancelRequest::AtNode => CancelOutcome::AlreadyRequested,
             CancelRequest::TooLate => CancelOutcome::AlreadyFinished,
         }
     }

@@ -178,11 +178,14 @@ impl<M: 'static> TaskRef<M> {
     /// Asks the task to end early. The claim comes back when it had not started; one that runs is told at its node too, if
     /// it has one.
     pub(crate) fn cancel(&self) -> (CancelRequest, Option<Claimed<M>>) {
-        let outcome = self.state().request_cancel();
-        if matches!(outcome, CancelRequest::Asked | CancelRequest::AskedBefore)
-            && let Some(place) = self.node()
-        {
-            place.node().cancel();
+        let mut outcome = self.state().request_cancel();
+        if outcome == CancelRequest::AtNode {
+            outcome = match self.node() {
+                Some(place) if place.node().cancel() => CancelRequest::Asked,
+                Some(_) => CancelRequest::AskedBefore,
+                // The body has ended, and its node with it.
+                None => CancelRequest::TooLate,
+            };
         }
         let claimed = (outcome == CancelRequest::Claimed).then(|| Claimed(self.another()));
         (outcome, claimed)

@@ -63,6 +63,8 @@ pub(crate) enum CancelRequest {
     Asked,
     /// It runs, and was asked before.
     AskedBefore,
+    /// It runs and is a node: the request is to be made there, where it is declined too.
+    AtNode,
     /// It had ended.
     TooLate,
 }
@@ -113,6 +115,7 @@ impl State {
         loop {
             let (next, outcome) = match now & PHASE {
                 QUEUED => ((now + RUNNING) | CANCEL, CancelRequest::Claimed),
+                RUNNING if now & NODE != 0 => return CancelRequest::AtNode,
                 RUNNING if now & CANCEL == 0 => (now | CANCEL, CancelRequest::Asked),
                 RUNNING => return CancelRequest::AskedBefore,
                 _ => return CancelRequest::TooLate,
@@ -135,10 +138,13 @@ impl State {
         self.0.fetch_and(!CANCEL, Ordering::AcqRel) & CANCEL != 0
     }
 
-    /// The running task became a node. True when it was asked before, so its node must be told; a request that comes later
-    /// finds the node by itself, because both change this one word.
+    /// The running task became a node. True when it was asked before: the request moves to the node, which the caller asks. One
+    /// that comes later is made there at once, because both change this one word. So a request is in one place at a time, and
+    /// declining it there is the end of it.
     pub(crate) fn became_node(&self) -> bool {
-        self.0.fetch_or(NODE, Ordering::AcqRel) & CANCEL != 0
+        self.0.fetch_or(NODE, Ordering::AcqRel);
+        // Nobody adds a request here any more.
+        self.acknowledge()
     }
 
     /// Whether the task is a node. What was stored before `became_node` is visible then.
