@@ -236,3 +236,16 @@ fn a_place_that_ended_says_so() {
         assert_eq!(scope.lineage().cancel(), CancelOutcome::AlreadyFinished);
     });
 }
+
+#[test]
+fn a_scope_that_ended_still_asks_what_stands_in_it() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let (says, said) = said();
+        let thread = scope.run(|| thread::spawn(move || sleeps(&says)));
+        said.recv().expect("it runs");
+        let _ = scope.stop();
+        assert_eq!(scope.lineage().cancel(), CancelOutcome::AlreadyFinished);
+        assert!(thread.join().unwrap());
+    });
+}

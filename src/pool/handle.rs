@@ -42,7 +42,8 @@ pub enum CancelOutcome {
     Requested,
     /// It had been asked before, and has not declined since. Whoever waits for it with `join_cancelling` hears of this one too.
     AlreadyRequested,
-    /// It had ended; the request changes nothing.
+    /// It had ended; the request changes nothing. Of a scope: no task asked for below it is left; what else stands there hears
+    /// the request all the same.
     AlreadyFinished,
     /// It is the process, which cannot be asked.
     NotCancellable,

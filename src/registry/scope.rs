@@ -287,6 +287,11 @@ impl Lineage {
         let node = self.0.node();
         match node.kind() {
             NodeKind::Process => CancelOutcome::NotCancellable,
+            NodeKind::Scope if node.is_over() => {
+                // Nothing is counted below it, but threads and futures may stand there.
+                cancel(&self.0);
+                CancelOutcome::AlreadyFinished
+            }
             _ if node.is_over() => CancelOutcome::AlreadyFinished,
             _ => CancelOutcome::of(cancel(&self.0)),
         }
