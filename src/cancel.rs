@@ -149,7 +149,7 @@ pub fn acknowledge_cancel() -> bool {
     match frame::innermost().and_then(Frame::task) {
         Some(task) => {
             let own = task.state().acknowledge();
-            let node = task.node().is_some_and(|place| place.node().acknowledge());
+            let node = task.node().is_some_and(|place| acknowledge_at(place.node(), frame));
             own || node
         }
         None => {
@@ -158,6 +158,19 @@ pub fn acknowledge_cancel() -> bool {
             own || node
         }
     }
+}
+
+/// The pool asks its running tasks at their nodes; that is not theirs to decline.
+fn acknowledge_at(node: &Node, frame: Option<&frame::Frame>) -> bool {
+    let by_pool = || frame.is_some_and(|frame| frame.pool().is_cancelled());
+    if by_pool() || !node.acknowledge() {
+        return false;
+    }
+    // The pool says that it is cancelled, and asks then: what was cleared may be its request.
+    if by_pool() {
+        node.cancel();
+    }
+    true
 }
 
 /// Resolves when the current place, as it is now, or one above it is asked to stop. For `select!`; on any runtime.

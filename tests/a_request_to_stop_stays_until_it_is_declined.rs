@@ -301,3 +301,26 @@ fn a_handle_and_the_node_tell_of_the_same_request() {
         assert_eq!((at.cancel(), task.cancel()), (CancelOutcome::AlreadyFinished, CancelOutcome::AlreadyFinished));
     });
 }
+
+#[test]
+fn a_pools_request_is_not_the_tasks_to_decline() {
+    bounded(|| {
+        for is_node in [false, true] {
+            let scope = Scope::new("scope");
+            let pool = started(&scope, "pool", PoolConfig::leased(1));
+            let ((says, said), (go, gate)) = (channel(), channel::<()>());
+            let task = pool.submit(move || {
+                let at = is_node.then(heirloom::current);
+                says.send(()).unwrap();
+                let _ = gate.recv();
+                let declined = heirloom::acknowledge_cancel();
+                // What it started hears it at the node.
+                (declined, heirloom::is_cancelled(), at.is_none_or(|at| at.is_cancelled()))
+            });
+            said.recv().unwrap();
+            pool.cancel();
+            drop(go);
+            assert_eq!(task.expect("accepted").join().expect("runs"), (false, true, true));
+        }
+    });
+}
