@@ -146,7 +146,8 @@ pub fn acknowledge_cancel() -> bool {
         // An initialiser runs for others too: the request is not its own to decline.
         return false;
     }
-    match frame::innermost().and_then(Frame::task) {
+    let frame = frame::innermost();
+    match frame.and_then(Frame::task) {
         Some(task) => {
             let own = task.state().acknowledge();
             let node = task.node().is_some_and(|place| acknowledge_at(place.node(), frame));
@@ -161,7 +162,7 @@ pub fn acknowledge_cancel() -> bool {
 }
 
 /// The pool asks its running tasks at their nodes; that is not theirs to decline.
-fn acknowledge_at(node: &Node, frame: Option<&frame::Frame>) -> bool {
+fn acknowledge_at(node: &Node, frame: Option<&Frame>) -> bool {
     let by_pool = || frame.is_some_and(|frame| frame.pool().is_cancelled());
     if by_pool() || !node.acknowledge() {
         return false;
