@@ -146,6 +146,29 @@ static PARTS: &[Check] = &[
         },
     },
     Check {
+        name: "a_task_that_forks_and_waits_in_the_child_runs_nothing_there",
+        play: || {
+            let pool = heirloom::create("work");
+            pool.start(heirloom::PoolConfig::leased(1)).expect("starts");
+            let (at, parent) = (pool.clone(), std::process::id());
+            let forks = pool.submit(move || {
+                let next = move || println!("{}", if std::process::id() == parent { "parent" } else { "child" });
+                let queued = at.submit(next).expect("accepted");
+                let code = forked(|| {
+                    let slept = heirloom::sleep(std::time::Duration::from_millis(200));
+                    i32::from(slept.is_ok()) + 2 * heirloom::blocking(|| 1)
+                });
+                (code, queued)
+            });
+            let (code, queued) = forks.expect("accepted").join().expect("runs");
+            queued.join().expect("runs");
+            println!("{code:?}");
+        },
+        expect: |seen| {
+            seen.code(0).says("Some(3)", 1).says("parent", 1).says("child", 0).quick();
+        },
+    },
+    Check {
         name: "a_stop_in_the_child_waits_for_nothing",
         play: || {
             let (pool, go) = busy(heirloom::PoolConfig::leased(1));

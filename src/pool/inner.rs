@@ -567,7 +567,8 @@ impl Pool {
 
     /// The running task goes into a wait. False when it keeps its place.
     pub(crate) fn begin_wait(self: &Arc<Self>) -> bool {
-        if self.config.keeps_place {
+        // A fork's child runs nothing of its parent's.
+        if self.config.keeps_place || exit::is_fork() {
             return false;
         }
         let before = self.counters.waiting.fetch_add(1, Ordering::SeqCst);
