@@ -15,6 +15,7 @@ use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::stats::PoolStats;
 use crate::pool::wait::GivenAway;
+use crate::quiet::told;
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
 use crate::task_type::TaskType;
@@ -130,7 +131,7 @@ pub(crate) async fn await_tally(tally: &Tally, ready: impl Fn() -> bool) {
         if exit::is_fork() || ready() {
             return;
         }
-        listener.await;
+        told(listener).await;
     }
 }
 
@@ -260,7 +261,7 @@ impl Pool {
         while !self.crew.is_gone() {
             let listener = self.crew.cache().gone().listen();
             if !self.crew.is_gone() {
-                listener.await;
+                told(listener).await;
             }
         }
         self.crew.join_gone();

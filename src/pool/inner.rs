@@ -41,7 +41,7 @@ use crate::pool::queue::Queue;
 use crate::pool::stats::Counters;
 use crate::pool::wait::GivenAway;
 use crate::pool::warm::Came;
-use crate::quiet::quietly;
+use crate::quiet::{quiet_waker, quietly};
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, AtomicUsize, LazyLock, Mutex, OnceLock, Ordering};
 use crate::tally::{Entry, Left, Tally};
 use crate::task::cell::{Claimed, TaskRef, reclaim};
@@ -448,7 +448,8 @@ impl Pool {
                 if watch.poll(cx.waker(), |at| self.must_stop(at)) {
                     return Poll::Ready(true);
                 }
-                Pin::new(&mut listener).poll(cx).map(|()| false)
+                let waker = quiet_waker(cx.waker());
+                Pin::new(&mut listener).poll(&mut Context::from_waker(&waker)).map(|()| false)
             });
             if asked.await && watch.node().is_cancelled() {
                 self.pass_room_on(true);

@@ -1,0 +1,62 @@
+//! A waker is user code that may panic where a task ends or a queue has room again. No worker is lost by it, and whoever is
+//! woken after it is woken.
+mod common;
+mod pools;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
+
+use common::bounded;
+use heirloom::{PoolConfig, Scope};
+use pools::{Busy, started};
+
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("this waker does not like to wake");
+    }
+}
+
+struct Says(mpsc::Sender<()>);
+
+impl Wake for Says {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+fn is_pending<F: Future>(future: Pin<&mut F>, waker: impl Wake + Send + Sync + 'static) -> bool {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::new(waker)))).is_pending()
+}
+
+#[test]
+fn of_one_that_waits_for_room() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(1).queue_limit(1));
+        let busy = Busy::on(&pool);
+        let queued = pool.submit(|| 5).expect("accepted");
+        let mut waits = Box::pin(pool.submit_async(|| 6));
+        assert!(is_pending(waits.as_mut(), Panics));
+        busy.end();
+        assert_eq!(queued.join().expect("runs"), 5);
+    });
+}
+
+#[test]
+fn of_one_that_waits_for_the_end() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(1));
+        let busy = Busy::on(&pool);
+        let (mut first, mut second) = (Box::pin(pool.stop_async()), Box::pin(pool.stop_async()));
+        let (says, said) = channel();
+        assert!(is_pending(first.as_mut(), Panics) && is_pending(second.as_mut(), Says(says)));
+        busy.end();
+        said.recv().expect("it is woken");
+    });
+}
