@@ -158,6 +158,9 @@ impl Graph {
         let mut records = self.records.lock();
         if records.len() == records.capacity() {
             records.retain(|record| record.strong_count() > 0);
+            // Room for as many again, so that a full list is not gone through for each new thread.
+            let more = records.len() + 1;
+            records.reserve(more);
         }
         records.push(Arc::downgrade(&record));
         record

@@ -546,6 +546,8 @@ impl Pool {
         let nodes = &mut nodes.get_or_insert_default().0;
         if nodes.len() == nodes.capacity() {
             nodes.retain(|node| !node.is_gone());
+            // Room for as many again, so that a full list is not gone through for each new node.
+            nodes.reserve(nodes.len() + 1);
         }
         nodes.push(node.downgrade());
         // Under the lock: `ask_running` looks after it has said so.
