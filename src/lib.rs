@@ -311,9 +311,11 @@
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod busy;
 mod cancel;
 mod clock;
 mod error;
+mod gate;
 mod id;
 mod index;
 mod label;
@@ -331,10 +333,12 @@ pub mod threads;
 mod value;
 mod waits;
 
+pub use crate::busy::{Busy, Holder};
 pub use crate::cancel::{acknowledge_cancel, cancelled, checkpoint, is_cancelled, sleep};
 pub use crate::error::{
     Cancelled, ManagerNotFound, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType,
 };
+pub use crate::gate::{Gate, GateGuard};
 pub use crate::id::{NodeId, TaskId};
 pub use crate::lineage::future::InLineage;
 pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wrap_fn};
@@ -344,6 +348,7 @@ pub use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 pub use crate::pool::ctx::{WorkerCtx, worker};
 pub use crate::pool::end::{RunningTask, StopReport};
 pub use crate::pool::exit::{ExitGuard, ExitPolicy, exit_deadline, exit_guard, on_exit, run_main};
+pub use crate::pool::frame::task_id;
 pub use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 pub use crate::pool::map::Map;
 pub use crate::pool::scope::{ScopedHandle, TaskScope};

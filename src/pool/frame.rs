@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::ptr;
 
+use crate::id::TaskId;
 use crate::lineage::current::{self, BecomesNode, Pending};
 use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
@@ -13,7 +14,7 @@ use crate::pool::config::PoolKind;
 use crate::pool::inner::{Memo, Pool};
 use crate::pool::warm::Came;
 use crate::pool::worker::Task;
-use crate::sync::os::Arc;
+use crate::sync::os::{Arc, AtomicU64, Ordering};
 use crate::tally::Tally;
 use crate::task::cell::Claimed;
 use crate::threads::cache::Member;
@@ -22,6 +23,8 @@ thread_local! {
     static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
     /// The innermost frame when [`apart`] was called, null for none; an address that no frame has when it was not.
     static APART: Cell<*const Frame> = const { Cell::new(ptr::dangling()) };
+    /// See [`Running::thread`]; 0 until it is asked for.
+    static THREAD: Cell<u64> = const { Cell::new(0) };
     /// The initialiser that runs on this thread, if one does.
     static INITIALISING: Cell<*const Initialising> = const { Cell::new(ptr::null()) };
 }
@@ -74,6 +77,8 @@ pub(crate) struct Frame {
     pub(crate) owed: u64,
     /// The place is given away at the moment.
     pub(crate) away: Cell<bool>,
+    /// See [`Running::code`]; 0 until it is asked for.
+    code: Cell<u64>,
 }
 
 impl Frame {
@@ -122,7 +127,18 @@ impl Frame {
         };
         // The pool is borrowed, not counted: the workers of a busy pool would fight over the count.
         let outer = INNERMOST.get();
-        Frame { outer, pool, claimed, place, scoped, depth, brings_place, owed, away: Cell::new(false) }
+        Frame {
+            outer,
+            pool,
+            claimed,
+            place,
+            scoped,
+            depth,
+            brings_place,
+            owed,
+            away: Cell::new(false),
+            code: Cell::new(0),
+        }
     }
 
     fn run<R>(&self, f: impl FnOnce(&Frame) -> R) -> R {
@@ -198,6 +214,54 @@ impl Drop for Apart {
     fn drop(&mut self) {
         APART.set(self.0);
     }
+}
+
+/// What runs on a thread at a moment, by two numbers that are never reused.
+#[derive(Clone, Copy)]
+pub(crate) struct Running {
+    /// The innermost task, or what a task left behind; the thread's number outside of any.
+    pub(crate) code: u64,
+    pub(crate) thread: u64,
+}
+
+/// What runs on the calling thread.
+pub(crate) fn running() -> Running {
+    let thread = numbered(THREAD.get(), |number| THREAD.set(number));
+    let code = innermost().map_or(thread, |frame| numbered(frame.code.get(), |number| frame.code.set(number)));
+    Running { code, thread }
+}
+
+/// A number that was given before, or the next one.
+fn numbered(before: u64, keep: impl FnOnce(u64)) -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    if before != 0 {
+        return before;
+    }
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    keep(number);
+    number
+}
+
+/// The task that the calling code is: the innermost one that runs on this thread, in place or not. `None` outside of any, and
+/// in what a task leaves behind (its result's drop, its wakers).
+///
+/// The same as the handle's [`id`](crate::TaskHandle::id). Costs a few instructions, and makes no node.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+///
+/// let scope = Scope::new("doc");
+/// let pool = scope.create("work");
+/// pool.start(PoolConfig::leased(1))?;
+/// let task = pool.submit(heirloom::task_id)?;
+/// let id = task.id();
+/// assert_eq!(task.join()?, Some(id));
+/// assert_eq!(heirloom::task_id(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn task_id() -> Option<TaskId> {
+    innermost()?.task().map(Task::id)
 }
 
 struct Restore(*const Frame);

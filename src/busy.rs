@@ -1,0 +1,73 @@
+//! [`Busy`]: a gate is held by somebody else.
+
+use std::fmt;
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use crate::id::TaskId;
+use crate::namespace::Namespace;
+
+/// A [`Gate`](crate::Gate) is held by somebody else, and was so for as long as the caller was ready to wait.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("gate \"{gate}\" is held by {holder}, {}", Advice(self))]
+pub struct Busy {
+    /// The gate's name.
+    pub gate: &'static str,
+    /// How long the caller waited.
+    pub waited: Duration,
+    /// Who held it when the wait ended.
+    pub holder: Holder,
+    /// The holder cannot let go before the caller is done, because it waits for the caller: the answer came as soon as that was
+    /// seen, and a longer wait would not have helped.
+    pub would_deadlock: bool,
+}
+
+/// Who holds a [`Gate`](crate::Gate): a task, or a thread outside of any task. A look at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The task; `None` when it is no task's code.
+    pub task: Option<TaskId>,
+    /// The name of the manager whose pool the task was submitted to.
+    pub namespace: Option<Namespace>,
+    /// The thread it runs on.
+    pub thread: ThreadId,
+    /// That thread's name.
+    pub thread_name: Option<String>,
+    /// For how long it has held the gate.
+    pub held_for: Duration,
+}
+
+impl fmt::Display for Holder {
+    /// `task 7 of "camera" on thread "camera-0", for 12.0ms`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(task) = self.task {
+            write!(f, "task {task}")?;
+            if let Some(namespace) = &self.namespace {
+                write!(f, " of \"{namespace}\"")?;
+            }
+            f.write_str(" on ")?;
+        }
+        match &self.thread_name {
+            Some(name) => write!(f, "thread \"{name}\"")?,
+            None => write!(f, "a thread without a name ({:?})", self.thread)?,
+        }
+        write!(f, ", for {:.1?}", self.held_for)
+    }
+}
+
+struct Advice<'a>(&'a Busy);
+
+impl fmt::Display for Advice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waited = self.0.waited;
+        if self.0.would_deadlock {
+            f.write_str("which waits for this very code; let go of it before waiting, or do this without entering it")
+        } else if waited.is_zero() {
+            f.write_str("and this call waits for nobody; try later, or wait with `enter_within`")
+        } else {
+            write!(f, "and was not let go within {waited:.1?}; try later, or wait longer with `enter_within`")
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! [`Gate`]: only one at a time, for a bounded wait, and again for whoever is in.
+
+mod line;
+mod who;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::time::{Duration, Instant};
+
+use crate::busy::{Busy, Holder};
+use crate::gate::line::Line;
+use crate::gate::who::Who;
+use crate::pool::park;
+use crate::pool::wait::GivenAway;
+use crate::sync::Mutex;
+use crate::sync::os::Arc;
+
+/// How long [`Gate::enter`] waits unless told otherwise: long enough for a quick reading to end, and short enough that what
+/// cannot be had now is refused instead of being queued up.
+const DEFAULT_WAIT: Duration = Duration::from_millis(50);
+
+/// Lets in one at a time: a lock for an instrument, a stage, a licence, that is *refused* after a short wait instead of
+/// queueing work up behind it.
+///
+/// It is held by the code of one **task**, or of a **thread** outside of any task. What that code calls may enter again. Whatever
+/// it starts may not: not a thread, not a task, also not one that a join runs in place on the same thread. Those wait, at
+/// most for 50 ms with [`enter`](Gate::enter) or for as long as they say with [`enter_within`](Gate::enter_within), and then
+/// get [`Busy`], which says who is in. A wait gives the running task's place in its pool to the next one.
+///
+/// If the holder cannot let go before the asker is done, [`Busy`] comes at once and says so
+/// ([`would_deadlock`](Busy::would_deadlock)).
+///
+/// Whoever waits is let in in the order of asking. An entry that finds it free costs about 50 ns.
+///
+/// ```
+/// use heirloom::{Gate, PoolConfig, Scope};
+///
+/// static STAGE: Gate = Gate::new("stage");
+///
+/// fn move_by(steps: i32) -> Result<i32, heirloom::Busy> {
+///     let _in = STAGE.enter()?;
+///     Ok(steps)
+/// }
+///
+/// fn home() -> Result<i32, heirloom::Busy> {
+///     let _in = STAGE.enter()?;
+///     move_by(-10) // this same code is in already
+/// }
+///
+/// assert_eq!(home()?, -10);
+///
+/// let scope = Scope::new("doc");
+/// let pool = scope.create("work");
+/// pool.start(PoolConfig::leased(2))?;
+/// let held = STAGE.enter()?;
+/// let busy = pool.submit(|| move_by(1))?.join()?.unwrap_err(); // another task
+/// assert_eq!(busy.holder.thread, std::thread::current().id());
+/// drop(held);
+/// assert_eq!(pool.submit(|| move_by(1))?.join()?, Ok(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Gate {
+    name: &'static str,
+    default_wait: Duration,
+    line: Mutex<Line>,
+}
+
+impl Gate {
+    /// A gate that nobody is in. Its name is for messages.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, default_wait: DEFAULT_WAIT, line: Mutex::new(Line::new()) }
+    }
+
+    /// loom's mutexes are made at run time.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self { name, default_wait: DEFAULT_WAIT, line: Mutex::new(Line::new()) }
+    }
+
+    /// How long [`Gate::enter`] waits. 50 ms unless told otherwise; `Duration::MAX` is for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// static CAMERA: heirloom::Gate = heirloom::Gate::new("camera").default_wait(Duration::from_secs(1));
+    /// ```
+    #[must_use]
+    pub const fn default_wait(mut self, wait: Duration) -> Self {
+        self.default_wait = wait;
+        self
+    }
+
+    /// The name it was made with.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Goes in, waiting at most for the gate's default wait.
+    ///
+    /// # Errors
+    /// [`Busy`]: somebody else was in all that time, or waits for the caller and so could not let go.
+    pub fn enter(&self) -> Result<GateGuard<'_>, Busy> {
+        self.enter_within(self.default_wait)
+    }
+
+    /// Goes in if that is possible now.
+    ///
+    /// # Errors
+    /// [`Busy`]: somebody else is in.
+    pub fn try_enter(&self) -> Result<GateGuard<'_>, Busy> {
+        self.enter_within(Duration::ZERO)
+    }
+
+    /// Goes in, waiting at most for `wait`; `Duration::MAX` is for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heirloom::{Gate, thread};
+    ///
+    /// static STAGE: Gate = Gate::new("stage");
+    /// let _held = STAGE.enter()?;
+    /// let child = thread::spawn(|| STAGE.enter_within(Duration::from_millis(5)).map(drop));
+    /// let busy = child.join().unwrap().unwrap_err(); // a child is not its parent
+    /// assert!(busy.to_string().starts_with("gate \"stage\" is held by thread"));
+    /// # Ok::<(), heirloom::Busy>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Busy`]: somebody else was in all that time, or waits for the caller and so could not let go.
+    pub fn enter_within(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
+        self.acquire(wait, true)?;
+        Ok(GateGuard::new(Held::Borrowed(self)))
+    }
+
+    /// Whether anybody is in, at this moment.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.line.lock().is_held()
+    }
+
+    /// Who is in, at this moment.
+    ///
+    /// ```
+    /// let gate = heirloom::Gate::new("stage");
+    /// assert!(gate.holder().is_none());
+    /// let held = gate.enter()?;
+    /// let holder = gate.holder().unwrap();
+    /// assert_eq!((holder.task, holder.thread), (None, std::thread::current().id()));
+    /// drop(held);
+    /// assert!(!gate.is_held());
+    /// # Ok::<(), heirloom::Busy>(())
+    /// ```
+    #[must_use]
+    pub fn holder(&self) -> Option<Holder> {
+        self.line.lock().holder()
+    }
+
+    /// Makes the calling code the holder, once more if it is that already. `gives_place` is whether a wait gives the running
+    /// task's place to the next one.
+    fn acquire(&self, wait: Duration, gives_place: bool) -> Result<(), Busy> {
+        let who = Who::here();
+        let mut line = self.line.lock();
+        let Err(who) = line.enter(who) else { return Ok(()) };
+        let would_deadlock = line.is_held_below(&who);
+        if would_deadlock || wait.is_zero() {
+            return Err(self.busy(&line, Duration::ZERO, would_deadlock));
+        }
+        let begun = Instant::now();
+        let key = who.key();
+        line.queue_up(who);
+        drop(line);
+        let waits = InLine { gate: self, key };
+        let away = gives_place.then(GivenAway::begin);
+        park::block_until(begun.checked_add(wait), |waker| self.line.lock().is_mine(key, waker));
+        drop(away);
+        let mut line = self.line.lock();
+        let given_up = line.give_up(key);
+        mem::forget(waits);
+        if given_up { Err(self.busy(&line, begun.elapsed(), false)) } else { Ok(()) }
+    }
+
+    fn busy(&self, line: &Line, waited: Duration, would_deadlock: bool) -> Busy {
+        match line.holder() {
+            Some(holder) => Busy { gate: self.name, waited, holder, would_deadlock },
+            // Nobody is refused by a gate that is free, and it is handed over while anybody waits.
+            None => unreachable!("a free gate refused somebody"),
+        }
+    }
+
+    fn leave(&self) {
+        let next = self.line.lock().leave();
+        // A blocked thread's of ours, so this runs nothing of a user's.
+        if let Some(next) = next {
+            next.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("name", &self.name).field("holder", &self.holder()).finish_non_exhaustive()
+    }
+}
+
+/// Stands in line. Should the wait unwind, it leaves nobody behind who could be handed the gate.
+struct InLine<'a> {
+    gate: &'a Gate,
+    key: u64,
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        let given_up = self.gate.line.lock().give_up(self.key);
+        if !given_up {
+            self.gate.leave();
+        }
+    }
+}
+
+/// Is in. Dropping it lets go: when the last guard of this entry and of those made within it is dropped, in whatever order, the
+/// next in line is in.
+///
+/// It is not `Send`: it belongs to the code of one task or thread. Do not keep it across an `.await`: what else the same
+/// thread polls meanwhile is, outside of any task, the same code, and would be let in. One that is leaked (`mem::forget`) leaves
+/// the gate held for good.
+#[must_use = "the gate is let go as soon as this is dropped"]
+#[clippy::has_significant_drop]
+pub struct GateGuard<'a> {
+    held: Held<'a>,
+    here: PhantomData<*const ()>,
+}
+
+enum Held<'a> {
+    Borrowed(&'a Gate),
+    #[expect(dead_code, reason = "until values land")]
+    Shared(Arc<Gate>),
+}
+
+impl<'a> GateGuard<'a> {
+    fn new(held: Held<'a>) -> Self {
+        Self { held, here: PhantomData }
+    }
+
+    /// The gate it is in.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        match &self.held {
+            Held::Borrowed(gate) => gate,
+            Held::Shared(gate) => gate,
+        }
+    }
+}
+
+impl Drop for GateGuard<'_> {
+    fn drop(&mut self) {
+        self.gate().leave();
+    }
+}
+
+impl fmt::Debug for GateGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateGuard").field("gate", &self.gate().name()).finish_non_exhaustive()
+    }
+}

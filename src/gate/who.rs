@@ -1,0 +1,52 @@
+//! [`Who`]: what a gate lets in: the innermost task of a thread, or the thread outside of any.
+
+use std::thread::Thread;
+use std::time::Duration;
+
+use crate::busy::Holder;
+use crate::id::TaskId;
+use crate::namespace::Namespace;
+use crate::pool::frame;
+
+pub(super) struct Who {
+    running: frame::Running,
+    task: Option<TaskId>,
+    namespace: Option<Namespace>,
+    thread: Thread,
+}
+
+impl Who {
+    /// The code that asks.
+    pub(super) fn here() -> Self {
+        let frame = frame::innermost();
+        let task = frame::task_id();
+        Self {
+            running: frame::running(),
+            task,
+            namespace: frame.filter(|_| task.is_some()).map(|frame| frame.pool().namespace.clone()),
+            thread: std::thread::current(),
+        }
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        self.running.code
+    }
+
+    pub(super) fn is(&self, other: &Who) -> bool {
+        self.running.code == other.running.code
+    }
+
+    pub(super) fn shares_its_thread_with(&self, other: &Who) -> bool {
+        self.running.thread == other.running.thread
+    }
+
+    pub(super) fn holder(&self, held_for: Duration) -> Holder {
+        Holder {
+            task: self.task,
+            namespace: self.namespace.clone(),
+            thread: self.thread.id(),
+            thread_name: self.thread.name().map(String::from),
+            held_for,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The gate: one at a time, nobody in line is forgotten, and whoever gives up just as it is let in does not keep it.
+#![cfg(loom)]
+
+mod model;
+use model::*;
+
+#[allow(dead_code, unreachable_pub, reason = "the models use a part of it")]
+#[path = "../src/gate/mod.rs"]
+mod gate;
+
+use std::time::Duration;
+
+use loom::cell::UnsafeCell;
+
+use crate::busy::Busy;
+use crate::gate::Gate;
+use crate::pool::config::PoolConfig;
+use crate::sync::os::{Arc, thread};
+
+const CPUS: usize = 1;
+
+/// A number that only whoever is in may change: loom sees two at once.
+struct Room {
+    gate: Gate,
+    visits: UnsafeCell<u32>,
+}
+
+// SAFETY: the number is used inside the gate only; that this is exclusive is what the models check.
+unsafe impl Send for Room {}
+// SAFETY: as above.
+unsafe impl Sync for Room {}
+
+impl Room {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { gate: Gate::new("room"), visits: UnsafeCell::new(0) })
+    }
+
+    /// `Duration::MAX` waits for ever; any other time is over at the first look.
+    fn visit(&self, wait: Duration) -> Result<(), Busy> {
+        let _in = self.gate.enter_within(wait)?;
+        // SAFETY: we are in.
+        self.visits.with_mut(|visits| unsafe { *visits += 1 });
+        Ok(())
+    }
+
+    fn visits(&self) -> u32 {
+        assert!(!self.gate.is_held());
+        // SAFETY: the others have been joined.
+        self.visits.with(|visits| unsafe { *visits })
+    }
+}
+
+const FOR_EVER: Duration = Duration::MAX;
+const A_MOMENT: Duration = Duration::from_millis(1);
+
+fn visitor(room: &Arc<Room>, wait: Duration) -> loom::thread::JoinHandle<bool> {
+    let room = Arc::clone(room);
+    thread::spawn(move || room.visit(wait).is_ok())
+}
+
+#[test]
+fn everybody_who_waits_is_let_in_and_alone() {
+    model(3, || {
+        let room = Room::new();
+        let others = [visitor(&room, FOR_EVER), visitor(&room, FOR_EVER)];
+        room.visit(FOR_EVER).unwrap();
+        for other in others {
+            assert!(other.join().unwrap());
+        }
+        assert_eq!(room.visits(), 3);
+    });
+}
+
+#[test]
+fn whoever_gives_up_as_it_is_let_in_keeps_nobody_out() {
+    model(3, || {
+        let room = Room::new();
+        let held = room.gate.enter_within(FOR_EVER).unwrap();
+        let hasty = visitor(&room, A_MOMENT);
+        let patient = visitor(&room, FOR_EVER);
+        drop(held);
+        let hasty = hasty.join().unwrap();
+        assert!(patient.join().unwrap());
+        assert_eq!(room.visits(), 1 + u32::from(hasty));
+    });
+}
+
+#[test]
+fn it_is_let_go_by_the_last_guard_in_whatever_order_they_go() {
+    model(3, || {
+        let room = Room::new();
+        let outer = room.gate.enter_within(FOR_EVER).unwrap();
+        let inner = room.gate.enter_within(FOR_EVER).unwrap();
+        let other = visitor(&room, FOR_EVER);
+        drop(outer);
+        // SAFETY: we are in still.
+        room.visits.with_mut(|visits| unsafe { *visits += 1 });
+        drop(inner);
+        assert!(other.join().unwrap());
+        assert_eq!(room.visits(), 2);
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_it_holds_up_no_other() {
+    model(1, || {
+        let room = Room::new();
+        let pool = start(PoolConfig::leased(1));
+        let held = room.gate.enter_within(FOR_EVER).unwrap();
+        let visits = {
+            let room = Arc::clone(&room);
+            pool.submit_static(None, move || room.visit(FOR_EVER).is_ok()).ok().unwrap()
+        };
+        let next = pool.submit_static(None, || 7).ok().unwrap();
+        assert_eq!(next.join().unwrap(), 7);
+        drop(held);
+        assert!(visits.join().unwrap());
+        assert_eq!(room.visits(), 1);
+    });
+}
