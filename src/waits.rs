@@ -211,6 +211,12 @@ impl Waiting<'_> {
         self.asker.as_ref().is_some_and(|asker| asker.broken.load(Ordering::SeqCst))
     }
 
+    /// For whoever changes who owes what is waited for.
+    pub(crate) fn edge(&self) -> Option<Edge> {
+        let asker = self.asker.as_ref()?;
+        Some(Edge { record: Arc::clone(&self.record), asker: Arc::clone(asker) })
+    }
+
     /// The askers in a cycle through this wait; `None` when there is no cycle.
     #[cold]
     fn cycle(&self) -> Option<Vec<Arc<Asker>>> {
@@ -218,6 +224,35 @@ impl Waiting<'_> {
         let target = self.record.wait.lock().as_ref().map(|wait| wait.on.clone())?;
         let mut search = Search { records: &records, me: &self.record, seen: Vec::new(), askers: Vec::new() };
         search.reaches_me(&target).then_some(search.askers)
+    }
+}
+
+/// An asker's wait, as others see it. What it waits for can go from one thread's hands to another's: whoever changes that
+/// says so here, in the same step, or a cycle would be found that is not there.
+pub(crate) struct Edge {
+    record: Arc<Record>,
+    asker: Arc<Asker>,
+}
+
+impl Edge {
+    /// The wait is for something else now.
+    pub(crate) fn turn(&self, on: Target) {
+        self.change(|wait| wait.as_mut().map(|wait| std::mem::replace(&mut wait.on, on)));
+    }
+
+    /// What was waited for has come, though the thread does not know yet.
+    pub(crate) fn end(&self) {
+        self.change(Option::take);
+    }
+
+    fn change<R>(&self, f: impl FnOnce(&mut Option<Wait>) -> R) {
+        let mut wait = self.record.wait.lock();
+        // Not while the thread is in another wait within this one.
+        let is_innermost =
+            wait.as_ref().and_then(|wait| wait.asker.as_ref()).is_some_and(|a| Arc::ptr_eq(a, &self.asker));
+        let before = is_innermost.then(|| f(&mut wait));
+        drop(wait);
+        drop(before);
     }
 }
 

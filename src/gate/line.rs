@@ -6,6 +6,10 @@
 //! # The race to fear
 //! A waiter gives up just as it is handed the gate, and nobody would ever let go. It cannot: to give up is to leave the
 //! line, under the same lock; whoever is no longer in it holds the gate, and is told so, however late it is.
+//!
+//! # Cycles
+//! Who waits for the holder is in the graph of [`crate::waits`]. The graph is told of a change of the holder under the same
+//! lock: whoever is handed the gate waits no longer, and the others wait for it.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -13,6 +17,7 @@ use std::time::Instant;
 
 use crate::busy::Holder;
 use crate::gate::who::Who;
+use crate::waits::{Edge, Target};
 
 /// What the gate's lock guards.
 pub(super) struct Line {
@@ -29,7 +34,16 @@ struct Hold {
 
 struct Waiting {
     who: Who,
+    edge: Option<Edge>,
     waker: Option<Waker>,
+}
+
+impl Waiting {
+    fn turn(&self, target: Option<Target>) {
+        if let (Some(edge), Some(target)) = (&self.edge, target) {
+            edge.turn(target);
+        }
+    }
 }
 
 impl Line {
@@ -52,19 +66,23 @@ impl Line {
         self.hold.as_ref().is_some_and(|hold| hold.by.shares_its_thread_with(who))
     }
 
-    pub(super) fn queue_up(&mut self, who: Who) {
-        self.waiting.push_back(Waiting { who, waker: None });
+    pub(super) fn queue_up(&mut self, who: Who, edge: Option<Edge>) {
+        self.waiting.push_back(Waiting { who, edge, waker: None });
+    }
+
+    /// What whoever waits here waits for.
+    pub(super) fn target(&self) -> Option<Target> {
+        self.hold.as_ref().map(|hold| hold.by.as_target())
     }
 
     /// True once the gate was handed to `key`, who stood in line; until then, `waker` is woken when it is.
     pub(super) fn is_mine(&mut self, key: u64, waker: &Waker) -> bool {
-        match self.waiting.iter_mut().find(|waiting| waiting.who.key() == key) {
-            None => true,
-            Some(waiting) => {
-                waiting.waker = Some(waker.clone());
-                false
-            }
-        }
+        let target = self.target();
+        let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.who.key() == key) else { return true };
+        waiting.waker = Some(waker.clone());
+        // The holder may have changed while this thread was in another wait, which a subscriber can begin.
+        waiting.turn(target);
+        false
     }
 
     /// Leaves the line. False when the gate was handed to `key` meanwhile.
@@ -85,7 +103,13 @@ impl Line {
             self.hold = None;
             return None;
         };
+        if let Some(edge) = next.edge {
+            edge.end();
+        }
         self.hold = Some(Hold { by: next.who, since: Instant::now(), guards: 1 });
+        for waiting in &self.waiting {
+            waiting.turn(self.target());
+        }
         next.waker
     }
 

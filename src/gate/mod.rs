@@ -12,7 +12,7 @@ use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
 use crate::pool::park;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::{self, GivenAway};
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
 
@@ -165,22 +165,30 @@ impl Gate {
         let who = Who::here();
         let mut line = self.line.lock();
         let Err(who) = line.enter(who) else { return Ok(()) };
-        let would_deadlock = line.is_held_below(&who);
-        if would_deadlock || wait.is_zero() {
-            return Err(self.busy(&line, Duration::ZERO, would_deadlock));
+        if line.is_held_below(&who) {
+            return Err(self.busy(&line, Duration::ZERO, true));
+        }
+        if wait.is_zero() {
+            return Err(self.busy(&line, Duration::ZERO, false));
         }
         let begun = Instant::now();
+        // Under the lock, so that the holder is the one who is named.
+        let asked = line.target().map(wait::ask).transpose();
+        let Ok(Some(edge)) = asked else { return Err(self.busy(&line, Duration::ZERO, true)) };
         let key = who.key();
-        line.queue_up(who);
+        line.queue_up(who, edge.edge());
         drop(line);
         let waits = InLine { gate: self, key };
-        let away = gives_place.then(GivenAway::begin);
-        park::block_until(begun.checked_add(wait), |waker| self.line.lock().is_mine(key, waker));
-        drop(away);
+        let away = GivenAway::begin_asked(edge, gives_place);
+        park::block_until(begun.checked_add(wait), |waker| self.line.lock().is_mine(key, waker) || away.is_broken());
         let mut line = self.line.lock();
         let given_up = line.give_up(key);
         mem::forget(waits);
-        if given_up { Err(self.busy(&line, begun.elapsed(), false)) } else { Ok(()) }
+        // Whoever was handed the gate has it, also if it was told meanwhile that it would wait for ever: it does not.
+        let outcome = if given_up { Err(self.busy(&line, begun.elapsed(), away.is_broken())) } else { Ok(()) };
+        drop(line);
+        drop(away);
+        outcome
     }
 
     fn busy(&self, line: &Line, waited: Duration, would_deadlock: bool) -> Busy {

@@ -7,12 +7,16 @@ use crate::busy::Holder;
 use crate::id::TaskId;
 use crate::namespace::Namespace;
 use crate::pool::frame;
+use crate::sync::os::Arc;
+use crate::waits::{self, Record, Target};
 
 pub(super) struct Who {
     running: frame::Running,
     task: Option<TaskId>,
     namespace: Option<Namespace>,
     thread: Thread,
+    /// Where it says what it waits for.
+    record: Arc<Record>,
 }
 
 impl Who {
@@ -25,6 +29,7 @@ impl Who {
             task,
             namespace: frame.filter(|_| task.is_some()).map(|frame| frame.pool().namespace.clone()),
             thread: std::thread::current(),
+            record: waits::me(),
         }
     }
 
@@ -38,6 +43,11 @@ impl Who {
 
     pub(super) fn shares_its_thread_with(&self, other: &Who) -> bool {
         self.running.thread == other.running.thread
+    }
+
+    /// What whoever waits for it to let go waits for.
+    pub(super) fn as_target(&self) -> Target {
+        Target::Owner(Arc::clone(&self.record))
     }
 
     pub(super) fn holder(&self, held_for: Duration) -> Holder {

@@ -48,16 +48,27 @@ impl GivenAway {
     /// As [`begin`](Self::begin), for a wait for what code on another thread's stack owes. Whoever waits looks at
     /// [`is_broken`](Self::is_broken) each time it is woken, and gives up then.
     pub(crate) fn begin_ask(on: Target) -> Result<Self, Cycle> {
-        let edge = waits::graph().ask(waits::me(), on, parts(), park::waker())?;
-        let mut away = Self::begin();
+        Ok(Self::begin_asked(ask(on)?, true))
+    }
+
+    /// The second half of [`begin_ask`](Self::begin_ask), after [`ask`]. The places are kept where they are not to be given.
+    pub(crate) fn begin_asked(edge: Waiting<'static>, gives: bool) -> Self {
+        let mut away =
+            if gives { Self::begin() } else { Self { given: 0, _waiting: None, edge: None, here: PhantomData } };
         away.edge = Some(edge);
-        Ok(away)
+        away
     }
 
     /// The wait would never end, because of a join that began later.
     pub(crate) fn is_broken(&self) -> bool {
         self.edge.as_ref().is_some_and(Waiting::is_broken)
     }
+}
+
+/// Notes that the calling thread is about to wait for what code on another thread's stack owes. Runs nothing of a user's, so it
+/// may be called under the lock that says who owes it.
+pub(crate) fn ask(on: Target) -> Result<Waiting<'static>, Cycle> {
+    waits::graph().ask(waits::me(), on, parts(), park::waker())
 }
 
 /// What the code on this thread's stack is a part of.
