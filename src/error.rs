@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::busy::Busy;
 use crate::id::{NodeId, TaskId};
 use crate::label::InCode;
 use crate::namespace::Namespace;
@@ -377,6 +378,8 @@ enum Kind {
     ProcessExiting,
     FromOwnTask,
     Refused(SubmitError),
+    Busy(Busy),
+    GateMissing(&'static str),
 }
 
 impl TaskError {
@@ -412,6 +415,14 @@ impl TaskError {
 
     pub(crate) fn refused(id: TaskId, namespace: &Namespace, reason: SubmitError) -> Self {
         Self::new(id, namespace, Kind::Refused(reason))
+    }
+
+    pub(crate) fn busy(id: TaskId, namespace: &Namespace, busy: Busy) -> Self {
+        Self::new(id, namespace, Kind::Busy(busy))
+    }
+
+    pub(crate) fn gate_missing(id: TaskId, namespace: &Namespace, gate: &'static str) -> Self {
+        Self::new(id, namespace, Kind::GateMissing(gate))
     }
 
     /// The task's id.
@@ -473,6 +484,28 @@ impl TaskError {
         }
     }
 
+    /// The gate that its pool runs tasks under was held by somebody else: the body never ran. Trying again later may work.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.as_busy().is_some()
+    }
+
+    /// Who held the gate, when the task [is busy](Self::is_busy).
+    #[must_use]
+    pub fn as_busy(&self) -> Option<&Busy> {
+        match &self.0.kind {
+            Kind::Busy(busy) => Some(busy),
+            _ => None,
+        }
+    }
+
+    /// Its pool runs tasks under a gate only ([`GateMode::Require`](crate::GateMode::Require)), and none is bound where the task
+    /// stands or above: the body never ran.
+    #[must_use]
+    pub fn is_gate_missing(&self) -> bool {
+        matches!(self.0.kind, Kind::GateMissing(_))
+    }
+
     /// What the panic carried, to be resumed with `std::panic::resume_unwind` or looked at.
     ///
     /// # Errors
@@ -516,6 +549,11 @@ impl fmt::Display for TaskError {
             Kind::ProcessExiting => f.write_str("ended the process"),
             Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
+            Kind::Busy(busy) => write!(f, "did not start: {busy}"),
+            Kind::GateMissing(gate) => write!(
+                f,
+                "did not start: no gate \"{gate}\" is bound where it stands or above; bind one, or start the pool with `GateMode::IfPresent`"
+            ),
         }
     }
 }
@@ -532,6 +570,7 @@ impl std::error::Error for TaskError {
             Kind::ThreadSpawn(error) => Some(error),
             Kind::WorkerInit(error) => Some(&**error),
             Kind::Refused(reason) => Some(reason),
+            Kind::Busy(busy) => Some(busy),
             _ => None,
         }
     }

@@ -344,6 +344,7 @@ pub use crate::lineage::future::InLineage;
 pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wrap_fn};
 pub use crate::lineage::node::NodeKind;
 pub use crate::namespace::Namespace;
+pub use crate::pool::admission::GateMode;
 pub use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 pub use crate::pool::ctx::{WorkerCtx, worker};
 pub use crate::pool::end::{RunningTask, StopReport};

@@ -14,7 +14,9 @@ use loom::cell::UnsafeCell;
 
 use crate::busy::Busy;
 use crate::gate::Gate;
+use crate::pool::admission::{Admission, Denied, GateMode, Gated};
 use crate::pool::config::PoolConfig;
+use crate::pool::inner::Pool;
 use crate::sync::os::{Arc, thread};
 
 const CPUS: usize = 1;
@@ -116,5 +118,68 @@ fn a_task_that_waits_for_it_holds_up_no_other() {
         drop(held);
         assert!(visits.join().unwrap());
         assert_eq!(room.visits(), 1);
+    });
+}
+
+impl Admission for Room {
+    fn name(&self) -> &'static str {
+        self.gate.name()
+    }
+
+    fn let_in(&self, _mode: GateMode, body: &mut dyn FnMut()) -> Result<(), Denied> {
+        self.gate.around(body).map_err(Denied::Busy)
+    }
+}
+
+/// A pool whose tasks are visitors. The room lives as long as the model.
+fn gated(limit: usize, wait: Duration) -> (&'static Room, Arc<Pool>) {
+    let gate = Gate::new("room").default_wait(wait);
+    let room = Box::leak(Box::new(Room { gate, visits: UnsafeCell::new(0) }));
+    let mut config = PoolConfig::leased(limit);
+    config.gate = Some(Box::new(Gated { key: room, mode: GateMode::Require }));
+    (room, start(config))
+}
+
+#[test]
+fn tasks_under_a_gate_run_one_at_a_time() {
+    model(1, || {
+        let (room, pool) = gated(2, FOR_EVER);
+        // SAFETY: a task of this pool is in.
+        let visit = || room.visits.with_mut(|visits| unsafe { *visits += 1 });
+        let [first, second] = [(); 2].map(|()| pool.submit_static(None, visit).ok().unwrap());
+        first.join().unwrap();
+        second.join().unwrap();
+        assert_eq!(room.visits(), 2);
+    });
+}
+
+#[test]
+fn a_task_that_is_cancelled_before_it_is_let_in_never_starts() {
+    model(2, || {
+        let (room, pool) = gated(1, FOR_EVER);
+        let held = room.gate.try_enter().unwrap();
+        // SAFETY: the task is in.
+        let visit = || room.visits.with_mut(|visits| unsafe { *visits += 1 });
+        let task = pool.submit_static(None, visit).ok().unwrap();
+        task.cancel();
+        drop(held);
+        assert!(task.join().unwrap_err().is_cancelled());
+        assert_eq!(room.visits(), 0);
+    });
+}
+
+#[test]
+fn a_task_that_finds_it_busy_fails_or_is_let_in() {
+    model(1, || {
+        let (room, pool) = gated(1, A_MOMENT);
+        let held = room.gate.try_enter().unwrap();
+        // SAFETY: the task is in.
+        let visit = || room.visits.with_mut(|visits| unsafe { *visits += 1 });
+        let task = pool.submit_static(None, visit).ok().unwrap();
+        drop(held);
+        let outcome = task.join();
+        let visited = outcome.is_ok();
+        assert!(visited || outcome.unwrap_err().is_busy());
+        assert_eq!(room.visits(), u32::from(visited));
     });
 }

@@ -136,6 +136,16 @@ impl Gate {
         Ok(GateGuard::new(Held::Borrowed(self)))
     }
 
+    /// Runs a task's body inside. While it waits the task keeps its place, unless the wait is for ever: it has not started, and a
+    /// pool of `n` has at most `n` tasks in the line of a gate instead of all that are queued, each on a thread.
+    pub(crate) fn around(&self, body: &mut dyn FnMut()) -> Result<(), Busy> {
+        let for_ever = Instant::now().checked_add(self.default_wait).is_none();
+        self.acquire(self.default_wait, for_ever)?;
+        let _in = GateGuard::new(Held::Borrowed(self));
+        body();
+        Ok(())
+    }
+
     /// Whether anybody is in, at this moment.
     #[must_use]
     pub fn is_held(&self) -> bool {

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::pool::admission::Gated;
 use crate::pool::ctx::{Hook, WorkerCtx};
 use crate::task_type::TaskType;
 
@@ -72,6 +73,8 @@ pub struct PoolConfig {
     pub(crate) sealed: bool,
     pub(crate) keeps_place: bool,
     pub(crate) log_panics: bool,
+    /// Boxed, because few have one.
+    pub(crate) gate: Option<Box<Gated>>,
     /// What only some kinds honour; boxed, because a pool per request has none of it.
     pub(crate) threads: Option<Box<ThreadConfig>>,
 }
@@ -106,6 +109,7 @@ impl PoolConfig {
             sealed: false,
             keeps_place: false,
             log_panics: true,
+            gate: None,
             threads: None,
         }
     }
@@ -347,6 +351,7 @@ impl PoolConfig {
             ("keeps_place", self.keeps_place == other.keeps_place),
             ("max_waiting", self.max_waiting == other.max_waiting),
             ("log_panics", self.log_panics == other.log_panics),
+            ("gate", self.gate == other.gate),
             ("thread_name_prefix, stack_size, keep_alive or warm", threads(self).is_like(&threads(other))),
         ];
         settings.into_iter().find(|(_, same)| !same).map(|(name, _)| name)

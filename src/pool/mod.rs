@@ -5,6 +5,7 @@
 //! a thread on its way to a pool, or working for it, holds it too. A task holds its submitter's node until it ends. A
 //! handle holds its task's cell and nothing else.
 
+pub(crate) mod admission;
 pub(crate) mod config;
 pub(crate) mod crew;
 pub(crate) mod ctx;

@@ -204,7 +204,7 @@ fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
 fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize>, more: bool) {
     let pool = visit.pool;
     let Some(memo) = claimed.take_memo() else { return };
-    if pool.drops(&memo) {
+    if pool.drops(&memo.place) {
         pool.counters.shells.fetch_add(1, Ordering::Relaxed);
         pool.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
         let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
@@ -220,7 +220,11 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
             }
         });
     }
-    let (claimed, place, scoped) = run(pool, claimed, memo, true, visit.ended);
+    let Ran { claimed, place, scoped, started } = run(pool, claimed, memo, true, visit.ended);
+    if !started {
+        pool.counters.shells.fetch_add(1, Ordering::Relaxed);
+        pool.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+    }
     // Seen as looking before the result is seen: whoever joins this task and submits the next finds us ready. Only where
     // nothing of a user's runs in between: no waker, no drop of a result, no node's end.
     if !more && pool.queue.inbox_is_empty() && claimed.task().state().is_quiet() {
@@ -264,14 +268,34 @@ pub(super) fn leave_after(pool: &Arc<Pool>, place: Place, scoped: Option<Arc<Tal
     pool.leave_many(ended);
 }
 
-/// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
-fn run(
-    pool: &Arc<Pool>,
+/// What came of a task's body.
+pub(super) enum Outcome {
+    Value,
+    Panic(Payload),
+    /// It was never run; the task has its error.
+    Unrun,
+}
+
+impl From<Result<(), Payload>> for Outcome {
+    fn from(ran: Result<(), Payload>) -> Self {
+        match ran {
+            Ok(()) => Self::Value,
+            Err(payload) => Self::Panic(payload),
+        }
+    }
+}
+
+/// A task that has its result and is to be finished.
+struct Ran {
     claimed: Claimed<Memo>,
-    memo: Memo,
-    brings_place: bool,
-    owed: u64,
-) -> (Claimed<Memo>, Place, Option<Arc<Tally>>) {
+    place: Place,
+    scoped: Option<Arc<Tally>>,
+    /// Its body was run.
+    started: bool,
+}
+
+/// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
+fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool, owed: u64) -> Ran {
     let Memo { place, extras, .. } = memo;
     let Extras { span, task_type, scoped } = extras.map_or_else(Extras::default, |extras| *extras);
     let id = claimed.task().id();
@@ -280,16 +304,20 @@ fn run(
         let standing = unsafe { current::stand_borrowed(&frame.place, Pending::Task(id, ptr::from_ref(frame))) };
         // A subscriber is user code too.
         let entered = span.as_ref().and_then(|span| quietly(|| span.enter()));
-        let outcome = claimed.run();
+        let outcome = match &pool.config.gate {
+            None => claimed.run().into(),
+            Some(gated) => gated.run(pool, &claimed, &frame.place),
+        };
         drop_quietly(entered);
         standing.cut();
         outcome
     });
+    let started = !matches!(outcome, Outcome::Unrun);
     match outcome {
-        Ok(()) => {
+        Outcome::Value => {
             pool.counters.completed.fetch_add(1, Ordering::Relaxed);
         }
-        Err(payload) => {
+        Outcome::Panic(payload) => {
             if pool.config.log_panics {
                 report_panic(
                     pool,
@@ -302,9 +330,12 @@ fn run(
             pool.counters.panicked.fetch_add(1, Ordering::Relaxed);
             claimed.fail(TaskError::panic(id, &pool.namespace, payload));
         }
+        Outcome::Unrun => {
+            pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        }
     }
     drop_quietly(span);
-    (claimed, place, scoped)
+    Ran { claimed, place, scoped, started }
 }
 
 fn report_panic(
@@ -334,7 +365,7 @@ fn report_panic(
 /// Runs a task within the running one, or on a thread that brings the pool a place: the caller's.
 pub(super) fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: bool) {
     let Some(memo) = claimed.take_memo() else { return };
-    if pool.drops(&memo) {
+    if pool.drops(&memo.place) {
         // Not started after all, so not counted as run.
         pool.counters.in_place.fetch_sub(1, Ordering::Relaxed);
         let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
@@ -347,7 +378,11 @@ pub(super) fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: b
     let task_type = memo.task_type().cloned().map(Box::new);
     let running = Running { id: claimed.task().id(), since: Coarse::now(), task_type };
     let at = pool.queue.with_extra(|book| book.note(running));
-    let (claimed, place, scoped) = run(pool, claimed, memo, brings_place, 0);
+    let Ran { claimed, place, scoped, started } = run(pool, claimed, memo, brings_place, 0);
+    if !started {
+        // As above.
+        pool.counters.in_place.fetch_sub(1, Ordering::Relaxed);
+    }
     let mut at = Some(at);
     pool.queue.with_extra(|book| book.begin(&mut at, None));
     claimed.finish(|what, foreign| {
@@ -359,10 +394,10 @@ pub(super) fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: b
 
 impl Pool {
     /// Whether a task that has not started is not to start any more.
-    fn drops(&self, memo: &Memo) -> bool {
+    pub(super) fn drops(&self, place: &Place) -> bool {
         self.cancelled.load(Ordering::Acquire)
-            || (!self.joins() && (self.tally.is_closed() || memo.place.node().scope_closed()))
-            || memo.place.node().is_cancelled()
+            || (!self.joins() && (self.tally.is_closed() || place.node().scope_closed()))
+            || place.node().is_cancelled()
     }
 
     /// Ends a claimed task that never ran.

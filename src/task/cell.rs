@@ -304,6 +304,12 @@ impl<M: 'static> Claimed<M> {
         unsafe { (self.0.header().vtable.run)(self.0.0) }
     }
 
+    /// Drops the closure, which is not to run. The result is still to be stored by [`fail`](Self::fail).
+    pub(crate) fn drop_closure(&self) {
+        // SAFETY: the claimer alone touches the stage before `DONE`.
+        unsafe { (self.0.header().vtable.drop_output)(self.0.0) };
+    }
+
     /// Stores an error as the result, and drops the closure if it never ran.
     pub(crate) fn fail(&self, error: TaskError) {
         // SAFETY: the claimer alone touches the stage before `DONE`.

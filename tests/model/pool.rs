@@ -1,5 +1,7 @@
 //! The engine, without its process exit, and with a wait that loom can follow.
 
+#[path = "../../src/pool/admission.rs"]
+pub(crate) mod admission;
 #[path = "../../src/pool/config.rs"]
 pub(crate) mod config;
 #[path = "../../src/pool/crew.rs"]
