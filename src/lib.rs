@@ -318,6 +318,7 @@ mod error;
 mod gate;
 mod id;
 mod index;
+mod integration;
 mod label;
 mod lineage;
 mod namespace;
@@ -340,6 +341,9 @@ pub use crate::error::{
 };
 pub use crate::gate::{Gate, GateGuard};
 pub use crate::id::{NodeId, TaskId};
+#[cfg(feature = "task-log")]
+#[cfg_attr(docsrs, doc(cfg(feature = "task-log")))]
+pub use crate::integration::task_log;
 pub use crate::lineage::future::InLineage;
 pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wrap_fn};
 pub use crate::lineage::node::NodeKind;

@@ -309,6 +309,12 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             Some(gated) => gated.run(pool, &claimed, &frame.place),
         };
         drop_quietly(entered);
+        if let Outcome::Panic(payload) = &outcome
+            && pool.config.log_panics
+        {
+            let task_type = task_type.as_ref().or(pool.config.task_type.as_ref());
+            report_panic(pool, &claimed, task_type, span.as_ref(), payload);
+        }
         standing.cut();
         outcome
     });
@@ -318,15 +324,6 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             pool.counters.completed.fetch_add(1, Ordering::Relaxed);
         }
         Outcome::Panic(payload) => {
-            if pool.config.log_panics {
-                report_panic(
-                    pool,
-                    &claimed,
-                    task_type.as_ref().or(pool.config.task_type.as_ref()),
-                    span.as_ref(),
-                    &payload,
-                );
-            }
             pool.counters.panicked.fetch_add(1, Ordering::Relaxed);
             claimed.fail(TaskError::panic(id, &pool.namespace, payload));
         }

@@ -1,0 +1,4 @@
+//! Bridges to other crates, each behind a feature of its own.
+
+#[cfg(feature = "task-log")]
+pub mod task_log;
