@@ -1,6 +1,7 @@
 //! The errors, one per operation. Each message names the namespace and says what can be done.
 
 use std::any::Any;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -379,7 +380,7 @@ enum Kind {
     FromOwnTask,
     Refused(SubmitError),
     Busy(Busy),
-    GateMissing(&'static str),
+    GateMissing(Box<dyn Error + Send + Sync>),
 }
 
 impl TaskError {
@@ -421,8 +422,8 @@ impl TaskError {
         Self::new(id, namespace, Kind::Busy(busy))
     }
 
-    pub(crate) fn gate_missing(id: TaskId, namespace: &Namespace, gate: &'static str) -> Self {
-        Self::new(id, namespace, Kind::GateMissing(gate))
+    pub(crate) fn gate_missing(id: TaskId, namespace: &Namespace, missing: Box<dyn Error + Send + Sync>) -> Self {
+        Self::new(id, namespace, Kind::GateMissing(missing))
     }
 
     /// The task's id.
@@ -550,10 +551,7 @@ impl fmt::Display for TaskError {
             Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
             Kind::Busy(busy) => write!(f, "did not start: {busy}"),
-            Kind::GateMissing(gate) => write!(
-                f,
-                "did not start: no gate \"{gate}\" is bound where it stands or above; bind one, or start the pool with `GateMode::IfPresent`"
-            ),
+            Kind::GateMissing(missing) => write!(f, "did not start, because its pool requires a gate: {missing}"),
         }
     }
 }
@@ -564,13 +562,14 @@ impl fmt::Debug for TaskError {
     }
 }
 
-impl std::error::Error for TaskError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for TaskError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0.kind {
             Kind::ThreadSpawn(error) => Some(error),
             Kind::WorkerInit(error) => Some(&**error),
             Kind::Refused(reason) => Some(reason),
             Kind::Busy(busy) => Some(busy),
+            Kind::GateMissing(missing) => Some(&**missing),
             _ => None,
         }
     }

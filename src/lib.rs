@@ -316,6 +316,7 @@ mod cancel;
 mod clock;
 mod error;
 mod gate;
+mod gate_key;
 mod id;
 mod index;
 mod integration;
@@ -340,6 +341,7 @@ pub use crate::error::{
     Cancelled, ManagerNotFound, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType,
 };
 pub use crate::gate::{Gate, GateGuard};
+pub use crate::gate_key::EnterError;
 pub use crate::id::{NodeId, TaskId};
 #[cfg(feature = "task-log")]
 #[cfg_attr(docsrs, doc(cfg(feature = "task-log")))]

@@ -6,6 +6,7 @@ mod who;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use crate::busy::{Busy, Holder};
@@ -136,6 +137,12 @@ impl Gate {
         Ok(GateGuard::new(Held::Borrowed(self)))
     }
 
+    /// As [`enter`](Self::enter), with a guard that keeps the gate.
+    pub(crate) fn enter_shared(self: Arc<Self>) -> Result<GateGuard<'static>, Busy> {
+        self.acquire(self.default_wait, true)?;
+        Ok(GateGuard::new(Held::Shared(self)))
+    }
+
     /// Runs a task's body inside. While it waits the task keeps its place, unless the wait is for ever: it has not started, and a
     /// pool of `n` has at most `n` tasks in the line of a gate instead of all that are queued, each on a thread.
     pub(crate) fn around(&self, body: &mut dyn FnMut()) -> Result<(), Busy> {
@@ -218,6 +225,10 @@ impl Gate {
     }
 }
 
+// Nothing of a user's runs while the line changes, so it is whole whatever unwinds.
+impl UnwindSafe for Gate {}
+impl RefUnwindSafe for Gate {}
+
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate").field("name", &self.name).field("holder", &self.holder()).finish_non_exhaustive()
@@ -254,7 +265,6 @@ pub struct GateGuard<'a> {
 
 enum Held<'a> {
     Borrowed(&'a Gate),
-    #[expect(dead_code, reason = "until values land")]
     Shared(Arc<Gate>),
 }
 

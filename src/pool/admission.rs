@@ -2,8 +2,9 @@
 //!
 //! The engine does not know what a gate is (it is a layer below): it knows [`Admission`], which runs a body when it may.
 
+use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::ptr;
 
 use crate::busy::Busy;
@@ -40,8 +41,8 @@ pub(crate) trait Admission: Sync {
 #[derive(Debug)]
 pub(crate) enum Denied {
     Busy(Busy),
-    /// None is bound, by the key's name.
-    Missing(&'static str),
+    /// None is bound where the task stands, which the error says.
+    Missing(Box<dyn Error + Send + Sync>),
 }
 
 /// The setting of a pool. Two are the same when key and mode are.
@@ -71,7 +72,7 @@ impl Gated {
         let error = match let_in {
             Ok(Ok(())) => TaskError::cancelled(id, namespace),
             Ok(Err(Denied::Busy(busy))) => TaskError::busy(id, namespace, busy),
-            Ok(Err(Denied::Missing(gate))) => TaskError::gate_missing(id, namespace, gate),
+            Ok(Err(Denied::Missing(missing))) => TaskError::gate_missing(id, namespace, missing),
             Err(payload) => {
                 claimed.drop_closure();
                 return Outcome::Panic(payload);
@@ -107,6 +108,10 @@ impl PartialEq for Gated {
 }
 
 impl Eq for Gated {}
+
+// A setting: nothing in it changes.
+impl UnwindSafe for Gated {}
+impl RefUnwindSafe for Gated {}
 
 impl fmt::Debug for Gated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

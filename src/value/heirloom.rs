@@ -153,6 +153,19 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         self.find(None, Arc::clone)
     }
 
+    /// As [`get`](Self::get), for whoever can do without: nobody is told where it was asked in vain.
+    pub(crate) fn get_if_bound(&self) -> Result<Option<Arc<T>>, NotBound> {
+        let Some(core) = self.core.get() else { return Ok(None) };
+        if matches!(self.policy, Policy::Inherited) {
+            let clone = |resident: &Arc<Resident>| Arc::clone(binding(resident).value());
+            return Ok(look::lend_here::<Values, _>(&core.number, clone));
+        }
+        match self.get() {
+            Err(missing) if missing.init_error().is_none() => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// The nearest value at that place or above it.
     ///
     /// # Errors
