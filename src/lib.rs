@@ -181,6 +181,36 @@
 //! where it could hold up the pool. [`PoolConfig::keeps_place`] gives no place away: with `n == 1` that is a strictly
 //! serial pool.
 //!
+//! # One at a time
+//!
+//! A [`Gate`] lets in one at a time, like a lock, but refuses whoever has waited a little (50 ms) instead of queueing work up: what
+//! cannot be had now is [`Busy`], with whoever is in. It belongs to the code of one task or thread, which may enter it
+//! again; what that code starts may not. If the holder waits for whoever asks, the answer comes at once.
+//!
+//! Bound in the tree, a gate is for everything below: a pool runs its tasks under the nearest one
+//! ([`PoolConfig::gate`]), and code enters it by its key.
+//!
+//! ```
+//! use heirloom::{Gate, GateMode, Heirloom, PoolConfig, Scope};
+//!
+//! static INSTRUMENT: Heirloom<Gate> = Heirloom::new("instrument");
+//!
+//! let lab = Scope::new("lab");
+//! INSTRUMENT.bind_at(&lab, Gate::new("stage and camera"))?;
+//! lab.create("actions").start(PoolConfig::leased(4).gate(&INSTRUMENT, GateMode::Require))?;
+//! lab.create("reads").start(PoolConfig::leased(4).gate(&INSTRUMENT, GateMode::Skip))?;
+//!
+//! let _at = lab.enter();
+//! let inside = heirloom::get("actions")?.submit(|| INSTRUMENT.with(Gate::is_held))?;
+//! assert!(inside.join()??); // the task was in
+//! let held = INSTRUMENT.enter(GateMode::Require)?; // now this code is
+//! let refused = heirloom::get("actions")?.submit(|| "never runs")?.join();
+//! assert!(refused.is_err_and(|error| error.is_busy()));
+//! assert_eq!(heirloom::get("reads")?.submit(|| "at 7 mm")?.join()?, "at 7 mm");
+//! drop(held);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Ending
 //!
 //! The same verbs for a manager and for a scope, which applies them to the managers it owns *and* to every task asked
@@ -290,6 +320,9 @@
 //!       "render": leased joining, 1 running/1 waiting/0 queued, limit 4
 //! ```
 //!
+//! What a task says through `tracing` can be kept by its id: with the feature `task-log` there is `heirloom::task_log`, a layer for
+//! `tracing-subscriber` that keeps the last lines of each task.
+//!
 //! # What is where
 //!
 //! | for | see |
@@ -303,11 +336,13 @@
 //! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
 //! | task types | [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
+//! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
 //! | the end of the process | [`exit_guard`], [`run_main`], [`exit_deadline`], [`on_exit`], [`ExitPolicy`] |
 //! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`] |
+//! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
-//! | errors | [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`UnknownTaskType`], [`TimedOut`] |
+//! | errors | [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

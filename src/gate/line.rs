@@ -51,13 +51,18 @@ impl Line {
         Self { hold: None, waiting: VecDeque::new() }
     }
 
-    /// Lets `who` in if nobody is, or it is itself the holder; otherwise gives it back.
+    /// One guard more, if this code is the holder.
+    pub(super) fn enter_again(&mut self, code: u64) -> bool {
+        let own = self.hold.as_mut().filter(|hold| hold.by.key() == code);
+        own.map(|hold| hold.guards += 1).is_some()
+    }
+
+    /// Lets `who` in if nobody is; otherwise gives it back.
     pub(super) fn enter(&mut self, who: Who) -> Result<(), Who> {
-        match &mut self.hold {
-            None => self.hold = Some(Hold { by: who, since: Instant::now(), guards: 1 }),
-            Some(hold) if hold.by.is(&who) => hold.guards += 1,
-            Some(_) => return Err(who),
+        if self.hold.is_some() {
+            return Err(who);
         }
+        self.hold = Some(Hold { by: who, since: Instant::now(), guards: 1 });
         Ok(())
     }
 

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
-use crate::pool::park;
 use crate::pool::wait::{self, GivenAway};
+use crate::pool::{frame, park};
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
 
@@ -32,7 +32,7 @@ const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 /// If the holder cannot let go before the asker is done, [`Busy`] comes at once and says so
 /// ([`would_deadlock`](Busy::would_deadlock)).
 ///
-/// Whoever waits is let in in the order of asking. An entry that finds it free costs about 50 ns.
+/// Whoever waits is let in in the order of asking. An entry that finds it free costs less than 0.1 µs.
 ///
 /// ```
 /// use heirloom::{Gate, PoolConfig, Scope};
@@ -133,21 +133,20 @@ impl Gate {
     /// # Errors
     /// [`Busy`]: somebody else was in all that time, or waits for the caller and so could not let go.
     pub fn enter_within(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
-        self.acquire(wait, true)?;
+        self.acquire(wait, GivesPlace::Always)?;
         Ok(GateGuard::new(Held::Borrowed(self)))
     }
 
     /// As [`enter`](Self::enter), with a guard that keeps the gate.
     pub(crate) fn enter_shared(self: Arc<Self>) -> Result<GateGuard<'static>, Busy> {
-        self.acquire(self.default_wait, true)?;
+        self.acquire(self.default_wait, GivesPlace::Always)?;
         Ok(GateGuard::new(Held::Shared(self)))
     }
 
     /// Runs a task's body inside. While it waits the task keeps its place, unless the wait is for ever: it has not started, and a
     /// pool of `n` has at most `n` tasks in the line of a gate instead of all that are queued, each on a thread.
     pub(crate) fn around(&self, body: &mut dyn FnMut()) -> Result<(), Busy> {
-        let for_ever = Instant::now().checked_add(self.default_wait).is_none();
-        self.acquire(self.default_wait, for_ever)?;
+        self.acquire(self.default_wait, GivesPlace::IfForEver)?;
         let _in = GateGuard::new(Held::Borrowed(self));
         body();
         Ok(())
@@ -176,12 +175,14 @@ impl Gate {
         self.line.lock().holder()
     }
 
-    /// Makes the calling code the holder, once more if it is that already. `gives_place` is whether a wait gives the running
-    /// task's place to the next one.
-    fn acquire(&self, wait: Duration, gives_place: bool) -> Result<(), Busy> {
-        let who = Who::here();
+    /// Makes the calling code the holder, once more if it is that already.
+    fn acquire(&self, wait: Duration, gives: GivesPlace) -> Result<(), Busy> {
+        let running = frame::running();
         let mut line = self.line.lock();
-        let Err(who) = line.enter(who) else { return Ok(()) };
+        if line.enter_again(running.code) {
+            return Ok(());
+        }
+        let Err(who) = line.enter(Who::here(running)) else { return Ok(()) };
         if line.is_held_below(&who) {
             return Err(self.busy(&line, Duration::ZERO, true));
         }
@@ -196,8 +197,9 @@ impl Gate {
         line.queue_up(who, edge.edge());
         drop(line);
         let waits = InLine { gate: self, key };
-        let away = GivenAway::begin_asked(edge, gives_place);
-        park::block_until(begun.checked_add(wait), |waker| self.line.lock().is_mine(key, waker) || away.is_broken());
+        let deadline = begun.checked_add(wait);
+        let away = GivenAway::begin_asked(edge, gives == GivesPlace::Always || deadline.is_none());
+        park::block_until(deadline, |waker| self.line.lock().is_mine(key, waker) || away.is_broken());
         let mut line = self.line.lock();
         let given_up = line.give_up(key);
         mem::forget(waits);
@@ -233,6 +235,13 @@ impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate").field("name", &self.name).field("holder", &self.holder()).finish_non_exhaustive()
     }
+}
+
+/// Whether a wait gives the running task's place to the next one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GivesPlace {
+    Always,
+    IfForEver,
 }
 
 /// Stands in line. Should the wait unwind, it leaves nobody behind who could be handed the gate.

@@ -21,11 +21,11 @@ pub(super) struct Who {
 
 impl Who {
     /// The code that asks.
-    pub(super) fn here() -> Self {
+    pub(super) fn here(running: frame::Running) -> Self {
         let frame = frame::innermost();
         let task = frame::task_id();
         Self {
-            running: frame::running(),
+            running,
             task,
             namespace: frame.filter(|_| task.is_some()).map(|frame| frame.pool().namespace.clone()),
             thread: std::thread::current(),
@@ -35,10 +35,6 @@ impl Who {
 
     pub(super) fn key(&self) -> u64 {
         self.running.code
-    }
-
-    pub(super) fn is(&self, other: &Who) -> bool {
-        self.running.code == other.running.code
     }
 
     pub(super) fn shares_its_thread_with(&self, other: &Who) -> bool {
