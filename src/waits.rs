@@ -237,20 +237,10 @@ pub(crate) struct Edge {
 impl Edge {
     /// The wait is for something else now.
     pub(crate) fn turn(&self, on: Target) {
-        self.change(|wait| wait.as_mut().map(|wait| std::mem::replace(&mut wait.on, on)));
-    }
-
-    /// What was waited for has come, though the thread does not know yet.
-    pub(crate) fn end(&self) {
-        self.change(Option::take);
-    }
-
-    fn change<R>(&self, f: impl FnOnce(&mut Option<Wait>) -> R) {
         let mut wait = self.record.wait.lock();
         // Not while the thread is in another wait within this one.
-        let is_innermost =
-            wait.as_ref().and_then(|wait| wait.asker.as_ref()).is_some_and(|a| Arc::ptr_eq(a, &self.asker));
-        let before = is_innermost.then(|| f(&mut wait));
+        let own = wait.as_mut().filter(|wait| wait.asker.as_ref().is_some_and(|asker| Arc::ptr_eq(asker, &self.asker)));
+        let before = own.map(|wait| std::mem::replace(&mut wait.on, on));
         drop(wait);
         drop(before);
     }

@@ -9,7 +9,7 @@
 //!
 //! # Cycles
 //! Who waits for the holder is in the graph of [`crate::waits`]. The graph is told of a change of the holder under the same
-//! lock: whoever is handed the gate waits no longer, and the others wait for it.
+//! lock: the old one owes nothing any more, so whoever is handed the gate waits no longer, and the others wait for that one.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -17,7 +17,8 @@ use std::time::Instant;
 
 use crate::busy::Holder;
 use crate::gate::who::Who;
-use crate::waits::{Edge, Target};
+use crate::sync::os::Arc;
+use crate::waits::{Debt, Edge, Target};
 
 /// What the gate's lock guards.
 pub(super) struct Line {
@@ -30,12 +31,20 @@ struct Hold {
     since: Instant,
     /// How many guards there are.
     guards: usize,
+    /// What those who wait wait for; made for the first of them.
+    debt: Option<Arc<Debt>>,
 }
 
 struct Waiting {
     who: Who,
     edge: Option<Edge>,
     waker: Option<Waker>,
+}
+
+impl Hold {
+    fn new(by: Who) -> Self {
+        Self { by, since: Instant::now(), guards: 1, debt: None }
+    }
 }
 
 impl Waiting {
@@ -62,7 +71,7 @@ impl Line {
         if self.hold.is_some() {
             return Err(who);
         }
-        self.hold = Some(Hold { by: who, since: Instant::now(), guards: 1 });
+        self.hold = Some(Hold::new(who));
         Ok(())
     }
 
@@ -76,8 +85,10 @@ impl Line {
     }
 
     /// What whoever waits here waits for.
-    pub(super) fn target(&self) -> Option<Target> {
-        self.hold.as_ref().map(|hold| hold.by.as_target())
+    pub(super) fn target(&mut self) -> Option<Target> {
+        let hold = self.hold.as_mut()?;
+        let debt = hold.debt.get_or_insert_with(|| hold.by.owes());
+        Some(Target::Debt(Arc::clone(debt)))
     }
 
     /// True once the gate was handed to `key`, who stood in line; until then, `waker` is woken when it is.
@@ -104,16 +115,17 @@ impl Line {
         if hold.guards > 0 {
             return None;
         }
+        if let Some(debt) = hold.debt.take() {
+            debt.pay();
+        }
         let Some(next) = self.waiting.pop_front() else {
             self.hold = None;
             return None;
         };
-        if let Some(edge) = next.edge {
-            edge.end();
-        }
-        self.hold = Some(Hold { by: next.who, since: Instant::now(), guards: 1 });
-        for waiting in &self.waiting {
-            waiting.turn(self.target());
+        self.hold = Some(Hold::new(next.who));
+        if !self.waiting.is_empty() {
+            let target = self.target();
+            self.waiting.iter().for_each(|waiting| waiting.turn(target.clone()));
         }
         next.waker
     }

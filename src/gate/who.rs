@@ -8,7 +8,7 @@ use crate::id::TaskId;
 use crate::namespace::Namespace;
 use crate::pool::frame;
 use crate::sync::os::Arc;
-use crate::waits::{self, Record, Target};
+use crate::waits::{self, Debt, Record};
 
 pub(super) struct Who {
     running: frame::Running,
@@ -41,9 +41,9 @@ impl Who {
         self.running.thread == other.running.thread
     }
 
-    /// What whoever waits for it to let go waits for.
-    pub(super) fn as_target(&self) -> Target {
-        Target::Owner(Arc::clone(&self.record))
+    /// What it owes while others wait for it to let go.
+    pub(super) fn owes(&self) -> Arc<Debt> {
+        Debt::new(Arc::clone(&self.record))
     }
 
     pub(super) fn holder(&self, held_for: Duration) -> Holder {
