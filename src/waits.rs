@@ -18,8 +18,8 @@
 //! an asker raises the number and then looks at the records: one of the two sees the other.
 //!
 //! # Why none is found that is not there
-//! The records are read one after the other, but a thread that waits without a deadline for another's task cannot have
-//! gone on while that task is still on a waiting thread's stack, which is what the next step of the search looks for.
+//! The records are read one after the other, on the way from the target to the searching thread, and again on the way back. A
+//! wait that is the same both times was there in between; so all of them were there at once, when the last was first read.
 
 use std::cell::RefCell;
 use std::task::Waker;
@@ -28,7 +28,7 @@ use std::thread::ThreadId;
 use smallvec::SmallVec;
 
 use crate::id::TaskId;
-use crate::sync::os::{Arc, AtomicBool, AtomicUsize, LazyLock, Mutex, Ordering, Weak, fence};
+use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering, Weak, fence};
 
 /// What a wait is for.
 #[derive(Clone)]
@@ -89,9 +89,13 @@ pub(crate) type Parts = SmallVec<[Part; 6]>;
 pub(crate) struct Record {
     thread: ThreadId,
     wait: Mutex<Option<Wait>>,
+    /// How many have begun.
+    waits: AtomicU64,
 }
 
 struct Wait {
+    /// No other wait of the thread has it.
+    number: u64,
     on: Target,
     parts: Parts,
     asker: Option<Arc<Asker>>,
@@ -134,6 +138,10 @@ pub(crate) fn me() -> Arc<Record> {
 }
 
 impl Record {
+    fn is_still_in(&self, number: u64) -> bool {
+        self.wait.lock().as_ref().is_some_and(|wait| wait.number == number)
+    }
+
     /// Whether code on this thread's stack must go on for the target to come.
     fn serves(&self, wait: Option<&Wait>, target: &Target) -> bool {
         let has = |part: Part| wait.is_some_and(|wait| wait.parts.contains(&part));
@@ -154,7 +162,7 @@ impl Graph {
 
     /// A new thread's record.
     pub(crate) fn record(&self, thread: ThreadId) -> Arc<Record> {
-        let record = Arc::new(Record { thread, wait: Mutex::new(None) });
+        let record = Arc::new(Record { thread, wait: Mutex::new(None), waits: AtomicU64::new(0) });
         let mut records = self.records.lock();
         if records.len() == records.capacity() {
             records.retain(|record| record.strong_count() > 0);
@@ -192,7 +200,8 @@ impl Graph {
     }
 
     fn begin(&self, record: Arc<Record>, on: Target, parts: Parts, asker: Option<Arc<Asker>>) -> Waiting<'_> {
-        let outer = record.wait.lock().replace(Wait { on, parts, asker: asker.clone() });
+        let number = record.waits.fetch_add(1, Ordering::Relaxed);
+        let outer = record.wait.lock().replace(Wait { number, on, parts, asker: asker.clone() });
         Waiting { graph: self, record, outer, asker }
     }
 }
@@ -282,14 +291,24 @@ impl Search<'_> {
                     return true;
                 }
                 match &*wait {
-                    Some(wait) if !self.seen.contains(&Arc::as_ptr(record)) => (wait.on.clone(), wait.asker.clone()),
+                    Some(wait) if !self.seen.contains(&Arc::as_ptr(record)) => {
+                        (wait.number, wait.on.clone(), wait.asker.clone())
+                    }
                     _ => continue,
                 }
             };
+            let (number, on, asker) = next;
             self.seen.push(Arc::as_ptr(record));
-            if self.reaches_me(&next.0) {
-                self.askers.extend(next.1);
+            let before = self.askers.len();
+            if !self.reaches_me(&on) {
+                continue;
+            }
+            if record.is_still_in(number) && !on.has_come() {
+                self.askers.extend(asker);
                 found = true;
+            } else {
+                // It went on meanwhile: what is behind it is no part of a cycle through me.
+                self.askers.truncate(before);
             }
         }
         found

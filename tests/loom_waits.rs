@@ -144,3 +144,24 @@ fn a_wait_that_ended_is_no_part_of_a_cycle() {
         assert!(asked.is_ok_and(|asking| !asking.is_broken()));
     });
 }
+
+#[test]
+fn waits_that_were_never_there_at_once_are_no_cycle() {
+    model(3, || {
+        let graph: &'static Graph = Box::leak(Box::new(Graph::new()));
+        let [first, second, third] = [(); 3].map(|()| graph.record(no_thread()));
+        let task = TaskId::next();
+        // The second waits for what the first owes, and gives up; only then the first joins the third's task.
+        let gives_up = graph.ask(Arc::clone(&second), Target::Owner(Arc::clone(&first)), Parts::new(), waker());
+        let gives_up = gives_up.unwrap();
+        let changes = thread::spawn(move || {
+            drop(gives_up);
+            graph.join(first, Target::Task(task), Parts::new())
+        });
+        // The third's task waits for what the second owes, which goes on.
+        let asks = graph.ask(third, Target::Owner(second), parts(task), waker());
+        let joins = changes.join().unwrap();
+        assert!(asks.is_ok_and(|asks| !asks.is_broken()));
+        drop(joins);
+    });
+}
