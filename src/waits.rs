@@ -39,9 +39,7 @@ pub(crate) enum Target {
     Thread(ThreadId),
     /// The end of all tasks that a tally counts, by its address.
     Tally(usize),
-    /// Something that code on that thread's stack owes: an initialiser's value, a held gate.
-    Owner(Arc<Record>),
-    /// The same, until it says that it is paid.
+    /// Something that code on a thread's stack owes, until it says that it is paid: an initialiser's value, a held gate.
     Debt(Arc<Debt>),
 }
 
@@ -147,7 +145,6 @@ impl Record {
         let has = |part: Part| wait.is_some_and(|wait| wait.parts.contains(&part));
         match target {
             Target::Thread(id) => self.thread == *id,
-            Target::Owner(owner) => std::ptr::eq(self, &**owner),
             Target::Debt(debt) => std::ptr::eq(self, &*debt.by),
             Target::Task(id) => has(Part::Task(*id)),
             Target::Tally(address) => has(Part::Tally(*address)),

@@ -48,7 +48,7 @@ fn an_asker_whom_the_owner_joins_never_waits_for_ever() {
             let (graph, owner) = (Arc::clone(&graph), Arc::clone(&owner));
             thread::spawn(move || {
                 // The task runs here, and asks for what the owner owes.
-                if let Ok(asking) = graph.ask(child, Target::Owner(owner), parts(task), waker()) {
+                if let Ok(asking) = graph.ask(child, Target::Debt(Debt::new(owner)), parts(task), waker()) {
                     while !asking.is_broken() {
                         thread::park(); // for ever, unless it is woken
                     }
@@ -70,13 +70,13 @@ fn of_two_who_ask_each_other_one_is_told() {
         let told = {
             let (graph, one, two) = (Arc::clone(&graph), Arc::clone(&one), Arc::clone(&two));
             thread::spawn(move || {
-                let asked = graph.ask(two, Target::Owner(one), Parts::new(), waker());
+                let asked = graph.ask(two, Target::Debt(Debt::new(one)), Parts::new(), waker());
                 let told = asked.is_err();
                 std::mem::forget(asked); // it waits on
                 told
             })
         };
-        let asked = graph.ask(one, Target::Owner(two), Parts::new(), waker());
+        let asked = graph.ask(one, Target::Debt(Debt::new(two)), Parts::new(), waker());
         assert_ne!(told.join().unwrap(), asked.is_err(), "both wait for ever, or both are refused");
         std::mem::forget(asked);
     });
@@ -115,7 +115,7 @@ fn a_join_in_the_middle_closes_the_cycle_as_well() {
         let asks = {
             let graph = Arc::clone(&graph);
             thread::spawn(move || {
-                if let Ok(asking) = graph.ask(last, Target::Owner(owner), parts(second), waker()) {
+                if let Ok(asking) = graph.ask(last, Target::Debt(Debt::new(owner)), parts(second), waker()) {
                     while !asking.is_broken() {
                         thread::park();
                     }
@@ -140,7 +140,7 @@ fn a_wait_that_ended_is_no_part_of_a_cycle() {
             thread::spawn(move || drop(graph.join(one, Target::Task(task), Parts::new())))
         };
         joins.join().unwrap();
-        let asked = graph.ask(two, Target::Owner(one), parts(task), waker());
+        let asked = graph.ask(two, Target::Debt(Debt::new(one)), parts(task), waker());
         assert!(asked.is_ok_and(|asking| !asking.is_broken()));
     });
 }
@@ -152,14 +152,15 @@ fn waits_that_were_never_there_at_once_are_no_cycle() {
         let [first, second, third] = [(); 3].map(|()| graph.record(no_thread()));
         let task = TaskId::next();
         // The second waits for what the first owes, and gives up; only then the first joins the third's task.
-        let gives_up = graph.ask(Arc::clone(&second), Target::Owner(Arc::clone(&first)), Parts::new(), waker());
+        let gives_up =
+            graph.ask(Arc::clone(&second), Target::Debt(Debt::new(Arc::clone(&first))), Parts::new(), waker());
         let gives_up = gives_up.unwrap();
         let changes = thread::spawn(move || {
             drop(gives_up);
             graph.join(first, Target::Task(task), Parts::new())
         });
         // The third's task waits for what the second owes, which goes on.
-        let asks = graph.ask(third, Target::Owner(second), parts(task), waker());
+        let asks = graph.ask(third, Target::Debt(Debt::new(second)), parts(task), waker());
         let joins = changes.join().unwrap();
         assert!(asks.is_ok_and(|asks| !asks.is_broken()));
         drop(joins);
