@@ -282,6 +282,42 @@
 //! again. [`TaskHandle::join_cancelling`] waits for a child and passes requests on to it;
 //! [`thread::Builder::isolated`] starts a thread that hears of none but its own.
 //!
+//! # Values that travel
+//!
+//! A [`Heirloom`] is a key under which a value is bound at a place and found from everywhere below it, the nearest first: a
+//! request's id, a tenant's settings, a database handle. A [`HeirloomMap`] has one for each of its keys.
+//!
+//! ```
+//! use heirloom::{Heirloom, HeirloomMap, PoolConfig, Scope};
+//!
+//! static REQUEST: Heirloom<u64> = Heirloom::new("request");
+//! static TEMPLATES: HeirloomMap<&str, String> = HeirloomMap::new("templates");
+//!
+//! fn page() -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+//!     // Read once, however many requests ask at once; the others wait.
+//!     let home = TEMPLATES.get_or_try_init(&"home", || std::fs::read_to_string("Cargo.toml"))?;
+//!     Ok(format!("{} lines for request {}", home.lines().count(), REQUEST.get()?))
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let render = heirloom::create("render");
+//! render.start(PoolConfig::leased(2))?;
+//! let request = Scope::new("request");
+//! REQUEST.bind_at(&request, 7_u64)?;
+//! let task = request.run(|| render.submit(page))?; // on another thread, below the request
+//! assert!(task.join()??.ends_with("lines for request 7"));
+//! assert!(REQUEST.get().is_err()); // out here nobody has one
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A key says who inherits: [`inherited`](Heirloom::inherited), [`isolated`](Heirloom::isolated) or
+//! [`fresh`](Heirloom::fresh). An initialiser ([`get_or_init`](Heirloom::get_or_init)) runs once for its owner, the process
+//! or the place that [`at`](Heirloom::at) names, and stands there; its failure reaches everyone who waits, and a wait that
+//! would never end, because the initialiser itself waits for whoever asks, is an error at once. A value can be pushed
+//! ([`publish`](HeirloomMap::publish)), a key sealed ([`seal`](Heirloom::seal)), its bindings followed
+//! ([`subscribe`](Heirloom::subscribe)). A scope drops its values when it has ended.
+//!
 //! # Async handlers
 //!
 //! A [`TaskHandle`] is a future on any runtime. [`FutureExt::in_scope`] makes a future stand in its scope on every
@@ -334,6 +370,7 @@
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`] |
 //! | tasks | [`TaskHandle`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
 //! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`acknowledge_cancel`], [`Cancelled`] |
+//! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Bound`], [`NotBound`], [`BindError`], [`InitError`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
 //! | task types | [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |

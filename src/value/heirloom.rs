@@ -146,6 +146,18 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
 
     /// The nearest value.
     ///
+    /// ```
+    /// use heirloom::{Heirloom, Scope};
+    ///
+    /// static TENANT: Heirloom<&str> = Heirloom::new("tenant");
+    /// let request = Scope::new("request 7");
+    /// TENANT.bind_at(&request, "acme")?;
+    /// assert_eq!(*request.run(|| TENANT.get())?, "acme");
+    /// let nobody = TENANT.get().unwrap_err();
+    /// assert!(nobody.to_string().contains("no value of \"tenant\""));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`NotBound`], which says where it was asked; with [`fresh`](Self::fresh) also when this place's own could not be made.
     #[inline]
@@ -256,6 +268,21 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///
     /// If an initialiser runs for this place, its waiters get this value, and so does the one who runs it.
     ///
+    /// ```
+    /// use heirloom::{BindError, Heirloom, Scope};
+    ///
+    /// static LEVEL: Heirloom<u32> = Heirloom::new("level");
+    /// LEVEL.bind(1_u32)?;
+    /// let before = LEVEL.bind(2_u32)?; // takes its place, for look-ups from now on
+    /// assert_eq!(before.as_deref(), Some(&1));
+    ///
+    /// let request = Scope::new("request 7");
+    /// let at = request.lineage().clone();
+    /// request.close();
+    /// assert!(matches!(LEVEL.bind_at(&at, 3_u32), Err(BindError::OwnerGone { .. })));
+    /// # Ok::<(), BindError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Sealed`](BindError::Sealed), or [`OwnerGone`](BindError::OwnerGone) in a scope that has ended.
     pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
@@ -303,6 +330,17 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     }
 
     /// Takes out the value that the very place where the code stands has, if it has one. Those who got it keep it.
+    ///
+    /// ```
+    /// use heirloom::{Heirloom, Scope};
+    ///
+    /// static LEVEL: Heirloom<u32> = Heirloom::new("level");
+    /// LEVEL.bind(1_u32)?;
+    /// let below = Scope::new("below");
+    /// assert_eq!(below.run(|| LEVEL.unbind()), None); // it has none of its own
+    /// assert_eq!(LEVEL.unbind().as_deref(), Some(&1));
+    /// # Ok::<(), heirloom::BindError>(())
+    /// ```
     pub fn unbind(&self) -> Option<Arc<T>> {
         self.unbind_as(&current::exactly_here()?)
     }
@@ -325,8 +363,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///
     /// static USER: Heirloom<&str> = Heirloom::new("user");
     /// USER.bind("nobody")?;
-    /// let seen = USER.run_with("ann", || USER.get().map(|user| *user))?;
-    /// assert_eq!((seen, *USER.get()?), (Ok("ann"), "nobody"));
+    /// let seen = USER.run_with("ann", || USER.get().map(|user| *user))??;
+    /// assert_eq!((seen, *USER.get()?), ("ann", "nobody"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -343,11 +381,35 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
 
     /// Nothing more is bound under this key, anywhere. What is bound stays, and can be unbound; subscriptions end when they
     /// have told everything. An initialiser under way ends with [`InitError::Sealed`]. Idempotent.
+    ///
+    /// ```
+    /// use heirloom::{BindError, Heirloom, Scope};
+    ///
+    /// static PLUGIN: Heirloom<&str> = Heirloom::new("plugin");
+    /// PLUGIN.bind("built in")?;
+    /// PLUGIN.seal(); // who comes later is told so, instead of being overlooked
+    /// let late = PLUGIN.bind_at(&Scope::new("late"), "late");
+    /// assert!(matches!(late, Err(BindError::Sealed { key: "plugin" })));
+    /// # Ok::<(), BindError>(())
+    /// ```
     pub fn seal(&self) {
         self.core().desk.seal();
     }
 
     /// Every value of this key, wherever it was bound: those there are, then those to come.
+    ///
+    /// ```
+    /// use heirloom::{Heirloom, Scope};
+    ///
+    /// static PLUGIN: Heirloom<&str> = Heirloom::new("plugin");
+    /// PLUGIN.bind("early")?;
+    /// let mut plugins = PLUGIN.subscribe();
+    /// let scope = Scope::new("late");
+    /// PLUGIN.bind_at(&scope, "late")?;
+    /// assert_eq!(plugins.try_next().map(|bound| **bound.value()), Some("early"));
+    /// assert_eq!(plugins.try_next().map(|bound| bound.at_id()), Some(scope.id()));
+    /// # Ok::<(), heirloom::BindError>(())
+    /// ```
     pub fn subscribe(&self) -> Subscription<T> {
         Subscription::new(&self.core().desk)
     }
@@ -421,6 +483,28 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     }
 
     /// The same verbs with a bound on how long to wait for another's initialiser.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    /// use heirloom::{Heirloom, InitError, thread};
+    ///
+    /// static SLOW: Heirloom<u32> = Heirloom::new("slow");
+    /// let (go, gate) = mpsc::channel();
+    /// let (began, begins) = mpsc::channel();
+    /// let leader = thread::spawn(move || {
+    ///     SLOW.get_or_try_init(|| {
+    ///         let _ = began.send(());
+    ///         gate.recv()
+    ///     })
+    /// });
+    /// begins.recv()?;
+    /// let early = SLOW.within(Duration::from_millis(1)).get_or_init(|| 0);
+    /// assert!(matches!(early, Err(InitError::TimedOut { .. })));
+    /// go.send(7)?;
+    /// assert_eq!(*leader.join().unwrap()?, 7); // undisturbed
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn within(&self, d: Duration) -> HeirloomAt<'_, T> {
         HeirloomAt { key: self, owner: None, within: Some(d) }
     }

@@ -111,6 +111,18 @@ where
 
     /// The nearest value of the key.
     ///
+    /// ```
+    /// use heirloom::{HeirloomMap, Scope};
+    ///
+    /// static LIMITS: HeirloomMap<String, u32> = HeirloomMap::new("limits");
+    /// LIMITS.bind(String::from("uploads"), 3_u32)?;
+    /// let generous = Scope::new("tenant 3");
+    /// LIMITS.at(&generous).bind(String::from("uploads"), 30_u32)?;
+    /// let limit = || LIMITS.get(&String::from("uploads")).map(|limit| *limit);
+    /// assert_eq!((limit()?, generous.run(limit)?), (3, 30));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`NotBound`], which says where it was asked.
     pub fn get(&self, key: &K) -> Result<Arc<V>, NotBound> {
@@ -158,6 +170,17 @@ where
     }
 
     /// The keys that have a value here or above, in no order.
+    ///
+    /// ```
+    /// use heirloom::{HeirloomMap, Scope};
+    ///
+    /// static MODULES: HeirloomMap<&str, u32> = HeirloomMap::new("modules");
+    /// MODULES.bind("a", 1_u32)?;
+    /// let below = Scope::new("below");
+    /// MODULES.at(&below).bind("b", 2_u32)?;
+    /// assert_eq!((MODULES.keys().len(), below.run(|| MODULES.keys()).len()), (1, 2));
+    /// # Ok::<(), heirloom::BindError>(())
+    /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<K> {
         self.keys_from(&current::nearest())
@@ -231,6 +254,15 @@ where
 
     /// [`publish`](Self::publish)es all; how many there were no values of before. Those that have one keep it.
     ///
+    /// ```
+    /// use heirloom::HeirloomMap;
+    ///
+    /// static MODULES: HeirloomMap<&str, u32> = HeirloomMap::new("modules");
+    /// MODULES.publish("a", 1_u32)?;
+    /// assert_eq!(MODULES.preload([("a", 10_u32), ("b", 20), ("c", 30)])?, 2);
+    /// # Ok::<(), heirloom::BindError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Sealed`](BindError::Sealed); those before it are bound.
     pub fn preload<I, W>(&self, all: I) -> Result<usize, BindError>
@@ -258,6 +290,17 @@ where
     }
 
     /// Forgets a failure that is remembered at the process, so that the next call tries again. True when there was one.
+    ///
+    /// ```
+    /// use heirloom::{HeirloomMap, OnFailure};
+    ///
+    /// static HOSTS: HeirloomMap<&str, u32> = HeirloomMap::new("hosts").on_failure(OnFailure::Sticky);
+    /// assert!(HOSTS.get_or_try_init(&"a", || Err("unreachable")).is_err());
+    /// assert!(HOSTS.get_or_init(&"a", || 7).is_err()); // remembered
+    /// assert!(HOSTS.forget(&"a"));
+    /// assert_eq!(*HOSTS.get_or_init(&"a", || 7)?, 7);
+    /// # Ok::<(), heirloom::InitError>(())
+    /// ```
     pub fn forget(&self, key: &K) -> bool {
         self.forget_at(&current::nearest().root(), key)
     }
