@@ -21,7 +21,8 @@
 //! The records are read one after the other, on the way from the target to the searching thread, and again on the way back. A
 //! wait that is the same both times was there in between; so all of them were there at once, when the last was first read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::ptr;
 use std::task::Waker;
 use std::thread::ThreadId;
 
@@ -103,6 +104,43 @@ struct Wait {
 struct Asker {
     broken: AtomicBool,
     waker: Waker,
+}
+
+/// What the calling thread owes at the moment, innermost first. The list lives in the stack frames themselves, so that it can be
+/// read at process exit, when the thread's other locals are gone.
+struct Owing<'a> {
+    outer: *const Owing<'static>,
+    give_up: &'a dyn Fn(),
+}
+
+thread_local! {
+    static OWING: Cell<*const Owing<'static>> = const { Cell::new(ptr::null()) };
+}
+
+/// Runs `f`, which makes what others wait for. If the thread never comes back from it, because it ends the process,
+/// `give_up` tells them; it runs no user code.
+pub(crate) fn owing<R>(give_up: &dyn Fn(), f: impl FnOnce() -> R) -> R {
+    struct Restore(*const Owing<'static>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OWING.set(self.0);
+        }
+    }
+    let owing = Owing { outer: OWING.get(), give_up };
+    let restore = Restore(owing.outer);
+    OWING.set(ptr::from_ref(&owing).cast());
+    let out = f();
+    drop(restore);
+    out
+}
+
+/// Gives up all that the calling thread owes: it will not go on.
+pub(crate) fn give_up_all() {
+    // SAFETY: each is further up this thread's stack, in a call that has not returned.
+    while let Some(owing) = unsafe { OWING.get().as_ref() } {
+        OWING.set(owing.outer);
+        (owing.give_up)();
+    }
 }
 
 /// Waiting would close a cycle.

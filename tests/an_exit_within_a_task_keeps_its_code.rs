@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::parts::{self, Check};
-use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle, TaskSet};
+use heirloom::{Heirloom, InitError, PoolConfig, PoolManager, Scope, TaskHandle, TaskSet};
 
 fn main() {
     parts::main(PARTS);
@@ -320,6 +320,34 @@ static PARTS: &[Check] = &[
             seen.code(7).quick();
             assert!(seen.stderr.contains("(endless)"), "{}", seen.stderr);
             assert!(!seen.stderr.contains("(exits)"), "{}", seen.stderr);
+        },
+    },
+    Check {
+        name: "an_initialiser_that_exits_strands_nobody_who_waits_for_its_value",
+        play: || {
+            static VALUE: Heirloom<u32> = Heirloom::new("value");
+            let (began, begins) = mpsc::channel();
+            let (go, gate) = mpsc::channel::<()>();
+            // Outside of any task.
+            drop(std::thread::spawn(move || {
+                VALUE.get_or_init(|| {
+                    let _ = began.send(());
+                    let _ = gate.recv();
+                    exit(7)
+                })
+            }));
+            begins.recv().expect("runs");
+            let pool = joining("waits", 1);
+            drop(pool.submit(|| {
+                let told = VALUE.get_or_init(|| unreachable!("another runs it"));
+                println!("{}", if matches!(told, Err(InitError::Panicked { .. })) { "told" } else { "not told" });
+            }));
+            common::eventually("it waits", || pool.stats().waiting == 1);
+            go.send(()).expect("the initialiser listens");
+            sleep_for_ever();
+        },
+        expect: |seen| {
+            seen.code(7).says("told", 1).quick();
         },
     },
 ];

@@ -4,9 +4,10 @@
 //! For programs without it, and for `std::process::exit`, a Unix `atexit` hook does its best within a deadline.
 //!
 //! # What the hook does
-//! 1. Tasks on the exiting thread's own stack end with `ProcessExiting`: that thread never returns to them, and whoever
+//! 1. What the exiting thread was making for others, a value's initialiser say, never comes; whoever waits for it is told.
+//! 2. Tasks on the exiting thread's own stack end with `ProcessExiting`: that thread never returns to them, and whoever
 //!    waits for them must go on.
-//! 2. Joining pools are closed, and waited for until the deadline; every 5 s a line on stderr names what is waited for.
+//! 3. Joining pools are closed, and waited for until the deadline; every 5 s a line on stderr names what is waited for.
 //!    Daemon pools are left alone.
 //!
 //! # What no hook can do
@@ -25,6 +26,7 @@ use crate::pool::worker::leave_after;
 use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::task::cell::Claimed;
+use crate::waits;
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -229,6 +231,8 @@ extern "C" fn hook() {
     }
     // Unwinding out of a C function aborts; the exit code is to be kept.
     quietly(|| {
+        // What this thread was making for others never comes.
+        waits::give_up_all();
         end_own_tasks();
         drain();
     });

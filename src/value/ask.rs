@@ -16,7 +16,7 @@ use crate::sync::os::Arc;
 use crate::value::desk::{At, Bag, Desk, Leader, Ledger, Outcome};
 use crate::value::error::InitError;
 use crate::value::flight::{Boarding, Flight, Lead};
-use crate::waits::Target;
+use crate::waits::{self, Target};
 
 /// One call that may have to initialise a value.
 pub(crate) struct Ask<'a, K, V> {
@@ -44,7 +44,7 @@ where
     /// The value. `make` runs at most once, standing at the owner, with nothing locked; its panic goes on here.
     pub(crate) fn value(self, make: impl FnOnce() -> Result<V, InitError>) -> Outcome<V> {
         let key = self.desk.name;
-        let lost = Err(InitError::Panicked { key, message: String::from("its thread ended") });
+        let lost = Err(InitError::Panicked { key, message: String::from("its thread did not come back from it") });
         // The bag goes before anything runs: it must not keep what others let go meanwhile.
         let boarding = {
             let mut bag = Bag::new();
@@ -82,7 +82,7 @@ where
         let key = self.desk.name;
         let made = catch_unwind(AssertUnwindSafe(|| {
             let _apart = frame::apart();
-            Lineage(self.at.place.clone()).run(make)
+            waits::owing(&|| lead.give_up(), || Lineage(self.at.place.clone()).run(make))
         }));
         let mut bag = Bag::new();
         match made {

@@ -80,7 +80,8 @@ pub(crate) struct Lead<'a, X, O: Clone, L: Leads> {
     flights: &'a Flights<X, O, L>,
     slot: Slot,
     flight: Arc<Flight<O, L>>,
-    lost: Option<O>,
+    lost: O,
+    landed: bool,
 }
 
 impl<X, O: Clone, L: Leads> Flights<X, O, L> {
@@ -111,7 +112,7 @@ impl<X, O: Clone, L: Leads> Flights<X, O, L> {
         }
         book.under_way.insert(slot, Arc::clone(&flight));
         drop(book);
-        Boarding::Lead(Lead { flights: self, slot, flight, lost: Some(lost) })
+        Boarding::Lead(Lead { flights: self, slot, flight, lost, landed: false })
     }
 
     /// Stores from outside. With the outcome that `store` gives, if it gives one, a flight under way there lands.
@@ -139,7 +140,7 @@ impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
     where
         F: FnOnce(&mut X) -> (O, R),
     {
-        let lost = self.lost.take();
+        self.landed = true;
         let mut book = self.flights.book.lock();
         let published = self.flight.outcome();
         let (outcome, out, ended) = match published {
@@ -152,23 +153,28 @@ impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
         };
         drop(book);
         wake(ended.map(|(_, waiters)| waiters));
-        drop(lost);
         (outcome, out)
+    }
+
+    /// Lands the flight as lost, unless it has landed: its leader will never come back.
+    pub(crate) fn give_up(&self) {
+        let mut book = self.flights.book.lock();
+        if self.flight.outcome().is_some() {
+            return;
+        }
+        let waiters = self.flight.land(self.lost.clone());
+        let ended = book.under_way.remove(&self.slot);
+        drop(book);
+        drop(ended);
+        wake(Some(waiters));
     }
 }
 
 impl<X, O: Clone, L: Leads> Drop for Lead<'_, X, O, L> {
     fn drop(&mut self) {
-        let Some(lost) = self.lost.take() else { return };
-        let mut book = self.flights.book.lock();
-        if self.flight.outcome().is_some() {
-            return;
+        if !self.landed {
+            self.give_up();
         }
-        let waiters = self.flight.land(lost);
-        let ended = book.under_way.remove(&self.slot);
-        drop(book);
-        drop(ended);
-        wake(Some(waiters));
     }
 }
 
