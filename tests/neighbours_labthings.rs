@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use common::bounded;
-use heirloom::{CancelOutcome, PoolConfig, Scope, TaskStatus, thread};
+use heirloom::{CancelOutcome, EnterError, Gate, GateMode, Heirloom, PoolConfig, Scope, TaskStatus, thread};
 use pools::{Busy, started};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -134,5 +134,145 @@ fn a_pending_action_that_is_cancelled_never_runs() {
         assert_eq!(pending.cancel(), CancelOutcome::Requested);
         busy.end();
         assert!(pending.join().is_err_and(|error| error.is_cancelled()));
+    });
+}
+
+/// Scenario 1: an id is unbound until it is set, set for the code inside, restored after it; a thread started there has
+/// none, or one of its own, and the parent keeps its own.
+#[test]
+fn an_id_is_set_for_what_is_inside_and_restored() {
+    bounded(|| {
+        static INVOCATION: Heirloom<u32> = Heirloom::new("invocation").isolated();
+        static LOGGED_AS: Heirloom<u32> = Heirloom::new("logged as").fresh(|parent| parent + 1);
+        assert!(INVOCATION.get().is_err());
+        let id = || INVOCATION.get().ok().map(|id| *id);
+        INVOCATION
+            .run_with(7_u32, || {
+                assert_eq!(id(), Some(7));
+                let nested = INVOCATION.run_with(8_u32, id).expect("open");
+                assert_eq!((nested, id()), (Some(8), Some(7)));
+                // Isolated: a plain child has none; asked to be fresh, one of its own.
+                assert_eq!(thread::spawn(id).join().unwrap(), None);
+                LOGGED_AS.bind(70_u32).expect("open");
+                let own = thread::spawn(|| LOGGED_AS.get().map(|id| *id).ok()).join().unwrap();
+                assert_eq!((own, LOGGED_AS.get().map(|id| *id).ok()), (Some(71), Some(70)));
+                assert_eq!(id(), Some(7));
+            })
+            .expect("open");
+        assert!(INVOCATION.get().is_err());
+    });
+}
+
+/// Scenario 6: the lock counts the entries of its holder, whoever does not hold it cannot let go (there is no such verb), it is
+/// the same one for everybody who finds it, and a refused entry has waited as long as it was to: its default, not at all, or
+/// as long as it said.
+#[test]
+fn the_instruments_lock_counts_and_waits_as_long_as_it_is_told() {
+    bounded(|| {
+        static LOCK: Heirloom<Gate> = Heirloom::new("lock");
+        let server = Scope::new("server");
+        LOCK.bind_at(&server, Gate::new("instrument")).expect("open");
+        server.run(|| {
+            let (gate, again) = (LOCK.get().expect("bound"), LOCK.get().expect("bound"));
+            assert!(Arc::ptr_eq(&gate, &again));
+            let outer = gate.enter().expect("free");
+            let inner = gate.enter().expect("by the same code");
+            drop(outer);
+            assert!(gate.is_held(), "one entry is left");
+            let asks = |wait: Option<Duration>| {
+                let gate = Arc::clone(&gate);
+                let entry = move || match wait {
+                    None => gate.enter().map(drop),
+                    Some(wait) => gate.enter_within(wait).map(drop),
+                };
+                std::thread::spawn(entry).join().unwrap().unwrap_err().waited
+            };
+            assert!(asks(None) >= Duration::from_millis(45));
+            assert_eq!(asks(Some(Duration::ZERO)), Duration::ZERO);
+            assert!(asks(Some(Duration::from_millis(60))) >= Duration::from_millis(60));
+            drop(inner);
+            assert!(!gate.is_held());
+        });
+    });
+}
+
+/// Scenarios 7 and 8: what needs the lock is refused while another action has it, again and again; what opted out works
+/// meanwhile, until it calls what needs the lock; nested calls pass; afterwards it is free.
+#[test]
+fn locked_actions_are_refused_and_opted_out_ones_are_not() {
+    bounded(|| {
+        static LOCK: Heirloom<Gate> = Heirloom::new("lock");
+        fn locked() -> Result<u32, EnterError> {
+            let _in = LOCK.enter(GateMode::Require)?;
+            Ok(7)
+        }
+        fn locked_and_calls_locked() -> Result<u32, EnterError> {
+            let _in = LOCK.enter(GateMode::Require)?;
+            locked()
+        }
+        let server = Scope::new("server");
+        let _at = server.enter();
+        assert!(matches!(locked(), Err(EnterError::Missing { .. })), "required, and there is none");
+        LOCK.bind(Gate::new("instrument").default_wait(Duration::from_millis(1))).expect("open");
+        let actions = started(&server, "actions", PoolConfig::leased(4).gate(&LOCK, GateMode::IfPresent));
+        let reads = started(&server, "reads", PoolConfig::leased(4).gate(&LOCK, GateMode::Skip));
+        let busy = Busy::on(&actions);
+        for _ in 0..2 {
+            let refused = actions.submit(locked).expect("accepted").join();
+            assert_eq!(refused.unwrap_err().as_busy().and_then(|busy| busy.holder.task), Some(busy.task.id()));
+            assert_eq!(reads.submit(|| "read").expect("accepted").join().expect("needs no turn"), "read");
+            let calls_locked = reads.submit(locked).expect("accepted").join().expect("runs");
+            assert!(matches!(calls_locked, Err(EnterError::Busy(_))));
+        }
+        busy.end();
+        assert_eq!(actions.submit(locked_and_calls_locked).expect("accepted").join().expect("runs").ok(), Some(7));
+        assert!(!LOCK.get().expect("bound").is_held());
+    });
+}
+
+/// The fault L3: whatever way an action ends, its handle says so.
+#[test]
+fn an_action_that_dies_is_no_action_that_runs() {
+    bounded(|| {
+        let scope = Scope::new("server");
+        let actions = started(&scope, "actions", PoolConfig::leased(1).log_panics(false));
+        let dies = actions.submit(|| std::panic::panic_any(17_u8)).map(|task: heirloom::TaskHandle<()>| task);
+        assert!(dies.expect("accepted").join().is_err_and(|error| error.is_panic()));
+        assert_eq!(actions.submit(|| "next").expect("accepted").join().expect("runs"), "next");
+    });
+}
+
+/// Scenario 9: each action has its own log, and what its child threads say is in it.
+#[cfg(feature = "task-log")]
+#[test]
+fn each_actions_log_is_its_own() {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    bounded(|| {
+        let log = heirloom::task_log::TaskLog::new();
+        let subscriber = Arc::new(tracing_subscriber::registry().with(log.clone()));
+        let scope = Scope::new("server");
+        let actions = started(&scope, "actions", PoolConfig::leased(2));
+        let met = Arc::new(Barrier::new(2));
+        let start = |name: &'static str| {
+            let (subscriber, met) = (Arc::clone(&subscriber), Arc::clone(&met));
+            let says = move || {
+                tracing::subscriber::with_default(Arc::clone(&subscriber), || tracing::info!("{name} begins"));
+                heirloom::blocking(|| met.wait()); // both run at once
+                let child = thread::spawn(move || {
+                    tracing::subscriber::with_default(subscriber, || tracing::info!("{name}'s child"));
+                });
+                child.join().unwrap();
+            };
+            actions.submit(says).expect("accepted")
+        };
+        let (one, two) = (start("one"), start("two"));
+        let ids = [one.id(), two.id()];
+        one.join().expect("runs");
+        two.join().expect("runs");
+        for (id, name) in ids.into_iter().zip(["one", "two"]) {
+            let said: Vec<_> = log.lines(id).into_iter().map(|line| line.message).collect();
+            assert_eq!(said, [format!("{name} begins"), format!("{name}'s child")]);
+        }
     });
 }
