@@ -4,8 +4,8 @@
 mod common;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -66,43 +66,49 @@ fn it_says_where_and_under_which_key() {
 fn nothing_is_lost_or_doubled_at_the_seam() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("key");
-        const EACH: u32 = 2_000;
-        let met = Arc::new(Barrier::new(4));
-        let binders: Vec<_> = (0..3_u32)
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        /// Those who bind run no further ahead of those who subscribe.
+        static MAY: AtomicUsize = AtomicUsize::new(0);
+        let over = Arc::new(AtomicBool::new(false));
+        let binders: Vec<_> = (0..2_u32)
             .map(|i| {
-                let met = Arc::clone(&met);
+                let over = Arc::clone(&over);
                 std::thread::spawn(move || {
-                    met.wait();
                     let bind = |n| {
+                        while COUNT.load(Ordering::SeqCst) > MAY.load(Ordering::SeqCst) && !over.load(Ordering::SeqCst)
+                        {
+                            std::thread::yield_now();
+                        }
                         let scope = Scope::new("owner");
-                        KEY.bind_at(&scope, i * EACH + n).expect("binds");
+                        KEY.bind_at(&scope, n * 2 + i).expect("binds");
+                        COUNT.fetch_add(1, Ordering::SeqCst);
                         scope
                     };
-                    (0..EACH).map(bind).collect::<Vec<Scope>>()
+                    (0_u32..).take_while(|_| !over.load(Ordering::SeqCst)).map(bind).collect::<Vec<Scope>>()
                 })
             })
             .collect();
-        met.wait();
-        // Each begins at another moment.
-        let subscriptions: Vec<_> = (0..8)
-            .map(|_| {
+        // Each begins at another moment, while others bind.
+        let subscribe = |_| {
+            let before = MAY.fetch_add(10, Ordering::SeqCst);
+            while COUNT.load(Ordering::SeqCst) < before {
                 std::thread::yield_now();
-                let mut subscription = KEY.subscribe();
-                std::thread::spawn(move || subscription.by_ref().map(|bound| **bound.value()).collect::<Vec<u32>>())
-            })
-            .collect();
+            }
+            KEY.subscribe()
+        };
+        let subscriptions: Vec<_> = (0..100).map(subscribe).collect();
+        over.store(true, Ordering::SeqCst);
         let scopes: Vec<_> = binders.into_iter().map(|binder| binder.join().expect("ends")).collect();
+        let all: usize = scopes.iter().map(Vec::len).sum();
         KEY.seal();
         for subscription in subscriptions {
-            let seen = subscription.join().expect("it ends after the seal");
-            assert_eq!(seen.len(), 3 * EACH as usize);
-            assert_eq!(seen.iter().collect::<HashSet<_>>().len(), seen.len(), "each once");
-            for i in 0..3 {
-                let of_one = seen.iter().filter(|value| **value / EACH == i);
-                assert!(of_one.is_sorted(), "in the order of binding");
+            let seen: Vec<u32> = subscription.map(|bound| **bound.value()).collect();
+            assert_eq!(seen.len(), all);
+            assert_eq!(seen.iter().collect::<HashSet<_>>().len(), all, "each once");
+            for i in 0..2 {
+                assert!(seen.iter().filter(|value| **value % 2 == i).is_sorted(), "in the order of binding");
             }
         }
-        drop(scopes);
     });
 }
 
