@@ -96,7 +96,7 @@ impl Scope {
         let scope = Self::new(name);
         let out = scope.lineage.run(|| f(&scope));
         // Refused when a task on this very stack belongs to the scope; then nobody waits.
-        let _ = scope.stop();
+        let _ = scope.wait_for_end(None);
         scope.finish();
         out
     }
@@ -138,13 +138,17 @@ impl Scope {
     ///
     /// What was asked for below it in a daemon pool, also one that it does not own, and has not started, never will.
     pub fn close(&self) {
+        self.close_all();
+        self.node().end_if_over();
+    }
+
+    fn close_all(&self) {
         self.tallies().close();
         // Whoever waits below for room in a queue waits in vain.
         self.node().tell();
         for pool in self.pools() {
             pool.close();
         }
-        self.node().end_if_over();
     }
 
     /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
@@ -180,14 +184,19 @@ impl Scope {
     }
 
     fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, StopError> {
+        let pools = self.wait_for_end(deadline)?;
+        self.node().end_if_over();
+        Ok(self.report(&pools))
+    }
+
+    fn wait_for_end(&self, deadline: Option<Instant>) -> Result<Vec<Arc<Pool>>, StopError> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
             pool.block_until_over(deadline);
         }
         let asked = &self.tallies().joining;
         block_on_tally(asked, deadline, || asked.count() == 0);
-        self.node().end_if_over();
-        Ok(self.report(&pools))
+        Ok(pools)
     }
 
     /// As [`stop`](Self::stop), without blocking the runtime. Closes when first polled; dropping it stops only the waiting.
@@ -227,7 +236,8 @@ impl Scope {
     /// [`close`](Self::close)s, and lets go of the scope without cancelling: what was accepted goes on to its end, and
     /// nobody waits for it.
     pub fn finish(mut self) {
-        self.close();
+        self.close_all();
+        self.lineage.0.end_before_letting_go();
         self.finished = true;
     }
 
@@ -237,10 +247,11 @@ impl Scope {
     /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running.
     pub fn cancel(&self) {
         cancel(&self.lineage.0);
+        self.node().end_if_over();
     }
 }
 
-/// Asks a place to stop, and ends what it owns if it is a scope. True for the first request.
+/// Asks a place to stop, and ends the pools it owns if it is a scope. True for the first request.
 fn cancel(place: &Place) -> bool {
     let node = place.node();
     let tallies = node.tallies();
@@ -252,7 +263,6 @@ fn cancel(place: &Place) -> bool {
         for pool in pools_of(&Lineage(place.clone())) {
             pool.cancel();
         }
-        node.end_if_over();
     }
     first
 }
@@ -293,7 +303,11 @@ impl Lineage {
                 CancelOutcome::AlreadyFinished
             }
             _ if node.is_over() => CancelOutcome::AlreadyFinished,
-            _ => CancelOutcome::of(cancel(&self.0)),
+            _ => {
+                let outcome = CancelOutcome::of(cancel(&self.0));
+                node.end_if_over();
+                outcome
+            }
         }
     }
 }
@@ -309,7 +323,8 @@ impl Deref for Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         if !self.finished {
-            self.cancel();
+            cancel(&self.lineage.0);
+            self.lineage.0.end_before_letting_go();
         }
     }
 }
