@@ -98,7 +98,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Pools of two kinds
+//! # Kinds of pools
 //!
 //! [`PoolConfig::leased`] borrows threads, as tasks arrive, from one process-wide cache ([`threads`]): the right one
 //! unless there is a reason. [`PoolConfig::dedicated`] has threads of its own, which no other pool ever runs on: for
@@ -124,6 +124,24 @@
 //!
 //! let task = plugins.submit(|| heirloom::worker().is_some_and(|worker| worker.lineage().get("decoder").is_ok()))?;
 //! assert!(task.join()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Pinned pools
+//!
+//! What must happen on one particular thread is submitted like everything else, by anyone, and runs when that thread says
+//! so. [`PoolManager::start_pinned`] gives it the [`Pinned`] to say it with.
+//!
+//! ```
+//! use heirloom::{PoolConfig, Scope};
+//!
+//! let app = Scope::new("app");
+//! let ui = app.create("ui");
+//! let pinned = ui.start_pinned(PoolConfig::pinned())?; // this thread's
+//! app.create("work").start(PoolConfig::leased(4))?;
+//!
+//! let task = app.run(|| heirloom::get("work"))?.submit(move || ui.submit(|| "clicked").unwrap().join())?;
+//! assert_eq!(pinned.run_until(task)??, "clicked"); // runs what is asked of this thread meanwhile
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -367,6 +385,7 @@
 //! | scopes | [`Scope`]; for futures [`FutureExt`], [`InScope`], [`InLineage`] |
 //! | finding managers | [`get`], [`get_or_create`], [`create`], [`with`], [`Namespace`] |
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
+//! | work for one thread | [`PoolManager::start_pinned`], [`PoolConfig::pinned`], [`Pinned`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`] |
 //! | tasks | [`TaskHandle`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
 //! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`acknowledge_cancel`], [`Cancelled`] |
@@ -430,6 +449,7 @@ pub use crate::pool::exit::{ExitGuard, ExitPolicy, exit_deadline, exit_guard, on
 pub use crate::pool::frame::task_id;
 pub use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 pub use crate::pool::map::Map;
+pub use crate::pool::pinned::Pinned;
 pub use crate::pool::scope::{ScopedHandle, TaskScope};
 pub use crate::pool::set::{Ended, TaskSet, TimedOut};
 pub use crate::pool::stats::PoolStats;

@@ -20,6 +20,8 @@ pub enum PoolKind {
     Leased,
     /// Its own, started as tasks arrive and ended with the pool.
     Dedicated,
+    /// None: its tasks run on the thread that has the [`Pinned`](crate::Pinned).
+    Pinned,
 }
 
 /// What happens to accepted tasks when the pool ends, and at process exit.
@@ -37,6 +39,7 @@ impl fmt::Display for PoolKind {
         f.pad(match self {
             Self::Leased => "leased",
             Self::Dedicated => "dedicated",
+            Self::Pinned => "pinned",
         })
     }
 }
@@ -127,6 +130,20 @@ impl PoolConfig {
     /// end with the pool.
     pub fn dedicated(n: usize) -> Self {
         Self::new(PoolKind::Dedicated, n)
+    }
+
+    /// One task at once, on the thread that [starts](crate::PoolManager::start_pinned) it and when that thread says so; see
+    /// [`Pinned`](crate::Pinned).
+    ///
+    /// For what must happen on one particular thread, such as the main one.
+    pub fn pinned() -> Self {
+        // No place that a thread could be sent for.
+        Self::new(PoolKind::Pinned, 0)
+    }
+
+    /// How many tasks may run at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.limit.max(usize::from(self.kind == PoolKind::Pinned))
     }
 
     /// Takes only tasks of this type; every other submission is refused before anything is queued.
@@ -303,7 +320,15 @@ impl PoolConfig {
 
     /// The first setting that is impossible, alone or for this kind, and what would be right.
     pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
-        if self.limit == 0 {
+        if self.kind == PoolKind::Pinned {
+            // Its waits run what is queued on the same thread; nobody else could.
+            if self.keeps_place {
+                return Some(("keeps_place", "cannot be set for a pinned pool, whose waits run its own tasks"));
+            }
+            if self.max_waiting != DEFAULT_MAX_WAITING {
+                return Some(("max_waiting", "cannot be set for a pinned pool, whose waits start no thread"));
+            }
+        } else if self.limit == 0 {
             return Some(("n", "is 0, so nothing could ever run; use at least 1"));
         }
         if self.limit > u32::MAX as usize / 2 {
@@ -313,7 +338,7 @@ impl PoolConfig {
             return Some(("queue_limit", "is 0, so nothing could ever be queued; use at least 1"));
         }
         if let Some(threads) = &self.threads {
-            if self.kind == PoolKind::Leased {
+            if self.kind != PoolKind::Dedicated {
                 let setting = match &**threads {
                     ThreadConfig { prefix: Some(_), .. } => "thread_name_prefix",
                     ThreadConfig { stack_size: Some(_), .. } => "stack_size",
@@ -323,7 +348,7 @@ impl PoolConfig {
                     ThreadConfig { warm_timeout: Some(_), .. } => "warm_timeout",
                     _ => "warm",
                 };
-                return Some((setting, "cannot be set for borrowed threads; use `PoolConfig::dedicated`"));
+                return Some((setting, "can only be set for threads of the pool's own; use `PoolConfig::dedicated`"));
             }
             if threads.prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
                 return Some(("thread_name_prefix", "contains a zero byte, which no thread name can"));

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::lineage::node::WeakPlace;
 use crate::namespace::Namespace;
+use crate::pool::bell::Bell;
 use crate::pool::config::{PoolConfig, PoolKind};
 use crate::pool::ctx;
 use crate::pool::warm::Warm;
@@ -16,6 +17,8 @@ pub(crate) enum Crew {
     Leased,
     /// A private cache, made for this start and ended with it.
     Dedicated(Box<Own>),
+    /// None: the thread that has the [`Pinned`](crate::pool::pinned::Pinned) runs the tasks, and is told by this.
+    Pinned(Box<Bell>),
 }
 
 /// Threads of a pool's own. Boxed: a pool per request has none.
@@ -31,6 +34,7 @@ impl Crew {
     pub(crate) fn new(namespace: &Namespace, owner: &WeakPlace, config: &PoolConfig) -> Self {
         match config.kind {
             PoolKind::Leased => Self::Leased,
+            PoolKind::Pinned => Self::Pinned(Box::new(Bell::new())),
             PoolKind::Dedicated => {
                 let threads = config.threads.as_deref().cloned().unwrap_or_default();
                 let warm = Warm::new(&threads);
@@ -51,8 +55,16 @@ impl Crew {
     #[inline]
     pub(crate) fn cache(&self) -> &Arc<Cache> {
         match self {
-            Self::Leased => crate::threads::leased(),
+            // A pinned pool has no place to send a thread for, so it asks for none.
+            Self::Leased | Self::Pinned(_) => crate::threads::leased(),
             Self::Dedicated(own) => &own.cache,
+        }
+    }
+
+    /// Something was pushed for a pool that sends for no thread.
+    pub(crate) fn ring(&self) {
+        if let Self::Pinned(bell) = self {
+            bell.ring();
         }
     }
 
@@ -63,11 +75,11 @@ impl Crew {
         }
     }
 
-    /// Whether threads of its own are gone; a leased pool has none.
+    /// Whether threads of its own are gone; other pools have none.
     #[inline]
     pub(crate) fn is_gone(&self) -> bool {
         match self {
-            Self::Leased => true,
+            Self::Leased | Self::Pinned(_) => true,
             Self::Dedicated(own) => own.cache.is_gone(),
         }
     }

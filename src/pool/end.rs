@@ -13,6 +13,7 @@ use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
+use crate::pool::pinned;
 use crate::pool::stats::PoolStats;
 use crate::pool::wait::GivenAway;
 use crate::quiet::told;
@@ -100,6 +101,10 @@ pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: im
     if exit::is_fork() || park::spin_until(&ready) {
         // In a fork's child nobody is there to make it true.
         return ready();
+    }
+    if pinned::is_any_here() {
+        // What is waited for may need this very thread.
+        return pinned::run_meanwhile(deadline, await_tally(tally, &ready)).is_some() || ready();
     }
     let _away = match deadline {
         None => GivenAway::begin_join(Target::Tally(tally.address())),

@@ -7,7 +7,8 @@
 //! 1. What the exiting thread was making for others, a value's initialiser say, never comes; whoever waits for it is told.
 //! 2. Tasks on the exiting thread's own stack end with `ProcessExiting`: that thread never returns to them, and whoever
 //!    waits for them must go on.
-//! 3. Joining pools are closed, and waited for until the deadline; every 5 s a line on stderr names what is waited for.
+//! 3. What is queued for a pool pinned to that thread is cancelled: nobody will run it.
+//! 4. Joining pools are closed, and waited for until the deadline; every 5 s a line on stderr names what is waited for.
 //!    Daemon pools are left alone.
 //!
 //! # What no hook can do
@@ -22,6 +23,7 @@ use crate::error::TaskError;
 use crate::pool::end::block_on_tally;
 use crate::pool::frame;
 use crate::pool::inner::{Memo, Pool, joining};
+use crate::pool::pinned;
 use crate::pool::worker::leave_after;
 use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
@@ -131,6 +133,7 @@ fn drain() {
     if is_fork() || ABANDON.load(Ordering::Acquire) || GAVE_UP.load(Ordering::Acquire) {
         return;
     }
+    pinned::cancel_here();
     let deadline = match DEADLINE.load(Ordering::Acquire) {
         u64::MAX => None,
         millis => Instant::now().checked_add(Duration::from_millis(millis)),

@@ -15,6 +15,7 @@ use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::park;
 use crate::pool::passing::Passing;
+use crate::pool::pinned;
 use crate::pool::wait::{self, GivenAway, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::sync::os::{Arc, Ordering};
@@ -281,7 +282,9 @@ impl<T> TaskHandle<T> {
     /// Runs the task here if this thread is a worker of its pool and nobody has started it. `waits` is whether the
     /// caller would otherwise block.
     fn run_in_place(&self, waits: bool) -> bool {
-        let Some(pool) = may_run_in_place(self.pool.as_ptr(), waits) else { return false };
+        let Some(pool) = may_run_in_place(self.pool.as_ptr(), waits) else {
+            return pinned::run_exactly(&self.task, self.pool.as_ptr(), waits);
+        };
         let Ok(claimed) = self.task.another().claim() else { return false };
         pool.claimed_in_queue();
         pool.counters.in_place.fetch_add(1, Ordering::Relaxed);

@@ -36,6 +36,7 @@ use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
 use crate::pool::park;
+use crate::pool::pinned;
 use crate::pool::places::Places;
 use crate::pool::queue::Queue;
 use crate::pool::stats::Counters;
@@ -316,6 +317,9 @@ impl Pool {
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
         self.queue.push(queued);
         if !self.places.take(self.config.limit) {
+            if self.config.limit == 0 {
+                self.crew.ring();
+            }
             return Ok(handle);
         }
         let Err(error) = self.crew.cache().ask(Arc::clone(self) as _) else { return Ok(handle) };
@@ -390,6 +394,12 @@ impl Pool {
                 self.pass_room_on(waited);
                 return Err(refused);
             };
+            if deadline.is_none() && pinned::make_room(self) {
+                // Nobody else would.
+                self.counters.refused.fetch_sub(1, Ordering::Relaxed);
+                f = refused.task;
+                continue;
+            }
             waited = true;
             let watch = watch.get_or_insert_with(|| Watch::new(&current::nearest()));
             away.get_or_insert_with(GivenAway::begin);

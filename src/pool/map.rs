@@ -45,7 +45,7 @@ where
 {
     /// Submits the first window. A refusal of the very first task is returned instead of a map.
     pub(crate) fn new(pool: Arc<Pool>, task_type: Option<TaskType>, inputs: I, f: F) -> Result<Self, SubmitError> {
-        let window = pool.config.limit.saturating_mul(4);
+        let window = pool.config.most_at_once().saturating_mul(4);
         let mut map = Self {
             pool,
             place: current::nearest(),

@@ -6,6 +6,7 @@
 //! handle holds its task's cell and nothing else.
 
 pub(crate) mod admission;
+pub(crate) mod bell;
 pub(crate) mod config;
 pub(crate) mod crew;
 pub(crate) mod ctx;
@@ -18,6 +19,7 @@ pub(crate) mod inner;
 pub(crate) mod map;
 pub(crate) mod park;
 pub(crate) mod passing;
+pub(crate) mod pinned;
 pub(crate) mod places;
 pub(crate) mod queue;
 pub(crate) mod scope;

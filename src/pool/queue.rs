@@ -125,6 +125,18 @@ impl<M: 'static, X> Queue<M, X> {
         list.head.is_null() && self.inbox_is_empty()
     }
 
+    /// How many are queued. Walks over all of them.
+    pub(crate) fn length(&self) -> usize {
+        let list = self.list.lock();
+        // Acquire: the pushers' links are seen. The inbox grows at its head only, and is taken only under the lock.
+        let parts = [list.head, self.inbox.load(Ordering::Acquire)];
+        let next = |raw: &NonNull<Header<M>>| {
+            // SAFETY: the list's links are ours under its lock; those of the inbox are not changed once they are pushed.
+            NonNull::new(unsafe { TaskRef::next(*raw) })
+        };
+        parts.into_iter().map(|first| std::iter::successors(NonNull::new(first), next).count()).sum()
+    }
+
     /// Looks at, or changes, what shares the queue's lock.
     pub(crate) fn with_extra<R>(&self, f: impl FnOnce(&mut X) -> R) -> R {
         f(&mut self.list.lock().extra)

@@ -92,7 +92,7 @@ impl Pool {
         let queued = self.tally.entered().wrapping_sub(left_queue as u32);
         let queued = if queued > u32::MAX / 2 { 0 } else { queued };
         PoolStats {
-            max_workers: self.config.limit,
+            max_workers: self.config.most_at_once(),
             running: running as usize,
             waiting,
             queued: queued as usize,

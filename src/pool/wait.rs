@@ -6,6 +6,7 @@ use std::ptr;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
+use crate::pool::pinned;
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, WaitsHere};
 use crate::waits::{self, Cycle, Part, Parts, Target, Waiting};
@@ -128,6 +129,9 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool, waits: bool) -> Option<&'a
 /// Whether a join here of a task of the pool that nobody has started must run it in place, because the caller's place cannot
 /// be given away. Otherwise a wait is better, where it is to be interrupted.
 pub(crate) fn must_run_in_place(pool: *const Pool) -> bool {
+    if pinned::is_here(pool) {
+        return true;
+    }
     let mut own = frame::all().filter(|frame| frame.brings_place && ptr::eq(Arc::as_ptr(frame.pool()), pool));
     own.next().is_some_and(|own| {
         let _away = GivenAway::begin();

@@ -306,7 +306,7 @@ impl Pool {
     fn warm(&self) -> Option<&Warm> {
         match &self.crew {
             Crew::Dedicated(own) => own.warm.as_deref(),
-            Crew::Leased => None,
+            Crew::Leased | Crew::Pinned(_) => None,
         }
     }
 
@@ -447,6 +447,7 @@ impl Pool {
         let error = Arc::new(Said("it ended the process".into()));
         if let After::Failed { error, decides } = warm.end(member, Err(error)) {
             self.give_up(came);
+            self.crew.cache().retire();
             if decides {
                 self.end_start(warm, Unready::Init(error));
             }

@@ -11,6 +11,7 @@ use crate::pool::config::PoolKind;
 use crate::pool::frame::{self, Frame};
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
+use crate::pool::queue::Popped;
 use crate::quiet::{MustNotUnwind, drop_quietly, quietly};
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
@@ -128,13 +129,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
                 return None;
             }
         }
-        let now = Coarse::now();
-        let popped = pool.queue.pop(|book, task| {
-            if task.is_some() {
-                book.popped += 1;
-            }
-            book.begin(&mut entry, task.map(|task| Running { id: task.id(), since: now, task_type: None }));
-        });
+        let popped = pop(pool, &mut entry);
         let Some(task) = popped.task else {
             visit.settle();
             if linger(&mut visit, hand) {
@@ -156,12 +151,10 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
             pool.send_if_place();
         }
         match task.claim() {
-            Ok(claimed) => run_popped(&mut visit, claimed, entry, popped.more),
-            Err(shell) => {
-                pool.counters.shells.fetch_add(1, Ordering::Relaxed);
-                pool.stale.fetch_sub(1, Ordering::Relaxed);
-                drop(shell);
+            Ok(claimed) => {
+                run_popped(&mut visit, claimed, entry, popped.more);
             }
+            Err(shell) => drop_shell(pool, shell),
         }
         turn -= 1;
         if turn == 0 {
@@ -174,6 +167,69 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
             }
         }
     }
+}
+
+/// Takes the oldest, noting that it runs.
+fn pop(pool: &Pool, entry: &mut Option<usize>) -> Popped<Memo> {
+    let now = Coarse::now();
+    pool.queue.pop(|book, task| {
+        if task.is_some() {
+            book.popped += 1;
+        }
+        book.begin(entry, task.map(|task| Running { id: task.id(), since: now, task_type: None }));
+    })
+}
+
+/// Somebody else claimed it.
+fn drop_shell(pool: &Pool, shell: Task) {
+    pool.counters.shells.fetch_add(1, Ordering::Relaxed);
+    pool.stale.fetch_sub(1, Ordering::Relaxed);
+    drop(shell);
+}
+
+/// What [`run_next`] found.
+#[derive(PartialEq, Eq)]
+pub(super) enum Next {
+    Ran,
+    /// It was not to run any more.
+    Skipped,
+    Nothing,
+    /// Another task of the pool, further out on this stack, keeps the only place.
+    Busy,
+}
+
+/// Runs the oldest task of a pinned pool, on its thread.
+pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
+    if pool.queue.looks_empty() {
+        return Next::Nothing;
+    }
+    if !pool.places.take_here(1) {
+        // One that has ended may have shells left in its queue.
+        return if pool.tally.is_ended() { Next::Nothing } else { Next::Busy };
+    }
+    let mut visit = Visit { pool, looking: false, ended: 0 };
+    let mut entry = None;
+    let next = match pop(pool, &mut entry).task.map(Task::claim) {
+        None => Next::Nothing,
+        // As if more were queued: this thread does not look for it.
+        Some(Ok(claimed)) => {
+            if run_popped(&mut visit, claimed, entry, true) {
+                Next::Ran
+            } else {
+                Next::Skipped
+            }
+        }
+        Some(Err(shell)) => {
+            drop_shell(pool, shell);
+            Next::Skipped
+        }
+    };
+    pool.queue.with_extra(|book| book.begin(&mut entry, None));
+    visit.settle();
+    if pool.places.give(false) {
+        pool.end_if_over();
+    }
+    next
 }
 
 /// The pool's only thread, with nothing queued, waits a moment for the next task before it gives its place back. True when
@@ -201,15 +257,16 @@ fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
     false
 }
 
-fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize>, more: bool) {
+/// Runs a task that was popped. False when it was not to run any more, and was ended as cancelled.
+fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize>, more: bool) -> bool {
     let pool = visit.pool;
-    let Some(memo) = claimed.take_memo() else { return };
+    let Some(memo) = claimed.take_memo() else { return false };
     if pool.drops(&memo.place) {
         pool.counters.shells.fetch_add(1, Ordering::Relaxed);
         pool.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
         let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
         pool.end_unrun_with(claimed, memo, error);
-        return;
+        return false;
     }
     pool.give_room();
     if let (Some(task_type), Some(entry)) = (memo.task_type(), entry) {
@@ -240,6 +297,7 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
         Frame::aside(pool, &Place::PROCESS, None, true, owed, foreign);
     });
     visit.ended += 1;
+    true
 }
 
 /// Counts a task out of the scopes that wait for it, and lets its place go. Wakers and a node's end are user code: they are

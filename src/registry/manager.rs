@@ -23,6 +23,7 @@ use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::inner::Pool;
 use crate::pool::map::Map;
 use crate::pool::park;
+use crate::pool::pinned::Pinned;
 use crate::pool::scope::{self, TaskScope};
 use crate::pool::stats::PoolStats;
 use crate::pool::warm::Unready;
@@ -217,7 +218,46 @@ impl PoolManager {
         }
     }
 
+    /// Starts a pool whose tasks run on the calling thread, when it says so; see [`Pinned`]. Anyone submits as ever.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let ui = scope.create("ui");
+    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let shown = ui.submit(|| "shown")?;
+    /// assert_eq!(pinned.run_until(shown)?, "shown");
+    /// drop(pinned);
+    /// assert!(ui.submit(|| ()).is_err()); // closed
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); [`Invalid`](StartError::Invalid) when the settings are not [`PoolConfig::pinned`]'s.
+    pub fn start_pinned(&self, config: PoolConfig) -> Result<Pinned, StartError> {
+        if config.kind != PoolKind::Pinned {
+            return Err(StartError::Invalid {
+                namespace: self.0.namespace.clone(),
+                setting: "kind",
+                problem: "is not pinned; use `PoolConfig::pinned`, or `start`",
+            });
+        }
+        self.start_any(config).map(Pinned::new)
+    }
+
     fn start_pool(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
+        if config.kind == PoolKind::Pinned {
+            return Err(StartError::Invalid {
+                namespace: self.0.namespace.clone(),
+                setting: "kind",
+                problem: "is pinned, so somebody must run it; use `start_pinned`",
+            });
+        }
+        self.start_any(config)
+    }
+
+    fn start_any(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
         let namespace = || self.0.namespace.clone();
         if exit::is_fork() {
             return Err(StartError::Forked { namespace: namespace() });

@@ -413,8 +413,7 @@ impl Cache {
                 continue;
             }
             if hand.retired {
-                let owed = self.line.retire();
-                return self.settle_or_refuse(owed);
+                return self.retire();
             }
             if hand.open {
                 job = self.spin();
@@ -435,6 +434,12 @@ impl Cache {
                 }
             };
         }
+    }
+
+    /// A thread will take no job any more.
+    pub(crate) fn retire(self: &Arc<Self>) {
+        let owed = self.line.retire();
+        self.settle_or_refuse(owed);
     }
 
     fn arrive(self: &Arc<Self>) -> Option<Arc<dyn Job>> {

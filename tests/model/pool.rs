@@ -2,6 +2,8 @@
 
 #[path = "../../src/pool/admission.rs"]
 pub(crate) mod admission;
+#[path = "../../src/pool/bell.rs"]
+pub(crate) mod bell;
 #[path = "../../src/pool/config.rs"]
 pub(crate) mod config;
 #[path = "../../src/pool/crew.rs"]
@@ -14,6 +16,8 @@ pub(crate) mod frame;
 pub(crate) mod handle;
 #[path = "../../src/pool/inner.rs"]
 pub(crate) mod inner;
+#[path = "../../src/pool/pinned.rs"]
+pub(crate) mod pinned;
 #[path = "../../src/pool/places.rs"]
 pub(crate) mod places;
 #[path = "../../src/pool/queue.rs"]

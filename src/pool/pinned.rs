@@ -1,0 +1,418 @@
+//! [`Pinned`]: a pool whose tasks run on one thread, when that thread says so.
+//!
+//! Its pool sends for no thread: its limit is 0 in the sense of [`crate::pool::places`]. A submitter rings a bell
+//! instead. The thread takes a place for itself for each task it runs, so all else (frames, waits, the end) is as for other
+//! pools.
+//!
+//! The pools that are pinned to a thread are a list in the thread's own [`Pinned`]s. The thread-local is one pointer without a
+//! destructor, so it can still be read when the thread's other locals are gone, at process exit.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::ptr;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use crate::namespace::Namespace;
+use crate::pool::bell::Bell;
+use crate::pool::crew::Crew;
+use crate::pool::end::StopReport;
+use crate::pool::frame;
+use crate::pool::inner::Pool;
+use crate::pool::park;
+use crate::pool::wait::GivenAway;
+use crate::pool::worker::{self, Next, Task};
+use crate::sync::os::{Arc, AtomicBool, Ordering};
+
+thread_local! {
+    static HERE: Cell<*const Entry> = const { Cell::new(ptr::null()) };
+}
+
+/// One pool of the list.
+struct Entry {
+    pool: Arc<Pool>,
+    /// How many `run_*` are under way on this thread.
+    driving: Cell<u32>,
+    next: Cell<*const Entry>,
+}
+
+/// The right and the duty to run a pinned pool's tasks; made by
+/// [`PoolManager::start_pinned`](crate::PoolManager::start_pinned). It stays on its thread.
+///
+/// Dropping it cancels what is queued, so every handle resolves, and closes the pool: submitting is refused from then on.
+///
+/// Anyone submits through the manager, from any thread; a task runs only inside one of the methods here, or in place where
+/// this thread joins it. So this is for what must happen on one thread: a window system, a library bound to the main thread.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+///
+/// let scope = Scope::new("doc");
+/// let ui = scope.create("ui");
+/// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+/// let here = std::thread::current().id();
+///
+/// let other = std::thread::spawn(move || {
+///     let seen = ui.submit(|| std::thread::current().id()).unwrap().join();
+///     ui.close();
+///     seen
+/// });
+/// assert_eq!(pinned.run_until_stopped().completed, 1);
+/// assert_eq!(other.join().unwrap()?, here);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The other waits of this thread: joining a task of this pool runs exactly that one, in place; waiting for many
+/// ([`stop`](crate::PoolManager::stop), [`wait_idle`](crate::PoolManager::wait_idle), the end of a [`Scope`](crate::Scope) or
+/// of a [`TaskScope`](crate::TaskScope), [`shutdown`](crate::shutdown)) runs what is queued meanwhile. Joining a task of another pool which itself
+/// waits for this thread would never end: use [`run_until`](Self::run_until).
+///
+/// At the end of the process what is queued for the thread that ends it is cancelled.
+///
+/// ```compile_fail,E0277
+/// # let pinned = heirloom::create("ui").start_pinned(heirloom::PoolConfig::pinned()).unwrap();
+/// std::thread::spawn(move || pinned.run_pending()); // it cannot be sent between threads
+/// ```
+#[must_use = "dropping it cancels what is queued and closes the pool"]
+pub struct Pinned {
+    entry: Box<Entry>,
+    here: PhantomData<*const ()>,
+}
+
+impl Pinned {
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        let entry = Box::new(Entry { pool, driving: Cell::new(0), next: Cell::new(HERE.get()) });
+        HERE.set(&raw const *entry);
+        Self { entry, here: PhantomData }
+    }
+
+    fn pool(&self) -> &Arc<Pool> {
+        &self.entry.pool
+    }
+
+    /// The name of the manager whose pool this is.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.pool().namespace
+    }
+
+    /// Runs what was queued when this was called, and returns how many tasks that were. Never waits; a task that submits
+    /// itself again runs with the next call. For an event loop of one's own, together with [`on_pending`](Self::on_pending).
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let ui = scope.create("ui");
+    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let title = ui.submit(|| "new title")?;
+    /// assert!(!title.is_finished()); // nobody else runs it
+    /// assert_eq!(pinned.run_pending(), 1);
+    /// assert_eq!(title.join()?, "new title");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_pending(&self) -> usize {
+        let _away = GivenAway::begin();
+        let _driving = Driving::new(&self.entry);
+        let pool = self.pool();
+        bell(pool).silence();
+        let mut ran = 0;
+        for _ in 0..pool.queue.length() {
+            match worker::run_next(pool) {
+                Next::Ran => ran += 1,
+                Next::Skipped => {}
+                Next::Nothing | Next::Busy => break,
+            }
+        }
+        ran
+    }
+
+    /// Runs tasks until the future is ready, and returns its output; sleeps while there is nothing to do. Tasks that are still
+    /// queued then stay queued.
+    ///
+    /// The future may be a [`TaskHandle`](crate::TaskHandle), of this pool or another one, so this is how the thread waits
+    /// for work elsewhere that needs this thread. It is polled here, between two tasks, when it was woken.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let (ui, work) = (scope.create("ui"), scope.create("work"));
+    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// work.start(PoolConfig::leased(1))?;
+    /// let asks_the_ui = work.submit(move || ui.submit(|| "clicked").unwrap().join())?;
+    /// assert_eq!(pinned.run_until(asks_the_ui)??, "clicked");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_until<F: Future>(&self, future: F) -> F::Output {
+        let _driving = Driving::new(&self.entry);
+        match drive(None, || SmallVec::from_elem(Arc::clone(self.pool()), 1), future) {
+            Some(out) => out,
+            None => unreachable!("there is no deadline"),
+        }
+    }
+
+    /// Runs tasks until the pool was told to end ([`stop`](crate::PoolManager::stop), [`close`](crate::PoolManager::close) or
+    /// [`cancel`](crate::PoolManager::cancel), also its scope's) and nothing is left of it, and reports as `stop` does. Sleeps
+    /// while there is nothing to do. From one of the pool's own tasks it reports at once.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let ui = scope.create("ui");
+    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let program = std::thread::spawn(move || {
+    ///     let _ = ui.submit(|| "shown").unwrap().join();
+    ///     ui.close();
+    /// });
+    /// assert_eq!(pinned.run_until_stopped().completed, 1);
+    /// # program.join().unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_until_stopped(&self) -> StopReport {
+        if !frame::is_in(self.pool()) {
+            self.run_until(self.pool().await_over());
+        }
+        self.pool().report()
+    }
+
+    /// Runs tasks for at most `d`, sleeping while there is nothing to do, or until the pool has ended before. A task that
+    /// has begun is not cut short. True when the pool has ended.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let ui = scope.create("ui");
+    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let shown = ui.submit(|| "shown")?;
+    /// assert!(!pinned.run_within(Duration::from_millis(1)));
+    /// assert!(shown.is_finished());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_within(&self, d: Duration) -> bool {
+        let _driving = Driving::new(&self.entry);
+        let only = || SmallVec::from_elem(Arc::clone(self.pool()), 1);
+        drive(park::after(d), only, self.pool().await_over()).is_some()
+    }
+
+    /// Calls `f` when something is queued: once, on the submitter's thread, until a `run_*` has looked again; at once, here, if
+    /// something is queued now. A later `f` replaces this one.
+    ///
+    /// For a thread with an event loop of its own: `f` posts an event to the loop, whose handler calls
+    /// [`run_pending`](Self::run_pending). `f` must not block; a panic in it is swallowed.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let ui = scope.create("ui");
+    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let (post, events) = std::sync::mpsc::channel();
+    /// pinned.on_pending(move || { let _ = post.send("run heirloom's tasks"); });
+    ///
+    /// let other = std::thread::spawn(move || ui.submit(|| "shown").unwrap().join());
+    /// for event in events.iter().take(1) { // the event loop
+    ///     assert_eq!(event, "run heirloom's tasks");
+    ///     pinned.run_pending();
+    /// }
+    /// assert_eq!(other.join().unwrap()?, "shown");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_pending(&self, f: impl Fn() + Send + Sync + 'static) {
+        let bell = bell(self.pool());
+        bell.call(Arc::new(f));
+        bell.silence();
+        if !self.pool().queue.looks_empty() {
+            bell.ring();
+        }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // Still on the list: a closure that is dropped may join another task of the pool.
+        self.pool().cancel();
+        let this: *const Entry = &raw const *self.entry;
+        if ptr::eq(HERE.get(), this) {
+            HERE.set(self.entry.next.get());
+        } else if let Some(before) = entries().find(|entry| ptr::eq(entry.next.get(), this)) {
+            before.next.set(self.entry.next.get());
+        }
+    }
+}
+
+impl fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinned").field("namespace", self.namespace()).finish_non_exhaustive()
+    }
+}
+
+/// A `run_*` is under way: handles that it polls are run in their turn, not in place.
+struct Driving<'a>(&'a Entry);
+
+impl<'a> Driving<'a> {
+    fn new(entry: &'a Entry) -> Self {
+        entry.driving.set(entry.driving.get() + 1);
+        Self(entry)
+    }
+}
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        self.0.driving.set(self.0.driving.get() - 1);
+    }
+}
+
+fn bell(pool: &Pool) -> &Bell {
+    match &pool.crew {
+        Crew::Pinned(bell) => bell,
+        _ => unreachable!("only a pinned pool is pinned"),
+    }
+}
+
+/// The pools pinned to the calling thread. No user code may run while one is borrowed: it could drop a [`Pinned`].
+fn entries<'a>() -> impl Iterator<Item = &'a Entry> {
+    // SAFETY: an entry is on the list for as long as its `Pinned` lives, which is on this thread; it is boxed, so it stays
+    // where it is. A caller lets go of it before anything else runs.
+    let entry = |at: *const Entry| unsafe { at.as_ref() };
+    std::iter::successors(entry(HERE.get()), move |at| entry(at.next.get()))
+}
+
+fn find(pool: *const Pool) -> Option<&'static Entry> {
+    entries().find(|entry| ptr::eq(Arc::as_ptr(&entry.pool), pool))
+}
+
+fn all_here() -> SmallVec<[Arc<Pool>; 1]> {
+    entries().map(|entry| Arc::clone(&entry.pool)).collect()
+}
+
+/// Whether the calling thread runs a pinned pool's tasks.
+#[inline]
+pub(crate) fn is_any_here() -> bool {
+    !HERE.get().is_null()
+}
+
+/// Whether the pool's tasks run on the calling thread only.
+#[inline]
+pub(crate) fn is_here(pool: *const Pool) -> bool {
+    is_any_here() && find(pool).is_some()
+}
+
+/// Runs exactly this task, whose join here would wait for this very thread. `waits` is whether the caller would block; one
+/// that polls from a `run_*` is not to come before its turn.
+pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
+    if !is_any_here() {
+        return false;
+    }
+    let Some(pool) = find(pool).filter(|entry| waits || entry.driving.get() == 0).map(|entry| Arc::clone(&entry.pool))
+    else {
+        return false;
+    };
+    let Ok(claimed) = task.another().claim() else { return false };
+    pool.claimed_in_queue();
+    pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
+    let _away = GivenAway::begin();
+    // Without one it runs on its joiner's place: at the bound of waiting tasks.
+    let took = pool.places.take_here(1);
+    worker::run_here(&pool, claimed, took);
+    if took && pool.places.give(false) {
+        pool.end_if_over();
+    }
+    true
+}
+
+/// Runs the oldest task of a pool that is pinned here, for a caller that waits for room in its queue. False where that
+/// would not help.
+pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
+    if !is_here(Arc::as_ptr(pool)) {
+        return false;
+    }
+    let _away = GivenAway::begin();
+    matches!(worker::run_next(pool), Next::Ran | Next::Skipped)
+}
+
+/// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. `None` at the
+/// deadline.
+pub(crate) fn run_meanwhile<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    drive(deadline, all_here, future)
+}
+
+/// The process ends on this thread, which will run nothing any more.
+pub(crate) fn cancel_here() {
+    for pool in all_here() {
+        pool.cancel();
+    }
+}
+
+/// That the future of a `run_*` is to be polled.
+struct Woken {
+    woken: AtomicBool,
+    thread: Waker,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        self.thread.wake_by_ref();
+    }
+}
+
+/// Polls the future when it is woken, runs tasks of the pools in turn, and sleeps when there is nothing to do.
+fn drive<F: Future>(
+    deadline: Option<Instant>,
+    pools: impl Fn() -> SmallVec<[Arc<Pool>; 1]>,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let woken = Arc::new(Woken { woken: AtomicBool::new(true), thread: park::waker() });
+    let waker = Waker::from(Arc::clone(&woken));
+    let _away = GivenAway::begin();
+    loop {
+        if woken.woken.swap(false, Ordering::SeqCst)
+            && let Poll::Ready(out) = future.as_mut().poll(&mut Context::from_waker(&waker))
+        {
+            return Some(out);
+        }
+        let pools = pools();
+        let mut runs = false;
+        let mut free = SmallVec::<[&Arc<Pool>; 1]>::new();
+        for pool in &pools {
+            match worker::run_next(pool) {
+                Next::Ran | Next::Skipped => runs = true,
+                Next::Nothing => free.push(pool),
+                // A task further out on this stack keeps the place; nothing runs before that is given back.
+                Next::Busy => {}
+            }
+        }
+        if runs {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return None;
+            }
+            continue;
+        }
+        let in_time = park::block_until(deadline, |thread| {
+            free.iter().for_each(|pool| {
+                bell(pool).listen(thread);
+                bell(pool).silence();
+            });
+            // What is left in the queue of one that has ended was claimed by others.
+            let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tally.is_ended();
+            woken.woken.load(Ordering::SeqCst) || free.iter().any(has_more)
+        });
+        if !in_time {
+            return None;
+        }
+    }
+}
