@@ -3,7 +3,8 @@
 //! # The race to fear
 //! A task is pushed just after the thread looked, and the thread sleeps. It cannot: the thread says that the bell is silent,
 //! *then* looks at the queue; a submitter pushes, *then* rings. One of the two sees the other. A bell that was rung
-//! and not looked after since is not rung again, so a thousand submits wake the thread once.
+//! and not looked after since is not rung again, so a thousand submits wake the thread once. The same holds for the thread's
+//! leaving: it says so, then empties the queue; a submitter pushes, then looks whether it has left.
 
 use std::task::Waker;
 
@@ -14,6 +15,8 @@ type Callback = Arc<dyn Fn() + Send + Sync>;
 
 pub(crate) struct Bell {
     rung: AtomicBool,
+    /// The thread has gone for good.
+    gone: AtomicBool,
     who: Mutex<Who>,
 }
 
@@ -26,15 +29,20 @@ struct Who {
 
 impl Bell {
     pub(crate) fn new() -> Self {
-        Self { rung: AtomicBool::new(false), who: Mutex::new(Who::default()) }
+        Self { rung: AtomicBool::new(false), gone: AtomicBool::new(false), who: Mutex::new(Who::default()) }
     }
 
-    /// Something was pushed. Wakers and callbacks are user code.
-    pub(crate) fn ring(&self) {
+    /// Something was pushed. False when nobody will look at it. Wakers and callbacks are user code.
+    #[must_use]
+    pub(crate) fn ring(&self) -> bool {
         // SeqCst: comes after the push; see the module.
-        if self.rung.swap(true, Ordering::SeqCst) {
-            return;
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            self.wake();
         }
+        !self.gone.load(Ordering::SeqCst)
+    }
+
+    fn wake(&self) {
         let Who { waker, callback } = self.who.lock().clone();
         if let Some(waker) = waker {
             quietly(|| waker.wake());
@@ -42,6 +50,11 @@ impl Bell {
         if let Some(callback) = callback {
             quietly(|| callback());
         }
+    }
+
+    /// Nobody looks any more. Said before the queue is emptied: whoever pushes later sees it, and empties the queue itself.
+    pub(crate) fn leave(&self) {
+        self.gone.store(true, Ordering::SeqCst);
     }
 
     /// Before a look at the queue: what is pushed after it rings.

@@ -61,10 +61,11 @@ impl Crew {
         }
     }
 
-    /// Something was pushed for a pool that sends for no thread.
-    pub(crate) fn ring(&self) {
-        if let Self::Pinned(bell) = self {
-            bell.ring();
+    /// Something was pushed for a pool that sends for no thread. False when nobody will run it.
+    pub(crate) fn ring(&self) -> bool {
+        match self {
+            Self::Pinned(bell) => bell.ring(),
+            _ => true,
         }
     }
 

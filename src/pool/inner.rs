@@ -317,8 +317,9 @@ impl Pool {
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
         self.queue.push(queued);
         if !self.places.take(self.config.limit) {
-            if self.config.limit == 0 {
-                self.crew.ring();
+            if self.config.limit == 0 && !self.crew.ring() {
+                // Accepted just before the thread left, and pushed just after.
+                self.cancel();
             }
             return Ok(handle);
         }

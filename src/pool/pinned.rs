@@ -231,13 +231,14 @@ impl Pinned {
         bell.call(Arc::new(f));
         bell.silence();
         if !self.pool().queue.looks_empty() {
-            bell.ring();
+            let _ = bell.ring();
         }
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
+        bell(self.pool()).leave();
         // Still on the list: a closure that is dropped may join another task of the pool.
         self.pool().cancel();
         let this: *const Entry = &raw const *self.entry;
@@ -348,6 +349,7 @@ pub(crate) fn run_meanwhile<F: Future>(deadline: Option<Instant>, future: F) -> 
 /// The process ends on this thread, which will run nothing any more.
 pub(crate) fn cancel_here() {
     for pool in all_here() {
+        bell(&pool).leave();
         pool.cancel();
     }
 }
