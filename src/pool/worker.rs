@@ -257,7 +257,7 @@ fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
     false
 }
 
-/// Runs a task that was popped. False when it was not to run any more, and was ended as cancelled.
+/// Runs a task that was popped. False when it ended without having run.
 fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize>, more: bool) -> bool {
     let pool = visit.pool;
     let Some(memo) = claimed.take_memo() else { return false };
@@ -297,7 +297,7 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
         Frame::aside(pool, &Place::PROCESS, None, true, owed, foreign);
     });
     visit.ended += 1;
-    true
+    started
 }
 
 /// Counts a task out of the scopes that wait for it, and lets its place go. Wakers and a node's end are user code: they are
