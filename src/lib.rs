@@ -437,6 +437,12 @@ pub use crate::id::{NodeId, TaskId};
 #[cfg(feature = "task-log")]
 #[cfg_attr(docsrs, doc(cfg(feature = "task-log")))]
 pub use crate::integration::task_log;
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use crate::integration::tokio::{Portal, PortalError, PortalHandle, portal};
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use crate::integration::tower;
 pub use crate::lineage::future::InLineage;
 pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wrap_fn};
 pub use crate::lineage::node::NodeKind;

@@ -2,3 +2,7 @@
 
 #[cfg(feature = "task-log")]
 pub mod task_log;
+#[cfg(feature = "tokio")]
+pub(crate) mod tokio;
+#[cfg(feature = "tower")]
+pub mod tower;

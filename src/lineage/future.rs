@@ -33,6 +33,21 @@ impl<F> InLineage<F> {
         Self { at, future: Some(future) }
     }
 
+    /// Uses what is inside, standing at its place. `None` once it was put down.
+    pub(crate) fn stand<R>(self: Pin<&mut Self>, f: impl FnOnce(Pin<&mut F>) -> R) -> Option<R> {
+        let this = self.project();
+        let inner = this.future.as_pin_mut()?;
+        let _standing = CutOnDrop(Some(current::stand(this.at.0.clone(), Pending::Nothing)));
+        Some(f(inner))
+    }
+
+    /// As [`stand`](Self::stand), for a look.
+    #[cfg(feature = "tower")]
+    pub(crate) fn look<R>(&self, f: impl FnOnce(&F) -> R) -> Option<R> {
+        let inner = self.future.as_ref()?;
+        Some(self.at.run(|| f(inner)))
+    }
+
     /// Drops the inner future, standing at its place.
     pub(crate) fn put_down(self: Pin<&mut Self>) {
         let mut this = self.project();
@@ -45,14 +60,7 @@ impl<F: Future> Future for InLineage<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        match this.future.as_pin_mut() {
-            Some(future) => {
-                let _standing = CutOnDrop(Some(current::stand(this.at.0.clone(), Pending::Nothing)));
-                future.poll(cx)
-            }
-            // Only a future polled again after it was put down ends here; it stays pending, as `std` allows.
-            None => Poll::Pending,
-        }
+        // Only a future polled again after it was put down stays pending, as `std` allows.
+        self.stand(|future| future.poll(cx)).unwrap_or(Poll::Pending)
     }
 }

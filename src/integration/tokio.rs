@@ -1,0 +1,236 @@
+//! [`Portal`]: from pool tasks into a tokio runtime.
+
+mod handle;
+mod probe;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use ::tokio::runtime::{Handle, Id};
+use tracing::level_filters::LevelFilter;
+use tracing::{Instrument, Span};
+
+use crate::error::Cancelled;
+use crate::lineage::current;
+use crate::lineage::future::InLineage;
+use crate::lineage::handle::Lineage;
+use crate::lineage::node::Place;
+use crate::lineage::watch::Watch;
+use crate::pool::hearing::Hearing;
+use crate::quiet::quietly;
+use crate::sync::os::Arc;
+use crate::value::error::BindError;
+use crate::value::heirloom::Heirloom;
+
+pub use self::handle::PortalHandle;
+use self::handle::joined;
+
+static PORTAL: Heirloom<Portal> = Heirloom::new("portal");
+
+/// Why a portal gave no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PortalError {
+    /// There is no portal here or above, or its runtime has been shut down, perhaps while the future was under way.
+    #[error(
+        "no tokio runtime is running behind a portal at {place} or above it; bind one of a running runtime with \
+         `Portal::bind_at`, at a place above"
+    )]
+    NotRunning {
+        /// Where it was asked, in words.
+        place: String,
+    },
+    /// The calling thread is at work for a runtime, which would stand still while it waits.
+    #[error(
+        "a thread of a tokio runtime would block on a portal, and hold up its runtime; `.await` there, or call this from a \
+         pool's task or in `spawn_blocking`"
+    )]
+    WouldDeadlock,
+    /// The caller, or the place where the future stands, was asked to stop. The future has been dropped, or is dropped
+    /// when it next waits.
+    #[error("the future was cancelled, because the place that it runs for was asked to stop")]
+    Cancelled,
+    /// The future panicked.
+    #[error("the future panicked: {message}")]
+    Panicked {
+        /// The panic's text.
+        message: String,
+    },
+}
+
+impl PortalError {
+    fn not_running() -> Self {
+        Self::NotRunning { place: Lineage(current::nearest()).to_string() }
+    }
+}
+
+impl From<Cancelled> for PortalError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+/// A way into a tokio runtime for code that runs elsewhere: a task of a pool runs a future on the server's runtime, and
+/// waits for it or not. Dropping it changes nothing.
+///
+/// Bound in the tree, it is found with [`portal`] from everything below. It keeps no runtime running, and does not delay
+/// its shutdown; it keeps a little of its memory (a tokio [`Handle`]). Once the runtime is shut down, whatever is
+/// asked of it is [`NotRunning`](PortalError::NotRunning), also for those who wait at that moment, as soon as the runtime
+/// has dropped their future. On a `current_thread` runtime futures run while somebody is in its `block_on`.
+///
+/// ```
+/// use heirloom::{PoolConfig, Portal, Scope};
+/// use tokio::sync::oneshot;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+/// let server = Scope::new("server");
+/// Portal::new(runtime.handle()).bind_at(&server)?;
+/// let work = server.create("work");
+/// work.start(PoolConfig::leased(2))?;
+///
+/// let task = server.run(|| {
+///     work.submit(|| {
+///         let (asks, asked) = oneshot::channel();
+///         let answer = heirloom::portal()?.spawn(async { asked.await }); // goes on by itself
+///         let _ = asks.send(7);
+///         let seven = answer.join()?; // gives the task's place in its pool away
+///         heirloom::portal()?.block_on(async move { Ok::<_, heirloom::PortalError>(seven) })? // both in one
+///     })
+/// })?;
+/// assert_eq!(task.join()??, Ok(7));
+///
+/// drop(runtime);
+/// let late = server.run(|| heirloom::portal()?.block_on(async {}));
+/// assert!(matches!(late, Err(heirloom::PortalError::NotRunning { .. })));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Portal {
+    handle: Handle,
+}
+
+/// The nearest portal that is bound here or above.
+///
+/// # Errors
+/// [`NotRunning`](PortalError::NotRunning): there is none.
+pub fn portal() -> Result<Arc<Portal>, PortalError> {
+    PORTAL.get().map_err(|_| PortalError::not_running())
+}
+
+impl Portal {
+    /// One into that runtime.
+    #[must_use]
+    pub fn new(runtime: &Handle) -> Self {
+        Self { handle: runtime.clone() }
+    }
+
+    /// One into the runtime that the code runs in.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// runtime.block_on(async { // such as a server's `main`
+    ///     heirloom::Portal::current()?.bind_at(&heirloom::Lineage::process())
+    ///         .map_err(Box::<dyn std::error::Error>::from)
+    /// })?;
+    /// assert!(heirloom::portal().is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotRunning`](PortalError::NotRunning): it runs in none.
+    pub fn current() -> Result<Self, PortalError> {
+        let handle = Handle::try_current().map_err(|_| PortalError::not_running())?;
+        Ok(Self { handle })
+    }
+
+    /// Has [`portal`] find it at the current place and below, until another is bound here or the place ends. It may be bound at
+    /// more places than one.
+    ///
+    /// # Errors
+    /// [`OwnerGone`](BindError::OwnerGone) in a scope that has ended.
+    pub fn bind(&self) -> Result<(), BindError> {
+        PORTAL.bind(self.clone()).map(drop)
+    }
+
+    /// As [`bind`](Self::bind), at another place.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_at(&self, at: &Lineage) -> Result<(), BindError> {
+        PORTAL.bind_at(at, self.clone()).map(drop)
+    }
+
+    /// Takes away the portal that was bound at that very place. True when there was one.
+    pub fn unbind_at(at: &Lineage) -> bool {
+        PORTAL.unbind_at(at).is_some()
+    }
+
+    /// The runtime's id, as tokio has it.
+    #[must_use]
+    pub fn runtime_id(&self) -> Id {
+        self.handle.id()
+    }
+
+    /// Runs a future on the runtime. It stands at the current place on every poll, and in the current `tracing` span, so it finds
+    /// what the caller finds; and it is dropped there, as cancelled, when that place is asked to stop.
+    ///
+    /// Never fails: a runtime that has been shut down drops the future, and the handle says so. A scope that ends asks such a
+    /// future to stop as it asks a task, but does not count it, so it does not wait for it either.
+    pub fn spawn<F>(&self, future: F) -> PortalHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let place = current::here();
+        // A subscriber's panic is not the caller's.
+        let span = (LevelFilter::current() != LevelFilter::OFF).then(|| quietly(Span::current)).flatten();
+        let future = InLineage::new(Lineage(place.clone()), future.instrument(span.unwrap_or_else(Span::none)));
+        PortalHandle::new(self.handle.spawn(unless_cancelled(place, future)))
+    }
+
+    /// Runs a future on the runtime, as [`spawn`](Self::spawn) does, and waits for it. In a pool's task this gives the task's place
+    /// away meanwhile.
+    ///
+    /// # Errors
+    /// [`WouldDeadlock`](PortalError::WouldDeadlock), before anything is run, on a thread that runs a future of a tokio runtime;
+    /// in `spawn_blocking` and `block_in_place` it is fine. [`Cancelled`](PortalError::Cancelled) as soon as the calling
+    /// task or thread is asked to stop. [`NotRunning`](PortalError::NotRunning), also when the runtime is shut down meanwhile.
+    /// [`Panicked`](PortalError::Panicked).
+    pub fn block_on<F>(&self, future: F) -> Result<F::Output, PortalError>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if probe::runs_a_future() {
+            return Err(PortalError::WouldDeadlock);
+        }
+        crate::cancel::checkpoint()?;
+        joined(self.spawn(future), Some(Hearing::new()))
+    }
+}
+
+/// The future, until the place is asked to stop: then it is dropped. One that is asked before it begins never does.
+async fn unless_cancelled<F: Future>(place: Place, future: InLineage<F>) -> Result<F::Output, Cancelled> {
+    let mut future = pin!(future);
+    let mut watch = Watch::new(&place);
+    let poll = |cx: &mut Context<'_>| {
+        if watch.poll(cx.waker(), |node| node.is_cancelled()) {
+            future.as_mut().put_down();
+            return Poll::Ready(Err(Cancelled::new()));
+        }
+        future.as_mut().poll(cx).map(Ok)
+    };
+    std::future::poll_fn(poll).await
+}
+
+impl fmt::Debug for Portal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Portal").field("runtime", &self.runtime_id()).finish()
+    }
+}

@@ -1,0 +1,113 @@
+//! [`PortalHandle`]: a future under way on a runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use ::tokio::task::JoinHandle;
+
+use crate::error::{Cancelled, payload_text};
+use crate::pool::hearing::Hearing;
+use crate::pool::park;
+use crate::pool::wait::GivenAway;
+
+use super::{PortalError, probe};
+
+/// A future that was given to a [`Portal`](super::Portal). Dropping the handle detaches it: it runs all the same, until its runtime is
+/// shut down or its place is asked to stop.
+///
+/// It is also a [`Future`], on any runtime.
+#[must_use = "dropping the handle detaches the future; its result and its panic are lost"]
+pub struct PortalHandle<T> {
+    task: JoinHandle<Result<T, Cancelled>>,
+    is_cancelled: bool,
+}
+
+impl<T> PortalHandle<T> {
+    pub(super) fn new(task: JoinHandle<Result<T, Cancelled>>) -> Self {
+        Self { task, is_cancelled: false }
+    }
+
+    /// Whether the future has ended, so that `join` returns at once.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Has the runtime drop the future, when it next waits at the latest. One that has ended keeps its result. Does not
+    /// wait.
+    pub fn cancel(&mut self) {
+        self.is_cancelled = true;
+        self.task.abort();
+    }
+
+    /// Waits until the future has ended. In a pool's task this gives the task's place away meanwhile.
+    ///
+    /// A request to stop that is made to the waiting task does not end the wait by itself; it ends the future, if that stands below
+    /// the one asked, as one spawned by that task does.
+    ///
+    /// # Errors
+    /// [`Cancelled`](PortalError::Cancelled), [`NotRunning`](PortalError::NotRunning), [`Panicked`](PortalError::Panicked).
+    /// [`WouldDeadlock`](PortalError::WouldDeadlock) on a thread that runs a future of a tokio runtime: `.await` it there. The future goes
+    /// on then, detached.
+    pub fn join(self) -> Result<T, PortalError> {
+        if probe::runs_a_future() {
+            return Err(PortalError::WouldDeadlock);
+        }
+        joined(self, None)
+    }
+
+    fn poll_end(&mut self, waker: &Waker) -> Poll<Result<T, PortalError>> {
+        let ended = match Pin::new(&mut self.task).poll(&mut Context::from_waker(waker)) {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => return Poll::Pending,
+        };
+        Poll::Ready(match ended {
+            Ok(out) => out.map_err(PortalError::from),
+            // Nobody else has the means to end it.
+            Err(error) if error.is_cancelled() && self.is_cancelled => Err(PortalError::Cancelled),
+            Err(error) if error.is_cancelled() => Err(PortalError::not_running()),
+            Err(error) => Err(panicked(error.into_panic())),
+        })
+    }
+}
+
+fn panicked(payload: Box<dyn std::any::Any + Send>) -> PortalError {
+    let message = payload_text(payload.as_ref()).unwrap_or("(not a text)").to_string();
+    // The payload's drop is user code, which may panic.
+    crate::quiet::quietly(move || drop(payload));
+    PortalError::Panicked { message }
+}
+
+/// Waits for the future, or, where one hears of them, for a request to stop.
+pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing>) -> Result<T, PortalError> {
+    let mut end = None;
+    let away = GivenAway::begin();
+    park::block_until(None, |waker| {
+        if let Poll::Ready(out) = handle.poll_end(waker) {
+            end = Some(out);
+            return true;
+        }
+        hearing.as_mut().is_some_and(|hearing| hearing.poll(waker, Hearing::is_asked))
+    });
+    drop(away);
+    end.unwrap_or_else(|| {
+        handle.cancel();
+        Err(PortalError::Cancelled)
+    })
+}
+
+impl<T> Future for PortalHandle<T> {
+    type Output = Result<T, PortalError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_end(cx.waker())
+    }
+}
+
+impl<T> fmt::Debug for PortalHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PortalHandle").field("is_finished", &self.is_finished()).finish_non_exhaustive()
+    }
+}

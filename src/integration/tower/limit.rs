@@ -1,0 +1,103 @@
+//! How many requests there are at once, and the answer to one too many.
+
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+
+use crate::registry::scope::Scope;
+use crate::sync::os::{Arc, AtomicUsize, Ordering};
+use crate::value::heirloom::Heirloom;
+
+/// Kept by each scope that counts, until it has ended and nothing asked for below it is left.
+static SLOT: Heirloom<Slot> = Heirloom::new("request limit");
+
+/// The places there are.
+pub(super) struct Slots {
+    most: usize,
+    taken: AtomicUsize,
+}
+
+impl Slots {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, taken: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    fn take(self: &Arc<Self>) -> Option<Arc<Slot>> {
+        // Relaxed: nothing is handed over with a place.
+        let one_more = |taken: usize| (taken < self.most).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Arc::new(Slot(Arc::clone(self))))
+    }
+}
+
+/// A place that is taken. Dropping it gives it back.
+pub struct Slot(Arc<Slots>);
+
+impl Slot {
+    /// Has the scope keep the place too. One below a place that has ended cannot, and asks for nothing either.
+    pub(super) fn keep(self: &Arc<Self>, scope: &Scope) {
+        let _ = SLOT.bind_at(scope, Arc::clone(self));
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Lets a request in, or answers it.
+pub trait Admit<Req, Res> {
+    /// `Ok(None)` where nobody counts.
+    fn admit(&self, request: &Req) -> Result<Option<Arc<Slot>>, Res>;
+}
+
+/// Nobody counts.
+pub struct Unlimited;
+
+impl<Req, Res> Admit<Req, Res> for Unlimited {
+    fn admit(&self, _: &Req) -> Result<Option<Arc<Slot>>, Res> {
+        Ok(None)
+    }
+}
+
+/// As many as there are places.
+pub struct Limited<A> {
+    pub(super) slots: Arc<Slots>,
+    pub(super) answer: A,
+}
+
+impl<Req, Res, A: Refuse<Req, Res>> Admit<Req, Res> for Limited<A> {
+    fn admit(&self, request: &Req) -> Result<Option<Arc<Slot>>, Res> {
+        self.slots.take().map(Some).ok_or_else(|| self.answer.refuse(request))
+    }
+}
+
+/// Answers a request too many.
+pub trait Refuse<Req, Res> {
+    fn refuse(&self, request: &Req) -> Res;
+}
+
+/// 503, try again in a second.
+pub struct Unavailable;
+
+impl<Req, B: Default> Refuse<Req, http::Response<B>> for Unavailable {
+    fn refuse(&self, _: &Req) -> http::Response<B> {
+        let mut response = http::Response::new(B::default());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+    }
+}
+
+/// What the user says.
+pub struct Answer<F>(pub(super) F);
+
+impl<Req, Res, F: Fn(&Req) -> Res> Refuse<Req, Res> for Answer<F> {
+    fn refuse(&self, request: &Req) -> Res {
+        (self.0)(request)
+    }
+}

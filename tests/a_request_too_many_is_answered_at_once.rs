@@ -1,0 +1,100 @@
+//! With the feature `tower`: beyond its limit a `ScopeLayer` answers at once, and does not call the service. A request counts
+//! until nothing that it asked for is left.
+#![cfg(feature = "tower")]
+
+mod common;
+mod pools;
+mod web;
+
+use std::sync::mpsc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use common::{bounded, eventually};
+use heirloom::tower::ScopeLayer;
+use heirloom::{PoolConfig, Scope};
+use pools::{Busy, started};
+use tokio::sync::oneshot;
+use web::Server;
+
+#[test]
+fn the_limit_is_exact_and_shared_by_all_routes() {
+    bounded(|| {
+        let (says, said) = mpsc::channel();
+        let wait = move || {
+            let says = says.clone();
+            async move {
+                let (go, gone) = oneshot::channel::<()>();
+                says.send(go).expect("the test listens");
+                let _ = gone.await;
+                "done"
+            }
+        };
+        let layer = ScopeLayer::new().limit(2);
+        let app = Router::new().route("/a", get(wait.clone())).route("/b", get(wait)).layer(layer.clone());
+        let server = Server::start(app);
+        let (a, b) = (server.ask("GET", "/a"), server.ask("GET", "/b"));
+        let inside = [said.recv().unwrap(), said.recv().unwrap()];
+        assert_eq!(layer.in_use(), 2);
+        for _ in 0..3 {
+            let refused = server.get("/a");
+            assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after: 1\r\n"), "{refused}");
+        }
+        for go in inside {
+            go.send(()).expect("the handler waits");
+        }
+        for mut client in [a, b] {
+            assert!(web::read_until(&mut client, "done").starts_with("HTTP/1.1 200"));
+        }
+        eventually("both are given back", || layer.in_use() == 0);
+        let last = server.ask("GET", "/b");
+        drop(said.recv().unwrap());
+        drop(last);
+    });
+}
+
+#[test]
+fn the_answer_can_be_the_users() {
+    bounded(|| {
+        let busy = |request: &Request| -> Response {
+            (StatusCode::TOO_MANY_REQUESTS, format!("{} later", request.uri().path())).into_response()
+        };
+        let layer = ScopeLayer::new().limit(0).on_limit(busy).until_body_end();
+        let handler = || async { unreachable!("the service is not called") as &'static str };
+        let server = Server::start(Router::new().route("/a", get(handler)).layer(layer));
+        let answer = server.get("/a");
+        assert!(answer.starts_with("HTTP/1.1 429") && answer.ends_with("/a later"), "{answer}");
+    });
+}
+
+#[test]
+fn a_client_that_left_counts_until_its_work_has_ended() {
+    bounded(|| {
+        let owner = Scope::new("server");
+        let work = started(&owner, "work", PoolConfig::leased(2));
+        let (says, said) = mpsc::channel();
+        let handler = move || {
+            says.send(Busy::on(&work)).expect("the test listens");
+            std::future::pending::<&'static str>()
+        };
+        let layer = ScopeLayer::new().below(&owner).limit(1);
+        let server = Server::start(Router::new().route("/", get(handler)).layer(layer.clone()));
+        let client = server.ask("GET", "/");
+        let deaf = said.recv().unwrap();
+        drop(client);
+        eventually("the server noticed", || is_asked(&owner));
+        assert!(server.get("/").starts_with("HTTP/1.1 503"), "what it left behind still runs");
+        assert_eq!(layer.in_use(), 1);
+        deaf.end();
+        eventually("it counts no more", || layer.in_use() == 0);
+    });
+}
+
+/// A request below was asked to stop.
+fn is_asked(owner: &Scope) -> bool {
+    let nodes = heirloom::Registry::global().snapshot().nodes;
+    nodes.iter().any(|node| node.parent == Some(owner.id()) && node.cancelled)
+}
