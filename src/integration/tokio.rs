@@ -177,7 +177,7 @@ impl Portal {
         self.handle.id()
     }
 
-    /// Runs a future on the runtime. It stands at the current place on every poll, and in the current `tracing` span, so it finds
+    /// Runs a future on the runtime. What needs the runtime, as timers and sockets do, is made inside of the future. It stands at the current place on every poll, and in the current `tracing` span, so it finds
     /// what the caller finds; and it is dropped there, as cancelled, when that place is asked to stop.
     ///
     /// Never fails: a runtime that has been shut down drops the future, and the handle says so. A scope that ends asks such a
