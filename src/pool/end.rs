@@ -11,7 +11,7 @@ use crate::id::TaskId;
 use crate::pool::config::PoolMode;
 use crate::pool::exit;
 use crate::pool::frame;
-use crate::pool::inner::Pool;
+use crate::pool::inner::{Book, Pool};
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::stats::PoolStats;
@@ -216,6 +216,13 @@ impl Pool {
         }
         let PoolStats { completed, panicked, cancelled, .. } = stats;
         StopReport { completed, panicked, cancelled, remaining, still_running, abandoned: self.abandoned() }
+    }
+
+    /// The age of the oldest task that has started and not ended. Costs the queue's lock, and a look at each such task.
+    pub(crate) fn oldest(&self) -> Option<Duration> {
+        let now = Coarse::now();
+        let since = |book: &mut Book| book.running.iter().flatten().map(|running| now.since(running.since)).max();
+        self.queue.with_extra(since)
     }
 
     /// What was accepted and has not ended, as exact as a `join` that came back.

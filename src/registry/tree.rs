@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::thread::ThreadId;
+use std::time::Duration;
 
 use crate::id::{NodeId, TaskId};
 use crate::lineage::node::{Node, NodeKind, Place, Tallies};
@@ -11,6 +12,42 @@ use crate::pool::stats::PoolStats;
 use crate::registry::manager::PoolManager;
 
 /// A family as plain data: what was alive while it was taken. It keeps nothing alive.
+///
+/// With the feature `serde` it serialises, as do its parts. In JSON, this is the whole shape:
+///
+/// ```json
+/// {
+///   "nodes": [
+///     {
+///       "id": 7,
+///       "parent": 1,
+///       "kind": "scope",
+///       "name": "request 7",
+///       "task": null,
+///       "pending": 3,
+///       "closed": false,
+///       "cancelled": false,
+///       "managers": [
+///         {
+///           "namespace": "render",
+///           "running": true,
+///           "oldest_seconds": 0.25,
+///           "stats": {
+///             "max_workers": 4, "running": 1, "waiting": 0, "queued": 2,
+///             "completed": 10, "panicked": 0, "cancelled": 0, "refused": 0,
+///             "task_type": "component", "mode": "joining", "kind": "leased"
+///           }
+///         }
+///       ]
+///     }
+///   ]
+/// }
+/// ```
+///
+/// Parents come before children, and fields in this order. Ids are numbers; kinds and modes are words in lower case; names,
+/// namespaces and task types are the texts they print as (a number as `"#42"`, a type as its path); times are seconds. What is
+/// not there is `null`: the root's `parent`, `pending` of what is no scope, `oldest_seconds` of a pool in which nothing runs.
+/// The OS thread's id is left out, because it has no number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -54,6 +91,9 @@ pub struct ManagerSnapshot {
     pub running: bool,
     /// The pool's numbers; of the last start, if it has ended.
     pub stats: PoolStats,
+    /// How long the oldest task that has started and not ended has been at it, its waits included; exact to a few milliseconds.
+    /// `None` when none has. What is queued has no age of its own: it came later.
+    pub oldest: Option<Duration>,
 }
 
 impl NodeSnapshot {
@@ -74,6 +114,7 @@ impl NodeSnapshot {
                     namespace: manager.namespace().clone(),
                     running: manager.is_running(),
                     stats: manager.stats(),
+                    oldest: manager.pool().and_then(|pool| pool.oldest()),
                 })
                 .collect(),
         }

@@ -1,0 +1,129 @@
+//! What serialises with the feature `serde`; the shape is in the docs of [`Snapshot`].
+//!
+//! Written out instead of derived: the names and words are a promise, so they do not change when a field does.
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use crate::id::{NodeId, TaskId};
+use crate::lineage::node::NodeKind;
+use crate::namespace::Namespace;
+use crate::pool::config::{PoolKind, PoolMode};
+use crate::pool::end::{RunningTask, StopReport};
+use crate::pool::stats::PoolStats;
+use crate::registry::table::{PoolReport, ShutdownReport};
+use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
+use crate::task_type::TaskType;
+
+/// A struct, field by field.
+macro_rules! as_struct {
+    ($type:ident as $this:ident { $($field:literal: $value:expr,)* }) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let $this = self;
+                let mut out = serializer.serialize_struct(stringify!($type), [$($field),*].len())?;
+                $(out.serialize_field($field, &$value)?;)*
+                out.end()
+            }
+        }
+    };
+}
+
+/// The text it prints as.
+macro_rules! as_text {
+    ($($type:ident)*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+macro_rules! as_number {
+    ($($type:ident)*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_u64(self.as_u64())
+            }
+        }
+    )*};
+}
+
+as_number!(NodeId TaskId);
+as_text!(Namespace TaskType PoolKind PoolMode);
+
+impl Serialize for NodeKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+as_struct!(Snapshot as this {
+    "nodes": this.nodes,
+});
+
+as_struct!(NodeSnapshot as this {
+    "id": this.id,
+    "parent": this.parent,
+    "kind": this.kind,
+    "name": this.name,
+    "task": this.task,
+    "pending": this.pending,
+    "closed": this.closed,
+    "cancelled": this.cancelled,
+    "managers": this.managers,
+});
+
+as_struct!(ManagerSnapshot as this {
+    "namespace": this.namespace,
+    "running": this.running,
+    "oldest_seconds": this.oldest.map(|oldest| oldest.as_secs_f64()),
+    "stats": this.stats,
+});
+
+as_struct!(PoolStats as this {
+    "max_workers": this.max_workers,
+    "running": this.running,
+    "waiting": this.waiting,
+    "queued": this.queued,
+    "completed": this.completed,
+    "panicked": this.panicked,
+    "cancelled": this.cancelled,
+    "refused": this.refused,
+    "task_type": this.task_type,
+    "mode": this.mode,
+    "kind": this.kind,
+});
+
+as_struct!(StopReport as this {
+    "completed": this.completed,
+    "panicked": this.panicked,
+    "cancelled": this.cancelled,
+    "remaining": this.remaining,
+    "still_running": this.still_running,
+    "abandoned": this.abandoned,
+});
+
+as_struct!(RunningTask as this {
+    "id": this.id,
+    "task_type": this.task_type,
+    "age_seconds": this.age.as_secs_f64(),
+});
+
+as_struct!(PoolReport as this {
+    "namespace": this.namespace,
+    "owner": this.owner,
+    "mode": this.mode,
+    "report": this.report,
+});
+
+as_struct!(ShutdownReport as this {
+    "pools": this.pools,
+});
+
+/// As its snapshot.
+impl Serialize for Tree {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.snapshot().serialize(serializer)
+    }
+}
