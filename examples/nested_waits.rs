@@ -41,7 +41,7 @@ fn divide_and_conquer() -> Fallible {
 
     let sums = start("sums", PoolConfig::leased(1))?;
     let total = sums.run(|| sum(0, 100_000))??;
-    assert_eq!(total, (0..100_000).sum());
+    assert_eq!(total, (0..100_000).sum::<u64>());
     println!("the sum of 0 to 100 000, split over {} tasks of a pool of one: {total}", sums.stats().completed);
     Ok(())
 }

@@ -374,6 +374,29 @@
 //!       "render": leased joining, 1 running/1 waiting/0 queued, limit 4
 //! ```
 //!
+//! With the feature `inspector`, `heirloom::inspector::router()` is an axum router with a page that shows the same live, with a
+//! mark where a queue grows or a wait is old. It asks nobody who they are: mount it behind what guards your pages for
+//! operators.
+//!
+//! ```
+//! # #[cfg(feature = "inspector")]
+//! # {
+//! let app: axum::Router = axum::Router::new().nest("/family", heirloom::inspector::router());
+//! # drop(app);
+//! # }
+//! ```
+//!
+//! With the feature `serde`, a [`Snapshot`] serialises, in a shape that its docs promise:
+//!
+//! ```
+//! # #[cfg(feature = "serde")]
+//! # {
+//! let snapshot = serde_json::to_value(heirloom::Registry::global().snapshot())?;
+//! assert_eq!(snapshot["nodes"][0]["kind"], "process");
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! What a task says through `tracing` can be kept by its id: with the feature `task-log` there is `heirloom::task_log`, a layer for
 //! `tracing-subscriber` that keeps the last lines of each task.
 //!
@@ -395,7 +418,7 @@
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
 //! | the end of the process | [`exit_guard`], [`run_main`], [`exit_deadline`], [`on_exit`], [`ExitPolicy`] |
-//! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`] |
+//! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
 //! | errors | [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
@@ -434,6 +457,9 @@ pub use crate::error::{
 pub use crate::gate::{Gate, GateGuard};
 pub use crate::gate_key::EnterError;
 pub use crate::id::{NodeId, TaskId};
+#[cfg(feature = "inspector")]
+#[cfg_attr(docsrs, doc(cfg(feature = "inspector")))]
+pub use crate::integration::inspector;
 #[cfg(feature = "task-log")]
 #[cfg_attr(docsrs, doc(cfg(feature = "task-log")))]
 pub use crate::integration::task_log;

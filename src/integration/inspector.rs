@@ -1,1 +1,199 @@
+//! A page that shows the family live, as an [`axum`] router (feature `inspector`).
+//!
+//! ```no_run
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! use axum::Router;
+//!
+//! let app = Router::new().nest("/family", heirloom::inspector::router());
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! axum::serve(listener, app).await // the page: http://127.0.0.1:8080/family
+//! # }
+//! ```
+//!
+//! The page is one file without any other host, script or font. It shows the tree, each node's managers with running, blocked
+//! and queued tasks, limit, mode, task type and the age of the oldest running task. A manager is marked where its queue grows
+//! (over two seconds, without having been empty) and where a wait is old (see [`Inspector::old_after`]). It can be
+//! searched, collapsed and paused, read on a phone and in the dark, and used by keyboard. When the server is gone it says so, and
+//! goes on when there is one again.
+//!
+//! **It shows names of requests, components and threads to whoever can open it, and asks nobody who they are.** Mount it behind
+//! what guards your other pages for operators. It changes nothing: there are only `GET`s.
+//!
+//! # What it serves
+//!
+//! | route | answers |
+//! |---|---|
+//! | `GET /` | the page |
+//! | `GET /snapshot` | the family now, as JSON |
+//! | `GET /events` | the same as server-sent events: `full` first, then `diff`s |
+//!
+//! ```json
+//! {
+//!   "now": 61250, "run": 1815, "left_out": 0,
+//!   "totals": { "nodes": 2, "managers": 1, "running": 1, "waiting": 0, "queued": 2, "marked": 1 },
+//!   "nodes": [
+//!     { "id": 1, "parent": null, "kind": "process", "name": null, "task": null, "pending": null, "closed": false,
+//!       "cancelled": false, "hidden": 0, "managers": [], "managers_hidden": 0 },
+//!     { "id": 7, "parent": 1, "kind": "scope", "name": "request 7", "task": null, "pending": 3, "closed": false,
+//!       "cancelled": false, "hidden": 0, "managers_hidden": 0, "managers": [
+//!         { "namespace": "render", "started": true, "kind": "leased", "mode": "joining", "task_type": "component", "limit": 4,
+//!           "running": 1, "waiting": 0, "queued": 2, "completed": 10, "panicked": 0, "cancelled": 0, "refused": 0,
+//!           "since": 59000, "marks": ["old"] } ] }
+//!   ]
+//! }
+//! ```
+//!
+//! Fields mean what they do in a [`Snapshot`](crate::Snapshot). `now` and `since` (when the oldest running task began) are milliseconds of
+//! one clock; `run` tells one server process from the next; `marks` are `"queue"` and `"old"`; `hidden` are children and
+//! `managers_hidden` managers of this node that were left out, `left_out` all such nodes. A `diff` has the nodes that
+//! changed in `nodes`, and the ids of those that are gone in `gone`.
+//!
+//! # What it costs
+//!
+//! Nothing while nobody looks. While somebody does, one thread takes a snapshot for all of them, at most four times a second, and
+//! seldom enough to use at most a tenth of one CPU: a snapshot costs a few microseconds for each node that lives. What
+//! is sent is what changed, made once and shared among all who listen, and nothing while nothing changes but a sign of life
+//! every five seconds. At most [`max_nodes`](Inspector::max_nodes) nodes and managers are sent, those with marks and tasks first.
 
+mod hub;
+mod updates;
+mod view;
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use self::hub::{Hub, Unable};
+use self::updates::Updates;
+use crate::registry::table::Registry;
+use crate::sync::os::{Arc, Ordering};
+
+/// The page, whole: there is no build step and nothing else to load.
+const PAGE: &str = include_str!("inspector/page.html");
+
+/// Nothing from elsewhere, whatever a name contains.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+/// The router of an [`Inspector`] for the process-wide family, with its defaults.
+///
+/// ```
+/// use axum::Router;
+///
+/// let app: Router = Router::new().nest("/family", heirloom::inspector::router());
+/// # drop(app);
+/// ```
+pub fn router() -> Router {
+    Inspector::new(Registry::global()).router()
+}
+
+/// Shows one family. A clone is the same inspector. Dropping it does nothing while a router of it lives.
+///
+/// It keeps the family's root alive, and nothing else of it.
+///
+/// ```
+/// use std::time::Duration;
+/// use heirloom::Registry;
+/// use heirloom::inspector::Inspector;
+///
+/// let family = Registry::new();
+/// let inspector = Inspector::new(&family).max_nodes(500).old_after(Duration::from_secs(2));
+/// let app: axum::Router = inspector.router();
+/// // At the end, so that pages which listen do not hold up a graceful shutdown:
+/// inspector.close();
+/// # drop(app);
+/// ```
+#[derive(Clone)]
+#[must_use = "an inspector shows nothing until its router is served"]
+pub struct Inspector {
+    hub: Arc<Hub>,
+}
+
+impl Inspector {
+    /// An inspector of a family.
+    pub fn new(family: &Registry) -> Self {
+        Self { hub: Arc::new(Hub::new(family)) }
+    }
+
+    /// At most this many nodes and managers are sent to a page; the rest is counted. Those with marks come first, then those with
+    /// tasks, each below all its parents. 2 000 by default, and at least 1: the root.
+    pub fn max_nodes(self, n: usize) -> Self {
+        self.hub.max_nodes.store(n.max(1), Ordering::Relaxed);
+        self
+    }
+
+    /// A manager is marked when its oldest running task is as old as this, and tasks of it are queued or inside a wait. 10 s by
+    /// default.
+    pub fn old_after(self, age: Duration) -> Self {
+        self.hub.old_after.store(u64::try_from(age.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self
+    }
+
+    /// The routes; see the [module](self). Serve it, or nest it where the page is to be.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/", get(page))
+            .route("/snapshot", get(snapshot))
+            .route("/events", get(events))
+            .with_state(Arc::clone(&self.hub))
+    }
+
+    /// Ends the event streams that are open; further requests for them, and for snapshots, are answered with 503. Idempotent.
+    ///
+    /// A server that waits for its connections to end would wait for open pages for ever: call this when it is told to stop.
+    pub fn close(&self) {
+        self.hub.close();
+    }
+}
+
+impl fmt::Debug for Inspector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspector").field("max_nodes", &self.hub.max_nodes).finish_non_exhaustive()
+    }
+}
+
+fn answer(kind: &'static str, body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, body).into_response()
+}
+
+async fn page() -> Response {
+    answer("text/html; charset=utf-8", PAGE.into())
+}
+
+async fn events(State(hub): State<Arc<Hub>>) -> Response {
+    match Updates::new(&hub) {
+        Ok(updates) => answer("text/event-stream", Body::from_stream(updates)),
+        Err(unable) => unable.into_response(),
+    }
+}
+
+async fn snapshot(State(hub): State<Arc<Hub>>) -> Response {
+    match updates::snapshot(&hub).await {
+        Ok(json) => answer("application/json", json.into()),
+        Err(unable) => unable.into_response(),
+    }
+}
+
+impl IntoResponse for Unable {
+    fn into_response(self) -> Response {
+        let why = match self {
+            Unable::Closed => "this inspector was closed".to_owned(),
+            Unable::Thread(error) => format!("no thread to look at the family with: {error}"),
+        };
+        (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Written out instead of derived: the names and words are a promise, so they do not change when a field does.
 
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::id::{NodeId, TaskId};
 use crate::lineage::node::NodeKind;
@@ -16,9 +16,10 @@ use crate::task_type::TaskType;
 
 /// A struct, field by field.
 macro_rules! as_struct {
-    ($type:ident as $this:ident { $($field:literal: $value:expr,)* }) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    ($type:ty as $this:ident { $($field:literal: $value:expr,)* }) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeStruct;
                 let $this = self;
                 let mut out = serializer.serialize_struct(stringify!($type), [$($field),*].len())?;
                 $(out.serialize_field($field, &$value)?;)*
@@ -27,6 +28,8 @@ macro_rules! as_struct {
         }
     };
 }
+#[cfg(feature = "inspector")]
+pub(super) use as_struct;
 
 /// The text it prints as.
 macro_rules! as_text {

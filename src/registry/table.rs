@@ -52,6 +52,12 @@ impl Registry {
         &GLOBAL
     }
 
+    /// Another registry of the same family, for what outlives a borrow of this one.
+    #[cfg(feature = "inspector")]
+    pub(crate) fn same(&self) -> Registry {
+        Registry { root: self.root.clone() }
+    }
+
     /// The family's root.
     #[must_use]
     pub fn root(&self) -> Lineage {

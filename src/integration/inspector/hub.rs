@@ -1,0 +1,309 @@
+//! [`Hub`]: one look at the family at a time, for all who listen.
+//!
+//! # Who looks
+//! A thread of the inspector's own, so that no runtime's thread is held up by a large family and none is needed. Whoever
+//! joins starts it if there is none; it ends itself when it finds that nobody listens. Both decide under the lock, so there is never
+//! one too few, or two.
+//!
+//! # The race to fear
+//! Somebody begins to listen between a look and its announcement. A listener is made before the state is read
+//! ([`Updates`](super::updates::Updates)), and a look is published before it is announced, so one of the two happens.
+//!
+//! Nothing of a user's runs under the lock: nodes and managers are let go by the look before it is taken, and wakers are woken after.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::body::Bytes;
+use event_listener::Listener;
+
+use super::view::{Look, View, millis};
+use crate::id::NodeId;
+use crate::pool::exit;
+use crate::quiet::quietly;
+use crate::registry::table::Registry;
+use crate::sync::Event;
+use crate::sync::os::{Arc, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering, thread};
+
+/// At most four looks a second.
+pub(super) const PACE: Duration = Duration::from_millis(250);
+/// At most a tenth of a CPU: so many times as long as a look takes, none is begun.
+const REST: u32 = 9;
+/// A sign of life when nothing changes, so that a page sees when the server is gone.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// How many changes a slow listener may be behind before it is sent everything again.
+const KEPT: usize = 8;
+
+pub(super) struct Hub {
+    family: Registry,
+    pub(super) max_nodes: AtomicUsize,
+    pub(super) old_after: AtomicU64,
+    began: Instant,
+    /// Tells this process's answers from those of the one before it.
+    run: u64,
+    shared: Mutex<Shared>,
+    /// Something changed, or the hub closed.
+    pub(super) told: Event,
+    /// A look was taken, or the hub closed.
+    pub(super) looked: Event,
+    /// The thread that looks has a reason to end.
+    leave: Event,
+}
+
+struct Shared {
+    listeners: usize,
+    /// The thread is there.
+    looking: bool,
+    closed: bool,
+    latest: Option<Arc<Latest>>,
+    /// The newest look, also when nothing had changed.
+    looked: Option<Instant>,
+    /// The newest changes, each with the version it leads to.
+    changes: VecDeque<(u64, Bytes)>,
+    version: u64,
+}
+
+/// Everything that is shown at one time.
+pub(super) struct Latest {
+    pub(super) version: u64,
+    nodes: Vec<(NodeId, Arc<str>)>,
+    counts: String,
+    /// Made for the first who needs it.
+    full: OnceLock<Bytes>,
+}
+
+/// Why nothing can be shown.
+pub(super) enum Unable {
+    Closed,
+    Thread(io::Error),
+}
+
+/// What a listener has to do.
+pub(super) enum Next {
+    Wait,
+    Full(Arc<Latest>),
+    Change(u64, Bytes),
+    Over,
+}
+
+impl Hub {
+    pub(super) fn new(family: &Registry) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            family: family.same(),
+            max_nodes: AtomicUsize::new(2_000),
+            old_after: AtomicU64::new(10_000),
+            began: Instant::now(),
+            // JavaScript's numbers have 53 bits.
+            run: (now.as_micros() as u64 ^ u64::from(std::process::id())) & ((1 << 53) - 1),
+            shared: Mutex::new(Shared {
+                listeners: 0,
+                looking: false,
+                closed: false,
+                latest: None,
+                looked: None,
+                changes: VecDeque::new(),
+                version: 0,
+            }),
+            told: Event::new(),
+            looked: Event::new(),
+            leave: Event::new(),
+        }
+    }
+
+    /// Counts a listener in; there is a thread that looks as long as there is one.
+    pub(super) fn join(self: &Arc<Self>) -> Result<(), Unable> {
+        let mut shared = self.shared.lock();
+        if shared.closed || exit::is_fork() {
+            return Err(Unable::Closed);
+        }
+        if !shared.looking {
+            let hub = Arc::clone(self);
+            let thread = thread::Builder::new().name("heirloom-inspector".to_owned());
+            thread.spawn(move || hub.work()).map_err(Unable::Thread)?;
+            shared.looking = true;
+        }
+        shared.listeners += 1;
+        Ok(())
+    }
+
+    pub(super) fn part(&self) {
+        let mut shared = self.shared.lock();
+        shared.listeners -= 1;
+        let last = shared.listeners == 0;
+        drop(shared);
+        if last {
+            self.leave.notify(usize::MAX);
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.shared.lock().closed = true;
+        self.leave.notify(usize::MAX);
+        self.tell(true);
+    }
+
+    /// Wakers are user code.
+    fn tell(&self, news: bool) {
+        quietly(|| self.looked.notify(usize::MAX));
+        if news {
+            quietly(|| self.told.notify(usize::MAX));
+        }
+    }
+
+    /// What is new for one who has seen a version.
+    pub(super) fn next(&self, seen: Option<u64>) -> Next {
+        let shared = self.shared.lock();
+        if shared.closed {
+            return Next::Over;
+        }
+        let Some(latest) = &shared.latest else { return Next::Wait };
+        match seen {
+            Some(seen) if seen == latest.version => Next::Wait,
+            Some(seen) => match shared.changes.iter().find(|(version, _)| *version == seen + 1) {
+                Some((version, change)) => Next::Change(*version, change.clone()),
+                None => Next::Full(Arc::clone(latest)),
+            },
+            None => Next::Full(Arc::clone(latest)),
+        }
+    }
+
+    /// The family as it is at most `PACE` before `asked`.
+    pub(super) fn as_of(&self, asked: Instant) -> Next {
+        let shared = self.shared.lock();
+        let fresh = shared.looked.is_some_and(|looked| looked + PACE >= asked);
+        match &shared.latest {
+            _ if shared.closed => Next::Over,
+            Some(latest) if fresh => Next::Full(Arc::clone(latest)),
+            _ => Next::Wait,
+        }
+    }
+
+    /// The beginning of each message: what is different each time it is sent.
+    pub(super) fn head(&self) -> String {
+        format!(r#"{{"now":{},"run":{},"#, millis(self.began.elapsed()), self.run)
+    }
+
+    fn work(&self) {
+        let mut view = View::new(self.began);
+        let mut said = Instant::now();
+        loop {
+            let began = Instant::now();
+            // What a snapshot lets go of may be the last of it, and so a user's drop.
+            let max_nodes = self.max_nodes.load(Ordering::Relaxed);
+            let old_after = self.old_after.load(Ordering::Relaxed);
+            let look = quietly(|| view.look(&self.family.snapshot(), max_nodes, old_after));
+            let news = look.is_some_and(|look| self.publish(look, said.elapsed() >= SIGN_OF_LIFE));
+            if news {
+                said = Instant::now();
+            }
+            self.tell(news);
+            let pause = PACE.max(began.elapsed() * REST).saturating_sub(began.elapsed());
+            if !self.rest(pause) {
+                return;
+            }
+        }
+    }
+
+    /// Until the next look. False when there is to be none.
+    fn rest(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            let leave = self.leave.listen();
+            let mut shared = self.shared.lock();
+            if shared.listeners == 0 || shared.closed {
+                shared.looking = false;
+                // What is kept would be old when somebody comes again.
+                let kept = (shared.latest.take(), std::mem::take(&mut shared.changes));
+                shared.looked = None;
+                drop(shared);
+                drop(kept);
+                return false;
+            }
+            drop(shared);
+            if leave.wait_deadline(until).is_none() {
+                return true;
+            }
+        }
+    }
+
+    /// Makes a look the newest. True when there is something to be told.
+    fn publish(&self, look: Look, sign_of_life: bool) -> bool {
+        let before = self.shared.lock().latest.clone();
+        // Made outside the lock: only this thread publishes.
+        let change = before.as_ref().map(|before| Change::between(before, &look));
+        let news = sign_of_life || change.as_ref().is_none_or(|change| !change.is_empty);
+        let change = change.map(|change| self.message("diff", &change.body));
+        let mut shared = self.shared.lock();
+        shared.looked = Some(Instant::now());
+        if news {
+            shared.version += 1;
+            let version = shared.version;
+            if shared.changes.len() == KEPT {
+                shared.changes.pop_front();
+            }
+            shared.changes.extend(change.map(|change| (version, change)));
+            let Look { nodes, counts } = look;
+            shared.latest = Some(Arc::new(Latest { version, nodes, counts, full: OnceLock::new() }));
+        }
+        news
+    }
+
+    /// A whole server-sent event.
+    fn message(&self, event: &str, body: &str) -> Bytes {
+        format!("event: {event}\ndata: {}{body}\n\n", self.head()).into()
+    }
+}
+
+struct Change {
+    body: String,
+    is_empty: bool,
+}
+
+impl Change {
+    fn between(before: &Latest, now: &Look) -> Self {
+        let mut gone: HashMap<NodeId, &str> = before.nodes.iter().map(|(id, json)| (*id, &**json)).collect();
+        let mut changed = String::new();
+        for (id, json) in &now.nodes {
+            if gone.remove(id) != Some(json) {
+                separated(&mut changed, json);
+            }
+        }
+        let is_empty = changed.is_empty() && gone.is_empty() && before.counts == now.counts;
+        let mut ids = String::new();
+        for id in gone.keys() {
+            separated(&mut ids, &id.to_string());
+        }
+        let body = format!(r#"{},"nodes":[{changed}],"gone":[{ids}]}}"#, now.counts);
+        Self { body, is_empty }
+    }
+}
+
+fn separated(list: &mut String, item: &str) {
+    if !list.is_empty() {
+        list.push(',');
+    }
+    list.push_str(item);
+}
+
+impl Latest {
+    /// Everything after the head.
+    pub(super) fn body(&self) -> Bytes {
+        let make = || {
+            let size: usize = self.nodes.iter().map(|(_, json)| json.len() + 1).sum();
+            let mut body = String::with_capacity(size + self.counts.len() + 16);
+            body.push_str(&self.counts);
+            body.push_str(r#","nodes":["#);
+            for (i, (_, json)) in self.nodes.iter().enumerate() {
+                if i > 0 {
+                    body.push(',');
+                }
+                body.push_str(json);
+            }
+            body.push_str("]}\n\n");
+            body.into()
+        };
+        self.full.get_or_init(make).clone()
+    }
+}
