@@ -15,6 +15,7 @@ use crate::lineage::watch::Watch;
 use crate::pool::frame::{self, Frame};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
+use crate::pool::stealing;
 use crate::pool::wait::GivenAway;
 
 /// Whether the running task or thread was asked to stop, or the place where it stands, or one above that.
@@ -38,7 +39,7 @@ use crate::pool::wait::GivenAway;
 pub fn is_cancelled() -> bool {
     let own = || match frame::innermost() {
         Some(frame) => frame.is_asked(),
-        None => started::is_asked(),
+        None => started::is_asked() || stealing::here().is_some_and(|pool| pool.is_cancelled()),
     };
     (!frame::is_apart() && own())
         || Node::any_asked() && (current::nearest_node(&current::pin()).is_cancelled() || own_node_is_asked())
@@ -146,7 +147,8 @@ pub fn acknowledge_cancel() -> bool {
         // An initialiser runs for others too: the request is not its own to decline.
         return false;
     }
-    let frame = frame::innermost();
+    // On a work-stealing pool's thread what runs may be a piece of another task.
+    let frame = frame::innermost().filter(|frame| !frame.steals());
     match frame.and_then(Frame::task) {
         Some(task) => {
             let own = task.state().acknowledge();

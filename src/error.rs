@@ -234,6 +234,14 @@ pub enum SubmitError {
         #[source]
         error: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// The pool is not work-stealing, so nothing can be installed in it.
+    #[error(
+        "\"{namespace}\" is not work-stealing; start it with `PoolConfig::work_stealing(n)`, or use `run` instead of `install`"
+    )]
+    NotWorkStealing {
+        /// The manager's name.
+        namespace: Namespace,
+    },
     /// Submitted by the initialiser of one of the pool's own workers, which could wait for it for ever.
     #[error(
         "submitted to \"{namespace}\" from the initialiser of one of its own workers; do it in a task, or use another pool"

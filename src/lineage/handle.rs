@@ -133,6 +133,43 @@ impl Lineage {
     }
 }
 
+impl Lineage {
+    /// Wraps a closure so that each call of it stands here, on whatever thread: brings a place into the iterators of rayon
+    /// or the callbacks of a library. Comes back to the caller's place after each call, also when it panics.
+    ///
+    /// The closure it returns is `Send`, `Sync` and `Clone` where `f` is. A call costs a few nanoseconds more, and counts nothing,
+    /// so threads do not hinder one another. For a closure without an argument there is [`wrap_fn`]; for one that takes a
+    /// reference of any lifetime (`filter`, say) use [`run`](Self::run) inside.
+    ///
+    /// ```
+    /// # #[cfg(feature = "rayon")] {
+    /// use heirloom::{PoolConfig, Scope};
+    /// use rayon::prelude::*;
+    ///
+    /// let pool = heirloom::create("math"); // shared: its code stands here, not at the request
+    /// pool.start(PoolConfig::work_stealing(2))?;
+    /// let request = Scope::new("request 7");
+    /// let at = request.lineage();
+    /// let places: Vec<_> = pool.install(|| (0..100).into_par_iter().map(at.carry(|_| heirloom::current())).collect())?;
+    /// assert!(places.iter().all(|place| place == at));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn carry<A, R, F>(&self, f: F) -> impl Fn(A) -> R + use<A, R, F>
+    where
+        F: Fn(A) -> R,
+    {
+        let at = self.clone();
+        move |input| {
+            // SAFETY: `at` is borrowed for this call, at whose end the entry is taken off, also by a panic.
+            let entered = CutOnDrop(Some(unsafe { current::stand_borrowed(&at.0, Pending::Nothing) }));
+            let out = f(input);
+            drop(entered);
+            out
+        }
+    }
+}
+
 /// Leaves a place together with whatever foreign code left on top of it.
 pub(crate) struct CutOnDrop(pub(crate) Option<Standing>);
 

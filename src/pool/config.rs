@@ -12,6 +12,9 @@ use crate::task_type::TaskType;
 /// How many extra threads the waits of one pool may cause, unless told otherwise.
 const DEFAULT_MAX_WAITING: usize = 256;
 
+/// `rayon_core::max_num_threads` on 64 bits; on fewer it takes less.
+const MOST_STEALING: usize = 65_535;
+
 /// Where a pool's threads come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -20,6 +23,10 @@ pub enum PoolKind {
     Leased,
     /// Its own, started as tasks arrive and ended with the pool.
     Dedicated,
+    /// A rayon pool's, borrowed from the process-wide cache while there is work.
+    #[cfg(feature = "rayon")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
+    WorkStealing,
     /// None: its tasks run on the thread that has the [`Pinned`](crate::Pinned).
     Pinned,
 }
@@ -39,6 +46,8 @@ impl fmt::Display for PoolKind {
         f.pad(match self {
             Self::Leased => "leased",
             Self::Dedicated => "dedicated",
+            #[cfg(feature = "rayon")]
+            Self::WorkStealing => "work-stealing",
             Self::Pinned => "pinned",
         })
     }
@@ -144,6 +153,64 @@ impl PoolConfig {
     /// How many tasks may run at once.
     pub(crate) fn most_at_once(&self) -> usize {
         self.limit.max(usize::from(self.kind == PoolKind::Pinned))
+    }
+
+    /// A rayon pool of `n` threads, borrowed from the process-wide cache: for data parallelism. Inside
+    /// [`PoolManager::install`](crate::PoolManager::install), or any task of it, rayon's `par_iter`, `join` and `scope` use these
+    /// threads. With the feature `rayon`, which is on by default.
+    ///
+    /// Threads come with the first task and go back to the cache some 10 ms after the last one, or when the pool ends, so an idle one
+    /// has none. While there is work it has all `n`. If the system refuses some, or [`threads::limit`](crate::threads::limit) is
+    /// reached, it works with those that came (`rayon::broadcast` waits for all of them).
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    /// use rayon::prelude::*;
+    ///
+    /// let request = Scope::new("request 7");
+    /// let pages = request.create("pages");
+    /// pages.start(PoolConfig::work_stealing(4))?;
+    /// let words = ["walk", "up", "the", "tree"];
+    /// let letters: usize = pages.install(|| words.par_iter().map(|word| word.len()).sum())?;
+    /// assert_eq!(letters, 13);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Where code stands
+    /// On these threads code stands at the pool's owner, as if it were [`sealed`](Self::sealed), and never at a submitter's place. rayon
+    /// cannot be told when it steals: what it steals runs on top of whatever waits on that thread, which in a pool shared by
+    /// requests is often another request's (about 15 % of the pieces, measured). So nothing here belongs to one task: the
+    /// submitter's span is not entered, [`task_id`](crate::task_id) is `None`, and a running task does not hear of its own handle's
+    /// [`cancel`](crate::TaskHandle::cancel), only of its pool's and its owner's.
+    ///
+    /// [`Lineage::carry`](crate::Lineage::carry) brings a place into the closures, or give each request a pool of its own, whose
+    /// owner it is. What rayon steals while a carried closure waits *in rayon* stands at that place; so carry into the innermost ones. In the
+    /// same way it is inside whatever else is held across a call of rayon's: a lock, a [`Gate`](crate::Gate), a value's initialiser.
+    ///
+    /// # Waiting
+    /// A wait has no place to give away here: it keeps its thread, as with [`keeps_place`](Self::keeps_place). A join of a task of
+    /// this pool which nobody has started runs it in place; to wait for one that has started may be to wait for something further
+    /// out on the same thread. Leave what waits to a leased pool.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, StartError};
+    /// let pool = heirloom::create("pages");
+    /// let refused = pool.start(PoolConfig::work_stealing(2).stack_size(1 << 20)); // its threads are borrowed
+    /// assert!(matches!(refused, Err(StartError::Invalid { setting: "stack_size", .. })));
+    /// ```
+    #[cfg(feature = "rayon")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
+    pub fn work_stealing(n: usize) -> Self {
+        Self { sealed: true, keeps_place: true, ..Self::new(PoolKind::WorkStealing, n) }
+    }
+
+    /// Its code may be stolen, and run within another task's.
+    #[inline]
+    pub(crate) fn steals(&self) -> bool {
+        #[cfg(feature = "rayon")]
+        return self.kind == PoolKind::WorkStealing;
+        #[cfg(not(feature = "rayon"))]
+        return false;
     }
 
     /// Takes only tasks of this type; every other submission is refused before anything is queued.
@@ -330,6 +397,20 @@ impl PoolConfig {
             }
         } else if self.limit == 0 {
             return Some(("n", "is 0, so nothing could ever run; use at least 1"));
+        }
+        if self.steals() {
+            if self.max_waiting != DEFAULT_MAX_WAITING {
+                return Some(("max_waiting", "cannot be set for a work-stealing pool, whose waits keep their threads"));
+            }
+            if self.gate.is_some() {
+                return Some((
+                    "gate",
+                    "cannot be set for a work-stealing pool, where what is stolen would be let in too; enter it around `install`",
+                ));
+            }
+            if self.limit > MOST_STEALING {
+                return Some(("n", "is more threads than rayon can have; use at most 65535, or as many as there are CPUs"));
+            }
         }
         if self.limit > u32::MAX as usize / 2 {
             return Some(("n", "is larger than any system's number of threads; use a smaller one"));

@@ -1,13 +1,17 @@
 //! [`Crew`]: where a pool's threads come from. The one place where the kinds of pool differ.
 
 use std::borrow::Cow;
+use std::io;
 
 use crate::lineage::node::WeakPlace;
 use crate::namespace::Namespace;
 use crate::pool::bell::Bell;
 use crate::pool::config::{PoolConfig, PoolKind};
 use crate::pool::ctx;
+use crate::pool::inner::Pool;
+use crate::pool::stealing::Stealing;
 use crate::pool::warm::Warm;
+use crate::sync::Event;
 use crate::sync::os::Arc;
 use crate::threads::cache::{Cache, Gate, Settings};
 
@@ -19,6 +23,9 @@ pub(crate) enum Crew {
     Dedicated(Box<Own>),
     /// None: the thread that has the [`Pinned`](crate::pool::pinned::Pinned) runs the tasks, and is told by this.
     Pinned(Box<Bell>),
+    /// The process-wide cache, by way of a rayon pool.
+    #[cfg_attr(any(not(feature = "rayon"), loom), allow(dead_code, reason = "no pool is work-stealing"))]
+    WorkStealing(Box<Stealing>),
 }
 
 /// Threads of a pool's own. Boxed: a pool per request has none.
@@ -35,6 +42,8 @@ impl Crew {
         match config.kind {
             PoolKind::Leased => Self::Leased,
             PoolKind::Pinned => Self::Pinned(Box::new(Bell::new())),
+            #[cfg(feature = "rayon")]
+            PoolKind::WorkStealing => Self::stealing(),
             PoolKind::Dedicated => {
                 let threads = config.threads.as_deref().cloned().unwrap_or_default();
                 let warm = Warm::new(&threads);
@@ -56,8 +65,38 @@ impl Crew {
     pub(crate) fn cache(&self) -> &Arc<Cache> {
         match self {
             // A pinned pool has no place to send a thread for, so it asks for none.
-            Self::Leased | Self::Pinned(_) => crate::threads::leased(),
+            Self::Leased | Self::Pinned(_) | Self::WorkStealing(_) => crate::threads::leased(),
             Self::Dedicated(own) => &own.cache,
+        }
+    }
+
+    #[cfg(all(feature = "rayon", not(loom)))]
+    fn stealing() -> Self {
+        Self::WorkStealing(Box::new(Stealing::new()))
+    }
+
+    /// The models know no rayon.
+    #[cfg(all(feature = "rayon", loom))]
+    fn stealing() -> Self {
+        Self::Leased
+    }
+
+    /// Sends a thread for a place of the pool's.
+    ///
+    /// # Errors
+    /// The system's, when nobody would come.
+    #[inline]
+    pub(crate) fn ask(&self, pool: &Arc<Pool>) -> io::Result<()> {
+        match self {
+            Self::WorkStealing(stealing) => stealing.ask(pool),
+            _ => self.cache().ask(Arc::clone(pool) as _),
+        }
+    }
+
+    /// The pool was asked to stop: what sleeps on its threads is told.
+    pub(crate) fn tell_asked(&self) {
+        if let Self::WorkStealing(stealing) = self {
+            stealing.asked().notify(usize::MAX);
         }
     }
 
@@ -71,17 +110,28 @@ impl Crew {
 
     /// The pool has ended: threads of its own end too.
     pub(crate) fn dismiss(&self) {
-        if let Self::Dedicated(own) = self {
-            own.cache.dismiss();
+        match self {
+            Self::Leased | Self::Pinned(_) => {}
+            Self::Dedicated(own) => own.cache.dismiss(),
+            Self::WorkStealing(stealing) => stealing.dismiss(),
         }
     }
 
-    /// Whether threads of its own are gone; other pools have none.
+    /// Whether threads of its own are gone, or have gone back; other pools have none.
     #[inline]
     pub(crate) fn is_gone(&self) -> bool {
         match self {
             Self::Leased | Self::Pinned(_) => true,
             Self::Dedicated(own) => own.cache.is_gone(),
+            Self::WorkStealing(stealing) => stealing.is_gone(),
+        }
+    }
+
+    /// Told when they are.
+    pub(crate) fn gone(&self) -> &Event {
+        match self {
+            Self::WorkStealing(stealing) => stealing.gone(),
+            _ => self.cache().gone(),
         }
     }
 

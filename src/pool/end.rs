@@ -174,6 +174,7 @@ impl Pool {
     pub(crate) fn cancel(self: &Arc<Self>) {
         self.cancelled.store(true, Ordering::SeqCst);
         self.ask_running();
+        self.crew.tell_asked();
         self.close();
         self.cancel_queued(|_| true);
         self.end_if_over();
@@ -255,7 +256,7 @@ impl Pool {
     fn block_until_gone(&self, deadline: Option<Instant>) -> bool {
         let _away = (!self.crew.is_gone()).then(GivenAway::begin);
         loop {
-            let listener = self.crew.cache().gone().listen();
+            let listener = self.crew.gone().listen();
             if self.crew.is_gone() {
                 return true;
             }
@@ -271,7 +272,7 @@ impl Pool {
     pub(crate) async fn await_over(&self) {
         await_tally(&self.tally, || self.is_over()).await;
         while !self.crew.is_gone() {
-            let listener = self.crew.cache().gone().listen();
+            let listener = self.crew.gone().listen();
             if !self.crew.is_gone() {
                 told(listener).await;
             }

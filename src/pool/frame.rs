@@ -12,6 +12,7 @@ use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
 use crate::pool::config::PoolKind;
 use crate::pool::inner::{Memo, Pool};
+use crate::pool::stealing;
 use crate::pool::warm::Came;
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, AtomicU64, Ordering};
@@ -192,7 +193,13 @@ impl Frame {
     /// The task, or its whole pool, was asked to stop. What is asked of places above is not looked at.
     #[inline]
     pub(crate) fn is_asked(&self) -> bool {
-        self.task().is_some_and(|task| task.state().is_asked()) || self.pool().is_cancelled()
+        (!self.steals() && self.task().is_some_and(|task| task.state().is_asked())) || self.pool().is_cancelled()
+    }
+
+    /// The running code may be a piece of another task of the same pool, stolen while this one waits.
+    #[inline]
+    pub(crate) fn steals(&self) -> bool {
+        self.pool().config.steals()
     }
 }
 
@@ -243,7 +250,8 @@ fn numbered(before: u64, keep: impl FnOnce(u64)) -> u64 {
 }
 
 /// The task that the calling code is: the innermost one that runs on this thread, in place or not. `None` outside of any, and
-/// in what a task leaves behind (its result's drop, its wakers).
+/// in what a task leaves behind (its result's drop, its wakers); nor on a work-stealing pool's threads, where what runs may be a stolen
+/// piece of another task.
 ///
 /// The same as the handle's [`id`](crate::TaskHandle::id). Costs a few instructions, and makes no node.
 ///
@@ -261,7 +269,7 @@ fn numbered(before: u64, keep: impl FnOnce(u64)) -> u64 {
 /// ```
 #[must_use]
 pub fn task_id() -> Option<TaskId> {
-    innermost()?.task().map(Task::id)
+    innermost().filter(|frame| !frame.steals())?.task().map(Task::id)
 }
 
 struct Restore(*const Frame);
@@ -285,19 +293,25 @@ pub(crate) fn all<'a>() -> impl Iterator<Item = &'a Frame> {
     std::iter::successors(innermost(), |frame| frame.outer())
 }
 
-/// Whether a task on this thread's stack belongs to the pool, or an initialiser of its threads.
+/// Whether a task on this thread's stack belongs to the pool, or an initialiser of its threads; on a work-stealing pool's thread
+/// also a piece of a task that was begun elsewhere.
 pub(crate) fn is_in(pool: &Pool) -> bool {
-    initialises(pool) || all().any(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
+    let pieces = || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool));
+    initialises(pool) || pieces() || all().any(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
 }
 
 /// Whether a task on this thread's stack was asked for at or below the node.
 pub(crate) fn is_below(node: &Node) -> bool {
+    let pieces = || stealing::here().and_then(|pool| pool.owner.upgrade());
     all().any(|frame| frame.place.node().is_at_or_below(node))
+        || pieces().is_some_and(|owner| owner.node().is_at_or_below(node))
 }
 
-/// Whether the calling thread is one of a dedicated pool's, on which no other pool's task may run.
-pub(crate) fn is_on_dedicated_thread() -> bool {
+/// Whether the calling thread is one of a dedicated pool's, on which no other pool's task may run; or of a work-stealing one's, on
+/// which what rayon steals would stand at the other pool's task.
+pub(crate) fn is_on_a_pools_own_thread() -> bool {
     !INITIALISING.get().is_null()
+        || stealing::here().is_some()
         || all().any(|frame| frame.brings_place && frame.pool().config.kind == PoolKind::Dedicated)
 }
 

@@ -323,7 +323,7 @@ impl Pool {
             }
             return Ok(handle);
         }
-        let Err(error) = self.crew.cache().ask(Arc::clone(self) as _) else { return Ok(handle) };
+        let Err(error) = self.crew.ask(self) else { return Ok(handle) };
         if !self.places.give(false) {
             // Others work for this pool: whoever of them gives the last place back looks at the queue after that.
             return Ok(handle);
@@ -476,13 +476,15 @@ impl Pool {
         Refused { task, reason }
     }
 
-    /// Accepts a task that the calling thread will run at once, if a place is free and nobody is queued.
+    /// Accepts a task that the calling thread will run at once, if a place is free and nobody is queued; a `nested` one has its
+    /// caller's place.
     ///
     /// # Safety
     /// As for [`TaskRef::new_unbounded`].
     pub(crate) unsafe fn submit_here<F, T>(
         self: &Arc<Self>,
         task_type: Option<TaskType>,
+        nested: bool,
         f: F,
     ) -> Result<Here<F>, SubmitError>
     where
@@ -493,7 +495,7 @@ impl Pool {
             Ok(place) => place,
             Err(reason) => return Err(self.refuse(f, reason).reason),
         };
-        if !self.queue.is_empty() || !self.places.take_here(self.config.limit) {
+        if !nested && (!self.queue.is_empty() || !self.places.take_here(self.config.limit)) {
             self.retract(&place);
             return Ok(Err(f));
         }
@@ -540,7 +542,7 @@ impl Pool {
     /// Takes a place and sends a thread for it, for what is queued.
     pub(crate) fn send_if_place(self: &Arc<Self>) {
         if self.places.take(self.config.limit)
-            && let Err(error) = self.crew.cache().ask(Arc::clone(self) as _)
+            && let Err(error) = self.crew.ask(self)
         {
             self.give_back_refused(&error);
         }
@@ -604,7 +606,7 @@ impl Pool {
         if self.queue.is_empty() || !self.places.take(self.config.limit) {
             return true;
         }
-        if self.crew.cache().ask(Arc::clone(self) as _).is_ok() {
+        if self.crew.ask(self).is_ok() {
             return true;
         }
         // No thread for the next task: the place that was taken for it is the one we keep.
@@ -641,6 +643,10 @@ pub(crate) unsafe fn pool_of_claimed(pool: NonNull<Pool>) -> Arc<Pool> {
 impl Job for Pool {
     fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
         if !self.prepare(hand, Came::WithPlace) {
+            return None;
+        }
+        if let Crew::WorkStealing(stealing) = &self.crew {
+            stealing.lead(&self);
             return None;
         }
         crate::pool::worker::work(&self, hand)

@@ -24,6 +24,8 @@ pub(crate) mod places;
 pub(crate) mod queue;
 pub(crate) mod scope;
 pub(crate) mod set;
+#[cfg_attr(any(not(feature = "rayon"), loom), path = "stealing/absent.rs")]
+pub(crate) mod stealing;
 pub(crate) mod stats;
 pub(crate) mod wait;
 pub(crate) mod warm;

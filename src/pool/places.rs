@@ -91,6 +91,13 @@ impl Places {
         self.word.load(Ordering::SeqCst) == LOOKING + ONE
     }
 
+    /// A task runs, or is about to.
+    #[cfg(all(feature = "rayon", not(loom)))]
+    #[inline]
+    pub(crate) fn is_any_taken(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & ACTIVE != 0
+    }
+
     /// More places are taken than the limit allows.
     #[inline]
     pub(crate) fn is_over(&self, limit: usize) -> bool {

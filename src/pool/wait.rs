@@ -7,6 +7,7 @@ use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::pinned;
+use crate::pool::stealing;
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, WaitsHere};
 use crate::waits::{self, Cycle, Part, Parts, Target, Waiting};
@@ -26,14 +27,17 @@ impl GivenAway {
     pub(crate) fn begin() -> Self {
         let mut given = 0;
         // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
-        let waiting = frame::innermost().and_then(|_| cache::wait_here());
+        let steals = stealing::here().is_some();
+        let works = steals || frame::innermost().is_some();
+        let waiting = works.then(cache::wait_here).flatten();
         for frame in frame::all() {
             if frame.brings_place && !frame.away.get() && frame.pool().begin_wait() {
                 frame.away.set(true);
                 given += 1;
             }
         }
-        let waiting = waiting.filter(|_| given > 0);
+        // A work-stealing pool has no place to give, but what its thread waits for may need one more.
+        let waiting = waiting.filter(|_| given > 0 || steals);
         Self { given, _waiting: waiting, edge: None, here: PhantomData }
     }
 
@@ -107,6 +111,10 @@ const MAX_DEPTH: u32 = 32;
 /// may also when a task of another pool runs here in place, on top of the pool's own. `waits` is whether the caller
 /// will give its place away and block otherwise.
 pub(crate) fn may_run_in_place<'a>(pool: *const Pool, waits: bool) -> Option<&'a Arc<Pool>> {
+    if let Some(own) = stealing::here().filter(|own| ptr::eq(Arc::as_ptr(own), pool)) {
+        // There is no place to give away, so a deep stack is better than a wait that may be for ever.
+        return Some(own);
+    }
     let innermost = frame::innermost()?;
     if innermost.is_aside() {
         return None;
@@ -129,7 +137,7 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool, waits: bool) -> Option<&'a
 /// Whether a join here of a task of the pool that nobody has started must run it in place, because the caller's place cannot
 /// be given away. Otherwise a wait is better, where it is to be interrupted.
 pub(crate) fn must_run_in_place(pool: *const Pool) -> bool {
-    if pinned::is_here(pool) {
+    if pinned::is_here(pool) || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool)) {
         return true;
     }
     let mut own = frame::all().filter(|frame| frame.brings_place && ptr::eq(Arc::as_ptr(frame.pool()), pool));

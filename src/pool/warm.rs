@@ -306,7 +306,7 @@ impl Pool {
     fn warm(&self) -> Option<&Warm> {
         match &self.crew {
             Crew::Dedicated(own) => own.warm.as_deref(),
-            Crew::Leased | Crew::Pinned(_) => None,
+            Crew::Leased | Crew::Pinned(_) | Crew::WorkStealing(_) => None,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::pool::frame::{self, Frame};
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
 use crate::pool::queue::Popped;
+use crate::pool::stealing;
 use crate::quiet::{MustNotUnwind, drop_quietly, quietly};
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
@@ -232,6 +233,54 @@ pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
     next
 }
 
+/// What is left after [`run_one`].
+#[cfg(all(feature = "rayon", not(loom)))]
+#[derive(PartialEq, Eq)]
+pub(super) enum Left {
+    /// The caller's place, because more is queued.
+    Place,
+    /// Places of others.
+    Others,
+    /// Nothing.
+    Idle,
+}
+
+/// Runs the oldest task of a work-stealing pool, on one of its threads. The caller holds a place: it is given back when
+/// nothing more is queued.
+#[cfg(all(feature = "rayon", not(loom)))]
+pub(super) fn run_one(pool: &Arc<Pool>) -> Left {
+    let mut visit = Visit { pool, looking: false, ended: 0 };
+    let mut entry = None;
+    loop {
+        let popped = pop(pool, &mut entry);
+        let Some(task) = popped.task else { break };
+        if popped.more {
+            pool.send_if_place();
+        }
+        match task.claim() {
+            Ok(claimed) => {
+                // As if more were queued: this thread may do something else first.
+                run_popped(&mut visit, claimed, entry, true);
+                break;
+            }
+            Err(shell) => drop_shell(pool, shell),
+        }
+    }
+    pool.queue.with_extra(|book| book.begin(&mut entry, None));
+    visit.settle();
+    if !pool.queue.looks_empty() {
+        return Left::Place;
+    }
+    let last = pool.places.give(false);
+    if last {
+        pool.end_if_over();
+    }
+    if !pool.queue.is_empty() {
+        pool.send_if_place();
+    }
+    if last { Left::Idle } else { Left::Others }
+}
+
 /// The pool's only thread, with nothing queued, waits a moment for the next task before it gives its place back. True when
 /// one came.
 ///
@@ -358,10 +407,13 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
     let Extras { span, task_type, scoped } = extras.map_or_else(Extras::default, |extras| *extras);
     let id = claimed.task().id();
     let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_place, owed, |frame| {
+        let steals = pool.config.steals();
+        // What is stolen runs on top of this, and may be another task's: there is nothing here of this one alone.
+        let pending = if steals { Pending::Nothing } else { Pending::Task(id, ptr::from_ref(frame)) };
         // SAFETY: the frame holds the place, and lives, until after the cut.
-        let standing = unsafe { current::stand_borrowed(&frame.place, Pending::Task(id, ptr::from_ref(frame))) };
+        let standing = unsafe { current::stand_borrowed(&frame.place, pending) };
         // A subscriber is user code too.
-        let entered = span.as_ref().and_then(|span| quietly(|| span.enter()));
+        let entered = span.as_ref().filter(|_| !steals).and_then(|span| quietly(|| span.enter()));
         let outcome = match &pool.config.gate {
             None => claimed.run().into(),
             Some(gated) => gated.run(pool, &claimed, &frame.place),
@@ -507,7 +559,8 @@ impl Pool {
 /// The reference type that handles hold.
 pub(crate) type Task = TaskRef<Memo>;
 
-/// Runs `f` as a task of the pool and waits for it: on this thread if a leased pool has a place free, else on a worker.
+/// Runs `f` as a task of the pool and waits for it: on this thread if a leased pool has a place free or it is a work-stealing
+/// pool's own, else on a worker.
 pub(crate) fn run_and_wait<F, T>(
     pool: &Arc<Pool>,
     task_type: Option<TaskType>,
@@ -518,13 +571,18 @@ where
     T: Send,
 {
     let mut f = f;
-    if pool.config.kind == PoolKind::Leased && !frame::is_on_dedicated_thread() {
+    let nested = stealing::here().is_some_and(|own| Arc::ptr_eq(own, pool));
+    let lends = pool.config.kind == PoolKind::Leased && !frame::is_on_a_pools_own_thread();
+    if nested || lends {
         // SAFETY: the task is run below, and its result taken, before this returns.
-        match unsafe { pool.submit_here(task_type.clone(), f) }? {
+        match unsafe { pool.submit_here(task_type.clone(), nested, f) }? {
             Ok((task, claimed)) => {
                 // SAFETY: submitted above to this pool, with this result.
                 let handle = unsafe { TaskHandle::new(task, pool) };
-                run_here(pool, claimed, true);
+                run_here(pool, claimed, lends);
+                if nested {
+                    return Ok(handle.join());
+                }
                 if pool.places.give(false) {
                     pool.end_if_over();
                 }

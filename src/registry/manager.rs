@@ -593,7 +593,7 @@ impl PoolManager {
     /// Runs `f` as a task and waits for it. `f` may borrow.
     ///
     /// On a leased pool with a free place and an empty queue it runs on the calling thread, within the pool's limit (unless
-    /// that thread is a dedicated pool's, on which no other pool's tasks run); otherwise it is submitted, and this waits as [`TaskHandle::join`] does.
+    /// that thread is a dedicated or work-stealing pool's, on which no other pool's tasks run); otherwise it is submitted, and this waits as [`TaskHandle::join`] does.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -635,6 +635,68 @@ impl PoolManager {
         let refused = |reason| TaskError::refused(TaskId::next(), &self.0.namespace, reason);
         let pool = self.pool().ok_or_else(|| refused(self.not_started()))?;
         worker::run_and_wait(&pool, task_type, f).map_err(refused)?
+    }
+
+    /// Runs `f` on a thread of a [work-stealing](PoolConfig::work_stealing) pool, as a task, and waits for it: rayon's `par_iter`,
+    /// `join` and `scope` inside use the pool's threads. `f` may borrow. On such a thread it runs at once.
+    ///
+    /// It counts, ends and is reported as any task; [`submit`](Self::submit) is the same without waiting. `f` stands at the pool's owner;
+    /// see there, and [`Lineage::carry`] for bringing a place along.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    /// use rayon::prelude::*;
+    ///
+    /// let scope = Scope::new("doc");
+    /// let pool = scope.create("math");
+    /// pool.start(PoolConfig::work_stealing(2))?;
+    /// let mut numbers: Vec<u64> = (0..1000).rev().collect();
+    /// pool.install(|| numbers.par_sort())?;
+    /// assert_eq!(numbers[..3], [0, 1, 2]);
+    /// assert_eq!(pool.stop()?.completed, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); on a pool of another kind [`NotWorkStealing`](SubmitError::NotWorkStealing), as
+    /// [`TaskError::as_refused`].
+    #[cfg(feature = "rayon")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
+    pub fn install<F, T>(&self, f: F) -> Result<T, TaskError>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        self.install_any(None, f)
+    }
+
+    /// [`install`](Self::install) for a task of a type.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install).
+    #[cfg(feature = "rayon")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
+    pub fn install_as<F, T>(&self, task_type: impl Into<TaskType>, f: F) -> Result<T, TaskError>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        self.install_any(Some(task_type.into()), f)
+    }
+
+    #[cfg(feature = "rayon")]
+    fn install_any<F, T>(&self, task_type: Option<TaskType>, f: F) -> Result<T, TaskError>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        match self.pool() {
+            Some(pool) if !pool.config.steals() => {
+                let reason = SubmitError::NotWorkStealing { namespace: self.0.namespace.clone() };
+                Err(TaskError::refused(TaskId::next(), &self.0.namespace, reason))
+            }
+            _ => self.run_any(task_type, f),
+        }
     }
 
     /// Accepts nothing more. A joining pool runs what it accepted; a daemon pool's queued tasks end as cancelled. Does not

@@ -525,6 +525,12 @@ impl Cache {
         }
     }
 
+    /// Jobs wait in line for a thread.
+    #[cfg(all(feature = "rayon", not(loom)))]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.line.is_wanted()
+    }
+
     /// How many threads are in one of heirloom's waits.
     pub(crate) fn waiting(&self) -> usize {
         self.line.waiting()

@@ -24,6 +24,8 @@ pub(crate) mod places;
 pub(crate) mod queue;
 #[path = "../../src/pool/scope.rs"]
 pub(crate) mod scope;
+#[path = "../../src/pool/stealing/absent.rs"]
+pub(crate) mod stealing;
 #[path = "../../src/pool/stats.rs"]
 pub(crate) mod stats;
 #[path = "../../src/pool/wait.rs"]
