@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use common::{BOUND, bounded, eventually};
-use heirloom::{FutureExt, PoolConfig, PoolManager, Scope, SubmitError};
+use heirloom::{FutureExt, PoolConfig, PoolManager, Scope, SubmitError, TaskHandle};
 
 /// A pool of one that runs a task until the sender is dropped, and has one queued: full.
 fn full(scope: &Scope) -> (PoolManager, mpsc::Sender<()>) {
@@ -233,6 +233,80 @@ fn a_task_that_is_asked_to_stop_waits_no_longer() {
         eventually("it was refused once", || pool.stats().refused >= 1);
         waits.cancel();
         assert!(matches!(waits.join().expect("runs"), Err(SubmitError::Cancelled { .. })));
+    });
+}
+
+/// Waits for room, and says why there was none.
+fn refused(pool: &PoolManager, awaits: bool) -> SubmitError {
+    let submitted = match awaits {
+        false => pool.submit_within(nothing, BOUND * 10),
+        true => futures::executor::block_on(pool.submit_async(nothing)),
+    };
+    submitted.expect_err("there is no room").into_parts().1
+}
+
+#[test]
+fn a_task_that_nobody_has_looked_at_hears_its_handle_and_its_pool() {
+    bounded(|| {
+        let outer = Scope::new("outer");
+        let (pool, _go) = full(&outer);
+        let asks: [fn(&PoolManager, &TaskHandle<SubmitError>); 2] = [
+            |_, task| {
+                task.cancel();
+            },
+            |own, _| own.cancel(),
+        ];
+        for (ask, awaits) in asks.into_iter().flat_map(|ask| [(ask, false), (ask, true)]) {
+            let before = pool.stats().refused;
+            let own = outer.create("own");
+            own.start(PoolConfig::leased(1)).expect("starts");
+            let at = pool.clone();
+            let waits = own.submit(move || refused(&at, awaits)).expect("accepted");
+            eventually("it was refused once", || pool.stats().refused > before);
+            ask(&own, &waits);
+            assert!(matches!(waits.join().expect("runs"), SubmitError::Cancelled { .. }));
+        }
+    });
+}
+
+#[test]
+fn a_thread_that_nobody_has_looked_at_hears_its_handle() {
+    bounded(|| {
+        let outer = Scope::new("outer");
+        let (pool, _go) = full(&outer);
+        for awaits in [false, true] {
+            let before = pool.stats().refused;
+            let at = pool.clone();
+            let waits = heirloom::thread::spawn(move || refused(&at, awaits));
+            eventually("it was refused once", || pool.stats().refused > before);
+            waits.cancel();
+            assert!(matches!(waits.join().expect("ends"), SubmitError::Cancelled { .. }));
+        }
+    });
+}
+
+#[test]
+fn what_had_to_wait_stands_where_it_would_have_at_once() {
+    bounded(|| {
+        for awaits in [false, true] {
+            let outer = Scope::new("outer");
+            let (pool, go) = full(&outer);
+            let own = outer.create("own");
+            own.start(PoolConfig::leased(1)).expect("starts");
+            let at = pool.clone();
+            let submits = own.submit(move || {
+                let parent = || heirloom::current().parent();
+                let submitted = match awaits {
+                    false => at.submit_within(parent, BOUND),
+                    true => futures::executor::block_on(at.submit_async(parent)),
+                };
+                submitted.expect("room comes").join().expect("runs")
+            });
+            eventually("it was refused once", || pool.stats().refused > 0);
+            drop(go);
+            let stands = submits.expect("accepted").join().expect("runs");
+            assert_ne!(stands.map(|above| above.kind()), Some(heirloom::NodeKind::Task));
+        }
     });
 }
 

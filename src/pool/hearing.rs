@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use event_listener::EventListener;
 
 use crate::lineage::current;
+use crate::lineage::node::Place;
 use crate::lineage::watch::Watch;
 use crate::pool::crew::Crew;
 use crate::pool::frame::{self, Frame};
@@ -29,7 +30,8 @@ impl Hearing {
         let deaf = frame::is_apart() || frame::innermost().is_some_and(Frame::is_aside);
         // Before the place, which is the same in most cases: then it is a node by now.
         let own = if deaf { None } else { current::own() };
-        let here = current::here();
+        // A thread that stands nowhere is made no node of: nobody could ask it.
+        let here = if current::stands() { current::here() } else { Place::PROCESS };
         let own = own.filter(|own| own.as_ptr() != here.as_ptr());
         let pool = stealing::here().filter(|_| !deaf).map(|pool| (Arc::clone(pool), None));
         Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new), pool }

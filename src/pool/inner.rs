@@ -26,15 +26,15 @@ use crate::clock::Coarse;
 use crate::error::{Refused, SubmitError, TaskError};
 use crate::id::TaskId;
 use crate::index::{Index, Ticket};
-use crate::lineage::current;
-use crate::lineage::node::{Node, Place, WeakPlace};
-use crate::lineage::watch::Watch;
+use crate::lineage::current::{self, Pending};
+use crate::lineage::node::{Place, WeakPlace};
 use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolMode};
 use crate::pool::crew::Crew;
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
+use crate::pool::hearing::Hearing;
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::places::Places;
@@ -382,17 +382,16 @@ impl Pool {
         T: Send + 'static,
     {
         let mut away = None;
-        let mut watch = None;
-        let mut waited = false;
+        let mut waits: Option<(Place, Hearing)> = None;
         loop {
             // The listener comes before the look, so room that is made in between is noticed.
             let listener = self.room.as_ref().map(|room| room.freed.listen());
-            let refused = match self.submit_static(task_type.clone(), f) {
+            let refused = match self.submit_at(waits.as_ref().map(|(at, _)| at), task_type.clone(), f) {
                 Ok(handle) => return Ok(handle),
                 Err(refused) => refused,
             };
             let (Some(mut listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
-                self.pass_room_on(waited);
+                self.pass_room_on(waits.is_some());
                 return Err(refused);
             };
             if deadline.is_none() && pinned::make_room(self) {
@@ -401,18 +400,19 @@ impl Pool {
                 f = refused.task;
                 continue;
             }
-            waited = true;
-            let watch = watch.get_or_insert_with(|| Watch::new(&current::nearest()));
+            let (at, hearing) = waits.get_or_insert_with(|| (current::nearest(), Hearing::new()));
             away.get_or_insert_with(GivenAway::begin);
             let mut asked = false;
             let in_time = park::block_until(deadline, |waker| {
-                asked = watch.poll(waker, |at| self.must_stop(at));
-                asked || Pin::new(&mut listener).poll(&mut Context::from_waker(waker)).is_ready()
+                asked = hearing.poll(waker, Hearing::is_asked);
+                asked
+                    || self.scope_ended(at)
+                    || Pin::new(&mut listener).poll(&mut Context::from_waker(waker)).is_ready()
             });
             if !in_time {
                 return Err(refused);
             }
-            if asked && watch.node().is_cancelled() {
+            if asked {
                 self.pass_room_on(true);
                 return Err(self.cancelled_while_waiting(refused.task));
             }
@@ -421,10 +421,26 @@ impl Pool {
         }
     }
 
-    /// Whether waiting for room is of no more use: the submitter was asked to stop, or its scope accepts nothing more. What is
-    /// submitted to a sealed pool is not counted in the submitter's scopes.
-    fn must_stop(&self, at: &Node) -> bool {
-        at.is_cancelled() || (!self.config.sealed && at.scope_closed())
+    /// Submits again what had to wait for room. It stands where it would have at the first try, as a sibling of the task that
+    /// waits: that one is a node only because it waits.
+    fn submit_at<F, T>(
+        self: &Arc<Self>,
+        at: Option<&Place>,
+        task_type: Option<TaskType>,
+        f: F,
+    ) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let _at = at.map(|at| current::stand(at.clone(), Pending::Nothing));
+        self.submit_static(task_type, f)
+    }
+
+    /// Whether waiting for room is of no more use, because a scope at or above the place accepts nothing more. What is submitted
+    /// to a sealed pool is not counted there.
+    fn scope_ended(&self, at: &Place) -> bool {
+        !self.config.sealed && at.node().scope_closed()
     }
 
     fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {
@@ -441,28 +457,32 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let mut watch = None;
-        let mut waited = false;
+        let mut at: Option<Place> = None;
         loop {
             let listener = self.room.as_ref().map(|room| room.freed.listen());
-            let refused = match self.submit_static(task_type.clone(), f) {
+            let refused = match self.submit_at(at.as_ref(), task_type.clone(), f) {
                 Ok(handle) => return Ok(handle),
                 Err(refused) => refused,
             };
             let (Some(mut listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
-                self.pass_room_on(waited);
+                self.pass_room_on(at.is_some());
                 return Err(refused);
             };
-            waited = true;
-            let watch = watch.get_or_insert_with(|| Watch::new(&current::nearest()));
+            let at = at.get_or_insert_with(current::nearest);
+            let mut hears = None;
             let asked = std::future::poll_fn(|cx| {
-                if watch.poll(cx.waker(), |at| self.must_stop(at)) {
+                // Whoever polls is asked: it may be another one each time.
+                let hearing = hears.insert(Hearing::new());
+                if hearing.poll(cx.waker(), Hearing::is_asked) {
                     return Poll::Ready(true);
+                }
+                if self.scope_ended(at) {
+                    return Poll::Ready(false);
                 }
                 let waker = quiet_waker(cx.waker());
                 Pin::new(&mut listener).poll(&mut Context::from_waker(&waker)).map(|()| false)
             });
-            if asked.await && watch.node().is_cancelled() {
+            if asked.await {
                 self.pass_room_on(true);
                 return Err(self.cancelled_while_waiting(refused.task));
             }

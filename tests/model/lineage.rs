@@ -175,26 +175,3 @@ pub(crate) mod handle {
 
     pub(crate) struct CutOnDrop(pub(crate) Option<Standing>);
 }
-
-/// Nobody asks the models' threads to stop while they wait.
-pub(crate) mod watch {
-    use std::task::Waker;
-
-    use crate::lineage::node::{Node, Place};
-
-    pub(crate) struct Watch(Place);
-
-    impl Watch {
-        pub(crate) fn new(place: &Place) -> Self {
-            Self(place.clone())
-        }
-
-        pub(crate) fn node(&self) -> &Node {
-            self.0.node()
-        }
-
-        pub(crate) fn poll(&mut self, _waker: &Waker, done: impl Fn(&Node) -> bool) -> bool {
-            done(self.0.node())
-        }
-    }
-}

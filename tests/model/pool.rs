@@ -100,6 +100,27 @@ pub(crate) mod exit {
 }
 
 /// Nobody asks the models' threads to stop while they wait.
+pub(crate) mod hearing {
+    use std::task::Waker;
+
+    pub(crate) struct Hearing(());
+
+    impl Hearing {
+        pub(crate) fn new() -> Self {
+            Self(())
+        }
+
+        pub(crate) fn poll(&mut self, _waker: &Waker, done: impl Fn(&Self) -> bool) -> bool {
+            done(self)
+        }
+
+        pub(crate) fn is_asked(&self) -> bool {
+            false
+        }
+    }
+}
+
+/// As `hearing`.
 pub(crate) mod passing {
     use std::task::Waker;
 
