@@ -165,7 +165,7 @@ impl Pool {
             self.cancel_queued(|_| true);
         }
         if let Some(room) = &self.room {
-            room.freed.notify(usize::MAX);
+            room.tell_all();
         }
         self.end_if_over();
     }

@@ -13,12 +13,8 @@
 //! refused, so nothing is stranded.
 
 use std::io;
-use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll};
-use std::time::Instant;
 
-use event_listener::{Event, IntoNotification};
 use smallvec::SmallVec;
 use tracing::level_filters::LevelFilter;
 
@@ -26,7 +22,7 @@ use crate::clock::Coarse;
 use crate::error::{Refused, SubmitError, TaskError};
 use crate::id::TaskId;
 use crate::index::{Index, Ticket};
-use crate::lineage::current::{self, Pending};
+use crate::lineage::current;
 use crate::lineage::node::{Place, WeakPlace};
 use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolMode};
@@ -34,16 +30,13 @@ use crate::pool::crew::Crew;
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
-use crate::pool::hearing::Hearing;
-use crate::pool::park;
-use crate::pool::pinned;
 use crate::pool::places::Places;
 use crate::pool::queue::Queue;
+use crate::pool::room::Room;
 use crate::pool::stats::Counters;
-use crate::pool::wait::GivenAway;
 use crate::pool::warm::Came;
-use crate::quiet::{quiet_waker, quietly};
-use crate::sync::os::{Arc, AtomicBool, AtomicIsize, AtomicUsize, LazyLock, Mutex, OnceLock, Ordering};
+use crate::quiet::quietly;
+use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
 use crate::tally::{Entry, Left, Tally};
 use crate::task::cell::{Claimed, TaskRef, reclaim};
 use crate::task_type::TaskType;
@@ -86,12 +79,6 @@ pub(crate) struct Running {
 /// A task to be run by the calling thread, with its handle's reference; or the closure, when that cannot be now.
 pub(crate) type Here<F> = Result<(TaskRef<Memo>, Claimed<Memo>), F>;
 
-/// Room in a bounded queue.
-pub(crate) struct Room {
-    free: AtomicUsize,
-    pub(crate) freed: Event,
-}
-
 /// Boxed as a whole: a pool that has none is a pointer smaller so.
 #[derive(Default)]
 struct Nodes(Vec<WeakPlace>);
@@ -130,8 +117,7 @@ pub(crate) fn joining() -> &'static Index<Pool> {
 impl Pool {
     pub(crate) fn new(namespace: Namespace, owner: WeakPlace, config: PoolConfig) -> Arc<Self> {
         let crew = Crew::new(&namespace, &owner, &config);
-        let room =
-            config.queue_limit.map(|limit| Box::new(Room { free: AtomicUsize::new(limit), freed: Event::new() }));
+        let room = config.queue_limit.map(|limit| Box::new(Room::new(limit)));
         let joins = config.mode == PoolMode::Joining;
         let pool = Arc::new(Self {
             tally: Tally::new(),
@@ -255,30 +241,6 @@ impl Pool {
         Ok(place)
     }
 
-    fn take_room(&self) -> Result<(), SubmitError> {
-        let Some(room) = &self.room else { return Ok(()) };
-        // Acquire and Release pair taking room with giving it back; the queue itself is ordered by its own words.
-        let taken = room.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1));
-        taken.map(drop).map_err(|_| SubmitError::QueueFull {
-            namespace: self.namespace.clone(),
-            limit: self.config.queue_limit.unwrap_or(usize::MAX),
-        })
-    }
-
-    pub(crate) fn give_room(&self) {
-        if let Some(room) = &self.room {
-            room.free.fetch_add(1, Ordering::AcqRel);
-            room.freed.notify(1.additional());
-        }
-    }
-
-    /// Whoever was woken for room and cannot use it wakes the next.
-    fn pass_room_on(&self, waited: bool) {
-        if waited && let Some(room) = &self.room {
-            room.freed.notify(1.additional());
-        }
-    }
-
     fn memo(&self, place: Place, task_type: Option<TaskType>, queued: bool, scoped: Option<Arc<Tally>>) -> Memo {
         // With no subscriber there is no span, and asking costs one load.
         let span = (LevelFilter::current() != LevelFilter::OFF).then(|| quietly(tracing::Span::current)).flatten();
@@ -368,127 +330,6 @@ impl Pool {
         let task = unsafe { self.submit(task_type, None, f) }?;
         // SAFETY: submitted to this pool, with this result.
         Ok(unsafe { TaskHandle::new(task, self) })
-    }
-
-    /// Submits, waiting for room in a bounded queue until the deadline; the running task's place is given away meanwhile.
-    pub(crate) fn submit_waiting<F, T>(
-        self: &Arc<Self>,
-        task_type: Option<TaskType>,
-        mut f: F,
-        deadline: Option<Instant>,
-    ) -> Result<TaskHandle<T>, Refused<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let mut away = None;
-        let mut waits: Option<(Place, Hearing)> = None;
-        loop {
-            // The listener comes before the look, so room that is made in between is noticed.
-            let listener = self.room.as_ref().map(|room| room.freed.listen());
-            let refused = match self.submit_at(waits.as_ref().map(|(at, _)| at), task_type.clone(), f) {
-                Ok(handle) => return Ok(handle),
-                Err(refused) => refused,
-            };
-            let (Some(mut listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
-                self.pass_room_on(waits.is_some());
-                return Err(refused);
-            };
-            if deadline.is_none() && pinned::make_room(self) {
-                // Nobody else would.
-                self.counters.refused.fetch_sub(1, Ordering::Relaxed);
-                f = refused.task;
-                continue;
-            }
-            let (at, hearing) = waits.get_or_insert_with(|| (current::nearest(), Hearing::new()));
-            away.get_or_insert_with(GivenAway::begin);
-            let mut asked = false;
-            let in_time = park::block_until(deadline, |waker| {
-                asked = hearing.poll(waker, Hearing::is_asked);
-                asked
-                    || self.scope_ended(at)
-                    || Pin::new(&mut listener).poll(&mut Context::from_waker(waker)).is_ready()
-            });
-            if !in_time {
-                return Err(refused);
-            }
-            if asked {
-                self.pass_room_on(true);
-                return Err(self.cancelled_while_waiting(refused.task));
-            }
-            self.counters.refused.fetch_sub(1, Ordering::Relaxed);
-            f = refused.task;
-        }
-    }
-
-    /// Submits again what had to wait for room. It stands where it would have at the first try, as a sibling of the task that
-    /// waits: that one is a node only because it waits.
-    fn submit_at<F, T>(
-        self: &Arc<Self>,
-        at: Option<&Place>,
-        task_type: Option<TaskType>,
-        f: F,
-    ) -> Result<TaskHandle<T>, Refused<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let _at = at.map(|at| current::stand(at.clone(), Pending::Nothing));
-        self.submit_static(task_type, f)
-    }
-
-    /// Whether waiting for room is of no more use, because a scope at or above the place accepts nothing more. What is submitted
-    /// to a sealed pool is not counted there.
-    fn scope_ended(&self, at: &Place) -> bool {
-        !self.config.sealed && at.node().scope_closed()
-    }
-
-    fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {
-        Refused { task, reason: SubmitError::Cancelled { namespace: self.namespace.clone() } }
-    }
-
-    /// The same without blocking.
-    pub(crate) async fn submit_async<F, T>(
-        self: &Arc<Self>,
-        task_type: Option<TaskType>,
-        mut f: F,
-    ) -> Result<TaskHandle<T>, Refused<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let mut at: Option<Place> = None;
-        loop {
-            let listener = self.room.as_ref().map(|room| room.freed.listen());
-            let refused = match self.submit_at(at.as_ref(), task_type.clone(), f) {
-                Ok(handle) => return Ok(handle),
-                Err(refused) => refused,
-            };
-            let (Some(mut listener), SubmitError::QueueFull { .. }) = (listener, &refused.reason) else {
-                self.pass_room_on(at.is_some());
-                return Err(refused);
-            };
-            let at = at.get_or_insert_with(current::nearest);
-            let mut hears = None;
-            let asked = std::future::poll_fn(|cx| {
-                // Whoever polls is asked: it may be another one each time.
-                let hearing = hears.insert(Hearing::new());
-                if hearing.poll(cx.waker(), Hearing::is_asked) {
-                    return Poll::Ready(true);
-                }
-                if self.scope_ended(at) {
-                    return Poll::Ready(false);
-                }
-                let waker = quiet_waker(cx.waker());
-                Pin::new(&mut listener).poll(&mut Context::from_waker(&waker)).map(|()| false)
-            });
-            if asked.await {
-                self.pass_room_on(true);
-                return Err(self.cancelled_while_waiting(refused.task));
-            }
-            self.counters.refused.fetch_sub(1, Ordering::Relaxed);
-            f = refused.task;
-        }
     }
 
     fn refuse<F>(&self, task: F, reason: SubmitError) -> Refused<F> {

@@ -22,6 +22,7 @@ pub(crate) mod passing;
 pub(crate) mod pinned;
 pub(crate) mod places;
 pub(crate) mod queue;
+pub(crate) mod room;
 pub(crate) mod scope;
 pub(crate) mod set;
 #[cfg_attr(any(not(feature = "rayon"), loom), path = "stealing/absent.rs")]

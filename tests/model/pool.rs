@@ -22,6 +22,8 @@ pub(crate) mod pinned;
 pub(crate) mod places;
 #[path = "../../src/pool/queue.rs"]
 pub(crate) mod queue;
+#[path = "../../src/pool/room.rs"]
+pub(crate) mod room;
 #[path = "../../src/pool/scope.rs"]
 pub(crate) mod scope;
 #[path = "../../src/pool/stealing/absent.rs"]
