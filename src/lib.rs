@@ -425,6 +425,7 @@
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bell;
 mod busy;
 mod cancel;
 mod clock;

@@ -2,10 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use std::task::{Context, Wake, Waker};
-
-use crate::sync::os::Arc;
-
 /// Runs `f`; a panic in it is swallowed, and then the answer is `None`.
 pub(crate) fn quietly<R>(f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {
@@ -18,29 +14,6 @@ pub(crate) fn quietly<R>(f: impl FnOnce() -> R) -> Option<R> {
             None
         }
     }
-}
-
-/// As the waker; a panic in it is swallowed, so that whoever else is woken with it hears too.
-pub(crate) fn quiet_waker(waker: &Waker) -> Waker {
-    struct Quiet(Waker);
-
-    impl Wake for Quiet {
-        fn wake(self: Arc<Self>) {
-            self.wake_by_ref();
-        }
-
-        fn wake_by_ref(self: &Arc<Self>) {
-            quietly(|| self.0.wake_by_ref());
-        }
-    }
-
-    Waker::from(Arc::new(Quiet(waker.clone())))
-}
-
-/// Polls an event's listener with a user's waker.
-pub(crate) async fn told(listener: impl Future<Output = ()>) {
-    let mut listener = std::pin::pin!(listener);
-    std::future::poll_fn(|cx| listener.as_mut().poll(&mut Context::from_waker(&quiet_waker(cx.waker())))).await;
 }
 
 /// Drops a user's value; nobody is there to take a panic in its `Drop`.

@@ -11,11 +11,11 @@
 //!
 //! # The race to fear
 //! A waiter looks, sees a count, and goes to sleep just after the last one left without a word. It cannot: the waiter
-//! registers as a listener, then sets `WATCHED` with a read-modify-write, and that same operation's result is its look.
+//! leaves its waker, then sets `WATCHED` with a read-modify-write, and that same operation's result is its look.
 //! A `leave` that comes after it in the word's modification order sees `WATCHED` and notifies; one that came before
 //! is in what the waiter saw.
 
-use crate::sync::Event;
+use crate::bell::Bell;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 const CLOSED: u64 = 1;
@@ -29,7 +29,7 @@ const ENTERED: u64 = 1 << 32;
 #[derive(Debug)]
 pub(crate) struct Tally {
     word: AtomicU64,
-    changed: Event,
+    changed: Bell,
 }
 
 /// What `enter` found.
@@ -64,7 +64,7 @@ fn count(word: u64) -> usize {
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU64::new(0), changed: Event::new() }
+        Self { word: AtomicU64::new(0), changed: Bell::new() }
     }
 
     /// Counts one more, unless closed.
@@ -138,7 +138,7 @@ impl Tally {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Asks to be notified, and looks: register a listener on [`Tally::changed`] first, then call this, then wait.
+    /// Asks to be notified, and looks: leave a waker at [`Tally::changed`] first, then call this, then wait.
     pub(crate) fn watch(&self) -> usize {
         count(self.word.fetch_or(WATCHED, Ordering::SeqCst))
     }
@@ -150,14 +150,14 @@ impl Tally {
     }
 
     /// Told by [`Tally::notify`], which whoever makes the count zero calls while it is watched.
-    pub(crate) fn changed(&self) -> &Event {
+    pub(crate) fn changed(&self) -> &Bell {
         &self.changed
     }
 
-    /// Wakes everybody who watches. Costs one atomic operation when nobody does.
+    /// Wakes everybody who watches, which runs user code. Costs one atomic operation when nobody does.
     pub(crate) fn notify(&self) {
         if self.word.fetch_and(!WATCHED, Ordering::SeqCst) & WATCHED != 0 {
-            self.changed.notify(usize::MAX);
+            self.changed.ring();
         }
     }
 }

@@ -8,9 +8,9 @@ use model::*;
 use std::io;
 use std::time::Duration;
 
-use event_listener::Listener;
 use loom::sync::{Condvar, Mutex};
 
+use crate::pool::park;
 use crate::sync::os::{Arc, thread};
 use crate::threads::cache::{Cache, Hand, Job, Settings, wait_here};
 
@@ -108,13 +108,11 @@ fn ask(cache: &Arc<Cache>, job: Arc<Gig>) {
 }
 
 fn wait_until_gone(cache: &Cache) {
-    loop {
-        let listener = cache.gone().listen();
-        if cache.is_gone() {
-            return;
-        }
-        listener.wait();
-    }
+    let listener = cache.gone().listener();
+    park::block_until(None, |waker| {
+        listener.set(waker);
+        cache.is_gone()
+    });
 }
 
 /// Waits until each of `jobs` is done or refused, and until every thread is gone.

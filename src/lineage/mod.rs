@@ -9,7 +9,6 @@
 //! 4. Nothing is made for a thread or a task until it is looked at. Until then, what it starts stands below the
 //!    nearest real node.
 
-pub(crate) mod bell;
 pub(crate) mod current;
 pub(crate) mod future;
 pub(crate) mod handle;

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ptr;
 use std::thread::ThreadId;
 
+use crate::bell::Bell;
 use crate::id::{NodeId, TaskId};
 use crate::index::Ticket;
-use crate::lineage::bell::Bell;
 use crate::lineage::home::Home;
 use crate::lineage::residents::Residents;
 use crate::sync::os::{Arc, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
-use crate::lineage::bell::Bell;
+use crate::bell::Bell;
 use crate::lineage::node::{Node, Place};
 
 /// Listens at the place's own node, at every scope above it and at the root: whoever asks a node to stop tells that

@@ -409,7 +409,10 @@ impl PoolConfig {
                 ));
             }
             if self.limit > MOST_STEALING {
-                return Some(("n", "is more threads than rayon can have; use at most 65535, or as many as there are CPUs"));
+                return Some((
+                    "n",
+                    "is more threads than rayon can have; use at most 65535, or as many as there are CPUs",
+                ));
             }
         }
         if self.limit > u32::MAX as usize / 2 {

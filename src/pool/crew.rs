@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use crate::bell::Bell;
 use crate::lineage::node::WeakPlace;
 use crate::namespace::Namespace;
 use crate::pool::bell::Bell;
@@ -11,7 +12,6 @@ use crate::pool::ctx;
 use crate::pool::inner::Pool;
 use crate::pool::stealing::Stealing;
 use crate::pool::warm::Warm;
-use crate::sync::Event;
 use crate::sync::os::Arc;
 use crate::threads::cache::{Cache, Gate, Settings};
 
@@ -128,7 +128,7 @@ impl Crew {
     }
 
     /// Told when they are.
-    pub(crate) fn gone(&self) -> &Event {
+    pub(crate) fn gone(&self) -> &Bell {
         match self {
             Self::WorkStealing(stealing) => stealing.gone(),
             _ => self.cache().gone(),

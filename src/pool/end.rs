@@ -1,10 +1,11 @@
 //! Ending a pool: close, stop, cancel, wait; and what they report.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use event_listener::Listener;
-
+use crate::bell::Bell;
 use crate::clock::Coarse;
 use crate::error::{StopError, TaskError};
 use crate::id::TaskId;
@@ -16,7 +17,6 @@ use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::stats::PoolStats;
 use crate::pool::wait::GivenAway;
-use crate::quiet::told;
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
 use crate::task_type::TaskType;
@@ -110,34 +110,42 @@ pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: im
         None => GivenAway::begin_join(Target::Tally(tally.address())),
         Some(_) => GivenAway::begin(),
     };
-    loop {
-        // The listener comes before the look: see `tally`.
-        let listener = tally.changed().listen();
+    block_on_bell(tally.changed(), deadline, || {
         tally.watch();
-        if ready() {
-            return true;
-        }
-        match deadline {
-            None => listener.wait(),
-            Some(deadline) => {
-                if listener.wait_deadline(deadline).is_none() {
-                    return ready();
-                }
-            }
-        }
-    }
+        ready()
+    })
+}
+
+/// Blocks until `ready`, which is looked at whenever the bell rings. False at the deadline.
+fn block_on_bell(bell: &Bell, deadline: Option<Instant>, ready: impl Fn() -> bool) -> bool {
+    let listener = bell.listener();
+    park::block_until(deadline, |waker| {
+        // The waker comes before the look: see `bell`.
+        listener.set(waker);
+        ready()
+    })
+}
+
+/// The same without blocking.
+async fn await_bell(bell: &Bell, ready: impl Fn() -> bool) {
+    let listener = bell.listener();
+    poll_fn(|cx| {
+        listener.set(cx.waker());
+        if ready() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// The same without blocking.
 pub(crate) async fn await_tally(tally: &Tally, ready: impl Fn() -> bool) {
-    loop {
-        let listener = tally.changed().listen();
-        tally.watch();
-        if exit::is_fork() || ready() {
-            return;
-        }
-        told(listener).await;
+    if exit::is_fork() {
+        return;
     }
+    await_bell(tally.changed(), || {
+        tally.watch();
+        ready()
+    })
+    .await;
 }
 
 impl Pool {
@@ -255,28 +263,13 @@ impl Pool {
 
     fn block_until_gone(&self, deadline: Option<Instant>) -> bool {
         let _away = (!self.crew.is_gone()).then(GivenAway::begin);
-        loop {
-            let listener = self.crew.gone().listen();
-            if self.crew.is_gone() {
-                return true;
-            }
-            match deadline {
-                None => listener.wait(),
-                Some(deadline) if listener.wait_deadline(deadline).is_none() => return self.crew.is_gone(),
-                Some(_) => {}
-            }
-        }
+        block_on_bell(self.crew.gone(), deadline, || self.crew.is_gone())
     }
 
     /// The same without blocking.
     pub(crate) async fn await_over(&self) {
         await_tally(&self.tally, || self.is_over()).await;
-        while !self.crew.is_gone() {
-            let listener = self.crew.gone().listen();
-            if !self.crew.is_gone() {
-                told(listener).await;
-            }
-        }
+        await_bell(self.crew.gone(), || self.crew.is_gone()).await;
         self.crew.join_gone();
     }
 

@@ -25,9 +25,9 @@ pub(crate) mod queue;
 pub(crate) mod room;
 pub(crate) mod scope;
 pub(crate) mod set;
+pub(crate) mod stats;
 #[cfg_attr(any(not(feature = "rayon"), loom), path = "stealing/absent.rs")]
 pub(crate) mod stealing;
-pub(crate) mod stats;
 pub(crate) mod wait;
 pub(crate) mod warm;
 pub(crate) mod worker;

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 use event_listener::Listener;
 use rayon_core::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 
+use crate::bell::Bell;
 use crate::error::payload_text;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::node::Place;
@@ -59,7 +60,7 @@ pub(crate) struct Stealing {
     woken: Event,
     /// The pool was cancelled, for those who sleep in it.
     asked: Event,
-    gone: Event,
+    gone: Bell,
 }
 
 struct State {
@@ -116,7 +117,7 @@ impl Stealing {
             sent: AtomicUsize::new(0),
             woken: Event::new(),
             asked: Event::new(),
-            gone: Event::new(),
+            gone: Bell::new(),
         }
     }
 
@@ -169,7 +170,8 @@ impl Stealing {
         let (rayon, first) = match (made, builders.next()) {
             (Ok(rayon), Some(first)) => (Arc::new(rayon), first),
             (made, _) => {
-                let error = io::Error::other(made.err().map_or_else(|| "rayon made no worker".into(), |e| e.to_string()));
+                let error =
+                    io::Error::other(made.err().map_or_else(|| "rayon made no worker".into(), |e| e.to_string()));
                 return self.give_up(pool, &error);
             }
         };
@@ -222,7 +224,7 @@ impl Stealing {
             state.inside == 0
         };
         if last {
-            self.gone.notify(usize::MAX);
+            self.gone.ring();
         }
     }
 
@@ -266,7 +268,7 @@ impl Stealing {
     }
 
     /// Told when the last thread has left.
-    pub(crate) fn gone(&self) -> &Event {
+    pub(crate) fn gone(&self) -> &Bell {
         &self.gone
     }
 

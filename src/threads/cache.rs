@@ -6,8 +6,8 @@ use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
+use crate::bell::Bell;
 use crate::quiet::quietly;
-use crate::sync::Event;
 use crate::sync::os::thread::{self, JoinHandle, Thread};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering, Weak};
 use crate::threads::ThreadStats;
@@ -80,7 +80,7 @@ pub(crate) struct Cache {
     at_end: Option<fn()>,
     /// Threads that exist and were not abandoned.
     alive: AtomicUsize,
-    gone: Event,
+    gone: Bell,
     /// Of a private cache's threads.
     handles: Mutex<Vec<(Arc<Member>, JoinHandle<()>)>>,
     warned: AtomicBool,
@@ -254,7 +254,7 @@ impl Cache {
             gate: settings.gate,
             at_end: settings.at_end,
             alive: AtomicUsize::new(0),
-            gone: Event::new(),
+            gone: Bell::new(),
             handles: Mutex::new(Vec::new()),
             warned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -377,7 +377,7 @@ impl Cache {
     /// Once for each thread: at its end, or when it is abandoned.
     fn is_gone_now(&self, member: &Member) {
         if member.counted.swap(false, Ordering::SeqCst) && self.alive.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.gone.notify(usize::MAX);
+            self.gone.ring();
         }
     }
 
@@ -537,7 +537,7 @@ impl Cache {
     }
 
     /// Told when the last thread is gone.
-    pub(crate) fn gone(&self) -> &Event {
+    pub(crate) fn gone(&self) -> &Bell {
         &self.gone
     }
 

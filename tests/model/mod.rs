@@ -23,6 +23,8 @@ macro_rules! thread_local {
 
 pub(crate) mod local;
 
+#[path = "../../src/bell.rs"]
+pub(crate) mod bell;
 #[path = "../../src/busy.rs"]
 pub(crate) mod busy;
 #[path = "../../src/clock.rs"]

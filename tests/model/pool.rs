@@ -26,10 +26,10 @@ pub(crate) mod queue;
 pub(crate) mod room;
 #[path = "../../src/pool/scope.rs"]
 pub(crate) mod scope;
-#[path = "../../src/pool/stealing/absent.rs"]
-pub(crate) mod stealing;
 #[path = "../../src/pool/stats.rs"]
 pub(crate) mod stats;
+#[path = "../../src/pool/stealing/absent.rs"]
+pub(crate) mod stealing;
 #[path = "../../src/pool/wait.rs"]
 pub(crate) mod wait;
 #[path = "../../src/pool/warm.rs"]

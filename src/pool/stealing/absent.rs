@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::bell::Bell;
 use crate::pool::inner::Pool;
 use crate::sync::Event;
 use crate::sync::os::Arc;
@@ -32,7 +33,7 @@ impl Stealing {
         match *self {}
     }
 
-    pub(crate) fn gone(&self) -> &Event {
+    pub(crate) fn gone(&self) -> &Bell {
         match *self {}
     }
 

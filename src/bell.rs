@@ -1,4 +1,4 @@
-//! [`Bell`]: whoever waits at a node, and is woken outside of any lock.
+//! [`Bell`]: whoever waits for something to change, and is woken outside of any lock.
 
 use std::task::Waker;
 
@@ -13,15 +13,21 @@ use crate::sync::os::Mutex;
 /// # The race to fear
 /// A waiter looks, finds nothing, and the bell rings before it listens. It cannot be missed: the waiter leaves its waker
 /// first and looks then; what it waits for is noted first, and the bell rings then.
+#[derive(Debug)]
 pub(crate) struct Bell(Mutex<Option<Box<Listeners>>>);
 
-/// Boxed as a whole: most nodes have none.
-#[derive(Default)]
+/// Boxed as a whole: most bells have none.
+#[derive(Debug, Default)]
 struct Listeners(Slab<Option<Waker>>);
 
 impl Bell {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(None))
+    }
+
+    /// A place for a waker, while the listener lives.
+    pub(crate) fn listener(&self) -> Listener<'_> {
+        Listener { bell: self, at: self.listen() }
     }
 
     /// A place for a waker, until [`leave`](Self::leave).
@@ -62,5 +68,24 @@ impl Bell {
         for waker in wakers {
             quietly(|| waker.wake());
         }
+    }
+}
+
+/// See [`Bell::listener`].
+pub(crate) struct Listener<'a> {
+    bell: &'a Bell,
+    at: usize,
+}
+
+impl Listener<'_> {
+    /// As [`Bell::set`].
+    pub(crate) fn set(&self, waker: &Waker) {
+        self.bell.set(self.at, waker);
+    }
+}
+
+impl Drop for Listener<'_> {
+    fn drop(&mut self) {
+        self.bell.leave(self.at);
     }
 }
