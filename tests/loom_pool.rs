@@ -380,3 +380,17 @@ fn a_pool_that_has_a_thread_goes_on_with_it_when_another_is_refused() {
         }
     });
 }
+
+#[test]
+fn whoever_waits_for_room_is_told_of_it() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1).queue_limit(1));
+        let submitter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || (0..2).all(|_| pool.submit_waiting(None, || (), None).is_ok()))
+        };
+        assert!(pool.submit_waiting(None, || (), None).is_ok());
+        assert!(submitter.join().unwrap());
+        assert_eq!(pool.stop(None).unwrap().completed, 3);
+    });
+}
