@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::bell::Bell;
+use crate::bell;
 use crate::lineage::node::WeakPlace;
 use crate::namespace::Namespace;
 use crate::pool::bell::Bell;
@@ -128,7 +128,7 @@ impl Crew {
     }
 
     /// Told when they are.
-    pub(crate) fn gone(&self) -> &Bell {
+    pub(crate) fn gone(&self) -> &bell::Bell {
         match self {
             Self::WorkStealing(stealing) => stealing.gone(),
             _ => self.cache().gone(),

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::ptr;
 use std::ptr::NonNull;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::error::{Cancelled, TaskError};
@@ -174,11 +174,26 @@ impl<T> TaskHandle<T> {
         if let Some(pool) = self.waits_for_itself() {
             return Err(TaskError::from_own_task(self.id(), &pool.namespace));
         }
+        let _deep = wait::give_if_deep();
         if !self.run_in_place(true) && !park::spin_until(|| self.task.state().is_done()) {
-            let _away = GivenAway::begin_join(Target::Task(self.id()));
-            park::block_until(None, |waker| !self.task.register(waker, true));
+            self.block(|_| {});
         }
         self.output()
+    }
+
+    /// Gives the caller's places away and blocks until the task has ended; `poll` is called with each look.
+    fn block(&self, mut poll: impl FnMut(&Waker)) {
+        let mut away = GivenAway::begin();
+        // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that is kept
+        // is one that the task may never get.
+        if wait::keeps_place(self.pool.as_ptr()) && self.run_in_place(true) {
+            return;
+        }
+        away.joins(Target::Task(self.id()));
+        park::block_until(None, |waker| {
+            poll(waker);
+            !self.task.register(waker, true)
+        });
     }
 
     /// Waits until the task has ended, and passes each request to stop that reaches the caller meanwhile on to it: the first
@@ -219,21 +234,13 @@ impl<T> TaskHandle<T> {
         if self.waits_for_itself().is_some() {
             return Ok(self.join());
         }
-        // Unless somebody has started it: then there is something to hear of.
-        if wait::must_run_in_place(self.pool.as_ptr()) && self.run_in_place(true) {
-            return Ok(self.output());
-        }
-        let mut passing = Passing::new();
-        {
-            let _away = GivenAway::begin_join(Target::Task(self.id()));
-            park::block_until(None, |waker| {
-                passing.poll(waker, || {
-                    self.cancel();
-                });
-                !self.task.register(waker, true)
+        let mut passing = None;
+        self.block(|waker| {
+            passing.get_or_insert_with(Passing::new).poll(waker, || {
+                self.cancel();
             });
-        }
-        if passing.passed() { Err(Cancelled::new()) } else { Ok(self.output()) }
+        });
+        if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(self.output()) }
     }
 
     /// The task is on this thread's own stack, or needs a worker that this thread is about to become: the pool of either.
@@ -282,7 +289,7 @@ impl<T> TaskHandle<T> {
     /// Runs the task here if this thread is a worker of its pool and nobody has started it. `waits` is whether the
     /// caller would otherwise block.
     fn run_in_place(&self, waits: bool) -> bool {
-        let Some(pool) = may_run_in_place(self.pool.as_ptr(), waits) else {
+        let Some(pool) = may_run_in_place(self.pool.as_ptr()) else {
             return pinned::run_exactly(&self.task, self.pool.as_ptr(), waits);
         };
         let Ok(claimed) = self.task.another().claim() else { return false };

@@ -11,7 +11,7 @@ use crate::id::TaskId;
 use crate::pool::end::block_on_tally;
 use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 use crate::pool::inner::{Pool, leave_tally};
-use crate::pool::wait::may_run_in_place;
+use crate::pool::wait::{self, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::quiet::MustNotUnwind;
 use crate::sync::os::{Arc, Mutex, Ordering};
@@ -92,7 +92,10 @@ impl<'scope> TaskScope<'scope, '_> {
 
     /// Returns when every task has ended.
     fn wait(&self) {
-        if let Some(own) = &self.own {
+        let _deep = wait::give_if_deep();
+        if let Some(own) = &self.own
+            && may_run_in_place(Arc::as_ptr(self.pool)).is_some()
+        {
             // What nobody has started runs here: these are the very tasks this waits for.
             loop {
                 let next = own.lock().pop_front();
@@ -113,7 +116,7 @@ pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope 
     let scope = TaskScope {
         pool,
         tally: Arc::new(Tally::new()),
-        own: may_run_in_place(Arc::as_ptr(pool), true).is_some().then(|| Mutex::new(VecDeque::new())),
+        own: may_run_in_place(Arc::as_ptr(pool)).is_some().then(|| Mutex::new(VecDeque::new())),
         scope: PhantomData,
         env: PhantomData,
     };

@@ -9,7 +9,7 @@ use crate::error::TaskError;
 use crate::id::TaskId;
 use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::park;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::{self, GivenAway};
 use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
 
 /// A task that ended, and how.
@@ -133,7 +133,7 @@ impl<T> TaskSet<T> {
     fn join_until(&mut self, d: Option<Duration>) -> Result<Option<Ended<T>>, TimedOut> {
         let deadline = deadline(d);
         let mut next = None;
-        let mut away = None;
+        let mut away = if deadline.is_none() { wait::give_if_deep() } else { None };
         park::block_until(deadline, |waker| match self.poll_one(&mut Context::from_waker(waker), deadline.is_none()) {
             Poll::Ready(ready) => {
                 next = Some(ready);

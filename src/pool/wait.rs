@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ptr;
 
-use crate::pool::frame;
+use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::pinned;
@@ -44,10 +44,14 @@ impl GivenAway {
     /// As [`begin`](Self::begin), for a wait without a deadline that ends with the target. A wait for a value or a gate
     /// that would now never end is told so; see [`crate::waits`].
     pub(crate) fn begin_join(on: Target) -> Self {
-        let edge = waits::graph().join(waits::me(), on, parts());
         let mut away = Self::begin();
-        away.edge = Some(edge);
+        away.joins(on);
         away
+    }
+
+    /// What has begun is such a wait.
+    pub(crate) fn joins(&mut self, on: Target) {
+        self.edge = Some(waits::graph().join(waits::me(), on, parts()));
     }
 
     /// As [`begin`](Self::begin), for a wait for what code on another thread's stack owes. Whoever waits looks at
@@ -108,43 +112,36 @@ impl Drop for GivenAway {
 const MAX_DEPTH: u32 = 32;
 
 /// Whether the calling thread, as a worker of the pool, may run one of its tasks within the present one; then the pool. It
-/// may also when a task of another pool runs here in place, on top of the pool's own. `waits` is whether the caller
-/// will give its place away and block otherwise.
-pub(crate) fn may_run_in_place<'a>(pool: *const Pool, waits: bool) -> Option<&'a Arc<Pool>> {
+/// may also when a task of another pool runs here in place, on top of the pool's own. It may not once its place is given away.
+pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
     if let Some(own) = stealing::here().filter(|own| ptr::eq(Arc::as_ptr(own), pool)) {
         // There is no place to give away, so a deep stack is better than a wait that may be for ever.
         return Some(own);
     }
-    let innermost = frame::innermost()?;
-    if innermost.is_aside() {
+    if frame::innermost()?.is_aside() {
         return None;
     }
-    let own = frame::all().find(|frame| frame.brings_place && ptr::eq(Arc::as_ptr(frame.pool()), pool))?;
-    if own.away.get() {
-        return None;
-    }
-    // A wait that is deeper gives the place away instead. Where it cannot, and for a poll, which cannot either (it does not
-    // know what its executor does next), a deep stack is better than a pool that waits for itself for ever.
-    if innermost.depth >= MAX_DEPTH && waits {
-        let _away = GivenAway::begin();
-        if own.away.get() {
-            return None;
-        }
-    }
-    Some(own.pool())
+    own_place(pool).filter(|own| !own.away.get()).map(Frame::pool)
 }
 
-/// Whether a join here of a task of the pool that nobody has started must run it in place, because the caller's place cannot
-/// be given away. Otherwise a wait is better, where it is to be interrupted.
-pub(crate) fn must_run_in_place(pool: *const Pool) -> bool {
-    if pinned::is_here(pool) || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool)) {
-        return true;
-    }
-    let mut own = frame::all().filter(|frame| frame.brings_place && ptr::eq(Arc::as_ptr(frame.pool()), pool));
-    own.next().is_some_and(|own| {
-        let _away = GivenAway::begin();
-        !own.away.get()
-    })
+/// Gives the places away before anything is run in place, where the stack is deep. A place that cannot be given away is used all
+/// the same, and so is that of a poll, which cannot give it either (it does not know what its executor does next): a deep stack
+/// is better than a pool that waits for itself for ever.
+pub(crate) fn give_if_deep() -> Option<GivenAway> {
+    frame::innermost().filter(|innermost| innermost.depth >= MAX_DEPTH).map(|_| GivenAway::begin())
+}
+
+/// The frame of this thread that holds a place of the pool.
+fn own_place<'a>(pool: *const Pool) -> Option<&'a Frame> {
+    frame::all().find(|frame| frame.brings_place && ptr::eq(Arc::as_ptr(frame.pool()), pool))
+}
+
+/// Whether the calling thread, as a worker of the pool, keeps its place there in the wait that it has begun. The thread
+/// that a pool is pinned to always does, since nobody else would come, and so does a work-stealing pool's.
+pub(crate) fn keeps_place(pool: *const Pool) -> bool {
+    own_place(pool).is_some_and(|own| !own.away.get())
+        || pinned::is_here(pool)
+        || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool))
 }
 
 /// Runs `f`, which blocks in a way heirloom cannot see, without holding up the pool of the running task: its place is
