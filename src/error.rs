@@ -386,6 +386,7 @@ enum Kind {
     WorkerInit(Arc<dyn std::error::Error + Send + Sync>),
     ProcessExiting,
     FromOwnTask,
+    Forked,
     Refused(SubmitError),
     Busy(Busy),
     GateMissing(Box<dyn Error + Send + Sync>),
@@ -420,6 +421,10 @@ impl TaskError {
 
     pub(crate) fn from_own_task(id: TaskId, namespace: &Namespace) -> Self {
         Self::new(id, namespace, Kind::FromOwnTask)
+    }
+
+    pub(crate) fn forked(id: TaskId, namespace: &Namespace) -> Self {
+        Self::new(id, namespace, Kind::Forked)
     }
 
     pub(crate) fn refused(id: TaskId, namespace: &Namespace, reason: SubmitError) -> Self {
@@ -482,6 +487,12 @@ impl TaskError {
     #[must_use]
     pub fn is_from_own_task(&self) -> bool {
         matches!(self.0.kind, Kind::FromOwnTask)
+    }
+
+    /// The task was joined or awaited in a fork of the process that submitted it, which has no thread to run it; there it goes on.
+    #[must_use]
+    pub fn is_forked(&self) -> bool {
+        matches!(self.0.kind, Kind::Forked)
     }
 
     /// The task was never accepted (in [`Map`](crate::Map), which submits as it goes).
@@ -557,6 +568,7 @@ impl fmt::Display for TaskError {
             }
             Kind::ProcessExiting => f.write_str("ended the process"),
             Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
+            Kind::Forked => f.write_str("runs in the process that this one is a fork of; join it there"),
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
             Kind::Busy(busy) => write!(f, "did not start: {busy}"),
             Kind::GateMissing(missing) => write!(f, "did not start, because its pool requires a gate: {missing}"),

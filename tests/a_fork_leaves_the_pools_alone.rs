@@ -169,6 +169,33 @@ static PARTS: &[Check] = &[
         },
     },
     Check {
+        name: "a_task_that_forks_and_joins_in_the_child_is_refused_and_runs_nothing_there",
+        play: || {
+            let pool = heirloom::create("work");
+            pool.start(heirloom::PoolConfig::leased(1)).expect("starts");
+            let (at, parent) = (pool.clone(), std::process::id());
+            let forks = pool.submit(move || {
+                let next = move || println!("{}", if std::process::id() == parent { "parent" } else { "child" });
+                let queued = [at.submit(next), at.submit(next), at.submit(next)].map(Result::unwrap);
+                let mut queued = Some(queued);
+                let code = forked(|| {
+                    let [joined, passed_on, awaited] = queued.take().expect("taken once, here");
+                    let joined = joined.join().is_err_and(|error| error.is_forked());
+                    let passed_on = passed_on.join_cancelling().is_ok_and(|out| out.is_err_and(|e| e.is_forked()));
+                    let awaited = futures::executor::block_on(awaited).is_err_and(|error| error.is_forked());
+                    i32::from(joined) + 2 * i32::from(passed_on) + 4 * i32::from(awaited)
+                });
+                (code, queued)
+            });
+            let (code, queued) = forks.expect("accepted").join().expect("runs");
+            queued.into_iter().flatten().for_each(|queued| queued.join().expect("runs"));
+            println!("{code:?}");
+        },
+        expect: |seen| {
+            seen.code(0).says("Some(7)", 1).says("parent", 3).says("child", 0).quick();
+        },
+    },
+    Check {
         name: "a_stop_in_the_child_waits_for_nothing",
         play: || {
             let (pool, go) = busy(heirloom::PoolConfig::leased(1));

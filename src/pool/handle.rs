@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Cancelled, TaskError};
 use crate::id::TaskId;
+use crate::pool::exit;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::park;
@@ -166,13 +167,14 @@ impl<T> TaskHandle<T> {
     /// the running task's place to the next one, so a pool is never held up by its own tasks' joins.
     ///
     /// # Errors
-    /// The task's panic, with its payload; or that it was cancelled or could not run.
+    /// The task's panic, with its payload; that it was cancelled or could not run; or, at once, that it would be waited for in
+    /// vain: from within itself, or in a fork of its process.
     pub fn join(self) -> Result<T, TaskError> {
         if self.task.state().is_done() {
             return self.output();
         }
-        if let Some(pool) = self.waits_for_itself() {
-            return Err(TaskError::from_own_task(self.id(), &pool.namespace));
+        if let Some(error) = self.never_ends() {
+            return Err(error);
         }
         let _deep = wait::give_if_deep();
         if !self.run_in_place(true) && !park::spin_until(|| self.task.state().is_done()) {
@@ -231,8 +233,8 @@ impl<T> TaskHandle<T> {
         if self.task.state().is_done() {
             return Ok(self.output());
         }
-        if self.waits_for_itself().is_some() {
-            return Ok(self.join());
+        if let Some(error) = self.never_ends() {
+            return Ok(Err(error));
         }
         let mut passing = None;
         self.block(|waker| {
@@ -241,6 +243,18 @@ impl<T> TaskHandle<T> {
             });
         });
         if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(self.output()) }
+    }
+
+    /// Why a wait here for the task, which has not ended, would itself never end, if so.
+    fn never_ends(&self) -> Option<TaskError> {
+        let own = self.waits_for_itself().map(|pool| TaskError::from_own_task(self.id(), &pool.namespace));
+        own.or_else(|| self.is_the_parents())
+    }
+
+    /// This process is a fork, where nobody ends the task.
+    fn is_the_parents(&self) -> Option<TaskError> {
+        // SAFETY: the task has not ended. Nothing counts it out of its pool here, so the pool holds itself.
+        exit::is_fork().then(|| TaskError::forked(self.id(), unsafe { &self.pool.as_ref().namespace }))
     }
 
     /// The task is on this thread's own stack, or needs a worker that this thread is about to become: the pool of either.
@@ -313,6 +327,11 @@ impl<T> TaskHandle<T> {
 
     /// Polls; see the `Future`. `waits` is whether the caller will block if this is pending.
     pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, TaskError>> {
+        if !self.task.state().is_done()
+            && let Some(error) = self.is_the_parents()
+        {
+            return Poll::Ready(Err(error));
+        }
         if !self.task.state().is_done() && !self.run_in_place(waits) && self.task.register(cx.waker(), false) {
             return Poll::Pending;
         }

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::ptr;
 
+use crate::pool::exit;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::park;
@@ -114,6 +115,10 @@ const MAX_DEPTH: u32 = 32;
 /// Whether the calling thread, as a worker of the pool, may run one of its tasks within the present one; then the pool. It
 /// may also when a task of another pool runs here in place, on top of the pool's own. It may not once its place is given away.
 pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
+    // A fork's child runs nothing of its parent's.
+    if exit::is_fork() {
+        return None;
+    }
     if let Some(own) = stealing::here().filter(|own| ptr::eq(Arc::as_ptr(own), pool)) {
         // There is no place to give away, so a deep stack is better than a wait that may be for ever.
         return Some(own);
