@@ -507,11 +507,6 @@ impl From<Arc<Node>> for Place {
 pub(crate) struct WeakPlace(Option<Weak<Node>>);
 
 impl WeakPlace {
-    /// The node is gone. Asking makes no reference, so it cannot be the last to let one go.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.0.as_ref().is_some_and(|node| node.strong_count() == 0)
-    }
-
     pub(crate) fn upgrade(&self) -> Option<Place> {
         match &self.0 {
             None => Some(Place::PROCESS),

@@ -11,7 +11,7 @@ use crate::lineage::current::{self, BecomesNode, Pending};
 use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
 use crate::pool::config::PoolKind;
-use crate::pool::inner::{Memo, Pool};
+use crate::pool::inner::{Memo, Noted, Pool};
 use crate::pool::stealing;
 use crate::pool::warm::Came;
 use crate::pool::worker::Task;
@@ -80,6 +80,8 @@ pub(crate) struct Frame {
     pub(crate) away: Cell<bool>,
     /// See [`Running::code`]; 0 until it is asked for.
     code: Cell<u64>,
+    /// Once the task is a node.
+    noted: Cell<Option<Noted>>,
 }
 
 impl Frame {
@@ -94,6 +96,9 @@ impl Frame {
     ) -> (R, Place, Option<Arc<Tally>>) {
         let frame = Self::new(pool, claimed, place, scoped, brings_place, owed);
         let out = frame.run(f);
+        if let Some(noted) = frame.noted.take() {
+            pool.forget_node(noted);
+        }
         (out, frame.place, frame.scoped)
     }
 
@@ -139,6 +144,7 @@ impl Frame {
             owed,
             away: Cell::new(false),
             code: Cell::new(0),
+            noted: Cell::new(None),
         }
     }
 
@@ -179,7 +185,7 @@ impl BecomesNode for Frame {
         if let Some(task) = self.task() {
             task.became(&place);
         }
-        self.pool().note_node(&place);
+        self.noted.set(Some(self.pool().note_node(&place)));
     }
 }
 

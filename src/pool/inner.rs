@@ -15,6 +15,7 @@
 use std::io;
 use std::ptr::NonNull;
 
+use slab::Slab;
 use smallvec::SmallVec;
 use tracing::level_filters::LevelFilter;
 
@@ -81,7 +82,10 @@ pub(crate) type Here<F> = Result<(TaskRef<Memo>, Claimed<Memo>), F>;
 
 /// Boxed as a whole: a pool that has none is a pointer smaller so.
 #[derive(Default)]
-struct Nodes(Vec<WeakPlace>);
+struct Nodes(Slab<WeakPlace>);
+
+/// Where the list has it.
+pub(crate) struct Noted(usize);
 
 /// The fields' order is the memory's: what submitters change (tally, inbox) is on one cache line, what workers change for
 /// each task (list, completed) on others, and behind them what changes seldom while the pool is busy (places). A busy worker
@@ -98,7 +102,7 @@ pub(crate) struct Pool {
     pub(crate) config: PoolConfig,
     pub(crate) crew: Crew,
     pub(crate) cancelled: AtomicBool,
-    /// The nodes of tasks that ran here, which `cancel` asks to stop. Most pools have none.
+    /// The nodes of tasks that run here, which `cancel` asks to stop. Most pools have none.
     nodes: Mutex<Option<Box<Nodes>>>,
     /// Shells in the queue: claimed by somebody who did not pop them. May be below zero for a moment.
     pub(crate) stale: AtomicIsize,
@@ -415,25 +419,28 @@ impl Pool {
     }
 
     /// A task that runs here became a node.
-    pub(crate) fn note_node(&self, node: &Place) {
-        let mut nodes = self.nodes.lock();
-        let nodes = &mut nodes.get_or_insert_default().0;
-        if nodes.len() == nodes.capacity() {
-            nodes.retain(|node| !node.is_gone());
-            // Room for as many again, so that a full list is not gone through for each new node.
-            nodes.reserve(nodes.len() + 1);
-        }
-        nodes.push(node.downgrade());
-        // Under the lock: `ask_running` looks after it has said so.
+    pub(crate) fn note_node(&self, node: &Place) -> Noted {
+        let at = self.nodes.lock().get_or_insert_default().0.insert(node.downgrade());
+        // After it is noted: `ask_running` looks after it has said so.
         if self.is_cancelled() {
             node.node().cancel();
         }
+        Noted(at)
+    }
+
+    /// The task has ended. The list is no longer than tasks run, so that no node's memory is kept for it, nor the list's own.
+    pub(crate) fn forget_node(&self, noted: Noted) {
+        let mut nodes = self.nodes.lock();
+        let node = nodes.as_mut().and_then(|nodes| nodes.0.try_remove(noted.0));
+        let empty = nodes.take_if(|nodes| nodes.0.is_empty());
+        drop(nodes);
+        drop((node, empty));
     }
 
     /// Asks the running tasks that are nodes to stop; the others see it at the pool.
     pub(crate) fn ask_running(&self) {
         let nodes: Vec<Place> = match &*self.nodes.lock() {
-            Some(nodes) => nodes.0.iter().filter_map(WeakPlace::upgrade).collect(),
+            Some(nodes) => nodes.0.iter().filter_map(|(_, node)| node.upgrade()).collect(),
             None => return,
         };
         // Outside the lock: wakers are user code.

@@ -106,10 +106,6 @@ pub(crate) mod node {
     }
 
     impl WeakPlace {
-        pub(crate) fn is_gone(&self) -> bool {
-            self.0.as_ref().is_some_and(|node| node.strong_count() == 0)
-        }
-
         pub(crate) fn upgrade(&self) -> Option<Place> {
             match &self.0 {
                 None => Some(Place::PROCESS),
