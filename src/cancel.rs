@@ -118,7 +118,8 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// True when there was one.
 ///
 /// It clears this one's own request alone. What is asked of a place above (a scope, the whole pool, whoever submitted)
-/// stays, and so does a scope's when the code has entered one.
+/// stays, and so does a scope's when the code has entered one. Where the code is not the one that was asked (an initialiser of
+/// a value, the drop of a task's result) it declines nothing.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -143,12 +144,14 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn acknowledge_cancel() -> bool {
-    if frame::is_apart() {
-        // An initialiser runs for others too: the request is not its own to decline.
+    let frame = frame::innermost();
+    if frame::is_apart() || frame.is_some_and(Frame::is_aside) {
+        // An initialiser runs for others too, and what a task left behind is not the thread's: the request is not its own to
+        // decline.
         return false;
     }
     // On a work-stealing pool's thread what runs may be a piece of another task.
-    let frame = frame::innermost().filter(|frame| !frame.steals());
+    let frame = frame.filter(|frame| !frame.steals());
     match frame.and_then(Frame::task) {
         Some(task) => {
             let own = task.state().acknowledge();

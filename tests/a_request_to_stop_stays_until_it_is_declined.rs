@@ -324,3 +324,30 @@ fn a_pools_request_is_not_the_tasks_to_decline() {
         }
     });
 }
+
+#[test]
+fn what_a_task_left_behind_declines_nothing_of_the_threads() {
+    struct Declines(Sender<bool>);
+    impl Drop for Declines {
+        fn drop(&mut self) {
+            let _ = self.0.send(heirloom::acknowledge_cancel());
+        }
+    }
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(1));
+        let (asks, asked) = channel::<()>();
+        let (tells, told) = channel();
+        let runs = thread::spawn(move || {
+            asked.recv().expect("the test asks");
+            // The scope's task runs here in place; nobody takes its result.
+            let run = pool.run(|| pool.scope(|tasks| drop(tasks.submit(|| Declines(tells)).expect("accepted"))));
+            run.expect("runs");
+            (heirloom::is_cancelled(), heirloom::acknowledge_cancel())
+        });
+        runs.cancel();
+        asks.send(()).expect("the thread listens");
+        assert_eq!(runs.join().expect("ends"), (true, true), "the request is still there");
+        assert_eq!(told.recv(), Ok(false));
+    });
+}
