@@ -2,7 +2,7 @@
 mod common;
 mod pools;
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use common::bounded;
@@ -122,5 +122,32 @@ fn requests_and_sleeps_race_and_none_is_lost() {
             // It never ran, or it woke.
             assert!(!matches!(task.join(), Ok(Ok(()))));
         }
+    });
+}
+
+#[test]
+fn what_a_task_left_behind_is_woken_with_its_pool() {
+    struct SleepsInItsDrop(Sender<()>, Sender<bool>);
+    impl Drop for SleepsInItsDrop {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+            let _ = self.1.send(heirloom::sleep(LONG).is_err());
+        }
+    }
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(1));
+        let ((says, said), (wakes, woken)) = (channel(), channel());
+        let (go, gate) = channel::<()>();
+        let left = pool.submit(move || {
+            let _ = gate.recv();
+            SleepsInItsDrop(says, wakes)
+        });
+        drop(left); // nobody takes the result
+        drop(go);
+        said.recv().expect("it is dropped");
+        std::thread::sleep(Duration::from_millis(20)); // most likely asleep
+        pool.cancel();
+        assert_eq!(woken.recv(), Ok(true));
     });
 }

@@ -93,13 +93,6 @@ impl Crew {
         }
     }
 
-    /// The pool was asked to stop: what sleeps on its threads is told.
-    pub(crate) fn tell_asked(&self) {
-        if let Self::WorkStealing(stealing) = self {
-            stealing.asked().notify(usize::MAX);
-        }
-    }
-
     /// Something was pushed for a pool that sends for no thread. False when nobody will run it.
     pub(crate) fn ring(&self) -> bool {
         match self {

@@ -182,7 +182,8 @@ impl Pool {
     pub(crate) fn cancel(self: &Arc<Self>) {
         self.cancelled.store(true, Ordering::SeqCst);
         self.ask_running();
-        self.crew.tell_asked();
+        // What is no node hears of it here: see `hearing`.
+        self.tally.notify();
         self.close();
         self.cancel_queued(|_| true);
         self.end_if_over();

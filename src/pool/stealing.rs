@@ -59,7 +59,6 @@ pub(crate) struct Stealing {
     /// Whoever lingers is to look again.
     woken: Event,
     /// The pool was cancelled, for those who sleep in it.
-    asked: Event,
     gone: Bell,
 }
 
@@ -116,7 +115,6 @@ impl Stealing {
             state: Mutex::new(State { stage: Stage::None, number: 0, inside: 0 }),
             sent: AtomicUsize::new(0),
             woken: Event::new(),
-            asked: Event::new(),
             gone: Bell::new(),
         }
     }
@@ -270,11 +268,6 @@ impl Stealing {
     /// Told when the last thread has left.
     pub(crate) fn gone(&self) -> &Bell {
         &self.gone
-    }
-
-    /// Told when the pool is cancelled.
-    pub(crate) fn asked(&self) -> &Event {
-        &self.asked
     }
 }
 

@@ -4,7 +4,6 @@ use std::io;
 
 use crate::bell::Bell;
 use crate::pool::inner::Pool;
-use crate::sync::Event;
 use crate::sync::os::Arc;
 
 /// There is none.
@@ -34,10 +33,6 @@ impl Stealing {
     }
 
     pub(crate) fn gone(&self) -> &Bell {
-        match *self {}
-    }
-
-    pub(crate) fn asked(&self) -> &Event {
         match *self {}
     }
 }
