@@ -155,7 +155,7 @@ fn a_spawned_one_ends_with_its_request_or_by_its_handle() {
         let gone = Scope::new_in(&server, "gone");
         gone.cancel();
         let late = gone.run(|| Portal::new(runtime.handle()).spawn(async { unreachable!("it never begins") }));
-        assert!(matches!(late.join().map(|()| ()), Err(PortalError::Cancelled)));
+        assert!(matches!(late.join(), Err(PortalError::Cancelled)));
         let late = gone.run(|| Portal::new(runtime.handle()).block_on(async {}));
         assert!(matches!(late, Err(PortalError::Cancelled)));
     });

@@ -68,7 +68,7 @@ fn what_is_submitted_runs_there_too() {
         assert_eq!(halves, 10);
         let squares: Result<Vec<u64>, _> = pool.map(0..100u64, |n| n * n).expect("accepted").collect();
         assert_eq!(squares.expect("all run")[99], 9801);
-        assert_eq!(pool.run(|| rayon::current_num_threads()).expect("runs"), 2);
+        assert_eq!(pool.run(rayon::current_num_threads).expect("runs"), 2);
         let stats = pool.stats();
         assert_eq!((stats.kind, stats.completed, stats.max_workers), (PoolKind::WorkStealing, 302, 2));
         assert!(pool.stop().expect("not from within").is_complete());

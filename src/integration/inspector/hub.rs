@@ -19,6 +19,7 @@ use axum::body::Bytes;
 use event_listener::Listener;
 
 use super::view::{Look, View, millis};
+use crate::bell::Bell;
 use crate::id::NodeId;
 use crate::pool::exit;
 use crate::quiet::quietly;
@@ -44,9 +45,9 @@ pub(super) struct Hub {
     run: u64,
     shared: Mutex<Shared>,
     /// Something changed, or the hub closed.
-    pub(super) told: Event,
+    pub(super) told: Bell,
     /// A look was taken, or the hub closed.
-    pub(super) looked: Event,
+    pub(super) looked: Bell,
     /// The thread that looks has a reason to end.
     leave: Event,
 }
@@ -106,8 +107,8 @@ impl Hub {
                 changes: VecDeque::new(),
                 version: 0,
             }),
-            told: Event::new(),
-            looked: Event::new(),
+            told: Bell::new(),
+            looked: Bell::new(),
             leave: Event::new(),
         }
     }
@@ -146,9 +147,9 @@ impl Hub {
 
     /// Wakers are user code.
     fn tell(&self, news: bool) {
-        quietly(|| self.looked.notify(usize::MAX));
+        self.looked.ring();
         if news {
-            quietly(|| self.told.notify(usize::MAX));
+            self.told.ring();
         }
     }
 

@@ -2,52 +2,52 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::Bytes;
-use event_listener::EventListener;
 use futures_core::Stream;
 
 use super::hub::{Hub, Next, Unable};
-use crate::quiet::quiet_waker;
-use crate::sync::Event;
+use crate::bell::Bell;
 use crate::sync::os::Arc;
+
+/// One of the hub's bells.
+type Which = fn(&Hub) -> &Bell;
 
 /// A place among the hub's listeners.
 struct Seat {
     hub: Arc<Hub>,
-    listener: Option<EventListener>,
+    /// The bell that is listened to, and the place there.
+    at: Option<(Which, usize)>,
 }
 
 impl Seat {
     fn new(hub: &Arc<Hub>) -> Result<Self, Unable> {
         hub.join()?;
-        Ok(Self { hub: Arc::clone(hub), listener: None })
+        Ok(Self { hub: Arc::clone(hub), at: None })
     }
 
-    /// Ready with what `look` finds, once that is not to wait; looks again at each event.
-    fn poll(&mut self, cx: &Context<'_>, event: fn(&Hub) -> &Event, look: impl Fn(&Hub) -> Next) -> Poll<Next> {
-        loop {
-            // The listener comes before the look, so what is told in between is noticed.
-            let listener = self.listener.get_or_insert_with(|| event(&self.hub).listen());
-            match look(&self.hub) {
-                Next::Wait => {}
-                found => return Poll::Ready(found),
-            }
-            let waker = quiet_waker(cx.waker());
-            if Pin::new(listener).poll(&mut Context::from_waker(&waker)).is_pending() {
-                return Poll::Pending;
-            }
-            self.listener = None;
+    /// Ready with what `look` finds, once that is not to wait; looks again each time the bell rings, which is always the same.
+    fn poll(&mut self, cx: &Context<'_>, bell: Which, look: impl Fn(&Hub) -> Next) -> Poll<Next> {
+        let hub = &*self.hub;
+        let (_, at) = *self.at.get_or_insert_with(|| (bell, bell(hub).listen()));
+        // The waker is left before the look, so what is told in between is noticed.
+        bell(hub).set(at, cx.waker());
+        match look(hub) {
+            Next::Wait => Poll::Pending,
+            found => Poll::Ready(found),
         }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        if let Some((bell, at)) = self.at {
+            bell(&self.hub).leave(at);
+        }
         self.hub.part();
     }
 }
