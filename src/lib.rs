@@ -363,6 +363,48 @@
 //! # }
 //! ```
 //!
+//! # In a server
+//!
+//! With the feature `tower` there is `heirloom::tower::ScopeLayer`: it gives each request of a `tower` service, such as axum's or
+//! tonic's, a scope of its own, on any runtime. When the client goes away, what its request asked for is cancelled, in
+//! every pool.
+//!
+//! ```
+//! # #[cfg(feature = "tower")]
+//! # fn app() {
+//! use axum::{Router, extract::Request, routing::get};
+//! use heirloom::tower::ScopeLayer;
+//!
+//! let scopes = ScopeLayer::new()
+//!     .name(|request: &Request| request.uri().path().to_string())
+//!     .limit(1000) // the next is answered at once: 503
+//!     .until_body_end(); // for streams
+//! let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(scopes);
+//! # }
+//! ```
+//!
+//! With the feature `tokio` there is `heirloom::Portal`, the way back: a pool's task runs async code on the server's runtime, and
+//! waits for it.
+//!
+//! ```
+//! # #[cfg(feature = "tokio")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! use std::time::Duration;
+//! use heirloom::{Lineage, PoolConfig, Portal};
+//!
+//! let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build()?; // the server's
+//! Portal::new(runtime.handle()).bind_at(&Lineage::process())?; // everyone finds it
+//!
+//! let work = heirloom::create("work");
+//! work.start(PoolConfig::leased(2))?;
+//! let task = work.submit(|| heirloom::portal()?.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await }))?;
+//! task.join()??;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "tokio"))]
+//! # fn main() {}
+//! ```
+//!
 //! # Seeing the family
 //!
 //! `println!("{}", heirloom::Registry::global().tree())` prints who stands where, with each node's managers:
@@ -419,6 +461,7 @@
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
 //! | the end of the process | [`exit_guard`], [`run_main`], [`exit_deadline`], [`on_exit`], [`ExitPolicy`] |
 //! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}` |
+//! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeService, ScopeFuture, ScopedBody}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
 //! | errors | [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |

@@ -138,6 +138,23 @@ fn a_request_to_stop_ends_the_wait_and_drops_the_future_where_it_stands() {
 }
 
 #[test]
+fn a_request_to_stop_ends_the_wait_also_while_nobody_drives_the_runtime() {
+    bounded(|| {
+        let runtime = Builder::new_current_thread().build().expect("a runtime starts");
+        let server = server(&runtime, 1);
+        let (says, said) = mpsc::channel();
+        let waits = move || {
+            says.send(()).unwrap();
+            portal().expect("bound").block_on(async {})
+        };
+        let task = server.run(|| heirloom::get("work").unwrap().submit(waits)).expect("accepted");
+        said.recv().unwrap();
+        task.cancel();
+        assert!(matches!(task.join().expect("it ran"), Err(PortalError::Cancelled)));
+    });
+}
+
+#[test]
 fn a_spawned_one_ends_with_its_request_or_by_its_handle() {
     bounded(|| {
         let runtime = runtime();

@@ -130,7 +130,7 @@ fn a_response_closes_and_what_was_asked_for_goes_on() {
         let work = started(&server, "work", PoolConfig::leased(1));
         let busy = Busy::on(&work);
         let handle = |_| {
-            let queued = heirloom::get("work").expect("found").submit(|| heirloom::is_cancelled()).expect("accepted");
+            let queued = heirloom::get("work").expect("found").submit(heirloom::is_cancelled).expect("accepted");
             ready(Ok::<_, ()>((queued, heirloom::current())))
         };
         let (queued, at) = block_on(ScopeLayer::new().below(&server).layer(Serve(handle)).call("")).unwrap();

@@ -276,3 +276,43 @@ fn each_actions_log_is_its_own() {
         }
     });
 }
+
+/// Scenario 10: an action has no way into async code until the server runs; then it has, and again after the server was
+/// started anew. An action that waits when the server stops is told so.
+#[cfg(feature = "tokio")]
+#[test]
+fn an_action_reaches_async_code_while_the_server_runs() {
+    use heirloom::{Portal, PortalError, portal};
+
+    bounded(|| {
+        let server = Scope::new("server");
+        let actions = started(&server, "actions", PoolConfig::leased(1));
+        let answer = || async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            42
+        };
+        let ask = move || portal().and_then(|portal| portal.block_on(answer()));
+        let act = || server.run(|| actions.submit(ask)).expect("accepted").join().expect("runs");
+        assert!(matches!(act(), Err(PortalError::NotRunning { .. })), "not yet");
+        for _ in 0..2 {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            let runtime = runtime.expect("a runtime starts");
+            Portal::new(runtime.handle()).bind_at(&server).expect("open");
+            assert_eq!(act().expect("it runs"), 42);
+
+            let (says, said) = channel();
+            let waits = move || {
+                let forever = async move {
+                    says.send(()).unwrap();
+                    std::future::pending::<()>().await;
+                };
+                portal().expect("bound").block_on(forever)
+            };
+            let waits = server.run(|| actions.submit(waits)).expect("accepted");
+            said.recv().unwrap();
+            drop(runtime);
+            assert!(matches!(waits.join().expect("runs"), Err(PortalError::NotRunning { .. })));
+            assert!(matches!(act(), Err(PortalError::NotRunning { .. })), "no more");
+        }
+    });
+}

@@ -42,6 +42,9 @@ pub use self::service::ScopeService;
 /// another one); where the calling code stands in a scope below that (an outer layer's), it opens there. What is
 /// streamed after the response has begun belongs to the scope with [`until_body_end`](Self::until_body_end).
 ///
+/// A connection that is upgraded (a WebSocket) outlives the response. Give what serves it a scope with
+/// [`in_scope`](crate::FutureExt::in_scope).
+///
 /// Cloning shares the limit: a router that clones the layer for each of its routes has one limit for all. A request costs
 /// one small allocation for the scope, its name, and entering a place for each poll (about 15 ns).
 ///
@@ -132,7 +135,7 @@ impl<N, O, L, U> ScopeLayer<N, O, L, U> {
     /// At most `n` requests at once, over all clones of this layer: the next is answered at once, and the service is not
     /// called for it.
     ///
-    /// A request counts until its scope has ended *and* nothing that it asked for is left, so work that a client left
+    /// A request counts until its scope has ended *and* no task that it asked for is left, so work that a client left
     /// behind counts too. The answer is an HTTP 503 with `Retry-After: 1` and an empty body;
     /// [`on_limit`](ScopeLayer::on_limit) makes another one, and is needed where the response is not HTTP's.
     #[must_use]
@@ -190,7 +193,7 @@ impl<S, N, O, L, U> Layer<S> for ScopeLayer<N, O, L, U> {
     type Service = ScopeService<S, N, O, L, U>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ScopeService { inner, layer: self.clone() }
+        ScopeService { inner, layer: Arc::new(self.clone()) }
     }
 }
 

@@ -8,6 +8,7 @@ use tower_service::Service;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::registry::scope::Scope;
+use crate::sync::os::Arc;
 
 use super::ScopeLayer;
 use super::body::{Reads, Until};
@@ -18,7 +19,7 @@ use super::limit::Admit;
 /// A service whose requests have scopes of their own; made by [`ScopeLayer`]. Cloning it clones the service inside.
 pub struct ScopeService<S, N, O, L, U> {
     pub(super) inner: S,
-    pub(super) layer: ScopeLayer<N, O, L, U>,
+    pub(super) layer: Arc<ScopeLayer<N, O, L, U>>,
 }
 
 impl<S, N, O, L, U> ScopeService<S, N, O, L, U> {
@@ -74,7 +75,7 @@ where
 
 impl<S: Clone, N, O, L, U> Clone for ScopeService<S, N, O, L, U> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), layer: self.layer.clone() }
+        Self { inner: self.inner.clone(), layer: Arc::clone(&self.layer) }
     }
 }
 
