@@ -8,7 +8,7 @@ mod pools;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::bounded;
+use common::{bounded, eventually};
 use heirloom::{Heirloom, PoolConfig, Portal, PortalError, Scope, TaskStatus, portal};
 use pools::started;
 use tokio::runtime::{Builder, Runtime};
@@ -142,13 +142,9 @@ fn a_request_to_stop_ends_the_wait_also_while_nobody_drives_the_runtime() {
     bounded(|| {
         let runtime = Builder::new_current_thread().build().expect("a runtime starts");
         let server = server(&runtime, 1);
-        let (says, said) = mpsc::channel();
-        let waits = move || {
-            says.send(()).unwrap();
-            portal().expect("bound").block_on(async {})
-        };
-        let task = server.run(|| heirloom::get("work").unwrap().submit(waits)).expect("accepted");
-        said.recv().unwrap();
+        let work = server.get("work").expect("found");
+        let task = server.run(|| work.submit(|| portal().expect("bound").block_on(async {}))).expect("accepted");
+        eventually("it waits", || work.stats().waiting == 1);
         task.cancel();
         assert!(matches!(task.join().expect("it ran"), Err(PortalError::Cancelled)));
     });
