@@ -439,6 +439,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With the feature `metrics`, `heirloom::metrics::Publisher` gives gauges and counters of every pool, by name and task type, to whatever
+//! recorder of the `metrics` facade there is:
+//!
+//! ```
+//! # #[cfg(feature = "metrics")]
+//! # {
+//! use heirloom::{Registry, metrics::Publisher};
+//!
+//! Publisher::new(Registry::global()).publish();
+//! # }
+//! ```
+//!
 //! What a task says through `tracing` can be kept by its id: with the feature `task-log` there is `heirloom::task_log`, a layer for
 //! `tracing-subscriber` that keeps the last lines of each task.
 //!
@@ -460,7 +472,7 @@
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
 //! | the end of the process | [`exit_guard`], [`run_main`], [`exit_deadline`], [`on_exit`], [`ExitPolicy`] |
-//! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}` |
+//! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
 //! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeService, ScopeFuture, ScopedBody}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
@@ -479,6 +491,8 @@ mod id;
 mod index;
 mod integration;
 mod label;
+#[cfg(feature = "metrics")]
+mod ledger;
 mod lineage;
 mod namespace;
 mod pool;
@@ -504,6 +518,9 @@ pub use crate::id::{NodeId, TaskId};
 #[cfg(feature = "inspector")]
 #[cfg_attr(docsrs, doc(cfg(feature = "inspector")))]
 pub use crate::integration::inspector;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use crate::integration::metrics;
 #[cfg(feature = "task-log")]
 #[cfg_attr(docsrs, doc(cfg(feature = "task-log")))]
 pub use crate::integration::task_log;

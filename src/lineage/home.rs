@@ -18,11 +18,20 @@ pub(crate) struct Indices {
     pub(crate) residents: Index<Resident>,
     /// Keyed by `std`'s thread ids, which are never reused, so a dead thread's entry cannot answer for a new one.
     pub(crate) threads: DashMap<ThreadId, Weak<Node>>,
+    /// What its pools did.
+    #[cfg(feature = "metrics")]
+    pub(crate) ledger: crate::ledger::Ledger,
 }
 
 impl Indices {
     fn new() -> Self {
-        Self { nodes: Index::new(), residents: Index::new(), threads: DashMap::with_shard_amount(4) }
+        Self {
+            nodes: Index::new(),
+            residents: Index::new(),
+            threads: DashMap::with_shard_amount(4),
+            #[cfg(feature = "metrics")]
+            ledger: crate::ledger::Ledger::new(),
+        }
     }
 }
 

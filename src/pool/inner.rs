@@ -110,6 +110,8 @@ pub(crate) struct Pool {
     pub(crate) over: AtomicBool,
     pub(crate) warned: AtomicBool,
     listed: OnceLock<Ticket<Pool>>,
+    #[cfg(feature = "metrics")]
+    pub(crate) measured: OnceLock<crate::pool::measure::Measured>,
 }
 
 /// The joining pools of this process, for its exit.
@@ -139,6 +141,8 @@ impl Pool {
             over: AtomicBool::new(false),
             warned: AtomicBool::new(false),
             listed: OnceLock::new(),
+            #[cfg(feature = "metrics")]
+            measured: OnceLock::new(),
         });
         exit::arm();
         if joins {

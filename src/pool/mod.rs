@@ -17,6 +17,8 @@ pub(crate) mod handle;
 pub(crate) mod hearing;
 pub(crate) mod inner;
 pub(crate) mod map;
+#[cfg(feature = "metrics")]
+pub(crate) mod measure;
 pub(crate) mod park;
 pub(crate) mod passing;
 pub(crate) mod pinned;

@@ -60,6 +60,9 @@ pub(crate) struct Inner {
     /// The innermost scope at or above the owner, if any; it ended when it is gone.
     scope: Option<WeakPlace>,
     pool: ArcSwapOption<Pool>,
+    /// The family, also when the owner is gone.
+    #[cfg(feature = "metrics")]
+    home: crate::lineage::home::Home,
     /// One start at a time.
     starting: Mutex<()>,
     /// Set once, when the manager is made; dropped with it.
@@ -98,6 +101,8 @@ impl PoolManager {
             owner: owner.downgrade(),
             scope: owner.innermost_scope().map(|scope| scope.downgrade()),
             pool: ArcSwapOption::empty(),
+            #[cfg(feature = "metrics")]
+            home: owner.node().home().clone(),
             starting: Mutex::new(()),
             _ticket: indices.residents.insert(this.clone()),
         }))
@@ -284,6 +289,8 @@ impl PoolManager {
             return Err(StartError::ScopeEnded { namespace: namespace() });
         }
         let pool = Pool::new(namespace(), self.0.owner.clone(), config);
+        #[cfg(feature = "metrics")]
+        pool.measure(&self.0.home);
         self.0.pool.store(Some(Arc::clone(&pool)));
         // A scope that ended since the first look has closed what it found, which did not include this pool.
         if ended() {

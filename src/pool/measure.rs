@@ -1,0 +1,42 @@
+//! A pool's page in its family's ledger (feature `metrics`).
+
+use crate::index::Ticket;
+use crate::ledger::Ends;
+use crate::lineage::home::{Home, Resident};
+use crate::pool::inner::Pool;
+use crate::sync::os::{Arc, Weak};
+
+/// Where a pool is listed while it lives, and written down when it is gone.
+pub(crate) struct Measured {
+    home: Home,
+    _listed: Ticket<Resident>,
+}
+
+impl Pool {
+    /// Enters the family's list. Once, before the first task.
+    pub(crate) fn measure(self: &Arc<Self>, home: &Home) {
+        let this: Weak<Self> = Arc::downgrade(self);
+        let listed = home.indices().ledger.pools.insert(this);
+        let _ = self.measured.set(Measured { home: home.clone(), _listed: listed });
+    }
+
+    /// How its tasks ended so far.
+    pub(crate) fn ends(&self) -> Ends {
+        let stats = self.stats();
+        Ends {
+            completed: stats.completed,
+            panicked: stats.panicked,
+            cancelled: stats.cancelled,
+            refused: stats.refused,
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Some(measured) = self.measured.get() {
+            let ledger = &measured.home.indices().ledger;
+            ledger.write(&self.namespace, self.config.task_type.as_ref(), self.ends());
+        }
+    }
+}
