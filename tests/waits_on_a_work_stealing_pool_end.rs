@@ -1,0 +1,186 @@
+//! A wait on a work-stealing pool's thread has no place to give away, and ends all the same: what nobody has started runs in
+//! place, and what would wait for itself is refused.
+#![cfg(feature = "rayon")]
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use common::{bounded, eventually};
+use heirloom::{PoolConfig, PoolManager, Scope, StopError};
+use rayon::prelude::*;
+
+fn started(scope: &Scope, n: usize) -> PoolManager {
+    let pool = scope.create("math");
+    pool.start(PoolConfig::work_stealing(n)).expect("starts");
+    pool
+}
+
+fn fib(pool: &PoolManager, n: u64) -> u64 {
+    if n < 2 {
+        return n;
+    }
+    let (own, other) = (pool.clone(), pool.clone());
+    let a = pool.submit(move || fib(&own, n - 1)).expect("accepted");
+    let b = pool.submit(move || fib(&other, n - 2)).expect("accepted");
+    a.join().expect("runs") + b.join().expect("runs")
+}
+
+#[test]
+fn tasks_that_join_their_own_end_in_a_pool_of_one() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, 1);
+        assert_eq!(pool.install(|| fib(&pool, 12)).expect("runs"), 144);
+        // Deeper than other pools run in place.
+        fn nest(pool: &PoolManager, depth: u32) -> u32 {
+            let own = pool.clone();
+            if depth == 0 {
+                0
+            } else {
+                1 + pool.submit(move || nest(&own, depth - 1)).expect("accepted").join().expect("runs")
+            }
+        }
+        assert_eq!(pool.install(|| nest(&pool, 100)).expect("runs"), 100);
+    });
+}
+
+#[test]
+fn a_join_in_a_stolen_piece_runs_its_task_too() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        for n in [1, 2, 3] {
+            let pool = started(&scope, n);
+            for _ in 0..20 {
+                let sum: u64 = pool
+                    .install(|| {
+                        let tasks: Vec<_> = (0..40u64).map(|n| pool.submit(move || n).expect("accepted")).collect();
+                        tasks.into_par_iter().map(|task| task.join().expect("runs")).sum()
+                    })
+                    .expect("runs");
+                assert_eq!(sum, 780);
+            }
+            assert!(pool.stop().expect("not from within").is_complete());
+        }
+    });
+}
+
+#[test]
+fn an_install_within_the_pool_runs_at_once() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, 1);
+        let (outer, inner) = pool
+            .install(|| {
+                // Queued for the only place, which is not free: an install does not wait for it.
+                let _later = pool.submit(|| ()).expect("accepted");
+                (std::thread::current().id(), pool.install(|| std::thread::current().id()).expect("runs"))
+            })
+            .expect("runs");
+        assert_eq!(outer, inner);
+        assert_eq!(pool.stop().expect("not from within").completed, 3);
+    });
+}
+
+#[test]
+fn two_pools_that_install_in_each_other_end() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (a, b) = (scope.create("a"), scope.create("b"));
+        a.start(PoolConfig::work_stealing(2)).expect("starts");
+        b.start(PoolConfig::work_stealing(2)).expect("starts");
+        let sum: u64 = a
+            .install(|| {
+                (0..20u64)
+                    .into_par_iter()
+                    .map(|n| b.install(|| (0..n).into_par_iter().sum::<u64>()).expect("runs"))
+                    .sum()
+            })
+            .expect("runs");
+        assert_eq!(sum, (0..20u64).map(|n| n * n.saturating_sub(1) / 2).sum());
+    });
+}
+
+#[test]
+fn a_borrowing_scope_on_its_thread_ends() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, 1);
+        let count = AtomicUsize::new(0);
+        pool.install(|| {
+            pool.scope(|s| {
+                for _ in 0..50 {
+                    let _ = s.submit(|| count.fetch_add(1, Ordering::Relaxed)).expect("accepted");
+                }
+            });
+        })
+        .expect("runs");
+        assert_eq!(count.load(Ordering::Relaxed), 50);
+    });
+}
+
+#[test]
+fn an_end_from_any_of_its_threads_is_refused() {
+    bounded(|| {
+        let scope = Arc::new(Scope::new("test"));
+        let pool = started(&scope, 3);
+        let refused =
+            |result: Result<heirloom::StopReport, StopError>| matches!(result, Err(StopError::FromOwnTask { .. }));
+        // Also in a piece on a thread where no task was begun.
+        let all = pool.install(|| rayon::broadcast(|_| refused(pool.stop()) && refused(scope.stop()))).expect("runs");
+        assert_eq!(all, [true; 3]);
+        assert!(pool.is_running());
+        assert!(pool.stop().expect("not from within").is_complete());
+    });
+}
+
+#[test]
+fn a_sleeper_in_a_piece_hears_that_its_pool_is_cancelled() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, 2);
+        let (sleeps, asleep) = mpsc::channel();
+        let task = pool
+            .submit(move || {
+                rayon::broadcast(|_| {
+                    sleeps.send(()).expect("somebody listens");
+                    let slept = heirloom::sleep(Duration::from_secs(3600));
+                    slept.is_err() && heirloom::is_cancelled() && !heirloom::acknowledge_cancel()
+                })
+            })
+            .expect("accepted");
+        asleep.recv().expect("the first sleeps");
+        asleep.recv().expect("the second sleeps");
+        pool.cancel();
+        assert_eq!(task.join().expect("runs"), [true; 2]);
+    });
+}
+
+#[test]
+fn the_owners_end_reaches_what_runs() {
+    bounded(|| {
+        let request = Scope::new("request");
+        let pool = started(&request, 2);
+        let (sleeps, asleep) = mpsc::channel();
+        let task = pool
+            .submit(move || {
+                rayon::broadcast(|_| {
+                    sleeps.send(()).expect("somebody listens");
+                    heirloom::sleep(Duration::from_secs(3600)).is_err()
+                })
+            })
+            .expect("accepted");
+        asleep.recv().expect("the first sleeps");
+        asleep.recv().expect("the second sleeps");
+        let queued: Vec<_> = (0..10).map(|_| pool.submit(|| ())).collect();
+        drop(request);
+        assert_eq!(task.join().expect("runs"), [true; 2]);
+        // One place was free, so some may have run.
+        for task in queued.into_iter().flatten() {
+            assert!(task.join().is_ok_and(|()| true) || !pool.is_running());
+        }
+        eventually("the threads are back", || heirloom::threads::stats().wanted == 0);
+    });
+}
