@@ -1,8 +1,10 @@
 //! A work-stealing pool's thread that waits in heirloom does not count against the limit of threads, so what it waits for gets one.
 //!
-//! The limit is the process's, so this file has one test.
+//! The limit is the process's, so these are one test.
 #![cfg(feature = "rayon")]
 mod common;
+
+use std::sync::mpsc;
 
 use common::bounded;
 use heirloom::{PoolConfig, Scope, threads};
@@ -11,16 +13,30 @@ use rayon::prelude::*;
 #[test]
 fn a_leased_task_that_all_its_threads_wait_for_runs_at_the_limit() {
     bounded(|| {
-        threads::set_limit(2);
+        threads::set_limit(1);
         let scope = Scope::new("test");
         let (math, io) = (scope.create("math"), scope.create("io"));
-        math.start(PoolConfig::work_stealing(2)).expect("starts");
+        math.start(PoolConfig::work_stealing(3)).expect("starts");
         io.start(PoolConfig::leased(2)).expect("starts");
+        let (opens, open) = mpsc::channel();
+        let (waits, waiting) = mpsc::channel();
+        let task = math.submit(move || {
+            heirloom::blocking(|| {
+                waits.send(()).expect("somebody listens");
+                open.recv()
+            })
+        });
+        waiting.recv().expect("it waits");
+        for _ in 0..10 {
+            io.submit(|| ()).expect("accepted").join().expect("runs");
+        }
+        opens.send(()).expect("it waits");
+        task.expect("accepted").join().expect("runs").expect("told");
         let task = |n: usize| io.submit(move || n).expect("accepted").join().expect("runs");
         for _ in 0..20 {
             let sum: usize = math.install(|| (0..50).into_par_iter().map(task).sum()).expect("runs");
             assert_eq!(sum, 1225);
         }
-        assert!(threads::stats().live <= 4, "{:?}", threads::stats());
+        assert!(threads::stats().live <= 5, "{:?}", threads::stats());
     });
 }

@@ -3,9 +3,9 @@
 #![cfg(feature = "rayon")]
 mod common;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use common::{bounded, eventually};
@@ -68,13 +68,34 @@ fn a_join_in_a_stolen_piece_runs_its_task_too() {
 }
 
 #[test]
+fn a_join_runs_its_task_on_any_of_the_pools_threads() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, 2);
+        let meet = Barrier::new(2);
+        pool.install(|| {
+            // All threads are in here, so nobody else could; on one of them no task was begun.
+            rayon::broadcast(|_| {
+                meet.wait();
+                for _ in 0..20 {
+                    assert_eq!(pool.submit(|| 7).expect("accepted").join().expect("runs"), 7);
+                }
+                meet.wait();
+            });
+        })
+        .expect("runs");
+    });
+}
+
+#[test]
 fn an_install_within_the_pool_runs_at_once() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = started(&scope, 1);
+        let pool = scope.create("math");
+        pool.start(PoolConfig::work_stealing(1).queue_limit(1)).expect("starts");
         let (outer, inner) = pool
             .install(|| {
-                // Queued for the only place, which is not free: an install does not wait for it.
+                // Queued for the only place, which is not free, and the queue is full: an install does not need either.
                 let _later = pool.submit(|| ()).expect("accepted");
                 (std::thread::current().id(), pool.install(|| std::thread::current().id()).expect("runs"))
             })

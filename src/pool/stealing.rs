@@ -45,7 +45,7 @@ use crate::pool::worker::{self, Left};
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::Event;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
-use crate::threads::cache::{Hand, Job};
+use crate::threads::cache::{self, Hand, Job};
 
 /// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are missing
 /// elsewhere meanwhile.
@@ -212,7 +212,11 @@ impl Stealing {
         let standing = current::stand(owner, Pending::Nothing);
         let worker = Worker { pool, number };
         HERE.set((&raw const worker).cast());
+        // Only those with a task count against the limit of threads: what a task waits for may need one, while rayon has no use for
+        // the others.
+        let idle = cache::wait_here();
         builder.run();
+        drop(idle);
         // The owner's end is user code, when this was the last to hold it.
         quietly(|| standing.cut());
         HERE.set(ptr::null());
@@ -321,7 +325,10 @@ fn say_refused(pool: &Pool, error: &io::Error) {
 
 /// Runs one task, on a worker.
 fn visit(pool: &Arc<Pool>) {
-    match worker::run_one(pool) {
+    let counts = cache::work_here(pool.crew.cache());
+    let left = worker::run_one(pool);
+    drop(counts);
+    match left {
         Left::Place => {
             let again = Arc::clone(pool);
             rayon_core::spawn(move || visit(&again));

@@ -123,16 +123,46 @@ pub(crate) struct WaitsHere {
 
 /// Counts the calling thread as waiting, if it is a cache's and is not counted yet. Dropping what comes back ends that.
 pub(crate) fn wait_here() -> Option<WaitsHere> {
+    Some(WaitsHere { cache: count_as_waiting()?, here: PhantomData })
+}
+
+fn count_as_waiting() -> Option<Arc<Cache>> {
     let cache = WORKS_FOR.try_with(|works_for| works_for.borrow_mut().take()).ok().flatten()?;
     let owed = cache.line.begin_wait();
     cache.settle_or_refuse(owed);
-    Some(WaitsHere { cache, here: PhantomData })
+    Some(cache)
 }
 
 impl Drop for WaitsHere {
     fn drop(&mut self) {
         self.cache.line.end_wait();
         let _ = WORKS_FOR.try_with(|works_for| *works_for.borrow_mut() = Some(Arc::clone(&self.cache)));
+    }
+}
+
+/// That a thread which is counted as waiting works for a while. Not `Send`.
+#[cfg(all(feature = "rayon", not(loom)))]
+pub(crate) struct WorksHere {
+    here: PhantomData<*const ()>,
+}
+
+/// Counts the calling thread of the cache as working, if it is counted as waiting. Dropping what comes back ends that.
+#[cfg(all(feature = "rayon", not(loom)))]
+pub(crate) fn work_here(cache: &Arc<Cache>) -> Option<WorksHere> {
+    let waits = |works_for: &RefCell<Option<Arc<Cache>>>| {
+        let mut works_for = works_for.borrow_mut();
+        works_for.is_none().then(|| *works_for = Some(Arc::clone(cache)))
+    };
+    WORKS_FOR.try_with(waits).ok().flatten()?;
+    cache.line.end_wait();
+    Some(WorksHere { here: PhantomData })
+}
+
+#[cfg(all(feature = "rayon", not(loom)))]
+impl Drop for WorksHere {
+    fn drop(&mut self) {
+        // Goes on waiting, as before.
+        let _ = count_as_waiting();
     }
 }
 

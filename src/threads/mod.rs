@@ -37,7 +37,8 @@ pub(crate) fn leased() -> &'static Arc<Cache> {
     &LEASED
 }
 
-/// How many threads the cache may have at once, those inside heirloom's waits not counted. 512 at first.
+/// How many threads the cache may have at once, those inside heirloom's waits not counted, and of a work-stealing pool's only those
+/// that have begun a task. 512 at first.
 #[must_use]
 pub fn limit() -> usize {
     LEASED.limit()
@@ -87,7 +88,7 @@ pub struct ThreadStats {
     pub live: usize,
     /// Those of them with nothing to do.
     pub idle: usize,
-    /// Those of them inside one of heirloom's waits.
+    /// Those of them inside one of heirloom's waits, or at a work-stealing pool's disposal without a task.
     pub waiting: usize,
     /// Places in pools that wait for a thread.
     pub wanted: usize,
