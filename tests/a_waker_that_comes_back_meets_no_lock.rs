@@ -54,9 +54,9 @@ fn of_one_that_awaits_room() {
         let busy = Busy::on(&pool);
         let queued = pool.submit(|| ()).unwrap();
         let at = pool.clone();
-        let submitted = awaits(async move { at.submit_async(|| 7).await.unwrap() });
+        let submitted = awaits(async move { [at.submit_async(|| 7).await.unwrap()] });
         queued.cancel();
-        let task = submitted.recv().unwrap();
+        let [task] = submitted.recv().unwrap();
         busy.end();
         assert_eq!(task.join().unwrap(), 7);
     });
