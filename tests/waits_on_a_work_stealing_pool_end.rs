@@ -120,7 +120,7 @@ fn two_pools_that_install_in_each_other_end() {
                     .sum()
             })
             .expect("runs");
-        assert_eq!(sum, (0..20u64).map(|n| n * n.saturating_sub(1) / 2).sum());
+        assert_eq!(sum, (0..20u64).map(|n| n * n.saturating_sub(1) / 2).sum::<u64>());
     });
 }
 
