@@ -58,7 +58,6 @@ pub(crate) struct Stealing {
     sent: AtomicUsize,
     /// Whoever lingers is to look again.
     woken: Event,
-    /// The pool was cancelled, for those who sleep in it.
     gone: Bell,
 }
 
