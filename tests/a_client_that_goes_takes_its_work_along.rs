@@ -47,10 +47,17 @@ fn ask_for_work() -> Asked {
     asked
 }
 
-fn all_ended(asked: Asked) {
-    assert!(asked.sleeps_in_its_own.join().expect("it ran").is_err());
-    assert!(asked.sleeps_in_shared.join().expect("it ran").is_err());
-    assert!(asked.queued.join().is_err_and(|error| error.is_cancelled()));
+/// All of it ends. What is queued behind `busy` gets its turn only when the server has noticed.
+fn all_end<const N: usize>(asked: [Asked; N], busy: Busy) {
+    let queued = asked.map(|asked| {
+        assert!(asked.sleeps_in_its_own.join().expect("it ran").is_err());
+        assert!(asked.sleeps_in_shared.join().expect("it ran").is_err());
+        asked.queued
+    });
+    busy.end();
+    for queued in queued {
+        assert!(queued.join().is_err_and(|error| error.is_cancelled()));
+    }
 }
 
 #[test]
@@ -82,9 +89,7 @@ fn of_an_axum_service() {
         let [gone, there] = asked;
         assert!(!there.sleeps_in_shared.is_finished() && !there.sleeps_in_its_own.is_finished());
         drop(stays);
-        busy.end();
-        all_ended(gone);
-        all_ended(there);
+        all_end([gone, there], busy);
         all_requests_are_gone(&owner);
         assert!(shared.run(|| true).expect("the shared pool goes on"));
     });
@@ -236,8 +241,7 @@ fn of_a_tonic_service() {
             other.abort();
             asked
         });
-        busy.end();
-        gone.into_iter().for_each(all_ended);
+        all_end(gone, busy);
         all_requests_are_gone(&owner);
     });
 }

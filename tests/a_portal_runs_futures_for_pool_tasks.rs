@@ -161,7 +161,7 @@ fn a_spawned_one_ends_with_its_request_or_by_its_handle() {
         drop(request);
         assert!(matches!(future.join(), Err(PortalError::Cancelled)));
 
-        let mut future = server.run(forever);
+        let future = server.run(forever);
         future.cancel();
         assert!(matches!(future.join(), Err(PortalError::Cancelled)));
 

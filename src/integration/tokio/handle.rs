@@ -11,6 +11,7 @@ use crate::error::{Cancelled, payload_text};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
 use crate::pool::wait::GivenAway;
+use crate::sync::os::{AtomicBool, Ordering};
 
 use super::{PortalError, probe};
 
@@ -21,12 +22,12 @@ use super::{PortalError, probe};
 #[must_use = "dropping the handle detaches the future; its result and its panic are lost"]
 pub struct PortalHandle<T> {
     task: JoinHandle<Result<T, Cancelled>>,
-    is_cancelled: bool,
+    is_cancelled: AtomicBool,
 }
 
 impl<T> PortalHandle<T> {
     pub(super) fn new(task: JoinHandle<Result<T, Cancelled>>) -> Self {
-        Self { task, is_cancelled: false }
+        Self { task, is_cancelled: AtomicBool::new(false) }
     }
 
     /// Whether the future has ended, so that `join` returns at once.
@@ -37,8 +38,9 @@ impl<T> PortalHandle<T> {
 
     /// Has the runtime drop the future, when it next waits at the latest. One that has ended keeps its result. Does not
     /// wait.
-    pub fn cancel(&mut self) {
-        self.is_cancelled = true;
+    pub fn cancel(&self) {
+        // Relaxed: whoever polls has the handle to itself by then.
+        self.is_cancelled.store(true, Ordering::Relaxed);
         self.task.abort();
     }
 
@@ -66,7 +68,7 @@ impl<T> PortalHandle<T> {
         Poll::Ready(match ended {
             Ok(out) => out.map_err(PortalError::from),
             // Nobody else has the means to end it.
-            Err(error) if error.is_cancelled() && self.is_cancelled => Err(PortalError::Cancelled),
+            Err(error) if error.is_cancelled() && *self.is_cancelled.get_mut() => Err(PortalError::Cancelled),
             Err(error) if error.is_cancelled() => Err(PortalError::not_running()),
             Err(error) => Err(panicked(error.into_panic())),
         })
