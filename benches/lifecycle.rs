@@ -1,4 +1,5 @@
-//! One iteration is the life of one pool, from `create` to `stop`; the question: what does a pool cost?
+//! One iteration is the life of one pool, from `create` to `stop`; the question: what does a pool cost, also beside a plain rayon
+//! pool?
 
 use std::hint::black_box;
 
@@ -44,8 +45,45 @@ fn lives(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A small parallel loop, for the pools that are made for one.
+#[cfg(feature = "rayon")]
+fn parallel() -> u64 {
+    use rayon::prelude::*;
+    (0..black_box(1000u64)).into_par_iter().sum()
+}
+
+/// Makes a pool for one parallel loop and drops it, as a request would.
+#[cfg(feature = "rayon")]
+fn parallel_lives(criterion: &mut Criterion) {
+    let here = heirloom::current();
+    let mut group = criterion.benchmark_group("lifecycle, one parallel loop");
+    group.bench_function("plain rayon", |bencher| {
+        bencher.iter(|| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("threads can be had");
+            pool.install(parallel)
+        });
+    });
+    group.bench_function("work-stealing, stopped", |bencher| {
+        bencher.iter(|| {
+            let manager = start_at(&here, PoolConfig::work_stealing(4));
+            let sum = manager.install(parallel).expect("it ends well");
+            stop(&manager);
+            sum
+        });
+    });
+    group.bench_function("work-stealing, its scope dropped", |bencher| {
+        bencher.iter(|| {
+            let request = Scope::new("request");
+            start_at(&request, PoolConfig::work_stealing(4)).install(parallel).expect("it ends well")
+        });
+    });
+    group.finish();
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     lives(&mut criterion);
+    #[cfg(feature = "rayon")]
+    parallel_lives(&mut criterion);
     criterion.final_summary();
 }

@@ -199,6 +199,33 @@
 //! where it could hold up the pool. [`PoolConfig::keeps_place`] gives no place away: with `n == 1` that is a strictly
 //! serial pool.
 //!
+//! # Parallel loops
+//!
+//! A work-stealing pool (feature `rayon`, on by default) is a rayon pool on borrowed threads: `par_iter`, `join` and `scope`
+//! inside of it use its threads, and in all else it is a pool like the others. It costs less than a plain rayon pool, so a request can
+//! have its own; an idle one has no thread.
+//!
+//! ```
+//! # #[cfg(feature = "rayon")] {
+//! use heirloom::{PoolConfig, Scope};
+//! use rayon::prelude::*;
+//!
+//! let request = Scope::new("request 7");
+//! let pages = request.create("pages");
+//! pages.start(PoolConfig::work_stealing(4))?;
+//! let lengths: Vec<usize> = pages.install(|| ["a", "bc"].par_iter().map(|page| page.len()).collect())?;
+//! assert_eq!(lengths, [1, 2]);
+//!
+//! // In a pool that requests share, code stands at the pool's owner: rayon may run it on top of another request's.
+//! let shared = heirloom::create("shared");
+//! shared.start(PoolConfig::work_stealing(4))?;
+//! let at = request.lineage(); // brought along
+//! let found = shared.install(|| (0..9).into_par_iter().all(at.carry(|_| heirloom::get("pages").is_ok())))?;
+//! assert!(found);
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # One at a time
 //!
 //! A [`Gate`] lets in one at a time, like a lock, but refuses whoever has waited a little (50 ms) instead of queueing work up: what
@@ -461,6 +488,7 @@
 //! | the tree | [`current`], [`Lineage`], [`Entered`], [`NodeKind`], [`Ancestors`], [`wrap`], [`wrap_fn`], [`thread`] |
 //! | scopes | [`Scope`]; for futures [`FutureExt`], [`InScope`], [`InLineage`] |
 //! | finding managers | [`get`], [`get_or_create`], [`create`], [`with`], [`Namespace`] |
+//! | parallel loops | with the feature `rayon` `PoolConfig::work_stealing`, `PoolManager::install`; [`Lineage::carry`] |
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
 //! | work for one thread | [`PoolManager::start_pinned`], [`PoolConfig::pinned`], [`Pinned`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`] |
