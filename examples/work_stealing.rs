@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let all = shared.install(|| texts.par_iter().map(|text| count(text)).reduce(Counts::new, merge))?;
         assert!(all.len() > counts.len());
 
-        request.stop()?; // its pool ends with it
+        assert!(request.stop()?.is_complete()); // its pool ends with it
     }
     println!("{}", shared.stop()?);
     Ok(())
