@@ -25,7 +25,7 @@ use crate::value::binding::Binding;
 use crate::value::error::{BindError, InitError};
 use crate::value::flight::{Flights, Leads, Slot};
 use crate::value::key::{Interned, next_number};
-use crate::value::shelf::{self, Entry};
+use crate::value::shelf::{self, Entry, Failure};
 use crate::value::subscribe::Inbox;
 use crate::waits::{self, Debt};
 
@@ -285,7 +285,7 @@ where
         if at.node().is_over() {
             return;
         }
-        let failed = Entry::Failed { error: error.clone(), _keeps: Arc::clone(at.key) };
+        let failed = Entry::Failed(Failure::new(error.clone(), Arc::clone(at.key)));
         self.put_entry(at, Some(failed), bag);
         if at.node().is_over() {
             self.put_entry(at, None, bag);

@@ -7,6 +7,7 @@ use std::ptr;
 use dashmap::DashMap;
 use smallvec::SmallVec;
 
+use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
 
 /// A number that no other key of this process has. Never zero.
@@ -19,7 +20,7 @@ pub(crate) fn next_number() -> u64 {
 pub(crate) struct Interned<K> {
     number: u64,
     hash: u64,
-    key: K,
+    key: Option<K>,
     /// Takes itself off; nothing for the one key of a `Heirloom`.
     table: Weak<Buckets<K>>,
 }
@@ -27,7 +28,7 @@ pub(crate) struct Interned<K> {
 impl<K> Interned<K> {
     /// A key that is in no table.
     pub(crate) fn alone(key: K) -> Arc<Self> {
-        Arc::new(Self { number: 0, hash: 0, key, table: Weak::new() })
+        Arc::new(Self { number: 0, hash: 0, key: Some(key), table: Weak::new() })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -35,19 +36,25 @@ impl<K> Interned<K> {
     }
 
     pub(crate) fn key(&self) -> &K {
-        &self.key
+        match &self.key {
+            Some(key) => key,
+            None => unreachable!("it has its key until it is dropped"),
+        }
     }
 }
 
 impl<K> Drop for Interned<K> {
     fn drop(&mut self) {
-        let Some(table) = self.table.upgrade() else { return };
-        let this = ptr::from_ref(self);
-        // The memory of this very one is kept by its last strong count until this returns, so no weak one frees it here.
-        if let Some(mut bucket) = table.get_mut(&self.hash) {
-            bucket.retain(|weak| !ptr::eq(weak.as_ptr(), this));
+        if let Some(table) = self.table.upgrade() {
+            let this = ptr::from_ref(self);
+            // The memory of this very one is kept by its last strong count until this returns, so no weak one frees it here.
+            if let Some(mut bucket) = table.get_mut(&self.hash) {
+                bucket.retain(|weak| !ptr::eq(weak.as_ptr(), this));
+            }
+            table.remove_if(&self.hash, |_, bucket| bucket.is_empty());
         }
-        table.remove_if(&self.hash, |_, bucket| bucket.is_empty());
+        // As a value: its place may end on a thread where nobody can take a panic.
+        drop_quietly(self.key.take());
     }
 }
 
@@ -70,16 +77,16 @@ impl<K: Hash + Eq> Table<K> {
     pub(crate) fn find(&self, key: &K) -> Option<Arc<Interned<K>>> {
         let same_hash = self.alive(self.hasher.hash_one(key));
         // Compared outside the lock.
-        same_hash.into_iter().find(|one| one.key == *key)
+        same_hash.into_iter().find(|one| one.key() == key)
     }
 
     pub(crate) fn intern(&self, key: K) -> Arc<Interned<K>> {
         let hash = self.hasher.hash_one(&key);
         let table = Arc::downgrade(&self.buckets);
-        let new = Arc::new(Interned { number: next_number(), hash, key, table });
+        let new = Arc::new(Interned { number: next_number(), hash, key: Some(key), table });
         loop {
             let same_hash = self.alive(hash);
-            if let Some(found) = same_hash.iter().find(|one| one.key == new.key) {
+            if let Some(found) = same_hash.iter().find(|one| one.key() == new.key()) {
                 return Arc::clone(found);
             }
             let mut bucket = self.buckets.entry(hash).or_default();

@@ -6,6 +6,7 @@
 use dashmap::DashMap;
 
 use crate::lineage::home::Resident;
+use crate::quiet::drop_quietly;
 use crate::sync::os::Arc;
 use crate::value::binding::Binding;
 use crate::value::error::InitError;
@@ -14,18 +15,33 @@ use crate::value::key::Interned;
 /// What is kept under one key.
 pub(crate) enum Entry<K, V> {
     Bound(Arc<Binding<K, V>>),
-    /// A failure that is remembered.
-    Failed {
-        error: InitError,
-        _keeps: Arc<Interned<K>>,
-    },
+    Failed(Failure<K>),
+}
+
+/// A failure that is remembered.
+pub(crate) struct Failure<K> {
+    error: Option<InitError>,
+    _keeps: Arc<Interned<K>>,
+}
+
+impl<K> Failure<K> {
+    pub(crate) fn new(error: InitError, keeps: Arc<Interned<K>>) -> Self {
+        Self { error: Some(error), _keeps: keeps }
+    }
+}
+
+impl<K> Drop for Failure<K> {
+    fn drop(&mut self) {
+        // As a value: its place may end on a thread where nobody can take a panic.
+        drop_quietly(self.error.take());
+    }
 }
 
 impl<K, V> Entry<K, V> {
     pub(crate) fn binding(&self) -> Option<&Arc<Binding<K, V>>> {
         match self {
             Self::Bound(binding) => Some(binding),
-            Self::Failed { .. } => None,
+            Self::Failed(_) => None,
         }
     }
 }
@@ -46,7 +62,7 @@ pub(crate) fn binding<K: 'static, V: 'static>(resident: &Arc<Resident>, number: 
 
 pub(crate) fn failure<K: 'static, V: 'static>(resident: &Arc<Resident>, number: u64) -> Option<InitError> {
     match &*shelf::<K, V>(resident)?.get(&number)? {
-        Entry::Failed { error, .. } => Some(error.clone()),
+        Entry::Failed(failure) => failure.error.clone(),
         Entry::Bound(_) => None,
     }
 }
