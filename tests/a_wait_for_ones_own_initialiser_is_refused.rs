@@ -231,6 +231,24 @@ fn one_that_is_no_part_of_a_cycle_waits_on() {
     });
 }
 
+/// On a thread with a pinned pool a wait for many runs that pool's tasks, and sleeps when there are none.
+#[test]
+fn what_the_initialiser_waits_for_on_a_pinned_thread() {
+    bounded(|| {
+        static KEY: Heirloom<bool> = Heirloom::new("key");
+        let scope = Scope::new("owner");
+        let _pinned = scope.create("ui").start_pinned(PoolConfig::pinned()).expect("starts");
+        let pool = scope.create("pool");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        let made = KEY.get_or_init(|| {
+            let child = pool.submit(|| is_reentrant(&KEY.get_or_init(|| unreachable!("it is under way"))));
+            pool.wait_idle().expect("from outside");
+            child.expect("accepted").join().expect("has run")
+        });
+        assert!(*made.expect("made"), "told so, so the wait ends");
+    });
+}
+
 /// Whose initialiser has ended may ask for what its waiters owe, before they have woken.
 #[test]
 fn one_whose_flight_has_landed_is_waited_for_no_more() {

@@ -104,7 +104,8 @@ pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: im
     }
     if pinned::is_any_here() {
         // What is waited for may need this very thread.
-        return pinned::run_meanwhile(deadline, await_tally(tally, &ready)).is_some() || ready();
+        let on = Target::Tally(tally.address());
+        return pinned::run_meanwhile(on, deadline, await_tally(tally, &ready)).is_some() || ready();
     }
     let _away = match deadline {
         None => GivenAway::begin_join(Target::Tally(tally.address())),

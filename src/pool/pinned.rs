@@ -25,9 +25,10 @@ use crate::pool::end::StopReport;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::{self, GivenAway};
 use crate::pool::worker::{self, Next, Task};
 use crate::sync::os::{Arc, AtomicBool, Ordering};
+use crate::waits::Target;
 
 thread_local! {
     static HERE: Cell<*const Entry> = const { Cell::new(ptr::null()) };
@@ -151,7 +152,7 @@ impl Pinned {
     /// ```
     pub fn run_until<F: Future>(&self, future: F) -> F::Output {
         let _driving = Driving::new(&self.entry);
-        match drive(None, || SmallVec::from_elem(Arc::clone(self.pool()), 1), future) {
+        match drive(None, None, || SmallVec::from_elem(Arc::clone(self.pool()), 1), future) {
             Some(out) => out,
             None => unreachable!("there is no deadline"),
         }
@@ -200,7 +201,7 @@ impl Pinned {
     pub fn run_within(&self, d: Duration) -> bool {
         let _driving = Driving::new(&self.entry);
         let only = || SmallVec::from_elem(Arc::clone(self.pool()), 1);
-        drive(park::after(d), only, self.pool().await_over()).is_some()
+        drive(None, park::after(d), only, self.pool().await_over()).is_some()
     }
 
     /// Calls `f` when something is queued: once, on the submitter's thread, until a `run_*` has looked again; at once, here, if
@@ -340,10 +341,12 @@ pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
     matches!(worker::run_next(pool), Next::Ran | Next::Skipped)
 }
 
-/// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. `None` at the
-/// deadline.
-pub(crate) fn run_meanwhile<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
-    drive(deadline, all_here, future)
+/// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. It ends with `on`.
+/// `None` at the deadline.
+pub(crate) fn run_meanwhile<F: Future>(on: Target, deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    // With a deadline it is no part of a cycle: it ends by itself.
+    let on = deadline.is_none().then_some(on);
+    drive(on, deadline, all_here, future)
 }
 
 /// The process ends on this thread, which will run nothing any more.
@@ -372,7 +375,10 @@ impl Wake for Woken {
 }
 
 /// Polls the future when it is woken, runs tasks of the pools in turn, and sleeps when there is nothing to do.
+///
+/// While it sleeps it is a join of `on`, if the future is known to end with that.
 fn drive<F: Future>(
+    on: Option<Target>,
     deadline: Option<Instant>,
     pools: impl Fn() -> SmallVec<[Arc<Pool>; 1]>,
     future: F,
@@ -404,6 +410,7 @@ fn drive<F: Future>(
             }
             continue;
         }
+        let waits = on.clone().map(wait::join);
         let in_time = park::block_until(deadline, |thread| {
             free.iter().for_each(|pool| {
                 bell(pool).listen(thread);
@@ -413,6 +420,7 @@ fn drive<F: Future>(
             let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tally.is_ended();
             woken.woken.load(Ordering::SeqCst) || free.iter().any(has_more)
         });
+        drop(waits);
         if !in_time {
             return None;
         }

@@ -52,7 +52,7 @@ impl GivenAway {
 
     /// What has begun is such a wait.
     pub(crate) fn joins(&mut self, on: Target) {
-        self.edge = Some(waits::graph().join(waits::me(), on, parts()));
+        self.edge = Some(join(on));
     }
 
     /// As [`begin`](Self::begin), for a wait for what code on another thread's stack owes. Whoever waits looks at
@@ -73,6 +73,11 @@ impl GivenAway {
     pub(crate) fn is_broken(&self) -> bool {
         self.edge.as_ref().is_some_and(Waiting::is_broken)
     }
+}
+
+/// The first half of [`GivenAway::begin_join`], for whoever has given its places already.
+pub(crate) fn join(on: Target) -> Waiting<'static> {
+    waits::graph().join(waits::me(), on, parts())
 }
 
 /// Notes that the calling thread is about to wait for what code on another thread's stack owes. Runs nothing of a user's, so it
