@@ -18,8 +18,14 @@
 //! an asker raises the number and then looks at the records: one of the two sees the other.
 //!
 //! # Why none is found that is not there
-//! The records are read one after the other, on the way from the target to the searching thread, and again on the way back. A
-//! wait that is the same both times was there in between; so all of them were there at once, when the last was first read.
+//! The records are read one after the other, on the way from the target to the searching thread, and all of them again when it is
+//! found. A wait that is the same both times was there in between; so all of them were there at once, when the last was first
+//! read. If one is not, the search begins again.
+//!
+//! # A wait for the first of several
+//! It is a part of a cycle when each of them is: as long as one may end, so may the wait. Several of them may wait for one another
+//! or for the waiter without the searching thread; so a thread that is met again, while it is looked at, counts as one that does not
+//! go on, if at least one of the others leads to the searching thread.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -36,6 +42,8 @@ use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, 
 pub(crate) enum Target {
     /// The end of a task.
     Task(TaskId),
+    /// The end of one of these tasks, whichever comes first.
+    FirstOf(Arc<[TaskId]>),
     /// The end of a thread.
     Thread(ThreadId),
     /// The end of all tasks that a tally counts, by its address.
@@ -185,6 +193,8 @@ impl Record {
             Target::Thread(id) => self.thread == *id,
             Target::Debt(debt) => std::ptr::eq(self, &*debt.by),
             Target::Task(id) => has(Part::Task(*id)),
+            // Each of them has its own.
+            Target::FirstOf(_) => false,
             Target::Tally(address) => has(Part::Tally(*address)),
         }
     }
@@ -266,8 +276,16 @@ impl Waiting<'_> {
     fn cycle(&self) -> Option<Vec<Arc<Asker>>> {
         let records: Vec<Arc<Record>> = self.graph.records.lock().iter().filter_map(Weak::upgrade).collect();
         let target = self.record.wait.lock().as_ref().map(|wait| wait.on.clone())?;
-        let mut search = Search { records: &records, me: &self.record, seen: Vec::new(), askers: Vec::new() };
-        search.reaches_me(&target).then_some(search.askers)
+        loop {
+            let mut search = Search { records: &records, me: &self.record, seen: Vec::new(), askers: Vec::new() };
+            if search.reach(&target) != Reach::Me {
+                return None;
+            }
+            if search.still_holds() {
+                return Some(search.askers);
+            }
+            // Some went on meanwhile, which need not be those in the cycle.
+        }
     }
 }
 
@@ -300,22 +318,52 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// What a walk over the records found of a target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// It may come: some code on the way runs, or has not started.
+    No,
+    /// It does not come before one that is on the way to here, and is looked at still.
+    IfThatDoes,
+    /// It does not come before the thread that searches goes on.
+    Me,
+}
+
 /// A walk over the records, from a target towards the thread that searches.
 struct Search<'a> {
     records: &'a [Arc<Record>],
     me: &'a Arc<Record>,
-    seen: Vec<*const Record>,
-    /// Of the threads on the way to me.
+    /// In the order of the walk, so that what was met within one comes after it.
+    seen: Vec<Seen>,
+    /// Of the threads on the way.
     askers: Vec<Arc<Asker>>,
+}
+
+/// A wait on the way.
+struct Seen {
+    record: Arc<Record>,
+    number: u64,
+    on: Target,
+    /// While it is looked at, that it does not end if it does not.
+    reach: Reach,
+}
+
+impl Seen {
+    fn is_as_it_was(&self) -> bool {
+        self.record.is_still_in(self.number) && !self.on.has_come()
+    }
 }
 
 impl Search<'_> {
     /// Depth is bounded by the number of threads: each is visited once.
-    fn reaches_me(&mut self, target: &Target) -> bool {
-        let mut found = false;
+    fn reach(&mut self, target: &Target) -> Reach {
         if target.has_come() {
-            return found;
+            return Reach::No;
         }
+        if let Target::FirstOf(tasks) = target {
+            return self.reach_all(tasks);
+        }
+        let mut found = Reach::No;
         for record in self.records {
             let next = {
                 let wait = record.wait.lock();
@@ -323,29 +371,61 @@ impl Search<'_> {
                     continue;
                 }
                 if Arc::ptr_eq(record, self.me) {
-                    return true;
+                    return Reach::Me;
                 }
-                match &*wait {
-                    Some(wait) if !self.seen.contains(&Arc::as_ptr(record)) => {
-                        (wait.number, wait.on.clone(), wait.asker.clone())
-                    }
-                    _ => continue,
-                }
+                wait.as_ref().map(|wait| (wait.number, wait.on.clone(), wait.asker.clone()))
             };
-            let (number, on, asker) = next;
-            self.seen.push(Arc::as_ptr(record));
+            let Some((number, on, asker)) = next else { continue };
+            let reach = match self.seen.iter().find(|seen| Arc::ptr_eq(&seen.record, record)) {
+                Some(seen) => seen.reach,
+                None => self.visit(record, number, on, asker),
+            };
+            found = match (found, reach) {
+                (Reach::Me, _) | (_, Reach::Me) => Reach::Me,
+                (Reach::IfThatDoes, _) | (_, Reach::IfThatDoes) => Reach::IfThatDoes,
+                (Reach::No, Reach::No) => Reach::No,
+            };
+        }
+        found
+    }
+
+    fn visit(&mut self, record: &Arc<Record>, number: u64, on: Target, asker: Option<Arc<Asker>>) -> Reach {
+        let (at, before) = (self.seen.len(), self.askers.len());
+        self.seen.push(Seen { record: Arc::clone(record), number, on: on.clone(), reach: Reach::IfThatDoes });
+        let reach = self.reach(&on);
+        if reach == Reach::No {
+            // What leads here through it alone does not.
+            let within = self.seen.split_off(at + 1);
+            self.seen.extend(within.into_iter().filter(|seen| seen.reach == Reach::No));
+            self.askers.truncate(before);
+        } else {
+            self.askers.extend(asker);
+        }
+        self.seen[at].reach = reach;
+        reach
+    }
+
+    /// The first of several does not come if none does. The askers on the way to one of them are enough: when that one ends, so
+    /// does the wait.
+    fn reach_all(&mut self, tasks: &[TaskId]) -> Reach {
+        let begun = self.askers.len();
+        let mut found = Reach::IfThatDoes;
+        for task in tasks {
             let before = self.askers.len();
-            if !self.reaches_me(&on) {
-                continue;
+            match self.reach(&Target::Task(*task)) {
+                Reach::No => return Reach::No,
+                Reach::Me => found = Reach::Me,
+                Reach::IfThatDoes => {}
             }
-            if record.is_still_in(number) && !on.has_come() {
-                self.askers.extend(asker);
-                found = true;
-            } else {
-                // It went on meanwhile: what is behind it is no part of a cycle through me.
+            if before > begun {
                 self.askers.truncate(before);
             }
         }
         found
+    }
+
+    /// All the waits that the answer rests on are what they were when they were read, so they were there at once.
+    fn still_holds(&self) -> bool {
+        self.seen.iter().all(|seen| seen.reach == Reach::No || seen.is_as_it_was())
     }
 }

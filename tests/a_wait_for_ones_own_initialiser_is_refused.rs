@@ -6,7 +6,7 @@ mod common;
 use std::sync::{Arc, Barrier, mpsc};
 
 use common::{bounded, eventually};
-use heirloom::{Heirloom, HeirloomMap, InitError, PoolConfig, Scope, thread};
+use heirloom::{Heirloom, HeirloomMap, InitError, PoolConfig, Scope, TaskSet, thread};
 
 fn is_reentrant<T>(made: &Result<Arc<T>, InitError>) -> bool {
     matches!(made, Err(InitError::Reentrant { .. }))
@@ -228,6 +228,58 @@ fn one_that_is_no_part_of_a_cycle_waits_on() {
         });
         assert_eq!(*bystander.expect("made"), 7);
         eventually("it got it", || pool.stats().waiting == 0);
+    });
+}
+
+/// A wait for whichever is first never ends if none of them does.
+#[test]
+fn each_of_those_whose_first_the_initialiser_waits_for() {
+    bounded(|| {
+        static KEY: Heirloom<usize> = Heirloom::new("key");
+        let scope = Scope::new("owner");
+        let pool = scope.create("pool");
+        pool.start(PoolConfig::leased(4)).expect("starts");
+        let asks = || is_reentrant(&KEY.get_or_init(|| unreachable!("it is under way")));
+        for several in [1, 2, 4] {
+            let made = KEY.get_or_init(|| {
+                let mut set = TaskSet::new();
+                set.extend((0..several).map(|_| pool.submit(asks).expect("accepted")));
+                std::iter::from_fn(|| set.join_next()).filter(|(_, told)| *told.as_ref().expect("runs")).count()
+            });
+            assert_eq!(*made.expect("made"), several, "each is told so");
+            KEY.unbind_at(&heirloom::Lineage::process());
+        }
+    });
+}
+
+/// As long as one of them may end, none is told that it waits for ever.
+#[test]
+fn one_of_several_that_may_end_is_waited_for() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        let scope = Scope::new("owner");
+        let pool = scope.create("pool");
+        pool.start(PoolConfig::leased(2)).expect("starts");
+        let (go, gate) = mpsc::channel::<()>();
+        let mut asks = None;
+        let made = KEY.get_or_init(|| {
+            let mut set = TaskSet::new();
+            let ends = pool.submit(move || gate.recv().map_or(0, |()| 7)).expect("accepted");
+            set.push(ends);
+            let asking = pool.submit(|| *KEY.get_or_init(never).expect("no cycle")).expect("accepted");
+            let id = asking.id();
+            set.push(asking);
+            eventually("it waits", || pool.stats().waiting == 1);
+            let opens = std::thread::spawn(move || go.send(()));
+            let (first, out) = set.join_next().expect("there are two");
+            opens.join().expect("no panic").expect("the task listens");
+            assert_ne!(first, id);
+            asks = Some(set);
+            out.expect("runs")
+        });
+        assert_eq!(*made.expect("made"), 7);
+        let (_, out) = asks.expect("it ran").join_next().expect("one is left");
+        assert_eq!(out.expect("runs"), 7);
     });
 }
 

@@ -166,3 +166,22 @@ fn waits_that_were_never_there_at_once_are_no_cycle() {
         drop(joins);
     });
 }
+
+#[test]
+fn of_askers_who_are_those_whose_first_the_owner_waits_for_one_is_told() {
+    model(3, || {
+        let graph: &'static Graph = Box::leak(Box::new(Graph::new()));
+        let owner = graph.record(no_thread());
+        let debt = Debt::new(Arc::clone(&owner));
+        let tasks = [TaskId::next(), TaskId::next()];
+        let asks = tasks.map(|task| {
+            let (debt, child) = (Arc::clone(&debt), graph.record(no_thread()));
+            // Both keep waiting, until all have begun.
+            thread::spawn(move || graph.ask(child, Target::Debt(debt), parts(task), waker()))
+        });
+        let joining = graph.join(owner, Target::FirstOf(Arc::new(tasks)), Parts::new());
+        let asks = asks.map(|asks| asks.join().unwrap());
+        assert!(asks.iter().any(|asks| asks.as_ref().map_or(true, |asks| asks.is_broken())));
+        drop((asks, joining));
+    });
+}

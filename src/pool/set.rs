@@ -11,6 +11,7 @@ use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::park;
 use crate::pool::wait::{self, GivenAway};
 use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
+use crate::waits::Target;
 
 /// A task that ended, and how.
 pub type Ended<T> = (TaskId, Result<T, TaskError>);
@@ -141,7 +142,10 @@ impl<T> TaskSet<T> {
             }
             Poll::Pending => {
                 // Only once it is clear that this blocks, and after what could run in place has.
-                away.get_or_insert_with(GivenAway::begin);
+                away.get_or_insert_with(|| match deadline {
+                    None => GivenAway::begin_join(Target::FirstOf(self.ids().collect())),
+                    Some(_) => GivenAway::begin(),
+                });
                 false
             }
         });
@@ -157,6 +161,10 @@ impl<T> TaskSet<T> {
     /// As a stream is polled.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
         self.poll_one(cx, false)
+    }
+
+    fn ids(&self) -> impl Iterator<Item = TaskId> {
+        self.handles.iter().map(|(_, (handle, _))| handle.id())
     }
 
     fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<Ended<T>>> {
