@@ -177,8 +177,8 @@ thread_local! {
 pub(crate) fn me() -> Arc<Record> {
     let new = || graph().record(std::thread::current().id());
     let mine = MINE.try_with(|mine| Arc::clone(mine.borrow_mut().get_or_insert_with(new)));
-    // The thread's locals are being destroyed: a record of this moment's own.
-    mine.unwrap_or_else(|_| new())
+    // The thread's locals are gone, and with them its hold on its record. What it owes has one still.
+    mine.unwrap_or_else(|_| graph().known(std::thread::current().id()).unwrap_or_else(new))
 }
 
 impl Record {
@@ -217,6 +217,12 @@ impl Graph {
         }
         records.push(Arc::downgrade(&record));
         record
+    }
+
+    /// The record of a thread, if anything keeps it.
+    fn known(&self, thread: ThreadId) -> Option<Arc<Record>> {
+        let records: Vec<Arc<Record>> = self.records.lock().iter().filter_map(Weak::upgrade).collect();
+        records.into_iter().find(|record| record.thread == thread)
     }
 
     /// Notes that a thread joins the target, without a deadline, and breaks the askers of the cycles that this closes. Each of

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::parts::{self, Check};
-use heirloom::{Heirloom, InitError, PoolConfig, PoolManager, Scope, TaskHandle, TaskSet};
+use heirloom::{Gate, Heirloom, InitError, PoolConfig, PoolManager, Scope, TaskHandle, TaskSet};
 
 fn main() {
     parts::main(PARTS);
@@ -44,6 +44,24 @@ fn sleep_for_ever() -> ! {
 }
 
 static PARTS: &[Check] = &[
+    Check {
+        name: "who_waits_for_a_gate_that_the_exit_holds_is_told",
+        play: || {
+            static GATE: Gate = Gate::new("gate");
+            let _in = GATE.enter().expect("free");
+            let work = joining("work", 1);
+            let waits = work.submit(|| {
+                let busy = GATE.enter_within(Duration::MAX).map(drop);
+                println!("{}", if busy.is_err_and(|busy| busy.would_deadlock) { "told" } else { "not told" });
+            });
+            drop(waits.expect("accepted"));
+            common::eventually("it waits", || work.stats().waiting == 1);
+            exit(3)
+        },
+        expect: |seen| {
+            seen.code(3).says("told", 1).quick();
+        },
+    },
     Check {
         name: "a_waiter_goes_on",
         play: || {

@@ -24,11 +24,12 @@ use crate::pool::end::block_on_tally;
 use crate::pool::frame;
 use crate::pool::inner::{Memo, Pool, joining};
 use crate::pool::pinned;
+use crate::pool::wait;
 use crate::pool::worker::leave_after;
 use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::task::cell::Claimed;
-use crate::waits;
+use crate::waits::{self, Target};
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -161,6 +162,8 @@ fn drain() {
 
 /// Waits for one pool, saying every few seconds what is waited for. False at the deadline.
 fn wait_for(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
+    // This thread does not go on to let go of a gate, say. Whoever waits for that is told, instead of holding up the end.
+    let _waits = wait::join(Target::Tally(pool.tally.address()));
     loop {
         let next = Instant::now() + SAY_EVERY;
         let until = deadline.map_or(next, |deadline| deadline.min(next));
