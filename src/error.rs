@@ -10,6 +10,7 @@ use crate::busy::Busy;
 use crate::id::{NodeId, TaskId};
 use crate::label::InCode;
 use crate::namespace::Namespace;
+use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Mutex};
 use crate::task_type::TaskType;
 
@@ -136,14 +137,54 @@ pub enum StartError {
     },
 }
 
+type SharedError = Arc<dyn Error + Send + Sync>;
+
+/// An initialiser's error, for everybody who is to hear of it. Whoever holds it may be the last, on a thread where nobody can
+/// take a panic in its drop.
+#[derive(Clone, Debug)]
+pub(crate) struct InitError(Option<SharedError>);
+
+impl InitError {
+    pub(crate) fn shared(&self) -> SharedError {
+        match &self.0 {
+            Some(error) => Arc::clone(error),
+            None => unreachable!("it has its error until it is dropped"),
+        }
+    }
+}
+
+impl From<Box<dyn Error + Send + Sync>> for InitError {
+    fn from(error: Box<dyn Error + Send + Sync>) -> Self {
+        Self(Some(error.into()))
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |error| error.fmt(f))
+    }
+}
+
+impl Drop for InitError {
+    fn drop(&mut self) {
+        drop_quietly(self.0.take());
+    }
+}
+
+impl From<SharedError> for InitError {
+    fn from(error: SharedError) -> Self {
+        Self(Some(error))
+    }
+}
+
 /// How an initialiser's error travels where a system's refusal of a thread does.
 #[derive(Debug, thiserror::Error)]
 #[error("a worker's initialiser failed: {0}")]
-pub(crate) struct WorkerInitFailed(#[source] pub(crate) Arc<dyn std::error::Error + Send + Sync>);
+pub(crate) struct WorkerInitFailed(pub(crate) InitError);
 
 impl WorkerInitFailed {
-    fn in_io(error: &io::Error) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
-        error.get_ref()?.downcast_ref::<Self>().map(|failed| Arc::clone(&failed.0))
+    fn in_io(error: &io::Error) -> Option<SharedError> {
+        error.get_ref()?.downcast_ref::<Self>().map(|failed| failed.0.shared())
     }
 }
 

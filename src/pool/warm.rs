@@ -30,13 +30,12 @@
 //! abandoned. What is aside is given back for them and the pool's end does not count them. They end when their
 //! initialiser returns, and never work.
 
-use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
 
 use event_listener::Listener;
 
-use crate::error::{Said, WorkerInitFailed};
+use crate::error::{InitError, Said, WorkerInitFailed};
 use crate::pool::config::ThreadConfig;
 use crate::pool::crew::Crew;
 use crate::pool::ctx::{self, Hook};
@@ -56,9 +55,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// After a first failure, and how often it doubles. The models know no time: there it is for ever.
 const PAUSE: Duration = if cfg!(loom) { Duration::MAX } else { Duration::from_millis(100) };
 const DOUBLINGS: u32 = 7;
-
-/// An initialiser's error, for everybody who is to hear of it.
-pub(crate) type InitError = Arc<dyn Error + Send + Sync>;
 
 /// Why a start did not get its threads.
 #[derive(Clone)]
@@ -144,7 +140,7 @@ impl Book {
         let doublings = self.failures.min(DOUBLINGS);
         self.failures += 1;
         let until = now.checked_add(PAUSE.saturating_mul(1 << doublings));
-        self.pause.replace(Pause { until, error: Arc::clone(error) })
+        self.pause.replace(Pause { until, error: error.clone() })
     }
 }
 
@@ -283,7 +279,7 @@ impl Gate for Warm {
     fn refuses(&self) -> Option<io::Error> {
         let book = self.book.lock();
         let pause = book.pause.as_ref().filter(|pause| !pause.is_over(Instant::now()))?;
-        Some(WorkerInitFailed(Arc::clone(&pause.error)).into())
+        Some(WorkerInitFailed(pause.error.clone()).into())
     }
 }
 
@@ -362,7 +358,7 @@ impl Pool {
         }
         ctx::move_in(self, &own.below, &member);
         let result = warm.hook.as_ref().map_or(Ok(()), |hook| ctx::initialise(self, hook, &member, came));
-        if self.has_initialised(warm, &member, came, result.map_err(Arc::from)) {
+        if self.has_initialised(warm, &member, came, result.map_err(InitError::from)) {
             hand.set_prepared(&(Arc::clone(self) as _));
         } else {
             hand.retire();
@@ -444,7 +440,7 @@ impl Pool {
     /// Code in an initialiser ends the process: its thread does not come back, and the pool goes on without it.
     pub(crate) fn initialiser_exits(self: &Arc<Self>, member: &Arc<Member>, came: Came) {
         let Some(warm) = self.warm() else { return };
-        let error = Arc::new(Said("it ended the process".into()));
+        let error = said("it ended the process");
         if let After::Failed { error, decides } = warm.end(member, Err(error)) {
             self.give_up(came);
             self.crew.cache().retire();
@@ -457,10 +453,10 @@ impl Pool {
     /// The start failed, which the caller has decided: ends what was started, then says so.
     fn end_start(self: &Arc<Self>, warm: &Warm, unready: Unready) {
         let error = match &unready {
-            Unready::Init(error) => Arc::clone(error),
-            Unready::Thread(error) => Arc::clone(error) as InitError,
-            Unready::TimedOut { .. } => Arc::new(Said("the start of the pool timed out".into())),
-            Unready::Ended => Arc::new(Said("the pool was told to end".into())),
+            Unready::Init(error) => error.clone(),
+            Unready::Thread(error) => InitError::from(Arc::clone(error) as Arc<_>),
+            Unready::TimedOut { .. } => said("the start of the pool timed out"),
+            Unready::Ended => said("the pool was told to end"),
         };
         self.tally.close();
         self.strand(&WorkerInitFailed(error).into());
@@ -569,6 +565,10 @@ impl Pool {
     pub(crate) fn abandoned(&self) -> usize {
         self.warm().map_or(0, Warm::abandoned)
     }
+}
+
+fn said(text: &str) -> InitError {
+    InitError::from(Box::new(Said(text.into())) as Box<_>)
 }
 
 /// Ends a start that nobody blocks for when its time is over.

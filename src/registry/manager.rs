@@ -211,7 +211,7 @@ impl PoolManager {
     fn not_ready(&self, pool: &Pool, unready: Unready) -> StartError {
         let namespace = self.0.namespace.clone();
         match unready {
-            Unready::Init(error) => StartError::WorkerInit { namespace, error },
+            Unready::Init(error) => StartError::WorkerInit { namespace, error: error.shared() },
             Unready::Thread(error) => {
                 StartError::ThreadSpawn { namespace, source: io::Error::new(error.kind(), error.to_string()) }
             }
