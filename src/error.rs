@@ -329,6 +329,9 @@ impl SubmitError {
 
 /// A task that was not accepted, handed back together with the reason.
 ///
+/// To pass it up with `?` as a `Box<dyn Error + Send + Sync>` the closure must be `Sync`, because it is inside; for one that is not, pass
+/// the reason up: `.map_err(|refused| refused.into_parts().1)?`.
+///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
 /// let scope = Scope::new("doc");

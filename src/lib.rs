@@ -17,7 +17,7 @@
 //!     let page = Scope::run("request 7", |request| {
 //!         request.create("render").start(PoolConfig::leased(4))?; // this request's alone
 //!         line_counts()
-//!     })?; // all that the request started has ended
+//!     })?; // all the tasks of the request have ended
 //!     println!("{}", page.join("\n"));
 //!     Ok(())
 //! }
@@ -39,8 +39,9 @@
 //! # A scope for each request
 //!
 //! A [`Scope`] is a node for a request, a component, a tenant. It counts what is asked for below it, in any pool, so it
-//! can end it: [`Scope::run`] comes back when all of it has ended (what it asked of *daemon* pools aside, see
-//! [Ending](#ending)), and dropping a scope cancels what has not started.
+//! can end it: [`Scope::run`] comes back when all these tasks have ended (what it asked of *daemon* pools aside, see
+//! [Ending](#ending)), and dropping a scope cancels what has not started and asks what runs to stop. Threads are asked too, and
+//! not waited for: join them.
 //!
 //! ```
 //! use heirloom::{PoolConfig, Scope};
@@ -327,6 +328,10 @@
 //! again. [`TaskHandle::join_cancelling`] waits for a child and passes requests on to it;
 //! [`thread::Builder::isolated`] starts a thread that hears of none but its own.
 //!
+//! Where a request was heard it is heard again: in clean-up that runs because of one, [`sleep`] comes back at once, and below a
+//! scope that was cancelled no pool takes a task. Clean-up that needs a pool submits it from outside:
+//! `Lineage::process().run(|| heirloom::get("io")?.submit(…))`.
+//!
 //! # Values that travel
 //!
 //! A [`Heirloom`] is a key under which a value is bound at a place and found from everywhere below it, the nearest first: a
@@ -367,7 +372,8 @@
 //!
 //! A [`TaskHandle`] is a future on any runtime. [`FutureExt::in_scope`] makes a future stand in its scope on every
 //! poll, on whichever thread: finished, the scope closes; dropped early, it is cancelled, and what it queued never
-//! runs. Nothing here blocks the runtime.
+//! runs. Nothing here blocks the runtime. What a runtime's own `spawn` starts stands below the process, also when a handler calls
+//! it; [`FutureExt::in_lineage`] takes the place along.
 //!
 //! ```
 //! use heirloom::{FutureExt, PoolConfig, Scope};

@@ -93,6 +93,9 @@ impl Builder {
     /// it starts. It still finds their managers and values. Ask it by its [`JoinHandle`], or join it with
     /// [`join_cancelling`](JoinHandle::join_cancelling), which passes requests on.
     ///
+    /// It does not outlive what it stands in: below a scope that has ended, also by being cancelled, no pool takes a task, so what it
+    /// must still submit then it submits from outside, with [`Lineage::run`](crate::Lineage::run).
+    ///
     /// ```
     /// use heirloom::{Scope, thread};
     ///
@@ -237,6 +240,9 @@ macro_rules! join_handle {
 
             /// Waits until the thread has ended. A task that waits here gives its place to the next one.
             ///
+            /// It does not run what is queued for a pool that is [pinned](crate::Pinned) to the waiting thread: if the thread that is
+            /// joined waits for such a task, neither ends.
+            ///
             /// # Errors
             /// What the thread's panic carried.
             pub fn join(self) -> std::thread::Result<T> {
@@ -246,7 +252,8 @@ macro_rules! join_handle {
 
             /// Waits until the thread has ended, and passes each request to stop that reaches the caller meanwhile on to it: a
             /// first one, and every repeated one, so that a child which declined is asked again. It keeps waiting: the child
-            /// decides.
+            /// decides. For it to decline there must be no more than what is passed on: start it
+            /// [isolated](Builder::isolated), because any other also hears the caller's request itself, which is not its own to decline.
             ///
             /// # Errors
             /// The outer one when the caller was asked to stop while it waited; the child has ended then, and its result

@@ -32,6 +32,8 @@ const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 /// If the holder cannot let go before the asker is done, [`Busy`] comes at once and says so
 /// ([`would_deadlock`](Busy::would_deadlock)).
 ///
+/// A request to stop does not end a wait at a gate: the wait ends when the gate is let go, or its time is over.
+///
 /// Whoever waits is let in in the order of asking. An entry that finds it free costs less than 0.1 µs.
 ///
 /// ```

@@ -77,6 +77,31 @@ impl WorkerCtx {
     ///
     /// What the initialiser creates or binds there is found by the tasks on this thread, through [`worker`], and by nobody
     /// else. It is dropped on this thread when the thread ends.
+    ///
+    /// The initialiser stands there and may just `bind`; a task stands elsewhere, and has to ask there:
+    ///
+    /// ```
+    /// use heirloom::{Heirloom, PoolConfig, Scope};
+    /// use std::sync::Mutex;
+    ///
+    /// struct Connection { queries: u32 } // one for each thread; `Mutex`, because values are shared
+    /// static CONNECTION: Heirloom<Mutex<Connection>> = Heirloom::new("connection");
+    ///
+    /// let scope = Scope::new("doc");
+    /// let db = scope.create("db");
+    /// let connect = |_: &heirloom::WorkerCtx| CONNECTION.bind(Mutex::new(Connection { queries: 0 })).map(drop);
+    /// db.start(PoolConfig::dedicated(2).warm(2).on_worker_start(connect))?;
+    ///
+    /// let queries = db.submit(|| {
+    ///     let worker = heirloom::worker().expect("a thread of the pool");
+    ///     let connection = CONNECTION.get_at(&worker.lineage())?; // `CONNECTION.get()` would not find it
+    ///     let mut connection = connection.lock().unwrap();
+    ///     connection.queries += 1;
+    ///     Ok::<_, heirloom::NotBound>(connection.queries)
+    /// })?;
+    /// assert_eq!(queries.join()??, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn lineage(&self) -> Lineage {
         Lineage(self.place().clone())

@@ -201,6 +201,9 @@ impl<T> TaskHandle<T> {
     /// Waits until the task has ended, and passes each request to stop that reaches the caller meanwhile on to it: the first
     /// one, and every repeated one, so that a task which declined is asked again. It keeps waiting: the task decides.
     ///
+    /// A task that hears the caller's request itself cannot decline that one: it does when it was submitted by a task that was a node
+    /// of the tree already ([`current`](crate::current) had been called, or something started there).
+    ///
     /// Unlike [`join`](Self::join) it does not run the task in place, where it could hear of nothing, unless the caller's place
     /// in the task's own pool cannot be given away.
     ///

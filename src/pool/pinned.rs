@@ -70,8 +70,10 @@ struct Entry {
 ///
 /// The other waits of this thread: joining a task of this pool runs exactly that one, in place; waiting for many
 /// ([`stop`](crate::PoolManager::stop), [`wait_idle`](crate::PoolManager::wait_idle), the end of a [`Scope`](crate::Scope) or
-/// of a [`TaskScope`](crate::TaskScope), [`shutdown`](crate::shutdown)) runs what is queued meanwhile. Joining a task of another pool which itself
-/// waits for this thread would never end: use [`run_until`](Self::run_until).
+/// of a [`TaskScope`](crate::TaskScope), [`shutdown`](crate::shutdown)) runs what is queued meanwhile. Joining a task of another pool, or
+/// a thread, which itself waits for this thread would never end: use [`run_until`](Self::run_until) for a task; a thread's handle is no
+/// future, so let it [close](crate::PoolManager::close) the pool at its end, or look at its
+/// [`is_finished`](crate::thread::JoinHandle::is_finished) between calls of [`run_within`](Self::run_within).
 ///
 /// At the end of the process what is queued for the thread that ends it is cancelled.
 ///

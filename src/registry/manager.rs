@@ -761,7 +761,8 @@ impl PoolManager {
         }
     }
 
-    /// Accepts nothing more; what has not started never will, and what runs goes on to its end. Does not wait. Idempotent.
+    /// Accepts nothing more; what has not started never will, and what runs is asked to stop
+    /// ([`checkpoint`](crate::checkpoint)). Does not wait. Idempotent.
     pub fn cancel(&self) {
         if let Some(pool) = self.pool() {
             pool.cancel();

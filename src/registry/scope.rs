@@ -73,7 +73,9 @@ impl Scope {
     }
 
     /// Opens a scope, runs `f` standing in it, and stops it: when this returns, everything asked for below it in joining
-    /// pools has ended. If `f` panics the scope is cancelled, and the panic goes on.
+    /// pools has ended. Threads that it started are not waited for. If `f` panics the scope is cancelled, and the panic goes on.
+    ///
+    /// To run something in a scope that is there already, call [`Lineage::run`] on it: `request.run(|| …)`.
     ///
     /// Called from one of the tasks it would wait for, it closes instead of waiting.
     ///
@@ -153,7 +155,9 @@ impl Scope {
 
     /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
     /// joining pools it owns have ended. The report counts, and names, the tasks of the pools it owns;
-    /// tasks asked for below it that remain in other pools are counted in `remaining`.
+    /// tasks asked for below it that remain in other pools are counted in `remaining`, and those that ended there nowhere.
+    ///
+    /// Threads below it are not waited for; see [`thread::JoinHandle::join`](crate::thread::JoinHandle::join).
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope, SubmitError};
@@ -358,6 +362,26 @@ impl fmt::Debug for Scope {
 /// ```
 pub trait FutureExt: Future + Sized {
     /// Stands at a place on every poll, and while the future is dropped.
+    ///
+    /// What the future gives to a runtime's `spawn` is polled on its own, and stands below the process unless it gets a place too:
+    ///
+    /// ```
+    /// use heirloom::{FutureExt, Heirloom, Scope};
+    ///
+    /// static TENANT: Heirloom<&str> = Heirloom::new("tenant");
+    ///
+    /// async fn handler() -> bool {
+    ///     let lost = tokio::spawn(async { TENANT.get().is_ok() });
+    ///     let kept = tokio::spawn(async { TENANT.get().is_ok() }.in_lineage(&heirloom::current()));
+    ///     !lost.await.unwrap() && kept.await.unwrap()
+    /// }
+    ///
+    /// let request = Scope::new("request 7");
+    /// TENANT.bind_at(&request, "acme")?;
+    /// # let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    /// assert!(runtime.block_on(handler().in_lineage(&request)));
+    /// # Ok::<(), heirloom::BindError>(())
+    /// ```
     ///
     /// ```
     /// use heirloom::{FutureExt, Scope};

@@ -109,7 +109,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     }
 
     /// Every place below one that has a value gets its own when it first asks: `make` of the nearest one above. It runs once for
-    /// a place, standing there; others who ask there meanwhile wait for it. Such a value is not told to subscribers,
+    /// a place, standing there; others who ask there meanwhile wait for it. A place in between that never asked has none, so what
+    /// a place gets can depend on whether one above it asked before. Such a value is not told to subscribers,
     /// and is made after [`seal`](Self::seal) too.
     ///
     /// ```
@@ -268,6 +269,9 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///
     /// If an initialiser runs for this place, its waiters get this value, and so does the one who runs it.
     ///
+    /// It takes a `T` or an `Arc<T>`, and no more than Rust converts to that: a `Heirloom<String>` is given `"acme".to_string()`, a
+    /// `Heirloom<Box<dyn Store>>` a `Box::new(Disk) as Box<dyn Store>`.
+    ///
     /// ```
     /// use heirloom::{BindError, Heirloom, Scope};
     ///
@@ -358,6 +362,9 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// Runs `f` at a place of its own, below the current one, where the value is bound. What `f` starts finds it too, also
     /// when it runs on after `f`; nobody else does. Left also when `f` panics.
     ///
+    /// A future that `f` only makes is polled later, elsewhere, and does not find it: for async code bind at a [`Scope`](crate::Scope) and
+    /// run the future [in it](crate::FutureExt::in_scope).
+    ///
     /// ```
     /// use heirloom::Heirloom;
     ///
@@ -418,7 +425,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// [`isolated`](Self::isolated) key: at the current place). However many ask at once, wherever they stand, `f` runs once,
     /// standing there, and all get its value; nobody sees anything before it is ready.
     ///
-    /// The others wait. A task that waits gives its place to the next one of its pool.
+    /// The others wait. A task that waits gives its place to the next one of its pool. Because `f` is run for them too, it finds what
+    /// the owner finds, not the caller's own pools and values, and does not hear that the caller is asked to stop.
     ///
     /// ```
     /// use heirloom::Heirloom;

@@ -38,6 +38,8 @@ pub enum OnFailure {
 /// the key and two short locks of a sharded map; no `Hash`, `Eq` or `Drop` of yours runs under a lock.
 /// Dropping a map that is no `static` takes its values out of the tree.
 ///
+/// Errors say the map's name, not the key, which need not be printable: put it into the initialiser's own error.
+///
 /// ```
 /// use heirloom::{HeirloomMap, Scope};
 ///
