@@ -33,6 +33,16 @@ pub(crate) struct Args {
     )]
     pub(crate) clients: u16,
 
+    /// How many of a hundred requests are given up in the middle
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 0,
+        requires = "requests",
+        value_parser = clap::value_parser!(u8).range(..=100)
+    )]
+    pub(crate) disconnect: u8,
+
     /// With --requests: give up with exit code 2 after this many seconds
     #[arg(
         long,

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::highlight::highlight;
+use crate::html::escape;
 use crate::site::Kind;
 use crate::{markdown, rust_source};
 
@@ -40,9 +42,31 @@ pub(crate) struct Code {
     /// The number of its first line, where lines are numbered.
     pub(crate) first_line: Option<usize>,
     pub(crate) highlighted: bool,
+    /// Its HTML, once it was coloured.
+    pub(crate) coloured: Option<String>,
+}
+
+impl Code {
+    /// Takes a core about a millisecond for six lines, and asks before each whether it is to go on.
+    pub(crate) fn colour(&mut self, goes_on: impl Fn() -> bool) {
+        if self.highlighted && self.coloured.is_none() {
+            self.coloured = Some(highlight(&self.language, &self.text, goes_on));
+        }
+    }
+
+    pub(crate) fn html(self) -> String {
+        self.coloured.unwrap_or_else(|| escape(&self.text))
+    }
 }
 
 impl Document {
+    /// How many lines are to be coloured.
+    pub(crate) fn lines_to_colour(&self) -> usize {
+        let blocks = self.sections.iter().flat_map(|section| &section.blocks);
+        let codes = blocks.filter_map(|block| if let Block::Code(code) = block { Some(code) } else { None });
+        codes.filter(|code| code.highlighted).map(|code| code.text.lines().count()).sum()
+    }
+
     pub(crate) fn parse(kind: Kind, name: &str, text: &str) -> Document {
         let mut sections = match kind {
             Kind::Markdown => markdown::sections(text, markdown::Flavour::Plain),
@@ -56,6 +80,10 @@ impl Document {
 }
 
 impl Section {
+    pub(crate) fn codes(&mut self) -> impl Iterator<Item = &mut Code> {
+        self.blocks.iter_mut().filter_map(|block| if let Block::Code(code) = block { Some(code) } else { None })
+    }
+
     /// A section without a heading, left out of the table of contents.
     pub(crate) fn untitled() -> Section {
         Section { anchor: "top".into(), label: String::new(), level: 1, heading: None, blocks: Vec::new() }
@@ -87,8 +115,7 @@ fn make_anchors_unique(sections: &mut [Section]) {
 
 fn spend_highlighting(sections: &mut [Section]) {
     let mut left = HIGHLIGHTED_LINES;
-    let blocks = sections.iter_mut().flat_map(|section| &mut section.blocks);
-    for code in blocks.filter_map(|block| if let Block::Code(code) = block { Some(code) } else { None }) {
+    for code in sections.iter_mut().flat_map(Section::codes) {
         let lines = code.text.lines().count();
         code.highlighted = lines <= left;
         left = left.saturating_sub(lines);

@@ -1,6 +1,6 @@
 //! Why a page could not be made.
 
-use heirloom::{ManagerNotFound, StartError, SubmitError, TaskError};
+use heirloom::{ManagerNotFound, NotBound, PortalError, StartError, SubmitError, TaskError};
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -13,6 +13,10 @@ pub(crate) enum PageError {
     Refused(#[from] SubmitError),
     #[error("a task did not end well: {0}")]
     Task(#[from] TaskError),
+    #[error("the runtime does not answer: {0}")]
+    Portal(#[from] PortalError),
+    #[error("a value is missing: {0}")]
+    Value(#[from] NotBound),
     #[error("the file cannot be read: {0}")]
     File(#[from] std::io::Error),
     #[error("a template failed: {0}")]

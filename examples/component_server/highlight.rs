@@ -42,12 +42,13 @@ const KINDS: [(&str, char); 17] = [
 /// A line longer than this is data rather than code, and slow to highlight.
 const LONGEST_LINE: usize = 1_000;
 
-/// The code as HTML, without an element around it. Takes a core about a millisecond for six lines.
-pub(crate) fn highlight(language: &str, code: &str) -> String {
+/// The code as HTML, without an element around it. Takes a core about a millisecond for six lines, and asks before each
+/// whether it is to go on; what is left is not there, otherwise.
+pub(crate) fn highlight(language: &str, code: &str, goes_on: impl Fn() -> bool) -> String {
     match SYNTAXES.find_syntax_by_token(language) {
         Some(syntax) if code.lines().all(|line| line.len() <= LONGEST_LINE) => {
             // A grammar that fails leaves the code as readable as it was.
-            highlight_with(syntax, code).unwrap_or_else(|_| escape(code))
+            highlight_with(syntax, code, goes_on).unwrap_or_else(|_| escape(code))
         }
         _ => escape(code),
     }
@@ -55,15 +56,18 @@ pub(crate) fn highlight(language: &str, code: &str) -> String {
 
 /// Loads everything, so that the first reader does not wait for it.
 pub(crate) fn warm_up() {
-    highlight("rs", "//! x\nuse a::b;\n#[c]\npub fn d<'e>(f: &'e str) -> Vec<u8> { g!(\"h\", 1, 'i') }\n");
+    highlight("rs", "//! x\nuse a::b;\n#[c]\npub fn d<'e>(f: &'e str) -> Vec<u8> { g!(\"h\", 1, 'i') }\n", || true);
 }
 
-fn highlight_with(syntax: &SyntaxReference, code: &str) -> Result<String, syntect::Error> {
+fn highlight_with(syntax: &SyntaxReference, code: &str, goes_on: impl Fn() -> bool) -> Result<String, syntect::Error> {
     let mut state = ParseState::new(syntax);
     let mut stack = ScopeStack::new();
     let mut html = String::with_capacity(code.len() * 2);
     let mut open = None;
     for line in code.split_inclusive('\n') {
+        if !goes_on() {
+            break;
+        }
         let ops = state.parse_line(line, &SYNTAXES)?;
         for (text, op) in ScopeRegionIterator::new(&ops, line) {
             stack.apply(op)?;

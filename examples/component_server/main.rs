@@ -1,16 +1,20 @@
 //! A documentation site whose pages are put together from components, each rendered by a task of its own.
 //!
 //! ```text
-//! cargo run --release --example component_server
-//! cargo run --release --example component_server -- --requests 2000 --clients 16
+//! cargo run --release --all-features --example component_server
+//! cargo run --release --all-features --example component_server -- --requests 2000 --clients 16 --disconnect 10
 //! ```
 //!
-//! Every request opens a [`heirloom::Scope`] and owns a `"render"` pool there. Its components find that pool by name
-//! and cannot find the one of another request. Reading files goes through an `"io"` pool that belongs to the process
-//! and is found from everywhere. No pool is passed to anybody.
+//! Every request stands in a scope, which a [`heirloom::tower::ScopeLayer`] opens, and owns a `"render"` pool there. Its
+//! components find that pool by name and cannot find the one of another request. Reading files goes through an `"io"`
+//! pool that belongs to the process and is found from everywhere, and so does colouring long code, through a
+//! work-stealing pool. A component that needs the runtime finds the way there too, a [`heirloom::Portal`]. Nothing of
+//! this is passed to anybody. A client that goes away cancels what was asked for on its behalf, in all pools.
 //!
-//! Where to read: `request.rs` has the scope and the pools, `components/` what runs in them, `page.rs` how a page
-//! comes together, `web.rs` how a request gets its scope. With `--requests` the server puts itself under load, and
+//! `/tree` shows the family live, `/tree.txt` once, as text.
+//!
+//! Where to read: `web.rs` has the scope, `request.rs` the pools, `components/` what runs in them, `page.rs` how a page
+//! comes together. With `--requests` the server puts itself under load, and
 //! each component checks where it stands.
 
 mod cli;
@@ -24,6 +28,7 @@ mod load;
 mod markdown;
 mod page;
 mod process;
+mod reader;
 mod request;
 mod rust_lines;
 mod rust_source;
@@ -31,6 +36,7 @@ mod server;
 mod site;
 mod tally;
 mod time_limit;
+mod visits;
 mod web;
 
 use std::error::Error;
@@ -67,7 +73,7 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     }
     let site = Arc::new(Site::open(&args.directory)?);
     highlight::warm_up();
-    process::start_io()?;
+    process::start_pools()?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(server::serve(site, args));

@@ -121,7 +121,13 @@ impl<'a> Writer<'a> {
         if let Inside::Code { language, text } = std::mem::replace(&mut self.inside, Inside::Text) {
             self.flush();
             let text = if self.flavour == Flavour::RustDoc && language == "rust" { shown_lines(&text) } else { text };
-            self.section.blocks.push(Block::Code(Code { language, text, first_line: None, highlighted: true }));
+            self.section.blocks.push(Block::Code(Code {
+                language,
+                text,
+                first_line: None,
+                highlighted: true,
+                coloured: None,
+            }));
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use askama::Template;
 
-use crate::components::{Contents, Facts, Footer, Navigation, SectionBody, Tree};
+use crate::components::{Contents, Facts, Footer, Navigation, SectionBody};
 use crate::document::{Block, Document, Section};
 use crate::error::PageError;
 use crate::file;
@@ -17,7 +17,6 @@ use crate::site::Site;
 pub(crate) enum View {
     /// The place of a page in the site's table.
     Page(usize),
-    Tree,
     Missing,
 }
 
@@ -62,11 +61,10 @@ struct Layout<'a> {
 /// Renders the components in parallel and puts them together.
 pub(crate) async fn render(site: Arc<Site>, view: View, ticket: Ticket) -> Result<String, PageError> {
     let at = if let View::Page(at) = view { Some(at) } else { None };
-    let navigation = ticket.component(Navigation { site: site.clone(), at, tree: matches!(view, View::Tree) })?;
+    let navigation = ticket.component(Navigation { site: site.clone(), at })?;
 
     let (title, sections) = match view {
         View::Page(at) => read(&site, at, &ticket).await?,
-        View::Tree => ("The family tree".to_owned(), Vec::new()),
         View::Missing => ("No such page".to_owned(), vec![missing()]),
     };
     let contents = ticket.component(Contents::of(&sections))?;
@@ -77,9 +75,6 @@ pub(crate) async fn render(site: Arc<Site>, view: View, ticket: Ticket) -> Resul
     let mut parts = Vec::new();
     for section in sections {
         parts.push(ticket.component(SectionBody(section))?);
-    }
-    if matches!(view, View::Tree) {
-        parts.push(ticket.component(Tree)?);
     }
 
     let mut body = String::new();
@@ -93,14 +88,27 @@ pub(crate) async fn render(site: Arc<Site>, view: View, ticket: Ticket) -> Resul
     let (navigation, contents) = (navigation.await??, contents.await??);
     // The last one, because it tells how long the others took.
     let footer = ticket.component(Footer)?.await??;
+    layout(&site, at, &title, Parts { navigation, facts, body, footer, contents })
+}
+
+/// The components' HTML.
+pub(crate) struct Parts {
+    pub(crate) navigation: String,
+    pub(crate) facts: String,
+    pub(crate) body: String,
+    pub(crate) footer: String,
+    pub(crate) contents: String,
+}
+
+pub(crate) fn layout(site: &Site, at: Option<usize>, title: &str, parts: Parts) -> Result<String, PageError> {
     let layout = Layout {
         title: &format!("{title} · {}", site.title),
         base: at.map(|at| site.pages[at].href.as_str()),
-        navigation: &navigation,
-        facts: &facts,
-        body: &body,
-        footer: &footer,
-        contents: &contents,
+        navigation: &parts.navigation,
+        facts: &parts.facts,
+        body: &parts.body,
+        footer: &parts.footer,
+        contents: &parts.contents,
     };
     Ok(layout.render()?)
 }
@@ -111,8 +119,9 @@ async fn read(site: &Arc<Site>, at: usize, ticket: &Ticket) -> Result<(String, V
     let text = ticket.on_io(move || file::read(&of, &of.pages[at]))?.await??;
     let of = site.clone();
     let document = ticket.on_render(move || Document::parse(of.pages[at].kind, of.pages[at].name(), &text))?.await?;
+    let lines = document.lines_to_colour();
     let title = document.title.unwrap_or_else(|| site.pages[at].path.clone());
-    Ok((title, document.sections))
+    Ok((title, ticket.colour(document.sections, lines).await?))
 }
 
 fn missing() -> Section {

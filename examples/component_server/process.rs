@@ -1,12 +1,32 @@
 //! What belongs to the process as a whole: the shared pool, and what can be seen of everything at once.
 
+use std::thread::available_parallelism;
+
 use heirloom::{Lineage, NodeKind, PoolConfig, Registry, StartError};
 
 pub(crate) const IO: &str = "io";
 
-/// Starts the pool that all requests share. Created where `main` stands, it is found from everywhere.
-pub(crate) fn start_io() -> Result<(), StartError> {
-    heirloom::create(IO).start(PoolConfig::leased(4).joining())
+/// How many files are read at a time.
+const READS: usize = 4;
+
+pub(crate) const HIGHLIGHT: &str = "highlight";
+
+/// Starts the pools that all requests share. Created where `main` stands, they are found from everywhere.
+///
+/// Long code is coloured by a work-stealing pool: a page's code keeps all cores busy, and however many such pages there
+/// are, no more than that many threads do. So short pages always find a core soon.
+pub(crate) fn start_pools() -> Result<(), StartError> {
+    heirloom::create(IO).start(PoolConfig::leased(READS).joining())?;
+    heirloom::create(HIGHLIGHT).start(PoolConfig::work_stealing(cores()).joining())
+}
+
+/// How many threads these pools have at most.
+pub(crate) fn threads() -> usize {
+    READS + cores()
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(2, usize::from)
 }
 
 /// Everything that is alive at this moment.

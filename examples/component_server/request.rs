@@ -14,30 +14,33 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use heirloom::{Lineage, NodeId, NodeKind, PoolConfig, Scope, TaskHandle};
+use heirloom::{Lineage, NodeId, NodeKind, PoolConfig, TaskHandle};
+use rayon::prelude::*;
 
 use crate::components::Component;
+use crate::document::{Code, Section};
 use crate::error::PageError;
-use crate::process::IO;
+use crate::process::{HIGHLIGHT, IO};
+use crate::reader::Reader;
 use crate::tally::TALLY;
 
 const RENDER: &str = "render";
 const COMPONENT: &str = "component_render";
 
 /// How many components of one request are rendered at a time.
-const AT_A_TIME: usize = 4;
+pub(crate) const AT_A_TIME: usize = 4;
 
-/// Opens the scope of the next request, with a pool of its own.
-///
-/// It stands below the process: the runtime's thread that happens to accept it says nothing about it.
-pub(crate) fn open() -> Result<(Scope, Ticket), PageError> {
+/// The most lines that a page colours on its own pool. Below this there is nothing to gain from more threads.
+const SHORT: usize = 100;
+
+/// Gives the request whose scope the handler stands in a pool of its own.
+pub(crate) fn open(reader: Reader) -> Result<Ticket, PageError> {
     let number = TALLY.request();
-    let scope = Scope::new_in(&Lineage::process(), format!("request-{number}"));
-    let pool = scope.create(RENDER);
+    let pool = heirloom::create(RENDER);
     TALLY.manager_created();
     pool.start(PoolConfig::leased(AT_A_TIME).task_type(COMPONENT))?;
-    let ticket = Ticket { number, scope: scope.id(), opened: Instant::now(), components: Arc::default() };
-    Ok((scope, ticket))
+    let scope = heirloom::current().id();
+    Ok(Ticket { number, scope, opened: Instant::now(), components: Arc::default(), reader })
 }
 
 /// What a request's tasks are told about it in so many words.
@@ -50,6 +53,7 @@ pub(crate) struct Ticket {
     pub(crate) opened: Instant,
     scope: NodeId,
     components: Arc<AtomicUsize>,
+    reader: Reader,
 }
 
 impl Ticket {
@@ -80,6 +84,35 @@ impl Ticket {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<TaskHandle<T>, PageError> {
         Ok(heirloom::get(IO)?.submit(self.clone().checked(work))?)
+    }
+
+    /// Colours all code of a long page, on all cores; a short one's is left to its components.
+    ///
+    /// What rayon steals stands where its pool does, so each piece is brought back to the request.
+    pub(crate) async fn colour(&self, mut sections: Vec<Section>, lines: usize) -> Result<Vec<Section>, PageError> {
+        if lines <= SHORT {
+            return Ok(sections);
+        }
+        let (ticket, here) = (self.clone(), heirloom::current());
+        let work = move || {
+            let codes: Vec<&mut Code> = sections.iter_mut().flat_map(Section::codes).collect();
+            codes.into_par_iter().for_each(here.carry(|code: &mut Code| {
+                TALLY.lineage(ticket.stands_below_its_own_request());
+                code.colour(|| ticket.goes_on());
+            }));
+            sections
+        };
+        // As `install`, for somebody who awaits.
+        Ok(heirloom::get(HIGHLIGHT)?.submit(work)?.await?)
+    }
+
+    /// Whether the next line is to be coloured: not when the request's scope was cancelled.
+    pub(crate) fn goes_on(&self) -> bool {
+        let goes_on = heirloom::checkpoint().is_ok();
+        if goes_on {
+            TALLY.line(self.reader.is_gone());
+        }
+        goes_on
     }
 
     /// Looks where the task stands before it begins.

@@ -86,6 +86,7 @@ fn blocks(chunk: &[Line<'_>], first_line: usize) -> Vec<Block> {
             text: chunk[start..end].iter().map(|line| line.text).collect(),
             first_line: Some(first_line + start),
             highlighted: true,
+            coloured: None,
         }));
         start = end;
         // The blank line that was cut at belongs to neither.

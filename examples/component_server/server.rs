@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use heirloom::inspector::Inspector;
+use heirloom::{Lineage, Portal, Registry};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -13,6 +15,7 @@ use crate::cli::Args;
 use crate::load::{self, Report};
 use crate::say;
 use crate::site::Site;
+use crate::visits::{VISITS, Visits};
 use crate::web;
 
 /// How long open requests have to end after the server was asked to.
@@ -27,8 +30,11 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Option<Rep
     let address = listener.local_addr()?;
     say(format_args!("{} pages of {} on http://{address}/", site.pages.len(), site.root.display()));
 
+    Portal::current().map_err(io::Error::other)?.bind_at(&Lineage::process()).map_err(io::Error::other)?;
+    VISITS.bind_at(&Lineage::process(), Visits::start()).map_err(io::Error::other)?;
+    let inspector = Inspector::new(Registry::global());
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, web::router(site.clone())).with_graceful_shutdown(async move {
+    let serving = axum::serve(listener, web::router(site.clone(), &inspector)).with_graceful_shutdown(async move {
         // An error means that the sender is gone, which is as good a reason to end.
         let _ = stopped.await;
     });
@@ -42,6 +48,8 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Option<Rep
         })),
     };
     drop(stop);
+    // Pages that listen would hold up the end.
+    inspector.close();
     if timeout(DRAIN, serving).await.is_err() {
         say(format_args!("some connections were still open after {DRAIN:?}"));
     }
@@ -52,7 +60,7 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Option<Rep
 async fn work(site: &Site, args: &Args, address: SocketAddr) -> Option<Report> {
     match args.requests {
         Some(requests) => tokio::select! {
-            report = load::run(address, site, requests as usize, args.clients.into()) => Some(report),
+            report = load::run(address, site, requests as usize, args.clients.into(), args.disconnect.into()) => Some(report),
             () = signal() => None,
         },
         None => {

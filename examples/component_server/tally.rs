@@ -10,6 +10,8 @@ pub(crate) struct Tally {
     components: AtomicU64,
     lineages: AtomicU64,
     wrong_lineages: AtomicU64,
+    lines: AtomicU64,
+    lines_for_nobody: AtomicU64,
 }
 
 pub(crate) static TALLY: Tally = Tally {
@@ -18,6 +20,8 @@ pub(crate) static TALLY: Tally = Tally {
     components: AtomicU64::new(0),
     lineages: AtomicU64::new(0),
     wrong_lineages: AtomicU64::new(0),
+    lines: AtomicU64::new(0),
+    lines_for_nobody: AtomicU64::new(0),
 };
 
 impl Tally {
@@ -38,6 +42,21 @@ impl Tally {
     pub(crate) fn lineage(&self, right: bool) {
         self.lineages.fetch_add(1, Relaxed);
         self.wrong_lineages.fetch_add((!right).into(), Relaxed);
+    }
+
+    /// Counts a line that is about to be coloured.
+    pub(crate) fn line(&self, for_nobody: bool) {
+        self.lines.fetch_add(1, Relaxed);
+        self.lines_for_nobody.fetch_add(for_nobody.into(), Relaxed);
+    }
+
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines.load(Relaxed)
+    }
+
+    /// Coloured although nobody waited for it any more.
+    pub(crate) fn lines_for_nobody(&self) -> u64 {
+        self.lines_for_nobody.load(Relaxed)
     }
 
     pub(crate) fn managers(&self) -> u64 {

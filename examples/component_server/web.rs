@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use heirloom::FutureExt;
+use heirloom::Lineage;
+use heirloom::inspector::Inspector;
+use heirloom::tower::ScopeLayer;
 
 use crate::error::PageError;
 use crate::highlight;
 use crate::html::escape;
 use crate::page::{self, View};
+use crate::process;
+use crate::reader::Reader;
 use crate::request;
 use crate::site::Site;
 
@@ -20,14 +24,25 @@ use crate::site::Site;
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self' https: data:; base-uri 'self'; form-action 'none'";
 
-pub(crate) fn router(site: Arc<Site>) -> Router {
+/// How many requests may be under way; the next is told to come again.
+const AT_ONCE: usize = 256;
+
+pub(crate) fn router(site: Arc<Site>, inspector: &Inspector) -> Router {
+    // Scopes open below the process: the runtime's thread that happens to accept a request says nothing about it.
+    let scopes = ScopeLayer::new()
+        .below(&Lineage::process())
+        .name(|request: &Request| format!("{} {}", request.method(), request.uri().path()))
+        .limit(AT_ONCE);
     let style = format!("{}{}", include_str!("style.css"), highlight::colours());
     Router::new()
         .route("/", get(home))
-        .route("/tree", get(tree))
+        .route("/tree.txt", get(async || process::tree()))
         .route("/style.css", get(async move || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], style)))
         .route("/{*path}", get(page))
+        .layer(scopes)
         .with_state(site)
+        // Whoever looks at the requests is none of them.
+        .nest("/tree", inspector.router())
 }
 
 async fn home(State(site): State<Arc<Site>>) -> Response {
@@ -35,23 +50,22 @@ async fn home(State(site): State<Arc<Site>>) -> Response {
     respond(site, View::Page(0)).await
 }
 
-async fn tree(State(site): State<Arc<Site>>) -> Response {
-    respond(site, View::Tree).await
-}
-
 async fn page(State(site): State<Arc<Site>>, Path(path): Path<String>) -> Response {
     let view = site.find(&path).map_or(View::Missing, View::Page);
     respond(site, view).await
 }
 
-/// Opens a scope, renders in it, and closes it. When the client goes away earlier, this future is dropped, and with
-/// it the request's scope: what was still to be rendered for it is cancelled.
+/// Renders in the scope that the layer has opened. When the client goes away earlier, the layer drops this future and
+/// cancels the scope: what was still to be rendered is not.
 async fn respond(site: Arc<Site>, view: View) -> Response {
     let status = if matches!(view, View::Missing) { StatusCode::NOT_FOUND } else { StatusCode::OK };
-    let rendered = match request::open() {
-        Ok((scope, ticket)) => page::render(site, view, ticket).in_scope(scope).await,
+    let reader = Reader::default();
+    let waits = reader.waits();
+    let rendered = match request::open(reader) {
+        Ok(ticket) => page::render(site, view, ticket).await,
         Err(error) => Err(error),
     };
+    waits.was_served();
     match rendered {
         Ok(html) => {
             (status, [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))], Html(html)).into_response()

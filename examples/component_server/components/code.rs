@@ -5,8 +5,6 @@ use askama::Template;
 use super::Component;
 use crate::document::Code;
 use crate::error::PageError;
-use crate::highlight::highlight;
-use crate::html::escape;
 use crate::request::Ticket;
 
 pub(super) struct CodeBlock(pub(super) Code);
@@ -23,13 +21,17 @@ struct CodeHtml {
 }
 
 impl Component for CodeBlock {
-    fn render(self, _: &Ticket) -> Result<String, PageError> {
-        let Code { language, text, first_line, highlighted } = self.0;
-        let numbers = first_line.map(|first| {
-            let numbers: Vec<_> = (first..first + text.lines().count()).map(|line| line.to_string()).collect();
-            numbers.join("\n")
-        });
-        let code = if highlighted { highlight(&language, &text) } else { escape(&text) };
-        Ok(CodeHtml { numbers, code }.render()?)
+    fn render(mut self, ticket: &Ticket) -> Result<String, PageError> {
+        self.0.colour(|| ticket.goes_on());
+        html(self.0)
     }
+}
+
+/// Code that was coloured before, around which a block goes.
+pub(super) fn html(code: Code) -> Result<String, PageError> {
+    let numbers = code.first_line.map(|first| {
+        let numbers: Vec<_> = (first..first + code.text.lines().count()).map(|line| line.to_string()).collect();
+        numbers.join("\n")
+    });
+    Ok(CodeHtml { numbers, code: code.html() }.render()?)
 }

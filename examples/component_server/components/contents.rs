@@ -48,6 +48,12 @@ struct ContentsHtml<'a> {
 
 impl Component for Contents {
     fn render(self, _: &Ticket) -> Result<String, PageError> {
+        self.html()
+    }
+}
+
+impl Contents {
+    pub(crate) fn html(self) -> Result<String, PageError> {
         Ok(ContentsHtml { entries: &self.0 }.render()?)
     }
 }

@@ -10,6 +10,7 @@ use crate::error::PageError;
 use crate::file::{self, LONGEST};
 use crate::request::Ticket;
 use crate::site::Site;
+use crate::visits::VISITS;
 
 pub(crate) struct Facts {
     pub(crate) site: Arc<Site>,
@@ -19,7 +20,7 @@ pub(crate) struct Facts {
 #[derive(Template)]
 #[template(
     ext = "html",
-    source = r#"<p class="facts"><code>{{ path }}</code> · {{ size }}{% if cut %}, the first {{ longest }} shown{% endif %}{{ changed }}</p>"#
+    source = r#"<p class="facts"><code>{{ path }}</code> · {{ size }}{% if cut %}, the first {{ longest }} shown{% endif %}{{ changed }}{% if let Some(visits) = visits %} · read {{ visits }} times{% endif %}</p>"#
 )]
 struct FactsHtml<'a> {
     path: &'a str,
@@ -27,6 +28,7 @@ struct FactsHtml<'a> {
     cut: bool,
     longest: String,
     changed: String,
+    visits: Option<u64>,
 }
 
 impl Component for Facts {
@@ -35,16 +37,23 @@ impl Component for Facts {
         let of = site.clone();
         // The wait gives this component's place in the pool to the next one.
         let facts = ticket.on_io(move || file::facts(&of, &of.pages[at]))?.join()??;
-        let age = facts.changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
-        let html = FactsHtml {
-            path: &site.pages[at].path,
-            size: size(facts.bytes),
-            cut: facts.bytes > LONGEST,
-            longest: size(LONGEST),
-            changed: age.map(|age| format!(" · changed {} ago", rough(age.as_secs()))).unwrap_or_default(),
-        };
-        Ok(html.render()?)
+        // So does this one, for what the runtime's side of the server knows.
+        let visits = heirloom::portal()?.block_on((*VISITS.get()?).clone().count(at))?;
+        html(&site, at, &facts, visits)
     }
+}
+
+pub(crate) fn html(site: &Site, at: usize, facts: &file::Facts, visits: Option<u64>) -> Result<String, PageError> {
+    let age = facts.changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
+    let html = FactsHtml {
+        path: &site.pages[at].path,
+        size: size(facts.bytes),
+        cut: facts.bytes > LONGEST,
+        longest: size(LONGEST),
+        changed: age.map(|age| format!(" · changed {} ago", rough(age.as_secs()))).unwrap_or_default(),
+        visits,
+    };
+    Ok(html.render()?)
 }
 
 fn size(bytes: u64) -> String {

@@ -1,5 +1,7 @@
 //! Who made this page, out of how much, how fast, and where that stood.
 
+use std::time::Instant;
+
 use askama::Template;
 
 use super::Component;
@@ -26,12 +28,16 @@ struct FooterHtml {
 
 impl Component for Footer {
     fn render(self, ticket: &Ticket) -> Result<String, PageError> {
-        let html = FooterHtml {
-            number: ticket.number,
-            components: ticket.components(),
-            milliseconds: format!("{:.1}", ticket.opened.elapsed().as_secs_f64() * 1_000.0),
-            lineage: request::lineage(),
-        };
-        Ok(html.render()?)
+        html(ticket.number, ticket.components(), ticket.opened, request::lineage())
     }
+}
+
+pub(crate) fn html(number: u64, components: usize, opened: Instant, lineage: Vec<String>) -> Result<String, PageError> {
+    let html = FooterHtml {
+        number,
+        components,
+        milliseconds: format!("{:.1}", opened.elapsed().as_secs_f64() * 1_000.0),
+        lineage,
+    };
+    Ok(html.render()?)
 }

@@ -6,14 +6,12 @@ mod facts;
 mod footer;
 mod navigation;
 mod section;
-mod tree;
 
 pub(crate) use contents::Contents;
 pub(crate) use facts::Facts;
 pub(crate) use footer::Footer;
 pub(crate) use navigation::Navigation;
 pub(crate) use section::SectionBody;
-pub(crate) use tree::Tree;
 
 use crate::error::PageError;
 use crate::request::Ticket;

@@ -13,8 +13,6 @@ pub(crate) struct Navigation {
     pub(crate) site: Arc<Site>,
     /// The page that is shown.
     pub(crate) at: Option<usize>,
-    /// Whether the tree is shown.
-    pub(crate) tree: bool,
 }
 
 #[derive(Template)]
@@ -29,14 +27,13 @@ pub(crate) struct Navigation {
 {% endfor -%}
 </details>
 {% endfor -%}
-<a class="tree" href="/tree"{% if tree %} aria-current="page"{% endif %}>family tree</a>
+<a class="tree" href="/tree">family tree</a>
 </nav>"#
 )]
 struct NavigationHtml<'a> {
     title: &'a str,
     groups: Vec<Group<'a>>,
     current: Option<&'a str>,
-    tree: bool,
 }
 
 impl NavigationHtml<'_> {
@@ -56,6 +53,12 @@ const ALL_OPEN: usize = 80;
 
 impl Component for Navigation {
     fn render(self, _: &Ticket) -> Result<String, PageError> {
+        self.html()
+    }
+}
+
+impl Navigation {
+    pub(crate) fn html(self) -> Result<String, PageError> {
         let current = self.at.map(|at| &self.site.pages[at]);
         let groups = self.site.pages.chunk_by(|a, b| a.directory() == b.directory()).map(|pages| {
             let directory = pages[0].directory();
@@ -66,7 +69,6 @@ impl Component for Navigation {
             title: &self.site.title,
             groups: groups.collect(),
             current: current.map(|page| page.path.as_str()),
-            tree: self.tree,
         };
         Ok(html.render()?)
     }

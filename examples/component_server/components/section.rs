@@ -4,7 +4,7 @@ use askama::Template;
 use heirloom::TaskHandle;
 
 use super::Component;
-use super::code::CodeBlock;
+use super::code::{self, CodeBlock};
 use crate::document::{Block, Section};
 use crate::error::PageError;
 use crate::request::Ticket;
@@ -39,6 +39,7 @@ impl Component for SectionBody {
         for block in self.0.blocks {
             parts.push(match block {
                 Block::Prose(html) => Part::Ready(html),
+                Block::Code(code) if code.coloured.is_some() => Part::Ready(code::html(code)?),
                 Block::Code(code) => Part::Coming(ticket.component(CodeBlock(code))?),
             });
         }
@@ -51,12 +52,10 @@ impl Component for SectionBody {
                 Part::Coming(block) => body.push_str(&block.join()??),
             }
         }
-        let html = SectionHtml {
-            anchor: &self.0.anchor,
-            level: self.0.level,
-            heading: self.0.heading.as_deref(),
-            body: &body,
-        };
-        Ok(html.render()?)
+        html(&self.0.anchor, self.0.level, self.0.heading.as_deref(), &body)
     }
+}
+
+fn html(anchor: &str, level: u8, heading: Option<&str>, body: &str) -> Result<String, PageError> {
+    Ok(SectionHtml { anchor, level, heading, body }.render()?)
 }

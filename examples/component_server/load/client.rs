@@ -2,6 +2,7 @@
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -17,6 +18,14 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
+impl Answer {
+    /// A text is whole by its length; a page also says so itself.
+    pub(super) fn is_whole(&self) -> bool {
+        let body = self.body.trim_ascii_end();
+        self.status == 200 && !body.is_empty() && (!body.starts_with(b"<") || body.ends_with(b"</html>"))
+    }
+}
+
 /// How the end of a body is told.
 enum Length {
     Known(u64),
@@ -30,6 +39,23 @@ impl Client {
     }
 
     pub(super) async fn get(&mut self, target: &str) -> Result<Answer> {
+        let mut connection = self.ask(target).await?;
+        let (answer, kept) = read_answer(&mut connection).await?;
+        if kept {
+            self.connection = Some(connection);
+        }
+        Ok(answer)
+    }
+
+    /// Asks, and is gone after a while, whether or not there is an answer.
+    pub(super) async fn hang_up(&mut self, target: &str, after: Duration) -> Result<()> {
+        let connection = self.ask(target).await?;
+        tokio::time::sleep(after).await;
+        drop(connection);
+        Ok(())
+    }
+
+    async fn ask(&mut self, target: &str) -> Result<BufReader<TcpStream>> {
         // Taken out: after an error, what else comes on this connection belongs to nothing.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -37,11 +63,7 @@ impl Client {
         };
         let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\n\r\n", self.address);
         connection.write_all(request.as_bytes()).await?;
-        let (answer, kept) = read_answer(&mut connection).await?;
-        if kept {
-            self.connection = Some(connection);
-        }
-        Ok(answer)
+        Ok(connection)
     }
 }
 

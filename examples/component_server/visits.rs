@@ -1,0 +1,36 @@
+//! How often each page was read: state of the asynchronous half of the server, kept by a task of its runtime.
+
+use std::collections::HashMap;
+
+use heirloom::Heirloom;
+use tokio::sync::{mpsc, oneshot};
+
+/// Bound at the process, so it is passed to nobody.
+pub(crate) static VISITS: Heirloom<Visits> = Heirloom::new("visits");
+
+#[derive(Clone)]
+pub(crate) struct Visits(mpsc::Sender<(usize, oneshot::Sender<u64>)>);
+
+impl Visits {
+    /// Call it on the runtime. The task ends with the last clone.
+    pub(crate) fn start() -> Visits {
+        let (ask, mut asked) = mpsc::channel::<(usize, oneshot::Sender<u64>)>(64);
+        tokio::spawn(async move {
+            let mut counts = HashMap::new();
+            while let Some((page, answer)) = asked.recv().await {
+                let count = counts.entry(page).or_insert(0);
+                *count += 1;
+                // Whoever asked may be gone.
+                let _ = answer.send(*count);
+            }
+        });
+        Visits(ask)
+    }
+
+    /// Counts one more visit. None when the runtime is about to end.
+    pub(crate) async fn count(self, page: usize) -> Option<u64> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send((page, answer)).await.ok()?;
+        answered.await.ok()
+    }
+}
