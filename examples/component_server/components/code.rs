@@ -28,7 +28,7 @@ impl Component for CodeBlock {
 }
 
 /// Code that was coloured before, around which a block goes.
-pub(super) fn html(code: Code) -> Result<String, PageError> {
+pub(crate) fn html(code: Code) -> Result<String, PageError> {
     let numbers = code.first_line.map(|first| {
         let numbers: Vec<_> = (first..first + code.text.lines().count()).map(|line| line.to_string()).collect();
         numbers.join("\n")

@@ -1,11 +1,11 @@
 //! The components of a page. Each renders itself to HTML, in a task of its request's pool.
 
-mod code;
+pub(crate) mod code;
 mod contents;
-mod facts;
-mod footer;
+pub(crate) mod facts;
+pub(crate) mod footer;
 mod navigation;
-mod section;
+pub(crate) mod section;
 
 pub(crate) use contents::Contents;
 pub(crate) use facts::Facts;

@@ -56,6 +56,7 @@ impl Component for SectionBody {
     }
 }
 
-fn html(anchor: &str, level: u8, heading: Option<&str>, body: &str) -> Result<String, PageError> {
+/// A section whose parts were made before.
+pub(crate) fn html(anchor: &str, level: u8, heading: Option<&str>, body: &str) -> Result<String, PageError> {
     Ok(SectionHtml { anchor, level, heading, body }.render()?)
 }

@@ -1,0 +1,161 @@
+//! Puts each server under the same load and prints the table.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+
+use crate::client::Client;
+use crate::drive::{Cost, Load, Seen, Target};
+use crate::percentile::percentile;
+use crate::site::Site;
+use crate::{Args, Kind, Result, file};
+
+/// For what clients that hung up have left behind.
+const SETTLING: Duration = Duration::from_secs(3);
+
+const ROWS: [&str; 12] = [
+    "short pages alone: requests/s",
+    "p50, ms",
+    "p99, ms",
+    "short pages beside long ones: requests/s",
+    "p50, ms",
+    "p99, ms",
+    "long pages: requests/s",
+    "p50, ms",
+    "lines coloured for clients that had gone, %",
+    "wrong lineages",
+    "managers left",
+    "most threads",
+];
+
+struct Server {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    fn start(kind: Kind) -> Result<Server> {
+        let name = kind.to_possible_value().ok_or("no such server")?;
+        let mut process = Command::new(std::env::current_exe()?)
+            .args(["--serve", name.get_name()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+        let address = line.trim().parse()?;
+        Ok(Server { process, address })
+    }
+}
+
+/// All rows of one server.
+type Column = [f64; ROWS.len()];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let site = Site::open(Path::new(env!("CARGO_MANIFEST_DIR")))?;
+    let mut sizes: Vec<_> =
+        site.pages.iter().map(|page| (file::facts(&site, page).map_or(0, |f| f.bytes), page)).collect();
+    sizes.sort_unstable_by_key(|(bytes, _)| *bytes);
+    let targets = |pages: &[(u64, &crate::site::Page)], cost| -> Arc<[Target]> {
+        pages.iter().map(|(_, page)| Target { path: page.href.clone(), cost }).collect()
+    };
+    let few = sizes.len().min(12);
+    let cheap = targets(&sizes[..few], Cost::Cheap);
+    let expensive = targets(&sizes[sizes.len() - few..], Cost::Expensive);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+
+    let mut rounds: Vec<Vec<Column>> = vec![Vec::new(); Kind::value_variants().len()];
+    for _ in 0..args.rounds {
+        for (of, kind) in rounds.iter_mut().zip(Kind::value_variants()) {
+            let server = Server::start(*kind)?;
+            let column = runtime.block_on(measure(args, server.address, cheap.clone(), expensive.clone()))?;
+            of.push(column);
+        }
+    }
+    println!("| | heirloom | `spawn_blocking` | global rayon |\n|---|---|---|---|");
+    for (row, name) in ROWS.iter().enumerate() {
+        print!("| {name} |");
+        for (columns, kind) in rounds.iter().zip(Kind::value_variants()) {
+            let mut values: Vec<f64> = columns.iter().map(|column| column[row]).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            let value = values[values.len() / 2];
+            match *name {
+                "wrong lineages" | "managers left" if *kind != Kind::Heirloom => print!(" – |"),
+                _ if name.contains("p50") || name.contains("p99") || name.contains('%') => print!(" {value:.1} |"),
+                _ => print!(" {value:.0} |"),
+            }
+        }
+        println!();
+    }
+    Ok(())
+}
+
+async fn measure(args: &Args, address: SocketAddr, cheap: Arc<[Target]>, expensive: Arc<[Target]>) -> Result<Column> {
+    let time = Duration::from_secs(args.seconds);
+    let load = |targets: &Arc<[Target]>, clients, at_most| {
+        let targets = targets.clone();
+        let disconnect = args.disconnect;
+        Load { address, targets, clients, disconnect, requests: usize::MAX, at_most }.run()
+    };
+    let warm = Duration::from_millis(500);
+    tokio::join!(load(&cheap, 1, warm), load(&expensive, 1, warm));
+
+    let most = Arc::new(AtomicUsize::new(0));
+    let watching = tokio::spawn(watch(address, most.clone()));
+    let alone = load(&cheap, args.cheap, time).await;
+    let (beside, long) = tokio::join!(load(&cheap, args.cheap, time), load(&expensive, args.expensive, time));
+    watching.abort();
+
+    let failures: Vec<_> = [&alone, &beside, &long].into_iter().flat_map(|seen| &seen.failures).collect();
+    if let Some(first) = failures.first() {
+        return Err(format!("{} requests failed, one of them: {first}", failures.len()).into());
+    }
+    let began = Instant::now();
+    let mut stats = stats(&mut Client::new(address)).await?;
+    while stats[4] != 0 && began.elapsed() < SETTLING {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stats = self::stats(&mut Client::new(address)).await?;
+    }
+    let each = |seen: &Seen, cost| {
+        let sorted = seen.of(cost);
+        let milliseconds = |percent| percentile(&sorted, percent).as_secs_f64() * 1_000.0;
+        (sorted.len() as f64 / time.as_secs_f64(), milliseconds(50), milliseconds(99))
+    };
+    let (a, b, l) = (each(&alone, Cost::Cheap), each(&beside, Cost::Cheap), each(&long, Cost::Expensive));
+    let for_nobody = 100.0 * stats[2] as f64 / stats[1].max(1) as f64;
+    let threads = most.load(Relaxed) as f64;
+    Ok([a.0, a.1, a.2, b.0, b.1, b.2, l.0, l.1, for_nobody, stats[3] as f64, stats[4] as f64, threads])
+}
+
+/// Keeps the most threads that the server had.
+async fn watch(address: SocketAddr, most: Arc<AtomicUsize>) {
+    let mut client = Client::new(address);
+    loop {
+        if let Ok(stats) = stats(&mut client).await {
+            most.fetch_max(stats[0], Relaxed);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn stats(client: &mut Client) -> Result<[usize; 5]> {
+    let answer = client.get("/stats.txt").await?;
+    let numbers: Vec<usize> =
+        String::from_utf8(answer.body)?.split(' ').map(str::parse).collect::<std::result::Result<_, _>>()?;
+    numbers.try_into().map_err(|_| "five numbers".into())
+}
