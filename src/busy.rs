@@ -21,6 +21,8 @@ pub struct Busy {
     /// The holder cannot let go before the caller is done, because it waits for the caller: the answer came as soon as that was
     /// seen, and a longer wait would not have helped.
     pub would_deadlock: bool,
+    /// The caller was asked to stop while it waited, or before, and so waited no longer.
+    pub cancelled: bool,
 }
 
 /// Who holds a [`Gate`](crate::Gate): a task, or a thread outside of any task. A look at one moment.
@@ -64,6 +66,8 @@ impl fmt::Display for Advice<'_> {
         let waited = self.0.waited;
         if self.0.would_deadlock {
             f.write_str("which waits for this very code; let go of it before waiting, or do this without entering it")
+        } else if self.0.cancelled {
+            f.write_str("and whoever waited was asked to stop; `acknowledge_cancel` first to wait all the same")
         } else if waited.is_zero() {
             f.write_str("and this call waits for nobody; try later, or wait with `enter_within`")
         } else {

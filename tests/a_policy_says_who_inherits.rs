@@ -160,3 +160,17 @@ fn an_initialised_fresh_value_is_the_owners_and_the_caller_gets_its_own() {
         assert_eq!((*KEY.get_at(&owner).expect("bound"), *KEY.get_at(&below).expect("made")), (1, 2));
     });
 }
+
+#[test]
+fn an_isolated_key_asked_in_vain_names_the_asker_and_not_where_it_is_bound() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("invocation").isolated();
+        let scope = Scope::new("request");
+        let pool = scope.create("pool");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        KEY.bind_at(&scope, 1_u32).expect("binds");
+        let error = scope.run(|| pool.submit(|| KEY.get().unwrap_err())).expect("open").join().expect("ends");
+        assert_ne!(error.place_id(), scope.id());
+        assert!(error.to_string().contains("not inherited"), "{error}");
+    });
+}

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
+use crate::pool::hearing::Hearing;
 use crate::pool::wait::{self, GivenAway};
 use crate::pool::{frame, park};
 use crate::sync::Mutex;
@@ -32,7 +33,7 @@ const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 /// If the holder cannot let go before the asker is done, [`Busy`] comes at once and says so
 /// ([`would_deadlock`](Busy::would_deadlock)).
 ///
-/// A request to stop does not end a wait at a gate: the wait ends when the gate is let go, or its time is over.
+/// A wait ends also when whoever waits is asked to stop ([`cancelled`](Busy::cancelled)).
 ///
 /// Whoever waits is let in in the order of asking. An entry that finds it free costs less than 0.1 µs.
 ///
@@ -201,12 +202,19 @@ impl Gate {
         let waits = InLine { gate: self, key };
         let deadline = begun.checked_add(wait);
         let away = GivenAway::begin_asked(edge, gives == GivesPlace::Always || deadline.is_none());
-        park::block_until(deadline, |waker| self.line.lock().is_mine(key, waker) || away.is_broken());
+        let mut hearing = Hearing::new();
+        park::block_until(deadline, |waker| {
+            self.line.lock().is_mine(key, waker) || away.is_broken() || hearing.poll(waker, Hearing::is_asked)
+        });
         let mut line = self.line.lock();
         let given_up = line.give_up(key);
         mem::forget(waits);
         // Whoever was handed the gate has it, also if it was told meanwhile that it would wait for ever: it does not.
-        let outcome = if given_up { Err(self.busy(&line, begun.elapsed(), away.is_broken())) } else { Ok(()) };
+        let refuse = || Busy {
+            cancelled: !away.is_broken() && hearing.is_asked(),
+            ..self.busy(&line, begun.elapsed(), away.is_broken())
+        };
+        let outcome = if given_up { Err(refuse()) } else { Ok(()) };
         drop(line);
         drop(away);
         outcome
@@ -214,7 +222,7 @@ impl Gate {
 
     fn busy(&self, line: &Line, waited: Duration, would_deadlock: bool) -> Busy {
         match line.holder() {
-            Some(holder) => Busy { gate: self.name, waited, holder, would_deadlock },
+            Some(holder) => Busy { gate: self.name, waited, holder, would_deadlock, cancelled: false },
             // Nobody is refused by a gate that is free, and it is handed over while anybody waits.
             None => unreachable!("a free gate refused somebody"),
         }

@@ -71,6 +71,7 @@ impl Gated {
         let (id, namespace) = (claimed.task().id(), &pool.namespace);
         let error = match let_in {
             Ok(Ok(())) => TaskError::cancelled(id, namespace),
+            Ok(Err(Denied::Busy(busy))) if busy.cancelled => TaskError::cancelled(id, namespace),
             Ok(Err(Denied::Busy(busy))) => TaskError::busy(id, namespace, busy),
             Ok(Err(Denied::Missing(missing))) => TaskError::gate_missing(id, namespace, missing),
             Err(payload) => {

@@ -16,11 +16,19 @@ struct Missing {
     place: String,
     place_id: NodeId,
     cause: Option<InitError>,
+    /// Only that very place was looked at.
+    isolated: bool,
 }
 
 impl NotBound {
     pub(crate) fn new(key: &'static str, place: String, place_id: NodeId, cause: Option<InitError>) -> Self {
-        Self(Box::new(Missing { key, place, place_id, cause }))
+        Self(Box::new(Missing { key, place, place_id, cause, isolated: false }))
+    }
+
+    /// Of a key that is not inherited.
+    pub(crate) fn isolated(mut self) -> Self {
+        self.0.isolated = true;
+        self
     }
 
     /// The key's name.
@@ -52,6 +60,10 @@ impl fmt::Display for NotBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Missing { key, place, cause, .. } = &*self.0;
         match cause {
+            None if self.0.isolated => write!(
+                f,
+                "no value of \"{key}\" is bound at {place} itself, and it is not inherited; `bind` one at that very place"
+            ),
             None => write!(
                 f,
                 "no value of \"{key}\" is bound at {place}, or where it could be inherited from; `bind` one, or ask with \

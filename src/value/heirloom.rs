@@ -237,7 +237,9 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
             let place = place(at).or_else(current::exactly_here);
             let lend = |resident: &Arc<Resident>| f(binding(resident).value());
             let found = place.and_then(|place| look::lend_own::<Values, R>(place.node(), &core.number, lend));
-            return found.ok_or_else(|| self.not_bound(at, None));
+            // A task that is no node yet becomes one, so that the error can say where nothing is bound.
+            let here = || Lineage(current::here());
+            return found.ok_or_else(|| self.not_bound(Some(at.unwrap_or(&here())), None).isolated());
         };
         let place = place(at).unwrap_or_else(current::here);
         match self.fresh_at(core, &place, make) {
