@@ -1,13 +1,14 @@
 //! [`Ledger`]: what the pools of a family did, by name, those that are gone included.
 //!
 //! # Counted once
-//! A pool is in the list while it lives, and writes what it did into the ledger when it is dropped. Whoever sums up first takes hold
-//! of the pools that live, then reads what is written: a pool that is held has written nothing yet. One that is being dropped
-//! just then is missed until the next time, so whoever publishes sums publishes what they were at most.
+//! A pool is in the list while it lives, and writes what it did into the ledger when it is dropped. Whoever sums up
+//! first takes hold of the pools that live, then reads what is written: a pool that is held has written nothing yet.
+//! One that is being dropped just then is missed until the next time, so whoever publishes sums publishes what they
+//! were at most.
 //!
 //! # Bounded
-//! A name that came is kept for ever, so that its counters never begin again. From [`MAX_NAMES`] on, new names are written
-//! under one common line; which names have a line of their own never changes.
+//! A name that came is kept for ever, so that its counters never begin again. From [`MAX_NAMES`] on, new names are
+//! written under one common line; which names have a line of their own never changes.
 
 use std::any::Any;
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! With the feature `serde`: a snapshot's JSON is what the docs of `Snapshot` say, to the letter, and so are the parts and reports.
+//! With the feature `serde`: a snapshot's JSON is what the docs of `Snapshot` say, to the letter, and so are the parts
+//! and reports.
 #![cfg(feature = "serde")]
 
 mod common;
@@ -167,5 +168,42 @@ fn the_oldest_age_is_that_of_the_oldest_task_that_started() {
         assert!(first.join().is_ok());
         assert!(pool.stop().is_ok_and(|report| report.is_complete()));
         assert_eq!(oldest(), None, "nothing runs");
+    });
+}
+
+#[test]
+fn every_kind_of_pool_has_its_word_and_its_oldest_age() {
+    bounded(|| {
+        let family = Registry::new();
+        let root = family.root();
+        let look = |namespace: &str| {
+            let seen = json_of(&family.snapshot());
+            let managers = seen["nodes"][0]["managers"].as_array().cloned().unwrap_or_default();
+            managers.into_iter().find(|manager| manager["namespace"] == *namespace).expect("it is there")
+        };
+        let is_old = |manager: &Value| manager["oldest_seconds"].as_f64().is_some_and(|age| (0.0..60.0).contains(&age));
+
+        let main_only = root.create("main only");
+        let pinned = main_only.start_pinned(PoolConfig::pinned()).expect("starts");
+        let (said, heard) = mpsc::channel();
+        drop(main_only.submit(move || said.send(()).is_ok()).expect("open"));
+        assert_eq!(look("main only")["stats"]["kind"], "pinned");
+        assert!(!is_old(&look("main only")), "only queued");
+        pinned.run_pending();
+        assert!(heard.recv().is_ok() && look("main only")["oldest_seconds"].is_null());
+
+        #[cfg(feature = "rayon")]
+        {
+            let data = root.create("data");
+            data.start(PoolConfig::work_stealing(2)).expect("starts");
+            let (begun, started) = mpsc::channel();
+            let (go, wait) = mpsc::channel::<()>();
+            let task = data.submit(move || begun.send(()).is_ok() && wait.recv().is_ok()).expect("open");
+            started.recv().expect("it runs");
+            assert_eq!(look("data")["stats"]["kind"], "work-stealing");
+            assert!(is_old(&look("data")), "{}", look("data"));
+            drop(go);
+            assert!(task.join().is_ok());
+        }
     });
 }

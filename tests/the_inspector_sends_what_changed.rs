@@ -1,5 +1,5 @@
-//! With the feature `inspector`: a page is sent the family once and then what changes, at most four times a second, from one look for all
-//! who listen; of a large family it is sent what is of interest, and told how much is left out.
+//! With the feature `inspector`: a page is sent the family once and then what changes, at most four times a second,
+//! from one look for all who listen; of a large family it is sent what is of interest, and told how much is left out.
 #![cfg(feature = "inspector")]
 
 mod common;
@@ -9,10 +9,13 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use common::{bounded, eventually};
+use futures::StreamExt;
+use futures::executor::block_on;
 use heirloom::inspector::Inspector;
 use heirloom::{PoolConfig, Registry, Scope};
 use serde_json::{Value, json};
 use served::{Events, Server, get, named, text};
+use tower_service::Service;
 
 fn ids(message: &Value) -> Vec<u64> {
     message["nodes"].as_array().into_iter().flatten().filter_map(|node| node["id"].as_u64()).collect()
@@ -242,6 +245,42 @@ fn a_queue_that_grows_and_a_wait_that_is_old_are_marked() {
         drop(go);
         assert!(task.join().is_ok());
         events.until("neither any more", |_, seen| seen["totals"]["marked"] == 0);
+    });
+}
+
+#[test]
+fn a_listener_that_is_too_slow_is_sent_everything_again() {
+    bounded(|| {
+        let family = Registry::new();
+        let router = Inspector::new(&family).router();
+        // Without a connection, whose buffers would read ahead.
+        let listen = || {
+            let request = axum::http::Request::get("/events").body(axum::body::Body::empty()).expect("a request");
+            let answer = block_on(router.clone().call(request)).expect("a router always answers");
+            answer.into_body().into_data_stream()
+        };
+        let next = |events: &mut axum::body::BodyDataStream| {
+            let part = block_on(events.next()).expect("it goes on").expect("it does not fail");
+            String::from_utf8(part.to_vec()).expect("it is text")
+        };
+        let (mut quick, mut slow) = (listen(), listen());
+        for events in [&mut quick, &mut slow] {
+            assert!(next(events).starts_with("retry: "));
+            assert!(next(events).starts_with("event: full\n"));
+            assert!(next(events).contains("nodes"), "the rest of it");
+        }
+        let mut scopes = Vec::new();
+        for change in 0..10 {
+            scopes.push(Scope::new_in(&family.root(), format!("change {change}")));
+            let told = next(&mut quick);
+            assert!(told.starts_with("event: diff\n") && told.contains(&format!("change {change}")), "{told}");
+        }
+        assert!(next(&mut slow).starts_with("event: full\n"), "what it missed, at once");
+        let rest = next(&mut slow);
+        assert!((0..10).all(|change| rest.contains(&format!("\"change {change}\""))), "{rest}");
+        scopes.push(Scope::new_in(&family.root(), "one more"));
+        let told = next(&mut slow);
+        assert!(told.starts_with("event: diff\n") && told.contains("one more"), "{told}");
     });
 }
 

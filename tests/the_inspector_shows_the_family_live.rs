@@ -1,8 +1,9 @@
-//! With the feature `inspector`: the page, in a real browser. It shows a running request and its warning marks, shows names as text whatever they
-//! contain, is used by keyboard, loads nothing from elsewhere, and goes on after the server's restart.
+//! With the feature `inspector`: the page, in a real browser. It shows a running request and its warning marks, shows
+//! names as text whatever they contain, is used by keyboard, loads nothing from elsewhere, and goes on after the
+//! server's restart.
 //!
-//! Needs `chromium` (Debian: `apt-get install chromium`), or the program that `CHROMIUM` names; skipped with a line that says so where
-//! there is none. With `HEIRLOOM_SCREENSHOTS=docs` it writes the README's two pictures there.
+//! Needs `chromium` (Debian: `apt-get install chromium`), or the program that `CHROMIUM` names; skipped with a line
+//! that says so where there is none. With `HEIRLOOM_SCREENSHOTS=docs` it writes the README's two pictures there.
 #![cfg(all(feature = "inspector", unix))]
 
 mod browser;

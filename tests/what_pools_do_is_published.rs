@@ -1,5 +1,5 @@
-//! With the feature `metrics`: gauges are sums over the pools that live, counters over all that ever were, by name and task type. No
-//! counter ever goes down, however pools come and go, and the number of series is bounded.
+//! With the feature `metrics`: gauges are sums over the pools that live, counters over all that ever were, by name and
+//! task type. No counter ever goes down, however pools come and go, and the number of series is bounded.
 #![cfg(feature = "metrics")]
 
 mod common;

@@ -34,16 +34,16 @@
 //! | `heirloom_tasks_cancelled_total` | counter | tasks that ended before they started |
 //! | `heirloom_tasks_refused_total` | counter | submissions that were refused |
 //!
-//! Each has two labels: `namespace`, and `task_type`, which is empty for a pool that takes any. Pools of the same name and task
-//! type are one series, however many requests have their own: its gauges are sums over those that live, its counters over all
-//! that ever were, so they never go down. The first 500 names have series of their own; all others share the one whose
-//! `namespace` is `(other)`.
+//! Each has two labels: `namespace`, and `task_type`, which is empty for a pool that takes any. Pools of the same name
+//! and task type are one series, however many requests have their own: its gauges are sums over those that live, its
+//! counters over all that ever were, so they never go down. The first 500 names have series of their own; all others
+//! share the one whose `namespace` is `(other)`.
 //!
 //! # What it costs
 //!
-//! Nothing for each task: what is published is counted anyway. With this feature a pool costs one short lock more when it
-//! starts and two when it is gone, and about 40 bytes. Publishing costs about a microsecond for each pool that lives, and nine records
-//! for each name.
+//! Nothing for each task: what is published is counted anyway. With this feature a pool costs one short lock more when
+//! it starts and two when it is gone, and about 40 bytes. Publishing costs about a microsecond for each pool that
+//! lives, and nine records for each name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,8 +62,8 @@ use crate::sync::os::{Arc, Mutex, thread};
 
 /// Publishes one family's gauges and counters; see the [module](self). A clone is the same.
 ///
-/// It keeps the family's root alive, and nothing else of it. Dropping it does nothing. Families have no label of their own, so
-/// each needs its own recorder.
+/// It keeps the family's root alive, and nothing else of it. Dropping it does nothing. Families have no label of their
+/// own, so each needs its own recorder.
 #[derive(Clone)]
 pub struct Publisher {
     root: Lineage,
@@ -175,7 +175,8 @@ impl fmt::Debug for Publisher {
     }
 }
 
-/// Publishes at an interval; made by [`Publisher::every`]. Dropping it ends that, and does not wait for a publishing under way.
+/// Publishes at an interval; made by [`Publisher::every`]. Dropping it ends that, and does not wait for a publishing
+/// under way.
 #[must_use = "publishing ends as soon as this is dropped"]
 pub struct Publishing {
     _stop: mpsc::Sender<()>,

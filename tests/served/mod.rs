@@ -1,4 +1,5 @@
-//! What the tests of the inspector share: a server that can be stopped and started again, and a client that reads as it comes.
+//! What the tests of the inspector share: a server that can be stopped and started again, and a client that reads as it
+//! comes.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,15 +1,16 @@
 //! [`Hub`]: one look at the family at a time, for all who listen.
 //!
 //! # Who looks
-//! A thread of the inspector's own, so that no runtime's thread is held up by a large family and none is needed. Whoever
-//! joins starts it if there is none; it ends itself when it finds that nobody listens. Both decide under the lock, so there is never
-//! one too few, or two.
+//! A thread of the inspector's own, so that no runtime's thread is held up by a large family and none is needed.
+//! Whoever joins starts it if there is none; it ends itself when it finds that nobody listens. Both decide under the
+//! lock, so there is never one too few, or two.
 //!
 //! # The race to fear
 //! Somebody begins to listen between a look and its announcement. A listener is made before the state is read
 //! ([`Updates`](super::updates::Updates)), and a look is published before it is announced, so one of the two happens.
 //!
-//! Nothing of a user's runs under the lock: nodes and managers are let go by the look before it is taken, and wakers are woken after.
+//! Nothing of a user's runs under the lock: nodes and managers are let go by the look before it is taken, and wakers
+//! are woken after.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;

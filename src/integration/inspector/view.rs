@@ -12,7 +12,8 @@ use crate::sync::os::Arc;
 
 /// A queue grows when it is longer than this long ago, and was never empty meanwhile.
 const WINDOW_MS: u64 = 2_000;
-/// A moment is computed from an age; computed again it may differ by as much as the clocks' ticks, and is still the same.
+/// A moment is computed from an age; computed again it may differ by as much as the clocks' ticks, and is still the
+/// same.
 const JITTER_MS: u64 = 50;
 /// Of one node, so that a single one does not use up what may be sent.
 const MAX_MANAGERS: usize = 50;
@@ -157,8 +158,8 @@ impl View {
     }
 }
 
-/// Which nodes are sent, parents before children: the hottest first, and among equals the nearest to the root. Takes time by
-/// the number of nodes, however deep they are.
+/// Which nodes are sent, parents before children: the hottest first, and among equals the nearest to the root. Takes
+/// time by the number of nodes, however deep they are.
 fn choose(all: &mut [Candidate<'_>], max_nodes: usize) -> Vec<usize> {
     // A place is as hot as the hottest below it: otherwise that would not be reached.
     for i in (0..all.len()).rev() {
