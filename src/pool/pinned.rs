@@ -11,8 +11,10 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::UnwindSafe;
 use std::pin::pin;
 use std::ptr;
+use std::rc::Rc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -83,14 +85,15 @@ struct Entry {
 /// ```
 #[must_use = "dropping it cancels what is queued and closes the pool"]
 pub struct Pinned {
-    entry: Box<Entry>,
+    /// Not a box, which would claim that the list does not look at it.
+    entry: Rc<Entry>,
     here: PhantomData<*const ()>,
 }
 
 impl Pinned {
     pub(crate) fn new(pool: Arc<Pool>) -> Self {
-        let entry = Box::new(Entry { pool, driving: Cell::new(0), next: Cell::new(HERE.get()) });
-        HERE.set(&raw const *entry);
+        let entry = Rc::new(Entry { pool, driving: Cell::new(0), next: Cell::new(HERE.get()) });
+        HERE.set(Rc::as_ptr(&entry));
         Self { entry, here: PhantomData }
     }
 
@@ -239,12 +242,15 @@ impl Pinned {
     }
 }
 
+// Its cells are whole whatever unwinds.
+impl UnwindSafe for Pinned {}
+
 impl Drop for Pinned {
     fn drop(&mut self) {
         bell(self.pool()).leave();
         // Still on the list: a closure that is dropped may join another task of the pool.
         self.pool().cancel();
-        let this: *const Entry = &raw const *self.entry;
+        let this = Rc::as_ptr(&self.entry);
         if ptr::eq(HERE.get(), this) {
             HERE.set(self.entry.next.get());
         } else if let Some(before) = entries().find(|entry| ptr::eq(entry.next.get(), this)) {
@@ -284,7 +290,7 @@ fn bell(pool: &Pool) -> &Bell {
 
 /// The pools pinned to the calling thread. No user code may run while one is borrowed: it could drop a [`Pinned`].
 fn entries<'a>() -> impl Iterator<Item = &'a Entry> {
-    // SAFETY: an entry is on the list for as long as its `Pinned` lives, which is on this thread; it is boxed, so it stays
+    // SAFETY: an entry is on the list for as long as its `Pinned` lives, which is on this thread; it is counted, so it stays
     // where it is. A caller lets go of it before anything else runs.
     let entry = |at: *const Entry| unsafe { at.as_ref() };
     std::iter::successors(entry(HERE.get()), move |at| entry(at.next.get()))
