@@ -36,6 +36,9 @@ mod highlight;
 mod html;
 #[path = "../../examples/component_server/markdown.rs"]
 mod markdown;
+#[allow(dead_code, reason = "only the example uses all of it")]
+#[path = "../../examples/component_server/observe.rs"]
+mod observe;
 #[path = "../../examples/component_server/page.rs"]
 mod page;
 #[path = "../../examples/component_server/load/percentile.rs"]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use heirloom::inspector::Inspector;
-use heirloom::{Lineage, Portal, Registry};
+use heirloom::{Lineage, Portal};
 use tokio::net::TcpListener;
 
+use crate::observe::Observe;
 use crate::site::Site;
 use crate::tally::TALLY;
 use crate::visits::{VISITS, Visits};
@@ -27,11 +27,10 @@ pub(crate) fn serve(kind: Kind) -> Result<()> {
         println!("{}", listener.local_addr()?);
         std::io::stdout().flush()?;
         let visits = Visits::start();
-        let inspector = Inspector::new(Registry::global());
         let pages = if kind == Kind::Heirloom {
             Portal::current()?.bind_at(&Lineage::process())?;
             VISITS.bind_at(&Lineage::process(), visits)?;
-            web::router(site, &inspector)
+            web::router(site, &Observe::start()?)
         } else {
             plain::router(site, visits, kind)
         };

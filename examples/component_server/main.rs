@@ -11,7 +11,7 @@
 //! work-stealing pool. A component that needs the runtime finds the way there too, a [`heirloom::Portal`]. Nothing of
 //! this is passed to anybody. A client that goes away cancels what was asked for on its behalf, in all pools.
 //!
-//! `/tree` shows the family live, `/tree.txt` once, as text.
+//! `/tree` shows the family live, `/tree.txt` once, as text; `/metrics` has gauges and counters of all pools.
 //!
 //! Where to read: `web.rs` has the scope, `request.rs` the pools, `components/` what runs in them, `page.rs` how a page
 //! comes together. With `--requests` the server puts itself under load, and
@@ -26,6 +26,7 @@ mod highlight;
 mod html;
 mod load;
 mod markdown;
+mod observe;
 mod page;
 mod process;
 mod reader;

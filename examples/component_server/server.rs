@@ -5,14 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use heirloom::inspector::Inspector;
-use heirloom::{Lineage, Portal, Registry};
+use heirloom::{Lineage, Portal};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::cli::Args;
 use crate::load::{self, Report};
+use crate::observe::Observe;
 use crate::say;
 use crate::site::Site;
 use crate::visits::{VISITS, Visits};
@@ -32,9 +32,9 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Option<Rep
 
     Portal::current().map_err(io::Error::other)?.bind_at(&Lineage::process()).map_err(io::Error::other)?;
     VISITS.bind_at(&Lineage::process(), Visits::start()).map_err(io::Error::other)?;
-    let inspector = Inspector::new(Registry::global());
+    let observe = Observe::start().map_err(io::Error::other)?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, web::router(site.clone(), &inspector)).with_graceful_shutdown(async move {
+    let serving = axum::serve(listener, web::router(site.clone(), &observe)).with_graceful_shutdown(async move {
         // An error means that the sender is gone, which is as good a reason to end.
         let _ = stopped.await;
     });
@@ -48,8 +48,7 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Option<Rep
         })),
     };
     drop(stop);
-    // Pages that listen would hold up the end.
-    inspector.close();
+    observe.close();
     if timeout(DRAIN, serving).await.is_err() {
         say(format_args!("some connections were still open after {DRAIN:?}"));
     }

@@ -8,12 +8,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use heirloom::Lineage;
-use heirloom::inspector::Inspector;
 use heirloom::tower::ScopeLayer;
 
 use crate::error::PageError;
 use crate::highlight;
 use crate::html::escape;
+use crate::observe::Observe;
 use crate::page::{self, View};
 use crate::process;
 use crate::reader::Reader;
@@ -27,7 +27,7 @@ const POLICY: &str =
 /// How many requests may be under way; the next is told to come again.
 const AT_ONCE: usize = 256;
 
-pub(crate) fn router(site: Arc<Site>, inspector: &Inspector) -> Router {
+pub(crate) fn router(site: Arc<Site>, observe: &Observe) -> Router {
     // Scopes open below the process: the runtime's thread that happens to accept a request says nothing about it.
     let scopes = ScopeLayer::new()
         .below(&Lineage::process())
@@ -40,9 +40,9 @@ pub(crate) fn router(site: Arc<Site>, inspector: &Inspector) -> Router {
         .route("/style.css", get(async move || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], style)))
         .route("/{*path}", get(page))
         .layer(scopes)
-        .with_state(site)
         // Whoever looks at the requests is none of them.
-        .nest("/tree", inspector.router())
+        .merge(observe.router())
+        .with_state(site)
 }
 
 async fn home(State(site): State<Arc<Site>>) -> Response {
