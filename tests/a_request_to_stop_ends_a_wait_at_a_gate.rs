@@ -35,6 +35,8 @@ fn code_is_told_and_the_gate_goes_on() {
         plain.cancel();
         node.cancel();
         thread.cancel();
+        // Looked at without a wait: a join by the holder would end their waits too.
+        eventually("all are told", || plain.is_finished() && node.is_finished() && thread.is_finished());
         for refused in [plain.join().expect("runs"), node.join().expect("runs"), thread.join().expect("ends")] {
             let busy = refused.expect_err("it is held");
             assert!(busy.cancelled && !busy.would_deadlock, "{busy}");

@@ -58,8 +58,10 @@ impl Gated {
     pub(super) fn run(&self, pool: &Pool, claimed: &Claimed<Memo>, place: &Place) -> Outcome {
         let mut ran = None;
         let mut body = || {
-            // It may have been cancelled while it waited, and has not started.
-            if !pool.drops(place) && !claimed.task().state().is_asked() {
+            // It may have been cancelled while it waited, and has not started. Waiting made it a node, which is asked then.
+            let task = claimed.task();
+            let asked = task.state().is_asked() || task.node().is_some_and(|own| own.node().is_asked());
+            if !asked && !pool.drops(place) {
                 ran = Some(claimed.run());
             }
         };

@@ -367,6 +367,9 @@ impl PoolConfig {
 
     /// A task inside a wait keeps its place, so never more than `n` tasks have started and not ended: with `n == 1` the
     /// pool is strictly serial.
+    ///
+    /// So a wait for a task that is queued behind the waiting one may never end, and the search for cycles does not see it:
+    /// nobody has that task in hand yet. A join of it runs it in place; a wait for a value or a gate cannot.
     pub fn keeps_place(mut self) -> Self {
         self.keeps_place = true;
         self

@@ -142,7 +142,9 @@ impl Pinned {
     /// queued then stay queued.
     ///
     /// The future may be a [`TaskHandle`](crate::TaskHandle), of this pool or another one, so this is how the thread waits
-    /// for work elsewhere that needs this thread. It is polled here, between two tasks, when it was woken.
+    /// for work elsewhere that needs this thread. It is polled here, between two tasks, when it was woken. What a future
+    /// waits for is not known, so inside an initialiser such a wait is no part of a cycle that would be told
+    /// ([`Reentrant`](crate::InitError::Reentrant)); a [`join`](crate::TaskHandle::join) is.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};

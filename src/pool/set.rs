@@ -53,6 +53,30 @@ struct Ready {
     waker: Option<Waker>,
 }
 
+impl Shared {
+    /// The next key on the list; without one the waker is woken when there is.
+    fn next(&self, waker: &Waker) -> Option<usize> {
+        let mut ready = self.ready.lock();
+        if let Some(key) = ready.keys.pop_front() {
+            return Some(key);
+        }
+        if ready.waker.as_ref().is_some_and(|before| before.will_wake(waker)) {
+            return None;
+        }
+        drop(ready);
+        // A waker's clone and drop are user code, so neither is under the lock; a key may have come meanwhile.
+        let mut left = Some(waker.clone());
+        let mut ready = self.ready.lock();
+        let key = ready.keys.pop_front();
+        if key.is_none() {
+            left = std::mem::replace(&mut ready.waker, left);
+        }
+        drop(ready);
+        drop(left);
+        key
+    }
+}
+
 /// The waker of one handle: it puts its key on the list, once between two looks.
 struct Member {
     key: usize,
@@ -172,18 +196,7 @@ impl<T> TaskSet<T> {
             if self.handles.is_empty() {
                 return Poll::Ready(None);
             }
-            let key = {
-                let mut ready = self.shared.ready.lock();
-                match ready.keys.pop_front() {
-                    Some(key) => key,
-                    None => {
-                        if !ready.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                            ready.waker = Some(cx.waker().clone());
-                        }
-                        return Poll::Pending;
-                    }
-                }
-            };
+            let Some(key) = self.shared.next(cx.waker()) else { return Poll::Pending };
             let Some((handle, member)) = self.handles.get_mut(key) else { continue };
             // Off the list before the look, so that an end during the look lists it again.
             member.listed.store(false, Ordering::Release);

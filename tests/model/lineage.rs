@@ -48,6 +48,10 @@ pub(crate) mod node {
             self.0.as_ref().is_some_and(|scope| scope.cancelled.load(Ordering::Acquire))
         }
 
+        pub(crate) fn is_asked(&self) -> bool {
+            self.is_cancelled()
+        }
+
         /// True for the first.
         pub(crate) fn cancel(&self) -> bool {
             self.0.as_ref().is_some_and(|scope| !scope.cancelled.swap(true, Ordering::SeqCst))
