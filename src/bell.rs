@@ -1,6 +1,7 @@
 //! [`Bell`]: whoever waits for something to change, and is woken outside of any lock.
 
-use std::task::Waker;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
 
 use slab::Slab;
 
@@ -28,6 +29,16 @@ impl Bell {
     /// A place for a waker, while the listener lives.
     pub(crate) fn listener(&self) -> Listener<'_> {
         Listener { bell: self, at: self.listen() }
+    }
+
+    /// Waits until `ready`, which is looked at whenever the bell rings.
+    pub(crate) async fn until(&self, mut ready: impl FnMut() -> bool) {
+        let listener = self.listener();
+        poll_fn(|cx| {
+            listener.set(cx.waker());
+            if ready() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// A place for a waker, until [`leave`](Self::leave).

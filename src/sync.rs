@@ -1,4 +1,4 @@
-//! The one file that names `std::sync`, `parking_lot` or `event_listener`'s event.
+//! The one file that names `std::sync` or `parking_lot`.
 //!
 //! The models (`tests/loom_*.rs`) compile the engine's own files against another file in the place of this one, which
 //! names loom's.
@@ -16,7 +16,6 @@ pub(crate) mod os {
 }
 
 mod real {
-    pub(crate) use event_listener::Event;
     pub(crate) use parking_lot::{Mutex, MutexGuard};
 
     pub(crate) mod atomic {

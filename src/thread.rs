@@ -7,8 +7,6 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
-use std::task::Context;
 use std::thread::Thread;
 
 use crate::error::Cancelled;
@@ -283,14 +281,13 @@ join_handle!(ScopedJoinHandle<'_, T>);
 /// Blocks until the thread's code has ended, passing requests on. True when there was one.
 fn until_over(started: &Started) -> bool {
     let mut passing = Passing::new();
-    let mut over = started.over();
+    let over = started.over().listener();
     park::block_until(None, |waker| {
         passing.poll(waker, || {
             started.cancel();
         });
-        // Registers the waker; the look comes after.
-        let told = Pin::new(&mut over).poll(&mut Context::from_waker(waker));
-        told.is_ready() || started.is_over()
+        over.set(waker);
+        started.is_over()
     });
     passing.passed()
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use common::bounded;
-use heirloom::{PoolConfig, Scope};
+use heirloom::{PoolConfig, Scope, WorkerCtx};
 use pools::{Busy, started};
 
 /// A future, and a waker that polls it at once, wherever it is run.
@@ -87,5 +87,23 @@ fn of_one_that_awaits_the_end_of_a_scope() {
         let stopped = awaits(async move { scope.stop_async().await.unwrap() });
         busy.end();
         assert!(stopped.recv().unwrap().is_complete());
+    });
+}
+
+#[test]
+fn of_one_that_awaits_warm_workers() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = scope.create("pool");
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let prepare =
+            move |_: &WorkerCtx| gate.lock().map(|gate| gate.recv().is_err()).map(drop).map_err(|_| "poisoned");
+        let config = PoolConfig::dedicated(1).warm(1).on_worker_start(prepare);
+        let at = pool.clone();
+        let started = awaits(async move { at.start_async(config).await });
+        drop(go);
+        started.recv().unwrap().unwrap();
+        assert_eq!(pool.submit(|| 7).unwrap().join().unwrap(), 7);
     });
 }

@@ -6,11 +6,11 @@ mod pools;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 
 use common::bounded;
-use heirloom::{PoolConfig, Scope};
+use heirloom::{PoolConfig, Scope, WorkerCtx};
 use pools::{Busy, started};
 
 struct Panics;
@@ -58,5 +58,22 @@ fn of_one_that_waits_for_the_end() {
         assert!(is_pending(first.as_mut(), Panics) && is_pending(second.as_mut(), Says(says)));
         busy.end();
         said.recv().expect("it is woken");
+    });
+}
+
+#[test]
+fn of_one_that_waits_for_warm_workers() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = scope.create("pool");
+        let (go, gate) = channel::<()>();
+        let gate = Mutex::new(gate);
+        let prepare =
+            move |_: &WorkerCtx| gate.lock().map(|gate| gate.recv().is_err()).map(drop).map_err(|_| "poisoned");
+        let mut starts = Box::pin(pool.start_async(PoolConfig::dedicated(1).warm(1).on_worker_start(prepare)));
+        assert!(is_pending(starts.as_mut(), Panics));
+        let task = pool.submit(|| 7).expect("accepted");
+        drop(go);
+        assert_eq!(task.join().expect("runs on the worker that woke it"), 7);
     });
 }

@@ -10,9 +10,9 @@ mod flight;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use crate::bell::Bell;
 use crate::flight::{Boarding, Flight, Flights, Lead, Leads, Slot};
 use crate::id::NodeId;
-use crate::sync::Event;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
 
@@ -100,17 +100,17 @@ fn wait(flight: &Flight<Outcome, Nobody>) -> Outcome {
 /// A place that ends: told once, as a node tells those who watch it.
 struct Owner {
     over: AtomicBool,
-    told: Event,
+    told: Bell,
 }
 
 impl Owner {
     fn new() -> Arc<Self> {
-        Arc::new(Self { over: AtomicBool::new(false), told: Event::new() })
+        Arc::new(Self { over: AtomicBool::new(false), told: Bell::new() })
     }
 
     fn end(&self) {
         self.over.store(true, Ordering::SeqCst);
-        self.told.notify(usize::MAX);
+        self.told.ring();
     }
 
     fn is_over(&self) -> bool {
@@ -243,10 +243,9 @@ fn the_owners_end_wakes_who_waits_while_the_leader_still_runs() {
         let waiter = {
             let owner = Arc::clone(&owner);
             thread::spawn(move || {
-                let mut listener = owner.told.listen();
-                let mut look = move |waker: &Waker| {
-                    let mut cx = std::task::Context::from_waker(waker);
-                    let _ = std::pin::Pin::new(&mut listener).poll(&mut cx);
+                let listener = owner.told.listener();
+                let mut look = |waker: &Waker| {
+                    listener.set(waker);
                     owner.is_over().then_some(Err("gone"))
                 };
                 flight.wait(None, &mut look)
@@ -270,10 +269,9 @@ fn the_owners_end_races_the_landing_and_either_ends_the_wait() {
         let waiter = {
             let owner = Arc::clone(&owner);
             thread::spawn(move || {
-                let mut listener = owner.told.listen();
+                let listener = owner.told.listener();
                 flight.wait(None, |waker| {
-                    let mut cx = std::task::Context::from_waker(waker);
-                    let _ = std::pin::Pin::new(&mut listener).poll(&mut cx);
+                    listener.set(waker);
                     owner.is_over().then_some(Err("gone"))
                 })
             })

@@ -3,12 +3,9 @@
 use std::cell::Cell;
 use std::ptr;
 
-use event_listener::EventListener;
-
+use crate::bell::Bell;
 use crate::lineage::current::BecomesNode;
 use crate::lineage::node::{Node, Place, WeakPlace};
-use crate::quiet::quietly;
-use crate::sync::Event;
 use crate::sync::os::{Arc, AtomicU64, OnceLock, Ordering};
 
 /// It was asked to stop, and has not declined since.
@@ -23,7 +20,7 @@ pub(crate) struct Started {
     word: AtomicU64,
     /// Weak: a handle keeps nothing alive that the thread owns.
     node: OnceLock<WeakPlace>,
-    over: Event,
+    over: Bell,
     /// Requests made to the places above are not delivered.
     pub(crate) isolated: bool,
 }
@@ -43,7 +40,7 @@ pub(crate) enum Request {
 
 impl Started {
     pub(crate) fn new(isolated: bool) -> Arc<Self> {
-        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: Event::new(), isolated })
+        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: Bell::new(), isolated })
     }
 
     /// Asks the thread to stop.
@@ -76,9 +73,9 @@ impl Started {
         self.word.load(Ordering::SeqCst) & OVER != 0
     }
 
-    /// Told when the thread's code has ended: listen first, then look.
-    pub(crate) fn over(&self) -> EventListener {
-        self.over.listen()
+    /// Rings when the thread's code has ended.
+    pub(crate) fn over(&self) -> &Bell {
+        &self.over
     }
 
     /// The thread's node, if it became one and that lives.
@@ -100,8 +97,7 @@ impl Drop for Runs {
     fn drop(&mut self) {
         MINE.set(ptr::null());
         self.0.word.fetch_or(OVER, Ordering::SeqCst);
-        // Wakers are user code.
-        quietly(|| self.0.over.notify(usize::MAX));
+        self.0.over.ring();
     }
 }
 

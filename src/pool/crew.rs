@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::bell;
+use crate::bell::Bell;
 use crate::lineage::node::WeakPlace;
 use crate::namespace::Namespace;
-use crate::pool::bell::Bell;
 use crate::pool::config::{PoolConfig, PoolKind};
 use crate::pool::ctx;
+use crate::pool::doorbell::Doorbell;
 use crate::pool::inner::Pool;
 use crate::pool::stealing::Stealing;
 use crate::pool::warm::Warm;
@@ -22,7 +22,7 @@ pub(crate) enum Crew {
     /// A private cache, made for this start and ended with it.
     Dedicated(Box<Own>),
     /// None: the thread that has the [`Pinned`](crate::pool::pinned::Pinned) runs the tasks, and is told by this.
-    Pinned(Box<Bell>),
+    Pinned(Box<Doorbell>),
     /// The process-wide cache, by way of a rayon pool.
     #[cfg_attr(any(not(feature = "rayon"), loom), allow(dead_code, reason = "no pool is work-stealing"))]
     WorkStealing(Box<Stealing>),
@@ -41,7 +41,7 @@ impl Crew {
     pub(crate) fn new(namespace: &Namespace, owner: &WeakPlace, config: &PoolConfig) -> Self {
         match config.kind {
             PoolKind::Leased => Self::Leased,
-            PoolKind::Pinned => Self::Pinned(Box::new(Bell::new())),
+            PoolKind::Pinned => Self::Pinned(Box::new(Doorbell::new())),
             #[cfg(feature = "rayon")]
             PoolKind::WorkStealing => Self::stealing(),
             PoolKind::Dedicated => {
@@ -121,7 +121,7 @@ impl Crew {
     }
 
     /// Told when they are.
-    pub(crate) fn gone(&self) -> &bell::Bell {
+    pub(crate) fn gone(&self) -> &Bell {
         match self {
             Self::WorkStealing(stealing) => stealing.gone(),
             _ => self.cache().gone(),

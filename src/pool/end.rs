@@ -1,11 +1,8 @@
 //! Ending a pool: close, stop, cancel, wait; and what they report.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::bell::Bell;
 use crate::clock::Coarse;
 use crate::error::{StopError, TaskError};
 use crate::id::TaskId;
@@ -16,7 +13,7 @@ use crate::pool::inner::{Book, Pool};
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::stats::PoolStats;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::{GivenAway, block_on_bell};
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
 use crate::task_type::TaskType;
@@ -117,36 +114,16 @@ pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: im
     })
 }
 
-/// Blocks until `ready`, which is looked at whenever the bell rings. False at the deadline.
-fn block_on_bell(bell: &Bell, deadline: Option<Instant>, ready: impl Fn() -> bool) -> bool {
-    let listener = bell.listener();
-    park::block_until(deadline, |waker| {
-        // The waker comes before the look: see `bell`.
-        listener.set(waker);
-        ready()
-    })
-}
-
-/// The same without blocking.
-async fn await_bell(bell: &Bell, ready: impl Fn() -> bool) {
-    let listener = bell.listener();
-    poll_fn(|cx| {
-        listener.set(cx.waker());
-        if ready() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-}
-
 /// The same without blocking.
 pub(crate) async fn await_tally(tally: &Tally, ready: impl Fn() -> bool) {
     if exit::is_fork() {
         return;
     }
-    await_bell(tally.changed(), || {
+    let look = || {
         tally.watch();
         ready()
-    })
-    .await;
+    };
+    tally.changed().until(look).await;
 }
 
 impl Pool {
@@ -271,7 +248,7 @@ impl Pool {
     /// The same without blocking.
     pub(crate) async fn await_over(&self) {
         await_tally(&self.tally, || self.is_over()).await;
-        await_bell(self.crew.gone(), || self.crew.is_gone()).await;
+        self.crew.gone().until(|| self.crew.is_gone()).await;
         self.crew.join_gone();
     }
 

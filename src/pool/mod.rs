@@ -6,10 +6,10 @@
 //! handle holds its task's cell and nothing else.
 
 pub(crate) mod admission;
-pub(crate) mod bell;
 pub(crate) mod config;
 pub(crate) mod crew;
 pub(crate) mod ctx;
+pub(crate) mod doorbell;
 pub(crate) mod end;
 pub(crate) mod exit;
 pub(crate) mod frame;

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::namespace::Namespace;
-use crate::pool::bell::Bell;
 use crate::pool::crew::Crew;
+use crate::pool::doorbell::Doorbell;
 use crate::pool::end::StopReport;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
@@ -283,7 +283,7 @@ impl Drop for Driving<'_> {
     }
 }
 
-fn bell(pool: &Pool) -> &Bell {
+fn bell(pool: &Pool) -> &Doorbell {
     match &pool.crew {
         Crew::Pinned(bell) => bell,
         _ => unreachable!("only a pinned pool is pinned"),

@@ -30,7 +30,6 @@ use std::io;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use event_listener::Listener;
 use rayon_core::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 
 use crate::bell::Bell;
@@ -41,9 +40,9 @@ use crate::pool::crew::Crew;
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
+use crate::pool::wait::block_on_bell;
 use crate::pool::worker::{self, Left};
 use crate::quiet::{drop_quietly, quietly};
-use crate::sync::Event;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::threads::cache::{self, Hand, Job};
 
@@ -57,7 +56,7 @@ pub(crate) struct Stealing {
     /// Visits that were sent to a rayon pool.
     sent: AtomicUsize,
     /// Whoever lingers is to look again.
-    woken: Event,
+    woken: Bell,
     gone: Bell,
 }
 
@@ -113,7 +112,7 @@ impl Stealing {
         Self {
             state: Mutex::new(State { stage: Stage::None, number: 0, inside: 0 }),
             sent: AtomicUsize::new(0),
-            woken: Event::new(),
+            woken: Bell::new(),
             gone: Bell::new(),
         }
     }
@@ -141,7 +140,7 @@ impl Stealing {
         let visits = Arc::clone(pool);
         rayon.spawn(move || visit(&visits));
         self.sent.fetch_add(1, Ordering::SeqCst);
-        self.woken.notify(usize::MAX);
+        self.woken.ring();
     }
 
     /// A thread that was asked for has come, with a place.
@@ -233,15 +232,12 @@ impl Stealing {
     fn linger(&self, pool: &Pool, number: u64) {
         let until = Instant::now() + LINGER;
         let sent = self.sent.load(Ordering::SeqCst);
-        loop {
-            // The listener comes before the look: a visit that is sent now may need this very thread.
-            let listener = self.woken.listen();
-            if pool.places.is_any_taken() || pool.tally.is_closed() || self.sent.load(Ordering::SeqCst) != sent {
-                return;
-            }
-            if pool.crew.cache().is_wanted() || listener.wait_deadline(until).is_none() {
-                break;
-            }
+        let works = || pool.places.is_any_taken() || pool.tally.is_closed() || self.sent.load(Ordering::SeqCst) != sent;
+        let is_wanted = || pool.crew.cache().is_wanted();
+        // A visit that is sent now may need this very thread.
+        block_on_bell(&self.woken, Some(until), || works() || is_wanted());
+        if works() {
+            return;
         }
         let ended = {
             let mut state = self.state.lock();
@@ -260,7 +256,7 @@ impl Stealing {
         }
         let ended = self.state.lock().end();
         drop(ended);
-        self.woken.notify(usize::MAX);
+        self.woken.ring();
     }
 
     /// Whether all threads have left.

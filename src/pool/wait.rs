@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 use std::ptr;
+use std::time::Instant;
 
+use crate::bell::Bell;
 use crate::pool::exit;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
@@ -152,6 +154,16 @@ pub(crate) fn keeps_place(pool: *const Pool) -> bool {
     own_place(pool).is_some_and(|own| !own.away.get())
         || pinned::is_here(pool)
         || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool))
+}
+
+/// Blocks until `ready`, which is looked at whenever the bell rings. False at the deadline.
+pub(crate) fn block_on_bell(bell: &Bell, deadline: Option<Instant>, mut ready: impl FnMut() -> bool) -> bool {
+    let listener = bell.listener();
+    park::block_until(deadline, |waker| {
+        // The waker comes before the look: see `bell`.
+        listener.set(waker);
+        ready()
+    })
 }
 
 /// Runs `f`, which blocks in a way heirloom cannot see, without holding up the pool of the running task: its place is

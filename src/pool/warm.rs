@@ -16,9 +16,10 @@
 //! failed, whoever waits when the time is over, whoever ends the pool meanwhile.
 //!
 //! # A failure later
-//! When a thread fails and nobody else is there for a job that is aside, the job's place is given back. No new thread is made for a pause that grows with each failure. For that time
-//! the pool is in the same position as one that the system refuses a thread ([`crate::pool::inner`]): threads that are
-//! ready go on; when no place is taken, what is queued ends with the initialiser's error.
+//! When a thread fails and nobody else is there for a job that is aside, the job's place is given back. No new thread is
+//! made for a pause that grows with each failure. For that time the pool is in the same position as one that the system
+//! refuses a thread ([`crate::pool::inner`]): threads that are ready go on; when no place is taken, what is queued ends
+//! with the initialiser's error.
 //!
 //! "No place is taken" does not mean that nobody is there: a ready thread may have given its place back a moment ago and be
 //! about to go idle, where it is found. So as long as a ready thread exists that is in no wait, what is queued is left to
@@ -33,8 +34,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use event_listener::Listener;
-
+use crate::bell::Bell;
 use crate::error::{InitError, Said, WorkerInitFailed};
 use crate::pool::config::ThreadConfig;
 use crate::pool::crew::Crew;
@@ -42,9 +42,8 @@ use crate::pool::ctx::{self, Hook};
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::{GivenAway, block_on_bell};
 use crate::quiet::quietly;
-use crate::sync::Event;
 use crate::sync::os::{Arc, Mutex};
 use crate::threads::cache::{self, Gate, Hand, Job, Member};
 
@@ -99,7 +98,7 @@ pub(crate) struct Warm {
     patience: Duration,
     book: Mutex<Book>,
     /// Told when the outcome of the start is there.
-    changed: Event,
+    changed: Bell,
 }
 
 #[derive(Default)]
@@ -163,7 +162,7 @@ impl Warm {
             at_once: threads.warm_at_once.unwrap_or(AT_ONCE),
             patience: threads.warm_timeout.unwrap_or(PATIENCE),
             book: Mutex::new(Book { decided: outcome.is_some(), outcome, ..Book::default() }),
-            changed: Event::new(),
+            changed: Bell::new(),
         }))
     }
 
@@ -243,7 +242,7 @@ impl Warm {
 
     fn publish(&self, outcome: Result<(), Unready>) {
         self.book.lock().outcome = Some(outcome);
-        self.changed.notify(usize::MAX);
+        self.changed.ring();
     }
 
     fn outcome(&self) -> Option<Result<(), Unready>> {
@@ -483,7 +482,7 @@ impl Pool {
     }
 
     /// Waits until a start has its threads, or has failed; at the deadline the caller ends it.
-    pub(crate) fn wait_ready(self: &Arc<Self>, mut deadline: Option<Instant>) -> Result<(), Unready> {
+    pub(crate) fn wait_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Unready> {
         let Some(warm) = self.warm() else { return Ok(()) };
         if let Some(outcome) = warm.outcome() {
             return outcome;
@@ -493,24 +492,13 @@ impl Pool {
             return Ok(());
         }
         let _away = GivenAway::begin();
-        loop {
-            let listener = warm.changed.listen();
-            if let Some(outcome) = warm.outcome() {
-                return outcome;
-            }
-            let in_time = match deadline {
-                None => {
-                    listener.wait();
-                    true
-                }
-                Some(deadline) => listener.wait_deadline(deadline).is_some(),
-            };
-            if !in_time {
-                // Whoever has decided already is about to publish.
-                deadline = None;
-                self.time_out();
-            }
+        let there = || warm.outcome().is_some();
+        if !block_on_bell(&warm.changed, deadline, there) {
+            self.time_out();
+            // Whoever has decided already is about to publish.
+            block_on_bell(&warm.changed, None, there);
         }
+        warm.outcome().unwrap_or(Err(Unready::Ended))
     }
 
     /// The start has taken too long, unless it has just ended.
@@ -536,13 +524,8 @@ impl Pool {
                 keeper.refused(&error);
             }
         }
-        loop {
-            let listener = warm.changed.listen();
-            if let Some(outcome) = warm.outcome() {
-                return outcome;
-            }
-            listener.await;
-        }
+        warm.changed.until(|| warm.outcome().is_some()).await;
+        warm.outcome().unwrap_or(Err(Unready::Ended))
     }
 
     /// When a start that begins now has taken too long.

@@ -2,12 +2,12 @@
 
 #[path = "../../src/pool/admission.rs"]
 pub(crate) mod admission;
-#[path = "../../src/pool/bell.rs"]
-pub(crate) mod bell;
 #[path = "../../src/pool/config.rs"]
 pub(crate) mod config;
 #[path = "../../src/pool/crew.rs"]
 pub(crate) mod crew;
+#[path = "../../src/pool/doorbell.rs"]
+pub(crate) mod doorbell;
 #[path = "../../src/pool/end.rs"]
 pub(crate) mod end;
 #[path = "../../src/pool/frame.rs"]

@@ -6,7 +6,6 @@
 //! between a write and the read that follows it. Each model runs with the one and then with the other, so that an ordering
 //! that was weakened by mistake is seen, of a write and of a read.
 
-pub(crate) use event_listener::Event;
 pub(crate) use loom::cell::UnsafeCell;
 pub(crate) use loom::sync::MutexGuard;
 

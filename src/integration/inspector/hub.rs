@@ -17,15 +17,14 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
-use event_listener::Listener;
 
 use super::view::{Look, View, millis};
 use crate::bell::Bell;
 use crate::id::NodeId;
 use crate::pool::exit;
+use crate::pool::wait::block_on_bell;
 use crate::quiet::quietly;
 use crate::registry::table::Registry;
-use crate::sync::Event;
 use crate::sync::os::{Arc, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering, thread};
 
 /// At most four looks a second.
@@ -50,7 +49,7 @@ pub(super) struct Hub {
     /// A look was taken, or the hub closed.
     pub(super) looked: Bell,
     /// The thread that looks has a reason to end.
-    leave: Event,
+    leave: Bell,
 }
 
 struct Shared {
@@ -110,7 +109,7 @@ impl Hub {
             }),
             told: Bell::new(),
             looked: Bell::new(),
-            leave: Event::new(),
+            leave: Bell::new(),
         }
     }
 
@@ -136,13 +135,13 @@ impl Hub {
         let last = shared.listeners == 0;
         drop(shared);
         if last {
-            self.leave.notify(usize::MAX);
+            self.leave.ring();
         }
     }
 
     pub(super) fn close(&self) {
         self.shared.lock().closed = true;
-        self.leave.notify(usize::MAX);
+        self.leave.ring();
         self.tell(true);
     }
 
@@ -211,23 +210,22 @@ impl Hub {
     /// Until the next look. False when there is to be none.
     fn rest(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
-        loop {
-            let leave = self.leave.listen();
-            let mut shared = self.shared.lock();
-            if shared.listeners == 0 || shared.closed {
-                shared.looking = false;
-                // What is kept would be old when somebody comes again.
-                let kept = (shared.latest.take(), std::mem::take(&mut shared.changes));
-                shared.looked = None;
-                drop(shared);
-                drop(kept);
-                return false;
-            }
+        !block_on_bell(&self.leave, Some(until), || self.ends_if_unheard())
+    }
+
+    /// Ends the looking when nobody listens. True when it does.
+    fn ends_if_unheard(&self) -> bool {
+        let mut shared = self.shared.lock();
+        let ends = shared.listeners == 0 || shared.closed;
+        if ends {
+            shared.looking = false;
+            // What is kept would be old when somebody comes again.
+            let kept = (shared.latest.take(), std::mem::take(&mut shared.changes));
+            shared.looked = None;
             drop(shared);
-            if leave.wait_deadline(until).is_none() {
-                return true;
-            }
+            drop(kept);
         }
+        ends
     }
 
     /// Makes a look the newest. True when there is something to be told.

@@ -1,4 +1,4 @@
-//! [`Bell`]: telling a pinned pool's thread that something is queued.
+//! [`Doorbell`]: telling a pinned pool's thread that something is queued.
 //!
 //! # The race to fear
 //! A task is pushed just after the thread looked, and the thread sleeps. It cannot: the thread says that the bell is silent,
@@ -13,7 +13,7 @@ use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
 
 type Callback = Arc<dyn Fn() + Send + Sync>;
 
-pub(crate) struct Bell {
+pub(crate) struct Doorbell {
     rung: AtomicBool,
     /// The thread has gone for good.
     gone: AtomicBool,
@@ -27,7 +27,7 @@ struct Who {
     callback: Option<Callback>,
 }
 
-impl Bell {
+impl Doorbell {
     pub(crate) fn new() -> Self {
         Self { rung: AtomicBool::new(false), gone: AtomicBool::new(false), who: Mutex::new(Who::default()) }
     }
