@@ -599,6 +599,7 @@ impl Cache {
             idle: counts.idle,
             waiting: counts.waiting,
             wanted: counts.wanted,
+            peak: counts.peak,
             started: counts.started,
         }
     }

@@ -42,6 +42,8 @@ struct Inner<J, S> {
     /// A woken or new thread is under way and will call `arrive`.
     starter: bool,
     live: usize,
+    /// The most that `live` has been.
+    peak: usize,
     started: u64,
     limit: usize,
     closed: bool,
@@ -86,10 +88,17 @@ pub(crate) struct Counts {
     pub(crate) idle: usize,
     pub(crate) waiting: usize,
     pub(crate) wanted: usize,
+    pub(crate) peak: usize,
     pub(crate) started: u64,
 }
 
 impl<J, S> Inner<J, S> {
+    fn one_more(&mut self) {
+        self.live += 1;
+        self.peak = self.peak.max(self.live);
+        self.started += 1;
+    }
+
     fn ensure_starter(&mut self, waiting: usize) -> Owed<S> {
         if self.wanted.is_empty() || self.starter {
             return Owed::Nothing;
@@ -102,8 +111,7 @@ impl<J, S> Inner<J, S> {
             return Owed::AtLimit;
         }
         self.starter = true;
-        self.live += 1;
-        self.started += 1;
+        self.one_more();
         Owed::Spawn
     }
 }
@@ -118,6 +126,7 @@ impl<J, S> Line<J, S> {
                 preparing: 0,
                 starter: false,
                 live: 0,
+                peak: 0,
                 started: 0,
                 limit,
                 closed: false,
@@ -170,8 +179,7 @@ impl<J, S> Line<J, S> {
         if inner.closed || inner.live.saturating_sub(self.waiting.load(Ordering::SeqCst)) >= inner.limit {
             return false;
         }
-        inner.live += 1;
-        inner.started += 1;
+        inner.one_more();
         true
     }
 
@@ -303,6 +311,7 @@ impl<J, S> Line<J, S> {
             idle: inner.idle.len(),
             waiting: self.waiting.load(Ordering::SeqCst),
             wanted: inner.wanted.len(),
+            peak: inner.peak,
             started: inner.started,
         }
     }

@@ -92,6 +92,8 @@ pub struct ThreadStats {
     pub waiting: usize,
     /// Places in pools that wait for a thread.
     pub wanted: usize,
+    /// The most threads that existed at once since the process began. One that the system refused counts for that moment.
+    pub peak: usize,
     /// Threads started since the process began.
     pub started: u64,
 }

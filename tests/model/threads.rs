@@ -34,5 +34,6 @@ pub(crate) struct ThreadStats {
     pub(crate) idle: usize,
     pub(crate) waiting: usize,
     pub(crate) wanted: usize,
+    pub(crate) peak: usize,
     pub(crate) started: u64,
 }
