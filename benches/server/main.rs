@@ -6,13 +6,16 @@
 //! ```
 //!
 //! Each server is a process of its own, put under the same load over loopback: clients that ask for short pages only, first
-//! alone, then beside others that ask for long ones; some of all requests are given up in the middle. All servers
-//! make the same pages with the same code, and differ in who runs it:
+//! alone, then beside others that ask for long ones. Nine of ten are `wrk`'s, and are what is measured; the tenth gives up
+//! every other request in the middle. Where there is no `wrk`, clients of this program do both. All servers make the same
+//! pages with the same code, and differ in who runs it:
 //!
 //! - `heirloom`: the example as it is, a scope and a pool for each request;
 //! - `spawn_blocking`: a page is one blocking task of tokio's;
+//! - `semaphore`: the same, but no more threads than cores colour long pages at a time;
 //! - `global rayon`: a page is a job of rayon's global pool, and its code is coloured in parallel.
 
+mod outside;
 mod plain;
 mod runner;
 mod serve;
@@ -74,17 +77,14 @@ struct Args {
     #[arg(long)]
     serve: Option<Kind>,
     /// How long each load lasts.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Clients that ask for short pages.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 10)]
     cheap: usize,
     /// Clients that ask for long pages.
-    #[arg(long, default_value_t = 6)]
-    expensive: usize,
-    /// How many of a hundred requests are given up in the middle.
     #[arg(long, default_value_t = 10)]
-    disconnect: usize,
+    expensive: usize,
     /// How often everything is measured; the table has the middle one of each.
     #[arg(long, default_value_t = 1)]
     rounds: usize,
@@ -97,6 +97,7 @@ struct Args {
 enum Kind {
     Heirloom,
     SpawnBlocking,
+    Semaphore,
     GlobalRayon,
 }
 

@@ -10,7 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use rayon::prelude::*;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::Kind;
 use crate::components::{Contents, Navigation, code, facts, footer, section};
@@ -18,7 +18,9 @@ use crate::document::{Block, Code, Document, Section};
 use crate::error::PageError;
 use crate::file;
 use crate::page::{Parts, layout};
+use crate::process;
 use crate::reader::Reader;
+use crate::request::SHORT;
 use crate::site::Site;
 use crate::tally::TALLY;
 use crate::visits::Visits;
@@ -28,10 +30,13 @@ struct App {
     site: Arc<Site>,
     visits: Visits,
     kind: Kind,
+    /// As many as there are cores, for long pages.
+    colouring: Arc<Semaphore>,
 }
 
 pub(crate) fn router(site: Arc<Site>, visits: Visits, kind: Kind) -> Router {
-    Router::new().route("/{*path}", get(page)).with_state(App { site, visits, kind })
+    let colouring = Arc::new(Semaphore::new(process::cores()));
+    Router::new().route("/{*path}", get(page)).with_state(App { site, visits, kind, colouring })
 }
 
 async fn page(State(app): State<App>, Path(path): Path<String>) -> Response {
@@ -56,7 +61,7 @@ async fn page(State(app): State<App>, Path(path): Path<String>) -> Response {
 
 fn render(app: App, at: usize, reader: &Reader, runtime: &Handle) -> Result<String, PageError> {
     let opened = Instant::now();
-    let App { site, visits, kind } = app;
+    let App { site, visits, kind, colouring } = app;
     let number = TALLY.request();
     let page = &site.pages[at];
     let navigation = Navigation { site: site.clone(), at: Some(at) }.html()?;
@@ -64,6 +69,11 @@ fn render(app: App, at: usize, reader: &Reader, runtime: &Handle) -> Result<Stri
     let mut document = Document::parse(page.kind, page.name(), &text);
     let contents = Contents::of(&document.sections).html()?;
     let facts = facts::html(&site, at, &file::facts(&site, page)?, runtime.block_on(visits.count(at)))?;
+    let _permit = match kind {
+        // It is never closed, and could not be waited for then.
+        Kind::Semaphore if document.lines_to_colour() > SHORT => runtime.block_on(colouring.acquire()).ok(),
+        _ => None,
+    };
     let goes_on = || {
         TALLY.line(reader.is_gone());
         true

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::drive::{Cost, Load, Seen, Target};
 use crate::percentile::percentile;
 use crate::site::Site;
-use crate::{Args, Kind, Result, file};
+use crate::{Args, Kind, Result, file, outside};
 
 /// For what clients that hung up have left behind.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -77,17 +77,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let few = sizes.len().min(12);
     let cheap = targets(&sizes[..few], Cost::Cheap);
     let expensive = targets(&sizes[sizes.len() - few..], Cost::Expensive);
+    let outside = outside::is_there();
+    if !outside {
+        eprintln!("no wrk: the load comes from this program, which takes more of the cores");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 
     let mut rounds: Vec<Vec<Column>> = vec![Vec::new(); Kind::value_variants().len()];
     for _ in 0..args.rounds {
         for (of, kind) in rounds.iter_mut().zip(Kind::value_variants()) {
             let server = Server::start(*kind)?;
-            let column = runtime.block_on(measure(args, server.address, cheap.clone(), expensive.clone()))?;
-            of.push(column);
+            let clients = Clients { address: server.address, time: Duration::from_secs(args.seconds), outside };
+            of.push(runtime.block_on(measure(args, &clients, &cheap, &expensive))?);
         }
     }
-    println!("| | heirloom | `spawn_blocking` | global rayon |\n|---|---|---|---|");
+    println!("| | heirloom | `spawn_blocking` | and a semaphore | global rayon |\n|---|---|---|---|---|");
     for (row, name) in ROWS.iter().enumerate() {
         print!("| {name} |");
         for (columns, kind) in rounds.iter().zip(Kind::value_variants()) {
@@ -105,41 +109,72 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-async fn measure(args: &Args, address: SocketAddr, cheap: Arc<[Target]>, expensive: Arc<[Target]>) -> Result<Column> {
-    let time = Duration::from_secs(args.seconds);
-    let load = |targets: &Arc<[Target]>, clients, at_most| {
-        let targets = targets.clone();
-        let disconnect = args.disconnect;
-        Load { address, targets, clients, disconnect, requests: usize::MAX, at_most }.run()
-    };
+/// Of one load; times in milliseconds.
+pub(crate) struct Numbers {
+    pub(crate) a_second: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+}
+
+struct Clients {
+    address: SocketAddr,
+    time: Duration,
+    outside: bool,
+}
+
+impl Clients {
+    /// One client in ten gives up every other request.
+    async fn ask(&self, targets: &Arc<[Target]>, clients: usize) -> Result<Numbers> {
+        let impatient = clients.div_ceil(10);
+        let patient = clients.saturating_sub(impatient).max(1);
+        let (numbers, _) = tokio::join!(self.measured(targets, patient), self.seen(targets, impatient, 50, self.time));
+        numbers
+    }
+
+    async fn measured(&self, targets: &Arc<[Target]>, clients: usize) -> Result<Numbers> {
+        if self.outside {
+            let (address, targets, time) = (self.address, targets.clone(), self.time);
+            return tokio::task::spawn_blocking(move || outside::run(address, &targets, clients, time)).await?;
+        }
+        let seen = self.seen(targets, clients, 0, self.time).await;
+        if let Some(first) = seen.failures.first() {
+            return Err(format!("{} requests failed, one of them: {first}", seen.failures.len()).into());
+        }
+        let sorted = seen.sorted(|_| true);
+        let milliseconds = |percent| percentile(&sorted, percent).as_secs_f64() * 1_000.0;
+        let a_second = sorted.len() as f64 / self.time.as_secs_f64();
+        Ok(Numbers { a_second, p50: milliseconds(50), p99: milliseconds(99) })
+    }
+
+    async fn seen(&self, targets: &Arc<[Target]>, clients: usize, disconnect: usize, at_most: Duration) -> Seen {
+        let (address, targets) = (self.address, targets.clone());
+        Load { address, targets, clients, disconnect, requests: usize::MAX, at_most }.run().await
+    }
+}
+
+async fn measure(args: &Args, clients: &Clients, cheap: &Arc<[Target]>, expensive: &Arc<[Target]>) -> Result<Column> {
+    let address = clients.address;
     let warm = Duration::from_millis(500);
-    tokio::join!(load(&cheap, 1, warm), load(&expensive, 1, warm));
+    tokio::join!(clients.seen(cheap, 1, 0, warm), clients.seen(expensive, 1, 0, warm));
 
     let most = Arc::new(AtomicUsize::new(0));
     let watching = tokio::spawn(watch(address, most.clone()));
-    let alone = load(&cheap, args.cheap, time).await;
-    let (beside, long) = tokio::join!(load(&cheap, args.cheap, time), load(&expensive, args.expensive, time));
+    let alone = clients.ask(cheap, args.cheap).await?;
+    let (beside, long) = tokio::join!(clients.ask(cheap, args.cheap), clients.ask(expensive, args.expensive));
+    let (beside, long) = (beside?, long?);
     watching.abort();
 
-    let failures: Vec<_> = [&alone, &beside, &long].into_iter().flat_map(|seen| &seen.failures).collect();
-    if let Some(first) = failures.first() {
-        return Err(format!("{} requests failed, one of them: {first}", failures.len()).into());
-    }
     let began = Instant::now();
     let mut stats = stats(&mut Client::new(address)).await?;
     while stats[4] != 0 && began.elapsed() < SETTLING {
         tokio::time::sleep(Duration::from_millis(20)).await;
         stats = self::stats(&mut Client::new(address)).await?;
     }
-    let each = |seen: &Seen, cost| {
-        let sorted = seen.of(cost);
-        let milliseconds = |percent| percentile(&sorted, percent).as_secs_f64() * 1_000.0;
-        (sorted.len() as f64 / time.as_secs_f64(), milliseconds(50), milliseconds(99))
-    };
-    let (a, b, l) = (each(&alone, Cost::Cheap), each(&beside, Cost::Cheap), each(&long, Cost::Expensive));
     let for_nobody = 100.0 * stats[2] as f64 / stats[1].max(1) as f64;
     let threads = most.load(Relaxed) as f64;
-    Ok([a.0, a.1, a.2, b.0, b.1, b.2, l.0, l.1, for_nobody, stats[3] as f64, stats[4] as f64, threads])
+    let (wrong, left) = (stats[3] as f64, stats[4] as f64);
+    let (a, b) = (alone, beside);
+    Ok([a.a_second, a.p50, a.p99, b.a_second, b.p50, b.p99, long.a_second, long.p50, for_nobody, wrong, left, threads])
 }
 
 /// Keeps the most threads that the server had.

@@ -14,14 +14,15 @@
 //! `/tree` shows the family live, `/tree.txt` once, as text; `/metrics` has gauges and counters of all pools.
 //!
 //! Where to read: `web.rs` has the scope, `request.rs` the pools, `components/` what runs in them, `page.rs` how a page
-//! comes together. With `--requests` the server puts itself under load, and
-//! each component checks where it stands.
+//! comes together. With `--requests` the server puts itself under load.
+//! Each task checks where it stands, and at the end the server says whether all was as it has to be.
 
 mod cli;
 mod components;
 mod document;
 mod error;
 mod file;
+mod findings;
 mod highlight;
 mod html;
 mod load;
@@ -50,6 +51,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::cli::Args;
+use crate::server::Served;
 use crate::site::Site;
 
 /// How long accepted tasks have to finish at the end.
@@ -82,16 +84,17 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     let drained = heirloom::shutdown(DRAIN);
 
-    let report = outcome?;
-    match &report {
+    let Served { load, findings } = outcome?;
+    match &load {
         Some(report) => say(format_args!("{report}")),
         None if args.requests.is_some() => say(format_args!("ended before all requests were sent")),
         None => {}
     }
+    say(format_args!("the server\n{findings}"));
     say(format_args!("{drained}"));
-    let good = drained.is_complete() && report.as_ref().is_none_or(load::Report::is_good);
+    let good = drained.is_complete() && findings.are_good() && load.as_ref().is_none_or(load::Report::is_good);
     // A load run that a signal ended early has shown nothing.
-    let done = args.requests.is_none() || report.is_some();
+    let done = args.requests.is_none() || load.is_some();
     Ok(if good && done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn threads() -> usize {
     READS + cores()
 }
 
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     available_parallelism().map_or(2, usize::from)
 }
 

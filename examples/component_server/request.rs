@@ -31,7 +31,7 @@ const COMPONENT: &str = "component_render";
 pub(crate) const AT_A_TIME: usize = 4;
 
 /// The most lines that a page colours on its own pool. Below this there is nothing to gain from more threads.
-const SHORT: usize = 100;
+pub(crate) const SHORT: usize = 100;
 
 /// Gives the request whose scope the handler stands in a pool of its own.
 pub(crate) fn open(reader: Reader) -> Result<Ticket, PageError> {

@@ -11,8 +11,11 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::cli::Args;
+use crate::findings::Findings;
 use crate::load::{self, Report};
 use crate::observe::Observe;
+use crate::process;
+use crate::request::AT_A_TIME;
 use crate::say;
 use crate::site::Site;
 use crate::visits::{VISITS, Visits};
@@ -21,8 +24,14 @@ use crate::web;
 /// How long open requests have to end after the server was asked to.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Returns the report of the load run, where one was asked for.
-pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Option<Report>> {
+/// What there is to say afterwards.
+pub(crate) struct Served {
+    /// Of the load run, where one was asked for and came to its end.
+    pub(crate) load: Option<Report>,
+    pub(crate) findings: Findings,
+}
+
+pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Served> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port()));
     let listener = TcpListener::bind(address).await.map_err(|error| {
         io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; --port 0 takes any free port"))
@@ -40,8 +49,8 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Option<Rep
     });
     let mut serving = tokio::spawn(async move { serving.await });
 
-    let report = tokio::select! {
-        report = work(&site, args, address) => report,
+    let load = tokio::select! {
+        load = work(&site, args, address) => load,
         ended = &mut serving => return Err(ended.map_or_else(io::Error::other, |ended| match ended {
             Ok(()) => io::Error::other("the server ended by itself"),
             Err(error) => error,
@@ -52,7 +61,14 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Option<Rep
     if timeout(DRAIN, serving).await.is_err() {
         say(format_args!("some connections were still open after {DRAIN:?}"));
     }
-    Ok(report)
+    Ok(Served { load, findings: Findings::after(allowed_threads(args)).await })
+}
+
+/// The limits of all pools that there can be at a time; twice, for a request that was given up has threads until they have
+/// looked. Waits in a request cause one more.
+fn allowed_threads(args: &Args) -> usize {
+    let requests = if args.requests.is_some() { args.clients.into() } else { web::AT_ONCE };
+    2 * requests * (AT_A_TIME + 1) + process::threads()
 }
 
 /// What the server is up for: a load run, or else whoever comes, until a signal.

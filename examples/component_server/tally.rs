@@ -38,6 +38,10 @@ impl Tally {
         self.components.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
     /// Counts a task that looked where it stands.
     pub(crate) fn lineage(&self, right: bool) {
         self.lineages.fetch_add(1, Relaxed);

@@ -25,7 +25,7 @@ const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self' https: data:; base-uri 'self'; form-action 'none'";
 
 /// How many requests may be under way; the next is told to come again.
-const AT_ONCE: usize = 256;
+pub(crate) const AT_ONCE: usize = 256;
 
 pub(crate) fn router(site: Arc<Site>, observe: &Observe) -> Router {
     // Scopes open below the process: the runtime's thread that happens to accept a request says nothing about it.

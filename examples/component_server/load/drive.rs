@@ -116,7 +116,12 @@ impl Seen {
 
     /// Those of pages of one cost, sorted.
     pub(crate) fn of(&self, cost: Cost) -> Vec<Duration> {
-        let mut of: Vec<_> = self.latencies.iter().filter(|(is, _)| *is == cost).map(|(_, took)| *took).collect();
+        self.sorted(|is| is == cost)
+    }
+
+    /// Those of some pages, sorted.
+    pub(crate) fn sorted(&self, some: impl Fn(Cost) -> bool) -> Vec<Duration> {
+        let mut of: Vec<_> = self.latencies.iter().filter(|(is, _)| some(*is)).map(|(_, took)| *took).collect();
         of.sort_unstable();
         of
     }
