@@ -217,7 +217,8 @@
 //! let lengths: Vec<usize> = pages.install(|| ["a", "bc"].par_iter().map(|page| page.len()).collect())?;
 //! assert_eq!(lengths, [1, 2]);
 //!
-//! // In a pool that requests share, code stands at the pool's owner: rayon may run it on top of another request's.
+//! // In a pool that requests share, code stands at the pool's owner: rayon may run it on top of another request's. The
+//! // request's scope counts and cancels its tasks all the same.
 //! let shared = heirloom::create("shared");
 //! shared.start(PoolConfig::work_stealing(4))?;
 //! let at = request.lineage(); // brought along

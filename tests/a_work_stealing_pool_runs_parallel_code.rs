@@ -190,8 +190,9 @@ fn a_setting_it_cannot_honour_is_named() {
             }
         }
         // These say what is so anyway.
-        pool.start(n().sealed().keeps_place().joining()).expect("starts");
+        pool.start(n().keeps_place().joining()).expect("starts");
         pool.ensure_started(n()).expect("runs so");
+        assert!(pool.ensure_started(n().sealed()).is_err());
         assert!(pool.ensure_started(PoolConfig::work_stealing(3)).is_err());
         assert!(pool.stats().to_string().starts_with("work-stealing joining"));
     });

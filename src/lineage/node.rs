@@ -433,6 +433,12 @@ pub(crate) struct Place(Option<Arc<Node>>);
 impl Place {
     pub(crate) const PROCESS: Place = Place(None);
 
+    /// Whether both are the same node.
+    #[inline]
+    pub(crate) fn is(&self, other: &Place) -> bool {
+        std::ptr::eq(self.node(), other.node())
+    }
+
     #[inline]
     pub(crate) fn node(&self) -> &Node {
         match &self.0 {

@@ -177,11 +177,14 @@ impl PoolConfig {
     /// ```
     ///
     /// # Where code stands
-    /// On these threads code stands at the pool's owner, as if it were [`sealed`](Self::sealed), and never at a submitter's place. rayon
+    /// On these threads code stands at the pool's owner, and never at a submitter's place. rayon
     /// cannot be told when it steals: what it steals runs on top of whatever waits on that thread, which in a pool shared by
     /// requests is often another request's (about 15 % of the pieces, measured). So nothing here belongs to one task: the
     /// submitter's span is not entered, [`task_id`](crate::task_id) is `None`, and a running task does not hear of its own handle's
     /// [`cancel`](crate::TaskHandle::cancel), only of its pool's and its owner's.
+    ///
+    /// A task still belongs to whoever asked for it: the submitter's scopes count it, wait for it, keep their values until it has
+    /// ended, and cancel it while it is queued. Once it runs it hears their request to stop where a carried place is.
     ///
     /// [`Lineage::carry`](crate::Lineage::carry) brings a place into the closures, or give each request a pool of its own, whose
     /// owner it is. What rayon steals while a carried closure waits *in rayon* stands at that place; so carry into the innermost ones. In the
@@ -201,7 +204,7 @@ impl PoolConfig {
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
     pub fn work_stealing(n: usize) -> Self {
-        Self { sealed: true, keeps_place: true, ..Self::new(PoolKind::WorkStealing, n) }
+        Self { keeps_place: true, ..Self::new(PoolKind::WorkStealing, n) }
     }
 
     /// Its code may be stolen, and run within another task's.
@@ -348,6 +351,9 @@ impl PoolConfig {
     }
 
     /// Tasks stand below the manager's owner instead of below their submitter, and see nothing of the submitter.
+    ///
+    /// Nor does the submitter's scope see them: it does not count them, wait for them or cancel them. So this is the pool for what
+    /// has to be done though the client has gone: an audit record, a cache to be filled for the next.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};

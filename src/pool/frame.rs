@@ -65,7 +65,7 @@ pub(crate) struct Frame {
     pool: *const Arc<Pool>,
     /// Null for what a task leaves behind: its result's drop, its wakers, its node's end.
     pub(crate) claimed: *const Claimed<Memo>,
-    /// The node the task stands below.
+    /// The node the task was asked for at. See [`Pool::standing`].
     pub(crate) place: Place,
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<Tally>>,
@@ -113,7 +113,7 @@ impl Frame {
     ) {
         let frame = Self::new(pool, ptr::null(), place.clone(), scoped.cloned(), brings_place, owed);
         frame.run(|frame| {
-            let standing = CutOnDrop(Some(current::stand(frame.place.clone(), Pending::Nothing)));
+            let standing = CutOnDrop(Some(current::stand(pool.standing(&frame.place), Pending::Nothing)));
             f();
             drop(standing);
         });

@@ -45,7 +45,7 @@ use crate::threads::cache::{Hand, Job};
 
 /// What the engine remembers of a task until it ends.
 pub(crate) struct Memo {
-    /// The node it stands below.
+    /// The node it was asked for at, whose scopes count it. Its code stands there too, where the pool does not say otherwise.
     pub(crate) place: Place,
     /// What few tasks have.
     pub(crate) extras: Option<Box<Extras>>,
@@ -61,6 +61,8 @@ pub(crate) struct Extras {
     pub(crate) task_type: Option<TaskType>,
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<Tally>>,
+    /// Where its code will stand, kept alive until then.
+    pub(crate) owner: Option<Place>,
 }
 
 /// What changes under the queue's lock.
@@ -163,14 +165,21 @@ impl Pool {
         }
     }
 
-    /// Where a task submitted now would stand.
+    /// Where a task submitted now is asked for.
     #[inline]
     fn place(&self) -> Result<Place, SubmitError> {
-        if self.config.sealed {
-            self.owner.upgrade().ok_or_else(|| SubmitError::OwnerEnded { namespace: self.namespace.clone() })
-        } else {
-            Ok(current::nearest())
-        }
+        if self.config.sealed { self.live_owner() } else { Ok(current::nearest()) }
+    }
+
+    fn live_owner(&self) -> Result<Place, SubmitError> {
+        self.owner.upgrade().ok_or_else(|| SubmitError::OwnerEnded { namespace: self.namespace.clone() })
+    }
+
+    /// Where code of a task stands that was asked for at `place`: there, unless what is stolen may run on top of it.
+    #[inline]
+    pub(crate) fn standing(&self, place: &Place) -> Place {
+        // The owner is there: the task keeps it until it runs, and a thread as long as it works here.
+        if self.config.steals() { self.owner.upgrade().unwrap_or(Place::PROCESS) } else { place.clone() }
     }
 
     /// Counts a task in: in the pool, and in every scope at or above its place. Nothing is counted on an error.
@@ -235,8 +244,9 @@ impl Pool {
         }
     }
 
-    /// Everything before the queue: is the task welcome?
-    fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<Place, SubmitError> {
+    /// Everything before the queue: is the task welcome? Says where it was asked for, and what it keeps alive as it is to stand
+    /// elsewhere.
+    fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<(Place, Option<Place>), SubmitError> {
         if exit::is_fork() {
             return Err(SubmitError::Forked { namespace: self.namespace.clone() });
         }
@@ -245,18 +255,27 @@ impl Pool {
         }
         self.check_type(task_type)?;
         let place = self.place()?;
+        let owner = if self.config.steals() { Some(self.live_owner()?) } else { None };
         self.accept(&place)?;
-        Ok(place)
+        Ok((place, owner))
     }
 
-    fn memo(&self, place: Place, task_type: Option<TaskType>, queued: bool, scoped: Option<Arc<Tally>>) -> Memo {
+    fn memo(
+        &self,
+        (place, owner): (Place, Option<Place>),
+        task_type: Option<TaskType>,
+        queued: bool,
+        scoped: Option<Arc<Tally>>,
+    ) -> Memo {
         // With no subscriber there is no span, and asking costs one load.
         let span = (LevelFilter::current() != LevelFilter::OFF).then(|| quietly(tracing::Span::current)).flatten();
         let span = span.filter(|span| !span.is_none());
         // A picky pool's tasks all have the pool's type; only elsewhere is it the task's own.
         let task_type = task_type.filter(|_| self.config.task_type.is_none());
-        let plain = span.is_none() && task_type.is_none() && scoped.is_none();
-        let extras = (!plain).then(|| Box::new(Extras { span, task_type, scoped }));
+        // The common one is its own, by request: then it is kept by the place.
+        let owner = owner.filter(|owner| !place.is(owner));
+        let plain = span.is_none() && task_type.is_none() && scoped.is_none() && owner.is_none();
+        let extras = (!plain).then(|| Box::new(Extras { span, task_type, scoped, owner }));
         Memo { place, extras, queued }
     }
 
@@ -274,15 +293,15 @@ impl Pool {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        let place = match self.admit(task_type.as_ref()) {
-            Ok(place) => place,
+        let admitted = match self.admit(task_type.as_ref()) {
+            Ok(admitted) => admitted,
             Err(reason) => return Err(self.refuse(f, reason)),
         };
         if let Err(reason) = self.take_room() {
-            self.retract(&place);
+            self.retract(&admitted.0);
             return Err(self.refuse(f, reason));
         }
-        let memo = self.memo(place, task_type, true, scoped);
+        let memo = self.memo(admitted, task_type, true, scoped);
         // SAFETY: passed on to the caller.
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
         self.queue.push(queued);
@@ -360,17 +379,17 @@ impl Pool {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        let place = match self.admit(task_type.as_ref()) {
-            Ok(place) => place,
+        let admitted = match self.admit(task_type.as_ref()) {
+            Ok(admitted) => admitted,
             Err(reason) => return Err(self.refuse(f, reason).reason),
         };
         if !nested && (!self.queue.is_empty() || !self.places.take_here(self.config.limit)) {
-            self.retract(&place);
+            self.retract(&admitted.0);
             return Ok(Err(f));
         }
         self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
         self.counters.in_place.fetch_add(1, Ordering::Relaxed);
-        let memo = self.memo(place, task_type, false, None);
+        let memo = self.memo(admitted, task_type, false, None);
         // SAFETY: passed on to the caller.
         let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
         match ours.claim() {

@@ -18,7 +18,7 @@
 //! # Where code stands
 //! rayon has no hook for each job: what it steals runs on top of whatever waits on that thread. So nothing here may belong to one
 //! task alone. Workers and tasks stand at the pool's owner; a task has no node, no span and no ear for its own handle, or a piece
-//! of another task that is stolen meanwhile would have them too.
+//! of another task that is stolen meanwhile would have them too. What a task only counts in, its submitter's scopes, it keeps.
 //!
 //! # What keeps what alive
 //! A worker holds the pool and its owner until it leaves; a rayon pool ends soon after the last task, so a manager nobody holds any

@@ -404,14 +404,18 @@ struct Ran {
 /// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
 fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool, owed: u64) -> Ran {
     let Memo { place, extras, .. } = memo;
-    let Extras { span, task_type, scoped } = extras.map_or_else(Extras::default, |extras| *extras);
+    let Extras { span, task_type, scoped, owner } = extras.map_or_else(Extras::default, |extras| *extras);
     let id = claimed.task().id();
     let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_place, owed, |frame| {
         let steals = pool.config.steals();
         // What is stolen runs on top of this, and may be another task's: there is nothing here of this one alone.
         let pending = if steals { Pending::Nothing } else { Pending::Task(id, ptr::from_ref(frame)) };
-        // SAFETY: the frame holds the place, and lives, until after the cut.
-        let standing = unsafe { current::stand_borrowed(&frame.place, pending) };
+        let standing = if steals {
+            current::stand(pool.standing(&frame.place), pending)
+        } else {
+            // SAFETY: the frame holds the place, and lives, until after the cut.
+            unsafe { current::stand_borrowed(&frame.place, pending) }
+        };
         // A subscriber is user code too.
         let entered = span.as_ref().filter(|_| !steals).and_then(|span| quietly(|| span.enter()));
         let outcome = match &pool.config.gate {
@@ -441,7 +445,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
         }
     }
-    drop_quietly(span);
+    drop_quietly((span, owner));
     Ran { claimed, place, scoped, started }
 }
 

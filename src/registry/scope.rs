@@ -23,8 +23,8 @@ use crate::sync::os::Arc;
 /// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
 ///
 /// It derefs to its [`Lineage`], so managers are made and found on it directly. The verbs that end it apply to the managers
-/// it owns *and* to every task asked for below it, in any pool: it counts them (one atomic operation for each scope above
-/// the submitter, when a task is submitted and when it ends).
+/// it owns *and* to every task asked for below it, in any pool but a [`sealed`](crate::PoolConfig::sealed) one: it counts them
+/// (one atomic operation for each scope above the submitter, when a task is submitted and when it ends).
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
