@@ -210,7 +210,7 @@ pub enum SubmitError {
         namespace: Namespace,
     },
     /// The pool was closed, stopped or cancelled.
-    #[error("\"{namespace}\" is closed; `start` it again to submit more")]
+    #[error("\"{namespace}\" is closed; `start` it again to submit more, where its scope has not ended")]
     Closed {
         /// The manager's name.
         namespace: Namespace,

@@ -373,7 +373,8 @@
 //!
 //! A [`TaskHandle`] is a future on any runtime. [`FutureExt::in_scope`] makes a future stand in its scope on every
 //! poll, on whichever thread: finished, the scope closes; dropped early, it is cancelled, and what it queued never
-//! runs. Nothing here blocks the runtime. What a runtime's own `spawn` starts stands below the process, also when a handler calls
+//! runs. Nothing of that blocks the runtime; `join`, `install`, `run`, `stop` and `shutdown` block their thread, so on a runtime's
+//! there are `.await` and `stop_async` instead, or the runtime's `spawn_blocking`. What a runtime's own `spawn` starts stands below the process, also when a handler calls
 //! it; [`FutureExt::in_lineage`] takes the place along.
 //!
 //! ```
@@ -396,6 +397,10 @@
 //! # })
 //! # }
 //! ```
+//!
+//! A time limit on a part of a request needs a scope for that part, or its tasks go on when the limit has come:
+//! `timeout(limit, part().in_scope(Scope::new("part")))`. A stop with one is `timeout(limit, scope.stop_async())`, after which
+//! `scope.stop_within(Duration::ZERO)` reports what is left.
 //!
 //! # In a server
 //!
@@ -438,6 +443,47 @@
 //! # #[cfg(not(feature = "tokio"))]
 //! # fn main() {}
 //! ```
+//!
+//! At its end a server lets open requests finish (they may still submit), then cancels what takes too long, then calls
+//! [`shutdown`] and prints what that reports. To have something to cancel, give all requests one scope to stand below:
+//!
+//! ```
+//! # #[cfg(feature = "tower")]
+//! # fn end() {
+//! use heirloom::{Scope, tower::ScopeLayer};
+//! use std::time::Duration;
+//!
+//! let requests = Scope::new("requests");
+//! let scopes = ScopeLayer::new().below(requests.lineage());
+//! # drop(scopes);
+//! // … the server serves, is told to end, and has waited for its open requests
+//! requests.cancel();
+//! println!("{}", heirloom::shutdown(Duration::from_secs(10)));
+//! heirloom::on_exit(heirloom::ExitPolicy::Abandon); // or what still runs is waited for once more
+//! # }
+//! ```
+//!
+//! # Testing a handler
+//!
+//! Whoever looks pools up by name gets those of the family where it stands, so a test gives it one of its own. Tests of one
+//! process do not meet:
+//!
+//! ```
+//! use heirloom::{PoolConfig, Registry, Scope};
+//!
+//! fn page() -> Result<usize, Box<dyn std::error::Error>> {
+//!     Ok(heirloom::get("render")?.submit(|| "<h1>7</h1>".len())?.join()?)
+//! }
+//!
+//! let family = Registry::new();
+//! family.root().create("render").start(PoolConfig::leased(1))?; // found by all below
+//! let request = Scope::new_in(&family.root(), "request 7"); // async: `handler().in_scope(request)`
+//! assert_eq!(request.run(page)?, 10);
+//! assert!(page().is_err()); // out here nobody has it
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A whole service is tested with its layer [`below`](Scope::new_in) such a root: `ScopeLayer::new().below(&family.root())`.
 //!
 //! # Seeing the family
 //!

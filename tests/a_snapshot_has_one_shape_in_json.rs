@@ -140,6 +140,8 @@ fn reports_say_what_still_runs() {
         let pool = &report["pools"][0];
         assert_eq!(pool["namespace"], "work");
         assert_eq!(pool["owner"], family.root().id().as_u64());
+        assert_eq!(pool["owner_kind"], "process");
+        assert!(pool["owner_name"].is_null());
         assert_eq!(pool["mode"], "joining");
         assert_eq!(pool["report"]["remaining"], 1);
         let slow = &pool["report"]["still_running"][0];

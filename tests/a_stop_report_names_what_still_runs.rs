@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::bounded;
-use heirloom::{PoolConfig, Registry, Scope, TaskType};
+use heirloom::{NodeKind, PoolConfig, Registry, Scope, TaskType};
 
 #[test]
 fn with_id_type_and_age_the_oldest_first() {
@@ -175,6 +175,24 @@ fn a_registrys_shutdown_closes_all_waits_in_time_and_names_them() {
         let report = registry.shutdown(common::BOUND);
         assert_eq!(report.pools.iter().filter(|pool| pool.namespace.to_string() != "daemon").count(), 2);
         assert!(report.pools.iter().all(|pool| pool.namespace.to_string() == "daemon" || pool.report.is_complete()));
+    });
+}
+
+#[test]
+fn a_registrys_shutdown_names_the_owners() {
+    bounded(|| {
+        let registry = Registry::new();
+        registry.root().create("io").start(PoolConfig::leased(1)).expect("starts");
+        let request = Scope::new_in(&registry.root(), "request 7");
+        request.create("render").start(PoolConfig::leased(1)).expect("starts");
+        let report = registry.shutdown(common::BOUND);
+        let owners: Vec<_> =
+            report.pools.iter().map(|pool| (pool.owner_kind.expect("is there"), pool.owner_name.as_deref())).collect();
+        assert_eq!(owners, [(NodeKind::Process, None), (NodeKind::Scope, Some("request 7"))]);
+        let text = report.to_string();
+        assert!(text.contains("\"io\" of the process, joining"), "{text}");
+        let owner = request.id();
+        assert!(text.contains(&format!("\"render\" of scope \"request 7\" (node {owner}), joining")), "{text}");
     });
 }
 

@@ -116,6 +116,8 @@ as_struct!(RunningTask as this {
 as_struct!(PoolReport as this {
     "namespace": this.namespace,
     "owner": this.owner,
+    "owner_kind": this.owner_kind,
+    "owner_name": this.owner_name,
     "mode": this.mode,
     "report": this.report,
 });

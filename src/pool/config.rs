@@ -372,7 +372,8 @@ impl PoolConfig {
     }
 
     /// A task inside a wait keeps its place, so never more than `n` tasks have started and not ended: with `n == 1` the
-    /// pool is strictly serial.
+    /// pool is strictly serial. For an `n` that stands for something scarce, such as connections or licences: without it, tasks
+    /// that wait in heirloom (a join, [`sleep`](crate::sleep), a portal's `block_on`) let others start.
     ///
     /// So a wait for a task that is queued behind the waiting one may never end, and the search for cycles does not see it:
     /// nobody has that task in hand yet. A join of it runs it in place; a wait for a value or a gate cannot.

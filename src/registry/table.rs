@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::id::NodeId;
 use crate::lineage::handle::Lineage;
 use crate::lineage::home::Home;
-use crate::lineage::node::{Node, Place};
+use crate::lineage::node::{Node, NodeKind, Place};
 use crate::namespace::Namespace;
 use crate::pool::config::PoolMode;
 use crate::pool::end::StopReport;
@@ -123,7 +123,13 @@ impl Registry {
     }
 
     /// Closes every manager of the family, and waits until the joining ones have ended, at most until the deadline. Those
-    /// that the caller itself is a task of are closed and not waited for. Idempotent.
+    /// that the caller itself is a task of are closed and not waited for. Idempotent. It blocks the calling thread.
+    ///
+    /// Nothing is asked to stop: what was accepted completes, or is in the report when the deadline has come. A server ends in this
+    /// order: it lets its open requests end (they may still submit), cancels the scope that they stand below, if they take too
+    /// long, and then comes here, in async code with `spawn_blocking`. A deadline that passed here is not the end of it for what
+    /// still runs in joining pools: at the process's exit that is waited for once more, see [`exit_deadline`](crate::exit_deadline), or
+    /// abandoned with [`on_exit`](crate::on_exit)`(ExitPolicy::Abandon)`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -148,11 +154,16 @@ impl Registry {
         for pool in pools.iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
             pool.block_until_over(deadline);
         }
-        let report = |pool: &Arc<Pool>| PoolReport {
-            namespace: pool.namespace.clone(),
-            owner: pool.owner.upgrade().map(|owner| owner.node().id()),
-            mode: pool.config.mode,
-            report: pool.report(),
+        let report = |pool: &Arc<Pool>| {
+            let owner = pool.owner.upgrade().map(Lineage);
+            PoolReport {
+                namespace: pool.namespace.clone(),
+                owner: owner.as_ref().map(Lineage::id),
+                owner_kind: owner.as_ref().map(Lineage::kind),
+                owner_name: owner.as_ref().and_then(Lineage::name).map(str::to_owned),
+                mode: pool.config.mode,
+                report: pool.report(),
+            }
         };
         let mut report = ShutdownReport { pools: pools.iter().map(report).collect() };
         report.pools.sort_by_cached_key(|pool| pool.namespace.to_string());
@@ -177,7 +188,8 @@ impl fmt::Debug for Registry {
 #[non_exhaustive]
 #[must_use = "the report says whether anything still runs"]
 pub struct ShutdownReport {
-    /// Every pool that was started, also those that had ended before; in the order of their names.
+    /// The pools of all managers that there still were, also pools that had ended before; in the order of their names. Of a manager
+    /// that has gone, with its request say, nothing is listed.
     pub pools: Vec<PoolReport>,
 }
 
@@ -189,6 +201,10 @@ pub struct PoolReport {
     pub namespace: Namespace,
     /// The node it belongs to; `None` when that has ended.
     pub owner: Option<NodeId>,
+    /// The kind of that node, and its name: a request, for a pool of its own.
+    pub owner_kind: Option<NodeKind>,
+    /// See [`owner_kind`](Self::owner_kind).
+    pub owner_name: Option<String>,
     /// A daemon's tasks are not waited for.
     pub mode: PoolMode,
     /// How its tasks ended.
@@ -207,10 +223,13 @@ impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.is_complete() { "complete" } else { "not complete" };
         write!(f, "shutdown {verdict}: {} pool(s)", self.pools.len())?;
-        for PoolReport { namespace, owner, mode, report } in &self.pools {
+        for PoolReport { namespace, owner, owner_kind, owner_name, mode, report } in &self.pools {
             write!(f, "\n  \"{namespace}\"")?;
-            if let Some(owner) = owner {
-                write!(f, " of node {owner}")?;
+            match (owner, owner_kind, owner_name) {
+                (Some(_), Some(NodeKind::Process), _) => write!(f, " of the process")?,
+                (Some(owner), Some(kind), Some(name)) => write!(f, " of {} \"{name}\" (node {owner})", kind.as_str())?,
+                (Some(owner), Some(kind), None) => write!(f, " of {} (node {owner})", kind.as_str())?,
+                _ => write!(f, " of what has ended")?,
             }
             write!(f, ", {mode}: {report}")?;
         }
