@@ -3,15 +3,15 @@
 //! # Counted once
 //! A pool is in the list while it lives, and writes what it did into the ledger when it is dropped. Whoever sums up
 //! first takes hold of the pools that live, then reads what is written: a pool that is held has written nothing yet.
-//! One that is being dropped just then is missed until the next time, so whoever publishes sums publishes what they
-//! were at most.
+//! One that is being dropped just then is missed until the next time, so what is told is what the sums were at most
+//! ([`Ledger::told`]): of the whole family, because whoever makes a publisher for each page tells of the same counters.
 //!
 //! # Bounded
 //! A name that came is kept for ever, so that its counters never begin again. From [`MAX_NAMES`] on, new names are
 //! written under one common line; which names have a line of their own never changes.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::index::Index;
 use crate::namespace::Namespace;
@@ -23,6 +23,9 @@ pub(crate) const MAX_NAMES: usize = 500;
 
 /// A manager's namespace and what its pool takes; `None` is the common line.
 pub(crate) type Name = Option<(Namespace, Option<TaskType>)>;
+
+/// A namespace and a task type as they print: what prints the same is one series.
+pub(crate) type Labels = (String, String);
 
 /// How tasks ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub(crate) struct Ledger {
     /// The pools that live; this layer does not know them.
     pub(crate) pools: Index<dyn Any + Send + Sync>,
     lines: Mutex<HashMap<Name, Ends>>,
+    /// The most that was ever told, by what the names print as.
+    told: Mutex<BTreeMap<Labels, Ends>>,
 }
 
 impl Ends {
@@ -47,7 +52,7 @@ impl Ends {
         self.refused += other.refused;
     }
 
-    pub(crate) fn raise(&mut self, to: Ends) {
+    fn raise(&mut self, to: Ends) {
         self.completed = self.completed.max(to.completed);
         self.panicked = self.panicked.max(to.panicked);
         self.cancelled = self.cancelled.max(to.cancelled);
@@ -57,7 +62,7 @@ impl Ends {
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self { pools: Index::new(), lines: Mutex::new(HashMap::new()) }
+        Self { pools: Index::new(), lines: Mutex::new(HashMap::new()), told: Mutex::new(BTreeMap::new()) }
     }
 
     /// Writes what a pool did that is gone.
@@ -77,6 +82,16 @@ impl Ledger {
         let mut lines = self.lines.lock();
         let names = pools.map(|(namespace, task_type)| line(&mut lines, namespace, task_type).0).collect();
         (names, lines.clone())
+    }
+
+    /// Never less than what was told before.
+    pub(crate) fn tell<'a>(&self, sums: impl Iterator<Item = (&'a Labels, &'a mut Ends)>) {
+        let mut told = self.told.lock();
+        for (labels, ends) in sums {
+            let most = told.entry(labels.clone()).or_default();
+            most.raise(*ends);
+            *ends = *most;
+        }
     }
 }
 

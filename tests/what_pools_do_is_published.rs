@@ -131,6 +131,50 @@ fn counters_never_go_down_however_pools_come_and_go() {
 }
 
 #[test]
+fn publishers_of_one_family_tell_of_the_same_counters() {
+    bounded(|| {
+        let family = Registry::new();
+        let root = family.root();
+        let told = Arc::new(Told::default());
+        let over = AtomicBool::new(false);
+        // Those that live hold up the sums, and so whoever writes down what is gone.
+        let idle: Vec<_> = (0..400_u64).map(|name| root.create(name)).collect();
+        assert!(idle.iter().all(|pool| pool.start(PoolConfig::leased(1)).is_ok()));
+        std::thread::scope(|threads| {
+            // Reads the ledger all the while, and tells nobody.
+            threads.spawn(|| {
+                let publisher = Publisher::new(&family);
+                while !over.load(Ordering::Relaxed) {
+                    publisher.publish();
+                }
+            });
+            let watcher = threads.spawn(|| {
+                let recorder = Strict(Arc::clone(&told));
+                while !over.load(Ordering::Relaxed) {
+                    metrics::with_local_recorder(&recorder, || Publisher::new(&family).publish());
+                }
+            });
+            for _ in 0..120 {
+                let scopes: Vec<Scope> = (0..200).map(|_| Scope::new_in(&root, "request")).collect();
+                for scope in &scopes {
+                    let work = scope.create("work");
+                    work.start(PoolConfig::leased(1)).expect("starts");
+                    assert!(work.run(|| told.begun.fetch_add(1, Ordering::SeqCst)).is_ok());
+                }
+                eventually("all are told of, or it panicked", || {
+                    told.completed.load(Ordering::SeqCst) == told.begun.load(Ordering::SeqCst) || watcher.is_finished()
+                });
+                // They go while the sums are made.
+                drop(scopes);
+            }
+            over.store(true, Ordering::Relaxed);
+            assert!(watcher.join().is_ok());
+        });
+        drop(idle);
+    });
+}
+
+#[test]
 fn no_task_is_counted_twice_when_its_pool_goes() {
     bounded(|| {
         let family = Registry::new();
@@ -255,7 +299,12 @@ impl Recorder for Strict {
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        if key.name().contains("completed") { Counter::from_arc(Arc::clone(&self.0)) } else { Counter::noop() }
+        let of_work = key.labels().any(|label| label.value() == "work");
+        if of_work && key.name().contains("completed") {
+            Counter::from_arc(Arc::clone(&self.0))
+        } else {
+            Counter::noop()
+        }
     }
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
         Gauge::noop()

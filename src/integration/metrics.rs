@@ -53,12 +53,12 @@ use std::time::Duration;
 
 use ::metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use crate::ledger::{Ends, Name};
+use crate::ledger::{Ends, Labels, Ledger, Name};
 use crate::lineage::handle::Lineage;
 use crate::pool::inner::Pool;
 use crate::quiet::quietly;
 use crate::registry::table::Registry;
-use crate::sync::os::{Arc, Mutex, thread};
+use crate::sync::os::{Arc, thread};
 
 /// Publishes one family's gauges and counters; see the [module](self). A clone is the same.
 ///
@@ -67,12 +67,7 @@ use crate::sync::os::{Arc, Mutex, thread};
 #[derive(Clone)]
 pub struct Publisher {
     root: Lineage,
-    /// The most that was ever published: a pool that is just being dropped is missing for a moment.
-    told: Arc<Mutex<BTreeMap<Labels, Ends>>>,
 }
-
-/// Namespace and task type.
-type Labels = (String, String);
 
 fn labels(name: Name) -> Labels {
     match name {
@@ -98,7 +93,7 @@ impl Publisher {
     /// A publisher of a family.
     #[must_use]
     pub fn new(family: &Registry) -> Self {
-        Self { root: family.root(), told: Arc::default() }
+        Self { root: family.root() }
     }
 
     /// Publishes how things are now to the current recorder. Without one it does nothing of use.
@@ -106,13 +101,7 @@ impl Publisher {
     /// Calls at the same time may reach the recorder in any order.
     pub fn publish(&self) {
         let mut lines = self.lines();
-        let mut told = self.told.lock();
-        for (labels, line) in &mut lines {
-            let told = told.entry(labels.clone()).or_default();
-            told.raise(line.ends);
-            line.ends = *told;
-        }
-        drop(told);
+        self.ledger().tell(lines.iter_mut().map(|(labels, line)| (labels, &mut line.ends)));
         // Recorders are user code: nothing is locked here.
         describe();
         for (labels, line) in lines {
@@ -152,9 +141,12 @@ impl Publisher {
         Ok(Publishing { _stop: stop })
     }
 
-    /// By labels: what prints the same is one series.
+    fn ledger(&self) -> &Ledger {
+        &self.root.0.node().home().indices().ledger
+    }
+
     fn lines(&self) -> BTreeMap<Labels, Line> {
-        let ledger = &self.root.0.node().home().indices().ledger;
+        let ledger = self.ledger();
         // Held until the ledger was read, so that none is counted twice.
         let pools: Vec<Arc<Pool>> = ledger.pools.live().into_iter().filter_map(|pool| pool.downcast().ok()).collect();
         let (names, ended) = ledger.read(pools.iter().map(|pool| (&pool.namespace, pool.config.task_type.as_ref())));
