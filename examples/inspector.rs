@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use heirloom::inspector::Inspector;
-use heirloom::{PoolConfig, Registry, Scope};
+use heirloom::{Cancelled, PoolConfig, Registry, Scope};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -89,21 +89,30 @@ fn page(request: &Scope, number: u64) -> Result<()> {
     let render = request.create("render");
     render.start(PoolConfig::leased(2).task_type("component"))?;
     let component = move |part: u64| -> Result<()> {
-        let file =
-            heirloom::get("io")?.submit(move || heirloom::sleep(Duration::from_millis(100 + 37 * (part % 3))))?;
+        let file = heirloom::get("io")?.submit(move || compute(Duration::from_millis(60 + 37 * (part % 3))))?;
         file.join()??;
-        Ok(heirloom::sleep(Duration::from_millis(150 + (number * 53 + part * 71) % 400))?)
+        Ok(compute(Duration::from_millis(150 + (number * 53 + part * 71) % 300))?)
     };
     let parts: Result<Vec<_>> =
         (0..6).map(|part| Ok(render.submit_as("component", move || component(part))?)).collect();
     parts?.into_iter().try_for_each(|part| part.join()?)
 }
 
+/// Keeps its place, as a computation would, and looks now and then whether it is asked to stop.
+fn compute(time: Duration) -> std::result::Result<(), Cancelled> {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        heirloom::checkpoint()?;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
 /// A pool whose one task waits for what does not come, while more and more is queued behind it.
 fn jam() -> Result<()> {
     let jammed = Scope::new("import (stuck)");
     let rows = jammed.create("rows");
-    rows.start(PoolConfig::leased(1).task_type("row").daemon().queue_limit(500))?;
+    rows.start(PoolConfig::leased(1).task_type("row").daemon().keeps_place().queue_limit(500))?;
     let began = Instant::now();
     let import = || {
         drop(rows.submit_as("row", || heirloom::sleep(Duration::from_secs(3600)))?);

@@ -10,27 +10,14 @@ mod browser;
 mod common;
 mod served;
 
-use std::io::Write;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use browser::{Browser, Tab};
+use browser::{Tab, in_browser};
 use heirloom::inspector::Inspector;
 use heirloom::{PoolConfig, Registry, Scope, TaskHandle};
 use serde_json::json;
 use served::Server;
-
-/// Longer than [`common::bounded`]: a browser's first start on a busy machine takes its time.
-fn in_browser(test: impl FnOnce(&mut Browser) + Send + 'static) {
-    let Some(program) = browser::program() else {
-        // Not `println!`, which the test's runner keeps to itself.
-        let why =
-            b"skipped: there is no chromium here (on Debian: apt-get install chromium), and CHROMIUM names none\n";
-        let _ = std::io::stderr().write_all(why);
-        return;
-    };
-    common::bounded(move || test(&mut Browser::start(&program)));
-}
 
 /// What the tree says, row by row.
 const ROWS: &str =
@@ -60,7 +47,7 @@ fn a_running_request_and_its_marks_are_shown_and_go_on_after_the_servers_restart
         tab.until("the request is shown", &format!("({ROWS}).includes('scope request 7 node {}')", request.id()));
         tab.until(
             "its pool is shown",
-            &format!("({ROWS}).includes('running 1 blocked 0 queued 2 limit 1 leased, joining component')"),
+            &format!("({ROWS}).includes('leased, joining running 1 blocked 0 queued 2 limit 1')"),
         );
         tab.until(
             "the old wait is marked",
@@ -175,7 +162,9 @@ fn it_is_readable_on_a_phone_in_the_dark_and_the_same_on_a_desk() {
     in_browser(|browser| {
         let family = Registry::new();
         let root = family.root();
-        root.create("io").start(PoolConfig::leased(8)).expect("starts");
+        let io = root.create("io");
+        io.start(PoolConfig::leased(8)).expect("starts");
+        assert!((0..12).all(|_| io.run(|| ()).is_ok()));
         root.create("audit").start(PoolConfig::dedicated(1).daemon()).expect("starts");
         let (seven, _go, _tasks) = busy_request(&family, "GET /guide/7");
         let eight = Scope::new_in(&root, "GET /guide/8 with a name that is rather long for the screen of a telephone");
@@ -203,7 +192,7 @@ fn it_is_readable_on_a_phone_in_the_dark_and_the_same_on_a_desk() {
         let address = format!("http://{}/", server.address);
         let colour = "getComputedStyle(document.body).backgroundColor";
         let wide = "document.documentElement.scrollWidth <= innerWidth";
-        let ready = format!("document.querySelector('.marked .warn') && /blocked 1.*oldest 2 s/.test({ROWS})");
+        let ready = format!("document.querySelector('.marked .warn') && /blocked 1.*oldest 2 s/s.test({ROWS})");
 
         let mut tab = browser.open(&address);
         tab.looks_like(1100, 520, false, 1);
@@ -213,7 +202,7 @@ fn it_is_readable_on_a_phone_in_the_dark_and_the_same_on_a_desk() {
         tab.screenshot("inspector-desk.png");
 
         tab.looks_like(390, 720, true, 2);
-        tab.until("the phone is ready", "document.querySelector('.marked .warn') && getComputedStyle(document.querySelector('footer')).display === 'none'");
+        tab.until("the phone is ready", "document.querySelector('.marked .warn') && getComputedStyle(document.querySelector('.keys')).display === 'none'");
         assert_eq!(tab.value(wide), json!(true), "nothing is wider than the phone");
         assert_ne!(tab.value(colour), light, "it is dark");
         tab.screenshot("inspector-phone.png");

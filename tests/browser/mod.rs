@@ -9,6 +9,20 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::common;
+
+/// Runs a bounded test in a browser; skips it with a line that says so where there is none.
+pub fn in_browser(test: impl FnOnce(&mut Browser) + Send + 'static) {
+    let Some(program) = program() else {
+        // Not `println!`, which the test's runner keeps to itself.
+        let why =
+            b"skipped: there is no chromium here (on Debian: apt-get install chromium), and CHROMIUM names none\n";
+        let _ = std::io::stderr().write_all(why);
+        return;
+    };
+    common::bounded(move || test(&mut Browser::start(&program)));
+}
+
 /// One browser at a time: they are large.
 static ONE: Mutex<()> = Mutex::new(());
 
