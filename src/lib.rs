@@ -503,7 +503,7 @@
 //! ```
 //! # #[cfg(feature = "inspector")]
 //! # {
-//! let app: axum::Router = axum::Router::new().nest("/family", heirloom::inspector::router());
+//! let app: axum::Router = axum::Router::new().nest_service("/family", heirloom::inspector::router());
 //! # drop(app);
 //! # }
 //! ```

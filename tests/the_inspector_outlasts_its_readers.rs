@@ -185,3 +185,22 @@ fn the_page_is_found_wherever_it_is_mounted() {
         }
     });
 }
+
+#[test]
+fn a_snapshot_is_no_older_than_the_pace_also_when_a_look_takes_longer() {
+    bounded(|| {
+        let family = Registry::new();
+        let root = family.root();
+        let crowd: Vec<Scope> = (0..150_000).map(|_| Scope::new_in(&root, "crowd")).collect();
+        let server = Server::start(Inspector::new(&family).router());
+        // A look begins, and what comes now is too late for it.
+        let _listens = listens_only(&server);
+        std::thread::sleep(Duration::from_millis(100));
+        let late = Scope::new_in(&root, "late");
+        late.create("busy").start(PoolConfig::leased(1)).expect("starts");
+        std::thread::sleep(Duration::from_millis(260));
+        let seen = served::json(server.address, "/snapshot");
+        assert_eq!(seen["totals"]["managers"], 1, "it was there before anybody asked");
+        drop(crowd);
+    });
+}

@@ -5,27 +5,31 @@
 //! # async fn main() -> std::io::Result<()> {
 //! use axum::Router;
 //!
-//! let app = Router::new().nest("/family", heirloom::inspector::router());
+//! let app = Router::new().nest_service("/family", heirloom::inspector::router());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! axum::serve(listener, app).await // the page: http://127.0.0.1:8080/family
 //! # }
 //! ```
 //!
+//! `nest_service` answers at `/family` and at `/family/`; with `nest`, axum answers at the first alone. The page finds the
+//! rest from its own address, so a proxy before it may strip or add a prefix.
+//!
 //! The page is one file without any other host, script or font. It shows the tree, each node's managers with running,
 //! blocked and queued tasks, limit, mode, task type and the age of the oldest running task. A manager is marked where
 //! its queue grows (over two seconds, without having been empty) and where a wait is old (see
 //! [`Inspector::old_after`]). It can be searched, collapsed and paused, read on a phone and in the dark, and used by
-//! keyboard. When the server is gone it says so, and goes on when there is one again.
+//! keyboard and by ear. When the server is gone it says so, and goes on when there is one again.
 //!
-//! **It shows names of requests, components and threads to whoever can open it, and asks nobody who they are.** Mount
-//! it behind what guards your other pages for operators. It changes nothing: there are only `GET`s.
+//! **It shows the names of requests, components and threads, and task types, to whoever can open it, and asks nobody who
+//! they are.** Names often contain what users sent: paths, tenants. So mount it behind what guards your other pages for
+//! operators, or on a listener of its own that is bound to the loopback address. It changes nothing: there are only `GET`s.
 //!
 //! # What it serves
 //!
 //! | route | answers |
 //! |---|---|
 //! | `GET /` | the page |
-//! | `GET /snapshot` | the family now, as JSON |
+//! | `GET /snapshot` | the family as it was at most a quarter of a second before the request, as JSON |
 //! | `GET /events` | the same as server-sent events: `full` first, then `diff`s |
 //!
 //! ```json
@@ -46,15 +50,17 @@
 //!
 //! Fields mean what they do in a [`Snapshot`](crate::Snapshot). `now` and `since` (when the oldest running task began)
 //! are milliseconds of one clock; `run` tells one server process from the next; `marks` are `"queue"` and `"old"`;
+//! Ids are numbers; they are far below 2^53, up to which JavaScript is exact. Names are cut after 200 characters.
 //! `hidden` are children and `managers_hidden` managers of this node that were left out, `left_out` all such nodes. A
 //! `diff` has the nodes that changed in `nodes`, and the ids of those that are gone in `gone`.
 //!
 //! # What it costs
 //!
-//! Nothing while nobody looks. While somebody does, one thread takes a snapshot for all of them, at most four times a
+//! Nothing while nobody looks: no thread, no timer; a page that is hidden in its browser does not look. While somebody does, one thread takes a snapshot for all of them, at most four times a
 //! second, and seldom enough to use at most a tenth of one CPU: looking costs about half a microsecond for each node
-//! that lives, so with 100 000 of them there are two looks a second. What is sent is what changed, made once and shared
-//! among all who listen, and nothing while nothing changes but a sign of life every five seconds. At most
+//! that lives, so with 100 000 of them there are two looks a second, and a `/snapshot` may take until the next one. An
+//! update is what changed of what is sent, about 200 bytes for each node and 300 for each of its managers, made once and
+//! shared among all who listen, and nothing while nothing changes but a sign of life every five seconds. At most
 //! [`max_nodes`](Inspector::max_nodes) nodes and managers are sent, those with marks and tasks first.
 
 mod hub;
@@ -67,7 +73,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -85,12 +91,19 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 
 /// The router of an [`Inspector`] for the process-wide family, with its defaults.
 ///
+/// It shows names and task types to whoever can reach it: put it behind your authentication, or bind its server to the
+/// loopback address. An update costs half a microsecond for each node that lives, at most four times a second and only
+/// while somebody looks; the [module](self) has the details.
+///
 /// ```
 /// use axum::Router;
 ///
-/// let app: Router = Router::new().nest("/family", heirloom::inspector::router());
+/// let app: Router = Router::new().nest_service("/family", heirloom::inspector::router());
 /// # drop(app);
 /// ```
+///
+/// An open page keeps its connection, so a server with a graceful shutdown waits for it: there, use an [`Inspector`], and
+/// [`close`](Inspector::close) it when the shutdown begins.
 pub fn router() -> Router {
     Inspector::new(Registry::global()).router()
 }
@@ -164,6 +177,8 @@ impl fmt::Debug for Inspector {
 
 fn answer(kind: &'static str, body: Body) -> Response {
     let headers = [
+        // A proxy that gathers what it passes on would keep updates back.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -58,7 +58,7 @@ struct Shared {
     looking: bool,
     closed: bool,
     latest: Option<Arc<Latest>>,
-    /// The newest look, also when nothing had changed.
+    /// When the newest look began, also when nothing had changed: what came later may be missing in it.
     looked: Option<Instant>,
     /// The newest changes, each with the version it leads to.
     changes: VecDeque<(u64, Bytes)>,
@@ -115,8 +115,12 @@ impl Hub {
 
     /// Counts a listener in; there is a thread that looks as long as there is one.
     pub(super) fn join(self: &Arc<Self>) -> Result<(), Unable> {
+        // Nobody lets go of a lock that was held when the process forked.
+        if exit::is_fork() {
+            return Err(Unable::Closed);
+        }
         let mut shared = self.shared.lock();
-        if shared.closed || exit::is_fork() {
+        if shared.closed {
             return Err(Unable::Closed);
         }
         if !shared.looking {
@@ -195,7 +199,7 @@ impl Hub {
             let max_nodes = self.max_nodes.load(Ordering::Relaxed);
             let old_after = self.old_after.load(Ordering::Relaxed);
             let look = quietly(|| view.look(&self.family.snapshot(), max_nodes, old_after));
-            let news = look.is_some_and(|look| self.publish(look, said.elapsed() >= SIGN_OF_LIFE));
+            let news = look.is_some_and(|look| self.publish(look, began, said.elapsed() >= SIGN_OF_LIFE));
             if news {
                 said = Instant::now();
             }
@@ -229,14 +233,14 @@ impl Hub {
     }
 
     /// Makes a look the newest. True when there is something to be told.
-    fn publish(&self, look: Look, sign_of_life: bool) -> bool {
+    fn publish(&self, look: Look, began: Instant, sign_of_life: bool) -> bool {
         let before = self.shared.lock().latest.clone();
         // Made outside the lock: only this thread publishes.
         let change = before.as_ref().map(|before| Change::between(before, &look));
         let news = sign_of_life || change.as_ref().is_none_or(|change| !change.is_empty);
         let change = change.map(|change| self.message("diff", &change.body));
         let mut shared = self.shared.lock();
-        shared.looked = Some(Instant::now());
+        shared.looked = Some(began);
         if news {
             shared.version += 1;
             let version = shared.version;
