@@ -335,6 +335,60 @@ impl Recorder for Moody {
     }
 }
 
+/// Uses heirloom whenever it is told something, and panics when it is told to.
+struct Busy {
+    family: Registry,
+    inside: AtomicBool,
+    panics: AtomicBool,
+}
+
+impl Recorder for Busy {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        assert!(!self.panics.load(Ordering::SeqCst), "as wanted");
+        Counter::noop()
+    }
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        if !self.inside.swap(true, Ordering::SeqCst) {
+            let scope = Scope::new_in(&self.family.root(), key.name().to_owned());
+            let pool = scope.create("told");
+            assert!(pool.start(PoolConfig::leased(1)).is_ok() && pool.run(|| ()).is_ok());
+            drop((scope, pool));
+            metrics::with_local_recorder(self, || Publisher::new(&self.family).publish());
+            let _ = self.family.snapshot();
+            self.inside.store(false, Ordering::SeqCst);
+        }
+        Gauge::noop()
+    }
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn a_recorder_may_use_heirloom_and_may_panic() {
+    bounded(|| {
+        let family = Registry::new();
+        family.root().create("work").start(PoolConfig::leased(1)).expect("starts");
+        let (inside, panics) = (AtomicBool::new(false), AtomicBool::new(false));
+        let recorder = Busy { family, inside, panics };
+        let publisher = Publisher::new(&recorder.family);
+        let publish = || metrics::with_local_recorder(&recorder, || publisher.publish());
+        publish();
+        recorder.panics.store(true, Ordering::SeqCst);
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(publish));
+        assert!(told.is_err(), "its panic is the caller's");
+        recorder.panics.store(false, Ordering::SeqCst);
+        recorder.inside.store(false, Ordering::SeqCst);
+        publish();
+        // Five gauges of two names, or more, each with a task.
+        let done = Seen::of(&recorder.family).value("tasks_completed_total", "told", "");
+        assert!(done.is_some_and(|done| done > 10.0), "{done:?}");
+    });
+}
+
 #[test]
 fn at_an_interval_it_is_published_until_the_guard_is_dropped_whatever_the_recorder_does() {
     bounded(|| {
