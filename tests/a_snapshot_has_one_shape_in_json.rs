@@ -117,6 +117,11 @@ fn labels_are_what_they_print_as() {
     let namespace = |namespace: Namespace| text(serde_json::to_value(namespace).expect("serialises"));
     assert_eq!(namespace("a".into()).as_deref(), Some("a"));
     assert_eq!(namespace(7.into()).as_deref(), Some("#7"));
+    assert_eq!(namespace(u64::MAX.into()).as_deref(), Some("#18446744073709551615"), "as text, so that it is exact");
+    let odd = "\0\u{1b}\u{2028}\u{202e}\u{10ffff}\"\\</script>";
+    assert_eq!(namespace(odd.into()).as_deref(), Some(odd));
+    let written = serde_json::to_string(&Namespace::from(odd)).expect("serialises");
+    assert_eq!(serde_json::from_str::<String>(&written).ok().as_deref(), Some(odd), "it is read as it was");
     assert_eq!(namespace(Namespace::of::<Private>()), Some(Namespace::of::<Private>().to_string()));
     let task_type = serde_json::to_value(TaskType::from("component")).expect("serialises");
     assert_eq!(task_type, json!("component"));
@@ -136,7 +141,20 @@ fn reports_say_what_still_runs() {
         });
         let task = task.expect("open");
         started.recv().expect("it runs");
-        let report = serde_json::to_value(family.shutdown(Duration::from_millis(1))).expect("serialises");
+        let report = family.shutdown(Duration::from_millis(1));
+        let text = serde_json::to_string(&report).expect("serialises");
+        let report = serde_json::to_value(report).expect("serialises");
+        let expected = format!(
+            concat!(
+                r#"{{"pools":[{{"namespace":"work","owner":{owner},"mode":"joining","report":{{"completed":0,"panicked":0,"#,
+                r#""cancelled":0,"remaining":1,"still_running":[{{"id":{id},"task_type":"slow","age_seconds":{age}}}],"#,
+                r#""abandoned":0}}}}]}}"#
+            ),
+            owner = family.root().id(),
+            id = task.id(),
+            age = report["pools"][0]["report"]["still_running"][0]["age_seconds"],
+        );
+        assert_eq!(text, expected);
         let pool = &report["pools"][0];
         assert_eq!(pool["namespace"], "work");
         assert_eq!(pool["owner"], family.root().id().as_u64());

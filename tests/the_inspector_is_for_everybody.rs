@@ -267,3 +267,62 @@ fn a_deep_and_long_tree_is_walked_by_keyboard_and_costs_what_changes() {
         while chain.pop().is_some() {}
     });
 }
+
+#[test]
+fn after_any_churn_the_page_shows_what_the_server_says() {
+    in_browser(|browser| {
+        let family = Registry::new();
+        let inspector = Inspector::new(&family).max_nodes(120);
+        let server = Server::start(inspector.router());
+        let mut tab = browser.open(&format!("http://{}/", server.address));
+        tab.until("it is live", "document.getElementById('state').innerText === 'live'");
+        // More than is sent, so that what is shown changes with who has tasks as well.
+        let mut random = 7_u64;
+        let mut next = move |below: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % below
+        };
+        let mut scopes = vec![Scope::new_in(&family.root(), "first")];
+        let mut held = Vec::new();
+        for round in 0..24 {
+            for _ in 0..60 {
+                let at = next(scopes.len());
+                match next(5) {
+                    0 if scopes.len() > 100 => drop(scopes.swap_remove(at)),
+                    1 => {
+                        let pool = scopes[at].create(next(3) as u64);
+                        let (go, wait) = mpsc::channel::<()>();
+                        if pool.start(PoolConfig::leased(1)).is_ok() {
+                            held.push((go, pool.submit(move || wait.recv().is_ok())));
+                        }
+                    }
+                    2 if held.len() > 20 => drop(held.swap_remove(next(held.len()))),
+                    _ => scopes.push(Scope::new_in(&scopes[at], format!("round {round}"))),
+                }
+            }
+            std::thread::sleep(Duration::from_millis(110));
+            if round == 12 {
+                tab.press(&["p"]);
+            }
+            if round == 14 {
+                tab.press(&["p"]);
+            }
+        }
+        let same = "fetch('/snapshot').then(answer => answer.json()).then(seen => {
+            const below = new Map();
+            for (const node of seen.nodes) below.set(node.parent, [...below.get(node.parent) || [], node]);
+            const order = [], todo = [...below.get(null)];
+            while (todo.length) {
+                const node = todo.shift();
+                order.push(node.id);
+                todo.unshift(...(below.get(node.id) || []).sort((a, b) => a.id - b.id));
+            }
+            const rows = [...document.querySelectorAll('[role=treeitem]')];
+            const pools = rows.map(row => row.querySelectorAll('.manager').length).join();
+            const said = order.map(id => seen.nodes.find(node => node.id === id).managers.length).join();
+            return order.join() === rows.map(row => row.dataset.id).join() && pools === said;
+        })";
+        common::eventually("both say the same", || tab.value(same) == json!(true));
+        drop(held);
+    });
+}

@@ -20,6 +20,8 @@ use crate::task_type::TaskType;
 use crate::waits::Target;
 
 /// What an end found: how the tasks of this start ended, and what still runs.
+///
+/// With the feature `serde` it serialises, as part of a [`ShutdownReport`](crate::ShutdownReport) and in the same shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "the report says whether anything still runs"]

@@ -184,6 +184,23 @@ impl fmt::Debug for Registry {
 }
 
 /// What a shutdown found, pool by pool.
+///
+/// With the feature `serde` it serialises; the words are those of a [`Snapshot`](crate::Snapshot). In JSON:
+///
+/// ```json
+/// {
+///   "pools": [
+///     {
+///       "namespace": "render", "owner": 7, "mode": "joining",
+///       "report": {
+///         "completed": 10, "panicked": 0, "cancelled": 1, "remaining": 1,
+///         "still_running": [{ "id": 31, "task_type": "component", "age_seconds": 0.25 }],
+///         "abandoned": 0
+///       }
+///     }
+///   ]
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "the report says whether anything still runs"]
