@@ -128,6 +128,8 @@ fn names_of_any_kind_are_readable_and_stay_in_their_rows() {
         }
         let long = Scope::new_in(&family.root(), "W".repeat(100_000));
         long.create("W".repeat(100_000)).start(PoolConfig::leased(1)).expect("starts");
+        let vast = long.create("vast");
+        vast.start(PoolConfig::leased(2_000_000_000)).expect("starts");
         let server = Server::start(Inspector::new(&family).router());
         let mut tab = browser.open(&format!("http://{}/", server.address));
         for (width, phone) in [(1100, false), (390, true)] {
@@ -144,6 +146,9 @@ fn names_of_any_kind_are_readable_and_stay_in_their_rows() {
                 }
             }
             assert_eq!(tab.value("document.documentElement.scrollWidth <= innerWidth"), json!(true));
+            let fits =
+                "[...document.querySelectorAll('.n, .cap, .age, .how')].every(el => el.scrollWidth <= el.clientWidth)";
+            assert_eq!(tab.value(fits), json!(true), "a number stays in its column");
             let isolated = "[...document.querySelectorAll('.name, .space, .type')].every(el => getComputedStyle(el).unicodeBidi === 'isolate')";
             assert_eq!(tab.value(isolated), json!(true), "no name turns what is beside it");
             let clips = "[...document.querySelectorAll('[role=treeitem]')].every(el => getComputedStyle(el).overflowY === 'clip')";
@@ -234,14 +239,19 @@ fn a_deep_and_long_tree_is_walked_by_keyboard_and_costs_what_changes() {
             let link = Scope::new_in(chain.last().expect("the first"), "link");
             chain.push(link);
         }
-        let pool = chain[3].create("pool");
+        let pool = chain[40].create("pool");
         // The manager counts as well.
         let server = Server::start(Inspector::new(&family).max_nodes(1_501).router());
         let mut tab = browser.open(&format!("http://{}/", server.address));
         tab.until("it is shown", "document.querySelectorAll('[role=treeitem]').length === 1500");
         assert_eq!(tab.value("document.documentElement.scrollWidth <= innerWidth"), json!(true));
-        let names = "[...document.querySelectorAll('.head')].every(head => head.getBoundingClientRect().width > 100)";
-        assert_eq!(tab.value(names), json!(true), "however deep, there is room for a name");
+        let names =
+            "[...document.querySelectorAll('.head, .title')].every(name => name.getBoundingClientRect().width > 90)";
+        for width in [390, 600, 961, 1100, 1400] {
+            tab.looks_like(width, 600, false, 1);
+            assert_eq!(tab.value(names), json!(true), "however deep, there is room for a name, {width} wide");
+        }
+        tab.looks_like(800, 600, false, 1);
 
         tab.value("document.querySelector('[role=treeitem][tabindex=\"0\"]').focus()");
         tab.press(&["End", "ArrowUp", "ArrowUp"]);
@@ -260,7 +270,7 @@ fn a_deep_and_long_tree_is_walked_by_keyboard_and_costs_what_changes() {
             "[...document.querySelectorAll('.how')].some(how => how.textContent === 'leased, joining')",
         );
         std::thread::sleep(Duration::from_millis(100));
-        assert_eq!(tab.value("[...touched].join()"), json!(chain[3].id().to_string()));
+        assert_eq!(tab.value("[...touched].join()"), json!(chain[40].id().to_string()));
         tab.press(&["Home", "ArrowDown", "ArrowLeft"]);
         tab.until("it collapses", "document.querySelectorAll('[role=treeitem]').length === 2");
         tab.until("and says so", "document.activeElement.innerText.includes('1498 below')");
