@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ pub fn in_browser(test: impl FnOnce(&mut Browser) + Send + 'static) {
         let _ = std::io::stderr().write_all(why);
         return;
     };
+    // Waited for before the test's time begins.
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     common::bounded(move || test(&mut Browser::start(&program)));
 }
 
@@ -44,12 +46,10 @@ pub struct Browser {
     next: u64,
     /// Addresses that pages asked for.
     asked: Vec<String>,
-    _one: MutexGuard<'static, ()>,
 }
 
 impl Browser {
     pub fn start(program: &PathBuf) -> Self {
-        let one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let profile = std::env::temp_dir().join(format!("heirloom-browser-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&profile);
         std::fs::create_dir_all(&profile).expect("a directory can be made");
@@ -68,7 +68,7 @@ impl Browser {
             .expect("a shell starts");
         let to = child.stdin.take().expect("piped");
         let from = BufReader::new(child.stdout.take().expect("piped"));
-        Self { child, to, from, profile, next: 0, asked: Vec::new(), _one: one }
+        Self { child, to, from, profile, next: 0, asked: Vec::new() }
     }
 
     /// Sends a command and waits for its answer; what happens meanwhile is noted.
