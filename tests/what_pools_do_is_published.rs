@@ -138,7 +138,7 @@ fn publishers_of_one_family_tell_of_the_same_counters() {
         let told = Arc::new(Told::default());
         let over = AtomicBool::new(false);
         // Those that live hold up the sums, and so whoever writes down what is gone.
-        let idle: Vec<_> = (0..400_u64).map(|name| root.create(name)).collect();
+        let idle: Vec<_> = (0..20_u64).map(|name| root.create(name)).collect();
         assert!(idle.iter().all(|pool| pool.start(PoolConfig::leased(1)).is_ok()));
         std::thread::scope(|threads| {
             // Reads the ledger all the while, and tells nobody.
@@ -154,8 +154,8 @@ fn publishers_of_one_family_tell_of_the_same_counters() {
                     metrics::with_local_recorder(&recorder, || Publisher::new(&family).publish());
                 }
             });
-            for _ in 0..120 {
-                let scopes: Vec<Scope> = (0..200).map(|_| Scope::new_in(&root, "request")).collect();
+            for _ in 0..600 {
+                let scopes: Vec<Scope> = (0..40).map(|_| Scope::new_in(&root, "request")).collect();
                 for scope in &scopes {
                     let work = scope.create("work");
                     work.start(PoolConfig::leased(1)).expect("starts");
@@ -164,8 +164,12 @@ fn publishers_of_one_family_tell_of_the_same_counters() {
                 eventually("all are told of, or it panicked", || {
                     told.completed.load(Ordering::SeqCst) == told.begun.load(Ordering::SeqCst) || watcher.is_finished()
                 });
-                // They go while the sums are made.
-                drop(scopes);
+                // They go while the sums are made, and meet where what is gone is written down.
+                let mut scopes = scopes.into_iter();
+                for _ in 0..8 {
+                    let some: Vec<Scope> = scopes.by_ref().take(5).collect();
+                    threads.spawn(move || drop(some));
+                }
             }
             over.store(true, Ordering::Relaxed);
             assert!(watcher.join().is_ok());
