@@ -557,7 +557,7 @@
 //! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeService, ScopeFuture, ScopedBody}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
-//! | errors | [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
+//! | errors | [`Error`], which all of these convert into: [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -566,6 +566,7 @@ mod busy;
 mod cancel;
 mod clock;
 mod error;
+mod errors;
 mod gate;
 mod gate_key;
 mod id;
@@ -593,6 +594,7 @@ pub use crate::cancel::{acknowledge_cancel, cancelled, checkpoint, is_cancelled,
 pub use crate::error::{
     Cancelled, ManagerNotFound, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType,
 };
+pub use crate::errors::Error;
 pub use crate::gate::{Gate, GateGuard};
 pub use crate::gate_key::EnterError;
 pub use crate::id::{NodeId, TaskId};

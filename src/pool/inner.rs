@@ -189,6 +189,10 @@ impl Pool {
             // While anything is counted the pool holds itself; `leave` lets go.
             Ok(Entry::First) => std::mem::forget(Arc::clone(self)),
             Ok(Entry::Another) => {}
+            // With its scope, say: that is what the submitter wants to hear then.
+            Err(_) if place.node().scope_closed() => {
+                return Err(SubmitError::ScopeEnded { namespace: self.namespace.clone() });
+            }
             Err(_) => return Err(SubmitError::Closed { namespace: self.namespace.clone() }),
         }
         for (entered, scope) in place.node().scopes().enumerate() {

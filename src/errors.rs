@@ -1,0 +1,140 @@
+//! [`Error`]: any error of this crate.
+
+use crate::busy::Busy;
+use crate::error::{
+    Cancelled, ManagerNotFound, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType,
+};
+use crate::gate_key::EnterError;
+#[cfg(feature = "tokio")]
+use crate::integration::tokio::PortalError;
+use crate::value::error::{BindError, InitError, NotBound};
+
+/// Any error of this crate, for a program that passes them up with `?` and asks at one place what to make of them.
+///
+/// Each of them converts into it, and it prints as it. What only one knows is in its variant. An error of the caller's own makes
+/// room for all of them with one variant `#[from] heirloom::Error`, and `heirloom::Error::from` where two conversions are needed.
+///
+/// ```
+/// use heirloom::{Error, PoolConfig, Scope};
+///
+/// fn page() -> Result<String, Error> {
+///     heirloom::create("render").start(PoolConfig::leased(1))?;
+///     let lines = heirloom::get("render")?.submit(|| ["a", "b"].map(|line| heirloom::checkpoint().map(|()| line)))?.join()?;
+///     let mut page = String::new();
+///     for line in lines {
+///         page.push_str(line?);
+///     }
+///     Ok(page)
+/// }
+///
+/// let request = Scope::new("request 7");
+/// assert_eq!(request.run(page)?, "ab");
+/// request.cancel(); // the client has gone
+/// let error = request.run(page).unwrap_err();
+/// assert!(error.is_cancelled()); // so there is nobody to be told
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No manager has that name here or above.
+    #[error(transparent)]
+    ManagerNotFound(#[from] ManagerNotFound),
+    /// A pool was not started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A task was not accepted.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// A task gave no value.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// An end or a wait was not carried out.
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    /// The running code was asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// A value is bound nowhere here or above.
+    #[error(transparent)]
+    NotBound(#[from] NotBound),
+    /// A value was not bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// An initialiser gave no value.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// A gate did not let in.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// A pool takes another type of task.
+    #[error(transparent)]
+    UnknownTaskType(#[from] UnknownTaskType),
+    /// A portal gave no result.
+    #[cfg(feature = "tokio")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    #[error(transparent)]
+    Portal(#[from] PortalError),
+}
+
+impl Error {
+    /// Somebody asked for an end: of the code that was told, of what it waited for, or of the scope that all of it belongs to.
+    /// In a server that is the client that has gone.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled(_) => true,
+            Self::Task(error) => {
+                let gave_up = error.as_busy().is_some_and(|busy| busy.cancelled);
+                error.is_cancelled() || gave_up || error.as_refused().is_some_and(ends)
+            }
+            Self::Submit(error) => ends(error),
+            Self::Start(StartError::ScopeEnded { .. }) | Self::Bind(BindError::OwnerGone { .. }) => true,
+            Self::Init(InitError::Cancelled { .. } | InitError::OwnerGone { .. }) => true,
+            Self::Busy(busy) => busy.cancelled,
+            #[cfg(feature = "tokio")]
+            Self::Portal(error) => matches!(error, PortalError::Cancelled),
+            _ => false,
+        }
+    }
+
+    /// The same may work if it is tried again later: what was full or taken is so for a time.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Submit(error) => error.is_temporary(),
+            Self::Task(error) => {
+                error.as_busy().is_some_and(opens) || error.as_refused().is_some_and(SubmitError::is_temporary)
+            }
+            Self::Init(error) => matches!(error, InitError::TimedOut { .. }),
+            Self::Busy(busy) => opens(busy),
+            _ => false,
+        }
+    }
+}
+
+/// The submitter was told to stop, or its scope to end.
+fn ends(error: &SubmitError) -> bool {
+    matches!(error, SubmitError::Cancelled { .. } | SubmitError::ScopeEnded { .. })
+}
+
+/// Whoever waits a little longer may get in.
+fn opens(busy: &Busy) -> bool {
+    !busy.would_deadlock && !busy.cancelled
+}
+
+/// The closure is dropped.
+impl<F> From<Refused<F>> for Error {
+    fn from(refused: Refused<F>) -> Self {
+        Self::Submit(refused.into_parts().1)
+    }
+}
+
+impl From<EnterError> for Error {
+    fn from(error: EnterError) -> Self {
+        match error {
+            EnterError::Busy(busy) => Self::Busy(busy),
+            EnterError::Missing(missing) => Self::NotBound(missing),
+        }
+    }
+}
