@@ -23,7 +23,7 @@ use futures::executor::block_on;
 use futures::stream::{self, StreamExt};
 use heirloom::tower::{ScopeLayer, ScopedBody};
 use heirloom::{Lineage, PoolConfig, Scope};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pools::started;
 use tower_layer::Layer;
@@ -214,13 +214,29 @@ fn all_of_the_declared_length_is_the_end_for_whoever_drops_it_then() {
 }
 
 #[test]
+fn trailers_are_the_end_for_whoever_drops_it_then() {
+    bounded(|| {
+        let trailers = Ok(Frame::trailers(HeaderMap::new()));
+        let mut answer = answered(Request::new(()), [data("a"), trailers], |_| {});
+        assert!(answer.take().is_some() && answer.take().is_some_and(|frame| frame.unwrap().is_trailers()));
+        assert!(answer.is_open(), "it may be asked again");
+        assert_eq!(answer.end(), End::Closed);
+    });
+}
+
+#[test]
 fn a_response_without_a_body_may_be_dropped_at_once() {
     bounded(|| {
         let head = Request::head("/").body(()).unwrap();
         assert_eq!(answered(head, [data("a")], |_| {}).end(), End::Closed);
-        for status in [http::StatusCode::NO_CONTENT, http::StatusCode::NOT_MODIFIED] {
+        for status in [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::SWITCHING_PROTOCOLS] {
             let answer = answered(Request::new(()), [data("a")], |response| *response.status_mut() = status);
             assert_eq!(answer.end(), End::Closed);
+        }
+        for (status, end) in [(StatusCode::OK, End::Closed), (StatusCode::FORBIDDEN, End::Cancelled)] {
+            let tunnel = Request::connect("example.com:80").body(()).unwrap();
+            let answer = answered(tunnel, [data("a")], |response| *response.status_mut() = status);
+            assert_eq!(answer.end(), end);
         }
         let nothing = |response: &mut Response<Frames>| response.body_mut().exact = Some(0);
         assert_eq!(answered(Request::new(()), [], nothing).end(), End::Closed);

@@ -148,9 +148,9 @@ impl<N, O, L, U> ScopeLayer<N, O, L, U> {
     /// The scope stays open until the body of an HTTP response has ended, and is entered whenever the body is polled. A body
     /// that is dropped before that, because the client is gone, cancels it.
     ///
-    /// A body has ended when it says so, or, for whoever drops it without asking again, when all of its
-    /// `Content-Length` was taken. The body of an answer to `HEAD`, or of one that has none (204, 304), may be dropped at any
-    /// time. After an error in the body the scope is cancelled when the body is dropped.
+    /// A body has ended when it says so, or, for whoever drops it without asking again, when its trailers or all of its
+    /// `Content-Length` were taken. The body of an answer to `HEAD`, or of one that has none (204, 304, a change of protocols,
+    /// a `CONNECT` that was granted), may be dropped at any time. After an error in the body the scope is cancelled when the body is dropped.
     #[must_use]
     pub fn until_body_end(self) -> ScopeLayer<N, O, L, UntilBodyEnd> {
         let Self { at, name, on_open, limit, .. } = self;

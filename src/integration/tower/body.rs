@@ -20,13 +20,35 @@ pub trait Until<Res> {
     type Response;
 
     /// No scope was opened for an answer that the service did not make.
-    fn answer(response: Res, open: Option<Open>, silent: bool) -> Self::Response;
+    fn answer(response: Res, open: Option<Open>, asks: Asks) -> Self::Response;
 }
 
 /// Looks at a request before the service has it.
 pub trait Reads<Req> {
-    /// The response's body is for nobody.
-    fn is_silent(request: &Req) -> bool;
+    fn asks(request: &Req) -> Asks;
+}
+
+/// What a request is out for.
+#[derive(Clone, Copy)]
+pub enum Asks {
+    ForABody,
+    /// `HEAD`.
+    ForNone,
+    /// `CONNECT`.
+    ForATunnel,
+}
+
+impl Asks {
+    /// The body of such an answer is sent to nobody, and whoever sends the answer does not poll it.
+    fn is_silent(self, status: StatusCode) -> bool {
+        let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || status.is_informational();
+        has_none
+            || match self {
+                Self::ForABody => false,
+                Self::ForNone => true,
+                Self::ForATunnel => status.is_success(),
+            }
+    }
 }
 
 /// The scope ends when there is a response.
@@ -35,7 +57,7 @@ pub enum UntilResponse {}
 impl<Res> Until<Res> for UntilResponse {
     type Response = Res;
 
-    fn answer(response: Res, open: Option<Open>, _: bool) -> Res {
+    fn answer(response: Res, open: Option<Open>, _: Asks) -> Res {
         if let Some(open) = open {
             open.finish();
         }
@@ -44,8 +66,8 @@ impl<Res> Until<Res> for UntilResponse {
 }
 
 impl<Req> Reads<Req> for UntilResponse {
-    fn is_silent(_: &Req) -> bool {
-        false
+    fn asks(_: &Req) -> Asks {
+        Asks::ForABody
     }
 }
 
@@ -55,18 +77,22 @@ pub enum UntilBodyEnd {}
 impl<B: Body> Until<http::Response<B>> for UntilBodyEnd {
     type Response = http::Response<ScopedBody<B>>;
 
-    fn answer(response: http::Response<B>, open: Option<Open>, silent: bool) -> Self::Response {
+    fn answer(response: http::Response<B>, open: Option<Open>, asks: Asks) -> Self::Response {
         let (head, body) = response.into_parts();
-        let silent = silent || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let said = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let left = said.or_else(|| body.size_hint().exact());
-        http::Response::from_parts(head, ScopedBody::new(body, open, silent, left))
+        let body = ScopedBody::new(body, open, asks.is_silent(head.status), left);
+        http::Response::from_parts(head, body)
     }
 }
 
 impl<B> Reads<http::Request<B>> for UntilBodyEnd {
-    fn is_silent(request: &http::Request<B>) -> bool {
-        request.method() == Method::HEAD
+    fn asks(request: &http::Request<B>) -> Asks {
+        match *request.method() {
+            Method::HEAD => Asks::ForNone,
+            Method::CONNECT => Asks::ForATunnel,
+            _ => Asks::ForABody,
+        }
     }
 }
 
@@ -135,8 +161,8 @@ impl<B: Body> Body for ScopedBody<B> {
             Some(Ok(frame)) => {
                 let taken = frame.data_ref().map_or(0, |data| data.remaining() as u64);
                 *this.left = this.left.map(|left| left.saturating_sub(taken));
-                // Trailers may follow.
-                *this.is_delivered |= *this.left == Some(0);
+                // Trailers may follow, and nothing follows them.
+                *this.is_delivered |= *this.left == Some(0) || frame.is_trailers();
                 // Whoever polls may look at this alone.
                 if this.body.look(Body::is_end_stream).unwrap_or(true) {
                     Self::end(this.body, this.open);
