@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::task::{Context, Waker};
 
-use heirloom::{FutureExt, PoolConfig, PoolManager, Scope, SubmitError, TaskHandle};
+use heirloom::{FutureExt, Heirloom, PoolConfig, PoolManager, Scope, SubmitError, TaskHandle};
 
 /// A pool whose only place is taken until the sender is dropped.
 fn blocked(owner: &Scope) -> (PoolManager, Sender<()>, TaskHandle<()>) {
@@ -149,6 +149,31 @@ fn its_locals_end_while_the_scope_is_still_open() {
         };
         futures::executor::block_on(future.in_scope(Scope::new("request")));
         assert_eq!(heard.recv(), Ok(true));
+    });
+}
+
+#[test]
+fn its_locals_find_its_values_however_it_ends() {
+    static TENANT: Heirloom<&str> = Heirloom::new("tenant");
+    struct Asks(Sender<Option<&'static str>>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let _ = self.0.send(TENANT.get().ok().map(|tenant| *tenant));
+        }
+    }
+    common::bounded(|| {
+        let request = || {
+            let request = Scope::new("request");
+            TENANT.bind_at(&request, "acme").expect("open");
+            request
+        };
+        let (asks, asked) = mpsc::channel();
+        let local = Asks(asks.clone());
+        futures::executor::block_on(async move { drop(local) }.in_scope(request()));
+        assert_eq!(asked.recv().unwrap(), Some("acme"), "finished");
+        let local = Asks(asks);
+        drop(async move { drop(local) }.in_scope(request()));
+        assert_eq!(asked.recv().unwrap(), Some("acme"), "dropped early");
     });
 }
 

@@ -158,11 +158,12 @@ fn an_error_passes_through_and_closes_too() {
 }
 
 #[test]
-fn a_dropped_response_cancels_before_its_locals_are_dropped() {
+fn a_dropped_response_cancels_before_its_locals_are_dropped_which_still_find_its_values() {
+    static TENANT: Heirloom<&str> = Heirloom::new("tenant");
     struct Tells(mpsc::Sender<(Lineage, bool)>);
     impl Drop for Tells {
         fn drop(&mut self) {
-            let _ = self.0.send((heirloom::current(), heirloom::is_cancelled()));
+            let _ = self.0.send((heirloom::current(), heirloom::is_cancelled() && TENANT.get().is_ok()));
         }
     }
     bounded(|| {
@@ -180,7 +181,8 @@ fn a_dropped_response_cancels_before_its_locals_are_dropped() {
                 Ok::<_, ()>(())
             }
         };
-        let mut service = ScopeLayer::new().below(&server).layer(Serve(handle));
+        let bind = |_: &&'static str, at: &Lineage| drop(TENANT.bind_at(at, "acme"));
+        let mut service = ScopeLayer::new().below(&server).on_open(bind).layer(Serve(handle));
         let mut response = Box::pin(service.call(""));
         assert!(poll_once(response.as_mut()).is_pending());
         let (queued, at) = said.recv().unwrap();

@@ -250,8 +250,13 @@ impl Scope {
     ///
     /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running.
     pub fn cancel(&self) {
-        cancel(&self.lineage.0);
+        self.ask_to_stop();
         self.node().end_if_over();
+    }
+
+    /// As [`cancel`](Self::cancel), for whoever drops the scope next: what stands in it until then finds its values.
+    pub(crate) fn ask_to_stop(&self) {
+        cancel(&self.lineage.0);
     }
 }
 
@@ -420,8 +425,8 @@ pin_project_lite::pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             // Cancelled first: what the future's own locals wait for in their drops is told to stop.
-            if let Some(scope) = this.scope.take() {
-                scope.cancel();
+            if let Some(scope) = this.scope.as_ref() {
+                scope.ask_to_stop();
             }
             this.inner.put_down();
         }

@@ -119,7 +119,7 @@ pin_project_lite::pin_project! {
             }
             // Cancelled first: what the body's drop waits for is told to stop.
             if let Some(open) = this.open.as_ref() {
-                open.scope.cancel();
+                open.scope.ask_to_stop();
             }
             this.body.put_down();
         }

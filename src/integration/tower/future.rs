@@ -46,7 +46,7 @@ pin_project_lite::pin_project! {
             let this = this.project();
             // Cancelled first: what the future's own locals wait for in their drops is told to stop.
             if let Some(open) = this.open.as_ref() {
-                open.scope.cancel();
+                open.scope.ask_to_stop();
             }
             if let Some(inner) = this.inner.as_pin_mut() {
                 inner.put_down();
