@@ -9,6 +9,7 @@ mod web;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
@@ -35,8 +36,8 @@ type Item = Result<Frame<Bytes>, &'static str>;
 /// A body of given frames that notes where it is polled and dropped.
 struct Frames {
     left: VecDeque<Item>,
-    /// It says so when it has ended, instead of being asked once more.
-    says_end: bool,
+    /// It says so when it has ended, instead of being asked once more; `None` panics.
+    says_end: Option<bool>,
     exact: Option<u64>,
     places: mpsc::Sender<(Lineage, bool)>,
 }
@@ -51,7 +52,7 @@ impl Body for Frames {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.says_end && self.left.is_empty()
+        self.says_end.expect("nobody asks") && self.left.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -99,7 +100,7 @@ fn answered(
     let answers = Answers(|| {
         says.send(heirloom::current()).unwrap();
         let left = frames.take().expect("asked once");
-        let mut response = Response::new(Frames { left, says_end: false, exact: None, places: places.clone() });
+        let mut response = Response::new(Frames { left, says_end: Some(false), exact: None, places: places.clone() });
         change(&mut response);
         response
     });
@@ -161,11 +162,11 @@ fn it_stays_open_until_the_body_has_ended() {
 #[test]
 fn a_body_that_says_that_it_has_ended_needs_no_more_asking() {
     bounded(|| {
-        let mut answer = answered(Request::new(()), [data("a")], |response| response.body_mut().says_end = true);
+        let mut answer = answered(Request::new(()), [data("a")], |response| response.body_mut().says_end = Some(true));
         assert!(answer.is_open() && answer.take().is_some() && !answer.is_open());
         assert_eq!(answer.end(), End::Closed);
 
-        let empty = answered(Request::new(()), [], |response| response.body_mut().says_end = true);
+        let empty = answered(Request::new(()), [], |response| response.body_mut().says_end = Some(true));
         assert!(!empty.is_open(), "with the response");
         assert_eq!(empty.end(), End::Closed);
     });
@@ -250,6 +251,18 @@ fn an_error_in_the_body_cancels_when_it_is_dropped() {
         assert!(answer.take().is_some_and(|frame| frame.is_ok()) && answer.take().is_some_and(|frame| frame.is_err()));
         assert!(answer.is_open());
         assert_eq!(answer.end(), End::Cancelled);
+    });
+}
+
+#[test]
+fn a_body_that_panics_when_it_is_asked_whether_it_has_ended_is_cancelled_before_it_is_dropped() {
+    bounded(|| {
+        let (places, noted) = mpsc::channel();
+        let body = || Frames { left: VecDeque::new(), says_end: None, exact: None, places: places.clone() };
+        let mut service = ScopeLayer::new().until_body_end().layer(Answers(|| Response::new(body())));
+        assert!(catch_unwind(AssertUnwindSafe(|| block_on(service.call(Request::new(()))).is_ok())).is_err());
+        let (at, is_cancelled) = noted.recv().unwrap();
+        assert!(is_cancelled && at.name() == Some("request"));
     });
 }
 

@@ -80,8 +80,7 @@ impl<B: Body> Until<http::Response<B>> for UntilBodyEnd {
     fn answer(response: http::Response<B>, open: Option<Open>, asks: Asks) -> Self::Response {
         let (head, body) = response.into_parts();
         let said = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let left = said.or_else(|| body.size_hint().exact());
-        let body = ScopedBody::new(body, open, asks.is_silent(head.status), left);
+        let body = ScopedBody::new(body, open, asks.is_silent(head.status), said);
         http::Response::from_parts(head, body)
     }
 }
@@ -137,16 +136,19 @@ impl<B> ScopedBody<B> {
 }
 
 impl<B: Body> ScopedBody<B> {
-    fn new(body: B, mut open: Option<Open>, silent: bool, left: Option<u64>) -> Self {
+    fn new(body: B, open: Option<Open>, silent: bool, said: Option<u64>) -> Self {
         let at = open.as_ref().map_or_else(|| Lineage(current::nearest()), |open| open.scope.lineage().clone());
-        let body = InLineage::new(at, body);
+        // Whole before the body is asked anything: it may panic.
+        let mut new = Self { body: InLineage::new(at, body), open, is_delivered: silent, left: said };
+        new.left = said.or_else(|| new.body.look(Body::size_hint)?.exact());
+        new.is_delivered |= new.left == Some(0);
         // One that is empty is not even polled.
-        if body.look(Body::is_end_stream).unwrap_or(true)
-            && let Some(open) = open.take()
+        if new.is_end_stream()
+            && let Some(open) = new.open.take()
         {
             open.finish();
         }
-        Self { body, open, is_delivered: silent || left == Some(0), left }
+        new
     }
 }
 
