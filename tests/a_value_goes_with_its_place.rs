@@ -3,11 +3,11 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 
 use common::{bounded, eventually};
-use heirloom::{BindError, Heirloom, HeirloomMap, Lineage, PoolConfig, Registry, Scope, thread};
+use heirloom::{BindError, Heirloom, HeirloomMap, Lineage, PoolConfig, PoolManager, Registry, Scope, thread};
 
 #[test]
 fn a_scope_that_ended_has_dropped_it() {
@@ -144,6 +144,44 @@ fn binding_races_the_scopes_end_and_nothing_stays_behind() {
         }
         drop(send);
         ender.join().expect("ends");
+    });
+}
+
+#[test]
+fn whoever_finds_the_scope_while_it_ends_does_not_keep_it() {
+    static KEY: Heirloom<Arc<u32>> = Heirloom::new("found");
+    const ROUNDS: usize = 5_000;
+    bounded(|| {
+        // Both spin, since the moment is some ten nanoseconds wide.
+        let round = Arc::new(AtomicUsize::new(0));
+        let (gives, given) = mpsc::channel::<PoolManager>();
+        let (finds, found) = mpsc::channel();
+        let begun = Arc::clone(&round);
+        let finder = std::thread::spawn(move || {
+            for (at, manager) in given.iter().enumerate() {
+                begun.store(2 * at + 1, Ordering::SeqCst);
+                while begun.load(Ordering::SeqCst) == 2 * at + 1 {
+                    std::hint::spin_loop();
+                }
+                (0..at % 400).for_each(|_| std::hint::spin_loop());
+                finds.send(manager.owner()).expect("the test listens");
+            }
+        });
+        let value = Arc::new(7_u32);
+        for at in 0..ROUNDS {
+            let scope = Scope::new("request");
+            KEY.bind_at(&scope, Arc::clone(&value)).expect("binds");
+            gives.send(scope.create("pool")).expect("the finder listens");
+            while round.load(Ordering::SeqCst) != 2 * at + 1 {
+                std::thread::yield_now();
+            }
+            round.store(2 * at + 2, Ordering::SeqCst);
+            scope.finish();
+            let found = found.recv().expect("the finder answers");
+            assert_eq!(Arc::strong_count(&value), 1, "round {at}, found: {}", found.is_some());
+        }
+        drop(gives);
+        finder.join().expect("ends");
     });
 }
 

@@ -486,12 +486,12 @@ impl Place {
         root
     }
 
-    /// As [`Node::end_if_over`], by whoever lets go of the place now: if nobody else holds it the values go with the node,
-    /// which is cheaper by far than taking them out where others may be looking.
-    pub(crate) fn end_before_letting_go(&self) {
-        match &self.0 {
-            Some(node) if Arc::strong_count(node) == 1 => node.end(),
-            _ => self.node().end_if_over(),
+    /// Lets go, after a last [`Node::end_if_over`]: if nobody else holds the place the values go with the node, which is cheaper by far
+    /// than taking them out where others may be looking. Runs user code.
+    pub(crate) fn end_and_let_go(self) {
+        // One step decides who is last: somebody may find the node through an index at this very moment.
+        if let Some(Err(shared)) = self.0.map(Arc::try_unwrap) {
+            shared.end_if_over();
         }
     }
 

@@ -241,8 +241,12 @@ impl Scope {
     /// nobody waits for it.
     pub fn finish(mut self) {
         self.close_all();
-        self.lineage.0.end_before_letting_go();
+        self.let_go();
         self.finished = true;
+    }
+
+    fn let_go(&mut self) {
+        std::mem::replace(&mut self.lineage, Lineage::process()).0.end_and_let_go();
     }
 
     /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is asked to
@@ -333,7 +337,7 @@ impl Drop for Scope {
     fn drop(&mut self) {
         if !self.finished {
             cancel(&self.lineage.0);
-            self.lineage.0.end_before_letting_go();
+            self.let_go();
         }
     }
 }
