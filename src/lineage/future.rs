@@ -52,6 +52,9 @@ impl<F> InLineage<F> {
     /// cost.
     pub(crate) fn put_down(self: Pin<&mut Self>) {
         let mut this = self.project();
+        if this.future.is_none() {
+            return;
+        }
         {
             let _standing = CutOnDrop(Some(current::stand(this.at.0.clone(), Pending::Nothing)));
             this.future.set(None);
