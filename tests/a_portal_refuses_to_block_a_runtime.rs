@@ -5,6 +5,10 @@
 mod common;
 mod pools;
 
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+
 use common::bounded;
 use heirloom::{PoolConfig, Portal, PortalError, Scope};
 use pools::started;
@@ -44,6 +48,38 @@ fn in_a_future_of_any_runtime() {
             assert_eq!(runtime.block_on(portal.spawn(async { 7 })).unwrap(), 7, "awaiting is fine");
         }
     });
+}
+
+#[test]
+fn also_where_the_budget_is_lifted_and_the_thread_drives_the_runtime_all_the_same() {
+    bounded(|| {
+        for runtime in [many(), one()] {
+            assert!(refused(runtime.block_on(task::unconstrained(async { seven() }))));
+            let spawned = async { tokio::spawn(task::unconstrained(async { seven() })).await.unwrap() };
+            assert!(refused(runtime.block_on(spawned)));
+            assert_eq!(runtime.block_on(async { task::spawn_blocking(seven).await.unwrap() }).unwrap(), 7, "still");
+        }
+        let (says, said) = mpsc::channel();
+        many().block_on(Tells(says));
+        assert!(refused(said.recv().unwrap()), "while what has run is dropped");
+    });
+}
+
+/// Ready at once; asks when it is dropped.
+struct Tells(mpsc::Sender<Result<u32, PortalError>>);
+
+impl Future for Tells {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        let _ = self.0.send(seven());
+    }
 }
 
 #[test]
