@@ -6,7 +6,10 @@ mod common;
 mod pools;
 mod web;
 
-use std::sync::mpsc;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
 
 use axum::Router;
 use axum::extract::Request;
@@ -14,10 +17,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use common::{bounded, eventually};
+use futures::executor::block_on;
 use heirloom::tower::ScopeLayer;
-use heirloom::{PoolConfig, Scope};
-use pools::{Busy, started};
+use heirloom::{Lineage, PoolConfig, PoolManager, Scope};
+use pools::{Busy, Crowd, started};
 use tokio::sync::oneshot;
+use tower_layer::Layer;
+use tower_service::Service;
 use web::Server;
 
 #[test]
@@ -90,6 +96,87 @@ fn a_client_that_left_counts_until_its_work_has_ended() {
         assert_eq!(layer.in_use(), 1);
         deaf.end();
         eventually("it counts no more", || layer.in_use() == 0);
+    });
+}
+
+/// A service that fails in the way its request names.
+#[derive(Clone)]
+struct Fails(PoolManager, Arc<Crowd>);
+
+/// Without a word: the panic hook is for those that are faults.
+fn fails(how: &str, part: &str) {
+    if how == part {
+        resume_unwind(Box::new("it was told to"));
+    }
+}
+
+struct Inside(Arc<Crowd>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Service<&'static str> for Fails {
+    type Response = ();
+    type Error = ();
+    type Future = Pin<Box<dyn Future<Output = Result<(), ()>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, how: &'static str) -> Self::Future {
+        self.1.enter();
+        let inside = Inside(Arc::clone(&self.1));
+        fails(how, "call");
+        let task = self.0.submit(std::thread::yield_now);
+        Box::pin(async move {
+            let _inside = inside;
+            fails(how, "poll");
+            match how {
+                "error" => return Err(()),
+                "waits" => std::future::pending().await,
+                _ => {}
+            }
+            task.map_err(drop)?.await.map_err(drop)
+        })
+    }
+}
+
+#[test]
+fn no_panic_and_no_drop_costs_a_place_and_there_are_never_more_at_once() {
+    const HOW: [&str; 9] = ["name", "open", "call", "poll", "error", "waits", "unpolled", "well", "well"];
+    bounded(|| {
+        let owner = Scope::new("server");
+        let (work, crowd) = (started(&owner, "work", PoolConfig::leased(2)), Arc::new(Crowd::default()));
+        let opens = |how: &&'static str, _: &Lineage| fails(how, "open");
+        let layer = ScopeLayer::new().below(&owner).limit(3).on_limit(|_: &&'static str| ());
+        let layer = layer.on_open(opens).name(|how: &&'static str| {
+            fails(how, "name");
+            "request"
+        });
+        let client = |first: usize| {
+            let mut service = layer.layer(Fails(work.clone(), Arc::clone(&crowd)));
+            move || {
+                for how in HOW.iter().cycle().skip(first).take(200 * HOW.len()) {
+                    let ask = AssertUnwindSafe(|| {
+                        let response = service.call(how);
+                        match *how {
+                            "unpolled" => {}
+                            "waits" => drop(pin!(response).poll(&mut Context::from_waker(Waker::noop()))),
+                            _ => drop(block_on(response)),
+                        }
+                    });
+                    drop(catch_unwind(ask));
+                }
+            }
+        };
+        let clients: Vec<_> = (0..4).map(|at| std::thread::spawn(client(2 * at))).collect();
+        clients.into_iter().for_each(|client| client.join().expect("every panic is caught"));
+        eventually("all are given back", || layer.in_use() == 0);
+        assert!((1..=3).contains(&crowd.most()), "{} at once", crowd.most());
     });
 }
 
