@@ -1,5 +1,9 @@
 //! One iteration is the life of one pool, from `create` to `stop`; the question: what does a pool cost, also beside a plain rayon
-//! pool?
+//! pool? With the feature `tower` also: what does a request's scope cost?
+
+#[cfg(feature = "tower")]
+#[path = "lifecycle/requests.rs"]
+mod requests;
 
 use std::hint::black_box;
 
@@ -85,5 +89,7 @@ fn main() {
     lives(&mut criterion);
     #[cfg(feature = "rayon")]
     parallel_lives(&mut criterion);
+    #[cfg(feature = "tower")]
+    requests::requests(&mut criterion);
     criterion.final_summary();
 }

@@ -130,6 +130,8 @@ impl Service<&'static str> for Fails {
     fn call(&mut self, how: &'static str) -> Self::Future {
         self.1.enter();
         let inside = Inside(Arc::clone(&self.1));
+        // Long enough for others to come in beside it.
+        (0..10).for_each(|_| std::thread::yield_now());
         fails(how, "call");
         let task = self.0.submit(std::thread::yield_now);
         Box::pin(async move {
@@ -160,7 +162,7 @@ fn no_panic_and_no_drop_costs_a_place_and_there_are_never_more_at_once() {
         let client = |first: usize| {
             let mut service = layer.layer(Fails(work.clone(), Arc::clone(&crowd)));
             move || {
-                for how in HOW.iter().cycle().skip(first).take(200 * HOW.len()) {
+                for how in HOW.iter().cycle().skip(first).take(50 * HOW.len()) {
                     let ask = AssertUnwindSafe(|| {
                         let response = service.call(how);
                         match *how {
@@ -173,7 +175,7 @@ fn no_panic_and_no_drop_costs_a_place_and_there_are_never_more_at_once() {
                 }
             }
         };
-        let clients: Vec<_> = (0..4).map(|at| std::thread::spawn(client(2 * at))).collect();
+        let clients: Vec<_> = (0..8).map(|at| std::thread::spawn(client(at))).collect();
         clients.into_iter().for_each(|client| client.join().expect("every panic is caught"));
         eventually("all are given back", || layer.in_use() == 0);
         assert!((1..=3).contains(&crowd.most()), "{} at once", crowd.most());

@@ -75,10 +75,11 @@ impl From<Cancelled> for PortalError {
 /// A way into a tokio runtime for code that runs elsewhere: a task of a pool runs a future on the server's runtime, and
 /// waits for it or not. Dropping it changes nothing.
 ///
-/// Bound in the tree, it is found with [`portal`] from everything below. It keeps no runtime running, and does not delay
-/// its shutdown; it keeps a little of its memory (a tokio [`Handle`]), and its file descriptors if it has IO (four on Linux). Once the runtime is shut down, whatever is
-/// asked of it is [`NotRunning`](PortalError::NotRunning), also for those who wait at that moment, as soon as the runtime
-/// has dropped their future. On a `current_thread` runtime futures run while somebody is in its `block_on`.
+/// Bound in the tree, it is found with [`portal`] from everything below. It keeps no runtime running, and does not
+/// delay its shutdown; it keeps a little of its memory (a tokio [`Handle`]), and of one with IO the file descriptors
+/// (four on Linux). Once the runtime is shut down, whatever is asked of it is [`NotRunning`](PortalError::NotRunning),
+/// also for those who wait at that moment, as soon as the runtime has dropped their future. On a `current_thread`
+/// runtime futures run while somebody is in its `block_on`.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Portal, Scope};
@@ -177,9 +178,9 @@ impl Portal {
         self.handle.id()
     }
 
-    /// Runs a future on the runtime. What needs the runtime, as timers and sockets do, is made inside of the future. It stands
-    /// at the current place on every poll, and in the current `tracing` span, so it finds what the caller finds; and it is
-    /// dropped there, as cancelled, when that place is asked to stop.
+    /// Runs a future on the runtime. What needs the runtime, as timers and sockets do, is made inside of the future. It
+    /// stands at the current place on every poll, and in the current `tracing` span, so it finds what the caller finds;
+    /// and it is dropped there, as cancelled, when that place is asked to stop.
     ///
     /// Never fails: a runtime that has been shut down drops the future, and the handle says so. A scope that ends asks such a
     /// future to stop as it asks a task, but does not count it, so it does not wait for it either.
@@ -195,15 +196,16 @@ impl Portal {
         PortalHandle::new(self.handle.spawn(unless_cancelled(place, future)))
     }
 
-    /// Runs a future on the runtime, as [`spawn`](Self::spawn) does, and waits for it. In a pool's task this gives the task's place
-    /// away meanwhile, where its pool does that; so in a work-stealing or a pinned pool it must not wait for another task of that pool.
+    /// Runs a future on the runtime, as [`spawn`](Self::spawn) does, and waits for it. In a pool's task this gives the
+    /// task's place away meanwhile, where its pool does that; so in a work-stealing or a pinned pool it must not wait
+    /// for another task of that pool.
     ///
     /// # Errors
-    /// [`WouldDeadlock`](PortalError::WouldDeadlock), before anything is run, on a thread that runs a future of a tokio runtime;
-    /// in `spawn_blocking` and `block_in_place` it is fine. (Where tokio's budget is lifted, as in
-    /// `tokio::task::unconstrained`, it takes a panic of tokio's to find out, which is caught here, but which the panic hook
-    /// reports.) [`Cancelled`](PortalError::Cancelled) as soon as the calling
-    /// task or thread is asked to stop. [`NotRunning`](PortalError::NotRunning), also when the runtime is shut down meanwhile.
+    /// [`WouldDeadlock`](PortalError::WouldDeadlock), before anything is run, on a thread that runs a future of a tokio
+    /// runtime; in `spawn_blocking` and `block_in_place` it is fine. (Where tokio's budget is lifted, as in
+    /// `tokio::task::unconstrained`, it takes a panic of tokio's to find out, which is caught here, but which the panic
+    /// hook reports.) [`Cancelled`](PortalError::Cancelled) as soon as the calling task or thread is asked to stop.
+    /// [`NotRunning`](PortalError::NotRunning), also when the runtime is shut down meanwhile.
     /// [`Panicked`](PortalError::Panicked).
     pub fn block_on<F>(&self, future: F) -> Result<F::Output, PortalError>
     where

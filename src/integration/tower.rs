@@ -45,8 +45,16 @@ pub use self::service::ScopeService;
 /// A connection that is upgraded (a WebSocket) outlives the response. Give what serves it a scope with
 /// [`in_scope`](crate::FutureExt::in_scope).
 ///
-/// Cloning shares the limit: a router that clones the layer for each of its routes has one limit for all. A request costs
-/// one small allocation for the scope, its name, and entering a place for each poll (about 15 ns).
+/// Cloning shares the limit: a router that clones the layer for each of its routes has one limit for all.
+///
+/// # Cost
+/// A request that is answered in one poll costs about 0.3 µs more than without the layer: an allocation, the place in
+/// the tree, and entering it for the call, for each poll and for the drop. A limit, or a value that is bound, adds about
+/// 0.2 µs, and [`until_body_end`](Self::until_body_end) 0.1 µs. On the same machine a `tracing` span in a registry costs
+/// 0.15 µs, and a cancellation flag in a task-local 0.08 µs: `cargo bench --all-features --bench lifecycle` measures it.
+///
+/// Giving a request up ends what is queued in its own pools there and then, at about 0.1 µs for each task, beside what
+/// the tasks' own drops take. In other pools such tasks end when their turn comes.
 ///
 /// ```
 /// use axum::{Router, extract::Request, routing::get};
@@ -150,7 +158,8 @@ impl<N, O, L, U> ScopeLayer<N, O, L, U> {
     ///
     /// A body has ended when it says so, or, for whoever drops it without asking again, when its trailers or all of its
     /// `Content-Length` were taken. The body of an answer to `HEAD`, or of one that has none (204, 304, a change of protocols,
-    /// a `CONNECT` that was granted), may be dropped at any time. After an error in the body the scope is cancelled when the body is dropped.
+    /// a `CONNECT` that was granted), may be dropped at any time. After an error in the body the scope is cancelled
+    /// when the body is dropped.
     #[must_use]
     pub fn until_body_end(self) -> ScopeLayer<N, O, L, UntilBodyEnd> {
         let Self { at, name, on_open, limit, .. } = self;

@@ -48,8 +48,8 @@ impl<F> InLineage<F> {
         Some(self.at.run(|| f(inner)))
     }
 
-    /// Drops the inner future, standing at its place, and lets go of the place: a scope that nobody else holds ends at less
-    /// cost.
+    /// Drops the inner future, standing at its place, and lets go of the place: a scope that nobody else holds ends at
+    /// less cost.
     pub(crate) fn put_down(self: Pin<&mut Self>) {
         let mut this = self.project();
         if this.future.is_none() {

@@ -486,8 +486,8 @@ impl Place {
         root
     }
 
-    /// Lets go, after a last [`Node::end_if_over`]: if nobody else holds the place the values go with the node, which is cheaper by far
-    /// than taking them out where others may be looking. Runs user code.
+    /// Lets go, after a last [`Node::end_if_over`]: if nobody else holds the place the values go with the node, which
+    /// is cheaper by far than taking them out where others may be looking. Runs user code.
     pub(crate) fn end_and_let_go(self) {
         // One step decides who is last: somebody may find the node through an index at this very moment.
         if let Some(Err(shared)) = self.0.map(Arc::try_unwrap) {

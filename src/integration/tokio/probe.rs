@@ -4,9 +4,9 @@
 //! may block. What tells them apart is tokio's cooperative budget, which is limited while a future is polled, and is
 //! lifted in `spawn_blocking` and `block_in_place`.
 //!
-//! A future in `tokio::task::unconstrained` has lifted it too, and what is dropped outside of a poll has none. For these
-//! tokio has no question, only a refusal: its own `block_on` panics there. That panic is caught, but whatever is told of panics
-//! is told of it, so the budget is asked first.
+//! A future in `tokio::task::unconstrained` has lifted it too, and what is dropped outside of a poll has none. For
+//! these tokio has no question, only a refusal: its own `block_on` panics there. That panic is caught, but whatever is
+//! told of panics is told of it, so the budget is asked first.
 
 use std::task::{Context, Poll, Waker};
 
