@@ -20,33 +20,33 @@ pub trait Until<Res> {
     type Response;
 
     /// No scope was opened for an answer that the service did not make.
-    fn answer(response: Res, open: Option<Open>, asks: Asks) -> Self::Response;
+    fn answer(response: Res, open: Option<Open>, wants: Wants) -> Self::Response;
 }
 
 /// Looks at a request before the service has it.
 pub trait Reads<Req> {
-    fn asks(request: &Req) -> Asks;
+    fn wants(request: &Req) -> Wants;
 }
 
-/// What a request is out for.
+/// What a request wants for an answer.
 #[derive(Clone, Copy)]
-pub enum Asks {
-    ForABody,
+pub enum Wants {
+    Body,
     /// `HEAD`.
-    ForNone,
+    Nothing,
     /// `CONNECT`.
-    ForATunnel,
+    Tunnel,
 }
 
-impl Asks {
+impl Wants {
     /// The body of such an answer is sent to nobody, and whoever sends the answer does not poll it.
     fn is_silent(self, status: StatusCode) -> bool {
         let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || status.is_informational();
         has_none
             || match self {
-                Self::ForABody => false,
-                Self::ForNone => true,
-                Self::ForATunnel => status.is_success(),
+                Self::Body => false,
+                Self::Nothing => true,
+                Self::Tunnel => status.is_success(),
             }
     }
 }
@@ -57,7 +57,7 @@ pub enum UntilResponse {}
 impl<Res> Until<Res> for UntilResponse {
     type Response = Res;
 
-    fn answer(response: Res, open: Option<Open>, _: Asks) -> Res {
+    fn answer(response: Res, open: Option<Open>, _: Wants) -> Res {
         if let Some(open) = open {
             open.finish();
         }
@@ -66,8 +66,8 @@ impl<Res> Until<Res> for UntilResponse {
 }
 
 impl<Req> Reads<Req> for UntilResponse {
-    fn asks(_: &Req) -> Asks {
-        Asks::ForABody
+    fn wants(_: &Req) -> Wants {
+        Wants::Body
     }
 }
 
@@ -77,20 +77,20 @@ pub enum UntilBodyEnd {}
 impl<B: Body> Until<http::Response<B>> for UntilBodyEnd {
     type Response = http::Response<ScopedBody<B>>;
 
-    fn answer(response: http::Response<B>, open: Option<Open>, asks: Asks) -> Self::Response {
+    fn answer(response: http::Response<B>, open: Option<Open>, wants: Wants) -> Self::Response {
         let (head, body) = response.into_parts();
         let said = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let body = ScopedBody::new(body, open, asks.is_silent(head.status), said);
+        let body = ScopedBody::new(body, open, wants.is_silent(head.status), said);
         http::Response::from_parts(head, body)
     }
 }
 
 impl<B> Reads<http::Request<B>> for UntilBodyEnd {
-    fn asks(request: &http::Request<B>) -> Asks {
+    fn wants(request: &http::Request<B>) -> Wants {
         match *request.method() {
-            Method::HEAD => Asks::ForNone,
-            Method::CONNECT => Asks::ForATunnel,
-            _ => Asks::ForABody,
+            Method::HEAD => Wants::Nothing,
+            Method::CONNECT => Wants::Tunnel,
+            _ => Wants::Body,
         }
     }
 }

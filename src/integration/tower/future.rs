@@ -10,7 +10,7 @@ use crate::lineage::future::InLineage;
 use crate::registry::scope::Scope;
 use crate::sync::os::Arc;
 
-use super::body::{Asks, Until};
+use super::body::{Until, Wants};
 use super::limit::Slot;
 
 /// A request's open scope. Dropping it cancels the scope.
@@ -35,7 +35,7 @@ pin_project_lite::pin_project! {
         inner: Option<InLineage<F>>,
         // Taken when the future has finished.
         open: Option<Open>,
-        asks: Asks,
+        wants: Wants,
         // Made instead of a future, where the limit was reached.
         answer: Option<Res>,
         until: PhantomData<fn() -> U>,
@@ -56,13 +56,13 @@ pin_project_lite::pin_project! {
 }
 
 impl<F, Res, U> ScopeFuture<F, Res, U> {
-    pub(super) fn new(future: F, open: Open, asks: Asks) -> Self {
+    pub(super) fn new(future: F, open: Open, wants: Wants) -> Self {
         let inner = InLineage::new(open.scope.lineage().clone(), future);
-        Self { inner: Some(inner), open: Some(open), asks, answer: None, until: PhantomData }
+        Self { inner: Some(inner), open: Some(open), wants, answer: None, until: PhantomData }
     }
 
     pub(super) fn answered(answer: Res) -> Self {
-        Self { inner: None, open: None, asks: Asks::ForABody, answer: Some(answer), until: PhantomData }
+        Self { inner: None, open: None, wants: Wants::Body, answer: Some(answer), until: PhantomData }
     }
 }
 
@@ -76,7 +76,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(answer) = this.answer.take() {
-            return Poll::Ready(Ok(U::answer(answer, None, *this.asks)));
+            return Poll::Ready(Ok(U::answer(answer, None, *this.wants)));
         }
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
         let out = ready!(inner.as_mut().poll(cx));
@@ -84,7 +84,7 @@ where
         inner.put_down();
         let open = this.open.take();
         Poll::Ready(match out {
-            Ok(response) => Ok(U::answer(response, open, *this.asks)),
+            Ok(response) => Ok(U::answer(response, open, *this.wants)),
             Err(error) => {
                 if let Some(open) = open {
                     open.finish();

@@ -66,10 +66,10 @@ where
             slot.keep(&scope);
         }
         self.layer.on_open.opened(&request, &scope);
-        let asks = U::asks(&request);
+        let wants = U::wants(&request);
         // Many services do a part of their work here. A panic drops the scope, which cancels it.
         let future = scope.lineage().run(|| self.inner.call(request));
-        ScopeFuture::new(future, Open { scope, slot }, asks)
+        ScopeFuture::new(future, Open { scope, slot }, wants)
     }
 }
 
