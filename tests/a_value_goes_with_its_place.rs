@@ -5,6 +5,7 @@ mod common;
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
+use std::time::{Duration, Instant};
 
 use common::{bounded, eventually};
 use heirloom::{BindError, Heirloom, HeirloomMap, Lineage, PoolConfig, PoolManager, Registry, Scope, thread};
@@ -150,7 +151,8 @@ fn binding_races_the_scopes_end_and_nothing_stays_behind() {
 #[test]
 fn whoever_finds_the_scope_while_it_ends_does_not_keep_it() {
     static KEY: Heirloom<Arc<u32>> = Heirloom::new("found");
-    const ROUNDS: usize = 5_000;
+    const ROUNDS: usize = 10_000;
+    const LONG_ENOUGH: Duration = Duration::from_secs(3);
     bounded(|| {
         // Both spin, since the moment is some ten nanoseconds wide.
         let round = Arc::new(AtomicUsize::new(0));
@@ -167,8 +169,8 @@ fn whoever_finds_the_scope_while_it_ends_does_not_keep_it() {
                 finds.send(manager.owner()).expect("the test listens");
             }
         });
-        let value = Arc::new(7_u32);
-        for at in 0..ROUNDS {
+        let (value, begun) = (Arc::new(7_u32), Instant::now());
+        for at in (0..ROUNDS).take_while(|_| begun.elapsed() < LONG_ENOUGH) {
             let scope = Scope::new("request");
             KEY.bind_at(&scope, Arc::clone(&value)).expect("binds");
             gives.send(scope.create("pool")).expect("the finder listens");
