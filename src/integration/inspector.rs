@@ -56,9 +56,10 @@
 //!
 //! # What it costs
 //!
-//! Nothing while nobody looks: no thread, no timer; a page that is hidden in its browser does not look. While somebody does, one thread takes a snapshot for all of them, at most four times a
-//! second, and seldom enough to use at most a tenth of one CPU: looking costs about half a microsecond for each node
-//! that lives, so with 100 000 of them there are two looks a second, and a `/snapshot` may take until the next one. An
+//! Nothing while nobody looks: no thread, no timer; a page that is hidden in its browser does not look. While somebody does,
+//! one thread takes a snapshot for all of them, at most four times a second, and seldom enough to use at most a tenth of one
+//! CPU: looking costs about half a microsecond for each node that lives, so with 100 000 of them there are two looks a
+//! second, and a `/snapshot` may take until the next one. From a million nodes on it is a look every five seconds. An
 //! update is what changed of what is sent, about 200 bytes for each node and 300 for each of its managers, made once and
 //! shared among all who listen, and nothing while nothing changes but a sign of life every five seconds. At most
 //! [`max_nodes`](Inspector::max_nodes) nodes and managers are sent, those with marks and tasks first.

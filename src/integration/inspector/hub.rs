@@ -29,7 +29,7 @@ use crate::sync::os::{Arc, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering, th
 
 /// At most four looks a second.
 pub(super) const PACE: Duration = Duration::from_millis(250);
-/// At most a tenth of a CPU: so many times as long as a look takes, none is begun.
+/// At most a tenth of a CPU: so many times as long as a look takes, none is begun; but [`SIGN_OF_LIFE`] comes first.
 const REST: u32 = 9;
 /// A sign of life when nothing changes, so that a page sees when the server is gone.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
@@ -204,7 +204,8 @@ impl Hub {
                 said = Instant::now();
             }
             self.tell(news);
-            let pause = PACE.max(began.elapsed() * REST).saturating_sub(began.elapsed());
+            let took = began.elapsed();
+            let pause = PACE.saturating_sub(took).max((took * REST).min(SIGN_OF_LIFE));
             if !self.rest(pause) {
                 return;
             }
