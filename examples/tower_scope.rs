@@ -16,7 +16,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::routing::get;
 use futures::stream::{self, StreamExt};
-use heirloom::tower::ScopeLayer;
+use heirloom::tower::{ScopeLayer, ScopeUsage};
 use heirloom::{Heirloom, Lineage, NodeKind, PoolConfig, Portal, Registry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -57,7 +57,7 @@ async fn main() -> Fallible {
 
     println!("a page: {}", body(&ask(server, "/page?ada").await?));
     println!("a stream: {}", body(&ask(server, "/count?bob").await?));
-    clients_go_away(server, || scopes.in_use()).await
+    clients_go_away(server, &scopes.usage()).await
 }
 
 fn failed(error: Box<dyn Error + Send + Sync>) -> (StatusCode, String) {
@@ -99,24 +99,24 @@ async fn slow() -> Fallible<&'static str> {
 }
 
 /// As many clients as there may be, and one more; then all of them hang up.
-async fn clients_go_away(server: SocketAddr, in_use: impl Fn() -> usize) -> Fallible {
+async fn clients_go_away(server: SocketAddr, requests: &ScopeUsage) -> Fallible {
     // An answer may be there a moment before its request's scope has ended.
-    eventually(|| in_use() == 0).await?;
+    eventually(|| requests.in_use() == 0).await?;
     let mut clients = Vec::new();
     for _ in 0..LIMIT {
         clients.push(connect(server, "/slow").await?);
     }
-    eventually(|| in_use() == LIMIT).await?;
+    eventually(|| requests.in_use() == LIMIT).await?;
     let refused = ask(server, "/page").await?;
     println!("one too many: {}", refused.lines().next().unwrap_or_default());
     assert!(refused.starts_with("HTTP/1.0 503"));
 
     drop(clients);
-    eventually(|| in_use() == 0).await?; // what sleeps gives its place away, so all eight slept
-    let requests = || Registry::global().snapshot().nodes.iter().filter(|node| node.kind == NodeKind::Scope).count();
-    eventually(|| requests() == 0).await?;
+    eventually(|| requests.in_use() == 0).await?; // what sleeps gives its place away, so all eight slept
+    let left = || Registry::global().snapshot().nodes.iter().filter(|node| node.kind == NodeKind::Scope).count();
+    eventually(|| left() == 0).await?;
     let tasks = heirloom::with("slow", |slow| slow.stats().waiting + slow.stats().running + slow.stats().queued)?;
-    println!("all have hung up: {} requests and {tasks} tasks are left", requests());
+    println!("all have hung up: {} requests and {tasks} tasks are left", left());
     Ok(())
 }
 

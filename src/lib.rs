@@ -554,7 +554,7 @@
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
 //! | the end of the process | [`exit_guard`], [`run_main`], [`exit_deadline`], [`on_exit`], [`ExitPolicy`] |
 //! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
-//! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeService, ScopeFuture, ScopedBody}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
+//! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
 //! | errors | [`Error`], which all of these convert into: [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |

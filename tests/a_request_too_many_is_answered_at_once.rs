@@ -44,7 +44,7 @@ fn the_limit_is_exact_and_shared_by_all_routes() {
         let server = Server::start(app);
         let (a, b) = (server.ask("GET", "/a"), server.ask("GET", "/b"));
         let inside = [said.recv().unwrap(), said.recv().unwrap()];
-        assert_eq!(layer.in_use(), 2);
+        assert_eq!(layer.usage().in_use(), 2);
         for _ in 0..3 {
             let refused = server.get("/a");
             assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after: 1\r\n"), "{refused}");
@@ -55,7 +55,8 @@ fn the_limit_is_exact_and_shared_by_all_routes() {
         for mut client in [a, b] {
             assert!(web::read_until(&mut client, "done").starts_with("HTTP/1.1 200"));
         }
-        eventually("both are given back", || layer.in_use() == 0);
+        eventually("both are given back", || layer.usage().in_use() == 0);
+        assert_eq!((layer.usage().limit(), layer.usage().refused()), (2, 3));
         let last = server.ask("GET", "/b");
         drop(said.recv().unwrap());
         drop(last);
@@ -93,9 +94,9 @@ fn a_client_that_left_counts_until_its_work_has_ended() {
         drop(client);
         eventually("the server noticed", || is_asked(&owner));
         assert!(server.get("/").starts_with("HTTP/1.1 503"), "what it left behind still runs");
-        assert_eq!(layer.in_use(), 1);
+        assert_eq!(layer.usage().in_use(), 1);
         deaf.end();
-        eventually("it counts no more", || layer.in_use() == 0);
+        eventually("it counts no more", || layer.usage().in_use() == 0);
     });
 }
 
@@ -177,7 +178,7 @@ fn no_panic_and_no_drop_costs_a_place_and_there_are_never_more_at_once() {
         };
         let clients: Vec<_> = (0..8).map(|at| std::thread::spawn(client(at))).collect();
         clients.into_iter().for_each(|client| client.join().expect("every panic is caught"));
-        eventually("all are given back", || layer.in_use() == 0);
+        eventually("all are given back", || layer.usage().in_use() == 0);
         assert!((1..=3).contains(&crowd.most()), "{} at once", crowd.most());
     });
 }

@@ -28,6 +28,7 @@ pub use self::body::ScopedBody;
 use self::body::{UntilBodyEnd, UntilResponse};
 pub use self::future::ScopeFuture;
 use self::hooks::{NoHook, OpenHook, PlainName, RequestName};
+pub use self::limit::ScopeUsage;
 use self::limit::{Answer, Limited, Slots, Unavailable, Unlimited};
 pub use self::service::ScopeService;
 
@@ -191,10 +192,10 @@ impl<N, O, A, U> ScopeLayer<N, O, Limited<A>, U> {
         ScopeLayer { at, name, on_open, limit, until }
     }
 
-    /// How many requests count at the moment.
+    /// How much of the limit is in use, to be asked at any time; shared with the layer and its clones.
     #[must_use]
-    pub fn in_use(&self) -> usize {
-        self.limit.slots.taken()
+    pub fn usage(&self) -> ScopeUsage {
+        ScopeUsage(Arc::clone(&self.limit.slots))
     }
 }
 

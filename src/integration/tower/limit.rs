@@ -1,10 +1,12 @@
 //! How many requests there are at once, and the answer to one too many.
 
+use std::fmt;
+
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
 use crate::registry::scope::Scope;
-use crate::sync::os::{Arc, AtomicUsize, Ordering};
+use crate::sync::os::{Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::value::heirloom::Heirloom;
 
 /// Kept by each scope that counts, until it has ended and nothing asked for below it is left.
@@ -14,22 +16,65 @@ static SLOT: Heirloom<Slot> = Heirloom::new("request limit");
 pub(super) struct Slots {
     most: usize,
     taken: AtomicUsize,
+    refused: AtomicU64,
 }
 
 impl Slots {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, taken: AtomicUsize::new(0) }
-    }
-
-    pub(super) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
+        Self { most, taken: AtomicUsize::new(0), refused: AtomicU64::new(0) }
     }
 
     fn take(self: &Arc<Self>) -> Option<Arc<Slot>> {
         // Relaxed: nothing is handed over with a place.
         let one_more = |taken: usize| (taken < self.most).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
         Some(Arc::new(Slot(Arc::clone(self))))
+    }
+}
+
+/// How much of a [`ScopeLayer`](super::ScopeLayer)'s limit is in use: for whoever watches the server. Keeps nothing going.
+///
+/// ```
+/// use heirloom::tower::{ScopeLayer, ScopeUsage};
+///
+/// struct Server {
+///     requests: ScopeUsage,
+/// }
+///
+/// let scopes = ScopeLayer::new().limit(1000);
+/// let server = Server { requests: scopes.usage() };
+/// assert_eq!((server.requests.in_use(), server.requests.limit(), server.requests.refused()), (0, 1000, 0));
+/// ```
+#[derive(Clone)]
+pub struct ScopeUsage(pub(super) Arc<Slots>);
+
+impl ScopeUsage {
+    /// How many requests count at the moment: each from its start until nothing that it asked for is left.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        self.0.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.most
+    }
+
+    /// How many were answered as one too many.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for ScopeUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (in_use, limit, refused) = (self.in_use(), self.limit(), self.refused());
+        f.debug_struct("ScopeUsage").field("in_use", &in_use).field("limit", &limit).field("refused", &refused).finish()
     }
 }
 
