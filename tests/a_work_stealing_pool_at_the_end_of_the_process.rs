@@ -177,6 +177,8 @@ mod on_unix {
                 for _ in 0..20 {
                     let sum: u64 = pool.install(|| (0..1000u64).into_par_iter().sum()).expect("one is there");
                     assert_eq!(sum, 499_500);
+                    // It counts on no other.
+                    assert_eq!(pool.install(|| rayon::broadcast(|_| ()).len()).expect("runs"), 1);
                 }
                 assert_eq!(heirloom::threads::stats().live, 1);
                 assert!(pool.stop().expect("not from within").is_complete());

@@ -152,6 +152,41 @@ fn its_scopes_end_waits_for_what_was_submitted() {
 }
 
 #[test]
+fn a_last_task_on_top_of_another_piece_of_work_leaves_no_thread() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("math");
+        pool.start(PoolConfig::work_stealing(2)).expect("starts");
+        let (begins, begun) = mpsc::channel();
+        let (ends, ended) = mpsc::channel::<()>();
+        let (done, is_done) = mpsc::channel();
+        let own = pool.clone();
+        // Outlives the task that gave it to rayon, on the other thread; while the first one lingers it runs the pool's last task.
+        let job = move || {
+            begins.send(()).expect("somebody listens");
+            ended.recv().expect_err("it is dropped");
+            let install = || {
+                let task = own.submit(|| ()).expect("accepted");
+                while !task.is_finished() {
+                    rayon::yield_now();
+                }
+            };
+            own.install(install).expect("runs");
+            done.send(()).expect("somebody listens");
+        };
+        pool.install(move || {
+            rayon::spawn(job);
+            begun.recv().expect("the other thread has it");
+            drop(ends);
+        })
+        .expect("runs");
+        is_done.recv().expect("it ended");
+        eventually("no thread is the pool's", || threads::stats().waiting == 0);
+        assert!(pool.is_running());
+    });
+}
+
+#[test]
 fn a_thread_that_was_rayons_serves_other_pools() {
     bounded(|| {
         let scope = Scope::new("test");

@@ -179,7 +179,6 @@ fn a_setting_it_cannot_honour_is_named() {
             ("thread_name_prefix", n().thread_name_prefix("math")),
             ("keep_alive", n().keep_alive(Duration::from_secs(1))),
             ("warm", n().warm(1)),
-            ("max_waiting", n().max_waiting(3)),
             ("gate", n().gate(&GATE, heirloom::GateMode::IfPresent)),
             ("on_worker_start", n().on_worker_start(|_| Ok::<(), String>(()))),
         ];
@@ -190,7 +189,7 @@ fn a_setting_it_cannot_honour_is_named() {
             }
         }
         // These say what is so anyway.
-        pool.start(n().keeps_place().joining()).expect("starts");
+        pool.start(n().joining()).expect("starts");
         pool.ensure_started(n()).expect("runs so");
         assert!(pool.ensure_started(n().sealed()).is_err());
         assert!(pool.ensure_started(PoolConfig::work_stealing(3)).is_err());

@@ -1,5 +1,5 @@
-//! A wait on a work-stealing pool's thread has no place to give away, and ends all the same: what nobody has started runs in
-//! place, and what would wait for itself is refused.
+//! A wait on a work-stealing pool's thread ends: what nobody has started runs in place, what else it needs gets threads of its own,
+//! and what would wait for itself is refused.
 #![cfg(feature = "rayon")]
 mod common;
 
@@ -121,6 +121,122 @@ fn two_pools_that_install_in_each_other_end() {
             })
             .expect("runs");
         assert_eq!(sum, (0..20u64).map(|n| n * n.saturating_sub(1) / 2).sum::<u64>());
+    });
+}
+
+/// Each install within the one before, in the other pool.
+fn back_and_forth(a: &PoolManager, b: &PoolManager, depth: u32) -> u32 {
+    if depth == 0 { 0 } else { 1 + a.install(|| back_and_forth(b, a, depth - 1)).expect("runs") }
+}
+
+#[test]
+fn pools_of_one_that_install_in_each_other_end_at_any_depth() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let [a, b] = ["a", "b"].map(|name| {
+            let pool = scope.create(name);
+            pool.start(PoolConfig::work_stealing(1)).expect("starts");
+            pool
+        });
+        assert_eq!(back_and_forth(&a, &b, 30), 30);
+        for pool in [a, b] {
+            assert!(pool.stop().expect("not from within").is_complete());
+        }
+        eventually("the threads are back", || heirloom::threads::stats().waiting == 0);
+    });
+}
+
+#[test]
+fn leased_tasks_that_its_pieces_join_may_install_in_it() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let io = scope.create("io");
+        io.start(PoolConfig::leased(1)).expect("starts");
+        for n in [1, 2, 3] {
+            let pool = started(&scope, n);
+            let by_way_of_io = |n: u64| {
+                let pool = pool.clone();
+                let task = io.submit(move || pool.install(|| n).expect("runs")).expect("accepted");
+                task.join().expect("runs")
+            };
+            for _ in 0..20 {
+                let sum: u64 = pool.install(|| (0..40u64).into_par_iter().map(by_way_of_io).sum()).expect("runs");
+                assert_eq!(sum, 780);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_wait_that_heirloom_does_not_see_gives_its_place_away_when_it_is_told() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        for n in [1, 2] {
+            let pool = started(&scope, n);
+            let (tells, told) = mpsc::channel();
+            let own = pool.clone();
+            let task = pool.submit(move || {
+                let tells = own.submit(move || tells.send(7)).expect("accepted");
+                (heirloom::blocking(|| told.recv()).expect("it is sent"), tells.is_finished())
+            });
+            assert_eq!(task.expect("accepted").join().expect("runs").0, 7);
+        }
+    });
+}
+
+#[test]
+fn a_join_for_some_time_ends_when_its_task_does() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, 1);
+        let long = Duration::from_secs(3600);
+        let joined =
+            pool.install(|| pool.submit(|| 7).expect("accepted").join_within(long).is_ok_and(|out| out.is_ok()));
+        assert!(joined.expect("runs"));
+    });
+}
+
+#[test]
+fn a_job_of_no_task_that_waits_holds_up_nobody() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, 1);
+        let own = pool.clone();
+        let (done, is_done) = mpsc::channel();
+        pool.install(move || {
+            rayon::spawn(move || {
+                let (tells, told) = mpsc::channel();
+                let task = own.submit(move || tells.send(7).expect("somebody listens")).expect("accepted");
+                let out = heirloom::blocking(|| told.recv());
+                task.join().expect("runs");
+                done.send(out).expect("somebody listens");
+            });
+        })
+        .expect("runs");
+        assert_eq!(is_done.recv().expect("it ended"), Ok(7));
+    });
+}
+
+#[test]
+fn its_waits_start_no_more_threads_than_they_may() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("math");
+        pool.start(PoolConfig::work_stealing(1).max_waiting(3)).expect("starts");
+        let most = Arc::new(AtomicUsize::new(0));
+        let tasks: Vec<_> = (0..20)
+            .map(|_| {
+                let (pool, most) = (pool.clone(), Arc::clone(&most));
+                pool.clone().submit(move || {
+                    heirloom::sleep(Duration::from_millis(2)).expect("nobody asks");
+                    most.fetch_max(pool.stats().waiting, Ordering::Relaxed);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.expect("accepted").join().expect("runs");
+        }
+        assert!(most.load(Ordering::Relaxed) <= 3);
     });
 }
 

@@ -159,10 +159,6 @@ impl PoolConfig {
     /// [`PoolManager::install`](crate::PoolManager::install), or any task of it, rayon's `par_iter`, `join` and `scope` use these
     /// threads. With the feature `rayon`, which is on by default.
     ///
-    /// Threads come with the first task and go back to the cache some 10 ms after the last one, or when the pool ends, so an idle one
-    /// has none. While there is work it has all `n`. If the system refuses some, or [`threads::limit`](crate::threads::limit) is
-    /// reached, it works with those that came (`rayon::broadcast` waits for all of them).
-    ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
     /// use rayon::prelude::*;
@@ -176,12 +172,20 @@ impl PoolConfig {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// # Its threads
+    /// They come with the first task and go back to the cache some 10 ms after the last one, or when the pool ends, so an idle one has
+    /// none. In between it has all `n`, which count against [`threads::limit`](crate::threads::limit) only while they have a task. If
+    /// the system refuses some it works with those there are, until it has been idle once: `rayon::current_num_threads` says how many.
+    /// If it refuses the first, the task is refused.
+    ///
+    /// Each task is handed to another thread, also by [`install`](crate::PoolManager::install), which waits for it: some microseconds
+    /// while the threads are there, and to wake or start `n` of them otherwise. From within the pool `install` is a call.
+    ///
     /// # Where code stands
     /// On these threads code stands at the pool's owner, and never at a submitter's place. rayon
     /// cannot be told when it steals: what it steals runs on top of whatever waits on that thread, which in a pool shared by
     /// requests is often another request's (about 15 % of the pieces, measured). So nothing here belongs to one task: the
-    /// submitter's span is not entered, [`task_id`](crate::task_id) is `None`, and a running task does not hear of its own handle's
-    /// [`cancel`](crate::TaskHandle::cancel), only of its pool's and its owner's.
+    /// submitter's span is not entered, and [`task_id`](crate::task_id) is `None`.
     ///
     /// A task still belongs to whoever asked for it: the submitter's scopes count it, wait for it, keep their values until it has
     /// ended, and cancel it while it is queued. Once it runs it hears their request to stop where a carried place is.
@@ -190,10 +194,28 @@ impl PoolConfig {
     /// owner it is. What rayon steals while a carried closure waits *in rayon* stands at that place; so carry into the innermost ones. In the
     /// same way it is inside whatever else is held across a call of rayon's: a lock, a [`Gate`](crate::Gate), a value's initialiser.
     ///
+    /// # Requests to stop
+    /// A task that has not started hears its handle's [`cancel`](crate::TaskHandle::cancel), its submitter's scopes', its pool's and the
+    /// owner's. One that runs hears the latter two, and within [`carry`](crate::Lineage::carry) those to the place it brought; not its
+    /// own handle's. rayon itself is not stopped: what is left of a loop sees it at [`checkpoint`](crate::checkpoint).
+    ///
     /// # Waiting
-    /// A wait has no place to give away here: it keeps its thread, as with [`keeps_place`](Self::keeps_place). A join of a task of
-    /// this pool which nobody has started runs it in place; to wait for one that has started may be to wait for something further
-    /// out on the same thread. Leave what waits to a leased pool.
+    /// What waits *in rayon* (`join`, `scope`, `par_iter`) does other work of the pool meanwhile. What waits in heirloom does not: it
+    /// gives its place away, and keeps its thread. When all threads wait so, the next task gets `n` others, so pools that install in
+    /// each other go on; [`max_waiting`](Self::max_waiting) bounds how often. Any other wait (a channel, a lock) holds its thread up;
+    /// [`blocking`](crate::blocking) tells heirloom of it.
+    ///
+    /// A join of a task of this pool which nobody has started runs it in place. To wait for one that *has* started may be to wait for
+    /// something further out on the same thread, where rayon ran the one on top of the other; that is refused only where the task
+    /// itself is there, not a piece of it. Leave tasks that wait for each other to a leased pool.
+    ///
+    /// # Its end
+    /// As of any pool: it closes when nobody holds its manager any more, and what was accepted runs; dropping the scope that owns it asks
+    /// that to stop. Neither waits. `stop` returns when the threads have gone back, also from jobs that a task gave to `rayon::spawn`;
+    /// these are no tasks, so nothing else counts them, and a panic in one is only logged. At the end of the process a joining one
+    /// finishes its tasks, except when one of its own threads ends the process.
+    ///
+    /// Settings for threads of a pool's own, and [`gate`](Self::gate), are refused:
     ///
     /// ```
     /// # use heirloom::{PoolConfig, StartError};
@@ -204,7 +226,7 @@ impl PoolConfig {
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
     pub fn work_stealing(n: usize) -> Self {
-        Self { keeps_place: true, ..Self::new(PoolKind::WorkStealing, n) }
+        Self::new(PoolKind::WorkStealing, n)
     }
 
     /// Its code may be stolen, and run within another task's.
@@ -409,9 +431,6 @@ impl PoolConfig {
             return Some(("n", "is 0, so nothing could ever run; use at least 1"));
         }
         if self.steals() {
-            if self.max_waiting != DEFAULT_MAX_WAITING {
-                return Some(("max_waiting", "cannot be set for a work-stealing pool, whose waits keep their threads"));
-            }
             if self.gate.is_some() {
                 return Some((
                     "gate",

@@ -24,7 +24,7 @@ pub(crate) enum Crew {
     /// None: the thread that has the [`Pinned`](crate::pool::pinned::Pinned) runs the tasks, and is told by this.
     Pinned(Box<Doorbell>),
     /// The process-wide cache, by way of a rayon pool.
-    #[cfg_attr(any(not(feature = "rayon"), loom), allow(dead_code, reason = "no pool is work-stealing"))]
+    #[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "no pool is work-stealing"))]
     WorkStealing(Box<Stealing>),
 }
 
@@ -43,7 +43,7 @@ impl Crew {
             PoolKind::Leased => Self::Leased,
             PoolKind::Pinned => Self::Pinned(Box::new(Doorbell::new())),
             #[cfg(feature = "rayon")]
-            PoolKind::WorkStealing => Self::stealing(),
+            PoolKind::WorkStealing => Self::WorkStealing(Box::new(Stealing::new())),
             PoolKind::Dedicated => {
                 let threads = config.threads.as_deref().cloned().unwrap_or_default();
                 let warm = Warm::new(&threads);
@@ -70,17 +70,6 @@ impl Crew {
         }
     }
 
-    #[cfg(all(feature = "rayon", not(loom)))]
-    fn stealing() -> Self {
-        Self::WorkStealing(Box::new(Stealing::new()))
-    }
-
-    /// The models know no rayon.
-    #[cfg(all(feature = "rayon", loom))]
-    fn stealing() -> Self {
-        Self::Leased
-    }
-
     /// Sends a thread for a place of the pool's.
     ///
     /// # Errors
@@ -90,6 +79,13 @@ impl Crew {
         match self {
             Self::WorkStealing(stealing) => stealing.ask(pool),
             _ => self.cache().ask(Arc::clone(pool) as _),
+        }
+    }
+
+    /// The last place was given back by somebody who is none of its threads.
+    pub(crate) fn rest(&self, pool: &Pool) {
+        if let Self::WorkStealing(stealing) = self {
+            stealing.end_if_idle(pool);
         }
     }
 

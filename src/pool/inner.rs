@@ -321,6 +321,7 @@ impl Pool {
             // Others work for this pool: whoever of them gives the last place back looks at the queue after that.
             return Ok(handle);
         }
+        self.crew.rest(self);
         if self.somebody_looks() {
             self.end_if_over();
             return Ok(handle);
@@ -408,6 +409,7 @@ impl Pool {
         if !self.places.give(false) {
             return;
         }
+        self.crew.rest(self);
         if self.somebody_looks() {
             self.end_if_over();
         } else {

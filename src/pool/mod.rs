@@ -24,11 +24,13 @@ pub(crate) mod passing;
 pub(crate) mod pinned;
 pub(crate) mod places;
 pub(crate) mod queue;
+#[cfg(feature = "rayon")]
+pub(crate) mod rayon;
 pub(crate) mod room;
 pub(crate) mod scope;
 pub(crate) mod set;
 pub(crate) mod stats;
-#[cfg_attr(any(not(feature = "rayon"), loom), path = "stealing/absent.rs")]
+#[cfg_attr(not(feature = "rayon"), path = "stealing/absent.rs")]
 pub(crate) mod stealing;
 pub(crate) mod wait;
 pub(crate) mod warm;

@@ -92,7 +92,7 @@ impl Places {
     }
 
     /// A task runs, or is about to.
-    #[cfg(all(feature = "rayon", not(loom)))]
+    #[cfg(feature = "rayon")]
     #[inline]
     pub(crate) fn is_any_taken(&self) -> bool {
         self.word.load(Ordering::SeqCst) & ACTIVE != 0

@@ -5,15 +5,21 @@
 //! # The protocol
 //! 1. A place is taken for a *visit*: a rayon job that runs one task and then comes again, if more is queued. One task, because
 //!    rayon may run a visit on top of whatever waits on that thread, which is to go on soon.
-//! 2. Without a rayon pool, the place asks the cache for a thread as a leased pool's does. That thread, the *leader*, makes the
-//!    rayon pool, asks the cache for the other threads, and becomes the first worker. So the visit is certain to run, and a
-//!    thread that the system refuses later is only one worker fewer.
+//! 2. Without a rayon pool, the place asks the cache for a thread as a leased pool's does. That thread, the *leader*, gets the
+//!    other threads, makes a rayon pool for as many as there are, and becomes its first worker. So the visit is certain to run,
+//!    and so is what rayon gives to each of its workers: none of them is missing, whatever the system refuses.
 //! 3. Who gives the last place back lingers a moment and then ends the rayon pool; so does the end of the pool itself. The threads
 //!    go back to the cache, and an idle pool has none.
+//! 4. A worker inside one of heirloom's waits does nothing for rayon. A rayon pool whose workers all wait is *stuck*: whoever has a
+//!    place then ends it, and the places of visits that it has not begun are given back, to be taken for a new one. What waits goes
+//!    on with the old one's workers.
 //!
-//! # The race to fear
+//! # The races to fear
 //! A visit is sent to a rayon pool that ends. It is sent through a counted handle, so rayon hears of the visit before it hears of
 //! the end, and runs it before its threads leave. A place taken later finds no rayon pool and asks for a leader.
+//!
+//! A visit is sent to a rayon pool that is about to be stuck. It is noted as sent under the same lock under which the last worker
+//! notes that it waits. Either that worker sees the visit and gives its place back, or the sender sees that all of them wait.
 //!
 //! # Where code stands
 //! rayon has no hook for each job: what it steals runs on top of whatever waits on that thread. So nothing here may belong to one
@@ -27,30 +33,31 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::io;
+use std::marker::PhantomData;
 use std::ptr;
 use std::time::{Duration, Instant};
-
-use rayon_core::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 
 use crate::bell::Bell;
 use crate::error::payload_text;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::node::Place;
+use crate::namespace::Namespace;
 use crate::pool::crew::Crew;
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
+use crate::pool::rayon::{Part, Rayon};
 use crate::pool::wait::block_on_bell;
 use crate::pool::worker::{self, Left};
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
-use crate::threads::cache::{self, Hand, Job};
+use crate::threads::cache::{self, Hand, Job, WaitsHere};
 
 /// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are missing
 /// elsewhere meanwhile.
 const LINGER: Duration = Duration::from_millis(10);
 
-/// The rayon pool of one start, made and ended as work comes and goes.
+/// The rayon pools of one start, made and ended as work comes and goes.
 pub(crate) struct Stealing {
     state: Mutex<State>,
     /// Visits that were sent to a rayon pool.
@@ -72,13 +79,25 @@ enum Stage {
     None,
     /// A leader makes one; so many more places wait for it.
     Making(usize),
-    Live(Arc<ThreadPool>),
+    Live(Live),
+}
+
+/// The rayon pool that visits are sent to.
+struct Live {
+    rayon: Arc<Rayon>,
+    workers: usize,
+    /// Those of them inside a wait of heirloom's.
+    blocked: usize,
+    /// Visits that were sent and have not begun.
+    pending: usize,
 }
 
 /// A thread that works for a rayon pool.
 struct Worker<'a> {
     pool: &'a Arc<Pool>,
     number: u64,
+    /// It is counted as blocked.
+    blocked: Cell<bool>,
 }
 
 thread_local! {
@@ -107,6 +126,43 @@ fn of(pool: &Pool) -> &Stealing {
     }
 }
 
+impl Live {
+    fn is_stuck(&self) -> bool {
+        self.blocked == self.workers
+    }
+}
+
+impl State {
+    /// The rayon pool with this number, if visits are sent to it.
+    fn live(&mut self, number: u64) -> Option<&mut Live> {
+        match &mut self.stage {
+            Stage::Live(live) if self.number == number => Some(live),
+            _ => None,
+        }
+    }
+
+    /// Notes a visit that the caller then sends; `None` where a leader is wanted.
+    fn note_visit(&mut self) -> Option<(Arc<Rayon>, u64)> {
+        let live = match &mut self.stage {
+            Stage::Live(live) if !live.is_stuck() => live,
+            _ => return None,
+        };
+        live.pending += 1;
+        Some((Arc::clone(&live.rayon), self.number))
+    }
+
+    /// Ends the rayon pool, if there is one. It is to be dropped outside of the lock.
+    fn end(&mut self) -> Option<Live> {
+        match std::mem::replace(&mut self.stage, Stage::None) {
+            Stage::Live(live) => Some(live),
+            before => {
+                self.stage = before;
+                None
+            }
+        }
+    }
+}
+
 impl Stealing {
     pub(crate) fn new() -> Self {
         Self {
@@ -122,76 +178,82 @@ impl Stealing {
     /// # Errors
     /// The system's, when it refuses the first thread.
     pub(crate) fn ask(&self, pool: &Arc<Pool>) -> io::Result<()> {
-        // Not under the lock: a last handle's drop ends the rayon pool.
-        let live = match &self.state.lock().stage {
-            Stage::Live(rayon) => Some(Arc::clone(rayon)),
-            _ => None,
-        };
-        match live {
-            Some(rayon) => {
-                self.send(&rayon, pool);
+        let noted = self.state.lock().note_visit();
+        match noted {
+            Some((rayon, number)) => {
+                self.send(&rayon, number, pool);
                 Ok(())
             }
             None => pool.crew.cache().ask(Arc::clone(pool) as _),
         }
     }
 
-    fn send(&self, rayon: &ThreadPool, pool: &Arc<Pool>) {
+    /// Sends a visit that is noted.
+    fn send(&self, rayon: &Rayon, number: u64, pool: &Arc<Pool>) {
         let visits = Arc::clone(pool);
-        rayon.spawn(move || visit(&visits));
+        // Before it is sent: who lingers after this very visit is not to take it for another one, and leave.
         self.sent.fetch_add(1, Ordering::SeqCst);
+        rayon.spawn(move || visit(&visits, number));
         self.woken.ring();
     }
 
     /// A thread that was asked for has come, with a place.
     pub(crate) fn lead(&self, pool: &Arc<Pool>) {
-        {
+        let stuck = {
             let mut state = self.state.lock();
-            match &mut state.stage {
-                Stage::None => state.stage = Stage::Making(0),
-                Stage::Making(wait) => {
-                    *wait += 1;
-                    return;
-                }
-                Stage::Live(rayon) => {
-                    let rayon = Arc::clone(rayon);
-                    drop(state);
-                    return self.send(&rayon, pool);
-                }
+            if let Stage::Making(wait) = &mut state.stage {
+                *wait += 1;
+                return;
             }
+            if let Some((rayon, number)) = state.note_visit() {
+                drop(state);
+                return self.send(&rayon, number, pool);
+            }
+            let stuck = state.end();
+            state.stage = Stage::Making(0);
+            stuck
+        };
+        if let Some(stuck) = stuck {
+            give_back(pool, stuck);
         }
-        let mut builders = Vec::new();
-        let made = make(pool, &mut builders);
-        let mut builders = builders.into_iter();
-        let (rayon, first) = match (made, builders.next()) {
-            (Ok(rayon), Some(first)) => (Arc::new(rayon), first),
-            (made, _) => {
-                let error =
-                    io::Error::other(made.err().map_or_else(|| "rayon made no worker".into(), |e| e.to_string()));
-                return self.give_up(pool, &error);
+        let helpers = muster(pool);
+        let (namespace, logs) = (pool.namespace.clone(), pool.config.log_panics);
+        let on_panic = move |payload: Box<dyn Any + Send>| {
+            if logs {
+                report_panic(&namespace, payload.as_ref());
+            }
+            drop_quietly(payload);
+        };
+        let (rayon, parts) = match Rayon::new(1 + helpers.len(), on_panic) {
+            Ok((rayon, parts)) => (Arc::new(rayon), parts),
+            Err(error) => {
+                for helper in helpers {
+                    helper.tell(Told::NotNeeded);
+                }
+                return self.give_up(pool, &io::Error::other(error));
             }
         };
         let (number, places) = {
             let mut state = self.state.lock();
-            let Stage::Making(wait) = std::mem::replace(&mut state.stage, Stage::Live(Arc::clone(&rayon))) else {
-                unreachable!("only its leader ends the making");
-            };
+            let places = if let Stage::Making(wait) = state.stage { wait + 1 } else { 1 };
+            let live = Live { rayon: Arc::clone(&rayon), workers: parts.len(), blocked: 0, pending: places };
+            state.stage = Stage::Live(live);
             state.number += 1;
             state.inside += 1;
-            (state.number, wait + 1)
+            (state.number, places)
         };
         for _ in 0..places {
-            self.send(&rayon, pool);
+            self.send(&rayon, number, pool);
         }
         drop(rayon);
-        for builder in builders {
-            let helper = Helper { pool: Arc::clone(pool), number, builder: Mutex::new(Some(builder)) };
-            // One worker fewer, said once by the helper's end.
-            if let Err(error) = pool.crew.cache().ask(Arc::new(helper)) {
-                say_refused(pool, &error);
-            }
+        let mut parts = parts.into_iter();
+        let own = parts.next();
+        for (helper, part) in helpers.into_iter().zip(parts) {
+            helper.tell(Told::Part(number, part));
         }
-        self.serve(pool, number, first);
+        if let Some(own) = own {
+            self.serve(pool, number, own, cache::wait_here());
+        }
     }
 
     /// rayon could not make a pool; nothing of it is left.
@@ -203,17 +265,25 @@ impl Stealing {
         }
     }
 
+    /// Counts a helper in. False when it is too late: a rayon pool's leader leaves when its end has come.
+    fn joins(&self) -> bool {
+        let mut state = self.state.lock();
+        let comes = state.inside > 0;
+        state.inside += usize::from(comes);
+        comes
+    }
+
     /// Works until the rayon pool ends. The caller has counted the thread in.
-    fn serve(&self, pool: &Arc<Pool>, number: u64, builder: ThreadBuilder) {
+    ///
+    /// Only threads with a task count against the limit of threads: what a task waits for may need one, while rayon has no use for
+    /// the others.
+    fn serve(&self, pool: &Arc<Pool>, number: u64, part: Part, idle: Option<WaitsHere>) {
         // What is accepted holds the owner, so it is gone only when there is nothing to do.
         let owner = pool.owner.upgrade().unwrap_or(Place::PROCESS);
         let standing = current::stand(owner, Pending::Nothing);
-        let worker = Worker { pool, number };
+        let worker = Worker { pool, number, blocked: Cell::new(false) };
         HERE.set((&raw const worker).cast());
-        // Only those with a task count against the limit of threads: what a task waits for may need one, while rayon has no use for
-        // the others.
-        let idle = cache::wait_here();
-        builder.run();
+        part.play();
         drop(idle);
         // The owner's end is user code, when this was the last to hold it.
         quietly(|| standing.cut());
@@ -228,22 +298,34 @@ impl Stealing {
         }
     }
 
-    /// Nothing was left to do. Ends the rayon pool if that stays so for a moment.
-    fn linger(&self, pool: &Pool, number: u64) {
+    /// A visit begins. False when its place was given back.
+    fn begins(&self, number: u64) -> bool {
+        let mut state = self.state.lock();
+        let Some(live) = state.live(number) else { return false };
+        live.pending -= 1;
+        true
+    }
+
+    /// Nothing was left to do. Ends the rayon pool, if that stays so for a moment: whichever there is, since the last task may have
+    /// been that of an older one.
+    fn linger(&self, pool: &Pool) {
         let until = Instant::now() + LINGER;
         let sent = self.sent.load(Ordering::SeqCst);
         let works = || pool.places.is_any_taken() || pool.tally.is_closed() || self.sent.load(Ordering::SeqCst) != sent;
         let is_wanted = || pool.crew.cache().is_wanted();
         // A visit that is sent now may need this very thread.
         block_on_bell(&self.woken, Some(until), || works() || is_wanted());
-        if works() {
-            return;
+        if !works() {
+            self.end_if_idle(pool);
         }
+    }
+
+    /// The last place was given back.
+    pub(crate) fn end_if_idle(&self, pool: &Pool) {
         let ended = {
             let mut state = self.state.lock();
             // Whoever takes a place from now on looks at the stage after that.
-            let idle = state.number == number && !pool.places.is_any_taken();
-            if idle && matches!(state.stage, Stage::Live(_)) { state.end() } else { Stage::None }
+            if pool.places.is_any_taken() { None } else { state.end() }
         };
         drop(ended);
     }
@@ -270,32 +352,61 @@ impl Stealing {
     }
 }
 
-impl State {
-    /// To be dropped outside of the lock.
-    fn end(&mut self) -> Stage {
-        std::mem::replace(&mut self.stage, Stage::None)
+/// A stuck rayon pool ends: its visits hold no places any more. What is queued for them is sent for anew.
+fn give_back(pool: &Arc<Pool>, stuck: Live) {
+    let Live { rayon, pending, .. } = stuck;
+    drop(rayon);
+    for _ in 0..pending {
+        if pool.places.give(false) {
+            pool.end_if_over();
+        }
+    }
+    if pending > 0 && !pool.queue.is_empty() {
+        pool.send_if_place();
     }
 }
 
-fn make(pool: &Arc<Pool>, builders: &mut Vec<ThreadBuilder>) -> Result<ThreadPool, rayon_core::ThreadPoolBuildError> {
-    let (namespace, logs) = (pool.namespace.clone(), pool.config.log_panics);
-    ThreadPoolBuilder::new()
-        .num_threads(pool.config.limit)
-        .panic_handler(move |payload| {
-            if logs {
-                report_panic(&namespace, payload.as_ref());
-            }
-            drop_quietly(payload);
-        })
-        .spawn_handler(|builder| {
-            builders.push(builder);
-            Ok(())
-        })
-        .build()
+/// While it lives, the calling worker is inside a wait. Not `Send`.
+pub(crate) struct Blocked<'a> {
+    worker: &'a Worker<'a>,
+    here: PhantomData<*const ()>,
+}
+
+/// The calling thread goes into a wait; `None` where it is no worker, or was counted before. Said before places are given, so that
+/// whoever takes one of these does not send it here first.
+pub(crate) fn begin_wait<'a>() -> Option<Blocked<'a>> {
+    let worker: &Worker<'a> = worker()?;
+    // A fork's child has none of the other threads, and perhaps their locks.
+    if exit::is_fork() || worker.blocked.replace(true) {
+        return None;
+    }
+    let stuck = {
+        let mut state = of(worker.pool).state.lock();
+        let live = state.live(worker.number).map(|live| {
+            live.blocked += 1;
+            live.is_stuck() && live.pending > 0
+        });
+        if live == Some(true) { state.end() } else { None }
+    };
+    if let Some(stuck) = stuck {
+        give_back(worker.pool, stuck);
+    }
+    Some(Blocked { worker, here: PhantomData })
+}
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.worker.blocked.set(false);
+        if !exit::is_fork()
+            && let Some(live) = of(self.worker.pool).state.lock().live(self.worker.number)
+        {
+            live.blocked -= 1;
+        }
+    }
 }
 
 /// A job given to `rayon::spawn` panicked: nobody waits for it.
-fn report_panic(namespace: &crate::namespace::Namespace, payload: &(dyn Any + Send)) {
+fn report_panic(namespace: &Namespace, payload: &(dyn Any + Send)) {
     quietly(|| {
         tracing::error!(
             target: "heirloom",
@@ -319,45 +430,73 @@ fn say_refused(pool: &Pool, error: &io::Error) {
 }
 
 /// Runs one task, on a worker.
-fn visit(pool: &Arc<Pool>) {
+fn visit(pool: &Arc<Pool>, number: u64) {
+    let stealing = of(pool);
+    if !stealing.begins(number) {
+        return;
+    }
     let counts = cache::work_here(pool.crew.cache());
     let left = worker::run_one(pool);
     drop(counts);
     match left {
         Left::Place => {
-            let again = Arc::clone(pool);
-            rayon_core::spawn(move || visit(&again));
-        }
-        // Not on top of a task that waits.
-        Left::Idle if frame::innermost().is_none() => {
-            if let Some(worker) = worker() {
-                of(pool).linger(pool, worker.number);
+            if let Err(error) = stealing.ask(pool) {
+                Arc::clone(pool).refused(&error);
             }
         }
-        Left::Idle | Left::Others => {}
+        Left::Idle if frame::innermost().is_none() => stealing.linger(pool),
+        // On top of a task that waits, which is not to wait for nothing.
+        Left::Idle => stealing.end_if_idle(pool),
+        Left::Others => {}
     }
 }
 
-/// The way of another worker into a rayon pool.
+/// Another worker of a rayon pool: a thread that waits for its part.
 struct Helper {
     pool: Arc<Pool>,
-    number: u64,
-    builder: Mutex<Option<ThreadBuilder>>,
+    told: Mutex<Told>,
+    changed: Bell,
+}
+
+enum Told {
+    Nothing,
+    Part(u64, Part),
+    NotNeeded,
+}
+
+/// Gets the other threads of a rayon pool: as many as the pool may have, or as the system gives. They do not count against the limit
+/// of threads until they have a task.
+fn muster(pool: &Arc<Pool>) -> Vec<Arc<Helper>> {
+    let mut helpers = Vec::new();
+    for _ in 1..pool.config.limit {
+        let helper = Helper { pool: Arc::clone(pool), told: Mutex::new(Told::Nothing), changed: Bell::new() };
+        let helper = Arc::new(helper);
+        if let Err(error) = pool.crew.cache().enlist(Arc::clone(&helper) as _) {
+            say_refused(pool, &error);
+            break;
+        }
+        helpers.push(helper);
+    }
+    helpers
+}
+
+impl Helper {
+    fn tell(&self, told: Told) {
+        *self.told.lock() = told;
+        self.changed.ring();
+    }
 }
 
 impl Job for Helper {
     fn work(self: Arc<Self>, _: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
-        let builder = self.builder.lock().take()?;
-        let stealing = of(&self.pool);
-        let comes = {
-            let mut state = stealing.state.lock();
-            let comes = state.number == self.number && matches!(state.stage, Stage::Live(_));
-            state.inside += usize::from(comes);
-            comes
-        };
-        // Otherwise the rayon pool has ended before.
-        if comes {
-            stealing.serve(&self.pool, self.number, builder);
+        let idle = cache::enlisted_here();
+        let is_told = || !matches!(*self.told.lock(), Told::Nothing);
+        block_on_bell(&self.changed, None, is_told);
+        let told = std::mem::replace(&mut *self.told.lock(), Told::NotNeeded);
+        if let Told::Part(number, part) = told
+            && of(&self.pool).joins()
+        {
+            of(&self.pool).serve(&self.pool, number, part, idle);
         }
         None
     }

@@ -10,7 +10,7 @@ use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::pinned;
-use crate::pool::stealing;
+use crate::pool::stealing::{self, Blocked};
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, WaitsHere};
 use crate::waits::{self, Cycle, Part, Parts, Target, Waiting};
@@ -20,6 +20,7 @@ use crate::waits::{self, Cycle, Part, Parts, Target, Waiting};
 pub(crate) struct GivenAway {
     given: usize,
     _waiting: Option<WaitsHere>,
+    _blocked: Option<Blocked<'static>>,
     /// What the thread waits for, where that can be a part of a cycle.
     edge: Option<Waiting<'static>>,
     here: PhantomData<*const ()>,
@@ -33,15 +34,17 @@ impl GivenAway {
         let steals = stealing::here().is_some();
         let works = steals || frame::innermost().is_some();
         let waiting = works.then(cache::wait_here).flatten();
+        // So that nothing is left to this thread, whether it gives a place or not.
+        let blocked = stealing::begin_wait();
         for frame in frame::all() {
             if frame.brings_place && !frame.away.get() && frame.pool().begin_wait() {
                 frame.away.set(true);
                 given += 1;
             }
         }
-        // A work-stealing pool has no place to give, but what its thread waits for may need one more.
+        // A stolen piece has no place to give, but what its thread waits for may need one more.
         let waiting = waiting.filter(|_| given > 0 || steals);
-        Self { given, _waiting: waiting, edge: None, here: PhantomData }
+        Self { given, _waiting: waiting, _blocked: blocked, edge: None, here: PhantomData }
     }
 
     /// As [`begin`](Self::begin), for a wait without a deadline that ends with the target. A wait for a value or a gate
@@ -65,8 +68,11 @@ impl GivenAway {
 
     /// The second half of [`begin_ask`](Self::begin_ask), after [`ask`]. The places are kept where they are not to be given.
     pub(crate) fn begin_asked(edge: Waiting<'static>, gives: bool) -> Self {
-        let mut away =
-            if gives { Self::begin() } else { Self { given: 0, _waiting: None, edge: None, here: PhantomData } };
+        let mut away = if gives {
+            Self::begin()
+        } else {
+            Self { given: 0, _waiting: None, _blocked: None, edge: None, here: PhantomData }
+        };
         away.edge = Some(edge);
         away
     }
@@ -127,7 +133,7 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
         return None;
     }
     if let Some(own) = stealing::here().filter(|own| ptr::eq(Arc::as_ptr(own), pool)) {
-        // There is no place to give away, so a deep stack is better than a wait that may be for ever.
+        // A stolen piece has no place to give away, so a deep stack is better than a wait that may be for ever.
         return Some(own);
     }
     if frame::innermost()?.is_aside() {

@@ -234,7 +234,7 @@ pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
 }
 
 /// What is left after [`run_one`].
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "rayon")]
 #[derive(PartialEq, Eq)]
 pub(super) enum Left {
     /// The caller's place, because more is queued.
@@ -247,8 +247,12 @@ pub(super) enum Left {
 
 /// Runs the oldest task of a work-stealing pool, on one of its threads. The caller holds a place: it is given back when
 /// nothing more is queued.
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "rayon")]
 pub(super) fn run_one(pool: &Arc<Pool>) -> Left {
+    // Tasks came back from their waits: whoever of them ends looks at the queue.
+    if pool.places.shed(pool.config.limit, false) {
+        return Left::Others;
+    }
     let mut visit = Visit { pool, looking: false, ended: 0 };
     let mut entry = None;
     loop {

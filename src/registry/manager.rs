@@ -645,10 +645,11 @@ impl PoolManager {
     }
 
     /// Runs `f` on a thread of a [work-stealing](PoolConfig::work_stealing) pool, as a task, and waits for it: rayon's `par_iter`,
-    /// `join` and `scope` inside use the pool's threads. `f` may borrow. On such a thread it runs at once.
+    /// `join` and `scope` inside use the pool's threads. `f` may borrow. On a thread of this very pool it runs at once.
     ///
     /// It counts, ends and is reported as any task; [`submit`](Self::submit) is the same without waiting. `f` stands at the pool's owner;
-    /// see there, and [`Lineage::carry`] for bringing a place along.
+    /// see there, and [`Lineage::carry`] for bringing a place along. The wait is one of heirloom's: a task that installs in another pool
+    /// gives its place away meanwhile.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};

@@ -91,6 +91,8 @@ pub(crate) struct Cache {
 struct Seat {
     thread: Thread,
     woken: AtomicUsize,
+    /// What it is woken for, if it was [enlisted](Cache::enlist).
+    job: Mutex<Option<Arc<dyn Job>>>,
 }
 
 thread_local! {
@@ -133,6 +135,13 @@ fn count_as_waiting() -> Option<Arc<Cache>> {
     Some(cache)
 }
 
+/// The calling thread was [enlisted](Cache::enlist), so it is counted as waiting. Dropping what comes back ends that.
+#[cfg(feature = "rayon")]
+pub(crate) fn enlisted_here() -> Option<WaitsHere> {
+    let cache = WORKS_FOR.try_with(|works_for| works_for.borrow_mut().take()).ok().flatten()?;
+    Some(WaitsHere { cache, here: PhantomData })
+}
+
 impl Drop for WaitsHere {
     fn drop(&mut self) {
         self.cache.line.end_wait();
@@ -141,13 +150,13 @@ impl Drop for WaitsHere {
 }
 
 /// That a thread which is counted as waiting works for a while. Not `Send`.
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "rayon")]
 pub(crate) struct WorksHere {
     here: PhantomData<*const ()>,
 }
 
 /// Counts the calling thread of the cache as working, if it is counted as waiting. Dropping what comes back ends that.
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "rayon")]
 pub(crate) fn work_here(cache: &Arc<Cache>) -> Option<WorksHere> {
     let waits = |works_for: &RefCell<Option<Arc<Cache>>>| {
         let mut works_for = works_for.borrow_mut();
@@ -158,7 +167,7 @@ pub(crate) fn work_here(cache: &Arc<Cache>) -> Option<WorksHere> {
     Some(WorksHere { here: PhantomData })
 }
 
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "rayon")]
 impl Drop for WorksHere {
     fn drop(&mut self) {
         // Goes on waiting, as before.
@@ -169,6 +178,7 @@ impl Drop for WorksHere {
 const ASLEEP: usize = 0;
 const STARTER: usize = 1;
 const DISMISSED: usize = 2;
+const ENLISTED: usize = 3;
 
 impl Seat {
     fn wake(&self, why: usize) {
@@ -367,6 +377,41 @@ impl Cache {
         }
     }
 
+    /// Gets a thread for a job past the line and the limit: the thread counts as waiting from now on, and says so as the first thing
+    /// ([`enlisted_here`]).
+    ///
+    /// # Errors
+    /// The system's.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn enlist(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<()> {
+        // First of all, because the thread may stop waiting as soon as it has the job.
+        self.line.count_wait();
+        let job = match self.slot.offer(job) {
+            Ok(()) => {
+                let owed = self.line.owed();
+                self.settle_or_refuse(owed);
+                return Ok(());
+            }
+            Err(job) => job,
+        };
+        let (idle, owed) = self.line.enlist();
+        let enlisted = match idle {
+            Some(seat) => {
+                *seat.job.lock() = Some(job);
+                seat.wake(ENLISTED);
+                Ok(())
+            }
+            None => self.spawn(Some(job)),
+        };
+        self.settle_or_refuse(owed);
+        if enlisted.is_err() {
+            self.line.end_wait();
+            let owed = self.line.unreserve();
+            self.settle_or_refuse(owed);
+        }
+        enlisted
+    }
+
     /// A thread's first job is `first`, or else the first in line.
     fn spawn(self: &Arc<Self>, first: Option<Arc<dyn Job>>) -> io::Result<()> {
         let number = self.names.lock().insert(());
@@ -432,7 +477,7 @@ impl Cache {
     fn run(self: &Arc<Self>, member: &Arc<Member>, first: Option<Arc<dyn Job>>) {
         MINE.set(Arc::as_ptr(self));
         let _ = WORKS_FOR.try_with(|works_for| *works_for.borrow_mut() = Some(Arc::clone(self)));
-        let seat = Arc::new(Seat { thread: thread::current(), woken: AtomicUsize::new(ASLEEP) });
+        let seat = Arc::new(Seat { thread: thread::current(), woken: AtomicUsize::new(ASLEEP), job: Mutex::new(None) });
         let mut hand = Hand { cache: self, member, open: false, prepared: None, preparing: false, retired: false };
         let mut job = first.or_else(|| self.arrive());
         loop {
@@ -459,6 +504,7 @@ impl Cache {
                     hand.let_go(false);
                     match self.sleep(&seat) {
                         STARTER => self.arrive(),
+                        ENLISTED => seat.job.lock().take(),
                         _ => return hand.let_go(true),
                     }
                 }
@@ -556,7 +602,7 @@ impl Cache {
     }
 
     /// Jobs wait in line for a thread.
-    #[cfg(all(feature = "rayon", not(loom)))]
+    #[cfg(feature = "rayon")]
     pub(crate) fn is_wanted(&self) -> bool {
         self.line.is_wanted()
     }

@@ -183,6 +183,18 @@ impl<J, S> Line<J, S> {
         true
     }
 
+    /// A thread that is [counted](Self::count_wait) as waiting gets a job of its own, past the line: an idle one, or a new one.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn enlist(&self) -> (Option<S>, Owed<S>) {
+        let mut inner = self.inner.lock();
+        let idle = inner.idle.pop();
+        if idle.is_none() {
+            inner.live += 1;
+            inner.started += 1;
+        }
+        (idle, inner.ensure_starter(self.waiting.load(Ordering::SeqCst)))
+    }
+
     /// The system refused the thread that was reserved. Somebody may be in line because of it.
     pub(crate) fn unreserve(&self) -> Owed<S> {
         let mut inner = self.inner.lock();
@@ -270,7 +282,17 @@ impl<J, S> Line<J, S> {
 
     /// A thread goes into a wait: it no longer counts against the limit, so a thread may be owed to the line.
     pub(crate) fn begin_wait(&self) -> Owed<S> {
+        self.count_wait();
+        self.owed()
+    }
+
+    /// One more thread waits. The caller asks for what is [owed](Self::owed).
+    pub(crate) fn count_wait(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// What is owed to the line.
+    pub(crate) fn owed(&self) -> Owed<S> {
         if !self.is_wanted() {
             return Owed::Nothing;
         }

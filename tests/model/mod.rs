@@ -73,6 +73,7 @@ pub(crate) mod index {
 }
 
 pub(crate) mod pool;
+pub(crate) mod rayon;
 
 pub(crate) mod threads;
 

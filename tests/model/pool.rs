@@ -28,7 +28,10 @@ pub(crate) mod room;
 pub(crate) mod scope;
 #[path = "../../src/pool/stats.rs"]
 pub(crate) mod stats;
-#[path = "../../src/pool/stealing/absent.rs"]
+#[cfg(feature = "rayon")]
+pub(crate) use crate::model::rayon;
+#[cfg_attr(feature = "rayon", path = "../../src/pool/stealing.rs")]
+#[cfg_attr(not(feature = "rayon"), path = "../../src/pool/stealing/absent.rs")]
 pub(crate) mod stealing;
 #[path = "../../src/pool/wait.rs"]
 pub(crate) mod wait;

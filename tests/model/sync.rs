@@ -222,6 +222,8 @@ pub(crate) mod thread {
 
     loom::lazy_static! {
         static ref REFUSALS: super::atomic::AtomicUsize = super::atomic::AtomicUsize::new(0);
+        /// How many more it gives.
+        static ref LEFT: super::atomic::AtomicUsize = super::atomic::AtomicUsize::new(usize::MAX);
     }
 
     /// From now on the system refuses this many threads, and gives those asked for later.
@@ -229,10 +231,16 @@ pub(crate) mod thread {
         REFUSALS.store(threads, super::atomic::Ordering::SeqCst);
     }
 
+    /// From now on the system gives this many threads, and no more.
+    pub(crate) fn most(threads: usize) {
+        LEFT.store(threads, super::atomic::Ordering::SeqCst);
+    }
+
     fn refused() -> bool {
-        REFUSALS
-            .fetch_update(super::atomic::Ordering::SeqCst, super::atomic::Ordering::SeqCst, |n| n.checked_sub(1))
-            .is_ok()
+        let one_less = |count: &super::atomic::AtomicUsize| {
+            count.fetch_update(super::atomic::Ordering::SeqCst, super::atomic::Ordering::SeqCst, |n| n.checked_sub(1))
+        };
+        one_less(&REFUSALS).is_ok() || one_less(&LEFT).is_err()
     }
 
     /// As many CPUs as the test file says: with one, nothing spins.

@@ -1,6 +1,8 @@
 //! What stands for [`crate::pool::stealing`] where the feature `rayon` is off: no pool is work-stealing.
 
+use std::convert::Infallible;
 use std::io;
+use std::marker::PhantomData;
 
 use crate::bell::Bell;
 use crate::pool::inner::Pool;
@@ -15,12 +17,25 @@ pub(crate) fn here<'a>() -> Option<&'a Arc<Pool>> {
     None
 }
 
+/// No worker of such a pool waits.
+pub(crate) struct Blocked<'a>(PhantomData<&'a ()>, Infallible);
+
+/// The calling thread is no worker of such a pool.
+#[inline]
+pub(crate) fn begin_wait<'a>() -> Option<Blocked<'a>> {
+    None
+}
+
 impl Stealing {
     pub(crate) fn ask(&self, _: &Arc<Pool>) -> io::Result<()> {
         match *self {}
     }
 
     pub(crate) fn lead(&self, _: &Arc<Pool>) {
+        match *self {}
+    }
+
+    pub(crate) fn end_if_idle(&self, _: &Pool) {
         match *self {}
     }
 
