@@ -130,8 +130,16 @@ fn whoever_does_the_last_work_sees_that_nobody_else_comes() {
         // Of one rayon pool: what comes too late for it is refused.
         thread::most(2);
         let pool = start(PoolConfig::work_stealing(2));
-        let own = Arc::clone(&pool);
-        let task = submit(&pool, move || rayon::spawn(move || drop(own.submit_static(None, || ()))));
+        let (own, moment) = (Arc::clone(&pool), Arc::new(Moment::default()));
+        let begun = Arc::clone(&moment);
+        let job = move || {
+            begun.happen();
+            drop(own.submit_static(None, || ()));
+        };
+        let task = submit(&pool, move || {
+            rayon::spawn(job);
+            moment.wait();
+        });
         task.join().unwrap();
     });
 }
