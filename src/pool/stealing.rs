@@ -51,7 +51,7 @@ use crate::pool::wait::block_on_bell;
 use crate::pool::worker::{self, Left};
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
-use crate::threads::cache::{self, Hand, Job, WaitsHere};
+use crate::threads::cache::{self, Enlisted, Hand, Job, WaitsHere};
 
 /// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are missing
 /// elsewhere meanwhile.
@@ -216,7 +216,7 @@ impl Stealing {
         if let Some(stuck) = stuck {
             give_back(pool, stuck);
         }
-        let helpers = muster(pool);
+        let (helpers, asleep) = muster(pool);
         let (namespace, logs) = (pool.namespace.clone(), pool.config.log_panics);
         let on_panic = move |payload: Box<dyn Any + Send>| {
             if logs {
@@ -230,6 +230,7 @@ impl Stealing {
                 for helper in helpers {
                     helper.tell(Told::NotNeeded);
                 }
+                asleep.wake_one();
                 return self.give_up(pool, &io::Error::other(error));
             }
         };
@@ -251,6 +252,7 @@ impl Stealing {
         for (helper, part) in helpers.into_iter().zip(parts) {
             helper.tell(Told::Part(number, part));
         }
+        asleep.wake_one();
         if let Some(own) = own {
             self.serve(pool, number, own, cache::wait_here());
         }
@@ -456,6 +458,19 @@ struct Helper {
     pool: Arc<Pool>,
     told: Mutex<Told>,
     changed: Bell,
+    asleep: Arc<Asleep>,
+}
+
+/// Helpers to be woken. Each wakes the next one first of all, so that it costs the leader one wake.
+struct Asleep(Mutex<Vec<Enlisted>>);
+
+impl Asleep {
+    fn wake_one(&self) {
+        let next = self.0.lock().pop();
+        if let Some(next) = next {
+            next.wake();
+        }
+    }
 }
 
 enum Told {
@@ -466,18 +481,26 @@ enum Told {
 
 /// Gets the other threads of a rayon pool: as many as the pool may have, or as the system gives. They do not count against the limit
 /// of threads until they have a task.
-fn muster(pool: &Arc<Pool>) -> Vec<Arc<Helper>> {
+fn muster(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<Asleep>) {
     let mut helpers = Vec::new();
+    let asleep = Arc::new(Asleep(Mutex::new(Vec::new())));
     for _ in 1..pool.config.limit {
-        let helper = Helper { pool: Arc::clone(pool), told: Mutex::new(Told::Nothing), changed: Bell::new() };
-        let helper = Arc::new(helper);
-        if let Err(error) = pool.crew.cache().enlist(Arc::clone(&helper) as _) {
-            say_refused(pool, &error);
-            break;
+        let helper = Arc::new(Helper {
+            pool: Arc::clone(pool),
+            told: Mutex::new(Told::Nothing),
+            changed: Bell::new(),
+            asleep: Arc::clone(&asleep),
+        });
+        match pool.crew.cache().enlist(Arc::clone(&helper) as _) {
+            Ok(sleeper) => asleep.0.lock().extend(sleeper),
+            Err(error) => {
+                say_refused(pool, &error);
+                break;
+            }
         }
         helpers.push(helper);
     }
-    helpers
+    (helpers, asleep)
 }
 
 impl Helper {
@@ -490,6 +513,7 @@ impl Helper {
 impl Job for Helper {
     fn work(self: Arc<Self>, _: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
         let idle = cache::enlisted_here();
+        self.asleep.wake_one();
         let is_told = || !matches!(*self.told.lock(), Told::Nothing);
         block_on_bell(&self.changed, None, is_told);
         let told = std::mem::replace(&mut *self.told.lock(), Told::NotNeeded);

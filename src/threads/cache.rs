@@ -95,6 +95,18 @@ struct Seat {
     job: Mutex<Option<Arc<dyn Job>>>,
 }
 
+/// A sleeping thread that has a job.
+#[cfg(feature = "rayon")]
+#[must_use = "nobody else wakes it"]
+pub(crate) struct Enlisted(Arc<Seat>);
+
+#[cfg(feature = "rayon")]
+impl Enlisted {
+    pub(crate) fn wake(self) {
+        self.0.wake(ENLISTED);
+    }
+}
+
 thread_local! {
     /// The cache that the thread belongs to, to compare.
     static MINE: Cell<*const Cache> = const { Cell::new(std::ptr::null()) };
@@ -378,38 +390,33 @@ impl Cache {
     }
 
     /// Gets a thread for a job past the line and the limit: the thread counts as waiting from now on, and says so as the first thing
-    /// ([`enlisted_here`]).
+    /// ([`enlisted_here`]). It is under way, or asleep and to be woken.
     ///
     /// # Errors
     /// The system's.
     #[cfg(feature = "rayon")]
-    pub(crate) fn enlist(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<()> {
+    pub(crate) fn enlist(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<Option<Enlisted>> {
         // First of all, because the thread may stop waiting as soon as it has the job.
         self.line.count_wait();
         let job = match self.slot.offer(job) {
             Ok(()) => {
                 let owed = self.line.owed();
                 self.settle_or_refuse(owed);
-                return Ok(());
+                return Ok(None);
             }
             Err(job) => job,
         };
         let (idle, owed) = self.line.enlist();
-        let enlisted = match idle {
-            Some(seat) => {
-                *seat.job.lock() = Some(job);
-                seat.wake(ENLISTED);
-                Ok(())
-            }
-            None => self.spawn(Some(job)),
-        };
         self.settle_or_refuse(owed);
-        if enlisted.is_err() {
+        if let Some(seat) = idle {
+            *seat.job.lock() = Some(job);
+            return Ok(Some(Enlisted(seat)));
+        }
+        self.spawn(Some(job)).map(|()| None).inspect_err(|_| {
             self.line.end_wait();
             let owed = self.line.unreserve();
             self.settle_or_refuse(owed);
-        }
-        enlisted
+        })
     }
 
     /// A thread's first job is `first`, or else the first in line.
