@@ -38,5 +38,13 @@ fn a_leased_task_that_all_its_threads_wait_for_runs_at_the_limit() {
             assert_eq!(sum, 1225);
         }
         assert!(threads::stats().live <= 5, "{:?}", threads::stats());
+        // Also where the task itself waits in rayon, for a piece that waits here.
+        let other = scope.create("other");
+        other.start(PoolConfig::work_stealing(1)).expect("starts");
+        let by_way_of_other = |n: usize| other.install(|| task(n)).expect("runs");
+        for _ in 0..200 {
+            let sum: usize = math.install(|| (0..20).into_par_iter().map(by_way_of_other).sum()).expect("runs");
+            assert_eq!(sum, 190);
+        }
     });
 }

@@ -51,7 +51,7 @@ use crate::pool::wait::block_on_bell;
 use crate::pool::worker::{self, Left};
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
-use crate::threads::cache::{self, Enlisted, Hand, Job, WaitsHere};
+use crate::threads::cache::{self, Enlisted, Hand, Job, OneMore, WaitsHere};
 
 /// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are missing
 /// elsewhere meanwhile.
@@ -371,12 +371,17 @@ fn give_back(pool: &Arc<Pool>, stuck: Live) {
 /// While it lives, the calling worker is inside a wait. Not `Send`.
 pub(crate) struct Blocked<'a> {
     worker: &'a Worker<'a>,
+    /// A task whose piece waits here may wait for it in rayon. Its thread then counts as working, and what is waited for here may
+    /// need its place among the threads.
+    _task: Option<OneMore>,
     here: PhantomData<*const ()>,
 }
 
 /// The calling thread goes into a wait; `None` where it is no worker, or was counted before. Said before places are given, so that
 /// whoever takes one of these does not send it here first.
-pub(crate) fn begin_wait<'a>() -> Option<Blocked<'a>> {
+///
+/// `has_task` is whether the thread counted as working until now.
+pub(crate) fn begin_wait<'a>(has_task: bool) -> Option<Blocked<'a>> {
     let worker: &Worker<'a> = worker()?;
     // A fork's child has none of the other threads, and perhaps their locks.
     if exit::is_fork() || worker.blocked.replace(true) {
@@ -393,7 +398,8 @@ pub(crate) fn begin_wait<'a>() -> Option<Blocked<'a>> {
     if let Some(stuck) = stuck {
         give_back(worker.pool, stuck);
     }
-    Some(Blocked { worker, here: PhantomData })
+    let task = (!has_task).then(|| cache::one_more_waits(worker.pool.crew.cache()));
+    Some(Blocked { worker, _task: task, here: PhantomData })
 }
 
 impl Drop for Blocked<'_> {

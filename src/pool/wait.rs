@@ -35,7 +35,7 @@ impl GivenAway {
         let works = steals || frame::innermost().is_some();
         let waiting = works.then(cache::wait_here).flatten();
         // So that nothing is left to this thread, whether it gives a place or not.
-        let blocked = stealing::begin_wait();
+        let blocked = stealing::begin_wait(waiting.is_some());
         for frame in frame::all() {
             if frame.brings_place && !frame.away.get() && frame.pool().begin_wait() {
                 frame.away.set(true);

@@ -161,6 +161,25 @@ impl Drop for WaitsHere {
     }
 }
 
+/// That one more thread of the cache counts as waiting, whichever.
+#[cfg(feature = "rayon")]
+pub(crate) struct OneMore(Arc<Cache>);
+
+/// Counts one more thread of the cache as waiting: one that waits for the calling thread where heirloom does not see it.
+#[cfg(feature = "rayon")]
+pub(crate) fn one_more_waits(cache: &Arc<Cache>) -> OneMore {
+    let owed = cache.line.begin_wait();
+    cache.settle_or_refuse(owed);
+    OneMore(Arc::clone(cache))
+}
+
+#[cfg(feature = "rayon")]
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.line.end_wait();
+    }
+}
+
 /// That a thread which is counted as waiting works for a while. Not `Send`.
 #[cfg(feature = "rayon")]
 pub(crate) struct WorksHere {

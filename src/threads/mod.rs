@@ -38,7 +38,7 @@ pub(crate) fn leased() -> &'static Arc<Cache> {
 }
 
 /// How many threads the cache may have at once, those inside heirloom's waits not counted, and of a work-stealing pool's only those
-/// that have begun a task. 512 at first.
+/// that have begun a task, unless a piece of it is in such a wait. 512 at first.
 #[must_use]
 pub fn limit() -> usize {
     LEASED.limit()

@@ -22,7 +22,7 @@ pub(crate) struct Blocked<'a>(PhantomData<&'a ()>, Infallible);
 
 /// The calling thread is no worker of such a pool.
 #[inline]
-pub(crate) fn begin_wait<'a>() -> Option<Blocked<'a>> {
+pub(crate) fn begin_wait<'a>(_: bool) -> Option<Blocked<'a>> {
     None
 }
 
