@@ -88,6 +88,10 @@ pub(crate) mod node {
             self.0.as_deref().unwrap_or(&PROCESS)
         }
 
+        pub(crate) fn is(&self, other: &Self) -> bool {
+            std::ptr::eq(self.node(), other.node())
+        }
+
         pub(crate) fn is_counted(&self) -> bool {
             self.0.is_some()
         }
