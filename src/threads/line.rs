@@ -189,8 +189,7 @@ impl<J, S> Line<J, S> {
         let mut inner = self.inner.lock();
         let idle = inner.idle.pop();
         if idle.is_none() {
-            inner.live += 1;
-            inner.started += 1;
+            inner.one_more();
         }
         (idle, inner.ensure_starter(self.waiting.load(Ordering::SeqCst)))
     }
