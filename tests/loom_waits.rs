@@ -4,6 +4,7 @@
 mod model;
 use model::*;
 
+#[allow(dead_code, unreachable_pub, reason = "the models use a part of it")]
 #[path = "../src/waits.rs"]
 mod graph;
 
