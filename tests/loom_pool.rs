@@ -13,7 +13,7 @@ use crate::lineage::current::{Pending, stand};
 use crate::lineage::node::Place;
 use crate::pool::config::PoolConfig;
 use crate::pool::end::block_on_tally;
-use crate::pool::handle::TaskHandle;
+use crate::pool::handle::{CancelOutcome, TaskHandle};
 use crate::pool::inner::Pool;
 use crate::pool::wait::blocking;
 use crate::pool::worker::run_and_wait;
@@ -392,5 +392,111 @@ fn whoever_waits_for_room_is_told_of_it() {
         assert!(pool.submit_waiting(None, || (), None).is_ok());
         assert!(submitter.join().unwrap());
         assert_eq!(pool.stop(None).unwrap().completed, 3);
+    });
+}
+
+// 6. A full queue, and what was asked to stop.
+
+/// A pool of one whose task ends when the moment comes, with as many tasks queued that were asked for in the scope: full.
+fn full(scope: &Place, tasks: usize) -> (Arc<Pool>, Arc<Moment>, Vec<TaskHandle<()>>) {
+    let pool = start(PoolConfig::leased(1).queue_limit(tasks));
+    let (runs, moment) = (Arc::new(Moment::default()), Arc::new(Moment::default()));
+    let (starts, ends) = (Arc::clone(&runs), Arc::clone(&moment));
+    drop(submit(&pool, move || {
+        starts.happen();
+        ends.wait();
+    }));
+    runs.wait();
+    let here = stand(scope.clone(), Pending::Nothing);
+    let queued = (0..tasks).map(|_| submit(&pool, || panic!("it was asked to stop before"))).collect();
+    drop(here);
+    (pool, moment, queued)
+}
+
+#[test]
+fn what_is_thrown_out_of_a_full_queue_ends_once_though_others_claim_it() {
+    model(2, || {
+        let scope = Place::scope();
+        let (pool, moment, queued) = full(&scope, 1);
+        scope.node().cancel();
+        let canceller = thread::spawn(move || {
+            for queued in queued {
+                queued.cancel();
+                assert!(queued.join().is_err());
+            }
+        });
+        // Either has thrown it out, so there is room; or about to.
+        let accepted = pool.submit_static(None, || ()).is_ok();
+        canceller.join().unwrap();
+        assert!(accepted || pool.submit_static(None, || ()).is_ok(), "there is room, once it has ended");
+        moment.happen();
+        let report = pool.stop(None).unwrap();
+        assert_eq!((report.completed, report.cancelled, report.remaining), (2, 1, 0));
+    });
+}
+
+#[test]
+fn whoever_waits_for_room_is_told_when_a_request_makes_some() {
+    model(2, || {
+        let scope = Place::scope();
+        let (pool, moment, queued) = full(&scope, 1);
+        let submitter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.submit_waiting(None, || (), None).is_ok())
+        };
+        scope.node().cancel();
+        // While the pool is busy.
+        assert!(submitter.join().unwrap());
+        assert!(queued.into_iter().all(|queued| queued.join().is_err()));
+        moment.happen();
+        assert_eq!(pool.stop(None).unwrap().completed, 2);
+    });
+}
+
+#[test]
+fn two_that_find_the_same_full_queue_both_have_the_room_that_is_made() {
+    model(2, || {
+        let scope = Place::scope();
+        let (pool, moment, queued) = full(&scope, 2);
+        scope.node().cancel();
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.submit_static(None, || ()).is_ok())
+        };
+        let here = pool.submit_static(None, || ()).is_ok();
+        assert!(here && other.join().unwrap(), "there was room for both");
+        assert!(queued.into_iter().all(|queued| queued.join().is_err()));
+        moment.happen();
+        assert_eq!(pool.stop(None).unwrap().completed, 3);
+    });
+}
+
+#[test]
+fn a_task_that_is_pushed_while_its_scope_is_asked_makes_room_too() {
+    model(2, || {
+        let scope = Place::scope();
+        let (pool, moment, queued) = full(&scope, 1);
+        queued.into_iter().for_each(|queued| assert!(queued.cancel() != CancelOutcome::AlreadyFinished));
+        let submitter = {
+            let (pool, scope) = (Arc::clone(&pool), scope.clone());
+            thread::spawn(move || {
+                let here = stand(scope, Pending::Nothing);
+                let handle = pool.submit_static(None, || ()).ok();
+                drop(here);
+                handle
+            })
+        };
+        scope.node().cancel();
+        // Looks, perhaps between the other one's room and its push.
+        let first = pool.submit_static(None, || ());
+        let pushed = submitter.join().unwrap();
+        if let Ok(first) = first {
+            first.cancel();
+        }
+        let second = pool.submit_static(None, || ());
+        assert!(second.is_ok(), "nothing queued is to run");
+        drop((pushed, second));
+        moment.happen();
+        let _ = pool.stop(None).unwrap();
     });
 }

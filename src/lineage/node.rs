@@ -8,6 +8,7 @@ use crate::bell::Bell;
 use crate::id::{NodeId, TaskId};
 use crate::index::Ticket;
 use crate::lineage::home::Home;
+use crate::lineage::requests::Requests;
 use crate::lineage::residents::Residents;
 use crate::sync::os::{Arc, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};
 use crate::tally::Tally;
@@ -80,6 +81,10 @@ impl Tallies {
     pub(crate) fn close(&self) {
         self.joining.close();
         self.daemon.close();
+        if self.daemon.count() > 0 {
+            // What is queued of those is not to start any more.
+            requests().note();
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -305,6 +310,10 @@ impl Node {
                 hub.tell();
             }
         }
+        // A scope is closed before it is asked, so one that counts no task has none in any queue.
+        if self.tallies().is_none_or(|tallies| tallies.count() > 0) {
+            requests().note();
+        }
         before & ASKED == 0
     }
 
@@ -424,6 +433,12 @@ impl Drop for Node {
 pub(crate) fn process() -> &'static Node {
     static ROOT: LazyLock<Arc<Node>> = LazyLock::new(|| Node::new_root(Home::Process));
     &ROOT
+}
+
+/// All requests to stop.
+pub(crate) fn requests() -> &'static Requests {
+    static REQUESTS: LazyLock<Requests> = LazyLock::new(Requests::new);
+    &REQUESTS
 }
 
 /// A counted reference to a node. The process node is not counted: it is `None`.

@@ -269,6 +269,36 @@ impl PoolConfig {
 
     /// At most this many tasks queued (running ones do not count); one more is refused as
     /// [`QueueFull`](crate::SubmitError::QueueFull). Unlimited by default.
+    ///
+    /// What was asked to stop keeps nobody out. Whoever finds the queue full first ends all of it that is not to start any more: as
+    /// each would have ended when its turn had come, its closure dropped by the thread that submits (or polls). Whoever waits for
+    /// room ([`submit_within`](crate::PoolManager::submit_within), [`submit_async`](crate::PoolManager::submit_async)) is woken when
+    /// a request to stop may have made some. The queue is looked through once for any number of refusals, until something in the
+    /// process is asked to stop again.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let pool = scope.create("work");
+    /// pool.start(PoolConfig::leased(1).queue_limit(1))?;
+    /// let (open, gate) = mpsc::channel::<()>();
+    /// let (starts, started) = mpsc::channel();
+    /// let slow = pool.submit(move || (starts.send(()), gate.recv()))?; // takes the only place
+    /// started.recv()?;
+    ///
+    /// let request = Scope::new("request 7");
+    /// let queued = request.run(|| pool.submit(|| "never runs"))?;
+    /// assert!(pool.submit(|| ()).is_err()); // full
+    /// drop(request); // the client is gone
+    /// let next = pool.submit(|| "runs")?;
+    /// assert!(queued.is_finished());
+    /// # drop(open);
+    /// # let _ = slow.join()?;
+    /// assert_eq!(next.join()?, "runs");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn queue_limit(mut self, tasks: usize) -> Self {
         self.queue_limit = Some(tasks);
         self

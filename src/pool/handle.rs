@@ -19,7 +19,7 @@ use crate::pool::passing::Passing;
 use crate::pool::pinned;
 use crate::pool::wait::{self, GivenAway, may_run_in_place};
 use crate::pool::worker::{self, Task};
-use crate::sync::os::{Arc, Ordering};
+use crate::sync::os::Arc;
 use crate::task::state::CancelRequest;
 use crate::waits::Target;
 
@@ -310,9 +310,7 @@ impl<T> TaskHandle<T> {
             return pinned::run_exactly(&self.task, self.pool.as_ptr(), waits);
         };
         let Ok(claimed) = self.task.another().claim() else { return false };
-        pool.claimed_in_queue();
-        pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
-        worker::run_here(pool, claimed, false);
+        worker::run_in_place(pool, claimed, false);
         true
     }
 

@@ -5,7 +5,8 @@
 //! 2. A worker pops and runs; on an empty queue it gives its place back and looks again (`worker`).
 //! 3. A wait gives its place back and starts the next task; coming back it takes its place without asking (`wait`).
 //! 4. After a bounded number of tasks a thread goes to the back of the line, if there is one.
-//! 5. A task of a cancelled pool, of a closed daemon pool or below a cancelled scope ends as cancelled instead of running.
+//! 5. A task of a cancelled pool, of a closed daemon pool or below a cancelled scope ends as cancelled instead of running; in a
+//!    full queue as soon as somebody wants its room (`sweep`).
 //! 6. Closed, nothing counted and no place taken together mean ended (`end`). Three words; whoever changes one of them
 //!    last sees the other two, because all three changes are sequentially consistent.
 //!
@@ -98,7 +99,7 @@ pub(crate) struct Pool {
     pub(crate) queue: Queue<Memo, Book>,
     pub(crate) counters: Counters,
     pub(crate) places: Places,
-    pub(crate) room: Option<Box<Room>>,
+    pub(crate) room: Option<Arc<Room>>,
     pub(crate) namespace: Namespace,
     pub(crate) owner: WeakPlace,
     pub(crate) config: PoolConfig,
@@ -125,7 +126,7 @@ pub(crate) fn joining() -> &'static Index<Pool> {
 impl Pool {
     pub(crate) fn new(namespace: Namespace, owner: WeakPlace, config: PoolConfig) -> Arc<Self> {
         let crew = Crew::new(&namespace, &owner, &config);
-        let room = config.queue_limit.map(|limit| Box::new(Room::new(limit)));
+        let room = config.queue_limit.map(|limit| Arc::new(Room::new(limit)));
         let joins = config.mode == PoolMode::Joining;
         let pool = Arc::new(Self {
             tally: Tally::new(),
@@ -301,14 +302,20 @@ impl Pool {
             Ok(admitted) => admitted,
             Err(reason) => return Err(self.refuse(f, reason)),
         };
-        if let Err(reason) = self.take_room() {
-            self.retract(&admitted.0);
-            return Err(self.refuse(f, reason));
-        }
+        let arrival = match self.take_room(&admitted.0) {
+            Ok(arrival) => arrival,
+            Err(reason) => {
+                self.retract(&admitted.0);
+                return Err(self.refuse(f, reason));
+            }
+        };
         let memo = self.memo(admitted, task_type, true, scoped);
         // SAFETY: passed on to the caller.
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
         self.queue.push(queued);
+        if let Some(arrival) = &arrival {
+            self.arrived(arrival);
+        }
         if !self.places.take(self.config.limit) {
             if self.config.limit == 0 && !self.crew.ring() {
                 // Accepted just before the thread left, and pushed just after.
@@ -333,7 +340,7 @@ impl Pool {
             Err(handle) => Ok(handle),
             Ok(claimed) => {
                 // The claim took the handle's reference; the one in the queue went with the rest.
-                let memo = claimed.take_memo();
+                let memo = self.memo_of(&claimed);
                 // SAFETY: the task was made above from this `F`, and is claimed.
                 let f = unsafe { reclaim::<Memo, F, T>(claimed) };
                 self.give_room();

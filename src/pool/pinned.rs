@@ -329,12 +329,10 @@ pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
         return false;
     };
     let Ok(claimed) = task.another().claim() else { return false };
-    pool.claimed_in_queue();
-    pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
     let _away = GivenAway::begin();
     // Without one it runs on its joiner's place: at the bound of waiting tasks.
     let took = pool.places.take_here(1);
-    worker::run_here(&pool, claimed, took);
+    worker::run_in_place(&pool, claimed, took);
     if took && pool.places.give(false) {
         pool.end_if_over();
     }

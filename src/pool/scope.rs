@@ -14,7 +14,7 @@ use crate::pool::inner::{Pool, leave_tally};
 use crate::pool::wait::{self, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::quiet::MustNotUnwind;
-use crate::sync::os::{Arc, Mutex, Ordering};
+use crate::sync::os::{Arc, Mutex};
 use crate::tally::Tally;
 use crate::task_type::TaskType;
 
@@ -101,9 +101,7 @@ impl<'scope> TaskScope<'scope, '_> {
                 let next = own.lock().pop_front();
                 let Some(task) = next else { break };
                 if let Ok(claimed) = task.claim() {
-                    self.pool.claimed_in_queue();
-                    self.pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
-                    worker::run_here(self.pool, claimed, false);
+                    worker::run_in_place(self.pool, claimed, false);
                 }
             }
         }

@@ -477,9 +477,16 @@ fn report_panic(
     });
 }
 
+/// Runs a task that was claimed in the queue within the running one, or on the thread that its pool is pinned to.
+pub(super) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: bool) {
+    pool.claimed_in_queue();
+    pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
+    let Some(memo) = pool.memo_of(&claimed) else { return };
+    run_here(pool, claimed, memo, brings_place);
+}
+
 /// Runs a task within the running one, or on a thread that brings the pool a place: the caller's.
-pub(super) fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: bool) {
-    let Some(memo) = claimed.take_memo() else { return };
+fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool) {
     if pool.drops(&memo.place) {
         // Not started after all, so not counted as run.
         pool.counters.in_place.fetch_sub(1, Ordering::Relaxed);
@@ -517,12 +524,12 @@ impl Pool {
 
     /// Ends a claimed task that never ran.
     pub(crate) fn end_unrun(self: &Arc<Self>, claimed: Claimed<Memo>, error: TaskError) {
-        if let Some(memo) = claimed.take_memo() {
+        if let Some(memo) = self.memo_of(&claimed) {
             self.end_unrun_with(claimed, memo, error);
         }
     }
 
-    fn end_unrun_with(self: &Arc<Self>, claimed: Claimed<Memo>, memo: Memo, error: TaskError) {
+    pub(super) fn end_unrun_with(self: &Arc<Self>, claimed: Claimed<Memo>, memo: Memo, error: TaskError) {
         if memo.queued {
             self.give_room();
         }
@@ -587,7 +594,9 @@ where
             Ok((task, claimed)) => {
                 // SAFETY: submitted above to this pool, with this result.
                 let handle = unsafe { TaskHandle::new(task, pool) };
-                run_here(pool, claimed, lends);
+                if let Some(memo) = claimed.take_memo() {
+                    run_here(pool, claimed, memo, lends);
+                }
                 if nested {
                     return Ok(handle.join());
                 }

@@ -252,7 +252,8 @@ impl Scope {
     /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is asked to
     /// stop, on whatever thread ([`checkpoint`](crate::checkpoint)). Does not wait. Idempotent.
     ///
-    /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running.
+    /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running, or when their
+    /// room in a full queue is wanted ([`queue_limit`](crate::PoolConfig::queue_limit)).
     pub fn cancel(&self) {
         self.ask_to_stop();
         self.node().end_if_over();

@@ -203,6 +203,15 @@ impl<M: 'static> TaskRef<M> {
         }
     }
 
+    /// What the engine remembers of a task that nobody has claimed.
+    ///
+    /// # Safety
+    /// Nobody takes the memo meanwhile: a claimer of this task is kept from it, by a lock that the caller holds.
+    pub(crate) unsafe fn with_memo<R>(&self, f: impl FnOnce(&M) -> R) -> Option<R> {
+        // SAFETY: after the task was made only `take_memo` writes, which the caller excludes.
+        unsafe { self.header().memo.with(|memo| (*memo).as_ref().map(f)) }
+    }
+
     pub(crate) fn into_raw(self) -> NonNull<Header<M>> {
         ManuallyDrop::new(self).0
     }
@@ -293,7 +302,7 @@ impl<M: 'static> Claimed<M> {
 
     #[inline]
     pub(crate) fn take_memo(&self) -> Option<M> {
-        // SAFETY: there is one claimer, and only it touches the memo after the task was made.
+        // SAFETY: there is one claimer, and only it writes the memo after the task was made; who reads excludes it (`with_memo`).
         unsafe { self.0.header().memo.with_mut(|memo| (*memo).take()) }
     }
 

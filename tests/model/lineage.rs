@@ -1,10 +1,22 @@
 //! Stands in for `src/lineage`: a place is the process or one scope below it.
 
+#[path = "../../src/lineage/requests.rs"]
+pub(crate) mod requests;
+
 pub(crate) mod node {
     use std::sync::{Arc, Weak};
 
+    use crate::lineage::requests::Requests;
     use crate::sync::atomic::{AtomicBool, Ordering};
     use crate::tally::Tally;
+
+    loom::lazy_static! {
+        static ref REQUESTS: Requests = Requests::new();
+    }
+
+    pub(crate) fn requests() -> &'static Requests {
+        &REQUESTS
+    }
 
     pub(crate) struct Node(Option<Scope>);
 
@@ -54,7 +66,9 @@ pub(crate) mod node {
 
         /// True for the first.
         pub(crate) fn cancel(&self) -> bool {
-            self.0.as_ref().is_some_and(|scope| !scope.cancelled.swap(true, Ordering::SeqCst))
+            let first = self.0.as_ref().is_some_and(|scope| !scope.cancelled.swap(true, Ordering::SeqCst));
+            requests().note();
+            first
         }
 
         pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &Tallies)> {

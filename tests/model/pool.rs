@@ -33,6 +33,8 @@ pub(crate) use crate::model::rayon;
 #[cfg_attr(feature = "rayon", path = "../../src/pool/stealing.rs")]
 #[cfg_attr(not(feature = "rayon"), path = "../../src/pool/stealing/absent.rs")]
 pub(crate) mod stealing;
+#[path = "../../src/pool/sweep.rs"]
+pub(crate) mod sweep;
 #[path = "../../src/pool/wait.rs"]
 pub(crate) mod wait;
 #[path = "../../src/pool/warm.rs"]
