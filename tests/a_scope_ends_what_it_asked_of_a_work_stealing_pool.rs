@@ -4,13 +4,13 @@
 mod common;
 mod pools;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use common::{bounded, eventually};
-use heirloom::{Heirloom, PoolConfig, PoolManager, Scope, SubmitError, TaskHandle};
+use heirloom::{Heirloom, PoolConfig, PoolManager, Scope, StopError, SubmitError, TaskHandle};
 use pools::started;
 
 static TENANT: Heirloom<&str> = Heirloom::new("tenant");
@@ -122,6 +122,45 @@ fn its_own_task_is_not_made_to_wait_for_itself() {
         let own = Arc::clone(&request);
         let stopped = request.run(|| pool.submit(move || own.stop().is_err())).expect("accepted");
         assert!(stopped.join().expect("runs"));
+    });
+}
+
+#[test]
+fn a_stolen_piece_that_stands_in_the_scope_does_not_wait_for_its_own_task() {
+    bounded(|| {
+        let app = Scope::new("app");
+        let pool = started(&app, "math", PoolConfig::work_stealing(2));
+        let request = Arc::new(Scope::new("request"));
+        let own = Arc::clone(&request);
+        let task = request.run(|| {
+            let at = heirloom::current();
+            pool.submit(move || {
+                // Each waits for the other, so the second is stolen.
+                let both = Barrier::new(2);
+                let stop = at.carry(|()| own.stop().map(drop));
+                let second = || {
+                    both.wait();
+                    stop(())
+                };
+                rayon::join(|| both.wait(), second).1
+            })
+            .expect("accepted")
+        });
+        assert!(matches!(task.join().expect("runs"), Err(StopError::FromOwnTask { .. })));
+        assert!(request.stop().expect("not from an own task").is_complete());
+    });
+}
+
+#[test]
+fn a_piece_may_stop_a_scope_of_its_own() {
+    bounded(|| {
+        let app = Scope::new("app");
+        let pool = started(&app, "math", PoolConfig::work_stealing(2));
+        let again = pool.clone();
+        let nested = move || Scope::run("own", |_| again.submit(|| 7).map(drop).is_ok());
+        assert!(pool.install(|| rayon::join(&nested, &nested)).expect("runs").0);
+        let scope = Scope::new("entered");
+        assert!(pool.install(|| scope.run(|| scope.stop().is_ok())).expect("runs"));
     });
 }
 

@@ -313,6 +313,12 @@ pub(crate) fn is_below(node: &Node) -> bool {
         || pieces().is_some_and(|owner| owner.node().is_at_or_below(node))
 }
 
+/// Whether the code may be a piece, on a work-stealing pool's thread, of a task that was asked for at or below the node and begun
+/// elsewhere: it stands there, by a place that was brought along.
+pub(crate) fn is_piece_below(node: &Node) -> bool {
+    stealing::here().is_some() && current::nearest().node().is_at_or_below(node)
+}
+
 /// Whether the calling thread is one of a dedicated pool's, on which no other pool's task may run; or of a work-stealing one's, on
 /// which what rayon steals would stand at the other pool's task.
 pub(crate) fn is_on_a_pools_own_thread() -> bool {

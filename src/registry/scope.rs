@@ -220,7 +220,9 @@ impl Scope {
 
     fn begin_stop(&self) -> Result<Vec<Arc<Pool>>, StopError> {
         let pools = self.pools();
-        if frame::is_below(self.node()) || pools.iter().any(|pool| frame::is_in(pool)) {
+        // A piece's task is counted until the piece has ended.
+        let may_wait_for_itself = self.tallies().joining.count() > 0 && frame::is_piece_below(self.node());
+        if may_wait_for_itself || frame::is_below(self.node()) || pools.iter().any(|pool| frame::is_in(pool)) {
             return Err(StopError::FromOwnTask { name: self.node().name().unwrap_or("scope").to_string() });
         }
         self.close();
