@@ -235,8 +235,10 @@ pub enum SubmitError {
         /// The queue's limit.
         limit: usize,
     },
-    /// The pool is sealed, and the node its tasks would stand below is gone.
-    #[error("\"{namespace}\" is sealed and the node that owned it has ended; own it at a place that lives longer")]
+    /// The node that the pool's tasks would stand below is gone: the pool's owner, if it is sealed or work-stealing.
+    #[error(
+        "the tasks of \"{namespace}\" stand at the node that owned it, which has ended; own it at a place that lives longer"
+    )]
     OwnerEnded {
         /// The manager's name.
         namespace: Namespace,

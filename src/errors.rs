@@ -7,6 +7,7 @@ use crate::error::{
 use crate::gate_key::EnterError;
 #[cfg(feature = "tokio")]
 use crate::integration::tokio::PortalError;
+use crate::pool::set::TimedOut;
 use crate::value::error::{BindError, InitError, NotBound};
 
 /// Any error of this crate, for a program that passes them up with `?` and asks at one place what to make of them.
@@ -70,6 +71,9 @@ pub enum Error {
     /// A pool takes another type of task.
     #[error(transparent)]
     UnknownTaskType(#[from] UnknownTaskType),
+    /// No task of a set ended in time.
+    #[error(transparent)]
+    TimedOut(#[from] TimedOut),
     /// A portal gave no result.
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
@@ -85,12 +89,13 @@ impl Error {
         match self {
             Self::Cancelled(_) => true,
             Self::Task(error) => {
-                let gave_up = error.as_busy().is_some_and(|busy| busy.cancelled);
-                error.is_cancelled() || gave_up || error.as_refused().is_some_and(ends)
+                let left_the_gate = error.as_busy().is_some_and(|busy| busy.cancelled);
+                error.is_cancelled() || left_the_gate || error.as_refused().is_some_and(ends)
             }
             Self::Submit(error) => ends(error),
             Self::Start(StartError::ScopeEnded { .. }) | Self::Bind(BindError::OwnerGone { .. }) => true,
-            Self::Init(InitError::Cancelled { .. } | InitError::OwnerGone { .. }) => true,
+            Self::Init(error) => gave_up(error),
+            Self::NotBound(error) => error.init_error().is_some_and(gave_up),
             Self::Busy(busy) => busy.cancelled,
             #[cfg(feature = "tokio")]
             Self::Portal(error) => matches!(error, PortalError::Cancelled),
@@ -98,15 +103,18 @@ impl Error {
         }
     }
 
-    /// The same may work if it is tried again later: what was full or taken is so for a time.
+    /// The same may work if it is tried again later: what was full or taken, or not ready, or refused by the system, is so for a time.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
+            Self::Start(error) => matches!(error, StartError::StillStopping { .. } | StartError::ThreadSpawn { .. }),
             Self::Submit(error) => error.is_temporary(),
             Self::Task(error) => {
-                error.as_busy().is_some_and(opens) || error.as_refused().is_some_and(SubmitError::is_temporary)
+                let no_thread = error.is_thread_spawn() || error.is_worker_init();
+                let gate_opens = error.as_busy().is_some_and(opens);
+                no_thread || gate_opens || error.as_refused().is_some_and(SubmitError::is_temporary)
             }
-            Self::Init(error) => matches!(error, InitError::TimedOut { .. }),
+            Self::Init(InitError::TimedOut { .. }) | Self::TimedOut(_) => true,
             Self::Busy(busy) => opens(busy),
             _ => false,
         }
@@ -116,6 +124,11 @@ impl Error {
 /// The submitter was told to stop, or its scope to end.
 fn ends(error: &SubmitError) -> bool {
     matches!(error, SubmitError::Cancelled { .. } | SubmitError::ScopeEnded { .. })
+}
+
+/// The value's place has ended, or whoever waited for it was asked to stop.
+fn gave_up(error: &InitError) -> bool {
+    matches!(error, InitError::Cancelled { .. } | InitError::OwnerGone { .. })
 }
 
 /// Whoever waits a little longer may get in.

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::bounded;
-use heirloom::{Error, Gate, GateMode, Heirloom, PoolConfig, PoolManager, Scope};
+use heirloom::{Error, Gate, GateMode, Heirloom, PoolConfig, PoolManager, Scope, TaskSet};
 use pools::{Busy, started};
 
 static TENANT: Heirloom<u64> = Heirloom::new("tenant");
@@ -97,6 +97,42 @@ fn what_is_full_or_taken_is_so_for_a_time() {
         assert_eq!(answers(&passed_up(told.recv().expect("is told"))), TEMPORARY);
         drop(inside);
         assert!(asks.expect("accepted").join().is_ok());
+    });
+}
+
+#[test]
+fn what_a_pool_could_not_do_now_it_may_do_later_however_that_is_told() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let failing = pool(&scope, PoolConfig::dedicated(1).on_worker_start(|_| Err::<(), _>("not yet")));
+        let told = failing.submit(|| ()).expect("no thread has failed yet").join();
+        assert!(told.as_ref().is_err_and(heirloom::TaskError::is_worker_init));
+        assert_eq!(answers(&passed_up(told)), TEMPORARY);
+        assert_eq!(answers(&passed_up(failing.submit(|| ()))), TEMPORARY);
+
+        let ending = started(&scope, "ending", PoolConfig::leased(1));
+        let blocker = Busy::on(&ending);
+        ending.close();
+        assert_eq!(answers(&passed_up(ending.start(PoolConfig::leased(1)))), TEMPORARY);
+        blocker.end();
+
+        let slow = started(&scope, "slow", PoolConfig::leased(1));
+        let blocker = Busy::on(&slow);
+        let mut set: TaskSet<()> = [slow.submit(|| ()).expect("accepted")].into_iter().collect();
+        assert_eq!(answers(&passed_up(set.join_next_within(Duration::ZERO))), TEMPORARY);
+        blocker.end();
+    });
+}
+
+#[test]
+fn a_value_that_a_cancelled_place_makes_of_one_above_is_cancelled_too() {
+    static SPAN: Heirloom<u64> = Heirloom::new("span").fresh(|above| above + 1);
+    bounded(|| {
+        let scope = Scope::new("test");
+        SPAN.bind_at(scope.lineage(), 1).expect("the first");
+        let request = Scope::new_in(scope.lineage(), "request");
+        request.cancel();
+        assert_eq!(answers(&passed_up(request.run(|| SPAN.get()))), CANCELLED);
     });
 }
 
