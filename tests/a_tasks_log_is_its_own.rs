@@ -5,7 +5,11 @@
 mod common;
 mod pools;
 
+#[cfg(feature = "rayon")]
+use std::sync::Arc;
 use std::sync::OnceLock;
+#[cfg(feature = "rayon")]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::bounded;
 use heirloom::task_log::{LogLine, TaskLog};
@@ -194,5 +198,56 @@ fn outside_of_any_task_nothing_is_kept() {
         let id = task.id();
         task.join().expect("runs");
         assert!(said(id).is_empty());
+    });
+}
+
+/// Looks until it is so, doing `meanwhile`.
+#[cfg(feature = "rayon")]
+fn until(flag: &AtomicBool, mut meanwhile: impl FnMut()) {
+    while !flag.load(Ordering::SeqCst) {
+        meanwhile();
+    }
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn what_a_stolen_piece_says_is_not_kept_for_whoever_asked_for_what_it_runs_on_top_of() {
+    #[derive(Default)]
+    struct Moments {
+        one_runs: AtomicBool,
+        two_runs: AtomicBool,
+        said: AtomicBool,
+    }
+    bounded(|| {
+        logs();
+        let scope = Scope::new("test");
+        let requests = started(&scope, "requests", PoolConfig::leased(1));
+        let math = started(&scope, "math", PoolConfig::work_stealing(2));
+        let moments = Arc::new(Moments::default());
+        let (one, at) = (math.clone(), Arc::clone(&moments));
+        let request = requests.submit(move || {
+            let _here = heirloom::current();
+            one.install(|| {
+                at.one_runs.store(true, Ordering::SeqCst);
+                until(&at.two_runs, std::thread::yield_now);
+                // As any wait in rayon: other work is done meanwhile, on top of this task.
+                until(&at.said, || _ = rayon::yield_now());
+            })
+        });
+        let request = request.expect("accepted");
+        until(&moments.one_runs, std::thread::yield_now);
+        let two = || {
+            moments.two_runs.store(true, Ordering::SeqCst);
+            until(&moments.said, std::thread::yield_now);
+        };
+        let stolen = || {
+            tracing::info!("another's");
+            moments.said.store(true, Ordering::SeqCst);
+        };
+        math.install(|| rayon::join(two, stolen)).expect("runs");
+        let id = request.id();
+        request.join().expect("runs").expect("runs");
+        assert!(said(id).is_empty(), "{:?}", said(id));
+        assert!(said_with_what_is_below(id).is_empty());
     });
 }

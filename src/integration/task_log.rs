@@ -165,7 +165,8 @@ fn tasks_here(ancestors: bool) -> SmallVec<[TaskId; 4]> {
         // A task that has become a node is not below itself: its frame's place is the one it was submitted at.
         own.into_iter().chain(node.path().filter_map(Node::task_id)).take(wanted).collect()
     };
-    match frame::innermost().filter(|frame| !frame.is_aside()) {
+    // What runs on a work-stealing pool's task may be a piece of another's: where it stands is all that is known of it.
+    match frame::innermost().filter(|frame| !frame.is_aside() && !frame.steals()) {
         Some(frame) => above(frame.place.node(), frame::task_id()),
         None => above(current::nearest_node(&current::pin()), None),
     }
