@@ -51,7 +51,7 @@ use crate::pool::wait::block_on_bell;
 use crate::pool::worker::{self, Left};
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
-use crate::threads::cache::{self, Enlisted, Hand, Job, OneMore, WaitsHere};
+use crate::threads::cache::{self, Cache, Enlisted, Hand, Job, WaitsHere};
 
 /// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are missing
 /// elsewhere meanwhile.
@@ -73,6 +73,12 @@ struct State {
     number: u64,
     /// Threads that work for a rayon pool of this start.
     inside: usize,
+    /// Those of them that have a task and do not wait in heirloom. They may wait in rayon, for a piece.
+    tasks: usize,
+    /// Those without a task of their own that wait in heirloom, with a piece.
+    pieces: usize,
+    /// As many of the tasks' threads count as waiting: there may be a piece for each that it waits for.
+    held_up: usize,
 }
 
 enum Stage {
@@ -151,6 +157,15 @@ impl State {
         Some((Arc::clone(&live.rayon), self.number))
     }
 
+    /// After a change of tasks or pieces. True when more threads count as waiting than before, so that one may be owed to the line.
+    fn balance(&mut self, cache: &Cache) -> bool {
+        let (before, due) = (self.held_up, self.tasks.min(self.pieces));
+        (before..due).for_each(|_| cache.one_more_waits());
+        (due..before).for_each(|_| cache.one_less_waits());
+        self.held_up = due;
+        due > before
+    }
+
     /// Ends the rayon pool, if there is one. It is to be dropped outside of the lock.
     fn end(&mut self) -> Option<Live> {
         match std::mem::replace(&mut self.stage, Stage::None) {
@@ -166,7 +181,7 @@ impl State {
 impl Stealing {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State { stage: Stage::None, number: 0, inside: 0 }),
+            state: Mutex::new(State { stage: Stage::None, number: 0, inside: 0, tasks: 0, pieces: 0, held_up: 0 }),
             sent: AtomicUsize::new(0),
             woken: Bell::new(),
             gone: Bell::new(),
@@ -308,6 +323,20 @@ impl Stealing {
         true
     }
 
+    /// Notes a change of tasks or pieces.
+    fn note<R>(&self, pool: &Pool, change: impl FnOnce(&mut State) -> R) -> R {
+        let cache = pool.crew.cache();
+        let (out, more) = {
+            let mut state = self.state.lock();
+            let out = change(&mut state);
+            (out, state.balance(cache))
+        };
+        if more {
+            cache.settle_line();
+        }
+        out
+    }
+
     /// Nothing was left to do. Ends the rayon pool, if that stays so for a moment: whichever there is, since the last task may have
     /// been that of an older one.
     fn linger(&self, pool: &Pool) {
@@ -369,11 +398,12 @@ fn give_back(pool: &Arc<Pool>, stuck: Live) {
 }
 
 /// While it lives, the calling worker is inside a wait. Not `Send`.
+///
+/// A task whose piece waits may wait for it in rayon. Its thread then counts as working, and what is waited for here may need its
+/// place among the threads.
 pub(crate) struct Blocked<'a> {
     worker: &'a Worker<'a>,
-    /// A task whose piece waits here may wait for it in rayon. Its thread then counts as working, and what is waited for here may
-    /// need its place among the threads.
-    _task: Option<OneMore>,
+    has_task: bool,
     here: PhantomData<*const ()>,
 }
 
@@ -387,29 +417,40 @@ pub(crate) fn begin_wait<'a>(has_task: bool) -> Option<Blocked<'a>> {
     if exit::is_fork() || worker.blocked.replace(true) {
         return None;
     }
-    let stuck = {
-        let mut state = of(worker.pool).state.lock();
+    let stuck = of(worker.pool).note(worker.pool, |state| {
+        if has_task {
+            state.tasks -= 1;
+        } else {
+            state.pieces += 1;
+        }
         let live = state.live(worker.number).map(|live| {
             live.blocked += 1;
             live.is_stuck() && live.pending > 0
         });
         if live == Some(true) { state.end() } else { None }
-    };
+    });
     if let Some(stuck) = stuck {
         give_back(worker.pool, stuck);
     }
-    let task = (!has_task).then(|| cache::one_more_waits(worker.pool.crew.cache()));
-    Some(Blocked { worker, _task: task, here: PhantomData })
+    Some(Blocked { worker, has_task, here: PhantomData })
 }
 
 impl Drop for Blocked<'_> {
     fn drop(&mut self) {
         self.worker.blocked.set(false);
-        if !exit::is_fork()
-            && let Some(live) = of(self.worker.pool).state.lock().live(self.worker.number)
-        {
-            live.blocked -= 1;
+        if exit::is_fork() {
+            return;
         }
+        of(self.worker.pool).note(self.worker.pool, |state| {
+            if self.has_task {
+                state.tasks += 1;
+            } else {
+                state.pieces -= 1;
+            }
+            if let Some(live) = state.live(self.worker.number) {
+                live.blocked -= 1;
+            }
+        });
     }
 }
 
@@ -444,7 +485,10 @@ fn visit(pool: &Arc<Pool>, number: u64) {
         return;
     }
     let counts = cache::work_here(pool.crew.cache());
+    let tasks = usize::from(counts.is_some());
+    stealing.note(pool, |state| state.tasks += tasks);
     let left = worker::run_one(pool);
+    stealing.note(pool, |state| state.tasks -= tasks);
     drop(counts);
     match left {
         Left::Place => {

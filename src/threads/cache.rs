@@ -161,25 +161,6 @@ impl Drop for WaitsHere {
     }
 }
 
-/// That one more thread of the cache counts as waiting, whichever.
-#[cfg(feature = "rayon")]
-pub(crate) struct OneMore(Arc<Cache>);
-
-/// Counts one more thread of the cache as waiting: one that waits for the calling thread where heirloom does not see it.
-#[cfg(feature = "rayon")]
-pub(crate) fn one_more_waits(cache: &Arc<Cache>) -> OneMore {
-    let owed = cache.line.begin_wait();
-    cache.settle_or_refuse(owed);
-    OneMore(Arc::clone(cache))
-}
-
-#[cfg(feature = "rayon")]
-impl Drop for OneMore {
-    fn drop(&mut self) {
-        self.0.line.end_wait();
-    }
-}
-
 /// That a thread which is counted as waiting works for a while. Not `Send`.
 #[cfg(feature = "rayon")]
 pub(crate) struct WorksHere {
@@ -436,6 +417,25 @@ impl Cache {
             let owed = self.line.unreserve();
             self.settle_or_refuse(owed);
         })
+    }
+
+    /// One more thread counts as waiting, whichever. The caller then asks for what is [owed](Self::settle_line), holding no lock.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn one_more_waits(&self) {
+        self.line.count_wait();
+    }
+
+    /// Takes that back.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn one_less_waits(&self) {
+        self.line.end_wait();
+    }
+
+    /// Does what is owed to the line.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn settle_line(self: &Arc<Self>) {
+        let owed = self.line.owed();
+        self.settle_or_refuse(owed);
     }
 
     /// A thread's first job is `first`, or else the first in line.
