@@ -1,5 +1,5 @@
-//! One iteration is one look whether one was asked to stop, or one request with its sleeper's wake-up; the questions: what does
-//! looking cost, at which depth, and how soon does a sleeper wake?
+//! One iteration is one look whether one was asked to stop, or one request with its sleeper's wake-up; the questions:
+//! what does looking cost, at which depth, and how soon does a sleeper wake?
 
 use std::hint::black_box;
 use std::sync::mpsc;

@@ -12,8 +12,8 @@
 //!
 //! # What makes it fair
 //! 1. Every pool has [`WORKERS`](suite::pool::WORKERS) workers and gets the same closure.
-//! 2. Every peer is used as its own documentation would have it, in the fastest form that gives each task's result
-//!    back by itself.
+//! 2. Every peer is used as its own documentation would have it, in the fastest form that gives each task's result back
+//!    by itself.
 //! 3. Contenders take turns, so a noisy minute of the machine falls on all of them; medians let go of what is left.
 
 #[path = "peers/mod.rs"]

@@ -1,5 +1,5 @@
-//! One iteration is one look-up of a manager by its name, or of a value by its key; the question: what does its distance
-//! cost, and does a value cost more than a manager?
+//! One iteration is one look-up of a manager by its name, or of a value by its key; the question: what does its
+//! distance cost, and does a value cost more than a manager?
 
 use std::hint::black_box;
 
@@ -11,8 +11,8 @@ const DEPTHS: [usize; 4] = [0, 1, 8, 64];
 static VALUE: Heirloom<u64> = Heirloom::new("value");
 static OTHER: Heirloom<u64> = Heirloom::new("other");
 
-/// A scope that owns `"render"` and has a value, and `depth` more below it. With `crowded`, each of those owns another name
-/// and another value.
+/// A scope that owns `"render"` and has a value, and `depth` more below it. With `crowded`, each of those owns another
+/// name and another value.
 fn chain(depth: usize, crowded: bool) -> Vec<Scope> {
     let mut chain = vec![Scope::new("owner")];
     chain[0].create("render").start(PoolConfig::leased(4)).expect("it starts");

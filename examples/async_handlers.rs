@@ -1,5 +1,5 @@
-//! Async request handlers with pools of their own, on a work-stealing runtime: a handler finds its request's pools after
-//! every `.await`, and a client that goes away takes its queued work along.
+//! Async request handlers with pools of their own, on a work-stealing runtime: a handler finds its request's pools
+//! after every `.await`, and a client that goes away takes its queued work along.
 //!
 //! ```text
 //! cargo run --example async_handlers
@@ -21,7 +21,8 @@ async fn main() -> Fallible {
     let db = heirloom::create("db");
     db.start(PoolConfig::leased(2).queue_limit(16))?;
 
-    // `in_scope`: the handler stands in its request on every poll, whichever thread polls it. It ends, the scope closes.
+    // `in_scope`: the handler stands in its request on every poll, whichever thread polls it. It ends, the scope
+    // closes.
     let mut handlers = Vec::new();
     for id in 0..100 {
         let request = Scope::new(format!("request {id}"));

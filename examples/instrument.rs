@@ -1,5 +1,5 @@
-//! A (simulated) microscope: a camera and a stage. Actions are started and answered at once, and then polled, cancelled and
-//! read about; one of them moves or exposes at a time; reading a status needs no turn.
+//! A (simulated) microscope: a camera and a stage. Actions are started and answered at once, and then polled, cancelled
+//! and read about; one of them moves or exposes at a time; reading a status needs no turn.
 //!
 //! Commands come from standard input, one a line:
 //!
@@ -94,7 +94,8 @@ const DEMONSTRATION: &str = "move 500\nrest 20\nstatus\nsnap\nwait 2\ncancel 1\n
     cancel 4\nrest 20\npoll 4\ncancel 4\nwait 4\nlog 4\nstatus";
 
 struct Instrument {
-    /// Each action takes its turn for as long as it runs; one that finds the instrument busy fails at once, saying who has it.
+    /// Each action takes its turn for as long as it runs; one that finds the instrument busy fails at once, saying who
+    /// has it.
     actions: PoolManager,
     /// The same without: for what only reads.
     reads: PoolManager,

@@ -18,8 +18,8 @@ use heirloom::{HeirloomMap, Lineage, OnFailure, PoolConfig, Scope};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
-/// The cache of every context: a context finds its own modules and those of the contexts above it, nearest first. A name that
-/// is no module is asked for once too.
+/// The cache of every context: a context finds its own modules and those of the contexts above it, nearest first. A
+/// name that is no module is asked for once too.
 static MODULES: HeirloomMap<String, Module> = HeirloomMap::new("modules").on_failure(OnFailure::Sticky);
 
 /// The requests that reached the files, in their order.

@@ -1,5 +1,5 @@
-//! Tasks that wait for tasks of their own full pool, of another pool, or for something heirloom does not know: all of it
-//! ends, in pools of one.
+//! Tasks that wait for tasks of their own full pool, of another pool, or for something heirloom does not know: all of
+//! it ends, in pools of one.
 //!
 //! ```text
 //! cargo run --example nested_waits
@@ -27,8 +27,8 @@ fn start(name: &'static str, config: PoolConfig) -> Fallible<PoolManager> {
     Ok(manager)
 }
 
-/// A task splits its work, submits one half to the pool that it occupies itself, and joins it. Where a pool's worker joins a
-/// task of that pool which nobody has started, it runs it right there.
+/// A task splits its work, submits one half to the pool that it occupies itself, and joins it. Where a pool's worker
+/// joins a task of that pool which nobody has started, it runs it right there.
 fn divide_and_conquer() -> Fallible {
     fn sum(from: u64, to: u64) -> Fallible<u64> {
         if to - from <= 1_000 {

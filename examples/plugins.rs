@@ -1,5 +1,5 @@
-//! Heavy plugins, loaded on warm workers while the main thread already answers. A plugin is registered as a whole or not
-//! at all; one of them must make its menu on the main thread; one fails and is tried again.
+//! Heavy plugins, loaded on warm workers while the main thread already answers. A plugin is registered as a whole or
+//! not at all; one of them must make its menu on the main thread; one fails and is tried again.
 //!
 //! ```text
 //! echo "sum 1 2 3" | cargo run --example plugins

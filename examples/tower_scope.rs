@@ -1,6 +1,6 @@
-//! A web server in which each request has a scope: named after its path, with a value of its own and a pool of its own. A
-//! stream stands in it until its end; a client that goes away takes along what it asked for; one too many is answered at
-//! once. From a pool's task, async code runs on the server's runtime through a portal.
+//! A web server in which each request has a scope: named after its path, with a value of its own and a pool of its own.
+//! A stream stands in it until its end; a client that goes away takes along what it asked for; one too many is answered
+//! at once. From a pool's task, async code runs on the server's runtime through a portal.
 //!
 //! ```text
 //! cargo run --example tower_scope --features tokio,tower

@@ -1,5 +1,5 @@
-//! Counts the words of this crate's own sources, as two requests of a server would: each on a work-stealing pool of its own, and
-//! both on one that they share.
+//! Counts the words of this crate's own sources, as two requests of a server would: each on a work-stealing pool of its
+//! own, and both on one that they share.
 //!
 //! Run it with `cargo run --example work_stealing`, or give it a directory.
 
@@ -63,8 +63,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let request = Scope::new(format!("words of {shortest} letters"));
         SHORTEST.bind_at(&request, shortest)?;
 
-        // A pool of the request's own: all its code stands at the request. It costs less than a plain rayon pool, because its
-        // threads are borrowed.
+        // A pool of the request's own: all its code stands at the request. It costs less than a plain rayon pool,
+        // because its threads are borrowed.
         let own = request.create("words");
         own.start(PoolConfig::work_stealing(4))?;
         let counts = own.install(|| texts.par_iter().map(|text| count(text)).reduce(Counts::new, merge))?;

@@ -12,8 +12,8 @@ use crate::sync::os::Mutex;
 /// itself.
 ///
 /// # The race to fear
-/// A waiter looks, finds nothing, and the bell rings before it listens. It cannot be missed: the waiter leaves its waker
-/// first and looks then; what it waits for is noted first, and the bell rings then.
+/// A waiter looks, finds nothing, and the bell rings before it listens. It cannot be missed: the waiter leaves its
+/// waker first and looks then; what it waits for is noted first, and the bell rings then.
 #[derive(Debug)]
 pub(crate) struct Bell(Mutex<Option<Box<Listeners>>>);
 

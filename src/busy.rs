@@ -18,8 +18,8 @@ pub struct Busy {
     pub waited: Duration,
     /// Who held it when the wait ended.
     pub holder: Holder,
-    /// The holder cannot let go before the caller is done, because it waits for the caller: the answer came as soon as that was
-    /// seen, and a longer wait would not have helped.
+    /// The holder cannot let go before the caller is done, because it waits for the caller: the answer came as soon as
+    /// that was seen, and a longer wait would not have helped.
     pub would_deadlock: bool,
     /// The caller was asked to stop while it waited, or before, and so waited no longer.
     pub cancelled: bool,

@@ -1,8 +1,8 @@
 //! Cancellation from inside: looking whether one was asked to stop, and waiting so that one hears of it.
 //!
 //! A request belongs to a node and holds for everything below it. It stays until the one it was made to declines it
-//! ([`acknowledge_cancel`]), so it does not matter who looks first, or how often. A task that is no node of the tree yet
-//! keeps its own request in its state; whatever it starts then stands below its submitter.
+//! ([`acknowledge_cancel`]), so it does not matter who looks first, or how often. A task that is no node of the tree
+//! yet keeps its own request in its state; whatever it starts then stands below its submitter.
 
 use std::time::Duration;
 
@@ -20,10 +20,11 @@ use crate::pool::wait::GivenAway;
 
 /// Whether the running task or thread was asked to stop, or the place where it stands, or one above that.
 ///
-/// A request is made by [`TaskHandle::cancel`](crate::TaskHandle::cancel), [`Scope::cancel`](crate::Scope::cancel) (also by
-/// its drop), [`PoolManager::cancel`](crate::PoolManager::cancel), [`Lineage::cancel`] or a thread's
-/// [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel). Costs a few nanoseconds, and while any place in the process is
-/// asked to stop about one more for each place above; takes no lock, and makes no node. Outside of any task, thread of ours or scope it is false.
+/// A request is made by [`TaskHandle::cancel`](crate::TaskHandle::cancel), [`Scope::cancel`](crate::Scope::cancel)
+/// (also by its drop), [`PoolManager::cancel`](crate::PoolManager::cancel), [`Lineage::cancel`] or a thread's
+/// [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel). Costs a few nanoseconds, and while any place in the
+/// process is asked to stop about one more for each place above; takes no lock, and makes no node. Outside of any task,
+/// thread of ours or scope it is false.
 ///
 /// ```
 /// use heirloom::Scope;
@@ -81,8 +82,8 @@ pub fn checkpoint() -> Result<(), Cancelled> {
 
 /// Sleeps for `d`, or until the running task or thread, or a place above it, is asked to stop.
 ///
-/// A task that sleeps gives its place to the next one of its pool. Where nobody can be asked to stop (the main thread, a thread
-/// nobody told us about) it is a plain sleep.
+/// A task that sleeps gives its place to the next one of its pool. Where nobody can be asked to stop (the main thread,
+/// a thread nobody told us about) it is a plain sleep.
 ///
 /// ```
 /// use std::time::Duration;
@@ -114,12 +115,12 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
     }
 }
 
-/// Declines the request made to the running task, or to this thread if it runs none: it goes on, and can be asked again.
-/// True when there was one.
+/// Declines the request made to the running task, or to this thread if it runs none: it goes on, and can be asked
+/// again. True when there was one.
 ///
 /// It clears this one's own request alone. What is asked of a place above (a scope, the whole pool, whoever submitted)
-/// stays, and so does a scope's when the code has entered one. Where the code is not the one that was asked (an initialiser of
-/// a value, the drop of a task's result) it declines nothing.
+/// stays, and so does a scope's when the code has entered one. Where the code is not the one that was asked (an
+/// initialiser of a value, the drop of a task's result) it declines nothing.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -146,8 +147,8 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 pub fn acknowledge_cancel() -> bool {
     let frame = frame::innermost();
     if frame::is_apart() || frame.is_some_and(Frame::is_aside) {
-        // An initialiser runs for others too, and what a task left behind is not the thread's: the request is not its own to
-        // decline.
+        // An initialiser runs for others too, and what a task left behind is not the thread's: the request is not its
+        // own to decline.
         return false;
     }
     // On a work-stealing pool's thread what runs may be a piece of another task.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// A moment, exact to a few milliseconds; enough for the age of a task in a report. On Linux reading it costs about 5 ns,
-/// a fifth of `Instant::now`.
+/// A moment, exact to a few milliseconds; enough for the age of a task in a report. On Linux reading it costs about 5
+/// ns, a fifth of `Instant::now`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Coarse {
     nanos: u64,
@@ -14,8 +14,8 @@ impl Coarse {
     #[inline]
     pub(crate) fn now() -> Self {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the pointer is to a valid timespec; the clock exists since Linux 2.6.32, and if it did not the time would
-        // stay zero.
+        // SAFETY: the pointer is to a valid timespec; the clock exists since Linux 2.6.32, and if it did not the time
+        // would stay zero.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
         Self { nanos: time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs() }
     }

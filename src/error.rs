@@ -139,8 +139,8 @@ pub enum StartError {
 
 type SharedError = Arc<dyn Error + Send + Sync>;
 
-/// An initialiser's error, for everybody who is to hear of it. Whoever holds it may be the last, on a thread where nobody can
-/// take a panic in its drop.
+/// An initialiser's error, for everybody who is to hear of it. Whoever holds it may be the last, on a thread where
+/// nobody can take a panic in its drop.
 #[derive(Clone, Debug)]
 pub(crate) struct InitError(Option<SharedError>);
 
@@ -267,8 +267,8 @@ pub enum SubmitError {
         /// What the system said.
         source: io::Error,
     },
-    /// The initialiser of the pool's workers failed a moment ago, and the pool has no worker. Trying again later may work: a
-    /// new one is tried after a pause, which grows with each failure.
+    /// The initialiser of the pool's workers failed a moment ago, and the pool has no worker. Trying again later may
+    /// work: a new one is tried after a pause, which grows with each failure.
     #[error("\"{namespace}\" has no worker, because its initialiser (`on_worker_start`) failed: {error}; try later")]
     WorkerInit {
         /// The manager's name.
@@ -331,8 +331,8 @@ impl SubmitError {
 
 /// A task that was not accepted, handed back together with the reason.
 ///
-/// To pass it up with `?` as a `Box<dyn Error + Send + Sync>` the closure must be `Sync`, because it is inside; for one that is not, pass
-/// the reason up: `.map_err(|refused| refused.into_parts().1)?`.
+/// To pass it up with `?` as a `Box<dyn Error + Send + Sync>` the closure must be `Sync`, because it is inside; for one
+/// that is not, pass the reason up: `.map_err(|refused| refused.into_parts().1)?`.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -515,8 +515,8 @@ impl TaskError {
         matches!(self.0.kind, Kind::ThreadSpawn(_))
     }
 
-    /// The initialiser of the pool's workers failed and no worker was left: the body never ran. The error's source is the
-    /// initialiser's own.
+    /// The initialiser of the pool's workers failed and no worker was left: the body never ran. The error's source is
+    /// the initialiser's own.
     #[must_use]
     pub fn is_worker_init(&self) -> bool {
         matches!(self.0.kind, Kind::WorkerInit(_))
@@ -528,14 +528,15 @@ impl TaskError {
         matches!(self.0.kind, Kind::ProcessExiting)
     }
 
-    /// The task was joined from its own body, from a task that runs in place within it, or from the initialiser of one of its
-    /// pool's workers.
+    /// The task was joined from its own body, from a task that runs in place within it, or from the initialiser of one
+    /// of its pool's workers.
     #[must_use]
     pub fn is_from_own_task(&self) -> bool {
         matches!(self.0.kind, Kind::FromOwnTask)
     }
 
-    /// The task was joined or awaited in a fork of the process that submitted it, which has no thread to run it; there it goes on.
+    /// The task was joined or awaited in a fork of the process that submitted it, which has no thread to run it; there
+    /// it goes on.
     #[must_use]
     pub fn is_forked(&self) -> bool {
         matches!(self.0.kind, Kind::Forked)
@@ -550,7 +551,8 @@ impl TaskError {
         }
     }
 
-    /// The gate that its pool runs tasks under was held by somebody else: the body never ran. Trying again later may work.
+    /// The gate that its pool runs tasks under was held by somebody else: the body never ran. Trying again later may
+    /// work.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.as_busy().is_some()
@@ -565,8 +567,8 @@ impl TaskError {
         }
     }
 
-    /// Its pool runs tasks under a gate only ([`GateMode::Require`](crate::GateMode::Require)), and none is bound where the task
-    /// stands or above: the body never ran.
+    /// Its pool runs tasks under a gate only ([`GateMode::Require`](crate::GateMode::Require)), and none is bound where
+    /// the task stands or above: the body never ran.
     #[must_use]
     pub fn is_gate_missing(&self) -> bool {
         matches!(self.0.kind, Kind::GateMissing(_))

@@ -12,8 +12,9 @@ use crate::value::error::{BindError, InitError, NotBound};
 
 /// Any error of this crate, for a program that passes them up with `?` and asks at one place what to make of them.
 ///
-/// Each of them converts into it, and it prints as it. What only one knows is in its variant. An error of the caller's own makes
-/// room for all of them with one variant `#[from] heirloom::Error`, and `heirloom::Error::from` where two conversions are needed.
+/// Each of them converts into it, and it prints as it. What only one knows is in its variant. An error of the caller's
+/// own makes room for all of them with one variant `#[from] heirloom::Error`, and `heirloom::Error::from` where two
+/// conversions are needed.
 ///
 /// ```
 /// use heirloom::{Error, PoolConfig, Scope};
@@ -82,8 +83,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Somebody asked for an end: of the code that was told, of what it waited for, or of the scope that all of it belongs to.
-    /// In a server that is the client that has gone.
+    /// Somebody asked for an end: of the code that was told, of what it waited for, or of the scope that all of it
+    /// belongs to. In a server that is the client that has gone.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         match self {
@@ -103,7 +104,8 @@ impl Error {
         }
     }
 
-    /// The same may work if it is tried again later: what was full or taken, or not ready, or refused by the system, is so for a time.
+    /// The same may work if it is tried again later: what was full or taken, or not ready, or refused by the system, is
+    /// so for a time.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {

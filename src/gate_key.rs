@@ -79,13 +79,15 @@ impl Admission for Heirloom<Gate> {
 }
 
 impl PoolConfig {
-    /// Runs the pool's tasks under a gate, as the mode says: the nearest one that is bound where a task stands, or above.
+    /// Runs the pool's tasks under a gate, as the mode says: the nearest one that is bound where a task stands, or
+    /// above.
     ///
-    /// It is looked for, and entered, just before the body of each task, by the task: what the body calls may enter again, what it
-    /// submits to such a pool may not while it is in. It is let go before the result is seen. A task that finds it held
-    /// waits for the gate's default wait, and fails then with [`TaskError::is_busy`](crate::TaskError::is_busy): its body has not
-    /// run, it counts as cancelled, and who held the gate is said once through `tracing` at WARN. While it waits it keeps its place in
-    /// the pool, unless that wait is for ever: so a pool of `n` has at most `n` tasks at the gate, and a pool of one none that finds
+    /// It is looked for, and entered, just before the body of each task, by the task: what the body calls may enter
+    /// again, what it submits to such a pool may not while it is in. It is let go before the result is seen. A task
+    /// that finds it held waits for the gate's default wait, and fails then with
+    /// [`TaskError::is_busy`](crate::TaskError::is_busy): its body has not run, it counts as cancelled, and who
+    /// held the gate is said once through `tracing` at WARN. While it waits it keeps its place in the pool, unless
+    /// that wait is for ever: so a pool of `n` has at most `n` tasks at the gate, and a pool of one none that finds
     /// another of its own there.
     ///
     /// ```

@@ -101,7 +101,8 @@ impl fmt::Display for InCode<'_> {
 macro_rules! label_type {
     ($name:ident) => {
         impl $name {
-            /// The identity of a Rust type. Nobody can forge it who cannot name `T`; it is stable within one build only.
+            /// The identity of a Rust type. Nobody can forge it who cannot name `T`; it is stable within one build
+            /// only.
             #[must_use]
             pub fn of<T: ?Sized + 'static>() -> Self {
                 Self(crate::label::Label::of::<T>())

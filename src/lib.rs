@@ -40,8 +40,8 @@
 //!
 //! A [`Scope`] is a node for a request, a component, a tenant. It counts what is asked for below it, in any pool, so it
 //! can end it: [`Scope::run`] comes back when all these tasks have ended (what it asked of *daemon* pools aside, see
-//! [Ending](#ending)), and dropping a scope cancels what has not started and asks what runs to stop. Threads are asked too, and
-//! not waited for: join them.
+//! [Ending](#ending)), and dropping a scope cancels what has not started and asks what runs to stop. Threads are asked
+//! too, and not waited for: join them.
 //!
 //! ```
 //! use heirloom::{PoolConfig, Scope};
@@ -110,8 +110,8 @@
 //!
 //! What is expensive to have on each thread (a loaded model, a library that wants its own thread) is made by
 //! [`PoolConfig::on_worker_start`], once for each of a dedicated pool's threads and before any task. With
-//! [`warm`](PoolConfig::warm) `start` returns when that many are ready, or fails. Tasks stand below whoever asked for them;
-//! what belongs to the thread they run on they find through [`worker`].
+//! [`warm`](PoolConfig::warm) `start` returns when that many are ready, or fails. Tasks stand below whoever asked for
+//! them; what belongs to the thread they run on they find through [`worker`].
 //!
 //! ```
 //! use heirloom::{PoolConfig, Scope};
@@ -130,8 +130,8 @@
 //!
 //! # Pinned pools
 //!
-//! What must happen on one particular thread is submitted like everything else, by anyone, and runs when that thread says
-//! so. [`PoolManager::start_pinned`] gives it the [`Pinned`] to say it with.
+//! What must happen on one particular thread is submitted like everything else, by anyone, and runs when that thread
+//! says so. [`PoolManager::start_pinned`] gives it the [`Pinned`] to say it with.
 //!
 //! ```
 //! use heirloom::{PoolConfig, Scope};
@@ -202,9 +202,9 @@
 //!
 //! # Parallel loops
 //!
-//! A work-stealing pool (feature `rayon`, on by default) is a rayon pool on borrowed threads: `par_iter`, `join` and `scope`
-//! inside of it use its threads, and in all else it is a pool like the others. It costs less than a plain rayon pool, so a request can
-//! have its own; an idle one has no thread.
+//! A work-stealing pool (feature `rayon`, on by default) is a rayon pool on borrowed threads: `par_iter`, `join` and
+//! `scope` inside of it use its threads, and in all else it is a pool like the others. It costs less than a plain rayon
+//! pool, so a request can have its own; an idle one has no thread.
 //!
 //! ```
 //! # #[cfg(feature = "rayon")] {
@@ -230,9 +230,9 @@
 //!
 //! # One at a time
 //!
-//! A [`Gate`] lets in one at a time, like a lock, but refuses whoever has waited a little (50 ms) instead of queueing work up: what
-//! cannot be had now is [`Busy`], with whoever is in. It belongs to the code of one task or thread, which may enter it
-//! again; what that code starts may not. If the holder waits for whoever asks, the answer comes at once.
+//! A [`Gate`] lets in one at a time, like a lock, but refuses whoever has waited a little (50 ms) instead of queueing
+//! work up: what cannot be had now is [`Busy`], with whoever is in. It belongs to the code of one task or thread, which
+//! may enter it again; what that code starts may not. If the holder waits for whoever asks, the answer comes at once.
 //!
 //! Bound in the tree, a gate is for everything below: a pool runs its tasks under the nearest one
 //! ([`PoolConfig::gate`]), and code enters it by its key.
@@ -296,10 +296,11 @@
 //!
 //! # Asking work to stop
 //!
-//! A request to stop is made to a place and holds for everything below it: [`Scope::cancel`] (also by dropping the scope)
-//! for a request, [`TaskHandle::cancel`] for a task, [`PoolManager::cancel`] for a pool's tasks, a thread's
-//! [`JoinHandle::cancel`](thread::JoinHandle::cancel), [`Lineage::cancel`] for any place. What has not started never will. What
-//! runs notices where it looks: [`checkpoint`] is for `?`, [`sleep`] wakes at once, [`cancelled`] is for async code.
+//! A request to stop is made to a place and holds for everything below it: [`Scope::cancel`] (also by dropping the
+//! scope) for a request, [`TaskHandle::cancel`] for a task, [`PoolManager::cancel`] for a pool's tasks, a thread's
+//! [`JoinHandle::cancel`](thread::JoinHandle::cancel), [`Lineage::cancel`] for any place. What has not started never
+//! will. What runs notices where it looks: [`checkpoint`] is for `?`, [`sleep`] wakes at once, [`cancelled`] is for
+//! async code.
 //!
 //! ```
 //! use std::time::Duration;
@@ -329,14 +330,14 @@
 //! again. [`TaskHandle::join_cancelling`] waits for a child and passes requests on to it;
 //! [`thread::Builder::isolated`] starts a thread that hears of none but its own.
 //!
-//! Where a request was heard it is heard again: in clean-up that runs because of one, [`sleep`] comes back at once, and below a
-//! scope that was cancelled no pool takes a task. Clean-up that needs a pool submits it from outside:
+//! Where a request was heard it is heard again: in clean-up that runs because of one, [`sleep`] comes back at once, and
+//! below a scope that was cancelled no pool takes a task. Clean-up that needs a pool submits it from outside:
 //! `Lineage::process().run(|| heirloom::get("io")?.submit(…))`.
 //!
 //! # Values that travel
 //!
-//! A [`Heirloom`] is a key under which a value is bound at a place and found from everywhere below it, the nearest first: a
-//! request's id, a tenant's settings, a database handle. A [`HeirloomMap`] has one for each of its keys.
+//! A [`Heirloom`] is a key under which a value is bound at a place and found from everywhere below it, the nearest
+//! first: a request's id, a tenant's settings, a database handle. A [`HeirloomMap`] has one for each of its keys.
 //!
 //! ```
 //! use heirloom::{Heirloom, HeirloomMap, PoolConfig, Scope};
@@ -363,19 +364,20 @@
 //! ```
 //!
 //! A key says who inherits: [`inherited`](Heirloom::inherited), [`isolated`](Heirloom::isolated) or
-//! [`fresh`](Heirloom::fresh). An initialiser ([`get_or_init`](Heirloom::get_or_init)) runs once for its owner, the process
-//! or the place that [`at`](Heirloom::at) names, and stands there; its failure reaches everyone who waits, and a wait that
-//! would never end, because the initialiser itself waits for whoever asks, is an error at once. A value can be pushed
-//! ([`publish`](HeirloomMap::publish)), a key sealed ([`seal`](Heirloom::seal)), its bindings followed
+//! [`fresh`](Heirloom::fresh). An initialiser ([`get_or_init`](Heirloom::get_or_init)) runs once for its owner, the
+//! process or the place that [`at`](Heirloom::at) names, and stands there; its failure reaches everyone who waits, and
+//! a wait that would never end, because the initialiser itself waits for whoever asks, is an error at once. A value can
+//! be pushed ([`publish`](HeirloomMap::publish)), a key sealed ([`seal`](Heirloom::seal)), its bindings followed
 //! ([`subscribe`](Heirloom::subscribe)). A scope drops its values when it has ended.
 //!
 //! # Async handlers
 //!
 //! A [`TaskHandle`] is a future on any runtime. [`FutureExt::in_scope`] makes a future stand in its scope on every
 //! poll, on whichever thread: finished, the scope closes; dropped early, it is cancelled, and what it queued never
-//! runs. Nothing of that blocks the runtime; `join`, `install`, `run`, `stop` and `shutdown` block their thread, so on a runtime's
-//! there are `.await` and `stop_async` instead, or the runtime's `spawn_blocking`. What a runtime's own `spawn` starts stands below the process, also when a handler calls
-//! it; [`FutureExt::in_lineage`] takes the place along.
+//! runs. Nothing of that blocks the runtime; `join`, `install`, `run`, `stop` and `shutdown` block their thread, so on
+//! a runtime's there are `.await` and `stop_async` instead, or the runtime's `spawn_blocking`. What a runtime's own
+//! `spawn` starts stands below the process, also when a handler calls it; [`FutureExt::in_lineage`] takes the place
+//! along.
 //!
 //! ```
 //! use heirloom::{FutureExt, PoolConfig, Scope};
@@ -399,14 +401,14 @@
 //! ```
 //!
 //! A time limit on a part of a request needs a scope for that part, or its tasks go on when the limit has come:
-//! `timeout(limit, part().in_scope(Scope::new("part")))`. A stop with one is `timeout(limit, scope.stop_async())`, after which
-//! `scope.stop_within(Duration::ZERO)` reports what is left.
+//! `timeout(limit, part().in_scope(Scope::new("part")))`. A stop with one is `timeout(limit, scope.stop_async())`,
+//! after which `scope.stop_within(Duration::ZERO)` reports what is left.
 //!
 //! # In a server
 //!
-//! With the feature `tower` there is `heirloom::tower::ScopeLayer`: it gives each request of a `tower` service, such as axum's or
-//! tonic's, a scope of its own, on any runtime. When the client goes away, what its request asked for is cancelled, in
-//! every pool.
+//! With the feature `tower` there is `heirloom::tower::ScopeLayer`: it gives each request of a `tower` service, such as
+//! axum's or tonic's, a scope of its own, on any runtime. When the client goes away, what its request asked for is
+//! cancelled, in every pool.
 //!
 //! ```
 //! # #[cfg(feature = "tower")]
@@ -422,8 +424,8 @@
 //! # }
 //! ```
 //!
-//! With the feature `tokio` there is `heirloom::Portal`, the way back: a pool's task runs async code on the server's runtime, and
-//! waits for it.
+//! With the feature `tokio` there is `heirloom::Portal`, the way back: a pool's task runs async code on the server's
+//! runtime, and waits for it.
 //!
 //! ```
 //! # #[cfg(feature = "tokio")]
@@ -465,8 +467,8 @@
 //!
 //! # Testing a handler
 //!
-//! Whoever looks pools up by name gets those of the family where it stands, so a test gives it one of its own. Tests of one
-//! process do not meet:
+//! Whoever looks pools up by name gets those of the family where it stands, so a test gives it one of its own. Tests of
+//! one process do not meet:
 //!
 //! ```
 //! use heirloom::{PoolConfig, Registry, Scope};
@@ -483,7 +485,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A whole service is tested with its layer [`below`](Scope::new_in) such a root: `ScopeLayer::new().below(&family.root())`.
+//! A whole service is tested with its layer [`below`](Scope::new_in) such a root:
+//! `ScopeLayer::new().below(&family.root())`.
 //!
 //! # Seeing the family
 //!
@@ -496,9 +499,9 @@
 //!       "render": leased joining, 1 running/1 waiting/0 queued, limit 4
 //! ```
 //!
-//! With the feature `inspector`, `heirloom::inspector::router()` is an axum router with a page that shows the same live, with a
-//! mark where a queue grows or a wait is old. It asks nobody who they are: mount it behind what guards your pages for
-//! operators.
+//! With the feature `inspector`, `heirloom::inspector::router()` is an axum router with a page that shows the same
+//! live, with a mark where a queue grows or a wait is old. It asks nobody who they are: mount it behind what guards
+//! your pages for operators.
 //!
 //! ```
 //! # #[cfg(feature = "inspector")]
@@ -519,8 +522,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! With the feature `metrics`, `heirloom::metrics::Publisher` gives gauges and counters of every pool, by name and task type, to whatever
-//! recorder of the `metrics` facade there is:
+//! With the feature `metrics`, `heirloom::metrics::Publisher` gives gauges and counters of every pool, by name and task
+//! type, to whatever recorder of the `metrics` facade there is:
 //!
 //! ```
 //! # #[cfg(feature = "metrics")]
@@ -531,8 +534,8 @@
 //! # }
 //! ```
 //!
-//! What a task says through `tracing` can be kept by its id: with the feature `task-log` there is `heirloom::task_log`, a layer for
-//! `tracing-subscriber` that keeps the last lines of each task.
+//! What a task says through `tracing` can be kept by its id: with the feature `task-log` there is `heirloom::task_log`,
+//! a layer for `tracing-subscriber` that keeps the last lines of each task.
 //!
 //! # What is where
 //!

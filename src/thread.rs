@@ -87,12 +87,12 @@ impl Builder {
         self
     }
 
-    /// Gives the thread a cancellation of its own: what is asked of the places above is not delivered to it, nor to what
-    /// it starts. It still finds their managers and values. Ask it by its [`JoinHandle`], or join it with
+    /// Gives the thread a cancellation of its own: what is asked of the places above is not delivered to it, nor to
+    /// what it starts. It still finds their managers and values. Ask it by its [`JoinHandle`], or join it with
     /// [`join_cancelling`](JoinHandle::join_cancelling), which passes requests on.
     ///
-    /// It does not outlive what it stands in: below a scope that has ended, also by being cancelled, no pool takes a task, so what it
-    /// must still submit then it submits from outside, with [`Lineage::run`](crate::Lineage::run).
+    /// It does not outlive what it stands in: below a scope that has ended, also by being cancelled, no pool takes a
+    /// task, so what it must still submit then it submits from outside, with [`Lineage::run`](crate::Lineage::run).
     ///
     /// ```
     /// use heirloom::{Scope, thread};
@@ -313,8 +313,8 @@ impl<'scope> Scope<'scope, '_> {
 
 /// Threads that may borrow from the caller, each a child of the place that started it. As `std::thread::scope`.
 ///
-/// Its end waits as `std` does; inside a pool task that must not hold up its pool, join the threads, or put the scope in
-/// [`heirloom::blocking`](crate::blocking).
+/// Its end waits as `std` does; inside a pool task that must not hold up its pool, join the threads, or put the scope
+/// in [`heirloom::blocking`](crate::blocking).
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope, thread};

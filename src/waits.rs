@@ -1,31 +1,31 @@
 //! Who waits for whom: finding a wait that would close a cycle.
 //!
 //! Each thread has a [`Record`]. While it is in one of heirloom's waits the record says what it waits for, and which
-//! tasks the waiting code is a part of: all that are on the thread's stack. Nothing is written while a thread runs, since
-//! only threads that wait are part of a cycle.
+//! tasks the waiting code is a part of: all that are on the thread's stack. Nothing is written while a thread runs,
+//! since only threads that wait are part of a cycle.
 //!
-//! Two kinds of wait differ. An **asker** (of a value that another initialises, of a gate that another holds) can be told
-//! that its wait would never end. A **joiner** (of a task, a thread, a count of tasks) cannot: its answer is the
+//! Two kinds of wait differ. An **asker** (of a value that another initialises, of a gate that another holds) can be
+//! told that its wait would never end. A **joiner** (of a task, a thread, a count of tasks) cannot: its answer is the
 //! other's. So an asker looks for a cycle when it begins to wait; a joiner that closes one *breaks the asker* in it,
 //! whose wait ends then, and so in the end the joiner's.
 //!
-//! A joiner's wait with a deadline is no part of a cycle: it ends by itself. An asker's is, because telling it at once is
-//! better than its deadline.
+//! A joiner's wait with a deadline is no part of a cycle: it ends by itself. An asker's is, because telling it at once
+//! is better than its deadline.
 //!
 //! # Why no cycle is missed
 //! Each thread writes its own record first and looks then, so of the threads in a cycle the last to write sees all the
-//! others' records. A joiner looks only while there are askers; it writes its record and then looks at their number, and
-//! an asker raises the number and then looks at the records: one of the two sees the other.
+//! others' records. A joiner looks only while there are askers; it writes its record and then looks at their number,
+//! and an asker raises the number and then looks at the records: one of the two sees the other.
 //!
 //! # Why none is found that is not there
-//! The records are read one after the other, on the way from the target to the searching thread, and all of them again when it is
-//! found. A wait that is the same both times was there in between; so all of them were there at once, when the last was first
-//! read. If one is not, the search begins again.
+//! The records are read one after the other, on the way from the target to the searching thread, and all of them again
+//! when it is found. A wait that is the same both times was there in between; so all of them were there at once, when
+//! the last was first read. If one is not, the search begins again.
 //!
 //! # A wait for the first of several
-//! It is a part of a cycle when each of them is: as long as one may end, so may the wait. Several of them may wait for one another
-//! or for the waiter without the searching thread; so a thread that is met again, while it is looked at, counts as one that does not
-//! go on, if at least one of the others leads to the searching thread.
+//! It is a part of a cycle when each of them is: as long as one may end, so may the wait. Several of them may wait for
+//! one another or for the waiter without the searching thread; so a thread that is met again, while it is looked at,
+//! counts as one that does not go on, if at least one of the others leads to the searching thread.
 
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -48,7 +48,8 @@ pub(crate) enum Target {
     Thread(ThreadId),
     /// The end of all tasks that a tally counts, by its address.
     Tally(usize),
-    /// Something that code on a thread's stack owes, until it says that it is paid: an initialiser's value, a held gate.
+    /// Something that code on a thread's stack owes, until it says that it is paid: an initialiser's value, a held
+    /// gate.
     Debt(Arc<Debt>),
 }
 
@@ -61,8 +62,8 @@ impl Target {
 
 /// What code on a thread's stack owes.
 ///
-/// Who owes it says when it is paid, before it goes on. Otherwise a waiter that has not woken yet would seem to wait for one
-/// that has gone on, and may wait for the waiter's thread by right.
+/// Who owes it says when it is paid, before it goes on. Otherwise a waiter that has not woken yet would seem to wait
+/// for one that has gone on, and may wait for the waiter's thread by right.
 pub(crate) struct Debt {
     by: Arc<Record>,
     paid: AtomicBool,
@@ -114,8 +115,8 @@ struct Asker {
     waker: Waker,
 }
 
-/// What the calling thread owes at the moment, innermost first. The list lives in the stack frames themselves, so that it can be
-/// read at process exit, when the thread's other locals are gone.
+/// What the calling thread owes at the moment, innermost first. The list lives in the stack frames themselves, so that
+/// it can be read at process exit, when the thread's other locals are gone.
 struct Owing<'a> {
     outer: *const Owing<'static>,
     give_up: &'a dyn Fn(),
@@ -225,8 +226,8 @@ impl Graph {
         records.into_iter().find(|record| record.thread == thread)
     }
 
-    /// Notes that a thread joins the target, without a deadline, and breaks the askers of the cycles that this closes. Each of
-    /// them ends its wait with an error, if it still waits.
+    /// Notes that a thread joins the target, without a deadline, and breaks the askers of the cycles that this closes.
+    /// Each of them ends its wait with an error, if it still waits.
     pub(crate) fn join(&self, me: Arc<Record>, on: Target, parts: Parts) -> Waiting<'_> {
         let waiting = self.begin(me, on, parts, None);
         // The record first, then the number; see the module.
@@ -295,8 +296,8 @@ impl Waiting<'_> {
     }
 }
 
-/// An asker's wait, as others see it. What it waits for can go from one thread's hands to another's: whoever changes that
-/// says so here, in the same step, or a cycle would be found that is not there.
+/// An asker's wait, as others see it. What it waits for can go from one thread's hands to another's: whoever changes
+/// that says so here, in the same step, or a cycle would be found that is not there.
 pub(crate) struct Edge {
     record: Arc<Record>,
     asker: Arc<Asker>,
@@ -411,8 +412,8 @@ impl Search<'_> {
         reach
     }
 
-    /// The first of several does not come if none does. The askers on the way to one of them are enough: when that one ends, so
-    /// does the wait.
+    /// The first of several does not come if none does. The askers on the way to one of them are enough: when that one
+    /// ends, so does the wait.
     fn reach_all(&mut self, tasks: &[TaskId]) -> Reach {
         let begun = self.askers.len();
         let mut found = Reach::IfThatDoes;

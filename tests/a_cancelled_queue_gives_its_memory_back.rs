@@ -1,5 +1,5 @@
-//! Cancelling what is queued behind a long task drops the closures at once and gives the memory back, while the long task
-//! still runs.
+//! Cancelling what is queued behind a long task drops the closures at once and gives the memory back, while the long
+//! task still runs.
 //!
 //! One test alone in its file: it measures the whole process's memory.
 

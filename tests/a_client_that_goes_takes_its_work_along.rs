@@ -1,5 +1,5 @@
-//! With the feature `tower`: when a client disconnects in the middle of its request, everything that the request asked for ends,
-//! in its own pools and in shared ones, what sleeps and what is queued; and nobody else's.
+//! With the feature `tower`: when a client disconnects in the middle of its request, everything that the request asked
+//! for ends, in its own pools and in shared ones, what sleeps and what is queued; and nobody else's.
 #![cfg(feature = "tower")]
 
 mod common;

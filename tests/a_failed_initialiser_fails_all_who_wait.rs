@@ -1,5 +1,5 @@
-//! An initialiser's error or panic, and the end of the place that was to own the value, reach everyone who waits and leave
-//! the slot empty: the next call tries again. A waiter may stop waiting, and the initialiser goes on undisturbed.
+//! An initialiser's error or panic, and the end of the place that was to own the value, reach everyone who waits and
+//! leave the slot empty: the next call tries again. A waiter may stop waiting, and the initialiser goes on undisturbed.
 
 mod common;
 

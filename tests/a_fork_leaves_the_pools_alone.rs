@@ -1,5 +1,5 @@
-//! A forked child has none of the pools' threads: its exit does nothing, at once; its inherited pools refuse; ends do not
-//! wait for what cannot happen there. The parent is not affected.
+//! A forked child has none of the pools' threads: its exit does nothing, at once; its inherited pools refuse; ends do
+//! not wait for what cannot happen there. The parent is not affected.
 //!
 //! Each check is a child process that plays a part, and forks.
 
@@ -25,8 +25,8 @@ mod on_unix {
 
     use heirloom::{PoolConfig, PoolManager};
 
-    /// Forks; the child plays `child` and leaves with its answer as the exit code. What comes back is that code; a child
-    /// that hangs is ended by a signal, which shows as `None`.
+    /// Forks; the child plays `child` and leaves with its answer as the exit code. What comes back is that code; a
+    /// child that hangs is ended by a signal, which shows as `None`.
     pub(crate) fn forked(child: impl FnOnce() -> i32) -> Option<i32> {
         // SAFETY: the child only uses what is shown to work there, and leaves through `exit`.
         match unsafe { libc::fork() } {

@@ -1,4 +1,5 @@
-//! A future `in_scope`: when it has finished its scope is closed; dropped early, the scope is cancelled. Neither blocks.
+//! A future `in_scope`: when it has finished its scope is closed; dropped early, the scope is cancelled. Neither
+//! blocks.
 
 mod common;
 

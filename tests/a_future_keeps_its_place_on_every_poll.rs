@@ -1,5 +1,5 @@
-//! A future `in_lineage` or `in_scope` stands at its place on every poll, on whatever thread of whatever runtime, and the
-//! place of that thread is restored after every poll, also when it panics.
+//! A future `in_lineage` or `in_scope` stands at its place on every poll, on whatever thread of whatever runtime, and
+//! the place of that thread is restored after every poll, also when it panics.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Whoever is in enters again, and has let go when its last guard is dropped, in whatever order. What it starts is not it: a
-//! thread, a task, a task that runs in place on the same thread.
+//! Whoever is in enters again, and has let go when its last guard is dropped, in whatever order. What it starts is not
+//! it: a thread, a task, a task that runs in place on the same thread.
 
 mod common;
 mod pools;

@@ -1,4 +1,5 @@
-//! A `Heirloom<Gate>` is entered where the code stands: the nearest gate bound there or above, or none where that is allowed.
+//! A `Heirloom<Gate>` is entered where the code stands: the nearest gate bound there or above, or none where that is
+//! allowed.
 
 mod common;
 mod pools;

@@ -1,5 +1,5 @@
-//! Whoever waits at a gate is let in in the order of asking: nobody overtakes, nobody starves, and one that gives up holds
-//! nobody up.
+//! Whoever waits at a gate is let in in the order of asking: nobody overtakes, nobody starves, and one that gives up
+//! holds nobody up.
 
 mod common;
 mod pools;

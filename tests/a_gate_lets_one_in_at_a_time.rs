@@ -1,5 +1,5 @@
-//! A gate lets one in at a time: everybody else is refused after a bounded wait, 50 ms unless told otherwise, or is let in as
-//! soon as the holder lets go.
+//! A gate lets one in at a time: everybody else is refused after a bounded wait, 50 ms unless told otherwise, or is let
+//! in as soon as the holder lets go.
 
 mod common;
 mod pools;

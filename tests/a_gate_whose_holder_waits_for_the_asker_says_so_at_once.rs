@@ -1,5 +1,5 @@
-//! If the holder of a gate waits for whoever asks, neither would go on: the asker is told at once, however long it was ready to
-//! wait, whichever of the two waited first. Where the holder can go on, nobody is told so.
+//! If the holder of a gate waits for whoever asks, neither would go on: the asker is told at once, however long it was
+//! ready to wait, whichever of the two waited first. Where the holder can go on, nobody is told so.
 
 mod common;
 mod pools;

@@ -1,5 +1,5 @@
-//! A `TaskHandle` waits for its task, with a bound or without, as a future on any runtime, and tells where the task is in its
-//! life and how it ended. Cancelling says what it found. Dropping the handle detaches the task.
+//! A `TaskHandle` waits for its task, with a bound or without, as a future on any runtime, and tells where the task is
+//! in its life and how it ended. Cancelling says what it found. Dropping the handle detaches the task.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! An untimed join on a worker, of a task of its own pool which nobody has started yet, runs exactly that task in place, at
-//! most 32 deep; so does polling such a handle. It never runs any other task.
+//! An untimed join on a worker, of a task of its own pool which nobody has started yet, runs exactly that task in
+//! place, at most 32 deep; so does polling such a handle. It never runs any other task.
 mod common;
 mod pools;
 

@@ -132,7 +132,8 @@ fn of_many_starts_at_once_one_wins() {
                     });
                 }
             });
-            // Each would have added another number, so this also says that the winner's settings are the ones that count.
+            // Each would have added another number, so this also says that the winner's settings are the ones that
+            // count.
             assert_eq!(pool.stats().max_workers, won.into_inner());
         }
     });

@@ -1,5 +1,5 @@
-//! Namespaces of all kinds: a text however it is stored, a number, a Rust type. A manager is found under what equals the
-//! name it was made with, and under nothing else.
+//! Namespaces of all kinds: a text however it is stored, a number, a Rust type. A manager is found under what equals
+//! the name it was made with, and under nothing else.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! A node lives as long as its own code runs, or a descendant lives, or a handle to it is held. A parent that ended still
-//! answers its descendants.
+//! A node lives as long as its own code runs, or a descendant lives, or a handle to it is held. A parent that ended
+//! still answers its descendants.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! The error of a worker's initialiser panics when it is dropped: whoever was told of it takes that panic, and no worker does.
+//! The error of a worker's initialiser panics when it is dropped: whoever was told of it takes that panic, and no
+//! worker does.
 
 mod common;
 

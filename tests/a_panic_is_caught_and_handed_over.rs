@@ -1,5 +1,5 @@
-//! A task's panic is caught, counted, and handed to whoever waits, with its payload; the worker lives on, whatever else of
-//! the task panics: a result's drop, a closure's, a payload's, a waker.
+//! A task's panic is caught, counted, and handed to whoever waits, with its payload; the worker lives on, whatever else
+//! of the task panics: a result's drop, a closure's, a payload's, a waker.
 
 mod common;
 

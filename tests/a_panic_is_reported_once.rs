@@ -1,5 +1,5 @@
-//! A task's panic is reported through `tracing` once, at ERROR, with namespace, task type and task id, inside the span of its
-//! submitter; not at all with `log_panics(false)`. A subscriber that panics harms no worker.
+//! A task's panic is reported through `tracing` once, at ERROR, with namespace, task type and task id, inside the span
+//! of its submitter; not at all with `log_panics(false)`. A subscriber that panics harms no worker.
 
 mod common;
 

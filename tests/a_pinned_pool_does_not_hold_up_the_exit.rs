@@ -1,5 +1,5 @@
-//! What is queued for a pool that is pinned to the thread that ends the process is cancelled: nobody will run it, so nothing
-//! waits for it.
+//! What is queued for a pool that is pinned to the thread that ends the process is cancelled: nobody will run it, so
+//! nothing waits for it.
 mod common;
 
 use common::parts::{self, Check};

@@ -1,5 +1,5 @@
-//! A pinned pool's tasks run on the thread that has the `Pinned`, inside its `run_*` methods and nowhere else; anyone submits,
-//! and dropping it resolves every handle.
+//! A pinned pool's tasks run on the thread that has the `Pinned`, inside its `run_*` methods and nowhere else; anyone
+//! submits, and dropping it resolves every handle.
 mod common;
 mod pools;
 

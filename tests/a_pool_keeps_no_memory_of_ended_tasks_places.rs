@@ -1,4 +1,5 @@
-//! A pool whose tasks became nodes of the tree holds no memory for them once they have ended and nobody holds their places.
+//! A pool whose tasks became nodes of the tree holds no memory for them once they have ended and nobody holds their
+//! places.
 //!
 //! One test alone in its file: it measures the whole process's memory.
 

@@ -1,5 +1,5 @@
-//! A pool with a gate runs each task inside the nearest one bound where the task stands. A task that finds it held, or required and
-//! missing, fails before its body runs.
+//! A pool with a gate runs each task inside the nearest one bound where the task stands. A task that finds it held, or
+//! required and missing, fails before its body runs.
 
 mod common;
 mod pools;

@@ -1,5 +1,5 @@
-//! With the feature `tokio`: a portal keeps no runtime running, and whoever asks for one that is gone, or waits for it when it goes,
-//! is told `NotRunning`.
+//! With the feature `tokio`: a portal keeps no runtime running, and whoever asks for one that is gone, or waits for it
+//! when it goes, is told `NotRunning`.
 #![cfg(feature = "tokio")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! With the feature `tokio`: waiting through a portal on a thread that runs a future of a runtime is `WouldDeadlock`, at once, and
-//! nothing is run. Threads of a runtime that may block are let through.
+//! With the feature `tokio`: waiting through a portal on a thread that runs a future of a runtime is `WouldDeadlock`,
+//! at once, and nothing is run. Threads of a runtime that may block are let through.
 #![cfg(feature = "tokio")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! With the feature `tokio`: a task of a pool runs a future on the server's runtime, and waits for it or not. The future stands
-//! where the task does.
+//! With the feature `tokio`: a task of a pool runs a future on the server's runtime, and waits for it or not. The
+//! future stands where the task does.
 #![cfg(feature = "tokio")]
 
 mod common;

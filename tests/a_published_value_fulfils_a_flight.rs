@@ -1,5 +1,5 @@
-//! A value that is pushed fulfils an initialiser's flight under way: everyone who waits gets it at once, the first one wins,
-//! and the initialiser's own result is dropped. Without a flight it is bound where there is none.
+//! A value that is pushed fulfils an initialiser's flight under way: everyone who waits gets it at once, the first one
+//! wins, and the initialiser's own result is dropped. Without a flight it is bound where there is none.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! With the feature `tower`: each call of a service runs in a scope of its own, on every poll. The response closes it, an
-//! error too; a response future that is dropped cancels it. The service that was ready is the one that is called.
+//! With the feature `tower`: each call of a service runs in a scope of its own, on every poll. The response closes it,
+//! an error too; a response future that is dropped cancels it. The service that was ready is the one that is called.
 #![cfg(feature = "tower")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! Whoever waits at a gate and is asked to stop waits no longer: code gets `Busy`, a task that waits for its pool's gate ends
-//! as cancelled, and its body never runs.
+//! Whoever waits at a gate and is asked to stop waits no longer: code gets `Busy`, a task that waits for its pool's
+//! gate ends as cancelled, and its body never runs.
 
 mod common;
 mod pools;

@@ -1,4 +1,5 @@
-//! A request to stop is remembered, before the start and after the first look, until the one it was made to declines it.
+//! A request to stop is remembered, before the start and after the first look, until the one it was made to declines
+//! it.
 mod common;
 mod pools;
 

@@ -1,5 +1,5 @@
-//! With the feature `tower`: beyond its limit a `ScopeLayer` answers at once, and does not call the service. A request counts
-//! until nothing that it asked for is left.
+//! With the feature `tower`: beyond its limit a `ScopeLayer` answers at once, and does not call the service. A request
+//! counts until nothing that it asked for is left.
 #![cfg(feature = "tower")]
 
 mod common;

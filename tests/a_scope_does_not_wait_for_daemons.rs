@@ -1,5 +1,5 @@
-//! Ending a scope treats daemon pools as ending the pool does: what is queued in them is cancelled, what runs is not waited
-//! for, whether the scope owns the pool or its tasks were only asked for below it.
+//! Ending a scope treats daemon pools as ending the pool does: what is queued in them is cancelled, what runs is not
+//! waited for, whether the scope owns the pool or its tasks were only asked for below it.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! A task of a work-stealing pool stands at the pool's owner, but belongs to whoever asked for it: to the submitter's scopes it
-//! counts as any other.
+//! A task of a work-stealing pool stands at the pool's owner, but belongs to whoever asked for it: to the submitter's
+//! scopes it counts as any other.
 #![cfg(feature = "rayon")]
 mod common;
 mod pools;

@@ -1,5 +1,5 @@
-//! A `Scope` counts every task asked for below it, in any pool; its verbs end the managers it owns and those tasks; dropping
-//! it cancels. Nested scopes count for all above them.
+//! A `Scope` counts every task asked for below it, in any pool; its verbs end the managers it owns and those tasks;
+//! dropping it cancels. Nested scopes count for all above them.
 
 mod common;
 

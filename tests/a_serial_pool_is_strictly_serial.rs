@@ -1,5 +1,5 @@
-//! `keeps_place` never gives the place away: never more than `n` tasks have started and not ended, and with `n = 1` each
-//! ends before the next starts, whatever it waits for.
+//! `keeps_place` never gives the place away: never more than `n` tasks have started and not ended, and with `n = 1`
+//! each ends before the next starts, whatever it waits for.
 mod common;
 mod pools;
 

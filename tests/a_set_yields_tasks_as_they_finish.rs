@@ -1,5 +1,5 @@
-//! `TaskSet` yields results as the tasks finish; waiting for the next may be bounded, blocking or async, and a wait given up
-//! midway loses nothing.
+//! `TaskSet` yields results as the tasks finish; waiting for the next may be bounded, blocking or async, and a wait
+//! given up midway loses nothing.
 
 mod common;
 

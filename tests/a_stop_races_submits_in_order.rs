@@ -1,5 +1,5 @@
-//! However submits race the end of a pool, a task is either refused or ends: nobody waits for ever, and what a stop reports
-//! is all there ever was.
+//! However submits race the end of a pool, a task is either refused or ends: nobody waits for ever, and what a stop
+//! reports is all there ever was.
 
 mod common;
 

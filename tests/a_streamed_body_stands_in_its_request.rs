@@ -1,5 +1,5 @@
-//! With the feature `tower`, and `until_body_end`: a request's scope stays open, and is stood in, until the body has ended. A
-//! body that is dropped before that cancels it; one of which all was taken does not.
+//! With the feature `tower`, and `until_body_end`: a request's scope stays open, and is stood in, until the body has
+//! ended. A body that is dropped before that cancels it; one of which all was taken does not.
 #![cfg(feature = "tower")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! `submit_within` waits at most so long for room in a bounded queue, `submit_async` without blocking the runtime; nobody who
-//! waits is forgotten, and dropping the future submits nothing.
+//! `submit_within` waits at most so long for room in a bounded queue, `submit_async` without blocking the runtime;
+//! nobody who waits is forgotten, and dropping the future submits nothing.
 
 mod common;
 

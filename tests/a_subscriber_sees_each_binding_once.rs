@@ -1,5 +1,5 @@
-//! A subscription tells every value of a key once: those bound before, in their order, and those bound from then on; none is
-//! lost or doubled at the seam. It ends after the seal.
+//! A subscription tells every value of a key once: those bound before, in their order, and those bound from then on;
+//! none is lost or doubled at the seam. It ends after the seal.
 
 mod common;
 

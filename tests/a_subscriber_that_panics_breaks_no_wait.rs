@@ -1,5 +1,5 @@
-//! A `tracing` subscriber is user code that may panic in the middle of a wait. The wait goes on all the same: a borrowing
-//! scope never comes back before its tasks have ended.
+//! A `tracing` subscriber is user code that may panic in the middle of a wait. The wait goes on all the same: a
+//! borrowing scope never comes back before its tasks have ended.
 //!
 //! The subscriber belongs to the process, so this file has one test.
 mod common;

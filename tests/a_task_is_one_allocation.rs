@@ -1,4 +1,5 @@
-//! A task costs one allocation, from submit to join, on leased and on dedicated pools, whatever the way it is waited for.
+//! A task costs one allocation, from submit to join, on leased and on dedicated pools, whatever the way it is waited
+//! for.
 //!
 //! One test alone in its file: it counts the whole process's allocations.
 

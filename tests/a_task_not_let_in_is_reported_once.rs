@@ -1,4 +1,5 @@
-//! A task that its pool's gate did not let in is reported through `tracing` once, at WARN, with whoever is in; it is no panic.
+//! A task that its pool's gate did not let in is reported through `tracing` once, at WARN, with whoever is in; it is no
+//! panic.
 
 mod common;
 mod pools;

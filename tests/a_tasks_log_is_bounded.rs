@@ -1,5 +1,5 @@
-//! With the feature `task-log`: of each task the last lines are kept, and of all tasks those written to last; those with a record stay
-//! until it is dropped. Nothing in a line can harm whoever says it.
+//! With the feature `task-log`: of each task the last lines are kept, and of all tasks those written to last; those
+//! with a record stay until it is dropped. Nothing in a line can harm whoever says it.
 #![cfg(feature = "task-log")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! With the feature `task-log`: each task's lines are kept by its id, and nobody else's among them. A line is the innermost running
-//! task's; where none runs, the nearest task's at or above the place.
+//! With the feature `task-log`: each task's lines are kept by its id, and nobody else's among them. A line is the
+//! innermost running task's; where none runs, the nearest task's at or above the place.
 #![cfg(feature = "task-log")]
 
 mod common;

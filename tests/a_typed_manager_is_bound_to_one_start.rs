@@ -1,5 +1,5 @@
-//! `typed::<K>()` gives a view of one start that takes only `K`'s tasks; after that start has ended it is `Closed`, also
-//! when the manager was started again.
+//! `typed::<K>()` gives a view of one start that takes only `K`'s tasks; after that start has ended it is `Closed`,
+//! also when the manager was started again.
 mod common;
 mod pools;
 

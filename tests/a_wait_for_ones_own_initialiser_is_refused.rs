@@ -1,5 +1,5 @@
-//! A wait for a value that would close a cycle ends at once with `Reentrant`: from inside its own initialiser, through two
-//! keys on two threads, through a child that the initialiser joins. A join in such a cycle goes on.
+//! A wait for a value that would close a cycle ends at once with `Reentrant`: from inside its own initialiser, through
+//! two keys on two threads, through a child that the initialiser joins. A join in such a cycle goes on.
 
 mod common;
 

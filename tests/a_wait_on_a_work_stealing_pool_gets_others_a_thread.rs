@@ -1,4 +1,5 @@
-//! A work-stealing pool's thread that waits in heirloom does not count against the limit of threads, so what it waits for gets one.
+//! A work-stealing pool's thread that waits in heirloom does not count against the limit of threads, so what it waits
+//! for gets one.
 //!
 //! The limit is the process's, so these are one test.
 #![cfg(feature = "rayon")]

@@ -1,5 +1,5 @@
-//! Whoever awaits an end, or room in a queue, may look again from within its waker: nothing of heirloom's is locked then. The
-//! waker is run by whichever thread ends the wait.
+//! Whoever awaits an end, or room in a queue, may look again from within its waker: nothing of heirloom's is locked
+//! then. The waker is run by whichever thread ends the wait.
 mod common;
 mod pools;
 

@@ -1,5 +1,5 @@
-//! A waker is user code that may panic where a task ends or a queue has room again. No worker is lost by it, and whoever is
-//! woken after it is woken.
+//! A waker is user code that may panic where a task ends or a queue has room again. No worker is lost by it, and
+//! whoever is woken after it is woken.
 mod common;
 mod pools;
 

@@ -1,5 +1,5 @@
-//! The rayon pool behind a work-stealing pool comes with work and goes when there is none, or at the pool's end; nothing that was
-//! accepted is left behind, and `stop` returns when the threads have gone back.
+//! The rayon pool behind a work-stealing pool comes with work and goes when there is none, or at the pool's end;
+//! nothing that was accepted is left behind, and `stop` returns when the threads have gone back.
 #![cfg(feature = "rayon")]
 mod common;
 
@@ -161,7 +161,8 @@ fn a_last_task_on_top_of_another_piece_of_work_leaves_no_thread() {
         let (ends, ended) = mpsc::channel::<()>();
         let (done, is_done) = mpsc::channel();
         let own = pool.clone();
-        // Outlives the task that gave it to rayon, on the other thread; while the first one lingers it runs the pool's last task.
+        // Outlives the task that gave it to rayon, on the other thread; while the first one lingers it runs the pool's
+        // last task.
         let job = move || {
             begins.send(()).expect("somebody listens");
             ended.recv().expect_err("it is dropped");

@@ -1,5 +1,5 @@
-//! What rayon gives to each of its workers ends: a work-stealing pool counts on the threads that it has, at the limit of threads too, and
-//! after its last task.
+//! What rayon gives to each of its workers ends: a work-stealing pool counts on the threads that it has, at the limit
+//! of threads too, and after its last task.
 //!
 //! The limit is the process's, so these are one test.
 #![cfg(feature = "rayon")]

@@ -1,5 +1,5 @@
-//! A work-stealing pool is a rayon pool: parallel iterators, `join` and `scope` inside a task use its threads. It is a pool
-//! like the others for everything else: types, limits, counts, panics, ends.
+//! A work-stealing pool is a rayon pool: parallel iterators, `join` and `scope` inside a task use its threads. It is a
+//! pool like the others for everything else: types, limits, counts, panics, ends.
 #![cfg(feature = "rayon")]
 mod common;
 

@@ -1,5 +1,5 @@
-//! A dedicated pool's thread runs `on_worker_start` once, before any task, standing at its own node; what that makes there,
-//! tasks on the thread find through `heirloom::worker()`, and it is gone with the thread.
+//! A dedicated pool's thread runs `on_worker_start` once, before any task, standing at its own node; what that makes
+//! there, tasks on the thread find through `heirloom::worker()`, and it is gone with the thread.
 mod common;
 mod pools;
 

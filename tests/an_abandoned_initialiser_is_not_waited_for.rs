@@ -1,5 +1,5 @@
-//! An initialiser that no task needs any more is abandoned: no end of the pool waits for it, `StopReport::abandoned` counts it
-//! until it returns, and its thread ends then without ever having had a task.
+//! An initialiser that no task needs any more is abandoned: no end of the pool waits for it, `StopReport::abandoned`
+//! counts it until it returns, and its thread ends then without ever having had a task.
 mod common;
 mod pools;
 

@@ -1,5 +1,5 @@
-//! An end or a wait that would wait for its own caller is refused as `FromOwnTask` and changes nothing: from any frame of the
-//! thread, an inlined join and a run in place included; from outside it is not.
+//! An end or a wait that would wait for its own caller is refused as `FromOwnTask` and changes nothing: from any frame
+//! of the thread, an inlined join and a run in place included; from outside it is not.
 
 mod common;
 

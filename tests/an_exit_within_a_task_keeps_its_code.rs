@@ -1,5 +1,5 @@
-//! A task that ends the process: the exit code is kept, whoever waits for the task goes on, other joining tasks finish, and
-//! nothing is waited for that can never end.
+//! A task that ends the process: the exit code is kept, whoever waits for the task goes on, other joining tasks finish,
+//! and nothing is waited for that can never end.
 //!
 //! Each check is a child process that plays a part.
 

@@ -1,4 +1,5 @@
-//! Idle leased threads park, and end after the cache's keep-alive: an idle process has no heirloom threads and uses no CPU.
+//! Idle leased threads park, and end after the cache's keep-alive: an idle process has no heirloom threads and uses no
+//! CPU.
 //!
 //! The cache belongs to the process, so this file has one test.
 #![cfg(target_os = "linux")]

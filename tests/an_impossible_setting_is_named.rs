@@ -1,4 +1,5 @@
-//! `n == 0`, or a setting that the kind of pool cannot honour, is `StartError::Invalid` naming the setting; nothing starts.
+//! `n == 0`, or a setting that the kind of pool cannot honour, is `StartError::Invalid` naming the setting; nothing
+//! starts.
 mod common;
 
 use std::time::Duration;

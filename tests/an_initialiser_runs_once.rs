@@ -1,5 +1,5 @@
-//! However many places at whatever depth ask for one key at once, its initialiser runs once, standing at the owner; all get
-//! its value, and nobody sees anything before it is ready.
+//! However many places at whatever depth ask for one key at once, its initialiser runs once, standing at the owner; all
+//! get its value, and nobody sees anything before it is ready.
 
 mod common;
 

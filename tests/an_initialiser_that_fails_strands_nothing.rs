@@ -1,5 +1,5 @@
-//! When a worker that came for a task cannot be initialised, ready ones go on with what is queued; where there is none, what
-//! is queued ends with the initialiser's error. No worker is tried again before a pause is over.
+//! When a worker that came for a task cannot be initialised, ready ones go on with what is queued; where there is none,
+//! what is queued ends with the initialiser's error. No worker is tried again before a pause is over.
 mod common;
 mod pools;
 

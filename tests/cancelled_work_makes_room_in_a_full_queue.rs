@@ -1,5 +1,5 @@
-//! A full queue throws out what was asked to stop before it refuses or lets somebody wait, and whoever waits for room is let in
-//! when a request makes some. What is thrown out ends as it would have when its turn had come.
+//! A full queue throws out what was asked to stop before it refuses or lets somebody wait, and whoever waits for room
+//! is let in when a request makes some. What is thrown out ends as it would have when its turn had come.
 
 mod common;
 mod pools;

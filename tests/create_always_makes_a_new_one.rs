@@ -1,5 +1,5 @@
-//! `create` always makes a new manager, here. One that this node already had under the name is only unlinked: it goes on
-//! for those who hold it, and closes with its last handle.
+//! `create` always makes a new manager, here. One that this node already had under the name is only unlinked: it goes
+//! on for those who hold it, and closes with its last handle.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! A dedicated pool has OS threads of its own: started as tasks arrive, named `prefix-0…`, with their own stack size, used
-//! by no other pool, and ended with the pool, their thread-locals destroyed.
+//! A dedicated pool has OS threads of its own: started as tasks arrive, named `prefix-0…`, with their own stack size,
+//! used by no other pool, and ended with the pool, their thread-locals destroyed.
 mod common;
 mod pools;
 

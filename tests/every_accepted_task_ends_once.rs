@@ -1,5 +1,5 @@
-//! Every accepted task ends exactly once, whatever cancels, joins, drops, closes and stops race about it: its closure and its
-//! result are dropped once each, its handle resolves once, and the pool's counts add up.
+//! Every accepted task ends exactly once, whatever cancels, joins, drops, closes and stops race about it: its closure
+//! and its result are dropped once each, its handle resolves once, and the pool's counts add up.
 
 mod common;
 

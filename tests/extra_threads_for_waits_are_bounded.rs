@@ -1,5 +1,5 @@
-//! `max_waiting(n)` bounds how many tasks of a pool may have given their places away at once; at the bound a wait keeps its
-//! place, and the pool says so once at WARN.
+//! `max_waiting(n)` bounds how many tasks of a pool may have given their places away at once; at the bound a wait keeps
+//! its place, and the pool says so once at WARN.
 //!
 //! The subscriber belongs to the process, and counts by namespace.
 mod common;

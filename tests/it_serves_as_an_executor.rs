@@ -1,5 +1,5 @@
-//! What anybody expects of an executor: it uses no more threads than it needs, reuses them, runs many short tasks without
-//! losing one, lets a program shut it down at any moment, and keeps nothing of what it ran.
+//! What anybody expects of an executor: it uses no more threads than it needs, reuses them, runs many short tasks
+//! without losing one, lets a program shut it down at any moment, and keeps nothing of what it ran.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! At process exit joining pools finish what they accepted, daemon pools are abandoned; with a guard in `main` and without,
-//! however the process ends, within the deadline, and the exit code is kept.
+//! At process exit joining pools finish what they accepted, daemon pools are abandoned; with a guard in `main` and
+//! without, however the process ends, within the deadline, and the exit code is kept.
 //!
 //! Each check is a child process that plays a part; see `main`.
 

@@ -1,5 +1,5 @@
-//! The cache of threads: whoever is in line gets a thread or is told that there is none, and nobody is forgotten. The cache
-//! and its line are the engine's own; the jobs are small ones.
+//! The cache of threads: whoever is in line gets a thread or is told that there is none, and nobody is forgotten. The
+//! cache and its line are the engine's own; the jobs are small ones.
 #![cfg(loom)]
 
 mod model;

@@ -1,5 +1,5 @@
-//! A pinned pool: its thread sleeps only while nothing is queued, and every handle resolves when it goes. The pool, its bell and
-//! the loop of its thread are the engine's own.
+//! A pinned pool: its thread sleeps only while nothing is queued, and every handle resolves when it goes. The pool, its
+//! bell and the loop of its thread are the engine's own.
 #![cfg(loom)]
 
 mod model;

@@ -1,5 +1,5 @@
-//! Places and queue together: a pushed task is found by somebody who looks, or a thread is sent for it. The two parts are the
-//! engine's own; a worker here does what `pool::worker::work` does, step by step, with tasks that never end.
+//! Places and queue together: a pushed task is found by somebody who looks, or a thread is sent for it. The two parts
+//! are the engine's own; a worker here does what `pool::worker::work` does, step by step, with tasks that never end.
 #![cfg(loom)]
 
 mod model;

@@ -1,5 +1,6 @@
-//! The engine's protocol: what is accepted ends, nothing is stranded, and the end of a pool is seen. The pool, its worker, its
-//! waits and its end are the engine's own; they run on a cache of loom's threads, which end as soon as they are idle.
+//! The engine's protocol: what is accepted ends, nothing is stranded, and the end of a pool is seen. The pool, its
+//! worker, its waits and its end are the engine's own; they run on a cache of loom's threads, which end as soon as they
+//! are idle.
 #![cfg(loom)]
 
 mod model;
@@ -397,7 +398,8 @@ fn whoever_waits_for_room_is_told_of_it() {
 
 // 6. A full queue, and what was asked to stop.
 
-/// A pool of one whose task ends when the moment comes, with as many tasks queued that were asked for in the scope: full.
+/// A pool of one whose task ends when the moment comes, with as many tasks queued that were asked for in the scope:
+/// full.
 fn full(scope: &Place, tasks: usize) -> (Arc<Pool>, Arc<Moment>, Vec<TaskHandle<()>>) {
     let pool = start(PoolConfig::leased(1).queue_limit(tasks));
     let (runs, moment) = (Arc::new(Moment::default()), Arc::new(Moment::default()));

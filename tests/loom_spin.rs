@@ -1,5 +1,5 @@
-//! The thread that spins: what is offered to it is done exactly once, whether it collects the offer or stops spinning, and a
-//! pool whose only thread lingers strands nothing. As where there are several CPUs; a spinner looks once.
+//! The thread that spins: what is offered to it is done exactly once, whether it collects the offer or stops spinning,
+//! and a pool whose only thread lingers strands nothing. As where there are several CPUs; a spinner looks once.
 #![cfg(loom)]
 
 mod model;

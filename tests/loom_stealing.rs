@@ -1,7 +1,8 @@
-//! The hand-over between a work-stealing pool and its threads, as rayon pools come and go: what is accepted ends, and no thread is
-//! left. The pool, its threads and what sends them are the engine's own; rayon is a small one.
+//! The hand-over between a work-stealing pool and its threads, as rayon pools come and go: what is accepted ends, and
+//! no thread is left. The pool, its threads and what sends them are the engine's own; rayon is a small one.
 //!
-//! A thread that stays with a rayon pool which nobody ends is a deadlock to a model: each ends after all of its threads.
+//! A thread that stays with a rayon pool which nobody ends is a deadlock to a model: each ends after all of its
+//! threads.
 #![cfg(all(loom, feature = "rayon"))]
 
 mod model;

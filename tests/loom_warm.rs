@@ -1,5 +1,6 @@
-//! Workers that are initialised before their first task: a start gets its threads or its failure, once; what is queued is run
-//! or ends; and a pool's end waits for no initialiser. The pool, its threads and their preparation are the engine's own.
+//! Workers that are initialised before their first task: a start gets its threads or its failure, once; what is queued
+//! is run or ends; and a pool's end waits for no initialiser. The pool, its threads and their preparation are the
+//! engine's own.
 #![cfg(loom)]
 
 mod model;

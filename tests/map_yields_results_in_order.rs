@@ -1,5 +1,5 @@
-//! `map` yields the results in the order of their inputs, whichever task is faster; it goes through endless iterators and
-//! bounded queues; a panic or a refusal is that one item's.
+//! `map` yields the results in the order of their inputs, whichever task is faster; it goes through endless iterators
+//! and bounded queues; a panic or a refusal is that one item's.
 
 mod common;
 

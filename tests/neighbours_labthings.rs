@@ -1,5 +1,5 @@
-//! What an instrument server needs: scenarios of LabThings-FastAPI's own tests, told in this crate's words, and its known
-//! faults, which must not happen here.
+//! What an instrument server needs: scenarios of LabThings-FastAPI's own tests, told in this crate's words, and its
+//! known faults, which must not happen here.
 mod common;
 mod pools;
 
@@ -40,8 +40,8 @@ fn a_cancel_event_ends_a_sleep_and_raises_until_it_is_handled() {
     });
 }
 
-/// Scenario 3: a thread with requests of its own: the parent's is not delivered, an immediate one ends its sleep, and its
-/// result or its panic is handed over.
+/// Scenario 3: a thread with requests of its own: the parent's is not delivered, an immediate one ends its sleep, and
+/// its result or its panic is handed over.
 #[test]
 fn a_thread_of_its_own_is_cancelled_alone_and_gives_its_result() {
     bounded(|| {
@@ -163,9 +163,9 @@ fn an_id_is_set_for_what_is_inside_and_restored() {
     });
 }
 
-/// Scenario 6: the lock counts the entries of its holder, whoever does not hold it cannot let go (there is no such verb), it is
-/// the same one for everybody who finds it, and a refused entry has waited as long as it was to: its default, not at all, or
-/// as long as it said.
+/// Scenario 6: the lock counts the entries of its holder, whoever does not hold it cannot let go (there is no such
+/// verb), it is the same one for everybody who finds it, and a refused entry has waited as long as it was to: its
+/// default, not at all, or as long as it said.
 #[test]
 fn the_instruments_lock_counts_and_waits_as_long_as_it_is_told() {
     bounded(|| {

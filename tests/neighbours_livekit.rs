@@ -1,5 +1,5 @@
-//! What a server of jobs on prepared workers needs: scenarios of LiveKit agents' own tests, told in this crate's words, and
-//! its known faults, which must not happen here.
+//! What a server of jobs on prepared workers needs: scenarios of LiveKit agents' own tests, told in this crate's words,
+//! and its known faults, which must not happen here.
 mod common;
 mod pools;
 
@@ -12,8 +12,8 @@ use common::{BOUND, bounded, eventually};
 use heirloom::{Heirloom, PoolConfig, Scope, StartError, thread};
 use pools::started;
 
-/// Scenario 20: three prepared workers are wanted and two jobs come: three initialisations, before any job; both jobs find
-/// what their worker prepared; all ends.
+/// Scenario 20: three prepared workers are wanted and two jobs come: three initialisations, before any job; both jobs
+/// find what their worker prepared; all ends.
 #[test]
 fn prepared_workers_serve_jobs_with_what_they_prepared() {
     bounded(|| {
@@ -46,8 +46,8 @@ fn prepared_workers_serve_jobs_with_what_they_prepared() {
     });
 }
 
-/// Scenario 21: workers that all fail to start are an error of the start, with the reason; nothing hangs, nothing is left, and
-/// the manager starts again.
+/// Scenario 21: workers that all fail to start are an error of the start, with the reason; nothing hangs, nothing is
+/// left, and the manager starts again.
 #[test]
 fn when_no_worker_can_be_prepared_the_start_says_why() {
     bounded(|| {
@@ -62,8 +62,8 @@ fn when_no_worker_can_be_prepared_the_start_says_why() {
     });
 }
 
-/// Scenarios 21 and 31: a worker that takes too long is given up, reported by the start and by the stop, gets no job when it is
-/// ready at last, and another takes its place.
+/// Scenarios 21 and 31: a worker that takes too long is given up, reported by the start and by the stop, gets no job
+/// when it is ready at last, and another takes its place.
 #[test]
 fn a_slow_worker_is_given_up_and_replaced() {
     bounded(|| {
@@ -128,8 +128,8 @@ fn a_start_that_nobody_waits_for_any_more_is_reaped() {
     });
 }
 
-/// Scenario 22: a job that is slow to end is reported when the deadline has passed, not waited for; asked to stop, it ends,
-/// and its clean-up runs once.
+/// Scenario 22: a job that is slow to end is reported when the deadline has passed, not waited for; asked to stop, it
+/// ends, and its clean-up runs once.
 #[test]
 fn a_slow_job_is_reported_past_the_deadline_and_ends_when_it_is_asked() {
     bounded(|| {
@@ -160,8 +160,8 @@ fn a_slow_job_is_reported_past_the_deadline_and_ends_when_it_is_asked() {
     });
 }
 
-/// Scenario 23: what a session bound for its end is done when the entry point fails, and when a part of the session does not
-/// end: the rest of it does.
+/// Scenario 23: what a session bound for its end is done when the entry point fails, and when a part of the session
+/// does not end: the rest of it does.
 #[test]
 fn what_belongs_to_a_session_ends_with_it_also_when_its_job_fails() {
     bounded(|| {

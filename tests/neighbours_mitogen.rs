@@ -1,5 +1,5 @@
-//! What a chain of contexts that fetch modules for one another needs: scenarios of mitogen's tests, those it has none of, and
-//! its known faults, which must not happen here.
+//! What a chain of contexts that fetch modules for one another needs: scenarios of mitogen's tests, those it has none
+//! of, and its known faults, which must not happen here.
 mod common;
 mod pools;
 
@@ -51,7 +51,8 @@ fn chain(branches: usize, workers: usize) -> (Vec<Scope>, Vec<Lineage>) {
     (contexts, asking)
 }
 
-/// Scenario 11: a module that does not exist is asked for once, everyone who waits is told, and it is not asked for again.
+/// Scenario 11: a module that does not exist is asked for once, everyone who waits is told, and it is not asked for
+/// again.
 #[test]
 fn a_missing_module_is_one_request_and_an_error_for_everyone() {
     bounded(|| {
@@ -74,7 +75,8 @@ fn a_missing_module_is_one_request_and_an_error_for_everyone() {
     });
 }
 
-/// Scenario 12: a package with its dependencies: three requests, four deliveries, for one was pushed before anybody asked.
+/// Scenario 12: a package with its dependencies: three requests, four deliveries, for one was pushed before anybody
+/// asked.
 #[test]
 fn a_package_is_three_requests_and_four_deliveries() {
     bounded(|| {
@@ -99,8 +101,8 @@ fn a_package_is_three_requests_and_four_deliveries() {
     });
 }
 
-/// Scenario 13: two grandchildren get a value through their one intermediary: one initialisation there, and none of it for
-/// another branch.
+/// Scenario 13: two grandchildren get a value through their one intermediary: one initialisation there, and none of it
+/// for another branch.
 #[test]
 fn two_grandchildren_get_it_through_one_intermediary() {
     bounded(|| {
@@ -121,7 +123,8 @@ fn two_grandchildren_get_it_through_one_intermediary() {
     });
 }
 
-/// Scenario 14: what stands below a place may have its service activated there, a sibling may not; it is activated once.
+/// Scenario 14: what stands below a place may have its service activated there, a sibling may not; it is activated
+/// once.
 #[test]
 fn a_sibling_may_not_activate_what_is_not_above_it() {
     bounded(|| {
@@ -178,8 +181,8 @@ fn five_waiters_are_all_served_or_all_told() {
     });
 }
 
-/// Scenario 17: when the context that was to answer goes, whoever waits is told; when one between goes, it is told that it is
-/// itself to stop; when a sibling goes, nothing happens to the others.
+/// Scenario 17: when the context that was to answer goes, whoever waits is told; when one between goes, it is told that
+/// it is itself to stop; when a sibling goes, nothing happens to the others.
 #[test]
 fn waiters_hear_that_the_respondent_or_an_intermediary_has_gone() {
     bounded(|| {
@@ -235,7 +238,8 @@ fn waiters_hear_that_the_respondent_or_an_intermediary_has_gone() {
     });
 }
 
-/// Scenario 18: a second handler of the same name is an error; after the first was removed it is none; after the end it is.
+/// Scenario 18: a second handler of the same name is an error; after the first was removed it is none; after the end it
+/// is.
 #[test]
 fn a_handler_is_added_once_again_after_its_removal_and_never_after_the_end() {
     bounded(|| {
@@ -253,8 +257,8 @@ fn a_handler_is_added_once_again_after_its_removal_and_never_after_the_end() {
     });
 }
 
-/// Scenario 19: from ten contexts down, the top one answers; one chain's failure stays until it is reset, and is none of
-/// another chain's.
+/// Scenario 19: from ten contexts down, the top one answers; one chain's failure stays until it is reset, and is none
+/// of another chain's.
 #[test]
 fn ten_contexts_deep_and_a_chain_that_fails_until_it_is_reset() {
     bounded(|| {
@@ -296,7 +300,8 @@ fn places_at_different_depths_resolve_a_key_once() {
     });
 }
 
-/// Scenario 27: after an error, a panic or the owner's end everyone who waits gets an error, and the next call tries again.
+/// Scenario 27: after an error, a panic or the owner's end everyone who waits gets an error, and the next call tries
+/// again.
 #[test]
 fn after_a_failure_everyone_is_told_and_the_next_call_tries_again() {
     bounded(|| {
@@ -361,8 +366,8 @@ fn a_child_that_the_initialiser_joins_is_told_at_once() {
     });
 }
 
-/// Scenario 32: a worker registers a heavy plugin and fails; the main thread tries again: one complete registration, and
-/// nothing partial seen between.
+/// Scenario 32: a worker registers a heavy plugin and fails; the main thread tries again: one complete registration,
+/// and nothing partial seen between.
 #[test]
 fn a_plugin_is_registered_as_a_whole_or_not_at_all() {
     bounded(|| {

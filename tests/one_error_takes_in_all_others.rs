@@ -1,5 +1,5 @@
-//! `heirloom::Error`: every error of the crate converts into it, prints as itself, and says whether somebody asked for an end and
-//! whether trying again may work.
+//! `heirloom::Error`: every error of the crate converts into it, prints as itself, and says whether somebody asked for
+//! an end and whether trying again may work.
 mod common;
 mod pools;
 

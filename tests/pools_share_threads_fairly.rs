@@ -1,5 +1,5 @@
-//! After a bounded number of tasks a leased thread goes to the back of the line, so a pool with a long queue does not keep
-//! another from its first task.
+//! After a bounded number of tasks a leased thread goes to the back of the line, so a pool with a long queue does not
+//! keep another from its first task.
 //!
 //! The limit of threads belongs to the process, so these tests take turns.
 mod common;

@@ -1,5 +1,5 @@
-//! `run` on a leased pool with a free place and an empty queue runs the closure on the caller's thread, as a task within
-//! the pool's limit; otherwise it submits and waits.
+//! `run` on a leased pool with a free place and an empty queue runs the closure on the caller's thread, as a task
+//! within the pool's limit; otherwise it submits and waits.
 mod common;
 mod pools;
 

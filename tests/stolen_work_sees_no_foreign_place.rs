@@ -1,5 +1,5 @@
-//! On a work-stealing pool code stands at the pool's owner, whoever asked for it and whatever rayon steals where; a place comes
-//! along only in a carried closure.
+//! On a work-stealing pool code stands at the pool's owner, whoever asked for it and whatever rayon steals where; a
+//! place comes along only in a carried closure.
 #![cfg(feature = "rayon")]
 mod common;
 
@@ -15,7 +15,8 @@ static REQUEST: Heirloom<u64> = Heirloom::new("request");
 const REQUESTS: u64 = 8;
 const ROUNDS: u64 = 40;
 
-/// Each request asks from its own scope, all at once, for pieces that wait for pieces, so that much is stolen on top of what waits.
+/// Each request asks from its own scope, all at once, for pieces that wait for pieces, so that much is stolen on top of
+/// what waits.
 fn many_requests(each: impl Fn(u64, &Scope, &PoolManager) + Send + Sync + 'static) -> Scope {
     let app = Scope::new("app");
     let pool = app.create("math");

@@ -1,6 +1,6 @@
-//! The tree and the registry against a small reference model: after any sequence of starting threads, opening, entering,
-//! leaving and ending scopes, making, finding, starting and removing managers and dropping handles, every place gives the
-//! same answers as the model, and exactly the nodes and managers of the model live.
+//! The tree and the registry against a small reference model: after any sequence of starting threads, opening,
+//! entering, leaving and ending scopes, making, finding, starting and removing managers and dropping handles, every
+//! place gives the same answers as the model, and exactly the nodes and managers of the model live.
 
 mod common;
 

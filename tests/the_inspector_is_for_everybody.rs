@@ -1,6 +1,6 @@
-//! With the feature `inspector`: the page, in a real browser, is readable in the light and in the dark (every text has the
-//! contrast of WCAG's level AA), whatever names contain; updates leave the focus, what is collapsed and what is searched
-//! as they are, and write only what changed; a page that is hidden listens to nothing.
+//! With the feature `inspector`: the page, in a real browser, is readable in the light and in the dark (every text has
+//! the contrast of WCAG's level AA), whatever names contain; updates leave the focus, what is collapsed and what is
+//! searched as they are, and write only what changed; a page that is hidden listens to nothing.
 //!
 //! Needs `chromium`, as `the_inspector_shows_the_family_live`.
 #![cfg(all(feature = "inspector", unix))]
@@ -77,7 +77,8 @@ fn every_text_has_contrast_enough_in_the_light_and_in_the_dark() {
     in_browser(|browser| {
         let family = Registry::new();
         let root = family.root();
-        // A manager without a pool, one with work, one with a wait, a scope that was asked to stop, and many task types.
+        // A manager without a pool, one with work, one with a wait, a scope that was asked to stop, and many task
+        // types.
         let _unstarted = root.create("idle");
         let scope = Scope::new_in(&root, "import");
         let (_go, _tasks) = jammed(&scope);

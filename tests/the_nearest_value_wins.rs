@@ -1,5 +1,5 @@
-//! A value is found from the place where it was bound and from everywhere below, the nearest first; a sibling never sees
-//! it. It follows the submitter into a task, the parent into a thread, and a future on every poll.
+//! A value is found from the place where it was bound and from everywhere below, the nearest first; a sibling never
+//! sees it. It follows the submitter into a task, the parent into a thread, and a future on every poll.
 
 mod common;
 

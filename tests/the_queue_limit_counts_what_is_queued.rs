@@ -1,5 +1,5 @@
-//! `queue_limit(n)` bounds the tasks that are queued; those that run, or wait, do not count. One more is refused and comes
-//! back.
+//! `queue_limit(n)` bounds the tasks that are queued; those that run, or wait, do not count. One more is refused and
+//! comes back.
 mod common;
 mod pools;
 

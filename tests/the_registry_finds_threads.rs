@@ -1,5 +1,5 @@
-//! `Registry::thread` finds the node of an OS thread by its `ThreadId`, once the thread has been looked at. The index is
-//! weak and cleans itself.
+//! `Registry::thread` finds the node of an OS thread by its `ThreadId`, once the thread has been looked at. The index
+//! is weak and cleans itself.
 
 mod common;
 

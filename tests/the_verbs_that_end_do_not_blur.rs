@@ -1,5 +1,5 @@
-//! close, stop, cancel and wait_idle, for joining and for daemon pools: what each refuses, runs, cancels and waits for is as
-//! the table in the design says; each is idempotent.
+//! close, stop, cancel and wait_idle, for joining and for daemon pools: what each refuses, runs, cancels and waits for
+//! is as the table in the design says; each is idempotent.
 
 mod common;
 

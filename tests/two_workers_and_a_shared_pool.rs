@@ -1,5 +1,6 @@
 //! Two workers serve requests side by side. Each request owns a manager named `"db"`; all of them submit to pools that
-//! they share. A task on a shared pool finds the `"db"` of the request it belongs to: of 100 000 look-ups none is wrong.
+//! they share. A task on a shared pool finds the `"db"` of the request it belongs to: of 100 000 look-ups none is
+//! wrong.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! `wait_idle` returns when nothing is queued or running, for any number of waiters, any number of times, and the pool stays
-//! open.
+//! `wait_idle` returns when nothing is queued or running, for any number of waiters, any number of times, and the pool
+//! stays open.
 mod common;
 mod pools;
 

@@ -1,5 +1,5 @@
-//! Tasks that wait for tasks of their own pool end also where only some of them may give their places away: whether one may is
-//! decided once, when it waits, and one that may not runs what it waits for itself.
+//! Tasks that wait for tasks of their own pool end also where only some of them may give their places away: whether one
+//! may is decided once, when it waits, and one that may not runs what it waits for itself.
 mod common;
 mod pools;
 

@@ -1,5 +1,5 @@
-//! The thread of a `Pinned` never waits for itself: a join there runs exactly its task, in place; a wait for many runs what is
-//! queued meanwhile.
+//! The thread of a `Pinned` never waits for itself: a join there runs exactly its task, in place; a wait for many runs
+//! what is queued meanwhile.
 mod common;
 mod pools;
 

@@ -1,4 +1,5 @@
-//! `keeps_place` with `n = 1`: whatever heirloom wait a task makes for its own pool's tasks, at whatever depth, it ends.
+//! `keeps_place` with `n = 1`: whatever heirloom wait a task makes for its own pool's tasks, at whatever depth, it
+//! ends.
 mod common;
 
 use common::bounded;

@@ -1,5 +1,5 @@
-//! A wait on a work-stealing pool's thread ends: what nobody has started runs in place, what else it needs gets threads of its own,
-//! and what would wait for itself is refused.
+//! A wait on a work-stealing pool's thread ends: what nobody has started runs in place, what else it needs gets threads
+//! of its own, and what would wait for itself is refused.
 #![cfg(feature = "rayon")]
 mod common;
 

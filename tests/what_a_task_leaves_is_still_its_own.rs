@@ -1,5 +1,6 @@
-//! What a task leaves behind (a result nobody claims, a closure that is cancelled) is dropped as part of the task: a wait
-//! from that drop does not hold up the pool, and an end of the pool called from there is refused, as from the body.
+//! What a task leaves behind (a result nobody claims, a closure that is cancelled) is dropped as part of the task: a
+//! wait from that drop does not hold up the pool, and an end of the pool called from there is refused, as from the
+//! body.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! However many pieces of one task wait in heirloom, that task is one: the limit of threads holds, and no more wait than there are.
+//! However many pieces of one task wait in heirloom, that task is one: the limit of threads holds, and no more wait
+//! than there are.
 //!
 //! The limit is the process's, so this is one test.
 #![cfg(feature = "rayon")]

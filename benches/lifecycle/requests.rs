@@ -2,7 +2,8 @@
 //! for each request cost, beside the bare service and two usual ways to give a request something of its own?
 //!
 //! - a span: `tracing`'s, in a registry, entered on every poll;
-//! - a token: one cancellation flag below the server's, in a task-local of tokio's, set when the response is dropped early.
+//! - a token: one cancellation flag below the server's, in a task-local of tokio's, set when the response is dropped
+//!   early.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};

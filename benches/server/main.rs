@@ -5,10 +5,10 @@
 //! cargo bench --all-features --bench server -- --seconds 2
 //! ```
 //!
-//! Each server is a process of its own, put under the same load over loopback: clients that ask for short pages only, first
-//! alone, then beside others that ask for long ones. Nine of ten are `wrk`'s, and are what is measured; the tenth gives up
-//! every other request in the middle. Where there is no `wrk`, clients of this program do both. All servers make the same
-//! pages with the same code, and differ in who runs it:
+//! Each server is a process of its own, put under the same load over loopback: clients that ask for short pages only,
+//! first alone, then beside others that ask for long ones. Nine of ten are `wrk`'s, and are what is measured; the tenth
+//! gives up every other request in the middle. Where there is no `wrk`, clients of this program do both. All servers
+//! make the same pages with the same code, and differ in who runs it:
 //!
 //! - `heirloom`: the example as it is, a scope and a pool for each request;
 //! - `spawn_blocking`: a page is one blocking task of tokio's;

@@ -15,7 +15,8 @@ pub(crate) fn is_there() -> bool {
     Command::new("wrk").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-/// Asks for the targets in turn, on so many connections. Each asks again as soon as it has its answer. Blocks for that time.
+/// Asks for the targets in turn, on so many connections. Each asks again as soon as it has its answer. Blocks for that
+/// time.
 pub(crate) fn run(address: SocketAddr, targets: &[Target], clients: usize, time: Duration) -> Result<Numbers> {
     let script = Script::new(targets)?;
     let output = Command::new("wrk")

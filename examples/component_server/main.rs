@@ -5,9 +5,9 @@
 //! cargo run --release --all-features --example component_server -- --requests 2000 --clients 16 --disconnect 10
 //! ```
 //!
-//! Every request stands in a scope, which a [`heirloom::tower::ScopeLayer`] opens, and owns a `"render"` pool there. Its
-//! components find that pool by name and cannot find the one of another request. Reading files goes through an `"io"`
-//! pool that belongs to the process and is found from everywhere, and so does colouring long code, through a
+//! Every request stands in a scope, which a [`heirloom::tower::ScopeLayer`] opens, and owns a `"render"` pool there.
+//! Its components find that pool by name and cannot find the one of another request. Reading files goes through an
+//! `"io"` pool that belongs to the process and is found from everywhere, and so does colouring long code, through a
 //! work-stealing pool. A component that needs the runtime finds the way there too, a [`heirloom::Portal`]. Nothing of
 //! this is passed to anybody. A client that goes away cancels what was asked for on its behalf, in all pools.
 //!

@@ -64,8 +64,8 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Served> {
     Ok(Served { load, findings: Findings::after(allowed_threads(args)).await })
 }
 
-/// The limits of all pools that there can be at a time; twice, for a request that was given up has threads until they have
-/// looked. Waits in a request cause one more.
+/// The limits of all pools that there can be at a time; twice, for a request that was given up has threads until they
+/// have looked. Waits in a request cause one more.
 fn allowed_threads(args: &Args) -> usize {
     let requests = if args.requests.is_some() { args.clients.into() } else { web::AT_ONCE };
     2 * requests * (AT_A_TIME + 1) + process::threads()

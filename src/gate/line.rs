@@ -1,15 +1,16 @@
 //! [`Line`]: who holds a gate, and who waits for it, in the order they came.
 //!
-//! The gate is handed over: whoever lets go makes the first in line the holder, in the same step. So it is never free while
-//! somebody waits, nobody overtakes, and nobody starves.
+//! The gate is handed over: whoever lets go makes the first in line the holder, in the same step. So it is never free
+//! while somebody waits, nobody overtakes, and nobody starves.
 //!
 //! # The race to fear
 //! A waiter gives up just as it is handed the gate, and nobody would ever let go. It cannot: to give up is to leave the
 //! line, under the same lock; whoever is no longer in it holds the gate, and is told so, however late it is.
 //!
 //! # Cycles
-//! Who waits for the holder is in the graph of [`crate::waits`]. The graph is told of a change of the holder under the same
-//! lock: the old one owes nothing any more, so whoever is handed the gate waits no longer, and the others wait for that one.
+//! Who waits for the holder is in the graph of [`crate::waits`]. The graph is told of a change of the holder under the
+//! same lock: the old one owes nothing any more, so whoever is handed the gate waits no longer, and the others wait for
+//! that one.
 
 use std::collections::VecDeque;
 use std::task::Waker;

@@ -18,17 +18,18 @@ use crate::pool::{frame, park};
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
 
-/// How long [`Gate::enter`] waits unless told otherwise: long enough for a quick reading to end, and short enough that what
-/// cannot be had now is refused instead of being queued up.
+/// How long [`Gate::enter`] waits unless told otherwise: long enough for a quick reading to end, and short enough that
+/// what cannot be had now is refused instead of being queued up.
 const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 
 /// Lets in one at a time: a lock for an instrument, a stage, a licence, that is *refused* after a short wait instead of
 /// queueing work up behind it.
 ///
-/// It is held by the code of one **task**, or of a **thread** outside of any task. What that code calls may enter again. Whatever
-/// it starts may not: not a thread, not a task, also not one that a join runs in place on the same thread. Those wait, at
-/// most for 50 ms with [`enter`](Gate::enter) or for as long as they say with [`enter_within`](Gate::enter_within), and then
-/// get [`Busy`], which says who is in. A wait gives the running task's place in its pool to the next one.
+/// It is held by the code of one **task**, or of a **thread** outside of any task. What that code calls may enter
+/// again. Whatever it starts may not: not a thread, not a task, also not one that a join runs in place on the same
+/// thread. Those wait, at most for 50 ms with [`enter`](Gate::enter) or for as long as they say with
+/// [`enter_within`](Gate::enter_within), and then get [`Busy`], which says who is in. A wait gives the running task's
+/// place in its pool to the next one.
 ///
 /// If the holder cannot let go before the asker is done, [`Busy`] comes at once and says so
 /// ([`would_deadlock`](Busy::would_deadlock)).
@@ -146,8 +147,9 @@ impl Gate {
         Ok(GateGuard::new(Held::Shared(self)))
     }
 
-    /// Runs a task's body inside. While it waits the task keeps its place, unless the wait is for ever: it has not started, and a
-    /// pool of `n` has at most `n` tasks in the line of a gate instead of all that are queued, each on a thread.
+    /// Runs a task's body inside. While it waits the task keeps its place, unless the wait is for ever: it has not
+    /// started, and a pool of `n` has at most `n` tasks in the line of a gate instead of all that are queued, each
+    /// on a thread.
     pub(crate) fn around(&self, body: &mut dyn FnMut()) -> Result<(), Busy> {
         self.acquire(self.default_wait, GivesPlace::IfForEver)?;
         let _in = GateGuard::new(Held::Borrowed(self));
@@ -269,12 +271,12 @@ impl Drop for InLine<'_> {
     }
 }
 
-/// Is in. Dropping it lets go: when the last guard of this entry and of those made within it is dropped, in whatever order, the
-/// next in line is in.
+/// Is in. Dropping it lets go: when the last guard of this entry and of those made within it is dropped, in whatever
+/// order, the next in line is in.
 ///
-/// It is not `Send`: it belongs to the code of one task or thread. Do not keep it across an `.await`: what else the same
-/// thread polls meanwhile is, outside of any task, the same code, and would be let in. One that is leaked (`mem::forget`) leaves
-/// the gate held for good.
+/// It is not `Send`: it belongs to the code of one task or thread. Do not keep it across an `.await`: what else the
+/// same thread polls meanwhile is, outside of any task, the same code, and would be let in. One that is leaked
+/// (`mem::forget`) leaves the gate held for good.
 #[must_use = "the gate is let go as soon as this is dropped"]
 #[clippy::has_significant_drop]
 pub struct GateGuard<'a> {

@@ -11,8 +11,8 @@
 //! # }
 //! ```
 //!
-//! `nest_service` answers at `/family` and at `/family/`; with `nest`, axum answers at the first alone. The page finds the
-//! rest from its own address, so a proxy before it may strip or add a prefix.
+//! `nest_service` answers at `/family` and at `/family/`; with `nest`, axum answers at the first alone. The page finds
+//! the rest from its own address, so a proxy before it may strip or add a prefix.
 //!
 //! The page is one file without any other host, script or font. It shows the tree, each node's managers with running,
 //! blocked and queued tasks, limit, mode, task type and the age of the oldest running task. A manager is marked where
@@ -20,9 +20,10 @@
 //! [`Inspector::old_after`]). It can be searched, collapsed and paused, read on a phone and in the dark, and used by
 //! keyboard and by ear. When the server is gone it says so, and goes on when there is one again.
 //!
-//! **It shows the names of requests, components and threads, and task types, to whoever can open it, and asks nobody who
-//! they are.** Names often contain what users sent: paths, tenants. So mount it behind what guards your other pages for
-//! operators, or on a listener of its own that is bound to the loopback address. It changes nothing: there are only `GET`s.
+//! **It shows the names of requests, components and threads, and task types, to whoever can open it, and asks nobody
+//! who they are.** Names often contain what users sent: paths, tenants. So mount it behind what guards your other pages
+//! for operators, or on a listener of its own that is bound to the loopback address. It changes nothing: there are only
+//! `GET`s.
 //!
 //! # What it serves
 //!
@@ -56,13 +57,13 @@
 //!
 //! # What it costs
 //!
-//! Nothing while nobody looks: no thread, no timer; a page that is hidden in its browser does not look. While somebody does,
-//! one thread takes a snapshot for all of them, at most four times a second, and seldom enough to use at most a tenth of one
-//! CPU: looking costs about half a microsecond for each node that lives, so with 100 000 of them there are two looks a
-//! second, and a `/snapshot` may take until the next one. From a million nodes on it is a look every five seconds. An
-//! update is what changed of what is sent, about 200 bytes for each node and 300 for each of its managers, made once and
-//! shared among all who listen, and nothing while nothing changes but a sign of life every five seconds. At most
-//! [`max_nodes`](Inspector::max_nodes) nodes and managers are sent, those with marks and tasks first.
+//! Nothing while nobody looks: no thread, no timer; a page that is hidden in its browser does not look. While somebody
+//! does, one thread takes a snapshot for all of them, at most four times a second, and seldom enough to use at most a
+//! tenth of one CPU: looking costs about half a microsecond for each node that lives, so with 100 000 of them there are
+//! two looks a second, and a `/snapshot` may take until the next one. From a million nodes on it is a look every five
+//! seconds. An update is what changed of what is sent, about 200 bytes for each node and 300 for each of its managers,
+//! made once and shared among all who listen, and nothing while nothing changes but a sign of life every five seconds.
+//! At most [`max_nodes`](Inspector::max_nodes) nodes and managers are sent, those with marks and tasks first.
 
 mod hub;
 mod updates;
@@ -103,8 +104,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 /// # drop(app);
 /// ```
 ///
-/// An open page keeps its connection, so a server with a graceful shutdown waits for it: there, use an [`Inspector`], and
-/// [`close`](Inspector::close) it when the shutdown begins.
+/// An open page keeps its connection, so a server with a graceful shutdown waits for it: there, use an [`Inspector`],
+/// and [`close`](Inspector::close) it when the shutdown begins.
 pub fn router() -> Router {
     Inspector::new(Registry::global()).router()
 }

@@ -1,7 +1,7 @@
 //! [`TaskLog`]: the last log lines of each task, by [`TaskId`].
 //!
-//! A line is made, with the user's values formatted, before the lock of the store is taken, and what is thrown out of the store
-//! is dropped after it is let go.
+//! A line is made, with the user's values formatted, before the lock of the store is taken, and what is thrown out of
+//! the store is dropped after it is let go.
 
 mod line;
 mod store;
@@ -27,17 +27,18 @@ const DEFAULT_TASKS: usize = 1024;
 
 /// A `tracing_subscriber` layer that keeps the last lines of each task: what a server shows beside "action 7: running".
 ///
-/// A line is the innermost running task's. On a thread that runs none it is the nearest task's at or above the place where the code
-/// stands, so what a task's child threads and futures say is the task's too. What is said outside of any task is not kept.
+/// A line is the innermost running task's. On a thread that runs none it is the nearest task's at or above the place
+/// where the code stands, so what a task's child threads and futures say is the task's too. What is said outside of any
+/// task is not kept.
 ///
-/// It keeps the last 1000 lines of a task, and of 1024 tasks; beyond that the task goes which was written to least recently. A task
-/// for which somebody holds a [`Record`] stays, and goes with the record.
+/// It keeps the last 1000 lines of a task, and of 1024 tasks; beyond that the task goes which was written to least
+/// recently. A task for which somebody holds a [`Record`] stays, and goes with the record.
 ///
 /// It is a handle: give one clone to the subscriber and keep one to look. It takes every level; put it behind
 /// `tracing_subscriber`'s `with_filter` for fewer.
 ///
-/// A line costs its formatting, one short lock and some memory. A value whose `Debug` panics is left out of its line, and no
-/// lock is held while values are formatted.
+/// A line costs its formatting, one short lock and some memory. A value whose `Debug` panics is left out of its line,
+/// and no lock is held while values are formatted.
 ///
 /// ```
 /// use heirloom::task_log::TaskLog;
@@ -97,9 +98,9 @@ impl TaskLog {
         self
     }
 
-    /// Whether a line is also kept for the tasks above its own: those that asked for it, as far as they are nodes of the tree (a
-    /// task becomes one when its id as a [`Lineage`](crate::Lineage) is asked for, or something is attached to it). False by
-    /// default.
+    /// Whether a line is also kept for the tasks above its own: those that asked for it, as far as they are nodes of
+    /// the tree (a task becomes one when its id as a [`Lineage`](crate::Lineage) is asked for, or something is
+    /// attached to it). False by default.
     #[must_use]
     pub fn with_ancestors(mut self, ancestors: bool) -> Self {
         self.settings.ancestors = ancestors;

@@ -150,8 +150,8 @@ impl Portal {
         Ok(Self { handle })
     }
 
-    /// Has [`portal`] find it at the current place and below, until another is bound here or the place ends. It may be bound at
-    /// more places than one.
+    /// Has [`portal`] find it at the current place and below, until another is bound here or the place ends. It may be
+    /// bound at more places than one.
     ///
     /// # Errors
     /// [`OwnerGone`](BindError::OwnerGone) in a scope that has ended.
@@ -182,8 +182,8 @@ impl Portal {
     /// stands at the current place on every poll, and in the current `tracing` span, so it finds what the caller finds;
     /// and it is dropped there, as cancelled, when that place is asked to stop.
     ///
-    /// Never fails: a runtime that has been shut down drops the future, and the handle says so. A scope that ends asks such a
-    /// future to stop as it asks a task, but does not count it, so it does not wait for it either.
+    /// Never fails: a runtime that has been shut down drops the future, and the handle says so. A scope that ends asks
+    /// such a future to stop as it asks a task, but does not count it, so it does not wait for it either.
     pub fn spawn<F>(&self, future: F) -> PortalHandle<F::Output>
     where
         F: Future + Send + 'static,

@@ -34,8 +34,8 @@ pub use self::service::ScopeService;
 
 /// Gives each request a [`Scope`](crate::Scope) of its own, in which its handler stands on every poll, on any runtime.
 ///
-/// - The handler finishes: the scope [closes](crate::Scope::close), and what it was asked for goes on to its end. An error of
-///   the service is an end too, and passes through.
+/// - The handler finishes: the scope [closes](crate::Scope::close), and what it was asked for goes on to its end. An
+///   error of the service is an end too, and passes through.
 /// - The client goes away, which drops the response future: the scope is [cancelled](crate::Scope::cancel), and with it
 ///   everything asked for below it, in any pool.
 ///
@@ -50,9 +50,10 @@ pub use self::service::ScopeService;
 ///
 /// # Cost
 /// A request that is answered in one poll costs about 0.3 µs more than without the layer: an allocation, the place in
-/// the tree, and entering it for the call, for each poll and for the drop. A limit, or a value that is bound, adds about
-/// 0.2 µs, and [`until_body_end`](Self::until_body_end) 0.1 µs. On the same machine a `tracing` span in a registry costs
-/// 0.15 µs, and a cancellation flag in a task-local 0.08 µs: `cargo bench --all-features --bench lifecycle` measures it.
+/// the tree, and entering it for the call, for each poll and for the drop. A limit, or a value that is bound, adds
+/// about 0.2 µs, and [`until_body_end`](Self::until_body_end) 0.1 µs. On the same machine a `tracing` span in a
+/// registry costs 0.15 µs, and a cancellation flag in a task-local 0.08 µs: `cargo bench --all-features --bench
+/// lifecycle` measures it.
 ///
 /// Giving a request up ends what is queued in its own pools there and then, at about 0.1 µs for each task, beside what
 /// the tasks' own drops take. In other pools such tasks end when their turn comes.
@@ -141,8 +142,8 @@ impl<N, O, L, U> ScopeLayer<N, O, L, U> {
         ScopeLayer { at, name, on_open: Arc::new(OpenHook(on_open)), limit, until }
     }
 
-    /// At most `n` requests at once, over all clones of this layer: the next is answered at once, and the service is not
-    /// called for it.
+    /// At most `n` requests at once, over all clones of this layer: the next is answered at once, and the service is
+    /// not called for it.
     ///
     /// A request counts until its scope has ended *and* no task that it asked for is left, so work that a client left
     /// behind counts too. The answer is an HTTP 503 with `Retry-After: 1` and an empty body;
@@ -154,13 +155,13 @@ impl<N, O, L, U> ScopeLayer<N, O, L, U> {
         ScopeLayer { at, name, on_open, limit, until }
     }
 
-    /// The scope stays open until the body of an HTTP response has ended, and is entered whenever the body is polled. A body
-    /// that is dropped before that, because the client is gone, cancels it.
+    /// The scope stays open until the body of an HTTP response has ended, and is entered whenever the body is polled. A
+    /// body that is dropped before that, because the client is gone, cancels it.
     ///
     /// A body has ended when it says so, or, for whoever drops it without asking again, when its trailers or all of its
-    /// `Content-Length` were taken. The body of an answer to `HEAD`, or of one that has none (204, 304, a change of protocols,
-    /// a `CONNECT` that was granted), may be dropped at any time. After an error in the body the scope is cancelled
-    /// when the body is dropped.
+    /// `Content-Length` were taken. The body of an answer to `HEAD`, or of one that has none (204, 304, a change of
+    /// protocols, a `CONNECT` that was granted), may be dropped at any time. After an error in the body the scope
+    /// is cancelled when the body is dropped.
     #[must_use]
     pub fn until_body_end(self) -> ScopeLayer<N, O, L, UntilBodyEnd> {
         let Self { at, name, on_open, limit, .. } = self;

@@ -207,13 +207,13 @@ pub(crate) fn nearest() -> Place {
 /// The nearest real node, borrowed for as long as this thread's places are pinned.
 #[inline]
 pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
-    // SAFETY: the entry on the stack holds the node, or whoever lent it the place does; and while pinned an entry that is
-    // taken off is kept.
+    // SAFETY: the entry on the stack holds the node, or whoever lent it the place does; and while pinned an entry that
+    // is taken off is kept.
     unsafe { TOP.get().as_ref() }.unwrap_or_else(|| process())
 }
 
-/// The current place, if it is a real node. Nothing for a thread or a task that nobody has looked at, which is none yet, and
-/// nothing while the thread's locals are being destroyed.
+/// The current place, if it is a real node. Nothing for a thread or a task that nobody has looked at, which is none
+/// yet, and nothing while the thread's locals are being destroyed.
 pub(crate) fn exactly_here() -> Option<Place> {
     let exactly = |stack: &Stack| match stack.0.borrow().last() {
         Some(top) => matches!(top.pending, Pending::Nothing).then(|| Place::clone(&top.place)),

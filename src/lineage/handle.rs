@@ -134,13 +134,14 @@ impl Lineage {
 }
 
 impl Lineage {
-    /// Wraps a closure so that each call of it stands here, on whatever thread: brings a place into the iterators of rayon
-    /// or the callbacks of a library. Comes back to the caller's place after each call, also when it panics.
+    /// Wraps a closure so that each call of it stands here, on whatever thread: brings a place into the iterators of
+    /// rayon or the callbacks of a library. Comes back to the caller's place after each call, also when it panics.
     ///
-    /// The closure it returns is `Send`, `Sync` and `Clone` where `f` is. A call costs a few nanoseconds more, and counts nothing,
-    /// so threads do not hinder one another. It brings no tracing span: take `let span = tracing::Span::current()` along, and call
-    /// `span.in_scope(|| …)` inside. For a closure without an argument there is [`wrap_fn`]; for one that takes a
-    /// reference of any lifetime (`filter`, say) use [`run`](Self::run) inside.
+    /// The closure it returns is `Send`, `Sync` and `Clone` where `f` is. A call costs a few nanoseconds more, and
+    /// counts nothing, so threads do not hinder one another. It brings no tracing span: take `let span =
+    /// tracing::Span::current()` along, and call `span.in_scope(|| …)` inside. For a closure without an argument
+    /// there is [`wrap_fn`]; for one that takes a reference of any lifetime (`filter`, say) use [`run`](Self::run)
+    /// inside.
     ///
     /// ```
     /// # #[cfg(feature = "rayon")] {

@@ -7,8 +7,8 @@
 //! # The races to fear
 //! * The reader publishes and looks again; the writer takes out and scans. Between its two steps each side needs a
 //!   store-load barrier, so that one of them sees the other.
-//! * The reader clears its slot and looks whether anything waits to be freed; the writer notes what waits and scans. The
-//!   same again: what the writer could not free, the reader will.
+//! * The reader clears its slot and looks whether anything waits to be freed; the writer notes what waits and scans.
+//!   The same again: what the writer could not free, the reader will.
 //!
 //! Look-ups are many and removals few, so the barrier is lopsided: on Linux the reader's is only a compiler's, and the
 //! writer makes all running threads execute one, through `membarrier(2)` (a few microseconds). Where the system has no
@@ -31,7 +31,8 @@ struct Record {
 }
 
 static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
-/// What waits to be freed: the bits of the addresses. A reader that never published one of them has nothing to do with it.
+/// What waits to be freed: the bits of the addresses. A reader that never published one of them has nothing to do with
+/// it.
 static PENDING: AtomicU64 = AtomicU64::new(0);
 static RETIRED: Mutex<Vec<Retired>> = Mutex::new(Vec::new());
 
@@ -195,7 +196,8 @@ fn take_record(mine: &Mine) -> Option<&'static Record> {
 }
 
 impl Held {
-    /// What the source points to now, kept until this is dropped or protects something else. Null when it points nowhere.
+    /// What the source points to now, kept until this is dropped or protects something else. Null when it points
+    /// nowhere.
     #[inline]
     pub(crate) fn protect<T>(&self, source: &AtomicPtr<T>) -> *const T {
         let mut seen = source.load(Ordering::Relaxed);
@@ -248,8 +250,8 @@ unsafe fn free<T>(address: *mut ()) {
     drop(unsafe { Box::from_raw(address.cast::<T>()) });
 }
 
-/// Whether any thread but this one has a record. One that takes its first after this look finds what the writer left: see the
-/// fence in `take_record`.
+/// Whether any thread but this one has a record. One that takes its first after this look finds what the writer left:
+/// see the fence in `take_record`.
 fn others_read() -> bool {
     fence(Ordering::SeqCst);
     let mine = MINE.with(|mine| mine.record.get());

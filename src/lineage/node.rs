@@ -60,7 +60,8 @@ pub(crate) enum Role {
     Scope(Tallies),
 }
 
-/// The tasks asked for at or below a scope, in any pool. Two counts, because the scope's end waits for one of them only.
+/// The tasks asked for at or below a scope, in any pool. Two counts, because the scope's end waits for one of them
+/// only.
 pub(crate) struct Tallies {
     /// In joining pools.
     pub(crate) joining: Tally,
@@ -109,8 +110,8 @@ pub(crate) struct Node {
     pub(crate) values: Residents,
     /// `None` is the process node: the root has no parent, and a child of the root need not count it (it is a static).
     parent: Option<Arc<Node>>,
-    /// The parent's parent, which the parent keeps: a walk loads both at once, and so waits for memory half as often. Null
-    /// when one of the two is the process.
+    /// The parent's parent, which the parent keeps: a walk loads both at once, and so waits for memory half as often.
+    /// Null when one of the two is the process.
     grandparent: *const Node,
     is_root: bool,
     /// Requests to stop are not delivered from above.
@@ -128,8 +129,8 @@ pub(crate) struct Node {
     _ticket: Ticket<Node>,
 }
 
-// SAFETY: every field but the grandparent's address is `Send` and `Sync`, and that is only read, while the parent, which
-// never changes, keeps it alive.
+// SAFETY: every field but the grandparent's address is `Send` and `Sync`, and that is only read, while the parent,
+// which never changes, keeps it alive.
 unsafe impl Send for Node {}
 // SAFETY: as above.
 unsafe impl Sync for Node {}
@@ -244,7 +245,8 @@ impl Node {
         }
     }
 
-    /// The first node for which `look` answers, from this one to the root. As `path().find_map(…)`, two nodes in a step.
+    /// The first node for which `look` answers, from this one to the root. As `path().find_map(…)`, two nodes in a
+    /// step.
     #[inline(always)]
     pub(crate) fn nearest<R>(&self, mut look: impl FnMut(&Node) -> Option<R>) -> Option<R> {
         let mut node = self;
@@ -386,8 +388,8 @@ impl Node {
         self.changed.ring();
     }
 
-    /// Marks a scope's end, if it was told to end and nothing is left below it, and drops the values bound here, so that
-    /// none of them can hold the scope. Runs user code.
+    /// Marks a scope's end, if it was told to end and nothing is left below it, and drops the values bound here, so
+    /// that none of them can hold the scope. Runs user code.
     pub(crate) fn end_if_over(&self) {
         if self.tallies().is_some_and(Tallies::is_over) {
             self.end();

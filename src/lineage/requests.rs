@@ -1,12 +1,13 @@
 //! [`Requests`]: that somebody somewhere was asked to stop, for those who look at what was left behind.
 //!
-//! A request is made to a node, and what it ends may be queued in pools that the node knows nothing of. So each is counted here:
-//! whoever has looked at everything need not look again before the count changes, and whoever waits for such an end is told.
+//! A request is made to a node, and what it ends may be queued in pools that the node knows nothing of. So each is
+//! counted here: whoever has looked at everything need not look again before the count changes, and whoever waits for
+//! such an end is told.
 //!
 //! # The race to fear
-//! Somebody looks, finds nothing that was asked to stop, and waits just after a request was made. That cannot be: it is listed
-//! first and reads the count then; a request is noted and counted first, and looks at the list then. All four are sequentially
-//! consistent, so one of the two sees the other.
+//! Somebody looks, finds nothing that was asked to stop, and waits just after a request was made. That cannot be: it is
+//! listed first and reads the count then; a request is noted and counted first, and looks at the list then. All four
+//! are sequentially consistent, so one of the two sees the other.
 
 use slab::Slab;
 

@@ -31,8 +31,8 @@ pub(crate) struct Named {
     resident: Arc<Resident>,
 }
 
-/// A resident that was found, lent for as long as this lives. The node must live as long: its end does not look who holds
-/// what.
+/// A resident that was found, lent for as long as this lives. The node must live as long: its end does not look who
+/// holds what.
 pub(crate) struct Found {
     named: *const Named,
     _held: Held,
@@ -104,7 +104,8 @@ impl Slot {
 
     #[inline]
     fn next(&self) -> Option<&Slot> {
-        // SAFETY: slots are freed with the node only, which the caller borrows. Acquire: pairs with the Release in `write`.
+        // SAFETY: slots are freed with the node only, which the caller borrows. Acquire: pairs with the Release in
+        // `write`.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 }
@@ -216,8 +217,8 @@ impl Residents {
         Some(resident)
     }
 
-    /// Puts one in, or with `None` takes out what is there. What was there is let go by the caller, so that a lock of its own
-    /// is not held then.
+    /// Puts one in, or with `None` takes out what is there. What was there is let go by the caller, so that a lock of
+    /// its own is not held then.
     pub(crate) fn exchange(&self, namespace: &Namespace, resident: Option<Arc<Resident>>) -> TakenOut {
         let boxed = |resident| Box::into_raw(Box::new(Named { namespace: namespace.clone(), resident }));
         let _one = self.writing.lock();
@@ -271,8 +272,8 @@ impl Drop for Residents {
     fn drop(&mut self) {
         let mut slot = ptr::from_mut(&mut self.first);
         let mut first = true;
-        // SAFETY: the node ends, so nobody looks up here any more; each slot but the first and each resident came from a
-        // `Box`, and is freed once.
+        // SAFETY: the node ends, so nobody looks up here any more; each slot but the first and each resident came from
+        // a `Box`, and is freed once.
         while let Some(at) = unsafe { slot.as_mut() } {
             let named = at.named.load(Ordering::Relaxed);
             if !named.is_null() && named != taken_out() {

@@ -45,8 +45,8 @@ impl Started {
 
     /// Asks the thread to stop.
     pub(crate) fn cancel(&self) -> Request {
-        // One word, so one order: either this sees the node and asks there, or the node's making moves the request there. So it
-        // is in one place at a time, and declining it there is the end of it.
+        // One word, so one order: either this sees the node and asks there, or the node's making moves the request
+        // there. So it is in one place at a time, and declining it there is the end of it.
         let ask = |word: u64| (word & (NODE | OVER) == 0).then_some(word | ASKED);
         let first = match self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, ask) {
             Ok(before) => before & ASKED == 0,

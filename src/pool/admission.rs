@@ -1,6 +1,7 @@
 //! [`Gated`]: what must let a pool's tasks in before their bodies run, and how it is asked.
 //!
-//! The engine does not know what a gate is (it is a layer below): it knows [`Admission`], which runs a body when it may.
+//! The engine does not know what a gate is (it is a layer below): it knows [`Admission`], which runs a body when it
+//! may.
 
 use std::error::Error;
 use std::fmt;
@@ -21,8 +22,8 @@ use crate::task::cell::Claimed;
 pub enum GateMode {
     /// Under the nearest one that is bound at the place where the code stands or above it; without any where none is.
     IfPresent,
-    /// Never: for what may be done while another is in, such as reading a status. If it goes in by itself while another is in, that
-    /// is [`Busy`] like anybody else's.
+    /// Never: for what may be done while another is in, such as reading a status. If it goes in by itself while another
+    /// is in, that is [`Busy`] like anybody else's.
     Skip,
     /// Under the nearest one; where none is bound, that is an error.
     Require,
@@ -53,12 +54,14 @@ pub(crate) struct Gated {
 }
 
 impl Gated {
-    /// Runs a task's body when it is let in. Called within the task's frame, standing where the task stands: what is held
-    /// is held by the task. One that is not let in is given its error and loses its closure here, as a part of itself.
+    /// Runs a task's body when it is let in. Called within the task's frame, standing where the task stands: what is
+    /// held is held by the task. One that is not let in is given its error and loses its closure here, as a part of
+    /// itself.
     pub(super) fn run(&self, pool: &Pool, claimed: &Claimed<Memo>, place: &Place) -> Outcome {
         let mut ran = None;
         let mut body = || {
-            // It may have been cancelled while it waited, and has not started. Waiting made it a node, which is asked then.
+            // It may have been cancelled while it waited, and has not started. Waiting made it a node, which is asked
+            // then.
             let task = claimed.task();
             let asked = task.state().is_asked() || task.node().is_some_and(|own| own.node().is_asked());
             if !asked && !pool.drops(place) {

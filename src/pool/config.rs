@@ -62,8 +62,8 @@ impl fmt::Display for PoolMode {
     }
 }
 
-/// The settings of one start of a pool, by value. Two are equal also when their [`on_worker_start`](Self::on_worker_start)
-/// differ, which cannot be compared.
+/// The settings of one start of a pool, by value. Two are equal also when their
+/// [`on_worker_start`](Self::on_worker_start) differ, which cannot be compared.
 ///
 /// ```
 /// use std::time::Duration;
@@ -126,7 +126,8 @@ impl PoolConfig {
         }
     }
 
-    /// At most `n` tasks at once, on threads borrowed from the process-wide cache ([`heirloom::threads`](crate::threads)).
+    /// At most `n` tasks at once, on threads borrowed from the process-wide cache
+    /// ([`heirloom::threads`](crate::threads)).
     ///
     /// For one pool per request, per component, per tenant: creating one makes no thread, and an idle one has none.
     pub fn leased(n: usize) -> Self {
@@ -141,8 +142,8 @@ impl PoolConfig {
         Self::new(PoolKind::Dedicated, n)
     }
 
-    /// One task at once, on the thread that [starts](crate::PoolManager::start_pinned) it and when that thread says so; see
-    /// [`Pinned`](crate::Pinned).
+    /// One task at once, on the thread that [starts](crate::PoolManager::start_pinned) it and when that thread says so;
+    /// see [`Pinned`](crate::Pinned).
     ///
     /// For what must happen on one particular thread, such as the main one.
     pub fn pinned() -> Self {
@@ -156,8 +157,8 @@ impl PoolConfig {
     }
 
     /// A rayon pool of `n` threads, borrowed from the process-wide cache: for data parallelism. Inside
-    /// [`PoolManager::install`](crate::PoolManager::install), or any task of it, rayon's `par_iter`, `join` and `scope` use these
-    /// threads. With the feature `rayon`, which is on by default.
+    /// [`PoolManager::install`](crate::PoolManager::install), or any task of it, rayon's `par_iter`, `join` and `scope`
+    /// use these threads. With the feature `rayon`, which is on by default.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -173,47 +174,55 @@ impl PoolConfig {
     /// ```
     ///
     /// # Its threads
-    /// They come with the first task and go back to the cache some 10 ms after the last one, or when the pool ends, so an idle one has
-    /// none. In between it has all `n`, which count against [`threads::limit`](crate::threads::limit) only while they have a task. If
-    /// the system refuses some it works with those there are, until it has been idle once: `rayon::current_num_threads` says how many.
-    /// If it refuses the first, the task is refused.
+    /// They come with the first task and go back to the cache some 10 ms after the last one, or when the pool ends, so
+    /// an idle one has none. In between it has all `n`, which count against
+    /// [`threads::limit`](crate::threads::limit) only while they have a task. If the system refuses some it works
+    /// with those there are, until it has been idle once: `rayon::current_num_threads` says how many. If it refuses
+    /// the first, the task is refused.
     ///
-    /// Each task is handed to another thread, also by [`install`](crate::PoolManager::install), which waits for it: some microseconds
-    /// while the threads are there, and to wake or start `n` of them otherwise. From within the pool `install` is a call.
+    /// Each task is handed to another thread, also by [`install`](crate::PoolManager::install), which waits for it:
+    /// some microseconds while the threads are there, and to wake or start `n` of them otherwise. From within the
+    /// pool `install` is a call.
     ///
     /// # Where code stands
     /// On these threads code stands at the pool's owner, and never at a submitter's place. rayon
-    /// cannot be told when it steals: what it steals runs on top of whatever waits on that thread, which in a pool shared by
-    /// requests is often another request's (about 15 % of the pieces, measured). So nothing here belongs to one task: the
-    /// submitter's span is not entered, and [`task_id`](crate::task_id) is `None`.
+    /// cannot be told when it steals: what it steals runs on top of whatever waits on that thread, which in a pool
+    /// shared by requests is often another request's (about 15 % of the pieces, measured). So nothing here belongs
+    /// to one task: the submitter's span is not entered, and [`task_id`](crate::task_id) is `None`.
     ///
-    /// A task still belongs to whoever asked for it: the submitter's scopes count it, wait for it, keep their values until it has
-    /// ended, and cancel it while it is queued. Once it runs it hears their request to stop where a carried place is.
+    /// A task still belongs to whoever asked for it: the submitter's scopes count it, wait for it, keep their values
+    /// until it has ended, and cancel it while it is queued. Once it runs it hears their request to stop where a
+    /// carried place is.
     ///
-    /// [`Lineage::carry`](crate::Lineage::carry) brings a place into the closures, or give each request a pool of its own, whose
-    /// owner it is. What rayon steals while a carried closure waits *in rayon* stands at that place; so carry into the innermost ones. In the
-    /// same way it is inside whatever else is held across a call of rayon's: a lock, a [`Gate`](crate::Gate), a value's initialiser.
+    /// [`Lineage::carry`](crate::Lineage::carry) brings a place into the closures, or give each request a pool of its
+    /// own, whose owner it is. What rayon steals while a carried closure waits *in rayon* stands at that place; so
+    /// carry into the innermost ones. In the same way it is inside whatever else is held across a call of rayon's:
+    /// a lock, a [`Gate`](crate::Gate), a value's initialiser.
     ///
     /// # Requests to stop
-    /// A task that has not started hears its handle's [`cancel`](crate::TaskHandle::cancel), its submitter's scopes', its pool's and the
-    /// owner's. One that runs hears the latter two, and within [`carry`](crate::Lineage::carry) those to the place it brought; not its
-    /// own handle's. rayon itself is not stopped: what is left of a loop sees it at [`checkpoint`](crate::checkpoint).
+    /// A task that has not started hears its handle's [`cancel`](crate::TaskHandle::cancel), its submitter's scopes',
+    /// its pool's and the owner's. One that runs hears the latter two, and within [`carry`](crate::Lineage::carry)
+    /// those to the place it brought; not its own handle's. rayon itself is not stopped: what is left of a loop
+    /// sees it at [`checkpoint`](crate::checkpoint).
     ///
     /// # Waiting
-    /// What waits *in rayon* (`join`, `scope`, `par_iter`) does other work of the pool meanwhile. What waits in heirloom does not: it
-    /// gives its place away, and keeps its thread. When all threads wait so, the next task gets `n` others, so pools that install in
-    /// each other go on; [`max_waiting`](Self::max_waiting) bounds how often. Any other wait (a channel, a lock) holds its thread up;
-    /// [`blocking`](crate::blocking) tells heirloom of it.
+    /// What waits *in rayon* (`join`, `scope`, `par_iter`) does other work of the pool meanwhile. What waits in
+    /// heirloom does not: it gives its place away, and keeps its thread. When all threads wait so, the next task
+    /// gets `n` others, so pools that install in each other go on; [`max_waiting`](Self::max_waiting) bounds how
+    /// often. Any other wait (a channel, a lock) holds its thread up; [`blocking`](crate::blocking) tells heirloom
+    /// of it.
     ///
-    /// A join of a task of this pool which nobody has started runs it in place. To wait for one that *has* started may be to wait for
-    /// something further out on the same thread, where rayon ran the one on top of the other; that is refused only where the task
-    /// itself is there, not a piece of it. Leave tasks that wait for each other to a leased pool.
+    /// A join of a task of this pool which nobody has started runs it in place. To wait for one that *has* started may
+    /// be to wait for something further out on the same thread, where rayon ran the one on top of the other; that
+    /// is refused only where the task itself is there, not a piece of it. Leave tasks that wait for each other to a
+    /// leased pool.
     ///
     /// # Its end
-    /// As of any pool: it closes when nobody holds its manager any more, and what was accepted runs; dropping the scope that owns it asks
-    /// that to stop. Neither waits. `stop` returns when the threads have gone back, also from jobs that a task gave to `rayon::spawn`;
-    /// these are no tasks, so nothing else counts them, and a panic in one is only logged. At the end of the process a joining one
-    /// finishes its tasks, except when one of its own threads ends the process.
+    /// As of any pool: it closes when nobody holds its manager any more, and what was accepted runs; dropping the scope
+    /// that owns it asks that to stop. Neither waits. `stop` returns when the threads have gone back, also from
+    /// jobs that a task gave to `rayon::spawn`; these are no tasks, so nothing else counts them, and a panic in one
+    /// is only logged. At the end of the process a joining one finishes its tasks, except when one of its own
+    /// threads ends the process.
     ///
     /// Settings for threads of a pool's own, and [`gate`](Self::gate), are refused:
     ///
@@ -255,7 +264,8 @@ impl PoolConfig {
         self
     }
 
-    /// What was accepted is abandoned when the pool ends: the queued tasks are cancelled, the running ones not waited for.
+    /// What was accepted is abandoned when the pool ends: the queued tasks are cancelled, the running ones not waited
+    /// for.
     pub fn daemon(mut self) -> Self {
         self.mode = PoolMode::Daemon;
         self
@@ -270,11 +280,12 @@ impl PoolConfig {
     /// At most this many tasks queued (running ones do not count); one more is refused as
     /// [`QueueFull`](crate::SubmitError::QueueFull). Unlimited by default.
     ///
-    /// What was asked to stop keeps nobody out. Whoever finds the queue full first ends all of it that is not to start any more: as
-    /// each would have ended when its turn had come, its closure dropped by the thread that submits (or polls). Whoever waits for
-    /// room ([`submit_within`](crate::PoolManager::submit_within), [`submit_async`](crate::PoolManager::submit_async)) is woken when
-    /// a request to stop may have made some. The queue is looked through once for any number of refusals, until something in the
-    /// process is asked to stop again.
+    /// What was asked to stop keeps nobody out. Whoever finds the queue full first ends all of it that is not to start
+    /// any more: as each would have ended when its turn had come, its closure dropped by the thread that submits
+    /// (or polls). Whoever waits for room ([`submit_within`](crate::PoolManager::submit_within),
+    /// [`submit_async`](crate::PoolManager::submit_async)) is woken when a request to stop may have made some. The
+    /// queue is looked through once for any number of refusals, until something in the process is asked to stop
+    /// again.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -332,30 +343,32 @@ impl PoolConfig {
         self
     }
 
-    /// Ends a dedicated pool's threads after being idle this long; they come back with the next task. By default they stay
-    /// until the pool ends. (For leased threads see [`threads::set_keep_alive`](crate::threads::set_keep_alive).)
+    /// Ends a dedicated pool's threads after being idle this long; they come back with the next task. By default they
+    /// stay until the pool ends. (For leased threads see
+    /// [`threads::set_keep_alive`](crate::threads::set_keep_alive).)
     pub fn keep_alive(mut self, idle: Duration) -> Self {
         self.threads_mut().keep_alive = Some(idle);
         self
     }
 
-    /// Each of a dedicated pool's threads runs `f` before its first task. A thread whose `f` failed or panicked never gets a
-    /// task, and ends.
+    /// Each of a dedicated pool's threads runs `f` before its first task. A thread whose `f` failed or panicked never
+    /// gets a task, and ends.
     ///
-    /// For what is expensive to have on each thread: a loaded model, a connection, a library that must be initialised on
-    /// the thread that uses it. `f` stands at the thread's own node ([`WorkerCtx::lineage`]); what it creates there, tasks
-    /// on that thread find through [`worker`](crate::worker), and it is dropped on that thread when the thread ends.
+    /// For what is expensive to have on each thread: a loaded model, a connection, a library that must be initialised
+    /// on the thread that uses it. `f` stands at the thread's own node ([`WorkerCtx::lineage`]); what it creates
+    /// there, tasks on that thread find through [`worker`](crate::worker), and it is dropped on that thread when
+    /// the thread ends.
     ///
-    /// Without [`warm`](Self::warm) threads come, and are initialised, as tasks arrive. When that fails, threads that are ready go on
-    /// with what is queued; if there is none, what is queued ends with the error
-    /// ([`TaskError::is_worker_init`](crate::TaskError::is_worker_init)). A new thread is not tried for a pause of 100 ms, doubled with each failure
-    /// up to 13 s; meanwhile a pool without any thread refuses tasks
+    /// Without [`warm`](Self::warm) threads come, and are initialised, as tasks arrive. When that fails, threads that
+    /// are ready go on with what is queued; if there is none, what is queued ends with the error
+    /// ([`TaskError::is_worker_init`](crate::TaskError::is_worker_init)). A new thread is not tried for a pause of 100
+    /// ms, doubled with each failure up to 13 s; meanwhile a pool without any thread refuses tasks
     /// ([`SubmitError::WorkerInit`](crate::SubmitError::WorkerInit)).
     ///
-    /// An `f` that is still running when the pool has nothing left to do is *abandoned*: ending the pool does not wait for it,
-    /// [`StopReport::abandoned`](crate::StopReport) counts it, and its thread ends when it returns. `f` may use other pools; to
-    /// its own it can submit nothing. It gets the [`WorkerCtx`] so that it need not hold the manager, which would keep
-    /// the pool alive for ever.
+    /// An `f` that is still running when the pool has nothing left to do is *abandoned*: ending the pool does not wait
+    /// for it, [`StopReport::abandoned`](crate::StopReport) counts it, and its thread ends when it returns. `f` may
+    /// use other pools; to its own it can submit nothing. It gets the [`WorkerCtx`] so that it need not hold the
+    /// manager, which would keep the pool alive for ever.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -382,8 +395,8 @@ impl PoolConfig {
     /// [`on_worker_start`](Self::on_worker_start). Four are initialised at a time
     /// ([`warm_concurrency`](Self::warm_concurrency)). 0, so none, by default.
     ///
-    /// The first failure, a refused thread, or the end of the time ([`warm_timeout`](Self::warm_timeout)) is `start`'s error,
-    /// and everything that was started is ended; the manager can be started again.
+    /// The first failure, a refused thread, or the end of the time ([`warm_timeout`](Self::warm_timeout)) is `start`'s
+    /// error, and everything that was started is ended; the manager can be started again.
     pub fn warm(mut self, n: usize) -> Self {
         self.threads_mut().warm = n;
         self
@@ -404,8 +417,8 @@ impl PoolConfig {
 
     /// Tasks stand below the manager's owner instead of below their submitter, and see nothing of the submitter.
     ///
-    /// Nor does the submitter's scope see them: it does not count them, wait for them or cancel them. So this is the pool for what
-    /// has to be done though the client has gone: an audit record, a cache to be filled for the next.
+    /// Nor does the submitter's scope see them: it does not count them, wait for them or cancel them. So this is the
+    /// pool for what has to be done though the client has gone: an audit record, a cache to be filled for the next.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -424,11 +437,11 @@ impl PoolConfig {
     }
 
     /// A task inside a wait keeps its place, so never more than `n` tasks have started and not ended: with `n == 1` the
-    /// pool is strictly serial. For an `n` that stands for something scarce, such as connections or licences: without it, tasks
-    /// that wait in heirloom (a join, [`sleep`](crate::sleep), a portal's `block_on`) let others start.
+    /// pool is strictly serial. For an `n` that stands for something scarce, such as connections or licences: without
+    /// it, tasks that wait in heirloom (a join, [`sleep`](crate::sleep), a portal's `block_on`) let others start.
     ///
-    /// So a wait for a task that is queued behind the waiting one may never end, and the search for cycles does not see it:
-    /// nobody has that task in hand yet. A join of it runs it in place; a wait for a value or a gate cannot.
+    /// So a wait for a task that is queued behind the waiting one may never end, and the search for cycles does not see
+    /// it: nobody has that task in hand yet. A join of it runs it in place; a wait for a value or a gate cannot.
     pub fn keeps_place(mut self) -> Self {
         self.keeps_place = true;
         self

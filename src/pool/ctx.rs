@@ -1,8 +1,8 @@
 //! [`WorkerCtx`]: a dedicated pool's thread, as its initialiser and its tasks see it.
 //!
 //! # What keeps what alive
-//! The thread holds its own node; whoever holds a [`WorkerCtx`] does too. The node's parent is a scope or the process, never
-//! the thread or task that owns the pool, whose end is what closes the pool. The edge to the owner is weak.
+//! The thread holds its own node; whoever holds a [`WorkerCtx`] does too. The node's parent is a scope or the process,
+//! never the thread or task that owns the pool, whose end is what closes the pool. The edge to the owner is weak.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -53,11 +53,11 @@ thread_local! {
     static MINE: RefCell<Option<WorkerCtx>> = const { RefCell::new(None) };
 }
 
-/// One thread of a dedicated pool: what [`PoolConfig::on_worker_start`](crate::PoolConfig::on_worker_start) is given, and
-/// [`worker`] answers. Dropping it changes nothing; while it is held the thread's node lives.
+/// One thread of a dedicated pool: what [`PoolConfig::on_worker_start`](crate::PoolConfig::on_worker_start) is given,
+/// and [`worker`] answers. Dropping it changes nothing; while it is held the thread's node lives.
 ///
-/// It is the *started by* edge of the tree: tasks stand below whoever asked for them, and find with this what belongs to the
-/// thread they happen to run on.
+/// It is the *started by* edge of the tree: tasks stand below whoever asked for them, and find with this what belongs
+/// to the thread they happen to run on.
 #[derive(Clone)]
 pub struct WorkerCtx(Arc<Worker>);
 
@@ -73,10 +73,11 @@ struct Worker {
 }
 
 impl WorkerCtx {
-    /// The thread's own node, made on first use. Its parent is the innermost scope at or above the pool's owner, or the process.
+    /// The thread's own node, made on first use. Its parent is the innermost scope at or above the pool's owner, or the
+    /// process.
     ///
-    /// What the initialiser creates or binds there is found by the tasks on this thread, through [`worker`], and by nobody
-    /// else. It is dropped on this thread when the thread ends.
+    /// What the initialiser creates or binds there is found by the tasks on this thread, through [`worker`], and by
+    /// nobody else. It is dropped on this thread when the thread ends.
     ///
     /// The initialiser stands there and may just `bind`; a task stands elsewhere, and has to ask there:
     ///
@@ -115,8 +116,8 @@ impl WorkerCtx {
         })
     }
 
-    /// The node that owns the pool, which is why this thread exists; `None` when it has ended. The thread does not keep it
-    /// alive.
+    /// The node that owns the pool, which is why this thread exists; `None` when it has ended. The thread does not keep
+    /// it alive.
     #[must_use]
     pub fn started_by(&self) -> Option<Lineage> {
         self.0.owner.upgrade().map(Lineage)
@@ -142,8 +143,9 @@ impl fmt::Debug for WorkerCtx {
     }
 }
 
-/// The dedicated pool's thread that the calling code runs on: from a task there, or the initialiser. `None` on every other
-/// thread, also on borrowed ones, which work for another pool the next moment: nothing of a pool's can be kept on them.
+/// The dedicated pool's thread that the calling code runs on: from a task there, or the initialiser. `None` on every
+/// other thread, also on borrowed ones, which work for another pool the next moment: nothing of a pool's can be kept on
+/// them.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -204,7 +206,8 @@ pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, ca
 pub(crate) fn move_out() {
     let Some(ctx) = MINE.try_with(|mine| mine.borrow_mut().take()).ok().flatten() else { return };
     if let Some(place) = ctx.0.node.get() {
-        // Code in the destructors of the thread's locals stands at the process, instead of becoming a second node of it.
+        // Code in the destructors of the thread's locals stands at the process, instead of becoming a second node of
+        // it.
         std::mem::forget(current::stand(Place::PROCESS, Pending::Nothing));
         let node = place.node();
         node.end();

@@ -1,10 +1,10 @@
 //! [`Doorbell`]: telling a pinned pool's thread that something is queued.
 //!
 //! # The race to fear
-//! A task is pushed just after the thread looked, and the thread sleeps. It cannot: the thread says that the bell is silent,
-//! *then* looks at the queue; a submitter pushes, *then* rings. One of the two sees the other. A bell that was rung
-//! and not looked after since is not rung again, so a thousand submits wake the thread once. The same holds for the thread's
-//! leaving: it says so, then empties the queue; a submitter pushes, then looks whether it has left.
+//! A task is pushed just after the thread looked, and the thread sleeps. It cannot: the thread says that the bell is
+//! silent, *then* looks at the queue; a submitter pushes, *then* rings. One of the two sees the other. A bell that was
+//! rung and not looked after since is not rung again, so a thousand submits wake the thread once. The same holds for
+//! the thread's leaving: it says so, then empties the queue; a submitter pushes, then looks whether it has left.
 
 use std::task::Waker;
 
@@ -52,7 +52,8 @@ impl Doorbell {
         }
     }
 
-    /// Nobody looks any more. Said before the queue is emptied: whoever pushes later sees it, and empties the queue itself.
+    /// Nobody looks any more. Said before the queue is emptied: whoever pushes later sees it, and empties the queue
+    /// itself.
     pub(crate) fn leave(&self) {
         self.gone.store(true, Ordering::SeqCst);
     }

@@ -21,7 +21,8 @@ use crate::waits::Target;
 
 /// What an end found: how the tasks of this start ended, and what still runs.
 ///
-/// With the feature `serde` it serialises, as part of a [`ShutdownReport`](crate::ShutdownReport) and in the same shape.
+/// With the feature `serde` it serialises, as part of a [`ShutdownReport`](crate::ShutdownReport) and in the same
+/// shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "the report says whether anything still runs"]
@@ -36,8 +37,9 @@ pub struct StopReport {
     pub remaining: usize,
     /// Those of them that run now.
     pub still_running: Vec<RunningTask>,
-    /// Initialisers ([`on_worker_start`](crate::PoolConfig::on_worker_start)) that no task needs any more and that have not
-    /// returned. They are not waited for; their threads end when they do return, without ever having had a task.
+    /// Initialisers ([`on_worker_start`](crate::PoolConfig::on_worker_start)) that no task needs any more and that
+    /// have not returned. They are not waited for; their threads end when they do return, without ever having had
+    /// a task.
     pub abandoned: usize,
 }
 

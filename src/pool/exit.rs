@@ -4,7 +4,8 @@
 //! For programs without it, and for `std::process::exit`, a Unix `atexit` hook does its best within a deadline.
 //!
 //! # What the hook does
-//! 1. What the exiting thread was making for others, a value's initialiser say, never comes; whoever waits for it is told.
+//! 1. What the exiting thread was making for others, a value's initialiser say, never comes; whoever waits for it is
+//!    told.
 //! 2. Tasks on the exiting thread's own stack end with `ProcessExiting`: that thread never returns to them, and whoever
 //!    waits for them must go on.
 //! 3. What is queued for a pool pinned to that thread is cancelled: nobody will run it.
@@ -12,10 +13,10 @@
 //!    Daemon pools are left alone.
 //!
 //! # What no hook can do
-//! A task that itself calls `exit` while the hook waits: the second `exit` is undefined in C, and its thread blocks or the
-//! process ends there. C libraries torn down by handlers registered later than ours are gone already when the hook runs.
-//! On Windows `ExitProcess` ends all other threads before any handler runs, so only the guard helps. `_exit`, `abort`, a
-//! fatal signal and a panic under `panic = "abort"` run no hook anywhere.
+//! A task that itself calls `exit` while the hook waits: the second `exit` is undefined in C, and its thread blocks or
+//! the process ends there. C libraries torn down by handlers registered later than ours are gone already when the hook
+//! runs. On Windows `ExitProcess` ends all other threads before any handler runs, so only the guard helps. `_exit`,
+//! `abort`, a fatal signal and a panic under `panic = "abort"` run no hook anywhere.
 
 use std::time::{Duration, Instant};
 
@@ -85,8 +86,8 @@ pub struct ExitGuard {
     _private: (),
 }
 
-/// Put this at the top of `main`: when it is dropped, at the end of `main` or while it unwinds, joining pools finish what
-/// they accepted, within [`exit_deadline`].
+/// Put this at the top of `main`: when it is dropped, at the end of `main` or while it unwinds, joining pools finish
+/// what they accepted, within [`exit_deadline`].
 ///
 /// ```
 /// // fn main() {
@@ -95,14 +96,14 @@ pub struct ExitGuard {
 /// // }
 /// ```
 ///
-/// Without it, and for `std::process::exit`, a hook does the same on Unix as well as it can: a task on the exiting thread's
-/// own stack ends with an error for whoever waits for it, joining pools are drained, and every 5 s a line on stderr names
-/// what is waited for.
+/// Without it, and for `std::process::exit`, a hook does the same on Unix as well as it can: a task on the exiting
+/// thread's own stack ends with an error for whoever waits for it, joining pools are drained, and every 5 s a line on
+/// stderr names what is waited for.
 ///
 /// # What no hook can do
-/// A task that itself calls `exit` while the hook waits. C libraries torn down before the hook runs. On Windows the system
-/// ends all other threads before any hook, so only the guard helps there. `abort`, a fatal signal and a panic under
-/// `panic = "abort"` run no hook, and drop no guard, anywhere.
+/// A task that itself calls `exit` while the hook waits. C libraries torn down before the hook runs. On Windows the
+/// system ends all other threads before any hook, so only the guard helps there. `abort`, a fatal signal and a panic
+/// under `panic = "abort"` run no hook, and drop no guard, anywhere.
 pub fn exit_guard() -> ExitGuard {
     ExitGuard { _private: () }
 }
@@ -162,7 +163,8 @@ fn drain() {
 
 /// Waits for one pool, saying every few seconds what is waited for. False at the deadline.
 fn wait_for(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
-    // This thread does not go on to let go of a gate, say. Whoever waits for that is told, instead of holding up the end.
+    // This thread does not go on to let go of a gate, say. Whoever waits for that is told, instead of holding up the
+    // end.
     let _waits = wait::join(Target::Tally(pool.tally.address()));
     loop {
         let next = Instant::now() + SAY_EVERY;
@@ -185,7 +187,8 @@ fn say(pools: &[&Arc<Pool>], verb: &str) {
     write_stderr(text.as_bytes());
 }
 
-/// Past `std`'s lock, which a task may hold for ever; and only if the pipe has room. Nobody can be told when it has not.
+/// Past `std`'s lock, which a task may hold for ever; and only if the pipe has room. Nobody can be told when it has
+/// not.
 #[cfg(unix)]
 fn write_stderr(text: &[u8]) {
     let mut ready = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
@@ -214,8 +217,8 @@ pub(crate) fn arm() {
     {
         static ARMED: std::sync::Once = std::sync::Once::new();
         ARMED.call_once(|| {
-            // SAFETY: both functions live as long as the program (this crate is not unloaded), take no argument and do not
-            // unwind. A refusal leaves the guard as the only way, which is documented as the guarantee.
+            // SAFETY: both functions live as long as the program (this crate is not unloaded), take no argument and do
+            // not unwind. A refusal leaves the guard as the only way, which is documented as the guarantee.
             unsafe {
                 libc::atexit(hook);
                 libc::pthread_atfork(None, None, Some(forked));
@@ -244,14 +247,16 @@ extern "C" fn hook() {
     });
 }
 
-/// Ends the tasks on this thread's stack, innermost first: the thread never returns to them. So for a worker's initialiser.
+/// Ends the tasks on this thread's stack, innermost first: the thread never returns to them. So for a worker's
+/// initialiser.
 fn end_own_tasks() {
     if let Some((pool, member, came)) = frame::initialising() {
         pool.initialiser_exits(member, came);
     }
     for frame in frame::all() {
         if !frame.is_aside() {
-            // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only claim.
+            // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only
+            // claim.
             let claimed: Claimed<Memo> = unsafe { std::ptr::read(frame.claimed) };
             let id = claimed.task().id();
             frame.pool().queue.with_extra(|book| book.forget(id));

@@ -48,8 +48,8 @@ pub(crate) fn while_initialising<R>(pool: &Arc<Pool>, member: &Arc<Member>, came
 
 /// The pool and the thread, and what it came for, whose initialiser the calling code is a part of.
 pub(crate) fn initialising<'a>() -> Option<(&'a Arc<Pool>, &'a Arc<Member>, Came)> {
-    // SAFETY: it is further up this thread's stack, with what it borrows; a caller is above it and keeps the references no
-    // longer than it runs.
+    // SAFETY: it is further up this thread's stack, with what it borrows; a caller is above it and keeps the references
+    // no longer than it runs.
     unsafe { INITIALISING.get().as_ref().map(|this| (&*this.pool, &*this.member, this.came)) }
 }
 
@@ -71,8 +71,8 @@ pub(crate) struct Frame {
     pub(crate) scoped: Option<Arc<Tally>>,
     /// How many tasks of this thread run in place inside one another.
     pub(crate) depth: u32,
-    /// This task brought a place of its own to the thread, which a wait may give away; a task that a join runs in place
-    /// uses its joiner's.
+    /// This task brought a place of its own to the thread, which a wait may give away; a task that a join runs in
+    /// place uses its joiner's.
     pub(crate) brings_place: bool,
     /// Tasks that this thread ended before and has not counted out of the pool yet.
     pub(crate) owed: u64,
@@ -255,9 +255,9 @@ fn numbered(before: u64, keep: impl FnOnce(u64)) -> u64 {
     number
 }
 
-/// The task that the calling code is: the innermost one that runs on this thread, in place or not. `None` outside of any, and
-/// in what a task leaves behind (its result's drop, its wakers); nor on a work-stealing pool's threads, where what runs may be a stolen
-/// piece of another task.
+/// The task that the calling code is: the innermost one that runs on this thread, in place or not. `None` outside of
+/// any, and in what a task leaves behind (its result's drop, its wakers); nor on a work-stealing pool's threads, where
+/// what runs may be a stolen piece of another task.
 ///
 /// The same as the handle's [`id`](crate::TaskHandle::id). Costs a few instructions, and makes no node.
 ///
@@ -289,8 +289,8 @@ impl Drop for Restore {
 /// The innermost running task of this thread.
 #[inline]
 pub(crate) fn innermost<'a>() -> Option<&'a Frame> {
-    // SAFETY: the pointer is to a frame of this thread's stack that has not returned; a caller is above it, and keeps the
-    // reference no longer than it runs.
+    // SAFETY: the pointer is to a frame of this thread's stack that has not returned; a caller is above it, and keeps
+    // the reference no longer than it runs.
     unsafe { INNERMOST.get().as_ref() }
 }
 
@@ -299,8 +299,8 @@ pub(crate) fn all<'a>() -> impl Iterator<Item = &'a Frame> {
     std::iter::successors(innermost(), |frame| frame.outer())
 }
 
-/// Whether a task on this thread's stack belongs to the pool, or an initialiser of its threads; on a work-stealing pool's thread
-/// also a piece of a task that was begun elsewhere.
+/// Whether a task on this thread's stack belongs to the pool, or an initialiser of its threads; on a work-stealing
+/// pool's thread also a piece of a task that was begun elsewhere.
 pub(crate) fn is_in(pool: &Pool) -> bool {
     let pieces = || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool));
     initialises(pool) || pieces() || all().any(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
@@ -313,14 +313,14 @@ pub(crate) fn is_below(node: &Node) -> bool {
         || pieces().is_some_and(|owner| owner.node().is_at_or_below(node))
 }
 
-/// Whether the code may be a piece, on a work-stealing pool's thread, of a task that was asked for at or below the node and begun
-/// elsewhere: it stands there, by a place that was brought along.
+/// Whether the code may be a piece, on a work-stealing pool's thread, of a task that was asked for at or below the node
+/// and begun elsewhere: it stands there, by a place that was brought along.
 pub(crate) fn is_piece_below(node: &Node) -> bool {
     stealing::here().is_some() && current::nearest().node().is_at_or_below(node)
 }
 
-/// Whether the calling thread is one of a dedicated pool's, on which no other pool's task may run; or of a work-stealing one's, on
-/// which what rayon steals would stand at the other pool's task.
+/// Whether the calling thread is one of a dedicated pool's, on which no other pool's task may run; or of a
+/// work-stealing one's, on which what rayon steals would stand at the other pool's task.
 pub(crate) fn is_on_a_pools_own_thread() -> bool {
     !INITIALISING.get().is_null()
         || stealing::here().is_some()

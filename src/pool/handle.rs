@@ -42,10 +42,11 @@ pub enum CancelOutcome {
     /// The request is noted. What had not started never will; what runs notices where it looks
     /// ([`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep)).
     Requested,
-    /// It had been asked before, and has not declined since. Whoever waits for it with `join_cancelling` hears of this one too.
+    /// It had been asked before, and has not declined since. Whoever waits for it with `join_cancelling` hears of this
+    /// one too.
     AlreadyRequested,
-    /// It had ended; the request changes nothing. Of a scope: no task asked for below it is left; what else stands there hears
-    /// the request all the same.
+    /// It had ended; the request changes nothing. Of a scope: no task asked for below it is left; what else stands
+    /// there hears the request all the same.
     AlreadyFinished,
     /// It is the process, which cannot be asked.
     NotCancellable,
@@ -124,9 +125,9 @@ impl<T> TaskHandle<T> {
 
     /// Asks the task to end early.
     ///
-    /// A task that has not started ends now, as cancelled, and its closure is dropped on this thread; its body never runs.
-    /// A running one notices where it looks ([`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep)), and so does what it
-    /// submitted or started since it became a node of the tree.
+    /// A task that has not started ends now, as cancelled, and its closure is dropped on this thread; its body never
+    /// runs. A running one notices where it looks ([`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep)), and
+    /// so does what it submitted or started since it became a node of the tree.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -163,12 +164,12 @@ impl<T> TaskHandle<T> {
 
     /// Waits until the task has ended, and returns its value.
     ///
-    /// On a worker of the same pool a task that nobody has started yet runs here and now, in place; every other wait gives
-    /// the running task's place to the next one, so a pool is never held up by its own tasks' joins.
+    /// On a worker of the same pool a task that nobody has started yet runs here and now, in place; every other wait
+    /// gives the running task's place to the next one, so a pool is never held up by its own tasks' joins.
     ///
     /// # Errors
-    /// The task's panic, with its payload; that it was cancelled or could not run; or, at once, that it would be waited for in
-    /// vain: from within itself, or in a fork of its process.
+    /// The task's panic, with its payload; that it was cancelled or could not run; or, at once, that it would be waited
+    /// for in vain: from within itself, or in a fork of its process.
     pub fn join(self) -> Result<T, TaskError> {
         if self.task.state().is_done() {
             return self.output();
@@ -186,8 +187,8 @@ impl<T> TaskHandle<T> {
     /// Gives the caller's places away and blocks until the task has ended; `poll` is called with each look.
     fn block(&self, mut poll: impl FnMut(&Waker)) {
         let mut away = GivenAway::begin();
-        // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that is kept
-        // is one that the task may never get.
+        // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that
+        // is kept is one that the task may never get.
         if wait::keeps_place(self.pool.as_ptr()) && self.run_in_place(true) {
             return;
         }
@@ -198,14 +199,16 @@ impl<T> TaskHandle<T> {
         });
     }
 
-    /// Waits until the task has ended, and passes each request to stop that reaches the caller meanwhile on to it: the first
-    /// one, and every repeated one, so that a task which declined is asked again. It keeps waiting: the task decides.
+    /// Waits until the task has ended, and passes each request to stop that reaches the caller meanwhile on to it: the
+    /// first one, and every repeated one, so that a task which declined is asked again. It keeps waiting: the task
+    /// decides.
     ///
-    /// A task that hears the caller's request itself cannot decline that one: it does when it was submitted by a task that was a node
-    /// of the tree already ([`current`](crate::current) had been called, or something started there).
+    /// A task that hears the caller's request itself cannot decline that one: it does when it was submitted by a task
+    /// that was a node of the tree already ([`current`](crate::current) had been called, or something started
+    /// there).
     ///
-    /// Unlike [`join`](Self::join) it does not run the task in place, where it could hear of nothing, unless the caller's place
-    /// in the task's own pool cannot be given away.
+    /// Unlike [`join`](Self::join) it does not run the task in place, where it could hear of nothing, unless the
+    /// caller's place in the task's own pool cannot be given away.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -260,7 +263,8 @@ impl<T> TaskHandle<T> {
         exit::is_fork().then(|| TaskError::forked(self.id(), unsafe { &self.pool.as_ref().namespace }))
     }
 
-    /// The task is on this thread's own stack, or needs a worker that this thread is about to become: the pool of either.
+    /// The task is on this thread's own stack, or needs a worker that this thread is about to become: the pool of
+    /// either.
     fn waits_for_itself(&self) -> Option<&Arc<Pool>> {
         let own = frame::all().find(|frame| frame.task_address() == Some(self.task.address())).map(Frame::pool);
         let about_to = || frame::initialising().map(|(pool, ..)| pool);

@@ -10,8 +10,8 @@ use crate::pool::inner::Pool;
 use crate::pool::stealing;
 use crate::sync::os::Arc;
 
-/// Listens where the code stands, and at the running task or thread itself, which may be elsewhere: code that has entered
-/// another place is still asked by its own handle.
+/// Listens where the code stands, and at the running task or thread itself, which may be elsewhere: code that has
+/// entered another place is still asked by its own handle.
 pub(crate) struct Hearing {
     here: Watch,
     own: Option<Watch>,

@@ -1,12 +1,13 @@
 //! [`Pool`]: one start of a manager. How tasks come in.
 //!
 //! # The protocol
-//! 1. Submit: check the type, count the task (unless closed), push, then, if a place is free, take it and send a thread.
+//! 1. Submit: check the type, count the task (unless closed), push, then, if a place is free, take it and send a
+//!    thread.
 //! 2. A worker pops and runs; on an empty queue it gives its place back and looks again (`worker`).
 //! 3. A wait gives its place back and starts the next task; coming back it takes its place without asking (`wait`).
 //! 4. After a bounded number of tasks a thread goes to the back of the line, if there is one.
-//! 5. A task of a cancelled pool, of a closed daemon pool or below a cancelled scope ends as cancelled instead of running; in a
-//!    full queue as soon as somebody wants its room (`sweep`).
+//! 5. A task of a cancelled pool, of a closed daemon pool or below a cancelled scope ends as cancelled instead of
+//!    running; in a full queue as soon as somebody wants its room (`sweep`).
 //! 6. Closed, nothing counted and no place taken together mean ended (`end`). Three words; whoever changes one of them
 //!    last sees the other two, because all three changes are sequentially consistent.
 //!
@@ -46,7 +47,8 @@ use crate::threads::cache::{Hand, Job};
 
 /// What the engine remembers of a task until it ends.
 pub(crate) struct Memo {
-    /// The node it was asked for at, whose scopes count it. Its code stands there too, where the pool does not say otherwise.
+    /// The node it was asked for at, whose scopes count it. Its code stands there too, where the pool does not say
+    /// otherwise.
     pub(crate) place: Place,
     /// What few tasks have.
     pub(crate) extras: Option<Box<Extras>>,
@@ -90,9 +92,10 @@ struct Nodes(Slab<WeakPlace>);
 /// Where the list has it.
 pub(crate) struct Noted(usize);
 
-/// The fields' order is the memory's: what submitters change (tally, inbox) is on one cache line, what workers change for
-/// each task (list, completed) on others, and behind them what changes seldom while the pool is busy (places). A busy worker
-/// does not even look at the submitters' line, except once a batch: each look would cost the next submit about 100 ns.
+/// The fields' order is the memory's: what submitters change (tally, inbox) is on one cache line, what workers change
+/// for each task (list, completed) on others, and behind them what changes seldom while the pool is busy (places). A
+/// busy worker does not even look at the submitters' line, except once a batch: each look would cost the next submit
+/// about 100 ns.
 #[repr(C)]
 pub(crate) struct Pool {
     pub(crate) tally: Tally,
@@ -249,8 +252,8 @@ impl Pool {
         }
     }
 
-    /// Everything before the queue: is the task welcome? Says where it was asked for, and what it keeps alive as it is to stand
-    /// elsewhere.
+    /// Everything before the queue: is the task welcome? Says where it was asked for, and what it keeps alive as it is
+    /// to stand elsewhere.
     fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<(Place, Option<Place>), SubmitError> {
         if exit::is_fork() {
             return Err(SubmitError::Forked { namespace: self.namespace.clone() });
@@ -376,8 +379,8 @@ impl Pool {
         Refused { task, reason }
     }
 
-    /// Accepts a task that the calling thread will run at once, if a place is free and nobody is queued; a `nested` one has its
-    /// caller's place.
+    /// Accepts a task that the calling thread will run at once, if a place is free and nobody is queued; a `nested` one
+    /// has its caller's place.
     ///
     /// # Safety
     /// As for [`TaskRef::new_unbounded`].
@@ -424,8 +427,8 @@ impl Pool {
         }
     }
 
-    /// No place is taken and no thread is to be had: nobody would come for what is queued. Tasks pushed from now on ask for
-    /// themselves.
+    /// No place is taken and no thread is to be had: nobody would come for what is queued. Tasks pushed from now on ask
+    /// for themselves.
     pub(crate) fn strand(self: &Arc<Self>, error: &io::Error) {
         self.end_if_over();
         for task in self.queue.take_if(|_| true) {
@@ -464,7 +467,8 @@ impl Pool {
         Noted(at)
     }
 
-    /// The task has ended. The list is no longer than tasks run, so that no node's memory is kept for it, nor the list's own.
+    /// The task has ended. The list is no longer than tasks run, so that no node's memory is kept for it, nor the
+    /// list's own.
     pub(crate) fn forget_node(&self, noted: Noted) {
         let mut nodes = self.nodes.lock();
         let node = nodes.as_mut().and_then(|nodes| nodes.0.try_remove(noted.0));

@@ -19,8 +19,8 @@ type Submitted<T> = Result<TaskHandle<T>, Refused<Boxed<T>>>;
 
 /// Results in the order of their inputs; made by [`PoolManager::map`](crate::PoolManager::map).
 ///
-/// Keeps up to four tasks for each of the pool's places under way, and submits the next ones as results are taken, so an
-/// endless iterator is fine and a bounded queue is not overrun. Dropping it detaches what is under way.
+/// Keeps up to four tasks for each of the pool's places under way, and submits the next ones as results are taken, so
+/// an endless iterator is fine and a bounded queue is not overrun. Dropping it detaches what is under way.
 #[must_use = "tasks are submitted as results are taken"]
 pub struct Map<I: Iterator, F, T> {
     pool: Arc<Pool>,

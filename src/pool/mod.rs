@@ -1,9 +1,9 @@
 //! The engine: a pool is a queue, a count of what it accepted, and a count of places (`inner`).
 //!
 //! # What keeps what alive
-//! A manager holds its running pool. While anything accepted has not ended, the pool holds itself (`inner::Pool::accept`);
-//! a thread on its way to a pool, or working for it, holds it too. A task holds its submitter's node until it ends. A
-//! handle holds its task's cell and nothing else.
+//! A manager holds its running pool. While anything accepted has not ended, the pool holds itself
+//! (`inner::Pool::accept`); a thread on its way to a pool, or working for it, holds it too. A task holds its
+//! submitter's node until it ends. A handle holds its task's cell and nothing else.
 
 pub(crate) mod admission;
 pub(crate) mod config;

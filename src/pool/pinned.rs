@@ -1,11 +1,11 @@
 //! [`Pinned`]: a pool whose tasks run on one thread, when that thread says so.
 //!
 //! Its pool sends for no thread: its limit is 0 in the sense of [`crate::pool::places`]. A submitter rings a bell
-//! instead. The thread takes a place for itself for each task it runs, so all else (frames, waits, the end) is as for other
-//! pools.
+//! instead. The thread takes a place for itself for each task it runs, so all else (frames, waits, the end) is as for
+//! other pools.
 //!
-//! The pools that are pinned to a thread are a list in the thread's own [`Pinned`]s. The thread-local is one pointer without a
-//! destructor, so it can still be read when the thread's other locals are gone, at process exit.
+//! The pools that are pinned to a thread are a list in the thread's own [`Pinned`]s. The thread-local is one pointer
+//! without a destructor, so it can still be read when the thread's other locals are gone, at process exit.
 
 use std::cell::Cell;
 use std::fmt;
@@ -47,10 +47,12 @@ struct Entry {
 /// The right and the duty to run a pinned pool's tasks; made by
 /// [`PoolManager::start_pinned`](crate::PoolManager::start_pinned). It stays on its thread.
 ///
-/// Dropping it cancels what is queued, so every handle resolves, and closes the pool: submitting is refused from then on.
+/// Dropping it cancels what is queued, so every handle resolves, and closes the pool: submitting is refused from then
+/// on.
 ///
-/// Anyone submits through the manager, from any thread; a task runs only inside one of the methods here, or in place where
-/// this thread joins it. So this is for what must happen on one thread: a window system, a library bound to the main thread.
+/// Anyone submits through the manager, from any thread; a task runs only inside one of the methods here, or in place
+/// where this thread joins it. So this is for what must happen on one thread: a window system, a library bound to the
+/// main thread.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -71,10 +73,11 @@ struct Entry {
 /// ```
 ///
 /// The other waits of this thread: joining a task of this pool runs exactly that one, in place; waiting for many
-/// ([`stop`](crate::PoolManager::stop), [`wait_idle`](crate::PoolManager::wait_idle), the end of a [`Scope`](crate::Scope) or
-/// of a [`TaskScope`](crate::TaskScope), [`shutdown`](crate::shutdown)) runs what is queued meanwhile. Joining a task of another pool, or
-/// a thread, which itself waits for this thread would never end: use [`run_until`](Self::run_until) for a task; a thread's handle is no
-/// future, so let it [close](crate::PoolManager::close) the pool at its end, or look at its
+/// ([`stop`](crate::PoolManager::stop), [`wait_idle`](crate::PoolManager::wait_idle), the end of a
+/// [`Scope`](crate::Scope) or of a [`TaskScope`](crate::TaskScope), [`shutdown`](crate::shutdown)) runs what is queued
+/// meanwhile. Joining a task of another pool, or a thread, which itself waits for this thread would never end: use
+/// [`run_until`](Self::run_until) for a task; a thread's handle is no future, so let it
+/// [close](crate::PoolManager::close) the pool at its end, or look at its
 /// [`is_finished`](crate::thread::JoinHandle::is_finished) between calls of [`run_within`](Self::run_within).
 ///
 /// At the end of the process what is queued for the thread that ends it is cancelled.
@@ -107,8 +110,9 @@ impl Pinned {
         &self.pool().namespace
     }
 
-    /// Runs what was queued when this was called, and returns how many tasks that were. Never waits; a task that submits
-    /// itself again runs with the next call. For an event loop of one's own, together with [`on_pending`](Self::on_pending).
+    /// Runs what was queued when this was called, and returns how many tasks that were. Never waits; a task that
+    /// submits itself again runs with the next call. For an event loop of one's own, together with
+    /// [`on_pending`](Self::on_pending).
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -138,13 +142,13 @@ impl Pinned {
         ran
     }
 
-    /// Runs tasks until the future is ready, and returns its output; sleeps while there is nothing to do. Tasks that are still
-    /// queued then stay queued.
+    /// Runs tasks until the future is ready, and returns its output; sleeps while there is nothing to do. Tasks that
+    /// are still queued then stay queued.
     ///
-    /// The future may be a [`TaskHandle`](crate::TaskHandle), of this pool or another one, so this is how the thread waits
-    /// for work elsewhere that needs this thread. It is polled here, between two tasks, when it was woken. What a future
-    /// waits for is not known, so inside an initialiser such a wait is no part of a cycle that would be told
-    /// ([`Reentrant`](crate::InitError::Reentrant)); a [`join`](crate::TaskHandle::join) is.
+    /// The future may be a [`TaskHandle`](crate::TaskHandle), of this pool or another one, so this is how the thread
+    /// waits for work elsewhere that needs this thread. It is polled here, between two tasks, when it was woken.
+    /// What a future waits for is not known, so inside an initialiser such a wait is no part of a cycle that would
+    /// be told ([`Reentrant`](crate::InitError::Reentrant)); a [`join`](crate::TaskHandle::join) is.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -165,9 +169,10 @@ impl Pinned {
         }
     }
 
-    /// Runs tasks until the pool was told to end ([`stop`](crate::PoolManager::stop), [`close`](crate::PoolManager::close) or
-    /// [`cancel`](crate::PoolManager::cancel), also its scope's) and nothing is left of it, and reports as `stop` does. Sleeps
-    /// while there is nothing to do. From one of the pool's own tasks it reports at once.
+    /// Runs tasks until the pool was told to end ([`stop`](crate::PoolManager::stop),
+    /// [`close`](crate::PoolManager::close) or [`cancel`](crate::PoolManager::cancel), also its scope's) and
+    /// nothing is left of it, and reports as `stop` does. Sleeps while there is nothing to do. From one of the
+    /// pool's own tasks it reports at once.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -190,8 +195,8 @@ impl Pinned {
         self.pool().report()
     }
 
-    /// Runs tasks for at most `d`, sleeping while there is nothing to do, or until the pool has ended before. A task that
-    /// has begun is not cut short. True when the pool has ended.
+    /// Runs tasks for at most `d`, sleeping while there is nothing to do, or until the pool has ended before. A task
+    /// that has begun is not cut short. True when the pool has ended.
     ///
     /// ```
     /// use std::time::Duration;
@@ -211,8 +216,8 @@ impl Pinned {
         drive(None, park::after(d), only, self.pool().await_over()).is_some()
     }
 
-    /// Calls `f` when something is queued: once, on the submitter's thread, until a `run_*` has looked again; at once, here, if
-    /// something is queued now. A later `f` replaces this one.
+    /// Calls `f` when something is queued: once, on the submitter's thread, until a `run_*` has looked again; at once,
+    /// here, if something is queued now. A later `f` replaces this one.
     ///
     /// For a thread with an event loop of its own: `f` posts an event to the loop, whose handler calls
     /// [`run_pending`](Self::run_pending). `f` must not block; a panic in it is swallowed.
@@ -292,8 +297,8 @@ fn bell(pool: &Pool) -> &Doorbell {
 
 /// The pools pinned to the calling thread. No user code may run while one is borrowed: it could drop a [`Pinned`].
 fn entries<'a>() -> impl Iterator<Item = &'a Entry> {
-    // SAFETY: an entry is on the list for as long as its `Pinned` lives, which is on this thread; it is counted, so it stays
-    // where it is. A caller lets go of it before anything else runs.
+    // SAFETY: an entry is on the list for as long as its `Pinned` lives, which is on this thread; it is counted, so it
+    // stays where it is. A caller lets go of it before anything else runs.
     let entry = |at: *const Entry| unsafe { at.as_ref() };
     std::iter::successors(entry(HERE.get()), move |at| entry(at.next.get()))
 }
@@ -318,8 +323,8 @@ pub(crate) fn is_here(pool: *const Pool) -> bool {
     is_any_here() && find(pool).is_some()
 }
 
-/// Runs exactly this task, whose join here would wait for this very thread. `waits` is whether the caller would block; one
-/// that polls from a `run_*` is not to come before its turn.
+/// Runs exactly this task, whose join here would wait for this very thread. `waits` is whether the caller would block;
+/// one that polls from a `run_*` is not to come before its turn.
 pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
     if !is_any_here() {
         return false;
@@ -349,8 +354,8 @@ pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
     matches!(worker::run_next(pool), Next::Ran | Next::Skipped)
 }
 
-/// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. It ends with `on`.
-/// `None` at the deadline.
+/// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. It ends
+/// with `on`. `None` at the deadline.
 pub(crate) fn run_meanwhile<F: Future>(on: Target, deadline: Option<Instant>, future: F) -> Option<F::Output> {
     // With a deadline it is no part of a cycle: it ends by itself.
     let on = deadline.is_none().then_some(on);

@@ -1,11 +1,11 @@
 //! [`Places`]: how many of a pool's tasks run at once.
 //!
-//! One word counts the places taken (`active`: a thread runs a task, or is on its way to) and those of them whose thread
-//! is between two tasks (`looking`: it has finished one and is about to look at the queue).
+//! One word counts the places taken (`active`: a thread runs a task, or is on its way to) and those of them whose
+//! thread is between two tasks (`looking`: it has finished one and is about to look at the queue).
 //!
 //! # The protocol
-//! * A submitter pushes, then looks at this word. Somebody looking will find the task, so it does nothing; otherwise, if
-//!   a place is free, it takes the place and sends a thread.
+//! * A submitter pushes, then looks at this word. Somebody looking will find the task, so it does nothing; otherwise,
+//!   if a place is free, it takes the place and sends a thread.
 //! * A worker that found a task stops looking, then looks whether more is queued, and if so does what a submitter does.
 //! * A worker that found nothing gives its place back (and stops looking, in the same step), then looks again.
 //! * A wait gives its place back, looks at the queue, and later takes its place again *without asking*, so `active` may

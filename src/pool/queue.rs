@@ -10,8 +10,8 @@
 //!
 //! # The race to fear
 //! A consumer finds the queue empty and goes, while a push is going on. The caller excludes it: it pushes, *then* looks
-//! at the places; a leaving worker gives its place back, *then* looks at the queue ([`crate::pool::places`]). `push` and
-//! `is_empty` are sequentially consistent, so one of the two sees the other.
+//! at the places; a leaving worker gives its place back, *then* looks at the queue ([`crate::pool::places`]). `push`
+//! and `is_empty` are sequentially consistent, so one of the two sees the other.
 
 use std::ptr::NonNull;
 
@@ -23,8 +23,8 @@ use crate::task::cell::{Claimed, Header, TaskRef};
 #[repr(C)]
 pub(crate) struct Queue<M: 'static, X> {
     inbox: AtomicPtr<Header<M>>,
-    /// Keeps inbox and list on different cache lines, so that producers and consumers do not slow each other down. Not an
-    /// alignment, which would make the allocator slow for a pool per request.
+    /// Keeps inbox and list on different cache lines, so that producers and consumers do not slow each other down. Not
+    /// an alignment, which would make the allocator slow for a pool per request.
     _apart: [u64; 7],
     list: Mutex<List<M, X>>,
     /// Whether something is left in the list. Changed under the list's lock, and read without it.
@@ -144,7 +144,8 @@ impl<M: 'static, X> Queue<M, X> {
         // Acquire: the pushers' links are seen. The inbox grows at its head only, and is taken only under the lock.
         let parts = [list.head, self.inbox.load(Ordering::Acquire)];
         let next = |raw: &NonNull<Header<M>>| {
-            // SAFETY: the list's links are ours under its lock; those of the inbox are not changed once they are pushed.
+            // SAFETY: the list's links are ours under its lock; those of the inbox are not changed once they are
+            // pushed.
             NonNull::new(unsafe { TaskRef::next(*raw) })
         };
         parts.into_iter().map(|first| std::iter::successors(NonNull::new(first), next).count()).sum()
@@ -174,8 +175,8 @@ impl<M: 'static, X> Queue<M, X> {
         }
     }
 
-    /// Nothing is queued, without the lock. For a thread that stops looking: whoever moved something into the list, and sent
-    /// nobody because that thread was looking, had said so before.
+    /// Nothing is queued, without the lock. For a thread that stops looking: whoever moved something into the list, and
+    /// sent nobody because that thread was looking, had said so before.
     #[inline]
     pub(crate) fn looks_empty(&self) -> bool {
         self.inbox_is_empty() && self.rest.load(Ordering::SeqCst) == 0
@@ -207,13 +208,14 @@ impl<M: 'static, X> Locked<'_, M, X> {
         taken
     }
 
-    /// Takes out, and claims, what `unwanted` says yes to, and what others have claimed, keeping the order of the rest. Nothing of
-    /// it is dropped here, under the lock.
+    /// Takes out, and claims, what `unwanted` says yes to, and what others have claimed, keeping the order of the rest.
+    /// Nothing of it is dropped here, under the lock.
     ///
     /// # Safety
     /// Whoever claims a task of this queue without having taken it out takes its memo under the queue's lock.
     pub(crate) unsafe fn claim_if(&mut self, mut unwanted: impl FnMut(&M) -> bool) -> Swept<M> {
-        // SAFETY: a task seen here is in the queue, and the lock is held: by the contract its memo is taken before or after.
+        // SAFETY: a task seen here is in the queue, and the lock is held: by the contract its memo is taken before or
+        // after.
         let mut is_unwanted = |task: &TaskRef<M>| unsafe { task.with_memo(&mut unwanted) }.unwrap_or(true);
         let taken = self.take_if(|task| !task.state().is_queued() || is_unwanted(task));
         let mut swept = Swept { claimed: Vec::new(), shells: Vec::new() };

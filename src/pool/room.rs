@@ -1,14 +1,14 @@
 //! [`Room`]: what is free in a bounded queue, and waiting for it.
 //!
 //! # The race to fear
-//! Somebody looks, finds nothing free, and goes to sleep just after some became free. That cannot be: it stands in line first
-//! and looks then; whoever gives room back counts it first and looks then whether anybody stands in line. All four are
-//! sequentially consistent, so one of the two sees the other.
+//! Somebody looks, finds nothing free, and goes to sleep just after some became free. That cannot be: it stands in line
+//! first and looks then; whoever gives room back counts it first and looks then whether anybody stands in line. All
+//! four are sequentially consistent, so one of the two sees the other.
 //!
 //! What was asked to stop makes room too: see `sweep`.
 //!
-//! Room is nobody's before it is taken: one that comes by may take what another was told of, which goes on waiting then.
-//! Whoever was told and does not look any more tells the next.
+//! Room is nobody's before it is taken: one that comes by may take what another was told of, which goes on waiting
+//! then. Whoever was told and does not look any more tells the next.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -224,7 +224,8 @@ impl Pool {
         }
     }
 
-    /// Submits, waiting for room in a bounded queue until the deadline; the running task's place is given away meanwhile.
+    /// Submits, waiting for room in a bounded queue until the deadline; the running task's place is given away
+    /// meanwhile.
     pub(crate) fn submit_waiting<F, T>(
         self: &Arc<Self>,
         task_type: Option<TaskType>,
@@ -311,8 +312,9 @@ impl Pool {
         self.room.as_ref().filter(|_| matches!(refused.reason, SubmitError::QueueFull { .. }))
     }
 
-    /// Submits again what was refused for want of room, which does not count as refused then. It stands where it would have at
-    /// the first try, beside the task that waits: that one may be a node only because it waits. The error: there is none still.
+    /// Submits again what was refused for want of room, which does not count as refused then. It stands where it would
+    /// have at the first try, beside the task that waits: that one may be a node only because it waits. The error:
+    /// there is none still.
     fn submit_in_turn<F, T>(
         self: &Arc<Self>,
         turn: &Turn<'_>,
@@ -341,8 +343,8 @@ impl Pool {
         }
     }
 
-    /// Whether waiting for room is of no more use, because a scope at or above the place accepts nothing more. What is submitted
-    /// to a sealed pool is not counted there.
+    /// Whether waiting for room is of no more use, because a scope at or above the place accepts nothing more. What is
+    /// submitted to a sealed pool is not counted there.
     fn scope_ended(&self, at: &Place) -> bool {
         !self.config.sealed && at.node().scope_closed()
     }

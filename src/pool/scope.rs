@@ -71,8 +71,9 @@ impl<'scope> TaskScope<'scope, '_> {
     {
         // Never closed before the wait is over, so this cannot be refused.
         let _ = self.tally.enter();
-        // SAFETY: closure and result live for `'scope`. `run` does not return before the tally is empty; a task leaves it
-        // after its closure is gone and, unless a handle still has it, its result. A handle cannot outlive `'scope`.
+        // SAFETY: closure and result live for `'scope`. `run` does not return before the tally is empty; a task leaves
+        // it after its closure is gone and, unless a handle still has it, its result. A handle cannot outlive
+        // `'scope`.
         let task = unsafe { self.pool.submit(task_type, Some(Arc::clone(&self.tally)), f) };
         match task {
             Ok(task) => {

@@ -3,32 +3,36 @@
 //! Queue, places, frames and the end are as for every pool; rayon has the threads, and what runs inside a task.
 //!
 //! # The protocol
-//! 1. A place is taken for a *visit*: a rayon job that runs one task and then comes again, if more is queued. One task, because
-//!    rayon may run a visit on top of whatever waits on that thread, which is to go on soon.
-//! 2. Without a rayon pool, the place asks the cache for a thread as a leased pool's does. That thread, the *leader*, gets the
-//!    other threads, makes a rayon pool for as many as there are, and becomes its first worker. So the visit is certain to run,
-//!    and so is what rayon gives to each of its workers: none of them is missing, whatever the system refuses.
-//! 3. Who gives the last place back lingers a moment and then ends the rayon pool; so does the end of the pool itself. The threads
-//!    go back to the cache, and an idle pool has none.
-//! 4. A worker inside one of heirloom's waits does nothing for rayon. A rayon pool whose workers all wait is *stuck*: whoever has a
-//!    place then ends it, and the places of visits that it has not begun are given back, to be taken for a new one. What waits goes
-//!    on with the old one's workers.
+//! 1. A place is taken for a *visit*: a rayon job that runs one task and then comes again, if more is queued. One task,
+//!    because rayon may run a visit on top of whatever waits on that thread, which is to go on soon.
+//! 2. Without a rayon pool, the place asks the cache for a thread as a leased pool's does. That thread, the *leader*,
+//!    gets the other threads, makes a rayon pool for as many as there are, and becomes its first worker. So the visit
+//!    is certain to run, and so is what rayon gives to each of its workers: none of them is missing, whatever the
+//!    system refuses.
+//! 3. Who gives the last place back lingers a moment and then ends the rayon pool; so does the end of the pool itself.
+//!    The threads go back to the cache, and an idle pool has none.
+//! 4. A worker inside one of heirloom's waits does nothing for rayon. A rayon pool whose workers all wait is *stuck*:
+//!    whoever has a place then ends it, and the places of visits that it has not begun are given back, to be taken for
+//!    a new one. What waits goes on with the old one's workers.
 //!
 //! # The races to fear
-//! A visit is sent to a rayon pool that ends. It is sent through a counted handle, so rayon hears of the visit before it hears of
-//! the end, and runs it before its threads leave. A place taken later finds no rayon pool and asks for a leader.
+//! A visit is sent to a rayon pool that ends. It is sent through a counted handle, so rayon hears of the visit before
+//! it hears of the end, and runs it before its threads leave. A place taken later finds no rayon pool and asks for a
+//! leader.
 //!
-//! A visit is sent to a rayon pool that is about to be stuck. It is noted as sent under the same lock under which the last worker
-//! notes that it waits. Either that worker sees the visit and gives its place back, or the sender sees that all of them wait.
+//! A visit is sent to a rayon pool that is about to be stuck. It is noted as sent under the same lock under which the
+//! last worker notes that it waits. Either that worker sees the visit and gives its place back, or the sender sees that
+//! all of them wait.
 //!
 //! # Where code stands
-//! rayon has no hook for each job: what it steals runs on top of whatever waits on that thread. So nothing here may belong to one
-//! task alone. Workers and tasks stand at the pool's owner; a task has no node, no span and no ear for its own handle, or a piece
-//! of another task that is stolen meanwhile would have them too. What a task only counts in, its submitter's scopes, it keeps.
+//! rayon has no hook for each job: what it steals runs on top of whatever waits on that thread. So nothing here may
+//! belong to one task alone. Workers and tasks stand at the pool's owner; a task has no node, no span and no ear for
+//! its own handle, or a piece of another task that is stolen meanwhile would have them too. What a task only counts in,
+//! its submitter's scopes, it keeps.
 //!
 //! # What keeps what alive
-//! A worker holds the pool and its owner until it leaves; a rayon pool ends soon after the last task, so a manager nobody holds any
-//! more is closed then.
+//! A worker holds the pool and its owner until it leaves; a rayon pool ends soon after the last task, so a manager
+//! nobody holds any more is closed then.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -53,8 +57,8 @@ use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::threads::cache::{self, Cache, Enlisted, Hand, Job, WaitsHere};
 
-/// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are missing
-/// elsewhere meanwhile.
+/// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are
+/// missing elsewhere meanwhile.
 const LINGER: Duration = Duration::from_millis(10);
 
 /// The rayon pools of one start, made and ended as work comes and goes.
@@ -113,8 +117,8 @@ thread_local! {
 /// What the calling thread works for.
 #[inline]
 fn worker<'a>() -> Option<&'a Worker<'a>> {
-    // SAFETY: it is further up this thread's stack, with what it borrows, until `serve` clears the pointer; a caller is above it
-    // and keeps the reference no longer than it runs.
+    // SAFETY: it is further up this thread's stack, with what it borrows, until `serve` clears the pointer; a caller is
+    // above it and keeps the reference no longer than it runs.
     unsafe { HERE.get().cast::<Worker<'a>>().as_ref() }
 }
 
@@ -157,7 +161,8 @@ impl State {
         Some((Arc::clone(&live.rayon), self.number))
     }
 
-    /// After a change of tasks or pieces. True when more threads count as waiting than before, so that one may be owed to the line.
+    /// After a change of tasks or pieces. True when more threads count as waiting than before, so that one may be owed
+    /// to the line.
     fn balance(&mut self, cache: &Cache) -> bool {
         let (before, due) = (self.held_up, self.tasks.min(self.pieces));
         (before..due).for_each(|_| cache.one_more_waits());
@@ -292,8 +297,8 @@ impl Stealing {
 
     /// Works until the rayon pool ends. The caller has counted the thread in.
     ///
-    /// Only threads with a task count against the limit of threads: what a task waits for may need one, while rayon has no use for
-    /// the others.
+    /// Only threads with a task count against the limit of threads: what a task waits for may need one, while rayon has
+    /// no use for the others.
     fn serve(&self, pool: &Arc<Pool>, number: u64, part: Part, idle: Option<WaitsHere>) {
         // What is accepted holds the owner, so it is gone only when there is nothing to do.
         let owner = pool.owner.upgrade().unwrap_or(Place::PROCESS);
@@ -337,8 +342,8 @@ impl Stealing {
         out
     }
 
-    /// Nothing was left to do. Ends the rayon pool, if that stays so for a moment: whichever there is, since the last task may have
-    /// been that of an older one.
+    /// Nothing was left to do. Ends the rayon pool, if that stays so for a moment: whichever there is, since the last
+    /// task may have been that of an older one.
     fn linger(&self, pool: &Pool) {
         let until = Instant::now() + LINGER;
         let sent = self.sent.load(Ordering::SeqCst);
@@ -399,16 +404,16 @@ fn give_back(pool: &Arc<Pool>, stuck: Live) {
 
 /// While it lives, the calling worker is inside a wait. Not `Send`.
 ///
-/// A task whose piece waits may wait for it in rayon. Its thread then counts as working, and what is waited for here may need its
-/// place among the threads.
+/// A task whose piece waits may wait for it in rayon. Its thread then counts as working, and what is waited for here
+/// may need its place among the threads.
 pub(crate) struct Blocked<'a> {
     worker: &'a Worker<'a>,
     has_task: bool,
     here: PhantomData<*const ()>,
 }
 
-/// The calling thread goes into a wait; `None` where it is no worker, or was counted before. Said before places are given, so that
-/// whoever takes one of these does not send it here first.
+/// The calling thread goes into a wait; `None` where it is no worker, or was counted before. Said before places are
+/// given, so that whoever takes one of these does not send it here first.
 ///
 /// `has_task` is whether the thread counted as working until now.
 pub(crate) fn begin_wait<'a>(has_task: bool) -> Option<Blocked<'a>> {
@@ -529,8 +534,8 @@ enum Told {
     NotNeeded,
 }
 
-/// Gets the other threads of a rayon pool: as many as the pool may have, or as the system gives. They do not count against the limit
-/// of threads until they have a task.
+/// Gets the other threads of a rayon pool: as many as the pool may have, or as the system gives. They do not count
+/// against the limit of threads until they have a task.
 fn muster(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<Asleep>) {
     let mut helpers = Vec::new();
     let asleep = Arc::new(Asleep(Mutex::new(Vec::new())));

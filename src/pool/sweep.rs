@@ -1,15 +1,16 @@
 //! Room in a full queue: what was asked to stop and still stands there is thrown out first.
 //!
-//! A request to stop knows nothing of the queues; what it ends stays where it is until its turn comes, or until somebody finds the
-//! queue full. That one ends it as its turn would have, and has its room.
+//! A request to stop knows nothing of the queues; what it ends stays where it is until its turn comes, or until
+//! somebody finds the queue full. That one ends it as its turn would have, and has its room.
 //!
 //! # The race to fear
 //! A queue is refused as full though something in it was asked to stop. A look need not be repeated before there is
-//! [news](Room::news): a request counted since the look, or a task that stood at a place that was asked before, or while, it was
-//! pushed. The news is read before the queue; a request is noted before it is counted; a submitter reads the count and looks at its
-//! place, pushes, and reads the count again. So what a look does not find is news after it.
+//! [news](Room::news): a request counted since the look, or a task that stood at a place that was asked before, or
+//! while, it was pushed. The news is read before the queue; a request is noted before it is counted; a submitter reads
+//! the count and looks at its place, pushes, and reads the count again. So what a look does not find is news after it.
 //!
-//! And whoever finds no news finds the room that the look made: it is given before the look is noted, under the queue's lock.
+//! And whoever finds no news finds the room that the look made: it is given before the look is noted, under the queue's
+//! lock.
 
 use crate::error::{SubmitError, TaskError};
 use crate::lineage::node::{Place, requests};
@@ -55,8 +56,8 @@ impl Pool {
         }
     }
 
-    /// Takes room that what was asked to stop has in the full queue, and ends all of that, which drops its closures here. Where
-    /// there is no news it costs three loads.
+    /// Takes room that what was asked to stop has in the full queue, and ends all of that, which drops its closures
+    /// here. Where there is no news it costs three loads.
     #[cold]
     fn make_room(self: &Arc<Self>, room: &Room) -> bool {
         let news = room.news();
@@ -93,8 +94,8 @@ impl Pool {
         }
     }
 
-    /// The memo of a task that was claimed and may still stand in the queue. In a bounded one others read it there, under this
-    /// lock.
+    /// The memo of a task that was claimed and may still stand in the queue. In a bounded one others read it there,
+    /// under this lock.
     pub(super) fn memo_of(&self, claimed: &Claimed<Memo>) -> Option<Memo> {
         let _nobody_reads = self.room.is_some().then(|| self.queue.lock());
         claimed.take_memo()

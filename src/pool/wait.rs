@@ -66,7 +66,8 @@ impl GivenAway {
         Ok(Self::begin_asked(ask(on)?, true))
     }
 
-    /// The second half of [`begin_ask`](Self::begin_ask), after [`ask`]. The places are kept where they are not to be given.
+    /// The second half of [`begin_ask`](Self::begin_ask), after [`ask`]. The places are kept where they are not to be
+    /// given.
     pub(crate) fn begin_asked(edge: Waiting<'static>, gives: bool) -> Self {
         let mut away = if gives {
             Self::begin()
@@ -88,8 +89,8 @@ pub(crate) fn join(on: Target) -> Waiting<'static> {
     waits::graph().join(waits::me(), on, parts())
 }
 
-/// Notes that the calling thread is about to wait for what code on another thread's stack owes. Runs nothing of a user's, so it
-/// may be called under the lock that says who owes it.
+/// Notes that the calling thread is about to wait for what code on another thread's stack owes. Runs nothing of a
+/// user's, so it may be called under the lock that says who owes it.
 pub(crate) fn ask(on: Target) -> Result<Waiting<'static>, Cycle> {
     waits::graph().ask(waits::me(), on, parts(), park::waker())
 }
@@ -125,8 +126,9 @@ impl Drop for GivenAway {
 /// How deep tasks may run in place inside one another, so that stacks stay bounded.
 const MAX_DEPTH: u32 = 32;
 
-/// Whether the calling thread, as a worker of the pool, may run one of its tasks within the present one; then the pool. It
-/// may also when a task of another pool runs here in place, on top of the pool's own. It may not once its place is given away.
+/// Whether the calling thread, as a worker of the pool, may run one of its tasks within the present one; then the pool.
+/// It may also when a task of another pool runs here in place, on top of the pool's own. It may not once its place is
+/// given away.
 pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
     // A fork's child runs nothing of its parent's.
     if exit::is_fork() {
@@ -142,9 +144,9 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
     own_place(pool).filter(|own| !own.away.get()).map(Frame::pool)
 }
 
-/// Gives the places away before anything is run in place, where the stack is deep. A place that cannot be given away is used all
-/// the same, and so is that of a poll, which cannot give it either (it does not know what its executor does next): a deep stack
-/// is better than a pool that waits for itself for ever.
+/// Gives the places away before anything is run in place, where the stack is deep. A place that cannot be given away is
+/// used all the same, and so is that of a poll, which cannot give it either (it does not know what its executor does
+/// next): a deep stack is better than a pool that waits for itself for ever.
 pub(crate) fn give_if_deep() -> Option<GivenAway> {
     frame::innermost().filter(|innermost| innermost.depth >= MAX_DEPTH).map(|_| GivenAway::begin())
 }

@@ -6,25 +6,25 @@
 //!                     |     \--end, failed--> ends
 //!                     \--close--> abandoned --end--> ends
 //! ```
-//! One lock decides between `end` and `close`: whoever takes the thread off the list of those under way says what becomes
-//! of it. A thread that was sent for a task sets the job, with the place that was taken for it, aside meanwhile
+//! One lock decides between `end` and `close`: whoever takes the thread off the list of those under way says what
+//! becomes of it. A thread that was sent for a task sets the job, with the place that was taken for it, aside meanwhile
 //! ([`crate::threads::line`]): a thread that is ready and has nothing else to do takes it over.
 //!
 //! # A start that waits
-//! `wanted` threads are made at first, a few at a time: each that is ready makes the next. Whoever learns first how the start
-//! ends *decides* it, does what it owes, and only then publishes it: the last thread that was wanted, the first that
-//! failed, whoever waits when the time is over, whoever ends the pool meanwhile.
+//! `wanted` threads are made at first, a few at a time: each that is ready makes the next. Whoever learns first how the
+//! start ends *decides* it, does what it owes, and only then publishes it: the last thread that was wanted, the first
+//! that failed, whoever waits when the time is over, whoever ends the pool meanwhile.
 //!
 //! # A failure later
-//! When a thread fails and nobody else is there for a job that is aside, the job's place is given back. No new thread is
-//! made for a pause that grows with each failure. For that time the pool is in the same position as one that the system
-//! refuses a thread ([`crate::pool::inner`]): threads that are ready go on; when no place is taken, what is queued ends
-//! with the initialiser's error.
+//! When a thread fails and nobody else is there for a job that is aside, the job's place is given back. No new thread
+//! is made for a pause that grows with each failure. For that time the pool is in the same position as one that the
+//! system refuses a thread ([`crate::pool::inner`]): threads that are ready go on; when no place is taken, what is
+//! queued ends with the initialiser's error.
 //!
-//! "No place is taken" does not mean that nobody is there: a ready thread may have given its place back a moment ago and be
-//! about to go idle, where it is found. So as long as a ready thread exists that is in no wait, what is queued is left to
-//! it, and a thread that has gone idle, or ends, looks at the queue again. A submitter looks for idle threads after it has
-//! pushed, and a thread at the queue after it has gone idle: one of the two sees the other.
+//! "No place is taken" does not mean that nobody is there: a ready thread may have given its place back a moment ago
+//! and be about to go idle, where it is found. So as long as a ready thread exists that is in no wait, what is queued
+//! is left to it, and a thread that has gone idle, or ends, looks at the queue again. A submitter looks for idle
+//! threads after it has pushed, and a thread at the queue after it has gone idle: one of the two sees the other.
 //!
 //! # The end of the pool
 //! Nothing waits for an initialiser that no task needs: when the last task has ended, the threads still under way are
@@ -129,8 +129,8 @@ struct Pause {
 }
 
 impl Book {
-    /// Begins a pause, unless there is one: threads that fail together are one failure. The one before comes back, to be
-    /// dropped outside the lock: it holds a user's error.
+    /// Begins a pause, unless there is one: threads that fail together are one failure. The one before comes back, to
+    /// be dropped outside the lock: it holds a user's error.
     fn pause(&mut self, error: &InitError) -> Option<Pause> {
         let now = Instant::now();
         if self.pause.as_ref().is_some_and(|pause| !pause.is_over(now)) {
@@ -330,8 +330,8 @@ impl Pool {
         }
     }
 
-    /// Before a thread of the pool's own does anything: runs the initialiser. True when the thread may go on with what it came
-    /// for; otherwise it rests, or ends.
+    /// Before a thread of the pool's own does anything: runs the initialiser. True when the thread may go on with what
+    /// it came for; otherwise it rests, or ends.
     pub(crate) fn prepare(self: &Arc<Self>, hand: &mut Hand<'_>, came: Came) -> bool {
         let Crew::Dedicated(own) = &self.crew else { return true };
         if hand.is_prepared() {
@@ -511,8 +511,8 @@ impl Pool {
         }
     }
 
-    /// Waits for what `wait_ready` waits for without blocking the runtime. A borrowed thread keeps the time, also when the
-    /// future is dropped meanwhile.
+    /// Waits for what `wait_ready` waits for without blocking the runtime. A borrowed thread keeps the time, also when
+    /// the future is dropped meanwhile.
     pub(crate) async fn await_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Unready> {
         let Some(warm) = self.warm() else { return Ok(()) };
         if let Some(outcome) = warm.outcome() {

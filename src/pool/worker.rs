@@ -23,8 +23,8 @@ use crate::threads::cache::{Hand, Job};
 /// How many tasks a borrowed thread runs for one pool before it lets others in line have their turn.
 const TURN: u32 = 64;
 
-/// How often a thread looks for the next task before it gives its place back, and how long it pauses in between: looking
-/// all the time would take the cache line away from the submitter. Together about 2 µs.
+/// How often a thread looks for the next task before it gives its place back, and how long it pauses in between:
+/// looking all the time would take the cache line away from the submitter. Together about 2 µs.
 const LINGER: u32 = if cfg!(loom) { 1 } else { 30 };
 const PAUSES: u32 = 16;
 
@@ -34,11 +34,11 @@ const SWEEP: usize = 64;
 /// A thread's visit to a pool.
 struct Visit<'a> {
     pool: &'a Arc<Pool>,
-    /// This thread is between two tasks; see [`Places`](crate::pool::places::Places). Anything of a user's that might block
-    /// is run aside.
+    /// This thread is between two tasks; see [`Places`](crate::pool::places::Places). Anything of a user's that might
+    /// block is run aside.
     looking: bool,
-    /// Tasks this thread has ended and not counted out yet. It does that when it runs dry, in one step: until then a task it
-    /// runs is counted anyway, so nobody can tell.
+    /// Tasks this thread has ended and not counted out yet. It does that when it runs dry, in one step: until then a
+    /// task it runs is counted anyway, so nobody can tell.
     ended: u64,
 }
 
@@ -115,8 +115,8 @@ impl Book {
     }
 }
 
-/// Runs what is queued until nothing is, or it is another pool's turn, which then comes back. The caller holds a place: it
-/// is given back, or waits in line.
+/// Runs what is queued until nothing is, or it is another pool's turn, which then comes back. The caller holds a place:
+/// it is given back, or waits in line.
 pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
     let limit = pool.config.limit;
     let mut visit = Visit { pool, looking: false, ended: 0 };
@@ -285,11 +285,11 @@ pub(super) fn run_one(pool: &Arc<Pool>) -> Left {
     if last { Left::Idle } else { Left::Others }
 }
 
-/// The pool's only thread, with nothing queued, waits a moment for the next task before it gives its place back. True when
-/// one came.
+/// The pool's only thread, with nothing queued, waits a moment for the next task before it gives its place back. True
+/// when one came.
 ///
-/// It is the one spinner of its cache meanwhile, and goes at once when it is offered work of another pool. Only the only
-/// thread may: it looks at the inbox alone, and what another consumer has moved to the list it would not see.
+/// It is the one spinner of its cache meanwhile, and goes at once when it is offered work of another pool. Only the
+/// only thread may: it looks at the inbox alone, and what another consumer has moved to the list it would not see.
 fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
     let pool = visit.pool;
     if !hand.open() {
@@ -335,8 +335,8 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
         pool.counters.shells.fetch_add(1, Ordering::Relaxed);
         pool.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
     }
-    // Seen as looking before the result is seen: whoever joins this task and submits the next finds us ready. Only where
-    // nothing of a user's runs in between: no waker, no drop of a result, no node's end.
+    // Seen as looking before the result is seen: whoever joins this task and submits the next finds us ready. Only
+    // where nothing of a user's runs in between: no waker, no drop of a result, no node's end.
     if !more && pool.queue.inbox_is_empty() && claimed.task().state().is_quiet() {
         visit.look();
     }
@@ -353,8 +353,8 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
     started
 }
 
-/// Counts a task out of the scopes that wait for it, and lets its place go. Wakers and a node's end are user code: they are
-/// run by `foreign`.
+/// Counts a task out of the scopes that wait for it, and lets its place go. Wakers and a node's end are user code: they
+/// are run by `foreign`.
 fn leave(pool: &Pool, place: Place, scoped: Option<Arc<Tally>>, mut foreign: impl FnMut(&mut dyn FnMut())) {
     if let Some(scoped) = scoped {
         foreign(&mut || leave_tally(&scoped));
@@ -559,8 +559,8 @@ impl Pool {
         self.counters.dropping.fetch_sub(counts, Ordering::SeqCst);
     }
 
-    /// A task was claimed by somebody who did not pop it; its shell stays queued. When shells are most of the queue they are
-    /// swept out, so that cancelling a long queue behind a long task gives its memory back.
+    /// A task was claimed by somebody who did not pop it; its shell stays queued. When shells are most of the queue
+    /// they are swept out, so that cancelling a long queue behind a long task gives its memory back.
     pub(crate) fn claimed_in_queue(&self) {
         self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
         let stale = self.stale.fetch_add(1, Ordering::Relaxed) + 1;
@@ -574,8 +574,8 @@ impl Pool {
 /// The reference type that handles hold.
 pub(crate) type Task = TaskRef<Memo>;
 
-/// Runs `f` as a task of the pool and waits for it: on this thread if a leased pool has a place free or it is a work-stealing
-/// pool's own, else on a worker.
+/// Runs `f` as a task of the pool and waits for it: on this thread if a leased pool has a place free or it is a
+/// work-stealing pool's own, else on a worker.
 pub(crate) fn run_and_wait<F, T>(
     pool: &Arc<Pool>,
     task_type: Option<TaskType>,
@@ -612,8 +612,8 @@ where
         }
     }
     let _guard = MustNotUnwind;
-    // SAFETY: an untimed join does not return before the task is done, its closure gone and its result taken; it does not
-    // unwind, and this handle's task is on no frame of this thread, so it is not refused either.
+    // SAFETY: an untimed join does not return before the task is done, its closure gone and its result taken; it does
+    // not unwind, and this handle's task is on no frame of this thread, so it is not refused either.
     let task = unsafe { pool.submit(task_type, None, f) }.map_err(|refused| refused.reason)?;
     // SAFETY: submitted above to this pool, with this result.
     Ok(unsafe { TaskHandle::new(task, pool) }.join())

@@ -47,8 +47,8 @@ impl Lineage {
         self.lend(&ns, PoolManager::clone).ok_or_else(|| not_found(self, ns))
     }
 
-    /// The nearest manager of this name; if nobody has it, a new one here, not started. Among concurrent calls at one node
-    /// one creates, and all get that one.
+    /// The nearest manager of this name; if nobody has it, a new one here, not started. Among concurrent calls at one
+    /// node one creates, and all get that one.
     #[must_use]
     pub fn get_or_create(&self, ns: impl Into<Namespace>) -> PoolManager {
         let ns = ns.into();
@@ -62,8 +62,8 @@ impl Lineage {
         }
     }
 
-    /// A new manager here, not started. One that this node had under the name is only unlinked: it goes on for those who
-    /// hold it, and closes with its last handle.
+    /// A new manager here, not started. One that this node had under the name is only unlinked: it goes on for those
+    /// who hold it, and closes with its last handle.
     #[must_use = "the manager does nothing until it is started"]
     pub fn create(&self, ns: impl Into<Namespace>) -> PoolManager {
         let ns = ns.into();
@@ -121,8 +121,8 @@ pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
     }
 }
 
-/// The nearest manager of this name; if nobody has it, a new one at the current place, not started. Among concurrent calls
-/// at one place one creates, and all get that one.
+/// The nearest manager of this name; if nobody has it, a new one at the current place, not started. Among concurrent
+/// calls at one place one creates, and all get that one.
 ///
 /// ```
 /// use heirloom::PoolConfig;

@@ -120,8 +120,8 @@ impl PoolManager {
     #[inline]
     pub(crate) fn lent(resident: &Arc<Resident>) -> Lent<'_> {
         debug_assert!(resident.is::<Inner>(), "only managers live at nodes");
-        // SAFETY: the pointer is to the value of an `Arc<Inner>`, seen as `Arc<dyn Any>`: nothing but `to_resident` makes what
-        // nodes hold. The copy is never dropped, and `Lent` does not outlive the borrow.
+        // SAFETY: the pointer is to the value of an `Arc<Inner>`, seen as `Arc<dyn Any>`: nothing but `to_resident`
+        // makes what nodes hold. The copy is never dropped, and `Lent` does not outlive the borrow.
         let manager = ManuallyDrop::new(PoolManager(unsafe { Arc::from_raw(Arc::as_ptr(resident).cast::<Inner>()) }));
         Lent { manager, borrow: PhantomData }
     }
@@ -160,15 +160,15 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`AlreadyRunning`](StartError::AlreadyRunning), [`StillStopping`](StartError::StillStopping) while tasks of the last
-    /// start have not ended, [`Invalid`](StartError::Invalid) naming the setting, [`ScopeEnded`](StartError::ScopeEnded) in a
-    /// scope that was told to end. A refusal changes nothing.
+    /// [`AlreadyRunning`](StartError::AlreadyRunning), [`StillStopping`](StartError::StillStopping) while tasks of the
+    /// last start have not ended, [`Invalid`](StartError::Invalid) naming the setting,
+    /// [`ScopeEnded`](StartError::ScopeEnded) in a scope that was told to end. A refusal changes nothing.
     ///
     /// With [`PoolConfig::warm`] this blocks until the threads are ready, as one of heirloom's waits, and may fail with
     /// [`WorkerInit`](StartError::WorkerInit), [`WarmTimeout`](StartError::WarmTimeout),
-    /// [`ThreadSpawn`](StartError::ThreadSpawn), or [`Ended`](StartError::Ended) when somebody ends the pool meanwhile. What was
-    /// started is ended then, and the manager can be started again. Tasks submitted meanwhile are accepted; they run when a
-    /// thread is ready, or end with the same failure.
+    /// [`ThreadSpawn`](StartError::ThreadSpawn), or [`Ended`](StartError::Ended) when somebody ends the pool meanwhile.
+    /// What was started is ended then, and the manager can be started again. Tasks submitted meanwhile are
+    /// accepted; they run when a thread is ready, or end with the same failure.
     pub fn start(&self, config: PoolConfig) -> Result<(), StartError> {
         let pool = self.start_pool(config)?;
         let deadline = pool.ready_by();
@@ -182,8 +182,8 @@ impl PoolManager {
 
     /// As [`start`](Self::start), without blocking the runtime while threads are [warmed](PoolConfig::warm).
     ///
-    /// Starts when first polled. Dropping the future stops only the waiting: the start goes on, fails or succeeds by its own time
-    /// limit, and can be ended with [`stop`](Self::stop).
+    /// Starts when first polled. Dropping the future stops only the waiting: the start goes on, fails or succeeds by
+    /// its own time limit, and can be ended with [`stop`](Self::stop).
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -314,7 +314,8 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigMismatch`](StartError::ConfigMismatch) when it runs with other settings; otherwise as [`start`](Self::start).
+    /// [`ConfigMismatch`](StartError::ConfigMismatch) when it runs with other settings; otherwise as
+    /// [`start`](Self::start).
     pub fn ensure_started(&self, config: PoolConfig) -> Result<(), StartError> {
         loop {
             if let Some(running) = self.running() {
@@ -380,7 +381,8 @@ impl PoolManager {
 
     /// Submits a task. Never blocks.
     ///
-    /// The task stands below the place that calls this, and runs inside the `tracing` span current here. One allocation.
+    /// The task stands below the place that calls this, and runs inside the `tracing` span current here. One
+    /// allocation.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -394,8 +396,8 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// When the pool does not run, is picky about types, or its queue is full; see [`SubmitError`]. The closure is dropped;
-    /// [`try_submit`](Self::try_submit) gives it back.
+    /// When the pool does not run, is picky about types, or its queue is full; see [`SubmitError`]. The closure is
+    /// dropped; [`try_submit`](Self::try_submit) gives it back.
     pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -469,8 +471,8 @@ impl PoolManager {
         }
     }
 
-    /// As [`try_submit`](Self::try_submit), waiting at most `d` for room in a bounded queue. From a task, its place is given
-    /// away meanwhile.
+    /// As [`try_submit`](Self::try_submit), waiting at most `d` for room in a bounded queue. From a task, its place is
+    /// given away meanwhile.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -501,8 +503,8 @@ impl PoolManager {
         }
     }
 
-    /// As [`try_submit`](Self::try_submit), waiting for room in a bounded queue without blocking the runtime. Dropping the
-    /// future before it is ready submits nothing.
+    /// As [`try_submit`](Self::try_submit), waiting for room in a bounded queue without blocking the runtime. Dropping
+    /// the future before it is ready submits nothing.
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
@@ -519,7 +521,8 @@ impl PoolManager {
 
     /// Runs `f` on every item, and yields the results in order.
     ///
-    /// Tasks are submitted as results are taken, a few for each of the pool's places ahead, so the iterator may be endless.
+    /// Tasks are submitted as results are taken, a few for each of the pool's places ahead, so the iterator may be
+    /// endless.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -565,8 +568,8 @@ impl PoolManager {
         Map::new(pool, Some(task_type.into()), items.into_iter(), f)
     }
 
-    /// Runs `f` with a scope whose tasks may borrow, and returns when all of them have ended; the wait cannot fail. Comes
-    /// back, also when `f` panics, only when every task's closure and unclaimed result is dropped.
+    /// Runs `f` with a scope whose tasks may borrow, and returns when all of them have ended; the wait cannot fail.
+    /// Comes back, also when `f` panics, only when every task's closure and unclaimed result is dropped.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -584,12 +587,14 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// There is none of its own: `f`'s value comes back. Submitting in a scope of a manager that was never started is refused.
+    /// There is none of its own: `f`'s value comes back. Submitting in a scope of a manager that was never started is
+    /// refused.
     pub fn scope<'env, T>(&self, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> T) -> T {
         match self.pool() {
             Some(pool) => scope::run(&pool, f),
             None => {
-                // Never started: a pool that is closed from the start refuses every task, which is what there is to say.
+                // Never started: a pool that is closed from the start refuses every task, which is what there is to
+                // say.
                 let pool = Pool::new(self.0.namespace.clone(), self.0.owner.clone(), PoolConfig::leased(1).daemon());
                 pool.close();
                 scope::run(&pool, f)
@@ -599,8 +604,9 @@ impl PoolManager {
 
     /// Runs `f` as a task and waits for it. `f` may borrow.
     ///
-    /// On a leased pool with a free place and an empty queue it runs on the calling thread, within the pool's limit (unless
-    /// that thread is a dedicated or work-stealing pool's, on which no other pool's tasks run); otherwise it is submitted, and this waits as [`TaskHandle::join`] does.
+    /// On a leased pool with a free place and an empty queue it runs on the calling thread, within the pool's limit
+    /// (unless that thread is a dedicated or work-stealing pool's, on which no other pool's tasks run); otherwise
+    /// it is submitted, and this waits as [`TaskHandle::join`] does.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -613,7 +619,8 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// The panic of `f`, with its payload; that it was cancelled; or, as [`TaskError::as_refused`], that it was not accepted.
+    /// The panic of `f`, with its payload; that it was cancelled; or, as [`TaskError::as_refused`], that it was not
+    /// accepted.
     pub fn run<F, T>(&self, f: F) -> Result<T, TaskError>
     where
         F: FnOnce() -> T + Send,
@@ -644,12 +651,13 @@ impl PoolManager {
         worker::run_and_wait(&pool, task_type, f).map_err(refused)?
     }
 
-    /// Runs `f` on a thread of a [work-stealing](PoolConfig::work_stealing) pool, as a task, and waits for it: rayon's `par_iter`,
-    /// `join` and `scope` inside use the pool's threads. `f` may borrow. On a thread of this very pool it runs at once.
+    /// Runs `f` on a thread of a [work-stealing](PoolConfig::work_stealing) pool, as a task, and waits for it: rayon's
+    /// `par_iter`, `join` and `scope` inside use the pool's threads. `f` may borrow. On a thread of this very pool
+    /// it runs at once.
     ///
-    /// It counts, ends and is reported as any task; [`submit`](Self::submit) is the same without waiting. `f` stands at the pool's owner;
-    /// see there, and [`Lineage::carry`] for bringing a place along. The wait is one of heirloom's: a task that installs in another pool
-    /// gives its place away meanwhile.
+    /// It counts, ends and is reported as any task; [`submit`](Self::submit) is the same without waiting. `f` stands at
+    /// the pool's owner; see there, and [`Lineage::carry`] for bringing a place along. The wait is one of
+    /// heirloom's: a task that installs in another pool gives its place away meanwhile.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -707,16 +715,17 @@ impl PoolManager {
         }
     }
 
-    /// Accepts nothing more. A joining pool runs what it accepted; a daemon pool's queued tasks end as cancelled. Does not
-    /// wait. Idempotent.
+    /// Accepts nothing more. A joining pool runs what it accepted; a daemon pool's queued tasks end as cancelled. Does
+    /// not wait. Idempotent.
     pub fn close(&self) {
         if let Some(pool) = self.pool() {
             pool.close();
         }
     }
 
-    /// [`close`](Self::close)s, and waits until a joining pool's tasks have all ended and its threads let go (a dedicated
-    /// pool's threads have exited, their thread-locals destroyed). A daemon pool is not waited for. Idempotent.
+    /// [`close`](Self::close)s, and waits until a joining pool's tasks have all ended and its threads let go (a
+    /// dedicated pool's threads have exited, their thread-locals destroyed). A daemon pool is not waited for.
+    /// Idempotent.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -731,12 +740,14 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed then.
+    /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed
+    /// then.
     pub fn stop(&self) -> Result<StopReport, StopError> {
         self.stop_by(None)
     }
 
-    /// As [`stop`](Self::stop), waiting at most `d`; the report says what is left then. The pool stays closed either way.
+    /// As [`stop`](Self::stop), waiting at most `d`; the report says what is left then. The pool stays closed either
+    /// way.
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
@@ -751,7 +762,8 @@ impl PoolManager {
         }
     }
 
-    /// As [`stop`](Self::stop), without blocking the runtime. Closes when first polled; dropping it stops only the waiting.
+    /// As [`stop`](Self::stop), without blocking the runtime. Closes when first polled; dropping it stops only the
+    /// waiting.
     ///
     /// # Errors
     /// As [`stop`](Self::stop).

@@ -22,9 +22,10 @@ use crate::sync::os::Arc;
 
 /// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
 ///
-/// It derefs to its [`Lineage`], so managers are made and found on it directly. The verbs that end it apply to the managers
-/// it owns *and* to every task asked for below it, in any pool but a [`sealed`](crate::PoolConfig::sealed) one: it counts them
-/// (one atomic operation for each scope above the submitter, when a task is submitted and when it ends).
+/// It derefs to its [`Lineage`], so managers are made and found on it directly. The verbs that end it apply to the
+/// managers it owns *and* to every task asked for below it, in any pool but a [`sealed`](crate::PoolConfig::sealed)
+/// one: it counts them (one atomic operation for each scope above the submitter, when a task is submitted and when it
+/// ends).
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -72,8 +73,9 @@ impl Scope {
         Self { lineage: Lineage(Node::new(parent, Some(name), Role::Scope(Tallies::new())).into()), finished: false }
     }
 
-    /// Opens a scope, runs `f` standing in it, and stops it: when this returns, everything asked for below it in joining
-    /// pools has ended. Threads that it started are not waited for. If `f` panics the scope is cancelled, and the panic goes on.
+    /// Opens a scope, runs `f` standing in it, and stops it: when this returns, everything asked for below it in
+    /// joining pools has ended. Threads that it started are not waited for. If `f` panics the scope is cancelled,
+    /// and the panic goes on.
     ///
     /// To run something in a scope that is there already, call [`Lineage::run`] on it: `request.run(|| …)`.
     ///
@@ -155,7 +157,8 @@ impl Scope {
 
     /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
     /// joining pools it owns have ended. The report counts, and names, the tasks of the pools it owns;
-    /// tasks asked for below it that remain in other pools are counted in `remaining`, and those that ended there nowhere.
+    /// tasks asked for below it that remain in other pools are counted in `remaining`, and those that ended there
+    /// nowhere.
     ///
     /// Threads below it are not waited for; see [`thread::JoinHandle::join`](crate::thread::JoinHandle::join).
     ///
@@ -174,7 +177,8 @@ impl Scope {
     /// ```
     ///
     /// # Errors
-    /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed then.
+    /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed
+    /// then.
     pub fn stop(&self) -> Result<StopReport, StopError> {
         self.stop_by(None)
     }
@@ -203,7 +207,8 @@ impl Scope {
         Ok(pools)
     }
 
-    /// As [`stop`](Self::stop), without blocking the runtime. Closes when first polled; dropping it stops only the waiting.
+    /// As [`stop`](Self::stop), without blocking the runtime. Closes when first polled; dropping it stops only the
+    /// waiting.
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
@@ -251,11 +256,11 @@ impl Scope {
         std::mem::replace(&mut self.lineage, Lineage::process()).0.end_and_let_go();
     }
 
-    /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is asked to
-    /// stop, on whatever thread ([`checkpoint`](crate::checkpoint)). Does not wait. Idempotent.
+    /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is
+    /// asked to stop, on whatever thread ([`checkpoint`](crate::checkpoint)). Does not wait. Idempotent.
     ///
-    /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running, or when their
-    /// room in a full queue is wanted ([`queue_limit`](crate::PoolConfig::queue_limit)).
+    /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running, or
+    /// when their room in a full queue is wanted ([`queue_limit`](crate::PoolConfig::queue_limit)).
     pub fn cancel(&self) {
         self.ask_to_stop();
         self.node().end_if_over();
@@ -290,9 +295,9 @@ fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {
 impl Lineage {
     /// Asks what stands here, and everything below, to stop. Does not wait.
     ///
-    /// Of a scope this is [`Scope::cancel`]. A thread or a task notices where it looks ([`checkpoint`](crate::checkpoint)),
-    /// and what it submitted and has not started never will. Nothing else is refused or closed: a
-    /// thread's or a task's own pools go on, until it ends.
+    /// Of a scope this is [`Scope::cancel`]. A thread or a task notices where it looks
+    /// ([`checkpoint`](crate::checkpoint)), and what it submitted and has not started never will. Nothing else is
+    /// refused or closed: a thread's or a task's own pools go on, until it ends.
     ///
     /// ```
     /// use heirloom::{CancelOutcome, Lineage, Scope, thread};
@@ -375,7 +380,8 @@ impl fmt::Debug for Scope {
 pub trait FutureExt: Future + Sized {
     /// Stands at a place on every poll, and while the future is dropped.
     ///
-    /// What the future gives to a runtime's `spawn` is polled on its own, and stands below the process unless it gets a place too:
+    /// What the future gives to a runtime's `spawn` is polled on its own, and stands below the process unless it gets a
+    /// place too:
     ///
     /// ```
     /// use heirloom::{FutureExt, Heirloom, Scope};
@@ -407,8 +413,8 @@ pub trait FutureExt: Future + Sized {
         InLineage::new(at.clone(), self)
     }
 
-    /// Stands in a scope on every poll. When the future finishes the scope is closed; when it is dropped early, the scope
-    /// is cancelled. Neither blocks the runtime.
+    /// Stands in a scope on every poll. When the future finishes the scope is closed; when it is dropped early, the
+    /// scope is cancelled. Neither blocks the runtime.
     fn in_scope(self, scope: Scope) -> InScope<Self> {
         InScope { inner: InLineage::new(scope.lineage.clone(), self), scope: Some(scope) }
     }

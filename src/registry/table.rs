@@ -21,8 +21,8 @@ use crate::sync::os::Arc;
 /// The index of a family: its threads by id, its live managers, its tree.
 ///
 /// It holds weak references only: listing never keeps anything alive, and what ends takes itself off. The process-wide
-/// family is [`Registry::global`]; [`Registry::new`] makes another one, apart from it, for a test or an embedded program.
-/// Dropping a registry changes nothing for the nodes that live.
+/// family is [`Registry::global`]; [`Registry::new`] makes another one, apart from it, for a test or an embedded
+/// program. Dropping a registry changes nothing for the nodes that live.
 pub struct Registry {
     root: Place,
 }
@@ -122,14 +122,16 @@ impl Registry {
         Tree::new(self.snapshot())
     }
 
-    /// Closes every manager of the family, and waits until the joining ones have ended, at most until the deadline. Those
-    /// that the caller itself is a task of are closed and not waited for. Idempotent. It blocks the calling thread.
+    /// Closes every manager of the family, and waits until the joining ones have ended, at most until the deadline.
+    /// Those that the caller itself is a task of are closed and not waited for. Idempotent. It blocks the calling
+    /// thread.
     ///
-    /// Nothing is asked to stop: what was accepted completes, or is in the report when the deadline has come. A server ends in this
-    /// order: it lets its open requests end (they may still submit), cancels the scope that they stand below, if they take too
-    /// long, and then comes here, in async code with `spawn_blocking`. A deadline that passed here is not the end of it for what
-    /// still runs in joining pools: at the process's exit that is waited for once more, see [`exit_deadline`](crate::exit_deadline), or
-    /// abandoned with [`on_exit`](crate::on_exit)`(ExitPolicy::Abandon)`.
+    /// Nothing is asked to stop: what was accepted completes, or is in the report when the deadline has come. A server
+    /// ends in this order: it lets its open requests end (they may still submit), cancels the scope that they stand
+    /// below, if they take too long, and then comes here, in async code with `spawn_blocking`. A deadline that
+    /// passed here is not the end of it for what still runs in joining pools: at the process's exit that is waited
+    /// for once more, see [`exit_deadline`](crate::exit_deadline), or abandoned with
+    /// [`on_exit`](crate::on_exit)`(ExitPolicy::Abandon)`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -205,8 +207,8 @@ impl fmt::Debug for Registry {
 #[non_exhaustive]
 #[must_use = "the report says whether anything still runs"]
 pub struct ShutdownReport {
-    /// The pools of all managers that there still were, also pools that had ended before; in the order of their names. Of a manager
-    /// that has gone, with its request say, nothing is listed.
+    /// The pools of all managers that there still were, also pools that had ended before; in the order of their names.
+    /// Of a manager that has gone, with its request say, nothing is listed.
     pub pools: Vec<PoolReport>,
 }
 

@@ -44,12 +44,13 @@ use crate::registry::manager::PoolManager;
 /// }
 /// ```
 ///
-/// Parents come before children, and fields in this order. Ids are numbers; kinds and modes are words in lower case; names,
-/// namespaces and task types are the texts they print as (a number as `"#42"`, a type as its path); times are seconds. What is
-/// not there is `null`: the root's `parent`, `pending` of what is no scope, `oldest_seconds` of a pool in which nothing runs.
-/// The OS thread's id is left out, because it has no number. Names may hold any character; JSON escapes what it has to. Ids and
-/// counts stay far below 2^53, up to which JavaScript's numbers are exact: a thousand million each second reach it after
-/// a hundred days. It is written and not read back: an id means something in its own process only.
+/// Parents come before children, and fields in this order. Ids are numbers; kinds and modes are words in lower case;
+/// names, namespaces and task types are the texts they print as (a number as `"#42"`, a type as its path); times are
+/// seconds. What is not there is `null`: the root's `parent`, `pending` of what is no scope, `oldest_seconds` of a pool
+/// in which nothing runs. The OS thread's id is left out, because it has no number. Names may hold any character; JSON
+/// escapes what it has to. Ids and counts stay far below 2^53, up to which JavaScript's numbers are exact: a thousand
+/// million each second reach it after a hundred days. It is written and not read back: an id means something in its own
+/// process only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -93,8 +94,8 @@ pub struct ManagerSnapshot {
     pub running: bool,
     /// The pool's numbers; of the last start, if it has ended.
     pub stats: PoolStats,
-    /// How long the oldest task that has started and not ended has been at it, its waits included; exact to a few milliseconds.
-    /// `None` when none has. What is queued has no age of its own: it came later.
+    /// How long the oldest task that has started and not ended has been at it, its waits included; exact to a few
+    /// milliseconds. `None` when none has. What is queued has no age of its own: it came later.
     pub oldest: Option<Duration>,
 }
 

@@ -108,8 +108,8 @@ impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
 /// A counted reference to a task.
 pub(crate) struct TaskRef<M: 'static>(NonNull<Header<M>>);
 
-// SAFETY: `new_unbounded` asks for closures and results that are `Send`; the header is shared only by atomics and by the
-// protocol of `State`.
+// SAFETY: `new_unbounded` asks for closures and results that are `Send`; the header is shared only by atomics and by
+// the protocol of `State`.
 unsafe impl<M: Send + 'static> Send for TaskRef<M> {}
 // SAFETY: as above; all that `&TaskRef` allows goes through `State`.
 unsafe impl<M: Send + 'static> Sync for TaskRef<M> {}
@@ -175,8 +175,8 @@ impl<M: 'static> TaskRef<M> {
         if self.state().claim() { Ok(Claimed(self)) } else { Err(self) }
     }
 
-    /// Asks the task to end early. The claim comes back when it had not started; one that runs is told at its node too, if
-    /// it has one.
+    /// Asks the task to end early. The claim comes back when it had not started; one that runs is told at its node too,
+    /// if it has one.
     pub(crate) fn cancel(&self) -> (CancelRequest, Option<Claimed<M>>) {
         let mut outcome = self.state().request_cancel();
         if outcome == CancelRequest::AtNode {
@@ -238,14 +238,14 @@ impl<M: 'static> TaskRef<M> {
         unsafe { raw.as_ref().next.with(|link| *link) }
     }
 
-    /// Arranges for `waker` to be woken at the end. False when the task is done already. Called by the handle alone. `ours` is
-    /// whether it is a blocked thread's of this crate (`pool::park`), which may be woken anywhere.
+    /// Arranges for `waker` to be woken at the end. False when the task is done already. Called by the handle alone.
+    /// `ours` is whether it is a blocked thread's of this crate (`pool::park`), which may be woken anywhere.
     pub(crate) fn register(&self, waker: &Waker, ours: bool) -> bool {
         if !self.state().clear_waiter() {
             return false;
         }
-        // SAFETY: `WAITER` is clear and the task was not done, so the finisher does not look at the waker, and the handle
-        // is not shared: it registers through `&mut` or by value.
+        // SAFETY: `WAITER` is clear and the task was not done, so the finisher does not look at the waker, and the
+        // handle is not shared: it registers through `&mut` or by value.
         unsafe {
             self.header().waiter.with_mut(|slot| match &mut *slot {
                 Some(old) if old.will_wake(waker) => {}
@@ -302,7 +302,8 @@ impl<M: 'static> Claimed<M> {
 
     #[inline]
     pub(crate) fn take_memo(&self) -> Option<M> {
-        // SAFETY: there is one claimer, and only it writes the memo after the task was made; who reads excludes it (`with_memo`).
+        // SAFETY: there is one claimer, and only it writes the memo after the task was made; who reads excludes it
+        // (`with_memo`).
         unsafe { self.0.header().memo.with_mut(|memo| (*memo).take()) }
     }
 

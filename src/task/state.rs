@@ -4,8 +4,8 @@
 //!   QUEUED --claim--> RUNNING --finish--> DONE (final)
 //! ```
 //! Whoever claims owes the rest: to run the closure or to drop it, to store the result, to finish. A worker claims what
-//! it popped; a joiner on a worker of the same pool claims what nobody has started; a canceller claims in order to drop.
-//! There is no other way out of `QUEUED`, so a task ends exactly once.
+//! it popped; a joiner on a worker of the same pool claims what nobody has started; a canceller claims in order to
+//! drop. There is no other way out of `QUEUED`, so a task ends exactly once.
 //!
 //! # References
 //! One for the queue, one for the handle, one for the set of a borrowing scope. The last to let go frees the memory.
@@ -90,7 +90,8 @@ impl State {
         self.load() & PHASE == QUEUED
     }
 
-    /// No foreign waker waits for it, and the handle is there to take the result: finishing it runs nothing of a user's.
+    /// No foreign waker waits for it, and the handle is there to take the result: finishing it runs nothing of a
+    /// user's.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
         let now = self.load();
@@ -138,9 +139,9 @@ impl State {
         self.0.fetch_and(!CANCEL, Ordering::AcqRel) & CANCEL != 0
     }
 
-    /// The running task became a node. True when it was asked before: the request moves to the node, which the caller asks. One
-    /// that comes later is made there at once, because both change this one word. So a request is in one place at a time, and
-    /// declining it there is the end of it.
+    /// The running task became a node. True when it was asked before: the request moves to the node, which the caller
+    /// asks. One that comes later is made there at once, because both change this one word. So a request is in one
+    /// place at a time, and declining it there is the end of it.
     pub(crate) fn became_node(&self) -> bool {
         self.0.fetch_or(NODE, Ordering::AcqRel);
         // Nobody adds a request here any more.

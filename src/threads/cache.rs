@@ -14,8 +14,8 @@ use crate::threads::ThreadStats;
 use crate::threads::line::{Line, Owed, Rest};
 use crate::threads::spin::SpinSlot;
 
-/// How long the spinner looks for work before it sleeps. Waking a sleeping thread takes 5 to 50 µs, so spinning about as
-/// long costs at most twice the best (the ski-rental argument), and an idle process soon uses no CPU.
+/// How long the spinner looks for work before it sleeps. Waking a sleeping thread takes 5 to 50 µs, so spinning about
+/// as long costs at most twice the best (the ski-rental argument), and an idle process soon uses no CPU.
 const SPIN: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 40 });
 /// How often it looks between two looks at the clock.
 const LOOKS: u32 = if cfg!(loom) { 1 } else { 64 };
@@ -234,8 +234,8 @@ impl Hand<'_> {
         }
     }
 
-    /// Before a preparation that may take long: somebody else may do the job meanwhile. False when an idle thread does it at
-    /// once, and this one is not needed.
+    /// Before a preparation that may take long: somebody else may do the job meanwhile. False when an idle thread does
+    /// it at once, and this one is not needed.
     pub(crate) fn set_aside(&mut self, job: Arc<dyn Job>) -> bool {
         let (prepares, owed) = self.cache.line.prepare(job);
         self.preparing = prepares;
@@ -248,8 +248,8 @@ impl Hand<'_> {
         self.retired = true;
     }
 
-    /// Offers this thread for the next job, before it lets go of the present one. False when another thread spins already,
-    /// when jobs are in line, or when spinning does not help.
+    /// Offers this thread for the next job, before it lets go of the present one. False when another thread spins
+    /// already, when jobs are in line, or when spinning does not help.
     #[inline]
     pub(crate) fn open(&mut self) -> bool {
         if !self.open && can_spin() && !self.cache.line.is_wanted() {
@@ -374,7 +374,8 @@ impl Cache {
         }
     }
 
-    /// Makes a thread that begins with the job, past the line and the gate. False when there are as many as there may be.
+    /// Makes a thread that begins with the job, past the line and the gate. False when there are as many as there may
+    /// be.
     pub(crate) fn start(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<bool> {
         if !self.line.reserve() {
             return Ok(false);
@@ -389,8 +390,8 @@ impl Cache {
         }
     }
 
-    /// Gets a thread for a job past the line and the limit: the thread counts as waiting from now on, and says so as the first thing
-    /// ([`enlisted_here`]). It is under way, or asleep and to be woken.
+    /// Gets a thread for a job past the line and the limit: the thread counts as waiting from now on, and says so as
+    /// the first thing ([`enlisted_here`]). It is under way, or asleep and to be woken.
     ///
     /// # Errors
     /// The system's.
@@ -419,7 +420,8 @@ impl Cache {
         })
     }
 
-    /// One more thread counts as waiting, whichever. The caller then asks for what is [owed](Self::settle_line), holding no lock.
+    /// One more thread counts as waiting, whichever. The caller then asks for what is [owed](Self::settle_line),
+    /// holding no lock.
     #[cfg(feature = "rayon")]
     pub(crate) fn one_more_waits(&self) {
         self.line.count_wait();
@@ -482,7 +484,8 @@ impl Cache {
         }
     }
 
-    /// A thread that set a job aside failed to prepare. If nobody is left who would do a job that is aside, it comes back.
+    /// A thread that set a job aside failed to prepare. If nobody is left who would do a job that is aside, it comes
+    /// back.
     pub(crate) fn give_up_preparing(&self) -> Option<Arc<dyn Job>> {
         self.line.give_up_preparing()
     }
@@ -608,14 +611,14 @@ impl Cache {
         }
     }
 
-    /// Whether the dismissed threads are gone, their thread-locals destroyed; also for one of them itself, which asks in such a
-    /// destructor and would wait for ever.
+    /// Whether the dismissed threads are gone, their thread-locals destroyed; also for one of them itself, which asks
+    /// in such a destructor and would wait for ever.
     pub(crate) fn is_gone(&self) -> bool {
         self.alive.load(Ordering::SeqCst) == 0 || std::ptr::eq(MINE.get(), self)
     }
 
-    /// After [`is_gone`](Self::is_gone): waits for what the system has still to do for the threads' end, which runs no user
-    /// code. Concurrent callers all wait.
+    /// After [`is_gone`](Self::is_gone): waits for what the system has still to do for the threads' end, which runs no
+    /// user code. Concurrent callers all wait.
     pub(crate) fn join_gone(&self) {
         if !std::ptr::eq(MINE.get(), self) {
             for (member, handle) in self.handles.lock().drain(..) {

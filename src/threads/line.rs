@@ -11,9 +11,9 @@
 //! before it goes idle. So nobody in line is forgotten.
 //!
 //! # Threads that prepare
-//! A thread that has something to do before its first job sets the job aside meanwhile. Whoever rests first takes it: the
-//! thread itself when it has prepared, or another one. No more jobs are aside than there are threads that prepare and will
-//! rest; one that will not takes a job that is too many with it. So nobody aside is forgotten either.
+//! A thread that has something to do before its first job sets the job aside meanwhile. Whoever rests first takes it:
+//! the thread itself when it has prepared, or another one. No more jobs are aside than there are threads that prepare
+//! and will rest; one that will not takes a job that is too many with it. So nobody aside is forgotten either.
 //!
 //! Every method says what its caller owes; nothing here wakes or makes a thread.
 
@@ -160,7 +160,8 @@ impl<J, S> Line<J, S> {
         (job, owed)
     }
 
-    /// The system refused the thread that was owed: everybody in line who has none is told. They come back in line's order.
+    /// The system refused the thread that was owed: everybody in line who has none is told. They come back in line's
+    /// order.
     pub(crate) fn spawn_failed(&self) -> Vec<J> {
         let mut inner = self.inner.lock();
         inner.starter = false;
@@ -173,7 +174,8 @@ impl<J, S> Line<J, S> {
         tell.into_iter().map(|wanted| wanted.job).collect()
     }
 
-    /// Counts a thread that is made for a job of its own, past the line. False at the limit, and when nothing is wanted any more.
+    /// Counts a thread that is made for a job of its own, past the line. False at the limit, and when nothing is wanted
+    /// any more.
     pub(crate) fn reserve(&self) -> bool {
         let mut inner = self.inner.lock();
         if inner.closed || inner.live.saturating_sub(self.waiting.load(Ordering::SeqCst)) >= inner.limit {
@@ -183,7 +185,8 @@ impl<J, S> Line<J, S> {
         true
     }
 
-    /// A thread that is [counted](Self::count_wait) as waiting gets a job of its own, past the line: an idle one, or a new one.
+    /// A thread that is [counted](Self::count_wait) as waiting gets a job of its own, past the line: an idle one, or a
+    /// new one.
     #[cfg(feature = "rayon")]
     pub(crate) fn enlist(&self) -> (Option<S>, Owed<S>) {
         let mut inner = self.inner.lock();
@@ -209,8 +212,8 @@ impl<J, S> Line<J, S> {
         inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
     }
 
-    /// A thread's turn is over: its job goes to the end of the line, and the first in line is the thread's next. That may be
-    /// the same job. No thread is owed: the line is as long as before.
+    /// A thread's turn is over: its job goes to the end of the line, and the first in line is the thread's next. That
+    /// may be the same job. No thread is owed: the line is as long as before.
     pub(crate) fn next_turn(&self, job: J) -> J {
         let mut inner = self.inner.lock();
         let Some(first) = inner.wanted.pop_front() else { return job };
@@ -246,7 +249,8 @@ impl<J, S> Line<J, S> {
         std::mem::take(&mut inner.aside)
     }
 
-    /// A thread finished its work, or has prepared: it takes one that is aside, or the first in line, or goes idle, or ends.
+    /// A thread finished its work, or has prepared: it takes one that is aside, or the first in line, or goes idle, or
+    /// ends.
     pub(crate) fn rest(&self, this: S, has_prepared: bool) -> Rest<J> {
         let mut inner = self.inner.lock();
         if has_prepared {

@@ -37,8 +37,8 @@ pub(crate) fn leased() -> &'static Arc<Cache> {
     &LEASED
 }
 
-/// How many threads the cache may have at once, those inside heirloom's waits not counted, and of a work-stealing pool's only those
-/// that have begun a task, unless a piece of it is in such a wait. 512 at first.
+/// How many threads the cache may have at once, those inside heirloom's waits not counted, and of a work-stealing
+/// pool's only those that have begun a task, unless a piece of it is in such a wait. 512 at first.
 #[must_use]
 pub fn limit() -> usize {
     LEASED.limit()
@@ -92,7 +92,8 @@ pub struct ThreadStats {
     pub waiting: usize,
     /// Places in pools that wait for a thread.
     pub wanted: usize,
-    /// The most threads that existed at once since the process began. One that the system refused counts for that moment.
+    /// The most threads that existed at once since the process began. One that the system refused counts for that
+    /// moment.
     pub peak: usize,
     /// Threads started since the process began.
     pub started: u64,

@@ -39,8 +39,8 @@ impl<J> SpinSlot<J> {
         if self.state.load(Ordering::Relaxed) != OPEN {
             return Err(job);
         }
-        // The job goes in under the lock together with the change of state, so a spinner that sees `GIVEN` and takes the
-        // lock finds it.
+        // The job goes in under the lock together with the change of state, so a spinner that sees `GIVEN` and takes
+        // the lock finds it.
         let mut slot = self.job.lock();
         if self.state.compare_exchange(OPEN, GIVEN, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return Err(job);

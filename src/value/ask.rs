@@ -27,7 +27,8 @@ pub(crate) struct Ask<'a, K, V> {
     pub(crate) deadline: Option<Instant>,
     /// An error is remembered.
     pub(crate) sticky: bool,
-    /// Made for this node alone, from one that is bound above: no binding of the user's, so neither sealed nor announced.
+    /// Made for this node alone, from one that is bound above: no binding of the user's, so neither sealed nor
+    /// announced.
     pub(crate) derived: bool,
 }
 

@@ -92,8 +92,8 @@ impl<V, K> Bound<V, K> {
         self.value
     }
 
-    /// Its key in a [`HeirloomMap`](crate::HeirloomMap). A [`Heirloom`](crate::Heirloom) has one value to a place, so there it
-    /// is `()`.
+    /// Its key in a [`HeirloomMap`](crate::HeirloomMap). A [`Heirloom`](crate::Heirloom) has one value to a place, so
+    /// there it is `()`.
     #[must_use]
     pub fn key(&self) -> &K {
         self.key.key()

@@ -1,12 +1,13 @@
 //! [`Desk`]: where the values of one key are bound, one at a time.
 //!
 //! # Invariants
-//! 1. Every change (a binding, its end by hand, a landing, the seal, a subscription) is one critical section of the desk's
-//!    lock, so all agree on their order. Look-ups take no lock.
-//! 2. Under the lock no user code runs: what comes out of a node is dropped, and whoever waits is woken, after it. So what a
-//!    node keeps is looked up there by its writers' lock and not by a hazard pointer, whose end may free what others left.
-//! 3. A scope that ends drops what is bound there without asking the desk. Whoever binds looks again afterwards whether the
-//!    place is over, so nothing stays behind at one.
+//! 1. Every change (a binding, its end by hand, a landing, the seal, a subscription) is one critical section of the
+//!    desk's lock, so all agree on their order. Look-ups take no lock.
+//! 2. Under the lock no user code runs: what comes out of a node is dropped, and whoever waits is woken, after it. So
+//!    what a node keeps is looked up there by its writers' lock and not by a hazard pointer, whose end may free what
+//!    others left.
+//! 3. A scope that ends drops what is bound there without asking the desk. Whoever binds looks again afterwards whether
+//!    the place is over, so nothing stays behind at one.
 
 use std::any::Any;
 use std::task::Waker;
@@ -80,8 +81,8 @@ impl Wakers {
 /// Who is to be told of a new binding, and the one it took the place of.
 type Stored<K, V> = (Wakers, Option<Arc<Binding<K, V>>>);
 
-/// What must not be dropped under the lock: all that comes out of a node, be it changed or only looked at, because it may
-/// have become the last reference meanwhile.
+/// What must not be dropped under the lock: all that comes out of a node, be it changed or only looked at, because it
+/// may have become the last reference meanwhile.
 pub(crate) struct Bag<K, V> {
     residents: SmallVec<[Arc<Resident>; 4]>,
     taken: SmallVec<[TakenOut; 2]>,

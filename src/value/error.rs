@@ -128,8 +128,9 @@ pub enum InitError {
         /// The panic's text.
         message: String,
     },
-    /// The wait would never end, because the initialiser itself waits for whoever asked. It is told inside that initialiser; one
-    /// that passes it up fails with it, so its callers see [`Failed`](Self::Failed), with this as [`as_failed`](Self::as_failed).
+    /// The wait would never end, because the initialiser itself waits for whoever asked. It is told inside that
+    /// initialiser; one that passes it up fails with it, so its callers see [`Failed`](Self::Failed), with this as
+    /// [`as_failed`](Self::as_failed).
     #[error(
         "\"{key}\" is asked for by what its own initialiser waits for; give the initialiser what it needs instead of \
          asking for the key inside of it"

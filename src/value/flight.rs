@@ -9,16 +9,16 @@
 //! # The races to fear
 //! * Two ask, both find nothing, and both begin. They cannot: `board` looks at what is kept and into the book under one
 //!   lock, so the second finds the first's flight.
-//! * One asks between the storing of a value and the flight's removal from the book, and begins again. It cannot: both happen
-//!   in one critical section.
-//! * A value is published while the initialiser ends. Whoever takes the flight off the book first decides; the other finds it
-//!   gone, and gets what it landed with.
-//! * A waiter looks, finds nothing, and the flight lands before it sleeps. It leaves its waker under the same lock as it
-//!   looks, and the landing takes all wakers under that lock.
+//! * One asks between the storing of a value and the flight's removal from the book, and begins again. It cannot: both
+//!   happen in one critical section.
+//! * A value is published while the initialiser ends. Whoever takes the flight off the book first decides; the other
+//!   finds it gone, and gets what it landed with.
+//! * A waiter looks, finds nothing, and the flight lands before it sleeps. It leaves its waker under the same lock as
+//!   it looks, and the landing takes all wakers under that lock.
 //! * The leader goes without a word. [`Lead`]'s drop lands the flight.
 //!
-//! Nothing here runs user code under a lock: what is kept, and every outcome, is moved out before it is dropped. The wakers
-//! are those of [`park`], which only unpark a thread.
+//! Nothing here runs user code under a lock: what is kept, and every outcome, is moved out before it is dropped. The
+//! wakers are those of [`park`], which only unpark a thread.
 
 use std::collections::HashMap;
 use std::task::Waker;
@@ -89,12 +89,14 @@ impl<X, O: Clone, L: Leads> Flights<X, O, L> {
         Self { book: Mutex::new(Book { under_way: HashMap::new(), kept }) }
     }
 
-    /// Looks at what is kept, or changes it. `f` runs under the lock: it runs no user code, and hands out what it takes.
+    /// Looks at what is kept, or changes it. `f` runs under the lock: it runs no user code, and hands out what it
+    /// takes.
     pub(crate) fn kept<R>(&self, f: impl FnOnce(&mut X) -> R) -> R {
         f(&mut self.book.lock().kept)
     }
 
-    /// Asks. `look` answers from what is kept, under the lock. `lost` is the outcome when the leader goes without a word.
+    /// Asks. `look` answers from what is kept, under the lock. `lost` is the outcome when the leader goes without a
+    /// word.
     pub(crate) fn board(
         &self,
         slot: Slot,
@@ -134,8 +136,9 @@ fn wake(waiters: Option<Slab<Waker>>) {
 }
 
 impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
-    /// Ends the flight. `store` keeps the value and says the outcome, in the same critical section in which the flight leaves
-    /// the book. When a value was published meanwhile it is not called; it comes back with what was published.
+    /// Ends the flight. `store` keeps the value and says the outcome, in the same critical section in which the flight
+    /// leaves the book. When a value was published meanwhile it is not called; it comes back with what was
+    /// published.
     pub(crate) fn land<R, F>(mut self, store: F) -> (O, Result<R, F>)
     where
         F: FnOnce(&mut X) -> (O, R),
@@ -197,13 +200,14 @@ impl<O: Clone, L: Leads> Flight<O, L> {
         self.seats.lock().outcome.clone()
     }
 
-    /// Waits until it has landed, until the deadline, or until `given_up` answers, which is asked each time the waiter wakes
-    /// and arranges for its own wake-up. `None`: it was too late. The flight goes on undisturbed.
+    /// Waits until it has landed, until the deadline, or until `given_up` answers, which is asked each time the waiter
+    /// wakes and arranges for its own wake-up. `None`: it was too late. The flight goes on undisturbed.
     pub(crate) fn wait(&self, deadline: Option<Instant>, mut given_up: impl FnMut(&Waker) -> Option<O>) -> Option<O> {
         let mut seat = Seat { flight: self, key: None };
         let mut out = None;
         park::block_until(deadline, |waker| {
-            // Looked at again after a reason to give up: what came of a landed flight, a cycle with its leader say, is no reason.
+            // Looked at again after a reason to give up: what came of a landed flight, a cycle with its leader say, is
+            // no reason.
             out = seat.poll(waker).or_else(|| given_up(waker).map(|reason| self.outcome().unwrap_or(reason)));
             out.is_some()
         });

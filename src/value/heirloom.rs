@@ -21,15 +21,15 @@ use crate::value::error::{BindError, InitError, NotBound};
 use crate::value::key::Interned;
 use crate::value::subscribe::Subscription;
 
-/// A key under which a value is bound at a place and found from everywhere below it, the nearest first: a database handle of
-/// the process, a request's id, a tenant's settings.
+/// A key under which a value is bound at a place and found from everywhere below it, the nearest first: a database
+/// handle of the process, a request's id, a tenant's settings.
 ///
-/// Its identity is the key itself, not its name: two with the same name have nothing to do with each other. Mostly it is a
-/// `static`. Dropping one that is not takes its values out of the tree.
+/// Its identity is the key itself, not its name: two with the same name have nothing to do with each other. Mostly it
+/// is a `static`. Dropping one that is not takes its values out of the tree.
 ///
 /// Looking up takes no lock, and costs about what finding a manager does ([`with`](Self::with) counts nothing).
-/// A value lives until it is unbound or replaced, or its place ends; a scope drops its values when it was told to end and
-/// nothing asked for below it is left. Whoever got it keeps it as an `Arc`.
+/// A value lives until it is unbound or replaced, or its place ends; a scope drops its values when it was told to end
+/// and nothing asked for below it is left. Whoever got it keeps it as an `Arc`.
 ///
 /// ```
 /// use heirloom::{Heirloom, PoolConfig, Scope};
@@ -88,8 +88,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         self
     }
 
-    /// Found at the very place where it was bound, and nowhere else: a task does not see its submitter's, nor a thread that of
-    /// whoever started it. [`get_or_init`](Self::get_or_init) initialises one for the current place.
+    /// Found at the very place where it was bound, and nowhere else: a task does not see its submitter's, nor a thread
+    /// that of whoever started it. [`get_or_init`](Self::get_or_init) initialises one for the current place.
     ///
     /// ```
     /// use heirloom::{Heirloom, thread};
@@ -108,10 +108,10 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         self
     }
 
-    /// Every place below one that has a value gets its own when it first asks: `make` of the nearest one above. It runs once for
-    /// a place, standing there; others who ask there meanwhile wait for it. A place in between that never asked has none, so what
-    /// a place gets can depend on whether one above it asked before. Such a value is not told to subscribers,
-    /// and is made after [`seal`](Self::seal) too.
+    /// Every place below one that has a value gets its own when it first asks: `make` of the nearest one above. It runs
+    /// once for a place, standing there; others who ask there meanwhile wait for it. A place in between that never
+    /// asked has none, so what a place gets can depend on whether one above it asked before. Such a value is not
+    /// told to subscribers, and is made after [`seal`](Self::seal) too.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -160,7 +160,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// ```
     ///
     /// # Errors
-    /// [`NotBound`], which says where it was asked; with [`fresh`](Self::fresh) also when this place's own could not be made.
+    /// [`NotBound`], which says where it was asked; with [`fresh`](Self::fresh) also when this place's own could not be
+    /// made.
     #[inline]
     pub fn get(&self) -> Result<Arc<T>, NotBound> {
         self.find(None, Arc::clone)
@@ -271,8 +272,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///
     /// If an initialiser runs for this place, its waiters get this value, and so does the one who runs it.
     ///
-    /// It takes a `T` or an `Arc<T>`, and no more than Rust converts to that: a `Heirloom<String>` is given `"acme".to_string()`, a
-    /// `Heirloom<Box<dyn Store>>` a `Box::new(Disk) as Box<dyn Store>`.
+    /// It takes a `T` or an `Arc<T>`, and no more than Rust converts to that: a `Heirloom<String>` is given
+    /// `"acme".to_string()`, a `Heirloom<Box<dyn Store>>` a `Box::new(Disk) as Box<dyn Store>`.
     ///
     /// ```
     /// use heirloom::{BindError, Heirloom, Scope};
@@ -361,11 +362,11 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         core.desk.unbind(&At { place, key: &core.key })
     }
 
-    /// Runs `f` at a place of its own, below the current one, where the value is bound. What `f` starts finds it too, also
-    /// when it runs on after `f`; nobody else does. Left also when `f` panics.
+    /// Runs `f` at a place of its own, below the current one, where the value is bound. What `f` starts finds it too,
+    /// also when it runs on after `f`; nobody else does. Left also when `f` panics.
     ///
-    /// A future that `f` only makes is polled later, elsewhere, and does not find it: for async code bind at a [`Scope`](crate::Scope) and
-    /// run the future [in it](crate::FutureExt::in_scope).
+    /// A future that `f` only makes is polled later, elsewhere, and does not find it: for async code bind at a
+    /// [`Scope`](crate::Scope) and run the future [in it](crate::FutureExt::in_scope).
     ///
     /// ```
     /// use heirloom::Heirloom;
@@ -388,8 +389,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         Ok(own.run(f))
     }
 
-    /// Nothing more is bound under this key, anywhere. What is bound stays, and can be unbound; subscriptions end when they
-    /// have told everything. An initialiser under way ends with [`InitError::Sealed`]. Idempotent.
+    /// Nothing more is bound under this key, anywhere. What is bound stays, and can be unbound; subscriptions end when
+    /// they have told everything. An initialiser under way ends with [`InitError::Sealed`]. Idempotent.
     ///
     /// ```
     /// use heirloom::{BindError, Heirloom, Scope};
@@ -424,11 +425,12 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     }
 
     /// The nearest value; if there is none, that of `f`, which is then bound at the process (of an
-    /// [`isolated`](Self::isolated) key: at the current place). However many ask at once, wherever they stand, `f` runs once,
-    /// standing there, and all get its value; nobody sees anything before it is ready.
+    /// [`isolated`](Self::isolated) key: at the current place). However many ask at once, wherever they stand, `f` runs
+    /// once, standing there, and all get its value; nobody sees anything before it is ready.
     ///
-    /// The others wait. A task that waits gives its place to the next one of its pool. Because `f` is run for them too, it finds what
-    /// the owner finds, not the caller's own pools and values, and does not hear that the caller is asked to stop.
+    /// The others wait. A task that waits gives its place to the next one of its pool. Because `f` is run for them too,
+    /// it finds what the owner finds, not the caller's own pools and values, and does not hear that the caller is
+    /// asked to stop.
     ///
     /// ```
     /// use heirloom::Heirloom;
@@ -448,8 +450,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         self.init(None, None, || Ok(f()))
     }
 
-    /// As [`get_or_init`](Self::get_or_init), with an initialiser that may fail. Everyone who waits gets its error; nothing is
-    /// bound then, and the next call tries again.
+    /// As [`get_or_init`](Self::get_or_init), with an initialiser that may fail. Everyone who waits gets its error;
+    /// nothing is bound then, and the next call tries again.
     ///
     /// ```
     /// use heirloom::{Heirloom, InitError};
@@ -574,7 +576,8 @@ impl<T: Send + Sync + 'static> fmt::Debug for Heirloom<T> {
     }
 }
 
-/// The verbs of a [`Heirloom`] with an owner or a bound of one's own; made by [`Heirloom::at`] and [`Heirloom::within`].
+/// The verbs of a [`Heirloom`] with an owner or a bound of one's own; made by [`Heirloom::at`] and
+/// [`Heirloom::within`].
 #[must_use = "it does nothing by itself"]
 pub struct HeirloomAt<'a, T: Send + Sync + 'static> {
     key: &'a Heirloom<T>,
@@ -636,7 +639,8 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// See [`Heirloom::get_or_init`]. A value that is nearer, or further up, is found first.
     ///
     /// # Errors
-    /// As [`Heirloom::get_or_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or below it.
+    /// As [`Heirloom::get_or_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or below
+    /// it.
     ///
     /// # Panics
     /// As [`Heirloom::get_or_init`].
@@ -647,7 +651,8 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// See [`Heirloom::get_or_try_init`].
     ///
     /// # Errors
-    /// As [`Heirloom::get_or_try_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or below it.
+    /// As [`Heirloom::get_or_try_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or
+    /// below it.
     ///
     /// # Panics
     /// As [`Heirloom::get_or_init`].

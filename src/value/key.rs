@@ -47,7 +47,8 @@ impl<K> Drop for Interned<K> {
     fn drop(&mut self) {
         if let Some(table) = self.table.upgrade() {
             let this = ptr::from_ref(self);
-            // The memory of this very one is kept by its last strong count until this returns, so no weak one frees it here.
+            // The memory of this very one is kept by its last strong count until this returns, so no weak one frees it
+            // here.
             if let Some(mut bucket) = table.get_mut(&self.hash) {
                 bucket.retain(|weak| !ptr::eq(weak.as_ptr(), this));
             }

@@ -27,15 +27,16 @@ pub enum OnFailure {
     /// Those who waited get it, and the next call tries again.
     #[default]
     Retry,
-    /// It is remembered at the place that was to own the value, and given to every later asker without asking again, until a
-    /// value is bound or published there, or it is [forgotten](HeirloomMap::forget). A panic is not remembered.
+    /// It is remembered at the place that was to own the value, and given to every later asker without asking again,
+    /// until a value is bound or published there, or it is [forgotten](HeirloomMap::forget). A panic is not
+    /// remembered.
     Sticky,
 }
 
 /// A [`Heirloom`](crate::Heirloom) with a value for each key: modules by name, connections by address.
 ///
-/// Each key is looked up, initialised and fails by itself; the nearest place that has the key wins. A look-up costs a hash of
-/// the key and two short locks of a sharded map; no `Hash`, `Eq` or `Drop` of yours runs under a lock.
+/// Each key is looked up, initialised and fails by itself; the nearest place that has the key wins. A look-up costs a
+/// hash of the key and two short locks of a sharded map; no `Hash`, `Eq` or `Drop` of yours runs under a lock.
 /// Dropping a map that is no `static` takes its values out of the tree.
 ///
 /// Errors say the map's name, not the key, which need not be printable: put it into the initialiser's own error.
@@ -235,8 +236,8 @@ where
     }
 
     /// Binds a value that was not asked for, or is being waited for, at the process. If an initialiser runs for the key
-    /// there, everyone who waits gets this value at once; when the initialiser ends, its result is dropped and its caller gets
-    /// this value too. The first one wins: where there is a value, it stays.
+    /// there, everyone who waits gets this value at once; when the initialiser ends, its result is dropped and its
+    /// caller gets this value too. The first one wins: where there is a value, it stays.
     ///
     /// ```
     /// use heirloom::{BindError, HeirloomMap};
@@ -321,8 +322,9 @@ where
         Subscription::new(&self.core().desk)
     }
 
-    /// The nearest value of the key; if there is none, that of `f`, which is then bound at the process. However many ask for
-    /// one key at once, wherever they stand, `f` runs once. See [`Heirloom::get_or_init`](crate::Heirloom::get_or_init).
+    /// The nearest value of the key; if there is none, that of `f`, which is then bound at the process. However many
+    /// ask for one key at once, wherever they stand, `f` runs once. See
+    /// [`Heirloom::get_or_init`](crate::Heirloom::get_or_init).
     ///
     /// # Errors
     /// An [`InitError`], when another's `f` panicked or this wait could not end well.
@@ -348,8 +350,8 @@ where
         self.init(None, None, key, || f().map_err(|error| failed(self.name, error)))
     }
 
-    /// The same verbs at one place: what is bound, initialised or remembered belongs to it. To initialise, the caller must
-    /// stand there or below.
+    /// The same verbs at one place: what is bound, initialised or remembered belongs to it. To initialise, the caller
+    /// must stand there or below.
     ///
     /// ```
     /// use heirloom::{HeirloomMap, Scope};
@@ -520,7 +522,8 @@ where
     /// See [`HeirloomMap::get_or_init`]. A value that is nearer, or further up, is found first.
     ///
     /// # Errors
-    /// As [`HeirloomMap::get_or_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or below it.
+    /// As [`HeirloomMap::get_or_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or
+    /// below it.
     ///
     /// # Panics
     /// As [`HeirloomMap::get_or_init`].
@@ -531,8 +534,8 @@ where
     /// See [`HeirloomMap::get_or_try_init`].
     ///
     /// # Errors
-    /// As [`HeirloomMap::get_or_try_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or below
-    /// it.
+    /// As [`HeirloomMap::get_or_try_init`], and [`InitError::NotBelow`] for a caller who does not stand at the owner or
+    /// below it.
     ///
     /// # Panics
     /// As [`HeirloomMap::get_or_init`].

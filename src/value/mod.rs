@@ -1,7 +1,7 @@
 //! Values that travel: bound at one place of the tree, found from every place below.
 //!
-//! [`heirloom`] and [`map`] are the public keys. Each has a [`desk`], where its values are bound, and under whose lock the
-//! [`flight`]s of its initialisers begin and land. Nodes keep the values; finding one is the walk of
+//! [`heirloom`] and [`map`] are the public keys. Each has a [`desk`], where its values are bound, and under whose lock
+//! the [`flight`]s of its initialisers begin and land. Nodes keep the values; finding one is the walk of
 //! [`look`](crate::lineage::look), which takes no lock.
 
 mod ask;

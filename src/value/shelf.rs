@@ -1,7 +1,7 @@
 //! The shelf: what a node keeps of a map, by the number of the key.
 //!
-//! The map's locks are held for as long as an entry is copied or exchanged. What is taken out goes to the caller, so that
-//! no user code runs under them.
+//! The map's locks are held for as long as an entry is copied or exchanged. What is taken out goes to the caller, so
+//! that no user code runs under them.
 
 use dashmap::DashMap;
 

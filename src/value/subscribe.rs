@@ -1,8 +1,9 @@
 //! [`Subscription`]: every value of a key, each once: those bound before, then those bound from now on.
 //!
 //! # The race to fear
-//! A value bound while somebody subscribes is told twice, or never. Neither: binding and subscribing are critical sections
-//! of one lock ([`crate::value::desk`]), so it comes either before the subscription, and is in the replay, or after it.
+//! A value bound while somebody subscribes is told twice, or never. Neither: binding and subscribing are critical
+//! sections of one lock ([`crate::value::desk`]), so it comes either before the subscription, and is in the replay, or
+//! after it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -68,12 +69,12 @@ impl<K, V> Inbox<K, V> {
     }
 }
 
-/// Every value of a key, each once: those bound now, in the order in which they were bound, then those bound from now on,
-/// wherever in the tree. Dropping it unsubscribes.
+/// Every value of a key, each once: those bound now, in the order in which they were bound, then those bound from now
+/// on, wherever in the tree. Dropping it unsubscribes.
 ///
-/// Made by [`Heirloom::subscribe`](crate::Heirloom::subscribe) and [`HeirloomMap::subscribe`](crate::HeirloomMap::subscribe).
-/// It ends after [`seal`](crate::Heirloom::seal), when everything bound before has been told. What it has not told yet it
-/// keeps, without bound: read it, or drop it.
+/// Made by [`Heirloom::subscribe`](crate::Heirloom::subscribe) and
+/// [`HeirloomMap::subscribe`](crate::HeirloomMap::subscribe). It ends after [`seal`](crate::Heirloom::seal), when
+/// everything bound before has been told. What it has not told yet it keeps, without bound: read it, or drop it.
 ///
 /// ```
 /// use heirloom::Heirloom;
@@ -115,7 +116,8 @@ where
         }
     }
 
-    /// Waits at most `d` for the next one. `None`: none came, or none will. A task that waits gives its place to the next one.
+    /// Waits at most `d` for the next one. `None`: none came, or none will. A task that waits gives its place to the
+    /// next one.
     pub fn next_within(&mut self, d: Duration) -> Option<Bound<V, K>> {
         self.next_by(park::after(d))
     }

@@ -1,5 +1,6 @@
-//! What `std`'s thread-locals are, for loom's threads, which all run on one of the system's: made on first use, ended in
-//! the reverse order before the thread can be joined, and refused after that. loom's own end in any order, and too late.
+//! What `std`'s thread-locals are, for loom's threads, which all run on one of the system's: made on first use, ended
+//! in the reverse order before the thread can be joined, and refused after that. loom's own end in any order, and too
+//! late.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

@@ -1,9 +1,9 @@
 //! The engine's own source files, compiled against loom.
 //!
-//! What a model checks is the code itself, not a copy: `tally`, `task`, the engine in `pool` and the cache in `threads` are
-//! included from `src/`. In the place of their lowest neighbours stand small ones that loom can follow: [`sync`] names loom's
-//! primitives, [`lineage`] knows one scope, `pool::park` sleeps on a loom thread, nothing is listed in an index, and the
-//! process never exits.
+//! What a model checks is the code itself, not a copy: `tally`, `task`, the engine in `pool` and the cache in `threads`
+//! are included from `src/`. In the place of their lowest neighbours stand small ones that loom can follow: [`sync`]
+//! names loom's primitives, [`lineage`] knows one scope, `pool::park` sleeps on a loom thread, nothing is listed in an
+//! index, and the process never exits.
 //!
 //! A test file says `mod model; use model::*;`, so that the files find one another as `crate::tally` and so on.
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "each test file uses its own part")]

@@ -1,5 +1,5 @@
-//! Stands in for rayon: one queue of jobs, and workers that do them until the pool is dropped and every job has run. What is
-//! rayon's own, the stealing, is not there; a job that waits in rayon is one that calls [`run_one`].
+//! Stands in for rayon: one queue of jobs, and workers that do them until the pool is dropped and every job has run.
+//! What is rayon's own, the stealing, is not there; a job that waits in rayon is one that calls [`run_one`].
 
 use std::any::Any;
 use std::cell::RefCell;

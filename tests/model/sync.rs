@@ -1,10 +1,10 @@
 //! Stands in for `src/sync.rs`: the same names, with loom's primitives behind them.
 //!
-//! loom treats a sequentially consistent access as an acquiring or releasing one, and raises false alarms where the engine
-//! relies on more (a push, then a look at the places, against the two the other way round). Its fences are what they should
-//! be. So here such a write is one with a fence after it, or such a read one with a fence before it: either puts a fence
-//! between a write and the read that follows it. Each model runs with the one and then with the other, so that an ordering
-//! that was weakened by mistake is seen, of a write and of a read.
+//! loom treats a sequentially consistent access as an acquiring or releasing one, and raises false alarms where the
+//! engine relies on more (a push, then a look at the places, against the two the other way round). Its fences are what
+//! they should be. So here such a write is one with a fence after it, or such a read one with a fence before it: either
+//! puts a fence between a write and the read that follows it. Each model runs with the one and then with the other, so
+//! that an ordering that was weakened by mistake is seen, of a write and of a read.
 
 pub(crate) use loom::cell::UnsafeCell;
 pub(crate) use loom::sync::MutexGuard;

@@ -1,4 +1,5 @@
-//! What the tests of pools share: started pools, tasks that end when they are told to, and a look at the system's threads.
+//! What the tests of pools share: started pools, tasks that end when they are told to, and a look at the system's
+//! threads.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};

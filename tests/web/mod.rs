@@ -1,4 +1,5 @@
-//! What the tests of servers share: a server on a runtime of its own, and a client that speaks HTTP/1.1 over a plain socket.
+//! What the tests of servers share: a server on a runtime of its own, and a client that speaks HTTP/1.1 over a plain
+//! socket.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::io::{Read, Write};

@@ -30,7 +30,8 @@ impl Seat {
         Ok(Self { hub: Arc::clone(hub), at: None })
     }
 
-    /// Ready with what `look` finds, once that is not to wait; looks again each time the bell rings, which is always the same.
+    /// Ready with what `look` finds, once that is not to wait; looks again each time the bell rings, which is always
+    /// the same.
     fn poll(&mut self, cx: &Context<'_>, bell: Which, look: impl Fn(&Hub) -> Next) -> Poll<Next> {
         let hub = &*self.hub;
         let (_, at) = *self.at.get_or_insert_with(|| (bell, bell(hub).listen()));

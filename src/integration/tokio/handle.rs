@@ -15,8 +15,8 @@ use crate::sync::os::{AtomicBool, Ordering};
 
 use super::{PortalError, probe};
 
-/// A future that was given to a [`Portal`](super::Portal). Dropping the handle detaches it: it runs all the same, until its runtime is
-/// shut down or its place is asked to stop.
+/// A future that was given to a [`Portal`](super::Portal). Dropping the handle detaches it: it runs all the same, until
+/// its runtime is shut down or its place is asked to stop.
 ///
 /// It is also a [`Future`], on any runtime.
 #[must_use = "dropping the handle detaches the future; its result and its panic are lost"]
@@ -46,13 +46,13 @@ impl<T> PortalHandle<T> {
 
     /// Waits until the future has ended. In a pool's task this gives the task's place away meanwhile.
     ///
-    /// A request to stop that is made to the waiting task does not end the wait by itself; it ends the future, if that stands below
-    /// the one asked, as one spawned by that task does.
+    /// A request to stop that is made to the waiting task does not end the wait by itself; it ends the future, if that
+    /// stands below the one asked, as one spawned by that task does.
     ///
     /// # Errors
-    /// [`Cancelled`](PortalError::Cancelled), [`NotRunning`](PortalError::NotRunning), [`Panicked`](PortalError::Panicked).
-    /// [`WouldDeadlock`](PortalError::WouldDeadlock) on a thread that runs a future of a tokio runtime: `.await` it there. The future goes
-    /// on then, detached.
+    /// [`Cancelled`](PortalError::Cancelled), [`NotRunning`](PortalError::NotRunning),
+    /// [`Panicked`](PortalError::Panicked). [`WouldDeadlock`](PortalError::WouldDeadlock) on a thread that runs a
+    /// future of a tokio runtime: `.await` it there. The future goes on then, detached.
     pub fn join(self) -> Result<T, PortalError> {
         if probe::runs_a_future() {
             return Err(PortalError::WouldDeadlock);

@@ -1,8 +1,8 @@
 //! Whether the calling thread runs a future for a tokio runtime, and so must not block.
 //!
-//! Being in a runtime's context says less: `spawn_blocking` threads are, and so is whoever holds an `EnterGuard`, and these
-//! may block. What tells them apart is tokio's cooperative budget, which is limited while a future is polled, and is
-//! lifted in `spawn_blocking` and `block_in_place`.
+//! Being in a runtime's context says less: `spawn_blocking` threads are, and so is whoever holds an `EnterGuard`, and
+//! these may block. What tells them apart is tokio's cooperative budget, which is limited while a future is polled, and
+//! is lifted in `spawn_blocking` and `block_in_place`.
 //!
 //! A future in `tokio::task::unconstrained` has lifted it too, and what is dropped outside of a poll has none. For
 //! these tokio has no question, only a refusal: its own `block_on` panics there. That panic is caught, but whatever is

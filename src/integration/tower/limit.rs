@@ -35,7 +35,8 @@ impl Slots {
     }
 }
 
-/// How much of a [`ScopeLayer`](super::ScopeLayer)'s limit is in use: for whoever watches the server. Keeps nothing going.
+/// How much of a [`ScopeLayer`](super::ScopeLayer)'s limit is in use: for whoever watches the server. Keeps nothing
+/// going.
 ///
 /// ```
 /// use heirloom::tower::{ScopeLayer, ScopeUsage};
