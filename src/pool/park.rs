@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::sync::{Parker, Unparker};
 
+use crate::clock::pause;
 use crate::sync::os::Arc;
 
-/// About how long looking costs as much as sleeping and being woken would; see `threads::cache::SPIN`. Shorter here,
+/// About 8 µs of looking, which is what sleeping and being woken would cost; see `threads::cache::SPIN`. Shorter here,
 /// because a joiner that spins takes a CPU from the tasks it waits for.
-const SPINS: u32 = 60;
-/// Pauses between two looks: looking all the time would take the cache line away from who is to change it.
-const PAUSES: u32 = 8;
-const FIRST: u32 = 48;
+const SPINS: u32 = 240;
+/// Nanoseconds between two looks: looking all the time would take the cache line away from who is to change it.
+const BETWEEN: u32 = 35;
+const FIRST: u32 = 200;
 
 thread_local! {
     static PARKER: (Parker, Waker) = new();
@@ -51,16 +52,12 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
         return false;
     }
     // No answer comes sooner than this, and an early look only disturbs whoever is at work on it.
-    for _ in 0..FIRST {
-        std::hint::spin_loop();
-    }
+    pause(FIRST);
     for round in 0..SPINS {
         if done() {
             return true;
         }
-        for _ in 0..PAUSES {
-            std::hint::spin_loop();
-        }
+        pause(BETWEEN);
         // A thread woken just now may have been put on this very CPU.
         if round % 16 == 15 {
             std::thread::yield_now();

@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use crate::clock::Coarse;
+use crate::clock::{Coarse, pause};
 use crate::error::{SubmitError, TaskError, payload_text};
 use crate::id::TaskId;
 use crate::lineage::current::{self, Pending};
@@ -14,7 +14,7 @@ use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
 use crate::pool::queue::Popped;
 use crate::pool::stealing;
 use crate::quiet::{MustNotUnwind, drop_quietly, quietly};
-use crate::sync::os::{Arc, Ordering};
+use crate::sync::os::{Arc, Ordering, thread};
 use crate::tally::Tally;
 use crate::task::cell::{Claimed, Foreign, Payload, TaskRef};
 use crate::task_type::TaskType;
@@ -23,10 +23,12 @@ use crate::threads::cache::{Hand, Job};
 /// How many tasks a borrowed thread runs for one pool before it lets others in line have their turn.
 const TURN: u32 = 64;
 
-/// How often a thread looks for the next task before it gives its place back, and how long it pauses in between:
+/// How often a thread looks for the next task before it gives its place back, and how many nanoseconds it pauses in between:
 /// looking all the time would take the cache line away from the submitter. Together about 2 µs.
 const LINGER: u32 = if cfg!(loom) { 1 } else { 30 };
-const PAUSES: u32 = 16;
+const BETWEEN: u32 = 70;
+/// After so many looks whoever else is on this CPU may go first: somebody on another one would have been here by now.
+const OFFER: u32 = 10;
 
 /// How many shells there must be, at least, before the queue is swept.
 const SWEEP: usize = 64;
@@ -296,15 +298,17 @@ fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
         return false;
     }
     visit.look();
-    for _ in 0..LINGER {
+    for look in 0..LINGER {
         if !pool.queue.inbox_is_empty() {
             return hand.close();
         }
         if !pool.places.is_only_looking() || pool.tally.is_closed() || hand.is_wanted() {
             return false;
         }
-        for _ in 0..PAUSES {
-            std::hint::spin_loop();
+        pause(BETWEEN);
+        if look == OFFER {
+            // Whoever joined the last task, and is to submit the next, may wait for this very CPU.
+            thread::yield_now();
         }
     }
     false
