@@ -1,6 +1,6 @@
 //! The one file that names `std::sync` or `parking_lot`.
 //!
-//! The models (`tests/loom_*.rs`) compile the engine's own files against another file in the place of this one, which
+//! The models (`tests/loom`) compile the engine's own files against another file in the place of this one, which
 //! names loom's.
 
 pub(crate) use self::real::*;

@@ -1,10 +1,12 @@
 //! What the tests share: a bound on every test, and children that are this same program.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each program uses its own part")]
 
-pub mod parts;
+pub mod pools;
 
+use std::io::Read;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longer than any test takes on a busy machine; a test that reaches it hangs.
@@ -38,30 +40,69 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// In a child process this is the name of the part it is to play; see [`run_child`].
+/// Runs a test in a process of its own, bounded: this same program, started again for this one test. For a test of what
+/// belongs to the process: its threads, its memory, its subscriber. Called on the test's own thread, whose name says
+/// which test that is.
+pub fn alone(test: impl FnOnce() + Send + 'static) {
+    const ENDED: &str = "the test that runs alone has ended";
+    if child_part().is_some() {
+        bounded(test);
+        println!("{ENDED}");
+        return;
+    }
+    let thread = std::thread::current();
+    let name = thread.name().expect("the harness names the thread of a test");
+    let output = run(this_program(name).args(["--exact", name, "--nocapture"]), name);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let ended = output.status.success() && said.contains(ENDED);
+    assert!(ended, "{name}, alone: {}\n{said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
+/// In a child process this is the name of the part it is to play; see [`run_child`] and [`alone`].
 pub fn child_part() -> Option<String> {
     std::env::var("HEIRLOOM_TEST_CHILD").ok()
 }
 
-/// Runs this test program again as a child process that plays `part` (a file with `harness = false` looks at
+/// Runs this test program again as a child process that plays `part` (a program with `harness = false` looks at
 /// [`child_part`] first), and fails if it does not end.
 pub fn run_child(part: &str) -> Output {
-    let mut child = Command::new(std::env::current_exe().expect("the test knows its own path"))
-        .env("HEIRLOOM_TEST_CHILD", part)
-        .env("RUST_BACKTRACE", "0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a child process starts");
+    run(&mut this_program(part), part)
+}
+
+fn this_program(part: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("the test knows its own path"));
+    command.env("HEIRLOOM_TEST_CHILD", part).env("RUST_BACKTRACE", "0");
+    command
+}
+
+fn run(command: &mut Command, part: &str) -> Output {
+    let (stdin, stdout, stderr) = (Stdio::null(), Stdio::piped(), Stdio::piped());
+    let mut child = command.stdin(stdin).stdout(stdout).stderr(stderr).spawn().expect("a child process starts");
+    // Read as they come: a full pipe would hold the child up.
+    let stdout = read_all(child.stdout.take().expect("it is piped"));
+    let stderr = read_all(child.stderr.take().expect("it is piped"));
     let until = Instant::now() + BOUND;
-    while child.try_wait().expect("a child can be waited for").is_none() {
-        if Instant::now() > until {
+    let mut hangs = false;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            break status;
+        }
+        if Instant::now() > until && !hangs {
+            hangs = true;
             let _ = child.kill();
-            let output = child.wait_with_output().expect("a killed child ends");
-            panic!("the child {part} hangs: {output:?}");
         }
         std::thread::sleep(Duration::from_millis(5));
-    }
-    child.wait_with_output().expect("an ended child has output")
+    };
+    let [stdout, stderr] = [stdout, stderr].map(|reader| reader.join().expect("it reads"));
+    let output = Output { status, stdout, stderr };
+    assert!(!hangs, "the child {part} hangs: {output:?}");
+    output
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        from.read_to_end(&mut all).expect("a pipe can be read");
+        all
+    })
 }

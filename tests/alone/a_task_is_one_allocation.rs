@@ -1,0 +1,74 @@
+//! A task costs one allocation, from submit to join, on leased and on dedicated pools, whatever the way it is waited
+//! for.
+
+use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
+
+use crate::allocations::allocations;
+use crate::common::alone;
+
+const TASKS: usize = 2000;
+
+/// Allocations per `TASKS` tasks, after the threads, their locals and the lists have grown.
+fn counted(what: &str, mut round: impl FnMut()) {
+    for _ in 0..3 {
+        round();
+    }
+    let before = allocations();
+    round();
+    let allocations = allocations() - before;
+    println!("{what}: {allocations} for {TASKS}");
+    // What is not per task (a list that grows once more) may show, and little of it.
+    assert!((TASKS..TASKS + TASKS / 50).contains(&allocations), "{what}: {allocations} for {TASKS} tasks");
+}
+
+fn waited_for_in_every_way(kind: &str, pool: &PoolManager) {
+    counted(&format!("{kind}, one after another"), || {
+        for n in 0..TASKS {
+            assert_eq!(pool.submit(move || n).expect("accepted").join().expect("ends"), n);
+        }
+    });
+    let mut handles: Vec<TaskHandle<usize>> = Vec::with_capacity(TASKS);
+    counted(&format!("{kind}, all at once"), || {
+        handles.extend((0..TASKS).map(|n| pool.submit(move || n).expect("accepted")));
+        handles.drain(..).for_each(|task| drop(task.join()));
+    });
+    counted(&format!("{kind}, detached"), || {
+        for n in 0..TASKS {
+            drop(pool.submit(move || n));
+        }
+        pool.wait_idle().expect("not from an own task");
+    });
+    let mut handles: Vec<TaskHandle<usize>> = Vec::with_capacity(2);
+    counted(&format!("{kind}, two and two"), || {
+        for n in 0..TASKS / 2 {
+            handles.extend((0..2).map(|_| pool.submit(move || n).expect("accepted")));
+            handles.drain(..).for_each(|task| drop(task.join()));
+            // The pool falls idle in between, and has to come back without growing anything anew.
+            // (Waiting for that with `wait_idle` would itself allocate a listener.)
+            while pool.stats().running > 0 {
+                std::thread::yield_now();
+            }
+        }
+    });
+    let big = [7_u64; 32];
+    counted(&format!("{kind}, with a large closure and a large result"), || {
+        for _ in 0..TASKS {
+            assert_eq!(pool.submit(move || big.map(|n| n + 1)).expect("accepted").join().expect("ends")[31], 8);
+        }
+    });
+}
+
+#[test]
+fn on_leased_and_dedicated_pools() {
+    alone(|| {
+        let scope = Scope::new("test");
+        for n in [1, 2, 4] {
+            let leased = scope.create("leased");
+            leased.start(PoolConfig::leased(n)).expect("starts");
+            waited_for_in_every_way("leased", &leased);
+            let own = scope.create("own");
+            own.start(PoolConfig::dedicated(n)).expect("starts");
+            waited_for_in_every_way("dedicated", &own);
+        }
+    });
+}

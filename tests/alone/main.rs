@@ -1,0 +1,23 @@
+//! Tests that count what belongs to the process: each runs in a process of its own, see [`common::alone`].
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod allocations;
+
+mod a_cancelled_queue_gives_its_memory_back;
+mod a_panic_is_reported_once;
+mod a_pool_keeps_no_memory_of_ended_tasks_places;
+#[cfg(target_os = "linux")]
+mod a_started_pool_has_no_thread_until_tasks_arrive;
+mod a_subscriber_that_panics_breaks_no_wait;
+mod a_task_is_one_allocation;
+mod a_task_not_let_in_is_reported_once;
+mod a_task_runs_inside_the_span_of_its_submitter;
+#[cfg(target_os = "linux")]
+mod an_idle_process_has_no_threads;
+mod idle_threads_are_reused_newest_first;
+mod many_short_tasks_start_few_threads;
+mod pools_share_threads_fairly;
+mod the_limit_of_threads_is_respected;
+mod the_most_threads_there_were_are_told;

@@ -1,0 +1,245 @@
+//! With the feature `tower`: when a client disconnects in the middle of its request, everything that the request asked
+//! for ends, in its own pools and in shared ones, what sleeps and what is queued; and nobody else's.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::routing::get;
+use heirloom::tower::ScopeLayer;
+use heirloom::{Cancelled, PoolConfig, Scope, TaskHandle};
+
+use crate::common;
+use crate::common::bounded;
+use crate::common::pools::{Busy, started};
+use crate::web;
+use crate::web::{Server, all_requests_are_gone};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// What a handler asked for.
+struct Asked {
+    sleeps_in_its_own: TaskHandle<Result<(), Cancelled>>,
+    sleeps_in_shared: TaskHandle<Result<(), Cancelled>>,
+    queued: TaskHandle<()>,
+}
+
+fn ask_for_work() -> Asked {
+    let own = heirloom::create("own");
+    own.start(PoolConfig::leased(1)).expect("starts");
+    let (starts, started) = mpsc::channel();
+    let sleep = || {
+        let starts = starts.clone();
+        move || {
+            starts.send(()).expect("the handler listens");
+            heirloom::sleep(LONG)
+        }
+    };
+    let asked = Asked {
+        sleeps_in_its_own: own.submit(sleep()).expect("accepted"),
+        sleeps_in_shared: heirloom::get("shared").expect("found").submit(sleep()).expect("accepted"),
+        queued: heirloom::get("serial").expect("found").submit(|| unreachable!("it was cancelled")).expect("accepted"),
+    };
+    started.recv().and_then(|()| started.recv()).expect("both start");
+    asked
+}
+
+/// All of it ends. What is queued behind `busy` gets its turn only when the server has noticed.
+fn all_end<const N: usize>(asked: [Asked; N], busy: Busy) {
+    let queued = asked.map(|asked| {
+        assert!(asked.sleeps_in_its_own.join().expect("it ran").is_err());
+        assert!(asked.sleeps_in_shared.join().expect("it ran").is_err());
+        asked.queued
+    });
+    busy.end();
+    for queued in queued {
+        assert!(queued.join().is_err_and(|error| error.is_cancelled()));
+    }
+}
+
+#[test]
+fn of_an_axum_service() {
+    bounded(|| {
+        let owner = Scope::new("server");
+        let shared = started(&owner, "shared", PoolConfig::leased(4));
+        let serial = started(&owner, "serial", PoolConfig::leased(1));
+        let busy = Busy::on(&serial);
+        let (says, said) = mpsc::channel();
+        let slow = move || {
+            says.send(ask_for_work()).expect("the test listens");
+            std::future::pending::<&'static str>()
+        };
+        let layer = ScopeLayer::new().below(&owner).name(|request: &Request| request.uri().path().to_string());
+        let app = Router::new().route("/slow", get(slow)).route("/quick", get(|| async { "quick" })).layer(layer);
+        let server = Server::start(app);
+
+        let (goes, stays) = (server.ask("GET", "/slow"), server.ask("GET", "/slow"));
+        let mut asked = [said.recv().unwrap(), said.recv().unwrap()];
+        assert_eq!(web::scopes_below(&owner), 2);
+        assert!(server.get("/quick").ends_with("quick"));
+        drop(goes);
+        common::eventually("one of them is cancelled", || {
+            asked.iter().any(|asked| asked.sleeps_in_shared.is_finished())
+        });
+        // Which of the two handlers was which client's, only the server knows.
+        asked.sort_by_key(|asked| !asked.sleeps_in_shared.is_finished());
+        let [gone, there] = asked;
+        assert!(!there.sleeps_in_shared.is_finished() && !there.sleeps_in_its_own.is_finished());
+        drop(stays);
+        all_end([gone, there], busy);
+        all_requests_are_gone(&owner);
+        assert!(shared.run(|| true).expect("the shared pool goes on"));
+    });
+}
+
+mod grpc {
+    //! A gRPC service without generated code: one method, whose messages are plain bytes.
+
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use bytes::{Buf, BufMut, Bytes};
+    use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+    use tonic::server::{Grpc, NamedService, UnaryService};
+    use tonic::{Request, Response, Status};
+    use tower_service::Service;
+
+    #[derive(Clone, Copy, Default)]
+    pub(crate) struct Plain;
+
+    impl Codec for Plain {
+        type Encode = Bytes;
+        type Decode = Bytes;
+        type Encoder = Self;
+        type Decoder = Self;
+
+        fn encoder(&mut self) -> Self {
+            Self
+        }
+
+        fn decoder(&mut self) -> Self {
+            Self
+        }
+    }
+
+    impl Encoder for Plain {
+        type Item = Bytes;
+        type Error = Status;
+
+        fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+            to.put(item);
+            Ok(())
+        }
+    }
+
+    impl Decoder for Plain {
+        type Item = Bytes;
+        type Error = Status;
+
+        fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+            Ok(Some(from.copy_to_bytes(from.remaining())))
+        }
+    }
+
+    type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
+    pub(crate) type Answer = Future<Result<Response<Bytes>, Status>>;
+
+    /// The server's side; the handler is a plain function.
+    #[derive(Clone)]
+    pub(crate) struct Echo<F>(pub(crate) F);
+
+    impl<F> NamedService for Echo<F> {
+        const NAME: &'static str = "test.Echo";
+    }
+
+    struct Method<F>(F);
+
+    impl<F: Fn(Bytes) -> Answer> UnaryService<Bytes> for Method<F> {
+        type Response = Bytes;
+        type Future = Answer;
+
+        fn call(&mut self, request: Request<Bytes>) -> Answer {
+            (self.0)(request.into_inner())
+        }
+    }
+
+    impl<F> Service<http::Request<tonic::body::Body>> for Echo<F>
+    where
+        F: Fn(Bytes) -> Answer + Clone + Send + Sync + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = Infallible;
+        type Future = Future<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+            let method = Method(self.0.clone());
+            Box::pin(async move { Ok(Grpc::new(Plain).unary(method, request).await) })
+        }
+    }
+
+    /// The client's.
+    pub(crate) async fn call(channel: tonic::transport::Channel, message: &'static str) -> Result<Bytes, Status> {
+        let mut client = tonic::client::Grpc::new(channel);
+        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let path = http::uri::PathAndQuery::from_static("/test.Echo/Say");
+        client.unary(Request::new(Bytes::from_static(message.as_bytes())), path, Plain).await.map(Response::into_inner)
+    }
+}
+
+#[test]
+fn of_a_tonic_service() {
+    bounded(|| {
+        let owner = Scope::new("server");
+        started(&owner, "shared", PoolConfig::leased(4));
+        let serial = started(&owner, "serial", PoolConfig::leased(1));
+        let busy = Busy::on(&serial);
+        let (says, said) = mpsc::channel();
+        let handler = move |message: bytes::Bytes| -> grpc::Answer {
+            let says = says.clone();
+            Box::pin(async move {
+                if message == "slow" {
+                    says.send(ask_for_work()).expect("the test listens");
+                    std::future::pending::<()>().await;
+                }
+                // A gRPC answer ends with its trailers, so it is streamed.
+                Ok(tonic::Response::new(heirloom::current().name().unwrap_or_default().to_string().into()))
+            })
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let port = runtime.block_on(async {
+            let incoming = tonic::transport::server::TcpIncoming::bind((std::net::Ipv4Addr::LOCALHOST, 0).into());
+            let incoming = incoming.expect("a free port");
+            let address = incoming.local_addr().expect("bound");
+            let name = |request: &http::Request<tonic::body::Body>| request.uri().path().to_string();
+            let layer = ScopeLayer::new().below(&owner).name(name).limit(2).until_body_end();
+            let server = tonic::transport::Server::builder().layer(layer).add_service(grpc::Echo(handler));
+            tokio::spawn(server.serve_with_incoming(incoming));
+            address.port()
+        });
+        let gone = runtime.block_on(async {
+            let endpoint =
+                tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("an address");
+            let channel = endpoint.connect().await.expect("the server listens");
+            let answer = grpc::call(channel.clone(), "quick").await.expect("answered");
+            assert_eq!(answer, "/test.Echo/Say", "the handler stands in its scope");
+            let slow = tokio::spawn(grpc::call(channel.clone(), "slow"));
+            let other = tokio::spawn(grpc::call(channel.clone(), "slow"));
+            let asked = tokio::task::spawn_blocking(move || [said.recv().unwrap(), said.recv().unwrap()]);
+            let asked = asked.await.expect("they are there");
+            let refused = grpc::call(channel, "quick").await.expect_err("there are two already");
+            assert_eq!(refused.code(), tonic::Code::Unavailable);
+            // The streams are reset; the connection stays.
+            slow.abort();
+            other.abort();
+            asked
+        });
+        all_end(gone, busy);
+        all_requests_are_gone(&owner);
+    });
+}

@@ -1,0 +1,138 @@
+//! With the feature `tokio`: waiting through a portal on a thread that runs a future of a runtime is `WouldDeadlock`,
+//! at once, and nothing is run. Threads of a runtime that may block are let through.
+
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+
+use heirloom::{PoolConfig, Portal, PortalError, Scope};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task;
+
+use crate::common::bounded;
+use crate::common::pools::started;
+
+fn many() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).build().expect("a runtime starts")
+}
+
+fn one() -> Runtime {
+    Builder::new_current_thread().build().expect("a runtime starts")
+}
+
+fn seven() -> Result<u32, PortalError> {
+    Portal::current().expect("in a runtime").block_on(async { 7 })
+}
+
+fn refused(out: Result<u32, PortalError>) -> bool {
+    matches!(out, Err(PortalError::WouldDeadlock))
+}
+
+#[test]
+fn in_a_future_of_any_runtime() {
+    bounded(|| {
+        for runtime in [many(), one()] {
+            assert!(refused(runtime.block_on(async { seven() })));
+            assert!(refused(runtime.block_on(async { tokio::spawn(async { seven() }).await.unwrap() })));
+            let local = task::LocalSet::new();
+            assert!(refused(local.block_on(&runtime, async { task::spawn_local(async { seven() }).await.unwrap() })));
+            // Another runtime's portal too: this one stands still all the same.
+            let other = many();
+            let portal = Portal::new(other.handle());
+            assert!(refused(runtime.block_on(async { portal.block_on(async { 7 }) })));
+            let joined = runtime.block_on(async { portal.spawn(async { 7 }).join() });
+            assert!(refused(joined));
+            assert_eq!(runtime.block_on(portal.spawn(async { 7 })).unwrap(), 7, "awaiting is fine");
+        }
+    });
+}
+
+#[test]
+fn also_where_the_budget_is_lifted_and_the_thread_drives_the_runtime_all_the_same() {
+    bounded(|| {
+        for runtime in [many(), one()] {
+            assert!(refused(runtime.block_on(task::unconstrained(async { seven() }))));
+            let spawned = async { tokio::spawn(task::unconstrained(async { seven() })).await.unwrap() };
+            assert!(refused(runtime.block_on(spawned)));
+            assert_eq!(runtime.block_on(async { task::spawn_blocking(seven).await.unwrap() }).unwrap(), 7, "still");
+        }
+        let (says, said) = mpsc::channel();
+        many().block_on(Tells(says));
+        assert!(refused(said.recv().unwrap()), "while what has run is dropped");
+    });
+}
+
+/// Ready at once; asks when it is dropped.
+struct Tells(mpsc::Sender<Result<u32, PortalError>>);
+
+impl Future for Tells {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        let _ = self.0.send(seven());
+    }
+}
+
+#[test]
+fn and_in_a_task_that_runs_on_such_a_thread() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let work = started(&scope, "work", PoolConfig::leased(1));
+        let here = many().block_on(async { work.run(seven) });
+        assert!(refused(here.expect("it ran on this thread")));
+    });
+}
+
+#[test]
+fn nothing_is_run_and_the_budget_is_left_as_it_was() {
+    bounded(|| {
+        let left = |runtime: &Runtime| {
+            runtime.block_on(async {
+                let first = futures::poll!(Box::pin(async {
+                    assert!(refused(Portal::current().unwrap().block_on(async { unreachable!("it is not run") })));
+                    // As much as a task may do in one poll, which the refusal took none of.
+                    let mut steps = 0;
+                    while task::coop::has_budget_remaining() {
+                        task::consume_budget().await;
+                        steps += 1;
+                    }
+                    steps
+                }));
+                let untouched = task::yield_now();
+                untouched.await;
+                let mut steps = 0;
+                while task::coop::has_budget_remaining() {
+                    task::consume_budget().await;
+                    steps += 1;
+                }
+                (first, std::task::Poll::Ready(steps))
+            })
+        };
+        let (refused_first, plain) = left(&one());
+        assert_eq!(refused_first, plain);
+    });
+}
+
+#[test]
+fn where_blocking_is_allowed_it_is() {
+    bounded(|| {
+        let runtime = many();
+        assert_eq!(runtime.block_on(async { task::spawn_blocking(seven).await.unwrap() }).unwrap(), 7);
+        assert_eq!(
+            runtime.block_on(async { tokio::spawn(async { task::block_in_place(seven) }).await.unwrap() }).unwrap(),
+            7
+        );
+        let current = one();
+        assert_eq!(current.block_on(async { task::spawn_blocking(seven).await.unwrap() }).unwrap(), 7);
+        // In a runtime's context, but not at work for it.
+        let _context = runtime.enter();
+        assert!(Handle::try_current().is_ok());
+        assert_eq!(seven().unwrap(), 7);
+    });
+}

@@ -1,0 +1,41 @@
+//! The optional features that lead out of this crate, each module with its own.
+
+#[cfg(all(feature = "inspector", unix))]
+mod browser;
+#[path = "../common/mod.rs"]
+mod common;
+#[cfg(feature = "inspector")]
+mod served;
+#[cfg(feature = "tower")]
+mod web;
+
+#[cfg(feature = "tower")]
+mod a_client_that_goes_takes_its_work_along;
+#[cfg(feature = "tokio")]
+mod a_portal_never_waits_for_a_runtime_that_is_gone;
+#[cfg(feature = "tokio")]
+mod a_portal_refuses_to_block_a_runtime;
+#[cfg(feature = "tokio")]
+mod a_portal_runs_futures_for_pool_tasks;
+#[cfg(feature = "tower")]
+mod a_request_has_a_scope_of_its_own;
+#[cfg(feature = "tower")]
+mod a_request_too_many_is_answered_at_once;
+#[cfg(feature = "serde")]
+mod a_snapshot_has_one_shape_in_json;
+#[cfg(feature = "tower")]
+mod a_streamed_body_stands_in_its_request;
+#[cfg(feature = "task-log")]
+mod a_tasks_log_is_bounded;
+#[cfg(feature = "task-log")]
+mod a_tasks_log_is_its_own;
+#[cfg(all(feature = "inspector", unix))]
+mod the_inspector_is_for_everybody;
+#[cfg(feature = "inspector")]
+mod the_inspector_outlasts_its_readers;
+#[cfg(feature = "inspector")]
+mod the_inspector_sends_what_changed;
+#[cfg(all(feature = "inspector", unix))]
+mod the_inspector_shows_the_family_live;
+#[cfg(feature = "metrics")]
+mod what_pools_do_is_published;

@@ -1,0 +1,192 @@
+//! `join_cancelling`: a waiter that is asked to stop asks the child, keeps waiting, and reports one `Cancelled`.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use heirloom::{PoolConfig, Scope, thread};
+
+use crate::common::bounded;
+use crate::common::pools::started;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_waiting_tasks_request_ends_its_child_task() {
+    bounded(|| {
+        for config in [PoolConfig::leased(2), PoolConfig::dedicated(2), PoolConfig::leased(1)] {
+            let scope = Scope::new("scope");
+            let pool = started(&scope, "pool", config);
+            let (says, said) = channel();
+            let at = pool.clone();
+            let outer = pool
+                .submit(move || {
+                    // Before the outer one is a node, so nothing but the join connects the two.
+                    let child = at.submit(move || {
+                        says.send(()).unwrap();
+                        heirloom::sleep(LONG)
+                    });
+                    child.expect("accepted").join_cancelling().map(drop)
+                })
+                .expect("accepted");
+            said.recv().unwrap();
+            outer.cancel();
+            assert_eq!(outer.join().expect("runs").unwrap_err().to_string().split(':').next(), Some("cancelled"));
+        }
+    });
+}
+
+#[test]
+fn an_isolated_thread_is_asked_by_its_waiter() {
+    bounded(|| {
+        let (says, said) = channel();
+        let outer = thread::spawn(move || {
+            let child = thread::Builder::new().isolated().spawn(move || {
+                says.send(()).unwrap();
+                heirloom::sleep(LONG).is_err()
+            });
+            (child.unwrap().join_cancelling().is_err(), heirloom::is_cancelled())
+        });
+        said.recv().unwrap();
+        outer.cancel();
+        assert_eq!(outer.join().unwrap(), (true, true));
+    });
+}
+
+#[test]
+fn each_further_request_asks_a_child_that_declined_again() {
+    bounded(|| {
+        let (says, said) = channel();
+        let outer = thread::spawn(move || {
+            let child = thread::Builder::new().isolated().spawn(move || {
+                for _ in 0..2 {
+                    says.send("sleeps").unwrap();
+                    assert!(heirloom::sleep(LONG).is_err());
+                    assert!(heirloom::acknowledge_cancel());
+                }
+                says.send("sleeps").unwrap();
+                heirloom::sleep(LONG).is_err()
+            });
+            child.unwrap().join_cancelling().is_err()
+        });
+        for _ in 0..3 {
+            assert_eq!(said.recv().unwrap(), "sleeps");
+            outer.cancel();
+        }
+        assert!(outer.join().unwrap());
+    });
+}
+
+#[test]
+fn a_child_that_ended_before_gives_its_result_and_the_request_stays() {
+    bounded(|| {
+        let (go, gate) = channel::<()>();
+        let outer = thread::spawn(move || {
+            let child = thread::Builder::new().isolated().spawn(|| 7).unwrap();
+            while !child.is_finished() {
+                std::thread::yield_now();
+            }
+            let _ = gate.recv(); // asked
+            (child.join_cancelling().unwrap().unwrap(), heirloom::is_cancelled())
+        });
+        outer.cancel();
+        drop(go);
+        assert_eq!(outer.join().unwrap(), (7, true));
+    });
+}
+
+#[test]
+fn a_request_from_before_is_passed_on_at_once() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(2));
+        let child = pool.submit(|| heirloom::sleep(LONG)).expect("accepted");
+        let request = Scope::new("request");
+        request.cancel();
+        assert!(request.run(|| child.join_cancelling()).is_err());
+    });
+}
+
+#[test]
+fn without_a_request_it_is_a_join() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(1));
+        assert_eq!(pool.submit(|| 7).expect("accepted").join_cancelling().unwrap().expect("runs"), 7);
+        let panics = pool.submit(|| panic!("no")).expect("accepted");
+        assert!(panics.join_cancelling().map(|out: Result<(), _>| out.is_err_and(|error| error.is_panic())).unwrap());
+        assert_eq!(thread::spawn(|| 7).join_cancelling().unwrap().unwrap(), 7);
+        assert!(thread::spawn(|| panic!("no")).join_cancelling().map(|out: Result<(), _>| out.is_err()).unwrap());
+        let at = pool.clone();
+        let nested = pool.submit(move || at.submit(|| 8).expect("accepted").join_cancelling());
+        assert_eq!(nested.expect("accepted").join().expect("runs").unwrap().expect("runs"), 8);
+    });
+}
+
+#[test]
+fn in_a_pool_that_keeps_its_places_it_ends_too() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(1).keeps_place());
+        let at = pool.clone();
+        let nested = pool.submit(move || at.submit(|| 8).expect("accepted").join_cancelling());
+        assert_eq!(nested.expect("accepted").join().expect("runs").unwrap().expect("runs"), 8);
+    });
+}
+
+#[test]
+fn in_such_a_pool_a_child_that_runs_already_is_asked() {
+    bounded(|| {
+        for config in [PoolConfig::leased(2).keeps_place(), PoolConfig::leased(2).max_waiting(0)] {
+            let scope = Scope::new("scope");
+            let pool = started(&scope, "pool", config);
+            let (says, said) = channel();
+            let at = pool.clone();
+            let outer = pool.submit(move || {
+                let (runs, running) = channel();
+                let child = at.submit(move || {
+                    runs.send(()).unwrap();
+                    heirloom::sleep(LONG)
+                });
+                running.recv().unwrap();
+                says.send(()).unwrap();
+                child.expect("accepted").join_cancelling().is_err()
+            });
+            let outer = outer.expect("accepted");
+            said.recv().unwrap();
+            outer.cancel();
+            assert!(outer.join().expect("runs"));
+        }
+    });
+}
+
+#[test]
+fn a_thread_joined_by_a_task_does_not_hold_up_its_pool() {
+    bounded(|| {
+        let scope = Scope::new("scope");
+        let pool = started(&scope, "pool", PoolConfig::leased(1));
+        let (go, gate) = channel::<()>();
+        let waits = pool.submit(move || thread::spawn(move || gate.recv().is_err()).join().unwrap()).expect("accepted");
+        let frees = pool.submit(move || drop(go)).expect("accepted");
+        frees.join().expect("runs");
+        assert!(waits.join().expect("runs"));
+    });
+}
+
+#[test]
+fn a_scoped_thread_is_joined_so_too() {
+    bounded(|| {
+        let text = String::from("borrowed");
+        let length = thread::scope(|s| s.spawn(|| text.len()).join_cancelling().unwrap().unwrap());
+        assert_eq!(length, 8);
+        let request = Scope::new("request");
+        request.cancel();
+        let passed = request.run(|| {
+            let sleeper = || heirloom::sleep(LONG).map_err(|_| text.len());
+            thread::scope(|s| {
+                let isolated = thread::Builder::new().isolated().spawn_scoped(s, sleeper);
+                isolated.unwrap().join_cancelling().is_err()
+            })
+        });
+        assert!(passed);
+    });
+}

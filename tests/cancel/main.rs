@@ -1,0 +1,14 @@
+//! Requests to stop, and the waits that hear them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod a_future_hears_of_a_request;
+mod a_request_by_handle_is_heard_wherever_the_code_stands;
+mod a_request_to_stop_reaches_everything_below;
+mod a_request_to_stop_stays_until_it_is_declined;
+mod a_sleeper_wakes_when_it_is_asked_to_stop;
+mod an_isolated_thread_is_asked_only_itself;
+mod cancelled_work_makes_room_in_a_full_queue;
+mod join_cancelling_passes_requests_on;
+mod wakers_of_a_request_are_run_apart;

@@ -1,0 +1,208 @@
+//! A `StopReport` counts how tasks ended, and names each that still runs: its id, its type, its age.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use heirloom::{NodeKind, PoolConfig, Registry, Scope, TaskType};
+
+use crate::common;
+use crate::common::bounded;
+
+#[test]
+fn with_id_type_and_age_the_oldest_first() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        pool.start(PoolConfig::leased(3)).expect("starts");
+        let mut gates = Vec::new();
+        let mut ids = Vec::new();
+        for task_type in ["first", "second"] {
+            let (go, gate) = mpsc::channel::<()>();
+            let (started, runs) = mpsc::channel();
+            let task = pool.submit_as(task_type, move || {
+                let _ = started.send(());
+                let _ = gate.recv();
+            });
+            runs.recv().expect("runs");
+            ids.push(task.expect("accepted").id());
+            gates.push(go);
+            // Age is the subject: the second is younger.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let report = pool.stop_within(Duration::ZERO).expect("not from an own task");
+        assert_eq!(report.remaining, 2, "{report}");
+        let named: Vec<_> = report.still_running.iter().map(|task| (task.id, task.task_type.clone())).collect();
+        assert_eq!(named, [(ids[0], Some(TaskType::from("first"))), (ids[1], Some(TaskType::from("second")))]);
+        assert!(report.still_running[0].age >= Duration::from_millis(40));
+        assert!(report.still_running[0].age > report.still_running[1].age);
+        let text = report.to_string();
+        assert!(text.contains("first") && text.contains(&ids[1].to_string()), "{text}");
+        drop(gates);
+    });
+}
+
+#[test]
+fn the_pools_one_type_where_it_is_picky() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        pool.start(PoolConfig::dedicated(1).task_type("only")).expect("starts");
+        let (go, gate) = mpsc::channel::<()>();
+        let (started, runs) = mpsc::channel();
+        drop(pool.submit_as("only", move || {
+            let _ = started.send(());
+            let _ = gate.recv();
+        }));
+        runs.recv().expect("runs");
+        let report = pool.stop_within(Duration::ZERO).expect("not from an own task");
+        drop(go);
+        assert_eq!(report.still_running[0].task_type, Some(TaskType::from("only")));
+    });
+}
+
+#[test]
+fn a_task_that_runs_in_place_within_another_is_named_too() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        let (go, gate) = mpsc::channel::<()>();
+        let (started, runs) = mpsc::channel();
+        let this = pool.clone();
+        let outer = pool.submit_as("outer", move || {
+            let inner = this.submit_as("inner", move || {
+                let _ = started.send(());
+                let _ = gate.recv();
+            });
+            inner.expect("accepted").join().expect("ends");
+        });
+        runs.recv().expect("runs");
+        let report = pool.stop_within(Duration::ZERO).expect("not from an own task");
+        drop(go);
+        let mut types: Vec<_> = report.still_running.iter().filter_map(|task| task.task_type.clone()).collect();
+        types.sort_by_key(ToString::to_string);
+        assert_eq!(types, [TaskType::from("inner"), TaskType::from("outer")], "{report}");
+        outer.expect("accepted").join().expect("ends");
+    });
+}
+
+#[test]
+fn what_has_ended_does_not_remain_however_long_its_thread_goes_on() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        for config in [PoolConfig::leased(1), PoolConfig::dedicated(1)] {
+            let pool = scope.create("work");
+            pool.start(config).expect("starts");
+            let (go, gate) = mpsc::channel::<()>();
+            let short: Vec<_> = (0..5).map(|n| pool.submit(move || n).expect("accepted")).collect();
+            let (started, runs) = mpsc::channel();
+            let long = pool.submit(move || {
+                let _ = started.send(());
+                let _ = gate.recv();
+            });
+            runs.recv().expect("runs");
+            assert!(short.iter().all(heirloom::TaskHandle::is_finished));
+            let report = pool.stop_within(Duration::ZERO).expect("not from an own task");
+            drop(go);
+            assert_eq!((report.completed, report.remaining), (5, 1), "{report}");
+            long.expect("accepted").join().expect("ends");
+        }
+    });
+}
+
+#[test]
+fn how_tasks_ended_is_counted() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        pool.start(PoolConfig::leased(1).log_panics(false)).expect("starts");
+        let (go, gate) = mpsc::channel::<()>();
+        let (started, runs) = mpsc::channel();
+        drop(pool.submit(move || {
+            let _ = started.send(());
+            let _ = gate.recv();
+        }));
+        runs.recv().expect("runs");
+        drop(pool.submit(|| std::panic::resume_unwind(Box::new("quietly"))).map(|task: heirloom::TaskHandle<()>| task));
+        for _ in 0..2 {
+            pool.submit(|| ()).expect("accepted").cancel();
+        }
+        drop(pool.submit(|| ()));
+        drop(go);
+        let report = pool.stop().expect("not from an own task");
+        assert_eq!((report.completed, report.panicked, report.cancelled, report.remaining), (2, 1, 2, 0), "{report}");
+        assert!(report.is_complete() && report.still_running.is_empty());
+    });
+}
+
+#[test]
+fn a_registrys_shutdown_closes_all_waits_in_time_and_names_them() {
+    bounded(|| {
+        let registry = Registry::new();
+        let root = registry.root();
+        let (busy, idle, daemon) = (root.create("busy"), root.create("idle"), root.create("daemon"));
+        busy.start(PoolConfig::leased(1)).expect("starts");
+        idle.start(PoolConfig::dedicated(1)).expect("starts");
+        daemon.start(PoolConfig::leased(1).daemon()).expect("starts");
+        let never_started = root.create("never started");
+        let mut gates = Vec::new();
+        for pool in [&busy, &daemon] {
+            let (go, gate) = mpsc::channel::<()>();
+            let (started, runs) = mpsc::channel();
+            drop(pool.submit_as("long", move || {
+                let _ = started.send(());
+                let _ = gate.recv();
+            }));
+            runs.recv().expect("runs");
+            gates.push(go);
+        }
+        let queued = daemon.submit(|| ()).expect("accepted");
+        let report = registry.shutdown(Duration::from_millis(40));
+        assert!(!report.is_complete(), "{report}");
+        let of = |name: &str| {
+            let pool = report.pools.iter().find(|pool| pool.namespace.to_string() == name);
+            &pool.expect("every pool that was started is in it").report
+        };
+        assert_eq!((of("busy").remaining, of("idle").remaining, of("daemon").remaining), (1, 0, 1), "{report}");
+        assert_eq!(of("busy").still_running[0].task_type, Some(TaskType::from("long")));
+        assert_eq!(report.pools.len(), 3, "{report}");
+        assert!(report.to_string().contains("busy"), "{report}");
+        assert!(queued.join().expect_err("never started").is_cancelled());
+        for pool in [&busy, &idle, &daemon, &never_started] {
+            assert!(pool.submit(|| ()).is_err(), "{pool:?}");
+        }
+        drop(gates);
+        let report = registry.shutdown(common::BOUND);
+        assert_eq!(report.pools.iter().filter(|pool| pool.namespace.to_string() != "daemon").count(), 2);
+        assert!(report.pools.iter().all(|pool| pool.namespace.to_string() == "daemon" || pool.report.is_complete()));
+    });
+}
+
+#[test]
+fn a_registrys_shutdown_names_the_owners() {
+    bounded(|| {
+        let registry = Registry::new();
+        registry.root().create("io").start(PoolConfig::leased(1)).expect("starts");
+        let request = Scope::new_in(&registry.root(), "request 7");
+        request.create("render").start(PoolConfig::leased(1)).expect("starts");
+        let report = registry.shutdown(common::BOUND);
+        let owners: Vec<_> =
+            report.pools.iter().map(|pool| (pool.owner_kind.expect("is there"), pool.owner_name.as_deref())).collect();
+        assert_eq!(owners, [(NodeKind::Process, None), (NodeKind::Scope, Some("request 7"))]);
+        let text = report.to_string();
+        assert!(text.contains("\"io\" of the process, joining"), "{text}");
+        let owner = request.id();
+        assert!(text.contains(&format!("\"render\" of scope \"request 7\" (node {owner}), joining")), "{text}");
+    });
+}
+
+#[test]
+fn a_registrys_shutdown_from_a_task_does_not_wait_for_itself() {
+    bounded(|| {
+        let registry = Registry::new();
+        let pool = registry.root().create("work");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        let task = pool.submit(move || registry.shutdown(Duration::from_secs(600)).is_complete());
+        assert!(!task.expect("accepted").join().expect("ends"), "the calling task itself is not over");
+    });
+}

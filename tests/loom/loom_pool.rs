@@ -1,0 +1,498 @@
+//! The engine's protocol: what is accepted ends, nothing is stranded, and the end of a pool is seen. The pool, its
+//! worker, its waits and its end are the engine's own; they run on a cache of loom's threads, which end as soon as they
+//! are idle.
+
+use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
+
+use loom::sync::{Condvar, Mutex};
+
+use crate::lineage::current::{Pending, stand};
+use crate::lineage::node::Place;
+use crate::model::{model, start};
+use crate::pool::config::PoolConfig;
+use crate::pool::end::block_on_tally;
+use crate::pool::handle::{CancelOutcome, TaskHandle};
+use crate::pool::inner::Pool;
+use crate::pool::wait::blocking;
+use crate::pool::worker::run_and_wait;
+use crate::sync::os::{Arc, thread};
+
+fn submit<T: Send + 'static>(pool: &Arc<Pool>, f: impl FnOnce() -> T + Send + 'static) -> TaskHandle<T> {
+    match pool.submit_static(None, f) {
+        Ok(handle) => handle,
+        Err(refused) => panic!("{}", refused.reason),
+    }
+}
+
+/// Something that happens once, and that heirloom does not see.
+#[derive(Default)]
+struct Moment {
+    happened: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Moment {
+    fn happen(&self) {
+        *self.happened.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut happened = self.happened.lock().unwrap();
+        while !*happened {
+            happened = self.changed.wait(happened).unwrap();
+        }
+    }
+}
+
+// 1. Submit against a worker that leaves.
+
+#[test]
+fn a_task_pushed_while_the_worker_leaves_is_run() {
+    model(3, || {
+        let pool = start(PoolConfig::leased(1));
+        let one = submit(&pool, || 1);
+        let two = submit(&pool, || 2);
+        assert_eq!(one.join().unwrap() + two.join().unwrap(), 3);
+    });
+}
+
+#[test]
+fn tasks_of_two_submitters_are_run() {
+    model(1, || {
+        let pool = start(PoolConfig::leased(1));
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || submit(&pool, || 1).join().unwrap())
+        };
+        let two = submit(&pool, || 2);
+        assert_eq!(two.join().unwrap() + other.join().unwrap(), 3);
+    });
+}
+
+#[test]
+fn with_two_places_tasks_that_wait_for_each_other_both_run() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(2));
+        let moments = Arc::new([Moment::default(), Moment::default()]);
+        let other = Arc::clone(&moments);
+        let one = submit(&pool, move || {
+            other[0].happen();
+            other[1].wait();
+        });
+        let two = submit(&pool, move || {
+            moments[1].happen();
+            moments[0].wait();
+        });
+        one.join().unwrap();
+        two.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_submitted_after_a_join_is_run_by_the_thread_that_looks() {
+    model(1, || {
+        let pool = start(PoolConfig::leased(2));
+        // The join sees the result while the worker is between two tasks.
+        assert_eq!(submit(&pool, || 1).join().unwrap(), 1);
+        let moment = Arc::new(Moment::default());
+        let other = Arc::clone(&moment);
+        let waits = submit(&pool, move || moment.wait());
+        let tells = submit(&pool, move || other.happen());
+        waits.join().unwrap();
+        tells.join().unwrap();
+    });
+}
+
+#[test]
+fn a_limit_of_one_runs_one_at_a_time() {
+    model(1, || {
+        let pool = start(PoolConfig::leased(1));
+        let running = Arc::new(Count::new(0));
+        let task = |running: &Arc<Count>| {
+            let running = Arc::clone(running);
+            move || {
+                assert_eq!(running.fetch_add(1, SeqCst), 0);
+                thread::yield_now();
+                running.fetch_sub(1, SeqCst);
+            }
+        };
+        let other = {
+            let (pool, task) = (Arc::clone(&pool), task(&running));
+            thread::spawn(move || submit(&pool, task).join().unwrap())
+        };
+        submit(&pool, task(&running)).join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+// 2. Waits.
+
+#[test]
+fn a_task_that_waits_lets_the_next_one_run() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1));
+        let moment = Arc::new(Moment::default());
+        let other = Arc::clone(&moment);
+        let waits = submit(&pool, move || blocking(|| moment.wait()));
+        let tells = submit(&pool, move || other.happen());
+        waits.join().unwrap();
+        tells.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_joins_one_of_its_own_pool_is_not_held_up() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1));
+        let inner = Arc::clone(&pool);
+        let outer = submit(&pool, move || submit(&inner, || 1).join().unwrap());
+        let beside = submit(&pool, || 2);
+        assert_eq!(outer.join().unwrap(), 1);
+        assert_eq!(beside.join().unwrap(), 2);
+    });
+}
+
+#[test]
+fn after_a_wait_nothing_starts_until_the_pool_is_below_its_limit() {
+    model(1, || {
+        let pool = start(PoolConfig::leased(1));
+        let moment = Arc::new(Moment::default());
+        let others = Arc::new(Count::new(0));
+        let (tells, counts) = (Arc::clone(&moment), Arc::clone(&others));
+        let waits = submit(&pool, move || {
+            blocking(|| moment.wait());
+            counts.fetch_add(1, SeqCst);
+            thread::yield_now();
+            counts.fetch_sub(1, SeqCst);
+        });
+        // Goes on beside the first one, which came back without asking.
+        let runs = Arc::clone(&others);
+        let beside = submit(&pool, move || {
+            runs.fetch_add(1, SeqCst);
+            tells.happen();
+            thread::yield_now();
+            runs.fetch_sub(1, SeqCst);
+        });
+        let last = submit(&pool, move || assert_eq!(others.load(SeqCst), 0));
+        waits.join().unwrap();
+        beside.join().unwrap();
+        last.join().unwrap();
+    });
+}
+
+// 3. and 4. Ends.
+
+fn a_stop_waits_for_what_was_accepted(config: PoolConfig) {
+    let pool = start(config);
+    let ran = Arc::new(Count::new(0));
+    let submitter = {
+        let (pool, ran) = (Arc::clone(&pool), Arc::clone(&ran));
+        thread::spawn(move || match pool.submit_static(None, move || ran.fetch_add(1, SeqCst)) {
+            Ok(handle) => {
+                drop(handle);
+                1
+            }
+            Err(_closed) => 0,
+        })
+    };
+    let report = pool.stop(None).unwrap();
+    let ran_before = ran.load(SeqCst);
+    assert!(pool.is_over());
+    assert_eq!(report.remaining, 0);
+    let accepted = submitter.join().unwrap();
+    // Accepted means: before the close, and so before the stop returned.
+    assert_eq!(ran_before, accepted);
+    assert_eq!(ran.load(SeqCst), accepted);
+}
+
+#[test]
+fn a_task_is_either_refused_or_ends_before_the_stop() {
+    model(3, || a_stop_waits_for_what_was_accepted(PoolConfig::leased(1)));
+}
+
+#[test]
+fn a_stop_waits_for_threads_of_the_pools_own() {
+    model(2, || a_stop_waits_for_what_was_accepted(PoolConfig::dedicated(1)));
+}
+
+#[test]
+fn two_stops_of_a_busy_pool_both_return() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1));
+        drop(submit(&pool, || ()));
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.stop(None).unwrap().completed)
+        };
+        assert_eq!(pool.stop(None).unwrap().completed, 1);
+        assert_eq!(other.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn an_end_that_was_seen_stays_one() {
+    model(3, || {
+        let pool = start(PoolConfig::leased(1));
+        let handle = submit(&pool, || ());
+        // The shell of a cancelled task may still be queued when the pool ends.
+        let _ = handle.cancel();
+        assert!(pool.stop(None).unwrap().is_complete());
+        assert!(pool.is_over());
+        drop(handle);
+        assert!(pool.is_over());
+    });
+}
+
+#[test]
+fn waiting_for_idleness_returns_when_nothing_is_left() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1));
+        let ran = Arc::new(Count::new(0));
+        for _ in 0..2 {
+            let ran = Arc::clone(&ran);
+            drop(submit(&pool, move || ran.fetch_add(1, SeqCst)));
+        }
+        assert!(pool.wait_idle(None).unwrap());
+        assert_eq!(ran.load(SeqCst), 2);
+        // Still open.
+        assert_eq!(submit(&pool, || 1).join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn closing_a_daemon_pool_resolves_every_handle() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1).daemon());
+        let submitter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || match pool.submit_static(None, || ()) {
+                Ok(handle) => handle.join().is_ok_and(|()| true),
+                Err(_closed) => false,
+            })
+        };
+        pool.close();
+        submitter.join().unwrap();
+        block_on_tally(&pool.tally, None, || pool.is_over());
+    });
+}
+
+#[test]
+fn a_cancelled_task_ends_once_and_the_pool_with_it() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1));
+        let ran = Arc::new(Count::new(0));
+        let counts = Arc::clone(&ran);
+        let handle = submit(&pool, move || counts.fetch_add(1, SeqCst));
+        let _ = handle.cancel();
+        let ran_well = handle.join().is_ok();
+        assert_eq!(ran.load(SeqCst), usize::from(ran_well));
+        assert_eq!(pool.stop(None).unwrap().cancelled, u64::from(!ran_well));
+    });
+}
+
+#[test]
+fn a_run_on_the_callers_thread_strands_nothing_and_the_pool_ends() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1));
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || submit(&pool, || 1).join().unwrap())
+        };
+        let two = run_and_wait(&pool, None, || 2).unwrap_or_else(|error| panic!("{error}")).unwrap();
+        assert_eq!(two + other.join().unwrap(), 3);
+        assert_eq!(pool.stop(None).unwrap().completed, 2);
+    });
+}
+
+#[test]
+fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1));
+        let scope = Place::scope();
+        let ran = Arc::new(Count::new(0));
+        let submitter = {
+            let (pool, scope, ran) = (Arc::clone(&pool), scope.clone(), Arc::clone(&ran));
+            thread::spawn(move || {
+                let here = stand(scope, Pending::Nothing);
+                let accepted = pool.submit_static(None, move || ran.fetch_add(1, SeqCst)).is_ok();
+                drop(here);
+                usize::from(accepted)
+            })
+        };
+        for tallies in scope.node().scopes() {
+            tallies.close();
+            let tally = tallies.of(true);
+            block_on_tally(tally, None, || tally.is_ended());
+        }
+        let ran_before = ran.load(SeqCst);
+        assert_eq!(submitter.join().unwrap(), ran_before);
+        assert!(pool.stop(None).unwrap().is_complete());
+    });
+}
+
+// 5. The system refuses a thread.
+
+/// Whether the task was run. Otherwise it is refused at once, or told so later.
+fn runs_or_is_told(pool: &Arc<Pool>) -> bool {
+    match pool.submit_static(None, || ()) {
+        Ok(handle) => handle.join().is_ok(),
+        Err(_refused) => false,
+    }
+}
+
+#[test]
+fn a_refused_thread_strands_nothing() {
+    model(1, || {
+        let pool = start(PoolConfig::leased(1));
+        thread::refuse(1);
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || runs_or_is_told(&pool))
+        };
+        let _ = runs_or_is_told(&pool);
+        let _ = other.join().unwrap();
+        // The system has threads again.
+        assert!(runs_or_is_told(&pool));
+        assert!(pool.stop(None).unwrap().is_complete());
+    });
+}
+
+#[test]
+fn a_pool_that_has_a_thread_goes_on_with_it_when_another_is_refused() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(2));
+        let moment = Arc::new(Moment::default());
+        let other = Arc::clone(&moment);
+        let busy = submit(&pool, move || moment.wait());
+        thread::refuse(1);
+        let accepted = pool.submit_static(None, || 2);
+        other.happen();
+        busy.join().unwrap();
+        match accepted {
+            Ok(handle) => assert_eq!(handle.join().unwrap(), 2),
+            Err(refused) => panic!("a pool with a thread refused a task: {}", refused.reason),
+        }
+    });
+}
+
+#[test]
+fn whoever_waits_for_room_is_told_of_it() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1).queue_limit(1));
+        let submitter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || (0..2).all(|_| pool.submit_waiting(None, || (), None).is_ok()))
+        };
+        assert!(pool.submit_waiting(None, || (), None).is_ok());
+        assert!(submitter.join().unwrap());
+        assert_eq!(pool.stop(None).unwrap().completed, 3);
+    });
+}
+
+// 6. A full queue, and what was asked to stop.
+
+/// A pool of one whose task ends when the moment comes, with as many tasks queued that were asked for in the scope:
+/// full.
+fn full(scope: &Place, tasks: usize) -> (Arc<Pool>, Arc<Moment>, Vec<TaskHandle<()>>) {
+    let pool = start(PoolConfig::leased(1).queue_limit(tasks));
+    let (runs, moment) = (Arc::new(Moment::default()), Arc::new(Moment::default()));
+    let (starts, ends) = (Arc::clone(&runs), Arc::clone(&moment));
+    drop(submit(&pool, move || {
+        starts.happen();
+        ends.wait();
+    }));
+    runs.wait();
+    let here = stand(scope.clone(), Pending::Nothing);
+    let queued = (0..tasks).map(|_| submit(&pool, || panic!("it was asked to stop before"))).collect();
+    drop(here);
+    (pool, moment, queued)
+}
+
+#[test]
+fn what_is_thrown_out_of_a_full_queue_ends_once_though_others_claim_it() {
+    model(2, || {
+        let scope = Place::scope();
+        let (pool, moment, queued) = full(&scope, 1);
+        scope.node().cancel();
+        let canceller = thread::spawn(move || {
+            for queued in queued {
+                queued.cancel();
+                assert!(queued.join().is_err());
+            }
+        });
+        // Either has thrown it out, so there is room; or about to.
+        let accepted = pool.submit_static(None, || ()).is_ok();
+        canceller.join().unwrap();
+        assert!(accepted || pool.submit_static(None, || ()).is_ok(), "there is room, once it has ended");
+        moment.happen();
+        let report = pool.stop(None).unwrap();
+        assert_eq!((report.completed, report.cancelled, report.remaining), (2, 1, 0));
+    });
+}
+
+#[test]
+fn whoever_waits_for_room_is_told_when_a_request_makes_some() {
+    model(2, || {
+        let scope = Place::scope();
+        let (pool, moment, queued) = full(&scope, 1);
+        let submitter = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.submit_waiting(None, || (), None).is_ok())
+        };
+        scope.node().cancel();
+        // While the pool is busy.
+        assert!(submitter.join().unwrap());
+        assert!(queued.into_iter().all(|queued| queued.join().is_err()));
+        moment.happen();
+        assert_eq!(pool.stop(None).unwrap().completed, 2);
+    });
+}
+
+#[test]
+fn two_that_find_the_same_full_queue_both_have_the_room_that_is_made() {
+    model(2, || {
+        let scope = Place::scope();
+        let (pool, moment, queued) = full(&scope, 2);
+        scope.node().cancel();
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.submit_static(None, || ()).is_ok())
+        };
+        let here = pool.submit_static(None, || ()).is_ok();
+        assert!(here && other.join().unwrap(), "there was room for both");
+        assert!(queued.into_iter().all(|queued| queued.join().is_err()));
+        moment.happen();
+        assert_eq!(pool.stop(None).unwrap().completed, 3);
+    });
+}
+
+#[test]
+fn a_task_that_is_pushed_while_its_scope_is_asked_makes_room_too() {
+    model(2, || {
+        let scope = Place::scope();
+        let (pool, moment, queued) = full(&scope, 1);
+        queued.into_iter().for_each(|queued| assert!(queued.cancel() != CancelOutcome::AlreadyFinished));
+        let submitter = {
+            let (pool, scope) = (Arc::clone(&pool), scope.clone());
+            thread::spawn(move || {
+                let here = stand(scope, Pending::Nothing);
+                let handle = pool.submit_static(None, || ()).ok();
+                drop(here);
+                handle
+            })
+        };
+        scope.node().cancel();
+        // Looks, perhaps between the other one's room and its push.
+        let first = pool.submit_static(None, || ());
+        let pushed = submitter.join().unwrap();
+        if let Ok(first) = first {
+            first.cancel();
+        }
+        let second = pool.submit_static(None, || ());
+        assert!(second.is_ok(), "nothing queued is to run");
+        drop((pushed, second));
+        moment.happen();
+        let _ = pool.stop(None).unwrap();
+    });
+}

@@ -1,0 +1,143 @@
+//! The queue: first in, first out, nothing lost and nothing twice.
+
+use crate::id::TaskId;
+use crate::model::model;
+use crate::pool::queue::Queue;
+use crate::sync::os::{Arc, thread};
+use crate::task::cell::TaskRef;
+
+/// The memo names the producer and the turn.
+type Name = (usize, usize);
+
+struct Books {
+    queue: Queue<Name, Vec<Name>>,
+}
+
+fn queue() -> Arc<Books> {
+    Arc::new(Books { queue: Queue::new(Vec::new()) })
+}
+
+impl Books {
+    fn push(&self, name: Name) {
+        // SAFETY: neither the closure nor its result borrows.
+        let (queued, _handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), name, || ()) };
+        self.queue.push(queued);
+    }
+
+    fn pop(&self) -> Option<Name> {
+        let task = self.queue.pop(|_, _| {}).task?;
+        let Ok(claimed) = task.claim() else { panic!("one task was popped twice") };
+        let name = claimed.take_memo();
+        assert!(claimed.run().is_ok());
+        claimed.finish(|_, foreign| foreign());
+        name
+    }
+}
+
+/// Each producer's own tasks, in the order in which they came.
+fn of(producer: usize, names: &[Name]) -> Vec<usize> {
+    names.iter().filter(|name| name.0 == producer).map(|name| name.1).collect()
+}
+
+#[test]
+fn what_two_producers_push_is_popped_once_and_in_order() {
+    model(4, || {
+        let books = queue();
+        let producers: Vec<_> = (0..2)
+            .map(|producer| {
+                let books = Arc::clone(&books);
+                thread::spawn(move || {
+                    books.push((producer, 0));
+                    books.push((producer, 1));
+                })
+            })
+            .collect();
+        let mut seen: Vec<Name> = (0..2).filter_map(|_| books.pop()).collect();
+        for producer in producers {
+            producer.join().unwrap();
+        }
+        seen.extend(std::iter::from_fn(|| books.pop()));
+        assert_eq!(of(0, &seen), [0, 1]);
+        assert_eq!(of(1, &seen), [0, 1]);
+    });
+}
+
+#[test]
+fn two_consumers_never_get_the_same_task_and_leave_none() {
+    model(4, || {
+        let books = queue();
+        books.push((0, 0));
+        let consumer = {
+            let books = Arc::clone(&books);
+            thread::spawn(move || books.pop().into_iter().chain(books.pop()).collect::<Vec<_>>())
+        };
+        let producer = {
+            let books = Arc::clone(&books);
+            thread::spawn(move || {
+                books.push((0, 1));
+                books.push((0, 2));
+            })
+        };
+        let mut seen: Vec<Name> = books.pop().into_iter().chain(books.pop()).collect();
+        let theirs = consumer.join().unwrap();
+        producer.join().unwrap();
+        // Each consumer sees the order of the producer.
+        assert!(of(0, &seen).is_sorted() && of(0, &theirs).is_sorted());
+        seen.extend(theirs);
+        seen.extend(std::iter::from_fn(|| books.pop()));
+        let mut all = of(0, &seen);
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn taking_some_out_leaves_the_rest_in_order() {
+    model(4, || {
+        let books = queue();
+        books.push((0, 0));
+        books.push((1, 0));
+        let producer = {
+            let books = Arc::clone(&books);
+            thread::spawn(move || {
+                books.push((0, 1));
+                books.push((1, 1));
+            })
+        };
+        let taker = {
+            let books = Arc::clone(&books);
+            thread::spawn(move || {
+                let mut kinds = [0, 1].into_iter().cycle();
+                // Every other one, as long as there are some.
+                books.queue.take_if(|_| kinds.next() == Some(0)).len()
+            })
+        };
+        let mut seen: Vec<Name> = books.pop().into_iter().collect();
+        producer.join().unwrap();
+        let taken = taker.join().unwrap();
+        seen.extend(std::iter::from_fn(|| books.pop()));
+        assert_eq!(seen.len() + taken, 4);
+        assert!(of(0, &seen).is_sorted() && of(1, &seen).is_sorted());
+    });
+}
+
+#[test]
+fn a_pusher_that_comes_second_is_told_that_the_queue_had_more() {
+    model(5, || {
+        let books = queue();
+        books.push((0, 0));
+        let producer = {
+            let books = Arc::clone(&books);
+            thread::spawn(move || books.push((0, 1)))
+        };
+        let popped = books.queue.pop(|_, _| {});
+        assert!(popped.task.is_some());
+        let more = popped.more || !books.queue.inbox_is_empty();
+        producer.join().unwrap();
+        assert!(!books.queue.is_empty());
+        // What was said to be there is there.
+        if more {
+            assert_eq!(books.pop(), Some((0, 1)));
+        }
+    });
+}

@@ -1,0 +1,244 @@
+//! A task's cell: one claimer, one result, one end of its memory; and whoever waits is woken.
+
+use std::task::{Wake, Waker};
+
+use loom::cell::UnsafeCell;
+
+use crate::id::TaskId;
+use crate::lineage::node::Place;
+use crate::model::model;
+use crate::pool::park;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::os::{Arc, thread};
+use crate::task::cell::{Claimed, TaskRef};
+use crate::task::state::CancelRequest;
+
+/// Memory that is written where it is made and where it ends: loom fails when one of the two, or a look, is not ordered
+/// with the others.
+struct Tracked {
+    cell: UnsafeCell<u32>,
+    ends: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+// SAFETY: loom checks that whoever writes is alone, which is what the models are for.
+unsafe impl Sync for Tracked {}
+
+impl Tracked {
+    fn new(ends: &Ends) -> Self {
+        let new = Self { cell: UnsafeCell::new(0), ends: Arc::clone(&ends.0) };
+        // SAFETY: nobody else has it.
+        new.cell.with_mut(|cell| unsafe { *cell = 7 });
+        new
+    }
+
+    fn look(&self) -> u32 {
+        // SAFETY: loom checks that nobody writes meanwhile.
+        self.cell.with(|cell| unsafe { *cell })
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        // SAFETY: loom checks that nobody else looks.
+        self.cell.with_mut(|cell| unsafe { *cell = 0 });
+        self.ends.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+/// How many tracked things have ended.
+#[derive(Clone, Default)]
+struct Ends(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Ends {
+    fn count(&self) -> usize {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+type Task = TaskRef<Tracked>;
+
+/// A task whose memo, closure and result are all tracked: three ends.
+fn task(ends: &Ends) -> (Task, Task) {
+    let (memo, captured, ends) = (Tracked::new(ends), Tracked::new(ends), ends.clone());
+    let run = move || {
+        assert_eq!(captured.look(), 7);
+        Tracked::new(&ends)
+    };
+    // SAFETY: nothing borrows.
+    unsafe { TaskRef::new_unbounded(TaskId::next(), memo, run) }
+}
+
+fn work(claimed: Claimed<Tracked>) {
+    drop(claimed.take_memo());
+    assert!(claimed.run().is_ok());
+    claimed.finish(|_, foreign| foreign());
+}
+
+/// As a handle does it.
+fn join(handle: Task) -> u32 {
+    if !handle.state().is_done() {
+        park::block_until(None, |waker| !handle.register(waker, true));
+    }
+    // SAFETY: the task's result is that of `task`, and this is its handle.
+    let output = unsafe { handle.take::<Tracked>() };
+    let Some(Ok(result)) = output else { panic!("the result is not there") };
+    handle.abandon();
+    result.look()
+}
+
+#[test]
+fn a_joiner_is_woken_and_gets_the_result() {
+    model(3, || {
+        let ends = Ends::default();
+        let (queued, handle) = task(&ends);
+        let worker = thread::spawn(move || work(queued.claim().ok().unwrap()));
+        assert_eq!(join(handle), 7);
+        worker.join().unwrap();
+        assert_eq!(ends.count(), 3);
+    });
+}
+
+#[test]
+fn the_result_of_a_dropped_handle_is_dropped_once() {
+    model(3, || {
+        let ends = Ends::default();
+        let (queued, handle) = task(&ends);
+        let worker = thread::spawn(move || work(queued.claim().ok().unwrap()));
+        handle.abandon();
+        drop(handle);
+        worker.join().unwrap();
+        assert_eq!(ends.count(), 3);
+    });
+}
+
+/// A waker that looks at memory of its own when it is woken.
+struct Bell {
+    rings: Arc<AtomicUsize>,
+    tracked: Tracked,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        assert_eq!(self.tracked.look(), 7);
+        self.rings.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_waker_registered_last_is_woken_and_ends_with_the_cell() {
+    model(3, || {
+        let ends = Ends::default();
+        let (queued, handle) = task(&ends);
+        let rings: Vec<_> = (0..2).map(|_| Arc::new(AtomicUsize::new(0))).collect();
+        let worker = thread::spawn(move || work(queued.claim().ok().unwrap()));
+        let mut registered = Vec::new();
+        for rings in &rings {
+            let bell = Waker::from(Arc::new(Bell { rings: Arc::clone(rings), tracked: Tracked::new(&ends) }));
+            registered.push(handle.register(&bell, false));
+            assert!(registered.ends_with(&[true]) || handle.state().is_done());
+        }
+        // The handle goes, with the result or before it.
+        handle.abandon();
+        drop(handle);
+        worker.join().unwrap();
+        let rung: Vec<_> = rings.iter().map(|rings| rings.load(Ordering::Relaxed)).collect();
+        match registered[..] {
+            [_, true] => assert_eq!(rung, [0, 1]),
+            // The second look found it done; the first may have been woken.
+            [true, false] => assert_eq!(rung[1], 0),
+            _ => assert_eq!(rung, [0, 0]),
+        }
+        // Both wakers, the memo, the closure and the result.
+        assert_eq!(ends.count(), 5);
+    });
+}
+
+#[test]
+fn of_a_worker_a_joiner_and_a_canceller_exactly_one_claims() {
+    model(3, || {
+        let ends = Ends::default();
+        let (queued, handle) = task(&ends);
+        let here = handle.another();
+        let worker = thread::spawn(move || match queued.claim() {
+            Ok(claimed) => {
+                work(claimed);
+                1
+            }
+            // The shell is let go.
+            Err(_shell) => 0,
+        });
+        let joiner = thread::spawn(move || match here.claim() {
+            Ok(claimed) => {
+                work(claimed);
+                1
+            }
+            Err(_) => 0,
+        });
+        let (outcome, claimed) = handle.cancel();
+        assert_eq!(outcome == CancelRequest::Claimed, claimed.is_some());
+        let here = match claimed {
+            Some(claimed) => {
+                drop(claimed.take_memo());
+                claimed.fail(crate::error::TaskError::cancelled(handle.id(), &crate::namespace::Namespace::DEFAULT));
+                claimed.finish(|_, foreign| foreign());
+                1
+            }
+            None => 0,
+        };
+        handle.abandon();
+        drop(handle);
+        assert_eq!(worker.join().unwrap() + joiner.join().unwrap() + here, 1);
+        // Memo and closure; and the result, if the body ran.
+        assert_eq!(ends.count(), if here == 1 { 2 } else { 3 });
+    });
+}
+
+#[test]
+fn two_cancels_do_not_both_claim() {
+    model(3, || {
+        let ends = Ends::default();
+        let (queued, handle) = task(&ends);
+        let end = |task: &Task| {
+            let (outcome, claimed) = task.cancel();
+            if let Some(claimed) = claimed {
+                drop(claimed.take_memo());
+                claimed.fail(crate::error::TaskError::cancelled(task.id(), &crate::namespace::Namespace::DEFAULT));
+                claimed.finish(|_, foreign| foreign());
+            }
+            usize::from(outcome == CancelRequest::Claimed)
+        };
+        let other = thread::spawn(move || end(&queued));
+        let here = end(&handle);
+        handle.abandon();
+        drop(handle);
+        assert_eq!(here + other.join().unwrap(), 1);
+        assert_eq!(ends.count(), 2);
+    });
+}
+
+#[test]
+fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
+    model(3, || {
+        // SAFETY: nothing borrows.
+        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), (), || 7) };
+        let Ok(claimed) = queued.claim() else { panic!("nobody else claims") };
+        let node = Place::scope();
+        let cancels = {
+            let other = handle.another();
+            thread::spawn(move || {
+                assert_eq!(other.cancel().0, CancelRequest::Asked);
+            })
+        };
+        claimed.task().became(&node);
+        cancels.join().unwrap();
+        assert!(node.node().is_cancelled(), "the task was asked, and its node does not know");
+        assert!(!claimed.task().state().acknowledge(), "declined at the node, it would come back");
+        assert!(claimed.run().is_ok());
+        claimed.finish(|_, foreign| foreign());
+        drop(handle);
+    });
+}

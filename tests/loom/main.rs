@@ -1,0 +1,29 @@
+//! Models of the engine: loom runs their threads in every order, to a bound.
+#![cfg(loom)]
+
+mod model;
+use model::*;
+
+#[path = "../../src/value/flight.rs"]
+mod flight;
+#[allow(dead_code, unreachable_pub, reason = "the models use a part of it")]
+#[path = "../../src/gate/mod.rs"]
+mod gate;
+#[allow(dead_code, unreachable_pub, reason = "the models use a part of it")]
+#[path = "../../src/waits.rs"]
+mod graph;
+
+mod loom_cache;
+mod loom_flight;
+mod loom_gate;
+mod loom_pinned;
+mod loom_places;
+mod loom_pool;
+mod loom_queue;
+mod loom_spin;
+#[cfg(feature = "rayon")]
+mod loom_stealing;
+mod loom_tally;
+mod loom_task;
+mod loom_waits;
+mod loom_warm;

@@ -1,0 +1,207 @@
+//! The engine's own source files, compiled against loom.
+//!
+//! What a model checks is the code itself, not a copy: `tally`, `task`, the engine in `pool` and the cache in `threads`
+//! are included from `src/`. In the place of their lowest neighbours stand small ones that loom can follow: [`sync`]
+//! names loom's primitives, [`lineage`] knows one scope, `pool::park` sleeps on a loom thread, nothing is listed in an
+//! index, and the process never exits.
+//!
+//! The program says `use model::*;` at its root, so that the files find one another as `crate::tally` and so on.
+#![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "the models use a part of it")]
+
+use std::any::Any;
+
+use crate::pool::inner::Pool;
+use crate::sync::atomic::{Fenced, set_fenced};
+use crate::sync::os::Arc;
+use crate::sync::thread::set_cpus;
+
+/// In the included files this is what `thread_local!` means.
+macro_rules! thread_local {
+    ($($(#[$doc:meta])* $vis:vis static $name:ident: $t:ty = const { $init:expr };)*) => {
+        $($(#[$doc])* $vis static $name: $crate::model::local::Local<$t> = $crate::model::local::Local::new(|| $init);)*
+    };
+}
+
+pub(crate) mod local;
+
+#[path = "../../../src/bell.rs"]
+pub(crate) mod bell;
+#[path = "../../../src/busy.rs"]
+pub(crate) mod busy;
+#[path = "../../../src/clock.rs"]
+pub(crate) mod clock;
+#[path = "../../../src/error.rs"]
+pub(crate) mod error;
+#[path = "../../../src/id.rs"]
+pub(crate) mod id;
+#[path = "../../../src/label.rs"]
+pub(crate) mod label;
+pub(crate) mod lineage;
+#[path = "../../../src/namespace.rs"]
+pub(crate) mod namespace;
+#[path = "../../../src/quiet.rs"]
+pub(crate) mod quiet;
+pub(crate) mod sync;
+#[path = "../../../src/tally.rs"]
+pub(crate) mod tally;
+#[path = "../../../src/task/mod.rs"]
+pub(crate) mod task;
+#[path = "../../../src/task_type.rs"]
+pub(crate) mod task_type;
+
+/// Nothing is listed.
+pub(crate) mod index {
+    use std::marker::PhantomData;
+
+    use crate::sync::os::{Arc, Weak};
+
+    pub(crate) struct Index<T>(PhantomData<fn() -> T>);
+    pub(crate) struct Ticket<T>(PhantomData<fn() -> T>);
+
+    impl<T> Index<T> {
+        pub(crate) fn new() -> Self {
+            Self(PhantomData)
+        }
+
+        pub(crate) fn insert(&self, _entry: Weak<T>) -> Ticket<T> {
+            Ticket(PhantomData)
+        }
+
+        pub(crate) fn live(&self) -> Vec<Arc<T>> {
+            Vec::new()
+        }
+    }
+}
+
+pub(crate) mod pool;
+pub(crate) mod rayon;
+
+pub(crate) mod threads;
+
+/// Nobody looks for cycles: the graph has a model of its own.
+pub(crate) mod waits {
+    use std::marker::PhantomData;
+    use std::task::Waker;
+
+    use crate::id::TaskId;
+    use crate::sync::os::Arc;
+
+    #[derive(Clone)]
+    pub(crate) enum Target {
+        Task(TaskId),
+        Tally(usize),
+        Debt(Arc<Debt>),
+    }
+
+    pub(crate) enum Part {
+        Task(TaskId),
+        Tally(usize),
+    }
+
+    pub(crate) type Parts = Vec<Part>;
+    pub(crate) struct Cycle;
+    pub(crate) struct Record;
+    pub(crate) struct Debt;
+    pub(crate) struct Edge;
+    pub(crate) struct Graph;
+    pub(crate) struct Waiting<'a>(PhantomData<&'a Graph>);
+
+    pub(crate) fn graph() -> &'static Graph {
+        &Graph
+    }
+
+    pub(crate) fn me() -> Arc<Record> {
+        Arc::new(Record)
+    }
+
+    impl Graph {
+        pub(crate) fn join(&self, _me: Arc<Record>, _on: Target, _parts: Parts) -> Waiting<'_> {
+            Waiting(PhantomData)
+        }
+
+        pub(crate) fn ask(
+            &self,
+            _me: Arc<Record>,
+            _on: Target,
+            _parts: Parts,
+            _waker: Waker,
+        ) -> Result<Waiting<'_>, Cycle> {
+            Ok(Waiting(PhantomData))
+        }
+    }
+
+    impl Waiting<'_> {
+        pub(crate) fn is_broken(&self) -> bool {
+            false
+        }
+
+        pub(crate) fn edge(&self) -> Option<Edge> {
+            None
+        }
+    }
+
+    impl Edge {
+        pub(crate) fn turn(&self, _on: Target) {}
+    }
+
+    impl Debt {
+        pub(crate) fn new(_by: Arc<Record>) -> Arc<Self> {
+            Arc::new(Self)
+        }
+
+        pub(crate) fn pay(&self) {}
+    }
+}
+
+/// Runs a model without spinning, with at most this many preemptions, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+pub(crate) fn model(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
+    model_on(1, preemptions, f);
+}
+
+/// As where there are so many CPUs: with several a thread spins.
+pub(crate) fn model_on(cpus: usize, preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound.get_or_insert(preemptions);
+    model.max_branches = model.max_branches.max(20_000);
+    let f = Arc::new(move || {
+        local::forget_all();
+        f();
+        local::end();
+        sync::thread::join_detached();
+    });
+    set_cpus(cpus);
+    for fenced in [Fenced::Writes, Fenced::Reads] {
+        set_fenced(fenced);
+        let f = Arc::clone(&f);
+        model.check(move || f());
+    }
+}
+
+loom::lazy_static! {
+    /// What ends after all threads: loom does not see how an `Arc` orders its end.
+    static ref KEPT: std::sync::Mutex<Vec<Kept>> = std::sync::Mutex::default();
+}
+
+struct Kept(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The model failed; what it made can end no more.
+            std::mem::forget(self.0.take());
+        }
+    }
+}
+
+/// Keeps it until the threads are gone.
+pub(crate) fn keep<T: Any + Send + Sync>(kept: &Arc<T>) {
+    KEPT.lock().unwrap().push(Kept(Some(Arc::clone(kept) as _)));
+}
+
+/// A pool that ends after its threads.
+pub(crate) fn start(config: pool::config::PoolConfig) -> Arc<Pool> {
+    let owner = lineage::node::Place::PROCESS.downgrade();
+    let pool = Pool::new(namespace::Namespace::DEFAULT, owner, config.log_panics(false));
+    keep(&pool);
+    pool
+}

@@ -1,0 +1,186 @@
+//! The engine, without its process exit, and with a wait that loom can follow.
+
+#[path = "../../../src/pool/admission.rs"]
+pub(crate) mod admission;
+#[path = "../../../src/pool/config.rs"]
+pub(crate) mod config;
+#[path = "../../../src/pool/crew.rs"]
+pub(crate) mod crew;
+#[path = "../../../src/pool/doorbell.rs"]
+pub(crate) mod doorbell;
+#[path = "../../../src/pool/end.rs"]
+pub(crate) mod end;
+#[path = "../../../src/pool/frame.rs"]
+pub(crate) mod frame;
+#[path = "../../../src/pool/handle.rs"]
+pub(crate) mod handle;
+#[path = "../../../src/pool/inner.rs"]
+pub(crate) mod inner;
+#[path = "../../../src/pool/pinned.rs"]
+pub(crate) mod pinned;
+#[path = "../../../src/pool/places.rs"]
+pub(crate) mod places;
+#[path = "../../../src/pool/queue.rs"]
+pub(crate) mod queue;
+#[path = "../../../src/pool/room.rs"]
+pub(crate) mod room;
+#[path = "../../../src/pool/scope.rs"]
+pub(crate) mod scope;
+#[path = "../../../src/pool/stats.rs"]
+pub(crate) mod stats;
+#[cfg(feature = "rayon")]
+pub(crate) use crate::model::rayon;
+#[cfg_attr(feature = "rayon", path = "../../../src/pool/stealing.rs")]
+#[cfg_attr(not(feature = "rayon"), path = "../../../src/pool/stealing/absent.rs")]
+pub(crate) mod stealing;
+#[path = "../../../src/pool/sweep.rs"]
+pub(crate) mod sweep;
+#[path = "../../../src/pool/wait.rs"]
+pub(crate) mod wait;
+#[path = "../../../src/pool/warm.rs"]
+pub(crate) mod warm;
+#[path = "../../../src/pool/worker.rs"]
+pub(crate) mod worker;
+
+/// Threads without nodes: what initialises them is told nothing.
+pub(crate) mod ctx {
+    use std::error::Error;
+    use std::fmt;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use crate::lineage::node::{Place, WeakPlace};
+    use crate::pool::frame;
+    use crate::pool::inner::Pool;
+    use crate::pool::warm::Came;
+    use crate::sync::os::Arc;
+    use crate::threads::cache::Member;
+
+    type Failure = Box<dyn Error + Send + Sync>;
+    type Initialiser = dyn Fn(&WorkerCtx) -> Result<(), Failure> + Send + Sync;
+
+    pub(crate) struct WorkerCtx(());
+
+    #[derive(Clone)]
+    pub(crate) struct Hook(Arc<Initialiser>);
+
+    impl Hook {
+        pub(crate) fn new<E: Into<Failure>>(f: impl Fn(&WorkerCtx) -> Result<(), E> + Send + Sync + 'static) -> Self {
+            Self(Arc::new(move |ctx| f(ctx).map_err(Into::into)))
+        }
+    }
+
+    impl PartialEq for Hook {
+        fn eq(&self, _: &Self) -> bool {
+            true
+        }
+    }
+
+    impl Eq for Hook {}
+
+    impl fmt::Debug for Hook {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Hook")
+        }
+    }
+
+    pub(crate) fn scope_of(_owner: &WeakPlace) -> WeakPlace {
+        Place::PROCESS.downgrade()
+    }
+
+    pub(crate) fn move_in(_pool: &Pool, _below: &WeakPlace, _member: &Member) {}
+
+    pub(crate) fn move_out() {}
+
+    pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, came: Came) -> Result<(), Failure> {
+        frame::while_initialising(pool, member, came, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&WorkerCtx(())))))
+            .unwrap_or_else(|_| Err("it panicked".into()))
+    }
+}
+
+/// The process never exits.
+pub(crate) mod exit {
+    pub(crate) fn arm() {}
+
+    pub(crate) fn is_fork() -> bool {
+        false
+    }
+}
+
+/// Nobody asks the models' threads to stop while they wait.
+pub(crate) mod hearing {
+    use std::task::Waker;
+
+    pub(crate) struct Hearing(());
+
+    impl Hearing {
+        pub(crate) fn new() -> Self {
+            Self(())
+        }
+
+        pub(crate) fn poll(&mut self, _waker: &Waker, done: impl Fn(&Self) -> bool) -> bool {
+            done(self)
+        }
+
+        pub(crate) fn is_asked(&self) -> bool {
+            false
+        }
+    }
+}
+
+/// As `hearing`.
+pub(crate) mod passing {
+    use std::task::Waker;
+
+    pub(crate) struct Passing(());
+
+    impl Passing {
+        pub(crate) fn new() -> Self {
+            Self(())
+        }
+
+        pub(crate) fn poll(&mut self, _waker: &Waker, _pass: impl FnMut()) {}
+
+        pub(crate) fn passed(&self) -> bool {
+            false
+        }
+    }
+}
+
+/// Sleeps on a loom thread. Never spins, and knows no time: a wait with a deadline times out at its first look.
+pub(crate) mod park {
+    use std::task::{Wake, Waker};
+    use std::time::{Duration, Instant};
+
+    use crate::sync::os::{Arc, thread};
+
+    struct Unpark(thread::Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    pub(crate) fn waker() -> Waker {
+        Waker::from(Arc::new(Unpark(thread::current())))
+    }
+
+    pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
+        done()
+    }
+
+    pub(crate) fn block_until(deadline: Option<Instant>, mut ready: impl FnMut(&Waker) -> bool) -> bool {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        while !ready(&waker) {
+            if deadline.is_some() {
+                return false;
+            }
+            thread::park();
+        }
+        true
+    }
+
+    pub(crate) fn after(d: Duration) -> Option<Instant> {
+        Instant::now().checked_add(d)
+    }
+}

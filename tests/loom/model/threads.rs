@@ -1,0 +1,39 @@
+//! The cache of threads, and the shared one that leased pools borrow from.
+
+use std::time::Duration;
+
+use crate::sync::os::Arc;
+use crate::threads::cache::{Cache, Settings};
+
+#[path = "../../../src/threads/cache.rs"]
+pub(crate) mod cache;
+#[path = "../../../src/threads/line.rs"]
+pub(crate) mod line;
+#[path = "../../../src/threads/spin.rs"]
+pub(crate) mod spin;
+
+loom::lazy_static! {
+    /// Its threads end as soon as they are idle: each execution of a model begins with none and ends with none.
+    static ref LEASED: Arc<Cache> = Cache::new(Settings {
+        prefix: "model".into(),
+        stack_size: None,
+        keep_alive: Some(Duration::ZERO),
+        limit: 512,
+        private: false,
+        gate: None,
+        at_end: None,
+    });
+}
+
+pub(crate) fn leased() -> &'static Arc<Cache> {
+    &LEASED
+}
+
+pub(crate) struct ThreadStats {
+    pub(crate) live: usize,
+    pub(crate) idle: usize,
+    pub(crate) waiting: usize,
+    pub(crate) wanted: usize,
+    pub(crate) peak: usize,
+    pub(crate) started: u64,
+}

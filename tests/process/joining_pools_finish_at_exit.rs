@@ -1,0 +1,405 @@
+//! At process exit joining pools finish what they accepted, daemon pools are abandoned; with a guard in `main` and
+//! without, however the process ends, within the deadline, and the exit code is kept.
+//!
+//! Each check is a child process that plays a part.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use heirloom::{ExitPolicy, PoolConfig, PoolManager};
+
+use crate::check::Check;
+
+const TASKS: usize = 12;
+
+fn joining(namespace: &'static str, n: usize) -> PoolManager {
+    let pool = heirloom::create(namespace);
+    pool.start(PoolConfig::leased(n)).expect("starts");
+    pool
+}
+
+/// Tasks that have not all started when this returns, and take long enough that an exit that does not wait shows.
+fn submit_some(pool: &PoolManager) {
+    for _ in 0..TASKS {
+        drop(pool.submit(|| {
+            std::thread::sleep(Duration::from_millis(20));
+            println!("task");
+        }));
+    }
+}
+
+/// A task that runs and never ends.
+fn submit_endless(pool: &PoolManager) {
+    let (started, running) = mpsc::channel();
+    let endless = move || {
+        let _ = started.send(());
+        loop {
+            std::thread::park();
+        }
+    };
+    drop(pool.submit_as("endless", endless));
+    running.recv().expect("runs");
+}
+
+pub(crate) static CHECKS: &[Check] = &[
+    Check {
+        name: "the_guard_drains_when_main_returns",
+        play: || {
+            let _exit = heirloom::exit_guard();
+            submit_some(&joining("work", 2));
+        },
+        expect: |seen| {
+            seen.code(0).says("task", TASKS);
+        },
+    },
+    Check {
+        name: "the_guard_drains_where_it_is_dropped",
+        play: || {
+            let exit = heirloom::exit_guard();
+            submit_some(&joining("work", 2));
+            drop(exit);
+            println!("after");
+        },
+        expect: |seen| {
+            seen.code(0).says("task", TASKS);
+            assert_eq!(seen.stdout.lines().last(), Some("after"), "{}", seen.stdout);
+        },
+    },
+    Check {
+        name: "without_a_guard_the_hook_drains_when_main_returns",
+        play: || submit_some(&joining("work", 2)),
+        expect: |seen| {
+            seen.code(0).says("task", TASKS);
+        },
+    },
+    Check {
+        name: "dedicated_pools_finish_too",
+        play: || {
+            let pool = heirloom::create("own");
+            pool.start(PoolConfig::dedicated(2)).expect("starts");
+            submit_some(&pool);
+        },
+        expect: |seen| {
+            seen.code(0).says("task", TASKS);
+        },
+    },
+    Check {
+        name: "process_exit_in_main_keeps_its_code",
+        play: || {
+            submit_some(&joining("work", 2));
+            std::process::exit(3);
+        },
+        expect: |seen| {
+            seen.code(3).says("task", TASKS);
+        },
+    },
+    Check {
+        name: "process_exit_on_another_thread_keeps_its_code",
+        play: || {
+            submit_some(&joining("work", 2));
+            let _ = std::thread::spawn(|| std::process::exit(4)).join();
+        },
+        expect: |seen| {
+            seen.code(4).says("task", TASKS);
+        },
+    },
+    Check {
+        name: "a_panic_in_main_keeps_its_code",
+        play: || {
+            submit_some(&joining("work", 2));
+            panic!("main panics");
+        },
+        expect: |seen| {
+            seen.code(101).says("task", TASKS);
+            assert!(seen.stderr.contains("main panics"), "{}", seen.stderr);
+        },
+    },
+    Check {
+        name: "a_guard_dropped_while_unwinding_drains",
+        play: || {
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                let _exit = heirloom::exit_guard();
+                submit_some(&joining("work", 2));
+                panic!("main panics");
+            }));
+            println!("after");
+            resume_unwind(panicked.expect_err("panics"));
+        },
+        expect: |seen| {
+            seen.code(101).says("task", TASKS);
+            assert_eq!(seen.stdout.lines().last(), Some("after"), "{}", seen.stdout);
+        },
+    },
+    Check {
+        name: "run_main_drains_and_hands_the_value_on",
+        play: || {
+            let value = heirloom::run_main(|| {
+                submit_some(&joining("work", 2));
+                7
+            });
+            println!("value {value}");
+        },
+        expect: |seen| {
+            seen.code(0).says("task", TASKS);
+            assert_eq!(seen.stdout.lines().last(), Some("value 7"), "{}", seen.stdout);
+        },
+    },
+    Check {
+        name: "run_main_drains_when_main_panics",
+        play: || {
+            heirloom::run_main(|| {
+                submit_some(&joining("work", 2));
+                panic!("main panics");
+            })
+        },
+        expect: |seen| {
+            seen.code(101).says("task", TASKS);
+        },
+    },
+    #[cfg(unix)]
+    Check {
+        name: "an_immediate_exit_runs_no_hook",
+        play: || {
+            let pool = joining("work", 1);
+            submit_endless(&pool);
+            drop(pool.submit(|| println!("task")));
+            // SAFETY: ends the process; nothing is used after it.
+            unsafe { libc::_exit(5) }
+        },
+        expect: |seen| {
+            seen.code(5).says("task", 0).quick();
+        },
+    },
+    Check {
+        name: "a_task_that_panics_in_the_drain_holds_up_nothing",
+        play: || {
+            let pool = joining("work", 1);
+            drop(pool.submit(|| std::thread::sleep(Duration::from_millis(50))));
+            drop(pool.submit(|| panic!("in the drain")));
+            drop(pool.submit(|| println!("task")));
+        },
+        expect: |seen| {
+            seen.code(0).says("task", 1).quick();
+        },
+    },
+    Check {
+        name: "a_task_that_never_ends_is_waited_for_until_the_deadline",
+        play: || {
+            heirloom::exit_deadline(Some(Duration::from_secs(1)));
+            submit_endless(&joining("stuck", 1));
+        },
+        expect: |seen| {
+            seen.code(0).within(Duration::from_secs(10));
+            assert!(seen.took >= Duration::from_secs(1), "{:?}", seen.took);
+            assert!(seen.stderr.contains("\"stuck\"") && seen.stderr.contains("endless"), "{}", seen.stderr);
+        },
+    },
+    Check {
+        name: "the_guard_too_waits_until_the_deadline_and_then_nobody_waits_again",
+        play: || {
+            heirloom::exit_deadline(Some(Duration::from_secs(2)));
+            let _exit = heirloom::exit_guard();
+            submit_endless(&joining("stuck", 1));
+        },
+        expect: |seen| {
+            seen.code(0);
+            assert_eq!(seen.stderr.matches("gives up").count(), 1, "{}", seen.stderr);
+            seen.within(Duration::from_millis(3800));
+        },
+    },
+    Check {
+        name: "every_five_seconds_it_says_what_it_waits_for",
+        play: || {
+            heirloom::exit_deadline(Some(Duration::from_secs(7)));
+            submit_endless(&joining("stuck", 1));
+        },
+        expect: |seen| {
+            seen.code(0);
+            let waits: Vec<_> = seen.stderr.lines().filter(|line| line.contains("waits for")).collect();
+            assert_eq!(waits.len(), 1, "{}", seen.stderr);
+            assert!(waits[0].contains("\"stuck\""), "{}", seen.stderr);
+        },
+    },
+    Check {
+        name: "the_deadline_holds_also_when_a_task_sits_on_stderr",
+        play: || {
+            heirloom::exit_deadline(Some(Duration::from_secs(1)));
+            let (started, running) = mpsc::channel();
+            drop(joining("stuck", 1).submit(move || {
+                let _mine = std::io::stderr().lock();
+                let _ = started.send(());
+                loop {
+                    std::thread::park();
+                }
+            }));
+            running.recv().expect("runs");
+        },
+        expect: |seen| {
+            seen.code(0).within(Duration::from_secs(10));
+        },
+    },
+    Check {
+        name: "abandoned_by_policy_nothing_is_waited_for",
+        play: || {
+            heirloom::on_exit(ExitPolicy::Abandon);
+            submit_endless(&joining("stuck", 1));
+        },
+        expect: |seen| {
+            seen.code(0).quick();
+            assert!(!seen.stderr.contains("heirloom"), "{}", seen.stderr);
+        },
+    },
+    Check {
+        name: "abandoned_by_policy_the_guard_does_not_wait_either",
+        play: || {
+            let _exit = heirloom::exit_guard();
+            heirloom::on_exit(ExitPolicy::Abandon);
+            submit_endless(&joining("stuck", 1));
+        },
+        expect: |seen| {
+            seen.code(0).quick();
+        },
+    },
+    Check {
+        name: "daemon_pools_are_abandoned_at_once",
+        play: || {
+            let _exit = heirloom::exit_guard();
+            let pool = heirloom::create("background");
+            pool.start(PoolConfig::leased(1).daemon()).expect("starts");
+            submit_endless(&pool);
+            drop(pool.submit(|| println!("task")));
+        },
+        expect: |seen| {
+            seen.code(0).says("task", 0).quick();
+            assert!(!seen.stderr.contains("heirloom"), "{}", seen.stderr);
+        },
+    },
+    Check {
+        name: "a_daemon_pool_does_not_keep_a_joining_one_from_finishing",
+        play: || {
+            let daemon = heirloom::create("background");
+            daemon.start(PoolConfig::leased(1).daemon()).expect("starts");
+            submit_endless(&daemon);
+            submit_some(&joining("work", 1));
+        },
+        expect: |seen| {
+            seen.code(0).says("task", TASKS).quick();
+        },
+    },
+    Check {
+        name: "a_joining_task_may_wait_for_a_daemon_one_in_the_drain",
+        play: || {
+            let daemon = heirloom::create("background");
+            daemon.start(PoolConfig::leased(1).daemon()).expect("starts");
+            drop(joining("work", 1).submit(move || {
+                std::thread::sleep(Duration::from_millis(100));
+                let value = daemon.submit(|| 7).expect("daemon pools stay open").join().expect("ends");
+                println!("value {value}");
+            }));
+        },
+        expect: |seen| {
+            seen.code(0).says("value 7", 1).quick();
+        },
+    },
+    Check {
+        name: "a_pool_whose_manager_is_gone_finishes",
+        play: || {
+            let thread = std::thread::spawn(|| {
+                let pool = joining("short-lived", 1);
+                submit_some(&pool);
+                let removed = heirloom::current().remove("short-lived");
+                assert!(removed.is_some_and(|removed| removed.is_same(&pool)));
+            });
+            thread.join().expect("ends");
+            assert!(heirloom::get("short-lived").is_err());
+        },
+        expect: |seen| {
+            seen.code(0).says("task", TASKS);
+        },
+    },
+    Check {
+        name: "what_a_task_submits_in_the_drain_is_refused_or_completes",
+        play: || {
+            let pool = joining("work", 2);
+            drop(pool.clone().submit(move || {
+                let mut accepted = 0;
+                while pool.submit(|| println!("nested")).is_ok() {
+                    accepted += 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                println!("accepted {accepted}");
+            }));
+            std::thread::sleep(Duration::from_millis(50));
+        },
+        expect: |seen| {
+            seen.code(0).quick();
+            let accepted = seen.stdout.lines().find_map(|line| line.strip_prefix("accepted "));
+            assert_eq!(accepted, Some(&*seen.lines("nested").to_string()), "{}", seen.stdout);
+        },
+    },
+    Check {
+        name: "a_pool_that_a_task_starts_in_the_drain_finishes",
+        play: || {
+            let pool = joining("work", 1);
+            drop(pool.clone().submit(move || {
+                while pool.is_running() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                submit_some(&joining("late", 1));
+            }));
+        },
+        expect: |seen| {
+            seen.code(0).says("task", TASKS);
+        },
+    },
+    Check {
+        name: "pools_that_wait_for_one_another_finish",
+        play: || {
+            let (a, b) = (joining("a", 1), joining("b", 1));
+            drop(a.submit(move || {
+                let slow = b.submit(|| std::thread::sleep(Duration::from_millis(100))).expect("accepted");
+                println!("{}", slow.join().is_ok());
+            }));
+            std::thread::sleep(Duration::from_millis(20));
+        },
+        expect: |seen| {
+            seen.code(0).says("true", 1).quick();
+        },
+    },
+    Check {
+        name: "idle_pools_are_not_waited_for",
+        play: || {
+            let (leased, own) = (joining("leased", 4), heirloom::create("own"));
+            own.start(PoolConfig::dedicated(4)).expect("starts");
+            for pool in [&leased, &own] {
+                pool.submit(|| ()).expect("accepted").join().expect("ends");
+            }
+        },
+        expect: |seen| {
+            seen.code(0).quick();
+            assert!(!seen.stderr.contains("heirloom"), "{}", seen.stderr);
+        },
+    },
+    #[cfg(target_os = "linux")]
+    Check {
+        name: "what_the_main_threads_locals_submit_at_their_end_completes",
+        play: || {
+            struct Submits(PoolManager);
+            impl Drop for Submits {
+                fn drop(&mut self) {
+                    match self.0.submit(|| println!("task")) {
+                        Ok(task) => drop(task),
+                        Err(refused) => println!("refused: {refused}"),
+                    }
+                }
+            }
+            thread_local!(static LAST: std::cell::RefCell<Option<Submits>> = const { std::cell::RefCell::new(None) });
+            let pool = joining("work", 1);
+            LAST.with(|last| *last.borrow_mut() = Some(Submits(pool)));
+        },
+        expect: |seen| {
+            seen.code(0).says("task", 1).quick();
+        },
+    },
+];

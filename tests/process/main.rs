@@ -1,0 +1,37 @@
+//! Checks of how a process ends, forks and is refused threads; each plays in a child process, on its main thread.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod check;
+
+#[cfg(unix)]
+mod a_fork_leaves_the_pools_alone;
+mod a_pinned_pool_does_not_hold_up_the_exit;
+mod a_refused_thread_strands_nothing;
+#[cfg(all(unix, feature = "rayon"))]
+mod a_work_stealing_pool_at_the_end_of_the_process;
+mod an_exit_within_a_task_keeps_its_code;
+mod joining_pools_finish_at_exit;
+mod the_main_thread_stands_at_the_process;
+
+/// Pairs each module's name with its list.
+macro_rules! lists {
+    ($($(#[$when:meta])* $module:ident,)*) => {
+        &[$($(#[$when])* (stringify!($module), $module::CHECKS),)*]
+    };
+}
+
+fn main() {
+    check::main(lists![
+        #[cfg(unix)]
+        a_fork_leaves_the_pools_alone,
+        a_pinned_pool_does_not_hold_up_the_exit,
+        a_refused_thread_strands_nothing,
+        #[cfg(all(unix, feature = "rayon"))]
+        a_work_stealing_pool_at_the_end_of_the_process,
+        an_exit_within_a_task_keeps_its_code,
+        joining_pools_finish_at_exit,
+        the_main_thread_stands_at_the_process,
+    ]);
+}

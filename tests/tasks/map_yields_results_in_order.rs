@@ -1,0 +1,244 @@
+//! `map` yields the results in the order of their inputs, whichever task is faster; it goes through endless iterators
+//! and bounded queues; a panic or a refusal is that one item's.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::time::Duration;
+
+use heirloom::{PoolConfig, PoolManager, Scope, SubmitError};
+
+use crate::common::bounded;
+
+fn pool(scope: &Scope, config: PoolConfig) -> PoolManager {
+    let pool = scope.create("work");
+    pool.start(config).expect("starts");
+    pool
+}
+
+#[test]
+fn however_the_tasks_overtake_each_other() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(2));
+        let (second_ran, wait_for_second) = mpsc::channel();
+        let (second_ran, wait_for_second) = (Mutex::new(second_ran), Mutex::new(wait_for_second));
+        let work = move |n: u32| {
+            match n {
+                0 => wait_for_second.lock().expect("one user").recv().expect("the second runs first"),
+                1 => second_ran.lock().expect("one user").send(()).expect("the first waits"),
+                _ => {}
+            }
+            n
+        };
+        let results: Vec<u32> = pool.map(0..50, work).expect("accepted").map(|r| r.expect("ends")).collect();
+        assert_eq!(results, (0..50).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn nothing_yields_nothing() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        assert_eq!(pool.map(Vec::<u32>::new(), |n| n).expect("accepted").count(), 0);
+    });
+}
+
+#[test]
+fn an_endless_iterator_is_drawn_from_as_results_are_taken() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(3));
+        let drawn = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&drawn);
+        let endless = (0_u64..).inspect(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut results = pool.map(endless, |n| n * 2).expect("accepted");
+        for n in 0..1000 {
+            assert_eq!(results.next().expect("endless").expect("ends"), n * 2);
+        }
+        assert!(drawn.load(Ordering::Relaxed) <= 1000 + 4 * 3 + 1, "drew {}", drawn.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn tasks_start_before_the_first_result_is_asked_for() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(2));
+        let both = Arc::new(Barrier::new(3));
+        let meet = Arc::clone(&both);
+        let results = pool.map(0..2, move |_| meet.wait().is_leader()).expect("accepted");
+        both.wait();
+        assert_eq!(results.count(), 2);
+    });
+}
+
+#[test]
+fn a_bounded_queue_is_not_overrun() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(2).queue_limit(1));
+        let results: Result<Vec<u32>, _> = pool.map(0..500, |n| n).expect("accepted").collect();
+        assert_eq!(results.expect("none is refused"), (0..500).collect::<Vec<_>>());
+        assert_eq!(pool.stats().refused, 0, "no submission of the user's was refused");
+    });
+}
+
+#[test]
+fn a_queue_that_others_fill_is_waited_for() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1).queue_limit(1));
+        let (go, gate) = mpsc::channel::<()>();
+        let (started, running) = mpsc::channel();
+        let first = pool.submit(move || {
+            let _ = started.send(());
+            let _ = gate.recv();
+        });
+        running.recv().expect("runs");
+        let queued = pool.submit(|| ()).expect("there is room");
+        let results = pool.map(0..5, |n| n).expect("not refused for want of room");
+        drop(go);
+        let results: Result<Vec<i32>, _> = results.collect();
+        assert_eq!(results.expect("none is refused"), [0, 1, 2, 3, 4]);
+        drop((first, queued));
+    });
+}
+
+#[test]
+fn from_a_task_of_the_same_pool_of_one() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1).queue_limit(1));
+        let this = pool.clone();
+        let sum = pool.submit(move || this.map(0..20, |n| n).expect("accepted").map(|r| r.expect("ends")).sum::<i32>());
+        assert_eq!(sum.expect("accepted").join().expect("ends"), 190);
+    });
+}
+
+#[test]
+fn a_panic_is_its_items_and_the_others_go_on() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(2).log_panics(false));
+        let work = |n: i32| if n == 3 { panic!("not {n}") } else { 10 / (n - 3) };
+        let results: Vec<_> = pool.map(0..6, work).expect("accepted").collect();
+        for (n, result) in results.into_iter().enumerate() {
+            match result {
+                Ok(value) => assert_eq!(value, 10 / (n as i32 - 3)),
+                Err(error) => {
+                    assert_eq!(n, 3);
+                    assert_eq!(error.panic_message(), Some("not 3"));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_panic_of_the_iterator_is_the_callers() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        let inputs = (0..100).map(|n| if n == 50 { panic!("the iterator") } else { n });
+        let mut results = pool.map(inputs, |n| n).expect("accepted");
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| results.by_ref().count()));
+        assert_eq!(caught.expect_err("it panics here").downcast_ref(), Some(&"the iterator"));
+        drop(results);
+        pool.wait_idle().expect("not from an own task");
+    });
+}
+
+#[test]
+fn a_pool_that_does_not_run_refuses_the_first() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        assert!(matches!(pool.map(0..3, |n| n), Err(SubmitError::NotStarted { .. })));
+        pool.start(PoolConfig::leased(1).task_type("t")).expect("starts");
+        assert!(matches!(pool.map(0..3, |n| n), Err(SubmitError::UnknownTaskType { .. })));
+        assert_eq!(pool.map_as("t", 0..3, |n| n).expect("its type").count(), 3);
+        pool.close();
+        assert!(matches!(pool.map_as("t", 0..3, |n| n), Err(SubmitError::Closed { .. })));
+    });
+}
+
+#[test]
+fn a_later_refusal_is_its_items_in_its_place() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        let mut results = pool.map(0..20, |n| n).expect("accepted");
+        assert_eq!(results.next().expect("the first").expect("ends"), 0);
+        pool.close();
+        let rest: Vec<_> = results.collect();
+        assert_eq!(rest.len(), 19, "each item has an answer");
+        let accepted = rest.iter().take_while(|result| result.is_ok()).count();
+        assert!(accepted < 19);
+        for refused in &rest[accepted..] {
+            let error = refused.as_ref().expect_err("after the first refusal all are");
+            assert!(matches!(error.as_refused(), Some(SubmitError::Closed { .. })), "{error}");
+        }
+    });
+}
+
+#[test]
+fn dropping_it_detaches_what_is_under_way() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        let ran = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&ran);
+        drop(pool.map(0..4, move |_| count.fetch_add(1, Ordering::Relaxed)).expect("accepted"));
+        pool.wait_idle().expect("not from an own task");
+        assert_eq!(ran.load(Ordering::Relaxed), 4);
+    });
+}
+
+#[test]
+fn a_result_that_was_taken_is_kept_by_nobody() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        for result in pool.map(0..5, Arc::new).expect("accepted") {
+            assert_eq!(Arc::strong_count(&result.expect("ends")), 1);
+        }
+    });
+}
+
+#[test]
+fn an_iterator_that_ended_is_not_asked_again() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        let mut left = 3;
+        let mut ended = false;
+        let inputs = std::iter::from_fn(move || {
+            assert!(!ended, "asked after its end");
+            ended = left == 0;
+            (!ended).then(|| {
+                left -= 1;
+                left
+            })
+        });
+        let results: Vec<_> = pool.map(inputs, |n| n).expect("accepted").map(|r| r.expect("ends")).collect();
+        assert_eq!(results, [2, 1, 0]);
+    });
+}
+
+#[test]
+fn a_slow_consumer_keeps_no_more_than_the_window_under_way() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        let mut results = pool.map(0.., |n: u32| n).expect("accepted");
+        pool.wait_idle().expect("not from an own task");
+        let before = pool.stats().completed;
+        assert!(before <= 4, "{before}");
+        assert!(results.next().is_some());
+        assert!(pool.wait_idle_within(Duration::from_secs(30)).expect("not from an own task"));
+        assert!(pool.stats().completed <= before + 1);
+    });
+}

@@ -1,0 +1,162 @@
+//! `ManagerNotFound` names the place asked and, when the name exists elsewhere in the process, where. Asking in vain
+//! changes nothing.
+
+use std::sync::mpsc;
+
+use heirloom::{PoolConfig, PoolManager, Registry, Scope, current};
+
+use crate::common;
+
+#[test]
+fn it_names_the_place_asked() {
+    common::bounded(|| {
+        let request = Scope::new("request 7");
+        let error = request.get("no such name").expect_err("nobody has it");
+        assert_eq!(error.place_id, request.id());
+        assert_eq!(error.place, request.to_string());
+        assert_eq!(error.namespace, "no such name".into());
+        assert!(error.elsewhere.is_empty());
+        let text = error.to_string();
+        assert!(text.contains("no such name") && text.contains("request 7"), "{text}");
+    });
+}
+
+#[test]
+fn the_free_function_names_where_the_code_stands() {
+    common::bounded(|| {
+        let request = Scope::new("request 8");
+        let error = request.run(|| heirloom::get("no such name").expect_err("nobody has it"));
+        assert_eq!(error.place_id, request.id());
+        let error = request.run(|| heirloom::with("no such name", |_| ()).expect_err("nobody has it"));
+        assert_eq!(error.place_id, request.id());
+    });
+}
+
+#[test]
+fn a_task_is_named_as_it_names_itself() {
+    common::bounded(|| {
+        let request = Scope::new("request 9");
+        let pool = request.create("work");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        let (task, error) = pool
+            .submit(|| (current(), heirloom::get("no such name").expect_err("nobody has it")))
+            .expect("open")
+            .join()
+            .expect("ends");
+        assert_eq!(error.place_id, task.id());
+        assert_eq!(error.place, task.to_string());
+    });
+}
+
+#[test]
+fn it_says_where_else_the_name_exists() {
+    common::bounded(|| {
+        let family = Registry::new();
+        let parent = Scope::new_in(&family.root(), "parent");
+        let sibling = Scope::new_in(&parent, "sibling");
+        let asker = Scope::new_in(&parent, "asker");
+        let _theirs = sibling.create("render");
+        let error = asker.get("render").expect_err("a sibling's is not found");
+        assert_eq!(error.elsewhere, [sibling.to_string()]);
+        assert!(error.to_string().contains(&sibling.to_string()));
+    });
+}
+
+#[test]
+fn it_says_where_below_the_name_exists() {
+    common::bounded(|| {
+        let family = Registry::new();
+        let child = Scope::new_in(&family.root(), "child");
+        let _theirs = child.create("render");
+        let error = family.root().get("render").expect_err("a child's is not found");
+        assert_eq!(error.elsewhere, [child.to_string()]);
+    });
+}
+
+#[test]
+fn it_names_no_place_of_another_family() {
+    common::bounded(|| {
+        let here = Registry::new();
+        let there = Registry::new();
+        let _theirs = there.root().create("render");
+        let error = here.root().get("render").expect_err("another family's is not found");
+        assert!(error.elsewhere.is_empty(), "{error}");
+    });
+}
+
+#[test]
+fn a_manager_that_was_removed_exists_nowhere() {
+    common::bounded(|| {
+        let family = Registry::new();
+        let scope = Scope::new_in(&family.root(), "owner");
+        let _held = scope.create("render");
+        let removed = scope.remove("render");
+        assert!(removed.is_some());
+        // The handle still lives, but nobody finds the manager at the place that it once belonged to.
+        let error = scope.get("render").expect_err("it was removed");
+        assert!(error.elsewhere.is_empty(), "{error}");
+    });
+}
+
+#[test]
+fn a_manager_that_was_replaced_and_removed_exists_nowhere() {
+    common::bounded(|| {
+        let family = Registry::new();
+        let scope = Scope::new_in(&family.root(), "owner");
+        let asker = Scope::new_in(&family.root(), "asker");
+        let held: Vec<PoolManager> = (0..3).map(|_| scope.create("render")).collect();
+        let error = asker.get("render").expect_err("a sibling's is not found");
+        assert_eq!(error.elsewhere, [scope.to_string()], "only the last one is still there to be found");
+        drop(held);
+    });
+}
+
+#[test]
+fn a_place_that_ended_is_not_named() {
+    common::bounded(|| {
+        let family = Registry::new();
+        let gone = Scope::new_in(&family.root(), "gone");
+        let held = gone.create("render");
+        drop(gone);
+        let error = family.root().get("render").expect_err("its place has ended");
+        assert!(error.elsewhere.is_empty(), "{error}");
+        drop(held);
+    });
+}
+
+#[test]
+fn many_places_are_named_but_not_all() {
+    common::bounded(|| {
+        let family = Registry::new();
+        let owners: Vec<Scope> = (0..100).map(|_| Scope::new_in(&family.root(), "owner")).collect();
+        for owner in &owners {
+            let _ = owner.create("render");
+        }
+        let error = family.root().get("render").expect_err("children's are not found");
+        assert_eq!(error.elsewhere.len(), 8);
+    });
+}
+
+#[test]
+fn a_task_that_asks_in_vain_and_submits_itself_again_makes_no_chain() {
+    fn step(pool: PoolManager, left: usize, done: mpsc::Sender<usize>) {
+        // Asking attaches nothing to the task, so its successor stands where it stands itself.
+        assert!(heirloom::get("no such name").is_err());
+        if left == 0 {
+            let _ = done.send(current().ancestors().count());
+            return;
+        }
+        let next = pool.clone();
+        drop(pool.submit(move || step(next, left - 1, done)).expect("open"));
+    }
+    common::bounded(|| {
+        let family = Registry::new();
+        let scope = Scope::new_in(&family.root(), "request");
+        let pool = scope.create("work");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        let (done, depth) = mpsc::channel();
+        scope.run(|| step(pool, 1_000, done));
+        // The last task, the scope and the root.
+        assert_eq!(depth.recv(), Ok(3));
+    });
+}

@@ -1,0 +1,246 @@
+//! A value is found from the place where it was bound and from everywhere below, the nearest first; a sibling never
+//! sees it. It follows the submitter into a task, the parent into a thread, and a future on every poll.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use heirloom::{FutureExt, Heirloom, Lineage, PoolConfig, Registry, Scope, thread};
+
+use crate::common::bounded;
+
+#[test]
+fn unbound_is_an_error_that_says_where_it_was_asked() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("the key");
+        let scope = Scope::new("request 7");
+        let error = scope.run(|| KEY.get()).unwrap_err();
+        assert_eq!((error.key(), error.place_id()), ("the key", scope.id()));
+        assert!(error.to_string().contains("the key") && error.to_string().contains("request 7"), "{error}");
+        KEY.bind_at(&Scope::new("elsewhere"), 1_u32).expect("binds");
+        assert!(KEY.get().is_err() && KEY.with(|_| ()).is_err() && KEY.get_at(&scope).is_err());
+    });
+}
+
+#[test]
+fn the_nearest_wins_and_comes_back_when_it_is_unbound() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        let outer = Scope::new("outer");
+        let inner = Scope::new_in(&outer, "inner");
+        let innermost = Scope::new_in(&inner, "innermost");
+        let seen = || [&outer, &inner, &innermost].map(|scope| KEY.get_at(scope).ok().map(|value| *value));
+        assert_eq!(KEY.bind_at(&outer, 1_u32).expect("binds"), None);
+        assert_eq!(seen(), [Some(1); 3]);
+        assert_eq!(KEY.bind_at(&inner, 2_u32).expect("binds"), None);
+        assert_eq!(seen(), [Some(1), Some(2), Some(2)]);
+        assert_eq!(KEY.bind_at(&inner, 3_u32).expect("binds"), Some(Arc::new(2)));
+        assert_eq!(seen(), [Some(1), Some(3), Some(3)]);
+        assert_eq!(KEY.unbind_at(&innermost), None, "it has none of its own");
+        assert_eq!(KEY.unbind_at(&inner), Some(Arc::new(3)));
+        assert_eq!(seen(), [Some(1); 3]);
+        assert_eq!(KEY.unbind_at(&outer), Some(Arc::new(1)));
+        assert_eq!(seen(), [None; 3]);
+    });
+}
+
+#[test]
+fn a_sibling_never_sees_it() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        let (left, right) = (Scope::new("left"), Scope::new("right"));
+        left.run(|| KEY.bind(1_u32)).expect("binds");
+        assert!(left.run(|| KEY.with(|value| *value)).is_ok_and(|value| value == 1));
+        assert!(right.run(|| KEY.get()).is_err());
+    });
+}
+
+#[test]
+fn two_keys_of_one_name_are_two() {
+    bounded(|| {
+        static A: Heirloom<u32> = Heirloom::new("same");
+        static B: Heirloom<u32> = Heirloom::new("same");
+        let scope = Scope::new("owner");
+        A.bind_at(&scope, 1_u32).expect("binds");
+        assert!(B.get_at(&scope).is_err());
+        B.bind_at(&scope, 2_u32).expect("binds");
+        assert_eq!((*A.get_at(&scope).expect("bound"), *B.get_at(&scope).expect("bound")), (1, 2));
+    });
+}
+
+#[test]
+fn a_task_sees_its_submitters_on_whatever_thread() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        let service = Scope::new("service");
+        let shared = service.create("shared");
+        shared.start(PoolConfig::leased(1)).expect("starts");
+        let requests = [1_u32, 2, 3].map(|number| {
+            let request = Scope::new_in(&service, "request");
+            KEY.bind_at(&request, number).expect("binds");
+            request
+        });
+        let tasks: Vec<_> = requests
+            .iter()
+            .map(|request| {
+                let inner = shared.clone();
+                let nested = move || {
+                    let deeper = inner.submit(|| KEY.get().map(|value| *value)).expect("open");
+                    (KEY.get().map(|value| *value), deeper.join().expect("ends"))
+                };
+                request.run(|| shared.submit(nested)).expect("open")
+            })
+            .collect();
+        for (task, number) in tasks.into_iter().zip([1, 2, 3]) {
+            let (own, deeper) = task.join().expect("ends");
+            assert_eq!((own.expect("bound"), deeper.expect("bound")), (number, number));
+        }
+    });
+}
+
+#[test]
+fn what_a_task_binds_is_its_own() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        let scope = Scope::new("owner");
+        let pool = scope.create("pool");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        KEY.bind_at(&scope, 1_u32).expect("binds");
+        let below = pool.clone();
+        let task = scope.run(|| {
+            pool.submit(move || {
+                KEY.bind(2_u32).expect("binds");
+                let child = below.submit(|| *KEY.get().expect("bound")).expect("open");
+                (*KEY.get().expect("bound"), child.join().expect("ends"))
+            })
+        });
+        assert_eq!(task.expect("open").join().expect("ends"), (2, 2));
+        let next = scope.run(|| pool.submit(|| *KEY.get().expect("bound"))).expect("open");
+        assert_eq!(next.join().expect("ends"), 1, "the thread that ran it kept nothing");
+    });
+}
+
+#[test]
+fn a_thread_of_ours_is_below_and_a_foreign_one_is_not() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        let scope = Scope::new("owner");
+        KEY.bind_at(&scope, 1_u32).expect("binds");
+        scope.run(|| {
+            let own = thread::spawn(|| {
+                KEY.bind(2_u32).expect("binds");
+                *KEY.get().expect("bound")
+            });
+            assert_eq!(own.join().expect("ends"), 2);
+            assert_eq!(*KEY.get().expect("bound"), 1, "the parent's is unchanged");
+            assert!(std::thread::spawn(|| KEY.get().is_err()).join().expect("ends"));
+        });
+    });
+}
+
+#[test]
+fn run_with_is_left_also_by_a_panic_and_what_it_started_keeps_it() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        let scope = Scope::new("owner");
+        let pool = scope.create("pool");
+        pool.start(PoolConfig::leased(2)).expect("starts");
+        let _at = scope.enter();
+        KEY.bind(1_u32).expect("binds");
+        let (go, gate) = mpsc::channel::<()>();
+        let late = KEY
+            .run_with(2_u32, || {
+                let again = pool.clone();
+                pool.submit(move || {
+                    let _ = gate.recv();
+                    // Not refused, although it was left: nobody ended anything.
+                    let more = again.submit(|| *KEY.get().expect("bound")).expect("open");
+                    (*KEY.get().expect("bound"), more.join().expect("ends"))
+                })
+            })
+            .expect("binds");
+        assert_eq!(*KEY.get().expect("bound"), 1);
+        go.send(()).expect("waits");
+        assert_eq!(late.expect("open").join().expect("ends"), (2, 2));
+        let panics = || drop(KEY.run_with(3_u32, || std::panic::resume_unwind(Box::new(()))));
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert_eq!(*KEY.get().expect("bound"), 1);
+        assert_eq!(heirloom::current(), *scope);
+    });
+}
+
+#[test]
+fn a_future_sees_it_on_every_poll() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        let at = Scope::new("request");
+        KEY.bind_at(&at, 1_u32).expect("binds");
+        let read = || async {
+            let first = KEY.get().map(|value| *value);
+            tokio::task::yield_now().await;
+            (first, KEY.get().map(|value| *value))
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("builds");
+        let (first, second) = runtime.block_on(runtime.spawn(read().in_lineage(&at))).expect("ends");
+        assert_eq!((first.expect("bound"), second.expect("bound")), (1, 1));
+        let (first, second) = runtime.block_on(runtime.spawn(read().in_scope(at))).expect("ends");
+        assert_eq!((first.expect("bound"), second.expect("bound")), (1, 1));
+        assert!(runtime.block_on(runtime.spawn(async { KEY.get().is_err() })).expect("ends"));
+    });
+}
+
+#[test]
+fn from_any_depth() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        static OTHER: Heirloom<u32> = Heirloom::new("other");
+        let family = Registry::new();
+        let mut scopes = vec![Scope::new_in(&family.root(), "owner")];
+        KEY.bind_at(&scopes[0], 7_u32).expect("binds");
+        for depth in 0..2_000 {
+            let below = Scope::new_in(&scopes[depth], "below");
+            OTHER.bind_at(&below, 1_u32).expect("binds");
+            scopes.push(below);
+        }
+        let deepest: &Lineage = &scopes[2_000];
+        assert_eq!(*KEY.get_at(deepest).expect("bound"), 7);
+        assert_eq!(deepest.run(|| KEY.with(|value| *value)).expect("bound"), 7);
+        while scopes.pop().is_some() {}
+    });
+}
+
+#[test]
+fn lending_nests_and_outlives_an_unbind() {
+    bounded(|| {
+        static KEYS: [Heirloom<u32>; 12] = [const { Heirloom::new("key") }; 12];
+        fn nest(depth: usize) -> u32 {
+            let Some(key) = KEYS.get(depth) else { return 0 };
+            key.with(|lent| {
+                let inner = nest(depth + 1);
+                assert!(key.unbind().is_some());
+                *lent + inner
+            })
+            .expect("bound")
+        }
+        let scope = Scope::new("owner");
+        let _at = scope.enter();
+        for (key, value) in KEYS.iter().zip(1_u32..) {
+            key.bind(value).expect("binds");
+        }
+        assert_eq!(nest(0), 78);
+        assert!(KEYS.iter().all(|key| key.get().is_err()));
+    });
+}
+
+#[test]
+fn a_key_that_is_dropped_leaves_nothing_behind() {
+    bounded(|| {
+        let value = Arc::new(7_u32);
+        let scope = Scope::new("owner");
+        let key: Heirloom<u32> = Heirloom::new("local");
+        key.bind_at(&scope, Arc::clone(&value)).expect("binds");
+        key.bind(Arc::clone(&value)).expect("binds");
+        assert_eq!(Arc::strong_count(&value), 3);
+        drop(key);
+        assert_eq!(Arc::strong_count(&value), 1);
+    });
+}

@@ -1,0 +1,19 @@
+//! Waits: what gives way, what runs in place and what is refused.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod a_join_runs_exactly_its_task_in_place;
+mod a_wait_gives_its_place_away;
+mod a_waker_that_comes_back_meets_no_lock;
+mod a_waker_that_panics_strands_nothing;
+mod deep_nesting_keeps_stacks_bounded;
+mod divide_and_conquer_by_join;
+mod extra_threads_for_waits_are_bounded;
+mod pools_that_wait_for_each_other_go_on;
+mod pools_whose_tasks_meet_all_run;
+mod waiting_until_idle_waits_for_everything;
+mod waits_at_the_bound_of_waits_end;
+mod waits_of_a_pinned_thread_end;
+mod waits_on_a_pool_that_keeps_its_places_end;
+mod what_a_task_leaves_is_still_its_own;
