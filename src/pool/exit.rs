@@ -10,7 +10,7 @@
 //!    waits for them must go on.
 //! 3. What is queued for a pool pinned to that thread is cancelled: nobody will run it.
 //! 4. Joining pools are closed, and waited for until the deadline; every 5 s a line on stderr names what is waited for.
-//!    Daemon pools are left alone.
+//!    Daemon pools are left alone. A task that was asked to stop is waited for during a short grace only.
 //!
 //! # What no hook can do
 //! A task that itself calls `exit` while the hook waits: the second `exit` is undefined in C, and its thread blocks or
@@ -18,9 +18,12 @@
 //! runs. On Windows `ExitProcess` ends all other threads before any handler runs, so only the guard helps. `_exit`,
 //! `abort`, a fatal signal and a panic under `panic = "abort"` run no hook anywhere.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
+use crate::id::TaskId;
+use crate::pool::asked::Asked;
 use crate::pool::end::block_on_tally;
 use crate::pool::frame;
 use crate::pool::inner::{Memo, Pool, joining};
@@ -28,22 +31,36 @@ use crate::pool::pinned;
 use crate::pool::wait;
 use crate::pool::worker::leave_after;
 use crate::quiet::quietly;
-use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
+use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::task::cell::Claimed;
 use crate::waits::{self, Target};
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// How long it waits for what was asked to stop, unless told otherwise.
+const DEFAULT_GRACE: Duration = Duration::from_secs(1);
 /// How often it says what it waits for.
 const SAY_EVERY: Duration = Duration::from_secs(5);
+/// How often it looks which of the tasks that are left were asked to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// In milliseconds; `u64::MAX` is for ever.
 static DEADLINE: AtomicU64 = AtomicU64::new(DEFAULT_DEADLINE.as_millis() as u64);
+static GRACE: AtomicU64 = AtomicU64::new(DEFAULT_GRACE.as_millis() as u64);
 static ABANDON: AtomicBool = AtomicBool::new(false);
 static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// The deadline was reached once; it is not waited for again.
 static GAVE_UP: AtomicBool = AtomicBool::new(false);
+
+/// The tasks that were found to be asked to stop, since the end of the process began: each has its grace once.
+static FOUND_ASKED: Mutex<BTreeMap<TaskId, Found>> = Mutex::new(BTreeMap::new());
+
+struct Found {
+    at: Instant,
+    /// stderr names it already.
+    said: bool,
+}
 
 /// What happens to joining pools when the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,8 +79,26 @@ pub enum ExitPolicy {
 /// heirloom::exit_deadline(Some(std::time::Duration::from_secs(5)));
 /// ```
 pub fn exit_deadline(d: Option<Duration>) {
-    let millis = d.map_or(u64::MAX, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-    DEADLINE.store(millis, Ordering::Release);
+    DEADLINE.store(d.map_or(u64::MAX, millis), Ordering::Release);
+}
+
+/// How long the end of the process waits for tasks that were asked to stop: 1 s unless set.
+///
+/// A task is asked by its handle, its pool, its scope or any place above it ([`checkpoint`](crate::checkpoint) tells
+/// it). Its grace begins when the end of the process does, or with the request if that comes later; what was not asked
+/// is waited for until [`exit_deadline`], which bounds the grace too. A task that declined
+/// ([`acknowledge_cancel`](crate::acknowledge_cancel)) is not asked any more. `Duration::ZERO` waits for none of them.
+///
+/// ```
+/// let _exit = heirloom::exit_guard();
+/// heirloom::exit_grace(std::time::Duration::from_millis(200)); // the second Ctrl-C is answered that soon
+/// ```
+pub fn exit_grace(d: Duration) {
+    GRACE.store(millis(d), Ordering::Release);
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What happens to joining pools when the process ends.
@@ -87,7 +122,7 @@ pub struct ExitGuard {
 }
 
 /// Put this at the top of `main`: when it is dropped, at the end of `main` or while it unwinds, joining pools finish
-/// what they accepted, within [`exit_deadline`].
+/// what they accepted, within [`exit_deadline`]. A task that was asked to stop is waited for during [`exit_grace`] only.
 ///
 /// ```
 /// // fn main() {
@@ -136,10 +171,9 @@ fn drain() {
         return;
     }
     pinned::cancel_here();
-    let deadline = match DEADLINE.load(Ordering::Acquire) {
-        u64::MAX => None,
-        millis => Instant::now().checked_add(Duration::from_millis(millis)),
-    };
+    let begun = Instant::now();
+    let deadline = after_millis(begun, DEADLINE.load(Ordering::Acquire));
+    let mut say_at = begun + SAY_EVERY;
     // A task may have made another pool meanwhile: look until nothing is left.
     loop {
         let pools: Vec<Arc<Pool>> = joining().live().into_iter().filter(|pool| !pool.is_over()).collect();
@@ -147,39 +181,68 @@ fn drain() {
             pool.close();
         }
         // An idle pool is over as soon as it is closed.
-        let busy: Vec<&Arc<Pool>> = pools.iter().filter(|pool| pool.tally.count() > 0 && !frame::is_in(pool)).collect();
+        let busy: Vec<_> = pools.into_iter().filter(|pool| pool.tally.count() > 0 && !frame::is_in(pool)).collect();
         if busy.is_empty() {
             return;
         }
-        for pool in &busy {
-            if !wait_for(pool, deadline) {
-                GAVE_UP.store(true, Ordering::Release);
-                say(&busy, "gives up on");
-                return;
+        let (waits_for, look_at) = worth_waiting(&busy);
+        let Some(first) = waits_for.first() else { return };
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            GAVE_UP.store(true, Ordering::Release);
+            say(&busy, "gives up on");
+            return;
+        }
+        if now >= say_at {
+            say(std::slice::from_ref(*first), "waits for");
+            say_at = now + SAY_EVERY;
+        }
+        let until = deadline.map_or(look_at, |deadline| deadline.min(look_at)).min(say_at);
+        // This thread does not go on to let go of a gate, say. Whoever waits for that is told, instead of holding up
+        // the end.
+        let _waits = wait::join(Target::Tally(first.tally.address()));
+        block_on_tally(&first.tally, Some(until), || first.tally.count() == 0);
+    }
+}
+
+/// Those of the pools that have a task which was not asked to stop, or whose grace is not over; and when to look again.
+/// Names the others on stderr, once.
+fn worth_waiting(busy: &[Arc<Pool>]) -> (Vec<&Arc<Pool>>, Instant) {
+    let asked = Asked::look(busy);
+    let now = Instant::now();
+    let grace = GRACE.load(Ordering::Acquire);
+    let mut look_at = now + LOOK_EVERY;
+    let mut left = Vec::new();
+    let worth = busy.iter().filter(|pool| {
+        let remaining = pool.remaining_but(&asked);
+        let mut found = FOUND_ASKED.lock();
+        let mut is_in_grace = false;
+        let mut is_news = false;
+        for id in &remaining.asked {
+            let found = found.entry(*id).or_insert(Found { at: now, said: false });
+            match after_millis(found.at, grace) {
+                Some(end) if end <= now => is_news |= !std::mem::replace(&mut found.said, true),
+                end => {
+                    look_at = end.map_or(look_at, |end| look_at.min(end));
+                    is_in_grace = true;
+                }
             }
         }
-    }
+        if is_news {
+            left.push(Arc::clone(pool));
+        }
+        remaining.unasked > 0 || is_in_grace
+    });
+    let worth = worth.collect();
+    say(&left, "does not wait any longer for what was asked to stop in");
+    (worth, look_at)
 }
 
-/// Waits for one pool, saying every few seconds what is waited for. False at the deadline.
-fn wait_for(pool: &Arc<Pool>, deadline: Option<Instant>) -> bool {
-    // This thread does not go on to let go of a gate, say. Whoever waits for that is told, instead of holding up the
-    // end.
-    let _waits = wait::join(Target::Tally(pool.tally.address()));
-    loop {
-        let next = Instant::now() + SAY_EVERY;
-        let until = deadline.map_or(next, |deadline| deadline.min(next));
-        if block_on_tally(&pool.tally, Some(until), || pool.tally.count() == 0) {
-            return true;
-        }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return false;
-        }
-        say(&[pool], "waits for");
-    }
+fn after_millis(begun: Instant, after: u64) -> Option<Instant> {
+    if after == u64::MAX { None } else { begun.checked_add(Duration::from_millis(after)) }
 }
 
-fn say(pools: &[&Arc<Pool>], verb: &str) {
+fn say(pools: &[Arc<Pool>], verb: &str) {
     let mut text = String::new();
     for pool in pools.iter().filter(|pool| pool.tally.count() > 0) {
         text.push_str(&format!("heirloom: the end of the process {verb} \"{}\": {}\n", pool.namespace, pool.report()));

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Cancelled, TaskError};
 use crate::id::TaskId;
+use crate::pool::asked;
 use crate::pool::exit;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
@@ -154,6 +155,9 @@ impl<T> TaskHandle<T> {
             pool.claimed_in_queue();
             let error = TaskError::cancelled(self.task.id(), &pool.namespace);
             pool.end_unrun(claimed, error);
+        }
+        if outcome == CancelRequest::Asked {
+            asked::note(self.task.another());
         }
         match outcome {
             CancelRequest::Claimed | CancelRequest::Asked => CancelOutcome::Requested,

@@ -23,7 +23,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::clock::Coarse;
 use crate::error::{Refused, SubmitError, TaskError};
-use crate::id::TaskId;
+use crate::id::{NodeId, TaskId};
 use crate::index::{Index, Ticket};
 use crate::lineage::current;
 use crate::lineage::node::{Place, WeakPlace};
@@ -78,6 +78,11 @@ pub(crate) struct Book {
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) id: TaskId,
+    /// The place it was asked for at.
+    pub(crate) at: NodeId,
+    /// Tasks that its thread ended before it and has not counted out of the pool yet. The entry is taken off the list
+    /// before they are.
+    pub(crate) owed: u64,
     pub(crate) since: Coarse,
     pub(crate) task_type: Option<Box<TaskType>>,
 }
@@ -314,7 +319,7 @@ impl Pool {
         };
         let memo = self.memo(admitted, task_type, true, scoped);
         // SAFETY: passed on to the caller.
-        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
+        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo.place.node().id(), memo, f) };
         self.queue.push(queued);
         if let Some(arrival) = &arrival {
             self.arrived(arrival);
@@ -406,7 +411,7 @@ impl Pool {
         self.counters.in_place.fetch_add(1, Ordering::Relaxed);
         let memo = self.memo(admitted, task_type, false, None);
         // SAFETY: passed on to the caller.
-        let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo, f) };
+        let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo.place.node().id(), memo, f) };
         match ours.claim() {
             Ok(claimed) => Ok(Ok((handle, claimed))),
             // Nobody else has seen the task yet.
@@ -479,13 +484,17 @@ impl Pool {
 
     /// Asks the running tasks that are nodes to stop; the others see it at the pool.
     pub(crate) fn ask_running(&self) {
-        let nodes: Vec<Place> = match &*self.nodes.lock() {
-            Some(nodes) => nodes.0.iter().filter_map(|(_, node)| node.upgrade()).collect(),
-            None => return,
-        };
         // Outside the lock: wakers are user code.
-        for node in nodes.iter().filter(|node| !node.node().is_over()) {
+        for node in self.running_nodes().iter().filter(|node| !node.node().is_over()) {
             node.node().cancel();
+        }
+    }
+
+    /// The nodes of the running tasks that are nodes.
+    pub(crate) fn running_nodes(&self) -> Vec<Place> {
+        match &*self.nodes.lock() {
+            Some(nodes) => nodes.0.iter().filter_map(|(_, node)| node.upgrade()).collect(),
+            None => Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@
 //! submitter's node until it ends. A handle holds its task's cell and nothing else.
 
 pub(crate) mod admission;
+pub(crate) mod asked;
 pub(crate) mod config;
 pub(crate) mod crew;
 pub(crate) mod ctx;

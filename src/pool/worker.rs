@@ -132,7 +132,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
                 return None;
             }
         }
-        let popped = pop(pool, &mut entry);
+        let popped = pop(pool, &mut entry, visit.ended);
         let Some(task) = popped.task else {
             visit.settle();
             if linger(&mut visit, hand) {
@@ -172,14 +172,15 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
     }
 }
 
-/// Takes the oldest, noting that it runs.
-fn pop(pool: &Pool, entry: &mut Option<usize>) -> Popped<Memo> {
+/// Takes the oldest, noting that it runs, and how many its thread has ended and not counted out.
+fn pop(pool: &Pool, entry: &mut Option<usize>, owed: u64) -> Popped<Memo> {
     let now = Coarse::now();
     pool.queue.pop(|book, task| {
         if task.is_some() {
             book.popped += 1;
         }
-        book.begin(entry, task.map(|task| Running { id: task.id(), since: now, task_type: None }));
+        let running = |task: &Task| Running { id: task.id(), at: task.at(), owed, since: now, task_type: None };
+        book.begin(entry, task.map(running));
     })
 }
 
@@ -212,7 +213,7 @@ pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
     }
     let mut visit = Visit { pool, looking: false, ended: 0 };
     let mut entry = None;
-    let next = match pop(pool, &mut entry).task.map(Task::claim) {
+    let next = match pop(pool, &mut entry, 0).task.map(Task::claim) {
         None => Next::Nothing,
         // As if more were queued: this thread does not look for it.
         Some(Ok(claimed)) => {
@@ -258,7 +259,7 @@ pub(super) fn run_one(pool: &Arc<Pool>) -> Left {
     let mut visit = Visit { pool, looking: false, ended: 0 };
     let mut entry = None;
     loop {
-        let popped = pop(pool, &mut entry);
+        let popped = pop(pool, &mut entry, visit.ended);
         let Some(task) = popped.task else { break };
         if popped.more {
             pool.send_if_place();
@@ -502,7 +503,8 @@ fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: 
         pool.give_room();
     }
     let task_type = memo.task_type().cloned().map(Box::new);
-    let running = Running { id: claimed.task().id(), since: Coarse::now(), task_type };
+    let task = claimed.task();
+    let running = Running { id: task.id(), at: task.at(), owed: 0, since: Coarse::now(), task_type };
     let at = pool.queue.with_extra(|book| book.note(running));
     let Ran { claimed, place, scoped, started } = run(pool, claimed, memo, brings_place, 0);
     if !started {

@@ -130,8 +130,8 @@ impl Registry {
     /// ends in this order: it lets its open requests end (they may still submit), cancels the scope that they stand
     /// below, if they take too long, and then comes here, in async code with `spawn_blocking`. A deadline that
     /// passed here is not the end of it for what still runs in joining pools: at the process's exit that is waited
-    /// for once more, see [`exit_deadline`](crate::exit_deadline), or abandoned with
-    /// [`on_exit`](crate::on_exit)`(ExitPolicy::Abandon)`.
+    /// for once more, see [`exit_deadline`](crate::exit_deadline) and, for what was asked to stop,
+    /// [`exit_grace`](crate::exit_grace); or it is abandoned with [`on_exit`](crate::on_exit)`(ExitPolicy::Abandon)`.
     ///
     /// ```
     /// use std::time::Duration;

@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use crate::error::TaskError;
-use crate::id::TaskId;
+use crate::id::{NodeId, TaskId};
 use crate::lineage::node::{Place, WeakPlace};
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::UnsafeCell;
@@ -27,6 +27,8 @@ pub(crate) type Output<T> = Result<T, TaskError>;
 pub(crate) struct Header<M: 'static> {
     state: State,
     id: TaskId,
+    /// The place it was asked for at, by number: a look from outside keeps nothing alive.
+    at: NodeId,
     vtable: &'static VTable<M>,
     /// The queue's link; touched by the queue alone.
     next: UnsafeCell<*mut Header<M>>,
@@ -119,7 +121,7 @@ impl<M: Send + 'static> TaskRef<M> {
     ///
     /// # Safety
     /// `F` and `T` may borrow: the caller lets neither the task nor its result outlive what they borrow.
-    pub(crate) unsafe fn new_unbounded<F, T>(id: TaskId, memo: M, f: F) -> (Self, Self)
+    pub(crate) unsafe fn new_unbounded<F, T>(id: TaskId, at: NodeId, memo: M, f: F) -> (Self, Self)
     where
         F: FnOnce() -> T + Send,
         T: Send,
@@ -128,6 +130,7 @@ impl<M: Send + 'static> TaskRef<M> {
             header: Header {
                 state: State::new(2),
                 id,
+                at,
                 vtable: &Cell::<M, F, T>::VTABLE,
                 next: UnsafeCell::new(std::ptr::null_mut()),
                 waiter: UnsafeCell::new(None),
@@ -156,6 +159,12 @@ impl<M: 'static> TaskRef<M> {
     #[inline]
     pub(crate) fn id(&self) -> TaskId {
         self.header().id
+    }
+
+    /// The place it was asked for at.
+    #[inline]
+    pub(crate) fn at(&self) -> NodeId {
+        self.header().at
     }
 
     /// Which cell this is, to compare.

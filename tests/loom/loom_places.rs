@@ -1,7 +1,7 @@
 //! Places and queue together: a pushed task is found by somebody who looks, or a thread is sent for it. The two parts
 //! are the engine's own; a worker here does what `pool::worker::work` does, step by step, with tasks that never end.
 
-use crate::id::TaskId;
+use crate::id::{NodeId, TaskId};
 use crate::model::model;
 use crate::pool::places::Places;
 use crate::pool::queue::Queue;
@@ -30,7 +30,7 @@ impl Small {
 
     fn submit(&self) {
         // SAFETY: neither the closure nor its result borrows.
-        let (queued, _handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), (), || ()) };
+        let (queued, _handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), (), || ()) };
         self.queue.push(queued);
         self.send_if_place();
     }

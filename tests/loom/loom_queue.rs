@@ -1,6 +1,6 @@
 //! The queue: first in, first out, nothing lost and nothing twice.
 
-use crate::id::TaskId;
+use crate::id::{NodeId, TaskId};
 use crate::model::model;
 use crate::pool::queue::Queue;
 use crate::sync::os::{Arc, thread};
@@ -20,7 +20,7 @@ fn queue() -> Arc<Books> {
 impl Books {
     fn push(&self, name: Name) {
         // SAFETY: neither the closure nor its result borrows.
-        let (queued, _handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), name, || ()) };
+        let (queued, _handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), name, || ()) };
         self.queue.push(queued);
     }
 

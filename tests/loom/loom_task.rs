@@ -4,7 +4,7 @@ use std::task::{Wake, Waker};
 
 use loom::cell::UnsafeCell;
 
-use crate::id::TaskId;
+use crate::id::{NodeId, TaskId};
 use crate::lineage::node::Place;
 use crate::model::model;
 use crate::pool::park;
@@ -65,7 +65,7 @@ fn task(ends: &Ends) -> (Task, Task) {
         Tracked::new(&ends)
     };
     // SAFETY: nothing borrows.
-    unsafe { TaskRef::new_unbounded(TaskId::next(), memo, run) }
+    unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), memo, run) }
 }
 
 fn work(claimed: Claimed<Tracked>) {
@@ -224,7 +224,7 @@ fn two_cancels_do_not_both_claim() {
 fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
     model(3, || {
         // SAFETY: nothing borrows.
-        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), (), || 7) };
+        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), (), || 7) };
         let Ok(claimed) = queued.claim() else { panic!("nobody else claims") };
         let node = Place::scope();
         let cancels = {

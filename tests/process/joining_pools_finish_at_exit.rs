@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use heirloom::{ExitPolicy, PoolConfig, PoolManager};
+use heirloom::{ExitPolicy, PoolConfig, PoolManager, Scope, TaskHandle};
 
-use crate::check::Check;
+use crate::check::{Check, Seen};
 
 const TASKS: usize = 12;
 
@@ -31,6 +31,10 @@ fn submit_some(pool: &PoolManager) {
 
 /// A task that runs and never ends.
 fn submit_endless(pool: &PoolManager) {
+    drop(endless(pool));
+}
+
+fn endless(pool: &PoolManager) -> TaskHandle<()> {
     let (started, running) = mpsc::channel();
     let endless = move || {
         let _ = started.send(());
@@ -38,8 +42,35 @@ fn submit_endless(pool: &PoolManager) {
             std::thread::park();
         }
     };
-    drop(pool.submit_as("endless", endless));
+    let task = pool.submit_as("endless", endless).expect("accepted");
     running.recv().expect("runs");
+    task
+}
+
+fn joining_at(at: &Scope, namespace: &'static str, n: usize) -> PoolManager {
+    at.run(|| joining(namespace, n))
+}
+
+fn cancel_pool(pool: &PoolManager, _task: TaskHandle<()>) {
+    pool.cancel();
+}
+
+fn cancel_task(_pool: &PoolManager, task: TaskHandle<()>) {
+    task.cancel();
+}
+
+trait Left {
+    /// The exit waited so long, and not until the deadline, and then left the pool's tasks, which it said once.
+    fn is_left(&self, pool: &str, after: Duration) -> &Self;
+}
+
+impl Left for Seen {
+    fn is_left(&self, pool: &str, after: Duration) -> &Self {
+        assert!(self.took >= after, "took {:?}\nstderr: {}", self.took, self.stderr);
+        let says = format!("does not wait any longer for what was asked to stop in \"{pool}\"");
+        assert_eq!(self.stderr.matches(&says).count(), 1, "{}", self.stderr);
+        self.quick()
+    }
 }
 
 pub(crate) static CHECKS: &[Check] = &[
@@ -237,6 +268,172 @@ pub(crate) static CHECKS: &[Check] = &[
         },
         expect: |seen| {
             seen.code(0).within(Duration::from_secs(10));
+        },
+    },
+    Check {
+        name: "what_a_scope_asked_to_stop_is_waited_for_during_a_grace",
+        play: || {
+            let run = Scope::new("run");
+            submit_endless(&joining_at(&run, "hash", 4));
+            run.cancel();
+            std::process::exit(130);
+        },
+        expect: |seen| {
+            seen.code(130).is_left("hash", Duration::from_secs(1));
+        },
+    },
+    Check {
+        name: "what_a_scope_asked_of_anothers_pool_is_waited_for_during_a_grace",
+        play: || {
+            let (run, shared) = (Scope::new("run"), joining("shared", 1));
+            run.run(|| submit_endless(&shared));
+            drop(run);
+        },
+        expect: |seen| {
+            seen.code(0).is_left("shared", Duration::from_secs(1));
+        },
+    },
+    Check {
+        name: "what_a_pool_asked_to_stop_is_waited_for_during_a_grace",
+        play: || {
+            let pool = joining("hash", 2);
+            submit_endless(&pool);
+            pool.cancel();
+        },
+        expect: |seen| {
+            seen.code(0).is_left("hash", Duration::from_secs(1));
+        },
+    },
+    Check {
+        name: "what_a_handle_asked_to_stop_is_waited_for_during_a_grace",
+        play: || {
+            let pool = joining("hash", 1);
+            for _ in 0..10 {
+                // Ended, and not yet counted out, when the last one runs.
+                drop(pool.submit(|| ()));
+            }
+            endless(&pool).cancel();
+        },
+        expect: |seen| {
+            seen.code(0).is_left("hash", Duration::from_secs(1));
+        },
+    },
+    Check {
+        name: "what_a_thread_was_asked_to_stop_is_waited_for_during_a_grace",
+        play: || {
+            let pool = joining("hash", 1);
+            let (stands, place) = mpsc::channel();
+            drop(heirloom::thread::spawn(move || {
+                let here = heirloom::current();
+                submit_endless(&pool);
+                let _ = stands.send(here);
+                std::thread::park(); // it lives when it is asked
+            }));
+            place.recv().expect("stands").cancel();
+        },
+        expect: |seen| {
+            seen.code(0).is_left("hash", Duration::from_secs(1));
+        },
+    },
+    Check {
+        name: "the_grace_is_a_setting",
+        play: || {
+            heirloom::exit_grace(Duration::from_millis(100));
+            let pool = joining("hash", 2);
+            submit_endless(&pool);
+            pool.cancel();
+        },
+        expect: |seen| {
+            seen.code(0).is_left("hash", Duration::from_millis(100)).within(Duration::from_millis(950));
+        },
+    },
+    Check {
+        name: "what_ends_within_its_grace_completes",
+        play: || {
+            let (run, pool) = (Scope::new("run"), joining("work", 1));
+            let (started, running) = mpsc::channel();
+            drop(run.run(|| {
+                pool.submit(move || {
+                    let _ = started.send(());
+                    while heirloom::checkpoint().is_ok() {}
+                    std::thread::sleep(Duration::from_millis(200));
+                    println!("task");
+                })
+            }));
+            running.recv().expect("runs");
+            run.cancel();
+        },
+        expect: |seen| {
+            seen.code(0).says("task", 1).quick();
+            assert!(!seen.stderr.contains("heirloom"), "{}", seen.stderr);
+        },
+    },
+    Check {
+        name: "what_was_not_asked_to_stop_is_waited_for_beside_what_was",
+        play: || {
+            heirloom::exit_grace(Duration::from_millis(50));
+            let (run, pool) = (Scope::new("run"), joining("work", 2));
+            run.run(|| submit_endless(&pool));
+            drop(pool.submit(|| {
+                std::thread::sleep(Duration::from_secs(1));
+                println!("task");
+            }));
+            drop(pool.submit(|| println!("task"))); // queued behind it
+            run.cancel();
+        },
+        expect: |seen| {
+            seen.code(0).says("task", 2).is_left("work", Duration::from_secs(1));
+        },
+    },
+    Check {
+        name: "a_task_that_declined_is_waited_for",
+        play: || {
+            heirloom::exit_grace(Duration::ZERO);
+            for (cancel, name) in [(cancel_pool as fn(&PoolManager, TaskHandle<()>), "pool"), (cancel_task, "task")] {
+                let pool = joining(name, 1);
+                let (declines, declined) = mpsc::channel();
+                let (started, running) = mpsc::channel();
+                let task = pool.submit(move || {
+                    let _ = started.send(());
+                    while heirloom::checkpoint().is_ok() {}
+                    heirloom::acknowledge_cancel();
+                    let _ = declines.send(());
+                    std::thread::sleep(Duration::from_millis(500));
+                    println!("task");
+                });
+                running.recv().expect("runs");
+                cancel(&pool, task.expect("accepted"));
+                declined.recv().expect("declines");
+            }
+        },
+        expect: |seen| {
+            seen.code(0).says("task", 2);
+        },
+    },
+    Check {
+        name: "a_request_that_comes_during_the_exit_gives_a_grace_of_its_own",
+        play: || {
+            let pool = joining("hash", 1);
+            submit_endless(&pool);
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(1500));
+                pool.cancel();
+            });
+        },
+        expect: |seen| {
+            seen.code(0).is_left("hash", Duration::from_millis(2500));
+        },
+    },
+    Check {
+        name: "the_guard_leaves_what_was_asked_to_stop_and_the_hook_says_nothing_more",
+        play: || {
+            let _exit = heirloom::exit_guard();
+            let pool = joining("hash", 1);
+            submit_endless(&pool);
+            pool.cancel();
+        },
+        expect: |seen| {
+            seen.code(0).is_left("hash", Duration::from_secs(1));
         },
     },
     Check {

@@ -6,6 +6,7 @@ pub(crate) mod requests;
 pub(crate) mod node {
     use std::sync::{Arc, Weak};
 
+    use crate::id::NodeId;
     use crate::lineage::requests::Requests;
     use crate::sync::atomic::{AtomicBool, Ordering};
     use crate::tally::Tally;
@@ -48,6 +49,11 @@ pub(crate) mod node {
     static PROCESS: Node = Node(None);
 
     impl Node {
+        /// Nothing tells one from another by it.
+        pub(crate) fn id(&self) -> NodeId {
+            NodeId::next()
+        }
+
         pub(crate) fn scopes(&self) -> impl Iterator<Item = &Tallies> {
             self.0.iter().map(|scope| &scope.tallies)
         }

@@ -1,0 +1,121 @@
+//! [`Asked`]: which of the tasks that run were asked to stop, seen from outside, for the end of the process.
+//!
+//! A request to stop is made to a node, to a pool or to a task, and a running task finds it by looking there. Nothing
+//! lists the tasks that a request reaches, so this looks at everything that can be asked, once.
+//!
+//! # What keeps what alive
+//! A running task is known by two numbers, its own and its place's. The tasks that their handles asked are kept on a
+//! list until they have ended, and a little longer: then a cell is memory alone, without closure and result.
+
+use std::collections::HashSet;
+use std::mem;
+use std::ptr;
+
+use crate::id::{NodeId, TaskId};
+use crate::lineage::home::Home;
+use crate::lineage::node::{Node, Place};
+use crate::pool::inner::Pool;
+use crate::pool::worker::Task;
+use crate::sync::os::{Arc, Mutex};
+
+/// Tasks whose handles asked them to stop while they ran.
+static BY_HANDLE: Mutex<Vec<Task>> = Mutex::new(Vec::new());
+
+/// A running task was asked to stop by its handle. Costs a short lock.
+pub(crate) fn note(task: Task) {
+    let mut list = BY_HANDLE.lock();
+    let ended = if list.len() == list.capacity() {
+        let (ended, run) = mem::take(&mut *list).into_iter().partition(|task| task.state().is_done());
+        *list = run;
+        // Room for as many again, so that a full list is not gone through for each request.
+        let more = list.len() + 1;
+        list.reserve(more);
+        ended
+    } else {
+        Vec::new()
+    };
+    list.push(task);
+    drop(list);
+    // A cell may hold a waker, whose drop is user code.
+    drop(ended);
+}
+
+/// What was asked to stop, at one moment.
+pub(crate) struct Asked {
+    places: HashSet<NodeId>,
+    tasks: HashSet<TaskId>,
+}
+
+/// What is left of a pool.
+pub(crate) struct Remaining {
+    /// Tasks that have not ended and were not asked to stop.
+    pub(crate) unasked: usize,
+    /// Tasks that run and were asked.
+    pub(crate) asked: Vec<TaskId>,
+}
+
+impl Asked {
+    /// Looks at the process's family and at those of the pools' owners. Costs a walk over all live nodes where any node
+    /// is asked to stop. Runs no user code.
+    pub(crate) fn look(pools: &[Arc<Pool>]) -> Self {
+        let mut asked = Self { places: HashSet::new(), tasks: HashSet::new() };
+        asked.tasks.extend(BY_HANDLE.lock().iter().filter(|task| task.state().is_asked()).map(Task::id));
+        if Node::any_asked() {
+            let mut homes = vec![Home::Process];
+            for owner in pools.iter().filter_map(|pool| pool.owner.upgrade()) {
+                let home = owner.node().home();
+                if homes.iter().all(|known| !ptr::eq(known.indices(), home.indices())) {
+                    homes.push(home.clone());
+                }
+            }
+            homes.iter().for_each(|home| asked.look_at(home));
+        }
+        asked
+    }
+
+    fn look_at(&mut self, home: &Home) {
+        for node in home.indices().nodes.live() {
+            if node.is_cancelled() {
+                self.places.insert(node.id());
+                self.tasks.extend(node.task_id());
+            }
+            leak_last(node.into());
+        }
+    }
+}
+
+/// Lets go of a node. The end of one runs what is bound there, and the process ends on this thread: the last reference
+/// is leaked.
+fn leak_last(place: Place) {
+    if let Some(last) = place.into_last() {
+        mem::forget(last);
+    }
+}
+
+impl Pool {
+    /// What is left of the pool.
+    pub(crate) fn remaining_but(&self, asked: &Asked) -> Remaining {
+        // One moment: an entry leaves the list before its task, and what its thread owes, leaves the count.
+        let (count, running) = self
+            .queue
+            .with_extra(|book| (self.tally.count(), book.running.iter().flatten().cloned().collect::<Vec<_>>()));
+        let owed: u64 = running.iter().map(|running| running.owed).sum();
+        let declined = if self.is_cancelled() { self.declined() } else { HashSet::new() };
+        let is_asked = |at, id| {
+            let by_pool = self.is_cancelled() && !declined.contains(&id);
+            by_pool || asked.places.contains(&at) || asked.tasks.contains(&id)
+        };
+        let asked: Vec<TaskId> =
+            running.iter().filter(|running| is_asked(running.at, running.id)).map(|running| running.id).collect();
+        Remaining { unasked: count.saturating_sub(owed as usize).saturating_sub(asked.len()), asked }
+    }
+    /// The running tasks of a cancelled pool that are not asked any more.
+    fn declined(&self) -> HashSet<TaskId> {
+        let mut declined = HashSet::new();
+        for place in self.running_nodes() {
+            declined.extend(place.node().task_id().filter(|_| !place.node().is_cancelled()));
+            leak_last(place);
+        }
+        declined
+    }
+}
