@@ -23,14 +23,20 @@ pub(crate) fn drop_quietly<V>(value: V) {
     }
 }
 
-/// Ends the process if it is dropped by a panic: for a wait whose early end would let borrows dangle. Nothing in such a
-/// wait is known to panic.
-pub(crate) struct MustNotUnwind;
-
-impl Drop for MustNotUnwind {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
+/// Runs `f` and returns its output; a panic that leaves `f` ends the process.
+///
+/// A wait uses it whose early end would let borrows dangle. Nothing of a user's runs in `f` uncaught, and nothing in such
+/// a wait is known to panic. A caller may itself be a drop that runs while its thread unwinds: that panic is further out
+/// and none of `f`'s, so the guard does not ask whether the thread is panicking.
+pub(crate) fn without_unwinding<R>(f: impl FnOnce() -> R) -> R {
+    struct Unwound;
+    impl Drop for Unwound {
+        fn drop(&mut self) {
             std::process::abort();
         }
     }
+    let unwound = Unwound;
+    let out = f();
+    std::mem::forget(unwound);
+    out
 }

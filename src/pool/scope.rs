@@ -13,7 +13,7 @@ use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 use crate::pool::inner::{Pool, leave_tally};
 use crate::pool::wait::{self, may_run_in_place};
 use crate::pool::worker::{self, Task};
-use crate::quiet::MustNotUnwind;
+use crate::quiet::without_unwinding;
 use crate::sync::os::{Arc, Mutex};
 use crate::tally::Tally;
 use crate::task_type::TaskType;
@@ -120,9 +120,7 @@ pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope 
         env: PhantomData,
     };
     let out = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    let guard = MustNotUnwind;
-    scope.wait();
-    drop(guard);
+    without_unwinding(|| scope.wait());
     out.unwrap_or_else(|payload| resume_unwind(payload))
 }
 

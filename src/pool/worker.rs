@@ -3,7 +3,7 @@
 use std::ptr;
 
 use crate::clock::{Coarse, pause};
-use crate::error::{SubmitError, TaskError, payload_text};
+use crate::error::{Refused, SubmitError, TaskError, payload_text};
 use crate::id::TaskId;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::node::Place;
@@ -13,7 +13,7 @@ use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
 use crate::pool::queue::Popped;
 use crate::pool::stealing;
-use crate::quiet::{MustNotUnwind, drop_quietly, quietly};
+use crate::quiet::{drop_quietly, quietly, without_unwinding};
 use crate::sync::os::{Arc, Ordering, thread};
 use crate::tally::Tally;
 use crate::task::cell::{Claimed, Foreign, Payload, TaskRef};
@@ -617,10 +617,13 @@ where
             Err(back) => f = back,
         }
     }
-    let _guard = MustNotUnwind;
-    // SAFETY: an untimed join does not return before the task is done, its closure gone and its result taken; it does
-    // not unwind, and this handle's task is on no frame of this thread, so it is not refused either.
-    let task = unsafe { pool.submit(task_type, None, f) }.map_err(|refused| refused.reason)?;
-    // SAFETY: submitted above to this pool, with this result.
-    Ok(unsafe { TaskHandle::new(task, pool) }.join())
+    let ran = without_unwinding(|| {
+        // SAFETY: an untimed join does not return before the task is done, its closure gone and its result taken; it
+        // does not unwind, and this handle's task is on no frame of this thread, so it is not refused either.
+        let task = unsafe { pool.submit(task_type, None, f) }?;
+        // SAFETY: submitted above to this pool, with this result.
+        Ok(unsafe { TaskHandle::new(task, pool) }.join())
+    });
+    // Outside of the guard: the closure's drop is user code.
+    ran.map_err(|refused: Refused<F>| refused.reason)
 }
