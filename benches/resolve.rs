@@ -1,5 +1,5 @@
 //! One iteration is one look-up of a manager by its name, or of a value by its key; the question: what does its
-//! distance cost, and does a value cost more than a manager?
+//! distance cost, does a value cost more than a manager, and what does it cost to find nothing among many?
 
 use std::hint::black_box;
 
@@ -10,6 +10,7 @@ const DEPTHS: [usize; 4] = [0, 1, 8, 64];
 
 static VALUE: Heirloom<u64> = Heirloom::new("value");
 static OTHER: Heirloom<u64> = Heirloom::new("other");
+static NOWHERE: Heirloom<u64> = Heirloom::new("nowhere");
 
 /// A scope that owns `"render"` and has a value, and `depth` more below it. With `crowded`, each of those owns another
 /// name and another value.
@@ -67,8 +68,39 @@ fn look_ups(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Of a name that nobody has, beside managers of other places.
+fn in_vain(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("resolve in vain");
+    for others in [10, 100_000] {
+        let _others: Vec<Scope> = (0..others)
+            .map(|_| {
+                let scope = Scope::new("other");
+                let _theirs = scope.create("render");
+                scope
+            })
+            .collect();
+        let asker = Scope::new("asker");
+        let _here = asker.enter();
+        group.bench_function(BenchmarkId::new("get", others), |bencher| {
+            bencher.iter(|| heirloom::get("nowhere").is_err());
+        });
+        group.bench_function(BenchmarkId::new("with", others), |bencher| {
+            bencher.iter(|| heirloom::with("nowhere", borrow).is_err());
+        });
+        group.bench_function(BenchmarkId::new("value, get", others), |bencher| {
+            bencher.iter(|| NOWHERE.get().is_err());
+        });
+        let missing = heirloom::get("render").expect_err("others have it");
+        group.bench_function(BenchmarkId::new("elsewhere", others), |bencher| {
+            bencher.iter(|| missing.elsewhere());
+        });
+    }
+    group.finish();
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     look_ups(&mut criterion);
+    in_vain(&mut criterion);
     criterion.final_summary();
 }

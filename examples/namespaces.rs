@@ -31,13 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let basket = Scope::new_in(&shop, "basket");
     assert_eq!(basket.get(Namespace::of::<Thumbnails>())?.stats().max_workers, 2);
 
-    // A sibling's is never found. The error says where the name does exist.
+    // A sibling's is never found. The error names where it was asked; where the name does exist it says on request.
     shop.create("payment").start(PoolConfig::leased(1))?;
     let missing = match blog.get("payment") {
         Ok(found) => return Err(format!("the blog found {found:?}").into()),
         Err(missing) => missing,
     };
-    assert_eq!(missing.elsewhere.len(), 1);
+    assert_eq!(missing.elsewhere(), [shop.to_string()]);
     println!("{missing}");
 
     // `get_or_create` walks up first and creates at the place that asks. `ensure_started` is for whoever comes second.

@@ -7,42 +7,12 @@ use std::io;
 use std::time::Duration;
 
 use crate::busy::Busy;
-use crate::id::{NodeId, TaskId};
+use crate::id::TaskId;
 use crate::label::InCode;
 use crate::namespace::Namespace;
 use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Mutex};
 use crate::task_type::TaskType;
-
-/// Nobody from the place asked up to the process has a manager of this name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-#[error(
-    "no manager named \"{namespace}\" at {place} or above it{}; create one here with `create({})`, or at a place above",
-    Elsewhere(.elsewhere),
-    InCode(&.namespace.0, "Namespace")
-)]
-pub struct ManagerNotFound {
-    /// The name that was asked for.
-    pub namespace: Namespace,
-    /// Where it was asked, in words.
-    pub place: String,
-    /// The id of the place asked.
-    pub place_id: NodeId,
-    /// Where the name does exist in this family, in words; at most eight places.
-    pub elsewhere: Vec<String>,
-}
-
-struct Elsewhere<'a>(&'a [String]);
-
-impl fmt::Display for Elsewhere<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        write!(f, " (it exists at {}, which this place does not descend from)", self.0.join(", "))
-    }
-}
 
 /// Why a pool was not started. Nothing was changed.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,12 @@
 //! [`Error`]: any error of this crate.
 
 use crate::busy::Busy;
-use crate::error::{
-    Cancelled, ManagerNotFound, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType,
-};
+use crate::error::{Cancelled, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
 use crate::gate_key::EnterError;
 #[cfg(feature = "tokio")]
 use crate::integration::tokio::PortalError;
 use crate::pool::set::TimedOut;
+use crate::registry::not_found::ManagerNotFound;
 use crate::value::error::{BindError, InitError, NotBound};
 
 /// Any error of this crate, for a program that passes them up with `?` and asks at one place what to make of them.

@@ -68,7 +68,7 @@
 //!
 //! | verb | does |
 //! |---|---|
-//! | [`get`] | the nearest manager of that name, at the current place or above it; an error that says where else the name exists |
+//! | [`get`] | the nearest manager of that name, at the current place or above it; an error that says where it was asked, and on request where else the name exists |
 //! | [`get_or_create`] | the same; if nobody has it, creates one *here* |
 //! | [`create`] | always a new one, *here* |
 //! | [`with`] | as `get`, lending the manager instead of cloning its handle |
@@ -95,7 +95,7 @@
 //! });
 //!
 //! let missing = heirloom::get("render").unwrap_err(); // we stand outside of it
-//! assert!(missing.to_string().contains("it exists at scope"));
+//! assert_eq!(missing.elsewhere(), [request.to_string()]); // on request: its text names no other request
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -595,9 +595,7 @@ mod waits;
 
 pub use crate::busy::{Busy, Holder};
 pub use crate::cancel::{acknowledge_cancel, cancelled, checkpoint, is_cancelled, sleep};
-pub use crate::error::{
-    Cancelled, ManagerNotFound, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType,
-};
+pub use crate::error::{Cancelled, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
 pub use crate::errors::Error;
 pub use crate::gate::{Gate, GateGuard};
 pub use crate::gate_key::EnterError;
@@ -636,6 +634,7 @@ pub use crate::pool::stats::PoolStats;
 pub use crate::pool::wait::blocking;
 pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::manager::PoolManager;
+pub use crate::registry::not_found::ManagerNotFound;
 pub use crate::registry::scope::{FutureExt, InScope, Scope};
 pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown};
 pub use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};

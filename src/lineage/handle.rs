@@ -6,7 +6,7 @@ use std::thread::ThreadId;
 
 use crate::id::{NodeId, TaskId};
 use crate::lineage::current::{self, Pending, Standing};
-use crate::lineage::node::{NodeKind, Place};
+use crate::lineage::node::{Node, NodeKind, Place};
 
 /// A handle to one node of the family tree: the process, a thread, a pool task or a scope.
 ///
@@ -59,6 +59,11 @@ impl Lineage {
     #[must_use]
     pub fn ancestors(&self) -> Ancestors {
         Ancestors { next: Some(self.clone()) }
+    }
+
+    /// What an error says of where it was asked.
+    pub(crate) fn path(&self) -> Path<'_> {
+        Path(self.0.node())
     }
 
     /// The innermost scope at or above this node: the request that the code belongs to.
@@ -199,7 +204,16 @@ impl Hash for Lineage {
 
 impl fmt::Display for Lineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let node = self.0.node();
+        Words(self.0.node()).fmt(f)
+    }
+}
+
+/// A node as errors name it.
+struct Words<'a>(&'a Node);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.0;
         match (node.name(), node.task_id()) {
             (Some(name), _) => write!(f, "{} {} \"{name}\"", node.kind().as_str(), node.id()),
             (None, Some(task)) => write!(f, "task {task}"),
@@ -208,11 +222,30 @@ impl fmt::Display for Lineage {
     }
 }
 
+/// How many nodes of a path are printed.
+const STEPS: usize = 8;
+
+/// A node and those it stands below, the nearest first, without the root.
+pub(crate) struct Path<'a>(&'a Node);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Words(self.0).fmt(f)?;
+        for (step, node) in self.0.path().skip(1).take_while(|node| node.parent().is_some()).enumerate() {
+            if step + 1 == STEPS {
+                return f.write_str(" < …");
+            }
+            write!(f, " < {}", Words(node))?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for Lineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Lineage(")?;
         for (depth, node) in self.0.node().path().enumerate() {
-            if depth == 8 {
+            if depth == STEPS {
                 write!(f, " < …")?;
                 break;
             }

@@ -1,6 +1,7 @@
 //! [`Home`]: the indices of one family, which its members enter by themselves.
 
 use std::any::Any;
+use std::fmt;
 use std::thread::ThreadId;
 
 use dashmap::DashMap;
@@ -42,9 +43,23 @@ pub(crate) enum Home {
     Own(Arc<Indices>),
 }
 
+/// A family that is not kept: what remembers it says nothing of what lives there.
+#[derive(Clone)]
+pub(crate) enum WeakHome {
+    Process,
+    Own(Weak<Indices>),
+}
+
 impl Home {
     pub(crate) fn own() -> Self {
         Self::Own(Arc::new(Indices::new()))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakHome {
+        match self {
+            Self::Process => WeakHome::Process,
+            Self::Own(own) => WeakHome::Own(Arc::downgrade(own)),
+        }
     }
 
     pub(crate) fn indices(&self) -> &Indices {
@@ -53,5 +68,36 @@ impl Home {
             Self::Process => &PROCESS,
             Self::Own(own) => own,
         }
+    }
+}
+
+impl WeakHome {
+    /// The family, unless nothing of it is left.
+    pub(crate) fn upgrade(&self) -> Option<Home> {
+        match self {
+            Self::Process => Some(Home::Process),
+            Self::Own(own) => own.upgrade().map(Home::Own),
+        }
+    }
+}
+
+impl PartialEq for WeakHome {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Process, Self::Process) => true,
+            (Self::Own(this), Self::Own(other)) => this.ptr_eq(other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for WeakHome {}
+
+impl fmt::Debug for WeakHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process => "Process",
+            Self::Own(_) => "Own",
+        })
     }
 }

@@ -1,6 +1,5 @@
 //! The three verbs, where the code stands and on a [`Lineage`].
 
-use crate::error::ManagerNotFound;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::look::{self, Kept};
@@ -8,6 +7,7 @@ use crate::lineage::node::{Node, Place};
 use crate::lineage::residents::Residents;
 use crate::namespace::Namespace;
 use crate::registry::manager::PoolManager;
+use crate::registry::not_found::ManagerNotFound;
 
 /// Managers, among what a node has.
 struct Managers;
@@ -19,32 +19,14 @@ impl Kept for Managers {
     }
 }
 
-#[cold]
-fn not_found(place: &Lineage, namespace: Namespace) -> ManagerNotFound {
-    let residents = place.0.node().home().indices().residents.live();
-    let elsewhere = residents
-        .into_iter()
-        .filter_map(PoolManager::from_resident)
-        .filter(|manager| *manager.namespace() == namespace)
-        .filter_map(|manager| {
-            let owner = manager.owner()?;
-            // One that was replaced or removed lives on for those who hold it, but nobody finds it there.
-            let found = owner.0.node().residents.find_counted(&namespace).and_then(PoolManager::from_resident)?;
-            found.is_same(&manager).then(|| owner.to_string())
-        })
-        .take(8)
-        .collect();
-    ManagerNotFound { namespace, place: place.to_string(), place_id: place.id(), elsewhere }
-}
-
 impl Lineage {
     /// The nearest manager of this name, at this node or above it.
     ///
     /// # Errors
-    /// [`ManagerNotFound`], which says where it was asked and where else the name exists.
+    /// [`ManagerNotFound`], which says where it was asked and, on request, where else the name exists.
     pub fn get(&self, ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
         let ns = ns.into();
-        self.lend(&ns, PoolManager::clone).ok_or_else(|| not_found(self, ns))
+        self.lend(&ns, PoolManager::clone).ok_or_else(|| ManagerNotFound::new(ns, self))
     }
 
     /// The nearest manager of this name; if nobody has it, a new one here, not started. Among concurrent calls at one
@@ -78,7 +60,7 @@ impl Lineage {
     /// As [`get`](Self::get).
     pub fn with<R>(&self, ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
         let ns = ns.into();
-        self.lend(&ns, f).ok_or_else(|| not_found(self, ns))
+        self.lend(&ns, f).ok_or_else(|| ManagerNotFound::new(ns, self))
     }
 
     #[inline]
@@ -111,13 +93,13 @@ impl Lineage {
 /// ```
 ///
 /// # Errors
-/// [`ManagerNotFound`], which says where it was asked and where else the name exists.
+/// [`ManagerNotFound`], which says where it was asked and, on request, where else the name exists.
 pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
     let ns = ns.into();
     match lend_here(&ns, PoolManager::clone) {
         Some(manager) => Ok(manager),
         // Asking in vain makes no node: a task that asks and submits itself again for ever makes no chain.
-        None => Err(not_found(&Lineage(current::nearest()), ns)),
+        None => Err(ManagerNotFound::new(ns, &Lineage(current::nearest()))),
     }
 }
 
@@ -179,7 +161,7 @@ pub fn create(ns: impl Into<Namespace>) -> PoolManager {
 /// As [`get`].
 pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
     let ns = ns.into();
-    lend_here(&ns, f).ok_or_else(|| not_found(&Lineage(current::nearest()), ns))
+    lend_here(&ns, f).ok_or_else(|| ManagerNotFound::new(ns, &Lineage(current::nearest())))
 }
 
 #[inline]

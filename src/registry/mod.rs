@@ -2,6 +2,7 @@
 
 pub(crate) mod find;
 pub(crate) mod manager;
+pub(crate) mod not_found;
 pub(crate) mod scope;
 pub(crate) mod table;
 pub(crate) mod tree;

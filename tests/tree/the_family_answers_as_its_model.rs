@@ -485,7 +485,7 @@ impl Pair {
             (Err(error), None) => {
                 assert_eq!(Some(error.place_id), self.model.nodes[node].id);
                 let linked = self.model.managers.iter().filter(|m| m.linked && m.name == name).count();
-                assert_eq!(error.elsewhere.len(), linked.min(8), "{error}");
+                assert_eq!(error.elsewhere().len(), linked.min(8), "{error}");
             }
             (found, model) => panic!("found {found:?} instead of {model:?}"),
         }

@@ -1,0 +1,72 @@
+//! [`ManagerNotFound`]: a look-up that found nothing, and where else to look.
+
+use crate::id::NodeId;
+use crate::label::InCode;
+use crate::lineage::handle::Lineage;
+use crate::lineage::home::WeakHome;
+use crate::namespace::Namespace;
+use crate::registry::manager::PoolManager;
+
+/// How many places [`ManagerNotFound::elsewhere`] names.
+const MOST: usize = 8;
+
+/// No place from the one asked up to the process has a manager of this name.
+///
+/// The text names the place asked and what that stands below, and no other place: a request's error says nothing of
+/// other requests. [`elsewhere`](Self::elsewhere) says where else the name exists, for whoever may know. Making the error
+/// costs the same however many managers there are, and it keeps nothing alive.
+///
+/// ```
+/// use heirloom::Scope;
+///
+/// let (shop, blog) = (Scope::new("shop"), Scope::new("blog"));
+/// let _render = shop.create("render");
+/// let missing = blog.get("render").unwrap_err();
+/// assert!(missing.to_string().contains("blog") && !missing.to_string().contains("shop"));
+/// assert_eq!(missing.elsewhere(), [shop.to_string()]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error(
+    "no manager named \"{namespace}\" at {place}, nor above; create one here with `create({})`, or at a place above \
+     (this error's `elsewhere()` tells whether another place has one)",
+    InCode(&.namespace.0, "Namespace")
+)]
+pub struct ManagerNotFound {
+    /// The name that was asked for.
+    pub namespace: Namespace,
+    /// Where it was asked, in words: the place, and up to seven that it stands below, the nearest first.
+    pub place: String,
+    /// The id of the place asked.
+    pub place_id: NodeId,
+    family: WeakHome,
+}
+
+impl ManagerNotFound {
+    #[cold]
+    pub(super) fn new(namespace: Namespace, place: &Lineage) -> Self {
+        let family = place.0.node().home().downgrade();
+        Self { namespace, place: place.path().to_string(), place_id: place.id(), family }
+    }
+
+    /// Where the name exists in this family now, in words; at most eight places, in no order.
+    ///
+    /// Each call looks at all managers of the family, about 0.1 µs for each, as
+    /// [`Registry::managers`](crate::Registry::managers) does. It holds them while it looks, so one whose last other
+    /// handle is dropped meanwhile ends on the calling thread.
+    #[must_use]
+    pub fn elsewhere(&self) -> Vec<String> {
+        let Some(family) = self.family.upgrade() else { return Vec::new() };
+        let owner = |manager: PoolManager| {
+            if *manager.namespace() != self.namespace {
+                return None;
+            }
+            let owner = manager.owner()?;
+            // One that was replaced or removed lives on for those who hold it, but nobody finds it there.
+            let found = owner.0.node().residents.find_counted(&self.namespace).and_then(PoolManager::from_resident)?;
+            found.is_same(&manager).then(|| owner.to_string())
+        };
+        let residents = family.indices().residents.live();
+        residents.into_iter().filter_map(PoolManager::from_resident).filter_map(owner).take(MOST).collect()
+    }
+}
