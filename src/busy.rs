@@ -5,6 +5,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::id::TaskId;
+use crate::label::Printed;
 use crate::namespace::Namespace;
 
 /// A [`Gate`](crate::Gate) is held by somebody else, and was so for as long as the caller was ready to wait.
@@ -52,7 +53,7 @@ impl fmt::Display for Holder {
             f.write_str(" on ")?;
         }
         match &self.thread_name {
-            Some(name) => write!(f, "thread \"{name}\"")?,
+            Some(name) => write!(f, "thread {:?}", Printed(name))?,
             None => write!(f, "a thread without a name ({:?})", self.thread)?,
         }
         write!(f, ", for {:.1?}", self.held_for)

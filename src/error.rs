@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::busy::Busy;
 use crate::id::TaskId;
-use crate::label::InCode;
+use crate::label::{InCode, Printed};
 use crate::namespace::Namespace;
 use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Mutex};
@@ -359,7 +359,8 @@ impl<F> fmt::Debug for Refused<F> {
 pub enum StopError {
     /// The caller is, on some frame of its thread, one of the tasks it would wait for.
     #[error(
-        "waiting for \"{name}\" from one of its own tasks would never end; use `close` or `cancel`, or wait from outside"
+        "waiting for {:?} from one of its own tasks would never end; use `close` or `cancel`, or wait from outside",
+        Printed(.name)
     )]
     FromOwnTask {
         /// The manager's or the scope's name.

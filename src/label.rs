@@ -1,6 +1,7 @@
 //! The value behind [`Namespace`](crate::Namespace) and [`TaskType`](crate::TaskType): a text, a number or a Rust type.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -36,6 +37,16 @@ impl Label {
             _ => None,
         }
     }
+
+    /// Nothing escaped, nothing cut.
+    pub(crate) fn raw(&self) -> Cow<'_, str> {
+        match self {
+            Self::Static(s) => Cow::Borrowed(s),
+            Self::Shared(s) => Cow::Borrowed(s),
+            Self::Number(n) => Cow::Owned(format!("#{n}")),
+            Self::Type(of) => Cow::Borrowed(of().1),
+        }
+    }
 }
 
 impl PartialEq for Label {
@@ -67,8 +78,8 @@ impl Hash for Label {
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Static(s) => f.pad(s),
-            Self::Shared(s) => f.pad(s),
+            Self::Static(s) => Printed(s).fmt(f),
+            Self::Shared(s) => Printed(s).fmt(f),
             Self::Number(n) => write!(f, "#{n}"),
             Self::Type(of) => f.pad(of().1),
         }
@@ -78,10 +89,88 @@ impl fmt::Display for Label {
 impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.text() {
-            Some(s) => fmt::Debug::fmt(s, f),
+            Some(s) => fmt::Debug::fmt(&Printed(s), f),
             None => fmt::Display::fmt(self, f),
         }
     }
+}
+
+/// How many characters of a name are printed.
+const NAME: usize = 100;
+
+/// How a name is printed, in every text of this crate: escaped as in a string literal, and cut after 100 characters.
+///
+/// A name may come from a client. Printed as it is, it could end the line or the quotes that it stands in, turn the rest
+/// of the line around (U+202E), move a terminal's cursor, or fill a log.
+#[derive(Clone, Copy)]
+pub(crate) struct Printed<'a>(pub(crate) &'a str);
+
+impl Printed<'_> {
+    fn text(&self) -> Cow<'_, str> {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        if self.0.len() <= NAME && self.0.bytes().all(is_plain) {
+            return Cow::Borrowed(self.0);
+        }
+        Cow::Owned(escaped(self.0, NAME, &['\'']))
+    }
+}
+
+impl fmt::Display for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text())
+    }
+}
+
+impl fmt::Debug for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// So many characters of a text, and what says that there are more.
+fn beginning(text: &str, most: usize) -> (&str, &'static str) {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => (&text[..end], "…"),
+        None => (text, ""),
+    }
+}
+
+/// A name for what escapes by itself, a metric's label say: cut as it is where it is printed.
+#[cfg(feature = "metrics")]
+pub(crate) fn cut(name: &str) -> Cow<'_, str> {
+    match beginning(name, NAME) {
+        (_, "") => Cow::Borrowed(name),
+        (shown, more) => Cow::Owned(format!("{shown}{more}")),
+    }
+}
+
+/// How many characters of a [`OneLine`] are printed.
+#[cfg(feature = "task-log")]
+const LINE: usize = 1000;
+
+/// How a longer text is printed that stands in no quotes: it stays on its line, and is cut after 1000 characters.
+#[cfg(feature = "task-log")]
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+
+#[cfg(feature = "task-log")]
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&escaped(self.0, LINE, &['\'', '"', '\\']))
+    }
+}
+
+/// At most so many characters of the text, each as it stands where it prints as itself or is `kept`, and escaped where
+/// it does not: control and format characters, separators of lines, what has no glyph.
+fn escaped(text: &str, most: usize, kept: &[char]) -> String {
+    let (shown, more) = beginning(text, most);
+    let mut out = String::with_capacity(shown.len() + more.len());
+    for piece in shown.split_inclusive(kept) {
+        let escapes = piece.trim_end_matches(kept);
+        out.extend(escapes.escape_debug());
+        out.push_str(&piece[escapes.len()..]);
+    }
+    out.push_str(more);
+    out
 }
 
 /// A label as it is written in code: `"io"`, `42`, `Namespace::of::<my::Type>()`.
@@ -101,6 +190,15 @@ impl fmt::Display for InCode<'_> {
 macro_rules! label_type {
     ($name:ident) => {
         impl $name {
+            /// The whole name as it was given, which may hold any character: a number as `#42`, a type as its path.
+            ///
+            /// Printing it (`{}`, `{:?}`) escapes what does not print as itself, and cuts after 100 characters, so that a
+            /// name that came from a client does no harm in a log or on a terminal.
+            #[must_use]
+            pub fn raw(&self) -> std::borrow::Cow<'_, str> {
+                self.0.raw()
+            }
+
             /// The identity of a Rust type. Nobody can forge it who cannot name `T`; it is stable within one build
             /// only.
             #[must_use]

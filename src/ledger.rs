@@ -24,7 +24,7 @@ pub(crate) const MAX_NAMES: usize = 500;
 /// A manager's namespace and what its pool takes; `None` is the common line.
 pub(crate) type Name = Option<(Namespace, Option<TaskType>)>;
 
-/// A namespace and a task type as they print: what prints the same is one series.
+/// A namespace and a task type as they are published: what is published under the same name is one series.
 pub(crate) type Labels = (String, String);
 
 /// How tasks ended.
@@ -40,7 +40,7 @@ pub(crate) struct Ledger {
     /// The pools that live; this layer does not know them.
     pub(crate) pools: Index<dyn Any + Send + Sync>,
     lines: Mutex<HashMap<Name, Ends>>,
-    /// The most that was ever told, by what the names print as.
+    /// The most that was ever told, by what the names are published as.
     told: Mutex<BTreeMap<Labels, Ends>>,
 }
 

@@ -75,7 +75,9 @@
 //!
 //! Each is also a method of [`Lineage`], and so of [`Scope`], which acts there instead of where the code stands. A name
 //! is a [`Namespace`]: a text, a number or a Rust type. A place that has other names hides nothing above it; what a
-//! sibling has is never found.
+//! sibling has is never found. A name may come from a client and hold anything: each text that prints it (an error, a
+//! tree, a report, a log line) escapes what does not print as itself and cuts it after 100 characters. The whole name is in
+//! [`Namespace::raw`] and [`Lineage::name`].
 //!
 //! Where code stands: `main` at the process; a thread of [`heirloom::thread`](thread) below the place that started it;
 //! a task below the place that *submitted* it, whichever thread runs it. Any other thread stands directly below the

@@ -34,7 +34,8 @@
 //! | `heirloom_tasks_cancelled_total` | counter | tasks that ended before they started |
 //! | `heirloom_tasks_refused_total` | counter | submissions that were refused |
 //!
-//! Each has two labels: `namespace`, and `task_type`, which is empty for a pool that takes any. Pools of the same name
+//! Each has two labels: `namespace`, and `task_type`, which is empty for a pool that takes any; each is the name's first
+//! 100 characters. Pools of the same name
 //! and task type are one series, however many requests have their own: its gauges are sums over those that live, its
 //! counters over all that ever were, so they never go down, whichever publisher of the family tells. The first 500
 //! pairs of name and task type have series of their own; all others share the one whose `namespace` is `(other)`. A
@@ -57,6 +58,7 @@ use std::time::Duration;
 
 use ::metrics::{counter, describe_counter, describe_gauge, gauge};
 
+use crate::label::cut;
 use crate::ledger::{Ends, Labels, Ledger, Name};
 use crate::lineage::handle::Lineage;
 use crate::pool::inner::Pool;
@@ -76,7 +78,8 @@ pub struct Publisher {
 fn labels(name: Name) -> Labels {
     match name {
         Some((namespace, task_type)) => {
-            (namespace.to_string(), task_type.map(|only| only.to_string()).unwrap_or_default())
+            let task_type = task_type.map(|only| cut(&only.raw()).into_owned());
+            (cut(&namespace.raw()).into_owned(), task_type.unwrap_or_default())
         }
         None => ("(other)".to_owned(), String::new()),
     }

@@ -52,8 +52,20 @@ macro_rules! as_number {
     )*};
 }
 
+/// The name as it was given: the format escapes what it has to.
+macro_rules! as_name {
+    ($($type:ident)*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.raw())
+            }
+        }
+    )*};
+}
+
 as_number!(NodeId TaskId);
-as_text!(Namespace TaskType PoolKind PoolMode);
+as_name!(Namespace TaskType);
+as_text!(PoolKind PoolMode);
 
 impl Serialize for NodeKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

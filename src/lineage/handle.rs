@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::thread::ThreadId;
 
 use crate::id::{NodeId, TaskId};
+use crate::label::Printed;
 use crate::lineage::current::{self, Pending, Standing};
 use crate::lineage::node::{Node, NodeKind, Place};
 
@@ -43,7 +44,7 @@ impl Lineage {
         self.0.node().kind()
     }
 
-    /// The name given to the scope or the thread, if any.
+    /// The name given to the scope or the thread, if any: as it was given, while what prints it escapes and cuts it.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.0.node().name()
@@ -215,7 +216,7 @@ impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.0;
         match (node.name(), node.task_id()) {
-            (Some(name), _) => write!(f, "{} {} \"{name}\"", node.kind().as_str(), node.id()),
+            (Some(name), _) => write!(f, "{} {} {:?}", node.kind().as_str(), node.id(), Printed(name)),
             (None, Some(task)) => write!(f, "task {task}"),
             (None, None) => write!(f, "{} {}", node.kind().as_str(), node.id()),
         }
@@ -250,7 +251,7 @@ impl fmt::Debug for Lineage {
                 break;
             }
             let arrow = if depth == 0 { "" } else { " < " };
-            write!(f, "{arrow}{} {}", node.kind().as_str(), node.name().unwrap_or(""))?;
+            write!(f, "{arrow}{} {}", node.kind().as_str(), Printed(node.name().unwrap_or("")))?;
         }
         write!(f, ")")
     }

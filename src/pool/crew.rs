@@ -48,7 +48,7 @@ impl Crew {
                 let threads = config.threads.as_deref().cloned().unwrap_or_default();
                 let warm = Warm::new(&threads);
                 let cache = Cache::new(Settings {
-                    prefix: threads.prefix.unwrap_or_else(|| Cow::Owned(namespace.to_string().replace('\0', "?"))),
+                    prefix: threads.prefix.unwrap_or_else(|| Cow::Owned(namespace.to_string())),
                     stack_size: threads.stack_size,
                     keep_alive: threads.keep_alive,
                     limit: config.limit,

@@ -187,7 +187,11 @@ impl Pool {
 
     /// Whether a wait for this pool from here would wait for the caller itself.
     pub(crate) fn refuse_from_own_task(&self) -> Result<(), StopError> {
-        if frame::is_in(self) { Err(StopError::FromOwnTask { name: self.namespace.to_string() }) } else { Ok(()) }
+        if frame::is_in(self) {
+            Err(StopError::FromOwnTask { name: self.namespace.raw().into_owned() })
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) fn report(&self) -> StopReport {

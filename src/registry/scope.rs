@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::error::StopError;
+use crate::label::Printed;
 use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
@@ -360,7 +361,7 @@ impl fmt::Display for Scope {
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("name", &self.node().name())
+            .field("name", &self.node().name().map(Printed))
             .field("pending", &self.pending())
             .field("closed", &self.is_closed())
             .finish()

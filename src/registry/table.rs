@@ -5,6 +5,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::id::NodeId;
+use crate::label::Printed;
 use crate::lineage::handle::Lineage;
 use crate::lineage::home::Home;
 use crate::lineage::node::{Node, NodeKind, Place};
@@ -168,7 +169,7 @@ impl Registry {
             }
         };
         let mut report = ShutdownReport { pools: pools.iter().map(report).collect() };
-        report.pools.sort_by_cached_key(|pool| pool.namespace.to_string());
+        report.pools.sort_by_cached_key(|pool| pool.namespace.raw().into_owned());
         report
     }
 }
@@ -246,7 +247,9 @@ impl fmt::Display for ShutdownReport {
             write!(f, "\n  \"{namespace}\"")?;
             match (owner, owner_kind, owner_name) {
                 (Some(_), Some(NodeKind::Process), _) => write!(f, " of the process")?,
-                (Some(owner), Some(kind), Some(name)) => write!(f, " of {} \"{name}\" (node {owner})", kind.as_str())?,
+                (Some(owner), Some(kind), Some(name)) => {
+                    write!(f, " of {} {:?} (node {owner})", kind.as_str(), Printed(name))?;
+                }
                 (Some(owner), Some(kind), None) => write!(f, " of {} (node {owner})", kind.as_str())?,
                 _ => write!(f, " of what has ended")?,
             }

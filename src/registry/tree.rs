@@ -6,6 +6,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::id::{NodeId, TaskId};
+use crate::label::Printed;
 use crate::lineage::node::{Node, NodeKind, Place, Tallies};
 use crate::namespace::Namespace;
 use crate::pool::stats::PoolStats;
@@ -45,7 +46,7 @@ use crate::registry::manager::PoolManager;
 /// ```
 ///
 /// Parents come before children, and fields in this order. Ids are numbers; kinds and modes are words in lower case;
-/// names, namespaces and task types are the texts they print as (a number as `"#42"`, a type as its path); times are
+/// names, namespaces and task types are whole, as they were given (a number as `"#42"`, a type as its path); times are
 /// seconds. What is not there is `null`: the root's `parent`, `pending` of what is no scope, `oldest_seconds` of a pool
 /// in which nothing runs. The OS thread's id is left out, because it has no number. Names may hold any character; JSON
 /// escapes what it has to. Ids and counts stay far below 2^53, up to which JavaScript's numbers are exact: a thousand
@@ -218,7 +219,7 @@ impl fmt::Display for Line<'_> {
         let node = self.0;
         write!(f, "{}", node.kind.as_str())?;
         if let Some(name) = &node.name {
-            write!(f, " \"{name}\"")?;
+            write!(f, " {:?}", Printed(name))?;
         }
         if let Some(task) = node.task {
             write!(f, " {task}")?;

@@ -277,6 +277,21 @@ fn a_family_publishes_its_own_and_labels_that_print_alike_are_one_series() {
     });
 }
 
+#[test]
+fn a_long_name_is_published_cut() {
+    bounded(|| {
+        let family = Registry::new();
+        let seen = Seen::of(&family);
+        let name = |end: &str| format!("{}{end}", "é".repeat(1_000));
+        for end in ["1", "2"] {
+            let config = PoolConfig::leased(1).task_type(name(end));
+            family.root().create(name(end)).start(config).expect("starts");
+        }
+        let cut = format!("{}…", "é".repeat(100));
+        assert_eq!(seen.value("limit", &cut, &cut), Some(2.0), "one series");
+    });
+}
+
 /// What a recorder was told of completed tasks, which must be no less than before and no more than began.
 #[derive(Default)]
 struct Told {

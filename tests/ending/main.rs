@@ -13,6 +13,7 @@ mod a_stop_races_submits_in_order;
 mod a_stop_report_names_what_still_runs;
 mod an_end_from_an_own_task_is_refused;
 mod an_ended_scope_refuses_to_start;
+mod cleanup_while_a_panic_unwinds;
 mod each_start_is_fresh;
 mod every_task_ends_whatever_its_pool_goes_through;
 mod stop_waits_until_a_dedicated_pools_threads_are_gone;

@@ -20,6 +20,7 @@ mod get_finds_the_nearest;
 mod get_or_create_is_atomic_per_node;
 mod ids_are_never_reused;
 mod listing_keeps_nothing_alive;
+mod names_are_printed_escaped_and_cut;
 mod siblings_never_meet;
 mod the_family_answers_as_its_model;
 mod the_place_is_restored;

@@ -259,11 +259,11 @@ as_struct!(NodeView<'_> as this {
 });
 
 as_struct!(ManagerView<'_> as this {
-    "namespace": clip(&this.manager.namespace.to_string()),
+    "namespace": clip(&this.manager.namespace.raw()),
     "started": this.manager.running,
     "kind": this.manager.stats.kind,
     "mode": this.manager.stats.mode,
-    "task_type": this.manager.stats.task_type.as_ref().map(|only| clip(&only.to_string()).into_owned()),
+    "task_type": this.manager.stats.task_type.as_ref().map(|only| clip(&only.raw()).into_owned()),
     "limit": this.manager.stats.max_workers,
     "running": this.manager.stats.running,
     "waiting": this.manager.stats.waiting,

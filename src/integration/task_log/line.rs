@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
+use crate::label::OneLine;
 use crate::quiet::quietly;
 
 /// One line of a task.
@@ -60,11 +61,12 @@ impl Visit for LogLine {
 }
 
 impl fmt::Display for LogLine {
-    /// `INFO stage: moving axis=x`.
+    /// `INFO stage: moving axis=x`, on one line: what does not print as itself is escaped, and each text is cut after
+    /// 1000 characters. The fields have all of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.level, self.target, self.message)?;
+        write!(f, "{} {}: {}", self.level, self.target, OneLine(&self.message))?;
         for (name, value) in &self.fields {
-            write!(f, " {name}={value}")?;
+            write!(f, " {name}={}", OneLine(value))?;
         }
         Ok(())
     }

@@ -2,8 +2,6 @@
 //!
 //! An abort ends the whole test program, so it shows as a failure too.
 
-mod common;
-
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -12,6 +10,8 @@ use std::time::Duration;
 use heirloom::{
     Gate, Heirloom, HeirloomMap, Lineage, PoolConfig, PoolManager, Registry, Scope, TaskKind, TaskSet, TaskType,
 };
+
+use crate::common::bounded;
 
 /// Runs its closure when it is dropped, and says whether that came to its end.
 struct Cleanup<F: FnOnce()>(Option<F>, mpsc::Sender<bool>);
@@ -45,6 +45,7 @@ struct World {
     scope: Scope,
     leased: PoolManager,
     dedicated: PoolManager,
+    #[cfg(feature = "rayon")]
     stealing: PoolManager,
 }
 
@@ -58,8 +59,13 @@ impl World {
         };
         let leased = start("leased", PoolConfig::leased(1).queue_limit(8));
         let dedicated = start("dedicated", PoolConfig::dedicated(1).task_type(TaskType::of::<Kind>()));
-        let stealing = start("stealing", PoolConfig::work_stealing(2));
-        Self { scope, leased, dedicated, stealing }
+        Self {
+            #[cfg(feature = "rayon")]
+            stealing: start("stealing", PoolConfig::work_stealing(2)),
+            scope,
+            leased,
+            dedicated,
+        }
     }
 }
 
@@ -95,6 +101,7 @@ const VERBS: &[Verb] = &[
         let ran = w.dedicated.run_as(TaskType::of::<Kind>(), || resume_unwind(Box::new(())));
         assert!(ran.is_err_and(|error: heirloom::TaskError| error.is_panic()));
     }),
+    #[cfg(feature = "rayon")]
     ("install", |w| assert_eq!(w.stealing.install(|| rayon::join(|| 2, || 3)).expect("ends"), (2, 3))),
     ("submit and join", |w| assert_eq!(w.leased.submit(|| 5).expect("accepted").join().expect("ends"), 5)),
     ("join within a time", |w| {
@@ -178,6 +185,7 @@ const VERBS: &[Verb] = &[
         drop(gate.enter().expect("free"));
         assert!(!gate.is_held());
     }),
+    #[cfg(feature = "tokio")]
     ("a portal", |_| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("starts");
         let portal = heirloom::Portal::new(runtime.handle());
@@ -200,7 +208,7 @@ fn each_verb(mut in_context: impl FnMut(&'static str, fn(&World))) {
 
 #[test]
 fn each_verb_works_on_a_plain_thread() {
-    common::bounded(|| {
+    bounded(|| {
         each_verb(|name, verb| {
             let world = World::new();
             assert!(cleans_up(|| verb(&world)), "{name}");
@@ -210,7 +218,7 @@ fn each_verb_works_on_a_plain_thread() {
 
 #[test]
 fn each_verb_works_in_a_task() {
-    common::bounded(|| {
+    bounded(|| {
         let configs = [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(1).keeps_place()];
         for config in configs {
             let outer = heirloom::create("outer");
@@ -229,9 +237,10 @@ fn each_verb_works_in_a_task() {
     });
 }
 
+#[cfg(feature = "rayon")]
 #[test]
 fn each_verb_works_in_a_task_of_a_work_stealing_pool() {
-    common::bounded(|| {
+    bounded(|| {
         let outer = heirloom::create("outer");
         outer.start(PoolConfig::work_stealing(2).log_panics(false)).expect("starts");
         each_verb(|name, verb| {
@@ -246,7 +255,7 @@ fn each_verb_works_in_a_task_of_a_work_stealing_pool() {
 
 #[test]
 fn each_verb_works_in_a_futures_poll() {
-    common::bounded(|| {
+    bounded(|| {
         each_verb(|name, verb| {
             // A portal refuses to block a thread that runs a future.
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("starts");
@@ -263,7 +272,7 @@ fn each_verb_works_in_a_futures_poll() {
 #[test]
 fn each_verb_works_in_a_values_initialiser() {
     static MADE: HeirloomMap<&'static str, ()> = HeirloomMap::new("made");
-    common::bounded(|| {
+    bounded(|| {
         let owner = Scope::new("owner");
         let _at = owner.enter();
         each_verb(|name, verb| {
@@ -282,7 +291,7 @@ fn each_verb_works_in_a_values_initialiser() {
 
 #[test]
 fn each_verb_works_in_a_workers_initialiser() {
-    common::bounded(|| {
+    bounded(|| {
         each_verb(|name, verb| {
             let (says, said) = mpsc::channel();
             let says = std::sync::Mutex::new(says);
@@ -300,8 +309,13 @@ fn each_verb_works_in_a_workers_initialiser() {
 
 #[test]
 fn a_task_cleans_up_in_its_own_pool() {
-    common::bounded(|| {
-        let configs = [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::work_stealing(1)];
+    bounded(|| {
+        let configs = [
+            PoolConfig::leased(1),
+            PoolConfig::dedicated(1),
+            #[cfg(feature = "rayon")]
+            PoolConfig::work_stealing(1),
+        ];
         for config in configs {
             let pool = heirloom::create("own");
             pool.start(config.log_panics(false)).expect("starts");
@@ -323,7 +337,7 @@ fn a_task_cleans_up_in_its_own_pool() {
 
 #[test]
 fn a_pinned_thread_cleans_up_in_its_own_pool() {
-    common::bounded(|| {
+    bounded(|| {
         let pool = heirloom::create("pinned");
         let pinned = pool.start_pinned(PoolConfig::pinned()).expect("starts");
         let cleaned = cleans_up(|| {
@@ -346,7 +360,7 @@ fn a_refused_closures_panic_in_its_drop_is_the_callers() {
             resume_unwind(Box::new("bomb"));
         }
     }
-    common::bounded(|| {
+    bounded(|| {
         let pool = heirloom::create("closed");
         pool.start(PoolConfig::dedicated(1)).expect("starts");
         pool.close();
