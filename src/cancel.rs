@@ -4,19 +4,26 @@
 //! ([`acknowledge_cancel`]), so it does not matter who looks first, or how often. A task that is no node of the tree
 //! yet keeps its own request in its state; whatever it starts then stands below its submitter.
 
+pub(crate) mod hook;
+
+use std::fmt;
+use std::task::Waker;
 use std::time::Duration;
 
+use crate::cancel::hook::{Ear, Hook};
 use crate::error::Cancelled;
-use crate::lineage::current;
-use crate::lineage::handle::Lineage;
+use crate::lineage::current::{self, Pending};
+use crate::lineage::handle::{CutOnDrop, Lineage};
 use crate::lineage::node::{Node, Place};
 use crate::lineage::started;
 use crate::lineage::watch::Watch;
+use crate::pool::exit;
 use crate::pool::frame::{self, Frame};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
 use crate::pool::stealing;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::{GivenAway, block_on_bell};
+use crate::sync::os::Arc;
 
 /// Whether the running task or thread was asked to stop, or the place where it stands, or one above that.
 ///
@@ -92,9 +99,14 @@ pub fn checkpoint() -> Result<(), Cancelled> {
 /// let scope = Scope::new("doc");
 /// let work = scope.create("work");
 /// work.start(PoolConfig::leased(1))?;
-/// let task = work.submit(|| heirloom::sleep(Duration::from_secs(3600)))?;
-/// task.cancel(); // before it starts: it never does; after: it wakes at once
-/// assert!(task.join().is_ok_and(|slept| slept.is_err()) || !scope.is_closed());
+/// let (starts, has_started) = std::sync::mpsc::channel();
+/// let task = work.submit(move || {
+///     starts.send(()).unwrap();
+///     heirloom::sleep(Duration::from_secs(3600))
+/// })?;
+/// has_started.recv()?;
+/// task.cancel();
+/// assert!(task.join()?.is_err()); // it woke at once
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -214,5 +226,112 @@ impl Lineage {
     /// Resolves when this place, or one above it, is asked to stop; at once if it was. Never, if nobody asks.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
         until_cancelled(self.0.clone())
+    }
+
+    /// As [`on_cancel`](crate::on_cancel()), for a request made to this place or one above it.
+    pub fn on_cancel(&self, f: impl FnOnce() + Send + 'static) -> OnCancel {
+        OnCancel::arm(AtPlace(Watch::new(&self.0)), self.0.clone(), f)
+    }
+}
+
+/// Runs `f` once, as soon as the running task or thread, or a place above it, is asked to stop.
+///
+/// For a wait that heirloom does not see and that can be told to end from outside: a database's statement
+/// (`Connection::interrupt`), a child process, a socket. If the request was made already, `f` runs here before this
+/// returns. Dropping the guard takes `f` back.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+/// use std::sync::mpsc;
+///
+/// let scope = Scope::new("request 7");
+/// let db = scope.create("db");
+/// db.start(PoolConfig::leased(1))?;
+///
+/// let (begins, has_begun) = mpsc::channel();
+/// let query = scope.run(|| db.submit(move || {
+///     let (interrupt, answer) = mpsc::channel(); // stands for a statement and the handle that interrupts it
+///     let _interrupts = heirloom::on_cancel(move || drop(interrupt.send("interrupted")));
+///     begins.send(()).unwrap();
+///     answer.recv()
+/// }))?;
+/// has_begun.recv()?;
+/// scope.cancel(); // the client is gone: the statement ends now
+/// assert_eq!(query.join()??, "interrupted");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What `f` may do
+/// `f` runs on the thread that makes the request, within its call of `cancel` (or its drop of the scope). It stands
+/// where this was called, and no lock of heirloom's is held, so it may submit, cancel and drop. It must not block: the
+/// canceller waits for it, and so does the drop of the guard. A panic in it is swallowed.
+///
+/// It hears what [`is_cancelled`] sees. A request that was declined before `f` began runs nothing; `f` runs for the
+/// first that was not, and never again.
+///
+/// # Cost
+/// The running task becomes a node of the tree. Making and dropping the guard takes one or two microseconds. While the
+/// guard lives, each request made at or directly below the scopes above takes one more look, and the place lives too.
+pub fn on_cancel(f: impl FnOnce() + Send + 'static) -> OnCancel {
+    let hearing = Hearing::new();
+    OnCancel::arm(hearing, current::nearest(), f)
+}
+
+/// Code that is to run when a place is asked to stop; made by [`on_cancel`](crate::on_cancel()) and
+/// [`Lineage::on_cancel`].
+///
+/// Dropping it takes the code back. If the code runs on another thread at that moment, the drop waits until it has
+/// returned: after the drop it does not touch what the guard's owner does next. So the code must not wait for the
+/// guard's owner. A guard that is dropped by the code itself does not wait.
+#[must_use = "dropping it takes the code back at once"]
+pub struct OnCancel(Arc<Hook<Box<dyn Ear>>>);
+
+impl OnCancel {
+    fn arm(ear: impl Ear, at: Place, f: impl FnOnce() + Send + 'static) -> Self {
+        Self(Hook::arm(Box::new(ear) as _, move || {
+            // The canceller's own requests are none of the code's.
+            let _apart = frame::apart();
+            let _at = CutOnDrop(Some(current::stand(at, Pending::Nothing)));
+            f();
+        }))
+    }
+}
+
+impl Drop for OnCancel {
+    fn drop(&mut self) {
+        self.0.disarm(|over, is_over| {
+            // In a fork's child the thread that ran it does not exist.
+            if !exit::is_fork() {
+                let _away = GivenAway::begin();
+                block_on_bell(over, None, is_over);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for OnCancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnCancel")
+    }
+}
+
+impl Ear for Hearing {
+    fn hears(&mut self, waker: &Waker) -> bool {
+        self.poll(waker, Hearing::is_asked)
+    }
+}
+
+impl Ear for Box<dyn Ear> {
+    fn hears(&mut self, waker: &Waker) -> bool {
+        (**self).hears(waker)
+    }
+}
+
+/// Hears what is asked of a place and of those above it.
+struct AtPlace(Watch);
+
+impl Ear for AtPlace {
+    fn hears(&mut self, waker: &Waker) -> bool {
+        self.0.poll(waker, Node::is_cancelled)
     }
 }

@@ -333,6 +333,9 @@
 //! again. [`TaskHandle::join_cancelling`] waits for a child and passes requests on to it;
 //! [`thread::Builder::isolated`] starts a thread that hears of none but its own.
 //!
+//! A wait that heirloom does not see (a database's statement, a child process) ends with a request too, if it can be
+//! told to end from outside: [`on_cancel`] runs code when the request comes.
+//!
 //! Where a request was heard it is heard again: in clean-up that runs because of one, [`sleep`] comes back at once, and
 //! below a scope that was cancelled no pool takes a task. Clean-up that needs a pool submits it from outside:
 //! `Lineage::process().run(|| heirloom::get("io")?.submit(…))`.
@@ -552,7 +555,7 @@
 //! | work for one thread | [`PoolManager::start_pinned`], [`PoolConfig::pinned`], [`Pinned`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`] |
 //! | tasks | [`TaskHandle`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
-//! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`acknowledge_cancel`], [`Cancelled`] |
+//! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Bound`], [`NotBound`], [`BindError`], [`InitError`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
 //! | task types | [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
@@ -596,7 +599,7 @@ mod value;
 mod waits;
 
 pub use crate::busy::{Busy, Holder};
-pub use crate::cancel::{acknowledge_cancel, cancelled, checkpoint, is_cancelled, sleep};
+pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};
 pub use crate::error::{Cancelled, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
 pub use crate::errors::Error;
 pub use crate::gate::{Gate, GateGuard};

@@ -12,10 +12,13 @@ mod gate;
 #[allow(dead_code, unreachable_pub, reason = "the models use a part of it")]
 #[path = "../../src/waits.rs"]
 mod graph;
+#[path = "../../src/cancel/hook.rs"]
+mod hook;
 
 mod loom_cache;
 mod loom_flight;
 mod loom_gate;
+mod loom_hook;
 mod loom_pinned;
 mod loom_places;
 mod loom_pool;

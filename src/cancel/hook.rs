@@ -1,0 +1,107 @@
+//! [`Hook`]: code that runs once, when a request to stop is heard.
+//!
+//! # The life of a hook
+//! ```text
+//!   ARMED --a request is heard--> RUNS --> OVER (final)
+//!      \---------disarm---------------------^
+//! ```
+//! One lock decides between the two ways out of ARMED, so the code runs once or never. The lock is held while the hook
+//! listens and looks, and never while the code runs or is dropped.
+//!
+//! # The races to fear
+//! * A request comes between the look and the wait. The hook leaves its waker first and looks then; the canceller notes
+//!   its request first and wakes then: one of the two sees the other.
+//! * The code runs when its guard is gone, and interrupts what the same resource does for the next task. `disarm` waits
+//!   for code that runs on another thread, so after it the code has returned or never runs.
+
+use std::mem;
+use std::task::{Wake, Waker};
+
+use crate::bell::Bell;
+use crate::pool::frame;
+use crate::quiet::quietly;
+use crate::sync::os::{Arc, Mutex};
+
+/// Where a hook hears of requests.
+pub(crate) trait Ear: Send + 'static {
+    /// Whether a request was made; otherwise the waker is woken when one may have been. Runs no user code.
+    fn hears(&mut self, waker: &Waker) -> bool;
+}
+
+pub(crate) struct Hook<E> {
+    stage: Mutex<Stage<E>>,
+    over: Bell,
+}
+
+enum Stage<E> {
+    Armed(Armed<E>),
+    /// On the thread of this number.
+    Runs(u64),
+    Over,
+}
+
+struct Armed<E> {
+    ear: E,
+    code: Box<dyn FnOnce() + Send>,
+}
+
+impl<E: Ear> Hook<E> {
+    /// Runs the code when a request is heard; here and now if there is one already.
+    pub(crate) fn arm(ear: E, code: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        let armed = Armed { ear, code: Box::new(code) };
+        let hook = Arc::new(Self { stage: Mutex::new(Stage::Armed(armed)), over: Bell::new() });
+        hook.look();
+        hook
+    }
+
+    fn look(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        let Armed { ear, code } = {
+            let mut stage = self.stage.lock();
+            let Stage::Armed(armed) = &mut *stage else { return };
+            if !armed.ear.hears(&waker) {
+                return;
+            }
+            match mem::replace(&mut *stage, Stage::Runs(frame::running().thread)) {
+                Stage::Armed(armed) => armed,
+                Stage::Runs(_) | Stage::Over => unreachable!("the lock is held since it was seen armed"),
+            }
+        };
+        // The ear keeps a place, whose end runs user code too.
+        quietly(|| drop(ear));
+        quietly(code);
+        *self.stage.lock() = Stage::Over;
+        self.over.ring();
+    }
+
+    /// The code does not begin any more. What is to be dropped comes back, for outside of the lock; `Err` when the code
+    /// runs on another thread, whose end the caller waits for.
+    fn leave(&self) -> Result<Option<Armed<E>>, ()> {
+        let mut stage = self.stage.lock();
+        match &*stage {
+            Stage::Armed(_) => match mem::replace(&mut *stage, Stage::Over) {
+                Stage::Armed(armed) => Ok(Some(armed)),
+                Stage::Runs(_) | Stage::Over => Ok(None),
+            },
+            // Within the code itself: it cannot wait for its own end.
+            Stage::Runs(thread) if *thread == frame::running().thread => Ok(None),
+            Stage::Runs(_) => Err(()),
+            Stage::Over => Ok(None),
+        }
+    }
+
+    /// When it returns the code has returned or never runs, or the caller is that code. `wait` blocks until its second
+    /// argument is true, which is looked at whenever the bell rings.
+    pub(crate) fn disarm(&self, wait: impl FnOnce(&Bell, &dyn Fn() -> bool)) {
+        match self.leave() {
+            Ok(armed) => drop(armed),
+            Err(()) => wait(&self.over, &|| matches!(*self.stage.lock(), Stage::Over)),
+        }
+    }
+}
+
+impl<E: Ear> Wake for Hook<E> {
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
+}
