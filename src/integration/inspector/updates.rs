@@ -59,13 +59,19 @@ pub(super) struct Updates {
     seen: Option<u64>,
     /// What is sent before anything new.
     ready: VecDeque<Bytes>,
+    /// The last message was handed on.
+    ended: bool,
 }
+
+/// A comment, which readers skip. Hyper 1.12 looks at a body a second time after it has flushed: an end without bytes
+/// that comes just then leaves the connection of an HTTP/1.0 client open for ever.
+const LAST: Bytes = Bytes::from_static(b": closed\n\n");
 
 impl Updates {
     pub(super) fn new(hub: &Arc<Hub>) -> Result<Self, Unable> {
         // A browser that loses the connection tries again after this long.
         let retry = VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]);
-        Ok(Self { seat: Seat::new(hub)?, seen: None, ready: retry })
+        Ok(Self { seat: Seat::new(hub)?, seen: None, ready: retry, ended: false })
     }
 }
 
@@ -89,7 +95,11 @@ impl Stream for Updates {
                 this.seen = Some(version);
                 Some(Ok(change))
             }
-            Next::Over | Next::Wait => None,
+            Next::Over | Next::Wait if this.ended => None,
+            Next::Over | Next::Wait => {
+                this.ended = true;
+                Some(Ok(LAST))
+            }
         })
     }
 }
