@@ -5,7 +5,7 @@ pub mod pools;
 
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -41,9 +41,10 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Runs a test in a process of its own, bounded: this same program, started again for this one test. For a test of what
-/// belongs to the process: its threads, its memory, its subscriber. Called on the test's own thread, whose name says
-/// which test that is.
+/// belongs to the process: its threads, its memory, its subscriber. One after the other, because some measure. Called
+/// on the test's own thread, whose name says which test that is.
 pub fn alone(test: impl FnOnce() + Send + 'static) {
+    static TURN: Mutex<()> = Mutex::new(());
     const ENDED: &str = "the test that runs alone has ended";
     if child_part().is_some() {
         bounded(test);
@@ -52,6 +53,7 @@ pub fn alone(test: impl FnOnce() + Send + 'static) {
     }
     let thread = std::thread::current();
     let name = thread.name().expect("the harness names the thread of a test");
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let output = run(this_program(name).args(["--exact", name, "--nocapture"]), name);
     let said = String::from_utf8_lossy(&output.stdout);
     let ended = output.status.success() && said.contains(ENDED);

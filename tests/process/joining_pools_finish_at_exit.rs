@@ -554,11 +554,13 @@ pub(crate) static CHECKS: &[Check] = &[
         name: "pools_that_wait_for_one_another_finish",
         play: || {
             let (a, b) = (joining("a", 1), joining("b", 1));
+            let (submits, submitted) = mpsc::channel();
             drop(a.submit(move || {
                 let slow = b.submit(|| std::thread::sleep(Duration::from_millis(100))).expect("accepted");
+                let _ = submits.send(());
                 println!("{}", slow.join().is_ok());
             }));
-            std::thread::sleep(Duration::from_millis(20));
+            submitted.recv().expect("runs");
         },
         expect: |seen| {
             seen.code(0).says("true", 1).quick();
