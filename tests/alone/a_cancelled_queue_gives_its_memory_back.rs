@@ -37,7 +37,7 @@ fn held(pool: &PoolManager, cancel: impl Fn(&PoolManager, Vec<heirloom::TaskHand
 }
 
 #[test]
-fn while_a_long_task_runs() {
+fn cancelled_tasks_hold_no_memory_while_a_long_task_runs() {
     alone(|| {
         let scope = Scope::new("test");
         let pool = scope.create("work");

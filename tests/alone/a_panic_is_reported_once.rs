@@ -65,7 +65,7 @@ fn reports(pool: &PoolManager) -> Vec<Report> {
 }
 
 #[test]
-fn with_namespace_type_and_id() {
+fn a_report_has_namespace_type_and_id() {
     let test = |pool: &PoolManager| {
         let task = pool.submit_as("render", || -> u8 { panic!("some reason") }).expect("accepted");
         let id = task.id().as_u64();
@@ -82,7 +82,7 @@ fn with_namespace_type_and_id() {
 }
 
 #[test]
-fn without_a_type_there_is_none() {
+fn a_report_of_an_untyped_task_has_no_type() {
     let test = |pool: &PoolManager| {
         assert!(pool.submit(|| -> u8 { panic_any(7) }).expect("accepted").join().is_err());
         let reports = reports(pool);
@@ -93,7 +93,7 @@ fn without_a_type_there_is_none() {
 }
 
 #[test]
-fn each_task_once_however_it_is_run_and_waited_for() {
+fn each_panic_is_reported_once_however_its_task_is_run_and_waited_for() {
     let test = |pool: &PoolManager| {
         let this = pool.clone();
         let inlined = pool.submit(move || this.submit(|| -> u8 { panic!("a") }).expect("accepted").join().is_err());
@@ -114,7 +114,7 @@ fn each_task_once_however_it_is_run_and_waited_for() {
 }
 
 #[test]
-fn within_the_submitters_span() {
+fn a_report_stands_in_the_submitters_span() {
     let test = |pool: &PoolManager| {
         let span = tracing::info_span!("request");
         let task = span.in_scope(|| pool.submit(|| -> u8 { panic!("no") }));
@@ -125,7 +125,7 @@ fn within_the_submitters_span() {
 }
 
 #[test]
-fn not_at_all_when_told_not_to() {
+fn a_pool_with_log_panics_false_reports_none() {
     let test = |pool: &PoolManager| {
         assert!(pool.submit(|| -> u8 { panic!("quiet") }).expect("accepted").join().expect_err("panics").is_panic());
         assert!(reports(pool).is_empty());
@@ -135,7 +135,7 @@ fn not_at_all_when_told_not_to() {
 }
 
 #[test]
-fn a_cancelled_task_is_no_panic() {
+fn a_cancelled_task_is_not_reported() {
     let test = |pool: &PoolManager| {
         pool.cancel();
         pool.close();

@@ -24,7 +24,7 @@ fn started(scope: &Scope) -> PoolManager {
 }
 
 #[test]
-fn also_when_all_their_places_were_held_at_once() {
+fn memory_comes_back_after_all_places_were_held_at_once() {
     alone(|| {
         let scope = Scope::new("test");
         // The indices of the tree grow to what they need, once.

@@ -8,7 +8,7 @@ use crate::common::pools::threads_named;
 const MILLION: usize = 1_000_000;
 
 #[test]
-fn a_million_started_and_idle_managers_have_none() {
+fn a_million_started_and_idle_managers_have_no_thread() {
     alone(|| {
         let before = threads_named("");
         let scope = Scope::new("test");

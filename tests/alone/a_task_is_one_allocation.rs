@@ -59,7 +59,7 @@ fn waited_for_in_every_way(kind: &str, pool: &PoolManager) {
 }
 
 #[test]
-fn on_leased_and_dedicated_pools() {
+fn a_task_of_a_leased_or_dedicated_pool_is_one_allocation() {
     alone(|| {
         let scope = Scope::new("test");
         for n in [1, 2, 4] {

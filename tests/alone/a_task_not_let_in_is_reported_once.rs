@@ -11,9 +11,8 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::common;
-use crate::common::alone;
 use crate::common::pools::started;
+use crate::common::{self, alone};
 
 #[derive(Clone, Debug)]
 struct Report {
@@ -59,7 +58,7 @@ fn reports(pool: &PoolManager) -> Vec<Report> {
 }
 
 #[test]
-fn a_busy_one_with_its_id_and_the_holder() {
+fn a_task_at_a_busy_gate_is_reported_with_its_id_and_the_holder() {
     static KEY: Heirloom<Gate> = Heirloom::new("stage");
     alone(|| {
         reporting();
@@ -81,7 +80,7 @@ fn a_busy_one_with_its_id_and_the_holder() {
 }
 
 #[test]
-fn one_whose_gate_is_missing_without_a_holder() {
+fn a_task_whose_gate_is_missing_is_reported_without_a_holder() {
     static KEY: Heirloom<Gate> = Heirloom::new("stage");
     alone(|| {
         reporting();
@@ -95,7 +94,7 @@ fn one_whose_gate_is_missing_without_a_holder() {
 }
 
 #[test]
-fn one_that_was_let_in_or_cancelled_not_at_all() {
+fn a_task_that_was_let_in_or_cancelled_is_not_reported() {
     static KEY: Heirloom<Gate> = Heirloom::new("stage");
     alone(|| {
         reporting();
@@ -114,7 +113,7 @@ fn one_that_was_let_in_or_cancelled_not_at_all() {
 }
 
 #[test]
-fn a_subscriber_that_panics_then_harms_no_worker() {
+fn a_subscriber_that_panics_harms_no_worker() {
     static KEY: Heirloom<Gate> = Heirloom::new("stage");
     alone(|| {
         reporting();

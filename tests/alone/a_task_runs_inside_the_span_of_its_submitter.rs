@@ -9,8 +9,7 @@ use tracing::span::{Attributes, Id};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::common;
-use crate::common::alone;
+use crate::common::{self, alone};
 
 /// What was said, each with the names of the spans it was said in, outermost first.
 type Said = Arc<Mutex<Vec<(String, Vec<&'static str>)>>>;
@@ -66,7 +65,7 @@ fn pools(owner: &Scope) -> Vec<PoolManager> {
 }
 
 #[test]
-fn on_another_thread() {
+fn a_task_on_another_thread_is_inside_it() {
     alone(|| {
         let said = listen();
         let owner = Scope::new("owner");
@@ -82,7 +81,7 @@ fn on_another_thread() {
 }
 
 #[test]
-fn each_task_its_own_and_none_when_there_was_none() {
+fn each_task_is_inside_its_own_and_inside_none_when_there_was_none() {
     alone(|| {
         let said = listen();
         let owner = Scope::new("owner");

@@ -6,7 +6,7 @@ use crate::common::alone;
 use crate::common::pools::started;
 
 #[test]
-fn two_thousand_at_once_start_a_handful() {
+fn two_thousand_tasks_at_once_start_few_threads() {
     alone(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "wide", PoolConfig::leased(2_000));

@@ -10,9 +10,8 @@ use axum::routing::get;
 use heirloom::tower::ScopeLayer;
 use heirloom::{Cancelled, PoolConfig, Scope, TaskHandle};
 
-use crate::common;
-use crate::common::bounded;
 use crate::common::pools::{Busy, started};
+use crate::common::{self, bounded};
 use crate::web;
 use crate::web::{Server, all_requests_are_gone};
 
@@ -59,7 +58,7 @@ fn all_end<const N: usize>(asked: [Asked; N], busy: Busy) {
 }
 
 #[test]
-fn of_an_axum_service() {
+fn a_client_of_an_axum_service_ends_its_work_when_it_goes() {
     bounded(|| {
         let owner = Scope::new("server");
         let shared = started(&owner, "shared", PoolConfig::leased(4));
@@ -193,7 +192,7 @@ mod grpc {
 }
 
 #[test]
-fn of_a_tonic_service() {
+fn a_client_of_a_tonic_service_ends_its_work_when_it_goes() {
     bounded(|| {
         let owner = Scope::new("server");
         started(&owner, "shared", PoolConfig::leased(4));

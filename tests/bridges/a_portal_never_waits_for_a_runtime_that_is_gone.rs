@@ -24,7 +24,7 @@ fn says_so<T>(out: Result<T, PortalError>) {
 }
 
 #[test]
-fn gone_before() {
+fn a_call_after_the_runtimes_end_returns() {
     bounded(|| {
         for runtime in runtimes() {
             let portal = Portal::new(runtime.handle());
@@ -37,7 +37,7 @@ fn gone_before() {
 }
 
 #[test]
-fn gone_in_the_middle_of_a_wait() {
+fn a_wait_ends_with_the_runtime() {
     for shut_down in [Runtime::shutdown_background, drop::<Runtime>] {
         bounded(move || {
             for runtime in runtimes() {

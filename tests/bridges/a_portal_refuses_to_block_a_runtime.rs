@@ -29,7 +29,7 @@ fn refused(out: Result<u32, PortalError>) -> bool {
 }
 
 #[test]
-fn in_a_future_of_any_runtime() {
+fn a_future_of_any_runtime_is_refused() {
     bounded(|| {
         for runtime in [many(), one()] {
             assert!(refused(runtime.block_on(async { seven() })));
@@ -48,7 +48,7 @@ fn in_a_future_of_any_runtime() {
 }
 
 #[test]
-fn also_where_the_budget_is_lifted_and_the_thread_drives_the_runtime_all_the_same() {
+fn an_unconstrained_future_is_refused_too() {
     bounded(|| {
         for runtime in [many(), one()] {
             assert!(refused(runtime.block_on(task::unconstrained(async { seven() }))));
@@ -80,7 +80,7 @@ impl Drop for Tells {
 }
 
 #[test]
-fn and_in_a_task_that_runs_on_such_a_thread() {
+fn a_task_that_runs_on_a_runtimes_thread_is_refused() {
     bounded(|| {
         let scope = Scope::new("test");
         let work = started(&scope, "work", PoolConfig::leased(1));
@@ -90,7 +90,7 @@ fn and_in_a_task_that_runs_on_such_a_thread() {
 }
 
 #[test]
-fn nothing_is_run_and_the_budget_is_left_as_it_was() {
+fn a_refused_call_runs_nothing_and_leaves_the_budget() {
     bounded(|| {
         let left = |runtime: &Runtime| {
             runtime.block_on(async {
@@ -120,7 +120,7 @@ fn nothing_is_run_and_the_budget_is_left_as_it_was() {
 }
 
 #[test]
-fn where_blocking_is_allowed_it_is() {
+fn a_call_where_blocking_is_allowed_is_served() {
     bounded(|| {
         let runtime = many();
         assert_eq!(runtime.block_on(async { task::spawn_blocking(seven).await.unwrap() }).unwrap(), 7);

@@ -7,8 +7,7 @@ use std::time::Duration;
 use heirloom::{Namespace, PoolConfig, Registry, Scope, Snapshot, TaskType};
 use serde_json::{Value, json};
 
-use crate::common;
-use crate::common::bounded;
+use crate::common::{self, bounded};
 
 /// The ages are of no fixed length: each becomes whether it is one.
 fn without_ages(mut snapshot: Value) -> Value {

@@ -170,7 +170,7 @@ fn a_body_that_says_that_it_has_ended_needs_no_more_asking() {
 }
 
 #[test]
-fn dropped_before_its_end_it_cancels() {
+fn a_body_dropped_before_its_end_cancels() {
     bounded(|| {
         assert_eq!(answered(Request::new(()), [data("a")], |_| {}).end(), End::Cancelled);
         let mut begun = answered(Request::new(()), [data("a"), data("b")], |_| {});
@@ -183,7 +183,7 @@ fn dropped_before_its_end_it_cancels() {
 }
 
 #[test]
-fn all_of_the_declared_length_is_the_end_for_whoever_drops_it_then() {
+fn a_body_that_gave_its_declared_length_has_ended_when_it_is_dropped() {
     bounded(|| {
         let declared = |response: &mut Response<Frames>| {
             response.headers_mut().insert(http::header::CONTENT_LENGTH, 3.into());
@@ -212,7 +212,7 @@ fn all_of_the_declared_length_is_the_end_for_whoever_drops_it_then() {
 }
 
 #[test]
-fn trailers_are_the_end_for_whoever_drops_it_then() {
+fn a_body_that_gave_its_trailers_has_ended_when_it_is_dropped() {
     bounded(|| {
         let trailers = Ok(Frame::trailers(HeaderMap::new()));
         let mut answer = answered(Request::new(()), [data("a"), trailers], |_| {});

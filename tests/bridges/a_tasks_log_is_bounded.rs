@@ -8,8 +8,7 @@ use heirloom::{PoolConfig, PoolManager, Scope, TaskId};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::common::bounded;
-use crate::common::pools;
-use crate::common::pools::started;
+use crate::common::pools::{self, started};
 
 /// A log that only the tasks of one test write to.
 struct Bench {
@@ -49,7 +48,7 @@ fn the_last_lines_of_a_task_are_kept() {
 }
 
 #[test]
-fn a_thousand_of_them_unless_told_otherwise() {
+fn a_thousand_lines_are_kept_by_default() {
     bounded(|| {
         let bench = Bench::new(TaskLog::new());
         let task = bench.says(|| (0..1010).for_each(|number| tracing::info!("{number}")));

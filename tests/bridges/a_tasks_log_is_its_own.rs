@@ -12,9 +12,8 @@ use heirloom::{FutureExt, PoolConfig, Scope, TaskId, thread};
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::common;
-use crate::common::alone;
 use crate::common::pools::{block_on, started};
+use crate::common::{self, alone};
 
 /// Subscribed to the whole process; each test looks at its own tasks.
 fn logs() -> &'static (TaskLog, TaskLog) {

@@ -12,8 +12,7 @@ use heirloom::{CancelOutcome, Lineage, PoolConfig, Registry, Scope};
 use serde_json::Value;
 
 use crate::common::bounded;
-use crate::served;
-use crate::served::{Events, Server, get};
+use crate::served::{self, Events, Server, get};
 
 /// What is sent of a node: `None` when the message has nothing of it.
 fn of(message: &Value, at: &Lineage) -> Option<Value> {
@@ -81,7 +80,7 @@ fn a_request_to_stop_that_is_declined_is_shown_to_be_taken_back() {
 }
 
 #[test]
-fn a_scopes_request_stays_and_is_shown_to() {
+fn a_scopes_request_stays_and_is_shown_to_stay() {
     bounded(|| {
         let family = Registry::new();
         let scope = Scope::new_in(&family.root(), "request 7");

@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use tower_service::Service;
 
 use crate::common::{alone, bounded, eventually};
-use crate::served;
-use crate::served::{Events, Server, get, named, text};
+use crate::served::{self, Events, Server, get, named, text};
 
 fn ids(message: &Value) -> Vec<u64> {
     message["nodes"].as_array().into_iter().flatten().filter_map(|node| node["id"].as_u64()).collect()

@@ -407,7 +407,7 @@ fn a_recorder_may_use_heirloom_and_may_panic() {
 }
 
 #[test]
-fn at_an_interval_it_is_published_until_the_guard_is_dropped_whatever_the_recorder_does() {
+fn an_interval_publishes_until_its_guard_is_dropped_whatever_the_recorder_does() {
     alone(|| {
         let family = Registry::new();
         family.root().create("work").start(PoolConfig::leased(1)).expect("starts");

@@ -51,7 +51,7 @@ fn it_is_woken_by_a_request_above_and_by_no_other() {
 }
 
 #[test]
-fn the_processes_never_resolves() {
+fn a_wait_at_the_process_never_resolves() {
     bounded(|| {
         let mut waits = Box::pin(Lineage::process().cancelled());
         assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

@@ -60,7 +60,7 @@ fn a_sleeping_thread_hears_its_handle() {
 }
 
 #[test]
-fn it_is_heard_when_made_at_the_node() {
+fn a_request_at_the_node_is_heard() {
     bounded(|| {
         let other = Scope::new("other");
         let (says, said) = channel();
@@ -77,7 +77,7 @@ fn it_is_heard_when_made_at_the_node() {
 }
 
 #[test]
-fn one_that_joins_passes_it_on() {
+fn a_task_that_joins_passes_its_request_on() {
     bounded(|| {
         let (scope, other) = (Scope::new("scope"), Scope::new("other"));
         let pool = started(&scope, "pool", PoolConfig::leased(2));

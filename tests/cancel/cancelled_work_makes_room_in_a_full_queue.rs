@@ -142,7 +142,7 @@ fn each_way_to_submit_finds_the_room() {
 }
 
 #[test]
-fn whoever_waits_is_let_in() {
+fn a_submitter_that_waits_is_let_in() {
     bounded(|| {
         for (way, awaits) in ways().into_iter().flat_map(|way| [(way, false), (way, true)]) {
             let scope = Scope::new("test");
@@ -327,7 +327,7 @@ fn joining_tasks_of_a_closed_scope_keep_theirs() {
 }
 
 #[test]
-fn other_kinds_of_pools_do_so_too() {
+fn other_kinds_of_pools_make_room_too() {
     bounded(|| {
         let scope = Scope::new("test");
         #[cfg(feature = "rayon")]

@@ -107,7 +107,7 @@ fn a_request_from_before_is_passed_on_at_once() {
 }
 
 #[test]
-fn without_a_request_it_is_a_join() {
+fn a_join_cancelling_without_a_request_is_a_join() {
     bounded(|| {
         let scope = Scope::new("scope");
         let pool = started(&scope, "pool", PoolConfig::leased(1));
@@ -123,7 +123,7 @@ fn without_a_request_it_is_a_join() {
 }
 
 #[test]
-fn in_a_pool_that_keeps_its_places_it_ends_too() {
+fn a_join_in_a_pool_that_keeps_its_places_ends_too() {
     bounded(|| {
         let scope = Scope::new("scope");
         let pool = started(&scope, "pool", PoolConfig::leased(1).keeps_place());
@@ -134,7 +134,7 @@ fn in_a_pool_that_keeps_its_places_it_ends_too() {
 }
 
 #[test]
-fn in_such_a_pool_a_child_that_runs_already_is_asked() {
+fn a_child_that_runs_in_a_pool_that_keeps_its_places_is_asked() {
     bounded(|| {
         for config in [PoolConfig::leased(2).keeps_place(), PoolConfig::leased(2).max_waiting(0)] {
             let scope = Scope::new("scope");

@@ -29,7 +29,7 @@ fn waits(at: &Lineage, wake: impl Fn() + Send + Sync + 'static) -> Waits {
 }
 
 #[test]
-fn one_that_panics_keeps_nobody_from_hearing() {
+fn a_waker_that_panics_keeps_no_other_from_hearing() {
     bounded(|| {
         let request = Scope::new("request");
         let first = waits(&request, || panic!("this waker does not like to wake"));
@@ -59,7 +59,7 @@ fn one_that_panics_keeps_nobody_from_hearing() {
 }
 
 #[test]
-fn one_that_comes_back_meets_no_lock() {
+fn a_waker_that_comes_back_meets_no_lock() {
     bounded(|| {
         let request = Scope::new("request");
         let (at, inner) = (request.lineage().clone(), Mutex::new(None));

@@ -20,7 +20,7 @@ fn blocked(owner: &Scope) -> (PoolManager, Sender<()>, TaskHandle<()>) {
 }
 
 #[test]
-fn finished_closes_and_lets_what_was_accepted_run() {
+fn a_finished_future_closes_its_scope_and_accepted_tasks_run() {
     common::bounded(|| {
         let owner = Scope::new("owner");
         let (pool, go, blocker) = blocked(&owner);
@@ -47,7 +47,7 @@ fn finished_closes_and_lets_what_was_accepted_run() {
 }
 
 #[test]
-fn dropped_before_the_first_poll_cancels() {
+fn a_future_dropped_before_its_first_poll_cancels_its_scope() {
     common::bounded(|| {
         let request = Scope::new("request");
         let own = request.create("own");
@@ -58,7 +58,7 @@ fn dropped_before_the_first_poll_cancels() {
 }
 
 #[test]
-fn dropped_early_cancels_what_it_submitted_anywhere() {
+fn a_future_dropped_early_cancels_its_tasks_in_every_pool() {
     common::bounded(|| {
         let owner = Scope::new("owner");
         let (pool, go, blocker) = blocked(&owner);

@@ -46,21 +46,21 @@ fn hammered(config: PoolConfig, cancelling: bool) {
 }
 
 #[test]
-fn leased_and_submitted_to() {
+fn the_end_of_a_leased_pool_is_seen_while_others_submit() {
     hammered(PoolConfig::leased(2), false);
 }
 
 #[test]
-fn leased_and_cancelled() {
+fn the_end_of_a_leased_pool_is_seen_while_it_is_cancelled() {
     hammered(PoolConfig::leased(1), true);
 }
 
 #[test]
-fn dedicated_and_submitted_to() {
+fn the_end_of_a_dedicated_pool_is_seen_while_others_submit() {
     hammered(PoolConfig::dedicated(2), false);
 }
 
 #[test]
-fn dedicated_and_cancelled() {
+fn the_end_of_a_dedicated_pool_is_seen_while_it_is_cancelled() {
     hammered(PoolConfig::dedicated(1), true);
 }

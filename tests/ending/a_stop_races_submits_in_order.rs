@@ -5,8 +5,7 @@ use std::sync::{Arc, Barrier};
 
 use heirloom::{PoolConfig, Scope, SubmitError, TaskHandle};
 
-use crate::common;
-use crate::common::bounded;
+use crate::common::{self, bounded};
 
 fn raced(configs: &'static [fn() -> PoolConfig], rounds: usize, end: fn(&heirloom::PoolManager)) {
     bounded(move || {
@@ -58,21 +57,21 @@ fn raced(configs: &'static [fn() -> PoolConfig], rounds: usize, end: fn(&heirloo
 }
 
 #[test]
-fn stop() {
+fn submits_that_race_a_stop_are_refused_or_end() {
     raced(&[|| PoolConfig::leased(1), || PoolConfig::leased(3)], 150, |pool| {
         assert!(pool.stop().expect("not from an own task").is_complete());
     });
 }
 
 #[test]
-fn stop_of_dedicated_threads() {
+fn submits_that_race_a_stop_of_dedicated_threads_are_refused_or_end() {
     raced(&[|| PoolConfig::dedicated(1), || PoolConfig::dedicated(2)], 100, |pool| {
         assert!(pool.stop().expect("not from an own task").is_complete());
     });
 }
 
 #[test]
-fn close_and_cancel() {
+fn submits_that_race_a_close_and_a_cancel_are_refused_or_end() {
     raced(&[|| PoolConfig::leased(2), || PoolConfig::leased(1).queue_limit(2)], 100, |pool| {
         pool.close();
         pool.cancel();
@@ -80,7 +79,7 @@ fn close_and_cancel() {
 }
 
 #[test]
-fn a_daemon_pools_stop() {
+fn submits_that_race_a_daemon_pools_stop_are_refused_or_end() {
     bounded(|| {
         let scope = Scope::new("test");
         for _ in 0..150 {

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use heirloom::{NodeKind, PoolConfig, Registry, Scope, TaskType};
 
-use crate::common;
-use crate::common::bounded;
+use crate::common::{self, bounded};
 
 #[test]
-fn with_id_type_and_age_the_oldest_first() {
+fn a_report_names_id_type_and_age_the_oldest_first() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("work");
@@ -42,7 +41,7 @@ fn with_id_type_and_age_the_oldest_first() {
 }
 
 #[test]
-fn the_pools_one_type_where_it_is_picky() {
+fn a_report_of_a_picky_pool_names_its_type() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("work");

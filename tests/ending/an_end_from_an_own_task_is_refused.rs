@@ -28,7 +28,7 @@ fn all_are_refused(pool: &PoolManager) -> bool {
 }
 
 #[test]
-fn from_the_task_itself() {
+fn a_task_that_stops_its_own_pool_is_refused() {
     bounded(|| {
         let scope = Scope::new("test");
         for config in [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(1).daemon()] {
@@ -40,7 +40,7 @@ fn from_the_task_itself() {
 }
 
 #[test]
-fn from_a_task_of_another_pool_that_runs_within_it() {
+fn a_task_of_another_pool_that_runs_within_it_is_refused() {
     bounded(|| {
         let scope = Scope::new("test");
         let work = pool(&scope, "work", PoolConfig::leased(1));
@@ -53,7 +53,7 @@ fn from_a_task_of_another_pool_that_runs_within_it() {
 }
 
 #[test]
-fn from_an_inlined_join() {
+fn a_task_that_a_join_runs_in_place_is_refused() {
     bounded(|| {
         let scope = Scope::new("test");
         let work = pool(&scope, "work", PoolConfig::leased(1));
@@ -67,7 +67,7 @@ fn from_an_inlined_join() {
 }
 
 #[test]
-fn from_a_run_in_place_on_a_thread_that_is_no_worker() {
+fn a_run_in_place_on_a_thread_that_is_no_worker_is_refused() {
     bounded(|| {
         let scope = Scope::new("test");
         let work = pool(&scope, "work", PoolConfig::leased(1));
@@ -76,7 +76,7 @@ fn from_a_run_in_place_on_a_thread_that_is_no_worker() {
 }
 
 #[test]
-fn from_a_borrowing_task() {
+fn a_borrowing_task_is_refused() {
     bounded(|| {
         let scope = Scope::new("test");
         let work = pool(&scope, "work", PoolConfig::leased(1));

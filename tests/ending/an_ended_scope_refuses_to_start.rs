@@ -30,7 +30,7 @@ fn all_three_answer_and_refuse(at: &Lineage, before: &PoolManager) {
 }
 
 #[test]
-fn a_closed_scope() {
+fn a_closed_scope_refuses() {
     common::bounded(|| {
         let scope = Scope::new("ended");
         let before = scope.create("before");
@@ -40,7 +40,7 @@ fn a_closed_scope() {
 }
 
 #[test]
-fn a_stopped_scope() {
+fn a_stopped_scope_refuses() {
     common::bounded(|| {
         let scope = Scope::new("ended");
         let before = scope.create("before");
@@ -50,7 +50,7 @@ fn a_stopped_scope() {
 }
 
 #[test]
-fn a_cancelled_scope() {
+fn a_cancelled_scope_refuses() {
     common::bounded(|| {
         let scope = Scope::new("ended");
         let before = scope.create("before");
@@ -60,7 +60,7 @@ fn a_cancelled_scope() {
 }
 
 #[test]
-fn a_dropped_scope_whose_lineage_is_held() {
+fn a_dropped_scope_whose_lineage_is_held_refuses() {
     common::bounded(|| {
         let scope = Scope::new("ended");
         let at = scope.lineage().clone();
@@ -71,7 +71,7 @@ fn a_dropped_scope_whose_lineage_is_held() {
 }
 
 #[test]
-fn a_finished_scope_whose_lineage_is_held() {
+fn a_finished_scope_whose_lineage_is_held_refuses() {
     common::bounded(|| {
         let scope = Scope::new("ended");
         let at = scope.lineage().clone();
@@ -82,7 +82,7 @@ fn a_finished_scope_whose_lineage_is_held() {
 }
 
 #[test]
-fn a_scope_run_to_its_end() {
+fn a_scope_that_ran_to_its_end_refuses() {
     common::bounded(|| {
         let (at, before) = Scope::run("ended", |scope| (scope.lineage().clone(), scope.create("before")));
         all_three_answer_and_refuse(&at, &before);
@@ -90,7 +90,7 @@ fn a_scope_run_to_its_end() {
 }
 
 #[test]
-fn a_manager_made_before_the_end() {
+fn a_manager_made_before_the_end_is_refused() {
     common::bounded(|| {
         let scope = Scope::new("ended");
         let before = scope.create("before");
@@ -112,7 +112,7 @@ fn a_manager_stopped_before_the_end_does_not_start_again_after_it() {
 }
 
 #[test]
-fn a_manager_whose_scope_is_gone_altogether() {
+fn a_manager_whose_scope_is_gone_altogether_is_refused() {
     common::bounded(|| {
         let scope = Scope::new("ended");
         let held = scope.create("held");
@@ -123,7 +123,7 @@ fn a_manager_whose_scope_is_gone_altogether() {
 }
 
 #[test]
-fn a_manager_of_a_thread_below_a_scope_that_is_gone_altogether() {
+fn a_manager_of_a_thread_below_a_scope_that_is_gone_is_refused() {
     common::bounded(|| {
         let scope = Scope::new("ended");
         let held = scope.run(|| thread::spawn(|| heirloom::create("held"))).join().expect("ends");
@@ -133,7 +133,7 @@ fn a_manager_of_a_thread_below_a_scope_that_is_gone_altogether() {
 }
 
 #[test]
-fn an_unlinked_manager_of_an_ended_scope() {
+fn an_unlinked_manager_of_an_ended_scope_is_refused() {
     common::bounded(|| {
         let scope = Scope::new("ended");
         let first = scope.create("name");
@@ -144,7 +144,7 @@ fn an_unlinked_manager_of_an_ended_scope() {
 }
 
 #[test]
-fn a_place_below_an_ended_scope() {
+fn a_place_below_an_ended_scope_refuses() {
     common::bounded(|| {
         let outer = Scope::new("ended");
         let inner = Scope::new_in(&outer, "inner");

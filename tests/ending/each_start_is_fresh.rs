@@ -3,8 +3,7 @@
 use heirloom::{PoolConfig, PoolKind, PoolMode, Scope, SubmitError, TaskStatus};
 
 use crate::common::bounded;
-use crate::common::pools;
-use crate::common::pools::{Busy, started, thread_name};
+use crate::common::pools::{self, Busy, started, thread_name};
 
 #[test]
 fn counters_begin_at_zero() {

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle, TaskSet};
 
-use crate::common;
-use crate::common::bounded;
+use crate::common::{self, bounded};
 
 /// Enough of a random number for choosing what to do next; the same each time.
 struct Dice(u64);
@@ -206,22 +205,22 @@ fn storm(configs: &[PoolConfig], restarts: bool, rounds: u64) {
 }
 
 #[test]
-fn narrow_leased_pools() {
+fn tasks_of_narrow_leased_pools_end() {
     bounded(|| storm(&[PoolConfig::leased(1), PoolConfig::leased(1), PoolConfig::leased(2)], false, 1_500));
 }
 
 #[test]
-fn narrow_leased_pools_that_end_and_start_again() {
+fn tasks_of_narrow_leased_pools_that_start_again_end() {
     bounded(|| storm(&[PoolConfig::leased(1), PoolConfig::leased(1), PoolConfig::leased(2)], true, 1_500));
 }
 
 #[test]
-fn dedicated_pools_that_end_and_start_again() {
+fn tasks_of_dedicated_pools_that_start_again_end() {
     bounded(|| storm(&[PoolConfig::dedicated(1), PoolConfig::dedicated(2)], true, 600));
 }
 
 #[test]
-fn dedicated_pools_whose_idle_threads_end() {
+fn tasks_of_dedicated_pools_whose_idle_threads_end_end() {
     bounded(|| {
         storm(
             &[PoolConfig::dedicated(1).keep_alive(Duration::ZERO), PoolConfig::dedicated(2).keep_alive(Duration::ZERO)],
@@ -232,7 +231,7 @@ fn dedicated_pools_whose_idle_threads_end() {
 }
 
 #[test]
-fn daemons_and_bounded_queues() {
+fn tasks_of_daemon_pools_with_bounded_queues_end() {
     bounded(|| {
         storm(
             &[
@@ -247,11 +246,11 @@ fn daemons_and_bounded_queues() {
 }
 
 #[test]
-fn a_serial_pool_alone() {
+fn tasks_of_a_serial_pool_end() {
     bounded(|| storm(&[PoolConfig::leased(1).keeps_place()], true, 1_000));
 }
 
 #[test]
-fn pools_that_hardly_give_places_away() {
+fn tasks_of_pools_that_hardly_give_places_away_end() {
     bounded(|| storm(&[PoolConfig::leased(1).max_waiting(0)], true, 1_000));
 }

@@ -74,17 +74,17 @@ fn returns_after_the_thread(stops: usize, stop: impl Fn(&Scope, &PoolManager) + 
 }
 
 #[test]
-fn stop_waits_for_them() {
+fn a_stop_waits_for_the_threads() {
     bounded(|| returns_after_the_thread(1, |_, pool| assert!(pool.stop().expect("from outside").is_complete())));
 }
 
 #[test]
-fn each_of_several_stops_at_once_waits_for_them() {
+fn each_of_several_stops_waits_for_the_threads() {
     bounded(|| returns_after_the_thread(3, |_, pool| assert!(pool.stop().expect("from outside").is_complete())));
 }
 
 #[test]
-fn a_bounded_stop_waits_for_them_while_it_has_time() {
+fn a_bounded_stop_waits_for_the_threads_while_it_has_time() {
     bounded(|| {
         returns_after_the_thread(1, |_, pool| {
             let report = pool.stop_within(Duration::from_secs(50)).expect("from outside");
@@ -94,7 +94,7 @@ fn a_bounded_stop_waits_for_them_while_it_has_time() {
 }
 
 #[test]
-fn an_async_stop_waits_for_them() {
+fn an_async_stop_waits_for_the_threads() {
     bounded(|| {
         returns_after_the_thread(1, |_, pool| {
             let report = futures::executor::block_on(pool.stop_async()).expect("from outside");
@@ -104,6 +104,6 @@ fn an_async_stop_waits_for_them() {
 }
 
 #[test]
-fn stopping_the_scope_that_owns_the_pool_waits_for_them() {
+fn a_stop_of_the_owning_scope_waits_for_the_threads() {
     bounded(|| returns_after_the_thread(1, |scope, _| assert!(scope.stop().expect("from outside").is_complete())));
 }

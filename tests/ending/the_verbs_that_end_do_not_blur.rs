@@ -273,7 +273,7 @@ fn many_waiters_all_see_the_end() {
 }
 
 #[test]
-fn on_a_manager_that_never_started_each_is_nothing() {
+fn each_verb_on_a_manager_that_never_started_does_nothing() {
     bounded(|| {
         let pool = Scope::new("test").create("idle");
         pool.close();
@@ -286,7 +286,7 @@ fn on_a_manager_that_never_started_each_is_nothing() {
 }
 
 #[test]
-fn after_a_stop_it_starts_again_with_any_settings_and_a_fresh_state() {
+fn a_stopped_pool_starts_again_with_any_settings_and_a_fresh_state() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("work");
@@ -309,7 +309,7 @@ fn after_a_stop_it_starts_again_with_any_settings_and_a_fresh_state() {
 }
 
 #[test]
-fn while_old_tasks_run_it_does_not_start_again() {
+fn a_pool_whose_old_tasks_run_does_not_start_again() {
     bounded(|| {
         let mut busy = Busy::new(PoolConfig::leased(1).daemon());
         let _ = busy.pool.stop().expect("not from an own task");

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use heirloom::{Busy, Gate, PoolConfig, Scope};
 
-use crate::common;
-use crate::common::bounded;
 use crate::common::pools::{started, this_thread};
+use crate::common::{self, bounded};
 
 #[test]
-fn a_task_with_its_id_its_pool_and_its_thread() {
+fn a_task_that_is_in_is_named_with_its_id_pool_and_thread() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -43,7 +42,7 @@ fn a_task_with_its_id_its_pool_and_its_thread() {
 }
 
 #[test]
-fn a_thread_outside_of_any_task() {
+fn a_thread_that_is_in_outside_of_any_task_is_named() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let _in = GATE.enter().expect("it is free");

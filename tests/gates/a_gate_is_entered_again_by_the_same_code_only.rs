@@ -79,7 +79,7 @@ fn a_task_that_the_holder_submits_is_not_let_in() {
 }
 
 #[test]
-fn nor_is_one_that_its_join_runs_in_place_and_that_is_said_at_once() {
+fn a_task_that_the_holders_join_runs_in_place_is_refused_at_once() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -100,7 +100,7 @@ fn nor_is_one_that_its_join_runs_in_place_and_that_is_said_at_once() {
 }
 
 #[test]
-fn nor_is_one_that_runs_on_the_holders_thread_because_it_waits_for_it() {
+fn a_task_that_runs_on_the_holders_thread_is_not_let_in() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -132,7 +132,7 @@ fn two_tasks_one_after_the_other_on_one_thread_are_two() {
 }
 
 #[test]
-fn what_a_task_leaves_behind_is_another() {
+fn a_drop_that_a_task_leaves_behind_is_another() {
     static GATE: Gate = Gate::new("stage");
     struct Enters(mpsc::Sender<(bool, bool)>);
     impl Drop for Enters {

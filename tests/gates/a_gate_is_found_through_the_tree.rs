@@ -23,7 +23,7 @@ fn the_nearest_one_is_entered() {
 }
 
 #[test]
-fn where_none_is_bound_only_who_requires_one_fails() {
+fn an_entry_without_a_bound_gate_fails_only_if_it_requires_one() {
     static KEY: Heirloom<Gate> = Heirloom::new("stage");
     bounded(|| {
         let lab = Scope::new("lab");

@@ -47,7 +47,7 @@ fn first_come_first_in() {
 }
 
 #[test]
-fn whoever_lets_go_and_asks_again_is_behind_those_who_wait() {
+fn a_holder_that_asks_again_is_behind_the_waiters() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -64,7 +64,7 @@ fn whoever_lets_go_and_asks_again_is_behind_those_who_wait() {
 }
 
 #[test]
-fn one_that_gives_up_holds_up_nobody() {
+fn a_waiter_that_gives_up_holds_up_no_other() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -81,7 +81,7 @@ fn one_that_gives_up_holds_up_nobody() {
 }
 
 #[test]
-fn nobody_starves_beside_one_that_never_stops_asking() {
+fn no_waiter_starves_beside_one_that_never_stops_asking() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let greedy = std::thread::spawn(|| {

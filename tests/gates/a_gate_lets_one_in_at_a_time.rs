@@ -50,7 +50,7 @@ fn another_is_refused_while_one_is_in_and_let_in_afterwards() {
 }
 
 #[test]
-fn by_default_an_entry_waits_for_50_ms() {
+fn an_entry_waits_for_50_ms_by_default() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let inside = Inside::of(&GATE);

@@ -47,7 +47,7 @@ fn holder<T: Send + 'static>(
 }
 
 #[test]
-fn the_asker_waits_first() {
+fn an_asker_that_waits_first_is_told() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -63,7 +63,7 @@ fn the_asker_waits_first() {
 }
 
 #[test]
-fn the_holder_waits_first() {
+fn an_asker_of_a_holder_that_waits_first_is_told() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -95,7 +95,7 @@ fn the_default_wait_is_cut_short_as_well() {
 }
 
 #[test]
-fn the_holder_joins_a_child_thread() {
+fn a_child_thread_that_the_holder_joins_is_told() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let _in = GATE.enter().expect("it is free");
@@ -104,7 +104,7 @@ fn the_holder_joins_a_child_thread() {
 }
 
 #[test]
-fn the_holder_waits_until_a_pool_is_idle_or_a_scope_has_ended() {
+fn a_task_whose_pool_or_scope_the_holder_waits_for_is_told() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -121,7 +121,7 @@ fn the_holder_waits_until_a_pool_is_idle_or_a_scope_has_ended() {
 }
 
 #[test]
-fn the_holder_waits_for_borrowing_tasks() {
+fn a_borrowing_task_that_the_holder_waits_for_is_told() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -134,7 +134,7 @@ fn the_holder_waits_for_borrowing_tasks() {
 }
 
 #[test]
-fn the_holder_waits_for_one_that_waits_for_the_asker() {
+fn an_asker_is_told_when_the_holder_waits_for_a_waiter_of_the_asker() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let scope = Scope::new("test");
@@ -146,7 +146,7 @@ fn the_holder_waits_for_one_that_waits_for_the_asker() {
 }
 
 #[test]
-fn two_gates_entered_in_opposite_order() {
+fn one_of_two_that_enter_two_gates_in_opposite_order_is_told() {
     static ONE: Gate = Gate::new("one");
     static OTHER: Gate = Gate::new("other");
     bounded(|| {

@@ -154,7 +154,7 @@ fn it_counts_as_a_task_that_ended_before_it_started() {
 }
 
 #[test]
-fn where_none_is_bound_a_task_runs_without_unless_one_is_required() {
+fn a_task_without_a_bound_gate_runs_unless_one_is_required() {
     static KEY: Key = Heirloom::new("stage");
     bounded(|| {
         let scope = Scope::new("test");

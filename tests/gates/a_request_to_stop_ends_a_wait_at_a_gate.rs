@@ -10,7 +10,7 @@ use crate::common::pools::started;
 use crate::common::{bounded, eventually};
 
 #[test]
-fn code_is_told_and_the_gate_goes_on() {
+fn an_entry_that_is_asked_to_stop_is_told_and_the_gate_goes_on() {
     bounded(|| {
         static GATE: Gate = Gate::new("gate").default_wait(Duration::MAX);
         let scope = Scope::new("scope");

@@ -111,7 +111,7 @@ fn a_stopped_daemon_with_a_running_task_is_still_stopping() {
 }
 
 #[test]
-fn of_many_starts_at_once_one_wins() {
+fn one_of_many_starts_at_once_wins() {
     bounded(|| {
         for _ in 0..200 {
             let scope = Scope::new("test");

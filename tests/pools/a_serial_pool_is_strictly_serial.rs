@@ -75,7 +75,7 @@ fn a_waiting_task_counts_as_running() {
 }
 
 #[test]
-fn with_n_places_never_more_than_n_have_started_and_not_ended() {
+fn a_pool_of_n_never_has_more_than_n_started_and_not_ended() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "three", PoolConfig::leased(3).keeps_place());

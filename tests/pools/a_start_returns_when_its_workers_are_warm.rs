@@ -185,7 +185,7 @@ fn tasks_submitted_meanwhile_end_with_the_failure() {
 }
 
 #[test]
-fn who_ends_the_pool_meanwhile_ends_the_start() {
+fn an_end_of_the_pool_meanwhile_ends_the_start() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("work");

@@ -28,7 +28,7 @@ fn full(scope: &Scope) -> (PoolManager, mpsc::Sender<()>) {
 }
 
 #[test]
-fn in_time_it_is_accepted() {
+fn a_submitter_that_gets_room_in_time_is_accepted() {
     bounded(|| {
         let scope = Scope::new("test");
         let (pool, go) = full(&scope);
@@ -44,7 +44,7 @@ fn in_time_it_is_accepted() {
 }
 
 #[test]
-fn too_late_the_closure_comes_back() {
+fn a_submitter_that_gets_no_room_in_time_has_its_closure_back() {
     bounded(|| {
         let scope = Scope::new("test");
         let (pool, go) = full(&scope);
@@ -58,7 +58,7 @@ fn too_late_the_closure_comes_back() {
 }
 
 #[test]
-fn with_no_time_it_looks_once() {
+fn a_submitter_without_time_looks_once() {
     bounded(|| {
         let scope = Scope::new("test");
         let (pool, go) = full(&scope);

@@ -96,7 +96,7 @@ fn it_knows_its_thread_its_pool_and_who_started_it() {
 }
 
 #[test]
-fn on_every_other_thread_there_is_none() {
+fn a_thread_that_is_no_worker_has_no_context() {
     bounded(|| {
         assert!(heirloom::worker().is_none());
         let scope = Scope::new("test");
@@ -182,7 +182,7 @@ fn the_thread_keeps_neither_its_pool_nor_its_pools_owner_alive() {
 }
 
 #[test]
-fn without_a_scope_its_node_stands_at_the_process() {
+fn a_worker_of_a_pool_without_a_scope_stands_at_the_process() {
     bounded(|| {
         let pool = heirloom::create("process");
         pool.start(PoolConfig::dedicated(1).on_worker_start(counts)).expect("starts");

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use heirloom::{PoolConfig, PoolManager, Registry, Scope};
 
-use crate::common::pools;
-use crate::common::pools::started;
+use crate::common::pools::{self, started};
 use crate::common::{bounded, eventually};
 
 /// Tells that its thread has ended.

@@ -27,7 +27,7 @@ fn names(setting: &str, config: PoolConfig) {
 }
 
 #[test]
-fn no_place_at_all() {
+fn a_pool_without_a_place_is_refused() {
     bounded(|| {
         names("n", PoolConfig::leased(0));
         names("n", PoolConfig::dedicated(0));
@@ -35,7 +35,7 @@ fn no_place_at_all() {
 }
 
 #[test]
-fn more_places_than_any_system_has_threads() {
+fn more_places_than_any_system_has_threads_are_refused() {
     bounded(|| {
         names("n", PoolConfig::leased(usize::MAX));
         names("n", PoolConfig::dedicated(usize::MAX));
@@ -43,27 +43,27 @@ fn more_places_than_any_system_has_threads() {
 }
 
 #[test]
-fn a_queue_that_holds_nothing() {
+fn a_queue_that_holds_nothing_is_refused() {
     bounded(|| names("queue_limit", PoolConfig::leased(1).queue_limit(0)));
 }
 
 #[test]
-fn a_name_for_borrowed_threads() {
+fn a_name_for_borrowed_threads_is_refused() {
     bounded(|| names("thread_name_prefix", PoolConfig::leased(1).thread_name_prefix("mine")));
 }
 
 #[test]
-fn a_stack_size_for_borrowed_threads() {
+fn a_stack_size_for_borrowed_threads_is_refused() {
     bounded(|| names("stack_size", PoolConfig::leased(1).stack_size(1 << 20)));
 }
 
 #[test]
-fn a_keep_alive_for_borrowed_threads() {
+fn a_keep_alive_for_borrowed_threads_is_refused() {
     bounded(|| names("keep_alive", PoolConfig::leased(1).keep_alive(Duration::from_secs(1))));
 }
 
 #[test]
-fn a_thread_name_that_no_thread_can_have() {
+fn a_thread_name_that_no_thread_can_have_is_refused() {
     bounded(|| names("thread_name_prefix", PoolConfig::dedicated(1).thread_name_prefix("a\0b")));
 }
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use heirloom::{PoolConfig, Scope, SubmitError};
 
-use crate::common::pools;
-use crate::common::pools::{Busy, started};
+use crate::common::pools::{self, Busy, started};
 use crate::common::{bounded, eventually};
 
 /// Whether initialisers fail now, and how many have run.
@@ -40,7 +39,7 @@ impl Weather {
 }
 
 #[test]
-fn without_a_worker_every_task_ends_with_its_error() {
+fn every_task_of_a_pool_without_a_worker_ends_with_the_error() {
     bounded(|| {
         for n in [1, 4] {
             let weather = Weather::bad();
@@ -91,7 +90,7 @@ fn everything_queued_ends_whoever_submits_meanwhile() {
 }
 
 #[test]
-fn after_the_pause_it_is_tried_again() {
+fn a_failed_initialiser_is_tried_again_after_the_pause() {
     bounded(|| {
         let weather = Weather::bad();
         let scope = Scope::new("test");

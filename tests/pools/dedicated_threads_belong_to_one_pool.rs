@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use heirloom::{PoolConfig, PoolManager, Scope};
 
-use crate::common;
-use crate::common::pools;
 use crate::common::pools::{Busy, started, this_thread, thread_name};
+use crate::common::{self, pools};
 use crate::common::{bounded, eventually};
 
 fn all_at_once<T: Send + 'static>(pool: &PoolManager, n: usize, f: fn() -> T) -> Vec<T> {
@@ -49,7 +48,7 @@ fn they_are_named_by_the_namespace_unless_told_otherwise() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn there_is_none_until_a_task_arrives_and_one_per_task_that_needs_it() {
+fn a_thread_is_made_for_each_task_that_needs_one_and_none_before() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "lazy", PoolConfig::dedicated(8).thread_name_prefix("lazy"));
@@ -197,7 +196,7 @@ fn thread_locals_are_destroyed_when_a_daemon_pool_closes() {
 }
 
 #[test]
-fn without_a_keep_alive_idle_threads_stay() {
+fn idle_threads_without_a_keep_alive_stay() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "own", PoolConfig::dedicated(1));
@@ -208,7 +207,7 @@ fn without_a_keep_alive_idle_threads_stay() {
 }
 
 #[test]
-fn with_a_keep_alive_idle_threads_end_and_come_back_with_the_next_task() {
+fn idle_threads_with_a_keep_alive_end_and_the_next_task_brings_one_back() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "own", PoolConfig::dedicated(1).keep_alive(Duration::from_millis(1)));

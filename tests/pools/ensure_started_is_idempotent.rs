@@ -22,7 +22,7 @@ fn it_starts_what_does_not_run() {
 }
 
 #[test]
-fn with_equal_settings_it_changes_nothing() {
+fn equal_settings_change_nothing() {
     bounded(|| {
         let scope = Scope::new("test");
         let config = || {
@@ -85,7 +85,7 @@ fn joining_is_the_default() {
 }
 
 #[test]
-fn of_many_at_once_all_are_fine() {
+fn many_calls_at_once_all_succeed() {
     bounded(|| {
         for _ in 0..200 {
             let scope = Scope::new("test");

@@ -33,17 +33,17 @@ fn in_order(config: PoolConfig) {
 }
 
 #[test]
-fn on_a_leased_pool() {
+fn a_leased_pool_starts_tasks_in_order() {
     bounded(|| in_order(PoolConfig::leased(1)));
 }
 
 #[test]
-fn on_a_dedicated_pool() {
+fn a_dedicated_pool_starts_tasks_in_order() {
     bounded(|| in_order(PoolConfig::dedicated(1)));
 }
 
 #[test]
-fn while_tasks_are_submitted_and_run_at_the_same_time() {
+fn tasks_submitted_while_others_run_start_in_order() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "one", PoolConfig::leased(1));
@@ -58,7 +58,7 @@ fn while_tasks_are_submitted_and_run_at_the_same_time() {
 }
 
 #[test]
-fn of_each_of_several_producers() {
+fn tasks_of_each_of_several_producers_start_in_order() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "one", PoolConfig::leased(1));
@@ -81,7 +81,7 @@ fn of_each_of_several_producers() {
 }
 
 #[test]
-fn when_many_in_between_are_cancelled() {
+fn tasks_between_cancelled_ones_start_in_order() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "one", PoolConfig::leased(1));
@@ -100,7 +100,7 @@ fn when_many_in_between_are_cancelled() {
 }
 
 #[test]
-fn when_a_task_waits_in_between() {
+fn tasks_behind_one_that_waits_start_in_order() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "one", PoolConfig::leased(1));
@@ -120,7 +120,7 @@ fn when_a_task_waits_in_between() {
 }
 
 #[test]
-fn of_a_borrowing_scope_seen_from_outside() {
+fn borrowing_tasks_submitted_from_outside_start_in_order() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "one", PoolConfig::leased(1));
@@ -132,7 +132,7 @@ fn of_a_borrowing_scope_seen_from_outside() {
 }
 
 #[test]
-fn of_a_borrowing_scope_on_a_worker_of_the_pool() {
+fn borrowing_tasks_submitted_on_a_worker_start_in_order() {
     bounded(|| {
         for config in [PoolConfig::leased(1), PoolConfig::leased(1).keeps_place(), PoolConfig::dedicated(1)] {
             let scope = Scope::new("test");

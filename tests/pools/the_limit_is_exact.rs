@@ -149,7 +149,7 @@ fn many_waiting_tasks_leave_all_n_places_to_others() {
 }
 
 #[test]
-fn after_its_wait_a_task_goes_on_at_once_and_nothing_starts_until_below_n() {
+fn a_task_after_its_wait_goes_on_at_once_and_nothing_starts_until_below_n() {
     bounded(|| {
         for config in kinds(1) {
             let scope = Scope::new("test");

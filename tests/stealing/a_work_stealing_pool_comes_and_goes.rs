@@ -67,7 +67,7 @@ fn a_pool_for_each_request_ends_with_it() {
 }
 
 #[test]
-fn submitters_race_its_end() {
+fn tasks_whose_submitters_race_the_end_are_refused_or_end() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("math");

@@ -7,8 +7,7 @@ use std::sync::{Arc, Barrier};
 use heirloom::{Heirloom, Lineage, PoolConfig, PoolManager, Scope, TaskId};
 use rayon::prelude::*;
 
-use crate::common;
-use crate::common::bounded;
+use crate::common::{self, bounded};
 
 static REQUEST: Heirloom<u64> = Heirloom::new("request");
 
@@ -58,7 +57,7 @@ fn pieces(look: &(impl Fn() + Sync)) {
 }
 
 #[test]
-fn all_of_it_stands_at_the_owner() {
+fn every_stolen_piece_stands_at_the_owner() {
     bounded(|| {
         let seen = Arc::new(AtomicUsize::new(0));
         let counts = Arc::clone(&seen);

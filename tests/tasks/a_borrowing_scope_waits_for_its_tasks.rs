@@ -244,7 +244,7 @@ fn a_task_may_submit_to_the_scope_it_runs_in() {
 }
 
 #[test]
-fn from_a_worker_of_the_same_pool_of_one() {
+fn a_scope_on_a_worker_of_the_same_pool_of_one_ends() {
     bounded(|| {
         let scope = Scope::new("test");
         for config in [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(1).keeps_place()] {

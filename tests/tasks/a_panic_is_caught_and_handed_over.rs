@@ -116,7 +116,7 @@ fn a_panic_within_an_inlined_join_reaches_only_its_joiner() {
 }
 
 #[test]
-fn an_unclaimed_result_whose_drop_panics() {
+fn an_unclaimed_result_whose_drop_panics_costs_no_worker() {
     each_pool(|pool| {
         for _ in 0..5 {
             let (go, gate) = mpsc::channel::<()>();
@@ -130,7 +130,7 @@ fn an_unclaimed_result_whose_drop_panics() {
 }
 
 #[test]
-fn a_result_whose_drop_panics_when_the_handle_goes() {
+fn a_result_whose_drop_panics_with_its_handle_costs_no_worker() {
     each_pool(|pool| {
         let task = pool.submit(|| Bomb).expect("accepted");
         assert!(pool.wait_idle_within(BOUND / 4).expect("not from an own task"));
@@ -139,7 +139,7 @@ fn a_result_whose_drop_panics_when_the_handle_goes() {
 }
 
 #[test]
-fn a_closure_whose_captures_panic_when_dropped() {
+fn a_closure_whose_captures_panic_when_dropped_costs_no_worker() {
     each_pool(|pool| {
         let bomb = Bomb;
         let task = pool.submit(move || {
@@ -152,7 +152,7 @@ fn a_closure_whose_captures_panic_when_dropped() {
 }
 
 #[test]
-fn a_cancelled_closure_whose_drop_panics() {
+fn a_cancelled_closure_whose_drop_panics_costs_no_worker() {
     each_pool(|pool| {
         let (go, gate) = mpsc::channel::<()>();
         let (started, running) = mpsc::channel();
@@ -171,7 +171,7 @@ fn a_cancelled_closure_whose_drop_panics() {
 }
 
 #[test]
-fn closures_whose_drop_panics_when_the_pool_is_cancelled() {
+fn closures_whose_drop_panics_in_a_cancelled_pool_cost_no_worker() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("work");
@@ -199,7 +199,7 @@ fn closures_whose_drop_panics_when_the_pool_is_cancelled() {
 }
 
 #[test]
-fn a_payload_whose_drop_panics() {
+fn a_payload_whose_drop_panics_costs_no_worker() {
     each_pool(|pool| {
         for _ in 0..5 {
             drop(pool.submit(|| panic_any(Bomb)).map(|task: heirloom::TaskHandle<()>| task));
@@ -226,7 +226,7 @@ fn with_waker<W: Wake + Send + Sync + 'static>(pool: &PoolManager, waker: W) {
 }
 
 #[test]
-fn a_waker_that_panics() {
+fn a_waker_that_panics_costs_no_worker() {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
@@ -237,7 +237,7 @@ fn a_waker_that_panics() {
 }
 
 #[test]
-fn a_waker_whose_panics_payload_panics() {
+fn a_waker_whose_panics_payload_panics_costs_no_worker() {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
@@ -255,7 +255,7 @@ fn a_waker_whose_panics_payload_panics() {
 }
 
 #[test]
-fn a_waker_whose_drop_panics() {
+fn a_waker_whose_drop_panics_costs_no_worker() {
     struct Quiet(#[allow(dead_code, reason = "it is there to be dropped")] Bomb);
     impl Wake for Quiet {
         fn wake(self: Arc<Self>) {}
@@ -274,7 +274,7 @@ fn a_waker_whose_drop_panics() {
 }
 
 #[test]
-fn a_task_that_panics_while_others_wait_behind_it() {
+fn a_task_that_panics_holds_up_none_behind_it() {
     each_pool(|pool| {
         let tasks: Vec<_> = (0..100)
             .map(|n| pool.submit(move || if n % 3 == 0 { panic!("{n}") } else { n }).expect("accepted"))

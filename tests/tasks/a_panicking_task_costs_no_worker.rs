@@ -5,8 +5,7 @@ use std::sync::{Arc, Barrier, mpsc};
 use heirloom::{PoolConfig, Scope};
 
 use crate::common::bounded;
-use crate::common::pools;
-use crate::common::pools::{started, thread_name};
+use crate::common::pools::{self, started, thread_name};
 
 fn kinds(n: usize) -> [PoolConfig; 2] {
     [PoolConfig::leased(n).log_panics(false), PoolConfig::dedicated(n).log_panics(false)]
@@ -24,7 +23,7 @@ impl Drop for Bomb {
 }
 
 #[test]
-fn after_as_many_panics_as_places_all_places_are_there() {
+fn all_places_are_there_after_as_many_panics() {
     bounded(|| {
         for config in kinds(4) {
             let scope = Scope::new("test");

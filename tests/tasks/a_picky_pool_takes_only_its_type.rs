@@ -98,7 +98,7 @@ fn each_way_to_submit_is_checked() {
 }
 
 #[test]
-fn also_from_its_own_tasks() {
+fn its_own_tasks_are_checked_too() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = picky(&scope);

@@ -66,7 +66,7 @@ fn another_task_type_never_fits() {
 }
 
 #[test]
-fn below_a_scope_that_has_ended_it_is_never_taken() {
+fn a_scope_that_has_ended_never_takes_it() {
     bounded(|| {
         let outer = Scope::new("outer");
         let pool = outer.create("work");

@@ -28,7 +28,7 @@ fn gated(pool: &PoolManager, n: u32) -> (TaskHandle<u32>, mpsc::Sender<()>) {
 }
 
 #[test]
-fn in_the_order_they_finish() {
+fn tasks_are_yielded_in_the_order_they_finish() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = pool(&scope, 4);
@@ -44,7 +44,7 @@ fn in_the_order_they_finish() {
 }
 
 #[test]
-fn each_once_with_its_id() {
+fn each_task_is_yielded_once_with_its_id() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = pool(&scope, 3);
@@ -172,7 +172,7 @@ fn handles_may_be_added_between_waits() {
 }
 
 #[test]
-fn on_a_worker_of_its_own_pool_of_one_it_does_not_hang() {
+fn a_wait_on_a_worker_of_the_own_pool_of_one_does_not_hang() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = pool(&scope, 1);

@@ -61,7 +61,7 @@ fn a_pool_of_another_kind_gives_none_and_says_which() {
 }
 
 #[test]
-fn after_a_stop_it_is_closed() {
+fn it_is_closed_after_a_stop() {
     bounded(|| {
         let scope = Scope::new("test");
         let typed = started(&scope, "render", for_render()).typed::<Render>().expect("it takes this kind");
@@ -73,7 +73,7 @@ fn after_a_stop_it_is_closed() {
 }
 
 #[test]
-fn after_a_restart_it_is_still_closed() {
+fn it_is_still_closed_after_a_restart() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "render", for_render());

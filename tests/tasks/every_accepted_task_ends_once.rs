@@ -195,26 +195,26 @@ fn round(config: PoolConfig, seed: u64, end: u64) {
 }
 
 #[test]
-fn when_it_is_closed() {
+fn each_task_of_a_pool_that_is_closed_ends_once() {
     rounds([PoolConfig::leased(1), PoolConfig::leased(2)], 0);
 }
 
 #[test]
-fn when_it_is_cancelled() {
+fn each_task_of_a_pool_that_is_cancelled_ends_once() {
     rounds([PoolConfig::leased(1), PoolConfig::leased(3)], 1);
 }
 
 #[test]
-fn when_it_is_stopped() {
+fn each_task_of_a_pool_that_is_stopped_ends_once() {
     rounds([PoolConfig::leased(2), PoolConfig::dedicated(2)], 2);
 }
 
 #[test]
-fn when_a_daemon_pool_is_closed() {
+fn each_task_of_a_daemon_pool_that_is_closed_ends_once() {
     rounds([PoolConfig::leased(1).daemon(), PoolConfig::dedicated(2).daemon()], 0);
 }
 
 #[test]
-fn when_its_queue_is_bounded() {
+fn each_task_of_a_bounded_queue_ends_once() {
     rounds([PoolConfig::leased(1).queue_limit(3), PoolConfig::leased(2).queue_limit(1).keeps_place()], 2);
 }

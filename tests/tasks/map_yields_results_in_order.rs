@@ -16,7 +16,7 @@ fn pool(scope: &Scope, config: PoolConfig) -> PoolManager {
 }
 
 #[test]
-fn however_the_tasks_overtake_each_other() {
+fn results_keep_the_order_however_tasks_overtake_each_other() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = pool(&scope, PoolConfig::leased(2));
@@ -36,7 +36,7 @@ fn however_the_tasks_overtake_each_other() {
 }
 
 #[test]
-fn nothing_yields_nothing() {
+fn an_empty_iterator_yields_nothing() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = pool(&scope, PoolConfig::leased(1));
@@ -108,7 +108,7 @@ fn a_queue_that_others_fill_is_waited_for() {
 }
 
 #[test]
-fn from_a_task_of_the_same_pool_of_one() {
+fn a_map_in_a_task_of_the_same_pool_of_one_ends() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = pool(&scope, PoolConfig::leased(1).queue_limit(1));

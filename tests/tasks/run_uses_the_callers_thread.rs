@@ -6,12 +6,11 @@ use std::sync::{Arc, mpsc};
 
 use heirloom::{PoolConfig, Scope, StopError, SubmitError};
 
-use crate::common::pools;
-use crate::common::pools::{Busy, Crowd, started, this_thread};
+use crate::common::pools::{self, Busy, Crowd, started, this_thread};
 use crate::common::{bounded, eventually};
 
 #[test]
-fn with_a_free_place_it_runs_here() {
+fn a_run_with_a_free_place_runs_here() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "one", PoolConfig::leased(1));
@@ -23,7 +22,7 @@ fn with_a_free_place_it_runs_here() {
 }
 
 #[test]
-fn without_a_free_place_it_waits_for_one_elsewhere() {
+fn a_run_without_a_free_place_waits_for_one_elsewhere() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "one", PoolConfig::leased(1));
@@ -39,7 +38,7 @@ fn without_a_free_place_it_waits_for_one_elsewhere() {
 }
 
 #[test]
-fn behind_queued_tasks_it_waits_for_its_turn() {
+fn a_run_behind_queued_tasks_waits_for_its_turn() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "one", PoolConfig::leased(1));
@@ -58,7 +57,7 @@ fn behind_queued_tasks_it_waits_for_its_turn() {
 }
 
 #[test]
-fn on_a_dedicated_pool_it_runs_on_the_pools_thread() {
+fn a_run_on_a_dedicated_pool_uses_the_pools_thread() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "own", PoolConfig::dedicated(1));

@@ -21,7 +21,7 @@ fn busy(scope: &Scope, config: PoolConfig) -> (PoolManager, mpsc::Sender<()>, Ta
 }
 
 #[test]
-fn while_every_place_is_taken_tasks_are_queued() {
+fn tasks_are_queued_while_every_place_is_taken() {
     bounded(|| {
         let scope = Scope::new("test");
         let (pool, go, first) = busy(&scope, PoolConfig::leased(1));

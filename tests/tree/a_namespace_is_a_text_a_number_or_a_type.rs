@@ -36,7 +36,7 @@ fn ways() -> Vec<Vec<Namespace>> {
 }
 
 #[test]
-fn equal_however_it_is_written_and_only_then() {
+fn names_are_equal_however_they_are_written_and_only_then() {
     common::bounded(|| {
         let ways = ways();
         for (i, same) in ways.iter().enumerate() {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use heirloom::{Lineage, NodeKind, PoolConfig, Registry, Scope, current, thread};
 
-use crate::common;
-use crate::common::alone;
+use crate::common::{self, alone};
 
 #[test]
 fn its_root_is_a_process_of_its_own() {

@@ -106,7 +106,7 @@ fn the_submitters_end_does_not_reach_it() {
 }
 
 #[test]
-fn without_its_owner_it_refuses() {
+fn a_sealed_pool_without_its_owner_refuses() {
     common::bounded(|| {
         for config in configs() {
             let owner = Scope::new("owner");

@@ -4,8 +4,7 @@
 
 use heirloom::{Lineage, PoolConfig, Registry, Scope, current};
 
-use crate::common;
-use crate::common::alone;
+use crate::common::{self, alone};
 
 /// A family of a root and three scopes, each below the one before.
 fn line(family: &Registry) -> [Scope; 3] {

@@ -33,7 +33,7 @@ fn one_answer(ask: impl Fn(u64) -> PoolManager + Send + Sync + 'static) {
 }
 
 #[test]
-fn on_a_lineage() {
+fn callers_of_one_lineage_get_one_manager() {
     common::bounded(|| {
         let family = Registry::new();
         let at = family.root();
@@ -43,7 +43,7 @@ fn on_a_lineage() {
 }
 
 #[test]
-fn where_the_code_stands() {
+fn callers_at_one_place_get_one_manager() {
     common::bounded(|| {
         let scope = Scope::new("owner");
         let at = scope.lineage().clone();
@@ -53,7 +53,7 @@ fn where_the_code_stands() {
 }
 
 #[test]
-fn in_tasks_that_find_it_above_them() {
+fn tasks_below_one_that_exists_get_it() {
     common::bounded(|| {
         let scope = Scope::new("owner");
         let pool = scope.create("work");
@@ -71,7 +71,7 @@ fn in_tasks_that_find_it_above_them() {
 }
 
 #[test]
-fn together_with_starting_it() {
+fn callers_that_start_it_too_get_one_that_runs() {
     common::bounded(|| {
         let scope = Scope::new("owner");
         let at = scope.lineage().clone();
@@ -85,7 +85,7 @@ fn together_with_starting_it() {
 }
 
 #[test]
-fn under_removal_nobody_gets_two_at_once() {
+fn callers_during_removals_never_get_two_at_once() {
     common::bounded(|| {
         let family = Registry::new();
         let at = family.root();

@@ -7,7 +7,7 @@ use heirloom::{PoolConfig, Scope, current, thread};
 use crate::common;
 
 #[test]
-fn scopes() {
+fn sibling_scopes_find_nothing_of_each_other() {
     common::bounded(|| {
         let parent = Scope::new("parent");
         let [a, b] = [Scope::new_in(&parent, "a"), Scope::new_in(&parent, "b")];
@@ -23,7 +23,7 @@ fn scopes() {
 }
 
 #[test]
-fn threads() {
+fn sibling_threads_find_nothing_of_each_other() {
     common::bounded(|| {
         let parent = Scope::new("parent");
         let met = Arc::new(Barrier::new(8));
@@ -53,7 +53,7 @@ fn threads() {
 }
 
 #[test]
-fn tasks_of_one_pool() {
+fn tasks_of_one_pool_find_nothing_of_each_other() {
     common::bounded(|| {
         let parent = Scope::new("parent");
         let pool = parent.create("work");
@@ -81,7 +81,7 @@ fn tasks_of_one_pool() {
 }
 
 #[test]
-fn tasks_one_after_another_on_one_thread() {
+fn tasks_one_after_another_on_one_thread_find_nothing_of_each_other() {
     common::bounded(|| {
         let parent = Scope::new("parent");
         let pool = parent.create("one");
@@ -100,7 +100,7 @@ fn tasks_one_after_another_on_one_thread() {
 }
 
 #[test]
-fn a_thread_and_a_task_of_the_same_place() {
+fn a_thread_and_a_task_of_one_place_find_nothing_of_each_other() {
     common::bounded(|| {
         let parent = Scope::new("parent");
         let pool = parent.create("work");
@@ -123,7 +123,7 @@ fn a_thread_and_a_task_of_the_same_place() {
 }
 
 #[test]
-fn cousins() {
+fn cousins_find_nothing_of_each_other() {
     common::bounded(|| {
         let top = Scope::new("top");
         let [left, right] = [Scope::new_in(&top, "left"), Scope::new_in(&top, "right")];
@@ -138,7 +138,7 @@ fn cousins() {
 }
 
 #[test]
-fn scopes_of_the_same_name() {
+fn scopes_of_the_same_name_find_nothing_of_each_other() {
     common::bounded(|| {
         let [first, second] = [Scope::new("request"), Scope::new("request")];
         let _mine = first.create("db");

@@ -582,7 +582,7 @@ impl Pair {
 }
 
 #[test]
-fn after_any_sequence_of_operations() {
+fn every_sequence_of_operations_answers_as_the_model() {
     common::bounded(|| {
         let config = Config { cases: 192, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
         let outcome = TestRunner::new(config).run(&ops(), |ops| {

@@ -29,7 +29,7 @@ fn on<T: Send + 'static>(pool: &PoolManager, f: impl FnOnce() -> T + Send + 'sta
 }
 
 #[test]
-fn after_a_guard() {
+fn a_dropped_guard_restores_the_place() {
     common::bounded(|| {
         let here = current();
         let [a, b] = scopes();
@@ -45,7 +45,7 @@ fn after_a_guard() {
 }
 
 #[test]
-fn after_a_guard_that_unwinds() {
+fn a_guard_that_unwinds_restores_the_place() {
     common::bounded(|| {
         let here = current();
         let [a, b] = scopes();
@@ -112,7 +112,7 @@ fn the_same_place_twice_is_left_twice() {
 }
 
 #[test]
-fn after_run() {
+fn a_run_restores_the_place() {
     common::bounded(|| {
         let here = current();
         let [a, b] = scopes();
@@ -125,7 +125,7 @@ fn after_run() {
 }
 
 #[test]
-fn after_run_with_a_forgotten_guard() {
+fn a_run_with_a_forgotten_guard_restores_the_place() {
     common::bounded(|| {
         let here = current();
         let [a, b] = scopes();
@@ -172,7 +172,7 @@ fn a_guard_from_outside_may_end_inside_a_run() {
 }
 
 #[test]
-fn after_scope_run() {
+fn a_scopes_run_restores_the_place() {
     common::bounded(|| {
         let here = current();
         let forgotten = Scope::new("forgotten");
@@ -188,7 +188,7 @@ fn after_scope_run() {
 }
 
 #[test]
-fn after_a_task() {
+fn a_task_restores_the_place() {
     common::bounded(|| {
         let [a, b] = scopes();
         let pool = one_thread(&a);
@@ -204,7 +204,7 @@ fn after_a_task() {
 }
 
 #[test]
-fn after_a_task_that_forgot_a_guard() {
+fn a_task_that_forgot_a_guard_restores_the_place() {
     common::bounded(|| {
         let [a, b] = scopes();
         let pool = one_thread(&a);
@@ -217,7 +217,7 @@ fn after_a_task_that_forgot_a_guard() {
 }
 
 #[test]
-fn after_a_task_that_panicked_inside_a_guard() {
+fn a_task_that_panicked_inside_a_guard_restores_the_place() {
     common::bounded(|| {
         let [a, b] = scopes();
         let pool = one_thread(&a);
@@ -254,7 +254,7 @@ fn a_guard_that_a_task_left_behind_changes_nothing_for_the_next() {
 }
 
 #[test]
-fn after_a_task_that_runs_in_place() {
+fn a_task_that_runs_in_place_restores_the_place() {
     common::bounded(|| {
         let [a, b] = scopes();
         let pool = a.create("one place");
@@ -278,7 +278,7 @@ fn after_a_task_that_runs_in_place() {
 }
 
 #[test]
-fn after_a_task_that_runs_on_the_callers_thread() {
+fn a_task_that_runs_on_the_callers_thread_restores_the_place() {
     common::bounded(|| {
         let [a, b] = scopes();
         let pool = a.create("idle");
@@ -296,7 +296,7 @@ fn after_a_task_that_runs_on_the_callers_thread() {
 }
 
 #[test]
-fn after_borrowing_tasks() {
+fn borrowing_tasks_restore_the_place() {
     common::bounded(|| {
         let [a, b] = scopes();
         let pool = one_thread(&a);

@@ -8,7 +8,7 @@ use heirloom::{PoolConfig, Registry, Scope, thread};
 use crate::common;
 
 #[test]
-fn a_family_as_text() {
+fn a_family_prints_as_text() {
     common::bounded(|| {
         let family = Registry::new();
         let root = family.root();
@@ -41,7 +41,7 @@ fn a_family_as_text() {
 }
 
 #[test]
-fn what_a_pool_does_now() {
+fn a_pool_prints_what_it_does_now() {
     common::bounded(|| {
         let family = Registry::new();
         let root = family.root();

@@ -87,7 +87,7 @@ fn none_of_100_000_look_ups_is_wrong_on_dedicated_threads() {
 }
 
 #[test]
-fn none_is_wrong_on_a_single_strictly_serial_thread() {
+fn none_of_100_000_look_ups_is_wrong_on_a_strictly_serial_thread() {
     common::bounded(|| {
         assert_eq!(serve(PoolConfig::dedicated(1).keeps_place()), (WORKERS * REQUESTS * TASKS * LOOK_UPS, 0));
     });

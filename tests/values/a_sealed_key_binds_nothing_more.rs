@@ -28,7 +28,7 @@ fn a_second_unique_one_is_refused_until_the_first_is_taken_out() {
 }
 
 #[test]
-fn of_many_at_once_one_is_the_first() {
+fn one_of_many_unique_bindings_at_once_is_the_first() {
     bounded(|| {
         static KEY: Heirloom<usize> = Heirloom::new("key");
         for _ in 0..200 {
@@ -50,7 +50,7 @@ fn of_many_at_once_one_is_the_first() {
 }
 
 #[test]
-fn after_the_seal_what_is_bound_stays_and_nothing_comes() {
+fn a_sealed_key_keeps_its_bindings_and_takes_no_more() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("runners");
         let (one, other) = (Scope::new("one"), Scope::new("other"));
@@ -95,7 +95,7 @@ fn an_initialiser_under_way_comes_too_late() {
 }
 
 #[test]
-fn of_a_map_too() {
+fn a_sealed_map_binds_nothing_more() {
     bounded(|| {
         static MAP: HeirloomMap<&str, u32> = HeirloomMap::new("map");
         MAP.publish("a", 1_u32).expect("binds");

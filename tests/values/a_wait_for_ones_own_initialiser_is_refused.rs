@@ -5,8 +5,7 @@ use std::sync::{Arc, Barrier, mpsc};
 
 use heirloom::{Heirloom, HeirloomMap, InitError, PoolConfig, Scope, TaskSet, thread};
 
-use crate::common;
-use crate::common::{bounded, eventually};
+use crate::common::{self, bounded, eventually};
 
 fn is_reentrant<T>(made: &Result<Arc<T>, InitError>) -> bool {
     matches!(made, Err(InitError::Reentrant { .. }))
@@ -17,7 +16,7 @@ fn never() -> u32 {
 }
 
 #[test]
-fn the_same_key_inside_its_own_initialiser() {
+fn an_initialiser_that_asks_for_its_own_key_is_refused() {
     bounded(|| {
         static KEY: Heirloom<bool> = Heirloom::new("key");
         let made = KEY.get_or_init(|| {
@@ -32,7 +31,7 @@ fn the_same_key_inside_its_own_initialiser() {
 }
 
 #[test]
-fn other_keys_and_other_owners_inside_an_initialiser_are_fine() {
+fn an_initialiser_may_ask_for_other_keys_and_other_owners() {
     bounded(|| {
         static OUTER: Heirloom<u32> = Heirloom::new("outer");
         static INNER: Heirloom<u32> = Heirloom::new("inner");
@@ -48,7 +47,7 @@ fn other_keys_and_other_owners_inside_an_initialiser_are_fine() {
 }
 
 #[test]
-fn a_task_that_a_join_inside_the_initialiser_runs_in_place() {
+fn a_task_that_the_initialisers_join_runs_in_place_is_refused() {
     bounded(|| {
         static KEY: Heirloom<bool> = Heirloom::new("key");
         let scope = Scope::new("owner");
@@ -67,7 +66,7 @@ fn a_task_that_a_join_inside_the_initialiser_runs_in_place() {
 
 /// The child asks first, and the initialiser joins it then.
 #[test]
-fn a_task_that_asks_before_the_initialiser_joins_it() {
+fn a_task_that_asks_before_the_initialiser_joins_it_is_refused() {
     bounded(|| {
         static KEY: Heirloom<bool> = Heirloom::new("key");
         let scope = Scope::new("owner");
@@ -84,7 +83,7 @@ fn a_task_that_asks_before_the_initialiser_joins_it() {
 
 /// The initialiser joins the child, and the child asks then.
 #[test]
-fn a_task_that_asks_after_the_initialiser_joins_it() {
+fn a_task_that_asks_after_the_initialiser_joins_it_is_refused() {
     bounded(|| {
         static KEY: Heirloom<bool> = Heirloom::new("key");
         let scope = Scope::new("owner");
@@ -106,7 +105,7 @@ fn a_task_that_asks_after_the_initialiser_joins_it() {
 }
 
 #[test]
-fn a_thread_that_the_initialiser_joins_in_both_orders() {
+fn a_thread_that_the_initialiser_joins_is_refused_in_both_orders() {
     bounded(|| {
         static KEY: Heirloom<bool> = Heirloom::new("key");
         for round in 0..200 {
@@ -128,7 +127,7 @@ fn a_thread_that_the_initialiser_joins_in_both_orders() {
 }
 
 #[test]
-fn a_grandchild_through_a_scope_that_the_initialiser_stops() {
+fn a_grandchild_in_a_scope_that_the_initialiser_stops_is_refused() {
     bounded(|| {
         static KEY: Heirloom<bool> = Heirloom::new("key");
         let service = Scope::new("service");
@@ -155,7 +154,7 @@ fn a_grandchild_through_a_scope_that_the_initialiser_stops() {
 }
 
 #[test]
-fn two_keys_that_initialise_each_other_on_two_threads() {
+fn one_of_two_keys_that_initialise_each_other_is_refused() {
     bounded(|| {
         static A: Heirloom<u32> = Heirloom::new("a");
         static B: Heirloom<u32> = Heirloom::new("b");
@@ -187,7 +186,7 @@ fn two_keys_that_initialise_each_other_on_two_threads() {
 }
 
 #[test]
-fn three_keys_in_a_ring() {
+fn one_of_three_keys_in_a_ring_is_refused() {
     bounded(|| {
         static KEYS: [Heirloom<u32>; 3] = [const { Heirloom::new("ring") }; 3];
         let met = Arc::new(Barrier::new(3));
@@ -210,7 +209,7 @@ fn three_keys_in_a_ring() {
 }
 
 #[test]
-fn one_that_is_no_part_of_a_cycle_waits_on() {
+fn an_asker_that_is_no_part_of_a_cycle_waits_on() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("key");
         let scope = Scope::new("owner");
@@ -233,7 +232,7 @@ fn one_that_is_no_part_of_a_cycle_waits_on() {
 
 /// A wait for whichever is first never ends if none of them does.
 #[test]
-fn each_of_those_whose_first_the_initialiser_waits_for() {
+fn each_task_of_a_set_that_the_initialiser_waits_for_is_refused() {
     bounded(|| {
         static KEY: Heirloom<usize> = Heirloom::new("key");
         let scope = Scope::new("owner");
@@ -254,7 +253,7 @@ fn each_of_those_whose_first_the_initialiser_waits_for() {
 
 /// As long as one of them may end, none is told that it waits for ever.
 #[test]
-fn one_of_several_that_may_end_is_waited_for() {
+fn a_set_of_which_one_task_may_end_is_waited_for() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("key");
         let scope = Scope::new("owner");
@@ -285,7 +284,7 @@ fn one_of_several_that_may_end_is_waited_for() {
 
 /// On a thread with a pinned pool a wait for many runs that pool's tasks, and sleeps when there are none.
 #[test]
-fn what_the_initialiser_waits_for_on_a_pinned_thread() {
+fn a_task_that_the_initialiser_waits_for_on_a_pinned_thread_is_refused() {
     bounded(|| {
         static KEY: Heirloom<bool> = Heirloom::new("key");
         let scope = Scope::new("owner");
@@ -303,7 +302,7 @@ fn what_the_initialiser_waits_for_on_a_pinned_thread() {
 
 /// Whose initialiser has ended may ask for what its waiters owe, before they have woken.
 #[test]
-fn one_whose_flight_has_landed_is_waited_for_no_more() {
+fn an_asker_whose_flight_has_landed_is_waited_for_no_more() {
     bounded(|| {
         static A: Heirloom<u32> = Heirloom::new("a");
         static B: Heirloom<u32> = Heirloom::new("b");

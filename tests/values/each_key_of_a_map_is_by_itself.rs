@@ -63,7 +63,7 @@ fn each_key_is_initialised_once() {
 }
 
 #[test]
-fn keys_whose_hashes_are_equal_are_two() {
+fn keys_of_equal_hashes_are_two() {
     #[derive(Clone, PartialEq, Eq, Debug)]
     struct Colliding(u32);
     impl std::hash::Hash for Colliding {

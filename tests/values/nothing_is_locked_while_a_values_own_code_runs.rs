@@ -7,8 +7,7 @@ use std::sync::{Arc, mpsc};
 
 use heirloom::{Heirloom, HeirloomMap, Lineage, Scope};
 
-use crate::common;
-use crate::common::bounded;
+use crate::common::{self, bounded};
 
 /// Runs it on another thread, and waits for that: whoever holds a lock now would wait for itself.
 fn elsewhere<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
@@ -88,7 +87,7 @@ fn look_elsewhere() {
 }
 
 #[test]
-fn while_a_value_is_dropped() {
+fn a_values_drop_meets_no_lock() {
     bounded(|| {
         let scope = Scope::new("owner");
         let at = scope.lineage().clone();
@@ -108,7 +107,7 @@ fn while_a_value_is_dropped() {
 }
 
 #[test]
-fn while_keys_are_hashed_and_compared() {
+fn a_keys_hash_and_comparison_meet_no_lock() {
     bounded(|| {
         let names = ["a", "b", "c"];
         for (name, value) in names.iter().zip(0_u32..) {
@@ -122,7 +121,7 @@ fn while_keys_are_hashed_and_compared() {
 }
 
 #[test]
-fn while_an_initialiser_runs() {
+fn an_initialiser_meets_no_lock() {
     bounded(|| {
         static VALUE: Heirloom<u32> = Heirloom::new("value");
         let scope = Scope::new("elsewhere");

@@ -189,7 +189,7 @@ fn a_future_sees_it_on_every_poll() {
 }
 
 #[test]
-fn from_any_depth() {
+fn a_look_up_from_any_depth_finds_it() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("key");
         static OTHER: Heirloom<u32> = Heirloom::new("other");

@@ -212,7 +212,7 @@ fn at_most_32_run_in_place_inside_one_another() {
 }
 
 #[test]
-fn where_no_place_can_be_given_away_a_deep_stack_is_better_than_a_hang() {
+fn a_join_that_cannot_give_its_place_away_goes_deeper_and_does_not_hang() {
     bounded(|| {
         let seen = on_worker(PoolConfig::leased(1).keeps_place(), |pool| chain(pool, 100));
         assert_eq!((seen.length, seen.threads.len()), (101, 1));
@@ -230,7 +230,7 @@ fn poll_chain(pool: &PoolManager, left: u32) -> u32 {
 }
 
 #[test]
-fn a_chain_of_polls_deeper_than_that_ends_too() {
+fn a_chain_of_polls_deeper_than_32_ends_too() {
     bounded(|| {
         for config in kinds() {
             assert_eq!(on_worker(config, |pool| poll_chain(pool, 60)), 60);

@@ -63,17 +63,17 @@ impl RunIn for Scope {
 }
 
 #[test]
-fn a_join_of_another_pools_task() {
+fn a_join_of_another_pools_task_gives_it_away() {
     goes_on(|at| at.held.join().expect("runs"));
 }
 
 #[test]
-fn a_timed_join_of_another_pools_task() {
+fn a_timed_join_of_another_pools_task_gives_it_away() {
     goes_on(|at| at.held.join_within(LONG).expect("in time").expect("runs"));
 }
 
 #[test]
-fn a_wait_for_a_set() {
+fn a_wait_for_a_set_gives_it_away() {
     goes_on(|at| {
         let mut set = TaskSet::from_iter([at.held]);
         set.join_next().expect("one is in it").1.expect("runs");
@@ -81,7 +81,7 @@ fn a_wait_for_a_set() {
 }
 
 #[test]
-fn a_timed_wait_for_a_set() {
+fn a_timed_wait_for_a_set_gives_it_away() {
     goes_on(|at| {
         let mut set = TaskSet::from_iter([at.held]);
         set.join_next_within(LONG).expect("in time").expect("one is in it").1.expect("runs");
@@ -89,37 +89,37 @@ fn a_timed_wait_for_a_set() {
 }
 
 #[test]
-fn a_wait_for_another_pool_to_be_idle() {
+fn a_wait_for_another_pool_to_be_idle_gives_it_away() {
     goes_on(|at| at.other.wait_idle().expect("no task of its own"));
 }
 
 #[test]
-fn a_timed_wait_for_another_pool_to_be_idle() {
+fn a_timed_wait_for_another_pool_to_be_idle_gives_it_away() {
     goes_on(|at| assert!(at.other.wait_idle_within(LONG).expect("no task of its own")));
 }
 
 #[test]
-fn a_stop_of_another_pool() {
+fn a_stop_of_another_pool_gives_it_away() {
     goes_on(|at| assert!(at.other.stop().expect("no task of its own").is_complete()));
 }
 
 #[test]
-fn a_bounded_stop_of_another_pool() {
+fn a_bounded_stop_of_another_pool_gives_it_away() {
     goes_on(|at| assert!(at.other.stop_within(LONG).expect("no task of its own").is_complete()));
 }
 
 #[test]
-fn a_stop_of_a_scope() {
+fn a_stop_of_a_scope_gives_it_away() {
     goes_on(|at| assert!(at.scope.stop().expect("this task is not below it").is_complete()));
 }
 
 #[test]
-fn a_run_on_another_pool() {
+fn a_run_on_another_pool_gives_it_away() {
     goes_on(|at| assert_eq!(at.other.run(|| 7).expect("runs after the held one"), 7));
 }
 
 #[test]
-fn a_borrowing_scope_on_another_pool() {
+fn a_borrowing_scope_on_another_pool_gives_it_away() {
     goes_on(|at| {
         let mut local = 0;
         at.other.scope(|s| drop(s.submit(|| local = 7).expect("accepted")));
@@ -128,17 +128,17 @@ fn a_borrowing_scope_on_another_pool() {
 }
 
 #[test]
-fn a_scoped_join_on_another_pool() {
+fn a_scoped_join_on_another_pool_gives_it_away() {
     goes_on(|at| at.other.scope(|s| s.submit(|| ()).expect("accepted").join().expect("runs")));
 }
 
 #[test]
-fn results_of_a_map_on_another_pool() {
+fn a_wait_for_results_of_another_pools_map_gives_it_away() {
     goes_on(|at| assert_eq!(at.other.map(0..9, |n| n).expect("accepted").filter_map(Result::ok).sum::<i32>(), 36));
 }
 
 #[test]
-fn a_wait_for_room_in_another_pools_queue() {
+fn a_wait_for_room_in_another_pools_queue_gives_it_away() {
     goes_on(|at| {
         let full = started(&at.scope, "full", PoolConfig::leased(1).queue_limit(1));
         let held = at.held;
@@ -166,17 +166,17 @@ fn a_wait_for_room_in_another_pools_queue() {
 }
 
 #[test]
-fn any_other_wait_inside_blocking() {
+fn any_other_wait_inside_blocking_gives_it_away() {
     goes_on(|at| heirloom::blocking(|| block_on(at.held)).expect("runs"));
 }
 
 #[test]
-fn blocking_inside_blocking() {
+fn blocking_inside_blocking_gives_it_away_once() {
     goes_on(|at| heirloom::blocking(|| heirloom::blocking(|| at.held.join())).expect("runs"));
 }
 
 #[test]
-fn a_wait_in_a_task_that_runs_in_place() {
+fn a_wait_in_a_task_that_runs_in_place_gives_it_away() {
     goes_on(|at| {
         let held = at.held;
         at.one.submit(move || held.join().expect("runs")).expect("accepted").join().expect("runs in place");
@@ -201,7 +201,7 @@ fn a_wait_in_a_run_in_place_gives_both_places_away() {
 }
 
 #[test]
-fn a_timed_join_of_an_own_pools_queued_task() {
+fn a_timed_join_of_an_own_pools_queued_task_gives_it_away() {
     goes_on(|at| {
         // It is queued behind the one that frees the held task, on this same pool.
         let held = at.held;
@@ -211,7 +211,7 @@ fn a_timed_join_of_an_own_pools_queued_task() {
 }
 
 #[test]
-fn after_a_wait_the_place_is_back_and_can_be_given_again() {
+fn a_place_is_back_after_a_wait_and_can_be_given_again() {
     bounded(|| {
         let scope = Scope::new("test");
         let one = started(&scope, "one", PoolConfig::leased(1));
@@ -248,6 +248,6 @@ fn a_panic_in_blocking_takes_the_place_back() {
 }
 
 #[test]
-fn outside_any_task_blocking_is_the_call_alone() {
+fn blocking_outside_of_any_task_is_the_call_alone() {
     bounded(|| assert_eq!(heirloom::blocking(|| 7), 7));
 }

@@ -46,7 +46,7 @@ fn awaits<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -
 }
 
 #[test]
-fn of_one_that_awaits_room() {
+fn a_waker_of_a_wait_for_room_meets_no_lock() {
     bounded(|| {
         let scope = Scope::new("scope");
         let pool = started(&scope, "pool", PoolConfig::leased(1).queue_limit(1));
@@ -62,7 +62,7 @@ fn of_one_that_awaits_room() {
 }
 
 #[test]
-fn of_one_that_awaits_the_end_of_a_pool() {
+fn a_waker_of_a_wait_for_a_pools_end_meets_no_lock() {
     bounded(|| {
         for config in [PoolConfig::leased(1), PoolConfig::dedicated(1)] {
             let scope = Scope::new("scope");
@@ -77,7 +77,7 @@ fn of_one_that_awaits_the_end_of_a_pool() {
 }
 
 #[test]
-fn of_one_that_awaits_the_end_of_a_scope() {
+fn a_waker_of_a_wait_for_a_scopes_end_meets_no_lock() {
     bounded(|| {
         let outer = Scope::new("outer");
         let pool = started(&outer, "pool", PoolConfig::leased(1));
@@ -90,7 +90,7 @@ fn of_one_that_awaits_the_end_of_a_scope() {
 }
 
 #[test]
-fn of_one_that_awaits_warm_workers() {
+fn a_waker_of_a_wait_for_warm_workers_meets_no_lock() {
     bounded(|| {
         let scope = Scope::new("scope");
         let pool = scope.create("pool");

@@ -33,7 +33,7 @@ fn is_pending<F: Future>(future: Pin<&mut F>, waker: impl Wake + Send + Sync + '
 }
 
 #[test]
-fn of_one_that_waits_for_room() {
+fn a_waker_of_a_wait_for_room_that_panics_strands_nothing() {
     bounded(|| {
         let scope = Scope::new("scope");
         let pool = started(&scope, "pool", PoolConfig::leased(1).queue_limit(1));
@@ -47,7 +47,7 @@ fn of_one_that_waits_for_room() {
 }
 
 #[test]
-fn of_one_that_waits_for_the_end() {
+fn a_waker_of_a_wait_for_the_end_that_panics_strands_nothing() {
     bounded(|| {
         let scope = Scope::new("scope");
         let pool = started(&scope, "pool", PoolConfig::leased(1));
@@ -61,7 +61,7 @@ fn of_one_that_waits_for_the_end() {
 }
 
 #[test]
-fn of_one_that_waits_for_warm_workers() {
+fn a_waker_of_a_wait_for_warm_workers_that_panics_strands_nothing() {
     bounded(|| {
         let scope = Scope::new("scope");
         let pool = scope.create("pool");

@@ -14,7 +14,7 @@ fn pool_of_one(scope: &Scope) -> PoolManager {
 }
 
 #[test]
-fn by_joins() {
+fn nested_joins_keep_stacks_bounded() {
     fn deep(pool: &PoolManager, n: u32) -> u32 {
         if n == 0 {
             return 0;
@@ -29,7 +29,7 @@ fn by_joins() {
 }
 
 #[test]
-fn by_borrowing_scopes() {
+fn nested_borrowing_scopes_keep_stacks_bounded() {
     fn deep(pool: &PoolManager, n: u32) -> u32 {
         let mut below = 0;
         if n > 0 {

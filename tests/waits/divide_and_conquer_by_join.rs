@@ -34,12 +34,12 @@ fn fibonacci(pool: &PoolManager, n: u32) -> u64 {
 }
 
 #[test]
-fn fibonacci_by_one_task_and_one_call() {
+fn fibonacci_by_one_task_and_one_call_ends() {
     bounded(|| on_each(|pool| assert_eq!(fibonacci(pool, 16), 987)));
 }
 
 #[test]
-fn fibonacci_started_on_a_worker() {
+fn fibonacci_started_on_a_worker_ends() {
     bounded(|| {
         on_each(|pool| {
             let inner = pool.clone();
@@ -61,7 +61,7 @@ fn both_sides(pool: &PoolManager, n: u32) -> u64 {
 }
 
 #[test]
-fn fibonacci_by_two_tasks() {
+fn fibonacci_by_two_tasks_ends() {
     bounded(|| on_each(|pool| assert_eq!(both_sides(pool, 14), 377)));
 }
 
@@ -76,7 +76,7 @@ fn by_poll(pool: &PoolManager, n: u32) -> u64 {
 }
 
 #[test]
-fn fibonacci_by_poll() {
+fn fibonacci_by_poll_ends() {
     bounded(|| on_each(|pool| assert_eq!(by_poll(pool, 12), 144)));
 }
 
@@ -93,7 +93,7 @@ fn by_scope(pool: &PoolManager, n: u32) -> u64 {
 }
 
 #[test]
-fn fibonacci_by_borrowing_scope() {
+fn fibonacci_by_borrowing_scope_ends() {
     bounded(|| on_each(|pool| assert_eq!(by_scope(pool, 14), 377)));
 }
 
@@ -113,7 +113,7 @@ fn sort(pool: &PoolManager, values: &mut [u32]) {
 }
 
 #[test]
-fn a_sort_of_borrowed_halves() {
+fn a_sort_of_borrowed_halves_sorts() {
     bounded(|| {
         on_each(|pool| {
             let mut values: Vec<u32> = (0..20_000_u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
@@ -133,7 +133,7 @@ fn tree(pool: &PoolManager, width: u32, depth: u32) -> u32 {
 }
 
 #[test]
-fn a_tree_walked_by_map() {
+fn a_walk_of_a_tree_by_map_ends() {
     bounded(|| on_each(|pool| assert_eq!(tree(pool, 5, 4), 781)));
 }
 
@@ -142,6 +142,6 @@ fn by_run(pool: &PoolManager, n: u32) -> u64 {
 }
 
 #[test]
-fn fibonacci_by_run() {
+fn fibonacci_by_run_ends() {
     bounded(|| on_each(|pool| assert_eq!(by_run(pool, 13), 233)));
 }

@@ -86,7 +86,7 @@ impl Waiter {
 }
 
 #[test]
-fn at_the_bound_a_wait_keeps_its_place_and_says_so_once() {
+fn a_wait_at_the_bound_keeps_its_place_and_says_so_once() {
     alone(|| {
         listen();
         let scope = Scope::new("test");
@@ -113,7 +113,7 @@ fn at_the_bound_a_wait_keeps_its_place_and_says_so_once() {
 }
 
 #[test]
-fn when_a_wait_ends_another_may_give_its_place_away() {
+fn a_wait_that_ends_lets_another_give_its_place_away() {
     alone(|| {
         listen();
         let scope = Scope::new("test");
@@ -128,7 +128,7 @@ fn when_a_wait_ends_another_may_give_its_place_away() {
 }
 
 #[test]
-fn with_none_allowed_every_wait_keeps_its_place() {
+fn every_wait_keeps_its_place_where_no_extra_thread_is_allowed() {
     alone(|| {
         listen();
         let scope = Scope::new("test");

@@ -8,7 +8,7 @@ use crate::common::bounded;
 use crate::common::pools::started;
 
 #[test]
-fn two_pools_of_one_place_that_call_each_other() {
+fn two_pools_of_one_place_that_call_each_other_go_on() {
     fn ping(pools: &[PoolManager; 2], left: u32) -> u32 {
         if left == 0 {
             return 0;
@@ -26,7 +26,7 @@ fn two_pools_of_one_place_that_call_each_other() {
 }
 
 #[test]
-fn two_pools_of_one_place_that_run_on_each_other() {
+fn two_pools_of_one_place_that_run_on_each_other_go_on() {
     fn ping(pools: &[PoolManager; 2], left: u32) -> u32 {
         if left == 0 { 0 } else { 1 + pools[left as usize % 2].run(|| ping(pools, left - 1)).expect("runs") }
     }
@@ -40,7 +40,7 @@ fn two_pools_of_one_place_that_run_on_each_other() {
 }
 
 #[test]
-fn two_pools_whose_tasks_wait_for_each_others_queued_tasks_at_the_same_time() {
+fn two_pools_that_wait_for_each_others_queued_tasks_go_on() {
     bounded(|| {
         for config in [PoolConfig::leased(1), PoolConfig::dedicated(1)] {
             for _ in 0..50 {
@@ -63,7 +63,7 @@ fn two_pools_whose_tasks_wait_for_each_others_queued_tasks_at_the_same_time() {
 }
 
 #[test]
-fn a_ring_of_pools_that_each_wait_for_the_next() {
+fn a_ring_of_pools_that_each_wait_for_the_next_goes_on() {
     bounded(|| {
         let scope = Scope::new("test");
         let ring: Vec<_> = (0..8_u64)
@@ -92,7 +92,7 @@ fn a_ring_of_pools_that_each_wait_for_the_next() {
 }
 
 #[test]
-fn borrowing_scopes_of_two_pools_inside_each_other() {
+fn borrowing_scopes_of_two_pools_inside_each_other_go_on() {
     fn nested(outer: &PoolManager, inner: &PoolManager, left: u32) -> u32 {
         if left == 0 {
             return 1;
@@ -113,7 +113,7 @@ fn borrowing_scopes_of_two_pools_inside_each_other() {
 }
 
 #[test]
-fn a_scope_opened_here_that_is_used_from_a_task_of_the_same_pool() {
+fn a_scope_that_a_task_of_the_same_pool_uses_goes_on() {
     // The outside thread's scope hands tasks to a pool whose only worker waits for a task of that scope.
     bounded(|| {
         let scope = Scope::new("test");

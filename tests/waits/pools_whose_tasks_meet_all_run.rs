@@ -27,22 +27,22 @@ fn meet(pools: usize, places: usize) {
 }
 
 #[test]
-fn sixteen_pools_of_one_place() {
+fn tasks_of_sixteen_pools_of_one_place_meet() {
     bounded(|| meet(16, 1));
 }
 
 #[test]
-fn one_pool_of_sixteen_places() {
+fn tasks_of_one_pool_of_sixteen_places_meet() {
     bounded(|| meet(1, 16));
 }
 
 #[test]
-fn eight_pools_of_four_places() {
+fn tasks_of_eight_pools_of_four_places_meet() {
     bounded(|| meet(8, 4));
 }
 
 #[test]
-fn tasks_that_start_the_ones_they_meet() {
+fn tasks_that_start_the_ones_they_meet_all_run() {
     bounded(|| {
         let scope = Scope::new("test");
         let pools: Vec<_> = (0..16).map(|_| started(&scope, "meets", PoolConfig::leased(1))).collect();

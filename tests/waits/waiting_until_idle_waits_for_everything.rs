@@ -130,7 +130,7 @@ fn a_bounded_wait_says_whether_it_came_true() {
 }
 
 #[test]
-fn from_a_task_of_the_pool_it_is_refused() {
+fn a_wait_from_a_task_of_the_pool_is_refused() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "own", PoolConfig::leased(1));

@@ -53,21 +53,21 @@ fn by_scope(pool: PoolManager, left: u32) -> u32 {
 }
 
 #[test]
-fn those_that_pass_requests_on() {
+fn joins_that_pass_requests_on_end() {
     bounded(|| end(200, 50, |pool| pool.submit(|| 1).unwrap().join_cancelling().unwrap().unwrap(), 1));
 }
 
 #[test]
-fn deep_joins() {
+fn deep_joins_end() {
     bounded(|| end(50, 16, |pool| by_join(pool, DEEP), DEEP));
 }
 
 #[test]
-fn deep_waits_for_a_set() {
+fn deep_waits_for_a_set_end() {
     bounded(|| end(50, 16, |pool| by_set(pool, DEEP), DEEP));
 }
 
 #[test]
-fn deep_waits_of_borrowing_scopes() {
+fn deep_waits_of_borrowing_scopes_end() {
     bounded(|| end(50, 16, |pool| by_scope(pool, DEEP), DEEP));
 }

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use heirloom::{Pinned, PoolConfig, PoolManager, Registry, Scope, StopError};
 
-use crate::common;
-use crate::common::bounded;
 use crate::common::pools::{block_on, started};
+use crate::common::{self, bounded};
 
 fn pinned(scope: &Scope, config: PoolConfig) -> (PoolManager, Pinned) {
     let manager = scope.create("ui");
