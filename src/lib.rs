@@ -406,8 +406,9 @@
 //! # }
 //! ```
 //!
-//! A time limit on a part of a request needs a scope for that part, or its tasks go on when the limit has come:
-//! `timeout(limit, part().in_scope(Scope::new("part")))`. A stop with one is `timeout(limit, scope.stop_async())`,
+//! A time limit that drops a handle detaches its task. `timeout(limit, handle.cancel_on_drop())` ends one task at the
+//! limit ([`CancelOnDrop`]), and `timeout(limit, part().in_scope(Scope::new("part")))` all that a part of a request
+//! asked for. A stop with a limit is `timeout(limit, scope.stop_async())`,
 //! after which `scope.stop_within(Duration::ZERO)` reports what is left.
 //!
 //! # In a server
@@ -554,7 +555,7 @@
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
 //! | work for one thread | [`PoolManager::start_pinned`], [`PoolConfig::pinned`], [`Pinned`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`] |
-//! | tasks | [`TaskHandle`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
+//! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
 //! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Bound`], [`NotBound`], [`BindError`], [`InitError`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
@@ -625,6 +626,7 @@ pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wra
 pub use crate::lineage::node::NodeKind;
 pub use crate::namespace::Namespace;
 pub use crate::pool::admission::GateMode;
+pub use crate::pool::cancel_on_drop::CancelOnDrop;
 pub use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 pub use crate::pool::ctx::{WorkerCtx, worker};
 pub use crate::pool::end::{RunningTask, StopReport};

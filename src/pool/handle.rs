@@ -61,6 +61,7 @@ impl CancelOutcome {
 }
 
 /// A task that was accepted. Dropping the handle detaches the task: it runs all the same, and its result is dropped.
+/// [`cancel_on_drop`](Self::cancel_on_drop) has the drop cancel it instead.
 ///
 /// It is also a [`Future`], on any runtime. It borrows nothing and may go to any thread.
 ///

@@ -7,6 +7,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod asked;
+pub(crate) mod cancel_on_drop;
 pub(crate) mod config;
 pub(crate) mod crew;
 pub(crate) mod ctx;

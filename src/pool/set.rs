@@ -16,7 +16,8 @@ use crate::waits::Target;
 /// A task that ended, and how.
 pub type Ended<T> = (TaskId, Result<T, TaskError>);
 
-/// Collects handles and yields their results as they finish. Dropping it detaches what has not finished.
+/// Collects handles and yields their results as they finish. Dropping it detaches what has not finished, as dropping
+/// the handles would; [`cancel_on_drop`](Self::cancel_on_drop) has the drop cancel it instead.
 ///
 /// Adding and yielding cost one small allocation and a short lock, however many handles are in it.
 ///

@@ -4,6 +4,7 @@
 mod common;
 
 mod a_borrowing_scope_waits_for_its_tasks;
+mod a_dropped_handle_can_cancel_its_task;
 mod a_handle_tells_how_its_task_ended;
 mod a_panic_is_caught_and_handed_over;
 mod a_panicking_task_costs_no_worker;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use ::tokio::task::JoinHandle;
 
 use crate::error::{Cancelled, payload_text};
+use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
 use crate::pool::wait::GivenAway;
@@ -18,7 +19,7 @@ use super::{PortalError, probe};
 /// A future that was given to a [`Portal`](super::Portal). Dropping the handle detaches it: it runs all the same, until
 /// its runtime is shut down or its place is asked to stop.
 ///
-/// It is also a [`Future`], on any runtime.
+/// [`cancel_on_drop`](Self::cancel_on_drop) has the drop cancel it instead. It is also a [`Future`], on any runtime.
 #[must_use = "dropping the handle detaches the future; its result and its panic are lost"]
 pub struct PortalHandle<T> {
     task: JoinHandle<Result<T, Cancelled>>,
@@ -42,6 +43,12 @@ impl<T> PortalHandle<T> {
         // Relaxed: whoever polls has the handle to itself by then.
         self.is_cancelled.store(true, Ordering::Relaxed);
         self.task.abort();
+    }
+
+    /// Cancels the future when the handle is dropped, instead of detaching it: for `timeout(limit, handle)` and
+    /// `select!`, which drop what they give up. See [`CancelOnDrop`].
+    pub fn cancel_on_drop(self) -> CancelOnDrop<Self> {
+        CancelOnDrop::new(self)
     }
 
     /// Waits until the future has ended. In a pool's task this gives the task's place away meanwhile.
@@ -98,6 +105,12 @@ pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing
         handle.cancel();
         Err(PortalError::Cancelled)
     })
+}
+
+impl<T> Cancel for PortalHandle<T> {
+    fn ask_to_stop(&self) {
+        self.cancel();
+    }
 }
 
 impl<T> Future for PortalHandle<T> {
