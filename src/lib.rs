@@ -414,18 +414,20 @@
 //! # In a server
 //!
 //! With the feature `tower` there is `heirloom::tower::ScopeLayer`: it gives each request of a `tower` service, such as
-//! axum's or tonic's, a scope of its own, on any runtime. When the client goes away, what its request asked for is
-//! cancelled, in every pool.
+//! axum's or tonic's, a scope of its own, on any runtime. When the client goes away, or the request has reached its time
+//! limit, what it asked for is cancelled, in every pool.
 //!
 //! ```
 //! # #[cfg(feature = "tower")]
 //! # fn app() {
+//! use std::time::Duration;
 //! use axum::{Router, extract::Request, routing::get};
 //! use heirloom::tower::ScopeLayer;
 //!
 //! let scopes = ScopeLayer::new()
 //!     .name(|request: &Request| request.uri().path().to_string())
 //!     .limit(1000) // the next is answered at once: 503
+//!     .timeout(Duration::from_secs(30)) // then: 504
 //!     .until_body_end(); // for streams
 //! let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(scopes);
 //! # }
@@ -564,7 +566,7 @@
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
 //! | the end of the process | [`exit_guard`], [`run_main`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
 //! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
-//! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
+//! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
 //! | errors | [`Error`], which all of these convert into: [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
@@ -596,6 +598,8 @@ mod task;
 mod task_type;
 pub mod thread;
 pub mod threads;
+#[cfg(feature = "tower")]
+mod timer;
 mod value;
 mod waits;
 

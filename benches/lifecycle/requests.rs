@@ -8,10 +8,11 @@
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::hint::black_box;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use criterion::Criterion;
 use heirloom::tower::ScopeLayer;
@@ -20,6 +21,9 @@ use slab::Slab;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::Instrument;
+
+/// Longer than any request takes.
+const LIMIT: Duration = Duration::from_secs(30);
 
 type Request = http::Request<()>;
 type Response = http::Response<axum::body::Body>;
@@ -40,6 +44,44 @@ impl Service<Request> for Bare {
         black_box(request);
         ready(Ok(Response::default()))
     }
+}
+
+/// Answers when it is polled again.
+#[derive(Clone)]
+struct Later;
+
+impl Service<Request> for Later {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Again;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Again {
+        black_box(request);
+        Again(false)
+    }
+}
+
+struct Again(bool);
+
+impl Future for Again {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::replace(&mut self.0, true) { Poll::Ready(Ok(Response::default())) } else { Poll::Pending }
+    }
+}
+
+/// Calls the service once, polls it twice, and drops what comes back.
+fn ask_twice<S: Service<Request>>(service: &mut S) {
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(service.poll_ready(cx).is_ready());
+    let mut response = pin!(service.call(Request::new(())));
+    assert!(response.as_mut().poll(cx).is_pending());
+    assert!(response.poll(cx).is_ready());
 }
 
 /// Calls the service once, and drops what comes back.
@@ -130,6 +172,31 @@ pub(crate) fn requests(criterion: &mut Criterion) {
     group.bench_function("a scope, limited", |bencher| {
         let mut service = layer.clone().limit(1000).layer(Bare);
         bencher.iter(|| ask(&mut service));
+    });
+    group.bench_function("a scope with a time limit", |bencher| {
+        let mut service = layer.clone().timeout(LIMIT).layer(Bare);
+        bencher.iter(|| ask(&mut service));
+    });
+    group.bench_function("a scope with a time limit, beside 100 000 others", |bencher| {
+        let mut service = layer.clone().timeout(LIMIT).layer(Later);
+        let _others: Vec<_> = (0..100_000).map(|_| service.call(Request::new(()))).collect();
+        bencher.iter(|| ask_twice(&mut service));
+    });
+    group.bench_function("a scope, two polls", |bencher| {
+        let mut service = layer.clone().layer(Later);
+        bencher.iter(|| ask_twice(&mut service));
+    });
+    group.bench_function("a scope with a time limit, two polls", |bencher| {
+        let mut service = layer.clone().timeout(LIMIT).layer(Later);
+        bencher.iter(|| ask_twice(&mut service));
+    });
+    group.bench_function("tokio's time limit, two polls", |bencher| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime starts");
+        let _in = runtime.enter();
+        bencher.iter(|| {
+            let mut response = pin!(tokio::time::timeout(LIMIT, Later.call(Request::new(()))));
+            assert!(response.as_mut().poll(cx).is_pending() && response.poll(cx).is_ready());
+        });
     });
     group.bench_function("a scope until the body's end", |bencher| {
         let mut service = layer.clone().until_body_end().layer(Bare);

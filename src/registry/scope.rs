@@ -273,15 +273,19 @@ impl Scope {
     }
 }
 
-/// Asks a place to stop, and ends the pools it owns if it is a scope. True for the first request.
-fn cancel(place: &Place) -> bool {
+/// Asks a place to stop. Nothing more is accepted below it if it is a scope. True for the first request.
+fn ask(place: &Place) -> bool {
     let node = place.node();
-    let tallies = node.tallies();
-    if let Some(tallies) = tallies {
+    if let Some(tallies) = node.tallies() {
         tallies.close();
     }
-    let first = node.cancel();
-    if tallies.is_some() {
+    node.cancel()
+}
+
+/// [`ask`]s, and ends the pools it owns if it is a scope.
+fn cancel(place: &Place) -> bool {
+    let first = ask(place);
+    if place.node().tallies().is_some() {
         for pool in pools_of(&Lineage(place.clone())) {
             pool.cancel();
         }
@@ -294,6 +298,13 @@ fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {
 }
 
 impl Lineage {
+    /// As [`cancel`](Self::cancel), but the pools it owns keep what is queued: of a user's this runs wakers alone. For
+    /// the timer's thread, before whoever has the scope cancels it.
+    #[cfg(feature = "tower")]
+    pub(crate) fn request_stop(&self) {
+        ask(&self.0);
+    }
+
     /// Asks what stands here, and everything below, to stop. Does not wait.
     ///
     /// Of a scope this is [`Scope::cancel`]. A thread or a task notices where it looks

@@ -21,3 +21,5 @@ mod many_short_tasks_start_few_threads;
 mod pools_share_threads_fairly;
 mod the_limit_of_threads_is_respected;
 mod the_most_threads_there_were_are_told;
+#[cfg(all(feature = "tower", target_os = "linux"))]
+mod the_timers_thread_ends_when_no_limit_runs;

@@ -12,8 +12,8 @@ use heirloom::{Cancelled, PoolConfig, Scope, TaskHandle};
 
 use crate::common::pools::{Busy, started};
 use crate::common::{self, bounded};
-use crate::web;
 use crate::web::{Server, all_requests_are_gone};
+use crate::{grpc, web};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -92,105 +92,6 @@ fn a_client_of_an_axum_service_ends_its_work_when_it_goes() {
     });
 }
 
-mod grpc {
-    //! A gRPC service without generated code: one method, whose messages are plain bytes.
-
-    use std::convert::Infallible;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use bytes::{Buf, BufMut, Bytes};
-    use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-    use tonic::server::{Grpc, NamedService, UnaryService};
-    use tonic::{Request, Response, Status};
-    use tower_service::Service;
-
-    #[derive(Clone, Copy, Default)]
-    pub(crate) struct Plain;
-
-    impl Codec for Plain {
-        type Encode = Bytes;
-        type Decode = Bytes;
-        type Encoder = Self;
-        type Decoder = Self;
-
-        fn encoder(&mut self) -> Self {
-            Self
-        }
-
-        fn decoder(&mut self) -> Self {
-            Self
-        }
-    }
-
-    impl Encoder for Plain {
-        type Item = Bytes;
-        type Error = Status;
-
-        fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-            to.put(item);
-            Ok(())
-        }
-    }
-
-    impl Decoder for Plain {
-        type Item = Bytes;
-        type Error = Status;
-
-        fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-            Ok(Some(from.copy_to_bytes(from.remaining())))
-        }
-    }
-
-    type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
-    pub(crate) type Answer = Future<Result<Response<Bytes>, Status>>;
-
-    /// The server's side; the handler is a plain function.
-    #[derive(Clone)]
-    pub(crate) struct Echo<F>(pub(crate) F);
-
-    impl<F> NamedService for Echo<F> {
-        const NAME: &'static str = "test.Echo";
-    }
-
-    struct Method<F>(F);
-
-    impl<F: Fn(Bytes) -> Answer> UnaryService<Bytes> for Method<F> {
-        type Response = Bytes;
-        type Future = Answer;
-
-        fn call(&mut self, request: Request<Bytes>) -> Answer {
-            (self.0)(request.into_inner())
-        }
-    }
-
-    impl<F> Service<http::Request<tonic::body::Body>> for Echo<F>
-    where
-        F: Fn(Bytes) -> Answer + Clone + Send + Sync + 'static,
-    {
-        type Response = http::Response<tonic::body::Body>;
-        type Error = Infallible;
-        type Future = Future<Result<Self::Response, Infallible>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
-            let method = Method(self.0.clone());
-            Box::pin(async move { Ok(Grpc::new(Plain).unary(method, request).await) })
-        }
-    }
-
-    /// The client's.
-    pub(crate) async fn call(channel: tonic::transport::Channel, message: &'static str) -> Result<Bytes, Status> {
-        let mut client = tonic::client::Grpc::new(channel);
-        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let path = http::uri::PathAndQuery::from_static("/test.Echo/Say");
-        client.unary(Request::new(Bytes::from_static(message.as_bytes())), path, Plain).await.map(Response::into_inner)
-    }
-}
-
 #[test]
 fn a_client_of_a_tonic_service_ends_its_work_when_it_goes() {
     bounded(|| {
@@ -212,19 +113,15 @@ fn a_client_of_a_tonic_service_ends_its_work_when_it_goes() {
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let port = runtime.block_on(async {
-            let incoming = tonic::transport::server::TcpIncoming::bind((std::net::Ipv4Addr::LOCALHOST, 0).into());
-            let incoming = incoming.expect("a free port");
-            let address = incoming.local_addr().expect("bound");
+            let (incoming, port) = grpc::incoming();
             let name = |request: &http::Request<tonic::body::Body>| request.uri().path().to_string();
             let layer = ScopeLayer::new().below(&owner).name(name).limit(2).until_body_end();
             let server = tonic::transport::Server::builder().layer(layer).add_service(grpc::Echo(handler));
             tokio::spawn(server.serve_with_incoming(incoming));
-            address.port()
+            port
         });
         let gone = runtime.block_on(async {
-            let endpoint =
-                tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("an address");
-            let channel = endpoint.connect().await.expect("the server listens");
+            let channel = grpc::connect(port).await;
             let answer = grpc::call(channel.clone(), "quick").await.expect("answered");
             assert_eq!(answer, "/test.Echo/Say", "the handler stands in its scope");
             let slow = tokio::spawn(grpc::call(channel.clone(), "slow"));

@@ -38,6 +38,13 @@ where
     }
 }
 
+/// A layer for services whose responses are not HTTP's.
+macro_rules! plain {
+    () => {
+        ScopeLayer::new().cancel_only_on_drop()
+    };
+}
+
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -65,7 +72,7 @@ fn it_stands_there_when_called_and_on_every_poll_on_any_thread() {
                 Ok::<_, ()>(places)
             }
         };
-        let mut service = ScopeLayer::new().below(&server).layer(Serve(handle));
+        let mut service = plain!().below(&server).layer(Serve(handle));
         let mut first = Box::pin(service.call("a"));
         let mut second = Box::pin(service.call("b"));
         assert!(poll_once(first.as_mut()).is_pending() && poll_once(second.as_mut()).is_pending());
@@ -83,7 +90,7 @@ fn it_stands_there_when_called_and_on_every_poll_on_any_thread() {
 fn it_is_named_after_the_request_and_values_are_bound_before_the_service_is_called() {
     static TENANT: Heirloom<&str> = Heirloom::new("tenant");
     bounded(|| {
-        let layer = ScopeLayer::new().name(|request: &&'static str| format!("page {request}")).on_open(
+        let layer = plain!().name(|request: &&'static str| format!("page {request}")).on_open(
             |request: &&'static str, at: &Lineage| {
                 assert_eq!(heirloom::current(), *at);
                 TENANT.bind_at(at, *request).expect("open");
@@ -104,7 +111,7 @@ fn it_opens_where_the_layer_was_made_or_in_the_scope_below_that_calls() {
     bounded(|| {
         let parent = |_| ready(Ok::<_, ()>(heirloom::current().parent().expect("a scope has one")));
         let server = Scope::new("server");
-        let layer = server.run(ScopeLayer::new);
+        let layer = server.run(ScopeLayer::new).cancel_only_on_drop();
         let mut service = layer.layer(Serve(parent));
         // A thread that has become a node is not the request's family.
         let _thread = heirloom::current();
@@ -130,7 +137,7 @@ fn a_response_closes_and_what_was_asked_for_goes_on() {
             let queued = heirloom::get("work").expect("found").submit(heirloom::is_cancelled).expect("accepted");
             ready(Ok::<_, ()>((queued, heirloom::current())))
         };
-        let (queued, at) = block_on(ScopeLayer::new().below(&server).layer(Serve(handle)).call("")).unwrap();
+        let (queued, at) = block_on(plain!().below(&server).layer(Serve(handle)).call("")).unwrap();
         assert!(!queued.is_finished() && at.run(|| work.submit(|| ())).is_err(), "closed, without waiting");
         busy.end();
         assert!(!queued.join().expect("it runs"), "and not asked to stop");
@@ -138,19 +145,29 @@ fn a_response_closes_and_what_was_asked_for_goes_on() {
 }
 
 #[test]
-fn an_error_passes_through_and_closes_too() {
+fn an_error_passes_through_and_cancels_unless_only_a_drop_is_to() {
     bounded(|| {
         let server = Scope::new("server");
         let work = started(&server, "work", PoolConfig::leased(1));
         let (says, said) = mpsc::channel();
         let handle = move |_| {
-            says.send((heirloom::get("work").unwrap().submit(|| 7).unwrap(), heirloom::current())).unwrap();
+            let busy = Busy::on(&heirloom::get("work").unwrap());
+            let queued = heirloom::get("work").unwrap().submit(|| 7).unwrap();
+            says.send((busy, queued, heirloom::current())).unwrap();
             ready(Err::<(), _>("no such page"))
         };
-        assert_eq!(block_on(ScopeLayer::new().below(&server).layer(Serve(handle)).call("")), Err("no such page"));
-        let (task, at) = said.recv().unwrap();
+        let cancels = ScopeLayer::new().cancel_if(|(): &()| false).below(&server);
+        assert_eq!(block_on(cancels.layer(Serve(handle.clone())).call("")), Err("no such page"));
+        let (busy, queued, at) = said.recv().unwrap();
+        assert!(at.is_cancelled() && at.run(|| work.submit(|| ())).is_err());
+        busy.end();
+        assert!(queued.join().is_err_and(|error| error.is_cancelled()));
+
+        assert_eq!(block_on(plain!().below(&server).layer(Serve(handle)).call("")), Err("no such page"));
+        let (busy, queued, at) = said.recv().unwrap();
         assert!(!at.is_cancelled() && at.run(|| work.submit(|| ())).is_err());
-        assert_eq!(task.join().unwrap(), 7);
+        busy.end();
+        assert_eq!(queued.join().unwrap(), 7);
     });
 }
 
@@ -179,7 +196,7 @@ fn a_dropped_response_cancels_before_its_locals_are_dropped_which_still_find_its
             }
         };
         let bind = |_: &&'static str, at: &Lineage| drop(TENANT.bind_at(at, "acme"));
-        let mut service = ScopeLayer::new().below(&server).on_open(bind).layer(Serve(handle));
+        let mut service = plain!().below(&server).on_open(bind).layer(Serve(handle));
         let mut response = Box::pin(service.call(""));
         assert!(poll_once(response.as_mut()).is_pending());
         let (queued, at) = said.recv().unwrap();
@@ -205,7 +222,7 @@ fn a_panic_in_the_call_or_in_a_poll_cancels() {
                 Ok::<_, ()>(())
             }
         };
-        let mut service = ScopeLayer::new().layer(Serve(handle));
+        let mut service = plain!().layer(Serve(handle));
         for request in ["call", "poll"] {
             let before = heirloom::current();
             assert!(catch_unwind(AssertUnwindSafe(|| block_on(service.call(request)))).is_err());
@@ -244,7 +261,7 @@ impl Service<&'static str> for Reserved {
 fn the_service_that_was_ready_is_called_and_a_request_too_many_leaves_it_ready() {
     bounded(|| {
         let cx = &mut Context::from_waker(Waker::noop());
-        let layer = ScopeLayer::new().limit(1).on_limit(|_: &&'static str| ());
+        let layer = plain!().limit(1).on_limit(|_: &&'static str| ());
         let mut service = layer.layer(Reserved(false));
         assert!(service.poll_ready(cx).is_ready());
         let mut other = service.clone();

@@ -152,7 +152,7 @@ fn no_panic_and_no_drop_costs_a_place_and_there_are_never_more_at_once() {
         let owner = Scope::new("server");
         let (work, crowd) = (started(&owner, "work", PoolConfig::leased(2)), Arc::new(Crowd::default()));
         let opens = |how: &&'static str, _: &Lineage| fails(how, "open");
-        let layer = ScopeLayer::new().below(&owner).limit(3).on_limit(|_: &&'static str| ());
+        let layer = ScopeLayer::new().cancel_only_on_drop().below(&owner).limit(3).on_limit(|_: &&'static str| ());
         let layer = layer.on_open(opens).name(|how: &&'static str| {
             fails(how, "name");
             "request"

@@ -4,13 +4,20 @@
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "tower")]
+mod grpc;
 #[cfg(feature = "inspector")]
 mod served;
 #[cfg(feature = "tower")]
 mod web;
+#[cfg(feature = "tower")]
+#[path = "../../src/timer/wheel.rs"]
+mod wheel;
 
 #[cfg(feature = "tower")]
 mod a_client_that_goes_takes_its_work_along;
+#[cfg(feature = "tower")]
+mod a_deadline_comes_out_when_it_is_due;
 #[cfg(feature = "tokio")]
 mod a_portal_never_waits_for_a_runtime_that_is_gone;
 #[cfg(feature = "tokio")]
@@ -18,11 +25,19 @@ mod a_portal_refuses_to_block_a_runtime;
 #[cfg(feature = "tokio")]
 mod a_portal_runs_futures_for_pool_tasks;
 #[cfg(feature = "tower")]
+mod a_request_ends_at_its_time_limit;
+#[cfg(feature = "tower")]
 mod a_request_has_a_scope_of_its_own;
 #[cfg(feature = "tower")]
+mod a_request_stands_below_its_tenant;
+#[cfg(feature = "tower")]
 mod a_request_too_many_is_answered_at_once;
+#[cfg(feature = "tower")]
+mod a_response_that_gives_up_cancels;
 #[cfg(feature = "serde")]
 mod a_snapshot_has_one_shape_in_json;
+#[cfg(feature = "tower")]
+mod a_streamed_body_ends_at_its_requests_limit;
 #[cfg(feature = "tower")]
 mod a_streamed_body_stands_in_its_request;
 #[cfg(feature = "task-log")]

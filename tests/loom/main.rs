@@ -14,6 +14,9 @@ mod gate;
 mod graph;
 #[path = "../../src/cancel/hook.rs"]
 mod hook;
+#[allow(dead_code, reason = "the models use a part of it")]
+#[path = "../../src/timer/mod.rs"]
+mod timer;
 
 mod loom_cache;
 mod loom_flight;
@@ -28,5 +31,6 @@ mod loom_spin;
 mod loom_stealing;
 mod loom_tally;
 mod loom_task;
+mod loom_timer;
 mod loom_waits;
 mod loom_warm;

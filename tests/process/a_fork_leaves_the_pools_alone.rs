@@ -273,4 +273,41 @@ pub(crate) static CHECKS: &[Check] = &[
             seen.code(0).says("Some(9)", 1).quick();
         },
     },
+    #[cfg(feature = "tower")]
+    Check {
+        name: "a_time_limit_is_noticed_in_the_child_when_its_request_is_polled",
+        play: || {
+            use std::convert::Infallible;
+            use std::pin::pin;
+            use std::task::{Context, Waker};
+            use std::time::Duration;
+
+            use heirloom::tower::ScopeLayer;
+            use tower_layer::Layer;
+            use tower_service::Service;
+
+            let never = tower::service_fn(|_: http::Request<()>| {
+                std::future::pending::<Result<http::Response<String>, Infallible>>()
+            });
+            let mut service = ScopeLayer::new().timeout(Duration::from_millis(10)).layer(never);
+            let hour = ScopeLayer::new().timeout(Duration::from_secs(3600)).layer(never).call(http::Request::new(()));
+            let held = std::cell::Cell::new(Some(hour));
+            let child = forked(|| {
+                // One of the parent's timer, whose lock is nobody's here.
+                drop(held.take());
+                let cx = &mut Context::from_waker(Waker::noop());
+                let mut response = pin!(service.call(http::Request::new(())));
+                assert!(response.as_mut().poll(cx).is_pending());
+                std::thread::sleep(Duration::from_millis(20));
+                match response.poll(cx) {
+                    std::task::Poll::Ready(Ok(response)) => i32::from(response.status().as_u16() == 504),
+                    _ => 2,
+                }
+            });
+            println!("{child:?}");
+        },
+        expect: |seen| {
+            seen.code(0).says("Some(1)", 1).quick();
+        },
+    },
 ];

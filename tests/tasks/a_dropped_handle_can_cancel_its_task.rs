@@ -91,7 +91,7 @@ fn a_task_that_has_ended_keeps_its_result_and_is_asked_nothing() {
 }
 
 #[test]
-fn it_gives_the_handles_methods_and_the_handle_itself() {
+fn the_wrapper_gives_the_handles_methods_and_the_handle_itself() {
     bounded(|| {
         let owner = Scope::new("owner");
         let pool = started(&owner, "work", PoolConfig::leased(1));

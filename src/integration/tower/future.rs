@@ -4,44 +4,31 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use crate::lineage::future::InLineage;
-use crate::registry::scope::Scope;
-use crate::sync::os::Arc;
 
-use super::body::{Until, Wants};
-use super::limit::Slot;
-
-/// A request's open scope. Dropping it cancels the scope.
-pub struct Open {
-    pub(super) scope: Scope,
-    pub(super) slot: Option<Arc<Slot>>,
-}
-
-impl Open {
-    pub(super) fn finish(self) {
-        let Self { scope, slot } = self;
-        scope.finish();
-        drop(slot);
-    }
-}
+use super::body::{Ended, Until, Wants};
+use super::end::GivesUp;
+use super::open::Open;
+use super::time::{Clock, Late};
 
 pin_project_lite::pin_project! {
     /// The response of a [`ScopeService`](super::ScopeService). Dropping it before it has finished cancels the request's scope.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ScopeFuture<F, Res, U> {
+    pub struct ScopeFuture<F, Res, U, K, C> {
         #[pin]
         inner: Option<InLineage<F>>,
         // Taken when the future has finished.
-        open: Option<Open>,
+        open: Option<Open<K>>,
         wants: Wants,
-        // Made instead of a future, where the limit was reached.
+        gives_up: C,
+        // Made instead of a future, where the service was not called.
         answer: Option<Res>,
         until: PhantomData<fn() -> U>,
     }
 
-    impl<F, Res, U> PinnedDrop for ScopeFuture<F, Res, U> {
+    impl<F, Res, U, K, C> PinnedDrop for ScopeFuture<F, Res, U, K, C> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             // Cancelled first: what the future's own locals wait for in their drops is told to stop.
@@ -55,47 +42,84 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, Res, U> ScopeFuture<F, Res, U> {
-    pub(super) fn new(future: F, open: Open, wants: Wants) -> Self {
+impl<F, Res, U, K, C> ScopeFuture<F, Res, U, K, C> {
+    pub(super) fn new(future: F, open: Open<K>, wants: Wants, gives_up: C) -> Self {
         let inner = InLineage::new(open.scope.lineage().clone(), future);
-        Self { inner: Some(inner), open: Some(open), wants, answer: None, until: PhantomData }
+        Self { inner: Some(inner), open: Some(open), wants, gives_up, answer: None, until: PhantomData }
     }
 
-    pub(super) fn answered(answer: Res) -> Self {
-        Self { inner: None, open: None, wants: Wants::Body, answer: Some(answer), until: PhantomData }
+    pub(super) fn answered(answer: Res, gives_up: C) -> Self {
+        Self { inner: None, open: None, wants: Wants::Body, gives_up, answer: Some(answer), until: PhantomData }
     }
 }
 
-impl<F, Res, E, U> Future for ScopeFuture<F, Res, U>
+/// What came of a poll.
+enum Came<Res, E> {
+    Response(Res),
+    Error(E),
+    /// The time was up, perhaps just when the service had ended.
+    Late(Option<Result<Res, E>>),
+}
+
+impl<F, Res, E, U, K, C> Future for ScopeFuture<F, Res, U, K, C>
 where
     F: Future<Output = Result<Res, E>>,
-    U: Until<Res>,
+    U: Until<Res, K>,
+    K: Clock + Late<Res>,
+    C: GivesUp<Res>,
 {
     type Output = Result<U::Response, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(answer) = this.answer.take() {
-            return Poll::Ready(Ok(U::answer(answer, None, *this.wants)));
+            return Poll::Ready(Ok(U::answer(answer, Ended::Unopened, *this.wants)));
         }
-        let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Pending };
-        let out = ready!(inner.as_mut().poll(cx));
-        // The future's locals end while the scope is still open.
+        let (Some(mut inner), Some(open)) = (this.inner.as_mut().as_pin_mut(), this.open.as_ref()) else {
+            return Poll::Pending;
+        };
+        let came = if open.clock.is_over() {
+            Came::Late(None)
+        } else {
+            match inner.as_mut().poll(cx) {
+                Poll::Pending if open.clock.listen(cx.waker()) => return Poll::Pending,
+                Poll::Pending => Came::Late(None),
+                Poll::Ready(out) if !U::is_in_time(&open.clock) => Came::Late(Some(out)),
+                Poll::Ready(Ok(response)) => Came::Response(response),
+                Poll::Ready(Err(error)) => Came::Error(error),
+            }
+        };
+        if let Came::Late(_) = came {
+            // Cancelled first, as in a drop.
+            open.scope.ask_to_stop();
+        }
+        // The future's locals end while the scope's values are there.
         inner.put_down();
-        let open = this.open.take();
-        Poll::Ready(match out {
-            Ok(response) => Ok(U::answer(response, open, *this.wants)),
-            Err(error) => {
-                if let Some(open) = open {
+        let Some(open) = this.open.take() else { return Poll::Pending };
+        let wants = *this.wants;
+        Poll::Ready(match came {
+            Came::Response(response) if this.gives_up.gives_up(&response) => {
+                open.scope.ask_to_stop();
+                Ok(U::answer(response, Ended::GivenUp(open), wants))
+            }
+            Came::Response(response) => Ok(U::answer(response, Ended::Well { open, reads_grpc: C::READS_GRPC }, wants)),
+            Came::Error(error) => {
+                if !C::ON_ERROR {
                     open.finish();
                 }
                 Err(error)
+            }
+            Came::Late(response) => {
+                open.scope.lineage().run(|| drop(response));
+                let Some(answer) = open.clock.answer(open.scope.lineage()) else { return Poll::Pending };
+                drop(open);
+                Ok(U::answer(answer, Ended::Unopened, wants))
             }
         })
     }
 }
 
-impl<F, Res, U> fmt::Debug for ScopeFuture<F, Res, U> {
+impl<F, Res, U, K, C> fmt::Debug for ScopeFuture<F, Res, U, K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScopeFuture")
             .field("scope", &self.open.as_ref().map(|open| &open.scope))

@@ -5,81 +5,82 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use crate::lineage::current;
-use crate::lineage::handle::Lineage;
 use crate::registry::scope::Scope;
 use crate::sync::os::Arc;
 
-use super::ScopeLayer;
 use super::body::{Reads, Until};
-use super::future::{Open, ScopeFuture};
+use super::end::GivesUp;
+use super::future::ScopeFuture;
 use super::hooks::{NameScope, OnOpen};
+use super::layer::ScopeLayer;
 use super::limit::Admit;
+use super::open::Open;
+use super::place::OpensBelow;
+use super::time::{Late, Limits};
 
 /// A service whose requests have scopes of their own; made by [`ScopeLayer`]. Cloning it clones the service inside.
-pub struct ScopeService<S, N, O, L, U> {
+pub struct ScopeService<S, N, O, L, U, B, T, C> {
     pub(super) inner: S,
-    pub(super) layer: Arc<ScopeLayer<N, O, L, U>>,
+    pub(super) layer: Arc<ScopeLayer<N, O, L, U, B, T, C>>,
 }
 
-impl<S, N, O, L, U> ScopeService<S, N, O, L, U> {
+impl<S, N, O, L, U, B, T, C> ScopeService<S, N, O, L, U, B, T, C> {
     /// The service inside.
     #[must_use]
     pub fn into_inner(self) -> S {
         self.inner
     }
-
-    fn parent(&self) -> Lineage {
-        let (here, at) = (current::nearest(), &self.layer.at);
-        // A runtime's thread may have become a node; a request belongs to the server all the same.
-        match here.innermost_scope() {
-            Some(scope) if scope.node().is_at_or_below(at.0.node()) => Lineage(here),
-            _ => at.clone(),
-        }
-    }
 }
 
-impl<S, Req, N, O, L, U> Service<Req> for ScopeService<S, N, O, L, U>
+impl<S, Req, N, O, L, U, B, T, C> Service<Req> for ScopeService<S, N, O, L, U, B, T, C>
 where
     S: Service<Req>,
     N: NameScope<Req>,
     O: OnOpen<Req>,
     L: Admit<Req, S::Response>,
-    U: Until<S::Response> + Reads<Req>,
+    U: Until<S::Response, T::Clock> + Reads<Req>,
+    B: OpensBelow<Req, S::Response>,
+    T: Limits<Req>,
+    T::Clock: Late<S::Response>,
+    C: GivesUp<S::Response>,
 {
     type Response = U::Response;
     type Error = S::Error;
-    type Future = ScopeFuture<S::Future, S::Response, U>;
+    type Future = ScopeFuture<S::Future, S::Response, U, T::Clock, C>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let slot = match self.layer.limit.admit(&request) {
-            Ok(slot) => slot,
+        let layer = &self.layer;
+        let gives_up = layer.gives_up.clone();
+        let admitted = layer.limit.admit(&request).and_then(|slot| Ok((slot, layer.below.place(&request)?)));
+        let (slot, place) = match admitted {
+            Ok(admitted) => admitted,
             // The inner service stays ready: it keeps what it has reserved for its next call.
-            Err(answer) => return ScopeFuture::answered(answer),
+            Err(answer) => return ScopeFuture::answered(answer, gives_up),
         };
-        let scope = Scope::new_in(&self.parent(), self.layer.name.name(&request));
+        let scope = Scope::new_in(&place, layer.name.name(&request));
+        let clock = layer.time.start(&request, &scope);
         if let Some(slot) = &slot {
             slot.keep(&scope);
         }
-        self.layer.on_open.opened(&request, &scope);
+        layer.on_open.opened(&request, &scope);
         let wants = U::wants(&request);
         // Many services do a part of their work here. A panic drops the scope, which cancels it.
         let future = scope.lineage().run(|| self.inner.call(request));
-        ScopeFuture::new(future, Open { scope, slot }, wants)
+        ScopeFuture::new(future, Open { scope, slot, clock }, wants, gives_up)
     }
 }
 
-impl<S: Clone, N, O, L, U> Clone for ScopeService<S, N, O, L, U> {
+impl<S: Clone, N, O, L, U, B, T, C> Clone for ScopeService<S, N, O, L, U, B, T, C> {
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone(), layer: Arc::clone(&self.layer) }
     }
 }
 
-impl<S: fmt::Debug, N, O, L, U> fmt::Debug for ScopeService<S, N, O, L, U> {
+impl<S: fmt::Debug, N, O, L, U, B: fmt::Debug, T, C> fmt::Debug for ScopeService<S, N, O, L, U, B, T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScopeService").field("inner", &self.inner).field("layer", &self.layer).finish()
     }

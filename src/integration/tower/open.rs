@@ -1,0 +1,25 @@
+//! [`Open`]: a request's scope while the request is under way.
+
+use crate::registry::scope::Scope;
+use crate::sync::os::Arc;
+
+use super::limit::Slot;
+
+/// A request's open scope. Dropping it cancels the scope.
+pub struct Open<K> {
+    pub(super) scope: Scope,
+    pub(super) slot: Option<Arc<Slot>>,
+    pub(super) clock: K,
+}
+
+impl<K> Open<K> {
+    /// Closes the scope: what was asked for goes on.
+    pub(super) fn finish(self) {
+        let Self { scope, slot, clock } = self;
+        // First: from here on the limit cancels nothing. It also holds the place, and the last to let go of a place has
+        // less to do.
+        drop(clock);
+        scope.finish();
+        drop(slot);
+    }
+}
