@@ -24,6 +24,8 @@ pub struct Busy {
     pub would_deadlock: bool,
     /// The caller was asked to stop while it waited, or before, and so waited no longer.
     pub cancelled: bool,
+    /// The holder's thread does not exist in this process, which is a fork of the one where it holds the gate.
+    pub forked: bool,
 }
 
 /// Who holds a [`Gate`](crate::Gate): a task, or a thread outside of any task. A look at one moment.
@@ -67,6 +69,10 @@ impl fmt::Display for Advice<'_> {
         let waited = self.0.waited;
         if self.0.would_deadlock {
             f.write_str("which waits for this very code; let go of it before waiting, or do this without entering it")
+        } else if self.0.forked {
+            f.write_str(
+                "whose thread does not exist in this process, a fork; enter it where it was entered, or make another",
+            )
         } else if self.0.cancelled {
             f.write_str("and whoever waited was asked to stop; `acknowledge_cancel` first to wait all the same")
         } else if waited.is_zero() {

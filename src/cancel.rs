@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use crate::cancel::hook::{Ear, Hook};
 use crate::error::Cancelled;
+use crate::fork;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::handle::{CutOnDrop, Lineage};
 use crate::lineage::node::{Node, Place};
 use crate::lineage::started;
 use crate::lineage::watch::Watch;
-use crate::pool::exit;
 use crate::pool::frame::{self, Frame};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
@@ -284,24 +284,30 @@ pub fn on_cancel(f: impl FnOnce() + Send + 'static) -> OnCancel {
 /// returned: after the drop it does not touch what the guard's owner does next. So the code must not wait for the
 /// guard's owner. A guard that is dropped by the code itself does not wait.
 #[must_use = "dropping it takes the code back at once"]
-pub struct OnCancel(Arc<Hook<Box<dyn Ear>>>);
+pub struct OnCancel {
+    hook: Arc<Hook<Box<dyn Ear>>>,
+    generation: u64,
+}
 
 impl OnCancel {
     fn arm(ear: impl Ear, at: Place, f: impl FnOnce() + Send + 'static) -> Self {
-        Self(Hook::arm(Box::new(ear) as _, move || {
+        fork::arm();
+        let generation = fork::generation();
+        let hook = Hook::arm(Box::new(ear) as _, move || {
             // The canceller's own requests are none of the code's.
             let _apart = frame::apart();
             let _at = CutOnDrop(Some(current::stand(at, Pending::Nothing)));
             f();
-        }))
+        });
+        Self { hook, generation }
     }
 }
 
 impl Drop for OnCancel {
     fn drop(&mut self) {
-        self.0.disarm(|over, is_over| {
+        self.hook.disarm(|over, is_over| {
             // In a fork's child the thread that ran it does not exist.
-            if !exit::is_fork() {
+            if self.generation == fork::generation() {
                 let _away = GivenAway::begin();
                 block_on_bell(over, None, is_over);
             }

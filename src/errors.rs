@@ -134,7 +134,7 @@ fn gave_up(error: &InitError) -> bool {
 
 /// Whoever waits a little longer may get in.
 fn opens(busy: &Busy) -> bool {
-    !busy.would_deadlock && !busy.cancelled
+    !busy.would_deadlock && !busy.cancelled && !busy.forked
 }
 
 /// The closure is dropped.

@@ -297,6 +297,17 @@
 //! heirloom::exit_guard();` ([`exit_guard`], or [`run_main`]). Without it a hook does its best on Unix. Both wait for
 //! 30 s at most ([`exit_deadline`]), and for a task that was asked to stop 1 s ([`exit_grace`]).
 //!
+//! A fork's child has none of the parent's threads, so nothing of the parent's runs there and nothing waits for it:
+//! - Pools refuse to start and to take tasks (`Forked`), if the parent had started one. A join of the parent's task, thread
+//!   or future is an error at once, a gate that is held in the parent is [`Busy`], and `stop`, `wait_idle` and the exit
+//!   guard end at once. A value that another thread was initialising is initialised anew.
+//! - A task that forked does not return in the child: where its body ends, the process ends, with code 0 (101 after a
+//!   panic) and a line on stderr. So does the initialiser of a worker.
+//! - [`PoolManager::scope`] cannot return in the child before its tasks have ended, which they never do: it aborts.
+//!
+//! A lock that another thread held for a moment stays locked in the child, as with any library: call `exec` or `_exit`
+//! there as soon as possible, or fork before the first pool is started.
+//!
 //! # Asking work to stop
 //!
 //! A request to stop is made to a place and holds for everything below it: [`Scope::cancel`] (also by dropping the
@@ -579,6 +590,7 @@ mod cancel;
 mod clock;
 mod error;
 mod errors;
+mod fork;
 mod gate;
 mod gate_key;
 mod id;
@@ -592,6 +604,7 @@ mod namespace;
 mod pool;
 mod quiet;
 mod registry;
+mod stderr;
 mod sync;
 mod tally;
 mod task;

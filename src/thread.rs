@@ -204,6 +204,9 @@ pub struct ScopedJoinHandle<'scope, T> {
     started: Arc<Started>,
 }
 
+/// What a join in a fork carries in the place of a panic.
+const FORKED: &str = "the thread runs in the process that this one is a fork of; join it there";
+
 macro_rules! join_handle {
     ($($handle:tt)*) => {
         impl<T> $($handle)* {
@@ -242,8 +245,15 @@ macro_rules! join_handle {
             /// joined waits for such a task, neither ends.
             ///
             /// # Errors
-            /// What the thread's panic carried.
+            /// What the thread's panic carried; in a fork of its process, where the thread does not exist, a text that says
+            /// so, at once, also if it had ended before.
             pub fn join(self) -> std::thread::Result<T> {
+                if self.started.is_elsewhere() {
+                    // `std` would wait for a thread that does not exist, or panic, also where it had ended before the fork; nor
+                    // is there one to detach.
+                    std::mem::forget(self.inner);
+                    return Err(Box::new(FORKED));
+                }
                 let _away = GivenAway::begin_join(Target::Thread(self.thread().id()));
                 self.inner.join()
             }
@@ -258,7 +268,7 @@ macro_rules! join_handle {
             /// is dropped. The inner one is what the thread's panic carried. If the thread has ended before, its result comes back and
             /// a request stays pending for the caller's next look.
             pub fn join_cancelling(self) -> Result<std::thread::Result<T>, Cancelled> {
-                let passed = !self.started.is_over() && {
+                let passed = !self.started.is_over() && !self.started.is_elsewhere() && {
                     let _away = GivenAway::begin_join(Target::Thread(self.thread().id()));
                     until_over(&self.started)
                 };
@@ -314,7 +324,8 @@ impl<'scope> Scope<'scope, '_> {
 /// Threads that may borrow from the caller, each a child of the place that started it. As `std::thread::scope`.
 ///
 /// Its end waits as `std` does; inside a pool task that must not hold up its pool, join the threads, or put the scope
-/// in [`heirloom::blocking`](crate::blocking).
+/// in [`heirloom::blocking`](crate::blocking). In a fork's child that was forked in `f` it waits for ever for threads that
+/// run in the parent, as `std` does: call `exec` or `_exit` inside of `f` there.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope, thread};

@@ -34,6 +34,7 @@ use std::thread::ThreadId;
 
 use smallvec::SmallVec;
 
+use crate::fork;
 use crate::id::TaskId;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering, Weak, fence};
 
@@ -67,11 +68,17 @@ impl Target {
 pub(crate) struct Debt {
     by: Arc<Record>,
     paid: AtomicBool,
+    generation: u64,
 }
 
 impl Debt {
     pub(crate) fn new(by: Arc<Record>) -> Arc<Self> {
-        Arc::new(Self { by, paid: AtomicBool::new(false) })
+        Arc::new(Self { by, paid: AtomicBool::new(false), generation: fork::generation() })
+    }
+
+    /// It was owed by a thread of the process that this one is a fork of, and is paid there.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     pub(crate) fn pay(&self) {
@@ -208,6 +215,8 @@ impl Graph {
 
     /// A new thread's record.
     pub(crate) fn record(&self, thread: ThreadId) -> Arc<Record> {
+        // Whoever waits for what the thread owes is to know in which process that is.
+        fork::arm();
         let record = Arc::new(Record { thread, wait: Mutex::new(None), waits: AtomicU64::new(0) });
         let mut records = self.records.lock();
         if records.len() == records.capacity() {

@@ -81,6 +81,11 @@ impl Line {
         self.hold.as_ref().is_some_and(|hold| hold.by.shares_its_thread_with(who))
     }
 
+    /// The holder is in the process that this one is a fork of, and lets go there.
+    pub(super) fn is_held_elsewhere(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.by.is_elsewhere())
+    }
+
     pub(super) fn queue_up(&mut self, who: Who, edge: Option<Edge>) {
         self.waiting.push_back(Waiting { who, edge, waker: None });
     }
@@ -118,6 +123,10 @@ impl Line {
         }
         if let Some(debt) = hold.debt.take() {
             debt.pay();
+        }
+        // In a fork those who waited before it wait in the parent.
+        while self.waiting.front().is_some_and(|next| next.who.is_elsewhere()) {
+            self.waiting.pop_front();
         }
         let Some(next) = self.waiting.pop_front() else {
             self.hold = None;

@@ -191,6 +191,9 @@ impl Gate {
         if line.is_held_below(&who) {
             return Err(self.busy(&line, Duration::ZERO, true));
         }
+        if line.is_held_elsewhere() {
+            return Err(Busy { forked: true, ..self.busy(&line, Duration::ZERO, false) });
+        }
         if wait.is_zero() {
             return Err(self.busy(&line, Duration::ZERO, false));
         }
@@ -224,7 +227,7 @@ impl Gate {
 
     fn busy(&self, line: &Line, waited: Duration, would_deadlock: bool) -> Busy {
         match line.holder() {
-            Some(holder) => Busy { gate: self.name, waited, holder, would_deadlock, cancelled: false },
+            Some(holder) => Busy { gate: self.name, waited, holder, would_deadlock, cancelled: false, forked: false },
             // Nobody is refused by a gate that is free, and it is handed over while anybody waits.
             None => unreachable!("a free gate refused somebody"),
         }

@@ -4,6 +4,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use crate::busy::Holder;
+use crate::fork;
 use crate::id::TaskId;
 use crate::namespace::Namespace;
 use crate::pool::frame;
@@ -17,6 +18,7 @@ pub(super) struct Who {
     thread: Thread,
     /// Where it says what it waits for.
     record: Arc<Record>,
+    generation: u64,
 }
 
 impl Who {
@@ -30,6 +32,7 @@ impl Who {
             namespace: frame.filter(|_| task.is_some()).map(|frame| frame.pool().namespace.clone()),
             thread: std::thread::current(),
             record: waits::me(),
+            generation: fork::generation(),
         }
     }
 
@@ -39,6 +42,11 @@ impl Who {
 
     pub(super) fn shares_its_thread_with(&self, other: &Who) -> bool {
         self.running.thread == other.running.thread
+    }
+
+    /// It is code of the process that this one is a fork of.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// What it owes while others wait for it to let go.

@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, Span};
 
 use crate::error::Cancelled;
+use crate::fork;
 use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
@@ -33,7 +34,8 @@ static PORTAL: Heirloom<Portal> = Heirloom::new("portal");
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PortalError {
-    /// There is no portal here or above, or its runtime has been shut down, perhaps while the future was under way.
+    /// There is no portal here or above, or its runtime has been shut down, perhaps while the future was under way. Also
+    /// in a fork of the runtime's process, where the runtime has no threads.
     #[error(
         "no tokio runtime is running behind a portal at {place} or above it; bind one of a running runtime with \
          `Portal::bind_at`, at a place above"
@@ -112,6 +114,8 @@ impl From<Cancelled> for PortalError {
 #[derive(Clone)]
 pub struct Portal {
     handle: Handle,
+    /// Of the process whose threads the runtime has.
+    generation: u64,
 }
 
 /// The nearest portal that is bound here or above.
@@ -126,7 +130,7 @@ impl Portal {
     /// One into that runtime.
     #[must_use]
     pub fn new(runtime: &Handle) -> Self {
-        Self { handle: runtime.clone() }
+        Self::into(runtime.clone())
     }
 
     /// One into the runtime that the code runs in.
@@ -147,7 +151,12 @@ impl Portal {
     /// [`NotRunning`](PortalError::NotRunning): it runs in none.
     pub fn current() -> Result<Self, PortalError> {
         let handle = Handle::try_current().map_err(|_| PortalError::not_running())?;
-        Ok(Self { handle })
+        Ok(Self::into(handle))
+    }
+
+    fn into(handle: Handle) -> Self {
+        fork::arm();
+        Self { handle, generation: fork::generation() }
     }
 
     /// Has [`portal`] find it at the current place and below, until another is bound here or the place ends. It may be
@@ -193,7 +202,7 @@ impl Portal {
         // A subscriber's panic is not the caller's.
         let span = (LevelFilter::current() != LevelFilter::OFF).then(|| quietly(Span::current)).flatten();
         let future = InLineage::new(Lineage(place.clone()), future.instrument(span.unwrap_or_else(Span::none)));
-        PortalHandle::new(self.handle.spawn(unless_cancelled(place, future)))
+        PortalHandle::new(self.handle.spawn(unless_cancelled(place, future)), self.generation)
     }
 
     /// Runs a future on the runtime, as [`spawn`](Self::spawn) does, and waits for it. In a pool's task this gives the

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ptr;
 
 use crate::bell::Bell;
+use crate::fork;
 use crate::lineage::current::BecomesNode;
 use crate::lineage::node::{Node, Place, WeakPlace};
 use crate::sync::os::{Arc, AtomicU64, OnceLock, Ordering};
@@ -23,6 +24,7 @@ pub(crate) struct Started {
     over: Bell,
     /// Requests made to the places above are not delivered.
     pub(crate) isolated: bool,
+    generation: u64,
 }
 
 thread_local! {
@@ -40,7 +42,14 @@ pub(crate) enum Request {
 
 impl Started {
     pub(crate) fn new(isolated: bool) -> Arc<Self> {
-        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: Bell::new(), isolated })
+        fork::arm();
+        let generation = fork::generation();
+        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: Bell::new(), isolated, generation })
+    }
+
+    /// The thread is one of the process that this one is a fork of: it does not exist here.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// Asks the thread to stop.

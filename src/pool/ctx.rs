@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::Thread;
 
 use crate::error::{Said, payload_text};
+use crate::fork;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::handle::{CutOnDrop, Lineage};
 use crate::lineage::node::{Node, Place, Role, WeakPlace};
@@ -194,6 +195,7 @@ pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, ca
     let Some(ctx) = worker() else { return Err(Box::new(Said("its thread is ending".into()))) };
     let standing = CutOnDrop(Some(current::stand(ctx.place().clone(), Pending::Nothing)));
     let out = frame::while_initialising(pool, member, came, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&ctx))));
+    fork::end_of(&|| format!("the initialiser of a worker of \"{}\"", pool.namespace), out.is_err());
     drop(standing);
     out.unwrap_or_else(|payload| {
         let text = payload_text(payload.as_ref()).unwrap_or("(a payload that is no text)").to_string();

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Coarse;
 use crate::error::{StopError, TaskError};
+use crate::fork;
 use crate::id::TaskId;
 use crate::pool::config::PoolMode;
-use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::inner::{Book, Pool};
 use crate::pool::park;
@@ -99,7 +99,7 @@ impl fmt::Display for RunningTask {
 
 /// Blocks until `ready`, giving the running task's place away meanwhile. False at the deadline.
 pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: impl Fn() -> bool) -> bool {
-    if exit::is_fork() || park::spin_until(&ready) {
+    if fork::is_fork() || park::spin_until(&ready) {
         // In a fork's child nobody is there to make it true.
         return ready();
     }
@@ -120,7 +120,7 @@ pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: im
 
 /// The same without blocking.
 pub(crate) async fn await_tally(tally: &Tally, ready: impl Fn() -> bool) {
-    if exit::is_fork() {
+    if fork::is_fork() {
         return;
     }
     let look = || {
@@ -173,7 +173,7 @@ impl Pool {
 
     /// Ends queued tasks as cancelled. A fork's child has no threads to do it and must not touch the parent's locks.
     fn cancel_queued(self: &Arc<Self>, which: impl FnMut(&crate::pool::worker::Task) -> bool) {
-        if exit::is_fork() {
+        if fork::is_fork() {
             return;
         }
         for task in self.queue.take_if(which) {
@@ -235,7 +235,7 @@ impl Pool {
     pub(crate) fn stop(self: &Arc<Self>, deadline: Option<Instant>) -> Result<StopReport, StopError> {
         self.refuse_from_own_task()?;
         self.close();
-        if self.joins() && !exit::is_fork() {
+        if self.joins() && !fork::is_fork() {
             self.block_until_over(deadline);
         }
         Ok(self.report())
@@ -249,12 +249,18 @@ impl Pool {
     }
 
     fn block_until_gone(&self, deadline: Option<Instant>) -> bool {
+        if fork::is_fork() {
+            return self.crew.is_gone();
+        }
         let _away = (!self.crew.is_gone()).then(GivenAway::begin);
         block_on_bell(self.crew.gone(), deadline, || self.crew.is_gone())
     }
 
     /// The same without blocking.
     pub(crate) async fn await_over(&self) {
+        if fork::is_fork() {
+            return;
+        }
         await_tally(&self.tally, || self.is_over()).await;
         self.crew.gone().until(|| self.crew.is_gone()).await;
         self.crew.join_gone();
@@ -263,7 +269,7 @@ impl Pool {
     pub(crate) async fn stop_async(self: &Arc<Self>) -> Result<StopReport, StopError> {
         self.refuse_from_own_task()?;
         self.close();
-        if self.joins() && !exit::is_fork() {
+        if self.joins() && !fork::is_fork() {
             self.await_over().await;
         }
         Ok(self.report())

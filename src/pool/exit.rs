@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
+use crate::fork::{self, is_fork};
 use crate::id::TaskId;
 use crate::pool::asked::Asked;
 use crate::pool::end::block_on_tally;
@@ -31,6 +32,7 @@ use crate::pool::pinned;
 use crate::pool::wait;
 use crate::pool::worker::leave_after;
 use crate::quiet::quietly;
+use crate::stderr;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::task::cell::Claimed;
 use crate::waits::{self, Target};
@@ -48,7 +50,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 static DEADLINE: AtomicU64 = AtomicU64::new(DEFAULT_DEADLINE.as_millis() as u64);
 static GRACE: AtomicU64 = AtomicU64::new(DEFAULT_GRACE.as_millis() as u64);
 static ABANDON: AtomicBool = AtomicBool::new(false);
-static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// The deadline was reached once; it is not waited for again.
 static GAVE_UP: AtomicBool = AtomicBool::new(false);
@@ -247,52 +248,23 @@ fn say(pools: &[Arc<Pool>], verb: &str) {
     for pool in pools.iter().filter(|pool| pool.tally.count() > 0) {
         text.push_str(&format!("heirloom: the end of the process {verb} \"{}\": {}\n", pool.namespace, pool.report()));
     }
-    write_stderr(text.as_bytes());
-}
-
-/// Past `std`'s lock, which a task may hold for ever; and only if the pipe has room. Nobody can be told when it has
-/// not.
-#[cfg(unix)]
-fn write_stderr(text: &[u8]) {
-    let mut ready = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one descriptor is polled without waiting, and the text is written from its own length.
-    unsafe {
-        if libc::poll(&raw mut ready, 1, 0) == 1 && ready.revents & libc::POLLOUT != 0 {
-            libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len());
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn write_stderr(text: &[u8]) {
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), text);
-}
-
-/// This process is a fork of one that started a pool.
-#[inline]
-pub(crate) fn is_fork() -> bool {
-    FORKED.load(Ordering::Relaxed)
+    stderr::write(&text);
 }
 
 /// Installs the hooks, once.
 pub(crate) fn arm() {
+    fork::arm_for_pools();
     #[cfg(unix)]
     {
         static ARMED: std::sync::Once = std::sync::Once::new();
         ARMED.call_once(|| {
-            // SAFETY: both functions live as long as the program (this crate is not unloaded), take no argument and do
+            // SAFETY: the function lives as long as the program (this crate is not unloaded), takes no argument and does
             // not unwind. A refusal leaves the guard as the only way, which is documented as the guarantee.
             unsafe {
                 libc::atexit(hook);
-                libc::pthread_atfork(None, None, Some(forked));
             }
         });
     }
-}
-
-#[cfg(unix)]
-extern "C" fn forked() {
-    FORKED.store(true, Ordering::Relaxed);
 }
 
 #[cfg(unix)]

@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::error::{Cancelled, TaskError};
+use crate::fork;
 use crate::id::TaskId;
 use crate::pool::asked;
-use crate::pool::exit;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::park;
@@ -265,7 +265,7 @@ impl<T> TaskHandle<T> {
     /// This process is a fork, where nobody ends the task.
     fn is_the_parents(&self) -> Option<TaskError> {
         // SAFETY: the task has not ended. Nothing counts it out of its pool here, so the pool holds itself.
-        exit::is_fork().then(|| TaskError::forked(self.id(), unsafe { &self.pool.as_ref().namespace }))
+        fork::is_fork().then(|| TaskError::forked(self.id(), unsafe { &self.pool.as_ref().namespace }))
     }
 
     /// The task is on this thread's own stack, or needs a worker that this thread is about to become: the pool of
@@ -302,6 +302,9 @@ impl<T> TaskHandle<T> {
     pub fn join_within(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
         let deadline = park::after(d);
         if !self.is_finished() {
+            if let Some(error) = self.is_the_parents() {
+                return Ok(Err(error));
+            }
             let _away = GivenAway::begin();
             // Spinning is part of the time; it is shorter than the clock is exact.
             let spun = !d.is_zero() && park::spin_until(|| self.task.state().is_done());

@@ -23,6 +23,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::clock::Coarse;
 use crate::error::{Refused, SubmitError, TaskError};
+use crate::fork;
 use crate::id::{NodeId, TaskId};
 use crate::index::{Index, Ticket};
 use crate::lineage::current;
@@ -260,7 +261,7 @@ impl Pool {
     /// Everything before the queue: is the task welcome? Says where it was asked for, and what it keeps alive as it is
     /// to stand elsewhere.
     fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<(Place, Option<Place>), SubmitError> {
-        if exit::is_fork() {
+        if fork::is_fork() {
             return Err(SubmitError::Forked { namespace: self.namespace.clone() });
         }
         if frame::initialises(self) {
@@ -501,7 +502,7 @@ impl Pool {
     /// The running task goes into a wait. False when it keeps its place.
     pub(crate) fn begin_wait(self: &Arc<Self>) -> bool {
         // A fork's child runs nothing of its parent's.
-        if self.config.keeps_place || exit::is_fork() {
+        if self.config.keeps_place || fork::is_fork() {
             return false;
         }
         let before = self.counters.waiting.fetch_add(1, Ordering::SeqCst);

@@ -213,7 +213,8 @@ impl Pinned {
     pub fn run_within(&self, d: Duration) -> bool {
         let _driving = Driving::new(&self.entry);
         let only = || SmallVec::from_elem(Arc::clone(self.pool()), 1);
-        drive(None, park::after(d), only, self.pool().await_over()).is_some()
+        // In a fork the wait ends at once, and the pool goes on in the parent.
+        drive(None, park::after(d), only, self.pool().await_over()).is_some() && self.pool().is_over()
     }
 
     /// Calls `f` when something is queued: once, on the submitter's thread, until a `run_*` has looked again; at once,

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use crate::error::{SubmitError, TaskError};
+use crate::fork;
 use crate::id::TaskId;
 use crate::pool::end::block_on_tally;
 use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
@@ -93,6 +94,9 @@ impl<'scope> TaskScope<'scope, '_> {
 
     /// Returns when every task has ended.
     fn wait(&self) {
+        if fork::is_fork() && self.tally.count() > 0 {
+            fork::abort_wait(&format!("a borrowing scope of \"{}\"", self.pool.namespace));
+        }
         let _deep = wait::give_if_deep();
         if let Some(own) = &self.own
             && may_run_in_place(Arc::as_ptr(self.pool)).is_some()

@@ -43,11 +43,11 @@ use std::time::{Duration, Instant};
 
 use crate::bell::Bell;
 use crate::error::payload_text;
+use crate::fork;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::node::Place;
 use crate::namespace::Namespace;
 use crate::pool::crew::Crew;
-use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::rayon::{Part, Rayon};
@@ -369,7 +369,7 @@ impl Stealing {
     /// The pool has ended: the threads leave.
     pub(crate) fn dismiss(&self) {
         // A fork's child has none of the threads, and perhaps their locks.
-        if exit::is_fork() {
+        if fork::is_fork() {
             return;
         }
         let ended = self.state.lock().end();
@@ -419,7 +419,7 @@ pub(crate) struct Blocked<'a> {
 pub(crate) fn begin_wait<'a>(has_task: bool) -> Option<Blocked<'a>> {
     let worker: &Worker<'a> = worker()?;
     // A fork's child has none of the other threads, and perhaps their locks.
-    if exit::is_fork() || worker.blocked.replace(true) {
+    if fork::is_fork() || worker.blocked.replace(true) {
         return None;
     }
     let stuck = of(worker.pool).note(worker.pool, |state| {
@@ -443,7 +443,7 @@ pub(crate) fn begin_wait<'a>(has_task: bool) -> Option<Blocked<'a>> {
 impl Drop for Blocked<'_> {
     fn drop(&mut self) {
         self.worker.blocked.set(false);
-        if exit::is_fork() {
+        if fork::is_fork() {
             return;
         }
         of(self.worker.pool).note(self.worker.pool, |state| {

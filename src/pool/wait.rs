@@ -1,11 +1,12 @@
 //! Waiting without holding up a pool: [`GivenAway`] and [`blocking`].
 
 use std::marker::PhantomData;
+use std::mem;
 use std::ptr;
 use std::time::Instant;
 
 use crate::bell::Bell;
-use crate::pool::exit;
+use crate::fork;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::park;
@@ -19,7 +20,7 @@ use crate::waits::{self, Cycle, Part, Parts, Target, Waiting};
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
 pub(crate) struct GivenAway {
     given: usize,
-    _waiting: Option<WaitsHere>,
+    waiting: Option<WaitsHere>,
     _blocked: Option<Blocked<'static>>,
     /// What the thread waits for, where that can be a part of a cycle.
     edge: Option<Waiting<'static>>,
@@ -29,6 +30,11 @@ pub(crate) struct GivenAway {
 impl GivenAway {
     /// Nothing is given where no task runs, where the pool keeps its places, or at the pool's bound of waiting tasks.
     pub(crate) fn begin() -> Self {
+        // In a fork a place that is given is one to nobody, and a thread that counts as waiting may have another started
+        // in its place, which would run what is the parent's.
+        if fork::is_fork() {
+            return Self::nothing();
+        }
         let mut given = 0;
         // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
         let steals = stealing::here().is_some();
@@ -44,7 +50,11 @@ impl GivenAway {
         }
         // A stolen piece has no place to give, but what its thread waits for may need one more.
         let waiting = waiting.filter(|_| given > 0 || steals);
-        Self { given, _waiting: waiting, _blocked: blocked, edge: None, here: PhantomData }
+        Self { given, waiting, _blocked: blocked, edge: None, here: PhantomData }
+    }
+
+    fn nothing() -> Self {
+        Self { given: 0, waiting: None, _blocked: None, edge: None, here: PhantomData }
     }
 
     /// As [`begin`](Self::begin), for a wait without a deadline that ends with the target. A wait for a value or a gate
@@ -69,11 +79,7 @@ impl GivenAway {
     /// The second half of [`begin_ask`](Self::begin_ask), after [`ask`]. The places are kept where they are not to be
     /// given.
     pub(crate) fn begin_asked(edge: Waiting<'static>, gives: bool) -> Self {
-        let mut away = if gives {
-            Self::begin()
-        } else {
-            Self { given: 0, _waiting: None, _blocked: None, edge: None, here: PhantomData }
-        };
+        let mut away = if gives { Self::begin() } else { Self::nothing() };
         away.edge = Some(edge);
         away
     }
@@ -110,6 +116,11 @@ fn parts() -> Parts {
 
 impl Drop for GivenAway {
     fn drop(&mut self) {
+        if fork::is_fork() {
+            // Begun before the fork: what this counts belongs to threads that do not exist here, and so may its lock.
+            mem::forget(self.waiting.take());
+            return;
+        }
         // The innermost are those this one gave: what an outer wait gave is further out.
         for frame in frame::all() {
             if self.given == 0 {
@@ -131,7 +142,7 @@ const MAX_DEPTH: u32 = 32;
 /// given away.
 pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
     // A fork's child runs nothing of its parent's.
-    if exit::is_fork() {
+    if fork::is_fork() {
         return None;
     }
     if let Some(own) = stealing::here().filter(|own| ptr::eq(Arc::as_ptr(own), pool)) {

@@ -4,6 +4,7 @@ use std::ptr;
 
 use crate::clock::{Coarse, pause};
 use crate::error::{Refused, SubmitError, TaskError, payload_text};
+use crate::fork;
 use crate::id::TaskId;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::node::Place;
@@ -204,7 +205,8 @@ pub(super) enum Next {
 
 /// Runs the oldest task of a pinned pool, on its thread.
 pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
-    if pool.queue.looks_empty() {
+    // What is queued is the parent's in a fork, and is run there.
+    if fork::is_fork() || pool.queue.looks_empty() {
         return Next::Nothing;
     }
     if !pool.places.take_here(1) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use crate::error::{Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
+use crate::fork;
 use crate::id::TaskId;
 use crate::index::Ticket;
 use crate::lineage::handle::Lineage;
@@ -18,7 +19,6 @@ use crate::lineage::node::{Place, WeakPlace};
 use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 use crate::pool::end::StopReport;
-use crate::pool::exit;
 use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::inner::Pool;
 use crate::pool::map::Map;
@@ -264,7 +264,7 @@ impl PoolManager {
 
     fn start_any(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
         let namespace = || self.0.namespace.clone();
-        if exit::is_fork() {
+        if fork::is_fork() {
             return Err(StartError::Forked { namespace: namespace() });
         }
         if let Some((setting, problem)) = config.problem() {
@@ -317,6 +317,9 @@ impl PoolManager {
     /// [`ConfigMismatch`](StartError::ConfigMismatch) when it runs with other settings; otherwise as
     /// [`start`](Self::start).
     pub fn ensure_started(&self, config: PoolConfig) -> Result<(), StartError> {
+        if fork::is_fork() {
+            return Err(StartError::Forked { namespace: self.0.namespace.clone() });
+        }
         loop {
             if let Some(running) = self.running() {
                 return match running.config.difference(&config) {
@@ -589,6 +592,10 @@ impl PoolManager {
     /// # Errors
     /// There is none of its own: `f`'s value comes back. Submitting in a scope of a manager that was never started is
     /// refused.
+    ///
+    /// # Aborts
+    /// In a fork's child, when `f` forked while tasks of the scope had not ended: they run in the parent only, and what `f`'s
+    /// caller does next may rely on them. Call `exec` or `_exit` inside of `f` there.
     pub fn scope<'env, T>(&self, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> T) -> T {
         match self.pool() {
             Some(pool) => scope::run(&pool, f),

@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use crate::error::TaskError;
+use crate::fork;
 use crate::id::{NodeId, TaskId};
 use crate::lineage::node::{Place, WeakPlace};
 use crate::quiet::{drop_quietly, quietly};
@@ -75,7 +76,10 @@ impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
         // SAFETY: passed on from the caller, the claimer.
         let stage = unsafe { Self::swap(header, Stage::Empty) };
         let Stage::Ready(f) = stage else { return Ok(()) };
-        let value = catch_unwind(AssertUnwindSafe(f))?;
+        let ran = catch_unwind(AssertUnwindSafe(f));
+        // SAFETY: the claimer's reference keeps the cell.
+        fork::end_of(&|| format!("task {}", unsafe { header.as_ref() }.id), ran.is_err());
+        let value = ran?;
         // SAFETY: as above.
         unsafe { Self::swap(header, Stage::Done(Ok(value))) };
         Ok(())

@@ -22,6 +22,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use self::wheel::{Key, Wheel};
+use crate::fork;
 use crate::pool::exit;
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::{LazyLock, Mutex, thread};
@@ -88,7 +89,7 @@ impl Timer {
 
     pub(crate) fn at_tick(&'static self, tick: u64, waker: Waker) -> Option<Deadline> {
         // Nobody lets go of a lock that was held when the process forked.
-        if exit::is_fork() {
+        if fork::is_fork() {
             drop_quietly(waker);
             return None;
         }
@@ -159,7 +160,7 @@ impl Timer {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        if exit::is_fork() {
+        if fork::is_fork() {
             return;
         }
         let waker = self.timer.shared.lock().deadlines.remove(self.key);

@@ -46,6 +46,11 @@ impl Leads for Leader {
     fn landed(&self) {
         self.0.pay();
     }
+
+    fn is_elsewhere(&self) -> bool {
+        // A thread that forked inside of its own initialiser goes on with it in both processes.
+        self.0.is_elsewhere() && !self.0.is_mine()
+    }
 }
 
 /// The bindings of one key.

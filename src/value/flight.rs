@@ -48,6 +48,11 @@ struct Book<X, O, L> {
 pub(crate) trait Leads {
     /// The flight has landed, so nobody waits for the leader any more. Called under the lock, before it goes on.
     fn landed(&self);
+
+    /// The leader is in the process that this one is a fork of, so its flight never lands here.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
 }
 
 /// One run of an initialiser.
@@ -109,11 +114,12 @@ impl<X, O: Clone, L: Leads> Flights<X, O, L> {
         if let Some(known) = look(&mut book.kept) {
             return Boarding::Known(known);
         }
-        if let Some(under_way) = book.under_way.get(&slot) {
+        if let Some(under_way) = book.under_way.get(&slot).filter(|flight| !flight.leader.is_elsewhere()) {
             return Boarding::Wait(Arc::clone(under_way));
         }
-        book.under_way.insert(slot, Arc::clone(&flight));
+        let elsewhere = book.under_way.insert(slot, Arc::clone(&flight));
         drop(book);
+        drop(elsewhere);
         Boarding::Lead(Lead { flights: self, slot, flight, lost, landed: false })
     }
 

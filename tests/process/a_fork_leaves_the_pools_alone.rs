@@ -8,28 +8,7 @@ use std::sync::mpsc;
 use heirloom::{PoolConfig, PoolManager};
 
 use crate::check::Check;
-
-/// Forks; the child plays `child` and leaves with its answer as the exit code. What comes back is that code; a
-/// child that hangs is ended by a signal, which shows as `None`.
-fn forked(child: impl FnOnce() -> i32) -> Option<i32> {
-    // SAFETY: the child only uses what is shown to work there, and leaves through `exit`.
-    match unsafe { libc::fork() } {
-        -1 => panic!("no fork: {}", std::io::Error::last_os_error()),
-        0 => {
-            // SAFETY: arms a timer of this process.
-            unsafe { libc::alarm(8) };
-            let code = child();
-            // SAFETY: no other thread exists here that could be running exit handlers.
-            unsafe { libc::exit(code) }
-        }
-        pid => {
-            let mut status = 0;
-            // SAFETY: the pid is a child of ours, and `status` outlives the call.
-            unsafe { libc::waitpid(pid, &raw mut status, 0) };
-            libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status))
-        }
-    }
-}
+use crate::forks::forked;
 
 /// A pool of one with a task that runs and one that is queued, until the sender is dropped.
 fn busy(config: PoolConfig) -> (PoolManager, mpsc::Sender<()>) {

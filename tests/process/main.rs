@@ -4,15 +4,21 @@
 mod common;
 
 mod check;
+#[cfg(unix)]
+mod forks;
 
 #[cfg(unix)]
 mod a_fork_leaves_the_pools_alone;
 mod a_pinned_pool_does_not_hold_up_the_exit;
 mod a_refused_thread_strands_nothing;
+#[cfg(unix)]
+mod a_task_does_not_return_in_a_fork;
 #[cfg(all(unix, feature = "rayon"))]
 mod a_work_stealing_pool_at_the_end_of_the_process;
 mod an_exit_within_a_task_keeps_its_code;
 mod joining_pools_finish_at_exit;
+#[cfg(unix)]
+mod nothing_waits_in_a_fork_for_the_parents_threads;
 mod the_main_thread_stands_at_the_process;
 
 /// Pairs each module's name with its list.
@@ -28,10 +34,14 @@ fn main() {
         a_fork_leaves_the_pools_alone,
         a_pinned_pool_does_not_hold_up_the_exit,
         a_refused_thread_strands_nothing,
+        #[cfg(unix)]
+        a_task_does_not_return_in_a_fork,
         #[cfg(all(unix, feature = "rayon"))]
         a_work_stealing_pool_at_the_end_of_the_process,
         an_exit_within_a_task_keeps_its_code,
         joining_pools_finish_at_exit,
+        #[cfg(unix)]
+        nothing_waits_in_a_fork_for_the_parents_threads,
         the_main_thread_stands_at_the_process,
     ]);
 }

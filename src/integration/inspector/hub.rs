@@ -20,8 +20,8 @@ use axum::body::Bytes;
 
 use super::view::{Look, View, millis};
 use crate::bell::Bell;
+use crate::fork;
 use crate::id::NodeId;
-use crate::pool::exit;
 use crate::pool::wait::block_on_bell;
 use crate::quiet::quietly;
 use crate::registry::table::Registry;
@@ -116,7 +116,7 @@ impl Hub {
     /// Counts a listener in; there is a thread that looks as long as there is one.
     pub(super) fn join(self: &Arc<Self>) -> Result<(), Unable> {
         // Nobody lets go of a lock that was held when the process forked.
-        if exit::is_fork() {
+        if fork::is_fork() {
             return Err(Unable::Closed);
         }
         let mut shared = self.shared.lock();

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use ::tokio::task::JoinHandle;
 
 use crate::error::{Cancelled, payload_text};
+use crate::fork;
 use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
@@ -24,11 +25,17 @@ use super::{PortalError, probe};
 pub struct PortalHandle<T> {
     task: JoinHandle<Result<T, Cancelled>>,
     is_cancelled: AtomicBool,
+    generation: u64,
 }
 
 impl<T> PortalHandle<T> {
-    pub(super) fn new(task: JoinHandle<Result<T, Cancelled>>) -> Self {
-        Self { task, is_cancelled: AtomicBool::new(false) }
+    pub(super) fn new(task: JoinHandle<Result<T, Cancelled>>, generation: u64) -> Self {
+        Self { task, is_cancelled: AtomicBool::new(false), generation }
+    }
+
+    /// It runs in the process that this one is a fork of.
+    fn is_elsewhere(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// Whether the future has ended, so that `join` returns at once.
@@ -91,6 +98,9 @@ fn panicked(payload: Box<dyn std::any::Any + Send>) -> PortalError {
 
 /// Waits for the future, or, where one hears of them, for a request to stop.
 pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing>) -> Result<T, PortalError> {
+    if handle.is_elsewhere() && !handle.is_finished() {
+        return Err(PortalError::not_running());
+    }
     let mut end = None;
     let away = GivenAway::begin();
     park::block_until(None, |waker| {

@@ -32,6 +32,25 @@ pub(crate) mod busy;
 pub(crate) mod clock;
 #[path = "../../../src/error.rs"]
 pub(crate) mod error;
+/// The process never forks.
+pub(crate) mod fork {
+    pub(crate) fn arm() {}
+
+    pub(crate) fn generation() -> u64 {
+        0
+    }
+
+    pub(crate) fn is_fork() -> bool {
+        false
+    }
+
+    pub(crate) fn end_of(_what: &dyn Fn() -> String, _panicked: bool) {}
+
+    pub(crate) fn abort_wait(_what: &str) -> ! {
+        unreachable!("the process never forks")
+    }
+}
+
 #[path = "../../../src/id.rs"]
 pub(crate) mod id;
 #[path = "../../../src/label.rs"]

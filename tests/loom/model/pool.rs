@@ -107,10 +107,6 @@ pub(crate) mod asked {
 /// The process never exits.
 pub(crate) mod exit {
     pub(crate) fn arm() {}
-
-    pub(crate) fn is_fork() -> bool {
-        false
-    }
 }
 
 /// Nobody asks the models' threads to stop while they wait.

@@ -1,0 +1,96 @@
+//! Forks: what of a process does not exist in its fork.
+//!
+//! A fork's child has one thread, a copy of the one that forked. All that other threads owed (a queued task, a value under
+//! way, a gate that is held) is owed in the parent, and a lock that one of them held is held here for ever. So in the
+//! child nothing waits for such a thread, nothing of the parent's runs, and a task that forked does not return.
+//!
+//! A process may fork again, so a thread is known by its *generation*: how many forks the process had behind it.
+
+use crate::stderr;
+use crate::sync::os::{AtomicBool, AtomicU64, Ordering};
+
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+/// A pool was started in this process or in one that it descends from.
+static POOLS: AtomicBool = AtomicBool::new(false);
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// How many forks this process has behind it, since the first [`arm`]. What began in another generation began in another
+/// process.
+#[inline]
+pub(crate) fn generation() -> u64 {
+    // Relaxed: the one thread of a child made the change itself, before it returned from the fork.
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// This process is a fork of one that had started a pool.
+#[inline]
+pub(crate) fn is_fork() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
+/// Notices forks from now on.
+#[inline]
+pub(crate) fn arm() {
+    #[cfg(unix)]
+    {
+        static ARMED: std::sync::Once = std::sync::Once::new();
+        ARMED.call_once(|| {
+            // SAFETY: the function lives as long as the program (this crate is not unloaded), takes no argument and does
+            // not unwind. A refusal, for want of memory, leaves forks unnoticed.
+            unsafe {
+                libc::pthread_atfork(None, None, Some(forked));
+            }
+        });
+    }
+}
+
+/// A pool is about to be started: in a fork of this process it will have no thread.
+pub(crate) fn arm_for_pools() {
+    POOLS.store(true, Ordering::Relaxed);
+    arm();
+}
+
+#[cfg(unix)]
+extern "C" fn forked() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    if POOLS.load(Ordering::Relaxed) {
+        FORKED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Called where a task's body, or a worker's initialiser, has come to its end: in a fork of its process it ends the
+/// process. Its caller would go on with locks of threads that do not exist here, and with what is queued for the parent.
+///
+/// As when a thread's function returns in a fork, whose last thread it is, the code is 0; after a panic it is 101. Nothing
+/// else runs: no exit handler, no destructor.
+#[inline]
+pub(crate) fn end_of(what: &dyn Fn() -> String, panicked: bool) {
+    if is_fork() {
+        end_here(&what(), if panicked { 101 } else { 0 });
+    }
+}
+
+#[cold]
+fn end_here(what: &str, code: i32) -> ! {
+    stderr::write(&format!(
+        "heirloom: {what} returned in a fork of its process, where its pool has no threads; the fork ends here with code \
+         {code}. To end it otherwise, call `exec` or `_exit` before it returns.\n"
+    ));
+    #[cfg(unix)]
+    // SAFETY: ends the process at once; nothing of it is used after.
+    unsafe {
+        libc::_exit(code)
+    }
+    #[cfg(not(unix))]
+    std::process::exit(code)
+}
+
+/// A borrowing wait cannot end in a fork: what it waits for goes on in the parent, and its caller may rely on the effects.
+#[cold]
+pub(crate) fn abort_wait(what: &str) -> ! {
+    stderr::write(&format!(
+        "heirloom: {what} was to end in a fork of its process, where nobody runs its tasks, and its caller relies on their \
+         effects; the fork is aborted. Call `exec` or `_exit` inside of it.\n"
+    ));
+    std::process::abort()
+}

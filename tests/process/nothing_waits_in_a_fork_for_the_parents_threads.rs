@@ -1,0 +1,278 @@
+//! In a fork's child no wait is for a thread of the parent's: each verb that would wait answers at once. What the child
+//! makes itself works there, unless the parent had started a pool.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use heirloom::{Gate, Heirloom, PoolConfig, PoolManager, Scope, StartError, SubmitError, TaskError, TaskSet, thread};
+
+use crate::check::Check;
+use crate::forks::forked;
+
+/// Longer than a child may take.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A pool whose only place and whose only room are taken until the sender is dropped; the running task.
+fn busy(config: PoolConfig) -> (PoolManager, heirloom::TaskHandle<()>, mpsc::Sender<()>) {
+    let pool = heirloom::create("work");
+    pool.start(config.queue_limit(1)).expect("starts");
+    let (go, gate) = mpsc::channel::<()>();
+    let (started, running) = mpsc::channel();
+    let task = pool.submit(move || {
+        let _ = started.send(());
+        let _ = gate.recv();
+    });
+    running.recv().expect("runs");
+    drop(pool.submit(|| ()).expect("accepted"));
+    (pool, task.expect("accepted"), go)
+}
+
+/// The child finds all of it true.
+fn the_child_sees(checks: impl FnOnce() -> Vec<(&'static str, bool)>) {
+    let child = forked(|| {
+        let untrue: Vec<&str> = checks().into_iter().filter(|(_, is)| !is).map(|(what, _)| what).collect();
+        eprintln!("untrue in the child: {untrue:?}");
+        i32::from(!untrue.is_empty())
+    });
+    assert_eq!(child, Some(0), "none is untrue, and none hangs");
+}
+
+fn is_forked<T>(joined: Result<T, TaskError>) -> bool {
+    joined.is_err_and(|error| error.is_forked())
+}
+
+pub(crate) static CHECKS: &[Check] = &[
+    Check::passes("joins", || {
+        let (_pool, task, go) = busy(PoolConfig::leased(1));
+        let mut task = Some(task);
+        the_child_sees(|| {
+            let within = task.take().map(|task| task.join_within(LONG));
+            vec![("join_within", within.is_some_and(|joined| joined.is_ok_and(is_forked)))]
+        });
+        drop(go);
+        task.expect("kept by the parent").join().expect("ends");
+    }),
+    Check::passes("sets", || {
+        let (_pool, task, go) = busy(PoolConfig::leased(1));
+        let mut set = TaskSet::new();
+        set.push(task);
+        the_child_sees(|| {
+            let within = set.join_next_within(LONG).is_ok_and(|next| next.is_some_and(|(_, ended)| is_forked(ended)));
+            vec![("join_next_within", within), ("join_next", set.join_next().is_none())]
+        });
+        drop(go);
+        assert!(set.join_next().is_some_and(|(_, ended)| ended.is_ok()));
+    }),
+    Check::passes("submits", || {
+        let (pool, _task, go) = busy(PoolConfig::leased(1));
+        the_child_sees(|| {
+            let refused = |error: &SubmitError| matches!(error, SubmitError::Forked { .. });
+            let within = pool.submit_within(|| (), LONG).is_err_and(|error| refused(error.reason()));
+            let asynchronous = futures::executor::block_on(pool.submit_async(|| ()));
+            let again = pool.ensure_started(PoolConfig::leased(1).queue_limit(1));
+            vec![
+                ("submit_within", within),
+                ("submit_async", asynchronous.is_err_and(|error| refused(error.reason()))),
+                ("map", pool.map(0..9, |n| n).is_err_and(|error| refused(&error))),
+                ("scope", pool.scope(|s| s.submit(|| ()).is_err_and(|error| refused(&error)))),
+                ("ensure_started", matches!(again, Err(StartError::Forked { .. }))),
+            ]
+        });
+        drop(go);
+    }),
+    Check::passes("ends", || {
+        // Idle threads of its own: the pool is over in the child as soon as it is closed, and they never go.
+        let idle = heirloom::create("idle");
+        idle.start(PoolConfig::dedicated(1).warm(1)).expect("starts");
+        let (pool, _task, go) = busy(PoolConfig::dedicated(1));
+        let request = Scope::new("request");
+        let own = request.create("own");
+        own.start(PoolConfig::dedicated(1).warm(1)).expect("starts");
+        the_child_sees(|| {
+            let all = futures::executor::block_on(async {
+                (idle.stop_async().await.is_ok(), pool.stop_async().await.is_ok(), request.stop_async().await.is_ok())
+            });
+            vec![
+                ("stop", idle.stop().is_ok() && pool.stop().is_ok() && request.stop().is_ok()),
+                ("stop_async", all == (true, true, true)),
+                ("wait_idle", pool.wait_idle().is_ok() && idle.wait_idle().is_ok()),
+                ("wait_idle_within", pool.wait_idle_within(LONG) == Ok(false)),
+                ("shutdown", !heirloom::shutdown(LONG).is_complete()),
+            ]
+        });
+        drop(go);
+        assert!(pool.stop().expect("none of its tasks").is_complete());
+    }),
+    Check::passes("gates", || {
+        let gate = std::sync::Arc::new(Gate::new("stage"));
+        let (own, held) = (std::sync::Arc::new(Gate::new("own")), std::sync::Arc::clone(&gate));
+        let (go, wait) = mpsc::channel::<()>();
+        let (says, is_in) = mpsc::channel();
+        let holder = thread::spawn(move || {
+            let _in = held.enter().expect("free");
+            says.send(()).expect("somebody listens");
+            let _ = wait.recv();
+        });
+        is_in.recv().expect("it is in");
+        let mine = own.enter().expect("free");
+        let mut mine = Some(mine);
+        the_child_sees(|| {
+            let busy = gate.enter_within(Duration::MAX).map(drop);
+            let again = own.enter().is_ok();
+            drop(mine.take());
+            vec![
+                ("another's", busy.is_err_and(|busy| busy.forked && busy.to_string().contains("a fork"))),
+                ("one's own, again", again),
+                ("one's own, let go", own.try_enter().is_ok()),
+                ("a new one", Gate::new("new").enter().is_ok()),
+            ]
+        });
+        drop((go, mine));
+        holder.join().expect("ends");
+        assert!(gate.enter_within(LONG).is_ok());
+    }),
+    Check::passes("a_gate_whose_waiters_are_in_the_parent_is_free_when_the_child_lets_go", || {
+        let gate = std::sync::Arc::new(Gate::new("stage"));
+        let mine = gate.enter().expect("free");
+        let others = std::sync::Arc::clone(&gate);
+        let waiter = thread::spawn(move || others.enter_within(LONG).map(drop));
+        // It stands in line once it is inside of the wait, which its pool-less thread has no sign of but time.
+        std::thread::sleep(Duration::from_millis(300));
+        let mut mine = Some(mine);
+        the_child_sees(|| {
+            drop(mine.take());
+            vec![("free", gate.try_enter().is_ok())]
+        });
+        drop(mine);
+        assert!(waiter.join().expect("ends").is_ok());
+    }),
+    Check::passes("initialisers", || {
+        static VALUE: Heirloom<u32> = Heirloom::new("value");
+        let (go, wait) = mpsc::channel::<()>();
+        let (says, begun) = mpsc::channel();
+        let leads = std::thread::spawn(move || {
+            VALUE.get_or_init(|| {
+                says.send(()).expect("somebody listens");
+                let _ = wait.recv();
+                1
+            })
+        });
+        begun.recv().expect("it begins");
+        the_child_sees(|| vec![("made here", VALUE.get_or_init(|| 2).is_ok_and(|value| *value == 2))]);
+        drop(go);
+        assert_eq!(*leads.join().expect("ends").expect("made"), 1);
+        assert_eq!(*VALUE.get_or_init(|| 3).expect("made"), 1);
+    }),
+    Check::passes("an_initialiser_that_forks_goes_on_in_both", || {
+        static VALUE: Heirloom<u32> = Heirloom::new("value");
+        let parent = std::process::id();
+        let made = VALUE.get_or_init(|| {
+            match forked(|| {
+                let inner = VALUE.get_or_init(|| 9);
+                i32::from(inner.is_err()) + 2
+            }) {
+                Some(3) => 1,
+                other => panic!("{other:?} of {parent}"),
+            }
+        });
+        assert_eq!(*made.expect("made"), 1);
+    }),
+    Check::passes("threads", || {
+        let (go, wait) = mpsc::channel::<()>();
+        let (mut runs, mut over) = (Some(thread::spawn(move || wait.recv().is_err())), Some(thread::spawn(|| true)));
+        while !over.as_ref().is_some_and(thread::JoinHandle::is_finished) {
+            std::thread::yield_now();
+        }
+        the_child_sees(|| {
+            let joined = [&mut runs, &mut over].map(|handle| handle.take().map(thread::JoinHandle::join));
+            let text =
+                |said: Box<dyn std::any::Any + Send>| said.downcast_ref::<&str>().is_some_and(|s| s.contains("fork"));
+            let [one, other] = joined.map(|joined| joined.is_some_and(|joined| joined.is_err_and(text)));
+            let new = thread::spawn(|| 6).join();
+            vec![
+                ("one that runs", one),
+                ("one that has ended", other),
+                ("one of the child's", new.is_ok_and(|six| six == 6)),
+            ]
+        });
+        let mut cancelling = Some(thread::spawn(|| heirloom::sleep(LONG)));
+        the_child_sees(|| {
+            let joined = cancelling.take().map(thread::JoinHandle::join_cancelling);
+            vec![("join_cancelling", joined.is_some_and(|joined| joined.is_ok_and(|ended| ended.is_err())))]
+        });
+        drop(go);
+        assert!(runs.expect("the parent's").join().expect("ends"));
+        let sleeps = cancelling.expect("the parent's");
+        sleeps.cancel();
+        assert!(sleeps.join().expect("ends").is_err());
+    }),
+    #[cfg(feature = "tokio")]
+    Check::passes("portals", || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("starts");
+        let portal = heirloom::Portal::new(runtime.handle());
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        let mut under_way = Some(portal.spawn(async { wait.await.is_err() }));
+        the_child_sees(|| {
+            let not_running = |error| matches!(error, heirloom::PortalError::NotRunning { .. });
+            vec![
+                ("under way", under_way.take().is_some_and(|handle| handle.join().is_err_and(not_running))),
+                ("new", portal.block_on(async {}).is_err_and(not_running)),
+            ]
+        });
+        drop(go);
+        assert!(under_way.expect("the parent's").join().expect("ends"));
+        std::mem::forget(runtime);
+    }),
+    Check::passes("a_pinned_pools_tasks_run_in_the_parent_only", || {
+        let ui = heirloom::create("ui");
+        let pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+        let (says, said) = mpsc::channel();
+        let task = ui.submit(move || says.send(std::process::id())).expect("accepted");
+        the_child_sees(|| {
+            vec![
+                ("run_pending", pinned.run_pending() == 0),
+                ("run_within", !pinned.run_within(Duration::from_millis(10))),
+                ("nothing ran", said.try_recv().is_err()),
+            ]
+        });
+        pinned.run_until(task).expect("ends").expect("it listens");
+        assert_eq!(said.recv(), Ok(std::process::id()));
+    }),
+    Check::passes("a_wait_in_a_forked_task_starts_no_thread_for_those_in_line", || {
+        heirloom::threads::set_limit(1);
+        let (pool, next) = (heirloom::create("work"), heirloom::create("next"));
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        next.start(PoolConfig::leased(1)).expect("starts");
+        let (go, gate) = mpsc::channel::<()>();
+        let forks = pool.submit(move || {
+            gate.recv().expect("another pool is in line");
+            forked(|| {
+                let _ = heirloom::sleep(Duration::from_millis(300));
+                heirloom::blocking(|| std::thread::sleep(Duration::from_millis(100)));
+                0
+            })
+        });
+        let parent = std::process::id();
+        let queued = next.submit(move || assert_eq!(std::process::id(), parent, "it runs in the parent only"));
+        go.send(()).expect("it waits");
+        assert_eq!(forks.expect("accepted").join().expect("ends"), Some(0));
+        queued.expect("accepted").join().expect("runs");
+    }),
+    Check::passes("values_gates_and_threads_before_the_fork_leave_pools_to_the_child", || {
+        static VALUE: Heirloom<u32> = Heirloom::new("value");
+        VALUE.bind_at(&heirloom::Lineage::process(), 7).expect("open");
+        let gate = Gate::new("stage");
+        drop(gate.enter().expect("free"));
+        assert_eq!(thread::spawn(|| 5).join().expect("ends"), 5);
+        the_child_sees(|| {
+            let pool = heirloom::create("work");
+            pool.start(PoolConfig::leased(1)).expect("starts");
+            let ran = pool.submit(|| VALUE.with(|value| *value)).expect("accepted").join();
+            let made = pool.run(|| thread::spawn(|| 6).join().is_ok_and(|six| six == 6));
+            vec![
+                ("a task", ran.is_ok_and(|value| value.is_ok_and(|value| value == 7))),
+                ("run", made.is_ok_and(|is| is)),
+            ]
+        });
+    }),
+];
