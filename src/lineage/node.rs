@@ -494,13 +494,14 @@ impl Place {
         None
     }
 
-    /// The root of its family.
+    /// The root of its family. Counts one reference, however long the way.
     pub(crate) fn root(&self) -> Place {
-        let mut root = self.clone();
-        while let Some(above) = root.node().parent_place() {
-            root = above;
+        let mut root = self.0.as_ref();
+        // Ends: invariant 1 of [`crate::lineage`].
+        while let Some(node) = root.filter(|node| !node.is_root) {
+            root = node.parent.as_ref();
         }
-        root
+        Place(root.cloned())
     }
 
     /// Lets go, after a last [`Node::end_if_over`]: if nobody else holds the place the values go with the node, which
