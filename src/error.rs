@@ -14,6 +14,10 @@ use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Mutex};
 use crate::task_type::TaskType;
 
+/// Why nothing can be made for the code itself, and what gives it a place.
+pub(crate) const NO_PLACE: &str = "the code shares its thread with other code and has no place of its own; give it one \
+    (a `Scope` that it stands in, `in_scope`, `in_lineage`, `heirloom::spawn` instead of the runtime's `spawn`)";
+
 /// Why a pool was not started. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,6 +59,19 @@ pub enum StartError {
     /// The scope at or above the manager's owner was told to end.
     #[error("\"{namespace}\" belongs to a scope that has ended; create the manager in a scope that is open")]
     ScopeEnded {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+    /// The code that created the manager shares its thread with other code (it is a runtime's future, or runs on a
+    /// thread that was [marked](crate::thread::mark_shared)) and had no place of its own, so the manager belongs to
+    /// nobody and is found nowhere.
+    #[error(
+        "\"{namespace}\" was created for nobody: {}, or create it with `Lineage::process().create({})` if the whole \
+         process is meant",
+        NO_PLACE,
+        InCode(&.namespace.0, "Namespace")
+    )]
+    NoPlace {
         /// The manager's name.
         namespace: Namespace,
     },

@@ -79,6 +79,10 @@
 //! tree, a report, a log line) escapes what does not print as itself and cuts it after 100 characters. The whole name is in
 //! [`Namespace::raw`] and [`Lineage::name`].
 //!
+//! Code that has its thread for itself (`main`, a thread, a task) has a place of its own; code that shares its thread
+//! with other code, such as a future given to a runtime's `spawn`, stands at the process, and owns nothing until it is
+//! given a place. [`current`] says how heirloom tells the two apart.
+//!
 //! Where code stands: `main` at the process; a thread of [`heirloom::thread`](thread) below the place that started it;
 //! a task below the place that *submitted* it, whichever thread runs it. Any other thread stands directly below the
 //! process, until [`Lineage::run`], [`Lineage::enter`] or [`wrap`] gives it a place.

@@ -9,6 +9,8 @@
 //!    real node.
 
 pub(crate) mod current;
+pub(crate) mod flow;
+mod flows;
 pub(crate) mod future;
 pub(crate) mod handle;
 pub(crate) mod hazard;

@@ -531,6 +531,15 @@ impl From<Arc<Node>> for Place {
 pub(crate) struct WeakPlace(Option<Weak<Node>>);
 
 impl WeakPlace {
+    /// Of what belongs to no place, and never did.
+    pub(crate) fn nowhere() -> Self {
+        Self(Some(Weak::new()))
+    }
+
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.0.as_ref().is_some_and(|node| node.ptr_eq(&Weak::new()))
+    }
+
     pub(crate) fn upgrade(&self) -> Option<Place> {
         match &self.0 {
             None => Some(Place::PROCESS),

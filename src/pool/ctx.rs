@@ -210,7 +210,7 @@ pub(crate) fn move_out() {
     if let Some(place) = ctx.0.node.get() {
         // Code in the destructors of the thread's locals stands at the process, instead of becoming a second node of
         // it.
-        std::mem::forget(current::stand(Place::PROCESS, Pending::Nothing));
+        std::mem::forget(current::stand_as_thread(Place::PROCESS, Pending::Nothing));
         let node = place.node();
         node.end();
         // Also when somebody elsewhere holds the node: what belongs to a thread ends on it.

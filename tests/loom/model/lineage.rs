@@ -1,5 +1,7 @@
 //! Stands in for `src/lineage`: a place is the process or one scope below it.
 
+#[path = "../../../src/lineage/flow.rs"]
+pub(crate) mod flow;
 #[path = "../../../src/lineage/requests.rs"]
 pub(crate) mod requests;
 
