@@ -212,6 +212,16 @@ pub enum SubmitError {
         /// The type the pool takes.
         allowed: TaskType,
     },
+    /// The task asks for a state of the worker (`submit_with_state`), which the pool's workers do not have.
+    #[error("{}", WrongState { namespace, wanted, has: *.has })]
+    WrongWorkerState {
+        /// The manager's name.
+        namespace: Namespace,
+        /// The type that the task asks for.
+        wanted: &'static str,
+        /// The type that the workers have, if any.
+        has: Option<&'static str>,
+    },
     /// The queue is at its limit. Trying again later may work.
     #[error(
         "the queue of \"{namespace}\" is full ({limit}); try later, or wait with `submit_within` or `submit_async`"
@@ -286,6 +296,31 @@ pub enum SubmitError {
         /// The manager's name.
         namespace: Namespace,
     },
+}
+
+struct WrongState<'a> {
+    namespace: &'a Namespace,
+    wanted: &'static str,
+    has: Option<&'static str>,
+}
+
+impl fmt::Display for WrongState<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, wanted, has } = self;
+        match has {
+            Some(has) => {
+                write!(
+                    f,
+                    "the task asks for a `{wanted}`, and each worker of \"{namespace}\" has a `{has}`; ask for that"
+                )
+            }
+            None => write!(
+                f,
+                "the task asks for a `{wanted}`, and the workers of \"{namespace}\" have no state; start it with \
+                 `PoolConfig::dedicated(n).worker_state(…)`"
+            ),
+        }
+    }
 }
 
 struct Given<'a>(&'a Option<TaskType>);
@@ -421,6 +456,7 @@ enum Kind {
     ProcessExiting,
     FromOwnTask,
     Forked,
+    StateInUse,
     Refused(SubmitError),
     Busy(Busy),
     GateMissing(Box<dyn Error + Send + Sync>),
@@ -459,6 +495,10 @@ impl TaskError {
 
     pub(crate) fn forked(id: TaskId, namespace: &Namespace) -> Self {
         Self::new(id, namespace, Kind::Forked)
+    }
+
+    pub(crate) fn state_in_use(id: TaskId, namespace: &Namespace) -> Self {
+        Self::new(id, namespace, Kind::StateInUse)
     }
 
     pub(crate) fn refused(id: TaskId, namespace: &Namespace, reason: SubmitError) -> Self {
@@ -528,6 +568,14 @@ impl TaskError {
     #[must_use]
     pub fn is_forked(&self) -> bool {
         matches!(self.0.kind, Kind::Forked)
+    }
+
+    /// The task needs the state of a worker ([`submit_with_state`](crate::PoolManager::submit_with_state)), and was
+    /// joined or polled by a task of the same pool that has its worker's, before it had started. The joiner would hold
+    /// up what it waits for. The task itself goes on, without its handle.
+    #[must_use]
+    pub fn is_state_in_use(&self) -> bool {
+        matches!(self.0.kind, Kind::StateInUse)
     }
 
     /// The task was never accepted (in [`Map`](crate::Map), which submits as it goes).
@@ -605,6 +653,10 @@ impl fmt::Display for TaskError {
             Kind::ProcessExiting => f.write_str("ended the process"),
             Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
             Kind::Forked => f.write_str("runs in the process that this one is a fork of; join it there"),
+            Kind::StateInUse => f.write_str(
+                "needs a worker's state, and was joined by a task that has the state of another of the pool's workers; do \
+                 the work of both in one task, or join it from outside",
+            ),
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
             Kind::Busy(busy) => write!(f, "did not start: {busy}"),
             Kind::GateMissing(missing) => write!(f, "did not start, because its pool requires a gate: {missing}"),

@@ -88,6 +88,20 @@ pub(crate) struct Running {
     pub(crate) task_type: Option<Box<TaskType>>,
 }
 
+/// What a task is submitted as.
+#[derive(Clone, Default)]
+pub(crate) struct As {
+    pub(crate) task_type: Option<TaskType>,
+    /// It runs with the state of its worker.
+    pub(crate) stateful: bool,
+}
+
+impl From<Option<TaskType>> for As {
+    fn from(task_type: Option<TaskType>) -> Self {
+        Self { task_type, stateful: false }
+    }
+}
+
 /// A task to be run by the calling thread, with its handle's reference; or the closure, when that cannot be now.
 pub(crate) type Here<F> = Result<(TaskRef<Memo>, Claimed<Memo>), F>;
 
@@ -299,7 +313,7 @@ impl Pool {
     /// As for [`TaskRef::new_unbounded`].
     pub(crate) unsafe fn submit<F, T>(
         self: &Arc<Self>,
-        task_type: Option<TaskType>,
+        submitted: impl Into<As>,
         scoped: Option<Arc<Tally>>,
         f: F,
     ) -> Result<TaskRef<Memo>, Refused<F>>
@@ -307,6 +321,7 @@ impl Pool {
         F: FnOnce() -> T + Send,
         T: Send,
     {
+        let As { task_type, stateful } = submitted.into();
         let admitted = match self.admit(task_type.as_ref()) {
             Ok(admitted) => admitted,
             Err(reason) => return Err(self.refuse(f, reason)),
@@ -321,6 +336,9 @@ impl Pool {
         let memo = self.memo(admitted, task_type, true, scoped);
         // SAFETY: passed on to the caller.
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo.place.node().id(), memo, f) };
+        if stateful {
+            handle.state().set_stateful();
+        }
         self.queue.push(queued);
         if let Some(arrival) = &arrival {
             self.arrived(arrival);
@@ -367,7 +385,7 @@ impl Pool {
     /// [`Pool::submit`] for what borrows nothing.
     pub(crate) fn submit_static<F, T>(
         self: &Arc<Self>,
-        task_type: Option<TaskType>,
+        submitted: impl Into<As>,
         f: F,
     ) -> Result<TaskHandle<T>, Refused<F>>
     where
@@ -375,7 +393,7 @@ impl Pool {
         T: Send + 'static,
     {
         // SAFETY: neither closure nor result borrows.
-        let task = unsafe { self.submit(task_type, None, f) }?;
+        let task = unsafe { self.submit(submitted, None, f) }?;
         // SAFETY: submitted to this pool, with this result.
         Ok(unsafe { TaskHandle::new(task, self) })
     }

@@ -38,3 +38,4 @@ pub(crate) mod sweep;
 pub(crate) mod wait;
 pub(crate) mod warm;
 pub(crate) mod worker;
+pub(crate) mod worker_state;

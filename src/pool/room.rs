@@ -22,14 +22,13 @@ use crate::lineage::node::{Place, requests};
 use crate::lineage::requests::{Hears, Listed};
 use crate::pool::handle::TaskHandle;
 use crate::pool::hearing::Hearing;
-use crate::pool::inner::Pool;
+use crate::pool::inner::{As, Pool};
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::wait::GivenAway;
 use crate::quiet::quietly;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering, Weak};
-use crate::task_type::TaskType;
 
 /// Room in a bounded queue.
 pub(crate) struct Room {
@@ -228,7 +227,7 @@ impl Pool {
     /// meanwhile.
     pub(crate) fn submit_waiting<F, T>(
         self: &Arc<Self>,
-        task_type: Option<TaskType>,
+        submitted: impl Into<As>,
         f: F,
         deadline: Option<Instant>,
     ) -> Result<TaskHandle<T>, Refused<F>>
@@ -236,7 +235,8 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let mut refused = match self.submit_static(task_type.clone(), f) {
+        let submitted = submitted.into();
+        let mut refused = match self.submit_static(submitted.clone(), f) {
             Ok(handle) => return Ok(handle),
             Err(refused) => refused,
         };
@@ -245,8 +245,8 @@ impl Pool {
         let _away = GivenAway::begin();
         let turn = room.stand_in_line();
         loop {
-            refused = match self.submit_in_turn(&turn, &at, task_type.clone(), refused.task) {
-                Ok(submitted) => return submitted,
+            refused = match self.submit_in_turn(&turn, &at, submitted.clone(), refused.task) {
+                Ok(outcome) => return outcome,
                 Err(full) => full,
             };
             if deadline.is_none() && pinned::make_room(self) {
@@ -270,14 +270,15 @@ impl Pool {
     /// The same without blocking.
     pub(crate) async fn submit_async<F, T>(
         self: &Arc<Self>,
-        task_type: Option<TaskType>,
+        submitted: impl Into<As>,
         f: F,
     ) -> Result<TaskHandle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let mut refused = match self.submit_static(task_type.clone(), f) {
+        let submitted = submitted.into();
+        let mut refused = match self.submit_static(submitted.clone(), f) {
             Ok(handle) => return Ok(handle),
             Err(refused) => refused,
         };
@@ -286,8 +287,8 @@ impl Pool {
         let turn = room.stand_in_line();
         let mut hears = None;
         loop {
-            refused = match self.submit_in_turn(&turn, &at, task_type.clone(), refused.task) {
-                Ok(submitted) => return submitted,
+            refused = match self.submit_in_turn(&turn, &at, submitted.clone(), refused.task) {
+                Ok(outcome) => return outcome,
                 Err(full) => full,
             };
             let asked = poll_fn(|cx| {
@@ -319,7 +320,7 @@ impl Pool {
         self: &Arc<Self>,
         turn: &Turn<'_>,
         at: &Place,
-        task_type: Option<TaskType>,
+        submitted: As,
         f: F,
     ) -> Result<Result<TaskHandle<T>, Refused<F>>, Refused<F>>
     where
@@ -328,11 +329,11 @@ impl Pool {
     {
         turn.about_to_look();
         self.counters.refused.fetch_sub(1, Ordering::Relaxed);
-        let submitted = {
+        let outcome = {
             let _at = current::stand(at.clone(), Pending::Nothing);
-            self.submit_static(task_type, f)
+            self.submit_static(submitted, f)
         };
-        match submitted {
+        match outcome {
             Err(full) if self.room_to_wait_for(&full).is_some() => Err(full),
             Err(refused) => {
                 // What it may have been told of is left to the next.

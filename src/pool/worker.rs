@@ -14,6 +14,7 @@ use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
 use crate::pool::queue::Popped;
 use crate::pool::stealing;
+use crate::pool::worker_state;
 use crate::quiet::{drop_quietly, quietly, without_unwinding};
 use crate::sync::os::{Arc, Ordering, thread};
 use crate::tally::Tally;
@@ -156,7 +157,17 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
         }
         match task.claim() {
             Ok(claimed) => {
-                run_popped(&mut visit, claimed, entry, popped.more);
+                let ran = run_popped(&mut visit, claimed, entry, popped.more);
+                if !ran && worker_state::has_failed() {
+                    // It would fail one task after the other, which others of the pool's threads could run.
+                    pool.queue.with_extra(|book| book.begin(&mut entry, None));
+                    visit.settle();
+                    hand.retire();
+                    if pool.places.give(visit.looking) {
+                        pool.end_if_over();
+                    }
+                    return None;
+                }
             }
             Err(shell) => drop_shell(pool, shell),
         }
@@ -430,10 +441,14 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
         // A subscriber is user code too.
         let entered = span.as_ref().filter(|_| !steals).and_then(|span| quietly(|| span.enter()));
         let outcome = match &pool.config.gate {
+            _ if !pool.has_its_state(&claimed) => Outcome::Unrun,
             None => claimed.run().into(),
             Some(gated) => gated.run(pool, &claimed, &frame.place),
         };
         drop_quietly(entered);
+        if matches!(outcome, Outcome::Panic(_)) {
+            worker_state::drop_lost();
+        }
         if let Outcome::Panic(payload) = &outcome
             && pool.config.log_panics
         {
@@ -621,7 +636,7 @@ where
     }
     let ran = without_unwinding(|| {
         // SAFETY: an untimed join does not return before the task is done, its closure gone and its result taken; it
-        // does not unwind, and this handle's task is on no frame of this thread, so it is not refused either.
+        // does not unwind, and this handle's task is on no frame of this thread and asks for no state, so it is not refused either.
         let task = unsafe { pool.submit(task_type, None, f) }?;
         // SAFETY: submitted above to this pool, with this result.
         Ok(unsafe { TaskHandle::new(task, pool) }.join())

@@ -364,7 +364,7 @@ impl PoolManager {
         self.0.pool.load_full()
     }
 
-    fn not_started(&self) -> SubmitError {
+    pub(super) fn not_started(&self) -> SubmitError {
         SubmitError::NotStarted { namespace: self.0.namespace.clone() }
     }
 

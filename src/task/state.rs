@@ -31,7 +31,9 @@ const UNCLAIMED: usize = 1 << 4;
 const OURS: usize = 1 << 5;
 /// The task became a node of the tree, which requests to cancel must reach.
 const NODE: usize = 1 << 6;
-const REF: usize = 1 << 7;
+/// It is to run with the state of its worker.
+const STATEFUL: usize = 1 << 7;
+const REF: usize = 1 << 8;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
@@ -73,6 +75,16 @@ impl State {
     /// Queued, with this many references.
     pub(crate) fn new(refs: usize) -> Self {
         Self(AtomicUsize::new(QUEUED + refs * REF))
+    }
+
+    /// It is to run with the state of its worker. Called before anyone else sees the task.
+    pub(crate) fn set_stateful(&self) {
+        self.0.fetch_or(STATEFUL, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_stateful(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & STATEFUL != 0
     }
 
     #[inline]

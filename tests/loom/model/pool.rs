@@ -41,6 +41,8 @@ pub(crate) mod wait;
 pub(crate) mod warm;
 #[path = "../../../src/pool/worker.rs"]
 pub(crate) mod worker;
+#[path = "../../../src/pool/worker_state.rs"]
+pub(crate) mod worker_state;
 
 /// Threads without nodes: what initialises them is told nothing.
 pub(crate) mod ctx {
@@ -67,6 +69,10 @@ pub(crate) mod ctx {
         pub(crate) fn new<E: Into<Failure>>(f: impl Fn(&WorkerCtx) -> Result<(), E> + Send + Sync + 'static) -> Self {
             Self(Arc::new(move |ctx| f(ctx).map_err(Into::into)))
         }
+
+        pub(crate) fn run(&self, ctx: &WorkerCtx) -> Result<(), Failure> {
+            (self.0)(ctx)
+        }
     }
 
     impl PartialEq for Hook {
@@ -88,6 +94,10 @@ pub(crate) mod ctx {
     }
 
     pub(crate) fn move_in(_pool: &Pool, _below: &WeakPlace, _member: &Member) {}
+
+    pub(crate) fn as_worker(f: impl FnOnce()) {
+        f();
+    }
 
     pub(crate) fn move_out() {}
 
