@@ -19,8 +19,8 @@ pub struct Busy {
     pub waited: Duration,
     /// Who held it when the wait ended.
     pub holder: Holder,
-    /// The holder cannot let go before the caller is done, because it waits for the caller or needs the caller's thread:
-    /// the answer came as soon as that was seen, and a longer wait would not have helped.
+    /// The holder cannot let go before the caller is done, because it waits for the caller: the answer came as soon as
+    /// that was seen, and a longer wait would not have helped.
     pub would_deadlock: bool,
     /// The caller was asked to stop while it waited, or before, and so waited no longer.
     pub cancelled: bool,
@@ -68,10 +68,7 @@ impl fmt::Display for Advice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waited = self.0.waited;
         if self.0.would_deadlock {
-            f.write_str(
-                "which waits for this very code, or for its thread; let go of it before waiting, or do this without \
-                 entering it",
-            )
+            f.write_str("which waits for this very code; let go of it before waiting, or do this without entering it")
         } else if self.0.forked {
             f.write_str(
                 "whose thread does not exist in this process, a fork; enter it where it was entered, or make another",

@@ -14,10 +14,6 @@ use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Mutex};
 use crate::task_type::TaskType;
 
-/// Why nothing can be made for the code itself, and what gives it a place.
-pub(crate) const NO_PLACE: &str = "the code shares its thread with other code and has no place of its own; give it one \
-    (a `Scope` that it stands in, `in_scope`, `in_lineage`, `heirloom::spawn` instead of the runtime's `spawn`)";
-
 /// Why a pool was not started. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -59,19 +55,6 @@ pub enum StartError {
     /// The scope at or above the manager's owner was told to end.
     #[error("\"{namespace}\" belongs to a scope that has ended; create the manager in a scope that is open")]
     ScopeEnded {
-        /// The manager's name.
-        namespace: Namespace,
-    },
-    /// The code that created the manager shares its thread with other code (it is a runtime's future, or runs on a
-    /// thread that was [marked](crate::thread::mark_shared)) and had no place of its own, so the manager belongs to
-    /// nobody and is found nowhere.
-    #[error(
-        "\"{namespace}\" was created for nobody: {}, or create it with `Lineage::process().create({})` if the whole \
-         process is meant",
-        NO_PLACE,
-        InCode(&.namespace.0, "Namespace")
-    )]
-    NoPlace {
         /// The manager's name.
         namespace: Namespace,
     },
@@ -212,16 +195,6 @@ pub enum SubmitError {
         /// The type the pool takes.
         allowed: TaskType,
     },
-    /// The task asks for a state of the worker (`submit_with_state`), which the pool's workers do not have.
-    #[error("{}", WrongState { namespace, wanted, has: *.has })]
-    WrongWorkerState {
-        /// The manager's name.
-        namespace: Namespace,
-        /// The type that the task asks for.
-        wanted: &'static str,
-        /// The type that the workers have, if any.
-        has: Option<&'static str>,
-    },
     /// The queue is at its limit. Trying again later may work.
     #[error(
         "the queue of \"{namespace}\" is full ({limit}); try later, or wait with `submit_within` or `submit_async`"
@@ -296,31 +269,6 @@ pub enum SubmitError {
         /// The manager's name.
         namespace: Namespace,
     },
-}
-
-struct WrongState<'a> {
-    namespace: &'a Namespace,
-    wanted: &'static str,
-    has: Option<&'static str>,
-}
-
-impl fmt::Display for WrongState<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, wanted, has } = self;
-        match has {
-            Some(has) => {
-                write!(
-                    f,
-                    "the task asks for a `{wanted}`, and each worker of \"{namespace}\" has a `{has}`; ask for that"
-                )
-            }
-            None => write!(
-                f,
-                "the task asks for a `{wanted}`, and the workers of \"{namespace}\" have no state; start it with \
-                 `PoolConfig::dedicated(n).worker_state(…)`"
-            ),
-        }
-    }
 }
 
 struct Given<'a>(&'a Option<TaskType>);
@@ -456,7 +404,6 @@ enum Kind {
     ProcessExiting,
     FromOwnTask,
     Forked,
-    StateInUse,
     Refused(SubmitError),
     Busy(Busy),
     GateMissing(Box<dyn Error + Send + Sync>),
@@ -495,10 +442,6 @@ impl TaskError {
 
     pub(crate) fn forked(id: TaskId, namespace: &Namespace) -> Self {
         Self::new(id, namespace, Kind::Forked)
-    }
-
-    pub(crate) fn state_in_use(id: TaskId, namespace: &Namespace) -> Self {
-        Self::new(id, namespace, Kind::StateInUse)
     }
 
     pub(crate) fn refused(id: TaskId, namespace: &Namespace, reason: SubmitError) -> Self {
@@ -568,14 +511,6 @@ impl TaskError {
     #[must_use]
     pub fn is_forked(&self) -> bool {
         matches!(self.0.kind, Kind::Forked)
-    }
-
-    /// The task needs the state of a worker ([`submit_with_state`](crate::PoolManager::submit_with_state)), and was
-    /// joined or polled by a task of the same pool that has its worker's, before it had started. The joiner would hold
-    /// up what it waits for. The task itself goes on, without its handle.
-    #[must_use]
-    pub fn is_state_in_use(&self) -> bool {
-        matches!(self.0.kind, Kind::StateInUse)
     }
 
     /// The task was never accepted (in [`Map`](crate::Map), which submits as it goes).
@@ -653,10 +588,6 @@ impl fmt::Display for TaskError {
             Kind::ProcessExiting => f.write_str("ended the process"),
             Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
             Kind::Forked => f.write_str("runs in the process that this one is a fork of; join it there"),
-            Kind::StateInUse => f.write_str(
-                "needs a worker's state, and was joined by a task that has the state of another of the pool's workers; do \
-                 the work of both in one task, or join it from outside",
-            ),
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
             Kind::Busy(busy) => write!(f, "did not start: {busy}"),
             Kind::GateMissing(missing) => write!(f, "did not start, because its pool requires a gate: {missing}"),

@@ -79,10 +79,6 @@
 //! tree, a report, a log line) escapes what does not print as itself and cuts it after 100 characters. The whole name is in
 //! [`Namespace::raw`] and [`Lineage::name`].
 //!
-//! Code that has its thread for itself (`main`, a thread, a task) has a place of its own; code that shares its thread
-//! with other code, such as a future given to a runtime's `spawn`, stands at the process, and owns nothing until it is
-//! given a place. [`current`] says how heirloom tells the two apart.
-//!
 //! Where code stands: `main` at the process; a thread of [`heirloom::thread`](thread) below the place that started it;
 //! a task below the place that *submitted* it, whichever thread runs it. Any other thread stands directly below the
 //! process, until [`Lineage::run`], [`Lineage::enter`] or [`wrap`] gives it a place.
@@ -131,32 +127,6 @@
 //!
 //! let task = plugins.submit(|| heirloom::worker().is_some_and(|worker| worker.lineage().get("decoder").is_ok()))?;
 //! assert!(task.join()?);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! What tasks are to *use* on each thread, one at a time, such as a database connection, is a worker's state
-//! ([`PoolConfig::worker_state`]). A task is lent it as `&mut`, and no more than `n` ever exist:
-//!
-//! ```
-//! use heirloom::{PoolConfig, Scope};
-//!
-//! struct Connection; // of a database; it need not be `Send`
-//!
-//! impl Connection {
-//!     fn open() -> std::io::Result<Self> {
-//!         Ok(Self)
-//!     }
-//!
-//!     fn query(&mut self, _sql: &str) -> usize {
-//!         7
-//!     }
-//! }
-//!
-//! let scope = Scope::new("doc");
-//! let db = scope.create("db");
-//! db.start(PoolConfig::dedicated(4).worker_state(Connection::open))?;
-//! let rows = db.submit_with_state(|connection: &mut Connection| connection.query("select 7"))?;
-//! assert_eq!(rows.join()?, 7);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -597,7 +567,7 @@
 //! | parallel loops | with the feature `rayon` `PoolConfig::work_stealing`, `PoolManager::install`; [`Lineage::carry`] |
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
 //! | work for one thread | [`PoolManager::start_pinned`], [`PoolConfig::pinned`], [`Pinned`] |
-//! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
+//! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`] |
 //! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
 //! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Bound`], [`NotBound`], [`BindError`], [`InitError`] |
@@ -690,7 +660,6 @@ pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::manager::PoolManager;
 pub use crate::registry::not_found::ManagerNotFound;
 pub use crate::registry::scope::{FutureExt, InScope, Scope};
-pub use crate::registry::stateful::StatefulManager;
 pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown};
 pub use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::typed::TypedManager;

@@ -40,42 +40,6 @@ where
     JoinHandle { inner: std::thread::spawn(move || child.run(f)), started }
 }
 
-/// Says that the calling thread runs code of many: from now on, code of this thread that was given no place stands at
-/// the process and owns nothing ([`current`](crate::current()) has the rule).
-///
-/// Call it once on each thread of a runtime or of a foreign pool, in the hook which that runs at a thread's start:
-/// rayon's `start_handler`, the `after_start` of `futures`' `ThreadPool`, tokio's `on_thread_start` where the feature
-/// `tokio` is off. Without it, whatever one job binds or creates "here" is found by the next job that this thread runs.
-/// With the feature `tokio`, tokio's threads need no mark.
-///
-/// A second call changes nothing, and nothing takes the mark off. Costs a few nanoseconds. What else the thread is:
-///
-/// - The *main thread* stands at the process as before, and no longer owns what it makes there: `create` and `bind` are
-///   refused on it too. `Lineage::process().create(…)` says that the process is meant.
-/// - A thread that *is a node already*, by an earlier [`current`](crate::current()) or because [`spawn`] started it, is
-///   left by its code. The node lives as long as the thread does, and with it what was made there. A request to stop
-///   that is made to the node or to the thread's handle is not heard by the thread's code any more; code that is to
-///   hear it takes `heirloom::current()` along from before.
-/// - A *task* that calls it keeps its place, and so does every task that the thread runs later: a task has a place of
-///   its own wherever it runs. So has code in a place that was entered, before or after the call.
-///
-/// ```
-/// use heirloom::{Heirloom, Lineage, PoolConfig, Scope, thread};
-///
-/// static JOB: Heirloom<u32> = Heirloom::new("job");
-///
-/// let pool = rayon::ThreadPoolBuilder::new().num_threads(1).start_handler(|_| thread::mark_shared()).build()?;
-/// assert!(pool.install(|| JOB.bind(7_u32)).is_err()); // or the next job would find it
-/// let scope = Scope::new("job 7");
-/// assert!(pool.install(|| scope.run(|| JOB.bind(7_u32))).is_ok());
-/// assert!(pool.install(|| heirloom::create("work").start(PoolConfig::leased(1))).is_err());
-/// assert_eq!(pool.install(heirloom::current), Lineage::process());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn mark_shared() {
-    current::mark_shared();
-}
-
 /// Settings for a thread, as `std::thread::Builder`.
 ///
 /// ```
@@ -212,11 +176,10 @@ impl Child {
     fn run<T>(self, f: impl FnOnce() -> T) -> T {
         // What is left on the stack when `f` has ended: code in the destructors of the thread's locals stands at the
         // process, instead of becoming a second node of this thread.
-        std::mem::forget(current::stand_as_thread(Place::PROCESS, Pending::Nothing));
+        std::mem::forget(current::stand(Place::PROCESS, Pending::Nothing));
         let isolated = self.started.isolated;
         let runs = Started::begin(&self.started);
-        let itself = Pending::Thread(self.name, Some(self.started));
-        let standing = CutOnDrop(Some(current::stand_as_thread(self.parent, itself)));
+        let standing = CutOnDrop(Some(current::stand(self.parent, Pending::Thread(self.name, Some(self.started)))));
         if isolated {
             // A node from the beginning: it is what the requests to the places above end at.
             drop(current::here());

@@ -18,7 +18,6 @@ use std::time::Instant;
 
 use crate::busy::Holder;
 use crate::gate::who::Who;
-use crate::pool::frame::Code;
 use crate::sync::os::Arc;
 use crate::waits::{Debt, Edge, Target};
 
@@ -63,7 +62,7 @@ impl Line {
     }
 
     /// One guard more, if this code is the holder.
-    pub(super) fn enter_again(&mut self, code: Code) -> bool {
+    pub(super) fn enter_again(&mut self, code: u64) -> bool {
         let own = self.hold.as_mut().filter(|hold| hold.by.key() == code);
         own.map(|hold| hold.guards += 1).is_some()
     }
@@ -99,7 +98,7 @@ impl Line {
     }
 
     /// True once the gate was handed to `key`, who stood in line; until then, `waker` is woken when it is.
-    pub(super) fn is_mine(&mut self, key: Code, waker: &Waker) -> bool {
+    pub(super) fn is_mine(&mut self, key: u64, waker: &Waker) -> bool {
         let target = self.target();
         let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.who.key() == key) else { return true };
         waiting.waker = Some(waker.clone());
@@ -109,7 +108,7 @@ impl Line {
     }
 
     /// Leaves the line. False when the gate was handed to `key` meanwhile.
-    pub(super) fn give_up(&mut self, key: Code) -> bool {
+    pub(super) fn give_up(&mut self, key: u64) -> bool {
         let at = self.waiting.iter().position(|waiting| waiting.who.key() == key);
         at.and_then(|at| self.waiting.remove(at)).is_some()
     }

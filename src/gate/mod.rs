@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
-use crate::pool::frame::{self, Code};
 use crate::pool::hearing::Hearing;
-use crate::pool::park;
 use crate::pool::wait::{self, GivenAway};
+use crate::pool::{frame, park};
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
 
@@ -263,7 +262,7 @@ enum GivesPlace {
 /// Stands in line. Should the wait unwind, it leaves nobody behind who could be handed the gate.
 struct InLine<'a> {
     gate: &'a Gate,
-    key: Code,
+    key: u64,
 }
 
 impl Drop for InLine<'_> {
@@ -278,11 +277,9 @@ impl Drop for InLine<'_> {
 /// Is in. Dropping it lets go: when the last guard of this entry and of those made within it is dropped, in whatever
 /// order, the next in line is in.
 ///
-/// It is not `Send`: it belongs to the code of one task or thread. With the feature `tokio` each future that tokio's
-/// `spawn_local` runs is code of its own; one that holds a gate across an `.await` keeps the others of its thread out,
-/// at once and not after a wait, because a wait would hold up the holder's thread. What takes turns within one of these
-/// (the branches of `join!`), or is polled by another runtime, is the same code and is let in: do not keep a guard
-/// across an `.await` there. One that is leaked (`mem::forget`) leaves the gate held for good.
+/// It is not `Send`: it belongs to the code of one task or thread. Do not keep it across an `.await`: what else the
+/// same thread polls meanwhile is, outside of any task, the same code, and would be let in. One that is leaked
+/// (`mem::forget`) leaves the gate held for good.
 #[must_use = "the gate is let go as soon as this is dropped"]
 #[clippy::has_significant_drop]
 pub struct GateGuard<'a> {

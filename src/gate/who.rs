@@ -7,7 +7,7 @@ use crate::busy::Holder;
 use crate::fork;
 use crate::id::TaskId;
 use crate::namespace::Namespace;
-use crate::pool::frame::{self, Code};
+use crate::pool::frame;
 use crate::sync::os::Arc;
 use crate::waits::{self, Debt, Record};
 
@@ -24,7 +24,7 @@ pub(super) struct Who {
 impl Who {
     /// The code that asks.
     pub(super) fn here(running: frame::Running) -> Self {
-        let frame = frame::own();
+        let frame = frame::innermost();
         let task = frame::task_id();
         Self {
             running,
@@ -36,7 +36,7 @@ impl Who {
         }
     }
 
-    pub(super) fn key(&self) -> Code {
+    pub(super) fn key(&self) -> u64 {
         self.running.code
     }
 

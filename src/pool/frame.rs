@@ -8,7 +8,6 @@ use std::ptr;
 
 use crate::id::TaskId;
 use crate::lineage::current::{self, BecomesNode, Pending};
-use crate::lineage::flow::Flow;
 use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
 use crate::pool::config::PoolKind;
@@ -66,8 +65,6 @@ pub(crate) struct Frame {
     pool: *const Arc<Pool>,
     /// Null for what a task leaves behind: its result's drop, its wakers, its node's end.
     pub(crate) claimed: *const Claimed<Memo>,
-    /// Whose code it is: a future that a runtime polls within the task is not.
-    flow: Flow,
     /// The node the task was asked for at. See [`Pool::standing`].
     pub(crate) place: Place,
     /// The borrowing scope that waits for it.
@@ -81,7 +78,7 @@ pub(crate) struct Frame {
     pub(crate) owed: u64,
     /// The place is given away at the moment.
     pub(crate) away: Cell<bool>,
-    /// See [`Code::number`]; 0 until it is asked for.
+    /// See [`Running::code`]; 0 until it is asked for.
     code: Cell<u64>,
     /// Once the task is a node.
     noted: Cell<Option<Noted>>,
@@ -140,7 +137,6 @@ impl Frame {
             outer,
             pool,
             claimed,
-            flow: Flow::now(),
             place,
             scoped,
             depth,
@@ -233,28 +229,19 @@ impl Drop for Apart {
     }
 }
 
-/// What runs on a thread at a moment.
+/// What runs on a thread at a moment, by two numbers that are never reused.
 #[derive(Clone, Copy)]
 pub(crate) struct Running {
-    pub(crate) code: Code,
-    /// The thread's number, which is never reused.
+    /// The innermost task, or what a task left behind; the thread's number outside of any.
+    pub(crate) code: u64,
     pub(crate) thread: u64,
-}
-
-/// Which code of a thread it is, to compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Code {
-    /// Of the innermost task, or of what a task left behind; outside of any the thread's. Never reused.
-    number: u64,
-    /// One of those that take turns within it.
-    flow: Flow,
 }
 
 /// What runs on the calling thread.
 pub(crate) fn running() -> Running {
     let thread = numbered(THREAD.get(), |number| THREAD.set(number));
-    let number = innermost().map_or(thread, |frame| numbered(frame.code.get(), |number| frame.code.set(number)));
-    Running { code: Code { number, flow: Flow::now() }, thread }
+    let code = innermost().map_or(thread, |frame| numbered(frame.code.get(), |number| frame.code.set(number)));
+    Running { code, thread }
 }
 
 /// A number that was given before, or the next one.
@@ -270,8 +257,7 @@ fn numbered(before: u64, keep: impl FnOnce(u64)) -> u64 {
 
 /// The task that the calling code is: the innermost one that runs on this thread, in place or not. `None` outside of
 /// any, and in what a task leaves behind (its result's drop, its wakers); nor on a work-stealing pool's threads, where
-/// what runs may be a stolen piece of another task; nor, with the feature `tokio`, in a future that a runtime which the
-/// task drives was given by `spawn`.
+/// what runs may be a stolen piece of another task.
 ///
 /// The same as the handle's [`id`](crate::TaskHandle::id). Costs a few instructions, and makes no node.
 ///
@@ -289,7 +275,7 @@ fn numbered(before: u64, keep: impl FnOnce(u64)) -> u64 {
 /// ```
 #[must_use]
 pub fn task_id() -> Option<TaskId> {
-    own().filter(|frame| !frame.steals())?.task().map(Task::id)
+    innermost().filter(|frame| !frame.steals())?.task().map(Task::id)
 }
 
 struct Restore(*const Frame);
@@ -306,12 +292,6 @@ pub(crate) fn innermost<'a>() -> Option<&'a Frame> {
     // SAFETY: the pointer is to a frame of this thread's stack that has not returned; a caller is above it, and keeps
     // the reference no longer than it runs.
     unsafe { INNERMOST.get().as_ref() }
-}
-
-/// The innermost task of this thread, if the calling code is its: not that of a future which a runtime polls within it.
-#[inline]
-pub(crate) fn own<'a>() -> Option<&'a Frame> {
-    innermost().filter(|frame| frame.flow == Flow::now())
 }
 
 /// The running tasks of this thread, innermost first.

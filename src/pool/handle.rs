@@ -20,7 +20,6 @@ use crate::pool::passing::Passing;
 use crate::pool::pinned;
 use crate::pool::wait::{self, GivenAway, may_run_in_place};
 use crate::pool::worker::{self, Task};
-use crate::pool::worker_state;
 use crate::sync::os::Arc;
 use crate::task::state::CancelRequest;
 use crate::waits::Target;
@@ -260,16 +259,7 @@ impl<T> TaskHandle<T> {
     /// Why a wait here for the task, which has not ended, would itself never end, if so.
     fn never_ends(&self) -> Option<TaskError> {
         let own = self.waits_for_itself().map(|pool| TaskError::from_own_task(self.id(), &pool.namespace));
-        own.or_else(|| self.is_the_parents()).or_else(|| self.needs_a_state_held_here())
-    }
-
-    /// The task has not started and is to run with a worker's state, and so does a task of its pool on this thread: if
-    /// each worker waited so, none would be left for the tasks they wait for.
-    fn needs_a_state_held_here(&self) -> Option<TaskError> {
-        let state = self.task.state();
-        let needs = state.is_stateful() && state.is_queued();
-        let pool = worker_state::held_of(self.pool.as_ptr()).filter(|_| needs)?;
-        Some(TaskError::state_in_use(self.id(), &pool.namespace))
+        own.or_else(|| self.is_the_parents())
     }
 
     /// This process is a fork, where nobody ends the task.
@@ -351,7 +341,7 @@ impl<T> TaskHandle<T> {
     /// Polls; see the `Future`. `waits` is whether the caller will block if this is pending.
     pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, TaskError>> {
         if !self.task.state().is_done()
-            && let Some(error) = self.is_the_parents().or_else(|| self.needs_a_state_held_here())
+            && let Some(error) = self.is_the_parents()
         {
             return Poll::Ready(Err(error));
         }

@@ -5,7 +5,7 @@
 //! first and looks then; whoever gives room back counts it first and looks then whether anybody stands in line. All
 //! four are sequentially consistent, so one of the two sees the other.
 //!
-//! What was asked to stop makes room too: see `sweep`.
+//! Cancelled tasks give their room back when they are cancelled: see `evict`.
 //!
 //! Room is nobody's before it is taken: one that comes by may take what another was told of, which goes on waiting
 //! then. Whoever was told and does not look any more tells the next.
@@ -18,36 +18,24 @@ use std::time::Instant;
 
 use crate::error::{Refused, SubmitError};
 use crate::lineage::current::{self, Pending};
-use crate::lineage::node::{Place, requests};
-use crate::lineage::requests::{Hears, Listed};
+use crate::lineage::node::Place;
 use crate::pool::handle::TaskHandle;
 use crate::pool::hearing::Hearing;
-use crate::pool::inner::{As, Pool};
+use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::wait::GivenAway;
 use crate::quiet::quietly;
-use crate::sync::atomic::AtomicU64;
-use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering, Weak};
+use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::task_type::TaskType;
 
 /// Room in a bounded queue.
 pub(crate) struct Room {
     free: AtomicUsize,
     /// How many stand in line; changed under the line's lock.
     waiting: AtomicUsize,
-    line: Mutex<Line>,
-    /// The tasks that had been asked to stop when they were pushed, about.
-    dead: AtomicU64,
-    /// The news when somebody looked last for what may be thrown out. Changed under the queue's lock.
-    looked: AtomicU64,
-}
-
-/// Those who wait.
-struct Line {
-    /// In the order of asking.
-    turns: BTreeMap<u64, Stage>,
-    /// While there are any: a request to stop may make room.
-    listed: Option<Listed>,
+    /// Those who wait, in the order of asking.
+    line: Mutex<BTreeMap<u64, Stage>>,
 }
 
 /// Where one who waits is.
@@ -70,13 +58,7 @@ impl Stage {
 
 impl Room {
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            free: AtomicUsize::new(limit),
-            waiting: AtomicUsize::new(0),
-            line: Mutex::new(Line { turns: BTreeMap::new(), listed: None }),
-            dead: AtomicU64::new(0),
-            looked: AtomicU64::new(u64::MAX),
-        }
+        Self { free: AtomicUsize::new(limit), waiting: AtomicUsize::new(0), line: Mutex::new(BTreeMap::new()) }
     }
 
     pub(super) fn take(&self) -> bool {
@@ -88,51 +70,11 @@ impl Room {
         self.tell_next();
     }
 
-    /// Gives as much back, but for what the caller takes of what there is then. True when it took. Tells nobody.
-    pub(super) fn give_and_take(&self, given: usize) -> bool {
-        match given.checked_sub(1) {
-            Some(left) => {
-                self.free.fetch_add(left, Ordering::SeqCst);
-                true
-            }
-            None => self.take(),
-        }
-    }
-
-    /// Changes when something in the queue may have been asked to stop.
-    pub(super) fn news(&self) -> u64 {
-        // Two counts that only grow.
-        requests().made().wrapping_add(self.dead.load(Ordering::SeqCst))
-    }
-
-    /// Whether nobody has looked since.
-    pub(super) fn is_news(&self, news: u64) -> bool {
-        // Acquire: sees the room that the look made; pairs with `looked`.
-        self.looked.load(Ordering::Acquire) != news
-    }
-
-    /// What there was to find has been found.
-    pub(super) fn looked(&self, news: u64) {
-        self.looked.store(news, Ordering::Release);
-    }
-
-    /// A task was pushed that had been asked to stop.
-    pub(super) fn note_dead(&self) {
-        self.dead.fetch_add(1, Ordering::SeqCst);
-        self.tell_next();
-    }
-
     /// Wakes the first in line who does not know yet. Costs one load when nobody waits.
     #[inline]
     fn tell_next(&self) {
-        self.tell_some(1);
-    }
-
-    /// Wakes as many of those.
-    #[inline]
-    pub(super) fn tell_some(&self, most: usize) {
-        if most > 0 && self.waiting.load(Ordering::SeqCst) > 0 {
-            self.tell(most);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.tell(1);
         }
     }
 
@@ -143,7 +85,7 @@ impl Room {
 
     #[cold]
     fn tell(&self, most: usize) {
-        let told: Vec<_> = self.line.lock().turns.values_mut().filter_map(Stage::tell).take(most).collect();
+        let told: Vec<_> = self.line.lock().values_mut().filter_map(Stage::tell).take(most).collect();
         // Outside the lock: wakers are user code.
         for waker in told.into_iter().flatten() {
             quietly(|| waker.wake());
@@ -151,24 +93,13 @@ impl Room {
     }
 
     /// A place at the end of the line.
-    fn stand_in_line(self: &Arc<Self>) -> Turn<'_> {
+    fn stand_in_line(&self) -> Turn<'_> {
         let mut line = self.line.lock();
-        let number = line.turns.last_key_value().map_or(0, |(last, _)| last + 1);
-        line.turns.insert(number, Stage::Waits(None));
+        let number = line.last_key_value().map_or(0, |(last, _)| last + 1);
+        line.insert(number, Stage::Waits(None));
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        line.listed.get_or_insert_with(|| {
-            let this: Weak<Self> = Arc::downgrade(self);
-            requests().list(this)
-        });
         drop(line);
         Turn { room: self, number }
-    }
-}
-
-impl Hears for Room {
-    /// Some of the queue may have been asked to stop. One looks, and finds all there is.
-    fn hear(&self) {
-        self.tell_next();
     }
 }
 
@@ -196,20 +127,17 @@ impl Turn<'_> {
     }
 
     fn change<R>(&self, f: impl FnOnce(&mut Stage) -> R) -> Option<R> {
-        self.room.line.lock().turns.get_mut(&self.number).map(f)
+        self.room.line.lock().get_mut(&self.number).map(f)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let (stage, listed) = {
+        let stage = {
             let mut line = self.room.line.lock();
             self.room.waiting.fetch_sub(1, Ordering::SeqCst);
-            let stage = line.turns.remove(&self.number);
-            let listed = if line.turns.is_empty() { line.listed.take() } else { None };
-            (stage, listed)
+            line.remove(&self.number)
         };
-        drop(listed);
         if matches!(stage, Some(Stage::Told)) {
             self.room.tell_next();
         }
@@ -227,7 +155,7 @@ impl Pool {
     /// meanwhile.
     pub(crate) fn submit_waiting<F, T>(
         self: &Arc<Self>,
-        submitted: impl Into<As>,
+        task_type: Option<TaskType>,
         f: F,
         deadline: Option<Instant>,
     ) -> Result<TaskHandle<T>, Refused<F>>
@@ -235,8 +163,7 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = submitted.into();
-        let mut refused = match self.submit_static(submitted.clone(), f) {
+        let mut refused = match self.submit_static(task_type.clone(), f) {
             Ok(handle) => return Ok(handle),
             Err(refused) => refused,
         };
@@ -245,8 +172,8 @@ impl Pool {
         let _away = GivenAway::begin();
         let turn = room.stand_in_line();
         loop {
-            refused = match self.submit_in_turn(&turn, &at, submitted.clone(), refused.task) {
-                Ok(outcome) => return outcome,
+            refused = match self.submit_in_turn(&turn, &at, task_type.clone(), refused.task) {
+                Ok(submitted) => return submitted,
                 Err(full) => full,
             };
             if deadline.is_none() && pinned::make_room(self) {
@@ -270,15 +197,14 @@ impl Pool {
     /// The same without blocking.
     pub(crate) async fn submit_async<F, T>(
         self: &Arc<Self>,
-        submitted: impl Into<As>,
+        task_type: Option<TaskType>,
         f: F,
     ) -> Result<TaskHandle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = submitted.into();
-        let mut refused = match self.submit_static(submitted.clone(), f) {
+        let mut refused = match self.submit_static(task_type.clone(), f) {
             Ok(handle) => return Ok(handle),
             Err(refused) => refused,
         };
@@ -287,8 +213,8 @@ impl Pool {
         let turn = room.stand_in_line();
         let mut hears = None;
         loop {
-            refused = match self.submit_in_turn(&turn, &at, submitted.clone(), refused.task) {
-                Ok(outcome) => return outcome,
+            refused = match self.submit_in_turn(&turn, &at, task_type.clone(), refused.task) {
+                Ok(submitted) => return submitted,
                 Err(full) => full,
             };
             let asked = poll_fn(|cx| {
@@ -309,7 +235,7 @@ impl Pool {
     }
 
     /// The room that a refused task can wait for, if that is what it was refused for.
-    fn room_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Arc<Room>> {
+    fn room_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Room> {
         self.room.as_ref().filter(|_| matches!(refused.reason, SubmitError::QueueFull { .. }))
     }
 
@@ -320,7 +246,7 @@ impl Pool {
         self: &Arc<Self>,
         turn: &Turn<'_>,
         at: &Place,
-        submitted: As,
+        task_type: Option<TaskType>,
         f: F,
     ) -> Result<Result<TaskHandle<T>, Refused<F>>, Refused<F>>
     where
@@ -329,11 +255,11 @@ impl Pool {
     {
         turn.about_to_look();
         self.counters.refused.fetch_sub(1, Ordering::Relaxed);
-        let outcome = {
+        let submitted = {
             let _at = current::stand(at.clone(), Pending::Nothing);
-            self.submit_static(submitted, f)
+            self.submit_static(task_type, f)
         };
-        match outcome {
+        match submitted {
             Err(full) if self.room_to_wait_for(&full).is_some() => Err(full),
             Err(refused) => {
                 // What it may have been told of is left to the next.

@@ -517,7 +517,6 @@ impl Cache {
                 continue;
             }
             if hand.retired {
-                hand.let_go(true);
                 return self.retire();
             }
             if hand.open {

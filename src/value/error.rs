@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::error::NO_PLACE;
 use crate::id::NodeId;
 use crate::sync::os::Arc;
 
@@ -50,8 +49,7 @@ impl NotBound {
         self.0.place_id
     }
 
-    /// Why a value for the place alone could not be made ([`fresh`](crate::Heirloom::fresh)) or looked for
-    /// ([`isolated`](crate::Heirloom::isolated)), if that is what went wrong.
+    /// Why a [`fresh`](crate::Heirloom::fresh) value could not be made from the one above, if that is what went wrong.
     #[must_use]
     pub fn init_error(&self) -> Option<&InitError> {
         self.0.cause.as_ref()
@@ -71,7 +69,6 @@ impl fmt::Display for NotBound {
                 "no value of \"{key}\" is bound at {place}, or where it could be inherited from; `bind` one, or ask with \
                  `get_or_init`"
             ),
-            Some(cause) if self.0.isolated => write!(f, "no value of \"{key}\" is found: {cause}"),
             Some(cause) => write!(f, "no value of \"{key}\" could be made for {place}: {cause}"),
         }
     }
@@ -108,16 +105,6 @@ pub enum BindError {
         key: &'static str,
         /// The place, in words.
         place: String,
-    },
-    /// The code shares its thread with other code (it is a runtime's future, or runs on a thread that was
-    /// [marked](crate::thread::mark_shared)) and has no place of its own, so the value would be nobody's.
-    #[error(
-        "\"{key}\" cannot be bound here: {}, or bind at `Lineage::process()` if the whole process is meant",
-        NO_PLACE
-    )]
-    NoPlace {
-        /// The key's name.
-        key: &'static str,
     },
 }
 
@@ -182,16 +169,6 @@ pub enum InitError {
         /// Where the caller stands, in words.
         place: String,
     },
-    /// The value would be that of one place alone ([`isolated`](crate::Heirloom::isolated),
-    /// [`fresh`](crate::Heirloom::fresh)), and the code shares its thread with other code and has no place of its own.
-    #[error(
-        "\"{key}\" has a value for each place, and {}, or ask at `Lineage::process()` if the whole process is meant",
-        NO_PLACE
-    )]
-    NoPlace {
-        /// The key's name.
-        key: &'static str,
-    },
     /// The key was sealed before the value was ready, so nothing more is bound.
     #[error("\"{key}\" is sealed, so nothing more is bound; initialise it before `seal` is called")]
     Sealed {
@@ -212,7 +189,6 @@ impl InitError {
             | Self::TimedOut { key }
             | Self::Cancelled { key }
             | Self::NotBelow { key, .. }
-            | Self::NoPlace { key }
             | Self::Sealed { key } => key,
         }
     }

@@ -44,11 +44,6 @@ mod a_streamed_body_stands_in_its_request;
 mod a_tasks_log_is_bounded;
 #[cfg(feature = "task-log")]
 mod a_tasks_log_is_its_own;
-mod code_without_a_place_owns_nothing;
-#[cfg(feature = "tokio")]
-mod each_future_stands_at_its_own_place;
-#[cfg(feature = "tokio")]
-mod ten_thousand_futures_stand_where_they_should;
 #[cfg(all(feature = "inspector", unix))]
 mod the_inspector_is_for_everybody;
 #[cfg(feature = "inspector")]

@@ -10,6 +10,8 @@ pub(crate) mod crew;
 pub(crate) mod doorbell;
 #[path = "../../../src/pool/end.rs"]
 pub(crate) mod end;
+#[path = "../../../src/pool/evict.rs"]
+pub(crate) mod evict;
 #[path = "../../../src/pool/frame.rs"]
 pub(crate) mod frame;
 #[path = "../../../src/pool/handle.rs"]
@@ -33,16 +35,12 @@ pub(crate) use crate::model::rayon;
 #[cfg_attr(feature = "rayon", path = "../../../src/pool/stealing.rs")]
 #[cfg_attr(not(feature = "rayon"), path = "../../../src/pool/stealing/absent.rs")]
 pub(crate) mod stealing;
-#[path = "../../../src/pool/sweep.rs"]
-pub(crate) mod sweep;
 #[path = "../../../src/pool/wait.rs"]
 pub(crate) mod wait;
 #[path = "../../../src/pool/warm.rs"]
 pub(crate) mod warm;
 #[path = "../../../src/pool/worker.rs"]
 pub(crate) mod worker;
-#[path = "../../../src/pool/worker_state.rs"]
-pub(crate) mod worker_state;
 
 /// Threads without nodes: what initialises them is told nothing.
 pub(crate) mod ctx {
@@ -69,10 +67,6 @@ pub(crate) mod ctx {
         pub(crate) fn new<E: Into<Failure>>(f: impl Fn(&WorkerCtx) -> Result<(), E> + Send + Sync + 'static) -> Self {
             Self(Arc::new(move |ctx| f(ctx).map_err(Into::into)))
         }
-
-        pub(crate) fn run(&self, ctx: &WorkerCtx) -> Result<(), Failure> {
-            (self.0)(ctx)
-        }
     }
 
     impl PartialEq for Hook {
@@ -94,10 +88,6 @@ pub(crate) mod ctx {
     }
 
     pub(crate) fn move_in(_pool: &Pool, _below: &WeakPlace, _member: &Member) {}
-
-    pub(crate) fn as_worker(f: impl FnOnce()) {
-        f();
-    }
 
     pub(crate) fn move_out() {}
 
