@@ -24,7 +24,7 @@ use crate::namespace::Namespace;
 use crate::pool::crew::Crew;
 use crate::pool::doorbell::Doorbell;
 use crate::pool::end::StopReport;
-use crate::pool::frame;
+use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::wait::{self, GivenAway};
@@ -34,13 +34,14 @@ use crate::waits::Target;
 
 thread_local! {
     static HERE: Cell<*const Entry> = const { Cell::new(ptr::null()) };
+    /// Where the code stands that a wait here polls: the innermost frame, null for none; an address that no frame has
+    /// while none is polled.
+    static POLLS: Cell<*const Frame> = const { Cell::new(ptr::dangling()) };
 }
 
 /// One pool of the list.
 struct Entry {
     pool: Arc<Pool>,
-    /// How many `run_*` are under way on this thread.
-    driving: Cell<u32>,
     next: Cell<*const Entry>,
 }
 
@@ -95,7 +96,7 @@ pub struct Pinned {
 
 impl Pinned {
     pub(crate) fn new(pool: Arc<Pool>) -> Self {
-        let entry = Rc::new(Entry { pool, driving: Cell::new(0), next: Cell::new(HERE.get()) });
+        let entry = Rc::new(Entry { pool, next: Cell::new(HERE.get()) });
         HERE.set(Rc::as_ptr(&entry));
         Self { entry, here: PhantomData }
     }
@@ -112,7 +113,8 @@ impl Pinned {
 
     /// Runs what was queued when this was called, and returns how many tasks that were. Never waits; a task that
     /// submits itself again runs with the next call. For an event loop of one's own, together with
-    /// [`on_pending`](Self::on_pending).
+    /// [`on_pending`](Self::on_pending). It runs this pool's tasks only; the `run_*` that wait serve every pool that is
+    /// pinned to the thread.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -128,7 +130,6 @@ impl Pinned {
     /// ```
     pub fn run_pending(&self) -> usize {
         let _away = GivenAway::begin();
-        let _driving = Driving::new(&self.entry);
         let pool = self.pool();
         bell(pool).silence();
         let mut ran = 0;
@@ -144,6 +145,9 @@ impl Pinned {
 
     /// Runs tasks until the future is ready, and returns its output; sleeps while there is nothing to do. Tasks that
     /// are still queued then stay queued.
+    ///
+    /// The tasks of every pool that is pinned to this thread run meanwhile, one of each in turn: what the future waits
+    /// for may need any of them, and no other thread runs them.
     ///
     /// The future may be a [`TaskHandle`](crate::TaskHandle), of this pool or another one, so this is how the thread
     /// waits for work elsewhere that needs this thread. It is polled here, between two tasks, when it was woken.
@@ -162,8 +166,7 @@ impl Pinned {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_until<F: Future>(&self, future: F) -> F::Output {
-        let _driving = Driving::new(&self.entry);
-        match drive(None, None, || SmallVec::from_elem(Arc::clone(self.pool()), 1), future) {
+        match drive(None, None, future) {
             Some(out) => out,
             None => unreachable!("there is no deadline"),
         }
@@ -172,7 +175,8 @@ impl Pinned {
     /// Runs tasks until the pool was told to end ([`stop`](crate::PoolManager::stop),
     /// [`close`](crate::PoolManager::close) or [`cancel`](crate::PoolManager::cancel), also its scope's) and
     /// nothing is left of it, and reports as `stop` does. Sleeps while there is nothing to do. From one of the
-    /// pool's own tasks it reports at once.
+    /// pool's own tasks it reports at once. As [`run_until`](Self::run_until), it serves every pool that is pinned to
+    /// this thread.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -196,7 +200,8 @@ impl Pinned {
     }
 
     /// Runs tasks for at most `d`, sleeping while there is nothing to do, or until the pool has ended before. A task
-    /// that has begun is not cut short. True when the pool has ended.
+    /// that has begun is not cut short. True when the pool has ended. As [`run_until`](Self::run_until), it serves every
+    /// pool that is pinned to this thread.
     ///
     /// ```
     /// use std::time::Duration;
@@ -211,10 +216,8 @@ impl Pinned {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_within(&self, d: Duration) -> bool {
-        let _driving = Driving::new(&self.entry);
-        let only = || SmallVec::from_elem(Arc::clone(self.pool()), 1);
         // In a fork the wait ends at once, and the pool goes on in the parent.
-        drive(None, park::after(d), only, self.pool().await_over()).is_some() && self.pool().is_over()
+        drive(None, park::after(d), self.pool().await_over()).is_some() && self.pool().is_over()
     }
 
     /// Calls `f` when something is queued: once, on the submitter's thread, until a `run_*` has looked again; at once,
@@ -273,20 +276,28 @@ impl fmt::Debug for Pinned {
     }
 }
 
-/// A `run_*` is under way: handles that it polls are run in their turn, not in place.
-struct Driving<'a>(&'a Entry);
+/// The future of a wait is polled, until this is dropped: a task whose handle it polls runs in its turn, not in place.
+struct Polls(*const Frame);
 
-impl<'a> Driving<'a> {
-    fn new(entry: &'a Entry) -> Self {
-        entry.driving.set(entry.driving.get() + 1);
-        Self(entry)
+impl Polls {
+    fn begin() -> Self {
+        Self(POLLS.replace(innermost()))
+    }
+
+    /// The calling code is that future's, and not that of a task which runs inside it.
+    fn is_here() -> bool {
+        ptr::eq(POLLS.get(), innermost())
     }
 }
 
-impl Drop for Driving<'_> {
+impl Drop for Polls {
     fn drop(&mut self) {
-        self.0.driving.set(self.0.driving.get() - 1);
+        POLLS.set(self.0);
     }
+}
+
+fn innermost() -> *const Frame {
+    frame::innermost().map_or(ptr::null(), ptr::from_ref)
 }
 
 fn bell(pool: &Pool) -> &Doorbell {
@@ -325,15 +336,15 @@ pub(crate) fn is_here(pool: *const Pool) -> bool {
 }
 
 /// Runs exactly this task, whose join here would wait for this very thread. `waits` is whether the caller would block;
-/// one that polls from a `run_*` is not to come before its turn.
+/// one that polls from a `run_*`, which runs it in its turn, is not to come before that.
 pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
     if !is_any_here() {
         return false;
     }
-    let Some(pool) = find(pool).filter(|entry| waits || entry.driving.get() == 0).map(|entry| Arc::clone(&entry.pool))
-    else {
+    if !waits && Polls::is_here() {
         return false;
-    };
+    }
+    let Some(pool) = find(pool).map(|entry| Arc::clone(&entry.pool)) else { return false };
     let Ok(claimed) = task.another().claim() else { return false };
     let _away = GivenAway::begin();
     // Without one it runs on its joiner's place: at the bound of waiting tasks.
@@ -360,7 +371,7 @@ pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
 pub(crate) fn run_meanwhile<F: Future>(on: Target, deadline: Option<Instant>, future: F) -> Option<F::Output> {
     // With a deadline it is no part of a cycle: it ends by itself.
     let on = deadline.is_none().then_some(on);
-    drive(on, deadline, all_here, future)
+    drive(on, deadline, future)
 }
 
 /// The process ends on this thread, which will run nothing any more.
@@ -388,26 +399,25 @@ impl Wake for Woken {
     }
 }
 
-/// Polls the future when it is woken, runs tasks of the pools in turn, and sleeps when there is nothing to do.
+/// Polls the future when it is woken, runs tasks of the pools pinned here in turn, and sleeps when there is nothing to
+/// do.
 ///
 /// While it sleeps it is a join of `on`, if the future is known to end with that.
-fn drive<F: Future>(
-    on: Option<Target>,
-    deadline: Option<Instant>,
-    pools: impl Fn() -> SmallVec<[Arc<Pool>; 1]>,
-    future: F,
-) -> Option<F::Output> {
+fn drive<F: Future>(on: Option<Target>, deadline: Option<Instant>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let woken = Arc::new(Woken { woken: AtomicBool::new(true), thread: park::waker() });
     let waker = Waker::from(Arc::clone(&woken));
     let _away = GivenAway::begin();
     loop {
-        if woken.woken.swap(false, Ordering::SeqCst)
-            && let Poll::Ready(out) = future.as_mut().poll(&mut Context::from_waker(&waker))
-        {
-            return Some(out);
+        if woken.woken.swap(false, Ordering::SeqCst) {
+            let polls = Polls::begin();
+            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+            drop(polls);
+            if let Poll::Ready(out) = polled {
+                return Some(out);
+            }
         }
-        let pools = pools();
+        let pools = all_here();
         let mut runs = false;
         let mut free = SmallVec::<[&Arc<Pool>; 1]>::new();
         for pool in &pools {

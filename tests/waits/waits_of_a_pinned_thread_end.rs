@@ -174,3 +174,79 @@ fn the_place_the_thread_had_in_another_pool_is_given_away_meanwhile() {
         assert_eq!(task.join().expect("runs").expect("runs"), 7);
     });
 }
+
+/// A task of `work` that needs a task of the pool.
+fn needs(work: &PoolManager, pool: &PoolManager) -> heirloom::TaskHandle<u32> {
+    let pool = pool.clone();
+    work.submit(move || pool.submit(|| 7).expect("accepted").join().expect("runs")).expect("accepted")
+}
+
+#[test]
+fn a_run_until_serves_every_pool_of_its_thread() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (_ui, of_ui) = pinned(&scope, PoolConfig::pinned());
+        let gpu = scope.create("gpu");
+        let of_gpu = gpu.start_pinned(PoolConfig::pinned()).expect("starts");
+        let work = started(&scope, "work", PoolConfig::leased(1));
+        assert_eq!(of_ui.run_until(needs(&work, &gpu)).expect("runs"), 7);
+        drop(of_gpu);
+        assert!(of_ui.run_until(work.submit(|| ()).expect("accepted")).is_ok(), "one that has gone is not waited for");
+    });
+}
+
+#[test]
+fn a_run_until_stopped_and_a_run_within_do_so_too() {
+    fn serves(wait: impl Fn(&Pinned)) {
+        let scope = Scope::new("test");
+        let (ui, of_ui) = pinned(&scope, PoolConfig::pinned());
+        let gpu = scope.create("gpu");
+        let _of_gpu = gpu.start_pinned(PoolConfig::pinned()).expect("starts");
+        let work = started(&scope, "work", PoolConfig::leased(1));
+        let needs = needs(&work, &gpu);
+        let ends_the_ui = work.submit(move || {
+            let seven = needs.join();
+            ui.close();
+            seven
+        });
+        wait(&of_ui);
+        assert_eq!(ends_the_ui.expect("accepted").join().expect("runs").expect("runs"), 7);
+    }
+    bounded(|| {
+        serves(|ui| drop(ui.run_until_stopped()));
+        serves(|ui| assert!(ui.run_within(common::BOUND / 2), "it has ended"));
+    });
+}
+
+#[test]
+fn a_handle_that_a_run_until_polls_comes_in_its_turn_whichever_pools_it_is() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (ui, of_ui) = pinned(&scope, PoolConfig::pinned());
+        let gpu = scope.create("gpu");
+        let _of_gpu = gpu.start_pinned(PoolConfig::pinned()).expect("starts");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let notes = |pool: &PoolManager, name| {
+            let seen = Arc::clone(&seen);
+            pool.submit(move || seen.lock().expect("not poisoned").push(name)).expect("accepted")
+        };
+        let (first, second, third) = (notes(&gpu, 1), notes(&gpu, 2), notes(&gpu, 3));
+        assert!(of_ui.run_until(second).is_ok());
+        assert_eq!(*seen.lock().expect("not poisoned"), [1, 2]);
+        assert!(first.is_finished() && !third.is_finished());
+        drop((third, ui));
+    });
+}
+
+#[test]
+fn a_task_that_a_run_until_runs_may_poll_one_of_another_pool_of_its_thread() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let (ui, of_ui) = pinned(&scope, PoolConfig::pinned());
+        let gpu = scope.create("gpu");
+        let _of_gpu = gpu.start_pinned(PoolConfig::pinned()).expect("starts");
+        // An executor that knows nothing of the pools has the thread meanwhile.
+        let polls = ui.submit(move || block_on(gpu.submit(|| 7).expect("accepted")));
+        assert_eq!(of_ui.run_until(polls.expect("accepted")).expect("runs").expect("runs"), 7);
+    });
+}
