@@ -15,6 +15,7 @@ type Fallible<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Fallible {
     divide_and_conquer()?;
+    a_deep_chain()?;
     pools_that_wait_for_each_other()?;
     a_wait_of_another_kind()?;
     a_strictly_serial_pool()?;
@@ -43,6 +44,19 @@ fn divide_and_conquer() -> Fallible {
     let total = sums.run(|| sum(0, 100_000))??;
     assert_eq!(total, (0..100_000).sum::<u64>());
     println!("the sum of 0 to 100 000, split over {} tasks of a pool of one: {total}", sums.stats().completed);
+    Ok(())
+}
+
+/// The stack grows for tasks that run inside one another (feature `stacker`).
+fn a_deep_chain() -> Fallible {
+    fn deeper(left: u32) -> Fallible<u32> {
+        if left == 0 { Ok(0) } else { Ok(1 + heirloom::get("deep")?.submit(move || deeper(left - 1))?.join()??) }
+    }
+
+    let deep = start("deep", PoolConfig::leased(1))?;
+    let levels = if cfg!(feature = "stacker") { 20_000 } else { 200 };
+    assert_eq!(deep.run(|| deeper(levels))??, levels);
+    println!("{levels} tasks, each waiting for the next one in the same pool of one");
     Ok(())
 }
 

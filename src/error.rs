@@ -383,6 +383,19 @@ impl Cancelled {
     }
 }
 
+/// Why a thread has no more stack for a task that is to run inside others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// The segments of the thread have reached this limit, in bytes.
+    #[cfg_attr(not(feature = "stacker"), allow(dead_code, reason = "no stack grows"))]
+    Limit(usize),
+    /// The system refused the memory.
+    #[cfg_attr(not(feature = "stacker"), allow(dead_code, reason = "no stack grows"))]
+    NoMemory,
+    /// This build cannot give a thread more stack.
+    CannotGrow,
+}
+
 /// Why a task has no value: it panicked, or was cancelled, or could not run.
 pub struct TaskError(Box<Repr>);
 
@@ -407,6 +420,7 @@ enum Kind {
     Refused(SubmitError),
     Busy(Busy),
     GateMissing(Box<dyn Error + Send + Sync>),
+    TooDeep(NoRoom),
 }
 
 impl TaskError {
@@ -454,6 +468,11 @@ impl TaskError {
 
     pub(crate) fn gate_missing(id: TaskId, namespace: &Namespace, missing: Box<dyn Error + Send + Sync>) -> Self {
         Self::new(id, namespace, Kind::GateMissing(missing))
+    }
+
+    /// There was no stack to run it inside the tasks that run on the thread already.
+    pub(crate) fn too_deep(id: TaskId, namespace: &Namespace, no_room: NoRoom) -> Self {
+        Self::new(id, namespace, Kind::TooDeep(no_room))
     }
 
     /// The task's id.
@@ -545,6 +564,13 @@ impl TaskError {
         matches!(self.0.kind, Kind::GateMissing(_))
     }
 
+    /// The thread that was to run the task inside the tasks that it runs already had no more stack for it
+    /// ([`threads::set_stack_limit`](crate::threads::set_stack_limit)): the body never ran.
+    #[must_use]
+    pub fn is_too_deep(&self) -> bool {
+        matches!(self.0.kind, Kind::TooDeep(_))
+    }
+
     /// What the panic carried, to be resumed with `std::panic::resume_unwind` or looked at.
     ///
     /// # Errors
@@ -591,6 +617,17 @@ impl fmt::Display for TaskError {
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
             Kind::Busy(busy) => write!(f, "did not start: {busy}"),
             Kind::GateMissing(missing) => write!(f, "did not start, because its pool requires a gate: {missing}"),
+            Kind::TooDeep(no_room) => {
+                f.write_str("did not start, because it was joined inside too many tasks on one thread: ")?;
+                match no_room {
+                    NoRoom::Limit(bytes) => {
+                        write!(f, "their stack has reached {bytes} bytes; raise `threads::set_stack_limit`")
+                    }
+                    NoRoom::NoMemory => f.write_str("the system has no memory for more stack"),
+                    NoRoom::CannotGrow => f.write_str("stacks grow only with heirloom's feature `stacker`"),
+                }?;
+                f.write_str(", or let fewer tasks wait inside one another")
+            }
         }
     }
 }

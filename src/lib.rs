@@ -175,7 +175,9 @@
 //!
 //! The limit `n` bounds the tasks that have started and are not inside one of heirloom's waits. A task that waits gives
 //! its place to the next one and goes on at once when its wait is over; a worker that joins a task of its own pool
-//! which nobody has started runs that task, and no other, in place. So tasks may wait for tasks, in a pool of one too:
+//! which nobody has started runs that task, and no other, in place. So tasks may wait for tasks, in a pool of one too,
+//! and at any depth: the thread's stack grows ([`threads::stack_limit`]), and what is too deep for that ends with an
+//! error.
 //!
 //! ```
 //! use heirloom::PoolConfig;

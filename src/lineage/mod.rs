@@ -15,7 +15,7 @@ pub(crate) mod hazard;
 pub(crate) mod home;
 pub(crate) mod look;
 pub(crate) mod node;
-pub(crate) mod queued;
+pub(crate) mod requests;
 pub(crate) mod residents;
 pub(crate) mod started;
 pub(crate) mod watch;

@@ -96,9 +96,8 @@ impl Pool {
     /// What is left of the pool.
     pub(crate) fn remaining_but(&self, asked: &Asked) -> Remaining {
         // One moment: an entry leaves the list before its task, and what its thread owes, leaves the count.
-        let (count, running) = self
-            .queue
-            .with_extra(|book| (self.tally.count(), book.running.iter().flatten().cloned().collect::<Vec<_>>()));
+        let (count, running) =
+            self.queue.with_extra(|book| (self.tally.count(), book.running().cloned().collect::<Vec<_>>()));
         let owed: u64 = running.iter().map(|running| running.owed).sum();
         let declined = if self.is_cancelled() { self.declined() } else { HashSet::new() };
         let is_asked = |at, id| {

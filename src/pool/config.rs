@@ -147,8 +147,8 @@ impl PoolConfig {
     ///
     /// For what must happen on one particular thread, such as the main one.
     pub fn pinned() -> Self {
-        // No place that a thread could be sent for.
-        Self::new(PoolKind::Pinned, 0)
+        // No place that a thread could be sent for, so no wait that would need one.
+        Self { max_waiting: usize::MAX, ..Self::new(PoolKind::Pinned, 0) }
     }
 
     /// How many tasks may run at once.
@@ -238,6 +238,17 @@ impl PoolConfig {
         Self::new(PoolKind::WorkStealing, n)
     }
 
+    /// How much stack a task finds that runs inside another one: half of what a thread of the pool has.
+    #[inline]
+    pub(crate) fn stack_needed(&self) -> usize {
+        /// What `std` gives a thread, unless told otherwise.
+        const THREAD: usize = 2 << 20;
+        /// Enough for the engine itself.
+        const LEAST: usize = 32 << 10;
+        let whole = self.threads.as_ref().and_then(|threads| threads.stack_size).unwrap_or(THREAD);
+        (whole / 2).max(LEAST)
+    }
+
     /// Its code may be stolen, and run within another task's.
     #[inline]
     pub(crate) fn steals(&self) -> bool {
@@ -280,9 +291,12 @@ impl PoolConfig {
     /// At most this many tasks queued (running ones do not count); one more is refused as
     /// [`QueueFull`](crate::SubmitError::QueueFull). Unlimited by default.
     ///
-    /// Cancelled tasks hold no room: a cancel ends them in the queue and gives their room back at once. Submitters that
-    /// wait for room ([`submit_within`](crate::PoolManager::submit_within),
-    /// [`submit_async`](crate::PoolManager::submit_async)) are let in then, one for each cancelled task.
+    /// What was asked to stop keeps nobody out. Whoever finds the queue full first ends all of it that is not to start
+    /// any more: as each would have ended when its turn had come, its closure dropped by the thread that submits
+    /// (or polls). Whoever waits for room ([`submit_within`](crate::PoolManager::submit_within),
+    /// [`submit_async`](crate::PoolManager::submit_async)) is woken when a request to stop may have made some. The
+    /// queue is looked through once for any number of refusals, until something in the process is asked to stop
+    /// again.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -300,8 +314,8 @@ impl PoolConfig {
     /// let queued = request.run(|| pool.submit(|| "never runs"))?;
     /// assert!(pool.submit(|| ()).is_err()); // full
     /// drop(request); // the client is gone
-    /// assert!(queued.is_finished());
     /// let next = pool.submit(|| "runs")?;
+    /// assert!(queued.is_finished());
     /// # drop(open);
     /// # let _ = slow.join()?;
     /// assert_eq!(next.join()?, "runs");
@@ -433,9 +447,17 @@ impl PoolConfig {
         self
     }
 
-    /// A task inside a wait keeps its place, so never more than `n` tasks have started and not ended: with `n == 1` the
-    /// pool is strictly serial. For an `n` that stands for something scarce, such as connections or licences: without
-    /// it, tasks that wait in heirloom (a join, [`sleep`](crate::sleep), a portal's `block_on`) let others start.
+    /// A task inside a wait keeps its place: no other task starts in it, and at most `n` tasks run code at a time.
+    ///
+    /// Without this setting, tasks that wait in heirloom (a join, [`sleep`](crate::sleep), a portal's `block_on`) let
+    /// others start. With it and `n == 1` the pool is strictly serial: each task ends before the next one starts. The
+    /// one exception is a task of the pool that a task of the pool joins, or ends a scope of: it runs in place, inside
+    /// its joiner, which runs no code of its own meanwhile. So a place may have several tasks that have started and not
+    /// ended, one inside the other.
+    ///
+    /// A thing of which there are `n`, such as a connection or a licence, therefore belongs to a worker and not to a
+    /// task ([`on_worker_start`](Self::on_worker_start)): a task that took one of its own, and then joined another that
+    /// does so too, would need two.
     ///
     /// So a wait for a task that is queued behind the waiting one may never end, and the search for cycles does not see
     /// it: nobody has that task in hand yet. A join of it runs it in place; a wait for a value or a gate cannot.
@@ -464,7 +486,7 @@ impl PoolConfig {
             if self.keeps_place {
                 return Some(("keeps_place", "cannot be set for a pinned pool, whose waits run its own tasks"));
             }
-            if self.max_waiting != DEFAULT_MAX_WAITING {
+            if self.max_waiting != usize::MAX {
                 return Some(("max_waiting", "cannot be set for a pinned pool, whose waits start no thread"));
             }
         } else if self.limit == 0 {

@@ -7,9 +7,10 @@ use crate::clock::Coarse;
 use crate::error::{StopError, TaskError};
 use crate::fork;
 use crate::id::TaskId;
+use crate::pool::book::Book;
 use crate::pool::config::PoolMode;
 use crate::pool::frame;
-use crate::pool::inner::{Book, Pool};
+use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::stats::PoolStats;
@@ -201,7 +202,7 @@ impl Pool {
         let mut still_running = Vec::new();
         if remaining > 0 {
             self.queue.with_extra(|book| {
-                still_running.extend(book.running.iter().flatten().map(|running| RunningTask {
+                still_running.extend(book.running().map(|running| RunningTask {
                     id: running.id,
                     task_type: running.task_type.as_deref().cloned().or_else(|| self.config.task_type.clone()),
                     age: now.since(running.since),
@@ -217,7 +218,7 @@ impl Pool {
     /// The age of the oldest task that has started and not ended. Costs the queue's lock, and a look at each such task.
     pub(crate) fn oldest(&self) -> Option<Duration> {
         let now = Coarse::now();
-        let since = |book: &mut Book| book.running.iter().flatten().map(|running| now.since(running.since)).max();
+        let since = |book: &mut Book| book.running().map(|running| now.since(running.since)).max();
         self.queue.with_extra(since)
     }
 

@@ -295,7 +295,6 @@ fn end_own_tasks() {
             let claimed: Claimed<Memo> = unsafe { std::ptr::read(frame.claimed) };
             let id = claimed.task().id();
             frame.pool().queue.with_extra(|book| book.forget(id));
-            frame.pool().unlist(&frame.place, claimed.task());
             claimed.fail(TaskError::process_exiting(id, &frame.pool().namespace));
             claimed.finish(|_, f| f());
         }

@@ -62,6 +62,8 @@ pub(crate) fn initialises(pool: &Pool) -> bool {
 /// One running task on this thread.
 pub(crate) struct Frame {
     outer: *const Frame,
+    /// The nearest one further out that brought a place, so that what concerns places does not walk a deep stack.
+    outer_bringer: *const Frame,
     pool: *const Arc<Pool>,
     /// Null for what a task leaves behind: its result's drop, its wakers, its node's end.
     pub(crate) claimed: *const Claimed<Memo>,
@@ -69,11 +71,13 @@ pub(crate) struct Frame {
     pub(crate) place: Place,
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<Tally>>,
-    /// How many tasks of this thread run in place inside one another.
+    /// How many frames are further out.
     pub(crate) depth: u32,
     /// This task brought a place of its own to the thread, which a wait may give away; a task that a join runs in
     /// place uses its joiner's.
     pub(crate) brings_place: bool,
+    /// The thread is a dedicated pool's.
+    on_dedicated: bool,
     /// Tasks that this thread ended before and has not counted out of the pool yet.
     pub(crate) owed: u64,
     /// The place is given away at the moment.
@@ -127,20 +131,22 @@ impl Frame {
         brings_place: bool,
         owed: u64,
     ) -> Self {
-        let depth = match innermost() {
-            Some(frame) if !brings_place => frame.depth + 1,
-            _ => 0,
+        let (depth, outer_bringer, on_dedicated) = match innermost() {
+            Some(frame) => (frame.depth.saturating_add(1), frame.bringer(), frame.on_dedicated),
+            None => (0, ptr::null(), pool.config.kind == PoolKind::Dedicated && brings_place),
         };
         // The pool is borrowed, not counted: the workers of a busy pool would fight over the count.
         let outer = INNERMOST.get();
         Frame {
             outer,
+            outer_bringer,
             pool,
             claimed,
             place,
             scoped,
             depth,
             brings_place,
+            on_dedicated,
             owed,
             away: Cell::new(false),
             code: Cell::new(0),
@@ -164,6 +170,11 @@ impl Frame {
     pub(crate) fn outer(&self) -> Option<&Frame> {
         // SAFETY: an outer frame is further up this thread's stack and outlives this one.
         unsafe { self.outer.as_ref() }
+    }
+
+    /// The nearest frame, from this one outwards, that brought a place.
+    fn bringer(&self) -> *const Frame {
+        if self.brings_place { self } else { self.outer_bringer }
     }
 
     /// The task's pool.
@@ -299,6 +310,13 @@ pub(crate) fn all<'a>() -> impl Iterator<Item = &'a Frame> {
     std::iter::successors(innermost(), |frame| frame.outer())
 }
 
+/// Those of them that brought a place, innermost first. They are few, also where the stack is deep.
+pub(crate) fn bringers<'a>() -> impl Iterator<Item = &'a Frame> {
+    // SAFETY: as for `innermost`; the frames further out outlive it.
+    let frame = |at: *const Frame| unsafe { at.as_ref() };
+    std::iter::successors(innermost().and_then(|inner| frame(inner.bringer())), move |at| frame(at.outer_bringer))
+}
+
 /// Whether a task on this thread's stack belongs to the pool, or an initialiser of its threads; on a work-stealing
 /// pool's thread also a piece of a task that was begun elsewhere.
 pub(crate) fn is_in(pool: &Pool) -> bool {
@@ -322,9 +340,7 @@ pub(crate) fn is_piece_below(node: &Node) -> bool {
 /// Whether the calling thread is one of a dedicated pool's, on which no other pool's task may run; or of a
 /// work-stealing one's, on which what rayon steals would stand at the other pool's task.
 pub(crate) fn is_on_a_pools_own_thread() -> bool {
-    !INITIALISING.get().is_null()
-        || stealing::here().is_some()
-        || all().any(|frame| frame.brings_place && frame.pool().config.kind == PoolKind::Dedicated)
+    !INITIALISING.get().is_null() || stealing::here().is_some() || innermost().is_some_and(|frame| frame.on_dedicated)
 }
 
 /// Forgets the frames: the thread will not return to them.

@@ -13,6 +13,7 @@ use crate::error::{Cancelled, TaskError};
 use crate::fork;
 use crate::id::TaskId;
 use crate::pool::asked;
+use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::park;
@@ -182,11 +183,21 @@ impl<T> TaskHandle<T> {
         if let Some(error) = self.never_ends() {
             return Err(error);
         }
-        let _deep = wait::give_if_deep();
-        if !self.run_in_place(true) && !park::spin_until(|| self.task.state().is_done()) {
-            self.block(|_| {});
+        if depth::is_deep() || !self.run_in_place(true) {
+            self.wait();
         }
         self.output()
+    }
+
+    /// The slow half of [`join`](Self::join). It is not inlined, since what it needs would be on the stack of every
+    /// task that runs inside another one.
+    #[inline(never)]
+    fn wait(&self) {
+        let deep = wait::give_if_deep();
+        let ran = deep.is_some() && self.run_in_place(true);
+        if !ran && !park::spin_until(|| self.task.state().is_done()) {
+            self.block(|_| {});
+        }
     }
 
     /// Gives the caller's places away and blocks until the task has ended; `poll` is called with each look.
@@ -271,7 +282,9 @@ impl<T> TaskHandle<T> {
     /// The task is on this thread's own stack, or needs a worker that this thread is about to become: the pool of
     /// either.
     fn waits_for_itself(&self) -> Option<&Arc<Pool>> {
-        let own = frame::all().find(|frame| frame.task_address() == Some(self.task.address())).map(Frame::pool);
+        // What nobody has started is on no stack, so a deep one is not gone through for it.
+        let is_it = |frame: &&Frame| frame.task_address() == Some(self.task.address());
+        let own = if self.task.state().is_queued() { None } else { frame::all().find(is_it).map(Frame::pool) };
         let about_to = || frame::initialising().map(|(pool, ..)| pool);
         own.or_else(|| about_to().filter(|pool| ptr::eq(Arc::as_ptr(pool), self.pool.as_ptr())))
     }

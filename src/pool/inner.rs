@@ -7,7 +7,7 @@
 //! 3. A wait gives its place back and starts the next task; coming back it takes its place without asking (`wait`).
 //! 4. After a bounded number of tasks a thread goes to the back of the line, if there is one.
 //! 5. A task of a cancelled pool, of a closed daemon pool or below a cancelled scope ends as cancelled instead of
-//!    running: at once, by whoever cancels (`evict`), or by a worker that pops it meanwhile.
+//!    running; in a full queue as soon as somebody wants its room (`sweep`).
 //! 6. Closed, nothing counted and no place taken together mean ended (`end`). Three words; whoever changes one of them
 //!    last sees the other two, because all three changes are sequentially consistent.
 //!
@@ -18,20 +18,18 @@ use std::io;
 use std::ptr::NonNull;
 
 use slab::Slab;
-use smallvec::SmallVec;
 use tracing::level_filters::LevelFilter;
 
-use crate::clock::Coarse;
 use crate::error::{Refused, SubmitError, TaskError};
 use crate::fork;
-use crate::id::{NodeId, TaskId};
+use crate::id::TaskId;
 use crate::index::{Index, Ticket};
 use crate::lineage::current;
 use crate::lineage::node::{Place, WeakPlace};
 use crate::namespace::Namespace;
+use crate::pool::book::Book;
 use crate::pool::config::{PoolConfig, PoolMode};
 use crate::pool::crew::Crew;
-use crate::pool::evict;
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
@@ -54,39 +52,8 @@ pub(crate) struct Memo {
     pub(crate) place: Place,
     /// What few tasks have.
     pub(crate) extras: Option<Box<Extras>>,
-    /// Where it is queued.
-    pub(crate) pool: PoolAddress,
-}
-
-impl Memo {
-    /// It came through the queue: it counts against the queue's limit, and may be in the list of its place.
-    #[inline]
-    pub(crate) fn queued(&self) -> bool {
-        self.pool != PoolAddress::NONE
-    }
-}
-
-/// A pool that a task was accepted by: alive until the task is counted out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PoolAddress(NonNull<Pool>);
-
-// SAFETY: a pool is `Send` and `Sync`, and this is used only as `pool_of_claimed` says.
-unsafe impl Send for PoolAddress {}
-
-impl PoolAddress {
-    const NONE: Self = Self(NonNull::dangling());
-
-    fn of(pool: &Arc<Pool>) -> Self {
-        // SAFETY: an `Arc` points somewhere.
-        Self(unsafe { NonNull::new_unchecked(Arc::as_ptr(pool).cast_mut()) })
-    }
-
-    /// # Safety
-    /// As for [`pool_of_claimed`]. It is not `NONE`.
-    pub(crate) unsafe fn pool(self) -> Arc<Pool> {
-        // SAFETY: passed on to the caller.
-        unsafe { pool_of_claimed(self.0) }
-    }
+    /// It came through the queue, so it counts against the queue's limit until it is claimed.
+    pub(crate) queued: bool,
 }
 
 /// Boxed, so that the many tasks without any of it are small; an allocation of its own for the others.
@@ -99,25 +66,6 @@ pub(crate) struct Extras {
     pub(crate) scoped: Option<Arc<Tally>>,
     /// Where its code will stand, kept alive until then.
     pub(crate) owner: Option<Place>,
-}
-
-/// What changes under the queue's lock.
-pub(crate) struct Book {
-    pub(crate) popped: u64,
-    pub(crate) running: SmallVec<[Option<Running>; 2]>,
-}
-
-/// A running task, for reports.
-#[derive(Clone)]
-pub(crate) struct Running {
-    pub(crate) id: TaskId,
-    /// The place it was asked for at.
-    pub(crate) at: NodeId,
-    /// Tasks that its thread ended before it and has not counted out of the pool yet. The entry is taken off the list
-    /// before they are.
-    pub(crate) owed: u64,
-    pub(crate) since: Coarse,
-    pub(crate) task_type: Option<Box<TaskType>>,
 }
 
 /// A task to be run by the calling thread, with its handle's reference; or the closure, when that cannot be now.
@@ -140,7 +88,7 @@ pub(crate) struct Pool {
     pub(crate) queue: Queue<Memo, Book>,
     pub(crate) counters: Counters,
     pub(crate) places: Places,
-    pub(crate) room: Option<Room>,
+    pub(crate) room: Option<Arc<Room>>,
     pub(crate) namespace: Namespace,
     pub(crate) owner: WeakPlace,
     pub(crate) config: PoolConfig,
@@ -167,11 +115,11 @@ pub(crate) fn joining() -> &'static Index<Pool> {
 impl Pool {
     pub(crate) fn new(namespace: Namespace, owner: WeakPlace, config: PoolConfig) -> Arc<Self> {
         let crew = Crew::new(&namespace, &owner, &config);
-        let room = config.queue_limit.map(Room::new);
+        let room = config.queue_limit.map(|limit| Arc::new(Room::new(limit)));
         let joins = config.mode == PoolMode::Joining;
         let pool = Arc::new(Self {
             tally: Tally::new(),
-            queue: Queue::new(Book { popped: 0, running: SmallVec::new() }),
+            queue: Queue::new(Book::new()),
             places: Places::new(),
             counters: Counters::default(),
             room,
@@ -189,7 +137,6 @@ impl Pool {
             measured: OnceLock::new(),
         });
         exit::arm();
-        evict::install();
         if joins {
             let _ = pool.listed.set(joining().insert(Arc::downgrade(&pool)));
         }
@@ -308,7 +255,7 @@ impl Pool {
     }
 
     fn memo(
-        self: &Arc<Self>,
+        &self,
         (place, owner): (Place, Option<Place>),
         task_type: Option<TaskType>,
         queued: bool,
@@ -323,8 +270,7 @@ impl Pool {
         let owner = owner.filter(|owner| !place.is(owner));
         let plain = span.is_none() && task_type.is_none() && scoped.is_none() && owner.is_none();
         let extras = (!plain).then(|| Box::new(Extras { span, task_type, scoped, owner }));
-        let pool = if queued { PoolAddress::of(self) } else { PoolAddress::NONE };
-        Memo { place, extras, pool }
+        Memo { place, extras, queued }
     }
 
     /// Queues a task. What comes back is its handle's reference.
@@ -345,25 +291,19 @@ impl Pool {
             Ok(admitted) => admitted,
             Err(reason) => return Err(self.refuse(f, reason)),
         };
-        if let Err(reason) = self.take_room() {
-            self.retract(&admitted.0);
-            return Err(self.refuse(f, reason));
-        }
-        let node = self.listing_node(&admitted.0);
+        let arrival = match self.take_room(&admitted.0) {
+            Ok(arrival) => arrival,
+            Err(reason) => {
+                self.retract(&admitted.0);
+                return Err(self.refuse(f, reason));
+            }
+        };
         let memo = self.memo(admitted, task_type, true, scoped);
         // SAFETY: passed on to the caller.
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo.place.node().id(), memo, f) };
-        if let Some(node) = node {
-            // SAFETY: the memo has the place that the node came from, and this thread alone has seen the task.
-            if !unsafe { self.list(node, &queued) } {
-                self.end_at_once(queued);
-                return Ok(handle);
-            }
-        }
         self.queue.push(queued);
-        // Both sequentially consistent: the pool is closed before its queue is looked at, so one sees the other.
-        if self.tally.is_closed() {
-            self.pushed_late(&handle);
+        if let Some(arrival) = &arrival {
+            self.arrived(arrival);
         }
         if !self.places.take(self.config.limit) {
             if self.config.limit == 0 && !self.crew.ring() {
@@ -389,10 +329,7 @@ impl Pool {
             Err(handle) => Ok(handle),
             Ok(claimed) => {
                 // The claim took the handle's reference; the one in the queue went with the rest.
-                let memo = claimed.take_memo();
-                if let Some(memo) = &memo {
-                    self.unlist(&memo.place, claimed.task());
-                }
+                let memo = self.memo_of(&claimed);
                 // SAFETY: the task was made above from this `F`, and is claimed.
                 let f = unsafe { reclaim::<Memo, F, T>(claimed) };
                 self.give_room();

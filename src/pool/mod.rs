@@ -7,13 +7,14 @@
 
 pub(crate) mod admission;
 pub(crate) mod asked;
+pub(crate) mod book;
 pub(crate) mod cancel_on_drop;
 pub(crate) mod config;
 pub(crate) mod crew;
 pub(crate) mod ctx;
+pub(crate) mod depth;
 pub(crate) mod doorbell;
 pub(crate) mod end;
-pub(crate) mod evict;
 pub(crate) mod exit;
 pub(crate) mod frame;
 pub(crate) mod handle;
@@ -35,6 +36,7 @@ pub(crate) mod set;
 pub(crate) mod stats;
 #[cfg_attr(not(feature = "rayon"), path = "stealing/absent.rs")]
 pub(crate) mod stealing;
+pub(crate) mod sweep;
 pub(crate) mod wait;
 pub(crate) mod warm;
 pub(crate) mod worker;

@@ -5,7 +5,7 @@
 //! first and looks then; whoever gives room back counts it first and looks then whether anybody stands in line. All
 //! four are sequentially consistent, so one of the two sees the other.
 //!
-//! Cancelled tasks give their room back when they are cancelled: see `evict`.
+//! What was asked to stop makes room too: see `sweep`.
 //!
 //! Room is nobody's before it is taken: one that comes by may take what another was told of, which goes on waiting
 //! then. Whoever was told and does not look any more tells the next.
@@ -18,7 +18,8 @@ use std::time::Instant;
 
 use crate::error::{Refused, SubmitError};
 use crate::lineage::current::{self, Pending};
-use crate::lineage::node::Place;
+use crate::lineage::node::{Place, requests};
+use crate::lineage::requests::{Hears, Listed};
 use crate::pool::handle::TaskHandle;
 use crate::pool::hearing::Hearing;
 use crate::pool::inner::Pool;
@@ -26,7 +27,8 @@ use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::wait::GivenAway;
 use crate::quiet::quietly;
-use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::atomic::AtomicU64;
+use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering, Weak};
 use crate::task_type::TaskType;
 
 /// Room in a bounded queue.
@@ -34,8 +36,19 @@ pub(crate) struct Room {
     free: AtomicUsize,
     /// How many stand in line; changed under the line's lock.
     waiting: AtomicUsize,
-    /// Those who wait, in the order of asking.
-    line: Mutex<BTreeMap<u64, Stage>>,
+    line: Mutex<Line>,
+    /// The tasks that had been asked to stop when they were pushed, about.
+    dead: AtomicU64,
+    /// The news when somebody looked last for what may be thrown out. Changed under the queue's lock.
+    looked: AtomicU64,
+}
+
+/// Those who wait.
+struct Line {
+    /// In the order of asking.
+    turns: BTreeMap<u64, Stage>,
+    /// While there are any: a request to stop may make room.
+    listed: Option<Listed>,
 }
 
 /// Where one who waits is.
@@ -58,7 +71,13 @@ impl Stage {
 
 impl Room {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { free: AtomicUsize::new(limit), waiting: AtomicUsize::new(0), line: Mutex::new(BTreeMap::new()) }
+        Self {
+            free: AtomicUsize::new(limit),
+            waiting: AtomicUsize::new(0),
+            line: Mutex::new(Line { turns: BTreeMap::new(), listed: None }),
+            dead: AtomicU64::new(0),
+            looked: AtomicU64::new(u64::MAX),
+        }
     }
 
     pub(super) fn take(&self) -> bool {
@@ -70,11 +89,51 @@ impl Room {
         self.tell_next();
     }
 
+    /// Gives as much back, but for what the caller takes of what there is then. True when it took. Tells nobody.
+    pub(super) fn give_and_take(&self, given: usize) -> bool {
+        match given.checked_sub(1) {
+            Some(left) => {
+                self.free.fetch_add(left, Ordering::SeqCst);
+                true
+            }
+            None => self.take(),
+        }
+    }
+
+    /// Changes when something in the queue may have been asked to stop.
+    pub(super) fn news(&self) -> u64 {
+        // Two counts that only grow.
+        requests().made().wrapping_add(self.dead.load(Ordering::SeqCst))
+    }
+
+    /// Whether nobody has looked since.
+    pub(super) fn is_news(&self, news: u64) -> bool {
+        // Acquire: sees the room that the look made; pairs with `looked`.
+        self.looked.load(Ordering::Acquire) != news
+    }
+
+    /// What there was to find has been found.
+    pub(super) fn looked(&self, news: u64) {
+        self.looked.store(news, Ordering::Release);
+    }
+
+    /// A task was pushed that had been asked to stop.
+    pub(super) fn note_dead(&self) {
+        self.dead.fetch_add(1, Ordering::SeqCst);
+        self.tell_next();
+    }
+
     /// Wakes the first in line who does not know yet. Costs one load when nobody waits.
     #[inline]
     fn tell_next(&self) {
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.tell(1);
+        self.tell_some(1);
+    }
+
+    /// Wakes as many of those.
+    #[inline]
+    pub(super) fn tell_some(&self, most: usize) {
+        if most > 0 && self.waiting.load(Ordering::SeqCst) > 0 {
+            self.tell(most);
         }
     }
 
@@ -85,7 +144,7 @@ impl Room {
 
     #[cold]
     fn tell(&self, most: usize) {
-        let told: Vec<_> = self.line.lock().values_mut().filter_map(Stage::tell).take(most).collect();
+        let told: Vec<_> = self.line.lock().turns.values_mut().filter_map(Stage::tell).take(most).collect();
         // Outside the lock: wakers are user code.
         for waker in told.into_iter().flatten() {
             quietly(|| waker.wake());
@@ -93,13 +152,24 @@ impl Room {
     }
 
     /// A place at the end of the line.
-    fn stand_in_line(&self) -> Turn<'_> {
+    fn stand_in_line(self: &Arc<Self>) -> Turn<'_> {
         let mut line = self.line.lock();
-        let number = line.last_key_value().map_or(0, |(last, _)| last + 1);
-        line.insert(number, Stage::Waits(None));
+        let number = line.turns.last_key_value().map_or(0, |(last, _)| last + 1);
+        line.turns.insert(number, Stage::Waits(None));
         self.waiting.fetch_add(1, Ordering::SeqCst);
+        line.listed.get_or_insert_with(|| {
+            let this: Weak<Self> = Arc::downgrade(self);
+            requests().list(this)
+        });
         drop(line);
         Turn { room: self, number }
+    }
+}
+
+impl Hears for Room {
+    /// Some of the queue may have been asked to stop. One looks, and finds all there is.
+    fn hear(&self) {
+        self.tell_next();
     }
 }
 
@@ -127,17 +197,20 @@ impl Turn<'_> {
     }
 
     fn change<R>(&self, f: impl FnOnce(&mut Stage) -> R) -> Option<R> {
-        self.room.line.lock().get_mut(&self.number).map(f)
+        self.room.line.lock().turns.get_mut(&self.number).map(f)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let stage = {
+        let (stage, listed) = {
             let mut line = self.room.line.lock();
             self.room.waiting.fetch_sub(1, Ordering::SeqCst);
-            line.remove(&self.number)
+            let stage = line.turns.remove(&self.number);
+            let listed = if line.turns.is_empty() { line.listed.take() } else { None };
+            (stage, listed)
         };
+        drop(listed);
         if matches!(stage, Some(Stage::Told)) {
             self.room.tell_next();
         }
@@ -235,7 +308,7 @@ impl Pool {
     }
 
     /// The room that a refused task can wait for, if that is what it was refused for.
-    fn room_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Room> {
+    fn room_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Arc<Room>> {
         self.room.as_ref().filter(|_| matches!(refused.reason, SubmitError::QueueFull { .. }))
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::error::{SubmitError, TaskError};
 use crate::fork;
 use crate::id::TaskId;
+use crate::pool::depth;
 use crate::pool::end::block_on_tally;
 use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 use crate::pool::inner::{Pool, leave_tally};
@@ -123,7 +124,8 @@ pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope 
         scope: PhantomData,
         env: PhantomData,
     };
-    let out = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    // Scopes may be inside one another as tasks are, and without any.
+    let out = depth::with_stack(|| catch_unwind(AssertUnwindSafe(|| f(&scope))));
     without_unwinding(|| scope.wait());
     out.unwrap_or_else(|payload| resume_unwind(payload))
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::bell::Bell;
 use crate::fork;
+use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::park;
@@ -42,8 +43,12 @@ impl GivenAway {
         let waiting = works.then(cache::wait_here).flatten();
         // So that nothing is left to this thread, whether it gives a place or not.
         let blocked = stealing::begin_wait(waiting.is_some());
-        for frame in frame::all() {
-            if frame.brings_place && !frame.away.get() && frame.pool().begin_wait() {
+        for frame in frame::bringers() {
+            // Those further out were asked by the wait that gave this one.
+            if frame.away.get() {
+                break;
+            }
+            if frame.pool().begin_wait() {
                 frame.away.set(true);
                 given += 1;
             }
@@ -122,20 +127,17 @@ impl Drop for GivenAway {
             return;
         }
         // The innermost are those this one gave: what an outer wait gave is further out.
-        for frame in frame::all() {
+        for frame in frame::bringers() {
             if self.given == 0 {
                 return;
             }
-            if frame.brings_place && frame.away.replace(false) {
+            if frame.away.replace(false) {
                 frame.pool().end_wait();
                 self.given -= 1;
             }
         }
     }
 }
-
-/// How deep tasks may run in place inside one another, so that stacks stay bounded.
-const MAX_DEPTH: u32 = 32;
 
 /// Whether the calling thread, as a worker of the pool, may run one of its tasks within the present one; then the pool.
 /// It may also when a task of another pool runs here in place, on top of the pool's own. It may not once its place is
@@ -155,16 +157,16 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
     own_place(pool).filter(|own| !own.away.get()).map(Frame::pool)
 }
 
-/// Gives the places away before anything is run in place, where the stack is deep. A place that cannot be given away is
-/// used all the same, and so is that of a poll, which cannot give it either (it does not know what its executor does
-/// next): a deep stack is better than a pool that waits for itself for ever.
+/// Gives the places away before anything is run in place, where the stack is deep and does not grow. A place that
+/// cannot be given away is used all the same, and so is that of a poll, which cannot give it either (it does not know
+/// what its executor does next).
 pub(crate) fn give_if_deep() -> Option<GivenAway> {
-    frame::innermost().filter(|innermost| innermost.depth >= MAX_DEPTH).map(|_| GivenAway::begin())
+    depth::is_deep().then(GivenAway::begin)
 }
 
 /// The frame of this thread that holds a place of the pool.
 fn own_place<'a>(pool: *const Pool) -> Option<&'a Frame> {
-    frame::all().find(|frame| frame.brings_place && ptr::eq(Arc::as_ptr(frame.pool()), pool))
+    frame::bringers().find(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
 }
 
 /// Whether the calling thread, as a worker of the pool, keeps its place there in the wait that it has begun. The thread

@@ -3,15 +3,16 @@
 use std::ptr;
 
 use crate::clock::{Coarse, pause};
-use crate::error::{Refused, SubmitError, TaskError, payload_text};
+use crate::error::{NoRoom, Refused, SubmitError, TaskError, payload_text};
 use crate::fork;
-use crate::id::TaskId;
 use crate::lineage::current::{self, Pending};
-use crate::lineage::node::{Node, Place};
+use crate::lineage::node::Place;
+use crate::pool::book::Running;
 use crate::pool::config::PoolKind;
+use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
 use crate::pool::handle::TaskHandle;
-use crate::pool::inner::{Book, Extras, Memo, Pool, Running, leave_tally};
+use crate::pool::inner::{Extras, Memo, Pool, leave_tally};
 use crate::pool::queue::Popped;
 use crate::pool::stealing;
 use crate::quiet::{drop_quietly, quietly, without_unwinding};
@@ -30,6 +31,9 @@ const LINGER: u32 = if cfg!(loom) { 1 } else { 30 };
 const BETWEEN: u32 = 70;
 /// After so many looks whoever else is on this CPU may go first: somebody on another one would have been here by now.
 const OFFER: u32 = 10;
+
+/// How many shells there must be, at least, before the queue is swept.
+const SWEEP: usize = 64;
 
 /// A thread's visit to a pool.
 struct Visit<'a> {
@@ -77,44 +81,6 @@ impl Memo {
     }
 }
 
-impl Book {
-    fn begin(&mut self, at: &mut Option<usize>, entry: Option<Running>) {
-        match (*at, entry) {
-            (Some(i), Some(entry)) => self.running[i] = Some(entry),
-            (Some(i), None) => {
-                self.running[i] = None;
-                *at = None;
-                if self.running.spilled() && self.running.iter().all(Option::is_none) {
-                    // An idle pool keeps no memory for the busiest moment it had.
-                    self.running = smallvec::SmallVec::new();
-                }
-            }
-            (None, Some(entry)) => *at = Some(self.note(entry)),
-            (None, None) => {}
-        }
-    }
-
-    /// Takes a task off whose thread does not come back.
-    pub(super) fn forget(&mut self, id: TaskId) {
-        for slot in &mut self.running {
-            slot.take_if(|running| running.id == id);
-        }
-    }
-
-    fn note(&mut self, entry: Running) -> usize {
-        match self.running.iter().position(Option::is_none) {
-            Some(free) => {
-                self.running[free] = Some(entry);
-                free
-            }
-            None => {
-                self.running.push(Some(entry));
-                self.running.len() - 1
-            }
-        }
-    }
-}
-
 /// Runs what is queued until nothing is, or it is another pool's turn, which then comes back. The caller holds a place:
 /// it is given back, or waits in line.
 pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
@@ -124,7 +90,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
     let mut turn = TURN;
     loop {
         if pool.places.is_over(limit) {
-            pool.queue.with_extra(|book| book.begin(&mut entry, None));
+            pool.queue.with_extra(|book| book.turn(&mut entry, None));
             visit.settle();
             if pool.places.shed(limit, visit.looking) {
                 return None;
@@ -162,7 +128,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
             turn = TURN;
             if hand.others_wait() {
                 visit.look_away();
-                pool.queue.with_extra(|book| book.begin(&mut entry, None));
+                pool.queue.with_extra(|book| book.turn(&mut entry, None));
                 visit.settle();
                 return Some(hand.next_turn(Arc::clone(pool) as _));
             }
@@ -178,7 +144,7 @@ fn pop(pool: &Pool, entry: &mut Option<usize>, owed: u64) -> Popped<Memo> {
             book.popped += 1;
         }
         let running = |task: &Task| Running { id: task.id(), at: task.at(), owed, since: now, task_type: None };
-        book.begin(entry, task.map(running));
+        book.turn(entry, task.map(running));
     })
 }
 
@@ -216,7 +182,7 @@ pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
         None => Next::Nothing,
         // As if more were queued: this thread does not look for it.
         Some(Ok(claimed)) => {
-            if run_popped(&mut visit, claimed, entry, true) {
+            if run_popped_inside(&mut visit, claimed, entry) {
                 Next::Ran
             } else {
                 Next::Skipped
@@ -227,7 +193,7 @@ pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
             Next::Skipped
         }
     };
-    pool.queue.with_extra(|book| book.begin(&mut entry, None));
+    pool.queue.with_extra(|book| book.turn(&mut entry, None));
     visit.settle();
     if pool.places.give(false) {
         pool.end_if_over();
@@ -266,13 +232,13 @@ pub(super) fn run_one(pool: &Arc<Pool>) -> Left {
         match task.claim() {
             Ok(claimed) => {
                 // As if more were queued: this thread may do something else first.
-                run_popped(&mut visit, claimed, entry, true);
+                run_popped_inside(&mut visit, claimed, entry);
                 break;
             }
             Err(shell) => drop_shell(pool, shell),
         }
     }
-    pool.queue.with_extra(|book| book.begin(&mut entry, None));
+    pool.queue.with_extra(|book| book.turn(&mut entry, None));
     visit.settle();
     if !pool.queue.looks_empty() {
         return Left::Place;
@@ -314,6 +280,24 @@ fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
     false
 }
 
+/// As [`run_popped`], with more queued, on a thread whose stack may not be empty.
+fn run_popped_inside(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize>) -> bool {
+    let pool = visit.pool;
+    if depth::has_room(pool) {
+        return run_popped(visit, claimed, entry, true);
+    }
+    let mut started = false;
+    let unrun = depth::on_more_stack(pool, claimed, |claimed| started = run_popped(visit, claimed, entry, true));
+    if let Err((claimed, no_room)) = unrun
+        && let Some(memo) = claimed.take_memo()
+    {
+        pool.counters.shells.fetch_add(1, Ordering::Relaxed);
+        pool.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+        end_too_deep(pool, claimed, memo, no_room);
+    }
+    started
+}
+
 /// Runs a task that was popped. False when it ended without having run.
 fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize>, more: bool) -> bool {
     let pool = visit.pool;
@@ -328,11 +312,7 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
     pool.give_room();
     if let (Some(task_type), Some(entry)) = (memo.task_type(), entry) {
         let task_type = Some(Box::new(task_type.clone()));
-        pool.queue.with_extra(|book| {
-            if let Some(Some(running)) = book.running.get_mut(entry) {
-                running.task_type = task_type;
-            }
-        });
+        pool.queue.with_extra(|book| book.set_type(entry, task_type));
     }
     let Ran { claimed, place, scoped, started } = run(pool, claimed, memo, true, visit.ended);
     if !started {
@@ -411,7 +391,6 @@ struct Ran {
 
 /// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
 fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool, owed: u64) -> Ran {
-    let listed = memo.queued();
     let Memo { place, extras, .. } = memo;
     let Extras { span, task_type, scoped, owner } = extras.map_or_else(Extras::default, |extras| *extras);
     let id = claimed.task().id();
@@ -455,9 +434,6 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
         }
     }
     drop_quietly((span, owner));
-    if listed {
-        pool.unlist(&place, claimed.task());
-    }
     Ran { claimed, place, scoped, started }
 }
 
@@ -489,7 +465,7 @@ fn report_panic(
 pub(super) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: bool) {
     pool.claimed_in_queue();
     pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
-    let Some(memo) = claimed.take_memo() else { return };
+    let Some(memo) = pool.memo_of(&claimed) else { return };
     run_here(pool, claimed, memo, brings_place);
 }
 
@@ -502,20 +478,51 @@ fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: 
         pool.end_unrun_with(claimed, memo, error);
         return;
     }
-    if memo.queued() {
+    if depth::has_room(pool) {
+        run_on_this_stack(pool, claimed, memo, brings_place);
+        return;
+    }
+    let unrun = depth::on_more_stack(pool, (claimed, memo), |(claimed, memo)| {
+        run_on_this_stack(pool, claimed, memo, brings_place);
+    });
+    if let Err(((claimed, memo), no_room)) = unrun {
+        // As above.
+        pool.counters.in_place.fetch_sub(1, Ordering::Relaxed);
+        end_too_deep(pool, claimed, memo, no_room);
+    }
+}
+
+/// Ends a claimed task that there is no stack for.
+#[cold]
+fn end_too_deep(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, no_room: NoRoom) {
+    let error = TaskError::too_deep(claimed.task().id(), &pool.namespace, no_room);
+    pool.end_unrun_with(claimed, memo, error);
+}
+
+/// Runs a task of [`run_here`]. What comes after it has a frame of its own, which is not there while it runs: tasks
+/// that run inside one another are as deep as these frames are small.
+#[inline(always)]
+fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool) {
+    if memo.queued {
         pool.give_room();
     }
     let task_type = memo.task_type().cloned().map(Box::new);
     let task = claimed.task();
     let running = Running { id: task.id(), at: task.at(), owed: 0, since: Coarse::now(), task_type };
-    let at = pool.queue.with_extra(|book| book.note(running));
-    let Ran { claimed, place, scoped, started } = run(pool, claimed, memo, brings_place, 0);
+    let noted = pool.queue.with_extra(|book| book.note(running));
+    let ran = run(pool, claimed, memo, brings_place, 0);
+    finish(pool, noted, ran, brings_place);
+}
+
+/// The last steps of a task of [`run_here`].
+#[inline(never)]
+fn finish(pool: &Arc<Pool>, noted: usize, ran: Ran, brings_place: bool) {
+    let Ran { claimed, place, scoped, started } = ran;
     if !started {
-        // As above.
+        // It was not let in, so not counted as run.
         pool.counters.in_place.fetch_sub(1, Ordering::Relaxed);
     }
-    let mut at = Some(at);
-    pool.queue.with_extra(|book| book.begin(&mut at, None));
+    pool.queue.with_extra(|book| book.erase(noted));
     claimed.finish(|what, foreign| {
         pool.counted_as_dropping(what, || Frame::aside(pool, &place, scoped.as_ref(), brings_place, 0, foreign));
     });
@@ -526,42 +533,35 @@ fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: 
 impl Pool {
     /// Whether a task that has not started is not to start any more.
     pub(super) fn drops(&self, place: &Place) -> bool {
-        self.drops_at(place.node())
-    }
-
-    #[inline]
-    pub(super) fn drops_at(&self, node: &Node) -> bool {
-        self.drops_all() || (!self.joins() && node.scope_closed()) || node.is_cancelled()
-    }
-
-    /// Whether none of the pool's tasks is to start any more.
-    #[inline]
-    pub(super) fn drops_all(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire) || (!self.joins() && self.tally.is_closed())
+        self.cancelled.load(Ordering::Acquire)
+            || (!self.joins() && (self.tally.is_closed() || place.node().scope_closed()))
+            || place.node().is_cancelled()
     }
 
     /// Ends a claimed task that never ran.
     pub(crate) fn end_unrun(self: &Arc<Self>, claimed: Claimed<Memo>, error: TaskError) {
-        if let Some(memo) = claimed.take_memo() {
+        if let Some(memo) = self.memo_of(&claimed) {
             self.end_unrun_with(claimed, memo, error);
         }
     }
 
     pub(super) fn end_unrun_with(self: &Arc<Self>, claimed: Claimed<Memo>, memo: Memo, error: TaskError) {
-        if memo.queued() {
-            self.unlist(&memo.place, claimed.task());
+        if memo.queued {
             self.give_room();
         }
         self.counters.cancelled.fetch_add(1, Ordering::Relaxed);
         let scoped = memo.extras.as_ref().and_then(|extras| extras.scoped.clone());
-        // Whatever the closure held is dropped here, standing where the task would have stood and as a part of it.
+        // Whatever the closure held is dropped here, standing where the task would have stood and as a part of it. It
+        // may be a handle, whose drop ends another task, which holds a handle.
         let mut claimed = Some((claimed, error));
-        self.counted_as_dropping(Foreign::Drop, || {
-            Frame::aside(self, &memo.place, scoped.as_ref(), false, 0, &mut || {
-                if let Some((claimed, error)) = claimed.take() {
-                    claimed.fail(error);
-                    claimed.finish(|_, foreign| foreign());
-                }
+        depth::with_room(self, || {
+            self.counted_as_dropping(Foreign::Drop, || {
+                Frame::aside(self, &memo.place, scoped.as_ref(), false, 0, &mut || {
+                    if let Some((claimed, error)) = claimed.take() {
+                        claimed.fail(error);
+                        claimed.finish(|_, foreign| foreign());
+                    }
+                });
             });
         });
         let Memo { place, extras, .. } = memo;
@@ -576,6 +576,17 @@ impl Pool {
         self.counters.dropping.fetch_add(counts, Ordering::SeqCst);
         f();
         self.counters.dropping.fetch_sub(counts, Ordering::SeqCst);
+    }
+
+    /// A task was claimed by somebody who did not pop it; its shell stays queued. When shells are most of the queue
+    /// they are swept out, so that cancelling a long queue behind a long task gives its memory back.
+    pub(crate) fn claimed_in_queue(&self) {
+        self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+        let stale = self.stale.fetch_add(1, Ordering::Relaxed) + 1;
+        if stale.cast_unsigned().is_multiple_of(SWEEP) && stale.cast_unsigned() >= self.stats().queued {
+            let swept = self.queue.take_if(|task| !task.state().is_queued());
+            self.stale.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
+        }
     }
 }
 

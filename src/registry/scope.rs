@@ -151,7 +151,6 @@ impl Scope {
         self.tallies().close();
         // Whoever waits below for room in a queue waits in vain.
         self.node().tell();
-        self.node().end_daemons();
         for pool in self.pools() {
             pool.close();
         }
@@ -255,45 +254,38 @@ impl Scope {
     }
 
     fn let_go(&mut self) {
-        self.node().release();
         std::mem::replace(&mut self.lineage, Lineage::process()).0.end_and_let_go();
     }
 
     /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is
     /// asked to stop, on whatever thread ([`checkpoint`](crate::checkpoint)). Does not wait. Idempotent.
     ///
-    /// Queued tasks have ended when this returns: their closures are dropped on this thread, their handles answer, and
-    /// whoever waits for room in their queues is let in. So it costs what was submitted below the scope and has not
-    /// ended, whatever else is queued: about a microsecond for each task, and what its closure's drop costs. In an async
-    /// program that is the time for which dropping the scope holds up the runtime's thread.
+    /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running, or
+    /// when their room in a full queue is wanted ([`queue_limit`](crate::PoolConfig::queue_limit)).
     pub fn cancel(&self) {
-        cancel(&self.lineage.0);
+        self.ask_to_stop();
         self.node().end_if_over();
     }
 
-    /// As [`cancel`](Self::cancel), before the scope is dropped: what stands in it until then finds its values.
+    /// As [`cancel`](Self::cancel), for whoever drops the scope next: what stands in it until then finds its values.
     pub(crate) fn ask_to_stop(&self) {
-        self.node().hold();
         cancel(&self.lineage.0);
     }
 }
 
-/// Nothing more is accepted below a place, if it is a scope.
-fn close(node: &Node) {
+/// Asks a place to stop. Nothing more is accepted below it if it is a scope. True for the first request.
+fn ask(place: &Place) -> bool {
+    let node = place.node();
     if let Some(tallies) = node.tallies() {
         tallies.close();
     }
+    node.cancel()
 }
 
-/// Asks a place to stop, ends what is queued below it, and ends the pools it owns if it is a scope. True for the first
-/// request.
+/// [`ask`]s, and ends the pools it owns if it is a scope.
 fn cancel(place: &Place) -> bool {
-    let node = place.node();
-    close(node);
-    let first = node.cancel();
-    if node.tallies().is_some() {
-        // Also those below a shielded thread, which hears no request from above.
-        node.end_daemons();
+    let first = ask(place);
+    if place.node().tallies().is_some() {
         for pool in pools_of(&Lineage(place.clone())) {
             pool.cancel();
         }
@@ -306,20 +298,18 @@ fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {
 }
 
 impl Lineage {
-    /// As [`cancel`](Self::cancel), but what is queued stays so: of a user's this runs wakers alone. For the timer's
-    /// thread, before whoever has the scope cancels it.
+    /// As [`cancel`](Self::cancel), but the pools it owns keep what is queued: of a user's this runs wakers alone. For
+    /// the timer's thread, before whoever has the scope cancels it.
     #[cfg(feature = "tower")]
     pub(crate) fn request_stop(&self) {
-        close(self.0.node());
-        self.0.node().ask();
+        ask(&self.0);
     }
 
     /// Asks what stands here, and everything below, to stop. Does not wait.
     ///
     /// Of a scope this is [`Scope::cancel`]. A thread or a task notices where it looks
-    /// ([`checkpoint`](crate::checkpoint)). The tasks that it submitted as a node and that are queued have ended when this
-    /// returns, in any pool, as for a scope. Nothing else is refused or closed: a thread's or a task's own pools go on,
-    /// until it ends.
+    /// ([`checkpoint`](crate::checkpoint)), and what it submitted and has not started never will. Nothing else is
+    /// refused or closed: a thread's or a task's own pools go on, until it ends.
     ///
     /// ```
     /// use heirloom::{CancelOutcome, Lineage, Scope, thread};

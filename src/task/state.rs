@@ -111,18 +111,6 @@ impl State {
         false
     }
 
-    /// As [`claim`](Self::claim), and adds a reference in the same step: for a caller that has none of its own.
-    pub(crate) fn claim_counted(&self) -> bool {
-        let mut now = self.load();
-        while now & PHASE == QUEUED {
-            match self.0.compare_exchange_weak(now, now + RUNNING + REF, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(seen) => now = seen,
-            }
-        }
-        false
-    }
-
     pub(crate) fn request_cancel(&self) -> CancelRequest {
         let mut now = self.load();
         loop {

@@ -9,6 +9,7 @@
 pub(crate) mod cache;
 pub(crate) mod line;
 pub(crate) mod spin;
+pub(crate) mod stack;
 
 use std::time::Duration;
 
@@ -60,6 +61,53 @@ pub fn keep_alive() -> Duration {
 /// Changes [`keep_alive`], for threads that fall idle from now on.
 pub fn set_keep_alive(idle: Duration) {
     LEASED.set_keep_alive(idle);
+}
+
+/// How many bytes of stack one thread may have beside its own, for tasks that run inside one another. 8 GiB at first,
+/// 256 MiB where pointers have 32 bits.
+///
+/// Tasks run inside one another where a join, a poll or the end of a borrowing scope runs a task in place, and where
+/// [`run`](crate::PoolManager::run) or [`install`](crate::PoolManager::install) runs one on its caller's thread. Such a
+/// task finds at least half of the stack that a thread of its pool has
+/// ([`stack_size`](crate::PoolConfig::stack_size); 1 MiB unless it says otherwise). Where the thread has less left, the
+/// task runs on a new segment of stack. A segment is address space: it costs the memory that is used, about 1 KiB for
+/// each level beside what the tasks' own code uses, and it is given back when the task has ended.
+///
+/// A task that would exceed the limit, or for which the system has no memory, does not start; it ends as
+/// [too deep](crate::TaskError::is_too_deep). So recursion that is driven by input ends with an error, and not with the
+/// process. Without the feature `stacker`, under Miri, and on platforms that the crate `stacker` does not know, no
+/// thread has more stack than its own: about 250 tasks run inside one another then, and the next one is too deep.
+///
+/// What one task's own code uses is its own affair, as on any thread: recursion of its own can overflow the stack.
+#[must_use]
+pub fn stack_limit() -> usize {
+    stack::limit()
+}
+
+/// Changes [`stack_limit`], from the next segment on. With 0 no thread gets any.
+///
+/// ```
+/// use heirloom::{PoolConfig, PoolManager, Scope, TaskError};
+///
+/// fn nested(pool: &PoolManager, levels: u32) -> Result<u32, TaskError> {
+///     if levels == 0 {
+///         return Ok(0);
+///     }
+///     let inner = pool.clone();
+///     Ok(1 + pool.submit(move || nested(&inner, levels - 1)).unwrap().join()??)
+/// }
+///
+/// heirloom::threads::set_stack_limit(16 << 20);
+/// let scope = Scope::new("doc");
+/// let pool = scope.create("work");
+/// pool.start(PoolConfig::leased(1))?;
+/// assert_eq!(pool.run(|| nested(&pool, 100))??, 100);
+/// let error = pool.run(|| nested(&pool, 1_000_000))?.unwrap_err();
+/// assert!(error.is_too_deep());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn set_stack_limit(bytes: usize) {
+    stack::set_limit(bytes);
 }
 
 /// What the cache has now. A look takes one short lock.

@@ -19,7 +19,6 @@ mod hook;
 mod timer;
 
 mod loom_cache;
-mod loom_cancel;
 mod loom_flight;
 mod loom_gate;
 mod loom_hook;

@@ -1,10 +1,10 @@
-//! `keeps_place` never gives the place away: never more than `n` tasks have started and not ended, and with `n = 1`
-//! each ends before the next starts, whatever it waits for.
+//! `keeps_place` never gives the place away: at most `n` tasks run code at a time, and with `n = 1` each ends before the
+//! next starts, whatever it waits for, but for one that runs in place inside its joiner.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use heirloom::{PoolConfig, Scope};
+use heirloom::{PoolConfig, PoolManager, Scope};
 
 use crate::common::bounded;
 use crate::common::pools::{Busy, Crowd, started};
@@ -95,6 +95,53 @@ fn a_pool_of_n_never_has_more_than_n_started_and_not_ended() {
             task.join().expect("runs");
         }
         assert!(crowd.most() <= 3, "{}", crowd.most());
+    });
+}
+
+#[test]
+fn with_n_places_never_more_than_n_run_code_also_when_they_join_each_other() {
+    fn work(pool: &PoolManager, crowd: &Arc<Crowd>, left: u32) {
+        crowd.enter();
+        for _ in 0..left {
+            let (inner, also) = (pool.clone(), crowd.clone());
+            let task = pool.submit(move || work(&inner, &also, left - 1)).expect("accepted");
+            std::thread::yield_now();
+            crowd.leave();
+            task.join().expect("runs");
+            crowd.enter();
+        }
+        crowd.leave();
+    }
+    bounded(|| {
+        for n in [1, 2] {
+            let scope = Scope::new("test");
+            let pool = started(&scope, "few", PoolConfig::leased(n).keeps_place());
+            let crowd = Arc::new(Crowd::default());
+            let tasks: Vec<_> = (0..8)
+                .map(|_| {
+                    let (inner, crowd) = (pool.clone(), crowd.clone());
+                    pool.submit(move || work(&inner, &crowd, 4)).expect("accepted")
+                })
+                .collect();
+            for task in tasks {
+                task.join().expect("runs");
+            }
+            assert!(crowd.most() <= n, "{} of {n}", crowd.most());
+        }
+    });
+}
+
+#[test]
+fn one_that_is_joined_runs_inside_its_joiner() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let serial = started(&scope, "serial", PoolConfig::leased(1).keeps_place());
+        let inner = serial.clone();
+        let running = serial.submit(move || {
+            let look = inner.clone();
+            inner.submit(move || look.stats().running).expect("accepted").join().expect("runs")
+        });
+        assert_eq!(running.expect("accepted").join().expect("runs"), 2, "both have started, and neither has ended");
     });
 }
 

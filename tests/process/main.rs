@@ -20,6 +20,7 @@ mod joining_pools_finish_at_exit;
 #[cfg(unix)]
 mod nothing_waits_in_a_fork_for_the_parents_threads;
 mod the_main_thread_stands_at_the_process;
+mod the_stack_of_a_thread_is_bounded;
 
 /// Pairs each module's name with its list.
 macro_rules! lists {
@@ -43,5 +44,6 @@ fn main() {
         #[cfg(unix)]
         nothing_waits_in_a_fork_for_the_parents_threads,
         the_main_thread_stands_at_the_process,
+        the_stack_of_a_thread_is_bounded,
     ]);
 }

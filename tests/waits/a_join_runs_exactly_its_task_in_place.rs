@@ -1,5 +1,5 @@
 //! An untimed join on a worker, of a task of its own pool which nobody has started yet, runs exactly that task in
-//! place, at most 32 deep; so does polling such a handle. It never runs any other task.
+//! place, however deep; so does polling such a handle. It never runs any other task.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -198,8 +198,20 @@ fn chain(pool: &PoolManager, left: u32) -> Chain {
     })
 }
 
+#[cfg(feature = "stacker")]
 #[test]
-fn at_most_32_run_in_place_inside_one_another() {
+fn any_number_run_in_place_inside_one_another_on_one_thread() {
+    bounded(|| {
+        for config in [PoolConfig::leased(1), PoolConfig::dedicated(1)] {
+            let seen = on_worker(config, |pool| chain(pool, 300));
+            assert_eq!((seen.length, seen.deepest, seen.threads.len()), (301, 301, 1));
+        }
+    });
+}
+
+#[cfg(not(feature = "stacker"))]
+#[test]
+fn at_most_32_run_in_place_inside_one_another_where_stacks_do_not_grow() {
     bounded(|| {
         for config in [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(2)] {
             let seen = on_worker(config, |pool| chain(pool, 300));
@@ -212,7 +224,7 @@ fn at_most_32_run_in_place_inside_one_another() {
 }
 
 #[test]
-fn a_join_that_cannot_give_its_place_away_goes_deeper_and_does_not_hang() {
+fn one_that_cannot_give_its_place_away_runs_it_in_place_too() {
     bounded(|| {
         let seen = on_worker(PoolConfig::leased(1).keeps_place(), |pool| chain(pool, 100));
         assert_eq!((seen.length, seen.threads.len()), (101, 1));

@@ -1,4 +1,5 @@
-//! Tasks that wait for tasks that wait for tasks do not overflow a stack, however deep, also in a pool of one.
+//! Tasks that wait for tasks that wait for tasks do not overflow a stack, also in a pool of one, and where stacks do not
+//! grow: there a deep one leaves the next task to another thread.
 
 use heirloom::{PoolConfig, PoolManager, Scope};
 

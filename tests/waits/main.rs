@@ -12,6 +12,8 @@ mod divide_and_conquer_by_join;
 mod extra_threads_for_waits_are_bounded;
 mod pools_that_wait_for_each_other_go_on;
 mod pools_whose_tasks_meet_all_run;
+#[cfg(feature = "stacker")]
+mod tasks_run_inside_one_another_to_any_depth;
 mod waiting_until_idle_waits_for_everything;
 mod waits_at_the_bound_of_waits_end;
 mod waits_of_a_pinned_thread_end;

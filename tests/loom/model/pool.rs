@@ -2,16 +2,18 @@
 
 #[path = "../../../src/pool/admission.rs"]
 pub(crate) mod admission;
+#[path = "../../../src/pool/book.rs"]
+pub(crate) mod book;
 #[path = "../../../src/pool/config.rs"]
 pub(crate) mod config;
 #[path = "../../../src/pool/crew.rs"]
 pub(crate) mod crew;
+#[path = "../../../src/pool/depth.rs"]
+pub(crate) mod depth;
 #[path = "../../../src/pool/doorbell.rs"]
 pub(crate) mod doorbell;
 #[path = "../../../src/pool/end.rs"]
 pub(crate) mod end;
-#[path = "../../../src/pool/evict.rs"]
-pub(crate) mod evict;
 #[path = "../../../src/pool/frame.rs"]
 pub(crate) mod frame;
 #[path = "../../../src/pool/handle.rs"]
@@ -35,6 +37,8 @@ pub(crate) use crate::model::rayon;
 #[cfg_attr(feature = "rayon", path = "../../../src/pool/stealing.rs")]
 #[cfg_attr(not(feature = "rayon"), path = "../../../src/pool/stealing/absent.rs")]
 pub(crate) mod stealing;
+#[path = "../../../src/pool/sweep.rs"]
+pub(crate) mod sweep;
 #[path = "../../../src/pool/wait.rs"]
 pub(crate) mod wait;
 #[path = "../../../src/pool/warm.rs"]

@@ -25,6 +25,23 @@ loom::lazy_static! {
     });
 }
 
+/// loom's threads have stacks of their own, which do not grow.
+pub(crate) mod stack {
+    use crate::error::NoRoom;
+
+    pub(crate) fn has(_needed: usize, _depth: u32) -> bool {
+        true
+    }
+
+    pub(crate) fn grows() -> bool {
+        true
+    }
+
+    pub(crate) fn grow(_needed: usize, _f: &mut dyn FnMut()) -> Result<(), NoRoom> {
+        Err(NoRoom::CannotGrow)
+    }
+}
+
 pub(crate) fn leased() -> &'static Arc<Cache> {
     &LEASED
 }

@@ -1,0 +1,117 @@
+//! [`Book`]: which tasks of a pool run, for its reports. It changes under the queue's lock.
+//!
+//! Every change takes the same few steps, however many run: tasks that run inside one another on one thread are all in
+//! it.
+
+use smallvec::SmallVec;
+
+use crate::clock::Coarse;
+use crate::id::{NodeId, TaskId};
+use crate::task_type::TaskType;
+
+/// A running task.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) id: TaskId,
+    /// The place it was asked for at.
+    pub(crate) at: NodeId,
+    /// Tasks that its thread ended before it and has not counted out of the pool yet. The entry is taken off the list
+    /// before they are.
+    pub(crate) owed: u64,
+    pub(crate) since: Coarse,
+    pub(crate) task_type: Option<Box<TaskType>>,
+}
+
+/// What a slot holds.
+enum Slot {
+    Taken(Running),
+    /// Free, with the next free one.
+    Free(Link),
+}
+
+/// A slot's number, or [`END`].
+type Link = u32;
+const END: Link = Link::MAX;
+
+/// The tasks of a pool that have started and not ended.
+pub(crate) struct Book {
+    /// Tasks that were taken off the queue.
+    pub(crate) popped: u64,
+    slots: SmallVec<[Slot; 2]>,
+    /// The first free slot.
+    free: Link,
+    taken: u32,
+}
+
+impl Book {
+    pub(crate) fn new() -> Self {
+        Self { popped: 0, slots: SmallVec::new(), free: END, taken: 0 }
+    }
+
+    /// A thread goes on from the task that it noted at `at`, if it noted one, to the next one, if there is one.
+    pub(crate) fn turn(&mut self, at: &mut Option<usize>, next: Option<Running>) {
+        match (*at, next) {
+            (Some(i), Some(next)) => self.slots[i] = Slot::Taken(next),
+            (Some(i), None) => {
+                self.erase(i);
+                *at = None;
+            }
+            (None, Some(next)) => *at = Some(self.note(next)),
+            (None, None) => {}
+        }
+    }
+
+    /// Notes a task. It is erased by what this returns.
+    pub(crate) fn note(&mut self, running: Running) -> usize {
+        let taken = Slot::Taken(running);
+        self.taken += 1;
+        let at = self.free as usize;
+        match self.slots.get_mut(at) {
+            Some(slot) => {
+                if let Slot::Free(next) = std::mem::replace(slot, taken) {
+                    self.free = next;
+                }
+                at
+            }
+            None => {
+                self.slots.push(taken);
+                self.slots.len() - 1
+            }
+        }
+    }
+
+    pub(crate) fn erase(&mut self, at: usize) {
+        let before = std::mem::replace(&mut self.slots[at], Slot::Free(self.free));
+        debug_assert!(matches!(before, Slot::Taken(_)), "erased twice");
+        // There are fewer slots than a link can say: a running task has a stack.
+        self.free = at as Link;
+        self.taken -= 1;
+        if self.taken == 0 && self.slots.spilled() {
+            // An idle pool keeps no memory for the busiest moment it had.
+            self.slots = SmallVec::new();
+            self.free = END;
+        }
+    }
+
+    /// Says as what a noted task was submitted.
+    pub(crate) fn set_type(&mut self, at: usize, task_type: Option<Box<TaskType>>) {
+        if let Some(Slot::Taken(running)) = self.slots.get_mut(at) {
+            running.task_type = task_type;
+        }
+    }
+
+    /// Erases a task whose thread does not come back. The newest is found first.
+    pub(crate) fn forget(&mut self, id: TaskId) {
+        let is_its = |slot: &Slot| matches!(slot, Slot::Taken(running) if running.id == id);
+        if let Some(at) = self.slots.iter().rposition(is_its) {
+            self.erase(at);
+        }
+    }
+
+    pub(crate) fn running(&self) -> impl Iterator<Item = &Running> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Taken(running) => Some(running),
+            Slot::Free(_) => None,
+        })
+    }
+}
