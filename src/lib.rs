@@ -446,6 +446,9 @@
 //! # }
 //! ```
 //!
+//! The page of the module `heirloom::tower`, "Where to put the layer", has a table: beside which layers and calls a
+//! request's work ends, and when.
+//!
 //! With the feature `tokio` there is `heirloom::Portal`, the way back: a pool's task runs async code on the server's
 //! runtime, and waits for it.
 //!

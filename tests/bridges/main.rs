@@ -52,5 +52,7 @@ mod the_inspector_outlasts_its_readers;
 mod the_inspector_sends_what_changed;
 #[cfg(all(feature = "inspector", unix))]
 mod the_inspector_shows_the_family_live;
+#[cfg(feature = "tower")]
+mod the_page_on_layers_is_true;
 #[cfg(feature = "metrics")]
 mod what_pools_do_is_published;
