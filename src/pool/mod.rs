@@ -27,6 +27,7 @@ pub(crate) mod park;
 pub(crate) mod passing;
 pub(crate) mod pinned;
 pub(crate) mod places;
+pub(crate) mod polled;
 pub(crate) mod queue;
 #[cfg(feature = "rayon")]
 pub(crate) mod rayon;

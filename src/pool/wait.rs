@@ -13,9 +13,11 @@ use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::stealing::{self, Blocked};
+use crate::pool::warm::Came;
+use crate::runtime;
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, WaitsHere};
-use crate::waits::{self, Cycle, Part, Parts, Target, Waiting};
+use crate::waits::{self, Begin, Closed, Ends, Label, Permit, Stack, Target, Waiting};
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
@@ -62,61 +64,111 @@ impl GivenAway {
         Self { given: 0, waiting: None, _blocked: None, edge: None, here: PhantomData }
     }
 
-    /// As [`begin`](Self::begin), for a wait without a deadline that ends with the target. A wait for a value or a gate
-    /// that would now never end is told so; see [`crate::waits`].
-    pub(crate) fn begin_join(on: Target) -> Self {
+    /// As [`begin`](Self::begin), for a wait that ends with the target. The error: it would never end; see
+    /// [`crate::waits`]. Whoever waits looks at [`told`](Self::told) each time it is woken, and gives up then.
+    pub(crate) fn begin_for(on: Target, label: Label, ends: Ends) -> Result<Self, Closed> {
         let mut away = Self::begin();
-        away.joins(on);
-        away
+        away.waits_for(on, label, ends)?;
+        Ok(away)
     }
 
     /// What has begun is such a wait.
-    pub(crate) fn joins(&mut self, on: Target) {
-        self.edge = Some(join(on));
+    pub(crate) fn waits_for(&mut self, on: Target, label: Label, ends: Ends) -> Result<(), Closed> {
+        // The one before first: waits of a thread end in the order that is the reverse of their begin.
+        self.edge = None;
+        self.edge = Some(begin(on, label, ends)?);
+        Ok(())
     }
 
-    /// As [`begin`](Self::begin), for a wait for what code on another thread's stack owes. Whoever waits looks at
-    /// [`is_broken`](Self::is_broken) each time it is woken, and gives up then.
-    pub(crate) fn begin_ask(on: Target) -> Result<Self, Cycle> {
-        Ok(Self::begin_asked(ask(on)?, true))
-    }
-
-    /// The second half of [`begin_ask`](Self::begin_ask), after [`ask`]. The places are kept where they are not to be
-    /// given.
+    /// The second half of a wait that [`begin`](fn@begin) began under a lock. The places are kept where they are not to
+    /// be given.
     pub(crate) fn begin_asked(edge: Waiting<'static>, gives: bool) -> Self {
         let mut away = if gives { Self::begin() } else { Self::nothing() };
         away.edge = Some(edge);
         away
     }
 
-    /// The wait would never end, because of a join that began later.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.edge.as_ref().is_some_and(Waiting::is_broken)
+    /// It is such a wait.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.edge.is_some()
+    }
+
+    /// The wait is to end, because it would never end otherwise.
+    #[inline]
+    pub(crate) fn is_told(&self) -> bool {
+        self.edge.as_ref().is_some_and(Waiting::is_told)
+    }
+
+    /// Why, if so.
+    pub(crate) fn told(&self) -> Option<Closed> {
+        self.edge.as_ref().and_then(Waiting::told)
     }
 }
 
-/// The first half of [`GivenAway::begin_join`], for whoever has given its places already.
-pub(crate) fn join(on: Target) -> Waiting<'static> {
-    waits::graph().join(waits::me(), on, parts())
+/// Notes that the calling thread is about to wait, for whoever has given its places already or is to give them next.
+/// Runs nothing of a user's where the wait can be [told](Ends), so it may be called under a lock that says who owes
+/// what is waited for.
+pub(crate) fn begin(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, Closed> {
+    begin_as(on, label, ends, false)
 }
 
-/// Notes that the calling thread is about to wait for what code on another thread's stack owes. Runs nothing of a
-/// user's, so it may be called under the lock that says who owes it.
-pub(crate) fn ask(on: Target) -> Result<Waiting<'static>, Cycle> {
-    waits::graph().ask(waits::me(), on, parts(), park::waker())
+/// As [`begin`], for a wait in which the thread runs what is queued for the pools that are pinned to it.
+pub(crate) fn begin_driving(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, Closed> {
+    begin_as(on, label, ends, true)
 }
+
+fn begin_as(on: Target, label: Label, ends: Ends, drives: bool) -> Result<Waiting<'static>, Closed> {
+    waits::graph().begin(waits::me(), Begin { on, label, stack: stack(drives), ends, waker: park::waker })
+}
+
+/// So many of the frames on a stack are looked at.
+const FRAMES: usize = 256;
 
 /// What the code on this thread's stack is a part of.
-fn parts() -> Parts {
-    let mut parts = Parts::new();
-    for frame in frame::all() {
-        let joins = frame.pool().joins();
-        parts.extend(frame.task().map(|task| Part::Task(task.id())));
-        parts.push(Part::Tally(frame.pool().tally.address()));
-        parts.extend(frame.scoped.as_ref().map(|scoped| Part::Tally(scoped.address())));
-        parts.extend(frame.place.node().scopes().map(|scope| Part::Tally(scope.of(joins).address())));
+fn stack(drives: bool) -> Stack {
+    let mut stack = Stack { worker: runtime::worker(), ..Stack::default() };
+    let counts = |stack: &mut Stack, tally: usize| {
+        if !stack.tallies.contains(&tally) {
+            stack.tallies.push(tally);
+        }
+    };
+    for frame in frame::all().take(FRAMES) {
+        let pool = frame.pool();
+        stack.tasks.extend(frame.task().map(|task| (task.id(), pool.namespace.clone())));
+        counts(&mut stack, pool.tally.address());
+        if let Some(scoped) = &frame.scoped {
+            counts(&mut stack, scoped.address());
+        }
+        for scope in frame.place.node().scopes() {
+            counts(&mut stack, scope.of(pool.joins()).address());
+        }
+        if frame.brings_place && pool.config.keeps_place {
+            stack.permits.push(permit(pool));
+        }
     }
-    parts
+    if let Some((pool, _, Came::WithPlace)) = frame::initialising() {
+        stack.permits.push(permit(pool));
+    }
+    if !drives && pinned::is_any_here() {
+        // Nobody else runs what is queued there.
+        for pool in pinned::all_here() {
+            let permit = permit(&pool);
+            stack.permits.retain(|known| known.pool != permit.pool);
+            stack.permits.push(permit);
+        }
+    }
+    stack
+}
+
+/// A permit of the pool that the calling thread keeps in its wait.
+fn permit(pool: &Arc<Pool>) -> Permit {
+    // A pinned pool's thread is the only one.
+    Permit { pool: address(pool), name: pool.namespace.clone(), of: pool.config.limit.max(1) }
+}
+
+/// What a pool is known by where it is only compared.
+pub(crate) fn address(pool: &Arc<Pool>) -> usize {
+    Arc::as_ptr(pool).addr()
 }
 
 impl Drop for GivenAway {

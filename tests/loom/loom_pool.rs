@@ -8,9 +8,8 @@ use loom::sync::{Condvar, Mutex};
 
 use crate::lineage::current::{Pending, stand};
 use crate::lineage::node::Place;
-use crate::model::{model, start};
+use crate::model::{block, model, start};
 use crate::pool::config::PoolConfig;
-use crate::pool::end::block_on_tally;
 use crate::pool::handle::{CancelOutcome, TaskHandle};
 use crate::pool::inner::Pool;
 use crate::pool::wait::blocking;
@@ -273,7 +272,7 @@ fn closing_a_daemon_pool_resolves_every_handle() {
         };
         pool.close();
         submitter.join().unwrap();
-        block_on_tally(&pool.tally, None, || pool.is_over());
+        block(&pool.tally, || pool.is_over());
     });
 }
 
@@ -323,7 +322,7 @@ fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
         for tallies in scope.node().scopes() {
             tallies.close();
             let tally = tallies.of(true);
-            block_on_tally(tally, None, || tally.is_ended());
+            block(tally, || tally.is_ended());
         }
         let ran_before = ran.load(SeqCst);
         assert_eq!(submitter.join().unwrap(), ran_before);

@@ -113,6 +113,23 @@ pub(crate) mod exit {
     pub(crate) fn arm() {}
 }
 
+/// No future of a model is asked what it waits for.
+pub(crate) mod polled {
+    use std::task::Waker;
+
+    use crate::waits::Target;
+
+    pub(crate) fn polling<R>(_waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
+        (poll(), Vec::new())
+    }
+
+    pub(crate) fn left_with(_waker: &Waker, _on: impl FnOnce() -> Target) {}
+
+    pub(crate) fn first_of(_all: Vec<Target>) -> Option<Target> {
+        None
+    }
+}
+
 /// Nobody asks the models' threads to stop while they wait.
 pub(crate) mod hearing {
     use std::task::Waker;
