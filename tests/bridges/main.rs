@@ -44,6 +44,8 @@ mod a_streamed_body_stands_in_its_request;
 mod a_tasks_log_is_bounded;
 #[cfg(feature = "task-log")]
 mod a_tasks_log_is_its_own;
+#[cfg(feature = "inspector")]
+mod the_inspector_answers_its_own_hosts;
 #[cfg(all(feature = "inspector", unix))]
 mod the_inspector_is_for_everybody;
 #[cfg(feature = "inspector")]
