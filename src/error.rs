@@ -13,7 +13,6 @@ use crate::namespace::Namespace;
 use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Mutex};
 use crate::task_type::TaskType;
-use crate::waits::Circle;
 
 /// Why a pool was not started. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -222,18 +221,6 @@ pub enum SubmitError {
         /// The manager's name.
         namespace: Namespace,
     },
-    /// Room in the full queue would never come: all that could make some waits, directly or by others, for what the
-    /// submitter owes.
-    #[error(
-        "the queue of \"{namespace}\" is full, and waiting for room would never end: {circle}; let go of what others wait for \
-         first, or do it here"
-    )]
-    WouldDeadlock {
-        /// The manager's name.
-        namespace: Namespace,
-        /// Who waits for whom.
-        circle: Circle,
-    },
     /// The submitter was asked to stop while it waited for room in a bounded queue.
     #[error("cancelled while waiting for room in the queue of \"{namespace}\"")]
     Cancelled {
@@ -366,11 +353,11 @@ impl<F> fmt::Debug for Refused<F> {
     }
 }
 
-/// Why an end or a wait was not carried out.
+/// Why an end or a wait was not carried out. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StopError {
-    /// The caller is, on some frame of its thread, one of the tasks it would wait for. Nothing was changed.
+    /// The caller is, on some frame of its thread, one of the tasks it would wait for.
     #[error(
         "waiting for {:?} from one of its own tasks would never end; use `close` or `cancel`, or wait from outside",
         Printed(.name)
@@ -378,18 +365,6 @@ pub enum StopError {
     FromOwnTask {
         /// The manager's or the scope's name.
         name: String,
-    },
-    /// One of the tasks that it would wait for waits, directly or by others, for what the caller owes. What it was to
-    /// close is closed.
-    #[error(
-        "waiting for {:?} would never end: {circle}; let go of what others wait for first, or wait with a limit",
-        Printed(.name)
-    )]
-    WouldDeadlock {
-        /// The manager's or the scope's name.
-        name: String,
-        /// Who waits for whom.
-        circle: Circle,
     },
 }
 
@@ -446,7 +421,6 @@ enum Kind {
     Busy(Busy),
     GateMissing(Box<dyn Error + Send + Sync>),
     TooDeep(NoRoom),
-    Deadlock(Circle),
 }
 
 impl TaskError {
@@ -499,10 +473,6 @@ impl TaskError {
     /// There was no stack to run it inside the tasks that run on the thread already.
     pub(crate) fn too_deep(id: TaskId, namespace: &Namespace, no_room: NoRoom) -> Self {
         Self::new(id, namespace, Kind::TooDeep(no_room))
-    }
-
-    pub(crate) fn deadlock(id: TaskId, namespace: &Namespace, circle: Circle) -> Self {
-        Self::new(id, namespace, Kind::Deadlock(circle))
     }
 
     /// The task's id.
@@ -601,23 +571,6 @@ impl TaskError {
         matches!(self.0.kind, Kind::TooDeep(_))
     }
 
-    /// The wait for the task would never have ended: the task waits, directly or by others, for what the caller owes. It
-    /// goes on, detached, and ends when the caller has gone on; one of [`run`](crate::PoolManager::run) that was queued
-    /// has not run, and never will.
-    #[must_use]
-    pub fn is_deadlock(&self) -> bool {
-        self.as_deadlock().is_some()
-    }
-
-    /// Who waits for whom, when it [is a deadlock](Self::is_deadlock).
-    #[must_use]
-    pub fn as_deadlock(&self) -> Option<&Circle> {
-        match &self.0.kind {
-            Kind::Deadlock(circle) => Some(circle),
-            _ => None,
-        }
-    }
-
     /// What the panic carried, to be resumed with `std::panic::resume_unwind` or looked at.
     ///
     /// # Errors
@@ -674,12 +627,6 @@ impl fmt::Display for TaskError {
                     NoRoom::CannotGrow => f.write_str("stacks grow only with heirloom's feature `stacker`"),
                 }?;
                 f.write_str(", or let fewer tasks wait inside one another")
-            }
-            Kind::Deadlock(circle) => {
-                write!(
-                    f,
-                    "would be waited for in vain: {circle}; let go of what others wait for first, or wait with a limit"
-                )
             }
         }
     }

@@ -200,13 +200,6 @@
 //! # }
 //! ```
 //!
-//! Waits that hold each other up for ever (two tasks that join each other, a task that stops a scope whose task waits for
-//! a gate that it holds) are found by whichever closes the [`Circle`], however many threads are in it: one of them ends
-//! with an error that names all of them, `WouldDeadlock`, or [`TaskError::is_deadlock`]. Seen are the untimed waits of
-//! threads, for tasks, threads, pools, scopes, values, gates, room in a queue and a portal's future, and queued tasks
-//! behind permits that are kept. Not seen are locks, channels, `std`'s joins, futures that await each other, and waits
-//! with a deadline, which end by themselves.
-//!
 //! heirloom sees its own waits only. Put any other one (a channel, a lock, a socket, a `std` join) in [`blocking`]
 //! where it could hold up the pool. [`PoolConfig::keeps_place`] gives no place away: with `n == 1` that is a strictly
 //! serial pool.
@@ -453,9 +446,6 @@
 //! # }
 //! ```
 //!
-//! The page of the module `heirloom::tower`, "Where to put the layer", has a table: beside which layers and calls a
-//! request's work ends, and when.
-//!
 //! With the feature `tokio` there is `heirloom::Portal`, the way back: a pool's task runs async code on the server's
 //! runtime, and waits for it.
 //!
@@ -592,7 +582,6 @@
 //! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
-//! | waits that hold each other up | [`Circle`], [`Link`], [`WouldDeadlock`] |
 //! | errors | [`Error`], which all of these convert into: [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -617,7 +606,6 @@ mod namespace;
 mod pool;
 mod quiet;
 mod registry;
-mod runtime;
 mod stderr;
 mod sync;
 mod tally;
@@ -683,4 +671,3 @@ pub use crate::value::error::{BindError, InitError, NotBound};
 pub use crate::value::heirloom::{Heirloom, HeirloomAt};
 pub use crate::value::map::{HeirloomMap, HeirloomMapAt, OnFailure};
 pub use crate::value::subscribe::Subscription;
-pub use crate::waits::{Circle, Link, WouldDeadlock};

@@ -5,10 +5,8 @@
 //! `std::thread` stands directly below the process. And its handle can ask it to stop, and joins it without holding up
 //! the pool of the task that joins.
 
-use std::any::Any;
 use std::fmt;
 use std::io;
-use std::task::Waker;
 use std::thread::Thread;
 
 use crate::error::Cancelled;
@@ -21,7 +19,7 @@ use crate::pool::park;
 use crate::pool::passing::Passing;
 use crate::pool::wait::GivenAway;
 use crate::sync::os::Arc;
-use crate::waits::{Closed, Ends, Label, Target, WouldDeadlock};
+use crate::waits::Target;
 
 /// Starts a thread below the current place. As `std::thread::spawn`.
 ///
@@ -244,12 +242,11 @@ macro_rules! join_handle {
             /// Waits until the thread has ended. A task that waits here gives its place to the next one.
             ///
             /// It does not run what is queued for a pool that is [pinned](crate::Pinned) to the waiting thread: if the thread that is
-            /// joined waits for such a task, the wait would never end.
+            /// joined waits for such a task, neither ends.
             ///
             /// # Errors
             /// What the thread's panic carried; in a fork of its process, where the thread does not exist, a text that says
-            /// so, at once, also if it had ended before. At once, a [`WouldDeadlock`](crate::WouldDeadlock) in the place of that, when
-            /// the thread waits, directly or by others, for what the caller owes; the thread goes on then, detached.
+            /// so, at once, also if it had ended before.
             pub fn join(self) -> std::thread::Result<T> {
                 if self.started.is_elsewhere() {
                     // `std` would wait for a thread that does not exist, or panic, also where it had ended before the fork; nor
@@ -257,37 +254,8 @@ macro_rules! join_handle {
                     std::mem::forget(self.inner);
                     return Err(Box::new(FORKED));
                 }
-                if !self.started.is_over() {
-                    self.until_over(|_| {})?;
-                }
-                // It has no code left but what its locals do in their destructors.
-                let mut away = GivenAway::begin();
-                let _ = away.waits_for(self.target(), self.label(), Ends::Never);
+                let _away = GivenAway::begin_join(Target::Thread(self.thread().id()));
                 self.inner.join()
-            }
-
-            /// Blocks until the thread's code has ended; `poll` is called with each look. The error: that would never be.
-            fn until_over(&self, mut poll: impl FnMut(&Waker)) -> std::thread::Result<()> {
-                let refuse = |why: Closed| Box::new(WouldDeadlock::new(why.circle)) as Box<dyn Any + Send>;
-                let away = GivenAway::begin_for(self.target(), self.label(), Ends::WhenTold).map_err(refuse)?;
-                let over = self.started.over().listener();
-                park::block_until(None, |waker| {
-                    poll(waker);
-                    over.set(waker);
-                    self.started.is_over() || away.is_told()
-                });
-                match away.told() {
-                    Some(why) if !self.started.is_over() => Err(refuse(why)),
-                    _ => Ok(()),
-                }
-            }
-
-            fn target(&self) -> Target {
-                Target::Thread(self.thread().id())
-            }
-
-            fn label(&self) -> Label {
-                Label::Thread(self.thread().clone())
             }
 
             /// Waits until the thread has ended, and passes each request to stop that reaches the caller meanwhile on to it: a
@@ -300,19 +268,12 @@ macro_rules! join_handle {
             /// is dropped. The inner one is what the thread's panic carried. If the thread has ended before, its result comes back and
             /// a request stays pending for the caller's next look.
             pub fn join_cancelling(self) -> Result<std::thread::Result<T>, Cancelled> {
-                let mut passing = None;
-                if !self.started.is_over() && !self.started.is_elsewhere() {
-                    let passes = |waker: &Waker| {
-                        passing.get_or_insert_with(Passing::new).poll(waker, || {
-                            self.started.cancel();
-                        });
-                    };
-                    if let Err(refused) = self.until_over(passes) {
-                        return Ok(Err(refused));
-                    }
-                }
+                let passed = !self.started.is_over() && !self.started.is_elsewhere() && {
+                    let _away = GivenAway::begin_join(Target::Thread(self.thread().id()));
+                    until_over(&self.started)
+                };
                 let out = self.join();
-                if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(out) }
+                if passed { Err(Cancelled::new()) } else { Ok(out) }
             }
         }
 
@@ -326,6 +287,20 @@ macro_rules! join_handle {
 
 join_handle!(JoinHandle<T>);
 join_handle!(ScopedJoinHandle<'_, T>);
+
+/// Blocks until the thread's code has ended, passing requests on. True when there was one.
+fn until_over(started: &Started) -> bool {
+    let mut passing = Passing::new();
+    let over = started.over().listener();
+    park::block_until(None, |waker| {
+        passing.poll(waker, || {
+            started.cancel();
+        });
+        over.set(waker);
+        started.is_over()
+    });
+    passing.passed()
+}
 
 /// A scope whose threads may borrow; see [`scope`].
 #[derive(Clone, Copy, Debug)]

@@ -38,7 +38,7 @@ struct Hold {
 
 struct Waiting {
     who: Who,
-    edge: Edge,
+    edge: Option<Edge>,
     waker: Option<Waker>,
 }
 
@@ -50,8 +50,8 @@ impl Hold {
 
 impl Waiting {
     fn turn(&self, target: Option<Target>) {
-        if let Some(target) = target {
-            self.edge.turn(target);
+        if let (Some(edge), Some(target)) = (&self.edge, target) {
+            edge.turn(target);
         }
     }
 }
@@ -86,7 +86,7 @@ impl Line {
         self.hold.as_ref().is_some_and(|hold| hold.by.is_elsewhere())
     }
 
-    pub(super) fn queue_up(&mut self, who: Who, edge: Edge) {
+    pub(super) fn queue_up(&mut self, who: Who, edge: Option<Edge>) {
         self.waiting.push_back(Waiting { who, edge, waker: None });
     }
 

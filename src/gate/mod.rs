@@ -12,13 +12,11 @@ use std::time::{Duration, Instant};
 use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
-use crate::label::Printed;
 use crate::pool::hearing::Hearing;
 use crate::pool::wait::{self, GivenAway};
 use crate::pool::{frame, park};
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
-use crate::waits::{Circle, Ends, Label};
 
 /// How long [`Gate::enter`] waits unless told otherwise: long enough for a quick reading to end, and short enough that
 /// what cannot be had now is refused instead of being queued up.
@@ -191,41 +189,35 @@ impl Gate {
         }
         let Err(who) = line.enter(Who::here(running)) else { return Ok(()) };
         if line.is_held_below(&who) {
-            let circle = self.own_circle(&line, &who);
-            return Err(self.busy(&line, Duration::ZERO, Some(circle)));
+            return Err(self.busy(&line, Duration::ZERO, true));
         }
         if line.is_held_elsewhere() {
-            return Err(Busy { forked: true, ..self.busy(&line, Duration::ZERO, None) });
+            return Err(Busy { forked: true, ..self.busy(&line, Duration::ZERO, false) });
         }
         if wait.is_zero() {
-            return Err(self.busy(&line, Duration::ZERO, None));
+            return Err(self.busy(&line, Duration::ZERO, false));
         }
         let begun = Instant::now();
-        let deadline = begun.checked_add(wait);
         // Under the lock, so that the holder is the one who is named.
-        let asked = line.target().map(|on| wait::begin(on, Label::Gate(self.name), Ends::Asks)).transpose();
-        let edge = match asked {
-            Ok(Some(edge)) => edge,
-            Ok(None) => unreachable!("a free gate refused somebody"),
-            Err(why) => return Err(self.busy(&line, Duration::ZERO, Some(why.circle))),
-        };
+        let asked = line.target().map(wait::ask).transpose();
+        let Ok(Some(edge)) = asked else { return Err(self.busy(&line, Duration::ZERO, true)) };
         let key = who.key();
         line.queue_up(who, edge.edge());
         drop(line);
         let waits = InLine { gate: self, key };
+        let deadline = begun.checked_add(wait);
         let away = GivenAway::begin_asked(edge, gives == GivesPlace::Always || deadline.is_none());
         let mut hearing = Hearing::new();
         park::block_until(deadline, |waker| {
-            self.line.lock().is_mine(key, waker) || away.is_told() || hearing.poll(waker, Hearing::is_asked)
+            self.line.lock().is_mine(key, waker) || away.is_broken() || hearing.poll(waker, Hearing::is_asked)
         });
         let mut line = self.line.lock();
         let given_up = line.give_up(key);
         mem::forget(waits);
         // Whoever was handed the gate has it, also if it was told meanwhile that it would wait for ever: it does not.
-        let told = away.told();
         let refuse = || Busy {
-            cancelled: told.is_none() && hearing.is_asked(),
-            ..self.busy(&line, begun.elapsed(), told.map(|why| why.circle))
+            cancelled: !away.is_broken() && hearing.is_asked(),
+            ..self.busy(&line, begun.elapsed(), away.is_broken())
         };
         let outcome = if given_up { Err(refuse()) } else { Ok(()) };
         drop(line);
@@ -233,22 +225,9 @@ impl Gate {
         outcome
     }
 
-    /// Of a wait for code further out on the same stack.
-    fn own_circle(&self, line: &Line, who: &Who) -> Circle {
-        let waiter = who.holder(Duration::ZERO).code();
-        let holder = line.holder().map_or_else(|| waiter.clone(), |holder| holder.code());
-        Circle::of_one(
-            waiter,
-            format!("the gate \"{}\", which {holder} holds, further out on the same stack", Printed(self.name)),
-        )
-    }
-
-    fn busy(&self, line: &Line, waited: Duration, circle: Option<Circle>) -> Busy {
-        let would_deadlock = circle.is_some();
+    fn busy(&self, line: &Line, waited: Duration, would_deadlock: bool) -> Busy {
         match line.holder() {
-            Some(holder) => {
-                Busy { gate: self.name, waited, holder, would_deadlock, circle, cancelled: false, forked: false }
-            }
+            Some(holder) => Busy { gate: self.name, waited, holder, would_deadlock, cancelled: false, forked: false },
             // Nobody is refused by a gate that is free, and it is handed over while anybody waits.
             None => unreachable!("a free gate refused somebody"),
         }

@@ -59,7 +59,7 @@ impl Who {
             task: self.task,
             namespace: self.namespace.clone(),
             thread: self.thread.id(),
-            thread_name: self.thread.name().map(Box::from),
+            thread_name: self.thread.name().map(String::from),
             held_for,
         }
     }

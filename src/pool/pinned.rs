@@ -23,15 +23,14 @@ use smallvec::SmallVec;
 use crate::namespace::Namespace;
 use crate::pool::crew::Crew;
 use crate::pool::doorbell::Doorbell;
-use crate::pool::end::{OfTally, StopReport};
+use crate::pool::end::StopReport;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::park;
-use crate::pool::polled;
 use crate::pool::wait::{self, GivenAway};
 use crate::pool::worker::{self, Next, Task};
-use crate::sync::os::{Arc, AtomicBool, Ordering, fence};
-use crate::waits::{Closed, Ends, Label, Target, Waiting};
+use crate::sync::os::{Arc, AtomicBool, Ordering};
+use crate::waits::Target;
 
 thread_local! {
     static HERE: Cell<*const Entry> = const { Cell::new(ptr::null()) };
@@ -77,8 +76,8 @@ struct Entry {
 /// The other waits of this thread: joining a task of this pool runs exactly that one, in place; waiting for many
 /// ([`stop`](crate::PoolManager::stop), [`wait_idle`](crate::PoolManager::wait_idle), the end of a
 /// [`Scope`](crate::Scope) or of a [`TaskScope`](crate::TaskScope), [`shutdown`](crate::shutdown)) runs what is queued
-/// meanwhile. Joining a task of another pool, or a thread, which itself waits for this thread would never end, and is
-/// refused ([`TaskError::is_deadlock`](crate::TaskError::is_deadlock)): use [`run_until`](Self::run_until) for a task; a thread's handle is no future, so let it
+/// meanwhile. Joining a task of another pool, or a thread, which itself waits for this thread would never end: use
+/// [`run_until`](Self::run_until) for a task; a thread's handle is no future, so let it
 /// [close](crate::PoolManager::close) the pool at its end, or look at its
 /// [`is_finished`](crate::thread::JoinHandle::is_finished) between calls of [`run_within`](Self::run_within).
 ///
@@ -167,11 +166,9 @@ impl Pinned {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_until<F: Future>(&self, future: F) -> F::Output {
-        // Its caller can be told nothing.
-        let on = |all| polled::first_of(all).map(|on| (on, Label::Task, Ends::Never));
-        match drive(on, None, future) {
-            Ok(Some(out)) => out,
-            _ => unreachable!("there is no deadline, and the wait is never told"),
+        match drive(None, None, future) {
+            Some(out) => out,
+            None => unreachable!("there is no deadline"),
         }
     }
 
@@ -220,8 +217,7 @@ impl Pinned {
     /// ```
     pub fn run_within(&self, d: Duration) -> bool {
         // In a fork the wait ends at once, and the pool goes on in the parent.
-        drive(|_| None, park::after(d), self.pool().await_over()).is_ok_and(|ended| ended.is_some())
-            && self.pool().is_over()
+        drive(None, park::after(d), self.pool().await_over()).is_some() && self.pool().is_over()
     }
 
     /// Calls `f` when something is queued: once, on the submitter's thread, until a `run_*` has looked again; at once,
@@ -323,7 +319,7 @@ fn find(pool: *const Pool) -> Option<&'static Entry> {
     entries().find(|entry| ptr::eq(Arc::as_ptr(&entry.pool), pool))
 }
 
-pub(super) fn all_here() -> SmallVec<[Arc<Pool>; 1]> {
+fn all_here() -> SmallVec<[Arc<Pool>; 1]> {
     entries().map(|entry| Arc::clone(&entry.pool)).collect()
 }
 
@@ -371,14 +367,11 @@ pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
 }
 
 /// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. It ends
-/// with `what`. `None` at the deadline. The error: it would never end.
-pub(crate) fn run_meanwhile<F: Future>(
-    what: OfTally,
-    deadline: Option<Instant>,
-    future: F,
-) -> Result<Option<F::Output>, Closed> {
-    let OfTally { on, label, ends } = what;
-    drive(|_| Some((on.clone(), label.clone(), ends)), deadline, future)
+/// with `on`. `None` at the deadline.
+pub(crate) fn run_meanwhile<F: Future>(on: Target, deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    // With a deadline it is no part of a cycle: it ends by itself.
+    let on = deadline.is_none().then_some(on);
+    drive(on, deadline, future)
 }
 
 /// The process ends on this thread, which will run nothing any more.
@@ -407,30 +400,22 @@ impl Wake for Woken {
 }
 
 /// Polls the future when it is woken, runs tasks of the pools pinned here in turn, and sleeps when there is nothing to
-/// do. `None` at the deadline. The error: it would sleep for ever.
+/// do.
 ///
-/// While it sleeps without a deadline, it waits for what `on` says, if anything is known; `on` is given those that alone
-/// can wake the future, none where others may.
-fn drive<F: Future>(
-    on: impl Fn(Vec<Target>) -> Option<(Target, Label, Ends)>,
-    deadline: Option<Instant>,
-    future: F,
-) -> Result<Option<F::Output>, Closed> {
+/// While it sleeps it is a join of `on`, if the future is known to end with that.
+fn drive<F: Future>(on: Option<Target>, deadline: Option<Instant>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let woken = Arc::new(Woken { woken: AtomicBool::new(true), thread: park::waker() });
     let waker = Waker::from(Arc::clone(&woken));
-    let mut left_with = Vec::new();
-    let _away = GivenAway::begin();
+    let _away = GivenAway::begin_until(deadline);
     loop {
         if woken.woken.swap(false, Ordering::SeqCst) {
-            let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
             let polls = Polls::begin();
-            let (polled, left) = polled::polling(&waker, poll);
+            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
             drop(polls);
             if let Poll::Ready(out) = polled {
-                return Ok(Some(out));
+                return Some(out);
             }
-            left_with = left;
         }
         let pools = all_here();
         let mut runs = false;
@@ -445,14 +430,11 @@ fn drive<F: Future>(
         }
         if runs {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(None);
+                return None;
             }
             continue;
         }
-        // With a deadline it is no part of a circle: it ends by itself.
-        let on = if deadline.is_none() { on(only(&left_with, &woken)) } else { None };
-        let waits = on.map(|(on, label, ends)| wait::begin_driving(on, label, ends)).transpose()?;
-        let is_told = || waits.as_ref().is_some_and(Waiting::is_told);
+        let waits = on.clone().map(wait::join);
         let in_time = park::block_until(deadline, |thread| {
             free.iter().for_each(|pool| {
                 bell(pool).listen(thread);
@@ -460,24 +442,11 @@ fn drive<F: Future>(
             });
             // What is left in the queue of one that has ended was claimed by others.
             let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tally.is_ended();
-            woken.woken.load(Ordering::SeqCst) || free.iter().any(has_more) || is_told()
+            woken.woken.load(Ordering::SeqCst) || free.iter().any(has_more)
         });
+        drop(waits);
         if !in_time {
-            return Ok(None);
-        }
-        if let Some(why) = waits.as_ref().and_then(Waiting::told)
-            && !woken.woken.load(Ordering::SeqCst)
-        {
-            return Err(why);
+            return None;
         }
     }
-}
-
-/// Those with whom the waker was left, if it was left with no others.
-fn only(left_with: &[Target], woken: &Arc<Woken>) -> Vec<Target> {
-    // Two are ours: the count, and the waker that the future was shown.
-    let is_alone = Arc::strong_count(woken) == 2 + left_with.len();
-    // Acquire: whoever has let go of another one, and so is not counted, has woken before, or never will.
-    fence(Ordering::Acquire);
-    if is_alone && !woken.woken.load(Ordering::SeqCst) { left_with.to_vec() } else { Vec::new() }
 }

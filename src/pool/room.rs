@@ -25,12 +25,11 @@ use crate::pool::hearing::Hearing;
 use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::pinned;
-use crate::pool::wait::{self, GivenAway};
+use crate::pool::wait::GivenAway;
 use crate::quiet::quietly;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering, Weak};
 use crate::task_type::TaskType;
-use crate::waits::{Closed, Ends, Label, Target};
 
 /// Room in a bounded queue.
 pub(crate) struct Room {
@@ -243,7 +242,7 @@ impl Pool {
         };
         let Some(room) = self.room_to_wait_for(&refused) else { return Err(refused) };
         let (at, mut hearing) = (current::nearest(), Hearing::new());
-        let mut away = GivenAway::begin();
+        let _away = GivenAway::begin_until(deadline);
         let turn = room.stand_in_line();
         loop {
             refused = match self.submit_in_turn(&turn, &at, task_type.clone(), refused.task) {
@@ -254,20 +253,11 @@ impl Pool {
                 // Nobody else would.
                 continue;
             }
-            if deadline.is_none() && !away.is_waiting() {
-                let label = Label::Room(self.namespace.clone());
-                if let Err(why) = away.waits_for(Target::Permit(wait::address(self)), label, Ends::WhenTold) {
-                    return Err(self.would_deadlock(refused.task, why));
-                }
-            }
             let mut asked = false;
             let in_time = park::block_until(deadline, |waker| {
                 asked = hearing.poll(waker, Hearing::is_asked);
-                asked || self.scope_ended(&at) || turn.poll(waker) || away.is_told()
+                asked || self.scope_ended(&at) || turn.poll(waker)
             });
-            if let Some(why) = away.told() {
-                return Err(self.would_deadlock(refused.task, why));
-            }
             if !in_time {
                 return Err(refused);
             }
@@ -357,10 +347,6 @@ impl Pool {
     /// submitted to a sealed pool is not counted there.
     fn scope_ended(&self, at: &Place) -> bool {
         !self.config.sealed && at.node().scope_closed()
-    }
-
-    fn would_deadlock<F>(&self, task: F, why: Closed) -> Refused<F> {
-        Refused { task, reason: SubmitError::WouldDeadlock { namespace: self.namespace.clone(), circle: why.circle } }
     }
 
     fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {

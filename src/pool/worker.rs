@@ -631,11 +631,11 @@ where
         }
     }
     let ran = without_unwinding(|| {
-        // SAFETY: a borrowing join does not return before the task is done, its closure gone and its result taken, and
-        // it does not unwind.
+        // SAFETY: an untimed join does not return before the task is done, its closure gone and its result taken; it
+        // does not unwind, and this handle's task is on no frame of this thread, so it is not refused either.
         let task = unsafe { pool.submit(task_type, None, f) }?;
         // SAFETY: submitted above to this pool, with this result.
-        Ok(unsafe { TaskHandle::new(task, pool) }.join_borrowing())
+        Ok(unsafe { TaskHandle::new(task, pool) }.join())
     });
     // Outside of the guard: the closure's drop is user code.
     ran.map_err(|refused: Refused<F>| refused.reason)

@@ -175,7 +175,7 @@ impl PoolManager {
         pool.warm_up();
         pool.wait_ready(deadline).map_err(|unready| {
             // Idle threads of a start that failed are gone when this returns.
-            let _ = pool.block_until_over(deadline);
+            pool.block_until_over(deadline);
             self.not_ready(&pool, unready)
         })
     }

@@ -14,14 +14,12 @@ use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, Place, Role, Tallies};
-use crate::pool::end::{OfTally, StopReport, await_tally, block_on_tally};
+use crate::pool::end::{StopReport, await_tally, block_on_tally};
 use crate::pool::frame;
 use crate::pool::handle::{CancelOutcome, deadline};
 use crate::pool::inner::Pool;
-use crate::quiet::quietly;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
-use crate::waits::Label;
 
 /// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
 ///
@@ -82,8 +80,7 @@ impl Scope {
     ///
     /// To run something in a scope that is there already, call [`Lineage::run`] on it: `request.run(|| …)`.
     ///
-    /// Called from one of the tasks it would wait for, it closes instead of waiting. So it does where one of them waits for
-    /// what the caller owes, which is said at WARN with the circle of waits; [`stop`](Self::stop) returns it.
+    /// Called from one of the tasks it would wait for, it closes instead of waiting.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -103,14 +100,8 @@ impl Scope {
     pub fn run<T>(name: impl Into<Cow<'static, str>>, f: impl FnOnce(&Scope) -> T) -> T {
         let scope = Self::new(name);
         let out = scope.lineage.run(|| f(&scope));
-        // Refused when a task on this very stack belongs to the scope, or one of its tasks waits for the caller; then
-        // nobody waits.
-        if let Err(StopError::WouldDeadlock { circle, .. }) = scope.wait_for_end(None) {
-            // A subscriber is user code.
-            quietly(|| {
-                tracing::warn!(target: "heirloom", %circle, scope = %scope.lineage, "a scope's end does not wait for its tasks");
-            });
-        }
+        // Refused when a task on this very stack belongs to the scope; then nobody waits.
+        let _ = scope.wait_for_end(None);
         scope.finish();
         out
     }
@@ -210,13 +201,10 @@ impl Scope {
     fn wait_for_end(&self, deadline: Option<Instant>) -> Result<Vec<Arc<Pool>>, StopError> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
-            pool.block_until_over(deadline)?;
+            pool.block_until_over(deadline);
         }
         let asked = &self.tallies().joining;
-        let name = || self.node().name().unwrap_or("scope").to_owned();
-        let of_all = || OfTally::of(asked, Label::Scope(name()));
-        block_on_tally(asked, deadline, of_all, || asked.count() == 0)
-            .map_err(|why| StopError::WouldDeadlock { name: name(), circle: why.circle })?;
+        block_on_tally(asked, deadline, || asked.count() == 0);
         Ok(pools)
     }
 

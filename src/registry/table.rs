@@ -15,7 +15,6 @@ use crate::pool::end::StopReport;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
-use crate::quiet::quietly;
 use crate::registry::manager::PoolManager;
 use crate::registry::tree::{Snapshot, Tree};
 use crate::sync::os::Arc;
@@ -156,11 +155,7 @@ impl Registry {
             pool.close();
         }
         for pool in pools.iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
-            // One that would never end is in the report, as one that has not ended in time is.
-            if let Err(error) = pool.block_until_over(deadline) {
-                // A subscriber is user code.
-                quietly(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for a pool: {error}"));
-            }
+            pool.block_until_over(deadline);
         }
         let report = |pool: &Arc<Pool>| {
             let owner = pool.owner.upgrade().map(Lineage);

@@ -16,7 +16,7 @@ use crate::sync::os::Arc;
 use crate::value::desk::{At, Bag, Desk, Leader, Ledger, Outcome};
 use crate::value::error::InitError;
 use crate::value::flight::{Boarding, Flight, Lead};
-use crate::waits::{self, Closed, Ends, Label, Target};
+use crate::waits::{self, Target};
 
 /// One call that may have to initialise a value.
 pub(crate) struct Ask<'a, K, V> {
@@ -115,20 +115,18 @@ where
 
     fn wait(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
         let key = self.desk.name;
+        let reentrant = || Err(InitError::Reentrant { key });
         if flight.leader.0.is_mine() {
-            return Err(InitError::Reentrant { key });
+            return reentrant();
         }
-        let would_deadlock = |why: Closed| Err(InitError::WouldDeadlock { key, circle: why.circle });
         // A task becomes a node here, and so hears what is asked of it.
         let mut own = current::stands().then(Hearing::new);
         let owner = self.at.place;
         // The root cannot be asked to stop, and does not end.
         let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
-        let on = Target::Debt(Arc::clone(&flight.leader.0));
-        let away = match GivenAway::begin_for(on, Label::Value(key), Ends::Asks) {
-            Ok(away) => away,
+        let Ok(away) = GivenAway::begin_ask(Target::Debt(Arc::clone(&flight.leader.0))) else {
             // Unless it has landed: its leader may wait for this thread by right then.
-            Err(why) => return flight.outcome().unwrap_or_else(|| would_deadlock(why)),
+            return flight.outcome().unwrap_or_else(reentrant);
         };
         let landed = flight.wait(self.deadline, |waker| {
             if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {
@@ -137,7 +135,7 @@ where
             if own.as_mut().is_some_and(|own| own.poll(waker, Hearing::is_asked)) {
                 return Some(Err(InitError::Cancelled { key }));
             }
-            away.told().map(would_deadlock)
+            away.is_broken().then(reentrant)
         });
         landed.unwrap_or(Err(InitError::TimedOut { key }))
     }

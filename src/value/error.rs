@@ -5,7 +5,6 @@ use std::fmt;
 
 use crate::id::NodeId;
 use crate::sync::os::Arc;
-use crate::waits::Circle;
 
 /// Nobody from the place asked up to the process has bound a value of this key.
 #[derive(Debug, Clone)]
@@ -129,27 +128,16 @@ pub enum InitError {
         /// The panic's text.
         message: String,
     },
-    /// The key was asked for inside of its own initialiser, on the same thread. One that passes it up fails with it, so
-    /// its callers see [`Failed`](Self::Failed), with this as [`as_failed`](Self::as_failed).
+    /// The wait would never end, because the initialiser itself waits for whoever asked. It is told inside that
+    /// initialiser; one that passes it up fails with it, so its callers see [`Failed`](Self::Failed), with this as
+    /// [`as_failed`](Self::as_failed).
     #[error(
-        "\"{key}\" is asked for inside of its own initialiser; give the initialiser what it needs instead of asking for \
-         the key there"
+        "\"{key}\" is asked for by what its own initialiser waits for; give the initialiser what it needs instead of \
+         asking for the key inside of it"
     )]
     Reentrant {
         /// The key's name.
         key: &'static str,
-    },
-    /// The wait would never end, because the initialiser itself waits, directly or by others, for what the caller owes.
-    /// It may be told inside that initialiser, which then may fail with it, as with [`Reentrant`](Self::Reentrant).
-    #[error(
-        "the wait for \"{key}\" would never end: {circle}; give the initialiser what it needs instead of having it wait for \
-         what asks for the key"
-    )]
-    WouldDeadlock {
-        /// The key's name.
-        key: &'static str,
-        /// Who waits for whom.
-        circle: Circle,
     },
     /// The place that was to own the value has ended, or was asked to stop.
     #[error("the place that was to own \"{key}\" has ended or was asked to stop; ask at a place that is open")]
@@ -197,7 +185,6 @@ impl InitError {
             Self::Failed { key, .. }
             | Self::Panicked { key, .. }
             | Self::Reentrant { key }
-            | Self::WouldDeadlock { key, .. }
             | Self::OwnerGone { key }
             | Self::TimedOut { key }
             | Self::Cancelled { key }

@@ -44,8 +44,6 @@ mod a_streamed_body_stands_in_its_request;
 mod a_tasks_log_is_bounded;
 #[cfg(feature = "task-log")]
 mod a_tasks_log_is_its_own;
-#[cfg(feature = "inspector")]
-mod the_inspector_answers_its_own_hosts;
 #[cfg(all(feature = "inspector", unix))]
 mod the_inspector_is_for_everybody;
 #[cfg(feature = "inspector")]
@@ -54,7 +52,5 @@ mod the_inspector_outlasts_its_readers;
 mod the_inspector_sends_what_changed;
 #[cfg(all(feature = "inspector", unix))]
 mod the_inspector_shows_the_family_live;
-#[cfg(feature = "tower")]
-mod the_page_on_layers_is_true;
 #[cfg(feature = "metrics")]
 mod what_pools_do_is_published;

@@ -8,8 +8,9 @@ use loom::sync::{Condvar, Mutex};
 
 use crate::lineage::current::{Pending, stand};
 use crate::lineage::node::Place;
-use crate::model::{block, model, start};
+use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
+use crate::pool::end::block_on_tally;
 use crate::pool::handle::{CancelOutcome, TaskHandle};
 use crate::pool::inner::Pool;
 use crate::pool::wait::blocking;
@@ -137,6 +138,32 @@ fn a_task_that_waits_lets_the_next_one_run() {
         let tells = submit(&pool, move || other.happen());
         waits.join().unwrap();
         tells.join().unwrap();
+    });
+}
+
+#[test]
+fn a_wait_at_the_bound_lets_the_next_one_run_when_somebody_has_looked() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1).max_waiting(0));
+        let moment = Arc::new(Moment::default());
+        let other = Arc::clone(&moment);
+        let waits = submit(&pool, move || blocking(|| moment.wait()));
+        let tells = submit(&pool, move || other.happen());
+        waits.join().unwrap();
+        tells.join().unwrap();
+    });
+}
+
+#[test]
+fn a_wait_at_the_bound_ends_while_its_place_is_let_and_the_pool_has_as_many_as_before() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1).max_waiting(0));
+        let waits = submit(&pool, || blocking(|| ()));
+        let next = submit(&pool, || ());
+        waits.join().unwrap();
+        next.join().unwrap();
+        assert!(pool.stop(None).unwrap().is_complete());
+        assert_eq!((pool.places.taken(), pool.stats().waiting), (0, 0));
     });
 }
 
@@ -272,7 +299,7 @@ fn closing_a_daemon_pool_resolves_every_handle() {
         };
         pool.close();
         submitter.join().unwrap();
-        block(&pool.tally, || pool.is_over());
+        block_on_tally(&pool.tally, None, || pool.is_over());
     });
 }
 
@@ -322,7 +349,7 @@ fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
         for tallies in scope.node().scopes() {
             tallies.close();
             let tally = tallies.of(true);
-            block(tally, || tally.is_ended());
+            block_on_tally(tally, None, || tally.is_ended());
         }
         let ran_before = ran.load(SeqCst);
         assert_eq!(submitter.join().unwrap(), ran_before);

@@ -34,9 +34,6 @@ use super::time::{GatewayTimeout, NoTimeLimit, TimeLimit};
 /// A connection that is upgraded (a WebSocket) outlives the response. Give what serves it a scope with
 /// [`in_scope`](crate::FutureExt::in_scope).
 ///
-/// Which layers go inside and which outside, and what ends with what, is in the table of the
-/// [module](crate::tower#where-to-put-the-layer).
-///
 /// Cloning shares the limit: a router that clones the layer for each of its routes has one limit for all.
 ///
 /// # Cost

@@ -20,6 +20,8 @@ pub(crate) mod frame;
 pub(crate) mod handle;
 #[path = "../../../src/pool/inner.rs"]
 pub(crate) mod inner;
+#[path = "../../../src/pool/kept.rs"]
+pub(crate) mod kept;
 #[path = "../../../src/pool/pinned.rs"]
 pub(crate) mod pinned;
 #[path = "../../../src/pool/places.rs"]
@@ -45,6 +47,18 @@ pub(crate) mod wait;
 pub(crate) mod warm;
 #[path = "../../../src/pool/worker.rs"]
 pub(crate) mod worker;
+
+/// Whoever looks at a pool that keeps places lets one at any time, once.
+pub(crate) mod overdue {
+    use crate::pool::inner::Pool;
+    use crate::sync::os::{Arc, thread};
+
+    pub(crate) fn watch(pool: &Arc<Pool>) {
+        let pool = Arc::clone(pool);
+        let looks = thread::Builder::new().name("bound".into()).spawn(move || pool.let_one_through());
+        assert!(looks.is_ok(), "no model refuses it");
+    }
+}
 
 /// Threads without nodes: what initialises them is told nothing.
 pub(crate) mod ctx {
@@ -111,23 +125,6 @@ pub(crate) mod asked {
 /// The process never exits.
 pub(crate) mod exit {
     pub(crate) fn arm() {}
-}
-
-/// No future of a model is asked what it waits for.
-pub(crate) mod polled {
-    use std::task::Waker;
-
-    use crate::waits::Target;
-
-    pub(crate) fn polling<R>(_waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
-        (poll(), Vec::new())
-    }
-
-    pub(crate) fn left_with(_waker: &Waker, _on: impl FnOnce() -> Target) {}
-
-    pub(crate) fn first_of(_all: Vec<Target>) -> Option<Target> {
-        None
-    }
 }
 
 /// Nobody asks the models' threads to stop while they wait.
