@@ -1,5 +1,6 @@
-//! One iteration is one look whether one was asked to stop, or one request with its sleeper's wake-up; the questions:
-//! what does looking cost, at which depth, and how soon does a sleeper wake?
+//! One iteration is one look whether one was asked to stop, one request with its sleeper's wake-up, or one request with
+//! one queued task that is given up; the questions: what does looking cost, at which depth, how soon does a sleeper wake,
+//! and does a cancel cost more when others have much queued?
 
 use std::hint::black_box;
 use std::sync::mpsc;
@@ -91,9 +92,45 @@ fn wakes(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A request submits one task behind a busy one, and is given up.
+fn gives_up(criterion: &mut Criterion) {
+    const QUEUED: usize = 5_000;
+    let scope = Scope::new("scope");
+    let started = |name: &'static str, config| {
+        let pool = scope.create(name);
+        pool.start(config).expect("it starts");
+        pool
+    };
+    let (open, gate) = mpsc::channel::<()>();
+    let shared = started("shared", PoolConfig::leased(1));
+    drop(shared.submit(move || gate.recv()).expect("accepted"));
+    let mut group = criterion.benchmark_group("give a request up");
+    let mut full = Vec::new();
+    for queues in [0, 300] {
+        while full.len() < queues {
+            // Nobody drives it, so it stays full.
+            let ui = scope.create("full");
+            let pinned = ui.start_pinned(PoolConfig::pinned().queue_limit(QUEUED)).expect("it starts");
+            (0..QUEUED).for_each(|_| drop(ui.submit(|| ()).expect("room")));
+            full.push(pinned);
+        }
+        group.bench_function(BenchmarkId::new("beside full queues", queues), |bencher| {
+            bencher.iter(|| {
+                let request = Scope::new("request");
+                let task = request.run(|| shared.submit(|| ())).expect("accepted");
+                drop(request);
+                assert!(task.is_finished());
+            });
+        });
+    }
+    group.finish();
+    drop(open);
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     looks(&mut criterion);
     wakes(&mut criterion);
+    gives_up(&mut criterion);
     criterion.final_summary();
 }

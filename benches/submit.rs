@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion};
-use heirloom::{PoolConfig, PoolManager, TaskHandle};
+use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
 
 /// Tasks that are under way at once.
 const WINDOW: u64 = 1_000;
@@ -41,6 +41,18 @@ fn tasks(criterion: &mut Criterion) {
                 start.elapsed()
             });
         });
+        let request = Scope::new("request");
+        let here = request.enter();
+        group.bench_function(BenchmarkId::new("many at once, in a scope", kind), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let start = Instant::now();
+                (0..iterations / WINDOW).for_each(|_| flood(&manager, WINDOW));
+                flood(&manager, iterations % WINDOW);
+                start.elapsed()
+            });
+        });
+        drop(here);
+        request.finish();
         assert!(manager.stop().expect("no task of its own asks").is_complete());
     }
     let manager = started("run", PoolConfig::leased(4));

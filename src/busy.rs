@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::id::TaskId;
 use crate::label::Printed;
 use crate::namespace::Namespace;
+use crate::waits::Circle;
 
 /// A [`Gate`](crate::Gate) is held by somebody else, and was so for as long as the caller was ready to wait.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +20,11 @@ pub struct Busy {
     pub waited: Duration,
     /// Who held it when the wait ended.
     pub holder: Holder,
-    /// The holder cannot let go before the caller is done, because it waits for the caller: the answer came as soon as
-    /// that was seen, and a longer wait would not have helped.
+    /// The holder cannot let go before the caller is done, because it waits for the caller or needs the caller's thread:
+    /// the answer came as soon as that was seen, and a longer wait would not have helped.
     pub would_deadlock: bool,
+    /// Who waits for whom, if so.
+    pub circle: Option<Circle>,
     /// The caller was asked to stop while it waited, or before, and so waited no longer.
     pub cancelled: bool,
     /// The holder's thread does not exist in this process, which is a fork of the one where it holds the gate.
@@ -39,26 +42,41 @@ pub struct Holder {
     /// The thread it runs on.
     pub thread: ThreadId,
     /// That thread's name.
-    pub thread_name: Option<String>,
+    pub thread_name: Option<Box<str>>,
     /// For how long it has held the gate.
     pub held_for: Duration,
+}
+
+impl Holder {
+    /// `task 7 of "camera" on thread "camera-0"`.
+    pub(crate) fn code(&self) -> String {
+        Code(self).to_string()
+    }
+}
+
+struct Code<'a>(&'a Holder);
+
+impl fmt::Display for Code<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(holder) = self;
+        if let Some(task) = holder.task {
+            write!(f, "task {task}")?;
+            if let Some(namespace) = &holder.namespace {
+                write!(f, " of \"{namespace}\"")?;
+            }
+            f.write_str(" on ")?;
+        }
+        match &holder.thread_name {
+            Some(name) => write!(f, "thread {:?}", Printed(name)),
+            None => write!(f, "a thread without a name ({:?})", holder.thread),
+        }
+    }
 }
 
 impl fmt::Display for Holder {
     /// `task 7 of "camera" on thread "camera-0", for 12.0ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(task) = self.task {
-            write!(f, "task {task}")?;
-            if let Some(namespace) = &self.namespace {
-                write!(f, " of \"{namespace}\"")?;
-            }
-            f.write_str(" on ")?;
-        }
-        match &self.thread_name {
-            Some(name) => write!(f, "thread {:?}", Printed(name))?,
-            None => write!(f, "a thread without a name ({:?})", self.thread)?,
-        }
-        write!(f, ", for {:.1?}", self.held_for)
+        write!(f, "{}, for {:.1?}", Code(self), self.held_for)
     }
 }
 
@@ -67,8 +85,16 @@ struct Advice<'a>(&'a Busy);
 impl fmt::Display for Advice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waited = self.0.waited;
-        if self.0.would_deadlock {
-            f.write_str("which waits for this very code; let go of it before waiting, or do this without entering it")
+        if let Some(circle) = &self.0.circle {
+            write!(
+                f,
+                "which waits for this very code ({circle}); let go of it before waiting, or do this without entering it"
+            )
+        } else if self.0.would_deadlock {
+            f.write_str(
+                "which waits for this very code, or for its thread; let go of it before waiting, or do this without \
+                 entering it",
+            )
         } else if self.0.forked {
             f.write_str(
                 "whose thread does not exist in this process, a fork; enter it where it was entered, or make another",

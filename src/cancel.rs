@@ -14,6 +14,7 @@ use crate::cancel::hook::{Ear, Hook};
 use crate::error::Cancelled;
 use crate::fork;
 use crate::lineage::current::{self, Pending};
+use crate::lineage::flow::Flow;
 use crate::lineage::handle::{CutOnDrop, Lineage};
 use crate::lineage::node::{Node, Place};
 use crate::lineage::started;
@@ -45,9 +46,12 @@ use crate::sync::os::Arc;
 #[must_use]
 #[inline]
 pub fn is_cancelled() -> bool {
-    let own = || match frame::innermost() {
+    let own = || match frame::own() {
         Some(frame) => frame.is_asked(),
-        None => started::is_asked() || stealing::here().is_some_and(|pool| pool.is_cancelled()),
+        None => {
+            (started::is_asked() && current::has_its_thread())
+                || stealing::here().is_some_and(|pool| pool.is_cancelled() && !Flow::now().is_guest())
+        }
     };
     (!frame::is_apart() && own())
         || Node::any_asked() && (current::nearest_node(&current::pin()).is_cancelled() || own_node_is_asked())
@@ -55,7 +59,7 @@ pub fn is_cancelled() -> bool {
 
 /// The task or the thread may be asked at its node while its code stands elsewhere.
 fn own_node_is_asked() -> bool {
-    !frame::is_apart() && !frame::innermost().is_some_and(Frame::is_aside) && current::own_is_asked()
+    !frame::is_apart() && !frame::own().is_some_and(Frame::is_aside) && current::own_is_asked()
 }
 
 /// As [`is_cancelled`], for `?`: the place in a long computation where it can be stopped.
@@ -120,9 +124,8 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
     }
     // The node hears of whatever is asked of the task, since it is one now.
     let mut hearing = Hearing::new();
-    let deadline = park::after(d);
-    let _away = GivenAway::begin_until(deadline);
-    match park::block_until(deadline, |waker| hearing.poll(waker, Hearing::is_asked)) {
+    let _away = GivenAway::begin();
+    match park::block_until(park::after(d), |waker| hearing.poll(waker, Hearing::is_asked)) {
         true => Err(Cancelled::new()),
         false => Ok(()),
     }
@@ -158,7 +161,7 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn acknowledge_cancel() -> bool {
-    let frame = frame::innermost();
+    let frame = frame::own();
     if frame::is_apart() || frame.is_some_and(Frame::is_aside) {
         // An initialiser runs for others too, and what a task left behind is not the thread's: the request is not its
         // own to decline.
@@ -173,7 +176,7 @@ pub fn acknowledge_cancel() -> bool {
             own || node
         }
         None => {
-            let own = started::acknowledge();
+            let own = current::has_its_thread() && started::acknowledge();
             let node = current::own_thread().is_some_and(|place| place.node().acknowledge());
             own || node
         }

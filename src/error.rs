@@ -13,6 +13,11 @@ use crate::namespace::Namespace;
 use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Mutex};
 use crate::task_type::TaskType;
+use crate::waits::Circle;
+
+/// Why nothing can be made for the code itself, and what gives it a place.
+pub(crate) const NO_PLACE: &str = "the code shares its thread with other code and has no place of its own; give it one \
+    (a `Scope` that it stands in, `in_scope`, `in_lineage`, `heirloom::spawn` instead of the runtime's `spawn`)";
 
 /// Why a pool was not started. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +60,19 @@ pub enum StartError {
     /// The scope at or above the manager's owner was told to end.
     #[error("\"{namespace}\" belongs to a scope that has ended; create the manager in a scope that is open")]
     ScopeEnded {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+    /// The code that created the manager shares its thread with other code (it is a runtime's future, or runs on a
+    /// thread that was [marked](crate::thread::mark_shared)) and had no place of its own, so the manager belongs to
+    /// nobody and is found nowhere.
+    #[error(
+        "\"{namespace}\" was created for nobody: {}, or create it with `Lineage::process().create({})` if the whole \
+         process is meant",
+        NO_PLACE,
+        InCode(&.namespace.0, "Namespace")
+    )]
+    NoPlace {
         /// The manager's name.
         namespace: Namespace,
     },
@@ -195,6 +213,16 @@ pub enum SubmitError {
         /// The type the pool takes.
         allowed: TaskType,
     },
+    /// The task asks for a state of the worker (`submit_with_state`), which the pool's workers do not have.
+    #[error("{}", WrongState { namespace, wanted, has: *.has })]
+    WrongWorkerState {
+        /// The manager's name.
+        namespace: Namespace,
+        /// The type that the task asks for.
+        wanted: &'static str,
+        /// The type that the workers have, if any.
+        has: Option<&'static str>,
+    },
     /// The queue is at its limit. Trying again later may work.
     #[error(
         "the queue of \"{namespace}\" is full ({limit}); try later, or wait with `submit_within` or `submit_async`"
@@ -220,6 +248,18 @@ pub enum SubmitError {
     ScopeEnded {
         /// The manager's name.
         namespace: Namespace,
+    },
+    /// Room in the full queue would never come: all that could make some waits, directly or by others, for what the
+    /// submitter owes.
+    #[error(
+        "the queue of \"{namespace}\" is full, and waiting for room would never end: {circle}; let go of what others wait for \
+         first, or do it here"
+    )]
+    WouldDeadlock {
+        /// The manager's name.
+        namespace: Namespace,
+        /// Who waits for whom.
+        circle: Circle,
     },
     /// The submitter was asked to stop while it waited for room in a bounded queue.
     #[error("cancelled while waiting for room in the queue of \"{namespace}\"")]
@@ -269,6 +309,31 @@ pub enum SubmitError {
         /// The manager's name.
         namespace: Namespace,
     },
+}
+
+struct WrongState<'a> {
+    namespace: &'a Namespace,
+    wanted: &'static str,
+    has: Option<&'static str>,
+}
+
+impl fmt::Display for WrongState<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, wanted, has } = self;
+        match has {
+            Some(has) => {
+                write!(
+                    f,
+                    "the task asks for a `{wanted}`, and each worker of \"{namespace}\" has a `{has}`; ask for that"
+                )
+            }
+            None => write!(
+                f,
+                "the task asks for a `{wanted}`, and the workers of \"{namespace}\" have no state; start it with \
+                 `PoolConfig::dedicated(n).worker_state(…)`"
+            ),
+        }
+    }
 }
 
 struct Given<'a>(&'a Option<TaskType>);
@@ -353,11 +418,11 @@ impl<F> fmt::Debug for Refused<F> {
     }
 }
 
-/// Why an end or a wait was not carried out. Nothing was changed.
+/// Why an end or a wait was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StopError {
-    /// The caller is, on some frame of its thread, one of the tasks it would wait for.
+    /// The caller is, on some frame of its thread, one of the tasks it would wait for. Nothing was changed.
     #[error(
         "waiting for {:?} from one of its own tasks would never end; use `close` or `cancel`, or wait from outside",
         Printed(.name)
@@ -365,6 +430,18 @@ pub enum StopError {
     FromOwnTask {
         /// The manager's or the scope's name.
         name: String,
+    },
+    /// One of the tasks that it would wait for waits, directly or by others, for what the caller owes. What it was to
+    /// close is closed.
+    #[error(
+        "waiting for {:?} would never end: {circle}; let go of what others wait for first, or wait with a limit",
+        Printed(.name)
+    )]
+    WouldDeadlock {
+        /// The manager's or the scope's name.
+        name: String,
+        /// Who waits for whom.
+        circle: Circle,
     },
 }
 
@@ -417,10 +494,12 @@ enum Kind {
     ProcessExiting,
     FromOwnTask,
     Forked,
+    StateInUse,
     Refused(SubmitError),
     Busy(Busy),
     GateMissing(Box<dyn Error + Send + Sync>),
     TooDeep(NoRoom),
+    Deadlock(Circle),
 }
 
 impl TaskError {
@@ -458,6 +537,10 @@ impl TaskError {
         Self::new(id, namespace, Kind::Forked)
     }
 
+    pub(crate) fn state_in_use(id: TaskId, namespace: &Namespace) -> Self {
+        Self::new(id, namespace, Kind::StateInUse)
+    }
+
     pub(crate) fn refused(id: TaskId, namespace: &Namespace, reason: SubmitError) -> Self {
         Self::new(id, namespace, Kind::Refused(reason))
     }
@@ -473,6 +556,10 @@ impl TaskError {
     /// There was no stack to run it inside the tasks that run on the thread already.
     pub(crate) fn too_deep(id: TaskId, namespace: &Namespace, no_room: NoRoom) -> Self {
         Self::new(id, namespace, Kind::TooDeep(no_room))
+    }
+
+    pub(crate) fn deadlock(id: TaskId, namespace: &Namespace, circle: Circle) -> Self {
+        Self::new(id, namespace, Kind::Deadlock(circle))
     }
 
     /// The task's id.
@@ -532,6 +619,14 @@ impl TaskError {
         matches!(self.0.kind, Kind::Forked)
     }
 
+    /// The task needs the state of a worker ([`submit_with_state`](crate::PoolManager::submit_with_state)), and was
+    /// joined or polled by a task of the same pool that has its worker's, before it had started. The joiner would hold
+    /// up what it waits for. The task itself goes on, without its handle.
+    #[must_use]
+    pub fn is_state_in_use(&self) -> bool {
+        matches!(self.0.kind, Kind::StateInUse)
+    }
+
     /// The task was never accepted (in [`Map`](crate::Map), which submits as it goes).
     #[must_use]
     pub fn as_refused(&self) -> Option<&SubmitError> {
@@ -569,6 +664,23 @@ impl TaskError {
     #[must_use]
     pub fn is_too_deep(&self) -> bool {
         matches!(self.0.kind, Kind::TooDeep(_))
+    }
+
+    /// The wait for the task would never have ended: the task waits, directly or by others, for what the caller owes. It
+    /// goes on, detached, and ends when the caller has gone on; one of [`run`](crate::PoolManager::run) that was queued
+    /// has not run, and never will.
+    #[must_use]
+    pub fn is_deadlock(&self) -> bool {
+        self.as_deadlock().is_some()
+    }
+
+    /// Who waits for whom, when it [is a deadlock](Self::is_deadlock).
+    #[must_use]
+    pub fn as_deadlock(&self) -> Option<&Circle> {
+        match &self.0.kind {
+            Kind::Deadlock(circle) => Some(circle),
+            _ => None,
+        }
     }
 
     /// What the panic carried, to be resumed with `std::panic::resume_unwind` or looked at.
@@ -614,6 +726,10 @@ impl fmt::Display for TaskError {
             Kind::ProcessExiting => f.write_str("ended the process"),
             Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
             Kind::Forked => f.write_str("runs in the process that this one is a fork of; join it there"),
+            Kind::StateInUse => f.write_str(
+                "needs a worker's state, and was joined by a task that has the state of another of the pool's workers; do \
+                 the work of both in one task, or join it from outside",
+            ),
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
             Kind::Busy(busy) => write!(f, "did not start: {busy}"),
             Kind::GateMissing(missing) => write!(f, "did not start, because its pool requires a gate: {missing}"),
@@ -627,6 +743,12 @@ impl fmt::Display for TaskError {
                     NoRoom::CannotGrow => f.write_str("stacks grow only with heirloom's feature `stacker`"),
                 }?;
                 f.write_str(", or let fewer tasks wait inside one another")
+            }
+            Kind::Deadlock(circle) => {
+                write!(
+                    f,
+                    "would be waited for in vain: {circle}; let go of what others wait for first, or wait with a limit"
+                )
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::integration::tokio::PortalError;
 use crate::pool::set::TimedOut;
 use crate::registry::not_found::ManagerNotFound;
 use crate::value::error::{BindError, InitError, NotBound};
+use crate::waits::Circle;
 
 /// Any error of this crate, for a program that passes them up with `?` and asks at one place what to make of them.
 ///
@@ -100,6 +101,32 @@ impl Error {
             #[cfg(feature = "tokio")]
             Self::Portal(error) => matches!(error, PortalError::Cancelled),
             _ => false,
+        }
+    }
+
+    /// The wait would never have ended; then who waits for whom.
+    #[must_use]
+    pub fn circle(&self) -> Option<&Circle> {
+        match self {
+            Self::Task(error) => {
+                let refused = || match error.as_refused() {
+                    Some(SubmitError::WouldDeadlock { circle, .. }) => Some(circle),
+                    _ => None,
+                };
+                let busy = || error.as_busy().and_then(|busy| busy.circle.as_ref());
+                error.as_deadlock().or_else(refused).or_else(busy)
+            }
+            Self::Submit(SubmitError::WouldDeadlock { circle, .. })
+            | Self::Stop(StopError::WouldDeadlock { circle, .. })
+            | Self::Init(InitError::WouldDeadlock { circle, .. }) => Some(circle),
+            Self::NotBound(error) => match error.init_error() {
+                Some(InitError::WouldDeadlock { circle, .. }) => Some(circle),
+                _ => None,
+            },
+            Self::Busy(busy) => busy.circle.as_ref(),
+            #[cfg(feature = "tokio")]
+            Self::Portal(PortalError::WouldDeadlock { circle }) => circle.as_ref(),
+            _ => None,
         }
     }
 

@@ -144,6 +144,17 @@ pub(crate) fn cut(name: &str) -> Cow<'_, str> {
     }
 }
 
+#[cfg(feature = "metrics")]
+impl Label {
+    /// To be kept for ever: a text is [`cut`], so that its memory is bounded.
+    pub(crate) fn bounded(&self) -> Self {
+        match self.text().map(cut) {
+            Some(Cow::Owned(shown)) => Self::Shared(shown.into()),
+            _ => self.clone(),
+        }
+    }
+}
+
 /// How many characters of a [`OneLine`] are printed.
 #[cfg(feature = "task-log")]
 const LINE: usize = 1000;

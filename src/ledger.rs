@@ -8,7 +8,8 @@
 //!
 //! # Bounded
 //! A name that came is kept for ever, so that its counters never begin again. From [`MAX_NAMES`] on, new names are
-//! written under one common line; which names have a line of their own never changes.
+//! written under one common line; which names have a line of their own never changes. Of a long name its beginning is
+//! kept.
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -100,7 +101,7 @@ fn line<'a>(
     namespace: &Namespace,
     task_type: Option<&TaskType>,
 ) -> (Name, &'a mut Ends) {
-    let own = Some((namespace.clone(), task_type.cloned()));
+    let own = Some((Namespace(namespace.0.bounded()), task_type.map(|only| TaskType(only.0.bounded()))));
     // The common line is not one of the names.
     let full = lines.len() - usize::from(lines.contains_key(&None)) >= MAX_NAMES;
     let name = if full && !lines.contains_key(&own) { None } else { own };

@@ -79,6 +79,10 @@
 //! tree, a report, a log line) escapes what does not print as itself and cuts it after 100 characters. The whole name is in
 //! [`Namespace::raw`] and [`Lineage::name`].
 //!
+//! Code that has its thread for itself (`main`, a thread, a task) has a place of its own; code that shares its thread
+//! with other code, such as a future given to a runtime's `spawn`, stands at the process, and owns nothing until it is
+//! given a place. [`current`] says how heirloom tells the two apart.
+//!
 //! Where code stands: `main` at the process; a thread of [`heirloom::thread`](thread) below the place that started it;
 //! a task below the place that *submitted* it, whichever thread runs it. Any other thread stands directly below the
 //! process, until [`Lineage::run`], [`Lineage::enter`] or [`wrap`] gives it a place.
@@ -127,6 +131,32 @@
 //!
 //! let task = plugins.submit(|| heirloom::worker().is_some_and(|worker| worker.lineage().get("decoder").is_ok()))?;
 //! assert!(task.join()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What tasks are to *use* on each thread, one at a time, such as a database connection, is a worker's state
+//! ([`PoolConfig::worker_state`]). A task is lent it as `&mut`, and no more than `n` ever exist:
+//!
+//! ```
+//! use heirloom::{PoolConfig, Scope};
+//!
+//! struct Connection; // of a database; it need not be `Send`
+//!
+//! impl Connection {
+//!     fn open() -> std::io::Result<Self> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn query(&mut self, _sql: &str) -> usize {
+//!         7
+//!     }
+//! }
+//!
+//! let scope = Scope::new("doc");
+//! let db = scope.create("db");
+//! db.start(PoolConfig::dedicated(4).worker_state(Connection::open))?;
+//! let rows = db.submit_with_state(|connection: &mut Connection| connection.query("select 7"))?;
+//! assert_eq!(rows.join()?, 7);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -199,6 +229,13 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Waits that hold each other up for ever (two tasks that join each other, a task that stops a scope whose task waits for
+//! a gate that it holds) are found by whichever closes the [`Circle`], however many threads are in it: one of them ends
+//! with an error that names all of them, `WouldDeadlock`, or [`TaskError::is_deadlock`]. Seen are the untimed waits of
+//! threads, for tasks, threads, pools, scopes, values, gates, room in a queue and a portal's future, and queued tasks
+//! behind permits that are kept. Not seen are locks, channels, `std`'s joins, futures that await each other, and waits
+//! with a deadline, which end by themselves.
 //!
 //! heirloom sees its own waits only. Put any other one (a channel, a lock, a socket, a `std` join) in [`blocking`]
 //! where it could hold up the pool. [`PoolConfig::keeps_place`] gives no place away: with `n == 1` that is a strictly
@@ -446,6 +483,9 @@
 //! # }
 //! ```
 //!
+//! The page of the module `heirloom::tower`, "Where to put the layer", has a table: beside which layers and calls a
+//! request's work ends, and when.
+//!
 //! With the feature `tokio` there is `heirloom::Portal`, the way back: a pool's task runs async code on the server's
 //! runtime, and waits for it.
 //!
@@ -569,7 +609,7 @@
 //! | parallel loops | with the feature `rayon` `PoolConfig::work_stealing`, `PoolManager::install`; [`Lineage::carry`] |
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
 //! | work for one thread | [`PoolManager::start_pinned`], [`PoolConfig::pinned`], [`Pinned`] |
-//! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`] |
+//! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
 //! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
 //! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Bound`], [`NotBound`], [`BindError`], [`InitError`] |
@@ -582,6 +622,7 @@
 //! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
+//! | waits that hold each other up | [`Circle`], [`Link`], [`WouldDeadlock`] |
 //! | errors | [`Error`], which all of these convert into: [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -606,6 +647,7 @@ mod namespace;
 mod pool;
 mod quiet;
 mod registry;
+mod runtime;
 mod stderr;
 mod sync;
 mod tally;
@@ -662,6 +704,7 @@ pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::manager::PoolManager;
 pub use crate::registry::not_found::ManagerNotFound;
 pub use crate::registry::scope::{FutureExt, InScope, Scope};
+pub use crate::registry::stateful::StatefulManager;
 pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown};
 pub use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::typed::TypedManager;
@@ -671,3 +714,4 @@ pub use crate::value::error::{BindError, InitError, NotBound};
 pub use crate::value::heirloom::{Heirloom, HeirloomAt};
 pub use crate::value::map::{HeirloomMap, HeirloomMapAt, OnFailure};
 pub use crate::value::subscribe::Subscription;
+pub use crate::waits::{Circle, Link, WouldDeadlock};

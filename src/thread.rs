@@ -5,8 +5,10 @@
 //! `std::thread` stands directly below the process. And its handle can ask it to stop, and joins it without holding up
 //! the pool of the task that joins.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
+use std::task::Waker;
 use std::thread::Thread;
 
 use crate::error::Cancelled;
@@ -19,7 +21,7 @@ use crate::pool::park;
 use crate::pool::passing::Passing;
 use crate::pool::wait::GivenAway;
 use crate::sync::os::Arc;
-use crate::waits::Target;
+use crate::waits::{Closed, Ends, Label, Target, WouldDeadlock};
 
 /// Starts a thread below the current place. As `std::thread::spawn`.
 ///
@@ -38,6 +40,42 @@ where
 {
     let (child, started) = Builder::new().child();
     JoinHandle { inner: std::thread::spawn(move || child.run(f)), started }
+}
+
+/// Says that the calling thread runs code of many: from now on, code of this thread that was given no place stands at
+/// the process and owns nothing ([`current`](crate::current()) has the rule).
+///
+/// Call it once on each thread of a runtime or of a foreign pool, in the hook which that runs at a thread's start:
+/// rayon's `start_handler`, the `after_start` of `futures`' `ThreadPool`, tokio's `on_thread_start` where the feature
+/// `tokio` is off. Without it, whatever one job binds or creates "here" is found by the next job that this thread runs.
+/// With the feature `tokio`, tokio's threads need no mark.
+///
+/// A second call changes nothing, and nothing takes the mark off. Costs a few nanoseconds. What else the thread is:
+///
+/// - The *main thread* stands at the process as before, and no longer owns what it makes there: `create` and `bind` are
+///   refused on it too. `Lineage::process().create(…)` says that the process is meant.
+/// - A thread that *is a node already*, by an earlier [`current`](crate::current()) or because [`spawn`] started it, is
+///   left by its code. The node lives as long as the thread does, and with it what was made there. A request to stop
+///   that is made to the node or to the thread's handle is not heard by the thread's code any more; code that is to
+///   hear it takes `heirloom::current()` along from before.
+/// - A *task* that calls it keeps its place, and so does every task that the thread runs later: a task has a place of
+///   its own wherever it runs. So has code in a place that was entered, before or after the call.
+///
+/// ```
+/// use heirloom::{Heirloom, Lineage, PoolConfig, Scope, thread};
+///
+/// static JOB: Heirloom<u32> = Heirloom::new("job");
+///
+/// let pool = rayon::ThreadPoolBuilder::new().num_threads(1).start_handler(|_| thread::mark_shared()).build()?;
+/// assert!(pool.install(|| JOB.bind(7_u32)).is_err()); // or the next job would find it
+/// let scope = Scope::new("job 7");
+/// assert!(pool.install(|| scope.run(|| JOB.bind(7_u32))).is_ok());
+/// assert!(pool.install(|| heirloom::create("work").start(PoolConfig::leased(1))).is_err());
+/// assert_eq!(pool.install(heirloom::current), Lineage::process());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn mark_shared() {
+    current::mark_shared();
 }
 
 /// Settings for a thread, as `std::thread::Builder`.
@@ -176,10 +214,11 @@ impl Child {
     fn run<T>(self, f: impl FnOnce() -> T) -> T {
         // What is left on the stack when `f` has ended: code in the destructors of the thread's locals stands at the
         // process, instead of becoming a second node of this thread.
-        std::mem::forget(current::stand(Place::PROCESS, Pending::Nothing));
+        std::mem::forget(current::stand_as_thread(Place::PROCESS, Pending::Nothing));
         let isolated = self.started.isolated;
         let runs = Started::begin(&self.started);
-        let standing = CutOnDrop(Some(current::stand(self.parent, Pending::Thread(self.name, Some(self.started)))));
+        let itself = Pending::Thread(self.name, Some(self.started));
+        let standing = CutOnDrop(Some(current::stand_as_thread(self.parent, itself)));
         if isolated {
             // A node from the beginning: it is what the requests to the places above end at.
             drop(current::here());
@@ -242,11 +281,12 @@ macro_rules! join_handle {
             /// Waits until the thread has ended. A task that waits here gives its place to the next one.
             ///
             /// It does not run what is queued for a pool that is [pinned](crate::Pinned) to the waiting thread: if the thread that is
-            /// joined waits for such a task, neither ends.
+            /// joined waits for such a task, the wait would never end.
             ///
             /// # Errors
             /// What the thread's panic carried; in a fork of its process, where the thread does not exist, a text that says
-            /// so, at once, also if it had ended before.
+            /// so, at once, also if it had ended before. At once, a [`WouldDeadlock`](crate::WouldDeadlock) in the place of that, when
+            /// the thread waits, directly or by others, for what the caller owes; the thread goes on then, detached.
             pub fn join(self) -> std::thread::Result<T> {
                 if self.started.is_elsewhere() {
                     // `std` would wait for a thread that does not exist, or panic, also where it had ended before the fork; nor
@@ -254,8 +294,37 @@ macro_rules! join_handle {
                     std::mem::forget(self.inner);
                     return Err(Box::new(FORKED));
                 }
-                let _away = GivenAway::begin_join(Target::Thread(self.thread().id()));
+                if !self.started.is_over() {
+                    self.until_over(|_| {})?;
+                }
+                // It has no code left but what its locals do in their destructors.
+                let mut away = GivenAway::begin();
+                let _ = away.waits_for(self.target(), self.label(), Ends::Never);
                 self.inner.join()
+            }
+
+            /// Blocks until the thread's code has ended; `poll` is called with each look. The error: that would never be.
+            fn until_over(&self, mut poll: impl FnMut(&Waker)) -> std::thread::Result<()> {
+                let refuse = |why: Closed| Box::new(WouldDeadlock::new(why.circle)) as Box<dyn Any + Send>;
+                let away = GivenAway::begin_for(self.target(), self.label(), Ends::WhenTold).map_err(refuse)?;
+                let over = self.started.over().listener();
+                park::block_until(None, |waker| {
+                    poll(waker);
+                    over.set(waker);
+                    self.started.is_over() || away.is_told()
+                });
+                match away.told() {
+                    Some(why) if !self.started.is_over() => Err(refuse(why)),
+                    _ => Ok(()),
+                }
+            }
+
+            fn target(&self) -> Target {
+                Target::Thread(self.thread().id())
+            }
+
+            fn label(&self) -> Label {
+                Label::Thread(self.thread().clone())
             }
 
             /// Waits until the thread has ended, and passes each request to stop that reaches the caller meanwhile on to it: a
@@ -268,12 +337,19 @@ macro_rules! join_handle {
             /// is dropped. The inner one is what the thread's panic carried. If the thread has ended before, its result comes back and
             /// a request stays pending for the caller's next look.
             pub fn join_cancelling(self) -> Result<std::thread::Result<T>, Cancelled> {
-                let passed = !self.started.is_over() && !self.started.is_elsewhere() && {
-                    let _away = GivenAway::begin_join(Target::Thread(self.thread().id()));
-                    until_over(&self.started)
-                };
+                let mut passing = None;
+                if !self.started.is_over() && !self.started.is_elsewhere() {
+                    let passes = |waker: &Waker| {
+                        passing.get_or_insert_with(Passing::new).poll(waker, || {
+                            self.started.cancel();
+                        });
+                    };
+                    if let Err(refused) = self.until_over(passes) {
+                        return Ok(Err(refused));
+                    }
+                }
                 let out = self.join();
-                if passed { Err(Cancelled::new()) } else { Ok(out) }
+                if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(out) }
             }
         }
 
@@ -287,20 +363,6 @@ macro_rules! join_handle {
 
 join_handle!(JoinHandle<T>);
 join_handle!(ScopedJoinHandle<'_, T>);
-
-/// Blocks until the thread's code has ended, passing requests on. True when there was one.
-fn until_over(started: &Started) -> bool {
-    let mut passing = Passing::new();
-    let over = started.over().listener();
-    park::block_until(None, |waker| {
-        passing.poll(waker, || {
-            started.cancel();
-        });
-        over.set(waker);
-        started.is_over()
-    });
-    passing.passed()
-}
 
 /// A scope whose threads may borrow; see [`scope`].
 #[derive(Clone, Copy, Debug)]

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use crate::busy::Holder;
 use crate::gate::who::Who;
+use crate::pool::frame::Code;
 use crate::sync::os::Arc;
 use crate::waits::{Debt, Edge, Target};
 
@@ -38,7 +39,7 @@ struct Hold {
 
 struct Waiting {
     who: Who,
-    edge: Option<Edge>,
+    edge: Edge,
     waker: Option<Waker>,
 }
 
@@ -50,8 +51,8 @@ impl Hold {
 
 impl Waiting {
     fn turn(&self, target: Option<Target>) {
-        if let (Some(edge), Some(target)) = (&self.edge, target) {
-            edge.turn(target);
+        if let Some(target) = target {
+            self.edge.turn(target);
         }
     }
 }
@@ -62,7 +63,7 @@ impl Line {
     }
 
     /// One guard more, if this code is the holder.
-    pub(super) fn enter_again(&mut self, code: u64) -> bool {
+    pub(super) fn enter_again(&mut self, code: Code) -> bool {
         let own = self.hold.as_mut().filter(|hold| hold.by.key() == code);
         own.map(|hold| hold.guards += 1).is_some()
     }
@@ -86,7 +87,7 @@ impl Line {
         self.hold.as_ref().is_some_and(|hold| hold.by.is_elsewhere())
     }
 
-    pub(super) fn queue_up(&mut self, who: Who, edge: Option<Edge>) {
+    pub(super) fn queue_up(&mut self, who: Who, edge: Edge) {
         self.waiting.push_back(Waiting { who, edge, waker: None });
     }
 
@@ -98,7 +99,7 @@ impl Line {
     }
 
     /// True once the gate was handed to `key`, who stood in line; until then, `waker` is woken when it is.
-    pub(super) fn is_mine(&mut self, key: u64, waker: &Waker) -> bool {
+    pub(super) fn is_mine(&mut self, key: Code, waker: &Waker) -> bool {
         let target = self.target();
         let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.who.key() == key) else { return true };
         waiting.waker = Some(waker.clone());
@@ -108,7 +109,7 @@ impl Line {
     }
 
     /// Leaves the line. False when the gate was handed to `key` meanwhile.
-    pub(super) fn give_up(&mut self, key: u64) -> bool {
+    pub(super) fn give_up(&mut self, key: Code) -> bool {
         let at = self.waiting.iter().position(|waiting| waiting.who.key() == key);
         at.and_then(|at| self.waiting.remove(at)).is_some()
     }

@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
+use crate::label::Printed;
+use crate::pool::frame::{self, Code};
 use crate::pool::hearing::Hearing;
+use crate::pool::park;
 use crate::pool::wait::{self, GivenAway};
-use crate::pool::{frame, park};
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
+use crate::waits::{Circle, Ends, Label};
 
 /// How long [`Gate::enter`] waits unless told otherwise: long enough for a quick reading to end, and short enough that
 /// what cannot be had now is refused instead of being queued up.
@@ -189,35 +192,41 @@ impl Gate {
         }
         let Err(who) = line.enter(Who::here(running)) else { return Ok(()) };
         if line.is_held_below(&who) {
-            return Err(self.busy(&line, Duration::ZERO, true));
+            let circle = self.own_circle(&line, &who);
+            return Err(self.busy(&line, Duration::ZERO, Some(circle)));
         }
         if line.is_held_elsewhere() {
-            return Err(Busy { forked: true, ..self.busy(&line, Duration::ZERO, false) });
+            return Err(Busy { forked: true, ..self.busy(&line, Duration::ZERO, None) });
         }
         if wait.is_zero() {
-            return Err(self.busy(&line, Duration::ZERO, false));
+            return Err(self.busy(&line, Duration::ZERO, None));
         }
         let begun = Instant::now();
+        let deadline = begun.checked_add(wait);
         // Under the lock, so that the holder is the one who is named.
-        let asked = line.target().map(wait::ask).transpose();
-        let Ok(Some(edge)) = asked else { return Err(self.busy(&line, Duration::ZERO, true)) };
+        let asked = line.target().map(|on| wait::begin(on, Label::Gate(self.name), Ends::Asks)).transpose();
+        let edge = match asked {
+            Ok(Some(edge)) => edge,
+            Ok(None) => unreachable!("a free gate refused somebody"),
+            Err(why) => return Err(self.busy(&line, Duration::ZERO, Some(why.circle))),
+        };
         let key = who.key();
         line.queue_up(who, edge.edge());
         drop(line);
         let waits = InLine { gate: self, key };
-        let deadline = begun.checked_add(wait);
         let away = GivenAway::begin_asked(edge, gives == GivesPlace::Always || deadline.is_none());
         let mut hearing = Hearing::new();
         park::block_until(deadline, |waker| {
-            self.line.lock().is_mine(key, waker) || away.is_broken() || hearing.poll(waker, Hearing::is_asked)
+            self.line.lock().is_mine(key, waker) || away.is_told() || hearing.poll(waker, Hearing::is_asked)
         });
         let mut line = self.line.lock();
         let given_up = line.give_up(key);
         mem::forget(waits);
         // Whoever was handed the gate has it, also if it was told meanwhile that it would wait for ever: it does not.
+        let told = away.told();
         let refuse = || Busy {
-            cancelled: !away.is_broken() && hearing.is_asked(),
-            ..self.busy(&line, begun.elapsed(), away.is_broken())
+            cancelled: told.is_none() && hearing.is_asked(),
+            ..self.busy(&line, begun.elapsed(), told.map(|why| why.circle))
         };
         let outcome = if given_up { Err(refuse()) } else { Ok(()) };
         drop(line);
@@ -225,9 +234,22 @@ impl Gate {
         outcome
     }
 
-    fn busy(&self, line: &Line, waited: Duration, would_deadlock: bool) -> Busy {
+    /// Of a wait for code further out on the same stack.
+    fn own_circle(&self, line: &Line, who: &Who) -> Circle {
+        let waiter = who.holder(Duration::ZERO).code();
+        let holder = line.holder().map_or_else(|| waiter.clone(), |holder| holder.code());
+        Circle::of_one(
+            waiter,
+            format!("the gate \"{}\", which {holder} holds, further out on the same stack", Printed(self.name)),
+        )
+    }
+
+    fn busy(&self, line: &Line, waited: Duration, circle: Option<Circle>) -> Busy {
+        let would_deadlock = circle.is_some();
         match line.holder() {
-            Some(holder) => Busy { gate: self.name, waited, holder, would_deadlock, cancelled: false, forked: false },
+            Some(holder) => {
+                Busy { gate: self.name, waited, holder, would_deadlock, circle, cancelled: false, forked: false }
+            }
             // Nobody is refused by a gate that is free, and it is handed over while anybody waits.
             None => unreachable!("a free gate refused somebody"),
         }
@@ -262,7 +284,7 @@ enum GivesPlace {
 /// Stands in line. Should the wait unwind, it leaves nobody behind who could be handed the gate.
 struct InLine<'a> {
     gate: &'a Gate,
-    key: u64,
+    key: Code,
 }
 
 impl Drop for InLine<'_> {
@@ -277,9 +299,11 @@ impl Drop for InLine<'_> {
 /// Is in. Dropping it lets go: when the last guard of this entry and of those made within it is dropped, in whatever
 /// order, the next in line is in.
 ///
-/// It is not `Send`: it belongs to the code of one task or thread. Do not keep it across an `.await`: what else the
-/// same thread polls meanwhile is, outside of any task, the same code, and would be let in. One that is leaked
-/// (`mem::forget`) leaves the gate held for good.
+/// It is not `Send`: it belongs to the code of one task or thread. With the feature `tokio` each future that tokio's
+/// `spawn_local` runs is code of its own; one that holds a gate across an `.await` keeps the others of its thread out,
+/// at once and not after a wait, because a wait would hold up the holder's thread. What takes turns within one of these
+/// (the branches of `join!`), or is polled by another runtime, is the same code and is let in: do not keep a guard
+/// across an `.await` there. One that is leaked (`mem::forget`) leaves the gate held for good.
 #[must_use = "the gate is let go as soon as this is dropped"]
 #[clippy::has_significant_drop]
 pub struct GateGuard<'a> {

@@ -7,7 +7,7 @@ use crate::busy::Holder;
 use crate::fork;
 use crate::id::TaskId;
 use crate::namespace::Namespace;
-use crate::pool::frame;
+use crate::pool::frame::{self, Code};
 use crate::sync::os::Arc;
 use crate::waits::{self, Debt, Record};
 
@@ -24,7 +24,7 @@ pub(super) struct Who {
 impl Who {
     /// The code that asks.
     pub(super) fn here(running: frame::Running) -> Self {
-        let frame = frame::innermost();
+        let frame = frame::own();
         let task = frame::task_id();
         Self {
             running,
@@ -36,7 +36,7 @@ impl Who {
         }
     }
 
-    pub(super) fn key(&self) -> u64 {
+    pub(super) fn key(&self) -> Code {
         self.running.code
     }
 
@@ -59,7 +59,7 @@ impl Who {
             task: self.task,
             namespace: self.namespace.clone(),
             thread: self.thread.id(),
-            thread_name: self.thread.name().map(String::from),
+            thread_name: self.thread.name().map(Box::from),
             held_for,
         }
     }

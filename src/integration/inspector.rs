@@ -25,6 +25,10 @@
 //! for operators, or on a listener of its own that is bound to the loopback address. It changes nothing: there are only
 //! `GET`s.
 //!
+//! It answers to `localhost` and to loopback addresses, and refuses other names with 403, so that no stranger's page has
+//! its own name resolve to this machine and reads along; [`Inspector::allow_host`] adds the name of your server. At most
+//! [`max_readers`](Inspector::max_readers) pages follow at once.
+//!
 //! # What it serves
 //!
 //! | route | answers |
@@ -65,6 +69,7 @@
 //! made once and shared among all who listen, and nothing while nothing changes but a sign of life every five seconds.
 //! At most [`max_nodes`](Inspector::max_nodes) nodes and managers are sent, those with marks and tasks first.
 
+mod host;
 mod hub;
 mod updates;
 mod view;
@@ -75,7 +80,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -103,6 +109,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 /// let app: Router = Router::new().nest_service("/family", heirloom::inspector::router());
 /// # drop(app);
 /// ```
+///
+/// It answers to `localhost` and to loopback addresses; [`Inspector::allow_host`] adds other names.
 ///
 /// An open page keeps its connection, so a server with a graceful shutdown waits for it: there, use an [`Inspector`],
 /// and [`close`](Inspector::close) it when the shutdown begins.
@@ -152,12 +160,45 @@ impl Inspector {
         self
     }
 
+    /// At most this many pages follow the family at once, and at most as many requests wait for a `/snapshot`; the next is
+    /// answered with 503 and a text that says so. 100 by default.
+    pub fn max_readers(self, n: usize) -> Self {
+        self.hub.max_readers.store(n, Ordering::Relaxed);
+        self
+    }
+
+    /// Answers to that name or address too, at any port.
+    ///
+    /// By default an inspector answers to `localhost` and to loopback addresses alone, whatever port, and refuses other
+    /// names with 403: a stranger's page could have its own name resolve to this machine and read the answers. Behind a
+    /// proxy or on another address, add the name that the browser shows. A whole address, as copied from there, is cut
+    /// down to its host.
+    ///
+    /// ```
+    /// use heirloom::Registry;
+    /// use heirloom::inspector::Inspector;
+    ///
+    /// let inspector = Inspector::new(Registry::global()).allow_host("ops.example.com").allow_host("192.168.1.7");
+    /// # drop(inspector.router());
+    /// ```
+    pub fn allow_host(self, host: &str) -> Self {
+        self.hub.hosts.add(host);
+        self
+    }
+
+    /// Answers to every name. For a router that stands behind something which knows who asks.
+    pub fn allow_any_host(self) -> Self {
+        self.hub.hosts.allow_any();
+        self
+    }
+
     /// The routes; see the [module](self). Serve it, or nest it where the page is to be.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/", get(page))
             .route("/snapshot", get(snapshot))
             .route("/events", get(events))
+            .route_layer(from_fn_with_state(Arc::clone(&self.hub), host::guard))
             .with_state(Arc::clone(&self.hub))
     }
 
@@ -178,16 +219,25 @@ impl fmt::Debug for Inspector {
 }
 
 fn answer(kind: &'static str, body: Body) -> Response {
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// What each answer says to browsers and proxies, refusals too.
+fn with_headers(mut response: Response) -> Response {
     let headers = [
         // A proxy that gathers what it passes on would keep updates back.
         (HeaderName::from_static("x-accel-buffering"), "no"),
-        (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
+        // No page of another origin loads it, not even as an image or a script.
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
-    (headers, body).into_response()
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 async fn page() -> Response {
@@ -212,6 +262,9 @@ impl IntoResponse for Unable {
     fn into_response(self) -> Response {
         let why = match self {
             Unable::Closed => "this inspector was closed".to_owned(),
+            Unable::Full(most) => {
+                format!("{most} readers are here already; close a page, or allow more with `Inspector::max_readers`")
+            }
             Unable::Thread(error) => format!("no thread to look at the family with: {error}"),
         };
         (StatusCode::SERVICE_UNAVAILABLE, why).into_response()

@@ -1,7 +1,6 @@
 //! [`Portal`]: from pool tasks into a tokio runtime.
 
 mod handle;
-mod probe;
 
 use std::fmt;
 use std::future::Future;
@@ -21,9 +20,11 @@ use crate::lineage::node::Place;
 use crate::lineage::watch::Watch;
 use crate::pool::hearing::Hearing;
 use crate::quiet::quietly;
+use crate::runtime;
 use crate::sync::os::Arc;
 use crate::value::error::BindError;
 use crate::value::heirloom::Heirloom;
+use crate::waits::{Circle, Debt, Debtor};
 
 pub use self::handle::PortalHandle;
 use self::handle::joined;
@@ -44,12 +45,13 @@ pub enum PortalError {
         /// Where it was asked, in words.
         place: String,
     },
-    /// The calling thread is at work for a runtime, which would stand still while it waits.
-    #[error(
-        "a thread of a tokio runtime would block on a portal, and hold up its runtime; `.await` there, or call this from a \
-         pool's task or in `spawn_blocking`"
-    )]
-    WouldDeadlock,
+    /// The calling thread is at work for a runtime, which would stand still while it waits; or the wait would never end,
+    /// because all of the runtime's workers wait, directly or by others, for what the caller owes.
+    #[error("{}", Deadlock(.circle))]
+    WouldDeadlock {
+        /// Who waits for whom; `None` on a thread that is at work for a runtime.
+        circle: Option<Circle>,
+    },
     /// The caller, or the place where the future stands, was asked to stop. The future has been dropped, or is dropped
     /// when it next waits.
     #[error("the future was cancelled, because the place that it runs for was asked to stop")]
@@ -60,6 +62,23 @@ pub enum PortalError {
         /// The panic's text.
         message: String,
     },
+}
+
+struct Deadlock<'a>(&'a Option<Circle>);
+
+impl fmt::Display for Deadlock<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str(
+                "a thread of a tokio runtime would block on a portal, and hold up its runtime; `.await` there, or call this \
+                 from a pool's task or in `spawn_blocking`",
+            ),
+            Some(circle) => write!(
+                f,
+                "the wait for a future would never end: {circle}; `.await` on the runtime's threads instead of blocking them"
+            ),
+        }
+    }
 }
 
 impl PortalError {
@@ -202,7 +221,15 @@ impl Portal {
         // A subscriber's panic is not the caller's.
         let span = (LevelFilter::current() != LevelFilter::OFF).then(|| quietly(Span::current)).flatten();
         let future = InLineage::new(Lineage(place.clone()), future.instrument(span.unwrap_or_else(Span::none)));
-        PortalHandle::new(self.handle.spawn(unless_cancelled(place, future)), self.generation)
+        let workers = self.handle.metrics().num_workers();
+        let owed = Debt::by(Debtor::Runtime { id: runtime::id(&self.handle), workers });
+        let paid = Paid(Arc::clone(&owed));
+        let task = async move {
+            // Dropped after the future, also when the runtime drops both.
+            let _paid = paid;
+            unless_cancelled(place, future).await
+        };
+        PortalHandle::new(self.handle.spawn(task), self.generation, owed)
     }
 
     /// Runs a future on the runtime, as [`spawn`](Self::spawn) does, and waits for it. In a pool's task this gives the
@@ -210,8 +237,9 @@ impl Portal {
     /// for another task of that pool.
     ///
     /// # Errors
-    /// [`WouldDeadlock`](PortalError::WouldDeadlock), before anything is run, on a thread that runs a future of a tokio
-    /// runtime; in `spawn_blocking` and `block_in_place` it is fine. (Where tokio's budget is lifted, as in
+    /// [`WouldDeadlock`](PortalError::WouldDeadlock) where all of the runtime's workers wait, directly or by others, for
+    /// what the caller owes: the future is dropped then. The same, before anything is run, on a thread that runs a future
+    /// of a tokio runtime; in `spawn_blocking` and `block_in_place` it is fine. (Where tokio's budget is lifted, as in
     /// `tokio::task::unconstrained`, it takes a panic of tokio's to find out, which is caught here, but which the panic
     /// hook reports.) [`Cancelled`](PortalError::Cancelled) as soon as the calling task or thread is asked to stop.
     /// [`NotRunning`](PortalError::NotRunning), also when the runtime is shut down meanwhile.
@@ -221,11 +249,20 @@ impl Portal {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if probe::runs_a_future() {
-            return Err(PortalError::WouldDeadlock);
+        if runtime::runs_a_future() {
+            return Err(PortalError::WouldDeadlock { circle: None });
         }
         crate::cancel::checkpoint()?;
         joined(self.spawn(future), Some(Hearing::new()))
+    }
+}
+
+/// The future has ended when this is dropped.
+struct Paid(Arc<Debt>);
+
+impl Drop for Paid {
+    fn drop(&mut self) {
+        self.0.pay();
     }
 }
 

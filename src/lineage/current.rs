@@ -1,4 +1,4 @@
-//! Where the running code stands: a stack of places for each thread.
+//! Where the running code stands: a stack of places for each thread, and on it for each flow.
 //!
 //! The newest entry still on the stack is the current place. A guard takes *its own* entry off, wherever it is, so
 //! guards dropped out of order never bring back a place that was left; whoever runs foreign code (a task, a poll)
@@ -6,6 +6,15 @@
 //!
 //! An entry is either a real node or *pending*: a thread or a task nobody has looked at yet. Looking makes its node
 //! (invariant 4 of [`crate::lineage`]).
+//!
+//! # Who sees an entry
+//! An entry belongs to the [`Flow`] that made it, and no other flow sees it: a future of a runtime that holds a guard
+//! across an `.await` stands there at its next poll, and the futures that the thread polls meanwhile do not.
+//!
+//! A flow without an entry stands somewhere all the same. The flow that has the thread for itself stands at the thread:
+//! at the process on the main thread, elsewhere at a node that is made for it. Code that shares its thread, a guest or
+//! any code of a thread that is marked as shared, stands at the process and owns nothing: [`here`] is the process, and
+//! [`own_here`] is nothing.
 //!
 //! While the thread's locals are being destroyed the stack is gone: everything falls back to the process node.
 
@@ -16,15 +25,15 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 use crate::id::TaskId;
+use crate::lineage::flow::Flow;
+use crate::lineage::flows::Flows;
 use crate::lineage::node::{Node, NodeKind, Place, Role, process};
 use crate::lineage::started::Started;
 use crate::sync::os::Arc;
 
 thread_local! {
-    static STACK: Stack = const { Stack(RefCell::new(Vec::new())) };
-    /// The topmost entry's node, null for the process: what look-ups begin at. It has no destructor, so reading it is one
-    /// load; the stack's destructor clears it.
-    static TOP: Cell<*const Node> = const { Cell::new(ptr::null()) };
+    static STACK: Stack = const { Stack { flows: RefCell::new(Flows::new()), shared: Cell::new(false) } };
+    static TOP: Top = const { Top { of: Cell::new(Flow::THREAD), node: Cell::new(ptr::null()) } };
     /// How many borrows of this stack's places are under way.
     static PINS: Cell<usize> = const { Cell::new(0) };
     /// Whether `KEPT` has any.
@@ -34,22 +43,79 @@ thread_local! {
     static NEXT_MARK: Cell<u64> = const { Cell::new(1) };
 }
 
-struct Stack(RefCell<Vec<Stand>>);
+/// What look-ups begin at. It has no destructor, so reading it is two loads; the stack's destructor clears it.
+struct Top {
+    of: Cell<Flow>,
+    /// The node of the flow's topmost entry, null for the process.
+    node: Cell<*const Node>,
+}
+
+impl Top {
+    #[inline]
+    fn set(flow: Flow, top: Option<&Stand>) {
+        TOP.with(|this| {
+            this.of.set(flow);
+            this.node.set(top.map_or(ptr::null(), |top| top.place.as_ptr()));
+        });
+    }
+
+    /// Of the flow that runs.
+    #[inline]
+    fn node() -> *const Node {
+        let flow = Flow::now();
+        TOP.with(|this| if this.of.get() == flow { this.node.get() } else { Self::turn_to(flow) })
+    }
+
+    #[cold]
+    fn turn_to(flow: Flow) -> *const Node {
+        let turn = |stack: &Stack| stack.change(flow, |_| ());
+        // Refused only while the thread's locals are being destroyed; nothing is there to be seen then.
+        STACK.try_with(turn).map_or(ptr::null(), |()| TOP.with(|this| this.node.get()))
+    }
+}
+
+struct Stack {
+    flows: RefCell<Flows<Stand>>,
+    /// The thread was marked as shared: what stands at the thread itself is not seen by its code.
+    shared: Cell<bool>,
+}
 
 impl Stack {
-    /// Changes the stack. `f` runs no user code: the stack is borrowed.
+    /// Changes what a flow has on the stack. `f` runs no user code: the stack is borrowed.
     #[inline]
-    fn change<R>(&self, f: impl FnOnce(&mut Vec<Stand>) -> R) -> R {
-        let mut entries = self.0.borrow_mut();
-        let out = f(&mut entries);
-        TOP.set(entries.last().map_or(ptr::null(), |top| top.place.as_ptr()));
+    fn change<R>(&self, flow: Flow, f: impl FnOnce(&mut Vec<Stand>) -> R) -> R {
+        let mut flows = self.flows.borrow_mut();
+        let entries = flows.of_mut(flow);
+        let out = f(entries);
+        Top::set(flow, entries.last().filter(|top| self.shows(top)));
         out
+    }
+
+    /// Looks at what a flow sees, oldest first. `f` runs no user code.
+    #[inline]
+    fn look<R>(&self, flow: Flow, f: impl FnOnce(&[Stand]) -> R) -> R {
+        let flows = self.flows.borrow();
+        let entries = flows.of(flow);
+        let hidden = entries.iter().take_while(|entry| !self.shows(entry)).count();
+        f(&entries[hidden..])
+    }
+
+    /// Whether code sees the entry. Those of a thread itself are below all others.
+    #[inline]
+    fn shows(&self, entry: &Stand) -> bool {
+        !(entry.base && self.shared.get())
+    }
+
+    /// A flow without an entry that it sees has no place of its own.
+    #[inline]
+    fn is_shared(&self, flow: Flow) -> bool {
+        flow.is_guest() || self.shared.get()
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        TOP.set(ptr::null());
+        Top::set(Flow::THREAD, None);
     }
 }
 
@@ -62,6 +128,8 @@ struct Stand {
     borrowed: bool,
     /// The place is that of the code that stands here: leaving it is the code's end.
     own: bool,
+    /// The thread itself stands here, for as long as it runs.
+    base: bool,
     pending: Pending,
 }
 
@@ -69,6 +137,8 @@ struct Stand {
 pub(crate) enum Pending {
     /// The entry's place is where code stands.
     Nothing,
+    /// Nor will be: code stands at the process without owning anything there.
+    Nowhere,
     /// One of ours comes with what its handle shares with it.
     Thread(Option<String>, Option<Arc<Started>>),
     /// The pointer lives until the entry is off the stack.
@@ -85,6 +155,10 @@ impl Stand {
     fn realize(&mut self) {
         let node = match std::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => return,
+            Pending::Nowhere => {
+                self.pending = Pending::Nowhere;
+                return;
+            }
             Pending::Thread(name, started) => {
                 let isolated = started.as_ref().is_some_and(|started| started.isolated);
                 let make = if isolated { Node::new_isolated } else { Node::new };
@@ -135,8 +209,9 @@ fn is_main_thread() -> bool {
     }
     MAIN.with(|main| {
         main.get().unwrap_or_else(|| {
-            main.set(Some(ask_if_main_thread()));
-            ask_if_main_thread()
+            let is_main = ask_if_main_thread();
+            main.set(Some(is_main));
+            is_main
         })
     })
 }
@@ -166,42 +241,52 @@ fn ask_if_main_thread() -> bool {
     }
 }
 
-/// The current place as a real node, made on first use.
+/// The current place as a real node, made on first use. The process, where code shares its thread and has no place.
 pub(crate) fn here() -> Place {
-    STACK
-        .try_with(|stack| {
-            if stack.0.borrow().is_empty() && !is_main_thread() {
-                // A thread nobody told us about: a node below the process, for as long as the thread runs.
-                let name = std::thread::current().name().map(String::from);
-                let entry = Stand {
-                    mark: 0,
-                    place: ManuallyDrop::new(Place::PROCESS),
-                    borrowed: false,
-                    own: false,
-                    pending: Pending::Thread(name, None),
-                };
-                stack.change(|entries| entries.push(entry));
+    own_here().unwrap_or(Place::PROCESS)
+}
+
+/// As [`here`], for what the code is to own there. `None` where it shares its thread and has no place of its own.
+pub(crate) fn own_here() -> Option<Place> {
+    let flow = Flow::now();
+    let here = |stack: &Stack| {
+        if stack.look(flow, <[Stand]>::is_empty) {
+            if stack.is_shared(flow) {
+                return None;
             }
-            stack.change(|entries| match entries.last_mut() {
-                Some(top) => {
-                    top.realize();
-                    Place::clone(&top.place)
-                }
-                None => Place::PROCESS,
-            })
+            if is_main_thread() {
+                return Some(Place::PROCESS);
+            }
+            // A thread nobody told us about: a node below the process, for as long as the thread runs.
+            let name = std::thread::current().name().map(String::from);
+            let entry = Stand {
+                mark: 0,
+                place: ManuallyDrop::new(Place::PROCESS),
+                borrowed: false,
+                own: false,
+                base: true,
+                pending: Pending::Thread(name, None),
+            };
+            stack.change(flow, |entries| entries.push(entry));
+        }
+        stack.change(flow, |entries| {
+            let top = entries.last_mut()?;
+            top.realize();
+            (!matches!(top.pending, Pending::Nowhere)).then(|| Place::clone(&top.place))
         })
-        .unwrap_or(Place::PROCESS)
+    };
+    // Code in the destructors of a thread's locals has the thread for itself.
+    STACK.try_with(here).unwrap_or_else(|_| (!flow.is_guest()).then_some(Place::PROCESS))
 }
 
 /// The nearest real node, which is where anything submitted now stands. Makes nothing.
 #[inline]
 pub(crate) fn nearest() -> Place {
-    if TOP.get().is_null() {
+    if Top::node().is_null() {
         return Place::PROCESS;
     }
-    STACK
-        .try_with(|stack| stack.0.borrow().last().map_or(Place::PROCESS, |top| Place::clone(&top.place)))
-        .unwrap_or(Place::PROCESS)
+    let nearest = |entries: &[Stand]| entries.last().map_or(Place::PROCESS, |top| Place::clone(&top.place));
+    STACK.try_with(|stack| stack.look(Flow::now(), nearest)).unwrap_or(Place::PROCESS)
 }
 
 /// The nearest real node, borrowed for as long as this thread's places are pinned.
@@ -209,54 +294,103 @@ pub(crate) fn nearest() -> Place {
 pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
     // SAFETY: the entry on the stack holds the node, or whoever lent it the place does; and while pinned an entry that
     // is taken off is kept.
-    unsafe { TOP.get().as_ref() }.unwrap_or_else(|| process())
+    unsafe { Top::node().as_ref() }.unwrap_or_else(|| process())
 }
 
 /// The current place, if it is a real node. Nothing for a thread or a task that nobody has looked at, which is none
-/// yet, and nothing while the thread's locals are being destroyed.
+/// yet; for code that shares its thread and has no place; and while the thread's locals are being destroyed.
 pub(crate) fn exactly_here() -> Option<Place> {
-    let exactly = |stack: &Stack| match stack.0.borrow().last() {
-        Some(top) => matches!(top.pending, Pending::Nothing).then(|| Place::clone(&top.place)),
-        None => is_main_thread().then_some(Place::PROCESS),
+    let flow = Flow::now();
+    let exactly = |stack: &Stack| {
+        stack.look(flow, |entries| match entries.last() {
+            Some(top) => matches!(top.pending, Pending::Nothing).then(|| Place::clone(&top.place)),
+            None => (!stack.is_shared(flow) && is_main_thread()).then_some(Place::PROCESS),
+        })
     };
     STACK.try_with(exactly).ok().flatten()
 }
 
-/// Whether any code of this thread stands somewhere: in a thread of ours, a task, a place that was entered.
+/// Whether the running code can own something where it stands. Makes nothing.
+pub(crate) fn owns() -> bool {
+    let flow = Flow::now();
+    let owns = |stack: &Stack| {
+        stack.look(flow, |entries| match entries.last() {
+            Some(top) => !matches!(top.pending, Pending::Nowhere),
+            None => !stack.is_shared(flow),
+        })
+    };
+    STACK.try_with(owns).unwrap_or(!flow.is_guest())
+}
+
+/// Whether the running code stands somewhere: in a thread of ours, a task, a place that was entered.
 pub(crate) fn stands() -> bool {
-    STACK.try_with(|stack| !stack.0.borrow().is_empty()).unwrap_or(false)
+    STACK.try_with(|stack| stack.look(Flow::now(), |entries| !entries.is_empty())).unwrap_or(false)
+}
+
+/// From now on code of the calling thread that has no other place does not stand at the thread.
+pub(crate) fn mark_shared() {
+    let _ = STACK.try_with(|stack| {
+        stack.shared.set(true);
+        stack.change(Flow::THREAD, |_| ());
+    });
+}
+
+/// Where code stands, taken along to elsewhere.
+#[derive(Clone)]
+pub(crate) struct Spot {
+    place: Place,
+    /// It is a place of the code's own.
+    owns: bool,
+}
+
+impl Spot {
+    pub(crate) fn here() -> Self {
+        let own = own_here();
+        Self { owns: own.is_some(), place: own.unwrap_or(Place::PROCESS) }
+    }
+
+    pub(crate) fn stand(&self) -> Standing {
+        stand(self.place.clone(), if self.owns { Pending::Nothing } else { Pending::Nowhere })
+    }
+}
+
+/// Whether the running code is that of the thread itself: it does not share the thread with others.
+pub(crate) fn has_its_thread() -> bool {
+    STACK.try_with(|stack| !stack.is_shared(Flow::now())).unwrap_or(true)
 }
 
 impl Stand {
     /// It is where a task or a thread began, so what stands here is that itself, node or not.
     fn is_beginning(&self) -> bool {
-        self.own || !matches!(self.pending, Pending::Nothing)
+        self.own || matches!(self.pending, Pending::Thread(..) | Pending::Task(..))
     }
 }
 
 /// The running task itself, or the thread if it runs none, as a node, made on first use; wherever the code stands now.
 pub(crate) fn own() -> Option<Place> {
-    let own = |entries: &mut Vec<Stand>| {
-        let own = entries.iter_mut().rfind(|entry| entry.is_beginning())?;
-        own.realize();
-        Some(Place::clone(&own.place))
+    let own = |stack: &Stack| {
+        stack.change(Flow::now(), |entries| {
+            let own = entries.iter_mut().rfind(|entry| stack.shows(entry) && entry.is_beginning())?;
+            own.realize();
+            Some(Place::clone(&own.place))
+        })
     };
-    STACK.try_with(|stack| stack.change(own)).ok().flatten()
+    STACK.try_with(own).ok().flatten()
 }
 
 /// Whether the running task, or the thread if it runs none, is a node that was itself asked to stop.
 pub(crate) fn own_is_asked() -> bool {
-    let asked = |stack: &Stack| {
-        let entries = stack.0.borrow();
+    let asked = |entries: &[Stand]| {
         entries.iter().rfind(|entry| entry.is_beginning()).is_some_and(|own| own.own && own.place.node().is_asked())
     };
-    STACK.try_with(asked).unwrap_or(false)
+    STACK.try_with(|stack| stack.look(Flow::now(), asked)).unwrap_or(false)
 }
 
-/// The node of the calling thread itself, if it has one.
+/// The node of the calling thread itself, if it has one and the running code has the thread for itself.
 pub(crate) fn own_thread() -> Option<Place> {
     let own = |entry: &&Stand| entry.own && entry.place.node().kind() == NodeKind::Thread;
-    STACK.try_with(|stack| stack.0.borrow().iter().find(own).map(|entry| Place::clone(&entry.place))).ok().flatten()
+    let find = |entries: &[Stand]| entries.iter().find(own).map(|entry| Place::clone(&entry.place));
+    STACK.try_with(|stack| stack.look(Flow::now(), find)).ok().flatten()
 }
 
 /// While it lives, no place that is or was on this thread's stack ends: what is found from here can be borrowed.
@@ -296,13 +430,20 @@ fn let_go(entry: Stand) {
 #[must_use = "the place is left as soon as this is dropped"]
 pub(crate) struct Standing {
     mark: u64,
+    /// Whose entry it is. It may be dropped by another: a runtime's end drops the futures that it has.
+    flow: Flow,
     here: PhantomData<*const ()>,
 }
 
 /// Puts an entry on the stack.
 #[inline]
 pub(crate) fn stand(place: Place, pending: Pending) -> Standing {
-    push(ManuallyDrop::new(place), false, pending)
+    push(ManuallyDrop::new(place), false, false, pending)
+}
+
+/// Puts an entry on the stack at which the thread itself stands, below all others.
+pub(crate) fn stand_as_thread(place: Place, pending: Pending) -> Standing {
+    push(ManuallyDrop::new(place), false, true, pending)
 }
 
 /// Puts an entry on the stack that does not count the place, for whoever holds it anyway.
@@ -313,30 +454,31 @@ pub(crate) fn stand(place: Place, pending: Pending) -> Standing {
 #[inline]
 pub(crate) unsafe fn stand_borrowed(place: &Place, pending: Pending) -> Standing {
     // SAFETY: a copy that is never dropped, and not used for longer than the original, by the contract.
-    push(ManuallyDrop::new(unsafe { std::ptr::read(place) }), true, pending)
+    push(ManuallyDrop::new(unsafe { std::ptr::read(place) }), true, false, pending)
 }
 
 #[inline]
-fn push(place: ManuallyDrop<Place>, borrowed: bool, pending: Pending) -> Standing {
-    let mark = NEXT_MARK.get();
+fn push(place: ManuallyDrop<Place>, borrowed: bool, base: bool, pending: Pending) -> Standing {
+    let (mark, flow) = (NEXT_MARK.get(), Flow::now());
     NEXT_MARK.set(mark + 1);
-    let entry = Stand { mark, place, borrowed, own: false, pending };
+    let entry = Stand { mark, place, borrowed, own: false, base, pending };
     // Refused only while the thread's locals are being destroyed; then there is nothing to restore either.
-    let _ = STACK.try_with(|stack| stack.change(|entries| entries.push(entry)));
-    Standing { mark, here: PhantomData }
+    let _ = STACK.try_with(|stack| stack.change(flow, |entries| entries.push(entry)));
+    Standing { mark, flow, here: PhantomData }
 }
 
 impl Standing {
-    /// Takes this entry and everything above it off: for whoever ran foreign code and must leave nothing of it.
+    /// Takes this entry, and everything above it that is of the same flow, off: for whoever ran foreign code and must
+    /// leave nothing of it. Others that ran meanwhile may be suspended at places of theirs.
     #[inline]
     pub(crate) fn cut(self) {
-        let mark = self.mark;
+        let (mark, flow) = (self.mark, self.flow);
         std::mem::forget(self);
         let _ = STACK.try_with(|stack| {
             // Marks only rise towards the top.
-            let top = stack.change(|entries| entries.pop_if(|top| top.mark == mark));
+            let top = stack.change(flow, |entries| entries.pop_if(|top| top.mark == mark));
             if top.is_none() {
-                let above = stack.change(|entries| {
+                let above = stack.change(flow, |entries| {
                     let at = entries.partition_point(|entry| entry.mark < mark);
                     entries.split_off(at)
                 });
@@ -354,7 +496,7 @@ impl Drop for Standing {
     #[inline]
     fn drop(&mut self) {
         let _ = STACK.try_with(|stack| {
-            let entry = stack.change(|entries| {
+            let entry = stack.change(self.flow, |entries| {
                 let top = entries.pop_if(|top| top.mark == self.mark);
                 top.or_else(|| {
                     let at = entries.iter().rposition(|entry| entry.mark == self.mark);

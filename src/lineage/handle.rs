@@ -6,7 +6,7 @@ use std::thread::ThreadId;
 
 use crate::id::{NodeId, TaskId};
 use crate::label::Printed;
-use crate::lineage::current::{self, Pending, Standing};
+use crate::lineage::current::{self, Pending, Spot, Standing};
 use crate::lineage::node::{Node, NodeKind, Place};
 
 /// A handle to one node of the family tree: the process, a thread, a pool task or a scope.
@@ -67,6 +67,26 @@ impl Lineage {
         Path(self.0.node())
     }
 
+    /// The root of the family that this node belongs to: what is created there, the whole family finds.
+    ///
+    /// The root is the [process](Self::process), or the root of a family that [`Registry::new`](crate::Registry::new)
+    /// made. The walk takes no lock and costs about a nanosecond for each node on the way.
+    ///
+    /// ```
+    /// use heirloom::{Lineage, Registry, Scope};
+    ///
+    /// let request = Scope::new("request 7");
+    /// assert_eq!(request.root(), Lineage::process());
+    ///
+    /// let family = Registry::new(); // such as a test's
+    /// let request = Scope::new_in(&family.root(), "request 7");
+    /// assert_eq!(request.run(|| heirloom::current().root()), family.root());
+    /// ```
+    #[must_use]
+    pub fn root(&self) -> Lineage {
+        Lineage(self.0.root())
+    }
+
     /// The innermost scope at or above this node: the request that the code belongs to.
     ///
     /// ```
@@ -97,7 +117,14 @@ impl Lineage {
     ///
     /// Dropping guards out of order is allowed: the current place is always that of the newest guard still alive on
     /// this thread. The guard is not `Send`, so it cannot be held across an `.await` of a work-stealing runtime; use
-    /// [`FutureExt::in_lineage`](crate::FutureExt::in_lineage) there.
+    /// [`FutureExt::in_lineage`](crate::FutureExt::in_lineage) there. A guard that is leaked keeps its place alive
+    /// until the thread ends.
+    ///
+    /// With the feature `tokio` the place is seen by the task of tokio's that entered it, at each of its polls, and by
+    /// no other that the thread polls meanwhile. heirloom cannot tell apart what takes turns *within* one task, such as
+    /// the branches of `join!` and `select!`, the futures of a `FuturesUnordered` and all that one `block_on` polls:
+    /// a guard that one of them holds across an `.await` is seen by the others. `in_lineage` around each of them keeps
+    /// them apart, on every runtime.
     ///
     /// ```compile_fail,E0277
     /// let entered = heirloom::Lineage::process().enter();
@@ -287,9 +314,50 @@ impl fmt::Debug for Entered {
 
 /// Where the running code stands.
 ///
-/// On the main thread that is the process, in a task the task, after [`Lineage::enter`] that place. The first call on a
-/// thread or in a task makes its node; until then it costs nothing. While a thread's locals are being destroyed the
-/// answer is the process.
+/// **Code that has its thread for itself (`main`, a thread, a task) has a place of its own; code that shares its thread
+/// with other code, such as a future given to a runtime's `spawn`, stands at the process, and owns nothing until it is
+/// given a place.**
+///
+/// So the answer is the process on the main thread, in a task the task, in another thread the thread, after
+/// [`Lineage::enter`] that place. The first call on a thread or in a task makes its node; until then it costs nothing.
+/// While a thread's locals are being destroyed the answer is the process.
+///
+/// # Code that shares its thread
+///
+/// heirloom sees that a thread is shared, with the feature `tokio`, in every future that tokio's `spawn`, `spawn_local`
+/// or a `JoinSet` runs and in every `spawn_blocking` job; and, always, on a thread that
+/// [`thread::mark_shared`](crate::thread::mark_shared) was called on. The future that tokio's `block_on` polls has its
+/// thread for itself. There [`get`](crate::get()) finds what the process has, and
+/// [`get_or_create`](crate::get_or_create()) makes it there, once for all. What would belong to one place alone is
+/// refused: a manager made by [`create`](crate::create()) does not start ([`NoPlace`](crate::StartError::NoPlace)), and
+/// [`Heirloom::bind`](crate::Heirloom::bind) binds nothing. A [`Scope`](crate::Scope) that is opened there stands
+/// directly below the process.
+///
+/// Each of these gives such code a place: [`in_scope`](crate::FutureExt::in_scope) and
+/// [`in_lineage`](crate::FutureExt::in_lineage) around the future, `heirloom::spawn` in place of the runtime's, and
+/// [`Lineage::run`]. A place that one future enters is seen by that future on each of its polls, and by no other.
+///
+/// ```
+/// use heirloom::{BindError, FutureExt, Heirloom, Lineage, Scope};
+///
+/// static USER: Heirloom<&str> = Heirloom::new("user");
+///
+/// # #[cfg(feature = "tokio")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+/// runtime.block_on(async {
+///     let lost = tokio::spawn(async { USER.bind("ann") }).await?;
+///     assert_eq!(lost, Err(BindError::NoPlace { key: "user" })); // or the next future would find it
+///     let kept = tokio::spawn(async { USER.bind("ann") }.in_scope(Scope::new("ann's request"))).await?;
+///     assert_eq!(kept, Ok(None));
+///     let meant = tokio::spawn(async { USER.bind_at(&Lineage::process(), "everyone") }).await?;
+///     assert_eq!(meant, Ok(None));
+///     Ok(())
+/// })
+/// # }
+/// # #[cfg(not(feature = "tokio"))]
+/// # fn main() {}
+/// ```
 #[must_use]
 pub fn current() -> Lineage {
     Lineage(current::here())
@@ -307,9 +375,9 @@ pub fn wrap<F, T>(f: F) -> impl FnOnce() -> T
 where
     F: FnOnce() -> T,
 {
-    let place = current::here();
+    let at = Spot::here();
     move || {
-        let entered = CutOnDrop(Some(current::stand(place, Pending::Nothing)));
+        let entered = CutOnDrop(Some(at.stand()));
         let out = f();
         drop(entered);
         out
@@ -328,6 +396,11 @@ pub fn wrap_fn<F, T>(f: F) -> impl Fn() -> T
 where
     F: Fn() -> T,
 {
-    let at = Lineage(current::here());
-    move || at.run(&f)
+    let at = Spot::here();
+    move || {
+        let entered = CutOnDrop(Some(at.stand()));
+        let out = f();
+        drop(entered);
+        out
+    }
 }

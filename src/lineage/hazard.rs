@@ -13,11 +13,33 @@
 //! Look-ups are many and removals few, so the barrier is lopsided: on Linux the reader's is only a compiler's, and the
 //! writer makes all running threads execute one, through `membarrier(2)` (a few microseconds). Where the system has no
 //! such call both sides use a full fence.
+//!
+//! # When the call is denied later
+//! A sandbox (seccomp) may deny it after it has worked. The first writer that is refused sets [`FENCED`], and both sides
+//! use full fences from then on. A reader that has not seen the flag may hold an address behind a compiler's fence
+//! alone, where no scan is sure to see it. So what is retired is of two kinds.
+//!
+//! *Made after the flag was seen* by its maker ([`is_fenced`]): it is freed as ever. A reader looks at the flag last, after
+//! the load that confirms the address. That load acquires what the maker published, so the flag, which the maker had read
+//! as set, is set for the reader too (two reads of one atomic, the one before the other, do not go back). The reader then
+//! publishes once more, behind a full fence, and the usual argument holds. An address that was freed and used again makes no
+//! difference: the load that confirms it is the one that acquires.
+//!
+//! *Made before*: it may be held unseen. It waits until the flag has been set for [`SETTLES`], when every thread has seen it
+//! and each store made before is in memory: what a processor has not written back yet it writes back within microseconds,
+//! and at each interrupt. (A. Morrison, Y. Afek, "Temporally Bounding TSO for Fence-Free Asymmetric Synchronization",
+//! 2015.) These are no more than what there was when the call was denied, and they are looked at with the next removal.
 
 use std::cell::Cell;
+use std::mem;
 use std::ptr;
+use std::time::{Duration, Instant};
 
+use crate::quiet::quietly;
 use crate::sync::os::{AtomicBool, AtomicPtr, AtomicU64, Mutex, OnceLock, Ordering, compiler_fence, fence};
+
+/// See the module. A thousand times what a store takes to be seen everywhere.
+const SETTLES: Duration = Duration::from_secs(1);
 
 /// How many borrows one thread may have inside one another; deeper ones count.
 const SLOTS: usize = 4;
@@ -34,11 +56,24 @@ static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
 /// What waits to be freed: the bits of the addresses. A reader that never published one of them has nothing to do with
 /// it.
 static PENDING: AtomicU64 = AtomicU64::new(0);
-static RETIRED: Mutex<Vec<Retired>> = Mutex::new(Vec::new());
+static RETIRED: Mutex<Retirement> = Mutex::new(Retirement { now: Vec::new(), settling: Vec::new() });
+/// The lopsided barrier was denied after it had worked. Never reset.
+static FENCED: AtomicBool = AtomicBool::new(false);
+/// When it was, as soon as everything in the module's proof may count from then.
+static FENCED_SINCE: OnceLock<Instant> = OnceLock::new();
+
+/// What waits to be freed.
+struct Retirement {
+    now: Vec<Retired>,
+    /// Made before [`FENCED`] was set; kept apart, so that it is not gone through with each scan.
+    settling: Vec<Retired>,
+}
 
 struct Retired {
     address: *mut (),
     free: unsafe fn(*mut ()),
+    /// It was made when its maker had seen [`FENCED`].
+    fenced: bool,
 }
 
 // SAFETY: `retire` asks for a `Send` value, which this owns.
@@ -126,22 +161,32 @@ fn light(lopsided: bool) {
     }
 }
 
-/// The writer's half. False when it could not be carried out (in a fork, say); then nothing may be freed.
+/// The writer's half. False when readers' halves may be a compiler's and could not be completed.
 fn heavy() -> bool {
-    if lopsided() {
-        fence(Ordering::SeqCst);
-        everywhere()
-    } else {
-        fence(Ordering::SeqCst);
-        true
-    }
+    fence(Ordering::SeqCst);
+    !lopsided() || (!FENCED.load(Ordering::Relaxed) && everywhere())
+}
+
+/// Has readers make full fences from now on. True for the first call.
+#[cold]
+fn fall_back() -> bool {
+    let first = !FENCED.swap(true, Ordering::SeqCst);
+    FENCED_SINCE.get_or_init(Instant::now);
+    first
+}
+
+/// What is made from now on is seen by readers that make full fences only, if this is true: to be asked by the maker,
+/// and to be told to [`retire`].
+#[inline]
+pub(crate) fn is_fenced() -> bool {
+    FENCED.load(Ordering::Relaxed)
 }
 
 /// Keeps one address from being freed. Belongs to this thread; let go in the reverse order of taking.
 #[must_use]
 pub(crate) struct Held {
     slot: &'static AtomicPtr<()>,
-    lopsided: bool,
+    lopsided: Cell<bool>,
     /// The bits of all it ever published: a writer may have seen any of them.
     published: Cell<u64>,
 }
@@ -157,7 +202,7 @@ pub(crate) fn hold() -> Option<Held> {
         };
         let slot = record.slots.get(mine.used.get())?;
         mine.used.set(mine.used.get() + 1);
-        Some(Held { slot, lopsided: record.lopsided, published: Cell::new(0) })
+        Some(Held { slot, lopsided: Cell::new(record.lopsided), published: Cell::new(0) })
     })
 }
 
@@ -204,10 +249,15 @@ impl Held {
         while !seen.is_null() {
             self.slot.store(seen.cast(), Ordering::Relaxed);
             self.published.set(self.published.get() | bit(seen.cast()));
-            light(self.lopsided);
+            let lopsided = self.lopsided.get();
+            light(lopsided);
             // Acquire: sees what the writer put there; pairs with the writer's swap.
             let now = source.load(Ordering::Acquire);
-            if now == seen {
+            // After the load: see the module. Relaxed: the load has the order.
+            let again = lopsided && FENCED.load(Ordering::Relaxed);
+            if again {
+                self.lopsided.set(false);
+            } else if now == seen {
                 break;
             }
             seen = now;
@@ -222,7 +272,7 @@ impl Drop for Held {
         // Release: everything done with the address comes before a writer's scan that no longer sees it.
         self.slot.store(ptr::null_mut(), Ordering::Release);
         MINE.with(|mine| mine.used.set(mine.used.get() - 1));
-        light(self.lopsided);
+        light(self.lopsided.get());
         if PENDING.load(Ordering::Relaxed) & self.published.get() != 0 {
             reclaim();
         }
@@ -232,13 +282,14 @@ impl Drop for Held {
 /// Drops the box as soon as nobody holds its address.
 ///
 /// # Safety
-/// The pointer came from `Box::into_raw`, belongs to the caller, and is out of reach of new look-ups.
-pub(crate) unsafe fn retire<T: Send>(boxed: *mut T) {
+/// The pointer came from `Box::into_raw`, belongs to the caller, and is out of reach of new look-ups. `fenced` is what
+/// [`is_fenced`] answered before it was put in their reach, or false.
+pub(crate) unsafe fn retire<T: Send>(boxed: *mut T, fenced: bool) {
     {
         let mut retired = RETIRED.lock();
         // Kept as an address: a box would claim that nobody else looks at its contents.
-        retired.push(Retired { address: boxed.cast(), free: free::<T> });
-        PENDING.store(bits(&retired), Ordering::Relaxed);
+        retired.now.push(Retired { address: boxed.cast(), free: free::<T>, fenced });
+        PENDING.store(bits(&retired.now), Ordering::Relaxed);
     }
     reclaim();
 }
@@ -270,11 +321,24 @@ fn others_read() -> bool {
 #[cold]
 fn reclaim() {
     let mut ended = Vec::new();
+    let mut denied = false;
     {
         let mut retired = RETIRED.lock();
-        // Where no other thread ever looked anything up, nobody needs the barrier.
-        if retired.is_empty() || (others_read() && !heavy()) {
+        let Retirement { now, settling } = &mut *retired;
+        if now.is_empty() {
             return;
+        }
+        // Where no other thread ever looked anything up, nobody needs the barrier. Either way this has made a full fence.
+        let all = !others_read() || heavy() || {
+            denied = fall_back();
+            FENCED_SINCE.get().is_some_and(|since| since.elapsed() >= SETTLES)
+        };
+        if all {
+            now.append(settling);
+        } else {
+            let (fenced, before): (Vec<_>, Vec<_>) = mem::take(now).into_iter().partition(|entry| entry.fenced);
+            *now = fenced;
+            settling.extend(before);
         }
         let mut held = Vec::new();
         let mut at = RECORDS.load(Ordering::Acquire).cast_const();
@@ -284,15 +348,24 @@ fn reclaim() {
             at = record.next;
         }
         let mut kept = Vec::new();
-        for entry in retired.drain(..) {
+        for entry in now.drain(..) {
             if held.contains(&entry.address) { kept.push(entry) } else { ended.push(entry) }
         }
-        *retired = kept;
-        PENDING.store(bits(&retired), Ordering::Relaxed);
+        *now = kept;
+        PENDING.store(bits(now), Ordering::Relaxed);
     }
-    // Outside the lock: what ends here runs user code.
+    // Outside the lock: what ends here runs user code, and so does a subscriber.
     for entry in ended {
-        // SAFETY: `retire`'s caller gave it up, and after the barrier no slot held it; nobody can find it any more.
+        // SAFETY: `retire`'s caller gave it up, and no slot held it when nobody could find it any more. No reader holds
+        // it in a slot that the scan could not see: the barrier was carried out, or see the module.
         unsafe { (entry.free)(entry.address) };
+    }
+    if denied {
+        quietly(|| {
+            tracing::warn!(
+                target: "heirloom",
+                "the system denies membarrier(2) since this process used it (seccomp?); look-ups cost a full fence from now on",
+            );
+        });
     }
 }

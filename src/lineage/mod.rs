@@ -9,13 +9,15 @@
 //!    real node.
 
 pub(crate) mod current;
+pub(crate) mod flow;
+mod flows;
 pub(crate) mod future;
 pub(crate) mod handle;
 pub(crate) mod hazard;
 pub(crate) mod home;
 pub(crate) mod look;
 pub(crate) mod node;
-pub(crate) mod requests;
+pub(crate) mod queued;
 pub(crate) mod residents;
 pub(crate) mod started;
 pub(crate) mod watch;

@@ -8,9 +8,9 @@ use crate::bell::Bell;
 use crate::id::{NodeId, TaskId};
 use crate::index::Ticket;
 use crate::lineage::home::Home;
-use crate::lineage::requests::Requests;
+use crate::lineage::queued::{self, Queued, Which};
 use crate::lineage::residents::Residents;
-use crate::sync::os::{Arc, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};
+use crate::sync::os::{Arc, AtomicPtr, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};
 use crate::tally::Tally;
 
 /// Somebody asked what stands here, and everything below, to stop.
@@ -19,8 +19,10 @@ const ASKED: u64 = 1;
 const OVER: u64 = 1 << 1;
 /// It had a child, so somebody below may wait to hear of a request.
 const PARENT: u64 = 1 << 2;
+/// A scope that is about to be dropped: it does not end before, so that what stands in it finds its values.
+const HELD: u64 = 1 << 3;
 /// The rest of the word counts requests, so that one that repeats another is seen too.
-const ONE_REQUEST: u64 = 1 << 3;
+const ONE_REQUEST: u64 = 1 << 4;
 
 /// How many nodes, of all families, are asked to stop. Mostly none, and then nobody has to walk.
 static ASKED_NODES: AtomicUsize = AtomicUsize::new(0);
@@ -82,10 +84,6 @@ impl Tallies {
     pub(crate) fn close(&self) {
         self.joining.close();
         self.daemon.close();
-        if self.daemon.count() > 0 {
-            // What is queued of those is not to start any more.
-            requests().note();
-        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -123,6 +121,8 @@ pub(crate) struct Node {
     /// How many scopes are at or above this node, so that those outside any scope never search for one.
     scopes: u32,
     id: NodeId,
+    /// The tasks submitted here that have not ended.
+    queued: Queued,
     role: Role,
     name: Option<Cow<'static, str>>,
     home: Home,
@@ -176,6 +176,7 @@ impl Node {
             Self {
                 residents: Residents::new(),
                 values: Residents::new(),
+                queued: Queued::new(parent.as_ref().is_none_or(|parent| parent.is_root)),
                 grandparent: parent.as_ref().and_then(|parent| parent.parent.as_ref()).map_or(ptr::null(), Arc::as_ptr),
                 parent,
                 is_root: matches!(role, Role::Process),
@@ -274,8 +275,9 @@ impl Node {
     }
 
     /// The scopes at or above this node, innermost first. Costs nothing where there are none.
+    #[inline]
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &Tallies> {
-        self.path().take_while(|node| node.scopes > 0).filter_map(Node::tallies)
+        self.scope_nodes().map(|(_, tallies)| tallies)
     }
 
     /// A scope at or above it was told to end.
@@ -284,13 +286,36 @@ impl Node {
     }
 
     /// The scopes at or above this node, innermost first, as nodes.
+    #[inline]
     pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &Tallies)> {
-        self.path().take_while(|node| node.scopes > 0).filter_map(|node| Some((node, node.tallies()?)))
+        // The last scope is known to be the last: what is above it is not looked at.
+        let mut at = if self.scopes > 0 { Some(self) } else { None };
+        std::iter::from_fn(move || {
+            loop {
+                let node = at?;
+                let tallies = node.tallies();
+                let left = node.scopes - u32::from(tallies.is_some());
+                at = if left > 0 { node.parent.as_deref() } else { None };
+                if let Some(tallies) = tallies {
+                    return Some((node, tallies));
+                }
+            }
+        })
+    }
+
+    /// [`ask`](Self::ask)s, and ends what is queued here and below. Runs user code: wakers, drops of closures.
+    pub(crate) fn cancel(&self) -> bool {
+        let first = self.ask();
+        // A scope that is closed and counts no task has none in any queue: most have ended before they are cancelled.
+        if !self.tallies().is_some_and(Tallies::is_over) {
+            queued::end_queued(self, Which::Cancelled);
+        }
+        first
     }
 
     /// Asks what stands here, and everything below, to stop. True when nobody had asked since the last acknowledgement.
-    /// The root cannot be asked.
-    pub(crate) fn cancel(&self) -> bool {
+    /// The root cannot be asked. Runs wakers.
+    pub(crate) fn ask(&self) -> bool {
         if self.is_root {
             return false;
         }
@@ -312,11 +337,28 @@ impl Node {
                 hub.tell();
             }
         }
-        // A scope is closed before it is asked, so one that counts no task has none in any queue.
-        if self.tallies().is_none_or(|tallies| tallies.count() > 0) {
-            requests().note();
-        }
         before & ASKED == 0
+    }
+
+    /// Ends the queued tasks of daemon pools below a scope that was closed: none of them is to start. Runs user code.
+    pub(crate) fn end_daemons(&self) {
+        if self.tallies().is_some_and(|tallies| tallies.daemon.count() > 0) {
+            queued::end_queued(self, Which::Daemon);
+        }
+    }
+
+    pub(crate) fn is_isolated(&self) -> bool {
+        self.isolated
+    }
+
+    #[inline]
+    pub(crate) fn queued(&self) -> &Queued {
+        &self.queued
+    }
+
+    /// The parent, unless that is the root.
+    pub(crate) fn counted_parent(&self) -> Option<&Arc<Node>> {
+        self.parent.as_ref().filter(|parent| !parent.is_root)
     }
 
     /// Clears this node's own request. True when there was one.
@@ -391,9 +433,23 @@ impl Node {
     /// Marks a scope's end, if it was told to end and nothing is left below it, and drops the values bound here, so
     /// that none of them can hold the scope. Runs user code.
     pub(crate) fn end_if_over(&self) {
-        if self.tallies().is_some_and(Tallies::is_over) {
+        // Both are changed before they are looked at, sequentially consistent: whoever changes the last one sees both.
+        if self.tallies().is_some_and(Tallies::is_over) && self.word.load(Ordering::SeqCst) & HELD == 0 {
             self.end();
             self.values.clear();
+        }
+    }
+
+    /// Puts the end of a scope off, until [`release`](Self::release).
+    pub(crate) fn hold(&self) {
+        self.word.fetch_or(HELD, Ordering::SeqCst);
+    }
+
+    /// Takes a `hold` back, if there was one. The caller looks whether the scope is over.
+    pub(crate) fn release(&self) {
+        // Whoever holds is also who releases, so a load tells.
+        if self.word.load(Ordering::Relaxed) & HELD != 0 {
+            self.word.fetch_and(!HELD, Ordering::SeqCst);
         }
     }
 
@@ -410,6 +466,13 @@ impl Node {
     pub(crate) fn is_at_or_below(&self, other: &Node) -> bool {
         self.path().any(|node| ptr::eq(node, other))
     }
+
+    /// The node ends: its parent lists it no more.
+    fn let_parent_go(&mut self) -> Option<Arc<Node>> {
+        let parent = self.parent.take();
+        self.queued.deregister(parent.as_deref());
+        parent
+    }
 }
 
 impl Drop for Node {
@@ -421,10 +484,10 @@ impl Drop for Node {
             self.home.indices().threads.remove(&id);
         }
         // A chain is let go in a loop: the drop of a million links must not recurse a million deep.
-        let mut next = self.parent.take();
+        let mut next = self.let_parent_go();
         while let Some(node) = next {
             next = match Arc::into_inner(node) {
-                Some(mut last) => last.parent.take(),
+                Some(mut last) => last.let_parent_go(),
                 None => None,
             };
         }
@@ -435,12 +498,6 @@ impl Drop for Node {
 pub(crate) fn process() -> &'static Node {
     static ROOT: LazyLock<Arc<Node>> = LazyLock::new(|| Node::new_root(Home::Process));
     &ROOT
-}
-
-/// All requests to stop.
-pub(crate) fn requests() -> &'static Requests {
-    static REQUESTS: LazyLock<Requests> = LazyLock::new(Requests::new);
-    &REQUESTS
 }
 
 /// A counted reference to a node. The process node is not counted: it is `None`.
@@ -470,6 +527,12 @@ impl Place {
         self.0.as_ref().map_or(ptr::null(), Arc::as_ptr)
     }
 
+    /// The counted node, unless it is a root.
+    #[inline]
+    pub(crate) fn below_root(&self) -> Option<&Arc<Node>> {
+        self.0.as_ref().filter(|node| !node.is_root)
+    }
+
     /// It is counted, so letting go of it may end a node.
     #[inline]
     pub(crate) fn is_counted(&self) -> bool {
@@ -494,13 +557,14 @@ impl Place {
         None
     }
 
-    /// The root of its family.
+    /// The root of its family. Counts one reference, however long the way.
     pub(crate) fn root(&self) -> Place {
-        let mut root = self.clone();
-        while let Some(above) = root.node().parent_place() {
-            root = above;
+        let mut root = self.0.as_ref();
+        // Ends: invariant 1 of [`crate::lineage`].
+        while let Some(node) = root.filter(|node| !node.is_root) {
+            root = node.parent.as_ref();
         }
-        root
+        Place(root.cloned())
     }
 
     /// Lets go, after a last [`Node::end_if_over`]: if nobody else holds the place the values go with the node, which
@@ -518,6 +582,50 @@ impl Place {
     }
 }
 
+/// Set once, to a node that it does not keep alive. One word.
+pub(crate) struct OnceWeak(AtomicPtr<Node>);
+
+impl OnceWeak {
+    pub(crate) fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// True for the first.
+    pub(crate) fn set(&self, place: &Place) -> bool {
+        let Some(node) = &place.0 else { return false };
+        let node = Weak::into_raw(Arc::downgrade(node)).cast_mut();
+        // Release: pairs with `get`.
+        match self.0.compare_exchange(ptr::null_mut(), node, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(_) => {
+                // SAFETY: it came from `into_raw` just now.
+                drop(unsafe { Weak::from_raw(node) });
+                false
+            }
+        }
+    }
+
+    pub(crate) fn upgrade(&self) -> Option<Place> {
+        let node = self.0.load(Ordering::Acquire);
+        if node.is_null() {
+            return None;
+        }
+        // SAFETY: it came from `into_raw`, and is given back by the drop alone.
+        let node = std::mem::ManuallyDrop::new(unsafe { Weak::from_raw(node) });
+        node.upgrade().map(|node| Place(Some(node)))
+    }
+}
+
+impl Drop for OnceWeak {
+    fn drop(&mut self) {
+        let node = *self.0.get_mut();
+        if !node.is_null() {
+            // SAFETY: it came from `into_raw`, and is given back here alone.
+            drop(unsafe { Weak::from_raw(node) });
+        }
+    }
+}
+
 impl From<Arc<Node>> for Place {
     fn from(node: Arc<Node>) -> Self {
         // The process node is a static behind an Arc; everyone refers to it as `None`.
@@ -530,6 +638,15 @@ impl From<Arc<Node>> for Place {
 pub(crate) struct WeakPlace(Option<Weak<Node>>);
 
 impl WeakPlace {
+    /// Of what belongs to no place, and never did.
+    pub(crate) fn nowhere() -> Self {
+        Self(Some(Weak::new()))
+    }
+
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.0.as_ref().is_some_and(|node| node.ptr_eq(&Weak::new()))
+    }
+
     pub(crate) fn upgrade(&self) -> Option<Place> {
         match &self.0 {
             None => Some(Place::PROCESS),

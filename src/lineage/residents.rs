@@ -29,6 +29,8 @@ struct Slot {
 pub(crate) struct Named {
     namespace: Namespace,
     resident: Arc<Resident>,
+    /// See [`hazard::is_fenced`].
+    fenced: bool,
 }
 
 /// A resident that was found, lent for as long as this lives. The node must live as long: its end does not look who
@@ -39,6 +41,18 @@ pub(crate) struct Found {
 }
 
 impl Named {
+    /// A box, as a slot has it.
+    fn boxed(namespace: &Namespace, resident: Arc<Resident>) -> *mut Self {
+        Box::into_raw(Box::new(Self { namespace: namespace.clone(), resident, fenced: hazard::is_fenced() }))
+    }
+
+    /// # Safety
+    /// It came from [`boxed`](Self::boxed), belongs to the caller, and no slot has it any more.
+    unsafe fn retire(this: *mut Self) {
+        // SAFETY: passed on to the caller; `boxed` asked before any slot had it.
+        unsafe { hazard::retire(this, (*this).fenced) };
+    }
+
     #[inline]
     pub(crate) fn resident(&self) -> &Arc<Resident> {
         &self.resident
@@ -76,7 +90,7 @@ impl Drop for TakenOut {
     fn drop(&mut self) {
         if !self.named.is_null() {
             // SAFETY: it came from a box, a swap gave it to the writer that made this, and no slot has it any more.
-            unsafe { hazard::retire(self.named) };
+            unsafe { Named::retire(self.named) };
         }
     }
 }
@@ -178,7 +192,7 @@ impl Residents {
 
     /// With the writers' lock held.
     fn add(&self, namespace: &Namespace, resident: Arc<Resident>) {
-        let named = Box::into_raw(Box::new(Named { namespace: namespace.clone(), resident }));
+        let named = Named::boxed(namespace, resident);
         // Release: the resident is made before it is found.
         match self.slots().find(|slot| [ptr::null_mut(), taken_out()].contains(&slot.named.load(Ordering::Relaxed))) {
             Some(free) => free.named.store(named, Ordering::Release),
@@ -199,11 +213,11 @@ impl Residents {
             self.add(namespace, resident);
             return;
         };
-        let named = Box::into_raw(Box::new(Named { namespace: namespace.clone(), resident }));
+        let named = Named::boxed(namespace, resident);
         let before = slot.named.swap(named, Ordering::AcqRel);
         drop(one);
         // SAFETY: it came from a box, the swap gave it to this caller alone, and no slot has it any more.
-        unsafe { hazard::retire(before) };
+        unsafe { Named::retire(before) };
     }
 
     pub(crate) fn remove(&self, namespace: &Namespace) -> Option<Arc<Resident>> {
@@ -213,14 +227,14 @@ impl Residents {
         let before = slot.named.swap(taken_out(), Ordering::AcqRel);
         drop(one);
         // SAFETY: it came from a box, the swap gave it to this caller alone, and no slot has it any more.
-        unsafe { hazard::retire(before) };
+        unsafe { Named::retire(before) };
         Some(resident)
     }
 
     /// Puts one in, or with `None` takes out what is there. What was there is let go by the caller, so that a lock of
     /// its own is not held then.
     pub(crate) fn exchange(&self, namespace: &Namespace, resident: Option<Arc<Resident>>) -> TakenOut {
-        let boxed = |resident| Box::into_raw(Box::new(Named { namespace: namespace.clone(), resident }));
+        let boxed = |resident| Named::boxed(namespace, resident);
         let _one = self.writing.lock();
         match (self.locked(namespace), resident) {
             (None, None) => TakenOut { resident: None, named: ptr::null_mut() },
@@ -251,7 +265,7 @@ impl Residents {
         drop(one);
         for named in taken {
             // SAFETY: it came from a box, the swap gave it to this caller alone, and no slot has it any more.
-            unsafe { hazard::retire(named) };
+            unsafe { Named::retire(named) };
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::pool::admission::Gated;
 use crate::pool::ctx::{Hook, WorkerCtx};
+use crate::pool::worker_state::Maker;
 use crate::task_type::TaskType;
 
 /// How many extra threads the waits of one pool may cause, unless told otherwise.
@@ -84,6 +85,8 @@ pub struct PoolConfig {
     pub(crate) task_type: Option<TaskType>,
     pub(crate) sealed: bool,
     pub(crate) keeps_place: bool,
+    /// Whether `keeps_place` is what the user said.
+    places_said: Said,
     pub(crate) log_panics: bool,
     /// Boxed, because few have one.
     pub(crate) gate: Option<Box<Gated>>,
@@ -91,12 +94,25 @@ pub struct PoolConfig {
     pub(crate) threads: Option<Box<ThreadConfig>>,
 }
 
+/// How a setting came about. All are equal: settings are compared by what they are.
+#[derive(Clone, Copy, Debug)]
+struct Said(bool);
+
+impl PartialEq for Said {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Said {}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ThreadConfig {
     pub(crate) prefix: Option<Cow<'static, str>>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) on_start: Option<Hook>,
+    pub(crate) state: Option<Maker>,
     pub(crate) warm: usize,
     pub(crate) warm_at_once: Option<usize>,
     pub(crate) warm_timeout: Option<Duration>,
@@ -120,6 +136,7 @@ impl PoolConfig {
             task_type: None,
             sealed: false,
             keeps_place: false,
+            places_said: Said(false),
             log_panics: true,
             gate: None,
             threads: None,
@@ -291,12 +308,9 @@ impl PoolConfig {
     /// At most this many tasks queued (running ones do not count); one more is refused as
     /// [`QueueFull`](crate::SubmitError::QueueFull). Unlimited by default.
     ///
-    /// What was asked to stop keeps nobody out. Whoever finds the queue full first ends all of it that is not to start
-    /// any more: as each would have ended when its turn had come, its closure dropped by the thread that submits
-    /// (or polls). Whoever waits for room ([`submit_within`](crate::PoolManager::submit_within),
-    /// [`submit_async`](crate::PoolManager::submit_async)) is woken when a request to stop may have made some. The
-    /// queue is looked through once for any number of refusals, until something in the process is asked to stop
-    /// again.
+    /// Cancelled tasks hold no room: a cancel ends them in the queue and gives their room back at once. Submitters that
+    /// wait for room ([`submit_within`](crate::PoolManager::submit_within),
+    /// [`submit_async`](crate::PoolManager::submit_async)) are let in then, one for each cancelled task.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -314,8 +328,8 @@ impl PoolConfig {
     /// let queued = request.run(|| pool.submit(|| "never runs"))?;
     /// assert!(pool.submit(|| ()).is_err()); // full
     /// drop(request); // the client is gone
-    /// let next = pool.submit(|| "runs")?;
     /// assert!(queued.is_finished());
+    /// let next = pool.submit(|| "runs")?;
     /// # drop(open);
     /// # let _ = slow.join()?;
     /// assert_eq!(next.join()?, "runs");
@@ -370,6 +384,11 @@ impl PoolConfig {
     /// there, tasks on that thread find through [`worker`](crate::worker), and it is dropped on that thread when
     /// the thread ends.
     ///
+    /// What each thread has is often scarce, so such a pool [keeps its places](Self::keeps_place) in waits, unless
+    /// [`gives_place`](Self::gives_place) says otherwise: no more than `n` threads are ever initialised at once. A task
+    /// that waits there for one queued behind it may wait for ever; see [`keeps_place`](Self::keeps_place). To lend
+    /// what each thread has to its tasks, use [`worker_state`](Self::worker_state).
+    ///
     /// Without [`warm`](Self::warm) threads come, and are initialised, as tasks arrive. When that fails, threads that
     /// are ready go on with what is queued; if there is none, what is queued ends with the error
     /// ([`TaskError::is_worker_init`](crate::TaskError::is_worker_init)). A new thread is not tried for a pause of 100
@@ -399,6 +418,75 @@ impl PoolConfig {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         self.threads_mut().on_start = Some(Hook::new(f));
+        self.keeps_place_unless_said();
+        self
+    }
+
+    /// Each thread of its own stands for something scarce.
+    fn keeps_place_unless_said(&mut self) {
+        self.keeps_place |= !self.places_said.0;
+    }
+
+    /// Each of a dedicated pool's threads has a state, made by `f` on that thread, which a task is lent with
+    /// [`submit_with_state`](crate::PoolManager::submit_with_state): a connection, a parser, a session of a library
+    /// that stays on its thread. The state need not be `Send`.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// struct Connection { queries: u32 } // of a database, say
+    ///
+    /// impl Connection {
+    ///     fn open() -> std::io::Result<Self> {
+    ///         Ok(Self { queries: 0 })
+    ///     }
+    ///
+    ///     fn query(&mut self) -> u32 {
+    ///         self.queries += 1;
+    ///         self.queries
+    ///     }
+    /// }
+    ///
+    /// let scope = Scope::new("doc");
+    /// let db = scope.create("db");
+    /// db.start(PoolConfig::dedicated(2).warm(2).worker_state(Connection::open))?; // both are open, or this is the error
+    /// let first = db.submit_with_state(|connection: &mut Connection| connection.query())?;
+    /// assert_eq!(first.join()?, 1);
+    /// assert!(db.stop()?.is_complete()); // both are closed
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # When it is made, and how many there are
+    /// `f` runs before the thread's first task and after [`on_worker_start`](Self::on_worker_start), standing at the
+    /// thread's own node: as tasks arrive, or in `start` with [`warm`](Self::warm). No more than `n` are ever alive at
+    /// once. What follows an error or a panic of `f` is what follows one of `on_worker_start`: see there for the tasks,
+    /// the pause and the next try.
+    ///
+    /// # When it is dropped
+    /// Always on its thread: when the thread ends, which it does after [`keep_alive`](Self::keep_alive) and when the
+    /// pool ends. [`stop`](crate::PoolManager::stop) of a joining pool returns after the last drop. (An `f` that is
+    /// abandoned then is not waited for; what it makes is dropped as soon as it returns.)
+    ///
+    /// # A panic
+    /// A task that panics may leave its state half changed, so that state is dropped before the task's handle is told,
+    /// and `f` makes another for the thread's next task that asks for one. If `f` fails then, that task ends with the
+    /// error ([`TaskError::is_worker_init`](crate::TaskError::is_worker_init)) and the thread ends. A task whose state
+    /// survives a panic catches it itself, with `catch_unwind`. A task that finds its state broken puts another in its
+    /// place: `*connection = Connection::open()?`.
+    ///
+    /// # Waiting
+    /// A task that has a state keeps its place in every wait, so that no more threads, and no more states, are made than
+    /// `n`; `gives_place` is refused. A task of the same pool that asks for a state and has not started is not waited
+    /// for by one that has a state: the join fails at once, with
+    /// [`TaskError::is_state_in_use`](crate::TaskError::is_state_in_use), because if each worker waited so, none would
+    /// be left. It never runs in place with the joiner's state.
+    pub fn worker_state<S, E>(mut self, f: impl Fn() -> Result<S, E> + Send + Sync + 'static) -> Self
+    where
+        S: 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.threads_mut().state = Some(Maker::new(f));
+        self.keeps_place_unless_said();
         self
     }
 
@@ -462,17 +550,21 @@ impl PoolConfig {
     /// So a wait for a task that is queued behind the waiting one may never end, and the search for cycles does not see
     /// it: nobody has that task in hand yet. A join of it runs it in place; a wait for a value or a gate cannot.
     pub fn keeps_place(mut self) -> Self {
-        self.keeps_place = true;
+        (self.keeps_place, self.places_said) = (true, Said(true));
+        self
+    }
+
+    /// A task inside one of heirloom's waits gives its place to the next one: the opposite of
+    /// [`keeps_place`](Self::keeps_place), for a pool whose [`on_worker_start`](Self::on_worker_start) prepares
+    /// something that may exist more than `n` times. The waits may cause more threads, up to
+    /// [`max_waiting`](Self::max_waiting), and each is prepared.
+    pub fn gives_place(mut self) -> Self {
+        (self.keeps_place, self.places_said) = (false, Said(true));
         self
     }
 
     /// How many tasks may give their place away in waits at once, so how many extra threads waits may cause. 256 by
     /// default. At the bound a wait keeps its place, which is said once at WARN.
-    ///
-    /// The bound delays what is queued, and does not stop it. When all places of the pool are kept by waits that have
-    /// no deadline, and nothing changes for 10 ms, the next task starts in one of them, past the bound; the more there
-    /// are past it, the longer that takes. So pools whose tasks wait for one another's go on, however many do. A wait
-    /// with a deadline keeps its place until it ends.
     pub fn max_waiting(mut self, tasks: usize) -> Self {
         self.max_waiting = tasks;
         self
@@ -488,7 +580,7 @@ impl PoolConfig {
     pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
         if self.kind == PoolKind::Pinned {
             // Its waits run what is queued on the same thread; nobody else could.
-            if self.keeps_place {
+            if self.keeps_place && self.places_said.0 {
                 return Some(("keeps_place", "cannot be set for a pinned pool, whose waits run its own tasks"));
             }
             if self.max_waiting != usize::MAX {
@@ -524,6 +616,7 @@ impl PoolConfig {
                     ThreadConfig { stack_size: Some(_), .. } => "stack_size",
                     ThreadConfig { keep_alive: Some(_), .. } => "keep_alive",
                     ThreadConfig { on_start: Some(_), .. } => "on_worker_start",
+                    ThreadConfig { state: Some(_), .. } => "worker_state",
                     ThreadConfig { warm_at_once: Some(_), .. } => "warm_concurrency",
                     ThreadConfig { warm_timeout: Some(_), .. } => "warm_timeout",
                     _ => "warm",
@@ -532,6 +625,12 @@ impl PoolConfig {
             }
             if threads.prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
                 return Some(("thread_name_prefix", "contains a zero byte, which no thread name can"));
+            }
+            if threads.state.is_some() && !self.keeps_place {
+                return Some((
+                    "gives_place",
+                    "cannot be set beside `worker_state`: the waits would need more states than `n`; leave one of them out",
+                ));
             }
             if threads.warm > self.limit {
                 return Some(("warm", "is more than `n`, the most threads there can be; use at most `n`"));
@@ -553,7 +652,8 @@ impl PoolConfig {
             ("mode (daemon/joining)", self.mode == other.mode),
             ("queue_limit", self.queue_limit == other.queue_limit),
             ("sealed", self.sealed == other.sealed),
-            ("keeps_place", self.keeps_place == other.keeps_place),
+            // Where nobody said it, it follows from the initialiser, which cannot be compared.
+            ("keeps_place", self.keeps_place == other.keeps_place || !(self.places_said.0 || other.places_said.0)),
             ("max_waiting", self.max_waiting == other.max_waiting),
             ("log_panics", self.log_panics == other.log_panics),
             ("gate", self.gate == other.gate),

@@ -12,6 +12,7 @@ use crate::pool::doorbell::Doorbell;
 use crate::pool::inner::Pool;
 use crate::pool::stealing::Stealing;
 use crate::pool::warm::Warm;
+use crate::pool::worker_state::States;
 use crate::sync::os::Arc;
 use crate::threads::cache::{Cache, Gate, Settings};
 
@@ -33,6 +34,8 @@ pub(crate) struct Own {
     pub(crate) cache: Arc<Cache>,
     /// Their preparation, if there is any.
     pub(crate) warm: Option<Arc<Warm>>,
+    /// What each of them lends to tasks, if anything.
+    pub(crate) states: Option<Arc<States>>,
     /// What their nodes stand below.
     pub(crate) below: WeakPlace,
 }
@@ -46,7 +49,10 @@ impl Crew {
             PoolKind::WorkStealing => Self::WorkStealing(Box::new(Stealing::new())),
             PoolKind::Dedicated => {
                 let threads = config.threads.as_deref().cloned().unwrap_or_default();
-                let warm = Warm::new(&threads);
+                let states = threads.state.clone().map(|maker| States::new(maker, config.limit));
+                let hook = threads.on_start.clone();
+                let hook = states.as_ref().map_or(hook.clone(), |states| Some(states.after(hook)));
+                let warm = Warm::new(hook, &threads);
                 let cache = Cache::new(Settings {
                     prefix: threads.prefix.unwrap_or_else(|| Cow::Owned(namespace.to_string())),
                     stack_size: threads.stack_size,
@@ -56,8 +62,16 @@ impl Crew {
                     gate: warm.clone().map(|warm| warm as Arc<dyn Gate>),
                     at_end: Some(ctx::move_out),
                 });
-                Self::Dedicated(Box::new(Own { cache, warm, below: ctx::scope_of(owner) }))
+                Self::Dedicated(Box::new(Own { cache, warm, states, below: ctx::scope_of(owner) }))
             }
+        }
+    }
+
+    /// What its threads lend to tasks, if anything.
+    pub(crate) fn states(&self) -> Option<&Arc<States>> {
+        match self {
+            Self::Dedicated(own) => own.states.as_ref(),
+            Self::Leased | Self::Pinned(_) | Self::WorkStealing(_) => None,
         }
     }
 

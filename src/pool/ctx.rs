@@ -19,6 +19,7 @@ use crate::namespace::Namespace;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::warm::Came;
+use crate::pool::worker_state;
 use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, OnceLock};
 use crate::threads::cache::Member;
@@ -33,6 +34,10 @@ pub(crate) struct Hook(Arc<Initialiser>);
 impl Hook {
     pub(crate) fn new<E: Into<Failure>>(f: impl Fn(&WorkerCtx) -> Result<(), E> + Send + Sync + 'static) -> Self {
         Self(Arc::new(move |ctx| f(ctx).map_err(Into::into)))
+    }
+
+    pub(crate) fn run(&self, ctx: &WorkerCtx) -> Result<(), Failure> {
+        (self.0)(ctx)
     }
 }
 
@@ -194,7 +199,7 @@ pub(crate) fn move_in(pool: &Pool, below: &WeakPlace, member: &Member) {
 pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, came: Came) -> Result<(), Failure> {
     let Some(ctx) = worker() else { return Err(Box::new(Said("its thread is ending".into()))) };
     let standing = CutOnDrop(Some(current::stand(ctx.place().clone(), Pending::Nothing)));
-    let out = frame::while_initialising(pool, member, came, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&ctx))));
+    let out = frame::while_initialising(pool, member, came, || catch_unwind(AssertUnwindSafe(|| hook.run(&ctx))));
     fork::end_of(&|| format!("the initialiser of a worker of \"{}\"", pool.namespace), out.is_err());
     drop(standing);
     out.unwrap_or_else(|payload| {
@@ -204,13 +209,23 @@ pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, ca
     })
 }
 
+/// Runs what a worker does for its pool while it runs a task: standing at the thread's node, and not asked to stop when
+/// that task is.
+pub(crate) fn as_worker(f: impl FnOnce()) {
+    let _apart = frame::apart();
+    let at = worker().map(|ctx| ctx.place().clone());
+    let _at = at.map(|at| CutOnDrop(Some(current::stand(at, Pending::Nothing))));
+    f();
+}
+
 /// The calling thread is nobody's any more. What was bound to its node is dropped here; user code.
 pub(crate) fn move_out() {
+    worker_state::end();
     let Some(ctx) = MINE.try_with(|mine| mine.borrow_mut().take()).ok().flatten() else { return };
     if let Some(place) = ctx.0.node.get() {
         // Code in the destructors of the thread's locals stands at the process, instead of becoming a second node of
         // it.
-        std::mem::forget(current::stand(Place::PROCESS, Pending::Nothing));
+        std::mem::forget(current::stand_as_thread(Place::PROCESS, Pending::Nothing));
         let node = place.node();
         node.end();
         // Also when somebody elsewhere holds the node: what belongs to a thread ends on it.

@@ -18,7 +18,7 @@ use crate::pool::wait::{GivenAway, block_on_bell};
 use crate::sync::os::{Arc, Ordering};
 use crate::tally::Tally;
 use crate::task_type::TaskType;
-use crate::waits::Target;
+use crate::waits::{Closed, Ends, Label, Target};
 
 /// What an end found: how the tasks of this start ended, and what still runs.
 ///
@@ -98,25 +98,50 @@ impl fmt::Display for RunningTask {
     }
 }
 
-/// Blocks until `ready`, giving the running task's place away meanwhile. False at the deadline.
-pub(crate) fn block_on_tally(tally: &Tally, deadline: Option<Instant>, ready: impl Fn() -> bool) -> bool {
+/// What a wait for a count of tasks is.
+pub(crate) struct OfTally {
+    pub(crate) on: Target,
+    pub(crate) label: Label,
+    pub(crate) ends: Ends,
+}
+
+impl OfTally {
+    /// A wait whose caller can be told that it would never end.
+    pub(crate) fn of(tally: &Tally, label: Label) -> Self {
+        Self { on: Target::Tally(tally.address()), label, ends: Ends::WhenTold }
+    }
+}
+
+/// Blocks until `ready`, giving the running task's place away meanwhile. False at the deadline. The error: it would
+/// never be.
+pub(crate) fn block_on_tally(
+    tally: &Tally,
+    deadline: Option<Instant>,
+    what: impl FnOnce() -> OfTally,
+    ready: impl Fn() -> bool,
+) -> Result<bool, Closed> {
     if fork::is_fork() || park::spin_until(&ready) {
         // In a fork's child nobody is there to make it true.
-        return ready();
+        return Ok(ready());
     }
     if pinned::is_any_here() {
         // What is waited for may need this very thread.
-        let on = Target::Tally(tally.address());
-        return pinned::run_meanwhile(on, deadline, await_tally(tally, &ready)).is_some() || ready();
+        let out = pinned::run_meanwhile(what(), deadline, await_tally(tally, &ready))?;
+        return Ok(out.is_some() || ready());
     }
-    let _away = match deadline {
-        None => GivenAway::begin_join(Target::Tally(tally.address())),
-        Some(_) => GivenAway::begin_until(deadline),
-    };
-    block_on_bell(tally.changed(), deadline, || {
+    let mut away = GivenAway::begin();
+    if deadline.is_none() {
+        let OfTally { on, label, ends } = what();
+        away.waits_for(on, label, ends)?;
+    }
+    let is_in_time = block_on_bell(tally.changed(), deadline, || {
         tally.watch();
-        ready()
-    })
+        ready() || away.is_told()
+    });
+    match away.told() {
+        Some(why) if !ready() => Err(why),
+        _ => Ok(is_in_time),
+    }
 }
 
 /// The same without blocking.
@@ -237,23 +262,30 @@ impl Pool {
         self.refuse_from_own_task()?;
         self.close();
         if self.joins() && !fork::is_fork() {
-            self.block_until_over(deadline);
+            self.block_until_over(deadline)?;
         }
         Ok(self.report())
     }
 
     /// Waits for the end, and until threads of its own are gone.
-    pub(crate) fn block_until_over(&self, deadline: Option<Instant>) {
-        if block_on_tally(&self.tally, deadline, || self.is_over()) && self.block_until_gone(deadline) {
+    pub(crate) fn block_until_over(&self, deadline: Option<Instant>) -> Result<(), StopError> {
+        let of_all = || OfTally::of(&self.tally, Label::Pool(self.namespace.clone()));
+        let over = block_on_tally(&self.tally, deadline, of_all, || self.is_over());
+        if over.map_err(|why| self.end_would_deadlock(why))? && self.block_until_gone(deadline) {
             self.crew.join_gone();
         }
+        Ok(())
+    }
+
+    fn end_would_deadlock(&self, why: Closed) -> StopError {
+        StopError::WouldDeadlock { name: self.namespace.to_string(), circle: why.circle }
     }
 
     fn block_until_gone(&self, deadline: Option<Instant>) -> bool {
         if fork::is_fork() {
             return self.crew.is_gone();
         }
-        let _away = (!self.crew.is_gone()).then(|| GivenAway::begin_until(deadline));
+        let _away = (!self.crew.is_gone()).then(GivenAway::begin);
         block_on_bell(self.crew.gone(), deadline, || self.crew.is_gone())
     }
 
@@ -278,6 +310,8 @@ impl Pool {
 
     pub(crate) fn wait_idle(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, StopError> {
         self.refuse_from_own_task()?;
-        Ok(block_on_tally(&self.tally, deadline, || self.tally.count() == 0))
+        let of_all = || OfTally::of(&self.tally, Label::Pool(self.namespace.clone()));
+        let idle = block_on_tally(&self.tally, deadline, of_all, || self.tally.count() == 0);
+        idle.map_err(|why| self.end_would_deadlock(why))
     }
 }

@@ -25,7 +25,7 @@ use crate::error::TaskError;
 use crate::fork::{self, is_fork};
 use crate::id::TaskId;
 use crate::pool::asked::Asked;
-use crate::pool::end::block_on_tally;
+use crate::pool::end::{OfTally, block_on_tally};
 use crate::pool::frame;
 use crate::pool::inner::{Memo, Pool, joining};
 use crate::pool::pinned;
@@ -35,7 +35,7 @@ use crate::quiet::quietly;
 use crate::stderr;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::task::cell::Claimed;
-use crate::waits::{self, Target};
+use crate::waits::{self, Ends, Label, Target};
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -201,8 +201,10 @@ fn drain() {
         let until = deadline.map_or(look_at, |deadline| deadline.min(look_at)).min(say_at);
         // This thread does not go on to let go of a gate, say. Whoever waits for that is told, instead of holding up
         // the end.
-        let _waits = wait::join(Target::Tally(first.tally.address()));
-        block_on_tally(&first.tally, Some(until), || first.tally.count() == 0);
+        let label = Label::Pool(first.namespace.clone());
+        let _waits = wait::begin(Target::Tally(first.tally.address()), label.clone(), Ends::Never);
+        let of_all = || OfTally::of(&first.tally, label);
+        let _ = block_on_tally(&first.tally, Some(until), of_all, || first.tally.count() == 0);
     }
 }
 
@@ -295,11 +297,12 @@ fn end_own_tasks() {
             let claimed: Claimed<Memo> = unsafe { std::ptr::read(frame.claimed) };
             let id = claimed.task().id();
             frame.pool().queue.with_extra(|book| book.forget(id));
+            frame.pool().unlist(&frame.place, claimed.task());
             claimed.fail(TaskError::process_exiting(id, &frame.pool().namespace));
             claimed.finish(|_, f| f());
         }
         leave_after(frame.pool(), frame.place.clone(), frame.scoped.clone(), frame.owed + 1);
-        if frame.brings_place && frame.pool().abandon_wait(frame.wait.get()) {
+        if frame.brings_place && !frame.away.get() {
             // Others go on with what is queued.
             if frame.pool().places.give(false) {
                 frame.pool().end_if_over();

@@ -8,11 +8,11 @@ use std::ptr;
 
 use crate::id::TaskId;
 use crate::lineage::current::{self, BecomesNode, Pending};
+use crate::lineage::flow::Flow;
 use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
 use crate::pool::config::PoolKind;
 use crate::pool::inner::{Memo, Noted, Pool};
-use crate::pool::kept::InWait;
 use crate::pool::stealing;
 use crate::pool::warm::Came;
 use crate::pool::worker::Task;
@@ -68,6 +68,8 @@ pub(crate) struct Frame {
     pool: *const Arc<Pool>,
     /// Null for what a task leaves behind: its result's drop, its wakers, its node's end.
     pub(crate) claimed: *const Claimed<Memo>,
+    /// Whose code it is: a future that a runtime polls within the task is not.
+    flow: Flow,
     /// The node the task was asked for at. See [`Pool::standing`].
     pub(crate) place: Place,
     /// The borrowing scope that waits for it.
@@ -81,9 +83,9 @@ pub(crate) struct Frame {
     on_dedicated: bool,
     /// Tasks that this thread ended before and has not counted out of the pool yet.
     pub(crate) owed: u64,
-    /// What the task's wait, if it is in one, does with its place.
-    pub(crate) wait: Cell<InWait>,
-    /// See [`Running::code`]; 0 until it is asked for.
+    /// The place is given away at the moment.
+    pub(crate) away: Cell<bool>,
+    /// See [`Code::number`]; 0 until it is asked for.
     code: Cell<u64>,
     /// Once the task is a node.
     noted: Cell<Option<Noted>>,
@@ -143,13 +145,14 @@ impl Frame {
             outer_bringer,
             pool,
             claimed,
+            flow: Flow::now(),
             place,
             scoped,
             depth,
             brings_place,
             on_dedicated,
             owed,
-            wait: Cell::new(InWait::No),
+            away: Cell::new(false),
             code: Cell::new(0),
             noted: Cell::new(None),
         }
@@ -241,19 +244,28 @@ impl Drop for Apart {
     }
 }
 
-/// What runs on a thread at a moment, by two numbers that are never reused.
+/// What runs on a thread at a moment.
 #[derive(Clone, Copy)]
 pub(crate) struct Running {
-    /// The innermost task, or what a task left behind; the thread's number outside of any.
-    pub(crate) code: u64,
+    pub(crate) code: Code,
+    /// The thread's number, which is never reused.
     pub(crate) thread: u64,
+}
+
+/// Which code of a thread it is, to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Code {
+    /// Of the innermost task, or of what a task left behind; outside of any the thread's. Never reused.
+    number: u64,
+    /// One of those that take turns within it.
+    flow: Flow,
 }
 
 /// What runs on the calling thread.
 pub(crate) fn running() -> Running {
     let thread = numbered(THREAD.get(), |number| THREAD.set(number));
-    let code = innermost().map_or(thread, |frame| numbered(frame.code.get(), |number| frame.code.set(number)));
-    Running { code, thread }
+    let number = innermost().map_or(thread, |frame| numbered(frame.code.get(), |number| frame.code.set(number)));
+    Running { code: Code { number, flow: Flow::now() }, thread }
 }
 
 /// A number that was given before, or the next one.
@@ -269,7 +281,8 @@ fn numbered(before: u64, keep: impl FnOnce(u64)) -> u64 {
 
 /// The task that the calling code is: the innermost one that runs on this thread, in place or not. `None` outside of
 /// any, and in what a task leaves behind (its result's drop, its wakers); nor on a work-stealing pool's threads, where
-/// what runs may be a stolen piece of another task.
+/// what runs may be a stolen piece of another task; nor, with the feature `tokio`, in a future that a runtime which the
+/// task drives was given by `spawn`.
 ///
 /// The same as the handle's [`id`](crate::TaskHandle::id). Costs a few instructions, and makes no node.
 ///
@@ -287,7 +300,7 @@ fn numbered(before: u64, keep: impl FnOnce(u64)) -> u64 {
 /// ```
 #[must_use]
 pub fn task_id() -> Option<TaskId> {
-    innermost().filter(|frame| !frame.steals())?.task().map(Task::id)
+    own().filter(|frame| !frame.steals())?.task().map(Task::id)
 }
 
 struct Restore(*const Frame);
@@ -304,6 +317,12 @@ pub(crate) fn innermost<'a>() -> Option<&'a Frame> {
     // SAFETY: the pointer is to a frame of this thread's stack that has not returned; a caller is above it, and keeps
     // the reference no longer than it runs.
     unsafe { INNERMOST.get().as_ref() }
+}
+
+/// The innermost task of this thread, if the calling code is its: not that of a future which a runtime polls within it.
+#[inline]
+pub(crate) fn own<'a>() -> Option<&'a Frame> {
+    innermost().filter(|frame| frame.flow == Flow::now())
 }
 
 /// The running tasks of this thread, innermost first.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Cancelled, TaskError};
 use crate::fork;
 use crate::id::TaskId;
+use crate::namespace::Namespace;
 use crate::pool::asked;
 use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
@@ -19,11 +20,13 @@ use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::park;
 use crate::pool::passing::Passing;
 use crate::pool::pinned;
+use crate::pool::polled;
 use crate::pool::wait::{self, GivenAway, may_run_in_place};
 use crate::pool::worker::{self, Task};
+use crate::pool::worker_state;
 use crate::sync::os::Arc;
 use crate::task::state::CancelRequest;
-use crate::waits::Target;
+use crate::waits::{self, Closed, Ends, Label, Queued, Target};
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,7 +178,8 @@ impl<T> TaskHandle<T> {
     ///
     /// # Errors
     /// The task's panic, with its payload; that it was cancelled or could not run; or, at once, that it would be waited
-    /// for in vain: from within itself, or in a fork of its process.
+    /// for in vain: from within itself, in a fork of its process, or because it waits, directly or by others, for what
+    /// the caller owes ([`TaskError::is_deadlock`]). In that last case the task goes on, detached.
     pub fn join(self) -> Result<T, TaskError> {
         if self.task.state().is_done() {
             return self.output();
@@ -184,7 +188,7 @@ impl<T> TaskHandle<T> {
             return Err(error);
         }
         if depth::is_deep() || !self.run_in_place(true) {
-            self.wait();
+            self.wait()?;
         }
         self.output()
     }
@@ -192,32 +196,92 @@ impl<T> TaskHandle<T> {
     /// The slow half of [`join`](Self::join). It is not inlined, since what it needs would be on the stack of every
     /// task that runs inside another one.
     #[inline(never)]
-    fn wait(&self) {
+    fn wait(&self) -> Result<(), TaskError> {
         let deep = wait::give_if_deep();
-        let ran = deep.is_none() && depth::is_deep() && self.run_in_place(true);
-        if !ran && !park::spin_until(|| self.task.state().is_done()) {
-            self.block(|_| {});
+        if self.ends_without_sleep(deep.is_some()) {
+            return Ok(());
+        }
+        self.block(Ends::WhenTold, |_| {}).map_err(|why| self.would_deadlock(why))
+    }
+
+    /// The task is run here, if that was not tried before, or ends in a moment.
+    fn ends_without_sleep(&self, is_deep: bool) -> bool {
+        (is_deep && self.run_in_place(true)) || park::spin_until(|| self.task.state().is_done())
+    }
+
+    /// As [`join`](Self::join), for a task that borrows: comes back when it has ended. One that is queued behind the
+    /// caller itself ends as refused; for one that runs, other waits of the circle are told.
+    ///
+    /// The caller knows that it is no task of its own stack's, and this process no fork.
+    pub(crate) fn join_borrowing(self) -> Result<T, TaskError> {
+        if !self.task.state().is_done() && (depth::is_deep() || !self.run_in_place(true)) {
+            self.wait_borrowing();
+        }
+        self.output()
+    }
+
+    /// As `wait`.
+    #[inline(never)]
+    fn wait_borrowing(&self) {
+        let deep = wait::give_if_deep();
+        if !self.ends_without_sleep(deep.is_some())
+            && let Err(why) = self.block(Ends::WhenTold, |_| {})
+            && !self.end_queued(why)
+        {
+            // It was not to be refused, and is not now.
+            let _ = self.block(Ends::Never, |_| {});
         }
     }
 
-    /// Gives the caller's places away and blocks until the task has ended; `poll` is called with each look.
-    fn block(&self, mut poll: impl FnMut(&Waker)) {
+    /// Ends the task with the circle, if nobody has started it.
+    fn end_queued(&self, why: Closed) -> bool {
+        let Ok(claimed) = self.task.another().claim() else { return false };
+        // SAFETY: we have just claimed a task of this pool, and count it out below.
+        let pool = unsafe { pool_of_claimed(self.pool) };
+        pool.claimed_in_queue();
+        pool.end_unrun(claimed, TaskError::deadlock(self.id(), &pool.namespace, why.circle));
+        true
+    }
+
+    /// Gives the caller's places away and blocks until the task has ended; `poll` is called with each look. The error:
+    /// that would never be.
+    fn block(&self, ends: Ends, mut poll: impl FnMut(&Waker)) -> Result<(), Closed> {
         let mut away = GivenAway::begin();
         // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that
         // is kept is one that the task may never get.
-        if wait::keeps_place(self.pool.as_ptr()) {
-            // What runs in place is no part of a wait.
-            drop(away);
-            if self.run_in_place(true) {
-                return;
-            }
-            away = GivenAway::begin();
+        if wait::keeps_place(self.pool.as_ptr()) && self.run_in_place(true) {
+            return Ok(());
         }
-        away.joins(Target::Task(self.id()));
+        away.waits_for(Target::Task(self.awaited()), Label::Task, ends)?;
         park::block_until(None, |waker| {
             poll(waker);
-            !self.task.register(waker, true)
+            !self.task.register(waker, true) || away.is_told()
         });
+        match away.told() {
+            Some(why) if !self.is_finished() => Err(why),
+            _ => Ok(()),
+        }
+    }
+
+    /// The task, for those who look for circles.
+    fn awaited(&self) -> waits::Task {
+        let queued = self.task.state().is_queued().then(|| Arc::new(self.task.another()) as Arc<dyn Queued>);
+        waits::Task { id: self.id(), pool: self.pool.as_ptr().addr(), queued }
+    }
+
+    fn would_deadlock(&self, why: Closed) -> TaskError {
+        let pool = why.task.map_or(Namespace::DEFAULT, |(_, pool)| pool);
+        TaskError::deadlock(self.id(), &pool, why.circle)
+    }
+
+    /// The task itself, beside its handle.
+    pub(crate) fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// The address of its pool.
+    pub(crate) fn pool_address(&self) -> usize {
+        self.pool.as_ptr().addr()
     }
 
     /// Waits until the task has ended, and passes each request to stop that reaches the caller meanwhile on to it: the
@@ -264,18 +328,30 @@ impl<T> TaskHandle<T> {
             return Ok(Err(error));
         }
         let mut passing = None;
-        self.block(|waker| {
+        let blocked = self.block(Ends::WhenTold, |waker| {
             passing.get_or_insert_with(Passing::new).poll(waker, || {
                 self.cancel();
             });
         });
+        if let Err(why) = blocked {
+            return Ok(Err(self.would_deadlock(why)));
+        }
         if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(self.output()) }
     }
 
     /// Why a wait here for the task, which has not ended, would itself never end, if so.
     fn never_ends(&self) -> Option<TaskError> {
         let own = self.waits_for_itself().map(|pool| TaskError::from_own_task(self.id(), &pool.namespace));
-        own.or_else(|| self.is_the_parents())
+        own.or_else(|| self.is_the_parents()).or_else(|| self.needs_a_state_held_here())
+    }
+
+    /// The task has not started and is to run with a worker's state, and so does a task of its pool on this thread: if
+    /// each worker waited so, none would be left for the tasks they wait for.
+    fn needs_a_state_held_here(&self) -> Option<TaskError> {
+        let state = self.task.state();
+        let needs = state.is_stateful() && state.is_queued();
+        let pool = worker_state::held_of(self.pool.as_ptr()).filter(|_| needs)?;
+        Some(TaskError::state_in_use(self.id(), &pool.namespace))
     }
 
     /// This process is a fork, where nobody ends the task.
@@ -323,7 +399,7 @@ impl<T> TaskHandle<T> {
             if let Some(error) = self.is_the_parents() {
                 return Ok(Err(error));
             }
-            let _away = GivenAway::begin_until(deadline);
+            let _away = GivenAway::begin();
             // Spinning is part of the time; it is shorter than the clock is exact.
             let spun = !d.is_zero() && park::spin_until(|| self.task.state().is_done());
             if !spun && !park::block_until(deadline, |waker| !self.task.register(waker, true)) && !self.is_finished() {
@@ -359,11 +435,12 @@ impl<T> TaskHandle<T> {
     /// Polls; see the `Future`. `waits` is whether the caller will block if this is pending.
     pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, TaskError>> {
         if !self.task.state().is_done()
-            && let Some(error) = self.is_the_parents()
+            && let Some(error) = self.is_the_parents().or_else(|| self.needs_a_state_held_here())
         {
             return Poll::Ready(Err(error));
         }
         if !self.task.state().is_done() && !self.run_in_place(waits) && self.task.register(cx.waker(), false) {
+            polled::left_with(cx.waker(), || Target::Task(self.awaited()));
             return Poll::Pending;
         }
         match self.take() {
@@ -392,6 +469,12 @@ impl<T> Drop for TaskHandle<T> {
 impl<T> fmt::Debug for TaskHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskHandle").field("id", &self.id()).field("status", &self.status()).finish()
+    }
+}
+
+impl Queued for Task {
+    fn is_queued(&self) -> bool {
+        self.state().is_queued()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::task::Waker;
 
 use crate::lineage::current;
+use crate::lineage::flow::Flow;
 use crate::lineage::node::Place;
 use crate::lineage::watch::Watch;
 use crate::pool::frame::{self, Frame};
@@ -22,14 +23,15 @@ impl Hearing {
     pub(crate) fn new() -> Self {
         // What a task does for others is not asked by its handle, and what one left behind has none.
         let apart = frame::is_apart();
-        let left = frame::innermost().filter(|frame| !apart && frame.is_aside());
+        let left = frame::own().filter(|frame| !apart && frame.is_aside());
         let deaf = apart || left.is_some();
         // Before the place, which is the same in most cases: then it is a node by now.
         let own = if deaf { None } else { current::own() };
         // A thread that stands nowhere is made no node of: nobody could ask it.
         let here = if current::stands() { current::here() } else { Place::PROCESS };
         let own = own.filter(|own| own.as_ptr() != here.as_ptr());
-        let pool = left.map(Frame::pool).or_else(|| stealing::here().filter(|_| !deaf)).map(AtPool::new);
+        let steals = || stealing::here().filter(|_| !deaf && !Flow::now().is_guest());
+        let pool = left.map(Frame::pool).or_else(steals).map(AtPool::new);
         Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new), pool }
     }
 

@@ -7,7 +7,7 @@
 //! 3. A wait gives its place back and starts the next task; coming back it takes its place without asking (`wait`).
 //! 4. After a bounded number of tasks a thread goes to the back of the line, if there is one.
 //! 5. A task of a cancelled pool, of a closed daemon pool or below a cancelled scope ends as cancelled instead of
-//!    running; in a full queue as soon as somebody wants its room (`sweep`).
+//!    running: at once, by whoever cancels (`evict`), or by a worker that pops it meanwhile.
 //! 6. Closed, nothing counted and no place taken together mean ended (`end`). Three words; whoever changes one of them
 //!    last sees the other two, because all three changes are sequentially consistent.
 //!
@@ -30,10 +30,10 @@ use crate::namespace::Namespace;
 use crate::pool::book::Book;
 use crate::pool::config::{PoolConfig, PoolMode};
 use crate::pool::crew::Crew;
+use crate::pool::evict;
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
-use crate::pool::kept::Kept;
 use crate::pool::places::Places;
 use crate::pool::queue::Queue;
 use crate::pool::room::Room;
@@ -53,8 +53,39 @@ pub(crate) struct Memo {
     pub(crate) place: Place,
     /// What few tasks have.
     pub(crate) extras: Option<Box<Extras>>,
-    /// It came through the queue, so it counts against the queue's limit until it is claimed.
-    pub(crate) queued: bool,
+    /// Where it is queued.
+    pub(crate) pool: PoolAddress,
+}
+
+impl Memo {
+    /// It came through the queue: it counts against the queue's limit, and may be in the list of its place.
+    #[inline]
+    pub(crate) fn queued(&self) -> bool {
+        self.pool != PoolAddress::NONE
+    }
+}
+
+/// A pool that a task was accepted by: alive until the task is counted out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PoolAddress(NonNull<Pool>);
+
+// SAFETY: a pool is `Send` and `Sync`, and this is used only as `pool_of_claimed` says.
+unsafe impl Send for PoolAddress {}
+
+impl PoolAddress {
+    const NONE: Self = Self(NonNull::dangling());
+
+    fn of(pool: &Arc<Pool>) -> Self {
+        // SAFETY: an `Arc` points somewhere.
+        Self(unsafe { NonNull::new_unchecked(Arc::as_ptr(pool).cast_mut()) })
+    }
+
+    /// # Safety
+    /// As for [`pool_of_claimed`]. It is not `NONE`.
+    pub(crate) unsafe fn pool(self) -> Arc<Pool> {
+        // SAFETY: passed on to the caller.
+        unsafe { pool_of_claimed(self.0) }
+    }
 }
 
 /// Boxed, so that the many tasks without any of it are small; an allocation of its own for the others.
@@ -67,6 +98,20 @@ pub(crate) struct Extras {
     pub(crate) scoped: Option<Arc<Tally>>,
     /// Where its code will stand, kept alive until then.
     pub(crate) owner: Option<Place>,
+}
+
+/// What a task is submitted as.
+#[derive(Clone, Default)]
+pub(crate) struct As {
+    pub(crate) task_type: Option<TaskType>,
+    /// It runs with the state of its worker.
+    pub(crate) stateful: bool,
+}
+
+impl From<Option<TaskType>> for As {
+    fn from(task_type: Option<TaskType>) -> Self {
+        Self { task_type, stateful: false }
+    }
 }
 
 /// A task to be run by the calling thread, with its handle's reference; or the closure, when that cannot be now.
@@ -89,8 +134,7 @@ pub(crate) struct Pool {
     pub(crate) queue: Queue<Memo, Book>,
     pub(crate) counters: Counters,
     pub(crate) places: Places,
-    pub(crate) kept: Kept,
-    pub(crate) room: Option<Arc<Room>>,
+    pub(crate) room: Option<Room>,
     pub(crate) namespace: Namespace,
     pub(crate) owner: WeakPlace,
     pub(crate) config: PoolConfig,
@@ -117,13 +161,12 @@ pub(crate) fn joining() -> &'static Index<Pool> {
 impl Pool {
     pub(crate) fn new(namespace: Namespace, owner: WeakPlace, config: PoolConfig) -> Arc<Self> {
         let crew = Crew::new(&namespace, &owner, &config);
-        let room = config.queue_limit.map(|limit| Arc::new(Room::new(limit)));
+        let room = config.queue_limit.map(Room::new);
         let joins = config.mode == PoolMode::Joining;
         let pool = Arc::new(Self {
             tally: Tally::new(),
             queue: Queue::new(Book::new()),
             places: Places::new(),
-            kept: Kept::new(),
             counters: Counters::default(),
             room,
             namespace,
@@ -140,6 +183,7 @@ impl Pool {
             measured: OnceLock::new(),
         });
         exit::arm();
+        evict::install();
         if joins {
             let _ = pool.listed.set(joining().insert(Arc::downgrade(&pool)));
         }
@@ -258,7 +302,7 @@ impl Pool {
     }
 
     fn memo(
-        &self,
+        self: &Arc<Self>,
         (place, owner): (Place, Option<Place>),
         task_type: Option<TaskType>,
         queued: bool,
@@ -273,7 +317,8 @@ impl Pool {
         let owner = owner.filter(|owner| !place.is(owner));
         let plain = span.is_none() && task_type.is_none() && scoped.is_none() && owner.is_none();
         let extras = (!plain).then(|| Box::new(Extras { span, task_type, scoped, owner }));
-        Memo { place, extras, queued }
+        let pool = if queued { PoolAddress::of(self) } else { PoolAddress::NONE };
+        Memo { place, extras, pool }
     }
 
     /// Queues a task. What comes back is its handle's reference.
@@ -282,7 +327,7 @@ impl Pool {
     /// As for [`TaskRef::new_unbounded`].
     pub(crate) unsafe fn submit<F, T>(
         self: &Arc<Self>,
-        task_type: Option<TaskType>,
+        submitted: impl Into<As>,
         scoped: Option<Arc<Tally>>,
         f: F,
     ) -> Result<TaskRef<Memo>, Refused<F>>
@@ -290,23 +335,33 @@ impl Pool {
         F: FnOnce() -> T + Send,
         T: Send,
     {
+        let As { task_type, stateful } = submitted.into();
         let admitted = match self.admit(task_type.as_ref()) {
             Ok(admitted) => admitted,
             Err(reason) => return Err(self.refuse(f, reason)),
         };
-        let arrival = match self.take_room(&admitted.0) {
-            Ok(arrival) => arrival,
-            Err(reason) => {
-                self.retract(&admitted.0);
-                return Err(self.refuse(f, reason));
-            }
-        };
+        if let Err(reason) = self.take_room() {
+            self.retract(&admitted.0);
+            return Err(self.refuse(f, reason));
+        }
+        let node = self.listing_node(&admitted.0);
         let memo = self.memo(admitted, task_type, true, scoped);
         // SAFETY: passed on to the caller.
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo.place.node().id(), memo, f) };
+        if stateful {
+            handle.state().set_stateful();
+        }
+        if let Some(node) = node {
+            // SAFETY: the memo has the place that the node came from, and this thread alone has seen the task.
+            if !unsafe { self.list(node, &queued) } {
+                self.end_at_once(queued);
+                return Ok(handle);
+            }
+        }
         self.queue.push(queued);
-        if let Some(arrival) = &arrival {
-            self.arrived(arrival);
+        // Both sequentially consistent: the pool is closed before its queue is looked at, so one sees the other.
+        if self.tally.is_closed() {
+            self.pushed_late(&handle);
         }
         if !self.places.take(self.config.limit) {
             if self.config.limit == 0 && !self.crew.ring() {
@@ -332,7 +387,10 @@ impl Pool {
             Err(handle) => Ok(handle),
             Ok(claimed) => {
                 // The claim took the handle's reference; the one in the queue went with the rest.
-                let memo = self.memo_of(&claimed);
+                let memo = claimed.take_memo();
+                if let Some(memo) = &memo {
+                    self.unlist(&memo.place, claimed.task());
+                }
                 // SAFETY: the task was made above from this `F`, and is claimed.
                 let f = unsafe { reclaim::<Memo, F, T>(claimed) };
                 self.give_room();
@@ -350,7 +408,7 @@ impl Pool {
     /// [`Pool::submit`] for what borrows nothing.
     pub(crate) fn submit_static<F, T>(
         self: &Arc<Self>,
-        task_type: Option<TaskType>,
+        submitted: impl Into<As>,
         f: F,
     ) -> Result<TaskHandle<T>, Refused<F>>
     where
@@ -358,7 +416,7 @@ impl Pool {
         T: Send + 'static,
     {
         // SAFETY: neither closure nor result borrows.
-        let task = unsafe { self.submit(task_type, None, f) }?;
+        let task = unsafe { self.submit(submitted, None, f) }?;
         // SAFETY: submitted to this pool, with this result.
         Ok(unsafe { TaskHandle::new(task, self) })
     }
@@ -480,6 +538,45 @@ impl Pool {
             Some(nodes) => nodes.0.iter().filter_map(|(_, node)| node.upgrade()).collect(),
             None => Vec::new(),
         }
+    }
+
+    /// The running task goes into a wait. False when it keeps its place.
+    pub(crate) fn begin_wait(self: &Arc<Self>) -> bool {
+        // A fork's child runs nothing of its parent's.
+        if self.config.keeps_place || fork::is_fork() {
+            return false;
+        }
+        let before = self.counters.waiting.fetch_add(1, Ordering::SeqCst);
+        if before >= self.config.max_waiting {
+            self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+            if !self.warned.swap(true, Ordering::Relaxed) {
+                quietly(|| {
+                    tracing::warn!(
+                        target: "heirloom",
+                        namespace = %self.namespace,
+                        max_waiting = self.config.max_waiting,
+                        "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_waiting)",
+                    );
+                });
+            }
+            return false;
+        }
+        let _ = self.places.give(false);
+        if self.queue.is_empty() || !self.places.take(self.config.limit) {
+            return true;
+        }
+        if self.crew.ask(self).is_ok() {
+            return true;
+        }
+        // No thread for the next task: the place that was taken for it is the one we keep.
+        self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+        false
+    }
+
+    /// The wait is over. The task goes on at once.
+    pub(crate) fn end_wait(&self) {
+        self.places.retake();
+        self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

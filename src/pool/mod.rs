@@ -15,20 +15,20 @@ pub(crate) mod ctx;
 pub(crate) mod depth;
 pub(crate) mod doorbell;
 pub(crate) mod end;
+pub(crate) mod evict;
 pub(crate) mod exit;
 pub(crate) mod frame;
 pub(crate) mod handle;
 pub(crate) mod hearing;
 pub(crate) mod inner;
-pub(crate) mod kept;
 pub(crate) mod map;
 #[cfg(feature = "metrics")]
 pub(crate) mod measure;
-pub(crate) mod overdue;
 pub(crate) mod park;
 pub(crate) mod passing;
 pub(crate) mod pinned;
 pub(crate) mod places;
+pub(crate) mod polled;
 pub(crate) mod queue;
 #[cfg(feature = "rayon")]
 pub(crate) mod rayon;
@@ -38,7 +38,7 @@ pub(crate) mod set;
 pub(crate) mod stats;
 #[cfg_attr(not(feature = "rayon"), path = "stealing/absent.rs")]
 pub(crate) mod stealing;
-pub(crate) mod sweep;
 pub(crate) mod wait;
 pub(crate) mod warm;
 pub(crate) mod worker;
+pub(crate) mod worker_state;

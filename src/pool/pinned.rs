@@ -23,14 +23,15 @@ use smallvec::SmallVec;
 use crate::namespace::Namespace;
 use crate::pool::crew::Crew;
 use crate::pool::doorbell::Doorbell;
-use crate::pool::end::StopReport;
+use crate::pool::end::{OfTally, StopReport};
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::park;
+use crate::pool::polled;
 use crate::pool::wait::{self, GivenAway};
 use crate::pool::worker::{self, Next, Task};
-use crate::sync::os::{Arc, AtomicBool, Ordering};
-use crate::waits::Target;
+use crate::sync::os::{Arc, AtomicBool, Ordering, fence};
+use crate::waits::{Closed, Ends, Label, Target, Waiting};
 
 thread_local! {
     static HERE: Cell<*const Entry> = const { Cell::new(ptr::null()) };
@@ -76,8 +77,8 @@ struct Entry {
 /// The other waits of this thread: joining a task of this pool runs exactly that one, in place; waiting for many
 /// ([`stop`](crate::PoolManager::stop), [`wait_idle`](crate::PoolManager::wait_idle), the end of a
 /// [`Scope`](crate::Scope) or of a [`TaskScope`](crate::TaskScope), [`shutdown`](crate::shutdown)) runs what is queued
-/// meanwhile. Joining a task of another pool, or a thread, which itself waits for this thread would never end: use
-/// [`run_until`](Self::run_until) for a task; a thread's handle is no future, so let it
+/// meanwhile. Joining a task of another pool, or a thread, which itself waits for this thread would never end, and is
+/// refused ([`TaskError::is_deadlock`](crate::TaskError::is_deadlock)): use [`run_until`](Self::run_until) for a task; a thread's handle is no future, so let it
 /// [close](crate::PoolManager::close) the pool at its end, or look at its
 /// [`is_finished`](crate::thread::JoinHandle::is_finished) between calls of [`run_within`](Self::run_within).
 ///
@@ -166,9 +167,11 @@ impl Pinned {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_until<F: Future>(&self, future: F) -> F::Output {
-        match drive(None, None, future) {
-            Some(out) => out,
-            None => unreachable!("there is no deadline"),
+        // Its caller can be told nothing.
+        let on = |all| polled::first_of(all).map(|on| (on, Label::Task, Ends::Never));
+        match drive(on, None, future) {
+            Ok(Some(out)) => out,
+            _ => unreachable!("there is no deadline, and the wait is never told"),
         }
     }
 
@@ -217,7 +220,8 @@ impl Pinned {
     /// ```
     pub fn run_within(&self, d: Duration) -> bool {
         // In a fork the wait ends at once, and the pool goes on in the parent.
-        drive(None, park::after(d), self.pool().await_over()).is_some() && self.pool().is_over()
+        drive(|_| None, park::after(d), self.pool().await_over()).is_ok_and(|ended| ended.is_some())
+            && self.pool().is_over()
     }
 
     /// Calls `f` when something is queued: once, on the submitter's thread, until a `run_*` has looked again; at once,
@@ -319,7 +323,7 @@ fn find(pool: *const Pool) -> Option<&'static Entry> {
     entries().find(|entry| ptr::eq(Arc::as_ptr(&entry.pool), pool))
 }
 
-fn all_here() -> SmallVec<[Arc<Pool>; 1]> {
+pub(super) fn all_here() -> SmallVec<[Arc<Pool>; 1]> {
     entries().map(|entry| Arc::clone(&entry.pool)).collect()
 }
 
@@ -367,11 +371,14 @@ pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
 }
 
 /// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. It ends
-/// with `on`. `None` at the deadline.
-pub(crate) fn run_meanwhile<F: Future>(on: Target, deadline: Option<Instant>, future: F) -> Option<F::Output> {
-    // With a deadline it is no part of a cycle: it ends by itself.
-    let on = deadline.is_none().then_some(on);
-    drive(on, deadline, future)
+/// with `what`. `None` at the deadline. The error: it would never end.
+pub(crate) fn run_meanwhile<F: Future>(
+    what: OfTally,
+    deadline: Option<Instant>,
+    future: F,
+) -> Result<Option<F::Output>, Closed> {
+    let OfTally { on, label, ends } = what;
+    drive(|_| Some((on.clone(), label.clone(), ends)), deadline, future)
 }
 
 /// The process ends on this thread, which will run nothing any more.
@@ -400,22 +407,30 @@ impl Wake for Woken {
 }
 
 /// Polls the future when it is woken, runs tasks of the pools pinned here in turn, and sleeps when there is nothing to
-/// do.
+/// do. `None` at the deadline. The error: it would sleep for ever.
 ///
-/// While it sleeps it is a join of `on`, if the future is known to end with that.
-fn drive<F: Future>(on: Option<Target>, deadline: Option<Instant>, future: F) -> Option<F::Output> {
+/// While it sleeps without a deadline, it waits for what `on` says, if anything is known; `on` is given those that alone
+/// can wake the future, none where others may.
+fn drive<F: Future>(
+    on: impl Fn(Vec<Target>) -> Option<(Target, Label, Ends)>,
+    deadline: Option<Instant>,
+    future: F,
+) -> Result<Option<F::Output>, Closed> {
     let mut future = pin!(future);
     let woken = Arc::new(Woken { woken: AtomicBool::new(true), thread: park::waker() });
     let waker = Waker::from(Arc::clone(&woken));
-    let _away = GivenAway::begin_until(deadline);
+    let mut left_with = Vec::new();
+    let _away = GivenAway::begin();
     loop {
         if woken.woken.swap(false, Ordering::SeqCst) {
+            let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
             let polls = Polls::begin();
-            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+            let (polled, left) = polled::polling(&waker, poll);
             drop(polls);
             if let Poll::Ready(out) = polled {
-                return Some(out);
+                return Ok(Some(out));
             }
+            left_with = left;
         }
         let pools = all_here();
         let mut runs = false;
@@ -430,11 +445,14 @@ fn drive<F: Future>(on: Option<Target>, deadline: Option<Instant>, future: F) ->
         }
         if runs {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return None;
+                return Ok(None);
             }
             continue;
         }
-        let waits = on.clone().map(wait::join);
+        // With a deadline it is no part of a circle: it ends by itself.
+        let on = if deadline.is_none() { on(only(&left_with, &woken)) } else { None };
+        let waits = on.map(|(on, label, ends)| wait::begin_driving(on, label, ends)).transpose()?;
+        let is_told = || waits.as_ref().is_some_and(Waiting::is_told);
         let in_time = park::block_until(deadline, |thread| {
             free.iter().for_each(|pool| {
                 bell(pool).listen(thread);
@@ -442,11 +460,24 @@ fn drive<F: Future>(on: Option<Target>, deadline: Option<Instant>, future: F) ->
             });
             // What is left in the queue of one that has ended was claimed by others.
             let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tally.is_ended();
-            woken.woken.load(Ordering::SeqCst) || free.iter().any(has_more)
+            woken.woken.load(Ordering::SeqCst) || free.iter().any(has_more) || is_told()
         });
-        drop(waits);
         if !in_time {
-            return None;
+            return Ok(None);
+        }
+        if let Some(why) = waits.as_ref().and_then(Waiting::told)
+            && !woken.woken.load(Ordering::SeqCst)
+        {
+            return Err(why);
         }
     }
+}
+
+/// Those with whom the waker was left, if it was left with no others.
+fn only(left_with: &[Target], woken: &Arc<Woken>) -> Vec<Target> {
+    // Two are ours: the count, and the waker that the future was shown.
+    let is_alone = Arc::strong_count(woken) == 2 + left_with.len();
+    // Acquire: whoever has let go of another one, and so is not counted, has woken before, or never will.
+    fence(Ordering::Acquire);
+    if is_alone && !woken.woken.load(Ordering::SeqCst) { left_with.to_vec() } else { Vec::new() }
 }

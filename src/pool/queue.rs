@@ -17,7 +17,7 @@ use std::ptr::NonNull;
 
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
-use crate::task::cell::{Claimed, Header, TaskRef};
+use crate::task::cell::{Header, TaskRef};
 
 /// The queue of one start of a pool, and what else changes under its lock (`X`).
 #[repr(C)]
@@ -47,19 +47,6 @@ pub(crate) struct Popped<M: 'static> {
     pub(crate) task: Option<TaskRef<M>>,
     /// More is queued behind it.
     pub(crate) more: bool,
-}
-
-/// What [`Locked::claim_if`] took out of the queue.
-pub(crate) struct Swept<M: 'static> {
-    pub(crate) claimed: Vec<Claimed<M>>,
-    /// Claimed by somebody else before.
-    pub(crate) shells: Vec<TaskRef<M>>,
-}
-
-/// The queue, while nobody else takes anything out of it.
-pub(crate) struct Locked<'a, M: 'static, X> {
-    queue: &'a Queue<M, X>,
-    list: MutexGuard<'a, List<M, X>>,
 }
 
 impl<M: 'static, X> Queue<M, X> {
@@ -157,12 +144,28 @@ impl<M: 'static, X> Queue<M, X> {
     }
 
     /// Takes everything `unwanted` says yes to, keeping the order of the rest.
-    pub(crate) fn take_if(&self, unwanted: impl FnMut(&TaskRef<M>) -> bool) -> Vec<TaskRef<M>> {
-        self.lock().take_if(unwanted)
-    }
-
-    pub(crate) fn lock(&self) -> Locked<'_, M, X> {
-        Locked { queue: self, list: self.list.lock() }
+    pub(crate) fn take_if(&self, mut unwanted: impl FnMut(&TaskRef<M>) -> bool) -> Vec<TaskRef<M>> {
+        let mut list = self.list.lock();
+        let mut taken = Vec::new();
+        let mut kept = Vec::new();
+        loop {
+            self.refill(&mut list);
+            let Some(raw) = NonNull::new(list.head) else { break };
+            // SAFETY: the list's links are ours under its lock, and the reference leaves the list here.
+            let task = unsafe {
+                list.head = TaskRef::next(raw);
+                TaskRef::from_raw(raw)
+            };
+            if unwanted(&task) { taken.push(task) } else { kept.push(task) }
+        }
+        for task in kept.into_iter().rev() {
+            let raw = task.into_raw();
+            // SAFETY: as above; the reference goes back into the list.
+            unsafe { TaskRef::set_next(raw, list.head) };
+            list.head = raw.as_ptr();
+        }
+        self.note_rest(&list);
+        taken
     }
 
     /// Before the lock is let go, and before the caller's look at the places.
@@ -180,52 +183,6 @@ impl<M: 'static, X> Queue<M, X> {
     #[inline]
     pub(crate) fn looks_empty(&self) -> bool {
         self.inbox_is_empty() && self.rest.load(Ordering::SeqCst) == 0
-    }
-}
-
-impl<M: 'static, X> Locked<'_, M, X> {
-    fn take_if(&mut self, mut unwanted: impl FnMut(&TaskRef<M>) -> bool) -> Vec<TaskRef<M>> {
-        let Self { queue, list } = self;
-        let mut taken = Vec::new();
-        let mut kept = Vec::new();
-        loop {
-            queue.refill(list);
-            let Some(raw) = NonNull::new(list.head) else { break };
-            // SAFETY: the list's links are ours under its lock, and the reference leaves the list here.
-            let task = unsafe {
-                list.head = TaskRef::next(raw);
-                TaskRef::from_raw(raw)
-            };
-            if unwanted(&task) { taken.push(task) } else { kept.push(task) }
-        }
-        for task in kept.into_iter().rev() {
-            let raw = task.into_raw();
-            // SAFETY: as above; the reference goes back into the list.
-            unsafe { TaskRef::set_next(raw, list.head) };
-            list.head = raw.as_ptr();
-        }
-        queue.note_rest(list);
-        taken
-    }
-
-    /// Takes out, and claims, what `unwanted` says yes to, and what others have claimed, keeping the order of the rest.
-    /// Nothing of it is dropped here, under the lock.
-    ///
-    /// # Safety
-    /// Whoever claims a task of this queue without having taken it out takes its memo under the queue's lock.
-    pub(crate) unsafe fn claim_if(&mut self, mut unwanted: impl FnMut(&M) -> bool) -> Swept<M> {
-        // SAFETY: a task seen here is in the queue, and the lock is held: by the contract its memo is taken before or
-        // after.
-        let mut is_unwanted = |task: &TaskRef<M>| unsafe { task.with_memo(&mut unwanted) }.unwrap_or(true);
-        let taken = self.take_if(|task| !task.state().is_queued() || is_unwanted(task));
-        let mut swept = Swept { claimed: Vec::new(), shells: Vec::new() };
-        for task in taken {
-            match task.claim() {
-                Ok(claimed) => swept.claimed.push(claimed),
-                Err(shell) => swept.shells.push(shell),
-            }
-        }
-        swept
     }
 }
 

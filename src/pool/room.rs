@@ -5,7 +5,7 @@
 //! first and looks then; whoever gives room back counts it first and looks then whether anybody stands in line. All
 //! four are sequentially consistent, so one of the two sees the other.
 //!
-//! What was asked to stop makes room too: see `sweep`.
+//! Cancelled tasks give their room back when they are cancelled: see `evict`.
 //!
 //! Room is nobody's before it is taken: one that comes by may take what another was told of, which goes on waiting
 //! then. Whoever was told and does not look any more tells the next.
@@ -18,37 +18,24 @@ use std::time::Instant;
 
 use crate::error::{Refused, SubmitError};
 use crate::lineage::current::{self, Pending};
-use crate::lineage::node::{Place, requests};
-use crate::lineage::requests::{Hears, Listed};
+use crate::lineage::node::Place;
 use crate::pool::handle::TaskHandle;
 use crate::pool::hearing::Hearing;
-use crate::pool::inner::Pool;
+use crate::pool::inner::{As, Pool};
 use crate::pool::park;
 use crate::pool::pinned;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::{self, GivenAway};
 use crate::quiet::quietly;
-use crate::sync::atomic::AtomicU64;
-use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering, Weak};
-use crate::task_type::TaskType;
+use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::waits::{Closed, Ends, Label, Target};
 
 /// Room in a bounded queue.
 pub(crate) struct Room {
     free: AtomicUsize,
     /// How many stand in line; changed under the line's lock.
     waiting: AtomicUsize,
-    line: Mutex<Line>,
-    /// The tasks that had been asked to stop when they were pushed, about.
-    dead: AtomicU64,
-    /// The news when somebody looked last for what may be thrown out. Changed under the queue's lock.
-    looked: AtomicU64,
-}
-
-/// Those who wait.
-struct Line {
-    /// In the order of asking.
-    turns: BTreeMap<u64, Stage>,
-    /// While there are any: a request to stop may make room.
-    listed: Option<Listed>,
+    /// Those who wait, in the order of asking.
+    line: Mutex<BTreeMap<u64, Stage>>,
 }
 
 /// Where one who waits is.
@@ -71,13 +58,7 @@ impl Stage {
 
 impl Room {
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            free: AtomicUsize::new(limit),
-            waiting: AtomicUsize::new(0),
-            line: Mutex::new(Line { turns: BTreeMap::new(), listed: None }),
-            dead: AtomicU64::new(0),
-            looked: AtomicU64::new(u64::MAX),
-        }
+        Self { free: AtomicUsize::new(limit), waiting: AtomicUsize::new(0), line: Mutex::new(BTreeMap::new()) }
     }
 
     pub(super) fn take(&self) -> bool {
@@ -89,51 +70,11 @@ impl Room {
         self.tell_next();
     }
 
-    /// Gives as much back, but for what the caller takes of what there is then. True when it took. Tells nobody.
-    pub(super) fn give_and_take(&self, given: usize) -> bool {
-        match given.checked_sub(1) {
-            Some(left) => {
-                self.free.fetch_add(left, Ordering::SeqCst);
-                true
-            }
-            None => self.take(),
-        }
-    }
-
-    /// Changes when something in the queue may have been asked to stop.
-    pub(super) fn news(&self) -> u64 {
-        // Two counts that only grow.
-        requests().made().wrapping_add(self.dead.load(Ordering::SeqCst))
-    }
-
-    /// Whether nobody has looked since.
-    pub(super) fn is_news(&self, news: u64) -> bool {
-        // Acquire: sees the room that the look made; pairs with `looked`.
-        self.looked.load(Ordering::Acquire) != news
-    }
-
-    /// What there was to find has been found.
-    pub(super) fn looked(&self, news: u64) {
-        self.looked.store(news, Ordering::Release);
-    }
-
-    /// A task was pushed that had been asked to stop.
-    pub(super) fn note_dead(&self) {
-        self.dead.fetch_add(1, Ordering::SeqCst);
-        self.tell_next();
-    }
-
     /// Wakes the first in line who does not know yet. Costs one load when nobody waits.
     #[inline]
     fn tell_next(&self) {
-        self.tell_some(1);
-    }
-
-    /// Wakes as many of those.
-    #[inline]
-    pub(super) fn tell_some(&self, most: usize) {
-        if most > 0 && self.waiting.load(Ordering::SeqCst) > 0 {
-            self.tell(most);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.tell(1);
         }
     }
 
@@ -144,7 +85,7 @@ impl Room {
 
     #[cold]
     fn tell(&self, most: usize) {
-        let told: Vec<_> = self.line.lock().turns.values_mut().filter_map(Stage::tell).take(most).collect();
+        let told: Vec<_> = self.line.lock().values_mut().filter_map(Stage::tell).take(most).collect();
         // Outside the lock: wakers are user code.
         for waker in told.into_iter().flatten() {
             quietly(|| waker.wake());
@@ -152,24 +93,13 @@ impl Room {
     }
 
     /// A place at the end of the line.
-    fn stand_in_line(self: &Arc<Self>) -> Turn<'_> {
+    fn stand_in_line(&self) -> Turn<'_> {
         let mut line = self.line.lock();
-        let number = line.turns.last_key_value().map_or(0, |(last, _)| last + 1);
-        line.turns.insert(number, Stage::Waits(None));
+        let number = line.last_key_value().map_or(0, |(last, _)| last + 1);
+        line.insert(number, Stage::Waits(None));
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        line.listed.get_or_insert_with(|| {
-            let this: Weak<Self> = Arc::downgrade(self);
-            requests().list(this)
-        });
         drop(line);
         Turn { room: self, number }
-    }
-}
-
-impl Hears for Room {
-    /// Some of the queue may have been asked to stop. One looks, and finds all there is.
-    fn hear(&self) {
-        self.tell_next();
     }
 }
 
@@ -197,20 +127,17 @@ impl Turn<'_> {
     }
 
     fn change<R>(&self, f: impl FnOnce(&mut Stage) -> R) -> Option<R> {
-        self.room.line.lock().turns.get_mut(&self.number).map(f)
+        self.room.line.lock().get_mut(&self.number).map(f)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let (stage, listed) = {
+        let stage = {
             let mut line = self.room.line.lock();
             self.room.waiting.fetch_sub(1, Ordering::SeqCst);
-            let stage = line.turns.remove(&self.number);
-            let listed = if line.turns.is_empty() { line.listed.take() } else { None };
-            (stage, listed)
+            line.remove(&self.number)
         };
-        drop(listed);
         if matches!(stage, Some(Stage::Told)) {
             self.room.tell_next();
         }
@@ -228,7 +155,7 @@ impl Pool {
     /// meanwhile.
     pub(crate) fn submit_waiting<F, T>(
         self: &Arc<Self>,
-        task_type: Option<TaskType>,
+        submitted: impl Into<As>,
         f: F,
         deadline: Option<Instant>,
     ) -> Result<TaskHandle<T>, Refused<F>>
@@ -236,28 +163,38 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let mut refused = match self.submit_static(task_type.clone(), f) {
+        let submitted = submitted.into();
+        let mut refused = match self.submit_static(submitted.clone(), f) {
             Ok(handle) => return Ok(handle),
             Err(refused) => refused,
         };
         let Some(room) = self.room_to_wait_for(&refused) else { return Err(refused) };
         let (at, mut hearing) = (current::nearest(), Hearing::new());
-        let _away = GivenAway::begin_until(deadline);
+        let mut away = GivenAway::begin();
         let turn = room.stand_in_line();
         loop {
-            refused = match self.submit_in_turn(&turn, &at, task_type.clone(), refused.task) {
-                Ok(submitted) => return submitted,
+            refused = match self.submit_in_turn(&turn, &at, submitted.clone(), refused.task) {
+                Ok(outcome) => return outcome,
                 Err(full) => full,
             };
             if deadline.is_none() && pinned::make_room(self) {
                 // Nobody else would.
                 continue;
             }
+            if deadline.is_none() && !away.is_waiting() {
+                let label = Label::Room(self.namespace.clone());
+                if let Err(why) = away.waits_for(Target::Permit(wait::address(self)), label, Ends::WhenTold) {
+                    return Err(self.would_deadlock(refused.task, why));
+                }
+            }
             let mut asked = false;
             let in_time = park::block_until(deadline, |waker| {
                 asked = hearing.poll(waker, Hearing::is_asked);
-                asked || self.scope_ended(&at) || turn.poll(waker)
+                asked || self.scope_ended(&at) || turn.poll(waker) || away.is_told()
             });
+            if let Some(why) = away.told() {
+                return Err(self.would_deadlock(refused.task, why));
+            }
             if !in_time {
                 return Err(refused);
             }
@@ -270,14 +207,15 @@ impl Pool {
     /// The same without blocking.
     pub(crate) async fn submit_async<F, T>(
         self: &Arc<Self>,
-        task_type: Option<TaskType>,
+        submitted: impl Into<As>,
         f: F,
     ) -> Result<TaskHandle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let mut refused = match self.submit_static(task_type.clone(), f) {
+        let submitted = submitted.into();
+        let mut refused = match self.submit_static(submitted.clone(), f) {
             Ok(handle) => return Ok(handle),
             Err(refused) => refused,
         };
@@ -286,8 +224,8 @@ impl Pool {
         let turn = room.stand_in_line();
         let mut hears = None;
         loop {
-            refused = match self.submit_in_turn(&turn, &at, task_type.clone(), refused.task) {
-                Ok(submitted) => return submitted,
+            refused = match self.submit_in_turn(&turn, &at, submitted.clone(), refused.task) {
+                Ok(outcome) => return outcome,
                 Err(full) => full,
             };
             let asked = poll_fn(|cx| {
@@ -308,7 +246,7 @@ impl Pool {
     }
 
     /// The room that a refused task can wait for, if that is what it was refused for.
-    fn room_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Arc<Room>> {
+    fn room_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Room> {
         self.room.as_ref().filter(|_| matches!(refused.reason, SubmitError::QueueFull { .. }))
     }
 
@@ -319,7 +257,7 @@ impl Pool {
         self: &Arc<Self>,
         turn: &Turn<'_>,
         at: &Place,
-        task_type: Option<TaskType>,
+        submitted: As,
         f: F,
     ) -> Result<Result<TaskHandle<T>, Refused<F>>, Refused<F>>
     where
@@ -328,11 +266,11 @@ impl Pool {
     {
         turn.about_to_look();
         self.counters.refused.fetch_sub(1, Ordering::Relaxed);
-        let submitted = {
+        let outcome = {
             let _at = current::stand(at.clone(), Pending::Nothing);
-            self.submit_static(task_type, f)
+            self.submit_static(submitted, f)
         };
-        match submitted {
+        match outcome {
             Err(full) if self.room_to_wait_for(&full).is_some() => Err(full),
             Err(refused) => {
                 // What it may have been told of is left to the next.
@@ -347,6 +285,10 @@ impl Pool {
     /// submitted to a sealed pool is not counted there.
     fn scope_ended(&self, at: &Place) -> bool {
         !self.config.sealed && at.node().scope_closed()
+    }
+
+    fn would_deadlock<F>(&self, task: F, why: Closed) -> Refused<F> {
+        Refused { task, reason: SubmitError::WouldDeadlock { namespace: self.namespace.clone(), circle: why.circle } }
     }
 
     fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {

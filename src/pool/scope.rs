@@ -10,7 +10,7 @@ use crate::error::{SubmitError, TaskError};
 use crate::fork;
 use crate::id::TaskId;
 use crate::pool::depth;
-use crate::pool::end::block_on_tally;
+use crate::pool::end::{OfTally, block_on_tally};
 use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 use crate::pool::inner::{Pool, leave_tally};
 use crate::pool::wait::{self, may_run_in_place};
@@ -19,6 +19,7 @@ use crate::quiet::without_unwinding;
 use crate::sync::os::{Arc, Mutex};
 use crate::tally::Tally;
 use crate::task_type::TaskType;
+use crate::waits::{Ends, Label, Target};
 
 /// Tasks that may borrow from the caller of [`PoolManager::scope`](crate::PoolManager::scope).
 pub struct TaskScope<'scope, 'env: 'scope> {
@@ -111,7 +112,13 @@ impl<'scope> TaskScope<'scope, '_> {
                 }
             }
         }
-        block_on_tally(&self.tally, None, || self.tally.count() == 0);
+        // What it lends goes with it, so nobody can be told here: others are, if any can be.
+        let all = || OfTally {
+            on: Target::TallyIn { tally: self.tally.address(), pool: wait::address(self.pool) },
+            label: Label::Borrowing(self.pool.namespace.clone()),
+            ends: Ends::Never,
+        };
+        while block_on_tally(&self.tally, None, all, || self.tally.count() == 0).is_err() {}
     }
 }
 

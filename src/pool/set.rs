@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use crate::error::TaskError;
 use crate::id::TaskId;
+use crate::namespace::Namespace;
 use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::park;
+use crate::pool::polled;
 use crate::pool::wait::{self, GivenAway};
+use crate::pool::worker::Task;
 use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
-use crate::waits::Target;
+use crate::waits::{Closed, Ends, Label, Queued, Several, Target};
 
 /// A task that ended, and how.
 pub type Ended<T> = (TaskId, Result<T, TaskError>);
@@ -46,6 +49,15 @@ pub struct TaskSet<T> {
 struct Shared {
     /// Keys of members to look at, oldest first.
     ready: Mutex<Ready>,
+    /// The members' tasks, by the same keys, for those who look for circles of waits.
+    tasks: Mutex<slab::Slab<(Task, usize)>>,
+}
+
+impl Several for Shared {
+    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn Queued) -> bool) {
+        let tasks = self.tasks.lock();
+        let _ = tasks.iter().all(|(_, (task, pool))| more(task.id(), *pool, task));
+    }
 }
 
 #[derive(Default)]
@@ -110,7 +122,8 @@ impl<T> TaskSet<T> {
     /// An empty set.
     #[must_use]
     pub fn new() -> Self {
-        Self { handles: slab::Slab::new(), shared: Arc::new(Shared { ready: Mutex::new(Ready::default()) }) }
+        let shared = Shared { ready: Mutex::new(Ready::default()), tasks: Mutex::new(slab::Slab::new()) };
+        Self { handles: slab::Slab::new(), shared: Arc::new(shared) }
     }
 
     /// Adds a handle.
@@ -120,6 +133,8 @@ impl<T> TaskSet<T> {
         // On the list from the start, so that the first look polls it and registers its waker.
         let member = Arc::new(Member { key, listed: AtomicBool::new(true), shared: Arc::clone(&self.shared) });
         self.shared.ready.lock().keys.push_back(key);
+        // Both slabs change together, so their keys are the same.
+        self.shared.tasks.lock().insert((handle.task().another(), handle.pool_address()));
         entry.insert((handle, member));
     }
 
@@ -144,6 +159,9 @@ impl<T> TaskSet<T> {
 
     /// The next result, of whichever task finishes first; `None` when the set is empty. Waits as
     /// [`TaskHandle::join`] does.
+    ///
+    /// Where all tasks of the set wait, directly or by others, for what the caller owes, the wait would never end: the
+    /// result is that of one of them then, [`TaskError::is_deadlock`]; it leaves the set, and goes on, detached.
     pub fn join_next(&mut self) -> Option<Ended<T>> {
         self.join_until(None).unwrap_or(None)
     }
@@ -160,6 +178,7 @@ impl<T> TaskSet<T> {
         let deadline = deadline(d);
         let mut next = None;
         let mut away = if deadline.is_none() { wait::give_if_deep() } else { None };
+        let mut closed = None;
         park::block_until(deadline, |waker| match self.poll_one(&mut Context::from_waker(waker), deadline.is_none()) {
             Poll::Ready(ready) => {
                 next = Some(ready);
@@ -167,14 +186,46 @@ impl<T> TaskSet<T> {
             }
             Poll::Pending => {
                 // Only once it is clear that this blocks, and after what could run in place has.
-                away.get_or_insert_with(|| match deadline {
-                    None => GivenAway::begin_join(Target::FirstOf(self.ids().collect())),
-                    Some(_) => GivenAway::begin_until(deadline),
-                });
-                false
+                let begun = match &mut away {
+                    Some(away) => away,
+                    None => away.insert(GivenAway::begin()),
+                };
+                if deadline.is_none() {
+                    closed = match begun.is_waiting() {
+                        true => begun.told(),
+                        false => begun.waits_for(self.target(), Label::FirstOf, Ends::WhenTold).err(),
+                    };
+                }
+                closed.is_some()
             }
         });
-        next.ok_or(TimedOut)
+        match closed {
+            Some(why) if next.is_none() => Ok(Some(self.give_up_one(why))),
+            _ => next.ok_or(TimedOut),
+        }
+    }
+
+    /// Takes one of the tasks that the circle was found through out of the set.
+    fn give_up_one(&mut self, why: Closed) -> Ended<T> {
+        let (found, pool) = why.task.map_or((None, Namespace::DEFAULT), |(id, pool)| (Some(id), pool));
+        let is_it = |handle: &TaskHandle<T>| found.is_none_or(|id| handle.id() == id);
+        let at =
+            self.handles.iter().find(|(_, (handle, _))| is_it(handle)).map(|(key, (handle, _))| (key, handle.id()));
+        if let Some((key, _)) = at {
+            self.remove(key);
+        }
+        let id = at.map(|(_, id)| id).or(found).unwrap_or_else(TaskId::next);
+        (id, Err(TaskError::deadlock(id, &pool, why.circle)))
+    }
+
+    fn remove(&mut self, key: usize) {
+        let task = self.shared.tasks.lock().try_remove(key);
+        drop(task);
+        drop(self.handles.remove(key));
+    }
+
+    fn target(&self) -> Target {
+        Target::FirstOf(Arc::clone(&self.shared) as _)
     }
 
     /// The next result, without blocking the runtime; `None` when the set is empty. May be dropped at any time without
@@ -188,23 +239,22 @@ impl<T> TaskSet<T> {
         self.poll_one(cx, false)
     }
 
-    fn ids(&self) -> impl Iterator<Item = TaskId> {
-        self.handles.iter().map(|(_, (handle, _))| handle.id())
-    }
-
     fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<Ended<T>>> {
         loop {
             if self.handles.is_empty() {
                 return Poll::Ready(None);
             }
-            let Some(key) = self.shared.next(cx.waker()) else { return Poll::Pending };
+            let Some(key) = self.shared.next(cx.waker()) else {
+                polled::left_with(cx.waker(), || self.target());
+                return Poll::Pending;
+            };
             let Some((handle, member)) = self.handles.get_mut(key) else { continue };
             // Off the list before the look, so that an end during the look lists it again.
             member.listed.store(false, Ordering::Release);
             let waker = Waker::from(Arc::clone(member));
             if let Poll::Ready(output) = handle.poll_output(&mut Context::from_waker(&waker), waits) {
                 let id = handle.id();
-                drop(self.handles.remove(key));
+                self.remove(key);
                 return Poll::Ready(Some((id, output)));
             }
         }
@@ -215,6 +265,14 @@ impl<T> TaskSet<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no task of the set finished in time; wait again, or cancel them")]
 pub struct TimedOut;
+
+impl<T> Drop for TaskSet<T> {
+    fn drop(&mut self) {
+        // A task that has not ended has a waker of ours, which holds what holds the task.
+        let tasks = std::mem::take(&mut *self.shared.tasks.lock());
+        drop(tasks);
+    }
+}
 
 impl<T> Default for TaskSet<T> {
     fn default() -> Self {

@@ -10,19 +10,19 @@ use crate::fork;
 use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
-use crate::pool::kept::InWait;
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::stealing::{self, Blocked};
+use crate::pool::warm::Came;
+use crate::runtime;
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, WaitsHere};
-use crate::waits::{self, Cycle, Part, Parts, Target, Waiting};
+use crate::waits::{self, Begin, Closed, Ends, Label, Permit, Stack, Target, Waiting};
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
 pub(crate) struct GivenAway {
-    /// How many of the places on this thread's stack it has asked for, from the innermost one.
-    asked: usize,
+    given: usize,
     waiting: Option<WaitsHere>,
     _blocked: Option<Blocked<'static>>,
     /// What the thread waits for, where that can be a part of a cycle.
@@ -33,102 +33,144 @@ pub(crate) struct GivenAway {
 impl GivenAway {
     /// Nothing is given where no task runs, where the pool keeps its places, or at the pool's bound of waiting tasks.
     pub(crate) fn begin() -> Self {
-        Self::begin_any(false)
-    }
-
-    /// As [`begin`](Self::begin), for a wait that ends at the deadline, if there is one.
-    pub(crate) fn begin_until(deadline: Option<Instant>) -> Self {
-        Self::begin_any(deadline.is_some())
-    }
-
-    fn begin_any(timed: bool) -> Self {
         // In a fork a place that is given is one to nobody, and a thread that counts as waiting may have another started
         // in its place, which would run what is the parent's.
         if fork::is_fork() {
             return Self::nothing();
         }
-        let mut asked = 0;
+        let mut given = 0;
         // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
         let steals = stealing::here().is_some();
-        let works = steals || frame::innermost().is_some();
+        // A thread that keeps its places is not counted as waiting for a moment either: its cache would make another.
+        let gives = |frame: &Frame| frame.brings_place && !frame.away.get() && !frame.pool().config.keeps_place;
+        let works = steals || frame::all().any(gives);
         let waiting = works.then(cache::wait_here).flatten();
         // So that nothing is left to this thread, whether it gives a place or not.
         let blocked = stealing::begin_wait(waiting.is_some());
         for frame in frame::bringers() {
-            // This one and those further out were asked by a wait within which this one is.
-            if frame.wait.get() != InWait::No {
+            // Those further out were asked by the wait that gave this one.
+            if frame.away.get() {
                 break;
             }
-            frame.wait.set(frame.pool().begin_wait(timed));
-            asked += 1;
+            if frame.pool().begin_wait() {
+                frame.away.set(true);
+                given += 1;
+            }
         }
-        Self { asked, waiting, _blocked: blocked, edge: None, here: PhantomData }
+        // A stolen piece has no place to give, but what its thread waits for may need one more.
+        let waiting = waiting.filter(|_| given > 0 || steals);
+        Self { given, waiting, _blocked: blocked, edge: None, here: PhantomData }
     }
 
     fn nothing() -> Self {
-        Self { asked: 0, waiting: None, _blocked: None, edge: None, here: PhantomData }
+        Self { given: 0, waiting: None, _blocked: None, edge: None, here: PhantomData }
     }
 
-    /// It has given a place.
-    fn gave(&self) -> bool {
-        frame::bringers().take(self.asked).any(|frame| frame.wait.get() == InWait::Given)
-    }
-
-    /// As [`begin`](Self::begin), for a wait without a deadline that ends with the target. A wait for a value or a gate
-    /// that would now never end is told so; see [`crate::waits`].
-    pub(crate) fn begin_join(on: Target) -> Self {
+    /// As [`begin`](Self::begin), for a wait that ends with the target. The error: it would never end; see
+    /// [`crate::waits`]. Whoever waits looks at [`told`](Self::told) each time it is woken, and gives up then.
+    pub(crate) fn begin_for(on: Target, label: Label, ends: Ends) -> Result<Self, Closed> {
         let mut away = Self::begin();
-        away.joins(on);
-        away
+        away.waits_for(on, label, ends)?;
+        Ok(away)
     }
 
     /// What has begun is such a wait.
-    pub(crate) fn joins(&mut self, on: Target) {
-        self.edge = Some(join(on));
+    pub(crate) fn waits_for(&mut self, on: Target, label: Label, ends: Ends) -> Result<(), Closed> {
+        // The one before first: waits of a thread end in the order that is the reverse of their begin.
+        self.edge = None;
+        self.edge = Some(begin(on, label, ends)?);
+        Ok(())
     }
 
-    /// As [`begin`](Self::begin), for a wait for what code on another thread's stack owes. Whoever waits looks at
-    /// [`is_broken`](Self::is_broken) each time it is woken, and gives up then.
-    pub(crate) fn begin_ask(on: Target) -> Result<Self, Cycle> {
-        Ok(Self::begin_asked(ask(on)?, true))
-    }
-
-    /// The second half of [`begin_ask`](Self::begin_ask), after [`ask`]. The places are kept where they are not to be
-    /// given.
+    /// The second half of a wait that [`begin`](fn@begin) began under a lock. The places are kept where they are not to
+    /// be given.
     pub(crate) fn begin_asked(edge: Waiting<'static>, gives: bool) -> Self {
         let mut away = if gives { Self::begin() } else { Self::nothing() };
         away.edge = Some(edge);
         away
     }
 
-    /// The wait would never end, because of a join that began later.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.edge.as_ref().is_some_and(Waiting::is_broken)
+    /// It is such a wait.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.edge.is_some()
+    }
+
+    /// The wait is to end, because it would never end otherwise.
+    #[inline]
+    pub(crate) fn is_told(&self) -> bool {
+        self.edge.as_ref().is_some_and(Waiting::is_told)
+    }
+
+    /// Why, if so.
+    pub(crate) fn told(&self) -> Option<Closed> {
+        self.edge.as_ref().and_then(Waiting::told)
     }
 }
 
-/// The first half of [`GivenAway::begin_join`], for whoever has given its places already.
-pub(crate) fn join(on: Target) -> Waiting<'static> {
-    waits::graph().join(waits::me(), on, parts())
+/// Notes that the calling thread is about to wait, for whoever has given its places already or is to give them next.
+/// Runs nothing of a user's where the wait can be [told](Ends), so it may be called under a lock that says who owes
+/// what is waited for.
+pub(crate) fn begin(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, Closed> {
+    begin_as(on, label, ends, false)
 }
 
-/// Notes that the calling thread is about to wait for what code on another thread's stack owes. Runs nothing of a
-/// user's, so it may be called under the lock that says who owes it.
-pub(crate) fn ask(on: Target) -> Result<Waiting<'static>, Cycle> {
-    waits::graph().ask(waits::me(), on, parts(), park::waker())
+/// As [`begin`], for a wait in which the thread runs what is queued for the pools that are pinned to it.
+pub(crate) fn begin_driving(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, Closed> {
+    begin_as(on, label, ends, true)
 }
+
+fn begin_as(on: Target, label: Label, ends: Ends, drives: bool) -> Result<Waiting<'static>, Closed> {
+    waits::graph().begin(waits::me(), Begin { on, label, stack: stack(drives), ends, waker: park::waker })
+}
+
+/// So many of the frames on a stack are looked at.
+const FRAMES: usize = 256;
 
 /// What the code on this thread's stack is a part of.
-fn parts() -> Parts {
-    let mut parts = Parts::new();
-    for frame in frame::all() {
-        let joins = frame.pool().joins();
-        parts.extend(frame.task().map(|task| Part::Task(task.id())));
-        parts.push(Part::Tally(frame.pool().tally.address()));
-        parts.extend(frame.scoped.as_ref().map(|scoped| Part::Tally(scoped.address())));
-        parts.extend(frame.place.node().scopes().map(|scope| Part::Tally(scope.of(joins).address())));
+fn stack(drives: bool) -> Stack {
+    let mut stack = Stack { worker: runtime::worker(), ..Stack::default() };
+    let counts = |stack: &mut Stack, tally: usize| {
+        if !stack.tallies.contains(&tally) {
+            stack.tallies.push(tally);
+        }
+    };
+    for frame in frame::all().take(FRAMES) {
+        let pool = frame.pool();
+        stack.tasks.extend(frame.task().map(|task| (task.id(), pool.namespace.clone())));
+        counts(&mut stack, pool.tally.address());
+        if let Some(scoped) = &frame.scoped {
+            counts(&mut stack, scoped.address());
+        }
+        for scope in frame.place.node().scopes() {
+            counts(&mut stack, scope.of(pool.joins()).address());
+        }
+        if frame.brings_place && pool.config.keeps_place {
+            stack.permits.push(permit(pool));
+        }
     }
-    parts
+    if let Some((pool, _, Came::WithPlace)) = frame::initialising() {
+        stack.permits.push(permit(pool));
+    }
+    if !drives && pinned::is_any_here() {
+        // Nobody else runs what is queued there.
+        for pool in pinned::all_here() {
+            let permit = permit(&pool);
+            stack.permits.retain(|known| known.pool != permit.pool);
+            stack.permits.push(permit);
+        }
+    }
+    stack
+}
+
+/// A permit of the pool that the calling thread keeps in its wait.
+fn permit(pool: &Arc<Pool>) -> Permit {
+    // A pinned pool's thread is the only one.
+    Permit { pool: address(pool), name: pool.namespace.clone(), of: pool.config.limit.max(1) }
+}
+
+/// What a pool is known by where it is only compared.
+pub(crate) fn address(pool: &Arc<Pool>) -> usize {
+    Arc::as_ptr(pool).addr()
 }
 
 impl Drop for GivenAway {
@@ -138,9 +180,15 @@ impl Drop for GivenAway {
             mem::forget(self.waiting.take());
             return;
         }
-        // The innermost are those this one asked: what an outer wait asked is further out.
-        for frame in frame::bringers().take(self.asked) {
-            frame.pool().end_wait(frame.wait.replace(InWait::No));
+        // The innermost are those this one gave: what an outer wait gave is further out.
+        for frame in frame::bringers() {
+            if self.given == 0 {
+                return;
+            }
+            if frame.away.replace(false) {
+                frame.pool().end_wait();
+                self.given -= 1;
+            }
         }
     }
 }
@@ -160,14 +208,14 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
     if frame::innermost()?.is_aside() {
         return None;
     }
-    own_place(pool).filter(|own| own.wait.get() != InWait::Given).map(Frame::pool)
+    own_place(pool).filter(|own| !own.away.get()).map(Frame::pool)
 }
 
-/// Gives the places away before anything is run in place, where the stack is deep and does not grow. `None` where none
-/// can be given: it is used all the same then, and so is that of a poll, which cannot give it either (it does not know
+/// Gives the places away before anything is run in place, where the stack is deep and does not grow. A place that
+/// cannot be given away is used all the same, and so is that of a poll, which cannot give it either (it does not know
 /// what its executor does next).
 pub(crate) fn give_if_deep() -> Option<GivenAway> {
-    depth::is_deep().then(GivenAway::begin).filter(GivenAway::gave)
+    depth::is_deep().then(GivenAway::begin)
 }
 
 /// The frame of this thread that holds a place of the pool.
@@ -178,7 +226,7 @@ fn own_place<'a>(pool: *const Pool) -> Option<&'a Frame> {
 /// Whether the calling thread, as a worker of the pool, keeps its place there in the wait that it has begun. The thread
 /// that a pool is pinned to always does, since nobody else would come, and so does a work-stealing pool's.
 pub(crate) fn keeps_place(pool: *const Pool) -> bool {
-    own_place(pool).is_some_and(|own| own.wait.get() != InWait::Given)
+    own_place(pool).is_some_and(|own| !own.away.get())
         || pinned::is_here(pool)
         || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool))
 }

@@ -151,13 +151,13 @@ impl Pause {
 
 impl Warm {
     /// Nothing, for the many pools whose threads need no preparation.
-    pub(crate) fn new(threads: &ThreadConfig) -> Option<Arc<Self>> {
-        if threads.on_start.is_none() && threads.warm == 0 {
+    pub(crate) fn new(hook: Option<Hook>, threads: &ThreadConfig) -> Option<Arc<Self>> {
+        if hook.is_none() && threads.warm == 0 {
             return None;
         }
         let outcome = (threads.warm == 0).then_some(Ok(()));
         Some(Arc::new(Self {
-            hook: threads.on_start.clone(),
+            hook,
             wanted: threads.warm,
             at_once: threads.warm_at_once.unwrap_or(AT_ONCE),
             patience: threads.warm_timeout.unwrap_or(PATIENCE),
@@ -465,11 +465,29 @@ impl Pool {
         warm.publish(Err(unready));
     }
 
+    /// A ready thread's state was lost and could not be made anew. The thread ends, and for a pause no other is made.
+    pub(crate) fn state_failed(&self, error: &InitError) {
+        let Some(warm) = self.warm() else { return };
+        let before = warm.book.lock().pause(error);
+        drop(before);
+        quietly(|| {
+            tracing::warn!(
+                target: "heirloom",
+                namespace = %self.namespace,
+                %error,
+                "a worker's state was lost in a panic and could not be made anew; the worker ends",
+            );
+        });
+    }
+
     /// Nobody needs the threads under way any more: lets go of them and of what they have set aside.
     pub(crate) fn abandon_initialisers(&self) {
         let Some(warm) = self.warm() else { return };
         for member in warm.close() {
             self.crew.cache().abandon(&member);
+        }
+        if let Some(states) = self.crew.states() {
+            states.close();
         }
         self.let_aside_go();
     }
@@ -491,7 +509,7 @@ impl Pool {
         if frame::is_in(self) {
             return Ok(());
         }
-        let _away = GivenAway::begin_until(deadline);
+        let _away = GivenAway::begin();
         let there = || warm.outcome().is_some();
         if !block_on_bell(&warm.changed, deadline, there) {
             self.time_out();

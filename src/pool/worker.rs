@@ -6,7 +6,7 @@ use crate::clock::{Coarse, pause};
 use crate::error::{NoRoom, Refused, SubmitError, TaskError, payload_text};
 use crate::fork;
 use crate::lineage::current::{self, Pending};
-use crate::lineage::node::Place;
+use crate::lineage::node::{Node, Place};
 use crate::pool::book::Running;
 use crate::pool::config::PoolKind;
 use crate::pool::depth;
@@ -15,6 +15,7 @@ use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{Extras, Memo, Pool, leave_tally};
 use crate::pool::queue::Popped;
 use crate::pool::stealing;
+use crate::pool::worker_state;
 use crate::quiet::{drop_quietly, quietly, without_unwinding};
 use crate::sync::os::{Arc, Ordering, thread};
 use crate::tally::Tally;
@@ -31,9 +32,6 @@ const LINGER: u32 = if cfg!(loom) { 1 } else { 30 };
 const BETWEEN: u32 = 70;
 /// After so many looks whoever else is on this CPU may go first: somebody on another one would have been here by now.
 const OFFER: u32 = 10;
-
-/// How many shells there must be, at least, before the queue is swept.
-const SWEEP: usize = 64;
 
 /// A thread's visit to a pool.
 struct Visit<'a> {
@@ -119,7 +117,17 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
         }
         match task.claim() {
             Ok(claimed) => {
-                run_popped(&mut visit, claimed, entry, popped.more);
+                let ran = run_popped(&mut visit, claimed, entry, popped.more);
+                if !ran && worker_state::has_failed() {
+                    // It would fail one task after the other, which others of the pool's threads could run.
+                    pool.queue.with_extra(|book| book.turn(&mut entry, None));
+                    visit.settle();
+                    hand.retire();
+                    if pool.places.give(visit.looking) {
+                        pool.end_if_over();
+                    }
+                    return None;
+                }
             }
             Err(shell) => drop_shell(pool, shell),
         }
@@ -391,6 +399,7 @@ struct Ran {
 
 /// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
 fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool, owed: u64) -> Ran {
+    let listed = memo.queued();
     let Memo { place, extras, .. } = memo;
     let Extras { span, task_type, scoped, owner } = extras.map_or_else(Extras::default, |extras| *extras);
     let id = claimed.task().id();
@@ -407,10 +416,14 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
         // A subscriber is user code too.
         let entered = span.as_ref().filter(|_| !steals).and_then(|span| quietly(|| span.enter()));
         let outcome = match &pool.config.gate {
+            _ if !pool.has_its_state(&claimed) => Outcome::Unrun,
             None => claimed.run().into(),
             Some(gated) => gated.run(pool, &claimed, &frame.place),
         };
         drop_quietly(entered);
+        if matches!(outcome, Outcome::Panic(_)) {
+            worker_state::drop_lost();
+        }
         if let Outcome::Panic(payload) = &outcome
             && pool.config.log_panics
         {
@@ -434,6 +447,9 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
         }
     }
     drop_quietly((span, owner));
+    if listed {
+        pool.unlist(&place, claimed.task());
+    }
     Ran { claimed, place, scoped, started }
 }
 
@@ -465,7 +481,7 @@ fn report_panic(
 pub(super) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: bool) {
     pool.claimed_in_queue();
     pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
-    let Some(memo) = pool.memo_of(&claimed) else { return };
+    let Some(memo) = claimed.take_memo() else { return };
     run_here(pool, claimed, memo, brings_place);
 }
 
@@ -503,7 +519,7 @@ fn end_too_deep(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, no_room: N
 /// that run inside one another are as deep as these frames are small.
 #[inline(always)]
 fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool) {
-    if memo.queued {
+    if memo.queued() {
         pool.give_room();
     }
     let task_type = memo.task_type().cloned().map(Box::new);
@@ -533,20 +549,30 @@ fn finish(pool: &Arc<Pool>, noted: usize, ran: Ran, brings_place: bool) {
 impl Pool {
     /// Whether a task that has not started is not to start any more.
     pub(super) fn drops(&self, place: &Place) -> bool {
-        self.cancelled.load(Ordering::Acquire)
-            || (!self.joins() && (self.tally.is_closed() || place.node().scope_closed()))
-            || place.node().is_cancelled()
+        self.drops_at(place.node())
+    }
+
+    #[inline]
+    pub(super) fn drops_at(&self, node: &Node) -> bool {
+        self.drops_all() || (!self.joins() && node.scope_closed()) || node.is_cancelled()
+    }
+
+    /// Whether none of the pool's tasks is to start any more.
+    #[inline]
+    pub(super) fn drops_all(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire) || (!self.joins() && self.tally.is_closed())
     }
 
     /// Ends a claimed task that never ran.
     pub(crate) fn end_unrun(self: &Arc<Self>, claimed: Claimed<Memo>, error: TaskError) {
-        if let Some(memo) = self.memo_of(&claimed) {
+        if let Some(memo) = claimed.take_memo() {
             self.end_unrun_with(claimed, memo, error);
         }
     }
 
     pub(super) fn end_unrun_with(self: &Arc<Self>, claimed: Claimed<Memo>, memo: Memo, error: TaskError) {
-        if memo.queued {
+        if memo.queued() {
+            self.unlist(&memo.place, claimed.task());
             self.give_room();
         }
         self.counters.cancelled.fetch_add(1, Ordering::Relaxed);
@@ -576,17 +602,6 @@ impl Pool {
         self.counters.dropping.fetch_add(counts, Ordering::SeqCst);
         f();
         self.counters.dropping.fetch_sub(counts, Ordering::SeqCst);
-    }
-
-    /// A task was claimed by somebody who did not pop it; its shell stays queued. When shells are most of the queue
-    /// they are swept out, so that cancelling a long queue behind a long task gives its memory back.
-    pub(crate) fn claimed_in_queue(&self) {
-        self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
-        let stale = self.stale.fetch_add(1, Ordering::Relaxed) + 1;
-        if stale.cast_unsigned().is_multiple_of(SWEEP) && stale.cast_unsigned() >= self.stats().queued {
-            let swept = self.queue.take_if(|task| !task.state().is_queued());
-            self.stale.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
-        }
     }
 }
 
@@ -631,11 +646,11 @@ where
         }
     }
     let ran = without_unwinding(|| {
-        // SAFETY: an untimed join does not return before the task is done, its closure gone and its result taken; it
-        // does not unwind, and this handle's task is on no frame of this thread, so it is not refused either.
+        // SAFETY: a borrowing join does not return before the task is done, its closure gone and its result taken, and
+        // it does not unwind.
         let task = unsafe { pool.submit(task_type, None, f) }?;
         // SAFETY: submitted above to this pool, with this result.
-        Ok(unsafe { TaskHandle::new(task, pool) }.join())
+        Ok(unsafe { TaskHandle::new(task, pool) }.join_borrowing())
     });
     // Outside of the guard: the closure's drop is user code.
     ran.map_err(|refused: Refused<F>| refused.reason)

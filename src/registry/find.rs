@@ -3,7 +3,7 @@
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::look::{self, Kept};
-use crate::lineage::node::{Node, Place};
+use crate::lineage::node::Node;
 use crate::lineage::residents::Residents;
 use crate::namespace::Namespace;
 use crate::registry::manager::PoolManager;
@@ -98,13 +98,13 @@ pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
     let ns = ns.into();
     match lend_here(&ns, PoolManager::clone) {
         Some(manager) => Ok(manager),
-        // Asking in vain makes no node: a task that asks and submits itself again for ever makes no chain.
-        None => Err(ManagerNotFound::new(ns, &Lineage(current::nearest()))),
+        None => Err(ManagerNotFound::here(ns)),
     }
 }
 
 /// The nearest manager of this name; if nobody has it, a new one at the current place, not started. Among concurrent
-/// calls at one place one creates, and all get that one.
+/// calls at one place one creates, and all get that one. Code that shares its thread with other code and has no place
+/// of its own (see [`current`](crate::current())) creates it at the process.
 ///
 /// ```
 /// use heirloom::PoolConfig;
@@ -121,11 +121,15 @@ pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
     if let Some(found) = lend_here(&ns, PoolManager::clone) {
         return found;
     }
-    here().get_or_create(ns)
+    Lineage(current::here()).get_or_create(ns)
 }
 
 /// A new manager at the current place, not started. One that this place had under the name is only unlinked: it goes on
 /// for those who hold it, and closes with its last handle.
+///
+/// In code that shares its thread with other code and has no place of its own (see [`current`](crate::current())) the
+/// manager belongs to nobody: it is found nowhere, and its start is refused as
+/// [`NoPlace`](crate::StartError::NoPlace).
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -143,7 +147,10 @@ pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
 /// ```
 #[must_use = "the manager does nothing until it is started"]
 pub fn create(ns: impl Into<Namespace>) -> PoolManager {
-    here().create(ns)
+    match current::own_here() {
+        Some(place) => Lineage(place).create(ns),
+        None => PoolManager::nowhere(ns.into()),
+    }
 }
 
 /// Looks a manager up from the current place and lends it to `f`.
@@ -161,15 +168,10 @@ pub fn create(ns: impl Into<Namespace>) -> PoolManager {
 /// As [`get`].
 pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
     let ns = ns.into();
-    lend_here(&ns, f).ok_or_else(|| ManagerNotFound::new(ns, &Lineage(current::nearest())))
+    lend_here(&ns, f).ok_or_else(|| ManagerNotFound::here(ns))
 }
 
 #[inline]
 fn lend_here<R>(ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
     look::lend_here::<Managers, R>(ns, |resident| f(&PoolManager::lent(resident)))
-}
-
-fn here() -> Lineage {
-    let place: Place = current::here();
-    Lineage(place)
 }

@@ -65,8 +65,8 @@ pub(crate) struct Inner {
     home: crate::lineage::home::Home,
     /// One start at a time.
     starting: Mutex<()>,
-    /// Set once, when the manager is made; dropped with it.
-    _ticket: Ticket<Resident>,
+    /// Set once, when the manager is made; dropped with it. One that belongs nowhere is not listed.
+    _ticket: Option<Ticket<Resident>>,
 }
 
 /// See [`PoolManager::lent`].
@@ -104,7 +104,21 @@ impl PoolManager {
             #[cfg(feature = "metrics")]
             home: owner.node().home().clone(),
             starting: Mutex::new(()),
-            _ticket: indices.residents.insert(this.clone()),
+            _ticket: Some(indices.residents.insert(this.clone())),
+        }))
+    }
+
+    /// A manager that belongs to no place: it is found nowhere, and refuses to start.
+    pub(crate) fn nowhere(namespace: Namespace) -> Self {
+        Self(Arc::new(Inner {
+            namespace,
+            owner: WeakPlace::nowhere(),
+            scope: None,
+            pool: ArcSwapOption::empty(),
+            #[cfg(feature = "metrics")]
+            home: crate::lineage::home::Home::Process,
+            starting: Mutex::new(()),
+            _ticket: None,
         }))
     }
 
@@ -132,7 +146,8 @@ impl PoolManager {
         &self.0.namespace
     }
 
-    /// The node it belongs to; `None` when that has ended.
+    /// The node it belongs to; `None` when that has ended, and where [`create`](crate::create) made the manager for
+    /// nobody.
     #[must_use]
     pub fn owner(&self) -> Option<Lineage> {
         self.0.owner.upgrade().map(Lineage)
@@ -162,7 +177,8 @@ impl PoolManager {
     /// # Errors
     /// [`AlreadyRunning`](StartError::AlreadyRunning), [`StillStopping`](StartError::StillStopping) while tasks of the
     /// last start have not ended, [`Invalid`](StartError::Invalid) naming the setting,
-    /// [`ScopeEnded`](StartError::ScopeEnded) in a scope that was told to end. A refusal changes nothing.
+    /// [`ScopeEnded`](StartError::ScopeEnded) in a scope that was told to end, [`NoPlace`](StartError::NoPlace) when
+    /// code without a place of its own created the manager. A refusal changes nothing.
     ///
     /// With [`PoolConfig::warm`] this blocks until the threads are ready, as one of heirloom's waits, and may fail with
     /// [`WorkerInit`](StartError::WorkerInit), [`WarmTimeout`](StartError::WarmTimeout),
@@ -175,7 +191,7 @@ impl PoolManager {
         pool.warm_up();
         pool.wait_ready(deadline).map_err(|unready| {
             // Idle threads of a start that failed are gone when this returns.
-            pool.block_until_over(deadline);
+            let _ = pool.block_until_over(deadline);
             self.not_ready(&pool, unready)
         })
     }
@@ -267,6 +283,9 @@ impl PoolManager {
         if fork::is_fork() {
             return Err(StartError::Forked { namespace: namespace() });
         }
+        if self.0.owner.is_nowhere() {
+            return Err(StartError::NoPlace { namespace: namespace() });
+        }
         if let Some((setting, problem)) = config.problem() {
             return Err(StartError::Invalid { namespace: namespace(), setting, problem });
         }
@@ -345,7 +364,7 @@ impl PoolManager {
         self.0.pool.load_full()
     }
 
-    fn not_started(&self) -> SubmitError {
+    pub(super) fn not_started(&self) -> SubmitError {
         SubmitError::NotStarted { namespace: self.0.namespace.clone() }
     }
 

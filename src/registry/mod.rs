@@ -4,6 +4,7 @@ pub(crate) mod find;
 pub(crate) mod manager;
 pub(crate) mod not_found;
 pub(crate) mod scope;
+pub(crate) mod stateful;
 pub(crate) mod table;
 pub(crate) mod tree;
 pub(crate) mod typed;

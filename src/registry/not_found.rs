@@ -1,7 +1,10 @@
 //! [`ManagerNotFound`]: a look-up that found nothing, and where else to look.
 
+use std::fmt;
+
 use crate::id::NodeId;
 use crate::label::InCode;
+use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::home::WeakHome;
 use crate::namespace::Namespace;
@@ -28,9 +31,9 @@ const MOST: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
-    "no manager named \"{namespace}\" at {place}, nor above; create one here with `create({})`, or at a place above \
+    "no manager named \"{namespace}\" at {place}, nor above; {} \
      (this error's `elsewhere()` tells whether another place has one)",
-    InCode(&.namespace.0, "Namespace")
+    Advice(self)
 )]
 pub struct ManagerNotFound {
     /// The name that was asked for.
@@ -40,13 +43,39 @@ pub struct ManagerNotFound {
     /// The id of the place asked.
     pub place_id: NodeId,
     family: WeakHome,
+    /// One can be created at the place asked, by whoever asked.
+    owns: bool,
+}
+
+struct Advice<'a>(&'a ManagerNotFound);
+
+impl fmt::Display for Advice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = InCode(&self.0.namespace.0, "Namespace");
+        match self.0.owns {
+            true => write!(f, "create one here with `create({name})`, or at a place above"),
+            false => write!(
+                f,
+                "this code shares its thread with other code and has no place of its own: `get_or_create({name})` makes \
+                 one for the whole process, and `in_scope`, `in_lineage` or `heirloom::spawn` give it the place of its \
+                 request"
+            ),
+        }
+    }
 }
 
 impl ManagerNotFound {
     #[cold]
     pub(super) fn new(namespace: Namespace, place: &Lineage) -> Self {
         let family = place.0.node().home().downgrade();
-        Self { namespace, place: place.path().to_string(), place_id: place.id(), family }
+        Self { namespace, place: place.path().to_string(), place_id: place.id(), family, owns: true }
+    }
+
+    /// Asked where the code stands. Makes no node: a task that asks in vain and submits itself again for ever makes no
+    /// chain.
+    #[cold]
+    pub(super) fn here(namespace: Namespace) -> Self {
+        Self { owns: current::owns(), ..Self::new(namespace, &Lineage(current::nearest())) }
     }
 
     /// Where the name exists in this family now, in words; at most eight places, in no order.

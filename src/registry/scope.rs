@@ -14,12 +14,14 @@ use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, Place, Role, Tallies};
-use crate::pool::end::{StopReport, await_tally, block_on_tally};
+use crate::pool::end::{OfTally, StopReport, await_tally, block_on_tally};
 use crate::pool::frame;
 use crate::pool::handle::{CancelOutcome, deadline};
 use crate::pool::inner::Pool;
+use crate::quiet::quietly;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
+use crate::waits::Label;
 
 /// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
 ///
@@ -80,7 +82,8 @@ impl Scope {
     ///
     /// To run something in a scope that is there already, call [`Lineage::run`] on it: `request.run(|| …)`.
     ///
-    /// Called from one of the tasks it would wait for, it closes instead of waiting.
+    /// Called from one of the tasks it would wait for, it closes instead of waiting. So it does where one of them waits for
+    /// what the caller owes, which is said at WARN with the circle of waits; [`stop`](Self::stop) returns it.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -100,8 +103,14 @@ impl Scope {
     pub fn run<T>(name: impl Into<Cow<'static, str>>, f: impl FnOnce(&Scope) -> T) -> T {
         let scope = Self::new(name);
         let out = scope.lineage.run(|| f(&scope));
-        // Refused when a task on this very stack belongs to the scope; then nobody waits.
-        let _ = scope.wait_for_end(None);
+        // Refused when a task on this very stack belongs to the scope, or one of its tasks waits for the caller; then
+        // nobody waits.
+        if let Err(StopError::WouldDeadlock { circle, .. }) = scope.wait_for_end(None) {
+            // A subscriber is user code.
+            quietly(|| {
+                tracing::warn!(target: "heirloom", %circle, scope = %scope.lineage, "a scope's end does not wait for its tasks");
+            });
+        }
         scope.finish();
         out
     }
@@ -151,6 +160,7 @@ impl Scope {
         self.tallies().close();
         // Whoever waits below for room in a queue waits in vain.
         self.node().tell();
+        self.node().end_daemons();
         for pool in self.pools() {
             pool.close();
         }
@@ -201,10 +211,13 @@ impl Scope {
     fn wait_for_end(&self, deadline: Option<Instant>) -> Result<Vec<Arc<Pool>>, StopError> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
-            pool.block_until_over(deadline);
+            pool.block_until_over(deadline)?;
         }
         let asked = &self.tallies().joining;
-        block_on_tally(asked, deadline, || asked.count() == 0);
+        let name = || self.node().name().unwrap_or("scope").to_owned();
+        let of_all = || OfTally::of(asked, Label::Scope(name()));
+        block_on_tally(asked, deadline, of_all, || asked.count() == 0)
+            .map_err(|why| StopError::WouldDeadlock { name: name(), circle: why.circle })?;
         Ok(pools)
     }
 
@@ -254,38 +267,45 @@ impl Scope {
     }
 
     fn let_go(&mut self) {
+        self.node().release();
         std::mem::replace(&mut self.lineage, Lineage::process()).0.end_and_let_go();
     }
 
     /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is
     /// asked to stop, on whatever thread ([`checkpoint`](crate::checkpoint)). Does not wait. Idempotent.
     ///
-    /// In the pools it owns, queued tasks end now. In other pools they end when their turn comes, without running, or
-    /// when their room in a full queue is wanted ([`queue_limit`](crate::PoolConfig::queue_limit)).
+    /// Queued tasks have ended when this returns: their closures are dropped on this thread, their handles answer, and
+    /// whoever waits for room in their queues is let in. So it costs what was submitted below the scope and has not
+    /// ended, whatever else is queued: about a microsecond for each task, and what its closure's drop costs. In an async
+    /// program that is the time for which dropping the scope holds up the runtime's thread.
     pub fn cancel(&self) {
-        self.ask_to_stop();
+        cancel(&self.lineage.0);
         self.node().end_if_over();
     }
 
-    /// As [`cancel`](Self::cancel), for whoever drops the scope next: what stands in it until then finds its values.
+    /// As [`cancel`](Self::cancel), before the scope is dropped: what stands in it until then finds its values.
     pub(crate) fn ask_to_stop(&self) {
+        self.node().hold();
         cancel(&self.lineage.0);
     }
 }
 
-/// Asks a place to stop. Nothing more is accepted below it if it is a scope. True for the first request.
-fn ask(place: &Place) -> bool {
-    let node = place.node();
+/// Nothing more is accepted below a place, if it is a scope.
+fn close(node: &Node) {
     if let Some(tallies) = node.tallies() {
         tallies.close();
     }
-    node.cancel()
 }
 
-/// [`ask`]s, and ends the pools it owns if it is a scope.
+/// Asks a place to stop, ends what is queued below it, and ends the pools it owns if it is a scope. True for the first
+/// request.
 fn cancel(place: &Place) -> bool {
-    let first = ask(place);
-    if place.node().tallies().is_some() {
+    let node = place.node();
+    close(node);
+    let first = node.cancel();
+    if node.tallies().is_some() {
+        // Also those below a shielded thread, which hears no request from above.
+        node.end_daemons();
         for pool in pools_of(&Lineage(place.clone())) {
             pool.cancel();
         }
@@ -298,18 +318,20 @@ fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {
 }
 
 impl Lineage {
-    /// As [`cancel`](Self::cancel), but the pools it owns keep what is queued: of a user's this runs wakers alone. For
-    /// the timer's thread, before whoever has the scope cancels it.
+    /// As [`cancel`](Self::cancel), but what is queued stays so: of a user's this runs wakers alone. For the timer's
+    /// thread, before whoever has the scope cancels it.
     #[cfg(feature = "tower")]
     pub(crate) fn request_stop(&self) {
-        ask(&self.0);
+        close(self.0.node());
+        self.0.node().ask();
     }
 
     /// Asks what stands here, and everything below, to stop. Does not wait.
     ///
     /// Of a scope this is [`Scope::cancel`]. A thread or a task notices where it looks
-    /// ([`checkpoint`](crate::checkpoint)), and what it submitted and has not started never will. Nothing else is
-    /// refused or closed: a thread's or a task's own pools go on, until it ends.
+    /// ([`checkpoint`](crate::checkpoint)). The tasks that it submitted as a node and that are queued have ended when this
+    /// returns, in any pool, as for a scope. Nothing else is refused or closed: a thread's or a task's own pools go on,
+    /// until it ends.
     ///
     /// ```
     /// use heirloom::{CancelOutcome, Lineage, Scope, thread};

@@ -15,6 +15,7 @@ use crate::pool::end::StopReport;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
+use crate::quiet::quietly;
 use crate::registry::manager::PoolManager;
 use crate::registry::tree::{Snapshot, Tree};
 use crate::sync::os::Arc;
@@ -155,7 +156,11 @@ impl Registry {
             pool.close();
         }
         for pool in pools.iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
-            pool.block_until_over(deadline);
+            // One that would never end is in the report, as one that has not ended in time is.
+            if let Err(error) = pool.block_until_over(deadline) {
+                // A subscriber is user code.
+                quietly(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for a pool: {error}"));
+            }
         }
         let report = |pool: &Arc<Pool>| {
             let owner = pool.owner.upgrade().map(Lineage);

@@ -12,10 +12,10 @@ use std::task::Waker;
 use crate::error::TaskError;
 use crate::fork;
 use crate::id::{NodeId, TaskId};
-use crate::lineage::node::{Place, WeakPlace};
+use crate::lineage::node::{OnceWeak, Place};
+use crate::lineage::queued::Link;
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::UnsafeCell;
-use crate::sync::os::OnceLock;
 use crate::task::state::{CancelRequest, Finished, State};
 
 /// What a panic carried.
@@ -35,9 +35,11 @@ pub(crate) struct Header<M: 'static> {
     next: UnsafeCell<*mut Header<M>>,
     waiter: UnsafeCell<Option<Waker>>,
     /// The task's own node, once it has one. Weak: a handle keeps the task's result, not its place.
-    node: OnceLock<WeakPlace>,
+    node: OnceWeak,
     /// Taken by the claimer.
     memo: UnsafeCell<Option<M>>,
+    /// In the list of the node that it was submitted at.
+    link: Link,
 }
 
 struct VTable<M: 'static> {
@@ -138,8 +140,9 @@ impl<M: Send + 'static> TaskRef<M> {
                 vtable: &Cell::<M, F, T>::VTABLE,
                 next: UnsafeCell::new(std::ptr::null_mut()),
                 waiter: UnsafeCell::new(None),
-                node: OnceLock::new(),
+                node: OnceWeak::new(),
                 memo: UnsafeCell::new(Some(memo)),
+                link: Link::new(),
             },
             stage: UnsafeCell::new(Stage::Ready(f)),
         });
@@ -206,23 +209,31 @@ impl<M: 'static> TaskRef<M> {
 
     /// The running task's own node, if it has one.
     pub(crate) fn node(&self) -> Option<Place> {
-        if self.state().is_node() { self.header().node.get()?.upgrade() } else { None }
+        if self.state().is_node() { self.header().node.upgrade() } else { None }
     }
 
     /// The running task became this node: whoever asks it to end early finds it there. Called by the task's own thread.
     pub(crate) fn became(&self, node: &Place) {
-        if self.header().node.set(node.downgrade()).is_ok() && self.state().became_node() {
+        if self.header().node.set(node) && self.state().became_node() {
             node.node().cancel();
         }
     }
 
-    /// What the engine remembers of a task that nobody has claimed.
+    /// The task's link in the list of its node.
+    #[inline]
+    pub(crate) fn link(&self) -> NonNull<Link> {
+        // SAFETY: the cell lives while this reference does. The address is that of a field, with the provenance of the
+        // whole cell, for `from_link`.
+        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).link) }
+    }
+
+    /// The task whose link this is, borrowed.
     ///
     /// # Safety
-    /// Nobody takes the memo meanwhile: a claimer of this task is kept from it, by a lock that the caller holds.
-    pub(crate) unsafe fn with_memo<R>(&self, f: impl FnOnce(&M) -> R) -> Option<R> {
-        // SAFETY: after the task was made only `take_memo` writes, which the caller excludes.
-        unsafe { self.header().memo.with(|memo| (*memo).as_ref().map(f)) }
+    /// The link came from a task of this type that lives as long as the answer is used.
+    pub(crate) unsafe fn from_link(link: NonNull<Link>) -> ManuallyDrop<Self> {
+        // SAFETY: the link is a field of a header, and its pointer was made from the header's.
+        ManuallyDrop::new(Self(unsafe { link.byte_sub(std::mem::offset_of!(Header<M>, link)).cast() }))
     }
 
     pub(crate) fn into_raw(self) -> NonNull<Header<M>> {
@@ -308,6 +319,15 @@ impl<M: 'static> Drop for TaskRef<M> {
 pub(crate) struct Claimed<M: 'static>(TaskRef<M>);
 
 impl<M: 'static> Claimed<M> {
+    /// The claim of a task that was claimed by [`State::claim_counted`], with the reference that this added.
+    ///
+    /// # Safety
+    /// Called once after that, with the link of this task.
+    pub(crate) unsafe fn from_link(link: NonNull<Link>) -> Self {
+        // SAFETY: the added reference keeps the task, and is given to the claim.
+        Self(ManuallyDrop::into_inner(unsafe { TaskRef::from_link(link) }))
+    }
+
     #[inline]
     pub(crate) fn task(&self) -> &TaskRef<M> {
         &self.0
@@ -315,8 +335,7 @@ impl<M: 'static> Claimed<M> {
 
     #[inline]
     pub(crate) fn take_memo(&self) -> Option<M> {
-        // SAFETY: there is one claimer, and only it writes the memo after the task was made; who reads excludes it
-        // (`with_memo`).
+        // SAFETY: there is one claimer, and only it touches the memo after the task was made.
         unsafe { self.0.header().memo.with_mut(|memo| (*memo).take()) }
     }
 

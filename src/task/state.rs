@@ -31,7 +31,9 @@ const UNCLAIMED: usize = 1 << 4;
 const OURS: usize = 1 << 5;
 /// The task became a node of the tree, which requests to cancel must reach.
 const NODE: usize = 1 << 6;
-const REF: usize = 1 << 7;
+/// It is to run with the state of its worker.
+const STATEFUL: usize = 1 << 7;
+const REF: usize = 1 << 8;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
@@ -75,6 +77,16 @@ impl State {
         Self(AtomicUsize::new(QUEUED + refs * REF))
     }
 
+    /// It is to run with the state of its worker. Called before anyone else sees the task.
+    pub(crate) fn set_stateful(&self) {
+        self.0.fetch_or(STATEFUL, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_stateful(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & STATEFUL != 0
+    }
+
     #[inline]
     fn load(&self) -> usize {
         // Acquire: pairs with the Release in `finish`, so that whoever sees `DONE` sees the result.
@@ -104,6 +116,18 @@ impl State {
         let mut now = self.load();
         while now & PHASE == QUEUED {
             match self.0.compare_exchange_weak(now, now + RUNNING, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(seen) => now = seen,
+            }
+        }
+        false
+    }
+
+    /// As [`claim`](Self::claim), and adds a reference in the same step: for a caller that has none of its own.
+    pub(crate) fn claim_counted(&self) -> bool {
+        let mut now = self.load();
+        while now & PHASE == QUEUED {
+            match self.0.compare_exchange_weak(now, now + RUNNING + REF, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(seen) => now = seen,
             }

@@ -517,6 +517,7 @@ impl Cache {
                 continue;
             }
             if hand.retired {
+                hand.let_go(true);
                 return self.retire();
             }
             if hand.open {

@@ -16,7 +16,7 @@ use crate::sync::os::Arc;
 use crate::value::desk::{At, Bag, Desk, Leader, Ledger, Outcome};
 use crate::value::error::InitError;
 use crate::value::flight::{Boarding, Flight, Lead};
-use crate::waits::{self, Target};
+use crate::waits::{self, Closed, Ends, Label, Target};
 
 /// One call that may have to initialise a value.
 pub(crate) struct Ask<'a, K, V> {
@@ -115,18 +115,20 @@ where
 
     fn wait(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
         let key = self.desk.name;
-        let reentrant = || Err(InitError::Reentrant { key });
         if flight.leader.0.is_mine() {
-            return reentrant();
+            return Err(InitError::Reentrant { key });
         }
+        let would_deadlock = |why: Closed| Err(InitError::WouldDeadlock { key, circle: why.circle });
         // A task becomes a node here, and so hears what is asked of it.
         let mut own = current::stands().then(Hearing::new);
         let owner = self.at.place;
         // The root cannot be asked to stop, and does not end.
         let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
-        let Ok(away) = GivenAway::begin_ask(Target::Debt(Arc::clone(&flight.leader.0))) else {
+        let on = Target::Debt(Arc::clone(&flight.leader.0));
+        let away = match GivenAway::begin_for(on, Label::Value(key), Ends::Asks) {
+            Ok(away) => away,
             // Unless it has landed: its leader may wait for this thread by right then.
-            return flight.outcome().unwrap_or_else(reentrant);
+            Err(why) => return flight.outcome().unwrap_or_else(|| would_deadlock(why)),
         };
         let landed = flight.wait(self.deadline, |waker| {
             if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {
@@ -135,7 +137,7 @@ where
             if own.as_mut().is_some_and(|own| own.poll(waker, Hearing::is_asked)) {
                 return Some(Err(InitError::Cancelled { key }));
             }
-            away.is_broken().then(reentrant)
+            away.told().map(would_deadlock)
         });
         landed.unwrap_or(Err(InitError::TimedOut { key }))
     }

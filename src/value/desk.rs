@@ -280,6 +280,7 @@ where
         match self.store(ledger, at, binding, announced, bag) {
             Ok((wakers, _)) => (Ok(Arc::clone(binding.value())), Some(wakers)),
             Err(BindError::Sealed { key }) => (Err(InitError::Sealed { key }), None),
+            Err(BindError::NoPlace { key }) => (Err(InitError::NoPlace { key }), None),
             Err(BindError::OwnerGone { key, .. } | BindError::AlreadyBound { key, .. }) => {
                 (Err(InitError::OwnerGone { key }), None)
             }

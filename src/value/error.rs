@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::error::NO_PLACE;
 use crate::id::NodeId;
 use crate::sync::os::Arc;
+use crate::waits::Circle;
 
 /// Nobody from the place asked up to the process has bound a value of this key.
 #[derive(Debug, Clone)]
@@ -49,7 +51,8 @@ impl NotBound {
         self.0.place_id
     }
 
-    /// Why a [`fresh`](crate::Heirloom::fresh) value could not be made from the one above, if that is what went wrong.
+    /// Why a value for the place alone could not be made ([`fresh`](crate::Heirloom::fresh)) or looked for
+    /// ([`isolated`](crate::Heirloom::isolated)), if that is what went wrong.
     #[must_use]
     pub fn init_error(&self) -> Option<&InitError> {
         self.0.cause.as_ref()
@@ -69,6 +72,7 @@ impl fmt::Display for NotBound {
                 "no value of \"{key}\" is bound at {place}, or where it could be inherited from; `bind` one, or ask with \
                  `get_or_init`"
             ),
+            Some(cause) if self.0.isolated => write!(f, "no value of \"{key}\" is found: {cause}"),
             Some(cause) => write!(f, "no value of \"{key}\" could be made for {place}: {cause}"),
         }
     }
@@ -106,6 +110,16 @@ pub enum BindError {
         /// The place, in words.
         place: String,
     },
+    /// The code shares its thread with other code (it is a runtime's future, or runs on a thread that was
+    /// [marked](crate::thread::mark_shared)) and has no place of its own, so the value would be nobody's.
+    #[error(
+        "\"{key}\" cannot be bound here: {}, or bind at `Lineage::process()` if the whole process is meant",
+        NO_PLACE
+    )]
+    NoPlace {
+        /// The key's name.
+        key: &'static str,
+    },
 }
 
 /// Why an initialiser gave no value. Every waiter of one run gets the same error.
@@ -128,16 +142,27 @@ pub enum InitError {
         /// The panic's text.
         message: String,
     },
-    /// The wait would never end, because the initialiser itself waits for whoever asked. It is told inside that
-    /// initialiser; one that passes it up fails with it, so its callers see [`Failed`](Self::Failed), with this as
-    /// [`as_failed`](Self::as_failed).
+    /// The key was asked for inside of its own initialiser, on the same thread. One that passes it up fails with it, so
+    /// its callers see [`Failed`](Self::Failed), with this as [`as_failed`](Self::as_failed).
     #[error(
-        "\"{key}\" is asked for by what its own initialiser waits for; give the initialiser what it needs instead of \
-         asking for the key inside of it"
+        "\"{key}\" is asked for inside of its own initialiser; give the initialiser what it needs instead of asking for \
+         the key there"
     )]
     Reentrant {
         /// The key's name.
         key: &'static str,
+    },
+    /// The wait would never end, because the initialiser itself waits, directly or by others, for what the caller owes.
+    /// It may be told inside that initialiser, which then may fail with it, as with [`Reentrant`](Self::Reentrant).
+    #[error(
+        "the wait for \"{key}\" would never end: {circle}; give the initialiser what it needs instead of having it wait for \
+         what asks for the key"
+    )]
+    WouldDeadlock {
+        /// The key's name.
+        key: &'static str,
+        /// Who waits for whom.
+        circle: Circle,
     },
     /// The place that was to own the value has ended, or was asked to stop.
     #[error("the place that was to own \"{key}\" has ended or was asked to stop; ask at a place that is open")]
@@ -169,6 +194,16 @@ pub enum InitError {
         /// Where the caller stands, in words.
         place: String,
     },
+    /// The value would be that of one place alone ([`isolated`](crate::Heirloom::isolated),
+    /// [`fresh`](crate::Heirloom::fresh)), and the code shares its thread with other code and has no place of its own.
+    #[error(
+        "\"{key}\" has a value for each place, and {}, or ask at `Lineage::process()` if the whole process is meant",
+        NO_PLACE
+    )]
+    NoPlace {
+        /// The key's name.
+        key: &'static str,
+    },
     /// The key was sealed before the value was ready, so nothing more is bound.
     #[error("\"{key}\" is sealed, so nothing more is bound; initialise it before `seal` is called")]
     Sealed {
@@ -185,10 +220,12 @@ impl InitError {
             Self::Failed { key, .. }
             | Self::Panicked { key, .. }
             | Self::Reentrant { key }
+            | Self::WouldDeadlock { key, .. }
             | Self::OwnerGone { key }
             | Self::TimedOut { key }
             | Self::Cancelled { key }
             | Self::NotBelow { key, .. }
+            | Self::NoPlace { key }
             | Self::Sealed { key } => key,
         }
     }

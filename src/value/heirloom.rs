@@ -227,6 +227,15 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         NotBound::new(self.name, place.to_string(), place.id(), cause)
     }
 
+    /// Of an isolated key, where no node is that could have one.
+    #[cold]
+    fn not_bound_here(&self) -> NotBound {
+        // A task that is no node yet becomes one, so that the error can say where nothing is bound.
+        let here = current::own_here();
+        let cause = here.is_none().then_some(InitError::NoPlace { key: self.name });
+        self.not_bound(Some(&Lineage(here.unwrap_or(Place::PROCESS))), cause).isolated()
+    }
+
     fn find_otherwise<R>(
         &self,
         core: &Core<T>,
@@ -235,14 +244,15 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ) -> Result<R, NotBound> {
         let place = |at: Option<&Lineage>| at.map(|at| at.0.clone());
         let Policy::Fresh(make) = self.policy else {
-            let place = place(at).or_else(current::exactly_here);
+            let Some(place) = place(at).or_else(current::exactly_here) else { return Err(self.not_bound_here()) };
             let lend = |resident: &Arc<Resident>| f(binding(resident).value());
-            let found = place.and_then(|place| look::lend_own::<Values, R>(place.node(), &core.number, lend));
-            // A task that is no node yet becomes one, so that the error can say where nothing is bound.
-            let here = || Lineage(current::here());
-            return found.ok_or_else(|| self.not_bound(Some(at.unwrap_or(&here())), None).isolated());
+            let found = look::lend_own::<Values, R>(place.node(), &core.number, lend);
+            return found.ok_or_else(|| self.not_bound(Some(&Lineage(place)), None).isolated());
         };
-        let place = place(at).unwrap_or_else(current::here);
+        let Some(place) = place(at).or_else(current::own_here) else {
+            let is_bound = look::lend_here::<Values, _>(&core.number, |_| ()).is_some();
+            return Err(self.not_bound(None, is_bound.then_some(InitError::NoPlace { key: self.name })));
+        };
         match self.fresh_at(core, &place, make) {
             Ok(Some(value)) => Ok(f(&value)),
             Ok(None) => Err(self.not_bound(Some(&Lineage(place)), None)),
@@ -291,15 +301,21 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Sealed`](BindError::Sealed), or [`OwnerGone`](BindError::OwnerGone) in a scope that has ended.
+    /// [`Sealed`](BindError::Sealed), [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, or
+    /// [`NoPlace`](BindError::NoPlace) in code that shares its thread and has no place, such as a runtime's future.
     pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
-        self.bind_as(&current::here(), value.into(), How::Replacing)
+        self.bind_as(&self.own_place()?, value.into(), How::Replacing)
+    }
+
+    /// Where the code stands, for what is to be found there.
+    fn own_place(&self) -> Result<Place, BindError> {
+        current::own_here().ok_or(BindError::NoPlace { key: self.name })
     }
 
     /// As [`bind`](Self::bind), at another place.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind).
+    /// [`Sealed`](BindError::Sealed), or [`OwnerGone`](BindError::OwnerGone) in a scope that has ended.
     pub fn bind_at(&self, at: &Lineage, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
         self.bind_as(&at.0, value.into(), How::Replacing)
     }
@@ -320,13 +336,13 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// # Errors
     /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind`](Self::bind).
     pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), BindError> {
-        self.bind_as(&current::here(), value.into(), How::Unique).map(drop)
+        self.bind_as(&self.own_place()?, value.into(), How::Unique).map(drop)
     }
 
     /// As [`bind_unique`](Self::bind_unique), at another place.
     ///
     /// # Errors
-    /// As [`bind_unique`](Self::bind_unique).
+    /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind_at`](Self::bind_at).
     pub fn bind_unique_at(&self, at: &Lineage, value: impl Into<Arc<T>>) -> Result<(), BindError> {
         self.bind_as(&at.0, value.into(), How::Unique).map(drop)
     }
@@ -528,6 +544,11 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         make: impl FnOnce() -> Result<T, InitError>,
     ) -> Result<Arc<T>, InitError> {
         let isolated = matches!(self.policy, Policy::Isolated);
+        let no_place = InitError::NoPlace { key: self.name };
+        if matches!(self.policy, Policy::Fresh(_)) && current::own_here().is_none() {
+            // It would be made for others, and this place gets none.
+            return Err(no_place);
+        }
         // Only the owner's own counts for an isolated key.
         match self.find(owner.filter(|_| isolated), Arc::clone) {
             Ok(found) => return Ok(found),
@@ -535,7 +556,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         }
         let place = match owner {
             Some(owner) => below(self.name, owner)?,
-            None if isolated => current::here(),
+            None if isolated => current::own_here().ok_or(no_place)?,
             None => current::nearest().root(),
         };
         let core = self.core();
@@ -592,8 +613,8 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
         self
     }
 
-    fn place(&self) -> Place {
-        self.owner.as_ref().map_or_else(current::here, |owner| owner.0.clone())
+    fn place(&self) -> Result<Place, BindError> {
+        self.owner.as_ref().map_or_else(|| self.key.own_place(), |owner| Ok(owner.0.clone()))
     }
 
     /// The nearest value at that place or above it; see [`Heirloom::get`].
@@ -617,7 +638,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// # Errors
     /// As [`Heirloom::bind`].
     pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
-        self.key.bind_as(&self.place(), value.into(), How::Replacing)
+        self.key.bind_as(&self.place()?, value.into(), How::Replacing)
     }
 
     /// Binds a value there unless there is one; see [`Heirloom::bind_unique`].
@@ -625,7 +646,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// # Errors
     /// As [`Heirloom::bind_unique`].
     pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), BindError> {
-        self.key.bind_as(&self.place(), value.into(), How::Unique).map(drop)
+        self.key.bind_as(&self.place()?, value.into(), How::Unique).map(drop)
     }
 
     /// Takes out the value that place itself has; see [`Heirloom::unbind`].

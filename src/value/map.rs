@@ -206,9 +206,15 @@ where
     /// If an initialiser runs for this key and place, its waiters get this value, and so does the one who runs it.
     ///
     /// # Errors
-    /// [`Sealed`](BindError::Sealed), or [`OwnerGone`](BindError::OwnerGone) in a scope that has ended.
+    /// [`Sealed`](BindError::Sealed), [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, or
+    /// [`NoPlace`](BindError::NoPlace) in code that shares its thread and has no place, such as a runtime's future.
     pub fn bind(&self, key: K, value: impl Into<Arc<V>>) -> Result<Option<Arc<V>>, BindError> {
-        self.bind_as(&current::here(), key, value.into(), How::Replacing)
+        self.bind_as(&self.own_place()?, key, value.into(), How::Replacing)
+    }
+
+    /// Where the code stands, for what is to be found there.
+    fn own_place(&self) -> Result<Place, BindError> {
+        current::own_here().ok_or(BindError::NoPlace { key: self.name })
     }
 
     /// Binds a value at the current place, unless that very place has one of this key.
@@ -216,7 +222,7 @@ where
     /// # Errors
     /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind`](Self::bind).
     pub fn bind_unique(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
-        self.bind_as(&current::here(), key, value.into(), How::Unique).map(drop)
+        self.bind_as(&self.own_place()?, key, value.into(), How::Unique).map(drop)
     }
 
     fn bind_as(&self, place: &Place, key: K, value: Arc<V>, how: How) -> Result<Option<Arc<V>>, BindError> {
@@ -439,8 +445,8 @@ where
         self
     }
 
-    fn place(&self) -> Place {
-        self.owner.as_ref().map_or_else(current::here, |owner| owner.0.clone())
+    fn place(&self) -> Result<Place, BindError> {
+        self.owner.as_ref().map_or_else(|| self.map.own_place(), |owner| Ok(owner.0.clone()))
     }
 
     /// Where values are published and failures remembered.
@@ -467,7 +473,7 @@ where
     /// The keys that have a value there or above, in no order.
     #[must_use]
     pub fn keys(&self) -> Vec<K> {
-        self.map.keys_from(&self.place())
+        self.map.keys_from(&self.owner.as_ref().map_or_else(current::nearest, |owner| owner.0.clone()))
     }
 
     /// Binds a value there; see [`HeirloomMap::bind`].
@@ -475,7 +481,7 @@ where
     /// # Errors
     /// As [`HeirloomMap::bind`].
     pub fn bind(&self, key: K, value: impl Into<Arc<V>>) -> Result<Option<Arc<V>>, BindError> {
-        self.map.bind_as(&self.place(), key, value.into(), How::Replacing)
+        self.map.bind_as(&self.place()?, key, value.into(), How::Replacing)
     }
 
     /// Binds a value there unless there is one; see [`HeirloomMap::bind_unique`].
@@ -483,7 +489,7 @@ where
     /// # Errors
     /// As [`HeirloomMap::bind_unique`].
     pub fn bind_unique(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
-        self.map.bind_as(&self.place(), key, value.into(), How::Unique).map(drop)
+        self.map.bind_as(&self.place()?, key, value.into(), How::Unique).map(drop)
     }
 
     /// Takes out the value that place itself has.

@@ -13,9 +13,12 @@ const TASKS: isize = 20_000;
 fn held(pool: &PoolManager, cancel: impl Fn(&PoolManager, Vec<heirloom::TaskHandle<u64>>)) -> isize {
     let (go, gate) = mpsc::channel::<()>();
     let (started, running) = mpsc::channel();
-    let long = pool.submit(move || {
-        let _ = started.send(());
-        let _ = gate.recv();
+    // Not one of the tasks that are cancelled.
+    let long = heirloom::Lineage::process().run(|| {
+        pool.submit(move || {
+            let _ = started.send(());
+            let _ = gate.recv();
+        })
     });
     running.recv().expect("runs");
     let witness = Arc::new(());
@@ -52,6 +55,14 @@ fn cancelled_tasks_hold_no_memory_while_a_long_task_runs() {
                 task.cancel();
             }
         });
+        let request = Scope::new("request");
+        let at = request.lineage().clone();
+        let by_its_scope = at.run(|| {
+            held(&pool, |_, tasks| {
+                request.cancel();
+                drop(tasks);
+            })
+        });
         let ending = scope.create("ending");
         ending.start(PoolConfig::leased(1)).expect("starts");
         let all = held(&ending, |pool, tasks| {
@@ -78,8 +89,30 @@ fn cancelled_tasks_hold_no_memory_while_a_long_task_runs() {
             long.expect("accepted").join().expect("ends");
             held
         };
-        for held in [one_by_one, from_behind, all, for_ever] {
-            assert!(held < 256 * 1024, "still held: {one_by_one}, {from_behind}, {all}, {for_ever} bytes");
+        for held in [one_by_one, from_behind, by_its_scope, all, for_ever] {
+            assert!(
+                held < 256 * 1024,
+                "still held: {one_by_one}, {from_behind}, {by_its_scope}, {all}, {for_ever} bytes"
+            );
         }
+    });
+}
+
+#[test]
+fn a_scope_keeps_nothing_of_a_million_tasks_that_ran() {
+    alone(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        pool.start(PoolConfig::leased(2)).expect("starts");
+        let request = Scope::new_in(&scope, "request");
+        let some = |tasks: usize| {
+            request.run(|| (0..tasks).for_each(|_| drop(pool.submit(|| ()).expect("accepted"))));
+            pool.wait_idle().expect("not from an own task");
+        };
+        some(1_000);
+        let before = bytes();
+        (0..1_000).for_each(|_| some(1_000));
+        let held = bytes() - before;
+        assert!(held < 16 * 1024, "still held: {held} bytes");
     });
 }

@@ -25,7 +25,7 @@ fn seven() -> Result<u32, PortalError> {
 }
 
 fn refused(out: Result<u32, PortalError>) -> bool {
-    matches!(out, Err(PortalError::WouldDeadlock))
+    matches!(out, Err(PortalError::WouldDeadlock { circle: None }))
 }
 
 #[test]

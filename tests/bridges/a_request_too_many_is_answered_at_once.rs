@@ -97,6 +97,31 @@ fn a_client_that_left_counts_until_its_work_has_ended() {
     });
 }
 
+#[test]
+fn clients_that_left_hold_no_place_for_what_is_queued_in_a_busy_pool() {
+    bounded(|| {
+        let owner = Scope::new("server");
+        let shared = started(&owner, "shared", PoolConfig::leased(1));
+        let busy = Busy::on(&shared);
+        let (says, said) = mpsc::channel();
+        let handler = move || {
+            let task = shared.submit(|| "never runs").expect("accepted");
+            says.send(()).expect("the test listens");
+            async { task.await.unwrap_or("cancelled") }
+        };
+        const LIMIT: usize = 10;
+        let layer = ScopeLayer::new().below(&owner).limit(LIMIT);
+        let server = Server::start(Router::new().route("/", get(handler)).layer(layer.clone()));
+        let clients: Vec<_> = (0..LIMIT).map(|_| server.ask("GET", "/")).collect();
+        (0..LIMIT).for_each(|_| said.recv().unwrap());
+        assert_eq!(layer.usage().in_use(), LIMIT);
+        drop(clients);
+        // While the pool is busy.
+        eventually("no client counts any more", || layer.usage().in_use() == 0);
+        busy.end();
+    });
+}
+
 /// A service that fails in the way its request names.
 #[derive(Clone)]
 struct Fails(PoolManager, Arc<Crowd>);

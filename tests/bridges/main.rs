@@ -44,6 +44,13 @@ mod a_streamed_body_stands_in_its_request;
 mod a_tasks_log_is_bounded;
 #[cfg(feature = "task-log")]
 mod a_tasks_log_is_its_own;
+mod code_without_a_place_owns_nothing;
+#[cfg(feature = "tokio")]
+mod each_future_stands_at_its_own_place;
+#[cfg(feature = "tokio")]
+mod ten_thousand_futures_stand_where_they_should;
+#[cfg(feature = "inspector")]
+mod the_inspector_answers_its_own_hosts;
 #[cfg(all(feature = "inspector", unix))]
 mod the_inspector_is_for_everybody;
 #[cfg(feature = "inspector")]
@@ -52,5 +59,7 @@ mod the_inspector_outlasts_its_readers;
 mod the_inspector_sends_what_changed;
 #[cfg(all(feature = "inspector", unix))]
 mod the_inspector_shows_the_family_live;
+#[cfg(feature = "tower")]
+mod the_page_on_layers_is_true;
 #[cfg(feature = "metrics")]
 mod what_pools_do_is_published;

@@ -55,7 +55,7 @@ pub struct Answer {
 pub fn get(address: SocketAddr, path: &str) -> Answer {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(BOUND / 2)).expect("a bound can be set");
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: test\r\n\r\n").expect("it listens");
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it listens");
     let mut body = BufReader::new(stream);
     let mut head = Vec::new();
     loop {

@@ -252,7 +252,8 @@ fn a_listener_that_is_too_slow_is_sent_everything_again() {
         let router = Inspector::new(&family).router();
         // Without a connection, whose buffers would read ahead.
         let listen = || {
-            let request = axum::http::Request::get("/events").body(axum::body::Body::empty()).expect("a request");
+            let request = axum::http::Request::get("/events").header("host", "localhost");
+            let request = request.body(axum::body::Body::empty()).expect("a request");
             let answer = block_on(router.clone().call(request)).expect("a router always answers");
             answer.into_body().into_data_stream()
         };

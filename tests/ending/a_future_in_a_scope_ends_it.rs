@@ -179,6 +179,33 @@ fn its_locals_find_its_values_however_it_ends() {
 }
 
 #[test]
+fn its_locals_find_its_values_though_its_queued_tasks_have_ended() {
+    static TENANT: Heirloom<&str> = Heirloom::new("tenant of queued tasks");
+    struct Asks(Sender<bool>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let _ = self.0.send(TENANT.get().is_ok());
+        }
+    }
+    common::bounded(|| {
+        for own in [false, true] {
+            let owner = Scope::new("owner");
+            let request = Scope::new("request");
+            let (pool, go, blocker) = blocked(if own { &request } else { &owner });
+            TENANT.bind_at(&request, "acme").expect("open");
+            let queued = request.run(|| pool.submit(|| ()).expect("open"));
+            let (asks, asked) = mpsc::channel();
+            let local = Asks(asks);
+            drop(async move { drop(local) }.in_scope(request));
+            assert!(asked.recv().unwrap());
+            assert!(queued.is_finished());
+            drop(go);
+            let _ = blocker.join();
+        }
+    });
+}
+
+#[test]
 fn polling_again_after_the_end_is_harmless() {
     common::bounded(|| {
         let mut future = Box::pin(async { 7 }.in_scope(Scope::new("request")));

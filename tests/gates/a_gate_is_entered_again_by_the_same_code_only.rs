@@ -155,3 +155,36 @@ fn a_drop_that_a_task_leaves_behind_is_another() {
         busy.end();
     });
 }
+
+/// Futures of one thread that hold the gate across an `.await`.
+#[cfg(feature = "tokio")]
+#[test]
+fn another_future_of_the_same_thread_is_not_let_in() {
+    use tokio::task::{LocalSet, spawn_local, yield_now};
+
+    static GATE: Gate = Gate::new("stage");
+    bounded(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime starts");
+        let turns = async {
+            let holds = spawn_local(async {
+                let _in = GATE.try_enter().expect("it is free");
+                for _ in 0..10 {
+                    yield_now().await;
+                    drop(GATE.try_enter().expect("the same code"));
+                }
+            });
+            yield_now().await;
+            let others: Vec<_> = (0..10)
+                .map(|_| spawn_local(async { GATE.enter_within(LONG).map(drop).expect_err("another holds it") }))
+                .collect();
+            assert!(GATE.try_enter().is_err(), "the future of `block_on` is no part of it either");
+            for other in others {
+                let busy = other.await.expect("ends");
+                assert!(busy.would_deadlock, "the wait would hold up the holder's own thread: {busy}");
+            }
+            holds.await.expect("ends");
+            assert!(!GATE.is_held());
+        };
+        LocalSet::new().block_on(&runtime, turns);
+    });
+}

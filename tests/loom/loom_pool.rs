@@ -8,10 +8,9 @@ use loom::sync::{Condvar, Mutex};
 
 use crate::lineage::current::{Pending, stand};
 use crate::lineage::node::Place;
-use crate::model::{model, start};
+use crate::model::{block, model, start};
 use crate::pool::config::PoolConfig;
-use crate::pool::end::block_on_tally;
-use crate::pool::handle::{CancelOutcome, TaskHandle};
+use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
 use crate::pool::wait::blocking;
 use crate::pool::worker::run_and_wait;
@@ -138,32 +137,6 @@ fn a_task_that_waits_lets_the_next_one_run() {
         let tells = submit(&pool, move || other.happen());
         waits.join().unwrap();
         tells.join().unwrap();
-    });
-}
-
-#[test]
-fn a_wait_at_the_bound_lets_the_next_one_run_when_somebody_has_looked() {
-    model(2, || {
-        let pool = start(PoolConfig::leased(1).max_waiting(0));
-        let moment = Arc::new(Moment::default());
-        let other = Arc::clone(&moment);
-        let waits = submit(&pool, move || blocking(|| moment.wait()));
-        let tells = submit(&pool, move || other.happen());
-        waits.join().unwrap();
-        tells.join().unwrap();
-    });
-}
-
-#[test]
-fn a_wait_at_the_bound_ends_while_its_place_is_let_and_the_pool_has_as_many_as_before() {
-    model(2, || {
-        let pool = start(PoolConfig::leased(1).max_waiting(0));
-        let waits = submit(&pool, || blocking(|| ()));
-        let next = submit(&pool, || ());
-        waits.join().unwrap();
-        next.join().unwrap();
-        assert!(pool.stop(None).unwrap().is_complete());
-        assert_eq!((pool.places.taken(), pool.stats().waiting), (0, 0));
     });
 }
 
@@ -299,7 +272,7 @@ fn closing_a_daemon_pool_resolves_every_handle() {
         };
         pool.close();
         submitter.join().unwrap();
-        block_on_tally(&pool.tally, None, || pool.is_over());
+        block(&pool.tally, || pool.is_over());
     });
 }
 
@@ -349,7 +322,7 @@ fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
         for tallies in scope.node().scopes() {
             tallies.close();
             let tally = tallies.of(true);
-            block_on_tally(tally, None, || tally.is_ended());
+            block(tally, || tally.is_ended());
         }
         let ran_before = ran.load(SeqCst);
         assert_eq!(submitter.join().unwrap(), ran_before);
@@ -416,12 +389,11 @@ fn whoever_waits_for_room_is_told_of_it() {
     });
 }
 
-// 6. A full queue, and what was asked to stop.
+// 6. Queued tasks that are cancelled, in a pool whose only place is taken.
 
-/// A pool of one whose task ends when the moment comes, with as many tasks queued that were asked for in the scope:
-/// full.
-fn full(scope: &Place, tasks: usize) -> (Arc<Pool>, Arc<Moment>, Vec<TaskHandle<()>>) {
-    let pool = start(PoolConfig::leased(1).queue_limit(tasks));
+/// A pool of one whose task ends when the moment comes.
+fn busy(config: PoolConfig) -> (Arc<Pool>, Arc<Moment>) {
+    let pool = start(config);
     let (runs, moment) = (Arc::new(Moment::default()), Arc::new(Moment::default()));
     let (starts, ends) = (Arc::clone(&runs), Arc::clone(&moment));
     drop(submit(&pool, move || {
@@ -429,39 +401,47 @@ fn full(scope: &Place, tasks: usize) -> (Arc<Pool>, Arc<Moment>, Vec<TaskHandle<
         ends.wait();
     }));
     runs.wait();
-    let here = stand(scope.clone(), Pending::Nothing);
-    let queued = (0..tasks).map(|_| submit(&pool, || panic!("it was asked to stop before"))).collect();
+    (pool, moment)
+}
+
+/// Submits at the place. `None` when that is refused.
+fn submit_at(pool: &Arc<Pool>, place: &Place) -> Option<TaskHandle<()>> {
+    let here = stand(place.clone(), Pending::Nothing);
+    let handle = pool.submit_static(None, || ()).ok();
     drop(here);
-    (pool, moment, queued)
+    handle
 }
 
 #[test]
-fn what_is_thrown_out_of_a_full_queue_ends_once_though_others_claim_it() {
+fn a_cancelled_task_ends_once_whoever_claims_it() {
     model(2, || {
         let scope = Place::scope();
-        let (pool, moment, queued) = full(&scope, 1);
-        scope.node().cancel();
-        let canceller = thread::spawn(move || {
-            for queued in queued {
-                queued.cancel();
-                assert!(queued.join().is_err());
-            }
-        });
-        // Either has thrown it out, so there is room; or about to.
-        let accepted = pool.submit_static(None, || ()).is_ok();
+        let pool = start(PoolConfig::leased(1));
+        let ran = Arc::new(Count::new(0));
+        let here = stand(scope.clone(), Pending::Nothing);
+        let counts = Arc::clone(&ran);
+        let handle = submit(&pool, move || counts.fetch_add(1, SeqCst));
+        drop(here);
+        let canceller = {
+            let scope = scope.clone();
+            thread::spawn(move || scope.node().cancel())
+        };
+        // Beside a worker that pops it.
+        handle.cancel();
         canceller.join().unwrap();
-        assert!(accepted || pool.submit_static(None, || ()).is_ok(), "there is room, once it has ended");
-        moment.happen();
-        let report = pool.stop(None).unwrap();
-        assert_eq!((report.completed, report.cancelled, report.remaining), (2, 1, 0));
+        let ran_well = handle.join().is_ok();
+        assert_eq!(ran.load(SeqCst), usize::from(ran_well));
+        assert_eq!(pool.stop(None).unwrap().cancelled, u64::from(!ran_well));
+        assert!(scope.node().scopes().all(|scope| scope.of(true).count() == 0));
     });
 }
 
 #[test]
-fn whoever_waits_for_room_is_told_when_a_request_makes_some() {
+fn whoever_waits_for_room_is_let_in_when_a_cancel_makes_some() {
     model(2, || {
         let scope = Place::scope();
-        let (pool, moment, queued) = full(&scope, 1);
+        let (pool, moment) = busy(PoolConfig::leased(1).queue_limit(1));
+        let queued = submit_at(&pool, &scope).unwrap();
         let submitter = {
             let pool = Arc::clone(&pool);
             thread::spawn(move || pool.submit_waiting(None, || (), None).is_ok())
@@ -469,56 +449,27 @@ fn whoever_waits_for_room_is_told_when_a_request_makes_some() {
         scope.node().cancel();
         // While the pool is busy.
         assert!(submitter.join().unwrap());
-        assert!(queued.into_iter().all(|queued| queued.join().is_err()));
+        assert!(queued.join().is_err());
         moment.happen();
         assert_eq!(pool.stop(None).unwrap().completed, 2);
     });
 }
 
 #[test]
-fn two_that_find_the_same_full_queue_both_have_the_room_that_is_made() {
-    model(2, || {
+fn two_that_wait_for_room_are_both_let_in_when_two_tasks_are_cancelled() {
+    model(1, || {
         let scope = Place::scope();
-        let (pool, moment, queued) = full(&scope, 2);
-        scope.node().cancel();
+        let (pool, moment) = busy(PoolConfig::leased(1).queue_limit(2));
+        let queued = [(), ()].map(|()| submit_at(&pool, &scope).unwrap());
         let other = {
             let pool = Arc::clone(&pool);
-            thread::spawn(move || pool.submit_static(None, || ()).is_ok())
+            thread::spawn(move || pool.submit_waiting(None, || (), None).is_ok())
         };
-        let here = pool.submit_static(None, || ()).is_ok();
-        assert!(here && other.join().unwrap(), "there was room for both");
+        let canceller = thread::spawn(move || scope.node().cancel());
+        assert!(pool.submit_waiting(None, || (), None).is_ok() && other.join().unwrap());
+        canceller.join().unwrap();
         assert!(queued.into_iter().all(|queued| queued.join().is_err()));
         moment.happen();
         assert_eq!(pool.stop(None).unwrap().completed, 3);
-    });
-}
-
-#[test]
-fn a_task_that_is_pushed_while_its_scope_is_asked_makes_room_too() {
-    model(2, || {
-        let scope = Place::scope();
-        let (pool, moment, queued) = full(&scope, 1);
-        queued.into_iter().for_each(|queued| assert!(queued.cancel() != CancelOutcome::AlreadyFinished));
-        let submitter = {
-            let (pool, scope) = (Arc::clone(&pool), scope.clone());
-            thread::spawn(move || {
-                let here = stand(scope, Pending::Nothing);
-                let handle = pool.submit_static(None, || ()).ok();
-                drop(here);
-                handle
-            })
-        };
-        scope.node().cancel();
-        // Looks, perhaps between the other one's room and its push.
-        let first = pool.submit_static(None, || ());
-        let pushed = submitter.join().unwrap();
-        if let Ok(first) = first {
-            first.cancel();
-        }
-        let second = pool.submit_static(None, || ());
-        assert!(second.is_ok(), "nothing queued is to run");
-        drop((pushed, second));
-        moment.happen();
-        let _ = pool.stop(None).unwrap();
     });
 }

@@ -1,7 +1,6 @@
 //! The tally: a task is refused or counted, and whoever waits for the last one is woken.
 
-use crate::model::model;
-use crate::pool::end::block_on_tally;
+use crate::model::{block, model};
 use crate::pool::inner::leave_tally;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
@@ -26,7 +25,7 @@ fn a_task_is_either_refused_or_waited_for() {
             })
             .collect();
         assert!(tally.close());
-        block_on_tally(&tally, None, || tally.is_ended());
+        block(&tally, || tally.is_ended());
         let waited_for = ended.load(Ordering::Relaxed);
         let entered =
             submitters.into_iter().map(|submitter| submitter.join().unwrap()).filter(|entered| *entered).count();
@@ -49,9 +48,9 @@ fn the_last_to_leave_wakes_everybody_who_waits() {
             .collect();
         let other = {
             let tally = Arc::clone(&tally);
-            thread::spawn(move || block_on_tally(&tally, None, || tally.count() == 0))
+            thread::spawn(move || block(&tally, || tally.count() == 0))
         };
-        block_on_tally(&tally, None, || tally.count() == 0);
+        block(&tally, || tally.count() == 0);
         other.join().unwrap();
         for thread in threads {
             thread.join().unwrap();
@@ -65,7 +64,7 @@ fn closing_an_empty_tally_wakes_who_waits_for_the_end() {
         let tally = Arc::new(Tally::new());
         let waiter = {
             let tally = Arc::clone(&tally);
-            thread::spawn(move || block_on_tally(&tally, None, || tally.is_ended()))
+            thread::spawn(move || block(&tally, || tally.is_ended()))
         };
         let other = {
             let tally = Arc::clone(&tally);

@@ -9,8 +9,8 @@ mod flight;
 #[allow(dead_code, unreachable_pub, reason = "the models use a part of it")]
 #[path = "../../src/gate/mod.rs"]
 mod gate;
-#[allow(dead_code, unreachable_pub, reason = "the models use a part of it")]
-#[path = "../../src/waits.rs"]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "the models use a part of it")]
+#[path = "../../src/waits/mod.rs"]
 mod graph;
 #[path = "../../src/cancel/hook.rs"]
 mod hook;
@@ -19,6 +19,7 @@ mod hook;
 mod timer;
 
 mod loom_cache;
+mod loom_cancel;
 mod loom_flight;
 mod loom_gate;
 mod loom_hook;

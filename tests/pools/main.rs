@@ -11,6 +11,7 @@ mod a_start_returns_when_its_workers_are_warm;
 mod a_submitter_can_wait_for_room;
 mod a_task_pushed_while_its_pool_looks_is_not_left_behind;
 mod a_worker_is_initialised_before_its_first_task;
+mod a_workers_state_is_lent_to_one_task_at_a_time;
 mod an_abandoned_initialiser_is_not_waited_for;
 mod an_impossible_setting_is_named;
 mod an_initialiser_that_fails_strands_nothing;

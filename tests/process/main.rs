@@ -7,6 +7,8 @@ mod check;
 #[cfg(unix)]
 mod forks;
 
+#[cfg(target_os = "linux")]
+mod a_denied_barrier_is_made_up_for;
 #[cfg(unix)]
 mod a_fork_leaves_the_pools_alone;
 mod a_pinned_pool_does_not_hold_up_the_exit;
@@ -31,6 +33,8 @@ macro_rules! lists {
 
 fn main() {
     check::main(lists![
+        #[cfg(target_os = "linux")]
+        a_denied_barrier_is_made_up_for,
         #[cfg(unix)]
         a_fork_leaves_the_pools_alone,
         a_pinned_pool_does_not_hold_up_the_exit,

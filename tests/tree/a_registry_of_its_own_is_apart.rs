@@ -21,6 +21,18 @@ fn its_root_is_a_process_of_its_own() {
 }
 
 #[test]
+fn every_place_knows_the_root_of_its_own_family() {
+    common::bounded(|| {
+        let family = Registry::new();
+        let outer = Scope::new_in(&family.root(), "outer");
+        let inner = Scope::new_in(&outer, "inner");
+        let thread = inner.run(|| thread::spawn(|| current().root())).join().expect("ends");
+        assert_eq!([inner.root(), outer.root(), family.root().root(), thread], [0; 4].map(|_| family.root()));
+        assert_eq!([Scope::new("global").root(), Lineage::process().root()], [0; 2].map(|_| Lineage::process()));
+    });
+}
+
+#[test]
 fn nothing_in_it_finds_anything_of_the_global_one() {
     alone(|| {
         let _everyones = Lineage::process().create("at the process");

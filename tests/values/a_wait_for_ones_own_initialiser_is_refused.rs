@@ -1,5 +1,6 @@
-//! A wait for a value that would close a cycle ends at once with `Reentrant`: from inside its own initialiser, through
-//! two keys on two threads, through a child that the initialiser joins. A join in such a cycle goes on.
+//! A wait for a value that would never end is told so at once: `Reentrant` from inside its own initialiser, and
+//! `WouldDeadlock`, with the circle of waits, through two keys on two threads or a child that the initialiser joins. A join
+//! in such a circle goes on.
 
 use std::sync::{Arc, Barrier, mpsc};
 
@@ -9,6 +10,10 @@ use crate::common::{self, bounded, eventually};
 
 fn is_reentrant<T>(made: &Result<Arc<T>, InitError>) -> bool {
     matches!(made, Err(InitError::Reentrant { .. }))
+}
+
+fn would_deadlock<T>(made: &Result<Arc<T>, InitError>) -> bool {
+    matches!(made, Err(InitError::WouldDeadlock { circle, .. }) if !circle.links().is_empty())
 }
 
 fn never() -> u32 {
@@ -73,7 +78,7 @@ fn a_task_that_asks_before_the_initialiser_joins_it_is_refused() {
         let pool = scope.create("pool");
         pool.start(PoolConfig::leased(1)).expect("starts");
         let made = KEY.get_or_init(|| {
-            let child = pool.submit(|| is_reentrant(&KEY.get_or_init(|| unreachable!("under way")))).expect("open");
+            let child = pool.submit(|| would_deadlock(&KEY.get_or_init(|| unreachable!("under way")))).expect("open");
             eventually("the child waits", || pool.stats().waiting == 1);
             child.join().expect("the join goes on")
         });
@@ -95,7 +100,7 @@ fn a_task_that_asks_after_the_initialiser_joins_it_is_refused() {
             KEY.get_or_init(|| {
                 let child = inner.submit(move || {
                     eventually("the initialiser joins", || look.stats().waiting == 1);
-                    is_reentrant(&KEY.get_or_init(|| unreachable!("under way")))
+                    would_deadlock(&KEY.get_or_init(|| unreachable!("under way")))
                 });
                 child.expect("open").join().expect("the join goes on")
             })
@@ -113,7 +118,7 @@ fn a_thread_that_the_initialiser_joins_is_refused_in_both_orders() {
             let made = KEY.get_or_init(|| {
                 let child = thread::spawn(move || {
                     let _ = asks.send(());
-                    is_reentrant(&KEY.get_or_init(|| unreachable!("under way")))
+                    would_deadlock(&KEY.get_or_init(|| unreachable!("under way")))
                 });
                 if round % 2 == 0 {
                     asked.recv().expect("it runs");
@@ -139,7 +144,7 @@ fn a_grandchild_in_a_scope_that_the_initialiser_stops_is_refused() {
                 let inner = pool.clone();
                 let (asks, asked) = mpsc::channel();
                 let child = move || {
-                    let ask = || is_reentrant(&KEY.get_or_init(|| unreachable!("under way")));
+                    let ask = || would_deadlock(&KEY.get_or_init(|| unreachable!("under way")));
                     let grandchild = inner.submit(ask).expect("the scope is open");
                     let _ = asks.send(());
                     let _ = told.send(grandchild.join().expect("the join goes on"));
@@ -167,7 +172,7 @@ fn one_of_two_keys_that_initialise_each_other_is_refused() {
                     match others.get_or_init(never) {
                         Ok(value) => *value + 1,
                         Err(error) => {
-                            assert!(matches!(error, InitError::Reentrant { .. }), "{error:?}");
+                            assert!(matches!(error, InitError::WouldDeadlock { .. }), "{error:?}");
                             1
                         }
                     }
@@ -219,7 +224,7 @@ fn an_asker_that_is_no_part_of_a_cycle_waits_on() {
             // Nobody joins this one inside the initialiser.
             let bystander = pool.submit(|| KEY.get_or_init(never)).expect("open");
             eventually("it waits", || pool.stats().waiting == 1);
-            let child = thread::spawn(|| is_reentrant(&KEY.get_or_init(never)));
+            let child = thread::spawn(|| would_deadlock(&KEY.get_or_init(never)));
             assert!(child.join().expect("the join goes on"));
             assert_eq!(pool.stats().waiting, 1, "it waits on");
             std::thread::spawn(move || assert_eq!(*bystander.join().expect("ends").expect("made"), 7));
@@ -238,7 +243,7 @@ fn each_task_of_a_set_that_the_initialiser_waits_for_is_refused() {
         let scope = Scope::new("owner");
         let pool = scope.create("pool");
         pool.start(PoolConfig::leased(4)).expect("starts");
-        let asks = || is_reentrant(&KEY.get_or_init(|| unreachable!("it is under way")));
+        let asks = || would_deadlock(&KEY.get_or_init(|| unreachable!("it is under way")));
         for several in [1, 2, 4] {
             let made = KEY.get_or_init(|| {
                 let mut set = TaskSet::new();
@@ -292,7 +297,7 @@ fn a_task_that_the_initialiser_waits_for_on_a_pinned_thread_is_refused() {
         let pool = scope.create("pool");
         pool.start(PoolConfig::leased(1)).expect("starts");
         let made = KEY.get_or_init(|| {
-            let child = pool.submit(|| is_reentrant(&KEY.get_or_init(|| unreachable!("it is under way"))));
+            let child = pool.submit(|| would_deadlock(&KEY.get_or_init(|| unreachable!("it is under way"))));
             pool.wait_idle().expect("from outside");
             child.expect("accepted").join().expect("has run")
         });

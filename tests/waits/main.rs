@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod a_circle_of_waits_is_found_and_named;
 mod a_join_runs_exactly_its_task_in_place;
 mod a_wait_gives_its_place_away;
 mod a_waker_that_comes_back_meets_no_lock;

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
 
+use super::host::Hosts;
 use super::view::{Look, View, millis};
 use crate::bell::Bell;
 use crate::fork;
@@ -40,6 +41,8 @@ pub(super) struct Hub {
     family: Registry,
     pub(super) max_nodes: AtomicUsize,
     pub(super) old_after: AtomicU64,
+    pub(super) max_readers: AtomicUsize,
+    pub(super) hosts: Hosts,
     began: Instant,
     /// Tells this process's answers from those of the one before it.
     run: u64,
@@ -53,7 +56,8 @@ pub(super) struct Hub {
 }
 
 struct Shared {
-    listeners: usize,
+    /// Those who follow, and those who wait for one look.
+    listeners: [usize; 2],
     /// The thread is there.
     looking: bool,
     closed: bool,
@@ -77,7 +81,18 @@ pub(super) struct Latest {
 /// Why nothing can be shown.
 pub(super) enum Unable {
     Closed,
+    /// As many as there may be are here.
+    Full(usize),
     Thread(io::Error),
+}
+
+/// Who listens.
+#[derive(Clone, Copy)]
+pub(super) enum Reader {
+    /// Until it goes.
+    Follows = 0,
+    /// For one look.
+    Once = 1,
 }
 
 /// What a listener has to do.
@@ -95,11 +110,13 @@ impl Hub {
             family: family.same(),
             max_nodes: AtomicUsize::new(2_000),
             old_after: AtomicU64::new(10_000),
+            max_readers: AtomicUsize::new(100),
+            hosts: Hosts::new(),
             began: Instant::now(),
             // JavaScript's numbers have 53 bits.
             run: (now.as_micros() as u64 ^ u64::from(std::process::id())) & ((1 << 53) - 1),
             shared: Mutex::new(Shared {
-                listeners: 0,
+                listeners: [0, 0],
                 looking: false,
                 closed: false,
                 latest: None,
@@ -114,7 +131,7 @@ impl Hub {
     }
 
     /// Counts a listener in; there is a thread that looks as long as there is one.
-    pub(super) fn join(self: &Arc<Self>) -> Result<(), Unable> {
+    pub(super) fn join(self: &Arc<Self>, who: Reader) -> Result<(), Unable> {
         // Nobody lets go of a lock that was held when the process forked.
         if fork::is_fork() {
             return Err(Unable::Closed);
@@ -123,20 +140,24 @@ impl Hub {
         if shared.closed {
             return Err(Unable::Closed);
         }
+        let most = self.max_readers.load(Ordering::Relaxed);
+        if shared.listeners[who as usize] >= most {
+            return Err(Unable::Full(most));
+        }
         if !shared.looking {
             let hub = Arc::clone(self);
             let thread = thread::Builder::new().name("heirloom-inspector".to_owned());
             thread.spawn(move || hub.work()).map_err(Unable::Thread)?;
             shared.looking = true;
         }
-        shared.listeners += 1;
+        shared.listeners[who as usize] += 1;
         Ok(())
     }
 
-    pub(super) fn part(&self) {
+    pub(super) fn part(&self, who: Reader) {
         let mut shared = self.shared.lock();
-        shared.listeners -= 1;
-        let last = shared.listeners == 0;
+        shared.listeners[who as usize] -= 1;
+        let last = shared.listeners == [0, 0];
         drop(shared);
         if last {
             self.leave.ring();
@@ -221,7 +242,7 @@ impl Hub {
     /// Ends the looking when nobody listens. True when it does.
     fn ends_if_unheard(&self) -> bool {
         let mut shared = self.shared.lock();
-        let ends = shared.listeners == 0 || shared.closed;
+        let ends = shared.listeners == [0, 0] || shared.closed;
         if ends {
             shared.looking = false;
             // What is kept would be old when somebody comes again.

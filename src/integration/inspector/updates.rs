@@ -10,7 +10,7 @@ use std::time::Instant;
 use axum::body::Bytes;
 use futures_core::Stream;
 
-use super::hub::{Hub, Next, Unable};
+use super::hub::{Hub, Next, Reader, Unable};
 use crate::bell::Bell;
 use crate::sync::os::Arc;
 
@@ -20,14 +20,15 @@ type Which = fn(&Hub) -> &Bell;
 /// A place among the hub's listeners.
 struct Seat {
     hub: Arc<Hub>,
+    who: Reader,
     /// The bell that is listened to, and the place there.
     at: Option<(Which, usize)>,
 }
 
 impl Seat {
-    fn new(hub: &Arc<Hub>) -> Result<Self, Unable> {
-        hub.join()?;
-        Ok(Self { hub: Arc::clone(hub), at: None })
+    fn new(hub: &Arc<Hub>, who: Reader) -> Result<Self, Unable> {
+        hub.join(who)?;
+        Ok(Self { hub: Arc::clone(hub), who, at: None })
     }
 
     /// Ready with what `look` finds, once that is not to wait; looks again each time the bell rings, which is always
@@ -49,7 +50,7 @@ impl Drop for Seat {
         if let Some((bell, at)) = self.at {
             bell(&self.hub).leave(at);
         }
-        self.hub.part();
+        self.hub.part(self.who);
     }
 }
 
@@ -71,7 +72,7 @@ impl Updates {
     pub(super) fn new(hub: &Arc<Hub>) -> Result<Self, Unable> {
         // A browser that loses the connection tries again after this long.
         let retry = VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]);
-        Ok(Self { seat: Seat::new(hub)?, seen: None, ready: retry, ended: false })
+        Ok(Self { seat: Seat::new(hub, Reader::Follows)?, seen: None, ready: retry, ended: false })
     }
 }
 
@@ -106,7 +107,7 @@ impl Stream for Updates {
 
 /// The family as it is now, as JSON.
 pub(super) async fn snapshot(hub: &Arc<Hub>) -> Result<Vec<u8>, Unable> {
-    let mut seat = Seat::new(hub)?;
+    let mut seat = Seat::new(hub, Reader::Once)?;
     let asked = Instant::now();
     match poll_fn(|cx| seat.poll(cx, |hub| &hub.looked, |hub| hub.as_of(asked))).await {
         Next::Full(latest) => Ok([hub.head().as_bytes(), latest.body().as_ref()].concat()),

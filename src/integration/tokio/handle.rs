@@ -13,9 +13,11 @@ use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
 use crate::pool::wait::GivenAway;
-use crate::sync::os::{AtomicBool, Ordering};
+use crate::runtime;
+use crate::sync::os::{Arc, AtomicBool, Ordering};
+use crate::waits::{Closed, Debt, Ends, Label, Target};
 
-use super::{PortalError, probe};
+use super::PortalError;
 
 /// A future that was given to a [`Portal`](super::Portal). Dropping the handle detaches it: it runs all the same, until
 /// its runtime is shut down or its place is asked to stop.
@@ -26,11 +28,13 @@ pub struct PortalHandle<T> {
     task: JoinHandle<Result<T, Cancelled>>,
     is_cancelled: AtomicBool,
     generation: u64,
+    /// What the runtime owes until the future has ended.
+    owed: Arc<Debt>,
 }
 
 impl<T> PortalHandle<T> {
-    pub(super) fn new(task: JoinHandle<Result<T, Cancelled>>, generation: u64) -> Self {
-        Self { task, is_cancelled: AtomicBool::new(false), generation }
+    pub(super) fn new(task: JoinHandle<Result<T, Cancelled>>, generation: u64, owed: Arc<Debt>) -> Self {
+        Self { task, is_cancelled: AtomicBool::new(false), generation, owed }
     }
 
     /// It runs in the process that this one is a fork of.
@@ -66,10 +70,11 @@ impl<T> PortalHandle<T> {
     /// # Errors
     /// [`Cancelled`](PortalError::Cancelled), [`NotRunning`](PortalError::NotRunning),
     /// [`Panicked`](PortalError::Panicked). [`WouldDeadlock`](PortalError::WouldDeadlock) on a thread that runs a
-    /// future of a tokio runtime: `.await` it there. The future goes on then, detached.
+    /// future of a tokio runtime: `.await` it there; and, with the circle, where all of the runtime's workers wait, directly
+    /// or by others, for what the caller owes. The future goes on then, detached.
     pub fn join(self) -> Result<T, PortalError> {
-        if probe::runs_a_future() {
-            return Err(PortalError::WouldDeadlock);
+        if runtime::runs_a_future() {
+            return Err(PortalError::WouldDeadlock { circle: None });
         }
         joined(self, None)
     }
@@ -102,18 +107,33 @@ pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing
         return Err(PortalError::not_running());
     }
     let mut end = None;
-    let away = GivenAway::begin();
+    let refuse = |why: Closed| PortalError::WouldDeadlock { circle: Some(why.circle) };
+    let away = GivenAway::begin_for(Target::Debt(Arc::clone(&handle.owed)), Label::Future, Ends::WhenTold);
+    let away = match away {
+        Ok(away) => away,
+        Err(why) => {
+            if hearing.is_some() {
+                handle.cancel();
+            }
+            return Err(refuse(why));
+        }
+    };
     park::block_until(None, |waker| {
         if let Poll::Ready(out) = handle.poll_end(waker) {
             end = Some(out);
             return true;
         }
-        hearing.as_mut().is_some_and(|hearing| hearing.poll(waker, Hearing::is_asked))
+        hearing.as_mut().is_some_and(|hearing| hearing.poll(waker, Hearing::is_asked)) || away.is_told()
     });
+    let told = away.told();
     drop(away);
-    end.unwrap_or_else(|| {
-        handle.cancel();
-        Err(PortalError::Cancelled)
+    end.unwrap_or_else(|| match told {
+        // One that is joined goes on, detached.
+        Some(why) if hearing.is_none() => Err(refuse(why)),
+        why => {
+            handle.cancel();
+            Err(why.map_or(PortalError::Cancelled, refuse))
+        }
     })
 }
 

@@ -1,29 +1,25 @@
-//! Stands in for `src/lineage`: a place is the process or one scope below it.
+//! Stands in for `src/lineage`: a place is the process or one of the scopes below it. What a node lists is the real one.
 
-#[path = "../../../src/lineage/requests.rs"]
-pub(crate) mod requests;
+#[path = "../../../src/lineage/flow.rs"]
+pub(crate) mod flow;
+#[path = "../../../src/lineage/queued.rs"]
+pub(crate) mod queued;
 
 pub(crate) mod node {
-    use std::sync::{Arc, Weak};
+    use std::sync::{Arc, OnceLock, Weak};
 
     use crate::id::NodeId;
-    use crate::lineage::requests::Requests;
+    use crate::lineage::queued::{Queued, Which, end_queued};
     use crate::sync::atomic::{AtomicBool, Ordering};
     use crate::tally::Tally;
-
-    loom::lazy_static! {
-        static ref REQUESTS: Requests = Requests::new();
-    }
-
-    pub(crate) fn requests() -> &'static Requests {
-        &REQUESTS
-    }
 
     pub(crate) struct Node(Option<Scope>);
 
     struct Scope {
+        parent: Option<Arc<Node>>,
         tallies: Tallies,
         cancelled: AtomicBool,
+        queued: Queued,
     }
 
     pub(crate) struct Tallies {
@@ -54,8 +50,27 @@ pub(crate) mod node {
             NodeId::next()
         }
 
+        fn path(&self) -> impl Iterator<Item = &Node> {
+            std::iter::successors(Some(self), |node| node.counted_parent().map(|parent| &**parent))
+        }
+
+        pub(crate) fn queued(&self) -> &Queued {
+            match &self.0 {
+                Some(scope) => &scope.queued,
+                None => unreachable!("the process lists nothing"),
+            }
+        }
+
+        pub(crate) fn counted_parent(&self) -> Option<&Arc<Node>> {
+            self.0.as_ref()?.parent.as_ref()
+        }
+
+        pub(crate) fn is_isolated(&self) -> bool {
+            false
+        }
+
         pub(crate) fn scopes(&self) -> impl Iterator<Item = &Tallies> {
-            self.0.iter().map(|scope| &scope.tallies)
+            self.path().filter_map(|node| node.0.as_ref()).map(|scope| &scope.tallies)
         }
 
         pub(crate) fn scope_closed(&self) -> bool {
@@ -63,22 +78,33 @@ pub(crate) mod node {
         }
 
         pub(crate) fn is_cancelled(&self) -> bool {
-            self.0.as_ref().is_some_and(|scope| scope.cancelled.load(Ordering::Acquire))
+            self.path().any(Node::is_asked)
         }
 
         pub(crate) fn is_asked(&self) -> bool {
-            self.is_cancelled()
+            self.0.as_ref().is_some_and(|scope| scope.cancelled.load(Ordering::Acquire))
         }
 
         /// True for the first.
         pub(crate) fn cancel(&self) -> bool {
             let first = self.0.as_ref().is_some_and(|scope| !scope.cancelled.swap(true, Ordering::SeqCst));
-            requests().note();
+            end_queued(self, Which::Cancelled);
             first
         }
 
+        /// Declines the request.
+        pub(crate) fn acknowledge(&self) {
+            self.0.as_ref().inspect(|scope| scope.cancelled.store(false, Ordering::SeqCst));
+        }
+
+        /// Closes the scope.
+        pub(crate) fn close(&self) {
+            self.scopes().next().inspect(|tallies| tallies.close());
+            end_queued(self, Which::Daemon);
+        }
+
         pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &Tallies)> {
-            self.0.iter().map(move |scope| (self, &scope.tallies))
+            self.path().filter_map(|node| Some((node, &node.0.as_ref()?.tallies)))
         }
 
         /// No values are bound in a model.
@@ -89,7 +115,15 @@ pub(crate) mod node {
         }
 
         pub(crate) fn is_at_or_below(&self, other: &Node) -> bool {
-            std::ptr::eq(self, other)
+            self.path().any(|node| std::ptr::eq(node, other))
+        }
+    }
+
+    impl Drop for Node {
+        fn drop(&mut self) {
+            if let Some(scope) = &mut self.0 {
+                scope.queued.deregister(scope.parent.as_deref());
+            }
         }
     }
 
@@ -100,8 +134,18 @@ pub(crate) mod node {
         pub(crate) const PROCESS: Place = Place(None);
 
         pub(crate) fn scope() -> Self {
+            Self::PROCESS.scope_below()
+        }
+
+        pub(crate) fn scope_below(&self) -> Self {
             let tallies = Tallies { joining: Tally::new(), daemon: Tally::new() };
-            Self(Some(Arc::new(Node(Some(Scope { tallies, cancelled: AtomicBool::new(false) })))))
+            let (parent, cancelled) = (self.0.clone(), AtomicBool::new(false));
+            let queued = Queued::new(parent.is_none());
+            Self(Some(Arc::new(Node(Some(Scope { parent, tallies, cancelled, queued })))))
+        }
+
+        pub(crate) fn below_root(&self) -> Option<&Arc<Node>> {
+            self.0.as_ref()
         }
 
         pub(crate) fn node(&self) -> &Node {
@@ -122,6 +166,23 @@ pub(crate) mod node {
 
         pub(crate) fn downgrade(&self) -> WeakPlace {
             WeakPlace(self.0.as_ref().map(Arc::downgrade))
+        }
+    }
+
+    /// No task of a model becomes a node.
+    pub(crate) struct OnceWeak(OnceLock<WeakPlace>);
+
+    impl OnceWeak {
+        pub(crate) fn new() -> Self {
+            Self(OnceLock::new())
+        }
+
+        pub(crate) fn set(&self, place: &Place) -> bool {
+            self.0.set(place.downgrade()).is_ok()
+        }
+
+        pub(crate) fn upgrade(&self) -> Option<Place> {
+            self.0.get()?.upgrade()
         }
     }
 

@@ -97,28 +97,88 @@ pub(crate) mod rayon;
 
 pub(crate) mod threads;
 
-/// Nobody looks for cycles: the graph has a model of its own.
+#[path = "../../../src/waits/circle.rs"]
+pub(crate) mod circle;
+
+/// Nobody looks for circles: the graph has a model of its own.
 pub(crate) mod waits {
     use std::marker::PhantomData;
     use std::task::Waker;
+    use std::thread::ThreadId;
 
     use crate::id::TaskId;
+    use crate::namespace::Namespace;
     use crate::sync::os::Arc;
+
+    pub(crate) use crate::model::circle::{Circle, Link, WouldDeadlock};
 
     #[derive(Clone)]
     pub(crate) enum Target {
-        Task(TaskId),
+        Task(Task),
+        FirstOf(Arc<Vec<Target>>),
         Tally(usize),
+        TallyIn { tally: usize, pool: usize },
+        Permit(usize),
         Debt(Arc<Debt>),
     }
 
-    pub(crate) enum Part {
-        Task(TaskId),
-        Tally(usize),
+    #[derive(Clone)]
+    pub(crate) struct Task {
+        pub(crate) id: TaskId,
+        pub(crate) pool: usize,
+        pub(crate) queued: Option<Arc<dyn Queued>>,
     }
 
-    pub(crate) type Parts = Vec<Part>;
-    pub(crate) struct Cycle;
+    pub(crate) trait Queued: Send + Sync {
+        fn is_queued(&self) -> bool;
+    }
+
+    #[derive(Clone)]
+    pub(crate) enum Label {
+        Task,
+        Pool(Namespace),
+        Borrowing(Namespace),
+        Gate(&'static str),
+        Room(Namespace),
+    }
+
+    #[derive(Clone, Copy)]
+    pub(crate) enum Ends {
+        Asks,
+        WhenTold,
+        Never,
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct Closed {
+        pub(crate) circle: Circle,
+        pub(crate) task: Option<(TaskId, Namespace)>,
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Stack {
+        pub(crate) tasks: Vec<(TaskId, Namespace)>,
+        pub(crate) tallies: Vec<usize>,
+        pub(crate) permits: Vec<Permit>,
+        pub(crate) worker: Option<Worker>,
+    }
+
+    pub(crate) struct Permit {
+        pub(crate) pool: usize,
+        pub(crate) name: Namespace,
+        pub(crate) of: usize,
+    }
+
+    pub(crate) struct Worker;
+
+    pub(crate) struct Begin {
+        pub(crate) on: Target,
+        pub(crate) label: Label,
+        pub(crate) stack: Stack,
+        pub(crate) ends: Ends,
+        pub(crate) waker: fn() -> Waker,
+    }
+
     pub(crate) struct Record;
     pub(crate) struct Debt;
     pub(crate) struct Edge;
@@ -134,28 +194,22 @@ pub(crate) mod waits {
     }
 
     impl Graph {
-        pub(crate) fn join(&self, _me: Arc<Record>, _on: Target, _parts: Parts) -> Waiting<'_> {
-            Waiting(PhantomData)
-        }
-
-        pub(crate) fn ask(
-            &self,
-            _me: Arc<Record>,
-            _on: Target,
-            _parts: Parts,
-            _waker: Waker,
-        ) -> Result<Waiting<'_>, Cycle> {
+        pub(crate) fn begin(&self, _me: Arc<Record>, _wait: Begin) -> Result<Waiting<'_>, Closed> {
             Ok(Waiting(PhantomData))
         }
     }
 
     impl Waiting<'_> {
-        pub(crate) fn is_broken(&self) -> bool {
+        pub(crate) fn is_told(&self) -> bool {
             false
         }
 
-        pub(crate) fn edge(&self) -> Option<Edge> {
+        pub(crate) fn told(&self) -> Option<Closed> {
             None
+        }
+
+        pub(crate) fn edge(&self) -> Edge {
+            Edge
         }
     }
 
@@ -170,6 +224,19 @@ pub(crate) mod waits {
 
         pub(crate) fn pay(&self) {}
     }
+}
+
+/// No thread of a model is a runtime's.
+pub(crate) mod runtime {
+    pub(crate) fn worker() -> Option<crate::waits::Worker> {
+        None
+    }
+}
+
+/// Blocks until `ready`, which the tally tells of.
+pub(crate) fn block(tally: &tally::Tally, ready: impl Fn() -> bool) {
+    let what = || pool::end::OfTally::of(tally, waits::Label::Pool(namespace::Namespace::DEFAULT));
+    assert!(pool::end::block_on_tally(tally, None, what, ready).unwrap());
 }
 
 /// Runs a model without spinning, with at most this many preemptions, unless `LOOM_MAX_PREEMPTIONS` says otherwise.

@@ -14,14 +14,14 @@ pub(crate) mod depth;
 pub(crate) mod doorbell;
 #[path = "../../../src/pool/end.rs"]
 pub(crate) mod end;
+#[path = "../../../src/pool/evict.rs"]
+pub(crate) mod evict;
 #[path = "../../../src/pool/frame.rs"]
 pub(crate) mod frame;
 #[path = "../../../src/pool/handle.rs"]
 pub(crate) mod handle;
 #[path = "../../../src/pool/inner.rs"]
 pub(crate) mod inner;
-#[path = "../../../src/pool/kept.rs"]
-pub(crate) mod kept;
 #[path = "../../../src/pool/pinned.rs"]
 pub(crate) mod pinned;
 #[path = "../../../src/pool/places.rs"]
@@ -39,26 +39,14 @@ pub(crate) use crate::model::rayon;
 #[cfg_attr(feature = "rayon", path = "../../../src/pool/stealing.rs")]
 #[cfg_attr(not(feature = "rayon"), path = "../../../src/pool/stealing/absent.rs")]
 pub(crate) mod stealing;
-#[path = "../../../src/pool/sweep.rs"]
-pub(crate) mod sweep;
 #[path = "../../../src/pool/wait.rs"]
 pub(crate) mod wait;
 #[path = "../../../src/pool/warm.rs"]
 pub(crate) mod warm;
 #[path = "../../../src/pool/worker.rs"]
 pub(crate) mod worker;
-
-/// Whoever looks at a pool that keeps places lets one at any time, once.
-pub(crate) mod overdue {
-    use crate::pool::inner::Pool;
-    use crate::sync::os::{Arc, thread};
-
-    pub(crate) fn watch(pool: &Arc<Pool>) {
-        let pool = Arc::clone(pool);
-        let looks = thread::Builder::new().name("bound".into()).spawn(move || pool.let_one_through());
-        assert!(looks.is_ok(), "no model refuses it");
-    }
-}
+#[path = "../../../src/pool/worker_state.rs"]
+pub(crate) mod worker_state;
 
 /// Threads without nodes: what initialises them is told nothing.
 pub(crate) mod ctx {
@@ -85,6 +73,10 @@ pub(crate) mod ctx {
         pub(crate) fn new<E: Into<Failure>>(f: impl Fn(&WorkerCtx) -> Result<(), E> + Send + Sync + 'static) -> Self {
             Self(Arc::new(move |ctx| f(ctx).map_err(Into::into)))
         }
+
+        pub(crate) fn run(&self, ctx: &WorkerCtx) -> Result<(), Failure> {
+            (self.0)(ctx)
+        }
     }
 
     impl PartialEq for Hook {
@@ -107,6 +99,10 @@ pub(crate) mod ctx {
 
     pub(crate) fn move_in(_pool: &Pool, _below: &WeakPlace, _member: &Member) {}
 
+    pub(crate) fn as_worker(f: impl FnOnce()) {
+        f();
+    }
+
     pub(crate) fn move_out() {}
 
     pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, came: Came) -> Result<(), Failure> {
@@ -125,6 +121,23 @@ pub(crate) mod asked {
 /// The process never exits.
 pub(crate) mod exit {
     pub(crate) fn arm() {}
+}
+
+/// No future of a model is asked what it waits for.
+pub(crate) mod polled {
+    use std::task::Waker;
+
+    use crate::waits::Target;
+
+    pub(crate) fn polling<R>(_waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
+        (poll(), Vec::new())
+    }
+
+    pub(crate) fn left_with(_waker: &Waker, _on: impl FnOnce() -> Target) {}
+
+    pub(crate) fn first_of(_all: Vec<Target>) -> Option<Target> {
+        None
+    }
 }
 
 /// Nobody asks the models' threads to stop while they wait.

@@ -1,0 +1,45 @@
+//! [`Flow`]: whose turn it is on a thread, where several pieces of code take turns.
+//!
+//! A runtime polls many futures on one thread. Between two polls of one future the thread polls others, so what is
+//! keyed by the thread alone would go from one future to the next. With the feature `tokio` each of tokio's tasks (a
+//! spawned future, a `spawn_blocking` job) is a flow of its own, named by tokio's id of it. All other code of a thread
+//! is one flow: a plain thread's, a pool task's, the future that `block_on` polls.
+//!
+//! tokio sets the id while it polls a future and while it drops the future or its result. tokio may give the id of a
+//! task that has ended to another one (its counter of 64 bits would have to wrap first): only what an ended task left
+//! behind for good, such as a leaked guard, could be taken for the other one's.
+
+#[cfg(feature = "tokio")]
+use ::tokio::task::{Id, try_id};
+
+/// No runtime that heirloom can ask.
+#[cfg(not(feature = "tokio"))]
+type Id = std::convert::Infallible;
+
+#[cfg(not(feature = "tokio"))]
+#[inline(always)]
+fn try_id() -> Option<Id> {
+    None
+}
+
+/// One piece of code among those that take turns on a thread. Without the feature `tokio` there is one to a thread, and
+/// the type has no size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Flow(Option<Id>);
+
+impl Flow {
+    /// The code that has the thread for itself, as far as heirloom can tell.
+    pub(crate) const THREAD: Self = Self(None);
+
+    /// The one that runs. Costs one read of a thread-local of tokio's.
+    #[inline]
+    pub(crate) fn now() -> Self {
+        Self(try_id())
+    }
+
+    /// It shares its thread with others.
+    #[inline]
+    pub(crate) fn is_guest(self) -> bool {
+        self.0.is_some()
+    }
+}

@@ -1,0 +1,411 @@
+//! [`Queued`]: the queued tasks of one node, so that a cancel ends exactly those.
+//!
+//! A task is listed at the node that it was submitted at, whatever pool it waits in, until it ends. A cancel of that
+//! node, or of one above it, takes each listed task off, claims it and ends it. The cost of a cancel therefore grows with
+//! what was submitted below the cancelled node, not with the queues that those tasks stand in. The links are part of
+//! the task: listing allocates nothing. A root is never cancelled, so it lists nothing.
+//!
+//! # Descendants
+//! A node points to its parent only. A node that is about to list its first task registers with its parent, after the
+//! parent has registered with its own, and so on from the top: the ancestors of a registered node are registered, and a
+//! cancel of any of them reaches the node. A node deregisters when it is dropped.
+//!
+//! # The race to fear
+//! A submitter finds its place not cancelled, and lists the task after the canceller has walked past the node. Locks rule
+//! it out. The submitter registers the node, then locks the list, looks at the requests and lists the task before the
+//! unlock. The canceller notes the request, then locks the lists of the node and of each registered descendant. Of the
+//! two critical sections at one list the later one sees what came before the earlier one: the canceller sees the task, or
+//! the submitter sees the request. A canceller that does not find the node at its parent has locked the parent's `below`
+//! before the node registered there, so the submitter, which looks later, sees the request too.
+//!
+//! A request that was declined ends nothing more. The canceller looks whether the request stands under the lock under
+//! which it claims a task, so it leaves a task alone that was submitted after the decline.
+//!
+//! # Locks
+//! A node's `below` may be locked while its parent's is taken, never the other way round. No user code runs under a lock:
+//! the canceller claims one task, unlocks, and ends it. It never holds two claims, so a closure whose drop joins another
+//! cancelled task waits for one that is still queued and can be ended by others.
+
+use std::hint;
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::lineage::node::Node;
+use crate::quiet::quietly;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use crate::sync::os::{Arc, OnceLock, Weak, thread};
+use crate::sync::{Mutex, UnsafeCell};
+
+/// A task's links in the list of its node, guarded by that list's lock.
+pub(crate) struct Link {
+    prev: UnsafeCell<*mut Link>,
+    next: UnsafeCell<*mut Link>,
+}
+
+/// How the engine claims and ends a listed task: this layer does not know tasks.
+pub(crate) struct Ops {
+    /// Whether tasks may be ended here at all: not in a fork's child.
+    pub(crate) may_end: fn() -> bool,
+    /// Claims the task and keeps its memory until `end`. False when the task has started or ended.
+    ///
+    /// # Safety
+    /// The link is that of a listed task, and the caller holds the list's lock.
+    pub(crate) claim: unsafe fn(NonNull<Link>) -> bool,
+    /// Ends the claimed task. Runs user code.
+    ///
+    /// # Safety
+    /// `claim` returned true for this link, and `end` was not called since.
+    pub(crate) end: unsafe fn(NonNull<Link>),
+}
+
+/// Installed by the engine before it lists a task.
+static OPS: OnceLock<&'static Ops> = OnceLock::new();
+
+/// Installs the engine's operations, once.
+pub(crate) fn install(ops: &'static Ops) {
+    let _ = OPS.set(ops);
+}
+
+/// Which listed tasks to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All, as long as the node's request stands.
+    Cancelled,
+    /// The tasks of daemon pools, below a closed scope.
+    Daemon,
+}
+
+/// The listed tasks and the registered children of one node.
+// The order is the memory's: the list that most tasks are in lies beside the scope's tallies.
+#[repr(C)]
+pub(crate) struct Queued {
+    below: Mutex<Below>,
+    /// This node and its ancestors are registered.
+    registered: AtomicBool,
+    daemon: List,
+    joining: List,
+}
+
+struct Below {
+    /// The registered children. Boxed: most nodes have none.
+    children: Option<Box<Slab<Weak<Node>>>>,
+    /// This node's key in its parent's `children`.
+    key: Option<usize>,
+}
+
+impl Queued {
+    /// `top` is whether the node has no ancestor to register with.
+    pub(crate) fn new(top: bool) -> Self {
+        Self {
+            below: Mutex::new(Below { children: None, key: None }),
+            registered: AtomicBool::new(top),
+            daemon: List::new(),
+            joining: List::new(),
+        }
+    }
+
+    #[inline]
+    fn list_of(&self, joins: bool) -> &List {
+        if joins { &self.joining } else { &self.daemon }
+    }
+
+    /// Lists a task of a joining pool or a daemon one, unless `unwanted` says that it is not to start. False then.
+    ///
+    /// # Safety
+    /// The node is registered. The link is in no list, its task was seen by no other thread, and stays where it is until
+    /// an [`unlist`](Self::unlist) of it has returned.
+    #[inline]
+    pub(crate) unsafe fn list(&self, link: NonNull<Link>, joins: bool, unwanted: impl FnOnce() -> bool) -> bool {
+        let mut list = self.list_of(joins).lock();
+        if unwanted() {
+            return false;
+        }
+        // SAFETY: passed on to the caller.
+        unsafe { list.push(link) };
+        true
+    }
+
+    /// Takes a task off the list, unless a canceller has done so. A claimer calls it before the task is finished.
+    ///
+    /// # Safety
+    /// The link's task is alive, and was listed at this node and with this `joins`, or never.
+    #[inline]
+    pub(crate) unsafe fn unlist(&self, link: NonNull<Link>, joins: bool) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.list_of(joins).lock().remove(link) };
+    }
+
+    /// Ends the node's own tasks, the oldest first, while `unwanted`.
+    fn end_own(&self, ops: &Ops, which: Which, unwanted: impl Fn() -> bool) {
+        if which == Which::Cancelled {
+            self.joining.end_all(ops, &unwanted);
+        }
+        self.daemon.end_all(ops, &unwanted);
+    }
+
+    fn children(&self, into: &mut Vec<Arc<Node>>) {
+        if let Some(children) = &self.below.lock().children {
+            into.extend(children.iter().filter_map(|(_, child)| child.upgrade()));
+        }
+    }
+
+    /// The node is being dropped: its parent forgets it.
+    pub(crate) fn deregister(&mut self, parent: Option<&Node>) {
+        let (Some(key), Some(parent)) = (self.below.get_mut().key.take(), parent) else { return };
+        let mut below = parent.queued().below.lock();
+        let child = below.children.as_mut().and_then(|children| children.try_remove(key));
+        // The last one gives the memory back.
+        let empty = below.children.take_if(|children| children.is_empty());
+        drop(below);
+        drop((child, empty));
+    }
+}
+
+/// Registers a node whose first task is about to be listed. Costs one load when that was done before.
+#[inline]
+pub(crate) fn register(node: &Arc<Node>) {
+    // Acquire: pairs with the Release in `register_path`, so a request that the registration saw is seen here too.
+    if !node.queued().registered.load(Ordering::Acquire) {
+        register_path(node);
+    }
+}
+
+#[cold]
+fn register_path(node: &Arc<Node>) {
+    let is_new = |node: &&Arc<Node>| !node.queued().registered.load(Ordering::Acquire);
+    let path: SmallVec<[&Arc<Node>; 8]> =
+        std::iter::successors(Some(node), |node| node.counted_parent()).take_while(is_new).collect();
+    // From the top: a registered node has registered ancestors at every moment.
+    for node in path.into_iter().rev() {
+        let mut below = node.queued().below.lock();
+        if below.key.is_none()
+            && let Some(parent) = node.counted_parent()
+        {
+            let child = Arc::downgrade(node);
+            below.key = Some(parent.queued().below.lock().children.get_or_insert_default().insert(child));
+        }
+        node.queued().registered.store(true, Ordering::Release);
+    }
+}
+
+/// Ends what is queued at the node and below it, on this thread. Runs user code: drops of closures, wakers.
+pub(crate) fn end_queued(at: &Node, which: Which) {
+    let Some(ops) = OPS.get().filter(|ops| (ops.may_end)()) else { return };
+    let unwanted = || which == Which::Daemon || at.is_asked();
+    at.queued().end_own(ops, which, unwanted);
+    let mut nodes = Vec::new();
+    at.queued().children(&mut nodes);
+    while let Some(node) = nodes.pop() {
+        // A request is not delivered to a shielded node, while a closed scope refuses what comes from anywhere below.
+        if which == Which::Cancelled && node.is_isolated() {
+            continue;
+        }
+        node.queued().end_own(ops, which, unwanted);
+        node.queued().children(&mut nodes);
+    }
+}
+
+/// Tasks, the oldest first. The lock is one bit of `last`: a lock and its unlock are one exchange and one store.
+///
+/// A mutex would need two exchanges, at each submit and at each end of a task (8 ns each, which is what all else here
+/// costs together). Each critical section is a few loads and stores, so a thread that finds the lock taken spins, and
+/// yields if the holder was preempted.
+struct List {
+    last: AtomicPtr<Link>,
+    first: UnsafeCell<*mut Link>,
+}
+
+// SAFETY: `first` and the links are guarded by the lock. They point to listed tasks, which leave the list before they
+// are freed; what may be done with those from any thread is the business of `Ops`.
+unsafe impl Send for List {}
+// SAFETY: as above.
+unsafe impl Sync for List {}
+
+/// Set in `last` while the list is locked. A link's address is even.
+const LOCKED: usize = 1;
+
+fn is_locked(last: *mut Link) -> bool {
+    last.addr() & LOCKED != 0
+}
+
+impl List {
+    fn new() -> Self {
+        Self { last: AtomicPtr::new(ptr::null_mut()), first: UnsafeCell::new(ptr::null_mut()) }
+    }
+
+    #[inline]
+    fn lock(&self) -> Locked<'_> {
+        self.try_lock().unwrap_or_else(|| self.lock_slow())
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<Locked<'_>> {
+        let last = self.last.load(Ordering::Relaxed);
+        if is_locked(last) {
+            return None;
+        }
+        let locked = last.map_addr(|addr| addr | LOCKED);
+        // Acquire: sees what the last holder did; pairs with the Release in the unlock.
+        let taken = self.last.compare_exchange_weak(last, locked, Ordering::Acquire, Ordering::Relaxed);
+        taken.ok().map(|last| Locked { list: self, last })
+    }
+
+    #[cold]
+    fn lock_slow(&self) -> Locked<'_> {
+        let mut turn = 0;
+        loop {
+            if let Some(locked) = self.try_lock() {
+                return locked;
+            }
+            back_off(turn);
+            turn += 1;
+        }
+    }
+
+    fn end_all(&self, ops: &Ops, unwanted: impl Fn() -> bool) {
+        loop {
+            let claimed = {
+                let mut list = self.lock();
+                if !unwanted() {
+                    return;
+                }
+                let Some(link) = list.pop() else { return };
+                // SAFETY: it was listed until now, and the lock is held, which its own end waits for.
+                unsafe { (ops.claim)(link) }.then_some(link)
+            };
+            if let Some(link) = claimed {
+                // SAFETY: claimed just now.
+                quietly(|| unsafe { (ops.end)(link) });
+            }
+        }
+    }
+}
+
+/// Waits a moment for the holder of a lock: spins at first, then yields, then sleeps, for a holder of a lower priority.
+fn back_off(turn: u32) {
+    match turn {
+        _ if cfg!(loom) => thread::yield_now(),
+        0..6 => (0..1_u32 << turn).for_each(|_| hint::spin_loop()),
+        6..64 => thread::yield_now(),
+        _ => std::thread::sleep(Duration::from_micros(50)),
+    }
+}
+
+/// A list while it is locked.
+struct Locked<'a> {
+    list: &'a List,
+    last: *mut Link,
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `try_lock`. Nothing is touched after it: the next holder may end the task
+        // that keeps the node.
+        self.list.last.store(self.last, Ordering::Release);
+    }
+}
+
+impl Locked<'_> {
+    #[inline]
+    fn first(&self) -> *mut Link {
+        // SAFETY: the lock is held.
+        unsafe { self.list.first.with(|first| *first) }
+    }
+
+    #[inline]
+    fn set_first(&mut self, to: *mut Link) {
+        // SAFETY: the lock is held.
+        unsafe { self.list.first.with_mut(|first| *first = to) }
+    }
+
+    /// # Safety
+    /// As for [`Queued::list`].
+    #[inline]
+    unsafe fn push(&mut self, link: NonNull<Link>) {
+        // SAFETY: the link is the caller's. The last one is listed, so it is alive, and the lock guards its links.
+        unsafe {
+            link.as_ref().set_prev(self.last);
+            match NonNull::new(self.last) {
+                Some(last) => last.as_ref().set_next(link.as_ptr()),
+                None => self.set_first(link.as_ptr()),
+            }
+        }
+        self.last = link.as_ptr();
+    }
+
+    /// # Safety
+    /// The link's task is alive, and in no other list.
+    #[inline]
+    unsafe fn remove(&mut self, link: NonNull<Link>) {
+        // SAFETY: the link is alive; if it is listed, so are its neighbours, and the lock guards their links.
+        unsafe {
+            let (before, after) = (link.as_ref().prev(), link.as_ref().next());
+            if before == unlisted() {
+                return;
+            }
+            match NonNull::new(before) {
+                Some(before) => before.as_ref().set_next(after),
+                None => self.set_first(after),
+            }
+            match NonNull::new(after) {
+                Some(after) => after.as_ref().set_prev(before),
+                None => self.last = before,
+            }
+            link.as_ref().set_prev(unlisted());
+        }
+    }
+
+    fn pop(&mut self) -> Option<NonNull<Link>> {
+        let first = NonNull::new(self.first())?;
+        // SAFETY: it is listed here, so it is alive.
+        unsafe { self.remove(first) };
+        Some(first)
+    }
+}
+
+/// The `prev` of a link that is in no list. Never read through.
+fn unlisted() -> *mut Link {
+    ptr::dangling_mut()
+}
+
+impl Link {
+    pub(crate) fn new() -> Self {
+        Self { prev: UnsafeCell::new(unlisted()), next: UnsafeCell::new(ptr::null_mut()) }
+    }
+
+    /// # Safety
+    /// Of this and the next three: the caller holds the lock of the list that the link is in, or is about to be in.
+    #[inline]
+    unsafe fn prev(&self) -> *mut Link {
+        // SAFETY: passed on to the caller.
+        unsafe { self.prev.with(|prev| *prev) }
+    }
+
+    /// # Safety
+    /// As for `prev`.
+    #[inline]
+    unsafe fn next(&self) -> *mut Link {
+        // SAFETY: passed on to the caller.
+        unsafe { self.next.with(|next| *next) }
+    }
+
+    /// # Safety
+    /// As for `prev`.
+    #[inline]
+    unsafe fn set_prev(&self, to: *mut Link) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.prev.with_mut(|prev| *prev = to) }
+    }
+
+    /// # Safety
+    /// As for `prev`.
+    #[inline]
+    unsafe fn set_next(&self, to: *mut Link) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.next.with_mut(|next| *next = to) }
+    }
+}

@@ -1,0 +1,89 @@
+//! [`polling`]: what a future that was polled is known to wait for.
+//!
+//! What wakes a future is nobody's to ask: a timer, a socket, another task. But a poll that is pending has left the
+//! waker with whoever is to wake it, and those of this crate say so here. Where the waker was left with nobody else,
+//! which its count of references tells, the future goes on when one of theirs has ended, and no sooner.
+
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::task::Waker;
+
+use crate::id::TaskId;
+use crate::sync::os::Arc;
+use crate::waits::{Queued, Several, Target};
+
+/// A poll under way.
+struct Polled<'a> {
+    waker: &'a Waker,
+    on: RefCell<Vec<Target>>,
+}
+
+thread_local! {
+    static POLLED: Cell<*const Polled<'static>> = const { Cell::new(ptr::null()) };
+}
+
+/// Runs `poll`, and tells with whom of this crate it has left the waker.
+pub(crate) fn polling<R>(waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
+    struct Restore(*const Polled<'static>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            POLLED.set(self.0);
+        }
+    }
+    let polled = Polled { waker, on: RefCell::new(Vec::new()) };
+    let restore = Restore(POLLED.get());
+    POLLED.set(ptr::from_ref(&polled).cast());
+    let out = poll();
+    drop(restore);
+    (out, polled.on.into_inner())
+}
+
+/// The waker was left with that. Costs a load where nobody asks.
+#[inline]
+pub(crate) fn left_with(waker: &Waker, on: impl FnOnce() -> Target) {
+    // SAFETY: it is further up this thread's stack, until `polling` restores the pointer; nothing keeps the reference.
+    let Some(polled) = (unsafe { POLLED.get().as_ref() }) else { return };
+    if !polled.waker.will_wake(waker) {
+        return;
+    }
+    let on = on();
+    let mut all = polled.on.borrow_mut();
+    if !all.iter().any(|other| is_same(other, &on)) {
+        all.push(on);
+    }
+}
+
+/// Whether a waker that was left with both was left once.
+fn is_same(one: &Target, two: &Target) -> bool {
+    match (one, two) {
+        (Target::Task(one), Target::Task(two)) => one.id == two.id,
+        (Target::FirstOf(one), Target::FirstOf(two)) => ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(two)),
+        _ => false,
+    }
+}
+
+/// The first of all of them.
+pub(crate) fn first_of(mut all: Vec<Target>) -> Option<Target> {
+    if all.len() > 1 { Some(Target::FirstOf(Arc::new(All(all)))) } else { all.pop() }
+}
+
+struct All(Vec<Target>);
+
+impl Several for All {
+    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn Queued) -> bool) {
+        for target in &self.0 {
+            let mut goes_on = true;
+            match target {
+                Target::Task(task) => goes_on = more(task.id, task.pool, task),
+                Target::FirstOf(several) => several.show(&mut |id, pool, queued| {
+                    goes_on = more(id, pool, queued);
+                    goes_on
+                }),
+                _ => {}
+            }
+            if !goes_on {
+                return;
+            }
+        }
+    }
+}

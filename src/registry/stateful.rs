@@ -1,0 +1,191 @@
+//! [`StatefulManager`]: a pool whose tasks are lent the state of their worker, checked by the compiler.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use crate::error::SubmitError;
+use crate::namespace::Namespace;
+use crate::pool::handle::TaskHandle;
+use crate::pool::inner::{As, Pool};
+use crate::pool::park;
+use crate::pool::worker_state::{self, StateType};
+use crate::registry::manager::PoolManager;
+use crate::sync::os::Arc;
+use crate::task_type::TaskType;
+
+/// One start of a manager whose workers each have an `S`; made by [`PoolManager::with_state`]. Dropping it does nothing
+/// while the manager's node or another handle lives.
+///
+/// It is bound to that one start: after the manager was stopped, submitting is refused as `Closed`, also when it was
+/// started again.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope, SubmitError};
+///
+/// let scope = Scope::new("doc");
+/// let words = scope.create("words");
+/// words.start(PoolConfig::dedicated(1).worker_state(|| Ok::<_, std::io::Error>(Vec::<String>::new())))?;
+///
+/// let words = words.with_state::<Vec<String>>()?;
+/// words.submit(|words| words.push("heirloom".into()))?.join()?; // the closure's argument is known: `&mut Vec<String>`
+/// assert_eq!(words.submit(|words| words.len())?.join()?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct StatefulManager<S> {
+    manager: PoolManager,
+    pool: Arc<Pool>,
+    state: PhantomData<fn(&mut S)>,
+}
+
+impl PoolManager {
+    /// Submits a task that is lent the state of the worker it runs on; see
+    /// [`PoolConfig::worker_state`](crate::PoolConfig::worker_state). Never blocks.
+    ///
+    /// The state is the task's alone while it runs, and reachable in it alone: not in what the task starts, nor in a
+    /// task that runs in place within it. In all else it is [`submit`](Self::submit).
+    ///
+    /// To end a statement that runs when the request is cancelled, give the task a hook
+    /// ([`on_cancel`](crate::on_cancel())): it is taken back before the next task has the connection.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    /// # use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+    /// # struct Connection(Arc<AtomicBool>);
+    /// # struct Interrupt(Arc<AtomicBool>);
+    /// # impl Interrupt { fn interrupt(&self) { self.0.store(true, Ordering::SeqCst) } }
+    /// # impl Connection {
+    /// #     fn open() -> std::io::Result<Self> { Ok(Self(Default::default())) }
+    /// #     fn interrupt_handle(&self) -> Interrupt { Interrupt(Arc::clone(&self.0)) }
+    /// #     fn execute(&mut self, _: &str) -> Result<u64, &'static str> {
+    /// #         if self.0.swap(false, Ordering::SeqCst) { Err("interrupted") } else { Ok(7) }
+    /// #     }
+    /// # }
+    ///
+    /// let scope = Scope::new("doc");
+    /// let db = scope.create("db");
+    /// db.start(PoolConfig::dedicated(2).worker_state(Connection::open))?;
+    /// let rows = db.submit_with_state(|connection: &mut Connection| {
+    ///     let handle = connection.interrupt_handle();
+    ///     let _interrupts = heirloom::on_cancel(move || handle.interrupt());
+    ///     connection.execute("update report set read = true")
+    /// })?;
+    /// assert_eq!(rows.join()?, Ok(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`WrongWorkerState`](SubmitError::WrongWorkerState) when the workers have no `S`; otherwise as
+    /// [`submit`](Self::submit).
+    pub fn submit_with_state<S, F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+    where
+        S: 'static,
+        F: FnOnce(&mut S) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.with_state()?.submit(f)
+    }
+
+    /// A view of this start whose tasks are lent an `S`, the state of their worker; checks the type once, here, and
+    /// from then on the compiler does.
+    ///
+    /// # Errors
+    /// [`WrongWorkerState`](SubmitError::WrongWorkerState) when the workers have no `S`;
+    /// [`NotStarted`](SubmitError::NotStarted).
+    pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, SubmitError> {
+        let pool = self.pool().ok_or_else(|| self.not_started())?;
+        pool.check_state(StateType::of::<S>())?;
+        Ok(StatefulManager { manager: self.clone(), pool, state: PhantomData })
+    }
+}
+
+impl<S: 'static> StatefulManager<S> {
+    /// As [`PoolManager::submit_with_state`].
+    ///
+    /// # Errors
+    /// As [`PoolManager::submit`].
+    pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+    where
+        F: FnOnce(&mut S) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.submit_any(None, f)
+    }
+
+    /// [`submit`](Self::submit) for a task of a type.
+    ///
+    /// # Errors
+    /// As [`PoolManager::submit`].
+    pub fn submit_as<F, T>(&self, task_type: impl Into<TaskType>, f: F) -> Result<TaskHandle<T>, SubmitError>
+    where
+        F: FnOnce(&mut S) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.submit_any(Some(task_type.into()), f)
+    }
+
+    fn submit_any<F, T>(&self, task_type: Option<TaskType>, f: F) -> Result<TaskHandle<T>, SubmitError>
+    where
+        F: FnOnce(&mut S) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let submitted = self.pool.submit_static(As { task_type, stateful: true }, lent(f));
+        submitted.map_err(|refused| refused.reason)
+    }
+
+    /// As [`PoolManager::submit_within`]; a refusal drops the closure.
+    ///
+    /// # Errors
+    /// As [`PoolManager::submit_within`].
+    pub fn submit_within<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, SubmitError>
+    where
+        F: FnOnce(&mut S) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let submitted = self.pool.submit_waiting(As { task_type: None, stateful: true }, lent(f), park::after(d));
+        submitted.map_err(|refused| refused.reason)
+    }
+
+    /// As [`PoolManager::submit_async`]; a refusal drops the closure.
+    ///
+    /// # Errors
+    /// As [`PoolManager::submit`].
+    pub async fn submit_async<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+    where
+        F: FnOnce(&mut S) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let submitted = self.pool.submit_async(As { task_type: None, stateful: true }, lent(f)).await;
+        submitted.map_err(|refused| refused.reason)
+    }
+
+    /// The manager, for everything but submitting.
+    #[must_use]
+    pub fn manager(&self) -> &PoolManager {
+        &self.manager
+    }
+
+    /// The manager's name.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        self.manager.namespace()
+    }
+}
+
+/// The body of a task that is lent the state. Its pool has states of this type, which was checked when the view was
+/// made.
+fn lent<S: 'static, T>(f: impl FnOnce(&mut S) -> T) -> impl FnOnce() -> T {
+    move || worker_state::with(f)
+}
+
+impl<S> Clone for StatefulManager<S> {
+    fn clone(&self) -> Self {
+        Self { manager: self.manager.clone(), pool: Arc::clone(&self.pool), state: PhantomData }
+    }
+}
+
+impl<S> fmt::Debug for StatefulManager<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StatefulManager<{}>({:?})", std::any::type_name::<S>(), self.manager)
+    }
+}

@@ -1,0 +1,41 @@
+//! [`owing`]: what the calling thread makes for others, to be given up when the thread ends the process.
+
+use std::cell::Cell;
+use std::ptr;
+
+/// What the calling thread owes at the moment, innermost first. The list lives in the stack frames themselves, so that
+/// it can be read at process exit, when the thread's other locals are gone.
+struct Owing<'a> {
+    outer: *const Owing<'static>,
+    give_up: &'a dyn Fn(),
+}
+
+thread_local! {
+    static OWING: Cell<*const Owing<'static>> = const { Cell::new(ptr::null()) };
+}
+
+/// Runs `f`, which makes what others wait for. If the thread never comes back from it, because it ends the process,
+/// `give_up` tells them; it runs no user code.
+pub(crate) fn owing<R>(give_up: &dyn Fn(), f: impl FnOnce() -> R) -> R {
+    struct Restore(*const Owing<'static>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OWING.set(self.0);
+        }
+    }
+    let owing = Owing { outer: OWING.get(), give_up };
+    let restore = Restore(owing.outer);
+    OWING.set(ptr::from_ref(&owing).cast());
+    let out = f();
+    drop(restore);
+    out
+}
+
+/// Gives up all that the calling thread owes: it will not go on.
+pub(crate) fn give_up_all() {
+    // SAFETY: each is further up this thread's stack, in a call that has not returned.
+    while let Some(owing) = unsafe { OWING.get().as_ref() } {
+        OWING.set(owing.outer);
+        (owing.give_up)();
+    }
+}

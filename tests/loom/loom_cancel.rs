@@ -1,0 +1,148 @@
+//! A cancel against a submit: whichever comes first, a cancelled queued task is over when both are done, though nobody
+//! runs it. The pool, its queue and the lists of the nodes are the engine's own.
+
+use crate::lineage::current::{Pending, stand};
+use crate::lineage::node::Place;
+use crate::model::{model, start};
+use crate::pool::config::PoolConfig;
+use crate::pool::handle::TaskHandle;
+use crate::pool::inner::Pool;
+use crate::pool::pinned::Pinned;
+use crate::sync::os::{Arc, thread};
+
+/// A pool whose tasks are never run, because this thread does not run them.
+fn idle(config: PoolConfig) -> (Arc<Pool>, Pinned) {
+    let pool = start(config);
+    (Arc::clone(&pool), Pinned::new(pool))
+}
+
+/// Submits at the place. `None` when that is refused.
+fn submit_at(pool: &Arc<Pool>, place: &Place) -> Option<TaskHandle<()>> {
+    let here = stand(place.clone(), Pending::Nothing);
+    let handle = pool.submit_static(None, || ()).ok();
+    drop(here);
+    handle
+}
+
+/// The same, for another thread.
+fn submits(pool: &Arc<Pool>, place: &Place) -> impl FnOnce() -> Option<TaskHandle<()>> + Send + 'static {
+    let (pool, place) = (Arc::clone(pool), place.clone());
+    move || submit_at(&pool, &place)
+}
+
+fn assert_over(handle: Option<TaskHandle<()>>) {
+    if let Some(handle) = handle {
+        assert!(handle.is_finished(), "a cancelled task is still queued");
+        assert!(handle.join().is_err());
+    }
+}
+
+/// One thread submits at the place, and this one cancels.
+fn is_over_whoever_comes_first(config: PoolConfig, place: &Place, cancel: impl FnOnce(&Arc<Pool>)) {
+    let (pool, _pinned) = idle(config);
+    let submitter = thread::spawn(submits(&pool, place));
+    cancel(&pool);
+    assert_over(submitter.join().unwrap());
+    assert!(place.node().scopes().all(|scope| scope.of(true).count() + scope.of(false).count() == 0));
+    assert_eq!(pool.tally.count(), 0);
+}
+
+#[test]
+fn a_task_submitted_while_its_scope_is_cancelled_is_over() {
+    model(4, || {
+        let scope = Place::scope();
+        is_over_whoever_comes_first(PoolConfig::pinned(), &scope, |_| {
+            scope.node().cancel();
+        });
+    });
+}
+
+#[test]
+fn the_first_task_below_a_cancelled_scope_is_over() {
+    model(4, || {
+        let outer = Place::scope();
+        is_over_whoever_comes_first(PoolConfig::pinned(), &outer.scope_below().scope_below(), |_| {
+            outer.node().cancel();
+        });
+    });
+}
+
+#[test]
+fn a_task_submitted_to_a_daemon_pool_while_its_scope_is_closed_is_over() {
+    model(4, || {
+        let scope = Place::scope();
+        is_over_whoever_comes_first(PoolConfig::pinned().daemon(), &scope, |_| scope.node().close());
+    });
+}
+
+#[test]
+fn a_task_submitted_while_its_pool_is_cancelled_is_over() {
+    model(4, || is_over_whoever_comes_first(PoolConfig::pinned(), &Place::PROCESS, Pool::cancel));
+}
+
+#[test]
+fn the_first_two_tasks_below_a_cancelled_scope_are_over() {
+    model(2, || {
+        let outer = Place::scope();
+        let inner = outer.scope_below();
+        let (pool, _pinned) = idle(PoolConfig::pinned());
+        let other = thread::spawn(submits(&pool, &inner));
+        let canceller = thread::spawn(move || outer.node().cancel());
+        let handle = submit_at(&pool, &inner);
+        canceller.join().unwrap();
+        assert_over(handle);
+        assert_over(other.join().unwrap());
+    });
+}
+
+#[test]
+fn a_task_submitted_after_its_place_declined_is_left_alone() {
+    model(4, || {
+        let place = Place::scope();
+        let (pool, pinned) = idle(PoolConfig::pinned());
+        let canceller = {
+            let place = place.clone();
+            thread::spawn(move || place.node().cancel())
+        };
+        let mut kept = None;
+        if place.node().is_asked() {
+            place.node().acknowledge();
+            kept = submit_at(&pool, &place);
+        }
+        canceller.join().unwrap();
+        if let Some(kept) = kept {
+            assert_eq!(pinned.run_pending(), 1, "a declined request ended a later task");
+            assert!(kept.join().is_ok());
+        }
+    });
+}
+
+#[test]
+fn two_cancels_end_each_task_once() {
+    model(3, || {
+        let outer = Place::scope();
+        let inner = outer.scope_below();
+        let (pool, _pinned) = idle(PoolConfig::pinned());
+        let handles = [&outer, &inner].map(|place| submit_at(&pool, place));
+        let other = {
+            let inner = inner.clone();
+            thread::spawn(move || inner.node().cancel())
+        };
+        outer.node().cancel();
+        other.join().unwrap();
+        handles.into_iter().for_each(assert_over);
+        assert_eq!((pool.tally.count(), pool.report().cancelled), (0, 2));
+    });
+}
+
+#[test]
+fn a_task_cancelled_while_it_is_pushed_gives_its_room_back() {
+    model(3, || {
+        let scope = Place::scope();
+        let (pool, _pinned) = idle(PoolConfig::pinned().queue_limit(1));
+        let submitter = thread::spawn(submits(&pool, &scope));
+        scope.node().cancel();
+        assert_over(submitter.join().unwrap());
+        assert!(pool.submit_static(None, || ()).is_ok(), "nothing that is to run is queued");
+    });
+}
