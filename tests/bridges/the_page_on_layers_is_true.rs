@@ -115,6 +115,8 @@ impl Desk {
         let (release, released) = mpsc::channel();
         let (ends, end) = mpsc::channel();
         let begun = Arc::clone(&self.begun);
+        // Before the task tells that it runs: the test looks then.
+        self.says.send(Work { release, end }).expect("the test listens");
         let task = self.pool.submit(move || {
             begun.notify_one();
             loop {
@@ -128,7 +130,6 @@ impl Desk {
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        self.says.send(Work { release, end }).expect("the test listens");
         task.expect("accepted")
     }
 
