@@ -334,7 +334,8 @@
 //!
 //! When the process ends, joining pools finish what they accepted if `main` begins with `let _exit =
 //! heirloom::exit_guard();` ([`exit_guard`], or [`run_main`]). Without it a hook does its best on Unix. Both wait for
-//! 30 s at most ([`exit_deadline`]), and for a task that was asked to stop 1 s ([`exit_grace`]).
+//! 30 s at most ([`exit_deadline`]), and for a task that was asked to stop 1 s ([`exit_grace`]). An async `main` is run by
+//! [`run_main_async`], or ends with [`ExitGuard::drain_async`].
 //!
 //! A fork's child has none of the parent's threads, so nothing of the parent's runs there and nothing waits for it:
 //! - Pools refuse to start and to take tasks (`Forked`), if the parent had started one. A join of the parent's task, thread
@@ -617,7 +618,7 @@
 //! | task types | [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
-//! | the end of the process | [`exit_guard`], [`run_main`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
+//! | the end of the process | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
 //! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
 //! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
@@ -691,7 +692,9 @@ pub use crate::pool::cancel_on_drop::CancelOnDrop;
 pub use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 pub use crate::pool::ctx::{WorkerCtx, worker};
 pub use crate::pool::end::{RunningTask, StopReport};
-pub use crate::pool::exit::{ExitGuard, ExitPolicy, exit_deadline, exit_grace, exit_guard, on_exit, run_main};
+pub use crate::pool::exit::{
+    ExitGuard, ExitPolicy, exit_deadline, exit_grace, exit_guard, on_exit, run_main, run_main_async,
+};
 pub use crate::pool::frame::task_id;
 pub use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 pub use crate::pool::map::Map;

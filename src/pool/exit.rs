@@ -19,6 +19,10 @@
 //! `abort`, a fatal signal and a panic under `panic = "abort"` run no hook anywhere.
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
@@ -35,7 +39,8 @@ use crate::quiet::quietly;
 use crate::stderr;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::task::cell::Claimed;
-use crate::waits::{self, Ends, Label, Target};
+use crate::timer::timer;
+use crate::waits::{self, Closed, Ends, Label, Target, Waiting};
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -132,6 +137,12 @@ pub struct ExitGuard {
 /// // }
 /// ```
 ///
+/// # In an async `main`
+/// A guard that is dropped at the end of an async `main` blocks that thread. On a `current_thread` runtime it is the
+/// only one, and no future goes on there: a task that waits for one behind a `Portal` is told so
+/// (`PortalError::WouldDeadlock`), and ends with that. So an async `main` ends with
+/// [`drain_async`](ExitGuard::drain_async), or is run by [`run_main_async`]; then such tasks complete.
+///
 /// Without it, and for `std::process::exit`, a hook does the same on Unix as well as it can: a task on the exiting
 /// thread's own stack ends with an error for whoever waits for it, joining pools are drained, and every 5 s a line on
 /// stderr names what is waited for.
@@ -160,6 +171,63 @@ pub fn run_main<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
+/// Awaits a program's async `main`, then drains as [`ExitGuard::drain_async`] does, also when it panics; then the panic
+/// goes on. Dropping it before it is ready drops `main`'s future, and drains as dropping an [`ExitGuard`] does.
+///
+/// ```
+/// use heirloom::PoolConfig;
+///
+/// // #[tokio::main]
+/// async fn main_async() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+///     let done = heirloom::run_main_async(async {
+///         let mail = heirloom::create("mail");
+///         mail.start(PoolConfig::leased(1))?;
+///         mail.submit(|| "sent") // nobody awaits it
+///             .map_err(Box::<dyn std::error::Error + Send + Sync>::from)
+///     });
+///     assert!(done.await?.is_finished());
+///     Ok(())
+/// }
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(main_async())?;
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
+pub async fn run_main_async<F: Future>(main: F) -> F::Output {
+    let exit = exit_guard();
+    let out = async {
+        let mut main = pin!(main);
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| main.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(payload) => Poll::Ready(Err(payload)),
+        })
+        .await
+    };
+    let out = out.await;
+    exit.drain_async().await;
+    out.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+impl ExitGuard {
+    /// Drains without blocking: at the end of an async `main`, so that its runtime runs what the pools' tasks wait for
+    /// there. Within the same limits as dropping the guard, which drains in the place of this if it is dropped early.
+    ///
+    /// ```
+    /// // #[tokio::main]
+    /// // async fn main() {
+    /// # async fn main_async() {
+    /// let exit = heirloom::exit_guard();
+    /// // … everything else
+    /// exit.drain_async().await;
+    /// # }
+    /// # futures::executor::block_on(main_async());
+    /// // }
+    /// ```
+    pub async fn drain_async(self) {
+        drain_async().await;
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for ExitGuard {
     fn drop(&mut self) {
         drain();
@@ -168,15 +236,67 @@ impl Drop for ExitGuard {
 
 /// Closes the joining pools and waits for them.
 fn drain() {
-    if is_fork() || ABANDON.load(Ordering::Acquire) || GAVE_UP.load(Ordering::Acquire) {
-        return;
+    let Some(mut drain) = Drain::begin() else { return };
+    // The wait that was noted, and for which pool. Noted once for each: a circle is said once.
+    let mut noted: Option<(Arc<Pool>, Result<Waiting<'static>, Closed>)> = None;
+    while let Some((pool, until)) = drain.next() {
+        let label = || Label::Pool(pool.namespace.clone());
+        if noted.as_ref().is_none_or(|(before, _)| !Arc::ptr_eq(before, &pool)) {
+            drop(noted.take());
+            // This thread does not go on to let go of a gate, or to run futures. Whoever waits for that is told, instead
+            // of holding up the end.
+            let waits = wait::begin(Target::Tally(pool.tally.address()), label(), Ends::Never);
+            noted = Some((Arc::clone(&pool), waits));
+        }
+        let of_all = || OfTally::of(&pool.tally, label());
+        let _ = block_on_tally(&pool.tally, Some(until), of_all, || pool.tally.count() == 0);
     }
-    pinned::cancel_here();
-    let begun = Instant::now();
-    let deadline = after_millis(begun, DEADLINE.load(Ordering::Acquire));
-    let mut say_at = begun + SAY_EVERY;
-    // A task may have made another pool meanwhile: look until nothing is left.
-    loop {
+}
+
+/// The same without blocking.
+async fn drain_async() {
+    let Some(mut drain) = Drain::begin() else { return };
+    while let Some((pool, until)) = drain.next() {
+        idle_or(&pool, until).await;
+    }
+}
+
+/// Until nothing of the pool is left, or that moment. Where no thread is to be had that keeps the time, it waits on.
+async fn idle_or(pool: &Pool, until: Instant) {
+    let listener = pool.tally.changed().listener();
+    let mut alarm = None;
+    poll_fn(|cx| {
+        listener.set(cx.waker());
+        pool.tally.watch();
+        if pool.tally.count() == 0 || Instant::now() >= until {
+            return Poll::Ready(());
+        }
+        drop(std::mem::replace(&mut alarm, timer().at(until, cx.waker().clone())));
+        Poll::Pending
+    })
+    .await;
+}
+
+/// The end of the joining pools, step by step.
+struct Drain {
+    deadline: Option<Instant>,
+    say_at: Instant,
+}
+
+impl Drain {
+    /// `None` where nothing is to be waited for.
+    fn begin() -> Option<Self> {
+        if is_fork() || ABANDON.load(Ordering::Acquire) || GAVE_UP.load(Ordering::Acquire) {
+            return None;
+        }
+        pinned::cancel_here();
+        let begun = Instant::now();
+        Some(Self { deadline: after_millis(begun, DEADLINE.load(Ordering::Acquire)), say_at: begun + SAY_EVERY })
+    }
+
+    /// A pool to wait for, and when to ask again; `None` when nothing is left, or not to be waited for any more.
+    fn next(&mut self) -> Option<(Arc<Pool>, Instant)> {
+        // A task may have made another pool meanwhile: look until nothing is left.
         let pools: Vec<Arc<Pool>> = joining().live().into_iter().filter(|pool| !pool.is_over()).collect();
         for pool in &pools {
             pool.close();
@@ -184,27 +304,22 @@ fn drain() {
         // An idle pool is over as soon as it is closed.
         let busy: Vec<_> = pools.into_iter().filter(|pool| pool.tally.count() > 0 && !frame::is_in(pool)).collect();
         if busy.is_empty() {
-            return;
+            return None;
         }
         let (waits_for, look_at) = worth_waiting(&busy);
-        let Some(first) = waits_for.first() else { return };
+        let first = *waits_for.first()?;
         let now = Instant::now();
-        if deadline.is_some_and(|deadline| now >= deadline) {
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
             GAVE_UP.store(true, Ordering::Release);
             say(&busy, "gives up on");
-            return;
+            return None;
         }
-        if now >= say_at {
-            say(std::slice::from_ref(*first), "waits for");
-            say_at = now + SAY_EVERY;
+        if now >= self.say_at {
+            say(std::slice::from_ref(first), "waits for");
+            self.say_at = now + SAY_EVERY;
         }
-        let until = deadline.map_or(look_at, |deadline| deadline.min(look_at)).min(say_at);
-        // This thread does not go on to let go of a gate, say. Whoever waits for that is told, instead of holding up
-        // the end.
-        let label = Label::Pool(first.namespace.clone());
-        let _waits = wait::begin(Target::Tally(first.tally.address()), label.clone(), Ends::Never);
-        let of_all = || OfTally::of(&first.tally, label);
-        let _ = block_on_tally(&first.tally, Some(until), of_all, || first.tally.count() == 0);
+        let until = self.deadline.map_or(look_at, |deadline| deadline.min(look_at)).min(self.say_at);
+        Some((Arc::clone(first), until))
     }
 }
 

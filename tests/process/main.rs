@@ -21,6 +21,8 @@ mod an_exit_within_a_task_keeps_its_code;
 mod joining_pools_finish_at_exit;
 #[cfg(unix)]
 mod nothing_waits_in_a_fork_for_the_parents_threads;
+#[cfg(feature = "tokio")]
+mod the_exit_guard_works_in_an_async_main;
 mod the_main_thread_stands_at_the_process;
 mod the_stack_of_a_thread_is_bounded;
 
@@ -47,6 +49,8 @@ fn main() {
         joining_pools_finish_at_exit,
         #[cfg(unix)]
         nothing_waits_in_a_fork_for_the_parents_threads,
+        #[cfg(feature = "tokio")]
+        the_exit_guard_works_in_an_async_main,
         the_main_thread_stands_at_the_process,
         the_stack_of_a_thread_is_bounded,
     ]);
