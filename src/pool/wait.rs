@@ -42,8 +42,7 @@ impl GivenAway {
         // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
         let steals = stealing::here().is_some();
         // A thread that keeps its places is not counted as waiting for a moment either: its cache would make another.
-        let gives = |frame: &Frame| frame.brings_place && !frame.away.get() && !frame.pool().config.keeps_place;
-        let works = steals || frame::all().any(gives);
+        let works = steals || frame::bringers().any(|frame| !frame.away.get() && !frame.pool().config.keeps_place);
         let waiting = works.then(cache::wait_here).flatten();
         // So that nothing is left to this thread, whether it gives a place or not.
         let blocked = stealing::begin_wait(waiting.is_some());

@@ -325,11 +325,11 @@ pub(crate) fn has_failed() -> bool {
 
 /// The pool, if the calling code is within a task of it that has the thread's state.
 pub(crate) fn held_of<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
-    // Most threads lend none, and tasks may run inside one another to any depth: then the frames are not walked.
-    if !change(|slot| matches!(slot, Slot::Lent | Slot::Making)).unwrap_or(false) {
-        return None;
-    }
-    frame::all().map(Frame::pool).find(|own| ptr::eq(Arc::as_ptr(own), pool))
+    // A thread with a state is one of the pool's own, on which the outermost task brought a place. Those are few, however
+    // deep tasks run inside one another.
+    let own = |own: &&Arc<Pool>| ptr::eq(Arc::as_ptr(own), pool);
+    let held = change(|slot| matches!(slot, Slot::Lent | Slot::Making)).unwrap_or(false);
+    if held { frame::bringers().map(Frame::pool).find(own) } else { None }
 }
 
 /// Drops the calling thread's state, at the thread's end. User code.
