@@ -24,7 +24,10 @@ pub(crate) const NO_PLACE: &str = "the code shares its thread with other code an
 #[non_exhaustive]
 pub enum StartError {
     /// It runs already.
-    #[error("\"{namespace}\" is running already; use `ensure_started` to accept that, or `stop` it first")]
+    #[error(
+        "\"{namespace}\" is running already; submit to it as it is (`get_or_start` finds one that runs, and starts one \
+         where none does), or `stop` it before starting it with other settings"
+    )]
     AlreadyRunning {
         /// The manager's name.
         namespace: Namespace,
@@ -40,12 +43,18 @@ pub enum StartError {
         remaining: usize,
     },
     /// It runs, with other settings than the ones asked for.
-    #[error("\"{namespace}\" runs with another `{setting}`; `stop` it first, or ask for the same settings")]
+    #[error(
+        "\"{namespace}\" runs with another {}; take it as it is with `get_or_start`, ask for the settings it has, or \
+         `stop` it before starting it with these",
+        Listed(.settings)
+    )]
     ConfigMismatch {
         /// The manager's name.
         namespace: Namespace,
         /// The first setting that differs.
         setting: &'static str,
+        /// All settings that differ.
+        settings: Vec<&'static str>,
     },
     /// A setting is not possible, alone or for this kind of pool.
     #[error("\"{namespace}\": `{setting}` {problem}")]
@@ -56,6 +65,27 @@ pub enum StartError {
         setting: &'static str,
         /// What is wrong with it, and what would be right.
         problem: &'static str,
+    },
+    /// The closure that gives [`get_or_start`](crate::get_or_start()) its settings asked for the same manager.
+    #[error(
+        "the settings for \"{namespace}\" wait for \"{namespace}\" itself; make them without `get_or_start` of the same \
+         name"
+    )]
+    Reentrant {
+        /// The manager's name.
+        namespace: Namespace,
+    },
+    /// Another caller's closure is to give the manager its settings, and waits, directly or by others, for what the
+    /// caller owes.
+    #[error(
+        "waiting for another caller to start \"{namespace}\" would never end: {circle}; make the settings without waiting \
+         for code that needs it"
+    )]
+    WouldDeadlock {
+        /// The manager's name.
+        namespace: Namespace,
+        /// Who waits for whom.
+        circle: Circle,
     },
     /// The scope at or above the manager's owner was told to end.
     #[error("\"{namespace}\" belongs to a scope that has ended; create the manager in a scope that is open")]
@@ -123,6 +153,19 @@ pub enum StartError {
         /// The manager's name.
         namespace: Namespace,
     },
+}
+
+/// The names of settings, as code.
+struct Listed<'a>(&'a [&'static str]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, setting) in self.0.iter().enumerate() {
+            let before = if at == 0 { "" } else { ", " };
+            write!(f, "{before}`{setting}`")?;
+        }
+        Ok(())
+    }
 }
 
 type SharedError = Arc<dyn Error + Send + Sync>;

@@ -116,7 +116,8 @@ impl Error {
                 let busy = || error.as_busy().and_then(|busy| busy.circle.as_ref());
                 error.as_deadlock().or_else(refused).or_else(busy)
             }
-            Self::Submit(SubmitError::WouldDeadlock { circle, .. })
+            Self::Start(StartError::WouldDeadlock { circle, .. })
+            | Self::Submit(SubmitError::WouldDeadlock { circle, .. })
             | Self::Stop(StopError::WouldDeadlock { circle, .. })
             | Self::Init(InitError::WouldDeadlock { circle, .. }) => Some(circle),
             Self::NotBound(error) => match error.init_error() {

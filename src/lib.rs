@@ -70,6 +70,7 @@
 //! |---|---|
 //! | [`get`] | the nearest manager of that name, at the current place or above it; an error that says where it was asked, and on request where else the name exists |
 //! | [`get_or_create`] | the same; if nobody has it, creates one *here* |
+//! | [`get_or_start`] | the nearest that *runs*; if none does, starts one for the whole family, at its root |
 //! | [`create`] | always a new one, *here* |
 //! | [`with`] | as `get`, lending the manager instead of cloning its handle |
 //!
@@ -606,7 +607,7 @@
 //! |---|---|
 //! | the tree | [`current`], [`Lineage`], [`Entered`], [`NodeKind`], [`Ancestors`], [`wrap`], [`wrap_fn`], [`thread`] |
 //! | scopes | [`Scope`]; for futures [`FutureExt`], [`InScope`], [`InLineage`] |
-//! | finding managers | [`get`], [`get_or_create`], [`create`], [`with`], [`Namespace`] |
+//! | finding managers | [`get`], [`get_or_create`], [`get_or_start`], [`get_or_start_async`], [`create`], [`with`], [`Namespace`] |
 //! | parallel loops | with the feature `rayon` `PoolConfig::work_stealing`, `PoolManager::install`; [`Lineage::carry`] |
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
 //! | work for one thread | [`PoolManager::start_pinned`], [`PoolConfig::pinned`], [`Pinned`] |
@@ -704,6 +705,7 @@ pub use crate::pool::set::{Ended, TaskSet, TimedOut};
 pub use crate::pool::stats::PoolStats;
 pub use crate::pool::wait::blocking;
 pub use crate::registry::find::{create, get, get_or_create, with};
+pub use crate::registry::get_or_start::{get_or_start, get_or_start_async};
 pub use crate::registry::manager::PoolManager;
 pub use crate::registry::not_found::ManagerNotFound;
 pub use crate::registry::scope::{FutureExt, InScope, Scope};

@@ -221,8 +221,17 @@ impl Residents {
     }
 
     pub(crate) fn remove(&self, namespace: &Namespace) -> Option<Arc<Resident>> {
+        self.remove_if(namespace, |_| true)
+    }
+
+    /// Takes this very resident out, if it is there.
+    pub(crate) fn remove_this(&self, namespace: &Namespace, this: &Arc<Resident>) -> Option<Arc<Resident>> {
+        self.remove_if(namespace, |there| ptr::addr_eq(Arc::as_ptr(there), Arc::as_ptr(this)))
+    }
+
+    fn remove_if(&self, namespace: &Namespace, which: impl FnOnce(&Arc<Resident>) -> bool) -> Option<Arc<Resident>> {
         let one = self.writing.lock();
-        let (slot, named) = self.locked(namespace)?;
+        let (slot, named) = self.locked(namespace).filter(|(_, named)| which(&named.resident))?;
         let resident = Arc::clone(&named.resident);
         let before = slot.named.swap(taken_out(), Ordering::AcqRel);
         drop(one);

@@ -118,13 +118,6 @@ pub(crate) struct ThreadConfig {
     pub(crate) warm_timeout: Option<Duration>,
 }
 
-impl ThreadConfig {
-    /// Equal but for what each thread runs at its start, which cannot be compared.
-    fn is_like(&self, other: &Self) -> bool {
-        *self == Self { on_start: self.on_start.clone(), ..other.clone() }
-    }
-}
-
 impl PoolConfig {
     fn new(kind: PoolKind, limit: usize) -> Self {
         Self {
@@ -642,9 +635,10 @@ impl PoolConfig {
         None
     }
 
-    /// The first setting in which two differ.
-    pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
-        let threads = |config: &Self| config.threads.as_deref().cloned().unwrap_or_default();
+    /// The settings in which two differ. What each thread runs at its start cannot be compared.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let none = ThreadConfig::default();
+        let [mine, theirs] = [self, other].map(|config| config.threads.as_deref().unwrap_or(&none));
         let settings = [
             ("kind", self.kind == other.kind),
             ("n", self.limit == other.limit),
@@ -652,13 +646,19 @@ impl PoolConfig {
             ("mode (daemon/joining)", self.mode == other.mode),
             ("queue_limit", self.queue_limit == other.queue_limit),
             ("sealed", self.sealed == other.sealed),
-            // Where nobody said it, it follows from the initialiser, which cannot be compared.
+            // Where nobody said it, it follows from the initialiser.
             ("keeps_place", self.keeps_place == other.keeps_place || !(self.places_said.0 || other.places_said.0)),
             ("max_waiting", self.max_waiting == other.max_waiting),
             ("log_panics", self.log_panics == other.log_panics),
             ("gate", self.gate == other.gate),
-            ("thread_name_prefix, stack_size, keep_alive or warm", threads(self).is_like(&threads(other))),
+            ("thread_name_prefix", mine.prefix == theirs.prefix),
+            ("stack_size", mine.stack_size == theirs.stack_size),
+            ("keep_alive", mine.keep_alive == theirs.keep_alive),
+            ("worker_state", mine.state == theirs.state),
+            ("warm", mine.warm == theirs.warm),
+            ("warm_concurrency", mine.warm_at_once == theirs.warm_at_once),
+            ("warm_timeout", mine.warm_timeout == theirs.warm_timeout),
         ];
-        settings.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+        settings.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
 }

@@ -499,6 +499,12 @@ impl Pool {
         }
     }
 
+    /// No thread is waited for.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.warm().is_none_or(|warm| matches!(warm.outcome(), Some(Ok(()))))
+    }
+
     /// Waits until a start has its threads, or has failed; at the deadline the caller ends it.
     pub(crate) fn wait_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Unready> {
         let Some(warm) = self.warm() else { return Ok(()) };

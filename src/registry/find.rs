@@ -68,6 +68,22 @@ impl Lineage {
         look::lend::<Managers, R>(self.0.node(), ns, |resident| f(&PoolManager::lent(resident)))
     }
 
+    /// The manager that this very node has under the name.
+    pub(super) fn own(&self, ns: &Namespace) -> Option<PoolManager> {
+        self.0.node().residents.find_counted(ns).and_then(PoolManager::from_resident)
+    }
+
+    /// Has this very node own a manager that was made for it. False when the node has another one of that name.
+    pub(super) fn link(&self, manager: &PoolManager) -> bool {
+        let linked = self.0.node().residents.find_or_insert(manager.namespace(), || manager.to_resident());
+        PoolManager::from_resident(linked).is_some_and(|linked| linked.is_same(manager))
+    }
+
+    /// Unlinks a manager if this very node has it.
+    pub(super) fn unlink(&self, manager: &PoolManager) {
+        drop(self.0.node().residents.remove_this(manager.namespace(), &manager.to_resident()));
+    }
+
     /// Unlinks the manager that this very node has under the name. It goes on for those who hold it.
     pub fn remove(&self, ns: impl Into<Namespace>) -> Option<PoolManager> {
         self.0.node().residents.remove(&ns.into()).and_then(PoolManager::from_resident)
@@ -78,6 +94,21 @@ impl Lineage {
     pub fn managers(&self) -> Vec<PoolManager> {
         self.0.node().residents.all().into_iter().filter_map(PoolManager::from_resident).collect()
     }
+}
+
+/// The nearest manager of this name that runs, at the node or above it.
+pub(super) fn nearest_running(node: &Node, ns: &Namespace) -> Option<PoolManager> {
+    look::nearest::<Managers, _>(node, ns, |resident| {
+        let manager = PoolManager::lent(resident);
+        manager.is_running().then(|| PoolManager::clone(&manager))
+    })
+}
+
+/// [`nearest_running`], from where the code stands.
+#[inline]
+pub(super) fn nearest_running_here(ns: &Namespace) -> Option<PoolManager> {
+    let pin = current::pin();
+    nearest_running(current::nearest_node(&pin), ns)
 }
 
 /// The nearest manager of this name, at the current place or above it.
@@ -106,13 +137,19 @@ pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
 /// calls at one place one creates, and all get that one. Code that shares its thread with other code and has no place
 /// of its own (see [`current`](crate::current())) creates it at the process.
 ///
-/// ```
-/// use heirloom::PoolConfig;
+/// *Here* is each thread's and each task's own place, so two threads that find none have two. For one that all share,
+/// and that runs, use [`get_or_start`](crate::get_or_start()).
 ///
-/// // Whoever comes first makes it, and nobody has to know who that is.
-/// let cache = heirloom::get_or_create("cache");
-/// cache.ensure_started(PoolConfig::leased(2))?;
-/// assert!(heirloom::get_or_create("cache").is_same(&cache));
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+///
+/// Scope::run("request 7", |request| {
+///     let cache = heirloom::get_or_create("cache"); // this request's
+///     cache.ensure_started(PoolConfig::leased(2))?;
+///     assert!(heirloom::get_or_create("cache").is_same(&cache));
+///     assert_eq!(cache.owner().as_ref(), Some(request.lineage()));
+///     Ok::<_, heirloom::StartError>(())
+/// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use]

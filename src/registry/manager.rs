@@ -187,13 +187,39 @@ impl PoolManager {
     /// accepted; they run when a thread is ready, or end with the same failure.
     pub fn start(&self, config: PoolConfig) -> Result<(), StartError> {
         let pool = self.start_pool(config)?;
-        let deadline = pool.ready_by();
         pool.warm_up();
+        self.wait_for(&pool)
+    }
+
+    fn wait_for(&self, pool: &Arc<Pool>) -> Result<(), StartError> {
+        let deadline = pool.ready_by();
         pool.wait_ready(deadline).map_err(|unready| {
             // Idle threads of a start that failed are gone when this returns.
             let _ = pool.block_until_over(deadline);
-            self.not_ready(&pool, unready)
+            self.not_ready(pool, unready)
         })
+    }
+
+    /// Waits for the threads that the last start warms.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    #[inline]
+    pub(super) fn wait_ready(&self) -> Result<(), StartError> {
+        match &*self.0.pool.load() {
+            Some(pool) if fork::is_fork() => Err(StartError::Forked { namespace: pool.namespace.clone() }),
+            Some(pool) if !pool.is_ready() => self.wait_for(&Arc::clone(pool)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same without blocking.
+    pub(super) async fn await_ready(&self) -> Result<(), StartError> {
+        let Some(pool) = self.pool() else { return Ok(()) };
+        if fork::is_fork() {
+            return Err(StartError::Forked { namespace: self.0.namespace.clone() });
+        }
+        pool.await_ready(pool.ready_by()).await.map_err(|unready| self.not_ready(&pool, unready))
     }
 
     /// As [`start`](Self::start), without blocking the runtime while threads are [warmed](PoolConfig::warm).
@@ -267,7 +293,7 @@ impl PoolManager {
         self.start_any(config).map(Pinned::new)
     }
 
-    fn start_pool(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
+    pub(super) fn start_pool(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
         if config.kind == PoolKind::Pinned {
             return Err(StartError::Invalid {
                 namespace: self.0.namespace.clone(),
@@ -321,10 +347,13 @@ impl PoolManager {
 
     /// Starts a pool unless one runs already with equal settings. Idempotent, from any number of threads.
     ///
+    /// For settings that must hold. To take a pool that runs as it is, and start one only where none runs, use
+    /// [`get_or_start`](crate::get_or_start()).
+    ///
     /// ```
     /// use heirloom::{PoolConfig, StartError};
     ///
-    /// let io = heirloom::get_or_create("io");
+    /// let io = heirloom::create("io");
     /// io.ensure_started(PoolConfig::leased(4))?;
     /// io.ensure_started(PoolConfig::leased(4))?; // fine: it runs so
     /// let other = io.ensure_started(PoolConfig::leased(5));
@@ -333,7 +362,7 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigMismatch`](StartError::ConfigMismatch) when it runs with other settings; otherwise as
+    /// [`ConfigMismatch`](StartError::ConfigMismatch), which names them, when it runs with other settings; otherwise as
     /// [`start`](Self::start).
     pub fn ensure_started(&self, config: PoolConfig) -> Result<(), StartError> {
         if fork::is_fork() {
@@ -341,10 +370,13 @@ impl PoolManager {
         }
         loop {
             if let Some(running) = self.running() {
-                return match running.config.difference(&config) {
+                let settings = running.config.differences(&config);
+                return match settings.first() {
                     // Perhaps somebody else's start is still under way.
                     None => running.wait_ready(running.ready_by()).map_err(|unready| self.not_ready(&running, unready)),
-                    Some(setting) => Err(StartError::ConfigMismatch { namespace: self.0.namespace.clone(), setting }),
+                    Some(setting) => {
+                        Err(StartError::ConfigMismatch { namespace: self.0.namespace.clone(), setting, settings })
+                    }
                 };
             }
             match self.start(config.clone()) {
@@ -370,8 +402,9 @@ impl PoolManager {
 
     /// Whether a pool was started and not told to end.
     #[must_use]
+    #[inline]
     pub fn is_running(&self) -> bool {
-        self.running().is_some()
+        self.0.pool.load().as_ref().is_some_and(|pool| !pool.tally.is_closed())
     }
 
     /// The one type of task the pool takes, when it is picky.

@@ -1,6 +1,7 @@
 //! The index of a family, and what is found in it.
 
 pub(crate) mod find;
+pub(crate) mod get_or_start;
 pub(crate) mod manager;
 pub(crate) mod not_found;
 pub(crate) mod scope;

@@ -133,6 +133,7 @@ pub(crate) enum Label {
     Value(&'static str),
     Gate(&'static str),
     Room(Namespace),
+    Start(Namespace),
     #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only this bridge has runtimes"))]
     Future,
 }
@@ -355,6 +356,7 @@ impl Label {
             (Self::Value(key), _) => format!("the value of \"{}\"", Printed(key)),
             (Self::Gate(name), _) => format!("the gate \"{}\"", Printed(name)),
             (Self::Room(name), _) => format!("room in the queue of \"{name}\""),
+            (Self::Start(name), _) => format!("the settings that \"{name}\" is to start with"),
             (Self::Future, _) => String::from("a future behind a portal"),
         }
     }

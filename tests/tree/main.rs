@@ -19,6 +19,7 @@ mod a_thread_that_is_marked_as_shared_has_no_place;
 mod create_always_makes_a_new_one;
 mod get_finds_the_nearest;
 mod get_or_create_is_atomic_per_node;
+mod get_or_start_gives_one_that_runs;
 mod ids_are_never_reused;
 mod listing_keeps_nothing_alive;
 mod names_are_printed_escaped_and_cut;
