@@ -180,9 +180,9 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
     /// errors are boxed.
     ///
     /// No runtime's timer is needed: heirloom has a timer thread for all limits of the process, which ends when there
-    /// are none. An answer comes at most a few milliseconds late. A limit costs each request about half of what its scope costs,
-    /// also beside 100 000 others. Where the
-    /// system refuses the thread, and in a fork's child, a limit is noticed only when the response is polled.
+    /// are none. An answer comes at most a few milliseconds late. A limit costs each request about half of what its
+    /// scope costs, also beside 100 000 others. Where the system refuses the thread, and in a fork's child, a limit is
+    /// noticed only when the response is polled.
     ///
     /// ```
     /// use std::time::Duration;
