@@ -2,25 +2,32 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::iter::Fuse;
+use std::iter::{Fuse, FusedIterator};
 
-use crate::error::{Refused, SubmitError, TaskError};
+use crate::error::{SubmitError, TaskError};
 use crate::id::TaskId;
 use crate::lineage::current::{self, Pending};
 use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::Place;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
-use crate::sync::os::{Arc, Ordering};
+use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::task_type::TaskType;
 
-type Boxed<T> = Box<dyn FnOnce() -> T + Send>;
-type Submitted<T> = Result<TaskHandle<T>, Refused<Boxed<T>>>;
+/// An input on its way into a task. The map takes it back when the task is refused.
+type Given<A> = Arc<Mutex<Option<A>>>;
+
+/// What a submission came to: the task, or why it was refused.
+type Submitted<T> = Result<TaskHandle<T>, SubmitError>;
 
 /// Results in the order of their inputs; made by [`PoolManager::map`](crate::PoolManager::map).
 ///
 /// Keeps up to four tasks for each of the pool's places under way, and submits the next ones as results are taken, so
 /// an endless iterator is fine and a bounded queue is not overrun. Dropping it detaches what is under way.
+///
+/// When a task is refused because the pool or the request has ended, or the place of the map is cancelled, the map draws no
+/// further input: it yields the results under way, then one error that says why, and ends. [`into_rest`](Self::into_rest)
+/// gives the inputs back that no task was made of.
 #[must_use = "tasks are submitted as results are taken"]
 pub struct Map<I: Iterator, F, T> {
     pool: Arc<Pool>,
@@ -29,8 +36,10 @@ pub struct Map<I: Iterator, F, T> {
     span: tracing::Span,
     task_type: Option<TaskType>,
     inputs: Fuse<I>,
-    /// Drawn from the iterator, and refused for want of room.
-    held: Option<Boxed<T>>,
+    /// Drawn from the iterator, and refused.
+    held: Option<I::Item>,
+    /// A task was refused for good: nothing more is submitted.
+    ended: bool,
     f: Arc<F>,
     window: usize,
     under_way: VecDeque<Result<TaskHandle<T>, TaskError>>,
@@ -53,12 +62,13 @@ where
             task_type,
             inputs: inputs.fuse(),
             held: None,
+            ended: false,
             f: Arc::new(f),
             window,
             under_way: VecDeque::new(),
         };
-        match map.submit_next() {
-            Some(Err(refused)) if !matches!(refused.reason, SubmitError::QueueFull { .. }) => Err(refused.reason),
+        match map.submit_next(false) {
+            Some(Err(reason)) if !matches!(reason, SubmitError::QueueFull { .. }) => Err(reason),
             Some(first) => {
                 map.keep(first);
                 map.refill();
@@ -68,46 +78,84 @@ where
         }
     }
 
-    fn submit_next(&mut self) -> Option<Submitted<T>> {
-        if let Some(held) = self.held.take() {
-            return Some(self.submit(held));
+    /// The inputs that no task was made of, in order: the refused one, if there is one, and what the iterator still has.
+    /// Tasks that are under way are detached.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let pool = scope.create("work");
+    /// pool.start(PoolConfig::leased(1))?;
+    /// let mut map = pool.map(1.., |n| n)?;
+    /// pool.close();
+    /// let seen = map.by_ref().take_while(|result| result.is_ok()).count(); // what was under way, then one error
+    /// assert!(map.next().is_none());
+    /// assert_eq!(map.into_rest().next(), Some(seen + 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_rest(self) -> impl Iterator<Item = I::Item> {
+        self.held.into_iter().chain(self.inputs)
+    }
+
+    /// Submits a task for the next input; a refused input is held. `None` when there is no input, or nothing is to be
+    /// submitted any more. `waits` is whether to wait for room.
+    fn submit_next(&mut self, waits: bool) -> Option<Submitted<T>> {
+        if self.ended {
+            return None;
         }
-        let input = self.inputs.next()?;
-        let f = Arc::clone(&self.f);
-        let job = move || f(input);
-        Some(
-            self.submit(job)
-                .map_err(|refused| Refused { task: Box::new(refused.task) as Boxed<T>, reason: refused.reason }),
-        )
+        if !self.pool.config.sealed && self.place.node().is_cancelled() {
+            // Accepted it would be, and over at once.
+            return Some(Err(SubmitError::Cancelled { namespace: self.pool.namespace.clone() }));
+        }
+        let input = self.held.take().or_else(|| self.inputs.next())?;
+        let (given, f): (Given<I::Item>, _) = (Arc::new(Mutex::new(Some(input))), Arc::clone(&self.f));
+        let taken = Arc::clone(&given);
+        let job = move || {
+            let input = taken.lock().take();
+            match input {
+                Some(input) => f(input),
+                None => unreachable!("an accepted task's input is taken by the task alone"),
+            }
+        };
+        let submitted = {
+            let _at = CutOnDrop(Some(current::stand(self.place.clone(), Pending::Nothing)));
+            let _in = self.span.enter();
+            match waits {
+                true => self.pool.submit_waiting(self.task_type.clone(), job, None),
+                false => self.pool.submit_static(self.task_type.clone(), job),
+            }
+        };
+        Some(submitted.map_err(|refused| {
+            self.held = given.lock().take();
+            refused.reason
+        }))
     }
 
-    fn submit<J: FnOnce() -> T + Send + 'static>(&self, job: J) -> Result<TaskHandle<T>, Refused<J>> {
-        let _at = CutOnDrop(Some(current::stand(self.place.clone(), Pending::Nothing)));
-        let _in = self.span.enter();
-        self.pool.submit_static(self.task_type.clone(), job)
-    }
-
-    /// False when the queue had no room.
+    /// False when the queue had no room, or the pool accepts nothing more.
     fn keep(&mut self, next: Submitted<T>) -> bool {
         match next {
-            Ok(handle) => self.under_way.push_back(Ok(handle)),
-            Err(Refused { task, reason: SubmitError::QueueFull { .. } }) => {
+            Ok(handle) => {
+                self.under_way.push_back(Ok(handle));
+                true
+            }
+            Err(SubmitError::QueueFull { .. }) => {
                 // Kept and tried again, so nothing was refused to anybody.
                 self.pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
-                self.held = Some(task);
-                return false;
+                false
             }
-            Err(Refused { reason, .. }) => {
+            Err(reason) => {
                 let error = TaskError::refused(TaskId::next(), &self.pool.namespace, reason);
                 self.under_way.push_back(Err(error));
+                self.ended = true;
+                false
             }
         }
-        true
     }
 
     fn refill(&mut self) {
         while self.under_way.len() < self.window {
-            let Some(next) = self.submit_next() else { return };
+            let Some(next) = self.submit_next(false) else { return };
             if !self.keep(next) {
                 return;
             }
@@ -128,12 +176,7 @@ where
         self.refill();
         if self.under_way.is_empty() {
             // Others fill the queue, and none of ours is under way whose end would make room: wait for theirs.
-            let held = self.held.take()?;
-            let waited = {
-                let _at = CutOnDrop(Some(current::stand(self.place.clone(), Pending::Nothing)));
-                let _in = self.span.enter();
-                self.pool.submit_waiting(self.task_type.clone(), held, None)
-            };
+            let waited = self.submit_next(true)?;
             self.keep(waited);
         }
         match self.under_way.pop_front()? {
@@ -141,6 +184,15 @@ where
             Err(error) => Some(Err(error)),
         }
     }
+}
+
+impl<I, F, T> FusedIterator for Map<I, F, T>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> T + Send + Sync + 'static,
+    T: Send + 'static,
+{
 }
 
 impl<I: Iterator, F, T> fmt::Debug for Map<I, F, T> {

@@ -590,7 +590,7 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// As [`submit`](Self::submit), when the first task is refused. A later refusal is that item's error.
+    /// As [`submit`](Self::submit), when the first task is refused. A later refusal is the map's last item.
     pub fn map<I, F, T>(&self, items: I, f: F) -> Result<Map<I::IntoIter, F, T>, SubmitError>
     where
         I: IntoIterator,

@@ -1,5 +1,5 @@
 //! `map` yields the results in the order of their inputs, whichever task is faster; it goes through endless iterators
-//! and bounded queues; a panic or a refusal is that one item's.
+//! and bounded queues; a panic is that one item's, and after a refusal it ends.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
@@ -166,7 +166,7 @@ fn a_pool_that_does_not_run_refuses_the_first() {
 }
 
 #[test]
-fn a_later_refusal_is_its_items_in_its_place() {
+fn a_later_refusal_is_the_last_answer() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = pool(&scope, PoolConfig::leased(1));
@@ -174,13 +174,10 @@ fn a_later_refusal_is_its_items_in_its_place() {
         assert_eq!(results.next().expect("the first").expect("ends"), 0);
         pool.close();
         let rest: Vec<_> = results.collect();
-        assert_eq!(rest.len(), 19, "each item has an answer");
-        let accepted = rest.iter().take_while(|result| result.is_ok()).count();
-        assert!(accepted < 19);
-        for refused in &rest[accepted..] {
-            let error = refused.as_ref().expect_err("after the first refusal all are");
-            assert!(matches!(error.as_refused(), Some(SubmitError::Closed { .. })), "{error}");
-        }
+        let (refused, accepted) = rest.split_last().expect("the refusal");
+        assert!(accepted.len() < 19 && accepted.iter().all(|result| result.is_ok()));
+        let error = refused.as_ref().expect_err("it is refused");
+        assert!(matches!(error.as_refused(), Some(SubmitError::Closed { .. })), "{error}");
     });
 }
 
@@ -240,5 +237,37 @@ fn a_slow_consumer_keeps_no_more_than_the_window_under_way() {
         assert!(results.next().is_some());
         assert!(pool.wait_idle_within(Duration::from_secs(30)).expect("not from an own task"));
         assert!(pool.stats().completed <= before + 1);
+    });
+}
+
+#[test]
+fn after_its_pool_or_its_request_ended_there_is_one_error_and_the_rest_comes_back() {
+    bounded(|| {
+        let ends: [fn(&PoolManager, Scope); 4] = [
+            |pool, request| {
+                pool.close();
+                drop(request);
+            },
+            |pool, request| {
+                pool.cancel();
+                drop(request);
+            },
+            |_, request| drop(request),
+            |_, request| request.finish(),
+        ];
+        for end in ends {
+            let owner = Scope::new("owner");
+            let pool = owner.create("work");
+            pool.start(PoolConfig::leased(2)).expect("starts");
+            let request = Scope::new("request");
+            let mut map = request.run(|| pool.map(0_u64.., |n| n)).expect("accepted");
+            assert_eq!(map.next().expect("endless").expect("runs"), 0);
+            end(&pool, request);
+            // What was under way, and then the refusal.
+            let results: Vec<_> = map.by_ref().collect();
+            assert!(results.last().is_some_and(|last| last.is_err()), "the last one says why");
+            assert!(map.next().is_none() && map.next().is_none());
+            assert_eq!(map.into_rest().next(), Some(results.len() as u64), "no input is lost");
+        }
     });
 }
