@@ -27,9 +27,10 @@ use super::time::{GatewayTimeout, NoTimeLimit, TimeLimit};
 /// - The response says that it gives the request up (408, 503, 504; [`cancel_if`](Self::cancel_if)), or the service
 ///   fails instead of making one: the scope is cancelled, and the response or the error passes through.
 ///
-/// None of these blocks the runtime. The scope opens below the place where the layer was made ([`below`](Self::below) names
-/// another one, [`below_with`](Self::below_with) one for each request); where the calling code stands in a scope below that (an outer layer's), it opens there. What is
-/// streamed after the response has begun belongs to the scope with [`until_body_end`](Self::until_body_end).
+/// None of these blocks the runtime. The scope opens below the place where the layer was made
+/// ([`below`](Self::below) names another one, [`below_with`](Self::below_with) one for each request); where the calling
+/// code stands in a scope below that (an outer layer's), it opens there. What is streamed after the response has begun
+/// belongs to the scope with [`until_body_end`](Self::until_body_end).
 ///
 /// A connection that is upgraded (a WebSocket) outlives the response. Give what serves it a scope with
 /// [`in_scope`](crate::FutureExt::in_scope).
