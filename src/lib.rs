@@ -36,6 +36,8 @@
 //! belongs to one **node** of the tree: the process, a thread, a task or a [`Scope`]. A [`Lineage`] is a handle to a
 //! node.
 //!
+//! The names are used with the crate's, as here, or come with `use heirloom::prelude::*` ([`prelude`]).
+//!
 //! # A scope for each request
 //!
 //! A [`Scope`] is a node for a request, a component, a tenant. It counts what is asked for below it, in any pool, so it
@@ -647,6 +649,7 @@ mod ledger;
 mod lineage;
 mod namespace;
 mod pool;
+pub mod prelude;
 mod quiet;
 mod registry;
 mod runtime;

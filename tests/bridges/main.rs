@@ -61,5 +61,6 @@ mod the_inspector_sends_what_changed;
 mod the_inspector_shows_the_family_live;
 #[cfg(feature = "tower")]
 mod the_page_on_layers_is_true;
+mod the_prelude_shadows_no_crate;
 #[cfg(feature = "metrics")]
 mod what_pools_do_is_published;

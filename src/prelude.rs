@@ -1,0 +1,37 @@
+//! What most programs use of this crate, for `use heirloom::prelude::*`.
+//!
+//! The verbs that act where the code stands, and the types that are named beside them. No module is among them, so the
+//! crates `tower` and `metrics` keep their names; `use heirloom::*` would put this crate's bridges in their place.
+//!
+//! ```
+//! use heirloom::prelude::*;
+//!
+//! let request = Scope::new("request 7");
+//! request.create("render").start(PoolConfig::leased(2))?;
+//! let page: TaskHandle<&str> = request.run(|| get("render").map(|render| render.submit(|| "<p>hello</p>")))??;
+//! assert_eq!(page.join()?, "<p>hello</p>");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub use crate::cancel::{cancelled, checkpoint, is_cancelled, on_cancel, sleep};
+pub use crate::error::Cancelled;
+pub use crate::gate::Gate;
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use crate::integration::tokio::{Portal, portal};
+pub use crate::lineage::handle::{Lineage, current, wrap, wrap_fn};
+pub use crate::namespace::Namespace;
+pub use crate::pool::admission::GateMode;
+pub use crate::pool::config::PoolConfig;
+pub use crate::pool::handle::TaskHandle;
+pub use crate::pool::set::TaskSet;
+pub use crate::pool::wait::blocking;
+pub use crate::registry::find::{create, get, get_or_create, with};
+pub use crate::registry::get_or_start::get_or_start;
+pub use crate::registry::manager::PoolManager;
+pub use crate::registry::scope::{FutureExt, Scope};
+pub use crate::registry::stateful::StatefulManager;
+pub use crate::registry::typed::TypedManager;
+pub use crate::task_type::{TaskKind, TaskType};
+pub use crate::value::heirloom::Heirloom;
+pub use crate::value::map::HeirloomMap;
