@@ -1,0 +1,101 @@
+//! The database: a dedicated pool whose threads have a connection each, and statements that a cancel interrupts.
+
+use std::path::{Path, PathBuf};
+
+use heirloom::{Lineage, PoolConfig, TaskHandle};
+use rusqlite::{Connection, OpenFlags, params};
+use tokio::sync::mpsc;
+
+use crate::web::Failure;
+
+/// Rows of an export that travel together, and parcels that may wait for a slow client.
+const ROWS: usize = 500;
+const PARCELS: usize = 2;
+
+/// Starts the pool `db` at the process, where every request finds it. Each of its threads opens one connection before
+/// its first task: there are never more than `connections`.
+pub(crate) fn start(file: &Path, connections: usize, tenants: &[String], orders: u32) -> Result<(), Failure> {
+    fill(file, tenants, orders)?;
+    let file = PathBuf::from(file);
+    let open = move || -> rusqlite::Result<Connection> {
+        Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    };
+    Lineage::process().create("db").start(PoolConfig::dedicated(connections).queue_limit(256).worker_state(open))?;
+    Ok(())
+}
+
+/// Submits a query. It stands in the request that asks for it: with the request's end it leaves the queue, or its
+/// running statement is interrupted.
+pub(crate) fn query<T, F>(f: F) -> Result<TaskHandle<Result<T, Failure>>, Failure>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+{
+    let task = heirloom::get("db")?.submit_with_state(|connection: &mut Connection| {
+        let statement = connection.get_interrupt_handle();
+        let _stops = heirloom::on_cancel(move || statement.interrupt());
+        f(connection)
+    });
+    Ok(task?)
+}
+
+/// Reads a tenant's orders as CSV, parcel by parcel, no faster than they are taken.
+pub(crate) fn export(tenant: String) -> Result<mpsc::Receiver<Result<String, Failure>>, Failure> {
+    let (out, parcels) = mpsc::channel(PARCELS);
+    let send = move |connection: &Connection| {
+        let sent = read(connection, &tenant, |parcel| out.blocking_send(Ok(parcel)).is_ok());
+        if let Err(error) = sent {
+            // The client sees a broken answer instead of a short one.
+            let _ = out.blocking_send(Err(error));
+        }
+        Ok(())
+    };
+    drop(query(send)?); // the request's scope counts it until the answer's end
+    Ok(parcels)
+}
+
+/// Ends early when `take` has nobody to give a parcel to.
+fn read(connection: &Connection, tenant: &str, mut take: impl FnMut(String) -> bool) -> Result<(), Failure> {
+    let mut statement =
+        connection.prepare_cached("SELECT day, item, cents FROM orders WHERE tenant = ? ORDER BY day")?;
+    let mut rows = statement.query([tenant])?;
+    let mut parcel = String::from("day,item,cents\n");
+    let mut lines = 0;
+    while let Some(row) = rows.next()? {
+        let (day, item, cents): (u32, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        parcel.push_str(&format!("{day},{item},{cents}\n"));
+        lines += 1;
+        if lines == ROWS {
+            lines = 0;
+            if !take(std::mem::take(&mut parcel)) {
+                return Ok(());
+            }
+        }
+    }
+    take(parcel);
+    Ok(())
+}
+
+/// Invents orders where the file has none.
+fn fill(file: &Path, tenants: &[String], orders: u32) -> rusqlite::Result<()> {
+    let mut connection = Connection::open(file)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         CREATE TABLE IF NOT EXISTS orders (tenant TEXT, day INTEGER, item TEXT, cents INTEGER);
+         CREATE INDEX IF NOT EXISTS by_tenant ON orders (tenant, day);",
+    )?;
+    let all = connection.transaction()?;
+    for tenant in tenants {
+        let known: bool =
+            all.query_row("SELECT EXISTS (SELECT 1 FROM orders WHERE tenant = ?)", [tenant], |row| row.get(0))?;
+        if known {
+            continue;
+        }
+        let mut insert = all.prepare("INSERT INTO orders VALUES (?, ?, ?, ?)")?;
+        for n in 0..orders {
+            let item = ["bolt", "nut", "washer", "spring"][n as usize % 4];
+            insert.execute(params![tenant, n / 100, item, 100 + n % 900])?;
+        }
+    }
+    all.commit()
+}

@@ -1,0 +1,56 @@
+//! Serving until SIGTERM or Ctrl-C, and one deadline for all that is open then.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+
+use crate::tenants::Tenants;
+
+/// The part of the deadline that open requests have before they are cancelled.
+const OF_ITSELF: f64 = 0.5;
+
+/// Serves. From the signal on no connection is accepted; open requests may finish for half of the `grace`, and are
+/// cancelled then; with the `grace` over the process ends, and says what it left.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    tenants: &Tenants,
+    grace: Duration,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let (asked, ends) = tokio::sync::oneshot::channel();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        told().await;
+        let _ = asked.send(Instant::now() + grace);
+    });
+    let mut server = tokio::spawn(server.into_future());
+    let deadline = tokio::select! {
+        biased; // with nothing open the server ends as soon as it is told to
+        deadline = ends => deadline?,
+        ended = &mut server => return Ok(ended??),
+    };
+    if timeout(grace.mul_f64(OF_ITSELF), &mut server).await.is_err() {
+        tracing::warn!("cancels open requests");
+        tenants.cancel();
+        let _ = timeout(left(deadline), server).await;
+    }
+    let report = tokio::task::spawn_blocking(move || heirloom::shutdown(left(deadline))).await?;
+    println!("{report}");
+    heirloom::on_exit(heirloom::ExitPolicy::Abandon); // the deadline is over, or nothing is left
+    Ok(())
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+async fn told() {
+    let mut terminate = signal(SignalKind::terminate()).expect("a handler for SIGTERM can be set");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

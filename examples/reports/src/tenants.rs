@@ -1,0 +1,48 @@
+//! A scope for each tenant, with a pool of its own: a busy tenant holds up itself only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use heirloom::{Heirloom, Lineage, PoolConfig, Scope, StartError};
+
+/// The tenant that the running code works for. No function passes it on.
+pub(crate) static TENANT: Heirloom<String> = Heirloom::new("tenant");
+
+/// Tasks of one tenant that run at once, and that may be queued.
+const AT_ONCE: usize = 2;
+const QUEUED: usize = 64;
+
+/// The tenants' scopes. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Tenants(Arc<BTreeMap<String, Scope>>);
+
+impl Tenants {
+    pub(crate) fn open(names: &[String]) -> Result<Self, heirloom::Error> {
+        let mut tenants = BTreeMap::new();
+        for name in names {
+            let scope = Scope::new_in(&Lineage::process(), format!("tenant {name}"));
+            TENANT.bind_at(&scope, name.clone())?;
+            render_pool(&scope)?;
+            tenants.insert(name.clone(), scope);
+        }
+        Ok(Self(Arc::new(tenants)))
+    }
+
+    /// The tenant that a path like `/acme/report` begins with.
+    pub(crate) fn of_path(&self, path: &str) -> Option<Lineage> {
+        let name = path.trim_start_matches('/').split('/').next()?;
+        self.0.get(name).map(|scope| scope.lineage().clone())
+    }
+
+    /// Cancels every request of every tenant. What is queued is over at once; running statements are interrupted.
+    pub(crate) fn cancel(&self) {
+        for scope in self.0.values() {
+            scope.cancel();
+        }
+    }
+}
+
+/// Requests of this tenant find it by its name; a tenant that fills its queue gets 503, and no other tenant does.
+fn render_pool(tenant: &Scope) -> Result<(), StartError> {
+    tenant.create("render").start(PoolConfig::leased(AT_ONCE).queue_limit(QUEUED))
+}

@@ -1,0 +1,161 @@
+//! The routes, the layers, and the error that every handler returns.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use heirloom::Registry;
+use heirloom::tower::ScopeLayer;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Deserialize;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tracing::Instrument;
+
+use crate::db;
+use crate::tenants::{TENANT, Tenants};
+
+/// Requests at once, over all tenants. The next is answered at once: 503.
+const AT_ONCE: usize = 200;
+
+pub(crate) fn router(tenants: &Tenants, exporter: PrometheusHandle, limit: Duration) -> Router {
+    let below = tenants.clone();
+    let scopes = ScopeLayer::new()
+        .below_with(move |request: &Request| below.of_path(request.uri().path()))
+        .name(|request: &Request| format!("{} {}", request.method(), request.uri().path()))
+        .limit(AT_ONCE)
+        .timeout(limit) // 504, and everything that the request asked for ends
+        .until_body_end(); // a streamed answer is part of its request
+    Router::new()
+        .route("/{tenant}/report", get(report))
+        .route("/{tenant}/forecast", get(forecast))
+        .route("/{tenant}/orders.csv", get(orders))
+        .layer(middleware::from_fn(known_tenants))
+        .layer(scopes)
+        .layer(middleware::from_fn(with_id)) // outermost: the layers' own answers have an id too
+        .route("/metrics", get(metrics))
+        .route("/family", get(async || Registry::global().tree().to_string()))
+        .with_state(exporter)
+}
+
+/// Orders by item: a query on a connection, and a rendering in the tenant's own pool.
+async fn report() -> Result<String, Failure> {
+    let tenant = TENANT.get()?.to_string();
+    let rows = db::query(move |connection| {
+        let sums = "SELECT item, count(*), sum(cents) FROM orders WHERE tenant = ? GROUP BY item ORDER BY item";
+        let mut statement = connection.prepare_cached(sums)?;
+        let rows = statement.query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(rows.collect::<Result<Vec<(String, i64, i64)>, _>>()?)
+    });
+    let rows = rows?.await??;
+    let page = heirloom::get("render")?.submit(move || render(&rows))?;
+    page.await?
+}
+
+fn render(rows: &[(String, i64, i64)]) -> Result<String, Failure> {
+    let mut page = format!("orders of {}\n", TENANT.get()?);
+    for (item, orders, cents) in rows {
+        heirloom::checkpoint()?; // stops here when the client has gone
+        page.push_str(&format!("{item:>8} {orders:>8} {:>12.2}\n", *cents as f64 / 100.0));
+    }
+    tracing::info!(lines = rows.len(), "rendered"); // on a pool's thread, in the request's span
+    Ok(page)
+}
+
+#[derive(Deserialize)]
+struct Forecast {
+    steps: u64,
+}
+
+/// One long statement: a time limit, or a client that goes, interrupts it.
+async fn forecast(Query(Forecast { steps }): Query<Forecast>) -> Result<String, Failure> {
+    let sum = db::query(move |connection| {
+        let steps = i64::try_from(steps).unwrap_or(i64::MAX);
+        let count =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT sum(i % 7) FROM n";
+        Ok(connection.query_row(count, [steps], |row| row.get::<_, i64>(0))?)
+    });
+    Ok(format!("{}\n", sum?.await??))
+}
+
+/// All orders, streamed: a slow client slows its own query, and holds one connection at most until its time is up.
+async fn orders() -> Result<Response, Failure> {
+    let parcels = ReceiverStream::new(db::export(TENANT.get()?.to_string())?);
+    let body = Body::from_stream(parcels.map(|parcel| parcel.map_err(std::io::Error::other)));
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], body).into_response())
+}
+
+/// A path that names no tenant stands below no tenant's scope.
+async fn known_tenants(request: Request, next: Next) -> Response {
+    if TENANT.get().is_err() {
+        return (StatusCode::NOT_FOUND, "there is no such tenant\n").into_response();
+    }
+    next.run(request).await
+}
+
+/// A span for each request, with the id that the client sent or the next of ours. Pool tasks run in it, on whatever
+/// thread; the answer has the id too.
+async fn with_id(request: Request, next: Next) -> Response {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let sent = request.headers().get("x-request-id").filter(|id| id.len() <= 64 && id.to_str().is_ok()).cloned();
+    let id = sent.unwrap_or_else(|| HeaderValue::from(NEXT.fetch_add(1, Ordering::Relaxed)));
+    let span = tracing::info_span!("request", id = ?id, path = request.uri().path());
+    let answer = async {
+        let mut answer = next.run(request).await;
+        tracing::info!(status = answer.status().as_u16(), "answered");
+        answer.headers_mut().insert("x-request-id", id);
+        answer
+    };
+    answer.instrument(span).await
+}
+
+async fn metrics(State(exporter): State<PrometheusHandle>) -> impl IntoResponse {
+    heirloom::metrics::Publisher::new(Registry::global()).publish();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exporter.render())
+}
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Pools(#[from] heirloom::Error),
+    #[error("the database: {0}")]
+    Database(#[from] rusqlite::Error),
+}
+
+/// One `?` instead of two, for heirloom's own errors.
+macro_rules! of_pools {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::Pools(error.into())
+            }
+        })*
+    };
+}
+of_pools!(heirloom::ManagerNotFound, heirloom::StartError, heirloom::SubmitError, heirloom::TaskError);
+of_pools!(heirloom::Cancelled, heirloom::NotBound);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let interrupted = matches!(&self, Self::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted));
+        match self {
+            // The client has gone, or the limit has answered in its place: this answer has no reader.
+            Self::Pools(error) if error.is_cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            _ if interrupted => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Self::Pools(error) if error.is_temporary() => {
+                (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], format!("{error}\n")).into_response()
+            }
+            error => {
+                tracing::error!(%error, "failed");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
