@@ -124,8 +124,9 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
     }
     // The node hears of whatever is asked of the task, since it is one now.
     let mut hearing = Hearing::new();
-    let _away = GivenAway::begin();
-    match park::block_until(park::after(d), |waker| hearing.poll(waker, Hearing::is_asked)) {
+    let deadline = park::after(d);
+    let _away = GivenAway::begin_until(deadline);
+    match park::block_until(deadline, |waker| hearing.poll(waker, Hearing::is_asked)) {
         true => Err(Cancelled::new()),
         false => Ok(()),
     }

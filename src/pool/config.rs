@@ -558,6 +558,11 @@ impl PoolConfig {
 
     /// How many tasks may give their place away in waits at once, so how many extra threads waits may cause. 256 by
     /// default. At the bound a wait keeps its place, which is said once at WARN.
+    ///
+    /// The bound delays what is queued, and does not stop it. When all places of the pool are kept by waits that have
+    /// no deadline, and nothing changes for 10 ms, the next task starts in one of them, past the bound; the more there
+    /// are past it, the longer that takes. So pools whose tasks wait for one another's go on, however many do. A wait
+    /// with a deadline keeps its place until it ends.
     pub fn max_waiting(mut self, tasks: usize) -> Self {
         self.max_waiting = tasks;
         self

@@ -129,7 +129,7 @@ pub(crate) fn block_on_tally(
         let out = pinned::run_meanwhile(what(), deadline, await_tally(tally, &ready))?;
         return Ok(out.is_some() || ready());
     }
-    let mut away = GivenAway::begin();
+    let mut away = GivenAway::begin_until(deadline);
     if deadline.is_none() {
         let OfTally { on, label, ends } = what();
         away.waits_for(on, label, ends)?;
@@ -285,7 +285,7 @@ impl Pool {
         if fork::is_fork() {
             return self.crew.is_gone();
         }
-        let _away = (!self.crew.is_gone()).then(GivenAway::begin);
+        let _away = (!self.crew.is_gone()).then(|| GivenAway::begin_until(deadline));
         block_on_bell(self.crew.gone(), deadline, || self.crew.is_gone())
     }
 

@@ -417,7 +417,7 @@ fn end_own_tasks() {
             claimed.finish(|_, f| f());
         }
         leave_after(frame.pool(), frame.place.clone(), frame.scoped.clone(), frame.owed + 1);
-        if frame.brings_place && !frame.away.get() {
+        if frame.brings_place && frame.pool().abandon_wait(frame.wait.get()) {
             // Others go on with what is queued.
             if frame.pool().places.give(false) {
                 frame.pool().end_if_over();

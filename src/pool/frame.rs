@@ -13,6 +13,7 @@ use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::{Node, Place};
 use crate::pool::config::PoolKind;
 use crate::pool::inner::{Memo, Noted, Pool};
+use crate::pool::kept::InWait;
 use crate::pool::stealing;
 use crate::pool::warm::Came;
 use crate::pool::worker::Task;
@@ -83,8 +84,8 @@ pub(crate) struct Frame {
     on_dedicated: bool,
     /// Tasks that this thread ended before and has not counted out of the pool yet.
     pub(crate) owed: u64,
-    /// The place is given away at the moment.
-    pub(crate) away: Cell<bool>,
+    /// What the task's wait, if it is in one, does with its place.
+    pub(crate) wait: Cell<InWait>,
     /// See [`Code::number`]; 0 until it is asked for.
     code: Cell<u64>,
     /// Once the task is a node.
@@ -152,7 +153,7 @@ impl Frame {
             brings_place,
             on_dedicated,
             owed,
-            away: Cell::new(false),
+            wait: Cell::new(InWait::No),
             code: Cell::new(0),
             noted: Cell::new(None),
         }

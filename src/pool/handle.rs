@@ -198,15 +198,15 @@ impl<T> TaskHandle<T> {
     #[inline(never)]
     fn wait(&self) -> Result<(), TaskError> {
         let deep = wait::give_if_deep();
-        if self.ends_without_sleep(deep.is_some()) {
+        if self.ends_without_sleep(deep.is_none() && depth::is_deep()) {
             return Ok(());
         }
         self.block(Ends::WhenTold, |_| {}).map_err(|why| self.would_deadlock(why))
     }
 
     /// The task is run here, if that was not tried before, or ends in a moment.
-    fn ends_without_sleep(&self, is_deep: bool) -> bool {
-        (is_deep && self.run_in_place(true)) || park::spin_until(|| self.task.state().is_done())
+    fn ends_without_sleep(&self, may_run: bool) -> bool {
+        (may_run && self.run_in_place(true)) || park::spin_until(|| self.task.state().is_done())
     }
 
     /// As [`join`](Self::join), for a task that borrows: comes back when it has ended. One that is queued behind the
@@ -224,7 +224,7 @@ impl<T> TaskHandle<T> {
     #[inline(never)]
     fn wait_borrowing(&self) {
         let deep = wait::give_if_deep();
-        if !self.ends_without_sleep(deep.is_some())
+        if !self.ends_without_sleep(deep.is_none() && depth::is_deep())
             && let Err(why) = self.block(Ends::WhenTold, |_| {})
             && !self.end_queued(why)
         {
@@ -249,8 +249,13 @@ impl<T> TaskHandle<T> {
         let mut away = GivenAway::begin();
         // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that
         // is kept is one that the task may never get.
-        if wait::keeps_place(self.pool.as_ptr()) && self.run_in_place(true) {
-            return Ok(());
+        if wait::keeps_place(self.pool.as_ptr()) {
+            // What runs in place is no part of a wait.
+            drop(away);
+            if self.run_in_place(true) {
+                return Ok(());
+            }
+            away = GivenAway::begin();
         }
         away.waits_for(Target::Task(self.awaited()), Label::Task, ends)?;
         park::block_until(None, |waker| {
@@ -399,7 +404,7 @@ impl<T> TaskHandle<T> {
             if let Some(error) = self.is_the_parents() {
                 return Ok(Err(error));
             }
-            let _away = GivenAway::begin();
+            let _away = GivenAway::begin_until(deadline);
             // Spinning is part of the time; it is shorter than the clock is exact.
             let spun = !d.is_zero() && park::spin_until(|| self.task.state().is_done());
             if !spun && !park::block_until(deadline, |waker| !self.task.register(waker, true)) && !self.is_finished() {

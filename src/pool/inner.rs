@@ -34,6 +34,7 @@ use crate::pool::evict;
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
+use crate::pool::kept::Kept;
 use crate::pool::places::Places;
 use crate::pool::queue::Queue;
 use crate::pool::room::Room;
@@ -134,6 +135,7 @@ pub(crate) struct Pool {
     pub(crate) queue: Queue<Memo, Book>,
     pub(crate) counters: Counters,
     pub(crate) places: Places,
+    pub(crate) kept: Kept,
     pub(crate) room: Option<Room>,
     pub(crate) namespace: Namespace,
     pub(crate) owner: WeakPlace,
@@ -167,6 +169,7 @@ impl Pool {
             tally: Tally::new(),
             queue: Queue::new(Book::new()),
             places: Places::new(),
+            kept: Kept::new(),
             counters: Counters::default(),
             room,
             namespace,
@@ -538,45 +541,6 @@ impl Pool {
             Some(nodes) => nodes.0.iter().filter_map(|(_, node)| node.upgrade()).collect(),
             None => Vec::new(),
         }
-    }
-
-    /// The running task goes into a wait. False when it keeps its place.
-    pub(crate) fn begin_wait(self: &Arc<Self>) -> bool {
-        // A fork's child runs nothing of its parent's.
-        if self.config.keeps_place || fork::is_fork() {
-            return false;
-        }
-        let before = self.counters.waiting.fetch_add(1, Ordering::SeqCst);
-        if before >= self.config.max_waiting {
-            self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
-            if !self.warned.swap(true, Ordering::Relaxed) {
-                quietly(|| {
-                    tracing::warn!(
-                        target: "heirloom",
-                        namespace = %self.namespace,
-                        max_waiting = self.config.max_waiting,
-                        "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_waiting)",
-                    );
-                });
-            }
-            return false;
-        }
-        let _ = self.places.give(false);
-        if self.queue.is_empty() || !self.places.take(self.config.limit) {
-            return true;
-        }
-        if self.crew.ask(self).is_ok() {
-            return true;
-        }
-        // No thread for the next task: the place that was taken for it is the one we keep.
-        self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
-        false
-    }
-
-    /// The wait is over. The task goes on at once.
-    pub(crate) fn end_wait(&self) {
-        self.places.retake();
-        self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

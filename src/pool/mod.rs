@@ -21,9 +21,11 @@ pub(crate) mod frame;
 pub(crate) mod handle;
 pub(crate) mod hearing;
 pub(crate) mod inner;
+pub(crate) mod kept;
 pub(crate) mod map;
 #[cfg(feature = "metrics")]
 pub(crate) mod measure;
+pub(crate) mod overdue;
 pub(crate) mod park;
 pub(crate) mod passing;
 pub(crate) mod pinned;

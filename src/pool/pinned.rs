@@ -420,7 +420,7 @@ fn drive<F: Future>(
     let woken = Arc::new(Woken { woken: AtomicBool::new(true), thread: park::waker() });
     let waker = Waker::from(Arc::clone(&woken));
     let mut left_with = Vec::new();
-    let _away = GivenAway::begin();
+    let _away = GivenAway::begin_until(deadline);
     loop {
         if woken.woken.swap(false, Ordering::SeqCst) {
             let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));

@@ -91,6 +91,11 @@ impl Places {
         self.word.load(Ordering::SeqCst) == LOOKING + ONE
     }
 
+    /// How many places are taken.
+    pub(crate) fn taken(&self) -> usize {
+        (self.word.load(Ordering::SeqCst) & ACTIVE) as usize
+    }
+
     /// A task runs, or is about to.
     #[cfg(feature = "rayon")]
     #[inline]

@@ -170,7 +170,7 @@ impl Pool {
         };
         let Some(room) = self.room_to_wait_for(&refused) else { return Err(refused) };
         let (at, mut hearing) = (current::nearest(), Hearing::new());
-        let mut away = GivenAway::begin();
+        let mut away = GivenAway::begin_until(deadline);
         let turn = room.stand_in_line();
         loop {
             refused = match self.submit_in_turn(&turn, &at, submitted.clone(), refused.task) {

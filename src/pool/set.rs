@@ -188,7 +188,7 @@ impl<T> TaskSet<T> {
                 // Only once it is clear that this blocks, and after what could run in place has.
                 let begun = match &mut away {
                     Some(away) => away,
-                    None => away.insert(GivenAway::begin()),
+                    None => away.insert(GivenAway::begin_until(deadline)),
                 };
                 if deadline.is_none() {
                     closed = match begun.is_waiting() {

@@ -10,6 +10,7 @@ use crate::fork;
 use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
+use crate::pool::kept::InWait;
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::stealing::{self, Blocked};
@@ -22,7 +23,8 @@ use crate::waits::{self, Begin, Closed, Ends, Label, Permit, Stack, Target, Wait
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
 pub(crate) struct GivenAway {
-    given: usize,
+    /// How many of the places on this thread's stack it has asked for, from the innermost one.
+    asked: usize,
     waiting: Option<WaitsHere>,
     _blocked: Option<Blocked<'static>>,
     /// What the thread waits for, where that can be a part of a cycle.
@@ -33,36 +35,45 @@ pub(crate) struct GivenAway {
 impl GivenAway {
     /// Nothing is given where no task runs, where the pool keeps its places, or at the pool's bound of waiting tasks.
     pub(crate) fn begin() -> Self {
+        Self::begin_any(false)
+    }
+
+    /// As [`begin`](Self::begin), for a wait that ends at the deadline, if there is one.
+    pub(crate) fn begin_until(deadline: Option<Instant>) -> Self {
+        Self::begin_any(deadline.is_some())
+    }
+
+    fn begin_any(timed: bool) -> Self {
         // In a fork a place that is given is one to nobody, and a thread that counts as waiting may have another started
         // in its place, which would run what is the parent's.
         if fork::is_fork() {
             return Self::nothing();
         }
-        let mut given = 0;
+        let mut asked = 0;
         // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
         let steals = stealing::here().is_some();
-        // A thread that keeps its places is not counted as waiting for a moment either: its cache would make another.
-        let works = steals || frame::bringers().any(|frame| !frame.away.get() && !frame.pool().config.keeps_place);
+        let works = steals || frame::innermost().is_some();
         let waiting = works.then(cache::wait_here).flatten();
         // So that nothing is left to this thread, whether it gives a place or not.
         let blocked = stealing::begin_wait(waiting.is_some());
         for frame in frame::bringers() {
-            // Those further out were asked by the wait that gave this one.
-            if frame.away.get() {
+            // This one and those further out were asked by a wait within which this one is.
+            if frame.wait.get() != InWait::No {
                 break;
             }
-            if frame.pool().begin_wait() {
-                frame.away.set(true);
-                given += 1;
-            }
+            frame.wait.set(frame.pool().begin_wait(timed));
+            asked += 1;
         }
-        // A stolen piece has no place to give, but what its thread waits for may need one more.
-        let waiting = waiting.filter(|_| given > 0 || steals);
-        Self { given, waiting, _blocked: blocked, edge: None, here: PhantomData }
+        Self { asked, waiting, _blocked: blocked, edge: None, here: PhantomData }
     }
 
     fn nothing() -> Self {
-        Self { given: 0, waiting: None, _blocked: None, edge: None, here: PhantomData }
+        Self { asked: 0, waiting: None, _blocked: None, edge: None, here: PhantomData }
+    }
+
+    /// It has given a place.
+    fn gave(&self) -> bool {
+        frame::bringers().take(self.asked).any(|frame| frame.wait.get() == InWait::Given)
     }
 
     /// As [`begin`](Self::begin), for a wait that ends with the target. The error: it would never end; see
@@ -179,15 +190,9 @@ impl Drop for GivenAway {
             mem::forget(self.waiting.take());
             return;
         }
-        // The innermost are those this one gave: what an outer wait gave is further out.
-        for frame in frame::bringers() {
-            if self.given == 0 {
-                return;
-            }
-            if frame.away.replace(false) {
-                frame.pool().end_wait();
-                self.given -= 1;
-            }
+        // The innermost are those this one asked: what an outer wait asked is further out.
+        for frame in frame::bringers().take(self.asked) {
+            frame.pool().end_wait(frame.wait.replace(InWait::No));
         }
     }
 }
@@ -207,14 +212,14 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
     if frame::innermost()?.is_aside() {
         return None;
     }
-    own_place(pool).filter(|own| !own.away.get()).map(Frame::pool)
+    own_place(pool).filter(|own| own.wait.get() != InWait::Given).map(Frame::pool)
 }
 
-/// Gives the places away before anything is run in place, where the stack is deep and does not grow. A place that
-/// cannot be given away is used all the same, and so is that of a poll, which cannot give it either (it does not know
+/// Gives the places away before anything is run in place, where the stack is deep and does not grow. `None` where none
+/// can be given: it is used all the same then, and so is that of a poll, which cannot give it either (it does not know
 /// what its executor does next).
 pub(crate) fn give_if_deep() -> Option<GivenAway> {
-    depth::is_deep().then(GivenAway::begin)
+    depth::is_deep().then(GivenAway::begin).filter(GivenAway::gave)
 }
 
 /// The frame of this thread that holds a place of the pool.
@@ -225,7 +230,7 @@ fn own_place<'a>(pool: *const Pool) -> Option<&'a Frame> {
 /// Whether the calling thread, as a worker of the pool, keeps its place there in the wait that it has begun. The thread
 /// that a pool is pinned to always does, since nobody else would come, and so does a work-stealing pool's.
 pub(crate) fn keeps_place(pool: *const Pool) -> bool {
-    own_place(pool).is_some_and(|own| !own.away.get())
+    own_place(pool).is_some_and(|own| own.wait.get() != InWait::Given)
         || pinned::is_here(pool)
         || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool))
 }

@@ -515,7 +515,7 @@ impl Pool {
         if frame::is_in(self) {
             return Ok(());
         }
-        let _away = GivenAway::begin();
+        let _away = GivenAway::begin_until(deadline);
         let there = || warm.outcome().is_some();
         if !block_on_bell(&warm.changed, deadline, there) {
             self.time_out();

@@ -135,7 +135,7 @@ where
     fn next_by(&mut self, deadline: Option<Instant>) -> Option<Bound<V, K>> {
         let mut out = self.inbox.poll(None);
         if out.is_pending() {
-            let _away = GivenAway::begin();
+            let _away = GivenAway::begin_until(deadline);
             park::block_until(deadline, |waker| {
                 out = self.inbox.poll(Some(waker));
                 out.is_ready()

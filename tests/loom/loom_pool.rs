@@ -141,6 +141,32 @@ fn a_task_that_waits_lets_the_next_one_run() {
 }
 
 #[test]
+fn a_wait_at_the_bound_lets_the_next_one_run_when_somebody_has_looked() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1).max_waiting(0));
+        let moment = Arc::new(Moment::default());
+        let other = Arc::clone(&moment);
+        let waits = submit(&pool, move || blocking(|| moment.wait()));
+        let tells = submit(&pool, move || other.happen());
+        waits.join().unwrap();
+        tells.join().unwrap();
+    });
+}
+
+#[test]
+fn a_wait_at_the_bound_ends_while_its_place_is_let_and_the_pool_has_as_many_as_before() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1).max_waiting(0));
+        let waits = submit(&pool, || blocking(|| ()));
+        let next = submit(&pool, || ());
+        waits.join().unwrap();
+        next.join().unwrap();
+        assert!(pool.stop(None).unwrap().is_complete());
+        assert_eq!((pool.places.taken(), pool.stats().waiting), (0, 0));
+    });
+}
+
+#[test]
 fn a_task_that_joins_one_of_its_own_pool_is_not_held_up() {
     model(2, || {
         let pool = start(PoolConfig::leased(1));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use heirloom::{Pinned, PoolConfig, PoolKind, PoolManager, Scope, StartError, SubmitError, TaskSet};
 
 use crate::common::pools::{started, this_thread};
-use crate::common::{BOUND, bounded, eventually};
+use crate::common::{BOUND, bounded};
 
 fn pinned(scope: &Scope, config: PoolConfig) -> (PoolManager, Pinned) {
     let manager = scope.create("ui");
@@ -26,15 +26,17 @@ fn tasks_of_any_thread_run_here_in_order() {
         let scope = Scope::new("test");
         let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
         let here = this_thread();
+        let (tell, told) = std::sync::mpsc::channel();
         let other = {
             let ui = ui.clone();
             on_another_thread(move || {
                 let tasks: Vec<_> =
                     (0..100).map(|n| ui.submit(move || (n, this_thread())).expect("accepted")).collect();
+                tell.send(()).expect("the test listens");
                 tasks.into_iter().map(|task| task.join().expect("runs")).collect::<Vec<_>>()
             })
         };
-        eventually("all are queued", || ui.stats().queued == 100);
+        told.recv().expect("all are queued");
         assert_eq!(pinned.run_pending(), 100);
         assert_eq!(other.join().expect("no panic"), (0..100).map(|n| (n, here)).collect::<Vec<_>>());
         let stats = ui.stats();

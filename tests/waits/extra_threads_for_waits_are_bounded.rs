@@ -12,7 +12,7 @@ use tracing::field::{Field, Visit};
 use tracing::span;
 
 use crate::common::pools::{Busy, started, this_thread};
-use crate::common::{alone, eventually};
+use crate::common::{BOUND, alone, eventually};
 
 static WARNINGS: Mutex<Option<HashMap<String, usize>>> = Mutex::new(None);
 
@@ -85,6 +85,26 @@ impl Waiter {
     }
 }
 
+/// A task in a wait that ends by itself, some time, until it is ended.
+struct Sleeper(TaskHandle<()>);
+
+impl Sleeper {
+    fn on(pool: &PoolManager) -> Self {
+        let (here, sleeps) = mpsc::channel();
+        let sleeper = pool.submit(move || {
+            here.send(()).expect("the test listens");
+            heirloom::sleep(BOUND).expect_err("it is ended before");
+        });
+        sleeps.recv().expect("it is about to");
+        Self(sleeper.expect("accepted"))
+    }
+
+    fn end(self) {
+        self.0.cancel();
+        self.0.join().expect("runs");
+    }
+}
+
 #[test]
 fn a_wait_at_the_bound_keeps_its_place_and_says_so_once() {
     alone(|| {
@@ -94,8 +114,8 @@ fn a_wait_at_the_bound_keeps_its_place_and_says_so_once() {
         let free = [Waiter::on(&pool), Waiter::on(&pool)];
         assert_eq!(pool.stats().waiting, 2);
         assert_eq!(warnings("at the bound"), 0, "the bound is not passed yet");
-        let keeps = Waiter::on(&pool);
-        assert_eq!(warnings("at the bound"), 1);
+        let keeps = Sleeper::on(&pool);
+        eventually("it waits", || warnings("at the bound") == 1);
         let stats = pool.stats();
         assert_eq!((stats.waiting, stats.running), (2, 1), "it counts as running");
         let next = pool.submit(|| ()).expect("accepted");
@@ -133,7 +153,7 @@ fn every_wait_keeps_its_place_where_no_extra_thread_is_allowed() {
         listen();
         let scope = Scope::new("test");
         let pool = started(&scope, "none", PoolConfig::leased(2).max_waiting(0));
-        let waiters = [Waiter::on(&pool), Waiter::on(&pool)];
+        let waiters = [Sleeper::on(&pool), Sleeper::on(&pool)];
         let next = pool.submit(|| ()).expect("accepted");
         let stats = pool.stats();
         assert_eq!((stats.running, stats.waiting, stats.queued), (2, 0, 1));
@@ -206,6 +226,59 @@ fn each_start_says_it_anew() {
 }
 
 #[test]
+fn a_pool_whose_places_are_all_kept_lets_the_next_task_start_after_a_while() {
+    alone(|| {
+        let scope = Scope::new("test");
+        for n in [1, 3] {
+            let pool = started(&scope, "kept", PoolConfig::leased(n).max_waiting(0));
+            let waiters: Vec<_> = (0..n).map(|_| Waiter::on(&pool)).collect();
+            for _ in 0..3 {
+                assert_eq!(pool.submit(|| 7).expect("accepted").join().expect("runs"), 7);
+            }
+            let stats = pool.stats();
+            assert_eq!((stats.waiting, stats.running), (1, n - 1), "one place was enough for all of them");
+            for waiter in waiters {
+                waiter.end();
+            }
+            pool.wait_idle().expect("from outside");
+            assert_eq!((pool.stats().waiting, pool.stats().running), (0, 0));
+            let task = pool.submit(|| 7).expect("accepted");
+            assert_eq!(task.join().expect("runs"), 7, "it has its places back");
+        }
+    });
+}
+
+#[test]
+fn a_place_that_a_task_uses_is_not_let_to_another() {
+    alone(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, "used", PoolConfig::leased(2).max_waiting(0));
+        let (waits, works) = (Waiter::on(&pool), Busy::on(&pool));
+        let next = pool.submit(|| ()).expect("accepted");
+        // Far longer than it takes where every place is kept.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(!next.is_finished());
+        works.end();
+        next.join().expect("runs");
+        waits.end();
+    });
+}
+
+#[test]
+fn a_pool_that_keeps_its_places_lets_none() {
+    alone(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, "serial", PoolConfig::leased(1).keeps_place());
+        let waits = Waiter::on(&pool);
+        let next = pool.submit(|| ()).expect("accepted");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(!next.is_finished());
+        waits.end();
+        next.join().expect("runs");
+    });
+}
+
+#[test]
 fn a_bound_that_is_reached_holds_nobody_up_for_ever() {
     alone(|| {
         listen();
@@ -218,7 +291,8 @@ fn a_bound_that_is_reached_holds_nobody_up_for_ever() {
         let waits: Vec<_> = (0..20)
             .map(|_| {
                 let other = other.clone();
-                pool.submit(move || other.submit(|| 1).expect("accepted").join().expect("runs")).expect("accepted")
+                let waits = move || other.submit(|| 1).expect("accepted").join_within(BOUND);
+                pool.submit(move || waits().expect("in time").expect("runs")).expect("accepted")
             })
             .collect();
         eventually("the places are full of waits", || pool.stats().running == 2 && pool.stats().waiting == 1);

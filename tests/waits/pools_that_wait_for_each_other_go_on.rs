@@ -130,3 +130,71 @@ fn a_scope_that_a_task_of_the_same_pool_uses_goes_on() {
         assert_eq!(answer, 7);
     });
 }
+
+/// Deeper than the bounds of both pools together.
+fn beyond_the_bound(config: &PoolConfig, depth: u32, wait: fn(&PoolManager, Box<dyn FnOnce() -> u32 + Send>) -> u32) {
+    type Wait = fn(&PoolManager, Box<dyn FnOnce() -> u32 + Send>) -> u32;
+    fn down(pools: &[PoolManager; 2], left: u32, wait: Wait) -> u32 {
+        if left == 0 {
+            return 0;
+        }
+        let inner = pools.clone();
+        1 + wait(&pools[left as usize % 2], Box::new(move || down(&inner, left - 1, wait)))
+    }
+    let scope = Scope::new("test");
+    let pools = [started(&scope, "a", config.clone()), started(&scope, "b", config.clone())];
+    let inner = pools.clone();
+    let task = pools[0].submit(move || down(&inner, depth, wait)).expect("accepted");
+    assert_eq!(task.join().expect("runs"), depth);
+    for pool in pools {
+        let report = pool.stop().expect("from outside");
+        assert!(report.is_complete());
+        assert_eq!(pool.stats().waiting, 0);
+    }
+}
+
+fn joins(pool: &PoolManager, f: Box<dyn FnOnce() -> u32 + Send>) -> u32 {
+    pool.submit(f).expect("accepted").join().expect("runs")
+}
+
+#[test]
+fn a_bound_of_waits_that_is_reached_delays_them_and_does_not_stop_them() {
+    bounded(|| {
+        for config in [
+            PoolConfig::leased(1).max_waiting(4),
+            PoolConfig::leased(2).max_waiting(0),
+            PoolConfig::dedicated(1).max_waiting(4),
+            #[cfg(feature = "rayon")]
+            PoolConfig::work_stealing(1).max_waiting(4),
+        ] {
+            beyond_the_bound(&config, 40, joins);
+        }
+    });
+}
+
+#[test]
+fn so_it_is_for_any_other_wait_without_a_deadline() {
+    bounded(|| {
+        let config = PoolConfig::leased(1).max_waiting(2);
+        beyond_the_bound(&config, 20, |pool, f| pool.run(f).expect("runs"));
+        beyond_the_bound(&config, 20, |pool, f| {
+            let mut below = 0;
+            pool.scope(|s| drop(s.submit(|| below = f()).expect("accepted")));
+            below
+        });
+        beyond_the_bound(&config, 20, |pool, f| {
+            let (tell, told) = std::sync::mpsc::channel();
+            pool.submit(move || tell.send(f())).map(drop).expect("accepted");
+            heirloom::blocking(|| told.recv()).expect("it is told")
+        });
+        beyond_the_bound(&config, 20, |pool, f| {
+            let mut set: heirloom::TaskSet<u32> = [pool.submit(f).expect("accepted")].into_iter().collect();
+            set.join_next().expect("one task is in it").1.expect("runs")
+        });
+    });
+}
+
+#[test]
+fn six_hundred_deep_with_the_bounds_that_pools_have() {
+    bounded(|| beyond_the_bound(&PoolConfig::leased(1), 600, joins));
+}

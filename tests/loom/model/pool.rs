@@ -22,6 +22,8 @@ pub(crate) mod frame;
 pub(crate) mod handle;
 #[path = "../../../src/pool/inner.rs"]
 pub(crate) mod inner;
+#[path = "../../../src/pool/kept.rs"]
+pub(crate) mod kept;
 #[path = "../../../src/pool/pinned.rs"]
 pub(crate) mod pinned;
 #[path = "../../../src/pool/places.rs"]
@@ -47,6 +49,18 @@ pub(crate) mod warm;
 pub(crate) mod worker;
 #[path = "../../../src/pool/worker_state.rs"]
 pub(crate) mod worker_state;
+
+/// Whoever looks at a pool that keeps places lets one at any time, once.
+pub(crate) mod overdue {
+    use crate::pool::inner::Pool;
+    use crate::sync::os::{Arc, thread};
+
+    pub(crate) fn watch(pool: &Arc<Pool>) {
+        let pool = Arc::clone(pool);
+        let looks = thread::Builder::new().name("bound".into()).spawn(move || pool.let_one_through());
+        assert!(looks.is_ok(), "no model refuses it");
+    }
+}
 
 /// Threads without nodes: what initialises them is told nothing.
 pub(crate) mod ctx {
