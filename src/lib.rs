@@ -434,8 +434,7 @@
 //!
 //! A [`TaskHandle`] is a future on any runtime. [`FutureExt::in_scope`] makes a future stand in its scope on every
 //! poll, on whichever thread: finished, the scope closes; dropped early, it is cancelled, and what it queued never
-//! runs. Nothing of that blocks the runtime; `join`, `install`, `run`, `stop` and `shutdown` block their thread, so on
-//! a runtime's there are `.await` and `stop_async` instead, or the runtime's `spawn_blocking`. What a runtime's own
+//! runs. Nothing of that waits on the runtime's thread; what does has an async form, below. What a runtime's own
 //! `spawn` starts stands below the process, also when a handler calls it; [`FutureExt::in_lineage`] takes the place
 //! along.
 //!
@@ -459,6 +458,38 @@
 //! # })
 //! # }
 //! ```
+//!
+//! These wait, and block their thread; on a runtime's there is the other one of the row, which may be dropped at any
+//! time, or the runtime's `spawn_blocking`:
+//!
+//! | blocks | async |
+//! |---|---|
+//! | [`TaskHandle::join`] | `.await` of the handle |
+//! | [`TaskHandle::join_within`] | the runtime's `timeout` around `&mut handle` |
+//! | [`TaskHandle::join_cancelling`] | [`join_cancelling_async`](TaskHandle::join_cancelling_async) |
+//! | [`TaskSet::join_next`], [`join_next_within`](TaskSet::join_next_within) | [`TaskSet::next`] |
+//! | [`PoolManager::start`], [`ensure_started`](PoolManager::ensure_started), [`get_or_start`] with warm workers | [`start_async`](PoolManager::start_async), [`ensure_started_async`](PoolManager::ensure_started_async), [`get_or_start_async`] |
+//! | [`PoolManager::submit_within`] | [`submit_async`](PoolManager::submit_async) |
+//! | [`PoolManager::run`], `install` | [`submit`](PoolManager::submit), and `.await` |
+//! | [`PoolManager::map`]'s iterator | [`Map::next_async`] |
+//! | [`PoolManager::stop`], [`stop_within`](PoolManager::stop_within), and a scope's | [`stop_async`](PoolManager::stop_async), [`Scope::stop_async`] |
+//! | [`PoolManager::wait_idle`], [`wait_idle_within`](PoolManager::wait_idle_within) | [`wait_idle_async`](PoolManager::wait_idle_async) |
+//! | [`Scope::run`] | [`FutureExt::in_scope`], [`Scope::stop_async`] |
+//! | [`PoolManager::scope`], [`thread::scope`] | none: what borrows must not outlive a future that is dropped; tasks that own what they use |
+//! | [`shutdown`], [`Registry::shutdown`] | [`shutdown_async`], [`Registry::shutdown_async`] |
+//! | [`thread::JoinHandle::join`] | [`join_async`](thread::JoinHandle::join_async) |
+//! | [`Heirloom::get_or_init`] and its kin, where another initialises | `spawn_blocking` |
+//! | [`Gate::enter`], [`enter_within`](Gate::enter_within) | [`Gate::try_enter`], or `spawn_blocking` |
+//! | [`Subscription`]'s iterator, [`next_within`](Subscription::next_within) | [`Subscription::recv`] |
+//! | [`sleep`] | the runtime's `sleep`, beside [`cancelled`] |
+//! | [`Pinned`]'s `run_*` | [`Pinned::on_pending`] and [`run_pending`](Pinned::run_pending), in an event loop |
+//! | `Portal::block_on`, `PortalHandle::join` | `.await` of the future |
+//! | dropping an [`ExitGuard`], [`run_main`] | [`ExitGuard::drain_async`], [`run_main_async`] |
+//! | [`blocking`] | `spawn_blocking` |
+//!
+//! Where a runtime's thread blocks all the same, and what it waits for needs that very runtime (a task that waits behind a
+//! portal), the wait is told so with the [`Circle`] of waits (feature `tokio`): on a `current_thread` runtime always, on
+//! another when all of its workers are blocked so. Not seen is that in `tokio::task::unconstrained`.
 //!
 //! A time limit that drops a handle detaches its task. `timeout(limit, handle.cancel_on_drop())` ends one task at the
 //! limit ([`CancelOnDrop`]), and `timeout(limit, part().in_scope(Scope::new("part")))` all that a part of a request
@@ -660,7 +691,6 @@ mod task;
 mod task_type;
 pub mod thread;
 pub mod threads;
-#[cfg(feature = "tower")]
 mod timer;
 mod value;
 mod waits;
@@ -713,7 +743,7 @@ pub use crate::registry::manager::PoolManager;
 pub use crate::registry::not_found::ManagerNotFound;
 pub use crate::registry::scope::{FutureExt, InScope, Scope};
 pub use crate::registry::stateful::StatefulManager;
-pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown};
+pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown, shutdown_async};
 pub use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::typed::TypedManager;
 pub use crate::task_type::{Task, TaskKind, TaskType};

@@ -361,6 +361,25 @@ macro_rules! join_handle {
     };
 }
 
+impl<T> JoinHandle<T> {
+    /// As [`join`](Self::join), without blocking the runtime while the thread's code runs; it then waits, as `std` does,
+    /// for the destructors of the thread's locals. Dropping it detaches the thread.
+    ///
+    /// ```
+    /// let thread = heirloom::thread::spawn(|| 7);
+    /// assert_eq!(futures::executor::block_on(thread.join_async()).unwrap(), 7); // on any runtime
+    /// ```
+    ///
+    /// # Errors
+    /// What the thread's panic carried; in a fork as [`join`](Self::join).
+    pub async fn join_async(self) -> std::thread::Result<T> {
+        if !self.started.is_elsewhere() {
+            self.started.over().until(|| self.started.is_over()).await;
+        }
+        self.join()
+    }
+}
+
 join_handle!(JoinHandle<T>);
 join_handle!(ScopedJoinHandle<'_, T>);
 

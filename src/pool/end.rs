@@ -308,6 +308,12 @@ impl Pool {
         Ok(self.report())
     }
 
+    pub(crate) async fn wait_idle_async(&self) -> Result<(), StopError> {
+        self.refuse_from_own_task()?;
+        await_tally(&self.tally, || self.tally.count() == 0).await;
+        Ok(())
+    }
+
     pub(crate) fn wait_idle(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, StopError> {
         self.refuse_from_own_task()?;
         let of_all = || OfTally::of(&self.tally, Label::Pool(self.namespace.clone()));

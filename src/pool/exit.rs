@@ -29,7 +29,7 @@ use crate::error::TaskError;
 use crate::fork::{self, is_fork};
 use crate::id::TaskId;
 use crate::pool::asked::Asked;
-use crate::pool::end::{OfTally, block_on_tally};
+use crate::pool::end::{OfTally, await_tally, block_on_tally};
 use crate::pool::frame;
 use crate::pool::inner::{Memo, Pool, joining};
 use crate::pool::pinned;
@@ -39,7 +39,7 @@ use crate::quiet::quietly;
 use crate::stderr;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::task::cell::Claimed;
-use crate::timer::timer;
+use crate::timer::within::within;
 use crate::waits::{self, Closed, Ends, Label, Target, Waiting};
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
@@ -257,24 +257,8 @@ fn drain() {
 async fn drain_async() {
     let Some(mut drain) = Drain::begin() else { return };
     while let Some((pool, until)) = drain.next() {
-        idle_or(&pool, until).await;
+        within(Some(until), await_tally(&pool.tally, || pool.tally.count() == 0)).await;
     }
-}
-
-/// Until nothing of the pool is left, or that moment. Where no thread is to be had that keeps the time, it waits on.
-async fn idle_or(pool: &Pool, until: Instant) {
-    let listener = pool.tally.changed().listener();
-    let mut alarm = None;
-    poll_fn(|cx| {
-        listener.set(cx.waker());
-        pool.tally.watch();
-        if pool.tally.count() == 0 || Instant::now() >= until {
-            return Poll::Ready(());
-        }
-        drop(std::mem::replace(&mut alarm, timer().at(until, cx.waker().clone())));
-        Poll::Pending
-    })
-    .await;
 }
 
 /// The end of the joining pools, step by step.

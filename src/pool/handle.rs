@@ -1,7 +1,7 @@
 //! [`TaskHandle`]: one task, from outside.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::ptr;
@@ -342,6 +342,26 @@ impl<T> TaskHandle<T> {
             return Ok(Err(self.would_deadlock(why)));
         }
         if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(self.output()) }
+    }
+
+    /// As [`join_cancelling`](Self::join_cancelling), without blocking the runtime: requests to stop that reach the place
+    /// where this is first polled are passed on. Dropping it detaches the task.
+    ///
+    /// # Errors
+    /// As [`join_cancelling`](Self::join_cancelling).
+    pub async fn join_cancelling_async(mut self) -> Result<Result<T, TaskError>, Cancelled> {
+        let mut passing = None;
+        let out = poll_fn(|cx| {
+            if let Poll::Ready(out) = self.poll_output(cx, false) {
+                return Poll::Ready(out);
+            }
+            passing.get_or_insert_with(Passing::new).poll(cx.waker(), || {
+                self.cancel();
+            });
+            Poll::Pending
+        });
+        let out = out.await;
+        if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(out) }
     }
 
     /// Why a wait here for the task, which has not ended, would itself never end, if so.

@@ -163,6 +163,51 @@ where
     }
 }
 
+impl<I, F, T> Map<I, F, T>
+where
+    I: Iterator,
+    I::Item: Send + 'static,
+    F: Fn(I::Item) -> T + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    /// The next result, without blocking the runtime; `None` at the end. It may be dropped at any time: neither a result
+    /// nor an item is lost. The iterator's own `next` runs where this is polled.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// let mut squares = pool.map(1..=4, |n: u64| n * n)?;
+    /// let sum = futures::executor::block_on(async { // on any runtime
+    ///     let mut sum = 0;
+    ///     while let Some(square) = squares.next_async().await {
+    ///         sum += square?;
+    ///     }
+    ///     Ok::<_, heirloom::TaskError>(sum)
+    /// })?;
+    /// assert_eq!(sum, 30);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn next_async(&mut self) -> Option<Result<T, TaskError>> {
+        loop {
+            self.refill();
+            let out = match self.under_way.front_mut() {
+                Some(Ok(handle)) => Some(handle.await),
+                Some(Err(_)) => None,
+                // Others fill the queue, and none of ours is under way whose end would make room: wait for theirs.
+                None => {
+                    self.held.as_ref().filter(|_| !self.ended)?;
+                    self.pool.await_room(&self.place).await;
+                    continue;
+                }
+            };
+            let first = self.under_way.pop_front();
+            return out.or_else(|| first.and_then(Result::err).map(Err));
+        }
+    }
+}
+
 impl<I, F, T> Iterator for Map<I, F, T>
 where
     I: Iterator,

@@ -65,6 +65,10 @@ impl Room {
         self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1)).is_ok()
     }
 
+    fn has_some(&self) -> bool {
+        self.free.load(Ordering::SeqCst) > 0
+    }
+
     fn give(&self) {
         self.free.fetch_add(1, Ordering::SeqCst);
         self.tell_next();
@@ -243,6 +247,22 @@ impl Pool {
                 return Err(self.cancelled_while_waiting(refused.task));
             }
         }
+    }
+
+    /// Until there may be room in the queue, or none is to be waited for any more.
+    pub(crate) async fn await_room(&self, at: &Place) {
+        let Some(room) = &self.room else { return };
+        let turn = room.stand_in_line();
+        let mut hears = None;
+        poll_fn(|cx| {
+            // Whoever polls is asked: it may be another one each time.
+            let asked = hears.insert(Hearing::new()).poll(cx.waker(), Hearing::is_asked);
+            // In line first, and a look then.
+            let is_told = turn.poll(cx.waker());
+            let is_over = self.tally.is_closed() || self.scope_ended(at) || at.node().is_cancelled();
+            if asked || is_told || is_over || room.has_some() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// The room that a refused task can wait for, if that is what it was refused for.

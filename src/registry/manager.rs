@@ -370,20 +370,45 @@ impl PoolManager {
         }
         loop {
             if let Some(running) = self.running() {
-                let settings = running.config.differences(&config);
-                return match settings.first() {
-                    // Perhaps somebody else's start is still under way.
-                    None => running.wait_ready(running.ready_by()).map_err(|unready| self.not_ready(&running, unready)),
-                    Some(setting) => {
-                        Err(StartError::ConfigMismatch { namespace: self.0.namespace.clone(), setting, settings })
-                    }
-                };
+                self.runs_so(&running, &config)?;
+                // Perhaps somebody else's start is still under way.
+                return running.wait_ready(running.ready_by()).map_err(|unready| self.not_ready(&running, unready));
             }
             match self.start(config.clone()) {
                 // Somebody else was faster: compare with theirs.
                 Err(StartError::AlreadyRunning { .. }) => {}
                 other => return other,
             }
+        }
+    }
+
+    /// As [`ensure_started`](Self::ensure_started), without blocking the runtime while threads are
+    /// [warmed](PoolConfig::warm). Dropping the future stops only the waiting.
+    ///
+    /// # Errors
+    /// As [`ensure_started`](Self::ensure_started).
+    pub async fn ensure_started_async(&self, config: PoolConfig) -> Result<(), StartError> {
+        if fork::is_fork() {
+            return Err(StartError::Forked { namespace: self.0.namespace.clone() });
+        }
+        loop {
+            if let Some(running) = self.running() {
+                self.runs_so(&running, &config)?;
+                let ready = running.await_ready(running.ready_by()).await;
+                return ready.map_err(|unready| self.not_ready(&running, unready));
+            }
+            match self.start_async(config.clone()).await {
+                Err(StartError::AlreadyRunning { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn runs_so(&self, running: &Pool, config: &PoolConfig) -> Result<(), StartError> {
+        let settings = running.config.differences(config);
+        match settings.first() {
+            None => Ok(()),
+            Some(setting) => Err(StartError::ConfigMismatch { namespace: self.0.namespace.clone(), setting, settings }),
         }
     }
 
@@ -867,6 +892,28 @@ impl PoolManager {
     /// As [`wait_idle`](Self::wait_idle).
     pub fn wait_idle_within(&self, d: Duration) -> Result<bool, StopError> {
         self.idle_by(Some(d))
+    }
+
+    /// As [`wait_idle`](Self::wait_idle), without blocking the runtime. Dropping it stops the waiting.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// let task = pool.submit(|| "done")?;
+    /// futures::executor::block_on(pool.wait_idle_async())?; // on any runtime
+    /// assert!(task.is_finished());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`FromOwnTask`](StopError::FromOwnTask) when polled first in one of the tasks it would wait for.
+    pub async fn wait_idle_async(&self) -> Result<(), StopError> {
+        match self.pool() {
+            Some(pool) => pool.wait_idle_async().await,
+            None => Ok(()),
+        }
     }
 
     fn idle_by(&self, d: Option<Duration>) -> Result<bool, StopError> {

@@ -19,6 +19,7 @@ use crate::quiet::quietly;
 use crate::registry::manager::PoolManager;
 use crate::registry::tree::{Snapshot, Tree};
 use crate::sync::os::Arc;
+use crate::timer::within::within;
 
 /// The index of a family: its threads by id, its live managers, its tree.
 ///
@@ -130,7 +131,8 @@ impl Registry {
     ///
     /// Nothing is asked to stop: what was accepted completes, or is in the report when the deadline has come. A server
     /// ends in this order: it lets its open requests end (they may still submit), cancels the scope that they stand
-    /// below, if they take too long, and then comes here, in async code with `spawn_blocking`. A deadline that
+    /// below, if they take too long, and then comes here, in async code to
+    /// [`shutdown_async`](Self::shutdown_async). A deadline that
     /// passed here is not the end of it for what still runs in joining pools: at the process's exit that is waited
     /// for once more, see [`exit_deadline`](crate::exit_deadline) and, for what was asked to stop,
     /// [`exit_grace`](crate::exit_grace); or it is abandoned with [`on_exit`](crate::on_exit)`(ExitPolicy::Abandon)`.
@@ -151,10 +153,7 @@ impl Registry {
     /// ```
     pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let deadline = park::after(deadline);
-        let pools: Vec<Arc<Pool>> = self.managers().iter().filter_map(PoolManager::pool).collect();
-        for pool in &pools {
-            pool.close();
-        }
+        let pools = self.close_all();
         for pool in pools.iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
             // One that would never end is in the report, as one that has not ended in time is.
             if let Err(error) = pool.block_until_over(deadline) {
@@ -162,21 +161,62 @@ impl Registry {
                 quietly(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for a pool: {error}"));
             }
         }
-        let report = |pool: &Arc<Pool>| {
-            let owner = pool.owner.upgrade().map(Lineage);
-            PoolReport {
-                namespace: pool.namespace.clone(),
-                owner: owner.as_ref().map(Lineage::id),
-                owner_kind: owner.as_ref().map(Lineage::kind),
-                owner_name: owner.as_ref().and_then(Lineage::name).map(str::to_owned),
-                mode: pool.config.mode,
-                report: pool.report(),
+        report(&pools)
+    }
+
+    /// As [`shutdown`](Self::shutdown), without blocking the runtime, and without a thread of its own. Closes when first
+    /// polled; dropping it stops only the waiting, and [`shutdown`](Self::shutdown)`(Duration::ZERO)` reports what is left
+    /// then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use heirloom::{PoolConfig, Registry};
+    ///
+    /// let family = Registry::new();
+    /// let io = family.root().create("io");
+    /// io.start(PoolConfig::leased(2))?;
+    /// drop(io.submit(|| "written")?);
+    /// let report = futures::executor::block_on(family.shutdown_async(Duration::from_secs(10))); // on any runtime
+    /// assert!(report.is_complete(), "{report}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn shutdown_async(&self, deadline: Duration) -> ShutdownReport {
+        let deadline = park::after(deadline);
+        let pools = self.close_all();
+        let waits_for: Vec<_> = pools.iter().filter(|pool| pool.joins() && !frame::is_in(pool)).collect();
+        let all = async {
+            for pool in waits_for {
+                pool.await_over().await;
             }
         };
-        let mut report = ShutdownReport { pools: pools.iter().map(report).collect() };
-        report.pools.sort_by_cached_key(|pool| pool.namespace.raw().into_owned());
-        report
+        let _ = within(deadline, all).await;
+        report(&pools)
     }
+
+    fn close_all(&self) -> Vec<Arc<Pool>> {
+        let pools: Vec<Arc<Pool>> = self.managers().iter().filter_map(PoolManager::pool).collect();
+        for pool in &pools {
+            pool.close();
+        }
+        pools
+    }
+}
+
+fn report(pools: &[Arc<Pool>]) -> ShutdownReport {
+    let of_pool = |pool: &Arc<Pool>| {
+        let owner = pool.owner.upgrade().map(Lineage);
+        PoolReport {
+            namespace: pool.namespace.clone(),
+            owner: owner.as_ref().map(Lineage::id),
+            owner_kind: owner.as_ref().map(Lineage::kind),
+            owner_name: owner.as_ref().and_then(Lineage::name).map(str::to_owned),
+            mode: pool.config.mode,
+            report: pool.report(),
+        }
+    };
+    let mut report = ShutdownReport { pools: pools.iter().map(of_pool).collect() };
+    report.pools.sort_by_cached_key(|pool| pool.namespace.raw().into_owned());
+    report
 }
 
 impl Default for Registry {
@@ -267,4 +307,9 @@ impl fmt::Display for ShutdownReport {
 /// Closes every manager of the process-wide family and waits for the joining ones; see [`Registry::shutdown`].
 pub fn shutdown(deadline: Duration) -> ShutdownReport {
     Registry::global().shutdown(deadline)
+}
+
+/// The same without blocking the runtime; see [`Registry::shutdown_async`].
+pub async fn shutdown_async(deadline: Duration) -> ShutdownReport {
+    Registry::global().shutdown_async(deadline).await
 }

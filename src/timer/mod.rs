@@ -17,6 +17,7 @@
 //! set before the fork are left alone.
 
 mod wheel;
+pub(crate) mod within;
 
 use std::task::Waker;
 use std::time::{Duration, Instant};

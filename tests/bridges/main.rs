@@ -44,6 +44,8 @@ mod a_streamed_body_stands_in_its_request;
 mod a_tasks_log_is_bounded;
 #[cfg(feature = "task-log")]
 mod a_tasks_log_is_its_own;
+#[cfg(feature = "tokio")]
+mod a_wait_on_a_runtimes_thread_for_that_runtime_is_told;
 mod code_without_a_place_owns_nothing;
 #[cfg(feature = "tokio")]
 mod each_future_stands_at_its_own_place;
