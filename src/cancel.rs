@@ -19,6 +19,7 @@ use crate::lineage::handle::{CutOnDrop, Lineage};
 use crate::lineage::node::{Node, Place};
 use crate::lineage::started;
 use crate::lineage::watch::Watch;
+use crate::lineage::work;
 use crate::pool::frame::{self, Frame};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
@@ -49,7 +50,8 @@ pub fn is_cancelled() -> bool {
     let own = || match frame::own() {
         Some(frame) => frame.is_asked(),
         None => {
-            (started::is_asked() && current::has_its_thread())
+            work::own().is_some_and(|work| work.is_asked())
+                || (started::is_asked() && current::has_its_thread())
                 || stealing::here().is_some_and(|pool| pool.is_cancelled() && !Flow::now().is_guest())
         }
     };
@@ -177,7 +179,10 @@ pub fn acknowledge_cancel() -> bool {
             own || node
         }
         None => {
-            let own = current::has_its_thread() && started::acknowledge();
+            let own = match work::own() {
+                Some(work) => work.acknowledge(),
+                None => current::has_its_thread() && started::acknowledge(),
+            };
             let node = current::own_thread().is_some_and(|place| place.node().acknowledge());
             own || node
         }

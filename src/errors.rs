@@ -4,7 +4,7 @@ use crate::busy::Busy;
 use crate::error::{Cancelled, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
 use crate::gate_key::EnterError;
 #[cfg(feature = "tokio")]
-use crate::integration::tokio::PortalError;
+use crate::integration::tokio::{JoinError, PortalError, SpawnError};
 use crate::pool::set::TimedOut;
 use crate::registry::not_found::ManagerNotFound;
 use crate::value::error::{BindError, InitError, NotBound};
@@ -80,6 +80,16 @@ pub enum Error {
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
     #[error(transparent)]
     Portal(#[from] PortalError),
+    /// A future or a job was not spawned.
+    #[cfg(feature = "tokio")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// A spawned future or job gave no value.
+    #[cfg(feature = "tokio")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    #[error(transparent)]
+    Join(#[from] JoinError),
 }
 
 impl Error {
@@ -100,6 +110,10 @@ impl Error {
             Self::Busy(busy) => busy.cancelled,
             #[cfg(feature = "tokio")]
             Self::Portal(error) => matches!(error, PortalError::Cancelled),
+            #[cfg(feature = "tokio")]
+            Self::Spawn(error) => matches!(error, SpawnError::ScopeEnded { .. }),
+            #[cfg(feature = "tokio")]
+            Self::Join(error) => error.is_cancelled(),
             _ => false,
         }
     }

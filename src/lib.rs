@@ -713,7 +713,9 @@ pub use crate::integration::metrics;
 pub use crate::integration::task_log;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use crate::integration::tokio::{Portal, PortalError, PortalHandle, portal};
+pub use crate::integration::tokio::{
+    JoinError, JoinSet, Portal, PortalError, PortalHandle, SpawnError, SpawnHandle, portal, spawn, spawn_blocking,
+};
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub use crate::integration::tower;

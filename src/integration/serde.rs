@@ -136,6 +136,7 @@ as_struct!(PoolReport as this {
 
 as_struct!(ShutdownReport as this {
     "pools": this.pools,
+    "spawned": this.spawned,
 });
 
 /// As its snapshot.

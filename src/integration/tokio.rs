@@ -1,33 +1,33 @@
-//! [`Portal`]: from pool tasks into a tokio runtime.
+//! Into a tokio runtime: [`Portal`] from a pool's tasks, [`spawn`](spawn()) and its kin from the runtime's own code.
 
+mod error;
 mod handle;
+mod join_set;
+mod outcome;
+mod spawn;
 
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll};
 
 use ::tokio::runtime::{Handle, Id};
-use tracing::level_filters::LevelFilter;
-use tracing::{Instrument, Span};
 
 use crate::error::Cancelled;
 use crate::fork;
 use crate::lineage::current;
-use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::Place;
-use crate::lineage::watch::Watch;
+use crate::lineage::work::Work;
 use crate::pool::hearing::Hearing;
-use crate::quiet::quietly;
 use crate::runtime;
 use crate::sync::os::Arc;
 use crate::value::error::BindError;
 use crate::value::heirloom::Heirloom;
 use crate::waits::{Circle, Debt, Debtor};
 
+pub use self::error::{JoinError, SpawnError};
 pub use self::handle::PortalHandle;
 use self::handle::joined;
+pub use self::join_set::JoinSet;
+pub use self::spawn::{SpawnHandle, spawn, spawn_blocking};
 
 static PORTAL: Heirloom<Portal> = Heirloom::new("portal");
 
@@ -182,7 +182,8 @@ impl Portal {
     /// bound at more places than one.
     ///
     /// # Errors
-    /// [`OwnerGone`](BindError::OwnerGone) in a scope that has ended.
+    /// [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, [`NoPlace`](BindError::NoPlace) in a future of a
+    /// runtime that has no place.
     pub fn bind(&self) -> Result<(), BindError> {
         PORTAL.bind(self.clone()).map(drop)
     }
@@ -190,7 +191,7 @@ impl Portal {
     /// As [`bind`](Self::bind), at another place.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind).
+    /// [`OwnerGone`](BindError::OwnerGone) at a scope that has ended.
     pub fn bind_at(&self, at: &Lineage) -> Result<(), BindError> {
         PORTAL.bind_at(at, self.clone()).map(drop)
     }
@@ -217,19 +218,15 @@ impl Portal {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let place = current::here();
-        // A subscriber's panic is not the caller's.
-        let span = (LevelFilter::current() != LevelFilter::OFF).then(|| quietly(Span::current)).flatten();
-        let future = InLineage::new(Lineage(place.clone()), future.instrument(span.unwrap_or_else(Span::none)));
         let workers = self.handle.metrics().num_workers();
         let owed = Debt::by(Debtor::Runtime { id: runtime::id(&self.handle), workers });
         let paid = Paid(Arc::clone(&owed));
         let task = async move {
             // Dropped after the future, also when the runtime drops both.
             let _paid = paid;
-            unless_cancelled(place, future).await
+            future.await
         };
-        PortalHandle::new(self.handle.spawn(task), self.generation, owed)
+        PortalHandle::new(spawn::launch(&self.handle, Work::uncounted(), task), self.generation, owed)
     }
 
     /// Runs a future on the runtime, as [`spawn`](Self::spawn) does, and waits for it. In a pool's task this gives the
@@ -264,20 +261,6 @@ impl Drop for Paid {
     fn drop(&mut self) {
         self.0.pay();
     }
-}
-
-/// The future, until the place is asked to stop: then it is dropped. One that is asked before it begins never does.
-async fn unless_cancelled<F: Future>(place: Place, future: InLineage<F>) -> Result<F::Output, Cancelled> {
-    let mut future = pin!(future);
-    let mut watch = Watch::new(&place);
-    let poll = |cx: &mut Context<'_>| {
-        if watch.poll(cx.waker(), |node| node.is_cancelled()) {
-            future.as_mut().put_down();
-            return Poll::Ready(Err(Cancelled::new()));
-        }
-        future.as_mut().poll(cx).map(Ok)
-    };
-    std::future::poll_fn(poll).await
 }
 
 impl fmt::Debug for Portal {

@@ -349,6 +349,11 @@ impl Spot {
         Self { owns: own.is_some(), place: own.unwrap_or(Place::PROCESS) }
     }
 
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for what the feature spawns"))]
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     pub(crate) fn stand(&self) -> Standing {
         stand(self.place.clone(), if self.owns { Pending::Nothing } else { Pending::Nowhere })
     }

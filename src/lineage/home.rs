@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use crate::index::Index;
 use crate::lineage::node::Node;
 use crate::sync::os::{Arc, LazyLock, Weak};
+use crate::tally::Tally;
 
 /// What lives at a node, type-erased: this layer does not know managers.
 pub(crate) type Resident = dyn Any + Send + Sync;
@@ -19,6 +20,8 @@ pub(crate) struct Indices {
     pub(crate) residents: Index<Resident>,
     /// Keyed by `std`'s thread ids, which are never reused, so a dead thread's entry cannot answer for a new one.
     pub(crate) threads: DashMap<ThreadId, Weak<Node>>,
+    /// Futures and jobs that were spawned below its scopes and have not ended.
+    pub(crate) spawned: Tally,
     /// What its pools did.
     #[cfg(feature = "metrics")]
     pub(crate) ledger: crate::ledger::Ledger,
@@ -30,6 +33,7 @@ impl Indices {
             nodes: Index::new(),
             residents: Index::new(),
             threads: DashMap::with_shard_amount(4),
+            spawned: Tally::new(),
             #[cfg(feature = "metrics")]
             ledger: crate::ledger::Ledger::new(),
         }

@@ -21,3 +21,5 @@ pub(crate) mod queued;
 pub(crate) mod residents;
 pub(crate) mod started;
 pub(crate) mod watch;
+#[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only the feature spawns any"))]
+pub(crate) mod work;

@@ -6,6 +6,7 @@ use crate::lineage::current;
 use crate::lineage::flow::Flow;
 use crate::lineage::node::Place;
 use crate::lineage::watch::Watch;
+use crate::lineage::work::{self, Work};
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::stealing;
@@ -17,6 +18,7 @@ pub(crate) struct Hearing {
     here: Watch,
     own: Option<Watch>,
     pool: Option<AtPool>,
+    work: Option<AtWork>,
 }
 
 impl Hearing {
@@ -32,7 +34,8 @@ impl Hearing {
         let own = own.filter(|own| own.as_ptr() != here.as_ptr());
         let steals = || stealing::here().filter(|_| !deaf && !Flow::now().is_guest());
         let pool = left.map(Frame::pool).or_else(steals).map(AtPool::new);
-        Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new), pool }
+        let work = work::own().filter(|_| !deaf && frame::own().is_none()).map(AtWork::new);
+        Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new), pool, work }
     }
 
     /// Whether `done`; otherwise the waker is woken when there may be something new.
@@ -44,6 +47,9 @@ impl Hearing {
         if let Some(pool) = &self.pool {
             pool.set(waker);
         }
+        if let Some(at) = &self.work {
+            at.work.bell().set(at.at, waker);
+        }
         done(self)
     }
 
@@ -51,17 +57,37 @@ impl Hearing {
         self.own.as_ref().is_some_and(|own| own.node().is_asked())
             || self.here.node().is_cancelled()
             || self.pool_is_cancelled()
+            || self.work.as_ref().is_some_and(|at| at.work.is_asked())
     }
 
     /// Changes with every request.
     pub(crate) fn requests(&self) -> u64 {
         let own = self.own.as_ref().map_or(0, |own| own.node().own_requests());
         let pool = u64::from(self.pool_is_cancelled());
-        own.wrapping_add(self.here.node().requests()).wrapping_add(pool)
+        let work = self.work.as_ref().map_or(0, |at| at.work.requests());
+        own.wrapping_add(self.here.node().requests()).wrapping_add(pool).wrapping_add(work)
     }
 
     fn pool_is_cancelled(&self) -> bool {
         self.pool.as_ref().is_some_and(|at| at.pool.is_cancelled())
+    }
+}
+
+/// Listens for what the handle of a spawned future or job asks, which is no node.
+struct AtWork {
+    work: Arc<Work>,
+    at: usize,
+}
+
+impl AtWork {
+    fn new(work: &Arc<Work>) -> Self {
+        Self { work: Arc::clone(work), at: work.bell().listen() }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.work.bell().leave(self.at);
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) mod polled;
 pub(crate) mod queue;
 #[cfg(feature = "rayon")]
 pub(crate) mod rayon;
+pub(crate) mod ready;
 pub(crate) mod room;
 pub(crate) mod scope;
 pub(crate) mod set;

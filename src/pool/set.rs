@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::TaskError;
@@ -11,9 +11,10 @@ use crate::namespace::Namespace;
 use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::park;
 use crate::pool::polled;
+use crate::pool::ready::{Member, ReadyList};
 use crate::pool::wait::{self, GivenAway};
 use crate::pool::worker::Task;
-use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
+use crate::sync::os::{Arc, Mutex};
 use crate::waits::{Closed, Ends, Label, Queued, Several, Target};
 
 /// A task that ended, and how.
@@ -43,78 +44,17 @@ pub type Ended<T> = (TaskId, Result<T, TaskError>);
 /// ```
 pub struct TaskSet<T> {
     handles: slab::Slab<(TaskHandle<T>, Arc<Member>)>,
-    shared: Arc<Shared>,
+    ready: Arc<ReadyList>,
+    tasks: Arc<Tasks>,
 }
 
-struct Shared {
-    /// Keys of members to look at, oldest first.
-    ready: Mutex<Ready>,
-    /// The members' tasks, by the same keys, for those who look for circles of waits.
-    tasks: Mutex<slab::Slab<(Task, usize)>>,
-}
+/// The members' tasks, by the same keys, for those who look for circles of waits.
+struct Tasks(Mutex<slab::Slab<(Task, usize)>>);
 
-impl Several for Shared {
+impl Several for Tasks {
     fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn Queued) -> bool) {
-        let tasks = self.tasks.lock();
+        let tasks = self.0.lock();
         let _ = tasks.iter().all(|(_, (task, pool))| more(task.id(), *pool, task));
-    }
-}
-
-#[derive(Default)]
-struct Ready {
-    keys: std::collections::VecDeque<usize>,
-    waker: Option<Waker>,
-}
-
-impl Shared {
-    /// The next key on the list; without one the waker is woken when there is.
-    fn next(&self, waker: &Waker) -> Option<usize> {
-        let mut ready = self.ready.lock();
-        if let Some(key) = ready.keys.pop_front() {
-            return Some(key);
-        }
-        if ready.waker.as_ref().is_some_and(|before| before.will_wake(waker)) {
-            return None;
-        }
-        drop(ready);
-        // A waker's clone and drop are user code, so neither is under the lock; a key may have come meanwhile.
-        let mut left = Some(waker.clone());
-        let mut ready = self.ready.lock();
-        let key = ready.keys.pop_front();
-        if key.is_none() {
-            left = std::mem::replace(&mut ready.waker, left);
-        }
-        drop(ready);
-        drop(left);
-        key
-    }
-}
-
-/// The waker of one handle: it puts its key on the list, once between two looks.
-struct Member {
-    key: usize,
-    listed: AtomicBool,
-    shared: Arc<Shared>,
-}
-
-impl Wake for Member {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.listed.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let waker = {
-            let mut ready = self.shared.ready.lock();
-            ready.keys.push_back(self.key);
-            ready.waker.take()
-        };
-        // Outside the lock: a waker is user code.
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
 }
 
@@ -122,19 +62,16 @@ impl<T> TaskSet<T> {
     /// An empty set.
     #[must_use]
     pub fn new() -> Self {
-        let shared = Shared { ready: Mutex::new(Ready::default()), tasks: Mutex::new(slab::Slab::new()) };
-        Self { handles: slab::Slab::new(), shared: Arc::new(shared) }
+        let tasks = Arc::new(Tasks(Mutex::new(slab::Slab::new())));
+        Self { handles: slab::Slab::new(), ready: ReadyList::new(), tasks }
     }
 
     /// Adds a handle.
     pub fn push(&mut self, handle: TaskHandle<T>) {
         let entry = self.handles.vacant_entry();
-        let key = entry.key();
-        // On the list from the start, so that the first look polls it and registers its waker.
-        let member = Arc::new(Member { key, listed: AtomicBool::new(true), shared: Arc::clone(&self.shared) });
-        self.shared.ready.lock().keys.push_back(key);
+        let member = self.ready.add(entry.key());
         // Both slabs change together, so their keys are the same.
-        self.shared.tasks.lock().insert((handle.task().another(), handle.pool_address()));
+        self.tasks.0.lock().insert((handle.task().another(), handle.pool_address()));
         entry.insert((handle, member));
     }
 
@@ -219,13 +156,13 @@ impl<T> TaskSet<T> {
     }
 
     fn remove(&mut self, key: usize) {
-        let task = self.shared.tasks.lock().try_remove(key);
+        let task = self.tasks.0.lock().try_remove(key);
         drop(task);
         drop(self.handles.remove(key));
     }
 
     fn target(&self) -> Target {
-        Target::FirstOf(Arc::clone(&self.shared) as _)
+        Target::FirstOf(Arc::clone(&self.tasks) as _)
     }
 
     /// The next result, without blocking the runtime; `None` when the set is empty. May be dropped at any time without
@@ -244,14 +181,12 @@ impl<T> TaskSet<T> {
             if self.handles.is_empty() {
                 return Poll::Ready(None);
             }
-            let Some(key) = self.shared.next(cx.waker()) else {
+            let Some(key) = self.ready.next(cx.waker()) else {
                 polled::left_with(cx.waker(), || self.target());
                 return Poll::Pending;
             };
             let Some((handle, member)) = self.handles.get_mut(key) else { continue };
-            // Off the list before the look, so that an end during the look lists it again.
-            member.listed.store(false, Ordering::Release);
-            let waker = Waker::from(Arc::clone(member));
+            let waker = member.look();
             if let Poll::Ready(output) = handle.poll_output(&mut Context::from_waker(&waker), waits) {
                 let id = handle.id();
                 self.remove(key);
@@ -269,7 +204,7 @@ pub struct TimedOut;
 impl<T> Drop for TaskSet<T> {
     fn drop(&mut self) {
         // A task that has not ended has a waker of ours, which holds what holds the task.
-        let tasks = std::mem::take(&mut *self.shared.tasks.lock());
+        let tasks = std::mem::take(&mut *self.tasks.0.lock());
         drop(tasks);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::bell::Bell;
 use crate::fork;
+use crate::lineage::work;
 use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
@@ -157,6 +158,9 @@ fn stack(drives: bool) -> Stack {
         if frame.brings_place && pool.config.keeps_place {
             stack.permits.push(permit(pool));
         }
+    }
+    for tally in work::tallies() {
+        counts(&mut stack, tally);
     }
     if let Some((pool, _, Came::WithPlace)) = frame::initialising() {
         stack.permits.push(permit(pool));

@@ -14,6 +14,7 @@ use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, Place, Role, Tallies};
+use crate::lineage::work;
 use crate::pool::end::{OfTally, StopReport, await_tally, block_on_tally};
 use crate::pool::frame;
 use crate::pool::handle::{CancelOutcome, deadline};
@@ -136,7 +137,7 @@ impl Scope {
         &self.lineage
     }
 
-    /// Tasks asked for below this scope that have not ended.
+    /// Tasks asked for below this scope that have not ended, and so with the futures and jobs of `heirloom::spawn`.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.tallies().count()
@@ -241,7 +242,11 @@ impl Scope {
         let pools = self.pools();
         // A piece's task is counted until the piece has ended.
         let may_wait_for_itself = self.tallies().joining.count() > 0 && frame::is_piece_below(self.node());
-        if may_wait_for_itself || frame::is_below(self.node()) || pools.iter().any(|pool| frame::is_in(pool)) {
+        if may_wait_for_itself
+            || frame::is_below(self.node())
+            || work::is_below(self.node())
+            || pools.iter().any(|pool| frame::is_in(pool))
+        {
             return Err(StopError::FromOwnTask { name: self.node().name().unwrap_or("scope").to_string() });
         }
         self.close();

@@ -9,9 +9,10 @@ use crate::label::Printed;
 use crate::lineage::handle::Lineage;
 use crate::lineage::home::Home;
 use crate::lineage::node::{Node, NodeKind, Place};
+use crate::lineage::work;
 use crate::namespace::Namespace;
 use crate::pool::config::PoolMode;
-use crate::pool::end::StopReport;
+use crate::pool::end::{OfTally, StopReport, await_tally, block_on_tally};
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
@@ -19,7 +20,9 @@ use crate::quiet::quietly;
 use crate::registry::manager::PoolManager;
 use crate::registry::tree::{Snapshot, Tree};
 use crate::sync::os::Arc;
+use crate::tally::Tally;
 use crate::timer::within::within;
+use crate::waits::Label;
 
 /// The index of a family: its threads by id, its live managers, its tree.
 ///
@@ -125,7 +128,8 @@ impl Registry {
         Tree::new(self.snapshot())
     }
 
-    /// Closes every manager of the family, and waits until the joining ones have ended, at most until the deadline.
+    /// Closes every manager of the family, and waits until the joining ones have ended, and the futures and jobs that
+    /// `heirloom::spawn` was given below scopes of the family, at most until the deadline.
     /// Those that the caller itself is a task of are closed and not waited for. Idempotent. It blocks the calling
     /// thread.
     ///
@@ -161,7 +165,15 @@ impl Registry {
                 quietly(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for a pool: {error}"));
             }
         }
-        report(&pools)
+        if self.own_work() == 0 {
+            let spawned = self.spawned();
+            let what = || OfTally::of(spawned, Label::Spawned);
+            if let Err(why) = block_on_tally(spawned, deadline, what, || spawned.count() == 0) {
+                let circle = why.circle;
+                quietly(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for spawned work: {circle}"));
+            }
+        }
+        self.report(&pools)
     }
 
     /// As [`shutdown`](Self::shutdown), without blocking the runtime, and without a thread of its own. Closes when first
@@ -183,14 +195,46 @@ impl Registry {
     pub async fn shutdown_async(&self, deadline: Duration) -> ShutdownReport {
         let deadline = park::after(deadline);
         let pools = self.close_all();
+        let (spawned, is_part) = (self.spawned(), self.own_work() > 0);
         let waits_for: Vec<_> = pools.iter().filter(|pool| pool.joins() && !frame::is_in(pool)).collect();
         let all = async {
             for pool in waits_for {
                 pool.await_over().await;
             }
+            if !is_part {
+                await_tally(spawned, || spawned.count() == 0).await;
+            }
         };
         let _ = within(deadline, all).await;
-        report(&pools)
+        self.report(&pools)
+    }
+
+    /// What was spawned below scopes of the family and has not ended.
+    fn spawned(&self) -> &Tally {
+        &self.home().indices().spawned
+    }
+
+    /// How much of it the calling code is a part of: that ends after the caller.
+    fn own_work(&self) -> usize {
+        work::all().filter(|work| work.place().root().is(&self.root)).count()
+    }
+
+    fn report(&self, pools: &[Arc<Pool>]) -> ShutdownReport {
+        let of_pool = |pool: &Arc<Pool>| {
+            let owner = pool.owner.upgrade().map(Lineage);
+            PoolReport {
+                namespace: pool.namespace.clone(),
+                owner: owner.as_ref().map(Lineage::id),
+                owner_kind: owner.as_ref().map(Lineage::kind),
+                owner_name: owner.as_ref().and_then(Lineage::name).map(str::to_owned),
+                mode: pool.config.mode,
+                report: pool.report(),
+            }
+        };
+        let spawned = self.spawned().count().saturating_sub(self.own_work());
+        let mut report = ShutdownReport { pools: pools.iter().map(of_pool).collect(), spawned };
+        report.pools.sort_by_cached_key(|pool| pool.namespace.raw().into_owned());
+        report
     }
 
     fn close_all(&self) -> Vec<Arc<Pool>> {
@@ -200,23 +244,6 @@ impl Registry {
         }
         pools
     }
-}
-
-fn report(pools: &[Arc<Pool>]) -> ShutdownReport {
-    let of_pool = |pool: &Arc<Pool>| {
-        let owner = pool.owner.upgrade().map(Lineage);
-        PoolReport {
-            namespace: pool.namespace.clone(),
-            owner: owner.as_ref().map(Lineage::id),
-            owner_kind: owner.as_ref().map(Lineage::kind),
-            owner_name: owner.as_ref().and_then(Lineage::name).map(str::to_owned),
-            mode: pool.config.mode,
-            report: pool.report(),
-        }
-    };
-    let mut report = ShutdownReport { pools: pools.iter().map(of_pool).collect() };
-    report.pools.sort_by_cached_key(|pool| pool.namespace.raw().into_owned());
-    report
 }
 
 impl Default for Registry {
@@ -246,7 +273,8 @@ impl fmt::Debug for Registry {
 ///         "abandoned": 0
 ///       }
 ///     }
-///   ]
+///   ],
+///   "spawned": 0
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,6 +284,9 @@ pub struct ShutdownReport {
     /// The pools of all managers that there still were, also pools that had ended before; in the order of their names.
     /// Of a manager that has gone, with its request say, nothing is listed.
     pub pools: Vec<PoolReport>,
+    /// Futures and jobs of `heirloom::spawn` and `heirloom::spawn_blocking`, spawned below a scope, that have not ended.
+    /// What was spawned outside of any scope is not counted.
+    pub spawned: usize,
 }
 
 /// One pool of a [`ShutdownReport`].
@@ -277,10 +308,11 @@ pub struct PoolReport {
 }
 
 impl ShutdownReport {
-    /// Everything that joining pools accepted has ended. What a daemon left is listed, and does not count.
+    /// Everything that joining pools accepted has ended, and all that was spawned below scopes. What a daemon left is
+    /// listed, and does not count.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.pools.iter().all(|pool| pool.mode == PoolMode::Daemon || pool.report.is_complete())
+        self.spawned == 0 && self.pools.iter().all(|pool| pool.mode == PoolMode::Daemon || pool.report.is_complete())
     }
 }
 
@@ -299,6 +331,9 @@ impl fmt::Display for ShutdownReport {
                 _ => write!(f, " of what has ended")?,
             }
             write!(f, ", {mode}: {report}")?;
+        }
+        if self.spawned > 0 {
+            write!(f, "\n  {} spawned future(s) or job(s) have not ended", self.spawned)?;
         }
         Ok(())
     }

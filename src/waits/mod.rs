@@ -129,6 +129,8 @@ pub(crate) enum Label {
     Thread(Thread),
     Pool(Namespace),
     Scope(String),
+    /// All that was spawned below scopes of a family.
+    Spawned,
     Borrowing(Namespace),
     Value(&'static str),
     Gate(&'static str),
@@ -358,6 +360,7 @@ impl Label {
             (Self::Room(name), _) => format!("room in the queue of \"{name}\""),
             (Self::Start(name), _) => format!("the settings that \"{name}\" is to start with"),
             (Self::Future, _) => String::from("a future behind a portal"),
+            (Self::Spawned, _) => String::from("all that was spawned below scopes"),
         }
     }
 }

@@ -50,6 +50,8 @@ mod code_without_a_place_owns_nothing;
 #[cfg(feature = "tokio")]
 mod each_future_stands_at_its_own_place;
 #[cfg(feature = "tokio")]
+mod spawned_work_belongs_to_its_scopes;
+#[cfg(feature = "tokio")]
 mod ten_thousand_futures_stand_where_they_should;
 #[cfg(feature = "inspector")]
 mod the_inspector_answers_its_own_hosts;

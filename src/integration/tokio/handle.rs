@@ -5,19 +5,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use ::tokio::task::JoinHandle;
-
-use crate::error::{Cancelled, payload_text};
 use crate::fork;
 use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
 use crate::pool::wait::GivenAway;
 use crate::runtime;
-use crate::sync::os::{Arc, AtomicBool, Ordering};
+use crate::sync::os::Arc;
 use crate::waits::{Closed, Debt, Ends, Label, Target};
 
 use super::PortalError;
+use super::error::JoinError;
+use super::spawn::SpawnHandle;
 
 /// A future that was given to a [`Portal`](super::Portal). Dropping the handle detaches it: it runs all the same, until
 /// its runtime is shut down or its place is asked to stop.
@@ -25,16 +24,15 @@ use super::PortalError;
 /// [`cancel_on_drop`](Self::cancel_on_drop) has the drop cancel it instead. It is also a [`Future`], on any runtime.
 #[must_use = "dropping the handle detaches the future; its result and its panic are lost"]
 pub struct PortalHandle<T> {
-    task: JoinHandle<Result<T, Cancelled>>,
-    is_cancelled: AtomicBool,
+    task: SpawnHandle<T>,
     generation: u64,
     /// What the runtime owes until the future has ended.
     owed: Arc<Debt>,
 }
 
 impl<T> PortalHandle<T> {
-    pub(super) fn new(task: JoinHandle<Result<T, Cancelled>>, generation: u64, owed: Arc<Debt>) -> Self {
-        Self { task, is_cancelled: AtomicBool::new(false), generation, owed }
+    pub(super) fn new(task: SpawnHandle<T>, generation: u64, owed: Arc<Debt>) -> Self {
+        Self { task, generation, owed }
     }
 
     /// It runs in the process that this one is a fork of.
@@ -51,9 +49,7 @@ impl<T> PortalHandle<T> {
     /// Has the runtime drop the future, when it next waits at the latest. One that has ended keeps its result. Does not
     /// wait.
     pub fn cancel(&self) {
-        // Relaxed: whoever polls has the handle to itself by then.
-        self.is_cancelled.store(true, Ordering::Relaxed);
-        self.task.abort();
+        self.task.cancel();
     }
 
     /// Cancels the future when the handle is dropped, instead of detaching it: for `timeout(limit, handle)` and
@@ -80,25 +76,16 @@ impl<T> PortalHandle<T> {
     }
 
     fn poll_end(&mut self, waker: &Waker) -> Poll<Result<T, PortalError>> {
-        let ended = match Pin::new(&mut self.task).poll(&mut Context::from_waker(waker)) {
-            Poll::Ready(ended) => ended,
-            Poll::Pending => return Poll::Pending,
-        };
-        Poll::Ready(match ended {
-            Ok(out) => out.map_err(PortalError::from),
-            // Nobody else has the means to end it.
-            Err(error) if error.is_cancelled() && *self.is_cancelled.get_mut() => Err(PortalError::Cancelled),
-            Err(error) if error.is_cancelled() => Err(PortalError::not_running()),
-            Err(error) => Err(panicked(error.into_panic())),
+        Pin::new(&mut self.task).poll(&mut Context::from_waker(waker)).map_err(|error| match error {
+            error if error.is_by_runtime() => PortalError::not_running(),
+            error if error.is_cancelled() => PortalError::Cancelled,
+            error => panicked(&error),
         })
     }
 }
 
-fn panicked(payload: Box<dyn std::any::Any + Send>) -> PortalError {
-    let message = payload_text(payload.as_ref()).unwrap_or("(not a text)").to_string();
-    // The payload's drop is user code, which may panic.
-    crate::quiet::quietly(move || drop(payload));
-    PortalError::Panicked { message }
+fn panicked(error: &JoinError) -> PortalError {
+    PortalError::Panicked { message: error.panic_message().unwrap_or("(not a text)").to_string() }
 }
 
 /// Waits for the future, or, where one hears of them, for a request to stop.

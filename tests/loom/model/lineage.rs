@@ -5,6 +5,13 @@ pub(crate) mod flow;
 #[path = "../../../src/lineage/queued.rs"]
 pub(crate) mod queued;
 
+/// No runtime spawns anything in a model.
+pub(crate) mod work {
+    pub(crate) fn tallies() -> impl Iterator<Item = usize> {
+        std::iter::empty()
+    }
+}
+
 pub(crate) mod node {
     use std::sync::{Arc, OnceLock, Weak};
 

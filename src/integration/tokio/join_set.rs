@@ -1,0 +1,163 @@
+//! [`JoinSet`]: spawned futures and jobs, yielded as they end.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+
+use crate::pool::ready::{Member, ReadyList};
+use crate::sync::os::Arc;
+
+use super::error::{JoinError, SpawnError};
+use super::spawn::{SpawnHandle, spawn, spawn_blocking};
+
+/// Spawned futures and jobs, yielded as they end, each at the place that spawned it. As `tokio::task::JoinSet`, which
+/// loses the place. Dropping it cancels all that has not ended.
+///
+/// ```
+/// use heirloom::{FutureExt, JoinSet, Scope};
+///
+/// async fn names() -> Result<Vec<String>, heirloom::Error> {
+///     let mut set = JoinSet::new();
+///     for part in ["head", "body"] {
+///         set.spawn(async move { format!("{part} of {}", heirloom::current().name().unwrap_or_default()) })?;
+///     }
+///     let mut all = Vec::new();
+///     while let Some(name) = set.join_next().await {
+///         all.push(name?);
+///     }
+///     all.sort();
+///     Ok(all)
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+/// let all = runtime.block_on(names().in_scope(Scope::new("page 7")))?;
+/// assert_eq!(all, ["body of page 7", "head of page 7"]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping the set cancels what is in it"]
+pub struct JoinSet<T> {
+    handles: Slab<(SpawnHandle<T>, Arc<Member>)>,
+    ready: Arc<ReadyList>,
+}
+
+impl<T: Send + 'static> JoinSet<T> {
+    /// [`spawn`](crate::spawn())s a future into the set.
+    ///
+    /// # Errors
+    /// As [`spawn`](crate::spawn()).
+    pub fn spawn<F>(&mut self, future: F) -> Result<(), SpawnError>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.add(spawn(future)?);
+        Ok(())
+    }
+
+    /// Spawns a job into the set; see [`spawn_blocking`](crate::spawn_blocking()).
+    ///
+    /// # Errors
+    /// As [`spawn`](crate::spawn()).
+    pub fn spawn_blocking<F>(&mut self, f: F) -> Result<(), SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.add(spawn_blocking(f)?);
+        Ok(())
+    }
+}
+
+impl<T> JoinSet<T> {
+    /// An empty set.
+    pub fn new() -> Self {
+        Self { handles: Slab::new(), ready: ReadyList::new() }
+    }
+
+    fn add(&mut self, handle: SpawnHandle<T>) {
+        let entry = self.handles.vacant_entry();
+        let member = self.ready.add(entry.key());
+        entry.insert((handle, member));
+    }
+
+    /// How many have not been yielded yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// Nothing is left to yield.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.handles.is_empty()
+    }
+
+    /// The next one that ends, in the order in which they end; `None` when the set is empty. Dropping the future loses
+    /// nothing.
+    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
+        poll_fn(|cx| self.poll_join_next(cx)).await
+    }
+
+    /// As [`join_next`](Self::join_next), for futures written by hand.
+    pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+        loop {
+            if self.handles.is_empty() {
+                return Poll::Ready(None);
+            }
+            let Some(key) = self.ready.next(cx.waker()) else { return Poll::Pending };
+            let Some((handle, member)) = self.handles.get_mut(key) else { continue };
+            let waker = member.look();
+            if let Poll::Ready(ended) = Pin::new(handle).poll(&mut Context::from_waker(&waker)) {
+                drop(self.handles.remove(key));
+                return Poll::Ready(Some(ended));
+            }
+        }
+    }
+
+    /// One that has ended already; `None` when there is none at the moment.
+    pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        match self.poll_join_next(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => None,
+        }
+    }
+
+    /// [`cancel`](SpawnHandle::cancel)s all that has not ended; each is yielded still.
+    pub fn abort_all(&self) {
+        for (_, (handle, _)) in &self.handles {
+            handle.cancel();
+        }
+    }
+
+    /// Cancels all that has not ended, and waits until it has. The set is empty then, and may be used again.
+    pub async fn shutdown(&mut self) {
+        self.abort_all();
+        while self.join_next().await.is_some() {}
+    }
+
+    /// Takes everything out of the set without cancelling it: it runs all the same.
+    pub fn detach_all(&mut self) {
+        self.handles.clear();
+    }
+}
+
+impl<T> Drop for JoinSet<T> {
+    fn drop(&mut self) {
+        self.abort_all();
+    }
+}
+
+impl<T> Default for JoinSet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for JoinSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSet").field("len", &self.len()).finish()
+    }
+}
