@@ -88,10 +88,15 @@ pub enum StartError {
         circle: Circle,
     },
     /// The scope at or above the manager's owner was told to end.
-    #[error("\"{namespace}\" belongs to a scope that has ended; create the manager in a scope that is open")]
+    #[error(
+        "\"{namespace}\" belongs to {}, which has ended; create the manager in a scope that is open",
+        .scope.as_deref().unwrap_or("a scope")
+    )]
     ScopeEnded {
         /// The manager's name.
         namespace: Namespace,
+        /// The scope, in words, unless it is gone.
+        scope: Option<String>,
     },
     /// The code that created the manager shares its thread with other code (it is a runtime's future, or runs on a
     /// thread that was [marked](crate::thread::mark_shared)) and had no place of its own, so the manager belongs to
@@ -235,19 +240,31 @@ pub(crate) struct Said(pub(crate) String);
 #[non_exhaustive]
 pub enum SubmitError {
     /// The manager was never started.
-    #[error("\"{namespace}\" was not started; call `start(PoolConfig::leased(n))` first")]
+    #[error(
+        "\"{namespace}\"{} was not started; call `start(PoolConfig::leased(n))` first{}",
+        At(.owner),
+        Hides(.hides)
+    )]
     NotStarted {
         /// The manager's name.
         namespace: Namespace,
+        /// The place that it belongs to, in words.
+        owner: Option<String>,
+        /// The place, in words, of a manager of that name that runs and that is not found, because this one is nearer.
+        hides: Option<String>,
     },
-    /// The pool was closed, stopped or cancelled.
-    #[error("\"{namespace}\" is closed; `start` it again to submit more, where its scope has not ended")]
+    /// The pool was closed, stopped or cancelled, or ended with the scope that owned it.
+    #[error("{}", IsClosed { namespace, ended_with, hides })]
     Closed {
         /// The manager's name.
         namespace: Namespace,
+        /// The scope, in words, that owned the pool and that the pool ended with.
+        ended_with: Option<String>,
+        /// The place, in words, of a manager of that name that runs and that is not found, because this one is nearer.
+        hides: Option<String>,
     },
     /// The pool takes one type of task only.
-    #[error("\"{namespace}\" takes only tasks of type \"{allowed}\", and this one {}; use `submit_as({}, …)`", Given(.given), InCode(&.allowed.0, "TaskType"))]
+    #[error("\"{namespace}\" takes only tasks of type \"{allowed}\", and this one {}; name the type: `submit_as({}, …)`, or `map_as`, `run_as`, `install_as`", Given(.given), InCode(&.allowed.0, "TaskType"))]
     UnknownTaskType {
         /// The manager's name.
         namespace: Namespace,
@@ -286,11 +303,13 @@ pub enum SubmitError {
     },
     /// A scope at or above the submitter was told to end, and accepts nothing from below it any more.
     #[error(
-        "submitted to \"{namespace}\" from below a scope that has ended; submit before it ends, or from outside of it"
+        "submitted to \"{namespace}\" from {scope} or below it, which has ended; submit before it ends, or from outside of it"
     )]
     ScopeEnded {
         /// The manager's name.
         namespace: Namespace,
+        /// The scope, in words.
+        scope: String,
     },
     /// Room in the full queue would never come: all that could make some waits, directly or by others, for what the
     /// submitter owes.
@@ -352,6 +371,48 @@ pub enum SubmitError {
         /// The manager's name.
         namespace: Namespace,
     },
+}
+
+/// Whose a manager is.
+struct At<'a>(&'a Option<String>);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |owner| write!(f, " of {owner}"))
+    }
+}
+
+/// How to reach what a manager hides.
+struct Hides<'a>(&'a Option<String>);
+
+impl fmt::Display for Hides<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(place) => write!(f, ", or `remove` it: it hides the one of that name that runs at {place}"),
+        }
+    }
+}
+
+struct IsClosed<'a> {
+    namespace: &'a Namespace,
+    ended_with: &'a Option<String>,
+    hides: &'a Option<String>,
+}
+
+impl fmt::Display for IsClosed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, ended_with, hides } = self;
+        match ended_with {
+            Some(scope) => write!(
+                f,
+                "\"{namespace}\" belonged to {scope} and ended with it; one for the whole process is made by \
+                 `Lineage::process().get_or_start({}, …)`",
+                InCode(&namespace.0, "Namespace")
+            ),
+            None => write!(f, "\"{namespace}\" is closed; `start` it again to submit more{}", Hides(hides)),
+        }
+    }
 }
 
 struct WrongState<'a> {

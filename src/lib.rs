@@ -434,9 +434,10 @@
 //!
 //! A [`TaskHandle`] is a future on any runtime. [`FutureExt::in_scope`] makes a future stand in its scope on every
 //! poll, on whichever thread: finished, the scope closes; dropped early, it is cancelled, and what it queued never
-//! runs. Nothing of that waits on the runtime's thread; what does has an async form, below. What a runtime's own
-//! `spawn` starts stands below the process, also when a handler calls it; [`FutureExt::in_lineage`] takes the place
-//! along.
+//! runs. None of these waits on the runtime's thread; what does has an async form, below. What they drop is user code,
+//! though, and runs on the runtime's thread: the closures of the tasks that they cancel, and the values bound in the
+//! scope. What a runtime's own `spawn` starts stands below the process, also when a handler calls it;
+//! [`FutureExt::in_lineage`] takes the place along.
 //!
 //! ```
 //! use heirloom::{FutureExt, PoolConfig, Scope};

@@ -25,6 +25,9 @@ use crate::waits::{Closed, Ends, Label, Target, WouldDeadlock};
 
 /// Starts a thread below the current place. As `std::thread::spawn`.
 ///
+/// A thread that serves the whole process, such as one that a static starts on first use, is started
+/// [detached](Builder::detached): otherwise it is asked to stop with the request that happened to come first.
+///
 /// # Panics
 /// When the operating system refuses a thread; [`Builder::spawn`] returns that as an error.
 ///
@@ -119,7 +122,23 @@ impl Builder {
         self
     }
 
-    /// Cuts the edge on purpose: the thread stands directly below the process.
+    /// Cuts the edge on purpose: the thread stands directly below the process, and no scope's end asks it to stop.
+    ///
+    /// ```
+    /// use heirloom::{Scope, thread};
+    /// use std::{sync::LazyLock, time::Duration};
+    ///
+    /// static CLEANER: LazyLock<thread::JoinHandle<()>> = LazyLock::new(|| {
+    ///     let cleans = || while heirloom::sleep(Duration::from_millis(10)).is_ok() {};
+    ///     thread::Builder::new().detached().spawn(cleans).expect("a thread is to be had")
+    /// });
+    ///
+    /// let request = Scope::new("request 7");
+    /// request.run(|| LazyLock::force(&CLEANER)); // started by the first request
+    /// drop(request);
+    /// std::thread::sleep(Duration::from_millis(30));
+    /// assert!(!CLEANER.is_finished()); // and there for all
+    /// ```
     pub fn detached(mut self) -> Self {
         self.detached = true;
         self

@@ -7,7 +7,7 @@ use std::thread::ThreadId;
 use crate::id::{NodeId, TaskId};
 use crate::label::Printed;
 use crate::lineage::current::{self, Pending, Spot, Standing};
-use crate::lineage::node::{Node, NodeKind, Place};
+use crate::lineage::node::{Node, NodeKind, Place, Tallies};
 
 /// A handle to one node of the family tree: the process, a thread, a pool task or a scope.
 ///
@@ -203,6 +203,14 @@ impl Lineage {
             out
         }
     }
+}
+
+/// The innermost scope at or above a place that was told to end, in words.
+#[cold]
+pub(crate) fn closed_scope(place: &Place) -> String {
+    let closed = |at: &Lineage| at.0.node().tallies().is_some_and(Tallies::is_closed);
+    let scope = Lineage(place.clone()).ancestors().find(closed);
+    scope.map_or_else(|| String::from("a scope"), |scope| scope.to_string())
 }
 
 /// Leaves a place together with whatever foreign code left on top of it.

@@ -25,6 +25,7 @@ use crate::fork;
 use crate::id::TaskId;
 use crate::index::{Index, Ticket};
 use crate::lineage::current;
+use crate::lineage::handle::closed_scope;
 use crate::lineage::node::{Place, WeakPlace};
 use crate::namespace::Namespace;
 use crate::pool::book::Book;
@@ -230,10 +231,11 @@ impl Pool {
             Ok(Entry::First) => std::mem::forget(Arc::clone(self)),
             Ok(Entry::Another) => {}
             // With its scope, say: that is what the submitter wants to hear then.
-            Err(_) if place.node().scope_closed() => {
-                return Err(SubmitError::ScopeEnded { namespace: self.namespace.clone() });
+            Err(_) if place.node().scope_closed() => return Err(self.scope_has_ended(place)),
+            Err(_) => {
+                let namespace = self.namespace.clone();
+                return Err(SubmitError::Closed { namespace, ended_with: None, hides: None });
             }
-            Err(_) => return Err(SubmitError::Closed { namespace: self.namespace.clone() }),
         }
         for (entered, scope) in place.node().scopes().enumerate() {
             if scope.of(self.joins()).enter().is_err() {
@@ -243,10 +245,15 @@ impl Pool {
                 }
                 self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
                 self.leave();
-                return Err(SubmitError::ScopeEnded { namespace: self.namespace.clone() });
+                return Err(self.scope_has_ended(place));
             }
         }
         Ok(())
+    }
+
+    #[cold]
+    fn scope_has_ended(&self, place: &Place) -> SubmitError {
+        SubmitError::ScopeEnded { namespace: self.namespace.clone(), scope: closed_scope(place) }
     }
 
     /// Counts a task out of the pool. The caller holds the pool, or the count did until now.

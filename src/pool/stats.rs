@@ -1,7 +1,8 @@
 //! [`PoolStats`], and the counters behind it.
 //!
-//! Nothing here decides behaviour: the engine never reads a counter to choose what to do, except `waiting`, which is
-//! the bound of [`PoolConfig::max_waiting`](crate::PoolConfig::max_waiting).
+//! The counters are for looking, and three places of the engine decide by them: a wait compares `waiting` with
+//! [`PoolConfig::max_waiting`](crate::PoolConfig::max_waiting); a manager starts again when nothing is
+//! [`unfinished`](Pool::unfinished); and shells are swept out of the queue when they are most of what is queued.
 
 use std::fmt;
 

@@ -29,7 +29,7 @@ use crate::pool::stats::PoolStats;
 use crate::pool::warm::Unready;
 use crate::pool::worker;
 use crate::registry::typed::TypedManager;
-use crate::sync::os::{Arc, Mutex, Weak};
+use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
 use crate::task_type::{TaskKind, TaskType};
 
 /// The named owner of at most one running pool. It belongs to one node of the family tree.
@@ -37,6 +37,30 @@ use crate::task_type::{TaskKind, TaskType};
 /// Dropping a handle does nothing while the node or another handle lives. With the last one its pool closes, without
 /// blocking: a joining pool still finishes what it accepted. Cloning costs one atomic increment.
 ///
+/// # In a static
+/// A pool ends with the scope that owns it. What the initialiser of a static creates "here" belongs to whoever used the
+/// static first, such as a request, and ends with that one for all later users. A static names the process:
+///
+/// ```
+/// use heirloom::{Lineage, PoolConfig, PoolManager, Scope};
+/// use std::sync::LazyLock;
+///
+/// static MAIL: LazyLock<PoolManager> = LazyLock::new(|| {
+///     Lineage::process().get_or_start("mail", || PoolConfig::leased(2)).expect("two threads are few")
+/// });
+///
+/// for id in 1..=2 {
+///     let request = Scope::new(format!("request {id}"));
+///     let sent = request.run(|| MAIL.submit(|| "sent"))?;
+///     assert_eq!(sent.join()?, "sent"); // also in the second request
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The same holds for a thread that a static starts ([`thread::spawn`](crate::thread::spawn())) and for a value that it
+/// binds: `KEY.bind_at(&Lineage::process(), …)`.
+///
+/// # Example
 /// ```
 /// use heirloom::{PoolConfig, Scope};
 ///
@@ -65,6 +89,8 @@ pub(crate) struct Inner {
     home: crate::lineage::home::Home,
     /// One start at a time.
     starting: Mutex<()>,
+    /// The scope that it ended with, in words.
+    ended_with: OnceLock<Box<str>>,
     /// Set once, when the manager is made; dropped with it. One that belongs nowhere is not listed.
     _ticket: Option<Ticket<Resident>>,
 }
@@ -104,6 +130,7 @@ impl PoolManager {
             #[cfg(feature = "metrics")]
             home: owner.node().home().clone(),
             starting: Mutex::new(()),
+            ended_with: OnceLock::new(),
             _ticket: Some(indices.residents.insert(this.clone())),
         }))
     }
@@ -118,6 +145,7 @@ impl PoolManager {
             #[cfg(feature = "metrics")]
             home: crate::lineage::home::Home::Process,
             starting: Mutex::new(()),
+            ended_with: OnceLock::new(),
             _ticket: None,
         }))
     }
@@ -330,8 +358,12 @@ impl PoolManager {
         let scope = self.0.scope.as_ref().map(WeakPlace::upgrade);
         let ended =
             || scope.as_ref().is_some_and(|scope| scope.as_ref().is_none_or(|scope| scope.node().scope_closed()));
+        let named = || match scope.clone().flatten() {
+            Some(scope) => Some(Lineage(scope).to_string()),
+            None => self.ended_with().map(String::from),
+        };
         if ended() {
-            return Err(StartError::ScopeEnded { namespace: namespace() });
+            return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
         }
         let pool = Pool::new(namespace(), self.0.owner.clone(), config);
         #[cfg(feature = "metrics")]
@@ -340,7 +372,7 @@ impl PoolManager {
         // A scope that ended since the first look has closed what it found, which did not include this pool.
         if ended() {
             pool.close();
-            return Err(StartError::ScopeEnded { namespace: namespace() });
+            return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
         }
         Ok(pool)
     }
@@ -416,13 +448,22 @@ impl PoolManager {
         self.0.pool.load_full().filter(|pool| !pool.tally.is_closed())
     }
 
+    /// Its owner is a scope that ends, which its pool ends with. Noted for those who hold the manager beside that scope
+    /// and the caller: mostly there is nobody.
+    pub(super) fn ends_with(&self, scope: &Lineage) {
+        if Arc::strong_count(&self.0) > 2 {
+            self.0.ended_with.get_or_init(|| scope.to_string().into());
+        }
+    }
+
+    /// The scope that it ended with, in words.
+    pub(super) fn ended_with(&self) -> Option<&str> {
+        self.0.ended_with.get().map(AsRef::as_ref)
+    }
+
     /// The pool of the last start, running or not.
     pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
         self.0.pool.load_full()
-    }
-
-    pub(super) fn not_started(&self) -> SubmitError {
-        SubmitError::NotStarted { namespace: self.0.namespace.clone() }
     }
 
     /// Whether a pool was started and not told to end.
@@ -432,7 +473,7 @@ impl PoolManager {
         self.0.pool.load().as_ref().is_some_and(|pool| !pool.tally.is_closed())
     }
 
-    /// The one type of task the pool takes, when it is picky.
+    /// The one type of task the pool takes, when it is picky; of the last start, if the pool has ended.
     #[must_use]
     pub fn task_type(&self) -> Option<TaskType> {
         self.pool().and_then(|pool| pool.config.task_type.clone())
@@ -546,7 +587,7 @@ impl PoolManager {
         T: Send + 'static,
     {
         match &*self.0.pool.load() {
-            Some(pool) => pool.submit_static(task_type, f),
+            Some(pool) => pool.submit_static(task_type, f).map_err(|refused| self.explained(refused)),
             None => Err(Refused { task: f, reason: self.not_started() }),
         }
     }
@@ -578,7 +619,7 @@ impl PoolManager {
         T: Send + 'static,
     {
         match self.pool() {
-            Some(pool) => pool.submit_waiting(None, f, park::after(d)),
+            Some(pool) => pool.submit_waiting(None, f, park::after(d)).map_err(|refused| self.explained(refused)),
             None => Err(Refused { task: f, reason: self.not_started() }),
         }
     }
@@ -594,7 +635,7 @@ impl PoolManager {
         T: Send + 'static,
     {
         match self.pool() {
-            Some(pool) => pool.submit_async(None, f).await,
+            Some(pool) => pool.submit_async(None, f).await.map_err(|refused| self.explained(refused)),
             None => Err(Refused { task: f, reason: self.not_started() }),
         }
     }
@@ -625,7 +666,7 @@ impl PoolManager {
     {
         let pool = self.pool().ok_or_else(|| self.not_started())?;
         let task_type = None;
-        Map::new(pool, task_type, items.into_iter(), f)
+        Map::new(pool, task_type, items.into_iter(), f).map_err(|refusal| self.explain(refusal))
     }
 
     /// [`map`](Self::map) for a pool that takes one type of task.
@@ -645,7 +686,7 @@ impl PoolManager {
         T: Send + 'static,
     {
         let pool = self.pool().ok_or_else(|| self.not_started())?;
-        Map::new(pool, Some(task_type.into()), items.into_iter(), f)
+        Map::new(pool, Some(task_type.into()), items.into_iter(), f).map_err(|refusal| self.explain(refusal))
     }
 
     /// Runs `f` with a scope whose tasks may borrow, and returns when all of them have ended; the wait cannot fail.
@@ -732,7 +773,7 @@ impl PoolManager {
     {
         let refused = |reason| TaskError::refused(TaskId::next(), &self.0.namespace, reason);
         let pool = self.pool().ok_or_else(|| refused(self.not_started()))?;
-        worker::run_and_wait(&pool, task_type, f).map_err(refused)?
+        worker::run_and_wait(&pool, task_type, f).map_err(|refusal| refused(self.explain(refusal)))?
     }
 
     /// Runs `f` on a thread of a [work-stealing](PoolConfig::work_stealing) pool, as a task, and waits for it: rayon's

@@ -1,5 +1,6 @@
 //! The index of a family, and what is found in it.
 
+pub(crate) mod explain;
 pub(crate) mod find;
 pub(crate) mod get_or_start;
 pub(crate) mod manager;

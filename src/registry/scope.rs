@@ -162,7 +162,7 @@ impl Scope {
         // Whoever waits below for room in a queue waits in vain.
         self.node().tell();
         self.node().end_daemons();
-        for pool in self.pools() {
+        for pool in pools_that_end_with(&self.lineage) {
             pool.close();
         }
     }
@@ -311,7 +311,7 @@ fn cancel(place: &Place) -> bool {
     if node.tallies().is_some() {
         // Also those below a shielded thread, which hears no request from above.
         node.end_daemons();
-        for pool in pools_of(&Lineage(place.clone())) {
+        for pool in pools_that_end_with(&Lineage(place.clone())) {
             pool.cancel();
         }
     }
@@ -320,6 +320,13 @@ fn cancel(place: &Place) -> bool {
 
 fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {
     at.managers().iter().filter_map(PoolManager::pool).collect()
+}
+
+/// The pools that a scope owns, which end with it.
+fn pools_that_end_with(at: &Lineage) -> Vec<Arc<Pool>> {
+    let managers = at.managers();
+    managers.iter().for_each(|manager| manager.ends_with(at));
+    managers.iter().filter_map(PoolManager::pool).collect()
 }
 
 impl Lineage {

@@ -130,7 +130,7 @@ impl<S: 'static> StatefulManager<S> {
         T: Send + 'static,
     {
         let submitted = self.pool.submit_static(As { task_type, stateful: true }, lent(f));
-        submitted.map_err(|refused| refused.reason)
+        submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
     /// As [`PoolManager::submit_within`]; a refusal drops the closure.
@@ -143,7 +143,7 @@ impl<S: 'static> StatefulManager<S> {
         T: Send + 'static,
     {
         let submitted = self.pool.submit_waiting(As { task_type: None, stateful: true }, lent(f), park::after(d));
-        submitted.map_err(|refused| refused.reason)
+        submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
     /// As [`PoolManager::submit_async`]; a refusal drops the closure.
@@ -156,7 +156,7 @@ impl<S: 'static> StatefulManager<S> {
         T: Send + 'static,
     {
         let submitted = self.pool.submit_async(As { task_type: None, stateful: true }, lent(f)).await;
-        submitted.map_err(|refused| refused.reason)
+        submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
     /// The manager, for everything but submitting.

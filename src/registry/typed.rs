@@ -62,7 +62,8 @@ impl<K: TaskKind> TypedManager<K> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.pool.submit_static(Some(TaskType::of::<K>()), task.run)
+        let submitted = self.pool.submit_static(Some(TaskType::of::<K>()), task.run);
+        submitted.map_err(|refused| self.manager.explained(refused))
     }
 
     /// The manager, for everything but submitting.

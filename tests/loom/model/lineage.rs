@@ -264,6 +264,11 @@ pub(crate) mod current {
 
 pub(crate) mod handle {
     use crate::lineage::current::Standing;
+    use crate::lineage::node::Place;
 
     pub(crate) struct CutOnDrop(pub(crate) Option<Standing>);
+
+    pub(crate) fn closed_scope(_place: &Place) -> String {
+        String::from("the scope")
+    }
 }

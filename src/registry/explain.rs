@@ -1,0 +1,40 @@
+//! What a manager adds to a refusal of its pool: with whose end the pool ended, and which manager that runs it hides.
+
+use crate::error::{Refused, SubmitError};
+use crate::lineage::handle::Lineage;
+use crate::registry::find;
+use crate::registry::manager::PoolManager;
+
+impl PoolManager {
+    /// Completes a refusal of its pool. Costs a look-up, and nothing where the refusal is of another kind.
+    #[cold]
+    pub(super) fn explain(&self, refusal: SubmitError) -> SubmitError {
+        match refusal {
+            SubmitError::Closed { namespace, .. } => {
+                SubmitError::Closed { namespace, ended_with: self.ended_with().map(String::from), hides: self.hides() }
+            }
+            other => other,
+        }
+    }
+
+    /// [`explain`](Self::explain), for a refusal that gives the closure back.
+    pub(super) fn explained<F>(&self, refused: Refused<F>) -> Refused<F> {
+        let (task, reason) = refused.into_parts();
+        Refused { task, reason: self.explain(reason) }
+    }
+
+    #[cold]
+    pub(super) fn not_started(&self) -> SubmitError {
+        let owner = self.owner().map(|owner| owner.to_string());
+        SubmitError::NotStarted { namespace: self.namespace().clone(), owner, hides: self.hides() }
+    }
+
+    /// Where the nearest manager of this name runs that is not found, because this one is nearer.
+    fn hides(&self) -> Option<String> {
+        let owner = self.owner()?;
+        // One that was replaced or removed is found no more, so it hides nothing.
+        owner.own(self.namespace()).filter(|own| own.is_same(self))?;
+        let above = find::nearest_running(owner.parent()?.0.node(), self.namespace())?;
+        above.owner().as_ref().map(Lineage::to_string)
+    }
+}
