@@ -223,9 +223,11 @@ impl Gate {
         let given_up = line.give_up(key);
         mem::forget(waits);
         // Whoever was handed the gate has it, also if it was told meanwhile that it would wait for ever: it does not.
-        let told = away.told();
+        // A waiter that was cancelled says so: its own end is what opens the circle that a join may have closed meanwhile.
+        let cancelled = hearing.is_asked();
+        let told = away.told().filter(|_| !cancelled);
         let refuse = || Busy {
-            cancelled: told.is_none() && hearing.is_asked(),
+            cancelled,
             ..self.busy(&line, begun.elapsed(), told.map(|why| why.circle))
         };
         let outcome = if given_up { Err(refuse()) } else { Ok(()) };

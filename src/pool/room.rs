@@ -196,7 +196,7 @@ impl Pool {
                 asked = hearing.poll(waker, Hearing::is_asked);
                 asked || self.scope_ended(&at) || turn.poll(waker) || away.is_told()
             });
-            if let Some(why) = away.told() {
+            if !asked && let Some(why) = away.told() {
                 return Err(self.would_deadlock(refused.task, why));
             }
             if !in_time {

@@ -37,7 +37,7 @@ pub(crate) async fn serve(
         tenants.cancel();
         let _ = timeout(left(deadline), server).await;
     }
-    let report = tokio::task::spawn_blocking(move || heirloom::shutdown(left(deadline))).await?;
+    let report = heirloom::shutdown_async(left(deadline)).await;
     println!("{report}");
     heirloom::on_exit(heirloom::ExitPolicy::Abandon); // the deadline is over, or nothing is left
     Ok(())

@@ -112,7 +112,8 @@ pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing
         }
         hearing.as_mut().is_some_and(|hearing| hearing.poll(waker, Hearing::is_asked)) || away.is_told()
     });
-    let told = away.told();
+    // A cancel ends the wait, and opens the circle.
+    let told = away.told().filter(|_| !hearing.as_ref().is_some_and(Hearing::is_asked));
     drop(away);
     end.unwrap_or_else(|| match told {
         // One that is joined goes on, detached.
