@@ -53,7 +53,7 @@ async fn main() -> Fallible {
         .layer(scopes.clone());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let server = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let _serves = heirloom::spawn(async move { axum::serve(listener, app).await })?;
 
     println!("a page: {}", body(&ask(server, "/page?ada").await?));
     println!("a stream: {}", body(&ask(server, "/count?bob").await?));

@@ -436,8 +436,14 @@
 //! poll, on whichever thread: finished, the scope closes; dropped early, it is cancelled, and what it queued never
 //! runs. None of these waits on the runtime's thread; what does has an async form, below. What they drop is user code,
 //! though, and runs on the runtime's thread: the closures of the tasks that they cancel, and the values bound in the
-//! scope. What a runtime's own `spawn` starts stands below the process, also when a handler calls it;
-//! [`FutureExt::in_lineage`] takes the place along.
+//! scope.
+//!
+//! What a runtime's own `spawn` starts shares its threads with other code, so it stands at the process, also when a
+//! handler calls it, and owns nothing there. `heirloom::spawn`, `heirloom::spawn_blocking` and `heirloom::JoinSet`
+//! (feature `tokio`) start it at the caller's place instead, where the scopes count it, wait for it and cancel it;
+//! [`FutureExt::in_lineage`] takes the place along on any runtime. The page `docs/other-runtimes.md` in the repository
+//! says what to call once for smol, async-std, actix, rayon's global pool and others ([`thread::mark_shared`]), and
+//! `docs/after-the-response.md` where the work of a WebSocket, an upgrade and `tower::Buffer` stands.
 //!
 //! ```
 //! use heirloom::{FutureExt, PoolConfig, Scope};
@@ -655,7 +661,7 @@
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
 //! | the end of the process | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
 //! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
-//! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `portal`, `Portal`, `PortalHandle`, `PortalError` |
+//! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
 //! | waits that hold each other up | [`Circle`], [`Link`], [`WouldDeadlock`] |

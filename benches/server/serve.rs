@@ -26,7 +26,7 @@ pub(crate) fn serve(kind: Kind) -> Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         std::io::stdout().flush()?;
-        let visits = Visits::start();
+        let visits = Visits::start()?;
         let pages = if kind == Kind::Heirloom {
             Portal::current()?.bind_at(&Lineage::process())?;
             VISITS.bind_at(&Lineage::process(), visits)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use heirloom::Heirloom;
+use heirloom::{Heirloom, SpawnError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Bound at the process, so it is passed to nobody.
@@ -13,9 +13,9 @@ pub(crate) struct Visits(mpsc::Sender<(usize, oneshot::Sender<u64>)>);
 
 impl Visits {
     /// Call it on the runtime. The task ends with the last clone.
-    pub(crate) fn start() -> Visits {
+    pub(crate) fn start() -> Result<Visits, SpawnError> {
         let (ask, mut asked) = mpsc::channel::<(usize, oneshot::Sender<u64>)>(64);
-        tokio::spawn(async move {
+        let counts = heirloom::spawn(async move {
             let mut counts = HashMap::new();
             while let Some((page, answer)) = asked.recv().await {
                 let count = counts.entry(page).or_insert(0);
@@ -23,8 +23,9 @@ impl Visits {
                 // Whoever asked may be gone.
                 let _ = answer.send(*count);
             }
-        });
-        Visits(ask)
+        })?;
+        drop(counts); // detached
+        Ok(Visits(ask))
     }
 
     /// Counts one more visit. None when the runtime is about to end.

@@ -226,10 +226,7 @@ impl Gate {
         // A waiter that was cancelled says so: its own end is what opens the circle that a join may have closed meanwhile.
         let cancelled = hearing.is_asked();
         let told = away.told().filter(|_| !cancelled);
-        let refuse = || Busy {
-            cancelled,
-            ..self.busy(&line, begun.elapsed(), told.map(|why| why.circle))
-        };
+        let refuse = || Busy { cancelled, ..self.busy(&line, begun.elapsed(), told.map(|why| why.circle)) };
         let outcome = if given_up { Err(refuse()) } else { Ok(()) };
         drop(line);
         drop(away);

@@ -53,6 +53,11 @@ fn it_finds_and_makes_the_process_s() {
             without_a_place(|| (heirloom::get("made for all").unwrap(), heirloom::get_or_create("made for all")));
         assert!(found.0.is_same(&made) && found.1.is_same(&made));
         drop(Lineage::process().remove("made for all"));
+        let start = || heirloom::get_or_start("started for all", || PoolConfig::leased(1)).unwrap();
+        let started = without_a_place(start);
+        assert_eq!((started.owner(), started.is_running()), (Some(Lineage::process()), true));
+        assert!(without_a_place(start).is_same(&started));
+        drop(Lineage::process().remove("started for all"));
     });
 }
 

@@ -68,3 +68,5 @@ mod the_page_on_layers_is_true;
 mod the_prelude_shadows_no_crate;
 #[cfg(feature = "metrics")]
 mod what_pools_do_is_published;
+#[cfg(all(feature = "tokio", feature = "tower"))]
+mod work_that_outlives_its_response;

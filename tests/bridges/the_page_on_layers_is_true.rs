@@ -394,6 +394,14 @@ static CASES: &[(&str, &str, Run)] = cases! {
         let app = Router::new().route("/", get(handler)).layer(case.layer());
         case.gone_from(app).await
     };
+    "`heirloom::spawn(f)`", "in the handler" => |case| {
+        let desk = case.desk.clone();
+        let handler = move || async move {
+            let _ = heirloom::spawn(async move { desk.work().await }).expect("a runtime runs").await;
+        };
+        let app = Router::new().route("/", get(handler)).layer(case.layer());
+        case.gone_from(app).await
+    };
     "`tokio::task::spawn_blocking(f)`", "in the handler" => |case| {
         let desk = case.desk.clone();
         let handler = move || async move {
@@ -406,6 +414,14 @@ static CASES: &[(&str, &str, Run)] = cases! {
         let desk = case.desk.clone();
         let handler = move || async move {
             let _ = tokio::task::spawn_blocking(heirloom::wrap(move || desk.work().join())).await;
+        };
+        let app = Router::new().route("/", get(handler)).layer(case.layer());
+        case.gone_from(app).await
+    };
+    "`heirloom::spawn_blocking(f)`", "in the handler" => |case| {
+        let desk = case.desk.clone();
+        let handler = move || async move {
+            let _ = heirloom::spawn_blocking(move || desk.work().join()).expect("a runtime runs").await;
         };
         let app = Router::new().route("/", get(handler)).layer(case.layer());
         case.gone_from(app).await
