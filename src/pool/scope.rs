@@ -112,6 +112,13 @@ impl<'scope> TaskScope<'scope, '_> {
                 }
             }
         }
+        self.block();
+    }
+
+    /// The second half of the wait. It is not inlined, since what it needs would be on the stack of every task that
+    /// runs inside another one.
+    #[inline(never)]
+    fn block(&self) {
         // What it lends goes with it, so nobody can be told here: others are, if any can be.
         let all = || OfTally {
             on: Target::TallyIn { tally: self.tally.address(), pool: wait::address(self.pool) },

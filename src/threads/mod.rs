@@ -70,7 +70,7 @@ pub fn set_keep_alive(idle: Duration) {
 /// [`run`](crate::PoolManager::run) or [`install`](crate::PoolManager::install) runs one on its caller's thread. Such a
 /// task finds at least half of the stack that a thread of its pool has
 /// ([`stack_size`](crate::PoolConfig::stack_size); 1 MiB unless it says otherwise). Where the thread has less left, the
-/// task runs on a new segment of stack. A segment is address space: it costs the memory that is used, 1.5 to 3 KiB for
+/// task runs on a new segment of stack. A segment is address space: it costs the memory that is used, 2 to 4 KiB for
 /// each level beside what the tasks' own code uses, and it is given back when the task has ended.
 ///
 /// A task that would exceed the limit, or for which the system has no memory, does not start; it ends as
