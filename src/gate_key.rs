@@ -54,6 +54,22 @@ impl Heirloom<Gate> {
         };
         Ok(gate.map(Gate::enter_shared).transpose()?)
     }
+
+    /// As [`enter`](Self::enter), without blocking the runtime; see [`Gate::enter_async`].
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    pub async fn enter_async(&self, mode: GateMode) -> Result<Option<GateGuard<'static>>, EnterError> {
+        let gate = match mode {
+            GateMode::Skip => return Ok(None),
+            GateMode::IfPresent => self.get_if_bound()?,
+            GateMode::Require => Some(self.get()?),
+        };
+        match gate {
+            Some(gate) => Ok(Some(gate.enter_shared_async().await?)),
+            None => Ok(None),
+        }
+    }
 }
 
 impl Admission for Heirloom<Gate> {

@@ -485,8 +485,8 @@
 //! | [`PoolManager::scope`], [`thread::scope`] | none: what borrows must not outlive a future that is dropped; tasks that own what they use |
 //! | [`shutdown`], [`Registry::shutdown`] | [`shutdown_async`], [`Registry::shutdown_async`] |
 //! | [`thread::JoinHandle::join`] | [`join_async`](thread::JoinHandle::join_async) |
-//! | [`Heirloom::get_or_init`] and its kin, where another initialises | `spawn_blocking` |
-//! | [`Gate::enter`], [`enter_within`](Gate::enter_within) | [`Gate::try_enter`], or `spawn_blocking` |
+//! | [`Heirloom::get_or_init`], [`get_or_try_init`](Heirloom::get_or_try_init), and a map's, where another initialises | [`get_or_init_async`](Heirloom::get_or_init_async), [`get_or_try_init_async`](Heirloom::get_or_try_init_async) |
+//! | [`Gate::enter`], [`enter_within`](Gate::enter_within), and by a key | [`enter_async`](Gate::enter_async), [`enter_within_async`](Gate::enter_within_async) |
 //! | [`Subscription`]'s iterator, [`next_within`](Subscription::next_within) | [`Subscription::recv`] |
 //! | [`sleep`] | the runtime's `sleep`, beside [`cancelled`] |
 //! | [`Pinned`]'s `run_*` | [`Pinned::on_pending`] and [`run_pending`](Pinned::run_pending), in an event loop |

@@ -8,7 +8,7 @@
 //! these tokio has no question, only a refusal: its own `block_on` panics there. That panic is caught, but whatever is
 //! told of panics is told of it, so the budget is asked first.
 
-use crate::waits::Worker;
+use crate::waits::{Debtor, Worker};
 
 #[cfg(feature = "tokio")]
 pub(crate) use self::with_tokio::{id, runs_a_future};
@@ -24,6 +24,15 @@ pub(crate) fn worker() -> Option<Worker> {
     None
 }
 
+/// Who owes what a future owes that the calling thread polls: the runtime's workers, where the thread is one of them.
+pub(crate) fn debtor() -> Debtor {
+    #[cfg(feature = "tokio")]
+    if let Some(debtor) = with_tokio::debtor() {
+        return debtor;
+    }
+    Debtor::Future
+}
+
 #[cfg(feature = "tokio")]
 mod with_tokio {
     use std::hash::{DefaultHasher, Hash, Hasher};
@@ -33,7 +42,7 @@ mod with_tokio {
     use ::tokio::task::coop;
 
     use crate::quiet::quietly;
-    use crate::waits::Worker;
+    use crate::waits::{Debtor, Worker};
 
     /// More than tokio grants a task for one poll, which is 128.
     const MORE_THAN_A_BUDGET: u32 = 1024;
@@ -52,6 +61,12 @@ mod with_tokio {
     pub(crate) fn worker() -> Option<Worker> {
         // Mostly it is none.
         runtime::worker_index().and_then(polling)
+    }
+
+    pub(crate) fn debtor() -> Option<Debtor> {
+        let Worker { runtime, .. } = worker()?;
+        let workers = Handle::try_current().ok()?.metrics().num_workers();
+        Some(Debtor::Runtime { id: runtime, workers })
     }
 
     #[cold]

@@ -4,11 +4,14 @@ mod line;
 mod who;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::bell::Bell;
 use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
@@ -18,7 +21,8 @@ use crate::pool::hearing::Hearing;
 use crate::pool::park;
 use crate::pool::wait::{self, GivenAway};
 use crate::sync::Mutex;
-use crate::sync::os::Arc;
+use crate::sync::os::{Arc, OnceLock};
+use crate::timer::within::within;
 use crate::waits::{Circle, Ends, Label};
 
 /// How long [`Gate::enter`] waits unless told otherwise: long enough for a quick reading to end, and short enough that
@@ -72,6 +76,8 @@ pub struct Gate {
     name: &'static str,
     default_wait: Duration,
     line: Mutex<Line>,
+    /// Tells the futures that wait when the gate is free; made for the first of them.
+    free: OnceLock<Bell>,
 }
 
 impl Gate {
@@ -79,14 +85,14 @@ impl Gate {
     #[cfg(not(loom))]
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, default_wait: DEFAULT_WAIT, line: Mutex::new(Line::new()) }
+        Self { name, default_wait: DEFAULT_WAIT, line: Mutex::new(Line::new()), free: OnceLock::new() }
     }
 
     /// loom's mutexes are made at run time.
     #[cfg(loom)]
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self { name, default_wait: DEFAULT_WAIT, line: Mutex::new(Line::new()) }
+        Self { name, default_wait: DEFAULT_WAIT, line: Mutex::new(Line::new()), free: OnceLock::new() }
     }
 
     /// How long [`Gate::enter`] waits. 50 ms unless told otherwise; `Duration::MAX` is for ever.
@@ -142,6 +148,82 @@ impl Gate {
     pub fn enter_within(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
         self.acquire(wait, GivesPlace::Always)?;
         Ok(GateGuard::new(Held::Borrowed(self)))
+    }
+
+    /// As [`enter`](Self::enter), without blocking the runtime. The guard belongs to the code that polls this, and to its
+    /// thread: let go of it before the next `.await`. Threads in line come before futures, and among futures whichever is
+    /// polled first. What waits on behalf of a future is not part of a circle that is told. Dropping it enters nothing.
+    ///
+    /// ```
+    /// # futures::executor::block_on(async { // on any runtime
+    /// let gate = heirloom::Gate::new("stage");
+    /// let moved = {
+    ///     let _in = gate.enter_async().await?;
+    ///     "moved"
+    /// };
+    /// assert!(!gate.is_held());
+    /// # assert_eq!(moved, "moved");
+    /// # Ok::<(), heirloom::Busy>(())
+    /// # })?;
+    /// # Ok::<(), heirloom::Busy>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Busy`]: somebody else was in all that time, or whoever polls was asked to stop.
+    pub async fn enter_async(&self) -> Result<GateGuard<'_>, Busy> {
+        self.enter_within_async(self.default_wait).await
+    }
+
+    /// As [`enter_within`](Self::enter_within), without blocking the runtime; see [`enter_async`](Self::enter_async).
+    ///
+    /// # Errors
+    /// As [`enter_async`](Self::enter_async).
+    pub async fn enter_within_async(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
+        self.acquire_async(wait).await?;
+        Ok(GateGuard::new(Held::Borrowed(self)))
+    }
+
+    /// As [`enter_async`](Self::enter_async), with a guard that keeps the gate.
+    pub(crate) async fn enter_shared_async(self: Arc<Self>) -> Result<GateGuard<'static>, Busy> {
+        self.acquire_async(self.default_wait).await?;
+        Ok(GateGuard::new(Held::Shared(self)))
+    }
+
+    async fn acquire_async(&self, wait: Duration) -> Result<(), Busy> {
+        let begun = Instant::now();
+        // A free gate costs no bell.
+        if self.acquire_now().is_ok() {
+            return Ok(());
+        }
+        let listener = self.free.get_or_init(Bell::new).listener();
+        let mut hears = None;
+        let mut asked = false;
+        let entered = poll_fn(|cx| {
+            // The waker first, and a look then: whoever leaves lets go first, and tells then.
+            listener.set(cx.waker());
+            if self.acquire_now().is_ok() {
+                return Poll::Ready(());
+            }
+            // Whoever polls is asked: it may be another one each time.
+            asked = hears.insert(Hearing::new()).poll(cx.waker(), Hearing::is_asked);
+            if asked { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let ended = within(begun.checked_add(wait), entered).await;
+        if ended.is_some() && !asked {
+            return Ok(());
+        }
+        self.acquire_now().map_err(|busy| Busy { waited: begun.elapsed(), cancelled: asked, ..busy })
+    }
+
+    /// Makes the calling code the holder if that is possible now.
+    fn acquire_now(&self) -> Result<(), Busy> {
+        let running = frame::running();
+        let mut line = self.line.lock();
+        if line.enter_again(running.code) || line.enter(Who::here(running)).is_ok() {
+            return Ok(());
+        }
+        let forked = line.is_held_elsewhere();
+        Err(Busy { forked, ..self.busy(&line, Duration::ZERO, None) })
     }
 
     /// As [`enter`](Self::enter), with a guard that keeps the gate.
@@ -256,9 +338,14 @@ impl Gate {
 
     fn leave(&self) {
         let next = self.line.lock().leave();
-        // A blocked thread's of ours, so this runs nothing of a user's.
-        if let Some(next) = next {
-            next.wake();
+        match next {
+            // A blocked thread's of ours, so this runs nothing of a user's.
+            Some(next) => next.wake(),
+            None => {
+                if let Some(free) = self.free.get() {
+                    free.ring();
+                }
+            }
         }
     }
 }

@@ -1,11 +1,18 @@
 //! [`Ask`]: asking for a value that is initialised if it is not there: leading the flight, or waiting for it.
 
+use std::any::Any;
+use std::cell::RefCell;
 use std::error::Error;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::ptr;
+use std::task::Poll;
 use std::time::Instant;
 
 use crate::error::payload_text;
 use crate::lineage::current;
+use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
@@ -13,6 +20,7 @@ use crate::pool::frame;
 use crate::pool::hearing::Hearing;
 use crate::pool::wait::GivenAway;
 use crate::sync::os::Arc;
+use crate::timer::within::within;
 use crate::value::desk::{At, Bag, Desk, Leader, Ledger, Outcome};
 use crate::value::error::InitError;
 use crate::value::flight::{Boarding, Flight, Lead};
@@ -37,6 +45,20 @@ pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(key: &'static str, e
     InitError::Failed { key, error: Arc::from(error.into()) }
 }
 
+/// A future's value, which cannot fail.
+pub(crate) async fn ready<F: Future>(future: F) -> Result<F::Output, InitError> {
+    Ok(future.await)
+}
+
+/// A future's value, or its error for all who wait.
+pub(crate) async fn tried<F, V, E>(key: &'static str, future: F) -> Result<V, InitError>
+where
+    F: Future<Output = Result<V, E>>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    future.await.map_err(|error| failed(key, error))
+}
+
 impl<K, V> Ask<'_, K, V>
 where
     K: Send + Sync + 'static,
@@ -45,18 +67,43 @@ where
     /// The value. `make` runs at most once, standing at the owner, with nothing locked; its panic goes on here.
     pub(crate) fn value(self, make: impl FnOnce() -> Result<V, InitError>) -> Outcome<V> {
         let key = self.desk.name;
-        let lost = Err(InitError::Panicked { key, message: String::from("its thread did not come back from it") });
-        // The bag goes before anything runs: it must not keep what others let go meanwhile.
-        let boarding = {
-            let mut bag = Bag::new();
-            let look = |ledger: &mut Ledger<K, V>| self.look(ledger, &mut bag);
-            self.desk.flights.board(self.at.slot(), Leader::me(), lost, look)
-        };
-        match boarding {
-            Boarding::Known(outcome) => outcome,
-            Boarding::Wait(flight) => self.wait(&flight),
-            Boarding::Lead(lead) => self.lead(lead, make),
+        loop {
+            let lost = Err(InitError::Panicked { key, message: String::from("its thread did not come back from it") });
+            match self.board(Leader::me(), lost) {
+                Boarding::Known(outcome) => return outcome,
+                Boarding::Lead(lead) => return self.lead(lead, make),
+                Boarding::Wait(flight) => match self.wait(&flight) {
+                    // Its future was dropped: whoever asks next begins anew.
+                    Err(InitError::Abandoned { .. }) => {}
+                    outcome => return outcome,
+                },
+            }
         }
+    }
+
+    /// As [`value`](Self::value), where `make` makes a future, which stands at the owner on every poll.
+    pub(crate) async fn value_async<F>(self, make: impl FnOnce() -> F) -> Outcome<V>
+    where
+        F: Future<Output = Result<V, InitError>>,
+    {
+        let key = self.desk.name;
+        loop {
+            match self.board(Leader::future(), Err(InitError::Abandoned { key })) {
+                Boarding::Known(outcome) => return outcome,
+                Boarding::Lead(lead) => return self.lead_async(lead, make).await,
+                Boarding::Wait(flight) => match self.wait_async(&flight).await {
+                    Err(InitError::Abandoned { .. }) => {}
+                    outcome => return outcome,
+                },
+            }
+        }
+    }
+
+    fn board(&self, leader: Leader, lost: Outcome<V>) -> Boarding<'_, Ledger<K, V>, Outcome<V>, Leader> {
+        // The bag goes before anything runs: it must not keep what others let go meanwhile.
+        let mut bag = Bag::new();
+        let look = |ledger: &mut Ledger<K, V>| self.look(ledger, &mut bag);
+        self.desk.flights.board(self.at.slot(), leader, lost, look)
     }
 
     /// What is known without running anything, with the desk's lock held.
@@ -80,11 +127,41 @@ where
         lead: Lead<'_, Ledger<K, V>, Outcome<V>, Leader>,
         make: impl FnOnce() -> Result<V, InitError>,
     ) -> Outcome<V> {
-        let key = self.desk.name;
         let made = catch_unwind(AssertUnwindSafe(|| {
             let _apart = frame::apart();
             waits::owing(&|| lead.give_up(), || Lineage(self.at.place.clone()).run(make))
         }));
+        self.land(lead, made)
+    }
+
+    async fn lead_async<F>(
+        &self,
+        lead: Lead<'_, Ledger<K, V>, Outcome<V>, Leader>,
+        make: impl FnOnce() -> F,
+    ) -> Outcome<V>
+    where
+        F: Future<Output = Result<V, InitError>>,
+    {
+        let flight = lead.flight_address();
+        let owner = Lineage(self.at.place.clone());
+        let made = async {
+            let begun = leading(flight, || catch_unwind(AssertUnwindSafe(|| owner.run(make))))?;
+            let mut made = pin!(InLineage::new(owner, begun));
+            poll_fn(|cx| {
+                let poll = || made.as_mut().poll(cx);
+                match leading(flight, || catch_unwind(AssertUnwindSafe(poll))) {
+                    Ok(polled) => polled.map(Ok),
+                    Err(payload) => Poll::Ready(Err(payload)),
+                }
+            })
+            .await
+        };
+        let made = made.await;
+        self.land(lead, made)
+    }
+
+    fn land(&self, lead: Lead<'_, Ledger<K, V>, Outcome<V>, Leader>, made: Made<V>) -> Outcome<V> {
+        let key = self.desk.name;
         let mut bag = Bag::new();
         match made {
             Ok(Ok(value)) => {
@@ -115,7 +192,7 @@ where
 
     fn wait(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
         let key = self.desk.name;
-        if flight.leader.0.is_mine() {
+        if flight.leader.0.is_mine() || is_led_here(flight) {
             return Err(InitError::Reentrant { key });
         }
         let would_deadlock = |why: Closed| Err(InitError::WouldDeadlock { key, circle: why.circle });
@@ -141,6 +218,58 @@ where
         });
         landed.unwrap_or(Err(InitError::TimedOut { key }))
     }
+
+    async fn wait_async(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
+        let key = self.desk.name;
+        if is_led_here(flight) {
+            return Err(InitError::Reentrant { key });
+        }
+        let owner = self.at.place;
+        let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
+        let mut seat = flight.seat();
+        let mut hears = None;
+        let landed = poll_fn(|cx| {
+            if let Some(outcome) = seat.poll(cx.waker()) {
+                return Poll::Ready(outcome);
+            }
+            if owner.as_mut().is_some_and(|watch| watch.poll(cx.waker(), is_gone)) {
+                return Poll::Ready(Err(InitError::OwnerGone { key }));
+            }
+            // Whoever polls is asked: it may be another one each time.
+            match hears.insert(Hearing::new()).poll(cx.waker(), Hearing::is_asked) {
+                true => Poll::Ready(Err(InitError::Cancelled { key })),
+                false => Poll::Pending,
+            }
+        });
+        within(self.deadline, landed).await.or_else(|| flight.outcome()).unwrap_or(Err(InitError::TimedOut { key }))
+    }
+}
+
+/// What came of an initialiser, or what its panic carried.
+type Made<V> = Result<Result<V, InitError>, Box<dyn Any + Send>>;
+
+thread_local! {
+    /// The flights whose initialisers' futures this thread polls now.
+    static LED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs a part of an async initialiser. What it does is done for others too, so it is not asked by its caller's requests.
+fn leading<R>(flight: usize, f: impl FnOnce() -> R) -> R {
+    struct Ends;
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            let _ = LED.try_with(|led| led.borrow_mut().pop());
+        }
+    }
+    let _ = LED.try_with(|led| led.borrow_mut().push(flight));
+    let _ends = Ends;
+    let _apart = frame::apart();
+    f()
+}
+
+/// The calling code is a part of the flight's async initialiser.
+fn is_led_here<O, L>(flight: &Flight<O, L>) -> bool {
+    LED.try_with(|led| led.borrow().contains(&ptr::from_ref(flight).addr())).unwrap_or(false)
 }
 
 /// The node has ended or was asked to stop.

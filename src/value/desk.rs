@@ -21,6 +21,7 @@ use crate::lineage::node::{Node, NodeKind, Place};
 use crate::lineage::residents::TakenOut;
 use crate::namespace::Namespace;
 use crate::quiet::quietly;
+use crate::runtime;
 use crate::sync::os::Arc;
 use crate::value::binding::Binding;
 use crate::value::error::{BindError, InitError};
@@ -33,12 +34,17 @@ use crate::waits::{self, Debt};
 /// What a flight lands with.
 pub(crate) type Outcome<V> = Result<Arc<V>, InitError>;
 
-/// The thread that an initialiser runs on owes the value.
+/// The thread that an initialiser runs on owes the value, or the future that it is.
 pub(crate) struct Leader(pub(crate) Arc<Debt>);
 
 impl Leader {
     pub(crate) fn me() -> Self {
         Self(Debt::new(waits::me()))
+    }
+
+    /// The future that the calling thread polls.
+    pub(crate) fn future() -> Self {
+        Self(Debt::by(runtime::debtor()))
     }
 }
 

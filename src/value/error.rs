@@ -164,6 +164,13 @@ pub enum InitError {
         /// Who waits for whom.
         circle: Circle,
     },
+    /// The future that initialised it was dropped before it was ready. Those who wait begin anew instead of being told
+    /// this.
+    #[error("the future that initialised \"{key}\" was dropped before it was ready; ask again")]
+    Abandoned {
+        /// The key's name.
+        key: &'static str,
+    },
     /// The place that was to own the value has ended, or was asked to stop.
     #[error("the place that was to own \"{key}\" has ended or was asked to stop; ask at a place that is open")]
     OwnerGone {
@@ -220,6 +227,7 @@ impl InitError {
             Self::Failed { key, .. }
             | Self::Panicked { key, .. }
             | Self::Reentrant { key }
+            | Self::Abandoned { key }
             | Self::WouldDeadlock { key, .. }
             | Self::OwnerGone { key }
             | Self::TimedOut { key }

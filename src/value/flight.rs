@@ -17,8 +17,8 @@
 //!   it looks, and the landing takes all wakers under that lock.
 //! * The leader goes without a word. [`Lead`]'s drop lands the flight.
 //!
-//! Nothing here runs user code under a lock: what is kept, and every outcome, is moved out before it is dropped. The
-//! wakers are those of [`park`], which only unpark a thread.
+//! Nothing here runs user code under a lock: what is kept, every outcome and every waker is moved out before it is
+//! dropped.
 
 use std::collections::HashMap;
 use std::task::Waker;
@@ -28,6 +28,7 @@ use slab::Slab;
 
 use crate::id::NodeId;
 use crate::pool::park;
+use crate::quiet::quietly;
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
 
@@ -137,7 +138,7 @@ impl<X, O: Clone, L: Leads> Flights<X, O, L> {
 
 fn wake(waiters: Option<Slab<Waker>>) {
     for (_, waker) in waiters.into_iter().flatten() {
-        waker.wake();
+        quietly(|| waker.wake());
     }
 }
 
@@ -163,6 +164,11 @@ impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
         drop(book);
         wake(ended.map(|(_, waiters)| waiters));
         (outcome, out)
+    }
+
+    /// Which flight it is, to compare.
+    pub(crate) fn flight_address(&self) -> usize {
+        Arc::as_ptr(&self.flight).addr()
     }
 
     /// Lands the flight as lost, unless it has landed: its leader will never come back.
@@ -206,10 +212,15 @@ impl<O: Clone, L: Leads> Flight<O, L> {
         self.seats.lock().outcome.clone()
     }
 
+    /// A place for one who waits.
+    pub(crate) fn seat(&self) -> Seat<'_, O, L> {
+        Seat { flight: self, key: None }
+    }
+
     /// Waits until it has landed, until the deadline, or until `given_up` answers, which is asked each time the waiter
     /// wakes and arranges for its own wake-up. `None`: it was too late. The flight goes on undisturbed.
     pub(crate) fn wait(&self, deadline: Option<Instant>, mut given_up: impl FnMut(&Waker) -> Option<O>) -> Option<O> {
-        let mut seat = Seat { flight: self, key: None };
+        let mut seat = self.seat();
         let mut out = None;
         park::block_until(deadline, |waker| {
             // Looked at again after a reason to give up: what came of a landed flight, a cycle with its leader say, is
@@ -222,18 +233,31 @@ impl<O: Clone, L: Leads> Flight<O, L> {
 }
 
 /// A waiter's place in a flight; given back when it stops waiting.
-struct Seat<'a, O, L> {
+pub(crate) struct Seat<'a, O, L> {
     flight: &'a Flight<O, L>,
     key: Option<usize>,
 }
 
 impl<O: Clone, L: Leads> Seat<'_, O, L> {
-    fn poll(&mut self, waker: &Waker) -> Option<O> {
-        let mut seats = self.flight.seats.lock();
-        if seats.outcome.is_none() && self.key.is_none() {
-            self.key = Some(seats.waiters.insert(waker.clone()));
-        }
-        seats.outcome.clone()
+    /// The outcome; until there is one, the waker is woken then.
+    pub(crate) fn poll(&mut self, waker: &Waker) -> Option<O> {
+        // A waker's clone and drop may be a user's.
+        let new = waker.clone();
+        let (outcome, old) = {
+            let mut seats = self.flight.seats.lock();
+            let outcome = seats.outcome.clone();
+            let old = match self.key.and_then(|key| seats.waiters.get_mut(key)) {
+                Some(seat) => Some(std::mem::replace(seat, new)),
+                None if outcome.is_none() => {
+                    self.key = Some(seats.waiters.insert(new));
+                    None
+                }
+                None => Some(new),
+            };
+            (outcome, old)
+        };
+        drop(old);
+        outcome
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use crate::lineage::current;
@@ -14,7 +15,7 @@ use crate::namespace::Namespace;
 use crate::pool::park;
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
-use crate::value::ask::{Ask, failed};
+use crate::value::ask::{Ask, failed, ready, tried};
 use crate::value::binding::Binding;
 use crate::value::desk::{At, Desk, How};
 use crate::value::error::{BindError, InitError, NotBound};
@@ -491,6 +492,47 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         self.init(None, None, || f().map_err(|error| failed(self.name, error)))
     }
 
+    /// As [`get_or_init`](Self::get_or_init), without blocking the runtime, and with an initialiser that is async: `f` makes
+    /// a future that one of those who ask polls, standing at the owner. If that one is dropped before it is ready, so is
+    /// the initialiser, and one of the others begins anew with its own. Two async initialisers that await each other's
+    /// values are not seen.
+    ///
+    /// ```
+    /// use heirloom::Heirloom;
+    ///
+    /// static PORT: Heirloom<u16> = Heirloom::new("port");
+    /// let port = futures::executor::block_on(PORT.get_or_init_async(|| async { 80 }))?; // on any runtime
+    /// assert_eq!((*port, *PORT.get()?), (80, 80));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`get_or_init`](Self::get_or_init).
+    ///
+    /// # Panics
+    /// As [`get_or_init`](Self::get_or_init).
+    pub async fn get_or_init_async<F>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, InitError>
+    where
+        F: Future<Output = T>,
+    {
+        self.init_async(None, None, || ready(f())).await
+    }
+
+    /// As [`get_or_init_async`](Self::get_or_init_async), with an initialiser that may fail.
+    ///
+    /// # Errors
+    /// As [`get_or_try_init`](Self::get_or_try_init).
+    ///
+    /// # Panics
+    /// As [`get_or_init`](Self::get_or_init).
+    pub async fn get_or_try_init_async<F, E>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, InitError>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.init_async(None, None, || tried(self.name, f())).await
+    }
+
     /// The same verbs with a narrower owner: what is initialised is bound at that place.
     ///
     /// ```
@@ -543,6 +585,39 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         within: Option<Duration>,
         make: impl FnOnce() -> Result<T, InitError>,
     ) -> Result<Arc<T>, InitError> {
+        let place = match self.find_or_place(owner)? {
+            Ok(found) => return Ok(found),
+            Err(place) => place,
+        };
+        let core = self.core();
+        let at = At { place: &place, key: &core.key };
+        let deadline = within.and_then(park::after);
+        let made = Ask { desk: &core.desk, at, deadline, sticky: false, derived: false }.value(make)?;
+        self.own_of(made)
+    }
+
+    async fn init_async<F>(
+        &self,
+        owner: Option<&Lineage>,
+        within: Option<Duration>,
+        make: impl FnOnce() -> F,
+    ) -> Result<Arc<T>, InitError>
+    where
+        F: Future<Output = Result<T, InitError>>,
+    {
+        let place = match self.find_or_place(owner)? {
+            Ok(found) => return Ok(found),
+            Err(place) => place,
+        };
+        let core = self.core();
+        let at = At { place: &place, key: &core.key };
+        let deadline = within.and_then(park::after);
+        let made = Ask { desk: &core.desk, at, deadline, sticky: false, derived: false }.value_async(make).await?;
+        self.own_of(made)
+    }
+
+    /// The value, or where it is to be initialised.
+    fn find_or_place(&self, owner: Option<&Lineage>) -> Result<Result<Arc<T>, Place>, InitError> {
         let isolated = matches!(self.policy, Policy::Isolated);
         let no_place = InitError::NoPlace { key: self.name };
         if matches!(self.policy, Policy::Fresh(_)) && current::own_here().is_none() {
@@ -551,18 +626,18 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         }
         // Only the owner's own counts for an isolated key.
         match self.find(owner.filter(|_| isolated), Arc::clone) {
-            Ok(found) => return Ok(found),
+            Ok(found) => return Ok(Ok(found)),
             Err(error) => error.init_error().map_or(Ok(()), |cause| Err(cause.clone()))?,
         }
-        let place = match owner {
+        Ok(Err(match owner {
             Some(owner) => below(self.name, owner)?,
             None if isolated => current::own_here().ok_or(no_place)?,
             None => current::nearest().root(),
-        };
-        let core = self.core();
-        let at = At { place: &place, key: &core.key };
-        let deadline = within.and_then(park::after);
-        let made = Ask { desk: &core.desk, at, deadline, sticky: false, derived: false }.value(make)?;
+        }))
+    }
+
+    /// What this place gets of a value that was made for the owner.
+    fn own_of(&self, made: Arc<T>) -> Result<Arc<T>, InitError> {
         match self.policy {
             // It is the owner's; this place gets its own.
             Policy::Fresh(_) => match self.get() {
@@ -683,6 +758,35 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     {
         let name = self.key.name;
         self.key.init(self.owner.as_ref(), self.within, || f().map_err(|error| failed(name, error)))
+    }
+
+    /// See [`Heirloom::get_or_init_async`].
+    ///
+    /// # Errors
+    /// As [`get_or_init`](Self::get_or_init).
+    ///
+    /// # Panics
+    /// As [`Heirloom::get_or_init`].
+    pub async fn get_or_init_async<F>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, InitError>
+    where
+        F: Future<Output = T>,
+    {
+        self.key.init_async(self.owner.as_ref(), self.within, || ready(f())).await
+    }
+
+    /// See [`Heirloom::get_or_try_init_async`].
+    ///
+    /// # Errors
+    /// As [`get_or_try_init`](Self::get_or_try_init).
+    ///
+    /// # Panics
+    /// As [`Heirloom::get_or_init`].
+    pub async fn get_or_try_init_async<F, E>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, InitError>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.key.init_async(self.owner.as_ref(), self.within, || tried(self.key.name, f())).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::lineage::node::{Node, Place};
 use crate::pool::park;
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
-use crate::value::ask::{Ask, failed};
+use crate::value::ask::{Ask, failed, ready, tried};
 use crate::value::desk::{At, Desk, How};
 use crate::value::error::{BindError, InitError, NotBound};
 use crate::value::heirloom::below;
@@ -356,6 +357,36 @@ where
         self.init(None, None, key, || f().map_err(|error| failed(self.name, error)))
     }
 
+    /// As [`get_or_init`](Self::get_or_init), without blocking the runtime, and with an initialiser that is async; see
+    /// [`Heirloom::get_or_init_async`](crate::Heirloom::get_or_init_async).
+    ///
+    /// # Errors
+    /// As [`get_or_init`](Self::get_or_init).
+    ///
+    /// # Panics
+    /// As [`get_or_init`](Self::get_or_init).
+    pub async fn get_or_init_async<F>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, InitError>
+    where
+        F: Future<Output = V>,
+    {
+        self.init_async(None, None, key, || ready(f())).await
+    }
+
+    /// As [`get_or_init_async`](Self::get_or_init_async), with an initialiser that may fail.
+    ///
+    /// # Errors
+    /// As [`get_or_try_init`](Self::get_or_try_init).
+    ///
+    /// # Panics
+    /// As [`get_or_init`](Self::get_or_init).
+    pub async fn get_or_try_init_async<F, E>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, InitError>
+    where
+        F: Future<Output = Result<V, E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.init_async(None, None, key, || tried(self.name, f())).await
+    }
+
     /// The same verbs at one place: what is bound, initialised or remembered belongs to it. To initialise, the caller
     /// must stand there or below.
     ///
@@ -384,18 +415,48 @@ where
         key: &K,
         make: impl FnOnce() -> Result<V, InitError>,
     ) -> Result<Arc<V>, InitError> {
-        if let Ok(found) = self.get(key) {
-            return Ok(found);
-        }
-        let place = match owner {
-            Some(owner) => below(self.name, owner)?,
-            None => current::nearest().root(),
+        let place = match self.find_or_place(owner, key)? {
+            Ok(found) => return Ok(found),
+            Err(place) => place,
         };
         let core = self.core();
         let key = core.table.intern(key.clone());
         let at = At { place: &place, key: &key };
         let sticky = self.on_failure == OnFailure::Sticky;
         Ask { desk: &core.desk, at, deadline: within.and_then(park::after), sticky, derived: false }.value(make)
+    }
+
+    async fn init_async<F>(
+        &self,
+        owner: Option<&Lineage>,
+        within: Option<Duration>,
+        key: &K,
+        make: impl FnOnce() -> F,
+    ) -> Result<Arc<V>, InitError>
+    where
+        F: Future<Output = Result<V, InitError>>,
+    {
+        let place = match self.find_or_place(owner, key)? {
+            Ok(found) => return Ok(found),
+            Err(place) => place,
+        };
+        let core = self.core();
+        let key = core.table.intern(key.clone());
+        let at = At { place: &place, key: &key };
+        let sticky = self.on_failure == OnFailure::Sticky;
+        let ask = Ask { desk: &core.desk, at, deadline: within.and_then(park::after), sticky, derived: false };
+        ask.value_async(make).await
+    }
+
+    /// The value, or where it is to be initialised.
+    fn find_or_place(&self, owner: Option<&Lineage>, key: &K) -> Result<Result<Arc<V>, Place>, InitError> {
+        if let Ok(found) = self.get(key) {
+            return Ok(Ok(found));
+        }
+        Ok(Err(match owner {
+            Some(owner) => below(self.name, owner)?,
+            None => current::nearest().root(),
+        }))
     }
 }
 
@@ -551,6 +612,35 @@ where
     {
         let name = self.map.name;
         self.map.init(self.owner.as_ref(), self.within, key, || f().map_err(|error| failed(name, error)))
+    }
+
+    /// See [`HeirloomMap::get_or_init_async`].
+    ///
+    /// # Errors
+    /// As [`get_or_init`](Self::get_or_init).
+    ///
+    /// # Panics
+    /// As [`HeirloomMap::get_or_init`].
+    pub async fn get_or_init_async<F>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, InitError>
+    where
+        F: Future<Output = V>,
+    {
+        self.map.init_async(self.owner.as_ref(), self.within, key, || ready(f())).await
+    }
+
+    /// See [`HeirloomMap::get_or_try_init_async`].
+    ///
+    /// # Errors
+    /// As [`get_or_try_init`](Self::get_or_try_init).
+    ///
+    /// # Panics
+    /// As [`HeirloomMap::get_or_init`].
+    pub async fn get_or_try_init_async<F, E>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, InitError>
+    where
+        F: Future<Output = Result<V, E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.map.init_async(self.owner.as_ref(), self.within, key, || tried(self.map.name, f())).await
     }
 }
 

@@ -170,6 +170,8 @@ pub(crate) enum Debtor {
         id: u64,
         workers: usize,
     },
+    /// A future, which stands on no stack.
+    Future,
 }
 
 impl Debt {

@@ -415,6 +415,7 @@ impl Holds {
 
     fn debt(search: &Search<'_>, debt: &Debt) -> Self {
         match &debt.by {
+            Debtor::Future => Self::Nothing,
             Debtor::Thread(record) => Self::one(record.held(|_| true)),
             Debtor::Runtime { id, workers } => {
                 let worker = |index| {
