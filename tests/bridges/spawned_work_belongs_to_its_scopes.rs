@@ -248,7 +248,9 @@ fn a_future_is_dropped_when_its_handle_says_so() {
                         drop(future.cancel_on_drop());
                     } else {
                         assert_eq!(future.cancel(), CancelOutcome::Requested);
-                        assert_eq!(future.cancel(), CancelOutcome::AlreadyRequested);
+                        // Another worker of the runtime may have dropped the future since.
+                        let again = future.cancel();
+                        assert!(matches!(again, CancelOutcome::AlreadyRequested | CancelOutcome::AlreadyFinished));
                         assert!(future.await.unwrap_err().is_cancelled());
                     }
                     assert!(dropped.await.is_err());
