@@ -692,6 +692,7 @@ mod quiet;
 mod registry;
 mod runtime;
 mod stderr;
+mod subscriber;
 mod sync;
 mod tally;
 mod task;

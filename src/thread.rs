@@ -1,7 +1,8 @@
 //! Threads that know who started them.
 //!
 //! The functions here are `std::thread`'s with two differences. The new thread is a child of the place that started it,
-//! so it finds the managers and values of that place, and is asked to stop with it; a thread started with plain
+//! so it finds the managers and values of that place, and is asked to stop with it, and a `tracing` subscriber that is the
+//! default of that code alone is the thread's too; a thread started with plain
 //! `std::thread` stands directly below the process. And its handle can ask it to stop, and joins it without holding up
 //! the pool of the task that joins.
 
@@ -20,6 +21,7 @@ use crate::pool::handle::CancelOutcome;
 use crate::pool::park;
 use crate::pool::passing::Passing;
 use crate::pool::wait::GivenAway;
+use crate::subscriber::Scoped;
 use crate::sync::os::Arc;
 use crate::waits::{Closed, Ends, Label, Target, WouldDeadlock};
 
@@ -218,7 +220,7 @@ impl Builder {
     fn child(self) -> (Child, Arc<Started>) {
         let parent = if self.detached { Place::PROCESS } else { current::here() };
         let started = Started::new(self.isolated);
-        (Child { parent, name: self.name, started: Arc::clone(&started) }, started)
+        (Child { parent, name: self.name, started: Arc::clone(&started), subscriber: Scoped::here() }, started)
     }
 }
 
@@ -227,6 +229,7 @@ struct Child {
     parent: Place,
     name: Option<String>,
     started: Arc<Started>,
+    subscriber: Option<Scoped>,
 }
 
 impl Child {
@@ -242,7 +245,9 @@ impl Child {
             // A node from the beginning: it is what the requests to the places above end at.
             drop(current::here());
         }
+        let default = self.subscriber.as_ref().and_then(Scoped::enter);
         let out = f();
+        drop(default);
         drop(standing);
         drop(runs);
         out

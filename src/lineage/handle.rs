@@ -371,7 +371,8 @@ pub fn current() -> Lineage {
     Lineage(current::here())
 }
 
-/// Wraps `f` so that it runs where this call stands, on whatever thread.
+/// Wraps `f` so that it runs where this call stands, on whatever thread. It brings the place alone, and no `tracing` span
+/// or subscriber.
 ///
 /// ```
 /// let request = heirloom::Scope::new("request");

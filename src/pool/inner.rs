@@ -42,6 +42,7 @@ use crate::pool::room::Room;
 use crate::pool::stats::Counters;
 use crate::pool::warm::Came;
 use crate::quiet::quietly;
+use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
 use crate::tally::{Entry, Left, Tally};
 use crate::task::cell::{Claimed, TaskRef, reclaim};
@@ -94,6 +95,8 @@ impl PoolAddress {
 #[derive(Default)]
 pub(crate) struct Extras {
     pub(crate) span: Option<tracing::Span>,
+    /// The submitter's own default subscriber.
+    pub(crate) subscriber: Option<Scoped>,
     /// What it was submitted as, in a pool that takes any type.
     pub(crate) task_type: Option<TaskType>,
     /// The borrowing scope that waits for it.
@@ -325,8 +328,10 @@ impl Pool {
         let task_type = task_type.filter(|_| self.config.task_type.is_none());
         // The common one is its own, by request: then it is kept by the place.
         let owner = owner.filter(|owner| !place.is(owner));
-        let plain = span.is_none() && task_type.is_none() && scoped.is_none() && owner.is_none();
-        let extras = (!plain).then(|| Box::new(Extras { span, task_type, scoped, owner }));
+        let subscriber = Scoped::here();
+        let traced = span.is_some() || subscriber.is_some();
+        let plain = !traced && task_type.is_none() && scoped.is_none() && owner.is_none();
+        let extras = (!plain).then(|| Box::new(Extras { span, subscriber, task_type, scoped, owner }));
         let pool = if queued { PoolAddress::of(self) } else { PoolAddress::NONE };
         Memo { place, extras, pool }
     }

@@ -11,6 +11,7 @@ use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::Place;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
+use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::task_type::TaskType;
 
@@ -34,6 +35,7 @@ pub struct Map<I: Iterator, F, T> {
     /// Where `map` was called, and the span there: all tasks stand there, whoever takes the results.
     place: Place,
     span: tracing::Span,
+    subscriber: Option<Scoped>,
     task_type: Option<TaskType>,
     inputs: Fuse<I>,
     /// Drawn from the iterator, and refused.
@@ -59,6 +61,7 @@ where
             pool,
             place: current::nearest(),
             span: tracing::Span::current(),
+            subscriber: Scoped::here(),
             task_type,
             inputs: inputs.fuse(),
             held: None,
@@ -120,6 +123,7 @@ where
         };
         let submitted = {
             let _at = CutOnDrop(Some(current::stand(self.place.clone(), Pending::Nothing)));
+            let _default = self.subscriber.as_ref().and_then(Scoped::enter);
             let _in = self.span.enter();
             match waits {
                 true => self.pool.submit_waiting(self.task_type.clone(), job, None),

@@ -17,6 +17,7 @@ use crate::pool::queue::Popped;
 use crate::pool::stealing;
 use crate::pool::worker_state;
 use crate::quiet::{drop_quietly, quietly, without_unwinding};
+use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Ordering, thread};
 use crate::tally::Tally;
 use crate::task::cell::{Claimed, Foreign, Payload, TaskRef};
@@ -401,7 +402,7 @@ struct Ran {
 fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool, owed: u64) -> Ran {
     let listed = memo.queued();
     let Memo { place, extras, .. } = memo;
-    let Extras { span, task_type, scoped, owner } = extras.map_or_else(Extras::default, |extras| *extras);
+    let Extras { span, subscriber, task_type, scoped, owner } = extras.map_or_else(Extras::default, |extras| *extras);
     let id = claimed.task().id();
     let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_place, owed, |frame| {
         let steals = pool.config.steals();
@@ -413,6 +414,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             // SAFETY: the frame holds the place, and lives, until after the cut.
             unsafe { current::stand_borrowed(&frame.place, pending) }
         };
+        let default = subscriber.as_ref().filter(|_| !steals).and_then(Scoped::enter);
         // A subscriber is user code too.
         let entered = span.as_ref().filter(|_| !steals).and_then(|span| quietly(|| span.enter()));
         let outcome = match &pool.config.gate {
@@ -430,6 +432,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             let task_type = task_type.as_ref().or(pool.config.task_type.as_ref());
             report_panic(pool, &claimed, task_type, span.as_ref(), payload);
         }
+        drop_quietly(default);
         standing.cut();
         outcome
     });
@@ -447,6 +450,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
         }
     }
     drop_quietly((span, owner));
+    drop(subscriber);
     if listed {
         pool.unlist(&place, claimed.task());
     }

@@ -502,7 +502,8 @@ impl PoolManager {
 
     /// Submits a task. Never blocks.
     ///
-    /// The task stands below the place that calls this, and runs inside the `tracing` span current here. One
+    /// The task stands below the place that calls this, and runs inside the `tracing` span current here; under the
+    /// subscriber, too, if that is the default of a part of this thread's code (`tracing::subscriber::with_default`). One
     /// allocation.
     ///
     /// ```

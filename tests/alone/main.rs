@@ -10,6 +10,7 @@ mod a_panic_is_reported_once;
 mod a_pool_keeps_no_memory_of_ended_tasks_places;
 #[cfg(target_os = "linux")]
 mod a_started_pool_has_no_thread_until_tasks_arrive;
+mod a_subscriber_of_a_part_of_the_code_goes_along;
 mod a_subscriber_that_panics_breaks_no_wait;
 mod a_task_is_one_allocation;
 mod a_task_not_let_in_is_reported_once;

@@ -60,6 +60,8 @@ pub(crate) mod lineage;
 pub(crate) mod namespace;
 #[path = "../../../src/quiet.rs"]
 pub(crate) mod quiet;
+#[path = "../../../src/subscriber.rs"]
+pub(crate) mod subscriber;
 pub(crate) mod sync;
 #[path = "../../../src/tally.rs"]
 pub(crate) mod tally;
