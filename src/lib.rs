@@ -34,7 +34,7 @@
 //!
 //! Three words, from here on. A **manager** ([`PoolManager`]) is the named owner of at most one running **pool**; it
 //! belongs to one **node** of the tree: the process, a thread, a task or a [`Scope`]. A [`Lineage`] is a handle to a
-//! node.
+//! node. The page `docs/glossary.md` in the repository has all the words.
 //!
 //! The names are used with the crate's, as here, or come with `use heirloom::prelude::*` ([`prelude`]).
 //!
