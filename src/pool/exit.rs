@@ -280,22 +280,34 @@ impl Drain {
 
     /// A pool to wait for, and when to ask again; `None` when nothing is left, or not to be waited for any more.
     fn next(&mut self) -> Option<(Arc<Pool>, Instant)> {
-        // A task may have made another pool meanwhile: look until nothing is left.
-        let pools: Vec<Arc<Pool>> = joining().live().into_iter().filter(|pool| !pool.is_over()).collect();
-        for pool in &pools {
-            pool.close();
+        let mut known = Vec::new();
+        loop {
+            let pools: Vec<Arc<Pool>> = joining().live().into_iter().filter(|pool| !pool.is_over()).collect();
+            for pool in &pools {
+                pool.close();
+            }
+            // An idle pool is over as soon as it is closed.
+            let is_busy = |pool: &&Arc<Pool>| pool.tally.count() > 0 && !frame::is_in(pool);
+            let busy: Vec<_> = pools.iter().filter(is_busy).cloned().collect();
+            let (waits_for, look_at) = worth_waiting(&busy);
+            if let Some(first) = waits_for.first() {
+                return self.step(&busy, first, look_at);
+            }
+            // A task that ended since the look may have started another pool first: a second look finds that one, because
+            // nothing that this one found runs any more.
+            if pools.iter().all(|pool| known.iter().any(|before| Arc::ptr_eq(before, pool))) {
+                return None;
+            }
+            known = pools;
         }
-        // An idle pool is over as soon as it is closed.
-        let busy: Vec<_> = pools.into_iter().filter(|pool| pool.tally.count() > 0 && !frame::is_in(pool)).collect();
-        if busy.is_empty() {
-            return None;
-        }
-        let (waits_for, look_at) = worth_waiting(&busy);
-        let first = *waits_for.first()?;
+    }
+
+    /// `first`, and when to ask again; `None` from the deadline on. Names on stderr what is waited for, at times.
+    fn step(&mut self, busy: &[Arc<Pool>], first: &Arc<Pool>, look_at: Instant) -> Option<(Arc<Pool>, Instant)> {
         let now = Instant::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             GAVE_UP.store(true, Ordering::Release);
-            say(&busy, "gives up on");
+            say(busy, "gives up on");
             return None;
         }
         if now >= self.say_at {

@@ -1,8 +1,9 @@
 //! [`Registry`]: what is alive in a family.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::thread::ThreadId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::id::NodeId;
 use crate::label::Printed;
@@ -14,7 +15,7 @@ use crate::namespace::Namespace;
 use crate::pool::config::PoolMode;
 use crate::pool::end::{OfTally, StopReport, await_tally, block_on_tally};
 use crate::pool::frame;
-use crate::pool::inner::Pool;
+use crate::pool::inner::{Pool, joining};
 use crate::pool::park;
 use crate::quiet::quietly;
 use crate::registry::manager::PoolManager;
@@ -130,6 +131,7 @@ impl Registry {
 
     /// Closes every manager of the family, and waits until the joining ones have ended, and the futures and jobs that
     /// `heirloom::spawn` was given below scopes of the family, at most until the deadline.
+    /// A pool that one of those starts meanwhile is closed and waited for too, and so is one whose owner has ended.
     /// Those that the caller itself is a task of are closed and not waited for. Idempotent. It blocks the calling
     /// thread.
     ///
@@ -157,23 +159,32 @@ impl Registry {
     /// ```
     pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let deadline = park::after(deadline);
-        let pools = self.close_all();
-        for pool in pools.iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
-            // One that would never end is in the report, as one that has not ended in time is.
-            if let Err(error) = pool.block_until_over(deadline) {
-                // A subscriber is user code.
-                quietly(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for a pool: {error}"));
+        let mut closed = self.close_but(&[]);
+        let mut waited = 0;
+        loop {
+            for pool in closed[waited..].iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
+                // One that would never end is in the report, as one that has not ended in time is.
+                if let Err(error) = pool.block_until_over(deadline) {
+                    // A subscriber is user code.
+                    quietly(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for a pool: {error}"));
+                }
+            }
+            if self.own_work() == 0 {
+                let spawned = self.spawned();
+                let what = || OfTally::of(spawned, Label::Spawned);
+                if let Err(why) = block_on_tally(spawned, deadline, what, || spawned.count() == 0) {
+                    let circle = why.circle;
+                    quietly(
+                        || tracing::warn!(target: "heirloom", "a shutdown does not wait for spawned work: {circle}"),
+                    );
+                }
+            }
+            waited = closed.len();
+            closed.extend(self.close_but(&closed));
+            if closed.len() == waited || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return self.report(&closed);
             }
         }
-        if self.own_work() == 0 {
-            let spawned = self.spawned();
-            let what = || OfTally::of(spawned, Label::Spawned);
-            if let Err(why) = block_on_tally(spawned, deadline, what, || spawned.count() == 0) {
-                let circle = why.circle;
-                quietly(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for spawned work: {circle}"));
-            }
-        }
-        self.report(&pools)
     }
 
     /// As [`shutdown`](Self::shutdown), without blocking the runtime, and without a thread of its own. Closes when first
@@ -194,19 +205,26 @@ impl Registry {
     /// ```
     pub async fn shutdown_async(&self, deadline: Duration) -> ShutdownReport {
         let deadline = park::after(deadline);
-        let pools = self.close_all();
         let (spawned, is_part) = (self.spawned(), self.own_work() > 0);
-        let waits_for: Vec<_> = pools.iter().filter(|pool| pool.joins() && !frame::is_in(pool)).collect();
+        let mut closed = self.close_but(&[]);
         let all = async {
-            for pool in waits_for {
-                pool.await_over().await;
-            }
-            if !is_part {
-                await_tally(spawned, || spawned.count() == 0).await;
+            let mut waited = 0;
+            loop {
+                for pool in closed[waited..].iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
+                    pool.await_over().await;
+                }
+                if !is_part {
+                    await_tally(spawned, || spawned.count() == 0).await;
+                }
+                waited = closed.len();
+                closed.extend(self.close_but(&closed));
+                if closed.len() == waited {
+                    break;
+                }
             }
         };
         let _ = within(deadline, all).await;
-        self.report(&pools)
+        self.report(&closed)
     }
 
     /// What was spawned below scopes of the family and has not ended.
@@ -237,12 +255,20 @@ impl Registry {
         report
     }
 
-    fn close_all(&self) -> Vec<Arc<Pool>> {
-        let pools: Vec<Arc<Pool>> = self.managers().iter().filter_map(PoolManager::pool).collect();
-        for pool in &pools {
+    /// Closes the pools of the family but the known ones, and returns those it closed: a task, or a spawned future, may
+    /// have started a pool since the last look. Pools whose manager has ended with its owner are among them while tasks
+    /// below that owner are left.
+    fn close_but(&self, known: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
+        let is_ours = |owner: Place| owner.root().is(&self.root);
+        let ended =
+            joining().live().into_iter().filter(|pool| !pool.is_over() && pool.owner.upgrade().is_some_and(is_ours));
+        let managed = self.managers().into_iter().filter_map(|manager| manager.pool());
+        let mut seen: HashSet<_> = known.iter().map(Arc::as_ptr).collect();
+        let new: Vec<_> = managed.chain(ended).filter(|pool| seen.insert(Arc::as_ptr(pool))).collect();
+        for pool in &new {
             pool.close();
         }
-        pools
+        new
     }
 }
 

@@ -205,3 +205,57 @@ fn a_registrys_shutdown_from_a_task_does_not_wait_for_itself() {
         assert!(!task.expect("accepted").join().expect("ends"), "the calling task itself is not over");
     });
 }
+
+#[test]
+fn a_registrys_shutdown_waits_for_a_pool_that_a_task_starts_meanwhile() {
+    let ways: [fn(&Registry) -> heirloom::ShutdownReport; 2] = [
+        |registry| registry.shutdown(common::BOUND),
+        |registry| futures::executor::block_on(registry.shutdown_async(common::BOUND)),
+    ];
+    for shutdown in ways {
+        bounded(move || {
+            let registry = Registry::new();
+            let root = registry.root();
+            let pool = root.create("work");
+            pool.start(PoolConfig::leased(1)).expect("starts");
+            let early = pool.clone();
+            let starter = pool.submit(move || {
+                while early.is_running() {
+                    std::thread::yield_now();
+                }
+                let late = root.create("late");
+                late.start(PoolConfig::leased(1)).expect("starts");
+                late.submit(|| std::thread::sleep(Duration::from_millis(50))).expect("accepted")
+            });
+            let report = shutdown(&registry);
+            assert_eq!(report.pools.len(), 2, "{report}");
+            assert!(report.is_complete(), "{report}");
+            assert!(starter.expect("accepted").join().expect("ends").is_finished());
+        });
+    }
+}
+
+#[test]
+fn a_registrys_shutdown_waits_for_pools_whose_owner_has_ended() {
+    bounded(|| {
+        let registry = Registry::new();
+        let request = Scope::new_in(&registry.root(), "request 7");
+        let (go, gate) = mpsc::channel::<()>();
+        let (started, runs) = mpsc::channel();
+        let task = request.run(|| {
+            let pool = heirloom::create("render");
+            pool.start(PoolConfig::leased(1)).expect("starts");
+            pool.submit(move || {
+                let _ = started.send(());
+                let _ = gate.recv();
+            })
+        });
+        runs.recv().expect("runs");
+        drop(request);
+        let report = registry.shutdown(Duration::ZERO);
+        assert_eq!((report.pools.len(), report.is_complete()), (1, false), "{report}");
+        drop(go);
+        assert!(registry.shutdown(common::BOUND).is_complete());
+        assert!(task.expect("accepted").is_finished());
+    });
+}

@@ -551,6 +551,28 @@ pub(crate) static CHECKS: &[Check] = &[
         },
     },
     Check {
+        name: "a_pool_that_a_tasks_last_step_starts_between_two_looks_finishes",
+        play: || {
+            // The hook closes the pools one after the other: the first one's task ends before the last one is closed.
+            let pool = joining("work", 1);
+            let task = pool.clone();
+            drop(pool.submit(move || {
+                while task.is_running() {
+                    std::hint::spin_loop();
+                }
+                submit_some(&joining("late", 1));
+            }));
+            for _ in 0..10_000 {
+                let idle = heirloom::create("idle");
+                idle.start(PoolConfig::leased(1)).expect("starts");
+                std::mem::forget(idle);
+            }
+        },
+        expect: |seen| {
+            seen.code(0).says("task", TASKS);
+        },
+    },
+    Check {
         name: "pools_that_wait_for_one_another_finish",
         play: || {
             let (a, b) = (joining("a", 1), joining("b", 1));
