@@ -58,6 +58,9 @@ impl Crew {
                     stack_size: threads.stack_size,
                     keep_alive: threads.keep_alive,
                     limit: config.limit,
+                    // Nobody is let into a kept place, so `n` threads are enough for all places there are. Another one
+                    // would be prepared for a job whose thread is about to rest.
+                    strict: config.keeps_place,
                     private: true,
                     gate: warm.clone().map(|warm| warm as Arc<dyn Gate>),
                     at_end: Some(ctx::move_out),

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) stack_size: Option<usize>,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) limit: usize,
+    /// Threads inside a wait count against the limit too.
+    pub(crate) strict: bool,
     /// It serves one pool: reaching the limit is its normal state.
     pub(crate) private: bool,
     pub(crate) gate: Option<Arc<dyn Gate>>,
@@ -296,7 +298,7 @@ fn nanos(d: Duration) -> u64 {
 impl Cache {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
         Arc::new(Self {
-            line: Line::new(settings.limit),
+            line: Line::new(settings.limit, settings.strict),
             slot: SpinSlot::new(),
             prefix: settings.prefix,
             stack_size: settings.stack_size,

@@ -28,8 +28,10 @@ pub(crate) struct Line<J, S> {
     inner: Mutex<Inner<J, S>>,
     /// The line's length, to be read without the lock.
     length: AtomicUsize,
-    /// Threads inside a wait: they do not count against the limit.
+    /// Threads inside a wait: they do not count against the limit, unless it is strict.
     waiting: AtomicUsize,
+    /// Every thread counts against the limit, also one inside a wait.
+    strict: bool,
 }
 
 #[derive(Debug)]
@@ -99,7 +101,7 @@ impl<J, S> Inner<J, S> {
         self.started += 1;
     }
 
-    fn ensure_starter(&mut self, waiting: usize) -> Owed<S> {
+    fn ensure_starter(&mut self, exempt: usize) -> Owed<S> {
         if self.wanted.is_empty() || self.starter {
             return Owed::Nothing;
         }
@@ -107,7 +109,7 @@ impl<J, S> Inner<J, S> {
             self.starter = true;
             return Owed::Wake(newest);
         }
-        if self.live.saturating_sub(waiting) >= self.limit {
+        if self.live.saturating_sub(exempt) >= self.limit {
             return Owed::AtLimit;
         }
         self.starter = true;
@@ -117,8 +119,9 @@ impl<J, S> Inner<J, S> {
 }
 
 impl<J, S> Line<J, S> {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, strict: bool) -> Self {
         Self {
+            strict,
             inner: Mutex::new(Inner {
                 wanted: VecDeque::new(),
                 idle: Vec::new(),
@@ -147,7 +150,7 @@ impl<J, S> Line<J, S> {
         let mut inner = self.inner.lock();
         inner.wanted.push_back(Wanted { job, had_one: false });
         self.length.store(inner.wanted.len(), Ordering::SeqCst);
-        inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
+        inner.ensure_starter(self.exempt())
     }
 
     /// A starter is there: takes the first in line, and owes the next starter before it runs anything.
@@ -156,7 +159,7 @@ impl<J, S> Line<J, S> {
         inner.starter = false;
         let job = inner.wanted.pop_front().map(|wanted| wanted.job);
         self.length.store(inner.wanted.len(), Ordering::SeqCst);
-        let owed = inner.ensure_starter(self.waiting.load(Ordering::SeqCst));
+        let owed = inner.ensure_starter(self.exempt());
         (job, owed)
     }
 
@@ -178,7 +181,7 @@ impl<J, S> Line<J, S> {
     /// any more.
     pub(crate) fn reserve(&self) -> bool {
         let mut inner = self.inner.lock();
-        if inner.closed || inner.live.saturating_sub(self.waiting.load(Ordering::SeqCst)) >= inner.limit {
+        if inner.closed || inner.live.saturating_sub(self.exempt()) >= inner.limit {
             return false;
         }
         inner.one_more();
@@ -194,7 +197,7 @@ impl<J, S> Line<J, S> {
         if idle.is_none() {
             inner.one_more();
         }
-        (idle, inner.ensure_starter(self.waiting.load(Ordering::SeqCst)))
+        (idle, inner.ensure_starter(self.exempt()))
     }
 
     /// The system refused the thread that was reserved. Somebody may be in line because of it.
@@ -202,14 +205,14 @@ impl<J, S> Line<J, S> {
         let mut inner = self.inner.lock();
         inner.live -= 1;
         inner.started -= 1;
-        inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
+        inner.ensure_starter(self.exempt())
     }
 
     /// A thread ends without resting: it takes nobody from the line, so another one may be owed to it.
     pub(crate) fn retire(&self) -> Owed<S> {
         let mut inner = self.inner.lock();
         inner.live -= 1;
-        inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
+        inner.ensure_starter(self.exempt())
     }
 
     /// A thread's turn is over: its job goes to the end of the line, and the first in line is the thread's next. That
@@ -232,7 +235,7 @@ impl<J, S> Line<J, S> {
         }
         inner.wanted.push_front(Wanted { job, had_one: false });
         self.length.store(inner.wanted.len(), Ordering::SeqCst);
-        (false, inner.ensure_starter(self.waiting.load(Ordering::SeqCst)))
+        (false, inner.ensure_starter(self.exempt()))
     }
 
     /// A thread that prepares will not rest. A job that is too many now comes back.
@@ -264,8 +267,7 @@ impl<J, S> Line<J, S> {
             self.length.store(inner.wanted.len(), Ordering::SeqCst);
             return Rest::Job(job);
         }
-        let waiting = self.waiting.load(Ordering::SeqCst);
-        if inner.closed || inner.live.saturating_sub(waiting) > inner.limit {
+        if inner.closed || inner.live.saturating_sub(self.exempt()) > inner.limit {
             inner.live -= 1;
             return Rest::End;
         }
@@ -299,11 +301,16 @@ impl<J, S> Line<J, S> {
         if !self.is_wanted() {
             return Owed::Nothing;
         }
-        self.inner.lock().ensure_starter(self.waiting.load(Ordering::SeqCst))
+        self.inner.lock().ensure_starter(self.exempt())
     }
 
     pub(crate) fn end_wait(&self) {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// How many threads do not count against the limit.
+    fn exempt(&self) -> usize {
+        if self.strict { 0 } else { self.waiting() }
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -317,7 +324,7 @@ impl<J, S> Line<J, S> {
     pub(crate) fn set_limit(&self, limit: usize) -> Owed<S> {
         let mut inner = self.inner.lock();
         inner.limit = limit;
-        inner.ensure_starter(self.waiting.load(Ordering::SeqCst))
+        inner.ensure_starter(self.exempt())
     }
 
     /// No thread is wanted any more. The idle ones come back, to be woken so that they end.

@@ -27,6 +27,7 @@ static LEASED: LazyLock<Arc<Cache>> = LazyLock::new(|| {
         stack_size: None,
         keep_alive: Some(DEFAULT_KEEP_ALIVE),
         limit: DEFAULT_LIMIT,
+        strict: false,
         private: false,
         gate: None,
         at_end: None,

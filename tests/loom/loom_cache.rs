@@ -28,6 +28,7 @@ fn cache(limit: usize, idle: Idle) -> Arc<Cache> {
         stack_size: None,
         keep_alive,
         limit,
+        strict: false,
         private: true,
         gate: None,
         at_end: None,

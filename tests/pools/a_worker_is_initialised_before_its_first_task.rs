@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
+use std::time::Duration;
 
 use heirloom::{Heirloom, Lineage, NodeKind, PoolConfig, Registry, Scope, StopError, SubmitError, WorkerCtx};
 
@@ -42,6 +43,39 @@ fn every_thread_runs_it_once_and_before_any_task() {
                 assert_eq!(task.join().expect("runs"), 1, "round {round}");
             }
         }
+    });
+}
+
+#[test]
+fn no_more_threads_than_the_pool_has_places_are_initialised_when_a_task_waits() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        let initialised = Arc::new(AtomicUsize::new(0));
+        let (release, released) = mpsc::channel::<()>();
+        let (count, released) = (Arc::clone(&initialised), parking(released));
+        let config = PoolConfig::dedicated(2).warm(2).on_worker_start(move |_| {
+            if count.fetch_add(1, Ordering::SeqCst) == 1 {
+                released.lock().expect("whole").recv().expect("released");
+            }
+            Ok::<(), Never>(())
+        });
+        std::thread::scope(|threads| {
+            let start = threads.spawn(|| pool.start(config));
+            eventually("the second thread is in its initialiser", || initialised.load(Ordering::SeqCst) == 2);
+            let (queued, is_queued) = mpsc::channel::<()>();
+            let waits = pool.submit(move || {
+                is_queued.recv().expect("the other one is queued");
+                heirloom::sleep(Duration::from_millis(50))
+            });
+            let (waits, next) = (waits.expect("accepted"), pool.submit(|| ()).expect("accepted"));
+            queued.send(()).expect("it runs");
+            waits.join().expect("runs").expect("nobody cancels");
+            release.send(()).expect("the second thread waits for it");
+            next.join().expect("runs");
+            start.join().expect("no panic").expect("both are ready");
+        });
+        assert_eq!(initialised.load(Ordering::SeqCst), 2, "one for each place");
     });
 }
 

@@ -19,6 +19,7 @@ loom::lazy_static! {
         stack_size: None,
         keep_alive: Some(Duration::ZERO),
         limit: 512,
+        strict: false,
         private: false,
         gate: None,
         at_end: None,
