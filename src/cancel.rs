@@ -14,7 +14,6 @@ use crate::cancel::hook::{Ear, Hook};
 use crate::error::Cancelled;
 use crate::fork;
 use crate::lineage::current::{self, Pending};
-use crate::lineage::flow::Flow;
 use crate::lineage::handle::{CutOnDrop, Lineage};
 use crate::lineage::node::{Node, Place};
 use crate::lineage::started;
@@ -23,7 +22,7 @@ use crate::lineage::work;
 use crate::pool::frame::{self, Frame};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
-use crate::pool::stealing;
+use crate::pool::told;
 use crate::pool::wait::{GivenAway, block_on_bell};
 use crate::sync::os::Arc;
 
@@ -47,21 +46,11 @@ use crate::sync::os::Arc;
 #[must_use]
 #[inline]
 pub fn is_cancelled() -> bool {
-    let own = || match frame::own() {
-        Some(frame) => frame.is_asked(),
-        None => {
-            work::own().is_some_and(|work| work.is_asked())
-                || (started::is_asked() && current::has_its_thread())
-                || stealing::here().is_some_and(|pool| pool.is_cancelled() && !Flow::now().is_guest())
-        }
-    };
-    (!frame::is_apart() && own())
-        || Node::any_asked() && (current::nearest_node(&current::pin()).is_cancelled() || own_node_is_asked())
-}
-
-/// The task or the thread may be asked at its node while its code stands elsewhere.
-fn own_node_is_asked() -> bool {
-    !frame::is_apart() && !frame::own().is_some_and(Frame::is_aside) && current::own_is_asked()
+    let asked = told::is_asked();
+    if asked {
+        told::told();
+    }
+    asked
 }
 
 /// As [`is_cancelled`], for `?`: the place in a long computation where it can be stopped.
@@ -129,7 +118,7 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
     let deadline = park::after(d);
     let _away = GivenAway::begin_until(deadline);
     match park::block_until(deadline, |waker| hearing.poll(waker, Hearing::is_asked)) {
-        true => Err(Cancelled::new()),
+        true => Err(told::cancelled()),
         false => Ok(()),
     }
 }
@@ -176,6 +165,9 @@ pub fn acknowledge_cancel() -> bool {
         Some(task) => {
             let own = task.state().acknowledge();
             let node = task.node().is_some_and(|place| acknowledge_at(place.node(), frame));
+            if own || node {
+                frame.into_iter().for_each(Frame::declined);
+            }
             own || node
         }
         None => {
@@ -224,13 +216,25 @@ async fn until_cancelled(place: Place) {
         false => std::task::Poll::Pending,
     })
     .await;
+    told_of(&place);
+}
+
+/// The code has looked at a place that was asked to stop: if it stands there or below, that is a request to itself.
+fn told_of(place: &Place) {
+    if current::nearest_node(&current::pin()).is_at_or_below(place.node()) {
+        told::told_if_asked();
+    }
 }
 
 impl Lineage {
     /// Whether this place, or one above it, was asked to stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.node().is_cancelled()
+        let asked = self.0.node().is_cancelled();
+        if asked {
+            told_of(&self.0);
+        }
+        asked
     }
 
     /// Resolves when this place, or one above it, is asked to stop; at once if it was. Never, if nobody asks.
@@ -315,13 +319,17 @@ impl OnCancel {
 
 impl Drop for OnCancel {
     fn drop(&mut self) {
-        self.hook.disarm(|over, is_over| {
+        let ran = self.hook.disarm(|over, is_over| {
             // In a fork's child the thread that ran it does not exist.
             if self.generation == fork::generation() {
                 let _away = GivenAway::begin();
                 block_on_bell(over, None, is_over);
             }
         });
+        if ran {
+            // What the code did there ended something of the task's.
+            told::told_if_asked();
+        }
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) type Labels = (String, String);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends {
     pub(crate) completed: u64,
+    pub(crate) interrupted: u64,
     pub(crate) panicked: u64,
     pub(crate) cancelled: u64,
     pub(crate) refused: u64,
@@ -48,6 +49,7 @@ pub(crate) struct Ledger {
 impl Ends {
     pub(crate) fn add(&mut self, other: Ends) {
         self.completed += other.completed;
+        self.interrupted += other.interrupted;
         self.panicked += other.panicked;
         self.cancelled += other.cancelled;
         self.refused += other.refused;
@@ -55,6 +57,7 @@ impl Ends {
 
     fn raise(&mut self, to: Ends) {
         self.completed = self.completed.max(to.completed);
+        self.interrupted = self.interrupted.max(to.interrupted);
         self.panicked = self.panicked.max(to.panicked);
         self.cancelled = self.cancelled.max(to.cancelled);
         self.refused = self.refused.max(to.refused);

@@ -20,6 +20,7 @@ use crate::lineage::started::{Request, Started};
 use crate::pool::handle::CancelOutcome;
 use crate::pool::park;
 use crate::pool::passing::Passing;
+use crate::pool::told;
 use crate::pool::wait::GivenAway;
 use crate::subscriber::Scoped;
 use crate::sync::os::Arc;
@@ -373,7 +374,7 @@ macro_rules! join_handle {
                     }
                 }
                 let out = self.join();
-                if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(out) }
+                if passing.is_some_and(|passing| passing.passed()) { Err(told::cancelled()) } else { Ok(out) }
             }
         }
 

@@ -91,11 +91,18 @@ impl<E: Ear> Hook<E> {
     }
 
     /// When it returns the code has returned or never runs, or the caller is that code. `wait` blocks until its second
-    /// argument is true, which is looked at whenever the bell rings.
-    pub(crate) fn disarm(&self, wait: impl FnOnce(&Bell, &dyn Fn() -> bool)) {
+    /// argument is true, which is looked at whenever the bell rings. Called once; true when the code has begun.
+    pub(crate) fn disarm(&self, wait: impl FnOnce(&Bell, &dyn Fn() -> bool)) -> bool {
         match self.leave() {
-            Ok(armed) => drop(armed),
-            Err(()) => wait(&self.over, &|| matches!(*self.stage.lock(), Stage::Over)),
+            Ok(Some(armed)) => {
+                drop(armed);
+                false
+            }
+            Ok(None) => true,
+            Err(()) => {
+                wait(&self.over, &|| matches!(*self.stage.lock(), Stage::Over));
+                true
+            }
         }
     }
 }

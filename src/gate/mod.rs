@@ -19,6 +19,7 @@ use crate::label::Printed;
 use crate::pool::frame::{self, Code};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
+use crate::pool::told;
 use crate::pool::wait::{self, GivenAway};
 use crate::sync::Mutex;
 use crate::sync::os::{Arc, OnceLock};
@@ -212,7 +213,10 @@ impl Gate {
         if ended.is_some() && !asked {
             return Ok(());
         }
-        self.acquire_now().map_err(|busy| Busy { waited: begun.elapsed(), cancelled: asked, ..busy })
+        self.acquire_now().map_err(|busy| {
+            told::told_if_asked();
+            Busy { waited: begun.elapsed(), cancelled: asked, ..busy }
+        })
     }
 
     /// Makes the calling code the holder if that is possible now.
@@ -312,6 +316,9 @@ impl Gate {
         let outcome = if given_up { Err(refuse()) } else { Ok(()) };
         drop(line);
         drop(away);
+        if cancelled && given_up {
+            told::told_if_asked();
+        }
         outcome
     }
 

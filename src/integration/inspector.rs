@@ -47,8 +47,8 @@
 //!     { "id": 7, "parent": 1, "kind": "scope", "name": "request 7", "task": null, "pending": 3, "closed": false,
 //!       "cancelled": false, "hidden": 0, "managers_hidden": 0, "managers": [
 //!         { "namespace": "render", "started": true, "kind": "leased", "mode": "joining", "task_type": "component", "limit": 4,
-//!           "running": 1, "waiting": 0, "queued": 2, "completed": 10, "panicked": 0, "cancelled": 0, "refused": 0,
-//!           "since": 59000, "marks": ["old"] } ] }
+//!           "running": 1, "waiting": 0, "queued": 2, "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 0,
+//!           "refused": 0, "since": 59000, "marks": ["old"] } ] }
 //!   ]
 //! }
 //! ```

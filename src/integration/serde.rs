@@ -102,6 +102,7 @@ as_struct!(PoolStats as this {
     "waiting": this.waiting,
     "queued": this.queued,
     "completed": this.completed,
+    "interrupted": this.interrupted,
     "panicked": this.panicked,
     "cancelled": this.cancelled,
     "refused": this.refused,
@@ -112,6 +113,7 @@ as_struct!(PoolStats as this {
 
 as_struct!(StopReport as this {
     "completed": this.completed,
+    "interrupted": this.interrupted,
     "panicked": this.panicked,
     "cancelled": this.cancelled,
     "remaining": this.remaining,

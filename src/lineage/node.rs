@@ -21,8 +21,10 @@ const OVER: u64 = 1 << 1;
 const PARENT: u64 = 1 << 2;
 /// A scope that is about to be dropped: it does not end before, so that what stands in it finds its values.
 const HELD: u64 = 1 << 3;
+/// A piece of a work-stealing pool's task was told of the request.
+const TOLD: u64 = 1 << 4;
 /// The rest of the word counts requests, so that one that repeats another is seen too.
-const ONE_REQUEST: u64 = 1 << 4;
+const ONE_REQUEST: u64 = 1 << 5;
 
 /// How many nodes, of all families, are asked to stop. Mostly none, and then nobody has to walk.
 static ASKED_NODES: AtomicUsize = AtomicUsize::new(0);
@@ -363,7 +365,7 @@ impl Node {
 
     /// Clears this node's own request. True when there was one.
     pub(crate) fn acknowledge(&self) -> bool {
-        let asked = self.word.fetch_and(!ASKED, Ordering::SeqCst) & ASKED != 0;
+        let asked = self.word.fetch_and(!(ASKED | TOLD), Ordering::SeqCst) & ASKED != 0;
         if asked {
             ASKED_NODES.fetch_sub(1, Ordering::SeqCst);
         }
@@ -379,6 +381,28 @@ impl Node {
     #[inline]
     fn is_cancelled_here(&self) -> bool {
         let look = |node: &Node| match node.word.load(Ordering::Acquire) & ASKED != 0 {
+            true => Some(true),
+            false => node.isolated.then_some(false),
+        };
+        self.nearest(look).unwrap_or(false)
+    }
+
+    /// Notes that a piece of a task was told of the request that reaches this node.
+    pub(crate) fn note_told(&self) {
+        self.nearest(|node| {
+            let word = node.word.load(Ordering::Relaxed);
+            if word & (ASKED | TOLD) == ASKED {
+                // Not on a request that was declined just now.
+                let note = |word: u64| (word & ASKED != 0).then_some(word | TOLD);
+                let _ = node.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, note);
+            }
+            (word & ASKED != 0 || node.isolated).then_some(())
+        });
+    }
+
+    /// A piece of a task was told of a request that reaches this node.
+    pub(crate) fn was_told(&self) -> bool {
+        let look = |node: &Node| match node.word.load(Ordering::Relaxed) & (ASKED | TOLD) == ASKED | TOLD {
             true => Some(true),
             false => node.isolated.then_some(false),
         };

@@ -28,8 +28,10 @@ use crate::waits::{Closed, Ends, Label, Target};
 #[non_exhaustive]
 #[must_use = "the report says whether anything still runs"]
 pub struct StopReport {
-    /// Tasks that returned a value.
+    /// Tasks that returned a value, and were not told to stop before.
     pub completed: u64,
+    /// Tasks that returned after they were told to stop: see [`PoolStats::interrupted`](crate::PoolStats::interrupted).
+    pub interrupted: u64,
     /// Tasks that panicked.
     pub panicked: u64,
     /// Tasks that ended before they started.
@@ -66,6 +68,7 @@ impl StopReport {
     /// Adds what another pool of the same scope or registry reports.
     pub(crate) fn add(&mut self, other: StopReport) {
         self.completed += other.completed;
+        self.interrupted += other.interrupted;
         self.panicked += other.panicked;
         self.cancelled += other.cancelled;
         self.remaining += other.remaining;
@@ -76,8 +79,9 @@ impl StopReport {
 
 impl fmt::Display for StopReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { completed, panicked, cancelled, remaining, abandoned, .. } = self;
-        write!(f, "{completed} completed, {panicked} panicked, {cancelled} cancelled, {remaining} remaining")?;
+        let Self { completed, interrupted, panicked, cancelled, remaining, abandoned, .. } = self;
+        write!(f, "{completed} completed, {interrupted} interrupted, {panicked} panicked, {cancelled} cancelled, ")?;
+        write!(f, "{remaining} remaining")?;
         if *abandoned > 0 {
             write!(f, ", {abandoned} abandoned initialiser(s) still running")?;
         }
@@ -236,8 +240,16 @@ impl Pool {
             still_running.sort_by_key(|task| std::cmp::Reverse(task.age));
             still_running.truncate(remaining);
         }
-        let PoolStats { completed, panicked, cancelled, .. } = stats;
-        StopReport { completed, panicked, cancelled, remaining, still_running, abandoned: self.abandoned() }
+        let PoolStats { completed, interrupted, panicked, cancelled, .. } = stats;
+        StopReport {
+            completed,
+            interrupted,
+            panicked,
+            cancelled,
+            remaining,
+            still_running,
+            abandoned: self.abandoned(),
+        }
     }
 
     /// The age of the oldest task that has started and not ended. Costs the queue's lock, and a look at each such task.

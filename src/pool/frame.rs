@@ -88,6 +88,8 @@ pub(crate) struct Frame {
     pub(crate) wait: Cell<InWait>,
     /// See [`Code::number`]; 0 until it is asked for.
     code: Cell<u64>,
+    /// See [`told`](crate::pool::told).
+    pub(crate) told: Cell<bool>,
     /// Once the task is a node.
     noted: Cell<Option<Noted>>,
 }
@@ -155,6 +157,7 @@ impl Frame {
             owed,
             wait: Cell::new(InWait::No),
             code: Cell::new(0),
+            told: Cell::new(false),
             noted: Cell::new(None),
         }
     }

@@ -21,6 +21,7 @@ use crate::pool::park;
 use crate::pool::passing::Passing;
 use crate::pool::pinned;
 use crate::pool::polled;
+use crate::pool::told;
 use crate::pool::wait::{self, GivenAway, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::pool::worker_state;
@@ -341,7 +342,7 @@ impl<T> TaskHandle<T> {
         if let Err(why) = blocked {
             return Ok(Err(self.would_deadlock(why)));
         }
-        if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(self.output()) }
+        if passing.is_some_and(|passing| passing.passed()) { Err(told::cancelled()) } else { Ok(self.output()) }
     }
 
     /// As [`join_cancelling`](Self::join_cancelling), without blocking the runtime: requests to stop that reach the place
@@ -361,7 +362,7 @@ impl<T> TaskHandle<T> {
             Poll::Pending
         });
         let out = out.await;
-        if passing.is_some_and(|passing| passing.passed()) { Err(Cancelled::new()) } else { Ok(out) }
+        if passing.is_some_and(|passing| passing.passed()) { Err(told::cancelled()) } else { Ok(out) }
     }
 
     /// Why a wait here for the task, which has not ended, would itself never end, if so.
@@ -454,7 +455,16 @@ impl<T> TaskHandle<T> {
 
     fn take(&self) -> Option<Result<T, TaskError>> {
         // SAFETY: `T` is the task's own by the contract of `new`, and this is its handle.
-        unsafe { self.task.take::<T>() }
+        let output = unsafe { self.task.take::<T>() };
+        // What a request ended says so to whoever asked for it, if the same one reaches both.
+        let is_by_request = |output: &Result<T, TaskError>| match output {
+            Ok(_) => self.task.state().was_interrupted(),
+            Err(error) => error.is_cancelled(),
+        };
+        if output.as_ref().is_some_and(is_by_request) {
+            told::told_if_asked();
+        }
+        output
     }
 
     /// Polls; see the `Future`. `waits` is whether the caller will block if this is pending.

@@ -40,6 +40,7 @@ use crate::pool::places::Places;
 use crate::pool::queue::Queue;
 use crate::pool::room::Room;
 use crate::pool::stats::Counters;
+use crate::pool::told;
 use crate::pool::warm::Came;
 use crate::quiet::quietly;
 use crate::subscriber::Scoped;
@@ -153,6 +154,8 @@ pub(crate) struct Pool {
     /// The crew was dismissed.
     pub(crate) over: AtomicBool,
     pub(crate) warned: AtomicBool,
+    /// A work-stealing pool's: a piece was told that the pool is cancelled.
+    pub(crate) told: AtomicBool,
     listed: OnceLock<Ticket<Pool>>,
     #[cfg(feature = "metrics")]
     pub(crate) measured: OnceLock<crate::pool::measure::Measured>,
@@ -185,6 +188,7 @@ impl Pool {
             stale: AtomicIsize::new(0),
             over: AtomicBool::new(false),
             warned: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             listed: OnceLock::new(),
             #[cfg(feature = "metrics")]
             measured: OnceLock::new(),
@@ -256,6 +260,7 @@ impl Pool {
 
     #[cold]
     fn scope_has_ended(&self, place: &Place) -> SubmitError {
+        told::told_if_asked();
         SubmitError::ScopeEnded { namespace: self.namespace.clone(), scope: closed_scope(place) }
     }
 

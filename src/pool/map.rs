@@ -11,6 +11,7 @@ use crate::lineage::handle::CutOnDrop;
 use crate::lineage::node::Place;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
+use crate::pool::told;
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::task_type::TaskType;
@@ -109,6 +110,7 @@ where
         }
         if !self.pool.config.sealed && self.place.node().is_cancelled() {
             // Accepted it would be, and over at once.
+            told::told_if_asked();
             return Some(Err(SubmitError::Cancelled { namespace: self.pool.namespace.clone() }));
         }
         let input = self.held.take().or_else(|| self.inputs.next())?;

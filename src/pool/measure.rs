@@ -25,6 +25,7 @@ impl Pool {
         let stats = self.stats();
         Ends {
             completed: stats.completed,
+            interrupted: stats.interrupted,
             panicked: stats.panicked,
             cancelled: stats.cancelled,
             refused: stats.refused,

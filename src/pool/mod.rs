@@ -41,6 +41,7 @@ pub(crate) mod set;
 pub(crate) mod stats;
 #[cfg_attr(not(feature = "rayon"), path = "stealing/absent.rs")]
 pub(crate) mod stealing;
+pub(crate) mod told;
 pub(crate) mod wait;
 pub(crate) mod warm;
 pub(crate) mod worker;

@@ -24,6 +24,7 @@ use crate::pool::hearing::Hearing;
 use crate::pool::inner::{As, Pool};
 use crate::pool::park;
 use crate::pool::pinned;
+use crate::pool::told;
 use crate::pool::wait::{self, GivenAway};
 use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
@@ -312,6 +313,7 @@ impl Pool {
     }
 
     fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {
+        told::told_if_asked();
         Refused { task, reason: SubmitError::Cancelled { namespace: self.namespace.clone() } }
     }
 }

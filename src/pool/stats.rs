@@ -14,6 +14,7 @@ use crate::task_type::TaskType;
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) completed: AtomicU64,
+    pub(crate) interrupted: AtomicU64,
     pub(crate) panicked: AtomicU64,
     pub(crate) cancelled: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -42,8 +43,22 @@ pub struct PoolStats {
     pub waiting: usize,
     /// Tasks accepted and not started.
     pub queued: usize,
-    /// Tasks that returned a value.
+    /// Tasks that returned a value, and were not [`interrupted`](Self::interrupted).
     pub completed: u64,
+    /// Tasks that returned after heirloom had told them to stop.
+    ///
+    /// A task is told by what it looks at or waits for: [`checkpoint`](crate::checkpoint) and
+    /// [`is_cancelled`](crate::is_cancelled), [`sleep`](crate::sleep), [`cancelled`](crate::cancelled()), a hook of
+    /// [`on_cancel`](crate::on_cancel()) that has run, and the errors that a request causes: of a wait, of a submission or
+    /// a start below a scope that has ended, of the join of a task that was cancelled. So is a task that is asked to stop
+    /// and joins one that was interrupted. Its value does not matter, whether that is an `Err` or not.
+    ///
+    /// A task that was asked and finished before it was told is `completed`; so is one that declined
+    /// ([`acknowledge_cancel`](crate::acknowledge_cancel)) all that it was told. One that panicked is `panicked`. What a
+    /// thread or a runtime's future is told that works for the task, the task is told by its own look or wait alone. The
+    /// pieces of a [`work_stealing`](crate::PoolConfig::work_stealing) pool's tasks cannot be told apart: when one piece is
+    /// told, so are the pool's running tasks which the same request reaches.
+    pub interrupted: u64,
     /// Tasks that panicked.
     pub panicked: u64,
     /// Tasks that ended before they started.
@@ -80,6 +95,7 @@ impl Pool {
         let c = &self.counters;
         // What ends is read before what starts, so that a difference is never below zero by much.
         let completed = c.completed.load(Ordering::Acquire);
+        let interrupted = c.interrupted.load(Ordering::Acquire);
         let panicked = c.panicked.load(Ordering::Acquire);
         let shells = c.shells.load(Ordering::Acquire);
         let waiting = c.waiting.load(Ordering::SeqCst);
@@ -87,7 +103,7 @@ impl Pool {
         let in_place = c.in_place.load(Ordering::Acquire);
         let elsewhere = c.elsewhere.load(Ordering::Acquire);
         let started = (popped + in_place).saturating_sub(shells);
-        let running = started.saturating_sub(completed + panicked).saturating_sub(waiting as u64);
+        let running = started.saturating_sub(completed + interrupted + panicked).saturating_sub(waiting as u64);
         let left_queue = (popped + elsewhere).saturating_sub(shells);
         // The tally counts modulo 2^32.
         let queued = self.tally.entered().wrapping_sub(left_queue as u32);
@@ -98,6 +114,7 @@ impl Pool {
             waiting,
             queued: queued as usize,
             completed,
+            interrupted,
             panicked,
             cancelled: c.cancelled.load(Ordering::Acquire),
             refused: c.refused.load(Ordering::Relaxed),

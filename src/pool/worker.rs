@@ -375,6 +375,8 @@ pub(super) fn leave_after(pool: &Arc<Pool>, place: Place, scoped: Option<Arc<Tal
 /// What came of a task's body.
 pub(super) enum Outcome {
     Value,
+    /// A value, of a task that was told to stop.
+    Interrupted,
     Panic(Payload),
     /// It was never run; the task has its error.
     Unrun,
@@ -422,6 +424,10 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             None => claimed.run().into(),
             Some(gated) => gated.run(pool, &claimed, &frame.place),
         };
+        let outcome = match outcome {
+            Outcome::Value if frame.was_told() => Outcome::Interrupted,
+            outcome => outcome,
+        };
         drop_quietly(entered);
         if matches!(outcome, Outcome::Panic(_)) {
             worker_state::drop_lost();
@@ -440,6 +446,10 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
     match outcome {
         Outcome::Value => {
             pool.counters.completed.fetch_add(1, Ordering::Relaxed);
+        }
+        Outcome::Interrupted => {
+            pool.counters.interrupted.fetch_add(1, Ordering::Relaxed);
+            claimed.task().state().set_interrupted();
         }
         Outcome::Panic(payload) => {
             pool.counters.panicked.fetch_add(1, Ordering::Relaxed);

@@ -26,6 +26,7 @@ use crate::pool::park;
 use crate::pool::pinned::Pinned;
 use crate::pool::scope::{self, TaskScope};
 use crate::pool::stats::PoolStats;
+use crate::pool::told::told_if_asked;
 use crate::pool::warm::Unready;
 use crate::pool::worker;
 use crate::registry::typed::TypedManager;
@@ -363,6 +364,7 @@ impl PoolManager {
             None => self.ended_with().map(String::from),
         };
         if ended() {
+            told_if_asked();
             return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
         }
         let pool = Pool::new(namespace(), self.0.owner.clone(), config);
@@ -372,6 +374,7 @@ impl PoolManager {
         // A scope that ended since the first look has closed what it found, which did not include this pool.
         if ended() {
             pool.close();
+            told_if_asked();
             return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
         }
         Ok(pool)
@@ -490,6 +493,7 @@ impl PoolManager {
                 waiting: 0,
                 queued: 0,
                 completed: 0,
+                interrupted: 0,
                 panicked: 0,
                 cancelled: 0,
                 refused: 0,

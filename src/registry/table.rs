@@ -294,7 +294,7 @@ impl fmt::Debug for Registry {
 ///     {
 ///       "namespace": "render", "owner": 7, "owner_kind": "scope", "owner_name": "request 7", "mode": "joining",
 ///       "report": {
-///         "completed": 10, "panicked": 0, "cancelled": 1, "remaining": 1,
+///         "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 1, "remaining": 1,
 ///         "still_running": [{ "id": 31, "task_type": "component", "age_seconds": 0.25 }],
 ///         "abandoned": 0
 ///       }

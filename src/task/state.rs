@@ -33,7 +33,9 @@ const OURS: usize = 1 << 5;
 const NODE: usize = 1 << 6;
 /// It is to run with the state of its worker.
 const STATEFUL: usize = 1 << 7;
-const REF: usize = 1 << 8;
+/// It gave its value after it was told to stop.
+const INTERRUPTED: usize = 1 << 8;
+const REF: usize = 1 << 9;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
@@ -85,6 +87,16 @@ impl State {
     #[inline]
     pub(crate) fn is_stateful(&self) -> bool {
         self.0.load(Ordering::Relaxed) & STATEFUL != 0
+    }
+
+    /// It gave its value after it was told to stop. Called before it is finished.
+    pub(crate) fn set_interrupted(&self) {
+        self.0.fetch_or(INTERRUPTED, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn was_interrupted(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & INTERRUPTED != 0
     }
 
     #[inline]

@@ -18,6 +18,7 @@ use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
 use crate::pool::frame;
 use crate::pool::hearing::Hearing;
+use crate::pool::told;
 use crate::pool::wait::GivenAway;
 use crate::sync::os::Arc;
 use crate::timer::within::within;
@@ -70,7 +71,7 @@ where
         loop {
             let lost = Err(InitError::Panicked { key, message: String::from("its thread did not come back from it") });
             match self.board(Leader::me(), lost) {
-                Boarding::Known(outcome) => return outcome,
+                Boarding::Known(outcome) => return heard(outcome),
                 Boarding::Lead(lead) => return self.lead(lead, make),
                 Boarding::Wait(flight) => match self.wait(&flight) {
                     // Its future was dropped: whoever asks next begins anew.
@@ -89,7 +90,7 @@ where
         let key = self.desk.name;
         loop {
             match self.board(Leader::future(), Err(InitError::Abandoned { key })) {
-                Boarding::Known(outcome) => return outcome,
+                Boarding::Known(outcome) => return heard(outcome),
                 Boarding::Lead(lead) => return self.lead_async(lead, make).await,
                 Boarding::Wait(flight) => match self.wait_async(&flight).await {
                     Err(InitError::Abandoned { .. }) => {}
@@ -216,7 +217,7 @@ where
             }
             away.told().map(would_deadlock)
         });
-        landed.unwrap_or(Err(InitError::TimedOut { key }))
+        heard(landed.unwrap_or(Err(InitError::TimedOut { key })))
     }
 
     async fn wait_async(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
@@ -241,8 +242,21 @@ where
                 false => Poll::Pending,
             }
         });
-        within(self.deadline, landed).await.or_else(|| flight.outcome()).unwrap_or(Err(InitError::TimedOut { key }))
+        heard(
+            within(self.deadline, landed)
+                .await
+                .or_else(|| flight.outcome())
+                .unwrap_or(Err(InitError::TimedOut { key })),
+        )
     }
+}
+
+/// The outcome of a wait: one that a request to stop has ended says so to the running task.
+fn heard<V>(outcome: Outcome<V>) -> Outcome<V> {
+    if let Err(InitError::Cancelled { .. } | InitError::OwnerGone { .. }) = &outcome {
+        told::told_if_asked();
+    }
+    outcome
 }
 
 /// What came of an initialiser, or what its panic carried.

@@ -148,6 +148,33 @@ fn a_request_to_stop_ends_the_wait_also_while_nobody_drives_the_runtime() {
 }
 
 #[test]
+fn a_task_whose_wait_a_request_ended_is_interrupted() {
+    bounded(|| {
+        let runtime = runtime();
+        let server = server(&runtime, 1);
+        let pool = server.get("work").expect("created above");
+        for joins in [false, true] {
+            let before = pool.stats().interrupted;
+            let (begins, begun) = mpsc::channel();
+            let task = move || {
+                let _ = heirloom::current();
+                let future = async move {
+                    begins.send(()).expect("the test listens");
+                    std::future::pending::<()>().await;
+                };
+                let portal = portal().expect("bound");
+                if joins { portal.spawn(future).join() } else { portal.block_on(future) }
+            };
+            let task = server.run(|| pool.submit(task)).expect("accepted");
+            begun.recv().expect("it runs");
+            task.cancel();
+            assert!(matches!(task.join().expect("no panic"), Err(PortalError::Cancelled)));
+            assert_eq!((pool.stats().interrupted, pool.stats().completed), (before + 1, 0), "joins: {joins}");
+        }
+    });
+}
+
+#[test]
 fn a_spawned_one_ends_with_its_request_or_by_its_handle() {
     bounded(|| {
         let runtime = runtime();

@@ -56,14 +56,14 @@ fn a_made_family_has_exactly_this_json() {
                 r#"{{"id":{root},"parent":null,"kind":"process","name":null,"task":null,"pending":null,"#,
                 r#""closed":false,"cancelled":false,"managers":["#,
                 r#"{{"namespace":"io","running":true,"oldest_seconds":null,"stats":{{"max_workers":2,"running":0,"waiting":0,"#,
-                r#""queued":0,"completed":0,"panicked":0,"cancelled":0,"refused":0,"task_type":null,"mode":"joining","kind":"leased"}}}}"#,
+                r#""queued":0,"completed":0,"interrupted":0,"panicked":0,"cancelled":0,"refused":0,"task_type":null,"mode":"joining","kind":"leased"}}}}"#,
                 r#"]}},"#,
                 r#"{{"id":{request},"parent":{root},"kind":"scope","name":"request \"7\" <b>","task":null,"pending":2,"#,
                 r#""closed":false,"cancelled":false,"managers":["#,
                 r##"{{"namespace":"#42","running":true,"oldest_seconds":{oldest},"stats":{{"max_workers":1,"running":1,"waiting":0,"##,
-                r#""queued":1,"completed":0,"panicked":0,"cancelled":0,"refused":1,"task_type":"component","mode":"daemon","kind":"dedicated"}}}},"#,
+                r#""queued":1,"completed":0,"interrupted":0,"panicked":0,"cancelled":0,"refused":1,"task_type":"component","mode":"daemon","kind":"dedicated"}}}},"#,
                 r#"{{"namespace":"idle","running":false,"oldest_seconds":null,"stats":{{"max_workers":0,"running":0,"waiting":0,"#,
-                r#""queued":0,"completed":0,"panicked":0,"cancelled":0,"refused":0,"task_type":null,"mode":"joining","kind":"leased"}}}}"#,
+                r#""queued":0,"completed":0,"interrupted":0,"panicked":0,"cancelled":0,"refused":0,"task_type":null,"mode":"joining","kind":"leased"}}}}"#,
                 r#"]}}]}}"#
             ),
             root = root.id(),
@@ -145,7 +145,7 @@ fn reports_say_what_still_runs() {
         let expected = format!(
             concat!(
                 r#"{{"pools":[{{"namespace":"work","owner":{owner},"owner_kind":"process","owner_name":null,"#,
-                r#""mode":"joining","report":{{"completed":0,"panicked":0,"#,
+                r#""mode":"joining","report":{{"completed":0,"interrupted":0,"panicked":0,"#,
                 r#""cancelled":0,"remaining":1,"still_running":[{{"id":{id},"task_type":"slow","age_seconds":{age}}}],"#,
                 r#""abandoned":0}}}}],"spawned":0}}"#
             ),

@@ -220,6 +220,12 @@ fn every_end_has_its_counter() {
         let seen = Seen::of(&family);
         let work = family.root().create("work");
         work.start(PoolConfig::leased(1).log_panics(false).queue_limit(2)).expect("starts");
+        let (asks, is_asked) = mpsc::channel::<()>();
+        let stopped = work.submit(move || (is_asked.recv().is_ok(), heirloom::checkpoint())).expect("open");
+        eventually("it runs", || stopped.status() == heirloom::TaskStatus::Running);
+        stopped.cancel();
+        asks.send(()).expect("it waits");
+        assert!(stopped.join().is_ok_and(|(_, looked)| looked.is_err()));
         let (begun, started) = mpsc::channel();
         let (go, wait) = mpsc::channel::<()>();
         let first = work.submit(move || (begun.send(()).is_ok(), wait.recv().is_ok()));
@@ -232,7 +238,7 @@ fn every_end_has_its_counter() {
         drop(go);
         assert!(first.join().is_ok() && bad.join().is_err_and(|error| error.is_panic()) && dropped.join().is_err());
         let of = |end: &str| seen.value(&format!("tasks_{end}_total"), "work", "");
-        assert_eq!(["completed", "panicked", "cancelled", "refused"].map(of), [Some(1.0); 4]);
+        assert_eq!(["completed", "interrupted", "panicked", "cancelled", "refused"].map(of), [Some(1.0); 5]);
     });
 }
 

@@ -18,3 +18,4 @@ mod each_start_is_fresh;
 mod every_task_ends_whatever_its_pool_goes_through;
 mod stop_waits_until_a_dedicated_pools_threads_are_gone;
 mod the_verbs_that_end_do_not_blur;
+mod what_was_stopped_midway_is_counted_apart;

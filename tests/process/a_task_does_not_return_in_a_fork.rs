@@ -90,7 +90,7 @@ pub(crate) static CHECKS: &[Check] = &[
         },
         expect: |seen| {
             seen.code(0).says("Code(101)", 1).quick();
-            seen.says("1 completed, 0 panicked, 0 cancelled, 0 remaining", 1);
+            seen.says("1 completed, 0 interrupted, 0 panicked, 0 cancelled, 0 remaining", 1);
         },
     },
     Check {

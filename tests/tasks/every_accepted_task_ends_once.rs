@@ -186,9 +186,9 @@ fn round(config: PoolConfig, seed: u64, end: u64) {
         (stats.running, stats.waiting, stats.queued) == (0, 0, 0)
     });
     let stats = pool.stats();
-    let ended = stats.completed + stats.panicked + stats.cancelled;
+    let ended = stats.completed + stats.interrupted + stats.panicked + stats.cancelled;
     assert!(ended >= of(&ledger.accepted) as u64, "{stats:?}");
-    assert!(of(&ledger.ran) as u64 <= stats.completed + stats.panicked, "{stats:?}");
+    assert!(of(&ledger.ran) as u64 <= stats.completed + stats.interrupted + stats.panicked, "{stats:?}");
     let report = pool.stop().expect("not from an own task");
     assert!(report.is_complete() && (daemon || report.still_running.is_empty()), "{report}");
     scope.finish();

@@ -269,6 +269,7 @@ as_struct!(ManagerView<'_> as this {
     "waiting": this.manager.stats.waiting,
     "queued": this.manager.stats.queued,
     "completed": this.manager.stats.completed,
+    "interrupted": this.manager.stats.interrupted,
     "panicked": this.manager.stats.panicked,
     "cancelled": this.manager.stats.cancelled,
     "refused": this.manager.stats.refused,

@@ -9,6 +9,7 @@ use crate::fork;
 use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::hearing::Hearing;
 use crate::pool::park;
+use crate::pool::told::told_if_asked;
 use crate::pool::wait::GivenAway;
 use crate::runtime;
 use crate::sync::os::Arc;
@@ -120,6 +121,7 @@ pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing
         Some(why) if hearing.is_none() => Err(refuse(why)),
         why => {
             handle.cancel();
+            told_if_asked();
             Err(why.map_or(PortalError::Cancelled, refuse))
         }
     })

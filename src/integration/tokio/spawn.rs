@@ -18,6 +18,7 @@ use crate::lineage::watch::Watch;
 use crate::lineage::work::Work;
 use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::handle::CancelOutcome;
+use crate::pool::told::told_if_asked;
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::Arc;
 
@@ -121,7 +122,10 @@ fn running() -> Result<Handle, SpawnError> {
 }
 
 fn counted() -> Result<Arc<Work>, SpawnError> {
-    Work::counted().map_err(|_| SpawnError::ScopeEnded { place: Lineage(current::nearest()).to_string() })
+    Work::counted().map_err(|_| {
+        told_if_asked();
+        SpawnError::ScopeEnded { place: Lineage(current::nearest()).to_string() }
+    })
 }
 
 fn span() -> Span {
@@ -309,7 +313,11 @@ impl<T> Future for SpawnHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.outcome.poll(cx.waker())
+        let polled = self.outcome.poll(cx.waker());
+        if matches!(&polled, Poll::Ready(Err(error)) if error.is_cancelled()) {
+            told_if_asked();
+        }
+        polled
     }
 }
 

@@ -1,0 +1,103 @@
+//! Whether the running code is asked to stop, and noting that it was told so, for [`PoolStats::interrupted`].
+//!
+//! A task is told when heirloom hands its code a [`Cancelled`], or anything else that says the same: true from
+//! `is_cancelled`, an error that a request causes, the result of a task that was interrupted itself. The note is a flag
+//! in the task's frame, which its own thread alone reads and writes, so a task that is never asked pays one read at its
+//! end. Declining the request takes the note back.
+//!
+//! # Work stealing
+//! A piece of a task runs on any thread of its pool and does not know whose it is. So the note is made where the request
+//! was made, at the node or the pool, and a task finds it when the same request reaches the task's own place or its
+//! pool's owner.
+//!
+//! [`PoolStats::interrupted`]: crate::PoolStats::interrupted
+
+use crate::error::Cancelled;
+use crate::lineage::current;
+use crate::lineage::flow::Flow;
+use crate::lineage::node::Node;
+use crate::lineage::started;
+use crate::lineage::work;
+use crate::pool::frame::{self, Frame};
+use crate::pool::inner::Pool;
+use crate::pool::stealing;
+use crate::sync::os::{Arc, Ordering};
+
+/// Whether the running code is asked to stop, or the place where it stands, or one above that.
+#[inline]
+pub(crate) fn is_asked() -> bool {
+    let own = || match frame::own() {
+        Some(frame) => frame.is_asked(),
+        None => {
+            work::own().is_some_and(|work| work.is_asked())
+                || (started::is_asked() && current::has_its_thread())
+                || piece_of().is_some_and(|pool| pool.is_cancelled())
+        }
+    };
+    (!frame::is_apart() && own())
+        || Node::any_asked() && (current::nearest_node(&current::pin()).is_cancelled() || own_node_is_asked())
+}
+
+/// The task or the thread may be asked at its node while its code stands elsewhere.
+fn own_node_is_asked() -> bool {
+    !frame::is_apart() && !frame::own().is_some_and(Frame::is_aside) && current::own_is_asked()
+}
+
+/// The pool whose task the code is a piece of, on a work-stealing pool's thread.
+fn piece_of<'a>() -> Option<&'a Arc<Pool>> {
+    stealing::here().filter(|_| !Flow::now().is_guest())
+}
+
+/// The running task, if it is asked to stop, learns of it now.
+#[inline]
+pub(crate) fn told_if_asked() {
+    if is_asked() {
+        told();
+    }
+}
+
+/// The running task, which is asked to stop, learns of it now.
+#[cold]
+pub(crate) fn told() {
+    if frame::is_apart() {
+        return;
+    }
+    let own = frame::own();
+    if let Some(frame) = own.filter(|frame| !frame.steals()) {
+        frame.told.set(true);
+    } else if let Some(pool) = own.map(Frame::pool).or_else(piece_of) {
+        if pool.is_cancelled() {
+            pool.told.store(true, Ordering::Relaxed);
+        }
+        current::nearest_node(&current::pin()).note_told();
+    }
+}
+
+/// The error for a request that ends a wait of the running code.
+pub(crate) fn cancelled() -> Cancelled {
+    told_if_asked();
+    Cancelled::new()
+}
+
+impl Frame {
+    /// The task was told of a request that it has not declined.
+    #[inline]
+    pub(crate) fn was_told(&self) -> bool {
+        if self.steals() { self.piece_was_told() } else { self.told.get() }
+    }
+
+    /// A piece of this task was told, or of another one that the same request reaches.
+    fn piece_was_told(&self) -> bool {
+        let pool = self.pool();
+        let by_pool = pool.told.load(Ordering::Relaxed) && pool.is_cancelled();
+        let by_owner = || pool.owner.upgrade().is_some_and(|owner| owner.node().was_told());
+        by_pool || Node::any_asked() && (self.place.node().was_told() || by_owner())
+    }
+
+    /// The task has declined a request. Another one may stand, which is not its own to decline.
+    pub(crate) fn declined(&self) {
+        if self.told.get() && !is_asked() {
+            self.told.set(false);
+        }
+    }
+}
