@@ -488,7 +488,8 @@ impl Node {
     }
 
     pub(crate) fn is_at_or_below(&self, other: &Node) -> bool {
-        self.path().any(|node| ptr::eq(node, other))
+        // Above fewer scopes than the other has above it the other cannot be: a walk from far away ends at once.
+        self.path().take_while(|node| node.scopes >= other.scopes).any(|node| ptr::eq(node, other))
     }
 
     /// The node ends: its parent lists it no more.

@@ -139,6 +139,27 @@ fn an_install_within_an_install() {
 }
 
 #[test]
+fn each_in_a_scope_of_its_own() {
+    fn by_scopes(pool: &PoolManager, left: u32) -> u32 {
+        if left == 0 {
+            return 0;
+        }
+        let inner = pool.clone();
+        // The scope's end looks whether it would wait for a task that it is part of.
+        1 + Scope::run("level", |_| {
+            pool.submit(move || by_scopes(&inner, left - 1)).expect("accepted").join().expect("runs")
+        })
+    }
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, "one", PoolConfig::leased(1));
+        let inner = pool.clone();
+        let task = pool.submit(move || by_scopes(&inner, 3_000)).expect("accepted");
+        assert_eq!(task.join().expect("runs"), 3_000);
+    });
+}
+
+#[test]
 fn a_hundred_thousand_on_one_thread() {
     bounded(|| {
         let scope = Scope::new("test");
