@@ -132,6 +132,24 @@ pub(crate) mod asked {
     pub(crate) fn note(_task: Task) {}
 }
 
+/// As `hearing`: no task is told.
+pub(crate) mod told {
+    use crate::error::Cancelled;
+    use crate::pool::frame::Frame;
+
+    pub(crate) fn told_if_asked() {}
+
+    pub(crate) fn cancelled() -> Cancelled {
+        Cancelled::new()
+    }
+
+    impl Frame {
+        pub(crate) fn was_told(&self) -> bool {
+            false
+        }
+    }
+}
+
 /// The process never exits.
 pub(crate) mod exit {
     pub(crate) fn arm() {}
