@@ -8,7 +8,7 @@ use crate::bell::Bell;
 use crate::id::{NodeId, TaskId};
 use crate::index::Ticket;
 use crate::lineage::home::Home;
-use crate::lineage::queued::{self, Queued, Which};
+use crate::lineage::queued::{Claims, Queued, Which};
 use crate::lineage::residents::Residents;
 use crate::sync::os::{Arc, AtomicPtr, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};
 use crate::tally::Tally;
@@ -305,47 +305,70 @@ impl Node {
         })
     }
 
-    /// [`ask`](Self::ask)s, and ends what is queued here and below. Runs user code: wakers, drops of closures.
+    /// Asks what stands here, and everything below, to stop, and ends what is queued there. True when nobody had asked
+    /// since the last acknowledgement. The root cannot be asked. Runs user code: wakers, drops of closures.
     pub(crate) fn cancel(&self) -> bool {
-        let first = self.ask();
+        let mut claims = Claims::new();
+        let first = self.begin_cancel(&mut claims);
+        claims.end(|| self.tell_request());
+        first
+    }
+
+    /// The first half of a [`cancel`](Self::cancel): notes the request and claims what is queued. Runs no user code.
+    pub(crate) fn begin_cancel(&self, claims: &mut Claims) -> bool {
+        let first = self.note_request();
         // A scope that is closed and counts no task has none in any queue: most have ended before they are cancelled.
         if !self.tallies().is_some_and(Tallies::is_over) {
-            queued::end_queued(self, Which::Cancelled);
+            claims.claim(self, Which::Cancelled);
         }
         first
     }
 
-    /// Asks what stands here, and everything below, to stop. True when nobody had asked since the last acknowledgement.
-    /// The root cannot be asked. Runs wakers.
+    /// As [`cancel`](Self::cancel), but what is queued stays so. Runs wakers.
+    #[cfg(feature = "tower")]
     pub(crate) fn ask(&self) -> bool {
+        let first = self.note_request();
+        self.tell_request();
+        first
+    }
+
+    /// Notes a request that is then told. True when nobody had asked since the last acknowledgement.
+    fn note_request(&self) -> bool {
         if self.is_root {
             return false;
         }
         // Counted before it is noted, so that whoever knows of the request finds the count.
         ASKED_NODES.fetch_add(1, Ordering::SeqCst);
         let ask = |word: u64| Some((word | ASKED).wrapping_add(ONE_REQUEST));
-        // One word, so one order: either this sees that there is a child, or the child's own look sees the request.
         let before = match self.word.fetch_update(Ordering::SeqCst, Ordering::Relaxed, ask) {
             Ok(before) | Err(before) => before,
         };
         if before & ASKED != 0 {
             ASKED_NODES.fetch_sub(1, Ordering::SeqCst);
         }
+        before & ASKED == 0
+    }
+
+    /// Whoever waits here or below looks whether it is asked. Runs wakers.
+    pub(crate) fn tell_request(&self) {
+        if self.is_root {
+            return;
+        }
         self.tell();
-        if before & PARENT != 0 {
+        // One word, so one order: either this sees that there is a child, or the child's own look sees the request.
+        if self.word.load(Ordering::SeqCst) & PARENT != 0 {
             // Whoever waits below listens at every scope above it and at the root.
             let hub = self.path().find(|node| node.is_hub());
             if let Some(hub) = hub.filter(|hub| !ptr::eq(*hub, self)) {
                 hub.tell();
             }
         }
-        before & ASKED == 0
     }
 
-    /// Ends the queued tasks of daemon pools below a scope that was closed: none of them is to start. Runs user code.
-    pub(crate) fn end_daemons(&self) {
+    /// Claims the queued tasks of daemon pools below a scope that was closed: none of them is to start. Runs no user code.
+    pub(crate) fn claim_daemons(&self, claims: &mut Claims) {
         if self.tallies().is_some_and(|tallies| tallies.daemon.count() > 0) {
-            queued::end_queued(self, Which::Daemon);
+            claims.claim(self, Which::Daemon);
         }
     }
 

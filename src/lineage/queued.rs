@@ -22,9 +22,9 @@
 //! which it claims a task, so it leaves a task alone that was submitted after the decline.
 //!
 //! # Locks
-//! A node's `below` may be locked while its parent's is taken, never the other way round. No user code runs under a lock:
-//! the canceller claims one task, unlocks, and ends it. It never holds two claims, so a closure whose drop joins another
-//! cancelled task waits for one that is still queued and can be ended by others.
+//! A node's `below` may be locked while its parent's is taken, never the other way round. No user code runs under a lock,
+//! nor between a claim and its outcome: the canceller claims all that it is to end, and the engine gives each task its
+//! outcome before it drops or wakes anything. So a closure whose drop joins another cancelled task does not wait.
 
 use std::hint;
 use std::ptr::{self, NonNull};
@@ -34,7 +34,6 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::lineage::node::Node;
-use crate::quiet::quietly;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use crate::sync::os::{Arc, OnceLock, Weak, thread};
 use crate::sync::{Mutex, UnsafeCell};
@@ -49,16 +48,14 @@ pub(crate) struct Link {
 pub(crate) struct Ops {
     /// Whether tasks may be ended here at all: not in a fork's child.
     pub(crate) may_end: fn() -> bool,
-    /// Claims the task and keeps its memory until `end`. False when the task has started or ended.
+    /// Claims the task and keeps its memory until `end`. False when the task has started or ended. Runs no user code.
     ///
     /// # Safety
     /// The link is that of a listed task, and the caller holds the list's lock.
     pub(crate) claim: unsafe fn(NonNull<Link>) -> bool,
-    /// Ends the claimed task. Runs user code.
-    ///
-    /// # Safety
-    /// `claim` returned true for this link, and `end` was not called since.
-    pub(crate) end: unsafe fn(NonNull<Link>),
+    /// Ends claimed tasks. Runs user code: the given closure first, which is called once when all of them have their
+    /// outcome.
+    pub(crate) end: fn(Claims, &mut dyn FnMut()),
 }
 
 /// Installed by the engine before it lists a task.
@@ -67,6 +64,46 @@ static OPS: OnceLock<&'static Ops> = OnceLock::new();
 /// Installs the engine's operations, once.
 pub(crate) fn install(ops: &'static Ops) {
     let _ = OPS.set(ops);
+}
+
+/// Tasks that were claimed in lists of nodes, in the order in which they are to be ended.
+#[must_use = "each of them is to be ended"]
+pub(crate) struct Claims(Vec<NonNull<Link>>);
+
+impl Claims {
+    pub(crate) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Claims what is queued at the node and below it. Runs no user code.
+    pub(crate) fn claim(&mut self, at: &Node, which: Which) {
+        let Some(ops) = OPS.get().filter(|ops| (ops.may_end)()) else { return };
+        let unwanted = || which == Which::Daemon || at.is_asked();
+        at.queued().claim_own(ops, which, unwanted, &mut self.0);
+        let mut nodes = Vec::new();
+        at.queued().children(&mut nodes);
+        while let Some(node) = nodes.pop() {
+            // A request is not delivered to a shielded node, while a closed scope refuses what comes from anywhere below.
+            if which == Which::Cancelled && node.is_isolated() {
+                continue;
+            }
+            node.queued().claim_own(ops, which, unwanted, &mut self.0);
+            node.queued().children(&mut nodes);
+        }
+    }
+
+    /// Ends them. `told` is called once, when all of them have their outcome, and before anything is dropped.
+    pub(crate) fn end(self, mut told: impl FnMut()) {
+        match OPS.get() {
+            Some(ops) if !self.0.is_empty() => (ops.end)(self, &mut told),
+            _ => told(),
+        }
+    }
+
+    /// The links, each of which is a claim that the caller owes the end of.
+    pub(crate) fn into_links(self) -> Vec<NonNull<Link>> {
+        self.0
+    }
 }
 
 /// Which listed tasks to end.
@@ -138,12 +175,12 @@ impl Queued {
         unsafe { self.list_of(joins).lock().remove(link) };
     }
 
-    /// Ends the node's own tasks, the oldest first, while `unwanted`.
-    fn end_own(&self, ops: &Ops, which: Which, unwanted: impl Fn() -> bool) {
+    /// Claims the node's own tasks, the oldest first, while `unwanted`.
+    fn claim_own(&self, ops: &Ops, which: Which, unwanted: impl Fn() -> bool, into: &mut Vec<NonNull<Link>>) {
         if which == Which::Cancelled {
-            self.joining.end_all(ops, &unwanted);
+            self.joining.claim_all(ops, &unwanted, into);
         }
-        self.daemon.end_all(ops, &unwanted);
+        self.daemon.claim_all(ops, &unwanted, into);
     }
 
     fn children(&self, into: &mut Vec<Arc<Node>>) {
@@ -191,23 +228,6 @@ fn register_path(node: &Arc<Node>) {
     }
 }
 
-/// Ends what is queued at the node and below it, on this thread. Runs user code: drops of closures, wakers.
-pub(crate) fn end_queued(at: &Node, which: Which) {
-    let Some(ops) = OPS.get().filter(|ops| (ops.may_end)()) else { return };
-    let unwanted = || which == Which::Daemon || at.is_asked();
-    at.queued().end_own(ops, which, unwanted);
-    let mut nodes = Vec::new();
-    at.queued().children(&mut nodes);
-    while let Some(node) = nodes.pop() {
-        // A request is not delivered to a shielded node, while a closed scope refuses what comes from anywhere below.
-        if which == Which::Cancelled && node.is_isolated() {
-            continue;
-        }
-        node.queued().end_own(ops, which, unwanted);
-        node.queued().children(&mut nodes);
-    }
-}
-
 /// Tasks, the oldest first. The lock is one bit of `last`: a lock and its unlock are one exchange and one store.
 ///
 /// A mutex would need two exchanges, at each submit and at each end of a task (8 ns each, which is what all else here
@@ -223,6 +243,9 @@ struct List {
 unsafe impl Send for List {}
 // SAFETY: as above.
 unsafe impl Sync for List {}
+
+/// How many tasks are claimed under one lock.
+const AT_A_TIME: usize = 16;
 
 /// Set in `last` while the list is locked. A link's address is even.
 const LOCKED: usize = 1;
@@ -265,20 +288,19 @@ impl List {
         }
     }
 
-    fn end_all(&self, ops: &Ops, unwanted: impl Fn() -> bool) {
+    fn claim_all(&self, ops: &Ops, unwanted: impl Fn() -> bool, into: &mut Vec<NonNull<Link>>) {
         loop {
-            let claimed = {
-                let mut list = self.lock();
-                if !unwanted() {
-                    return;
-                }
+            let mut list = self.lock();
+            if !unwanted() {
+                return;
+            }
+            // A few at a time, for those who wait for the lock.
+            for _ in 0..AT_A_TIME {
                 let Some(link) = list.pop() else { return };
                 // SAFETY: it was listed until now, and the lock is held, which its own end waits for.
-                unsafe { (ops.claim)(link) }.then_some(link)
-            };
-            if let Some(link) = claimed {
-                // SAFETY: claimed just now.
-                quietly(|| unsafe { (ops.end)(link) });
+                if unsafe { (ops.claim)(link) } {
+                    into.push(link);
+                }
             }
         }
     }

@@ -1,14 +1,18 @@
 //! Ending a pool: close, stop, cancel, wait; and what they report.
 
 use std::fmt;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use crate::clock::Coarse;
 use crate::error::{StopError, TaskError};
 use crate::fork;
 use crate::id::TaskId;
+use crate::lineage::node::Place;
+use crate::lineage::queued::Claims;
 use crate::pool::book::Book;
 use crate::pool::config::PoolMode;
+use crate::pool::evict::{self, Evicted};
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
@@ -124,6 +128,7 @@ pub(crate) fn block_on_tally(
     what: impl FnOnce() -> OfTally,
     ready: impl Fn() -> bool,
 ) -> Result<bool, Closed> {
+    evict::drop_counted(tally.address());
     if fork::is_fork() || park::spin_until(&ready) {
         // In a fork's child nobody is there to make it true.
         return Ok(ready());
@@ -153,11 +158,33 @@ pub(crate) async fn await_tally(tally: &Tally, ready: impl Fn() -> bool) {
     if fork::is_fork() {
         return;
     }
+    evict::drop_counted(tally.address());
     let look = || {
         tally.watch();
         ready()
     };
     tally.changed().until(look).await;
+}
+
+/// [`close`](Pool::close)s several pools, as one: the queued tasks of all of them have their outcome before anything of a
+/// user's runs, which begins with `told`.
+pub(crate) fn close_all(pools: &[Arc<Pool>], mut evicted: Evicted, told: impl FnOnce()) {
+    pools.iter().for_each(|pool| pool.begin_close(&mut evicted));
+    evicted.end(|| {
+        told();
+        pools.iter().for_each(Pool::tell_closed);
+    });
+    pools.iter().for_each(|pool| pool.end_if_over());
+}
+
+/// The same for [`cancel`](Pool::cancel).
+pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, told: impl FnOnce()) {
+    let asked: Vec<_> = pools.iter().map(|pool| pool.begin_cancel(&mut evicted)).collect();
+    evicted.end(|| {
+        told();
+        pools.iter().zip(&asked).for_each(|(pool, asked)| pool.tell_cancelled(asked));
+    });
+    pools.iter().for_each(|pool| pool.end_if_over());
 }
 
 impl Pool {
@@ -179,39 +206,50 @@ impl Pool {
 
     /// Accepts nothing more. Queued tasks of a daemon pool end as cancelled.
     pub(crate) fn close(self: &Arc<Self>) {
+        close_all(slice::from_ref(self), Evicted::new(), || {});
+    }
+
+    fn begin_close(self: &Arc<Self>, evicted: &mut Evicted) {
         self.tally.close();
-        self.stop_warming();
         if self.config.mode == PoolMode::Daemon {
-            self.cancel_queued(|_| true);
+            self.evict_cancelled(evicted);
         }
+    }
+
+    fn tell_closed(self: &Arc<Self>) {
+        self.stop_warming();
         if let Some(room) = &self.room {
             room.tell_all();
         }
-        self.end_if_over();
     }
 
     /// Accepts nothing more; what has not started never will, what runs is asked to stop.
     pub(crate) fn cancel(self: &Arc<Self>) {
-        self.cancelled.store(true, Ordering::SeqCst);
-        self.ask_running();
-        // What is no node hears of it here: see `hearing`.
-        self.tally.notify();
-        self.close();
-        self.cancel_queued(|_| true);
-        self.end_if_over();
+        cancel_all(slice::from_ref(self), Evicted::new(), || {});
     }
 
-    /// Ends queued tasks as cancelled. A fork's child has no threads to do it and must not touch the parent's locks.
-    fn cancel_queued(self: &Arc<Self>, which: impl FnMut(&crate::pool::worker::Task) -> bool) {
-        if fork::is_fork() {
-            return;
-        }
-        for task in self.queue.take_if(which) {
-            if let Ok(claimed) = task.claim() {
-                self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
-                let error = TaskError::cancelled(claimed.task().id(), &self.namespace);
-                self.end_unrun(claimed, error);
-            }
+    /// The running tasks that are then to be told of the request.
+    fn begin_cancel(self: &Arc<Self>, evicted: &mut Evicted) -> Vec<Place> {
+        self.cancelled.store(true, Ordering::SeqCst);
+        self.begin_close(evicted);
+        self.evict_cancelled(evicted);
+        let mut claims = Claims::new();
+        let asked = self.ask_running(&mut claims);
+        evicted.add_all(claims);
+        asked
+    }
+
+    fn tell_cancelled(self: &Arc<Self>, asked: &[Place]) {
+        asked.iter().for_each(|place| place.node().tell_request());
+        // What is no node hears of it here: see `hearing`.
+        self.tally.notify();
+        self.tell_closed();
+    }
+
+    /// A fork's child has no threads to end anything and must not touch the parent's locks.
+    fn evict_cancelled(self: &Arc<Self>, evicted: &mut Evicted) {
+        if !fork::is_fork() {
+            self.evict_queued(evicted, |task| TaskError::cancelled(task.id(), &self.namespace));
         }
     }
 

@@ -3,22 +3,43 @@
 //! A task that is submitted at a node is listed there ([`crate::lineage::queued`]). A cancel of the node claims the
 //! task and ends it here; a tombstone stays in the queue, and is dropped when its turn comes or when tombstones are most
 //! of the queue.
+//!
+//! # The order
+//! Tasks that one call ends are an [`Evicted`]. First each of them gets its outcome, which runs no user code. Then the
+//! wakers of those who wait for them run, and at last their closures are dropped, one after the other. So whatever a
+//! waker or a drop waits for, on this thread or by another one, the outcome of each of the tasks is there. A task is
+//! counted until its closure is dropped: a scope or a pool has ended when nothing of its tasks is left. A drop that
+//! waits for such a count drops first, there, what it would wait for ([`drop_counted`]).
+//!
+//! What the closure of a `run` borrows is its caller's, who goes on with the outcome: that task has it after the drop. It
+//! comes before the others, as do the tasks of borrowing scopes, whose owners wait for the drop.
 
-use std::ptr::NonNull;
+use std::cell::{Cell, RefCell};
+use std::ptr::{self, NonNull};
+
+use smallvec::SmallVec;
 
 use crate::error::{SubmitError, TaskError};
 use crate::fork::is_fork;
 use crate::lineage::node::{Node, Place};
-use crate::lineage::queued::{self, Link, Ops};
-use crate::pool::inner::{Memo, Pool};
-use crate::pool::worker::Task;
+use crate::lineage::queued::{self, Claims, Link, Ops};
+use crate::pool::depth;
+use crate::pool::frame::Frame;
+use crate::pool::inner::{Extras, Memo, Pool};
+use crate::pool::worker::{self, Task};
+use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Ordering};
-use crate::task::cell::Claimed;
+use crate::task::cell::{Claimed, Closure, Published, Unwoken};
 
 /// How many tombstones there must be, at least, before the queue is swept.
 const SWEEP: usize = 64;
 
-static OPS: Ops = Ops { may_end: || !is_fork(), claim: claim_listed, end: end_listed };
+static OPS: Ops = Ops { may_end: || !is_fork(), claim: claim_listed, end: end_claimed };
+
+thread_local! {
+    /// The innermost [`Dropping`] of this thread, if there is one.
+    static DROPPING: Cell<*const Dropping> = const { Cell::new(ptr::null()) };
+}
 
 /// Before the first task is listed.
 pub(super) fn install() {
@@ -32,17 +53,169 @@ unsafe fn claim_listed(link: NonNull<Link>) -> bool {
     unsafe { Task::from_link(link) }.state().claim_counted()
 }
 
-/// # Safety
-/// As for [`Ops::end`].
-unsafe fn end_listed(link: NonNull<Link>) {
-    // SAFETY: the caller has claimed it by `claim_listed`, and ends it once.
-    let claimed: Claimed<Memo> = unsafe { Claimed::from_link(link) };
-    let Some(memo) = claimed.take_memo() else { return };
-    // SAFETY: a listed task came through the queue of its pool, and is not counted out before its end.
-    let pool = unsafe { memo.pool.pool() };
-    pool.claimed_in_queue();
-    let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
-    pool.end_unrun_with(claimed, memo, error);
+fn end_claimed(claims: Claims, told: &mut dyn FnMut()) {
+    let mut evicted = Evicted::new();
+    evicted.add_all(claims);
+    evicted.end(told);
+}
+
+/// Tasks that end without having run. Each has its outcome; what else they leave is still to be let go.
+#[must_use = "who waits for them is to be told, and their closures are to be dropped"]
+pub(crate) struct Evicted {
+    tasks: SmallVec<[Unrun; 1]>,
+    unwoken: Vec<Unwoken<Memo>>,
+    /// The bounded queues in which they gave room back.
+    roomy: Vec<Arc<Pool>>,
+}
+
+/// What a task leaves that never ran.
+struct Unrun {
+    pool: Arc<Pool>,
+    place: Place,
+    extras: Option<Box<Extras>>,
+    closure: Left,
+}
+
+enum Left {
+    Detached(Closure),
+    /// Within the task, which has its outcome after the drop.
+    Borrowing(Claimed<Memo>, TaskError),
+    Nothing,
+}
+
+impl Evicted {
+    pub(crate) fn new() -> Self {
+        Self { tasks: SmallVec::new(), unwoken: Vec::new(), roomy: Vec::new() }
+    }
+
+    /// Gives a claimed task its outcome.
+    pub(crate) fn add(&mut self, pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, error: TaskError) {
+        if memo.queued() {
+            pool.unlist(&memo.place, claimed.task());
+            if let Some(room) = &pool.room {
+                room.count_one();
+                self.roomy.push(Arc::clone(pool));
+            }
+        }
+        pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        // A task whose closure is being dropped has not ended, though its outcome is counted.
+        pool.counters.dropping.fetch_add(1, Ordering::SeqCst);
+        let closure = if claimed.task().state().borrows() {
+            Left::Borrowing(claimed, error)
+        } else {
+            let Published { closure, unwoken } = claimed.publish(error);
+            self.unwoken.extend(unwoken);
+            closure.map_or(Left::Nothing, Left::Detached)
+        };
+        let Memo { place, extras, .. } = memo;
+        self.tasks.push(Unrun { pool: Arc::clone(pool), place, extras, closure });
+    }
+
+    /// Gives tasks that were claimed in lists of nodes their outcome: cancelled.
+    pub(crate) fn add_all(&mut self, claims: Claims) {
+        for link in claims.into_links() {
+            // SAFETY: claimed by `claim_listed`, and taken out of the claims once.
+            let claimed: Claimed<Memo> = unsafe { Claimed::from_link(link) };
+            let Some(memo) = claimed.take_memo() else { continue };
+            // SAFETY: a listed task came through the queue of its pool, and is not counted out before its end.
+            let pool = unsafe { memo.pool.pool() };
+            pool.claimed_in_queue();
+            let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
+            self.add(&pool, claimed, memo, error);
+        }
+    }
+
+    /// Runs what is left of a user's: `told`, wakers, and the drops of closures, the oldest task's first.
+    pub(crate) fn end(self, told: impl FnOnce()) {
+        let Self { mut tasks, unwoken, roomy } = self;
+        tasks.reverse();
+        // The last one is dropped first.
+        tasks.sort_by_key(Unrun::borrows);
+        let dropping = Dropping { rest: RefCell::new(tasks), outer: DROPPING.get() };
+        DROPPING.set(&raw const dropping);
+        let left = Leave(dropping.outer);
+        told();
+        unwoken.into_iter().for_each(Unwoken::wake);
+        roomy.iter().for_each(|pool| pool.tell_of_room());
+        while let Some(task) = dropping.next(|_| true) {
+            task.end();
+        }
+        drop(left);
+    }
+}
+
+/// Tasks whose closures a call further out on this thread's stack is about to drop.
+struct Dropping {
+    rest: RefCell<SmallVec<[Unrun; 1]>>,
+    outer: *const Dropping,
+}
+
+impl Dropping {
+    fn next(&self, which: impl Fn(&Unrun) -> bool) -> Option<Unrun> {
+        let mut rest = self.rest.borrow_mut();
+        let at = rest.iter().rposition(which)?;
+        Some(rest.remove(at))
+    }
+}
+
+/// Takes the innermost [`Dropping`] off the thread.
+struct Leave(*const Dropping);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        DROPPING.set(self.0);
+    }
+}
+
+/// Before a wait for a tally: drops the closures that are counted there and that nobody but this thread would drop.
+#[inline]
+pub(crate) fn drop_counted(tally: usize) {
+    let mut at = DROPPING.get();
+    // SAFETY: it is further up this thread's stack, until `Leave` takes it off, and so are those further out.
+    while let Some(dropping) = unsafe { at.as_ref() } {
+        while let Some(task) = dropping.next(|task| task.is_counted_in(tally)) {
+            task.end();
+        }
+        at = dropping.outer;
+    }
+}
+
+impl Unrun {
+    /// A caller of `run` or a borrowing scope waits until its closure is dropped.
+    fn borrows(&self) -> bool {
+        matches!(self.closure, Left::Borrowing(..))
+            || self.extras.as_ref().is_some_and(|extras| extras.scoped.is_some())
+    }
+
+    fn is_counted_in(&self, tally: usize) -> bool {
+        let scoped = self.extras.as_ref().and_then(|extras| extras.scoped.as_ref());
+        self.pool.tally.address() == tally
+            || scoped.is_some_and(|scoped| scoped.address() == tally)
+            || self.place.node().scopes().any(|scope| scope.of(self.pool.joins()).address() == tally)
+    }
+
+    /// Drops the closure and counts the task out.
+    fn end(self) {
+        let Self { pool, place, extras, closure } = self;
+        let scoped = extras.as_ref().and_then(|extras| extras.scoped.clone());
+        if !matches!(closure, Left::Nothing) {
+            let mut closure = Some(closure);
+            let mut drop_it = || match closure.take() {
+                Some(Left::Detached(closure)) => drop_quietly(closure),
+                Some(Left::Borrowing(claimed, error)) => {
+                    claimed.fail(error);
+                    claimed.finish(|_, foreign| foreign());
+                }
+                Some(Left::Nothing) | None => {}
+            };
+            // Whatever the closure held is dropped standing where the task would have stood and as a part of it. It may
+            // be a handle, whose drop ends another task, which holds a handle.
+            depth::with_room(&pool, || Frame::aside(&pool, &place, scoped.as_ref(), false, 0, &mut drop_it));
+        }
+        pool.counters.dropping.fetch_sub(1, Ordering::SeqCst);
+        drop_quietly(extras);
+        worker::leave_after(&pool, place, scoped, 1);
+    }
 }
 
 impl Pool {

@@ -15,6 +15,7 @@ use crate::id::TaskId;
 use crate::namespace::Namespace;
 use crate::pool::asked;
 use crate::pool::depth;
+use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::park;
@@ -133,7 +134,7 @@ impl<T> TaskHandle<T> {
     /// Asks the task to end early.
     ///
     /// A task that has not started ends now, as cancelled, and its closure is dropped on this thread; its body never
-    /// runs. A running one notices where it looks ([`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep)), and
+    /// runs. Its waiters go on before that drop. A running one notices where it looks ([`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep)), and
     /// so does what it submitted or started since it became a node of the tree.
     ///
     /// ```
@@ -169,6 +170,17 @@ impl<T> TaskHandle<T> {
             CancelRequest::Claimed | CancelRequest::Asked => CancelOutcome::Requested,
             CancelRequest::AskedBefore | CancelRequest::AtNode => CancelOutcome::AlreadyRequested,
             CancelRequest::TooLate => CancelOutcome::AlreadyFinished,
+        }
+    }
+
+    /// Ends the task as cancelled together with others, if it is still queued.
+    pub(super) fn evict(&self, evicted: &mut Evicted) {
+        let Ok(claimed) = self.task.another().claim() else { return };
+        // SAFETY: we have just claimed a task of this pool, and its end counts it out.
+        let pool = unsafe { pool_of_claimed(self.pool) };
+        pool.claimed_in_queue();
+        if let Some(memo) = claimed.take_memo() {
+            evicted.add(&pool, claimed, memo, TaskError::cancelled(self.id(), &pool.namespace));
         }
     }
 

@@ -27,11 +27,12 @@ use crate::index::{Index, Ticket};
 use crate::lineage::current;
 use crate::lineage::handle::closed_scope;
 use crate::lineage::node::{Place, WeakPlace};
+use crate::lineage::queued::Claims;
 use crate::namespace::Namespace;
 use crate::pool::book::Book;
 use crate::pool::config::{PoolConfig, PoolMode};
 use crate::pool::crew::Crew;
-use crate::pool::evict;
+use crate::pool::evict::{self, Evicted};
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
@@ -42,6 +43,7 @@ use crate::pool::room::Room;
 use crate::pool::stats::Counters;
 use crate::pool::told;
 use crate::pool::warm::Came;
+use crate::pool::worker::Task;
 use crate::quiet::quietly;
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
@@ -112,11 +114,13 @@ pub(crate) struct As {
     pub(crate) task_type: Option<TaskType>,
     /// It runs with the state of its worker.
     pub(crate) stateful: bool,
+    /// What its closure borrows ends with the wait for the task.
+    pub(crate) borrows: bool,
 }
 
 impl From<Option<TaskType>> for As {
     fn from(task_type: Option<TaskType>) -> Self {
-        Self { task_type, stateful: false }
+        Self { task_type, ..Self::default() }
     }
 }
 
@@ -355,7 +359,7 @@ impl Pool {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        let As { task_type, stateful } = submitted.into();
+        let As { task_type, stateful, borrows } = submitted.into();
         let admitted = match self.admit(task_type.as_ref()) {
             Ok(admitted) => admitted,
             Err(reason) => return Err(self.refuse(f, reason)),
@@ -370,6 +374,9 @@ impl Pool {
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo.place.node().id(), memo, f) };
         if stateful {
             handle.state().set_stateful();
+        }
+        if borrows {
+            handle.state().set_borrows();
         }
         if let Some(node) = node {
             // SAFETY: the memo has the place that the node came from, and this thread alone has seen the task.
@@ -498,15 +505,19 @@ impl Pool {
     /// for themselves.
     pub(crate) fn strand(self: &Arc<Self>, error: &io::Error) {
         self.end_if_over();
+        let mut evicted = Evicted::new();
+        self.evict_queued(&mut evicted, |task| TaskError::no_thread(task.id(), &self.namespace, error));
+        evicted.end(|| {});
+    }
+
+    /// Takes what is queued off the queue, and gives each task its outcome.
+    pub(super) fn evict_queued(self: &Arc<Self>, evicted: &mut Evicted, error: impl Fn(&Task) -> TaskError) {
         for task in self.queue.take_if(|_| true) {
-            match task.claim() {
-                Ok(claimed) => {
-                    self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
-                    let id = claimed.task().id();
-                    self.end_unrun(claimed, TaskError::no_thread(id, &self.namespace, error));
-                }
-                Err(shell) => drop(shell),
-            }
+            let Ok(claimed) = task.claim() else { continue };
+            let Some(memo) = claimed.take_memo() else { continue };
+            self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+            let error = error(claimed.task());
+            evicted.add(self, claimed, memo, error);
         }
     }
 
@@ -544,12 +555,15 @@ impl Pool {
         drop((node, empty));
     }
 
-    /// Asks the running tasks that are nodes to stop; the others see it at the pool.
-    pub(crate) fn ask_running(&self) {
-        // Outside the lock: wakers are user code.
-        for node in self.running_nodes().iter().filter(|node| !node.node().is_over()) {
-            node.node().cancel();
+    /// Asks the running tasks that are nodes to stop, which are then to be told, and claims what they queued. The others
+    /// see it at the pool.
+    pub(super) fn ask_running(&self, claims: &mut Claims) -> Vec<Place> {
+        let mut nodes = self.running_nodes();
+        nodes.retain(|node| !node.node().is_over());
+        for node in &nodes {
+            node.node().begin_cancel(claims);
         }
+        nodes
     }
 
     /// The nodes of the running tasks that are nodes.

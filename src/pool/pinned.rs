@@ -23,7 +23,8 @@ use smallvec::SmallVec;
 use crate::namespace::Namespace;
 use crate::pool::crew::Crew;
 use crate::pool::doorbell::Doorbell;
-use crate::pool::end::{OfTally, StopReport};
+use crate::pool::end::{self, OfTally, StopReport};
+use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::park;
@@ -383,10 +384,9 @@ pub(crate) fn run_meanwhile<F: Future>(
 
 /// The process ends on this thread, which will run nothing any more.
 pub(crate) fn cancel_here() {
-    for pool in all_here() {
-        bell(&pool).leave();
-        pool.cancel();
-    }
+    let pools = all_here();
+    pools.iter().for_each(|pool| bell(pool).leave());
+    end::cancel_all(&pools, Evicted::new(), || {});
 }
 
 /// That the future of a `run_*` is to be polled.

@@ -70,9 +70,9 @@ impl Room {
         self.free.load(Ordering::SeqCst) > 0
     }
 
-    fn give(&self) {
+    /// One becomes free, of which the caller [tells](Self::tell_next) the next in line.
+    pub(super) fn count_one(&self) {
         self.free.fetch_add(1, Ordering::SeqCst);
-        self.tell_next();
     }
 
     /// Wakes the first in line who does not know yet. Costs one load when nobody waits.
@@ -152,7 +152,15 @@ impl Drop for Turn<'_> {
 impl Pool {
     pub(crate) fn give_room(&self) {
         if let Some(room) = &self.room {
-            room.give();
+            room.count_one();
+            room.tell_next();
+        }
+    }
+
+    /// Tells the next in line of room that was given back. Runs wakers.
+    pub(super) fn tell_of_room(&self) {
+        if let Some(room) = &self.room {
+            room.tell_next();
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::TaskError;
 use crate::id::TaskId;
 use crate::namespace::Namespace;
+use crate::pool::evict::Evicted;
 use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::park;
 use crate::pool::polled;
@@ -87,11 +88,17 @@ impl<T> TaskSet<T> {
         self.handles.is_empty()
     }
 
-    /// [`cancel`](TaskHandle::cancel)s every task in the set; they are still yielded.
+    /// [`cancel`](TaskHandle::cancel)s every task in the set; they are still yielded. All of them are asked before the
+    /// first closure is dropped.
     pub fn cancel_all(&self) {
-        for (_, (handle, _)) in &self.handles {
-            handle.cancel();
-        }
+        let handles = || self.handles.iter().map(|(_, (handle, _))| handle);
+        let mut evicted = Evicted::new();
+        handles().for_each(|handle| handle.evict(&mut evicted));
+        evicted.end(|| {
+            handles().for_each(|handle| {
+                handle.cancel();
+            });
+        });
     }
 
     /// The next result, of whichever task finishes first; `None` when the set is empty. Waits as

@@ -10,9 +10,10 @@ use crate::lineage::node::{Node, Place};
 use crate::pool::book::Running;
 use crate::pool::config::PoolKind;
 use crate::pool::depth;
+use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::handle::TaskHandle;
-use crate::pool::inner::{Extras, Memo, Pool, leave_tally};
+use crate::pool::inner::{As, Extras, Memo, Pool, leave_tally};
 use crate::pool::queue::Popped;
 use crate::pool::stealing;
 use crate::pool::worker_state;
@@ -577,7 +578,7 @@ impl Pool {
         self.cancelled.load(Ordering::Acquire) || (!self.joins() && self.tally.is_closed())
     }
 
-    /// Ends a claimed task that never ran.
+    /// Ends a claimed task that never ran: its outcome is there before its closure is dropped, here.
     pub(crate) fn end_unrun(self: &Arc<Self>, claimed: Claimed<Memo>, error: TaskError) {
         if let Some(memo) = claimed.take_memo() {
             self.end_unrun_with(claimed, memo, error);
@@ -585,29 +586,9 @@ impl Pool {
     }
 
     pub(super) fn end_unrun_with(self: &Arc<Self>, claimed: Claimed<Memo>, memo: Memo, error: TaskError) {
-        if memo.queued() {
-            self.unlist(&memo.place, claimed.task());
-            self.give_room();
-        }
-        self.counters.cancelled.fetch_add(1, Ordering::Relaxed);
-        let scoped = memo.extras.as_ref().and_then(|extras| extras.scoped.clone());
-        // Whatever the closure held is dropped here, standing where the task would have stood and as a part of it. It
-        // may be a handle, whose drop ends another task, which holds a handle.
-        let mut claimed = Some((claimed, error));
-        depth::with_room(self, || {
-            self.counted_as_dropping(Foreign::Drop, || {
-                Frame::aside(self, &memo.place, scoped.as_ref(), false, 0, &mut || {
-                    if let Some((claimed, error)) = claimed.take() {
-                        claimed.fail(error);
-                        claimed.finish(|_, foreign| foreign());
-                    }
-                });
-            });
-        });
-        let Memo { place, extras, .. } = memo;
-        drop_quietly(extras);
-        leave(self, place, scoped, |foreign| foreign());
-        self.leave();
+        let mut evicted = Evicted::new();
+        evicted.add(self, claimed, memo, error);
+        evicted.end(|| {});
     }
 
     /// A task whose closure or result is being dropped has not ended, though its outcome is counted.
@@ -662,7 +643,7 @@ where
     let ran = without_unwinding(|| {
         // SAFETY: a borrowing join does not return before the task is done, its closure gone and its result taken, and
         // it does not unwind.
-        let task = unsafe { pool.submit(task_type, None, f) }?;
+        let task = unsafe { pool.submit(As { task_type, borrows: true, ..As::default() }, None, f) }?;
         // SAFETY: submitted above to this pool, with this result.
         Ok(unsafe { TaskHandle::new(task, pool) }.join_borrowing())
     });

@@ -906,6 +906,8 @@ impl PoolManager {
 
     /// Accepts nothing more; what has not started never will, and what runs is asked to stop
     /// ([`checkpoint`](crate::checkpoint)). Does not wait. Idempotent.
+    ///
+    /// The closures of queued tasks are dropped on this thread, each after all of those tasks have their outcome.
     pub fn cancel(&self) {
         if let Some(pool) = self.pool() {
             pool.cancel();

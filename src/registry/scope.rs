@@ -14,8 +14,10 @@ use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, Place, Role, Tallies};
+use crate::lineage::queued::Claims;
 use crate::lineage::work;
-use crate::pool::end::{OfTally, StopReport, await_tally, block_on_tally};
+use crate::pool::end::{self, OfTally, StopReport, await_tally, block_on_tally};
+use crate::pool::evict::Evicted;
 use crate::pool::frame;
 use crate::pool::handle::{CancelOutcome, deadline};
 use crate::pool::inner::Pool;
@@ -159,12 +161,11 @@ impl Scope {
 
     fn close_all(&self) {
         self.tallies().close();
+        let (mut claims, mut evicted) = (Claims::new(), Evicted::new());
+        self.node().claim_daemons(&mut claims);
+        evicted.add_all(claims);
         // Whoever waits below for room in a queue waits in vain.
-        self.node().tell();
-        self.node().end_daemons();
-        for pool in pools_that_end_with(&self.lineage) {
-            pool.close();
-        }
+        end::close_all(&pools_that_end_with(&self.lineage), evicted, || self.node().tell());
     }
 
     /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
@@ -283,6 +284,10 @@ impl Scope {
     /// whoever waits for room in their queues is let in. So it costs what was submitted below the scope and has not
     /// ended, whatever else is queued: about a microsecond for each task, and what its closure's drop costs. In an async
     /// program that is the time for which dropping the scope holds up the runtime's thread.
+    ///
+    /// All those tasks have their outcome before the first closure is dropped and the first waker runs. So a drop that
+    /// joins another of them goes on at once. The scopes and the pools count a task until its closure is dropped: a drop
+    /// that waits for that on another thread waits for itself.
     pub fn cancel(&self) {
         cancel(&self.lineage.0);
         self.node().end_if_over();
@@ -307,14 +312,17 @@ fn close(node: &Node) {
 fn cancel(place: &Place) -> bool {
     let node = place.node();
     close(node);
-    let first = node.cancel();
-    if node.tallies().is_some() {
-        // Also those below a shielded thread, which hears no request from above.
-        node.end_daemons();
-        for pool in pools_that_end_with(&Lineage(place.clone())) {
-            pool.cancel();
-        }
+    let mut claims = Claims::new();
+    let first = node.begin_cancel(&mut claims);
+    if node.tallies().is_none() {
+        claims.end(|| node.tell_request());
+        return first;
     }
+    // Also those below a shielded thread, which hears no request from above.
+    node.claim_daemons(&mut claims);
+    let mut evicted = Evicted::new();
+    evicted.add_all(claims);
+    end::cancel_all(&pools_that_end_with(&Lineage(place.clone())), evicted, || node.tell_request());
     first
 }
 

@@ -129,7 +129,7 @@ impl<S: 'static> StatefulManager<S> {
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_static(As { task_type, stateful: true }, lent(f));
+        let submitted = self.pool.submit_static(As { task_type, stateful: true, ..As::default() }, lent(f));
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
@@ -142,7 +142,7 @@ impl<S: 'static> StatefulManager<S> {
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_waiting(As { task_type: None, stateful: true }, lent(f), park::after(d));
+        let submitted = self.pool.submit_waiting(As { stateful: true, ..As::default() }, lent(f), park::after(d));
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
@@ -155,7 +155,7 @@ impl<S: 'static> StatefulManager<S> {
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_async(As { task_type: None, stateful: true }, lent(f)).await;
+        let submitted = self.pool.submit_async(As { stateful: true, ..As::default() }, lent(f)).await;
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 

@@ -13,7 +13,8 @@ use crate::lineage::node::{Node, NodeKind, Place};
 use crate::lineage::work;
 use crate::namespace::Namespace;
 use crate::pool::config::PoolMode;
-use crate::pool::end::{OfTally, StopReport, await_tally, block_on_tally};
+use crate::pool::end::{self, OfTally, StopReport, await_tally, block_on_tally};
+use crate::pool::evict::Evicted;
 use crate::pool::frame;
 use crate::pool::inner::{Pool, joining};
 use crate::pool::park;
@@ -265,9 +266,7 @@ impl Registry {
         let managed = self.managers().into_iter().filter_map(|manager| manager.pool());
         let mut seen: HashSet<_> = known.iter().map(Arc::as_ptr).collect();
         let new: Vec<_> = managed.chain(ended).filter(|pool| seen.insert(Arc::as_ptr(pool))).collect();
-        for pool in &new {
-            pool.close();
-        }
+        end::close_all(&new, Evicted::new(), || {});
         new
     }
 }

@@ -4,7 +4,7 @@
 //! Who may touch the stage is decided by [`State`] alone: before `DONE` the claimer, after it the handle.
 
 use std::any::Any;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, needs_drop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::Waker;
@@ -45,6 +45,7 @@ pub(crate) struct Header<M: 'static> {
 struct VTable<M: 'static> {
     run: unsafe fn(NonNull<Header<M>>) -> Result<(), Payload>,
     fail: unsafe fn(NonNull<Header<M>>, TaskError),
+    detach: unsafe fn(NonNull<Header<M>>, TaskError) -> Option<Closure>,
     /// The last argument points to an `Option<Output<T>>`.
     take: unsafe fn(NonNull<Header<M>>, *mut ()),
     drop_output: unsafe fn(NonNull<Header<M>>),
@@ -64,8 +65,14 @@ enum Stage<F, T> {
 }
 
 impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
-    const VTABLE: VTable<M> =
-        VTable { run: Self::run, fail: Self::fail, take: Self::take, drop_output: Self::drop_output, free: Self::free };
+    const VTABLE: VTable<M> = VTable {
+        run: Self::run,
+        fail: Self::fail,
+        detach: Self::detach,
+        take: Self::take,
+        drop_output: Self::drop_output,
+        free: Self::free,
+    };
 
     /// # Safety
     /// `header` is that of a live `Cell<M, F, T>`, and the caller may touch its stage alone (see the module).
@@ -93,6 +100,15 @@ impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
         drop_quietly(before);
     }
 
+    unsafe fn detach(header: NonNull<Header<M>>, error: TaskError) -> Option<Closure> {
+        // SAFETY: passed on from the caller, the claimer.
+        match unsafe { Self::swap(header, Stage::Done(Err(error))) } {
+            // Without anything to drop there is nothing to keep.
+            Stage::Ready(f) if needs_drop::<F>() => Some(Closure::new(f)),
+            _ => None,
+        }
+    }
+
     unsafe fn take(header: NonNull<Header<M>>, to: *mut ()) {
         // SAFETY: passed on from the caller, the handle of a finished task.
         let stage = unsafe { Self::swap(header, Stage::Empty) };
@@ -110,6 +126,32 @@ impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
     unsafe fn free(header: NonNull<Header<M>>) {
         // SAFETY: the caller held the last reference; the cell came from a `Box` of this type.
         drop_quietly(unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) });
+    }
+}
+
+/// A closure that was taken out of its task. Dropping this drops it, which is user code.
+pub(crate) struct Closure {
+    at: NonNull<()>,
+    drop: unsafe fn(NonNull<()>),
+}
+
+// SAFETY: a task's closure is `Send` (`new_unbounded`), and this owns it.
+unsafe impl Send for Closure {}
+
+impl Closure {
+    fn new<F>(f: F) -> Self {
+        unsafe fn drop_boxed<F>(at: NonNull<()>) {
+            // SAFETY: passed on from `Closure::drop`: made by `new` from a box of this type, and dropped once.
+            drop(unsafe { Box::from_raw(at.cast::<F>().as_ptr()) });
+        }
+        Self { at: NonNull::from(Box::leak(Box::new(f))).cast(), drop: drop_boxed::<F> }
+    }
+}
+
+impl Drop for Closure {
+    fn drop(&mut self) {
+        // SAFETY: `new` made both from one type, and nothing else drops it.
+        unsafe { (self.drop)(self.at) };
     }
 }
 
@@ -279,6 +321,18 @@ impl<M: 'static> TaskRef<M> {
         self.state().set_waiter(ours)
     }
 
+    /// Called by the finisher, once, after its `finish` saw the waiter.
+    fn wake_waiter(&self) {
+        // SAFETY: `finish` saw `WAITER`, so the handle leaves the waker alone; our reference keeps it.
+        unsafe {
+            self.header().waiter.with(|slot| {
+                if let Some(waker) = &*slot {
+                    quietly(|| waker.wake_by_ref());
+                }
+            });
+        }
+    }
+
     /// The result, once, when the task is done.
     ///
     /// # Safety
@@ -358,6 +412,35 @@ impl<M: 'static> Claimed<M> {
         unsafe { (self.0.header().vtable.fail)(self.0.0, error) }
     }
 
+    /// Stores an error as the result and makes it visible, before the closure is dropped: who waits for the result waits
+    /// for no user code. Runs none: it wakes blocked threads of ours alone, and hands the rest back.
+    pub(crate) fn publish(self, error: TaskError) -> Published<M> {
+        // SAFETY: the claimer alone touches the stage before `DONE`.
+        let closure = unsafe { (self.0.header().vtable.detach)(self.0.0, error) };
+        let task = ManuallyDrop::new(self.0);
+        let unwoken = loop {
+            match task.state().finish(true) {
+                Finished::LetGo => break None,
+                Finished::LastOne => {
+                    // SAFETY: it was the last reference.
+                    unsafe { (task.header().vtable.free)(task.0) };
+                    break None;
+                }
+                Finished::Waited { ours } => {
+                    let task = ManuallyDrop::into_inner(task);
+                    if !ours {
+                        break Some(Unwoken(task));
+                    }
+                    task.wake_waiter();
+                    break None;
+                }
+                // SAFETY: the task is not done, so the stage is still the claimer's. It holds the error, no user's value.
+                Finished::Unclaimed => unsafe { (task.header().vtable.drop_output)(task.0) },
+            }
+        };
+        Published { closure, unwoken }
+    }
+
     /// Makes the result visible and wakes whoever waits for it. An unclaimed result is dropped first.
     ///
     /// Wakers and results' drops are user code: they are run by `foreign`, which calls what it is given once.
@@ -373,16 +456,7 @@ impl<M: 'static> Claimed<M> {
                     return;
                 }
                 Finished::Waited { ours } => {
-                    let mut wake = || {
-                        // SAFETY: `finish` saw `WAITER`, so the handle leaves the waker alone; our reference keeps it.
-                        unsafe {
-                            task.header().waiter.with(|slot| {
-                                if let Some(waker) = &*slot {
-                                    quietly(|| waker.wake_by_ref());
-                                }
-                            });
-                        }
-                    };
+                    let mut wake = || task.wake_waiter();
                     if ours {
                         wake()
                     } else {
@@ -399,6 +473,22 @@ impl<M: 'static> Claimed<M> {
                 }
             }
         }
+    }
+}
+
+/// What is left of a task that was [published](Claimed::publish): user code that is still to run.
+#[must_use]
+pub(crate) struct Published<M: 'static> {
+    pub(crate) closure: Option<Closure>,
+    pub(crate) unwoken: Option<Unwoken<M>>,
+}
+
+/// A task that has ended and whose waiter is to be told.
+pub(crate) struct Unwoken<M: 'static>(TaskRef<M>);
+
+impl<M: 'static> Unwoken<M> {
+    pub(crate) fn wake(self) {
+        self.0.wake_waiter();
     }
 }
 

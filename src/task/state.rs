@@ -35,7 +35,9 @@ const NODE: usize = 1 << 6;
 const STATEFUL: usize = 1 << 7;
 /// It gave its value after it was told to stop.
 const INTERRUPTED: usize = 1 << 8;
-const REF: usize = 1 << 9;
+/// Its closure borrows from the handle's owner, who goes on as soon as the task is done.
+const BORROWS: usize = 1 << 9;
+const REF: usize = 1 << 10;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
@@ -97,6 +99,15 @@ impl State {
     #[inline]
     pub(crate) fn was_interrupted(&self) -> bool {
         self.0.load(Ordering::Relaxed) & INTERRUPTED != 0
+    }
+
+    /// Its closure is to be gone before the task is done. Called before anyone else sees the task.
+    pub(crate) fn set_borrows(&self) {
+        self.0.fetch_or(BORROWS, Ordering::Relaxed);
+    }
+
+    pub(crate) fn borrows(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & BORROWS != 0
     }
 
     #[inline]

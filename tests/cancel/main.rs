@@ -14,3 +14,4 @@ mod an_isolated_thread_is_asked_only_itself;
 mod cancelled_work_makes_room_in_a_full_queue;
 mod join_cancelling_passes_requests_on;
 mod wakers_of_a_request_are_run_apart;
+mod what_a_cancelled_task_drops_may_join_another;

@@ -8,7 +8,7 @@ use crate::pool::config::PoolConfig;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
 use crate::pool::pinned::Pinned;
-use crate::sync::os::{Arc, thread};
+use crate::sync::os::{Arc, Mutex, thread};
 
 /// A pool whose tasks are never run, because this thread does not run them.
 fn idle(config: PoolConfig) -> (Arc<Pool>, Pinned) {
@@ -144,5 +144,38 @@ fn a_task_cancelled_while_it_is_pushed_gives_its_room_back() {
         scope.node().cancel();
         assert_over(submitter.join().unwrap());
         assert!(pool.submit_static(None, || ()).is_ok(), "nothing that is to run is queued");
+    });
+}
+
+/// Joins another task when it is dropped.
+struct Joins(Arc<Mutex<Option<TaskHandle<()>>>>);
+
+impl Drop for Joins {
+    fn drop(&mut self) {
+        let other = self.0.lock().take();
+        if let Some(other) = other {
+            assert!(other.join().is_err());
+        }
+    }
+}
+
+#[test]
+fn two_cancels_of_tasks_that_join_each_other_when_dropped_end() {
+    model(2, || {
+        let outer = Place::scope();
+        let inner = outer.scope_below();
+        let (pool, _pinned) = idle(PoolConfig::pinned());
+        let slots = [(); 2].map(|()| Arc::new(Mutex::new(None)));
+        for (at, place) in [&outer, &inner].into_iter().enumerate() {
+            let joins = Joins(Arc::clone(&slots[1 - at]));
+            let here = stand(place.clone(), Pending::Nothing);
+            *slots[at].lock() = pool.submit_static(None, move || drop(joins)).ok();
+            drop(here);
+        }
+        drop(slots);
+        let other = thread::spawn(move || inner.node().cancel());
+        outer.node().cancel();
+        other.join().unwrap();
+        assert_eq!((pool.tally.count(), pool.report().cancelled), (0, 2));
     });
 }

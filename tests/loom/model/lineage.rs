@@ -16,7 +16,7 @@ pub(crate) mod node {
     use std::sync::{Arc, OnceLock, Weak};
 
     use crate::id::NodeId;
-    use crate::lineage::queued::{Queued, Which, end_queued};
+    use crate::lineage::queued::{Claims, Queued, Which};
     use crate::sync::atomic::{AtomicBool, Ordering};
     use crate::tally::Tally;
 
@@ -94,10 +94,22 @@ pub(crate) mod node {
 
         /// True for the first.
         pub(crate) fn cancel(&self) -> bool {
-            let first = self.0.as_ref().is_some_and(|scope| !scope.cancelled.swap(true, Ordering::SeqCst));
-            end_queued(self, Which::Cancelled);
+            let mut claims = Claims::new();
+            let first = self.begin_cancel(&mut claims);
+            claims.end(|| self.tell_request());
             first
         }
+
+        pub(crate) fn begin_cancel(&self, claims: &mut Claims) -> bool {
+            let first = self.0.as_ref().is_some_and(|scope| !scope.cancelled.swap(true, Ordering::SeqCst));
+            if self.0.is_some() {
+                claims.claim(self, Which::Cancelled);
+            }
+            first
+        }
+
+        /// Nobody listens at a model's nodes.
+        pub(crate) fn tell_request(&self) {}
 
         /// Declines the request.
         pub(crate) fn acknowledge(&self) {
@@ -107,7 +119,9 @@ pub(crate) mod node {
         /// Closes the scope.
         pub(crate) fn close(&self) {
             self.scopes().next().inspect(|tallies| tallies.close());
-            end_queued(self, Which::Daemon);
+            let mut claims = Claims::new();
+            claims.claim(self, Which::Daemon);
+            claims.end(|| {});
         }
 
         pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &Tallies)> {
