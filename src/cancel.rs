@@ -13,16 +13,16 @@ use std::time::Duration;
 use crate::cancel::hook::{Ear, Hook};
 use crate::error::Cancelled;
 use crate::fork;
-use crate::lineage::current::{self, Pending};
-use crate::lineage::handle::{CutOnDrop, Lineage};
-use crate::lineage::node::{Node, Place};
-use crate::lineage::started;
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::handle::{ExitOnDrop, Lineage};
+use crate::lineage::node::{Node, NodeRef};
+use crate::lineage::thread_state;
 use crate::lineage::watch::Watch;
 use crate::lineage::work;
 use crate::pool::frame::{self, Frame};
 use crate::pool::hearing::Hearing;
+use crate::pool::interrupted;
 use crate::pool::park;
-use crate::pool::told;
 use crate::pool::wait::{GivenAway, block_on_bell};
 use crate::sync::os::Arc;
 
@@ -46,9 +46,9 @@ use crate::sync::os::Arc;
 #[must_use]
 #[inline]
 pub fn is_cancelled() -> bool {
-    let asked = told::is_asked();
+    let asked = interrupted::cancel_requested();
     if asked {
-        told::told();
+        interrupted::note_interrupt();
     }
     asked
 }
@@ -117,8 +117,8 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
     let mut hearing = Hearing::new();
     let deadline = park::after(d);
     let _away = GivenAway::begin_until(deadline);
-    match park::block_until(deadline, |waker| hearing.poll(waker, Hearing::is_asked)) {
-        true => Err(told::cancelled()),
+    match park::block_until(deadline, |waker| hearing.poll(waker, Hearing::cancel_requested)) {
+        true => Err(interrupted::cancelled()),
         false => Ok(()),
     }
 }
@@ -137,7 +137,7 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// let scope = Scope::new("doc");
 /// let work = scope.create("work");
 /// work.start(PoolConfig::leased(1))?;
-/// let (declines, declined) = mpsc::channel();
+/// let (declines, acknowledged) = mpsc::channel();
 /// let save = work.submit(move || {
 ///     while !heirloom::acknowledge_cancel() {
 ///         std::thread::yield_now(); // asked at the wrong moment
@@ -147,7 +147,7 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// })?;
 /// # while save.status() == heirloom::TaskStatus::Queued { std::thread::yield_now() }
 /// save.cancel();
-/// declined.recv()?;
+/// acknowledged.recv()?;
 /// assert_eq!(save.cancel(), CancelOutcome::Requested); // a new request
 /// assert!(save.join()?.is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -166,14 +166,14 @@ pub fn acknowledge_cancel() -> bool {
             let own = task.state().acknowledge();
             let node = task.node().is_some_and(|place| acknowledge_at(place.node(), frame));
             if own || node {
-                frame.into_iter().for_each(Frame::declined);
+                frame.into_iter().for_each(Frame::acknowledged);
             }
             own || node
         }
         None => {
             let own = match work::own() {
                 Some(work) => work.acknowledge(),
-                None => current::has_its_thread() && started::acknowledge(),
+                None => current::has_its_thread() && thread_state::acknowledge(),
             };
             let node = current::own_thread().is_some_and(|place| place.node().acknowledge());
             own || node
@@ -209,7 +209,7 @@ pub fn cancelled() -> impl Future<Output = ()> + Send + use<> {
     until_cancelled(current::here())
 }
 
-async fn until_cancelled(place: Place) {
+async fn until_cancelled(place: NodeRef) {
     let mut watch = Watch::new(&place);
     std::future::poll_fn(|cx| match watch.poll(cx.waker(), |node| node.is_cancelled()) {
         true => std::task::Poll::Ready(()),
@@ -220,9 +220,9 @@ async fn until_cancelled(place: Place) {
 }
 
 /// The code has looked at a place that was asked to stop: if it stands there or below, that is a request to itself.
-fn told_of(place: &Place) {
+fn told_of(place: &NodeRef) {
     if current::nearest_node(&current::pin()).is_at_or_below(place.node()) {
-        told::told_if_asked();
+        interrupted::note_if_cancelled();
     }
 }
 
@@ -304,13 +304,13 @@ pub struct OnCancel {
 }
 
 impl OnCancel {
-    fn arm(ear: impl Ear, at: Place, f: impl FnOnce() + Send + 'static) -> Self {
+    fn arm(ear: impl Ear, at: NodeRef, f: impl FnOnce() + Send + 'static) -> Self {
         fork::arm();
         let generation = fork::generation();
         let hook = Hook::arm(Box::new(ear) as _, move || {
             // The canceller's own requests are none of the code's.
             let _apart = frame::apart();
-            let _at = CutOnDrop(Some(current::stand(at, Pending::Nothing)));
+            let _at = ExitOnDrop(Some(current::enter(at, LazyNode::Nothing)));
             f();
         });
         Self { hook, generation }
@@ -328,7 +328,7 @@ impl Drop for OnCancel {
         });
         if ran {
             // What the code did there ended something of the task's.
-            told::told_if_asked();
+            interrupted::note_if_cancelled();
         }
     }
 }
@@ -341,7 +341,7 @@ impl fmt::Debug for OnCancel {
 
 impl Ear for Hearing {
     fn hears(&mut self, waker: &Waker) -> bool {
-        self.poll(waker, Hearing::is_asked)
+        self.poll(waker, Hearing::cancel_requested)
     }
 }
 

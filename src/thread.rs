@@ -13,14 +13,14 @@ use std::task::Waker;
 use std::thread::Thread;
 
 use crate::error::Cancelled;
-use crate::lineage::current::{self, Pending};
-use crate::lineage::handle::{CutOnDrop, Lineage};
-use crate::lineage::node::Place;
-use crate::lineage::started::{Request, Started};
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::handle::{ExitOnDrop, Lineage};
+use crate::lineage::node::NodeRef;
+use crate::lineage::thread_state::{Request, ThreadState};
 use crate::pool::handle::CancelOutcome;
+use crate::pool::interrupted;
 use crate::pool::park;
 use crate::pool::passing::Passing;
-use crate::pool::told;
 use crate::pool::wait::GivenAway;
 use crate::subscriber::Scoped;
 use crate::sync::os::Arc;
@@ -218,18 +218,18 @@ impl Builder {
         Ok(builder)
     }
 
-    fn child(self) -> (Child, Arc<Started>) {
-        let parent = if self.detached { Place::PROCESS } else { current::here() };
-        let started = Started::new(self.isolated);
+    fn child(self) -> (Child, Arc<ThreadState>) {
+        let parent = if self.detached { NodeRef::PROCESS } else { current::here() };
+        let started = ThreadState::new(self.isolated);
         (Child { parent, name: self.name, started: Arc::clone(&started), subscriber: Scoped::here() }, started)
     }
 }
 
 /// What a new thread takes with it.
 struct Child {
-    parent: Place,
+    parent: NodeRef,
     name: Option<String>,
-    started: Arc<Started>,
+    started: Arc<ThreadState>,
     subscriber: Option<Scoped>,
 }
 
@@ -237,11 +237,11 @@ impl Child {
     fn run<T>(self, f: impl FnOnce() -> T) -> T {
         // What is left on the stack when `f` has ended: code in the destructors of the thread's locals stands at the
         // process, instead of becoming a second node of this thread.
-        std::mem::forget(current::stand_as_thread(Place::PROCESS, Pending::Nothing));
+        std::mem::forget(current::enter_as_thread(NodeRef::PROCESS, LazyNode::Nothing));
         let isolated = self.started.isolated;
-        let runs = Started::begin(&self.started);
-        let itself = Pending::Thread(self.name, Some(self.started));
-        let standing = CutOnDrop(Some(current::stand_as_thread(self.parent, itself)));
+        let runs = ThreadState::begin(&self.started);
+        let itself = LazyNode::Thread(self.name, Some(self.started));
+        let guard = ExitOnDrop(Some(current::enter_as_thread(self.parent, itself)));
         if isolated {
             // A node from the beginning: it is what the requests to the places above end at.
             drop(current::here());
@@ -249,7 +249,7 @@ impl Child {
         let default = self.subscriber.as_ref().and_then(Scoped::enter);
         let out = f();
         drop(default);
-        drop(standing);
+        drop(guard);
         drop(runs);
         out
     }
@@ -259,13 +259,13 @@ impl Child {
 #[must_use = "dropping the handle detaches the thread; its result and its panic are lost"]
 pub struct JoinHandle<T> {
     inner: std::thread::JoinHandle<T>,
-    started: Arc<Started>,
+    started: Arc<ThreadState>,
 }
 
 /// A thread that may borrow; see [`scope`]. Dropping the handle changes nothing: the scope waits for the thread.
 pub struct ScopedJoinHandle<'scope, T> {
     inner: std::thread::ScopedJoinHandle<'scope, T>,
-    started: Arc<Started>,
+    started: Arc<ThreadState>,
 }
 
 /// What a join in a fork carries in the place of a panic.
@@ -374,7 +374,7 @@ macro_rules! join_handle {
                     }
                 }
                 let out = self.join();
-                if passing.is_some_and(|passing| passing.passed()) { Err(told::cancelled()) } else { Ok(out) }
+                if passing.is_some_and(|passing| passing.passed()) { Err(interrupted::cancelled()) } else { Ok(out) }
             }
         }
 

@@ -18,8 +18,8 @@ use crate::gate::who::Who;
 use crate::label::Printed;
 use crate::pool::frame::{self, Code};
 use crate::pool::hearing::Hearing;
+use crate::pool::interrupted;
 use crate::pool::park;
-use crate::pool::told;
 use crate::pool::wait::{self, GivenAway};
 use crate::sync::Mutex;
 use crate::sync::os::{Arc, OnceLock};
@@ -206,7 +206,7 @@ impl Gate {
                 return Poll::Ready(());
             }
             // Whoever polls is asked: it may be another one each time.
-            asked = hears.insert(Hearing::new()).poll(cx.waker(), Hearing::is_asked);
+            asked = hears.insert(Hearing::new()).poll(cx.waker(), Hearing::cancel_requested);
             if asked { Poll::Ready(()) } else { Poll::Pending }
         });
         let ended = within(begun.checked_add(wait), entered).await;
@@ -214,7 +214,7 @@ impl Gate {
             return Ok(());
         }
         self.acquire_now().map_err(|busy| {
-            told::told_if_asked();
+            interrupted::note_if_cancelled();
             Busy { waited: begun.elapsed(), cancelled: asked, ..busy }
         })
     }
@@ -303,21 +303,21 @@ impl Gate {
         let away = GivenAway::begin_asked(edge, gives == GivesPlace::Always || deadline.is_none());
         let mut hearing = Hearing::new();
         park::block_until(deadline, |waker| {
-            self.line.lock().is_mine(key, waker) || away.is_told() || hearing.poll(waker, Hearing::is_asked)
+            self.line.lock().is_mine(key, waker) || away.is_told() || hearing.poll(waker, Hearing::cancel_requested)
         });
         let mut line = self.line.lock();
         let given_up = line.give_up(key);
         mem::forget(waits);
         // Whoever was handed the gate has it, also if it was told meanwhile that it would wait for ever: it does not.
         // A waiter that was cancelled says so: its own end is what opens the circle that a join may have closed meanwhile.
-        let cancelled = hearing.is_asked();
+        let cancelled = hearing.cancel_requested();
         let told = away.told().filter(|_| !cancelled);
         let refuse = || Busy { cancelled, ..self.busy(&line, begun.elapsed(), told.map(|why| why.circle)) };
         let outcome = if given_up { Err(refuse()) } else { Ok(()) };
         drop(line);
         drop(away);
         if cancelled && given_up {
-            told::told_if_asked();
+            interrupted::note_if_cancelled();
         }
         outcome
     }

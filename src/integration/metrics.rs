@@ -151,7 +151,7 @@ impl Publisher {
     }
 
     fn ledger(&self) -> &Ledger {
-        &self.root.0.node().home().indices().ledger
+        &self.root.0.node().family().index().ledger
     }
 
     fn lines(&self) -> BTreeMap<Labels, Line> {

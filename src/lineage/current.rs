@@ -27,8 +27,8 @@ use std::ptr;
 use crate::id::TaskId;
 use crate::lineage::flow::Flow;
 use crate::lineage::flows::Flows;
-use crate::lineage::node::{Node, NodeKind, Place, Role, process};
-use crate::lineage::started::Started;
+use crate::lineage::node::{Node, NodeKind, NodeRef, Role, process};
+use crate::lineage::thread_state::ThreadState;
 use crate::sync::os::Arc;
 
 thread_local! {
@@ -39,7 +39,7 @@ thread_local! {
     /// Whether `KEPT` has any.
     static KEEPING: Cell<bool> = const { Cell::new(false) };
     /// Entries taken off meanwhile.
-    static KEPT: RefCell<Vec<Stand>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Vec<StackEntry>> = const { RefCell::new(Vec::new()) };
     static NEXT_MARK: Cell<u64> = const { Cell::new(1) };
 }
 
@@ -52,7 +52,7 @@ struct Top {
 
 impl Top {
     #[inline]
-    fn set(flow: Flow, top: Option<&Stand>) {
+    fn set(flow: Flow, top: Option<&StackEntry>) {
         TOP.with(|this| {
             this.of.set(flow);
             this.node.set(top.map_or(ptr::null(), |top| top.place.as_ptr()));
@@ -75,7 +75,7 @@ impl Top {
 }
 
 struct Stack {
-    flows: RefCell<Flows<Stand>>,
+    flows: RefCell<Flows<StackEntry>>,
     /// The thread was marked as shared: what stands at the thread itself is not seen by its code.
     shared: Cell<bool>,
 }
@@ -83,7 +83,7 @@ struct Stack {
 impl Stack {
     /// Changes what a flow has on the stack. `f` runs no user code: the stack is borrowed.
     #[inline]
-    fn change<R>(&self, flow: Flow, f: impl FnOnce(&mut Vec<Stand>) -> R) -> R {
+    fn change<R>(&self, flow: Flow, f: impl FnOnce(&mut Vec<StackEntry>) -> R) -> R {
         let mut flows = self.flows.borrow_mut();
         let entries = flows.of_mut(flow);
         let out = f(entries);
@@ -93,7 +93,7 @@ impl Stack {
 
     /// Looks at what a flow sees, oldest first. `f` runs no user code.
     #[inline]
-    fn look<R>(&self, flow: Flow, f: impl FnOnce(&[Stand]) -> R) -> R {
+    fn look<R>(&self, flow: Flow, f: impl FnOnce(&[StackEntry]) -> R) -> R {
         let flows = self.flows.borrow();
         let entries = flows.of(flow);
         let hidden = entries.iter().take_while(|entry| !self.shows(entry)).count();
@@ -102,7 +102,7 @@ impl Stack {
 
     /// Whether code sees the entry. Those of a thread itself are below all others.
     #[inline]
-    fn shows(&self, entry: &Stand) -> bool {
+    fn shows(&self, entry: &StackEntry) -> bool {
         !(entry.base && self.shared.get())
     }
 
@@ -120,59 +120,59 @@ impl Drop for Stack {
 }
 
 /// One entry of the stack.
-struct Stand {
+struct StackEntry {
     mark: u64,
     /// The nearest real node.
-    place: ManuallyDrop<Place>,
+    place: ManuallyDrop<NodeRef>,
     /// Somebody else holds the place while this entry is on the stack.
     borrowed: bool,
     /// The place is that of the code that stands here: leaving it is the code's end.
     own: bool,
     /// The thread itself stands here, for as long as it runs.
     base: bool,
-    pending: Pending,
+    lazy: LazyNode,
 }
 
 /// What stands at an entry and is no node yet.
-pub(crate) enum Pending {
+pub(crate) enum LazyNode {
     /// The entry's place is where code stands.
     Nothing,
     /// Nor will be: code stands at the process without owning anything there.
     Nowhere,
     /// One of ours comes with what its handle shares with it.
-    Thread(Option<String>, Option<Arc<Started>>),
+    Thread(Option<String>, Option<Arc<ThreadState>>),
     /// The pointer lives until the entry is off the stack.
-    Task(TaskId, *const dyn BecomesNode),
+    Task(TaskId, *const dyn OnMaterialize),
 }
 
 /// Told when what stands somewhere becomes a node.
-pub(crate) trait BecomesNode {
+pub(crate) trait OnMaterialize {
     /// Runs no user code.
-    fn became(&self, node: &Arc<Node>);
+    fn materialized(&self, node: &Arc<Node>);
 }
 
-impl Stand {
-    fn realize(&mut self) {
-        let node = match std::mem::replace(&mut self.pending, Pending::Nothing) {
-            Pending::Nothing => return,
-            Pending::Nowhere => {
-                self.pending = Pending::Nowhere;
+impl StackEntry {
+    fn materialize(&mut self) {
+        let node = match std::mem::replace(&mut self.lazy, LazyNode::Nothing) {
+            LazyNode::Nothing => return,
+            LazyNode::Nowhere => {
+                self.lazy = LazyNode::Nowhere;
                 return;
             }
-            Pending::Thread(name, started) => {
+            LazyNode::Thread(name, started) => {
                 let isolated = started.as_ref().is_some_and(|started| started.isolated);
                 let make = if isolated { Node::new_isolated } else { Node::new };
                 let role = Role::Thread(std::thread::current().id());
                 let node = make(&self.place, name.map(Cow::Owned), role);
                 if let Some(started) = started {
-                    started.became(&node);
+                    started.materialized(&node);
                 }
                 node
             }
-            Pending::Task(id, task) => {
+            LazyNode::Task(id, task) => {
                 let node = Node::new(&self.place, None, Role::Task(id));
-                // SAFETY: it lives until the entry is off the stack, by the contract of `stand_borrowed`.
-                unsafe { &*task }.became(&node);
+                // SAFETY: it lives until the entry is off the stack, by the contract of `enter_borrowed`.
+                unsafe { &*task }.materialized(&node);
                 node
             }
         };
@@ -181,7 +181,7 @@ impl Stand {
     }
 
     /// Changes the place to one that this entry holds itself.
-    fn set(&mut self, place: Place) {
+    fn set(&mut self, place: NodeRef) {
         let before = std::mem::replace(&mut self.place, ManuallyDrop::new(place));
         if !std::mem::replace(&mut self.borrowed, false) {
             drop(ManuallyDrop::into_inner(before));
@@ -189,7 +189,7 @@ impl Stand {
     }
 }
 
-impl Drop for Stand {
+impl Drop for StackEntry {
     #[inline]
     fn drop(&mut self) {
         if self.own {
@@ -242,51 +242,51 @@ fn ask_if_main_thread() -> bool {
 }
 
 /// The current place as a real node, made on first use. The process, where code shares its thread and has no place.
-pub(crate) fn here() -> Place {
-    own_here().unwrap_or(Place::PROCESS)
+pub(crate) fn here() -> NodeRef {
+    own_here().unwrap_or(NodeRef::PROCESS)
 }
 
 /// As [`here`], for what the code is to own there. `None` where it shares its thread and has no place of its own.
-pub(crate) fn own_here() -> Option<Place> {
+pub(crate) fn own_here() -> Option<NodeRef> {
     let flow = Flow::now();
     let here = |stack: &Stack| {
-        if stack.look(flow, <[Stand]>::is_empty) {
+        if stack.look(flow, <[StackEntry]>::is_empty) {
             if stack.is_shared(flow) {
                 return None;
             }
             if is_main_thread() {
-                return Some(Place::PROCESS);
+                return Some(NodeRef::PROCESS);
             }
             // A thread nobody told us about: a node below the process, for as long as the thread runs.
             let name = std::thread::current().name().map(String::from);
-            let entry = Stand {
+            let entry = StackEntry {
                 mark: 0,
-                place: ManuallyDrop::new(Place::PROCESS),
+                place: ManuallyDrop::new(NodeRef::PROCESS),
                 borrowed: false,
                 own: false,
                 base: true,
-                pending: Pending::Thread(name, None),
+                lazy: LazyNode::Thread(name, None),
             };
             stack.change(flow, |entries| entries.push(entry));
         }
         stack.change(flow, |entries| {
             let top = entries.last_mut()?;
-            top.realize();
-            (!matches!(top.pending, Pending::Nowhere)).then(|| Place::clone(&top.place))
+            top.materialize();
+            (!matches!(top.lazy, LazyNode::Nowhere)).then(|| NodeRef::clone(&top.place))
         })
     };
     // Code in the destructors of a thread's locals has the thread for itself.
-    STACK.try_with(here).unwrap_or_else(|_| (!flow.is_guest()).then_some(Place::PROCESS))
+    STACK.try_with(here).unwrap_or_else(|_| (!flow.is_guest()).then_some(NodeRef::PROCESS))
 }
 
 /// The nearest real node, which is where anything submitted now stands. Makes nothing.
 #[inline]
-pub(crate) fn nearest() -> Place {
+pub(crate) fn nearest() -> NodeRef {
     if Top::node().is_null() {
-        return Place::PROCESS;
+        return NodeRef::PROCESS;
     }
-    let nearest = |entries: &[Stand]| entries.last().map_or(Place::PROCESS, |top| Place::clone(&top.place));
-    STACK.try_with(|stack| stack.look(Flow::now(), nearest)).unwrap_or(Place::PROCESS)
+    let nearest = |entries: &[StackEntry]| entries.last().map_or(NodeRef::PROCESS, |top| NodeRef::clone(&top.place));
+    STACK.try_with(|stack| stack.look(Flow::now(), nearest)).unwrap_or(NodeRef::PROCESS)
 }
 
 /// The nearest real node, borrowed for as long as this thread's places are pinned.
@@ -299,12 +299,12 @@ pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
 
 /// The current place, if it is a real node. Nothing for a thread or a task that nobody has looked at, which is none
 /// yet; for code that shares its thread and has no place; and while the thread's locals are being destroyed.
-pub(crate) fn exactly_here() -> Option<Place> {
+pub(crate) fn exactly_here() -> Option<NodeRef> {
     let flow = Flow::now();
     let exactly = |stack: &Stack| {
         stack.look(flow, |entries| match entries.last() {
-            Some(top) => matches!(top.pending, Pending::Nothing).then(|| Place::clone(&top.place)),
-            None => (!stack.is_shared(flow) && is_main_thread()).then_some(Place::PROCESS),
+            Some(top) => matches!(top.lazy, LazyNode::Nothing).then(|| NodeRef::clone(&top.place)),
+            None => (!stack.is_shared(flow) && is_main_thread()).then_some(NodeRef::PROCESS),
         })
     };
     STACK.try_with(exactly).ok().flatten()
@@ -315,7 +315,7 @@ pub(crate) fn owns() -> bool {
     let flow = Flow::now();
     let owns = |stack: &Stack| {
         stack.look(flow, |entries| match entries.last() {
-            Some(top) => !matches!(top.pending, Pending::Nowhere),
+            Some(top) => !matches!(top.lazy, LazyNode::Nowhere),
             None => !stack.is_shared(flow),
         })
     };
@@ -337,25 +337,25 @@ pub(crate) fn mark_shared() {
 
 /// Where code stands, taken along to elsewhere.
 #[derive(Clone)]
-pub(crate) struct Spot {
-    place: Place,
+pub(crate) struct CurrentNode {
+    place: NodeRef,
     /// It is a place of the code's own.
     owns: bool,
 }
 
-impl Spot {
+impl CurrentNode {
     pub(crate) fn here() -> Self {
         let own = own_here();
-        Self { owns: own.is_some(), place: own.unwrap_or(Place::PROCESS) }
+        Self { owns: own.is_some(), place: own.unwrap_or(NodeRef::PROCESS) }
     }
 
     #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for what the feature spawns"))]
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &NodeRef {
         &self.place
     }
 
-    pub(crate) fn stand(&self) -> Standing {
-        stand(self.place.clone(), if self.owns { Pending::Nothing } else { Pending::Nowhere })
+    pub(crate) fn enter(&self) -> EnterGuard {
+        enter(self.place.clone(), if self.owns { LazyNode::Nothing } else { LazyNode::Nowhere })
     }
 }
 
@@ -364,37 +364,40 @@ pub(crate) fn has_its_thread() -> bool {
     STACK.try_with(|stack| !stack.is_shared(Flow::now())).unwrap_or(true)
 }
 
-impl Stand {
+impl StackEntry {
     /// It is where a task or a thread began, so what stands here is that itself, node or not.
     fn is_beginning(&self) -> bool {
-        self.own || matches!(self.pending, Pending::Thread(..) | Pending::Task(..))
+        self.own || matches!(self.lazy, LazyNode::Thread(..) | LazyNode::Task(..))
     }
 }
 
 /// The running task itself, or the thread if it runs none, as a node, made on first use; wherever the code stands now.
-pub(crate) fn own() -> Option<Place> {
+pub(crate) fn own() -> Option<NodeRef> {
     let own = |stack: &Stack| {
         stack.change(Flow::now(), |entries| {
             let own = entries.iter_mut().rfind(|entry| stack.shows(entry) && entry.is_beginning())?;
-            own.realize();
-            Some(Place::clone(&own.place))
+            own.materialize();
+            Some(NodeRef::clone(&own.place))
         })
     };
     STACK.try_with(own).ok().flatten()
 }
 
 /// Whether the running task, or the thread if it runs none, is a node that was itself asked to stop.
-pub(crate) fn own_is_asked() -> bool {
-    let asked = |entries: &[Stand]| {
-        entries.iter().rfind(|entry| entry.is_beginning()).is_some_and(|own| own.own && own.place.node().is_asked())
+pub(crate) fn own_cancel_requested() -> bool {
+    let asked = |entries: &[StackEntry]| {
+        entries
+            .iter()
+            .rfind(|entry| entry.is_beginning())
+            .is_some_and(|own| own.own && own.place.node().cancel_requested())
     };
     STACK.try_with(|stack| stack.look(Flow::now(), asked)).unwrap_or(false)
 }
 
 /// The node of the calling thread itself, if it has one and the running code has the thread for itself.
-pub(crate) fn own_thread() -> Option<Place> {
-    let own = |entry: &&Stand| entry.own && entry.place.node().kind() == NodeKind::Thread;
-    let find = |entries: &[Stand]| entries.iter().find(own).map(|entry| Place::clone(&entry.place));
+pub(crate) fn own_thread() -> Option<NodeRef> {
+    let own = |entry: &&StackEntry| entry.own && entry.place.node().kind() == NodeKind::Thread;
+    let find = |entries: &[StackEntry]| entries.iter().find(own).map(|entry| NodeRef::clone(&entry.place));
     STACK.try_with(|stack| stack.look(Flow::now(), find)).ok().flatten()
 }
 
@@ -421,7 +424,7 @@ impl Drop for Pin {
 
 /// Lets an entry go that was taken off, unless somebody borrows from it.
 #[inline]
-fn let_go(entry: Stand) {
+fn let_go(entry: StackEntry) {
     if PINS.get() == 0 {
         drop(entry);
     } else {
@@ -433,7 +436,7 @@ fn let_go(entry: Stand) {
 
 /// Stands somewhere until dropped. Not `Send`: it belongs to this thread's stack.
 #[must_use = "the place is left as soon as this is dropped"]
-pub(crate) struct Standing {
+pub(crate) struct EnterGuard {
     mark: u64,
     /// Whose entry it is. It may be dropped by another: a runtime's end drops the futures that it has.
     flow: Flow,
@@ -442,41 +445,41 @@ pub(crate) struct Standing {
 
 /// Puts an entry on the stack.
 #[inline]
-pub(crate) fn stand(place: Place, pending: Pending) -> Standing {
-    push(ManuallyDrop::new(place), false, false, pending)
+pub(crate) fn enter(place: NodeRef, lazy: LazyNode) -> EnterGuard {
+    push(ManuallyDrop::new(place), false, false, lazy)
 }
 
 /// Puts an entry on the stack at which the thread itself stands, below all others.
-pub(crate) fn stand_as_thread(place: Place, pending: Pending) -> Standing {
-    push(ManuallyDrop::new(place), false, true, pending)
+pub(crate) fn enter_as_thread(place: NodeRef, lazy: LazyNode) -> EnterGuard {
+    push(ManuallyDrop::new(place), false, true, lazy)
 }
 
 /// Puts an entry on the stack that does not count the place, for whoever holds it anyway.
 ///
 /// # Safety
-/// The place, and what `pending` points to, live until the entry is off the stack, which the caller makes sure of with
-/// [`Standing::cut`].
+/// The place, and what `lazy` points to, live until the entry is off the stack, which the caller makes sure of with
+/// [`EnterGuard::exit_to`].
 #[inline]
-pub(crate) unsafe fn stand_borrowed(place: &Place, pending: Pending) -> Standing {
+pub(crate) unsafe fn enter_borrowed(place: &NodeRef, lazy: LazyNode) -> EnterGuard {
     // SAFETY: a copy that is never dropped, and not used for longer than the original, by the contract.
-    push(ManuallyDrop::new(unsafe { std::ptr::read(place) }), true, false, pending)
+    push(ManuallyDrop::new(unsafe { std::ptr::read(place) }), true, false, lazy)
 }
 
 #[inline]
-fn push(place: ManuallyDrop<Place>, borrowed: bool, base: bool, pending: Pending) -> Standing {
+fn push(place: ManuallyDrop<NodeRef>, borrowed: bool, base: bool, lazy: LazyNode) -> EnterGuard {
     let (mark, flow) = (NEXT_MARK.get(), Flow::now());
     NEXT_MARK.set(mark + 1);
-    let entry = Stand { mark, place, borrowed, own: false, base, pending };
+    let entry = StackEntry { mark, place, borrowed, own: false, base, lazy };
     // Refused only while the thread's locals are being destroyed; then there is nothing to restore either.
     let _ = STACK.try_with(|stack| stack.change(flow, |entries| entries.push(entry)));
-    Standing { mark, flow, here: PhantomData }
+    EnterGuard { mark, flow, here: PhantomData }
 }
 
-impl Standing {
+impl EnterGuard {
     /// Takes this entry, and everything above it that is of the same flow, off: for whoever ran foreign code and must
     /// leave nothing of it. Others that ran meanwhile may be suspended at places of theirs.
     #[inline]
-    pub(crate) fn cut(self) {
+    pub(crate) fn exit_to(self) {
         let (mark, flow) = (self.mark, self.flow);
         std::mem::forget(self);
         let _ = STACK.try_with(|stack| {
@@ -497,7 +500,7 @@ impl Standing {
     }
 }
 
-impl Drop for Standing {
+impl Drop for EnterGuard {
     #[inline]
     fn drop(&mut self) {
         let _ = STACK.try_with(|stack| {

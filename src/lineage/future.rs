@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::lineage::current::{self, Pending};
-use crate::lineage::handle::{CutOnDrop, Lineage};
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::handle::{ExitOnDrop, Lineage};
 
 pin_project_lite::pin_project! {
     /// A future that stands at one place on every poll, on whatever runtime; made by
@@ -37,7 +37,7 @@ impl<F> InLineage<F> {
     pub(crate) fn stand<R>(self: Pin<&mut Self>, f: impl FnOnce(Pin<&mut F>) -> R) -> Option<R> {
         let this = self.project();
         let inner = this.future.as_pin_mut()?;
-        let _standing = CutOnDrop(Some(current::stand(this.at.0.clone(), Pending::Nothing)));
+        let _guard = ExitOnDrop(Some(current::enter(this.at.0.clone(), LazyNode::Nothing)));
         Some(f(inner))
     }
 
@@ -56,7 +56,7 @@ impl<F> InLineage<F> {
             return;
         }
         {
-            let _standing = CutOnDrop(Some(current::stand(this.at.0.clone(), Pending::Nothing)));
+            let _guard = ExitOnDrop(Some(current::enter(this.at.0.clone(), LazyNode::Nothing)));
             this.future.set(None);
         }
         *this.at = Lineage::process();

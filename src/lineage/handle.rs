@@ -6,8 +6,8 @@ use std::thread::ThreadId;
 
 use crate::id::{NodeId, TaskId};
 use crate::label::Printed;
-use crate::lineage::current::{self, Pending, Spot, Standing};
-use crate::lineage::node::{Node, NodeKind, Place, Tallies};
+use crate::lineage::current::{self, CurrentNode, EnterGuard, LazyNode};
+use crate::lineage::node::{Node, NodeKind, NodeRef, ScopeTrackers};
 
 /// A handle to one node of the family tree: the process, a thread, a pool task or a scope.
 ///
@@ -23,13 +23,13 @@ use crate::lineage::node::{Node, NodeKind, Place, Tallies};
 /// assert_eq!(request.ancestors().last(), Some(process));
 /// ```
 #[derive(Clone)]
-pub struct Lineage(pub(crate) Place);
+pub struct Lineage(pub(crate) NodeRef);
 
 impl Lineage {
     /// The root of the process-wide family: what is created here, everyone finds.
     #[must_use]
     pub fn process() -> Self {
-        Self(Place::PROCESS)
+        Self(NodeRef::PROCESS)
     }
 
     /// The node's id. Never reused.
@@ -142,7 +142,7 @@ impl Lineage {
     /// assert_ne!(heirloom::current(), *request);
     /// ```
     pub fn enter(&self) -> Entered {
-        Entered(current::stand(self.0.clone(), Pending::Nothing))
+        Entered(current::enter(self.0.clone(), LazyNode::Nothing))
     }
 
     /// Runs `f` standing here, and comes back to the current place also when `f` panics.
@@ -159,7 +159,7 @@ impl Lineage {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run<T>(&self, f: impl FnOnce() -> T) -> T {
-        let entered = CutOnDrop(Some(current::stand(self.0.clone(), Pending::Nothing)));
+        let entered = ExitOnDrop(Some(current::enter(self.0.clone(), LazyNode::Nothing)));
         let out = f();
         drop(entered);
         out
@@ -197,7 +197,7 @@ impl Lineage {
         let at = self.clone();
         move |input| {
             // SAFETY: `at` is borrowed for this call, at whose end the entry is taken off, also by a panic.
-            let entered = CutOnDrop(Some(unsafe { current::stand_borrowed(&at.0, Pending::Nothing) }));
+            let entered = ExitOnDrop(Some(unsafe { current::enter_borrowed(&at.0, LazyNode::Nothing) }));
             let out = f(input);
             drop(entered);
             out
@@ -207,19 +207,19 @@ impl Lineage {
 
 /// The innermost scope at or above a place that was told to end, in words.
 #[cold]
-pub(crate) fn closed_scope(place: &Place) -> String {
-    let closed = |at: &Lineage| at.0.node().tallies().is_some_and(Tallies::is_closed);
+pub(crate) fn closed_scope(place: &NodeRef) -> String {
+    let closed = |at: &Lineage| at.0.node().trackers().is_some_and(ScopeTrackers::is_closed);
     let scope = Lineage(place.clone()).ancestors().find(closed);
     scope.map_or_else(|| String::from("a scope"), |scope| scope.to_string())
 }
 
 /// Leaves a place together with whatever foreign code left on top of it.
-pub(crate) struct CutOnDrop(pub(crate) Option<Standing>);
+pub(crate) struct ExitOnDrop(pub(crate) Option<EnterGuard>);
 
-impl Drop for CutOnDrop {
+impl Drop for ExitOnDrop {
     fn drop(&mut self) {
-        if let Some(standing) = self.0.take() {
-            standing.cut();
+        if let Some(guard) = self.0.take() {
+            guard.exit_to();
         }
     }
 }
@@ -312,7 +312,7 @@ impl std::iter::FusedIterator for Ancestors {}
 
 /// Stands at a place; made by [`Lineage::enter`]. Dropping it leaves the place.
 #[must_use = "the place is left as soon as this is dropped"]
-pub struct Entered(#[allow(dead_code, reason = "held for its drop")] Standing);
+pub struct Entered(#[allow(dead_code, reason = "held for its drop")] EnterGuard);
 
 impl fmt::Debug for Entered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -384,9 +384,9 @@ pub fn wrap<F, T>(f: F) -> impl FnOnce() -> T
 where
     F: FnOnce() -> T,
 {
-    let at = Spot::here();
+    let at = CurrentNode::here();
     move || {
-        let entered = CutOnDrop(Some(at.stand()));
+        let entered = ExitOnDrop(Some(at.enter()));
         let out = f();
         drop(entered);
         out
@@ -405,9 +405,9 @@ pub fn wrap_fn<F, T>(f: F) -> impl Fn() -> T
 where
     F: Fn() -> T,
 {
-    let at = Spot::here();
+    let at = CurrentNode::here();
     move || {
-        let entered = CutOnDrop(Some(at.stand()));
+        let entered = ExitOnDrop(Some(at.enter()));
         let out = f();
         drop(entered);
         out

@@ -9,17 +9,17 @@
 //!    real node.
 
 pub(crate) mod current;
+pub(crate) mod family;
 pub(crate) mod flow;
 mod flows;
 pub(crate) mod future;
 pub(crate) mod handle;
 pub(crate) mod hazard;
-pub(crate) mod home;
-pub(crate) mod look;
+pub(crate) mod lookup;
 pub(crate) mod node;
 pub(crate) mod queued;
-pub(crate) mod residents;
-pub(crate) mod started;
+pub(crate) mod slots;
+pub(crate) mod thread_state;
 pub(crate) mod watch;
 #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only the feature spawns any"))]
 pub(crate) mod work;

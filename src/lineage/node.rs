@@ -1,4 +1,4 @@
-//! [`Node`]: one place where code can stand, and [`Place`], a counted reference to one.
+//! [`Node`]: one place where code can stand, and [`NodeRef`], a counted reference to one.
 
 use std::borrow::Cow;
 use std::ptr;
@@ -7,14 +7,14 @@ use std::thread::ThreadId;
 use crate::bell::Bell;
 use crate::id::{NodeId, TaskId};
 use crate::index::Ticket;
-use crate::lineage::home::Home;
-use crate::lineage::queued::{Claims, Queued, Which};
-use crate::lineage::residents::Residents;
+use crate::lineage::family::Family;
+use crate::lineage::queued::{Claims, QueuedTasks, Which};
+use crate::lineage::slots::Slots;
 use crate::sync::os::{Arc, AtomicPtr, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};
 use crate::tally::Tally;
 
 /// Somebody asked what stands here, and everything below, to stop.
-const ASKED: u64 = 1;
+const CANCEL_REQUESTED: u64 = 1;
 /// Its code has ended: the thread's, the task's; or the scope was told to end and nothing asked for below it is left.
 const OVER: u64 = 1 << 1;
 /// It had a child, so somebody below may wait to hear of a request.
@@ -27,7 +27,7 @@ const TOLD: u64 = 1 << 4;
 const ONE_REQUEST: u64 = 1 << 5;
 
 /// How many nodes, of all families, are asked to stop. Mostly none, and then nobody has to walk.
-static ASKED_NODES: AtomicUsize = AtomicUsize::new(0);
+static REQUESTED_NODES: AtomicUsize = AtomicUsize::new(0);
 
 /// What kind of code stands at a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,19 +61,19 @@ pub(crate) enum Role {
     Process,
     Thread(ThreadId),
     Task(TaskId),
-    Scope(Tallies),
+    Scope(ScopeTrackers),
 }
 
 /// The tasks asked for at or below a scope, in any pool. Two counts, because the scope's end waits for one of them
 /// only.
-pub(crate) struct Tallies {
+pub(crate) struct ScopeTrackers {
     /// In joining pools.
     pub(crate) joining: Tally,
     /// In daemon pools.
     pub(crate) daemon: Tally,
 }
 
-impl Tallies {
+impl ScopeTrackers {
     pub(crate) fn new() -> Self {
         Self { joining: Tally::new(), daemon: Tally::new() }
     }
@@ -105,9 +105,9 @@ impl Tallies {
 /// One place of the family tree. What a walk looks at comes first, on one cache line.
 #[repr(C)]
 pub(crate) struct Node {
-    pub(crate) residents: Residents,
+    pub(crate) managers: Slots,
     /// Inherited values, by the number of their key.
-    pub(crate) values: Residents,
+    pub(crate) values: Slots,
     /// `None` is the process node: the root has no parent, and a child of the root need not count it (it is a static).
     parent: Option<Arc<Node>>,
     /// The parent's parent, which the parent keeps: a walk loads both at once, and so waits for memory half as often.
@@ -124,10 +124,10 @@ pub(crate) struct Node {
     scopes: u32,
     id: NodeId,
     /// The tasks submitted here that have not ended.
-    queued: Queued,
+    queued: QueuedTasks,
     role: Role,
     name: Option<Cow<'static, str>>,
-    home: Home,
+    family: Family,
     _ticket: Ticket<Node>,
 }
 
@@ -138,27 +138,27 @@ unsafe impl Send for Node {}
 unsafe impl Sync for Node {}
 
 impl Node {
-    pub(crate) fn new(parent: &Place, name: Option<Cow<'static, str>>, role: Role) -> Arc<Self> {
+    pub(crate) fn new(parent: &NodeRef, name: Option<Cow<'static, str>>, role: Role) -> Arc<Self> {
         Self::below(parent, name, role, false)
     }
 
     /// A child to which requests to stop are not delivered from above.
-    pub(crate) fn new_isolated(parent: &Place, name: Option<Cow<'static, str>>, role: Role) -> Arc<Self> {
+    pub(crate) fn new_isolated(parent: &NodeRef, name: Option<Cow<'static, str>>, role: Role) -> Arc<Self> {
         Self::below(parent, name, role, true)
     }
 
-    fn below(parent: &Place, name: Option<Cow<'static, str>>, role: Role, isolated: bool) -> Arc<Self> {
+    fn below(parent: &NodeRef, name: Option<Cow<'static, str>>, role: Role, isolated: bool) -> Arc<Self> {
         let above = parent.node();
         if above.word.load(Ordering::SeqCst) & PARENT == 0 {
             above.word.fetch_or(PARENT, Ordering::SeqCst);
         }
         let scopes = above.scopes + u32::from(matches!(role, Role::Scope(_)));
-        Self::build(parent.0.clone(), name, role, scopes, above.home.clone(), isolated)
+        Self::build(parent.0.clone(), name, role, scopes, above.family.clone(), isolated)
     }
 
     /// A family of its own, with its own indices.
-    pub(crate) fn new_root(home: Home) -> Arc<Self> {
-        Self::build(None, None, Role::Process, 0, home, false)
+    pub(crate) fn new_root(family: Family) -> Arc<Self> {
+        Self::build(None, None, Role::Process, 0, family, false)
     }
 
     fn build(
@@ -166,19 +166,19 @@ impl Node {
         name: Option<Cow<'static, str>>,
         role: Role,
         scopes: u32,
-        home: Home,
+        family: Family,
         isolated: bool,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Node>| {
-            let indices = home.indices();
-            let ticket = indices.nodes.insert(this.clone());
+            let index = family.index();
+            let ticket = index.nodes.insert(this.clone());
             if let Role::Thread(id) = role {
-                indices.threads.insert(id, this.clone());
+                index.threads.insert(id, this.clone());
             }
             Self {
-                residents: Residents::new(),
-                values: Residents::new(),
-                queued: Queued::new(parent.as_ref().is_none_or(|parent| parent.is_root)),
+                managers: Slots::new(),
+                values: Slots::new(),
+                queued: QueuedTasks::new(parent.as_ref().is_none_or(|parent| parent.is_root)),
                 grandparent: parent.as_ref().and_then(|parent| parent.parent.as_ref()).map_or(ptr::null(), Arc::as_ptr),
                 parent,
                 is_root: matches!(role, Role::Process),
@@ -189,7 +189,7 @@ impl Node {
                 id: NodeId::next(),
                 role,
                 name,
-                home,
+                family,
                 _ticket: ticket,
             }
         })
@@ -203,8 +203,8 @@ impl Node {
         self.name.as_deref()
     }
 
-    pub(crate) fn home(&self) -> &Home {
-        &self.home
+    pub(crate) fn family(&self) -> &Family {
+        &self.family
     }
 
     pub(crate) fn kind(&self) -> NodeKind {
@@ -231,9 +231,9 @@ impl Node {
     }
 
     /// The tasks asked for at or below this node, when it is a scope.
-    pub(crate) fn tallies(&self) -> Option<&Tallies> {
+    pub(crate) fn trackers(&self) -> Option<&ScopeTrackers> {
         match &self.role {
-            Role::Scope(tallies) => Some(tallies),
+            Role::Scope(trackers) => Some(trackers),
             _ => None,
         }
     }
@@ -266,9 +266,9 @@ impl Node {
         node.path().find_map(look)
     }
 
-    pub(crate) fn parent_place(&self) -> Option<Place> {
+    pub(crate) fn parent_place(&self) -> Option<NodeRef> {
         self.parent()?;
-        Some(Place(self.parent.clone()))
+        Some(NodeRef(self.parent.clone()))
     }
 
     /// This node, its parent, and so on to the root.
@@ -278,28 +278,28 @@ impl Node {
 
     /// The scopes at or above this node, innermost first. Costs nothing where there are none.
     #[inline]
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Tallies> {
-        self.scope_nodes().map(|(_, tallies)| tallies)
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &ScopeTrackers> {
+        self.scope_nodes().map(|(_, trackers)| trackers)
     }
 
     /// A scope at or above it was told to end.
     pub(crate) fn scope_closed(&self) -> bool {
-        self.scopes().any(Tallies::is_closed)
+        self.scopes().any(ScopeTrackers::is_closed)
     }
 
     /// The scopes at or above this node, innermost first, as nodes.
     #[inline]
-    pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &Tallies)> {
+    pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &ScopeTrackers)> {
         // The last scope is known to be the last: what is above it is not looked at.
         let mut at = if self.scopes > 0 { Some(self) } else { None };
         std::iter::from_fn(move || {
             loop {
                 let node = at?;
-                let tallies = node.tallies();
-                let left = node.scopes - u32::from(tallies.is_some());
+                let trackers = node.trackers();
+                let left = node.scopes - u32::from(trackers.is_some());
                 at = if left > 0 { node.parent.as_deref() } else { None };
-                if let Some(tallies) = tallies {
-                    return Some((node, tallies));
+                if let Some(trackers) = trackers {
+                    return Some((node, trackers));
                 }
             }
         })
@@ -318,7 +318,7 @@ impl Node {
     pub(crate) fn begin_cancel(&self, claims: &mut Claims) -> bool {
         let first = self.note_request();
         // A scope that is closed and counts no task has none in any queue: most have ended before they are cancelled.
-        if !self.tallies().is_some_and(Tallies::is_over) {
+        if !self.trackers().is_some_and(ScopeTrackers::is_over) {
             claims.claim(self, Which::Cancelled);
         }
         first
@@ -326,7 +326,7 @@ impl Node {
 
     /// As [`cancel`](Self::cancel), but what is queued stays so. Runs wakers.
     #[cfg(feature = "tower")]
-    pub(crate) fn ask(&self) -> bool {
+    pub(crate) fn request_cancel(&self) -> bool {
         let first = self.note_request();
         self.tell_request();
         first
@@ -338,15 +338,15 @@ impl Node {
             return false;
         }
         // Counted before it is noted, so that whoever knows of the request finds the count.
-        ASKED_NODES.fetch_add(1, Ordering::SeqCst);
-        let ask = |word: u64| Some((word | ASKED).wrapping_add(ONE_REQUEST));
-        let before = match self.word.fetch_update(Ordering::SeqCst, Ordering::Relaxed, ask) {
+        REQUESTED_NODES.fetch_add(1, Ordering::SeqCst);
+        let request_cancel = |word: u64| Some((word | CANCEL_REQUESTED).wrapping_add(ONE_REQUEST));
+        let before = match self.word.fetch_update(Ordering::SeqCst, Ordering::Relaxed, request_cancel) {
             Ok(before) | Err(before) => before,
         };
-        if before & ASKED != 0 {
-            ASKED_NODES.fetch_sub(1, Ordering::SeqCst);
+        if before & CANCEL_REQUESTED != 0 {
+            REQUESTED_NODES.fetch_sub(1, Ordering::SeqCst);
         }
-        before & ASKED == 0
+        before & CANCEL_REQUESTED == 0
     }
 
     /// Whoever waits here or below looks whether it is asked. Runs wakers.
@@ -367,7 +367,7 @@ impl Node {
 
     /// Claims the queued tasks of daemon pools below a scope that was closed: none of them is to start. Runs no user code.
     pub(crate) fn claim_daemons(&self, claims: &mut Claims) {
-        if self.tallies().is_some_and(|tallies| tallies.daemon.count() > 0) {
+        if self.trackers().is_some_and(|trackers| trackers.daemon.count() > 0) {
             claims.claim(self, Which::Daemon);
         }
     }
@@ -377,7 +377,7 @@ impl Node {
     }
 
     #[inline]
-    pub(crate) fn queued(&self) -> &Queued {
+    pub(crate) fn queued(&self) -> &QueuedTasks {
         &self.queued
     }
 
@@ -388,9 +388,9 @@ impl Node {
 
     /// Clears this node's own request. True when there was one.
     pub(crate) fn acknowledge(&self) -> bool {
-        let asked = self.word.fetch_and(!(ASKED | TOLD), Ordering::SeqCst) & ASKED != 0;
+        let asked = self.word.fetch_and(!(CANCEL_REQUESTED | TOLD), Ordering::SeqCst) & CANCEL_REQUESTED != 0;
         if asked {
-            ASKED_NODES.fetch_sub(1, Ordering::SeqCst);
+            REQUESTED_NODES.fetch_sub(1, Ordering::SeqCst);
         }
         asked
     }
@@ -398,12 +398,12 @@ impl Node {
     /// It or an ancestor was asked to stop, as far as that is delivered here. Costs one load while no node anywhere is.
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
-        Self::any_asked() && self.is_cancelled_here()
+        Self::any_cancel_requested() && self.is_cancelled_here()
     }
 
     #[inline]
     fn is_cancelled_here(&self) -> bool {
-        let look = |node: &Node| match node.word.load(Ordering::Acquire) & ASKED != 0 {
+        let look = |node: &Node| match node.word.load(Ordering::Acquire) & CANCEL_REQUESTED != 0 {
             true => Some(true),
             false => node.isolated.then_some(false),
         };
@@ -411,21 +411,23 @@ impl Node {
     }
 
     /// Notes that a piece of a task was told of the request that reaches this node.
-    pub(crate) fn note_told(&self) {
+    pub(crate) fn note_interrupt(&self) {
         self.nearest(|node| {
             let word = node.word.load(Ordering::Relaxed);
-            if word & (ASKED | TOLD) == ASKED {
+            if word & (CANCEL_REQUESTED | TOLD) == CANCEL_REQUESTED {
                 // Not on a request that was declined just now.
-                let note = |word: u64| (word & ASKED != 0).then_some(word | TOLD);
+                let note = |word: u64| (word & CANCEL_REQUESTED != 0).then_some(word | TOLD);
                 let _ = node.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, note);
             }
-            (word & ASKED != 0 || node.isolated).then_some(())
+            (word & CANCEL_REQUESTED != 0 || node.isolated).then_some(())
         });
     }
 
     /// A piece of a task was told of a request that reaches this node.
-    pub(crate) fn was_told(&self) -> bool {
-        let look = |node: &Node| match node.word.load(Ordering::Relaxed) & (ASKED | TOLD) == ASKED | TOLD {
+    pub(crate) fn was_interrupted(&self) -> bool {
+        let look = |node: &Node| match node.word.load(Ordering::Relaxed) & (CANCEL_REQUESTED | TOLD)
+            == CANCEL_REQUESTED | TOLD
+        {
             true => Some(true),
             false => node.isolated.then_some(false),
         };
@@ -433,8 +435,8 @@ impl Node {
     }
 
     /// It was itself asked to stop.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.word.load(Ordering::Acquire) & ASKED != 0
+    pub(crate) fn cancel_requested(&self) -> bool {
+        self.word.load(Ordering::Acquire) & CANCEL_REQUESTED != 0
     }
 
     /// How often it was itself asked to stop.
@@ -444,8 +446,8 @@ impl Node {
 
     /// Whether any node of the process is asked to stop at the moment.
     #[inline]
-    pub(crate) fn any_asked() -> bool {
-        ASKED_NODES.load(Ordering::Acquire) > 0
+    pub(crate) fn any_cancel_requested() -> bool {
+        REQUESTED_NODES.load(Ordering::Acquire) > 0
     }
 
     /// How often it was asked to stop, here or above: changes with every request.
@@ -481,7 +483,7 @@ impl Node {
     /// that none of them can hold the scope. Runs user code.
     pub(crate) fn end_if_over(&self) {
         // Both are changed before they are looked at, sequentially consistent: whoever changes the last one sees both.
-        if self.tallies().is_some_and(Tallies::is_over) && self.word.load(Ordering::SeqCst) & HELD == 0 {
+        if self.trackers().is_some_and(ScopeTrackers::is_over) && self.word.load(Ordering::SeqCst) & HELD == 0 {
             self.end();
             self.values.clear();
         }
@@ -502,7 +504,7 @@ impl Node {
 
     /// Where those who wait below are told of requests: scopes and the root.
     fn is_hub(&self) -> bool {
-        self.is_root || self.tallies().is_some()
+        self.is_root || self.trackers().is_some()
     }
 
     /// The nodes at which one who waits here hears of requests, and of this node's end.
@@ -525,11 +527,11 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if self.word.load(Ordering::Relaxed) & ASKED != 0 {
-            ASKED_NODES.fetch_sub(1, Ordering::SeqCst);
+        if self.word.load(Ordering::Relaxed) & CANCEL_REQUESTED != 0 {
+            REQUESTED_NODES.fetch_sub(1, Ordering::SeqCst);
         }
         if let Some(id) = self.thread_id() {
-            self.home.indices().threads.remove(&id);
+            self.family.index().threads.remove(&id);
         }
         // A chain is let go in a loop: the drop of a million links must not recurse a million deep.
         let mut next = self.let_parent_go();
@@ -544,20 +546,20 @@ impl Drop for Node {
 
 /// The root of the process-wide family. Lives for ever.
 pub(crate) fn process() -> &'static Node {
-    static ROOT: LazyLock<Arc<Node>> = LazyLock::new(|| Node::new_root(Home::Process));
+    static ROOT: LazyLock<Arc<Node>> = LazyLock::new(|| Node::new_root(Family::Process));
     &ROOT
 }
 
 /// A counted reference to a node. The process node is not counted: it is `None`.
 #[derive(Clone)]
-pub(crate) struct Place(Option<Arc<Node>>);
+pub(crate) struct NodeRef(Option<Arc<Node>>);
 
-impl Place {
-    pub(crate) const PROCESS: Place = Place(None);
+impl NodeRef {
+    pub(crate) const PROCESS: NodeRef = NodeRef(None);
 
     /// Whether both are the same node.
     #[inline]
-    pub(crate) fn is(&self, other: &Place) -> bool {
+    pub(crate) fn is(&self, other: &NodeRef) -> bool {
         std::ptr::eq(self.node(), other.node())
     }
 
@@ -594,11 +596,11 @@ impl Place {
     }
 
     /// The innermost scope at or above it. Costs nothing where there is none.
-    pub(crate) fn innermost_scope(&self) -> Option<Place> {
+    pub(crate) fn innermost_scope(&self) -> Option<NodeRef> {
         let mut at = self.0.as_ref();
         while let Some(node) = at.filter(|node| node.scopes > 0) {
-            if node.tallies().is_some() {
-                return Some(Place(Some(Arc::clone(node))));
+            if node.trackers().is_some() {
+                return Some(NodeRef(Some(Arc::clone(node))));
             }
             at = node.parent.as_ref();
         }
@@ -606,13 +608,13 @@ impl Place {
     }
 
     /// The root of its family. Counts one reference, however long the way.
-    pub(crate) fn root(&self) -> Place {
+    pub(crate) fn root(&self) -> NodeRef {
         let mut root = self.0.as_ref();
         // Ends: invariant 1 of [`crate::lineage`].
         while let Some(node) = root.filter(|node| !node.is_root) {
             root = node.parent.as_ref();
         }
-        Place(root.cloned())
+        NodeRef(root.cloned())
     }
 
     /// Lets go, after a last [`Node::end_if_over`]: if nobody else holds the place the values go with the node, which
@@ -625,8 +627,8 @@ impl Place {
     }
 
     /// A reference that keeps nothing alive.
-    pub(crate) fn downgrade(&self) -> WeakPlace {
-        WeakPlace(self.0.as_ref().map(Arc::downgrade))
+    pub(crate) fn downgrade(&self) -> WeakNodeRef {
+        WeakNodeRef(self.0.as_ref().map(Arc::downgrade))
     }
 }
 
@@ -639,7 +641,7 @@ impl OnceWeak {
     }
 
     /// True for the first.
-    pub(crate) fn set(&self, place: &Place) -> bool {
+    pub(crate) fn set(&self, place: &NodeRef) -> bool {
         let Some(node) = &place.0 else { return false };
         let node = Weak::into_raw(Arc::downgrade(node)).cast_mut();
         // Release: pairs with `get`.
@@ -653,14 +655,14 @@ impl OnceWeak {
         }
     }
 
-    pub(crate) fn upgrade(&self) -> Option<Place> {
+    pub(crate) fn upgrade(&self) -> Option<NodeRef> {
         let node = self.0.load(Ordering::Acquire);
         if node.is_null() {
             return None;
         }
         // SAFETY: it came from `into_raw`, and is given back by the drop alone.
         let node = std::mem::ManuallyDrop::new(unsafe { Weak::from_raw(node) });
-        node.upgrade().map(|node| Place(Some(node)))
+        node.upgrade().map(|node| NodeRef(Some(node)))
     }
 }
 
@@ -674,18 +676,18 @@ impl Drop for OnceWeak {
     }
 }
 
-impl From<Arc<Node>> for Place {
+impl From<Arc<Node>> for NodeRef {
     fn from(node: Arc<Node>) -> Self {
         // The process node is a static behind an Arc; everyone refers to it as `None`.
         if ptr::eq(Arc::as_ptr(&node), process()) { Self(None) } else { Self(Some(node)) }
     }
 }
 
-/// See [`Place::downgrade`].
+/// See [`NodeRef::downgrade`].
 #[derive(Clone)]
-pub(crate) struct WeakPlace(Option<Weak<Node>>);
+pub(crate) struct WeakNodeRef(Option<Weak<Node>>);
 
-impl WeakPlace {
+impl WeakNodeRef {
     /// Of what belongs to no place, and never did.
     pub(crate) fn nowhere() -> Self {
         Self(Some(Weak::new()))
@@ -695,10 +697,10 @@ impl WeakPlace {
         self.0.as_ref().is_some_and(|node| node.ptr_eq(&Weak::new()))
     }
 
-    pub(crate) fn upgrade(&self) -> Option<Place> {
+    pub(crate) fn upgrade(&self) -> Option<NodeRef> {
         match &self.0 {
-            None => Some(Place::PROCESS),
-            Some(node) => node.upgrade().map(|node| Place(Some(node))),
+            None => Some(NodeRef::PROCESS),
+            Some(node) => node.upgrade().map(|node| NodeRef(Some(node))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! [`Queued`]: the queued tasks of one node, so that a cancel ends exactly those.
+//! [`QueuedTasks`]: the queued tasks of one node, so that a cancel ends exactly those.
 //!
 //! A task is listed at the node that it was submitted at, whatever pool it waits in, until it ends. A cancel of that
 //! node, or of one above it, takes each listed task off, claims it and ends it. The cost of a cancel therefore grows with
@@ -39,36 +39,36 @@ use crate::sync::os::{Arc, OnceLock, Weak, thread};
 use crate::sync::{Mutex, UnsafeCell};
 
 /// A task's links in the list of its node, guarded by that list's lock.
-pub(crate) struct Link {
-    prev: UnsafeCell<*mut Link>,
-    next: UnsafeCell<*mut Link>,
+pub(crate) struct TaskLink {
+    prev: UnsafeCell<*mut TaskLink>,
+    next: UnsafeCell<*mut TaskLink>,
 }
 
 /// How the engine claims and ends a listed task: this layer does not know tasks.
-pub(crate) struct Ops {
+pub(crate) struct TaskOps {
     /// Whether tasks may be ended here at all: not in a fork's child.
     pub(crate) may_end: fn() -> bool,
     /// Claims the task and keeps its memory until `end`. False when the task has started or ended. Runs no user code.
     ///
     /// # Safety
     /// The link is that of a listed task, and the caller holds the list's lock.
-    pub(crate) claim: unsafe fn(NonNull<Link>) -> bool,
+    pub(crate) claim: unsafe fn(NonNull<TaskLink>) -> bool,
     /// Ends claimed tasks. Runs user code: the given closure first, which is called once when all of them have their
     /// outcome.
     pub(crate) end: fn(Claims, &mut dyn FnMut()),
 }
 
 /// Installed by the engine before it lists a task.
-static OPS: OnceLock<&'static Ops> = OnceLock::new();
+static OPS: OnceLock<&'static TaskOps> = OnceLock::new();
 
 /// Installs the engine's operations, once.
-pub(crate) fn install(ops: &'static Ops) {
+pub(crate) fn install(ops: &'static TaskOps) {
     let _ = OPS.set(ops);
 }
 
 /// Tasks that were claimed in lists of nodes, in the order in which they are to be ended.
 #[must_use = "each of them is to be ended"]
-pub(crate) struct Claims(Vec<NonNull<Link>>);
+pub(crate) struct Claims(Vec<NonNull<TaskLink>>);
 
 impl Claims {
     pub(crate) fn new() -> Self {
@@ -78,7 +78,7 @@ impl Claims {
     /// Claims what is queued at the node and below it. Runs no user code.
     pub(crate) fn claim(&mut self, at: &Node, which: Which) {
         let Some(ops) = OPS.get().filter(|ops| (ops.may_end)()) else { return };
-        let unwanted = || which == Which::Daemon || at.is_asked();
+        let unwanted = || which == Which::Daemon || at.cancel_requested();
         at.queued().claim_own(ops, which, unwanted, &mut self.0);
         let mut nodes = Vec::new();
         at.queued().children(&mut nodes);
@@ -101,7 +101,7 @@ impl Claims {
     }
 
     /// The links, each of which is a claim that the caller owes the end of.
-    pub(crate) fn into_links(self) -> Vec<NonNull<Link>> {
+    pub(crate) fn into_links(self) -> Vec<NonNull<TaskLink>> {
         self.0
     }
 }
@@ -118,34 +118,34 @@ pub(crate) enum Which {
 /// The listed tasks and the registered children of one node.
 // The order is the memory's: the list that most tasks are in lies beside the scope's tallies.
 #[repr(C)]
-pub(crate) struct Queued {
-    below: Mutex<Below>,
+pub(crate) struct QueuedTasks {
+    below: Mutex<Descendants>,
     /// This node and its ancestors are registered.
     registered: AtomicBool,
-    daemon: List,
-    joining: List,
+    daemon: TaskList,
+    joining: TaskList,
 }
 
-struct Below {
+struct Descendants {
     /// The registered children. Boxed: most nodes have none.
     children: Option<Box<Slab<Weak<Node>>>>,
     /// This node's key in its parent's `children`.
     key: Option<usize>,
 }
 
-impl Queued {
+impl QueuedTasks {
     /// `top` is whether the node has no ancestor to register with.
     pub(crate) fn new(top: bool) -> Self {
         Self {
-            below: Mutex::new(Below { children: None, key: None }),
+            below: Mutex::new(Descendants { children: None, key: None }),
             registered: AtomicBool::new(top),
-            daemon: List::new(),
-            joining: List::new(),
+            daemon: TaskList::new(),
+            joining: TaskList::new(),
         }
     }
 
     #[inline]
-    fn list_of(&self, joins: bool) -> &List {
+    fn list_of(&self, joins: bool) -> &TaskList {
         if joins { &self.joining } else { &self.daemon }
     }
 
@@ -155,7 +155,7 @@ impl Queued {
     /// The node is registered. The link is in no list, its task was seen by no other thread, and stays where it is until
     /// an [`unlist`](Self::unlist) of it has returned.
     #[inline]
-    pub(crate) unsafe fn list(&self, link: NonNull<Link>, joins: bool, unwanted: impl FnOnce() -> bool) -> bool {
+    pub(crate) unsafe fn list(&self, link: NonNull<TaskLink>, joins: bool, unwanted: impl FnOnce() -> bool) -> bool {
         let mut list = self.list_of(joins).lock();
         if unwanted() {
             return false;
@@ -170,13 +170,13 @@ impl Queued {
     /// # Safety
     /// The link's task is alive, and was listed at this node and with this `joins`, or never.
     #[inline]
-    pub(crate) unsafe fn unlist(&self, link: NonNull<Link>, joins: bool) {
+    pub(crate) unsafe fn unlist(&self, link: NonNull<TaskLink>, joins: bool) {
         // SAFETY: passed on to the caller.
         unsafe { self.list_of(joins).lock().remove(link) };
     }
 
     /// Claims the node's own tasks, the oldest first, while `unwanted`.
-    fn claim_own(&self, ops: &Ops, which: Which, unwanted: impl Fn() -> bool, into: &mut Vec<NonNull<Link>>) {
+    fn claim_own(&self, ops: &TaskOps, which: Which, unwanted: impl Fn() -> bool, into: &mut Vec<NonNull<TaskLink>>) {
         if which == Which::Cancelled {
             self.joining.claim_all(ops, &unwanted, into);
         }
@@ -233,16 +233,16 @@ fn register_path(node: &Arc<Node>) {
 /// A mutex would need two exchanges, at each submit and at each end of a task (8 ns each, which is what all else here
 /// costs together). Each critical section is a few loads and stores, so a thread that finds the lock taken spins, and
 /// yields if the holder was preempted.
-struct List {
-    last: AtomicPtr<Link>,
-    first: UnsafeCell<*mut Link>,
+struct TaskList {
+    last: AtomicPtr<TaskLink>,
+    first: UnsafeCell<*mut TaskLink>,
 }
 
 // SAFETY: `first` and the links are guarded by the lock. They point to listed tasks, which leave the list before they
-// are freed; what may be done with those from any thread is the business of `Ops`.
-unsafe impl Send for List {}
+// are freed; what may be done with those from any thread is the business of `TaskOps`.
+unsafe impl Send for TaskList {}
 // SAFETY: as above.
-unsafe impl Sync for List {}
+unsafe impl Sync for TaskList {}
 
 /// How many tasks are claimed under one lock.
 const AT_A_TIME: usize = 16;
@@ -250,11 +250,11 @@ const AT_A_TIME: usize = 16;
 /// Set in `last` while the list is locked. A link's address is even.
 const LOCKED: usize = 1;
 
-fn is_locked(last: *mut Link) -> bool {
+fn is_locked(last: *mut TaskLink) -> bool {
     last.addr() & LOCKED != 0
 }
 
-impl List {
+impl TaskList {
     fn new() -> Self {
         Self { last: AtomicPtr::new(ptr::null_mut()), first: UnsafeCell::new(ptr::null_mut()) }
     }
@@ -288,7 +288,7 @@ impl List {
         }
     }
 
-    fn claim_all(&self, ops: &Ops, unwanted: impl Fn() -> bool, into: &mut Vec<NonNull<Link>>) {
+    fn claim_all(&self, ops: &TaskOps, unwanted: impl Fn() -> bool, into: &mut Vec<NonNull<TaskLink>>) {
         loop {
             let mut list = self.lock();
             if !unwanted() {
@@ -318,8 +318,8 @@ fn back_off(turn: u32) {
 
 /// A list while it is locked.
 struct Locked<'a> {
-    list: &'a List,
-    last: *mut Link,
+    list: &'a TaskList,
+    last: *mut TaskLink,
 }
 
 impl Drop for Locked<'_> {
@@ -333,21 +333,21 @@ impl Drop for Locked<'_> {
 
 impl Locked<'_> {
     #[inline]
-    fn first(&self) -> *mut Link {
+    fn first(&self) -> *mut TaskLink {
         // SAFETY: the lock is held.
         unsafe { self.list.first.with(|first| *first) }
     }
 
     #[inline]
-    fn set_first(&mut self, to: *mut Link) {
+    fn set_first(&mut self, to: *mut TaskLink) {
         // SAFETY: the lock is held.
         unsafe { self.list.first.with_mut(|first| *first = to) }
     }
 
     /// # Safety
-    /// As for [`Queued::list`].
+    /// As for [`QueuedTasks::list`].
     #[inline]
-    unsafe fn push(&mut self, link: NonNull<Link>) {
+    unsafe fn push(&mut self, link: NonNull<TaskLink>) {
         // SAFETY: the link is the caller's. The last one is listed, so it is alive, and the lock guards its links.
         unsafe {
             link.as_ref().set_prev(self.last);
@@ -362,7 +362,7 @@ impl Locked<'_> {
     /// # Safety
     /// The link's task is alive, and in no other list.
     #[inline]
-    unsafe fn remove(&mut self, link: NonNull<Link>) {
+    unsafe fn remove(&mut self, link: NonNull<TaskLink>) {
         // SAFETY: the link is alive; if it is listed, so are its neighbours, and the lock guards their links.
         unsafe {
             let (before, after) = (link.as_ref().prev(), link.as_ref().next());
@@ -381,7 +381,7 @@ impl Locked<'_> {
         }
     }
 
-    fn pop(&mut self) -> Option<NonNull<Link>> {
+    fn pop(&mut self) -> Option<NonNull<TaskLink>> {
         let first = NonNull::new(self.first())?;
         // SAFETY: it is listed here, so it is alive.
         unsafe { self.remove(first) };
@@ -390,11 +390,11 @@ impl Locked<'_> {
 }
 
 /// The `prev` of a link that is in no list. Never read through.
-fn unlisted() -> *mut Link {
+fn unlisted() -> *mut TaskLink {
     ptr::dangling_mut()
 }
 
-impl Link {
+impl TaskLink {
     pub(crate) fn new() -> Self {
         Self { prev: UnsafeCell::new(unlisted()), next: UnsafeCell::new(ptr::null_mut()) }
     }
@@ -402,7 +402,7 @@ impl Link {
     /// # Safety
     /// Of this and the next three: the caller holds the lock of the list that the link is in, or is about to be in.
     #[inline]
-    unsafe fn prev(&self) -> *mut Link {
+    unsafe fn prev(&self) -> *mut TaskLink {
         // SAFETY: passed on to the caller.
         unsafe { self.prev.with(|prev| *prev) }
     }
@@ -410,7 +410,7 @@ impl Link {
     /// # Safety
     /// As for `prev`.
     #[inline]
-    unsafe fn next(&self) -> *mut Link {
+    unsafe fn next(&self) -> *mut TaskLink {
         // SAFETY: passed on to the caller.
         unsafe { self.next.with(|next| *next) }
     }
@@ -418,7 +418,7 @@ impl Link {
     /// # Safety
     /// As for `prev`.
     #[inline]
-    unsafe fn set_prev(&self, to: *mut Link) {
+    unsafe fn set_prev(&self, to: *mut TaskLink) {
         // SAFETY: passed on to the caller.
         unsafe { self.prev.with_mut(|prev| *prev = to) }
     }
@@ -426,7 +426,7 @@ impl Link {
     /// # Safety
     /// As for `prev`.
     #[inline]
-    unsafe fn set_next(&self, to: *mut Link) {
+    unsafe fn set_next(&self, to: *mut TaskLink) {
         // SAFETY: passed on to the caller.
         unsafe { self.next.with_mut(|next| *next = to) }
     }

@@ -5,19 +5,19 @@ use std::task::Waker;
 use smallvec::SmallVec;
 
 use crate::bell::Bell;
-use crate::lineage::node::{Node, Place};
+use crate::lineage::node::{Node, NodeRef};
 
 /// Listens at the place's own node, at every scope above it and at the root: whoever asks a node to stop tells that
 /// node, and the nearest of the others where the node has descendants. So the end of one request wakes its own waiters
 /// alone, and waiting costs as much as there are scopes above, however long the chain between them.
 pub(crate) struct Watch {
-    place: Place,
+    place: NodeRef,
     /// Where it listens at each of the bells.
     at: SmallVec<[usize; 3]>,
 }
 
 impl Watch {
-    pub(crate) fn new(place: &Place) -> Self {
+    pub(crate) fn new(place: &NodeRef) -> Self {
         Self { place: place.clone(), at: place.node().bells().map(Bell::listen).collect() }
     }
 

@@ -11,25 +11,25 @@ use std::cell::Cell;
 use std::ptr;
 
 use crate::bell::Bell;
-use crate::lineage::current::Spot;
+use crate::lineage::current::CurrentNode;
 use crate::lineage::flow::Flow;
-use crate::lineage::handle::CutOnDrop;
-use crate::lineage::node::{Node, Place};
+use crate::lineage::handle::ExitOnDrop;
+use crate::lineage::node::{Node, NodeRef};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::tally::{Left, Tally};
 
 /// Its handle asked it to stop, and it has not declined since.
-const ASKED: u64 = 1;
+const CANCEL_REQUESTED: u64 = 1;
 /// The rest of the word counts requests, so that one that repeats another is seen too.
 const ONE_REQUEST: u64 = 1 << 1;
 
 /// See the module.
 pub(crate) struct Work {
-    spot: Spot,
+    current_node: CurrentNode,
     /// The scopes at or above the place count it. Cleared by the one call that counts it out.
     counted: AtomicBool,
-    asks: AtomicU64,
-    asked: Bell,
+    requests: AtomicU64,
+    requested: Bell,
 }
 
 /// A scope at or above the place was told to end.
@@ -39,14 +39,14 @@ pub(crate) struct Closed;
 impl Work {
     /// Work for where the code stands, that no scope counts.
     pub(crate) fn uncounted() -> Arc<Self> {
-        Arc::new(Self::new(Spot::here(), false))
+        Arc::new(Self::new(CurrentNode::here(), false))
     }
 
     /// Work for where the code stands, counted in by every scope at or above it and by the family. Nothing is counted
     /// on an error.
     pub(crate) fn counted() -> Result<Arc<Self>, Closed> {
-        let spot = Spot::here();
-        let node = spot.place().node();
+        let current_node = CurrentNode::here();
+        let node = current_node.place().node();
         for (entered, scope) in node.scopes().enumerate() {
             if scope.joining.enter().is_err() {
                 leave_scopes(node, entered);
@@ -57,15 +57,15 @@ impl Work {
             // A family is never closed.
             let _ = family.enter();
         }
-        Ok(Arc::new(Self::new(spot, true)))
+        Ok(Arc::new(Self::new(current_node, true)))
     }
 
-    fn new(spot: Spot, counted: bool) -> Self {
-        Self { spot, counted: AtomicBool::new(counted), asks: AtomicU64::new(0), asked: Bell::new() }
+    fn new(current_node: CurrentNode, counted: bool) -> Self {
+        Self { current_node, counted: AtomicBool::new(counted), requests: AtomicU64::new(0), requested: Bell::new() }
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        self.spot.place()
+    pub(crate) fn place(&self) -> &NodeRef {
+        self.current_node.place()
     }
 
     /// Counts it out. Runs user code: the end of a scope drops what is bound there, and wakes those who wait.
@@ -80,51 +80,51 @@ impl Work {
     }
 
     /// Asks it to stop. True for the first request since it declined one.
-    pub(crate) fn ask(&self) -> bool {
-        let ask = |word: u64| Some((word | ASKED).wrapping_add(ONE_REQUEST));
-        let before = match self.asks.fetch_update(Ordering::SeqCst, Ordering::Relaxed, ask) {
+    pub(crate) fn request_cancel(&self) -> bool {
+        let request_cancel = |word: u64| Some((word | CANCEL_REQUESTED).wrapping_add(ONE_REQUEST));
+        let before = match self.requests.fetch_update(Ordering::SeqCst, Ordering::Relaxed, request_cancel) {
             Ok(before) | Err(before) => before,
         };
-        self.asked.ring();
-        before & ASKED == 0
+        self.requested.ring();
+        before & CANCEL_REQUESTED == 0
     }
 
-    pub(crate) fn is_asked(&self) -> bool {
-        self.asks.load(Ordering::SeqCst) & ASKED != 0
+    pub(crate) fn cancel_requested(&self) -> bool {
+        self.requests.load(Ordering::SeqCst) & CANCEL_REQUESTED != 0
     }
 
     /// How often it was asked to stop.
     pub(crate) fn requests(&self) -> u64 {
-        self.asks.load(Ordering::SeqCst) / ONE_REQUEST
+        self.requests.load(Ordering::SeqCst) / ONE_REQUEST
     }
 
     /// Declines what its handle asked. True when there was a request.
     pub(crate) fn acknowledge(&self) -> bool {
-        self.asks.fetch_and(!ASKED, Ordering::SeqCst) & ASKED != 0
+        self.requests.fetch_and(!CANCEL_REQUESTED, Ordering::SeqCst) & CANCEL_REQUESTED != 0
     }
 
     /// Rings with each request.
     pub(crate) fn bell(&self) -> &Bell {
-        &self.asked
+        &self.requested
     }
 
     /// It, or its place, was asked to stop.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.is_asked() || self.place().node().is_cancelled()
+        self.cancel_requested() || self.place().node().is_cancelled()
     }
 
     /// Runs a part of it on the calling thread, standing where it stands.
     pub(crate) fn run<R>(self: &Arc<Self>, f: impl FnOnce() -> R) -> R {
-        struct Restore(*const Part<'static>);
+        struct Restore(*const WorkFrame<'static>);
         impl Drop for Restore {
             fn drop(&mut self) {
                 INNERMOST.set(self.0);
             }
         }
-        let part = Part { work: self, flow: Flow::now(), outer: INNERMOST.get() };
-        let _restore = Restore(part.outer);
-        INNERMOST.set(ptr::from_ref(&part).cast());
-        let _standing = CutOnDrop(Some(self.spot.stand()));
+        let frame = WorkFrame { work: self, flow: Flow::now(), outer: INNERMOST.get() };
+        let _restore = Restore(frame.outer);
+        INNERMOST.set(ptr::from_ref(&frame).cast());
+        let _guard = ExitOnDrop(Some(self.current_node.enter()));
         f()
     }
 }
@@ -157,26 +157,26 @@ fn leave_tally(tally: &Tally) {
 
 /// The family's count of work below scopes. What stands outside of any scope nothing ends, so nothing waits for it.
 fn of_family(node: &Node) -> Option<&Tally> {
-    node.scopes().next().map(|_| &node.home().indices().spawned)
+    node.scopes().next().map(|_| &node.family().index().spawned)
 }
 
 /// A part of some work that runs on this thread. The list lives in the stack frames themselves.
-struct Part<'a> {
+struct WorkFrame<'a> {
     work: &'a Arc<Work>,
     flow: Flow,
-    outer: *const Part<'static>,
+    outer: *const WorkFrame<'static>,
 }
 
 thread_local! {
-    static INNERMOST: Cell<*const Part<'static>> = const { Cell::new(ptr::null()) };
+    static INNERMOST: Cell<*const WorkFrame<'static>> = const { Cell::new(ptr::null()) };
 }
 
 /// All work whose code is on the calling thread's stack, innermost first.
-fn parts<'a>() -> impl Iterator<Item = &'a Part<'a>> {
+fn frames<'a>() -> impl Iterator<Item = &'a WorkFrame<'a>> {
     // SAFETY: each is further up this thread's stack, in a call of `run` that has not returned; a caller is above it
     // and keeps the reference no longer than it runs.
-    let part = |at: *const Part<'static>| unsafe { at.cast::<Part<'a>>().as_ref() };
-    std::iter::successors(part(INNERMOST.get()), move |inner| part(inner.outer))
+    let frame = |at: *const WorkFrame<'static>| unsafe { at.cast::<WorkFrame<'a>>().as_ref() };
+    std::iter::successors(frame(INNERMOST.get()), move |inner| frame(inner.outer))
 }
 
 /// The work that the calling code is.
@@ -186,16 +186,16 @@ pub(crate) fn own<'a>() -> Option<&'a Arc<Work>> {
         return None;
     }
     let flow = Flow::now();
-    parts().find(|part| part.flow == flow).map(|part| part.work)
+    frames().find(|frame| frame.flow == flow).map(|frame| frame.work)
 }
 
 /// All work on the calling thread's stack that is counted, innermost first.
 pub(crate) fn all<'a>() -> impl Iterator<Item = &'a Arc<Work>> {
-    parts().map(|part| part.work).filter(|work| work.counted.load(Ordering::Acquire))
+    frames().map(|frame| frame.work).filter(|work| work.counted.load(Ordering::Acquire))
 }
 
 /// The tallies that count work on the calling thread's stack, by their addresses.
-pub(crate) fn tallies<'a>() -> impl Iterator<Item = usize> + use<'a> {
+pub(crate) fn trackers<'a>() -> impl Iterator<Item = usize> + use<'a> {
     all().flat_map(|work: &'a Arc<Work>| {
         let node = work.place().node();
         let scopes = node.scopes().map(|scope| scope.joining.address());

@@ -12,8 +12,8 @@ use std::mem;
 use std::ptr;
 
 use crate::id::{NodeId, TaskId};
-use crate::lineage::home::Home;
-use crate::lineage::node::{Node, Place};
+use crate::lineage::family::Family;
+use crate::lineage::node::{Node, NodeRef};
 use crate::pool::inner::Pool;
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, Mutex};
@@ -59,22 +59,22 @@ impl Asked {
     /// is asked to stop. Runs no user code.
     pub(crate) fn look(pools: &[Arc<Pool>]) -> Self {
         let mut asked = Self { places: HashSet::new(), tasks: HashSet::new() };
-        asked.tasks.extend(BY_HANDLE.lock().iter().filter(|task| task.state().is_asked()).map(Task::id));
-        if Node::any_asked() {
-            let mut homes = vec![Home::Process];
+        asked.tasks.extend(BY_HANDLE.lock().iter().filter(|task| task.state().cancel_requested()).map(Task::id));
+        if Node::any_cancel_requested() {
+            let mut families = vec![Family::Process];
             for owner in pools.iter().filter_map(|pool| pool.owner.upgrade()) {
-                let home = owner.node().home();
-                if homes.iter().all(|known| !ptr::eq(known.indices(), home.indices())) {
-                    homes.push(home.clone());
+                let family = owner.node().family();
+                if families.iter().all(|known| !ptr::eq(known.index(), family.index())) {
+                    families.push(family.clone());
                 }
             }
-            homes.iter().for_each(|home| asked.look_at(home));
+            families.iter().for_each(|family| asked.look_at(family));
         }
         asked
     }
 
-    fn look_at(&mut self, home: &Home) {
-        for node in home.indices().nodes.live() {
+    fn look_at(&mut self, family: &Family) {
+        for node in family.index().nodes.live() {
             if node.is_cancelled() {
                 self.places.insert(node.id());
                 self.tasks.extend(node.task_id());
@@ -86,7 +86,7 @@ impl Asked {
 
 /// Lets go of a node. The end of one runs what is bound there, and the process ends on this thread: the last reference
 /// is leaked.
-fn leak_last(place: Place) {
+fn leak_last(place: NodeRef) {
     if let Some(last) = place.into_last() {
         mem::forget(last);
     }
@@ -99,22 +99,25 @@ impl Pool {
         let (count, running) =
             self.queue.with_extra(|book| (self.tally.count(), book.running().cloned().collect::<Vec<_>>()));
         let owed: u64 = running.iter().map(|running| running.owed).sum();
-        let declined = if self.is_cancelled() { self.declined() } else { HashSet::new() };
-        let is_asked = |at, id| {
-            let by_pool = self.is_cancelled() && !declined.contains(&id);
+        let acknowledged = if self.is_cancelled() { self.acknowledged() } else { HashSet::new() };
+        let cancel_requested = |at, id| {
+            let by_pool = self.is_cancelled() && !acknowledged.contains(&id);
             by_pool || asked.places.contains(&at) || asked.tasks.contains(&id)
         };
-        let asked: Vec<TaskId> =
-            running.iter().filter(|running| is_asked(running.at, running.id)).map(|running| running.id).collect();
+        let asked: Vec<TaskId> = running
+            .iter()
+            .filter(|running| cancel_requested(running.at, running.id))
+            .map(|running| running.id)
+            .collect();
         Remaining { unasked: count.saturating_sub(owed as usize).saturating_sub(asked.len()), asked }
     }
     /// The running tasks of a cancelled pool that are not asked any more.
-    fn declined(&self) -> HashSet<TaskId> {
-        let mut declined = HashSet::new();
+    fn acknowledged(&self) -> HashSet<TaskId> {
+        let mut acknowledged = HashSet::new();
         for place in self.running_nodes() {
-            declined.extend(place.node().task_id().filter(|_| !place.node().is_cancelled()));
+            acknowledged.extend(place.node().task_id().filter(|_| !place.node().is_cancelled()));
             leak_last(place);
         }
-        declined
+        acknowledged
     }
 }

@@ -12,11 +12,11 @@ use crate::pool::set::TaskSet;
 /// A handle that stands for work which can be asked to stop.
 pub trait Cancel {
     /// Asks the work to stop. Does not wait, and does not panic.
-    fn ask_to_stop(&self);
+    fn request_cancel(&self);
 }
 
 impl<T> Cancel for TaskHandle<T> {
-    fn ask_to_stop(&self) {
+    fn request_cancel(&self) {
         self.cancel();
     }
 }
@@ -30,7 +30,7 @@ impl<T> TaskHandle<T> {
 }
 
 impl<T> Cancel for TaskSet<T> {
-    fn ask_to_stop(&self) {
+    fn request_cancel(&self) {
         self.cancel_all();
     }
 }
@@ -149,7 +149,7 @@ impl<H: Cancel + Future + Unpin> Future for CancelOnDrop<H> {
 impl<H: Cancel> Drop for CancelOnDrop<H> {
     fn drop(&mut self) {
         if let Some(handle) = &self.handle {
-            handle.ask_to_stop();
+            handle.request_cancel();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use crate::bell::Bell;
-use crate::lineage::node::WeakPlace;
+use crate::lineage::node::WeakNodeRef;
 use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolKind};
 use crate::pool::ctx;
@@ -37,11 +37,11 @@ pub(crate) struct Own {
     /// What each of them lends to tasks, if anything.
     pub(crate) states: Option<Arc<States>>,
     /// What their nodes stand below.
-    pub(crate) below: WeakPlace,
+    pub(crate) below: WeakNodeRef,
 }
 
 impl Crew {
-    pub(crate) fn new(namespace: &Namespace, owner: &WeakPlace, config: &PoolConfig) -> Self {
+    pub(crate) fn new(namespace: &Namespace, owner: &WeakNodeRef, config: &PoolConfig) -> Self {
         match config.kind {
             PoolKind::Leased => Self::Leased,
             PoolKind::Pinned => Self::Pinned(Box::new(Doorbell::new())),

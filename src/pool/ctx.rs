@@ -12,9 +12,9 @@ use std::thread::Thread;
 
 use crate::error::{Said, payload_text};
 use crate::fork;
-use crate::lineage::current::{self, Pending};
-use crate::lineage::handle::{CutOnDrop, Lineage};
-use crate::lineage::node::{Node, Place, Role, WeakPlace};
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::handle::{ExitOnDrop, Lineage};
+use crate::lineage::node::{Node, NodeRef, Role, WeakNodeRef};
 use crate::namespace::Namespace;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
@@ -71,11 +71,11 @@ struct Worker {
     namespace: Namespace,
     index: usize,
     thread: Thread,
-    owner: WeakPlace,
+    owner: WeakNodeRef,
     /// What the node is to stand below.
-    below: WeakPlace,
+    below: WeakNodeRef,
     /// Made when it is asked for.
-    node: OnceLock<Place>,
+    node: OnceLock<NodeRef>,
 }
 
 impl WorkerCtx {
@@ -114,9 +114,9 @@ impl WorkerCtx {
         Lineage(self.place().clone())
     }
 
-    fn place(&self) -> &Place {
+    fn place(&self) -> &NodeRef {
         self.0.node.get_or_init(|| {
-            let parent = self.0.below.upgrade().unwrap_or(Place::PROCESS);
+            let parent = self.0.below.upgrade().unwrap_or(NodeRef::PROCESS);
             let name = self.0.thread.name().map(|name| name.to_string().into());
             Node::new(&parent, name, Role::Thread(self.0.thread.id())).into()
         })
@@ -177,13 +177,13 @@ pub fn worker() -> Option<WorkerCtx> {
 }
 
 /// The innermost scope at or above the owner of a pool.
-pub(crate) fn scope_of(owner: &WeakPlace) -> WeakPlace {
+pub(crate) fn scope_of(owner: &WeakNodeRef) -> WeakNodeRef {
     let scope = owner.upgrade().and_then(|owner| owner.innermost_scope());
-    scope.unwrap_or(Place::PROCESS).downgrade()
+    scope.unwrap_or(NodeRef::PROCESS).downgrade()
 }
 
 /// The calling thread is one of the pool's from now on.
-pub(crate) fn move_in(pool: &Pool, below: &WeakPlace, member: &Member) {
+pub(crate) fn move_in(pool: &Pool, below: &WeakNodeRef, member: &Member) {
     let worker = Worker {
         namespace: pool.namespace.clone(),
         index: member.number(),
@@ -198,10 +198,10 @@ pub(crate) fn move_in(pool: &Pool, below: &WeakPlace, member: &Member) {
 /// Runs the initialiser, standing at the thread's node.
 pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, came: Came) -> Result<(), Failure> {
     let Some(ctx) = worker() else { return Err(Box::new(Said("its thread is ending".into()))) };
-    let standing = CutOnDrop(Some(current::stand(ctx.place().clone(), Pending::Nothing)));
+    let guard = ExitOnDrop(Some(current::enter(ctx.place().clone(), LazyNode::Nothing)));
     let out = frame::while_initialising(pool, member, came, || catch_unwind(AssertUnwindSafe(|| hook.run(&ctx))));
     fork::end_of(&|| format!("the initialiser of a worker of \"{}\"", pool.namespace), out.is_err());
-    drop(standing);
+    drop(guard);
     out.unwrap_or_else(|payload| {
         let text = payload_text(payload.as_ref()).unwrap_or("(a payload that is no text)").to_string();
         drop_quietly(payload);
@@ -214,7 +214,7 @@ pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, ca
 pub(crate) fn as_worker(f: impl FnOnce()) {
     let _apart = frame::apart();
     let at = worker().map(|ctx| ctx.place().clone());
-    let _at = at.map(|at| CutOnDrop(Some(current::stand(at, Pending::Nothing))));
+    let _at = at.map(|at| ExitOnDrop(Some(current::enter(at, LazyNode::Nothing))));
     f();
 }
 
@@ -225,12 +225,12 @@ pub(crate) fn move_out() {
     if let Some(place) = ctx.0.node.get() {
         // Code in the destructors of the thread's locals stands at the process, instead of becoming a second node of
         // it.
-        std::mem::forget(current::stand_as_thread(Place::PROCESS, Pending::Nothing));
+        std::mem::forget(current::enter_as_thread(NodeRef::PROCESS, LazyNode::Nothing));
         let node = place.node();
         node.end();
         // Also when somebody elsewhere holds the node: what belongs to a thread ends on it.
         node.values.clear();
-        node.residents.clear();
+        node.managers.clear();
     }
     drop_quietly(ctx);
 }

@@ -8,7 +8,7 @@ use crate::clock::Coarse;
 use crate::error::{StopError, TaskError};
 use crate::fork;
 use crate::id::TaskId;
-use crate::lineage::node::Place;
+use crate::lineage::node::NodeRef;
 use crate::lineage::queued::Claims;
 use crate::pool::book::Book;
 use crate::pool::config::PoolMode;
@@ -229,17 +229,17 @@ impl Pool {
     }
 
     /// The running tasks that are then to be told of the request.
-    fn begin_cancel(self: &Arc<Self>, evicted: &mut Evicted) -> Vec<Place> {
+    fn begin_cancel(self: &Arc<Self>, evicted: &mut Evicted) -> Vec<NodeRef> {
         self.cancelled.store(true, Ordering::SeqCst);
         self.begin_close(evicted);
         self.evict_cancelled(evicted);
         let mut claims = Claims::new();
-        let asked = self.ask_running(&mut claims);
+        let asked = self.cancel_running(&mut claims);
         evicted.add_all(claims);
         asked
     }
 
-    fn tell_cancelled(self: &Arc<Self>, asked: &[Place]) {
+    fn tell_cancelled(self: &Arc<Self>, asked: &[NodeRef]) {
         asked.iter().for_each(|place| place.node().tell_request());
         // What is no node hears of it here: see `hearing`.
         self.tally.notify();

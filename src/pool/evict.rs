@@ -21,8 +21,8 @@ use smallvec::SmallVec;
 
 use crate::error::{SubmitError, TaskError};
 use crate::fork::is_fork;
-use crate::lineage::node::{Node, Place};
-use crate::lineage::queued::{self, Claims, Link, Ops};
+use crate::lineage::node::{Node, NodeRef};
+use crate::lineage::queued::{self, Claims, TaskLink, TaskOps};
 use crate::pool::depth;
 use crate::pool::frame::Frame;
 use crate::pool::inner::{Extras, Memo, Pool};
@@ -34,7 +34,7 @@ use crate::task::cell::{Claimed, Closure, Published, Unwoken};
 /// How many tombstones there must be, at least, before the queue is swept.
 const SWEEP: usize = 64;
 
-static OPS: Ops = Ops { may_end: || !is_fork(), claim: claim_listed, end: end_claimed };
+static OPS: TaskOps = TaskOps { may_end: || !is_fork(), claim: claim_listed, end: end_claimed };
 
 thread_local! {
     /// The innermost [`Dropping`] of this thread, if there is one.
@@ -47,8 +47,8 @@ pub(super) fn install() {
 }
 
 /// # Safety
-/// As for [`Ops::claim`].
-unsafe fn claim_listed(link: NonNull<Link>) -> bool {
+/// As for [`TaskOps::claim`].
+unsafe fn claim_listed(link: NonNull<TaskLink>) -> bool {
     // SAFETY: a listed task is alive, and `Pool::list` lists no other type.
     unsafe { Task::from_link(link) }.state().claim_counted()
 }
@@ -71,7 +71,7 @@ pub(crate) struct Evicted {
 /// What a task leaves that never ran.
 struct Unrun {
     pool: Arc<Pool>,
-    place: Place,
+    place: NodeRef,
     extras: Option<Box<Extras>>,
     closure: Left,
 }
@@ -233,7 +233,7 @@ impl Pool {
 
     /// The node that is to list a task submitted at the place, registered. `None` for a root, which is never cancelled.
     #[inline]
-    pub(super) fn listing_node(&self, place: &Place) -> Option<NonNull<Node>> {
+    pub(super) fn listing_node(&self, place: &NodeRef) -> Option<NonNull<Node>> {
         let node = place.below_root()?;
         queued::register(node);
         Some(NonNull::from(&**node))
@@ -256,7 +256,7 @@ impl Pool {
 
     /// Takes a claimed task off its node's list. Called before the task is finished, which may free it.
     #[inline]
-    pub(super) fn unlist(&self, place: &Place, task: &Task) {
+    pub(super) fn unlist(&self, place: &NodeRef, task: &Task) {
         if let Some(node) = place.below_root() {
             // SAFETY: the reference keeps the task, which was listed at its own place, or never.
             unsafe { node.queued().unlist(task.link(), self.joins()) };

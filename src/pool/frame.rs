@@ -7,10 +7,10 @@ use std::cell::Cell;
 use std::ptr;
 
 use crate::id::TaskId;
-use crate::lineage::current::{self, BecomesNode, Pending};
+use crate::lineage::current::{self, LazyNode, OnMaterialize};
 use crate::lineage::flow::Flow;
-use crate::lineage::handle::CutOnDrop;
-use crate::lineage::node::{Node, Place};
+use crate::lineage::handle::ExitOnDrop;
+use crate::lineage::node::{Node, NodeRef};
 use crate::pool::config::PoolKind;
 use crate::pool::inner::{Memo, Noted, Pool};
 use crate::pool::kept::InWait;
@@ -72,7 +72,7 @@ pub(crate) struct Frame {
     /// Whose code it is: a future that a runtime polls within the task is not.
     flow: Flow,
     /// The node the task was asked for at. See [`Pool::standing`].
-    pub(crate) place: Place,
+    pub(crate) place: NodeRef,
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<Tally>>,
     /// How many frames are further out.
@@ -88,8 +88,8 @@ pub(crate) struct Frame {
     pub(crate) wait: Cell<InWait>,
     /// See [`Code::number`]; 0 until it is asked for.
     code: Cell<u64>,
-    /// See [`told`](crate::pool::told).
-    pub(crate) told: Cell<bool>,
+    /// See [`told`](crate::pool::interrupted).
+    pub(crate) interrupted: Cell<bool>,
     /// Once the task is a node.
     noted: Cell<Option<Noted>>,
 }
@@ -99,11 +99,11 @@ impl Frame {
     pub(crate) fn with<R>(
         pool: &Arc<Pool>,
         claimed: &Claimed<Memo>,
-        (place, scoped): (Place, Option<Arc<Tally>>),
+        (place, scoped): (NodeRef, Option<Arc<Tally>>),
         brings_place: bool,
         owed: u64,
         f: impl FnOnce(&Frame) -> R,
-    ) -> (R, Place, Option<Arc<Tally>>) {
+    ) -> (R, NodeRef, Option<Arc<Tally>>) {
         let frame = Self::new(pool, claimed, place, scoped, brings_place, owed);
         let out = frame.run(f);
         if let Some(noted) = frame.noted.take() {
@@ -115,7 +115,7 @@ impl Frame {
     /// Runs what a task leaves behind as part of it: a wait there gives its place away, and knows whose it is.
     pub(crate) fn aside(
         pool: &Arc<Pool>,
-        place: &Place,
+        place: &NodeRef,
         scoped: Option<&Arc<Tally>>,
         brings_place: bool,
         owed: u64,
@@ -123,16 +123,16 @@ impl Frame {
     ) {
         let frame = Self::new(pool, ptr::null(), place.clone(), scoped.cloned(), brings_place, owed);
         frame.run(|frame| {
-            let standing = CutOnDrop(Some(current::stand(pool.standing(&frame.place), Pending::Nothing)));
+            let guard = ExitOnDrop(Some(current::enter(pool.standing(&frame.place), LazyNode::Nothing)));
             f();
-            drop(standing);
+            drop(guard);
         });
     }
 
     fn new(
         pool: &Arc<Pool>,
         claimed: *const Claimed<Memo>,
-        place: Place,
+        place: NodeRef,
         scoped: Option<Arc<Tally>>,
         brings_place: bool,
         owed: u64,
@@ -157,7 +157,7 @@ impl Frame {
             owed,
             wait: Cell::new(InWait::No),
             code: Cell::new(0),
-            told: Cell::new(false),
+            interrupted: Cell::new(false),
             noted: Cell::new(None),
         }
     }
@@ -198,11 +198,11 @@ impl Frame {
     }
 }
 
-impl BecomesNode for Frame {
-    fn became(&self, node: &Arc<Node>) {
-        let place = Place::from(Arc::clone(node));
+impl OnMaterialize for Frame {
+    fn materialized(&self, node: &Arc<Node>) {
+        let place = NodeRef::from(Arc::clone(node));
         if let Some(task) = self.task() {
-            task.became(&place);
+            task.materialized(&place);
         }
         self.noted.set(Some(self.pool().note_node(&place)));
     }
@@ -217,8 +217,9 @@ impl Frame {
 
     /// The task, or its whole pool, was asked to stop. What is asked of places above is not looked at.
     #[inline]
-    pub(crate) fn is_asked(&self) -> bool {
-        (!self.steals() && self.task().is_some_and(|task| task.state().is_asked())) || self.pool().is_cancelled()
+    pub(crate) fn cancel_requested(&self) -> bool {
+        (!self.steals() && self.task().is_some_and(|task| task.state().cancel_requested()))
+            || self.pool().is_cancelled()
     }
 
     /// The running code may be a piece of another task of the same pool, stolen while this one waits.

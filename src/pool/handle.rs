@@ -18,11 +18,11 @@ use crate::pool::depth;
 use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
+use crate::pool::interrupted;
 use crate::pool::park;
 use crate::pool::passing::Passing;
 use crate::pool::pinned;
 use crate::pool::polled;
-use crate::pool::told;
 use crate::pool::wait::{self, GivenAway, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::pool::worker_state;
@@ -354,7 +354,7 @@ impl<T> TaskHandle<T> {
         if let Err(why) = blocked {
             return Ok(Err(self.would_deadlock(why)));
         }
-        if passing.is_some_and(|passing| passing.passed()) { Err(told::cancelled()) } else { Ok(self.output()) }
+        if passing.is_some_and(|passing| passing.passed()) { Err(interrupted::cancelled()) } else { Ok(self.output()) }
     }
 
     /// As [`join_cancelling`](Self::join_cancelling), without blocking the runtime: requests to stop that reach the place
@@ -374,7 +374,7 @@ impl<T> TaskHandle<T> {
             Poll::Pending
         });
         let out = out.await;
-        if passing.is_some_and(|passing| passing.passed()) { Err(told::cancelled()) } else { Ok(out) }
+        if passing.is_some_and(|passing| passing.passed()) { Err(interrupted::cancelled()) } else { Ok(out) }
     }
 
     /// Why a wait here for the task, which has not ended, would itself never end, if so.
@@ -474,7 +474,7 @@ impl<T> TaskHandle<T> {
             Err(error) => error.is_cancelled(),
         };
         if output.as_ref().is_some_and(is_by_request) {
-            told::told_if_asked();
+            interrupted::note_if_cancelled();
         }
         output
     }

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use crate::lineage::current;
 use crate::lineage::flow::Flow;
-use crate::lineage::node::Place;
+use crate::lineage::node::NodeRef;
 use crate::lineage::watch::Watch;
 use crate::lineage::work::{self, Work};
 use crate::pool::frame::{self, Frame};
@@ -30,7 +30,7 @@ impl Hearing {
         // Before the place, which is the same in most cases: then it is a node by now.
         let own = if deaf { None } else { current::own() };
         // A thread that stands nowhere is made no node of: nobody could ask it.
-        let here = if current::stands() { current::here() } else { Place::PROCESS };
+        let here = if current::stands() { current::here() } else { NodeRef::PROCESS };
         let own = own.filter(|own| own.as_ptr() != here.as_ptr());
         let steals = || stealing::here().filter(|_| !deaf && !Flow::now().is_guest());
         let pool = left.map(Frame::pool).or_else(steals).map(AtPool::new);
@@ -53,11 +53,11 @@ impl Hearing {
         done(self)
     }
 
-    pub(crate) fn is_asked(&self) -> bool {
-        self.own.as_ref().is_some_and(|own| own.node().is_asked())
+    pub(crate) fn cancel_requested(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.node().cancel_requested())
             || self.here.node().is_cancelled()
             || self.pool_is_cancelled()
-            || self.work.as_ref().is_some_and(|at| at.work.is_asked())
+            || self.work.as_ref().is_some_and(|at| at.work.cancel_requested())
     }
 
     /// Changes with every request.

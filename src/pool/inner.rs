@@ -26,7 +26,7 @@ use crate::id::TaskId;
 use crate::index::{Index, Ticket};
 use crate::lineage::current;
 use crate::lineage::handle::closed_scope;
-use crate::lineage::node::{Place, WeakPlace};
+use crate::lineage::node::{NodeRef, WeakNodeRef};
 use crate::lineage::queued::Claims;
 use crate::namespace::Namespace;
 use crate::pool::book::Book;
@@ -36,12 +36,12 @@ use crate::pool::evict::{self, Evicted};
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
+use crate::pool::interrupted;
 use crate::pool::kept::Kept;
 use crate::pool::places::Places;
 use crate::pool::queue::Queue;
 use crate::pool::room::Room;
 use crate::pool::stats::Counters;
-use crate::pool::told;
 use crate::pool::warm::Came;
 use crate::pool::worker::Task;
 use crate::quiet::quietly;
@@ -56,7 +56,7 @@ use crate::threads::cache::{Hand, Job};
 pub(crate) struct Memo {
     /// The node it was asked for at, whose scopes count it. Its code stands there too, where the pool does not say
     /// otherwise.
-    pub(crate) place: Place,
+    pub(crate) place: NodeRef,
     /// What few tasks have.
     pub(crate) extras: Option<Box<Extras>>,
     /// Where it is queued.
@@ -105,7 +105,7 @@ pub(crate) struct Extras {
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<Tally>>,
     /// Where its code will stand, kept alive until then.
-    pub(crate) owner: Option<Place>,
+    pub(crate) owner: Option<NodeRef>,
 }
 
 /// What a task is submitted as.
@@ -129,7 +129,7 @@ pub(crate) type Here<F> = Result<(TaskRef<Memo>, Claimed<Memo>), F>;
 
 /// Boxed as a whole: a pool that has none is a pointer smaller so.
 #[derive(Default)]
-struct Nodes(Slab<WeakPlace>);
+struct Nodes(Slab<WeakNodeRef>);
 
 /// Where the list has it.
 pub(crate) struct Noted(usize);
@@ -147,7 +147,7 @@ pub(crate) struct Pool {
     pub(crate) kept: Kept,
     pub(crate) room: Option<Room>,
     pub(crate) namespace: Namespace,
-    pub(crate) owner: WeakPlace,
+    pub(crate) owner: WeakNodeRef,
     pub(crate) config: PoolConfig,
     pub(crate) crew: Crew,
     pub(crate) cancelled: AtomicBool,
@@ -159,7 +159,7 @@ pub(crate) struct Pool {
     pub(crate) over: AtomicBool,
     pub(crate) warned: AtomicBool,
     /// A work-stealing pool's: a piece was told that the pool is cancelled.
-    pub(crate) told: AtomicBool,
+    pub(crate) interrupted: AtomicBool,
     listed: OnceLock<Ticket<Pool>>,
     #[cfg(feature = "metrics")]
     pub(crate) measured: OnceLock<crate::pool::measure::Measured>,
@@ -172,7 +172,7 @@ pub(crate) fn joining() -> &'static Index<Pool> {
 }
 
 impl Pool {
-    pub(crate) fn new(namespace: Namespace, owner: WeakPlace, config: PoolConfig) -> Arc<Self> {
+    pub(crate) fn new(namespace: Namespace, owner: WeakNodeRef, config: PoolConfig) -> Arc<Self> {
         let crew = Crew::new(&namespace, &owner, &config);
         let room = config.queue_limit.map(Room::new);
         let joins = config.mode == PoolMode::Joining;
@@ -192,7 +192,7 @@ impl Pool {
             stale: AtomicIsize::new(0),
             over: AtomicBool::new(false),
             warned: AtomicBool::new(false),
-            told: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
             listed: OnceLock::new(),
             #[cfg(feature = "metrics")]
             measured: OnceLock::new(),
@@ -219,24 +219,24 @@ impl Pool {
 
     /// Where a task submitted now is asked for.
     #[inline]
-    fn place(&self) -> Result<Place, SubmitError> {
+    fn place(&self) -> Result<NodeRef, SubmitError> {
         if self.config.sealed { self.live_owner() } else { Ok(current::nearest()) }
     }
 
-    fn live_owner(&self) -> Result<Place, SubmitError> {
+    fn live_owner(&self) -> Result<NodeRef, SubmitError> {
         self.owner.upgrade().ok_or_else(|| SubmitError::OwnerEnded { namespace: self.namespace.clone() })
     }
 
     /// Where code of a task stands that was asked for at `place`: there, unless what is stolen may run on top of it.
     #[inline]
-    pub(crate) fn standing(&self, place: &Place) -> Place {
+    pub(crate) fn standing(&self, place: &NodeRef) -> NodeRef {
         // The owner is there: the task keeps it until it runs, and a thread as long as it works here.
-        if self.config.steals() { self.owner.upgrade().unwrap_or(Place::PROCESS) } else { place.clone() }
+        if self.config.steals() { self.owner.upgrade().unwrap_or(NodeRef::PROCESS) } else { place.clone() }
     }
 
     /// Counts a task in: in the pool, and in every scope at or above its place. Nothing is counted on an error.
     #[inline]
-    fn accept(self: &Arc<Self>, place: &Place) -> Result<(), SubmitError> {
+    fn accept(self: &Arc<Self>, place: &NodeRef) -> Result<(), SubmitError> {
         match self.tally.enter() {
             // While anything is counted the pool holds itself; `leave` lets go.
             Ok(Entry::First) => std::mem::forget(Arc::clone(self)),
@@ -263,8 +263,8 @@ impl Pool {
     }
 
     #[cold]
-    fn scope_has_ended(&self, place: &Place) -> SubmitError {
-        told::told_if_asked();
+    fn scope_has_ended(&self, place: &NodeRef) -> SubmitError {
+        interrupted::note_if_cancelled();
         SubmitError::ScopeEnded { namespace: self.namespace.clone(), scope: closed_scope(place) }
     }
 
@@ -287,14 +287,14 @@ impl Pool {
     }
 
     /// Takes back what `accept` counted, for a task that was not queued after all.
-    fn retract(self: &Arc<Self>, place: &Place) {
+    fn retract(self: &Arc<Self>, place: &NodeRef) {
         self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
         self.leave_scopes(place);
         self.leave();
     }
 
     /// Counts a task out of the scopes at or above its place.
-    pub(crate) fn leave_scopes(&self, place: &Place) {
+    pub(crate) fn leave_scopes(&self, place: &NodeRef) {
         for (node, scope) in place.node().scope_nodes() {
             let tally = scope.of(self.joins());
             if let Left::Last { notify } = tally.leave() {
@@ -309,7 +309,7 @@ impl Pool {
 
     /// Everything before the queue: is the task welcome? Says where it was asked for, and what it keeps alive as it is
     /// to stand elsewhere.
-    fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<(Place, Option<Place>), SubmitError> {
+    fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<(NodeRef, Option<NodeRef>), SubmitError> {
         if fork::is_fork() {
             return Err(SubmitError::Forked { namespace: self.namespace.clone() });
         }
@@ -325,7 +325,7 @@ impl Pool {
 
     fn memo(
         self: &Arc<Self>,
-        (place, owner): (Place, Option<Place>),
+        (place, owner): (NodeRef, Option<NodeRef>),
         task_type: Option<TaskType>,
         queued: bool,
         scoped: Option<Arc<Tally>>,
@@ -421,7 +421,7 @@ impl Pool {
                 // SAFETY: the task was made above from this `F`, and is claimed.
                 let f = unsafe { reclaim::<Memo, F, T>(claimed) };
                 self.give_room();
-                self.retract(&memo.map_or(Place::PROCESS, |memo| memo.place));
+                self.retract(&memo.map_or(NodeRef::PROCESS, |memo| memo.place));
                 let reason = SubmitError::no_thread(&self.namespace, error);
                 match f {
                     Some(f) => Err(self.refuse(f, reason)),
@@ -536,9 +536,9 @@ impl Pool {
     }
 
     /// A task that runs here became a node.
-    pub(crate) fn note_node(&self, node: &Place) -> Noted {
+    pub(crate) fn note_node(&self, node: &NodeRef) -> Noted {
         let at = self.nodes.lock().get_or_insert_default().0.insert(node.downgrade());
-        // After it is noted: `ask_running` looks after it has said so.
+        // After it is noted: `cancel_running` looks after it has said so.
         if self.is_cancelled() {
             node.node().cancel();
         }
@@ -557,7 +557,7 @@ impl Pool {
 
     /// Asks the running tasks that are nodes to stop, which are then to be told, and claims what they queued. The others
     /// see it at the pool.
-    pub(super) fn ask_running(&self, claims: &mut Claims) -> Vec<Place> {
+    pub(super) fn cancel_running(&self, claims: &mut Claims) -> Vec<NodeRef> {
         let mut nodes = self.running_nodes();
         nodes.retain(|node| !node.node().is_over());
         for node in &nodes {
@@ -567,7 +567,7 @@ impl Pool {
     }
 
     /// The nodes of the running tasks that are nodes.
-    pub(crate) fn running_nodes(&self) -> Vec<Place> {
+    pub(crate) fn running_nodes(&self) -> Vec<NodeRef> {
         match &*self.nodes.lock() {
             Some(nodes) => nodes.0.iter().filter_map(|(_, node)| node.upgrade()).collect(),
             None => Vec::new(),

@@ -6,12 +6,12 @@ use std::iter::{Fuse, FusedIterator};
 
 use crate::error::{SubmitError, TaskError};
 use crate::id::TaskId;
-use crate::lineage::current::{self, Pending};
-use crate::lineage::handle::CutOnDrop;
-use crate::lineage::node::Place;
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::handle::ExitOnDrop;
+use crate::lineage::node::NodeRef;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
-use crate::pool::told;
+use crate::pool::interrupted;
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::task_type::TaskType;
@@ -34,7 +34,7 @@ type Submitted<T> = Result<TaskHandle<T>, SubmitError>;
 pub struct Map<I: Iterator, F, T> {
     pool: Arc<Pool>,
     /// Where `map` was called, and the span there: all tasks stand there, whoever takes the results.
-    place: Place,
+    place: NodeRef,
     span: tracing::Span,
     subscriber: Option<Scoped>,
     task_type: Option<TaskType>,
@@ -110,7 +110,7 @@ where
         }
         if !self.pool.config.sealed && self.place.node().is_cancelled() {
             // Accepted it would be, and over at once.
-            told::told_if_asked();
+            interrupted::note_if_cancelled();
             return Some(Err(SubmitError::Cancelled { namespace: self.pool.namespace.clone() }));
         }
         let input = self.held.take().or_else(|| self.inputs.next())?;
@@ -124,7 +124,7 @@ where
             }
         };
         let submitted = {
-            let _at = CutOnDrop(Some(current::stand(self.place.clone(), Pending::Nothing)));
+            let _at = ExitOnDrop(Some(current::enter(self.place.clone(), LazyNode::Nothing)));
             let _default = self.subscriber.as_ref().and_then(Scoped::enter);
             let _in = self.span.enter();
             match waits {

@@ -2,22 +2,22 @@
 
 use crate::index::Ticket;
 use crate::ledger::Ends;
-use crate::lineage::home::{Home, Resident};
+use crate::lineage::family::{Family, SlotValue};
 use crate::pool::inner::Pool;
 use crate::sync::os::{Arc, Weak};
 
 /// Where a pool is listed while it lives, and written down when it is gone.
 pub(crate) struct Measured {
-    home: Home,
-    _listed: Ticket<Resident>,
+    family: Family,
+    _listed: Ticket<SlotValue>,
 }
 
 impl Pool {
     /// Enters the family's list. Once, before the first task.
-    pub(crate) fn measure(self: &Arc<Self>, home: &Home) {
+    pub(crate) fn measure(self: &Arc<Self>, family: &Family) {
         let this: Weak<Self> = Arc::downgrade(self);
-        let listed = home.indices().ledger.pools.insert(this);
-        let _ = self.measured.set(Measured { home: home.clone(), _listed: listed });
+        let listed = family.index().ledger.pools.insert(this);
+        let _ = self.measured.set(Measured { family: family.clone(), _listed: listed });
     }
 
     /// How its tasks ended so far.
@@ -36,7 +36,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         if let Some(measured) = self.measured.get() {
-            let ledger = &measured.home.indices().ledger;
+            let ledger = &measured.family.index().ledger;
             ledger.write(&self.namespace, self.config.task_type.as_ref(), self.ends());
         }
     }

@@ -21,6 +21,7 @@ pub(crate) mod frame;
 pub(crate) mod handle;
 pub(crate) mod hearing;
 pub(crate) mod inner;
+pub(crate) mod interrupted;
 pub(crate) mod kept;
 pub(crate) mod map;
 #[cfg(feature = "metrics")]
@@ -41,7 +42,6 @@ pub(crate) mod set;
 pub(crate) mod stats;
 #[cfg_attr(not(feature = "rayon"), path = "stealing/absent.rs")]
 pub(crate) mod stealing;
-pub(crate) mod told;
 pub(crate) mod wait;
 pub(crate) mod warm;
 pub(crate) mod worker;

@@ -20,7 +20,7 @@ impl Passing {
     pub(crate) fn poll(&mut self, waker: &Waker, mut pass: impl FnMut()) {
         loop {
             let seen = self.seen;
-            if !self.hearing.poll(waker, |heard| heard.is_asked() && Some(heard.requests()) != seen) {
+            if !self.hearing.poll(waker, |heard| heard.cancel_requested() && Some(heard.requests()) != seen) {
                 return;
             }
             self.seen = Some(self.hearing.requests());

@@ -17,14 +17,14 @@ use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use crate::error::{Refused, SubmitError};
-use crate::lineage::current::{self, Pending};
-use crate::lineage::node::Place;
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::node::NodeRef;
 use crate::pool::handle::TaskHandle;
 use crate::pool::hearing::Hearing;
 use crate::pool::inner::{As, Pool};
+use crate::pool::interrupted;
 use crate::pool::park;
 use crate::pool::pinned;
-use crate::pool::told;
 use crate::pool::wait::{self, GivenAway};
 use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
@@ -202,7 +202,7 @@ impl Pool {
             }
             let mut asked = false;
             let in_time = park::block_until(deadline, |waker| {
-                asked = hearing.poll(waker, Hearing::is_asked);
+                asked = hearing.poll(waker, Hearing::cancel_requested);
                 asked || self.scope_ended(&at) || turn.poll(waker) || away.is_told()
             });
             if !asked && let Some(why) = away.told() {
@@ -244,7 +244,7 @@ impl Pool {
             let asked = poll_fn(|cx| {
                 // Whoever polls is asked: it may be another one each time.
                 let hearing = hears.insert(Hearing::new());
-                if hearing.poll(cx.waker(), Hearing::is_asked) {
+                if hearing.poll(cx.waker(), Hearing::cancel_requested) {
                     return Poll::Ready(true);
                 }
                 match self.scope_ended(&at) || turn.poll(cx.waker()) {
@@ -259,13 +259,13 @@ impl Pool {
     }
 
     /// Until there may be room in the queue, or none is to be waited for any more.
-    pub(crate) async fn await_room(&self, at: &Place) {
+    pub(crate) async fn await_room(&self, at: &NodeRef) {
         let Some(room) = &self.room else { return };
         let turn = room.stand_in_line();
         let mut hears = None;
         poll_fn(|cx| {
             // Whoever polls is asked: it may be another one each time.
-            let asked = hears.insert(Hearing::new()).poll(cx.waker(), Hearing::is_asked);
+            let asked = hears.insert(Hearing::new()).poll(cx.waker(), Hearing::cancel_requested);
             // In line first, and a look then.
             let is_told = turn.poll(cx.waker());
             let is_over = self.tally.is_closed() || self.scope_ended(at) || at.node().is_cancelled();
@@ -285,7 +285,7 @@ impl Pool {
     fn submit_in_turn<F, T>(
         self: &Arc<Self>,
         turn: &Turn<'_>,
-        at: &Place,
+        at: &NodeRef,
         submitted: As,
         f: F,
     ) -> Result<Result<TaskHandle<T>, Refused<F>>, Refused<F>>
@@ -296,7 +296,7 @@ impl Pool {
         turn.about_to_look();
         self.counters.refused.fetch_sub(1, Ordering::Relaxed);
         let outcome = {
-            let _at = current::stand(at.clone(), Pending::Nothing);
+            let _at = current::enter(at.clone(), LazyNode::Nothing);
             self.submit_static(submitted, f)
         };
         match outcome {
@@ -312,7 +312,7 @@ impl Pool {
 
     /// Whether waiting for room is of no more use, because a scope at or above the place accepts nothing more. What is
     /// submitted to a sealed pool is not counted there.
-    fn scope_ended(&self, at: &Place) -> bool {
+    fn scope_ended(&self, at: &NodeRef) -> bool {
         !self.config.sealed && at.node().scope_closed()
     }
 
@@ -321,7 +321,7 @@ impl Pool {
     }
 
     fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {
-        told::told_if_asked();
+        interrupted::note_if_cancelled();
         Refused { task, reason: SubmitError::Cancelled { namespace: self.namespace.clone() } }
     }
 }

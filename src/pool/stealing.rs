@@ -44,8 +44,8 @@ use std::time::{Duration, Instant};
 use crate::bell::Bell;
 use crate::error::payload_text;
 use crate::fork;
-use crate::lineage::current::{self, Pending};
-use crate::lineage::node::Place;
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::node::NodeRef;
 use crate::namespace::Namespace;
 use crate::pool::crew::Crew;
 use crate::pool::frame;
@@ -301,14 +301,14 @@ impl Stealing {
     /// no use for the others.
     fn serve(&self, pool: &Arc<Pool>, number: u64, part: Part, idle: Option<WaitsHere>) {
         // What is accepted holds the owner, so it is gone only when there is nothing to do.
-        let owner = pool.owner.upgrade().unwrap_or(Place::PROCESS);
-        let standing = current::stand(owner, Pending::Nothing);
+        let owner = pool.owner.upgrade().unwrap_or(NodeRef::PROCESS);
+        let guard = current::enter(owner, LazyNode::Nothing);
         let worker = Worker { pool, number, blocked: Cell::new(false) };
         HERE.set((&raw const worker).cast());
         part.play();
         drop(idle);
         // The owner's end is user code, when this was the last to hold it.
-        quietly(|| standing.cut());
+        quietly(|| guard.exit_to());
         HERE.set(ptr::null());
         let last = {
             let mut state = self.state.lock();
@@ -496,7 +496,7 @@ fn visit(pool: &Arc<Pool>, number: u64) {
     stealing.note(pool, |state| state.tasks -= tasks);
     drop(counts);
     match left {
-        Left::Place => {
+        Left::Permit => {
             if let Err(error) = stealing.ask(pool) {
                 Arc::clone(pool).refused(&error);
             }

@@ -141,8 +141,8 @@ const FRAMES: usize = 256;
 fn stack(drives: bool) -> Stack {
     let mut stack = Stack { worker: runtime::worker(), ..Stack::default() };
     let counts = |stack: &mut Stack, tally: usize| {
-        if !stack.tallies.contains(&tally) {
-            stack.tallies.push(tally);
+        if !stack.trackers.contains(&tally) {
+            stack.trackers.push(tally);
         }
     };
     for frame in frame::all().take(FRAMES) {
@@ -159,7 +159,7 @@ fn stack(drives: bool) -> Stack {
             stack.permits.push(permit(pool));
         }
     }
-    for tally in work::tallies() {
+    for tally in work::trackers() {
         counts(&mut stack, tally);
     }
     if let Some((pool, _, Came::WithPlace)) = frame::initialising() {

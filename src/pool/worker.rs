@@ -5,8 +5,8 @@ use std::ptr;
 use crate::clock::{Coarse, pause};
 use crate::error::{NoRoom, Refused, SubmitError, TaskError, payload_text};
 use crate::fork;
-use crate::lineage::current::{self, Pending};
-use crate::lineage::node::{Node, Place};
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::node::{Node, NodeRef};
 use crate::pool::book::Running;
 use crate::pool::config::PoolKind;
 use crate::pool::depth;
@@ -216,7 +216,7 @@ pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
 #[derive(PartialEq, Eq)]
 pub(super) enum Left {
     /// The caller's place, because more is queued.
-    Place,
+    Permit,
     /// Places of others.
     Others,
     /// Nothing.
@@ -251,7 +251,7 @@ pub(super) fn run_one(pool: &Arc<Pool>) -> Left {
     pool.queue.with_extra(|book| book.turn(&mut entry, None));
     visit.settle();
     if !pool.queue.looks_empty() {
-        return Left::Place;
+        return Left::Permit;
     }
     let last = pool.places.give(false);
     if last {
@@ -341,7 +341,7 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
     });
     leave(pool, place, scoped, |foreign| {
         visit.look_away();
-        Frame::aside(pool, &Place::PROCESS, None, true, owed, foreign);
+        Frame::aside(pool, &NodeRef::PROCESS, None, true, owed, foreign);
     });
     visit.ended += 1;
     started
@@ -349,7 +349,7 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
 
 /// Counts a task out of the scopes that wait for it, and lets its place go. Wakers and a node's end are user code: they
 /// are run by `foreign`.
-fn leave(pool: &Pool, place: Place, scoped: Option<Arc<Tally>>, mut foreign: impl FnMut(&mut dyn FnMut())) {
+fn leave(pool: &Pool, place: NodeRef, scoped: Option<Arc<Tally>>, mut foreign: impl FnMut(&mut dyn FnMut())) {
     if let Some(scoped) = scoped {
         foreign(&mut || leave_tally(&scoped));
     }
@@ -368,7 +368,7 @@ fn leave(pool: &Pool, place: Place, scoped: Option<Arc<Tally>>, mut foreign: imp
 }
 
 /// The last steps of a task whose thread does not go on with its pool.
-pub(super) fn leave_after(pool: &Arc<Pool>, place: Place, scoped: Option<Arc<Tally>>, ended: u64) {
+pub(super) fn leave_after(pool: &Arc<Pool>, place: NodeRef, scoped: Option<Arc<Tally>>, ended: u64) {
     leave(pool, place, scoped, |foreign| foreign());
     pool.leave_many(ended);
 }
@@ -395,7 +395,7 @@ impl From<Result<(), Payload>> for Outcome {
 /// A task that has its result and is to be finished.
 struct Ran {
     claimed: Claimed<Memo>,
-    place: Place,
+    place: NodeRef,
     scoped: Option<Arc<Tally>>,
     /// Its body was run.
     started: bool,
@@ -410,12 +410,12 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
     let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_place, owed, |frame| {
         let steals = pool.config.steals();
         // What is stolen runs on top of this, and may be another task's: there is nothing here of this one alone.
-        let pending = if steals { Pending::Nothing } else { Pending::Task(id, ptr::from_ref(frame)) };
-        let standing = if steals {
-            current::stand(pool.standing(&frame.place), pending)
+        let lazy = if steals { LazyNode::Nothing } else { LazyNode::Task(id, ptr::from_ref(frame)) };
+        let guard = if steals {
+            current::enter(pool.standing(&frame.place), lazy)
         } else {
             // SAFETY: the frame holds the place, and lives, until after the cut.
-            unsafe { current::stand_borrowed(&frame.place, pending) }
+            unsafe { current::enter_borrowed(&frame.place, lazy) }
         };
         let default = subscriber.as_ref().filter(|_| !steals).and_then(Scoped::enter);
         // A subscriber is user code too.
@@ -426,7 +426,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             Some(gated) => gated.run(pool, &claimed, &frame.place),
         };
         let outcome = match outcome {
-            Outcome::Value if frame.was_told() => Outcome::Interrupted,
+            Outcome::Value if frame.was_interrupted() => Outcome::Interrupted,
             outcome => outcome,
         };
         drop_quietly(entered);
@@ -440,7 +440,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             report_panic(pool, &claimed, task_type, span.as_ref(), payload);
         }
         drop_quietly(default);
-        standing.cut();
+        guard.exit_to();
         outcome
     });
     let started = !matches!(outcome, Outcome::Unrun);
@@ -557,13 +557,13 @@ fn finish(pool: &Arc<Pool>, noted: usize, ran: Ran, brings_place: bool) {
     claimed.finish(|what, foreign| {
         pool.counted_as_dropping(what, || Frame::aside(pool, &place, scoped.as_ref(), brings_place, 0, foreign));
     });
-    leave(pool, place, scoped, |foreign| Frame::aside(pool, &Place::PROCESS, None, brings_place, 0, foreign));
+    leave(pool, place, scoped, |foreign| Frame::aside(pool, &NodeRef::PROCESS, None, brings_place, 0, foreign));
     pool.leave();
 }
 
 impl Pool {
     /// Whether a task that has not started is not to start any more.
-    pub(super) fn drops(&self, place: &Place) -> bool {
+    pub(super) fn drops(&self, place: &NodeRef) -> bool {
         self.drops_at(place.node())
     }
 

@@ -2,9 +2,9 @@
 
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::look::{self, Kept};
+use crate::lineage::lookup::{self, SlotKind};
 use crate::lineage::node::Node;
-use crate::lineage::residents::Residents;
+use crate::lineage::slots::Slots;
 use crate::namespace::Namespace;
 use crate::registry::manager::PoolManager;
 use crate::registry::not_found::ManagerNotFound;
@@ -12,10 +12,10 @@ use crate::registry::not_found::ManagerNotFound;
 /// Managers, among what a node has.
 struct Managers;
 
-impl Kept for Managers {
+impl SlotKind for Managers {
     #[inline]
-    fn of(node: &Node) -> &Residents {
-        &node.residents
+    fn of(node: &Node) -> &Slots {
+        &node.managers
     }
 }
 
@@ -37,8 +37,8 @@ impl Lineage {
         if let Some(found) = self.lend(&ns, PoolManager::clone) {
             return found;
         }
-        let make = || PoolManager::new(&self.0, ns.clone()).to_resident();
-        match PoolManager::from_resident(self.0.node().residents.find_or_insert(&ns, make)) {
+        let make = || PoolManager::new(&self.0, ns.clone()).to_slot();
+        match PoolManager::from_slot(self.0.node().managers.find_or_insert(&ns, make)) {
             Some(manager) => manager,
             None => unreachable!("only managers live at nodes"),
         }
@@ -50,7 +50,7 @@ impl Lineage {
     pub fn create(&self, ns: impl Into<Namespace>) -> PoolManager {
         let ns = ns.into();
         let manager = PoolManager::new(&self.0, ns.clone());
-        self.0.node().residents.replace(&ns, manager.to_resident());
+        self.0.node().managers.replace(&ns, manager.to_slot());
         manager
     }
 
@@ -65,41 +65,41 @@ impl Lineage {
 
     #[inline]
     fn lend<R>(&self, ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
-        look::lend::<Managers, R>(self.0.node(), ns, |resident| f(&PoolManager::lent(resident)))
+        lookup::lend::<Managers, R>(self.0.node(), ns, |slot_value| f(&PoolManager::lent(slot_value)))
     }
 
     /// The manager that this very node has under the name.
     pub(super) fn own(&self, ns: &Namespace) -> Option<PoolManager> {
-        self.0.node().residents.find_counted(ns).and_then(PoolManager::from_resident)
+        self.0.node().managers.find_counted(ns).and_then(PoolManager::from_slot)
     }
 
     /// Has this very node own a manager that was made for it. False when the node has another one of that name.
     pub(super) fn link(&self, manager: &PoolManager) -> bool {
-        let linked = self.0.node().residents.find_or_insert(manager.namespace(), || manager.to_resident());
-        PoolManager::from_resident(linked).is_some_and(|linked| linked.is_same(manager))
+        let linked = self.0.node().managers.find_or_insert(manager.namespace(), || manager.to_slot());
+        PoolManager::from_slot(linked).is_some_and(|linked| linked.is_same(manager))
     }
 
     /// Unlinks a manager if this very node has it.
     pub(super) fn unlink(&self, manager: &PoolManager) {
-        drop(self.0.node().residents.remove_this(manager.namespace(), &manager.to_resident()));
+        drop(self.0.node().managers.remove_this(manager.namespace(), &manager.to_slot()));
     }
 
     /// Unlinks the manager that this very node has under the name. It goes on for those who hold it.
     pub fn remove(&self, ns: impl Into<Namespace>) -> Option<PoolManager> {
-        self.0.node().residents.remove(&ns.into()).and_then(PoolManager::from_resident)
+        self.0.node().managers.remove(&ns.into()).and_then(PoolManager::from_slot)
     }
 
     /// The managers that belong to this very node.
     #[must_use]
     pub fn managers(&self) -> Vec<PoolManager> {
-        self.0.node().residents.all().into_iter().filter_map(PoolManager::from_resident).collect()
+        self.0.node().managers.all().into_iter().filter_map(PoolManager::from_slot).collect()
     }
 }
 
 /// The nearest manager of this name that runs, at the node or above it.
 pub(super) fn nearest_running(node: &Node, ns: &Namespace) -> Option<PoolManager> {
-    look::nearest::<Managers, _>(node, ns, |resident| {
-        let manager = PoolManager::lent(resident);
+    lookup::nearest::<Managers, _>(node, ns, |slot_value| {
+        let manager = PoolManager::lent(slot_value);
         manager.is_running().then(|| PoolManager::clone(&manager))
     })
 }
@@ -210,5 +210,5 @@ pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> R
 
 #[inline]
 fn lend_here<R>(ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
-    look::lend_here::<Managers, R>(ns, |resident| f(&PoolManager::lent(resident)))
+    lookup::lend_here::<Managers, R>(ns, |slot_value| f(&PoolManager::lent(slot_value)))
 }

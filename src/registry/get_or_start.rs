@@ -17,7 +17,7 @@ use crate::error::StartError;
 use crate::id::NodeId;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::Place;
+use crate::lineage::node::NodeRef;
 use crate::namespace::Namespace;
 use crate::pool::config::PoolConfig;
 use crate::pool::wait::{GivenAway, block_on_bell};
@@ -110,9 +110,9 @@ impl Turn {
 struct Call {
     namespace: Namespace,
     /// Where it looks from.
-    from: Place,
+    from: NodeRef,
     /// Where a manager is made.
-    at: Place,
+    at: NodeRef,
 }
 
 /// What a look found or made.

@@ -13,20 +13,20 @@ use crate::error::{Refused, StartError, StopError, SubmitError, TaskError, Unkno
 use crate::fork;
 use crate::id::TaskId;
 use crate::index::Ticket;
+use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
-use crate::lineage::home::Resident;
-use crate::lineage::node::{Place, WeakPlace};
+use crate::lineage::node::{NodeRef, WeakNodeRef};
 use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 use crate::pool::end::StopReport;
 use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::inner::Pool;
+use crate::pool::interrupted::note_if_cancelled;
 use crate::pool::map::Map;
 use crate::pool::park;
 use crate::pool::pinned::Pinned;
 use crate::pool::scope::{self, TaskScope};
 use crate::pool::stats::PoolStats;
-use crate::pool::told::told_if_asked;
 use crate::pool::warm::Unready;
 use crate::pool::worker;
 use crate::registry::typed::TypedManager;
@@ -81,25 +81,25 @@ pub struct PoolManager(Arc<Inner>);
 
 pub(crate) struct Inner {
     namespace: Namespace,
-    owner: WeakPlace,
+    owner: WeakNodeRef,
     /// The innermost scope at or above the owner, if any; it ended when it is gone.
-    scope: Option<WeakPlace>,
+    scope: Option<WeakNodeRef>,
     pool: ArcSwapOption<Pool>,
     /// The family, also when the owner is gone.
     #[cfg(feature = "metrics")]
-    home: crate::lineage::home::Home,
+    family: crate::lineage::family::Family,
     /// One start at a time.
     starting: Mutex<()>,
     /// The scope that it ended with, in words.
     ended_with: OnceLock<Box<str>>,
     /// Set once, when the manager is made; dropped with it. One that belongs nowhere is not listed.
-    _ticket: Option<Ticket<Resident>>,
+    _ticket: Option<Ticket<SlotValue>>,
 }
 
 /// See [`PoolManager::lent`].
 pub(crate) struct Lent<'a> {
     manager: ManuallyDrop<PoolManager>,
-    borrow: PhantomData<&'a Arc<Resident>>,
+    borrow: PhantomData<&'a Arc<SlotValue>>,
 }
 
 impl Deref for Lent<'_> {
@@ -121,18 +121,18 @@ impl Drop for Inner {
 
 impl PoolManager {
     /// A manager that knows its owner; the owner is told by the caller.
-    pub(crate) fn new(owner: &Place, namespace: Namespace) -> Self {
-        let indices = owner.node().home().indices();
+    pub(crate) fn new(owner: &NodeRef, namespace: Namespace) -> Self {
+        let index = owner.node().family().index();
         Self(Arc::new_cyclic(|this: &Weak<Inner>| Inner {
             namespace,
             owner: owner.downgrade(),
             scope: owner.innermost_scope().map(|scope| scope.downgrade()),
             pool: ArcSwapOption::empty(),
             #[cfg(feature = "metrics")]
-            home: owner.node().home().clone(),
+            family: owner.node().family().clone(),
             starting: Mutex::new(()),
             ended_with: OnceLock::new(),
-            _ticket: Some(indices.residents.insert(this.clone())),
+            _ticket: Some(index.managers.insert(this.clone())),
         }))
     }
 
@@ -140,32 +140,32 @@ impl PoolManager {
     pub(crate) fn nowhere(namespace: Namespace) -> Self {
         Self(Arc::new(Inner {
             namespace,
-            owner: WeakPlace::nowhere(),
+            owner: WeakNodeRef::nowhere(),
             scope: None,
             pool: ArcSwapOption::empty(),
             #[cfg(feature = "metrics")]
-            home: crate::lineage::home::Home::Process,
+            family: crate::lineage::family::Family::Process,
             starting: Mutex::new(()),
             ended_with: OnceLock::new(),
             _ticket: None,
         }))
     }
 
-    pub(crate) fn to_resident(&self) -> Arc<Resident> {
+    pub(crate) fn to_slot(&self) -> Arc<SlotValue> {
         Arc::clone(&self.0) as _
     }
 
-    pub(crate) fn from_resident(resident: Arc<Resident>) -> Option<Self> {
-        resident.downcast::<Inner>().ok().map(Self)
+    pub(crate) fn from_slot(slot_value: Arc<SlotValue>) -> Option<Self> {
+        slot_value.downcast::<Inner>().ok().map(Self)
     }
 
-    /// A manager for as long as the resident is borrowed, without counting it.
+    /// A manager for as long as the value is borrowed, without counting it.
     #[inline]
-    pub(crate) fn lent(resident: &Arc<Resident>) -> Lent<'_> {
-        debug_assert!(resident.is::<Inner>(), "only managers live at nodes");
-        // SAFETY: the pointer is to the value of an `Arc<Inner>`, seen as `Arc<dyn Any>`: nothing but `to_resident`
+    pub(crate) fn lent(slot_value: &Arc<SlotValue>) -> Lent<'_> {
+        debug_assert!(slot_value.is::<Inner>(), "only managers live at nodes");
+        // SAFETY: the pointer is to the value of an `Arc<Inner>`, seen as `Arc<dyn Any>`: nothing but `to_slot`
         // makes what nodes hold. The copy is never dropped, and `Lent` does not outlive the borrow.
-        let manager = ManuallyDrop::new(PoolManager(unsafe { Arc::from_raw(Arc::as_ptr(resident).cast::<Inner>()) }));
+        let manager = ManuallyDrop::new(PoolManager(unsafe { Arc::from_raw(Arc::as_ptr(slot_value).cast::<Inner>()) }));
         Lent { manager, borrow: PhantomData }
     }
 
@@ -356,7 +356,7 @@ impl PoolManager {
             }
         }
         // Not by way of the owner: it may be gone, and its scope with it.
-        let scope = self.0.scope.as_ref().map(WeakPlace::upgrade);
+        let scope = self.0.scope.as_ref().map(WeakNodeRef::upgrade);
         let ended =
             || scope.as_ref().is_some_and(|scope| scope.as_ref().is_none_or(|scope| scope.node().scope_closed()));
         let named = || match scope.clone().flatten() {
@@ -364,17 +364,17 @@ impl PoolManager {
             None => self.ended_with().map(String::from),
         };
         if ended() {
-            told_if_asked();
+            note_if_cancelled();
             return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
         }
         let pool = Pool::new(namespace(), self.0.owner.clone(), config);
         #[cfg(feature = "metrics")]
-        pool.measure(&self.0.home);
+        pool.measure(&self.0.family);
         self.0.pool.store(Some(Arc::clone(&pool)));
         // A scope that ended since the first look has closed what it found, which did not include this pool.
         if ended() {
             pool.close();
-            told_if_asked();
+            note_if_cancelled();
             return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
         }
         Ok(pool)

@@ -5,8 +5,8 @@ use std::fmt;
 use crate::id::NodeId;
 use crate::label::InCode;
 use crate::lineage::current;
+use crate::lineage::family::WeakFamily;
 use crate::lineage::handle::Lineage;
-use crate::lineage::home::WeakHome;
 use crate::namespace::Namespace;
 use crate::registry::manager::PoolManager;
 
@@ -42,7 +42,7 @@ pub struct ManagerNotFound {
     pub place: String,
     /// The id of the place asked.
     pub place_id: NodeId,
-    family: WeakHome,
+    family: WeakFamily,
     /// One can be created at the place asked, by whoever asked.
     owns: bool,
 }
@@ -67,7 +67,7 @@ impl fmt::Display for Advice<'_> {
 impl ManagerNotFound {
     #[cold]
     pub(super) fn new(namespace: Namespace, place: &Lineage) -> Self {
-        let family = place.0.node().home().downgrade();
+        let family = place.0.node().family().downgrade();
         Self { namespace, place: place.path().to_string(), place_id: place.id(), family, owns: true }
     }
 
@@ -92,10 +92,10 @@ impl ManagerNotFound {
             }
             let owner = manager.owner()?;
             // One that was replaced or removed lives on for those who hold it, but nobody finds it there.
-            let found = owner.0.node().residents.find_counted(&self.namespace).and_then(PoolManager::from_resident)?;
+            let found = owner.0.node().managers.find_counted(&self.namespace).and_then(PoolManager::from_slot)?;
             found.is_same(&manager).then(|| owner.to_string())
         };
-        let residents = family.indices().residents.live();
-        residents.into_iter().filter_map(PoolManager::from_resident).filter_map(owner).take(MOST).collect()
+        let managers = family.index().managers.live();
+        managers.into_iter().filter_map(PoolManager::from_slot).filter_map(owner).take(MOST).collect()
     }
 }

@@ -13,7 +13,7 @@ use crate::label::Printed;
 use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{Node, NodeKind, Place, Role, Tallies};
+use crate::lineage::node::{Node, NodeKind, NodeRef, Role, ScopeTrackers};
 use crate::lineage::queued::Claims;
 use crate::lineage::work;
 use crate::pool::end::{self, OfTally, StopReport, await_tally, block_on_tally};
@@ -75,8 +75,11 @@ impl Scope {
         Self::open(&parent.0, name.into())
     }
 
-    fn open(parent: &Place, name: Cow<'static, str>) -> Self {
-        Self { lineage: Lineage(Node::new(parent, Some(name), Role::Scope(Tallies::new())).into()), finished: false }
+    fn open(parent: &NodeRef, name: Cow<'static, str>) -> Self {
+        Self {
+            lineage: Lineage(Node::new(parent, Some(name), Role::Scope(ScopeTrackers::new())).into()),
+            finished: false,
+        }
     }
 
     /// Opens a scope, runs `f` standing in it, and stops it: when this returns, everything asked for below it in
@@ -122,9 +125,9 @@ impl Scope {
         self.lineage.0.node()
     }
 
-    fn tallies(&self) -> &Tallies {
-        match self.node().tallies() {
-            Some(tallies) => tallies,
+    fn trackers(&self) -> &ScopeTrackers {
+        match self.node().trackers() {
+            Some(trackers) => trackers,
             None => unreachable!("a scope's node is a scope"),
         }
     }
@@ -142,13 +145,13 @@ impl Scope {
     /// Tasks asked for below this scope that have not ended, and so with the futures and jobs of `heirloom::spawn`.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.tallies().count()
+        self.trackers().count()
     }
 
     /// Whether the scope was told to end.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.tallies().is_closed()
+        self.trackers().is_closed()
     }
 
     /// Accepts nothing more from below, in any pool, and closes the managers it owns. Does not wait. Idempotent.
@@ -160,7 +163,7 @@ impl Scope {
     }
 
     fn close_all(&self) {
-        self.tallies().close();
+        self.trackers().close();
         let (mut claims, mut evicted) = (Claims::new(), Evicted::new());
         self.node().claim_daemons(&mut claims);
         evicted.add_all(claims);
@@ -215,7 +218,7 @@ impl Scope {
         for pool in pools.iter().filter(|pool| pool.joins()) {
             pool.block_until_over(deadline)?;
         }
-        let asked = &self.tallies().joining;
+        let asked = &self.trackers().joining;
         let name = || self.node().name().unwrap_or("scope").to_owned();
         let of_all = || OfTally::of(asked, Label::Scope(name()));
         block_on_tally(asked, deadline, of_all, || asked.count() == 0)
@@ -233,7 +236,7 @@ impl Scope {
         for pool in pools.iter().filter(|pool| pool.joins()) {
             pool.await_over().await;
         }
-        let asked = &self.tallies().joining;
+        let asked = &self.trackers().joining;
         await_tally(asked, || asked.count() == 0).await;
         self.node().end_if_over();
         Ok(self.report(&pools))
@@ -242,7 +245,7 @@ impl Scope {
     fn begin_stop(&self) -> Result<Vec<Arc<Pool>>, StopError> {
         let pools = self.pools();
         // A piece's task is counted until the piece has ended.
-        let may_wait_for_itself = self.tallies().joining.count() > 0 && frame::is_piece_below(self.node());
+        let may_wait_for_itself = self.trackers().joining.count() > 0 && frame::is_piece_below(self.node());
         if may_wait_for_itself
             || frame::is_below(self.node())
             || work::is_below(self.node())
@@ -260,7 +263,7 @@ impl Scope {
             report.add(pool.report());
         }
         // Tasks asked for below it in other pools remain too; those in its own pools are counted there.
-        report.remaining = report.remaining.max(self.tallies().count());
+        report.remaining = report.remaining.max(self.trackers().count());
         report
     }
 
@@ -294,7 +297,7 @@ impl Scope {
     }
 
     /// As [`cancel`](Self::cancel), before the scope is dropped: what stands in it until then finds its values.
-    pub(crate) fn ask_to_stop(&self) {
+    pub(crate) fn request_cancel(&self) {
         self.node().hold();
         cancel(&self.lineage.0);
     }
@@ -302,19 +305,19 @@ impl Scope {
 
 /// Nothing more is accepted below a place, if it is a scope.
 fn close(node: &Node) {
-    if let Some(tallies) = node.tallies() {
-        tallies.close();
+    if let Some(trackers) = node.trackers() {
+        trackers.close();
     }
 }
 
 /// Asks a place to stop, ends what is queued below it, and ends the pools it owns if it is a scope. True for the first
 /// request.
-fn cancel(place: &Place) -> bool {
+fn cancel(place: &NodeRef) -> bool {
     let node = place.node();
     close(node);
     let mut claims = Claims::new();
     let first = node.begin_cancel(&mut claims);
-    if node.tallies().is_none() {
+    if node.trackers().is_none() {
         claims.end(|| node.tell_request());
         return first;
     }
@@ -343,7 +346,7 @@ impl Lineage {
     #[cfg(feature = "tower")]
     pub(crate) fn request_stop(&self) {
         close(self.0.node());
-        self.0.node().ask();
+        self.0.node().request_cancel();
     }
 
     /// Asks what stands here, and everything below, to stop. Does not wait.
@@ -493,7 +496,7 @@ pin_project_lite::pin_project! {
             let this = this.project();
             // Cancelled first: what the future's own locals wait for in their drops is told to stop.
             if let Some(scope) = this.scope.as_ref() {
-                scope.ask_to_stop();
+                scope.request_cancel();
             }
             this.inner.put_down();
         }

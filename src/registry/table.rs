@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::id::NodeId;
 use crate::label::Printed;
+use crate::lineage::family::Family;
 use crate::lineage::handle::Lineage;
-use crate::lineage::home::Home;
-use crate::lineage::node::{Node, NodeKind, Place};
+use crate::lineage::node::{Node, NodeKind, NodeRef};
 use crate::lineage::work;
 use crate::namespace::Namespace;
 use crate::pool::config::PoolMode;
@@ -32,7 +32,7 @@ use crate::waits::Label;
 /// family is [`Registry::global`]; [`Registry::new`] makes another one, apart from it, for a test or an embedded
 /// program. Dropping a registry changes nothing for the nodes that live.
 pub struct Registry {
-    root: Place,
+    root: NodeRef,
 }
 
 impl Registry {
@@ -50,13 +50,13 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        Self { root: Node::new_root(Home::own()).into() }
+        Self { root: Node::new_root(Family::own()).into() }
     }
 
     /// The process-wide family.
     #[must_use]
     pub fn global() -> &'static Registry {
-        static GLOBAL: Registry = Registry { root: Place::PROCESS };
+        static GLOBAL: Registry = Registry { root: NodeRef::PROCESS };
         &GLOBAL
     }
 
@@ -72,21 +72,21 @@ impl Registry {
         Lineage(self.root.clone())
     }
 
-    fn home(&self) -> &Home {
-        self.root.node().home()
+    fn family(&self) -> &Family {
+        self.root.node().family()
     }
 
     /// The node of an OS thread, if the thread lives and has one (it gets one when it is first looked at).
     #[must_use]
     pub fn thread(&self, id: ThreadId) -> Option<Lineage> {
-        let node = self.home().indices().threads.get(&id).and_then(|entry| entry.value().upgrade());
+        let node = self.family().index().threads.get(&id).and_then(|entry| entry.value().upgrade());
         node.map(|node| Lineage(node.into()))
     }
 
     /// The managers alive in this family, in no order.
     #[must_use]
     pub fn managers(&self) -> Vec<PoolManager> {
-        self.home().indices().residents.live().into_iter().filter_map(PoolManager::from_resident).collect()
+        self.family().index().managers.live().into_iter().filter_map(PoolManager::from_slot).collect()
     }
 
     /// The family as plain data.
@@ -106,7 +106,7 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let live = self.home().indices().nodes.live().into_iter().map(Place::from).collect();
+        let live = self.family().index().nodes.live().into_iter().map(NodeRef::from).collect();
         Snapshot::take(&self.root, live)
     }
 
@@ -230,7 +230,7 @@ impl Registry {
 
     /// What was spawned below scopes of the family and has not ended.
     fn spawned(&self) -> &Tally {
-        &self.home().indices().spawned
+        &self.family().index().spawned
     }
 
     /// How much of it the calling code is a part of: that ends after the caller.
@@ -260,7 +260,7 @@ impl Registry {
     /// have started a pool since the last look. Pools whose manager has ended with its owner are among them while tasks
     /// below that owner are left.
     fn close_but(&self, known: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
-        let is_ours = |owner: Place| owner.root().is(&self.root);
+        let is_ours = |owner: NodeRef| owner.root().is(&self.root);
         let ended =
             joining().live().into_iter().filter(|pool| !pool.is_over() && pool.owner.upgrade().is_some_and(is_ours));
         let managed = self.managers().into_iter().filter_map(|manager| manager.pool());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::id::{NodeId, TaskId};
 use crate::label::Printed;
-use crate::lineage::node::{Node, NodeKind, Place, Tallies};
+use crate::lineage::node::{Node, NodeKind, NodeRef, ScopeTrackers};
 use crate::namespace::Namespace;
 use crate::pool::stats::PoolStats;
 use crate::registry::manager::PoolManager;
@@ -102,7 +102,7 @@ pub struct ManagerSnapshot {
 
 impl NodeSnapshot {
     fn of(node: &Node) -> Self {
-        let managers = node.residents.all().into_iter().filter_map(PoolManager::from_resident);
+        let managers = node.managers.all().into_iter().filter_map(PoolManager::from_slot);
         Self {
             id: node.id(),
             parent: node.parent().map(Node::id),
@@ -110,8 +110,8 @@ impl NodeSnapshot {
             name: node.name().map(String::from),
             thread: node.thread_id(),
             task: node.task_id(),
-            pending: node.tallies().map(Tallies::count),
-            closed: node.tallies().is_some_and(Tallies::is_closed),
+            pending: node.trackers().map(ScopeTrackers::count),
+            closed: node.trackers().is_some_and(ScopeTrackers::is_closed),
             cancelled: node.is_cancelled(),
             managers: managers
                 .map(|manager| ManagerSnapshot {
@@ -126,7 +126,7 @@ impl NodeSnapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn take(root: &Place, live: Vec<Place>) -> Self {
+    pub(crate) fn take(root: &NodeRef, live: Vec<NodeRef>) -> Self {
         let mut listed: HashSet<NodeId> = HashSet::with_capacity(live.len() + 1);
         let mut nodes = Vec::with_capacity(live.len() + 1);
         let mut path = Vec::new();

@@ -12,8 +12,8 @@ use std::task::Waker;
 use crate::error::TaskError;
 use crate::fork;
 use crate::id::{NodeId, TaskId};
-use crate::lineage::node::{OnceWeak, Place};
-use crate::lineage::queued::Link;
+use crate::lineage::node::{NodeRef, OnceWeak};
+use crate::lineage::queued::TaskLink;
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::UnsafeCell;
 use crate::task::state::{CancelRequest, Finished, State};
@@ -39,7 +39,7 @@ pub(crate) struct Header<M: 'static> {
     /// Taken by the claimer.
     memo: UnsafeCell<Option<M>>,
     /// In the list of the node that it was submitted at.
-    link: Link,
+    link: TaskLink,
 }
 
 struct VTable<M: 'static> {
@@ -184,7 +184,7 @@ impl<M: Send + 'static> TaskRef<M> {
                 waiter: UnsafeCell::new(None),
                 node: OnceWeak::new(),
                 memo: UnsafeCell::new(Some(memo)),
-                link: Link::new(),
+                link: TaskLink::new(),
             },
             stage: UnsafeCell::new(Stage::Ready(f)),
         });
@@ -250,12 +250,12 @@ impl<M: 'static> TaskRef<M> {
     }
 
     /// The running task's own node, if it has one.
-    pub(crate) fn node(&self) -> Option<Place> {
+    pub(crate) fn node(&self) -> Option<NodeRef> {
         if self.state().is_node() { self.header().node.upgrade() } else { None }
     }
 
     /// The running task became this node: whoever asks it to end early finds it there. Called by the task's own thread.
-    pub(crate) fn became(&self, node: &Place) {
+    pub(crate) fn materialized(&self, node: &NodeRef) {
         if self.header().node.set(node) && self.state().became_node() {
             node.node().cancel();
         }
@@ -263,7 +263,7 @@ impl<M: 'static> TaskRef<M> {
 
     /// The task's link in the list of its node.
     #[inline]
-    pub(crate) fn link(&self) -> NonNull<Link> {
+    pub(crate) fn link(&self) -> NonNull<TaskLink> {
         // SAFETY: the cell lives while this reference does. The address is that of a field, with the provenance of the
         // whole cell, for `from_link`.
         unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).link) }
@@ -273,7 +273,7 @@ impl<M: 'static> TaskRef<M> {
     ///
     /// # Safety
     /// The link came from a task of this type that lives as long as the answer is used.
-    pub(crate) unsafe fn from_link(link: NonNull<Link>) -> ManuallyDrop<Self> {
+    pub(crate) unsafe fn from_link(link: NonNull<TaskLink>) -> ManuallyDrop<Self> {
         // SAFETY: the link is a field of a header, and its pointer was made from the header's.
         ManuallyDrop::new(Self(unsafe { link.byte_sub(std::mem::offset_of!(Header<M>, link)).cast() }))
     }
@@ -377,7 +377,7 @@ impl<M: 'static> Claimed<M> {
     ///
     /// # Safety
     /// Called once after that, with the link of this task.
-    pub(crate) unsafe fn from_link(link: NonNull<Link>) -> Self {
+    pub(crate) unsafe fn from_link(link: NonNull<TaskLink>) -> Self {
         // SAFETY: the added reference keeps the task, and is given to the claim.
         Self(ManuallyDrop::into_inner(unsafe { TaskRef::from_link(link) }))
     }

@@ -177,7 +177,7 @@ impl State {
 
     /// Whether it was asked to end early, and has not declined since.
     #[inline]
-    pub(crate) fn is_asked(&self) -> bool {
+    pub(crate) fn cancel_requested(&self) -> bool {
         self.load() & CANCEL != 0
     }
 

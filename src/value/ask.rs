@@ -18,7 +18,7 @@ use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
 use crate::pool::frame;
 use crate::pool::hearing::Hearing;
-use crate::pool::told;
+use crate::pool::interrupted;
 use crate::pool::wait::GivenAway;
 use crate::sync::os::Arc;
 use crate::timer::within::within;
@@ -212,7 +212,7 @@ where
             if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {
                 return Some(Err(InitError::OwnerGone { key }));
             }
-            if own.as_mut().is_some_and(|own| own.poll(waker, Hearing::is_asked)) {
+            if own.as_mut().is_some_and(|own| own.poll(waker, Hearing::cancel_requested)) {
                 return Some(Err(InitError::Cancelled { key }));
             }
             away.told().map(would_deadlock)
@@ -237,7 +237,7 @@ where
                 return Poll::Ready(Err(InitError::OwnerGone { key }));
             }
             // Whoever polls is asked: it may be another one each time.
-            match hears.insert(Hearing::new()).poll(cx.waker(), Hearing::is_asked) {
+            match hears.insert(Hearing::new()).poll(cx.waker(), Hearing::cancel_requested) {
                 true => Poll::Ready(Err(InitError::Cancelled { key })),
                 false => Poll::Pending,
             }
@@ -254,7 +254,7 @@ where
 /// The outcome of a wait: one that a request to stop has ended says so to the running task.
 fn heard<V>(outcome: Outcome<V>) -> Outcome<V> {
     if let Err(InitError::Cancelled { .. } | InitError::OwnerGone { .. }) = &outcome {
-        told::told_if_asked();
+        interrupted::note_if_cancelled();
     }
     outcome
 }

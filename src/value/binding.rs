@@ -5,7 +5,7 @@ use std::fmt;
 use crate::id::NodeId;
 use crate::index::{Index, Ticket};
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{Place, WeakPlace};
+use crate::lineage::node::{NodeRef, WeakNodeRef};
 use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
 use crate::value::key::Interned;
@@ -17,7 +17,7 @@ use crate::value::key::Interned;
 pub(crate) struct Binding<K, V: ?Sized> {
     pub(crate) key: Arc<Interned<K>>,
     value: Option<Arc<V>>,
-    pub(crate) at: WeakPlace,
+    pub(crate) at: WeakNodeRef,
     at_id: NodeId,
     /// Which of the key's bindings it is; zero while it is not bound. Written under the desk's lock.
     seq: AtomicU64,
@@ -25,7 +25,7 @@ pub(crate) struct Binding<K, V: ?Sized> {
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Binding<K, V> {
-    pub(crate) fn new(index: &Index<Self>, at: &Place, key: Arc<Interned<K>>, value: Arc<V>) -> Arc<Self> {
+    pub(crate) fn new(index: &Index<Self>, at: &NodeRef, key: Arc<Interned<K>>, value: Arc<V>) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             key,
             value: Some(value),
@@ -70,7 +70,7 @@ impl<K, V: ?Sized> Drop for Binding<K, V> {
 pub struct Bound<V, K = ()> {
     key: Arc<Interned<K>>,
     value: Arc<V>,
-    at: WeakPlace,
+    at: WeakNodeRef,
     at_id: NodeId,
 }
 

@@ -15,10 +15,10 @@ use std::task::Waker;
 use smallvec::SmallVec;
 
 use crate::index::Index;
+use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
-use crate::lineage::home::Resident;
-use crate::lineage::node::{Node, NodeKind, Place};
-use crate::lineage::residents::TakenOut;
+use crate::lineage::node::{Node, NodeKind, NodeRef};
+use crate::lineage::slots::Removed;
 use crate::namespace::Namespace;
 use crate::quiet::quietly;
 use crate::runtime;
@@ -95,30 +95,30 @@ type Stored<K, V> = (Wakers, Option<Arc<Binding<K, V>>>);
 /// What must not be dropped under the lock: all that comes out of a node, be it changed or only looked at, because it
 /// may have become the last reference meanwhile.
 pub(crate) struct Bag<K, V> {
-    residents: SmallVec<[Arc<Resident>; 4]>,
-    taken: SmallVec<[TakenOut; 2]>,
+    slot_values: SmallVec<[Arc<SlotValue>; 4]>,
+    taken: SmallVec<[Removed; 2]>,
     entries: SmallVec<[Entry<K, V>; 2]>,
 }
 
 impl<K, V> Bag<K, V> {
     pub(crate) fn new() -> Self {
-        Self { residents: SmallVec::new(), taken: SmallVec::new(), entries: SmallVec::new() }
+        Self { slot_values: SmallVec::new(), taken: SmallVec::new(), entries: SmallVec::new() }
     }
 
-    fn keep<R: Any + Send + Sync>(&mut self, resident: Arc<R>) -> Arc<R> {
-        self.residents.push(Arc::clone(&resident) as _);
-        resident
+    fn keep<R: Any + Send + Sync>(&mut self, slot_value: Arc<R>) -> Arc<R> {
+        self.slot_values.push(Arc::clone(&slot_value) as _);
+        slot_value
     }
 
-    fn keep_any(&mut self, resident: Arc<Resident>) -> Arc<Resident> {
-        self.residents.push(Arc::clone(&resident));
-        resident
+    fn keep_any(&mut self, slot_value: Arc<SlotValue>) -> Arc<SlotValue> {
+        self.slot_values.push(Arc::clone(&slot_value));
+        slot_value
     }
 }
 
 /// One entry of one node.
 pub(crate) struct At<'a, K> {
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a NodeRef,
     pub(crate) key: &'a Arc<Interned<K>>,
 }
 
@@ -161,13 +161,13 @@ where
         })
     }
 
-    fn resident(&self, at: &At<'_, K>, bag: &mut Bag<K, V>) -> Option<Arc<Resident>> {
-        at.node().values.find_counted(&self.number).map(|resident| bag.keep_any(resident))
+    fn slot_value(&self, at: &At<'_, K>, bag: &mut Bag<K, V>) -> Option<Arc<SlotValue>> {
+        at.node().values.find_counted(&self.number).map(|slot_value| bag.keep_any(slot_value))
     }
 
     /// What the very node has. As all that takes a bag, with the lock held.
     pub(crate) fn own(&self, at: &At<'_, K>, bag: &mut Bag<K, V>) -> Option<Arc<Binding<K, V>>> {
-        let found = self.resident(at, bag)?;
+        let found = self.slot_value(at, bag)?;
         let binding = if self.shelved { shelf::binding(&found, at.key.number()) } else { found.downcast().ok() };
         binding.map(|binding| bag.keep(binding))
     }
@@ -177,7 +177,7 @@ where
         if !self.shelved {
             return None;
         }
-        shelf::failure::<K, V>(&self.resident(at, bag)?, at.key.number())
+        shelf::failure::<K, V>(&self.slot_value(at, bag)?, at.key.number())
     }
 
     /// Changes what the very node has; what it had comes back.
@@ -191,7 +191,7 @@ where
             return self.put_entry(at, binding.map(Entry::Bound), bag);
         }
         let taken = at.node().values.exchange(&self.number, binding.map(|binding| binding as _));
-        let before = taken.resident().and_then(|resident| Arc::clone(resident).downcast().ok());
+        let before = taken.slot_value().and_then(|slot_value| Arc::clone(slot_value).downcast().ok());
         bag.taken.push(taken);
         before.map(|before| bag.keep(before))
     }
@@ -199,7 +199,7 @@ where
     fn put_entry(&self, at: &At<'_, K>, entry: Option<Entry<K, V>>, bag: &mut Bag<K, V>) -> Option<Arc<Binding<K, V>>> {
         let shelf = match &entry {
             Some(_) => bag.keep_any(at.node().values.find_or_insert(&self.number, shelf::new::<K, V>)),
-            None => self.resident(at, bag)?,
+            None => self.slot_value(at, bag)?,
         };
         let before = shelf::put(&shelf, at.key.number(), entry)?;
         let binding = before.binding().cloned();
@@ -330,7 +330,7 @@ where
         // Everything that may be the last reference to something comes out of the critical section.
         let (_live, _places) = self.flights.kept(|ledger| {
             let live = self.index.live();
-            let places: Vec<Option<Place>> = live.iter().map(|binding| binding.at.upgrade()).collect();
+            let places: Vec<Option<NodeRef>> = live.iter().map(|binding| binding.at.upgrade()).collect();
             let mut now: Vec<&Arc<Binding<K, V>>> = live
                 .iter()
                 .zip(&places)
@@ -366,7 +366,7 @@ where
 }
 
 /// A scope that is over has dropped what was bound there.
-fn keeps_values(place: &Place) -> bool {
+fn keeps_values(place: &NodeRef) -> bool {
     place.node().kind() != NodeKind::Scope || !place.node().is_over()
 }
 

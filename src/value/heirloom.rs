@@ -7,10 +7,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::lineage::current;
+use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
-use crate::lineage::home::Resident;
-use crate::lineage::look;
-use crate::lineage::node::{Node, Place, Role, Tallies};
+use crate::lineage::lookup;
+use crate::lineage::node::{Node, NodeRef, Role, ScopeTrackers};
 use crate::namespace::Namespace;
 use crate::pool::park;
 use crate::sync::os::{Arc, OnceLock};
@@ -69,10 +69,10 @@ struct Core<T: Send + Sync + 'static> {
 
 /// What was found under the key's number.
 #[inline]
-fn binding<T: Send + Sync + 'static>(resident: &Arc<Resident>) -> &Binding<(), T> {
-    debug_assert!(resident.is::<Binding<(), T>>(), "a number belongs to one key, and a key to one type");
+fn binding<T: Send + Sync + 'static>(slot_value: &Arc<SlotValue>) -> &Binding<(), T> {
+    debug_assert!(slot_value.is::<Binding<(), T>>(), "a number belongs to one key, and a key to one type");
     // SAFETY: nodes keep under a key's number what its desk put there, and a desk has one type, that of its key.
-    unsafe { &*Arc::as_ptr(resident).cast::<Binding<(), T>>() }
+    unsafe { &*Arc::as_ptr(slot_value).cast::<Binding<(), T>>() }
 }
 
 impl<T: Send + Sync + 'static> Heirloom<T> {
@@ -172,8 +172,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     pub(crate) fn get_if_bound(&self) -> Result<Option<Arc<T>>, NotBound> {
         let Some(core) = self.core.get() else { return Ok(None) };
         if matches!(self.policy, Policy::Inherited) {
-            let clone = |resident: &Arc<Resident>| Arc::clone(binding(resident).value());
-            return Ok(look::lend_here::<Values, _>(&core.number, clone));
+            let clone = |slot_value: &Arc<SlotValue>| Arc::clone(binding(slot_value).value());
+            return Ok(lookup::lend_here::<Values, _>(&core.number, clone));
         }
         match self.get() {
             Err(missing) if missing.init_error().is_none() => Ok(None),
@@ -213,10 +213,10 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         if !matches!(self.policy, Policy::Inherited) {
             return self.find_otherwise(core, at, f);
         }
-        let lend = |resident: &Arc<Resident>| f(binding(resident).value());
+        let lend = |slot_value: &Arc<SlotValue>| f(binding(slot_value).value());
         let found = match at {
-            None => look::lend_here::<Values, R>(&core.number, lend),
-            Some(at) => look::lend::<Values, R>(at.0.node(), &core.number, lend),
+            None => lookup::lend_here::<Values, R>(&core.number, lend),
+            Some(at) => lookup::lend::<Values, R>(at.0.node(), &core.number, lend),
         };
         found.ok_or_else(|| self.not_bound(at, None))
     }
@@ -234,7 +234,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         // A task that is no node yet becomes one, so that the error can say where nothing is bound.
         let here = current::own_here();
         let cause = here.is_none().then_some(InitError::NoPlace { key: self.name });
-        self.not_bound(Some(&Lineage(here.unwrap_or(Place::PROCESS))), cause).isolated()
+        self.not_bound(Some(&Lineage(here.unwrap_or(NodeRef::PROCESS))), cause).isolated()
     }
 
     fn find_otherwise<R>(
@@ -246,12 +246,12 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         let place = |at: Option<&Lineage>| at.map(|at| at.0.clone());
         let Policy::Fresh(make) = self.policy else {
             let Some(place) = place(at).or_else(current::exactly_here) else { return Err(self.not_bound_here()) };
-            let lend = |resident: &Arc<Resident>| f(binding(resident).value());
-            let found = look::lend_own::<Values, R>(place.node(), &core.number, lend);
+            let lend = |slot_value: &Arc<SlotValue>| f(binding(slot_value).value());
+            let found = lookup::lend_own::<Values, R>(place.node(), &core.number, lend);
             return found.ok_or_else(|| self.not_bound(Some(&Lineage(place)), None).isolated());
         };
         let Some(place) = place(at).or_else(current::own_here) else {
-            let is_bound = look::lend_here::<Values, _>(&core.number, |_| ()).is_some();
+            let is_bound = lookup::lend_here::<Values, _>(&core.number, |_| ()).is_some();
             return Err(self.not_bound(None, is_bound.then_some(InitError::NoPlace { key: self.name })));
         };
         match self.fresh_at(core, &place, make) {
@@ -262,13 +262,13 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     }
 
     /// The place's own value, made of the nearest above if it has none.
-    fn fresh_at(&self, core: &Core<T>, place: &Place, make: fn(&T) -> T) -> Result<Option<Arc<T>>, InitError> {
+    fn fresh_at(&self, core: &Core<T>, place: &NodeRef, make: fn(&T) -> T) -> Result<Option<Arc<T>>, InitError> {
         loop {
-            let clone = |resident: &Arc<Resident>| Arc::clone(binding(resident).value());
-            if let Some(own) = look::lend_own::<Values, _>(place.node(), &core.number, clone) {
+            let clone = |slot_value: &Arc<SlotValue>| Arc::clone(binding(slot_value).value());
+            if let Some(own) = lookup::lend_own::<Values, _>(place.node(), &core.number, clone) {
                 return Ok(Some(own));
             }
-            let Some(above) = look::lend::<Values, _>(place.node(), &core.number, clone) else { return Ok(None) };
+            let Some(above) = lookup::lend::<Values, _>(place.node(), &core.number, clone) else { return Ok(None) };
             let at = At { place, key: &core.key };
             let ask = Ask { desk: &core.desk, at, deadline: None, sticky: false, derived: true };
             match ask.value(|| Ok(make(&above))) {
@@ -309,7 +309,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     }
 
     /// Where the code stands, for what is to be found there.
-    fn own_place(&self) -> Result<Place, BindError> {
+    fn own_place(&self) -> Result<NodeRef, BindError> {
         current::own_here().ok_or(BindError::NoPlace { key: self.name })
     }
 
@@ -348,7 +348,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         self.bind_as(&at.0, value.into(), How::Unique).map(drop)
     }
 
-    fn bind_as(&self, place: &Place, value: Arc<T>, how: How) -> Result<Option<Arc<T>>, BindError> {
+    fn bind_as(&self, place: &NodeRef, value: Arc<T>, how: How) -> Result<Option<Arc<T>>, BindError> {
         let core = self.core();
         core.desk.bind(&At { place, key: &core.key }, value, how)
     }
@@ -374,7 +374,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         self.unbind_as(&at.0)
     }
 
-    fn unbind_as(&self, place: &Place) -> Option<Arc<T>> {
+    fn unbind_as(&self, place: &NodeRef) -> Option<Arc<T>> {
         let core = self.core.get()?;
         core.desk.unbind(&At { place, key: &core.key })
     }
@@ -399,7 +399,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// [`Sealed`](BindError::Sealed); `f` did not run then.
     pub fn run_with<R>(&self, value: impl Into<Arc<T>>, f: impl FnOnce() -> R) -> Result<R, BindError> {
         // A scope that nobody ends: whatever goes on below it after `f` is neither refused nor cancelled.
-        let role = Role::Scope(Tallies::new());
+        let role = Role::Scope(ScopeTrackers::new());
         let own = Node::new(&current::here(), Some(Cow::Borrowed(self.name)), role);
         let own = Lineage(own.into());
         self.bind_as(&own.0, value.into(), How::Replacing)?;
@@ -617,7 +617,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     }
 
     /// The value, or where it is to be initialised.
-    fn find_or_place(&self, owner: Option<&Lineage>) -> Result<Result<Arc<T>, Place>, InitError> {
+    fn find_or_place(&self, owner: Option<&Lineage>) -> Result<Result<Arc<T>, NodeRef>, InitError> {
         let isolated = matches!(self.policy, Policy::Isolated);
         let no_place = InitError::NoPlace { key: self.name };
         if matches!(self.policy, Policy::Fresh(_)) && current::own_here().is_none() {
@@ -650,7 +650,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
 }
 
 /// The owner's place, if the caller stands there or below.
-pub(crate) fn below(key: &'static str, owner: &Lineage) -> Result<Place, InitError> {
+pub(crate) fn below(key: &'static str, owner: &Lineage) -> Result<NodeRef, InitError> {
     let stands = Lineage(current::nearest());
     if stands.0.node().is_at_or_below(owner.0.node()) {
         return Ok(owner.0.clone());
@@ -688,7 +688,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
         self
     }
 
-    fn place(&self) -> Result<Place, BindError> {
+    fn place(&self) -> Result<NodeRef, BindError> {
         self.owner.as_ref().map_or_else(|| self.key.own_place(), |owner| Ok(owner.0.clone()))
     }
 

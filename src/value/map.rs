@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::look;
-use crate::lineage::node::{Node, Place};
+use crate::lineage::lookup;
+use crate::lineage::node::{Node, NodeRef};
 use crate::pool::park;
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
@@ -156,8 +156,8 @@ where
         };
         let Some((core, key)) = self.known(key) else { return Err(not_bound()) };
         let find = |node: &Node| {
-            look::nearest::<Values, _>(node, &core.desk.number, |resident| {
-                shelf::binding::<K, V>(resident, key.number()).map(|binding| Arc::clone(binding.value()))
+            lookup::nearest::<Values, _>(node, &core.desk.number, |slot_value| {
+                shelf::binding::<K, V>(slot_value, key.number()).map(|binding| Arc::clone(binding.value()))
             })
         };
         let found = match at {
@@ -190,11 +190,11 @@ where
         self.keys_from(&current::nearest())
     }
 
-    fn keys_from(&self, place: &Place) -> Vec<K> {
+    fn keys_from(&self, place: &NodeRef) -> Vec<K> {
         let Some(core) = self.core.get() else { return Vec::new() };
         let mut all = Vec::new();
-        look::nearest::<Values, ()>(place.node(), &core.desk.number, |resident| {
-            all.extend(shelf::all::<K, V>(resident));
+        lookup::nearest::<Values, ()>(place.node(), &core.desk.number, |slot_value| {
+            all.extend(shelf::all::<K, V>(slot_value));
             None
         });
         all.sort_by_key(|binding| binding.key.number());
@@ -214,7 +214,7 @@ where
     }
 
     /// Where the code stands, for what is to be found there.
-    fn own_place(&self) -> Result<Place, BindError> {
+    fn own_place(&self) -> Result<NodeRef, BindError> {
         current::own_here().ok_or(BindError::NoPlace { key: self.name })
     }
 
@@ -226,7 +226,7 @@ where
         self.bind_as(&self.own_place()?, key, value.into(), How::Unique).map(drop)
     }
 
-    fn bind_as(&self, place: &Place, key: K, value: Arc<V>, how: How) -> Result<Option<Arc<V>>, BindError> {
+    fn bind_as(&self, place: &NodeRef, key: K, value: Arc<V>, how: How) -> Result<Option<Arc<V>>, BindError> {
         let core = self.core();
         let key = core.table.intern(key);
         core.desk.bind(&At { place, key: &key }, value, how)
@@ -237,7 +237,7 @@ where
         self.unbind_as(&current::exactly_here()?, key)
     }
 
-    fn unbind_as(&self, place: &Place, key: &K) -> Option<Arc<V>> {
+    fn unbind_as(&self, place: &NodeRef, key: &K) -> Option<Arc<V>> {
         let (core, key) = self.known(key)?;
         core.desk.unbind(&At { place, key: &key })
     }
@@ -283,7 +283,7 @@ where
         self.preload_at(&current::nearest().root(), all)
     }
 
-    fn preload_at<I, W>(&self, place: &Place, all: I) -> Result<usize, BindError>
+    fn preload_at<I, W>(&self, place: &NodeRef, all: I) -> Result<usize, BindError>
     where
         I: IntoIterator<Item = (K, W)>,
         W: Into<Arc<V>>,
@@ -315,7 +315,7 @@ where
         self.forget_at(&current::nearest().root(), key)
     }
 
-    fn forget_at(&self, place: &Place, key: &K) -> bool {
+    fn forget_at(&self, place: &NodeRef, key: &K) -> bool {
         self.known(key).is_some_and(|(core, key)| core.desk.forget(&At { place, key: &key }))
     }
 
@@ -449,7 +449,7 @@ where
     }
 
     /// The value, or where it is to be initialised.
-    fn find_or_place(&self, owner: Option<&Lineage>, key: &K) -> Result<Result<Arc<V>, Place>, InitError> {
+    fn find_or_place(&self, owner: Option<&Lineage>, key: &K) -> Result<Result<Arc<V>, NodeRef>, InitError> {
         if let Ok(found) = self.get(key) {
             return Ok(Ok(found));
         }
@@ -506,12 +506,12 @@ where
         self
     }
 
-    fn place(&self) -> Result<Place, BindError> {
+    fn place(&self) -> Result<NodeRef, BindError> {
         self.owner.as_ref().map_or_else(|| self.map.own_place(), |owner| Ok(owner.0.clone()))
     }
 
     /// Where values are published and failures remembered.
-    fn slot(&self) -> Place {
+    fn slot(&self) -> NodeRef {
         self.owner.as_ref().map_or_else(|| current::nearest().root(), |owner| owner.0.clone())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`heirloom`] and [`map`] are the public keys. Each has a [`desk`], where its values are bound, and under whose lock
 //! the [`flight`]s of its initialisers begin and land. Nodes keep the values; finding one is the walk of
-//! [`look`](crate::lineage::look), which takes no lock.
+//! [`look`](crate::lineage::lookup), which takes no lock.
 
 mod ask;
 pub(crate) mod binding;
@@ -15,16 +15,16 @@ pub(crate) mod map;
 mod shelf;
 pub(crate) mod subscribe;
 
-use crate::lineage::look::Kept;
+use crate::lineage::lookup::SlotKind;
 use crate::lineage::node::Node;
-use crate::lineage::residents::Residents;
+use crate::lineage::slots::Slots;
 
 /// Values, among what a node has.
 struct Values;
 
-impl Kept for Values {
+impl SlotKind for Values {
     #[inline]
-    fn of(node: &Node) -> &Residents {
+    fn of(node: &Node) -> &Slots {
         &node.values
     }
 }

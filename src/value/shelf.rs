@@ -5,7 +5,7 @@
 
 use dashmap::DashMap;
 
-use crate::lineage::home::Resident;
+use crate::lineage::family::SlotValue;
 use crate::quiet::drop_quietly;
 use crate::sync::os::Arc;
 use crate::value::binding::Binding;
@@ -48,31 +48,31 @@ impl<K, V> Entry<K, V> {
 
 struct Shelf<K, V>(DashMap<u64, Entry<K, V>>);
 
-pub(crate) fn new<K: Send + Sync + 'static, V: Send + Sync + 'static>() -> Arc<Resident> {
+pub(crate) fn new<K: Send + Sync + 'static, V: Send + Sync + 'static>() -> Arc<SlotValue> {
     Arc::new(Shelf::<K, V>(DashMap::with_shard_amount(4)))
 }
 
-fn shelf<K: 'static, V: 'static>(resident: &Arc<Resident>) -> Option<&DashMap<u64, Entry<K, V>>> {
-    resident.downcast_ref::<Shelf<K, V>>().map(|shelf| &shelf.0)
+fn shelf<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Option<&DashMap<u64, Entry<K, V>>> {
+    slot_value.downcast_ref::<Shelf<K, V>>().map(|shelf| &shelf.0)
 }
 
-pub(crate) fn binding<K: 'static, V: 'static>(resident: &Arc<Resident>, number: u64) -> Option<Arc<Binding<K, V>>> {
-    shelf(resident)?.get(&number)?.binding().cloned()
+pub(crate) fn binding<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>, number: u64) -> Option<Arc<Binding<K, V>>> {
+    shelf(slot_value)?.get(&number)?.binding().cloned()
 }
 
-pub(crate) fn failure<K: 'static, V: 'static>(resident: &Arc<Resident>, number: u64) -> Option<InitError> {
-    match &*shelf::<K, V>(resident)?.get(&number)? {
+pub(crate) fn failure<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>, number: u64) -> Option<InitError> {
+    match &*shelf::<K, V>(slot_value)?.get(&number)? {
         Entry::Failed(failure) => failure.error.clone(),
         Entry::Bound(_) => None,
     }
 }
 
 pub(crate) fn put<K: 'static, V: 'static>(
-    resident: &Arc<Resident>,
+    slot_value: &Arc<SlotValue>,
     number: u64,
     entry: Option<Entry<K, V>>,
 ) -> Option<Entry<K, V>> {
-    let shelf = shelf(resident)?;
+    let shelf = shelf(slot_value)?;
     match entry {
         Some(entry) => shelf.insert(number, entry),
         None => shelf.remove(&number).map(|(_, entry)| entry),
@@ -80,7 +80,7 @@ pub(crate) fn put<K: 'static, V: 'static>(
 }
 
 /// Everything bound here.
-pub(crate) fn all<K: 'static, V: 'static>(resident: &Arc<Resident>) -> Vec<Arc<Binding<K, V>>> {
-    let Some(shelf) = shelf::<K, V>(resident) else { return Vec::new() };
+pub(crate) fn all<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Vec<Arc<Binding<K, V>>> {
+    let Some(shelf) = shelf::<K, V>(slot_value) else { return Vec::new() };
     shelf.iter().filter_map(|entry| entry.binding().cloned()).collect()
 }

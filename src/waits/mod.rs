@@ -204,7 +204,7 @@ pub(crate) struct Stack {
     /// The tasks on the thread's stack, innermost first.
     pub(crate) tasks: SmallVec<[(TaskId, Namespace); 2]>,
     /// The tallies that count them, by their addresses.
-    pub(crate) tallies: SmallVec<[usize; 6]>,
+    pub(crate) trackers: SmallVec<[usize; 6]>,
     /// The permits that the wait keeps.
     pub(crate) permits: Vec<Permit>,
     /// The runtime's worker that the thread is.

@@ -439,7 +439,7 @@ impl Search<'_> {
     }
 
     fn counted_by(&self, tally: usize) -> Vec<Step> {
-        let counts = |wait: &Wait| wait.stack.tallies.contains(&tally);
+        let counts = |wait: &Wait| wait.stack.trackers.contains(&tally);
         self.records().iter().filter_map(|record| record.held(counts)).map(Step::Waits).collect()
     }
 }

@@ -1,8 +1,8 @@
 //! A cancel against a submit: whichever comes first, a cancelled queued task is over when both are done, though nobody
 //! runs it. The pool, its queue and the lists of the nodes are the engine's own.
 
-use crate::lineage::current::{Pending, stand};
-use crate::lineage::node::Place;
+use crate::lineage::current::{LazyNode, enter};
+use crate::lineage::node::NodeRef;
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::handle::TaskHandle;
@@ -17,15 +17,15 @@ fn idle(config: PoolConfig) -> (Arc<Pool>, Pinned) {
 }
 
 /// Submits at the place. `None` when that is refused.
-fn submit_at(pool: &Arc<Pool>, place: &Place) -> Option<TaskHandle<()>> {
-    let here = stand(place.clone(), Pending::Nothing);
+fn submit_at(pool: &Arc<Pool>, place: &NodeRef) -> Option<TaskHandle<()>> {
+    let here = enter(place.clone(), LazyNode::Nothing);
     let handle = pool.submit_static(None, || ()).ok();
     drop(here);
     handle
 }
 
 /// The same, for another thread.
-fn submits(pool: &Arc<Pool>, place: &Place) -> impl FnOnce() -> Option<TaskHandle<()>> + Send + 'static {
+fn submits(pool: &Arc<Pool>, place: &NodeRef) -> impl FnOnce() -> Option<TaskHandle<()>> + Send + 'static {
     let (pool, place) = (Arc::clone(pool), place.clone());
     move || submit_at(&pool, &place)
 }
@@ -38,7 +38,7 @@ fn assert_over(handle: Option<TaskHandle<()>>) {
 }
 
 /// One thread submits at the place, and this one cancels.
-fn is_over_whoever_comes_first(config: PoolConfig, place: &Place, cancel: impl FnOnce(&Arc<Pool>)) {
+fn is_over_whoever_comes_first(config: PoolConfig, place: &NodeRef, cancel: impl FnOnce(&Arc<Pool>)) {
     let (pool, _pinned) = idle(config);
     let submitter = thread::spawn(submits(&pool, place));
     cancel(&pool);
@@ -50,7 +50,7 @@ fn is_over_whoever_comes_first(config: PoolConfig, place: &Place, cancel: impl F
 #[test]
 fn a_task_submitted_while_its_scope_is_cancelled_is_over() {
     model(4, || {
-        let scope = Place::scope();
+        let scope = NodeRef::scope();
         is_over_whoever_comes_first(PoolConfig::pinned(), &scope, |_| {
             scope.node().cancel();
         });
@@ -60,7 +60,7 @@ fn a_task_submitted_while_its_scope_is_cancelled_is_over() {
 #[test]
 fn the_first_task_below_a_cancelled_scope_is_over() {
     model(4, || {
-        let outer = Place::scope();
+        let outer = NodeRef::scope();
         is_over_whoever_comes_first(PoolConfig::pinned(), &outer.scope_below().scope_below(), |_| {
             outer.node().cancel();
         });
@@ -70,20 +70,20 @@ fn the_first_task_below_a_cancelled_scope_is_over() {
 #[test]
 fn a_task_submitted_to_a_daemon_pool_while_its_scope_is_closed_is_over() {
     model(4, || {
-        let scope = Place::scope();
+        let scope = NodeRef::scope();
         is_over_whoever_comes_first(PoolConfig::pinned().daemon(), &scope, |_| scope.node().close());
     });
 }
 
 #[test]
 fn a_task_submitted_while_its_pool_is_cancelled_is_over() {
-    model(4, || is_over_whoever_comes_first(PoolConfig::pinned(), &Place::PROCESS, Pool::cancel));
+    model(4, || is_over_whoever_comes_first(PoolConfig::pinned(), &NodeRef::PROCESS, Pool::cancel));
 }
 
 #[test]
 fn the_first_two_tasks_below_a_cancelled_scope_are_over() {
     model(2, || {
-        let outer = Place::scope();
+        let outer = NodeRef::scope();
         let inner = outer.scope_below();
         let (pool, _pinned) = idle(PoolConfig::pinned());
         let other = thread::spawn(submits(&pool, &inner));
@@ -98,14 +98,14 @@ fn the_first_two_tasks_below_a_cancelled_scope_are_over() {
 #[test]
 fn a_task_submitted_after_its_place_declined_is_left_alone() {
     model(4, || {
-        let place = Place::scope();
+        let place = NodeRef::scope();
         let (pool, pinned) = idle(PoolConfig::pinned());
         let canceller = {
             let place = place.clone();
             thread::spawn(move || place.node().cancel())
         };
         let mut kept = None;
-        if place.node().is_asked() {
+        if place.node().cancel_requested() {
             place.node().acknowledge();
             kept = submit_at(&pool, &place);
         }
@@ -120,7 +120,7 @@ fn a_task_submitted_after_its_place_declined_is_left_alone() {
 #[test]
 fn two_cancels_end_each_task_once() {
     model(3, || {
-        let outer = Place::scope();
+        let outer = NodeRef::scope();
         let inner = outer.scope_below();
         let (pool, _pinned) = idle(PoolConfig::pinned());
         let handles = [&outer, &inner].map(|place| submit_at(&pool, place));
@@ -138,7 +138,7 @@ fn two_cancels_end_each_task_once() {
 #[test]
 fn a_task_cancelled_while_it_is_pushed_gives_its_room_back() {
     model(3, || {
-        let scope = Place::scope();
+        let scope = NodeRef::scope();
         let (pool, _pinned) = idle(PoolConfig::pinned().queue_limit(1));
         let submitter = thread::spawn(submits(&pool, &scope));
         scope.node().cancel();
@@ -162,13 +162,13 @@ impl Drop for Joins {
 #[test]
 fn two_cancels_of_tasks_that_join_each_other_when_dropped_end() {
     model(2, || {
-        let outer = Place::scope();
+        let outer = NodeRef::scope();
         let inner = outer.scope_below();
         let (pool, _pinned) = idle(PoolConfig::pinned());
         let slots = [(); 2].map(|()| Arc::new(Mutex::new(None)));
         for (at, place) in [&outer, &inner].into_iter().enumerate() {
             let joins = Joins(Arc::clone(&slots[1 - at]));
-            let here = stand(place.clone(), Pending::Nothing);
+            let here = enter(place.clone(), LazyNode::Nothing);
             *slots[at].lock() = pool.submit_static(None, move || drop(joins)).ok();
             drop(here);
         }

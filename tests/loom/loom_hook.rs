@@ -10,12 +10,12 @@ use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use crate::sync::os::{Arc, AtomicBool, thread};
 
 /// Where requests are made: a bell that is rung after each.
-struct Place {
+struct NodeRef {
     asked: AtomicBool,
     changed: Bell,
 }
 
-impl Place {
+impl NodeRef {
     fn new() -> Arc<Self> {
         Arc::new(Self { asked: AtomicBool::new(false), changed: Bell::new() })
     }
@@ -33,12 +33,12 @@ impl Place {
 }
 
 struct Listens {
-    place: Arc<Place>,
+    place: Arc<NodeRef>,
     at: usize,
 }
 
 impl Listens {
-    fn at(place: &Arc<Place>) -> Self {
+    fn at(place: &Arc<NodeRef>) -> Self {
         Self { place: Arc::clone(place), at: place.changed.listen() }
     }
 }
@@ -56,7 +56,7 @@ impl Drop for Listens {
     }
 }
 
-fn arm(place: &Arc<Place>, ran: &Arc<AtomicUsize>) -> Arc<Hook<Listens>> {
+fn arm(place: &Arc<NodeRef>, ran: &Arc<AtomicUsize>) -> Arc<Hook<Listens>> {
     let ran = Arc::clone(ran);
     Hook::arm(Listens::at(place), move || {
         ran.fetch_add(1, SeqCst);
@@ -72,7 +72,7 @@ fn disarm(hook: &Hook<Listens>) {
 #[test]
 fn a_request_that_comes_while_it_is_armed_is_heard() {
     model(3, || {
-        let (place, ran) = (Place::new(), Arc::new(AtomicUsize::new(0)));
+        let (place, ran) = (NodeRef::new(), Arc::new(AtomicUsize::new(0)));
         let asks = place.is_asked_elsewhere();
         let hook = arm(&place, &ran);
         asks.join().unwrap();
@@ -84,7 +84,7 @@ fn a_request_that_comes_while_it_is_armed_is_heard() {
 #[test]
 fn requests_that_meet_run_it_once() {
     model(3, || {
-        let (place, ran) = (Place::new(), Arc::new(AtomicUsize::new(0)));
+        let (place, ran) = (NodeRef::new(), Arc::new(AtomicUsize::new(0)));
         let hook = arm(&place, &ran);
         let asks = [(); 2].map(|()| place.is_asked_elsewhere());
         for asks in asks {
@@ -98,7 +98,7 @@ fn requests_that_meet_run_it_once() {
 #[test]
 fn nothing_runs_once_it_is_disarmed() {
     model(3, || {
-        let (place, ran) = (Place::new(), Arc::new(AtomicUsize::new(0)));
+        let (place, ran) = (NodeRef::new(), Arc::new(AtomicUsize::new(0)));
         let hook = arm(&place, &ran);
         let asks = place.is_asked_elsewhere();
         disarm(&hook);

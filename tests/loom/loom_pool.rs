@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
 
 use loom::sync::{Condvar, Mutex};
 
-use crate::lineage::current::{Pending, stand};
-use crate::lineage::node::Place;
+use crate::lineage::current::{LazyNode, enter};
+use crate::lineage::node::NodeRef;
 use crate::model::{block, model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::handle::TaskHandle;
@@ -334,20 +334,20 @@ fn a_run_on_the_callers_thread_strands_nothing_and_the_pool_ends() {
 fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
     model(2, || {
         let pool = start(PoolConfig::leased(1));
-        let scope = Place::scope();
+        let scope = NodeRef::scope();
         let ran = Arc::new(Count::new(0));
         let submitter = {
             let (pool, scope, ran) = (Arc::clone(&pool), scope.clone(), Arc::clone(&ran));
             thread::spawn(move || {
-                let here = stand(scope, Pending::Nothing);
+                let here = enter(scope, LazyNode::Nothing);
                 let accepted = pool.submit_static(None, move || ran.fetch_add(1, SeqCst)).is_ok();
                 drop(here);
                 usize::from(accepted)
             })
         };
-        for tallies in scope.node().scopes() {
-            tallies.close();
-            let tally = tallies.of(true);
+        for trackers in scope.node().scopes() {
+            trackers.close();
+            let tally = trackers.of(true);
             block(tally, || tally.is_ended());
         }
         let ran_before = ran.load(SeqCst);
@@ -431,8 +431,8 @@ fn busy(config: PoolConfig) -> (Arc<Pool>, Arc<Moment>) {
 }
 
 /// Submits at the place. `None` when that is refused.
-fn submit_at(pool: &Arc<Pool>, place: &Place) -> Option<TaskHandle<()>> {
-    let here = stand(place.clone(), Pending::Nothing);
+fn submit_at(pool: &Arc<Pool>, place: &NodeRef) -> Option<TaskHandle<()>> {
+    let here = enter(place.clone(), LazyNode::Nothing);
     let handle = pool.submit_static(None, || ()).ok();
     drop(here);
     handle
@@ -441,10 +441,10 @@ fn submit_at(pool: &Arc<Pool>, place: &Place) -> Option<TaskHandle<()>> {
 #[test]
 fn a_cancelled_task_ends_once_whoever_claims_it() {
     model(2, || {
-        let scope = Place::scope();
+        let scope = NodeRef::scope();
         let pool = start(PoolConfig::leased(1));
         let ran = Arc::new(Count::new(0));
-        let here = stand(scope.clone(), Pending::Nothing);
+        let here = enter(scope.clone(), LazyNode::Nothing);
         let counts = Arc::clone(&ran);
         let handle = submit(&pool, move || counts.fetch_add(1, SeqCst));
         drop(here);
@@ -465,7 +465,7 @@ fn a_cancelled_task_ends_once_whoever_claims_it() {
 #[test]
 fn whoever_waits_for_room_is_let_in_when_a_cancel_makes_some() {
     model(2, || {
-        let scope = Place::scope();
+        let scope = NodeRef::scope();
         let (pool, moment) = busy(PoolConfig::leased(1).queue_limit(1));
         let queued = submit_at(&pool, &scope).unwrap();
         let submitter = {
@@ -484,7 +484,7 @@ fn whoever_waits_for_room_is_let_in_when_a_cancel_makes_some() {
 #[test]
 fn two_that_wait_for_room_are_both_let_in_when_two_tasks_are_cancelled() {
     model(1, || {
-        let scope = Place::scope();
+        let scope = NodeRef::scope();
         let (pool, moment) = busy(PoolConfig::leased(1).queue_limit(2));
         let queued = [(), ()].map(|()| submit_at(&pool, &scope).unwrap());
         let other = {

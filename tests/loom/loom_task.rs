@@ -5,7 +5,7 @@ use std::task::{Wake, Waker};
 use loom::cell::UnsafeCell;
 
 use crate::id::{NodeId, TaskId};
-use crate::lineage::node::Place;
+use crate::lineage::node::NodeRef;
 use crate::model::model;
 use crate::pool::park;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -226,14 +226,14 @@ fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
         // SAFETY: nothing borrows.
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), (), || 7) };
         let Ok(claimed) = queued.claim() else { panic!("nobody else claims") };
-        let node = Place::scope();
+        let node = NodeRef::scope();
         let cancels = {
             let other = handle.another();
             thread::spawn(move || {
                 assert_eq!(other.cancel().0, CancelRequest::Asked);
             })
         };
-        claimed.task().became(&node);
+        claimed.task().materialized(&node);
         cancels.join().unwrap();
         assert!(node.node().is_cancelled(), "the task was asked, and its node does not know");
         assert!(!claimed.task().state().acknowledge(), "declined at the node, it would come back");

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use crate::fork;
 use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::hearing::Hearing;
+use crate::pool::interrupted::note_if_cancelled;
 use crate::pool::park;
-use crate::pool::told::told_if_asked;
 use crate::pool::wait::GivenAway;
 use crate::runtime;
 use crate::sync::os::Arc;
@@ -111,24 +111,24 @@ pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing
             end = Some(out);
             return true;
         }
-        hearing.as_mut().is_some_and(|hearing| hearing.poll(waker, Hearing::is_asked)) || away.is_told()
+        hearing.as_mut().is_some_and(|hearing| hearing.poll(waker, Hearing::cancel_requested)) || away.is_told()
     });
     // A cancel ends the wait, and opens the circle.
-    let told = away.told().filter(|_| !hearing.as_ref().is_some_and(Hearing::is_asked));
+    let told = away.told().filter(|_| !hearing.as_ref().is_some_and(Hearing::cancel_requested));
     drop(away);
     end.unwrap_or_else(|| match told {
         // One that is joined goes on, detached.
         Some(why) if hearing.is_none() => Err(refuse(why)),
         why => {
             handle.cancel();
-            told_if_asked();
+            note_if_cancelled();
             Err(why.map_or(PortalError::Cancelled, refuse))
         }
     })
 }
 
 impl<T> Cancel for PortalHandle<T> {
-    fn ask_to_stop(&self) {
+    fn request_cancel(&self) {
         self.cancel();
     }
 }

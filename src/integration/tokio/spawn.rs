@@ -18,7 +18,7 @@ use crate::lineage::watch::Watch;
 use crate::lineage::work::Work;
 use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::handle::CancelOutcome;
-use crate::pool::told::told_if_asked;
+use crate::pool::interrupted::note_if_cancelled;
 use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::Arc;
 
@@ -123,7 +123,7 @@ fn running() -> Result<Handle, SpawnError> {
 
 fn counted() -> Result<Arc<Work>, SpawnError> {
     Work::counted().map_err(|_| {
-        told_if_asked();
+        note_if_cancelled();
         SpawnError::ScopeEnded { place: Lineage(current::nearest()).to_string() }
     })
 }
@@ -196,7 +196,7 @@ impl<F: Future> Future for Spawned<F> {
         }
         let work = &this.outcome.work;
         let heard = this.watch.as_mut().is_some_and(|watch| watch.poll(cx.waker(), |node| node.is_cancelled()));
-        if heard || work.is_asked() {
+        if heard || work.cancel_requested() {
             self.end(Err(JoinError::cancelled()));
             return Poll::Ready(());
         }
@@ -283,7 +283,7 @@ impl<T> SpawnHandle<T> {
         if self.is_finished() {
             return CancelOutcome::AlreadyFinished;
         }
-        let first = self.outcome.work.ask();
+        let first = self.outcome.work.request_cancel();
         self.outcome.end_queued(JoinError::cancelled());
         if let Some(task) = self.outcome.abort.get() {
             task.abort();
@@ -304,7 +304,7 @@ impl<T> SpawnHandle<T> {
 }
 
 impl<T> Cancel for SpawnHandle<T> {
-    fn ask_to_stop(&self) {
+    fn request_cancel(&self) {
         self.cancel();
     }
 }
@@ -315,7 +315,7 @@ impl<T> Future for SpawnHandle<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = self.outcome.poll(cx.waker());
         if matches!(&polled, Poll::Ready(Err(error)) if error.is_cancelled()) {
-            told_if_asked();
+            note_if_cancelled();
         }
         polled
     }

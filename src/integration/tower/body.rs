@@ -151,7 +151,7 @@ pin_project_lite::pin_project! {
             if !*this.is_delivered || *this.is_given_up {
                 // Cancelled first: what the body's drop waits for is told to stop.
                 if let Some(open) = this.open.as_ref() {
-                    open.scope.ask_to_stop();
+                    open.scope.request_cancel();
                 }
                 this.body.put_down();
                 return;
@@ -254,7 +254,7 @@ impl<B: Body, K: Clock + CutsBody<B::Error>> ScopedBody<B, K> {
     /// The time is up: cancels the scope, and makes the last frame.
     fn cut(body: Pin<&mut InLineage<B>>, open: &mut Option<Open<K>>, has_grpc_trailers: bool) -> Last<B, K> {
         let open = open.take()?;
-        open.scope.ask_to_stop();
+        open.scope.request_cancel();
         body.put_down();
         if has_grpc_trailers { Some(Ok(Frame::trailers(grpc_late()))) } else { open.clock.late().map(Err) }
     }

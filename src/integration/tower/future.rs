@@ -33,7 +33,7 @@ pin_project_lite::pin_project! {
             let this = this.project();
             // Cancelled first: what the future's own locals wait for in their drops is told to stop.
             if let Some(open) = this.open.as_ref() {
-                open.scope.ask_to_stop();
+                open.scope.request_cancel();
             }
             if let Some(inner) = this.inner.as_pin_mut() {
                 inner.put_down();
@@ -91,7 +91,7 @@ where
         };
         if let Came::Late(_) = came {
             // Cancelled first, as in a drop.
-            open.scope.ask_to_stop();
+            open.scope.request_cancel();
         }
         // The future's locals end while the scope's values are there.
         inner.put_down();
@@ -99,7 +99,7 @@ where
         let wants = *this.wants;
         Poll::Ready(match came {
             Came::Response(response) if this.gives_up.gives_up(&response) => {
-                open.scope.ask_to_stop();
+                open.scope.request_cancel();
                 Ok(U::answer(response, Ended::GivenUp(open), wants))
             }
             Came::Response(response) => Ok(U::answer(response, Ended::Well { open, reads_grpc: C::READS_GRPC }, wants)),

@@ -7,7 +7,7 @@ pub(crate) mod queued;
 
 /// No runtime spawns anything in a model.
 pub(crate) mod work {
-    pub(crate) fn tallies() -> impl Iterator<Item = usize> {
+    pub(crate) fn trackers() -> impl Iterator<Item = usize> {
         std::iter::empty()
     }
 }
@@ -16,7 +16,7 @@ pub(crate) mod node {
     use std::sync::{Arc, OnceLock, Weak};
 
     use crate::id::NodeId;
-    use crate::lineage::queued::{Claims, Queued, Which};
+    use crate::lineage::queued::{Claims, QueuedTasks, Which};
     use crate::sync::atomic::{AtomicBool, Ordering};
     use crate::tally::Tally;
 
@@ -24,17 +24,17 @@ pub(crate) mod node {
 
     struct Scope {
         parent: Option<Arc<Node>>,
-        tallies: Tallies,
+        trackers: ScopeTrackers,
         cancelled: AtomicBool,
-        queued: Queued,
+        queued: QueuedTasks,
     }
 
-    pub(crate) struct Tallies {
+    pub(crate) struct ScopeTrackers {
         joining: Tally,
         daemon: Tally,
     }
 
-    impl Tallies {
+    impl ScopeTrackers {
         pub(crate) fn of(&self, joins: bool) -> &Tally {
             if joins { &self.joining } else { &self.daemon }
         }
@@ -61,7 +61,7 @@ pub(crate) mod node {
             std::iter::successors(Some(self), |node| node.counted_parent().map(|parent| &**parent))
         }
 
-        pub(crate) fn queued(&self) -> &Queued {
+        pub(crate) fn queued(&self) -> &QueuedTasks {
             match &self.0 {
                 Some(scope) => &scope.queued,
                 None => unreachable!("the process lists nothing"),
@@ -76,19 +76,19 @@ pub(crate) mod node {
             false
         }
 
-        pub(crate) fn scopes(&self) -> impl Iterator<Item = &Tallies> {
-            self.path().filter_map(|node| node.0.as_ref()).map(|scope| &scope.tallies)
+        pub(crate) fn scopes(&self) -> impl Iterator<Item = &ScopeTrackers> {
+            self.path().filter_map(|node| node.0.as_ref()).map(|scope| &scope.trackers)
         }
 
         pub(crate) fn scope_closed(&self) -> bool {
-            self.scopes().any(Tallies::is_closed)
+            self.scopes().any(ScopeTrackers::is_closed)
         }
 
         pub(crate) fn is_cancelled(&self) -> bool {
-            self.path().any(Node::is_asked)
+            self.path().any(Node::cancel_requested)
         }
 
-        pub(crate) fn is_asked(&self) -> bool {
+        pub(crate) fn cancel_requested(&self) -> bool {
             self.0.as_ref().is_some_and(|scope| scope.cancelled.load(Ordering::Acquire))
         }
 
@@ -118,14 +118,14 @@ pub(crate) mod node {
 
         /// Closes the scope.
         pub(crate) fn close(&self) {
-            self.scopes().next().inspect(|tallies| tallies.close());
+            self.scopes().next().inspect(|trackers| trackers.close());
             let mut claims = Claims::new();
             claims.claim(self, Which::Daemon);
             claims.end(|| {});
         }
 
-        pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &Tallies)> {
-            self.path().filter_map(|node| Some((node, &node.0.as_ref()?.tallies)))
+        pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &ScopeTrackers)> {
+            self.path().filter_map(|node| Some((node, &node.0.as_ref()?.trackers)))
         }
 
         /// No values are bound in a model.
@@ -149,20 +149,20 @@ pub(crate) mod node {
     }
 
     #[derive(Clone)]
-    pub(crate) struct Place(Option<Arc<Node>>);
+    pub(crate) struct NodeRef(Option<Arc<Node>>);
 
-    impl Place {
-        pub(crate) const PROCESS: Place = Place(None);
+    impl NodeRef {
+        pub(crate) const PROCESS: NodeRef = NodeRef(None);
 
         pub(crate) fn scope() -> Self {
             Self::PROCESS.scope_below()
         }
 
         pub(crate) fn scope_below(&self) -> Self {
-            let tallies = Tallies { joining: Tally::new(), daemon: Tally::new() };
+            let trackers = ScopeTrackers { joining: Tally::new(), daemon: Tally::new() };
             let (parent, cancelled) = (self.0.clone(), AtomicBool::new(false));
-            let queued = Queued::new(parent.is_none());
-            Self(Some(Arc::new(Node(Some(Scope { parent, tallies, cancelled, queued })))))
+            let queued = QueuedTasks::new(parent.is_none());
+            Self(Some(Arc::new(Node(Some(Scope { parent, trackers, cancelled, queued })))))
         }
 
         pub(crate) fn below_root(&self) -> Option<&Arc<Node>> {
@@ -185,41 +185,41 @@ pub(crate) mod node {
             self.0.and_then(Arc::into_inner)
         }
 
-        pub(crate) fn downgrade(&self) -> WeakPlace {
-            WeakPlace(self.0.as_ref().map(Arc::downgrade))
+        pub(crate) fn downgrade(&self) -> WeakNodeRef {
+            WeakNodeRef(self.0.as_ref().map(Arc::downgrade))
         }
     }
 
     /// No task of a model becomes a node.
-    pub(crate) struct OnceWeak(OnceLock<WeakPlace>);
+    pub(crate) struct OnceWeak(OnceLock<WeakNodeRef>);
 
     impl OnceWeak {
         pub(crate) fn new() -> Self {
             Self(OnceLock::new())
         }
 
-        pub(crate) fn set(&self, place: &Place) -> bool {
+        pub(crate) fn set(&self, place: &NodeRef) -> bool {
             self.0.set(place.downgrade()).is_ok()
         }
 
-        pub(crate) fn upgrade(&self) -> Option<Place> {
+        pub(crate) fn upgrade(&self) -> Option<NodeRef> {
             self.0.get()?.upgrade()
         }
     }
 
-    pub(crate) struct WeakPlace(Option<Weak<Node>>);
+    pub(crate) struct WeakNodeRef(Option<Weak<Node>>);
 
-    impl From<Arc<Node>> for Place {
+    impl From<Arc<Node>> for NodeRef {
         fn from(node: Arc<Node>) -> Self {
             Self(Some(node))
         }
     }
 
-    impl WeakPlace {
-        pub(crate) fn upgrade(&self) -> Option<Place> {
+    impl WeakNodeRef {
+        pub(crate) fn upgrade(&self) -> Option<NodeRef> {
             match &self.0 {
-                None => Some(Place::PROCESS),
-                Some(node) => node.upgrade().map(|node| Place(Some(node))),
+                None => Some(NodeRef::PROCESS),
+                Some(node) => node.upgrade().map(|node| NodeRef(Some(node))),
             }
         }
     }
@@ -231,43 +231,43 @@ pub(crate) mod current {
     use std::sync::Arc;
 
     use crate::id::TaskId;
-    use crate::lineage::node::{Node, Place};
+    use crate::lineage::node::{Node, NodeRef};
 
     thread_local! {
-        static HERE: RefCell<Place> = const { RefCell::new(Place::PROCESS) };
+        static HERE: RefCell<NodeRef> = const { RefCell::new(NodeRef::PROCESS) };
     }
 
-    pub(crate) trait BecomesNode {
-        fn became(&self, node: &Arc<Node>);
+    pub(crate) trait OnMaterialize {
+        fn materialized(&self, node: &Arc<Node>);
     }
 
     /// No task of a model becomes a node by being looked at.
-    pub(crate) enum Pending {
+    pub(crate) enum LazyNode {
         Nothing,
-        Task(TaskId, *const dyn BecomesNode),
+        Task(TaskId, *const dyn OnMaterialize),
     }
 
-    pub(crate) fn nearest() -> Place {
+    pub(crate) fn nearest() -> NodeRef {
         HERE.with(|here| here.borrow().clone())
     }
 
-    pub(crate) struct Standing(Option<Place>);
+    pub(crate) struct EnterGuard(Option<NodeRef>);
 
-    pub(crate) fn stand(place: Place, _pending: Pending) -> Standing {
-        Standing(Some(HERE.with(|here| here.replace(place))))
+    pub(crate) fn enter(place: NodeRef, _pending: LazyNode) -> EnterGuard {
+        EnterGuard(Some(HERE.with(|here| here.replace(place))))
     }
 
     /// # Safety
     /// None is needed: the place is counted here.
-    pub(crate) unsafe fn stand_borrowed(place: &Place, pending: Pending) -> Standing {
-        stand(place.clone(), pending)
+    pub(crate) unsafe fn enter_borrowed(place: &NodeRef, lazy: LazyNode) -> EnterGuard {
+        enter(place.clone(), lazy)
     }
 
-    impl Standing {
-        pub(crate) fn cut(self) {}
+    impl EnterGuard {
+        pub(crate) fn exit_to(self) {}
     }
 
-    impl Drop for Standing {
+    impl Drop for EnterGuard {
         fn drop(&mut self) {
             if let Some(before) = self.0.take() {
                 drop(HERE.with(|here| here.replace(before)));
@@ -277,12 +277,12 @@ pub(crate) mod current {
 }
 
 pub(crate) mod handle {
-    use crate::lineage::current::Standing;
-    use crate::lineage::node::Place;
+    use crate::lineage::current::EnterGuard;
+    use crate::lineage::node::NodeRef;
 
-    pub(crate) struct CutOnDrop(pub(crate) Option<Standing>);
+    pub(crate) struct ExitOnDrop(pub(crate) Option<EnterGuard>);
 
-    pub(crate) fn closed_scope(_place: &Place) -> String {
+    pub(crate) fn closed_scope(_place: &NodeRef) -> String {
         String::from("the scope")
     }
 }

@@ -160,7 +160,7 @@ pub(crate) mod waits {
     #[derive(Default)]
     pub(crate) struct Stack {
         pub(crate) tasks: Vec<(TaskId, Namespace)>,
-        pub(crate) tallies: Vec<usize>,
+        pub(crate) trackers: Vec<usize>,
         pub(crate) permits: Vec<Permit>,
         pub(crate) worker: Option<Worker>,
     }
@@ -288,7 +288,7 @@ pub(crate) fn keep<T: Any + Send + Sync>(kept: &Arc<T>) {
 
 /// A pool that ends after its threads.
 pub(crate) fn start(config: pool::config::PoolConfig) -> Arc<Pool> {
-    let owner = lineage::node::Place::PROCESS.downgrade();
+    let owner = lineage::node::NodeRef::PROCESS.downgrade();
     let pool = Pool::new(namespace::Namespace::DEFAULT, owner, config.log_panics(false));
     keep(&pool);
     pool

@@ -68,7 +68,7 @@ pub(crate) mod ctx {
     use std::fmt;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    use crate::lineage::node::{Place, WeakPlace};
+    use crate::lineage::node::{NodeRef, WeakNodeRef};
     use crate::pool::frame;
     use crate::pool::inner::Pool;
     use crate::pool::warm::Came;
@@ -107,11 +107,11 @@ pub(crate) mod ctx {
         }
     }
 
-    pub(crate) fn scope_of(_owner: &WeakPlace) -> WeakPlace {
-        Place::PROCESS.downgrade()
+    pub(crate) fn scope_of(_owner: &WeakNodeRef) -> WeakNodeRef {
+        NodeRef::PROCESS.downgrade()
     }
 
-    pub(crate) fn move_in(_pool: &Pool, _below: &WeakPlace, _member: &Member) {}
+    pub(crate) fn move_in(_pool: &Pool, _below: &WeakNodeRef, _member: &Member) {}
 
     pub(crate) fn as_worker(f: impl FnOnce()) {
         f();
@@ -133,18 +133,18 @@ pub(crate) mod asked {
 }
 
 /// As `hearing`: no task is told.
-pub(crate) mod told {
+pub(crate) mod interrupted {
     use crate::error::Cancelled;
     use crate::pool::frame::Frame;
 
-    pub(crate) fn told_if_asked() {}
+    pub(crate) fn note_if_cancelled() {}
 
     pub(crate) fn cancelled() -> Cancelled {
         Cancelled::new()
     }
 
     impl Frame {
-        pub(crate) fn was_told(&self) -> bool {
+        pub(crate) fn was_interrupted(&self) -> bool {
             false
         }
     }
@@ -187,7 +187,7 @@ pub(crate) mod hearing {
             done(self)
         }
 
-        pub(crate) fn is_asked(&self) -> bool {
+        pub(crate) fn cancel_requested(&self) -> bool {
             false
         }
     }

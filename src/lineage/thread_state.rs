@@ -1,26 +1,26 @@
-//! [`Started`]: a thread of ours as whoever started it sees it, also before it is a node of the tree.
+//! [`ThreadState`]: a thread of ours as whoever started it sees it, also before it is a node of the tree.
 
 use std::cell::Cell;
 use std::ptr;
 
 use crate::bell::Bell;
 use crate::fork;
-use crate::lineage::current::BecomesNode;
-use crate::lineage::node::{Node, Place, WeakPlace};
+use crate::lineage::current::OnMaterialize;
+use crate::lineage::node::{Node, NodeRef, WeakNodeRef};
 use crate::sync::os::{Arc, AtomicU64, OnceLock, Ordering};
 
 /// It was asked to stop, and has not declined since.
-const ASKED: u64 = 1;
+const CANCEL_REQUESTED: u64 = 1;
 /// It became a node, which requests must reach.
 const NODE: u64 = 1 << 1;
 /// Its code has ended.
 const OVER: u64 = 1 << 2;
 
 /// What a thread's handle and the thread share.
-pub(crate) struct Started {
+pub(crate) struct ThreadState {
     word: AtomicU64,
     /// Weak: a handle keeps nothing alive that the thread owns.
-    node: OnceLock<WeakPlace>,
+    node: OnceLock<WeakNodeRef>,
     over: Bell,
     /// Requests made to the places above are not delivered.
     pub(crate) isolated: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Started {
 
 thread_local! {
     /// The calling thread's own, while its code runs. No destructor, so reading it is one load.
-    static MINE: Cell<*const Started> = const { Cell::new(ptr::null()) };
+    static MINE: Cell<*const ThreadState> = const { Cell::new(ptr::null()) };
 }
 
 /// What a request found.
@@ -40,7 +40,7 @@ pub(crate) enum Request {
     TooLate,
 }
 
-impl Started {
+impl ThreadState {
     pub(crate) fn new(isolated: bool) -> Arc<Self> {
         fork::arm();
         let generation = fork::generation();
@@ -56,9 +56,9 @@ impl Started {
     pub(crate) fn cancel(&self) -> Request {
         // One word, so one order: either this sees the node and asks there, or the node's making moves the request
         // there. So it is in one place at a time, and declining it there is the end of it.
-        let ask = |word: u64| (word & (NODE | OVER) == 0).then_some(word | ASKED);
-        let first = match self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, ask) {
-            Ok(before) => before & ASKED == 0,
+        let request_cancel = |word: u64| (word & (NODE | OVER) == 0).then_some(word | CANCEL_REQUESTED);
+        let first = match self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, request_cancel) {
+            Ok(before) => before & CANCEL_REQUESTED == 0,
             Err(word) if word & OVER != 0 => return Request::TooLate,
             Err(_) => match self.place() {
                 Some(place) => place.node().cancel(),
@@ -70,12 +70,12 @@ impl Started {
     }
 
     /// True when there was a request.
-    fn decline(&self) -> bool {
-        self.word.fetch_and(!ASKED, Ordering::SeqCst) & ASKED != 0
+    fn acknowledge(&self) -> bool {
+        self.word.fetch_and(!CANCEL_REQUESTED, Ordering::SeqCst) & CANCEL_REQUESTED != 0
     }
 
-    fn is_asked(&self) -> bool {
-        self.word.load(Ordering::Acquire) & ASKED != 0
+    fn cancel_requested(&self) -> bool {
+        self.word.load(Ordering::Acquire) & CANCEL_REQUESTED != 0
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -88,21 +88,21 @@ impl Started {
     }
 
     /// The thread's node, if it became one and that lives.
-    pub(crate) fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<NodeRef> {
         self.node.get()?.upgrade()
     }
 
     /// Marks the calling thread as this one until the guard is dropped, which is the end of its code.
-    pub(crate) fn begin(this: &Arc<Self>) -> Runs {
+    pub(crate) fn begin(this: &Arc<Self>) -> RunGuard {
         MINE.set(Arc::as_ptr(this));
-        Runs(Arc::clone(this))
+        RunGuard(Arc::clone(this))
     }
 }
 
-/// See [`Started::begin`].
-pub(crate) struct Runs(Arc<Started>);
+/// See [`ThreadState::begin`].
+pub(crate) struct RunGuard(Arc<ThreadState>);
 
-impl Drop for Runs {
+impl Drop for RunGuard {
     fn drop(&mut self) {
         MINE.set(ptr::null());
         self.0.word.fetch_or(OVER, Ordering::SeqCst);
@@ -110,33 +110,33 @@ impl Drop for Runs {
     }
 }
 
-impl BecomesNode for Started {
-    fn became(&self, node: &Arc<Node>) {
-        let place = Place::from(Arc::clone(node));
+impl OnMaterialize for ThreadState {
+    fn materialized(&self, node: &Arc<Node>) {
+        let place = NodeRef::from(Arc::clone(node));
         if self.node.set(place.downgrade()).is_err() {
             return;
         }
         self.word.fetch_or(NODE, Ordering::SeqCst);
         // Nobody adds a request here any more.
-        if self.decline() {
+        if self.acknowledge() {
             place.node().cancel();
         }
     }
 }
 
 /// The calling thread's own, if it was started by us.
-fn mine<'a>() -> Option<&'a Started> {
-    // SAFETY: `Runs` holds it, further up this thread's stack, until it clears the pointer.
+fn mine<'a>() -> Option<&'a ThreadState> {
+    // SAFETY: `RunGuard` holds it, further up this thread's stack, until it clears the pointer.
     unsafe { MINE.get().as_ref() }
 }
 
 /// Whether the calling thread itself was asked to stop.
 #[inline]
-pub(crate) fn is_asked() -> bool {
-    mine().is_some_and(Started::is_asked)
+pub(crate) fn cancel_requested() -> bool {
+    mine().is_some_and(ThreadState::cancel_requested)
 }
 
 /// Declines what was asked of the calling thread itself, as far as it was asked by its handle. True when it was.
 pub(crate) fn acknowledge() -> bool {
-    mine().is_some_and(Started::decline)
+    mine().is_some_and(ThreadState::acknowledge)
 }

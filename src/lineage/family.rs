@@ -1,4 +1,4 @@
-//! [`Home`]: the indices of one family, which its members enter by themselves.
+//! [`Family`]: the indices of one family, which its members enter by themselves.
 
 use std::any::Any;
 use std::fmt;
@@ -12,12 +12,12 @@ use crate::sync::os::{Arc, LazyLock, Weak};
 use crate::tally::Tally;
 
 /// What lives at a node, type-erased: this layer does not know managers.
-pub(crate) type Resident = dyn Any + Send + Sync;
+pub(crate) type SlotValue = dyn Any + Send + Sync;
 
 /// The weak indices of one family.
-pub(crate) struct Indices {
+pub(crate) struct FamilyIndex {
     pub(crate) nodes: Index<Node>,
-    pub(crate) residents: Index<Resident>,
+    pub(crate) managers: Index<SlotValue>,
     /// Keyed by `std`'s thread ids, which are never reused, so a dead thread's entry cannot answer for a new one.
     pub(crate) threads: DashMap<ThreadId, Weak<Node>>,
     /// Futures and jobs that were spawned below its scopes and have not ended.
@@ -27,11 +27,11 @@ pub(crate) struct Indices {
     pub(crate) ledger: crate::ledger::Ledger,
 }
 
-impl Indices {
+impl FamilyIndex {
     fn new() -> Self {
         Self {
             nodes: Index::new(),
-            residents: Index::new(),
+            managers: Index::new(),
             threads: DashMap::with_shard_amount(4),
             spawned: Tally::new(),
             #[cfg(feature = "metrics")]
@@ -42,32 +42,32 @@ impl Indices {
 
 /// Which family a node belongs to. The process-wide one is a static, so that belonging to it costs no counting.
 #[derive(Clone)]
-pub(crate) enum Home {
+pub(crate) enum Family {
     Process,
-    Own(Arc<Indices>),
+    Own(Arc<FamilyIndex>),
 }
 
 /// A family that is not kept: what remembers it says nothing of what lives there.
 #[derive(Clone)]
-pub(crate) enum WeakHome {
+pub(crate) enum WeakFamily {
     Process,
-    Own(Weak<Indices>),
+    Own(Weak<FamilyIndex>),
 }
 
-impl Home {
+impl Family {
     pub(crate) fn own() -> Self {
-        Self::Own(Arc::new(Indices::new()))
+        Self::Own(Arc::new(FamilyIndex::new()))
     }
 
-    pub(crate) fn downgrade(&self) -> WeakHome {
+    pub(crate) fn downgrade(&self) -> WeakFamily {
         match self {
-            Self::Process => WeakHome::Process,
-            Self::Own(own) => WeakHome::Own(Arc::downgrade(own)),
+            Self::Process => WeakFamily::Process,
+            Self::Own(own) => WeakFamily::Own(Arc::downgrade(own)),
         }
     }
 
-    pub(crate) fn indices(&self) -> &Indices {
-        static PROCESS: LazyLock<Indices> = LazyLock::new(Indices::new);
+    pub(crate) fn index(&self) -> &FamilyIndex {
+        static PROCESS: LazyLock<FamilyIndex> = LazyLock::new(FamilyIndex::new);
         match self {
             Self::Process => &PROCESS,
             Self::Own(own) => own,
@@ -75,17 +75,17 @@ impl Home {
     }
 }
 
-impl WeakHome {
+impl WeakFamily {
     /// The family, unless nothing of it is left.
-    pub(crate) fn upgrade(&self) -> Option<Home> {
+    pub(crate) fn upgrade(&self) -> Option<Family> {
         match self {
-            Self::Process => Some(Home::Process),
-            Self::Own(own) => own.upgrade().map(Home::Own),
+            Self::Process => Some(Family::Process),
+            Self::Own(own) => own.upgrade().map(Family::Own),
         }
     }
 }
 
-impl PartialEq for WeakHome {
+impl PartialEq for WeakFamily {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Process, Self::Process) => true,
@@ -95,9 +95,9 @@ impl PartialEq for WeakHome {
     }
 }
 
-impl Eq for WeakHome {}
+impl Eq for WeakFamily {}
 
-impl fmt::Debug for WeakHome {
+impl fmt::Debug for WeakFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Process => "Process",

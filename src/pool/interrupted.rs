@@ -16,7 +16,7 @@ use crate::error::Cancelled;
 use crate::lineage::current;
 use crate::lineage::flow::Flow;
 use crate::lineage::node::Node;
-use crate::lineage::started;
+use crate::lineage::thread_state;
 use crate::lineage::work;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
@@ -25,22 +25,23 @@ use crate::sync::os::{Arc, Ordering};
 
 /// Whether the running code is asked to stop, or the place where it stands, or one above that.
 #[inline]
-pub(crate) fn is_asked() -> bool {
+pub(crate) fn cancel_requested() -> bool {
     let own = || match frame::own() {
-        Some(frame) => frame.is_asked(),
+        Some(frame) => frame.cancel_requested(),
         None => {
-            work::own().is_some_and(|work| work.is_asked())
-                || (started::is_asked() && current::has_its_thread())
+            work::own().is_some_and(|work| work.cancel_requested())
+                || (thread_state::cancel_requested() && current::has_its_thread())
                 || piece_of().is_some_and(|pool| pool.is_cancelled())
         }
     };
     (!frame::is_apart() && own())
-        || Node::any_asked() && (current::nearest_node(&current::pin()).is_cancelled() || own_node_is_asked())
+        || Node::any_cancel_requested()
+            && (current::nearest_node(&current::pin()).is_cancelled() || own_node_cancel_requested())
 }
 
 /// The task or the thread may be asked at its node while its code stands elsewhere.
-fn own_node_is_asked() -> bool {
-    !frame::is_apart() && !frame::own().is_some_and(Frame::is_aside) && current::own_is_asked()
+fn own_node_cancel_requested() -> bool {
+    !frame::is_apart() && !frame::own().is_some_and(Frame::is_aside) && current::own_cancel_requested()
 }
 
 /// The pool whose task the code is a piece of, on a work-stealing pool's thread.
@@ -50,54 +51,54 @@ fn piece_of<'a>() -> Option<&'a Arc<Pool>> {
 
 /// The running task, if it is asked to stop, learns of it now.
 #[inline]
-pub(crate) fn told_if_asked() {
-    if is_asked() {
-        told();
+pub(crate) fn note_if_cancelled() {
+    if cancel_requested() {
+        note_interrupt();
     }
 }
 
 /// The running task, which is asked to stop, learns of it now.
 #[cold]
-pub(crate) fn told() {
+pub(crate) fn note_interrupt() {
     if frame::is_apart() {
         return;
     }
     let own = frame::own();
     if let Some(frame) = own.filter(|frame| !frame.steals()) {
-        frame.told.set(true);
+        frame.interrupted.set(true);
     } else if let Some(pool) = own.map(Frame::pool).or_else(piece_of) {
         if pool.is_cancelled() {
-            pool.told.store(true, Ordering::Relaxed);
+            pool.interrupted.store(true, Ordering::Relaxed);
         }
-        current::nearest_node(&current::pin()).note_told();
+        current::nearest_node(&current::pin()).note_interrupt();
     }
 }
 
 /// The error for a request that ends a wait of the running code.
 pub(crate) fn cancelled() -> Cancelled {
-    told_if_asked();
+    note_if_cancelled();
     Cancelled::new()
 }
 
 impl Frame {
     /// The task was told of a request that it has not declined.
     #[inline]
-    pub(crate) fn was_told(&self) -> bool {
-        if self.steals() { self.piece_was_told() } else { self.told.get() }
+    pub(crate) fn was_interrupted(&self) -> bool {
+        if self.steals() { self.piece_was_interrupted() } else { self.interrupted.get() }
     }
 
     /// A piece of this task was told, or of another one that the same request reaches.
-    fn piece_was_told(&self) -> bool {
+    fn piece_was_interrupted(&self) -> bool {
         let pool = self.pool();
-        let by_pool = pool.told.load(Ordering::Relaxed) && pool.is_cancelled();
-        let by_owner = || pool.owner.upgrade().is_some_and(|owner| owner.node().was_told());
-        by_pool || Node::any_asked() && (self.place.node().was_told() || by_owner())
+        let by_pool = pool.interrupted.load(Ordering::Relaxed) && pool.is_cancelled();
+        let by_owner = || pool.owner.upgrade().is_some_and(|owner| owner.node().was_interrupted());
+        by_pool || Node::any_cancel_requested() && (self.place.node().was_interrupted() || by_owner())
     }
 
     /// The task has declined a request. Another one may stand, which is not its own to decline.
-    pub(crate) fn declined(&self) {
-        if self.told.get() && !is_asked() {
-            self.told.set(false);
+    pub(crate) fn acknowledged(&self) {
+        if self.interrupted.get() && !cancel_requested() {
+            self.interrupted.set(false);
         }
     }
 }
