@@ -23,7 +23,7 @@ use crate::pool::frame::{self, Frame};
 use crate::pool::hearing::Hearing;
 use crate::pool::interrupted;
 use crate::pool::park;
-use crate::pool::wait::{GivenAway, block_on_bell};
+use crate::pool::wait::{GivenAway, block_on_wakers};
 use crate::sync::os::Arc;
 
 /// Whether the running task or thread was asked to stop, or the place where it stands, or one above that.
@@ -323,7 +323,7 @@ impl Drop for OnCancel {
             // In a fork's child the thread that ran it does not exist.
             if self.generation == fork::generation() {
                 let _away = GivenAway::begin();
-                block_on_bell(over, None, is_over);
+                block_on_wakers(over, None, is_over);
             }
         });
         if ran {

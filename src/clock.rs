@@ -1,4 +1,4 @@
-//! [`Coarse`]: a clock that is cheap enough to be read for every task. [`pause`]: a time too short for any clock.
+//! [`CoarseInstant`]: a clock that is cheap enough to be read for every task. [`spin_for`]: a time too short for any clock.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 /// A moment, exact to a few milliseconds; enough for the age of a task in a report. On Linux reading it costs about 5
 /// ns, a fifth of `Instant::now`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Coarse {
+pub(crate) struct CoarseInstant {
     nanos: u64,
 }
 
-impl Coarse {
+impl CoarseInstant {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[inline]
     pub(crate) fn now() -> Self {
@@ -27,7 +27,7 @@ impl Coarse {
         Self { nanos: START.elapsed().as_nanos() as u64 }
     }
 
-    pub(crate) fn since(self, earlier: Coarse) -> Duration {
+    pub(crate) fn since(self, earlier: CoarseInstant) -> Duration {
         Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
     }
 }
@@ -35,7 +35,7 @@ impl Coarse {
 /// Lets about so much time pass, for a look at what another CPU does not to disturb it. It is at least one pause of the
 /// CPU's, and how long one takes is measured once: from 4 to 140 ns, by the processor's make.
 #[inline]
-pub(crate) fn pause(nanos: u32) {
+pub(crate) fn spin_for(nanos: u32) {
     static IN_1024_NANOS: LazyLock<u32> = LazyLock::new(pauses_in_1024_nanos);
     for _ in 0..(nanos * *IN_1024_NANOS / 1024).max(1) {
         std::hint::spin_loop();

@@ -10,9 +10,9 @@ use crate::busy::Busy;
 use crate::id::TaskId;
 use crate::label::{InCode, Printed};
 use crate::namespace::Namespace;
-use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Mutex};
 use crate::task_type::TaskType;
+use crate::unwind::swallow_drop;
 use crate::waits::Circle;
 
 /// Why nothing can be made for the code itself, and what gives it a place.
@@ -203,7 +203,7 @@ impl fmt::Display for InitError {
 
 impl Drop for InitError {
     fn drop(&mut self) {
-        drop_quietly(self.0.take());
+        swallow_drop(self.0.take());
     }
 }
 

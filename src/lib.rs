@@ -86,7 +86,6 @@
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod bell;
 mod busy;
 mod cancel;
 mod clock;
@@ -97,29 +96,30 @@ mod gate;
 mod gate_key;
 pub mod guide;
 mod id;
-mod index;
 mod integration;
 mod label;
-#[cfg(feature = "metrics")]
-mod ledger;
 mod lineage;
 mod namespace;
 mod pool;
 pub mod prelude;
-mod quiet;
 mod registry;
 mod runtime;
 mod stderr;
 mod subscriber;
 mod sync;
-mod tally;
 mod task;
 mod task_type;
 pub mod thread;
 pub mod threads;
 mod timer;
+#[cfg(feature = "metrics")]
+mod totals;
+mod tracker;
+mod unwind;
 mod value;
 mod waits;
+mod waker_set;
+mod weak_list;
 
 pub use crate::busy::{Busy, Holder};
 pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};

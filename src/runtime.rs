@@ -8,7 +8,7 @@
 //! these tokio has no question, only a refusal: its own `block_on` panics there. That panic is caught, but whatever is
 //! told of panics is told of it, so the budget is asked first.
 
-use crate::waits::{Debtor, Worker};
+use crate::waits::{Obligor, Worker};
 
 #[cfg(feature = "tokio")]
 pub(crate) use self::with_tokio::{id, runs_a_future};
@@ -25,12 +25,12 @@ pub(crate) fn worker() -> Option<Worker> {
 }
 
 /// Who owes what a future owes that the calling thread polls: the runtime's workers, where the thread is one of them.
-pub(crate) fn debtor() -> Debtor {
+pub(crate) fn obligor() -> Obligor {
     #[cfg(feature = "tokio")]
-    if let Some(debtor) = with_tokio::debtor() {
-        return debtor;
+    if let Some(obligor) = with_tokio::obligor() {
+        return obligor;
     }
-    Debtor::Future
+    Obligor::Future
 }
 
 #[cfg(feature = "tokio")]
@@ -41,8 +41,8 @@ mod with_tokio {
     use ::tokio::runtime::{self, Handle};
     use ::tokio::task::coop;
 
-    use crate::quiet::quietly;
-    use crate::waits::{Debtor, Worker};
+    use crate::unwind::swallow;
+    use crate::waits::{Obligor, Worker};
 
     /// More than tokio grants a task for one poll, which is 128.
     const MORE_THAN_A_BUDGET: u32 = 1024;
@@ -63,10 +63,10 @@ mod with_tokio {
         runtime::worker_index().and_then(polling)
     }
 
-    pub(crate) fn debtor() -> Option<Debtor> {
+    pub(crate) fn obligor() -> Option<Obligor> {
         let Worker { runtime, .. } = worker()?;
         let workers = Handle::try_current().ok()?.metrics().num_workers();
-        Some(Debtor::Runtime { id: runtime, workers })
+        Some(Obligor::Runtime { id: runtime, workers })
     }
 
     #[cold]
@@ -79,7 +79,7 @@ mod with_tokio {
     pub(crate) fn runs_a_future() -> bool {
         // Mostly it is none of tokio's threads.
         let Ok(here) = Handle::try_current() else { return false };
-        is_limited() || quietly(|| here.block_on(async {})).is_none()
+        is_limited() || swallow(|| here.block_on(async {})).is_none()
     }
 
     /// tokio's budget is limited, as it is while a future is polled. It is left as it was.

@@ -24,7 +24,7 @@ use crate::pool::passing::Passing;
 use crate::pool::wait::GivenAway;
 use crate::subscriber::Scoped;
 use crate::sync::os::Arc;
-use crate::waits::{Closed, Ends, Label, Target, WouldDeadlock};
+use crate::waits::{ClosesCircle, Ends, Label, Target, WouldDeadlock};
 
 /// Starts a thread below the current place. As `std::thread::spawn`.
 ///
@@ -330,15 +330,15 @@ macro_rules! join_handle {
 
             /// Blocks until the thread's code has ended; `poll` is called with each look. The error: that would never be.
             fn until_over(&self, mut poll: impl FnMut(&Waker)) -> std::thread::Result<()> {
-                let refuse = |why: Closed| Box::new(WouldDeadlock::new(why.circle)) as Box<dyn Any + Send>;
+                let refuse = |why: ClosesCircle| Box::new(WouldDeadlock::new(why.circle)) as Box<dyn Any + Send>;
                 let away = GivenAway::begin_for(self.target(), self.label(), Ends::WhenTold).map_err(refuse)?;
-                let over = self.started.over().listener();
+                let over = self.started.over().register();
                 park::block_until(None, |waker| {
                     poll(waker);
                     over.set(waker);
-                    self.started.is_over() || away.is_told()
+                    self.started.is_over() || away.is_refused()
                 });
-                match away.told() {
+                match away.refusal() {
                     Some(why) if !self.started.is_over() => Err(refuse(why)),
                     _ => Ok(()),
                 }

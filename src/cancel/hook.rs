@@ -17,10 +17,10 @@
 use std::mem;
 use std::task::{Wake, Waker};
 
-use crate::bell::Bell;
 use crate::pool::frame;
-use crate::quiet::quietly;
 use crate::sync::os::{Arc, Mutex};
+use crate::unwind::swallow;
+use crate::waker_set::WakerSet;
 
 /// Where a hook hears of requests.
 pub(crate) trait Ear: Send + 'static {
@@ -30,7 +30,7 @@ pub(crate) trait Ear: Send + 'static {
 
 pub(crate) struct Hook<E> {
     stage: Mutex<Stage<E>>,
-    over: Bell,
+    over: WakerSet,
 }
 
 enum Stage<E> {
@@ -49,7 +49,7 @@ impl<E: Ear> Hook<E> {
     /// Runs the code when a request is heard; here and now if there is one already.
     pub(crate) fn arm(ear: E, code: impl FnOnce() + Send + 'static) -> Arc<Self> {
         let armed = Armed { ear, code: Box::new(code) };
-        let hook = Arc::new(Self { stage: Mutex::new(Stage::Armed(armed)), over: Bell::new() });
+        let hook = Arc::new(Self { stage: Mutex::new(Stage::Armed(armed)), over: WakerSet::new() });
         hook.look();
         hook
     }
@@ -68,10 +68,10 @@ impl<E: Ear> Hook<E> {
             }
         };
         // The ear keeps a place, whose end runs user code too.
-        quietly(|| drop(ear));
-        quietly(code);
+        swallow(|| drop(ear));
+        swallow(code);
         *self.stage.lock() = Stage::Over;
-        self.over.ring();
+        self.over.wake_all();
     }
 
     /// The code does not begin any more. What is to be dropped comes back, for outside of the lock; `Err` when the code
@@ -92,7 +92,7 @@ impl<E: Ear> Hook<E> {
 
     /// When it returns the code has returned or never runs, or the caller is that code. `wait` blocks until its second
     /// argument is true, which is looked at whenever the bell rings. Called once; true when the code has begun.
-    pub(crate) fn disarm(&self, wait: impl FnOnce(&Bell, &dyn Fn() -> bool)) -> bool {
+    pub(crate) fn disarm(&self, wait: impl FnOnce(&WakerSet, &dyn Fn() -> bool)) -> bool {
         match self.leave() {
             Ok(Some(armed)) => {
                 drop(armed);

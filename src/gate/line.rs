@@ -20,7 +20,7 @@ use crate::busy::Holder;
 use crate::gate::who::Who;
 use crate::pool::frame::Code;
 use crate::sync::os::Arc;
-use crate::waits::{Debt, Edge, Target};
+use crate::waits::{Edge, Obligation, Target};
 
 /// What the gate's lock guards.
 pub(super) struct Line {
@@ -34,7 +34,7 @@ struct Hold {
     /// How many guards there are.
     guards: usize,
     /// What those who wait wait for; made for the first of them.
-    debt: Option<Arc<Debt>>,
+    obligation: Option<Arc<Obligation>>,
 }
 
 struct Waiting {
@@ -45,7 +45,7 @@ struct Waiting {
 
 impl Hold {
     fn new(by: Who) -> Self {
-        Self { by, since: Instant::now(), guards: 1, debt: None }
+        Self { by, since: Instant::now(), guards: 1, obligation: None }
     }
 }
 
@@ -94,8 +94,8 @@ impl Line {
     /// What whoever waits here waits for.
     pub(super) fn target(&mut self) -> Option<Target> {
         let hold = self.hold.as_mut()?;
-        let debt = hold.debt.get_or_insert_with(|| hold.by.owes());
-        Some(Target::Debt(Arc::clone(debt)))
+        let obligation = hold.obligation.get_or_insert_with(|| hold.by.owes());
+        Some(Target::Obligation(Arc::clone(obligation)))
     }
 
     /// True once the gate was handed to `key`, who stood in line; until then, `waker` is woken when it is.
@@ -122,8 +122,8 @@ impl Line {
         if hold.guards > 0 {
             return None;
         }
-        if let Some(debt) = hold.debt.take() {
-            debt.pay();
+        if let Some(obligation) = hold.obligation.take() {
+            obligation.fulfil();
         }
         // In a fork those who waited before it wait in the parent.
         while self.waiting.front().is_some_and(|next| next.who.is_elsewhere()) {

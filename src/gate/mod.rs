@@ -11,7 +11,6 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::bell::Bell;
 use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
@@ -25,6 +24,7 @@ use crate::sync::Mutex;
 use crate::sync::os::{Arc, OnceLock};
 use crate::timer::within::within;
 use crate::waits::{Circle, Ends, Label};
+use crate::waker_set::WakerSet;
 
 /// How long [`Gate::enter`] waits unless told otherwise: long enough for a quick reading to end, and short enough that
 /// what cannot be had now is refused instead of being queued up.
@@ -78,7 +78,7 @@ pub struct Gate {
     default_wait: Duration,
     line: Mutex<Line>,
     /// Tells the futures that wait when the gate is free; made for the first of them.
-    free: OnceLock<Bell>,
+    free: OnceLock<WakerSet>,
 }
 
 impl Gate {
@@ -196,7 +196,7 @@ impl Gate {
         if self.acquire_now().is_ok() {
             return Ok(());
         }
-        let listener = self.free.get_or_init(Bell::new).listener();
+        let listener = self.free.get_or_init(WakerSet::new).register();
         let mut hears = None;
         let mut asked = false;
         let entered = poll_fn(|cx| {
@@ -303,7 +303,7 @@ impl Gate {
         let away = GivenAway::begin_asked(edge, gives == GivesPlace::Always || deadline.is_none());
         let mut hearing = Hearing::new();
         park::block_until(deadline, |waker| {
-            self.line.lock().is_mine(key, waker) || away.is_told() || hearing.poll(waker, Hearing::cancel_requested)
+            self.line.lock().is_mine(key, waker) || away.is_refused() || hearing.poll(waker, Hearing::cancel_requested)
         });
         let mut line = self.line.lock();
         let given_up = line.give_up(key);
@@ -311,7 +311,7 @@ impl Gate {
         // Whoever was handed the gate has it, also if it was told meanwhile that it would wait for ever: it does not.
         // A waiter that was cancelled says so: its own end is what opens the circle that a join may have closed meanwhile.
         let cancelled = hearing.cancel_requested();
-        let told = away.told().filter(|_| !cancelled);
+        let told = away.refusal().filter(|_| !cancelled);
         let refuse = || Busy { cancelled, ..self.busy(&line, begun.elapsed(), told.map(|why| why.circle)) };
         let outcome = if given_up { Err(refuse()) } else { Ok(()) };
         drop(line);
@@ -350,7 +350,7 @@ impl Gate {
             Some(next) => next.wake(),
             None => {
                 if let Some(free) = self.free.get() {
-                    free.ring();
+                    free.wake_all();
                 }
             }
         }

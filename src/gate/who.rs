@@ -9,7 +9,7 @@ use crate::id::TaskId;
 use crate::namespace::Namespace;
 use crate::pool::frame::{self, Code};
 use crate::sync::os::Arc;
-use crate::waits::{self, Debt, Record};
+use crate::waits::{self, Obligation, Record};
 
 pub(super) struct Who {
     running: frame::Running,
@@ -50,8 +50,8 @@ impl Who {
     }
 
     /// What it owes while others wait for it to let go.
-    pub(super) fn owes(&self) -> Arc<Debt> {
-        Debt::new(Arc::clone(&self.record))
+    pub(super) fn owes(&self) -> Arc<Obligation> {
+        Obligation::new(Arc::clone(&self.record))
     }
 
     pub(super) fn holder(&self, held_for: Duration) -> Holder {

@@ -60,12 +60,12 @@ use std::time::Duration;
 use ::metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::label::cut;
-use crate::ledger::{Ends, Labels, Ledger, Name};
 use crate::lineage::handle::Lineage;
 use crate::pool::inner::Pool;
-use crate::quiet::quietly;
 use crate::registry::table::Registry;
 use crate::sync::os::{Arc, thread};
+use crate::totals::{Ends, Labels, Name, PoolTotals};
+use crate::unwind::swallow;
 
 /// Publishes one family's gauges and counters; see the [module](self). A clone is the same.
 ///
@@ -110,7 +110,7 @@ impl Publisher {
     /// may use heirloom, and a panic of it is the caller's.
     pub fn publish(&self) {
         let mut lines = self.lines();
-        self.ledger().tell(lines.iter_mut().map(|(labels, line)| (labels, &mut line.ends)));
+        self.totals().tell(lines.iter_mut().map(|(labels, line)| (labels, &mut line.ends)));
         // Recorders are user code: nothing is locked here.
         describe();
         for (labels, line) in lines {
@@ -141,7 +141,7 @@ impl Publisher {
         let thread = thread::Builder::new().name("heirloom-metrics".to_owned());
         thread.spawn(move || {
             loop {
-                quietly(|| publisher.publish());
+                swallow(|| publisher.publish());
                 if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -150,15 +150,15 @@ impl Publisher {
         Ok(Publishing { _stop: stop })
     }
 
-    fn ledger(&self) -> &Ledger {
-        &self.root.0.node().family().index().ledger
+    fn totals(&self) -> &PoolTotals {
+        &self.root.0.node().family().index().totals
     }
 
     fn lines(&self) -> BTreeMap<Labels, Line> {
-        let ledger = self.ledger();
+        let totals = self.totals();
         // Held until the ledger was read, so that none is counted twice.
-        let pools: Vec<Arc<Pool>> = ledger.pools.live().into_iter().filter_map(|pool| pool.downcast().ok()).collect();
-        let (names, ended) = ledger.read(pools.iter().map(|pool| (&pool.namespace, pool.config.task_type.as_ref())));
+        let pools: Vec<Arc<Pool>> = totals.pools.live().into_iter().filter_map(|pool| pool.downcast().ok()).collect();
+        let (names, ended) = totals.read(pools.iter().map(|pool| (&pool.namespace, pool.config.task_type.as_ref())));
         let mut lines: BTreeMap<Labels, Line> = BTreeMap::new();
         for (name, ends) in ended {
             lines.entry(labels(name)).or_default().ends.add(ends);
@@ -192,7 +192,7 @@ impl fmt::Debug for Publishing {
 impl Line {
     fn add(&mut self, pool: &Pool) {
         let stats = pool.stats();
-        if !pool.tally.is_closed() {
+        if !pool.tracker.is_closed() {
             self.pools += 1;
             self.limit += stats.max_workers;
         }

@@ -16,8 +16,8 @@ use crate::id::TaskId;
 use crate::lineage::current;
 use crate::lineage::node::Node;
 use crate::pool::frame;
-use crate::quiet::quietly;
 use crate::sync::os::{Arc, Mutex};
+use crate::unwind::swallow;
 
 pub use self::line::LogLine;
 use self::store::Store;
@@ -149,7 +149,7 @@ impl Default for TaskLog {
 
 impl<S: Subscriber> Layer<S> for TaskLog {
     fn on_event(&self, event: &Event<'_>, _cx: Context<'_, S>) {
-        quietly(|| self.keep(event));
+        swallow(|| self.keep(event));
     }
 }
 

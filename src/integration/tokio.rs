@@ -21,7 +21,7 @@ use crate::runtime;
 use crate::sync::os::Arc;
 use crate::value::error::BindError;
 use crate::value::heirloom::Heirloom;
-use crate::waits::{Circle, Debt, Debtor};
+use crate::waits::{Circle, Obligation, Obligor};
 
 pub use self::error::{JoinError, SpawnError};
 pub use self::handle::PortalHandle;
@@ -219,7 +219,7 @@ impl Portal {
         F::Output: Send + 'static,
     {
         let workers = self.handle.metrics().num_workers();
-        let owed = Debt::by(Debtor::Runtime { id: runtime::id(&self.handle), workers });
+        let owed = Obligation::by(Obligor::Runtime { id: runtime::id(&self.handle), workers });
         let paid = Paid(Arc::clone(&owed));
         let task = async move {
             // Dropped after the future, also when the runtime drops both.
@@ -255,11 +255,11 @@ impl Portal {
 }
 
 /// The future has ended when this is dropped.
-struct Paid(Arc<Debt>);
+struct Paid(Arc<Obligation>);
 
 impl Drop for Paid {
     fn drop(&mut self) {
-        self.0.pay();
+        self.0.fulfil();
     }
 }
 

@@ -6,36 +6,36 @@ use std::thread::ThreadId;
 
 use dashmap::DashMap;
 
-use crate::index::Index;
 use crate::lineage::node::Node;
 use crate::sync::os::{Arc, LazyLock, Weak};
-use crate::tally::Tally;
+use crate::tracker::TaskTracker;
+use crate::weak_list::WeakList;
 
 /// What lives at a node, type-erased: this layer does not know managers.
 pub(crate) type SlotValue = dyn Any + Send + Sync;
 
 /// The weak indices of one family.
 pub(crate) struct FamilyIndex {
-    pub(crate) nodes: Index<Node>,
-    pub(crate) managers: Index<SlotValue>,
+    pub(crate) nodes: WeakList<Node>,
+    pub(crate) managers: WeakList<SlotValue>,
     /// Keyed by `std`'s thread ids, which are never reused, so a dead thread's entry cannot answer for a new one.
     pub(crate) threads: DashMap<ThreadId, Weak<Node>>,
     /// Futures and jobs that were spawned below its scopes and have not ended.
-    pub(crate) spawned: Tally,
+    pub(crate) spawned: TaskTracker,
     /// What its pools did.
     #[cfg(feature = "metrics")]
-    pub(crate) ledger: crate::ledger::Ledger,
+    pub(crate) totals: crate::totals::PoolTotals,
 }
 
 impl FamilyIndex {
     fn new() -> Self {
         Self {
-            nodes: Index::new(),
-            managers: Index::new(),
+            nodes: WeakList::new(),
+            managers: WeakList::new(),
             threads: DashMap::with_shard_amount(4),
-            spawned: Tally::new(),
+            spawned: TaskTracker::new(),
             #[cfg(feature = "metrics")]
-            ledger: crate::ledger::Ledger::new(),
+            totals: crate::totals::PoolTotals::new(),
         }
     }
 }

@@ -35,8 +35,8 @@ use std::mem;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use crate::quiet::quietly;
 use crate::sync::os::{AtomicBool, AtomicPtr, AtomicU64, Mutex, OnceLock, Ordering, compiler_fence, fence};
+use crate::unwind::swallow;
 
 /// See the module. A thousand times what a store takes to be seen everywhere.
 const SETTLES: Duration = Duration::from_secs(1);
@@ -361,7 +361,7 @@ fn reclaim() {
         unsafe { (entry.free)(entry.address) };
     }
     if denied {
-        quietly(|| {
+        swallow(|| {
             tracing::warn!(
                 target: "heirloom",
                 "the system denies membarrier(2) since this process used it (seccomp?); look-ups cost a full fence from now on",

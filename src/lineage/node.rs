@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::ptr;
 use std::thread::ThreadId;
 
-use crate::bell::Bell;
 use crate::id::{NodeId, TaskId};
-use crate::index::Ticket;
 use crate::lineage::family::Family;
 use crate::lineage::queued::{Claims, QueuedTasks, Which};
 use crate::lineage::slots::Slots;
 use crate::sync::os::{Arc, AtomicPtr, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};
-use crate::tally::Tally;
+use crate::tracker::TaskTracker;
+use crate::waker_set::WakerSet;
+use crate::weak_list::Registration;
 
 /// Somebody asked what stands here, and everything below, to stop.
 const CANCEL_REQUESTED: u64 = 1;
@@ -68,18 +68,18 @@ pub(crate) enum Role {
 /// only.
 pub(crate) struct ScopeTrackers {
     /// In joining pools.
-    pub(crate) joining: Tally,
+    pub(crate) joining: TaskTracker,
     /// In daemon pools.
-    pub(crate) daemon: Tally,
+    pub(crate) daemon: TaskTracker,
 }
 
 impl ScopeTrackers {
     pub(crate) fn new() -> Self {
-        Self { joining: Tally::new(), daemon: Tally::new() }
+        Self { joining: TaskTracker::new(), daemon: TaskTracker::new() }
     }
 
     #[inline]
-    pub(crate) fn of(&self, joins: bool) -> &Tally {
+    pub(crate) fn of(&self, joins: bool) -> &TaskTracker {
         if joins { &self.joining } else { &self.daemon }
     }
 
@@ -119,7 +119,7 @@ pub(crate) struct Node {
     /// Requests to stop, and the node's end.
     word: AtomicU64,
     /// Told when the word changes; a scope's and the root's also for those below.
-    changed: Bell,
+    changed: WakerSet,
     /// How many scopes are at or above this node, so that those outside any scope never search for one.
     scopes: u32,
     id: NodeId,
@@ -128,7 +128,7 @@ pub(crate) struct Node {
     role: Role,
     name: Option<Cow<'static, str>>,
     family: Family,
-    _ticket: Ticket<Node>,
+    _registration: Registration<Node>,
 }
 
 // SAFETY: every field but the grandparent's address is `Send` and `Sync`, and that is only read, while the parent,
@@ -171,7 +171,7 @@ impl Node {
     ) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Node>| {
             let index = family.index();
-            let ticket = index.nodes.insert(this.clone());
+            let registration = index.nodes.insert(this.clone());
             if let Role::Thread(id) = role {
                 index.threads.insert(id, this.clone());
             }
@@ -184,13 +184,13 @@ impl Node {
                 is_root: matches!(role, Role::Process),
                 isolated,
                 word: AtomicU64::new(0),
-                changed: Bell::new(),
+                changed: WakerSet::new(),
                 scopes,
                 id: NodeId::next(),
                 role,
                 name,
                 family,
-                _ticket: ticket,
+                _registration: registration,
             }
         })
     }
@@ -476,7 +476,7 @@ impl Node {
 
     /// Whoever waits here, or below a scope, looks again. Wakers are user code.
     pub(crate) fn tell(&self) {
-        self.changed.ring();
+        self.changed.wake_all();
     }
 
     /// Marks a scope's end, if it was told to end and nothing is left below it, and drops the values bound here, so
@@ -508,7 +508,7 @@ impl Node {
     }
 
     /// The nodes at which one who waits here hears of requests, and of this node's end.
-    pub(crate) fn bells(&self) -> impl Iterator<Item = &Bell> {
+    pub(crate) fn waker_sets(&self) -> impl Iterator<Item = &WakerSet> {
         self.path().enumerate().filter(|(at, node)| *at == 0 || node.is_hub()).map(|(_, node)| &node.changed)
     }
 

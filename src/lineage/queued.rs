@@ -116,7 +116,7 @@ pub(crate) enum Which {
 }
 
 /// The listed tasks and the registered children of one node.
-// The order is the memory's: the list that most tasks are in lies beside the scope's tallies.
+// The order is the memory's: the list that most tasks are in lies beside the scope's trackers.
 #[repr(C)]
 pub(crate) struct QueuedTasks {
     below: Mutex<Descendants>,

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::ptr;
 
-use crate::bell::Bell;
 use crate::fork;
 use crate::lineage::current::OnMaterialize;
 use crate::lineage::node::{Node, NodeRef, WeakNodeRef};
 use crate::sync::os::{Arc, AtomicU64, OnceLock, Ordering};
+use crate::waker_set::WakerSet;
 
 /// It was asked to stop, and has not declined since.
 const CANCEL_REQUESTED: u64 = 1;
@@ -21,7 +21,7 @@ pub(crate) struct ThreadState {
     word: AtomicU64,
     /// Weak: a handle keeps nothing alive that the thread owns.
     node: OnceLock<WeakNodeRef>,
-    over: Bell,
+    over: WakerSet,
     /// Requests made to the places above are not delivered.
     pub(crate) isolated: bool,
     generation: u64,
@@ -44,7 +44,7 @@ impl ThreadState {
     pub(crate) fn new(isolated: bool) -> Arc<Self> {
         fork::arm();
         let generation = fork::generation();
-        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: Bell::new(), isolated, generation })
+        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: WakerSet::new(), isolated, generation })
     }
 
     /// The thread is one of the process that this one is a fork of: it does not exist here.
@@ -83,7 +83,7 @@ impl ThreadState {
     }
 
     /// Rings when the thread's code has ended.
-    pub(crate) fn over(&self) -> &Bell {
+    pub(crate) fn over(&self) -> &WakerSet {
         &self.over
     }
 
@@ -106,7 +106,7 @@ impl Drop for RunGuard {
     fn drop(&mut self) {
         MINE.set(ptr::null());
         self.0.word.fetch_or(OVER, Ordering::SeqCst);
-        self.0.over.ring();
+        self.0.over.wake_all();
     }
 }
 

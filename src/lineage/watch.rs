@@ -4,8 +4,8 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
-use crate::bell::Bell;
 use crate::lineage::node::{Node, NodeRef};
+use crate::waker_set::WakerSet;
 
 /// Listens at the place's own node, at every scope above it and at the root: whoever asks a node to stop tells that
 /// node, and the nearest of the others where the node has descendants. So the end of one request wakes its own waiters
@@ -18,7 +18,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(place: &NodeRef) -> Self {
-        Self { place: place.clone(), at: place.node().bells().map(Bell::listen).collect() }
+        Self { place: place.clone(), at: place.node().waker_sets().map(WakerSet::insert).collect() }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -27,8 +27,8 @@ impl Watch {
 
     /// Whether `done` is true of the node; otherwise the waker is woken when it may have become true.
     pub(crate) fn poll(&mut self, waker: &Waker, done: impl Fn(&Node) -> bool) -> bool {
-        for (bell, at) in self.place.node().bells().zip(&self.at) {
-            bell.set(*at, waker);
+        for (set, at) in self.place.node().waker_sets().zip(&self.at) {
+            set.set(*at, waker);
         }
         done(self.place.node())
     }
@@ -36,8 +36,8 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        for (bell, at) in self.place.node().bells().zip(&self.at) {
-            bell.leave(*at);
+        for (set, at) in self.place.node().waker_sets().zip(&self.at) {
+            set.remove(*at);
         }
     }
 }

@@ -10,13 +10,13 @@
 use std::cell::Cell;
 use std::ptr;
 
-use crate::bell::Bell;
 use crate::lineage::current::CurrentNode;
 use crate::lineage::flow::Flow;
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::{Node, NodeRef};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
-use crate::tally::{Left, Tally};
+use crate::tracker::{Left, TaskTracker};
+use crate::waker_set::WakerSet;
 
 /// Its handle asked it to stop, and it has not declined since.
 const CANCEL_REQUESTED: u64 = 1;
@@ -29,7 +29,7 @@ pub(crate) struct Work {
     /// The scopes at or above the place count it. Cleared by the one call that counts it out.
     counted: AtomicBool,
     requests: AtomicU64,
-    requested: Bell,
+    requested: WakerSet,
 }
 
 /// A scope at or above the place was told to end.
@@ -61,7 +61,12 @@ impl Work {
     }
 
     fn new(current_node: CurrentNode, counted: bool) -> Self {
-        Self { current_node, counted: AtomicBool::new(counted), requests: AtomicU64::new(0), requested: Bell::new() }
+        Self {
+            current_node,
+            counted: AtomicBool::new(counted),
+            requests: AtomicU64::new(0),
+            requested: WakerSet::new(),
+        }
     }
 
     pub(crate) fn place(&self) -> &NodeRef {
@@ -74,7 +79,7 @@ impl Work {
             let node = self.place().node();
             leave_scopes(node, usize::MAX);
             if let Some(family) = of_family(node) {
-                leave_tally(family);
+                leave_tracker(family);
             }
         }
     }
@@ -85,7 +90,7 @@ impl Work {
         let before = match self.requests.fetch_update(Ordering::SeqCst, Ordering::Relaxed, request_cancel) {
             Ok(before) | Err(before) => before,
         };
-        self.requested.ring();
+        self.requested.wake_all();
         before & CANCEL_REQUESTED == 0
     }
 
@@ -104,7 +109,7 @@ impl Work {
     }
 
     /// Rings with each request.
-    pub(crate) fn bell(&self) -> &Bell {
+    pub(crate) fn waker_set(&self) -> &WakerSet {
         &self.requested
     }
 
@@ -149,14 +154,14 @@ fn leave_scopes(node: &Node, many: usize) {
     }
 }
 
-fn leave_tally(tally: &Tally) {
-    if let Left::Last { notify: true } = tally.leave() {
-        tally.notify();
+fn leave_tracker(tracker: &TaskTracker) {
+    if let Left::Last { notify: true } = tracker.leave() {
+        tracker.notify();
     }
 }
 
 /// The family's count of work below scopes. What stands outside of any scope nothing ends, so nothing waits for it.
-fn of_family(node: &Node) -> Option<&Tally> {
+fn of_family(node: &Node) -> Option<&TaskTracker> {
     node.scopes().next().map(|_| &node.family().index().spawned)
 }
 
@@ -194,12 +199,12 @@ pub(crate) fn all<'a>() -> impl Iterator<Item = &'a Arc<Work>> {
     frames().map(|frame| frame.work).filter(|work| work.counted.load(Ordering::Acquire))
 }
 
-/// The tallies that count work on the calling thread's stack, by their addresses.
+/// The trackers that count work on the calling thread's stack, by their addresses.
 pub(crate) fn trackers<'a>() -> impl Iterator<Item = usize> + use<'a> {
     all().flat_map(|work: &'a Arc<Work>| {
         let node = work.place().node();
         let scopes = node.scopes().map(|scope| scope.joining.address());
-        scopes.chain(of_family(node).map(Tally::address))
+        scopes.chain(of_family(node).map(TaskTracker::address))
     })
 }
 

@@ -13,8 +13,8 @@ use crate::error::TaskError;
 use crate::lineage::node::NodeRef;
 use crate::pool::inner::{Memo, Pool};
 use crate::pool::worker::Outcome;
-use crate::quiet::quietly;
 use crate::task::cell::Claimed;
+use crate::unwind::swallow;
 
 /// Whether code runs under a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,7 +96,7 @@ fn report(error: &TaskError) {
         return;
     }
     let holder = error.as_busy().map(|busy| &busy.holder);
-    quietly(|| {
+    swallow(|| {
         tracing::warn!(
             target: "heirloom",
             namespace = %error.namespace(),

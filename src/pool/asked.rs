@@ -97,7 +97,7 @@ impl Pool {
     pub(crate) fn remaining_but(&self, asked: &Asked) -> Remaining {
         // One moment: an entry leaves the list before its task, and what its thread owes, leaves the count.
         let (count, running) =
-            self.queue.with_extra(|book| (self.tally.count(), book.running().cloned().collect::<Vec<_>>()));
+            self.queue.with_extra(|book| (self.tracker.count(), book.running().cloned().collect::<Vec<_>>()));
         let owed: u64 = running.iter().map(|running| running.owed).sum();
         let acknowledged = if self.is_cancelled() { self.acknowledged() } else { HashSet::new() };
         let cancel_requested = |at, id| {

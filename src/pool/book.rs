@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use crate::clock::Coarse;
+use crate::clock::CoarseInstant;
 use crate::id::{NodeId, TaskId};
 use crate::task_type::TaskType;
 
@@ -18,7 +18,7 @@ pub(crate) struct Running {
     /// Tasks that its thread ended before it and has not counted out of the pool yet. The entry is taken off the list
     /// before they are.
     pub(crate) owed: u64,
-    pub(crate) since: Coarse,
+    pub(crate) since: CoarseInstant,
     pub(crate) task_type: Option<Box<TaskType>>,
 }
 

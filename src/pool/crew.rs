@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::bell::Bell;
 use crate::lineage::node::WeakNodeRef;
 use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolKind};
@@ -15,6 +14,7 @@ use crate::pool::warm::Warm;
 use crate::pool::worker_state::States;
 use crate::sync::os::Arc;
 use crate::threads::cache::{Cache, Gate, Settings};
+use crate::waker_set::WakerSet;
 
 /// The kinds of pool, as siblings: each names the cache its threads come from.
 pub(crate) enum Crew {
@@ -134,7 +134,7 @@ impl Crew {
     }
 
     /// Told when they are.
-    pub(crate) fn gone(&self) -> &Bell {
+    pub(crate) fn gone(&self) -> &WakerSet {
         match self {
             Self::WorkStealing(stealing) => stealing.gone(),
             _ => self.cache().gone(),

@@ -20,9 +20,9 @@ use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::warm::Came;
 use crate::pool::worker_state;
-use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, OnceLock};
 use crate::threads::cache::Member;
+use crate::unwind::swallow_drop;
 
 type Failure = Box<dyn Error + Send + Sync>;
 type Initialiser = dyn Fn(&WorkerCtx) -> Result<(), Failure> + Send + Sync;
@@ -204,7 +204,7 @@ pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, ca
     drop(guard);
     out.unwrap_or_else(|payload| {
         let text = payload_text(payload.as_ref()).unwrap_or("(a payload that is no text)").to_string();
-        drop_quietly(payload);
+        swallow_drop(payload);
         Err(Box::new(Said(format!("it panicked: {text}"))))
     })
 }
@@ -232,5 +232,5 @@ pub(crate) fn move_out() {
         node.values.clear();
         node.managers.clear();
     }
-    drop_quietly(ctx);
+    swallow_drop(ctx);
 }

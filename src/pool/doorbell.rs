@@ -8,8 +8,8 @@
 
 use std::task::Waker;
 
-use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
+use crate::unwind::swallow;
 
 type Callback = Arc<dyn Fn() + Send + Sync>;
 
@@ -45,10 +45,10 @@ impl Doorbell {
     fn wake(&self) {
         let Who { waker, callback } = self.who.lock().clone();
         if let Some(waker) = waker {
-            quietly(|| waker.wake());
+            swallow(|| waker.wake());
         }
         if let Some(callback) = callback {
-            quietly(|| callback());
+            swallow(|| callback());
         }
     }
 

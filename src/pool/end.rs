@@ -4,7 +4,7 @@ use std::fmt;
 use std::slice;
 use std::time::{Duration, Instant};
 
-use crate::clock::Coarse;
+use crate::clock::CoarseInstant;
 use crate::error::{StopError, TaskError};
 use crate::fork;
 use crate::id::TaskId;
@@ -18,11 +18,11 @@ use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::stats::PoolStats;
-use crate::pool::wait::{GivenAway, block_on_bell};
+use crate::pool::wait::{GivenAway, block_on_wakers};
 use crate::sync::os::{Arc, Ordering};
-use crate::tally::Tally;
 use crate::task_type::TaskType;
-use crate::waits::{Closed, Ends, Label, Target};
+use crate::tracker::TaskTracker;
+use crate::waits::{ClosesCircle, Ends, Label, Target};
 
 /// What an end found: how the tasks of this start ended, and what still runs.
 ///
@@ -107,63 +107,63 @@ impl fmt::Display for RunningTask {
 }
 
 /// What a wait for a count of tasks is.
-pub(crate) struct OfTally {
+pub(crate) struct OfTracker {
     pub(crate) on: Target,
     pub(crate) label: Label,
     pub(crate) ends: Ends,
 }
 
-impl OfTally {
+impl OfTracker {
     /// A wait whose caller can be told that it would never end.
-    pub(crate) fn of(tally: &Tally, label: Label) -> Self {
-        Self { on: Target::Tally(tally.address()), label, ends: Ends::WhenTold }
+    pub(crate) fn of(tracker: &TaskTracker, label: Label) -> Self {
+        Self { on: Target::TaskTracker(tracker.address()), label, ends: Ends::WhenTold }
     }
 }
 
 /// Blocks until `ready`, giving the running task's place away meanwhile. False at the deadline. The error: it would
 /// never be.
-pub(crate) fn block_on_tally(
-    tally: &Tally,
+pub(crate) fn block_on_tracker(
+    tracker: &TaskTracker,
     deadline: Option<Instant>,
-    what: impl FnOnce() -> OfTally,
+    what: impl FnOnce() -> OfTracker,
     ready: impl Fn() -> bool,
-) -> Result<bool, Closed> {
-    evict::drop_counted(tally.address());
+) -> Result<bool, ClosesCircle> {
+    evict::drop_counted(tracker.address());
     if fork::is_fork() || park::spin_until(&ready) {
         // In a fork's child nobody is there to make it true.
         return Ok(ready());
     }
     if pinned::is_any_here() {
         // What is waited for may need this very thread.
-        let out = pinned::run_meanwhile(what(), deadline, await_tally(tally, &ready))?;
+        let out = pinned::run_meanwhile(what(), deadline, await_tracker(tracker, &ready))?;
         return Ok(out.is_some() || ready());
     }
     let mut away = GivenAway::begin_until(deadline);
     if deadline.is_none() {
-        let OfTally { on, label, ends } = what();
+        let OfTracker { on, label, ends } = what();
         away.waits_for(on, label, ends)?;
     }
-    let is_in_time = block_on_bell(tally.changed(), deadline, || {
-        tally.watch();
-        ready() || away.is_told()
+    let is_in_time = block_on_wakers(tracker.changed(), deadline, || {
+        tracker.watch();
+        ready() || away.is_refused()
     });
-    match away.told() {
+    match away.refusal() {
         Some(why) if !ready() => Err(why),
         _ => Ok(is_in_time),
     }
 }
 
 /// The same without blocking.
-pub(crate) async fn await_tally(tally: &Tally, ready: impl Fn() -> bool) {
+pub(crate) async fn await_tracker(tracker: &TaskTracker, ready: impl Fn() -> bool) {
     if fork::is_fork() {
         return;
     }
-    evict::drop_counted(tally.address());
+    evict::drop_counted(tracker.address());
     let look = || {
-        tally.watch();
+        tracker.watch();
         ready()
     };
-    tally.changed().until(look).await;
+    tracker.changed().until(look).await;
 }
 
 /// [`close`](Pool::close)s several pools, as one: the queued tasks of all of them have their outcome before anything of a
@@ -190,17 +190,17 @@ pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, told: impl F
 impl Pool {
     /// Closed, everything accepted has ended, and the threads have let go. Final: seeing it makes it so.
     pub(crate) fn is_over(&self) -> bool {
-        self.tally.is_ended() && self.places.end()
+        self.tracker.is_ended() && self.places.end()
     }
 
     /// The crew is told, once, and whoever waits for the end.
     pub(crate) fn end_if_over(&self) {
-        if self.tally.is_ended() {
+        if self.tracker.is_ended() {
             self.abandon_initialisers();
         }
         if self.is_over() && !self.over.swap(true, Ordering::AcqRel) {
             self.crew.dismiss();
-            self.tally.notify();
+            self.tracker.notify();
         }
     }
 
@@ -210,7 +210,7 @@ impl Pool {
     }
 
     fn begin_close(self: &Arc<Self>, evicted: &mut Evicted) {
-        self.tally.close();
+        self.tracker.close();
         if self.config.mode == PoolMode::Daemon {
             self.evict_cancelled(evicted);
         }
@@ -242,7 +242,7 @@ impl Pool {
     fn tell_cancelled(self: &Arc<Self>, asked: &[NodeRef]) {
         asked.iter().for_each(|place| place.node().tell_request());
         // What is no node hears of it here: see `hearing`.
-        self.tally.notify();
+        self.tracker.notify();
         self.tell_closed();
     }
 
@@ -265,7 +265,7 @@ impl Pool {
     pub(crate) fn report(&self) -> StopReport {
         let stats = self.stats();
         let remaining = self.remaining();
-        let now = Coarse::now();
+        let now = CoarseInstant::now();
         let mut still_running = Vec::new();
         if remaining > 0 {
             self.queue.with_extra(|book| {
@@ -292,15 +292,15 @@ impl Pool {
 
     /// The age of the oldest task that has started and not ended. Costs the queue's lock, and a look at each such task.
     pub(crate) fn oldest(&self) -> Option<Duration> {
-        let now = Coarse::now();
+        let now = CoarseInstant::now();
         let since = |book: &mut Book| book.running().map(|running| now.since(running.since)).max();
         self.queue.with_extra(since)
     }
 
     /// What was accepted and has not ended, as exact as a `join` that came back.
     pub(crate) fn remaining(&self) -> usize {
-        // The tally never says too little, but a worker counts what it ended out of it only when it runs dry.
-        self.tally.count().min(self.unfinished())
+        // The tracker never says too little, but a worker counts what it ended out of it only when it runs dry.
+        self.tracker.count().min(self.unfinished())
     }
 
     pub(crate) fn joins(&self) -> bool {
@@ -319,15 +319,15 @@ impl Pool {
 
     /// Waits for the end, and until threads of its own are gone.
     pub(crate) fn block_until_over(&self, deadline: Option<Instant>) -> Result<(), StopError> {
-        let of_all = || OfTally::of(&self.tally, Label::Pool(self.namespace.clone()));
-        let over = block_on_tally(&self.tally, deadline, of_all, || self.is_over());
+        let of_all = || OfTracker::of(&self.tracker, Label::Pool(self.namespace.clone()));
+        let over = block_on_tracker(&self.tracker, deadline, of_all, || self.is_over());
         if over.map_err(|why| self.end_would_deadlock(why))? && self.block_until_gone(deadline) {
             self.crew.join_gone();
         }
         Ok(())
     }
 
-    fn end_would_deadlock(&self, why: Closed) -> StopError {
+    fn end_would_deadlock(&self, why: ClosesCircle) -> StopError {
         StopError::WouldDeadlock { name: self.namespace.to_string(), circle: why.circle }
     }
 
@@ -336,7 +336,7 @@ impl Pool {
             return self.crew.is_gone();
         }
         let _away = (!self.crew.is_gone()).then(|| GivenAway::begin_until(deadline));
-        block_on_bell(self.crew.gone(), deadline, || self.crew.is_gone())
+        block_on_wakers(self.crew.gone(), deadline, || self.crew.is_gone())
     }
 
     /// The same without blocking.
@@ -344,7 +344,7 @@ impl Pool {
         if fork::is_fork() {
             return;
         }
-        await_tally(&self.tally, || self.is_over()).await;
+        await_tracker(&self.tracker, || self.is_over()).await;
         self.crew.gone().until(|| self.crew.is_gone()).await;
         self.crew.join_gone();
     }
@@ -360,14 +360,14 @@ impl Pool {
 
     pub(crate) async fn wait_idle_async(&self) -> Result<(), StopError> {
         self.refuse_from_own_task()?;
-        await_tally(&self.tally, || self.tally.count() == 0).await;
+        await_tracker(&self.tracker, || self.tracker.count() == 0).await;
         Ok(())
     }
 
     pub(crate) fn wait_idle(self: &Arc<Self>, deadline: Option<Instant>) -> Result<bool, StopError> {
         self.refuse_from_own_task()?;
-        let of_all = || OfTally::of(&self.tally, Label::Pool(self.namespace.clone()));
-        let idle = block_on_tally(&self.tally, deadline, of_all, || self.tally.count() == 0);
+        let of_all = || OfTracker::of(&self.tracker, Label::Pool(self.namespace.clone()));
+        let idle = block_on_tracker(&self.tracker, deadline, of_all, || self.tracker.count() == 0);
         idle.map_err(|why| self.end_would_deadlock(why))
     }
 }

@@ -27,9 +27,9 @@ use crate::pool::depth;
 use crate::pool::frame::Frame;
 use crate::pool::inner::{Extras, Memo, Pool};
 use crate::pool::worker::{self, Task};
-use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, Ordering};
 use crate::task::cell::{Claimed, Closure, Published, Unwoken};
+use crate::unwind::swallow_drop;
 
 /// How many tombstones there must be, at least, before the queue is swept.
 const SWEEP: usize = 64;
@@ -167,13 +167,13 @@ impl Drop for Leave {
     }
 }
 
-/// Before a wait for a tally: drops the closures that are counted there and that nobody but this thread would drop.
+/// Before a wait for a tracker: drops the closures that are counted there and that nobody but this thread would drop.
 #[inline]
-pub(crate) fn drop_counted(tally: usize) {
+pub(crate) fn drop_counted(tracker: usize) {
     let mut at = DROPPING.get();
     // SAFETY: it is further up this thread's stack, until `Leave` takes it off, and so are those further out.
     while let Some(dropping) = unsafe { at.as_ref() } {
-        while let Some(task) = dropping.next(|task| task.is_counted_in(tally)) {
+        while let Some(task) = dropping.next(|task| task.is_counted_in(tracker)) {
             task.end();
         }
         at = dropping.outer;
@@ -187,11 +187,11 @@ impl Unrun {
             || self.extras.as_ref().is_some_and(|extras| extras.scoped.is_some())
     }
 
-    fn is_counted_in(&self, tally: usize) -> bool {
+    fn is_counted_in(&self, tracker: usize) -> bool {
         let scoped = self.extras.as_ref().and_then(|extras| extras.scoped.as_ref());
-        self.pool.tally.address() == tally
-            || scoped.is_some_and(|scoped| scoped.address() == tally)
-            || self.place.node().scopes().any(|scope| scope.of(self.pool.joins()).address() == tally)
+        self.pool.tracker.address() == tracker
+            || scoped.is_some_and(|scoped| scoped.address() == tracker)
+            || self.place.node().scopes().any(|scope| scope.of(self.pool.joins()).address() == tracker)
     }
 
     /// Drops the closure and counts the task out.
@@ -201,7 +201,7 @@ impl Unrun {
         if !matches!(closure, Left::Nothing) {
             let mut closure = Some(closure);
             let mut drop_it = || match closure.take() {
-                Some(Left::Detached(closure)) => drop_quietly(closure),
+                Some(Left::Detached(closure)) => swallow_drop(closure),
                 Some(Left::Borrowing(claimed, error)) => {
                     claimed.fail(error);
                     claimed.finish(|_, foreign| foreign());
@@ -213,7 +213,7 @@ impl Unrun {
             depth::with_room(&pool, || Frame::aside(&pool, &place, scoped.as_ref(), false, 0, &mut drop_it));
         }
         pool.counters.dropping.fetch_sub(1, Ordering::SeqCst);
-        drop_quietly(extras);
+        swallow_drop(extras);
         worker::leave_after(&pool, place, scoped, 1);
     }
 }

@@ -29,18 +29,18 @@ use crate::error::TaskError;
 use crate::fork::{self, is_fork};
 use crate::id::TaskId;
 use crate::pool::asked::Asked;
-use crate::pool::end::{OfTally, await_tally, block_on_tally};
+use crate::pool::end::{OfTracker, await_tracker, block_on_tracker};
 use crate::pool::frame;
 use crate::pool::inner::{Memo, Pool, joining};
 use crate::pool::pinned;
 use crate::pool::wait;
 use crate::pool::worker::leave_after;
-use crate::quiet::quietly;
 use crate::stderr;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::task::cell::Claimed;
 use crate::timer::within::within;
-use crate::waits::{self, Closed, Ends, Label, Target, Waiting};
+use crate::unwind::swallow;
+use crate::waits::{self, ClosesCircle, Ends, Label, Target, Waiting};
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -238,18 +238,18 @@ impl Drop for ExitGuard {
 fn drain() {
     let Some(mut drain) = Drain::begin() else { return };
     // The wait that was noted, and for which pool. Noted once for each: a circle is said once.
-    let mut noted: Option<(Arc<Pool>, Result<Waiting<'static>, Closed>)> = None;
+    let mut noted: Option<(Arc<Pool>, Result<Waiting<'static>, ClosesCircle>)> = None;
     while let Some((pool, until)) = drain.next() {
         let label = || Label::Pool(pool.namespace.clone());
         if noted.as_ref().is_none_or(|(before, _)| !Arc::ptr_eq(before, &pool)) {
             drop(noted.take());
             // This thread does not go on to let go of a gate, or to run futures. Whoever waits for that is told, instead
             // of holding up the end.
-            let waits = wait::begin(Target::Tally(pool.tally.address()), label(), Ends::Never);
+            let waits = wait::begin(Target::TaskTracker(pool.tracker.address()), label(), Ends::Never);
             noted = Some((Arc::clone(&pool), waits));
         }
-        let of_all = || OfTally::of(&pool.tally, label());
-        let _ = block_on_tally(&pool.tally, Some(until), of_all, || pool.tally.count() == 0);
+        let of_all = || OfTracker::of(&pool.tracker, label());
+        let _ = block_on_tracker(&pool.tracker, Some(until), of_all, || pool.tracker.count() == 0);
     }
 }
 
@@ -257,7 +257,7 @@ fn drain() {
 async fn drain_async() {
     let Some(mut drain) = Drain::begin() else { return };
     while let Some((pool, until)) = drain.next() {
-        within(Some(until), await_tally(&pool.tally, || pool.tally.count() == 0)).await;
+        within(Some(until), await_tracker(&pool.tracker, || pool.tracker.count() == 0)).await;
     }
 }
 
@@ -287,7 +287,7 @@ impl Drain {
                 pool.close();
             }
             // An idle pool is over as soon as it is closed.
-            let is_busy = |pool: &&Arc<Pool>| pool.tally.count() > 0 && !frame::is_in(pool);
+            let is_busy = |pool: &&Arc<Pool>| pool.tracker.count() > 0 && !frame::is_in(pool);
             let busy: Vec<_> = pools.iter().filter(is_busy).cloned().collect();
             let (waits_for, look_at) = worth_waiting(&busy);
             if let Some(first) = waits_for.first() {
@@ -358,7 +358,7 @@ fn after_millis(begun: Instant, after: u64) -> Option<Instant> {
 
 fn say(pools: &[Arc<Pool>], verb: &str) {
     let mut text = String::new();
-    for pool in pools.iter().filter(|pool| pool.tally.count() > 0) {
+    for pool in pools.iter().filter(|pool| pool.tracker.count() > 0) {
         text.push_str(&format!("heirloom: the end of the process {verb} \"{}\": {}\n", pool.namespace, pool.report()));
     }
     stderr::write(&text);
@@ -387,7 +387,7 @@ extern "C" fn hook() {
         return;
     }
     // Unwinding out of a C function aborts; the exit code is to be kept.
-    quietly(|| {
+    swallow(|| {
         // What this thread was making for others never comes.
         waits::give_up_all();
         end_own_tasks();

@@ -18,9 +18,9 @@ use crate::pool::stealing;
 use crate::pool::warm::Came;
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, AtomicU64, Ordering};
-use crate::tally::Tally;
 use crate::task::cell::Claimed;
 use crate::threads::cache::Member;
+use crate::tracker::TaskTracker;
 
 thread_local! {
     static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
@@ -74,7 +74,7 @@ pub(crate) struct Frame {
     /// The node the task was asked for at. See [`Pool::standing`].
     pub(crate) place: NodeRef,
     /// The borrowing scope that waits for it.
-    pub(crate) scoped: Option<Arc<Tally>>,
+    pub(crate) scoped: Option<Arc<TaskTracker>>,
     /// How many frames are further out.
     pub(crate) depth: u32,
     /// This task brought a place of its own to the thread, which a wait may give away; a task that a join runs in
@@ -99,11 +99,11 @@ impl Frame {
     pub(crate) fn with<R>(
         pool: &Arc<Pool>,
         claimed: &Claimed<Memo>,
-        (place, scoped): (NodeRef, Option<Arc<Tally>>),
+        (place, scoped): (NodeRef, Option<Arc<TaskTracker>>),
         brings_place: bool,
         owed: u64,
         f: impl FnOnce(&Frame) -> R,
-    ) -> (R, NodeRef, Option<Arc<Tally>>) {
+    ) -> (R, NodeRef, Option<Arc<TaskTracker>>) {
         let frame = Self::new(pool, claimed, place, scoped, brings_place, owed);
         let out = frame.run(f);
         if let Some(noted) = frame.noted.take() {
@@ -116,7 +116,7 @@ impl Frame {
     pub(crate) fn aside(
         pool: &Arc<Pool>,
         place: &NodeRef,
-        scoped: Option<&Arc<Tally>>,
+        scoped: Option<&Arc<TaskTracker>>,
         brings_place: bool,
         owed: u64,
         f: &mut dyn FnMut(),
@@ -133,7 +133,7 @@ impl Frame {
         pool: &Arc<Pool>,
         claimed: *const Claimed<Memo>,
         place: NodeRef,
-        scoped: Option<Arc<Tally>>,
+        scoped: Option<Arc<TaskTracker>>,
         brings_place: bool,
         owed: u64,
     ) -> Self {

@@ -28,7 +28,7 @@ use crate::pool::worker::{self, Task};
 use crate::pool::worker_state;
 use crate::sync::os::Arc;
 use crate::task::state::CancelRequest;
-use crate::waits::{self, Closed, Ends, Label, Queued, Target};
+use crate::waits::{self, ClosesCircle, Ends, IsQueued, Label, Target};
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -247,7 +247,7 @@ impl<T> TaskHandle<T> {
     }
 
     /// Ends the task with the circle, if nobody has started it.
-    fn end_queued(&self, why: Closed) -> bool {
+    fn end_queued(&self, why: ClosesCircle) -> bool {
         let Ok(claimed) = self.task.another().claim() else { return false };
         // SAFETY: we have just claimed a task of this pool, and count it out below.
         let pool = unsafe { pool_of_claimed(self.pool) };
@@ -258,7 +258,7 @@ impl<T> TaskHandle<T> {
 
     /// Gives the caller's places away and blocks until the task has ended; `poll` is called with each look. The error:
     /// that would never be.
-    fn block(&self, ends: Ends, mut poll: impl FnMut(&Waker)) -> Result<(), Closed> {
+    fn block(&self, ends: Ends, mut poll: impl FnMut(&Waker)) -> Result<(), ClosesCircle> {
         let mut away = GivenAway::begin();
         // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that
         // is kept is one that the task may never get.
@@ -273,9 +273,9 @@ impl<T> TaskHandle<T> {
         away.waits_for(Target::Task(self.awaited()), Label::Task, ends)?;
         park::block_until(None, |waker| {
             poll(waker);
-            !self.task.register(waker, true) || away.is_told()
+            !self.task.register(waker, true) || away.is_refused()
         });
-        match away.told() {
+        match away.refusal() {
             Some(why) if !self.is_finished() => Err(why),
             _ => Ok(()),
         }
@@ -283,11 +283,11 @@ impl<T> TaskHandle<T> {
 
     /// The task, for those who look for circles.
     fn awaited(&self) -> waits::Task {
-        let queued = self.task.state().is_queued().then(|| Arc::new(self.task.another()) as Arc<dyn Queued>);
+        let queued = self.task.state().is_queued().then(|| Arc::new(self.task.another()) as Arc<dyn IsQueued>);
         waits::Task { id: self.id(), pool: self.pool.as_ptr().addr(), queued }
     }
 
-    fn would_deadlock(&self, why: Closed) -> TaskError {
+    fn would_deadlock(&self, why: ClosesCircle) -> TaskError {
         let pool = why.task.map_or(Namespace::DEFAULT, |(_, pool)| pool);
         TaskError::deadlock(self.id(), &pool, why.circle)
     }
@@ -519,7 +519,7 @@ impl<T> fmt::Debug for TaskHandle<T> {
     }
 }
 
-impl Queued for Task {
+impl IsQueued for Task {
     fn is_queued(&self) -> bool {
         self.state().is_queued()
     }

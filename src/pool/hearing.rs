@@ -48,7 +48,7 @@ impl Hearing {
             pool.set(waker);
         }
         if let Some(at) = &self.work {
-            at.work.bell().set(at.at, waker);
+            at.work.waker_set().set(at.at, waker);
         }
         done(self)
     }
@@ -81,13 +81,13 @@ struct AtWork {
 
 impl AtWork {
     fn new(work: &Arc<Work>) -> Self {
-        Self { work: Arc::clone(work), at: work.bell().listen() }
+        Self { work: Arc::clone(work), at: work.waker_set().insert() }
     }
 }
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.work.bell().leave(self.at);
+        self.work.waker_set().remove(self.at);
     }
 }
 
@@ -100,17 +100,17 @@ struct AtPool {
 
 impl AtPool {
     fn new(pool: &Arc<Pool>) -> Self {
-        Self { pool: Arc::clone(pool), at: pool.tally.changed().listen() }
+        Self { pool: Arc::clone(pool), at: pool.tracker.changed().insert() }
     }
 
     fn set(&self, waker: &Waker) {
-        self.pool.tally.changed().set(self.at, waker);
-        self.pool.tally.watch();
+        self.pool.tracker.changed().set(self.at, waker);
+        self.pool.tracker.watch();
     }
 }
 
 impl Drop for AtPool {
     fn drop(&mut self) {
-        self.pool.tally.changed().leave(self.at);
+        self.pool.tracker.changed().remove(self.at);
     }
 }

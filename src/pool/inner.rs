@@ -23,7 +23,6 @@ use tracing::level_filters::LevelFilter;
 use crate::error::{Refused, SubmitError, TaskError};
 use crate::fork;
 use crate::id::TaskId;
-use crate::index::{Index, Ticket};
 use crate::lineage::current;
 use crate::lineage::handle::closed_scope;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
@@ -44,13 +43,14 @@ use crate::pool::room::Room;
 use crate::pool::stats::Counters;
 use crate::pool::warm::Came;
 use crate::pool::worker::Task;
-use crate::quiet::quietly;
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
-use crate::tally::{Entry, Left, Tally};
 use crate::task::cell::{Claimed, TaskRef, reclaim};
 use crate::task_type::TaskType;
 use crate::threads::cache::{Hand, Job};
+use crate::tracker::{Entry, Left, TaskTracker};
+use crate::unwind::swallow;
+use crate::weak_list::{Registration, WeakList};
 
 /// What the engine remembers of a task until it ends.
 pub(crate) struct Memo {
@@ -103,7 +103,7 @@ pub(crate) struct Extras {
     /// What it was submitted as, in a pool that takes any type.
     pub(crate) task_type: Option<TaskType>,
     /// The borrowing scope that waits for it.
-    pub(crate) scoped: Option<Arc<Tally>>,
+    pub(crate) scoped: Option<Arc<TaskTracker>>,
     /// Where its code will stand, kept alive until then.
     pub(crate) owner: Option<NodeRef>,
 }
@@ -134,13 +134,13 @@ struct Nodes(Slab<WeakNodeRef>);
 /// Where the list has it.
 pub(crate) struct Noted(usize);
 
-/// The fields' order is the memory's: what submitters change (tally, inbox) is on one cache line, what workers change
+/// The fields' order is the memory's: what submitters change (tracker, inbox) is on one cache line, what workers change
 /// for each task (list, completed) on others, and behind them what changes seldom while the pool is busy (places). A
 /// busy worker does not even look at the submitters' line, except once a batch: each look would cost the next submit
 /// about 100 ns.
 #[repr(C)]
 pub(crate) struct Pool {
-    pub(crate) tally: Tally,
+    pub(crate) tracker: TaskTracker,
     pub(crate) queue: Queue<Memo, Book>,
     pub(crate) counters: Counters,
     pub(crate) places: Places,
@@ -160,14 +160,14 @@ pub(crate) struct Pool {
     pub(crate) warned: AtomicBool,
     /// A work-stealing pool's: a piece was told that the pool is cancelled.
     pub(crate) interrupted: AtomicBool,
-    listed: OnceLock<Ticket<Pool>>,
+    listed: OnceLock<Registration<Pool>>,
     #[cfg(feature = "metrics")]
     pub(crate) measured: OnceLock<crate::pool::measure::Measured>,
 }
 
 /// The joining pools of this process, for its exit.
-pub(crate) fn joining() -> &'static Index<Pool> {
-    static JOINING: LazyLock<Index<Pool>> = LazyLock::new(Index::new);
+pub(crate) fn joining() -> &'static WeakList<Pool> {
+    static JOINING: LazyLock<WeakList<Pool>> = LazyLock::new(WeakList::new);
     &JOINING
 }
 
@@ -177,7 +177,7 @@ impl Pool {
         let room = config.queue_limit.map(Room::new);
         let joins = config.mode == PoolMode::Joining;
         let pool = Arc::new(Self {
-            tally: Tally::new(),
+            tracker: TaskTracker::new(),
             queue: Queue::new(Book::new()),
             places: Places::new(),
             kept: Kept::new(),
@@ -237,7 +237,7 @@ impl Pool {
     /// Counts a task in: in the pool, and in every scope at or above its place. Nothing is counted on an error.
     #[inline]
     fn accept(self: &Arc<Self>, place: &NodeRef) -> Result<(), SubmitError> {
-        match self.tally.enter() {
+        match self.tracker.enter() {
             // While anything is counted the pool holds itself; `leave` lets go.
             Ok(Entry::First) => std::mem::forget(Arc::clone(self)),
             Ok(Entry::Another) => {}
@@ -251,7 +251,7 @@ impl Pool {
         for (entered, scope) in place.node().scopes().enumerate() {
             if scope.of(self.joins()).enter().is_err() {
                 for (node, scope) in place.node().scope_nodes().take(entered) {
-                    leave_tally(scope.of(self.joins()));
+                    leave_tracker(scope.of(self.joins()));
                     node.end_if_over();
                 }
                 self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
@@ -276,9 +276,9 @@ impl Pool {
     /// Counts several tasks out of the pool.
     #[inline]
     pub(crate) fn leave_many(self: &Arc<Self>, tasks: u64) {
-        if let Left::Last { notify } = self.tally.leave_many(tasks) {
+        if let Left::Last { notify } = self.tracker.leave_many(tasks) {
             if notify {
-                self.tally.notify();
+                self.tracker.notify();
             }
             self.end_if_over();
             // SAFETY: pairs with the `forget` at `Entry::First`: the count fell to zero, and this call made it do so.
@@ -296,12 +296,12 @@ impl Pool {
     /// Counts a task out of the scopes at or above its place.
     pub(crate) fn leave_scopes(&self, place: &NodeRef) {
         for (node, scope) in place.node().scope_nodes() {
-            let tally = scope.of(self.joins());
-            if let Left::Last { notify } = tally.leave() {
+            let tracker = scope.of(self.joins());
+            if let Left::Last { notify } = tracker.leave() {
                 // Ended first, so that whoever waits for the count finds the scope's values gone.
                 node.end_if_over();
                 if notify {
-                    tally.notify();
+                    tracker.notify();
                 }
             }
         }
@@ -328,10 +328,10 @@ impl Pool {
         (place, owner): (NodeRef, Option<NodeRef>),
         task_type: Option<TaskType>,
         queued: bool,
-        scoped: Option<Arc<Tally>>,
+        scoped: Option<Arc<TaskTracker>>,
     ) -> Memo {
         // With no subscriber there is no span, and asking costs one load.
-        let span = (LevelFilter::current() != LevelFilter::OFF).then(|| quietly(tracing::Span::current)).flatten();
+        let span = (LevelFilter::current() != LevelFilter::OFF).then(|| swallow(tracing::Span::current)).flatten();
         let span = span.filter(|span| !span.is_none());
         // A picky pool's tasks all have the pool's type; only elsewhere is it the task's own.
         let task_type = task_type.filter(|_| self.config.task_type.is_none());
@@ -352,7 +352,7 @@ impl Pool {
     pub(crate) unsafe fn submit<F, T>(
         self: &Arc<Self>,
         submitted: impl Into<As>,
-        scoped: Option<Arc<Tally>>,
+        scoped: Option<Arc<TaskTracker>>,
         f: F,
     ) -> Result<TaskRef<Memo>, Refused<F>>
     where
@@ -387,7 +387,7 @@ impl Pool {
         }
         self.queue.push(queued);
         // Both sequentially consistent: the pool is closed before its queue is looked at, so one sees the other.
-        if self.tally.is_closed() {
+        if self.tracker.is_closed() {
             self.pushed_late(&handle);
         }
         if !self.places.take(self.config.limit) {
@@ -575,10 +575,10 @@ impl Pool {
     }
 }
 
-/// Counts one out of a tally that the caller keeps alive.
-pub(crate) fn leave_tally(tally: &Tally) {
-    if let Left::Last { notify: true } = tally.leave() {
-        tally.notify();
+/// Counts one out of a tracker that the caller keeps alive.
+pub(crate) fn leave_tracker(tracker: &TaskTracker) {
+    if let Left::Last { notify: true } = tracker.leave() {
+        tracker.notify();
     }
 }
 

@@ -23,9 +23,9 @@
 use crate::fork;
 use crate::pool::inner::Pool;
 use crate::pool::overdue;
-use crate::quiet::quietly;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::os::{Arc, Ordering};
+use crate::unwind::swallow;
 
 const KEPT: u64 = 1;
 const LET: u64 = 1 << 32;
@@ -180,7 +180,7 @@ impl Pool {
 
     fn say_bound_is_reached(&self) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            quietly(|| {
+            swallow(|| {
                 tracing::warn!(
                     target: "heirloom",
                     namespace = %self.namespace,

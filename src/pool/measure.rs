@@ -1,22 +1,22 @@
 //! A pool's page in its family's ledger (feature `metrics`).
 
-use crate::index::Ticket;
-use crate::ledger::Ends;
 use crate::lineage::family::{Family, SlotValue};
 use crate::pool::inner::Pool;
 use crate::sync::os::{Arc, Weak};
+use crate::totals::Ends;
+use crate::weak_list::Registration;
 
 /// Where a pool is listed while it lives, and written down when it is gone.
 pub(crate) struct Measured {
     family: Family,
-    _listed: Ticket<SlotValue>,
+    _listed: Registration<SlotValue>,
 }
 
 impl Pool {
     /// Enters the family's list. Once, before the first task.
     pub(crate) fn measure(self: &Arc<Self>, family: &Family) {
         let this: Weak<Self> = Arc::downgrade(self);
-        let listed = family.index().ledger.pools.insert(this);
+        let listed = family.index().totals.pools.insert(this);
         let _ = self.measured.set(Measured { family: family.clone(), _listed: listed });
     }
 
@@ -36,8 +36,8 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         if let Some(measured) = self.measured.get() {
-            let ledger = &measured.family.index().ledger;
-            ledger.write(&self.namespace, self.config.task_type.as_ref(), self.ends());
+            let totals = &measured.family.index().totals;
+            totals.write(&self.namespace, self.config.task_type.as_ref(), self.ends());
         }
     }
 }

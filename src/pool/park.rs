@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::sync::{Parker, Unparker};
 
-use crate::clock::pause;
+use crate::clock::spin_for;
 use crate::sync::os::Arc;
 
 /// About 8 µs of looking, which is what sleeping and being woken would cost; see `threads::cache::SPIN`. Shorter here,
@@ -52,12 +52,12 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
         return false;
     }
     // No answer comes sooner than this, and an early look only disturbs whoever is at work on it.
-    pause(FIRST);
+    spin_for(FIRST);
     for round in 0..SPINS {
         if done() {
             return true;
         }
-        pause(BETWEEN);
+        spin_for(BETWEEN);
         // A thread woken just now may have been put on this very CPU.
         if round % 16 == 15 {
             std::thread::yield_now();

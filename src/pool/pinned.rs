@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 use crate::namespace::Namespace;
 use crate::pool::crew::Crew;
 use crate::pool::doorbell::Doorbell;
-use crate::pool::end::{self, OfTally, StopReport};
+use crate::pool::end::{self, OfTracker, StopReport};
 use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
@@ -32,7 +32,7 @@ use crate::pool::polled;
 use crate::pool::wait::{self, GivenAway};
 use crate::pool::worker::{self, Next, Task};
 use crate::sync::os::{Arc, AtomicBool, Ordering, fence};
-use crate::waits::{Closed, Ends, Label, Target, Waiting};
+use crate::waits::{ClosesCircle, Ends, Label, Target, Waiting};
 
 thread_local! {
     static HERE: Cell<*const Entry> = const { Cell::new(ptr::null()) };
@@ -374,11 +374,11 @@ pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
 /// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. It ends
 /// with `what`. `None` at the deadline. The error: it would never end.
 pub(crate) fn run_meanwhile<F: Future>(
-    what: OfTally,
+    what: OfTracker,
     deadline: Option<Instant>,
     future: F,
-) -> Result<Option<F::Output>, Closed> {
-    let OfTally { on, label, ends } = what;
+) -> Result<Option<F::Output>, ClosesCircle> {
+    let OfTracker { on, label, ends } = what;
     drive(|_| Some((on.clone(), label.clone(), ends)), deadline, future)
 }
 
@@ -415,7 +415,7 @@ fn drive<F: Future>(
     on: impl Fn(Vec<Target>) -> Option<(Target, Label, Ends)>,
     deadline: Option<Instant>,
     future: F,
-) -> Result<Option<F::Output>, Closed> {
+) -> Result<Option<F::Output>, ClosesCircle> {
     let mut future = pin!(future);
     let woken = Arc::new(Woken { woken: AtomicBool::new(true), thread: park::waker() });
     let waker = Waker::from(Arc::clone(&woken));
@@ -452,20 +452,20 @@ fn drive<F: Future>(
         // With a deadline it is no part of a circle: it ends by itself.
         let on = if deadline.is_none() { on(only(&left_with, &woken)) } else { None };
         let waits = on.map(|(on, label, ends)| wait::begin_driving(on, label, ends)).transpose()?;
-        let is_told = || waits.as_ref().is_some_and(Waiting::is_told);
+        let is_told = || waits.as_ref().is_some_and(Waiting::is_refused);
         let in_time = park::block_until(deadline, |thread| {
             free.iter().for_each(|pool| {
                 bell(pool).listen(thread);
                 bell(pool).silence();
             });
             // What is left in the queue of one that has ended was claimed by others.
-            let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tally.is_ended();
+            let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tracker.is_ended();
             woken.woken.load(Ordering::SeqCst) || free.iter().any(has_more) || is_told()
         });
         if !in_time {
             return Ok(None);
         }
-        if let Some(why) = waits.as_ref().and_then(Waiting::told)
+        if let Some(why) = waits.as_ref().and_then(Waiting::refusal)
             && !woken.woken.load(Ordering::SeqCst)
         {
             return Err(why);

@@ -10,7 +10,7 @@ use std::task::Waker;
 
 use crate::id::TaskId;
 use crate::sync::os::Arc;
-use crate::waits::{Queued, Several, Target};
+use crate::waits::{IsQueued, Several, Target};
 
 /// A poll under way.
 struct Polled<'a> {
@@ -70,7 +70,7 @@ pub(crate) fn first_of(mut all: Vec<Target>) -> Option<Target> {
 struct All(Vec<Target>);
 
 impl Several for All {
-    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn Queued) -> bool) {
+    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn IsQueued) -> bool) {
         for target in &self.0 {
             let mut goes_on = true;
             match target {

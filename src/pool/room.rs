@@ -26,9 +26,9 @@ use crate::pool::interrupted;
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::wait::{self, GivenAway};
-use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
-use crate::waits::{Closed, Ends, Label, Target};
+use crate::unwind::swallow;
+use crate::waits::{ClosesCircle, Ends, Label, Target};
 
 /// Room in a bounded queue.
 pub(crate) struct Room {
@@ -93,7 +93,7 @@ impl Room {
         let told: Vec<_> = self.line.lock().values_mut().filter_map(Stage::tell).take(most).collect();
         // Outside the lock: wakers are user code.
         for waker in told.into_iter().flatten() {
-            quietly(|| waker.wake());
+            swallow(|| waker.wake());
         }
     }
 
@@ -203,9 +203,9 @@ impl Pool {
             let mut asked = false;
             let in_time = park::block_until(deadline, |waker| {
                 asked = hearing.poll(waker, Hearing::cancel_requested);
-                asked || self.scope_ended(&at) || turn.poll(waker) || away.is_told()
+                asked || self.scope_ended(&at) || turn.poll(waker) || away.is_refused()
             });
-            if !asked && let Some(why) = away.told() {
+            if !asked && let Some(why) = away.refusal() {
                 return Err(self.would_deadlock(refused.task, why));
             }
             if !in_time {
@@ -268,7 +268,7 @@ impl Pool {
             let asked = hears.insert(Hearing::new()).poll(cx.waker(), Hearing::cancel_requested);
             // In line first, and a look then.
             let is_told = turn.poll(cx.waker());
-            let is_over = self.tally.is_closed() || self.scope_ended(at) || at.node().is_cancelled();
+            let is_over = self.tracker.is_closed() || self.scope_ended(at) || at.node().is_cancelled();
             if asked || is_told || is_over || room.has_some() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -316,7 +316,7 @@ impl Pool {
         !self.config.sealed && at.node().scope_closed()
     }
 
-    fn would_deadlock<F>(&self, task: F, why: Closed) -> Refused<F> {
+    fn would_deadlock<F>(&self, task: F, why: ClosesCircle) -> Refused<F> {
         Refused { task, reason: SubmitError::WouldDeadlock { namespace: self.namespace.clone(), circle: why.circle } }
     }
 

@@ -10,21 +10,21 @@ use crate::error::{SubmitError, TaskError};
 use crate::fork;
 use crate::id::TaskId;
 use crate::pool::depth;
-use crate::pool::end::{OfTally, block_on_tally};
+use crate::pool::end::{OfTracker, block_on_tracker};
 use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
-use crate::pool::inner::{Pool, leave_tally};
+use crate::pool::inner::{Pool, leave_tracker};
 use crate::pool::wait::{self, may_run_in_place};
 use crate::pool::worker::{self, Task};
-use crate::quiet::without_unwinding;
 use crate::sync::os::{Arc, Mutex};
-use crate::tally::Tally;
 use crate::task_type::TaskType;
+use crate::tracker::TaskTracker;
+use crate::unwind::abort_on_panic;
 use crate::waits::{Ends, Label, Target};
 
 /// Tasks that may borrow from the caller of [`PoolManager::scope`](crate::PoolManager::scope).
 pub struct TaskScope<'scope, 'env: 'scope> {
     pool: &'scope Arc<Pool>,
-    tally: Arc<Tally>,
+    tracker: Arc<TaskTracker>,
     /// When the scope's own thread is a worker of the pool: what it can run itself while it waits.
     own: Option<Mutex<VecDeque<Task>>>,
     scope: PhantomData<&'scope mut &'scope ()>,
@@ -73,11 +73,11 @@ impl<'scope> TaskScope<'scope, '_> {
         T: Send + 'scope,
     {
         // Never closed before the wait is over, so this cannot be refused.
-        let _ = self.tally.enter();
-        // SAFETY: closure and result live for `'scope`. `run` does not return before the tally is empty; a task leaves
+        let _ = self.tracker.enter();
+        // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty; a task leaves
         // it after its closure is gone and, unless a handle still has it, its result. A handle cannot outlive
         // `'scope`.
-        let task = unsafe { self.pool.submit(task_type, Some(Arc::clone(&self.tally)), f) };
+        let task = unsafe { self.pool.submit(task_type, Some(Arc::clone(&self.tracker)), f) };
         match task {
             Ok(task) => {
                 if let Some(own) = &self.own {
@@ -88,7 +88,7 @@ impl<'scope> TaskScope<'scope, '_> {
                 Ok(ScopedHandle { inner, scope: PhantomData })
             }
             Err(refused) => {
-                leave_tally(&self.tally);
+                leave_tracker(&self.tracker);
                 Err(refused.into_parts().1)
             }
         }
@@ -96,7 +96,7 @@ impl<'scope> TaskScope<'scope, '_> {
 
     /// Returns when every task has ended.
     fn wait(&self) {
-        if fork::is_fork() && self.tally.count() > 0 {
+        if fork::is_fork() && self.tracker.count() > 0 {
             fork::abort_wait(&format!("a borrowing scope of \"{}\"", self.pool.namespace));
         }
         let _deep = wait::give_if_deep();
@@ -120,12 +120,12 @@ impl<'scope> TaskScope<'scope, '_> {
     #[inline(never)]
     fn block(&self) {
         // What it lends goes with it, so nobody can be told here: others are, if any can be.
-        let all = || OfTally {
-            on: Target::TallyIn { tally: self.tally.address(), pool: wait::address(self.pool) },
+        let all = || OfTracker {
+            on: Target::TallyIn { tracker: self.tracker.address(), pool: wait::address(self.pool) },
             label: Label::Borrowing(self.pool.namespace.clone()),
             ends: Ends::Never,
         };
-        while block_on_tally(&self.tally, None, all, || self.tally.count() == 0).is_err() {}
+        while block_on_tracker(&self.tracker, None, all, || self.tracker.count() == 0).is_err() {}
     }
 }
 
@@ -133,14 +133,14 @@ impl<'scope> TaskScope<'scope, '_> {
 pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> T) -> T {
     let scope = TaskScope {
         pool,
-        tally: Arc::new(Tally::new()),
+        tracker: Arc::new(TaskTracker::new()),
         own: may_run_in_place(Arc::as_ptr(pool)).is_some().then(|| Mutex::new(VecDeque::new())),
         scope: PhantomData,
         env: PhantomData,
     };
     // Scopes may be inside one another as tasks are, and without any.
     let out = depth::with_stack(|| catch_unwind(AssertUnwindSafe(|| f(&scope))));
-    without_unwinding(|| scope.wait());
+    abort_on_panic(|| scope.wait());
     out.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
@@ -187,7 +187,7 @@ impl<T> ScopedHandle<'_, T> {
 
 impl fmt::Debug for TaskScope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskScope").field("tasks", &self.tally.count()).finish_non_exhaustive()
+        f.debug_struct("TaskScope").field("tasks", &self.tracker.count()).finish_non_exhaustive()
     }
 }
 

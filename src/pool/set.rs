@@ -16,7 +16,7 @@ use crate::pool::ready::{Member, ReadyList};
 use crate::pool::wait::{self, GivenAway};
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, Mutex};
-use crate::waits::{Closed, Ends, Label, Queued, Several, Target};
+use crate::waits::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
 
 /// A task that ended, and how.
 pub type Ended<T> = (TaskId, Result<T, TaskError>);
@@ -53,7 +53,7 @@ pub struct TaskSet<T> {
 struct Tasks(Mutex<slab::Slab<(Task, usize)>>);
 
 impl Several for Tasks {
-    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn Queued) -> bool) {
+    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn IsQueued) -> bool) {
         let tasks = self.0.lock();
         let _ = tasks.iter().all(|(_, (task, pool))| more(task.id(), *pool, task));
     }
@@ -136,7 +136,7 @@ impl<T> TaskSet<T> {
                 };
                 if deadline.is_none() {
                     closed = match begun.is_waiting() {
-                        true => begun.told(),
+                        true => begun.refusal(),
                         false => begun.waits_for(self.target(), Label::FirstOf, Ends::WhenTold).err(),
                     };
                 }
@@ -150,7 +150,7 @@ impl<T> TaskSet<T> {
     }
 
     /// Takes one of the tasks that the circle was found through out of the set.
-    fn give_up_one(&mut self, why: Closed) -> Ended<T> {
+    fn give_up_one(&mut self, why: ClosesCircle) -> Ended<T> {
         let (found, pool) = why.task.map_or((None, Namespace::DEFAULT), |(id, pool)| (Some(id), pool));
         let is_it = |handle: &TaskHandle<T>| found.is_none_or(|id| handle.id() == id);
         let at =

@@ -105,8 +105,8 @@ impl Pool {
         let started = (popped + in_place).saturating_sub(shells);
         let running = started.saturating_sub(completed + interrupted + panicked).saturating_sub(waiting as u64);
         let left_queue = (popped + elsewhere).saturating_sub(shells);
-        // The tally counts modulo 2^32.
-        let queued = self.tally.entered().wrapping_sub(left_queue as u32);
+        // The tracker counts modulo 2^32.
+        let queued = self.tracker.entered().wrapping_sub(left_queue as u32);
         let queued = if queued > u32::MAX / 2 { 0 } else { queued };
         PoolStats {
             max_workers: self.config.most_at_once(),

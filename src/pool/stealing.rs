@@ -41,7 +41,6 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use crate::bell::Bell;
 use crate::error::payload_text;
 use crate::fork;
 use crate::lineage::current::{self, LazyNode};
@@ -51,11 +50,12 @@ use crate::pool::crew::Crew;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::rayon::{Part, Rayon};
-use crate::pool::wait::block_on_bell;
+use crate::pool::wait::block_on_wakers;
 use crate::pool::worker::{self, Left};
-use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::threads::cache::{self, Cache, Enlisted, Hand, Job, WaitsHere};
+use crate::unwind::{swallow, swallow_drop};
+use crate::waker_set::WakerSet;
 
 /// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are
 /// missing elsewhere meanwhile.
@@ -67,8 +67,8 @@ pub(crate) struct Stealing {
     /// Visits that were sent to a rayon pool.
     sent: AtomicUsize,
     /// Whoever lingers is to look again.
-    woken: Bell,
-    gone: Bell,
+    woken: WakerSet,
+    gone: WakerSet,
 }
 
 struct State {
@@ -188,8 +188,8 @@ impl Stealing {
         Self {
             state: Mutex::new(State { stage: Stage::None, number: 0, inside: 0, tasks: 0, pieces: 0, held_up: 0 }),
             sent: AtomicUsize::new(0),
-            woken: Bell::new(),
-            gone: Bell::new(),
+            woken: WakerSet::new(),
+            gone: WakerSet::new(),
         }
     }
 
@@ -214,7 +214,7 @@ impl Stealing {
         // Before it is sent: who lingers after this very visit is not to take it for another one, and leave.
         self.sent.fetch_add(1, Ordering::SeqCst);
         rayon.spawn(move || visit(&visits, number));
-        self.woken.ring();
+        self.woken.wake_all();
     }
 
     /// A thread that was asked for has come, with a place.
@@ -242,7 +242,7 @@ impl Stealing {
             if logs {
                 report_panic(&namespace, payload.as_ref());
             }
-            drop_quietly(payload);
+            swallow_drop(payload);
         };
         let (rayon, parts) = match Rayon::new(1 + helpers.len(), on_panic) {
             Ok((rayon, parts)) => (Arc::new(rayon), parts),
@@ -308,7 +308,7 @@ impl Stealing {
         part.play();
         drop(idle);
         // The owner's end is user code, when this was the last to hold it.
-        quietly(|| guard.exit_to());
+        swallow(|| guard.exit_to());
         HERE.set(ptr::null());
         let last = {
             let mut state = self.state.lock();
@@ -316,7 +316,7 @@ impl Stealing {
             state.inside == 0
         };
         if last {
-            self.gone.ring();
+            self.gone.wake_all();
         }
     }
 
@@ -347,10 +347,11 @@ impl Stealing {
     fn linger(&self, pool: &Pool) {
         let until = Instant::now() + LINGER;
         let sent = self.sent.load(Ordering::SeqCst);
-        let works = || pool.places.is_any_taken() || pool.tally.is_closed() || self.sent.load(Ordering::SeqCst) != sent;
+        let works =
+            || pool.places.is_any_taken() || pool.tracker.is_closed() || self.sent.load(Ordering::SeqCst) != sent;
         let is_wanted = || pool.crew.cache().is_wanted();
         // A visit that is sent now may need this very thread.
-        block_on_bell(&self.woken, Some(until), || works() || is_wanted());
+        block_on_wakers(&self.woken, Some(until), || works() || is_wanted());
         if !works() {
             self.end_if_idle(pool);
         }
@@ -374,7 +375,7 @@ impl Stealing {
         }
         let ended = self.state.lock().end();
         drop(ended);
-        self.woken.ring();
+        self.woken.wake_all();
     }
 
     /// Whether all threads have left.
@@ -383,7 +384,7 @@ impl Stealing {
     }
 
     /// Told when the last thread has left.
-    pub(crate) fn gone(&self) -> &Bell {
+    pub(crate) fn gone(&self) -> &WakerSet {
         &self.gone
     }
 }
@@ -461,7 +462,7 @@ impl Drop for Blocked<'_> {
 
 /// A job given to `rayon::spawn` panicked: nobody waits for it.
 fn report_panic(namespace: &Namespace, payload: &(dyn Any + Send)) {
-    quietly(|| {
+    swallow(|| {
         tracing::error!(
             target: "heirloom",
             namespace = %namespace,
@@ -473,7 +474,7 @@ fn report_panic(namespace: &Namespace, payload: &(dyn Any + Send)) {
 
 fn say_refused(pool: &Pool, error: &io::Error) {
     if !pool.warned.swap(true, Ordering::Relaxed) {
-        quietly(|| {
+        swallow(|| {
             tracing::warn!(
                 target: "heirloom",
                 namespace = %pool.namespace,
@@ -512,7 +513,7 @@ fn visit(pool: &Arc<Pool>, number: u64) {
 struct Helper {
     pool: Arc<Pool>,
     told: Mutex<Told>,
-    changed: Bell,
+    changed: WakerSet,
     asleep: Arc<Asleep>,
 }
 
@@ -543,7 +544,7 @@ fn muster(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<Asleep>) {
         let helper = Arc::new(Helper {
             pool: Arc::clone(pool),
             told: Mutex::new(Told::Nothing),
-            changed: Bell::new(),
+            changed: WakerSet::new(),
             asleep: Arc::clone(&asleep),
         });
         match pool.crew.cache().enlist(Arc::clone(&helper) as _) {
@@ -561,7 +562,7 @@ fn muster(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<Asleep>) {
 impl Helper {
     fn tell(&self, told: Told) {
         *self.told.lock() = told;
-        self.changed.ring();
+        self.changed.wake_all();
     }
 }
 
@@ -570,7 +571,7 @@ impl Job for Helper {
         let idle = cache::enlisted_here();
         self.asleep.wake_one();
         let is_told = || !matches!(*self.told.lock(), Told::Nothing);
-        block_on_bell(&self.changed, None, is_told);
+        block_on_wakers(&self.changed, None, is_told);
         let told = std::mem::replace(&mut *self.told.lock(), Told::NotNeeded);
         if let Told::Part(number, part) = told
             && of(&self.pool).joins()

@@ -5,7 +5,6 @@ use std::mem;
 use std::ptr;
 use std::time::Instant;
 
-use crate::bell::Bell;
 use crate::fork;
 use crate::lineage::work;
 use crate::pool::depth;
@@ -19,7 +18,8 @@ use crate::pool::warm::Came;
 use crate::runtime;
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, WaitsHere};
-use crate::waits::{self, Begin, Closed, Ends, Label, Permit, Stack, Target, Waiting};
+use crate::waits::{self, Begin, ClosesCircle, Ends, Label, Permit, Stack, Target, Waiting};
+use crate::waker_set::WakerSet;
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
@@ -78,15 +78,15 @@ impl GivenAway {
     }
 
     /// As [`begin`](Self::begin), for a wait that ends with the target. The error: it would never end; see
-    /// [`crate::waits`]. Whoever waits looks at [`told`](Self::told) each time it is woken, and gives up then.
-    pub(crate) fn begin_for(on: Target, label: Label, ends: Ends) -> Result<Self, Closed> {
+    /// [`crate::waits`]. Whoever waits looks at [`told`](Self::refusal) each time it is woken, and gives up then.
+    pub(crate) fn begin_for(on: Target, label: Label, ends: Ends) -> Result<Self, ClosesCircle> {
         let mut away = Self::begin();
         away.waits_for(on, label, ends)?;
         Ok(away)
     }
 
     /// What has begun is such a wait.
-    pub(crate) fn waits_for(&mut self, on: Target, label: Label, ends: Ends) -> Result<(), Closed> {
+    pub(crate) fn waits_for(&mut self, on: Target, label: Label, ends: Ends) -> Result<(), ClosesCircle> {
         // The one before first: waits of a thread end in the order that is the reverse of their begin.
         self.edge = None;
         self.edge = Some(begin(on, label, ends)?);
@@ -108,29 +108,29 @@ impl GivenAway {
 
     /// The wait is to end, because it would never end otherwise.
     #[inline]
-    pub(crate) fn is_told(&self) -> bool {
-        self.edge.as_ref().is_some_and(Waiting::is_told)
+    pub(crate) fn is_refused(&self) -> bool {
+        self.edge.as_ref().is_some_and(Waiting::is_refused)
     }
 
     /// Why, if so.
-    pub(crate) fn told(&self) -> Option<Closed> {
-        self.edge.as_ref().and_then(Waiting::told)
+    pub(crate) fn refusal(&self) -> Option<ClosesCircle> {
+        self.edge.as_ref().and_then(Waiting::refusal)
     }
 }
 
 /// Notes that the calling thread is about to wait, for whoever has given its places already or is to give them next.
 /// Runs nothing of a user's where the wait can be [told](Ends), so it may be called under a lock that says who owes
 /// what is waited for.
-pub(crate) fn begin(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, Closed> {
+pub(crate) fn begin(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, ClosesCircle> {
     begin_as(on, label, ends, false)
 }
 
 /// As [`begin`], for a wait in which the thread runs what is queued for the pools that are pinned to it.
-pub(crate) fn begin_driving(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, Closed> {
+pub(crate) fn begin_driving(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, ClosesCircle> {
     begin_as(on, label, ends, true)
 }
 
-fn begin_as(on: Target, label: Label, ends: Ends, drives: bool) -> Result<Waiting<'static>, Closed> {
+fn begin_as(on: Target, label: Label, ends: Ends, drives: bool) -> Result<Waiting<'static>, ClosesCircle> {
     waits::graph().begin(waits::me(), Begin { on, label, stack: stack(drives), ends, waker: park::waker })
 }
 
@@ -140,15 +140,15 @@ const FRAMES: usize = 256;
 /// What the code on this thread's stack is a part of.
 fn stack(drives: bool) -> Stack {
     let mut stack = Stack { worker: runtime::worker(), ..Stack::default() };
-    let counts = |stack: &mut Stack, tally: usize| {
-        if !stack.trackers.contains(&tally) {
-            stack.trackers.push(tally);
+    let counts = |stack: &mut Stack, tracker: usize| {
+        if !stack.trackers.contains(&tracker) {
+            stack.trackers.push(tracker);
         }
     };
     for frame in frame::all().take(FRAMES) {
         let pool = frame.pool();
         stack.tasks.extend(frame.task().map(|task| (task.id(), pool.namespace.clone())));
-        counts(&mut stack, pool.tally.address());
+        counts(&mut stack, pool.tracker.address());
         if let Some(scoped) = &frame.scoped {
             counts(&mut stack, scoped.address());
         }
@@ -159,8 +159,8 @@ fn stack(drives: bool) -> Stack {
             stack.permits.push(permit(pool));
         }
     }
-    for tally in work::trackers() {
-        counts(&mut stack, tally);
+    for tracker in work::trackers() {
+        counts(&mut stack, tracker);
     }
     if let Some((pool, _, Came::WithPlace)) = frame::initialising() {
         stack.permits.push(permit(pool));
@@ -240,10 +240,10 @@ pub(crate) fn keeps_place(pool: *const Pool) -> bool {
 }
 
 /// Blocks until `ready`, which is looked at whenever the bell rings. False at the deadline.
-pub(crate) fn block_on_bell(bell: &Bell, deadline: Option<Instant>, mut ready: impl FnMut() -> bool) -> bool {
-    let listener = bell.listener();
+pub(crate) fn block_on_wakers(set: &WakerSet, deadline: Option<Instant>, mut ready: impl FnMut() -> bool) -> bool {
+    let listener = set.register();
     park::block_until(deadline, |waker| {
-        // The waker comes before the look: see `bell`.
+        // The waker comes before the look: see `set`.
         listener.set(waker);
         ready()
     })

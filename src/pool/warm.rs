@@ -34,7 +34,6 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::bell::Bell;
 use crate::error::{InitError, Said, WorkerInitFailed};
 use crate::pool::config::ThreadConfig;
 use crate::pool::crew::Crew;
@@ -42,10 +41,11 @@ use crate::pool::ctx::{self, Hook};
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
-use crate::pool::wait::{GivenAway, block_on_bell};
-use crate::quiet::quietly;
+use crate::pool::wait::{GivenAway, block_on_wakers};
 use crate::sync::os::{Arc, Mutex};
 use crate::threads::cache::{self, Gate, Hand, Job, Member};
+use crate::unwind::swallow;
+use crate::waker_set::WakerSet;
 
 /// How many threads a start initialises at a time, unless told otherwise.
 const AT_ONCE: usize = 4;
@@ -98,7 +98,7 @@ pub(crate) struct Warm {
     patience: Duration,
     book: Mutex<Book>,
     /// Told when the outcome of the start is there.
-    changed: Bell,
+    changed: WakerSet,
 }
 
 #[derive(Default)]
@@ -162,7 +162,7 @@ impl Warm {
             at_once: threads.warm_at_once.unwrap_or(AT_ONCE),
             patience: threads.warm_timeout.unwrap_or(PATIENCE),
             book: Mutex::new(Book { decided: outcome.is_some(), outcome, ..Book::default() }),
-            changed: Bell::new(),
+            changed: WakerSet::new(),
         }))
     }
 
@@ -242,7 +242,7 @@ impl Warm {
 
     fn publish(&self, outcome: Result<(), Unready>) {
         self.book.lock().outcome = Some(outcome);
-        self.changed.ring();
+        self.changed.wake_all();
     }
 
     fn outcome(&self) -> Option<Result<(), Unready>> {
@@ -389,7 +389,7 @@ impl Pool {
             }
             After::Failed { error, decides } => {
                 ctx::move_out();
-                quietly(|| {
+                swallow(|| {
                     tracing::warn!(
                         target: "heirloom",
                         namespace = %self.namespace,
@@ -457,7 +457,7 @@ impl Pool {
             Unready::TimedOut { .. } => said("the start of the pool timed out"),
             Unready::Ended => said("the pool was told to end"),
         };
-        self.tally.close();
+        self.tracker.close();
         self.strand(&WorkerInitFailed(error).into());
         self.cancel();
         self.abandon_initialisers();
@@ -470,7 +470,7 @@ impl Pool {
         let Some(warm) = self.warm() else { return };
         let before = warm.book.lock().pause(error);
         drop(before);
-        quietly(|| {
+        swallow(|| {
             tracing::warn!(
                 target: "heirloom",
                 namespace = %self.namespace,
@@ -517,10 +517,10 @@ impl Pool {
         }
         let _away = GivenAway::begin_until(deadline);
         let there = || warm.outcome().is_some();
-        if !block_on_bell(&warm.changed, deadline, there) {
+        if !block_on_wakers(&warm.changed, deadline, there) {
             self.time_out();
             // Whoever has decided already is about to publish.
-            block_on_bell(&warm.changed, None, there);
+            block_on_wakers(&warm.changed, None, there);
         }
         warm.outcome().unwrap_or(Err(Unready::Ended))
     }

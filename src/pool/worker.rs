@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use crate::clock::{Coarse, pause};
+use crate::clock::{CoarseInstant, spin_for};
 use crate::error::{NoRoom, Refused, SubmitError, TaskError, payload_text};
 use crate::fork;
 use crate::lineage::current::{self, LazyNode};
@@ -13,17 +13,17 @@ use crate::pool::depth;
 use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::handle::TaskHandle;
-use crate::pool::inner::{As, Extras, Memo, Pool, leave_tally};
+use crate::pool::inner::{As, Extras, Memo, Pool, leave_tracker};
 use crate::pool::queue::Popped;
 use crate::pool::stealing;
 use crate::pool::worker_state;
-use crate::quiet::{drop_quietly, quietly, without_unwinding};
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Ordering, thread};
-use crate::tally::Tally;
 use crate::task::cell::{Claimed, Foreign, Payload, TaskRef};
 use crate::task_type::TaskType;
 use crate::threads::cache::{Hand, Job};
+use crate::tracker::TaskTracker;
+use crate::unwind::{abort_on_panic, swallow, swallow_drop};
 
 /// How many tasks a borrowed thread runs for one pool before it lets others in line have their turn.
 const TURN: u32 = 64;
@@ -67,7 +67,7 @@ impl Visit<'_> {
     /// Counts out what has ended.
     fn settle(&mut self) {
         if self.ended > 0 {
-            if self.pool.tally.is_observed() {
+            if self.pool.tracker.is_observed() {
                 self.look_away();
             }
             self.pool.leave_many(std::mem::take(&mut self.ended));
@@ -148,7 +148,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
 
 /// Takes the oldest, noting that it runs, and how many its thread has ended and not counted out.
 fn pop(pool: &Pool, entry: &mut Option<usize>, owed: u64) -> Popped<Memo> {
-    let now = Coarse::now();
+    let now = CoarseInstant::now();
     pool.queue.pop(|book, task| {
         if task.is_some() {
             book.popped += 1;
@@ -184,7 +184,7 @@ pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
     }
     if !pool.places.take_here(1) {
         // One that has ended may have shells left in its queue.
-        return if pool.tally.is_ended() { Next::Nothing } else { Next::Busy };
+        return if pool.tracker.is_ended() { Next::Nothing } else { Next::Busy };
     }
     let mut visit = Visit { pool, looking: false, ended: 0 };
     let mut entry = None;
@@ -278,10 +278,10 @@ fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
         if !pool.queue.inbox_is_empty() {
             return hand.close();
         }
-        if !pool.places.is_only_looking() || pool.tally.is_closed() || hand.is_wanted() {
+        if !pool.places.is_only_looking() || pool.tracker.is_closed() || hand.is_wanted() {
             return false;
         }
-        pause(BETWEEN);
+        spin_for(BETWEEN);
         if look == OFFER {
             // Whoever joined the last task, and is to submit the next, may wait for this very CPU.
             thread::yield_now();
@@ -349,9 +349,9 @@ fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize
 
 /// Counts a task out of the scopes that wait for it, and lets its place go. Wakers and a node's end are user code: they
 /// are run by `foreign`.
-fn leave(pool: &Pool, place: NodeRef, scoped: Option<Arc<Tally>>, mut foreign: impl FnMut(&mut dyn FnMut())) {
+fn leave(pool: &Pool, place: NodeRef, scoped: Option<Arc<TaskTracker>>, mut foreign: impl FnMut(&mut dyn FnMut())) {
     if let Some(scoped) = scoped {
-        foreign(&mut || leave_tally(&scoped));
+        foreign(&mut || leave_tracker(&scoped));
     }
     if place.is_counted() {
         // A scope's end drops the values bound there, which is user code too.
@@ -368,7 +368,7 @@ fn leave(pool: &Pool, place: NodeRef, scoped: Option<Arc<Tally>>, mut foreign: i
 }
 
 /// The last steps of a task whose thread does not go on with its pool.
-pub(super) fn leave_after(pool: &Arc<Pool>, place: NodeRef, scoped: Option<Arc<Tally>>, ended: u64) {
+pub(super) fn leave_after(pool: &Arc<Pool>, place: NodeRef, scoped: Option<Arc<TaskTracker>>, ended: u64) {
     leave(pool, place, scoped, |foreign| foreign());
     pool.leave_many(ended);
 }
@@ -396,7 +396,7 @@ impl From<Result<(), Payload>> for Outcome {
 struct Ran {
     claimed: Claimed<Memo>,
     place: NodeRef,
-    scoped: Option<Arc<Tally>>,
+    scoped: Option<Arc<TaskTracker>>,
     /// Its body was run.
     started: bool,
 }
@@ -419,7 +419,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
         };
         let default = subscriber.as_ref().filter(|_| !steals).and_then(Scoped::enter);
         // A subscriber is user code too.
-        let entered = span.as_ref().filter(|_| !steals).and_then(|span| quietly(|| span.enter()));
+        let entered = span.as_ref().filter(|_| !steals).and_then(|span| swallow(|| span.enter()));
         let outcome = match &pool.config.gate {
             _ if !pool.has_its_state(&claimed) => Outcome::Unrun,
             None => claimed.run().into(),
@@ -429,7 +429,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             Outcome::Value if frame.was_interrupted() => Outcome::Interrupted,
             outcome => outcome,
         };
-        drop_quietly(entered);
+        swallow_drop(entered);
         if matches!(outcome, Outcome::Panic(_)) {
             worker_state::drop_lost();
         }
@@ -439,7 +439,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             let task_type = task_type.as_ref().or(pool.config.task_type.as_ref());
             report_panic(pool, &claimed, task_type, span.as_ref(), payload);
         }
-        drop_quietly(default);
+        swallow_drop(default);
         guard.exit_to();
         outcome
     });
@@ -460,7 +460,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
             pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
         }
     }
-    drop_quietly((span, owner));
+    swallow_drop((span, owner));
     drop(subscriber);
     if listed {
         pool.unlist(&place, claimed.task());
@@ -486,7 +486,7 @@ fn report_panic(
         );
     };
     // A subscriber is user code; its panic must not take the worker along.
-    quietly(|| match span {
+    swallow(|| match span {
         Some(span) => span.in_scope(report),
         None => report(),
     });
@@ -539,7 +539,7 @@ fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, bring
     }
     let task_type = memo.task_type().cloned().map(Box::new);
     let task = claimed.task();
-    let running = Running { id: task.id(), at: task.at(), owed: 0, since: Coarse::now(), task_type };
+    let running = Running { id: task.id(), at: task.at(), owed: 0, since: CoarseInstant::now(), task_type };
     let noted = pool.queue.with_extra(|book| book.note(running));
     let ran = run(pool, claimed, memo, brings_place, 0);
     finish(pool, noted, ran, brings_place);
@@ -575,7 +575,7 @@ impl Pool {
     /// Whether none of the pool's tasks is to start any more.
     #[inline]
     pub(super) fn drops_all(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire) || (!self.joins() && self.tally.is_closed())
+        self.cancelled.load(Ordering::Acquire) || (!self.joins() && self.tracker.is_closed())
     }
 
     /// Ends a claimed task that never ran: its outcome is there before its closure is dropped, here.
@@ -640,7 +640,7 @@ where
             Err(back) => f = back,
         }
     }
-    let ran = without_unwinding(|| {
+    let ran = abort_on_panic(|| {
         // SAFETY: a borrowing join does not return before the task is done, its closure gone and its result taken, and
         // it does not unwind.
         let task = unsafe { pool.submit(As { task_type, borrows: true, ..As::default() }, None, f) }?;

@@ -22,15 +22,15 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use crate::bell::Bell;
 use crate::error::{InitError, Said, SubmitError, TaskError, WorkerInitFailed, payload_text};
 use crate::pool::ctx::{self, Hook};
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Memo, Pool};
-use crate::pool::wait::block_on_bell;
-use crate::quiet::drop_quietly;
+use crate::pool::wait::block_on_wakers;
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::task::cell::Claimed;
+use crate::unwind::swallow_drop;
+use crate::waker_set::WakerSet;
 
 type Failure = Box<dyn Error + Send + Sync>;
 type Make = dyn Fn() -> Result<Box<dyn Any>, Failure> + Send + Sync;
@@ -89,7 +89,7 @@ pub(crate) struct States {
     limit: usize,
     count: Mutex<Count>,
     /// Told when the count has changed.
-    changed: Bell,
+    changed: WakerSet,
 }
 
 #[derive(Default)]
@@ -106,7 +106,7 @@ struct Counted(Arc<States>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.count.lock().alive -= 1;
-        self.0.changed.ring();
+        self.0.changed.wake_all();
     }
 }
 
@@ -141,7 +141,7 @@ fn change<R>(f: impl FnOnce(&mut Slot) -> R) -> Option<R> {
 
 impl States {
     pub(crate) fn new(maker: Maker, limit: usize) -> Arc<Self> {
-        Arc::new(Self { maker, limit, count: Mutex::new(Count::default()), changed: Bell::new() })
+        Arc::new(Self { maker, limit, count: Mutex::new(Count::default()), changed: WakerSet::new() })
     }
 
     /// The type of each of them.
@@ -163,7 +163,7 @@ impl States {
     /// Counts one more, as soon as fewer than the limit are alive. `None` when the pool has ended.
     fn count(self: &Arc<Self>) -> Option<Counted> {
         let mut counted = None;
-        block_on_bell(&self.changed, None, || {
+        block_on_wakers(&self.changed, None, || {
             let mut count = self.count.lock();
             if count.alive < self.limit && !count.closed {
                 count.alive += 1;
@@ -177,7 +177,7 @@ impl States {
     /// The pool has ended: whoever waits to make a state makes none.
     pub(crate) fn close(&self) {
         self.count.lock().closed = true;
-        self.changed.ring();
+        self.changed.wake_all();
     }
 
     /// Makes the calling thread's state.
@@ -190,7 +190,7 @@ impl States {
             Ok(Err(error)) => (Slot::Failed, Err(error)),
             Err(payload) => {
                 let text = payload_text(payload.as_ref()).unwrap_or("(a payload that is no text)").to_string();
-                drop_quietly(payload);
+                swallow_drop(payload);
                 (Slot::Failed, Err(Box::new(Said(format!("it panicked: {text}"))) as Failure))
             }
         };
@@ -314,7 +314,7 @@ pub(crate) fn drop_lost() {
         }
     });
     if let Some(state) = lost.flatten() {
-        ctx::as_worker(|| drop_quietly(state));
+        ctx::as_worker(|| swallow_drop(state));
     }
 }
 
@@ -335,6 +335,6 @@ pub(crate) fn held_of<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
 /// Drops the calling thread's state, at the thread's end. User code.
 pub(crate) fn end() {
     if let Some(Slot::Ready(state) | Slot::Lost(state)) = change(|slot| mem::replace(slot, Slot::Empty)) {
-        ctx::as_worker(|| drop_quietly(state));
+        ctx::as_worker(|| swallow_drop(state));
     }
 }

@@ -12,7 +12,6 @@
 
 use std::collections::HashMap;
 
-use crate::bell::Bell;
 use crate::error::StartError;
 use crate::id::NodeId;
 use crate::lineage::current;
@@ -20,21 +19,22 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::node::NodeRef;
 use crate::namespace::Namespace;
 use crate::pool::config::PoolConfig;
-use crate::pool::wait::{GivenAway, block_on_bell};
+use crate::pool::wait::{GivenAway, block_on_wakers};
 use crate::registry::find;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::{Arc, AtomicBool, LazyLock, Mutex, Ordering};
-use crate::waits::{self, Debt, Ends, Label, Target};
+use crate::waits::{self, Ends, Label, Obligation, Target};
+use crate::waker_set::WakerSet;
 
 /// The place of a manager, and its name.
 type Slot = (NodeId, Namespace);
 
 /// One caller's turn to start a manager.
 struct Turn {
-    debt: Arc<Debt>,
+    obligation: Arc<Obligation>,
     over: AtomicBool,
     /// Rings when the turn is over.
-    changed: Bell,
+    changed: WakerSet,
 }
 
 fn turns() -> &'static Mutex<HashMap<Slot, Arc<Turn>>> {
@@ -51,7 +51,8 @@ struct Holds {
 impl Holds {
     /// Takes the turn; where another caller has it, that one's comes back.
     fn take(slot: Slot) -> Result<Self, Arc<Turn>> {
-        let turn = Turn { debt: Debt::new(waits::me()), over: AtomicBool::new(false), changed: Bell::new() };
+        let turn =
+            Turn { obligation: Obligation::new(waits::me()), over: AtomicBool::new(false), changed: WakerSet::new() };
         let mut turns = turns().lock();
         if let Some(other) = turns.get(&slot) {
             return Err(Arc::clone(other));
@@ -63,10 +64,10 @@ impl Holds {
 
     fn give_back(&self) {
         if !self.turn.over.swap(true, Ordering::SeqCst) {
-            self.turn.debt.pay();
+            self.turn.obligation.fulfil();
             let gone = turns().lock().remove(&self.slot);
             drop(gone);
-            self.turn.changed.ring();
+            self.turn.changed.wake_all();
         }
     }
 }
@@ -87,15 +88,15 @@ impl Turn {
     /// # Errors
     /// It never would be, because its holder waits for the caller.
     fn wait(&self, namespace: &Namespace) -> Result<(), StartError> {
-        if self.debt.is_mine() && !self.is_over() {
+        if self.obligation.is_mine() && !self.is_over() {
             return Err(StartError::Reentrant { namespace: namespace.clone() });
         }
         let label = Label::Start(namespace.clone());
-        let why = match GivenAway::begin_for(Target::Debt(Arc::clone(&self.debt)), label, Ends::Asks) {
+        let why = match GivenAway::begin_for(Target::Obligation(Arc::clone(&self.obligation)), label, Ends::Asks) {
             Err(why) => Some(why),
             Ok(away) => {
-                block_on_bell(&self.changed, None, || self.is_over() || away.is_told());
-                away.told()
+                block_on_wakers(&self.changed, None, || self.is_over() || away.is_refused());
+                away.refusal()
             }
         };
         // Its holder may wait for this thread by right when it is over.
@@ -142,7 +143,7 @@ impl Call {
             return Ok(Step::Found(found));
         }
         let Some(config) = config.take() else { unreachable!("whoever takes the closure does not come here again") };
-        let config = waits::owing(&|| holds.give_back(), config);
+        let config = waits::obliged(&|| holds.give_back(), config);
         self.start(&config)
     }
 

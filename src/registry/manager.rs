@@ -12,7 +12,6 @@ use arc_swap::ArcSwapOption;
 use crate::error::{Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
 use crate::fork;
 use crate::id::TaskId;
-use crate::index::Ticket;
 use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
@@ -32,6 +31,7 @@ use crate::pool::worker;
 use crate::registry::typed::TypedManager;
 use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
 use crate::task_type::{TaskKind, TaskType};
+use crate::weak_list::Registration;
 
 /// The named owner of at most one running pool. It belongs to one node of the family tree.
 ///
@@ -93,7 +93,7 @@ pub(crate) struct Inner {
     /// The scope that it ended with, in words.
     ended_with: OnceLock<Box<str>>,
     /// Set once, when the manager is made; dropped with it. One that belongs nowhere is not listed.
-    _ticket: Option<Ticket<SlotValue>>,
+    _registration: Option<Registration<SlotValue>>,
 }
 
 /// See [`PoolManager::lent`].
@@ -132,7 +132,7 @@ impl PoolManager {
             family: owner.node().family().clone(),
             starting: Mutex::new(()),
             ended_with: OnceLock::new(),
-            _ticket: Some(index.managers.insert(this.clone())),
+            _registration: Some(index.managers.insert(this.clone())),
         }))
     }
 
@@ -147,7 +147,7 @@ impl PoolManager {
             family: crate::lineage::family::Family::Process,
             starting: Mutex::new(()),
             ended_with: OnceLock::new(),
-            _ticket: None,
+            _registration: None,
         }))
     }
 
@@ -346,10 +346,10 @@ impl PoolManager {
         }
         let _one = self.0.starting.lock();
         if let Some(before) = &*self.0.pool.load() {
-            if !before.tally.is_closed() {
+            if !before.tracker.is_closed() {
                 return Err(StartError::AlreadyRunning { namespace: namespace() });
             }
-            // Its places are of no interest, and the tally may lag: what a `join` has seen to end has ended here too.
+            // Its places are of no interest, and the tracker may lag: what a `join` has seen to end has ended here too.
             let remaining = before.remaining();
             if remaining > 0 {
                 return Err(StartError::StillStopping { namespace: namespace(), remaining });
@@ -448,7 +448,7 @@ impl PoolManager {
     }
 
     fn running(&self) -> Option<Arc<Pool>> {
-        self.0.pool.load_full().filter(|pool| !pool.tally.is_closed())
+        self.0.pool.load_full().filter(|pool| !pool.tracker.is_closed())
     }
 
     /// Its owner is a scope that ends, which its pool ends with. Noted for those who hold the manager beside that scope
@@ -473,7 +473,7 @@ impl PoolManager {
     #[must_use]
     #[inline]
     pub fn is_running(&self) -> bool {
-        self.0.pool.load().as_ref().is_some_and(|pool| !pool.tally.is_closed())
+        self.0.pool.load().as_ref().is_some_and(|pool| !pool.tracker.is_closed())
     }
 
     /// The one type of task the pool takes, when it is picky; of the last start, if the pool has ended.

@@ -16,14 +16,14 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef, Role, ScopeTrackers};
 use crate::lineage::queued::Claims;
 use crate::lineage::work;
-use crate::pool::end::{self, OfTally, StopReport, await_tally, block_on_tally};
+use crate::pool::end::{self, OfTracker, StopReport, await_tracker, block_on_tracker};
 use crate::pool::evict::Evicted;
 use crate::pool::frame;
 use crate::pool::handle::{CancelOutcome, deadline};
 use crate::pool::inner::Pool;
-use crate::quiet::quietly;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
+use crate::unwind::swallow;
 use crate::waits::Label;
 
 /// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
@@ -113,7 +113,7 @@ impl Scope {
         // nobody waits.
         if let Err(StopError::WouldDeadlock { circle, .. }) = scope.wait_for_end(None) {
             // A subscriber is user code.
-            quietly(|| {
+            swallow(|| {
                 tracing::warn!(target: "heirloom", %circle, scope = %scope.lineage, "a scope's end does not wait for its tasks");
             });
         }
@@ -220,8 +220,8 @@ impl Scope {
         }
         let asked = &self.trackers().joining;
         let name = || self.node().name().unwrap_or("scope").to_owned();
-        let of_all = || OfTally::of(asked, Label::Scope(name()));
-        block_on_tally(asked, deadline, of_all, || asked.count() == 0)
+        let of_all = || OfTracker::of(asked, Label::Scope(name()));
+        block_on_tracker(asked, deadline, of_all, || asked.count() == 0)
             .map_err(|why| StopError::WouldDeadlock { name: name(), circle: why.circle })?;
         Ok(pools)
     }
@@ -237,7 +237,7 @@ impl Scope {
             pool.await_over().await;
         }
         let asked = &self.trackers().joining;
-        await_tally(asked, || asked.count() == 0).await;
+        await_tracker(asked, || asked.count() == 0).await;
         self.node().end_if_over();
         Ok(self.report(&pools))
     }

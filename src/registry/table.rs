@@ -13,17 +13,17 @@ use crate::lineage::node::{Node, NodeKind, NodeRef};
 use crate::lineage::work;
 use crate::namespace::Namespace;
 use crate::pool::config::PoolMode;
-use crate::pool::end::{self, OfTally, StopReport, await_tally, block_on_tally};
+use crate::pool::end::{self, OfTracker, StopReport, await_tracker, block_on_tracker};
 use crate::pool::evict::Evicted;
 use crate::pool::frame;
 use crate::pool::inner::{Pool, joining};
 use crate::pool::park;
-use crate::quiet::quietly;
 use crate::registry::manager::PoolManager;
 use crate::registry::tree::{Snapshot, Tree};
 use crate::sync::os::Arc;
-use crate::tally::Tally;
 use crate::timer::within::within;
+use crate::tracker::TaskTracker;
+use crate::unwind::swallow;
 use crate::waits::Label;
 
 /// The index of a family: its threads by id, its live managers, its tree.
@@ -167,15 +167,15 @@ impl Registry {
                 // One that would never end is in the report, as one that has not ended in time is.
                 if let Err(error) = pool.block_until_over(deadline) {
                     // A subscriber is user code.
-                    quietly(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for a pool: {error}"));
+                    swallow(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for a pool: {error}"));
                 }
             }
             if self.own_work() == 0 {
                 let spawned = self.spawned();
-                let what = || OfTally::of(spawned, Label::Spawned);
-                if let Err(why) = block_on_tally(spawned, deadline, what, || spawned.count() == 0) {
+                let what = || OfTracker::of(spawned, Label::Spawned);
+                if let Err(why) = block_on_tracker(spawned, deadline, what, || spawned.count() == 0) {
                     let circle = why.circle;
-                    quietly(
+                    swallow(
                         || tracing::warn!(target: "heirloom", "a shutdown does not wait for spawned work: {circle}"),
                     );
                 }
@@ -215,7 +215,7 @@ impl Registry {
                     pool.await_over().await;
                 }
                 if !is_part {
-                    await_tally(spawned, || spawned.count() == 0).await;
+                    await_tracker(spawned, || spawned.count() == 0).await;
                 }
                 waited = closed.len();
                 closed.extend(self.close_but(&closed));
@@ -229,7 +229,7 @@ impl Registry {
     }
 
     /// What was spawned below scopes of the family and has not ended.
-    fn spawned(&self) -> &Tally {
+    fn spawned(&self) -> &TaskTracker {
         &self.family().index().spawned
     }
 

@@ -14,9 +14,9 @@ use crate::fork;
 use crate::id::{NodeId, TaskId};
 use crate::lineage::node::{NodeRef, OnceWeak};
 use crate::lineage::queued::TaskLink;
-use crate::quiet::{drop_quietly, quietly};
 use crate::sync::UnsafeCell;
 use crate::task::state::{CancelRequest, Finished, State};
+use crate::unwind::{swallow, swallow_drop};
 
 /// What a panic carried.
 pub(crate) type Payload = Box<dyn Any + Send>;
@@ -97,7 +97,7 @@ impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
     unsafe fn fail(header: NonNull<Header<M>>, error: TaskError) {
         // SAFETY: passed on from the caller, the claimer. The closure is dropped when the cell is in order again.
         let before = unsafe { Self::swap(header, Stage::Done(Err(error))) };
-        drop_quietly(before);
+        swallow_drop(before);
     }
 
     unsafe fn detach(header: NonNull<Header<M>>, error: TaskError) -> Option<Closure> {
@@ -120,12 +120,12 @@ impl<M: 'static, F: FnOnce() -> T, T> Cell<M, F, T> {
 
     unsafe fn drop_output(header: NonNull<Header<M>>) {
         // SAFETY: passed on from the caller: the finisher before `DONE`, or the handle after it.
-        drop_quietly(unsafe { Self::swap(header, Stage::Empty) });
+        swallow_drop(unsafe { Self::swap(header, Stage::Empty) });
     }
 
     unsafe fn free(header: NonNull<Header<M>>) {
         // SAFETY: the caller held the last reference; the cell came from a `Box` of this type.
-        drop_quietly(unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) });
+        swallow_drop(unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) });
     }
 }
 
@@ -327,7 +327,7 @@ impl<M: 'static> TaskRef<M> {
         unsafe {
             self.header().waiter.with(|slot| {
                 if let Some(waker) = &*slot {
-                    quietly(|| waker.wake_by_ref());
+                    swallow(|| waker.wake_by_ref());
                 }
             });
         }

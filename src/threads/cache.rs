@@ -6,13 +6,13 @@ use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use crate::bell::Bell;
-use crate::quiet::quietly;
 use crate::sync::os::thread::{self, JoinHandle, Thread};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering, Weak};
 use crate::threads::ThreadStats;
 use crate::threads::line::{Line, Owed, Rest};
 use crate::threads::spin::SpinSlot;
+use crate::unwind::swallow;
+use crate::waker_set::WakerSet;
 
 /// How long the spinner looks for work before it sleeps. Waking a sleeping thread takes 5 to 50 µs, so spinning about
 /// as long costs at most twice the best (the ski-rental argument), and an idle process soon uses no CPU.
@@ -82,7 +82,7 @@ pub(crate) struct Cache {
     at_end: Option<fn()>,
     /// Threads that exist and were not abandoned.
     alive: AtomicUsize,
-    gone: Bell,
+    gone: WakerSet,
     /// Of a private cache's threads.
     handles: Mutex<Vec<(Arc<Member>, JoinHandle<()>)>>,
     warned: AtomicBool,
@@ -308,7 +308,7 @@ impl Cache {
             gate: settings.gate,
             at_end: settings.at_end,
             alive: AtomicUsize::new(0),
-            gone: Bell::new(),
+            gone: WakerSet::new(),
             handles: Mutex::new(Vec::new()),
             warned: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -349,7 +349,7 @@ impl Cache {
             }
             Owed::AtLimit => {
                 if !self.private && !self.warned.swap(true, Ordering::Relaxed) {
-                    quietly(|| {
+                    swallow(|| {
                         tracing::warn!(
                             target: "heirloom",
                             limit = self.line.limit(),
@@ -456,7 +456,7 @@ impl Cache {
             let last = LAST.try_with(|last| *last.0.borrow_mut() = Some((Arc::clone(&cache), Arc::clone(&its))));
             cache.run(&its, first);
             if let Some(at_end) = cache.at_end {
-                quietly(at_end);
+                swallow(at_end);
             }
             cache.names.lock().remove(number);
             if last.is_err() {
@@ -482,7 +482,7 @@ impl Cache {
     /// Once for each thread: at its end, or when it is abandoned.
     fn is_gone_now(&self, member: &Member) {
         if member.counted.swap(false, Ordering::SeqCst) && self.alive.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.gone.ring();
+            self.gone.wake_all();
         }
     }
 
@@ -645,7 +645,7 @@ impl Cache {
     }
 
     /// Told when the last thread is gone.
-    pub(crate) fn gone(&self) -> &Bell {
+    pub(crate) fn gone(&self) -> &WakerSet {
         &self.gone
     }
 

@@ -77,7 +77,7 @@ pub(crate) fn grows() -> bool {
 pub(crate) fn grow(needed: usize, f: &mut dyn FnMut()) -> Result<(), NoRoom> {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-    use crate::quiet::drop_quietly;
+    use crate::unwind::swallow_drop;
 
     struct Restore(usize);
     impl Drop for Restore {
@@ -113,7 +113,7 @@ pub(crate) fn grow(needed: usize, f: &mut dyn FnMut()) -> Result<(), NoRoom> {
         Ok(()) => Err(NoRoom::CannotGrow),
         Err(payload) if begun => resume_unwind(payload),
         Err(payload) => {
-            drop_quietly(payload);
+            swallow_drop(payload);
             Err(NoRoom::NoMemory)
         }
     }

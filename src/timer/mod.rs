@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use self::wheel::{Key, Wheel};
 use crate::fork;
 use crate::pool::exit;
-use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::{LazyLock, Mutex, thread};
+use crate::unwind::{swallow, swallow_drop};
 
 /// How many entries are handled while the lock is held.
 const STEPS: usize = 64;
@@ -91,7 +91,7 @@ impl Timer {
     pub(crate) fn at_tick(&'static self, tick: u64, waker: Waker) -> Option<Deadline> {
         // Nobody lets go of a lock that was held when the process forked.
         if fork::is_fork() {
-            drop_quietly(waker);
+            swallow_drop(waker);
             return None;
         }
         let mut shared = self.shared.lock();
@@ -100,7 +100,7 @@ impl Timer {
             let thread = thread::Builder::new().name("heirloom-timer".to_owned());
             if thread.spawn(move || self.work()).is_err() {
                 drop(shared);
-                drop_quietly(waker);
+                swallow_drop(waker);
                 return None;
             }
             shared.has_thread = true;
@@ -120,7 +120,7 @@ impl Timer {
         loop {
             let next = self.look(&mut due, &mut idle_since);
             for waker in due.drain(..) {
-                quietly(|| waker.wake());
+                swallow(|| waker.wake());
             }
             match next {
                 Next::Look => {}
@@ -165,6 +165,6 @@ impl Drop for Deadline {
             return;
         }
         let waker = self.timer.shared.lock().deadlines.remove(self.key);
-        drop_quietly(waker);
+        swallow_drop(waker);
     }
 }

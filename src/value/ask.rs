@@ -25,7 +25,7 @@ use crate::timer::within::within;
 use crate::value::desk::{At, Bag, Desk, Leader, Ledger, Outcome};
 use crate::value::error::InitError;
 use crate::value::flight::{Boarding, Flight, Lead};
-use crate::waits::{self, Closed, Ends, Label, Target};
+use crate::waits::{self, ClosesCircle, Ends, Label, Target};
 
 /// One call that may have to initialise a value.
 pub(crate) struct Ask<'a, K, V> {
@@ -130,7 +130,7 @@ where
     ) -> Outcome<V> {
         let made = catch_unwind(AssertUnwindSafe(|| {
             let _apart = frame::apart();
-            waits::owing(&|| lead.give_up(), || Lineage(self.at.place.clone()).run(make))
+            waits::obliged(&|| lead.give_up(), || Lineage(self.at.place.clone()).run(make))
         }));
         self.land(lead, made)
     }
@@ -196,13 +196,13 @@ where
         if flight.leader.0.is_mine() || is_led_here(flight) {
             return Err(InitError::Reentrant { key });
         }
-        let would_deadlock = |why: Closed| Err(InitError::WouldDeadlock { key, circle: why.circle });
+        let would_deadlock = |why: ClosesCircle| Err(InitError::WouldDeadlock { key, circle: why.circle });
         // A task becomes a node here, and so hears what is asked of it.
         let mut own = current::stands().then(Hearing::new);
         let owner = self.at.place;
         // The root cannot be asked to stop, and does not end.
         let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
-        let on = Target::Debt(Arc::clone(&flight.leader.0));
+        let on = Target::Obligation(Arc::clone(&flight.leader.0));
         let away = match GivenAway::begin_for(on, Label::Value(key), Ends::Asks) {
             Ok(away) => away,
             // Unless it has landed: its leader may wait for this thread by right then.
@@ -215,7 +215,7 @@ where
             if own.as_mut().is_some_and(|own| own.poll(waker, Hearing::cancel_requested)) {
                 return Some(Err(InitError::Cancelled { key }));
             }
-            away.told().map(would_deadlock)
+            away.refusal().map(would_deadlock)
         });
         heard(landed.unwrap_or(Err(InitError::TimedOut { key })))
     }

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use crate::id::NodeId;
-use crate::index::{Index, Ticket};
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
-use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
+use crate::unwind::swallow_drop;
 use crate::value::key::Interned;
+use crate::weak_list::{Registration, WeakList};
 
 /// What a node keeps of one value.
 ///
@@ -21,18 +21,18 @@ pub(crate) struct Binding<K, V: ?Sized> {
     at_id: NodeId,
     /// Which of the key's bindings it is; zero while it is not bound. Written under the desk's lock.
     seq: AtomicU64,
-    _ticket: Ticket<Binding<K, V>>,
+    _registration: Registration<Binding<K, V>>,
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Binding<K, V> {
-    pub(crate) fn new(index: &Index<Self>, at: &NodeRef, key: Arc<Interned<K>>, value: Arc<V>) -> Arc<Self> {
+    pub(crate) fn new(index: &WeakList<Self>, at: &NodeRef, key: Arc<Interned<K>>, value: Arc<V>) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             key,
             value: Some(value),
             at: at.downgrade(),
             at_id: at.node().id(),
             seq: AtomicU64::new(0),
-            _ticket: index.insert(this.clone()),
+            _registration: index.insert(this.clone()),
         })
     }
 }
@@ -60,7 +60,7 @@ impl<K, V> Binding<K, V> {
 impl<K, V: ?Sized> Drop for Binding<K, V> {
     fn drop(&mut self) {
         // It may be dropped by whoever looked something else up, where nobody can take a panic.
-        drop_quietly(self.value.take());
+        swallow_drop(self.value.take());
     }
 }
 

@@ -14,43 +14,43 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
-use crate::index::Index;
 use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef};
 use crate::lineage::slots::Removed;
 use crate::namespace::Namespace;
-use crate::quiet::quietly;
 use crate::runtime;
 use crate::sync::os::Arc;
+use crate::unwind::swallow;
 use crate::value::binding::Binding;
 use crate::value::error::{BindError, InitError};
 use crate::value::flight::{Flights, Leads, Slot};
 use crate::value::key::{Interned, next_number};
 use crate::value::shelf::{self, Entry, Failure};
 use crate::value::subscribe::Inbox;
-use crate::waits::{self, Debt};
+use crate::waits::{self, Obligation};
+use crate::weak_list::WeakList;
 
 /// What a flight lands with.
 pub(crate) type Outcome<V> = Result<Arc<V>, InitError>;
 
 /// The thread that an initialiser runs on owes the value, or the future that it is.
-pub(crate) struct Leader(pub(crate) Arc<Debt>);
+pub(crate) struct Leader(pub(crate) Arc<Obligation>);
 
 impl Leader {
     pub(crate) fn me() -> Self {
-        Self(Debt::new(waits::me()))
+        Self(Obligation::new(waits::me()))
     }
 
     /// The future that the calling thread polls.
     pub(crate) fn future() -> Self {
-        Self(Debt::by(runtime::debtor()))
+        Self(Obligation::by(runtime::obligor()))
     }
 }
 
 impl Leads for Leader {
     fn landed(&self) {
-        self.0.pay();
+        self.0.fulfil();
     }
 
     fn is_elsewhere(&self) -> bool {
@@ -67,7 +67,7 @@ pub(crate) struct Desk<K, V> {
     /// A node keeps many, on a shelf, instead of one.
     shelved: bool,
     pub(crate) flights: Flights<Ledger<K, V>, Outcome<V>, Leader>,
-    index: Index<Binding<K, V>>,
+    index: WeakList<Binding<K, V>>,
 }
 
 /// What the desk's lock guards, beside the flights.
@@ -84,7 +84,7 @@ pub(crate) struct Wakers(SmallVec<[Waker; 2]>);
 impl Wakers {
     pub(crate) fn wake(self) {
         for waker in self.0 {
-            quietly(|| waker.wake());
+            swallow(|| waker.wake());
         }
     }
 }
@@ -157,7 +157,7 @@ where
             number: Namespace::from(next_number()),
             shelved,
             flights: Flights::new(ledger),
-            index: Index::new(),
+            index: WeakList::new(),
         })
     }
 

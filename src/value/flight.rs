@@ -28,9 +28,9 @@ use slab::Slab;
 
 use crate::id::NodeId;
 use crate::pool::park;
-use crate::quiet::quietly;
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
+use crate::unwind::swallow;
 
 /// What a flight is for: the owner's node, and which of its entries.
 pub(crate) type Slot = (NodeId, u64);
@@ -138,7 +138,7 @@ impl<X, O: Clone, L: Leads> Flights<X, O, L> {
 
 fn wake(waiters: Option<Slab<Waker>>) {
     for (_, waker) in waiters.into_iter().flatten() {
-        quietly(|| waker.wake());
+        swallow(|| waker.wake());
     }
 }
 

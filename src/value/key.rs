@@ -7,8 +7,8 @@ use std::ptr;
 use dashmap::DashMap;
 use smallvec::SmallVec;
 
-use crate::quiet::drop_quietly;
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
+use crate::unwind::swallow_drop;
 
 /// A number that no other key of this process has. Never zero.
 pub(crate) fn next_number() -> u64 {
@@ -55,7 +55,7 @@ impl<K> Drop for Interned<K> {
             table.remove_if(&self.hash, |_, bucket| bucket.is_empty());
         }
         // As a value: its place may end on a thread where nobody can take a panic.
-        drop_quietly(self.key.take());
+        swallow_drop(self.key.take());
     }
 }
 

@@ -6,8 +6,8 @@
 use dashmap::DashMap;
 
 use crate::lineage::family::SlotValue;
-use crate::quiet::drop_quietly;
 use crate::sync::os::Arc;
+use crate::unwind::swallow_drop;
 use crate::value::binding::Binding;
 use crate::value::error::InitError;
 use crate::value::key::Interned;
@@ -33,7 +33,7 @@ impl<K> Failure<K> {
 impl<K> Drop for Failure<K> {
     fn drop(&mut self) {
         // As a value: its place may end on a thread where nobody can take a panic.
-        drop_quietly(self.error.take());
+        swallow_drop(self.error.take());
     }
 }
 

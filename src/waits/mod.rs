@@ -57,7 +57,7 @@
 //! where that is a task that runs, and a walk over the records of all threads where it is a count of tasks.
 
 mod circle;
-mod owing;
+mod obliged;
 mod search;
 
 use std::cell::RefCell;
@@ -72,11 +72,11 @@ use crate::fork;
 use crate::id::TaskId;
 use crate::label::Printed;
 use crate::namespace::Namespace;
-use crate::quiet::quietly;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, LazyLock, Mutex, OnceLock, Ordering, Weak, fence};
+use crate::unwind::swallow;
 
 pub use self::circle::{Circle, Link, WouldDeadlock};
-pub(crate) use self::owing::{give_up_all, owing};
+pub(crate) use self::obliged::{give_up_all, obliged};
 
 /// What a wait is for.
 #[derive(Clone)]
@@ -87,15 +87,15 @@ pub(crate) enum Target {
     FirstOf(Arc<dyn Several>),
     /// The end of a thread.
     Thread(ThreadId),
-    /// The end of all tasks that a tally counts, by its address.
-    Tally(usize),
-    /// The end of all tasks that a tally counts, which are all in one pool.
-    TallyIn { tally: usize, pool: usize },
+    /// The end of all tasks that a tracker counts, by its address.
+    TaskTracker(usize),
+    /// The end of all tasks that a tracker counts, which are all in one pool.
+    TallyIn { tracker: usize, pool: usize },
     /// A permit of a pool, for what is queued there.
     Permit(usize),
     /// Something that others' code owes, until it says that it is paid: an initialiser's value, a held gate, a future
     /// behind a portal.
-    Debt(Arc<Debt>),
+    Obligation(Arc<Obligation>),
 }
 
 /// A task that is waited for.
@@ -105,11 +105,11 @@ pub(crate) struct Task {
     /// Its pool, by its address.
     pub(crate) pool: usize,
     /// Where it was queued when the wait began.
-    pub(crate) queued: Option<Arc<dyn Queued>>,
+    pub(crate) queued: Option<Arc<dyn IsQueued>>,
 }
 
 /// Something that was queued.
-pub(crate) trait Queued: Send + Sync {
+pub(crate) trait IsQueued: Send + Sync {
     /// It still is. Once it is not, it never is again.
     fn is_queued(&self) -> bool;
 }
@@ -118,7 +118,7 @@ pub(crate) trait Queued: Send + Sync {
 pub(crate) trait Several: Send + Sync {
     /// Shows them, one after the other, until `more` says no. `more` runs no user code and takes no lock but those of
     /// this module.
-    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn Queued) -> bool);
+    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn IsQueued) -> bool);
 }
 
 /// What a wait is for, in words.
@@ -155,14 +155,14 @@ pub(crate) enum Ends {
 ///
 /// Who owes it says when it is paid, before it goes on. Otherwise a waiter that has not woken yet would seem to wait
 /// for one that has gone on, and may wait for the waiter's thread by right.
-pub(crate) struct Debt {
-    by: Debtor,
+pub(crate) struct Obligation {
+    by: Obligor,
     paid: AtomicBool,
     generation: u64,
 }
 
 /// Whose code has to go on.
-pub(crate) enum Debtor {
+pub(crate) enum Obligor {
     Thread(Arc<Record>),
     /// Any of so many workers of a runtime.
     #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only this bridge has runtimes"))]
@@ -174,12 +174,12 @@ pub(crate) enum Debtor {
     Future,
 }
 
-impl Debt {
+impl Obligation {
     pub(crate) fn new(by: Arc<Record>) -> Arc<Self> {
-        Self::by(Debtor::Thread(by))
+        Self::by(Obligor::Thread(by))
     }
 
-    pub(crate) fn by(by: Debtor) -> Arc<Self> {
+    pub(crate) fn by(by: Obligor) -> Arc<Self> {
         Arc::new(Self { by, paid: AtomicBool::new(false), generation: fork::generation() })
     }
 
@@ -188,13 +188,13 @@ impl Debt {
         self.generation != fork::generation()
     }
 
-    pub(crate) fn pay(&self) {
+    pub(crate) fn fulfil(&self) {
         self.paid.store(true, Ordering::SeqCst);
     }
 
     /// It is owed by the calling thread.
     pub(crate) fn is_mine(&self) -> bool {
-        matches!(&self.by, Debtor::Thread(record) if record.thread == std::thread::current().id())
+        matches!(&self.by, Obligor::Thread(record) if record.thread == std::thread::current().id())
     }
 }
 
@@ -203,7 +203,7 @@ impl Debt {
 pub(crate) struct Stack {
     /// The tasks on the thread's stack, innermost first.
     pub(crate) tasks: SmallVec<[(TaskId, Namespace); 2]>,
-    /// The tallies that count them, by their addresses.
+    /// The trackers that count them, by their addresses.
     pub(crate) trackers: SmallVec<[usize; 6]>,
     /// The permits that the wait keeps.
     pub(crate) permits: Vec<Permit>,
@@ -248,12 +248,12 @@ pub(crate) struct Record {
     waits: AtomicU64,
     /// The key of the wait that was told last, and what it was told.
     told: AtomicU64,
-    why: Mutex<Option<Closed>>,
+    why: Mutex<Option<ClosesCircle>>,
 }
 
 /// Why a wait would never end.
 #[derive(Clone, Debug)]
-pub(crate) struct Closed {
+pub(crate) struct ClosesCircle {
     pub(crate) circle: Circle,
     /// The task that it is for, or one of several, and its pool.
     pub(crate) task: Option<(TaskId, Namespace)>,
@@ -304,7 +304,7 @@ pub(crate) fn me() -> Arc<Record> {
 
 impl Record {
     /// Ends a wait, if it is still the same: its caller is told.
-    fn tell(&self, key: u64, why: Closed) {
+    fn tell(&self, key: u64, why: ClosesCircle) {
         *self.why.lock() = Some(why);
         self.told.store(key, Ordering::SeqCst);
         if let Some(waker) = self.waker.get() {
@@ -312,7 +312,7 @@ impl Record {
         }
     }
 
-    fn is_told(&self, wait: &Wait) -> bool {
+    fn is_refused(&self, wait: &Wait) -> bool {
         self.told.load(Ordering::SeqCst) == wait.key
     }
 
@@ -367,7 +367,7 @@ impl Label {
     }
 }
 
-impl Queued for Task {
+impl IsQueued for Task {
     fn is_queued(&self) -> bool {
         self.queued.as_ref().is_some_and(|queued| queued.is_queued())
     }
@@ -427,7 +427,7 @@ impl Graph {
     /// Notes that the calling thread waits, until what comes back is dropped. The error: it would close a circle, and
     /// does not wait. Runs nothing of a user's but what `tracing` runs for a warning, and that only where the wait
     /// [never](Ends::Never) ends by being told.
-    pub(crate) fn begin(&self, me: Arc<Record>, wait: Begin) -> Result<Waiting<'_>, Closed> {
+    pub(crate) fn begin(&self, me: Arc<Record>, wait: Begin) -> Result<Waiting<'_>, ClosesCircle> {
         let Begin { on, label, stack, ends, waker } = wait;
         if me.waker.get().is_none() {
             let _ = me.waker.set(waker());
@@ -452,7 +452,7 @@ impl Graph {
 
     /// The wait closed a circle a moment ago.
     #[cold]
-    fn close<'a>(&self, waiting: Waiting<'a>) -> Result<Waiting<'a>, Closed> {
+    fn close<'a>(&self, waiting: Waiting<'a>) -> Result<Waiting<'a>, ClosesCircle> {
         let one = self.closing.lock();
         while let Some(found) = find(self, &waiting.record) {
             match found.to_be_told() {
@@ -477,7 +477,7 @@ impl Graph {
 /// No wait of the circle can be told.
 fn warn(found: &Found) {
     // A subscriber is user code.
-    quietly(|| {
+    swallow(|| {
         tracing::warn!(
             target: "heirloom",
             circle = %found.why(0).circle,
@@ -498,13 +498,13 @@ pub(crate) struct Waiting<'a> {
 impl Waiting<'_> {
     /// The wait is to end: it would never end otherwise.
     #[inline]
-    pub(crate) fn is_told(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.record.told.load(Ordering::SeqCst) == self.key
     }
 
     /// Why, if so.
-    pub(crate) fn told(&self) -> Option<Closed> {
-        if self.is_told() { self.record.why.lock().clone() } else { None }
+    pub(crate) fn refusal(&self) -> Option<ClosesCircle> {
+        if self.is_refused() { self.record.why.lock().clone() } else { None }
     }
 
     /// For whoever changes who owes what is waited for.

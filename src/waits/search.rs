@@ -11,7 +11,9 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use super::{Circle, Closed, Debt, Debtor, Ends, Graph, Link, Queued, Record, Several, Target, Wait, Worker};
+use super::{
+    Circle, ClosesCircle, Ends, Graph, IsQueued, Link, Obligation, Obligor, Record, Several, Target, Wait, Worker,
+};
 use crate::id::TaskId;
 use crate::namespace::Namespace;
 use crate::sync::os::{Arc, Ordering};
@@ -45,8 +47,8 @@ impl Found {
     }
 
     /// What the wait is told.
-    pub(super) fn why(&self, at: usize) -> Closed {
-        Closed { circle: self.circle.from(at), task: self.waits[at].task.clone() }
+    pub(super) fn why(&self, at: usize) -> ClosesCircle {
+        ClosesCircle { circle: self.circle.from(at), task: self.waits[at].task.clone() }
     }
 
     pub(super) fn tell(&self, at: usize) {
@@ -339,7 +341,7 @@ impl Record {
     /// What the thread waits for, if its wait goes on and `holds` says so of it.
     fn held(self: &Arc<Self>, holds: impl FnOnce(&Wait) -> bool) -> Option<Held> {
         let wait = self.wait.lock();
-        let wait = wait.as_ref().filter(|wait| !self.is_told(wait) && holds(wait))?;
+        let wait = wait.as_ref().filter(|wait| !self.is_refused(wait) && holds(wait))?;
         Some(Held { record: Arc::clone(self), number: wait.number, on: wait.on.clone() })
     }
 }
@@ -365,16 +367,16 @@ impl Holds {
                 let record = search.records().iter().find(|record| record.thread == *thread);
                 Self::one(record.and_then(|record| record.held(|_| true)))
             }
-            Target::Tally(tally) => Self::several(1, search.counted_by(*tally)),
-            Target::TallyIn { tally, pool } => {
-                let mut steps = search.counted_by(*tally);
+            Target::TaskTracker(tracker) => Self::several(1, search.counted_by(*tracker)),
+            Target::TallyIn { tracker, pool } => {
+                let mut steps = search.counted_by(*tracker);
                 // What is left of it has started, and then it has a permit, or is queued.
                 steps.push(Step::Permit(*pool));
                 Self::several(1, steps)
             }
             Target::Permit(pool) => Self::permit(search, *pool),
-            Target::Debt(debt) if debt.paid.load(Ordering::SeqCst) => Self::Nothing,
-            Target::Debt(debt) => Self::debt(search, debt),
+            Target::Obligation(obligation) if obligation.paid.load(Ordering::SeqCst) => Self::Nothing,
+            Target::Obligation(obligation) => Self::obligation(search, obligation),
         }
     }
 
@@ -413,11 +415,11 @@ impl Holds {
         Self::several(steps.len(), steps)
     }
 
-    fn debt(search: &Search<'_>, debt: &Debt) -> Self {
-        match &debt.by {
-            Debtor::Future => Self::Nothing,
-            Debtor::Thread(record) => Self::one(record.held(|_| true)),
-            Debtor::Runtime { id, workers } => {
+    fn obligation(search: &Search<'_>, obligation: &Obligation) -> Self {
+        match &obligation.by {
+            Obligor::Future => Self::Nothing,
+            Obligor::Thread(record) => Self::one(record.held(|_| true)),
+            Obligor::Runtime { id, workers } => {
                 let worker = |index| {
                     let is_it = |wait: &Wait| wait.stack.worker == Some(Worker { runtime: *id, index });
                     search.records().iter().find_map(|record| record.held(is_it)).map(Step::Waits)
@@ -438,8 +440,8 @@ impl Search<'_> {
         self.graph.waits_in(task)?.held(has)
     }
 
-    fn counted_by(&self, tally: usize) -> Vec<Step> {
-        let counts = |wait: &Wait| wait.stack.trackers.contains(&tally);
+    fn counted_by(&self, tracker: usize) -> Vec<Step> {
+        let counts = |wait: &Wait| wait.stack.trackers.contains(&tracker);
         self.records().iter().filter_map(|record| record.held(counts)).map(Step::Waits).collect()
     }
 }

@@ -103,7 +103,7 @@ fn ask(cache: &Arc<Cache>, job: Arc<Gig>) {
 }
 
 fn wait_until_gone(cache: &Cache) {
-    let listener = cache.gone().listener();
+    let listener = cache.gone().register();
     park::block_until(None, |waker| {
         listener.set(waker);
         cache.is_gone()

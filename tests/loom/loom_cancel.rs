@@ -44,7 +44,7 @@ fn is_over_whoever_comes_first(config: PoolConfig, place: &NodeRef, cancel: impl
     cancel(&pool);
     assert_over(submitter.join().unwrap());
     assert!(place.node().scopes().all(|scope| scope.of(true).count() + scope.of(false).count() == 0));
-    assert_eq!(pool.tally.count(), 0);
+    assert_eq!(pool.tracker.count(), 0);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn two_cancels_end_each_task_once() {
         outer.node().cancel();
         other.join().unwrap();
         handles.into_iter().for_each(assert_over);
-        assert_eq!((pool.tally.count(), pool.report().cancelled), (0, 2));
+        assert_eq!((pool.tracker.count(), pool.report().cancelled), (0, 2));
     });
 }
 
@@ -176,6 +176,6 @@ fn two_cancels_of_tasks_that_join_each_other_when_dropped_end() {
         let other = thread::spawn(move || inner.node().cancel());
         outer.node().cancel();
         other.join().unwrap();
-        assert_eq!((pool.tally.count(), pool.report().cancelled), (0, 2));
+        assert_eq!((pool.tracker.count(), pool.report().cancelled), (0, 2));
     });
 }

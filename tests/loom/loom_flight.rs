@@ -3,12 +3,12 @@
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::bell::Bell;
 use crate::flight::{Boarding, Flight, Flights, Lead, Leads, Slot};
 use crate::id::NodeId;
 use crate::model::{keep, model};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
+use crate::waker_set::WakerSet;
 
 /// What ends a wait: a value, or a reason.
 type Outcome = Result<u32, &'static str>;
@@ -92,17 +92,17 @@ fn wait(flight: &Flight<Outcome, Nobody>) -> Outcome {
 /// A place that ends: told once, as a node tells those who watch it.
 struct Owner {
     over: AtomicBool,
-    told: Bell,
+    told: WakerSet,
 }
 
 impl Owner {
     fn new() -> Arc<Self> {
-        Arc::new(Self { over: AtomicBool::new(false), told: Bell::new() })
+        Arc::new(Self { over: AtomicBool::new(false), told: WakerSet::new() })
     }
 
     fn end(&self) {
         self.over.store(true, Ordering::SeqCst);
-        self.told.ring();
+        self.told.wake_all();
     }
 
     fn is_over(&self) -> bool {
@@ -235,7 +235,7 @@ fn the_owners_end_wakes_who_waits_while_the_leader_still_runs() {
         let waiter = {
             let owner = Arc::clone(&owner);
             thread::spawn(move || {
-                let listener = owner.told.listener();
+                let listener = owner.told.register();
                 let mut look = |waker: &Waker| {
                     listener.set(waker);
                     owner.is_over().then_some(Err("gone"))
@@ -261,7 +261,7 @@ fn the_owners_end_races_the_landing_and_either_ends_the_wait() {
         let waiter = {
             let owner = Arc::clone(&owner);
             thread::spawn(move || {
-                let listener = owner.told.listener();
+                let listener = owner.told.register();
                 flight.wait(None, |waker| {
                     listener.set(waker);
                     owner.is_over().then_some(Err("gone"))

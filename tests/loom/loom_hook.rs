@@ -2,27 +2,27 @@
 
 use std::task::Waker;
 
-use crate::bell::Bell;
 use crate::hook::{Ear, Hook};
 use crate::model::model;
-use crate::pool::wait::block_on_bell;
+use crate::pool::wait::block_on_wakers;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use crate::sync::os::{Arc, AtomicBool, thread};
+use crate::waker_set::WakerSet;
 
 /// Where requests are made: a bell that is rung after each.
 struct NodeRef {
     asked: AtomicBool,
-    changed: Bell,
+    changed: WakerSet,
 }
 
 impl NodeRef {
     fn new() -> Arc<Self> {
-        Arc::new(Self { asked: AtomicBool::new(false), changed: Bell::new() })
+        Arc::new(Self { asked: AtomicBool::new(false), changed: WakerSet::new() })
     }
 
     fn cancel(&self) {
         self.asked.store(true, SeqCst);
-        self.changed.ring();
+        self.changed.wake_all();
     }
 
     /// A thread that asks.
@@ -39,7 +39,7 @@ struct Listens {
 
 impl Listens {
     fn at(place: &Arc<NodeRef>) -> Self {
-        Self { place: Arc::clone(place), at: place.changed.listen() }
+        Self { place: Arc::clone(place), at: place.changed.insert() }
     }
 }
 
@@ -52,7 +52,7 @@ impl Ear for Listens {
 
 impl Drop for Listens {
     fn drop(&mut self) {
-        self.place.changed.leave(self.at);
+        self.place.changed.remove(self.at);
     }
 }
 
@@ -65,7 +65,7 @@ fn arm(place: &Arc<NodeRef>, ran: &Arc<AtomicUsize>) -> Arc<Hook<Listens>> {
 
 fn disarm(hook: &Hook<Listens>) {
     hook.disarm(|over, is_over| {
-        block_on_bell(over, None, is_over);
+        block_on_wakers(over, None, is_over);
     });
 }
 

@@ -298,7 +298,7 @@ fn closing_a_daemon_pool_resolves_every_handle() {
         };
         pool.close();
         submitter.join().unwrap();
-        block(&pool.tally, || pool.is_over());
+        block(&pool.tracker, || pool.is_over());
     });
 }
 
@@ -347,8 +347,8 @@ fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
         };
         for trackers in scope.node().scopes() {
             trackers.close();
-            let tally = trackers.of(true);
-            block(tally, || tally.is_ended());
+            let tracker = trackers.of(true);
+            block(tracker, || tracker.is_ended());
         }
         let ran_before = ran.load(SeqCst);
         assert_eq!(submitter.join().unwrap(), ran_before);

@@ -112,12 +112,12 @@ fn the_result_of_a_dropped_handle_is_dropped_once() {
 }
 
 /// A waker that looks at memory of its own when it is woken.
-struct Bell {
+struct WakerSet {
     rings: Arc<AtomicUsize>,
     tracked: Tracked,
 }
 
-impl Wake for Bell {
+impl Wake for WakerSet {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -137,7 +137,7 @@ fn the_waker_registered_last_is_woken_and_ends_with_the_cell() {
         let worker = thread::spawn(move || work(queued.claim().ok().unwrap()));
         let mut registered = Vec::new();
         for rings in &rings {
-            let bell = Waker::from(Arc::new(Bell { rings: Arc::clone(rings), tracked: Tracked::new(&ends) }));
+            let bell = Waker::from(Arc::new(WakerSet { rings: Arc::clone(rings), tracked: Tracked::new(&ends) }));
             registered.push(handle.register(&bell, false));
             assert!(registered.ends_with(&[true]) || handle.state().is_done());
         }

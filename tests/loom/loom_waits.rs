@@ -2,7 +2,9 @@
 
 use std::task::{Wake, Waker};
 
-use crate::graph::{Begin, Debt, Ends, Graph, Label, Permit, Queued, Record, Several, Stack, Target, Task, Waiting};
+use crate::graph::{
+    Begin, Ends, Graph, IsQueued, Label, Obligation, Permit, Record, Several, Stack, Target, Task, Waiting,
+};
 use crate::id::TaskId;
 use crate::model::model;
 use crate::namespace::Namespace;
@@ -43,15 +45,15 @@ fn join(on: Target, stack: Stack) -> Begin {
 }
 
 fn ask(by: Arc<Record>, stack: Stack) -> Begin {
-    begin(Target::Debt(Debt::new(by)), stack, Ends::Asks)
+    begin(Target::Obligation(Obligation::new(by)), stack, Ends::Asks)
 }
 
 /// A wait that only ends by being told.
 fn wait_until_told(waiting: &Waiting<'_>) {
-    while !waiting.is_told() {
+    while !waiting.is_refused() {
         thread::park(); // for ever, unless it is woken
     }
-    assert!(waiting.told().is_some());
+    assert!(waiting.refusal().is_some());
 }
 
 /// Both wait on, as what they wait for goes on waiting.
@@ -103,7 +105,7 @@ fn an_asker_whom_the_owner_joins_never_waits_for_ever() {
         };
         // The owner joins the task before it gives what it owes; that is not refused.
         let joining = graph.begin(owner, join(task(id), Stack::default()));
-        assert!(joining.as_ref().is_ok_and(|joining| !joining.is_told()));
+        assert!(joining.as_ref().is_ok_and(|joining| !joining.is_refused()));
         asks.join().unwrap();
         drop(joining);
     });
@@ -123,7 +125,7 @@ fn a_wait_that_cannot_fail_has_the_other_one_told() {
             })
         };
         let waits = graph.begin(record(&graph), begin(task(two), in_task(one), Ends::Never));
-        assert!(waits.as_ref().is_ok_and(|waits| !waits.is_told()));
+        assert!(waits.as_ref().is_ok_and(|waits| !waits.is_refused()));
         joins.join().unwrap();
         drop(waits);
     });
@@ -148,19 +150,19 @@ fn one_who_has_paid_may_ask_whoever_has_not_noticed() {
     model(3, || {
         let graph = Arc::new(Graph::new());
         let (payer, other) = (record(&graph), record(&graph));
-        let owed = Debt::new(Arc::clone(&payer));
+        let owed = Obligation::new(Arc::clone(&payer));
         let asks = {
             let (graph, owed, other) = (Arc::clone(&graph), Arc::clone(&owed), Arc::clone(&other));
             thread::spawn(move || {
                 // It may be refused no more than the payer: one waits, the other has paid.
-                let asked = graph.begin(other, begin(Target::Debt(owed), Stack::default(), Ends::Asks));
-                assert!(asked.as_ref().is_ok_and(|asking| !asking.is_told()));
+                let asked = graph.begin(other, begin(Target::Obligation(owed), Stack::default(), Ends::Asks));
+                assert!(asked.as_ref().is_ok_and(|asking| !asking.is_refused()));
                 std::mem::forget(asked); // it has not woken yet
             })
         };
-        owed.pay();
+        owed.fulfil();
         let asked = graph.begin(payer, ask(other, Stack::default()));
-        assert!(asked.is_ok_and(|asking| !asking.is_told()));
+        assert!(asked.is_ok_and(|asking| !asking.is_refused()));
         asks.join().unwrap();
     });
 }
@@ -201,7 +203,7 @@ fn a_wait_that_ended_is_no_part_of_a_circle() {
         };
         joins.join().unwrap();
         let asked = graph.begin(two, ask(one, in_task(id)));
-        assert!(asked.is_ok_and(|asking| !asking.is_told()));
+        assert!(asked.is_ok_and(|asking| !asking.is_refused()));
     });
 }
 
@@ -221,7 +223,7 @@ fn waits_that_were_never_there_at_once_are_no_circle() {
         // The third's task waits for what the second owes, which goes on.
         let asks = graph.begin(third, ask(second, in_task(id)));
         assert!(!changes.join().unwrap());
-        assert!(asks.is_ok_and(|asks| !asks.is_told()));
+        assert!(asks.is_ok_and(|asks| !asks.is_refused()));
     });
 }
 
@@ -229,14 +231,14 @@ struct Both([TaskId; 2]);
 
 struct NotQueued;
 
-impl Queued for NotQueued {
+impl IsQueued for NotQueued {
     fn is_queued(&self) -> bool {
         false
     }
 }
 
 impl Several for Both {
-    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn Queued) -> bool) {
+    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn IsQueued) -> bool) {
         let _ = self.0.iter().all(|id| more(*id, 0, &NotQueued));
     }
 }
@@ -254,7 +256,7 @@ fn of_askers_who_are_those_whose_first_the_owner_waits_for_one_is_told() {
         });
         let joining = graph.begin(owner, join(Target::FirstOf(Arc::new(Both(ids))), Stack::default()));
         let asks = asks.map(|asks| asks.join().unwrap());
-        assert!(asks.iter().any(|asks| asks.as_ref().map_or(true, |asks| asks.is_told())));
+        assert!(asks.iter().any(|asks| asks.as_ref().map_or(true, |asks| asks.is_refused())));
         drop((asks, joining));
     });
 }
@@ -262,7 +264,7 @@ fn of_askers_who_are_those_whose_first_the_owner_waits_for_one_is_told() {
 /// A task in a queue, until a thread takes it out.
 struct InQueue(AtomicBool);
 
-impl Queued for InQueue {
+impl IsQueued for InQueue {
     fn is_queued(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

@@ -30,8 +30,8 @@ mod loom_queue;
 mod loom_spin;
 #[cfg(feature = "rayon")]
 mod loom_stealing;
-mod loom_tally;
 mod loom_task;
 mod loom_timer;
+mod loom_tracker;
 mod loom_waits;
 mod loom_warm;

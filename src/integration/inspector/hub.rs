@@ -20,13 +20,13 @@ use axum::body::Bytes;
 
 use super::host::Hosts;
 use super::view::{Look, View, millis};
-use crate::bell::Bell;
 use crate::fork;
 use crate::id::NodeId;
-use crate::pool::wait::block_on_bell;
-use crate::quiet::quietly;
+use crate::pool::wait::block_on_wakers;
 use crate::registry::table::Registry;
 use crate::sync::os::{Arc, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering, thread};
+use crate::unwind::swallow;
+use crate::waker_set::WakerSet;
 
 /// At most four looks a second.
 pub(super) const PACE: Duration = Duration::from_millis(250);
@@ -48,11 +48,11 @@ pub(super) struct Hub {
     run: u64,
     shared: Mutex<Shared>,
     /// Something changed, or the hub closed.
-    pub(super) told: Bell,
+    pub(super) told: WakerSet,
     /// A look was taken, or the hub closed.
-    pub(super) looked: Bell,
+    pub(super) looked: WakerSet,
     /// The thread that looks has a reason to end.
-    leave: Bell,
+    leave: WakerSet,
 }
 
 struct Shared {
@@ -124,9 +124,9 @@ impl Hub {
                 changes: VecDeque::new(),
                 version: 0,
             }),
-            told: Bell::new(),
-            looked: Bell::new(),
-            leave: Bell::new(),
+            told: WakerSet::new(),
+            looked: WakerSet::new(),
+            leave: WakerSet::new(),
         }
     }
 
@@ -160,21 +160,21 @@ impl Hub {
         let last = shared.listeners == [0, 0];
         drop(shared);
         if last {
-            self.leave.ring();
+            self.leave.wake_all();
         }
     }
 
     pub(super) fn close(&self) {
         self.shared.lock().closed = true;
-        self.leave.ring();
+        self.leave.wake_all();
         self.tell(true);
     }
 
     /// Wakers are user code.
     fn tell(&self, news: bool) {
-        self.looked.ring();
+        self.looked.wake_all();
         if news {
-            self.told.ring();
+            self.told.wake_all();
         }
     }
 
@@ -219,7 +219,7 @@ impl Hub {
             // What a snapshot lets go of may be the last of it, and so a user's drop.
             let max_nodes = self.max_nodes.load(Ordering::Relaxed);
             let old_after = self.old_after.load(Ordering::Relaxed);
-            let look = quietly(|| view.look(&self.family.snapshot(), max_nodes, old_after));
+            let look = swallow(|| view.look(&self.family.snapshot(), max_nodes, old_after));
             let news = look.is_some_and(|look| self.publish(look, began, said.elapsed() >= SIGN_OF_LIFE));
             if news {
                 said = Instant::now();
@@ -236,7 +236,7 @@ impl Hub {
     /// Until the next look. False when there is to be none.
     fn rest(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
-        !block_on_bell(&self.leave, Some(until), || self.ends_if_unheard())
+        !block_on_wakers(&self.leave, Some(until), || self.ends_if_unheard())
     }
 
     /// Ends the looking when nobody listens. True when it does.

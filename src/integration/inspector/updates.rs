@@ -11,11 +11,11 @@ use axum::body::Bytes;
 use futures_core::Stream;
 
 use super::hub::{Hub, Next, Reader, Unable};
-use crate::bell::Bell;
 use crate::sync::os::Arc;
+use crate::waker_set::WakerSet;
 
 /// One of the hub's bells.
-type Which = fn(&Hub) -> &Bell;
+type Which = fn(&Hub) -> &WakerSet;
 
 /// A place among the hub's listeners.
 struct Seat {
@@ -35,7 +35,7 @@ impl Seat {
     /// the same.
     fn poll(&mut self, cx: &Context<'_>, bell: Which, look: impl Fn(&Hub) -> Next) -> Poll<Next> {
         let hub = &*self.hub;
-        let (_, at) = *self.at.get_or_insert_with(|| (bell, bell(hub).listen()));
+        let (_, at) = *self.at.get_or_insert_with(|| (bell, bell(hub).insert()));
         // The waker is left before the look, so what is told in between is noticed.
         bell(hub).set(at, cx.waker());
         match look(hub) {
@@ -48,7 +48,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         if let Some((bell, at)) = self.at {
-            bell(&self.hub).leave(at);
+            bell(&self.hub).remove(at);
         }
         self.hub.part(self.who);
     }

@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
 use crate::label::OneLine;
-use crate::quiet::quietly;
+use crate::unwind::swallow;
 
 /// One line of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Visit for LogLine {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = quietly(|| format!("{value:?}"));
+        let text = swallow(|| format!("{value:?}"));
         self.note(field, text.unwrap_or_else(|| "(it panicked when it was formatted)".to_string()));
     }
 }

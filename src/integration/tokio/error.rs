@@ -5,8 +5,8 @@ use std::error::Error;
 use std::fmt;
 
 use crate::error::payload_text;
-use crate::quiet::drop_quietly;
 use crate::sync::os::Mutex;
+use crate::unwind::swallow_drop;
 
 /// Why a future or a job was not spawned. Nothing of it ran, and it was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +99,7 @@ impl Drop for JoinError {
     fn drop(&mut self) {
         if let Kind::Panic { payload, .. } = &mut self.0 {
             // The payload's drop is user code, which may panic.
-            drop_quietly(payload.get_mut().take());
+            swallow_drop(payload.get_mut().take());
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::pool::park;
 use crate::pool::wait::GivenAway;
 use crate::runtime;
 use crate::sync::os::Arc;
-use crate::waits::{Closed, Debt, Ends, Label, Target};
+use crate::waits::{ClosesCircle, Ends, Label, Obligation, Target};
 
 use super::PortalError;
 use super::error::JoinError;
@@ -28,11 +28,11 @@ pub struct PortalHandle<T> {
     task: SpawnHandle<T>,
     generation: u64,
     /// What the runtime owes until the future has ended.
-    owed: Arc<Debt>,
+    owed: Arc<Obligation>,
 }
 
 impl<T> PortalHandle<T> {
-    pub(super) fn new(task: SpawnHandle<T>, generation: u64, owed: Arc<Debt>) -> Self {
+    pub(super) fn new(task: SpawnHandle<T>, generation: u64, owed: Arc<Obligation>) -> Self {
         Self { task, generation, owed }
     }
 
@@ -95,8 +95,8 @@ pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing
         return Err(PortalError::not_running());
     }
     let mut end = None;
-    let refuse = |why: Closed| PortalError::WouldDeadlock { circle: Some(why.circle) };
-    let away = GivenAway::begin_for(Target::Debt(Arc::clone(&handle.owed)), Label::Future, Ends::WhenTold);
+    let refuse = |why: ClosesCircle| PortalError::WouldDeadlock { circle: Some(why.circle) };
+    let away = GivenAway::begin_for(Target::Obligation(Arc::clone(&handle.owed)), Label::Future, Ends::WhenTold);
     let away = match away {
         Ok(away) => away,
         Err(why) => {
@@ -111,10 +111,10 @@ pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing
             end = Some(out);
             return true;
         }
-        hearing.as_mut().is_some_and(|hearing| hearing.poll(waker, Hearing::cancel_requested)) || away.is_told()
+        hearing.as_mut().is_some_and(|hearing| hearing.poll(waker, Hearing::cancel_requested)) || away.is_refused()
     });
     // A cancel ends the wait, and opens the circle.
-    let told = away.told().filter(|_| !hearing.as_ref().is_some_and(Hearing::cancel_requested));
+    let told = away.refusal().filter(|_| !hearing.as_ref().is_some_and(Hearing::cancel_requested));
     drop(away);
     end.unwrap_or_else(|| match told {
         // One that is joined goes on, detached.

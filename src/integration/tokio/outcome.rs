@@ -16,8 +16,8 @@ use std::mem;
 use std::task::{Poll, Waker};
 
 use crate::lineage::work::Work;
-use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::{Arc, Mutex, OnceLock};
+use crate::unwind::{swallow, swallow_drop};
 
 use super::error::JoinError;
 
@@ -57,7 +57,7 @@ impl<T> Outcome<T> {
     /// Ends a job that has not begun: its closure is dropped here, at its place.
     pub(super) fn end_queued(&self, why: JoinError) {
         if let Some(queued) = self.take_queued() {
-            self.work.run(|| drop_quietly(queued));
+            self.work.run(|| swallow_drop(queued));
             self.end(Err(why));
         }
     }
@@ -75,11 +75,11 @@ impl<T> Outcome<T> {
             }
         };
         if unclaimed.is_some() {
-            self.work.run(|| drop_quietly(unclaimed));
+            self.work.run(|| swallow_drop(unclaimed));
         }
         self.work.leave();
         if let Some(waker) = waker {
-            quietly(|| waker.wake());
+            swallow(|| waker.wake());
         }
     }
 

@@ -19,8 +19,8 @@ use crate::lineage::work::Work;
 use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::handle::CancelOutcome;
 use crate::pool::interrupted::note_if_cancelled;
-use crate::quiet::{drop_quietly, quietly};
 use crate::sync::os::Arc;
+use crate::unwind::{swallow, swallow_drop};
 
 use super::error::{JoinError, SpawnError};
 use super::outcome::Outcome;
@@ -130,7 +130,7 @@ fn counted() -> Result<Arc<Work>, SpawnError> {
 
 fn span() -> Span {
     // A subscriber's panic is not the caller's.
-    let span = (LevelFilter::current() != LevelFilter::OFF).then(|| quietly(Span::current)).flatten();
+    let span = (LevelFilter::current() != LevelFilter::OFF).then(|| swallow(Span::current)).flatten();
     span.unwrap_or_else(Span::none)
 }
 
@@ -180,7 +180,7 @@ impl<F: Future> Spawned<F> {
         let mut this = self.project();
         *this.over = true;
         let work = Arc::clone(&this.outcome.work);
-        quietly(|| work.run(|| this.future.set(None)));
+        swallow(|| work.run(|| this.future.set(None)));
         *this.watch = None;
         this.outcome.end(ended);
     }
@@ -227,7 +227,7 @@ impl<T> Job<T> {
         drop(self.ends.take());
         let work = &self.outcome.work;
         if work.is_cancelled() {
-            work.run(|| drop_quietly(f));
+            work.run(|| swallow_drop(f));
             self.outcome.end(Err(JoinError::cancelled()));
             return;
         }

@@ -14,10 +14,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::lineage::handle::Lineage;
 use crate::pool::park;
-use crate::quiet::drop_quietly;
 use crate::registry::scope::Scope;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::timer::{Deadline, timer};
+use crate::unwind::swallow_drop;
 
 use super::limit::Answer;
 
@@ -287,7 +287,7 @@ impl<M> Clock for Running<M> {
             // A waker's clone and drop are user code, so neither is under the lock.
             let new = waker.clone();
             let before = self.shared.waker.lock().replace(new);
-            drop_quietly(before);
+            swallow_drop(before);
         }
         // Left before the look, so that a limit that comes meanwhile is noticed.
         !self.is_over()

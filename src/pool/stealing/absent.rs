@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::io;
 use std::marker::PhantomData;
 
-use crate::bell::Bell;
 use crate::pool::inner::Pool;
 use crate::sync::os::Arc;
+use crate::waker_set::WakerSet;
 
 /// There is none.
 pub(crate) enum Stealing {}
@@ -47,7 +47,7 @@ impl Stealing {
         match *self {}
     }
 
-    pub(crate) fn gone(&self) -> &Bell {
+    pub(crate) fn gone(&self) -> &WakerSet {
         match *self {}
     }
 }

@@ -18,7 +18,7 @@ pub(crate) mod node {
     use crate::id::NodeId;
     use crate::lineage::queued::{Claims, QueuedTasks, Which};
     use crate::sync::atomic::{AtomicBool, Ordering};
-    use crate::tally::Tally;
+    use crate::tracker::TaskTracker;
 
     pub(crate) struct Node(Option<Scope>);
 
@@ -30,12 +30,12 @@ pub(crate) mod node {
     }
 
     pub(crate) struct ScopeTrackers {
-        joining: Tally,
-        daemon: Tally,
+        joining: TaskTracker,
+        daemon: TaskTracker,
     }
 
     impl ScopeTrackers {
-        pub(crate) fn of(&self, joins: bool) -> &Tally {
+        pub(crate) fn of(&self, joins: bool) -> &TaskTracker {
             if joins { &self.joining } else { &self.daemon }
         }
 
@@ -159,7 +159,7 @@ pub(crate) mod node {
         }
 
         pub(crate) fn scope_below(&self) -> Self {
-            let trackers = ScopeTrackers { joining: Tally::new(), daemon: Tally::new() };
+            let trackers = ScopeTrackers { joining: TaskTracker::new(), daemon: TaskTracker::new() };
             let (parent, cancelled) = (self.0.clone(), AtomicBool::new(false));
             let queued = QueuedTasks::new(parent.is_none());
             Self(Some(Arc::new(Node(Some(Scope { parent, trackers, cancelled, queued })))))

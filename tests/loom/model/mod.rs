@@ -1,11 +1,11 @@
 //! The engine's own source files, compiled against loom.
 //!
-//! What a model checks is the code itself, not a copy: `tally`, `task`, the engine in `pool` and the cache in `threads`
+//! What a model checks is the code itself, not a copy: `tracker`, `task`, the engine in `pool` and the cache in `threads`
 //! are included from `src/`. In the place of their lowest neighbours stand small ones that loom can follow: [`sync`]
 //! names loom's primitives, [`lineage`] knows one scope, `pool::park` sleeps on a loom thread, nothing is listed in an
 //! index, and the process never exits.
 //!
-//! The program says `use model::*;` at its root, so that the files find one another as `crate::tally` and so on.
+//! The program says `use model::*;` at its root, so that the files find one another as `crate::tracker` and so on.
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "the models use a part of it")]
 
 use std::any::Any;
@@ -24,14 +24,14 @@ macro_rules! thread_local {
 
 pub(crate) mod local;
 
-#[path = "../../../src/bell.rs"]
-pub(crate) mod bell;
 #[path = "../../../src/busy.rs"]
 pub(crate) mod busy;
 #[path = "../../../src/clock.rs"]
 pub(crate) mod clock;
 #[path = "../../../src/error.rs"]
 pub(crate) mod error;
+#[path = "../../../src/waker_set.rs"]
+pub(crate) mod waker_set;
 /// The process never forks.
 pub(crate) mod fork {
     pub(crate) fn arm() {}
@@ -58,34 +58,34 @@ pub(crate) mod label;
 pub(crate) mod lineage;
 #[path = "../../../src/namespace.rs"]
 pub(crate) mod namespace;
-#[path = "../../../src/quiet.rs"]
-pub(crate) mod quiet;
 #[path = "../../../src/subscriber.rs"]
 pub(crate) mod subscriber;
 pub(crate) mod sync;
-#[path = "../../../src/tally.rs"]
-pub(crate) mod tally;
 #[path = "../../../src/task/mod.rs"]
 pub(crate) mod task;
 #[path = "../../../src/task_type.rs"]
 pub(crate) mod task_type;
+#[path = "../../../src/tracker.rs"]
+pub(crate) mod tracker;
+#[path = "../../../src/unwind.rs"]
+pub(crate) mod unwind;
 
 /// Nothing is listed.
-pub(crate) mod index {
+pub(crate) mod weak_list {
     use std::marker::PhantomData;
 
     use crate::sync::os::{Arc, Weak};
 
-    pub(crate) struct Index<T>(PhantomData<fn() -> T>);
-    pub(crate) struct Ticket<T>(PhantomData<fn() -> T>);
+    pub(crate) struct WeakList<T>(PhantomData<fn() -> T>);
+    pub(crate) struct Registration<T>(PhantomData<fn() -> T>);
 
-    impl<T> Index<T> {
+    impl<T> WeakList<T> {
         pub(crate) fn new() -> Self {
             Self(PhantomData)
         }
 
-        pub(crate) fn insert(&self, _entry: Weak<T>) -> Ticket<T> {
-            Ticket(PhantomData)
+        pub(crate) fn insert(&self, _entry: Weak<T>) -> Registration<T> {
+            Registration(PhantomData)
         }
 
         pub(crate) fn live(&self) -> Vec<Arc<T>> {
@@ -118,20 +118,20 @@ pub(crate) mod waits {
     pub(crate) enum Target {
         Task(Task),
         FirstOf(Arc<Vec<Target>>),
-        Tally(usize),
-        TallyIn { tally: usize, pool: usize },
+        TaskTracker(usize),
+        TallyIn { tracker: usize, pool: usize },
         Permit(usize),
-        Debt(Arc<Debt>),
+        Obligation(Arc<Obligation>),
     }
 
     #[derive(Clone)]
     pub(crate) struct Task {
         pub(crate) id: TaskId,
         pub(crate) pool: usize,
-        pub(crate) queued: Option<Arc<dyn Queued>>,
+        pub(crate) queued: Option<Arc<dyn IsQueued>>,
     }
 
-    pub(crate) trait Queued: Send + Sync {
+    pub(crate) trait IsQueued: Send + Sync {
         fn is_queued(&self) -> bool;
     }
 
@@ -152,7 +152,7 @@ pub(crate) mod waits {
     }
 
     #[derive(Debug)]
-    pub(crate) struct Closed {
+    pub(crate) struct ClosesCircle {
         pub(crate) circle: Circle,
         pub(crate) task: Option<(TaskId, Namespace)>,
     }
@@ -182,7 +182,7 @@ pub(crate) mod waits {
     }
 
     pub(crate) struct Record;
-    pub(crate) struct Debt;
+    pub(crate) struct Obligation;
     pub(crate) struct Edge;
     pub(crate) struct Graph;
     pub(crate) struct Waiting<'a>(PhantomData<&'a Graph>);
@@ -196,17 +196,17 @@ pub(crate) mod waits {
     }
 
     impl Graph {
-        pub(crate) fn begin(&self, _me: Arc<Record>, _wait: Begin) -> Result<Waiting<'_>, Closed> {
+        pub(crate) fn begin(&self, _me: Arc<Record>, _wait: Begin) -> Result<Waiting<'_>, ClosesCircle> {
             Ok(Waiting(PhantomData))
         }
     }
 
     impl Waiting<'_> {
-        pub(crate) fn is_told(&self) -> bool {
+        pub(crate) fn is_refused(&self) -> bool {
             false
         }
 
-        pub(crate) fn told(&self) -> Option<Closed> {
+        pub(crate) fn refusal(&self) -> Option<ClosesCircle> {
             None
         }
 
@@ -219,12 +219,12 @@ pub(crate) mod waits {
         pub(crate) fn turn(&self, _on: Target) {}
     }
 
-    impl Debt {
+    impl Obligation {
         pub(crate) fn new(_by: Arc<Record>) -> Arc<Self> {
             Arc::new(Self)
         }
 
-        pub(crate) fn pay(&self) {}
+        pub(crate) fn fulfil(&self) {}
     }
 }
 
@@ -235,10 +235,10 @@ pub(crate) mod runtime {
     }
 }
 
-/// Blocks until `ready`, which the tally tells of.
-pub(crate) fn block(tally: &tally::Tally, ready: impl Fn() -> bool) {
-    let what = || pool::end::OfTally::of(tally, waits::Label::Pool(namespace::Namespace::DEFAULT));
-    assert!(pool::end::block_on_tally(tally, None, what, ready).unwrap());
+/// Blocks until `ready`, which the tracker tells of.
+pub(crate) fn block(tracker: &tracker::TaskTracker, ready: impl Fn() -> bool) {
+    let what = || pool::end::OfTracker::of(tracker, waits::Label::Pool(namespace::Namespace::DEFAULT));
+    assert!(pool::end::block_on_tracker(tracker, None, what, ready).unwrap());
 }
 
 /// Runs a model without spinning, with at most this many preemptions, unless `LOOM_MAX_PREEMPTIONS` says otherwise.

@@ -1,4 +1,4 @@
-//! [`Tally`]: `CLOSED | accepted-and-not-ended count` in one word, with its waiters.
+//! [`TaskTracker`]: `CLOSED | accepted-and-not-ended count` in one word, with its waiters.
 //!
 //! A pool's start and a scope each own one. `enter` and `close` are atomic on the same word, so a task is either
 //! refused or counted; there is no moment between.
@@ -15,8 +15,8 @@
 //! A `leave` that comes after it in the word's modification order sees `WATCHED` and notifies; one that came before
 //! is in what the waiter saw.
 
-use crate::bell::Bell;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::waker_set::WakerSet;
 
 const CLOSED: u64 = 1;
 const WATCHED: u64 = 1 << 1;
@@ -27,9 +27,9 @@ const ENTERED: u64 = 1 << 32;
 
 /// The count of what was accepted and has not ended.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct TaskTracker {
     word: AtomicU64,
-    changed: Bell,
+    changed: WakerSet,
 }
 
 /// What `enter` found.
@@ -45,16 +45,16 @@ pub(crate) enum Entry {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Left {
-    /// Others remain. The tally may be gone the moment after: do not touch it unless something else keeps it alive.
+    /// Others remain. The tracker may be gone the moment after: do not touch it unless something else keeps it alive.
     Others,
     /// It was the last one.
     Last {
-        /// Somebody may be waiting for that: call [`Tally::notify`].
+        /// Somebody may be waiting for that: call [`TaskTracker::notify`].
         notify: bool,
     },
 }
 
-/// The tally is closed: nothing enters any more.
+/// The tracker is closed: nothing enters any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Closed;
 
@@ -62,9 +62,9 @@ fn count(word: u64) -> usize {
     ((word & COUNT) / ONE) as usize
 }
 
-impl Tally {
+impl TaskTracker {
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU64::new(0), changed: Bell::new() }
+        Self { word: AtomicU64::new(0), changed: WakerSet::new() }
     }
 
     /// Counts one more, unless closed.
@@ -133,12 +133,12 @@ impl Tally {
         (self.word.load(Ordering::Acquire) / ENTERED) as u32
     }
 
-    /// Which tally this is, to compare.
+    /// Which tracker this is, to compare.
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Asks to be notified, and looks: leave a waker at [`Tally::changed`] first, then call this, then wait.
+    /// Asks to be notified, and looks: leave a waker at [`TaskTracker::changed`] first, then call this, then wait.
     pub(crate) fn watch(&self) -> usize {
         count(self.word.fetch_or(WATCHED, Ordering::SeqCst))
     }
@@ -149,15 +149,15 @@ impl Tally {
         self.word.load(Ordering::Relaxed) & WATCHED != 0
     }
 
-    /// Told by [`Tally::notify`], which whoever makes the count zero calls while it is watched.
-    pub(crate) fn changed(&self) -> &Bell {
+    /// Told by [`TaskTracker::notify`], which whoever makes the count zero calls while it is watched.
+    pub(crate) fn changed(&self) -> &WakerSet {
         &self.changed
     }
 
     /// Wakes everybody who watches, which runs user code. Costs one atomic operation when nobody does.
     pub(crate) fn notify(&self) {
         if self.word.fetch_and(!WATCHED, Ordering::SeqCst) & WATCHED != 0 {
-            self.changed.ring();
+            self.changed.wake_all();
         }
     }
 }

@@ -1,6 +1,6 @@
-//! [`Index`]: a weak, self-cleaning list of live things.
+//! [`WeakList`]: a weak, self-cleaning list of live things.
 //!
-//! Listing never keeps anything alive: the index holds `Weak`s, and whoever is listed holds a [`Ticket`] whose drop
+//! Listing never keeps anything alive: the index holds `Weak`s, and whoever is listed holds a [`Registration`] whose drop
 //! takes it off. Entering and leaving cost one short lock on a shard that belongs to the entering thread, so that
 //! threads making and dropping their own things do not meet.
 
@@ -15,14 +15,14 @@ const SHARDS: usize = 16;
 const KEEP: usize = 256;
 
 /// The list.
-pub(crate) struct Index<T: ?Sized> {
+pub(crate) struct WeakList<T: ?Sized> {
     shards: Arc<[Shard<T>; SHARDS]>,
 }
 
 type Shard<T> = crossbeam_utils::CachePadded<Mutex<Slab<Weak<T>>>>;
 
-/// A place in an [`Index`]; dropping it takes the entry off.
-pub(crate) struct Ticket<T: ?Sized> {
+/// A place in an [`WeakList`]; dropping it takes the entry off.
+pub(crate) struct Registration<T: ?Sized> {
     shards: Arc<[Shard<T>; SHARDS]>,
     at: u32,
     key: u32,
@@ -42,16 +42,16 @@ fn shard() -> usize {
     })
 }
 
-impl<T: ?Sized> Index<T> {
+impl<T: ?Sized> WeakList<T> {
     pub(crate) fn new() -> Self {
         Self { shards: Arc::new(std::array::from_fn(|_| Mutex::new(Slab::new()).into())) }
     }
 
-    pub(crate) fn insert(&self, entry: Weak<T>) -> Ticket<T> {
+    pub(crate) fn insert(&self, entry: Weak<T>) -> Registration<T> {
         let at = shard();
         let key = self.shards[at].lock().insert(entry);
         // A shard with 2^32 live entries is 64 GiB of index; memory ends first.
-        Ticket { shards: Arc::clone(&self.shards), at: at as u32, key: key as u32 }
+        Registration { shards: Arc::clone(&self.shards), at: at as u32, key: key as u32 }
     }
 
     /// Everything alive now, in no order. The handles are made under the shards' locks, and used outside them.
@@ -64,7 +64,7 @@ impl<T: ?Sized> Index<T> {
     }
 }
 
-impl<T: ?Sized> Drop for Ticket<T> {
+impl<T: ?Sized> Drop for Registration<T> {
     fn drop(&mut self) {
         let mut shard = self.shards[self.at as usize].lock();
         let entry = shard.try_remove(self.key as usize);

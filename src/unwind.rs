@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `f`; a panic in it is swallowed, and then the answer is `None`.
-pub(crate) fn quietly<R>(f: impl FnOnce() -> R) -> Option<R> {
+pub(crate) fn swallow<R>(f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(out) => Some(out),
         Err(payload) => {
@@ -17,9 +17,9 @@ pub(crate) fn quietly<R>(f: impl FnOnce() -> R) -> Option<R> {
 }
 
 /// Drops a user's value; nobody is there to take a panic in its `Drop`.
-pub(crate) fn drop_quietly<V>(value: V) {
+pub(crate) fn swallow_drop<V>(value: V) {
     if std::mem::needs_drop::<V>() {
-        quietly(|| drop(value));
+        swallow(|| drop(value));
     }
 }
 
@@ -28,14 +28,14 @@ pub(crate) fn drop_quietly<V>(value: V) {
 /// A wait uses it whose early end would let borrows dangle. Nothing of a user's runs in `f` uncaught, and nothing in such
 /// a wait is known to panic. A caller may itself be a drop that runs while its thread unwinds: that panic is further out
 /// and none of `f`'s, so the guard does not ask whether the thread is panicking.
-pub(crate) fn without_unwinding<R>(f: impl FnOnce() -> R) -> R {
-    struct Unwound;
-    impl Drop for Unwound {
+pub(crate) fn abort_on_panic<R>(f: impl FnOnce() -> R) -> R {
+    struct AbortIfPanic;
+    impl Drop for AbortIfPanic {
         fn drop(&mut self) {
             std::process::abort();
         }
     }
-    let unwound = Unwound;
+    let unwound = AbortIfPanic;
     let out = f();
     std::mem::forget(unwound);
     out

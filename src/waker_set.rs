@@ -1,12 +1,12 @@
-//! [`Bell`]: whoever waits for something to change, and is woken outside of any lock.
+//! [`WakerSet`]: whoever waits for something to change, and is woken outside of any lock.
 
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
 use slab::Slab;
 
-use crate::quiet::quietly;
 use crate::sync::os::Mutex;
+use crate::unwind::swallow;
 
 /// Wakers are user code: one may come back here, and one may panic. So they are woken after the lock is let go, each by
 /// itself.
@@ -15,34 +15,34 @@ use crate::sync::os::Mutex;
 /// A waiter looks, finds nothing, and the bell rings before it listens. It cannot be missed: the waiter leaves its
 /// waker first and looks then; what it waits for is noted first, and the bell rings then.
 #[derive(Debug)]
-pub(crate) struct Bell(Mutex<Option<Box<Listeners>>>);
+pub(crate) struct WakerSet(Mutex<Option<Box<Wakers>>>);
 
 /// Boxed as a whole: most bells have none.
 #[derive(Debug, Default)]
-struct Listeners(Slab<Option<Waker>>);
+struct Wakers(Slab<Option<Waker>>);
 
-impl Bell {
+impl WakerSet {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(None))
     }
 
     /// A place for a waker, while the listener lives.
-    pub(crate) fn listener(&self) -> Listener<'_> {
-        Listener { bell: self, at: self.listen() }
+    pub(crate) fn register(&self) -> RegisteredWaker<'_> {
+        RegisteredWaker { set: self, at: self.insert() }
     }
 
     /// Waits until `ready`, which is looked at whenever the bell rings.
     pub(crate) async fn until(&self, mut ready: impl FnMut() -> bool) {
-        let listener = self.listener();
+        let register = self.register();
         poll_fn(|cx| {
-            listener.set(cx.waker());
+            register.set(cx.waker());
             if ready() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
 
-    /// A place for a waker, until [`leave`](Self::leave).
-    pub(crate) fn listen(&self) -> usize {
+    /// A place for a waker, until [`remove`](Self::remove).
+    pub(crate) fn insert(&self) -> usize {
         self.0.lock().get_or_insert_default().0.insert(None)
     }
 
@@ -61,7 +61,7 @@ impl Bell {
         self.0.lock().as_mut().and_then(|all| all.0.get_mut(at)).map(f)
     }
 
-    pub(crate) fn leave(&self, at: usize) {
+    pub(crate) fn remove(&self, at: usize) {
         let mut all = self.0.lock();
         let waker = all.as_mut().and_then(|all| all.0.try_remove(at));
         // The last one gives the memory back.
@@ -71,32 +71,32 @@ impl Bell {
     }
 
     /// Wakes everybody who left a waker.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn wake_all(&self) {
         let wakers: Vec<Waker> = match self.0.lock().as_mut() {
             Some(all) => all.0.iter_mut().filter_map(|(_, slot)| slot.take()).collect(),
             None => return,
         };
         for waker in wakers {
-            quietly(|| waker.wake());
+            swallow(|| waker.wake());
         }
     }
 }
 
-/// See [`Bell::listener`].
-pub(crate) struct Listener<'a> {
-    bell: &'a Bell,
+/// See [`WakerSet::register`].
+pub(crate) struct RegisteredWaker<'a> {
+    set: &'a WakerSet,
     at: usize,
 }
 
-impl Listener<'_> {
-    /// As [`Bell::set`].
+impl RegisteredWaker<'_> {
+    /// As [`WakerSet::set`].
     pub(crate) fn set(&self, waker: &Waker) {
-        self.bell.set(self.at, waker);
+        self.set.set(self.at, waker);
     }
 }
 
-impl Drop for Listener<'_> {
+impl Drop for RegisteredWaker<'_> {
     fn drop(&mut self) {
-        self.bell.leave(self.at);
+        self.set.remove(self.at);
     }
 }

@@ -1,10 +1,10 @@
-//! [`Ledger`]: what the pools of a family did, by name, those that are gone included.
+//! [`PoolTotals`]: what the pools of a family did, by name, those that are gone included.
 //!
 //! # Counted once
 //! A pool is in the list while it lives, and writes what it did into the ledger when it is dropped. Whoever sums up
 //! first takes hold of the pools that live, then reads what is written: a pool that is held has written nothing yet.
 //! One that is being dropped just then is missed until the next time, so what is told is what the sums were at most
-//! ([`Ledger::told`]): of the whole family, because whoever makes a publisher for each page tells of the same counters.
+//! ([`PoolTotals::told`]): of the whole family, because whoever makes a publisher for each page tells of the same counters.
 //!
 //! # Bounded
 //! A name that came is kept for ever, so that its counters never begin again. From [`MAX_NAMES`] on, new names are
@@ -14,10 +14,10 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::index::Index;
 use crate::namespace::Namespace;
 use crate::sync::os::Mutex;
 use crate::task_type::TaskType;
+use crate::weak_list::WeakList;
 
 /// How many names have a line of their own.
 pub(crate) const MAX_NAMES: usize = 500;
@@ -38,9 +38,9 @@ pub(crate) struct Ends {
     pub(crate) refused: u64,
 }
 
-pub(crate) struct Ledger {
+pub(crate) struct PoolTotals {
     /// The pools that live; this layer does not know them.
-    pub(crate) pools: Index<dyn Any + Send + Sync>,
+    pub(crate) pools: WeakList<dyn Any + Send + Sync>,
     lines: Mutex<HashMap<Name, Ends>>,
     /// The most that was ever told, by what the names are published as.
     told: Mutex<BTreeMap<Labels, Ends>>,
@@ -64,9 +64,9 @@ impl Ends {
     }
 }
 
-impl Ledger {
+impl PoolTotals {
     pub(crate) fn new() -> Self {
-        Self { pools: Index::new(), lines: Mutex::new(HashMap::new()), told: Mutex::new(BTreeMap::new()) }
+        Self { pools: WeakList::new(), lines: Mutex::new(HashMap::new()), told: Mutex::new(BTreeMap::new()) }
     }
 
     /// Writes what a pool did that is gone.
