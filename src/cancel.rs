@@ -10,7 +10,7 @@ use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::cancel::hook::{Ear, Hook};
+use crate::cancel::hook::{CancelSource, Hook};
 use crate::error::Cancelled;
 use crate::fork;
 use crate::lineage::current::{self, LazyNode};
@@ -19,11 +19,11 @@ use crate::lineage::node::{Node, NodeRef};
 use crate::lineage::thread_state;
 use crate::lineage::watch::Watch;
 use crate::lineage::work;
+use crate::pool::cancel_listener::CancelListener;
 use crate::pool::frame::{self, Frame};
-use crate::pool::hearing::Hearing;
 use crate::pool::interrupted;
 use crate::pool::park;
-use crate::pool::wait::{GivenAway, block_on_wakers};
+use crate::pool::wait::{PermitsReleased, block_on_wakers};
 use crate::sync::os::Arc;
 
 /// Whether the running task or thread was asked to stop, or the place where it stands, or one above that.
@@ -114,10 +114,10 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
         return Ok(());
     }
     // The node hears of whatever is asked of the task, since it is one now.
-    let mut hearing = Hearing::new();
+    let mut cancel_listener = CancelListener::new();
     let deadline = park::after(d);
-    let _away = GivenAway::begin_until(deadline);
-    match park::block_until(deadline, |waker| hearing.poll(waker, Hearing::cancel_requested)) {
+    let _away = PermitsReleased::begin_until(deadline);
+    match park::block_until(deadline, |waker| cancel_listener.poll(waker, CancelListener::cancel_requested)) {
         true => Err(interrupted::cancelled()),
         false => Ok(()),
     }
@@ -154,7 +154,7 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// ```
 pub fn acknowledge_cancel() -> bool {
     let frame = frame::own();
-    if frame::is_apart() || frame.is_some_and(Frame::is_aside) {
+    if frame::is_shielded() || frame.is_some_and(Frame::is_teardown) {
         // An initialiser runs for others too, and what a task left behind is not the thread's: the request is not its
         // own to decline.
         return false;
@@ -287,8 +287,8 @@ impl Lineage {
 /// The running task becomes a node of the tree. Making and dropping the guard takes one or two microseconds. While the
 /// guard lives, each request made at or directly below the scopes above takes one more look, and the place lives too.
 pub fn on_cancel(f: impl FnOnce() + Send + 'static) -> OnCancel {
-    let hearing = Hearing::new();
-    OnCancel::arm(hearing, current::nearest(), f)
+    let cancel_listener = CancelListener::new();
+    OnCancel::arm(cancel_listener, current::nearest(), f)
 }
 
 /// Code that is to run when a place is asked to stop; made by [`on_cancel`](crate::on_cancel()) and
@@ -299,17 +299,17 @@ pub fn on_cancel(f: impl FnOnce() + Send + 'static) -> OnCancel {
 /// guard's owner. A guard that is dropped by the code itself does not wait.
 #[must_use = "dropping it takes the code back at once"]
 pub struct OnCancel {
-    hook: Arc<Hook<Box<dyn Ear>>>,
+    hook: Arc<Hook<Box<dyn CancelSource>>>,
     generation: u64,
 }
 
 impl OnCancel {
-    fn arm(ear: impl Ear, at: NodeRef, f: impl FnOnce() + Send + 'static) -> Self {
+    fn arm(source: impl CancelSource, at: NodeRef, f: impl FnOnce() + Send + 'static) -> Self {
         fork::arm();
         let generation = fork::generation();
-        let hook = Hook::arm(Box::new(ear) as _, move || {
+        let hook = Hook::arm(Box::new(source) as _, move || {
             // The canceller's own requests are none of the code's.
-            let _apart = frame::apart();
+            let _apart = frame::shield();
             let _at = ExitOnDrop(Some(current::enter(at, LazyNode::Nothing)));
             f();
         });
@@ -322,7 +322,7 @@ impl Drop for OnCancel {
         let ran = self.hook.disarm(|over, is_over| {
             // In a fork's child the thread that ran it does not exist.
             if self.generation == fork::generation() {
-                let _away = GivenAway::begin();
+                let _away = PermitsReleased::begin();
                 block_on_wakers(over, None, is_over);
             }
         });
@@ -339,23 +339,23 @@ impl fmt::Debug for OnCancel {
     }
 }
 
-impl Ear for Hearing {
-    fn hears(&mut self, waker: &Waker) -> bool {
-        self.poll(waker, Hearing::cancel_requested)
+impl CancelSource for CancelListener {
+    fn poll_cancel(&mut self, waker: &Waker) -> bool {
+        self.poll(waker, CancelListener::cancel_requested)
     }
 }
 
-impl Ear for Box<dyn Ear> {
-    fn hears(&mut self, waker: &Waker) -> bool {
-        (**self).hears(waker)
+impl CancelSource for Box<dyn CancelSource> {
+    fn poll_cancel(&mut self, waker: &Waker) -> bool {
+        (**self).poll_cancel(waker)
     }
 }
 
 /// Hears what is asked of a place and of those above it.
 struct AtPlace(Watch);
 
-impl Ear for AtPlace {
-    fn hears(&mut self, waker: &Waker) -> bool {
+impl CancelSource for AtPlace {
+    fn poll_cancel(&mut self, waker: &Waker) -> bool {
         self.0.poll(waker, Node::is_cancelled)
     }
 }

@@ -17,11 +17,11 @@ use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::{ExitOnDrop, Lineage};
 use crate::lineage::node::NodeRef;
 use crate::lineage::thread_state::{Request, ThreadState};
+use crate::pool::cancel_forwarder::CancelForwarder;
 use crate::pool::handle::CancelOutcome;
 use crate::pool::interrupted;
 use crate::pool::park;
-use crate::pool::passing::Passing;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::PermitsReleased;
 use crate::subscriber::Scoped;
 use crate::sync::os::Arc;
 use crate::waits::{ClosesCircle, Ends, Label, Target, WouldDeadlock};
@@ -323,22 +323,22 @@ macro_rules! join_handle {
                     self.until_over(|_| {})?;
                 }
                 // It has no code left but what its locals do in their destructors.
-                let mut away = GivenAway::begin();
-                let _ = away.waits_for(self.target(), self.label(), Ends::Never);
+                let mut released = PermitsReleased::begin();
+                let _ = released.waits_for(self.target(), self.label(), Ends::Never);
                 self.inner.join()
             }
 
             /// Blocks until the thread's code has ended; `poll` is called with each look. The error: that would never be.
             fn until_over(&self, mut poll: impl FnMut(&Waker)) -> std::thread::Result<()> {
                 let refuse = |why: ClosesCircle| Box::new(WouldDeadlock::new(why.circle)) as Box<dyn Any + Send>;
-                let away = GivenAway::begin_for(self.target(), self.label(), Ends::WhenTold).map_err(refuse)?;
+                let released = PermitsReleased::begin_for(self.target(), self.label(), Ends::WhenTold).map_err(refuse)?;
                 let over = self.started.over().register();
                 park::block_until(None, |waker| {
                     poll(waker);
                     over.set(waker);
-                    self.started.is_over() || away.is_refused()
+                    self.started.is_over() || released.is_refused()
                 });
-                match away.refusal() {
+                match released.refusal() {
                     Some(why) if !self.started.is_over() => Err(refuse(why)),
                     _ => Ok(()),
                 }
@@ -362,10 +362,10 @@ macro_rules! join_handle {
             /// is dropped. The inner one is what the thread's panic carried. If the thread has ended before, its result comes back and
             /// a request stays pending for the caller's next look.
             pub fn join_cancelling(self) -> Result<std::thread::Result<T>, Cancelled> {
-                let mut passing = None;
+                let mut forwarder = None;
                 if !self.started.is_over() && !self.started.is_elsewhere() {
                     let passes = |waker: &Waker| {
-                        passing.get_or_insert_with(Passing::new).poll(waker, || {
+                        forwarder.get_or_insert_with(CancelForwarder::new).poll(waker, || {
                             self.started.cancel();
                         });
                     };
@@ -374,7 +374,7 @@ macro_rules! join_handle {
                     }
                 }
                 let out = self.join();
-                if passing.is_some_and(|passing| passing.passed()) { Err(interrupted::cancelled()) } else { Ok(out) }
+                if forwarder.is_some_and(|forwarder| forwarder.passed()) { Err(interrupted::cancelled()) } else { Ok(out) }
             }
         }
 

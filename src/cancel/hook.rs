@@ -23,9 +23,9 @@ use crate::unwind::swallow;
 use crate::waker_set::WakerSet;
 
 /// Where a hook hears of requests.
-pub(crate) trait Ear: Send + 'static {
+pub(crate) trait CancelSource: Send + 'static {
     /// Whether a request was made; otherwise the waker is woken when one may have been. Runs no user code.
-    fn hears(&mut self, waker: &Waker) -> bool;
+    fn poll_cancel(&mut self, waker: &Waker) -> bool;
 }
 
 pub(crate) struct Hook<E> {
@@ -41,14 +41,14 @@ enum Stage<E> {
 }
 
 struct Armed<E> {
-    ear: E,
+    source: E,
     code: Box<dyn FnOnce() + Send>,
 }
 
-impl<E: Ear> Hook<E> {
+impl<E: CancelSource> Hook<E> {
     /// Runs the code when a request is heard; here and now if there is one already.
-    pub(crate) fn arm(ear: E, code: impl FnOnce() + Send + 'static) -> Arc<Self> {
-        let armed = Armed { ear, code: Box::new(code) };
+    pub(crate) fn arm(source: E, code: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        let armed = Armed { source, code: Box::new(code) };
         let hook = Arc::new(Self { stage: Mutex::new(Stage::Armed(armed)), over: WakerSet::new() });
         hook.look();
         hook
@@ -56,10 +56,10 @@ impl<E: Ear> Hook<E> {
 
     fn look(self: &Arc<Self>) {
         let waker = Waker::from(Arc::clone(self));
-        let Armed { ear, code } = {
+        let Armed { source, code } = {
             let mut stage = self.stage.lock();
             let Stage::Armed(armed) = &mut *stage else { return };
-            if !armed.ear.hears(&waker) {
+            if !armed.source.poll_cancel(&waker) {
                 return;
             }
             match mem::replace(&mut *stage, Stage::Runs(frame::running().thread)) {
@@ -68,7 +68,7 @@ impl<E: Ear> Hook<E> {
             }
         };
         // The ear keeps a place, whose end runs user code too.
-        swallow(|| drop(ear));
+        swallow(|| drop(source));
         swallow(code);
         *self.stage.lock() = Stage::Over;
         self.over.wake_all();
@@ -107,7 +107,7 @@ impl<E: Ear> Hook<E> {
     }
 }
 
-impl<E: Ear> Wake for Hook<E> {
+impl<E: CancelSource> Wake for Hook<E> {
     fn wake(self: Arc<Self>) {
         self.look();
     }

@@ -15,11 +15,11 @@ use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
 use crate::label::Printed;
+use crate::pool::cancel_listener::CancelListener;
 use crate::pool::frame::{self, Code};
-use crate::pool::hearing::Hearing;
 use crate::pool::interrupted;
 use crate::pool::park;
-use crate::pool::wait::{self, GivenAway};
+use crate::pool::wait::{self, PermitsReleased};
 use crate::sync::Mutex;
 use crate::sync::os::{Arc, OnceLock};
 use crate::timer::within::within;
@@ -197,7 +197,7 @@ impl Gate {
             return Ok(());
         }
         let listener = self.free.get_or_init(WakerSet::new).register();
-        let mut hears = None;
+        let mut cancel_listener = None;
         let mut asked = false;
         let entered = poll_fn(|cx| {
             // The waker first, and a look then: whoever leaves lets go first, and tells then.
@@ -206,7 +206,7 @@ impl Gate {
                 return Poll::Ready(());
             }
             // Whoever polls is asked: it may be another one each time.
-            asked = hears.insert(Hearing::new()).poll(cx.waker(), Hearing::cancel_requested);
+            asked = cancel_listener.insert(CancelListener::new()).poll(cx.waker(), CancelListener::cancel_requested);
             if asked { Poll::Ready(()) } else { Poll::Pending }
         });
         let ended = within(begun.checked_add(wait), entered).await;
@@ -300,22 +300,24 @@ impl Gate {
         line.queue_up(who, edge.edge());
         drop(line);
         let waits = InLine { gate: self, key };
-        let away = GivenAway::begin_asked(edge, gives == GivesPlace::Always || deadline.is_none());
-        let mut hearing = Hearing::new();
+        let released = PermitsReleased::begin_registered(edge, gives == GivesPlace::Always || deadline.is_none());
+        let mut cancel_listener = CancelListener::new();
         park::block_until(deadline, |waker| {
-            self.line.lock().is_mine(key, waker) || away.is_refused() || hearing.poll(waker, Hearing::cancel_requested)
+            self.line.lock().is_mine(key, waker)
+                || released.is_refused()
+                || cancel_listener.poll(waker, CancelListener::cancel_requested)
         });
         let mut line = self.line.lock();
         let given_up = line.give_up(key);
         mem::forget(waits);
         // Whoever was handed the gate has it, also if it was told meanwhile that it would wait for ever: it does not.
         // A waiter that was cancelled says so: its own end is what opens the circle that a join may have closed meanwhile.
-        let cancelled = hearing.cancel_requested();
-        let told = away.refusal().filter(|_| !cancelled);
+        let cancelled = cancel_listener.cancel_requested();
+        let told = released.refusal().filter(|_| !cancelled);
         let refuse = || Busy { cancelled, ..self.busy(&line, begun.elapsed(), told.map(|why| why.circle)) };
         let outcome = if given_up { Err(refuse()) } else { Ok(()) };
         drop(line);
-        drop(away);
+        drop(released);
         if cancelled && given_up {
             interrupted::note_if_cancelled();
         }

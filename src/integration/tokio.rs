@@ -16,7 +16,7 @@ use crate::fork;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::work::Work;
-use crate::pool::hearing::Hearing;
+use crate::pool::cancel_listener::CancelListener;
 use crate::runtime;
 use crate::sync::os::Arc;
 use crate::value::error::BindError;
@@ -118,7 +118,7 @@ impl From<Cancelled> for PortalError {
 ///         let (asks, asked) = oneshot::channel();
 ///         let answer = heirloom::portal()?.spawn(async { asked.await }); // goes on by itself
 ///         let _ = asks.send(7);
-///         let seven = answer.join()?; // gives the task's place in its pool away
+///         let seven = answer.join()?; // gives the task's place in its pool released
 ///         heirloom::portal()?.block_on(async move { Ok::<_, heirloom::PortalError>(seven) })? // both in one
 ///     })
 /// })?;
@@ -250,7 +250,7 @@ impl Portal {
             return Err(PortalError::WouldDeadlock { circle: None });
         }
         crate::cancel::checkpoint()?;
-        joined(self.spawn(future), Some(Hearing::new()))
+        joined(self.spawn(future), Some(CancelListener::new()))
     }
 }
 

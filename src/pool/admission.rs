@@ -11,7 +11,7 @@ use std::ptr;
 use crate::busy::Busy;
 use crate::error::TaskError;
 use crate::lineage::node::NodeRef;
-use crate::pool::inner::{Memo, Pool};
+use crate::pool::inner::{Pool, TaskMeta};
 use crate::pool::worker::Outcome;
 use crate::task::cell::Claimed;
 use crate::unwind::swallow;
@@ -57,7 +57,7 @@ impl Gated {
     /// Runs a task's body when it is let in. Called within the task's frame, standing where the task stands: what is
     /// held is held by the task. One that is not let in is given its error and loses its closure here, as a part of
     /// itself.
-    pub(super) fn run(&self, pool: &Pool, claimed: &Claimed<Memo>, place: &NodeRef) -> Outcome {
+    pub(super) fn run(&self, pool: &Pool, claimed: &Claimed<TaskMeta>, place: &NodeRef) -> Outcome {
         let mut ran = None;
         let mut body = || {
             // It may have been cancelled while it waited, and has not started. Waiting made it a node, which is asked

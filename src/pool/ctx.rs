@@ -18,7 +18,7 @@ use crate::lineage::node::{Node, NodeRef, Role, WeakNodeRef};
 use crate::namespace::Namespace;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
-use crate::pool::warm::Came;
+use crate::pool::warm::WorkerPurpose;
 use crate::pool::worker_state;
 use crate::sync::os::{Arc, OnceLock};
 use crate::threads::cache::Member;
@@ -183,7 +183,7 @@ pub(crate) fn scope_of(owner: &WeakNodeRef) -> WeakNodeRef {
 }
 
 /// The calling thread is one of the pool's from now on.
-pub(crate) fn move_in(pool: &Pool, below: &WeakNodeRef, member: &Member) {
+pub(crate) fn attach(pool: &Pool, below: &WeakNodeRef, member: &Member) {
     let worker = Worker {
         namespace: pool.namespace.clone(),
         index: member.number(),
@@ -196,10 +196,15 @@ pub(crate) fn move_in(pool: &Pool, below: &WeakNodeRef, member: &Member) {
 }
 
 /// Runs the initialiser, standing at the thread's node.
-pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, came: Came) -> Result<(), Failure> {
+pub(crate) fn initialise(
+    pool: &Arc<Pool>,
+    hook: &Hook,
+    member: &Arc<Member>,
+    purpose: WorkerPurpose,
+) -> Result<(), Failure> {
     let Some(ctx) = worker() else { return Err(Box::new(Said("its thread is ending".into()))) };
     let guard = ExitOnDrop(Some(current::enter(ctx.place().clone(), LazyNode::Nothing)));
-    let out = frame::while_initialising(pool, member, came, || catch_unwind(AssertUnwindSafe(|| hook.run(&ctx))));
+    let out = frame::while_initialising(pool, member, purpose, || catch_unwind(AssertUnwindSafe(|| hook.run(&ctx))));
     fork::end_of(&|| format!("the initialiser of a worker of \"{}\"", pool.namespace), out.is_err());
     drop(guard);
     out.unwrap_or_else(|payload| {
@@ -212,14 +217,14 @@ pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, ca
 /// Runs what a worker does for its pool while it runs a task: standing at the thread's node, and not asked to stop when
 /// that task is.
 pub(crate) fn as_worker(f: impl FnOnce()) {
-    let _apart = frame::apart();
+    let _apart = frame::shield();
     let at = worker().map(|ctx| ctx.place().clone());
     let _at = at.map(|at| ExitOnDrop(Some(current::enter(at, LazyNode::Nothing))));
     f();
 }
 
 /// The calling thread is nobody's any more. What was bound to its node is dropped here; user code.
-pub(crate) fn move_out() {
+pub(crate) fn detach() {
     worker_state::end();
     let Some(ctx) = MINE.try_with(|mine| mine.borrow_mut().take()).ok().flatten() else { return };
     if let Some(place) = ctx.0.node.get() {

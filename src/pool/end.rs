@@ -10,15 +10,15 @@ use crate::fork;
 use crate::id::TaskId;
 use crate::lineage::node::NodeRef;
 use crate::lineage::queued::Claims;
-use crate::pool::book::Book;
 use crate::pool::config::PoolMode;
 use crate::pool::evict::{self, Evicted};
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::park;
 use crate::pool::pinned;
+use crate::pool::queue_stats::QueueStats;
 use crate::pool::stats::PoolStats;
-use crate::pool::wait::{GivenAway, block_on_wakers};
+use crate::pool::wait::{PermitsReleased, block_on_wakers};
 use crate::sync::os::{Arc, Ordering};
 use crate::task_type::TaskType;
 use crate::tracker::TaskTracker;
@@ -138,16 +138,16 @@ pub(crate) fn block_on_tracker(
         let out = pinned::run_meanwhile(what(), deadline, await_tracker(tracker, &ready))?;
         return Ok(out.is_some() || ready());
     }
-    let mut away = GivenAway::begin_until(deadline);
+    let mut released = PermitsReleased::begin_until(deadline);
     if deadline.is_none() {
         let OfTracker { on, label, ends } = what();
-        away.waits_for(on, label, ends)?;
+        released.waits_for(on, label, ends)?;
     }
     let is_in_time = block_on_wakers(tracker.changed(), deadline, || {
         tracker.watch();
-        ready() || away.is_refused()
+        ready() || released.is_refused()
     });
-    match away.refusal() {
+    match released.refusal() {
         Some(why) if !ready() => Err(why),
         _ => Ok(is_in_time),
     }
@@ -190,7 +190,7 @@ pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, told: impl F
 impl Pool {
     /// Closed, everything accepted has ended, and the threads have let go. Final: seeing it makes it so.
     pub(crate) fn is_over(&self) -> bool {
-        self.tracker.is_ended() && self.places.end()
+        self.tracker.is_ended() && self.permits.end()
     }
 
     /// The crew is told, once, and whoever waits for the end.
@@ -199,7 +199,7 @@ impl Pool {
             self.abandon_initialisers();
         }
         if self.is_over() && !self.over.swap(true, Ordering::AcqRel) {
-            self.crew.dismiss();
+            self.kind.dismiss();
             self.tracker.notify();
         }
     }
@@ -218,8 +218,8 @@ impl Pool {
 
     fn tell_closed(self: &Arc<Self>) {
         self.stop_warming();
-        if let Some(room) = &self.room {
-            room.tell_all();
+        if let Some(capacity) = &self.capacity {
+            capacity.notify_all();
         }
     }
 
@@ -241,7 +241,7 @@ impl Pool {
 
     fn tell_cancelled(self: &Arc<Self>, asked: &[NodeRef]) {
         asked.iter().for_each(|place| place.node().tell_request());
-        // What is no node hears of it here: see `hearing`.
+        // What is no node hears of it here: see `cancel_listener`.
         self.tracker.notify();
         self.tell_closed();
     }
@@ -268,8 +268,8 @@ impl Pool {
         let now = CoarseInstant::now();
         let mut still_running = Vec::new();
         if remaining > 0 {
-            self.queue.with_extra(|book| {
-                still_running.extend(book.running().map(|running| RunningTask {
+            self.queue.with_extra(|stats| {
+                still_running.extend(stats.running().map(|running| RunningTask {
                     id: running.id,
                     task_type: running.task_type.as_deref().cloned().or_else(|| self.config.task_type.clone()),
                     age: now.since(running.since),
@@ -293,7 +293,7 @@ impl Pool {
     /// The age of the oldest task that has started and not ended. Costs the queue's lock, and a look at each such task.
     pub(crate) fn oldest(&self) -> Option<Duration> {
         let now = CoarseInstant::now();
-        let since = |book: &mut Book| book.running().map(|running| now.since(running.since)).max();
+        let since = |stats: &mut QueueStats| stats.running().map(|running| now.since(running.since)).max();
         self.queue.with_extra(since)
     }
 
@@ -322,7 +322,7 @@ impl Pool {
         let of_all = || OfTracker::of(&self.tracker, Label::Pool(self.namespace.clone()));
         let over = block_on_tracker(&self.tracker, deadline, of_all, || self.is_over());
         if over.map_err(|why| self.end_would_deadlock(why))? && self.block_until_gone(deadline) {
-            self.crew.join_gone();
+            self.kind.join_gone();
         }
         Ok(())
     }
@@ -333,10 +333,10 @@ impl Pool {
 
     fn block_until_gone(&self, deadline: Option<Instant>) -> bool {
         if fork::is_fork() {
-            return self.crew.is_gone();
+            return self.kind.is_gone();
         }
-        let _away = (!self.crew.is_gone()).then(|| GivenAway::begin_until(deadline));
-        block_on_wakers(self.crew.gone(), deadline, || self.crew.is_gone())
+        let _away = (!self.kind.is_gone()).then(|| PermitsReleased::begin_until(deadline));
+        block_on_wakers(self.kind.gone(), deadline, || self.kind.is_gone())
     }
 
     /// The same without blocking.
@@ -345,8 +345,8 @@ impl Pool {
             return;
         }
         await_tracker(&self.tracker, || self.is_over()).await;
-        self.crew.gone().until(|| self.crew.is_gone()).await;
-        self.crew.join_gone();
+        self.kind.gone().until(|| self.kind.is_gone()).await;
+        self.kind.join_gone();
     }
 
     pub(crate) async fn stop_async(self: &Arc<Self>) -> Result<StopReport, StopError> {

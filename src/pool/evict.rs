@@ -25,7 +25,7 @@ use crate::lineage::node::{Node, NodeRef};
 use crate::lineage::queued::{self, Claims, TaskLink, TaskOps};
 use crate::pool::depth;
 use crate::pool::frame::Frame;
-use crate::pool::inner::{Extras, Memo, Pool};
+use crate::pool::inner::{Pool, RareMeta, TaskMeta};
 use crate::pool::worker::{self, Task};
 use crate::sync::os::{Arc, Ordering};
 use crate::task::cell::{Claimed, Closure, Published, Unwoken};
@@ -63,7 +63,7 @@ fn end_claimed(claims: Claims, told: &mut dyn FnMut()) {
 #[must_use = "who waits for them is to be told, and their closures are to be dropped"]
 pub(crate) struct Evicted {
     tasks: SmallVec<[Unrun; 1]>,
-    unwoken: Vec<Unwoken<Memo>>,
+    unwoken: Vec<Unwoken<TaskMeta>>,
     /// The bounded queues in which they gave room back.
     roomy: Vec<Arc<Pool>>,
 }
@@ -72,14 +72,14 @@ pub(crate) struct Evicted {
 struct Unrun {
     pool: Arc<Pool>,
     place: NodeRef,
-    extras: Option<Box<Extras>>,
+    rare: Option<Box<RareMeta>>,
     closure: Left,
 }
 
 enum Left {
     Detached(Closure),
     /// Within the task, which has its outcome after the drop.
-    Borrowing(Claimed<Memo>, TaskError),
+    Borrowing(Claimed<TaskMeta>, TaskError),
     Nothing,
 }
 
@@ -89,11 +89,11 @@ impl Evicted {
     }
 
     /// Gives a claimed task its outcome.
-    pub(crate) fn add(&mut self, pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, error: TaskError) {
-        if memo.queued() {
-            pool.unlist(&memo.place, claimed.task());
-            if let Some(room) = &pool.room {
-                room.count_one();
+    pub(crate) fn add(&mut self, pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {
+        if meta.queued() {
+            pool.unlist(&meta.place, claimed.task());
+            if let Some(capacity) = &pool.capacity {
+                capacity.count_one();
                 self.roomy.push(Arc::clone(pool));
             }
         }
@@ -107,21 +107,21 @@ impl Evicted {
             self.unwoken.extend(unwoken);
             closure.map_or(Left::Nothing, Left::Detached)
         };
-        let Memo { place, extras, .. } = memo;
-        self.tasks.push(Unrun { pool: Arc::clone(pool), place, extras, closure });
+        let TaskMeta { place, rare, .. } = meta;
+        self.tasks.push(Unrun { pool: Arc::clone(pool), place, rare, closure });
     }
 
     /// Gives tasks that were claimed in lists of nodes their outcome: cancelled.
     pub(crate) fn add_all(&mut self, claims: Claims) {
         for link in claims.into_links() {
             // SAFETY: claimed by `claim_listed`, and taken out of the claims once.
-            let claimed: Claimed<Memo> = unsafe { Claimed::from_link(link) };
-            let Some(memo) = claimed.take_memo() else { continue };
+            let claimed: Claimed<TaskMeta> = unsafe { Claimed::from_link(link) };
+            let Some(meta) = claimed.take_meta() else { continue };
             // SAFETY: a listed task came through the queue of its pool, and is not counted out before its end.
-            let pool = unsafe { memo.pool.pool() };
+            let pool = unsafe { meta.pool.pool() };
             pool.claimed_in_queue();
             let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
-            self.add(&pool, claimed, memo, error);
+            self.add(&pool, claimed, meta, error);
         }
     }
 
@@ -183,12 +183,11 @@ pub(crate) fn drop_counted(tracker: usize) {
 impl Unrun {
     /// A caller of `run` or a borrowing scope waits until its closure is dropped.
     fn borrows(&self) -> bool {
-        matches!(self.closure, Left::Borrowing(..))
-            || self.extras.as_ref().is_some_and(|extras| extras.scoped.is_some())
+        matches!(self.closure, Left::Borrowing(..)) || self.rare.as_ref().is_some_and(|rare| rare.scoped.is_some())
     }
 
     fn is_counted_in(&self, tracker: usize) -> bool {
-        let scoped = self.extras.as_ref().and_then(|extras| extras.scoped.as_ref());
+        let scoped = self.rare.as_ref().and_then(|rare| rare.scoped.as_ref());
         self.pool.tracker.address() == tracker
             || scoped.is_some_and(|scoped| scoped.address() == tracker)
             || self.place.node().scopes().any(|scope| scope.of(self.pool.joins()).address() == tracker)
@@ -196,8 +195,8 @@ impl Unrun {
 
     /// Drops the closure and counts the task out.
     fn end(self) {
-        let Self { pool, place, extras, closure } = self;
-        let scoped = extras.as_ref().and_then(|extras| extras.scoped.clone());
+        let Self { pool, place, rare, closure } = self;
+        let scoped = rare.as_ref().and_then(|rare| rare.scoped.clone());
         if !matches!(closure, Left::Nothing) {
             let mut closure = Some(closure);
             let mut drop_it = || match closure.take() {
@@ -210,10 +209,10 @@ impl Unrun {
             };
             // Whatever the closure held is dropped standing where the task would have stood and as a part of it. It may
             // be a handle, whose drop ends another task, which holds a handle.
-            depth::with_room(&pool, || Frame::aside(&pool, &place, scoped.as_ref(), false, 0, &mut drop_it));
+            depth::with_room(&pool, || Frame::teardown(&pool, &place, scoped.as_ref(), false, 0, &mut drop_it));
         }
         pool.counters.dropping.fetch_sub(1, Ordering::SeqCst);
-        swallow_drop(extras);
+        swallow_drop(rare);
         worker::leave_after(&pool, place, scoped, 1);
     }
 }
@@ -221,9 +220,9 @@ impl Unrun {
 impl Pool {
     /// Takes room in the queue for one task. A queue without a limit always has some.
     #[inline]
-    pub(super) fn take_room(&self) -> Result<(), SubmitError> {
-        match &self.room {
-            Some(room) if !room.take() => Err(SubmitError::QueueFull {
+    pub(super) fn acquire_capacity(&self) -> Result<(), SubmitError> {
+        match &self.capacity {
+            Some(capacity) if !capacity.try_acquire() => Err(SubmitError::QueueFull {
                 namespace: self.namespace.clone(),
                 limit: self.config.queue_limit.unwrap_or(usize::MAX),
             }),
@@ -267,7 +266,7 @@ impl Pool {
     #[cold]
     pub(super) fn end_at_once(self: &Arc<Self>, task: Task) {
         if let Ok(claimed) = task.claim() {
-            self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+            self.counters.claimed.fetch_add(1, Ordering::Relaxed);
             let error = TaskError::cancelled(claimed.task().id(), &self.namespace);
             self.end_unrun(claimed, error);
         }
@@ -289,11 +288,13 @@ impl Pool {
     /// Counts a task that was claimed in the queue and leaves a tombstone there. When tombstones are most of the queue
     /// they are swept out, so that cancelling a long queue behind a long task gives its memory back.
     pub(crate) fn claimed_in_queue(&self) {
-        self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
-        let stale = self.stale.fetch_add(1, Ordering::Relaxed) + 1;
-        if stale.cast_unsigned().is_multiple_of(SWEEP) && stale.cast_unsigned() >= self.stats().queued {
+        self.counters.claimed.fetch_add(1, Ordering::Relaxed);
+        let tombstones_queued = self.tombstones_queued.fetch_add(1, Ordering::Relaxed) + 1;
+        if tombstones_queued.cast_unsigned().is_multiple_of(SWEEP)
+            && tombstones_queued.cast_unsigned() >= self.stats().queued
+        {
             let swept = self.queue.take_if(|task| !task.state().is_queued());
-            self.stale.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
+            self.tombstones_queued.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
         }
     }
 }

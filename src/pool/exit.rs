@@ -28,10 +28,10 @@ use std::time::{Duration, Instant};
 use crate::error::TaskError;
 use crate::fork::{self, is_fork};
 use crate::id::TaskId;
-use crate::pool::asked::Asked;
+use crate::pool::cancelled_tasks::CancelledTasks;
 use crate::pool::end::{OfTracker, await_tracker, block_on_tracker};
 use crate::pool::frame;
-use crate::pool::inner::{Memo, Pool, joining};
+use crate::pool::inner::{Pool, TaskMeta, joining};
 use crate::pool::pinned;
 use crate::pool::wait;
 use crate::pool::worker::leave_after;
@@ -163,7 +163,7 @@ pub fn exit_guard() -> ExitGuard {
 /// let mail = heirloom::create("mail");
 /// mail.start(PoolConfig::leased(1))?;
 /// let done = heirloom::run_main(|| mail.submit(|| "sent"))?; // nobody joins it
-/// assert!(done.is_finished()); // drained before `run_main` came back
+/// assert!(done.is_finished()); // drained before `run_main` purpose back
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn run_main<T>(f: impl FnOnce() -> T) -> T {
@@ -322,7 +322,7 @@ impl Drain {
 /// Those of the pools that have a task which was not asked to stop, or whose grace is not over; and when to look again.
 /// Names the others on stderr, once.
 fn worth_waiting(busy: &[Arc<Pool>]) -> (Vec<&Arc<Pool>>, Instant) {
-    let asked = Asked::look(busy);
+    let asked = CancelledTasks::look(busy);
     let now = Instant::now();
     let grace = GRACE.load(Ordering::Acquire);
     let mut look_at = now + LOOK_EVERY;
@@ -332,7 +332,7 @@ fn worth_waiting(busy: &[Arc<Pool>]) -> (Vec<&Arc<Pool>>, Instant) {
         let mut found = FOUND_ASKED.lock();
         let mut is_in_grace = false;
         let mut is_news = false;
-        for id in &remaining.asked {
+        for id in &remaining.cancelled {
             let found = found.entry(*id).or_insert(Found { at: now, said: false });
             match after_millis(found.at, grace) {
                 Some(end) if end <= now => is_news |= !std::mem::replace(&mut found.said, true),
@@ -398,27 +398,27 @@ extern "C" fn hook() {
 /// Ends the tasks on this thread's stack, innermost first: the thread never returns to them. So for a worker's
 /// initialiser.
 fn end_own_tasks() {
-    if let Some((pool, member, came)) = frame::initialising() {
-        pool.initialiser_exits(member, came);
+    if let Some((pool, member, purpose)) = frame::initialising() {
+        pool.initialiser_exits(member, purpose);
     }
     for frame in frame::all() {
-        if !frame.is_aside() {
+        if !frame.is_teardown() {
             // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only
             // claim.
-            let claimed: Claimed<Memo> = unsafe { std::ptr::read(frame.claimed) };
+            let claimed: Claimed<TaskMeta> = unsafe { std::ptr::read(frame.claimed) };
             let id = claimed.task().id();
-            frame.pool().queue.with_extra(|book| book.forget(id));
+            frame.pool().queue.with_extra(|stats| stats.forget(id));
             frame.pool().unlist(&frame.place, claimed.task());
             claimed.fail(TaskError::process_exiting(id, &frame.pool().namespace));
             claimed.finish(|_, f| f());
         }
         leave_after(frame.pool(), frame.place.clone(), frame.scoped.clone(), frame.owed + 1);
-        if frame.brings_place && frame.pool().abandon_wait(frame.wait.get()) {
+        if frame.brings_permit && frame.pool().abandon_wait(frame.wait.get()) {
             // Others go on with what is queued.
-            if frame.pool().places.give(false) {
+            if frame.pool().permits.release(false) {
                 frame.pool().end_if_over();
             }
-            frame.pool().send_if_place();
+            frame.pool().send_if_permit();
         }
     }
     frame::forget_all();

@@ -12,10 +12,10 @@ use crate::lineage::flow::Flow;
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::{Node, NodeRef};
 use crate::pool::config::PoolKind;
-use crate::pool::inner::{Memo, Noted, Pool};
-use crate::pool::kept::InWait;
+use crate::pool::held_permits::InWait;
+use crate::pool::inner::{NodeKey, Pool, TaskMeta};
 use crate::pool::stealing;
-use crate::pool::warm::Came;
+use crate::pool::warm::WorkerPurpose;
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, AtomicU64, Ordering};
 use crate::task::cell::Claimed;
@@ -24,8 +24,8 @@ use crate::tracker::TaskTracker;
 
 thread_local! {
     static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
-    /// The innermost frame when [`apart`] was called, null for none; an address that no frame has when it was not.
-    static APART: Cell<*const Frame> = const { Cell::new(ptr::dangling()) };
+    /// The innermost frame when [`shield`] was called, null for none; an address that no frame has when it was not.
+    static SHIELDED: Cell<*const Frame> = const { Cell::new(ptr::dangling()) };
     /// See [`Running::thread`]; 0 until it is asked for.
     static THREAD: Cell<u64> = const { Cell::new(0) };
     /// The initialiser that runs on this thread, if one does.
@@ -36,12 +36,17 @@ thread_local! {
 struct Initialising {
     pool: *const Arc<Pool>,
     member: *const Arc<Member>,
-    came: Came,
+    purpose: WorkerPurpose,
 }
 
 /// Runs a worker's initialiser.
-pub(crate) fn while_initialising<R>(pool: &Arc<Pool>, member: &Arc<Member>, came: Came, f: impl FnOnce() -> R) -> R {
-    let this = Initialising { pool, member, came };
+pub(crate) fn while_initialising<R>(
+    pool: &Arc<Pool>,
+    member: &Arc<Member>,
+    purpose: WorkerPurpose,
+    f: impl FnOnce() -> R,
+) -> R {
+    let this = Initialising { pool, member, purpose };
     INITIALISING.set(&this);
     let out = f();
     INITIALISING.set(ptr::null());
@@ -49,10 +54,10 @@ pub(crate) fn while_initialising<R>(pool: &Arc<Pool>, member: &Arc<Member>, came
 }
 
 /// The pool and the thread, and what it came for, whose initialiser the calling code is a part of.
-pub(crate) fn initialising<'a>() -> Option<(&'a Arc<Pool>, &'a Arc<Member>, Came)> {
+pub(crate) fn initialising<'a>() -> Option<(&'a Arc<Pool>, &'a Arc<Member>, WorkerPurpose)> {
     // SAFETY: it is further up this thread's stack, with what it borrows; a caller is above it and keeps the references
     // no longer than it runs.
-    unsafe { INITIALISING.get().as_ref().map(|this| (&*this.pool, &*this.member, this.came)) }
+    unsafe { INITIALISING.get().as_ref().map(|this| (&*this.pool, &*this.member, this.purpose)) }
 }
 
 /// Whether the calling code is a part of an initialiser of the pool's.
@@ -68,7 +73,7 @@ pub(crate) struct Frame {
     outer_bringer: *const Frame,
     pool: *const Arc<Pool>,
     /// Null for what a task leaves behind: its result's drop, its wakers, its node's end.
-    pub(crate) claimed: *const Claimed<Memo>,
+    pub(crate) claimed: *const Claimed<TaskMeta>,
     /// Whose code it is: a future that a runtime polls within the task is not.
     flow: Flow,
     /// The node the task was asked for at. See [`Pool::standing`].
@@ -79,7 +84,7 @@ pub(crate) struct Frame {
     pub(crate) depth: u32,
     /// This task brought a place of its own to the thread, which a wait may give away; a task that a join runs in
     /// place uses its joiner's.
-    pub(crate) brings_place: bool,
+    pub(crate) brings_permit: bool,
     /// The thread is a dedicated pool's.
     on_dedicated: bool,
     /// Tasks that this thread ended before and has not counted out of the pool yet.
@@ -91,37 +96,37 @@ pub(crate) struct Frame {
     /// See [`told`](crate::pool::interrupted).
     pub(crate) interrupted: Cell<bool>,
     /// Once the task is a node.
-    noted: Cell<Option<Noted>>,
+    node_key: Cell<Option<NodeKey>>,
 }
 
 impl Frame {
     /// Runs `f` with a frame on the list.
     pub(crate) fn with<R>(
         pool: &Arc<Pool>,
-        claimed: &Claimed<Memo>,
+        claimed: &Claimed<TaskMeta>,
         (place, scoped): (NodeRef, Option<Arc<TaskTracker>>),
-        brings_place: bool,
+        brings_permit: bool,
         owed: u64,
         f: impl FnOnce(&Frame) -> R,
     ) -> (R, NodeRef, Option<Arc<TaskTracker>>) {
-        let frame = Self::new(pool, claimed, place, scoped, brings_place, owed);
+        let frame = Self::new(pool, claimed, place, scoped, brings_permit, owed);
         let out = frame.run(f);
-        if let Some(noted) = frame.noted.take() {
-            pool.forget_node(noted);
+        if let Some(node_key) = frame.node_key.take() {
+            pool.forget_node(node_key);
         }
         (out, frame.place, frame.scoped)
     }
 
     /// Runs what a task leaves behind as part of it: a wait there gives its place away, and knows whose it is.
-    pub(crate) fn aside(
+    pub(crate) fn teardown(
         pool: &Arc<Pool>,
         place: &NodeRef,
         scoped: Option<&Arc<TaskTracker>>,
-        brings_place: bool,
+        brings_permit: bool,
         owed: u64,
         f: &mut dyn FnMut(),
     ) {
-        let frame = Self::new(pool, ptr::null(), place.clone(), scoped.cloned(), brings_place, owed);
+        let frame = Self::new(pool, ptr::null(), place.clone(), scoped.cloned(), brings_permit, owed);
         frame.run(|frame| {
             let guard = ExitOnDrop(Some(current::enter(pool.standing(&frame.place), LazyNode::Nothing)));
             f();
@@ -131,15 +136,15 @@ impl Frame {
 
     fn new(
         pool: &Arc<Pool>,
-        claimed: *const Claimed<Memo>,
+        claimed: *const Claimed<TaskMeta>,
         place: NodeRef,
         scoped: Option<Arc<TaskTracker>>,
-        brings_place: bool,
+        brings_permit: bool,
         owed: u64,
     ) -> Self {
         let (depth, outer_bringer, on_dedicated) = match innermost() {
             Some(frame) => (frame.depth.saturating_add(1), frame.bringer(), frame.on_dedicated),
-            None => (0, ptr::null(), pool.config.kind == PoolKind::Dedicated && brings_place),
+            None => (0, ptr::null(), pool.config.kind == PoolKind::Dedicated && brings_permit),
         };
         // The pool is borrowed, not counted: the workers of a busy pool would fight over the count.
         let outer = INNERMOST.get();
@@ -152,13 +157,13 @@ impl Frame {
             place,
             scoped,
             depth,
-            brings_place,
+            brings_permit,
             on_dedicated,
             owed,
             wait: Cell::new(InWait::No),
             code: Cell::new(0),
             interrupted: Cell::new(false),
-            noted: Cell::new(None),
+            node_key: Cell::new(None),
         }
     }
 
@@ -171,7 +176,7 @@ impl Frame {
     }
 
     /// It is what a task left behind, no task.
-    pub(crate) fn is_aside(&self) -> bool {
+    pub(crate) fn is_teardown(&self) -> bool {
         self.claimed.is_null()
     }
 
@@ -182,7 +187,7 @@ impl Frame {
 
     /// The nearest frame, from this one outwards, that brought a place.
     fn bringer(&self) -> *const Frame {
-        if self.brings_place { self } else { self.outer_bringer }
+        if self.brings_permit { self } else { self.outer_bringer }
     }
 
     /// The task's pool.
@@ -204,7 +209,7 @@ impl OnMaterialize for Frame {
         if let Some(task) = self.task() {
             task.materialized(&place);
         }
-        self.noted.set(Some(self.pool().note_node(&place)));
+        self.node_key.set(Some(self.pool().note_node(&place)));
     }
 }
 
@@ -229,23 +234,23 @@ impl Frame {
     }
 }
 
-/// While it lives, what is asked of the running task, or of the thread itself, is not heard here; see [`apart`].
-pub(crate) struct Apart(*const Frame);
+/// While it lives, what is asked of the running task, or of the thread itself, is not heard here; see [`shield`].
+pub(crate) struct Shield(*const Frame);
 
 /// For what a task or a thread does for others too, at a place of theirs: one asker's request to stop is none to them.
-pub(crate) fn apart() -> Apart {
-    Apart(APART.replace(INNERMOST.get()))
+pub(crate) fn shield() -> Shield {
+    Shield(SHIELDED.replace(INNERMOST.get()))
 }
 
 /// What runs now is done for others too. A task that runs in place within it is not.
 #[inline]
-pub(crate) fn is_apart() -> bool {
-    ptr::eq(APART.get(), INNERMOST.get())
+pub(crate) fn is_shielded() -> bool {
+    ptr::eq(SHIELDED.get(), INNERMOST.get())
 }
 
-impl Drop for Apart {
+impl Drop for Shield {
     fn drop(&mut self) {
-        APART.set(self.0);
+        SHIELDED.set(self.0);
     }
 }
 

@@ -13,17 +13,17 @@ use crate::error::{Cancelled, TaskError};
 use crate::fork;
 use crate::id::TaskId;
 use crate::namespace::Namespace;
-use crate::pool::asked;
+use crate::pool::cancel_forwarder::CancelForwarder;
+use crate::pool::cancelled_tasks;
 use crate::pool::depth;
 use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::interrupted;
 use crate::pool::park;
-use crate::pool::passing::Passing;
 use crate::pool::pinned;
 use crate::pool::polled;
-use crate::pool::wait::{self, GivenAway, may_run_in_place};
+use crate::pool::wait::{self, PermitsReleased, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::pool::worker_state;
 use crate::sync::os::Arc;
@@ -163,11 +163,11 @@ impl<T> TaskHandle<T> {
             let error = TaskError::cancelled(self.task.id(), &pool.namespace);
             pool.end_unrun(claimed, error);
         }
-        if outcome == CancelRequest::Asked {
-            asked::note(self.task.another());
+        if outcome == CancelRequest::Requested {
+            cancelled_tasks::note(self.task.another());
         }
         match outcome {
-            CancelRequest::Claimed | CancelRequest::Asked => CancelOutcome::Requested,
+            CancelRequest::Claimed | CancelRequest::Requested => CancelOutcome::Requested,
             CancelRequest::AskedBefore | CancelRequest::AtNode => CancelOutcome::AlreadyRequested,
             CancelRequest::TooLate => CancelOutcome::AlreadyFinished,
         }
@@ -179,8 +179,8 @@ impl<T> TaskHandle<T> {
         // SAFETY: we have just claimed a task of this pool, and its end counts it out.
         let pool = unsafe { pool_of_claimed(self.pool) };
         pool.claimed_in_queue();
-        if let Some(memo) = claimed.take_memo() {
-            evicted.add(&pool, claimed, memo, TaskError::cancelled(self.id(), &pool.namespace));
+        if let Some(meta) = claimed.take_meta() {
+            evicted.add(&pool, claimed, meta, TaskError::cancelled(self.id(), &pool.namespace));
         }
     }
 
@@ -210,7 +210,7 @@ impl<T> TaskHandle<T> {
     /// task that runs inside another one.
     #[inline(never)]
     fn wait(&self) -> Result<(), TaskError> {
-        let deep = wait::give_if_deep();
+        let deep = wait::release_if_deep();
         if self.ends_without_sleep(deep.is_none() && depth::is_deep()) {
             return Ok(());
         }
@@ -236,7 +236,7 @@ impl<T> TaskHandle<T> {
     /// As `wait`.
     #[inline(never)]
     fn wait_borrowing(&self) {
-        let deep = wait::give_if_deep();
+        let deep = wait::release_if_deep();
         if !self.ends_without_sleep(deep.is_none() && depth::is_deep())
             && let Err(why) = self.block(Ends::WhenTold, |_| {})
             && !self.end_queued(why)
@@ -259,23 +259,23 @@ impl<T> TaskHandle<T> {
     /// Gives the caller's places away and blocks until the task has ended; `poll` is called with each look. The error:
     /// that would never be.
     fn block(&self, ends: Ends, mut poll: impl FnMut(&Waker)) -> Result<(), ClosesCircle> {
-        let mut away = GivenAway::begin();
+        let mut released = PermitsReleased::begin();
         // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that
         // is kept is one that the task may never get.
         if wait::keeps_place(self.pool.as_ptr()) {
             // What runs in place is no part of a wait.
-            drop(away);
+            drop(released);
             if self.run_in_place(true) {
                 return Ok(());
             }
-            away = GivenAway::begin();
+            released = PermitsReleased::begin();
         }
-        away.waits_for(Target::Task(self.awaited()), Label::Task, ends)?;
+        released.waits_for(Target::Task(self.awaited()), Label::Task, ends)?;
         park::block_until(None, |waker| {
             poll(waker);
-            !self.task.register(waker, true) || away.is_refused()
+            !self.task.register(waker, true) || released.is_refused()
         });
-        match away.refusal() {
+        match released.refusal() {
             Some(why) if !self.is_finished() => Err(why),
             _ => Ok(()),
         }
@@ -345,16 +345,20 @@ impl<T> TaskHandle<T> {
         if let Some(error) = self.never_ends() {
             return Ok(Err(error));
         }
-        let mut passing = None;
+        let mut forwarder = None;
         let blocked = self.block(Ends::WhenTold, |waker| {
-            passing.get_or_insert_with(Passing::new).poll(waker, || {
+            forwarder.get_or_insert_with(CancelForwarder::new).poll(waker, || {
                 self.cancel();
             });
         });
         if let Err(why) = blocked {
             return Ok(Err(self.would_deadlock(why)));
         }
-        if passing.is_some_and(|passing| passing.passed()) { Err(interrupted::cancelled()) } else { Ok(self.output()) }
+        if forwarder.is_some_and(|forwarder| forwarder.passed()) {
+            Err(interrupted::cancelled())
+        } else {
+            Ok(self.output())
+        }
     }
 
     /// As [`join_cancelling`](Self::join_cancelling), without blocking the runtime: requests to stop that reach the place
@@ -363,18 +367,18 @@ impl<T> TaskHandle<T> {
     /// # Errors
     /// As [`join_cancelling`](Self::join_cancelling).
     pub async fn join_cancelling_async(mut self) -> Result<Result<T, TaskError>, Cancelled> {
-        let mut passing = None;
+        let mut forwarder = None;
         let out = poll_fn(|cx| {
             if let Poll::Ready(out) = self.poll_output(cx, false) {
                 return Poll::Ready(out);
             }
-            passing.get_or_insert_with(Passing::new).poll(cx.waker(), || {
+            forwarder.get_or_insert_with(CancelForwarder::new).poll(cx.waker(), || {
                 self.cancel();
             });
             Poll::Pending
         });
         let out = out.await;
-        if passing.is_some_and(|passing| passing.passed()) { Err(interrupted::cancelled()) } else { Ok(out) }
+        if forwarder.is_some_and(|forwarder| forwarder.passed()) { Err(interrupted::cancelled()) } else { Ok(out) }
     }
 
     /// Why a wait here for the task, which has not ended, would itself never end, if so.
@@ -437,7 +441,7 @@ impl<T> TaskHandle<T> {
             if let Some(error) = self.is_the_parents() {
                 return Ok(Err(error));
             }
-            let _away = GivenAway::begin_until(deadline);
+            let _away = PermitsReleased::begin_until(deadline);
             // Spinning is part of the time; it is shorter than the clock is exact.
             let spun = !d.is_zero() && park::spin_until(|| self.task.state().is_done());
             if !spun && !park::block_until(deadline, |waker| !self.task.register(waker, true)) && !self.is_finished() {

@@ -28,20 +28,20 @@ use crate::lineage::handle::closed_scope;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
 use crate::lineage::queued::Claims;
 use crate::namespace::Namespace;
-use crate::pool::book::Book;
+use crate::pool::capacity::Capacity;
 use crate::pool::config::{PoolConfig, PoolMode};
-use crate::pool::crew::Crew;
 use crate::pool::evict::{self, Evicted};
 use crate::pool::exit;
 use crate::pool::frame;
 use crate::pool::handle::TaskHandle;
+use crate::pool::held_permits::HeldPermits;
 use crate::pool::interrupted;
-use crate::pool::kept::Kept;
-use crate::pool::places::Places;
+use crate::pool::kind::Kind;
+use crate::pool::permits::Permits;
 use crate::pool::queue::Queue;
-use crate::pool::room::Room;
+use crate::pool::queue_stats::QueueStats;
 use crate::pool::stats::Counters;
-use crate::pool::warm::Came;
+use crate::pool::warm::WorkerPurpose;
 use crate::pool::worker::Task;
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
@@ -53,17 +53,17 @@ use crate::unwind::swallow;
 use crate::weak_list::{Registration, WeakList};
 
 /// What the engine remembers of a task until it ends.
-pub(crate) struct Memo {
+pub(crate) struct TaskMeta {
     /// The node it was asked for at, whose scopes count it. Its code stands there too, where the pool does not say
     /// otherwise.
     pub(crate) place: NodeRef,
     /// What few tasks have.
-    pub(crate) extras: Option<Box<Extras>>,
+    pub(crate) rare: Option<Box<RareMeta>>,
     /// Where it is queued.
     pub(crate) pool: PoolAddress,
 }
 
-impl Memo {
+impl TaskMeta {
     /// It came through the queue: it counts against the queue's limit, and may be in the list of its place.
     #[inline]
     pub(crate) fn queued(&self) -> bool {
@@ -96,7 +96,7 @@ impl PoolAddress {
 
 /// Boxed, so that the many tasks without any of it are small; an allocation of its own for the others.
 #[derive(Default)]
-pub(crate) struct Extras {
+pub(crate) struct RareMeta {
     pub(crate) span: Option<tracing::Span>,
     /// The submitter's own default subscriber.
     pub(crate) subscriber: Option<Scoped>,
@@ -125,14 +125,14 @@ impl From<Option<TaskType>> for As {
 }
 
 /// A task to be run by the calling thread, with its handle's reference; or the closure, when that cannot be now.
-pub(crate) type Here<F> = Result<(TaskRef<Memo>, Claimed<Memo>), F>;
+pub(crate) type Here<F> = Result<(TaskRef<TaskMeta>, Claimed<TaskMeta>), F>;
 
 /// Boxed as a whole: a pool that has none is a pointer smaller so.
 #[derive(Default)]
 struct Nodes(Slab<WeakNodeRef>);
 
 /// Where the list has it.
-pub(crate) struct Noted(usize);
+pub(crate) struct NodeKey(usize);
 
 /// The fields' order is the memory's: what submitters change (tracker, inbox) is on one cache line, what workers change
 /// for each task (list, completed) on others, and behind them what changes seldom while the pool is busy (places). A
@@ -141,20 +141,20 @@ pub(crate) struct Noted(usize);
 #[repr(C)]
 pub(crate) struct Pool {
     pub(crate) tracker: TaskTracker,
-    pub(crate) queue: Queue<Memo, Book>,
+    pub(crate) queue: Queue<TaskMeta, QueueStats>,
     pub(crate) counters: Counters,
-    pub(crate) places: Places,
-    pub(crate) kept: Kept,
-    pub(crate) room: Option<Room>,
+    pub(crate) permits: Permits,
+    pub(crate) held_permits: HeldPermits,
+    pub(crate) capacity: Option<Capacity>,
     pub(crate) namespace: Namespace,
     pub(crate) owner: WeakNodeRef,
     pub(crate) config: PoolConfig,
-    pub(crate) crew: Crew,
+    pub(crate) kind: Kind,
     pub(crate) cancelled: AtomicBool,
     /// The nodes of tasks that run here, which `cancel` asks to stop. Most pools have none.
     nodes: Mutex<Option<Box<Nodes>>>,
-    /// Shells in the queue: claimed by somebody who did not pop them. May be below zero for a moment.
-    pub(crate) stale: AtomicIsize,
+    /// Tombstones in the queue: claimed by somebody who did not pop them. May be below zero for a moment.
+    pub(crate) tombstones_queued: AtomicIsize,
     /// The crew was dismissed.
     pub(crate) over: AtomicBool,
     pub(crate) warned: AtomicBool,
@@ -173,23 +173,23 @@ pub(crate) fn joining() -> &'static WeakList<Pool> {
 
 impl Pool {
     pub(crate) fn new(namespace: Namespace, owner: WeakNodeRef, config: PoolConfig) -> Arc<Self> {
-        let crew = Crew::new(&namespace, &owner, &config);
-        let room = config.queue_limit.map(Room::new);
+        let kind = Kind::new(&namespace, &owner, &config);
+        let capacity = config.queue_limit.map(Capacity::new);
         let joins = config.mode == PoolMode::Joining;
         let pool = Arc::new(Self {
             tracker: TaskTracker::new(),
-            queue: Queue::new(Book::new()),
-            places: Places::new(),
-            kept: Kept::new(),
+            queue: Queue::new(QueueStats::new()),
+            permits: Permits::new(),
+            held_permits: HeldPermits::new(),
             counters: Counters::default(),
-            room,
+            capacity,
             namespace,
             owner,
             config,
-            crew,
+            kind,
             cancelled: AtomicBool::new(false),
             nodes: Mutex::new(None),
-            stale: AtomicIsize::new(0),
+            tombstones_queued: AtomicIsize::new(0),
             over: AtomicBool::new(false),
             warned: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
@@ -254,7 +254,7 @@ impl Pool {
                     leave_tracker(scope.of(self.joins()));
                     node.end_if_over();
                 }
-                self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+                self.counters.claimed.fetch_add(1, Ordering::Relaxed);
                 self.leave();
                 return Err(self.scope_has_ended(place));
             }
@@ -288,7 +288,7 @@ impl Pool {
 
     /// Takes back what `accept` counted, for a task that was not queued after all.
     fn retract(self: &Arc<Self>, place: &NodeRef) {
-        self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+        self.counters.claimed.fetch_add(1, Ordering::Relaxed);
         self.leave_scopes(place);
         self.leave();
     }
@@ -323,13 +323,13 @@ impl Pool {
         Ok((place, owner))
     }
 
-    fn memo(
+    fn meta(
         self: &Arc<Self>,
         (place, owner): (NodeRef, Option<NodeRef>),
         task_type: Option<TaskType>,
         queued: bool,
         scoped: Option<Arc<TaskTracker>>,
-    ) -> Memo {
+    ) -> TaskMeta {
         // With no subscriber there is no span, and asking costs one load.
         let span = (LevelFilter::current() != LevelFilter::OFF).then(|| swallow(tracing::Span::current)).flatten();
         let span = span.filter(|span| !span.is_none());
@@ -340,9 +340,9 @@ impl Pool {
         let subscriber = Scoped::here();
         let traced = span.is_some() || subscriber.is_some();
         let plain = !traced && task_type.is_none() && scoped.is_none() && owner.is_none();
-        let extras = (!plain).then(|| Box::new(Extras { span, subscriber, task_type, scoped, owner }));
+        let rare = (!plain).then(|| Box::new(RareMeta { span, subscriber, task_type, scoped, owner }));
         let pool = if queued { PoolAddress::of(self) } else { PoolAddress::NONE };
-        Memo { place, extras, pool }
+        TaskMeta { place, rare, pool }
     }
 
     /// Queues a task. What comes back is its handle's reference.
@@ -354,7 +354,7 @@ impl Pool {
         submitted: impl Into<As>,
         scoped: Option<Arc<TaskTracker>>,
         f: F,
-    ) -> Result<TaskRef<Memo>, Refused<F>>
+    ) -> Result<TaskRef<TaskMeta>, Refused<F>>
     where
         F: FnOnce() -> T + Send,
         T: Send,
@@ -364,14 +364,14 @@ impl Pool {
             Ok(admitted) => admitted,
             Err(reason) => return Err(self.refuse(f, reason)),
         };
-        if let Err(reason) = self.take_room() {
+        if let Err(reason) = self.acquire_capacity() {
             self.retract(&admitted.0);
             return Err(self.refuse(f, reason));
         }
         let node = self.listing_node(&admitted.0);
-        let memo = self.memo(admitted, task_type, true, scoped);
+        let meta = self.meta(admitted, task_type, true, scoped);
         // SAFETY: passed on to the caller.
-        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo.place.node().id(), memo, f) };
+        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
         if stateful {
             handle.state().set_stateful();
         }
@@ -390,38 +390,38 @@ impl Pool {
         if self.tracker.is_closed() {
             self.pushed_late(&handle);
         }
-        if !self.places.take(self.config.limit) {
-            if self.config.limit == 0 && !self.crew.ring() {
+        if !self.permits.try_acquire(self.config.limit) {
+            if self.config.limit == 0 && !self.kind.notify() {
                 // Accepted just before the thread left, and pushed just after.
                 self.cancel();
             }
             return Ok(handle);
         }
-        let Err(error) = self.crew.ask(self) else { return Ok(handle) };
-        if !self.places.give(false) {
+        let Err(error) = self.kind.request_thread(self) else { return Ok(handle) };
+        if !self.permits.release(false) {
             // Others work for this pool: whoever of them gives the last place back looks at the queue after that.
             return Ok(handle);
         }
-        self.crew.rest(self);
+        self.kind.rest(self);
         if self.somebody_looks() {
             self.end_if_over();
             return Ok(handle);
         }
         let ours = handle.claim();
-        self.strand(&error);
+        self.fail_queued(&error);
         match ours {
             // Somebody else runs it, or has ended it.
             Err(handle) => Ok(handle),
             Ok(claimed) => {
                 // The claim took the handle's reference; the one in the queue went with the rest.
-                let memo = claimed.take_memo();
-                if let Some(memo) = &memo {
-                    self.unlist(&memo.place, claimed.task());
+                let meta = claimed.take_meta();
+                if let Some(meta) = &meta {
+                    self.unlist(&meta.place, claimed.task());
                 }
                 // SAFETY: the task was made above from this `F`, and is claimed.
-                let f = unsafe { reclaim::<Memo, F, T>(claimed) };
-                self.give_room();
-                self.retract(&memo.map_or(NodeRef::PROCESS, |memo| memo.place));
+                let f = unsafe { reclaim::<TaskMeta, F, T>(claimed) };
+                self.release_capacity();
+                self.retract(&meta.map_or(NodeRef::PROCESS, |meta| meta.place));
                 let reason = SubmitError::no_thread(&self.namespace, error);
                 match f {
                     Some(f) => Err(self.refuse(f, reason)),
@@ -472,15 +472,15 @@ impl Pool {
             Ok(admitted) => admitted,
             Err(reason) => return Err(self.refuse(f, reason).reason),
         };
-        if !nested && (!self.queue.is_empty() || !self.places.take_here(self.config.limit)) {
+        if !nested && (!self.queue.is_empty() || !self.permits.try_acquire_here(self.config.limit)) {
             self.retract(&admitted.0);
             return Ok(Err(f));
         }
-        self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
-        self.counters.in_place.fetch_add(1, Ordering::Relaxed);
-        let memo = self.memo(admitted, task_type, false, None);
+        self.counters.claimed.fetch_add(1, Ordering::Relaxed);
+        self.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
+        let meta = self.meta(admitted, task_type, false, None);
         // SAFETY: passed on to the caller.
-        let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), memo.place.node().id(), memo, f) };
+        let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
         match ours.claim() {
             Ok(claimed) => Ok(Ok((handle, claimed))),
             // Nobody else has seen the task yet.
@@ -490,20 +490,20 @@ impl Pool {
 
     /// A thread that was asked for a place of ours will not come.
     fn give_back_refused(self: &Arc<Self>, error: &io::Error) {
-        if !self.places.give(false) {
+        if !self.permits.release(false) {
             return;
         }
-        self.crew.rest(self);
+        self.kind.rest(self);
         if self.somebody_looks() {
             self.end_if_over();
         } else {
-            self.strand(error);
+            self.fail_queued(error);
         }
     }
 
     /// No place is taken and no thread is to be had: nobody would come for what is queued. Tasks pushed from now on ask
     /// for themselves.
-    pub(crate) fn strand(self: &Arc<Self>, error: &io::Error) {
+    pub(crate) fn fail_queued(self: &Arc<Self>, error: &io::Error) {
         self.end_if_over();
         let mut evicted = Evicted::new();
         self.evict_queued(&mut evicted, |task| TaskError::no_thread(task.id(), &self.namespace, error));
@@ -514,17 +514,17 @@ impl Pool {
     pub(super) fn evict_queued(self: &Arc<Self>, evicted: &mut Evicted, error: impl Fn(&Task) -> TaskError) {
         for task in self.queue.take_if(|_| true) {
             let Ok(claimed) = task.claim() else { continue };
-            let Some(memo) = claimed.take_memo() else { continue };
-            self.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+            let Some(meta) = claimed.take_meta() else { continue };
+            self.counters.claimed.fetch_add(1, Ordering::Relaxed);
             let error = error(claimed.task());
-            evicted.add(self, claimed, memo, error);
+            evicted.add(self, claimed, meta, error);
         }
     }
 
     /// Takes a place and sends a thread for it, for what is queued.
-    pub(crate) fn send_if_place(self: &Arc<Self>) {
-        if self.places.take(self.config.limit)
-            && let Err(error) = self.crew.ask(self)
+    pub(crate) fn send_if_permit(self: &Arc<Self>) {
+        if self.permits.try_acquire(self.config.limit)
+            && let Err(error) = self.kind.request_thread(self)
         {
             self.give_back_refused(&error);
         }
@@ -536,20 +536,20 @@ impl Pool {
     }
 
     /// A task that runs here became a node.
-    pub(crate) fn note_node(&self, node: &NodeRef) -> Noted {
+    pub(crate) fn note_node(&self, node: &NodeRef) -> NodeKey {
         let at = self.nodes.lock().get_or_insert_default().0.insert(node.downgrade());
         // After it is noted: `cancel_running` looks after it has said so.
         if self.is_cancelled() {
             node.node().cancel();
         }
-        Noted(at)
+        NodeKey(at)
     }
 
     /// The task has ended. The list is no longer than tasks run, so that no node's memory is kept for it, nor the
     /// list's own.
-    pub(crate) fn forget_node(&self, noted: Noted) {
+    pub(crate) fn forget_node(&self, node_key: NodeKey) {
         let mut nodes = self.nodes.lock();
-        let node = nodes.as_mut().and_then(|nodes| nodes.0.try_remove(noted.0));
+        let node = nodes.as_mut().and_then(|nodes| nodes.0.try_remove(node_key.0));
         let empty = nodes.take_if(|nodes| nodes.0.is_empty());
         drop(nodes);
         drop((node, empty));
@@ -596,10 +596,10 @@ pub(crate) unsafe fn pool_of_claimed(pool: NonNull<Pool>) -> Arc<Pool> {
 
 impl Job for Pool {
     fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
-        if !self.prepare(hand, Came::WithPlace) {
+        if !self.prepare(hand, WorkerPurpose::ForTask) {
             return None;
         }
-        if let Crew::WorkStealing(stealing) = &self.crew {
+        if let Kind::WorkStealing(stealing) = &self.kind {
             stealing.lead(&self);
             return None;
         }

@@ -34,14 +34,14 @@ pub(crate) fn cancel_requested() -> bool {
                 || piece_of().is_some_and(|pool| pool.is_cancelled())
         }
     };
-    (!frame::is_apart() && own())
+    (!frame::is_shielded() && own())
         || Node::any_cancel_requested()
             && (current::nearest_node(&current::pin()).is_cancelled() || own_node_cancel_requested())
 }
 
 /// The task or the thread may be asked at its node while its code stands elsewhere.
 fn own_node_cancel_requested() -> bool {
-    !frame::is_apart() && !frame::own().is_some_and(Frame::is_aside) && current::own_cancel_requested()
+    !frame::is_shielded() && !frame::own().is_some_and(Frame::is_teardown) && current::own_cancel_requested()
 }
 
 /// The pool whose task the code is a piece of, on a work-stealing pool's thread.
@@ -60,7 +60,7 @@ pub(crate) fn note_if_cancelled() {
 /// The running task, which is asked to stop, learns of it now.
 #[cold]
 pub(crate) fn note_interrupt() {
-    if frame::is_apart() {
+    if frame::is_shielded() {
         return;
     }
     let own = frame::own();

@@ -204,7 +204,7 @@ where
                 // Others fill the queue, and none of ours is under way whose end would make room: wait for theirs.
                 None => {
                     self.held.as_ref().filter(|_| !self.ended)?;
-                    self.pool.await_room(&self.place).await;
+                    self.pool.await_capacity(&self.place).await;
                     continue;
                 }
             };

@@ -1,11 +1,11 @@
 //! Looks at pools all of whose places are kept by waits, and lets the next task of one that stays so through.
 //!
-//! One thread does it for the process, while there is such a pool; an idle process has none. See [`crate::pool::kept`].
+//! One thread does it for the process, while there is such a pool; an idle process has none. See [`crate::pool::held_permits`].
 
 use std::time::Duration;
 
+use crate::pool::held_permits::HeldPermits;
 use crate::pool::inner::Pool;
-use crate::pool::kept::Kept;
 use crate::sync::os::{Arc, Mutex, Weak, thread};
 
 /// Between two looks.
@@ -68,12 +68,12 @@ fn look() -> Option<Vec<Arc<Pool>>> {
     watch.pools.retain_mut(|watched| {
         // Whoever keeps a place after this look puts the pool on the list again.
         let Some(pool) = watched.pool.upgrade() else { return false };
-        let word = pool.kept.load();
-        let keeps = Kept::kept(word) > 0;
+        let word = pool.held_permits.load();
+        let keeps = HeldPermits::kept(word) > 0;
         let mark = pool.held_up();
         watched.looks = if mark.is_some() && mark == watched.mark { watched.looks + 1 } else { 0 };
         watched.mark = mark;
-        if watched.looks > Kept::are_let(word) / SLOWER {
+        if watched.looks > HeldPermits::are_let(word) / SLOWER {
             watched.looks = 0;
             overdue.push(pool);
         } else {

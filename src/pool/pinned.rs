@@ -1,6 +1,6 @@
 //! [`Pinned`]: a pool whose tasks run on one thread, when that thread says so.
 //!
-//! Its pool sends for no thread: its limit is 0 in the sense of [`crate::pool::places`]. A submitter rings a bell
+//! Its pool sends for no thread: its limit is 0 in the sense of [`crate::pool::permits`]. A submitter rings a bell
 //! instead. The thread takes a place for itself for each task it runs, so all else (frames, waits, the end) is as for
 //! other pools.
 //!
@@ -21,16 +21,16 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::namespace::Namespace;
-use crate::pool::crew::Crew;
-use crate::pool::doorbell::Doorbell;
 use crate::pool::end::{self, OfTracker, StopReport};
 use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
+use crate::pool::kind::Kind;
+use crate::pool::notifier::Notifier;
 use crate::pool::park;
 use crate::pool::polled;
-use crate::pool::wait::{self, GivenAway};
-use crate::pool::worker::{self, Next, Task};
+use crate::pool::wait::{self, PermitsReleased};
+use crate::pool::worker::{self, RunOutcome, Task};
 use crate::sync::os::{Arc, AtomicBool, Ordering, fence};
 use crate::waits::{ClosesCircle, Ends, Label, Target, Waiting};
 
@@ -131,15 +131,15 @@ impl Pinned {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_pending(&self) -> usize {
-        let _away = GivenAway::begin();
+        let _away = PermitsReleased::begin();
         let pool = self.pool();
-        bell(pool).silence();
+        notifier(pool).rearm();
         let mut ran = 0;
         for _ in 0..pool.queue.length() {
             match worker::run_next(pool) {
-                Next::Ran => ran += 1,
-                Next::Skipped => {}
-                Next::Nothing | Next::Busy => break,
+                RunOutcome::RanTask => ran += 1,
+                RunOutcome::Skipped => {}
+                RunOutcome::Nothing | RunOutcome::Busy => break,
             }
         }
         ran
@@ -249,11 +249,11 @@ impl Pinned {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_pending(&self, f: impl Fn() + Send + Sync + 'static) {
-        let bell = bell(self.pool());
-        bell.call(Arc::new(f));
-        bell.silence();
+        let notifier = notifier(self.pool());
+        notifier.call(Arc::new(f));
+        notifier.rearm();
         if !self.pool().queue.looks_empty() {
-            let _ = bell.ring();
+            let _ = notifier.notify();
         }
     }
 }
@@ -263,7 +263,7 @@ impl UnwindSafe for Pinned {}
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        bell(self.pool()).leave();
+        notifier(self.pool()).leave();
         // Still on the list: a closure that is dropped may join another task of the pool.
         self.pool().cancel();
         let this = Rc::as_ptr(&self.entry);
@@ -305,9 +305,9 @@ fn innermost() -> *const Frame {
     frame::innermost().map_or(ptr::null(), ptr::from_ref)
 }
 
-fn bell(pool: &Pool) -> &Doorbell {
-    match &pool.crew {
-        Crew::Pinned(bell) => bell,
+fn notifier(pool: &Pool) -> &Notifier {
+    match &pool.kind {
+        Kind::Pinned(notifier) => notifier,
         _ => unreachable!("only a pinned pool is pinned"),
     }
 }
@@ -351,11 +351,11 @@ pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
     }
     let Some(pool) = find(pool).map(|entry| Arc::clone(&entry.pool)) else { return false };
     let Ok(claimed) = task.another().claim() else { return false };
-    let _away = GivenAway::begin();
+    let _away = PermitsReleased::begin();
     // Without one it runs on its joiner's place: at the bound of waiting tasks.
-    let took = pool.places.take_here(1);
+    let took = pool.permits.try_acquire_here(1);
     worker::run_in_place(&pool, claimed, took);
-    if took && pool.places.give(false) {
+    if took && pool.permits.release(false) {
         pool.end_if_over();
     }
     true
@@ -367,8 +367,8 @@ pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
     if !is_here(Arc::as_ptr(pool)) {
         return false;
     }
-    let _away = GivenAway::begin();
-    matches!(worker::run_next(pool), Next::Ran | Next::Skipped)
+    let _away = PermitsReleased::begin();
+    matches!(worker::run_next(pool), RunOutcome::RanTask | RunOutcome::Skipped)
 }
 
 /// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. It ends
@@ -385,7 +385,7 @@ pub(crate) fn run_meanwhile<F: Future>(
 /// The process ends on this thread, which will run nothing any more.
 pub(crate) fn cancel_here() {
     let pools = all_here();
-    pools.iter().for_each(|pool| bell(pool).leave());
+    pools.iter().for_each(|pool| notifier(pool).leave());
     end::cancel_all(&pools, Evicted::new(), || {});
 }
 
@@ -420,7 +420,7 @@ fn drive<F: Future>(
     let woken = Arc::new(Woken { woken: AtomicBool::new(true), thread: park::waker() });
     let waker = Waker::from(Arc::clone(&woken));
     let mut left_with = Vec::new();
-    let _away = GivenAway::begin_until(deadline);
+    let _away = PermitsReleased::begin_until(deadline);
     loop {
         if woken.woken.swap(false, Ordering::SeqCst) {
             let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
@@ -437,10 +437,10 @@ fn drive<F: Future>(
         let mut free = SmallVec::<[&Arc<Pool>; 1]>::new();
         for pool in &pools {
             match worker::run_next(pool) {
-                Next::Ran | Next::Skipped => runs = true,
-                Next::Nothing => free.push(pool),
+                RunOutcome::RanTask | RunOutcome::Skipped => runs = true,
+                RunOutcome::Nothing => free.push(pool),
                 // A task further out on this stack keeps the place; nothing runs before that is given back.
-                Next::Busy => {}
+                RunOutcome::Busy => {}
             }
         }
         if runs {
@@ -455,8 +455,8 @@ fn drive<F: Future>(
         let is_told = || waits.as_ref().is_some_and(Waiting::is_refused);
         let in_time = park::block_until(deadline, |thread| {
             free.iter().for_each(|pool| {
-                bell(pool).listen(thread);
-                bell(pool).silence();
+                notifier(pool).register(thread);
+                notifier(pool).rearm();
             });
             // What is left in the queue of one that has ended was claimed by others.
             let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tracker.is_ended();

@@ -10,7 +10,7 @@
 //!
 //! # The race to fear
 //! A consumer finds the queue empty and goes, while a push is going on. The caller excludes it: it pushes, *then* looks
-//! at the places; a leaving worker gives its place back, *then* looks at the queue ([`crate::pool::places`]). `push`
+//! at the places; a leaving worker gives its place back, *then* looks at the queue ([`crate::pool::permits`]). `push`
 //! and `is_empty` are sequentially consistent, so one of the two sees the other.
 
 use std::ptr::NonNull;

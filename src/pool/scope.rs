@@ -99,7 +99,7 @@ impl<'scope> TaskScope<'scope, '_> {
         if fork::is_fork() && self.tracker.count() > 0 {
             fork::abort_wait(&format!("a borrowing scope of \"{}\"", self.pool.namespace));
         }
-        let _deep = wait::give_if_deep();
+        let _deep = wait::release_if_deep();
         if let Some(own) = &self.own
             && may_run_in_place(Arc::as_ptr(self.pool)).is_some()
         {

@@ -13,7 +13,7 @@ use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::park;
 use crate::pool::polled;
 use crate::pool::ready::{Member, ReadyList};
-use crate::pool::wait::{self, GivenAway};
+use crate::pool::wait::{self, PermitsReleased};
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, Mutex};
 use crate::waits::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
@@ -121,7 +121,7 @@ impl<T> TaskSet<T> {
     fn join_until(&mut self, d: Option<Duration>) -> Result<Option<Ended<T>>, TimedOut> {
         let deadline = deadline(d);
         let mut next = None;
-        let mut away = if deadline.is_none() { wait::give_if_deep() } else { None };
+        let mut released = if deadline.is_none() { wait::release_if_deep() } else { None };
         let mut closed = None;
         park::block_until(deadline, |waker| match self.poll_one(&mut Context::from_waker(waker), deadline.is_none()) {
             Poll::Ready(ready) => {
@@ -130,9 +130,9 @@ impl<T> TaskSet<T> {
             }
             Poll::Pending => {
                 // Only once it is clear that this blocks, and after what could run in place has.
-                let begun = match &mut away {
-                    Some(away) => away,
-                    None => away.insert(GivenAway::begin_until(deadline)),
+                let begun = match &mut released {
+                    Some(released) => released,
+                    None => released.insert(PermitsReleased::begin_until(deadline)),
                 };
                 if deadline.is_none() {
                     closed = match begun.is_waiting() {

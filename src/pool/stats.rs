@@ -2,7 +2,7 @@
 //!
 //! The counters are for looking, and three places of the engine decide by them: a wait compares `waiting` with
 //! [`PoolConfig::max_waiting`](crate::PoolConfig::max_waiting); a manager starts again when nothing is
-//! [`unfinished`](Pool::unfinished); and shells are swept out of the queue when they are most of what is queued.
+//! [`unfinished`](Pool::unfinished); and tombstones are swept out of the queue when they are most of what is queued.
 
 use std::fmt;
 
@@ -20,13 +20,13 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) waiting: AtomicUsize,
     /// Claimed by somebody who did not pop it.
-    pub(crate) elsewhere: AtomicU64,
+    pub(crate) claimed: AtomicU64,
     /// Of those, the ones that were run.
-    pub(crate) in_place: AtomicU64,
+    pub(crate) ran_inline: AtomicU64,
     /// Drops of results and closures under way, whose tasks are counted as ended already.
     pub(crate) dropping: AtomicUsize,
     /// Popped, and found claimed by somebody else before.
-    pub(crate) shells: AtomicU64,
+    pub(crate) tombstones_popped: AtomicU64,
 }
 
 /// A look at a pool. The numbers are of this start of it, and of one moment as near as can be had without stopping it.
@@ -97,14 +97,14 @@ impl Pool {
         let completed = c.completed.load(Ordering::Acquire);
         let interrupted = c.interrupted.load(Ordering::Acquire);
         let panicked = c.panicked.load(Ordering::Acquire);
-        let shells = c.shells.load(Ordering::Acquire);
+        let tombstones_popped = c.tombstones_popped.load(Ordering::Acquire);
         let waiting = c.waiting.load(Ordering::SeqCst);
-        let popped = self.queue.with_extra(|book| book.popped);
-        let in_place = c.in_place.load(Ordering::Acquire);
-        let elsewhere = c.elsewhere.load(Ordering::Acquire);
-        let started = (popped + in_place).saturating_sub(shells);
+        let popped = self.queue.with_extra(|stats| stats.popped);
+        let ran_inline = c.ran_inline.load(Ordering::Acquire);
+        let claimed = c.claimed.load(Ordering::Acquire);
+        let started = (popped + ran_inline).saturating_sub(tombstones_popped);
         let running = started.saturating_sub(completed + interrupted + panicked).saturating_sub(waiting as u64);
-        let left_queue = (popped + elsewhere).saturating_sub(shells);
+        let left_queue = (popped + claimed).saturating_sub(tombstones_popped);
         // The tracker counts modulo 2^32.
         let queued = self.tracker.entered().wrapping_sub(left_queue as u32);
         let queued = if queued > u32::MAX / 2 { 0 } else { queued };

@@ -46,12 +46,12 @@ use crate::fork;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::NodeRef;
 use crate::namespace::Namespace;
-use crate::pool::crew::Crew;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
+use crate::pool::kind::Kind;
 use crate::pool::rayon::{Part, Rayon};
 use crate::pool::wait::block_on_wakers;
-use crate::pool::worker::{self, Left};
+use crate::pool::worker::{self, AfterOne};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::threads::cache::{self, Cache, Enlisted, Hand, Job, WaitsHere};
 use crate::unwind::{swallow, swallow_drop};
@@ -130,8 +130,8 @@ pub(crate) fn here<'a>() -> Option<&'a Arc<Pool>> {
 
 /// The pool of a work-stealing crew.
 fn of(pool: &Pool) -> &Stealing {
-    match &pool.crew {
-        Crew::WorkStealing(stealing) => stealing,
+    match &pool.kind {
+        Kind::WorkStealing(stealing) => stealing,
         _ => unreachable!("only a work-stealing pool has visits"),
     }
 }
@@ -197,14 +197,14 @@ impl Stealing {
     ///
     /// # Errors
     /// The system's, when it refuses the first thread.
-    pub(crate) fn ask(&self, pool: &Arc<Pool>) -> io::Result<()> {
+    pub(crate) fn request_thread(&self, pool: &Arc<Pool>) -> io::Result<()> {
         let noted = self.state.lock().note_visit();
         match noted {
             Some((rayon, number)) => {
                 self.send(&rayon, number, pool);
                 Ok(())
             }
-            None => pool.crew.cache().ask(Arc::clone(pool) as _),
+            None => pool.kind.cache().request_thread(Arc::clone(pool) as _),
         }
     }
 
@@ -254,16 +254,16 @@ impl Stealing {
                 return self.give_up(pool, &io::Error::other(error));
             }
         };
-        let (number, places) = {
+        let (number, permits) = {
             let mut state = self.state.lock();
-            let places = if let Stage::Making(wait) = state.stage { wait + 1 } else { 1 };
-            let live = Live { rayon: Arc::clone(&rayon), workers: parts.len(), blocked: 0, pending: places };
+            let permits = if let Stage::Making(wait) = state.stage { wait + 1 } else { 1 };
+            let live = Live { rayon: Arc::clone(&rayon), workers: parts.len(), blocked: 0, pending: permits };
             state.stage = Stage::Live(live);
             state.number += 1;
             state.inside += 1;
-            (state.number, places)
+            (state.number, permits)
         };
-        for _ in 0..places {
+        for _ in 0..permits {
             self.send(&rayon, number, pool);
         }
         drop(rayon);
@@ -281,8 +281,8 @@ impl Stealing {
     /// rayon could not make a pool; nothing of it is left.
     fn give_up(&self, pool: &Arc<Pool>, error: &io::Error) {
         let before = std::mem::replace(&mut self.state.lock().stage, Stage::None);
-        let places = if let Stage::Making(wait) = before { wait + 1 } else { 1 };
-        for _ in 0..places {
+        let permits = if let Stage::Making(wait) = before { wait + 1 } else { 1 };
+        for _ in 0..permits {
             Arc::clone(pool).refused(error);
         }
     }
@@ -330,7 +330,7 @@ impl Stealing {
 
     /// Notes a change of tasks or pieces.
     fn note<R>(&self, pool: &Pool, change: impl FnOnce(&mut State) -> R) -> R {
-        let cache = pool.crew.cache();
+        let cache = pool.kind.cache();
         let (out, more) = {
             let mut state = self.state.lock();
             let out = change(&mut state);
@@ -348,8 +348,8 @@ impl Stealing {
         let until = Instant::now() + LINGER;
         let sent = self.sent.load(Ordering::SeqCst);
         let works =
-            || pool.places.is_any_taken() || pool.tracker.is_closed() || self.sent.load(Ordering::SeqCst) != sent;
-        let is_wanted = || pool.crew.cache().is_wanted();
+            || pool.permits.is_any_taken() || pool.tracker.is_closed() || self.sent.load(Ordering::SeqCst) != sent;
+        let is_wanted = || pool.kind.cache().is_wanted();
         // A visit that is sent now may need this very thread.
         block_on_wakers(&self.woken, Some(until), || works() || is_wanted());
         if !works() {
@@ -362,7 +362,7 @@ impl Stealing {
         let ended = {
             let mut state = self.state.lock();
             // Whoever takes a place from now on looks at the stage after that.
-            if pool.places.is_any_taken() { None } else { state.end() }
+            if pool.permits.is_any_taken() { None } else { state.end() }
         };
         drop(ended);
     }
@@ -394,12 +394,12 @@ fn give_back(pool: &Arc<Pool>, stuck: Live) {
     let Live { rayon, pending, .. } = stuck;
     drop(rayon);
     for _ in 0..pending {
-        if pool.places.give(false) {
+        if pool.permits.release(false) {
             pool.end_if_over();
         }
     }
     if pending > 0 && !pool.queue.is_empty() {
-        pool.send_if_place();
+        pool.send_if_permit();
     }
 }
 
@@ -490,22 +490,22 @@ fn visit(pool: &Arc<Pool>, number: u64) {
     if !stealing.begins(number) {
         return;
     }
-    let counts = cache::work_here(pool.crew.cache());
+    let counts = cache::work_here(pool.kind.cache());
     let tasks = usize::from(counts.is_some());
     stealing.note(pool, |state| state.tasks += tasks);
     let left = worker::run_one(pool);
     stealing.note(pool, |state| state.tasks -= tasks);
     drop(counts);
     match left {
-        Left::Permit => {
-            if let Err(error) = stealing.ask(pool) {
+        AfterOne::Permit => {
+            if let Err(error) = stealing.request_thread(pool) {
                 Arc::clone(pool).refused(&error);
             }
         }
-        Left::Idle if frame::innermost().is_none() => stealing.linger(pool),
+        AfterOne::Idle if frame::innermost().is_none() => stealing.linger(pool),
         // On top of a task that waits, which is not to wait for nothing.
-        Left::Idle => stealing.end_if_idle(pool),
-        Left::Others => {}
+        AfterOne::Idle => stealing.end_if_idle(pool),
+        AfterOne::Others => {}
     }
 }
 
@@ -547,7 +547,7 @@ fn muster(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<Asleep>) {
             changed: WakerSet::new(),
             asleep: Arc::clone(&asleep),
         });
-        match pool.crew.cache().enlist(Arc::clone(&helper) as _) {
+        match pool.kind.cache().enlist(Arc::clone(&helper) as _) {
             Ok(sleeper) => asleep.0.lock().extend(sleeper),
             Err(error) => {
                 say_refused(pool, &error);

@@ -1,4 +1,4 @@
-//! Waiting without holding up a pool: [`GivenAway`] and [`blocking`].
+//! Waiting without holding up a pool: [`PermitsReleased`] and [`blocking`].
 
 use std::marker::PhantomData;
 use std::mem;
@@ -9,12 +9,12 @@ use crate::fork;
 use crate::lineage::work;
 use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
+use crate::pool::held_permits::InWait;
 use crate::pool::inner::Pool;
-use crate::pool::kept::InWait;
 use crate::pool::park;
 use crate::pool::pinned;
 use crate::pool::stealing::{self, Blocked};
-use crate::pool::warm::Came;
+use crate::pool::warm::WorkerPurpose;
 use crate::runtime;
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, WaitsHere};
@@ -23,9 +23,9 @@ use crate::waker_set::WakerSet;
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
-pub(crate) struct GivenAway {
+pub(crate) struct PermitsReleased {
     /// How many of the places on this thread's stack it has asked for, from the innermost one.
-    asked: usize,
+    frames: usize,
     waiting: Option<WaitsHere>,
     _blocked: Option<Blocked<'static>>,
     /// What the thread waits for, where that can be a part of a cycle.
@@ -33,7 +33,7 @@ pub(crate) struct GivenAway {
     here: PhantomData<*const ()>,
 }
 
-impl GivenAway {
+impl PermitsReleased {
     /// Nothing is given where no task runs, where the pool keeps its places, or at the pool's bound of waiting tasks.
     pub(crate) fn begin() -> Self {
         Self::begin_any(false)
@@ -50,7 +50,7 @@ impl GivenAway {
         if fork::is_fork() {
             return Self::nothing();
         }
-        let mut asked = 0;
+        let mut frames = 0;
         // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
         let steals = stealing::here().is_some();
         let works = steals || frame::innermost().is_some();
@@ -63,26 +63,26 @@ impl GivenAway {
                 break;
             }
             frame.wait.set(frame.pool().begin_wait(timed));
-            asked += 1;
+            frames += 1;
         }
-        Self { asked, waiting, _blocked: blocked, edge: None, here: PhantomData }
+        Self { frames, waiting, _blocked: blocked, edge: None, here: PhantomData }
     }
 
     fn nothing() -> Self {
-        Self { asked: 0, waiting: None, _blocked: None, edge: None, here: PhantomData }
+        Self { frames: 0, waiting: None, _blocked: None, edge: None, here: PhantomData }
     }
 
     /// It has given a place.
     fn gave(&self) -> bool {
-        frame::bringers().take(self.asked).any(|frame| frame.wait.get() == InWait::Given)
+        frame::bringers().take(self.frames).any(|frame| frame.wait.get() == InWait::Released)
     }
 
     /// As [`begin`](Self::begin), for a wait that ends with the target. The error: it would never end; see
     /// [`crate::waits`]. Whoever waits looks at [`told`](Self::refusal) each time it is woken, and gives up then.
     pub(crate) fn begin_for(on: Target, label: Label, ends: Ends) -> Result<Self, ClosesCircle> {
-        let mut away = Self::begin();
-        away.waits_for(on, label, ends)?;
-        Ok(away)
+        let mut released = Self::begin();
+        released.waits_for(on, label, ends)?;
+        Ok(released)
     }
 
     /// What has begun is such a wait.
@@ -95,10 +95,10 @@ impl GivenAway {
 
     /// The second half of a wait that [`begin`](fn@begin) began under a lock. The places are kept where they are not to
     /// be given.
-    pub(crate) fn begin_asked(edge: Waiting<'static>, gives: bool) -> Self {
-        let mut away = if gives { Self::begin() } else { Self::nothing() };
-        away.edge = Some(edge);
-        away
+    pub(crate) fn begin_registered(edge: Waiting<'static>, gives: bool) -> Self {
+        let mut released = if gives { Self::begin() } else { Self::nothing() };
+        released.edge = Some(edge);
+        released
     }
 
     /// It is such a wait.
@@ -155,14 +155,14 @@ fn stack(drives: bool) -> Stack {
         for scope in frame.place.node().scopes() {
             counts(&mut stack, scope.of(pool.joins()).address());
         }
-        if frame.brings_place && pool.config.keeps_place {
+        if frame.brings_permit && pool.config.keeps_place {
             stack.permits.push(permit(pool));
         }
     }
     for tracker in work::trackers() {
         counts(&mut stack, tracker);
     }
-    if let Some((pool, _, Came::WithPlace)) = frame::initialising() {
+    if let Some((pool, _, WorkerPurpose::ForTask)) = frame::initialising() {
         stack.permits.push(permit(pool));
     }
     if !drives && pinned::is_any_here() {
@@ -187,7 +187,7 @@ pub(crate) fn address(pool: &Arc<Pool>) -> usize {
     Arc::as_ptr(pool).addr()
 }
 
-impl Drop for GivenAway {
+impl Drop for PermitsReleased {
     fn drop(&mut self) {
         if fork::is_fork() {
             // Begun before the fork: what this counts belongs to threads that do not exist here, and so may its lock.
@@ -195,7 +195,7 @@ impl Drop for GivenAway {
             return;
         }
         // The innermost are those this one asked: what an outer wait asked is further out.
-        for frame in frame::bringers().take(self.asked) {
+        for frame in frame::bringers().take(self.frames) {
             frame.pool().end_wait(frame.wait.replace(InWait::No));
         }
     }
@@ -213,28 +213,28 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
         // A stolen piece has no place to give away, so a deep stack is better than a wait that may be for ever.
         return Some(own);
     }
-    if frame::innermost()?.is_aside() {
+    if frame::innermost()?.is_teardown() {
         return None;
     }
-    own_place(pool).filter(|own| own.wait.get() != InWait::Given).map(Frame::pool)
+    own_permit(pool).filter(|own| own.wait.get() != InWait::Released).map(Frame::pool)
 }
 
 /// Gives the places away before anything is run in place, where the stack is deep and does not grow. `None` where none
 /// can be given: it is used all the same then, and so is that of a poll, which cannot give it either (it does not know
 /// what its executor does next).
-pub(crate) fn give_if_deep() -> Option<GivenAway> {
-    depth::is_deep().then(GivenAway::begin).filter(GivenAway::gave)
+pub(crate) fn release_if_deep() -> Option<PermitsReleased> {
+    depth::is_deep().then(PermitsReleased::begin).filter(PermitsReleased::gave)
 }
 
 /// The frame of this thread that holds a place of the pool.
-fn own_place<'a>(pool: *const Pool) -> Option<&'a Frame> {
+fn own_permit<'a>(pool: *const Pool) -> Option<&'a Frame> {
     frame::bringers().find(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
 }
 
 /// Whether the calling thread, as a worker of the pool, keeps its place there in the wait that it has begun. The thread
 /// that a pool is pinned to always does, since nobody else would come, and so does a work-stealing pool's.
 pub(crate) fn keeps_place(pool: *const Pool) -> bool {
-    own_place(pool).is_some_and(|own| own.wait.get() != InWait::Given)
+    own_permit(pool).is_some_and(|own| own.wait.get() != InWait::Released)
         || pinned::is_here(pool)
         || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool))
 }
@@ -269,8 +269,8 @@ pub(crate) fn block_on_wakers(set: &WakerSet, deadline: Option<Instant>, mut rea
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
-    let away = GivenAway::begin();
+    let released = PermitsReleased::begin();
     let out = f();
-    drop(away);
+    drop(released);
     out
 }

@@ -36,28 +36,28 @@ use std::time::{Duration, Instant};
 
 use crate::error::{InitError, Said, WorkerInitFailed};
 use crate::pool::config::ThreadConfig;
-use crate::pool::crew::Crew;
 use crate::pool::ctx::{self, Hook};
 use crate::pool::frame;
 use crate::pool::inner::Pool;
+use crate::pool::kind::Kind;
 use crate::pool::park;
-use crate::pool::wait::{GivenAway, block_on_wakers};
+use crate::pool::wait::{PermitsReleased, block_on_wakers};
 use crate::sync::os::{Arc, Mutex};
 use crate::threads::cache::{self, Gate, Hand, Job, Member};
 use crate::unwind::swallow;
 use crate::waker_set::WakerSet;
 
 /// How many threads a start initialises at a time, unless told otherwise.
-const AT_ONCE: usize = 4;
+const DEFAULT_CONCURRENCY: usize = 4;
 /// How long a start waits, unless told otherwise.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a first failure, and how often it doubles. The models know no time: there it is for ever.
-const PAUSE: Duration = if cfg!(loom) { Duration::MAX } else { Duration::from_millis(100) };
+const FIRST_BACKOFF: Duration = if cfg!(loom) { Duration::MAX } else { Duration::from_millis(100) };
 const DOUBLINGS: u32 = 7;
 
 /// Why a start did not get its threads.
 #[derive(Clone)]
-pub(crate) enum Unready {
+pub(crate) enum WarmupError {
     /// The first initialiser that failed.
     Init(InitError),
     /// The system refused a thread.
@@ -71,11 +71,11 @@ pub(crate) enum Unready {
 
 /// How a thread came to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Came {
+pub(crate) enum WorkerPurpose {
     /// For a task: it brings a place.
-    WithPlace,
+    ForTask,
     /// For a start.
-    ToWarmUp,
+    ForStart,
 }
 
 /// What `end` found, so what the thread owes.
@@ -94,15 +94,15 @@ pub(crate) enum After {
 pub(crate) struct Warm {
     hook: Option<Hook>,
     wanted: usize,
-    at_once: usize,
-    patience: Duration,
-    book: Mutex<Book>,
+    concurrency: usize,
+    timeout: Duration,
+    state: Mutex<WarmupState>,
     /// Told when the outcome of the start is there.
     changed: WakerSet,
 }
 
 #[derive(Default)]
-struct Book {
+struct WarmupState {
     /// Made for the start, and not there yet.
     coming: usize,
     under_way: Vec<Arc<Member>>,
@@ -116,34 +116,34 @@ struct Book {
     closed: bool,
     /// Somebody has decided how the start ends, and is about to say so.
     decided: bool,
-    outcome: Option<Result<(), Unready>>,
+    outcome: Option<Result<(), WarmupError>>,
     failures: u32,
-    pause: Option<Pause>,
+    backoff: Option<Backoff>,
 }
 
 /// No thread is made for a while.
-struct Pause {
+struct Backoff {
     /// `None` is for ever.
     until: Option<Instant>,
     error: InitError,
 }
 
-impl Book {
+impl WarmupState {
     /// Begins a pause, unless there is one: threads that fail together are one failure. The one before comes back, to
     /// be dropped outside the lock: it holds a user's error.
-    fn pause(&mut self, error: &InitError) -> Option<Pause> {
+    fn backoff(&mut self, error: &InitError) -> Option<Backoff> {
         let now = Instant::now();
-        if self.pause.as_ref().is_some_and(|pause| !pause.is_over(now)) {
+        if self.backoff.as_ref().is_some_and(|backoff| !backoff.is_over(now)) {
             return None;
         }
         let doublings = self.failures.min(DOUBLINGS);
         self.failures += 1;
-        let until = now.checked_add(PAUSE.saturating_mul(1 << doublings));
-        self.pause.replace(Pause { until, error: error.clone() })
+        let until = now.checked_add(FIRST_BACKOFF.saturating_mul(1 << doublings));
+        self.backoff.replace(Backoff { until, error: error.clone() })
     }
 }
 
-impl Pause {
+impl Backoff {
     fn is_over(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now >= until)
     }
@@ -159,67 +159,67 @@ impl Warm {
         Some(Arc::new(Self {
             hook,
             wanted: threads.warm,
-            at_once: threads.warm_at_once.unwrap_or(AT_ONCE),
-            patience: threads.warm_timeout.unwrap_or(PATIENCE),
-            book: Mutex::new(Book { decided: outcome.is_some(), outcome, ..Book::default() }),
+            concurrency: threads.warm_at_once.unwrap_or(DEFAULT_CONCURRENCY),
+            timeout: threads.warm_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            state: Mutex::new(WarmupState { decided: outcome.is_some(), outcome, ..WarmupState::default() }),
             changed: WakerSet::new(),
         }))
     }
 
     /// How many more threads the start is to make now. They count as coming.
-    fn make_more(&self, book: &mut Book) -> usize {
-        if book.decided || book.closed {
+    fn make_more(&self, state: &mut WarmupState) -> usize {
+        if state.decided || state.closed {
             return 0;
         }
-        let coming = book.coming + book.under_way.len();
-        let missing = self.wanted.saturating_sub(book.ready + coming);
-        let make = missing.min(self.at_once.saturating_sub(coming));
-        book.coming += make;
+        let coming = state.coming + state.under_way.len();
+        let missing = self.wanted.saturating_sub(state.ready + coming);
+        let make = missing.min(self.concurrency.saturating_sub(coming));
+        state.coming += make;
         make
     }
 
     /// One that was to be made was not.
     fn was_not_made(&self) {
-        self.book.lock().coming -= 1;
+        self.state.lock().coming -= 1;
     }
 
     /// A thread is there and is about to run its initialiser. False when it is too late.
-    pub(crate) fn begin(&self, member: &Arc<Member>, came: Came) -> bool {
-        let mut book = self.book.lock();
-        if came == Came::ToWarmUp {
-            book.coming -= 1;
+    pub(crate) fn begin(&self, member: &Arc<Member>, purpose: WorkerPurpose) -> bool {
+        let mut state = self.state.lock();
+        if purpose == WorkerPurpose::ForStart {
+            state.coming -= 1;
         }
-        if !book.closed {
-            book.under_way.push(Arc::clone(member));
+        if !state.closed {
+            state.under_way.push(Arc::clone(member));
         }
-        !book.closed
+        !state.closed
     }
 
     /// The initialiser has returned.
     pub(crate) fn end(&self, member: &Arc<Member>, result: Result<(), InitError>) -> After {
-        let mut book = self.book.lock();
-        let Some(at) = book.under_way.iter().position(|other| Arc::ptr_eq(other, member)) else {
-            book.abandoned -= 1;
+        let mut state = self.state.lock();
+        let Some(at) = state.under_way.iter().position(|other| Arc::ptr_eq(other, member)) else {
+            state.abandoned -= 1;
             return After::Abandoned;
         };
-        book.under_way.swap_remove(at);
+        state.under_way.swap_remove(at);
         match result {
             Ok(()) => {
-                book.ready += 1;
-                book.alive += 1;
-                book.failures = 0;
-                let over = book.pause.take();
-                let last = !book.decided && book.ready >= self.wanted;
-                book.decided |= last;
-                let make = self.make_more(&mut book);
-                drop(book);
+                state.ready += 1;
+                state.alive += 1;
+                state.failures = 0;
+                let over = state.backoff.take();
+                let last = !state.decided && state.ready >= self.wanted;
+                state.decided |= last;
+                let make = self.make_more(&mut state);
+                drop(state);
                 drop(over);
                 if last { After::LastReady } else { After::Ready { make } }
             }
             Err(error) => {
-                let before = book.pause(&error);
-                let decides = !std::mem::replace(&mut book.decided, true);
-                drop(book);
+                let before = state.backoff(&error);
+                let decides = !std::mem::replace(&mut state.decided, true);
+                drop(state);
                 drop(before);
                 After::Failed { error, decides }
             }
@@ -228,57 +228,57 @@ impl Warm {
 
     /// Takes the threads under way off the list. No other begins.
     fn close(&self) -> Vec<Arc<Member>> {
-        let mut book = self.book.lock();
-        book.closed = true;
-        let left = std::mem::take(&mut book.under_way);
-        book.abandoned += left.len();
+        let mut state = self.state.lock();
+        state.closed = true;
+        let left = std::mem::take(&mut state.under_way);
+        state.abandoned += left.len();
         left
     }
 
     /// How the start ends is the caller's to say. True for one caller.
     fn decide(&self) -> bool {
-        !std::mem::replace(&mut self.book.lock().decided, true)
+        !std::mem::replace(&mut self.state.lock().decided, true)
     }
 
-    fn publish(&self, outcome: Result<(), Unready>) {
-        self.book.lock().outcome = Some(outcome);
+    fn publish(&self, outcome: Result<(), WarmupError>) {
+        self.state.lock().outcome = Some(outcome);
         self.changed.wake_all();
     }
 
-    fn outcome(&self) -> Option<Result<(), Unready>> {
-        self.book.lock().outcome.clone()
+    fn outcome(&self) -> Option<Result<(), WarmupError>> {
+        self.state.lock().outcome.clone()
     }
 
     fn one_ends(&self) {
-        self.book.lock().alive -= 1;
+        self.state.lock().alive -= 1;
     }
 
     fn alive(&self) -> usize {
-        self.book.lock().alive
+        self.state.lock().alive
     }
 
     fn ready(&self) -> usize {
-        self.book.lock().ready
+        self.state.lock().ready
     }
 
     /// Abandoned initialisers that still run.
     pub(crate) fn abandoned(&self) -> usize {
-        self.book.lock().abandoned
+        self.state.lock().abandoned
     }
 
     /// The pool was told to end: a start that waits learns it.
     pub(crate) fn stop_waiting(&self) {
         if self.decide() {
-            self.publish(Err(Unready::Ended));
+            self.publish(Err(WarmupError::Ended));
         }
     }
 }
 
 impl Gate for Warm {
     fn refuses(&self) -> Option<io::Error> {
-        let book = self.book.lock();
-        let pause = book.pause.as_ref().filter(|pause| !pause.is_over(Instant::now()))?;
-        Some(WorkerInitFailed(pause.error.clone()).into())
+        let state = self.state.lock();
+        let backoff = state.backoff.as_ref().filter(|backoff| !backoff.is_over(Instant::now()))?;
+        Some(WorkerInitFailed(backoff.error.clone()).into())
     }
 }
 
@@ -287,7 +287,7 @@ struct WarmUp(Arc<Pool>);
 
 impl Job for WarmUp {
     fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
-        self.0.prepare(hand, Came::ToWarmUp);
+        self.0.prepare(hand, WorkerPurpose::ForStart);
         // Ready or not, it holds no place: it rests, or takes who is in line.
         None
     }
@@ -299,30 +299,30 @@ impl Job for WarmUp {
 
 impl Pool {
     fn warm(&self) -> Option<&Warm> {
-        match &self.crew {
-            Crew::Dedicated(own) => own.warm.as_deref(),
-            Crew::Leased | Crew::Pinned(_) | Crew::WorkStealing(_) => None,
+        match &self.kind {
+            Kind::Dedicated(own) => own.warm.as_deref(),
+            Kind::Leased | Kind::Pinned(_) | Kind::WorkStealing(_) => None,
         }
     }
 
     /// Makes the first threads that a start waits for.
     pub(crate) fn warm_up(self: &Arc<Self>) {
         if let Some(warm) = self.warm() {
-            let make = warm.make_more(&mut warm.book.lock());
+            let make = warm.make_more(&mut warm.state.lock());
             self.make(warm, make);
         }
     }
 
     fn make(self: &Arc<Self>, warm: &Warm, threads: usize) {
         for made in 0..threads {
-            match self.crew.cache().start(Arc::new(WarmUp(Arc::clone(self)))) {
+            match self.kind.cache().start(Arc::new(WarmUp(Arc::clone(self)))) {
                 Ok(true) => {}
                 // As many as there may be: some came for tasks, and each of them counts when it is ready.
                 Ok(false) => warm.was_not_made(),
                 Err(error) => {
                     (made..threads).for_each(|_| warm.was_not_made());
                     if warm.decide() {
-                        self.end_start(warm, Unready::Thread(Arc::new(error)));
+                        self.end_start(warm, WarmupError::Thread(Arc::new(error)));
                     }
                     return;
                 }
@@ -332,32 +332,32 @@ impl Pool {
 
     /// Before a thread of the pool's own does anything: runs the initialiser. True when the thread may go on with what
     /// it came for; otherwise it rests, or ends.
-    pub(crate) fn prepare(self: &Arc<Self>, hand: &mut Hand<'_>, came: Came) -> bool {
-        let Crew::Dedicated(own) = &self.crew else { return true };
+    pub(crate) fn prepare(self: &Arc<Self>, hand: &mut Hand<'_>, purpose: WorkerPurpose) -> bool {
+        let Kind::Dedicated(own) = &self.kind else { return true };
         if hand.is_prepared() {
             return true;
         }
         let member = Arc::clone(hand.member());
         let Some(warm) = &own.warm else {
-            ctx::move_in(self, &own.below, &member);
+            ctx::attach(self, &own.below, &member);
             hand.set_prepared(&(Arc::clone(self) as _));
             return true;
         };
-        if came == Came::WithPlace && !hand.set_aside(Arc::clone(self) as _) {
+        if purpose == WorkerPurpose::ForTask && !hand.set_aside(Arc::clone(self) as _) {
             // An idle thread is there after all.
             hand.retire();
             return false;
         }
         // Aside first: if the pool lets go of what is aside before this, it is said here that it is too late.
-        if !warm.begin(&member, came) {
-            self.let_aside_go();
+        if !warm.begin(&member, purpose) {
+            self.release_parked();
             self.end_if_over();
             hand.retire();
             return false;
         }
-        ctx::move_in(self, &own.below, &member);
-        let result = warm.hook.as_ref().map_or(Ok(()), |hook| ctx::initialise(self, hook, &member, came));
-        if self.has_initialised(warm, &member, came, result.map_err(InitError::from)) {
+        ctx::attach(self, &own.below, &member);
+        let result = warm.hook.as_ref().map_or(Ok(()), |hook| ctx::initialise(self, hook, &member, purpose));
+        if self.has_initialised(warm, &member, purpose, result.map_err(InitError::from)) {
             hand.set_prepared(&(Arc::clone(self) as _));
         } else {
             hand.retire();
@@ -371,7 +371,7 @@ impl Pool {
         self: &Arc<Self>,
         warm: &Warm,
         member: &Arc<Member>,
-        came: Came,
+        purpose: WorkerPurpose,
         result: Result<(), InitError>,
     ) -> bool {
         match warm.end(member, result) {
@@ -384,11 +384,11 @@ impl Pool {
                 true
             }
             After::Abandoned => {
-                ctx::move_out();
+                ctx::detach();
                 false
             }
             After::Failed { error, decides } => {
-                ctx::move_out();
+                ctx::detach();
                 swallow(|| {
                     tracing::warn!(
                         target: "heirloom",
@@ -398,9 +398,9 @@ impl Pool {
                         "a worker's initialiser failed; the worker ends without having had a task",
                     );
                 });
-                self.give_up(came);
+                self.give_up(purpose);
                 if decides {
-                    self.end_start(warm, Unready::Init(error));
+                    self.end_start(warm, WarmupError::Init(error));
                 }
                 false
             }
@@ -408,21 +408,21 @@ impl Pool {
     }
 
     /// A thread will not become ready.
-    fn give_up(self: &Arc<Self>, came: Came) {
-        if came == Came::WithPlace && self.crew.cache().give_up_preparing().is_some() {
-            if self.places.give(false) {
+    fn give_up(self: &Arc<Self>, purpose: WorkerPurpose) {
+        if purpose == WorkerPurpose::ForTask && self.kind.cache().give_up_preparing().is_some() {
+            if self.permits.release(false) {
                 self.end_if_over();
             }
             if !self.queue.is_empty() {
                 // A ready thread that is idle comes; if there is none, the gate refuses a new one.
-                self.send_if_place();
+                self.send_if_permit();
             }
         }
     }
 
     /// No place is taken, and yet a ready thread will look at the queue: it is about to go idle, or to end.
     pub(crate) fn somebody_looks(&self) -> bool {
-        self.warm().is_some_and(|warm| warm.alive() > self.crew.cache().waiting())
+        self.warm().is_some_and(|warm| warm.alive() > self.kind.cache().waiting())
     }
 
     /// A ready thread has gone idle, or ends.
@@ -432,33 +432,33 @@ impl Pool {
             warm.one_ends();
         }
         if !self.queue.is_empty() {
-            self.send_if_place();
+            self.send_if_permit();
         }
     }
 
     /// Code in an initialiser ends the process: its thread does not come back, and the pool goes on without it.
-    pub(crate) fn initialiser_exits(self: &Arc<Self>, member: &Arc<Member>, came: Came) {
+    pub(crate) fn initialiser_exits(self: &Arc<Self>, member: &Arc<Member>, purpose: WorkerPurpose) {
         let Some(warm) = self.warm() else { return };
         let error = said("it ended the process");
         if let After::Failed { error, decides } = warm.end(member, Err(error)) {
-            self.give_up(came);
-            self.crew.cache().retire();
+            self.give_up(purpose);
+            self.kind.cache().retire();
             if decides {
-                self.end_start(warm, Unready::Init(error));
+                self.end_start(warm, WarmupError::Init(error));
             }
         }
     }
 
     /// The start failed, which the caller has decided: ends what was started, then says so.
-    fn end_start(self: &Arc<Self>, warm: &Warm, unready: Unready) {
+    fn end_start(self: &Arc<Self>, warm: &Warm, unready: WarmupError) {
         let error = match &unready {
-            Unready::Init(error) => error.clone(),
-            Unready::Thread(error) => InitError::from(Arc::clone(error) as Arc<_>),
-            Unready::TimedOut { .. } => said("the start of the pool timed out"),
-            Unready::Ended => said("the pool was told to end"),
+            WarmupError::Init(error) => error.clone(),
+            WarmupError::Thread(error) => InitError::from(Arc::clone(error) as Arc<_>),
+            WarmupError::TimedOut { .. } => said("the start of the pool timed out"),
+            WarmupError::Ended => said("the pool was told to end"),
         };
         self.tracker.close();
-        self.strand(&WorkerInitFailed(error).into());
+        self.fail_queued(&WorkerInitFailed(error).into());
         self.cancel();
         self.abandon_initialisers();
         self.end_if_over();
@@ -468,7 +468,7 @@ impl Pool {
     /// A ready thread's state was lost and could not be made anew. The thread ends, and for a pause no other is made.
     pub(crate) fn state_failed(&self, error: &InitError) {
         let Some(warm) = self.warm() else { return };
-        let before = warm.book.lock().pause(error);
+        let before = warm.state.lock().backoff(error);
         drop(before);
         swallow(|| {
             tracing::warn!(
@@ -484,18 +484,18 @@ impl Pool {
     pub(crate) fn abandon_initialisers(&self) {
         let Some(warm) = self.warm() else { return };
         for member in warm.close() {
-            self.crew.cache().abandon(&member);
+            self.kind.cache().abandon(&member);
         }
-        if let Some(states) = self.crew.states() {
+        if let Some(states) = self.kind.states() {
             states.close();
         }
-        self.let_aside_go();
+        self.release_parked();
     }
 
-    fn let_aside_go(&self) {
-        for _place in self.crew.cache().take_aside() {
+    fn release_parked(&self) {
+        for _place in self.kind.cache().take_aside() {
             // Whether it was the last one is what the caller looks at next.
-            let _ = self.places.give(false);
+            let _ = self.permits.release(false);
         }
     }
 
@@ -506,7 +506,7 @@ impl Pool {
     }
 
     /// Waits until a start has its threads, or has failed; at the deadline the caller ends it.
-    pub(crate) fn wait_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Unready> {
+    pub(crate) fn wait_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), WarmupError> {
         let Some(warm) = self.warm() else { return Ok(()) };
         if let Some(outcome) = warm.outcome() {
             return outcome;
@@ -515,14 +515,14 @@ impl Pool {
         if frame::is_in(self) {
             return Ok(());
         }
-        let _away = GivenAway::begin_until(deadline);
+        let _away = PermitsReleased::begin_until(deadline);
         let there = || warm.outcome().is_some();
         if !block_on_wakers(&warm.changed, deadline, there) {
             self.time_out();
             // Whoever has decided already is about to publish.
             block_on_wakers(&warm.changed, None, there);
         }
-        warm.outcome().unwrap_or(Err(Unready::Ended))
+        warm.outcome().unwrap_or(Err(WarmupError::Ended))
     }
 
     /// The start has taken too long, unless it has just ended.
@@ -531,35 +531,35 @@ impl Pool {
             && warm.decide()
         {
             let ready = warm.ready();
-            self.end_start(warm, Unready::TimedOut { ready });
+            self.end_start(warm, WarmupError::TimedOut { ready });
         }
     }
 
     /// Waits for what `wait_ready` waits for without blocking the runtime. A borrowed thread keeps the time, also when
     /// the future is dropped meanwhile.
-    pub(crate) async fn await_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), Unready> {
+    pub(crate) async fn await_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), WarmupError> {
         let Some(warm) = self.warm() else { return Ok(()) };
         if let Some(outcome) = warm.outcome() {
             return outcome;
         }
         if let Some(deadline) = deadline {
-            let keeper = Arc::new(Timekeeper { pool: Arc::clone(self), deadline });
-            if let Err(error) = crate::threads::leased().ask(Arc::clone(&keeper) as _) {
+            let keeper = Arc::new(WarmupTimeout { pool: Arc::clone(self), deadline });
+            if let Err(error) = crate::threads::leased().request_thread(Arc::clone(&keeper) as _) {
                 keeper.refused(&error);
             }
         }
         warm.changed.until(|| warm.outcome().is_some()).await;
-        warm.outcome().unwrap_or(Err(Unready::Ended))
+        warm.outcome().unwrap_or(Err(WarmupError::Ended))
     }
 
     /// When a start that begins now has taken too long.
     pub(crate) fn ready_by(&self) -> Option<Instant> {
-        self.warm().and_then(|warm| park::after(warm.patience))
+        self.warm().and_then(|warm| park::after(warm.timeout))
     }
 
     /// How many threads a start waits for, and how long.
     pub(crate) fn warm_wanted(&self) -> (usize, Duration) {
-        self.warm().map_or((0, Duration::ZERO), |warm| (warm.wanted, warm.patience))
+        self.warm().map_or((0, Duration::ZERO), |warm| (warm.wanted, warm.timeout))
     }
 
     pub(crate) fn stop_warming(&self) {
@@ -579,12 +579,12 @@ fn said(text: &str) -> InitError {
 }
 
 /// Ends a start that nobody blocks for when its time is over.
-struct Timekeeper {
+struct WarmupTimeout {
     pool: Arc<Pool>,
     deadline: Instant,
 }
 
-impl Job for Timekeeper {
+impl Job for WarmupTimeout {
     fn work(self: Arc<Self>, _hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
         let _waits = cache::wait_here();
         let _ = self.pool.wait_ready(Some(self.deadline));
@@ -596,7 +596,7 @@ impl Job for Timekeeper {
             && warm.decide()
         {
             let copy = io::Error::new(error.kind(), error.to_string());
-            self.pool.end_start(warm, Unready::Thread(Arc::new(copy)));
+            self.pool.end_start(warm, WarmupError::Thread(Arc::new(copy)));
         }
     }
 }

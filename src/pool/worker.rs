@@ -7,14 +7,14 @@ use crate::error::{NoRoom, Refused, SubmitError, TaskError, payload_text};
 use crate::fork;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::{Node, NodeRef};
-use crate::pool::book::Running;
 use crate::pool::config::PoolKind;
 use crate::pool::depth;
 use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::handle::TaskHandle;
-use crate::pool::inner::{As, Extras, Memo, Pool, leave_tracker};
+use crate::pool::inner::{As, Pool, RareMeta, TaskMeta, leave_tracker};
 use crate::pool::queue::Popped;
+use crate::pool::queue_stats::Running;
 use crate::pool::stealing;
 use crate::pool::worker_state;
 use crate::subscriber::Scoped;
@@ -26,58 +26,58 @@ use crate::tracker::TaskTracker;
 use crate::unwind::{abort_on_panic, swallow, swallow_drop};
 
 /// How many tasks a borrowed thread runs for one pool before it lets others in line have their turn.
-const TURN: u32 = 64;
+const FAIR_BUDGET: u32 = 64;
 
 /// How often a thread looks for the next task before it gives its place back, and how many nanoseconds it pauses in between:
 /// looking all the time would take the cache line away from the submitter. Together about 2 µs.
-const LINGER: u32 = if cfg!(loom) { 1 } else { 30 };
-const BETWEEN: u32 = 70;
+const SPINS: u32 = if cfg!(loom) { 1 } else { 30 };
+const SPIN_NANOS: u32 = 70;
 /// After so many looks whoever else is on this CPU may go first: somebody on another one would have been here by now.
-const OFFER: u32 = 10;
+const YIELD_AT: u32 = 10;
 
 /// A thread's visit to a pool.
-struct Visit<'a> {
+struct Session<'a> {
     pool: &'a Arc<Pool>,
-    /// This thread is between two tasks; see [`Places`](crate::pool::places::Places). Anything of a user's that might
+    /// This thread is between two tasks; see [`Permits`](crate::pool::permits::Permits). Anything of a user's that might
     /// block is run aside.
-    looking: bool,
+    searching: bool,
     /// Tasks this thread has ended and not counted out yet. It does that when it runs dry, in one step: until then a
     /// task it runs is counted anyway, so nobody can tell.
     ended: u64,
 }
 
-impl Visit<'_> {
-    fn look(&mut self) {
-        if !self.looking {
-            self.looking = true;
-            self.pool.places.start_looking();
+impl Session<'_> {
+    fn start_searching(&mut self) {
+        if !self.searching {
+            self.searching = true;
+            self.pool.permits.start_searching();
         }
     }
 
     /// Before the thread does anything else: what was pushed meanwhile was left to it, so it looks once more.
-    fn look_away(&mut self) {
-        if std::mem::take(&mut self.looking) {
-            self.pool.places.stop_looking();
+    fn stop_searching(&mut self) {
+        if std::mem::take(&mut self.searching) {
+            self.pool.permits.stop_searching();
             if !self.pool.queue.is_empty() {
-                self.pool.send_if_place();
+                self.pool.send_if_permit();
             }
         }
     }
 
     /// Counts out what has ended.
-    fn settle(&mut self) {
+    fn flush(&mut self) {
         if self.ended > 0 {
             if self.pool.tracker.is_observed() {
-                self.look_away();
+                self.stop_searching();
             }
             self.pool.leave_many(std::mem::take(&mut self.ended));
         }
     }
 }
 
-impl Memo {
+impl TaskMeta {
     fn task_type(&self) -> Option<&TaskType> {
-        self.extras.as_ref()?.task_type.as_ref()
+        self.rare.as_ref()?.task_type.as_ref()
     }
 }
 
@@ -85,61 +85,61 @@ impl Memo {
 /// it is given back, or waits in line.
 pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
     let limit = pool.config.limit;
-    let mut visit = Visit { pool, looking: false, ended: 0 };
+    let mut session = Session { pool, searching: false, ended: 0 };
     let mut entry = None;
-    let mut turn = TURN;
+    let mut turn = FAIR_BUDGET;
     loop {
-        if pool.places.is_over(limit) {
-            pool.queue.with_extra(|book| book.turn(&mut entry, None));
-            visit.settle();
-            if pool.places.shed(limit, visit.looking) {
+        if pool.permits.is_over_limit(limit) {
+            pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
+            session.flush();
+            if pool.permits.release_excess(limit, session.searching) {
                 return None;
             }
         }
-        let popped = pop(pool, &mut entry, visit.ended);
+        let popped = pop(pool, &mut entry, session.ended);
         let Some(task) = popped.task else {
-            visit.settle();
-            if linger(&mut visit, hand) {
+            session.flush();
+            if spin_for_work(&mut session, hand) {
                 continue;
             }
             // The last place of a pool that is closed and has nothing left: that is its end.
-            if pool.places.give(visit.looking) {
+            if pool.permits.release(session.searching) {
                 pool.end_if_over();
             }
             if !pool.queue.is_empty() {
-                pool.send_if_place();
+                pool.send_if_permit();
             }
             return None;
         };
-        if std::mem::take(&mut visit.looking) {
-            pool.places.stop_looking();
+        if std::mem::take(&mut session.searching) {
+            pool.permits.stop_searching();
         }
         if popped.more || !pool.queue.looks_empty() {
-            pool.send_if_place();
+            pool.send_if_permit();
         }
         match task.claim() {
             Ok(claimed) => {
-                let ran = run_popped(&mut visit, claimed, entry, popped.more);
+                let ran = run_popped(&mut session, claimed, entry, popped.more);
                 if !ran && worker_state::has_failed() {
                     // It would fail one task after the other, which others of the pool's threads could run.
-                    pool.queue.with_extra(|book| book.turn(&mut entry, None));
-                    visit.settle();
+                    pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
+                    session.flush();
                     hand.retire();
-                    if pool.places.give(visit.looking) {
+                    if pool.permits.release(session.searching) {
                         pool.end_if_over();
                     }
                     return None;
                 }
             }
-            Err(shell) => drop_shell(pool, shell),
+            Err(tombstone) => drop_tombstone(pool, tombstone),
         }
         turn -= 1;
         if turn == 0 {
-            turn = TURN;
+            turn = FAIR_BUDGET;
             if hand.others_wait() {
-                visit.look_away();
-                pool.queue.with_extra(|book| book.turn(&mut entry, None));
-                visit.settle();
+                session.stop_searching();
+                pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
+                session.flush();
                 return Some(hand.next_turn(Arc::clone(pool) as _));
             }
         }
@@ -147,28 +147,28 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
 }
 
 /// Takes the oldest, noting that it runs, and how many its thread has ended and not counted out.
-fn pop(pool: &Pool, entry: &mut Option<usize>, owed: u64) -> Popped<Memo> {
+fn pop(pool: &Pool, entry: &mut Option<usize>, owed: u64) -> Popped<TaskMeta> {
     let now = CoarseInstant::now();
-    pool.queue.pop(|book, task| {
+    pool.queue.pop(|stats, task| {
         if task.is_some() {
-            book.popped += 1;
+            stats.popped += 1;
         }
         let running = |task: &Task| Running { id: task.id(), at: task.at(), owed, since: now, task_type: None };
-        book.turn(entry, task.map(running));
+        stats.turn(entry, task.map(running));
     })
 }
 
 /// Somebody else claimed it.
-fn drop_shell(pool: &Pool, shell: Task) {
-    pool.counters.shells.fetch_add(1, Ordering::Relaxed);
-    pool.stale.fetch_sub(1, Ordering::Relaxed);
-    drop(shell);
+fn drop_tombstone(pool: &Pool, tombstone: Task) {
+    pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
+    pool.tombstones_queued.fetch_sub(1, Ordering::Relaxed);
+    drop(tombstone);
 }
 
 /// What [`run_next`] found.
 #[derive(PartialEq, Eq)]
-pub(super) enum Next {
-    Ran,
+pub(super) enum RunOutcome {
+    RanTask,
     /// It was not to run any more.
     Skipped,
     Nothing,
@@ -177,35 +177,35 @@ pub(super) enum Next {
 }
 
 /// Runs the oldest task of a pinned pool, on its thread.
-pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
+pub(super) fn run_next(pool: &Arc<Pool>) -> RunOutcome {
     // What is queued is the parent's in a fork, and is run there.
     if fork::is_fork() || pool.queue.looks_empty() {
-        return Next::Nothing;
+        return RunOutcome::Nothing;
     }
-    if !pool.places.take_here(1) {
-        // One that has ended may have shells left in its queue.
-        return if pool.tracker.is_ended() { Next::Nothing } else { Next::Busy };
+    if !pool.permits.try_acquire_here(1) {
+        // One that has ended may have tombstones left in its queue.
+        return if pool.tracker.is_ended() { RunOutcome::Nothing } else { RunOutcome::Busy };
     }
-    let mut visit = Visit { pool, looking: false, ended: 0 };
+    let mut session = Session { pool, searching: false, ended: 0 };
     let mut entry = None;
     let next = match pop(pool, &mut entry, 0).task.map(Task::claim) {
-        None => Next::Nothing,
+        None => RunOutcome::Nothing,
         // As if more were queued: this thread does not look for it.
         Some(Ok(claimed)) => {
-            if run_popped_inside(&mut visit, claimed, entry) {
-                Next::Ran
+            if run_popped_inside(&mut session, claimed, entry) {
+                RunOutcome::RanTask
             } else {
-                Next::Skipped
+                RunOutcome::Skipped
             }
         }
-        Some(Err(shell)) => {
-            drop_shell(pool, shell);
-            Next::Skipped
+        Some(Err(tombstone)) => {
+            drop_tombstone(pool, tombstone);
+            RunOutcome::Skipped
         }
     };
-    pool.queue.with_extra(|book| book.turn(&mut entry, None));
-    visit.settle();
-    if pool.places.give(false) {
+    pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
+    session.flush();
+    if pool.permits.release(false) {
         pool.end_if_over();
     }
     next
@@ -214,7 +214,7 @@ pub(super) fn run_next(pool: &Arc<Pool>) -> Next {
 /// What is left after [`run_one`].
 #[cfg(feature = "rayon")]
 #[derive(PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum AfterOne {
     /// The caller's place, because more is queued.
     Permit,
     /// Places of others.
@@ -226,41 +226,41 @@ pub(super) enum Left {
 /// Runs the oldest task of a work-stealing pool, on one of its threads. The caller holds a place: it is given back when
 /// nothing more is queued.
 #[cfg(feature = "rayon")]
-pub(super) fn run_one(pool: &Arc<Pool>) -> Left {
+pub(super) fn run_one(pool: &Arc<Pool>) -> AfterOne {
     // Tasks came back from their waits: whoever of them ends looks at the queue.
-    if pool.places.shed(pool.config.limit, false) {
-        return Left::Others;
+    if pool.permits.release_excess(pool.config.limit, false) {
+        return AfterOne::Others;
     }
-    let mut visit = Visit { pool, looking: false, ended: 0 };
+    let mut session = Session { pool, searching: false, ended: 0 };
     let mut entry = None;
     loop {
-        let popped = pop(pool, &mut entry, visit.ended);
+        let popped = pop(pool, &mut entry, session.ended);
         let Some(task) = popped.task else { break };
         if popped.more {
-            pool.send_if_place();
+            pool.send_if_permit();
         }
         match task.claim() {
             Ok(claimed) => {
                 // As if more were queued: this thread may do something else first.
-                run_popped_inside(&mut visit, claimed, entry);
+                run_popped_inside(&mut session, claimed, entry);
                 break;
             }
-            Err(shell) => drop_shell(pool, shell),
+            Err(tombstone) => drop_tombstone(pool, tombstone),
         }
     }
-    pool.queue.with_extra(|book| book.turn(&mut entry, None));
-    visit.settle();
+    pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
+    session.flush();
     if !pool.queue.looks_empty() {
-        return Left::Permit;
+        return AfterOne::Permit;
     }
-    let last = pool.places.give(false);
+    let last = pool.permits.release(false);
     if last {
         pool.end_if_over();
     }
     if !pool.queue.is_empty() {
-        pool.send_if_place();
+        pool.send_if_permit();
     }
-    if last { Left::Idle } else { Left::Others }
+    if last { AfterOne::Idle } else { AfterOne::Others }
 }
 
 /// The pool's only thread, with nothing queued, waits a moment for the next task before it gives its place back. True
@@ -268,21 +268,21 @@ pub(super) fn run_one(pool: &Arc<Pool>) -> Left {
 ///
 /// It is the one spinner of its cache meanwhile, and goes at once when it is offered work of another pool. Only the
 /// only thread may: it looks at the inbox alone, and what another consumer has moved to the list it would not see.
-fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
-    let pool = visit.pool;
+fn spin_for_work(session: &mut Session<'_>, hand: &mut Hand<'_>) -> bool {
+    let pool = session.pool;
     if !hand.open() {
         return false;
     }
-    visit.look();
-    for look in 0..LINGER {
+    session.start_searching();
+    for spin in 0..SPINS {
         if !pool.queue.inbox_is_empty() {
             return hand.close();
         }
-        if !pool.places.is_only_looking() || pool.tracker.is_closed() || hand.is_wanted() {
+        if !pool.permits.is_only_searching() || pool.tracker.is_closed() || hand.is_wanted() {
             return false;
         }
-        spin_for(BETWEEN);
-        if look == OFFER {
+        spin_for(SPIN_NANOS);
+        if spin == YIELD_AT {
             // Whoever joined the last task, and is to submit the next, may wait for this very CPU.
             thread::yield_now();
         }
@@ -291,59 +291,59 @@ fn linger(visit: &mut Visit<'_>, hand: &mut Hand<'_>) -> bool {
 }
 
 /// As [`run_popped`], with more queued, on a thread whose stack may not be empty.
-fn run_popped_inside(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize>) -> bool {
-    let pool = visit.pool;
+fn run_popped_inside(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Option<usize>) -> bool {
+    let pool = session.pool;
     if depth::has_room(pool) {
-        return run_popped(visit, claimed, entry, true);
+        return run_popped(session, claimed, entry, true);
     }
     let mut started = false;
-    let unrun = depth::on_more_stack(pool, claimed, |claimed| started = run_popped(visit, claimed, entry, true));
+    let unrun = depth::on_more_stack(pool, claimed, |claimed| started = run_popped(session, claimed, entry, true));
     if let Err((claimed, no_room)) = unrun
-        && let Some(memo) = claimed.take_memo()
+        && let Some(meta) = claimed.take_meta()
     {
-        pool.counters.shells.fetch_add(1, Ordering::Relaxed);
-        pool.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
-        end_too_deep(pool, claimed, memo, no_room);
+        pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
+        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
+        end_too_deep(pool, claimed, meta, no_room);
     }
     started
 }
 
 /// Runs a task that was popped. False when it ended without having run.
-fn run_popped(visit: &mut Visit<'_>, claimed: Claimed<Memo>, entry: Option<usize>, more: bool) -> bool {
-    let pool = visit.pool;
-    let Some(memo) = claimed.take_memo() else { return false };
-    if pool.drops(&memo.place) {
-        pool.counters.shells.fetch_add(1, Ordering::Relaxed);
-        pool.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Option<usize>, more: bool) -> bool {
+    let pool = session.pool;
+    let Some(meta) = claimed.take_meta() else { return false };
+    if pool.drops(&meta.place) {
+        pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
+        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
         let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
-        pool.end_unrun_with(claimed, memo, error);
+        pool.end_unrun_with(claimed, meta, error);
         return false;
     }
-    pool.give_room();
-    if let (Some(task_type), Some(entry)) = (memo.task_type(), entry) {
+    pool.release_capacity();
+    if let (Some(task_type), Some(entry)) = (meta.task_type(), entry) {
         let task_type = Some(Box::new(task_type.clone()));
-        pool.queue.with_extra(|book| book.set_type(entry, task_type));
+        pool.queue.with_extra(|stats| stats.set_type(entry, task_type));
     }
-    let Ran { claimed, place, scoped, started } = run(pool, claimed, memo, true, visit.ended);
+    let RanTask { claimed, place, scoped, started } = run(pool, claimed, meta, true, session.ended);
     if !started {
-        pool.counters.shells.fetch_add(1, Ordering::Relaxed);
-        pool.counters.elsewhere.fetch_add(1, Ordering::Relaxed);
+        pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
+        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
     }
     // Seen as looking before the result is seen: whoever joins this task and submits the next finds us ready. Only
     // where nothing of a user's runs in between: no waker, no drop of a result, no node's end.
     if !more && pool.queue.inbox_is_empty() && claimed.task().state().is_quiet() {
-        visit.look();
+        session.start_searching();
     }
-    let owed = visit.ended;
+    let owed = session.ended;
     claimed.finish(|what, foreign| {
-        visit.look_away();
-        pool.counted_as_dropping(what, || Frame::aside(pool, &place, scoped.as_ref(), true, owed, foreign));
+        session.stop_searching();
+        pool.counted_as_dropping(what, || Frame::teardown(pool, &place, scoped.as_ref(), true, owed, foreign));
     });
     leave(pool, place, scoped, |foreign| {
-        visit.look_away();
-        Frame::aside(pool, &NodeRef::PROCESS, None, true, owed, foreign);
+        session.stop_searching();
+        Frame::teardown(pool, &NodeRef::PROCESS, None, true, owed, foreign);
     });
-    visit.ended += 1;
+    session.ended += 1;
     started
 }
 
@@ -393,8 +393,8 @@ impl From<Result<(), Payload>> for Outcome {
 }
 
 /// A task that has its result and is to be finished.
-struct Ran {
-    claimed: Claimed<Memo>,
+struct RanTask {
+    claimed: Claimed<TaskMeta>,
     place: NodeRef,
     scoped: Option<Arc<TaskTracker>>,
     /// Its body was run.
@@ -402,12 +402,12 @@ struct Ran {
 }
 
 /// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
-fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool, owed: u64) -> Ran {
-    let listed = memo.queued();
-    let Memo { place, extras, .. } = memo;
-    let Extras { span, subscriber, task_type, scoped, owner } = extras.map_or_else(Extras::default, |extras| *extras);
+fn run(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool, owed: u64) -> RanTask {
+    let listed = meta.queued();
+    let TaskMeta { place, rare, .. } = meta;
+    let RareMeta { span, subscriber, task_type, scoped, owner } = rare.map_or_else(RareMeta::default, |rare| *rare);
     let id = claimed.task().id();
-    let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_place, owed, |frame| {
+    let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_permit, owed, |frame| {
         let steals = pool.config.steals();
         // What is stolen runs on top of this, and may be another task's: there is nothing here of this one alone.
         let lazy = if steals { LazyNode::Nothing } else { LazyNode::Task(id, ptr::from_ref(frame)) };
@@ -465,12 +465,12 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool,
     if listed {
         pool.unlist(&place, claimed.task());
     }
-    Ran { claimed, place, scoped, started }
+    RanTask { claimed, place, scoped, started }
 }
 
 fn report_panic(
     pool: &Pool,
-    claimed: &Claimed<Memo>,
+    claimed: &Claimed<TaskMeta>,
     task_type: Option<&TaskType>,
     span: Option<&tracing::Span>,
     payload: &Payload,
@@ -493,71 +493,71 @@ fn report_panic(
 }
 
 /// Runs a task that was claimed in the queue within the running one, or on the thread that its pool is pinned to.
-pub(super) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<Memo>, brings_place: bool) {
+pub(super) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, brings_permit: bool) {
     pool.claimed_in_queue();
-    pool.counters.in_place.fetch_add(1, Ordering::Relaxed);
-    let Some(memo) = claimed.take_memo() else { return };
-    run_here(pool, claimed, memo, brings_place);
+    pool.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
+    let Some(meta) = claimed.take_meta() else { return };
+    run_here(pool, claimed, meta, brings_permit);
 }
 
 /// Runs a task within the running one, or on a thread that brings the pool a place: the caller's.
-fn run_here(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool) {
-    if pool.drops(&memo.place) {
+fn run_here(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
+    if pool.drops(&meta.place) {
         // Not started after all, so not counted as run.
-        pool.counters.in_place.fetch_sub(1, Ordering::Relaxed);
+        pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
         let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
-        pool.end_unrun_with(claimed, memo, error);
+        pool.end_unrun_with(claimed, meta, error);
         return;
     }
     if depth::has_room(pool) {
-        run_on_this_stack(pool, claimed, memo, brings_place);
+        run_on_this_stack(pool, claimed, meta, brings_permit);
         return;
     }
-    let unrun = depth::on_more_stack(pool, (claimed, memo), |(claimed, memo)| {
-        run_on_this_stack(pool, claimed, memo, brings_place);
+    let unrun = depth::on_more_stack(pool, (claimed, meta), |(claimed, meta)| {
+        run_on_this_stack(pool, claimed, meta, brings_permit);
     });
-    if let Err(((claimed, memo), no_room)) = unrun {
+    if let Err(((claimed, meta), no_room)) = unrun {
         // As above.
-        pool.counters.in_place.fetch_sub(1, Ordering::Relaxed);
-        end_too_deep(pool, claimed, memo, no_room);
+        pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
+        end_too_deep(pool, claimed, meta, no_room);
     }
 }
 
 /// Ends a claimed task that there is no stack for.
 #[cold]
-fn end_too_deep(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, no_room: NoRoom) {
+fn end_too_deep(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, no_room: NoRoom) {
     let error = TaskError::too_deep(claimed.task().id(), &pool.namespace, no_room);
-    pool.end_unrun_with(claimed, memo, error);
+    pool.end_unrun_with(claimed, meta, error);
 }
 
 /// Runs a task of [`run_here`]. What comes after it has a frame of its own, which is not there while it runs: tasks
 /// that run inside one another are as deep as these frames are small.
 #[inline(always)]
-fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<Memo>, memo: Memo, brings_place: bool) {
-    if memo.queued() {
-        pool.give_room();
+fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
+    if meta.queued() {
+        pool.release_capacity();
     }
-    let task_type = memo.task_type().cloned().map(Box::new);
+    let task_type = meta.task_type().cloned().map(Box::new);
     let task = claimed.task();
     let running = Running { id: task.id(), at: task.at(), owed: 0, since: CoarseInstant::now(), task_type };
-    let noted = pool.queue.with_extra(|book| book.note(running));
-    let ran = run(pool, claimed, memo, brings_place, 0);
-    finish(pool, noted, ran, brings_place);
+    let noted = pool.queue.with_extra(|stats| stats.note(running));
+    let ran = run(pool, claimed, meta, brings_permit, 0);
+    finish(pool, noted, ran, brings_permit);
 }
 
 /// The last steps of a task of [`run_here`].
 #[inline(never)]
-fn finish(pool: &Arc<Pool>, noted: usize, ran: Ran, brings_place: bool) {
-    let Ran { claimed, place, scoped, started } = ran;
+fn finish(pool: &Arc<Pool>, noted: usize, ran: RanTask, brings_permit: bool) {
+    let RanTask { claimed, place, scoped, started } = ran;
     if !started {
         // It was not let in, so not counted as run.
-        pool.counters.in_place.fetch_sub(1, Ordering::Relaxed);
+        pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
     }
-    pool.queue.with_extra(|book| book.erase(noted));
+    pool.queue.with_extra(|stats| stats.erase(noted));
     claimed.finish(|what, foreign| {
-        pool.counted_as_dropping(what, || Frame::aside(pool, &place, scoped.as_ref(), brings_place, 0, foreign));
+        pool.counted_as_dropping(what, || Frame::teardown(pool, &place, scoped.as_ref(), brings_permit, 0, foreign));
     });
-    leave(pool, place, scoped, |foreign| Frame::aside(pool, &NodeRef::PROCESS, None, brings_place, 0, foreign));
+    leave(pool, place, scoped, |foreign| Frame::teardown(pool, &NodeRef::PROCESS, None, brings_permit, 0, foreign));
     pool.leave();
 }
 
@@ -579,15 +579,15 @@ impl Pool {
     }
 
     /// Ends a claimed task that never ran: its outcome is there before its closure is dropped, here.
-    pub(crate) fn end_unrun(self: &Arc<Self>, claimed: Claimed<Memo>, error: TaskError) {
-        if let Some(memo) = claimed.take_memo() {
-            self.end_unrun_with(claimed, memo, error);
+    pub(crate) fn end_unrun(self: &Arc<Self>, claimed: Claimed<TaskMeta>, error: TaskError) {
+        if let Some(meta) = claimed.take_meta() {
+            self.end_unrun_with(claimed, meta, error);
         }
     }
 
-    pub(super) fn end_unrun_with(self: &Arc<Self>, claimed: Claimed<Memo>, memo: Memo, error: TaskError) {
+    pub(super) fn end_unrun_with(self: &Arc<Self>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {
         let mut evicted = Evicted::new();
-        evicted.add(self, claimed, memo, error);
+        evicted.add(self, claimed, meta, error);
         evicted.end(|| {});
     }
 
@@ -601,7 +601,7 @@ impl Pool {
 }
 
 /// The reference type that handles hold.
-pub(crate) type Task = TaskRef<Memo>;
+pub(crate) type Task = TaskRef<TaskMeta>;
 
 /// Runs `f` as a task of the pool and waits for it: on this thread if a leased pool has a place free or it is a
 /// work-stealing pool's own, else on a worker.
@@ -623,17 +623,17 @@ where
             Ok((task, claimed)) => {
                 // SAFETY: submitted above to this pool, with this result.
                 let handle = unsafe { TaskHandle::new(task, pool) };
-                if let Some(memo) = claimed.take_memo() {
-                    run_here(pool, claimed, memo, lends);
+                if let Some(meta) = claimed.take_meta() {
+                    run_here(pool, claimed, meta, lends);
                 }
                 if nested {
                     return Ok(handle.join());
                 }
-                if pool.places.give(false) {
+                if pool.permits.release(false) {
                     pool.end_if_over();
                 }
                 if !pool.queue.is_empty() {
-                    pool.send_if_place();
+                    pool.send_if_permit();
                 }
                 return Ok(handle.join());
             }

@@ -25,7 +25,7 @@ use std::ptr;
 use crate::error::{InitError, Said, SubmitError, TaskError, WorkerInitFailed, payload_text};
 use crate::pool::ctx::{self, Hook};
 use crate::pool::frame::{self, Frame};
-use crate::pool::inner::{Memo, Pool};
+use crate::pool::inner::{Pool, TaskMeta};
 use crate::pool::wait::block_on_wakers;
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::task::cell::Claimed;
@@ -228,7 +228,7 @@ impl Pool {
     /// # Errors
     /// What the workers have instead.
     pub(crate) fn check_state(&self, wanted: StateType) -> Result<(), SubmitError> {
-        let has = self.crew.states().map(|states| states.state_type());
+        let has = self.kind.states().map(|states| states.state_type());
         if has == Some(wanted) {
             return Ok(());
         }
@@ -239,8 +239,8 @@ impl Pool {
 
     /// Before a claimed task runs on the calling thread: if it asks for the state, that is there, or it gets its error
     /// and loses its closure. False when it is not to run.
-    pub(super) fn has_its_state(&self, claimed: &Claimed<Memo>) -> bool {
-        let Some(states) = self.crew.states().filter(|_| claimed.task().state().is_stateful()) else { return true };
+    pub(super) fn has_its_state(&self, claimed: &Claimed<TaskMeta>) -> bool {
+        let Some(states) = self.kind.states().filter(|_| claimed.task().state().is_stateful()) else { return true };
         let error = match states.ready() {
             Ok(()) => return true,
             Err(Unstated::InUse) => TaskError::state_in_use(claimed.task().id(), &self.namespace),

@@ -19,7 +19,7 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::node::NodeRef;
 use crate::namespace::Namespace;
 use crate::pool::config::PoolConfig;
-use crate::pool::wait::{GivenAway, block_on_wakers};
+use crate::pool::wait::{PermitsReleased, block_on_wakers};
 use crate::registry::find;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::{Arc, AtomicBool, LazyLock, Mutex, Ordering};
@@ -92,11 +92,12 @@ impl Turn {
             return Err(StartError::Reentrant { namespace: namespace.clone() });
         }
         let label = Label::Start(namespace.clone());
-        let why = match GivenAway::begin_for(Target::Obligation(Arc::clone(&self.obligation)), label, Ends::Asks) {
+        let why = match PermitsReleased::begin_for(Target::Obligation(Arc::clone(&self.obligation)), label, Ends::Asks)
+        {
             Err(why) => Some(why),
-            Ok(away) => {
-                block_on_wakers(&self.changed, None, || self.is_over() || away.is_refused());
-                away.refusal()
+            Ok(released) => {
+                block_on_wakers(&self.changed, None, || self.is_over() || released.is_refused());
+                released.refusal()
             }
         };
         // Its holder may wait for this thread by right when it is over.

@@ -26,7 +26,7 @@ use crate::pool::park;
 use crate::pool::pinned::Pinned;
 use crate::pool::scope::{self, TaskScope};
 use crate::pool::stats::PoolStats;
-use crate::pool::warm::Unready;
+use crate::pool::warm::WarmupError;
 use crate::pool::worker;
 use crate::registry::typed::TypedManager;
 use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
@@ -279,18 +279,18 @@ impl PoolManager {
         pool.await_ready(deadline).await.map_err(|unready| self.not_ready(&pool, unready))
     }
 
-    fn not_ready(&self, pool: &Pool, unready: Unready) -> StartError {
+    fn not_ready(&self, pool: &Pool, unready: WarmupError) -> StartError {
         let namespace = self.0.namespace.clone();
         match unready {
-            Unready::Init(error) => StartError::WorkerInit { namespace, error: error.shared() },
-            Unready::Thread(error) => {
+            WarmupError::Init(error) => StartError::WorkerInit { namespace, error: error.shared() },
+            WarmupError::Thread(error) => {
                 StartError::ThreadSpawn { namespace, source: io::Error::new(error.kind(), error.to_string()) }
             }
-            Unready::TimedOut { ready } => {
+            WarmupError::TimedOut { ready } => {
                 let (wanted, after) = pool.warm_wanted();
                 StartError::WarmTimeout { namespace, ready, wanted, after }
             }
-            Unready::Ended => StartError::Ended { namespace },
+            WarmupError::Ended => StartError::Ended { namespace },
         }
     }
 

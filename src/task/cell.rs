@@ -37,7 +37,7 @@ pub(crate) struct Header<M: 'static> {
     /// The task's own node, once it has one. Weak: a handle keeps the task's result, not its place.
     node: OnceWeak,
     /// Taken by the claimer.
-    memo: UnsafeCell<Option<M>>,
+    meta: UnsafeCell<Option<M>>,
     /// In the list of the node that it was submitted at.
     link: TaskLink,
 }
@@ -169,7 +169,7 @@ impl<M: Send + 'static> TaskRef<M> {
     ///
     /// # Safety
     /// `F` and `T` may borrow: the caller lets neither the task nor its result outlive what they borrow.
-    pub(crate) unsafe fn new_unbounded<F, T>(id: TaskId, at: NodeId, memo: M, f: F) -> (Self, Self)
+    pub(crate) unsafe fn new_unbounded<F, T>(id: TaskId, at: NodeId, meta: M, f: F) -> (Self, Self)
     where
         F: FnOnce() -> T + Send,
         T: Send,
@@ -183,7 +183,7 @@ impl<M: Send + 'static> TaskRef<M> {
                 next: UnsafeCell::new(std::ptr::null_mut()),
                 waiter: UnsafeCell::new(None),
                 node: OnceWeak::new(),
-                memo: UnsafeCell::new(Some(memo)),
+                meta: UnsafeCell::new(Some(meta)),
                 link: TaskLink::new(),
             },
             stage: UnsafeCell::new(Stage::Ready(f)),
@@ -239,7 +239,7 @@ impl<M: 'static> TaskRef<M> {
         let mut outcome = self.state().request_cancel();
         if outcome == CancelRequest::AtNode {
             outcome = match self.node() {
-                Some(place) if place.node().cancel() => CancelRequest::Asked,
+                Some(place) if place.node().cancel() => CancelRequest::Requested,
                 Some(_) => CancelRequest::AskedBefore,
                 // The body has ended, and its node with it.
                 None => CancelRequest::TooLate,
@@ -388,9 +388,9 @@ impl<M: 'static> Claimed<M> {
     }
 
     #[inline]
-    pub(crate) fn take_memo(&self) -> Option<M> {
+    pub(crate) fn take_meta(&self) -> Option<M> {
         // SAFETY: there is one claimer, and only it touches the memo after the task was made.
-        unsafe { self.0.header().memo.with_mut(|memo| (*memo).take()) }
+        unsafe { self.0.header().meta.with_mut(|meta| (*meta).take()) }
     }
 
     /// Runs the closure and stores its value; hands back what a panic carried, which is then to be stored by `fail`.
@@ -508,7 +508,7 @@ pub(crate) enum Foreign {
 pub(crate) unsafe fn reclaim<M: 'static, F: FnOnce() -> T, T>(claimed: Claimed<M>) -> Option<F> {
     // SAFETY: the claimer alone touches the stage; the types are those the contract names.
     let stage = unsafe { Cell::<M, F, T>::swap(claimed.0.0, Stage::Empty) };
-    drop(claimed.take_memo());
+    drop(claimed.take_meta());
     claimed.finish(|_, f| f());
     match stage {
         Stage::Ready(f) => Some(f),

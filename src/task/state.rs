@@ -66,7 +66,7 @@ pub(crate) enum CancelRequest {
     /// It had not started; the caller has claimed it and owes its end.
     Claimed,
     /// It runs, and was not asked before.
-    Asked,
+    Requested,
     /// It runs, and was asked before.
     AskedBefore,
     /// It runs and is a node: the request is to be made there, where it is declined too.
@@ -164,7 +164,7 @@ impl State {
             let (next, outcome) = match now & PHASE {
                 QUEUED => ((now + RUNNING) | CANCEL, CancelRequest::Claimed),
                 RUNNING if now & NODE != 0 => return CancelRequest::AtNode,
-                RUNNING if now & CANCEL == 0 => (now | CANCEL, CancelRequest::Asked),
+                RUNNING if now & CANCEL == 0 => (now | CANCEL, CancelRequest::Requested),
                 RUNNING => return CancelRequest::AskedBefore,
                 _ => return CancelRequest::TooLate,
             };

@@ -319,7 +319,7 @@ impl Cache {
     ///
     /// # Errors
     /// The system's, when the job would have to wait for a thread that the system refuses. The job is not in line then.
-    pub(crate) fn ask(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<()> {
+    pub(crate) fn request_thread(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<()> {
         let job = match self.slot.offer(job) {
             Ok(()) => return Ok(()),
             Err(job) => job,

@@ -16,10 +16,10 @@ use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
+use crate::pool::cancel_listener::CancelListener;
 use crate::pool::frame;
-use crate::pool::hearing::Hearing;
 use crate::pool::interrupted;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::PermitsReleased;
 use crate::sync::os::Arc;
 use crate::timer::within::within;
 use crate::value::desk::{At, Bag, Desk, Leader, Ledger, Outcome};
@@ -129,7 +129,7 @@ where
         make: impl FnOnce() -> Result<V, InitError>,
     ) -> Outcome<V> {
         let made = catch_unwind(AssertUnwindSafe(|| {
-            let _apart = frame::apart();
+            let _apart = frame::shield();
             waits::obliged(&|| lead.give_up(), || Lineage(self.at.place.clone()).run(make))
         }));
         self.land(lead, made)
@@ -198,13 +198,13 @@ where
         }
         let would_deadlock = |why: ClosesCircle| Err(InitError::WouldDeadlock { key, circle: why.circle });
         // A task becomes a node here, and so hears what is asked of it.
-        let mut own = current::stands().then(Hearing::new);
+        let mut own = current::stands().then(CancelListener::new);
         let owner = self.at.place;
         // The root cannot be asked to stop, and does not end.
         let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
         let on = Target::Obligation(Arc::clone(&flight.leader.0));
-        let away = match GivenAway::begin_for(on, Label::Value(key), Ends::Asks) {
-            Ok(away) => away,
+        let released = match PermitsReleased::begin_for(on, Label::Value(key), Ends::Asks) {
+            Ok(released) => released,
             // Unless it has landed: its leader may wait for this thread by right then.
             Err(why) => return flight.outcome().unwrap_or_else(|| would_deadlock(why)),
         };
@@ -212,10 +212,10 @@ where
             if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {
                 return Some(Err(InitError::OwnerGone { key }));
             }
-            if own.as_mut().is_some_and(|own| own.poll(waker, Hearing::cancel_requested)) {
+            if own.as_mut().is_some_and(|own| own.poll(waker, CancelListener::cancel_requested)) {
                 return Some(Err(InitError::Cancelled { key }));
             }
-            away.refusal().map(would_deadlock)
+            released.refusal().map(would_deadlock)
         });
         heard(landed.unwrap_or(Err(InitError::TimedOut { key })))
     }
@@ -228,7 +228,7 @@ where
         let owner = self.at.place;
         let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
         let mut seat = flight.seat();
-        let mut hears = None;
+        let mut cancel_listener = None;
         let landed = poll_fn(|cx| {
             if let Some(outcome) = seat.poll(cx.waker()) {
                 return Poll::Ready(outcome);
@@ -237,7 +237,7 @@ where
                 return Poll::Ready(Err(InitError::OwnerGone { key }));
             }
             // Whoever polls is asked: it may be another one each time.
-            match hears.insert(Hearing::new()).poll(cx.waker(), Hearing::cancel_requested) {
+            match cancel_listener.insert(CancelListener::new()).poll(cx.waker(), CancelListener::cancel_requested) {
                 true => Poll::Ready(Err(InitError::Cancelled { key })),
                 false => Poll::Pending,
             }
@@ -277,7 +277,7 @@ fn leading<R>(flight: usize, f: impl FnOnce() -> R) -> R {
     }
     let _ = LED.try_with(|led| led.borrow_mut().push(flight));
     let _ends = Ends;
-    let _apart = frame::apart();
+    let _apart = frame::shield();
     f()
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::pool::park;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::PermitsReleased;
 use crate::sync::os::{Arc, Mutex};
 use crate::value::binding::{Binding, Bound};
 use crate::value::desk::Desk;
@@ -135,7 +135,7 @@ where
     fn next_by(&mut self, deadline: Option<Instant>) -> Option<Bound<V, K>> {
         let mut out = self.inbox.poll(None);
         if out.is_pending() {
-            let _away = GivenAway::begin_until(deadline);
+            let _away = PermitsReleased::begin_until(deadline);
             park::block_until(deadline, |waker| {
                 out = self.inbox.poll(Some(waker));
                 out.is_ready()

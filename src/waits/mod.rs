@@ -134,7 +134,7 @@ pub(crate) enum Label {
     Borrowing(Namespace),
     Value(&'static str),
     Gate(&'static str),
-    Room(Namespace),
+    Capacity(Namespace),
     Start(Namespace),
     #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only this bridge has runtimes"))]
     Future,
@@ -359,7 +359,7 @@ impl Label {
             (Self::Borrowing(name), _) => format!("the end of the borrowing tasks in \"{name}\""),
             (Self::Value(key), _) => format!("the value of \"{}\"", Printed(key)),
             (Self::Gate(name), _) => format!("the gate \"{}\"", Printed(name)),
-            (Self::Room(name), _) => format!("room in the queue of \"{name}\""),
+            (Self::Capacity(name), _) => format!("room in the queue of \"{name}\""),
             (Self::Start(name), _) => format!("the settings that \"{name}\" is to start with"),
             (Self::Future, _) => String::from("a future behind a portal"),
             (Self::Spawned, _) => String::from("all that was spawned below scopes"),

@@ -69,7 +69,7 @@ fn cancelled_tasks_hold_no_memory_while_a_long_task_runs() {
             pool.cancel();
             drop(tasks);
         });
-        // Submitted and cancelled one at a time, for ever: the shells do not pile up.
+        // Submitted and cancelled one at a time, for ever: the tombstones do not pile up.
         let for_ever = {
             let (go, gate) = mpsc::channel::<()>();
             let (started, running) = mpsc::channel();

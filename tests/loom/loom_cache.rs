@@ -97,7 +97,7 @@ fn gig(seen: &Arc<Seen>, cache: &Arc<Cache>, body: fn(&Gig, &Arc<Cache>)) -> Arc
 /// Asks, and counts a refusal.
 fn ask(cache: &Arc<Cache>, job: Arc<Gig>) {
     let seen = Arc::clone(&job.seen);
-    if cache.ask(job).is_err() {
+    if cache.request_thread(job).is_err() {
         seen.change(|counts| counts.refused += 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use crate::hook::{Ear, Hook};
+use crate::hook::{CancelSource, Hook};
 use crate::model::model;
 use crate::pool::wait::block_on_wakers;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -43,8 +43,8 @@ impl Listens {
     }
 }
 
-impl Ear for Listens {
-    fn hears(&mut self, waker: &Waker) -> bool {
+impl CancelSource for Listens {
+    fn poll_cancel(&mut self, waker: &Waker) -> bool {
         self.place.changed.set(self.at, waker);
         self.place.asked.load(SeqCst)
     }

@@ -162,7 +162,7 @@ fn a_wait_at_the_bound_ends_while_its_place_is_let_and_the_pool_has_as_many_as_b
         waits.join().unwrap();
         next.join().unwrap();
         assert!(pool.stop(None).unwrap().is_complete());
-        assert_eq!((pool.places.taken(), pool.stats().waiting), (0, 0));
+        assert_eq!((pool.permits.taken(), pool.stats().waiting), (0, 0));
     });
 }
 
@@ -260,7 +260,7 @@ fn an_end_that_was_seen_stays_one() {
     model(3, || {
         let pool = start(PoolConfig::leased(1));
         let handle = submit(&pool, || ());
-        // The shell of a cancelled task may still be queued when the pool ends.
+        // The tombstone of a cancelled task may still be queued when the pool ends.
         let _ = handle.cancel();
         assert!(pool.stop(None).unwrap().is_complete());
         assert!(pool.is_over());

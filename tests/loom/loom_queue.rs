@@ -27,7 +27,7 @@ impl Books {
     fn pop(&self) -> Option<Name> {
         let task = self.queue.pop(|_, _| {}).task?;
         let Ok(claimed) = task.claim() else { panic!("one task was popped twice") };
-        let name = claimed.take_memo();
+        let name = claimed.take_meta();
         assert!(claimed.run().is_ok());
         claimed.finish(|_, foreign| foreign());
         name

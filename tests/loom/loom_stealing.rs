@@ -34,7 +34,7 @@ fn runs_or_is_told(pool: &Arc<Pool>) -> bool {
 
 fn stop(pool: &Arc<Pool>) {
     assert!(pool.stop(None).unwrap().is_complete());
-    assert!(pool.crew.is_gone());
+    assert!(pool.kind.is_gone());
 }
 
 /// Something that happens once, and that heirloom does not see.

@@ -59,17 +59,17 @@ type Task = TaskRef<Tracked>;
 
 /// A task whose memo, closure and result are all tracked: three ends.
 fn task(ends: &Ends) -> (Task, Task) {
-    let (memo, captured, ends) = (Tracked::new(ends), Tracked::new(ends), ends.clone());
+    let (meta, captured, ends) = (Tracked::new(ends), Tracked::new(ends), ends.clone());
     let run = move || {
         assert_eq!(captured.look(), 7);
         Tracked::new(&ends)
     };
     // SAFETY: nothing borrows.
-    unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), memo, run) }
+    unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), meta, run) }
 }
 
 fn work(claimed: Claimed<Tracked>) {
-    drop(claimed.take_memo());
+    drop(claimed.take_meta());
     assert!(claimed.run().is_ok());
     claimed.finish(|_, foreign| foreign());
 }
@@ -168,7 +168,7 @@ fn of_a_worker_a_joiner_and_a_canceller_exactly_one_claims() {
                 work(claimed);
                 1
             }
-            // The shell is let go.
+            // The tombstone is let go.
             Err(_shell) => 0,
         });
         let joiner = thread::spawn(move || match here.claim() {
@@ -182,7 +182,7 @@ fn of_a_worker_a_joiner_and_a_canceller_exactly_one_claims() {
         assert_eq!(outcome == CancelRequest::Claimed, claimed.is_some());
         let here = match claimed {
             Some(claimed) => {
-                drop(claimed.take_memo());
+                drop(claimed.take_meta());
                 claimed.fail(crate::error::TaskError::cancelled(handle.id(), &crate::namespace::Namespace::DEFAULT));
                 claimed.finish(|_, foreign| foreign());
                 1
@@ -205,7 +205,7 @@ fn two_cancels_do_not_both_claim() {
         let end = |task: &Task| {
             let (outcome, claimed) = task.cancel();
             if let Some(claimed) = claimed {
-                drop(claimed.take_memo());
+                drop(claimed.take_meta());
                 claimed.fail(crate::error::TaskError::cancelled(task.id(), &crate::namespace::Namespace::DEFAULT));
                 claimed.finish(|_, foreign| foreign());
             }
@@ -230,7 +230,7 @@ fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
         let cancels = {
             let other = handle.another();
             thread::spawn(move || {
-                assert_eq!(other.cancel().0, CancelRequest::Asked);
+                assert_eq!(other.cancel().0, CancelRequest::Requested);
             })
         };
         claimed.task().materialized(&node);

@@ -9,7 +9,7 @@ use loom::sync::{Condvar, Mutex};
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::inner::Pool;
-use crate::pool::warm::Unready;
+use crate::pool::warm::WarmupError;
 use crate::sync::os::{Arc, thread};
 
 /// Something that happens once, and that heirloom does not see.
@@ -62,7 +62,7 @@ fn a_start_returns_when_all_are_ready() {
         let pool = start(fine(2).warm(2));
         pool.warm_up();
         assert!(pool.wait_ready(None).is_ok());
-        assert_eq!(pool.crew.cache().stats().live, 2);
+        assert_eq!(pool.kind.cache().stats().live, 2);
         stop(&pool);
     });
 }
@@ -86,7 +86,7 @@ fn a_failure_ends_the_start_and_all_that_was_queued() {
             thread::spawn(move || runs_or_is_told(&pool))
         };
         pool.warm_up();
-        assert!(matches!(pool.wait_ready(None), Err(Unready::Init(_))));
+        assert!(matches!(pool.wait_ready(None), Err(WarmupError::Init(_))));
         submitter.join().unwrap();
         stop(&pool);
     });
@@ -108,7 +108,7 @@ fn a_start_that_times_out_ends_once_and_leaves_its_initialiser_alone() {
         };
         pool.time_out();
         let outcome = pool.wait_ready(None);
-        assert!(matches!(outcome, Ok(()) | Err(Unready::TimedOut { .. })));
+        assert!(matches!(outcome, Ok(()) | Err(WarmupError::TimedOut { .. })));
         // Not waited for: it may hang for ever.
         stop(&pool);
         assert!(pool.submit_static(None, || ()).is_err());
@@ -130,7 +130,7 @@ fn ending_the_pool_ends_the_start_and_waits_for_no_initialiser() {
             thread::spawn(move || stop(&pool))
         };
         pool.warm_up();
-        assert!(matches!(pool.wait_ready(None), Err(Unready::Ended)));
+        assert!(matches!(pool.wait_ready(None), Err(WarmupError::Ended)));
         ender.join().unwrap();
         moment.happen();
     });
@@ -226,7 +226,7 @@ fn a_refused_thread_ends_the_start() {
         let pool = start(fine(2).warm(2));
         thread::refuse(1);
         pool.warm_up();
-        assert!(matches!(pool.wait_ready(None), Err(Unready::Thread(_))));
+        assert!(matches!(pool.wait_ready(None), Err(WarmupError::Thread(_))));
         stop(&pool);
     });
 }

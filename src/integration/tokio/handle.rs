@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::fork;
+use crate::pool::cancel_listener::CancelListener;
 use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
-use crate::pool::hearing::Hearing;
 use crate::pool::interrupted::note_if_cancelled;
 use crate::pool::park;
-use crate::pool::wait::GivenAway;
+use crate::pool::wait::PermitsReleased;
 use crate::runtime;
 use crate::sync::os::Arc;
 use crate::waits::{ClosesCircle, Ends, Label, Obligation, Target};
@@ -90,17 +90,21 @@ fn panicked(error: &JoinError) -> PortalError {
 }
 
 /// Waits for the future, or, where one hears of them, for a request to stop.
-pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing>) -> Result<T, PortalError> {
+pub(super) fn joined<T>(
+    mut handle: PortalHandle<T>,
+    mut cancel_listener: Option<CancelListener>,
+) -> Result<T, PortalError> {
     if handle.is_elsewhere() && !handle.is_finished() {
         return Err(PortalError::not_running());
     }
     let mut end = None;
     let refuse = |why: ClosesCircle| PortalError::WouldDeadlock { circle: Some(why.circle) };
-    let away = GivenAway::begin_for(Target::Obligation(Arc::clone(&handle.owed)), Label::Future, Ends::WhenTold);
-    let away = match away {
-        Ok(away) => away,
+    let released =
+        PermitsReleased::begin_for(Target::Obligation(Arc::clone(&handle.owed)), Label::Future, Ends::WhenTold);
+    let released = match released {
+        Ok(released) => released,
         Err(why) => {
-            if hearing.is_some() {
+            if cancel_listener.is_some() {
                 handle.cancel();
             }
             return Err(refuse(why));
@@ -111,14 +115,17 @@ pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut hearing: Option<Hearing
             end = Some(out);
             return true;
         }
-        hearing.as_mut().is_some_and(|hearing| hearing.poll(waker, Hearing::cancel_requested)) || away.is_refused()
+        cancel_listener
+            .as_mut()
+            .is_some_and(|cancel_listener| cancel_listener.poll(waker, CancelListener::cancel_requested))
+            || released.is_refused()
     });
     // A cancel ends the wait, and opens the circle.
-    let told = away.refusal().filter(|_| !hearing.as_ref().is_some_and(Hearing::cancel_requested));
-    drop(away);
+    let told = released.refusal().filter(|_| !cancel_listener.as_ref().is_some_and(CancelListener::cancel_requested));
+    drop(released);
     end.unwrap_or_else(|| match told {
         // One that is joined goes on, detached.
-        Some(why) if hearing.is_none() => Err(refuse(why)),
+        Some(why) if cancel_listener.is_none() => Err(refuse(why)),
         why => {
             handle.cancel();
             note_if_cancelled();

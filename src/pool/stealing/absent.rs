@@ -27,7 +27,7 @@ pub(crate) fn begin_wait<'a>(_: bool) -> Option<Blocked<'a>> {
 }
 
 impl Stealing {
-    pub(crate) fn ask(&self, _: &Arc<Pool>) -> io::Result<()> {
+    pub(crate) fn request_thread(&self, _: &Arc<Pool>) -> io::Result<()> {
         match *self {}
     }
 

@@ -141,7 +141,7 @@ pub(crate) mod waits {
         Pool(Namespace),
         Borrowing(Namespace),
         Gate(&'static str),
-        Room(Namespace),
+        Capacity(Namespace),
     }
 
     #[derive(Clone, Copy)]

@@ -2,16 +2,12 @@
 
 #[path = "../../../src/pool/admission.rs"]
 pub(crate) mod admission;
-#[path = "../../../src/pool/book.rs"]
-pub(crate) mod book;
+#[path = "../../../src/pool/capacity.rs"]
+pub(crate) mod capacity;
 #[path = "../../../src/pool/config.rs"]
 pub(crate) mod config;
-#[path = "../../../src/pool/crew.rs"]
-pub(crate) mod crew;
 #[path = "../../../src/pool/depth.rs"]
 pub(crate) mod depth;
-#[path = "../../../src/pool/doorbell.rs"]
-pub(crate) mod doorbell;
 #[path = "../../../src/pool/end.rs"]
 pub(crate) mod end;
 #[path = "../../../src/pool/evict.rs"]
@@ -20,18 +16,22 @@ pub(crate) mod evict;
 pub(crate) mod frame;
 #[path = "../../../src/pool/handle.rs"]
 pub(crate) mod handle;
+#[path = "../../../src/pool/held_permits.rs"]
+pub(crate) mod held_permits;
 #[path = "../../../src/pool/inner.rs"]
 pub(crate) mod inner;
-#[path = "../../../src/pool/kept.rs"]
-pub(crate) mod kept;
+#[path = "../../../src/pool/kind.rs"]
+pub(crate) mod kind;
+#[path = "../../../src/pool/notifier.rs"]
+pub(crate) mod notifier;
+#[path = "../../../src/pool/permits.rs"]
+pub(crate) mod permits;
 #[path = "../../../src/pool/pinned.rs"]
 pub(crate) mod pinned;
-#[path = "../../../src/pool/places.rs"]
-pub(crate) mod places;
 #[path = "../../../src/pool/queue.rs"]
 pub(crate) mod queue;
-#[path = "../../../src/pool/room.rs"]
-pub(crate) mod room;
+#[path = "../../../src/pool/queue_stats.rs"]
+pub(crate) mod queue_stats;
 #[path = "../../../src/pool/scope.rs"]
 pub(crate) mod scope;
 #[path = "../../../src/pool/stats.rs"]
@@ -71,7 +71,7 @@ pub(crate) mod ctx {
     use crate::lineage::node::{NodeRef, WeakNodeRef};
     use crate::pool::frame;
     use crate::pool::inner::Pool;
-    use crate::pool::warm::Came;
+    use crate::pool::warm::WorkerPurpose;
     use crate::sync::os::Arc;
     use crate::threads::cache::Member;
 
@@ -111,28 +111,33 @@ pub(crate) mod ctx {
         NodeRef::PROCESS.downgrade()
     }
 
-    pub(crate) fn move_in(_pool: &Pool, _below: &WeakNodeRef, _member: &Member) {}
+    pub(crate) fn attach(_pool: &Pool, _below: &WeakNodeRef, _member: &Member) {}
 
     pub(crate) fn as_worker(f: impl FnOnce()) {
         f();
     }
 
-    pub(crate) fn move_out() {}
+    pub(crate) fn detach() {}
 
-    pub(crate) fn initialise(pool: &Arc<Pool>, hook: &Hook, member: &Arc<Member>, came: Came) -> Result<(), Failure> {
-        frame::while_initialising(pool, member, came, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&WorkerCtx(())))))
+    pub(crate) fn initialise(
+        pool: &Arc<Pool>,
+        hook: &Hook,
+        member: &Arc<Member>,
+        purpose: WorkerPurpose,
+    ) -> Result<(), Failure> {
+        frame::while_initialising(pool, member, purpose, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&WorkerCtx(())))))
             .unwrap_or_else(|_| Err("it panicked".into()))
     }
 }
 
 /// As `exit`: nobody asks what runs.
-pub(crate) mod asked {
+pub(crate) mod cancelled_tasks {
     use crate::pool::worker::Task;
 
     pub(crate) fn note(_task: Task) {}
 }
 
-/// As `hearing`: no task is told.
+/// As `cancel_listener`: no task is told.
 pub(crate) mod interrupted {
     use crate::error::Cancelled;
     use crate::pool::frame::Frame;
@@ -173,12 +178,12 @@ pub(crate) mod polled {
 }
 
 /// Nobody asks the models' threads to stop while they wait.
-pub(crate) mod hearing {
+pub(crate) mod cancel_listener {
     use std::task::Waker;
 
-    pub(crate) struct Hearing(());
+    pub(crate) struct CancelListener(());
 
-    impl Hearing {
+    impl CancelListener {
         pub(crate) fn new() -> Self {
             Self(())
         }
@@ -193,13 +198,13 @@ pub(crate) mod hearing {
     }
 }
 
-/// As `hearing`.
-pub(crate) mod passing {
+/// As `cancel_listener`.
+pub(crate) mod cancel_forwarder {
     use std::task::Waker;
 
-    pub(crate) struct Passing(());
+    pub(crate) struct CancelForwarder(());
 
-    impl Passing {
+    impl CancelForwarder {
         pub(crate) fn new() -> Self {
             Self(())
         }

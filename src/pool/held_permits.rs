@@ -1,4 +1,4 @@
-//! [`Kept`]: the places that tasks keep in their waits because the pool's bound of waiting tasks is reached.
+//! [`HeldPermits`]: the places that tasks keep in their waits because the pool's bound of waiting tasks is reached.
 //!
 //! # The bound delays, and does not stop
 //! A wait that keeps its place may be for something that needs a place of the same pool: the task it waits for is
@@ -32,9 +32,9 @@ const LET: u64 = 1 << 32;
 
 /// How many waits keep a place, and how many of the kept places were let.
 #[derive(Debug)]
-pub(crate) struct Kept(AtomicU64);
+pub(crate) struct HeldPermits(AtomicU64);
 
-impl Kept {
+impl HeldPermits {
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(0))
     }
@@ -84,10 +84,10 @@ pub(crate) enum InWait {
     /// There is no wait.
     No,
     /// The next task has it.
-    Given,
+    Released,
     /// It is kept for as long as the wait takes.
-    Holds,
-    /// It is kept because of the bound, and may be let; see [`Kept`].
+    Held,
+    /// It is kept because of the bound, and may be let; see [`HeldPermits`].
     Kept,
 }
 
@@ -96,7 +96,7 @@ impl Pool {
     pub(crate) fn begin_wait(self: &Arc<Self>, timed: bool) -> InWait {
         // A fork's child runs nothing of its parent's.
         if self.config.keeps_place || fork::is_fork() {
-            return InWait::Holds;
+            return InWait::Held;
         }
         let before = self.counters.waiting.fetch_add(1, Ordering::SeqCst);
         if before >= self.config.max_waiting {
@@ -104,8 +104,8 @@ impl Pool {
             self.say_bound_is_reached();
             return self.keep(timed);
         }
-        if self.give_to_next() {
-            return InWait::Given;
+        if self.release_to_next() {
+            return InWait::Released;
         }
         self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
         self.keep(timed)
@@ -113,9 +113,9 @@ impl Pool {
 
     fn keep(self: &Arc<Self>, timed: bool) -> InWait {
         if timed {
-            return InWait::Holds;
+            return InWait::Held;
         }
-        if self.kept.keep() {
+        if self.held_permits.keep() {
             overdue::watch(self);
         }
         InWait::Kept
@@ -124,12 +124,12 @@ impl Pool {
     /// The wait is over. The task goes on at once.
     pub(crate) fn end_wait(self: &Arc<Self>, wait: InWait) {
         let gave = match wait {
-            InWait::Given => true,
-            InWait::Kept => self.kept.end(),
-            InWait::No | InWait::Holds => false,
+            InWait::Released => true,
+            InWait::Kept => self.held_permits.end(),
+            InWait::No | InWait::Held => false,
         };
         if gave {
-            self.places.retake();
+            self.permits.reacquire();
             self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -137,10 +137,10 @@ impl Pool {
     /// The wait's thread never comes back. True when it still had the place.
     pub(crate) fn abandon_wait(&self, wait: InWait) -> bool {
         match wait {
-            InWait::No | InWait::Holds => true,
-            InWait::Given => false,
+            InWait::No | InWait::Held => true,
+            InWait::Released => false,
             InWait::Kept => {
-                let was_let = self.kept.end();
+                let was_let = self.held_permits.end();
                 self.counters.waiting.fetch_sub(usize::from(was_let), Ordering::SeqCst);
                 !was_let
             }
@@ -149,31 +149,32 @@ impl Pool {
 
     /// Gives a place back, and sends a thread if something is queued. False when none is to be had: then the caller has
     /// the place again.
-    fn give_to_next(self: &Arc<Self>) -> bool {
-        let _ = self.places.give(false);
-        self.queue.is_empty() || !self.places.take(self.config.limit) || self.crew.ask(self).is_ok()
+    fn release_to_next(self: &Arc<Self>) -> bool {
+        let _ = self.permits.release(false);
+        self.queue.is_empty() || !self.permits.try_acquire(self.config.limit) || self.kind.request_thread(self).is_ok()
     }
 
     /// What a look at a pool goes by, if every place of it is kept and something is queued.
     pub(crate) fn held_up(&self) -> Option<(u64, u64)> {
-        let word = self.kept.load();
-        let held = Kept::kept(word) > 0 && Kept::kept(word) >= self.places.taken() && !self.queue.is_empty();
-        held.then(|| (word, self.queue.with_extra(|book| book.popped)))
+        let word = self.held_permits.load();
+        let held =
+            HeldPermits::kept(word) > 0 && HeldPermits::kept(word) >= self.permits.taken() && !self.queue.is_empty();
+        held.then(|| (word, self.queue.with_extra(|stats| stats.popped)))
     }
 
     /// Lets one of the kept places to the next task, past the bound.
     pub(crate) fn let_one_through(self: &Arc<Self>) {
-        if !self.kept.let_one() {
+        if !self.held_permits.let_one() {
             return;
         }
         self.counters.waiting.fetch_add(1, Ordering::SeqCst);
-        if self.give_to_next() {
+        if self.release_to_next() {
             return;
         }
         // No thread. The place that is ours is the one that was let, or the wait has ended and has one of its own.
-        if self.kept.keep_again() {
+        if self.held_permits.keep_again() {
             self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
-        } else if self.places.give(false) {
+        } else if self.permits.release(false) {
             self.end_if_over();
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::id::{NodeId, TaskId};
 use crate::model::model;
-use crate::pool::places::Places;
+use crate::pool::permits::Permits;
 use crate::pool::queue::Queue;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
@@ -11,7 +11,7 @@ use crate::task::cell::TaskRef;
 
 struct Small {
     queue: Queue<(), ()>,
-    places: Places,
+    permits: Permits,
     limit: usize,
     /// Threads that were sent: each holds a place.
     sent: AtomicUsize,
@@ -19,11 +19,11 @@ struct Small {
 
 impl Small {
     fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { queue: Queue::new(()), places: Places::new(), limit, sent: AtomicUsize::new(0) })
+        Arc::new(Self { queue: Queue::new(()), permits: Permits::new(), limit, sent: AtomicUsize::new(0) })
     }
 
-    fn send_if_place(&self) {
-        if self.places.take(self.limit) {
+    fn send_if_permit(&self) {
+        if self.permits.try_acquire(self.limit) {
             self.sent.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -32,38 +32,38 @@ impl Small {
         // SAFETY: neither the closure nor its result borrows.
         let (queued, _handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), (), || ()) };
         self.queue.push(queued);
-        self.send_if_place();
+        self.send_if_permit();
     }
 
     /// A worker that holds a place and is about to look at the queue. True when it found a task, in which it stays.
-    fn work(&self, looking: bool) -> bool {
+    fn work(&self, searching: bool) -> bool {
         let popped = self.queue.pop(|(), _| {});
         if popped.task.is_none() {
-            let _ = self.places.give(looking);
+            let _ = self.permits.release(searching);
             if !self.queue.is_empty() {
-                self.send_if_place();
+                self.send_if_permit();
             }
             return false;
         }
-        if looking {
-            self.places.stop_looking();
+        if searching {
+            self.permits.stop_searching();
         }
         if popped.more || !self.queue.looks_empty() {
-            self.send_if_place();
+            self.send_if_permit();
         }
         true
     }
 
     /// With every thread at rest or in a task: nothing is queued, or every place is taken.
     fn check(&self) {
-        let mut came = 0;
-        while came < self.sent.load(Ordering::Relaxed) {
+        let mut purpose = 0;
+        while purpose < self.sent.load(Ordering::Relaxed) {
             // A thread that was sent comes.
             self.work(false);
-            came += 1;
+            purpose += 1;
         }
         let queued = self.queue.take_if(|_| true).len();
-        assert!(queued == 0 || !self.places.take(self.limit), "{queued} queued, and a place is free");
+        assert!(queued == 0 || !self.permits.try_acquire(self.limit), "{queued} queued, and a place is free");
     }
 }
 
@@ -71,10 +71,10 @@ fn pushes_meet_lookers(limit: usize, workers: usize, tasks: usize) {
     let small = Small::new(limit);
     // Workers between two tasks, from before the first push.
     for _ in 0..workers {
-        assert!(small.places.take(limit));
+        assert!(small.permits.try_acquire(limit));
     }
     for _ in 0..workers {
-        small.places.start_looking();
+        small.permits.start_searching();
     }
     let workers: Vec<_> = (0..workers)
         .map(|_| {
@@ -111,11 +111,11 @@ fn a_task_that_comes_back_above_the_limit_makes_somebody_shed() {
     model(4, || {
         let small = Small::new(1);
         // One runs; a second comes back from its wait without asking.
-        assert!(small.places.take(1));
-        small.places.retake();
+        assert!(small.permits.try_acquire(1));
+        small.permits.reacquire();
         let finisher = |small: Arc<Small>| {
             move || {
-                if small.places.is_over(1) && small.places.shed(1, false) {
+                if small.permits.is_over_limit(1) && small.permits.release_excess(1, false) {
                     // Sheds, and starts nothing.
                     return true;
                 }
@@ -135,23 +135,23 @@ fn a_task_that_comes_back_above_the_limit_makes_somebody_shed() {
 #[test]
 fn the_end_is_seen_only_when_no_place_is_taken_and_stays() {
     model(5, || {
-        let places = Arc::new(Places::new());
-        assert!(places.take(1));
+        let permits = Arc::new(Permits::new());
+        assert!(permits.try_acquire(1));
         let giver = {
-            let places = Arc::clone(&places);
-            thread::spawn(move || places.give(false) && places.end())
+            let permits = Arc::clone(&permits);
+            thread::spawn(move || permits.release(false) && permits.end())
         };
         let late = {
-            let places = Arc::clone(&places);
-            thread::spawn(move || places.take(1))
+            let permits = Arc::clone(&permits);
+            thread::spawn(move || permits.try_acquire(1))
         };
-        let ended = places.end();
+        let ended = permits.end();
         let taken = late.join().unwrap();
         let ended = giver.join().unwrap() || ended;
         // A late one took a place before the end, or none ever.
-        assert!(!(ended && taken && places.take_here(2)));
+        assert!(!(ended && taken && permits.try_acquire_here(2)));
         if ended {
-            assert!(!places.take(1) && places.end());
+            assert!(!permits.try_acquire(1) && permits.end());
         } else {
             assert!(taken);
         }

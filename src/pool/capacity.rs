@@ -1,4 +1,4 @@
-//! [`Room`]: what is free in a bounded queue, and waiting for it.
+//! [`Capacity`]: what is free in a bounded queue, and waiting for it.
 //!
 //! # The race to fear
 //! Somebody looks, finds nothing free, and goes to sleep just after some became free. That cannot be: it stands in line
@@ -19,50 +19,50 @@ use std::time::Instant;
 use crate::error::{Refused, SubmitError};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::NodeRef;
+use crate::pool::cancel_listener::CancelListener;
 use crate::pool::handle::TaskHandle;
-use crate::pool::hearing::Hearing;
 use crate::pool::inner::{As, Pool};
 use crate::pool::interrupted;
 use crate::pool::park;
 use crate::pool::pinned;
-use crate::pool::wait::{self, GivenAway};
+use crate::pool::wait::{self, PermitsReleased};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::unwind::swallow;
 use crate::waits::{ClosesCircle, Ends, Label, Target};
 
 /// Room in a bounded queue.
-pub(crate) struct Room {
+pub(crate) struct Capacity {
     free: AtomicUsize,
     /// How many stand in line; changed under the line's lock.
     waiting: AtomicUsize,
     /// Those who wait, in the order of asking.
-    line: Mutex<BTreeMap<u64, Stage>>,
+    waiters: Mutex<BTreeMap<u64, WaiterState>>,
 }
 
 /// Where one who waits is.
-enum Stage {
+enum WaiterState {
     /// To be woken; without a waker, it is about to look.
-    Waits(Option<Waker>),
+    Waiting(Option<Waker>),
     /// Some room became free since it looked last.
-    Told,
+    Notified,
 }
 
-impl Stage {
+impl WaiterState {
     /// The waker, if it has not been told before.
-    fn tell(&mut self) -> Option<Option<Waker>> {
-        match mem::replace(self, Self::Told) {
-            Self::Waits(waker) => Some(waker),
-            Self::Told => None,
+    fn notify(&mut self) -> Option<Option<Waker>> {
+        match mem::replace(self, Self::Notified) {
+            Self::Waiting(waker) => Some(waker),
+            Self::Notified => None,
         }
     }
 }
 
-impl Room {
+impl Capacity {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { free: AtomicUsize::new(limit), waiting: AtomicUsize::new(0), line: Mutex::new(BTreeMap::new()) }
+        Self { free: AtomicUsize::new(limit), waiting: AtomicUsize::new(0), waiters: Mutex::new(BTreeMap::new()) }
     }
 
-    pub(super) fn take(&self) -> bool {
+    pub(super) fn try_acquire(&self) -> bool {
         self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1)).is_ok()
     }
 
@@ -70,97 +70,97 @@ impl Room {
         self.free.load(Ordering::SeqCst) > 0
     }
 
-    /// One becomes free, of which the caller [tells](Self::tell_next) the next in line.
+    /// One becomes free, of which the caller [tells](Self::notify_one) the next in line.
     pub(super) fn count_one(&self) {
         self.free.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Wakes the first in line who does not know yet. Costs one load when nobody waits.
     #[inline]
-    fn tell_next(&self) {
+    fn notify_one(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.tell(1);
+            self.notify(1);
         }
     }
 
     /// Wakes everybody in line.
-    pub(crate) fn tell_all(&self) {
-        self.tell(usize::MAX);
+    pub(crate) fn notify_all(&self) {
+        self.notify(usize::MAX);
     }
 
     #[cold]
-    fn tell(&self, most: usize) {
-        let told: Vec<_> = self.line.lock().values_mut().filter_map(Stage::tell).take(most).collect();
+    fn notify(&self, most: usize) {
+        let notified: Vec<_> = self.waiters.lock().values_mut().filter_map(WaiterState::notify).take(most).collect();
         // Outside the lock: wakers are user code.
-        for waker in told.into_iter().flatten() {
+        for waker in notified.into_iter().flatten() {
             swallow(|| waker.wake());
         }
     }
 
     /// A place at the end of the line.
-    fn stand_in_line(&self) -> Turn<'_> {
-        let mut line = self.line.lock();
-        let number = line.last_key_value().map_or(0, |(last, _)| last + 1);
-        line.insert(number, Stage::Waits(None));
+    fn register(&self) -> Waiter<'_> {
+        let mut waiters = self.waiters.lock();
+        let number = waiters.last_key_value().map_or(0, |(last, _)| last + 1);
+        waiters.insert(number, WaiterState::Waiting(None));
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        drop(line);
-        Turn { room: self, number }
+        drop(waiters);
+        Waiter { capacity: self, number }
     }
 }
 
 /// A place in line.
-struct Turn<'a> {
-    room: &'a Room,
+struct Waiter<'a> {
+    capacity: &'a Capacity,
     number: u64,
 }
 
-impl Turn<'_> {
+impl Waiter<'_> {
     /// The caller is about to look: what it was told before is not news any more.
-    fn about_to_look(&self) {
-        drop(self.change(|stage| mem::replace(stage, Stage::Waits(None))));
+    fn rearm(&self) {
+        drop(self.change(|state| mem::replace(state, WaiterState::Waiting(None))));
     }
 
     /// Whether some room became free; otherwise the waker is woken then.
     fn poll(&self, waker: &Waker) -> bool {
         // A waker's clone and drop are a user's, too.
         let new = waker.clone();
-        let before = self.change(|stage| match stage {
-            Stage::Waits(waker) => Some(waker.replace(new)),
-            Stage::Told => None,
+        let before = self.change(|state| match state {
+            WaiterState::Waiting(waker) => Some(waker.replace(new)),
+            WaiterState::Notified => None,
         });
         !matches!(before, Some(Some(_)))
     }
 
-    fn change<R>(&self, f: impl FnOnce(&mut Stage) -> R) -> Option<R> {
-        self.room.line.lock().get_mut(&self.number).map(f)
+    fn change<R>(&self, f: impl FnOnce(&mut WaiterState) -> R) -> Option<R> {
+        self.capacity.waiters.lock().get_mut(&self.number).map(f)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let stage = {
-            let mut line = self.room.line.lock();
-            self.room.waiting.fetch_sub(1, Ordering::SeqCst);
-            line.remove(&self.number)
+        let state = {
+            let mut waiters = self.capacity.waiters.lock();
+            self.capacity.waiting.fetch_sub(1, Ordering::SeqCst);
+            waiters.remove(&self.number)
         };
-        if matches!(stage, Some(Stage::Told)) {
-            self.room.tell_next();
+        if matches!(state, Some(WaiterState::Notified)) {
+            self.capacity.notify_one();
         }
     }
 }
 
 impl Pool {
-    pub(crate) fn give_room(&self) {
-        if let Some(room) = &self.room {
-            room.count_one();
-            room.tell_next();
+    pub(crate) fn release_capacity(&self) {
+        if let Some(capacity) = &self.capacity {
+            capacity.count_one();
+            capacity.notify_one();
         }
     }
 
     /// Tells the next in line of room that was given back. Runs wakers.
     pub(super) fn tell_of_room(&self) {
-        if let Some(room) = &self.room {
-            room.tell_next();
+        if let Some(capacity) = &self.capacity {
+            capacity.notify_one();
         }
     }
 
@@ -181,12 +181,12 @@ impl Pool {
             Ok(handle) => return Ok(handle),
             Err(refused) => refused,
         };
-        let Some(room) = self.room_to_wait_for(&refused) else { return Err(refused) };
-        let (at, mut hearing) = (current::nearest(), Hearing::new());
-        let mut away = GivenAway::begin_until(deadline);
-        let turn = room.stand_in_line();
+        let Some(capacity) = self.capacity_to_wait_for(&refused) else { return Err(refused) };
+        let (at, mut cancel_listener) = (current::nearest(), CancelListener::new());
+        let mut released = PermitsReleased::begin_until(deadline);
+        let waiter = capacity.register();
         loop {
-            refused = match self.submit_in_turn(&turn, &at, submitted.clone(), refused.task) {
+            refused = match self.submit_as_waiter(&waiter, &at, submitted.clone(), refused.task) {
                 Ok(outcome) => return outcome,
                 Err(full) => full,
             };
@@ -194,24 +194,24 @@ impl Pool {
                 // Nobody else would.
                 continue;
             }
-            if deadline.is_none() && !away.is_waiting() {
-                let label = Label::Room(self.namespace.clone());
-                if let Err(why) = away.waits_for(Target::Permit(wait::address(self)), label, Ends::WhenTold) {
+            if deadline.is_none() && !released.is_waiting() {
+                let label = Label::Capacity(self.namespace.clone());
+                if let Err(why) = released.waits_for(Target::Permit(wait::address(self)), label, Ends::WhenTold) {
                     return Err(self.would_deadlock(refused.task, why));
                 }
             }
-            let mut asked = false;
+            let mut cancelled = false;
             let in_time = park::block_until(deadline, |waker| {
-                asked = hearing.poll(waker, Hearing::cancel_requested);
-                asked || self.scope_ended(&at) || turn.poll(waker) || away.is_refused()
+                cancelled = cancel_listener.poll(waker, CancelListener::cancel_requested);
+                cancelled || self.scope_ended(&at) || waiter.poll(waker) || released.is_refused()
             });
-            if !asked && let Some(why) = away.refusal() {
+            if !cancelled && let Some(why) = released.refusal() {
                 return Err(self.would_deadlock(refused.task, why));
             }
             if !in_time {
                 return Err(refused);
             }
-            if asked {
+            if cancelled {
                 return Err(self.cancelled_while_waiting(refused.task));
             }
         }
@@ -232,59 +232,60 @@ impl Pool {
             Ok(handle) => return Ok(handle),
             Err(refused) => refused,
         };
-        let Some(room) = self.room_to_wait_for(&refused) else { return Err(refused) };
+        let Some(capacity) = self.capacity_to_wait_for(&refused) else { return Err(refused) };
         let at = current::nearest();
-        let turn = room.stand_in_line();
-        let mut hears = None;
+        let waiter = capacity.register();
+        let mut cancel_listener = None;
         loop {
-            refused = match self.submit_in_turn(&turn, &at, submitted.clone(), refused.task) {
+            refused = match self.submit_as_waiter(&waiter, &at, submitted.clone(), refused.task) {
                 Ok(outcome) => return outcome,
                 Err(full) => full,
             };
-            let asked = poll_fn(|cx| {
+            let cancelled = poll_fn(|cx| {
                 // Whoever polls is asked: it may be another one each time.
-                let hearing = hears.insert(Hearing::new());
-                if hearing.poll(cx.waker(), Hearing::cancel_requested) {
+                let cancel_listener = cancel_listener.insert(CancelListener::new());
+                if cancel_listener.poll(cx.waker(), CancelListener::cancel_requested) {
                     return Poll::Ready(true);
                 }
-                match self.scope_ended(&at) || turn.poll(cx.waker()) {
+                match self.scope_ended(&at) || waiter.poll(cx.waker()) {
                     true => Poll::Ready(false),
                     false => Poll::Pending,
                 }
             });
-            if asked.await {
+            if cancelled.await {
                 return Err(self.cancelled_while_waiting(refused.task));
             }
         }
     }
 
     /// Until there may be room in the queue, or none is to be waited for any more.
-    pub(crate) async fn await_room(&self, at: &NodeRef) {
-        let Some(room) = &self.room else { return };
-        let turn = room.stand_in_line();
-        let mut hears = None;
+    pub(crate) async fn await_capacity(&self, at: &NodeRef) {
+        let Some(capacity) = &self.capacity else { return };
+        let waiter = capacity.register();
+        let mut cancel_listener = None;
         poll_fn(|cx| {
             // Whoever polls is asked: it may be another one each time.
-            let asked = hears.insert(Hearing::new()).poll(cx.waker(), Hearing::cancel_requested);
+            let cancelled =
+                cancel_listener.insert(CancelListener::new()).poll(cx.waker(), CancelListener::cancel_requested);
             // In line first, and a look then.
-            let is_told = turn.poll(cx.waker());
+            let is_notified = waiter.poll(cx.waker());
             let is_over = self.tracker.is_closed() || self.scope_ended(at) || at.node().is_cancelled();
-            if asked || is_told || is_over || room.has_some() { Poll::Ready(()) } else { Poll::Pending }
+            if cancelled || is_notified || is_over || capacity.has_some() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
 
     /// The room that a refused task can wait for, if that is what it was refused for.
-    fn room_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Room> {
-        self.room.as_ref().filter(|_| matches!(refused.reason, SubmitError::QueueFull { .. }))
+    fn capacity_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Capacity> {
+        self.capacity.as_ref().filter(|_| matches!(refused.reason, SubmitError::QueueFull { .. }))
     }
 
     /// Submits again what was refused for want of room, which does not count as refused then. It stands where it would
     /// have at the first try, beside the task that waits: that one may be a node only because it waits. The error:
     /// there is none still.
-    fn submit_in_turn<F, T>(
+    fn submit_as_waiter<F, T>(
         self: &Arc<Self>,
-        turn: &Turn<'_>,
+        waiter: &Waiter<'_>,
         at: &NodeRef,
         submitted: As,
         f: F,
@@ -293,17 +294,17 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        turn.about_to_look();
+        waiter.rearm();
         self.counters.refused.fetch_sub(1, Ordering::Relaxed);
         let outcome = {
             let _at = current::enter(at.clone(), LazyNode::Nothing);
             self.submit_static(submitted, f)
         };
         match outcome {
-            Err(full) if self.room_to_wait_for(&full).is_some() => Err(full),
+            Err(full) if self.capacity_to_wait_for(&full).is_some() => Err(full),
             Err(refused) => {
                 // What it may have been told of is left to the next.
-                turn.room.tell_next();
+                waiter.capacity.notify_one();
                 Ok(Err(refused))
             }
             Ok(handle) => Ok(Ok(handle)),

@@ -1,4 +1,4 @@
-//! [`Crew`]: where a pool's threads come from. The one place where the kinds of pool differ.
+//! [`Kind`]: where a pool's threads come from. The one place where the kinds of pool differ.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,8 +7,8 @@ use crate::lineage::node::WeakNodeRef;
 use crate::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolKind};
 use crate::pool::ctx;
-use crate::pool::doorbell::Doorbell;
 use crate::pool::inner::Pool;
+use crate::pool::notifier::Notifier;
 use crate::pool::stealing::Stealing;
 use crate::pool::warm::Warm;
 use crate::pool::worker_state::States;
@@ -17,20 +17,20 @@ use crate::threads::cache::{Cache, Gate, Settings};
 use crate::waker_set::WakerSet;
 
 /// The kinds of pool, as siblings: each names the cache its threads come from.
-pub(crate) enum Crew {
+pub(crate) enum Kind {
     /// The process-wide cache.
     Leased,
     /// A private cache, made for this start and ended with it.
-    Dedicated(Box<Own>),
+    Dedicated(Box<Dedicated>),
     /// None: the thread that has the [`Pinned`](crate::pool::pinned::Pinned) runs the tasks, and is told by this.
-    Pinned(Box<Doorbell>),
+    Pinned(Box<Notifier>),
     /// The process-wide cache, by way of a rayon pool.
     #[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "no pool is work-stealing"))]
     WorkStealing(Box<Stealing>),
 }
 
 /// Threads of a pool's own. Boxed: a pool per request has none.
-pub(crate) struct Own {
+pub(crate) struct Dedicated {
     pub(crate) cache: Arc<Cache>,
     /// Their preparation, if there is any.
     pub(crate) warm: Option<Arc<Warm>>,
@@ -40,11 +40,11 @@ pub(crate) struct Own {
     pub(crate) below: WeakNodeRef,
 }
 
-impl Crew {
+impl Kind {
     pub(crate) fn new(namespace: &Namespace, owner: &WeakNodeRef, config: &PoolConfig) -> Self {
         match config.kind {
             PoolKind::Leased => Self::Leased,
-            PoolKind::Pinned => Self::Pinned(Box::new(Doorbell::new())),
+            PoolKind::Pinned => Self::Pinned(Box::new(Notifier::new())),
             #[cfg(feature = "rayon")]
             PoolKind::WorkStealing => Self::WorkStealing(Box::new(Stealing::new())),
             PoolKind::Dedicated => {
@@ -63,9 +63,9 @@ impl Crew {
                     strict: config.keeps_place,
                     private: true,
                     gate: warm.clone().map(|warm| warm as Arc<dyn Gate>),
-                    at_end: Some(ctx::move_out),
+                    at_end: Some(ctx::detach),
                 });
-                Self::Dedicated(Box::new(Own { cache, warm, states, below: ctx::scope_of(owner) }))
+                Self::Dedicated(Box::new(Dedicated { cache, warm, states, below: ctx::scope_of(owner) }))
             }
         }
     }
@@ -92,10 +92,10 @@ impl Crew {
     /// # Errors
     /// The system's, when nobody would come.
     #[inline]
-    pub(crate) fn ask(&self, pool: &Arc<Pool>) -> io::Result<()> {
+    pub(crate) fn request_thread(&self, pool: &Arc<Pool>) -> io::Result<()> {
         match self {
-            Self::WorkStealing(stealing) => stealing.ask(pool),
-            _ => self.cache().ask(Arc::clone(pool) as _),
+            Self::WorkStealing(stealing) => stealing.request_thread(pool),
+            _ => self.cache().request_thread(Arc::clone(pool) as _),
         }
     }
 
@@ -107,9 +107,9 @@ impl Crew {
     }
 
     /// Something was pushed for a pool that sends for no thread. False when nobody will run it.
-    pub(crate) fn ring(&self) -> bool {
+    pub(crate) fn notify(&self) -> bool {
         match self {
-            Self::Pinned(bell) => bell.ring(),
+            Self::Pinned(notifier) => notifier.notify(),
             _ => true,
         }
     }

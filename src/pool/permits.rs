@@ -1,7 +1,7 @@
-//! [`Places`]: how many of a pool's tasks run at once.
+//! [`Permits`]: how many of a pool's tasks run at once.
 //!
 //! One word counts the places taken (`active`: a thread runs a task, or is on its way to) and those of them whose
-//! thread is between two tasks (`looking`: it has finished one and is about to look at the queue).
+//! thread is between two tasks (`searching`: it has finished one and is about to look at the queue).
 //!
 //! # The protocol
 //! * A submitter pushes, then looks at this word. Somebody looking will find the task, so it does nothing; otherwise,
@@ -19,26 +19,26 @@
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 const ONE: u64 = 1;
-const LOOKING: u64 = 1 << 32;
-const ACTIVE: u64 = LOOKING - 1;
-/// No place is ever taken again. Above `LOOKING`, so that `take` sees it without a look of its own.
+const SEARCHING: u64 = 1 << 32;
+const ACTIVE: u64 = SEARCHING - 1;
+/// No place is ever taken again. Above `SEARCHING`, so that `try_acquire` sees it without a look of its own.
 const ENDED: u64 = 1 << 63;
 
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct Permits {
     word: AtomicU64,
 }
 
-impl Places {
+impl Permits {
     pub(crate) fn new() -> Self {
         Self { word: AtomicU64::new(0) }
     }
 
     /// Takes a place for a thread that is to be sent, if one is free and nobody is looking anyway.
     #[inline]
-    pub(crate) fn take(&self, limit: usize) -> bool {
+    pub(crate) fn try_acquire(&self, limit: usize) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
-        while word < LOOKING && (word & ACTIVE) < limit as u64 {
+        while word < SEARCHING && (word & ACTIVE) < limit as u64 {
             match self.word.compare_exchange_weak(word, word + ONE, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return true,
                 Err(seen) => word = seen,
@@ -48,7 +48,7 @@ impl Places {
     }
 
     /// Takes a place for the calling thread, only if nobody has one: for work run in place.
-    pub(crate) fn take_here(&self, limit: usize) -> bool {
+    pub(crate) fn try_acquire_here(&self, limit: usize) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
         while word < ENDED && (word & ACTIVE) < limit as u64 {
             match self.word.compare_exchange_weak(word, word + ONE, Ordering::SeqCst, Ordering::SeqCst) {
@@ -61,34 +61,34 @@ impl Places {
 
     /// Before a finished task is made visible: its thread will look at the queue next.
     #[inline]
-    pub(crate) fn start_looking(&self) {
-        self.word.fetch_add(LOOKING, Ordering::SeqCst);
+    pub(crate) fn start_searching(&self) {
+        self.word.fetch_add(SEARCHING, Ordering::SeqCst);
     }
 
     #[inline]
-    pub(crate) fn stop_looking(&self) {
-        self.word.fetch_sub(LOOKING, Ordering::SeqCst);
+    pub(crate) fn stop_searching(&self) {
+        self.word.fetch_sub(SEARCHING, Ordering::SeqCst);
     }
 
     /// Gives a place back. True when it was the last one.
     #[inline]
     #[must_use]
-    pub(crate) fn give(&self, looking: bool) -> bool {
-        let off = if looking { LOOKING + ONE } else { ONE };
+    pub(crate) fn release(&self, searching: bool) -> bool {
+        let off = if searching { SEARCHING + ONE } else { ONE };
         let before = self.word.fetch_sub(off, Ordering::SeqCst);
         debug_assert!(before & ACTIVE > 0, "gave back a place nobody had");
         before & ACTIVE == 1
     }
 
     /// Takes a place again after a wait, also above the limit.
-    pub(crate) fn retake(&self) {
+    pub(crate) fn reacquire(&self) {
         self.word.fetch_add(ONE, Ordering::SeqCst);
     }
 
     /// One place is taken, and its thread is looking.
     #[inline]
-    pub(crate) fn is_only_looking(&self) -> bool {
-        self.word.load(Ordering::SeqCst) == LOOKING + ONE
+    pub(crate) fn is_only_searching(&self) -> bool {
+        self.word.load(Ordering::SeqCst) == SEARCHING + ONE
     }
 
     /// How many places are taken.
@@ -105,15 +105,15 @@ impl Places {
 
     /// More places are taken than the limit allows.
     #[inline]
-    pub(crate) fn is_over(&self, limit: usize) -> bool {
+    pub(crate) fn is_over_limit(&self, limit: usize) -> bool {
         self.word.load(Ordering::Relaxed) & ACTIVE > limit as u64
     }
 
     /// Gives the caller's place back if more are taken than the limit allows.
     #[inline]
-    pub(crate) fn shed(&self, limit: usize, looking: bool) -> bool {
+    pub(crate) fn release_excess(&self, limit: usize, searching: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
-        let off = if looking { LOOKING + ONE } else { ONE };
+        let off = if searching { SEARCHING + ONE } else { ONE };
         while word & ACTIVE > limit as u64 {
             match self.word.compare_exchange_weak(word, word - off, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return true,

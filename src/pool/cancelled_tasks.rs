@@ -1,4 +1,4 @@
-//! [`Asked`]: which of the tasks that run were asked to stop, seen from outside, for the end of the process.
+//! [`CancelledTasks`]: which of the tasks that run were asked to stop, seen from outside, for the end of the process.
 //!
 //! A request to stop is made to a node, to a pool or to a task, and a running task finds it by looking there. Nothing
 //! lists the tasks that a request reaches, so this looks at everything that can be asked, once.
@@ -41,8 +41,8 @@ pub(crate) fn note(task: Task) {
 }
 
 /// What was asked to stop, at one moment.
-pub(crate) struct Asked {
-    places: HashSet<NodeId>,
+pub(crate) struct CancelledTasks {
+    nodes: HashSet<NodeId>,
     tasks: HashSet<TaskId>,
 }
 
@@ -51,15 +51,15 @@ pub(crate) struct Remaining {
     /// Tasks that have not ended and were not asked to stop.
     pub(crate) unasked: usize,
     /// Tasks that run and were asked.
-    pub(crate) asked: Vec<TaskId>,
+    pub(crate) cancelled: Vec<TaskId>,
 }
 
-impl Asked {
+impl CancelledTasks {
     /// Looks at the process's family and at those of the pools' owners. Costs a walk over all live nodes where any node
     /// is asked to stop. Runs no user code.
     pub(crate) fn look(pools: &[Arc<Pool>]) -> Self {
-        let mut asked = Self { places: HashSet::new(), tasks: HashSet::new() };
-        asked.tasks.extend(BY_HANDLE.lock().iter().filter(|task| task.state().cancel_requested()).map(Task::id));
+        let mut cancelled = Self { nodes: HashSet::new(), tasks: HashSet::new() };
+        cancelled.tasks.extend(BY_HANDLE.lock().iter().filter(|task| task.state().cancel_requested()).map(Task::id));
         if Node::any_cancel_requested() {
             let mut families = vec![Family::Process];
             for owner in pools.iter().filter_map(|pool| pool.owner.upgrade()) {
@@ -68,15 +68,15 @@ impl Asked {
                     families.push(family.clone());
                 }
             }
-            families.iter().for_each(|family| asked.look_at(family));
+            families.iter().for_each(|family| cancelled.look_at(family));
         }
-        asked
+        cancelled
     }
 
     fn look_at(&mut self, family: &Family) {
         for node in family.index().nodes.live() {
             if node.is_cancelled() {
-                self.places.insert(node.id());
+                self.nodes.insert(node.id());
                 self.tasks.extend(node.task_id());
             }
             leak_last(node.into());
@@ -94,22 +94,22 @@ fn leak_last(place: NodeRef) {
 
 impl Pool {
     /// What is left of the pool.
-    pub(crate) fn remaining_but(&self, asked: &Asked) -> Remaining {
+    pub(crate) fn remaining_but(&self, cancelled: &CancelledTasks) -> Remaining {
         // One moment: an entry leaves the list before its task, and what its thread owes, leaves the count.
         let (count, running) =
-            self.queue.with_extra(|book| (self.tracker.count(), book.running().cloned().collect::<Vec<_>>()));
+            self.queue.with_extra(|stats| (self.tracker.count(), stats.running().cloned().collect::<Vec<_>>()));
         let owed: u64 = running.iter().map(|running| running.owed).sum();
         let acknowledged = if self.is_cancelled() { self.acknowledged() } else { HashSet::new() };
         let cancel_requested = |at, id| {
             let by_pool = self.is_cancelled() && !acknowledged.contains(&id);
-            by_pool || asked.places.contains(&at) || asked.tasks.contains(&id)
+            by_pool || cancelled.nodes.contains(&at) || cancelled.tasks.contains(&id)
         };
-        let asked: Vec<TaskId> = running
+        let cancelled: Vec<TaskId> = running
             .iter()
             .filter(|running| cancel_requested(running.at, running.id))
             .map(|running| running.id)
             .collect();
-        Remaining { unasked: count.saturating_sub(owed as usize).saturating_sub(asked.len()), asked }
+        Remaining { unasked: count.saturating_sub(owed as usize).saturating_sub(cancelled.len()), cancelled }
     }
     /// The running tasks of a cancelled pool that are not asked any more.
     fn acknowledged(&self) -> HashSet<TaskId> {

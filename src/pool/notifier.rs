@@ -1,4 +1,4 @@
-//! [`Doorbell`]: telling a pinned pool's thread that something is queued.
+//! [`Notifier`]: telling a pinned pool's thread that something is queued.
 //!
 //! # The race to fear
 //! A task is pushed just after the thread looked, and the thread sleeps. It cannot: the thread says that the bell is
@@ -13,8 +13,8 @@ use crate::unwind::swallow;
 
 type Callback = Arc<dyn Fn() + Send + Sync>;
 
-pub(crate) struct Doorbell {
-    rung: AtomicBool,
+pub(crate) struct Notifier {
+    notified: AtomicBool,
     /// The thread has gone for good.
     gone: AtomicBool,
     who: Mutex<Who>,
@@ -27,16 +27,16 @@ struct Who {
     callback: Option<Callback>,
 }
 
-impl Doorbell {
+impl Notifier {
     pub(crate) fn new() -> Self {
-        Self { rung: AtomicBool::new(false), gone: AtomicBool::new(false), who: Mutex::new(Who::default()) }
+        Self { notified: AtomicBool::new(false), gone: AtomicBool::new(false), who: Mutex::new(Who::default()) }
     }
 
     /// Something was pushed. False when nobody will look at it. Wakers and callbacks are user code.
     #[must_use]
-    pub(crate) fn ring(&self) -> bool {
+    pub(crate) fn notify(&self) -> bool {
         // SeqCst: comes after the push; see the module.
-        if !self.rung.swap(true, Ordering::SeqCst) {
+        if !self.notified.swap(true, Ordering::SeqCst) {
             self.wake();
         }
         !self.gone.load(Ordering::SeqCst)
@@ -59,12 +59,12 @@ impl Doorbell {
     }
 
     /// Before a look at the queue: what is pushed after it rings.
-    pub(crate) fn silence(&self) {
-        self.rung.store(false, Ordering::SeqCst);
+    pub(crate) fn rearm(&self) {
+        self.notified.store(false, Ordering::SeqCst);
     }
 
     /// Whom the next ring wakes.
-    pub(crate) fn listen(&self, waker: &Waker) {
+    pub(crate) fn register(&self, waker: &Waker) {
         let mut who = self.who.lock();
         let before = match &who.waker {
             Some(known) if known.will_wake(waker) => None,

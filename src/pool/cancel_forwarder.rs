@@ -1,29 +1,29 @@
-//! [`Passing`]: handing the caller's requests to stop on to a child it waits for.
+//! [`CancelForwarder`]: handing the caller's requests to stop on to a child it waits for.
 
 use std::task::Waker;
 
-use crate::pool::hearing::Hearing;
+use crate::pool::cancel_listener::CancelListener;
 
 /// What a wait needs to hear of each request that reaches its caller, also of one that repeats another.
-pub(crate) struct Passing {
-    hearing: Hearing,
+pub(crate) struct CancelForwarder {
+    cancel_listener: CancelListener,
     /// The requests that were passed on; `None` before the first.
     seen: Option<u64>,
 }
 
-impl Passing {
+impl CancelForwarder {
     pub(crate) fn new() -> Self {
-        Self { hearing: Hearing::new(), seen: None }
+        Self { cancel_listener: CancelListener::new(), seen: None }
     }
 
     /// Calls `pass` for what came since the last time, and arranges for the waker to be woken when more comes.
     pub(crate) fn poll(&mut self, waker: &Waker, mut pass: impl FnMut()) {
         loop {
             let seen = self.seen;
-            if !self.hearing.poll(waker, |heard| heard.cancel_requested() && Some(heard.requests()) != seen) {
+            if !self.cancel_listener.poll(waker, |heard| heard.cancel_requested() && Some(heard.requests()) != seen) {
                 return;
             }
-            self.seen = Some(self.hearing.requests());
+            self.seen = Some(self.cancel_listener.requests());
             pass();
         }
     }

@@ -1,4 +1,4 @@
-//! [`Hearing`]: waiting so that one hears of whatever the running code is asked.
+//! [`CancelListener`]: waiting so that one hears of whatever the running code is asked.
 
 use std::task::Waker;
 
@@ -14,19 +14,19 @@ use crate::sync::os::Arc;
 
 /// Listens where the code stands, and at the running task or thread itself, which may be elsewhere: code that has
 /// entered another place is still asked by its own handle.
-pub(crate) struct Hearing {
+pub(crate) struct CancelListener {
     here: Watch,
     own: Option<Watch>,
     pool: Option<AtPool>,
     work: Option<AtWork>,
 }
 
-impl Hearing {
+impl CancelListener {
     pub(crate) fn new() -> Self {
         // What a task does for others is not asked by its handle, and what one left behind has none.
-        let apart = frame::is_apart();
-        let left = frame::own().filter(|frame| !apart && frame.is_aside());
-        let deaf = apart || left.is_some();
+        let shield = frame::is_shielded();
+        let left = frame::own().filter(|frame| !shield && frame.is_teardown());
+        let deaf = shield || left.is_some();
         // Before the place, which is the same in most cases: then it is a node by now.
         let own = if deaf { None } else { current::own() };
         // A thread that stands nowhere is made no node of: nobody could ask it.

@@ -1,4 +1,4 @@
-//! [`Book`]: which tasks of a pool run, for its reports. It changes under the queue's lock.
+//! [`QueueStats`]: which tasks of a pool run, for its reports. It changes under the queue's lock.
 //!
 //! Every change takes the same few steps, however many run: tasks that run inside one another on one thread are all in
 //! it.
@@ -34,7 +34,7 @@ type Link = u32;
 const END: Link = Link::MAX;
 
 /// The tasks of a pool that have started and not ended.
-pub(crate) struct Book {
+pub(crate) struct QueueStats {
     /// Tasks that were taken off the queue.
     pub(crate) popped: u64,
     slots: SmallVec<[Slot; 2]>,
@@ -43,7 +43,7 @@ pub(crate) struct Book {
     taken: u32,
 }
 
-impl Book {
+impl QueueStats {
     pub(crate) fn new() -> Self {
         Self { popped: 0, slots: SmallVec::new(), free: END, taken: 0 }
     }
