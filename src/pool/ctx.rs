@@ -21,7 +21,7 @@ use crate::pool::inner::Pool;
 use crate::pool::warm::WorkerPurpose;
 use crate::pool::worker_state;
 use crate::sync::os::{Arc, OnceLock};
-use crate::threads::cache::Member;
+use crate::threads::cache::ThreadInfo;
 use crate::unwind::swallow_drop;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -183,10 +183,10 @@ pub(crate) fn scope_of(owner: &WeakNodeRef) -> WeakNodeRef {
 }
 
 /// The calling thread is one of the pool's from now on.
-pub(crate) fn attach(pool: &Pool, below: &WeakNodeRef, member: &Member) {
+pub(crate) fn attach(pool: &Pool, below: &WeakNodeRef, info: &ThreadInfo) {
     let worker = Worker {
         namespace: pool.namespace.clone(),
-        index: member.number(),
+        index: info.number(),
         thread: std::thread::current(),
         owner: pool.owner.clone(),
         below: below.clone(),
@@ -199,12 +199,12 @@ pub(crate) fn attach(pool: &Pool, below: &WeakNodeRef, member: &Member) {
 pub(crate) fn initialise(
     pool: &Arc<Pool>,
     hook: &Hook,
-    member: &Arc<Member>,
+    info: &Arc<ThreadInfo>,
     purpose: WorkerPurpose,
 ) -> Result<(), Failure> {
     let Some(ctx) = worker() else { return Err(Box::new(Said("its thread is ending".into()))) };
     let guard = ExitOnDrop(Some(current::enter(ctx.place().clone(), LazyNode::Nothing)));
-    let out = frame::while_initialising(pool, member, purpose, || catch_unwind(AssertUnwindSafe(|| hook.run(&ctx))));
+    let out = frame::while_initialising(pool, info, purpose, || catch_unwind(AssertUnwindSafe(|| hook.run(&ctx))));
     fork::end_of(&|| format!("the initialiser of a worker of \"{}\"", pool.namespace), out.is_err());
     drop(guard);
     out.unwrap_or_else(|payload| {

@@ -398,8 +398,8 @@ extern "C" fn hook() {
 /// Ends the tasks on this thread's stack, innermost first: the thread never returns to them. So for a worker's
 /// initialiser.
 fn end_own_tasks() {
-    if let Some((pool, member, purpose)) = frame::initialising() {
-        pool.initialiser_exits(member, purpose);
+    if let Some((pool, info, purpose)) = frame::initialising() {
+        pool.initialiser_exits(info, purpose);
     }
     for frame in frame::all() {
         if !frame.is_teardown() {

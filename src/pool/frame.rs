@@ -19,7 +19,7 @@ use crate::pool::warm::WorkerPurpose;
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, AtomicU64, Ordering};
 use crate::task::cell::Claimed;
-use crate::threads::cache::Member;
+use crate::threads::cache::ThreadInfo;
 use crate::tracker::TaskTracker;
 
 thread_local! {
@@ -35,18 +35,18 @@ thread_local! {
 /// A worker's initialiser: no task, but a part of its pool, which can do nothing for it.
 struct Initialising {
     pool: *const Arc<Pool>,
-    member: *const Arc<Member>,
+    info: *const Arc<ThreadInfo>,
     purpose: WorkerPurpose,
 }
 
 /// Runs a worker's initialiser.
 pub(crate) fn while_initialising<R>(
     pool: &Arc<Pool>,
-    member: &Arc<Member>,
+    info: &Arc<ThreadInfo>,
     purpose: WorkerPurpose,
     f: impl FnOnce() -> R,
 ) -> R {
-    let this = Initialising { pool, member, purpose };
+    let this = Initialising { pool, info, purpose };
     INITIALISING.set(&this);
     let out = f();
     INITIALISING.set(ptr::null());
@@ -54,10 +54,10 @@ pub(crate) fn while_initialising<R>(
 }
 
 /// The pool and the thread, and what it came for, whose initialiser the calling code is a part of.
-pub(crate) fn initialising<'a>() -> Option<(&'a Arc<Pool>, &'a Arc<Member>, WorkerPurpose)> {
+pub(crate) fn initialising<'a>() -> Option<(&'a Arc<Pool>, &'a Arc<ThreadInfo>, WorkerPurpose)> {
     // SAFETY: it is further up this thread's stack, with what it borrows; a caller is above it and keeps the references
     // no longer than it runs.
-    unsafe { INITIALISING.get().as_ref().map(|this| (&*this.pool, &*this.member, this.purpose)) }
+    unsafe { INITIALISING.get().as_ref().map(|this| (&*this.pool, &*this.info, this.purpose)) }
 }
 
 /// Whether the calling code is a part of an initialiser of the pool's.

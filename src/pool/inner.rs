@@ -47,7 +47,7 @@ use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
 use crate::task::cell::{Claimed, TaskRef, reclaim};
 use crate::task_type::TaskType;
-use crate::threads::cache::{Hand, Job};
+use crate::threads::cache::{Job, WorkerHandle};
 use crate::tracker::{Entry, Left, TaskTracker};
 use crate::unwind::swallow;
 use crate::weak_list::{Registration, WeakList};
@@ -595,15 +595,15 @@ pub(crate) unsafe fn pool_of_claimed(pool: NonNull<Pool>) -> Arc<Pool> {
 }
 
 impl Job for Pool {
-    fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
-        if !self.prepare(hand, WorkerPurpose::ForTask) {
+    fn work(self: Arc<Self>, worker: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
+        if !self.prepare(worker, WorkerPurpose::ForTask) {
             return None;
         }
         if let Kind::WorkStealing(stealing) = &self.kind {
-            stealing.lead(&self);
+            stealing.run_leader(&self);
             return None;
         }
-        crate::pool::worker::work(&self, hand)
+        crate::pool::worker::work(&self, worker)
     }
 
     fn refused(self: Arc<Self>, error: &io::Error) {

@@ -13,7 +13,7 @@ use crate::pool::stealing::Stealing;
 use crate::pool::warm::Warm;
 use crate::pool::worker_state::States;
 use crate::sync::os::Arc;
-use crate::threads::cache::{Cache, Gate, Settings};
+use crate::threads::cache::{Cache, Settings, SpawnPolicy};
 use crate::waker_set::WakerSet;
 
 /// The kinds of pool, as siblings: each names the cache its threads come from.
@@ -62,7 +62,7 @@ impl Kind {
                     // would be prepared for a job whose thread is about to rest.
                     strict: config.keeps_place,
                     private: true,
-                    gate: warm.clone().map(|warm| warm as Arc<dyn Gate>),
+                    policy: warm.clone().map(|warm| warm as Arc<dyn SpawnPolicy>),
                     at_end: Some(ctx::detach),
                 });
                 Self::Dedicated(Box::new(Dedicated { cache, warm, states, below: ctx::scope_of(owner) }))

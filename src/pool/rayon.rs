@@ -39,7 +39,7 @@ impl Rayon {
 
 impl Part {
     /// Works until the pool has ended.
-    pub(crate) fn play(self) {
+    pub(crate) fn run(self) {
         self.0.run();
     }
 }

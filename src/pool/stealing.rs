@@ -53,7 +53,7 @@ use crate::pool::rayon::{Part, Rayon};
 use crate::pool::wait::block_on_wakers;
 use crate::pool::worker::{self, AfterOne};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
-use crate::threads::cache::{self, Cache, Enlisted, Hand, Job, WaitsHere};
+use crate::threads::cache::{self, BlockedGuard, Cache, Job, ReservedThread, WorkerHandle};
 use crate::unwind::{swallow, swallow_drop};
 use crate::waker_set::WakerSet;
 
@@ -82,7 +82,7 @@ struct State {
     /// Those without a task of their own that wait in heirloom, with a piece.
     pieces: usize,
     /// As many of the tasks' threads count as waiting: there may be a piece for each that it waits for.
-    held_up: usize,
+    blocked_tasks: usize,
 }
 
 enum Stage {
@@ -152,7 +152,7 @@ impl State {
     }
 
     /// Notes a visit that the caller then sends; `None` where a leader is wanted.
-    fn note_visit(&mut self) -> Option<(Arc<Rayon>, u64)> {
+    fn note_sent(&mut self) -> Option<(Arc<Rayon>, u64)> {
         let live = match &mut self.stage {
             Stage::Live(live) if !live.is_stuck() => live,
             _ => return None,
@@ -164,10 +164,10 @@ impl State {
     /// After a change of tasks or pieces. True when more threads count as waiting than before, so that one may be owed
     /// to the line.
     fn balance(&mut self, cache: &Cache) -> bool {
-        let (before, due) = (self.held_up, self.tasks.min(self.pieces));
-        (before..due).for_each(|_| cache.one_more_waits());
-        (due..before).for_each(|_| cache.one_less_waits());
-        self.held_up = due;
+        let (before, due) = (self.blocked_tasks, self.tasks.min(self.pieces));
+        (before..due).for_each(|_| cache.one_more_blocked());
+        (due..before).for_each(|_| cache.one_less_blocked());
+        self.blocked_tasks = due;
         due > before
     }
 
@@ -186,7 +186,14 @@ impl State {
 impl Stealing {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State { stage: Stage::None, number: 0, inside: 0, tasks: 0, pieces: 0, held_up: 0 }),
+            state: Mutex::new(State {
+                stage: Stage::None,
+                number: 0,
+                inside: 0,
+                tasks: 0,
+                pieces: 0,
+                blocked_tasks: 0,
+            }),
             sent: AtomicUsize::new(0),
             woken: WakerSet::new(),
             gone: WakerSet::new(),
@@ -198,7 +205,7 @@ impl Stealing {
     /// # Errors
     /// The system's, when it refuses the first thread.
     pub(crate) fn request_thread(&self, pool: &Arc<Pool>) -> io::Result<()> {
-        let noted = self.state.lock().note_visit();
+        let noted = self.state.lock().note_sent();
         match noted {
             Some((rayon, number)) => {
                 self.send(&rayon, number, pool);
@@ -213,19 +220,19 @@ impl Stealing {
         let visits = Arc::clone(pool);
         // Before it is sent: who lingers after this very visit is not to take it for another one, and leave.
         self.sent.fetch_add(1, Ordering::SeqCst);
-        rayon.spawn(move || visit(&visits, number));
+        rayon.spawn(move || run_one(&visits, number));
         self.woken.wake_all();
     }
 
     /// A thread that was asked for has come, with a place.
-    pub(crate) fn lead(&self, pool: &Arc<Pool>) {
+    pub(crate) fn run_leader(&self, pool: &Arc<Pool>) {
         let stuck = {
             let mut state = self.state.lock();
             if let Stage::Making(wait) = &mut state.stage {
                 *wait += 1;
                 return;
             }
-            if let Some((rayon, number)) = state.note_visit() {
+            if let Some((rayon, number)) = state.note_sent() {
                 drop(state);
                 return self.send(&rayon, number, pool);
             }
@@ -236,7 +243,7 @@ impl Stealing {
         if let Some(stuck) = stuck {
             give_back(pool, stuck);
         }
-        let (helpers, asleep) = muster(pool);
+        let (helpers, wake_chain) = gather_threads(pool);
         let (namespace, logs) = (pool.namespace.clone(), pool.config.log_panics);
         let on_panic = move |payload: Box<dyn Any + Send>| {
             if logs {
@@ -248,9 +255,9 @@ impl Stealing {
             Ok((rayon, parts)) => (Arc::new(rayon), parts),
             Err(error) => {
                 for helper in helpers {
-                    helper.tell(Told::NotNeeded);
+                    helper.assign(Assignment::NotNeeded);
                 }
-                asleep.wake_one();
+                wake_chain.wake_one();
                 return self.give_up(pool, &io::Error::other(error));
             }
         };
@@ -270,11 +277,11 @@ impl Stealing {
         let mut parts = parts.into_iter();
         let own = parts.next();
         for (helper, part) in helpers.into_iter().zip(parts) {
-            helper.tell(Told::Part(number, part));
+            helper.assign(Assignment::Part(number, part));
         }
-        asleep.wake_one();
+        wake_chain.wake_one();
         if let Some(own) = own {
-            self.serve(pool, number, own, cache::wait_here());
+            self.serve(pool, number, own, cache::block_here());
         }
     }
 
@@ -299,13 +306,13 @@ impl Stealing {
     ///
     /// Only threads with a task count against the limit of threads: what a task waits for may need one, while rayon has
     /// no use for the others.
-    fn serve(&self, pool: &Arc<Pool>, number: u64, part: Part, idle: Option<WaitsHere>) {
+    fn serve(&self, pool: &Arc<Pool>, number: u64, part: Part, idle: Option<BlockedGuard>) {
         // What is accepted holds the owner, so it is gone only when there is nothing to do.
         let owner = pool.owner.upgrade().unwrap_or(NodeRef::PROCESS);
         let guard = current::enter(owner, LazyNode::Nothing);
         let worker = Worker { pool, number, blocked: Cell::new(false) };
         HERE.set((&raw const worker).cast());
-        part.play();
+        part.run();
         drop(idle);
         // The owner's end is user code, when this was the last to hold it.
         swallow(|| guard.exit_to());
@@ -337,7 +344,7 @@ impl Stealing {
             (out, state.balance(cache))
         };
         if more {
-            cache.settle_line();
+            cache.apply_requests();
         }
         out
     }
@@ -485,12 +492,12 @@ fn say_refused(pool: &Pool, error: &io::Error) {
 }
 
 /// Runs one task, on a worker.
-fn visit(pool: &Arc<Pool>, number: u64) {
+fn run_one(pool: &Arc<Pool>, number: u64) {
     let stealing = of(pool);
     if !stealing.begins(number) {
         return;
     }
-    let counts = cache::work_here(pool.kind.cache());
+    let counts = cache::run_here_again(pool.kind.cache());
     let tasks = usize::from(counts.is_some());
     stealing.note(pool, |state| state.tasks += tasks);
     let left = worker::run_one(pool);
@@ -512,15 +519,15 @@ fn visit(pool: &Arc<Pool>, number: u64) {
 /// Another worker of a rayon pool: a thread that waits for its part.
 struct Helper {
     pool: Arc<Pool>,
-    told: Mutex<Told>,
+    assignment: Mutex<Assignment>,
     changed: WakerSet,
-    asleep: Arc<Asleep>,
+    wake_chain: Arc<WakeChain>,
 }
 
 /// Helpers to be woken. Each wakes the next one first of all, so that it costs the leader one wake.
-struct Asleep(Mutex<Vec<Enlisted>>);
+struct WakeChain(Mutex<Vec<ReservedThread>>);
 
-impl Asleep {
+impl WakeChain {
     fn wake_one(&self) {
         let next = self.0.lock().pop();
         if let Some(next) = next {
@@ -529,7 +536,7 @@ impl Asleep {
     }
 }
 
-enum Told {
+enum Assignment {
     Nothing,
     Part(u64, Part),
     NotNeeded,
@@ -537,18 +544,18 @@ enum Told {
 
 /// Gets the other threads of a rayon pool: as many as the pool may have, or as the system gives. They do not count
 /// against the limit of threads until they have a task.
-fn muster(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<Asleep>) {
+fn gather_threads(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<WakeChain>) {
     let mut helpers = Vec::new();
-    let asleep = Arc::new(Asleep(Mutex::new(Vec::new())));
+    let wake_chain = Arc::new(WakeChain(Mutex::new(Vec::new())));
     for _ in 1..pool.config.limit {
         let helper = Arc::new(Helper {
             pool: Arc::clone(pool),
-            told: Mutex::new(Told::Nothing),
+            assignment: Mutex::new(Assignment::Nothing),
             changed: WakerSet::new(),
-            asleep: Arc::clone(&asleep),
+            wake_chain: Arc::clone(&wake_chain),
         });
-        match pool.kind.cache().enlist(Arc::clone(&helper) as _) {
-            Ok(sleeper) => asleep.0.lock().extend(sleeper),
+        match pool.kind.cache().reserve_idle(Arc::clone(&helper) as _) {
+            Ok(sleeper) => wake_chain.0.lock().extend(sleeper),
             Err(error) => {
                 say_refused(pool, &error);
                 break;
@@ -556,24 +563,24 @@ fn muster(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<Asleep>) {
         }
         helpers.push(helper);
     }
-    (helpers, asleep)
+    (helpers, wake_chain)
 }
 
 impl Helper {
-    fn tell(&self, told: Told) {
-        *self.told.lock() = told;
+    fn assign(&self, assignment: Assignment) {
+        *self.assignment.lock() = assignment;
         self.changed.wake_all();
     }
 }
 
 impl Job for Helper {
-    fn work(self: Arc<Self>, _: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
-        let idle = cache::enlisted_here();
-        self.asleep.wake_one();
-        let is_told = || !matches!(*self.told.lock(), Told::Nothing);
-        block_on_wakers(&self.changed, None, is_told);
-        let told = std::mem::replace(&mut *self.told.lock(), Told::NotNeeded);
-        if let Told::Part(number, part) = told
+    fn work(self: Arc<Self>, _: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
+        let idle = cache::reserved_here();
+        self.wake_chain.wake_one();
+        let is_assigned = || !matches!(*self.assignment.lock(), Assignment::Nothing);
+        block_on_wakers(&self.changed, None, is_assigned);
+        let assignment = std::mem::replace(&mut *self.assignment.lock(), Assignment::NotNeeded);
+        if let Assignment::Part(number, part) = assignment
             && of(&self.pool).joins()
         {
             of(&self.pool).serve(&self.pool, number, part, idle);

@@ -17,7 +17,7 @@ use crate::pool::stealing::{self, Blocked};
 use crate::pool::warm::WorkerPurpose;
 use crate::runtime;
 use crate::sync::os::Arc;
-use crate::threads::cache::{self, WaitsHere};
+use crate::threads::cache::{self, BlockedGuard};
 use crate::waits::{self, Begin, ClosesCircle, Ends, Label, Permit, Stack, Target, Waiting};
 use crate::waker_set::WakerSet;
 
@@ -26,7 +26,7 @@ use crate::waker_set::WakerSet;
 pub(crate) struct PermitsReleased {
     /// How many of the places on this thread's stack it has asked for, from the innermost one.
     frames: usize,
-    waiting: Option<WaitsHere>,
+    waiting: Option<BlockedGuard>,
     _blocked: Option<Blocked<'static>>,
     /// What the thread waits for, where that can be a part of a cycle.
     edge: Option<Waiting<'static>>,
@@ -54,7 +54,7 @@ impl PermitsReleased {
         // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
         let steals = stealing::here().is_some();
         let works = steals || frame::innermost().is_some();
-        let waiting = works.then(cache::wait_here).flatten();
+        let waiting = works.then(cache::block_here).flatten();
         // So that nothing is left to this thread, whether it gives a place or not.
         let blocked = stealing::begin_wait(waiting.is_some());
         for frame in frame::bringers() {

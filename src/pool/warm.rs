@@ -8,7 +8,7 @@
 //! ```
 //! One lock decides between `end` and `close`: whoever takes the thread off the list of those under way says what
 //! becomes of it. A thread that was sent for a task sets the job, with the place that was taken for it, aside meanwhile
-//! ([`crate::threads::line`]): a thread that is ready and has nothing else to do takes it over.
+//! ([`crate::threads::requests`]): a thread that is ready and has nothing else to do takes it over.
 //!
 //! # A start that waits
 //! `wanted` threads are made at first, a few at a time: each that is ready makes the next. Whoever learns first how the
@@ -43,7 +43,7 @@ use crate::pool::kind::Kind;
 use crate::pool::park;
 use crate::pool::wait::{PermitsReleased, block_on_wakers};
 use crate::sync::os::{Arc, Mutex};
-use crate::threads::cache::{self, Gate, Hand, Job, Member};
+use crate::threads::cache::{self, Job, SpawnPolicy, ThreadInfo, WorkerHandle};
 use crate::unwind::swallow;
 use crate::waker_set::WakerSet;
 
@@ -105,7 +105,7 @@ pub(crate) struct Warm {
 struct WarmupState {
     /// Made for the start, and not there yet.
     coming: usize,
-    under_way: Vec<Arc<Member>>,
+    under_way: Vec<Arc<ThreadInfo>>,
     /// Initialised so far.
     ready: usize,
     /// Those of them that have not ended.
@@ -184,21 +184,21 @@ impl Warm {
     }
 
     /// A thread is there and is about to run its initialiser. False when it is too late.
-    pub(crate) fn begin(&self, member: &Arc<Member>, purpose: WorkerPurpose) -> bool {
+    pub(crate) fn begin(&self, info: &Arc<ThreadInfo>, purpose: WorkerPurpose) -> bool {
         let mut state = self.state.lock();
         if purpose == WorkerPurpose::ForStart {
             state.coming -= 1;
         }
         if !state.closed {
-            state.under_way.push(Arc::clone(member));
+            state.under_way.push(Arc::clone(info));
         }
         !state.closed
     }
 
     /// The initialiser has returned.
-    pub(crate) fn end(&self, member: &Arc<Member>, result: Result<(), InitError>) -> After {
+    pub(crate) fn end(&self, info: &Arc<ThreadInfo>, result: Result<(), InitError>) -> After {
         let mut state = self.state.lock();
-        let Some(at) = state.under_way.iter().position(|other| Arc::ptr_eq(other, member)) else {
+        let Some(at) = state.under_way.iter().position(|other| Arc::ptr_eq(other, info)) else {
             state.abandoned -= 1;
             return After::Abandoned;
         };
@@ -227,7 +227,7 @@ impl Warm {
     }
 
     /// Takes the threads under way off the list. No other begins.
-    fn close(&self) -> Vec<Arc<Member>> {
+    fn close(&self) -> Vec<Arc<ThreadInfo>> {
         let mut state = self.state.lock();
         state.closed = true;
         let left = std::mem::take(&mut state.under_way);
@@ -274,7 +274,7 @@ impl Warm {
     }
 }
 
-impl Gate for Warm {
+impl SpawnPolicy for Warm {
     fn refuses(&self) -> Option<io::Error> {
         let state = self.state.lock();
         let backoff = state.backoff.as_ref().filter(|backoff| !backoff.is_over(Instant::now()))?;
@@ -286,8 +286,8 @@ impl Gate for Warm {
 struct WarmUp(Arc<Pool>);
 
 impl Job for WarmUp {
-    fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
-        self.0.prepare(hand, WorkerPurpose::ForStart);
+    fn work(self: Arc<Self>, worker: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
+        self.0.prepare(worker, WorkerPurpose::ForStart);
         // Ready or not, it holds no place: it rests, or takes who is in line.
         None
     }
@@ -332,35 +332,35 @@ impl Pool {
 
     /// Before a thread of the pool's own does anything: runs the initialiser. True when the thread may go on with what
     /// it came for; otherwise it rests, or ends.
-    pub(crate) fn prepare(self: &Arc<Self>, hand: &mut Hand<'_>, purpose: WorkerPurpose) -> bool {
+    pub(crate) fn prepare(self: &Arc<Self>, worker: &mut WorkerHandle<'_>, purpose: WorkerPurpose) -> bool {
         let Kind::Dedicated(own) = &self.kind else { return true };
-        if hand.is_prepared() {
+        if worker.is_prepared() {
             return true;
         }
-        let member = Arc::clone(hand.member());
+        let info = Arc::clone(worker.info());
         let Some(warm) = &own.warm else {
-            ctx::attach(self, &own.below, &member);
-            hand.set_prepared(&(Arc::clone(self) as _));
+            ctx::attach(self, &own.below, &info);
+            worker.set_prepared(&(Arc::clone(self) as _));
             return true;
         };
-        if purpose == WorkerPurpose::ForTask && !hand.set_aside(Arc::clone(self) as _) {
+        if purpose == WorkerPurpose::ForTask && !worker.park_job(Arc::clone(self) as _) {
             // An idle thread is there after all.
-            hand.retire();
+            worker.retire();
             return false;
         }
         // Aside first: if the pool lets go of what is aside before this, it is said here that it is too late.
-        if !warm.begin(&member, purpose) {
+        if !warm.begin(&info, purpose) {
             self.release_parked();
             self.end_if_over();
-            hand.retire();
+            worker.retire();
             return false;
         }
-        ctx::attach(self, &own.below, &member);
-        let result = warm.hook.as_ref().map_or(Ok(()), |hook| ctx::initialise(self, hook, &member, purpose));
-        if self.has_initialised(warm, &member, purpose, result.map_err(InitError::from)) {
-            hand.set_prepared(&(Arc::clone(self) as _));
+        ctx::attach(self, &own.below, &info);
+        let result = warm.hook.as_ref().map_or(Ok(()), |hook| ctx::initialise(self, hook, &info, purpose));
+        if self.has_initialised(warm, &info, purpose, result.map_err(InitError::from)) {
+            worker.set_prepared(&(Arc::clone(self) as _));
         } else {
-            hand.retire();
+            worker.retire();
         }
         // What it came for is aside, if nobody has taken it over.
         false
@@ -370,11 +370,11 @@ impl Pool {
     fn has_initialised(
         self: &Arc<Self>,
         warm: &Warm,
-        member: &Arc<Member>,
+        info: &Arc<ThreadInfo>,
         purpose: WorkerPurpose,
         result: Result<(), InitError>,
     ) -> bool {
-        match warm.end(member, result) {
+        match warm.end(info, result) {
             After::Ready { make } => {
                 self.make(warm, make);
                 true
@@ -393,7 +393,7 @@ impl Pool {
                     tracing::warn!(
                         target: "heirloom",
                         namespace = %self.namespace,
-                        worker = member.number(),
+                        worker = info.number(),
                         %error,
                         "a worker's initialiser failed; the worker ends without having had a task",
                     );
@@ -437,10 +437,10 @@ impl Pool {
     }
 
     /// Code in an initialiser ends the process: its thread does not come back, and the pool goes on without it.
-    pub(crate) fn initialiser_exits(self: &Arc<Self>, member: &Arc<Member>, purpose: WorkerPurpose) {
+    pub(crate) fn initialiser_exits(self: &Arc<Self>, info: &Arc<ThreadInfo>, purpose: WorkerPurpose) {
         let Some(warm) = self.warm() else { return };
         let error = said("it ended the process");
-        if let After::Failed { error, decides } = warm.end(member, Err(error)) {
+        if let After::Failed { error, decides } = warm.end(info, Err(error)) {
             self.give_up(purpose);
             self.kind.cache().retire();
             if decides {
@@ -483,8 +483,8 @@ impl Pool {
     /// Nobody needs the threads under way any more: lets go of them and of what they have set aside.
     pub(crate) fn abandon_initialisers(&self) {
         let Some(warm) = self.warm() else { return };
-        for member in warm.close() {
-            self.kind.cache().abandon(&member);
+        for info in warm.close() {
+            self.kind.cache().abandon(&info);
         }
         if let Some(states) = self.kind.states() {
             states.close();
@@ -493,7 +493,7 @@ impl Pool {
     }
 
     fn release_parked(&self) {
-        for _place in self.kind.cache().take_aside() {
+        for _place in self.kind.cache().take_parked() {
             // Whether it was the last one is what the caller looks at next.
             let _ = self.permits.release(false);
         }
@@ -585,8 +585,8 @@ struct WarmupTimeout {
 }
 
 impl Job for WarmupTimeout {
-    fn work(self: Arc<Self>, _hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
-        let _waits = cache::wait_here();
+    fn work(self: Arc<Self>, _hand: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
+        let _waits = cache::block_here();
         let _ = self.pool.wait_ready(Some(self.deadline));
         None
     }

@@ -21,7 +21,7 @@ use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Ordering, thread};
 use crate::task::cell::{Claimed, Foreign, Payload, TaskRef};
 use crate::task_type::TaskType;
-use crate::threads::cache::{Hand, Job};
+use crate::threads::cache::{Job, WorkerHandle};
 use crate::tracker::TaskTracker;
 use crate::unwind::{abort_on_panic, swallow, swallow_drop};
 
@@ -83,7 +83,7 @@ impl TaskMeta {
 
 /// Runs what is queued until nothing is, or it is another pool's turn, which then comes back. The caller holds a place:
 /// it is given back, or waits in line.
-pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
+pub(super) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
     let limit = pool.config.limit;
     let mut session = Session { pool, searching: false, ended: 0 };
     let mut entry = None;
@@ -99,7 +99,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
         let popped = pop(pool, &mut entry, session.ended);
         let Some(task) = popped.task else {
             session.flush();
-            if spin_for_work(&mut session, hand) {
+            if spin_for_work(&mut session, worker) {
                 continue;
             }
             // The last place of a pool that is closed and has nothing left: that is its end.
@@ -124,7 +124,7 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
                     // It would fail one task after the other, which others of the pool's threads could run.
                     pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
                     session.flush();
-                    hand.retire();
+                    worker.retire();
                     if pool.permits.release(session.searching) {
                         pool.end_if_over();
                     }
@@ -136,11 +136,11 @@ pub(super) fn work(pool: &Arc<Pool>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>
         turn -= 1;
         if turn == 0 {
             turn = FAIR_BUDGET;
-            if hand.others_wait() {
+            if worker.others_wait() {
                 session.stop_searching();
                 pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
                 session.flush();
-                return Some(hand.next_turn(Arc::clone(pool) as _));
+                return Some(worker.next_turn(Arc::clone(pool) as _));
             }
         }
     }
@@ -268,17 +268,17 @@ pub(super) fn run_one(pool: &Arc<Pool>) -> AfterOne {
 ///
 /// It is the one spinner of its cache meanwhile, and goes at once when it is offered work of another pool. Only the
 /// only thread may: it looks at the inbox alone, and what another consumer has moved to the list it would not see.
-fn spin_for_work(session: &mut Session<'_>, hand: &mut Hand<'_>) -> bool {
+fn spin_for_work(session: &mut Session<'_>, worker: &mut WorkerHandle<'_>) -> bool {
     let pool = session.pool;
-    if !hand.open() {
+    if !worker.open() {
         return false;
     }
     session.start_searching();
     for spin in 0..SPINS {
         if !pool.queue.inbox_is_empty() {
-            return hand.close();
+            return worker.close();
         }
-        if !pool.permits.is_only_searching() || pool.tracker.is_closed() || hand.is_wanted() {
+        if !pool.permits.is_only_searching() || pool.tracker.is_closed() || worker.is_wanted() {
             return false;
         }
         spin_for(SPIN_NANOS);

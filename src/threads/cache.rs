@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::sync::os::thread::{self, JoinHandle, Thread};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering, Weak};
 use crate::threads::ThreadStats;
-use crate::threads::line::{Line, Owed, Rest};
+use crate::threads::requests::{Next, Owed, ThreadRequests};
 use crate::threads::spin::SpinSlot;
 use crate::unwind::swallow;
 use crate::waker_set::WakerSet;
@@ -25,7 +25,7 @@ pub(crate) trait Job: Send + Sync {
     /// Works until there is nothing left to do, or it is somebody else's turn.
     ///
     /// What it returns is somebody else's, whose turn it is.
-    fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>>;
+    fn work(self: Arc<Self>, worker: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>>;
     /// The system refused the thread this job was waiting for.
     fn refused(self: Arc<Self>, error: &io::Error);
     /// A thread that was prepared for it has gone idle, so it is found from now on; or it `ends`, and is not.
@@ -33,7 +33,7 @@ pub(crate) trait Job: Send + Sync {
 }
 
 /// Whether a cache may make threads now.
-pub(crate) trait Gate: Send + Sync {
+pub(crate) trait SpawnPolicy: Send + Sync {
     /// Why none is to be made, as if the system had refused it.
     fn refuses(&self) -> Option<io::Error>;
 }
@@ -48,20 +48,20 @@ pub(crate) struct Settings {
     pub(crate) strict: bool,
     /// It serves one pool: reaching the limit is its normal state.
     pub(crate) private: bool,
-    pub(crate) gate: Option<Arc<dyn Gate>>,
+    pub(crate) policy: Option<Arc<dyn SpawnPolicy>>,
     /// What each thread does last, before its locals are destroyed.
     pub(crate) at_end: Option<fn()>,
 }
 
 /// One thread, as its cache counts it.
-pub(crate) struct Member {
+pub(crate) struct ThreadInfo {
     number: usize,
     /// Its cache's end waits for it.
     counted: AtomicBool,
     abandoned: AtomicBool,
 }
 
-impl Member {
+impl ThreadInfo {
     /// The number in the thread's name. Another thread may get it when this one has ended.
     pub(crate) fn number(&self) -> usize {
         self.number
@@ -69,7 +69,7 @@ impl Member {
 }
 
 pub(crate) struct Cache {
-    line: Line<Arc<dyn Job>, Arc<Seat>>,
+    requests: ThreadRequests<Arc<dyn Job>, Arc<IdleThread>>,
     slot: SpinSlot<Arc<dyn Job>>,
     prefix: Cow<'static, str>,
     stack_size: Option<usize>,
@@ -78,34 +78,34 @@ pub(crate) struct Cache {
     names: Mutex<slab::Slab<()>>,
     /// It serves one pool.
     private: bool,
-    gate: Option<Arc<dyn Gate>>,
+    policy: Option<Arc<dyn SpawnPolicy>>,
     at_end: Option<fn()>,
     /// Threads that exist and were not abandoned.
     alive: AtomicUsize,
     gone: WakerSet,
     /// Of a private cache's threads.
-    handles: Mutex<Vec<(Arc<Member>, JoinHandle<()>)>>,
+    handles: Mutex<Vec<(Arc<ThreadInfo>, JoinHandle<()>)>>,
     warned: AtomicBool,
     closing: AtomicBool,
 }
 
 /// One sleeping thread.
-struct Seat {
+struct IdleThread {
     thread: Thread,
     woken: AtomicUsize,
-    /// What it is woken for, if it was [enlisted](Cache::enlist).
+    /// What it is woken for, if it was [enlisted](Cache::reserve_idle).
     job: Mutex<Option<Arc<dyn Job>>>,
 }
 
 /// A sleeping thread that has a job.
 #[cfg(feature = "rayon")]
 #[must_use = "nobody else wakes it"]
-pub(crate) struct Enlisted(Arc<Seat>);
+pub(crate) struct ReservedThread(Arc<IdleThread>);
 
 #[cfg(feature = "rayon")]
-impl Enlisted {
+impl ReservedThread {
     pub(crate) fn wake(self) {
-        self.0.wake(ENLISTED);
+        self.0.wake(RESERVED);
     }
 }
 
@@ -117,72 +117,72 @@ thread_local! {
 }
 
 /// The first of a thread's locals to be made, so the last to be destroyed: it tells that the thread is gone.
-struct Last(RefCell<Option<(Arc<Cache>, Arc<Member>)>>);
+struct ExitNotifier(RefCell<Option<(Arc<Cache>, Arc<ThreadInfo>)>>);
 
 thread_local! {
-    static LAST: Last = const { Last(RefCell::new(None)) };
+    static EXIT_NOTIFIER: ExitNotifier = const { ExitNotifier(RefCell::new(None)) };
 }
 
-impl Drop for Last {
+impl Drop for ExitNotifier {
     fn drop(&mut self) {
-        if let Some((cache, member)) = self.0.take() {
-            cache.is_gone_now(&member);
+        if let Some((cache, info)) = self.0.take() {
+            cache.is_gone_now(&info);
         }
     }
 }
 
 /// That a thread of a cache waits, so that it does not count against the limit. Not `Send`.
-pub(crate) struct WaitsHere {
+pub(crate) struct BlockedGuard {
     cache: Arc<Cache>,
     here: PhantomData<*const ()>,
 }
 
 /// Counts the calling thread as waiting, if it is a cache's and is not counted yet. Dropping what comes back ends that.
-pub(crate) fn wait_here() -> Option<WaitsHere> {
-    Some(WaitsHere { cache: count_as_waiting()?, here: PhantomData })
+pub(crate) fn block_here() -> Option<BlockedGuard> {
+    Some(BlockedGuard { cache: count_as_waiting()?, here: PhantomData })
 }
 
 fn count_as_waiting() -> Option<Arc<Cache>> {
     let cache = WORKS_FOR.try_with(|works_for| works_for.borrow_mut().take()).ok().flatten()?;
-    let owed = cache.line.begin_wait();
-    cache.settle_or_refuse(owed);
+    let owed = cache.requests.begin_wait();
+    cache.apply_or_refuse(owed);
     Some(cache)
 }
 
-/// The calling thread was [enlisted](Cache::enlist), so it is counted as waiting. Dropping what comes back ends that.
+/// The calling thread was [enlisted](Cache::reserve_idle), so it is counted as waiting. Dropping what comes back ends that.
 #[cfg(feature = "rayon")]
-pub(crate) fn enlisted_here() -> Option<WaitsHere> {
+pub(crate) fn reserved_here() -> Option<BlockedGuard> {
     let cache = WORKS_FOR.try_with(|works_for| works_for.borrow_mut().take()).ok().flatten()?;
-    Some(WaitsHere { cache, here: PhantomData })
+    Some(BlockedGuard { cache, here: PhantomData })
 }
 
-impl Drop for WaitsHere {
+impl Drop for BlockedGuard {
     fn drop(&mut self) {
-        self.cache.line.end_wait();
+        self.cache.requests.end_wait();
         let _ = WORKS_FOR.try_with(|works_for| *works_for.borrow_mut() = Some(Arc::clone(&self.cache)));
     }
 }
 
 /// That a thread which is counted as waiting works for a while. Not `Send`.
 #[cfg(feature = "rayon")]
-pub(crate) struct WorksHere {
+pub(crate) struct RunningGuard {
     here: PhantomData<*const ()>,
 }
 
 /// Counts the calling thread of the cache as working, if it is counted as waiting. Dropping what comes back ends that.
 #[cfg(feature = "rayon")]
-pub(crate) fn work_here(cache: &Arc<Cache>) -> Option<WorksHere> {
+pub(crate) fn run_here_again(cache: &Arc<Cache>) -> Option<RunningGuard> {
     let waits = |works_for: &RefCell<Option<Arc<Cache>>>| {
         let mut works_for = works_for.borrow_mut();
         works_for.is_none().then(|| *works_for = Some(Arc::clone(cache)))
     };
     WORKS_FOR.try_with(waits).ok().flatten()?;
-    cache.line.end_wait();
-    Some(WorksHere { here: PhantomData })
+    cache.requests.end_wait();
+    Some(RunningGuard { here: PhantomData })
 }
 
 #[cfg(feature = "rayon")]
-impl Drop for WorksHere {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
         // Goes on waiting, as before.
         let _ = count_as_waiting();
@@ -192,9 +192,9 @@ impl Drop for WorksHere {
 const ASLEEP: usize = 0;
 const STARTER: usize = 1;
 const DISMISSED: usize = 2;
-const ENLISTED: usize = 3;
+const RESERVED: usize = 3;
 
-impl Seat {
+impl IdleThread {
     fn wake(&self, why: usize) {
         // Release: pairs with the Acquire in `sleep`.
         self.woken.store(why, Ordering::Release);
@@ -203,9 +203,9 @@ impl Seat {
 }
 
 /// A thread's side of the cache while it works.
-pub(crate) struct Hand<'a> {
+pub(crate) struct WorkerHandle<'a> {
     cache: &'a Arc<Cache>,
-    member: &'a Arc<Member>,
+    info: &'a Arc<ThreadInfo>,
     open: bool,
     /// What it was prepared for.
     prepared: Option<Weak<dyn Job>>,
@@ -214,10 +214,10 @@ pub(crate) struct Hand<'a> {
     retired: bool,
 }
 
-impl Hand<'_> {
+impl WorkerHandle<'_> {
     /// Which thread this is.
-    pub(crate) fn member(&self) -> &Arc<Member> {
-        self.member
+    pub(crate) fn info(&self) -> &Arc<ThreadInfo> {
+        self.info
     }
 
     /// What a private cache's pool does on each thread before anything else was done here.
@@ -238,10 +238,10 @@ impl Hand<'_> {
 
     /// Before a preparation that may take long: somebody else may do the job meanwhile. False when an idle thread does
     /// it at once, and this one is not needed.
-    pub(crate) fn set_aside(&mut self, job: Arc<dyn Job>) -> bool {
-        let (prepares, owed) = self.cache.line.prepare(job);
+    pub(crate) fn park_job(&mut self, job: Arc<dyn Job>) -> bool {
+        let (prepares, owed) = self.cache.requests.prepare(job);
         self.preparing = prepares;
-        self.cache.settle_or_refuse(owed);
+        self.cache.apply_or_refuse(owed);
         prepares
     }
 
@@ -254,7 +254,7 @@ impl Hand<'_> {
     /// already, when jobs are in line, or when spinning does not help.
     #[inline]
     pub(crate) fn open(&mut self) -> bool {
-        if !self.open && can_spin() && !self.cache.line.is_wanted() {
+        if !self.open && can_spin() && !self.cache.requests.is_wanted() {
             self.open = self.cache.slot.open();
         }
         self.open
@@ -270,18 +270,18 @@ impl Hand<'_> {
     /// A job was handed over, or others wait in line for a thread.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
-        self.cache.slot.is_given() || self.cache.line.is_wanted()
+        self.cache.slot.is_given() || self.cache.requests.is_wanted()
     }
 
     /// Puts a job with more to do at the end of the line, and takes the first in line.
     pub(crate) fn next_turn(&self, job: Arc<dyn Job>) -> Arc<dyn Job> {
-        self.cache.line.next_turn(job)
+        self.cache.requests.next_turn(job)
     }
 
     /// Other jobs wait in line for a thread.
     #[inline]
     pub(crate) fn others_wait(&self) -> bool {
-        self.cache.line.is_wanted()
+        self.cache.requests.is_wanted()
     }
 }
 
@@ -298,14 +298,14 @@ fn nanos(d: Duration) -> u64 {
 impl Cache {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
         Arc::new(Self {
-            line: Line::new(settings.limit, settings.strict),
+            requests: ThreadRequests::new(settings.limit, settings.strict),
             slot: SpinSlot::new(),
             prefix: settings.prefix,
             stack_size: settings.stack_size,
             keep_alive: AtomicU64::new(settings.keep_alive.map_or(u64::MAX, nanos)),
             names: Mutex::new(slab::Slab::new()),
             private: settings.private,
-            gate: settings.gate,
+            policy: settings.policy,
             at_end: settings.at_end,
             alive: AtomicUsize::new(0),
             gone: WakerSet::new(),
@@ -325,8 +325,8 @@ impl Cache {
             Err(job) => job,
         };
         let mine = Arc::as_ptr(&job).cast::<()>();
-        let owed = self.line.join(job);
-        let Err((error, told)) = self.settle(owed) else { return Ok(()) };
+        let owed = self.requests.join(job);
+        let Err((error, told)) = self.apply(owed) else { return Ok(()) };
         let mut refused = false;
         for job in told {
             if !refused && std::ptr::eq(Arc::as_ptr(&job).cast::<()>(), mine) {
@@ -340,11 +340,11 @@ impl Cache {
 
     /// Does what the line says is owed. On failure, who was in line.
     #[allow(clippy::type_complexity, reason = "one private use")]
-    fn settle(self: &Arc<Self>, owed: Owed<Arc<Seat>>) -> Result<(), (io::Error, Vec<Arc<dyn Job>>)> {
+    fn apply(self: &Arc<Self>, owed: Owed<Arc<IdleThread>>) -> Result<(), (io::Error, Vec<Arc<dyn Job>>)> {
         match owed {
             Owed::Nothing => Ok(()),
-            Owed::Wake(seat) => {
-                seat.wake(STARTER);
+            Owed::Wake(idle_thread) => {
+                idle_thread.wake(STARTER);
                 Ok(())
             }
             Owed::AtLimit => {
@@ -352,7 +352,7 @@ impl Cache {
                     swallow(|| {
                         tracing::warn!(
                             target: "heirloom",
-                            limit = self.line.limit(),
+                            limit = self.requests.limit(),
                             "\"{}\" has reached its limit of threads; pools wait for one that finishes (threads::set_limit)",
                             self.prefix,
                         );
@@ -361,15 +361,15 @@ impl Cache {
                 Ok(())
             }
             Owed::Spawn => {
-                let refused = self.gate.as_ref().and_then(|gate| gate.refuses());
+                let refused = self.policy.as_ref().and_then(|policy| policy.refuses());
                 let made = refused.map_or_else(|| self.spawn(None), Err);
-                made.map_err(|error| (error, self.line.spawn_failed()))
+                made.map_err(|error| (error, self.requests.spawn_failed()))
             }
         }
     }
 
-    fn settle_or_refuse(self: &Arc<Self>, owed: Owed<Arc<Seat>>) {
-        if let Err((error, told)) = self.settle(owed) {
+    fn apply_or_refuse(self: &Arc<Self>, owed: Owed<Arc<IdleThread>>) {
+        if let Err((error, told)) = self.apply(owed) {
             for job in told {
                 job.refused(&error);
             }
@@ -379,81 +379,82 @@ impl Cache {
     /// Makes a thread that begins with the job, past the line and the gate. False when there are as many as there may
     /// be.
     pub(crate) fn start(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<bool> {
-        if !self.line.reserve() {
+        if !self.requests.reserve() {
             return Ok(false);
         }
         match self.spawn(Some(job)) {
             Ok(()) => Ok(true),
             Err(error) => {
-                let owed = self.line.unreserve();
-                self.settle_or_refuse(owed);
+                let owed = self.requests.unreserve();
+                self.apply_or_refuse(owed);
                 Err(error)
             }
         }
     }
 
     /// Gets a thread for a job past the line and the limit: the thread counts as waiting from now on, and says so as
-    /// the first thing ([`enlisted_here`]). It is under way, or asleep and to be woken.
+    /// the first thing ([`reserved_here`]). It is under way, or asleep and to be woken.
     ///
     /// # Errors
     /// The system's.
     #[cfg(feature = "rayon")]
-    pub(crate) fn enlist(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<Option<Enlisted>> {
+    pub(crate) fn reserve_idle(self: &Arc<Self>, job: Arc<dyn Job>) -> io::Result<Option<ReservedThread>> {
         // First of all, because the thread may stop waiting as soon as it has the job.
-        self.line.count_wait();
+        self.requests.count_wait();
         let job = match self.slot.offer(job) {
             Ok(()) => {
-                let owed = self.line.owed();
-                self.settle_or_refuse(owed);
+                let owed = self.requests.owed();
+                self.apply_or_refuse(owed);
                 return Ok(None);
             }
             Err(job) => job,
         };
-        let (idle, owed) = self.line.enlist();
-        self.settle_or_refuse(owed);
-        if let Some(seat) = idle {
-            *seat.job.lock() = Some(job);
-            return Ok(Some(Enlisted(seat)));
+        let (idle, owed) = self.requests.reserve_idle();
+        self.apply_or_refuse(owed);
+        if let Some(idle_thread) = idle {
+            *idle_thread.job.lock() = Some(job);
+            return Ok(Some(ReservedThread(idle_thread)));
         }
         self.spawn(Some(job)).map(|()| None).inspect_err(|_| {
-            self.line.end_wait();
-            let owed = self.line.unreserve();
-            self.settle_or_refuse(owed);
+            self.requests.end_wait();
+            let owed = self.requests.unreserve();
+            self.apply_or_refuse(owed);
         })
     }
 
-    /// One more thread counts as waiting, whichever. The caller then asks for what is [owed](Self::settle_line),
+    /// One more thread counts as waiting, whichever. The caller then asks for what is [owed](Self::apply_requests),
     /// holding no lock.
     #[cfg(feature = "rayon")]
-    pub(crate) fn one_more_waits(&self) {
-        self.line.count_wait();
+    pub(crate) fn one_more_blocked(&self) {
+        self.requests.count_wait();
     }
 
     /// Takes that back.
     #[cfg(feature = "rayon")]
-    pub(crate) fn one_less_waits(&self) {
-        self.line.end_wait();
+    pub(crate) fn one_less_blocked(&self) {
+        self.requests.end_wait();
     }
 
     /// Does what is owed to the line.
     #[cfg(feature = "rayon")]
-    pub(crate) fn settle_line(self: &Arc<Self>) {
-        let owed = self.line.owed();
-        self.settle_or_refuse(owed);
+    pub(crate) fn apply_requests(self: &Arc<Self>) {
+        let owed = self.requests.owed();
+        self.apply_or_refuse(owed);
     }
 
     /// A thread's first job is `first`, or else the first in line.
     fn spawn(self: &Arc<Self>, first: Option<Arc<dyn Job>>) -> io::Result<()> {
         let number = self.names.lock().insert(());
-        let member = Arc::new(Member { number, counted: AtomicBool::new(true), abandoned: AtomicBool::new(false) });
+        let info = Arc::new(ThreadInfo { number, counted: AtomicBool::new(true), abandoned: AtomicBool::new(false) });
         let mut builder = thread::Builder::new().name(format!("{}-{number}", self.prefix));
         if let Some(bytes) = self.stack_size {
             builder = builder.stack_size(bytes);
         }
-        let (cache, its) = (Arc::clone(self), Arc::clone(&member));
+        let (cache, its) = (Arc::clone(self), Arc::clone(&info));
         self.alive.fetch_add(1, Ordering::SeqCst);
         let started = builder.spawn(move || {
-            let last = LAST.try_with(|last| *last.0.borrow_mut() = Some((Arc::clone(&cache), Arc::clone(&its))));
+            let last =
+                EXIT_NOTIFIER.try_with(|last| *last.0.borrow_mut() = Some((Arc::clone(&cache), Arc::clone(&its))));
             cache.run(&its, first);
             if let Some(at_end) = cache.at_end {
                 swallow(at_end);
@@ -467,21 +468,21 @@ impl Cache {
             Ok(handle) if self.private => {
                 let mut handles = self.handles.lock();
                 handles.retain(|(_, handle)| !handle.is_finished());
-                handles.push((member, handle));
+                handles.push((info, handle));
                 Ok(())
             }
             Ok(_detached) => Ok(()),
             Err(error) => {
                 self.names.lock().remove(number);
-                self.is_gone_now(&member);
+                self.is_gone_now(&info);
                 Err(error)
             }
         }
     }
 
     /// Once for each thread: at its end, or when it is abandoned.
-    fn is_gone_now(&self, member: &Member) {
-        if member.counted.swap(false, Ordering::SeqCst) && self.alive.fetch_sub(1, Ordering::SeqCst) == 1 {
+    fn is_gone_now(&self, info: &ThreadInfo) {
+        if info.counted.swap(false, Ordering::SeqCst) && self.alive.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.gone.wake_all();
         }
     }
@@ -489,55 +490,57 @@ impl Cache {
     /// A thread that set a job aside failed to prepare. If nobody is left who would do a job that is aside, it comes
     /// back.
     pub(crate) fn give_up_preparing(&self) -> Option<Arc<dyn Job>> {
-        self.line.give_up_preparing()
+        self.requests.give_up_preparing()
     }
 
     /// Takes all jobs that were set aside.
-    pub(crate) fn take_aside(&self) -> impl Iterator<Item = Arc<dyn Job>> {
-        self.line.take_aside().into_iter()
+    pub(crate) fn take_parked(&self) -> impl Iterator<Item = Arc<dyn Job>> {
+        self.requests.take_parked().into_iter()
     }
 
     /// Waits for this thread no more: it is in code that may never come back. It ends when it does.
-    pub(crate) fn abandon(&self, member: &Member) {
+    pub(crate) fn abandon(&self, info: &ThreadInfo) {
         // Before the count falls, so that whoever sees that all are gone does not join it.
-        member.abandoned.store(true, Ordering::SeqCst);
-        self.is_gone_now(member);
+        info.abandoned.store(true, Ordering::SeqCst);
+        self.is_gone_now(info);
     }
 
     /// A thread's life.
-    fn run(self: &Arc<Self>, member: &Arc<Member>, first: Option<Arc<dyn Job>>) {
+    fn run(self: &Arc<Self>, info: &Arc<ThreadInfo>, first: Option<Arc<dyn Job>>) {
         MINE.set(Arc::as_ptr(self));
         let _ = WORKS_FOR.try_with(|works_for| *works_for.borrow_mut() = Some(Arc::clone(self)));
-        let seat = Arc::new(Seat { thread: thread::current(), woken: AtomicUsize::new(ASLEEP), job: Mutex::new(None) });
-        let mut hand = Hand { cache: self, member, open: false, prepared: None, preparing: false, retired: false };
-        let mut job = first.or_else(|| self.arrive());
+        let idle_thread =
+            Arc::new(IdleThread { thread: thread::current(), woken: AtomicUsize::new(ASLEEP), job: Mutex::new(None) });
+        let mut worker =
+            WorkerHandle { cache: self, info, open: false, prepared: None, preparing: false, retired: false };
+        let mut job = first.or_else(|| self.thread_started());
         loop {
             if let Some(now) = job.take() {
-                job = now.work(&mut hand);
+                job = now.work(&mut worker);
             }
             if job.is_some() {
                 continue;
             }
-            if hand.retired {
-                hand.let_go(true);
+            if worker.retired {
+                worker.let_go(true);
                 return self.retire();
             }
-            if hand.open {
+            if worker.open {
                 job = self.spin();
-                hand.open = false;
+                worker.open = false;
                 if job.is_some() {
                     continue;
                 }
             }
-            job = match self.line.rest(Arc::clone(&seat), std::mem::take(&mut hand.preparing)) {
-                Rest::Job(job) => Some(job),
-                Rest::End => return hand.let_go(true),
-                Rest::Idle => {
-                    hand.let_go(false);
-                    match self.sleep(&seat) {
-                        STARTER => self.arrive(),
-                        ENLISTED => seat.job.lock().take(),
-                        _ => return hand.let_go(true),
+            job = match self.requests.thread_idle(Arc::clone(&idle_thread), std::mem::take(&mut worker.preparing)) {
+                Next::Job(job) => Some(job),
+                Next::End => return worker.let_go(true),
+                Next::Idle => {
+                    worker.let_go(false);
+                    match self.sleep(&idle_thread) {
+                        STARTER => self.thread_started(),
+                        RESERVED => idle_thread.job.lock().take(),
+                        _ => return worker.let_go(true),
                     }
                 }
             };
@@ -546,13 +549,13 @@ impl Cache {
 
     /// A thread will take no job any more.
     pub(crate) fn retire(self: &Arc<Self>) {
-        let owed = self.line.retire();
-        self.settle_or_refuse(owed);
+        let owed = self.requests.retire();
+        self.apply_or_refuse(owed);
     }
 
-    fn arrive(self: &Arc<Self>) -> Option<Arc<dyn Job>> {
-        let (job, owed) = self.line.arrive();
-        self.settle_or_refuse(owed);
+    fn thread_started(self: &Arc<Self>) -> Option<Arc<dyn Job>> {
+        let (job, owed) = self.requests.thread_started();
+        self.apply_or_refuse(owed);
         job
     }
 
@@ -568,7 +571,7 @@ impl Cache {
             }
             let now = Instant::now();
             let until = *until.get_or_insert(now + SPIN);
-            if now >= until || self.line.is_wanted() || self.closing.load(Ordering::Relaxed) {
+            if now >= until || self.requests.is_wanted() || self.closing.load(Ordering::Relaxed) {
                 return self.slot.close();
             }
             // Whoever is to offer something may wait for this very CPU.
@@ -577,7 +580,7 @@ impl Cache {
     }
 
     /// On the idle list: sleeps until woken, or ends after the keep-alive.
-    fn sleep(&self, seat: &Arc<Seat>) -> usize {
+    fn sleep(&self, idle_thread: &Arc<IdleThread>) -> usize {
         let keep_alive = match self.keep_alive.load(Ordering::Relaxed) {
             u64::MAX => None,
             nanos => Some(Duration::from_nanos(nanos)),
@@ -585,7 +588,7 @@ impl Cache {
         let until = keep_alive.and_then(|d| Instant::now().checked_add(d));
         loop {
             // Acquire: pairs with the Release in `wake`.
-            match seat.woken.swap(ASLEEP, Ordering::Acquire) {
+            match idle_thread.woken.swap(ASLEEP, Ordering::Acquire) {
                 ASLEEP => {}
                 why => return why,
             }
@@ -595,7 +598,7 @@ impl Cache {
                     let left = until.saturating_duration_since(Instant::now());
                     if !left.is_zero() {
                         thread::park_timeout(left);
-                    } else if self.line.give_up(|other| Arc::ptr_eq(other, seat)) {
+                    } else if self.requests.give_up(|other| Arc::ptr_eq(other, idle_thread)) {
                         return DISMISSED;
                     } else {
                         // Taken off the list a moment ago: the wake is on its way.
@@ -609,8 +612,8 @@ impl Cache {
     /// Lets every thread end as soon as it is idle.
     pub(crate) fn dismiss(&self) {
         self.closing.store(true, Ordering::Relaxed);
-        for seat in self.line.close() {
-            seat.wake(DISMISSED);
+        for idle_thread in self.requests.close() {
+            idle_thread.wake(DISMISSED);
         }
     }
 
@@ -624,8 +627,8 @@ impl Cache {
     /// user code. Concurrent callers all wait.
     pub(crate) fn join_gone(&self) {
         if !std::ptr::eq(MINE.get(), self) {
-            for (member, handle) in self.handles.lock().drain(..) {
-                if !member.abandoned.load(Ordering::SeqCst) {
+            for (info, handle) in self.handles.lock().drain(..) {
+                if !info.abandoned.load(Ordering::SeqCst) {
                     // A thread of ours catches every panic of a task; there is nothing to learn from its result.
                     let _ = handle.join();
                 }
@@ -636,12 +639,12 @@ impl Cache {
     /// Jobs wait in line for a thread.
     #[cfg(feature = "rayon")]
     pub(crate) fn is_wanted(&self) -> bool {
-        self.line.is_wanted()
+        self.requests.is_wanted()
     }
 
     /// How many threads are in one of heirloom's waits.
     pub(crate) fn waiting(&self) -> usize {
-        self.line.waiting()
+        self.requests.waiting()
     }
 
     /// Told when the last thread is gone.
@@ -650,13 +653,13 @@ impl Cache {
     }
 
     pub(crate) fn limit(&self) -> usize {
-        self.line.limit()
+        self.requests.limit()
     }
 
     pub(crate) fn set_limit(self: &Arc<Self>, limit: usize) {
         self.warned.store(false, Ordering::Relaxed);
-        let owed = self.line.set_limit(limit);
-        self.settle_or_refuse(owed);
+        let owed = self.requests.set_limit(limit);
+        self.apply_or_refuse(owed);
     }
 
     pub(crate) fn keep_alive(&self) -> Option<Duration> {
@@ -671,7 +674,7 @@ impl Cache {
     }
 
     pub(crate) fn stats(&self) -> ThreadStats {
-        let counts = self.line.counts();
+        let counts = self.requests.counts();
         ThreadStats {
             live: counts.live,
             idle: counts.idle,

@@ -7,7 +7,7 @@
 //! ```
 
 pub(crate) mod cache;
-pub(crate) mod line;
+pub(crate) mod requests;
 pub(crate) mod spin;
 pub(crate) mod stack;
 
@@ -29,7 +29,7 @@ static LEASED: LazyLock<Arc<Cache>> = LazyLock::new(|| {
         limit: DEFAULT_LIMIT,
         strict: false,
         private: false,
-        gate: None,
+        policy: None,
         at_end: None,
     })
 });

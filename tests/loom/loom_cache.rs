@@ -9,7 +9,7 @@ use loom::sync::{Condvar, Mutex};
 use crate::model::{keep, model};
 use crate::pool::park;
 use crate::sync::os::{Arc, thread};
-use crate::threads::cache::{Cache, Hand, Job, Settings, wait_here};
+use crate::threads::cache::{Cache, Job, Settings, WorkerHandle, block_here};
 
 /// Threads sleep until they are dismissed, or end as soon as they are idle.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ fn cache(limit: usize, idle: Idle) -> Arc<Cache> {
         limit,
         strict: false,
         private: true,
-        gate: None,
+        policy: None,
         at_end: None,
     });
     keep(&cache);
@@ -76,12 +76,12 @@ struct Gig {
 }
 
 impl Job for Gig {
-    fn work(self: Arc<Self>, hand: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
+    fn work(self: Arc<Self>, worker: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
         self.seen.change(|counts| counts.begun += 1);
         (self.body)(&self, &self.cache);
         self.seen.change(|counts| counts.done += 1);
         let again = self.again.as_ref()?;
-        hand.others_wait().then(|| hand.next_turn(Arc::clone(again) as _))
+        worker.others_wait().then(|| worker.next_turn(Arc::clone(again) as _))
     }
 
     fn refused(self: Arc<Self>, error: &io::Error) {
@@ -200,7 +200,7 @@ fn a_thread_that_waits_makes_room_for_another() {
         ask(
             &cache,
             gig(&seen, &cache, |gig, _| {
-                let waits = wait_here();
+                let waits = block_here();
                 gig.seen.wait(|counts| counts.done == 1);
                 drop(waits);
             }),

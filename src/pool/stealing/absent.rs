@@ -31,7 +31,7 @@ impl Stealing {
         match *self {}
     }
 
-    pub(crate) fn lead(&self, _: &Arc<Pool>) {
+    pub(crate) fn run_leader(&self, _: &Arc<Pool>) {
         match *self {}
     }
 

@@ -73,7 +73,7 @@ pub(crate) mod ctx {
     use crate::pool::inner::Pool;
     use crate::pool::warm::WorkerPurpose;
     use crate::sync::os::Arc;
-    use crate::threads::cache::Member;
+    use crate::threads::cache::ThreadInfo;
 
     type Failure = Box<dyn Error + Send + Sync>;
     type Initialiser = dyn Fn(&WorkerCtx) -> Result<(), Failure> + Send + Sync;
@@ -111,7 +111,7 @@ pub(crate) mod ctx {
         NodeRef::PROCESS.downgrade()
     }
 
-    pub(crate) fn attach(_pool: &Pool, _below: &WeakNodeRef, _member: &Member) {}
+    pub(crate) fn attach(_pool: &Pool, _below: &WeakNodeRef, _member: &ThreadInfo) {}
 
     pub(crate) fn as_worker(f: impl FnOnce()) {
         f();
@@ -122,10 +122,10 @@ pub(crate) mod ctx {
     pub(crate) fn initialise(
         pool: &Arc<Pool>,
         hook: &Hook,
-        member: &Arc<Member>,
+        info: &Arc<ThreadInfo>,
         purpose: WorkerPurpose,
     ) -> Result<(), Failure> {
-        frame::while_initialising(pool, member, purpose, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&WorkerCtx(())))))
+        frame::while_initialising(pool, info, purpose, || catch_unwind(AssertUnwindSafe(|| (hook.0)(&WorkerCtx(())))))
             .unwrap_or_else(|_| Err("it panicked".into()))
     }
 }

@@ -83,7 +83,7 @@ impl Shared {
 }
 
 impl Part {
-    pub(crate) fn play(self) {
+    pub(crate) fn run(self) {
         HERE.with(|here| *here.borrow_mut() = Some(Arc::clone(&self.0)));
         self.0.inner.lock().unwrap().come += 1;
         self.0.changed.notify_all();

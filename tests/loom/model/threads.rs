@@ -7,8 +7,8 @@ use crate::threads::cache::{Cache, Settings};
 
 #[path = "../../../src/threads/cache.rs"]
 pub(crate) mod cache;
-#[path = "../../../src/threads/line.rs"]
-pub(crate) mod line;
+#[path = "../../../src/threads/requests.rs"]
+pub(crate) mod requests;
 #[path = "../../../src/threads/spin.rs"]
 pub(crate) mod spin;
 
@@ -21,7 +21,7 @@ loom::lazy_static! {
         limit: 512,
         strict: false,
         private: false,
-        gate: None,
+        policy: None,
         at_end: None,
     });
 }

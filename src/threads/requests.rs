@@ -1,4 +1,4 @@
-//! [`Line`]: which pools want a thread, which threads have nothing to do, and who brings the two together.
+//! [`ThreadRequests`]: which pools want a thread, which threads have nothing to do, and who brings the two together.
 //!
 //! # The protocol
 //! A pool that wants a thread joins the line, and *one* starter is ensured: an idle thread is woken, or a new one made.
@@ -24,7 +24,7 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// The line. `J` is a pool that wants a thread, `S` a thread that can be woken.
 #[derive(Debug)]
-pub(crate) struct Line<J, S> {
+pub(crate) struct ThreadRequests<J, S> {
     inner: Mutex<Inner<J, S>>,
     /// The line's length, to be read without the lock.
     length: AtomicUsize,
@@ -36,12 +36,12 @@ pub(crate) struct Line<J, S> {
 
 #[derive(Debug)]
 struct Inner<J, S> {
-    wanted: VecDeque<Wanted<J>>,
+    wanted: VecDeque<Request<J>>,
     idle: Vec<S>,
     /// Jobs whose threads prepare, and how many threads do.
-    aside: VecDeque<J>,
+    parked: VecDeque<J>,
     preparing: usize,
-    /// A woken or new thread is under way and will call `arrive`.
+    /// A woken or new thread is under way and will call `thread_started`.
     starter: bool,
     live: usize,
     /// The most that `live` has been.
@@ -53,7 +53,7 @@ struct Inner<J, S> {
 
 /// One place in line.
 #[derive(Debug)]
-struct Wanted<J> {
+struct Request<J> {
     job: J,
     /// It had a thread, which let others have their turn and comes back: no refused thread is its loss.
     had_one: bool,
@@ -64,9 +64,9 @@ struct Wanted<J> {
 #[must_use]
 pub(crate) enum Owed<S> {
     Nothing,
-    /// Wake this thread; it will call `arrive`.
+    /// Wake this thread; it will call `thread_started`.
     Wake(S),
-    /// Make a thread that calls `arrive`; if the system refuses, call `spawn_failed`.
+    /// Make a thread that calls `thread_started`; if the system refuses, call `spawn_failed`.
     Spawn,
     /// The limit is reached; whoever is in line waits for a thread that finishes.
     AtLimit,
@@ -74,7 +74,7 @@ pub(crate) enum Owed<S> {
 
 /// What `rest` found.
 #[derive(Debug)]
-pub(crate) enum Rest<J> {
+pub(crate) enum Next<J> {
     /// Somebody was in line.
     Job(J),
     /// The thread is on the idle list and may sleep.
@@ -118,14 +118,14 @@ impl<J, S> Inner<J, S> {
     }
 }
 
-impl<J, S> Line<J, S> {
+impl<J, S> ThreadRequests<J, S> {
     pub(crate) fn new(limit: usize, strict: bool) -> Self {
         Self {
             strict,
             inner: Mutex::new(Inner {
                 wanted: VecDeque::new(),
                 idle: Vec::new(),
-                aside: VecDeque::new(),
+                parked: VecDeque::new(),
                 preparing: 0,
                 starter: false,
                 live: 0,
@@ -148,13 +148,13 @@ impl<J, S> Line<J, S> {
     /// Joins the line at its end.
     pub(crate) fn join(&self, job: J) -> Owed<S> {
         let mut inner = self.inner.lock();
-        inner.wanted.push_back(Wanted { job, had_one: false });
+        inner.wanted.push_back(Request { job, had_one: false });
         self.length.store(inner.wanted.len(), Ordering::SeqCst);
         inner.ensure_starter(self.exempt())
     }
 
     /// A starter is there: takes the first in line, and owes the next starter before it runs anything.
-    pub(crate) fn arrive(&self) -> (Option<J>, Owed<S>) {
+    pub(crate) fn thread_started(&self) -> (Option<J>, Owed<S>) {
         let mut inner = self.inner.lock();
         inner.starter = false;
         let job = inner.wanted.pop_front().map(|wanted| wanted.job);
@@ -173,7 +173,7 @@ impl<J, S> Line<J, S> {
         let (keep, tell) = std::mem::take(&mut inner.wanted).into_iter().partition(|wanted| wanted.had_one);
         inner.wanted = keep;
         self.length.store(inner.wanted.len(), Ordering::SeqCst);
-        let tell: VecDeque<Wanted<J>> = tell;
+        let tell: VecDeque<Request<J>> = tell;
         tell.into_iter().map(|wanted| wanted.job).collect()
     }
 
@@ -191,7 +191,7 @@ impl<J, S> Line<J, S> {
     /// A thread that is [counted](Self::count_wait) as waiting gets a job of its own, past the line: an idle one, or a
     /// new one.
     #[cfg(feature = "rayon")]
-    pub(crate) fn enlist(&self) -> (Option<S>, Owed<S>) {
+    pub(crate) fn reserve_idle(&self) -> (Option<S>, Owed<S>) {
         let mut inner = self.inner.lock();
         let idle = inner.idle.pop();
         if idle.is_none() {
@@ -220,7 +220,7 @@ impl<J, S> Line<J, S> {
     pub(crate) fn next_turn(&self, job: J) -> J {
         let mut inner = self.inner.lock();
         let Some(first) = inner.wanted.pop_front() else { return job };
-        inner.wanted.push_back(Wanted { job, had_one: true });
+        inner.wanted.push_back(Request { job, had_one: true });
         first.job
     }
 
@@ -229,11 +229,11 @@ impl<J, S> Line<J, S> {
     pub(crate) fn prepare(&self, job: J) -> (bool, Owed<S>) {
         let mut inner = self.inner.lock();
         if inner.idle.is_empty() {
-            inner.aside.push_back(job);
+            inner.parked.push_back(job);
             inner.preparing += 1;
             return (true, Owed::Nothing);
         }
-        inner.wanted.push_front(Wanted { job, had_one: false });
+        inner.wanted.push_front(Request { job, had_one: false });
         self.length.store(inner.wanted.len(), Ordering::SeqCst);
         (false, inner.ensure_starter(self.exempt()))
     }
@@ -242,41 +242,41 @@ impl<J, S> Line<J, S> {
     pub(crate) fn give_up_preparing(&self) -> Option<J> {
         let mut inner = self.inner.lock();
         inner.preparing = inner.preparing.saturating_sub(1);
-        if inner.aside.len() > inner.preparing { inner.aside.pop_front() } else { None }
+        if inner.parked.len() > inner.preparing { inner.parked.pop_front() } else { None }
     }
 
     /// Takes all that is aside. The threads that prepare find nothing when they rest.
-    pub(crate) fn take_aside(&self) -> VecDeque<J> {
+    pub(crate) fn take_parked(&self) -> VecDeque<J> {
         let mut inner = self.inner.lock();
         inner.preparing = 0;
-        std::mem::take(&mut inner.aside)
+        std::mem::take(&mut inner.parked)
     }
 
     /// A thread finished its work, or has prepared: it takes one that is aside, or the first in line, or goes idle, or
     /// ends.
-    pub(crate) fn rest(&self, this: S, has_prepared: bool) -> Rest<J> {
+    pub(crate) fn thread_idle(&self, this: S, has_prepared: bool) -> Next<J> {
         let mut inner = self.inner.lock();
         if has_prepared {
             inner.preparing = inner.preparing.saturating_sub(1);
         }
         // First what is aside: there may be as many as threads that prepare, and one of these is here.
-        if let Some(job) = inner.aside.pop_front() {
-            return Rest::Job(job);
+        if let Some(job) = inner.parked.pop_front() {
+            return Next::Job(job);
         }
-        if let Some(Wanted { job, .. }) = inner.wanted.pop_front() {
+        if let Some(Request { job, .. }) = inner.wanted.pop_front() {
             self.length.store(inner.wanted.len(), Ordering::SeqCst);
-            return Rest::Job(job);
+            return Next::Job(job);
         }
         if inner.closed || inner.live.saturating_sub(self.exempt()) > inner.limit {
             inner.live -= 1;
-            return Rest::End;
+            return Next::End;
         }
         inner.idle.push(this);
-        Rest::Idle
+        Next::Idle
     }
 
     /// An idle thread slept long enough. True when it was still on the list, and so may end; otherwise it has been
-    /// woken to start and must `arrive`.
+    /// woken to start and must `thread_started`.
     pub(crate) fn give_up(&self, is_this: impl Fn(&S) -> bool) -> bool {
         let mut inner = self.inner.lock();
         let Some(at) = inner.idle.iter().position(is_this) else { return false };
