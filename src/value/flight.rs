@@ -1,13 +1,13 @@
 //! [`Flights`]: at most one initialiser at a time for each slot, and those who wait for it.
 //!
 //! ```text
-//!   (none) --board--> UNDER WAY --land | publish | lost--> LANDED (final, and no longer in the book)
+//!   (none) --join--> UNDER WAY --complete | publish | lost--> LANDED (final, and no longer in the table)
 //! ```
 //!
 //! The one who boards first leads: it runs the initialiser, with nothing locked. The others wait for its flight.
 //!
 //! # The races to fear
-//! * Two ask, both find nothing, and both begin. They cannot: `board` looks at what is kept and into the book under one
+//! * Two ask, both find nothing, and both begin. They cannot: `join` looks at what is kept and into the book under one
 //!   lock, so the second finds the first's flight.
 //! * One asks between the storing of a value and the flight's removal from the book, and begins again. It cannot: both
 //!   happen in one critical section.
@@ -37,10 +37,10 @@ pub(crate) type Slot = (NodeId, u64);
 
 /// The flights of one key; `X` is what the same lock guards, `O` an outcome, `L` says who leads.
 pub(crate) struct Flights<X, O, L> {
-    book: Mutex<Book<X, O, L>>,
+    table: Mutex<FlightTable<X, O, L>>,
 }
 
-struct Book<X, O, L> {
+struct FlightTable<X, O, L> {
     under_way: HashMap<Slot, Arc<Flight<O, L>>>,
     kept: X,
 }
@@ -48,7 +48,7 @@ struct Book<X, O, L> {
 /// Who leads a flight.
 pub(crate) trait Leads {
     /// The flight has landed, so nobody waits for the leader any more. Called under the lock, before it goes on.
-    fn landed(&self);
+    fn completed(&self);
 
     /// The leader is in the process that this one is a fork of, so its flight never lands here.
     fn is_elsewhere(&self) -> bool {
@@ -60,18 +60,18 @@ pub(crate) trait Leads {
 pub(crate) struct Flight<O, L> {
     /// Whose stack the initialiser runs on.
     pub(crate) leader: L,
-    seats: Mutex<Seats<O>>,
+    waiting: Mutex<WaitState<O>>,
 }
 
-struct Seats<O> {
+struct WaitState<O> {
     /// Set once.
     outcome: Option<O>,
     /// Empty once it has landed.
     waiters: Slab<Waker>,
 }
 
-/// What `board` found, so what its caller does next.
-pub(crate) enum Boarding<'a, X, O: Clone, L: Leads> {
+/// What `join` found, so what its caller does next.
+pub(crate) enum JoinFlight<'a, X, O: Clone, L: Leads> {
     /// It is there already, or will never be.
     Known(O),
     /// Run the initialiser, and land.
@@ -87,50 +87,50 @@ pub(crate) struct Lead<'a, X, O: Clone, L: Leads> {
     slot: Slot,
     flight: Arc<Flight<O, L>>,
     lost: O,
-    landed: bool,
+    completed: bool,
 }
 
 impl<X, O: Clone, L: Leads> Flights<X, O, L> {
     pub(crate) fn new(kept: X) -> Self {
-        Self { book: Mutex::new(Book { under_way: HashMap::new(), kept }) }
+        Self { table: Mutex::new(FlightTable { under_way: HashMap::new(), kept }) }
     }
 
     /// Looks at what is kept, or changes it. `f` runs under the lock: it runs no user code, and hands out what it
     /// takes.
     pub(crate) fn kept<R>(&self, f: impl FnOnce(&mut X) -> R) -> R {
-        f(&mut self.book.lock().kept)
+        f(&mut self.table.lock().kept)
     }
 
     /// Asks. `look` answers from what is kept, under the lock. `lost` is the outcome when the leader goes without a
     /// word.
-    pub(crate) fn board(
+    pub(crate) fn join(
         &self,
         slot: Slot,
         leader: L,
         lost: O,
         look: impl FnOnce(&mut X) -> Option<O>,
-    ) -> Boarding<'_, X, O, L> {
+    ) -> JoinFlight<'_, X, O, L> {
         let flight = Arc::new(Flight::new(leader));
-        let mut book = self.book.lock();
-        if let Some(known) = look(&mut book.kept) {
-            return Boarding::Known(known);
+        let mut table = self.table.lock();
+        if let Some(known) = look(&mut table.kept) {
+            return JoinFlight::Known(known);
         }
-        if let Some(under_way) = book.under_way.get(&slot).filter(|flight| !flight.leader.is_elsewhere()) {
-            return Boarding::Wait(Arc::clone(under_way));
+        if let Some(under_way) = table.under_way.get(&slot).filter(|flight| !flight.leader.is_elsewhere()) {
+            return JoinFlight::Wait(Arc::clone(under_way));
         }
-        let elsewhere = book.under_way.insert(slot, Arc::clone(&flight));
-        drop(book);
+        let elsewhere = table.under_way.insert(slot, Arc::clone(&flight));
+        drop(table);
         drop(elsewhere);
-        Boarding::Lead(Lead { flights: self, slot, flight, lost, landed: false })
+        JoinFlight::Lead(Lead { flights: self, slot, flight, lost, completed: false })
     }
 
     /// Stores from outside. With the outcome that `store` gives, if it gives one, a flight under way there lands.
     pub(crate) fn publish<R>(&self, slot: Slot, store: impl FnOnce(&mut X) -> (Option<O>, R)) -> R {
-        let mut book = self.book.lock();
-        let (outcome, out) = store(&mut book.kept);
-        let flight = outcome.as_ref().and_then(|_| book.under_way.remove(&slot));
-        let waiters = flight.as_ref().zip(outcome).map(|(flight, outcome)| flight.land(outcome));
-        drop(book);
+        let mut table = self.table.lock();
+        let (outcome, out) = store(&mut table.kept);
+        let flight = outcome.as_ref().and_then(|_| table.under_way.remove(&slot));
+        let waiters = flight.as_ref().zip(outcome).map(|(flight, outcome)| flight.complete(outcome));
+        drop(table);
         wake(waiters);
         out
     }
@@ -146,22 +146,22 @@ impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
     /// Ends the flight. `store` keeps the value and says the outcome, in the same critical section in which the flight
     /// leaves the book. When a value was published meanwhile it is not called; it comes back with what was
     /// published.
-    pub(crate) fn land<R, F>(mut self, store: F) -> (O, Result<R, F>)
+    pub(crate) fn complete<R, F>(mut self, store: F) -> (O, Result<R, F>)
     where
         F: FnOnce(&mut X) -> (O, R),
     {
-        self.landed = true;
-        let mut book = self.flights.book.lock();
+        self.completed = true;
+        let mut table = self.flights.table.lock();
         let published = self.flight.outcome();
         let (outcome, out, ended) = match published {
             Some(published) => (published, Err(store), None),
             None => {
-                let (outcome, out) = store(&mut book.kept);
-                let waiters = self.flight.land(outcome.clone());
-                (outcome, Ok(out), Some((book.under_way.remove(&self.slot), waiters)))
+                let (outcome, out) = store(&mut table.kept);
+                let waiters = self.flight.complete(outcome.clone());
+                (outcome, Ok(out), Some((table.under_way.remove(&self.slot), waiters)))
             }
         };
-        drop(book);
+        drop(table);
         wake(ended.map(|(_, waiters)| waiters));
         (outcome, out)
     }
@@ -173,13 +173,13 @@ impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
 
     /// Lands the flight as lost, unless it has landed: its leader will never come back.
     pub(crate) fn give_up(&self) {
-        let mut book = self.flights.book.lock();
+        let mut table = self.flights.table.lock();
         if self.flight.outcome().is_some() {
             return;
         }
-        let waiters = self.flight.land(self.lost.clone());
-        let ended = book.under_way.remove(&self.slot);
-        drop(book);
+        let waiters = self.flight.complete(self.lost.clone());
+        let ended = table.under_way.remove(&self.slot);
+        drop(table);
         drop(ended);
         wake(Some(waiters));
     }
@@ -187,7 +187,7 @@ impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
 
 impl<X, O: Clone, L: Leads> Drop for Lead<'_, X, O, L> {
     fn drop(&mut self) {
-        if !self.landed {
+        if !self.completed {
             self.give_up();
         }
     }
@@ -195,37 +195,37 @@ impl<X, O: Clone, L: Leads> Drop for Lead<'_, X, O, L> {
 
 impl<O: Clone, L: Leads> Flight<O, L> {
     fn new(leader: L) -> Self {
-        Self { leader, seats: Mutex::new(Seats { outcome: None, waiters: Slab::new() }) }
+        Self { leader, waiting: Mutex::new(WaitState { outcome: None, waiters: Slab::new() }) }
     }
 
     /// With the book's lock held: one outcome, and one call that sets it.
     #[must_use = "the waiters are to be woken, outside the lock"]
-    fn land(&self, outcome: O) -> Slab<Waker> {
-        let mut seats = self.seats.lock();
-        debug_assert!(seats.outcome.is_none(), "a flight lands once");
-        seats.outcome = Some(outcome);
-        self.leader.landed();
-        std::mem::take(&mut seats.waiters)
+    fn complete(&self, outcome: O) -> Slab<Waker> {
+        let mut waiting = self.waiting.lock();
+        debug_assert!(waiting.outcome.is_none(), "a flight lands once");
+        waiting.outcome = Some(outcome);
+        self.leader.completed();
+        std::mem::take(&mut waiting.waiters)
     }
 
     pub(crate) fn outcome(&self) -> Option<O> {
-        self.seats.lock().outcome.clone()
+        self.waiting.lock().outcome.clone()
     }
 
     /// A place for one who waits.
-    pub(crate) fn seat(&self) -> Seat<'_, O, L> {
-        Seat { flight: self, key: None }
+    pub(crate) fn waiter(&self) -> Waiter<'_, O, L> {
+        Waiter { flight: self, key: None }
     }
 
     /// Waits until it has landed, until the deadline, or until `given_up` answers, which is asked each time the waiter
     /// wakes and arranges for its own wake-up. `None`: it was too late. The flight goes on undisturbed.
     pub(crate) fn wait(&self, deadline: Option<Instant>, mut given_up: impl FnMut(&Waker) -> Option<O>) -> Option<O> {
-        let mut seat = self.seat();
+        let mut waiter = self.waiter();
         let mut out = None;
         park::block_until(deadline, |waker| {
             // Looked at again after a reason to give up: what came of a landed flight, a cycle with its leader say, is
             // no reason.
-            out = seat.poll(waker).or_else(|| given_up(waker).map(|reason| self.outcome().unwrap_or(reason)));
+            out = waiter.poll(waker).or_else(|| given_up(waker).map(|reason| self.outcome().unwrap_or(reason)));
             out.is_some()
         });
         out.or_else(|| self.outcome())
@@ -233,23 +233,23 @@ impl<O: Clone, L: Leads> Flight<O, L> {
 }
 
 /// A waiter's place in a flight; given back when it stops waiting.
-pub(crate) struct Seat<'a, O, L> {
+pub(crate) struct Waiter<'a, O, L> {
     flight: &'a Flight<O, L>,
     key: Option<usize>,
 }
 
-impl<O: Clone, L: Leads> Seat<'_, O, L> {
+impl<O: Clone, L: Leads> Waiter<'_, O, L> {
     /// The outcome; until there is one, the waker is woken then.
     pub(crate) fn poll(&mut self, waker: &Waker) -> Option<O> {
         // A waker's clone and drop may be a user's.
         let new = waker.clone();
         let (outcome, old) = {
-            let mut seats = self.flight.seats.lock();
-            let outcome = seats.outcome.clone();
-            let old = match self.key.and_then(|key| seats.waiters.get_mut(key)) {
-                Some(seat) => Some(std::mem::replace(seat, new)),
+            let mut waiting = self.flight.waiting.lock();
+            let outcome = waiting.outcome.clone();
+            let old = match self.key.and_then(|key| waiting.waiters.get_mut(key)) {
+                Some(waiter) => Some(std::mem::replace(waiter, new)),
                 None if outcome.is_none() => {
-                    self.key = Some(seats.waiters.insert(new));
+                    self.key = Some(waiting.waiters.insert(new));
                     None
                 }
                 None => Some(new),
@@ -261,10 +261,10 @@ impl<O: Clone, L: Leads> Seat<'_, O, L> {
     }
 }
 
-impl<O, L> Drop for Seat<'_, O, L> {
+impl<O, L> Drop for Waiter<'_, O, L> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            let waker = self.flight.seats.lock().waiters.try_remove(key);
+            let waker = self.flight.waiting.lock().waiters.try_remove(key);
             drop(waker);
         }
     }

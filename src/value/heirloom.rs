@@ -15,10 +15,10 @@ use crate::namespace::Namespace;
 use crate::pool::park;
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
-use crate::value::ask::{Ask, failed, ready, tried};
 use crate::value::binding::Binding;
-use crate::value::desk::{At, Desk, How};
+use crate::value::bindings::{At, BindMode, Bindings};
 use crate::value::error::{BindError, InitError, NotBound};
+use crate::value::init_call::{InitCall, failed, ready, tried};
 use crate::value::key::Interned;
 use crate::value::subscribe::Subscription;
 
@@ -64,7 +64,7 @@ enum Policy<T> {
 struct Core<T: Send + Sync + 'static> {
     number: Namespace,
     key: Arc<Interned<()>>,
-    desk: Arc<Desk<(), T>>,
+    bindings: Arc<Bindings<(), T>>,
 }
 
 /// What was found under the key's number.
@@ -141,8 +141,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
 
     fn core(&self) -> &Core<T> {
         self.core.get_or_init(|| {
-            let desk = Desk::new(self.name, false);
-            Core { number: desk.number.clone(), key: Interned::alone(()), desk }
+            let bindings = Bindings::new(self.name, false);
+            Core { number: bindings.number.clone(), key: Interned::alone(()), bindings }
         })
     }
 
@@ -270,7 +270,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
             }
             let Some(above) = lookup::lend::<Values, _>(place.node(), &core.number, clone) else { return Ok(None) };
             let at = At { place, key: &core.key };
-            let ask = Ask { desk: &core.desk, at, deadline: None, sticky: false, derived: true };
+            let ask = InitCall { bindings: &core.bindings, at, deadline: None, sticky: false, derived: true };
             match ask.value(|| Ok(make(&above))) {
                 // On another's thread; here it goes its own way.
                 Err(InitError::Panicked { .. }) => {}
@@ -305,7 +305,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// [`Sealed`](BindError::Sealed), [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, or
     /// [`NoPlace`](BindError::NoPlace) in code that shares its thread and has no place, such as a runtime's future.
     pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
-        self.bind_as(&self.own_place()?, value.into(), How::Replacing)
+        self.bind_as(&self.own_place()?, value.into(), BindMode::Replacing)
     }
 
     /// Where the code stands, for what is to be found there.
@@ -318,7 +318,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// # Errors
     /// [`Sealed`](BindError::Sealed), or [`OwnerGone`](BindError::OwnerGone) in a scope that has ended.
     pub fn bind_at(&self, at: &Lineage, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
-        self.bind_as(&at.0, value.into(), How::Replacing)
+        self.bind_as(&at.0, value.into(), BindMode::Replacing)
     }
 
     /// Binds a value at the current place, unless that very place has one.
@@ -337,7 +337,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// # Errors
     /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind`](Self::bind).
     pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), BindError> {
-        self.bind_as(&self.own_place()?, value.into(), How::Unique).map(drop)
+        self.bind_as(&self.own_place()?, value.into(), BindMode::Unique).map(drop)
     }
 
     /// As [`bind_unique`](Self::bind_unique), at another place.
@@ -345,12 +345,12 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// # Errors
     /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind_at`](Self::bind_at).
     pub fn bind_unique_at(&self, at: &Lineage, value: impl Into<Arc<T>>) -> Result<(), BindError> {
-        self.bind_as(&at.0, value.into(), How::Unique).map(drop)
+        self.bind_as(&at.0, value.into(), BindMode::Unique).map(drop)
     }
 
-    fn bind_as(&self, place: &NodeRef, value: Arc<T>, how: How) -> Result<Option<Arc<T>>, BindError> {
+    fn bind_as(&self, place: &NodeRef, value: Arc<T>, mode: BindMode) -> Result<Option<Arc<T>>, BindError> {
         let core = self.core();
-        core.desk.bind(&At { place, key: &core.key }, value, how)
+        core.bindings.bind(&At { place, key: &core.key }, value, mode)
     }
 
     /// Takes out the value that the very place where the code stands has, if it has one. Those who got it keep it.
@@ -376,7 +376,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
 
     fn unbind_as(&self, place: &NodeRef) -> Option<Arc<T>> {
         let core = self.core.get()?;
-        core.desk.unbind(&At { place, key: &core.key })
+        core.bindings.unbind(&At { place, key: &core.key })
     }
 
     /// Runs `f` at a place of its own, below the current one, where the value is bound. What `f` starts finds it too,
@@ -402,7 +402,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         let role = Role::Scope(ScopeTrackers::new());
         let own = Node::new(&current::here(), Some(Cow::Borrowed(self.name)), role);
         let own = Lineage(own.into());
-        self.bind_as(&own.0, value.into(), How::Replacing)?;
+        self.bind_as(&own.0, value.into(), BindMode::Replacing)?;
         Ok(own.run(f))
     }
 
@@ -420,7 +420,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// # Ok::<(), BindError>(())
     /// ```
     pub fn seal(&self) {
-        self.core().desk.seal();
+        self.core().bindings.seal();
     }
 
     /// Every value of this key, wherever it was bound: those there are, then those to come.
@@ -438,7 +438,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// # Ok::<(), heirloom::BindError>(())
     /// ```
     pub fn subscribe(&self) -> Subscription<T> {
-        Subscription::new(&self.core().desk)
+        Subscription::new(&self.core().bindings)
     }
 
     /// The nearest value; if there is none, that of `f`, which is then bound at the process (of an
@@ -592,7 +592,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         let core = self.core();
         let at = At { place: &place, key: &core.key };
         let deadline = within.and_then(park::after);
-        let made = Ask { desk: &core.desk, at, deadline, sticky: false, derived: false }.value(make)?;
+        let made = InitCall { bindings: &core.bindings, at, deadline, sticky: false, derived: false }.value(make)?;
         self.own_of(made)
     }
 
@@ -612,7 +612,9 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         let core = self.core();
         let at = At { place: &place, key: &core.key };
         let deadline = within.and_then(park::after);
-        let made = Ask { desk: &core.desk, at, deadline, sticky: false, derived: false }.value_async(make).await?;
+        let made = InitCall { bindings: &core.bindings, at, deadline, sticky: false, derived: false }
+            .value_async(make)
+            .await?;
         self.own_of(made)
     }
 
@@ -661,7 +663,7 @@ pub(crate) fn below(key: &'static str, owner: &Lineage) -> Result<NodeRef, InitE
 impl<T: Send + Sync + 'static> Drop for Heirloom<T> {
     fn drop(&mut self) {
         if let Some(core) = self.core.get() {
-            core.desk.give_up();
+            core.bindings.give_up();
         }
     }
 }
@@ -713,7 +715,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// # Errors
     /// As [`Heirloom::bind`].
     pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
-        self.key.bind_as(&self.place()?, value.into(), How::Replacing)
+        self.key.bind_as(&self.place()?, value.into(), BindMode::Replacing)
     }
 
     /// Binds a value there unless there is one; see [`Heirloom::bind_unique`].
@@ -721,7 +723,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// # Errors
     /// As [`Heirloom::bind_unique`].
     pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), BindError> {
-        self.key.bind_as(&self.place()?, value.into(), How::Unique).map(drop)
+        self.key.bind_as(&self.place()?, value.into(), BindMode::Unique).map(drop)
     }
 
     /// Takes out the value that place itself has; see [`Heirloom::unbind`].

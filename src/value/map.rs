@@ -13,12 +13,12 @@ use crate::lineage::node::{Node, NodeRef};
 use crate::pool::park;
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
-use crate::value::ask::{Ask, failed, ready, tried};
-use crate::value::desk::{At, Desk, How};
+use crate::value::bindings::{At, BindMode, Bindings};
 use crate::value::error::{BindError, InitError, NotBound};
 use crate::value::heirloom::below;
+use crate::value::init_call::{InitCall, failed, ready, tried};
 use crate::value::key::{Interned, Table};
-use crate::value::shelf;
+use crate::value::node_map;
 use crate::value::subscribe::Subscription;
 
 /// What becomes of an initialiser's error.
@@ -66,7 +66,7 @@ where
 
 struct Core<K: Send + Sync + 'static, V: Send + Sync + 'static> {
     table: Table<K>,
-    desk: Arc<Desk<K, V>>,
+    bindings: Arc<Bindings<K, V>>,
 }
 
 /// A key that something is kept under.
@@ -110,7 +110,7 @@ where
     }
 
     fn core(&self) -> &Core<K, V> {
-        self.core.get_or_init(|| Core { table: Table::new(), desk: Desk::new(self.name, true) })
+        self.core.get_or_init(|| Core { table: Table::new(), bindings: Bindings::new(self.name, true) })
     }
 
     /// The nearest value of the key.
@@ -156,8 +156,8 @@ where
         };
         let Some((core, key)) = self.known(key) else { return Err(not_bound()) };
         let find = |node: &Node| {
-            lookup::nearest::<Values, _>(node, &core.desk.number, |slot_value| {
-                shelf::binding::<K, V>(slot_value, key.number()).map(|binding| Arc::clone(binding.value()))
+            lookup::nearest::<Values, _>(node, &core.bindings.number, |slot_value| {
+                node_map::binding::<K, V>(slot_value, key.number()).map(|binding| Arc::clone(binding.value()))
             })
         };
         let found = match at {
@@ -193,8 +193,8 @@ where
     fn keys_from(&self, place: &NodeRef) -> Vec<K> {
         let Some(core) = self.core.get() else { return Vec::new() };
         let mut all = Vec::new();
-        lookup::nearest::<Values, ()>(place.node(), &core.desk.number, |slot_value| {
-            all.extend(shelf::all::<K, V>(slot_value));
+        lookup::nearest::<Values, ()>(place.node(), &core.bindings.number, |slot_value| {
+            all.extend(node_map::all::<K, V>(slot_value));
             None
         });
         all.sort_by_key(|binding| binding.key.number());
@@ -210,7 +210,7 @@ where
     /// [`Sealed`](BindError::Sealed), [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, or
     /// [`NoPlace`](BindError::NoPlace) in code that shares its thread and has no place, such as a runtime's future.
     pub fn bind(&self, key: K, value: impl Into<Arc<V>>) -> Result<Option<Arc<V>>, BindError> {
-        self.bind_as(&self.own_place()?, key, value.into(), How::Replacing)
+        self.bind_as(&self.own_place()?, key, value.into(), BindMode::Replacing)
     }
 
     /// Where the code stands, for what is to be found there.
@@ -223,13 +223,13 @@ where
     /// # Errors
     /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind`](Self::bind).
     pub fn bind_unique(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
-        self.bind_as(&self.own_place()?, key, value.into(), How::Unique).map(drop)
+        self.bind_as(&self.own_place()?, key, value.into(), BindMode::Unique).map(drop)
     }
 
-    fn bind_as(&self, place: &NodeRef, key: K, value: Arc<V>, how: How) -> Result<Option<Arc<V>>, BindError> {
+    fn bind_as(&self, place: &NodeRef, key: K, value: Arc<V>, mode: BindMode) -> Result<Option<Arc<V>>, BindError> {
         let core = self.core();
         let key = core.table.intern(key);
-        core.desk.bind(&At { place, key: &key }, value, how)
+        core.bindings.bind(&At { place, key: &key }, value, mode)
     }
 
     /// Takes out the value of the key that the very place where the code stands has.
@@ -239,7 +239,7 @@ where
 
     fn unbind_as(&self, place: &NodeRef, key: &K) -> Option<Arc<V>> {
         let (core, key) = self.known(key)?;
-        core.desk.unbind(&At { place, key: &key })
+        core.bindings.unbind(&At { place, key: &key })
     }
 
     /// Binds a value that was not asked for, or is being waited for, at the process. If an initialiser runs for the key
@@ -259,7 +259,7 @@ where
     /// # Errors
     /// As [`bind_unique`](Self::bind_unique).
     pub fn publish(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
-        self.bind_as(&current::nearest().root(), key, value.into(), How::Unique).map(drop)
+        self.bind_as(&current::nearest().root(), key, value.into(), BindMode::Unique).map(drop)
     }
 
     /// [`publish`](Self::publish)es all; how many there were no values of before. Those that have one keep it.
@@ -290,7 +290,7 @@ where
     {
         let mut new = 0;
         for (key, value) in all {
-            match self.bind_as(place, key, value.into(), How::Unique) {
+            match self.bind_as(place, key, value.into(), BindMode::Unique) {
                 Ok(_) => new += 1,
                 Err(BindError::AlreadyBound { .. }) => {}
                 Err(error) => return Err(error),
@@ -316,17 +316,17 @@ where
     }
 
     fn forget_at(&self, place: &NodeRef, key: &K) -> bool {
-        self.known(key).is_some_and(|(core, key)| core.desk.forget(&At { place, key: &key }))
+        self.known(key).is_some_and(|(core, key)| core.bindings.forget(&At { place, key: &key }))
     }
 
     /// Nothing more is bound in this map, anywhere; see [`Heirloom::seal`](crate::Heirloom::seal).
     pub fn seal(&self) {
-        self.core().desk.seal();
+        self.core().bindings.seal();
     }
 
     /// Every value of this map with its key, wherever it was bound: those there are, then those to come.
     pub fn subscribe(&self) -> Subscription<V, K> {
-        Subscription::new(&self.core().desk)
+        Subscription::new(&self.core().bindings)
     }
 
     /// The nearest value of the key; if there is none, that of `f`, which is then bound at the process. However many
@@ -423,7 +423,8 @@ where
         let key = core.table.intern(key.clone());
         let at = At { place: &place, key: &key };
         let sticky = self.on_failure == OnFailure::Sticky;
-        Ask { desk: &core.desk, at, deadline: within.and_then(park::after), sticky, derived: false }.value(make)
+        InitCall { bindings: &core.bindings, at, deadline: within.and_then(park::after), sticky, derived: false }
+            .value(make)
     }
 
     async fn init_async<F>(
@@ -444,7 +445,8 @@ where
         let key = core.table.intern(key.clone());
         let at = At { place: &place, key: &key };
         let sticky = self.on_failure == OnFailure::Sticky;
-        let ask = Ask { desk: &core.desk, at, deadline: within.and_then(park::after), sticky, derived: false };
+        let ask =
+            InitCall { bindings: &core.bindings, at, deadline: within.and_then(park::after), sticky, derived: false };
         ask.value_async(make).await
     }
 
@@ -467,7 +469,7 @@ where
 {
     fn drop(&mut self) {
         if let Some(core) = self.core.get() {
-            core.desk.give_up();
+            core.bindings.give_up();
         }
     }
 }
@@ -542,7 +544,7 @@ where
     /// # Errors
     /// As [`HeirloomMap::bind`].
     pub fn bind(&self, key: K, value: impl Into<Arc<V>>) -> Result<Option<Arc<V>>, BindError> {
-        self.map.bind_as(&self.place()?, key, value.into(), How::Replacing)
+        self.map.bind_as(&self.place()?, key, value.into(), BindMode::Replacing)
     }
 
     /// Binds a value there unless there is one; see [`HeirloomMap::bind_unique`].
@@ -550,7 +552,7 @@ where
     /// # Errors
     /// As [`HeirloomMap::bind_unique`].
     pub fn bind_unique(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
-        self.map.bind_as(&self.place()?, key, value.into(), How::Unique).map(drop)
+        self.map.bind_as(&self.place()?, key, value.into(), BindMode::Unique).map(drop)
     }
 
     /// Takes out the value that place itself has.
@@ -566,7 +568,7 @@ where
     /// # Errors
     /// As [`HeirloomMap::publish`].
     pub fn publish(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
-        self.map.bind_as(&self.slot(), key, value.into(), How::Unique).map(drop)
+        self.map.bind_as(&self.slot(), key, value.into(), BindMode::Unique).map(drop)
     }
 
     /// See [`HeirloomMap::preload`].

@@ -1,18 +1,18 @@
 //! Values that travel: bound at one place of the tree, found from every place below.
 //!
-//! [`heirloom`] and [`map`] are the public keys. Each has a [`desk`], where its values are bound, and under whose lock
+//! [`heirloom`] and [`map`] are the public keys. Each has a [`bindings`], where its values are bound, and under whose lock
 //! the [`flight`]s of its initialisers begin and land. Nodes keep the values; finding one is the walk of
 //! [`look`](crate::lineage::lookup), which takes no lock.
 
-mod ask;
 pub(crate) mod binding;
-mod desk;
+mod bindings;
 pub(crate) mod error;
 mod flight;
 pub(crate) mod heirloom;
+mod init_call;
 mod key;
 pub(crate) mod map;
-mod shelf;
+mod node_map;
 pub(crate) mod subscribe;
 
 use crate::lineage::lookup::SlotKind;

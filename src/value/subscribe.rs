@@ -2,7 +2,7 @@
 //!
 //! # The race to fear
 //! A value bound while somebody subscribes is told twice, or never. Neither: binding and subscribing are critical
-//! sections of one lock ([`crate::value::desk`]), so it comes either before the subscription, and is in the replay, or
+//! sections of one lock ([`crate::value::bindings`]), so it comes either before the subscription, and is in the replay, or
 //! after it.
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use crate::pool::park;
 use crate::pool::wait::PermitsReleased;
 use crate::sync::os::{Arc, Mutex};
 use crate::value::binding::{Binding, Bound};
-use crate::value::desk::Desk;
+use crate::value::bindings::Bindings;
 
 /// What one subscriber has not been told yet.
 pub(crate) struct Inbox<K, V> {
@@ -95,7 +95,7 @@ where
     K: Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    desk: Arc<Desk<K, V>>,
+    bindings: Arc<Bindings<K, V>>,
     inbox: Arc<Inbox<K, V>>,
 }
 
@@ -104,8 +104,8 @@ where
     K: Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn new(desk: &Arc<Desk<K, V>>) -> Self {
-        Self { desk: Arc::clone(desk), inbox: desk.subscribe() }
+    pub(crate) fn new(bindings: &Arc<Bindings<K, V>>) -> Self {
+        Self { bindings: Arc::clone(bindings), inbox: bindings.subscribe() }
     }
 
     /// The next one that is there already. `None`: there is none at the moment, or there never will be.
@@ -167,7 +167,7 @@ where
     V: Send + Sync + 'static,
 {
     fn drop(&mut self) {
-        self.desk.unsubscribe(&self.inbox);
+        self.bindings.unsubscribe(&self.inbox);
     }
 }
 
@@ -177,6 +177,6 @@ where
     V: Send + Sync + 'static,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("key", &self.desk.name).finish_non_exhaustive()
+        f.debug_struct("Subscription").field("key", &self.bindings.name).finish_non_exhaustive()
     }
 }

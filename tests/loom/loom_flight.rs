@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::flight::{Boarding, Flight, Flights, Lead, Leads, Slot};
+use crate::flight::{Flight, Flights, JoinFlight, Lead, Leads, Slot};
 use crate::id::NodeId;
 use crate::model::{keep, model};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ type Outcome = Result<u32, &'static str>;
 struct Nobody;
 
 impl Leads for Nobody {
-    fn landed(&self) {}
+    fn completed(&self) {}
 }
 
 /// One slot, and how often its initialiser ran.
@@ -32,32 +32,32 @@ impl Key {
         Arc::new(Self { flights: Flights::new(None), slot: (NodeId::next(), 0), runs: AtomicUsize::new(0) })
     }
 
-    fn board(&self) -> Boarding<'_, Option<u32>, Outcome, Nobody> {
-        self.flights.board(self.slot, Nobody, Err("lost"), |kept| kept.map(Ok))
+    fn join(&self) -> JoinFlight<'_, Option<u32>, Outcome, Nobody> {
+        self.flights.join(self.slot, Nobody, Err("lost"), |kept| kept.map(Ok))
     }
 
     fn lead(&self) -> Lead<'_, Option<u32>, Outcome, Nobody> {
-        match self.board() {
-            Boarding::Lead(lead) => lead,
+        match self.join() {
+            JoinFlight::Lead(lead) => lead,
             _ => panic!("it is the first"),
         }
     }
 
     fn flight(&self) -> Arc<Flight<Outcome, Nobody>> {
-        match self.board() {
-            Boarding::Wait(flight) => flight,
+        match self.join() {
+            JoinFlight::Wait(flight) => flight,
             _ => panic!("another leads"),
         }
     }
 
     /// As an asker does.
     fn ask(&self, made: Outcome) -> Outcome {
-        match self.board() {
-            Boarding::Known(known) => known,
-            Boarding::Wait(flight) => wait(&flight),
-            Boarding::Lead(lead) => {
+        match self.join() {
+            JoinFlight::Known(known) => known,
+            JoinFlight::Wait(flight) => wait(&flight),
+            JoinFlight::Lead(lead) => {
                 self.runs.fetch_add(1, Ordering::Relaxed);
-                land(lead, made)
+                complete(lead, made)
             }
         }
     }
@@ -77,8 +77,8 @@ impl Key {
     }
 }
 
-fn land(lead: Lead<'_, Option<u32>, Outcome, Nobody>, made: Outcome) -> Outcome {
-    let (outcome, _) = lead.land(|kept| {
+fn complete(lead: Lead<'_, Option<u32>, Outcome, Nobody>, made: Outcome) -> Outcome {
+    let (outcome, _) = lead.complete(|kept| {
         *kept = made.ok();
         (made, ())
     });
@@ -151,7 +151,7 @@ fn an_error_reaches_who_waits_and_leaves_the_slot_empty() {
             let key = Arc::clone(&key);
             thread::spawn(move || key.ask(Ok(2)))
         };
-        assert_eq!(land(lead, Err("failed")), Err("failed"));
+        assert_eq!(complete(lead, Err("failed")), Err("failed"));
         // Late enough, it tried again.
         let waited = waiter.join().unwrap();
         assert!(matches!(waited, Err("failed") | Ok(2)), "{waited:?}");
@@ -184,7 +184,7 @@ fn publishing_races_the_landing_and_the_first_wins_for_all() {
             thread::spawn(move || key.publish(1))
         };
         let flight = key.flight_or_value();
-        let led = land(lead, Ok(2));
+        let led = complete(lead, Ok(2));
         let published = publisher.join().unwrap();
         assert_eq!(led, Ok(if published { 1 } else { 2 }));
         assert_eq!(key.kept().map(Ok), Some(led));
@@ -211,15 +211,15 @@ fn publishing_races_a_failure_and_a_waiter_gets_the_one_that_came_first() {
 }
 
 fn key_fails(lead: Lead<'_, Option<u32>, Outcome, Nobody>) -> Outcome {
-    lead.land(|_| (Err("failed"), ())).0
+    lead.complete(|_| (Err("failed"), ())).0
 }
 
 impl Key {
     fn flight_or_value(&self) -> Result<Arc<Flight<Outcome, Nobody>>, Outcome> {
-        match self.board() {
-            Boarding::Wait(flight) => Ok(flight),
-            Boarding::Known(known) => Err(known),
-            Boarding::Lead(_) => panic!("another leads"),
+        match self.join() {
+            JoinFlight::Wait(flight) => Ok(flight),
+            JoinFlight::Known(known) => Err(known),
+            JoinFlight::Lead(_) => panic!("another leads"),
         }
     }
 }
@@ -246,7 +246,7 @@ fn the_owners_end_wakes_who_waits_while_the_leader_still_runs() {
         owner.end();
         // The leader waits for them, so they must not wait for it.
         assert_eq!(waiter.join().unwrap(), Some(Err("gone")));
-        assert_eq!(land(lead, Err("gone")), Err("gone"));
+        assert_eq!(complete(lead, Err("gone")), Err("gone"));
     });
 }
 
@@ -269,7 +269,7 @@ fn the_owners_end_races_the_landing_and_either_ends_the_wait() {
             })
         };
         let ender = thread::spawn(move || owner.end());
-        assert_eq!(land(lead, Ok(7)), Ok(7));
+        assert_eq!(complete(lead, Ok(7)), Ok(7));
         assert!(matches!(waiter.join().unwrap(), Some(Ok(7) | Err("gone"))));
         ender.join().unwrap();
     });
@@ -288,7 +288,7 @@ fn a_flight_that_landed_before_a_reason_to_give_up_is_no_failure() {
             let reason = move |_: &Waker| after.load(Ordering::SeqCst).then_some(Err("a cycle"));
             thread::spawn(move || flight.wait(None, reason))
         };
-        assert_eq!(land(lead, Ok(7)), Ok(7));
+        assert_eq!(complete(lead, Ok(7)), Ok(7));
         after.store(true, Ordering::SeqCst);
         assert_eq!(waiter.join().unwrap(), Some(Ok(7)));
     });
@@ -302,7 +302,7 @@ fn a_waiter_that_is_too_late_disturbs_nobody() {
         let (late, patient) = (key.flight(), key.flight());
         let timed = thread::spawn(move || late.wait(Some(Instant::now() + Duration::ZERO), |_| None));
         let waiter = thread::spawn(move || wait(&patient));
-        assert_eq!(land(lead, Ok(7)), Ok(7));
+        assert_eq!(complete(lead, Ok(7)), Ok(7));
         assert!(matches!(timed.join().unwrap(), None | Some(Ok(7))));
         assert_eq!(waiter.join().unwrap(), Ok(7));
     });

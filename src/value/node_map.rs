@@ -46,22 +46,22 @@ impl<K, V> Entry<K, V> {
     }
 }
 
-struct Shelf<K, V>(DashMap<u64, Entry<K, V>>);
+struct NodeMap<K, V>(DashMap<u64, Entry<K, V>>);
 
 pub(crate) fn new<K: Send + Sync + 'static, V: Send + Sync + 'static>() -> Arc<SlotValue> {
-    Arc::new(Shelf::<K, V>(DashMap::with_shard_amount(4)))
+    Arc::new(NodeMap::<K, V>(DashMap::with_shard_amount(4)))
 }
 
-fn shelf<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Option<&DashMap<u64, Entry<K, V>>> {
-    slot_value.downcast_ref::<Shelf<K, V>>().map(|shelf| &shelf.0)
+fn map<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Option<&DashMap<u64, Entry<K, V>>> {
+    slot_value.downcast_ref::<NodeMap<K, V>>().map(|map| &map.0)
 }
 
 pub(crate) fn binding<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>, number: u64) -> Option<Arc<Binding<K, V>>> {
-    shelf(slot_value)?.get(&number)?.binding().cloned()
+    map(slot_value)?.get(&number)?.binding().cloned()
 }
 
 pub(crate) fn failure<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>, number: u64) -> Option<InitError> {
-    match &*shelf::<K, V>(slot_value)?.get(&number)? {
+    match &*map::<K, V>(slot_value)?.get(&number)? {
         Entry::Failed(failure) => failure.error.clone(),
         Entry::Bound(_) => None,
     }
@@ -72,15 +72,15 @@ pub(crate) fn put<K: 'static, V: 'static>(
     number: u64,
     entry: Option<Entry<K, V>>,
 ) -> Option<Entry<K, V>> {
-    let shelf = shelf(slot_value)?;
+    let map = map(slot_value)?;
     match entry {
-        Some(entry) => shelf.insert(number, entry),
-        None => shelf.remove(&number).map(|(_, entry)| entry),
+        Some(entry) => map.insert(number, entry),
+        None => map.remove(&number).map(|(_, entry)| entry),
     }
 }
 
 /// Everything bound here.
 pub(crate) fn all<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Vec<Arc<Binding<K, V>>> {
-    let Some(shelf) = shelf::<K, V>(slot_value) else { return Vec::new() };
-    shelf.iter().filter_map(|entry| entry.binding().cloned()).collect()
+    let Some(map) = map::<K, V>(slot_value) else { return Vec::new() };
+    map.iter().filter_map(|entry| entry.binding().cloned()).collect()
 }

@@ -1,4 +1,4 @@
-//! [`Ask`]: asking for a value that is initialised if it is not there: leading the flight, or waiting for it.
+//! [`InitCall`]: asking for a value that is initialised if it is not there: leading the flight, or waiting for it.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -22,14 +22,14 @@ use crate::pool::interrupted;
 use crate::pool::wait::PermitsReleased;
 use crate::sync::os::Arc;
 use crate::timer::within::within;
-use crate::value::desk::{At, Bag, Desk, Leader, Ledger, Outcome};
+use crate::value::bindings::{At, BindingState, Bindings, DeferredDrops, Leader, Outcome};
 use crate::value::error::InitError;
-use crate::value::flight::{Boarding, Flight, Lead};
+use crate::value::flight::{Flight, JoinFlight, Lead};
 use crate::waits::{self, ClosesCircle, Ends, Label, Target};
 
 /// One call that may have to initialise a value.
-pub(crate) struct Ask<'a, K, V> {
-    pub(crate) desk: &'a Desk<K, V>,
+pub(crate) struct InitCall<'a, K, V> {
+    pub(crate) bindings: &'a Bindings<K, V>,
     /// Whose value it will be.
     pub(crate) at: At<'a, K>,
     /// How long to wait for another's initialiser.
@@ -60,20 +60,20 @@ where
     future.await.map_err(|error| failed(key, error))
 }
 
-impl<K, V> Ask<'_, K, V>
+impl<K, V> InitCall<'_, K, V>
 where
     K: Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
     /// The value. `make` runs at most once, standing at the owner, with nothing locked; its panic goes on here.
     pub(crate) fn value(self, make: impl FnOnce() -> Result<V, InitError>) -> Outcome<V> {
-        let key = self.desk.name;
+        let key = self.bindings.name;
         loop {
             let lost = Err(InitError::Panicked { key, message: String::from("its thread did not come back from it") });
-            match self.board(Leader::me(), lost) {
-                Boarding::Known(outcome) => return heard(outcome),
-                Boarding::Lead(lead) => return self.lead(lead, make),
-                Boarding::Wait(flight) => match self.wait(&flight) {
+            match self.join(Leader::me(), lost) {
+                JoinFlight::Known(outcome) => return heard(outcome),
+                JoinFlight::Lead(lead) => return self.lead(lead, make),
+                JoinFlight::Wait(flight) => match self.wait(&flight) {
                     // Its future was dropped: whoever asks next begins anew.
                     Err(InitError::Abandoned { .. }) => {}
                     outcome => return outcome,
@@ -87,12 +87,12 @@ where
     where
         F: Future<Output = Result<V, InitError>>,
     {
-        let key = self.desk.name;
+        let key = self.bindings.name;
         loop {
-            match self.board(Leader::future(), Err(InitError::Abandoned { key })) {
-                Boarding::Known(outcome) => return heard(outcome),
-                Boarding::Lead(lead) => return self.lead_async(lead, make).await,
-                Boarding::Wait(flight) => match self.wait_async(&flight).await {
+            match self.join(Leader::future(), Err(InitError::Abandoned { key })) {
+                JoinFlight::Known(outcome) => return heard(outcome),
+                JoinFlight::Lead(lead) => return self.lead_async(lead, make).await,
+                JoinFlight::Wait(flight) => match self.wait_async(&flight).await {
                     Err(InitError::Abandoned { .. }) => {}
                     outcome => return outcome,
                 },
@@ -100,23 +100,23 @@ where
         }
     }
 
-    fn board(&self, leader: Leader, lost: Outcome<V>) -> Boarding<'_, Ledger<K, V>, Outcome<V>, Leader> {
+    fn join(&self, leader: Leader, lost: Outcome<V>) -> JoinFlight<'_, BindingState<K, V>, Outcome<V>, Leader> {
         // The bag goes before anything runs: it must not keep what others let go meanwhile.
-        let mut bag = Bag::new();
-        let look = |ledger: &mut Ledger<K, V>| self.look(ledger, &mut bag);
-        self.desk.flights.board(self.at.slot(), leader, lost, look)
+        let mut drops = DeferredDrops::new();
+        let look = |state: &mut BindingState<K, V>| self.look(state, &mut drops);
+        self.bindings.flights.join(self.at.slot(), leader, lost, look)
     }
 
     /// What is known without running anything, with the desk's lock held.
-    fn look(&self, ledger: &Ledger<K, V>, bag: &mut Bag<K, V>) -> Option<Outcome<V>> {
-        let key = self.desk.name;
-        if let Some(own) = self.desk.own(&self.at, bag) {
+    fn look(&self, state: &BindingState<K, V>, drops: &mut DeferredDrops<K, V>) -> Option<Outcome<V>> {
+        let key = self.bindings.name;
+        if let Some(own) = self.bindings.own(&self.at, drops) {
             return Some(Ok(Arc::clone(own.value())));
         }
-        if let Some(error) = self.desk.failure(&self.at, bag) {
+        if let Some(error) = self.bindings.failure(&self.at, drops) {
             return Some(Err(error));
         }
-        if ledger.is_sealed() && !self.derived {
+        if state.is_sealed() && !self.derived {
             return Some(Err(InitError::Sealed { key }));
         }
         let gone = if self.derived { self.at.node().is_over() } else { is_gone(self.at.node()) };
@@ -125,19 +125,19 @@ where
 
     fn lead(
         &self,
-        lead: Lead<'_, Ledger<K, V>, Outcome<V>, Leader>,
+        lead: Lead<'_, BindingState<K, V>, Outcome<V>, Leader>,
         make: impl FnOnce() -> Result<V, InitError>,
     ) -> Outcome<V> {
         let made = catch_unwind(AssertUnwindSafe(|| {
             let _apart = frame::shield();
             waits::obliged(&|| lead.give_up(), || Lineage(self.at.place.clone()).run(make))
         }));
-        self.land(lead, made)
+        self.complete(lead, made)
     }
 
     async fn lead_async<F>(
         &self,
-        lead: Lead<'_, Ledger<K, V>, Outcome<V>, Leader>,
+        lead: Lead<'_, BindingState<K, V>, Outcome<V>, Leader>,
         make: impl FnOnce() -> F,
     ) -> Outcome<V>
     where
@@ -158,41 +158,42 @@ where
             .await
         };
         let made = made.await;
-        self.land(lead, made)
+        self.complete(lead, made)
     }
 
-    fn land(&self, lead: Lead<'_, Ledger<K, V>, Outcome<V>, Leader>, made: Made<V>) -> Outcome<V> {
-        let key = self.desk.name;
-        let mut bag = Bag::new();
+    fn complete(&self, lead: Lead<'_, BindingState<K, V>, Outcome<V>, Leader>, made: Made<V>) -> Outcome<V> {
+        let key = self.bindings.name;
+        let mut drops = DeferredDrops::new();
         match made {
             Ok(Ok(value)) => {
-                let binding = self.desk.binding(&self.at, Arc::new(value));
-                let land = |ledger: &mut _| self.desk.landed(ledger, &self.at, &binding, !self.derived, &mut bag);
-                let (outcome, landed) = lead.land(land);
-                if let Ok(Some(wakers)) = landed {
+                let binding = self.bindings.binding(&self.at, Arc::new(value));
+                let complete =
+                    |state: &mut _| self.bindings.completed(state, &self.at, &binding, !self.derived, &mut drops);
+                let (outcome, completed) = lead.complete(complete);
+                if let Ok(Some(wakers)) = completed {
                     wakers.wake();
                 }
                 outcome
             }
             Ok(Err(error)) => {
-                let land = |_: &mut _| {
+                let complete = |_: &mut _| {
                     if self.sticky {
-                        self.desk.failed(&self.at, &error, &mut bag);
+                        self.bindings.failed(&self.at, &error, &mut drops);
                     }
                     (Err(error.clone()), ())
                 };
-                lead.land(land).0
+                lead.complete(complete).0
             }
             Err(payload) => {
                 let message = payload_text(&*payload).unwrap_or("with something that is no text").to_string();
-                let _ = lead.land(|_| (Err(InitError::Panicked { key, message }), ()));
+                let _ = lead.complete(|_| (Err(InitError::Panicked { key, message }), ()));
                 resume_unwind(payload)
             }
         }
     }
 
     fn wait(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
-        let key = self.desk.name;
+        let key = self.bindings.name;
         if flight.leader.0.is_mine() || is_led_here(flight) {
             return Err(InitError::Reentrant { key });
         }
@@ -208,7 +209,7 @@ where
             // Unless it has landed: its leader may wait for this thread by right then.
             Err(why) => return flight.outcome().unwrap_or_else(|| would_deadlock(why)),
         };
-        let landed = flight.wait(self.deadline, |waker| {
+        let completed = flight.wait(self.deadline, |waker| {
             if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {
                 return Some(Err(InitError::OwnerGone { key }));
             }
@@ -217,20 +218,20 @@ where
             }
             released.refusal().map(would_deadlock)
         });
-        heard(landed.unwrap_or(Err(InitError::TimedOut { key })))
+        heard(completed.unwrap_or(Err(InitError::TimedOut { key })))
     }
 
     async fn wait_async(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
-        let key = self.desk.name;
+        let key = self.bindings.name;
         if is_led_here(flight) {
             return Err(InitError::Reentrant { key });
         }
         let owner = self.at.place;
         let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
-        let mut seat = flight.seat();
+        let mut waiter = flight.waiter();
         let mut cancel_listener = None;
-        let landed = poll_fn(|cx| {
-            if let Some(outcome) = seat.poll(cx.waker()) {
+        let completed = poll_fn(|cx| {
+            if let Some(outcome) = waiter.poll(cx.waker()) {
                 return Poll::Ready(outcome);
             }
             if owner.as_mut().is_some_and(|watch| watch.poll(cx.waker(), is_gone)) {
@@ -243,7 +244,7 @@ where
             }
         });
         heard(
-            within(self.deadline, landed)
+            within(self.deadline, completed)
                 .await
                 .or_else(|| flight.outcome())
                 .unwrap_or(Err(InitError::TimedOut { key })),

@@ -1,4 +1,4 @@
-//! [`Desk`]: where the values of one key are bound, one at a time.
+//! [`Bindings`]: where the values of one key are bound, one at a time.
 //!
 //! # Invariants
 //! 1. Every change (a binding, its end by hand, a landing, the seal, a subscription) is one critical section of the
@@ -26,7 +26,7 @@ use crate::value::binding::Binding;
 use crate::value::error::{BindError, InitError};
 use crate::value::flight::{Flights, Leads, Slot};
 use crate::value::key::{Interned, next_number};
-use crate::value::shelf::{self, Entry, Failure};
+use crate::value::node_map::{self, Entry, Failure};
 use crate::value::subscribe::Inbox;
 use crate::waits::{self, Obligation};
 use crate::weak_list::WeakList;
@@ -49,7 +49,7 @@ impl Leader {
 }
 
 impl Leads for Leader {
-    fn landed(&self) {
+    fn completed(&self) {
         self.0.fulfil();
     }
 
@@ -60,18 +60,18 @@ impl Leads for Leader {
 }
 
 /// The bindings of one key.
-pub(crate) struct Desk<K, V> {
+pub(crate) struct Bindings<K, V> {
     pub(crate) name: &'static str,
     /// What nodes keep the key's values under. Never reused.
     pub(crate) number: Namespace,
     /// A node keeps many, on a shelf, instead of one.
-    shelved: bool,
-    pub(crate) flights: Flights<Ledger<K, V>, Outcome<V>, Leader>,
+    mapped: bool,
+    pub(crate) flights: Flights<BindingState<K, V>, Outcome<V>, Leader>,
     index: WeakList<Binding<K, V>>,
 }
 
 /// What the desk's lock guards, beside the flights.
-pub(crate) struct Ledger<K, V> {
+pub(crate) struct BindingState<K, V> {
     last: u64,
     sealed: bool,
     inboxes: Vec<Arc<Inbox<K, V>>>,
@@ -94,13 +94,13 @@ type Stored<K, V> = (Wakers, Option<Arc<Binding<K, V>>>);
 
 /// What must not be dropped under the lock: all that comes out of a node, be it changed or only looked at, because it
 /// may have become the last reference meanwhile.
-pub(crate) struct Bag<K, V> {
+pub(crate) struct DeferredDrops<K, V> {
     slot_values: SmallVec<[Arc<SlotValue>; 4]>,
     taken: SmallVec<[Removed; 2]>,
     entries: SmallVec<[Entry<K, V>; 2]>,
 }
 
-impl<K, V> Bag<K, V> {
+impl<K, V> DeferredDrops<K, V> {
     pub(crate) fn new() -> Self {
         Self { slot_values: SmallVec::new(), taken: SmallVec::new(), entries: SmallVec::new() }
     }
@@ -138,46 +138,46 @@ impl<K> At<'_, K> {
 
 /// How a value is bound.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum BindMode {
     /// In the place of another.
     Replacing,
     /// Only where there is none.
     Unique,
 }
 
-impl<K, V> Desk<K, V>
+impl<K, V> Bindings<K, V>
 where
     K: Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn new(name: &'static str, shelved: bool) -> Arc<Self> {
-        let ledger = Ledger { last: 0, sealed: false, inboxes: Vec::new() };
+    pub(crate) fn new(name: &'static str, mapped: bool) -> Arc<Self> {
+        let state = BindingState { last: 0, sealed: false, inboxes: Vec::new() };
         Arc::new(Self {
             name,
             number: Namespace::from(next_number()),
-            shelved,
-            flights: Flights::new(ledger),
+            mapped,
+            flights: Flights::new(state),
             index: WeakList::new(),
         })
     }
 
-    fn slot_value(&self, at: &At<'_, K>, bag: &mut Bag<K, V>) -> Option<Arc<SlotValue>> {
-        at.node().values.find_counted(&self.number).map(|slot_value| bag.keep_any(slot_value))
+    fn slot_value(&self, at: &At<'_, K>, drops: &mut DeferredDrops<K, V>) -> Option<Arc<SlotValue>> {
+        at.node().values.find_counted(&self.number).map(|slot_value| drops.keep_any(slot_value))
     }
 
     /// What the very node has. As all that takes a bag, with the lock held.
-    pub(crate) fn own(&self, at: &At<'_, K>, bag: &mut Bag<K, V>) -> Option<Arc<Binding<K, V>>> {
-        let found = self.slot_value(at, bag)?;
-        let binding = if self.shelved { shelf::binding(&found, at.key.number()) } else { found.downcast().ok() };
-        binding.map(|binding| bag.keep(binding))
+    pub(crate) fn own(&self, at: &At<'_, K>, drops: &mut DeferredDrops<K, V>) -> Option<Arc<Binding<K, V>>> {
+        let found = self.slot_value(at, drops)?;
+        let binding = if self.mapped { node_map::binding(&found, at.key.number()) } else { found.downcast().ok() };
+        binding.map(|binding| drops.keep(binding))
     }
 
     /// A failure that the very node remembers.
-    pub(crate) fn failure(&self, at: &At<'_, K>, bag: &mut Bag<K, V>) -> Option<InitError> {
-        if !self.shelved {
+    pub(crate) fn failure(&self, at: &At<'_, K>, drops: &mut DeferredDrops<K, V>) -> Option<InitError> {
+        if !self.mapped {
             return None;
         }
-        shelf::failure::<K, V>(&self.slot_value(at, bag)?, at.key.number())
+        node_map::failure::<K, V>(&self.slot_value(at, drops)?, at.key.number())
     }
 
     /// Changes what the very node has; what it had comes back.
@@ -185,58 +185,63 @@ where
         &self,
         at: &At<'_, K>,
         binding: Option<Arc<Binding<K, V>>>,
-        bag: &mut Bag<K, V>,
+        drops: &mut DeferredDrops<K, V>,
     ) -> Option<Arc<Binding<K, V>>> {
-        if self.shelved {
-            return self.put_entry(at, binding.map(Entry::Bound), bag);
+        if self.mapped {
+            return self.put_entry(at, binding.map(Entry::Bound), drops);
         }
         let taken = at.node().values.exchange(&self.number, binding.map(|binding| binding as _));
         let before = taken.slot_value().and_then(|slot_value| Arc::clone(slot_value).downcast().ok());
-        bag.taken.push(taken);
-        before.map(|before| bag.keep(before))
+        drops.taken.push(taken);
+        before.map(|before| drops.keep(before))
     }
 
-    fn put_entry(&self, at: &At<'_, K>, entry: Option<Entry<K, V>>, bag: &mut Bag<K, V>) -> Option<Arc<Binding<K, V>>> {
-        let shelf = match &entry {
-            Some(_) => bag.keep_any(at.node().values.find_or_insert(&self.number, shelf::new::<K, V>)),
-            None => self.slot_value(at, bag)?,
+    fn put_entry(
+        &self,
+        at: &At<'_, K>,
+        entry: Option<Entry<K, V>>,
+        drops: &mut DeferredDrops<K, V>,
+    ) -> Option<Arc<Binding<K, V>>> {
+        let map = match &entry {
+            Some(_) => drops.keep_any(at.node().values.find_or_insert(&self.number, node_map::new::<K, V>)),
+            None => self.slot_value(at, drops)?,
         };
-        let before = shelf::put(&shelf, at.key.number(), entry)?;
+        let before = node_map::put(&map, at.key.number(), entry)?;
         let binding = before.binding().cloned();
-        bag.entries.push(before);
+        drops.entries.push(before);
         binding
     }
 
     /// Binds; the one that was there comes back.
     fn store(
         &self,
-        ledger: &mut Ledger<K, V>,
+        state: &mut BindingState<K, V>,
         at: &At<'_, K>,
         binding: &Arc<Binding<K, V>>,
         announced: bool,
-        bag: &mut Bag<K, V>,
+        drops: &mut DeferredDrops<K, V>,
     ) -> Result<Stored<K, V>, BindError> {
-        if ledger.sealed && announced {
+        if state.sealed && announced {
             return Err(BindError::Sealed { key: self.name });
         }
         let gone = || BindError::OwnerGone { key: self.name, place: at.words() };
         if at.node().is_over() {
             return Err(gone());
         }
-        let before = self.put(at, Some(Arc::clone(binding)), bag);
+        let before = self.put(at, Some(Arc::clone(binding)), drops);
         // Looked at again after it was put there: invariant 3.
         if at.node().is_over() {
             // What a thread or a task had it keeps for those below; a scope has dropped it.
             let back = before.filter(|_| at.node().kind() != NodeKind::Scope);
-            self.put(at, back, bag);
+            self.put(at, back, drops);
             return Err(gone());
         }
         if let Some(before) = &before {
             before.set_seq(0);
         }
-        ledger.last += 1;
-        binding.set_seq(ledger.last);
-        let wakers = if announced { ledger.announce(binding) } else { Wakers(SmallVec::new()) };
+        state.last += 1;
+        binding.set_seq(state.last);
+        let wakers = if announced { state.announce(binding) } else { Wakers(SmallVec::new()) };
         Ok((wakers, before))
     }
 
@@ -246,15 +251,15 @@ where
     }
 
     /// Binds. A flight under way there lands with the value. The value that was there comes back.
-    pub(crate) fn bind(&self, at: &At<'_, K>, value: Arc<V>, how: How) -> Result<Option<Arc<V>>, BindError> {
-        let mut bag = Bag::new();
+    pub(crate) fn bind(&self, at: &At<'_, K>, value: Arc<V>, mode: BindMode) -> Result<Option<Arc<V>>, BindError> {
+        let mut drops = DeferredDrops::new();
         let binding = self.binding(at, Arc::clone(&value));
-        let bound = self.flights.publish(at.slot(), |ledger| {
+        let bound = self.flights.publish(at.slot(), |state| {
             // The seal comes first: a unique binding that meets one is refused for that.
-            if how == How::Unique && !ledger.sealed && self.own(at, &mut bag).is_some() {
+            if mode == BindMode::Unique && !state.sealed && self.own(at, &mut drops).is_some() {
                 return (None, Err(BindError::AlreadyBound { key: self.name, place: at.words() }));
             }
-            let stored = self.store(ledger, at, &binding, true, &mut bag);
+            let stored = self.store(state, at, &binding, true, &mut drops);
             (stored.is_ok().then(|| Ok(Arc::clone(&value))), stored)
         });
         let (wakers, before) = bound?;
@@ -264,10 +269,10 @@ where
 
     /// Takes out what the very node has.
     pub(crate) fn unbind(&self, at: &At<'_, K>) -> Option<Arc<V>> {
-        let mut bag = Bag::new();
+        let mut drops = DeferredDrops::new();
         let before = self.flights.kept(|_| {
-            self.own(at, &mut bag)?;
-            let before = self.put(at, None, &mut bag)?;
+            self.own(at, &mut drops)?;
+            let before = self.put(at, None, &mut drops)?;
             before.set_seq(0);
             Some(before)
         })?;
@@ -275,15 +280,15 @@ where
     }
 
     /// Binds what an initialiser made, as its flight lands.
-    pub(crate) fn landed(
+    pub(crate) fn completed(
         &self,
-        ledger: &mut Ledger<K, V>,
+        state: &mut BindingState<K, V>,
         at: &At<'_, K>,
         binding: &Arc<Binding<K, V>>,
         announced: bool,
-        bag: &mut Bag<K, V>,
+        drops: &mut DeferredDrops<K, V>,
     ) -> (Outcome<V>, Option<Wakers>) {
-        match self.store(ledger, at, binding, announced, bag) {
+        match self.store(state, at, binding, announced, drops) {
             Ok((wakers, _)) => (Ok(Arc::clone(binding.value())), Some(wakers)),
             Err(BindError::Sealed { key }) => (Err(InitError::Sealed { key }), None),
             Err(BindError::NoPlace { key }) => (Err(InitError::NoPlace { key }), None),
@@ -294,32 +299,32 @@ where
     }
 
     /// Remembers a failure at the owner, as its flight lands.
-    pub(crate) fn failed(&self, at: &At<'_, K>, error: &InitError, bag: &mut Bag<K, V>) {
+    pub(crate) fn failed(&self, at: &At<'_, K>, error: &InitError, drops: &mut DeferredDrops<K, V>) {
         if at.node().is_over() {
             return;
         }
         let failed = Entry::Failed(Failure::new(error.clone(), Arc::clone(at.key)));
-        self.put_entry(at, Some(failed), bag);
+        self.put_entry(at, Some(failed), drops);
         if at.node().is_over() {
-            self.put_entry(at, None, bag);
+            self.put_entry(at, None, drops);
         }
     }
 
     /// Forgets a failure. True when there was one.
     pub(crate) fn forget(&self, at: &At<'_, K>) -> bool {
-        let mut bag = Bag::new();
+        let mut drops = DeferredDrops::new();
         let forgotten = self.flights.kept(|_| {
-            self.failure(at, &mut bag)?;
-            Some(self.put_entry(at, None, &mut bag))
+            self.failure(at, &mut drops)?;
+            Some(self.put_entry(at, None, &mut drops))
         });
         forgotten.is_some()
     }
 
     /// Nothing more is bound, so the subscriptions end with what they have.
     pub(crate) fn seal(&self) {
-        let inboxes = self.flights.kept(|ledger| {
-            ledger.sealed = true;
-            std::mem::take(&mut ledger.inboxes)
+        let inboxes = self.flights.kept(|state| {
+            state.sealed = true;
+            std::mem::take(&mut state.inboxes)
         });
         Wakers(inboxes.iter().filter_map(|inbox| inbox.end()).collect()).wake();
     }
@@ -328,7 +333,7 @@ where
     pub(crate) fn subscribe(&self) -> Arc<Inbox<K, V>> {
         let inbox = Arc::new(Inbox::new());
         // Everything that may be the last reference to something comes out of the critical section.
-        let (_live, _places) = self.flights.kept(|ledger| {
+        let (_live, _places) = self.flights.kept(|state| {
             let live = self.index.live();
             let places: Vec<Option<NodeRef>> = live.iter().map(|binding| binding.at.upgrade()).collect();
             let mut now: Vec<&Arc<Binding<K, V>>> = live
@@ -338,9 +343,9 @@ where
                 .map(|(binding, _)| binding)
                 .collect();
             now.sort_by_key(|binding| binding.seq());
-            inbox.begin(now.into_iter().map(Arc::clone), ledger.sealed);
-            if !ledger.sealed {
-                ledger.inboxes.push(Arc::clone(&inbox));
+            inbox.begin(now.into_iter().map(Arc::clone), state.sealed);
+            if !state.sealed {
+                state.inboxes.push(Arc::clone(&inbox));
             }
             (live, places)
         });
@@ -348,9 +353,9 @@ where
     }
 
     pub(crate) fn unsubscribe(&self, inbox: &Arc<Inbox<K, V>>) {
-        let _left = self.flights.kept(|ledger| {
-            let at = ledger.inboxes.iter().position(|one| Arc::ptr_eq(one, inbox))?;
-            Some(ledger.inboxes.swap_remove(at))
+        let _left = self.flights.kept(|state| {
+            let at = state.inboxes.iter().position(|one| Arc::ptr_eq(one, inbox))?;
+            Some(state.inboxes.swap_remove(at))
         });
     }
 
@@ -370,7 +375,7 @@ fn keeps_values(place: &NodeRef) -> bool {
     place.node().kind() != NodeKind::Scope || !place.node().is_over()
 }
 
-impl<K, V> Ledger<K, V> {
+impl<K, V> BindingState<K, V> {
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealed
     }
