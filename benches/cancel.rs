@@ -110,7 +110,7 @@ fn gives_up(criterion: &mut Criterion) {
         while full.len() < queues {
             // Nobody drives it, so it stays full.
             let ui = scope.create("full");
-            let pinned = ui.start_pinned(PoolConfig::pinned().queue_limit(QUEUED)).expect("it starts");
+            let pinned = ui.start_local(PoolConfig::local().queue_limit(QUEUED)).expect("it starts");
             (0..QUEUED).for_each(|_| drop(ui.submit(|| ()).expect("room")));
             full.push(pinned);
         }

@@ -112,7 +112,7 @@ fn compute(time: Duration) -> std::result::Result<(), Cancelled> {
 fn jam() -> Result<()> {
     let jammed = Scope::new("import (stuck)");
     let rows = jammed.create("rows");
-    rows.start(PoolConfig::leased(1).task_type("row").daemon().keeps_place().queue_limit(500))?;
+    rows.start(PoolConfig::leased(1).task_type("row").daemon().holds_permit().queue_limit(500))?;
     let began = Instant::now();
     let import = || {
         drop(rows.submit_as("row", || heirloom::sleep(Duration::from_secs(3600)))?);

@@ -23,13 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The nearest wins: the shop gets a smaller pool of the same name, and whoever is not below it keeps the big one.
     shop.create("render").start(PoolConfig::leased(2))?;
-    let limit = |place: &Scope| place.with("render", |manager| manager.stats().max_workers);
+    let limit = |place: &Scope| place.with("render", |manager| manager.stats().limit);
     assert_eq!((limit(&shop)?, limit(&blog)?), (2, 8));
     println!("\"render\" from the shop: {} at once, from the blog: {}", limit(&shop)?, limit(&blog)?);
 
     // Having one name hides nothing else, at whatever depth.
     let basket = Scope::new_in(&shop, "basket");
-    assert_eq!(basket.get(Namespace::of::<Thumbnails>())?.stats().max_workers, 2);
+    assert_eq!(basket.get(Namespace::of::<Thumbnails>())?.stats().limit, 2);
 
     // A sibling's is never found. The error names where it was asked; where the name does exist it says on request.
     shop.create("payment").start(PoolConfig::leased(1))?;

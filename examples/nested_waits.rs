@@ -105,16 +105,16 @@ fn a_wait_of_another_kind() -> Fallible {
     Ok(())
 }
 
-/// `keeps_place`: a waiting task does not let the next one in. With one place, never do two of its tasks interleave.
+/// `holds_permit`: a waiting task does not let the next one in. With one place, never do two of its tasks interleave.
 fn a_strictly_serial_pool() -> Fallible {
-    let serial = start("serial", PoolConfig::leased(1).keeps_place())?;
+    let serial = start("serial", PoolConfig::leased(1).holds_permit())?;
     let slow = start("slow", PoolConfig::leased(1))?;
     let (go, gate) = mpsc::channel();
     let gated = slow.submit(move || gate.recv())?;
 
     let first = serial.submit(move || gated.join())?; // waits, and keeps its place
     let second = serial.submit(|| "second")?;
-    let second = match second.join_within(Duration::from_millis(20)) {
+    let second = match second.join_timeout(Duration::from_millis(20)) {
         Err(not_yet) => not_yet, // the handle comes back
         Ok(result) => return Err(format!("two at once in a serial pool: {result:?}").into()),
     };

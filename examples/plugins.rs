@@ -91,7 +91,7 @@ fn main() -> Result<()> {
     });
     heirloom::create("loaders").start(config)?;
     // Tasks submitted to "main thread" run here, when this thread says so.
-    let main_thread = heirloom::create("main thread").start_pinned(PoolConfig::pinned())?;
+    let main_thread = heirloom::create("main thread").start_local(PoolConfig::local())?;
 
     let mut registered = PLUGINS.subscribe();
     let mut loading: Vec<_> =

@@ -102,9 +102,9 @@ impl fmt::Display for Advice<'_> {
         } else if self.0.cancelled {
             f.write_str("and whoever waited was asked to stop; `acknowledge_cancel` first to wait all the same")
         } else if waited.is_zero() {
-            f.write_str("and this call waits for nobody; try later, or wait with `enter_within`")
+            f.write_str("and this call waits for nobody; try later, or wait with `enter_timeout`")
         } else {
-            write!(f, "and was not let go within {waited:.1?}; try later, or wait longer with `enter_within`")
+            write!(f, "and was not let go within {waited:.1?}; try later, or wait longer with `enter_timeout`")
         }
     }
 }

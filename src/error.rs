@@ -285,7 +285,7 @@ pub enum SubmitError {
     },
     /// The queue is at its limit. Trying again later may work.
     #[error(
-        "the queue of \"{namespace}\" is full ({limit}); try later, or wait with `submit_within` or `submit_async`"
+        "the queue of \"{namespace}\" is full ({limit}); try later, or wait with `submit_timeout` or `submit_async`"
     )]
     QueueFull {
         /// The manager's name.
@@ -293,7 +293,7 @@ pub enum SubmitError {
         /// The queue's limit.
         limit: usize,
     },
-    /// The node that the pool's tasks would stand below is gone: the pool's owner, if it is sealed or work-stealing.
+    /// The node that the pool's tasks would stand below is gone: the pool's owner, if it is detached or work-stealing.
     #[error(
         "the tasks of \"{namespace}\" stand at the node that owned it, which has ended; own it at a place that lives longer"
     )]

@@ -67,11 +67,11 @@
 //! | finding managers | [`get`], [`get_or_create`], [`get_or_start`], [`get_or_start_async`], [`create`], [`with`], [`Namespace`] |
 //! | parallel loops | with the feature `rayon` `PoolConfig::work_stealing`, `PoolManager::install`; [`Lineage::carry`] |
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
-//! | work for one thread | [`PoolManager::start_pinned`], [`PoolConfig::pinned`], [`Pinned`] |
+//! | work for one thread | [`PoolManager::start_local`], [`PoolConfig::local`], [`LocalPool`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
 //! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
 //! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
-//! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Bound`], [`NotBound`], [`BindError`], [`InitError`] |
+//! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Binding`], [`NotBound`], [`BindError`], [`InitError`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
 //! | task types | [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
@@ -159,8 +159,8 @@ pub use crate::pool::exit::{
 };
 pub use crate::pool::frame::task_id;
 pub use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
+pub use crate::pool::local_pool::LocalPool;
 pub use crate::pool::map::Map;
-pub use crate::pool::pinned::Pinned;
 pub use crate::pool::scope::{ScopedHandle, TaskScope};
 pub use crate::pool::set::{Ended, TaskSet, TimedOut};
 pub use crate::pool::stats::PoolStats;
@@ -175,7 +175,7 @@ pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown,
 pub use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::typed::TypedManager;
 pub use crate::task_type::{Task, TaskKind, TaskType};
-pub use crate::value::binding::Bound;
+pub use crate::value::binding::Binding;
 pub use crate::value::error::{BindError, InitError, NotBound};
 pub use crate::value::heirloom::{Heirloom, HeirloomAt};
 pub use crate::value::map::{HeirloomMap, HeirloomMapAt, OnFailure};

@@ -1,11 +1,11 @@
-//! [`TaskType`]: what a picky pool accepts; [`TaskKind`] and [`Task`]: the same, checked by the compiler.
+//! [`TaskType`]: what a typed pool accepts; [`TaskKind`] and [`Task`]: the same, checked by the compiler.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use crate::label::{Label, label_type};
 
-/// What a pool accepts, when it is picky.
+/// What a pool accepts, when it is typed.
 ///
 /// A text guards against mistakes: whoever knows the word can use it. [`TaskType::of`] with a private type guards
 /// against intent too: nobody outside can name it.

@@ -104,7 +104,7 @@ pub struct Builder {
     name: Option<String>,
     stack_size: Option<usize>,
     detached: bool,
-    isolated: bool,
+    shielded: bool,
 }
 
 impl Builder {
@@ -160,7 +160,7 @@ impl Builder {
     /// let request = Scope::new("request 7");
     /// let _at = request.enter();
     /// let (go, wait) = std::sync::mpsc::channel::<()>();
-    /// let saves = thread::Builder::new().isolated().spawn(move || {
+    /// let saves = thread::Builder::new().shielded().spawn(move || {
     ///     let _ = wait.recv();
     ///     heirloom::checkpoint()
     /// })?;
@@ -170,8 +170,8 @@ impl Builder {
     /// assert!(heirloom::checkpoint().is_err());
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn isolated(mut self) -> Self {
-        self.isolated = true;
+    pub fn shielded(mut self) -> Self {
+        self.shielded = true;
         self
     }
 
@@ -220,7 +220,7 @@ impl Builder {
 
     fn child(self) -> (Child, Arc<ThreadState>) {
         let parent = if self.detached { NodeRef::PROCESS } else { current::here() };
-        let started = ThreadState::new(self.isolated);
+        let started = ThreadState::new(self.shielded);
         (Child { parent, name: self.name, started: Arc::clone(&started), subscriber: Scoped::here() }, started)
     }
 }
@@ -238,11 +238,11 @@ impl Child {
         // What is left on the stack when `f` has ended: code in the destructors of the thread's locals stands at the
         // process, instead of becoming a second node of this thread.
         std::mem::forget(current::enter_as_thread(NodeRef::PROCESS, LazyNode::Nothing));
-        let isolated = self.started.isolated;
+        let shielded = self.started.shielded;
         let runs = ThreadState::begin(&self.started);
         let itself = LazyNode::Thread(self.name, Some(self.started));
         let guard = ExitOnDrop(Some(current::enter_as_thread(self.parent, itself)));
-        if isolated {
+        if shielded {
             // A node from the beginning: it is what the requests to the places above end at.
             drop(current::here());
         }
@@ -305,7 +305,7 @@ macro_rules! join_handle {
 
             /// Waits until the thread has ended. A task that waits here gives its place to the next one.
             ///
-            /// It does not run what is queued for a pool that is [pinned](crate::Pinned) to the waiting thread: if the thread that is
+            /// It does not run what is queued for a pool that is [local](crate::LocalPool) to the waiting thread: if the thread that is
             /// joined waits for such a task, the wait would never end.
             ///
             /// # Errors
@@ -355,7 +355,7 @@ macro_rules! join_handle {
             /// Waits until the thread has ended, and passes each request to stop that reaches the caller meanwhile on to it: a
             /// first one, and every repeated one, so that a child which declined is asked again. It keeps waiting: the child
             /// decides. For it to decline there must be no more than what is passed on: start it
-            /// [isolated](Builder::isolated), because any other also hears the caller's request itself, which is not its own to decline.
+            /// [shielded](Builder::shielded), because any other also hears the caller's request itself, which is not its own to decline.
             ///
             /// # Errors
             /// The outer one when the caller was asked to stop while it waited; the child has ended then, and its result

@@ -36,7 +36,7 @@ const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 /// It is held by the code of one **task**, or of a **thread** outside of any task. What that code calls may enter
 /// again. Whatever it starts may not: not a thread, not a task, also not one that a join runs in place on the same
 /// thread. Those wait, at most for 50 ms with [`enter`](Gate::enter) or for as long as they say with
-/// [`enter_within`](Gate::enter_within), and then get [`Busy`], which says who is in. A wait gives the running task's
+/// [`enter_timeout`](Gate::enter_timeout), and then get [`Busy`], which says who is in. A wait gives the running task's
 /// place in its pool to the next one.
 ///
 /// If the holder cannot let go before the asker is done, [`Busy`] comes at once and says so
@@ -119,7 +119,7 @@ impl Gate {
     /// # Errors
     /// [`Busy`]: somebody else was in all that time, or waits for the caller and so could not let go.
     pub fn enter(&self) -> Result<GateGuard<'_>, Busy> {
-        self.enter_within(self.default_wait)
+        self.enter_timeout(self.default_wait)
     }
 
     /// Goes in if that is possible now.
@@ -127,7 +127,7 @@ impl Gate {
     /// # Errors
     /// [`Busy`]: somebody else is in.
     pub fn try_enter(&self) -> Result<GateGuard<'_>, Busy> {
-        self.enter_within(Duration::ZERO)
+        self.enter_timeout(Duration::ZERO)
     }
 
     /// Goes in, waiting at most for `wait`; `Duration::MAX` is for ever.
@@ -138,7 +138,7 @@ impl Gate {
     ///
     /// static STAGE: Gate = Gate::new("stage");
     /// let _held = STAGE.enter()?;
-    /// let child = thread::spawn(|| STAGE.enter_within(Duration::from_millis(5)).map(drop));
+    /// let child = thread::spawn(|| STAGE.enter_timeout(Duration::from_millis(5)).map(drop));
     /// let busy = child.join().unwrap().unwrap_err(); // a child is not its parent
     /// assert!(busy.to_string().starts_with("gate \"stage\" is held by thread"));
     /// # Ok::<(), heirloom::Busy>(())
@@ -146,7 +146,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`Busy`]: somebody else was in all that time, or waits for the caller and so could not let go.
-    pub fn enter_within(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
+    pub fn enter_timeout(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
         self.acquire(wait, GivesPlace::Always)?;
         Ok(GateGuard::new(Held::Borrowed(self)))
     }
@@ -172,14 +172,14 @@ impl Gate {
     /// # Errors
     /// [`Busy`]: somebody else was in all that time, or whoever polls was asked to stop.
     pub async fn enter_async(&self) -> Result<GateGuard<'_>, Busy> {
-        self.enter_within_async(self.default_wait).await
+        self.enter_timeout_async(self.default_wait).await
     }
 
-    /// As [`enter_within`](Self::enter_within), without blocking the runtime; see [`enter_async`](Self::enter_async).
+    /// As [`enter_timeout`](Self::enter_timeout), without blocking the runtime; see [`enter_async`](Self::enter_async).
     ///
     /// # Errors
     /// As [`enter_async`](Self::enter_async).
-    pub async fn enter_within_async(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
+    pub async fn enter_timeout_async(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
         self.acquire_async(wait).await?;
         Ok(GateGuard::new(Held::Borrowed(self)))
     }

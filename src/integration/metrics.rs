@@ -194,7 +194,7 @@ impl Line {
         let stats = pool.stats();
         if !pool.tracker.is_closed() {
             self.pools += 1;
-            self.limit += stats.max_workers;
+            self.limit += stats.limit;
         }
         self.running += stats.running;
         self.waiting += stats.waiting;

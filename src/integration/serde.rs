@@ -97,7 +97,7 @@ as_struct!(ManagerSnapshot as this {
 });
 
 as_struct!(PoolStats as this {
-    "max_workers": this.max_workers,
+    "limit": this.limit,
     "running": this.running,
     "waiting": this.waiting,
     "queued": this.queued,

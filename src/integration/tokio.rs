@@ -230,7 +230,7 @@ impl Portal {
     }
 
     /// Runs a future on the runtime, as [`spawn`](Self::spawn) does, and waits for it. In a pool's task this gives the
-    /// task's place away meanwhile, where its pool does that; so in a work-stealing or a pinned pool it must not wait
+    /// task's place away meanwhile, where its pool does that; so in a work-stealing or a local pool it must not wait
     /// for another task of that pool.
     ///
     /// # Errors

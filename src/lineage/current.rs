@@ -160,8 +160,8 @@ impl StackEntry {
                 return;
             }
             LazyNode::Thread(name, started) => {
-                let isolated = started.as_ref().is_some_and(|started| started.isolated);
-                let make = if isolated { Node::new_isolated } else { Node::new };
+                let shielded = started.as_ref().is_some_and(|started| started.shielded);
+                let make = if shielded { Node::new_shielded } else { Node::new };
                 let role = Role::Thread(std::thread::current().id());
                 let node = make(&self.place, name.map(Cow::Owned), role);
                 if let Some(started) = started {

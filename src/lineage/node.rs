@@ -115,7 +115,7 @@ pub(crate) struct Node {
     grandparent: *const Node,
     is_root: bool,
     /// Requests to stop are not delivered from above.
-    isolated: bool,
+    shielded: bool,
     /// Requests to stop, and the node's end.
     word: AtomicU64,
     /// Told when the word changes; a scope's and the root's also for those below.
@@ -143,17 +143,17 @@ impl Node {
     }
 
     /// A child to which requests to stop are not delivered from above.
-    pub(crate) fn new_isolated(parent: &NodeRef, name: Option<Cow<'static, str>>, role: Role) -> Arc<Self> {
+    pub(crate) fn new_shielded(parent: &NodeRef, name: Option<Cow<'static, str>>, role: Role) -> Arc<Self> {
         Self::below(parent, name, role, true)
     }
 
-    fn below(parent: &NodeRef, name: Option<Cow<'static, str>>, role: Role, isolated: bool) -> Arc<Self> {
+    fn below(parent: &NodeRef, name: Option<Cow<'static, str>>, role: Role, shielded: bool) -> Arc<Self> {
         let above = parent.node();
         if above.word.load(Ordering::SeqCst) & PARENT == 0 {
             above.word.fetch_or(PARENT, Ordering::SeqCst);
         }
         let scopes = above.scopes + u32::from(matches!(role, Role::Scope(_)));
-        Self::build(parent.0.clone(), name, role, scopes, above.family.clone(), isolated)
+        Self::build(parent.0.clone(), name, role, scopes, above.family.clone(), shielded)
     }
 
     /// A family of its own, with its own indices.
@@ -167,7 +167,7 @@ impl Node {
         role: Role,
         scopes: u32,
         family: Family,
-        isolated: bool,
+        shielded: bool,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Node>| {
             let index = family.index();
@@ -182,7 +182,7 @@ impl Node {
                 grandparent: parent.as_ref().and_then(|parent| parent.parent.as_ref()).map_or(ptr::null(), Arc::as_ptr),
                 parent,
                 is_root: matches!(role, Role::Process),
-                isolated,
+                shielded,
                 word: AtomicU64::new(0),
                 changed: WakerSet::new(),
                 scopes,
@@ -372,8 +372,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn is_isolated(&self) -> bool {
-        self.isolated
+    pub(crate) fn is_shielded(&self) -> bool {
+        self.shielded
     }
 
     #[inline]
@@ -405,7 +405,7 @@ impl Node {
     fn is_cancelled_here(&self) -> bool {
         let look = |node: &Node| match node.word.load(Ordering::Acquire) & CANCEL_REQUESTED != 0 {
             true => Some(true),
-            false => node.isolated.then_some(false),
+            false => node.shielded.then_some(false),
         };
         self.nearest(look).unwrap_or(false)
     }
@@ -419,7 +419,7 @@ impl Node {
                 let note = |word: u64| (word & CANCEL_REQUESTED != 0).then_some(word | TOLD);
                 let _ = node.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, note);
             }
-            (word & CANCEL_REQUESTED != 0 || node.isolated).then_some(())
+            (word & CANCEL_REQUESTED != 0 || node.shielded).then_some(())
         });
     }
 
@@ -429,7 +429,7 @@ impl Node {
             == CANCEL_REQUESTED | TOLD
         {
             true => Some(true),
-            false => node.isolated.then_some(false),
+            false => node.shielded.then_some(false),
         };
         self.nearest(look).unwrap_or(false)
     }
@@ -455,7 +455,7 @@ impl Node {
         let mut sum = 0_u64;
         for node in self.path() {
             sum = sum.wrapping_add(node.own_requests());
-            if node.isolated {
+            if node.shielded {
                 break;
             }
         }

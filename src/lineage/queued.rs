@@ -84,7 +84,7 @@ impl Claims {
         at.queued().children(&mut nodes);
         while let Some(node) = nodes.pop() {
             // A request is not delivered to a shielded node, while a closed scope refuses what comes from anywhere below.
-            if which == Which::Cancelled && node.is_isolated() {
+            if which == Which::Cancelled && node.is_shielded() {
                 continue;
             }
             node.queued().claim_own(ops, which, unwanted, &mut self.0);

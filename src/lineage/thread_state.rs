@@ -23,7 +23,7 @@ pub(crate) struct ThreadState {
     node: OnceLock<WeakNodeRef>,
     over: WakerSet,
     /// Requests made to the places above are not delivered.
-    pub(crate) isolated: bool,
+    pub(crate) shielded: bool,
     generation: u64,
 }
 
@@ -41,10 +41,10 @@ pub(crate) enum Request {
 }
 
 impl ThreadState {
-    pub(crate) fn new(isolated: bool) -> Arc<Self> {
+    pub(crate) fn new(shielded: bool) -> Arc<Self> {
         fork::arm();
         let generation = fork::generation();
-        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: WakerSet::new(), isolated, generation })
+        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: WakerSet::new(), shielded, generation })
     }
 
     /// The thread is one of the process that this one is a fork of: it does not exist here.

@@ -23,8 +23,8 @@ use crate::pool::cancel_listener::CancelListener;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{As, Pool};
 use crate::pool::interrupted;
+use crate::pool::local_pool;
 use crate::pool::park;
-use crate::pool::pinned;
 use crate::pool::wait::{self, PermitsReleased};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::unwind::swallow;
@@ -190,7 +190,7 @@ impl Pool {
                 Ok(outcome) => return outcome,
                 Err(full) => full,
             };
-            if deadline.is_none() && pinned::make_room(self) {
+            if deadline.is_none() && local_pool::make_room(self) {
                 // Nobody else would.
                 continue;
             }
@@ -312,9 +312,9 @@ impl Pool {
     }
 
     /// Whether waiting for room is of no more use, because a scope at or above the place accepts nothing more. What is
-    /// submitted to a sealed pool is not counted there.
+    /// submitted to a detached pool is not counted there.
     fn scope_ended(&self, at: &NodeRef) -> bool {
-        !self.config.sealed && at.node().scope_closed()
+        !self.config.detached && at.node().scope_closed()
     }
 
     fn would_deadlock<F>(&self, task: F, why: ClosesCircle) -> Refused<F> {

@@ -11,7 +11,7 @@ use crate::pool::worker_state::Maker;
 use crate::task_type::TaskType;
 
 /// How many extra threads the waits of one pool may cause, unless told otherwise.
-const DEFAULT_MAX_WAITING: usize = 256;
+const DEFAULT_MAX_BLOCKED: usize = 256;
 
 /// `rayon_core::max_num_threads` on 64 bits; on fewer it takes less.
 const MOST_STEALING: usize = 65_535;
@@ -28,8 +28,8 @@ pub enum PoolKind {
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
     WorkStealing,
-    /// None: its tasks run on the thread that has the [`Pinned`](crate::Pinned).
-    Pinned,
+    /// None: its tasks run on the thread that has the [`LocalPool`](crate::LocalPool).
+    Local,
 }
 
 /// What happens to accepted tasks when the pool ends, and at process exit.
@@ -49,7 +49,7 @@ impl fmt::Display for PoolKind {
             Self::Dedicated => "dedicated",
             #[cfg(feature = "rayon")]
             Self::WorkStealing => "work-stealing",
-            Self::Pinned => "pinned",
+            Self::Local => "local",
         })
     }
 }
@@ -71,7 +71,7 @@ impl fmt::Display for PoolMode {
 /// use heirloom::PoolConfig;
 ///
 /// let render = PoolConfig::leased(4).task_type("component_render").queue_limit(1000);
-/// let gpu = PoolConfig::dedicated(1).thread_name_prefix("gpu").stack_size(8 << 20).keeps_place();
+/// let gpu = PoolConfig::dedicated(1).thread_name_prefix("gpu").stack_size(8 << 20).holds_permit();
 /// assert_ne!(render, gpu);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +80,13 @@ pub struct PoolConfig {
     pub(crate) kind: PoolKind,
     pub(crate) mode: PoolMode,
     pub(crate) limit: usize,
-    pub(crate) max_waiting: usize,
+    pub(crate) max_blocked: usize,
     pub(crate) queue_limit: Option<usize>,
     pub(crate) task_type: Option<TaskType>,
-    pub(crate) sealed: bool,
-    pub(crate) keeps_place: bool,
-    /// Whether `keeps_place` is what the user said.
-    places_said: Said,
+    pub(crate) detached: bool,
+    pub(crate) holds_permit: bool,
+    /// Whether `holds_permit` is what the user said.
+    permits_said: Said,
     pub(crate) log_panics: bool,
     /// Boxed, because few have one.
     pub(crate) gate: Option<Box<Gated>>,
@@ -124,12 +124,12 @@ impl PoolConfig {
             kind,
             mode: PoolMode::Joining,
             limit,
-            max_waiting: DEFAULT_MAX_WAITING,
+            max_blocked: DEFAULT_MAX_BLOCKED,
             queue_limit: None,
             task_type: None,
-            sealed: false,
-            keeps_place: false,
-            places_said: Said(false),
+            detached: false,
+            holds_permit: false,
+            permits_said: Said(false),
             log_panics: true,
             gate: None,
             threads: None,
@@ -152,18 +152,18 @@ impl PoolConfig {
         Self::new(PoolKind::Dedicated, n)
     }
 
-    /// One task at once, on the thread that [starts](crate::PoolManager::start_pinned) it and when that thread says so;
-    /// see [`Pinned`](crate::Pinned).
+    /// One task at once, on the thread that [starts](crate::PoolManager::start_local) it and when that thread says so;
+    /// see [`LocalPool`](crate::LocalPool).
     ///
     /// For what must happen on one particular thread, such as the main one.
-    pub fn pinned() -> Self {
+    pub fn local() -> Self {
         // No place that a thread could be sent for, so no wait that would need one.
-        Self { max_waiting: usize::MAX, ..Self::new(PoolKind::Pinned, 0) }
+        Self { max_blocked: usize::MAX, ..Self::new(PoolKind::Local, 0) }
     }
 
     /// How many tasks may run at once.
     pub(crate) fn most_at_once(&self) -> usize {
-        self.limit.max(usize::from(self.kind == PoolKind::Pinned))
+        self.limit.max(usize::from(self.kind == PoolKind::Local))
     }
 
     /// A rayon pool of `n` threads, borrowed from the process-wide cache: for data parallelism. Inside
@@ -218,7 +218,7 @@ impl PoolConfig {
     /// # Waiting
     /// What waits *in rayon* (`join`, `scope`, `par_iter`) does other work of the pool meanwhile. What waits in
     /// heirloom does not: it gives its place away, and keeps its thread. When all threads wait so, the next task
-    /// gets `n` others, so pools that install in each other go on; [`max_waiting`](Self::max_waiting) bounds how
+    /// gets `n` others, so pools that install in each other go on; [`max_blocked`](Self::max_blocked) bounds how
     /// often. Any other wait (a channel, a lock) holds its thread up; [`blocking`](crate::blocking) tells heirloom
     /// of it.
     ///
@@ -302,7 +302,7 @@ impl PoolConfig {
     /// [`QueueFull`](crate::SubmitError::QueueFull). Unlimited by default.
     ///
     /// Cancelled tasks hold no room: a cancel ends them in the queue and gives their room back at once. Submitters that
-    /// wait for room ([`submit_within`](crate::PoolManager::submit_within),
+    /// wait for room ([`submit_timeout`](crate::PoolManager::submit_timeout),
     /// [`submit_async`](crate::PoolManager::submit_async)) are let in then, one for each cancelled task.
     ///
     /// ```
@@ -377,9 +377,9 @@ impl PoolConfig {
     /// there, tasks on that thread find through [`worker`](crate::worker), and it is dropped on that thread when
     /// the thread ends.
     ///
-    /// What each thread has is often scarce, so such a pool [keeps its places](Self::keeps_place) in waits, unless
-    /// [`gives_place`](Self::gives_place) says otherwise: no more than `n` threads are ever initialised at once. A task
-    /// that waits there for one queued behind it may wait for ever; see [`keeps_place`](Self::keeps_place). To lend
+    /// What each thread has is often scarce, so such a pool [keeps its places](Self::holds_permit) in waits, unless
+    /// [`releases_permit`](Self::releases_permit) says otherwise: no more than `n` threads are ever initialised at once. A task
+    /// that waits there for one queued behind it may wait for ever; see [`holds_permit`](Self::holds_permit). To lend
     /// what each thread has to its tasks, use [`worker_state`](Self::worker_state).
     ///
     /// Without [`warm`](Self::warm) threads come, and are initialised, as tasks arrive. When that fails, threads that
@@ -411,13 +411,13 @@ impl PoolConfig {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         self.threads_mut().on_start = Some(Hook::new(f));
-        self.keeps_place_unless_said();
+        self.holds_permit_unless_said();
         self
     }
 
     /// Each thread of its own stands for something scarce.
-    fn keeps_place_unless_said(&mut self) {
-        self.keeps_place |= !self.places_said.0;
+    fn holds_permit_unless_said(&mut self) {
+        self.holds_permit |= !self.permits_said.0;
     }
 
     /// Each of a dedicated pool's threads has a state, made by `f` on that thread, which a task is lent with
@@ -469,7 +469,7 @@ impl PoolConfig {
     ///
     /// # Waiting
     /// A task that has a state keeps its place in every wait, so that no more threads, and no more states, are made than
-    /// `n`; `gives_place` is refused. A task of the same pool that asks for a state and has not started is not waited
+    /// `n`; `releases_permit` is refused. A task of the same pool that asks for a state and has not started is not waited
     /// for by one that has a state: the join fails at once, with
     /// [`TaskError::is_state_in_use`](crate::TaskError::is_state_in_use), because if each worker waited so, none would
     /// be left. It never runs in place with the joiner's state.
@@ -479,7 +479,7 @@ impl PoolConfig {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         self.threads_mut().state = Some(Maker::new(f));
-        self.keeps_place_unless_said();
+        self.holds_permit_unless_said();
         self
     }
 
@@ -516,15 +516,15 @@ impl PoolConfig {
     /// # use heirloom::{PoolConfig, Scope};
     /// # let scope = Scope::new("doc");
     /// let audit = scope.create("audit");
-    /// audit.start(PoolConfig::leased(1).sealed())?;
+    /// audit.start(PoolConfig::leased(1).detached())?;
     /// let request = Scope::new("request 7");
     /// request.create("render").start(PoolConfig::leased(1))?;
     /// let finds = request.run(|| audit.submit(|| heirloom::get("render").is_ok()))?;
     /// assert!(!finds.join()?); // it stands at the audit's place, not in the request
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn sealed(mut self) -> Self {
-        self.sealed = true;
+    pub fn detached(mut self) -> Self {
+        self.detached = true;
         self
     }
 
@@ -542,17 +542,17 @@ impl PoolConfig {
     ///
     /// So a wait for a task that is queued behind the waiting one may never end, and the search for cycles does not see
     /// it: nobody has that task in hand yet. A join of it runs it in place; a wait for a value or a gate cannot.
-    pub fn keeps_place(mut self) -> Self {
-        (self.keeps_place, self.places_said) = (true, Said(true));
+    pub fn holds_permit(mut self) -> Self {
+        (self.holds_permit, self.permits_said) = (true, Said(true));
         self
     }
 
     /// A task inside one of heirloom's waits gives its place to the next one: the opposite of
-    /// [`keeps_place`](Self::keeps_place), for a pool whose [`on_worker_start`](Self::on_worker_start) prepares
+    /// [`holds_permit`](Self::holds_permit), for a pool whose [`on_worker_start`](Self::on_worker_start) prepares
     /// something that may exist more than `n` times. The waits may cause more threads, up to
-    /// [`max_waiting`](Self::max_waiting), and each is prepared.
-    pub fn gives_place(mut self) -> Self {
-        (self.keeps_place, self.places_said) = (false, Said(true));
+    /// [`max_blocked`](Self::max_blocked), and each is prepared.
+    pub fn releases_permit(mut self) -> Self {
+        (self.holds_permit, self.permits_said) = (false, Said(true));
         self
     }
 
@@ -563,8 +563,8 @@ impl PoolConfig {
     /// no deadline, and nothing changes for 10 ms, the next task starts in one of them, past the bound; the more there
     /// are past it, the longer that takes. So pools whose tasks wait for one another's go on, however many do. A wait
     /// with a deadline keeps its place until it ends.
-    pub fn max_waiting(mut self, tasks: usize) -> Self {
-        self.max_waiting = tasks;
+    pub fn max_blocked(mut self, tasks: usize) -> Self {
+        self.max_blocked = tasks;
         self
     }
 
@@ -576,13 +576,13 @@ impl PoolConfig {
 
     /// The first setting that is impossible, alone or for this kind, and what would be right.
     pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
-        if self.kind == PoolKind::Pinned {
+        if self.kind == PoolKind::Local {
             // Its waits run what is queued on the same thread; nobody else could.
-            if self.keeps_place && self.places_said.0 {
-                return Some(("keeps_place", "cannot be set for a pinned pool, whose waits run its own tasks"));
+            if self.holds_permit && self.permits_said.0 {
+                return Some(("holds_permit", "cannot be set for a local pool, whose waits run its own tasks"));
             }
-            if self.max_waiting != usize::MAX {
-                return Some(("max_waiting", "cannot be set for a pinned pool, whose waits start no thread"));
+            if self.max_blocked != usize::MAX {
+                return Some(("max_blocked", "cannot be set for a local pool, whose waits start no thread"));
             }
         } else if self.limit == 0 {
             return Some(("n", "is 0, so nothing could ever run; use at least 1"));
@@ -624,9 +624,9 @@ impl PoolConfig {
             if threads.prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
                 return Some(("thread_name_prefix", "contains a zero byte, which no thread name can"));
             }
-            if threads.state.is_some() && !self.keeps_place {
+            if threads.state.is_some() && !self.holds_permit {
                 return Some((
-                    "gives_place",
+                    "releases_permit",
                     "cannot be set beside `worker_state`: the waits would need more states than `n`; leave one of them out",
                 ));
             }
@@ -650,10 +650,10 @@ impl PoolConfig {
             ("task_type", self.task_type == other.task_type),
             ("mode (daemon/joining)", self.mode == other.mode),
             ("queue_limit", self.queue_limit == other.queue_limit),
-            ("sealed", self.sealed == other.sealed),
+            ("detached", self.detached == other.detached),
             // Where nobody said it, it follows from the initialiser.
-            ("keeps_place", self.keeps_place == other.keeps_place || !(self.places_said.0 || other.places_said.0)),
-            ("max_waiting", self.max_waiting == other.max_waiting),
+            ("holds_permit", self.holds_permit == other.holds_permit || !(self.permits_said.0 || other.permits_said.0)),
+            ("max_blocked", self.max_blocked == other.max_blocked),
             ("log_panics", self.log_panics == other.log_panics),
             ("gate", self.gate == other.gate),
             ("thread_name_prefix", mine.prefix == theirs.prefix),

@@ -1,7 +1,7 @@
 //! Stack for tasks that run inside one another on one thread, however deep.
 //!
 //! A task runs inside another one where a wait runs it in place (a join, a poll, a borrowing scope's end, a set), where
-//! [`PoolManager::run`](crate::PoolManager::run) uses its caller's thread, where a pinned pool's thread runs what is
+//! [`PoolManager::run`](crate::PoolManager::run) uses its caller's thread, where a local pool's thread runs what is
 //! queued while it waits, and where rayon runs a piece on top of one that waits. All of them come by here before they
 //! run it: whoever adds another way to run a task on a thread that is not empty does so too.
 //!

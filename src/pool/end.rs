@@ -14,8 +14,8 @@ use crate::pool::config::PoolMode;
 use crate::pool::evict::{self, Evicted};
 use crate::pool::frame;
 use crate::pool::inner::Pool;
+use crate::pool::local_pool;
 use crate::pool::park;
-use crate::pool::pinned;
 use crate::pool::queue_stats::QueueStats;
 use crate::pool::stats::PoolStats;
 use crate::pool::wait::{PermitsReleased, block_on_wakers};
@@ -133,9 +133,9 @@ pub(crate) fn block_on_tracker(
         // In a fork's child nobody is there to make it true.
         return Ok(ready());
     }
-    if pinned::is_any_here() {
+    if local_pool::is_any_here() {
         // What is waited for may need this very thread.
-        let out = pinned::run_meanwhile(what(), deadline, await_tracker(tracker, &ready))?;
+        let out = local_pool::run_meanwhile(what(), deadline, await_tracker(tracker, &ready))?;
         return Ok(out.is_some() || ready());
     }
     let mut released = PermitsReleased::begin_until(deadline);

@@ -8,7 +8,7 @@
 //!    told.
 //! 2. Tasks on the exiting thread's own stack end with `ProcessExiting`: that thread never returns to them, and whoever
 //!    waits for them must go on.
-//! 3. What is queued for a pool pinned to that thread is cancelled: nobody will run it.
+//! 3. What is queued for a pool local to that thread is cancelled: nobody will run it.
 //! 4. Joining pools are closed, and waited for until the deadline; every 5 s a line on stderr names what is waited for.
 //!    Daemon pools are left alone. A task that was asked to stop is waited for during a short grace only.
 //!
@@ -32,7 +32,7 @@ use crate::pool::cancelled_tasks::CancelledTasks;
 use crate::pool::end::{OfTracker, await_tracker, block_on_tracker};
 use crate::pool::frame;
 use crate::pool::inner::{Pool, TaskMeta, joining};
-use crate::pool::pinned;
+use crate::pool::local_pool;
 use crate::pool::wait;
 use crate::pool::worker::leave_after;
 use crate::stderr;
@@ -273,7 +273,7 @@ impl Drain {
         if is_fork() || ABANDON.load(Ordering::Acquire) || GAVE_UP.load(Ordering::Acquire) {
             return None;
         }
-        pinned::cancel_here();
+        local_pool::cancel_here();
         let begun = Instant::now();
         Some(Self { deadline: after_millis(begun, DEADLINE.load(Ordering::Acquire)), say_at: begun + SAY_EVERY })
     }

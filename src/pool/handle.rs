@@ -20,8 +20,8 @@ use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::interrupted;
+use crate::pool::local_pool;
 use crate::pool::park;
-use crate::pool::pinned;
 use crate::pool::polled;
 use crate::pool::wait::{self, PermitsReleased, may_run_in_place};
 use crate::pool::worker::{self, Task};
@@ -262,7 +262,7 @@ impl<T> TaskHandle<T> {
         let mut released = PermitsReleased::begin();
         // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that
         // is kept is one that the task may never get.
-        if wait::keeps_place(self.pool.as_ptr()) {
+        if wait::holds_permit(self.pool.as_ptr()) {
             // What runs in place is no part of a wait.
             drop(released);
             if self.run_in_place(true) {
@@ -424,7 +424,7 @@ impl<T> TaskHandle<T> {
     ///
     /// let (open, gate) = mpsc::channel();
     /// let task = pool.submit(move || gate.recv())?;
-    /// let task = match task.join_within(Duration::from_millis(1)) {
+    /// let task = match task.join_timeout(Duration::from_millis(1)) {
     ///     Err(not_yet) => not_yet, // the handle, to wait again
     ///     Ok(result) => panic!("nobody opened the gate: {result:?}"),
     /// };
@@ -435,7 +435,7 @@ impl<T> TaskHandle<T> {
     ///
     /// # Errors
     /// The handle itself, to wait again.
-    pub fn join_within(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
+    pub fn join_timeout(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
         let deadline = park::after(d);
         if !self.is_finished() {
             if let Some(error) = self.is_the_parents() {
@@ -455,7 +455,7 @@ impl<T> TaskHandle<T> {
     /// caller would otherwise block.
     fn run_in_place(&self, waits: bool) -> bool {
         let Some(pool) = may_run_in_place(self.pool.as_ptr()) else {
-            return pinned::run_exactly(&self.task, self.pool.as_ptr(), waits);
+            return local_pool::run_exactly(&self.task, self.pool.as_ptr(), waits);
         };
         let Ok(claimed) = self.task.another().claim() else { return false };
         worker::run_in_place(pool, claimed, false);

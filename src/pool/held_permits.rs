@@ -12,7 +12,7 @@
 //! of them needs, and none of its places is given back. Each is held by a task that runs code, which is no wait, or
 //! that waits until a deadline, which ends by itself, or is kept. Once all that is left of the first two has ended or
 //! waits, every place is kept, and nothing changes; so the next look but one lets a place, and the queue's first task
-//! starts. The queue is finite in front of the task that is needed, so that one starts too. A pool with `keeps_place`
+//! starts. The queue is finite in front of the task that is needed, so that one starts too. A pool with `holds_permit`
 //! lets none: its tasks were promised that.
 //!
 //! # Whose place it is
@@ -95,11 +95,11 @@ impl Pool {
     /// The running task goes into a wait, which ends by itself if it is `timed`.
     pub(crate) fn begin_wait(self: &Arc<Self>, timed: bool) -> InWait {
         // A fork's child runs nothing of its parent's.
-        if self.config.keeps_place || fork::is_fork() {
+        if self.config.holds_permit || fork::is_fork() {
             return InWait::Held;
         }
         let before = self.counters.waiting.fetch_add(1, Ordering::SeqCst);
-        if before >= self.config.max_waiting {
+        if before >= self.config.max_blocked {
             self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
             self.say_bound_is_reached();
             return self.keep(timed);
@@ -185,8 +185,8 @@ impl Pool {
                 tracing::warn!(
                     target: "heirloom",
                     namespace = %self.namespace,
-                    max_waiting = self.config.max_waiting,
-                    "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_waiting)",
+                    max_blocked = self.config.max_blocked,
+                    "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_blocked)",
                 );
             });
         }

@@ -220,7 +220,7 @@ impl Pool {
     /// Where a task submitted now is asked for.
     #[inline]
     fn place(&self) -> Result<NodeRef, SubmitError> {
-        if self.config.sealed { self.live_owner() } else { Ok(current::nearest()) }
+        if self.config.detached { self.live_owner() } else { Ok(current::nearest()) }
     }
 
     fn live_owner(&self) -> Result<NodeRef, SubmitError> {
@@ -333,7 +333,7 @@ impl Pool {
         // With no subscriber there is no span, and asking costs one load.
         let span = (LevelFilter::current() != LevelFilter::OFF).then(|| swallow(tracing::Span::current)).flatten();
         let span = span.filter(|span| !span.is_none());
-        // A picky pool's tasks all have the pool's type; only elsewhere is it the task's own.
+        // A typed pool's tasks all have the pool's type; only elsewhere is it the task's own.
         let task_type = task_type.filter(|_| self.config.task_type.is_none());
         // The common one is its own, by request: then it is kept by the place.
         let owner = owner.filter(|owner| !place.is(owner));

@@ -22,8 +22,8 @@ pub(crate) enum Kind {
     Leased,
     /// A private cache, made for this start and ended with it.
     Dedicated(Box<Dedicated>),
-    /// None: the thread that has the [`Pinned`](crate::pool::pinned::Pinned) runs the tasks, and is told by this.
-    Pinned(Box<Notifier>),
+    /// None: the thread that has the [`LocalPool`](crate::pool::local_pool::LocalPool) runs the tasks, and is told by this.
+    Local(Box<Notifier>),
     /// The process-wide cache, by way of a rayon pool.
     #[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "no pool is work-stealing"))]
     WorkStealing(Box<Stealing>),
@@ -44,7 +44,7 @@ impl Kind {
     pub(crate) fn new(namespace: &Namespace, owner: &WeakNodeRef, config: &PoolConfig) -> Self {
         match config.kind {
             PoolKind::Leased => Self::Leased,
-            PoolKind::Pinned => Self::Pinned(Box::new(Notifier::new())),
+            PoolKind::Local => Self::Local(Box::new(Notifier::new())),
             #[cfg(feature = "rayon")]
             PoolKind::WorkStealing => Self::WorkStealing(Box::new(Stealing::new())),
             PoolKind::Dedicated => {
@@ -60,7 +60,7 @@ impl Kind {
                     limit: config.limit,
                     // Nobody is let into a kept place, so `n` threads are enough for all places there are. Another one
                     // would be prepared for a job whose thread is about to rest.
-                    strict: config.keeps_place,
+                    strict: config.holds_permit,
                     private: true,
                     policy: warm.clone().map(|warm| warm as Arc<dyn SpawnPolicy>),
                     at_end: Some(ctx::detach),
@@ -74,15 +74,15 @@ impl Kind {
     pub(crate) fn states(&self) -> Option<&Arc<States>> {
         match self {
             Self::Dedicated(own) => own.states.as_ref(),
-            Self::Leased | Self::Pinned(_) | Self::WorkStealing(_) => None,
+            Self::Leased | Self::Local(_) | Self::WorkStealing(_) => None,
         }
     }
 
     #[inline]
     pub(crate) fn cache(&self) -> &Arc<Cache> {
         match self {
-            // A pinned pool has no place to send a thread for, so it asks for none.
-            Self::Leased | Self::Pinned(_) | Self::WorkStealing(_) => crate::threads::leased(),
+            // A local pool has no place to send a thread for, so it asks for none.
+            Self::Leased | Self::Local(_) | Self::WorkStealing(_) => crate::threads::leased(),
             Self::Dedicated(own) => &own.cache,
         }
     }
@@ -109,7 +109,7 @@ impl Kind {
     /// Something was pushed for a pool that sends for no thread. False when nobody will run it.
     pub(crate) fn notify(&self) -> bool {
         match self {
-            Self::Pinned(notifier) => notifier.notify(),
+            Self::Local(notifier) => notifier.notify(),
             _ => true,
         }
     }
@@ -117,7 +117,7 @@ impl Kind {
     /// The pool has ended: threads of its own end too.
     pub(crate) fn dismiss(&self) {
         match self {
-            Self::Leased | Self::Pinned(_) => {}
+            Self::Leased | Self::Local(_) => {}
             Self::Dedicated(own) => own.cache.dismiss(),
             Self::WorkStealing(stealing) => stealing.dismiss(),
         }
@@ -127,7 +127,7 @@ impl Kind {
     #[inline]
     pub(crate) fn is_gone(&self) -> bool {
         match self {
-            Self::Leased | Self::Pinned(_) => true,
+            Self::Leased | Self::Local(_) => true,
             Self::Dedicated(own) => own.cache.is_gone(),
             Self::WorkStealing(stealing) => stealing.is_gone(),
         }

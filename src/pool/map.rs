@@ -108,7 +108,7 @@ where
         if self.ended {
             return None;
         }
-        if !self.pool.config.sealed && self.place.node().is_cancelled() {
+        if !self.pool.config.detached && self.place.node().is_cancelled() {
             // Accepted it would be, and over at once.
             interrupted::note_if_cancelled();
             return Some(Err(SubmitError::Cancelled { namespace: self.pool.namespace.clone() }));

@@ -23,6 +23,7 @@ pub(crate) mod held_permits;
 pub(crate) mod inner;
 pub(crate) mod interrupted;
 pub(crate) mod kind;
+pub(crate) mod local_pool;
 pub(crate) mod map;
 #[cfg(feature = "metrics")]
 pub(crate) mod measure;
@@ -30,7 +31,6 @@ pub(crate) mod notifier;
 pub(crate) mod overdue;
 pub(crate) mod park;
 pub(crate) mod permits;
-pub(crate) mod pinned;
 pub(crate) mod polled;
 pub(crate) mod queue;
 pub(crate) mod queue_stats;

@@ -1,4 +1,4 @@
-//! [`Notifier`]: telling a pinned pool's thread that something is queued.
+//! [`Notifier`]: telling a local pool's thread that something is queued.
 //!
 //! # The race to fear
 //! A task is pushed just after the thread looked, and the thread sleeps. It cannot: the thread says that the bell is

@@ -153,12 +153,12 @@ impl<T> ScopedHandle<'_, T> {
         self.inner.join()
     }
 
-    /// As [`TaskHandle::join_within`].
+    /// As [`TaskHandle::join_timeout`].
     ///
     /// # Errors
     /// The handle itself, to wait again.
-    pub fn join_within(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
-        self.inner.join_within(d).map_err(|inner| Self { inner, scope: PhantomData })
+    pub fn join_timeout(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
+        self.inner.join_timeout(d).map_err(|inner| Self { inner, scope: PhantomData })
     }
 
     /// As [`TaskHandle::cancel`].

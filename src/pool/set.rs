@@ -114,7 +114,7 @@ impl<T> TaskSet<T> {
     ///
     /// # Errors
     /// [`TimedOut`] when nothing has finished by then; the set is unchanged.
-    pub fn join_next_within(&mut self, d: Duration) -> Result<Option<Ended<T>>, TimedOut> {
+    pub fn join_next_timeout(&mut self, d: Duration) -> Result<Option<Ended<T>>, TimedOut> {
         self.join_until(Some(d))
     }
 

@@ -1,7 +1,7 @@
 //! [`PoolStats`], and the counters behind it.
 //!
 //! The counters are for looking, and three places of the engine decide by them: a wait compares `waiting` with
-//! [`PoolConfig::max_waiting`](crate::PoolConfig::max_waiting); a manager starts again when nothing is
+//! [`PoolConfig::max_blocked`](crate::PoolConfig::max_blocked); a manager starts again when nothing is
 //! [`unfinished`](Pool::unfinished); and tombstones are swept out of the queue when they are most of what is queued.
 
 use std::fmt;
@@ -36,7 +36,7 @@ pub(crate) struct Counters {
 #[non_exhaustive]
 pub struct PoolStats {
     /// The limit `n`: how many tasks may run at once.
-    pub max_workers: usize,
+    pub limit: usize,
     /// Tasks started, not ended and not inside one of heirloom's waits.
     pub running: usize,
     /// Tasks inside one of heirloom's waits, their places given away.
@@ -65,7 +65,7 @@ pub struct PoolStats {
     pub cancelled: u64,
     /// Submissions that were refused.
     pub refused: u64,
-    /// The one type of task the pool takes, if it is picky.
+    /// The one type of task the pool takes, if it is typed.
     pub task_type: Option<TaskType>,
     /// Joining or daemon.
     pub mode: PoolMode,
@@ -75,8 +75,8 @@ pub struct PoolStats {
 
 impl fmt::Display for PoolStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { max_workers, running, waiting, queued, mode, kind, .. } = self;
-        write!(f, "{kind} {mode}, {running} running/{waiting} waiting/{queued} queued, limit {max_workers}")?;
+        let Self { limit, running, waiting, queued, mode, kind, .. } = self;
+        write!(f, "{kind} {mode}, {running} running/{waiting} waiting/{queued} queued, limit {limit}")?;
         if let Some(task_type) = &self.task_type {
             write!(f, ", only \"{task_type}\"")?;
         }
@@ -109,7 +109,7 @@ impl Pool {
         let queued = self.tracker.entered().wrapping_sub(left_queue as u32);
         let queued = if queued > u32::MAX / 2 { 0 } else { queued };
         PoolStats {
-            max_workers: self.config.most_at_once(),
+            limit: self.config.most_at_once(),
             running: running as usize,
             waiting,
             queued: queued as usize,

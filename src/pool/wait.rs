@@ -11,8 +11,8 @@ use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
 use crate::pool::held_permits::InWait;
 use crate::pool::inner::Pool;
+use crate::pool::local_pool;
 use crate::pool::park;
-use crate::pool::pinned;
 use crate::pool::stealing::{self, Blocked};
 use crate::pool::warm::WorkerPurpose;
 use crate::runtime;
@@ -125,7 +125,7 @@ pub(crate) fn begin(on: Target, label: Label, ends: Ends) -> Result<Waiting<'sta
     begin_as(on, label, ends, false)
 }
 
-/// As [`begin`], for a wait in which the thread runs what is queued for the pools that are pinned to it.
+/// As [`begin`], for a wait in which the thread runs what is queued for the pools that are local to it.
 pub(crate) fn begin_driving(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, ClosesCircle> {
     begin_as(on, label, ends, true)
 }
@@ -155,7 +155,7 @@ fn stack(drives: bool) -> Stack {
         for scope in frame.place.node().scopes() {
             counts(&mut stack, scope.of(pool.joins()).address());
         }
-        if frame.brings_permit && pool.config.keeps_place {
+        if frame.brings_permit && pool.config.holds_permit {
             stack.permits.push(permit(pool));
         }
     }
@@ -165,9 +165,9 @@ fn stack(drives: bool) -> Stack {
     if let Some((pool, _, WorkerPurpose::ForTask)) = frame::initialising() {
         stack.permits.push(permit(pool));
     }
-    if !drives && pinned::is_any_here() {
+    if !drives && local_pool::is_any_here() {
         // Nobody else runs what is queued there.
-        for pool in pinned::all_here() {
+        for pool in local_pool::all_here() {
             let permit = permit(&pool);
             stack.permits.retain(|known| known.pool != permit.pool);
             stack.permits.push(permit);
@@ -178,7 +178,7 @@ fn stack(drives: bool) -> Stack {
 
 /// A permit of the pool that the calling thread keeps in its wait.
 fn permit(pool: &Arc<Pool>) -> Permit {
-    // A pinned pool's thread is the only one.
+    // A local pool's thread is the only one.
     Permit { pool: address(pool), name: pool.namespace.clone(), of: pool.config.limit.max(1) }
 }
 
@@ -232,10 +232,10 @@ fn own_permit<'a>(pool: *const Pool) -> Option<&'a Frame> {
 }
 
 /// Whether the calling thread, as a worker of the pool, keeps its place there in the wait that it has begun. The thread
-/// that a pool is pinned to always does, since nobody else would come, and so does a work-stealing pool's.
-pub(crate) fn keeps_place(pool: *const Pool) -> bool {
+/// that a pool is local to always does, since nobody else would come, and so does a work-stealing pool's.
+pub(crate) fn holds_permit(pool: *const Pool) -> bool {
     own_permit(pool).is_some_and(|own| own.wait.get() != InWait::Released)
-        || pinned::is_here(pool)
+        || local_pool::is_here(pool)
         || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool))
 }
 
@@ -253,7 +253,7 @@ pub(crate) fn block_on_wakers(set: &WakerSet, deadline: Option<Instant>, mut rea
 /// given to the next task meanwhile, and `f` returns into a task that goes on at once.
 ///
 /// Outside any task this is just `f()`. The cost is a few atomic operations, and perhaps a thread, bounded by
-/// [`PoolConfig::max_waiting`](crate::PoolConfig::max_waiting).
+/// [`PoolConfig::max_blocked`](crate::PoolConfig::max_blocked).
 ///
 /// ```
 /// use std::sync::mpsc;

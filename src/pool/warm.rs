@@ -301,7 +301,7 @@ impl Pool {
     fn warm(&self) -> Option<&Warm> {
         match &self.kind {
             Kind::Dedicated(own) => own.warm.as_deref(),
-            Kind::Leased | Kind::Pinned(_) | Kind::WorkStealing(_) => None,
+            Kind::Leased | Kind::Local(_) | Kind::WorkStealing(_) => None,
         }
     }
 

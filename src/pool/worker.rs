@@ -176,7 +176,7 @@ pub(super) enum RunOutcome {
     Busy,
 }
 
-/// Runs the oldest task of a pinned pool, on its thread.
+/// Runs the oldest task of a local pool, on its thread.
 pub(super) fn run_next(pool: &Arc<Pool>) -> RunOutcome {
     // What is queued is the parent's in a fork, and is run there.
     if fork::is_fork() || pool.queue.looks_empty() {
@@ -492,7 +492,7 @@ fn report_panic(
     });
 }
 
-/// Runs a task that was claimed in the queue within the running one, or on the thread that its pool is pinned to.
+/// Runs a task that was claimed in the queue within the running one, or on the thread that its pool is local to.
 pub(super) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, brings_permit: bool) {
     pool.claimed_in_queue();
     pool.counters.ran_inline.fetch_add(1, Ordering::Relaxed);

@@ -179,7 +179,7 @@ pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
 ///     assert!(heirloom::get("render")?.is_same(&own));
 ///     Ok::<_, Box<dyn std::error::Error>>(())
 /// })?;
-/// assert_eq!(heirloom::get("render")?.stats().max_workers, 8);
+/// assert_eq!(heirloom::get("render")?.stats().limit, 8);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "the manager does nothing until it is started"]

@@ -21,9 +21,9 @@ use crate::pool::end::StopReport;
 use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::inner::Pool;
 use crate::pool::interrupted::note_if_cancelled;
+use crate::pool::local_pool::LocalPool;
 use crate::pool::map::Map;
 use crate::pool::park;
-use crate::pool::pinned::Pinned;
 use crate::pool::scope::{self, TaskScope};
 use crate::pool::stats::PoolStats;
 use crate::pool::warm::WarmupError;
@@ -294,40 +294,40 @@ impl PoolManager {
         }
     }
 
-    /// Starts a pool whose tasks run on the calling thread, when it says so; see [`Pinned`]. Anyone submits as ever.
+    /// Starts a pool whose tasks run on the calling thread, when it says so; see [`LocalPool`]. Anyone submits as ever.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
     ///
     /// let scope = Scope::new("doc");
     /// let ui = scope.create("ui");
-    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let local = ui.start_local(PoolConfig::local())?;
     /// let shown = ui.submit(|| "shown")?;
-    /// assert_eq!(pinned.run_until(shown)?, "shown");
-    /// drop(pinned);
+    /// assert_eq!(local.run_until(shown)?, "shown");
+    /// drop(local);
     /// assert!(ui.submit(|| ()).is_err()); // closed
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// As [`start`](Self::start); [`Invalid`](StartError::Invalid) when the settings are not [`PoolConfig::pinned`]'s.
-    pub fn start_pinned(&self, config: PoolConfig) -> Result<Pinned, StartError> {
-        if config.kind != PoolKind::Pinned {
+    /// As [`start`](Self::start); [`Invalid`](StartError::Invalid) when the settings are not [`PoolConfig::local`]'s.
+    pub fn start_local(&self, config: PoolConfig) -> Result<LocalPool, StartError> {
+        if config.kind != PoolKind::Local {
             return Err(StartError::Invalid {
                 namespace: self.0.namespace.clone(),
                 setting: "kind",
-                problem: "is not pinned; use `PoolConfig::pinned`, or `start`",
+                problem: "is not local; use `PoolConfig::local`, or `start`",
             });
         }
-        self.start_any(config).map(Pinned::new)
+        self.start_any(config).map(LocalPool::new)
     }
 
     pub(super) fn start_pool(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
-        if config.kind == PoolKind::Pinned {
+        if config.kind == PoolKind::Local {
             return Err(StartError::Invalid {
                 namespace: self.0.namespace.clone(),
                 setting: "kind",
-                problem: "is pinned, so somebody must run it; use `start_pinned`",
+                problem: "is local, so somebody must run it; use `start_local`",
             });
         }
         self.start_any(config)
@@ -476,7 +476,7 @@ impl PoolManager {
         self.0.pool.load().as_ref().is_some_and(|pool| !pool.tracker.is_closed())
     }
 
-    /// The one type of task the pool takes, when it is picky; of the last start, if the pool has ended.
+    /// The one type of task the pool takes, when it is typed; of the last start, if the pool has ended.
     #[must_use]
     pub fn task_type(&self) -> Option<TaskType> {
         self.pool().and_then(|pool| pool.config.task_type.clone())
@@ -488,7 +488,7 @@ impl PoolManager {
         match &*self.0.pool.load() {
             Some(pool) => pool.stats(),
             None => PoolStats {
-                max_workers: 0,
+                limit: 0,
                 running: 0,
                 waiting: 0,
                 queued: 0,
@@ -522,7 +522,7 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// When the pool does not run, is picky about types, or its queue is full; see [`SubmitError`]. The closure is
+    /// When the pool does not run, is typed about types, or its queue is full; see [`SubmitError`]. The closure is
     /// dropped; [`try_submit`](Self::try_submit) gives it back.
     pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
     where
@@ -609,7 +609,7 @@ impl PoolManager {
     /// pool.start(PoolConfig::leased(1).queue_limit(1))?;
     /// for n in 0..100 {
     ///     // Slowed down to the pool's speed instead of refused.
-    ///     let task = pool.submit_within(move || n * n, Duration::from_secs(10))?;
+    ///     let task = pool.submit_timeout(move || n * n, Duration::from_secs(10))?;
     ///     drop(task); // detached
     /// }
     /// assert_eq!(pool.stop()?.completed, 100);
@@ -618,7 +618,7 @@ impl PoolManager {
     ///
     /// # Errors
     /// [`QueueFull`](SubmitError::QueueFull) when there was no room in time; otherwise as [`submit`](Self::submit).
-    pub fn submit_within<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
+    pub fn submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -881,7 +881,7 @@ impl PoolManager {
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
-    pub fn stop_within(&self, d: Duration) -> Result<StopReport, StopError> {
+    pub fn stop_timeout(&self, d: Duration) -> Result<StopReport, StopError> {
         self.stop_by(Some(d))
     }
 
@@ -938,7 +938,7 @@ impl PoolManager {
     ///
     /// # Errors
     /// As [`wait_idle`](Self::wait_idle).
-    pub fn wait_idle_within(&self, d: Duration) -> Result<bool, StopError> {
+    pub fn wait_idle_timeout(&self, d: Duration) -> Result<bool, StopError> {
         self.idle_by(Some(d))
     }
 

@@ -29,7 +29,7 @@ use crate::waits::Label;
 /// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
 ///
 /// It derefs to its [`Lineage`], so managers are made and found on it directly. The verbs that end it apply to the
-/// managers it owns *and* to every task asked for below it, in any pool but a [`sealed`](crate::PoolConfig::sealed)
+/// managers it owns *and* to every task asked for below it, in any pool but a [`detached`](crate::PoolConfig::detached)
 /// one: it counts them (one atomic operation for each scope above the submitter, when a task is submitted and when it
 /// ends).
 ///
@@ -203,7 +203,7 @@ impl Scope {
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
-    pub fn stop_within(&self, d: Duration) -> Result<StopReport, StopError> {
+    pub fn stop_timeout(&self, d: Duration) -> Result<StopReport, StopError> {
         self.stop_by(deadline(Some(d)))
     }
 

@@ -133,11 +133,11 @@ impl<S: 'static> StatefulManager<S> {
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
-    /// As [`PoolManager::submit_within`]; a refusal drops the closure.
+    /// As [`PoolManager::submit_timeout`]; a refusal drops the closure.
     ///
     /// # Errors
-    /// As [`PoolManager::submit_within`].
-    pub fn submit_within<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, SubmitError>
+    /// As [`PoolManager::submit_timeout`].
+    pub fn submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, SubmitError>
     where
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,

@@ -101,7 +101,7 @@ impl Registry {
     /// let snapshot = family.snapshot();
     /// let node = snapshot.node(request.id()).expect("it is alive");
     /// assert_eq!((node.kind, node.parent), (NodeKind::Scope, Some(family.root().id())));
-    /// assert_eq!(node.managers[0].stats.max_workers, 4);
+    /// assert_eq!(node.managers[0].stats.limit, 4);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

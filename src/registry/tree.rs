@@ -34,7 +34,7 @@ use crate::registry::manager::PoolManager;
 ///           "running": true,
 ///           "oldest_seconds": 0.25,
 ///           "stats": {
-///             "max_workers": 4, "running": 1, "waiting": 0, "queued": 2,
+///             "limit": 4, "running": 1, "waiting": 0, "queued": 2,
 ///             "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 0, "refused": 0,
 ///             "task_type": "component", "mode": "joining", "kind": "leased"
 ///           }

@@ -1,4 +1,4 @@
-//! [`Binding`]: one value at one node, and [`Bound`], what a subscriber is told of it.
+//! [`BoundValue`]: one value at one node, and [`Binding`], what a subscriber is told of it.
 
 use std::fmt;
 
@@ -14,17 +14,17 @@ use crate::weak_list::{Registration, WeakList};
 ///
 /// What keeps it alive: its node, until it is unbound, replaced or the node ends; a look-up under way; and a subscriber
 /// that has not been told of it yet. The value itself is also held by everyone who got it.
-pub(crate) struct Binding<K, V: ?Sized> {
+pub(crate) struct BoundValue<K, V: ?Sized> {
     pub(crate) key: Arc<Interned<K>>,
     value: Option<Arc<V>>,
     pub(crate) at: WeakNodeRef,
     at_id: NodeId,
     /// Which of the key's bindings it is; zero while it is not bound. Written under the desk's lock.
     seq: AtomicU64,
-    _registration: Registration<Binding<K, V>>,
+    _registration: Registration<BoundValue<K, V>>,
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Binding<K, V> {
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BoundValue<K, V> {
     pub(crate) fn new(index: &WeakList<Self>, at: &NodeRef, key: Arc<Interned<K>>, value: Arc<V>) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             key,
@@ -37,7 +37,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Binding<K, V> {
     }
 }
 
-impl<K, V> Binding<K, V> {
+impl<K, V> BoundValue<K, V> {
     #[inline]
     pub(crate) fn value(&self) -> &Arc<V> {
         match &self.value {
@@ -57,7 +57,7 @@ impl<K, V> Binding<K, V> {
     }
 }
 
-impl<K, V: ?Sized> Drop for Binding<K, V> {
+impl<K, V: ?Sized> Drop for BoundValue<K, V> {
     fn drop(&mut self) {
         // It may be dropped by whoever looked something else up, where nobody can take a panic.
         swallow_drop(self.value.take());
@@ -67,16 +67,16 @@ impl<K, V: ?Sized> Drop for Binding<K, V> {
 /// One value that was bound, as a [`Subscription`](crate::Subscription) tells it.
 ///
 /// It holds the value, and neither the place nor the binding.
-pub struct Bound<V, K = ()> {
+pub struct Binding<V, K = ()> {
     key: Arc<Interned<K>>,
     value: Arc<V>,
     at: WeakNodeRef,
     at_id: NodeId,
 }
 
-impl<V, K> Bound<V, K> {
-    pub(crate) fn new(binding: &Binding<K, V>) -> Self {
-        let Binding { key, at, at_id, .. } = binding;
+impl<V, K> Binding<V, K> {
+    pub(crate) fn new(binding: &BoundValue<K, V>) -> Self {
+        let BoundValue { key, at, at_id, .. } = binding;
         Self { key: Arc::clone(key), value: Arc::clone(binding.value()), at: at.clone(), at_id: *at_id }
     }
 
@@ -112,14 +112,14 @@ impl<V, K> Bound<V, K> {
     }
 }
 
-impl<V, K> Clone for Bound<V, K> {
+impl<V, K> Clone for Binding<V, K> {
     fn clone(&self) -> Self {
         Self { key: Arc::clone(&self.key), value: Arc::clone(&self.value), at: self.at.clone(), at_id: self.at_id }
     }
 }
 
-impl<V: fmt::Debug, K: fmt::Debug> fmt::Debug for Bound<V, K> {
+impl<V: fmt::Debug, K: fmt::Debug> fmt::Debug for Binding<V, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("key", self.key()).field("value", &self.value).field("at", &self.at_id).finish()
+        f.debug_struct("Binding").field("key", self.key()).field("value", &self.value).field("at", &self.at_id).finish()
     }
 }

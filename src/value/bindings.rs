@@ -22,7 +22,7 @@ use crate::namespace::Namespace;
 use crate::runtime;
 use crate::sync::os::Arc;
 use crate::unwind::swallow;
-use crate::value::binding::Binding;
+use crate::value::binding::BoundValue;
 use crate::value::error::{BindError, InitError};
 use crate::value::flight::{Flights, Leads, Slot};
 use crate::value::key::{Interned, next_number};
@@ -67,7 +67,7 @@ pub(crate) struct Bindings<K, V> {
     /// A node keeps many, on a shelf, instead of one.
     mapped: bool,
     pub(crate) flights: Flights<BindingState<K, V>, Outcome<V>, Leader>,
-    index: WeakList<Binding<K, V>>,
+    index: WeakList<BoundValue<K, V>>,
 }
 
 /// What the desk's lock guards, beside the flights.
@@ -90,7 +90,7 @@ impl Wakers {
 }
 
 /// Who is to be told of a new binding, and the one it took the place of.
-type Stored<K, V> = (Wakers, Option<Arc<Binding<K, V>>>);
+type Stored<K, V> = (Wakers, Option<Arc<BoundValue<K, V>>>);
 
 /// What must not be dropped under the lock: all that comes out of a node, be it changed or only looked at, because it
 /// may have become the last reference meanwhile.
@@ -166,7 +166,7 @@ where
     }
 
     /// What the very node has. As all that takes a bag, with the lock held.
-    pub(crate) fn own(&self, at: &At<'_, K>, drops: &mut DeferredDrops<K, V>) -> Option<Arc<Binding<K, V>>> {
+    pub(crate) fn own(&self, at: &At<'_, K>, drops: &mut DeferredDrops<K, V>) -> Option<Arc<BoundValue<K, V>>> {
         let found = self.slot_value(at, drops)?;
         let binding = if self.mapped { node_map::binding(&found, at.key.number()) } else { found.downcast().ok() };
         binding.map(|binding| drops.keep(binding))
@@ -184,9 +184,9 @@ where
     fn put(
         &self,
         at: &At<'_, K>,
-        binding: Option<Arc<Binding<K, V>>>,
+        binding: Option<Arc<BoundValue<K, V>>>,
         drops: &mut DeferredDrops<K, V>,
-    ) -> Option<Arc<Binding<K, V>>> {
+    ) -> Option<Arc<BoundValue<K, V>>> {
         if self.mapped {
             return self.put_entry(at, binding.map(Entry::Bound), drops);
         }
@@ -201,7 +201,7 @@ where
         at: &At<'_, K>,
         entry: Option<Entry<K, V>>,
         drops: &mut DeferredDrops<K, V>,
-    ) -> Option<Arc<Binding<K, V>>> {
+    ) -> Option<Arc<BoundValue<K, V>>> {
         let map = match &entry {
             Some(_) => drops.keep_any(at.node().values.find_or_insert(&self.number, node_map::new::<K, V>)),
             None => self.slot_value(at, drops)?,
@@ -217,7 +217,7 @@ where
         &self,
         state: &mut BindingState<K, V>,
         at: &At<'_, K>,
-        binding: &Arc<Binding<K, V>>,
+        binding: &Arc<BoundValue<K, V>>,
         announced: bool,
         drops: &mut DeferredDrops<K, V>,
     ) -> Result<Stored<K, V>, BindError> {
@@ -246,8 +246,8 @@ where
     }
 
     /// A binding that no node has yet.
-    pub(crate) fn binding(&self, at: &At<'_, K>, value: Arc<V>) -> Arc<Binding<K, V>> {
-        Binding::new(&self.index, at.place, Arc::clone(at.key), value)
+    pub(crate) fn binding(&self, at: &At<'_, K>, value: Arc<V>) -> Arc<BoundValue<K, V>> {
+        BoundValue::new(&self.index, at.place, Arc::clone(at.key), value)
     }
 
     /// Binds. A flight under way there lands with the value. The value that was there comes back.
@@ -284,7 +284,7 @@ where
         &self,
         state: &mut BindingState<K, V>,
         at: &At<'_, K>,
-        binding: &Arc<Binding<K, V>>,
+        binding: &Arc<BoundValue<K, V>>,
         announced: bool,
         drops: &mut DeferredDrops<K, V>,
     ) -> (Outcome<V>, Option<Wakers>) {
@@ -336,7 +336,7 @@ where
         let (_live, _places) = self.flights.kept(|state| {
             let live = self.index.live();
             let places: Vec<Option<NodeRef>> = live.iter().map(|binding| binding.at.upgrade()).collect();
-            let mut now: Vec<&Arc<Binding<K, V>>> = live
+            let mut now: Vec<&Arc<BoundValue<K, V>>> = live
                 .iter()
                 .zip(&places)
                 .filter(|(binding, place)| binding.seq() > 0 && place.as_ref().is_some_and(keeps_values))
@@ -380,7 +380,7 @@ impl<K, V> BindingState<K, V> {
         self.sealed
     }
 
-    fn announce(&self, binding: &Arc<Binding<K, V>>) -> Wakers {
+    fn announce(&self, binding: &Arc<BoundValue<K, V>>) -> Wakers {
         Wakers(self.inboxes.iter().filter_map(|inbox| inbox.push(Arc::clone(binding))).collect())
     }
 }

@@ -15,7 +15,7 @@ use crate::namespace::Namespace;
 use crate::pool::park;
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
-use crate::value::binding::Binding;
+use crate::value::binding::BoundValue;
 use crate::value::bindings::{At, BindMode, Bindings};
 use crate::value::error::{BindError, InitError, NotBound};
 use crate::value::init_call::{InitCall, failed, ready, tried};
@@ -69,10 +69,10 @@ struct Core<T: Send + Sync + 'static> {
 
 /// What was found under the key's number.
 #[inline]
-fn binding<T: Send + Sync + 'static>(slot_value: &Arc<SlotValue>) -> &Binding<(), T> {
-    debug_assert!(slot_value.is::<Binding<(), T>>(), "a number belongs to one key, and a key to one type");
+fn binding<T: Send + Sync + 'static>(slot_value: &Arc<SlotValue>) -> &BoundValue<(), T> {
+    debug_assert!(slot_value.is::<BoundValue<(), T>>(), "a number belongs to one key, and a key to one type");
     // SAFETY: nodes keep under a key's number what its desk put there, and a desk has one type, that of its key.
-    unsafe { &*Arc::as_ptr(slot_value).cast::<Binding<(), T>>() }
+    unsafe { &*Arc::as_ptr(slot_value).cast::<BoundValue<(), T>>() }
 }
 
 impl<T: Send + Sync + 'static> Heirloom<T> {

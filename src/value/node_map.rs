@@ -8,13 +8,13 @@ use dashmap::DashMap;
 use crate::lineage::family::SlotValue;
 use crate::sync::os::Arc;
 use crate::unwind::swallow_drop;
-use crate::value::binding::Binding;
+use crate::value::binding::BoundValue;
 use crate::value::error::InitError;
 use crate::value::key::Interned;
 
 /// What is kept under one key.
 pub(crate) enum Entry<K, V> {
-    Bound(Arc<Binding<K, V>>),
+    Bound(Arc<BoundValue<K, V>>),
     Failed(Failure<K>),
 }
 
@@ -38,7 +38,7 @@ impl<K> Drop for Failure<K> {
 }
 
 impl<K, V> Entry<K, V> {
-    pub(crate) fn binding(&self) -> Option<&Arc<Binding<K, V>>> {
+    pub(crate) fn binding(&self) -> Option<&Arc<BoundValue<K, V>>> {
         match self {
             Self::Bound(binding) => Some(binding),
             Self::Failed(_) => None,
@@ -56,7 +56,10 @@ fn map<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Option<&DashMap<u
     slot_value.downcast_ref::<NodeMap<K, V>>().map(|map| &map.0)
 }
 
-pub(crate) fn binding<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>, number: u64) -> Option<Arc<Binding<K, V>>> {
+pub(crate) fn binding<K: 'static, V: 'static>(
+    slot_value: &Arc<SlotValue>,
+    number: u64,
+) -> Option<Arc<BoundValue<K, V>>> {
     map(slot_value)?.get(&number)?.binding().cloned()
 }
 
@@ -80,7 +83,7 @@ pub(crate) fn put<K: 'static, V: 'static>(
 }
 
 /// Everything bound here.
-pub(crate) fn all<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Vec<Arc<Binding<K, V>>> {
+pub(crate) fn all<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Vec<Arc<BoundValue<K, V>>> {
     let Some(map) = map::<K, V>(slot_value) else { return Vec::new() };
     map.iter().filter_map(|entry| entry.binding().cloned()).collect()
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::pool::park;
 use crate::pool::wait::PermitsReleased;
 use crate::sync::os::{Arc, Mutex};
-use crate::value::binding::{Binding, Bound};
+use crate::value::binding::{Binding, BoundValue};
 use crate::value::bindings::Bindings;
 
 /// What one subscriber has not been told yet.
@@ -23,7 +23,7 @@ pub(crate) struct Inbox<K, V> {
 }
 
 struct Inner<K, V> {
-    news: VecDeque<Arc<Binding<K, V>>>,
+    news: VecDeque<Arc<BoundValue<K, V>>>,
     /// Nothing more comes.
     ended: bool,
     /// The one subscriber's.
@@ -35,14 +35,14 @@ impl<K, V> Inbox<K, V> {
         Self { inner: Mutex::new(Inner { news: VecDeque::new(), ended: false, waker: None }) }
     }
 
-    pub(crate) fn begin(&self, now: impl Iterator<Item = Arc<Binding<K, V>>>, ended: bool) {
+    pub(crate) fn begin(&self, now: impl Iterator<Item = Arc<BoundValue<K, V>>>, ended: bool) {
         let mut inner = self.inner.lock();
         inner.news.extend(now);
         inner.ended = ended;
     }
 
     /// Whoever is to be woken, outside of any lock.
-    pub(crate) fn push(&self, binding: Arc<Binding<K, V>>) -> Option<Waker> {
+    pub(crate) fn push(&self, binding: Arc<BoundValue<K, V>>) -> Option<Waker> {
         let mut inner = self.inner.lock();
         inner.news.push_back(binding);
         inner.waker.take()
@@ -54,7 +54,7 @@ impl<K, V> Inbox<K, V> {
         inner.waker.take()
     }
 
-    fn poll(&self, waker: Option<&Waker>) -> Poll<Option<Arc<Binding<K, V>>>> {
+    fn poll(&self, waker: Option<&Waker>) -> Poll<Option<Arc<BoundValue<K, V>>>> {
         // Wakers are user code: cloned before the lock, dropped after it.
         let new = waker.cloned();
         let (out, _before) = {
@@ -109,30 +109,30 @@ where
     }
 
     /// The next one that is there already. `None`: there is none at the moment, or there never will be.
-    pub fn try_next(&mut self) -> Option<Bound<V, K>> {
+    pub fn try_next(&mut self) -> Option<Binding<V, K>> {
         match self.inbox.poll(None) {
-            Poll::Ready(Some(binding)) => Some(Bound::new(&binding)),
+            Poll::Ready(Some(binding)) => Some(Binding::new(&binding)),
             _ => None,
         }
     }
 
     /// Waits at most `d` for the next one. `None`: none came, or none will. A task that waits gives its place to the
     /// next one.
-    pub fn next_within(&mut self, d: Duration) -> Option<Bound<V, K>> {
+    pub fn next_timeout(&mut self, d: Duration) -> Option<Binding<V, K>> {
         self.next_by(park::after(d))
     }
 
     /// The next one. `None`: the key was sealed, and everything was told. Dropping the future loses nothing.
-    pub async fn recv(&mut self) -> Option<Bound<V, K>> {
+    pub async fn recv(&mut self) -> Option<Binding<V, K>> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     /// As [`recv`](Self::recv), for futures written by hand.
-    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bound<V, K>>> {
-        self.inbox.poll(Some(cx.waker())).map(|news| news.map(|binding| Bound::new(&binding)))
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Binding<V, K>>> {
+        self.inbox.poll(Some(cx.waker())).map(|news| news.map(|binding| Binding::new(&binding)))
     }
 
-    fn next_by(&mut self, deadline: Option<Instant>) -> Option<Bound<V, K>> {
+    fn next_by(&mut self, deadline: Option<Instant>) -> Option<Binding<V, K>> {
         let mut out = self.inbox.poll(None);
         if out.is_pending() {
             let _away = PermitsReleased::begin_until(deadline);
@@ -142,7 +142,7 @@ where
             });
         }
         match out {
-            Poll::Ready(Some(binding)) => Some(Bound::new(&binding)),
+            Poll::Ready(Some(binding)) => Some(Binding::new(&binding)),
             _ => None,
         }
     }
@@ -154,9 +154,9 @@ where
     K: Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    type Item = Bound<V, K>;
+    type Item = Binding<V, K>;
 
-    fn next(&mut self) -> Option<Bound<V, K>> {
+    fn next(&mut self) -> Option<Binding<V, K>> {
         self.next_by(None)
     }
 }

@@ -20,7 +20,7 @@ use crate::sync::os::Arc;
 /// let work = scope.create("work");
 /// work.start(PoolConfig::leased(1))?;
 /// let held = STAGE.enter()?;
-/// let task = work.submit(|| STAGE.enter_within(Duration::MAX).map(drop))?;
+/// let task = work.submit(|| STAGE.enter_timeout(Duration::MAX).map(drop))?;
 /// let busy = task.join()?.unwrap_err(); // this thread holds the gate, and waits for the task
 /// let circle = busy.circle.expect("the two wait for each other");
 /// assert_eq!(circle.links()[0].awaits, "the gate \"stage\"");

@@ -149,9 +149,9 @@ fn a_cancelled_task_is_not_reported() {
 fn a_subscriber_that_panics_harms_no_worker() {
     let test = |pool: &PoolManager| {
         let task = pool.submit(|| -> u8 { panic!("panic in the subscriber") }).expect("accepted");
-        let error = task.join_within(BOUND / 2).expect("it ends").expect_err("panics");
+        let error = task.join_timeout(BOUND / 2).expect("it ends").expect_err("panics");
         assert_eq!(error.panic_message(), Some("panic in the subscriber"));
-        let after = pool.submit(|| 7).expect("accepted").join_within(BOUND / 2);
+        let after = pool.submit(|| 7).expect("accepted").join_timeout(BOUND / 2);
         assert_eq!(after.expect("the worker lives on").expect("ends"), 7);
     };
     reporting("fragile", test, PoolConfig::leased(1));

@@ -37,7 +37,7 @@ fn a_borrowing_scope_waits_though_the_warning_panics() {
         tracing::subscriber::set_global_default(Touchy(Mutex::new(told_tx))).expect("the process has none");
         let scope = Scope::new("test");
         let (waits, works) = (scope.create("waits"), scope.create("works"));
-        waits.start(PoolConfig::leased(1).max_waiting(0)).expect("starts");
+        waits.start(PoolConfig::leased(1).max_blocked(0)).expect("starts");
         works.start(PoolConfig::leased(1)).expect("starts");
         let (go, gate) = mpsc::channel::<()>();
         let (back_tx, back) = mpsc::channel();

@@ -125,7 +125,7 @@ fn a_task_run_in_place_is_inside_its_own_and_the_joiners_comes_back() {
         let said = listen();
         let owner = Scope::new("owner");
         let pool = owner.create("one");
-        pool.start(PoolConfig::leased(1).keeps_place()).expect("starts");
+        pool.start(PoolConfig::leased(1).holds_permit()).expect("starts");
         let again = pool.clone();
         let outer = tracing::info_span!("joiner").in_scope(|| {
             pool.submit(move || {
@@ -155,7 +155,7 @@ fn every_way_of_submitting_carries_it() {
                 assert!(pool.try_submit(say).expect("open").join().is_ok());
                 assert!(pool.run(say).is_ok());
                 assert!(pool.scope(|s| s.submit(say).expect("open").join()).is_ok());
-                let within = pool.submit_within(say, common::BOUND);
+                let within = pool.submit_timeout(say, common::BOUND);
                 assert!(within.expect("open").join().is_ok());
                 assert!(pool.map(0..20, move |_| say()).expect("open").all(|each| each.is_ok()));
             });

@@ -211,7 +211,7 @@ fn dedicated_threads_are_not_counted() {
 fn a_thread_whose_task_waits_and_keeps_its_place_does_not_count() {
     with_limit(1, |scope| {
         let keeps = scope.create("keeps");
-        keeps.start(PoolConfig::leased(1).keeps_place()).expect("starts");
+        keeps.start(PoolConfig::leased(1).holds_permit()).expect("starts");
         let other = leased(scope, "other", 1);
         let task = keeps.submit(move || other.submit(|| 7).expect("accepted").join().expect("runs"));
         assert_eq!(task.expect("accepted").join().expect("runs"), 7);

@@ -55,14 +55,14 @@ fn a_made_family_has_exactly_this_json() {
                 r#"{{"nodes":["#,
                 r#"{{"id":{root},"parent":null,"kind":"process","name":null,"task":null,"pending":null,"#,
                 r#""closed":false,"cancelled":false,"managers":["#,
-                r#"{{"namespace":"io","running":true,"oldest_seconds":null,"stats":{{"max_workers":2,"running":0,"waiting":0,"#,
+                r#"{{"namespace":"io","running":true,"oldest_seconds":null,"stats":{{"limit":2,"running":0,"waiting":0,"#,
                 r#""queued":0,"completed":0,"interrupted":0,"panicked":0,"cancelled":0,"refused":0,"task_type":null,"mode":"joining","kind":"leased"}}}}"#,
                 r#"]}},"#,
                 r#"{{"id":{request},"parent":{root},"kind":"scope","name":"request \"7\" <b>","task":null,"pending":2,"#,
                 r#""closed":false,"cancelled":false,"managers":["#,
-                r##"{{"namespace":"#42","running":true,"oldest_seconds":{oldest},"stats":{{"max_workers":1,"running":1,"waiting":0,"##,
+                r##"{{"namespace":"#42","running":true,"oldest_seconds":{oldest},"stats":{{"limit":1,"running":1,"waiting":0,"##,
                 r#""queued":1,"completed":0,"interrupted":0,"panicked":0,"cancelled":0,"refused":1,"task_type":"component","mode":"daemon","kind":"dedicated"}}}},"#,
-                r#"{{"namespace":"idle","running":false,"oldest_seconds":null,"stats":{{"max_workers":0,"running":0,"waiting":0,"#,
+                r#"{{"namespace":"idle","running":false,"oldest_seconds":null,"stats":{{"limit":0,"running":0,"waiting":0,"#,
                 r#""queued":0,"completed":0,"interrupted":0,"panicked":0,"cancelled":0,"refused":0,"task_type":null,"mode":"joining","kind":"leased"}}}}"#,
                 r#"]}}]}}"#
             ),
@@ -201,12 +201,12 @@ fn every_kind_of_pool_has_its_word_and_its_oldest_age() {
         let is_old = |manager: &Value| manager["oldest_seconds"].as_f64().is_some_and(|age| (0.0..60.0).contains(&age));
 
         let main_only = root.create("main only");
-        let pinned = main_only.start_pinned(PoolConfig::pinned()).expect("starts");
+        let local = main_only.start_local(PoolConfig::local()).expect("starts");
         let (said, heard) = mpsc::channel();
         drop(main_only.submit(move || said.send(()).is_ok()).expect("open"));
-        assert_eq!(look("main only")["stats"]["kind"], "pinned");
+        assert_eq!(look("main only")["stats"]["kind"], "local");
         assert!(!is_old(&look("main only")), "only queued");
-        pinned.run_pending();
+        local.run_pending();
         assert!(heard.recv().is_ok() && look("main only")["oldest_seconds"].is_null());
 
         #[cfg(feature = "rayon")]

@@ -33,7 +33,7 @@ fn a_manager_that_it_creates_belongs_to_nobody_and_does_not_start() {
             assert_eq!((lost.owner(), lost.is_running()), (None, false));
             is_no_place(lost.start(PoolConfig::leased(1)), "lost");
             is_no_place(lost.ensure_started(PoolConfig::leased(1)), "lost");
-            is_no_place(lost.start_pinned(PoolConfig::pinned()).map(drop), "lost");
+            is_no_place(lost.start_local(PoolConfig::local()).map(drop), "lost");
             assert!(lost.submit(|| ()).is_err());
             let missing = heirloom::get("lost").expect_err("it is found nowhere").to_string();
             assert!(missing.contains("`get_or_create(\"lost\")`") && !missing.contains("create one here"), "{missing}");

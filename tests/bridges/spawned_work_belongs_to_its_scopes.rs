@@ -151,7 +151,7 @@ fn its_scopes_count_it_and_their_stop_waits_for_it() {
             let _in = runtime.enter();
             let (future, job) = inner.run(|| (spawn(opened).unwrap(), spawn_blocking(move || gone.recv()).unwrap()));
             assert_eq!((inner.pending(), outer.pending()), (2, 2));
-            let left = outer.stop_within(Duration::ZERO).unwrap();
+            let left = outer.stop_timeout(Duration::ZERO).unwrap();
             assert_eq!((left.remaining, left.is_complete()), (2, false));
             drop((future, job)); // detached, and waited for all the same
             runtime.block_on(async {

@@ -39,7 +39,7 @@ fn kinds() -> Vec<PoolConfig> {
     vec![
         PoolConfig::leased(1),
         PoolConfig::leased(1).daemon(),
-        PoolConfig::leased(1).keeps_place(),
+        PoolConfig::leased(1).holds_permit(),
         PoolConfig::leased(1).queue_limit(100),
         PoolConfig::dedicated(1),
         #[cfg(feature = "rayon")]
@@ -68,16 +68,16 @@ fn in_a_shared_pool_of_any_kind() {
 }
 
 #[test]
-fn in_a_pinned_pool_that_nobody_drives() {
+fn in_a_local_pool_that_nobody_drives() {
     bounded(|| {
         let owner = Scope::new("owner");
         let ui = owner.create("ui");
-        let pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+        let local = ui.start_local(PoolConfig::local()).expect("starts");
         let request = Scope::new("request");
         let task = request.run(|| Queued::on(&ui));
         drop(request);
         task.assert_over();
-        assert_eq!(pinned.run_pending(), 0);
+        assert_eq!(local.run_pending(), 0);
     });
 }
 
@@ -281,7 +281,7 @@ fn a_shielded_thread_keeps_what_it_queued() {
         let request = Scope::new("request");
         let to = [pool.clone(), daemon.clone()];
         let shielded = request.run(|| {
-            thread::Builder::new().isolated().spawn(move || {
+            thread::Builder::new().shielded().spawn(move || {
                 let _node = heirloom::current();
                 to.map(|pool| pool.submit(|| 7).expect("accepted"))
             })
@@ -385,7 +385,7 @@ fn a_cancel_costs_what_its_own_request_queued() {
                 everybody.run(|| (0..QUEUED).for_each(|_| drop(pool.submit(|| ()).expect("room"))));
                 let (to, at) = (pool.clone(), everybody.lineage().clone());
                 let waits =
-                    std::thread::spawn(move || at.run(|| to.submit_within(|| (), BOUND * 10).map(drop).is_ok()));
+                    std::thread::spawn(move || at.run(|| to.submit_timeout(|| (), BOUND * 10).map(drop).is_ok()));
                 eventually("it waits", || pool.stats().refused > 0);
                 (pool, busy, waits)
             })

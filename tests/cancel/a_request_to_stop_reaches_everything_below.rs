@@ -180,7 +180,7 @@ fn it_reaches_nothing_beside_or_above() {
         said.recv().expect("it runs");
         one.cancel();
         assert!(one.is_cancelled() && !two.is_cancelled() && !parent.is_cancelled());
-        assert!(beside.join_within(Duration::from_millis(20)).is_err(), "it sleeps on");
+        assert!(beside.join_timeout(Duration::from_millis(20)).is_err(), "it sleeps on");
         two.cancel();
     });
 }

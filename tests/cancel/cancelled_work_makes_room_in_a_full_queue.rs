@@ -123,7 +123,7 @@ fn each_way_to_submit_finds_the_room() {
             |pool| drop(pool.submit(|| ()).expect("room")),
             |pool| drop(pool.submit_as("any", || ()).expect("room")),
             |pool| drop(pool.try_submit(|| ()).expect("room")),
-            |pool| drop(pool.submit_within(|| (), Duration::ZERO).expect("room")),
+            |pool| drop(pool.submit_timeout(|| (), Duration::ZERO).expect("room")),
             |pool| drop(block_on(pool.submit_async(|| ())).expect("room")),
             in_a_scope,
         ];
@@ -154,7 +154,7 @@ fn a_submitter_that_waits_is_let_in() {
                     let pool = pool.clone();
                     let task = move || i;
                     std::thread::spawn(move || match awaits {
-                        false => pool.submit_within(task, BOUND * 10),
+                        false => pool.submit_timeout(task, BOUND * 10),
                         true => block_on(pool.submit_async(task)),
                     })
                 })
@@ -275,7 +275,7 @@ fn what_was_asked_before_it_was_submitted_makes_room_too() {
         let tasks: Vec<_> = go.iter().flatten().collect();
         thread.join().expect("ends");
         assert!(tasks.iter().all(TaskHandle::is_finished));
-        let waits = pool.submit_within(|| 7, Duration::ZERO).expect("room");
+        let waits = pool.submit_timeout(|| 7, Duration::ZERO).expect("room");
         assert!(tasks.into_iter().all(|task| task.join().expect_err("never runs").is_cancelled()));
         busy.end();
         assert_eq!(waits.join().expect("runs"), 7);
@@ -293,7 +293,7 @@ fn daemon_tasks_of_a_closed_scope_make_room() {
             let before = pool.stats().refused;
             let waits = awaits.then(|| {
                 let pool = pool.clone();
-                std::thread::spawn(move || pool.submit_within(|| 7, BOUND * 10).expect("let in"))
+                std::thread::spawn(move || pool.submit_timeout(|| 7, BOUND * 10).expect("let in"))
             });
             if awaits {
                 eventually("it was refused once", || pool.stats().refused > before);
@@ -330,9 +330,9 @@ fn other_kinds_of_pools_make_room_too() {
     bounded(|| {
         let scope = Scope::new("test");
         #[cfg(feature = "rayon")]
-        let kinds = [PoolConfig::dedicated(1), PoolConfig::leased(1).keeps_place(), PoolConfig::work_stealing(1)];
+        let kinds = [PoolConfig::dedicated(1), PoolConfig::leased(1).holds_permit(), PoolConfig::work_stealing(1)];
         #[cfg(not(feature = "rayon"))]
-        let kinds = [PoolConfig::dedicated(1), PoolConfig::leased(1).keeps_place()];
+        let kinds = [PoolConfig::dedicated(1), PoolConfig::leased(1).holds_permit()];
         for kind in kinds {
             let (pool, busy) = busy(&scope, kind);
             let request = Scope::new("request");
@@ -344,13 +344,13 @@ fn other_kinds_of_pools_make_room_too() {
             assert_eq!(next.join().expect("runs"), 7);
         }
         let ui = scope.create("ui");
-        let pinned = ui.start_pinned(PoolConfig::pinned().queue_limit(LIMIT)).expect("starts");
+        let local = ui.start_local(PoolConfig::local().queue_limit(LIMIT)).expect("starts");
         let request = Scope::new("request");
         let tasks = full_of(&ui, &request);
         drop(request);
         let next = ui.submit(|| 7).expect("room");
         assert!(tasks.iter().all(TaskHandle::is_finished));
-        assert_eq!(pinned.run_pending(), 1);
+        assert_eq!(local.run_pending(), 1);
         assert_eq!(next.join().expect("ran"), 7);
     });
 }
@@ -374,7 +374,7 @@ fn it_ends_once_whoever_comes_for_it_at_the_same_time() {
                 (0..LIMIT)
                     .map_while(|_| {
                         let ends = Ends(Arc::clone(&ended));
-                        pool.submit_within(move || drop(ends), BOUND).ok()
+                        pool.submit_timeout(move || drop(ends), BOUND).ok()
                     })
                     .collect()
             });
@@ -401,7 +401,7 @@ fn it_ends_once_whoever_comes_for_it_at_the_same_time() {
                     together.wait();
                     let _ = Lineage::process().run(|| {
                         let joins = move || theirs.into_iter().for_each(|(_, task)| drop(task.join()));
-                        pool.submit_within(joins, BOUND).expect("room").join()
+                        pool.submit_timeout(joins, BOUND).expect("room").join()
                     });
                 });
                 // Finds the queue full, or not.

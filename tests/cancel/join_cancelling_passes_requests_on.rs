@@ -36,11 +36,11 @@ fn a_waiting_tasks_request_ends_its_child_task() {
 }
 
 #[test]
-fn an_isolated_thread_is_asked_by_its_waiter() {
+fn a_shielded_thread_is_asked_by_its_waiter() {
     bounded(|| {
         let (says, said) = channel();
         let outer = thread::spawn(move || {
-            let child = thread::Builder::new().isolated().spawn(move || {
+            let child = thread::Builder::new().shielded().spawn(move || {
                 says.send(()).unwrap();
                 heirloom::sleep(LONG).is_err()
             });
@@ -57,7 +57,7 @@ fn each_further_request_asks_a_child_that_declined_again() {
     bounded(|| {
         let (says, said) = channel();
         let outer = thread::spawn(move || {
-            let child = thread::Builder::new().isolated().spawn(move || {
+            let child = thread::Builder::new().shielded().spawn(move || {
                 for _ in 0..2 {
                     says.send("sleeps").unwrap();
                     assert!(heirloom::sleep(LONG).is_err());
@@ -81,7 +81,7 @@ fn a_child_that_ended_before_gives_its_result_and_the_request_stays() {
     bounded(|| {
         let (go, gate) = channel::<()>();
         let outer = thread::spawn(move || {
-            let child = thread::Builder::new().isolated().spawn(|| 7).unwrap();
+            let child = thread::Builder::new().shielded().spawn(|| 7).unwrap();
             while !child.is_finished() {
                 std::thread::yield_now();
             }
@@ -126,7 +126,7 @@ fn a_join_cancelling_without_a_request_is_a_join() {
 fn a_join_in_a_pool_that_keeps_its_places_ends_too() {
     bounded(|| {
         let scope = Scope::new("scope");
-        let pool = started(&scope, "pool", PoolConfig::leased(1).keeps_place());
+        let pool = started(&scope, "pool", PoolConfig::leased(1).holds_permit());
         let at = pool.clone();
         let nested = pool.submit(move || at.submit(|| 8).expect("accepted").join_cancelling());
         assert_eq!(nested.expect("accepted").join().expect("runs").unwrap().expect("runs"), 8);
@@ -136,7 +136,7 @@ fn a_join_in_a_pool_that_keeps_its_places_ends_too() {
 #[test]
 fn a_child_that_runs_in_a_pool_that_keeps_its_places_is_asked() {
     bounded(|| {
-        for config in [PoolConfig::leased(2).keeps_place(), PoolConfig::leased(2).max_waiting(0)] {
+        for config in [PoolConfig::leased(2).holds_permit(), PoolConfig::leased(2).max_blocked(0)] {
             let scope = Scope::new("scope");
             let pool = started(&scope, "pool", config);
             let (says, said) = channel();
@@ -183,7 +183,7 @@ fn a_scoped_thread_is_joined_so_too() {
         let passed = request.run(|| {
             let sleeper = || heirloom::sleep(LONG).map_err(|_| text.len());
             thread::scope(|s| {
-                let isolated = thread::Builder::new().isolated().spawn_scoped(s, sleeper);
+                let isolated = thread::Builder::new().shielded().spawn_scoped(s, sleeper);
                 isolated.unwrap().join_cancelling().is_err()
             })
         });

@@ -135,7 +135,7 @@ const DAEMON: [Way; 3] = [
 fn kinds() -> Vec<PoolConfig> {
     vec![
         PoolConfig::leased(1),
-        PoolConfig::leased(1).keeps_place(),
+        PoolConfig::leased(1).holds_permit(),
         PoolConfig::dedicated(1),
         #[cfg(feature = "rayon")]
         PoolConfig::work_stealing(1),
@@ -168,18 +168,18 @@ fn on_a_thread_that_the_drop_of_a_closure_waits_for() {
 }
 
 #[test]
-fn in_a_pinned_pool() {
+fn in_a_local_pool() {
     bounded(|| {
         for how in [How::Here, How::Elsewhere] {
             let owner = Scope::new("owner");
             let ui = owner.create("ui");
-            let pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+            let local = ui.start_local(PoolConfig::local()).expect("starts");
             let request = Scope::new("request");
             let joined = request.run(|| queue_circle(&ui, how));
             drop(request);
             assert_all_cancelled(&joined);
             let joined = queue_circle(&ui, how);
-            drop(pinned);
+            drop(local);
             assert_all_cancelled(&joined);
         }
     });

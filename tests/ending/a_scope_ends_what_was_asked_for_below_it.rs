@@ -76,7 +76,7 @@ fn stop_waits_for_tasks_in_pools_elsewhere() {
         let (service, shared, request) = service();
         let (_first, go) = occupy(&shared, &request);
         let queued = request.run(|| shared.submit(|| 1)).expect("accepted");
-        let report = request.stop_within(Duration::from_millis(30)).expect("not from an own task");
+        let report = request.stop_timeout(Duration::from_millis(30)).expect("not from an own task");
         assert_eq!((report.remaining, report.is_complete()), (2, false), "{report}");
         drop(go);
         let report = request.stop().expect("not from an own task");
@@ -92,7 +92,7 @@ fn a_report_counts_what_runs_below_it_in_pools_elsewhere() {
     bounded(|| {
         let (_service, shared, request) = service();
         let (_first, go) = occupy(&shared, &request);
-        let report = request.stop_within(Duration::ZERO).expect("not from an own task");
+        let report = request.stop_timeout(Duration::ZERO).expect("not from an own task");
         drop(go);
         assert_eq!(report.remaining, 1, "{report}");
         assert!(!report.is_complete());
@@ -178,7 +178,7 @@ fn nested_scopes_count_for_all_above_them() {
         let part = Scope::new_in(&request, "part");
         let (task, go) = occupy(&shared, &part);
         assert_eq!((part.pending(), request.pending(), service.pending()), (1, 1, 1));
-        assert!(!request.stop_within(Duration::from_millis(10)).expect("outside").is_complete());
+        assert!(!request.stop_timeout(Duration::from_millis(10)).expect("outside").is_complete());
         let refused = part.run(|| shared.submit(|| ()));
         assert!(matches!(refused, Err(SubmitError::ScopeEnded { .. })), "an ended scope ends those below");
         assert_eq!((part.pending(), request.pending(), service.pending()), (1, 1, 1), "a refusal counts nothing");
@@ -222,13 +222,13 @@ fn tasks_of_tasks_are_counted_too() {
 }
 
 #[test]
-fn a_sealed_pools_tasks_are_not_below_the_submitters_scope() {
+fn a_detached_pools_tasks_are_not_below_the_submitters_scope() {
     bounded(|| {
         let service = Scope::new("service");
-        let sealed = service.create("sealed");
-        sealed.start(PoolConfig::leased(1).sealed()).expect("starts");
+        let detached = service.create("detached");
+        detached.start(PoolConfig::leased(1).detached()).expect("starts");
         let request = Scope::new_in(&service, "request");
-        let (task, go) = occupy(&sealed, &request);
+        let (task, go) = occupy(&detached, &request);
         assert_eq!((request.pending(), service.pending()), (0, 1));
         assert!(request.stop().expect("outside").is_complete());
         drop(go);
@@ -325,7 +325,7 @@ fn a_stop_from_a_task_below_it_is_refused_in_whatever_pool() {
         assert!(matches!(waiting, Err(StopError::FromOwnTask { .. })));
         assert!(!request.is_closed(), "nothing was changed");
         let elsewhere = std::sync::Arc::clone(&request);
-        let from_outside = service.run(|| shared.submit(move || elsewhere.stop_within(BOUND).is_ok()));
+        let from_outside = service.run(|| shared.submit(move || elsewhere.stop_timeout(BOUND).is_ok()));
         assert!(from_outside.expect("accepted").join().expect("ends"), "a task that is not below it may");
     });
 }

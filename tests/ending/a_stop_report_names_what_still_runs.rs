@@ -28,7 +28,7 @@ fn a_report_names_id_type_and_age_the_oldest_first() {
             // Age is the subject: the second is younger.
             std::thread::sleep(Duration::from_millis(20));
         }
-        let report = pool.stop_within(Duration::ZERO).expect("not from an own task");
+        let report = pool.stop_timeout(Duration::ZERO).expect("not from an own task");
         assert_eq!(report.remaining, 2, "{report}");
         let named: Vec<_> = report.still_running.iter().map(|task| (task.id, task.task_type.clone())).collect();
         assert_eq!(named, [(ids[0], Some(TaskType::from("first"))), (ids[1], Some(TaskType::from("second")))]);
@@ -41,7 +41,7 @@ fn a_report_names_id_type_and_age_the_oldest_first() {
 }
 
 #[test]
-fn a_report_of_a_picky_pool_names_its_type() {
+fn a_report_of_a_typed_pool_names_its_type() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("work");
@@ -53,7 +53,7 @@ fn a_report_of_a_picky_pool_names_its_type() {
             let _ = gate.recv();
         }));
         runs.recv().expect("runs");
-        let report = pool.stop_within(Duration::ZERO).expect("not from an own task");
+        let report = pool.stop_timeout(Duration::ZERO).expect("not from an own task");
         drop(go);
         assert_eq!(report.still_running[0].task_type, Some(TaskType::from("only")));
     });
@@ -76,7 +76,7 @@ fn a_task_that_runs_in_place_within_another_is_named_too() {
             inner.expect("accepted").join().expect("ends");
         });
         runs.recv().expect("runs");
-        let report = pool.stop_within(Duration::ZERO).expect("not from an own task");
+        let report = pool.stop_timeout(Duration::ZERO).expect("not from an own task");
         drop(go);
         let mut types: Vec<_> = report.still_running.iter().filter_map(|task| task.task_type.clone()).collect();
         types.sort_by_key(ToString::to_string);
@@ -101,7 +101,7 @@ fn what_has_ended_does_not_remain_however_long_its_thread_goes_on() {
             });
             runs.recv().expect("runs");
             assert!(short.iter().all(heirloom::TaskHandle::is_finished));
-            let report = pool.stop_within(Duration::ZERO).expect("not from an own task");
+            let report = pool.stop_timeout(Duration::ZERO).expect("not from an own task");
             drop(go);
             assert_eq!((report.completed, report.remaining), (5, 1), "{report}");
             long.expect("accepted").join().expect("ends");

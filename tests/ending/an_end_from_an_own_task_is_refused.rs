@@ -20,10 +20,10 @@ fn all_are_refused(pool: &PoolManager) -> bool {
         |error: &StopError| matches!(error, StopError::FromOwnTask { .. }) && error.to_string().contains("work");
     let long = Duration::from_secs(600);
     pool.stop().is_err_and(|error| refused(&error))
-        && pool.stop_within(long).is_err_and(|error| refused(&error))
+        && pool.stop_timeout(long).is_err_and(|error| refused(&error))
         && futures::executor::block_on(pool.stop_async()).is_err_and(|error| refused(&error))
         && pool.wait_idle().is_err_and(|error| refused(&error))
-        && pool.wait_idle_within(long).is_err_and(|error| refused(&error))
+        && pool.wait_idle_timeout(long).is_err_and(|error| refused(&error))
         && pool.is_running()
 }
 

@@ -105,7 +105,7 @@ const VERBS: &[Verb] = &[
     ("install", |w| assert_eq!(w.stealing.install(|| rayon::join(|| 2, || 3)).expect("ends"), (2, 3))),
     ("submit and join", |w| assert_eq!(w.leased.submit(|| 5).expect("accepted").join().expect("ends"), 5)),
     ("join within a time", |w| {
-        let joined = w.leased.submit(|| 5).expect("accepted").join_within(LONG);
+        let joined = w.leased.submit(|| 5).expect("accepted").join_timeout(LONG);
         assert_eq!(joined.expect("in time").expect("ends"), 5);
     }),
     ("join that passes requests on", |w| {
@@ -117,7 +117,7 @@ const VERBS: &[Verb] = &[
         assert_eq!(futures::executor::block_on(task).expect("ends"), 5);
     }),
     ("submit waiting", |w| {
-        assert_eq!(w.leased.submit_within(|| 5, LONG).expect("accepted").join().expect("ends"), 5);
+        assert_eq!(w.leased.submit_timeout(|| 5, LONG).expect("accepted").join().expect("ends"), 5);
     }),
     ("map", |w| assert_eq!(w.leased.map(0..3, |n| n).expect("accepted").map_while(Result::ok).sum::<i32>(), 3)),
     ("set", |w| {
@@ -140,10 +140,10 @@ const VERBS: &[Verb] = &[
         w.dedicated.start(PoolConfig::dedicated(1).warm(1)).expect("starts again");
         w.dedicated.ensure_started(PoolConfig::dedicated(1).warm(1)).expect("runs so");
     }),
-    ("pinned", |w| {
-        let pinned = w.scope.create("pinned").start_pinned(PoolConfig::pinned()).expect("starts");
-        let task = w.scope.get("pinned").expect("here").submit(|| 5).expect("accepted");
-        assert_eq!(pinned.run_until(task).expect("ends"), 5);
+    ("local", |w| {
+        let local = w.scope.create("local").start_local(PoolConfig::local()).expect("starts");
+        let task = w.scope.get("local").expect("here").submit(|| 5).expect("accepted");
+        assert_eq!(local.run_until(task).expect("ends"), 5);
     }),
     ("find and make", |w| {
         let _at = w.scope.enter();
@@ -156,7 +156,7 @@ const VERBS: &[Verb] = &[
         assert!(task.is_finished());
     }),
     ("a scope that is stopped", |w| {
-        assert!(w.scope.stop_within(LONG).expect("none of its tasks").is_complete());
+        assert!(w.scope.stop_timeout(LONG).expect("none of its tasks").is_complete());
     }),
     ("a scope that is dropped", |w| drop(w.scope.run(|| Scope::new("inner")))),
     ("threads", |_| {
@@ -219,7 +219,7 @@ fn each_verb_works_on_a_plain_thread() {
 #[test]
 fn each_verb_works_in_a_task() {
     bounded(|| {
-        let configs = [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(1).keeps_place()];
+        let configs = [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(1).holds_permit()];
         for config in configs {
             let outer = heirloom::create("outer");
             outer.start(config.log_panics(false)).expect("starts");
@@ -336,17 +336,17 @@ fn a_task_cleans_up_in_its_own_pool() {
 }
 
 #[test]
-fn a_pinned_thread_cleans_up_in_its_own_pool() {
+fn a_local_thread_cleans_up_in_its_own_pool() {
     bounded(|| {
-        let pool = heirloom::create("pinned");
-        let pinned = pool.start_pinned(PoolConfig::pinned()).expect("starts");
+        let pool = heirloom::create("local");
+        let local = pool.start_local(PoolConfig::local()).expect("starts");
         let cleaned = cleans_up(|| {
             pool.scope(|s| s.submit(|| ()).map(drop)).expect("accepted");
             assert_eq!(pool.run(|| 5).expect("ends"), 5);
             let task = pool.submit(|| 5).expect("accepted");
-            assert_eq!(pinned.run_until(task).expect("ends"), 5);
+            assert_eq!(local.run_until(task).expect("ends"), 5);
             pool.close();
-            assert_eq!(pinned.run_until_stopped().completed, 3);
+            assert_eq!(local.run_until_stopped().completed, 3);
         });
         assert!(cleaned);
     });

@@ -26,12 +26,12 @@ fn counters_begin_at_zero() {
 fn every_setting_may_differ() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = started(&scope, "again", PoolConfig::leased(1).task_type("a").queue_limit(1).keeps_place());
+        let pool = started(&scope, "again", PoolConfig::leased(1).task_type("a").queue_limit(1).holds_permit());
         assert!(matches!(pool.submit(|| ()), Err(SubmitError::UnknownTaskType { .. })));
         assert!(pool.stop().expect("from outside").is_complete());
         pool.start(PoolConfig::dedicated(3).daemon().thread_name_prefix("fresh")).expect("starts again");
         let stats = pool.stats();
-        assert_eq!((stats.max_workers, stats.kind, stats.mode), (3, PoolKind::Dedicated, PoolMode::Daemon));
+        assert_eq!((stats.limit, stats.kind, stats.mode), (3, PoolKind::Dedicated, PoolMode::Daemon));
         let name = pool.submit(thread_name).expect("any type, now").join().expect("runs");
         assert!(name.starts_with("fresh-"), "{name}");
         let _ = pool.stop().expect("from outside");

@@ -60,7 +60,7 @@ fn body(pools: &[PoolManager], books: &Arc<Books>, seed: u64, depth: u32) -> u64
         }
         1 => {
             if let Some(handle) = submit(pools, pool, books, seed, depth - 1) {
-                match handle.join_within(Duration::from_micros(dice.below(200))) {
+                match handle.join_timeout(Duration::from_micros(dice.below(200))) {
                     Ok(_) => {
                         books.resolved.fetch_add(1, Ordering::SeqCst);
                     }
@@ -247,10 +247,10 @@ fn tasks_of_daemon_pools_with_bounded_queues_end() {
 
 #[test]
 fn tasks_of_a_serial_pool_end() {
-    bounded(|| storm(&[PoolConfig::leased(1).keeps_place()], true, 1_000));
+    bounded(|| storm(&[PoolConfig::leased(1).holds_permit()], true, 1_000));
 }
 
 #[test]
 fn tasks_of_pools_that_hardly_give_places_away_end() {
-    bounded(|| storm(&[PoolConfig::leased(1).max_waiting(0)], true, 1_000));
+    bounded(|| storm(&[PoolConfig::leased(1).max_blocked(0)], true, 1_000));
 }

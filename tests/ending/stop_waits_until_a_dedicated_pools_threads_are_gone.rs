@@ -87,7 +87,7 @@ fn each_of_several_stops_waits_for_the_threads() {
 fn a_bounded_stop_waits_for_the_threads_while_it_has_time() {
     bounded(|| {
         returns_after_the_thread(1, |_, pool| {
-            let report = pool.stop_within(Duration::from_secs(50)).expect("from outside");
+            let report = pool.stop_timeout(Duration::from_secs(50)).expect("from outside");
             assert!(report.is_complete());
         });
     });

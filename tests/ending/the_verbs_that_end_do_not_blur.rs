@@ -144,12 +144,12 @@ fn a_bounded_stop_ends_in_time_and_the_pool_stays_closed() {
         for config in joining() {
             let mut busy = Busy::new(config);
             let begun = Instant::now();
-            let report = busy.pool.stop_within(Duration::from_millis(50)).expect("not from an own task");
+            let report = busy.pool.stop_timeout(Duration::from_millis(50)).expect("not from an own task");
             assert!(begun.elapsed() >= Duration::from_millis(50));
             assert_eq!((report.remaining, report.is_complete()), (4, false), "{report}");
             busy.refuses();
             busy.release();
-            let report = busy.pool.stop_within(BOUND).expect("not from an own task");
+            let report = busy.pool.stop_timeout(BOUND).expect("not from an own task");
             assert!(report.is_complete(), "{report}");
             busy.all_run();
         }
@@ -229,7 +229,7 @@ fn wait_idle_waits_for_all_and_leaves_the_pool_open() {
     bounded(|| {
         for config in joining().into_iter().chain(daemon()) {
             let mut busy = Busy::new(config);
-            assert!(!busy.pool.wait_idle_within(Duration::from_millis(20)).expect("not from an own task"));
+            assert!(!busy.pool.wait_idle_timeout(Duration::from_millis(20)).expect("not from an own task"));
             let pool = busy.pool.clone();
             let waiter = std::thread::spawn(move || pool.wait_idle());
             assert!(busy.pool.is_running());
@@ -237,7 +237,7 @@ fn wait_idle_waits_for_all_and_leaves_the_pool_open() {
             waiter.join().expect("waits").expect("not from an own task");
             assert_eq!(busy.pool.stats().completed, 4);
             assert_eq!(busy.pool.submit(|| 1).expect("it is open").join().expect("ends"), 1);
-            assert!(busy.pool.wait_idle_within(BOUND).expect("not from an own task"));
+            assert!(busy.pool.wait_idle_timeout(BOUND).expect("not from an own task"));
             busy.all_run();
         }
     });
@@ -257,7 +257,7 @@ fn many_waiters_all_see_the_end() {
                         0 => assert!(pool.stop().expect("outside").is_complete()),
                         1 => pool.wait_idle().expect("outside"),
                         2 => assert!(futures::executor::block_on(pool.stop_async()).expect("outside").is_complete()),
-                        _ => assert!(pool.stop_within(BOUND).expect("outside").is_complete()),
+                        _ => assert!(pool.stop_timeout(BOUND).expect("outside").is_complete()),
                     })
                 })
                 .collect();
@@ -279,7 +279,7 @@ fn each_verb_on_a_manager_that_never_started_does_nothing() {
         pool.close();
         pool.cancel();
         pool.wait_idle().expect("nothing to wait for");
-        assert!(pool.wait_idle_within(Duration::ZERO).expect("nothing to wait for"));
+        assert!(pool.wait_idle_timeout(Duration::ZERO).expect("nothing to wait for"));
         assert!(pool.stop().expect("nothing to stop").is_complete());
         assert!(futures::executor::block_on(pool.stop_async()).expect("nothing to stop").is_complete());
     });

@@ -23,7 +23,7 @@ fn a_task_that_is_in_is_named_with_its_id_pool_and_thread() {
         };
         let task = pool.submit(exposes).expect("accepted");
         let thread = is_in.recv().expect("it goes in");
-        let busy = GATE.enter_within(Duration::from_millis(5)).expect_err("a task is in");
+        let busy = GATE.enter_timeout(Duration::from_millis(5)).expect_err("a task is in");
         let holder = GATE.holder().expect("a task is in");
         assert_eq!(
             (holder.task, holder.thread, holder.thread_name.as_deref()),
@@ -35,7 +35,7 @@ fn a_task_that_is_in_is_named_with_its_id_pool_and_thread() {
         let text = busy.to_string();
         let begins = format!("gate \"stage\" is held by task {} of \"camera\" on thread \"optics-0\", for ", task.id());
         assert!(text.starts_with(&begins), "{text}");
-        assert!(text.contains("wait longer with `enter_within`"), "{text}");
+        assert!(text.contains("wait longer with `enter_timeout`"), "{text}");
         leave.send(()).expect("it listens");
         task.join().expect("runs");
     });
@@ -65,7 +65,7 @@ fn a_hand_over_changes_who_is_in() {
         let held = GATE.enter().expect("it is free");
         let (leave, told) = std::sync::mpsc::channel::<()>();
         let next = pool.submit(move || {
-            let _in = GATE.enter_within(Duration::MAX).expect("let in");
+            let _in = GATE.enter_timeout(Duration::MAX).expect("let in");
             let _ = told.recv();
         });
         let next = next.expect("accepted");

@@ -57,7 +57,7 @@ fn a_child_thread_is_not_let_in() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let _in = GATE.enter().expect("it is free");
-        let child = thread::spawn(|| GATE.enter_within(Duration::from_millis(1)).map(drop));
+        let child = thread::spawn(|| GATE.enter_timeout(Duration::from_millis(1)).map(drop));
         let busy = child.join().expect("ends").expect_err("a child is not its parent");
         assert_eq!(busy.holder.thread, this_thread());
     });
@@ -87,7 +87,7 @@ fn a_task_that_the_holders_join_runs_in_place_is_refused_at_once() {
         let pool = one.clone();
         let joins = move || {
             let _in = GATE.enter().expect("it is free");
-            let inner = pool.submit(|| (this_thread(), GATE.enter_within(LONG).map(drop))).expect("accepted");
+            let inner = pool.submit(|| (this_thread(), GATE.enter_timeout(LONG).map(drop))).expect("accepted");
             (heirloom::task_id(), this_thread(), inner.join().expect("runs"))
         };
         let (holder, thread, (inner, outcome)) = one.submit(joins).expect("accepted").join().expect("runs");
@@ -106,7 +106,7 @@ fn a_task_that_runs_on_the_holders_thread_is_not_let_in() {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", PoolConfig::leased(1));
         let _in = GATE.enter().expect("it is free");
-        let run = || (this_thread(), GATE.enter_within(LONG).map(drop));
+        let run = || (this_thread(), GATE.enter_timeout(LONG).map(drop));
         let (thread, outcome) = pool.run(run).expect("runs");
         assert_eq!(thread, this_thread());
         let busy = outcome.expect_err("a task is not the thread it runs on");
@@ -123,7 +123,7 @@ fn two_tasks_one_after_the_other_on_one_thread_are_two() {
         let leaks = one.submit(|| std::mem::forget(GATE.enter().expect("it is free"))).expect("accepted");
         let id = leaks.id();
         leaks.join().expect("runs");
-        let next = one.submit(|| GATE.enter_within(LONG).map(drop)).expect("accepted");
+        let next = one.submit(|| GATE.enter_timeout(LONG).map(drop)).expect("accepted");
         let busy = next.join().expect("runs").expect_err("another task");
         assert_eq!(busy.holder.task, Some(id), "{busy}");
         // Only that thread could have let go.
@@ -137,7 +137,7 @@ fn a_drop_that_a_task_leaves_behind_is_another() {
     struct Enters(mpsc::Sender<(bool, bool)>);
     impl Drop for Enters {
         fn drop(&mut self) {
-            let busy = GATE.enter_within(LONG).err();
+            let busy = GATE.enter_timeout(LONG).err();
             let _ = self.0.send((heirloom::task_id().is_none(), busy.is_some_and(|busy| busy.would_deadlock)));
         }
     }
@@ -175,7 +175,7 @@ fn another_future_of_the_same_thread_is_not_let_in() {
             });
             yield_now().await;
             let others: Vec<_> = (0..10)
-                .map(|_| spawn_local(async { GATE.enter_within(LONG).map(drop).expect_err("another holds it") }))
+                .map(|_| spawn_local(async { GATE.enter_timeout(LONG).map(drop).expect_err("another holds it") }))
                 .collect();
             assert!(GATE.try_enter().is_err(), "the future of `block_on` is no part of it either");
             for other in others {

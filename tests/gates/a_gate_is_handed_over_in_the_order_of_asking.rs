@@ -22,7 +22,7 @@ fn waits(
     let entered = Arc::clone(entered);
     let before = pool.stats().waiting;
     let task = pool.submit(move || {
-        let Ok(_in) = gate.enter_within(wait) else { return false };
+        let Ok(_in) = gate.enter_timeout(wait) else { return false };
         entered.lock().expect("nobody panics with it").push(number);
         true
     });
@@ -56,7 +56,7 @@ fn a_holder_that_asks_again_is_behind_the_waiters() {
         let held = GATE.enter().expect("it is free");
         let all: Vec<_> = (0..3).map(|number| waits(&pool, &GATE, &entered, number, Duration::MAX)).collect();
         drop(held);
-        let _again = GATE.enter_within(Duration::MAX).expect("let in");
+        let _again = GATE.enter_timeout(Duration::MAX).expect("let in");
         assert_eq!(entered.lock().expect("nobody panics with it").len(), 3, "all went in before");
         drop(_again);
         assert!(all.into_iter().all(|task| task.join().expect("runs")));
@@ -86,14 +86,14 @@ fn no_waiter_starves_beside_one_that_never_stops_asking() {
     bounded(|| {
         let greedy = std::thread::spawn(|| {
             while GATE.name() == "stage" {
-                let Ok(_in) = GATE.enter_within(BOUND) else { return };
+                let Ok(_in) = GATE.enter_timeout(BOUND) else { return };
                 if STOP.load(std::sync::atomic::Ordering::Acquire) {
                     return;
                 }
             }
         });
         for _ in 0..100 {
-            drop(GATE.enter_within(BOUND).expect("let in"));
+            drop(GATE.enter_timeout(BOUND).expect("let in"));
         }
         STOP.store(true, std::sync::atomic::Ordering::Release);
         greedy.join().expect("ends");

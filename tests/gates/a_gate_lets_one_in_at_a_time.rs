@@ -69,7 +69,7 @@ fn a_gate_has_a_default_of_its_own_and_an_entry_its_own_wait() {
         let inside = Inside::of(&GATE);
         let waited = GATE.enter().expect_err("somebody is in").waited;
         assert!(waited >= Duration::from_millis(3));
-        let waited = GATE.enter_within(Duration::from_millis(7)).expect_err("somebody is in").waited;
+        let waited = GATE.enter_timeout(Duration::from_millis(7)).expect_err("somebody is in").waited;
         assert!(waited >= Duration::from_millis(7));
         assert_eq!(GATE.try_enter().expect_err("somebody is in").waited, Duration::ZERO);
         inside.leave();
@@ -114,7 +114,7 @@ fn however_many_come_there_is_never_a_second_one_in() {
                 let (gate, crowd) = &*shared;
                 // Some give up while others go in and out.
                 let wait = if round.is_multiple_of(3) { Duration::from_micros(round) } else { BOUND };
-                let entered = gate.enter_within(wait);
+                let entered = gate.enter_timeout(wait);
                 entered.is_ok_and(|_in| {
                     crowd.visit();
                     let _again = gate.try_enter().expect("it is in already");
@@ -137,7 +137,7 @@ fn a_wait_at_it_gives_the_tasks_place_away() {
         let scope = Scope::new("test");
         let one = started(&scope, "one", PoolConfig::leased(1));
         let held = GATE.enter().expect("it is free");
-        let waits = one.submit(|| GATE.enter_within(Duration::MAX).map(drop)).expect("accepted");
+        let waits = one.submit(|| GATE.enter_timeout(Duration::MAX).map(drop)).expect("accepted");
         BusyTask::on(&one).end(); // runs meanwhile, in a pool of one
         drop(held);
         waits.join().expect("runs").expect("it is let in");

@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(3600);
 type Outcome = Result<(), Busy>;
 
 fn ask(gate: &'static Gate) -> Outcome {
-    gate.enter_within(LONG).map(drop)
+    gate.enter_timeout(LONG).map(drop)
 }
 
 fn would_deadlock(outcome: Outcome) {
@@ -188,7 +188,7 @@ fn whoever_waits_for_the_next_holder_is_not_told_of_the_last_one() {
             let held = GATE.enter().expect("it is free");
             let (go, told) = mpsc::channel::<()>();
             let second = next.submit(move || {
-                let _in = GATE.enter_within(LONG).expect("let in");
+                let _in = GATE.enter_timeout(LONG).expect("let in");
                 told.recv().expect("told");
             });
             waiting(&next, 1);
@@ -231,7 +231,7 @@ fn a_holder_whose_wait_has_an_end_is_waited_for() {
         let pool = started(&scope, "work", PoolConfig::leased(1));
         let held = GATE.enter().expect("it is free");
         let asker = pool.submit(|| ask(&GATE)).expect("accepted");
-        let asker = asker.join_within(Duration::from_millis(5)).expect_err("the gate is held");
+        let asker = asker.join_timeout(Duration::from_millis(5)).expect_err("the gate is held");
         drop(held);
         asker.join().expect("runs").expect("it is let in");
     });

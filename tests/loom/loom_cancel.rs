@@ -7,13 +7,13 @@ use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
-use crate::pool::pinned::Pinned;
+use crate::pool::local_pool::LocalPool;
 use crate::sync::os::{Arc, Mutex, thread};
 
 /// A pool whose tasks are never run, because this thread does not run them.
-fn idle(config: PoolConfig) -> (Arc<Pool>, Pinned) {
+fn idle(config: PoolConfig) -> (Arc<Pool>, LocalPool) {
     let pool = start(config);
-    (Arc::clone(&pool), Pinned::new(pool))
+    (Arc::clone(&pool), LocalPool::new(pool))
 }
 
 /// Submits at the place. `None` when that is refused.
@@ -39,7 +39,7 @@ fn assert_over(handle: Option<TaskHandle<()>>) {
 
 /// One thread submits at the place, and this one cancels.
 fn is_over_whoever_comes_first(config: PoolConfig, place: &NodeRef, cancel: impl FnOnce(&Arc<Pool>)) {
-    let (pool, _pinned) = idle(config);
+    let (pool, _local) = idle(config);
     let submitter = thread::spawn(submits(&pool, place));
     cancel(&pool);
     assert_over(submitter.join().unwrap());
@@ -51,7 +51,7 @@ fn is_over_whoever_comes_first(config: PoolConfig, place: &NodeRef, cancel: impl
 fn a_task_submitted_while_its_scope_is_cancelled_is_over() {
     model(4, || {
         let scope = NodeRef::scope();
-        is_over_whoever_comes_first(PoolConfig::pinned(), &scope, |_| {
+        is_over_whoever_comes_first(PoolConfig::local(), &scope, |_| {
             scope.node().cancel();
         });
     });
@@ -61,7 +61,7 @@ fn a_task_submitted_while_its_scope_is_cancelled_is_over() {
 fn the_first_task_below_a_cancelled_scope_is_over() {
     model(4, || {
         let outer = NodeRef::scope();
-        is_over_whoever_comes_first(PoolConfig::pinned(), &outer.scope_below().scope_below(), |_| {
+        is_over_whoever_comes_first(PoolConfig::local(), &outer.scope_below().scope_below(), |_| {
             outer.node().cancel();
         });
     });
@@ -71,13 +71,13 @@ fn the_first_task_below_a_cancelled_scope_is_over() {
 fn a_task_submitted_to_a_daemon_pool_while_its_scope_is_closed_is_over() {
     model(4, || {
         let scope = NodeRef::scope();
-        is_over_whoever_comes_first(PoolConfig::pinned().daemon(), &scope, |_| scope.node().close());
+        is_over_whoever_comes_first(PoolConfig::local().daemon(), &scope, |_| scope.node().close());
     });
 }
 
 #[test]
 fn a_task_submitted_while_its_pool_is_cancelled_is_over() {
-    model(4, || is_over_whoever_comes_first(PoolConfig::pinned(), &NodeRef::PROCESS, Pool::cancel));
+    model(4, || is_over_whoever_comes_first(PoolConfig::local(), &NodeRef::PROCESS, Pool::cancel));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn the_first_two_tasks_below_a_cancelled_scope_are_over() {
     model(2, || {
         let outer = NodeRef::scope();
         let inner = outer.scope_below();
-        let (pool, _pinned) = idle(PoolConfig::pinned());
+        let (pool, _local) = idle(PoolConfig::local());
         let other = thread::spawn(submits(&pool, &inner));
         let canceller = thread::spawn(move || outer.node().cancel());
         let handle = submit_at(&pool, &inner);
@@ -99,7 +99,7 @@ fn the_first_two_tasks_below_a_cancelled_scope_are_over() {
 fn a_task_submitted_after_its_place_declined_is_left_alone() {
     model(4, || {
         let place = NodeRef::scope();
-        let (pool, pinned) = idle(PoolConfig::pinned());
+        let (pool, local) = idle(PoolConfig::local());
         let canceller = {
             let place = place.clone();
             thread::spawn(move || place.node().cancel())
@@ -111,7 +111,7 @@ fn a_task_submitted_after_its_place_declined_is_left_alone() {
         }
         canceller.join().unwrap();
         if let Some(kept) = kept {
-            assert_eq!(pinned.run_pending(), 1, "a declined request ended a later task");
+            assert_eq!(local.run_pending(), 1, "a declined request ended a later task");
             assert!(kept.join().is_ok());
         }
     });
@@ -122,7 +122,7 @@ fn two_cancels_end_each_task_once() {
     model(3, || {
         let outer = NodeRef::scope();
         let inner = outer.scope_below();
-        let (pool, _pinned) = idle(PoolConfig::pinned());
+        let (pool, _local) = idle(PoolConfig::local());
         let handles = [&outer, &inner].map(|place| submit_at(&pool, place));
         let other = {
             let inner = inner.clone();
@@ -139,7 +139,7 @@ fn two_cancels_end_each_task_once() {
 fn a_task_cancelled_while_it_is_pushed_gives_its_room_back() {
     model(3, || {
         let scope = NodeRef::scope();
-        let (pool, _pinned) = idle(PoolConfig::pinned().queue_limit(1));
+        let (pool, _local) = idle(PoolConfig::local().queue_limit(1));
         let submitter = thread::spawn(submits(&pool, &scope));
         scope.node().cancel();
         assert_over(submitter.join().unwrap());
@@ -164,7 +164,7 @@ fn two_cancels_of_tasks_that_join_each_other_when_dropped_end() {
     model(2, || {
         let outer = NodeRef::scope();
         let inner = outer.scope_below();
-        let (pool, _pinned) = idle(PoolConfig::pinned());
+        let (pool, _local) = idle(PoolConfig::local());
         let slots = [(); 2].map(|()| Arc::new(Mutex::new(None)));
         for (at, place) in [&outer, &inner].into_iter().enumerate() {
             let joins = Joins(Arc::clone(&slots[1 - at]));

@@ -30,7 +30,7 @@ impl Room {
 
     /// `Duration::MAX` waits for ever; any other time is over at the first look.
     fn visit(&self, wait: Duration) -> Result<(), Busy> {
-        let _in = self.gate.enter_within(wait)?;
+        let _in = self.gate.enter_timeout(wait)?;
         // SAFETY: we are in.
         self.visits.with_mut(|visits| unsafe { *visits += 1 });
         Ok(())
@@ -68,7 +68,7 @@ fn everybody_who_waits_is_let_in_and_alone() {
 fn whoever_gives_up_as_it_is_let_in_keeps_nobody_out() {
     model(3, || {
         let room = Room::new();
-        let held = room.gate.enter_within(FOR_EVER).unwrap();
+        let held = room.gate.enter_timeout(FOR_EVER).unwrap();
         let hasty = visitor(&room, A_MOMENT);
         let patient = visitor(&room, FOR_EVER);
         drop(held);
@@ -82,8 +82,8 @@ fn whoever_gives_up_as_it_is_let_in_keeps_nobody_out() {
 fn it_is_let_go_by_the_last_guard_in_whatever_order_they_go() {
     model(3, || {
         let room = Room::new();
-        let outer = room.gate.enter_within(FOR_EVER).unwrap();
-        let inner = room.gate.enter_within(FOR_EVER).unwrap();
+        let outer = room.gate.enter_timeout(FOR_EVER).unwrap();
+        let inner = room.gate.enter_timeout(FOR_EVER).unwrap();
         let other = visitor(&room, FOR_EVER);
         drop(outer);
         // SAFETY: we are in still.
@@ -99,7 +99,7 @@ fn a_task_that_waits_for_it_holds_up_no_other() {
     model(1, || {
         let room = Room::new();
         let pool = start(PoolConfig::leased(1));
-        let held = room.gate.enter_within(FOR_EVER).unwrap();
+        let held = room.gate.enter_timeout(FOR_EVER).unwrap();
         let visits = {
             let room = Arc::clone(&room);
             pool.submit_static(None, move || room.visit(FOR_EVER).is_ok()).ok().unwrap()

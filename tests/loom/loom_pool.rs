@@ -143,7 +143,7 @@ fn a_task_that_waits_lets_the_next_one_run() {
 #[test]
 fn a_wait_at_the_bound_lets_the_next_one_run_when_somebody_has_looked() {
     model(2, || {
-        let pool = start(PoolConfig::leased(1).max_waiting(0));
+        let pool = start(PoolConfig::leased(1).max_blocked(0));
         let moment = Arc::new(Moment::default());
         let other = Arc::clone(&moment);
         let waits = submit(&pool, move || blocking(|| moment.wait()));
@@ -156,7 +156,7 @@ fn a_wait_at_the_bound_lets_the_next_one_run_when_somebody_has_looked() {
 #[test]
 fn a_wait_at_the_bound_ends_while_its_place_is_let_and_the_pool_has_as_many_as_before() {
     model(2, || {
-        let pool = start(PoolConfig::leased(1).max_waiting(0));
+        let pool = start(PoolConfig::leased(1).max_blocked(0));
         let waits = submit(&pool, || blocking(|| ()));
         let next = submit(&pool, || ());
         waits.join().unwrap();

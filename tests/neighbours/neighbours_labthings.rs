@@ -46,10 +46,10 @@ fn a_thread_of_its_own_is_cancelled_alone_and_gives_its_result() {
     bounded(|| {
         let invocation = Scope::new("invocation");
         let _at = invocation.enter();
-        let start = |f: fn() -> u32| thread::Builder::new().isolated().spawn(f).unwrap();
+        let start = |f: fn() -> u32| thread::Builder::new().shielded().spawn(f).unwrap();
         assert_eq!(start(|| 7).join().unwrap(), 7);
         assert!(start(|| panic!("broken")).join().is_err());
-        let sleeper = thread::Builder::new().isolated().spawn(|| heirloom::sleep(LONG)).unwrap();
+        let sleeper = thread::Builder::new().shielded().spawn(|| heirloom::sleep(LONG)).unwrap();
         invocation.cancel();
         assert!(!sleeper.is_finished());
         assert_eq!(sleeper.cancel(), CancelOutcome::Requested); // at once, perhaps before it begins
@@ -66,7 +66,7 @@ fn cancelling_a_waiting_parent_ends_its_child_and_then_itself() {
         let (says, said) = channel();
         let (ends, ended) = channel();
         let parent = actions.submit(move || {
-            let child = thread::Builder::new().isolated().spawn(move || {
+            let child = thread::Builder::new().shielded().spawn(move || {
                 says.send(()).unwrap();
                 let out = heirloom::sleep(LONG);
                 ends.send("child").unwrap();
@@ -182,7 +182,7 @@ fn the_instruments_lock_counts_and_waits_as_long_as_it_is_told() {
                 let gate = Arc::clone(&gate);
                 let entry = move || match wait {
                     None => gate.enter().map(drop),
-                    Some(wait) => gate.enter_within(wait).map(drop),
+                    Some(wait) => gate.enter_timeout(wait).map(drop),
                 };
                 std::thread::spawn(entry).join().unwrap().unwrap_err().waited
             };

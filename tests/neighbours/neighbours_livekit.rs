@@ -75,7 +75,7 @@ fn a_slow_worker_is_given_up_and_replaced() {
         };
         let config = PoolConfig::dedicated(1).warm(1).warm_timeout(Duration::from_millis(5)).on_worker_start(slow);
         assert!(matches!(jobs.start(config), Err(StartError::WarmTimeout { ready: 0, wanted: 1, .. })));
-        assert_eq!(jobs.stop_within(BOUND).expect("from outside").abandoned, 1);
+        assert_eq!(jobs.stop_timeout(BOUND).expect("from outside").abandoned, 1);
         jobs.start(PoolConfig::dedicated(1).warm(1).on_worker_start(|_| Ok::<(), String>(()))).expect("another");
         assert_eq!(jobs.submit(|| 7).expect("accepted").join().expect("runs"), 7);
         drop(go);
@@ -121,7 +121,7 @@ fn a_start_that_nobody_waits_for_any_more_is_reaped() {
             begun.recv().expect("it prepares");
         } // dropped: the waiter is gone
         drop(go);
-        let report = jobs.stop_within(BOUND).expect("from outside");
+        let report = jobs.stop_timeout(BOUND).expect("from outside");
         assert!(report.is_complete());
         assert!(!jobs.is_running());
     });
@@ -150,7 +150,7 @@ fn a_slow_job_is_reported_past_the_deadline_and_ends_when_it_is_asked() {
         });
         let job = job.expect("accepted");
         begun.recv().expect("it runs");
-        let report = jobs.stop_within(Duration::from_millis(5)).expect("from outside");
+        let report = jobs.stop_timeout(Duration::from_millis(5)).expect("from outside");
         assert_eq!((report.remaining, report.still_running[0].id), (1, job.id()));
         jobs.cancel();
         assert!(job.join().expect("ends"));
@@ -181,7 +181,7 @@ fn what_belongs_to_a_session_ends_with_it_also_when_its_job_fails() {
             let fails = session.run(|| jobs.submit(|| -> () { panic!("the entry point fails") })).expect("accepted");
             let hung = hangs.then(|| session.run(|| jobs.submit(move || gate.recv().is_err())).expect("accepted"));
             assert!(fails.join().is_err_and(|error| error.is_panic()));
-            let report = session.stop_within(Duration::from_millis(5)).expect("from outside");
+            let report = session.stop_timeout(Duration::from_millis(5)).expect("from outside");
             assert_eq!(report.is_complete(), !hangs);
             assert_eq!(closed.load(Ordering::SeqCst), !hangs, "it is there as long as a part of the session runs");
             drop(go);
@@ -237,9 +237,9 @@ fn a_drain_that_runs_out_of_time_still_closes() {
             heirloom::sleep(BOUND * 10).is_err()
         });
         begun.recv().expect("it runs");
-        assert!(!jobs.wait_idle_within(Duration::from_millis(5)).expect("from outside"));
+        assert!(!jobs.wait_idle_timeout(Duration::from_millis(5)).expect("from outside"));
         assert!(jobs.is_running(), "waiting closes nothing");
-        let report = jobs.stop_within(Duration::from_millis(5)).expect("from outside");
+        let report = jobs.stop_timeout(Duration::from_millis(5)).expect("from outside");
         assert!(!report.is_complete() && jobs.submit(|| ()).is_err());
         jobs.cancel();
         assert!(job.expect("accepted").join().expect("ends"));

@@ -32,7 +32,7 @@ fn a_running_manager_refuses_another_start_and_goes_on_as_it_was() {
         assert!(matches!(&error, StartError::AlreadyRunning { namespace } if namespace == pool.namespace()));
         assert!(error.to_string().contains("render"), "{error}");
         let stats = pool.stats();
-        assert_eq!((stats.max_workers, stats.kind, stats.mode), (2, PoolKind::Leased, PoolMode::Joining));
+        assert_eq!((stats.limit, stats.kind, stats.mode), (2, PoolKind::Leased, PoolMode::Joining));
         assert_eq!(pool.task_type(), Some("page".into()));
         assert_eq!(pool.submit_as("page", || 7).expect("accepted").join().expect("runs"), 7);
     });
@@ -133,7 +133,7 @@ fn one_of_many_starts_at_once_wins() {
             });
             // Each would have added another number, so this also says that the winner's settings are the ones that
             // count.
-            assert_eq!(pool.stats().max_workers, won.into_inner());
+            assert_eq!(pool.stats().limit, won.into_inner());
         }
     });
 }

@@ -1,4 +1,4 @@
-//! `keeps_place` never gives the place away: at most `n` tasks run code at a time, and with `n = 1` each ends before the
+//! `holds_permit` never gives the place away: at most `n` tasks run code at a time, and with `n = 1` each ends before the
 //! next starts, whatever it waits for, but for one that runs in place inside its joiner.
 
 use std::sync::{Arc, Mutex, mpsc};
@@ -12,7 +12,7 @@ use crate::common::pools::{Busy, Crowd, started};
 #[test]
 fn a_task_in_any_wait_keeps_the_others_out() {
     bounded(|| {
-        for config in [PoolConfig::leased(1).keeps_place(), PoolConfig::dedicated(1).keeps_place()] {
+        for config in [PoolConfig::leased(1).holds_permit(), PoolConfig::dedicated(1).holds_permit()] {
             let scope = Scope::new("test");
             let serial = started(&scope, "serial", config);
             let other = started(&scope, "other", PoolConfig::leased(1));
@@ -27,7 +27,7 @@ fn a_task_in_any_wait_keeps_the_others_out() {
                         0 => other.submit(|| ()).expect("accepted").join().expect("runs"),
                         1 => {
                             let waits = other.submit(std::thread::yield_now).expect("accepted");
-                            waits.join_within(Duration::from_secs(50)).expect("in time").expect("runs");
+                            waits.join_timeout(Duration::from_secs(50)).expect("in time").expect("runs");
                         }
                         2 => heirloom::blocking(std::thread::yield_now),
                         3 => other.wait_idle().expect("no task of its own"),
@@ -53,7 +53,7 @@ fn a_task_in_any_wait_keeps_the_others_out() {
 fn a_waiting_task_counts_as_running() {
     bounded(|| {
         let scope = Scope::new("test");
-        let serial = started(&scope, "serial", PoolConfig::leased(1).keeps_place());
+        let serial = started(&scope, "serial", PoolConfig::leased(1).holds_permit());
         let (go, gate) = mpsc::channel::<()>();
         let (here, waits) = mpsc::channel();
         let task = serial
@@ -78,7 +78,7 @@ fn a_waiting_task_counts_as_running() {
 fn a_pool_of_n_never_has_more_than_n_started_and_not_ended() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = started(&scope, "three", PoolConfig::leased(3).keeps_place());
+        let pool = started(&scope, "three", PoolConfig::leased(3).holds_permit());
         let crowd = Arc::new(Crowd::default());
         let tasks: Vec<_> = (0..500)
             .map(|_| {
@@ -115,7 +115,7 @@ fn with_n_places_never_more_than_n_run_code_also_when_they_join_each_other() {
     bounded(|| {
         for n in [1, 2] {
             let scope = Scope::new("test");
-            let pool = started(&scope, "few", PoolConfig::leased(n).keeps_place());
+            let pool = started(&scope, "few", PoolConfig::leased(n).holds_permit());
             let crowd = Arc::new(Crowd::default());
             let tasks: Vec<_> = (0..8)
                 .map(|_| {
@@ -135,7 +135,7 @@ fn with_n_places_never_more_than_n_run_code_also_when_they_join_each_other() {
 fn one_that_is_joined_runs_inside_its_joiner() {
     bounded(|| {
         let scope = Scope::new("test");
-        let serial = started(&scope, "serial", PoolConfig::leased(1).keeps_place());
+        let serial = started(&scope, "serial", PoolConfig::leased(1).holds_permit());
         let inner = serial.clone();
         let running = serial.submit(move || {
             let look = inner.clone();
@@ -149,12 +149,12 @@ fn one_that_is_joined_runs_inside_its_joiner() {
 fn a_task_that_times_out_on_one_behind_it_goes_on() {
     bounded(|| {
         let scope = Scope::new("test");
-        let serial = started(&scope, "serial", PoolConfig::leased(1).keeps_place());
+        let serial = started(&scope, "serial", PoolConfig::leased(1).holds_permit());
         let inner = serial.clone();
         let answer = serial.submit(move || {
             let behind = inner.submit(|| 7).expect("accepted");
             // A timed join never runs it in place, and nobody else may start it.
-            let behind = behind.join_within(Duration::from_millis(20)).expect_err("it cannot have started");
+            let behind = behind.join_timeout(Duration::from_millis(20)).expect_err("it cannot have started");
             behind.join().expect("an untimed one runs it here")
         });
         assert_eq!(answer.expect("accepted").join().expect("runs"), 7);

@@ -1,4 +1,4 @@
-//! `submit_within` waits at most so long for room in a bounded queue, `submit_async` without blocking the runtime;
+//! `submit_timeout` waits at most so long for room in a bounded queue, `submit_async` without blocking the runtime;
 //! nobody who waits is forgotten, and dropping the future submits nothing.
 
 use std::future::Future;
@@ -35,7 +35,7 @@ fn a_submitter_that_gets_room_in_time_is_accepted() {
         let (asks, asked) = mpsc::channel();
         let submitter = std::thread::spawn(move || {
             let _ = asks.send(());
-            pool.submit_within(|| 7, BOUND).expect("room comes").join().expect("ends")
+            pool.submit_timeout(|| 7, BOUND).expect("room comes").join().expect("ends")
         });
         asked.recv().expect("asks");
         drop(go);
@@ -49,7 +49,7 @@ fn a_submitter_that_gets_no_room_in_time_has_its_closure_back() {
         let scope = Scope::new("test");
         let (pool, go) = full(&scope);
         let begun = Instant::now();
-        let refused = pool.submit_within(|| 7, Duration::from_millis(60)).expect_err("no room comes");
+        let refused = pool.submit_timeout(|| 7, Duration::from_millis(60)).expect_err("no room comes");
         assert!(begun.elapsed() >= Duration::from_millis(60));
         assert!(matches!(refused.reason(), SubmitError::QueueFull { .. }) && refused.is_temporary());
         assert_eq!(refused.into_task()(), 7);
@@ -62,10 +62,10 @@ fn a_submitter_without_time_looks_once() {
     bounded(|| {
         let scope = Scope::new("test");
         let (pool, go) = full(&scope);
-        assert!(pool.submit_within(|| 7, Duration::ZERO).is_err());
+        assert!(pool.submit_timeout(|| 7, Duration::ZERO).is_err());
         drop(go);
         pool.wait_idle().expect("not from an own task");
-        assert!(pool.submit_within(|| 7, Duration::ZERO).is_ok());
+        assert!(pool.submit_timeout(|| 7, Duration::ZERO).is_ok());
     });
 }
 
@@ -78,7 +78,7 @@ fn a_close_ends_the_wait() {
         let (asks, asked) = mpsc::channel();
         let submitter = std::thread::spawn(move || {
             let _ = asks.send(());
-            let refused = waiting.submit_within(|| (), BOUND * 10).expect_err("closed");
+            let refused = waiting.submit_timeout(|| (), BOUND * 10).expect_err("closed");
             matches!(refused.reason(), SubmitError::Closed { .. })
         });
         asked.recv().expect("asks");
@@ -104,7 +104,7 @@ fn every_one_of_many_is_accepted_once() {
                         let task = move || ran.fetch_add(1, Ordering::Relaxed);
                         // Half of them wait as futures.
                         let submitted = match n % 2 {
-                            0 => pool.submit_within(task, BOUND),
+                            0 => pool.submit_timeout(task, BOUND),
                             _ => futures::executor::block_on(pool.submit_async(task)),
                         };
                         drop(submitted.expect("room comes"));
@@ -129,7 +129,7 @@ fn a_task_of_the_pool_itself_may_wait_for_its_room() {
         pool.start(PoolConfig::leased(1).queue_limit(1)).expect("starts");
         let this = pool.clone();
         let outer = pool.submit(move || {
-            let tasks: Vec<_> = (0..10).map(|n| this.submit_within(move || n, BOUND).expect("room comes")).collect();
+            let tasks: Vec<_> = (0..10).map(|n| this.submit_timeout(move || n, BOUND).expect("room comes")).collect();
             tasks.into_iter().map(|task| task.join().expect("ends")).sum::<i32>()
         });
         assert_eq!(outer.expect("accepted").join().expect("ends"), 45);
@@ -178,7 +178,7 @@ fn an_unbounded_queue_always_has_room() {
         let scope = Scope::new("test");
         let pool = scope.create("wide");
         pool.start(PoolConfig::leased(1)).expect("starts");
-        assert_eq!(pool.submit_within(|| 1, Duration::ZERO).expect("accepted").join().expect("ends"), 1);
+        assert_eq!(pool.submit_timeout(|| 1, Duration::ZERO).expect("accepted").join().expect("ends"), 1);
         let submitted = futures::executor::block_on(pool.submit_async(|| 2));
         assert_eq!(submitted.expect("accepted").join().expect("ends"), 2);
     });
@@ -197,7 +197,7 @@ fn a_submitter_whose_scope_ends_waits_no_longer() {
             let request = Scope::new_in(outside.lineage(), "request");
             let waits = {
                 let (pool, at) = (pool.clone(), request.lineage().clone());
-                std::thread::spawn(move || at.run(|| pool.submit_within(nothing, BOUND * 10).map(drop)))
+                std::thread::spawn(move || at.run(|| pool.submit_timeout(nothing, BOUND * 10).map(drop)))
             };
             let awaits = {
                 let (pool, at) = (pool.clone(), request.lineage().clone());
@@ -226,7 +226,7 @@ fn a_task_that_is_asked_to_stop_waits_no_longer() {
         let at = pool.clone();
         let waits = asks.submit(move || {
             let _ = heirloom::current();
-            at.submit_within(|| (), BOUND * 10).map(drop).map_err(|refused| refused.into_parts().1)
+            at.submit_timeout(|| (), BOUND * 10).map(drop).map_err(|refused| refused.into_parts().1)
         });
         let waits = waits.expect("accepted");
         eventually("it was refused once", || pool.stats().refused >= 1);
@@ -238,7 +238,7 @@ fn a_task_that_is_asked_to_stop_waits_no_longer() {
 /// Waits for room, and says why there was none.
 fn refused(pool: &PoolManager, awaits: bool) -> SubmitError {
     let submitted = match awaits {
-        false => pool.submit_within(nothing, BOUND * 10),
+        false => pool.submit_timeout(nothing, BOUND * 10),
         true => futures::executor::block_on(pool.submit_async(nothing)),
     };
     submitted.expect_err("there is no room").into_parts().1
@@ -296,7 +296,7 @@ fn what_had_to_wait_stands_where_it_would_have_at_once() {
             let submits = own.submit(move || {
                 let parent = || heirloom::current().parent();
                 let submitted = match awaits {
-                    false => at.submit_within(parent, BOUND),
+                    false => at.submit_timeout(parent, BOUND),
                     true => futures::executor::block_on(at.submit_async(parent)),
                 };
                 submitted.expect("room comes").join().expect("runs")
@@ -310,22 +310,22 @@ fn what_had_to_wait_stands_where_it_would_have_at_once() {
 }
 
 #[test]
-fn what_a_sealed_pool_takes_waits_for_room_though_the_submitters_scope_has_ended() {
+fn what_a_detached_pool_takes_waits_for_room_though_the_submitters_scope_has_ended() {
     bounded(|| {
         let scope = Scope::new("test");
-        let sealed = scope.create("sealed");
-        sealed.start(PoolConfig::leased(1).queue_limit(1).sealed()).expect("starts");
+        let detached = scope.create("detached");
+        detached.start(PoolConfig::leased(1).queue_limit(1).detached()).expect("starts");
         let (go, gate) = mpsc::channel::<()>();
         let (started, running) = mpsc::channel();
-        drop(sealed.submit(move || {
+        drop(detached.submit(move || {
             let _ = started.send(());
             let _ = gate.recv();
         }));
         running.recv().expect("runs");
-        drop(sealed.submit(|| ()));
+        drop(detached.submit(|| ()));
         let request = Scope::new("request");
         request.close();
-        let mut waits = Box::pin(sealed.submit_async(|| 7).in_lineage(&request));
+        let mut waits = Box::pin(detached.submit_async(|| 7).in_lineage(&request));
         let mut polled = || waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled().is_pending(), "it yields, and does not ask again and again");
         drop(go);

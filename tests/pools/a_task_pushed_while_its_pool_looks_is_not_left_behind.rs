@@ -60,7 +60,7 @@ fn the_next_task_starts_while_a_result_is_dropped() {
             }
             drop(first);
             let next = pool.submit(move || came.store(true, Ordering::Release)).expect("accepted");
-            assert!(next.join_within(Duration::from_secs(5)).is_ok(), "left behind in round {round}");
+            assert!(next.join_timeout(Duration::from_secs(5)).is_ok(), "left behind in round {round}");
         }
     });
 }

@@ -96,7 +96,7 @@ fn the_tasks_on_a_thread_find_what_its_initialiser_made_there() {
                 together.wait();
                 assert!(heirloom::get("own").is_err(), "a task stands below its submitter, not on the thread");
                 let worker = heirloom::worker().expect("a dedicated pool's thread");
-                (worker.index(), worker.lineage().get("own").expect("made at its start").stats().max_workers)
+                (worker.index(), worker.lineage().get("own").expect("made at its start").stats().limit)
             };
             pool.submit(look).expect("accepted")
         });

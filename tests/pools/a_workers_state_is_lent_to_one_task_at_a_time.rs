@@ -220,8 +220,8 @@ fn a_prepared_pool_gives_places_away_where_it_is_told_to() {
         let scope = Scope::new("test");
         let prepared = |_: &heirloom::WorkerCtx| Ok::<_, Never>(());
         for config in [
-            PoolConfig::dedicated(1).on_worker_start(prepared).gives_place(),
-            PoolConfig::dedicated(1).gives_place().on_worker_start(prepared),
+            PoolConfig::dedicated(1).on_worker_start(prepared).releases_permit(),
+            PoolConfig::dedicated(1).releases_permit().on_worker_start(prepared),
         ] {
             let pool = started(&scope, "work", config);
             let (tx, rx) = mpsc::channel();
@@ -231,9 +231,9 @@ fn a_prepared_pool_gives_places_away_where_it_is_told_to() {
             assert_eq!(waits.join().expect("runs"), Ok(7));
         }
         // A state for each thread, and more threads than states: not both.
-        let both = PoolConfig::dedicated(1).worker_state(|| Ok::<_, Never>(())).gives_place();
+        let both = PoolConfig::dedicated(1).worker_state(|| Ok::<_, Never>(())).releases_permit();
         match scope.create("both").start(both) {
-            Err(StartError::Invalid { setting, .. }) => assert_eq!(setting, "gives_place"),
+            Err(StartError::Invalid { setting, .. }) => assert_eq!(setting, "releases_permit"),
             other => panic!("{other:?}"),
         }
     });
@@ -247,7 +247,7 @@ fn only_a_pool_with_threads_of_its_own_has_states() {
             Err(StartError::Invalid { setting, .. }) => assert_eq!(setting, "worker_state"),
             other => panic!("{other:?}"),
         }
-        match scope.create("ui").start_pinned(PoolConfig::pinned().worker_state(|| Ok::<_, Never>(()))).map(drop) {
+        match scope.create("ui").start_local(PoolConfig::local().worker_state(|| Ok::<_, Never>(()))).map(drop) {
             Err(StartError::Invalid { setting, .. }) => assert_eq!(setting, "worker_state"),
             other => panic!("{other:?}"),
         }
@@ -599,7 +599,7 @@ fn a_view_is_bound_to_one_start() {
         assert!(view.manager().is_same(&pool) && view.namespace() == pool.namespace());
         let held = Holds::on(&pool);
         let queued = view.submit_as("any", |connection| connection.number).expect("accepted");
-        let full = view.submit_within(|connection| connection.number, Duration::from_millis(1)).map(drop);
+        let full = view.submit_timeout(|connection| connection.number, Duration::from_millis(1)).map(drop);
         assert!(matches!(full, Err(SubmitError::QueueFull { .. })));
         assert_eq!(held.end(), 0);
         assert_eq!(queued.join().expect("runs"), 0);

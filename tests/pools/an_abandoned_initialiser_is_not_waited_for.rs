@@ -74,7 +74,7 @@ fn a_bounded_stop_leaves_it_to_the_tasks_that_need_it() {
         let pool = started(&scope, "work", config);
         let task = pool.submit(|| 7).expect("accepted");
         hanging.begun.recv().expect("it begins");
-        let report = pool.stop_within(Duration::from_millis(10)).expect("from outside");
+        let report = pool.stop_timeout(Duration::from_millis(10)).expect("from outside");
         assert_eq!((report.remaining, report.abandoned), (1, 0));
         hanging.release.send(()).expect("listens");
         assert_eq!(task.join().expect("what was accepted runs"), 7);

@@ -82,8 +82,8 @@ fn the_largest_and_smallest_possible_settings_are_fine() {
     bounded(|| {
         let scope = Scope::new("test");
         let possible = [
-            PoolConfig::leased(u16::MAX as usize).queue_limit(usize::MAX).max_waiting(usize::MAX),
-            PoolConfig::dedicated(1).stack_size(0).keep_alive(Duration::MAX).max_waiting(0).queue_limit(1),
+            PoolConfig::leased(u16::MAX as usize).queue_limit(usize::MAX).max_blocked(usize::MAX),
+            PoolConfig::dedicated(1).stack_size(0).keep_alive(Duration::MAX).max_blocked(0).queue_limit(1),
             PoolConfig::dedicated(1).keep_alive(Duration::ZERO).thread_name_prefix(""),
         ];
         for (i, config) in possible.into_iter().enumerate() {

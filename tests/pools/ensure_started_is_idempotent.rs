@@ -32,7 +32,7 @@ fn equal_settings_change_nothing() {
                 .thread_name_prefix("p")
                 .stack_size(1 << 20)
                 .keep_alive(Duration::from_secs(1))
-                .max_waiting(3)
+                .max_blocked(3)
         };
         let pool = started(&scope, "render", config());
         pool.submit_as("page", || ()).expect("accepted").join().expect("runs");
@@ -51,9 +51,9 @@ fn each_setting_that_differs_is_named() {
             ("task_type", base().task_type("page")),
             ("mode", base().daemon()),
             ("queue_limit", base().queue_limit(5)),
-            ("sealed", base().sealed()),
-            ("keeps_place", base().keeps_place()),
-            ("max_waiting", base().max_waiting(1)),
+            ("detached", base().detached()),
+            ("holds_permit", base().holds_permit()),
+            ("max_blocked", base().max_blocked(1)),
             ("log_panics", base().log_panics(false)),
             ("thread_name_prefix", base().thread_name_prefix("other")),
             ("stack_size", base().stack_size(1 << 20)),

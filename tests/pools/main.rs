@@ -3,9 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod a_local_pool_runs_only_where_it_is_told_to;
 mod a_manager_runs_at_most_one_pool;
 mod a_panic_in_a_workers_error_strands_nothing;
-mod a_pinned_pool_runs_only_where_it_is_told_to;
 mod a_serial_pool_is_strictly_serial;
 mod a_start_returns_when_its_workers_are_warm;
 mod a_submitter_can_wait_for_room;

@@ -134,7 +134,7 @@ fn borrowing_tasks_submitted_from_outside_start_in_order() {
 #[test]
 fn borrowing_tasks_submitted_on_a_worker_start_in_order() {
     bounded(|| {
-        for config in [PoolConfig::leased(1), PoolConfig::leased(1).keeps_place(), PoolConfig::dedicated(1)] {
+        for config in [PoolConfig::leased(1), PoolConfig::leased(1).holds_permit(), PoolConfig::dedicated(1)] {
             let scope = Scope::new("test");
             let pool = started(&scope, "one", config);
             let log = Log::default();

@@ -41,7 +41,7 @@ fn each_way_to_submit_respects_it() {
         let is_full = |error: &SubmitError| matches!(error, SubmitError::QueueFull { .. });
         assert!(pool.submit(|| ()).is_err_and(|error| is_full(&error)));
         assert!(pool.submit_as("any", || ()).is_err_and(|error| is_full(&error)));
-        assert!(pool.submit_within(|| (), Duration::ZERO).is_err_and(|refused| is_full(refused.reason())));
+        assert!(pool.submit_timeout(|| (), Duration::ZERO).is_err_and(|refused| is_full(refused.reason())));
         assert!(pool.run(|| ()).is_err_and(|error| error.as_refused().is_some_and(is_full)));
         pool.scope(|s| assert!(s.submit(|| ()).is_err_and(|error| is_full(&error))));
         busy.end();
@@ -90,7 +90,7 @@ fn room_comes_back_however_a_queued_task_ends() {
                     1 => {
                         queued.cancel();
                     }
-                    _ => assert_eq!(queued.join_within(LONG).expect("in time").expect("elsewhere"), i),
+                    _ => assert_eq!(queued.join_timeout(LONG).expect("in time").expect("elsewhere"), i),
                 }
             }
         })
@@ -124,7 +124,7 @@ fn a_bounded_wait_for_room_ends_in_time() {
         let pool = started(&scope, "bounded", PoolConfig::leased(1).queue_limit(1));
         let busy = Busy::on(&pool);
         let queued = pool.submit(|| ()).expect("room");
-        let refused = pool.submit_within(|| 7, Duration::from_millis(20)).expect_err("nobody makes room");
+        let refused = pool.submit_timeout(|| 7, Duration::from_millis(20)).expect_err("nobody makes room");
         assert!(matches!(refused.reason(), SubmitError::QueueFull { .. }));
         assert_eq!(refused.into_task()(), 7);
         busy.end();
@@ -140,7 +140,7 @@ fn a_wait_for_room_goes_on_when_there_is_some() {
         let busy = Busy::on(&pool);
         let queued = pool.submit(|| ()).expect("room");
         std::thread::scope(|threads| {
-            let blocking = threads.spawn(|| pool.submit_within(|| 7, LONG).expect("room in time").join());
+            let blocking = threads.spawn(|| pool.submit_timeout(|| 7, LONG).expect("room in time").join());
             let polling = threads.spawn(|| block_on(pool.submit_async(|| 8)).expect("room in time").join());
             busy.end();
             assert_eq!(blocking.join().expect("nobody panics").expect("runs"), 7);
@@ -158,7 +158,7 @@ fn a_wait_for_room_in_the_own_pool_gives_the_place_away() {
         let inner = pool.clone();
         let answer = pool.submit(move || {
             let first = inner.submit(|| 1).expect("room");
-            let second = inner.submit_within(|| 2, LONG).expect("the first one runs meanwhile");
+            let second = inner.submit_timeout(|| 2, LONG).expect("the first one runs meanwhile");
             first.join().expect("runs") + second.join().expect("runs")
         });
         assert_eq!(answer.expect("room").join().expect("runs"), 3);
@@ -182,7 +182,7 @@ fn closing_ends_every_wait_for_room() {
                         if i == 0 {
                             block_on(pool.submit_async(|| ())).expect_err("closed").into_parts().1
                         } else {
-                            pool.submit_within(|| (), LONG).expect_err("closed").into_parts().1
+                            pool.submit_timeout(|| (), LONG).expect_err("closed").into_parts().1
                         }
                     })
                 })
@@ -207,7 +207,7 @@ fn many_producers_fill_it_and_never_overrun_it() {
             for _ in 0..4 {
                 threads.spawn(|| {
                     for _ in 0..500 {
-                        drop(pool.submit_within(std::thread::yield_now, LONG).expect("room in time"));
+                        drop(pool.submit_timeout(std::thread::yield_now, LONG).expect("room in time"));
                         assert!(pool.stats().queued <= 5 + 4, "four of them may be on their way in");
                     }
                 });

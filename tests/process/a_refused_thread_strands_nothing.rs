@@ -116,7 +116,7 @@ fn each_way_is_refused() {
     assert!(pool.submit_as("any", || ()).is_err_and(|error| is_spawn(&error)));
     assert!(pool.run(|| ()).is_err_and(|error| error.as_refused().is_some_and(is_spawn)));
     let day = std::time::Duration::from_secs(86_400);
-    assert!(pool.submit_within(|| (), day).is_err_and(|refused| is_spawn(refused.reason())));
+    assert!(pool.submit_timeout(|| (), day).is_err_and(|refused| is_spawn(refused.reason())));
     let asked = futures::executor::block_on(pool.submit_async(|| ()));
     assert!(asked.is_err_and(|refused| is_spawn(refused.reason())));
     let mut local = 0;

@@ -54,7 +54,7 @@ pub(crate) static CHECKS: &[Check] = &[
     },
     Check {
         name: "on_a_pools_own_thread",
-        play: || println!("{:?}", forks_with_a_queue(PoolConfig::dedicated(1).keeps_place())),
+        play: || println!("{:?}", forks_with_a_queue(PoolConfig::dedicated(1).holds_permit())),
         expect: |seen| {
             seen.code(0).says("Code(0)", 1).says("queued in the parent", 3).says("queued in the child", 0).quick();
         },
@@ -118,15 +118,15 @@ pub(crate) static CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "where_a_pinned_thread_runs_it",
+        name: "where_a_local_thread_runs_it",
         play: || {
             ends_at_its_return(|_, fork| {
                 let ui = heirloom::create("ui");
-                let (pinned, parent) = (ui.start_pinned(PoolConfig::pinned()).expect("starts"), std::process::id());
+                let (local, parent) = (ui.start_local(PoolConfig::local()).expect("starts"), std::process::id());
                 let forks = ui.submit(fork).expect("accepted");
                 let next = ui.submit(move || say("next", parent)).expect("accepted");
-                let child = pinned.run_until(forks).expect("ends");
-                pinned.run_until(next).expect("ends");
+                let child = local.run_until(forks).expect("ends");
+                local.run_until(next).expect("ends");
                 child
             });
         },

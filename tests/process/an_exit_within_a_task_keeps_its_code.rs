@@ -47,7 +47,7 @@ pub(crate) static CHECKS: &[Check] = &[
             let _in = GATE.enter().expect("free");
             let work = joining("work", 1);
             let waits = work.submit(|| {
-                let busy = GATE.enter_within(Duration::MAX).map(drop);
+                let busy = GATE.enter_timeout(Duration::MAX).map(drop);
                 println!("{}", if busy.is_err_and(|busy| busy.would_deadlock) { "told" } else { "not told" });
             });
             drop(waits.expect("accepted"));

@@ -11,7 +11,7 @@ mod forks;
 mod a_denied_barrier_is_made_up_for;
 #[cfg(unix)]
 mod a_fork_leaves_the_pools_alone;
-mod a_pinned_pool_does_not_hold_up_the_exit;
+mod a_local_pool_does_not_hold_up_the_exit;
 mod a_refused_thread_strands_nothing;
 #[cfg(unix)]
 mod a_task_does_not_return_in_a_fork;
@@ -39,7 +39,7 @@ fn main() {
         a_denied_barrier_is_made_up_for,
         #[cfg(unix)]
         a_fork_leaves_the_pools_alone,
-        a_pinned_pool_does_not_hold_up_the_exit,
+        a_local_pool_does_not_hold_up_the_exit,
         a_refused_thread_strands_nothing,
         #[cfg(unix)]
         a_task_does_not_return_in_a_fork,

@@ -46,8 +46,8 @@ pub(crate) static CHECKS: &[Check] = &[
         let (_pool, task, go) = busy(PoolConfig::leased(1));
         let mut task = Some(task);
         the_child_sees(|| {
-            let within = task.take().map(|task| task.join_within(LONG));
-            vec![("join_within", within.is_some_and(|joined| joined.is_ok_and(is_forked)))]
+            let within = task.take().map(|task| task.join_timeout(LONG));
+            vec![("join_timeout", within.is_some_and(|joined| joined.is_ok_and(is_forked)))]
         });
         drop(go);
         task.expect("kept by the parent").join().expect("ends");
@@ -57,8 +57,8 @@ pub(crate) static CHECKS: &[Check] = &[
         let mut set = TaskSet::new();
         set.push(task);
         the_child_sees(|| {
-            let within = set.join_next_within(LONG).is_ok_and(|next| next.is_some_and(|(_, ended)| is_forked(ended)));
-            vec![("join_next_within", within), ("join_next", set.join_next().is_none())]
+            let within = set.join_next_timeout(LONG).is_ok_and(|next| next.is_some_and(|(_, ended)| is_forked(ended)));
+            vec![("join_next_timeout", within), ("join_next", set.join_next().is_none())]
         });
         drop(go);
         assert!(set.join_next().is_some_and(|(_, ended)| ended.is_ok()));
@@ -67,11 +67,11 @@ pub(crate) static CHECKS: &[Check] = &[
         let (pool, _task, go) = busy(PoolConfig::leased(1));
         the_child_sees(|| {
             let refused = |error: &SubmitError| matches!(error, SubmitError::Forked { .. });
-            let within = pool.submit_within(|| (), LONG).is_err_and(|error| refused(error.reason()));
+            let within = pool.submit_timeout(|| (), LONG).is_err_and(|error| refused(error.reason()));
             let asynchronous = futures::executor::block_on(pool.submit_async(|| ()));
             let again = pool.ensure_started(PoolConfig::leased(1).queue_limit(1));
             vec![
-                ("submit_within", within),
+                ("submit_timeout", within),
                 ("submit_async", asynchronous.is_err_and(|error| refused(error.reason()))),
                 ("map", pool.map(0..9, |n| n).is_err_and(|error| refused(&error))),
                 ("scope", pool.scope(|s| s.submit(|| ()).is_err_and(|error| refused(&error)))),
@@ -96,7 +96,7 @@ pub(crate) static CHECKS: &[Check] = &[
                 ("stop", idle.stop().is_ok() && pool.stop().is_ok() && request.stop().is_ok()),
                 ("stop_async", all == (true, true, true)),
                 ("wait_idle", pool.wait_idle().is_ok() && idle.wait_idle().is_ok()),
-                ("wait_idle_within", pool.wait_idle_within(LONG) == Ok(false)),
+                ("wait_idle_timeout", pool.wait_idle_timeout(LONG) == Ok(false)),
                 ("shutdown", !heirloom::shutdown(LONG).is_complete()),
             ]
         });
@@ -117,7 +117,7 @@ pub(crate) static CHECKS: &[Check] = &[
         let mine = own.enter().expect("free");
         let mut mine = Some(mine);
         the_child_sees(|| {
-            let busy = gate.enter_within(Duration::MAX).map(drop);
+            let busy = gate.enter_timeout(Duration::MAX).map(drop);
             let again = own.enter().is_ok();
             drop(mine.take());
             vec![
@@ -129,13 +129,13 @@ pub(crate) static CHECKS: &[Check] = &[
         });
         drop((go, mine));
         holder.join().expect("ends");
-        assert!(gate.enter_within(LONG).is_ok());
+        assert!(gate.enter_timeout(LONG).is_ok());
     }),
     Check::passes("a_gate_whose_waiters_are_in_the_parent_is_free_when_the_child_lets_go", || {
         let gate = std::sync::Arc::new(Gate::new("stage"));
         let mine = gate.enter().expect("free");
         let others = std::sync::Arc::clone(&gate);
-        let waiter = thread::spawn(move || others.enter_within(LONG).map(drop));
+        let waiter = thread::spawn(move || others.enter_timeout(LONG).map(drop));
         // It stands in line once it is inside of the wait, which its pool-less thread has no sign of but time.
         std::thread::sleep(Duration::from_millis(300));
         let mut mine = Some(mine);
@@ -223,19 +223,19 @@ pub(crate) static CHECKS: &[Check] = &[
         assert!(under_way.expect("the parent's").join().expect("ends"));
         std::mem::forget(runtime);
     }),
-    Check::passes("a_pinned_pools_tasks_run_in_the_parent_only", || {
+    Check::passes("a_local_pools_tasks_run_in_the_parent_only", || {
         let ui = heirloom::create("ui");
-        let pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+        let local = ui.start_local(PoolConfig::local()).expect("starts");
         let (says, said) = mpsc::channel();
         let task = ui.submit(move || says.send(std::process::id())).expect("accepted");
         the_child_sees(|| {
             vec![
-                ("run_pending", pinned.run_pending() == 0),
-                ("run_within", !pinned.run_within(Duration::from_millis(10))),
+                ("run_pending", local.run_pending() == 0),
+                ("run_timeout", !local.run_timeout(Duration::from_millis(10))),
                 ("nothing ran", said.try_recv().is_err()),
             ]
         });
-        pinned.run_until(task).expect("ends").expect("it listens");
+        local.run_until(task).expect("ends").expect("it listens");
         assert_eq!(said.recv(), Ok(std::process::id()));
     }),
     Check::passes("a_wait_in_a_forked_task_starts_no_thread_for_those_in_line", || {

@@ -32,8 +32,8 @@ const ENDLESS: u32 = u32::MAX;
 
 fn kinds() -> Vec<PoolConfig> {
     vec![
-        PoolConfig::leased(1).keeps_place(),
-        PoolConfig::dedicated(1).stack_size(128 << 10).max_waiting(0),
+        PoolConfig::leased(1).holds_permit(),
+        PoolConfig::dedicated(1).stack_size(128 << 10).max_blocked(0),
         #[cfg(feature = "rayon")]
         PoolConfig::work_stealing(1),
     ]

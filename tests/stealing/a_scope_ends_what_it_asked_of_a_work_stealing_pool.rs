@@ -42,7 +42,7 @@ fn the_scope_counts_it_and_waits_for_it() {
         let request = Scope::new("request");
         let (task, go) = occupy(&pool, &request);
         assert_eq!(request.pending(), 1);
-        let report = request.stop_within(Duration::from_millis(20)).expect("not from an own task");
+        let report = request.stop_timeout(Duration::from_millis(20)).expect("not from an own task");
         assert_eq!(report.remaining, 1, "{report}");
         drop(go);
         assert!(request.stop().expect("not from an own task").is_complete());

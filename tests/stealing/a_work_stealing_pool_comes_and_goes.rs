@@ -102,7 +102,7 @@ fn stop_waits_for_jobs_that_outlive_their_task() {
             job.store(1, Ordering::SeqCst);
         };
         pool.install(|| rayon::spawn(detached)).expect("runs");
-        assert!(pool.stop_within(Duration::from_millis(20)).expect("not from within").is_complete());
+        assert!(pool.stop_timeout(Duration::from_millis(20)).expect("not from within").is_complete());
         drop(open);
         let _ = pool.stop().expect("not from within");
         assert_eq!(done.load(Ordering::SeqCst), 1);

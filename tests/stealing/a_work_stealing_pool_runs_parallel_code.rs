@@ -69,7 +69,7 @@ fn what_is_submitted_runs_there_too() {
         assert_eq!(squares.expect("all run")[99], 9801);
         assert_eq!(pool.run(rayon::current_num_threads).expect("runs"), 2);
         let stats = pool.stats();
-        assert_eq!((stats.kind, stats.completed, stats.max_workers), (PoolKind::WorkStealing, 302, 2));
+        assert_eq!((stats.kind, stats.completed, stats.limit), (PoolKind::WorkStealing, 302, 2));
         assert!(pool.stop().expect("not from within").is_complete());
     });
 }
@@ -110,7 +110,7 @@ fn no_more_tasks_than_its_limit_have_started() {
 }
 
 #[test]
-fn a_picky_one_takes_only_its_type() {
+fn a_typed_one_takes_only_its_type() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, PoolConfig::work_stealing(2).task_type("highlight"));
@@ -190,7 +190,7 @@ fn a_setting_it_cannot_honour_is_named() {
         // These say what is so anyway.
         pool.start(n().joining()).expect("starts");
         pool.ensure_started(n()).expect("runs so");
-        assert!(pool.ensure_started(n().sealed()).is_err());
+        assert!(pool.ensure_started(n().detached()).is_err());
         assert!(pool.ensure_started(PoolConfig::work_stealing(3)).is_err());
         assert!(pool.stats().to_string().starts_with("work-stealing joining"));
     });

@@ -190,7 +190,7 @@ fn a_join_for_some_time_ends_when_its_task_does() {
         let pool = started(&scope, 1);
         let long = Duration::from_secs(3600);
         let joined =
-            pool.install(|| pool.submit(|| 7).expect("accepted").join_within(long).is_ok_and(|out| out.is_ok()));
+            pool.install(|| pool.submit(|| 7).expect("accepted").join_timeout(long).is_ok_and(|out| out.is_ok()));
         assert!(joined.expect("runs"));
     });
 }
@@ -221,7 +221,7 @@ fn its_waits_start_no_more_threads_than_they_may() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("math");
-        pool.start(PoolConfig::work_stealing(1).max_waiting(3)).expect("starts");
+        pool.start(PoolConfig::work_stealing(1).max_blocked(3)).expect("starts");
         let most = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..20)
             .map(|_| {

@@ -194,7 +194,7 @@ fn a_timed_join_gives_the_borrowing_handle_back() {
                 let _ = gate.recv();
                 text
             });
-            let waits = waits.expect("accepted").join_within(Duration::from_millis(20)).expect_err("not yet");
+            let waits = waits.expect("accepted").join_timeout(Duration::from_millis(20)).expect_err("not yet");
             drop(go);
             assert_eq!(waits.join().expect("ends"), "borrowed");
         });
@@ -247,7 +247,7 @@ fn a_task_may_submit_to_the_scope_it_runs_in() {
 fn a_scope_on_a_worker_of_the_same_pool_of_one_ends() {
     bounded(|| {
         let scope = Scope::new("test");
-        for config in [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(1).keeps_place()] {
+        for config in [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(1).holds_permit()] {
             let pool = scope.create("work");
             pool.start(config).expect("starts");
             let this = pool.clone();

@@ -108,12 +108,12 @@ fn a_bounded_join_gives_the_handle_back() {
         let (task, go) = running(&pool);
         let id = task.id();
         let begun = Instant::now();
-        let task = task.join_within(Duration::from_millis(40)).expect_err("not yet");
+        let task = task.join_timeout(Duration::from_millis(40)).expect_err("not yet");
         assert!(begun.elapsed() >= Duration::from_millis(40));
-        let task = task.join_within(Duration::ZERO).expect_err("not yet, and at once");
+        let task = task.join_timeout(Duration::ZERO).expect_err("not yet, and at once");
         assert_eq!(task.id(), id);
         drop(go);
-        assert_eq!(task.join_within(BOUND).expect("in time").expect("ends"), 7);
+        assert_eq!(task.join_timeout(BOUND).expect("in time").expect("ends"), 7);
     });
 }
 
@@ -124,7 +124,7 @@ fn a_bounded_join_without_a_practical_bound_waits() {
         let pool = pool(&scope, PoolConfig::leased(1));
         let (task, go) = running(&pool);
         let opener = std::thread::spawn(move || drop(go));
-        assert_eq!(task.join_within(Duration::MAX).expect("in time").expect("ends"), 7);
+        assert_eq!(task.join_timeout(Duration::MAX).expect("in time").expect("ends"), 7);
         opener.join().expect("opens");
     });
 }
@@ -136,7 +136,7 @@ fn a_finished_task_is_joined_within_no_time() {
         let pool = pool(&scope, PoolConfig::leased(1));
         let task = pool.submit(|| 7).expect("accepted");
         pool.wait_idle().expect("not from an own task");
-        assert_eq!(task.join_within(Duration::ZERO).expect("it is there").expect("ends"), 7);
+        assert_eq!(task.join_timeout(Duration::ZERO).expect("it is there").expect("ends"), 7);
     });
 }
 

@@ -30,10 +30,10 @@ fn each_pool(test: fn(&PoolManager)) {
 fn assert_lives_on(pool: &PoolManager) {
     for n in 0..3 {
         let task = pool.submit(move || n).expect("accepted");
-        let joined = task.join_within(BOUND / 4).expect("the worker lives on");
+        let joined = task.join_timeout(BOUND / 4).expect("the worker lives on");
         assert_eq!(joined.expect("ends"), n);
     }
-    assert!(pool.wait_idle_within(BOUND / 4).expect("not from an own task"), "something was never counted out");
+    assert!(pool.wait_idle_timeout(BOUND / 4).expect("not from an own task"), "something was never counted out");
 }
 
 /// Panics when dropped.
@@ -97,7 +97,7 @@ fn a_panic_nobody_looks_at_is_dropped_in_peace() {
             let thrown = Arc::clone(&payload);
             drop(pool.submit(move || panic_any(thrown)).map(|task: heirloom::TaskHandle<()>| task));
         }
-        assert!(pool.wait_idle_within(BOUND / 4).expect("not from an own task"));
+        assert!(pool.wait_idle_timeout(BOUND / 4).expect("not from an own task"));
         assert_eq!(Arc::strong_count(&payload), 1, "no payload is kept");
         assert_eq!(pool.stats().panicked, 20);
     });
@@ -133,7 +133,7 @@ fn an_unclaimed_result_whose_drop_panics_costs_no_worker() {
 fn a_result_whose_drop_panics_with_its_handle_costs_no_worker() {
     each_pool(|pool| {
         let task = pool.submit(|| Bomb).expect("accepted");
-        assert!(pool.wait_idle_within(BOUND / 4).expect("not from an own task"));
+        assert!(pool.wait_idle_timeout(BOUND / 4).expect("not from an own task"));
         drop(task);
     });
 }
@@ -204,7 +204,7 @@ fn a_payload_whose_drop_panics_costs_no_worker() {
         for _ in 0..5 {
             drop(pool.submit(|| panic_any(Bomb)).map(|task: heirloom::TaskHandle<()>| task));
         }
-        assert!(pool.wait_idle_within(BOUND / 4).expect("not from an own task"));
+        assert!(pool.wait_idle_timeout(BOUND / 4).expect("not from an own task"));
         assert_eq!(pool.stats().panicked, 5);
     });
 }
@@ -222,7 +222,7 @@ fn with_waker<W: Wake + Send + Sync + 'static>(pool: &PoolManager, waker: W) {
     assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
     drop(waker);
     drop(go);
-    assert_eq!(task.join_within(BOUND / 4).expect("it ends").expect("ends"), 7);
+    assert_eq!(task.join_timeout(BOUND / 4).expect("it ends").expect("ends"), 7);
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn a_task_that_panics_holds_up_none_behind_it() {
             .map(|n| pool.submit(move || if n % 3 == 0 { panic!("{n}") } else { n }).expect("accepted"))
             .collect();
         for (n, task) in tasks.into_iter().enumerate() {
-            match task.join_within(Duration::from_secs(20)).expect("it ends") {
+            match task.join_timeout(Duration::from_secs(20)).expect("it ends") {
                 Ok(value) => assert!(value == n && n % 3 != 0),
                 Err(error) => assert_eq!(error.panic_message(), Some(&*n.to_string())),
             }

@@ -1,4 +1,4 @@
-//! `try_submit`, `submit_within` and `submit_async` give a refused closure back, and say whether trying again can help.
+//! `try_submit`, `submit_timeout` and `submit_async` give a refused closure back, and say whether trying again can help.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn a_closed_pool_never_takes_it() {
         let (task, reason) = pool.try_submit(|| 7).expect_err("closed").into_parts();
         assert!(matches!(reason, SubmitError::Closed { .. }) && !reason.is_temporary(), "{reason}");
         assert_eq!(task(), 7);
-        let refused = pool.submit_within(|| 8, Duration::from_secs(600)).expect_err("closed, and says so at once");
+        let refused = pool.submit_timeout(|| 8, Duration::from_secs(600)).expect_err("closed, and says so at once");
         assert!(!refused.is_temporary());
         assert_eq!(refused.into_task()(), 8);
         let refused = futures::executor::block_on(pool.submit_async(|| 9)).expect_err("closed");
@@ -56,7 +56,7 @@ fn a_closed_pool_never_takes_it() {
 fn another_task_type_never_fits() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = scope.create("picky");
+        let pool = scope.create("typed");
         pool.start(PoolConfig::leased(1).task_type("a")).expect("starts");
         let refused = pool.try_submit_as("b", || 7).expect_err("the wrong type");
         assert!(!refused.is_temporary());
@@ -80,12 +80,12 @@ fn a_scope_that_has_ended_never_takes_it() {
 }
 
 #[test]
-fn a_sealed_pool_without_its_owner_never_takes_it() {
+fn a_detached_pool_without_its_owner_never_takes_it() {
     bounded(|| {
         let pool = {
             let scope = Scope::new("owner");
-            let pool = scope.create("sealed");
-            pool.start(PoolConfig::leased(1).sealed()).expect("starts");
+            let pool = scope.create("detached");
+            pool.start(PoolConfig::leased(1).detached()).expect("starts");
             scope.finish();
             pool
         };

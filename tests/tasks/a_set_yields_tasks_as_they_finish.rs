@@ -98,14 +98,14 @@ fn a_bounded_wait_ends_in_time_and_changes_nothing() {
         let (task, go) = gated(&pool, 7);
         let mut set: TaskSet<u32> = [task].into_iter().collect();
         let begun = Instant::now();
-        assert!(matches!(set.join_next_within(Duration::from_millis(50)), Err(TimedOut)));
+        assert!(matches!(set.join_next_timeout(Duration::from_millis(50)), Err(TimedOut)));
         assert!(begun.elapsed() >= Duration::from_millis(50));
-        assert!(matches!(set.join_next_within(Duration::ZERO), Err(TimedOut)));
+        assert!(matches!(set.join_next_timeout(Duration::ZERO), Err(TimedOut)));
         assert_eq!(set.len(), 1);
         drop(go);
-        let next = set.join_next_within(BOUND).expect("in time").expect("not empty");
+        let next = set.join_next_timeout(BOUND).expect("in time").expect("not empty");
         assert_eq!(next.1.expect("ends"), 7);
-        assert!(matches!(set.join_next_within(Duration::ZERO), Ok(None)), "an empty set is known at once");
+        assert!(matches!(set.join_next_timeout(Duration::ZERO), Ok(None)), "an empty set is known at once");
     });
 }
 
@@ -184,7 +184,7 @@ fn a_wait_on_a_worker_of_the_own_pool_of_one_does_not_hang() {
                 sum += n.expect("ends");
             }
             let mut set: TaskSet<u32> = (0..10).map(|n| this.submit(move || n).expect("accepted")).collect();
-            while let Some((_, n)) = set.join_next_within(BOUND).expect("in time") {
+            while let Some((_, n)) = set.join_next_timeout(BOUND).expect("in time") {
                 sum += n.expect("ends");
             }
             sum

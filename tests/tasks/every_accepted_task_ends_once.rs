@@ -81,7 +81,7 @@ fn handle_it(dice: &mut Dice, ledger: &Arc<Ledger>, task: TaskHandle<Value>, set
             task.cancel();
             count(&ledger.detached);
         }
-        4 => match task.join_within(Duration::from_micros(dice.roll(200))) {
+        4 => match task.join_timeout(Duration::from_micros(dice.roll(200))) {
             Ok(outcome) => note(ledger, outcome),
             Err(task) => note(ledger, task.join()),
         },
@@ -216,5 +216,5 @@ fn each_task_of_a_daemon_pool_that_is_closed_ends_once() {
 
 #[test]
 fn each_task_of_a_bounded_queue_ends_once() {
-    rounds([PoolConfig::leased(1).queue_limit(3), PoolConfig::leased(2).queue_limit(1).keeps_place()], 2);
+    rounds([PoolConfig::leased(1).queue_limit(3), PoolConfig::leased(2).queue_limit(1).holds_permit()], 2);
 }

@@ -193,7 +193,7 @@ fn waiting_for_many_that_end_all_the_time_misses_none() {
         for _ in 0..200 {
             let mut set: TaskSet<()> = (0..50).map(|_| pool.submit(|| ()).expect("accepted")).collect();
             let mut ended = 0;
-            while set.join_next_within(BOUND).expect("in time").is_some() {
+            while set.join_next_timeout(BOUND).expect("in time").is_some() {
                 ended += 1;
             }
             assert_eq!(ended, 50);

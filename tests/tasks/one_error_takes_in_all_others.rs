@@ -118,7 +118,7 @@ fn what_a_pool_could_not_do_now_it_may_do_later_however_that_is_told() {
         let slow = started(&scope, "slow", PoolConfig::leased(1));
         let blocker = Busy::on(&slow);
         let mut set: TaskSet<()> = [slow.submit(|| ()).expect("accepted")].into_iter().collect();
-        assert_eq!(answers(&passed_up(set.join_next_within(Duration::ZERO))), TEMPORARY);
+        assert_eq!(answers(&passed_up(set.join_next_timeout(Duration::ZERO))), TEMPORARY);
         blocker.end();
     });
 }

@@ -180,7 +180,7 @@ fn a_panic_comes_back_with_its_payload_and_frees_the_place() {
 fn the_task_type_is_checked_before_anything_runs() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = started(&scope, "picky", PoolConfig::leased(1).task_type("page"));
+        let pool = started(&scope, "typed", PoolConfig::leased(1).task_type("page"));
         let mut ran = false;
         let error = pool.run(|| ran = true).expect_err("it has no type");
         assert!(matches!(error.as_refused(), Some(SubmitError::UnknownTaskType { given: None, .. })), "{error}");

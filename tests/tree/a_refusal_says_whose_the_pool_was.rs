@@ -45,13 +45,13 @@ fn every_way_to_submit_says_so() {
         let patience = std::time::Duration::ZERO;
         let refusals = [
             pool.try_submit(|| ()).map(drop).map_err(|refused| refused.into_parts().1),
-            pool.submit_within(|| (), patience).map(drop).map_err(|refused| refused.into_parts().1),
+            pool.submit_timeout(|| (), patience).map(drop).map_err(|refused| refused.into_parts().1),
             block_on(pool.submit_async(|| ())).map(drop).map_err(|refused| refused.into_parts().1),
             pool.map([1], |n| n).map(drop),
             pool.map_as("any", [1], |n| n).map(drop),
             typed.submit(Mail::task(|| ())).map(drop),
             stateful.submit(|_| ()).map(drop),
-            stateful.submit_within(|_| (), patience).map(drop),
+            stateful.submit_timeout(|_| (), patience).map(drop),
             block_on(stateful.submit_async(|_| ())).map(drop),
             pool.submit_with_state(|_: &mut u32| ()).map(drop),
         ];
@@ -141,11 +141,11 @@ fn one_that_hides_nothing_says_nothing_of_it() {
 }
 
 #[test]
-fn a_map_over_a_picky_pool_is_told_of_the_map_that_takes_a_type() {
+fn a_map_over_a_typed_pool_is_told_of_the_map_that_takes_a_type() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "render", PoolConfig::leased(1).task_type("component"));
-        let text = pool.map([1], |n| n).map(drop).expect_err("it is picky").to_string();
+        let text = pool.map([1], |n| n).map(drop).expect_err("it is typed").to_string();
         assert!(text.contains("`map_as`") && text.contains("`run_as`"), "{text}");
         assert!(pool.map_as("component", [1], |n| n).is_ok());
     });

@@ -132,7 +132,7 @@ fn a_task_run_in_place_stands_below_its_submitter_too() {
     common::bounded(|| {
         let owner = Scope::new("owner");
         let one = owner.create("one");
-        one.start(PoolConfig::leased(1).keeps_place()).expect("starts");
+        one.start(PoolConfig::leased(1).holds_permit()).expect("starts");
         let request = Scope::new("request");
         let at = request.lineage().clone();
         let again = one.clone();
@@ -158,7 +158,7 @@ fn every_way_of_submitting_counts_the_place_of_the_call() {
                 assert_eq!(pool.submit(parent).expect("open").join().expect("ends"), here);
                 assert_eq!(pool.submit_as("any", parent).expect("open").join().expect("ends"), here);
                 assert_eq!(pool.try_submit(parent).expect("open").join().expect("ends"), here);
-                let within = pool.submit_within(parent, Duration::from_secs(1));
+                let within = pool.submit_timeout(parent, Duration::from_secs(1));
                 assert_eq!(within.expect("open").join().expect("ends"), here);
                 let later = futures::executor::block_on(pool.submit_async(parent));
                 assert_eq!(later.expect("open").join().expect("ends"), here);
@@ -205,7 +205,7 @@ fn a_task_that_waited_for_room_stands_where_it_was_submitted() {
             let pool = pool.clone();
             heirloom::thread::spawn(move || {
                 let here = current();
-                let task = pool.submit_within(|| current().parent(), common::BOUND).expect("there is room in the end");
+                let task = pool.submit_timeout(|| current().parent(), common::BOUND).expect("there is room in the end");
                 (here, task.join().expect("ends"))
             })
         });

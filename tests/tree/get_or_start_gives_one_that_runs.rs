@@ -124,7 +124,7 @@ fn the_roots_own_is_started_when_it_does_not_run() {
         assert!(heirloom::get_or_start("io", two).expect("starts").is_same(&created));
         assert!(created.stop().expect("stops").is_complete());
         assert!(heirloom::get_or_start("io", || PoolConfig::leased(3)).expect("starts again").is_same(&created));
-        assert_eq!(created.stats().max_workers, 3);
+        assert_eq!(created.stats().limit, 3);
 
         let (go, gate) = mpsc::channel::<()>();
         let busy = created.submit(move || gate.recv()).expect("accepted");
@@ -141,7 +141,7 @@ fn a_start_that_failed_leaves_nothing_behind() {
     in_a_family(|root| {
         let refused = heirloom::get_or_start("io", || PoolConfig::leased(0));
         assert!(matches!(refused, Err(StartError::Invalid { setting: "n", .. })));
-        let refused = heirloom::get_or_start("io", PoolConfig::pinned);
+        let refused = heirloom::get_or_start("io", PoolConfig::local);
         assert!(matches!(refused, Err(StartError::Invalid { setting: "kind", .. })));
         let fails = || PoolConfig::dedicated(1).warm(1).on_worker_start(|_| Err::<(), _>("no licence"));
         assert!(matches!(heirloom::get_or_start("io", fails), Err(StartError::WorkerInit { .. })));

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod a_detached_pool_sees_nothing_of_the_submitter;
 mod a_foreign_thread_is_a_node_of_its_own;
 mod a_future_keeps_its_place_on_every_poll;
 mod a_long_chain_is_walked_and_dropped;
@@ -11,7 +12,6 @@ mod a_namespace_is_a_text_a_number_or_a_type;
 mod a_node_lives_as_long_as_it_is_needed;
 mod a_refusal_says_whose_the_pool_was;
 mod a_registry_of_its_own_is_apart;
-mod a_sealed_pool_sees_nothing_of_the_submitter;
 mod a_snapshot_has_every_parent;
 mod a_started_thread_is_a_child_of_the_place_that_started_it;
 mod a_task_becomes_a_node_when_it_is_looked_at;

@@ -182,7 +182,7 @@ fn what_is_said_through_tracing_prints_names_so() {
         tracing::subscriber::set_global_default(Ear).expect("nobody else sets one");
         let scope = Scope::new("test");
         let pool = scope.create(hostile());
-        pool.start(PoolConfig::leased(1).task_type(hostile()).max_waiting(0)).expect("starts");
+        pool.start(PoolConfig::leased(1).task_type(hostile()).max_blocked(0)).expect("starts");
         let panics = pool.submit_as(hostile(), || -> () { panic!("once") }).expect("accepted");
         assert!(panics.join().is_err());
         let waits = pool.submit_as(hostile(), || heirloom::sleep(Duration::from_millis(1)).is_ok());

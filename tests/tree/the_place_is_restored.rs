@@ -258,7 +258,7 @@ fn a_task_that_runs_in_place_restores_the_place() {
     common::bounded(|| {
         let [a, b] = scopes();
         let pool = a.create("one place");
-        pool.start(PoolConfig::leased(1).keeps_place().log_panics(false)).expect("starts");
+        pool.start(PoolConfig::leased(1).holds_permit().log_panics(false)).expect("starts");
         let at = b.lineage().clone();
         let again = pool.clone();
         on(&pool, move || {

@@ -17,7 +17,7 @@ const LOOK_UPS: usize = 5;
 
 /// What a request's `"db"` is recognised by: the limit of its pool.
 fn db_here() -> usize {
-    heirloom::get("db").map_or(0, |db| db.stats().max_workers)
+    heirloom::get("db").map_or(0, |db| db.stats().limit)
 }
 
 /// Counts the look-ups of one task, and the wrong ones.
@@ -30,7 +30,7 @@ fn task(mine: usize, right: &AtomicUsize, wrong: &Arc<AtomicUsize>) {
     let own = heirloom::get("db").expect("found");
     // The request's own pool, from a task of the shared one; its tasks belong to the request too.
     seen.push(own.run(db_here).expect("ends"));
-    seen.push(heirloom::with("db", |db| db.stats().max_workers).unwrap_or(0));
+    seen.push(heirloom::with("db", |db| db.stats().limit).unwrap_or(0));
     assert_eq!(seen.len(), LOOK_UPS);
     right.fetch_add(seen.iter().filter(|seen| **seen == mine).count(), Ordering::Relaxed);
     wrong.fetch_add(seen.iter().filter(|seen| **seen != mine).count(), Ordering::Relaxed);
@@ -89,7 +89,7 @@ fn none_of_100_000_look_ups_is_wrong_on_dedicated_threads() {
 #[test]
 fn none_of_100_000_look_ups_is_wrong_on_a_strictly_serial_thread() {
     common::bounded(|| {
-        assert_eq!(serve(PoolConfig::dedicated(1).keeps_place()), (WORKERS * REQUESTS * TASKS * LOOK_UPS, 0));
+        assert_eq!(serve(PoolConfig::dedicated(1).holds_permit()), (WORKERS * REQUESTS * TASKS * LOOK_UPS, 0));
     });
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use heirloom::{Bound, Heirloom, HeirloomMap, Lineage, PoolConfig, Scope, Subscription};
+use heirloom::{Binding, Heirloom, HeirloomMap, Lineage, PoolConfig, Scope, Subscription};
 
 use crate::common::{bounded, eventually};
 
@@ -48,8 +48,8 @@ fn it_says_where_and_under_which_key() {
         MAP.get_or_init(&String::from("b"), || 2).expect("made");
         MAP.publish(String::from("c"), 3_u32).expect("published");
         MAP.seal();
-        let seen: Vec<Bound<u32, String>> = subscription.by_ref().collect();
-        let of = |bound: &Bound<u32, String>| (bound.key().clone(), **bound.value(), bound.at_id());
+        let seen: Vec<Binding<u32, String>> = subscription.by_ref().collect();
+        let of = |bound: &Binding<u32, String>| (bound.key().clone(), **bound.value(), bound.at_id());
         let process = Lineage::process().id();
         assert_eq!(
             seen.iter().map(of).collect::<Vec<_>>(),
@@ -120,7 +120,7 @@ fn a_blocking_next_gives_its_place_away_and_a_bounded_one_comes_back() {
         pool.start(PoolConfig::leased(1)).expect("starts");
         let mut subscription = KEY.subscribe();
         assert!(subscription.try_next().is_none());
-        assert!(subscription.next_within(Duration::from_millis(2)).is_none());
+        assert!(subscription.next_timeout(Duration::from_millis(2)).is_none());
         let waits = pool.submit(move || subscription.next().map(|bound| **bound.value())).expect("open");
         eventually("it waits", || pool.stats().waiting == 1);
         pool.submit(|| drop(KEY.bind(7_u32))).expect("open").join().expect("ran in the only place");

@@ -287,13 +287,13 @@ fn a_set_of_which_one_task_may_end_is_waited_for() {
     });
 }
 
-/// On a thread with a pinned pool a wait for many runs that pool's tasks, and sleeps when there are none.
+/// On a thread with a local pool a wait for many runs that pool's tasks, and sleeps when there are none.
 #[test]
-fn a_task_that_the_initialiser_waits_for_on_a_pinned_thread_is_refused() {
+fn a_task_that_the_initialiser_waits_for_on_a_local_thread_is_refused() {
     bounded(|| {
         static KEY: Heirloom<bool> = Heirloom::new("key");
         let scope = Scope::new("owner");
-        let _pinned = scope.create("ui").start_pinned(PoolConfig::pinned()).expect("starts");
+        let _local = scope.create("ui").start_local(PoolConfig::local()).expect("starts");
         let pool = scope.create("pool");
         pool.start(PoolConfig::leased(1)).expect("starts");
         let made = KEY.get_or_init(|| {

@@ -68,8 +68,8 @@ static STAGE: Gate = Gate::new("stage");
 impl Link {
     fn config(self) -> PoolConfig {
         match self {
-            Self::Room => PoolConfig::leased(1).keeps_place().queue_limit(1),
-            Self::Queued | Self::Run | Self::Borrow => PoolConfig::leased(1).keeps_place(),
+            Self::Room => PoolConfig::leased(1).holds_permit().queue_limit(1),
+            Self::Queued | Self::Run | Self::Borrow => PoolConfig::leased(1).holds_permit(),
             _ => PoolConfig::leased(1),
         }
     }
@@ -82,7 +82,7 @@ impl Link {
         };
         match self {
             Self::Gate => {
-                let _in = STAGE.enter_within(Duration::MAX).expect("it is free in the end");
+                let _in = STAGE.enter_timeout(Duration::MAX).expect("it is free in the end");
                 wait()
             }
             Self::Value => {
@@ -192,8 +192,8 @@ fn second(link: Link, key: u64, pool: &PoolManager, inner: Scope, first: First) 
         }
         (Link::Thread, First::Thread(first)) => told_by_thread(first.join()),
         (Link::Value, _) => told(VALUES.get_or_init(&key, || unreachable!("the first one makes it"))),
-        (Link::Gate, _) => told(STAGE.enter_within(Duration::MAX).map(drop)),
-        (Link::Room, _) => told(pool.submit_within(|| (), Duration::MAX).map(drop)),
+        (Link::Gate, _) => told(STAGE.enter_timeout(Duration::MAX).map(drop)),
+        (Link::Room, _) => told(pool.submit_timeout(|| (), Duration::MAX).map(drop)),
         (Link::Queued, _) => told(pool.submit(|| ()).expect("accepted").join()),
         (Link::Run, _) => told(pool.run(|| ())),
         (Link::Borrow, _) => {
@@ -293,7 +293,7 @@ fn a_wait_with_a_deadline_is_left_alone_in_a_circle() {
         let [a, b] = ["a", "b"].map(|name| started(&scope, name, PoolConfig::leased(1)));
         let (hand, handed) = mpsc::channel::<TaskHandle<bool>>();
         let first = a.submit(move || told(handed.recv().expect("handed over").join()).is_some()).expect("accepted");
-        let second = b.submit(move || match first.join_within(Duration::from_millis(200)) {
+        let second = b.submit(move || match first.join_timeout(Duration::from_millis(200)) {
             Err(not_yet) => {
                 drop(not_yet); // it waited its time, and was not told
                 true
@@ -312,12 +312,12 @@ fn a_thread_that_drives_its_pool_is_held_up_by_what_its_future_waits_for() {
         for asks_first in [true, false] {
             let scope = Scope::new("test");
             let work = started(&scope, "work", PoolConfig::leased(1));
-            let pinned = scope.create("ui").start_pinned(PoolConfig::pinned()).expect("starts");
-            let _in = DOOR.enter_within(Duration::MAX).expect("it is free");
+            let local = scope.create("ui").start_local(PoolConfig::local()).expect("starts");
+            let _in = DOOR.enter_timeout(Duration::MAX).expect("it is free");
             let (go, gate) = mpsc::channel::<()>();
             let asks = work.submit(move || {
                 let _ = gate.recv();
-                told(DOOR.enter_within(Duration::MAX).map(drop))
+                told(DOOR.enter_timeout(Duration::MAX).map(drop))
             });
             if asks_first {
                 drop(go);
@@ -328,18 +328,18 @@ fn a_thread_that_drives_its_pool_is_held_up_by_what_its_future_waits_for() {
                     drop(go);
                 });
             }
-            assert!(pinned.run_until(asks.expect("accepted")).expect("runs").is_some());
+            assert!(local.run_until(asks.expect("accepted")).expect("runs").is_some());
         }
     });
 }
 
 #[test]
-fn a_join_of_what_waits_for_the_pinned_pool_of_the_joiners_thread_is_told() {
+fn a_join_of_what_waits_for_the_local_pool_of_the_joiners_thread_is_told() {
     bounded(|| {
         let scope = Scope::new("test");
         let work = started(&scope, "work", PoolConfig::leased(1));
         let ui = scope.create("ui");
-        let _pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+        let _local = ui.start_local(PoolConfig::local()).expect("starts");
         let needs_the_thread = work.submit(move || ui.submit(|| "clicked").expect("accepted").join().is_ok());
         eventually("it waits", || work.stats().waiting == 1);
         let circle = told(needs_the_thread.expect("accepted").join()).expect("nobody runs what is queued here");
@@ -351,7 +351,7 @@ fn a_join_of_what_waits_for_the_pinned_pool_of_the_joiners_thread_is_told() {
 fn a_run_that_is_queued_behind_its_caller_does_not_run() {
     bounded(|| {
         let scope = Scope::new("test");
-        let [a, b] = ["a", "b"].map(|name| started(&scope, name, PoolConfig::leased(1).keeps_place()));
+        let [a, b] = ["a", "b"].map(|name| started(&scope, name, PoolConfig::leased(1).holds_permit()));
         let (hand, handed) = mpsc::channel::<TaskHandle<bool>>();
         let first = a.submit(move || told(handed.recv().expect("handed over").join()).is_some()).expect("accepted");
         let behind = a.clone();
@@ -377,7 +377,7 @@ fn waits_that_form_no_circle_are_never_told() {
     fn leaf(n: u64) -> u64 {
         let gate = &GATES[(n % 3) as usize];
         match n % 5 {
-            0 => gate.enter_within(Duration::MAX).map(|_in| n).expect("no circle"),
+            0 => gate.enter_timeout(Duration::MAX).map(|_in| n).expect("no circle"),
             1 => u64::from(*VALUE.get_or_init(|| 7).expect("no circle")),
             _ => n,
         }
@@ -386,7 +386,7 @@ fn waits_that_form_no_circle_are_never_told() {
         let scope = Scope::new("test");
         let pools = [
             started(&scope, "two", PoolConfig::leased(2)),
-            started(&scope, "keeps", PoolConfig::leased(2).keeps_place()),
+            started(&scope, "keeps", PoolConfig::leased(2).holds_permit()),
             started(&scope, "own", PoolConfig::dedicated(2)),
         ];
         let mut seed = 0x9E37_79B9_7F4A_7C15_u64;

@@ -13,7 +13,7 @@ use crate::common::bounded;
 use crate::common::pools::{Busy, Nest, block_on, started, this_thread};
 
 fn kinds() -> [PoolConfig; 3] {
-    [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(1).keeps_place()]
+    [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::leased(1).holds_permit()]
 }
 
 /// Runs `f` as a task of a pool with one place.
@@ -226,9 +226,9 @@ fn at_most_32_run_in_place_inside_one_another_where_stacks_do_not_grow() {
 #[test]
 fn one_that_cannot_give_its_place_away_runs_it_in_place_too() {
     bounded(|| {
-        let seen = on_worker(PoolConfig::leased(1).keeps_place(), |pool| chain(pool, 100));
+        let seen = on_worker(PoolConfig::leased(1).holds_permit(), |pool| chain(pool, 100));
         assert_eq!((seen.length, seen.threads.len()), (101, 1));
-        let seen = on_worker(PoolConfig::leased(1).max_waiting(0), |pool| chain(pool, 100));
+        let seen = on_worker(PoolConfig::leased(1).max_blocked(0), |pool| chain(pool, 100));
         assert_eq!((seen.length, seen.threads.len()), (101, 1));
     });
 }
@@ -280,7 +280,7 @@ fn a_timed_join_never_runs_it_in_place() {
     bounded(|| {
         on_worker(PoolConfig::leased(1), |pool| {
             let here = this_thread();
-            let ran = pool.submit(this_thread).expect("accepted").join_within(Duration::from_secs(50));
+            let ran = pool.submit(this_thread).expect("accepted").join_timeout(Duration::from_secs(50));
             assert_ne!(ran.expect("in time").expect("runs"), here);
         });
     });

@@ -69,7 +69,7 @@ fn a_join_of_another_pools_task_gives_it_away() {
 
 #[test]
 fn a_timed_join_of_another_pools_task_gives_it_away() {
-    goes_on(|at| at.held.join_within(LONG).expect("in time").expect("runs"));
+    goes_on(|at| at.held.join_timeout(LONG).expect("in time").expect("runs"));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_wait_for_a_set_gives_it_away() {
 fn a_timed_wait_for_a_set_gives_it_away() {
     goes_on(|at| {
         let mut set = TaskSet::from_iter([at.held]);
-        set.join_next_within(LONG).expect("in time").expect("one is in it").1.expect("runs");
+        set.join_next_timeout(LONG).expect("in time").expect("one is in it").1.expect("runs");
     });
 }
 
@@ -95,7 +95,7 @@ fn a_wait_for_another_pool_to_be_idle_gives_it_away() {
 
 #[test]
 fn a_timed_wait_for_another_pool_to_be_idle_gives_it_away() {
-    goes_on(|at| assert!(at.other.wait_idle_within(LONG).expect("no task of its own")));
+    goes_on(|at| assert!(at.other.wait_idle_timeout(LONG).expect("no task of its own")));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_stop_of_another_pool_gives_it_away() {
 
 #[test]
 fn a_bounded_stop_of_another_pool_gives_it_away() {
-    goes_on(|at| assert!(at.other.stop_within(LONG).expect("no task of its own").is_complete()));
+    goes_on(|at| assert!(at.other.stop_timeout(LONG).expect("no task of its own").is_complete()));
 }
 
 #[test]
@@ -152,13 +152,13 @@ fn a_wait_for_room_in_another_pools_queue_gives_it_away() {
         is_up.recv().expect("it starts");
         // The one above waits, so its pool goes on with this one, which keeps the place until the held one ends.
         let (tx, rx) = mpsc::channel::<()>();
-        let blocks = full.submit_within(
+        let blocks = full.submit_timeout(
             move || {
                 let _ = rx.recv();
             },
             LONG,
         );
-        let handle = full.submit_within(|| 7, LONG).expect("there is room in time");
+        let handle = full.submit_timeout(|| 7, LONG).expect("there is room in time");
         drop(tx);
         blocks.expect("accepted").join().expect("runs");
         assert_eq!(handle.join().expect("runs"), 7);
@@ -206,7 +206,7 @@ fn a_timed_join_of_an_own_pools_queued_task_gives_it_away() {
         // It is queued behind the one that frees the held task, on this same pool.
         let held = at.held;
         let last = at.one.submit(move || held.join().expect("runs")).expect("accepted");
-        last.join_within(LONG).expect("in time").expect("runs");
+        last.join_timeout(LONG).expect("in time").expect("runs");
     });
 }
 

@@ -9,9 +9,9 @@ fn on_each(test: impl Fn(&PoolManager)) {
     let configs = [
         PoolConfig::leased(1),
         PoolConfig::leased(2),
-        PoolConfig::leased(1).keeps_place(),
-        PoolConfig::leased(2).keeps_place(),
-        PoolConfig::leased(1).max_waiting(1),
+        PoolConfig::leased(1).holds_permit(),
+        PoolConfig::leased(2).holds_permit(),
+        PoolConfig::leased(1).max_blocked(1),
         PoolConfig::dedicated(1),
         PoolConfig::dedicated(3),
     ];

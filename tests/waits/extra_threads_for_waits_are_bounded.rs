@@ -1,4 +1,4 @@
-//! `max_waiting(n)` bounds how many tasks of a pool may have given their places away at once; at the bound a wait keeps
+//! `max_blocked(n)` bounds how many tasks of a pool may have given their places away at once; at the bound a wait keeps
 //! its place, and the pool says so once at WARN.
 //!
 //! The subscriber belongs to the process, and counts by namespace.
@@ -110,7 +110,7 @@ fn a_wait_at_the_bound_keeps_its_place_and_says_so_once() {
     alone(|| {
         listen();
         let scope = Scope::new("test");
-        let pool = started(&scope, "at the bound", PoolConfig::leased(1).max_waiting(2));
+        let pool = started(&scope, "at the bound", PoolConfig::leased(1).max_blocked(2));
         let free = [Waiter::on(&pool), Waiter::on(&pool)];
         assert_eq!(pool.stats().waiting, 2);
         assert_eq!(warnings("at the bound"), 0, "the bound is not passed yet");
@@ -137,7 +137,7 @@ fn a_wait_that_ends_lets_another_give_its_place_away() {
     alone(|| {
         listen();
         let scope = Scope::new("test");
-        let pool = started(&scope, "one by one", PoolConfig::leased(1).max_waiting(1));
+        let pool = started(&scope, "one by one", PoolConfig::leased(1).max_blocked(1));
         for _ in 0..50 {
             let waiter = Waiter::on(&pool);
             assert_eq!(pool.submit(|| 7).expect("accepted").join().expect("runs meanwhile"), 7);
@@ -152,7 +152,7 @@ fn every_wait_keeps_its_place_where_no_extra_thread_is_allowed() {
     alone(|| {
         listen();
         let scope = Scope::new("test");
-        let pool = started(&scope, "none", PoolConfig::leased(2).max_waiting(0));
+        let pool = started(&scope, "none", PoolConfig::leased(2).max_blocked(0));
         let waiters = [Sleeper::on(&pool), Sleeper::on(&pool)];
         let next = pool.submit(|| ()).expect("accepted");
         let stats = pool.stats();
@@ -170,7 +170,7 @@ fn a_join_of_an_unstarted_task_of_the_own_pool_runs_in_place_at_the_bound_too() 
     alone(|| {
         listen();
         let scope = Scope::new("test");
-        let pool = started(&scope, "in place", PoolConfig::leased(1).max_waiting(0));
+        let pool = started(&scope, "in place", PoolConfig::leased(1).max_blocked(0));
         let inner = pool.clone();
         let (joiner, ran) = pool
             .submit(move || (this_thread(), inner.submit(this_thread).expect("accepted").join().expect("runs")))
@@ -187,7 +187,7 @@ fn a_pool_that_keeps_its_places_does_not_warn() {
     alone(|| {
         listen();
         let scope = Scope::new("test");
-        let pool = started(&scope, "keeps", PoolConfig::leased(1).keeps_place().max_waiting(0));
+        let pool = started(&scope, "keeps", PoolConfig::leased(1).holds_permit().max_blocked(0));
         Waiter::on(&pool).end();
         assert_eq!(warnings("keeps"), 0);
     });
@@ -217,7 +217,7 @@ fn each_start_says_it_anew() {
         let scope = Scope::new("test");
         for round in 1..=3 {
             let pool = scope.get_or_create("anew");
-            pool.start(PoolConfig::leased(1).max_waiting(0)).expect("starts");
+            pool.start(PoolConfig::leased(1).max_blocked(0)).expect("starts");
             Waiter::on(&pool).end();
             assert_eq!(warnings("anew"), round);
             assert!(pool.stop().expect("from outside").is_complete());
@@ -230,7 +230,7 @@ fn a_pool_whose_places_are_all_kept_lets_the_next_task_start_after_a_while() {
     alone(|| {
         let scope = Scope::new("test");
         for n in [1, 3] {
-            let pool = started(&scope, "kept", PoolConfig::leased(n).max_waiting(0));
+            let pool = started(&scope, "kept", PoolConfig::leased(n).max_blocked(0));
             let waiters: Vec<_> = (0..n).map(|_| Waiter::on(&pool)).collect();
             for _ in 0..3 {
                 assert_eq!(pool.submit(|| 7).expect("accepted").join().expect("runs"), 7);
@@ -252,7 +252,7 @@ fn a_pool_whose_places_are_all_kept_lets_the_next_task_start_after_a_while() {
 fn a_place_that_a_task_uses_is_not_let_to_another() {
     alone(|| {
         let scope = Scope::new("test");
-        let pool = started(&scope, "used", PoolConfig::leased(2).max_waiting(0));
+        let pool = started(&scope, "used", PoolConfig::leased(2).max_blocked(0));
         let (waits, works) = (Waiter::on(&pool), Busy::on(&pool));
         let next = pool.submit(|| ()).expect("accepted");
         // Far longer than it takes where every place is kept.
@@ -268,7 +268,7 @@ fn a_place_that_a_task_uses_is_not_let_to_another() {
 fn a_pool_that_keeps_its_places_lets_none() {
     alone(|| {
         let scope = Scope::new("test");
-        let pool = started(&scope, "serial", PoolConfig::leased(1).keeps_place());
+        let pool = started(&scope, "serial", PoolConfig::leased(1).holds_permit());
         let waits = Waiter::on(&pool);
         let next = pool.submit(|| ()).expect("accepted");
         std::thread::sleep(std::time::Duration::from_millis(100));
@@ -284,14 +284,14 @@ fn a_bound_that_is_reached_holds_nobody_up_for_ever() {
         listen();
         let scope = Scope::new("test");
         let (pool, other) = (
-            started(&scope, "reached", PoolConfig::leased(2).max_waiting(1)),
+            started(&scope, "reached", PoolConfig::leased(2).max_blocked(1)),
             started(&scope, "other", PoolConfig::leased(1)),
         );
         let busy = Busy::on(&other);
         let waits: Vec<_> = (0..20)
             .map(|_| {
                 let other = other.clone();
-                let waits = move || other.submit(|| 1).expect("accepted").join_within(BOUND);
+                let waits = move || other.submit(|| 1).expect("accepted").join_timeout(BOUND);
                 pool.submit(move || waits().expect("in time").expect("runs")).expect("accepted")
             })
             .collect();

@@ -18,6 +18,6 @@ mod tasks_run_inside_one_another_to_any_depth;
 mod waiting_until_idle_waits_for_everything;
 mod waits_at_the_bound_of_waits_end;
 mod waits_have_async_forms;
-mod waits_of_a_pinned_thread_end;
+mod waits_of_a_local_pools_thread_end;
 mod waits_on_a_pool_that_keeps_its_places_end;
 mod what_a_task_leaves_is_still_its_own;

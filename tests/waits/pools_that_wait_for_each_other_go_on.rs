@@ -161,11 +161,11 @@ fn joins(pool: &PoolManager, f: Box<dyn FnOnce() -> u32 + Send>) -> u32 {
 fn a_bound_of_waits_that_is_reached_delays_them_and_does_not_stop_them() {
     bounded(|| {
         for config in [
-            PoolConfig::leased(1).max_waiting(4),
-            PoolConfig::leased(2).max_waiting(0),
-            PoolConfig::dedicated(1).max_waiting(4),
+            PoolConfig::leased(1).max_blocked(4),
+            PoolConfig::leased(2).max_blocked(0),
+            PoolConfig::dedicated(1).max_blocked(4),
             #[cfg(feature = "rayon")]
-            PoolConfig::work_stealing(1).max_waiting(4),
+            PoolConfig::work_stealing(1).max_blocked(4),
         ] {
             beyond_the_bound(&config, 40, joins);
         }
@@ -175,7 +175,7 @@ fn a_bound_of_waits_that_is_reached_delays_them_and_does_not_stop_them() {
 #[test]
 fn so_it_is_for_any_other_wait_without_a_deadline() {
     bounded(|| {
-        let config = PoolConfig::leased(1).max_waiting(2);
+        let config = PoolConfig::leased(1).max_blocked(2);
         beyond_the_bound(&config, 20, |pool, f| pool.run(f).expect("runs"));
         beyond_the_bound(&config, 20, |pool, f| {
             let mut below = 0;

@@ -75,11 +75,11 @@ const WAYS: [Way; 6] = [
 fn kinds() -> Vec<PoolConfig> {
     vec![
         PoolConfig::leased(1),
-        PoolConfig::leased(1).keeps_place(),
-        PoolConfig::leased(1).max_waiting(0),
+        PoolConfig::leased(1).holds_permit(),
+        PoolConfig::leased(1).max_blocked(0),
         PoolConfig::dedicated(1),
         PoolConfig::dedicated(1).stack_size(64 << 10),
-        PoolConfig::dedicated(1).keeps_place(),
+        PoolConfig::dedicated(1).holds_permit(),
         #[cfg(feature = "rayon")]
         PoolConfig::work_stealing(1),
     ]
@@ -102,15 +102,15 @@ fn in_a_pool_of_one_of_any_kind_by_any_way() {
 }
 
 #[test]
-fn on_the_thread_of_a_pinned_pool() {
+fn on_the_thread_of_a_local_pool() {
     bounded(|| {
         for (name, way) in WAYS {
             let scope = Scope::new("test");
             let ui = scope.create("ui");
-            let pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+            let local = ui.start_local(PoolConfig::local()).expect("starts");
             let inner = ui.clone();
             let task = ui.submit(move || way(&inner, DEEP)).expect("accepted");
-            assert_eq!(pinned.run_until(task).expect("runs"), DEEP, "{name}");
+            assert_eq!(local.run_until(task).expect("runs"), DEEP, "{name}");
         }
     });
 }
@@ -250,7 +250,7 @@ fn a_panic_at_the_bottom_reaches_each_that_waits() {
 fn tasks_queued_before_that_wait_for_the_one_before() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = started(&scope, "one", PoolConfig::leased(1).max_waiting(0));
+        let pool = started(&scope, "one", PoolConfig::leased(1).max_blocked(0));
         let (give, given) = std::sync::mpsc::channel::<TaskHandle<u32>>();
         let total = pool.submit(move || given.recv().expect("it is given").join().expect("runs")).expect("accepted");
         let mut last = pool.submit(|| 0).expect("accepted");
@@ -282,11 +282,11 @@ fn a_cancel_that_drops_a_closure_that_cancels_the_next() {
 }
 
 #[test]
-fn what_the_thread_of_a_pinned_pool_runs_while_it_waits() {
+fn what_the_thread_of_a_local_pool_runs_while_it_waits() {
     bounded(|| {
         let scope = Scope::new("test");
         let (ui, work) = (scope.create("ui"), started(&scope, "work", PoolConfig::leased(1)));
-        let pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+        let local = ui.start_local(PoolConfig::local()).expect("starts");
         let busy = Busy::on(&work);
         let tasks = 3_000;
         for _ in 0..tasks {
@@ -295,7 +295,7 @@ fn what_the_thread_of_a_pinned_pool_runs_while_it_waits() {
             drop(ui.submit(move || work.wait_idle().expect("from outside")).expect("accepted"));
         }
         let last = ui.submit(move || busy.end()).expect("accepted");
-        pinned.run_until(last).expect("runs");
+        local.run_until(last).expect("runs");
         ui.wait_idle().expect("from outside");
         assert_eq!(ui.stats().completed, tasks + 1);
     });

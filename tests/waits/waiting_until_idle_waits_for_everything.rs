@@ -22,7 +22,7 @@ fn an_idle_pool_is_not_waited_for() {
         for config in kinds(1) {
             let pool = started(&scope, "idle", config);
             pool.wait_idle().expect("from outside");
-            assert!(pool.wait_idle_within(Duration::ZERO).expect("from outside"));
+            assert!(pool.wait_idle_timeout(Duration::ZERO).expect("from outside"));
         }
     });
 }
@@ -123,9 +123,9 @@ fn a_bounded_wait_says_whether_it_came_true() {
         let scope = Scope::new("test");
         let pool = started(&scope, "busy", PoolConfig::leased(1));
         let busy = Busy::on(&pool);
-        assert!(!pool.wait_idle_within(Duration::from_millis(10)).expect("from outside"));
+        assert!(!pool.wait_idle_timeout(Duration::from_millis(10)).expect("from outside"));
         busy.end();
-        assert!(pool.wait_idle_within(Duration::from_secs(50)).expect("from outside"));
+        assert!(pool.wait_idle_timeout(Duration::from_secs(50)).expect("from outside"));
     });
 }
 

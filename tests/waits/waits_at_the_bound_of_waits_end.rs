@@ -13,7 +13,7 @@ const DEEP: u32 = 40;
 fn end(rounds: usize, tasks: u32, task: fn(PoolManager) -> u32, result: u32) {
     for _ in 0..rounds {
         let scope = Scope::new("scope");
-        let pool = started(&scope, "pool", PoolConfig::leased(2).max_waiting(1));
+        let pool = started(&scope, "pool", PoolConfig::leased(2).max_blocked(1));
         let tasks: Vec<_> = (0..tasks)
             .map(|_| {
                 let own = pool.clone();

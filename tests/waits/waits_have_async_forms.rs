@@ -240,12 +240,12 @@ fn a_gate() {
             let _ = gate.recv();
         });
         held.recv().expect("it is in");
-        let busy = block_on(STAGE.enter_within_async(Duration::from_millis(5))).map(drop).expect_err("held");
+        let busy = block_on(STAGE.enter_timeout_async(Duration::from_millis(5))).map(drop).expect_err("held");
         assert!(!busy.would_deadlock && busy.waited >= Duration::from_millis(5), "{busy}");
-        let mut waits = Box::pin(is_send(STAGE.enter_within_async(Duration::MAX)));
+        let mut waits = Box::pin(is_send(STAGE.enter_timeout_async(Duration::MAX)));
         assert!(waits.as_mut().now_or_never().is_none());
         let scope = Scope::new("request");
-        let mut asked = Box::pin(STAGE.enter_within_async(Duration::MAX));
+        let mut asked = Box::pin(STAGE.enter_timeout_async(Duration::MAX));
         assert!(scope.run(|| asked.as_mut().now_or_never()).is_none());
         scope.cancel();
         assert!(scope.run(|| block_on(asked)).map(drop).expect_err("cancelled").cancelled);

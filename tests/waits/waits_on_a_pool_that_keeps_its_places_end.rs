@@ -1,4 +1,4 @@
-//! `keeps_place` with `n = 1`: whatever heirloom wait a task makes for its own pool's tasks, at whatever depth, it
+//! `holds_permit` with `n = 1`: whatever heirloom wait a task makes for its own pool's tasks, at whatever depth, it
 //! ends.
 
 use heirloom::{PoolConfig, PoolManager, Scope, TaskSet};
@@ -52,7 +52,7 @@ fn by_run(pool: PoolManager, left: u32) -> u32 {
 fn on_serial(work: impl FnOnce(PoolManager) -> u32 + Send + 'static) -> u32 {
     let scope = Scope::new("test");
     let pool = scope.create("serial");
-    pool.start(PoolConfig::leased(1).keeps_place()).expect("starts");
+    pool.start(PoolConfig::leased(1).holds_permit()).expect("starts");
     let inner = pool.clone();
     pool.submit(move || work(inner)).expect("accepted").join().expect("runs")
 }

@@ -75,7 +75,7 @@ fn an_unclaimed_result_cannot_wait_for_its_own_pool() {
         drop(pool.submit(move || {
             let _ = gate.recv();
             OnDrop::new(move || {
-                let _ = said.send(this.wait_idle_within(Duration::from_millis(300)));
+                let _ = said.send(this.wait_idle_timeout(Duration::from_millis(300)));
             })
         }));
         go.send(()).expect("the task listens");
@@ -95,7 +95,7 @@ fn an_unclaimed_result_cannot_stop_its_own_pool() {
         drop(pool.submit(move || {
             let _ = gate.recv();
             OnDrop::new(move || {
-                let _ = said.send(this.stop_within(Duration::from_millis(300)));
+                let _ = said.send(this.stop_timeout(Duration::from_millis(300)));
             })
         }));
         go.send(()).expect("the task listens");
@@ -122,7 +122,7 @@ fn a_cancelled_closure_cannot_wait_for_its_own_pool() {
         let (said, heard) = mpsc::channel();
         let this = pool.clone();
         let held = OnDrop::new(move || {
-            let _ = said.send(this.wait_idle_within(Duration::from_millis(300)));
+            let _ = said.send(this.wait_idle_timeout(Duration::from_millis(300)));
         });
         let queued = pool.submit(move || drop(held)).expect("accepted");
         // The busy task ends, so that only the cancelled one itself is left to wait for.
@@ -177,8 +177,8 @@ fn a_task_whose_result_is_still_being_dropped_has_not_ended() {
         }));
         drop(give);
         drops.recv().expect("the result is dropped");
-        assert!(!pool.wait_idle_within(Duration::ZERO).expect("from outside"));
-        let report = pool.stop_within(Duration::ZERO).expect("from outside");
+        assert!(!pool.wait_idle_timeout(Duration::ZERO).expect("from outside"));
+        let report = pool.stop_timeout(Duration::ZERO).expect("from outside");
         drop(go);
         assert_eq!((report.remaining, report.is_complete()), (1, false), "{report}");
         assert!(pool.stop().expect("from outside").is_complete());

@@ -264,7 +264,7 @@ as_struct!(ManagerView<'_> as this {
     "kind": this.manager.stats.kind,
     "mode": this.manager.stats.mode,
     "task_type": this.manager.stats.task_type.as_ref().map(|only| clip(&only.raw()).into_owned()),
-    "limit": this.manager.stats.max_workers,
+    "limit": this.manager.stats.limit,
     "running": this.manager.stats.running,
     "waiting": this.manager.stats.waiting,
     "queued": this.manager.stats.queued,

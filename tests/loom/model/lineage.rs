@@ -72,7 +72,7 @@ pub(crate) mod node {
             self.0.as_ref()?.parent.as_ref()
         }
 
-        pub(crate) fn is_isolated(&self) -> bool {
+        pub(crate) fn is_shielded(&self) -> bool {
             false
         }
 

@@ -22,12 +22,12 @@ pub(crate) mod held_permits;
 pub(crate) mod inner;
 #[path = "../../../src/pool/kind.rs"]
 pub(crate) mod kind;
+#[path = "../../../src/pool/local_pool.rs"]
+pub(crate) mod local_pool;
 #[path = "../../../src/pool/notifier.rs"]
 pub(crate) mod notifier;
 #[path = "../../../src/pool/permits.rs"]
 pub(crate) mod permits;
-#[path = "../../../src/pool/pinned.rs"]
-pub(crate) mod pinned;
 #[path = "../../../src/pool/queue.rs"]
 pub(crate) mod queue;
 #[path = "../../../src/pool/queue_stats.rs"]

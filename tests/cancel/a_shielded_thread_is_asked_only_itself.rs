@@ -1,4 +1,4 @@
-//! `Builder::isolated`: what is asked of the places above is not delivered to the thread, nor to what it starts.
+//! `Builder::shielded`: what is asked of the places above is not delivered to the thread, nor to what it starts.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn the_parents_request_is_not_delivered() {
         let (says, said) = channel();
         let (go, gate) = channel::<()>();
         let child = request.run(|| {
-            thread::Builder::new().isolated().spawn(move || {
+            thread::Builder::new().shielded().spawn(move || {
                 says.send(()).unwrap();
                 let _ = gate.recv();
                 let below = thread::spawn(heirloom::is_cancelled).join().unwrap();
@@ -41,7 +41,7 @@ fn its_own_request_wakes_it_and_what_it_started() {
         let request = Scope::new("request");
         let (says, said) = channel();
         let child = request.run(|| {
-            thread::Builder::new().isolated().spawn(move || {
+            thread::Builder::new().shielded().spawn(move || {
                 let below = thread::spawn(move || {
                     says.send(()).unwrap();
                     heirloom::sleep(LONG).is_err()
@@ -62,7 +62,7 @@ fn a_sleeping_one_sleeps_through_its_parents_request() {
     bounded(|| {
         let request = Scope::new("request");
         let child = request.run(|| {
-            thread::Builder::new().isolated().spawn(|| {
+            thread::Builder::new().shielded().spawn(|| {
                 let _ = heirloom::current();
                 heirloom::sleep(Duration::from_millis(50))
             })

@@ -1,19 +1,19 @@
-//! A pinned pool's tasks run on the thread that has the `Pinned`, inside its `run_*` methods and nowhere else; anyone
+//! A local pool's tasks run on the thread that has the `LocalPool`, inside its `run_*` methods and nowhere else; anyone
 //! submits, and dropping it resolves every handle.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use heirloom::{Pinned, PoolConfig, PoolKind, PoolManager, Scope, StartError, SubmitError, TaskSet};
+use heirloom::{LocalPool, PoolConfig, PoolKind, PoolManager, Scope, StartError, SubmitError, TaskSet};
 
 use crate::common::pools::{started, this_thread};
 use crate::common::{BOUND, bounded};
 
-fn pinned(scope: &Scope, config: PoolConfig) -> (PoolManager, Pinned) {
+fn local(scope: &Scope, config: PoolConfig) -> (PoolManager, LocalPool) {
     let manager = scope.create("ui");
-    let pinned = manager.start_pinned(config).expect("starts");
-    (manager, pinned)
+    let local = manager.start_local(config).expect("starts");
+    (manager, local)
 }
 
 fn on_another_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
@@ -24,7 +24,7 @@ fn on_another_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) 
 fn tasks_of_any_thread_run_here_in_order() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let here = this_thread();
         let (tell, told) = std::sync::mpsc::channel();
         let other = {
@@ -37,10 +37,10 @@ fn tasks_of_any_thread_run_here_in_order() {
             })
         };
         told.recv().expect("all are queued");
-        assert_eq!(pinned.run_pending(), 100);
+        assert_eq!(local.run_pending(), 100);
         assert_eq!(other.join().expect("no panic"), (0..100).map(|n| (n, here)).collect::<Vec<_>>());
         let stats = ui.stats();
-        assert_eq!((stats.kind, stats.max_workers, stats.completed), (PoolKind::Pinned, 1, 100));
+        assert_eq!((stats.kind, stats.limit, stats.completed), (PoolKind::Local, 1, 100));
     });
 }
 
@@ -53,16 +53,16 @@ fn run_pending_runs_what_was_queued_and_not_what_that_submits() {
             drop(ui.submit(move || again(next, counts)).expect("accepted"));
         }
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let ran = Arc::new(AtomicUsize::new(0));
         let (next, counts) = (ui.clone(), Arc::clone(&ran));
         drop(ui.submit(move || again(next, counts)).expect("accepted"));
         for round in 1..=3 {
-            assert_eq!(pinned.run_pending(), 1);
+            assert_eq!(local.run_pending(), 1);
             assert_eq!(ran.load(Ordering::SeqCst), round);
         }
         ui.cancel();
-        assert_eq!(pinned.run_pending(), 0);
+        assert_eq!(local.run_pending(), 0);
     });
 }
 
@@ -70,13 +70,13 @@ fn run_pending_runs_what_was_queued_and_not_what_that_submits() {
 fn run_until_serves_what_the_awaited_task_needs() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let work = started(&scope, "work", PoolConfig::leased(2));
         let here = this_thread();
         for _ in 0..500 {
             let ui = ui.clone();
             let asks = work.submit(move || ui.submit(this_thread).expect("accepted").join()).expect("accepted");
-            assert_eq!(pinned.run_until(asks).expect("runs").expect("runs"), here);
+            assert_eq!(local.run_until(asks).expect("runs").expect("runs"), here);
         }
     });
 }
@@ -85,13 +85,13 @@ fn run_until_serves_what_the_awaited_task_needs() {
 fn run_until_runs_earlier_tasks_first_and_leaves_later_ones() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let first = ui.submit(|| 1).expect("accepted");
         let second = ui.submit(|| 2).expect("accepted");
         let third = ui.submit(|| 3).expect("accepted");
-        assert_eq!(pinned.run_until(second).expect("runs"), 2);
+        assert_eq!(local.run_until(second).expect("runs"), 2);
         assert!(first.is_finished() && !third.is_finished());
-        assert_eq!(pinned.run_pending(), 1);
+        assert_eq!(local.run_pending(), 1);
     });
 }
 
@@ -99,7 +99,7 @@ fn run_until_runs_earlier_tasks_first_and_leaves_later_ones() {
 fn run_until_sleeps_and_is_woken_by_tasks_and_by_its_future() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let (send, receive) = futures::channel::oneshot::channel();
         let other = on_another_thread(move || {
             for n in 0..50 {
@@ -108,7 +108,7 @@ fn run_until_sleeps_and_is_woken_by_tasks_and_by_its_future() {
             }
             send.send("done").expect("awaited");
         });
-        assert_eq!(pinned.run_until(receive), Ok("done"));
+        assert_eq!(local.run_until(receive), Ok("done"));
         other.join().expect("no panic");
     });
 }
@@ -117,7 +117,7 @@ fn run_until_sleeps_and_is_woken_by_tasks_and_by_its_future() {
 fn run_until_stopped_ends_with_the_pool_and_reports() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned().queue_limit(100_000));
+        let (ui, local) = local(&scope, PoolConfig::local().queue_limit(100_000));
         let other = on_another_thread(move || {
             let submitters: Vec<_> = (0..3)
                 .map(|_| {
@@ -128,10 +128,10 @@ fn run_until_stopped_ends_with_the_pool_and_reports() {
             submitters.into_iter().for_each(|submitter| submitter.join().expect("no panic"));
             ui.stop().expect("from outside")
         });
-        let report = pinned.run_until_stopped();
+        let report = local.run_until_stopped();
         assert_eq!((report.completed, report.remaining), (1_500, 0));
         assert_eq!(other.join().expect("no panic").completed, 1_500);
-        assert_eq!(pinned.run_until_stopped().completed, 1_500, "and again");
+        assert_eq!(local.run_until_stopped().completed, 1_500, "and again");
     });
 }
 
@@ -139,12 +139,12 @@ fn run_until_stopped_ends_with_the_pool_and_reports() {
 fn run_within_ends_in_time_or_with_the_pool() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let task = ui.submit(|| 7).expect("accepted");
-        assert!(!pinned.run_within(Duration::from_millis(5)));
+        assert!(!local.run_timeout(Duration::from_millis(5)));
         assert!(task.is_finished());
         ui.close();
-        assert!(pinned.run_within(BOUND));
+        assert!(local.run_timeout(BOUND));
     });
 }
 
@@ -152,10 +152,10 @@ fn run_within_ends_in_time_or_with_the_pool() {
 fn a_panic_is_the_tasks_own() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let bad = ui.submit(|| panic!("no window")).expect("accepted");
         let good = ui.submit(|| 7).expect("accepted");
-        assert_eq!(pinned.run_pending(), 2);
+        assert_eq!(local.run_pending(), 2);
         assert_eq!(bad.join().expect_err("it panics").panic_message(), Some("no window"));
         assert_eq!(good.join().expect("runs"), 7);
     });
@@ -165,18 +165,18 @@ fn a_panic_is_the_tasks_own() {
 fn dropping_it_resolves_every_handle_and_refuses_what_comes() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let waiters: Vec<_> = (0..4)
             .map(|_| {
                 let task = ui.submit(|| ()).expect("accepted");
                 on_another_thread(move || task.join().is_err_and(|error| error.is_cancelled()))
             })
             .collect();
-        drop(pinned);
+        drop(local);
         assert!(waiters.into_iter().all(|waiter| waiter.join().expect("no panic")));
         assert!(matches!(ui.submit(|| ()), Err(SubmitError::Closed { .. })));
         assert!(ui.stop().expect("from outside").is_complete());
-        let again = ui.start_pinned(PoolConfig::pinned()).expect("a fresh start");
+        let again = ui.start_local(PoolConfig::local()).expect("a fresh start");
         let task = ui.submit(|| 7).expect("accepted");
         assert_eq!(again.run_until(task).expect("runs"), 7);
     });
@@ -187,13 +187,13 @@ fn submits_that_race_with_its_drop_are_refused_or_resolved() {
     bounded(|| {
         for _ in 0..200 {
             let scope = Scope::new("test");
-            let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+            let (ui, local) = local(&scope, PoolConfig::local());
             let submitter = on_another_thread(move || {
                 let handles: Vec<_> = (0..20).map_while(|_| ui.submit(|| ()).ok()).collect();
                 handles.into_iter().for_each(|handle| drop(handle.join()));
             });
-            let _ = pinned.run_pending();
-            drop(pinned);
+            let _ = local.run_pending();
+            drop(local);
             submitter.join().expect("every handle resolves");
         }
     });
@@ -204,7 +204,7 @@ fn several_on_one_thread_are_apart() {
     bounded(|| {
         let scope = Scope::new("test");
         let managers = ["a", "b", "c"].map(|name| scope.create(name));
-        let [a, b, c] = managers.each_ref().map(|m| m.start_pinned(PoolConfig::pinned()).expect("starts"));
+        let [a, b, c] = managers.each_ref().map(|m| m.start_local(PoolConfig::local()).expect("starts"));
         let tasks = managers.each_ref().map(|m| m.submit(|| ()).expect("accepted"));
         assert_eq!(b.run_pending(), 1);
         assert_eq!(tasks.each_ref().map(heirloom::TaskHandle::is_finished), [false, true, false]);
@@ -221,20 +221,20 @@ fn several_on_one_thread_are_apart() {
 fn what_is_pending_is_told_once_until_it_is_looked_at() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let (post, events) = mpsc::channel();
         drop(ui.submit(|| ()).expect("accepted"));
-        pinned.on_pending(move || post.send(()).expect("listens"));
+        local.on_pending(move || post.send(()).expect("listens"));
         assert_eq!(events.try_iter().count(), 1, "something is queued already");
         for _ in 0..10 {
             drop(ui.submit(|| ()).expect("accepted"));
         }
         assert_eq!(events.try_iter().count(), 0);
-        assert_eq!(pinned.run_pending(), 11);
+        assert_eq!(local.run_pending(), 11);
         drop(ui.submit(|| ()).expect("accepted"));
         assert_eq!(events.try_iter().count(), 1);
-        pinned.on_pending(|| panic!("swallowed"));
-        assert_eq!(pinned.run_pending(), 1);
+        local.on_pending(|| panic!("swallowed"));
+        assert_eq!(local.run_pending(), 1);
         ui.submit(|| ()).expect("a bad callback is no refusal").join().expect("runs");
     });
 }
@@ -243,7 +243,7 @@ fn what_is_pending_is_told_once_until_it_is_looked_at() {
 fn all_verbs_work_on_it() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned().task_type("draw"));
+        let (ui, local) = local(&scope, PoolConfig::local().task_type("draw"));
         assert!(matches!(ui.submit(|| ()), Err(SubmitError::UnknownTaskType { .. })));
         let text = String::from("borrowed");
         assert_eq!(ui.run_as("draw", || text.len()).expect("runs"), 8);
@@ -262,8 +262,8 @@ fn all_verbs_work_on_it() {
             seen += n.expect("runs");
         }
         assert_eq!(seen, 10);
-        assert_eq!(pinned.run_pending(), 0);
-        assert!(scope.lineage().managers()[0].stats().to_string().starts_with("pinned joining"));
+        assert_eq!(local.run_pending(), 0);
+        assert!(scope.lineage().managers()[0].stats().to_string().starts_with("local joining"));
     });
 }
 
@@ -273,22 +273,22 @@ fn settings_that_make_no_sense_are_named() {
         let scope = Scope::new("test");
         let ui = scope.create("ui");
         let impossible = [
-            ("keeps_place", PoolConfig::pinned().keeps_place()),
-            ("max_waiting", PoolConfig::pinned().max_waiting(1)),
-            ("thread_name_prefix", PoolConfig::pinned().thread_name_prefix("ui")),
-            ("stack_size", PoolConfig::pinned().stack_size(1 << 20)),
-            ("warm", PoolConfig::pinned().warm(1)),
+            ("holds_permit", PoolConfig::local().holds_permit()),
+            ("max_blocked", PoolConfig::local().max_blocked(1)),
+            ("thread_name_prefix", PoolConfig::local().thread_name_prefix("ui")),
+            ("stack_size", PoolConfig::local().stack_size(1 << 20)),
+            ("warm", PoolConfig::local().warm(1)),
             ("kind", PoolConfig::leased(1)),
             ("kind", PoolConfig::dedicated(1)),
         ];
         for (named, config) in impossible {
-            match ui.start_pinned(config) {
+            match ui.start_local(config) {
                 Err(StartError::Invalid { setting, .. }) => assert_eq!(setting, named),
                 other => panic!("an impossible {named}: {other:?}"),
             }
         }
-        let error = ui.start(PoolConfig::pinned()).expect_err("nobody would run it");
-        assert!(error.to_string().contains("start_pinned"), "{error}");
+        let error = ui.start(PoolConfig::local()).expect_err("nobody would run it");
+        assert!(error.to_string().contains("start_local"), "{error}");
         assert!(!ui.is_running());
     });
 }

@@ -9,7 +9,7 @@ use heirloom::{PoolConfig, PoolManager, Scope, SubmitError, TaskKind, TaskType};
 use crate::common::bounded;
 use crate::common::pools::{block_on, started};
 
-fn picky(scope: &Scope) -> PoolManager {
+fn typed(scope: &Scope) -> PoolManager {
     started(scope, "render", PoolConfig::leased(1).task_type("page"))
 }
 
@@ -17,7 +17,7 @@ fn picky(scope: &Scope) -> PoolManager {
 fn its_own_type_runs() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = picky(&scope);
+        let pool = typed(&scope);
         assert_eq!(pool.task_type(), Some(TaskType::from("page")));
         assert_eq!(pool.submit_as("page", || 7).expect("accepted").join().expect("runs"), 7);
         assert_eq!(pool.submit_as(String::from("page"), || 8).expect("the same text").join().expect("runs"), 8);
@@ -29,7 +29,7 @@ fn its_own_type_runs() {
 fn no_type_and_other_types_are_refused_with_what_was_given_and_what_is_allowed() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = picky(&scope);
+        let pool = typed(&scope);
         for wanted in [None, Some(TaskType::from("fetch")), Some(TaskType::from("Page")), Some(TaskType::from(7_u64))] {
             let answer = match wanted.clone() {
                 None => pool.submit(|| ()),
@@ -76,14 +76,14 @@ fn nothing_is_queued_or_counted_in_when_it_is_refused() {
 fn each_way_to_submit_is_checked() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = picky(&scope);
+        let pool = typed(&scope);
         let is_unknown = |error: &SubmitError| matches!(error, SubmitError::UnknownTaskType { .. });
         let refused = pool.try_submit(|| 7).expect_err("no type");
         assert!(is_unknown(refused.reason()) && !refused.is_temporary());
         assert_eq!(refused.into_task()(), 7);
         assert!(pool.try_submit_as("fetch", || ()).is_err_and(|refused| is_unknown(refused.reason())));
         let day = Duration::from_secs(86_400);
-        assert!(pool.submit_within(|| (), day).is_err_and(|refused| is_unknown(refused.reason())));
+        assert!(pool.submit_timeout(|| (), day).is_err_and(|refused| is_unknown(refused.reason())));
         assert!(block_on(pool.submit_async(|| ())).is_err_and(|refused| is_unknown(refused.reason())));
         assert!(pool.map(0..3, |n| n).is_err_and(|error| is_unknown(&error)));
         assert!(pool.map_as("fetch", 0..3, |n| n).is_err_and(|error| is_unknown(&error)));
@@ -101,7 +101,7 @@ fn each_way_to_submit_is_checked() {
 fn its_own_tasks_are_checked_too() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = picky(&scope);
+        let pool = typed(&scope);
         let inner = pool.clone();
         let answers = pool.submit_as("page", move || {
             (inner.submit(|| ()).is_err(), inner.submit_as("page", || 7).expect("accepted").join().expect("in place"))
@@ -150,7 +150,7 @@ fn a_private_kind_cannot_be_forged_by_its_name() {
         impl TaskKind for Vault {}
         let scope = Scope::new("test");
         let pool = vault::open(&scope);
-        let shown = pool.task_type().expect("it is picky").to_string();
+        let shown = pool.task_type().expect("it is typed").to_string();
         let forged = [
             TaskType::from("Vault"),
             TaskType::from("vault::Vault"),

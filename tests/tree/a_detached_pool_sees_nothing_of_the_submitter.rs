@@ -1,13 +1,13 @@
-//! The tasks of a pool started with `.sealed()` stand below the manager's owner and see nothing of the submitter; once
+//! The tasks of a pool started with `.detached()` stand below the manager's owner and see nothing of the submitter; once
 //! the owner is gone, submitting is refused with `OwnerEnded`.
 
 use heirloom::{Lineage, PoolConfig, PoolManager, Scope, SubmitError, current, thread};
 
 use crate::common;
 
-fn sealed(owner: &Lineage, config: PoolConfig) -> PoolManager {
-    let pool = owner.create("sealed");
-    pool.start(config.sealed()).expect("starts");
+fn detached(owner: &Lineage, config: PoolConfig) -> PoolManager {
+    let pool = owner.create("detached");
+    pool.start(config.detached()).expect("starts");
     pool
 }
 
@@ -20,7 +20,7 @@ fn its_tasks_stand_below_the_owner() {
     common::bounded(|| {
         for config in configs() {
             let owner = Scope::new("owner");
-            let pool = sealed(&owner, config);
+            let pool = detached(&owner, config);
             let request = Scope::new("request");
             let task = request.run(|| pool.submit(current)).expect("open").join().expect("ends");
             assert_eq!(task.parent().as_ref(), Some(owner.lineage()));
@@ -34,7 +34,7 @@ fn its_tasks_find_what_the_owner_has_and_not_what_the_submitter_has() {
         for config in configs() {
             let owner = Scope::new("owner");
             let mine = owner.create("mine");
-            let pool = sealed(&owner, config);
+            let pool = detached(&owner, config);
             let request = Scope::new("request");
             let _theirs = request.create("theirs");
             let (found, other) = request
@@ -49,12 +49,12 @@ fn its_tasks_find_what_the_owner_has_and_not_what_the_submitter_has() {
 }
 
 #[test]
-fn every_way_of_submitting_is_sealed() {
+fn every_way_of_submitting_is_detached() {
     common::bounded(|| {
         for config in configs() {
             let owner = Scope::new("owner");
             let here = Some(owner.lineage().clone());
-            let pool = sealed(&owner, config);
+            let pool = detached(&owner, config);
             let request = Scope::new("request");
             let parent = || current().parent();
             request.run(|| {
@@ -71,11 +71,11 @@ fn every_way_of_submitting_is_sealed() {
 }
 
 #[test]
-fn a_task_run_in_place_is_sealed_too() {
+fn a_task_run_in_place_is_detached_too() {
     common::bounded(|| {
         let owner = Scope::new("owner");
         let pool = owner.create("one");
-        pool.start(PoolConfig::leased(1).keeps_place().sealed()).expect("starts");
+        pool.start(PoolConfig::leased(1).holds_permit().detached()).expect("starts");
         let again = pool.clone();
         let (outer, inner) = pool
             .submit(move || (current(), again.submit(current).expect("open").join().expect("ends")))
@@ -92,7 +92,7 @@ fn a_task_run_in_place_is_sealed_too() {
 fn the_submitters_end_does_not_reach_it() {
     common::bounded(|| {
         let owner = Scope::new("owner");
-        let pool = sealed(&owner, PoolConfig::leased(1));
+        let pool = detached(&owner, PoolConfig::leased(1));
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let blocker = pool.submit(move || wait.recv().is_ok()).expect("open");
         let request = Scope::new("request");
@@ -106,11 +106,11 @@ fn the_submitters_end_does_not_reach_it() {
 }
 
 #[test]
-fn a_sealed_pool_without_its_owner_refuses() {
+fn a_detached_pool_without_its_owner_refuses() {
     common::bounded(|| {
         for config in configs() {
             let owner = Scope::new("owner");
-            let pool = thread::spawn(move || sealed(&current(), config)).join().expect("ends");
+            let pool = thread::spawn(move || detached(&current(), config)).join().expect("ends");
             assert!(pool.owner().is_none(), "the thread is over");
             let refused = owner.run(|| pool.submit(|| ()));
             assert!(matches!(refused, Err(SubmitError::OwnerEnded { .. })), "{refused:?}");
@@ -126,7 +126,7 @@ fn a_sealed_pool_without_its_owner_refuses() {
 fn an_owner_that_ended_and_is_held_still_answers() {
     common::bounded(|| {
         let (pool, owner) =
-            thread::spawn(|| (sealed(&current(), PoolConfig::leased(1)), current())).join().expect("ends");
+            thread::spawn(|| (detached(&current(), PoolConfig::leased(1)), current())).join().expect("ends");
         let task = pool.submit(current).expect("the owner's node lives").join().expect("ends");
         assert_eq!(task.parent(), Some(owner));
     });
@@ -137,7 +137,7 @@ fn a_queued_task_keeps_the_owner() {
     common::bounded(|| {
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let (pool, id, queued) = thread::spawn(move || {
-            let pool = sealed(&current(), PoolConfig::leased(1));
+            let pool = detached(&current(), PoolConfig::leased(1));
             drop(pool.submit(move || wait.recv().is_ok()).expect("open"));
             let queued = pool.submit(|| current().parent().map(|parent| parent.id())).expect("open");
             (pool, current().id(), queued)

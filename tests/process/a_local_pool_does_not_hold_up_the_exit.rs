@@ -1,7 +1,7 @@
-//! What is queued for a pool that is pinned to the thread that ends the process is cancelled: nobody will run it, so
+//! What is queued for a pool that is local to the thread that ends the process is cancelled: nobody will run it, so
 //! nothing waits for it.
 
-use heirloom::{Pinned, PoolConfig, PoolManager};
+use heirloom::{LocalPool, PoolConfig, PoolManager};
 
 use crate::check::Check;
 
@@ -13,11 +13,11 @@ pub(crate) static CHECKS: &[Check] = &[
     Check { name: "an_exit_in_an_initialiser", play: exits_in_an_initialiser, expect: |seen| _ = seen.code(9).quick() },
 ];
 
-fn queued() -> (PoolManager, Pinned, heirloom::TaskHandle<()>) {
+fn queued() -> (PoolManager, LocalPool, heirloom::TaskHandle<()>) {
     let ui = heirloom::create("ui");
-    let pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+    let local = ui.start_local(PoolConfig::local()).expect("starts");
     let task = ui.submit(|| println!("ran")).expect("accepted");
-    (ui, pinned, task)
+    (ui, local, task)
 }
 
 /// Nobody drops it.
@@ -26,7 +26,7 @@ fn returns() {
 }
 
 fn guarded() {
-    let (_ui, _pinned, task) = queued();
+    let (_ui, _local, task) = queued();
     let waiter = std::thread::spawn(move || match task.join() {
         Err(error) if error.is_cancelled() => println!("cancelled"),
         other => println!("{other:?}"),
@@ -43,10 +43,10 @@ fn exits() {
 
 fn exits_in_a_task() {
     let ui = heirloom::create("ui");
-    let pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+    let local = ui.start_local(PoolConfig::local()).expect("starts");
     drop(ui.submit(|| std::process::exit(8)).expect("accepted"));
     drop(ui.submit(|| println!("ran")).expect("accepted"));
-    pinned.run_pending();
+    local.run_pending();
 }
 
 /// A worker's initialiser, on another thread: what waits for the worker ends.

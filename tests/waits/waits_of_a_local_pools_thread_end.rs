@@ -1,24 +1,24 @@
-//! The thread of a `Pinned` never waits for itself: a join there runs exactly its task, in place; a wait for many runs
+//! The thread of a `LocalPool` never waits for itself: a join there runs exactly its task, in place; a wait for many runs
 //! what is queued meanwhile.
 
 use std::sync::{Arc, Mutex};
 
-use heirloom::{Pinned, PoolConfig, PoolManager, Registry, Scope, StopError};
+use heirloom::{LocalPool, PoolConfig, PoolManager, Registry, Scope, StopError};
 
 use crate::common::pools::{block_on, started};
 use crate::common::{self, bounded};
 
-fn pinned(scope: &Scope, config: PoolConfig) -> (PoolManager, Pinned) {
+fn local(scope: &Scope, config: PoolConfig) -> (PoolManager, LocalPool) {
     let manager = scope.create("ui");
-    let pinned = manager.start_pinned(config).expect("starts");
-    (manager, pinned)
+    let local = manager.start_local(config).expect("starts");
+    (manager, local)
 }
 
 #[test]
 fn a_join_outside_of_any_task_runs_exactly_its_task() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let first = ui.submit(|| ()).expect("accepted");
         let second = ui.submit(|| 7).expect("accepted");
         assert_eq!(second.join().expect("runs"), 7);
@@ -27,7 +27,7 @@ fn a_join_outside_of_any_task_runs_exactly_its_task() {
         assert_eq!(block_on(third).expect("runs"), 8, "so does polling it");
         let fourth = ui.submit(|| 9).expect("accepted");
         assert_eq!(fourth.join_cancelling().expect("not asked").expect("runs"), 9);
-        assert_eq!(pinned.run_pending(), 1);
+        assert_eq!(local.run_pending(), 1);
     });
 }
 
@@ -42,10 +42,10 @@ fn joins_within_its_tasks_end_however_deep() {
             1 + ui.submit(move || deeper(&next, left - 1)).expect("accepted").join().expect("runs")
         }
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let next = ui.clone();
         let task = ui.submit(move || deeper(&next, 100)).expect("accepted");
-        assert_eq!(pinned.run_until(task).expect("runs"), 100);
+        assert_eq!(local.run_until(task).expect("runs"), 100);
     });
 }
 
@@ -53,7 +53,7 @@ fn joins_within_its_tasks_end_however_deep() {
 fn a_join_in_a_task_of_another_pool_that_runs_here_ends() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, _pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, _local) = local(&scope, PoolConfig::local());
         let work = started(&scope, "work", PoolConfig::leased(1));
         // With a place free `run` uses this thread.
         let seven = work.run(|| ui.submit(|| 7).expect("accepted").join()).expect("runs").expect("runs");
@@ -67,13 +67,13 @@ fn a_join_in_a_task_of_another_pool_that_runs_here_ends() {
 fn stopping_the_pool_here_runs_what_is_queued() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let task = ui.submit(|| 7).expect("accepted");
         ui.wait_idle().expect("from outside");
         assert_eq!(task.join().expect("runs"), 7);
         drop(ui.submit(|| ()).expect("accepted"));
         assert_eq!(ui.stop().expect("from outside").completed, 2);
-        drop(pinned);
+        drop(local);
     });
 }
 
@@ -81,7 +81,7 @@ fn stopping_the_pool_here_runs_what_is_queued() {
 fn ending_a_scope_here_runs_what_was_asked_for_below_it() {
     bounded(|| {
         let outer = Scope::new("test");
-        let (ui, _pinned) = pinned(&outer, PoolConfig::pinned());
+        let (ui, _local) = local(&outer, PoolConfig::local());
         let task = Scope::run("request", |_| ui.submit(|| 7).expect("accepted"));
         assert_eq!(task.join().expect("has run"), 7);
     });
@@ -92,11 +92,11 @@ fn a_shutdown_here_runs_what_is_queued() {
     bounded(|| {
         let family = Registry::new();
         let ui = family.root().create("ui");
-        let pinned = ui.start_pinned(PoolConfig::pinned()).expect("starts");
+        let local = ui.start_local(PoolConfig::local()).expect("starts");
         drop(ui.submit(|| ()).expect("accepted"));
         let report = family.shutdown(common::BOUND);
         assert!(report.is_complete(), "{report}");
-        drop(pinned);
+        drop(local);
     });
 }
 
@@ -104,7 +104,7 @@ fn a_shutdown_here_runs_what_is_queued() {
 fn stopping_another_pool_whose_tasks_need_this_thread_ends() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, _pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, _local) = local(&scope, PoolConfig::local());
         let work = started(&scope, "work", PoolConfig::leased(2));
         for _ in 0..50 {
             let ui = ui.clone();
@@ -119,10 +119,10 @@ fn stopping_another_pool_whose_tasks_need_this_thread_ends() {
 fn a_stop_from_its_own_task_is_refused() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, local) = local(&scope, PoolConfig::local());
         let own = ui.clone();
         let task = ui.submit(move || matches!(own.stop(), Err(StopError::FromOwnTask { .. }))).expect("accepted");
-        assert!(pinned.run_until(task).expect("runs"));
+        assert!(local.run_until(task).expect("runs"));
     });
 }
 
@@ -130,7 +130,7 @@ fn a_stop_from_its_own_task_is_refused() {
 fn mapping_over_a_full_queue_makes_its_own_room() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, _pinned) = pinned(&scope, PoolConfig::pinned().queue_limit(1));
+        let (ui, _local) = local(&scope, PoolConfig::local().queue_limit(1));
         drop(ui.submit(|| 0).expect("fills the queue"));
         let squares: Vec<u64> = ui.map(1..=5, |n: u64| n * n).expect("accepted").map(|n| n.expect("runs")).collect();
         assert_eq!(squares, [1, 4, 9, 16, 25]);
@@ -141,7 +141,7 @@ fn mapping_over_a_full_queue_makes_its_own_room() {
 fn a_scope_of_borrowing_tasks_ends_also_when_they_submit_more() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, _pinned) = pinned(&scope, PoolConfig::pinned());
+        let (ui, _local) = local(&scope, PoolConfig::local());
         let seen = Mutex::new(Vec::new());
         ui.scope(|s| {
             let seen = &seen;
@@ -165,10 +165,10 @@ fn the_place_the_thread_had_in_another_pool_is_given_away_meanwhile() {
         let (manager, other) = (Arc::clone(&ui), work.clone());
         let task = work
             .submit(move || {
-                let pinned = manager.start_pinned(PoolConfig::pinned()).expect("starts");
+                let local = manager.start_local(PoolConfig::local()).expect("starts");
                 // The only place is this task's own.
                 let inner = other.submit(|| 7).expect("accepted");
-                pinned.run_until(inner)
+                local.run_until(inner)
             })
             .expect("accepted");
         assert_eq!(task.join().expect("runs").expect("runs"), 7);
@@ -185,9 +185,9 @@ fn needs(work: &PoolManager, pool: &PoolManager) -> heirloom::TaskHandle<u32> {
 fn a_run_until_serves_every_pool_of_its_thread() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (_ui, of_ui) = pinned(&scope, PoolConfig::pinned());
+        let (_ui, of_ui) = local(&scope, PoolConfig::local());
         let gpu = scope.create("gpu");
-        let of_gpu = gpu.start_pinned(PoolConfig::pinned()).expect("starts");
+        let of_gpu = gpu.start_local(PoolConfig::local()).expect("starts");
         let work = started(&scope, "work", PoolConfig::leased(1));
         assert_eq!(of_ui.run_until(needs(&work, &gpu)).expect("runs"), 7);
         drop(of_gpu);
@@ -197,11 +197,11 @@ fn a_run_until_serves_every_pool_of_its_thread() {
 
 #[test]
 fn a_run_until_stopped_and_a_run_within_do_so_too() {
-    fn serves(wait: impl Fn(&Pinned)) {
+    fn serves(wait: impl Fn(&LocalPool)) {
         let scope = Scope::new("test");
-        let (ui, of_ui) = pinned(&scope, PoolConfig::pinned());
+        let (ui, of_ui) = local(&scope, PoolConfig::local());
         let gpu = scope.create("gpu");
-        let _of_gpu = gpu.start_pinned(PoolConfig::pinned()).expect("starts");
+        let _of_gpu = gpu.start_local(PoolConfig::local()).expect("starts");
         let work = started(&scope, "work", PoolConfig::leased(1));
         let needs = needs(&work, &gpu);
         let ends_the_ui = work.submit(move || {
@@ -214,7 +214,7 @@ fn a_run_until_stopped_and_a_run_within_do_so_too() {
     }
     bounded(|| {
         serves(|ui| drop(ui.run_until_stopped()));
-        serves(|ui| assert!(ui.run_within(common::BOUND / 2), "it has ended"));
+        serves(|ui| assert!(ui.run_timeout(common::BOUND / 2), "it has ended"));
     });
 }
 
@@ -222,9 +222,9 @@ fn a_run_until_stopped_and_a_run_within_do_so_too() {
 fn a_handle_that_a_run_until_polls_comes_in_its_turn_whichever_pools_it_is() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, of_ui) = pinned(&scope, PoolConfig::pinned());
+        let (ui, of_ui) = local(&scope, PoolConfig::local());
         let gpu = scope.create("gpu");
-        let _of_gpu = gpu.start_pinned(PoolConfig::pinned()).expect("starts");
+        let _of_gpu = gpu.start_local(PoolConfig::local()).expect("starts");
         let seen = Arc::new(Mutex::new(Vec::new()));
         let notes = |pool: &PoolManager, name| {
             let seen = Arc::clone(&seen);
@@ -242,9 +242,9 @@ fn a_handle_that_a_run_until_polls_comes_in_its_turn_whichever_pools_it_is() {
 fn a_task_that_a_run_until_runs_may_poll_one_of_another_pool_of_its_thread() {
     bounded(|| {
         let scope = Scope::new("test");
-        let (ui, of_ui) = pinned(&scope, PoolConfig::pinned());
+        let (ui, of_ui) = local(&scope, PoolConfig::local());
         let gpu = scope.create("gpu");
-        let _of_gpu = gpu.start_pinned(PoolConfig::pinned()).expect("starts");
+        let _of_gpu = gpu.start_local(PoolConfig::local()).expect("starts");
         // An executor that knows nothing of the pools has the thread meanwhile.
         let polls = ui.submit(move || block_on(gpu.submit(|| 7).expect("accepted")));
         assert_eq!(of_ui.run_until(polls.expect("accepted")).expect("runs").expect("runs"), 7);

@@ -1,15 +1,15 @@
-//! A pinned pool: its thread sleeps only while nothing is queued, and every handle resolves when it goes. The pool, its
+//! A local pool: its thread sleeps only while nothing is queued, and every handle resolves when it goes. The pool, its
 //! bell and the loop of its thread are the engine's own.
 
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::inner::Pool;
-use crate::pool::pinned::Pinned;
+use crate::pool::local_pool::LocalPool;
 use crate::sync::os::{Arc, thread};
 
-fn pinned() -> (Arc<Pool>, Pinned) {
-    let pool = start(PoolConfig::pinned());
-    (Arc::clone(&pool), Pinned::new(pool))
+fn local() -> (Arc<Pool>, LocalPool) {
+    let pool = start(PoolConfig::local());
+    (Arc::clone(&pool), LocalPool::new(pool))
 }
 
 /// Submits and waits for the result, on another thread.
@@ -24,13 +24,13 @@ fn asks(pool: &Arc<Pool>, n: u32) -> impl FnOnce() -> Option<u32> + Send + 'stat
 #[test]
 fn a_sleeping_thread_is_woken_by_a_task_and_by_the_end() {
     model(2, || {
-        let (pool, pinned) = pinned();
+        let (pool, local) = local();
         let asks = asks(&pool, 7);
         let other = thread::spawn(move || {
             assert_eq!(asks(), Some(7));
             pool.close();
         });
-        assert_eq!(pinned.run_until_stopped().completed, 1);
+        assert_eq!(local.run_until_stopped().completed, 1);
         other.join().unwrap();
     });
 }
@@ -38,11 +38,11 @@ fn a_sleeping_thread_is_woken_by_a_task_and_by_the_end() {
 #[test]
 fn a_future_of_another_thread_wakes_it() {
     model(2, || {
-        let (pool, pinned) = pinned();
+        let (pool, local) = local();
         let work = start(PoolConfig::leased(1));
         let asks = asks(&pool, 7);
         let task = work.submit_static(None, asks).ok().unwrap();
-        assert_eq!(pinned.run_until(task).unwrap(), Some(7));
+        assert_eq!(local.run_until(task).unwrap(), Some(7));
         assert!(work.stop(None).unwrap().is_complete());
     });
 }
@@ -50,9 +50,9 @@ fn a_future_of_another_thread_wakes_it() {
 #[test]
 fn its_drop_resolves_what_is_queued_and_refuses_the_rest() {
     model(2, || {
-        let (pool, pinned) = pinned();
+        let (pool, local) = local();
         let other = thread::spawn(asks(&pool, 7));
-        drop(pinned);
+        drop(local);
         assert_eq!(other.join().unwrap(), None);
         assert!(pool.is_over());
     });
@@ -61,16 +61,16 @@ fn its_drop_resolves_what_is_queued_and_refuses_the_rest() {
 #[test]
 fn a_join_here_and_a_cancel_elsewhere_agree() {
     model(3, || {
-        let (pool, pinned) = pinned();
+        let (pool, local) = local();
         let task = Arc::new(pool.submit_static(None, || 7).ok().unwrap());
         let other = {
             let task = Arc::clone(&task);
             thread::spawn(move || _ = task.cancel())
         };
-        let ran = pinned.run_pending();
+        let ran = local.run_pending();
         other.join().unwrap();
         let task = Arc::into_inner(task).unwrap();
         assert_eq!(task.join().is_ok(), ran == 1);
-        drop(pinned);
+        drop(local);
     });
 }

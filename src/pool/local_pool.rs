@@ -1,10 +1,10 @@
-//! [`Pinned`]: a pool whose tasks run on one thread, when that thread says so.
+//! [`LocalPool`]: a pool whose tasks run on one thread, when that thread says so.
 //!
 //! Its pool sends for no thread: its limit is 0 in the sense of [`crate::pool::permits`]. A submitter rings a bell
 //! instead. The thread takes a place for itself for each task it runs, so all else (frames, waits, the end) is as for
 //! other pools.
 //!
-//! The pools that are pinned to a thread are a list in the thread's own [`Pinned`]s. The thread-local is one pointer
+//! The pools that are local to a thread are a list in the thread's own [`LocalPool`]s. The thread-local is one pointer
 //! without a destructor, so it can still be read when the thread's other locals are gone, at process exit.
 
 use std::cell::Cell;
@@ -47,8 +47,8 @@ struct Entry {
     next: Cell<*const Entry>,
 }
 
-/// The right and the duty to run a pinned pool's tasks; made by
-/// [`PoolManager::start_pinned`](crate::PoolManager::start_pinned). It stays on its thread.
+/// The right and the duty to run a local pool's tasks; made by
+/// [`PoolManager::start_local`](crate::PoolManager::start_local). It stays on its thread.
 ///
 /// Dropping it cancels what is queued, so every handle resolves, and closes the pool: submitting is refused from then
 /// on.
@@ -62,7 +62,7 @@ struct Entry {
 ///
 /// let scope = Scope::new("doc");
 /// let ui = scope.create("ui");
-/// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+/// let local = ui.start_local(PoolConfig::local())?;
 /// let here = std::thread::current().id();
 ///
 /// let other = std::thread::spawn(move || {
@@ -70,7 +70,7 @@ struct Entry {
 ///     ui.close();
 ///     seen
 /// });
-/// assert_eq!(pinned.run_until_stopped().completed, 1);
+/// assert_eq!(local.run_until_stopped().completed, 1);
 /// assert_eq!(other.join().unwrap()?, here);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -81,22 +81,22 @@ struct Entry {
 /// meanwhile. Joining a task of another pool, or a thread, which itself waits for this thread would never end, and is
 /// refused ([`TaskError::is_deadlock`](crate::TaskError::is_deadlock)): use [`run_until`](Self::run_until) for a task; a thread's handle is no future, so let it
 /// [close](crate::PoolManager::close) the pool at its end, or look at its
-/// [`is_finished`](crate::thread::JoinHandle::is_finished) between calls of [`run_within`](Self::run_within).
+/// [`is_finished`](crate::thread::JoinHandle::is_finished) between calls of [`run_timeout`](Self::run_timeout).
 ///
 /// At the end of the process what is queued for the thread that ends it is cancelled.
 ///
 /// ```compile_fail,E0277
-/// # let pinned = heirloom::create("ui").start_pinned(heirloom::PoolConfig::pinned()).unwrap();
-/// std::thread::spawn(move || pinned.run_pending()); // it cannot be sent between threads
+/// # let local = heirloom::create("ui").start_local(heirloom::PoolConfig::local()).unwrap();
+/// std::thread::spawn(move || local.run_pending()); // it cannot be sent between threads
 /// ```
 #[must_use = "dropping it cancels what is queued and closes the pool"]
-pub struct Pinned {
+pub struct LocalPool {
     /// Not a box, which would claim that the list does not look at it.
     entry: Rc<Entry>,
     here: PhantomData<*const ()>,
 }
 
-impl Pinned {
+impl LocalPool {
     pub(crate) fn new(pool: Arc<Pool>) -> Self {
         let entry = Rc::new(Entry { pool, next: Cell::new(HERE.get()) });
         HERE.set(Rc::as_ptr(&entry));
@@ -116,17 +116,17 @@ impl Pinned {
     /// Runs what was queued when this was called, and returns how many tasks that were. Never waits; a task that
     /// submits itself again runs with the next call. For an event loop of one's own, together with
     /// [`on_pending`](Self::on_pending). It runs this pool's tasks only; the `run_*` that wait serve every pool that is
-    /// pinned to the thread.
+    /// local to the thread.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
     ///
     /// let scope = Scope::new("doc");
     /// let ui = scope.create("ui");
-    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let local = ui.start_local(PoolConfig::local())?;
     /// let title = ui.submit(|| "new title")?;
     /// assert!(!title.is_finished()); // nobody else runs it
-    /// assert_eq!(pinned.run_pending(), 1);
+    /// assert_eq!(local.run_pending(), 1);
     /// assert_eq!(title.join()?, "new title");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -148,7 +148,7 @@ impl Pinned {
     /// Runs tasks until the future is ready, and returns its output; sleeps while there is nothing to do. Tasks that
     /// are still queued then stay queued.
     ///
-    /// The tasks of every pool that is pinned to this thread run meanwhile, one of each in turn: what the future waits
+    /// The tasks of every pool that is local to this thread run meanwhile, one of each in turn: what the future waits
     /// for may need any of them, and no other thread runs them.
     ///
     /// The future may be a [`TaskHandle`](crate::TaskHandle), of this pool or another one, so this is how the thread
@@ -161,10 +161,10 @@ impl Pinned {
     ///
     /// let scope = Scope::new("doc");
     /// let (ui, work) = (scope.create("ui"), scope.create("work"));
-    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let local = ui.start_local(PoolConfig::local())?;
     /// work.start(PoolConfig::leased(1))?;
     /// let asks_the_ui = work.submit(move || ui.submit(|| "clicked").unwrap().join())?;
-    /// assert_eq!(pinned.run_until(asks_the_ui)??, "clicked");
+    /// assert_eq!(local.run_until(asks_the_ui)??, "clicked");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_until<F: Future>(&self, future: F) -> F::Output {
@@ -179,7 +179,7 @@ impl Pinned {
     /// Runs tasks until the pool was told to end ([`stop`](crate::PoolManager::stop),
     /// [`close`](crate::PoolManager::close) or [`cancel`](crate::PoolManager::cancel), also its scope's) and
     /// nothing is left of it, and reports as `stop` does. Sleeps while there is nothing to do. From one of the
-    /// pool's own tasks it reports at once. As [`run_until`](Self::run_until), it serves every pool that is pinned to
+    /// pool's own tasks it reports at once. As [`run_until`](Self::run_until), it serves every pool that is local to
     /// this thread.
     ///
     /// ```
@@ -187,12 +187,12 @@ impl Pinned {
     ///
     /// let scope = Scope::new("doc");
     /// let ui = scope.create("ui");
-    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let local = ui.start_local(PoolConfig::local())?;
     /// let program = std::thread::spawn(move || {
     ///     let _ = ui.submit(|| "shown").unwrap().join();
     ///     ui.close();
     /// });
-    /// assert_eq!(pinned.run_until_stopped().completed, 1);
+    /// assert_eq!(local.run_until_stopped().completed, 1);
     /// # program.join().unwrap();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -205,7 +205,7 @@ impl Pinned {
 
     /// Runs tasks for at most `d`, sleeping while there is nothing to do, or until the pool has ended before. A task
     /// that has begun is not cut short. True when the pool has ended. As [`run_until`](Self::run_until), it serves every
-    /// pool that is pinned to this thread.
+    /// pool that is local to this thread.
     ///
     /// ```
     /// use std::time::Duration;
@@ -213,13 +213,13 @@ impl Pinned {
     ///
     /// let scope = Scope::new("doc");
     /// let ui = scope.create("ui");
-    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let local = ui.start_local(PoolConfig::local())?;
     /// let shown = ui.submit(|| "shown")?;
-    /// assert!(!pinned.run_within(Duration::from_millis(1)));
+    /// assert!(!local.run_timeout(Duration::from_millis(1)));
     /// assert!(shown.is_finished());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn run_within(&self, d: Duration) -> bool {
+    pub fn run_timeout(&self, d: Duration) -> bool {
         // In a fork the wait ends at once, and the pool goes on in the parent.
         drive(|_| None, park::after(d), self.pool().await_over()).is_ok_and(|ended| ended.is_some())
             && self.pool().is_over()
@@ -236,14 +236,14 @@ impl Pinned {
     ///
     /// let scope = Scope::new("doc");
     /// let ui = scope.create("ui");
-    /// let pinned = ui.start_pinned(PoolConfig::pinned())?;
+    /// let local = ui.start_local(PoolConfig::local())?;
     /// let (post, events) = std::sync::mpsc::channel();
-    /// pinned.on_pending(move || { let _ = post.send("run heirloom's tasks"); });
+    /// local.on_pending(move || { let _ = post.send("run heirloom's tasks"); });
     ///
     /// let other = std::thread::spawn(move || ui.submit(|| "shown").unwrap().join());
     /// for event in events.iter().take(1) { // the event loop
     ///     assert_eq!(event, "run heirloom's tasks");
-    ///     pinned.run_pending();
+    ///     local.run_pending();
     /// }
     /// assert_eq!(other.join().unwrap()?, "shown");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -259,9 +259,9 @@ impl Pinned {
 }
 
 // Its cells are whole whatever unwinds.
-impl UnwindSafe for Pinned {}
+impl UnwindSafe for LocalPool {}
 
-impl Drop for Pinned {
+impl Drop for LocalPool {
     fn drop(&mut self) {
         notifier(self.pool()).leave();
         // Still on the list: a closure that is dropped may join another task of the pool.
@@ -275,9 +275,9 @@ impl Drop for Pinned {
     }
 }
 
-impl fmt::Debug for Pinned {
+impl fmt::Debug for LocalPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pinned").field("namespace", self.namespace()).finish_non_exhaustive()
+        f.debug_struct("LocalPool").field("namespace", self.namespace()).finish_non_exhaustive()
     }
 }
 
@@ -307,14 +307,14 @@ fn innermost() -> *const Frame {
 
 fn notifier(pool: &Pool) -> &Notifier {
     match &pool.kind {
-        Kind::Pinned(notifier) => notifier,
-        _ => unreachable!("only a pinned pool is pinned"),
+        Kind::Local(notifier) => notifier,
+        _ => unreachable!("only a local pool is local"),
     }
 }
 
-/// The pools pinned to the calling thread. No user code may run while one is borrowed: it could drop a [`Pinned`].
+/// The pools local to the calling thread. No user code may run while one is borrowed: it could drop a [`LocalPool`].
 fn entries<'a>() -> impl Iterator<Item = &'a Entry> {
-    // SAFETY: an entry is on the list for as long as its `Pinned` lives, which is on this thread; it is counted, so it
+    // SAFETY: an entry is on the list for as long as its `LocalPool` lives, which is on this thread; it is counted, so it
     // stays where it is. A caller lets go of it before anything else runs.
     let entry = |at: *const Entry| unsafe { at.as_ref() };
     std::iter::successors(entry(HERE.get()), move |at| entry(at.next.get()))
@@ -328,7 +328,7 @@ pub(super) fn all_here() -> SmallVec<[Arc<Pool>; 1]> {
     entries().map(|entry| Arc::clone(&entry.pool)).collect()
 }
 
-/// Whether the calling thread runs a pinned pool's tasks.
+/// Whether the calling thread runs a local pool's tasks.
 #[inline]
 pub(crate) fn is_any_here() -> bool {
     !HERE.get().is_null()
@@ -361,7 +361,7 @@ pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
     true
 }
 
-/// Runs the oldest task of a pool that is pinned here, for a caller that waits for room in its queue. False where that
+/// Runs the oldest task of a pool that is local here, for a caller that waits for room in its queue. False where that
 /// would not help.
 pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
     if !is_here(Arc::as_ptr(pool)) {
@@ -371,7 +371,7 @@ pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
     matches!(worker::run_next(pool), RunOutcome::RanTask | RunOutcome::Skipped)
 }
 
-/// Waits for the future, and runs what comes for the pools pinned here meanwhile: the future may wait for it. It ends
+/// Waits for the future, and runs what comes for the pools local here meanwhile: the future may wait for it. It ends
 /// with `what`. `None` at the deadline. The error: it would never end.
 pub(crate) fn run_meanwhile<F: Future>(
     what: OfTracker,
@@ -406,7 +406,7 @@ impl Wake for Woken {
     }
 }
 
-/// Polls the future when it is woken, runs tasks of the pools pinned here in turn, and sleeps when there is nothing to
+/// Polls the future when it is woken, runs tasks of the pools local here in turn, and sleeps when there is nothing to
 /// do. `None` at the deadline. The error: it would sleep for ever.
 ///
 /// While it sleeps without a deadline, it waits for what `on` says, if anything is known; `on` is given those that alone
