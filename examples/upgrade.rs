@@ -33,7 +33,7 @@ static SERVER: Heirloom<Lineage> = Heirloom::new("server");
 async fn main() -> Fallible {
     let _exit = heirloom::exit_guard();
     heirloom::create("answers").start(PoolConfig::leased(4))?;
-    let server = Scope::new("server");
+    let server = Scope::new("server"); // stays here: a scope that the router owned would be cancelled with it
     SERVER.bind_at(&Lineage::process(), server.lineage().clone())?;
 
     let scopes = ScopeLayer::new().below(server.lineage()).on_open(|request: &Request, at| {

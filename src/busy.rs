@@ -80,6 +80,13 @@ impl fmt::Display for Holder {
     }
 }
 
+impl Busy {
+    /// A caller that waits longer may get in.
+    pub(crate) fn opens(&self) -> bool {
+        !self.would_deadlock && !self.cancelled && !self.forked
+    }
+}
+
 struct Advice<'a>(&'a Busy);
 
 impl fmt::Display for Advice<'_> {

@@ -27,8 +27,9 @@ impl CoarseInstant {
         Self { nanos: START.elapsed().as_nanos() as u64 }
     }
 
+    /// In whole milliseconds: digits beyond them would be the clock's noise.
     pub(crate) fn since(self, earlier: CoarseInstant) -> Duration {
-        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
+        Duration::from_millis((self.nanos.saturating_sub(earlier.nanos) + 500_000) / 1_000_000)
     }
 }
 

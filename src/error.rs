@@ -15,9 +15,13 @@ use crate::task_type::TaskType;
 use crate::unwind::swallow_drop;
 use crate::waits::Circle;
 
-/// Why nothing can be made for the code itself, and what gives it a place.
+/// Why nothing can be made for the code itself, and which calls of this build give it a place.
+#[cfg(feature = "tokio")]
 pub(crate) const NO_PLACE: &str = "the code shares its thread with other code and has no place of its own; give it one \
     (a `Scope` that it stands in, `in_scope`, `in_lineage`, `heirloom::spawn` instead of the runtime's `spawn`)";
+#[cfg(not(feature = "tokio"))]
+pub(crate) const NO_PLACE: &str = "the code shares its thread with other code and has no place of its own; give it one \
+    (a `Scope` that it stands in, `in_scope`, `in_lineage`, `heirloom::wrap`)";
 
 /// Why a pool was not started. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -112,12 +116,12 @@ pub enum StartError {
         namespace: Namespace,
     },
     /// The initialiser of a worker failed or panicked, so the pool was ended again.
-    #[error(
-        "\"{namespace}\": a worker's initialiser (`on_worker_start`) failed: {error}; put that right and start it again"
-    )]
+    #[error("\"{namespace}\": a worker's initialiser (`{setting}`) failed: {error}; put that right and start it again")]
     WorkerInit {
         /// The manager's name.
         namespace: Namespace,
+        /// The setting that gave the initialiser: `on_worker_start` or `worker_state`.
+        setting: &'static str,
         /// The initialiser's own error, or what its panic said.
         #[source]
         error: Arc<dyn std::error::Error + Send + Sync>,
@@ -160,6 +164,15 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether trying the same again later can work: tasks of the last start have not ended, or the system refused a
+    /// thread.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::StillStopping { .. } | Self::ThreadSpawn { .. })
+    }
+}
+
 /// The names of settings, as code.
 struct Listed<'a>(&'a [&'static str]);
 
@@ -178,40 +191,60 @@ type SharedError = Arc<dyn Error + Send + Sync>;
 /// An initialiser's error, for everybody who is to hear of it. Whoever holds it may be the last, on a thread where
 /// nobody can take a panic in its drop.
 #[derive(Clone, Debug)]
-pub(crate) struct InitError(Option<SharedError>);
+pub(crate) struct InitError {
+    error: Option<SharedError>,
+    /// The setting that gave the initialiser.
+    setting: &'static str,
+}
 
 impl InitError {
+    const HOOK: &str = "on_worker_start";
+    const STATE: &str = "worker_state";
+
     pub(crate) fn shared(&self) -> SharedError {
-        match &self.0 {
+        match &self.error {
             Some(error) => Arc::clone(error),
             None => unreachable!("it has its error until it is dropped"),
         }
     }
+
+    pub(crate) fn setting(&self) -> &'static str {
+        self.setting
+    }
 }
 
+/// Of the hook, or of the state, as [`StateFailed`] says.
 impl From<Box<dyn Error + Send + Sync>> for InitError {
     fn from(error: Box<dyn Error + Send + Sync>) -> Self {
-        Self(Some(error.into()))
+        match error.downcast::<StateFailed>() {
+            Ok(failed) => Self { error: Some(failed.0.into()), setting: Self::STATE },
+            Err(error) => Self { error: Some(error.into()), setting: Self::HOOK },
+        }
     }
 }
 
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_ref().map_or(Ok(()), |error| error.fmt(f))
+        self.error.as_ref().map_or(Ok(()), |error| error.fmt(f))
     }
 }
 
 impl Drop for InitError {
     fn drop(&mut self) {
-        swallow_drop(self.0.take());
+        swallow_drop(self.error.take());
     }
 }
 
 impl From<SharedError> for InitError {
     fn from(error: SharedError) -> Self {
-        Self(Some(error))
+        Self { error: Some(error), setting: Self::HOOK }
     }
 }
+
+/// How the error of a worker's state travels where the hook's does. An [`InitError`] takes it apart.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct StateFailed(pub(crate) Box<dyn Error + Send + Sync>);
 
 /// How an initialiser's error travels where a system's refusal of a thread does.
 #[derive(Debug, thiserror::Error)]
@@ -219,8 +252,8 @@ impl From<SharedError> for InitError {
 pub(crate) struct WorkerInitFailed(pub(crate) InitError);
 
 impl WorkerInitFailed {
-    fn in_io(error: &io::Error) -> Option<SharedError> {
-        error.get_ref()?.downcast_ref::<Self>().map(|failed| failed.0.shared())
+    fn in_io(error: &io::Error) -> Option<&InitError> {
+        error.get_ref()?.downcast_ref::<Self>().map(|failed| &failed.0)
     }
 }
 
@@ -303,7 +336,8 @@ pub enum SubmitError {
     },
     /// A scope at or above the submitter was told to end, and accepts nothing from below it any more.
     #[error(
-        "submitted to \"{namespace}\" from {scope} or below it, which has ended; submit before it ends, or from outside of it"
+        "submitted to \"{namespace}\" from {scope} or below it, which has ended; submit before it ends, from outside of it \
+         (`parent.run(|| …)`), or to a `detached` pool"
     )]
     ScopeEnded {
         /// The manager's name.
@@ -323,8 +357,12 @@ pub enum SubmitError {
         /// Who waits for whom.
         circle: Circle,
     },
-    /// The submitter was asked to stop while it waited for room in a bounded queue.
-    #[error("cancelled while waiting for room in the queue of \"{namespace}\"")]
+    /// The submitter was asked to stop while it waited for room in a bounded queue, or before a
+    /// [`map`](crate::PoolManager::map) submitted its next task.
+    #[error(
+        "not submitted to \"{namespace}\", because the submitter was asked to stop; pass this up, or submit from outside \
+         of it (`parent.run(|| …)`)"
+    )]
     Cancelled {
         /// The manager's name.
         namespace: Namespace,
@@ -341,10 +379,12 @@ pub enum SubmitError {
     },
     /// The initialiser of the pool's workers failed a moment ago, and the pool has no worker. Trying again later may
     /// work: a new one is tried after a pause, which grows with each failure.
-    #[error("\"{namespace}\" has no worker, because its initialiser (`on_worker_start`) failed: {error}; try later")]
+    #[error("\"{namespace}\" has no worker, because its initialiser (`{setting}`) failed: {error}; try later")]
     WorkerInit {
         /// The manager's name.
         namespace: Namespace,
+        /// The setting that gave the initialiser: `on_worker_start` or `worker_state`.
+        setting: &'static str,
         /// The initialiser's own error, or what its panic said.
         #[source]
         error: Arc<dyn std::error::Error + Send + Sync>,
@@ -456,7 +496,7 @@ impl SubmitError {
     pub(crate) fn no_thread(namespace: &Namespace, error: io::Error) -> Self {
         let namespace = namespace.clone();
         match WorkerInitFailed::in_io(&error) {
-            Some(error) => Self::WorkerInit { namespace, error },
+            Some(failed) => Self::WorkerInit { namespace, setting: failed.setting(), error: failed.shared() },
             None => Self::ThreadSpawn { namespace, source: error },
         }
     }
@@ -623,7 +663,7 @@ impl TaskError {
     /// No thread was to be had: the system, or the workers' initialiser, said no.
     pub(crate) fn no_thread(id: TaskId, namespace: &Namespace, error: &io::Error) -> Self {
         let kind = match WorkerInitFailed::in_io(error) {
-            Some(error) => Kind::WorkerInit(error),
+            Some(failed) => Kind::WorkerInit(failed.shared()),
             None => Kind::ThreadSpawn(io::Error::new(error.kind(), error.to_string())),
         };
         Self::new(id, namespace, kind)
@@ -747,6 +787,15 @@ impl TaskError {
         self.as_busy().is_some()
     }
 
+    /// Whether trying the same again later can work: the system or an initialiser refused a worker, the gate was taken, or
+    /// the queue was full.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        let no_thread = self.is_thread_spawn() || self.is_worker_init();
+        let gate_opens = self.as_busy().is_some_and(Busy::opens);
+        no_thread || gate_opens || self.as_refused().is_some_and(SubmitError::is_temporary)
+    }
+
     /// Who held the gate, when the task [is busy](Self::is_busy).
     #[must_use]
     pub fn as_busy(&self) -> Option<&Busy> {
@@ -831,8 +880,8 @@ impl fmt::Display for TaskError {
             Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
             Kind::Forked => f.write_str("runs in the process that this one is a fork of; join it there"),
             Kind::StateInUse => f.write_str(
-                "needs a worker's state, and was joined by a task that has the state of another of the pool's workers; do \
-                 the work of both in one task, or join it from outside",
+                "needs a worker's state, and was joined by a task of the same pool, which has one; do the work of both in \
+                 one task, or join it from outside",
             ),
             Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
             Kind::Busy(busy) => write!(f, "did not start: {busy}"),

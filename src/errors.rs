@@ -16,6 +16,41 @@ use crate::waits::Circle;
 /// own makes room for all of them with one variant `#[from] heirloom::Error`, and `heirloom::Error::from` where two
 /// conversions are needed.
 ///
+/// If your enum has no other foreign `#[from]`, one impl is enough, and `?` converts each of them at once. Beside a
+/// `From<std::io::Error>`, say, the compiler refuses it (E0119).
+///
+/// ```
+/// use heirloom::PoolConfig;
+///
+/// #[derive(Debug)]
+/// enum AppError {
+///     Pools(heirloom::Error),
+///     TooLarge(u32),
+/// }
+///
+/// impl<E: Into<heirloom::Error>> From<E> for AppError {
+///     fn from(error: E) -> Self {
+///         Self::Pools(error.into())
+///     }
+/// }
+///
+/// fn size(of: u32) -> Result<u32, AppError> {
+///     let pool = heirloom::get_or_start("sizes", || PoolConfig::leased(1))?; // a `StartError`
+///     let checked = pool.submit(move || heirloom::checkpoint().map(|()| of))?; // a `SubmitError`
+///     match checked.join()?? { // a `TaskError`, and a `Cancelled`
+///         size @ ..=100 => Ok(size),
+///         size => Err(AppError::TooLarge(size)),
+///     }
+/// }
+///
+/// assert_eq!(size(7).unwrap(), 7);
+/// assert!(matches!(size(700), Err(AppError::TooLarge(700))));
+/// let missing = heirloom::get("nowhere").map_err(AppError::from).unwrap_err();
+/// assert!(matches!(missing, AppError::Pools(heirloom::Error::ManagerNotFound(_))));
+/// ```
+///
+/// A handler of a server answers by what an error [is](Self::is_cancelled):
+///
 /// ```
 /// use heirloom::{Error, PoolConfig, Scope};
 ///
@@ -150,15 +185,11 @@ impl Error {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Start(error) => matches!(error, StartError::StillStopping { .. } | StartError::ThreadSpawn { .. }),
+            Self::Start(error) => error.is_temporary(),
             Self::Submit(error) => error.is_temporary(),
-            Self::Task(error) => {
-                let no_thread = error.is_thread_spawn() || error.is_worker_init();
-                let gate_opens = error.as_busy().is_some_and(opens);
-                no_thread || gate_opens || error.as_refused().is_some_and(SubmitError::is_temporary)
-            }
+            Self::Task(error) => error.is_temporary(),
             Self::Init(InitError::TimedOut { .. }) | Self::TimedOut(_) => true,
-            Self::Busy(busy) => opens(busy),
+            Self::Busy(busy) => busy.opens(),
             _ => false,
         }
     }
@@ -172,11 +203,6 @@ fn ends(error: &SubmitError) -> bool {
 /// The value's place has ended, or whoever waited for it was asked to stop.
 fn gave_up(error: &InitError) -> bool {
     matches!(error, InitError::Cancelled { .. } | InitError::OwnerGone { .. })
-}
-
-/// Whoever waits a little longer may get in.
-fn opens(busy: &Busy) -> bool {
-    !busy.would_deadlock && !busy.cancelled && !busy.forked
 }
 
 /// The closure is dropped.

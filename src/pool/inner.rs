@@ -263,7 +263,7 @@ impl Pool {
     }
 
     #[cold]
-    fn scope_has_ended(&self, place: &NodeRef) -> SubmitError {
+    pub(crate) fn scope_has_ended(&self, place: &NodeRef) -> SubmitError {
         interrupted::note_if_cancelled();
         SubmitError::ScopeEnded { namespace: self.namespace.clone(), scope: closed_scope(place) }
     }

@@ -109,7 +109,10 @@ where
             return None;
         }
         if !self.pool.config.detached && self.place.node().is_cancelled() {
-            // Accepted it would be, and over at once.
+            // Accepted it would be, and over at once; where a scope was cancelled, not even that.
+            if self.place.node().scope_closed() {
+                return Some(Err(self.pool.scope_has_ended(&self.place)));
+            }
             interrupted::note_if_cancelled();
             return Some(Err(SubmitError::Cancelled { namespace: self.pool.namespace.clone() }));
         }

@@ -252,6 +252,10 @@ pub(crate) fn block_on_wakers(set: &WakerSet, deadline: Option<Instant>, mut rea
 /// Runs `f`, which blocks in a way heirloom cannot see, without holding up the pool of the running task: its place is
 /// given to the next task meanwhile, and `f` returns into a task that goes on at once.
 ///
+/// Another pool's parallel loop is such a wait: a task that runs `par_iter` on rayon's own pool keeps its permit without
+/// this, and never ends where the loop's closures join tasks of the task's pool. A
+/// [`work_stealing`](crate::PoolConfig::work_stealing) pool needs no `blocking` for its loops.
+///
 /// Outside any task this is just `f()`. The cost is a few atomic operations, and perhaps a thread, bounded by
 /// [`PoolConfig::max_blocked`](crate::PoolConfig::max_blocked).
 ///

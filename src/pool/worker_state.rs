@@ -22,7 +22,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use crate::error::{InitError, Said, SubmitError, TaskError, WorkerInitFailed, payload_text};
+use crate::error::{InitError, Said, StateFailed, SubmitError, TaskError, WorkerInitFailed, payload_text};
 use crate::pool::ctx::{self, Hook};
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, TaskMeta};
@@ -180,8 +180,12 @@ impl States {
         self.changed.wake_all();
     }
 
-    /// Makes the calling thread's state.
+    /// Makes the calling thread's state. Each error is a [`StateFailed`].
     fn fill(self: &Arc<Self>) -> Result<(), Failure> {
+        self.make().map_err(|error| Box::new(StateFailed(error)) as Failure)
+    }
+
+    fn make(self: &Arc<Self>) -> Result<(), Failure> {
         let Some(counted) = self.count() else { return Err(Box::new(Said("its pool has ended".into()))) };
         let _ = change(|slot| *slot = Slot::Making);
         let made = catch_unwind(AssertUnwindSafe(|| (self.maker.make)()));

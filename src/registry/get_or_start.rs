@@ -219,8 +219,8 @@ impl Call {
 /// [root](Lineage::root), with the settings that `config` returns.
 ///
 /// For a library, or a static, that needs a pool and does not care whose: the caller's own if there is one, else one
-/// that the whole process shares. The settings are of that last case alone: what is found is taken whatever its
-/// settings are.
+/// that the whole process shares; one for each tenant is [`tenant.get_or_start(…)`](Lineage::get_or_start). The settings
+/// are of that last case alone: what is found is taken whatever its settings are.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -248,6 +248,15 @@ impl Call {
 /// One that was created and not started, or was told to end, is passed over. At the root itself it is started, as
 /// [`start`](PoolManager::start) would: one whose last tasks have not ended is
 /// [`StillStopping`](StartError::StillStopping).
+///
+/// # Names of a library
+/// A text may be the name of a pool of the program's own, with a [task type](PoolConfig::task_type) say, which refuses the
+/// library's tasks. The name of a private type meets no other: `get_or_start(Namespace::of::<Private>(), …)`. Where users
+/// are to be able to give their own pool, document the text, and which tasks go there.
+///
+/// # After a shutdown
+/// [`shutdown`](crate::shutdown) closes the pools that there are. A call after it starts one anew, which no report knows of;
+/// the process's exit waits for it as for any other.
 ///
 /// # Cost
 /// Where one runs, that of [`get`](crate::get) and a few nanoseconds. It blocks while another caller's `config` runs,

@@ -282,7 +282,9 @@ impl PoolManager {
     fn not_ready(&self, pool: &Pool, unready: WarmupError) -> StartError {
         let namespace = self.0.namespace.clone();
         match unready {
-            WarmupError::Init(error) => StartError::WorkerInit { namespace, error: error.shared() },
+            WarmupError::Init(error) => {
+                StartError::WorkerInit { namespace, setting: error.setting(), error: error.shared() }
+            }
             WarmupError::Thread(error) => {
                 StartError::ThreadSpawn { namespace, source: io::Error::new(error.kind(), error.to_string()) }
             }
@@ -661,7 +663,8 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// As [`submit`](Self::submit), when the first task is refused. A later refusal is the map's last item.
+    /// As [`submit`](Self::submit), when the first task is refused. A later refusal is the map's last item; the input that
+    /// was refused is both that `Err` and the first of [`into_rest`](Map::into_rest), so count it once.
     pub fn map<I, F, T>(&self, items: I, f: F) -> Result<Map<I::IntoIter, F, T>, SubmitError>
     where
         I: IntoIterator,

@@ -57,8 +57,8 @@ impl fmt::Display for Advice<'_> {
             false => write!(
                 f,
                 "this code shares its thread with other code and has no place of its own: `get_or_create({name})` makes \
-                 one for the whole process, and `in_scope`, `in_lineage` or `heirloom::spawn` give it the place of its \
-                 request"
+                 one for the whole process, and `in_scope`, `in_lineage` or `{}` give it the place of its request",
+                if cfg!(feature = "tokio") { "heirloom::spawn" } else { "heirloom::wrap" }
             ),
         }
     }

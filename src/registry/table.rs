@@ -139,10 +139,13 @@ impl Registry {
     /// Nothing is asked to stop: what was accepted completes, or is in the report when the deadline has come. A server
     /// ends in this order: it lets its open requests end (they may still submit), cancels the scope that they stand
     /// below, if they take too long, and then comes here, in async code to
-    /// [`shutdown_async`](Self::shutdown_async). A deadline that
+    /// [`shutdown_async`](Self::shutdown_async). Keep the scopes in `main`: axum drops the router, with all that its state
+    /// and layers own, when `serve` ends, and a dropped scope cancels, so the report would name none of its work. A
+    /// deadline that
     /// passed here is not the end of it for what still runs in joining pools: at the process's exit that is waited
     /// for once more, see [`exit_deadline`](crate::exit_deadline) and, for what was asked to stop,
     /// [`exit_grace`](crate::exit_grace); or it is abandoned with [`on_exit`](crate::on_exit)`(ExitPolicy::Abandon)`.
+    /// A `start` or [`get_or_start`](crate::get_or_start()) after it starts a pool anew, and no report knows of that one.
     ///
     /// ```
     /// use std::time::Duration;

@@ -3,14 +3,17 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use crate::common::bounded;
-use crate::common::pools::started;
+use crate::common::pools::{Busy, started};
+use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use futures::executor::block_on;
 use heirloom::tower::ScopeLayer;
 use heirloom::{Heirloom, Lineage, PoolConfig, Registry, Scope};
@@ -144,5 +147,36 @@ fn below_a_place_that_has_ended_a_service_is_called_in_a_cancelled_scope_unless_
         let ended = |_: &Request| -> Response { StatusCode::SERVICE_UNAVAILABLE.into_response() };
         let answered = block_on(layer.on_ended(ended).layer(handler).call(of_tenant(""))).unwrap();
         assert_eq!(answered.status(), StatusCode::SERVICE_UNAVAILABLE);
+    });
+}
+
+/// At its end `axum::serve` drops the router.
+#[test]
+fn accepted_work_outlives_the_router_where_main_keeps_the_scope() {
+    bounded(|| {
+        for keeps in [true, false] {
+            let family = Registry::new();
+            let pool = family.root().create("work");
+            pool.start(PoolConfig::leased(1)).unwrap();
+            let ran = Arc::new(AtomicBool::new(false));
+            let server = Arc::new(Scope::new_in(&family.root(), "server"));
+            let main_has = keeps.then(|| Arc::clone(&server));
+            let (work, runs) = (pool.clone(), Arc::clone(&ran));
+            let accept = async move |State(_): State<Arc<Scope>>| {
+                work.submit(move || runs.store(true, Ordering::SeqCst)).map(drop).unwrap();
+                StatusCode::ACCEPTED
+            };
+            let layer = ScopeLayer::new().below(&server);
+            let mut app = Router::new().route("/", get(accept)).layer(layer).with_state(server);
+            let blocker = Busy::on(&pool);
+            let accepted = block_on(app.call(Request::new(Body::empty()))).unwrap();
+            assert_eq!(accepted.status(), StatusCode::ACCEPTED);
+            drop(app);
+            blocker.end();
+            let report = family.shutdown(std::time::Duration::MAX);
+            assert_eq!((ran.load(Ordering::SeqCst), report.is_complete()), (keeps, true), "{report}");
+            assert_eq!(report.pools[0].report.cancelled, u64::from(!keeps), "{report}");
+            drop(main_has);
+        }
     });
 }

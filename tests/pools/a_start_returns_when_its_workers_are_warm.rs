@@ -96,7 +96,7 @@ fn the_first_failure_is_its_error_and_nothing_stays() {
             _ => Ok(()),
         });
         let error = pool.start(config).expect_err("one fails");
-        let StartError::WorkerInit { namespace, error: cause } = &error else { panic!("{error}") };
+        let StartError::WorkerInit { namespace, error: cause, .. } = &error else { panic!("{error}") };
         assert_eq!(namespace, pool.namespace());
         assert!(cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.to_string() == "no licence"));
         assert!(error.to_string().contains("work") && error.to_string().contains("no licence"), "{error}");

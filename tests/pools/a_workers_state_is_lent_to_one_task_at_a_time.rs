@@ -505,6 +505,7 @@ fn joins(pool: &PoolManager, join: fn(TaskHandle<usize>) -> Result<usize, heirlo
         });
         let refused = join(task.expect("accepted")).expect_err("it would hold up what it waits for");
         assert!(refused.is_state_in_use(), "{refused}");
+        assert!(!refused.to_string().contains("another of"), "a pool may have one worker: {refused}");
         connection.number
     });
     let outer = outer.expect("accepted").join().expect("runs");
@@ -639,5 +640,30 @@ fn one_that_is_still_being_made_is_not_waited_for() {
         assert_eq!(pool.stop().expect("stops").abandoned, 1);
         go.send(()).expect("it waits");
         assert_eq!(is_dropped.recv(), Ok(thread), "what it made is dropped there");
+    });
+}
+
+#[test]
+fn an_error_names_the_setting_whose_code_failed() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let start = |config: PoolConfig| scope.create("db").start(config.warm(1)).expect_err("it fails").to_string();
+        let hook = PoolConfig::dedicated(1).on_worker_start(|_| Err::<(), _>("no licence"));
+        let text = start(hook.clone());
+        assert!(text.contains("(`on_worker_start`) failed: no licence"), "{text}");
+        let text = start(hook.worker_state(|| Ok::<u32, Never>(7)));
+        assert!(text.contains("(`on_worker_start`) failed: no licence"), "{text}");
+        let state = || PoolConfig::dedicated(1).worker_state(|| Err::<u32, _>("no route"));
+        let text = start(state());
+        assert!(text.contains("(`worker_state`) failed: no route"), "{text}");
+        let text = start(state().on_worker_start(|_| Ok::<_, Never>(())));
+        assert!(text.contains("(`worker_state`) failed: no route"), "{text}");
+
+        // For a pause each submission is told why there is no worker.
+        let pool = started(&scope, "cold", state());
+        let first = pool.submit(|| ()).expect("no thread has failed yet").join().expect_err("no state");
+        assert!(first.is_worker_init() && first.is_temporary(), "{first}");
+        let text = pool.submit(|| ()).map(drop).expect_err("a moment ago").to_string();
+        assert!(text.contains("(`worker_state`) failed: no route"), "{text}");
     });
 }

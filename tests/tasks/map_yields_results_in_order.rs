@@ -271,3 +271,46 @@ fn after_its_pool_or_its_request_ended_there_is_one_error_and_the_rest_comes_bac
         }
     });
 }
+
+#[test]
+fn a_map_where_a_scope_was_cancelled_names_the_scope_as_a_submit_does() {
+    bounded(|| {
+        let owner = Scope::new("owner");
+        let pool = pool(&owner, PoolConfig::leased(1));
+        let request = Scope::new("request");
+        let mut map = request.run(|| pool.map(0_u64.., |n| n)).expect("accepted");
+        request.cancel();
+        let refused = map.by_ref().last().expect("the refusal").expect_err("the request has ended");
+        let late = request.run(|| pool.map(0..3, |n| n)).map(drop).expect_err("the request has ended");
+        let submitted = request.run(|| pool.submit(|| ())).map(drop).expect_err("the request has ended");
+        for reason in [refused.as_refused().expect("not accepted"), &late, &submitted] {
+            assert!(matches!(reason, SubmitError::ScopeEnded { .. }), "{reason}");
+            assert!(reason.to_string().contains(&request.to_string()), "{reason}");
+        }
+        assert!(heirloom::Error::from(refused).is_cancelled());
+    });
+}
+
+#[test]
+fn a_map_of_a_task_that_was_asked_to_stop_says_so_and_speaks_of_no_queue() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        let (asked, goes_on) = mpsc::channel::<()>();
+        let own = pool.clone();
+        let task = pool.submit(move || {
+            let _ = heirloom::current(); // a node, which the request is made to
+            let _ = goes_on.recv();
+            own.map(0..3, |n| n).map(drop).expect_err("it was asked to stop")
+        });
+        let task = task.expect("accepted");
+        while task.status() == heirloom::TaskStatus::Queued {
+            std::thread::yield_now();
+        }
+        task.cancel();
+        drop(asked);
+        let reason = task.join().expect("it returns");
+        assert!(matches!(reason, SubmitError::Cancelled { .. }), "{reason}");
+        assert!(reason.to_string().contains("was asked to stop") && !reason.to_string().contains("room"), "{reason}");
+    });
+}

@@ -20,7 +20,15 @@ fn passed_up<T, E: Into<Error>>(result: Result<T, E>) -> Error {
     }
 }
 
+/// What the error answers; the one it was agrees.
 fn answers(error: &Error) -> (bool, bool) {
+    let own = match error {
+        Error::Start(error) => Some(error.is_temporary()),
+        Error::Submit(error) => Some(error.is_temporary()),
+        Error::Task(error) => Some(error.is_temporary()),
+        _ => None,
+    };
+    assert!(own.is_none_or(|own| own == error.is_temporary()), "{error:?}");
     (error.is_cancelled(), error.is_temporary())
 }
 

@@ -86,10 +86,17 @@ fn a_scope_that_has_ended_is_named_to_who_submits_below_it() {
         tenant.close();
         match request.run(|| pool.submit(|| ()).map(drop)) {
             Err(error @ SubmitError::ScopeEnded { .. }) => {
-                assert!(error.to_string().contains(&tenant.to_string()), "{error}");
+                let text = error.to_string();
+                assert!(text.contains(&tenant.to_string()), "{error}");
+                assert!(text.contains("`parent.run(|| …)`") && text.contains("`detached` pool"), "{error}");
             }
             other => panic!("{other:?}"),
         }
+
+        // What the text recommends works.
+        assert!(request.run(|| owner.run(|| pool.submit(|| ()).is_ok())));
+        let sealed = started(&owner, "sealed", PoolConfig::leased(1).detached());
+        assert!(request.run(|| sealed.submit(|| ()).is_ok()));
     });
 }
 

@@ -193,3 +193,21 @@ fn code_in_the_destructors_of_a_marked_threads_locals_owns_nothing() {
         VALUE.unbind_at(&Lineage::process());
     });
 }
+
+#[test]
+fn an_error_recommends_what_this_build_has() {
+    bounded(|| {
+        let texts = thread::spawn(|| {
+            mark_shared();
+            [
+                heirloom::create("io").start(PoolConfig::leased(1)).unwrap_err().to_string(),
+                VALUE.bind(1_u32).unwrap_err().to_string(),
+                heirloom::get("nowhere").unwrap_err().to_string(),
+            ]
+        });
+        for text in texts.join().unwrap() {
+            assert_eq!(text.contains("`heirloom::spawn`"), cfg!(feature = "tokio"), "{text}");
+            assert_eq!(text.contains("`heirloom::wrap`"), !cfg!(feature = "tokio"), "{text}");
+        }
+    });
+}

@@ -12,7 +12,8 @@ pub(crate) static TENANT: Heirloom<String> = Heirloom::new("tenant");
 const AT_ONCE: usize = 2;
 const QUEUED: usize = 64;
 
-/// The tenants' scopes. Clones share them.
+/// The tenants' scopes. Clones share them. `main` keeps one until the end: axum drops the router, and the clone that its
+/// layer owns, when `serve` ends, and a dropped scope cancels.
 #[derive(Clone)]
 pub(crate) struct Tenants(Arc<BTreeMap<String, Scope>>);
 

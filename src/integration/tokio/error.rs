@@ -19,7 +19,10 @@ pub enum SpawnError {
     )]
     NotRunning,
     /// A scope at or above the caller was told to end, and accepts nothing from below it any more.
-    #[error("spawned at {place}, below a scope that has ended; spawn before it ends, or from outside of it")]
+    #[error(
+        "spawned at {place}, below a scope that has ended; spawn before it ends, or from outside of it: \
+         `parent.run(|| heirloom::spawn(…))`"
+    )]
     ScopeEnded {
         /// Where the caller stands, in words.
         place: String,

@@ -247,7 +247,8 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
 }
 
 impl<N, O, L, U, F, A, T, C> ScopeLayer<N, O, L, U, Below<F, A>, T, C> {
-    /// Opens the scopes below that place: a component, all requests of a server.
+    /// Opens the scopes below that place: a component, all requests of a server. Keep the scope itself in `main`, see
+    /// [`below_with`](Self::below_with).
     ///
     /// When that place has ended, because it was closed or cancelled, a request's scope is cancelled from the start: its
     /// service is called, and what it submits is refused. With [`on_ended`](Self::on_ended) such a request is answered
@@ -270,15 +271,21 @@ impl<N, O, L, U, F, A, T, C> ScopeLayer<N, O, L, U, Below<F, A>, T, C> {
     /// A middleware inside the layer that has the handler stand elsewhere (`in_lineage` of the tenant) takes it out of
     /// its request: what it asks for there does not end with the client.
     ///
+    /// Keep the scopes in `main`, and give the closure their lineages: axum drops the router, with all that its state and
+    /// layers own, when `serve` ends, and a dropped scope cancels. What requests had asked for below it would be lost to
+    /// the shutdown that comes after.
+    ///
     /// ```
     /// use std::collections::HashMap;
     /// use axum::{Router, extract::Request, routing::get};
     /// use heirloom::{Scope, tower::ScopeLayer};
     ///
-    /// let tenants = HashMap::from([("acme", Scope::new("acme")), ("example", Scope::new("example"))]);
+    /// let tenants = ["acme", "example"].map(Scope::new); // stay in `main`, until after the shutdown
+    /// let places: HashMap<_, _> =
+    ///     tenants.iter().filter_map(|tenant| Some((tenant.name()?.to_string(), tenant.lineage().clone()))).collect();
     /// let scopes = ScopeLayer::new().below_with(move |request: &Request| {
     ///     let name = request.headers().get("x-tenant")?.to_str().ok()?;
-    ///     tenants.get(name).map(|tenant| tenant.lineage().clone())
+    ///     places.get(name).cloned()
     /// });
     /// let parent = || async { heirloom::current().parent().and_then(|at| at.name().map(String::from)).unwrap_or_default() };
     /// let app: Router = Router::new().route("/", get(parent)).layer(scopes);
@@ -287,6 +294,8 @@ impl<N, O, L, U, F, A, T, C> ScopeLayer<N, O, L, U, Below<F, A>, T, C> {
     /// # let response = futures::executor::block_on(app.clone().call(request)).unwrap();
     /// # let body = futures::executor::block_on(axum::body::to_bytes(response.into_body(), 100)).unwrap();
     /// # assert_eq!(body, "acme");
+    /// drop(app); // as `serve` does at its end
+    /// assert!(tenants.iter().all(|tenant| !tenant.is_closed()));
     /// ```
     #[must_use]
     pub fn below_with<Req, G>(self, choose: G) -> ScopeLayer<N, O, L, U, Below<Choice<G>, Unavailable>, T, C>
