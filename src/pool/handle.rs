@@ -26,6 +26,8 @@ use crate::pool::polled;
 use crate::pool::wait::{self, PermitsReleased, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::pool::worker_state;
+#[cfg(feature = "tokio")]
+use crate::runtime;
 use crate::sync::os::Arc;
 use crate::task::state::CancelRequest;
 use crate::waits::{self, ClosesCircle, Ends, IsQueued, Label, Target};
@@ -462,6 +464,18 @@ impl<T> TaskHandle<T> {
         true
     }
 
+    /// Waits for a task that a poll would run in place inside of a runtime's future, where `block_on` and a portal are
+    /// refused: whether the task may use them would depend on whether a worker had started it. Another thread of the
+    /// pool runs it. Nothing where the caller's place is kept, and nothing that would close a circle: such a task runs
+    /// in place.
+    #[cfg(feature = "tokio")]
+    fn run_outside_a_runtime(&self) {
+        let queued = self.task.state().is_queued() && may_run_in_place(self.pool.as_ptr()).is_some();
+        if queued && runtime::runs_a_future() {
+            let _ = self.block(Ends::WhenTold, |_| {});
+        }
+    }
+
     fn output(self) -> Result<T, TaskError> {
         match self.take() {
             Some(output) => output,
@@ -489,6 +503,10 @@ impl<T> TaskHandle<T> {
             && let Some(error) = self.is_the_parents().or_else(|| self.needs_a_state_held_here())
         {
             return Poll::Ready(Err(error));
+        }
+        #[cfg(feature = "tokio")]
+        if !waits {
+            self.run_outside_a_runtime();
         }
         if !self.task.state().is_done() && !self.run_in_place(waits) && self.task.register(cx.waker(), false) {
             polled::left_with(cx.waker(), || Target::Task(self.awaited()));

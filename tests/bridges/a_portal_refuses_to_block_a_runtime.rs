@@ -136,3 +136,28 @@ fn a_call_where_blocking_is_allowed_is_served() {
         assert_eq!(seven().unwrap(), 7);
     });
 }
+
+#[test]
+fn a_task_that_is_awaited_in_its_own_pools_runtime_may_block_on_any() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let server = many();
+        Portal::new(server.handle()).bind_at(&scope).expect("the scope is open");
+        let pool = started(&scope, "one", PoolConfig::leased(1));
+        let by_portal = || heirloom::portal()?.block_on(async { 7 });
+        let by_runtime = || one().block_on(async { 7 });
+        for runtime in [one, many] {
+            let inner = pool.clone();
+            // Nobody else could have started the two before they are awaited.
+            let outer = move || {
+                runtime().block_on(async move {
+                    let portal = inner.submit(by_portal).expect("accepted").await;
+                    (portal, inner.submit(by_runtime).expect("accepted").await)
+                })
+            };
+            let (portal, own) = scope.run(|| pool.submit(outer)).expect("accepted").join().expect("no panic");
+            assert_eq!(portal.expect("no panic").expect("the server's runtime runs it"), 7);
+            assert_eq!(own.expect("no panic"), 7);
+        }
+    });
+}
