@@ -8,17 +8,30 @@ use crate::common::alone;
 
 const TASKS: usize = 2000;
 
+/// How often a round is measured again. A join that sleeps while its task is still queued tells the search for circles of
+/// it, which is one more allocation: the system decides how many do where it keeps the pool's thread from running.
+const ROUNDS: usize = 40;
+
 /// Allocations per `TASKS` tasks, after the threads, their locals and the lists have grown.
 fn counted(what: &str, mut round: impl FnMut()) {
     for _ in 0..3 {
         round();
     }
-    let before = allocations();
-    round();
-    let allocations = allocations() - before;
-    println!("{what}: {allocations} for {TASKS}");
+    let measured = || {
+        let before = allocations();
+        round();
+        allocations() - before
+    };
+    let enough = TASKS + TASKS / 50;
+    let mut least = usize::MAX;
+    let _ = std::iter::repeat_with(measured).take(ROUNDS).any(|allocations| {
+        assert!(allocations >= TASKS, "{what}: {allocations} for {TASKS} tasks");
+        least = least.min(allocations);
+        least < enough
+    });
+    println!("{what}: {least} for {TASKS}");
     // What is not per task (a list that grows once more) may show, and little of it.
-    assert!((TASKS..TASKS + TASKS / 50).contains(&allocations), "{what}: {allocations} for {TASKS} tasks");
+    assert!(least < enough, "{what}: {least} for {TASKS} tasks");
 }
 
 fn waited_for_in_every_way(kind: &str, pool: &PoolManager) {

@@ -96,7 +96,14 @@ fn the_tree_and_the_reports_print_names_so() {
         let pool = scope.create(hostile());
         pool.start(PoolConfig::leased(1).task_type(hostile())).expect("starts");
         let (go, wait) = mpsc::channel::<()>();
-        drop(pool.submit_as(hostile(), move || wait.recv()).expect("accepted"));
+        let (here, runs) = mpsc::channel();
+        let waits = move || {
+            here.send(()).expect("the test listens");
+            wait.recv()
+        };
+        drop(pool.submit_as(hostile(), waits).expect("accepted"));
+        // The report names it then.
+        runs.recv().expect("it starts");
         let tree = family.tree().to_string();
         // The process, the scope, its manager.
         for line in tree.lines() {
