@@ -67,6 +67,38 @@ pub(crate) static CHECKS: &[Check] = &[
             seen.code(0).says("Code(0)", 1).says("queued in the parent", 3).says("queued in the child", 0).quick();
         },
     },
+    #[cfg(feature = "rayon")]
+    Check {
+        name: "a_piece_that_forks_leaves_by_exec_or_exit",
+        play: || {
+            let pool = heirloom::create("work");
+            pool.start(PoolConfig::work_stealing(2)).expect("starts");
+            let here = std::thread::current().id();
+            let child = pool.install(|| {
+                // One of the two is stolen: both wait for each other.
+                let both = std::sync::Barrier::new(2);
+                let begun = std::thread::current().id();
+                let piece = || {
+                    both.wait();
+                    (std::thread::current().id() != begun).then(|| {
+                        let child = fork();
+                        if child.is_none() {
+                            // SAFETY: ends the process at once; nothing of it is used after.
+                            unsafe { libc::_exit(3) }
+                        }
+                        child
+                    })
+                };
+                let (one, two) = rayon::join(piece, piece);
+                one.or(two)
+            });
+            let child = child.expect("ends").expect("one is stolen").expect("the parent");
+            println!("{:?} {}", child.ends(), here == std::thread::current().id());
+        },
+        expect: |seen| {
+            seen.code(0).says("Code(3) true", 1).quick();
+        },
+    },
     Check {
         name: "under_a_gate",
         play: || {
