@@ -33,6 +33,29 @@ pub(crate) fn obligor() -> Obligor {
     Obligor::Future
 }
 
+/// The tokio runtime that some code runs in, for code that is to run elsewhere: what it calls may ask for a runtime.
+#[cfg(feature = "tower")]
+pub(crate) struct RunsIn {
+    #[cfg(feature = "tokio")]
+    runtime: Option<::tokio::runtime::Handle>,
+}
+
+#[cfg(feature = "tower")]
+impl RunsIn {
+    pub(crate) fn here() -> Self {
+        Self {
+            #[cfg(feature = "tokio")]
+            runtime: ::tokio::runtime::Handle::try_current().ok(),
+        }
+    }
+
+    pub(crate) fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        #[cfg(feature = "tokio")]
+        let _runtime = self.runtime.as_ref().map(::tokio::runtime::Handle::enter);
+        f()
+    }
+}
+
 #[cfg(feature = "tokio")]
 mod with_tokio {
     use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,13 +1,19 @@
 //! With the feature `tower`, `until_body_end` and a `timeout`: the limit holds for the body too. At the limit the scope
-//! is cancelled and the body ends with an error, in gRPC with a status; one of which all was taken is never late.
+//! is cancelled and the body ends with an error, in gRPC with a status; one of which all was taken is never late. It ends
+//! too where its client reads nothing, so that nobody polls it.
 
 use std::convert::Infallible;
 use std::io::Read;
-use std::sync::mpsc;
+use std::net::TcpStream;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::common::bounded;
 use crate::common::pools::started;
+use crate::common::{BOUND, bounded, eventually};
 use crate::grpc;
 use crate::web::{Server, all_requests_are_gone};
 use axum::Router;
@@ -16,11 +22,13 @@ use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::executor::block_on;
 use futures::stream;
+use futures::task::noop_waker;
+use futures::{Stream, StreamExt};
 use heirloom::tower::{RequestTimedOut, ScopeLayer};
 use heirloom::{Lineage, PoolConfig, Scope};
+use http_body::Body as _;
 use tower::service_fn;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -135,5 +143,243 @@ fn a_grpc_client_gets_a_status_before_the_answer_and_within_a_stream() {
             assert_eq!(late.code(), tonic::Code::DeadlineExceeded, "{late}");
         });
         all_requests_are_gone(&owner);
+    });
+}
+
+/// More than any socket holds, from a body that calls `end` when it is dropped.
+fn flood(end: impl FnOnce() + Send + 'static) -> Body {
+    let end = AtDrop(Some(Box::new(end)));
+    let chunk = Bytes::from(vec![b'x'; 1 << 16]);
+    Body::from_stream(stream::repeat_with(move || {
+        let _ = &end;
+        Ok::<_, Infallible>(chunk.clone())
+    }))
+}
+
+struct AtDrop(Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for AtDrop {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}
+
+/// A client that reads the head of its answer, and nothing more.
+fn stalled(server: &Server) -> TcpStream {
+    let mut client = server.ask("GET", "/");
+    let mut head = [0; 32];
+    client.read_exact(&mut head).unwrap();
+    assert!(head.starts_with(b"HTTP/1.1 200"));
+    client
+}
+
+#[test]
+fn clients_that_stop_reading_hold_neither_their_bodies_nor_the_layers_limit() {
+    bounded(|| {
+        let owner = Scope::new("server");
+        let shared = started(&owner, "shared", PoolConfig::leased(4));
+        let bodies = Arc::new(AtomicUsize::new(0));
+        let (counts, works) = (Arc::clone(&bodies), shared.clone());
+        let handler = move || {
+            drop(works.submit(|| heirloom::sleep(LONG)).unwrap());
+            counts.fetch_add(1, SeqCst);
+            let counts = Arc::clone(&counts);
+            async move {
+                flood(move || {
+                    counts.fetch_sub(1, SeqCst);
+                })
+            }
+        };
+        let layer = ScopeLayer::new().below(&owner).limit(2).timeout(10 * SHORT).until_body_end();
+        let usage = layer.usage();
+        let server = Server::start(Router::new().route("/", get(handler)).layer(layer));
+        let mut clients = [stalled(&server), stalled(&server)];
+        assert_eq!((usage.in_use(), bodies.load(SeqCst)), (2, 2));
+        eventually("their places are given back", || usage.in_use() == 0);
+        assert_eq!(bodies.load(SeqCst), 0);
+        eventually("what they asked for has ended", || shared.stats().running + shared.stats().waiting == 0);
+        all_requests_are_gone(&owner);
+        drop(stalled(&server)); // let in
+        for client in &mut clients {
+            let mut rest = Vec::new();
+            let _ = client.read_to_end(&mut rest);
+            assert!(!rest.ends_with(b"0\r\n\r\n"), "the answer has no end");
+        }
+        all_requests_are_gone(&owner);
+    });
+}
+
+#[test]
+fn a_grpc_client_that_stops_reading_holds_nothing_either() {
+    bounded(|| {
+        let owner = Scope::new("server");
+        let endless = |_: Bytes| -> grpc::Messages {
+            let message = Bytes::from(vec![b'x'; 1 << 16]);
+            Box::pin(stream::repeat_with(move || Ok(message.clone())))
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let layer = ScopeLayer::new().below(&owner).limit(1).timeout(10 * SHORT).until_body_end();
+        let usage = layer.usage();
+        let held = runtime.block_on(async {
+            let (incoming, port) = grpc::incoming();
+            let server = tonic::transport::Server::builder().layer(layer).add_service(grpc::Streams(endless));
+            tokio::spawn(server.serve_with_incoming(incoming));
+            let channel = grpc::connect(port).await;
+            let mut messages = grpc::stream(channel.clone()).await.unwrap();
+            assert!(messages.message().await.unwrap().is_some());
+            (channel, messages)
+        });
+        assert_eq!(usage.in_use(), 1);
+        eventually("its place is given back", || usage.in_use() == 0);
+        let (_channel, mut messages) = held;
+        let end = runtime.block_on(async {
+            loop {
+                match messages.message().await {
+                    Ok(Some(_)) => {}
+                    end => return end,
+                }
+            }
+        });
+        assert_eq!(end.unwrap_err().code(), tonic::Code::DeadlineExceeded);
+        all_requests_are_gone(&owner);
+    });
+}
+
+#[test]
+fn a_body_that_nobody_polls_is_dropped_at_the_limit_in_its_scope_and_its_runtime() {
+    bounded(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let _in_it = runtime.enter();
+        let (says, dropped) = mpsc::channel();
+        let (mut body, at) = answered(|| {
+            let says = says.clone();
+            flood(move || {
+                let runtime = tokio::runtime::Handle::try_current().map(|runtime| runtime.id());
+                let _ = says.send((heirloom::current(), heirloom::is_cancelled(), runtime.ok()));
+            })
+        });
+        assert!(block_on(body.next()).unwrap().is_ok());
+        let seen = dropped.recv_timeout(BOUND / 2).expect("it is dropped, and not polled for that");
+        assert_eq!(seen, (at, true, Some(runtime.handle().id())));
+        let cut = block_on(body.next()).unwrap().unwrap_err().into_inner();
+        assert!(cut.downcast_ref::<RequestTimedOut>().is_some(), "{cut}");
+        assert!(block_on(body.next()).is_none(), "nothing comes after it");
+    });
+}
+
+#[test]
+fn a_body_whose_drop_blocks_holds_up_no_other_limit() {
+    bounded(|| {
+        let (release, released) = mpsc::channel::<()>();
+        let mut released = Some(released);
+        let (mut blocks, _) = answered_once(|| {
+            let released = released.take().unwrap();
+            flood(move || {
+                let _ = released.recv_timeout(BOUND);
+            })
+        });
+        assert!(block_on(blocks.next()).unwrap().is_ok());
+        let (says, dropped) = mpsc::channel();
+        let (mut other, _) = answered_once(|| flood(move || says.send(()).unwrap()));
+        assert!(block_on(other.next()).unwrap().is_ok());
+        dropped.recv_timeout(BOUND / 2).expect("the other one ends at its limit");
+        release.send(()).unwrap();
+    });
+}
+
+/// As [`answered`], for a body that is made once.
+fn answered_once(body: impl FnOnce() -> Body) -> (BodyDataStream, Lineage) {
+    let body = std::cell::Cell::new(Some(body));
+    answered(|| body.take().expect("it is asked for once")())
+}
+
+#[test]
+fn a_body_whose_drop_panics_gives_its_place_back() {
+    bounded(|| {
+        let layer = ScopeLayer::new().limit(1).timeout(SHORT).until_body_end();
+        let usage = layer.usage();
+        let handler = service_fn(|_: Request| async {
+            Ok::<_, Infallible>(Response::new(flood(|| resume_unwind(Box::new("it was told to")))))
+        });
+        let response = block_on(layer.layer(handler).call(Request::new(Body::empty()))).unwrap();
+        eventually("its place is given back", || usage.in_use() == 0);
+        assert!(!response.body().is_end_stream(), "it has an error to tell");
+        let mut body = Body::new(response.into_body()).into_data_stream();
+        assert!(block_on(body.next()).unwrap().is_err());
+    });
+}
+
+/// A stream whose poll is under way when the limit comes.
+struct AtTheLimit {
+    at: Lineage,
+    then: Poll<()>,
+    _end: AtDrop,
+}
+
+impl Stream for AtTheLimit {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        block_on(self.at.cancelled());
+        std::thread::sleep(SHORT); // the timer looks for the body now
+        self.then.map(|()| Some(text("late")))
+    }
+}
+
+#[test]
+fn a_poll_that_is_under_way_at_the_limit_ends_first_and_the_body_then() {
+    bounded(|| {
+        for then in [Poll::Pending, Poll::Ready(())] {
+            let (says, dropped) = mpsc::channel();
+            let (body, at) = answered_once(|| {
+                let _end = AtDrop(Some(Box::new(move || says.send(()).unwrap())));
+                Body::from_stream(AtTheLimit { at: heirloom::current(), then, _end })
+            });
+            let mut body = Box::pin(body);
+            let polled = body.as_mut().poll_next(&mut Context::from_waker(&noop_waker()));
+            assert!(at.is_cancelled());
+            match then {
+                // Nobody would wake it.
+                Poll::Pending => assert!(matches!(polled, Poll::Ready(Some(Err(_)))), "{polled:?}"),
+                Poll::Ready(()) => assert!(matches!(polled, Poll::Ready(Some(Ok(_)))), "{polled:?}"),
+            }
+            dropped.recv_timeout(BOUND / 2).expect("it is not polled again, and ends");
+        }
+    });
+}
+
+#[test]
+fn a_poller_that_waits_at_the_limit_ends_the_body_on_its_own_thread() {
+    bounded(|| {
+        let (says, dropped) = mpsc::channel();
+        let (mut body, _) = answered_once(|| {
+            let end = AtDrop(Some(Box::new(move || says.send(std::thread::current().id()).unwrap())));
+            Body::from_stream(stream::pending::<Result<Bytes, Infallible>>().map(move |item| {
+                let _ = &end;
+                item
+            }))
+        });
+        assert!(block_on(body.next()).unwrap().is_err());
+        assert_eq!(dropped.recv().unwrap(), std::thread::current().id());
+    });
+}
+
+#[test]
+fn a_poller_that_was_woken_at_the_limit_and_does_not_come_loses_its_body() {
+    bounded(|| {
+        let (says, dropped) = mpsc::channel();
+        let (body, _) = answered_once(|| {
+            let end = AtDrop(Some(Box::new(move || says.send(()).unwrap())));
+            Body::from_stream(stream::pending::<Result<Bytes, Infallible>>().map(move |item| {
+                let _ = &end;
+                item
+            }))
+        });
+        let mut body = Box::pin(body);
+        assert!(body.as_mut().poll_next(&mut Context::from_waker(&noop_waker())).is_pending());
+        dropped.recv_timeout(BOUND / 2).expect("it ends all the same");
+        assert!(block_on(body.next()).unwrap().is_err());
     });
 }

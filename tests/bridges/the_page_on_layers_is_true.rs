@@ -2,8 +2,10 @@
 //! what becomes of what its request asked for. Each row of its table has a case here, and each case a row.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::panic::resume_unwind;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -13,12 +15,14 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{BoxError, Router};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt, stream};
 use heirloom::tower::{ScopeLayer, ScopeUsage};
 use heirloom::{FutureExt as _, PoolConfig, PoolManager, Scope, TaskHandle};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tower::ServiceBuilder;
 use tower::ServiceExt;
@@ -139,6 +143,21 @@ impl Desk {
         Router::new().route("/", get(move || async move { desk.work().await.map_or("cancelled", |()| "done") }))
     }
 
+    /// A page that asks for a task, and streams more than any socket holds.
+    fn flood(&self) -> Flood {
+        let (desk, frames) = (self.clone(), Arc::new(AtomicUsize::new(0)));
+        let counts = Arc::clone(&frames);
+        let handler = move || async move {
+            drop(desk.work());
+            let chunk = Bytes::from(vec![b'x'; 1 << 16]);
+            Body::from_stream(stream::repeat_with(move || {
+                counts.fetch_add(1, SeqCst);
+                Ok::<_, Infallible>(chunk.clone())
+            }))
+        };
+        Flood { app: Router::new().route("/", get(handler)), frames }
+    }
+
     /// A page that asks for a task, and streams without an end.
     fn stream(&self) -> Router {
         let desk = self.clone();
@@ -149,6 +168,12 @@ impl Desk {
         };
         Router::new().route("/", get(handler))
     }
+}
+
+/// An endless answer, and how many frames were asked of it.
+struct Flood {
+    app: Router,
+    frames: Arc<AtomicUsize>,
 }
 
 /// One case: a server, and what is seen of it.
@@ -222,6 +247,47 @@ impl Case {
         self.desk.begun.notified().await;
         drop(body);
         seen("nothing more", self.fate(WITH_THE_CLIENT))
+    }
+
+    /// A client of a server over a real connection.
+    async fn connected(app: Router, sends: &[u8]) -> TcpStream {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(axum::serve(listener, app).into_future());
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        client.write_all(sends).await.expect("sent");
+        client
+    }
+
+    /// The client has sent this, and goes before it has its answer.
+    async fn hangs_up(self, app: Router, sends: &[u8]) -> Seen {
+        let client = Self::connected(app, sends).await;
+        self.desk.begun.notified().await;
+        drop(client);
+        // The server has seen it by now, or does not look.
+        tokio::time::sleep(4 * SHORT).await;
+        seen(GONE, self.fate(WITH_THE_CLIENT))
+    }
+
+    /// The client takes the head of its answer, and reads nothing for longer than any limit; with `reads_on` all the rest
+    /// then, to an end.
+    async fn stops_reading(self, Flood { frames, .. }: Flood, app: Router, reads_on: bool) -> Seen {
+        let mut client = Self::connected(app, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        let mut answer = vec![0; 12];
+        client.read_exact(&mut answer).await.expect("it begins");
+        let status = String::from_utf8_lossy(&answer[9..]).into_owned();
+        let mut asked = 0;
+        while asked != frames.load(SeqCst) {
+            asked = frames.load(SeqCst);
+            tokio::time::sleep(4 * SHORT).await;
+        }
+        let work = self.fate(AT_THE_LIMIT);
+        if !reads_on {
+            return seen(status, work);
+        }
+        let _ = client.read_to_end(&mut answer).await;
+        assert!(!answer.ends_with(b"0\r\n\r\n"), "the answer is cut");
+        seen(format!("{status}, a cut body"), work)
     }
 
     /// Of two clients that ask at once, the second: its answer if there is one, and how many requests count then.
@@ -351,6 +417,26 @@ static CASES: &[(&str, &str, Run)] = cases! {
         let app = case.desk.stream().layer(ResponseBodyTimeoutLayer::new(SHORT)).layer(case.layer().until_body_end());
         case.answered(app).await
     };
+    "`ScopeLayer::timeout(d)`, `until_body_end()`, a client that stops reading", "the layer itself" => |case| {
+        let flood = case.desk.flood();
+        let app = flood.app.clone().layer(case.layer().timeout(SHORT).until_body_end());
+        case.stops_reading(flood, app, true).await
+    };
+    "tower-http's `ResponseBodyTimeoutLayer`, `until_body_end()`, a client that stops reading", "outside" => |case| {
+        let flood = case.desk.flood();
+        let app = flood.app.clone().layer(case.layer().until_body_end()).layer(ResponseBodyTimeoutLayer::new(SHORT));
+        case.stops_reading(flood, app, false).await
+    };
+    "tower-http's `ResponseBodyTimeoutLayer`, `until_body_end()`, a client that stops reading", "inside" => |case| {
+        let flood = case.desk.flood();
+        let app = flood.app.clone().layer(ResponseBodyTimeoutLayer::new(SHORT)).layer(case.layer().until_body_end());
+        case.stops_reading(flood, app, false).await
+    };
+    "`until_body_end()`, a client that stops reading", "the layer itself" => |case| {
+        let flood = case.desk.flood();
+        let app = flood.app.clone().layer(case.layer().until_body_end());
+        case.stops_reading(flood, app, false).await
+    };
     "`timeout(d, handle)`, or `select!`", "in the handler" => |case| {
         let desk = case.desk.clone();
         let handler = move || async move { format!("{:?}", tokio::time::timeout(SHORT, desk.work()).await) };
@@ -377,6 +463,39 @@ static CASES: &[(&str, &str, Run)] = cases! {
     "`handle.await`", "in the handler" => |case| {
         let app = case.desk.page().layer(case.layer());
         case.gone_from(app).await
+    };
+    "`handle.await`, a `POST` whose body is read", "in the handler" => |case| {
+        let desk = case.desk.clone();
+        let handler = move |_: Bytes| async move { desk.work().await.is_ok().to_string() };
+        let app = Router::new().route("/", post(handler)).layer(case.layer());
+        case.hangs_up(app, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello").await
+    };
+    "`handle.await`, a `POST` whose body is not read", "in the handler" => |case| {
+        let unread = |case: &Case| {
+            let desk = case.desk.clone();
+            // Held as long as the handler runs.
+            let handler = move |request: Request| async move {
+                let done = desk.work().await.is_ok();
+                drop(request);
+                done.to_string()
+            };
+            Router::new().route("/", post(handler)).layer(case.layer())
+        };
+        let other = Case::new();
+        let app = unread(&other);
+        let not_come = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
+        let not_come = other.hangs_up(app, not_come).await;
+        let app = unread(&case);
+        let mut all_come = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n".to_vec();
+        all_come.extend([b'x'; 100_000]);
+        let all_come = case.hangs_up(app, &all_come).await;
+        assert_eq!((&all_come.client, all_come.work), (&not_come.client, not_come.work));
+        all_come
+    };
+    "`handle.await`, and the next request was sent already (pipelined)", "in the handler" => |case| {
+        let app = case.desk.page().layer(case.layer());
+        let two = b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        case.hangs_up(app, two).await
     };
     "`tokio::spawn(f)`", "in the handler" => |case| {
         let desk = case.desk.clone();

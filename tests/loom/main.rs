@@ -15,6 +15,9 @@ mod graph;
 #[path = "../../src/cancel/hook.rs"]
 mod hook;
 #[allow(dead_code, reason = "the models use a part of it")]
+#[path = "../../src/integration/tower/lend.rs"]
+mod lend;
+#[allow(dead_code, reason = "the models use a part of it")]
 #[path = "../../src/timer/mod.rs"]
 mod timer;
 
@@ -23,6 +26,7 @@ mod loom_cancel;
 mod loom_flight;
 mod loom_gate;
 mod loom_hook;
+mod loom_lend;
 mod loom_local;
 mod loom_permits;
 mod loom_pool;

@@ -1,6 +1,7 @@
 //! Where a request's scope ends: with the response, or with its body, [`ScopedBody`].
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -14,8 +15,9 @@ use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 
 use super::end::grpc_gives_up;
+use super::keep::Keep;
 use super::open::Open;
-use super::time::{Clock, CutsBody, NoClock, grpc_late, has_grpc_trailers};
+use super::time::{Clock, CutsBody, KeepsBody, NoClock, grpc_late, has_grpc_trailers};
 
 /// Hands a response over, and with it the scope or its end.
 pub trait Until<Res, K> {
@@ -96,7 +98,7 @@ impl<Req> Reads<Req> for UntilResponse {
 /// The scope ends when the response's body does.
 pub enum UntilBodyEnd {}
 
-impl<B: Body, K: Clock> Until<http::Response<B>, K> for UntilBodyEnd {
+impl<B: Body, K: KeepsBody<B>> Until<http::Response<B>, K> for UntilBodyEnd {
     type Response = http::Response<ScopedBody<B, K>>;
 
     fn answer(response: http::Response<B>, ended: Ended<K>, wants: Wants) -> Self::Response {
@@ -127,12 +129,12 @@ pin_project_lite::pin_project! {
     /// [`until_body_end`](super::ScopeLayer::until_body_end). Dropping it before it has ended cancels the scope.
     ///
     /// With a [`timeout`](super::ScopeLayer::timeout) it ends with [`RequestTimedOut`](super::RequestTimedOut) at the
-    /// limit.
+    /// limit, and the body inside is dropped then, whether this one is polled or not.
     pub struct ScopedBody<B, K = NoClock> {
         #[pin]
-        body: InLineage<B>,
+        keep: Keep<B>,
         // Taken when the body has ended.
-        open: Option<Open<K>>,
+        clock: Option<K>,
         // What nobody wants any more, so that even the body's end cancels it.
         is_given_up: bool,
         // Its trailers may say so.
@@ -147,34 +149,17 @@ pin_project_lite::pin_project! {
 
     impl<B, K> PinnedDrop for ScopedBody<B, K> {
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if !*this.is_delivered || *this.is_given_up {
-                // Cancelled first: what the body's drop waits for is told to stop.
-                if let Some(open) = this.open.as_ref() {
-                    open.scope.request_cancel();
-                }
-                this.body.put_down();
-                return;
-            }
-            this.body.as_mut().put_down();
-            if let Some(open) = this.open.take() {
-                open.finish();
+            let this = this.project();
+            match this.keep.get() {
+                Some(body) if *this.is_delivered && !*this.is_given_up => body.end(this.clock, false),
+                Some(body) => body.cancel(),
+                None => {}
             }
         }
     }
 }
 
-impl<B, K> ScopedBody<B, K> {
-    /// The body ends while the scope is still open.
-    fn end(body: Pin<&mut InLineage<B>>, open: &mut Option<Open<K>>, is_given_up: bool) {
-        body.put_down();
-        if let Some(open) = open.take().filter(|_| !is_given_up) {
-            open.finish();
-        }
-    }
-}
-
-impl<B: Body, K> ScopedBody<B, K> {
+impl<B: Body, K: KeepsBody<B>> ScopedBody<B, K> {
     fn new(body: B, ended: Ended<K>, has_grpc_trailers: bool, silent: bool, said: Option<u64>) -> Self {
         let (open, is_given_up, reads_grpc) = match ended {
             Ended::Well { open, reads_grpc } => (Some(open), false, reads_grpc),
@@ -182,22 +167,27 @@ impl<B: Body, K> ScopedBody<B, K> {
             Ended::Unopened => (None, false, false),
         };
         let at = open.as_ref().map_or_else(|| Lineage(current::nearest()), |open| open.scope.lineage().clone());
-        let body = InLineage::new(at, body);
+        let (held, clock) = open.map(Open::split).unzip();
+        let keep = Keep::own(InLineage::new(at, body), held);
         // Whole before the body is asked anything: it may panic.
-        let mut new = Self { body, open, is_given_up, reads_grpc, has_grpc_trailers, is_delivered: silent, left: said };
-        new.left = said.or_else(|| new.body.look(Body::size_hint)?.exact());
+        let mut new =
+            Self { keep, clock, is_given_up, reads_grpc, has_grpc_trailers, is_delivered: silent, left: said };
+        new.left = said.or_else(|| new.keep.size_hint().exact());
         new.is_delivered |= new.left == Some(0);
-        // One that is empty is not even polled.
-        if new.is_empty()
-            && let Some(open) = new.open.take().filter(|_| !is_given_up)
-        {
-            open.finish();
+        let is_empty = new.keep.is_end_stream(|| true);
+        match (mem::replace(&mut new.keep, Keep::Nowhere), &new.clock) {
+            // Not even polled.
+            (Keep::Own { body, held }, _) if is_empty => {
+                new.keep = Keep::own(body, None);
+                new.clock = None;
+                if let Some(held) = held.filter(|_| !is_given_up) {
+                    held.finish();
+                }
+            }
+            (Keep::Own { body, held: Some(held) }, Some(clock)) => new.keep = clock.keep(body, held),
+            (keep, _) => new.keep = keep,
         }
         new
-    }
-
-    fn is_empty(&self) -> bool {
-        self.body.look(Body::is_end_stream).unwrap_or(true)
     }
 }
 
@@ -208,18 +198,25 @@ impl<B: Body, K: Clock + CutsBody<B::Error>> Body for ScopedBody<B, K> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, K::Error>>> {
         let mut this = self.project();
         // One of which all was taken is not late.
-        let clock = this.open.as_ref().map(|open| &open.clock).filter(|_| !*this.is_delivered);
-        if clock.is_some_and(Clock::is_over) {
-            return Poll::Ready(Self::cut(this.body, this.open, *this.has_grpc_trailers));
+        let is_late =
+            |clock: &Option<K>, is_delivered: bool| !is_delivered && clock.as_ref().is_some_and(Clock::is_over);
+        let late = (*this.has_grpc_trailers, *this.is_delivered);
+        let Some(mut inside) = this.keep.as_mut().get() else { return Poll::Ready(Self::late(this.clock, late)) };
+        if is_late(this.clock, *this.is_delivered) {
+            inside.cancel();
+            return Poll::Ready(Self::late(this.clock, late));
         }
-        let Poll::Ready(frame) = this.body.as_mut().stand(|body| body.poll_frame(cx)).unwrap_or(Poll::Ready(None))
-        else {
-            return match clock {
-                Some(clock) if !clock.listen(cx.waker()) => {
-                    Poll::Ready(Self::cut(this.body, this.open, *this.has_grpc_trailers))
-                }
-                _ => Poll::Pending,
-            };
+        let Poll::Ready(frame) = inside.body().stand(|body| body.poll_frame(cx)).unwrap_or(Poll::Ready(None)) else {
+            inside.waits(cx.waker());
+            drop(inside);
+            // Put back before the look, so that a limit that comes meanwhile is noticed.
+            if !is_late(this.clock, *this.is_delivered) {
+                return Poll::Pending;
+            }
+            if let Some(inside) = this.keep.get() {
+                inside.cancel();
+            }
+            return Poll::Ready(Self::late(this.clock, late));
         };
         match &frame {
             Some(Ok(frame)) => {
@@ -229,39 +226,47 @@ impl<B: Body, K: Clock + CutsBody<B::Error>> Body for ScopedBody<B, K> {
                 *this.is_delivered |= *this.left == Some(0) || frame.is_trailers();
                 *this.is_given_up |= *this.reads_grpc && frame.trailers_ref().is_some_and(grpc_gives_up);
                 // Whoever polls may look at this alone.
-                if this.body.look(Body::is_end_stream).unwrap_or(true) {
-                    Self::end(this.body, this.open, *this.is_given_up);
+                if inside.body().look(Body::is_end_stream).unwrap_or(true) {
+                    inside.end(this.clock, *this.is_given_up);
+                } else {
+                    inside.waits_no_more(*this.is_delivered);
                 }
             }
-            Some(Err(_)) => *this.is_delivered = false,
-            None => Self::end(this.body, this.open, *this.is_given_up),
+            Some(Err(_)) => {
+                *this.is_delivered = false;
+                inside.waits_no_more(false);
+            }
+            None => inside.end(this.clock, *this.is_given_up),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(K::pass)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_empty()
+        // One that was taken away at its limit has to say so yet.
+        self.keep.is_end_stream(|| self.clock.is_none() || self.is_delivered && !self.has_grpc_trailers)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.look(Body::size_hint).unwrap_or_else(|| SizeHint::with_exact(0))
+        self.keep.size_hint()
     }
 }
 
 type Last<B, K> = Option<Result<Frame<<B as Body>::Data>, <K as CutsBody<<B as Body>::Error>>::Error>>;
 
 impl<B: Body, K: Clock + CutsBody<B::Error>> ScopedBody<B, K> {
-    /// The time is up: cancels the scope, and makes the last frame.
-    fn cut(body: Pin<&mut InLineage<B>>, open: &mut Option<Open<K>>, has_grpc_trailers: bool) -> Last<B, K> {
-        let open = open.take()?;
-        open.scope.request_cancel();
-        body.put_down();
-        if has_grpc_trailers { Some(Ok(Frame::trailers(grpc_late()))) } else { open.clock.late().map(Err) }
+    /// The last frame of a body whose time is up; none where it has ended, or where all of it was taken.
+    fn late(clock: &mut Option<K>, (has_grpc_trailers, is_delivered): (bool, bool)) -> Last<B, K> {
+        let clock = clock.take()?;
+        match (has_grpc_trailers, is_delivered) {
+            (true, _) => Some(Ok(Frame::trailers(grpc_late()))),
+            (false, true) => None,
+            (false, false) => clock.late().map(Err),
+        }
     }
 }
 
 impl<B, K> fmt::Debug for ScopedBody<B, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScopedBody").field("scope", &self.open.as_ref().map(|open| &open.scope)).finish_non_exhaustive()
+        f.debug_struct("ScopedBody").field("is_delivered", &self.is_delivered).finish_non_exhaustive()
     }
 }

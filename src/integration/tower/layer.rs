@@ -143,7 +143,8 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
     /// not called for it.
     ///
     /// A request counts until its scope has ended *and* no task that it asked for is left, so work that a client left
-    /// behind counts too. The answer is an HTTP 503 with `Retry-After: 1` and an empty body;
+    /// behind counts too. With [`until_body_end`](Self::until_body_end) it counts until its body has ended, also one whose
+    /// client reads nothing; a [`timeout`](Self::timeout) bounds that. The answer is an HTTP 503 with `Retry-After: 1` and an empty body;
     /// [`on_limit`](ScopeLayer::on_limit) makes another one, and is needed where the response is not HTTP's.
     #[must_use]
     pub fn limit(self, n: usize) -> ScopeLayer<N, O, Limited<Unavailable>, U, B, T, C> {
@@ -154,6 +155,11 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
 
     /// The scope stays open until the body of an HTTP response has ended, and is entered whenever the body is polled. A
     /// body that is dropped before that, because the client is gone, cancels it.
+    ///
+    /// A client that stays and reads nothing holds its body, and with it the scope and a place of the
+    /// [`limit`](Self::limit), for as long as the server keeps the connection. So set a [`timeout`](Self::timeout), which
+    /// ends the body without being polled. A scope above that is cancelled asks a body to stop, and does not end it: one
+    /// that is not polled ends at its limit.
     ///
     /// A body has ended when it says so, or, for whoever drops it without asking again, when its trailers or all of its
     /// `Content-Length` were taken. The body of an answer to `HEAD`, or of one that has none (204, 304, a change of
@@ -179,6 +185,13 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
     /// that has begun ends with the error [`RequestTimedOut`](super::RequestTimedOut), and the server then cuts the
     /// connection or resets the stream; a gRPC body ends with `DEADLINE_EXCEEDED` in its trailers. With a limit a body's
     /// errors are boxed.
+    ///
+    /// A server does not poll a body whose client reads nothing. The body inside is dropped at the limit all the same,
+    /// standing in its scope: by its poller, if that waits for a frame, and otherwise by a thread of heirloom's cache,
+    /// where a drop may block (with the feature `tokio` in the context of the runtime that made the response). So a body
+    /// with a limit is `Send + 'static`. The client's connection stays open, and has the error, when it reads on. How long
+    /// that may take is the server's to bound: it no longer holds what the request asked for, nor a place of the
+    /// [`limit`](Self::limit).
     ///
     /// No runtime's timer is needed: heirloom has a timer thread for all limits of the process, which ends when there
     /// are none. An answer comes at most a few milliseconds late. A limit costs each request about half of what its

@@ -15,10 +15,29 @@ pub struct Open<K> {
 impl<K> Open<K> {
     /// Closes the scope: what was asked for goes on.
     pub(super) fn finish(self) {
-        let Self { scope, slot, clock } = self;
+        let (held, clock) = self.split();
         // First: from here on the limit cancels nothing. It also holds the place, and the last to let go of a place has
         // less to do.
         drop(clock);
+        held.finish();
+    }
+
+    pub(super) fn split(self) -> (Held, K) {
+        let Self { scope, slot, clock } = self;
+        (Held { scope, slot }, clock)
+    }
+}
+
+/// An open scope without its clock. Dropping it cancels the scope.
+pub struct Held {
+    pub(super) scope: Scope,
+    slot: Option<Arc<Slot>>,
+}
+
+impl Held {
+    /// Closes the scope: what was asked for goes on.
+    pub(super) fn finish(self) {
+        let Self { scope, slot } = self;
         scope.finish();
         drop(slot);
     }

@@ -4,26 +4,35 @@
 //! The limit comes just when the request ends. One word decides: the timer turns it from running to over, and only then
 //! asks the scope to stop; the request's end turns it from running to stopped, and a request that finds it over is
 //! answered as late. So a request that was in time is never cancelled by its limit.
+//!
+//! For a body that has begun see [`Keep`].
 
 use std::error::Error;
+use std::mem;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::pool::park;
 use crate::registry::scope::Scope;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::timer::{Deadline, timer};
-use crate::unwind::swallow_drop;
+use crate::unwind::{swallow, swallow_drop};
 
+use super::keep::{EndsLate, Keep};
 use super::limit::Answer;
+use super::open::Held;
 
 const RUNNING: usize = 0;
 const STOPPED: usize = 1;
 const OVER: usize = 2;
+
+/// How long a poller that was woken at the limit has time to end its body itself.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts a clock for each request.
 pub trait Limits<Req>: Clone {
@@ -65,6 +74,15 @@ pub trait CutsBody<E> {
 
     /// `None` where the time is never up.
     fn late(&self) -> Option<Self::Error>;
+}
+
+/// Keeps a body that has begun.
+#[diagnostic::on_unimplemented(
+    message = "a response's body with a `timeout` and `until_body_end` is `Send + 'static`, and `{B}` is not",
+    note = "at the limit it is dropped on another thread, where its server does not poll it"
+)]
+pub trait KeepsBody<B>: Clock {
+    fn keep(&self, body: InLineage<B>, held: Held) -> Keep<B>;
 }
 
 /// As long as it takes.
@@ -113,6 +131,12 @@ impl<E> CutsBody<E> for NoClock {
 
     fn late(&self) -> Option<E> {
         None
+    }
+}
+
+impl<B> KeepsBody<B> for NoClock {
+    fn keep(&self, body: InLineage<B>, held: Held) -> Keep<B> {
+        Keep::own(body, Some(held))
     }
 }
 
@@ -213,8 +237,19 @@ pub struct Running<M> {
 /// What the timer wakes.
 struct Shared {
     word: AtomicUsize,
-    scope: Lineage,
+    /// Until the time is up: a body that is not polled keeps its clock, and that keeps no scope then.
+    scope: Mutex<Option<Lineage>>,
+    /// Of the response's future.
     waker: Mutex<Option<Waker>>,
+    body: Mutex<Begun>,
+}
+
+/// The body, while it is under way.
+#[derive(Default)]
+struct Begun {
+    body: Option<Arc<dyn EndsLate>>,
+    /// When it is looked after once more.
+    again: Option<Deadline>,
 }
 
 impl Shared {
@@ -232,28 +267,53 @@ impl Shared {
             return;
         }
         // Also where the request is not polled: its thread may be busy, with its handler's own work say.
-        self.scope.request_stop();
+        let scope = self.scope.lock().take();
+        if let Some(scope) = scope {
+            scope.request_stop();
+        }
         let waker = self.waker.lock().take();
         if let Some(waker) = waker {
-            waker.wake();
+            swallow(|| waker.wake());
         }
+    }
+
+    /// The time is up: ends the body where its poller does not.
+    fn end_body(self: &Arc<Self>) {
+        let body = self.body.lock().body.clone();
+        if !body.is_some_and(EndsLate::end_late) {
+            return;
+        }
+        let before = {
+            let mut begun = self.body.lock();
+            // It may have ended meanwhile.
+            if begun.body.is_none() {
+                return;
+            }
+            let again = park::after(PATIENCE).and_then(|at| timer().at(at, Waker::from(Arc::clone(self))));
+            mem::replace(&mut begun.again, again)
+        };
+        drop(before);
     }
 }
 
 impl Wake for Shared {
     fn wake(self: Arc<Self>) {
-        self.end();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.end();
+        if self.is_over() {
+            self.end_body();
+        }
     }
 }
 
 impl<M> Running<M> {
     fn start(limit: Duration, scope: &Scope, makes: M) -> Self {
-        let scope = scope.lineage().clone();
-        let shared = Arc::new(Shared { word: AtomicUsize::new(RUNNING), scope, waker: Mutex::new(None) });
+        let scope = Mutex::new(Some(scope.lineage().clone()));
+        let (waker, body) = (Mutex::new(None), Mutex::new(Begun::default()));
+        let shared = Arc::new(Shared { word: AtomicUsize::new(RUNNING), scope, waker, body });
         let at = park::after(limit);
         let deadline = at.and_then(|at| timer().at(at, Waker::from(Arc::clone(&shared))));
         let looked_for = at.filter(|_| deadline.is_none());
@@ -261,9 +321,23 @@ impl<M> Running<M> {
     }
 }
 
+impl<B: Send + 'static, M> KeepsBody<B> for Running<M> {
+    fn keep(&self, body: InLineage<B>, held: Held) -> Keep<B> {
+        let (keep, kept) = Keep::shared(body, held);
+        self.shared.body.lock().body = Some(kept);
+        // Left before the look, so that a limit that came meanwhile is noticed.
+        if self.is_over() {
+            self.shared.end_body();
+        }
+        keep
+    }
+}
+
 impl<M> Drop for Running<M> {
     fn drop(&mut self) {
         let _ = self.shared.turn(STOPPED);
+        let begun = mem::take(&mut *self.shared.body.lock());
+        drop(begun);
     }
 }
 

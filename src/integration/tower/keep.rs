@@ -1,0 +1,201 @@
+//! [`Keep`]: a response's body and its scope, with its poller alone or also with a time limit.
+//!
+//! A server does not poll a body whose client reads nothing: the socket is full, and there is nowhere to put a frame. So a
+//! body with a time limit is shared with it ([`Lender`]). At the limit the timer wakes a poller that waits for a frame,
+//! which then ends the body; a body that has no such poller is taken from it, and ended on a thread of the process-wide
+//! cache, where a drop may block.
+
+use std::io;
+use std::pin::Pin;
+use std::task::Waker;
+
+use http_body::{Body, SizeHint};
+
+use crate::lineage::future::InLineage;
+use crate::runtime::RunsIn;
+use crate::sync::os::Arc;
+use crate::threads;
+use crate::threads::cache::{Hand, Job};
+use crate::unwind::swallow;
+
+use super::lend::{Absent, Lender, Lent, Look};
+use super::open::Held;
+
+pin_project_lite::pin_project! {
+    /// Where a body is.
+    #[project = KeepProj]
+    pub enum Keep<B> {
+        /// With its poller alone.
+        Own { #[pin] body: InLineage<B>, held: Option<Held> },
+        /// Also with its time limit.
+        Shared { kept: Arc<Kept<B>> },
+        /// On its way from the one to the other.
+        Nowhere,
+    }
+}
+
+/// A body that is shared.
+pub struct Kept<B> {
+    lender: Lender<Whole<B>>,
+    /// What the body's drop may ask for.
+    context: RunsIn,
+}
+
+/// A body and its open scope.
+pub(super) struct Whole<B> {
+    body: Pin<Box<InLineage<B>>>,
+    held: Option<Held>,
+}
+
+/// A body and its open scope, to be used.
+pub(super) enum Use<'a, B> {
+    Own(Pin<&'a mut InLineage<B>>, &'a mut Option<Held>),
+    Lent(Lent<'a, Whole<B>>),
+}
+
+/// A body that its time limit can end.
+pub(super) trait EndsLate: Send + Sync {
+    /// Ends the body, or has its poller end it. True when that is to be looked after once more.
+    fn end_late(self: Arc<Self>) -> bool;
+}
+
+impl<B> Keep<B> {
+    pub(super) fn own(body: InLineage<B>, held: Option<Held>) -> Self {
+        Self::Own { body, held }
+    }
+
+    pub(super) fn shared(body: InLineage<B>, held: Held) -> (Self, Arc<Kept<B>>) {
+        let whole = Whole { body: Box::pin(body), held: Some(held) };
+        let kept = Arc::new(Kept { lender: Lender::new(whole), context: RunsIn::here() });
+        (Self::Shared { kept: Arc::clone(&kept) }, kept)
+    }
+
+    /// `None` where the body has been taken away, or has ended.
+    pub(super) fn get(self: Pin<&mut Self>) -> Option<Use<'_, B>> {
+        match self.project() {
+            KeepProj::Own { body, held } => Some(Use::Own(body, held)),
+            KeepProj::Shared { kept } => kept.lender.lend().ok().map(Use::Lent),
+            KeepProj::Nowhere => None,
+        }
+    }
+
+    /// Whether nothing is left to be polled. `is_gone` says it of a body that is not there any more.
+    pub(super) fn is_end_stream(&self, is_gone: impl FnOnce() -> bool) -> bool
+    where
+        B: Body,
+    {
+        // One that another thread looks at may have more.
+        self.look(Body::is_end_stream, true).unwrap_or_else(|why| why == Absent::Gone && is_gone())
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint
+    where
+        B: Body,
+    {
+        self.look(Body::size_hint, SizeHint::with_exact(0)).unwrap_or_default()
+    }
+
+    /// A look at the body; `put_down` where it has ended and is still here.
+    fn look<R>(&self, f: impl FnOnce(&B) -> R, put_down: R) -> Result<R, Absent> {
+        let looked = match self {
+            Self::Own { body, .. } => body.look(f),
+            Self::Shared { kept } => kept.lender.lend()?.body.look(f),
+            Self::Nowhere => return Err(Absent::Gone),
+        };
+        Ok(looked.unwrap_or(put_down))
+    }
+}
+
+impl<B> Use<'_, B> {
+    pub(super) fn parts(&mut self) -> (Pin<&mut InLineage<B>>, &mut Option<Held>) {
+        match self {
+            Self::Own(body, held) => (body.as_mut(), held),
+            Self::Lent(whole) => {
+                let Whole { body, held } = &mut **whole;
+                (body.as_mut(), held)
+            }
+        }
+    }
+
+    pub(super) fn body(&mut self) -> Pin<&mut InLineage<B>> {
+        self.parts().0
+    }
+
+    /// The poller waits for a frame.
+    pub(super) fn waits(&mut self, waker: &Waker) {
+        if let Self::Lent(whole) = self {
+            whole.waits(waker);
+        }
+    }
+
+    /// The poller has its frame. It comes for another one, if it `returns`, whether its client reads or not.
+    pub(super) fn waits_no_more(&mut self, returns: bool) {
+        if let Self::Lent(whole) = self {
+            whole.waits_no_more(returns);
+        }
+    }
+
+    /// Ends the body while its scope is still open.
+    pub(super) fn end<K>(self, clock: &mut Option<K>, is_given_up: bool) {
+        self.take(|body, held| {
+            body.put_down();
+            // First: from here on the limit cancels nothing.
+            *clock = None;
+            if let Some(held) = held.take().filter(|_| !is_given_up) {
+                held.finish();
+            }
+        });
+    }
+
+    /// Cancels the scope, and ends the body then: what its drop waits for is told to stop.
+    pub(super) fn cancel(self) {
+        self.take(|body, held| {
+            if let Some(held) = held {
+                held.scope.request_cancel();
+            }
+            body.put_down();
+            *held = None;
+        });
+    }
+
+    /// Uses it for the last time.
+    fn take(self, f: impl FnOnce(Pin<&mut InLineage<B>>, &mut Option<Held>)) {
+        match self {
+            Self::Own(body, held) => f(body, held),
+            Self::Lent(whole) => {
+                let Whole { mut body, mut held } = whole.keep();
+                f(body.as_mut(), &mut held);
+            }
+        }
+    }
+}
+
+impl<B: Send + 'static> EndsLate for Kept<B> {
+    fn end_late(self: Arc<Self>) -> bool {
+        match self.lender.look() {
+            Look::Take => threads::leased().request_thread(self).is_err(),
+            Look::Again => true,
+            Look::Gone => false,
+        }
+    }
+}
+
+/// What a thread of the cache does for a body that is late.
+impl<B: Send + 'static> Job for Kept<B> {
+    fn work(self: Arc<Self>, _: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
+        // Its poller may have come meanwhile.
+        let Whole { mut body, held } = self.lender.take()?;
+        self.context.run(|| {
+            if let Some(held) = &held {
+                swallow(|| held.scope.request_cancel());
+            }
+            swallow(|| body.as_mut().put_down());
+            swallow(|| drop(held));
+        });
+        None
+    }
+
+    fn refused(self: Arc<Self>, _: &io::Error) {
+        // Its poller ends it, when it comes.
+    }
+}

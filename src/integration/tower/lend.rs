@@ -1,0 +1,180 @@
+//! [`Lender`]: a value that one thread uses, again and again, and that another may take away in between.
+//!
+//! # The life of a value
+//! ```text
+//!   HERE --lend--> OUT --put back--> HERE
+//!     \             \
+//!      \-----take----+---keep-------> GONE (final)
+//! ```
+//! One lock decides between the user and the taker. It is held for a move alone: the value is used and dropped, and wakers
+//! are woken and dropped, outside of it.
+//!
+//! # The race to fear
+//! The taker comes while the value is out, and the user puts it back and never comes again: then nobody would take it. So a
+//! taker that finds it out is told to [look again](Look::Again).
+
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::task::Waker;
+
+use crate::sync::os::Mutex;
+use crate::unwind::{swallow, swallow_drop};
+
+pub(crate) struct Lender<T>(Mutex<Stage<T>>);
+
+enum Stage<T> {
+    Here(Rest<T>),
+    Out,
+    Gone,
+}
+
+/// A value between two uses.
+struct Rest<T> {
+    value: T,
+    /// Of the user, where it waits for something to use the value for.
+    waker: Option<Waker>,
+    returns: bool,
+}
+
+/// Why a value is not lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// Another thread has it for the moment.
+    Out,
+    Gone,
+}
+
+/// What a taker does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Take the value: its user may never come again.
+    Take,
+    /// Look again after a while: the user has it, or was woken.
+    Again,
+    Gone,
+}
+
+impl<T> Lender<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(Stage::Here(Rest { value, waker: None, returns: false })))
+    }
+
+    /// Lends the value until what comes back is dropped.
+    pub(crate) fn lend(&self) -> Result<Lent<'_, T>, Absent> {
+        let mut stage = self.0.lock();
+        match mem::replace(&mut *stage, Stage::Out) {
+            Stage::Here(rest) => Ok(Lent { lender: self, rest: Some(rest) }),
+            Stage::Out => Err(Absent::Out),
+            Stage::Gone => {
+                *stage = Stage::Gone;
+                Err(Absent::Gone)
+            }
+        }
+    }
+
+    /// Takes the value away, unless it is out.
+    pub(crate) fn take(&self) -> Option<T> {
+        let rest = {
+            let mut stage = self.0.lock();
+            if !matches!(*stage, Stage::Here(_)) {
+                return None;
+            }
+            mem::replace(&mut *stage, Stage::Gone)
+        };
+        let Stage::Here(Rest { value, waker, .. }) = rest else { return None };
+        swallow_drop(waker);
+        Some(value)
+    }
+
+    /// What a taker is to do. A user that waits is woken, so that it comes for the value itself.
+    pub(crate) fn look(&self) -> Look {
+        let (look, waker) = match &mut *self.0.lock() {
+            Stage::Here(rest) => {
+                let waker = rest.waker.take();
+                let look = if waker.is_some() || mem::take(&mut rest.returns) { Look::Again } else { Look::Take };
+                (look, waker)
+            }
+            Stage::Out => (Look::Again, None),
+            Stage::Gone => (Look::Gone, None),
+        };
+        if let Some(waker) = waker {
+            swallow(|| waker.wake());
+        }
+        look
+    }
+}
+
+/// A value that is lent. Dropping it puts the value back.
+pub(crate) struct Lent<'a, T> {
+    lender: &'a Lender<T>,
+    /// Taken in the drop alone.
+    rest: Option<Rest<T>>,
+}
+
+impl<T> Lent<'_, T> {
+    fn rest(&self) -> &Rest<T> {
+        match &self.rest {
+            Some(rest) => rest,
+            None => unreachable!("only the drop takes it"),
+        }
+    }
+
+    fn rest_mut(&mut self) -> &mut Rest<T> {
+        match &mut self.rest {
+            Some(rest) => rest,
+            None => unreachable!("only the drop takes it"),
+        }
+    }
+
+    /// The user waits, and comes again when the waker is woken.
+    pub(crate) fn waits(&mut self, waker: &Waker) {
+        let rest = self.rest_mut();
+        if !rest.waker.as_ref().is_some_and(|before| before.will_wake(waker)) {
+            let before = rest.waker.replace(waker.clone());
+            swallow_drop(before);
+        }
+    }
+
+    /// The user has what it waited for. It may never come again, unless it `returns`.
+    pub(crate) fn waits_no_more(&mut self, returns: bool) {
+        let rest = self.rest_mut();
+        rest.returns = returns;
+        let before = rest.waker.take();
+        swallow_drop(before);
+    }
+
+    /// Keeps the value: it is gone for all others.
+    pub(crate) fn keep(mut self) -> T {
+        let rest = self.rest.take();
+        *self.lender.0.lock() = Stage::Gone;
+        match rest {
+            Some(Rest { value, waker, .. }) => {
+                swallow_drop(waker);
+                value
+            }
+            None => unreachable!("only the drop takes it"),
+        }
+    }
+}
+
+impl<T> Deref for Lent<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.rest().value
+    }
+}
+
+impl<T> DerefMut for Lent<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.rest_mut().value
+    }
+}
+
+impl<T> Drop for Lent<'_, T> {
+    fn drop(&mut self) {
+        if let Some(rest) = self.rest.take() {
+            *self.lender.0.lock() = Stage::Here(rest);
+        }
+    }
+}
