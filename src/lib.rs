@@ -69,7 +69,7 @@
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
 //! | work for one thread | [`PoolManager::start_local`], [`PoolConfig::local`], [`LocalPool`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
-//! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`] |
+//! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`], [`block_on()`] |
 //! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Binding`], [`NotBound`], [`BindError`], [`InitError`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
@@ -150,6 +150,7 @@ pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wra
 pub use crate::lineage::node::NodeKind;
 pub use crate::namespace::Namespace;
 pub use crate::pool::admission::GateMode;
+pub use crate::pool::block_on::block_on;
 pub use crate::pool::cancel_on_drop::CancelOnDrop;
 pub use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 pub use crate::pool::ctx::{WorkerCtx, worker};

@@ -8,6 +8,10 @@
 //! these tokio has no question, only a refusal: its own `block_on` panics there. That panic is caught, but whatever is
 //! told of panics is told of it, so the budget is asked first.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use crate::waits::{Obligor, Worker};
 
 #[cfg(feature = "tokio")]
@@ -31,6 +35,17 @@ pub(crate) fn obligor() -> Obligor {
         return obligor;
     }
     Obligor::Future
+}
+
+/// Polls a future for code that blocks its thread meanwhile.
+pub(crate) fn poll<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    // In a future of a runtime, tokio's budget is for one poll of that, in which this may be polled many times: what has
+    // none left would wake it again and again.
+    #[cfg(feature = "tokio")]
+    if ::tokio::runtime::Handle::try_current().is_ok() {
+        return std::pin::pin!(::tokio::task::coop::unconstrained(future)).poll(cx);
+    }
+    future.poll(cx)
 }
 
 /// The tokio runtime that some code runs in, for code that is to run elsewhere: what it calls may ask for a runtime.

@@ -15,7 +15,7 @@ use std::panic::UnwindSafe;
 use std::pin::pin;
 use std::ptr;
 use std::rc::Rc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -30,8 +30,9 @@ use crate::pool::notifier::Notifier;
 use crate::pool::park;
 use crate::pool::polled;
 use crate::pool::wait::{self, PermitsReleased};
+use crate::pool::woken::Woken;
 use crate::pool::worker::{self, RunOutcome, Task};
-use crate::sync::os::{Arc, AtomicBool, Ordering, fence};
+use crate::sync::os::Arc;
 use crate::waits::{ClosesCircle, Ends, Label, Target, Waiting};
 
 thread_local! {
@@ -389,23 +390,6 @@ pub(crate) fn cancel_here() {
     end::cancel_all(&pools, Evicted::new(), || {});
 }
 
-/// That the future of a `run_*` is to be polled.
-struct Woken {
-    woken: AtomicBool,
-    thread: Waker,
-}
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::SeqCst);
-        self.thread.wake_by_ref();
-    }
-}
-
 /// Polls the future when it is woken, runs tasks of the pools local here in turn, and sleeps when there is nothing to
 /// do. `None` at the deadline. The error: it would sleep for ever.
 ///
@@ -417,12 +401,12 @@ fn drive<F: Future>(
     future: F,
 ) -> Result<Option<F::Output>, ClosesCircle> {
     let mut future = pin!(future);
-    let woken = Arc::new(Woken { woken: AtomicBool::new(true), thread: park::waker() });
+    let woken = Woken::new(park::waker());
     let waker = Waker::from(Arc::clone(&woken));
     let mut left_with = Vec::new();
     let _away = PermitsReleased::begin_until(deadline);
     loop {
-        if woken.woken.swap(false, Ordering::SeqCst) {
+        if woken.take() {
             let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
             let polls = Polls::begin();
             let (polled, left) = polled::polling(&waker, poll);
@@ -450,7 +434,7 @@ fn drive<F: Future>(
             continue;
         }
         // With a deadline it is no part of a circle: it ends by itself.
-        let on = if deadline.is_none() { on(only(&left_with, &woken)) } else { None };
+        let on = if deadline.is_none() { on(woken.only(&left_with)) } else { None };
         let waits = on.map(|(on, label, ends)| wait::begin_driving(on, label, ends)).transpose()?;
         let is_told = || waits.as_ref().is_some_and(Waiting::is_refused);
         let in_time = park::block_until(deadline, |thread| {
@@ -460,24 +444,15 @@ fn drive<F: Future>(
             });
             // What is left in the queue of one that has ended was claimed by others.
             let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tracker.is_ended();
-            woken.woken.load(Ordering::SeqCst) || free.iter().any(has_more) || is_told()
+            woken.is_set() || free.iter().any(has_more) || is_told()
         });
         if !in_time {
             return Ok(None);
         }
         if let Some(why) = waits.as_ref().and_then(Waiting::refusal)
-            && !woken.woken.load(Ordering::SeqCst)
+            && !woken.is_set()
         {
             return Err(why);
         }
     }
-}
-
-/// Those with whom the waker was left, if it was left with no others.
-fn only(left_with: &[Target], woken: &Arc<Woken>) -> Vec<Target> {
-    // Two are ours: the count, and the waker that the future was shown.
-    let is_alone = Arc::strong_count(woken) == 2 + left_with.len();
-    // Acquire: whoever has let go of another one, and so is not counted, has woken before, or never will.
-    fence(Ordering::Acquire);
-    if is_alone && !woken.woken.load(Ordering::SeqCst) { left_with.to_vec() } else { Vec::new() }
 }

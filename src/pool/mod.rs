@@ -6,6 +6,7 @@
 //! submitter's node until it ends. A handle holds its task's cell and nothing else.
 
 pub(crate) mod admission;
+pub(crate) mod block_on;
 pub(crate) mod cancel_forwarder;
 pub(crate) mod cancel_listener;
 pub(crate) mod cancel_on_drop;
@@ -44,5 +45,6 @@ pub(crate) mod stats;
 pub(crate) mod stealing;
 pub(crate) mod wait;
 pub(crate) mod warm;
+pub(crate) mod woken;
 pub(crate) mod worker;
 pub(crate) mod worker_state;

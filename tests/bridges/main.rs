@@ -46,6 +46,8 @@ mod a_tasks_log_is_bounded;
 mod a_tasks_log_is_its_own;
 #[cfg(feature = "tokio")]
 mod a_wait_on_a_runtimes_thread_for_that_runtime_is_told;
+#[cfg(feature = "tokio")]
+mod block_on_is_not_held_up_by_tokios_budget;
 mod code_without_a_place_owns_nothing;
 #[cfg(feature = "tokio")]
 mod each_future_stands_at_its_own_place;

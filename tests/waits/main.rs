@@ -4,6 +4,7 @@
 mod common;
 
 mod a_circle_of_waits_is_found_and_named;
+mod a_future_is_a_wait_of_the_thread_that_blocks_on_it;
 mod a_join_runs_exactly_its_task_in_place;
 mod a_wait_gives_its_place_away;
 mod a_waker_that_comes_back_meets_no_lock;

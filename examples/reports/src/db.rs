@@ -39,23 +39,22 @@ where
     Ok(task?)
 }
 
-/// Reads a tenant's orders as CSV, parcel by parcel, no faster than they are taken.
-pub(crate) fn export(tenant: String) -> Result<mpsc::Receiver<Result<String, Failure>>, Failure> {
+/// A tenant's orders as CSV, in parcels, and the end of the task that reads them: no faster than they are taken.
+///
+/// The task waits for a client that is slow, and gives up its connection with the request: a cancel ends the wait.
+pub(crate) fn export(tenant: String) -> Result<(mpsc::Receiver<String>, TaskHandle<Result<(), Failure>>), Failure> {
     let (out, parcels) = mpsc::channel(PARCELS);
-    let send = move |connection: &Connection| {
-        let sent = read(connection, &tenant, |parcel| out.blocking_send(Ok(parcel)).is_ok());
-        if let Err(error) = sent {
-            // The client sees a broken answer instead of a short one.
-            let _ = out.blocking_send(Err(error));
-        }
-        Ok(())
-    };
-    drop(query(send)?); // the request's scope counts it until the answer's end
-    Ok(parcels)
+    let export =
+        query(move |connection| read(connection, &tenant, |parcel| Ok(heirloom::block_on(out.send(parcel))?.is_ok())));
+    Ok((parcels, export?))
 }
 
 /// Ends early when `take` has nobody to give a parcel to.
-fn read(connection: &Connection, tenant: &str, mut take: impl FnMut(String) -> bool) -> Result<(), Failure> {
+fn read(
+    connection: &Connection,
+    tenant: &str,
+    mut take: impl FnMut(String) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
     let mut statement =
         connection.prepare_cached("SELECT day, item, cents FROM orders WHERE tenant = ? ORDER BY day")?;
     let mut rows = statement.query([tenant])?;
@@ -67,17 +66,17 @@ fn read(connection: &Connection, tenant: &str, mut take: impl FnMut(String) -> b
         lines += 1;
         if lines == ROWS {
             lines = 0;
-            if !take(std::mem::take(&mut parcel)) {
+            if !take(std::mem::take(&mut parcel))? {
                 return Ok(());
             }
         }
     }
-    take(parcel);
+    take(parcel)?;
     Ok(())
 }
 
 /// Invents orders where the file has none.
-fn fill(file: &Path, tenants: &[String], orders: u32) -> rusqlite::Result<()> {
+fn fill(file: &Path, tenants: &[String], orders_each: u32) -> rusqlite::Result<()> {
     let mut connection = Connection::open(file)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
@@ -91,11 +90,11 @@ fn fill(file: &Path, tenants: &[String], orders: u32) -> rusqlite::Result<()> {
         if known {
             continue;
         }
-        let mut insert = all.prepare("INSERT INTO orders VALUES (?, ?, ?, ?)")?;
-        for n in 0..orders {
-            let item = ["bolt", "nut", "washer", "spring"][n as usize % 4];
-            insert.execute(params![tenant, n / 100, item, 100 + n % 900])?;
-        }
+        let orders = "WITH RECURSIVE n(i) AS (SELECT 0 WHERE 0 < ?2 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
+             INSERT INTO orders
+             SELECT ?1, i / 100, CASE i % 4 WHEN 0 THEN 'bolt' WHEN 1 THEN 'nut' WHEN 2 THEN 'washer' ELSE 'spring' END,
+                 100 + i % 900 FROM n";
+        all.execute(orders, params![tenant, orders_each])?;
     }
     all.commit()
 }

@@ -23,10 +23,14 @@ struct Server {
 
 impl Server {
     fn start(connections: usize, limit: f64, grace: f64) -> Server {
+        Self::with("acme,globex", 20_000, connections, limit, grace)
+    }
+
+    fn with(tenants: &str, orders: u32, connections: usize, limit: f64, grace: f64) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
         let database = folder.path().join("reports.sqlite");
         let mut child = Command::new(env!("CARGO_BIN_EXE_reports"))
-            .args(["--listen", "127.0.0.1:0", "--orders", "20000", "--database"])
+            .args(["--listen", "127.0.0.1:0", "--tenants", tenants, "--orders", &orders.to_string(), "--database"])
             .arg(&database)
             .args(["--connections", &connections.to_string()])
             .args(["--limit", &limit.to_string(), "--grace", &grace.to_string()])
@@ -171,18 +175,44 @@ fn a_queued_query_of_a_client_that_hangs_up_is_over_at_once() {
         .eventually("its query is over", |server| server.gauge("heirloom_tasks_queued") == 0 && server.requests() == 1);
 }
 
-#[test]
-fn a_slow_reader_is_cut_off_at_the_time_limit() {
-    let server = Server::start(1, 1.0, 5.0);
-    let mut slow = server.send("/acme/orders.csv", "");
+/// Orders that no connection holds: their text fills the sockets and all that is between.
+const FLOOD: u32 = 1_000_000;
+
+/// A client that reads how its answer begins, and no further: its export waits then, with its connection.
+fn stalled(server: &Server) -> TcpStream {
+    let mut client = server.send("/acme/orders.csv", "");
     let mut first = [0; 64];
-    slow.read_exact(&mut first).expect("the answer begins");
+    client.read_exact(&mut first).expect("the answer begins");
     assert!(first.starts_with(b"HTTP/1.1 200"));
-    // It reads no further: what was sent fills the connection, and the export waits with its connection.
+    client
+}
+
+/// The answer was broken off, so its export had not come to the end of the orders.
+fn is_cut(client: TcpStream) -> bool {
+    !answer(client).1.ends_with("0\r\n\r\n")
+}
+
+#[test]
+fn a_client_that_stops_reading_is_cut_off_at_the_time_limit() {
+    let server = Server::with("acme", FLOOD, 1, 2.0, 5.0);
+    let slow = stalled(&server);
     server.eventually("its export has ended", |server| {
         server.requests() == 0 && server.gauge("heirloom_tasks_running") == 0
     });
-    assert_eq!(server.get("/globex/report").0, 200);
+    // The only connection is free, though the client is still there.
+    assert_eq!(server.get("/acme/forecast?steps=1").0, 200);
+    assert!(is_cut(slow));
+}
+
+#[test]
+fn a_client_that_stops_reading_does_not_outlast_the_servers_end() {
+    let server = Server::with("acme", FLOOD, 1, 600.0, 2.0);
+    let slow = stalled(&server);
+    thread::sleep(Duration::from_secs(1)); // what the connection holds has been sent
+    let (took, said, well) = server.terminate();
+    assert!(well && took < Duration::from_secs(5), "{took:?} {said}");
+    assert!(said.contains("complete"), "its task was not left behind: {said}");
+    assert!(is_cut(slow));
 }
 
 #[test]

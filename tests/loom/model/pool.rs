@@ -45,6 +45,8 @@ pub(crate) mod stealing;
 pub(crate) mod wait;
 #[path = "../../../src/pool/warm.rs"]
 pub(crate) mod warm;
+#[path = "../../../src/pool/woken.rs"]
+pub(crate) mod woken;
 #[path = "../../../src/pool/worker.rs"]
 pub(crate) mod worker;
 #[path = "../../../src/pool/worker_state.rs"]

@@ -1,0 +1,24 @@
+//! With the feature `tokio`: `block_on` on a runtime's thread gets as much from tokio's channels as there is. The budget
+//! that tokio grants a future is for one poll, in which `block_on` polls many times.
+
+use heirloom::block_on;
+use tokio::sync::mpsc;
+
+use crate::common::bounded;
+
+/// More than tokio grants for one poll.
+const MANY: u32 = 1000;
+
+#[test]
+fn a_future_on_a_runtimes_thread_takes_more_than_one_budget() {
+    bounded(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let taken = runtime.block_on(async {
+            let (sends, mut parcels) = mpsc::unbounded_channel();
+            (0..MANY).for_each(|n| sends.send(n).unwrap());
+            let take = |n: &u32| block_on(parcels.recv()) == Ok(Some(*n));
+            (0..MANY).take_while(take).count()
+        });
+        assert_eq!(taken, MANY as usize);
+    });
+}
