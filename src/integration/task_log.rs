@@ -168,7 +168,7 @@ fn tasks_here(ancestors: bool) -> SmallVec<[TaskId; 4]> {
     };
     // What runs on a work-stealing pool's task may be a piece of another's: where it stands is all that is known of it.
     match frame::own().filter(|frame| !frame.is_teardown() && !frame.steals()) {
-        Some(frame) => above(frame.place.node(), frame::task_id()),
+        Some(frame) => above(frame.counted.place.node(), frame::task_id()),
         None => above(current::nearest_node(&current::pin()), None),
     }
 }

@@ -305,6 +305,21 @@ impl Node {
         })
     }
 
+    /// The scopes at or above this node that are not at or above the other one, innermost first, as nodes. Costs a walk
+    /// over the scopes of both.
+    pub(crate) fn scopes_beside<'a>(
+        &'a self,
+        other: &Node,
+    ) -> impl Iterator<Item = (&'a Node, &'a ScopeTrackers)> + use<'a> {
+        let (own, others) = (self.scopes as usize, other.scopes as usize);
+        let deeper = own.saturating_sub(others);
+        // Of the same depth from here on: once two are the same, so are all above.
+        let own = self.scope_nodes().skip(deeper);
+        let others = other.scope_nodes().skip(others.saturating_sub(self.scopes as usize));
+        let apart = own.zip(others).take_while(|((own, _), (other, _))| !ptr::eq(*own, *other)).count();
+        self.scope_nodes().take(deeper + apart)
+    }
+
     /// Asks what stands here, and everything below, to stop, and ends what is queued there. True when nobody had asked
     /// since the last acknowledgement. The root cannot be asked. Runs user code: wakers, drops of closures.
     pub(crate) fn cancel(&self) -> bool {
@@ -550,8 +565,8 @@ pub(crate) fn process() -> &'static Node {
     &ROOT
 }
 
-/// A counted reference to a node. The process node is not counted: it is `None`.
-#[derive(Clone)]
+/// A counted reference to a node. The process node is not counted: it is `None`, and the default.
+#[derive(Clone, Default)]
 pub(crate) struct NodeRef(Option<Arc<Node>>);
 
 impl NodeRef {

@@ -10,6 +10,10 @@
 //! parent has registered with its own, and so on from the top: the ancestors of a registered node are registered, and a
 //! cancel of any of them reaches the node. A node deregisters when it is dropped.
 //!
+//! # Tasks from elsewhere
+//! A work-stealing pool's tasks stand at the pool's owner, wherever they were submitted. The owner's node knows such
+//! pools ([`OwnedQueue`]), and a cancel that reaches the node ends what is queued in them too.
+//!
 //! # The race to fear
 //! A submitter finds its place not cancelled, and lists the task after the canceller has walked past the node. Locks rule
 //! it out. The submitter registers the node, then locks the list, looks at the requests and lists the task before the
@@ -106,6 +110,12 @@ impl Claims {
     }
 }
 
+/// A queue whose tasks are to stand at a node, wherever they were submitted.
+pub(crate) trait OwnedQueue: Send + Sync {
+    /// Claims what is queued there, as [`TaskOps::claim`] does, as long as it is `unwanted`. Runs no user code.
+    fn claim_queued(&self, which: Which, unwanted: &dyn Fn() -> bool, into: &mut Vec<NonNull<TaskLink>>);
+}
+
 /// Which listed tasks to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
@@ -131,13 +141,16 @@ struct Descendants {
     children: Option<Box<Slab<Weak<Node>>>>,
     /// This node's key in its parent's `children`.
     key: Option<usize>,
+    /// The queues whose tasks are to stand here. Boxed: most nodes have none.
+    #[allow(clippy::box_collection, reason = "a node is a word smaller so")]
+    queues: Option<Box<Vec<Weak<dyn OwnedQueue>>>>,
 }
 
 impl QueuedTasks {
     /// `top` is whether the node has no ancestor to register with.
     pub(crate) fn new(top: bool) -> Self {
         Self {
-            below: Mutex::new(Descendants { children: None, key: None }),
+            below: Mutex::new(Descendants { children: None, key: None, queues: None }),
             registered: AtomicBool::new(top),
             daemon: TaskList::new(),
             joining: TaskList::new(),
@@ -181,6 +194,11 @@ impl QueuedTasks {
             self.joining.claim_all(ops, &unwanted, into);
         }
         self.daemon.claim_all(ops, &unwanted, into);
+        let queues = self.below.lock().queues.as_ref().map(|all| all.iter().filter_map(Weak::upgrade).collect());
+        let queues: Vec<Arc<dyn OwnedQueue>> = queues.unwrap_or_default();
+        for queue in queues {
+            queue.claim_queued(which, &unwanted, into);
+        }
     }
 
     fn children(&self, into: &mut Vec<Arc<Node>>) {
@@ -208,6 +226,16 @@ pub(crate) fn register(node: &Arc<Node>) {
     if !node.queued().registered.load(Ordering::Acquire) {
         register_path(node);
     }
+}
+
+/// From now on a cancel that reaches the node ends what is queued in a queue whose tasks are to stand there. The node
+/// forgets the queue some time after that is gone.
+pub(crate) fn stands_at(node: &Arc<Node>, queue: Weak<dyn OwnedQueue>) {
+    register(node);
+    let mut below = node.queued().below.lock();
+    let queues = below.queues.get_or_insert_default();
+    queues.retain(|known| known.strong_count() > 0);
+    queues.push(queue);
 }
 
 #[cold]

@@ -10,8 +10,7 @@ use std::ptr;
 
 use crate::busy::Busy;
 use crate::error::TaskError;
-use crate::lineage::node::NodeRef;
-use crate::pool::inner::{Pool, TaskMeta};
+use crate::pool::inner::{Counted, Pool, TaskMeta};
 use crate::pool::worker::Outcome;
 use crate::task::cell::Claimed;
 use crate::unwind::swallow;
@@ -57,14 +56,14 @@ impl Gated {
     /// Runs a task's body when it is let in. Called within the task's frame, standing where the task stands: what is
     /// held is held by the task. One that is not let in is given its error and loses its closure here, as a part of
     /// itself.
-    pub(super) fn run(&self, pool: &Pool, claimed: &Claimed<TaskMeta>, place: &NodeRef) -> Outcome {
+    pub(super) fn run(&self, pool: &Pool, claimed: &Claimed<TaskMeta>, counted: &Counted) -> Outcome {
         let mut ran = None;
         let mut body = || {
             // It may have been cancelled while it waited, and has not started. Waiting made it a node, which is asked
             // then.
             let task = claimed.task();
             let asked = task.state().cancel_requested() || task.node().is_some_and(|own| own.node().cancel_requested());
-            if !asked && !pool.drops(place) {
+            if !asked && !pool.drops(counted) {
                 ran = Some(claimed.run());
             }
         };

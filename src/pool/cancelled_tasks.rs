@@ -100,9 +100,13 @@ impl Pool {
             self.queue.with_extra(|stats| (self.tracker.count(), stats.running().cloned().collect::<Vec<_>>()));
         let owed: u64 = running.iter().map(|running| running.owed).sum();
         let acknowledged = if self.is_cancelled() { self.acknowledged() } else { HashSet::new() };
+        // A work-stealing pool's tasks stand at its owner.
+        let owner = self.config.steals().then(|| self.owner.upgrade()).flatten();
+        let by_owner = owner.as_ref().is_some_and(|owner| cancelled.nodes.contains(&owner.node().id()));
+        owner.into_iter().for_each(leak_last);
         let cancel_requested = |at, id| {
             let by_pool = self.is_cancelled() && !acknowledged.contains(&id);
-            by_pool || cancelled.nodes.contains(&at) || cancelled.tasks.contains(&id)
+            by_pool || by_owner || cancelled.nodes.contains(&at) || cancelled.tasks.contains(&id)
         };
         let cancelled: Vec<TaskId> = running
             .iter()

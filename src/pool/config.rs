@@ -202,7 +202,8 @@ impl PoolConfig {
     ///
     /// A task still belongs to whoever asked for it: the submitter's scopes count it, wait for it, keep their values
     /// until it has ended, and cancel it while it is queued. Once it runs it hears their request to stop where a
-    /// carried place is.
+    /// carried place is. The scopes at or above the owner do the same, since its code stands there; a scope above both
+    /// counts it once.
     ///
     /// [`Lineage::carry`](crate::Lineage::carry) brings a place into the closures, or give each request a pool of its
     /// own, whose owner it is. What rayon steals while a carried closure waits *in rayon* stands at that place; so

@@ -22,14 +22,14 @@ use smallvec::SmallVec;
 use crate::error::{SubmitError, TaskError};
 use crate::fork::is_fork;
 use crate::lineage::node::{Node, NodeRef};
-use crate::lineage::queued::{self, Claims, TaskLink, TaskOps};
+use crate::lineage::queued::{self, Claims, OwnedQueue, TaskLink, TaskOps, Which};
 use crate::pool::depth;
 use crate::pool::frame::Frame;
-use crate::pool::inner::{Pool, RareMeta, TaskMeta};
+use crate::pool::inner::{Counted, Pool, RareMeta, TaskMeta};
 use crate::pool::worker::{self, Task};
-use crate::sync::os::{Arc, Ordering};
+use crate::sync::os::{Arc, Ordering, Weak, fence};
 use crate::task::cell::{Claimed, Closure, Published, Unwoken};
-use crate::unwind::swallow_drop;
+use crate::unwind::{swallow, swallow_drop};
 
 /// How many tombstones there must be, at least, before the queue is swept.
 const SWEEP: usize = 64;
@@ -71,8 +71,8 @@ pub(crate) struct Evicted {
 /// What a task leaves that never ran.
 struct Unrun {
     pool: Arc<Pool>,
-    place: NodeRef,
-    rare: Option<Box<RareMeta>>,
+    counted: Counted,
+    rare: RareMeta,
     closure: Left,
 }
 
@@ -107,8 +107,8 @@ impl Evicted {
             self.unwoken.extend(unwoken);
             closure.map_or(Left::Nothing, Left::Detached)
         };
-        let TaskMeta { place, rare, .. } = meta;
-        self.tasks.push(Unrun { pool: Arc::clone(pool), place, rare, closure });
+        let (counted, rare) = meta.into_counted();
+        self.tasks.push(Unrun { pool: Arc::clone(pool), counted, rare, closure });
     }
 
     /// Gives tasks that were claimed in lists of nodes their outcome: cancelled.
@@ -183,20 +183,18 @@ pub(crate) fn drop_counted(tracker: usize) {
 impl Unrun {
     /// A caller of `run` or a borrowing scope waits until its closure is dropped.
     fn borrows(&self) -> bool {
-        matches!(self.closure, Left::Borrowing(..)) || self.rare.as_ref().is_some_and(|rare| rare.scoped.is_some())
+        matches!(self.closure, Left::Borrowing(..)) || self.counted.scoped.is_some()
     }
 
     fn is_counted_in(&self, tracker: usize) -> bool {
-        let scoped = self.rare.as_ref().and_then(|rare| rare.scoped.as_ref());
         self.pool.tracker.address() == tracker
-            || scoped.is_some_and(|scoped| scoped.address() == tracker)
-            || self.place.node().scopes().any(|scope| scope.of(self.pool.joins()).address() == tracker)
+            || self.counted.scoped.as_ref().is_some_and(|scoped| scoped.address() == tracker)
+            || self.counted.scope_nodes().any(|(_, scope)| scope.of(self.pool.joins()).address() == tracker)
     }
 
     /// Drops the closure and counts the task out.
     fn end(self) {
-        let Self { pool, place, rare, closure } = self;
-        let scoped = rare.as_ref().and_then(|rare| rare.scoped.clone());
+        let Self { pool, counted, rare, closure } = self;
         if !matches!(closure, Left::Nothing) {
             let mut closure = Some(closure);
             let mut drop_it = || match closure.take() {
@@ -209,11 +207,11 @@ impl Unrun {
             };
             // Whatever the closure held is dropped standing where the task would have stood and as a part of it. It may
             // be a handle, whose drop ends another task, which holds a handle.
-            depth::with_room(&pool, || Frame::teardown(&pool, &place, scoped.as_ref(), false, 0, &mut drop_it));
+            depth::with_room(&pool, || Frame::teardown(&pool, counted.clone(), false, 0, &mut drop_it));
         }
         pool.counters.dropping.fetch_sub(1, Ordering::SeqCst);
         swallow_drop(rare);
-        worker::leave_after(&pool, place, scoped, 1);
+        worker::leave_unrun(&pool, counted);
     }
 }
 
@@ -285,6 +283,32 @@ impl Pool {
         }
     }
 
+    /// A pool whose tasks stand at its owner is known there, so that a request made there ends what is queued.
+    pub(super) fn stands_at_owner(self: &Arc<Self>) {
+        let owner = self.config.steals().then(|| self.owner.upgrade()).flatten();
+        if let Some(node) = owner.as_ref().and_then(NodeRef::below_root) {
+            let this: Weak<Self> = Arc::downgrade(self);
+            queued::stands_at(node, this);
+        }
+    }
+
+    /// Ends a task that was pushed while the place where it is to stand was asked to stop: the canceller may have looked
+    /// at the queue before.
+    #[cold]
+    pub(super) fn pushed_for(self: &Arc<Self>, owner: NodeRef, handle: &Task) {
+        // The push first, then the look; the canceller notes its request first, and looks at the queue then.
+        fence(Ordering::SeqCst);
+        if self.drops_at(owner.node())
+            && let Ok(claimed) = handle.another().claim()
+        {
+            self.claimed_in_queue();
+            let error = TaskError::cancelled(claimed.task().id(), &self.namespace);
+            self.end_unrun(claimed, error);
+        }
+        // It may be the last that holds the owner, whose end is user code.
+        swallow(|| drop(owner));
+    }
+
     /// Counts a task that was claimed in the queue and leaves a tombstone there. When tombstones are most of the queue
     /// they are swept out, so that cancelling a long queue behind a long task gives its memory back.
     pub(crate) fn claimed_in_queue(&self) {
@@ -296,5 +320,23 @@ impl Pool {
             let swept = self.queue.take_if(|task| !task.state().is_queued());
             self.tombstones_queued.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
         }
+    }
+}
+
+impl OwnedQueue for Pool {
+    fn claim_queued(&self, which: Which, unwanted: &dyn Fn() -> bool, into: &mut Vec<NonNull<TaskLink>>) {
+        if which == Which::Daemon && self.joins() {
+            return;
+        }
+        // After the request: see `pushed_for`.
+        fence(Ordering::SeqCst);
+        let mut claim = |task: &Task| {
+            if unwanted() && task.state().claim_counted() {
+                into.push(task.link());
+            }
+            // A tombstone stays, as for each other claim.
+            false
+        };
+        drop(self.queue.take_if(&mut claim));
     }
 }

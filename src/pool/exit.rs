@@ -408,11 +408,11 @@ fn end_own_tasks() {
             let claimed: Claimed<TaskMeta> = unsafe { std::ptr::read(frame.claimed) };
             let id = claimed.task().id();
             frame.pool().queue.with_extra(|stats| stats.forget(id));
-            frame.pool().unlist(&frame.place, claimed.task());
+            frame.pool().unlist(&frame.counted.place, claimed.task());
             claimed.fail(TaskError::process_exiting(id, &frame.pool().namespace));
             claimed.finish(|_, f| f());
         }
-        leave_after(frame.pool(), frame.place.clone(), frame.scoped.clone(), frame.owed + 1);
+        leave_after(frame.pool(), frame.counted.clone(), frame.owed + 1);
         if frame.brings_permit && frame.pool().abandon_wait(frame.wait.get()) {
             // Others go on with what is queued.
             if frame.pool().permits.release(false) {

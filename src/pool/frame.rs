@@ -13,14 +13,13 @@ use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::{Node, NodeRef};
 use crate::pool::config::PoolKind;
 use crate::pool::held_permits::InWait;
-use crate::pool::inner::{NodeKey, Pool, TaskMeta};
+use crate::pool::inner::{Counted, NodeKey, Pool, TaskMeta};
 use crate::pool::stealing;
 use crate::pool::warm::WorkerPurpose;
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, AtomicU64, Ordering};
 use crate::task::cell::Claimed;
 use crate::threads::cache::ThreadInfo;
-use crate::tracker::TaskTracker;
 
 thread_local! {
     static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
@@ -76,10 +75,8 @@ pub(crate) struct Frame {
     pub(crate) claimed: *const Claimed<TaskMeta>,
     /// Whose code it is: a future that a runtime polls within the task is not.
     flow: Flow,
-    /// The node the task was asked for at. See [`Pool::standing`].
-    pub(crate) place: NodeRef,
-    /// The borrowing scope that waits for it.
-    pub(crate) scoped: Option<Arc<TaskTracker>>,
+    /// What counts the task. See also [`Pool::standing`].
+    pub(crate) counted: Counted,
     /// How many frames are further out.
     pub(crate) depth: u32,
     /// This task brought a place of its own to the thread, which a wait may give away; a task that a join runs in
@@ -104,31 +101,40 @@ impl Frame {
     pub(crate) fn with<R>(
         pool: &Arc<Pool>,
         claimed: &Claimed<TaskMeta>,
-        (place, scoped): (NodeRef, Option<Arc<TaskTracker>>),
+        counted: Counted,
         brings_permit: bool,
         owed: u64,
         f: impl FnOnce(&Frame) -> R,
-    ) -> (R, NodeRef, Option<Arc<TaskTracker>>) {
-        let frame = Self::new(pool, claimed, place, scoped, brings_permit, owed);
+    ) -> (R, Counted) {
+        let frame = Self::new(pool, claimed, counted, brings_permit, owed);
         let out = frame.run(f);
         if let Some(node_key) = frame.node_key.take() {
             pool.forget_node(node_key);
         }
-        (out, frame.place, frame.scoped)
+        (out, frame.counted)
     }
 
     /// Runs what a task leaves behind as part of it: a wait there gives its place away, and knows whose it is.
-    pub(crate) fn teardown(
+    pub(crate) fn teardown(pool: &Arc<Pool>, counted: Counted, brings_permit: bool, owed: u64, f: &mut dyn FnMut()) {
+        let at = counted.place.clone();
+        Self::aside_at(pool, &at, counted, brings_permit, owed, f);
+    }
+
+    /// As [`teardown`](Self::teardown), for what ends with the task and stands nowhere: wakers, the end of scopes.
+    pub(crate) fn aside_nowhere(
         pool: &Arc<Pool>,
-        place: &NodeRef,
-        scoped: Option<&Arc<TaskTracker>>,
+        counted: Counted,
         brings_permit: bool,
         owed: u64,
         f: &mut dyn FnMut(),
     ) {
-        let frame = Self::new(pool, ptr::null(), place.clone(), scoped.cloned(), brings_permit, owed);
-        frame.run(|frame| {
-            let guard = ExitOnDrop(Some(current::enter(pool.standing(&frame.place), LazyNode::Nothing)));
+        Self::aside_at(pool, &NodeRef::PROCESS, counted, brings_permit, owed, f);
+    }
+
+    fn aside_at(pool: &Arc<Pool>, at: &NodeRef, counted: Counted, brings_permit: bool, owed: u64, f: &mut dyn FnMut()) {
+        let frame = Self::new(pool, ptr::null(), counted, brings_permit, owed);
+        frame.run(|_| {
+            let guard = ExitOnDrop(Some(current::enter(pool.standing(at), LazyNode::Nothing)));
             f();
             drop(guard);
         });
@@ -137,8 +143,7 @@ impl Frame {
     fn new(
         pool: &Arc<Pool>,
         claimed: *const Claimed<TaskMeta>,
-        place: NodeRef,
-        scoped: Option<Arc<TaskTracker>>,
+        counted: Counted,
         brings_permit: bool,
         owed: u64,
     ) -> Self {
@@ -154,8 +159,7 @@ impl Frame {
             pool,
             claimed,
             flow: Flow::now(),
-            place,
-            scoped,
+            counted,
             depth,
             brings_permit,
             on_dedicated,
@@ -354,11 +358,10 @@ pub(crate) fn is_in(pool: &Pool) -> bool {
     initialises(pool) || pieces() || all().any(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
 }
 
-/// Whether a task on this thread's stack was asked for at or below the node.
+/// Whether a task on this thread's stack is counted at or below the node.
 pub(crate) fn is_below(node: &Node) -> bool {
     let pieces = || stealing::here().and_then(|pool| pool.owner.upgrade());
-    all().any(|frame| frame.place.node().is_at_or_below(node))
-        || pieces().is_some_and(|owner| owner.node().is_at_or_below(node))
+    all().any(|frame| frame.counted.is_below(node)) || pieces().is_some_and(|owner| owner.node().is_at_or_below(node))
 }
 
 /// Whether the code may be a piece, on a work-stealing pool's thread, of a task that was asked for at or below the node

@@ -15,6 +15,7 @@
 //! refused, so nothing is stranded.
 
 use std::io;
+use std::mem;
 use std::ptr::NonNull;
 
 use slab::Slab;
@@ -25,7 +26,7 @@ use crate::fork;
 use crate::id::TaskId;
 use crate::lineage::current;
 use crate::lineage::handle::closed_scope;
-use crate::lineage::node::{NodeRef, WeakNodeRef};
+use crate::lineage::node::{Node, NodeRef, ScopeTrackers, WeakNodeRef};
 use crate::lineage::queued::Claims;
 use crate::namespace::Namespace;
 use crate::pool::capacity::Capacity;
@@ -54,8 +55,7 @@ use crate::weak_list::{Registration, WeakList};
 
 /// What the engine remembers of a task until it ends.
 pub(crate) struct TaskMeta {
-    /// The node it was asked for at, whose scopes count it. Its code stands there too, where the pool does not say
-    /// otherwise.
+    /// See [`Counted::place`].
     pub(crate) place: NodeRef,
     /// What few tasks have.
     pub(crate) rare: Option<Box<RareMeta>>,
@@ -63,7 +63,52 @@ pub(crate) struct TaskMeta {
     pub(crate) pool: PoolAddress,
 }
 
+/// What counts a task, beside its pool.
+#[derive(Clone, Default)]
+pub(crate) struct Counted {
+    /// The node it was asked for at, whose scopes count it. Its code stands there too, where the pool does not say
+    /// otherwise.
+    pub(crate) place: NodeRef,
+    /// Where its code stands, if that is neither there nor above: the scopes at or above this place count it too, each
+    /// scope once. The process, which has none, if they are the same.
+    pub(crate) owner: NodeRef,
+    /// The borrowing scope that waits for it.
+    pub(crate) scoped: Option<Arc<TaskTracker>>,
+}
+
+impl Counted {
+    /// Those who count a task asked for at `place`, which stands at `owner`.
+    fn new(place: NodeRef, owner: NodeRef) -> Self {
+        let differs = !place.node().is_at_or_below(owner.node());
+        Self { place, owner: if differs { owner } else { NodeRef::PROCESS }, scoped: None }
+    }
+
+    /// The scopes that count it, as nodes, in the order in which they are left: each after those below it.
+    pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &ScopeTrackers)> {
+        self.owner_scopes().chain(self.place.node().scope_nodes())
+    }
+
+    /// Those of them that count it for its code alone. The process has none, so for most tasks this is one look.
+    #[inline]
+    fn owner_scopes(&self) -> impl Iterator<Item = (&Node, &ScopeTrackers)> {
+        let owner = self.owner.is_counted().then(|| self.owner.node().scopes_beside(self.place.node()));
+        owner.into_iter().flatten()
+    }
+
+    /// It is counted at or below the node.
+    pub(crate) fn is_below(&self, node: &Node) -> bool {
+        self.place.node().is_at_or_below(node) || self.owner.node().is_at_or_below(node)
+    }
+}
+
 impl TaskMeta {
+    /// What counts the task, and the rest of what few have.
+    pub(crate) fn into_counted(self) -> (Counted, RareMeta) {
+        let mut rare = self.rare.map_or_else(RareMeta::default, |rare| *rare);
+        let (owner, scoped) = (mem::take(&mut rare.owner), rare.scoped.take());
+        (Counted { place: self.place, owner, scoped }, rare)
+    }
+
     /// It came through the queue: it counts against the queue's limit, and may be in the list of its place.
     #[inline]
     pub(crate) fn queued(&self) -> bool {
@@ -104,8 +149,8 @@ pub(crate) struct RareMeta {
     pub(crate) task_type: Option<TaskType>,
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<TaskTracker>>,
-    /// Where its code will stand, kept alive until then.
-    pub(crate) owner: Option<NodeRef>,
+    /// See [`Counted::owner`].
+    pub(crate) owner: NodeRef,
 }
 
 /// What a task is submitted as.
@@ -199,6 +244,7 @@ impl Pool {
         });
         exit::arm();
         evict::install();
+        pool.stands_at_owner();
         if joins {
             let _ = pool.listed.set(joining().insert(Arc::downgrade(&pool)));
         }
@@ -234,9 +280,11 @@ impl Pool {
         if self.config.steals() { self.owner.upgrade().unwrap_or(NodeRef::PROCESS) } else { place.clone() }
     }
 
-    /// Counts a task in: in the pool, and in every scope at or above its place. Nothing is counted on an error.
+    /// Counts a task in: in the pool, and in every scope at or above where it is asked for and where its code stands.
+    /// Nothing is counted on an error.
     #[inline]
-    fn accept(self: &Arc<Self>, place: &NodeRef) -> Result<(), SubmitError> {
+    fn accept(self: &Arc<Self>, counted: &Counted) -> Result<(), SubmitError> {
+        let place = &counted.place;
         match self.tracker.enter() {
             // While anything is counted the pool holds itself; `leave` lets go.
             Ok(Entry::First) => std::mem::forget(Arc::clone(self)),
@@ -250,16 +298,37 @@ impl Pool {
         }
         for (entered, scope) in place.node().scopes().enumerate() {
             if scope.of(self.joins()).enter().is_err() {
-                for (node, scope) in place.node().scope_nodes().take(entered) {
-                    leave_tracker(scope.of(self.joins()));
-                    node.end_if_over();
-                }
-                self.counters.claimed.fetch_add(1, Ordering::Relaxed);
-                self.leave();
-                return Err(self.scope_has_ended(place));
+                return Err(self.take_back(place.node().scope_nodes().take(entered), place));
+            }
+        }
+        if counted.owner.is_counted() { self.accept_at_owner(counted) } else { Ok(()) }
+    }
+
+    /// The second half of `accept`, for a task that stands elsewhere.
+    #[cold]
+    fn accept_at_owner(self: &Arc<Self>, counted: &Counted) -> Result<(), SubmitError> {
+        for (entered, (_, scope)) in counted.owner_scopes().enumerate() {
+            if scope.of(self.joins()).enter().is_err() {
+                let scopes = counted.owner_scopes().take(entered).chain(counted.place.node().scope_nodes());
+                return Err(self.take_back(scopes, &counted.owner));
             }
         }
         Ok(())
+    }
+
+    /// Counts a task out of the pool and of the scopes that it had entered, because one at or above the place has ended.
+    #[cold]
+    fn take_back<'a>(
+        self: &Arc<Self>,
+        entered: impl Iterator<Item = (&'a Node, &'a ScopeTrackers)>,
+        ended: &NodeRef,
+    ) -> SubmitError {
+        for (node, scope) in entered {
+            self.leave_scope(node, scope);
+        }
+        self.counters.claimed.fetch_add(1, Ordering::Relaxed);
+        self.leave();
+        self.scope_has_ended(ended)
     }
 
     #[cold]
@@ -287,29 +356,29 @@ impl Pool {
     }
 
     /// Takes back what `accept` counted, for a task that was not queued after all.
-    fn retract(self: &Arc<Self>, place: &NodeRef) {
+    fn retract(self: &Arc<Self>, counted: &Counted) {
         self.counters.claimed.fetch_add(1, Ordering::Relaxed);
-        self.leave_scopes(place);
+        for (node, scope) in counted.scope_nodes() {
+            self.leave_scope(node, scope);
+        }
         self.leave();
     }
 
-    /// Counts a task out of the scopes at or above its place.
-    pub(crate) fn leave_scopes(&self, place: &NodeRef) {
-        for (node, scope) in place.node().scope_nodes() {
-            let tracker = scope.of(self.joins());
-            if let Left::Last { notify } = tracker.leave() {
-                // Ended first, so that whoever waits for the count finds the scope's values gone.
-                node.end_if_over();
-                if notify {
-                    tracker.notify();
-                }
+    /// Counts a task out of a scope.
+    #[inline]
+    pub(crate) fn leave_scope(&self, node: &Node, scope: &ScopeTrackers) {
+        let tracker = scope.of(self.joins());
+        if let Left::Last { notify } = tracker.leave() {
+            // Ended first, so that whoever waits for the count finds the scope's values gone.
+            node.end_if_over();
+            if notify {
+                tracker.notify();
             }
         }
     }
 
-    /// Everything before the queue: is the task welcome? Says where it was asked for, and what it keeps alive as it is
-    /// to stand elsewhere.
-    fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<(NodeRef, Option<NodeRef>), SubmitError> {
+    /// Everything before the queue: is the task welcome? Says what counts it.
+    fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
         if fork::is_fork() {
             return Err(SubmitError::Forked { namespace: self.namespace.clone() });
         }
@@ -318,28 +387,28 @@ impl Pool {
         }
         self.check_type(task_type)?;
         let place = self.place()?;
-        let owner = if self.config.steals() { Some(self.live_owner()?) } else { None };
-        self.accept(&place)?;
-        Ok((place, owner))
+        let counted = match self.config.steals() {
+            true => Counted::new(place, self.live_owner()?),
+            false => Counted { place, ..Counted::default() },
+        };
+        self.accept(&counted)?;
+        Ok(counted)
     }
 
     fn meta(
         self: &Arc<Self>,
-        (place, owner): (NodeRef, Option<NodeRef>),
+        Counted { place, owner, scoped }: Counted,
         task_type: Option<TaskType>,
         queued: bool,
-        scoped: Option<Arc<TaskTracker>>,
     ) -> TaskMeta {
         // With no subscriber there is no span, and asking costs one load.
         let span = (LevelFilter::current() != LevelFilter::OFF).then(|| swallow(tracing::Span::current)).flatten();
         let span = span.filter(|span| !span.is_none());
         // A typed pool's tasks all have the pool's type; only elsewhere is it the task's own.
         let task_type = task_type.filter(|_| self.config.task_type.is_none());
-        // The common one is its own, by request: then it is kept by the place.
-        let owner = owner.filter(|owner| !place.is(owner));
         let subscriber = Scoped::here();
         let traced = span.is_some() || subscriber.is_some();
-        let plain = !traced && task_type.is_none() && scoped.is_none() && owner.is_none();
+        let plain = !traced && task_type.is_none() && scoped.is_none() && !owner.is_counted();
         let rare = (!plain).then(|| Box::new(RareMeta { span, subscriber, task_type, scoped, owner }));
         let pool = if queued { PoolAddress::of(self) } else { PoolAddress::NONE };
         TaskMeta { place, rare, pool }
@@ -365,11 +434,12 @@ impl Pool {
             Err(reason) => return Err(self.refuse(f, reason)),
         };
         if let Err(reason) = self.acquire_capacity() {
-            self.retract(&admitted.0);
+            self.retract(&admitted);
             return Err(self.refuse(f, reason));
         }
-        let node = self.listing_node(&admitted.0);
-        let meta = self.meta(admitted, task_type, true, scoped);
+        let node = self.listing_node(&admitted.place);
+        let owner = admitted.owner.clone();
+        let meta = self.meta(Counted { scoped, ..admitted }, task_type, true);
         // SAFETY: passed on to the caller.
         let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
         if stateful {
@@ -389,6 +459,9 @@ impl Pool {
         // Both sequentially consistent: the pool is closed before its queue is looked at, so one sees the other.
         if self.tracker.is_closed() {
             self.pushed_late(&handle);
+        }
+        if owner.is_counted() {
+            self.pushed_for(owner, &handle);
         }
         if !self.permits.try_acquire(self.config.limit) {
             if self.config.limit == 0 && !self.kind.notify() {
@@ -421,7 +494,7 @@ impl Pool {
                 // SAFETY: the task was made above from this `F`, and is claimed.
                 let f = unsafe { reclaim::<TaskMeta, F, T>(claimed) };
                 self.release_capacity();
-                self.retract(&meta.map_or(NodeRef::PROCESS, |meta| meta.place));
+                self.retract(&meta.map_or_else(Counted::default, |meta| meta.into_counted().0));
                 let reason = SubmitError::no_thread(&self.namespace, error);
                 match f {
                     Some(f) => Err(self.refuse(f, reason)),
@@ -473,12 +546,12 @@ impl Pool {
             Err(reason) => return Err(self.refuse(f, reason).reason),
         };
         if !nested && (!self.queue.is_empty() || !self.permits.try_acquire_here(self.config.limit)) {
-            self.retract(&admitted.0);
+            self.retract(&admitted);
             return Ok(Err(f));
         }
         self.counters.claimed.fetch_add(1, Ordering::Relaxed);
         self.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
-        let meta = self.meta(admitted, task_type, false, None);
+        let meta = self.meta(admitted, task_type, false);
         // SAFETY: passed on to the caller.
         let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
         match ours.claim() {

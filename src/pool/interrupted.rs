@@ -92,7 +92,7 @@ impl Frame {
         let pool = self.pool();
         let by_pool = pool.interrupted.load(Ordering::Relaxed) && pool.is_cancelled();
         let by_owner = || pool.owner.upgrade().is_some_and(|owner| owner.node().was_interrupted());
-        by_pool || Node::any_cancel_requested() && (self.place.node().was_interrupted() || by_owner())
+        by_pool || Node::any_cancel_requested() && (self.counted.place.node().was_interrupted() || by_owner())
     }
 
     /// The task has declined a request. Another one may stand, which is not its own to decline.

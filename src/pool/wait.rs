@@ -149,10 +149,10 @@ fn stack(drives: bool) -> Stack {
         let pool = frame.pool();
         stack.tasks.extend(frame.task().map(|task| (task.id(), pool.namespace.clone())));
         counts(&mut stack, pool.tracker.address());
-        if let Some(scoped) = &frame.scoped {
+        if let Some(scoped) = &frame.counted.scoped {
             counts(&mut stack, scoped.address());
         }
-        for scope in frame.place.node().scopes() {
+        for (_, scope) in frame.counted.scope_nodes() {
             counts(&mut stack, scope.of(pool.joins()).address());
         }
         if frame.brings_permit && pool.config.holds_permit {

@@ -6,13 +6,13 @@ use crate::clock::{CoarseInstant, spin_for};
 use crate::error::{NoRoom, Refused, SubmitError, TaskError, payload_text};
 use crate::fork;
 use crate::lineage::current::{self, LazyNode};
-use crate::lineage::node::{Node, NodeRef};
+use crate::lineage::node::{Node, NodeRef, ScopeTrackers};
 use crate::pool::config::PoolKind;
 use crate::pool::depth;
 use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::handle::TaskHandle;
-use crate::pool::inner::{As, Pool, RareMeta, TaskMeta, leave_tracker};
+use crate::pool::inner::{As, Counted, Pool, RareMeta, TaskMeta, leave_tracker};
 use crate::pool::queue::Popped;
 use crate::pool::queue_stats::Running;
 use crate::pool::stealing;
@@ -22,7 +22,6 @@ use crate::sync::os::{Arc, Ordering, thread};
 use crate::task::cell::{Claimed, Foreign, Payload, TaskRef};
 use crate::task_type::TaskType;
 use crate::threads::cache::{Job, WorkerHandle};
-use crate::tracker::TaskTracker;
 use crate::unwind::{abort_on_panic, swallow, swallow_drop};
 
 /// How many tasks a borrowed thread runs for one pool before it lets others in line have their turn.
@@ -76,6 +75,12 @@ impl Session<'_> {
 }
 
 impl TaskMeta {
+    /// It is not to start any more.
+    fn is_dropped_by(&self, pool: &Pool) -> bool {
+        let owner = self.rare.as_ref().map(|rare| &rare.owner);
+        pool.drops_at(self.place.node()) || owner.is_some_and(|owner| owner.is_counted() && pool.drops_at(owner.node()))
+    }
+
     fn task_type(&self) -> Option<&TaskType> {
         self.rare.as_ref()?.task_type.as_ref()
     }
@@ -312,7 +317,7 @@ fn run_popped_inside(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entr
 fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Option<usize>, more: bool) -> bool {
     let pool = session.pool;
     let Some(meta) = claimed.take_meta() else { return false };
-    if pool.drops(&meta.place) {
+    if meta.is_dropped_by(pool) {
         pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
         pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
         let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
@@ -324,7 +329,7 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Opti
         let task_type = Some(Box::new(task_type.clone()));
         pool.queue.with_extra(|stats| stats.set_type(entry, task_type));
     }
-    let RanTask { claimed, place, scoped, started } = run(pool, claimed, meta, true, session.ended);
+    let RanTask { claimed, counted, started } = run(pool, claimed, meta, true, session.ended);
     if !started {
         pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
         pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
@@ -337,40 +342,66 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Opti
     let owed = session.ended;
     claimed.finish(|what, foreign| {
         session.stop_searching();
-        pool.counted_as_dropping(what, || Frame::teardown(pool, &place, scoped.as_ref(), true, owed, foreign));
+        pool.counted_as_dropping(what, || Frame::teardown(pool, counted.clone(), true, owed, foreign));
     });
-    leave(pool, place, scoped, |foreign| {
+    leave(pool, counted, |left, foreign| {
         session.stop_searching();
-        Frame::teardown(pool, &NodeRef::PROCESS, None, true, owed, foreign);
+        Frame::aside_nowhere(pool, left, true, owed, foreign);
     });
     session.ended += 1;
     started
 }
 
-/// Counts a task out of the scopes that wait for it, and lets its place go. Wakers and a node's end are user code: they
-/// are run by `foreign`.
-fn leave(pool: &Pool, place: NodeRef, scoped: Option<Arc<TaskTracker>>, mut foreign: impl FnMut(&mut dyn FnMut())) {
+/// Counts a task out of the scopes that wait for it, and lets its places go. Wakers and a node's end are user code: they
+/// are run by `foreign`, as a part of what still counts the task, which it is given: a scope's end is not to wait for
+/// the scopes above, which wait for it.
+fn leave(pool: &Pool, counted: Counted, mut foreign: impl FnMut(Counted, &mut dyn FnMut())) {
+    let Counted { place, owner, scoped } = counted;
     if let Some(scoped) = scoped {
-        foreign(&mut || leave_tracker(&scoped));
+        foreign(Counted::default(), &mut || leave_tracker(&scoped));
+    }
+    // A scope's end drops the values bound there, which is user code too.
+    let is_quiet = |scope: &ScopeTrackers| !scope.of(pool.joins()).is_observed() && !scope.is_closed();
+    if owner.is_counted() {
+        for (node, scope) in owner.node().scopes_beside(place.node()) {
+            // Those above are left next, whatever is told here.
+            let above = Counted { place: place.clone(), owner: node.parent_place().unwrap_or_default(), scoped: None };
+            foreign(above, &mut || pool.leave_scope(node, scope));
+        }
+        let_go(owner, &mut foreign);
     }
     if place.is_counted() {
-        // A scope's end drops the values bound there, which is user code too.
-        if place.node().scopes().any(|scope| scope.of(pool.joins()).is_observed() || scope.is_closed()) {
-            foreign(&mut || pool.leave_scopes(&place));
-        } else {
-            pool.leave_scopes(&place);
+        for (node, scope) in place.node().scope_nodes() {
+            if is_quiet(scope) {
+                pool.leave_scope(node, scope);
+            } else {
+                let above = Counted { place: node.parent_place().unwrap_or_default(), ..Counted::default() };
+                foreign(above, &mut || pool.leave_scope(node, scope));
+            }
         }
-        if let Some(node) = place.into_last() {
-            let mut node = Some(node);
-            foreign(&mut || drop(node.take()));
-        }
+        let_go(place, &mut foreign);
+    }
+}
+
+/// Lets go of a place of a task that is counted out of the scopes there.
+#[inline]
+fn let_go(place: NodeRef, foreign: &mut impl FnMut(Counted, &mut dyn FnMut())) {
+    if let Some(node) = place.into_last() {
+        let mut node = Some(node);
+        foreign(Counted::default(), &mut || drop(node.take()));
     }
 }
 
 /// The last steps of a task whose thread does not go on with its pool.
-pub(super) fn leave_after(pool: &Arc<Pool>, place: NodeRef, scoped: Option<Arc<TaskTracker>>, ended: u64) {
-    leave(pool, place, scoped, |foreign| foreign());
+pub(super) fn leave_after(pool: &Arc<Pool>, counted: Counted, ended: u64) {
+    leave(pool, counted, |_, foreign| foreign());
     pool.leave_many(ended);
+}
+
+/// The last steps of a task that never ran.
+pub(super) fn leave_unrun(pool: &Arc<Pool>, counted: Counted) {
+    leave(pool, counted, |left, foreign| Frame::aside_nowhere(pool, left, false, 0, foreign));
+    pool.leave();
 }
 
 /// What came of a task's body.
@@ -395,8 +426,7 @@ impl From<Result<(), Payload>> for Outcome {
 /// A task that has its result and is to be finished.
 struct RanTask {
     claimed: Claimed<TaskMeta>,
-    place: NodeRef,
-    scoped: Option<Arc<TaskTracker>>,
+    counted: Counted,
     /// Its body was run.
     started: bool,
 }
@@ -404,18 +434,17 @@ struct RanTask {
 /// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
 fn run(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool, owed: u64) -> RanTask {
     let listed = meta.queued();
-    let TaskMeta { place, rare, .. } = meta;
-    let RareMeta { span, subscriber, task_type, scoped, owner } = rare.map_or_else(RareMeta::default, |rare| *rare);
+    let (counted, RareMeta { span, subscriber, task_type, .. }) = meta.into_counted();
     let id = claimed.task().id();
-    let (outcome, place, scoped) = Frame::with(pool, &claimed, (place, scoped), brings_permit, owed, |frame| {
+    let (outcome, counted) = Frame::with(pool, &claimed, counted, brings_permit, owed, |frame| {
         let steals = pool.config.steals();
         // What is stolen runs on top of this, and may be another task's: there is nothing here of this one alone.
         let lazy = if steals { LazyNode::Nothing } else { LazyNode::Task(id, ptr::from_ref(frame)) };
         let guard = if steals {
-            current::enter(pool.standing(&frame.place), lazy)
+            current::enter(pool.standing(&frame.counted.place), lazy)
         } else {
             // SAFETY: the frame holds the place, and lives, until after the cut.
-            unsafe { current::enter_borrowed(&frame.place, lazy) }
+            unsafe { current::enter_borrowed(&frame.counted.place, lazy) }
         };
         let default = subscriber.as_ref().filter(|_| !steals).and_then(Scoped::enter);
         // A subscriber is user code too.
@@ -423,7 +452,7 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_perm
         let outcome = match &pool.config.gate {
             _ if !pool.has_its_state(&claimed) => Outcome::Unrun,
             None => claimed.run().into(),
-            Some(gated) => gated.run(pool, &claimed, &frame.place),
+            Some(gated) => gated.run(pool, &claimed, &frame.counted),
         };
         let outcome = match outcome {
             Outcome::Value if frame.was_interrupted() => Outcome::Interrupted,
@@ -460,12 +489,12 @@ fn run(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_perm
             pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
         }
     }
-    swallow_drop((span, owner));
+    swallow_drop(span);
     drop(subscriber);
     if listed {
-        pool.unlist(&place, claimed.task());
+        pool.unlist(&counted.place, claimed.task());
     }
-    RanTask { claimed, place, scoped, started }
+    RanTask { claimed, counted, started }
 }
 
 fn report_panic(
@@ -502,7 +531,7 @@ pub(super) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, brings_
 
 /// Runs a task within the running one, or on a thread that brings the pool a place: the caller's.
 fn run_here(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
-    if pool.drops(&meta.place) {
+    if meta.is_dropped_by(pool) {
         // Not started after all, so not counted as run.
         pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
         let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
@@ -548,23 +577,23 @@ fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMet
 /// The last steps of a task of [`run_here`].
 #[inline(never)]
 fn finish(pool: &Arc<Pool>, noted: usize, ran: RanTask, brings_permit: bool) {
-    let RanTask { claimed, place, scoped, started } = ran;
+    let RanTask { claimed, counted, started } = ran;
     if !started {
         // It was not let in, so not counted as run.
         pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
     }
     pool.queue.with_extra(|stats| stats.erase(noted));
     claimed.finish(|what, foreign| {
-        pool.counted_as_dropping(what, || Frame::teardown(pool, &place, scoped.as_ref(), brings_permit, 0, foreign));
+        pool.counted_as_dropping(what, || Frame::teardown(pool, counted.clone(), brings_permit, 0, foreign));
     });
-    leave(pool, place, scoped, |foreign| Frame::teardown(pool, &NodeRef::PROCESS, None, brings_permit, 0, foreign));
+    leave(pool, counted, |left, foreign| Frame::aside_nowhere(pool, left, brings_permit, 0, foreign));
     pool.leave();
 }
 
 impl Pool {
     /// Whether a task that has not started is not to start any more.
-    pub(super) fn drops(&self, place: &NodeRef) -> bool {
-        self.drops_at(place.node())
+    pub(super) fn drops(&self, counted: &Counted) -> bool {
+        self.drops_at(counted.place.node()) || (counted.owner.is_counted() && self.drops_at(counted.owner.node()))
     }
 
     #[inline]

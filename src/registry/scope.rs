@@ -31,7 +31,8 @@ use crate::waits::Label;
 /// It derefs to its [`Lineage`], so managers are made and found on it directly. The verbs that end it apply to the
 /// managers it owns *and* to every task asked for below it, in any pool but a [`detached`](crate::PoolConfig::detached)
 /// one: it counts them (one atomic operation for each scope above the submitter, when a task is submitted and when it
-/// ends).
+/// ends). It also counts the tasks of [`work_stealing`](crate::PoolConfig::work_stealing) pools whose owner is below it,
+/// which stand there whoever asked for them. So what is bound at a scope stays for as long as a task stands in it.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};

@@ -9,6 +9,7 @@ mod a_pool_stops_after_a_run_on_the_callers_thread;
 mod a_pools_end_is_seen_once_and_for_all;
 mod a_scope_does_not_wait_for_daemons;
 mod a_scope_ends_what_was_asked_for_below_it;
+mod a_scopes_end_does_not_wait_for_the_scope_above;
 mod a_stop_races_submits_in_order;
 mod a_stop_report_names_what_still_runs;
 mod an_end_from_an_own_task_is_refused;

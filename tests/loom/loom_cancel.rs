@@ -80,6 +80,38 @@ fn a_task_submitted_while_its_pool_is_cancelled_is_over() {
     model(4, || is_over_whoever_comes_first(PoolConfig::local(), &NodeRef::PROCESS, Pool::cancel));
 }
 
+/// One thread submits to a pool whose tasks stand elsewhere, and this one cancels there.
+#[cfg(feature = "rayon")]
+fn is_over_where_it_is_to_stand(config: PoolConfig, cancel: fn(&NodeRef)) {
+    let outer = NodeRef::scope();
+    let owner = outer.scope_below();
+    let pool = crate::model::start_at(&owner, config);
+    // No worker comes: the only place is taken.
+    assert!(pool.permits.try_acquire(1));
+    let submitter = thread::spawn(submits(&pool, &NodeRef::PROCESS));
+    cancel(&outer);
+    assert_over(submitter.join().unwrap());
+    assert!(owner.node().scopes().all(|scope| scope.of(true).count() + scope.of(false).count() == 0));
+    assert_eq!(pool.tracker.count(), 0);
+    assert!(pool.permits.release(false));
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn a_task_submitted_while_a_scope_is_cancelled_in_which_it_is_to_stand_is_over() {
+    model(3, || {
+        is_over_where_it_is_to_stand(PoolConfig::work_stealing(1), |outer| {
+            outer.node().cancel();
+        });
+    });
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn a_daemon_pools_task_submitted_while_a_scope_is_closed_in_which_it_is_to_stand_is_over() {
+    model(3, || is_over_where_it_is_to_stand(PoolConfig::work_stealing(1).daemon(), |outer| outer.node().close()));
+}
+
 #[test]
 fn the_first_two_tasks_below_a_cancelled_scope_are_over() {
     model(2, || {

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod a_scope_counts_what_stands_in_it;
 mod a_scope_ends_what_it_asked_of_a_work_stealing_pool;
 mod a_wait_on_a_work_stealing_pool_gets_others_a_thread;
 mod a_work_stealing_pool_comes_and_goes;

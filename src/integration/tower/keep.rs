@@ -15,7 +15,7 @@ use crate::lineage::future::InLineage;
 use crate::runtime::RunsIn;
 use crate::sync::os::Arc;
 use crate::threads;
-use crate::threads::cache::{Hand, Job};
+use crate::threads::cache::{Job, WorkerHandle};
 use crate::unwind::swallow;
 
 use super::lend::{Absent, Lender, Lent, Look};
@@ -182,7 +182,7 @@ impl<B: Send + 'static> EndsLate for Kept<B> {
 
 /// What a thread of the cache does for a body that is late.
 impl<B: Send + 'static> Job for Kept<B> {
-    fn work(self: Arc<Self>, _: &mut Hand<'_>) -> Option<Arc<dyn Job>> {
+    fn work(self: Arc<Self>, _: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
         // Its poller may have come meanwhile.
         let Whole { mut body, held } = self.lender.take()?;
         self.context.run(|| {

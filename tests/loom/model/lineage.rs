@@ -128,6 +128,17 @@ pub(crate) mod node {
             self.path().filter_map(|node| Some((node, &node.0.as_ref()?.trackers)))
         }
 
+        pub(crate) fn scopes_beside<'a>(
+            &'a self,
+            other: &'a Node,
+        ) -> impl Iterator<Item = (&'a Node, &'a ScopeTrackers)> {
+            self.scope_nodes().filter(|(node, _)| !other.is_at_or_below(node))
+        }
+
+        pub(crate) fn parent_place(&self) -> Option<NodeRef> {
+            self.counted_parent().map(|parent| NodeRef(Some(Arc::clone(parent))))
+        }
+
         /// No values are bound in a model.
         pub(crate) fn end_if_over(&self) {}
 
@@ -148,7 +159,7 @@ pub(crate) mod node {
         }
     }
 
-    #[derive(Clone)]
+    #[derive(Clone, Default)]
     pub(crate) struct NodeRef(Option<Arc<Node>>);
 
     impl NodeRef {

@@ -288,8 +288,12 @@ pub(crate) fn keep<T: Any + Send + Sync>(kept: &Arc<T>) {
 
 /// A pool that ends after its threads.
 pub(crate) fn start(config: pool::config::PoolConfig) -> Arc<Pool> {
-    let owner = lineage::node::NodeRef::PROCESS.downgrade();
-    let pool = Pool::new(namespace::Namespace::DEFAULT, owner, config.log_panics(false));
+    start_at(&lineage::node::NodeRef::PROCESS, config)
+}
+
+/// The same, which a place owns.
+pub(crate) fn start_at(owner: &lineage::node::NodeRef, config: pool::config::PoolConfig) -> Arc<Pool> {
+    let pool = Pool::new(namespace::Namespace::DEFAULT, owner.downgrade(), config.log_panics(false));
     keep(&pool);
     pool
 }
