@@ -16,12 +16,11 @@ use crate::pool::woken::Woken;
 use crate::runtime;
 use crate::waits::{Ends, Label, Target};
 
-/// Runs a future on this thread until it is ready, or until the running task or thread is asked to stop.
+/// Runs a future on this thread until it is ready, or until a cancel comes.
 ///
 /// For async calls of code that blocks, such as a pool's task that sends into an async channel. It waits as heirloom's other
-/// waits do: the thread sleeps while there is nothing to poll, a task gives its place to the next one of its pool
-/// meanwhile, and a request to stop ends the wait, as it ends [`sleep`](crate::sleep). Code in [`blocking`](crate::blocking)
-/// hears of no request.
+/// waits do: the thread parks while the future is pending, the running task releases its permit meanwhile, and a cancel
+/// interrupts the wait, as it interrupts [`sleep`](crate::sleep). [`blocking`](crate::blocking) is interrupted by nothing.
 ///
 /// The future is polled here, where the code stands, so it needs to be neither `Send` nor `'static`, and it may block or
 /// wait itself. It is dropped here too, before this returns. A panic in it goes on to the caller.
@@ -46,19 +45,19 @@ use crate::waits::{Ends, Label, Target};
 ///     Ok(())
 /// })?;
 /// assert_eq!(heirloom::block_on(taken.next())?, Some(1));
-/// assert_eq!(work.run(|| "another task")?, "another task"); // the only place is given released
+/// assert_eq!(work.run(|| "another task")?, "another task"); // the only permit is released
 /// sends.cancel();
 /// assert!(sends.join()?.is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// [`Cancelled`], at once or when the request comes; a future that is ready then is not asked any more, and one that was not
-/// polled never is.
+/// [`Cancelled`], at once or when the cancel comes. One that was cancelled before polls nothing. A future that is ready when it
+/// is polled is returned all the same.
 ///
 /// # Cost
-/// A poll costs about 0.1 µs more than the future's own. One that is pending has the running task become a node of the
-/// tree, once, and each sleep costs what a thread's sleep and wake do.
+/// One allocation. With the first poll that is pending the running task becomes a node of the tree, in one or two
+/// microseconds; each further one costs what it costs to park a thread and to unpark it.
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, Cancelled> {
     checkpoint()?;
     let mut future = pin!(future);

@@ -383,3 +383,40 @@ fn a_poller_that_was_woken_at_the_limit_and_does_not_come_loses_its_body() {
         assert!(block_on(body.next()).unwrap().is_err());
     });
 }
+
+#[test]
+fn a_client_that_stops_reading_holds_nothing_when_a_scope_above_is_cancelled() {
+    bounded(|| {
+        let owner = Scope::new("server");
+        let layer = ScopeLayer::new().below(&owner).limit(1).timeout(LONG).until_body_end();
+        let usage = layer.usage();
+        let server = Server::start(Router::new().route("/", get(|| async { flood(|| ()) })).layer(layer));
+        let mut client = stalled(&server);
+        assert_eq!(usage.in_use(), 1);
+        owner.cancel();
+        eventually("its place is given back", || usage.in_use() == 0);
+        let mut rest = Vec::new();
+        let _ = client.read_to_end(&mut rest);
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "the answer has no end");
+    });
+}
+
+#[test]
+fn a_body_in_a_cancelled_scope_goes_on_while_it_is_polled() {
+    bounded(|| {
+        let owner = Scope::new("server");
+        let layer = ScopeLayer::new().below(&owner).timeout(LONG).until_body_end();
+        let handler = service_fn(|_: Request| async { Ok::<_, Infallible>(Response::new(flood(|| ()))) });
+        let response = block_on(layer.layer(handler).call(Request::new(Body::empty()))).unwrap();
+        let mut body = Body::new(response.into_body()).into_data_stream();
+        assert!(block_on(body.next()).unwrap().is_ok());
+        owner.cancel();
+        for _ in 0..60 {
+            std::thread::sleep(2 * SHORT);
+            assert!(block_on(body.next()).unwrap().is_ok());
+        }
+        std::thread::sleep(Duration::from_secs(3)); // no longer polled
+        let cut = block_on(body.next()).unwrap().unwrap_err().into_inner();
+        assert!(cut.downcast_ref::<heirloom::Cancelled>().is_some(), "{cut}");
+    });
+}

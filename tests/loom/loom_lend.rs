@@ -97,3 +97,22 @@ fn a_user_that_waits_is_woken_or_sees_that_the_time_is_up() {
         assert!(!waits || is_over, "it would wait for ever");
     });
 }
+
+#[test]
+fn a_value_that_was_used_between_two_looks_is_not_idle() {
+    model(3, || {
+        let body = Body::new();
+        assert_eq!(body.lender.look_whether_idle(), Look::Again);
+        let user = {
+            let body = Arc::clone(&body);
+            thread::spawn(move || body.use_it(false))
+        };
+        let is_idle = body.lender.look_whether_idle() == Look::Take;
+        let was_used = user.join().unwrap();
+        assert!(was_used, "a look takes nothing");
+        if is_idle {
+            // The user came after that look.
+            assert_eq!(body.lender.look_whether_idle(), Look::Again);
+        }
+    });
+}

@@ -17,7 +17,7 @@ use crate::lineage::handle::Lineage;
 use super::end::grpc_gives_up;
 use super::keep::Keep;
 use super::open::Open;
-use super::time::{Clock, CutsBody, KeepsBody, NoClock, grpc_late, has_grpc_trailers};
+use super::time::{Clock, CutsBody, KeepsBody, NoClock, has_grpc_trailers};
 
 /// Hands a response over, and with it the scope or its end.
 pub trait Until<Res, K> {
@@ -145,6 +145,8 @@ pin_project_lite::pin_project! {
         is_delivered: bool,
         // How many bytes are to come, where that was said.
         left: Option<u64>,
+        // A cancel of its scope is to end it where it is not polled. From the first poll on its clock sees to that.
+        is_to_be_watched: bool,
     }
 
     impl<B, K> PinnedDrop for ScopedBody<B, K> {
@@ -170,8 +172,17 @@ impl<B: Body, K: KeepsBody<B>> ScopedBody<B, K> {
         let (held, clock) = open.map(Open::split).unzip();
         let keep = Keep::own(InLineage::new(at, body), held);
         // Whole before the body is asked anything: it may panic.
-        let mut new =
-            Self { keep, clock, is_given_up, reads_grpc, has_grpc_trailers, is_delivered: silent, left: said };
+        let mut new = Self {
+            keep,
+            clock,
+            is_given_up,
+            reads_grpc,
+            has_grpc_trailers,
+            is_delivered: silent,
+            left: said,
+            // The scope of one that is given up is cancelled by now.
+            is_to_be_watched: K::RUNS && !is_given_up,
+        };
         new.left = said.or_else(|| new.keep.size_hint().exact());
         new.is_delivered |= new.left == Some(0);
         let is_empty = new.keep.is_end_stream(|| true);
@@ -209,6 +220,7 @@ impl<B: Body, K: Clock + CutsBody<B::Error>> Body for ScopedBody<B, K> {
         let Poll::Ready(frame) = inside.body().stand(|body| body.poll_frame(cx)).unwrap_or(Poll::Ready(None)) else {
             inside.waits(cx.waker());
             drop(inside);
+            Self::goes_on(this.clock, this.is_to_be_watched);
             // Put back before the look, so that a limit that comes meanwhile is noticed.
             if !is_late(this.clock, *this.is_delivered) {
                 return Poll::Pending;
@@ -230,6 +242,8 @@ impl<B: Body, K: Clock + CutsBody<B::Error>> Body for ScopedBody<B, K> {
                     inside.end(this.clock, *this.is_given_up);
                 } else {
                     inside.waits_no_more(*this.is_delivered);
+                    drop(inside);
+                    Self::goes_on(this.clock, this.is_to_be_watched);
                 }
             }
             Some(Err(_)) => {
@@ -254,11 +268,19 @@ impl<B: Body, K: Clock + CutsBody<B::Error>> Body for ScopedBody<B, K> {
 type Last<B, K> = Option<Result<Frame<<B as Body>::Data>, <K as CutsBody<<B as Body>::Error>>::Error>>;
 
 impl<B: Body, K: Clock + CutsBody<B::Error>> ScopedBody<B, K> {
+    fn goes_on(clock: &Option<K>, is_to_be_watched: &mut bool) {
+        if mem::take(is_to_be_watched)
+            && let Some(clock) = clock
+        {
+            clock.body_goes_on();
+        }
+    }
+
     /// The last frame of a body whose time is up; none where it has ended, or where all of it was taken.
     fn late(clock: &mut Option<K>, (has_grpc_trailers, is_delivered): (bool, bool)) -> Last<B, K> {
         let clock = clock.take()?;
         match (has_grpc_trailers, is_delivered) {
-            (true, _) => Some(Ok(Frame::trailers(grpc_late()))),
+            (true, _) => clock.late_in_trailers().map(|trailers| Ok(Frame::trailers(trailers))),
             (false, true) => None,
             (false, false) => clock.late().map(Err),
         }

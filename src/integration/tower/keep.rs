@@ -4,6 +4,8 @@
 //! body with a time limit is shared with it ([`Lender`]). At the limit the timer wakes a poller that waits for a frame,
 //! which then ends the body; a body that has no such poller is taken from it, and ended on a thread of the process-wide
 //! cache, where a drop may block.
+//!
+//! A body whose scope is cancelled is left to a poller that comes for it, and taken from one that does not.
 
 use std::io;
 use std::pin::Pin;
@@ -53,10 +55,18 @@ pub(super) enum Use<'a, B> {
     Lent(Lent<'a, Whole<B>>),
 }
 
-/// A body that its time limit can end.
-pub(super) trait EndsLate: Send + Sync {
-    /// Ends the body, or has its poller end it. True when that is to be looked after once more.
-    fn end_late(self: Arc<Self>) -> bool;
+/// Why a body is to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    Late,
+    /// Its scope is.
+    Cancelled,
+}
+
+/// A body that is not polled, to be ended.
+pub(super) trait EndsUnpolled: Send + Sync {
+    /// Ends the body, unless its poller does. True when that is to be looked after once more.
+    fn end_unpolled(self: Arc<Self>, why: Why) -> bool;
 }
 
 impl<B> Keep<B> {
@@ -170,9 +180,13 @@ impl<B> Use<'_, B> {
     }
 }
 
-impl<B: Send + 'static> EndsLate for Kept<B> {
-    fn end_late(self: Arc<Self>) -> bool {
-        match self.lender.look() {
+impl<B: Send + 'static> EndsUnpolled for Kept<B> {
+    fn end_unpolled(self: Arc<Self>, why: Why) -> bool {
+        let look = match why {
+            Why::Late => self.lender.look(),
+            Why::Cancelled => self.lender.look_whether_idle(),
+        };
+        match look {
             Look::Take => threads::leased().request_thread(self).is_err(),
             Look::Again => true,
             Look::Gone => false,
@@ -180,7 +194,7 @@ impl<B: Send + 'static> EndsLate for Kept<B> {
     }
 }
 
-/// What a thread of the cache does for a body that is late.
+/// What a thread of the cache does for a body that is not polled.
 impl<B: Send + 'static> Job for Kept<B> {
     fn work(self: Arc<Self>, _: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
         // Its poller may have come meanwhile.

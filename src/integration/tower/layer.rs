@@ -158,8 +158,8 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
     ///
     /// A client that stays and reads nothing holds its body, and with it the scope and a place of the
     /// [`limit`](Self::limit), for as long as the server keeps the connection. So set a [`timeout`](Self::timeout), which
-    /// ends the body without being polled. A scope above that is cancelled asks a body to stop, and does not end it: one
-    /// that is not polled ends at its limit.
+    /// ends the body without being polled. With one, a body whose scope is cancelled (it, or a scope above) and that is not
+    /// polled for a second or two is ended too, with the error [`Cancelled`](crate::Cancelled); one that is polled goes on.
     ///
     /// A body has ended when it says so, or, for whoever drops it without asking again, when its trailers or all of its
     /// `Content-Length` were taken. The body of an answer to `HEAD`, or of one that has none (204, 304, a change of

@@ -34,6 +34,8 @@ struct Rest<T> {
     /// Of the user, where it waits for something to use the value for.
     waker: Option<Waker>,
     returns: bool,
+    /// It was not lent since a taker looked.
+    is_idle: bool,
 }
 
 /// Why a value is not lent.
@@ -56,14 +58,14 @@ pub(crate) enum Look {
 
 impl<T> Lender<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(Mutex::new(Stage::Here(Rest { value, waker: None, returns: false })))
+        Self(Mutex::new(Stage::Here(Rest { value, waker: None, returns: false, is_idle: false })))
     }
 
     /// Lends the value until what comes back is dropped.
     pub(crate) fn lend(&self) -> Result<Lent<'_, T>, Absent> {
         let mut stage = self.0.lock();
         match mem::replace(&mut *stage, Stage::Out) {
-            Stage::Here(rest) => Ok(Lent { lender: self, rest: Some(rest) }),
+            Stage::Here(rest) => Ok(Lent { lender: self, rest: Some(Rest { is_idle: false, ..rest }) }),
             Stage::Out => Err(Absent::Out),
             Stage::Gone => {
                 *stage = Stage::Gone;
@@ -101,6 +103,18 @@ impl<T> Lender<T> {
             swallow(|| waker.wake());
         }
         look
+    }
+
+    /// As [`look`](Self::look), for a taker that leaves the value to a user which comes again, or waits.
+    pub(crate) fn look_whether_idle(&self) -> Look {
+        match &mut *self.0.lock() {
+            Stage::Here(rest) => {
+                let was_idle = mem::replace(&mut rest.is_idle, true);
+                if was_idle && rest.waker.is_none() { Look::Take } else { Look::Again }
+            }
+            Stage::Out => Look::Again,
+            Stage::Gone => Look::Gone,
+        }
     }
 }
 

@@ -15,15 +15,18 @@ use std::time::{Duration, Instant};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::error::Cancelled;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
+use crate::lineage::node::Node;
+use crate::lineage::watch::Watch;
 use crate::pool::park;
 use crate::registry::scope::Scope;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::timer::{Deadline, timer};
 use crate::unwind::{swallow, swallow_drop};
 
-use super::keep::{EndsLate, Keep};
+use super::keep::{EndsUnpolled, Keep, Why};
 use super::limit::Answer;
 use super::open::Held;
 
@@ -31,7 +34,8 @@ const RUNNING: usize = 0;
 const STOPPED: usize = 1;
 const OVER: usize = 2;
 
-/// How long a poller that was woken at the limit has time to end its body itself.
+/// How long a poller that was woken at the limit has time to end its body itself, and one whose scope is cancelled to come
+/// for it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts a clock for each request.
@@ -54,6 +58,9 @@ pub trait Clock {
 
     /// Leaves a waker to be woken when the time is up. False when it is.
     fn listen(&self, waker: &Waker) -> bool;
+
+    /// The body has not ended with its first poll: it is ended too when its scope is cancelled and it is not polled.
+    fn body_goes_on(&self);
 }
 
 /// Answers a request whose time is up.
@@ -74,6 +81,9 @@ pub trait CutsBody<E> {
 
     /// `None` where the time is never up.
     fn late(&self) -> Option<Self::Error>;
+
+    /// The same in a gRPC answer's trailers.
+    fn late_in_trailers(&self) -> Option<HeaderMap>;
 }
 
 /// Keeps a body that has begun.
@@ -114,6 +124,8 @@ impl Clock for NoClock {
     fn listen(&self, _: &Waker) -> bool {
         true
     }
+
+    fn body_goes_on(&self) {}
 }
 
 impl<Res> Late<Res> for NoClock {
@@ -130,6 +142,10 @@ impl<E> CutsBody<E> for NoClock {
     }
 
     fn late(&self) -> Option<E> {
+        None
+    }
+
+    fn late_in_trailers(&self) -> Option<HeaderMap> {
         None
     }
 }
@@ -217,11 +233,20 @@ pub(super) fn has_grpc_trailers(headers: &HeaderMap) -> bool {
 }
 
 /// The status of a gRPC answer that is late.
-pub(super) fn grpc_late() -> HeaderMap {
-    let mut status = HeaderMap::new();
-    status.insert("grpc-status", HeaderValue::from_static("4"));
-    status.insert("grpc-message", HeaderValue::from_static("the request's time limit has passed"));
-    status
+fn grpc_late() -> HeaderMap {
+    grpc("4", "the request's time limit has passed")
+}
+
+/// The status of a gRPC answer whose request was cancelled.
+fn grpc_cancelled() -> HeaderMap {
+    grpc("1", "the request was cancelled")
+}
+
+fn grpc(status: &'static str, message: &'static str) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static(status));
+    trailers.insert("grpc-message", HeaderValue::from_static(message));
+    trailers
 }
 
 /// A clock that runs. Dropping it stops it, and removes its deadline.
@@ -237,6 +262,8 @@ pub struct Running<M> {
 /// What the timer wakes.
 struct Shared {
     word: AtomicUsize,
+    /// When the time is up; `None` for never.
+    due: Option<Instant>,
     /// Until the time is up: a body that is not polled keeps its clock, and that keeps no scope then.
     scope: Mutex<Option<Lineage>>,
     /// Of the response's future.
@@ -247,9 +274,17 @@ struct Shared {
 /// The body, while it is under way.
 #[derive(Default)]
 struct Begun {
-    body: Option<Arc<dyn EndsLate>>,
+    body: Option<Arc<dyn EndsUnpolled>>,
+    /// Notifies of a cancel, until the time is up.
+    watch: Option<Watch>,
     /// When it is looked after once more.
-    again: Option<Deadline>,
+    again: Option<Again>,
+}
+
+struct Again {
+    why: Why,
+    at: Instant,
+    _deadline: Deadline,
 }
 
 impl Shared {
@@ -277,35 +312,51 @@ impl Shared {
         }
     }
 
-    /// The time is up: ends the body where its poller does not.
-    fn end_body(self: &Arc<Self>) {
-        let body = self.body.lock().body.clone();
-        if !body.is_some_and(EndsLate::end_late) {
+    /// Ends the body where its poller does not, if the time is up or the scope is cancelled.
+    fn look_after_body(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        let (body, why, _watch) = {
+            let mut begun = self.body.lock();
+            let Some(body) = begun.body.clone() else { return };
+            let (why, watch) = match self.is_over() {
+                true => (Why::Late, begun.watch.take()),
+                false => match begun.watch.as_mut().is_some_and(|watch| watch.poll(&waker, Node::is_cancelled)) {
+                    true => (Why::Cancelled, None),
+                    false => return,
+                },
+            };
+            // One cancel wakes more than once, and the limit is one: its poller has the time that it was given.
+            if begun.again.as_ref().is_some_and(|again| again.why == why && Instant::now() < again.at) {
+                return;
+            }
+            (body, why, watch)
+        };
+        if !body.end_unpolled(why) {
             return;
         }
-        let before = {
+        let _before = {
             let mut begun = self.body.lock();
             // It may have ended meanwhile.
             if begun.body.is_none() {
                 return;
             }
-            let again = park::after(PATIENCE).and_then(|at| timer().at(at, Waker::from(Arc::clone(self))));
+            let again = park::after(PATIENCE).and_then(|at| Some(Again { why, at, _deadline: timer().at(at, waker)? }));
             mem::replace(&mut begun.again, again)
         };
-        drop(before);
     }
 }
 
+/// For the timer, and for cancels of the scope.
 impl Wake for Shared {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.end();
-        if self.is_over() {
-            self.end_body();
+        if self.due.is_some_and(|due| Instant::now() >= due) {
+            self.end();
         }
+        self.look_after_body();
     }
 }
 
@@ -313,8 +364,8 @@ impl<M> Running<M> {
     fn start(limit: Duration, scope: &Scope, makes: M) -> Self {
         let scope = Mutex::new(Some(scope.lineage().clone()));
         let (waker, body) = (Mutex::new(None), Mutex::new(Begun::default()));
-        let shared = Arc::new(Shared { word: AtomicUsize::new(RUNNING), scope, waker, body });
         let at = park::after(limit);
+        let shared = Arc::new(Shared { word: AtomicUsize::new(RUNNING), due: at, scope, waker, body });
         let deadline = at.and_then(|at| timer().at(at, Waker::from(Arc::clone(&shared))));
         let looked_for = at.filter(|_| deadline.is_none());
         Self { shared, limit, looked_for, _deadline: deadline, makes }
@@ -327,7 +378,7 @@ impl<B: Send + 'static, M> KeepsBody<B> for Running<M> {
         self.shared.body.lock().body = Some(kept);
         // Left before the look, so that a limit that came meanwhile is noticed.
         if self.is_over() {
-            self.shared.end_body();
+            self.shared.look_after_body();
         }
         keep
     }
@@ -366,6 +417,14 @@ impl<M> Clock for Running<M> {
         // Left before the look, so that a limit that comes meanwhile is noticed.
         !self.is_over()
     }
+
+    fn body_goes_on(&self) {
+        let Some(scope) = self.shared.scope.lock().clone() else { return };
+        let watch = Watch::new(&scope.0);
+        let before = self.shared.body.lock().watch.replace(watch);
+        drop(before);
+        self.shared.look_after_body();
+    }
 }
 
 impl<M: MakesAnswer<Res>, Res> Late<Res> for Running<M> {
@@ -382,7 +441,14 @@ impl<M, E: Into<BoxError>> CutsBody<E> for Running<M> {
     }
 
     fn late(&self) -> Option<BoxError> {
-        Some(Box::new(RequestTimedOut { limit: self.limit }))
+        Some(match self.shared.is_over() {
+            true => Box::new(RequestTimedOut { limit: self.limit }),
+            false => Box::new(Cancelled::new()),
+        })
+    }
+
+    fn late_in_trailers(&self) -> Option<HeaderMap> {
+        Some(if self.shared.is_over() { grpc_late() } else { grpc_cancelled() })
     }
 }
 
