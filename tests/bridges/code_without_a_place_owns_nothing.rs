@@ -20,9 +20,15 @@ fn is_no_place(refused: Result<(), StartError>, name: &'static str) {
     let refused = refused.expect_err("nobody owns it");
     assert!(matches!(&refused, StartError::NoPlace { namespace } if *namespace == name.into()), "{refused}");
     let text = refused.to_string();
-    for way in ["`Scope`", "`in_scope`", "`in_lineage`", "`heirloom::spawn`", "`Lineage::process().create("] {
+    names_ways(&text, "`Lineage::process().create(");
+}
+
+/// The ways to a place of one's own, those of tokio's spawns where there are such, and the way to the process's.
+fn names_ways(text: &str, of_the_process: &str) {
+    for way in ["`Scope`", "`in_scope`", "`in_lineage`", of_the_process] {
         assert!(text.contains(way), "{text}");
     }
+    assert_eq!(text.contains("`heirloom::spawn`"), cfg!(feature = "tokio"), "{text}");
 }
 
 #[test]
@@ -81,9 +87,7 @@ fn a_value_is_not_bound_for_it() {
         }
         assert!(VALUE.get_at(&Lineage::process()).is_err() && MAP.keys().is_empty());
         let text = BindError::NoPlace { key: "value" }.to_string();
-        for way in ["`Scope`", "`in_scope`", "`in_lineage`", "`heirloom::spawn`", "`Lineage::process()`"] {
-            assert!(text.contains(way), "{text}");
-        }
+        names_ways(&text, "`Lineage::process()`");
     });
 }
 
