@@ -1,5 +1,5 @@
 //! A connection that outlives its request, as a WebSocket does: it keeps the request's user, its tasks stand in a scope of
-//! its own, and the server's shutdown waits for it and reports it.
+//! its own and end with it, and the server's shutdown waits for it and reports it.
 //!
 //! ```text
 //! cargo run --example upgrade --features tokio,tower
@@ -16,7 +16,7 @@ use axum::http::header::{CONNECTION, UPGRADE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use heirloom::tower::ScopeLayer;
-use heirloom::{FutureExt, Heirloom, Lineage, PoolConfig, Scope};
+use heirloom::{FutureExt, Heirloom, PoolConfig, Scope};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -26,15 +26,15 @@ type Fallible<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Who asks. Bound at the request, and again at the connection that outlives it.
 static USER: Heirloom<String> = Heirloom::new("user");
-/// What requests and connections stand below.
-static SERVER: Heirloom<Lineage> = Heirloom::new("server");
+/// The server's name. It is bound at the scope that requests and connections stand below, and so finds that scope too.
+static SERVER: Heirloom<&str> = Heirloom::new("server");
 
 #[tokio::main]
 async fn main() -> Fallible {
     let _exit = heirloom::exit_guard();
     heirloom::create("answers").start(PoolConfig::leased(4))?;
     let server = Scope::new("server"); // stays here: a scope that the router owned would be cancelled with it
-    SERVER.bind_at(&Lineage::process(), server.lineage().clone())?;
+    SERVER.bind_at(&server, "here")?;
 
     let scopes = ScopeLayer::new().below(server.lineage()).on_open(|request: &Request, at| {
         // Refused only where the server itself has ended.
@@ -56,6 +56,12 @@ async fn main() -> Fallible {
     println!("{} connections are open: {report}", server.pending());
     assert_eq!((server.pending(), report.spawned, report.is_complete()), (2, 2, false));
 
+    // A client that hangs up leaves nothing, also of what was asked for and not awaited.
+    drop(bob);
+    while server.pending() > 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
     serves.cancel();
     server.cancel(); // each is dropped at its next `.await`
     let report = heirloom::shutdown_async(Duration::from_secs(10)).await;
@@ -73,10 +79,10 @@ async fn chat(request: Request) -> Response {
 
 /// Gives the connection a scope below the server, because the request's ends with the response.
 fn open(request: Request) -> Fallible {
-    let (user, server) = (USER.get()?, SERVER.get()?);
+    let (user, server) = (USER.get()?, SERVER.place()?);
     let connection = Scope::new_in(&server, format!("chat of {user}"));
     USER.bind_at(&connection, user)?;
-    let talks = talk(hyper::upgrade::on(request)).in_scope(connection);
+    let talks = talk(hyper::upgrade::on(request)).in_scope(connection).cancel_at_end(); // a hang-up is an end as any other
     drop(server.run(|| heirloom::spawn(talks))?); // detached, and counted by the server's scope
     Ok(())
 }

@@ -471,18 +471,19 @@ pub trait FutureExt: Future + Sized {
         InLineage::new(at.clone(), self)
     }
 
-    /// Stands in a scope on every poll. When the future finishes the scope is closed; when it is dropped early, the
-    /// scope is cancelled. Neither blocks the runtime.
+    /// Stands in a scope on every poll. When the future finishes the scope is closed, so what it asked for goes on; when
+    /// it is dropped early, the scope is cancelled. Neither blocks the runtime.
+    /// [`cancel_at_end`](InScope::cancel_at_end) has both cancel.
     fn in_scope(self, scope: Scope) -> InScope<Self> {
-        InScope { inner: InLineage::new(scope.lineage.clone(), self), scope: Some(scope) }
+        InScope { inner: InLineage::new(scope.lineage.clone(), self), scope: Some(scope), cancels: false }
     }
 }
 
 impl<F: Future> FutureExt for F {}
 
 pin_project_lite::pin_project! {
-    /// A future that stands in a scope; made by [`FutureExt::in_scope`]. Dropping it before it has finished cancels the
-    /// scope.
+    /// A future that stands in a scope; made by [`FutureExt::in_scope`]. Its end closes the scope, and dropping it before
+    /// that cancels it; [`cancel_at_end`](Self::cancel_at_end) has its end cancel too.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct InScope<F> {
@@ -490,6 +491,8 @@ pin_project_lite::pin_project! {
         inner: InLineage<F>,
         // Taken when the future has finished.
         scope: Option<Scope>,
+        // The end of the future cancels too.
+        cancels: bool,
     }
 
     impl<F> PinnedDrop for InScope<F> {
@@ -504,12 +507,47 @@ pin_project_lite::pin_project! {
     }
 }
 
+impl<F> InScope<F> {
+    /// Cancels the scope also when the future has finished, instead of closing it.
+    ///
+    /// For a connection, whose tasks are of no use once the peer has gone: a hang-up is a normal end of what serves it.
+    /// What is queued below the scope is over when the future is ready, and what runs is asked to stop. The cost, on the
+    /// thread that polls, is that of [`Scope::cancel`].
+    ///
+    /// ```
+    /// use heirloom::{FutureExt, PoolConfig, Scope};
+    /// use std::time::Duration;
+    ///
+    /// let server = Scope::new("server");
+    /// server.create("feeds").start(PoolConfig::leased(1))?;
+    /// let chat = Scope::new_in(&server, "chat");
+    /// // A task that nobody awaits would outlive the connection by an hour.
+    /// let talk = async { heirloom::get("feeds")?.submit(|| heirloom::sleep(Duration::from_secs(3600))).map_err(heirloom::Error::from) };
+    /// let feed = futures::executor::block_on(talk.in_scope(chat).cancel_at_end())?;
+    /// assert!(feed.join().map_or_else(|error| error.is_cancelled(), |slept| slept.is_err()));
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    pub fn cancel_at_end(mut self) -> Self {
+        self.cancels = true;
+        self
+    }
+}
+
 impl<F: Future> Future for InScope<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         let out = std::task::ready!(this.inner.as_mut().poll(cx));
+        if *this.cancels {
+            // In the order of a drop.
+            if let Some(scope) = this.scope.as_ref() {
+                scope.request_cancel();
+            }
+            this.inner.put_down();
+            drop(this.scope.take());
+            return Poll::Ready(out);
+        }
         // The future's locals end while the scope is still open.
         this.inner.put_down();
         if let Some(scope) = this.scope.take() {

@@ -189,6 +189,65 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         self.find(Some(at), Arc::clone)
     }
 
+    /// The nearest place where a value is bound: the one that [`get`](Self::get) has its value from.
+    ///
+    /// With it a request finds what it stands below, such as its tenant: to make a pool there that all the tenant's
+    /// requests share, or to start work there that outlives the response. Of an [`isolated`](Self::isolated) key it can
+    /// only be the very place where the code stands. Of a [`fresh`](Self::fresh) key it is the place itself once that
+    /// has its own, and else the one above whose value it would be made of; none is made. Costs what [`get`](Self::get)
+    /// does.
+    ///
+    /// ```
+    /// use heirloom::{Heirloom, PoolConfig, Scope};
+    ///
+    /// static TENANT: Heirloom<&str> = Heirloom::new("tenant");
+    ///
+    /// fn preview() -> Result<u32, heirloom::Error> {
+    ///     let tenant = TENANT.place()?;
+    ///     let pool = tenant.get_or_start("previews", || PoolConfig::leased(2))?; // one for each tenant
+    ///     Ok(pool.submit(|| 7)?.join()?)
+    /// }
+    ///
+    /// let acme = Scope::new("acme");
+    /// TENANT.bind_at(&acme, "acme")?;
+    /// let request = Scope::new_in(&acme, "request 7");
+    /// assert_eq!(request.run(preview)?, 7);
+    /// assert_eq!(acme.get("previews")?.stats().completed, 1);
+    /// assert!(TENANT.place().is_err()); // out here is no tenant
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotBound`], which says where it was asked.
+    pub fn place(&self) -> Result<Lineage, NotBound> {
+        self.bound_at(None)
+    }
+
+    /// The nearest place, at that one or above it, where a value is bound; see [`place`](Self::place).
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn place_at(&self, at: &Lineage) -> Result<Lineage, NotBound> {
+        self.bound_at(Some(at))
+    }
+
+    fn bound_at(&self, at: Option<&Lineage>) -> Result<Lineage, NotBound> {
+        let Some(core) = self.core.get() else { return Err(self.not_bound(at, None)) };
+        // It is there: the place asked keeps all that it stands below.
+        let owner = |slot_value: &Arc<SlotValue>| binding::<T>(slot_value).at.upgrade().map(Lineage);
+        if matches!(self.policy, Policy::Isolated) {
+            let exactly = at.map(|at| at.0.clone()).or_else(current::exactly_here);
+            let Some(place) = exactly else { return Err(self.not_bound_here()) };
+            let found = lookup::lend_own::<Values, _>(place.node(), &core.number, owner).flatten();
+            return found.ok_or_else(|| self.not_bound(Some(&Lineage(place)), None).isolated());
+        }
+        let found = match at {
+            None => lookup::lend_here::<Values, _>(&core.number, owner),
+            Some(at) => lookup::lend::<Values, _>(at.0.node(), &core.number, owner),
+        };
+        found.flatten().ok_or_else(|| self.not_bound(at, None))
+    }
+
     /// Lends the nearest value to `f`, without counting it. What is lent stays while `f` runs, whoever unbinds it.
     ///
     /// ```
@@ -690,7 +749,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
         self
     }
 
-    fn place(&self) -> Result<NodeRef, BindError> {
+    fn binds_at(&self) -> Result<NodeRef, BindError> {
         self.owner.as_ref().map_or_else(|| self.key.own_place(), |owner| Ok(owner.0.clone()))
     }
 
@@ -700,6 +759,14 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// As [`Heirloom::get`].
     pub fn get(&self) -> Result<Arc<T>, NotBound> {
         self.key.find(self.owner.as_ref(), Arc::clone)
+    }
+
+    /// The nearest place, at that one or above it, where a value is bound; see [`Heirloom::place`].
+    ///
+    /// # Errors
+    /// As [`Heirloom::place`].
+    pub fn place(&self) -> Result<Lineage, NotBound> {
+        self.key.bound_at(self.owner.as_ref())
     }
 
     /// Lends the nearest value at that place or above it; see [`Heirloom::with`].
@@ -715,7 +782,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// # Errors
     /// As [`Heirloom::bind`].
     pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
-        self.key.bind_as(&self.place()?, value.into(), BindMode::Replacing)
+        self.key.bind_as(&self.binds_at()?, value.into(), BindMode::Replacing)
     }
 
     /// Binds a value there unless there is one; see [`Heirloom::bind_unique`].
@@ -723,7 +790,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// # Errors
     /// As [`Heirloom::bind_unique`].
     pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), BindError> {
-        self.key.bind_as(&self.place()?, value.into(), BindMode::Unique).map(drop)
+        self.key.bind_as(&self.binds_at()?, value.into(), BindMode::Unique).map(drop)
     }
 
     /// Takes out the value that place itself has; see [`Heirloom::unbind`].

@@ -214,3 +214,49 @@ fn polling_again_after_the_end_is_harmless() {
         assert!(future.as_mut().poll(&mut cx).is_pending());
     });
 }
+
+#[test]
+fn a_finished_future_that_cancels_at_its_end_leaves_nothing() {
+    common::bounded(|| {
+        let owner = Scope::new("owner");
+        let (pool, go, blocker) = blocked(&owner);
+        let connection = Scope::new_in(&owner, "connection");
+        let at = connection.lineage().clone();
+        static PEER: Heirloom<&str> = Heirloom::new("peer");
+        PEER.bind_at(&at, "ada").expect("binds");
+        struct Looks(Sender<(bool, bool)>);
+        impl Drop for Looks {
+            fn drop(&mut self) {
+                let _ = self.0.send((heirloom::is_cancelled(), PEER.get().is_ok()));
+            }
+        }
+        let theirs = pool.clone();
+        let (said, heard) = mpsc::channel();
+        let looks = Looks(said);
+        let submits = std::future::poll_fn(move |_| {
+            let _kept = &looks; // until the future is dropped
+            std::task::Poll::Ready(theirs.submit(|| 7).expect("open"))
+        });
+        let queued = futures::executor::block_on(submits.in_scope(connection).cancel_at_end());
+        assert!(queued.is_finished(), "it was queued, and is over");
+        assert!(queued.join().expect_err("it never runs").is_cancelled());
+        assert_eq!(heard.recv(), Ok((true, true)), "what the future holds ends in the scope, as when it is dropped");
+        assert!(at.is_cancelled() && PEER.get_at(&at).is_err());
+        drop(go);
+        let _ = blocker.join();
+        assert_eq!(owner.pending(), 0);
+    });
+}
+
+#[test]
+fn a_future_that_cancels_at_its_end_cancels_when_it_is_dropped_too() {
+    common::bounded(|| {
+        let connection = Scope::new("connection");
+        let at = connection.lineage().clone();
+        let mut future = Box::pin(std::future::pending::<()>().in_scope(connection).cancel_at_end());
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(!at.is_cancelled());
+        drop(future);
+        assert!(at.is_cancelled());
+    });
+}

@@ -244,3 +244,56 @@ fn a_key_that_is_dropped_leaves_nothing_behind() {
         assert_eq!(Arc::strong_count(&value), 1);
     });
 }
+
+#[test]
+fn the_place_of_the_nearest_is_found_from_below_it() {
+    bounded(|| {
+        static KEY: Heirloom<u32> = Heirloom::new("key");
+        let outer = Scope::new("outer");
+        let inner = Scope::new_in(&outer, "inner");
+        let innermost = Scope::new_in(&inner, "innermost");
+        let places = || [&outer, &inner, &innermost].map(|scope| KEY.place_at(scope).ok());
+        let (at_outer, at_inner) = (Some(outer.lineage().clone()), Some(inner.lineage().clone()));
+        assert_eq!(places(), [None, None, None]);
+        KEY.bind_at(&outer, 1_u32).expect("binds");
+        assert_eq!(places(), [at_outer.clone(), at_outer.clone(), at_outer.clone()]);
+        KEY.bind_at(&inner, 1_u32).expect("binds");
+        KEY.bind_at(&inner, 2_u32).expect("binds in its place");
+        assert_eq!(places(), [at_outer.clone(), at_inner.clone(), at_inner.clone()]);
+        assert_eq!(KEY.at(&innermost).place().ok(), at_inner);
+
+        // Where the code stands: in a scope, in its tasks, in its futures, and in a scope that has ended.
+        let pool = outer.create("work");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        let task = innermost.run(|| pool.submit(|| (KEY.place().ok(), thread::spawn(|| KEY.place().ok()).join().ok())));
+        assert_eq!(task.expect("accepted").join().expect("runs"), (at_inner.clone(), Some(at_inner.clone())));
+        let future = async { KEY.place().ok() }.in_lineage(&innermost);
+        assert_eq!(futures::executor::block_on(future), at_inner);
+        innermost.close();
+        assert_eq!(innermost.run(|| KEY.place()).ok(), at_inner);
+
+        KEY.unbind_at(&inner);
+        assert_eq!(places(), [at_outer.clone(), at_outer.clone(), at_outer]);
+        let error = KEY.place().expect_err("out here it is not bound");
+        assert_eq!((error.key(), error.place_id()), ("key", heirloom::current().id()));
+    });
+}
+
+#[test]
+fn the_place_of_a_key_that_is_not_inherited_follows_its_policy() {
+    bounded(|| {
+        static OWN: Heirloom<u32> = Heirloom::new("own").isolated();
+        static COUNT: Heirloom<u32> = Heirloom::new("count").fresh(|above| above + 1);
+        let outer = Scope::new("outer");
+        let inner = Scope::new_in(&outer, "inner");
+        OWN.bind_at(&outer, 1_u32).expect("binds");
+        assert_eq!(outer.run(|| OWN.place()).ok().as_ref(), Some(outer.lineage()));
+        let error = inner.run(|| OWN.place()).expect_err("it is not inherited");
+        assert!(error.place_id() == inner.id() && error.to_string().contains("not inherited"), "{error}");
+
+        COUNT.bind_at(&outer, 0_u32).expect("binds");
+        assert_eq!(inner.run(|| COUNT.place()).ok().as_ref(), Some(outer.lineage()), "none is made");
+        assert_eq!(inner.run(|| COUNT.get()).map(|value| *value).ok(), Some(1));
+        assert_eq!(inner.run(|| COUNT.place()).ok().as_ref(), Some(inner.lineage()));
+    });
+}

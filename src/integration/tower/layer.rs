@@ -32,8 +32,8 @@ use super::time::{GatewayTimeout, NoTimeLimit, TimeLimit};
 /// code stands in a scope below that (an outer layer's), it opens there. What is streamed after the response has begun
 /// belongs to the scope with [`until_body_end`](Self::until_body_end).
 ///
-/// A connection that is upgraded (a WebSocket) outlives the response. Give what serves it a scope with
-/// [`in_scope`](crate::FutureExt::in_scope).
+/// A connection that is upgraded (a WebSocket) outlives the response, and so does a job that is answered with a 202: the
+/// guide's chapter on [work after the response](crate::guide::after_the_response) has both.
 ///
 /// Which layers go inside and which outside, and what ends with what, is in the table of the
 /// [module](crate::tower#where-to-put-the-layer).
