@@ -107,7 +107,7 @@ pub enum Error {
     /// A pool takes another type of task.
     #[error(transparent)]
     UnknownTaskType(#[from] UnknownTaskType),
-    /// No task of a set ended in time.
+    /// No task of a set, or not the next one of a map, ended in time.
     #[error(transparent)]
     TimedOut(#[from] TimedOut),
     /// A portal gave no result.

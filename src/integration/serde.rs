@@ -124,6 +124,7 @@ as_struct!(StopReport as this {
 as_struct!(RunningTask as this {
     "id": this.id,
     "task_type": this.task_type,
+    "place": this.place,
     "age_seconds": this.age.as_secs_f64(),
 });
 

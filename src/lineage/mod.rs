@@ -21,5 +21,6 @@ pub(crate) mod queued;
 pub(crate) mod slots;
 pub(crate) mod thread_state;
 pub(crate) mod watch;
+pub(crate) mod whose;
 #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only the feature spawns any"))]
 pub(crate) mod work;

@@ -1,5 +1,6 @@
 //! Ending a pool: close, stop, cancel, wait; and what they report.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::slice;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use crate::fork;
 use crate::id::TaskId;
 use crate::lineage::node::NodeRef;
 use crate::lineage::queued::Claims;
+use crate::lineage::whose::whose;
 use crate::pool::config::PoolMode;
 use crate::pool::evict::{self, Evicted};
 use crate::pool::frame;
@@ -58,6 +60,9 @@ pub struct RunningTask {
     pub id: TaskId,
     /// What it was submitted as, if anything.
     pub task_type: Option<TaskType>,
+    /// Whose it is, in words: the innermost scope that it was asked for in, or else the thread or the task that asked for
+    /// it. `None` where that is the family's root, has ended, or is of another family than the pool.
+    pub place: Option<String>,
     /// How long it has been running, exact to some milliseconds: the clock is read for every task, so it is a cheap one.
     pub age: Duration,
 }
@@ -101,6 +106,9 @@ impl fmt::Display for RunningTask {
         write!(f, "task {}", self.id)?;
         if let Some(task_type) = &self.task_type {
             write!(f, " ({task_type})")?;
+        }
+        if let Some(place) = &self.place {
+            write!(f, " below {place}")?;
         }
         write!(f, ", for {:.1?}", self.age)
     }
@@ -268,15 +276,20 @@ impl Pool {
         let now = CoarseInstant::now();
         let mut still_running = Vec::new();
         if remaining > 0 {
-            self.queue.with_extra(|stats| {
-                still_running.extend(stats.running().map(|running| RunningTask {
-                    id: running.id,
-                    task_type: running.task_type.as_deref().cloned().or_else(|| self.config.task_type.clone()),
-                    age: now.since(running.since),
-                }));
-            });
-            still_running.sort_by_key(|task| std::cmp::Reverse(task.age));
-            still_running.truncate(remaining);
+            let mut running = Vec::new();
+            self.queue.with_extra(|stats| running.extend(stats.running().cloned()));
+            // The oldest first.
+            running.sort_by_cached_key(|running| std::cmp::Reverse(now.since(running.since)));
+            running.truncate(remaining);
+            let at: HashSet<_> = running.iter().map(|running| running.at).collect();
+            // In a fork's child the parent's threads may have left the index locked.
+            let places = if fork::is_fork() { HashMap::new() } else { whose(&at, &self.owner) };
+            still_running.extend(running.into_iter().map(|running| RunningTask {
+                id: running.id,
+                task_type: running.task_type.map(|own| *own).or_else(|| self.config.task_type.clone()),
+                place: places.get(&running.at).cloned(),
+                age: now.since(running.since),
+            }));
         }
         let PoolStats { completed, interrupted, panicked, cancelled, .. } = stats;
         StopReport {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::{Fuse, FusedIterator};
+use std::time::{Duration, Instant};
 
 use crate::error::{SubmitError, TaskError};
 use crate::id::TaskId;
@@ -12,6 +13,8 @@ use crate::lineage::node::NodeRef;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
 use crate::pool::interrupted;
+use crate::pool::park;
+use crate::pool::set::TimedOut;
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::task_type::TaskType;
@@ -21,6 +24,14 @@ type Given<A> = Arc<Mutex<Option<A>>>;
 
 /// What a submission came to: the task, or why it was refused.
 type Submitted<T> = Result<TaskHandle<T>, SubmitError>;
+
+/// Whether to wait for capacity in the queue.
+#[derive(Clone, Copy)]
+enum Capacity {
+    AsItIs,
+    /// For as long as it takes, or until the deadline.
+    Waits(Option<Instant>),
+}
 
 /// Results in the order of their inputs; made by [`PoolManager::map`](crate::PoolManager::map).
 ///
@@ -71,7 +82,7 @@ where
             window,
             under_way: VecDeque::new(),
         };
-        match map.submit_next(false) {
+        match map.submit_next(Capacity::AsItIs) {
             Some(Err(reason)) if !matches!(reason, SubmitError::QueueFull { .. }) => Err(reason),
             Some(first) => {
                 map.keep(first);
@@ -103,8 +114,8 @@ where
     }
 
     /// Submits a task for the next input; a refused input is held. `None` when there is no input, or nothing is to be
-    /// submitted any more. `waits` is whether to wait for room.
-    fn submit_next(&mut self, waits: bool) -> Option<Submitted<T>> {
+    /// submitted any more.
+    fn submit_next(&mut self, capacity: Capacity) -> Option<Submitted<T>> {
         if self.ended {
             return None;
         }
@@ -130,9 +141,9 @@ where
             let _at = ExitOnDrop(Some(current::enter(self.place.clone(), LazyNode::Nothing)));
             let _default = self.subscriber.as_ref().and_then(Scoped::enter);
             let _in = self.span.enter();
-            match waits {
-                true => self.pool.submit_waiting(self.task_type.clone(), job, None),
-                false => self.pool.submit_static(self.task_type.clone(), job),
+            match capacity {
+                Capacity::Waits(deadline) => self.pool.submit_waiting(self.task_type.clone(), job, deadline),
+                Capacity::AsItIs => self.pool.submit_static(self.task_type.clone(), job),
             }
         };
         Some(submitted.map_err(|refused| {
@@ -164,7 +175,7 @@ where
 
     fn refill(&mut self) {
         while self.under_way.len() < self.window {
-            let Some(next) = self.submit_next(false) else { return };
+            let Some(next) = self.submit_next(Capacity::AsItIs) else { return };
             if !self.keep(next) {
                 return;
             }
@@ -179,6 +190,59 @@ where
     F: Fn(I::Item) -> T + Send + Sync + 'static,
     T: Send + 'static,
 {
+    /// The next result, waiting at most `d`; `Ok(None)` at the end. For a program that shows how far it is while a long
+    /// task runs, or looks whether to go on.
+    ///
+    /// It waits as [`TaskHandle::join_timeout`] does, and so never runs a task in place. The iterator's own `next` is not
+    /// bounded.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// use std::time::Duration;
+    ///
+    /// let mut squares = pool.map(1..=4, |n: u64| n * n)?;
+    /// let (mut sum, mut looks) = (0, 0);
+    /// loop {
+    ///     match squares.next_timeout(Duration::from_millis(100)) {
+    ///         Ok(Some(square)) => sum += square?,
+    ///         Ok(None) => break,
+    ///         Err(_timed_out) => looks += 1, // a progress line goes on here
+    ///     }
+    /// }
+    /// assert_eq!(sum, 30);
+    /// # let _ = looks;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TimedOut`] when the next result was not there by then; the map is unchanged, and the next call waits on.
+    pub fn next_timeout(&mut self, d: Duration) -> Result<Option<Result<T, TaskError>>, TimedOut> {
+        let deadline = park::after(d);
+        self.refill();
+        if self.under_way.is_empty()
+            && let Some(waited) = self.submit_next(Capacity::Waits(deadline))
+        {
+            self.keep(waited);
+            if self.under_way.is_empty() {
+                return Err(TimedOut);
+            }
+        }
+        match self.under_way.pop_front() {
+            Some(Ok(handle)) => {
+                let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+                handle.join_timeout(left).map(Some).map_err(|handle| {
+                    self.under_way.push_front(Ok(handle));
+                    TimedOut
+                })
+            }
+            Some(Err(error)) => Ok(Some(Err(error))),
+            None => Ok(None),
+        }
+    }
+
     /// The next result, without blocking the runtime; `None` at the end. It may be dropped at any time: neither a result
     /// nor an item is lost. The iterator's own `next` runs where this is polled.
     ///
@@ -230,7 +294,7 @@ where
         self.refill();
         if self.under_way.is_empty() {
             // Others fill the queue, and none of ours is under way whose end would make room: wait for theirs.
-            let waited = self.submit_next(true)?;
+            let waited = self.submit_next(Capacity::Waits(None))?;
             self.keep(waited);
         }
         match self.under_way.pop_front()? {

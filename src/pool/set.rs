@@ -203,9 +203,9 @@ impl<T> TaskSet<T> {
     }
 }
 
-/// Nothing in the set finished in time.
+/// No task of a [`TaskSet`], or not the next one of a [`Map`](crate::Map), finished in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no task of the set finished in time; wait again, or cancel them")]
+#[error("no task that was waited for finished in time; wait again, or cancel them")]
 pub struct TimedOut;
 
 impl<T> Drop for TaskSet<T> {

@@ -297,7 +297,9 @@ impl fmt::Debug for Registry {
 ///       "namespace": "render", "owner": 7, "owner_kind": "scope", "owner_name": "request 7", "mode": "joining",
 ///       "report": {
 ///         "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 1, "remaining": 1,
-///         "still_running": [{ "id": 31, "task_type": "component", "age_seconds": 0.25 }],
+///         "still_running": [
+///           { "id": 31, "task_type": "component", "place": "scope 7 \"request 7\"", "age_seconds": 0.25 }
+///         ],
 ///         "abandoned": 0
 ///       }
 ///     }
@@ -346,9 +348,20 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.is_complete() { "complete" } else { "not complete" };
-        write!(f, "shutdown {verdict}: {} pool(s)", self.pools.len())?;
-        for PoolReport { namespace, owner, owner_kind, owner_name, mode, report } in &self.pools {
+        let is_left = |pool: &&PoolReport| pool.mode != PoolMode::Daemon && !pool.report.is_complete();
+        let (mut left, others): (Vec<_>, Vec<_>) = self.pools.iter().partition(is_left);
+        let (tasks, pools) = (left.iter().map(|pool| pool.report.remaining).sum::<usize>(), self.pools.len());
+        let s = |many: usize| if many == 1 { "" } else { "s" };
+        match (left.len(), self.spawned) {
+            (0, 0) => write!(f, "shutdown complete: {pools} pool{}", s(pools))?,
+            (0, _) => write!(f, "shutdown not complete: spawned work remains; {pools} pool{}", s(pools))?,
+            (in_pools, _) => {
+                let remain = if tasks == 1 { "task remains" } else { "tasks remain" };
+                write!(f, "shutdown not complete: {tasks} {remain} in {in_pools} of {pools} pool{}", s(pools))?;
+            }
+        }
+        left.extend(others);
+        for PoolReport { namespace, owner, owner_kind, owner_name, mode, report } in left {
             write!(f, "\n  \"{namespace}\"")?;
             match (owner, owner_kind, owner_name) {
                 (Some(_), Some(NodeKind::Process), _) => write!(f, " of the process")?,

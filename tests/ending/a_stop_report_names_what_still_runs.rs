@@ -1,10 +1,11 @@
-//! A `StopReport` counts how tasks ended, and names each that still runs: its id, its type, its age.
+//! A `StopReport` counts how tasks ended, and names each that still runs: its id, its type, whose it is, its age.
 
 use std::sync::mpsc;
 use std::time::Duration;
 
 use heirloom::{NodeKind, PoolConfig, Registry, Scope, TaskType};
 
+use crate::common::pools::Busy;
 use crate::common::{self, bounded};
 
 #[test]
@@ -257,5 +258,82 @@ fn a_registrys_shutdown_waits_for_pools_whose_owner_has_ended() {
         drop(go);
         assert!(registry.shutdown(common::BOUND).is_complete());
         assert!(task.expect("accepted").is_finished());
+    });
+}
+
+#[test]
+fn a_report_says_whose_each_task_is_that_still_runs() {
+    bounded(|| {
+        let family = Registry::new();
+        let root = family.root();
+        let pool = root.create("work");
+        pool.start(PoolConfig::leased(3)).expect("starts");
+        let (started, runs) = mpsc::channel();
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = std::sync::Arc::new(std::sync::Mutex::new(gate));
+        let blocks = || {
+            let (started, gate) = (started.clone(), std::sync::Arc::clone(&gate));
+            move || {
+                let _ = started.send(());
+                let _ = gate.lock().map(|gate| gate.recv());
+            }
+        };
+        let request = Scope::new_in(&root, "GET /t/acme/export");
+        let (own, asks) = (pool.clone(), blocks());
+        let of_request = request.run(|| pool.submit(move || own.submit_as("inner", asks).expect("accepted").id()));
+        let inner = of_request.expect("accepted").join().expect("ends");
+        let of_nobody = root.run(|| pool.submit(blocks())).expect("accepted");
+        (0..2).for_each(|_| runs.recv().expect("runs"));
+
+        let report = family.shutdown(Duration::ZERO);
+        let place = |id| {
+            let running = &report.pools[0].report.still_running;
+            running.iter().find(|task| task.id == id).expect("it runs").place.clone()
+        };
+        assert_eq!((place(inner), place(of_nobody.id())), (Some(request.to_string()), None));
+        let text = report.to_string();
+        assert!(text.contains(&format!("task {inner} (inner) below {request}, for ")), "{text}");
+        assert!(text.contains(&format!("task {}, for ", of_nobody.id())), "{text}");
+
+        // The scope may have been dropped: its node lives as long as the task.
+        let name = request.to_string();
+        drop(request);
+        let report = family.shutdown(Duration::ZERO);
+        assert!(report.to_string().contains(&name), "{report}");
+        drop(go);
+        assert!(family.shutdown(common::BOUND).is_complete());
+    });
+}
+
+#[test]
+fn the_head_of_a_shutdowns_report_counts_what_is_left_and_begins_with_it() {
+    bounded(|| {
+        let family = Registry::new();
+        let pool = |name: &'static str, config: PoolConfig| {
+            let pool = family.root().create(name);
+            pool.start(config).expect("starts");
+            pool
+        };
+        let (_idle, daemon) = (pool("a", PoolConfig::leased(1)), pool("b", PoolConfig::leased(1).daemon()));
+        let work = pool("c", PoolConfig::leased(1));
+        let blockers = [Busy::on(&daemon), Busy::on(&work)];
+        let queued = work.submit(|| ()).expect("accepted");
+        let names = |report: &heirloom::ShutdownReport| {
+            let text = report.to_string();
+            let named = |line: &str| line.strip_prefix("  \"").and_then(|line| line.chars().next());
+            (text.lines().next().map(String::from), text.lines().filter_map(named).collect::<String>())
+        };
+        let report = family.shutdown(Duration::ZERO);
+        assert_eq!(
+            names(&report),
+            (Some("shutdown not complete: 2 tasks remain in 1 of 3 pools".into()), "cab".into())
+        );
+        assert_eq!(report.pools[0].namespace, "a".into(), "the list itself stays in the order of names");
+        queued.cancel();
+        let report = family.shutdown(Duration::ZERO);
+        assert_eq!(names(&report).0.as_deref(), Some("shutdown not complete: 1 task remains in 1 of 3 pools"));
+        blockers.into_iter().for_each(Busy::end);
+        let report = family.shutdown(common::BOUND);
+        assert_eq!(names(&report), (Some("shutdown complete: 3 pools".into()), "abc".into()));
     });
 }

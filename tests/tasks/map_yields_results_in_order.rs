@@ -314,3 +314,67 @@ fn a_map_of_a_task_that_was_asked_to_stop_says_so_and_speaks_of_no_queue() {
         assert!(reason.to_string().contains("was asked to stop") && !reason.to_string().contains("room"), "{reason}");
     });
 }
+
+#[test]
+fn a_wait_with_a_limit_comes_back_and_loses_nothing() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(2).queue_limit(2));
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let work = move |n: u32| {
+            if n == 2 {
+                let _ = gate.lock().expect("one user").recv();
+            }
+            n
+        };
+        let mut results = pool.map(0..5, work).expect("accepted");
+        let d = Duration::from_millis(20);
+        let mut next = || results.next_timeout(d);
+        let until_it_is_there = |next: &mut dyn FnMut() -> _| loop {
+            if let Ok(next) = next() {
+                break next;
+            }
+        };
+        for n in 0..2 {
+            let result: Option<Result<u32, heirloom::TaskError>> = until_it_is_there(&mut next);
+            assert_eq!(result.expect("there are more").expect("ends"), n);
+        }
+        for _ in 0..3 {
+            assert_eq!(next().map(drop), Err(heirloom::TimedOut), "the third waits");
+        }
+        assert_eq!(results.next_timeout(Duration::ZERO).map(drop), Err(heirloom::TimedOut));
+        drop(go);
+        let rest: Result<Vec<_>, _> =
+            std::iter::from_fn(|| results.next_timeout(Duration::MAX).expect("without a limit")).collect();
+        assert_eq!(rest.expect("none is refused"), [2, 3, 4]);
+        assert!(matches!(results.next_timeout(Duration::ZERO), Ok(None)));
+        assert_eq!(pool.stats().refused, 0);
+    });
+}
+
+#[test]
+fn a_wait_with_a_limit_for_room_in_a_queue_comes_back_too() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1).queue_limit(1));
+        let blocker = crate::common::pools::Busy::on(&pool);
+        let queued = pool.submit(|| ()).expect("there is room");
+        let mut results = pool.map(0..2, |n| n).expect("not refused for want of room");
+        for _ in 0..2 {
+            assert_eq!(results.next_timeout(Duration::from_millis(5)).map(drop), Err(heirloom::TimedOut));
+        }
+        assert_eq!(pool.stats().refused, 0, "no submission of the user's was refused");
+        blocker.end();
+        queued.join().expect("runs");
+        let rest: Result<Vec<_>, _> = results.collect();
+        assert_eq!(rest.expect("none is refused"), [0, 1]);
+
+        // What ends the map is told at once.
+        let mut results = pool.map(0.., |n: u32| n).expect("accepted");
+        pool.close();
+        let last = std::iter::from_fn(|| results.next_timeout(Duration::MAX).expect("no limit")).last();
+        let error = last.expect("the refusal").expect_err("it is closed");
+        assert!(matches!(error.as_refused(), Some(SubmitError::Closed { .. })), "{error}");
+    });
+}

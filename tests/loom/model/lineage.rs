@@ -12,6 +12,18 @@ pub(crate) mod work {
     }
 }
 
+/// No model prints a report.
+pub(crate) mod whose {
+    use std::collections::{HashMap, HashSet};
+
+    use crate::id::NodeId;
+    use crate::lineage::node::WeakNodeRef;
+
+    pub(crate) fn whose(_: &HashSet<NodeId>, _: &WeakNodeRef) -> HashMap<NodeId, String> {
+        HashMap::new()
+    }
+}
+
 pub(crate) mod node {
     use std::sync::{Arc, OnceLock, Weak};
 
