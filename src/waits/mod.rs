@@ -11,7 +11,8 @@
 //! # What is seen
 //! * The waits, without a deadline, of threads: for a task, the first of several tasks, a thread; for the tasks of a
 //!   pool, of a scope, of a borrowing scope; for a value that another initialises, a gate that another holds, room in a
-//!   full queue, a future behind a portal; and `run_until` a future that is woken by tasks alone.
+//!   full queue, a future behind a portal; and in `run_until` and `block_on` for a future that is woken by tasks
+//!   alone.
 //! * What holds a wait up: code on the stack of a thread that waits. A queued task, and room in a full queue, are held up
 //!   by the threads that have all the permits of the pool and keep them while they wait (`holds_permit`, a local pool's
 //!   thread, a worker's initialiser); a future behind a portal by the runtime's workers, when all of them wait.

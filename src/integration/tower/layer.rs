@@ -189,13 +189,14 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
     /// A server does not poll a body whose client reads nothing. The body inside is dropped at the limit all the same,
     /// standing in its scope: by its poller, if that waits for a frame, and otherwise by a thread of heirloom's cache,
     /// where a drop may block (with the feature `tokio` in the context of the runtime that made the response). So a body
-    /// with a limit is `Send + 'static`. The client's connection stays open, and has the error, when it reads on. How long
-    /// that may take is the server's to bound: it no longer holds what the request asked for, nor a place of the
-    /// [`limit`](Self::limit).
+    /// with a limit is `Send + 'static`. A poller that waits and does not come back within a second loses its body too. The
+    /// client's connection stays open, and gets the error, when it reads on. The server bounds how long that may take: the
+    /// connection holds nothing any more that the request asked for, and no place of the [`limit`](Self::limit).
     ///
     /// No runtime's timer is needed: heirloom has a timer thread for all limits of the process, which ends when there
     /// are none. An answer comes at most a few milliseconds late. A limit costs each request about half of what its
-    /// scope costs, also beside 100 000 others. Where the system refuses the thread, and in a fork's child, a limit is
+    /// scope costs, also beside 100 000 others, and with [`until_body_end`](Self::until_body_end) about 0.1 µs more for
+    /// each frame, and 1 µs for a body of several. Where the system refuses the thread, and in a fork's child, a limit is
     /// noticed only when the response is polled.
     ///
     /// ```
