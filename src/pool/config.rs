@@ -541,8 +541,8 @@ impl PoolConfig {
     /// task ([`on_worker_start`](Self::on_worker_start)): a task that took one of its own, and then joined another that
     /// does so too, would need two.
     ///
-    /// So a wait for a task that is queued behind the waiting one may never end, and the search for cycles does not see
-    /// it: nobody has that task in hand yet. A join of it runs it in place; a wait for a value or a gate cannot.
+    /// So an untimed wait that only a task queued behind the waiting one could end is a [`Circle`](crate::Circle) and
+    /// ends with an error. A join of such a task runs it in place.
     pub fn holds_permit(mut self) -> Self {
         (self.holds_permit, self.permits_said) = (true, Said(true));
         self

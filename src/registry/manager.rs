@@ -650,7 +650,7 @@ impl PoolManager {
     /// Runs `f` on every item, and yields the results in order.
     ///
     /// Tasks are submitted as results are taken, a few for each of the pool's places ahead, so the iterator may be
-    /// endless.
+    /// endless. Each item costs a submit and one allocation more, which holds the item until its task runs.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};

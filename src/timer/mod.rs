@@ -3,7 +3,7 @@
 //! No runtime is needed, and none of its timers has to be enabled. The thread starts with the first deadline, sleeps
 //! until the nearest one, but no longer than a second, and ends when there was none for a second. A deadline costs about
 //! 0.1 µs to set and to remove, however many there are, and about 100 bytes until then; removing one wakes no thread. A
-//! waker is woken at most a few milliseconds late, and never early.
+//! waker is woken never early, and on an idle machine at most a few milliseconds late.
 //!
 //! # The race to fear
 //! A deadline is set while the thread is on its way to sleep, or to its end. Both decide under the lock: the thread
