@@ -4,10 +4,10 @@ use std::fmt;
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use crate::id::TaskId;
-use crate::label::Printed;
-use crate::namespace::Namespace;
-use crate::waits::Circle;
+use crate::names::id::TaskId;
+use crate::names::label::Printed;
+use crate::names::namespace::Namespace;
+use crate::wait::graph::Circle;
 
 /// A [`Gate`](crate::Gate) is held by somebody else, and was so for as long as the caller was ready to wait.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use crate::cancel::hook::{CancelSource, Hook};
 use crate::error::Cancelled;
-use crate::fork;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::{ExitOnDrop, Lineage};
 use crate::lineage::node::{Node, NodeRef};
@@ -22,9 +21,10 @@ use crate::lineage::work;
 use crate::pool::cancel_listener::CancelListener;
 use crate::pool::frame::{self, Frame};
 use crate::pool::interrupted;
-use crate::pool::park;
 use crate::pool::wait::{PermitsReleased, block_on_wakers};
+use crate::sync::fork;
 use crate::sync::os::Arc;
+use crate::wait::park;
 
 /// Whether the running task or thread was asked to stop, or the place where it stands, or one above that.
 ///

@@ -7,13 +7,13 @@ use std::io;
 use std::time::Duration;
 
 use crate::busy::Busy;
-use crate::id::TaskId;
-use crate::label::{InCode, Printed};
-use crate::namespace::Namespace;
+use crate::names::id::TaskId;
+use crate::names::label::{InCode, Printed};
+use crate::names::namespace::Namespace;
+use crate::names::task_type::TaskType;
 use crate::sync::os::{Arc, Mutex};
-use crate::task_type::TaskType;
-use crate::unwind::swallow_drop;
-use crate::waits::Circle;
+use crate::sync::unwind::swallow_drop;
+use crate::wait::graph::Circle;
 
 /// Why nothing can be made for the code itself, and which calls of this build give it a place.
 #[cfg(feature = "tokio")]

@@ -8,7 +8,7 @@ use crate::integration::tokio::{JoinError, PortalError, SpawnError};
 use crate::pool::set::TimedOut;
 use crate::registry::not_found::ManagerNotFound;
 use crate::value::error::{BindError, InitError, NotBound};
-use crate::waits::Circle;
+use crate::wait::graph::Circle;
 
 /// Any error of this crate, for a program that passes them up with `?` and asks at one place what to make of them.
 ///

@@ -88,38 +88,28 @@
 
 mod busy;
 mod cancel;
-mod clock;
 mod error;
 mod errors;
-mod fork;
 mod gate;
 mod gate_key;
 pub mod guide;
-mod id;
 mod integration;
-mod label;
 mod lineage;
-mod namespace;
+mod names;
 mod pool;
 pub mod prelude;
 mod registry;
 mod runtime;
-mod stderr;
 mod subscriber;
 mod sync;
 mod task;
-mod task_type;
 pub mod thread;
 pub mod threads;
 mod timer;
 #[cfg(feature = "metrics")]
 mod totals;
-mod tracker;
-mod unwind;
 mod value;
-mod waits;
-mod waker_set;
-mod weak_list;
+mod wait;
 
 pub use crate::busy::{Busy, Holder};
 pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};
@@ -127,7 +117,6 @@ pub use crate::error::{Cancelled, Refused, StartError, StopError, SubmitError, T
 pub use crate::errors::Error;
 pub use crate::gate::{Gate, GateGuard};
 pub use crate::gate_key::EnterError;
-pub use crate::id::{NodeId, TaskId};
 #[cfg(feature = "inspector")]
 #[cfg_attr(docsrs, doc(cfg(feature = "inspector")))]
 pub use crate::integration::inspector;
@@ -148,7 +137,9 @@ pub use crate::integration::tower;
 pub use crate::lineage::future::InLineage;
 pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wrap_fn};
 pub use crate::lineage::node::NodeKind;
-pub use crate::namespace::Namespace;
+pub use crate::names::id::{NodeId, TaskId};
+pub use crate::names::namespace::Namespace;
+pub use crate::names::task_type::{Task, TaskKind, TaskType};
 pub use crate::pool::admission::GateMode;
 pub use crate::pool::block_on::block_on;
 pub use crate::pool::cancel_on_drop::CancelOnDrop;
@@ -175,10 +166,9 @@ pub use crate::registry::stateful::StatefulManager;
 pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown, shutdown_async};
 pub use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::typed::TypedManager;
-pub use crate::task_type::{Task, TaskKind, TaskType};
 pub use crate::value::binding::Binding;
 pub use crate::value::error::{BindError, InitError, NotBound};
 pub use crate::value::heirloom::{Heirloom, HeirloomAt};
 pub use crate::value::map::{HeirloomMap, HeirloomMapAt, OnFailure};
 pub use crate::value::subscribe::Subscription;
-pub use crate::waits::{Circle, Link, WouldDeadlock};
+pub use crate::wait::graph::{Circle, Link, WouldDeadlock};

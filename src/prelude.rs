@@ -20,7 +20,8 @@ pub use crate::gate::Gate;
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use crate::integration::tokio::{Portal, portal};
 pub use crate::lineage::handle::{Lineage, current, wrap, wrap_fn};
-pub use crate::namespace::Namespace;
+pub use crate::names::namespace::Namespace;
+pub use crate::names::task_type::{TaskKind, TaskType};
 pub use crate::pool::admission::GateMode;
 pub use crate::pool::config::PoolConfig;
 pub use crate::pool::handle::TaskHandle;
@@ -32,6 +33,5 @@ pub use crate::registry::manager::PoolManager;
 pub use crate::registry::scope::{FutureExt, Scope};
 pub use crate::registry::stateful::StatefulManager;
 pub use crate::registry::typed::TypedManager;
-pub use crate::task_type::{TaskKind, TaskType};
 pub use crate::value::heirloom::Heirloom;
 pub use crate::value::map::HeirloomMap;

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::waits::{Obligor, Worker};
+use crate::wait::graph::{Obligor, Worker};
 
 #[cfg(feature = "tokio")]
 pub(crate) use self::with_tokio::{id, runs_a_future};
@@ -79,8 +79,8 @@ mod with_tokio {
     use ::tokio::runtime::{self, Handle};
     use ::tokio::task::coop;
 
-    use crate::unwind::swallow;
-    use crate::waits::{Obligor, Worker};
+    use crate::sync::unwind::swallow;
+    use crate::wait::graph::{Obligor, Worker};
 
     /// More than tokio grants a task for one poll, which is 128.
     const MORE_THAN_A_BUDGET: u32 = 1024;

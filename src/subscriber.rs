@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use tracing::dispatcher::{self, DefaultGuard, Dispatch};
 use tracing::level_filters::LevelFilter;
 
-use crate::unwind::swallow_drop;
+use crate::sync::unwind::swallow_drop;
 
 /// A subscriber that is the default of a part of a thread's code. Whoever drops it may be its last owner, and a
 /// subscriber's drop is user code.

@@ -20,11 +20,11 @@ use crate::lineage::thread_state::{Request, ThreadState};
 use crate::pool::cancel_forwarder::CancelForwarder;
 use crate::pool::handle::CancelOutcome;
 use crate::pool::interrupted;
-use crate::pool::park;
 use crate::pool::wait::PermitsReleased;
 use crate::subscriber::Scoped;
 use crate::sync::os::Arc;
-use crate::waits::{ClosesCircle, Ends, Label, Target, WouldDeadlock};
+use crate::wait::graph::{ClosesCircle, Ends, Label, Target, WouldDeadlock};
+use crate::wait::park;
 
 /// Starts a thread below the current place. As `std::thread::spawn`.
 ///

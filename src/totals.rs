@@ -14,10 +14,10 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
+use crate::names::task_type::TaskType;
 use crate::sync::os::Mutex;
-use crate::task_type::TaskType;
-use crate::weak_list::WeakList;
+use crate::sync::weak_list::WeakList;
 
 /// How many names have a line of their own.
 pub(crate) const MAX_NAMES: usize = 500;

@@ -19,8 +19,8 @@ use std::task::{Wake, Waker};
 
 use crate::pool::frame;
 use crate::sync::os::{Arc, Mutex};
-use crate::unwind::swallow;
-use crate::waker_set::WakerSet;
+use crate::sync::unwind::swallow;
+use crate::wait::waker_set::WakerSet;
 
 /// Where a hook hears of requests.
 pub(crate) trait CancelSource: Send + 'static {

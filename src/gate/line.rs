@@ -8,7 +8,7 @@
 //! line, under the same lock; whoever is no longer in it holds the gate, and is told so, however late it is.
 //!
 //! # Cycles
-//! Who waits for the holder is in the graph of [`crate::waits`]. The graph is told of a change of the holder under the
+//! Who waits for the holder is in the graph of [`crate::wait::graph`]. The graph is told of a change of the holder under the
 //! same lock: the old one owes nothing any more, so whoever is handed the gate waits no longer, and the others wait for
 //! that one.
 
@@ -20,7 +20,7 @@ use crate::busy::Holder;
 use crate::gate::who::Who;
 use crate::pool::frame::Code;
 use crate::sync::os::Arc;
-use crate::waits::{Edge, Obligation, Target};
+use crate::wait::graph::{Edge, Obligation, Target};
 
 /// What the gate's lock guards.
 pub(super) struct Line {

@@ -14,17 +14,17 @@ use std::time::{Duration, Instant};
 use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
-use crate::label::Printed;
+use crate::names::label::Printed;
 use crate::pool::cancel_listener::CancelListener;
 use crate::pool::frame::{self, Code};
 use crate::pool::interrupted;
-use crate::pool::park;
 use crate::pool::wait::{self, PermitsReleased};
 use crate::sync::Mutex;
 use crate::sync::os::{Arc, OnceLock};
 use crate::timer::within::within;
-use crate::waits::{Circle, Ends, Label};
-use crate::waker_set::WakerSet;
+use crate::wait::graph::{Circle, Ends, Label};
+use crate::wait::park;
+use crate::wait::waker_set::WakerSet;
 
 /// How long [`Gate::enter`] waits unless told otherwise: long enough for a quick reading to end, and short enough that
 /// what cannot be had now is refused instead of being queued up.

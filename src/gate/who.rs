@@ -4,12 +4,12 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use crate::busy::Holder;
-use crate::fork;
-use crate::id::TaskId;
-use crate::namespace::Namespace;
+use crate::names::id::TaskId;
+use crate::names::namespace::Namespace;
 use crate::pool::frame::{self, Code};
+use crate::sync::fork;
 use crate::sync::os::Arc;
-use crate::waits::{self, Obligation, Record};
+use crate::wait::graph::{self, Obligation, Record};
 
 pub(super) struct Who {
     running: frame::Running,
@@ -31,7 +31,7 @@ impl Who {
             task,
             namespace: frame.filter(|_| task.is_some()).map(|frame| frame.pool().namespace.clone()),
             thread: std::thread::current(),
-            record: waits::me(),
+            record: graph::me(),
             generation: fork::generation(),
         }
     }

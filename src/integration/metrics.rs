@@ -59,13 +59,13 @@ use std::time::Duration;
 
 use ::metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use crate::label::cut;
 use crate::lineage::handle::Lineage;
+use crate::names::label::cut;
 use crate::pool::inner::Pool;
 use crate::registry::table::Registry;
 use crate::sync::os::{Arc, thread};
+use crate::sync::unwind::swallow;
 use crate::totals::{Ends, Labels, Name, PoolTotals};
-use crate::unwind::swallow;
 
 /// Publishes one family's gauges and counters; see the [module](self). A clone is the same.
 ///

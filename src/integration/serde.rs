@@ -4,15 +4,15 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::id::{NodeId, TaskId};
 use crate::lineage::node::NodeKind;
-use crate::namespace::Namespace;
+use crate::names::id::{NodeId, TaskId};
+use crate::names::namespace::Namespace;
+use crate::names::task_type::TaskType;
 use crate::pool::config::{PoolKind, PoolMode};
 use crate::pool::end::{RunningTask, StopReport};
 use crate::pool::stats::PoolStats;
 use crate::registry::table::{PoolReport, ShutdownReport};
 use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
-use crate::task_type::TaskType;
 
 /// A struct, field by field.
 macro_rules! as_struct {

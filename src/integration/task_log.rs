@@ -12,12 +12,12 @@ use smallvec::SmallVec;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-use crate::id::TaskId;
 use crate::lineage::current;
 use crate::lineage::node::Node;
+use crate::names::id::TaskId;
 use crate::pool::frame;
 use crate::sync::os::{Arc, Mutex};
-use crate::unwind::swallow;
+use crate::sync::unwind::swallow;
 
 pub use self::line::LogLine;
 use self::store::Store;

@@ -12,16 +12,16 @@ use std::future::Future;
 use ::tokio::runtime::{Handle, Id};
 
 use crate::error::Cancelled;
-use crate::fork;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::work::Work;
 use crate::pool::cancel_listener::CancelListener;
 use crate::runtime;
+use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::value::error::BindError;
 use crate::value::heirloom::Heirloom;
-use crate::waits::{Circle, Obligation, Obligor};
+use crate::wait::graph::{Circle, Obligation, Obligor};
 
 pub use self::error::{JoinError, SpawnError};
 pub use self::handle::PortalHandle;

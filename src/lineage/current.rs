@@ -24,11 +24,11 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-use crate::id::TaskId;
 use crate::lineage::flow::Flow;
 use crate::lineage::flows::Flows;
 use crate::lineage::node::{Node, NodeKind, NodeRef, Role, process};
 use crate::lineage::thread_state::ThreadState;
+use crate::names::id::TaskId;
 use crate::sync::os::Arc;
 
 thread_local! {

@@ -8,8 +8,8 @@ use dashmap::DashMap;
 
 use crate::lineage::node::Node;
 use crate::sync::os::{Arc, LazyLock, Weak};
-use crate::tracker::TaskTracker;
-use crate::weak_list::WeakList;
+use crate::sync::weak_list::WeakList;
+use crate::wait::tracker::TaskTracker;
 
 /// What lives at a node, type-erased: this layer does not know managers.
 pub(crate) type SlotValue = dyn Any + Send + Sync;

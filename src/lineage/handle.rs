@@ -4,10 +4,10 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::thread::ThreadId;
 
-use crate::id::{NodeId, TaskId};
-use crate::label::Printed;
 use crate::lineage::current::{self, CurrentNode, EnterGuard, LazyNode};
 use crate::lineage::node::{Node, NodeKind, NodeRef, ScopeTrackers};
+use crate::names::id::{NodeId, TaskId};
+use crate::names::label::Printed;
 
 /// A handle to one node of the family tree: the process, a thread, a pool task or a scope.
 ///

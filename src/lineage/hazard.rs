@@ -36,7 +36,7 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use crate::sync::os::{AtomicBool, AtomicPtr, AtomicU64, Mutex, OnceLock, Ordering, compiler_fence, fence};
-use crate::unwind::swallow;
+use crate::sync::unwind::swallow;
 
 /// See the module. A thousand times what a store takes to be seen everywhere.
 const SETTLES: Duration = Duration::from_secs(1);

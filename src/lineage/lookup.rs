@@ -5,7 +5,7 @@ use crate::lineage::family::SlotValue;
 use crate::lineage::hazard::{self, Held};
 use crate::lineage::node::Node;
 use crate::lineage::slots::{Found, SlotEntry, Slots};
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
 use crate::sync::os::Arc;
 
 /// What of a node is looked through.

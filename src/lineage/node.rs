@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::ptr;
 use std::thread::ThreadId;
 
-use crate::id::{NodeId, TaskId};
 use crate::lineage::family::Family;
 use crate::lineage::queued::{Claims, QueuedTasks, Which};
 use crate::lineage::slots::Slots;
+use crate::names::id::{NodeId, TaskId};
 use crate::sync::os::{Arc, AtomicPtr, AtomicU64, AtomicUsize, LazyLock, Ordering, Weak};
-use crate::tracker::TaskTracker;
-use crate::waker_set::WakerSet;
-use crate::weak_list::Registration;
+use crate::sync::weak_list::Registration;
+use crate::wait::tracker::TaskTracker;
+use crate::wait::waker_set::WakerSet;
 
 /// Somebody asked what stands here, and everything below, to stop.
 const CANCEL_REQUESTED: u64 = 1;

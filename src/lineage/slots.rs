@@ -4,7 +4,7 @@ use std::ptr;
 
 use crate::lineage::family::SlotValue;
 use crate::lineage::hazard::{self, Held};
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
 use crate::sync::os::{Arc, AtomicPtr, Mutex, Ordering};
 
 /// The managers of one node: a list of slots that only grows, each slot empty or with one value. Looking up takes no

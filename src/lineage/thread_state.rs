@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::ptr;
 
-use crate::fork;
 use crate::lineage::current::OnMaterialize;
 use crate::lineage::node::{Node, NodeRef, WeakNodeRef};
+use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicU64, OnceLock, Ordering};
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 /// It was asked to stop, and has not declined since.
 const CANCEL_REQUESTED: u64 = 1;

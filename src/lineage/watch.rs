@@ -5,7 +5,7 @@ use std::task::Waker;
 use smallvec::SmallVec;
 
 use crate::lineage::node::{Node, NodeRef};
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 /// Listens at the place's own node, at every scope above it and at the root: whoever asks a node to stop tells that
 /// node, and the nearest of the others where the node has descendants. So the end of one request wakes its own waiters

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::id::NodeId;
 use crate::lineage::family::Family;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
+use crate::names::id::NodeId;
 
 /// The innermost scope at or above each of these nodes, or else the node itself; none for a family's root. Only nodes that
 /// live are found, in the family of `member`. Costs a look at each node of the family.

@@ -15,8 +15,8 @@ use crate::lineage::flow::Flow;
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::{Node, NodeRef};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
-use crate::tracker::{Left, TaskTracker};
-use crate::waker_set::WakerSet;
+use crate::wait::tracker::{Left, TaskTracker};
+use crate::wait::waker_set::WakerSet;
 
 /// Its handle asked it to stop, and it has not declined since.
 const CANCEL_REQUESTED: u64 = 1;

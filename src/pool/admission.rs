@@ -12,8 +12,8 @@ use crate::busy::Busy;
 use crate::error::TaskError;
 use crate::pool::inner::{Counted, Pool, TaskMeta};
 use crate::pool::worker::Outcome;
+use crate::sync::unwind::swallow;
 use crate::task::cell::Claimed;
-use crate::unwind::swallow;
 
 /// Whether code runs under a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

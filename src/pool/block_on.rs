@@ -9,12 +9,12 @@ use crate::error::Cancelled;
 use crate::lineage::current;
 use crate::pool::cancel_listener::CancelListener;
 use crate::pool::interrupted;
-use crate::pool::park;
 use crate::pool::polled;
 use crate::pool::wait::PermitsReleased;
 use crate::pool::woken::Woken;
 use crate::runtime;
-use crate::waits::{Ends, Label, Target};
+use crate::wait::graph::{Ends, Label, Target};
+use crate::wait::park;
 
 /// Runs a future on this thread until it is ready, or until a cancel comes.
 ///

@@ -11,9 +11,9 @@ use std::collections::HashSet;
 use std::mem;
 use std::ptr;
 
-use crate::id::{NodeId, TaskId};
 use crate::lineage::family::Family;
 use crate::lineage::node::{Node, NodeRef};
+use crate::names::id::{NodeId, TaskId};
 use crate::pool::inner::Pool;
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, Mutex};

@@ -24,11 +24,11 @@ use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{As, Pool};
 use crate::pool::interrupted;
 use crate::pool::local_pool;
-use crate::pool::park;
 use crate::pool::wait::{self, PermitsReleased};
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
-use crate::unwind::swallow;
-use crate::waits::{ClosesCircle, Ends, Label, Target};
+use crate::sync::unwind::swallow;
+use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
+use crate::wait::park;
 
 /// Room in a bounded queue.
 pub(crate) struct Capacity {

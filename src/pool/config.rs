@@ -5,10 +5,10 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::names::task_type::TaskType;
 use crate::pool::admission::Gated;
 use crate::pool::ctx::{Hook, WorkerCtx};
 use crate::pool::worker_state::Maker;
-use crate::task_type::TaskType;
 
 /// How many extra threads the waits of one pool may cause, unless told otherwise.
 const DEFAULT_MAX_BLOCKED: usize = 256;

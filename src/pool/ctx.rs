@@ -11,18 +11,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::Thread;
 
 use crate::error::{Said, payload_text};
-use crate::fork;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::{ExitOnDrop, Lineage};
 use crate::lineage::node::{Node, NodeRef, Role, WeakNodeRef};
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::warm::WorkerPurpose;
 use crate::pool::worker_state;
+use crate::sync::fork;
 use crate::sync::os::{Arc, OnceLock};
+use crate::sync::unwind::swallow_drop;
 use crate::threads::cache::ThreadInfo;
-use crate::unwind::swallow_drop;
 
 type Failure = Box<dyn Error + Send + Sync>;
 type Initialiser = dyn Fn(&WorkerCtx) -> Result<(), Failure> + Send + Sync;

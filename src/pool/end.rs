@@ -5,26 +5,26 @@ use std::fmt;
 use std::slice;
 use std::time::{Duration, Instant};
 
-use crate::clock::CoarseInstant;
 use crate::error::{StopError, TaskError};
-use crate::fork;
-use crate::id::TaskId;
 use crate::lineage::node::NodeRef;
 use crate::lineage::queued::Claims;
 use crate::lineage::whose::whose;
+use crate::names::id::TaskId;
+use crate::names::task_type::TaskType;
 use crate::pool::config::PoolMode;
 use crate::pool::evict::{self, Evicted};
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::local_pool;
-use crate::pool::park;
 use crate::pool::queue_stats::QueueStats;
 use crate::pool::stats::PoolStats;
 use crate::pool::wait::{PermitsReleased, block_on_wakers};
+use crate::sync::clock::CoarseInstant;
+use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
-use crate::task_type::TaskType;
-use crate::tracker::TaskTracker;
-use crate::waits::{ClosesCircle, Ends, Label, Target};
+use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
+use crate::wait::park;
+use crate::wait::tracker::TaskTracker;
 
 /// What an end found: how the tasks of this start ended, and what still runs.
 ///

@@ -20,16 +20,16 @@ use std::ptr::{self, NonNull};
 use smallvec::SmallVec;
 
 use crate::error::{SubmitError, TaskError};
-use crate::fork::is_fork;
 use crate::lineage::node::{Node, NodeRef};
 use crate::lineage::queued::{self, Claims, OwnedQueue, TaskLink, TaskOps, Which};
 use crate::pool::depth;
 use crate::pool::frame::Frame;
 use crate::pool::inner::{Counted, Pool, RareMeta, TaskMeta};
 use crate::pool::worker::{self, Task};
+use crate::sync::fork::is_fork;
 use crate::sync::os::{Arc, Ordering, Weak, fence};
+use crate::sync::unwind::{swallow, swallow_drop};
 use crate::task::cell::{Claimed, Closure, Published, Unwoken};
-use crate::unwind::{swallow, swallow_drop};
 
 /// How many tombstones there must be, at least, before the queue is swept.
 const SWEEP: usize = 64;

@@ -26,8 +26,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
-use crate::fork::{self, is_fork};
-use crate::id::TaskId;
+use crate::names::id::TaskId;
 use crate::pool::cancelled_tasks::CancelledTasks;
 use crate::pool::end::{OfTracker, await_tracker, block_on_tracker};
 use crate::pool::frame;
@@ -35,12 +34,13 @@ use crate::pool::inner::{Pool, TaskMeta, joining};
 use crate::pool::local_pool;
 use crate::pool::wait;
 use crate::pool::worker::leave_after;
-use crate::stderr;
+use crate::sync::fork::{self, is_fork};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sync::stderr;
+use crate::sync::unwind::swallow;
 use crate::task::cell::Claimed;
 use crate::timer::within::within;
-use crate::unwind::swallow;
-use crate::waits::{self, ClosesCircle, Ends, Label, Target, Waiting};
+use crate::wait::graph::{self, ClosesCircle, Ends, Label, Target, Waiting};
 
 /// How long the end of the process waits for joining pools, unless told otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -389,7 +389,7 @@ extern "C" fn hook() {
     // Unwinding out of a C function aborts; the exit code is to be kept.
     swallow(|| {
         // What this thread was making for others never comes.
-        waits::give_up_all();
+        graph::give_up_all();
         end_own_tasks();
         drain();
     });

@@ -6,11 +6,11 @@
 use std::cell::Cell;
 use std::ptr;
 
-use crate::id::TaskId;
 use crate::lineage::current::{self, LazyNode, OnMaterialize};
 use crate::lineage::flow::Flow;
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::{Node, NodeRef};
+use crate::names::id::TaskId;
 use crate::pool::config::PoolKind;
 use crate::pool::held_permits::InWait;
 use crate::pool::inner::{Counted, NodeKey, Pool, TaskMeta};

@@ -10,9 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::error::{Cancelled, TaskError};
-use crate::fork;
-use crate::id::TaskId;
-use crate::namespace::Namespace;
+use crate::names::id::TaskId;
+use crate::names::namespace::Namespace;
 use crate::pool::cancel_forwarder::CancelForwarder;
 use crate::pool::cancelled_tasks;
 use crate::pool::depth;
@@ -21,16 +20,17 @@ use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, pool_of_claimed};
 use crate::pool::interrupted;
 use crate::pool::local_pool;
-use crate::pool::park;
 use crate::pool::polled;
 use crate::pool::wait::{self, PermitsReleased, may_run_in_place};
 use crate::pool::worker::{self, Task};
 use crate::pool::worker_state;
 #[cfg(feature = "tokio")]
 use crate::runtime;
+use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::task::state::CancelRequest;
-use crate::waits::{self, ClosesCircle, Ends, IsQueued, Label, Target};
+use crate::wait::graph::{self, ClosesCircle, Ends, IsQueued, Label, Target};
+use crate::wait::park;
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -284,9 +284,9 @@ impl<T> TaskHandle<T> {
     }
 
     /// The task, for those who look for circles.
-    fn awaited(&self) -> waits::Task {
+    fn awaited(&self) -> graph::Task {
         let queued = self.task.state().is_queued().then(|| Arc::new(self.task.another()) as Arc<dyn IsQueued>);
-        waits::Task { id: self.id(), pool: self.pool.as_ptr().addr(), queued }
+        graph::Task { id: self.id(), pool: self.pool.as_ptr().addr(), queued }
     }
 
     fn would_deadlock(&self, why: ClosesCircle) -> TaskError {

@@ -20,12 +20,12 @@
 //! still kept; only when none is does it take one again above the limit, as any wait does that gave its own away. So
 //! the two counts are one word: whoever ends a wait, and whoever lets a place, agree on how many are left.
 
-use crate::fork;
 use crate::pool::inner::Pool;
 use crate::pool::overdue;
 use crate::sync::atomic::AtomicU64;
+use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
-use crate::unwind::swallow;
+use crate::sync::unwind::swallow;
 
 const KEPT: u64 = 1;
 const LET: u64 = 1 << 32;

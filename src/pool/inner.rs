@@ -22,13 +22,13 @@ use slab::Slab;
 use tracing::level_filters::LevelFilter;
 
 use crate::error::{Refused, SubmitError, TaskError};
-use crate::fork;
-use crate::id::TaskId;
 use crate::lineage::current;
 use crate::lineage::handle::closed_scope;
 use crate::lineage::node::{Node, NodeRef, ScopeTrackers, WeakNodeRef};
 use crate::lineage::queued::Claims;
-use crate::namespace::Namespace;
+use crate::names::id::TaskId;
+use crate::names::namespace::Namespace;
+use crate::names::task_type::TaskType;
 use crate::pool::capacity::Capacity;
 use crate::pool::config::{PoolConfig, PoolMode};
 use crate::pool::evict::{self, Evicted};
@@ -45,13 +45,13 @@ use crate::pool::stats::Counters;
 use crate::pool::warm::WorkerPurpose;
 use crate::pool::worker::Task;
 use crate::subscriber::Scoped;
+use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
+use crate::sync::unwind::swallow;
+use crate::sync::weak_list::{Registration, WeakList};
 use crate::task::cell::{Claimed, TaskRef, reclaim};
-use crate::task_type::TaskType;
 use crate::threads::cache::{Job, WorkerHandle};
-use crate::tracker::{Entry, Left, TaskTracker};
-use crate::unwind::swallow;
-use crate::weak_list::{Registration, WeakList};
+use crate::wait::tracker::{Entry, Left, TaskTracker};
 
 /// What the engine remembers of a task until it ends.
 pub(crate) struct TaskMeta {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use crate::lineage::node::WeakNodeRef;
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
 use crate::pool::config::{PoolConfig, PoolKind};
 use crate::pool::ctx;
 use crate::pool::inner::Pool;
@@ -14,7 +14,7 @@ use crate::pool::warm::Warm;
 use crate::pool::worker_state::States;
 use crate::sync::os::Arc;
 use crate::threads::cache::{Cache, Settings, SpawnPolicy};
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 /// The kinds of pool, as siblings: each names the cache its threads come from.
 pub(crate) enum Kind {

@@ -20,20 +20,20 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
 use crate::pool::end::{self, OfTracker, StopReport};
 use crate::pool::evict::Evicted;
 use crate::pool::frame::{self, Frame};
 use crate::pool::inner::Pool;
 use crate::pool::kind::Kind;
 use crate::pool::notifier::Notifier;
-use crate::pool::park;
 use crate::pool::polled;
 use crate::pool::wait::{self, PermitsReleased};
 use crate::pool::woken::Woken;
 use crate::pool::worker::{self, RunOutcome, Task};
 use crate::sync::os::Arc;
-use crate::waits::{ClosesCircle, Ends, Label, Target, Waiting};
+use crate::wait::graph::{ClosesCircle, Ends, Label, Target, Waiting};
+use crate::wait::park;
 
 thread_local! {
     static HERE: Cell<*const Entry> = const { Cell::new(ptr::null()) };

@@ -6,18 +6,18 @@ use std::iter::{Fuse, FusedIterator};
 use std::time::{Duration, Instant};
 
 use crate::error::{SubmitError, TaskError};
-use crate::id::TaskId;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::NodeRef;
+use crate::names::id::TaskId;
+use crate::names::task_type::TaskType;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
 use crate::pool::interrupted;
-use crate::pool::park;
 use crate::pool::set::TimedOut;
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Mutex, Ordering};
-use crate::task_type::TaskType;
+use crate::wait::park;
 
 /// An input on its way into a task. The map takes it back when the task is refused.
 type Given<A> = Arc<Mutex<Option<A>>>;

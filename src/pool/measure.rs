@@ -3,8 +3,8 @@
 use crate::lineage::family::{Family, SlotValue};
 use crate::pool::inner::Pool;
 use crate::sync::os::{Arc, Weak};
+use crate::sync::weak_list::Registration;
 use crate::totals::Ends;
-use crate::weak_list::Registration;
 
 /// Where a pool is listed while it lives, and written down when it is gone.
 pub(crate) struct Measured {

@@ -30,7 +30,6 @@ pub(crate) mod map;
 pub(crate) mod measure;
 pub(crate) mod notifier;
 pub(crate) mod overdue;
-pub(crate) mod park;
 pub(crate) mod permits;
 pub(crate) mod polled;
 pub(crate) mod queue;

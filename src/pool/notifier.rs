@@ -9,7 +9,7 @@
 use std::task::Waker;
 
 use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
-use crate::unwind::swallow;
+use crate::sync::unwind::swallow;
 
 type Callback = Arc<dyn Fn() + Send + Sync>;
 

@@ -8,9 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::task::Waker;
 
-use crate::id::TaskId;
+use crate::names::id::TaskId;
 use crate::sync::os::Arc;
-use crate::waits::{IsQueued, Several, Target};
+use crate::wait::graph::{IsQueued, Several, Target};
 
 /// A poll under way.
 struct Polled<'a> {

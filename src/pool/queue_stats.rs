@@ -5,9 +5,9 @@
 
 use smallvec::SmallVec;
 
-use crate::clock::CoarseInstant;
-use crate::id::{NodeId, TaskId};
-use crate::task_type::TaskType;
+use crate::names::id::{NodeId, TaskId};
+use crate::names::task_type::TaskType;
+use crate::sync::clock::CoarseInstant;
 
 /// A running task.
 #[derive(Clone)]

@@ -7,19 +7,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use crate::error::{SubmitError, TaskError};
-use crate::fork;
-use crate::id::TaskId;
+use crate::names::id::TaskId;
+use crate::names::task_type::TaskType;
 use crate::pool::depth;
 use crate::pool::end::{OfTracker, block_on_tracker};
 use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
 use crate::pool::inner::{Pool, leave_tracker};
 use crate::pool::wait::{self, may_run_in_place};
 use crate::pool::worker::{self, Task};
+use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex};
-use crate::task_type::TaskType;
-use crate::tracker::TaskTracker;
-use crate::unwind::abort_on_panic;
-use crate::waits::{Ends, Label, Target};
+use crate::sync::unwind::abort_on_panic;
+use crate::wait::graph::{Ends, Label, Target};
+use crate::wait::tracker::TaskTracker;
 
 /// Tasks that may borrow from the caller of [`PoolManager::scope`](crate::PoolManager::scope).
 pub struct TaskScope<'scope, 'env: 'scope> {

@@ -6,17 +6,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::TaskError;
-use crate::id::TaskId;
-use crate::namespace::Namespace;
+use crate::names::id::TaskId;
+use crate::names::namespace::Namespace;
 use crate::pool::evict::Evicted;
 use crate::pool::handle::{TaskHandle, deadline};
-use crate::pool::park;
 use crate::pool::polled;
 use crate::pool::ready::{Member, ReadyList};
 use crate::pool::wait::{self, PermitsReleased};
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, Mutex};
-use crate::waits::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
+use crate::wait::graph::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
+use crate::wait::park;
 
 /// A task that ended, and how.
 pub type Ended<T> = (TaskId, Result<T, TaskError>);

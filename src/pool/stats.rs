@@ -6,10 +6,10 @@
 
 use std::fmt;
 
+use crate::names::task_type::TaskType;
 use crate::pool::config::{PoolKind, PoolMode};
 use crate::pool::inner::Pool;
 use crate::sync::os::{AtomicU64, AtomicUsize, Ordering};
-use crate::task_type::TaskType;
 
 #[derive(Default)]
 pub(crate) struct Counters {

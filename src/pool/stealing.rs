@@ -42,20 +42,20 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use crate::error::payload_text;
-use crate::fork;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::NodeRef;
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::kind::Kind;
 use crate::pool::rayon::{Part, Rayon};
 use crate::pool::wait::block_on_wakers;
 use crate::pool::worker::{self, AfterOne};
+use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::unwind::{swallow, swallow_drop};
 use crate::threads::cache::{self, BlockedGuard, Cache, Job, ReservedThread, WorkerHandle};
-use crate::unwind::{swallow, swallow_drop};
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 /// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are
 /// missing elsewhere meanwhile.

@@ -5,21 +5,21 @@ use std::mem;
 use std::ptr;
 use std::time::Instant;
 
-use crate::fork;
 use crate::lineage::work;
 use crate::pool::depth;
 use crate::pool::frame::{self, Frame};
 use crate::pool::held_permits::InWait;
 use crate::pool::inner::Pool;
 use crate::pool::local_pool;
-use crate::pool::park;
 use crate::pool::stealing::{self, Blocked};
 use crate::pool::warm::WorkerPurpose;
 use crate::runtime;
+use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::threads::cache::{self, BlockedGuard};
-use crate::waits::{self, Begin, ClosesCircle, Ends, Label, Permit, Stack, Target, Waiting};
-use crate::waker_set::WakerSet;
+use crate::wait::graph::{self, Begin, ClosesCircle, Ends, Label, Permit, Stack, Target, Waiting};
+use crate::wait::park;
+use crate::wait::waker_set::WakerSet;
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
@@ -78,7 +78,7 @@ impl PermitsReleased {
     }
 
     /// As [`begin`](Self::begin), for a wait that ends with the target. The error: it would never end; see
-    /// [`crate::waits`]. Whoever waits looks at [`told`](Self::refusal) each time it is woken, and gives up then.
+    /// [`crate::wait::graph`]. Whoever waits looks at [`told`](Self::refusal) each time it is woken, and gives up then.
     pub(crate) fn begin_for(on: Target, label: Label, ends: Ends) -> Result<Self, ClosesCircle> {
         let mut released = Self::begin();
         released.waits_for(on, label, ends)?;
@@ -131,7 +131,7 @@ pub(crate) fn begin_driving(on: Target, label: Label, ends: Ends) -> Result<Wait
 }
 
 fn begin_as(on: Target, label: Label, ends: Ends, drives: bool) -> Result<Waiting<'static>, ClosesCircle> {
-    waits::graph().begin(waits::me(), Begin { on, label, stack: stack(drives), ends, waker: park::waker })
+    graph::graph().begin(graph::me(), Begin { on, label, stack: stack(drives), ends, waker: park::waker })
 }
 
 /// So many of the frames on a stack are looked at.

@@ -40,12 +40,12 @@ use crate::pool::ctx::{self, Hook};
 use crate::pool::frame;
 use crate::pool::inner::Pool;
 use crate::pool::kind::Kind;
-use crate::pool::park;
 use crate::pool::wait::{PermitsReleased, block_on_wakers};
 use crate::sync::os::{Arc, Mutex};
+use crate::sync::unwind::swallow;
 use crate::threads::cache::{self, Job, SpawnPolicy, ThreadInfo, WorkerHandle};
-use crate::unwind::swallow;
-use crate::waker_set::WakerSet;
+use crate::wait::park;
+use crate::wait::waker_set::WakerSet;
 
 /// How many threads a start initialises at a time, unless told otherwise.
 const DEFAULT_CONCURRENCY: usize = 4;

@@ -3,7 +3,7 @@
 use std::task::{Wake, Waker};
 
 use crate::sync::os::{Arc, AtomicBool, Ordering, fence};
-use crate::waits::Target;
+use crate::wait::graph::Target;
 
 /// That a future is to be polled. Its waker notes that and wakes the thread, so a wait of the same thread within the poll
 /// may use up the thread's wake, and the note stays.

@@ -2,11 +2,10 @@
 
 use std::ptr;
 
-use crate::clock::{CoarseInstant, spin_for};
 use crate::error::{NoRoom, Refused, SubmitError, TaskError, payload_text};
-use crate::fork;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::{Node, NodeRef, ScopeTrackers};
+use crate::names::task_type::TaskType;
 use crate::pool::config::PoolKind;
 use crate::pool::depth;
 use crate::pool::evict::Evicted;
@@ -18,11 +17,12 @@ use crate::pool::queue_stats::Running;
 use crate::pool::stealing;
 use crate::pool::worker_state;
 use crate::subscriber::Scoped;
+use crate::sync::clock::{CoarseInstant, spin_for};
+use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering, thread};
+use crate::sync::unwind::{abort_on_panic, swallow, swallow_drop};
 use crate::task::cell::{Claimed, Foreign, Payload, TaskRef};
-use crate::task_type::TaskType;
 use crate::threads::cache::{Job, WorkerHandle};
-use crate::unwind::{abort_on_panic, swallow, swallow_drop};
 
 /// How many tasks a borrowed thread runs for one pool before it lets others in line have their turn.
 const FAIR_BUDGET: u32 = 64;

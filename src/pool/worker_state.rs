@@ -28,9 +28,9 @@ use crate::pool::frame::{self, Frame};
 use crate::pool::inner::{Pool, TaskMeta};
 use crate::pool::wait::block_on_wakers;
 use crate::sync::os::{Arc, Mutex, Ordering};
+use crate::sync::unwind::swallow_drop;
 use crate::task::cell::Claimed;
-use crate::unwind::swallow_drop;
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 type Failure = Box<dyn Error + Send + Sync>;
 type Make = dyn Fn() -> Result<Box<dyn Any>, Failure> + Send + Sync;

@@ -5,7 +5,7 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::lookup::{self, SlotKind};
 use crate::lineage::node::Node;
 use crate::lineage::slots::Slots;
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
 use crate::registry::manager::PoolManager;
 use crate::registry::not_found::ManagerNotFound;
 

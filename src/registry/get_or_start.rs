@@ -4,7 +4,7 @@
 //! * Two callers find none, and both start one. They cannot: a caller that found none takes the name's turn at the place
 //!   where the manager is to be, and looks again when it has it. The holder gives the turn back after its manager runs
 //!   and is found, or after its start was refused.
-//! * A caller waits for a turn that its own stack holds. The turn is a debt in the graph of [`crate::waits`], so that is
+//! * A caller waits for a turn that its own stack holds. The turn is a debt in the graph of [`crate::wait::graph`], so that is
 //!   an error.
 //!
 //! The turn covers the closure and the start, and no wait for warm threads: whoever finds the manager waits for those
@@ -13,18 +13,18 @@
 use std::collections::HashMap;
 
 use crate::error::StartError;
-use crate::id::NodeId;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::NodeRef;
-use crate::namespace::Namespace;
+use crate::names::id::NodeId;
+use crate::names::namespace::Namespace;
 use crate::pool::config::PoolConfig;
 use crate::pool::wait::{PermitsReleased, block_on_wakers};
 use crate::registry::find;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::{Arc, AtomicBool, LazyLock, Mutex, Ordering};
-use crate::waits::{self, Ends, Label, Obligation, Target};
-use crate::waker_set::WakerSet;
+use crate::wait::graph::{self, Ends, Label, Obligation, Target};
+use crate::wait::waker_set::WakerSet;
 
 /// The place of a manager, and its name.
 type Slot = (NodeId, Namespace);
@@ -52,7 +52,7 @@ impl Holds {
     /// Takes the turn; where another caller has it, that one's comes back.
     fn take(slot: Slot) -> Result<Self, Arc<Turn>> {
         let turn =
-            Turn { obligation: Obligation::new(waits::me()), over: AtomicBool::new(false), changed: WakerSet::new() };
+            Turn { obligation: Obligation::new(graph::me()), over: AtomicBool::new(false), changed: WakerSet::new() };
         let mut turns = turns().lock();
         if let Some(other) = turns.get(&slot) {
             return Err(Arc::clone(other));
@@ -144,7 +144,7 @@ impl Call {
             return Ok(Step::Found(found));
         }
         let Some(config) = config.take() else { unreachable!("whoever takes the closure does not come here again") };
-        let config = waits::obliged(&|| holds.give_back(), config);
+        let config = graph::obliged(&|| holds.give_back(), config);
         self.start(&config)
     }
 

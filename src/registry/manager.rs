@@ -10,12 +10,12 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use crate::error::{Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
-use crate::fork;
-use crate::id::TaskId;
 use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
-use crate::namespace::Namespace;
+use crate::names::id::TaskId;
+use crate::names::namespace::Namespace;
+use crate::names::task_type::{TaskKind, TaskType};
 use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 use crate::pool::end::StopReport;
 use crate::pool::handle::{TaskHandle, deadline};
@@ -23,15 +23,15 @@ use crate::pool::inner::Pool;
 use crate::pool::interrupted::note_if_cancelled;
 use crate::pool::local_pool::LocalPool;
 use crate::pool::map::Map;
-use crate::pool::park;
 use crate::pool::scope::{self, TaskScope};
 use crate::pool::stats::PoolStats;
 use crate::pool::warm::WarmupError;
 use crate::pool::worker;
 use crate::registry::typed::TypedManager;
+use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
-use crate::task_type::{TaskKind, TaskType};
-use crate::weak_list::Registration;
+use crate::sync::weak_list::Registration;
+use crate::wait::park;
 
 /// The named owner of at most one running pool. It belongs to one node of the family tree.
 ///

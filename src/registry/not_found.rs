@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::id::NodeId;
-use crate::label::InCode;
 use crate::lineage::current;
 use crate::lineage::family::WeakFamily;
 use crate::lineage::handle::Lineage;
-use crate::namespace::Namespace;
+use crate::names::id::NodeId;
+use crate::names::label::InCode;
+use crate::names::namespace::Namespace;
 use crate::registry::manager::PoolManager;
 
 /// How many places [`ManagerNotFound::elsewhere`] names.

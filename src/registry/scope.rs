@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::error::StopError;
-use crate::label::Printed;
 use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef, Role, ScopeTrackers};
 use crate::lineage::queued::Claims;
 use crate::lineage::work;
+use crate::names::label::Printed;
 use crate::pool::end::{self, OfTracker, StopReport, await_tracker, block_on_tracker};
 use crate::pool::evict::Evicted;
 use crate::pool::frame;
@@ -23,8 +23,8 @@ use crate::pool::handle::{CancelOutcome, deadline};
 use crate::pool::inner::Pool;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
-use crate::unwind::swallow;
-use crate::waits::Label;
+use crate::sync::unwind::swallow;
+use crate::wait::graph::Label;
 
 /// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
 ///

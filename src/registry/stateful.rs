@@ -5,14 +5,14 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::error::SubmitError;
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
+use crate::names::task_type::TaskType;
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::{As, Pool};
-use crate::pool::park;
 use crate::pool::worker_state::{self, StateType};
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
-use crate::task_type::TaskType;
+use crate::wait::park;
 
 /// One start of a manager whose workers each have an `S`; made by [`PoolManager::with_state`]. Dropping it does nothing
 /// while the manager's node or another handle lives.

@@ -5,26 +5,26 @@ use std::fmt;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use crate::id::NodeId;
-use crate::label::Printed;
 use crate::lineage::family::Family;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef};
 use crate::lineage::work;
-use crate::namespace::Namespace;
+use crate::names::id::NodeId;
+use crate::names::label::Printed;
+use crate::names::namespace::Namespace;
 use crate::pool::config::PoolMode;
 use crate::pool::end::{self, OfTracker, StopReport, await_tracker, block_on_tracker};
 use crate::pool::evict::Evicted;
 use crate::pool::frame;
 use crate::pool::inner::{Pool, joining};
-use crate::pool::park;
 use crate::registry::manager::PoolManager;
 use crate::registry::tree::{Snapshot, Tree};
 use crate::sync::os::Arc;
+use crate::sync::unwind::swallow;
 use crate::timer::within::within;
-use crate::tracker::TaskTracker;
-use crate::unwind::swallow;
-use crate::waits::Label;
+use crate::wait::graph::Label;
+use crate::wait::park;
+use crate::wait::tracker::TaskTracker;
 
 /// The index of a family: its threads by id, its live managers, its tree.
 ///

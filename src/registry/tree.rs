@@ -5,10 +5,10 @@ use std::fmt;
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use crate::id::{NodeId, TaskId};
-use crate::label::Printed;
 use crate::lineage::node::{Node, NodeKind, NodeRef, ScopeTrackers};
-use crate::namespace::Namespace;
+use crate::names::id::{NodeId, TaskId};
+use crate::names::label::Printed;
+use crate::names::namespace::Namespace;
 use crate::pool::stats::PoolStats;
 use crate::registry::manager::PoolManager;
 

@@ -4,12 +4,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::error::{Refused, SubmitError};
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
+use crate::names::task_type::{Task, TaskKind, TaskType};
 use crate::pool::handle::TaskHandle;
 use crate::pool::inner::Pool;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
-use crate::task_type::{Task, TaskKind, TaskType};
 
 /// One start of a manager whose pool takes only `K`'s tasks; made by [`PoolManager::typed`]. Dropping it does nothing
 /// while the manager's node or another handle lives.

@@ -10,13 +10,13 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use crate::error::TaskError;
-use crate::fork;
-use crate::id::{NodeId, TaskId};
 use crate::lineage::node::{NodeRef, OnceWeak};
 use crate::lineage::queued::TaskLink;
+use crate::names::id::{NodeId, TaskId};
 use crate::sync::UnsafeCell;
+use crate::sync::fork;
+use crate::sync::unwind::{swallow, swallow_drop};
 use crate::task::state::{CancelRequest, Finished, State};
-use crate::unwind::{swallow, swallow_drop};
 
 /// What a panic carried.
 pub(crate) type Payload = Box<dyn Any + Send>;

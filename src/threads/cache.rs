@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use crate::sync::os::thread::{self, JoinHandle, Thread};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering, Weak};
+use crate::sync::unwind::swallow;
 use crate::threads::ThreadStats;
 use crate::threads::requests::{Next, Owed, ThreadRequests};
 use crate::threads::spin::SpinSlot;
-use crate::unwind::swallow;
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 /// How long the spinner looks for work before it sleeps. Waking a sleeping thread takes 5 to 50 µs, so spinning about
 /// as long costs at most twice the best (the ski-rental argument), and an idle process soon uses no CPU.

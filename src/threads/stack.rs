@@ -77,7 +77,7 @@ pub(crate) fn grows() -> bool {
 pub(crate) fn grow(needed: usize, f: &mut dyn FnMut()) -> Result<(), NoRoom> {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-    use crate::unwind::swallow_drop;
+    use crate::sync::unwind::swallow_drop;
 
     struct Restore(usize);
     impl Drop for Restore {

@@ -23,10 +23,10 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use self::wheel::{Key, Wheel};
-use crate::fork;
 use crate::pool::exit;
+use crate::sync::fork;
 use crate::sync::os::{LazyLock, Mutex, thread};
-use crate::unwind::{swallow, swallow_drop};
+use crate::sync::unwind::{swallow, swallow_drop};
 
 /// How many entries are handled while the lock is held.
 const STEPS: usize = 64;

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::id::NodeId;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
+use crate::names::id::NodeId;
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
-use crate::unwind::swallow_drop;
+use crate::sync::unwind::swallow_drop;
+use crate::sync::weak_list::{Registration, WeakList};
 use crate::value::key::Interned;
-use crate::weak_list::{Registration, WeakList};
 
 /// What a node keeps of one value.
 ///

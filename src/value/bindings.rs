@@ -18,18 +18,18 @@ use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef};
 use crate::lineage::slots::Removed;
-use crate::namespace::Namespace;
+use crate::names::namespace::Namespace;
 use crate::runtime;
 use crate::sync::os::Arc;
-use crate::unwind::swallow;
+use crate::sync::unwind::swallow;
+use crate::sync::weak_list::WeakList;
 use crate::value::binding::BoundValue;
 use crate::value::error::{BindError, InitError};
 use crate::value::flight::{Flights, Leads, Slot};
 use crate::value::key::{Interned, next_number};
 use crate::value::node_map::{self, Entry, Failure};
 use crate::value::subscribe::Inbox;
-use crate::waits::{self, Obligation};
-use crate::weak_list::WeakList;
+use crate::wait::graph::{self, Obligation};
 
 /// What a flight lands with.
 pub(crate) type Outcome<V> = Result<Arc<V>, InitError>;
@@ -39,7 +39,7 @@ pub(crate) struct Leader(pub(crate) Arc<Obligation>);
 
 impl Leader {
     pub(crate) fn me() -> Self {
-        Self(Obligation::new(waits::me()))
+        Self(Obligation::new(graph::me()))
     }
 
     /// The future that the calling thread polls.

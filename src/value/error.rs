@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use crate::error::NO_PLACE;
-use crate::id::NodeId;
+use crate::names::id::NodeId;
 use crate::sync::os::Arc;
-use crate::waits::Circle;
+use crate::wait::graph::Circle;
 
 /// Nobody from the place asked up to the process has bound a value of this key.
 #[derive(Debug, Clone)]

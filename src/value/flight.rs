@@ -26,11 +26,11 @@ use std::time::Instant;
 
 use slab::Slab;
 
-use crate::id::NodeId;
-use crate::pool::park;
+use crate::names::id::NodeId;
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
-use crate::unwind::swallow;
+use crate::sync::unwind::swallow;
+use crate::wait::park;
 
 /// What a flight is for: the owner's node, and which of its entries.
 pub(crate) type Slot = (NodeId, u64);

@@ -11,8 +11,7 @@ use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::lookup;
 use crate::lineage::node::{Node, NodeRef, Role, ScopeTrackers};
-use crate::namespace::Namespace;
-use crate::pool::park;
+use crate::names::namespace::Namespace;
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
 use crate::value::binding::BoundValue;
@@ -21,6 +20,7 @@ use crate::value::error::{BindError, InitError, NotBound};
 use crate::value::init_call::{InitCall, failed, ready, tried};
 use crate::value::key::Interned;
 use crate::value::subscribe::Subscription;
+use crate::wait::park;
 
 /// A key under which a value is bound at a place and found from everywhere below it, the nearest first: a database
 /// handle of the process, a request's id, a tenant's settings.

@@ -25,7 +25,7 @@ use crate::timer::within::within;
 use crate::value::bindings::{At, BindingState, Bindings, DeferredDrops, Leader, Outcome};
 use crate::value::error::InitError;
 use crate::value::flight::{Flight, JoinFlight, Lead};
-use crate::waits::{self, ClosesCircle, Ends, Label, Target};
+use crate::wait::graph::{self, ClosesCircle, Ends, Label, Target};
 
 /// One call that may have to initialise a value.
 pub(crate) struct InitCall<'a, K, V> {
@@ -130,7 +130,7 @@ where
     ) -> Outcome<V> {
         let made = catch_unwind(AssertUnwindSafe(|| {
             let _apart = frame::shield();
-            waits::obliged(&|| lead.give_up(), || Lineage(self.at.place.clone()).run(make))
+            graph::obliged(&|| lead.give_up(), || Lineage(self.at.place.clone()).run(make))
         }));
         self.complete(lead, made)
     }

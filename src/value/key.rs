@@ -8,7 +8,7 @@ use dashmap::DashMap;
 use smallvec::SmallVec;
 
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
-use crate::unwind::swallow_drop;
+use crate::sync::unwind::swallow_drop;
 
 /// A number that no other key of this process has. Never zero.
 pub(crate) fn next_number() -> u64 {

@@ -10,7 +10,6 @@ use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::lookup;
 use crate::lineage::node::{Node, NodeRef};
-use crate::pool::park;
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
 use crate::value::bindings::{At, BindMode, Bindings};
@@ -20,6 +19,7 @@ use crate::value::init_call::{InitCall, failed, ready, tried};
 use crate::value::key::{Interned, Table};
 use crate::value::node_map;
 use crate::value::subscribe::Subscription;
+use crate::wait::park;
 
 /// What becomes of an initialiser's error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use dashmap::DashMap;
 
 use crate::lineage::family::SlotValue;
 use crate::sync::os::Arc;
-use crate::unwind::swallow_drop;
+use crate::sync::unwind::swallow_drop;
 use crate::value::binding::BoundValue;
 use crate::value::error::InitError;
 use crate::value::key::Interned;

@@ -11,11 +11,11 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::pool::park;
 use crate::pool::wait::PermitsReleased;
 use crate::sync::os::{Arc, Mutex};
 use crate::value::binding::{Binding, BoundValue};
 use crate::value::bindings::Bindings;
+use crate::wait::park;
 
 /// What one subscriber has not been told yet.
 pub(crate) struct Inbox<K, V> {

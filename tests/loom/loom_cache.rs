@@ -7,9 +7,9 @@ use std::time::Duration;
 use loom::sync::{Condvar, Mutex};
 
 use crate::model::{keep, model};
-use crate::pool::park;
 use crate::sync::os::{Arc, thread};
 use crate::threads::cache::{Cache, Job, Settings, WorkerHandle, block_here};
+use crate::wait::park;
 
 /// Threads sleep until they are dismissed, or end as soon as they are idle.
 #[derive(Clone, Copy)]

@@ -4,11 +4,11 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::flight::{Flight, Flights, JoinFlight, Lead, Leads, Slot};
-use crate::id::NodeId;
 use crate::model::{keep, model};
+use crate::names::id::NodeId;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 /// What ends a wait: a value, or a reason.
 type Outcome = Result<u32, &'static str>;

@@ -7,7 +7,7 @@ use crate::model::model;
 use crate::pool::wait::block_on_wakers;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use crate::sync::os::{Arc, AtomicBool, thread};
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 /// Where requests are made: a bell that is rung after each.
 struct NodeRef {

@@ -1,8 +1,8 @@
 //! Places and queue together: a pushed task is found by somebody who looks, or a thread is sent for it. The two parts
 //! are the engine's own; a worker here does what `pool::worker::work` does, step by step, with tasks that never end.
 
-use crate::id::{NodeId, TaskId};
 use crate::model::model;
+use crate::names::id::{NodeId, TaskId};
 use crate::pool::permits::Permits;
 use crate::pool::queue::Queue;
 use crate::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! The queue: first in, first out, nothing lost and nothing twice.
 
-use crate::id::{NodeId, TaskId};
 use crate::model::model;
+use crate::names::id::{NodeId, TaskId};
 use crate::pool::queue::Queue;
 use crate::sync::os::{Arc, thread};
 use crate::task::cell::TaskRef;

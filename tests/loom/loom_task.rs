@@ -4,14 +4,14 @@ use std::task::{Wake, Waker};
 
 use loom::cell::UnsafeCell;
 
-use crate::id::{NodeId, TaskId};
 use crate::lineage::node::NodeRef;
 use crate::model::model;
-use crate::pool::park;
+use crate::names::id::{NodeId, TaskId};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
 use crate::task::cell::{Claimed, TaskRef};
 use crate::task::state::CancelRequest;
+use crate::wait::park;
 
 /// Memory that is written where it is made and where it ends: loom fails when one of the two, or a look, is not ordered
 /// with the others.
@@ -183,7 +183,10 @@ fn of_a_worker_a_joiner_and_a_canceller_exactly_one_claims() {
         let here = match claimed {
             Some(claimed) => {
                 drop(claimed.take_meta());
-                claimed.fail(crate::error::TaskError::cancelled(handle.id(), &crate::namespace::Namespace::DEFAULT));
+                claimed.fail(crate::error::TaskError::cancelled(
+                    handle.id(),
+                    &crate::names::namespace::Namespace::DEFAULT,
+                ));
                 claimed.finish(|_, foreign| foreign());
                 1
             }
@@ -206,7 +209,8 @@ fn two_cancels_do_not_both_claim() {
             let (outcome, claimed) = task.cancel();
             if let Some(claimed) = claimed {
                 drop(claimed.take_meta());
-                claimed.fail(crate::error::TaskError::cancelled(task.id(), &crate::namespace::Namespace::DEFAULT));
+                claimed
+                    .fail(crate::error::TaskError::cancelled(task.id(), &crate::names::namespace::Namespace::DEFAULT));
                 claimed.finish(|_, foreign| foreign());
             }
             usize::from(outcome == CancelRequest::Claimed)

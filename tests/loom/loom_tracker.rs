@@ -4,7 +4,7 @@ use crate::model::{block, model};
 use crate::pool::inner::leave_tracker;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
-use crate::tracker::{Closed, Entry, TaskTracker};
+use crate::wait::tracker::{Closed, Entry, TaskTracker};
 
 #[test]
 fn a_task_is_either_refused_or_waited_for() {
@@ -83,7 +83,7 @@ fn exactly_one_is_the_first_and_one_the_last_of_each_turn() {
         let tracker = Arc::new(TaskTracker::new());
         let turn = |tracker: &TaskTracker| {
             let first = tracker.enter() == Ok(Entry::First);
-            let last = matches!(tracker.leave(), crate::tracker::Left::Last { .. });
+            let last = matches!(tracker.leave(), crate::wait::tracker::Left::Last { .. });
             (usize::from(first), usize::from(last))
         };
         let other = {

@@ -5,9 +5,9 @@ use std::task::{Wake, Waker};
 use crate::graph::{
     Begin, Ends, Graph, IsQueued, Label, Obligation, Permit, Record, Several, Stack, Target, Task, Waiting,
 };
-use crate::id::TaskId;
 use crate::model::model;
-use crate::namespace::Namespace;
+use crate::names::id::TaskId;
+use crate::names::namespace::Namespace;
 use crate::sync::os::{Arc, AtomicBool, Ordering, thread};
 
 /// Wakes a thread of the model.

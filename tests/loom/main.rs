@@ -10,7 +10,7 @@ mod flight;
 #[path = "../../src/gate/mod.rs"]
 mod gate;
 #[allow(dead_code, unreachable_pub, unused_imports, reason = "the models use a part of it")]
-#[path = "../../src/waits/mod.rs"]
+#[path = "../../src/wait/graph/mod.rs"]
 mod graph;
 #[path = "../../src/cancel/hook.rs"]
 mod hook;

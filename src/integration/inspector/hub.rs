@@ -20,13 +20,13 @@ use axum::body::Bytes;
 
 use super::host::Hosts;
 use super::view::{Look, View, millis};
-use crate::fork;
-use crate::id::NodeId;
+use crate::names::id::NodeId;
 use crate::pool::wait::block_on_wakers;
 use crate::registry::table::Registry;
+use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering, thread};
-use crate::unwind::swallow;
-use crate::waker_set::WakerSet;
+use crate::sync::unwind::swallow;
+use crate::wait::waker_set::WakerSet;
 
 /// At most four looks a second.
 pub(super) const PACE: Duration = Duration::from_millis(250);

@@ -12,7 +12,7 @@ use futures_core::Stream;
 
 use super::hub::{Hub, Next, Reader, Unable};
 use crate::sync::os::Arc;
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 /// One of the hub's bells.
 type Which = fn(&Hub) -> &WakerSet;

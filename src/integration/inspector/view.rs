@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::id::NodeId;
 use crate::integration::serde::as_struct;
-use crate::namespace::Namespace;
+use crate::names::id::NodeId;
+use crate::names::namespace::Namespace;
 use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot};
 use crate::sync::os::Arc;
 

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-use crate::label::OneLine;
-use crate::unwind::swallow;
+use crate::names::label::OneLine;
+use crate::sync::unwind::swallow;
 
 /// One line of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]

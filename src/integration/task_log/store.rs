@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{LogLine, Settings};
-use crate::id::TaskId;
+use crate::names::id::TaskId;
 use crate::sync::os::Arc;
 
 type Lines = VecDeque<Arc<LogLine>>;

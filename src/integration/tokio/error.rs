@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::error::payload_text;
 use crate::sync::os::Mutex;
-use crate::unwind::swallow_drop;
+use crate::sync::unwind::swallow_drop;
 
 /// Why a future or a job was not spawned. Nothing of it ran, and it was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,15 +5,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::fork;
 use crate::pool::cancel_listener::CancelListener;
 use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::interrupted::note_if_cancelled;
-use crate::pool::park;
 use crate::pool::wait::PermitsReleased;
 use crate::runtime;
+use crate::sync::fork;
 use crate::sync::os::Arc;
-use crate::waits::{ClosesCircle, Ends, Label, Obligation, Target};
+use crate::wait::graph::{ClosesCircle, Ends, Label, Obligation, Target};
+use crate::wait::park;
 
 use super::PortalError;
 use super::error::JoinError;

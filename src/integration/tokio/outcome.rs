@@ -17,7 +17,7 @@ use std::task::{Poll, Waker};
 
 use crate::lineage::work::Work;
 use crate::sync::os::{Arc, Mutex, OnceLock};
-use crate::unwind::{swallow, swallow_drop};
+use crate::sync::unwind::{swallow, swallow_drop};
 
 use super::error::JoinError;
 

@@ -20,7 +20,7 @@ use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::pool::handle::CancelOutcome;
 use crate::pool::interrupted::note_if_cancelled;
 use crate::sync::os::Arc;
-use crate::unwind::{swallow, swallow_drop};
+use crate::sync::unwind::{swallow, swallow_drop};
 
 use super::error::{JoinError, SpawnError};
 use super::outcome::Outcome;

@@ -16,9 +16,9 @@ use http_body::{Body, SizeHint};
 use crate::lineage::future::InLineage;
 use crate::runtime::RunsIn;
 use crate::sync::os::Arc;
+use crate::sync::unwind::swallow;
 use crate::threads;
 use crate::threads::cache::{Job, WorkerHandle};
-use crate::unwind::swallow;
 
 use super::lend::{Absent, Lender, Lent, Look};
 use super::open::Held;

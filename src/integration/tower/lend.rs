@@ -18,7 +18,7 @@ use std::ops::{Deref, DerefMut};
 use std::task::Waker;
 
 use crate::sync::os::Mutex;
-use crate::unwind::{swallow, swallow_drop};
+use crate::sync::unwind::{swallow, swallow_drop};
 
 pub(crate) struct Lender<T>(Mutex<Stage<T>>);
 

@@ -20,11 +20,11 @@ use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
-use crate::pool::park;
 use crate::registry::scope::Scope;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::unwind::{swallow, swallow_drop};
 use crate::timer::{Deadline, timer};
-use crate::unwind::{swallow, swallow_drop};
+use crate::wait::park;
 
 use super::keep::{EndsUnpolled, Keep, Why};
 use super::limit::Answer;

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use crate::pool::inner::Pool;
 use crate::sync::os::Arc;
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 /// There is none.
 pub(crate) enum Stealing {}

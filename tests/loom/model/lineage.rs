@@ -16,8 +16,8 @@ pub(crate) mod work {
 pub(crate) mod whose {
     use std::collections::{HashMap, HashSet};
 
-    use crate::id::NodeId;
     use crate::lineage::node::WeakNodeRef;
+    use crate::names::id::NodeId;
 
     pub(crate) fn whose(_: &HashSet<NodeId>, _: &WeakNodeRef) -> HashMap<NodeId, String> {
         HashMap::new()
@@ -27,10 +27,10 @@ pub(crate) mod whose {
 pub(crate) mod node {
     use std::sync::{Arc, OnceLock, Weak};
 
-    use crate::id::NodeId;
     use crate::lineage::queued::{Claims, QueuedTasks, Which};
+    use crate::names::id::NodeId;
     use crate::sync::atomic::{AtomicBool, Ordering};
-    use crate::tracker::TaskTracker;
+    use crate::wait::tracker::TaskTracker;
 
     pub(crate) struct Node(Option<Scope>);
 
@@ -253,8 +253,8 @@ pub(crate) mod current {
 
     use std::sync::Arc;
 
-    use crate::id::TaskId;
     use crate::lineage::node::{Node, NodeRef};
+    use crate::names::id::TaskId;
 
     thread_local! {
         static HERE: RefCell<NodeRef> = const { RefCell::new(NodeRef::PROCESS) };

@@ -5,7 +5,7 @@
 //! names loom's primitives, [`lineage`] knows one scope, `pool::park` sleeps on a loom thread, nothing is listed in an
 //! index, and the process never exits.
 //!
-//! The program says `use model::*;` at its root, so that the files find one another as `crate::tracker` and so on.
+//! The program says `use model::*;` at its root, so that the files find one another as `crate::wait::tracker` and so on.
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "the models use a part of it")]
 
 use std::any::Any;
@@ -26,218 +26,31 @@ pub(crate) mod local;
 
 #[path = "../../../src/busy.rs"]
 pub(crate) mod busy;
-#[path = "../../../src/clock.rs"]
-pub(crate) mod clock;
 #[path = "../../../src/error.rs"]
 pub(crate) mod error;
-#[path = "../../../src/waker_set.rs"]
-pub(crate) mod waker_set;
-/// The process never forks.
-pub(crate) mod fork {
-    pub(crate) fn arm() {}
-
-    pub(crate) fn generation() -> u64 {
-        0
-    }
-
-    pub(crate) fn is_fork() -> bool {
-        false
-    }
-
-    pub(crate) fn end_of(_what: &dyn Fn() -> String, _panicked: bool) {}
-
-    pub(crate) fn abort_wait(_what: &str) -> ! {
-        unreachable!("the process never forks")
-    }
-}
-
-#[path = "../../../src/id.rs"]
-pub(crate) mod id;
-#[path = "../../../src/label.rs"]
-pub(crate) mod label;
 pub(crate) mod lineage;
-#[path = "../../../src/namespace.rs"]
-pub(crate) mod namespace;
+#[path = "../../../src/names/mod.rs"]
+pub(crate) mod names;
+pub(crate) mod pool;
+pub(crate) mod rayon;
 #[path = "../../../src/subscriber.rs"]
 pub(crate) mod subscriber;
 pub(crate) mod sync;
 #[path = "../../../src/task/mod.rs"]
 pub(crate) mod task;
-#[path = "../../../src/task_type.rs"]
-pub(crate) mod task_type;
-#[path = "../../../src/tracker.rs"]
-pub(crate) mod tracker;
-#[path = "../../../src/unwind.rs"]
-pub(crate) mod unwind;
-
-/// Nothing is listed.
-pub(crate) mod weak_list {
-    use std::marker::PhantomData;
-
-    use crate::sync::os::{Arc, Weak};
-
-    pub(crate) struct WeakList<T>(PhantomData<fn() -> T>);
-    pub(crate) struct Registration<T>(PhantomData<fn() -> T>);
-
-    impl<T> WeakList<T> {
-        pub(crate) fn new() -> Self {
-            Self(PhantomData)
-        }
-
-        pub(crate) fn insert(&self, _entry: Weak<T>) -> Registration<T> {
-            Registration(PhantomData)
-        }
-
-        pub(crate) fn live(&self) -> Vec<Arc<T>> {
-            Vec::new()
-        }
-    }
-}
-
-pub(crate) mod pool;
-pub(crate) mod rayon;
 
 pub(crate) mod threads;
 
-#[path = "../../../src/waits/circle.rs"]
-pub(crate) mod circle;
-
-/// Nobody looks for circles: the graph has a model of its own.
-pub(crate) mod waits {
-    use std::marker::PhantomData;
-    use std::task::Waker;
-    use std::thread::ThreadId;
-
-    use crate::id::TaskId;
-    use crate::namespace::Namespace;
-    use crate::sync::os::Arc;
-
-    pub(crate) use crate::model::circle::{Circle, Link, WouldDeadlock};
-
-    #[derive(Clone)]
-    pub(crate) enum Target {
-        Task(Task),
-        FirstOf(Arc<Vec<Target>>),
-        TaskTracker(usize),
-        TallyIn { tracker: usize, pool: usize },
-        Permit(usize),
-        Obligation(Arc<Obligation>),
-    }
-
-    #[derive(Clone)]
-    pub(crate) struct Task {
-        pub(crate) id: TaskId,
-        pub(crate) pool: usize,
-        pub(crate) queued: Option<Arc<dyn IsQueued>>,
-    }
-
-    pub(crate) trait IsQueued: Send + Sync {
-        fn is_queued(&self) -> bool;
-    }
-
-    #[derive(Clone)]
-    pub(crate) enum Label {
-        Task,
-        Pool(Namespace),
-        Borrowing(Namespace),
-        Gate(&'static str),
-        Capacity(Namespace),
-    }
-
-    #[derive(Clone, Copy)]
-    pub(crate) enum Ends {
-        Asks,
-        WhenTold,
-        Never,
-    }
-
-    #[derive(Debug)]
-    pub(crate) struct ClosesCircle {
-        pub(crate) circle: Circle,
-        pub(crate) task: Option<(TaskId, Namespace)>,
-    }
-
-    #[derive(Default)]
-    pub(crate) struct Stack {
-        pub(crate) tasks: Vec<(TaskId, Namespace)>,
-        pub(crate) trackers: Vec<usize>,
-        pub(crate) permits: Vec<Permit>,
-        pub(crate) worker: Option<Worker>,
-    }
-
-    pub(crate) struct Permit {
-        pub(crate) pool: usize,
-        pub(crate) name: Namespace,
-        pub(crate) of: usize,
-    }
-
-    pub(crate) struct Worker;
-
-    pub(crate) struct Begin {
-        pub(crate) on: Target,
-        pub(crate) label: Label,
-        pub(crate) stack: Stack,
-        pub(crate) ends: Ends,
-        pub(crate) waker: fn() -> Waker,
-    }
-
-    pub(crate) struct Record;
-    pub(crate) struct Obligation;
-    pub(crate) struct Edge;
-    pub(crate) struct Graph;
-    pub(crate) struct Waiting<'a>(PhantomData<&'a Graph>);
-
-    pub(crate) fn graph() -> &'static Graph {
-        &Graph
-    }
-
-    pub(crate) fn me() -> Arc<Record> {
-        Arc::new(Record)
-    }
-
-    impl Graph {
-        pub(crate) fn begin(&self, _me: Arc<Record>, _wait: Begin) -> Result<Waiting<'_>, ClosesCircle> {
-            Ok(Waiting(PhantomData))
-        }
-    }
-
-    impl Waiting<'_> {
-        pub(crate) fn is_refused(&self) -> bool {
-            false
-        }
-
-        pub(crate) fn refusal(&self) -> Option<ClosesCircle> {
-            None
-        }
-
-        pub(crate) fn edge(&self) -> Edge {
-            Edge
-        }
-    }
-
-    impl Edge {
-        pub(crate) fn turn(&self, _on: Target) {}
-    }
-
-    impl Obligation {
-        pub(crate) fn new(_by: Arc<Record>) -> Arc<Self> {
-            Arc::new(Self)
-        }
-
-        pub(crate) fn fulfil(&self) {}
-    }
-}
-
 /// No thread of a model is a runtime's.
 pub(crate) mod runtime {
-    pub(crate) fn worker() -> Option<crate::waits::Worker> {
+    pub(crate) fn worker() -> Option<crate::wait::graph::Worker> {
         None
     }
 }
 
 /// Blocks until `ready`, which the tracker tells of.
-pub(crate) fn block(tracker: &tracker::TaskTracker, ready: impl Fn() -> bool) {
-    let what = || pool::end::OfTracker::of(tracker, waits::Label::Pool(namespace::Namespace::DEFAULT));
+pub(crate) fn block(tracker: &wait::tracker::TaskTracker, ready: impl Fn() -> bool) {
+    let what = || pool::end::OfTracker::of(tracker, wait::graph::Label::Pool(names::namespace::Namespace::DEFAULT));
     assert!(pool::end::block_on_tracker(tracker, None, what, ready).unwrap());
 }
 
@@ -293,7 +106,9 @@ pub(crate) fn start(config: pool::config::PoolConfig) -> Arc<Pool> {
 
 /// The same, which a place owns.
 pub(crate) fn start_at(owner: &lineage::node::NodeRef, config: pool::config::PoolConfig) -> Arc<Pool> {
-    let pool = Pool::new(namespace::Namespace::DEFAULT, owner.downgrade(), config.log_panics(false));
+    let pool = Pool::new(names::namespace::Namespace::DEFAULT, owner.downgrade(), config.log_panics(false));
     keep(&pool);
     pool
 }
+
+pub(crate) mod wait;

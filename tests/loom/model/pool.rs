@@ -166,7 +166,7 @@ pub(crate) mod exit {
 pub(crate) mod polled {
     use std::task::Waker;
 
-    use crate::waits::Target;
+    use crate::wait::graph::Target;
 
     pub(crate) fn polling<R>(_waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
         (poll(), Vec::new())
@@ -216,44 +216,5 @@ pub(crate) mod cancel_forwarder {
         pub(crate) fn passed(&self) -> bool {
             false
         }
-    }
-}
-
-/// Sleeps on a loom thread. Never spins, and knows no time: a wait with a deadline times out at its first look.
-pub(crate) mod park {
-    use std::task::{Wake, Waker};
-    use std::time::{Duration, Instant};
-
-    use crate::sync::os::{Arc, thread};
-
-    struct Unpark(thread::Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    pub(crate) fn waker() -> Waker {
-        Waker::from(Arc::new(Unpark(thread::current())))
-    }
-
-    pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
-        done()
-    }
-
-    pub(crate) fn block_until(deadline: Option<Instant>, mut ready: impl FnMut(&Waker) -> bool) -> bool {
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        while !ready(&waker) {
-            if deadline.is_some() {
-                return false;
-            }
-            thread::park();
-        }
-        true
-    }
-
-    pub(crate) fn after(d: Duration) -> Option<Instant> {
-        Instant::now().checked_add(d)
     }
 }

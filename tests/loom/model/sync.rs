@@ -6,6 +6,54 @@
 //! puts a fence between a write and the read that follows it. Each model runs with the one and then with the other, so
 //! that an ordering that was weakened by mistake is seen, of a write and of a read.
 
+#[path = "../../../src/sync/clock.rs"]
+pub(crate) mod clock;
+#[path = "../../../src/sync/unwind.rs"]
+pub(crate) mod unwind;
+
+/// The process never forks.
+pub(crate) mod fork {
+    pub(crate) fn arm() {}
+
+    pub(crate) fn generation() -> u64 {
+        0
+    }
+
+    pub(crate) fn is_fork() -> bool {
+        false
+    }
+
+    pub(crate) fn end_of(_what: &dyn Fn() -> String, _panicked: bool) {}
+
+    pub(crate) fn abort_wait(_what: &str) -> ! {
+        unreachable!("the process never forks")
+    }
+}
+
+/// Nothing is listed.
+pub(crate) mod weak_list {
+    use std::marker::PhantomData;
+
+    use crate::sync::os::{Arc, Weak};
+
+    pub(crate) struct WeakList<T>(PhantomData<fn() -> T>);
+    pub(crate) struct Registration<T>(PhantomData<fn() -> T>);
+
+    impl<T> WeakList<T> {
+        pub(crate) fn new() -> Self {
+            Self(PhantomData)
+        }
+
+        pub(crate) fn insert(&self, _entry: Weak<T>) -> Registration<T> {
+            Registration(PhantomData)
+        }
+
+        pub(crate) fn live(&self) -> Vec<Arc<T>> {
+            Vec::new()
+        }
+    }
+}
+
 pub(crate) use loom::cell::UnsafeCell;
 pub(crate) use loom::sync::MutexGuard;
 

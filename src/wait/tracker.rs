@@ -16,7 +16,7 @@
 //! is in what the waiter saw.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::waker_set::WakerSet;
+use crate::wait::waker_set::WakerSet;
 
 const CLOSED: u64 = 1;
 const WATCHED: u64 = 1 << 1;

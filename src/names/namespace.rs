@@ -1,6 +1,6 @@
 //! [`Namespace`]: the name under which a manager is found.
 
-use crate::label::{Label, label_type};
+use crate::names::label::{Label, label_type};
 
 /// The name under which a [`PoolManager`](crate::PoolManager) is found: a text, a number or a Rust type.
 ///

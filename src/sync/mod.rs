@@ -1,7 +1,13 @@
-//! The one file that names `std::sync` or `parking_lot`.
+//! The one file that names `std::sync` or `parking_lot`, and what else knows nothing of this crate.
 //!
 //! The models (`tests/loom`) compile the engine's own files against another file in the place of this one, which
 //! names loom's.
+
+pub(crate) mod clock;
+pub(crate) mod fork;
+pub(crate) mod stderr;
+pub(crate) mod unwind;
+pub(crate) mod weak_list;
 
 pub(crate) use self::real::*;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::sync::{Parker, Unparker};
 
-use crate::clock::spin_for;
+use crate::sync::clock::spin_for;
 use crate::sync::os::Arc;
 
 /// About 8 µs of looking, which is what sleeping and being woken would cost; see `threads::cache::SPIN`. Shorter here,

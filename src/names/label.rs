@@ -214,33 +214,33 @@ macro_rules! label_type {
             /// only.
             #[must_use]
             pub fn of<T: ?Sized + 'static>() -> Self {
-                Self(crate::label::Label::of::<T>())
+                Self(crate::names::label::Label::of::<T>())
             }
         }
 
         impl From<&'static str> for $name {
             #[inline]
             fn from(text: &'static str) -> Self {
-                Self(crate::label::Label::Static(text))
+                Self(crate::names::label::Label::Static(text))
             }
         }
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
-                Self(crate::label::Label::Shared(text.into()))
+                Self(crate::names::label::Label::Shared(text.into()))
             }
         }
 
         impl From<std::sync::Arc<str>> for $name {
             fn from(text: std::sync::Arc<str>) -> Self {
-                Self(crate::label::Label::Shared(text))
+                Self(crate::names::label::Label::Shared(text))
             }
         }
 
         impl From<u64> for $name {
             #[inline]
             fn from(number: u64) -> Self {
-                Self(crate::label::Label::Number(number))
+                Self(crate::names::label::Label::Number(number))
             }
         }
 

@@ -6,7 +6,7 @@ use std::task::{Poll, Waker};
 use slab::Slab;
 
 use crate::sync::os::Mutex;
-use crate::unwind::swallow;
+use crate::sync::unwind::swallow;
 
 /// Wakers are user code: one may come back here, and one may panic. So they are woken after the lock is let go, each by
 /// itself.

@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use super::{
     Circle, ClosesCircle, Ends, Graph, IsQueued, Link, Obligation, Obligor, Record, Several, Target, Wait, Worker,
 };
-use crate::id::TaskId;
-use crate::namespace::Namespace;
+use crate::names::id::TaskId;
+use crate::names::namespace::Namespace;
 use crate::sync::os::{Arc, Ordering};
 
 /// A circle through the wait of a thread, and who waits in it, from that thread on.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::label::{Label, label_type};
+use crate::names::label::{Label, label_type};
 
 /// What a pool accepts, when it is typed.
 ///

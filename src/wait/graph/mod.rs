@@ -69,12 +69,12 @@ use std::thread::{Thread, ThreadId};
 use smallvec::SmallVec;
 
 use self::search::{Found, find};
-use crate::fork;
-use crate::id::TaskId;
-use crate::label::Printed;
-use crate::namespace::Namespace;
+use crate::names::id::TaskId;
+use crate::names::label::Printed;
+use crate::names::namespace::Namespace;
+use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, LazyLock, Mutex, OnceLock, Ordering, Weak, fence};
-use crate::unwind::swallow;
+use crate::sync::unwind::swallow;
 
 pub use self::circle::{Circle, Link, WouldDeadlock};
 pub(crate) use self::obliged::{give_up_all, obliged};
