@@ -4,6 +4,7 @@
 //! the store is dropped after it is let go.
 
 mod line;
+mod settings;
 mod store;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::swallow;
 
 pub use self::line::LogLine;
+use self::settings::Settings;
 use self::store::Store;
 
 const DEFAULT_LINES: usize = 1000;
@@ -67,13 +69,6 @@ const DEFAULT_TASKS: usize = 1024;
 pub struct TaskLog {
     settings: Settings,
     store: Arc<Mutex<Store>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    lines: usize,
-    tasks: usize,
-    ancestors: bool,
 }
 
 impl TaskLog {

@@ -11,8 +11,6 @@ use std::future::Future;
 
 use ::tokio::runtime::{Handle, Id};
 
-use crate::error::Cancelled;
-use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::work::Work;
 use crate::pool::cancel_listener::CancelListener;
@@ -21,77 +19,15 @@ use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::value::error::BindError;
 use crate::value::heirloom::Heirloom;
-use crate::wait::graph::{Circle, Obligation, Obligor};
+use crate::wait::graph::{Obligation, Obligor};
 
-pub use self::error::{JoinError, SpawnError};
+pub use self::error::{JoinError, PortalError, SpawnError};
 pub use self::handle::PortalHandle;
 use self::handle::joined;
 pub use self::join_set::JoinSet;
 pub use self::spawn::{SpawnHandle, spawn, spawn_blocking};
 
 static PORTAL: Heirloom<Portal> = Heirloom::new("portal");
-
-/// Why a portal gave no result.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PortalError {
-    /// There is no portal here or above, or its runtime has been shut down, perhaps while the future was under way. Also
-    /// in a fork of the runtime's process, where the runtime has no threads.
-    #[error(
-        "no tokio runtime is running behind a portal at {place} or above it; bind one of a running runtime with \
-         `Portal::bind_at`, at a place above"
-    )]
-    NotRunning {
-        /// Where it was asked, in words.
-        place: String,
-    },
-    /// The calling thread is at work for a runtime, which would stand still while it waits; or the wait would never end,
-    /// because all of the runtime's workers wait, directly or by others, for what the caller owes.
-    #[error("{}", Deadlock(.circle))]
-    WouldDeadlock {
-        /// Who waits for whom; `None` on a thread that is at work for a runtime.
-        circle: Option<Circle>,
-    },
-    /// The caller, or the place where the future stands, was asked to stop. The future has been dropped, or is dropped
-    /// when it next waits.
-    #[error("the future was cancelled, because the place that it runs for was asked to stop")]
-    Cancelled,
-    /// The future panicked.
-    #[error("the future panicked: {message}")]
-    Panicked {
-        /// The panic's text.
-        message: String,
-    },
-}
-
-struct Deadlock<'a>(&'a Option<Circle>);
-
-impl fmt::Display for Deadlock<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => f.write_str(
-                "a thread of a tokio runtime would block on a portal, and hold up its runtime; `.await` there, or call this \
-                 from a pool's task or in `spawn_blocking`",
-            ),
-            Some(circle) => write!(
-                f,
-                "the wait for a future would never end: {circle}; `.await` on the runtime's threads instead of blocking them"
-            ),
-        }
-    }
-}
-
-impl PortalError {
-    fn not_running() -> Self {
-        Self::NotRunning { place: Lineage(current::nearest()).to_string() }
-    }
-}
-
-impl From<Cancelled> for PortalError {
-    fn from(_: Cancelled) -> Self {
-        Self::Cancelled
-    }
-}
 
 /// A way into a tokio runtime for code that runs elsewhere: a task of a pool runs a future on the server's runtime, and
 /// waits for it or not. Dropping it changes nothing.

@@ -26,7 +26,7 @@ use std::ptr;
 
 use crate::lineage::flow::Flow;
 use crate::lineage::flows::Flows;
-use crate::lineage::node::{Node, NodeKind, NodeRef, Role, process};
+use crate::lineage::node::{Node, NodeKind, NodeRef, OnMaterialize, Role, process};
 use crate::lineage::thread_state::ThreadState;
 use crate::names::id::TaskId;
 use crate::sync::os::Arc;
@@ -143,12 +143,6 @@ pub(crate) enum LazyNode {
     Thread(Option<String>, Option<Arc<ThreadState>>),
     /// The pointer lives until the entry is off the stack.
     Task(TaskId, *const dyn OnMaterialize),
-}
-
-/// Told when what stands somewhere becomes a node.
-pub(crate) trait OnMaterialize {
-    /// Runs no user code.
-    fn materialized(&self, node: &Arc<Node>);
 }
 
 impl StackEntry {

@@ -719,3 +719,9 @@ impl WeakNodeRef {
         }
     }
 }
+
+/// Told when what stands somewhere becomes a node.
+pub(crate) trait OnMaterialize {
+    /// Runs no user code.
+    fn materialized(&self, node: &Arc<Node>);
+}

@@ -3,8 +3,7 @@
 use std::cell::Cell;
 use std::ptr;
 
-use crate::lineage::current::OnMaterialize;
-use crate::lineage::node::{Node, NodeRef, WeakNodeRef};
+use crate::lineage::node::{Node, NodeRef, OnMaterialize, WeakNodeRef};
 use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicU64, OnceLock, Ordering};
 use crate::wait::waker_set::WakerSet;

@@ -6,10 +6,10 @@
 use std::cell::Cell;
 use std::ptr;
 
-use crate::lineage::current::{self, LazyNode, OnMaterialize};
+use crate::lineage::current::{self, LazyNode};
 use crate::lineage::flow::Flow;
 use crate::lineage::handle::ExitOnDrop;
-use crate::lineage::node::{Node, NodeRef};
+use crate::lineage::node::{Node, NodeRef, OnMaterialize};
 use crate::names::id::TaskId;
 use crate::pool::config::PoolKind;
 use crate::pool::held_permits::InWait;

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use crate::error::{Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
+use crate::error::{Refused, StartError, StopError, SubmitError, TaskError};
 use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
-use crate::names::task_type::{TaskKind, TaskType};
+use crate::names::task_type::TaskType;
 use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
 use crate::pool::end::StopReport;
 use crate::pool::handle::{TaskHandle, deadline};
@@ -27,7 +27,6 @@ use crate::pool::scope::{self, TaskScope};
 use crate::pool::stats::PoolStats;
 use crate::pool::warm::WarmupError;
 use crate::pool::worker;
-use crate::registry::typed::TypedManager;
 use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
 use crate::sync::weak_list::Registration;
@@ -449,7 +448,7 @@ impl PoolManager {
         }
     }
 
-    fn running(&self) -> Option<Arc<Pool>> {
+    pub(super) fn running(&self) -> Option<Arc<Pool>> {
         self.0.pool.load_full().filter(|pool| !pool.tracker.is_closed())
     }
 
@@ -971,23 +970,6 @@ impl PoolManager {
         match self.pool() {
             Some(pool) => pool.wait_idle(deadline(d)),
             None => Ok(true),
-        }
-    }
-
-    /// A view of this start that takes only `K`'s tasks, checked by the compiler.
-    ///
-    /// # Errors
-    /// When the manager does not run, or runs with another task type than [`TaskType::of::<K>()`](TaskType::of).
-    pub fn typed<K: TaskKind>(&self) -> Result<TypedManager<K>, UnknownTaskType> {
-        let wanted = TaskType::of::<K>();
-        let running = self.running();
-        match running {
-            Some(pool) if pool.config.task_type.as_ref() == Some(&wanted) => Ok(TypedManager::new(self.clone(), pool)),
-            running => Err(UnknownTaskType {
-                namespace: self.0.namespace.clone(),
-                wanted,
-                allowed: running.and_then(|pool| pool.config.task_type.clone()),
-            }),
         }
     }
 }

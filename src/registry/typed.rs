@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::error::{Refused, SubmitError};
+use crate::error::{Refused, SubmitError, UnknownTaskType};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::{Task, TaskKind, TaskType};
 use crate::pool::handle::TaskHandle;
@@ -88,5 +88,24 @@ impl<K> Clone for TypedManager<K> {
 impl<K> fmt::Debug for TypedManager<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TypedManager<{}>({:?})", std::any::type_name::<K>(), self.manager)
+    }
+}
+
+impl PoolManager {
+    /// A view of this start that takes only `K`'s tasks, checked by the compiler.
+    ///
+    /// # Errors
+    /// When the manager does not run, or runs with another task type than [`TaskType::of::<K>()`](TaskType::of).
+    pub fn typed<K: TaskKind>(&self) -> Result<TypedManager<K>, UnknownTaskType> {
+        let wanted = TaskType::of::<K>();
+        let running = self.running();
+        match running {
+            Some(pool) if pool.config.task_type.as_ref() == Some(&wanted) => Ok(TypedManager::new(self.clone(), pool)),
+            running => Err(UnknownTaskType {
+                namespace: self.namespace().clone(),
+                wanted,
+                allowed: running.and_then(|pool| pool.config.task_type.clone()),
+            }),
+        }
     }
 }

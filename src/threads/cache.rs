@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use crate::sync::os::thread::{self, JoinHandle, Thread};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, AtomicUsize, LazyLock, Mutex, Ordering, Weak};
 use crate::sync::unwind::swallow;
-use crate::threads::ThreadStats;
 use crate::threads::requests::{Next, Owed, ThreadRequests};
 use crate::threads::spin::SpinSlot;
+use crate::threads::stats::ThreadStats;
 use crate::wait::waker_set::WakerSet;
 
 /// How long the spinner looks for work before it sleeps. Waking a sleeping thread takes 5 to 50 µs, so spinning about

@@ -10,11 +10,14 @@ pub(crate) mod cache;
 pub(crate) mod requests;
 pub(crate) mod spin;
 pub(crate) mod stack;
+mod stats;
 
 use std::time::Duration;
 
 use crate::sync::os::{Arc, LazyLock};
 use crate::threads::cache::{Cache, Settings};
+
+pub use crate::threads::stats::ThreadStats;
 
 /// How many threads the cache may have at once, unless told otherwise.
 const DEFAULT_LIMIT: usize = 512;
@@ -127,23 +130,4 @@ pub fn set_stack_limit(bytes: usize) {
 #[must_use]
 pub fn stats() -> ThreadStats {
     LEASED.stats()
-}
-
-/// See [`stats`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ThreadStats {
-    /// Threads that exist.
-    pub live: usize,
-    /// Those of them with nothing to do.
-    pub idle: usize,
-    /// Those of them inside one of heirloom's waits, or at a work-stealing pool's disposal without a task.
-    pub waiting: usize,
-    /// Places in pools that wait for a thread.
-    pub wanted: usize,
-    /// The most threads that existed at once since the process began. One that the system refused counts for that
-    /// moment.
-    pub peak: usize,
-    /// Threads started since the process began.
-    pub started: u64,
 }

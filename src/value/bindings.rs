@@ -26,9 +26,9 @@ use crate::sync::weak_list::WeakList;
 use crate::value::binding::BoundValue;
 use crate::value::error::{BindError, InitError};
 use crate::value::flight::{Flights, Leads, Slot};
+use crate::value::inbox::Inbox;
 use crate::value::key::{Interned, next_number};
 use crate::value::node_map::{self, Entry, Failure};
-use crate::value::subscribe::Inbox;
 use crate::wait::graph::{self, Obligation};
 
 /// What a flight lands with.

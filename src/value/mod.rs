@@ -9,6 +9,7 @@ mod bindings;
 pub(crate) mod error;
 mod flight;
 pub(crate) mod heirloom;
+pub(crate) mod inbox;
 mod init_call;
 mod key;
 pub(crate) mod map;

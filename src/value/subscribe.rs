@@ -5,69 +5,17 @@
 //! sections of one lock ([`crate::value::bindings`]), so it comes either before the subscription, and is in the replay, or
 //! after it.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::pool::wait::PermitsReleased;
-use crate::sync::os::{Arc, Mutex};
-use crate::value::binding::{Binding, BoundValue};
+use crate::sync::os::Arc;
+use crate::value::binding::Binding;
 use crate::value::bindings::Bindings;
+use crate::value::inbox::Inbox;
 use crate::wait::park;
-
-/// What one subscriber has not been told yet.
-pub(crate) struct Inbox<K, V> {
-    inner: Mutex<Inner<K, V>>,
-}
-
-struct Inner<K, V> {
-    news: VecDeque<Arc<BoundValue<K, V>>>,
-    /// Nothing more comes.
-    ended: bool,
-    /// The one subscriber's.
-    waker: Option<Waker>,
-}
-
-impl<K, V> Inbox<K, V> {
-    pub(crate) fn new() -> Self {
-        Self { inner: Mutex::new(Inner { news: VecDeque::new(), ended: false, waker: None }) }
-    }
-
-    pub(crate) fn begin(&self, now: impl Iterator<Item = Arc<BoundValue<K, V>>>, ended: bool) {
-        let mut inner = self.inner.lock();
-        inner.news.extend(now);
-        inner.ended = ended;
-    }
-
-    /// Whoever is to be woken, outside of any lock.
-    pub(crate) fn push(&self, binding: Arc<BoundValue<K, V>>) -> Option<Waker> {
-        let mut inner = self.inner.lock();
-        inner.news.push_back(binding);
-        inner.waker.take()
-    }
-
-    pub(crate) fn end(&self) -> Option<Waker> {
-        let mut inner = self.inner.lock();
-        inner.ended = true;
-        inner.waker.take()
-    }
-
-    fn poll(&self, waker: Option<&Waker>) -> Poll<Option<Arc<BoundValue<K, V>>>> {
-        // Wakers are user code: cloned before the lock, dropped after it.
-        let new = waker.cloned();
-        let (out, _before) = {
-            let mut inner = self.inner.lock();
-            match inner.news.pop_front() {
-                Some(binding) => (Poll::Ready(Some(binding)), None),
-                None if inner.ended => (Poll::Ready(None), None),
-                None => (Poll::Pending, std::mem::replace(&mut inner.waker, new)),
-            }
-        };
-        out
-    }
-}
 
 /// Every value of a key, each once: those bound now, in the order in which they were bound, then those bound from now
 /// on, wherever in the tree. Dropping it unsubscribes.

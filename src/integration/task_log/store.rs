@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{LogLine, Settings};
+use super::line::LogLine;
+use super::settings::Settings;
 use crate::names::id::TaskId;
 use crate::sync::os::Arc;
 

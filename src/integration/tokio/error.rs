@@ -1,12 +1,15 @@
-//! Why nothing was spawned, and why what was spawned gave no value.
+//! The errors of this bridge: of a spawn, of a spawned future or job, and of a portal.
 
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 
-use crate::error::payload_text;
+use crate::error::{Cancelled, payload_text};
+use crate::lineage::current;
+use crate::lineage::handle::Lineage;
 use crate::sync::os::Mutex;
 use crate::sync::unwind::swallow_drop;
+use crate::wait::graph::Circle;
 
 /// Why a future or a job was not spawned. Nothing of it ran, and it was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -130,3 +133,65 @@ impl fmt::Debug for JoinError {
 }
 
 impl Error for JoinError {}
+
+/// Why a portal gave no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PortalError {
+    /// There is no portal here or above, or its runtime has been shut down, perhaps while the future was under way. Also
+    /// in a fork of the runtime's process, where the runtime has no threads.
+    #[error(
+        "no tokio runtime is running behind a portal at {place} or above it; bind one of a running runtime with \
+         `Portal::bind_at`, at a place above"
+    )]
+    NotRunning {
+        /// Where it was asked, in words.
+        place: String,
+    },
+    /// The calling thread is at work for a runtime, which would stand still while it waits; or the wait would never end,
+    /// because all of the runtime's workers wait, directly or by others, for what the caller owes.
+    #[error("{}", Deadlock(.circle))]
+    WouldDeadlock {
+        /// Who waits for whom; `None` on a thread that is at work for a runtime.
+        circle: Option<Circle>,
+    },
+    /// The caller, or the place where the future stands, was asked to stop. The future has been dropped, or is dropped
+    /// when it next waits.
+    #[error("the future was cancelled, because the place that it runs for was asked to stop")]
+    Cancelled,
+    /// The future panicked.
+    #[error("the future panicked: {message}")]
+    Panicked {
+        /// The panic's text.
+        message: String,
+    },
+}
+
+struct Deadlock<'a>(&'a Option<Circle>);
+
+impl fmt::Display for Deadlock<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str(
+                "a thread of a tokio runtime would block on a portal, and hold up its runtime; `.await` there, or call this \
+                 from a pool's task or in `spawn_blocking`",
+            ),
+            Some(circle) => write!(
+                f,
+                "the wait for a future would never end: {circle}; `.await` on the runtime's threads instead of blocking them"
+            ),
+        }
+    }
+}
+
+impl PortalError {
+    pub(super) fn not_running() -> Self {
+        Self::NotRunning { place: Lineage(current::nearest()).to_string() }
+    }
+}
+
+impl From<Cancelled> for PortalError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}

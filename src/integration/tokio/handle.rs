@@ -15,8 +15,7 @@ use crate::sync::os::Arc;
 use crate::wait::graph::{ClosesCircle, Ends, Label, Obligation, Target};
 use crate::wait::park;
 
-use super::PortalError;
-use super::error::JoinError;
+use super::error::{JoinError, PortalError};
 use super::spawn::SpawnHandle;
 
 /// A future that was given to a [`Portal`](super::Portal). Dropping the handle detaches it: it runs all the same, until

@@ -32,6 +32,10 @@ pub(crate) mod node {
     use crate::sync::atomic::{AtomicBool, Ordering};
     use crate::wait::tracker::TaskTracker;
 
+    pub(crate) trait OnMaterialize {
+        fn materialized(&self, node: &Arc<Node>);
+    }
+
     pub(crate) struct Node(Option<Scope>);
 
     struct Scope {
@@ -253,15 +257,11 @@ pub(crate) mod current {
 
     use std::sync::Arc;
 
-    use crate::lineage::node::{Node, NodeRef};
+    use crate::lineage::node::{NodeRef, OnMaterialize};
     use crate::names::id::TaskId;
 
     thread_local! {
         static HERE: RefCell<NodeRef> = const { RefCell::new(NodeRef::PROCESS) };
-    }
-
-    pub(crate) trait OnMaterialize {
-        fn materialized(&self, node: &Arc<Node>);
     }
 
     /// No task of a model becomes a node by being looked at.

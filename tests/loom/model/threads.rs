@@ -11,6 +11,8 @@ pub(crate) mod cache;
 pub(crate) mod requests;
 #[path = "../../../src/threads/spin.rs"]
 pub(crate) mod spin;
+#[path = "../../../src/threads/stats.rs"]
+pub(crate) mod stats;
 
 loom::lazy_static! {
     /// Its threads end as soon as they are idle: each execution of a model begins with none and ends with none.
@@ -45,13 +47,4 @@ pub(crate) mod stack {
 
 pub(crate) fn leased() -> &'static Arc<Cache> {
     &LEASED
-}
-
-pub(crate) struct ThreadStats {
-    pub(crate) live: usize,
-    pub(crate) idle: usize,
-    pub(crate) waiting: usize,
-    pub(crate) wanted: usize,
-    pub(crate) peak: usize,
-    pub(crate) started: u64,
 }

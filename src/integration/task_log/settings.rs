@@ -1,0 +1,8 @@
+//! [`Settings`]: how much is kept.
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) lines: usize,
+    pub(super) tasks: usize,
+    pub(super) ancestors: bool,
+}
