@@ -79,12 +79,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use self::host::REFUSED;
 use self::hub::{Hub, Unable};
 use self::updates::Updates;
 use crate::registry::table::Registry;
@@ -198,7 +199,7 @@ impl Inspector {
             .route("/", get(page))
             .route("/snapshot", get(snapshot))
             .route("/events", get(events))
-            .route_layer(from_fn_with_state(Arc::clone(&self.hub), host::guard))
+            .route_layer(from_fn_with_state(Arc::clone(&self.hub), guard))
             .with_state(Arc::clone(&self.hub))
     }
 
@@ -220,6 +221,15 @@ impl fmt::Debug for Inspector {
 
 fn answer(kind: &'static str, body: Body) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// Answers requests for other hosts, and gives each answer its headers.
+async fn guard(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
+    let response = match hub.hosts.allow(request.headers(), request.uri()) {
+        true => next.run(request).await,
+        false => (StatusCode::FORBIDDEN, REFUSED).into_response(),
+    };
+    with_headers(response)
 }
 
 /// What each answer says to browsers and proxies, refusals too.

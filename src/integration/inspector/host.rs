@@ -6,17 +6,12 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, Uri, header};
 
-use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
+use crate::sync::os::{AtomicBool, Mutex, Ordering};
 
-use super::hub::Hub;
-use super::with_headers;
-
-const REFUSED: &str = "this inspector answers to localhost, to loopback addresses and to the names that \
+/// The answer to a request for another host.
+pub(super) const REFUSED: &str = "this inspector answers to localhost, to loopback addresses and to the names that \
                        `Inspector::allow_host` adds; the request's Host is none of them";
 
 pub(super) struct Hosts {
@@ -40,7 +35,7 @@ impl Hosts {
     }
 
     /// What the request says it is for, in its `Host` and, if it is there, in its address.
-    fn allow(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+    pub(super) fn allow(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         if self.any.load(Ordering::Relaxed) {
             return true;
         }
@@ -70,13 +65,4 @@ fn name_of(host: &str) -> &str {
         _ => host,
     };
     name.strip_suffix('.').unwrap_or(name)
-}
-
-/// Answers requests for other hosts, and gives each answer its headers.
-pub(super) async fn guard(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
-    let response = match hub.hosts.allow(request.headers(), request.uri()) {
-        true => next.run(request).await,
-        false => (StatusCode::FORBIDDEN, REFUSED).into_response(),
-    };
-    with_headers(response)
 }

@@ -5,8 +5,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use tower_layer::Layer;
-
 use crate::lineage::handle::Lineage;
 use crate::sync::os::Arc;
 
@@ -15,7 +13,6 @@ use super::end::{ByHook, ByStatus, OnlyOnDrop};
 use super::hooks::{NoHook, OpenHook, PlainName, RequestName};
 use super::limit::{Answer, Limited, ScopeUsage, Slots, Unavailable, Unlimited};
 use super::place::{Below, CallAnyway, Choice, NoChoice};
-use super::service::ScopeService;
 use super::time::{GatewayTimeout, NoTimeLimit, TimeLimit};
 
 /// Gives each request a [`Scope`](crate::Scope) of its own, in which its handler stands on every poll, on any runtime.
@@ -399,14 +396,6 @@ impl<N, O, L, U, B, A, C> ScopeLayer<N, O, L, U, B, TimeLimit<A>, C> {
         let Self { name, on_open, limit, until, below, time, gives_up } = self;
         let time = TimeLimit { limit: time.limit, answer: Arc::new(Answer(answer)) };
         ScopeLayer { name, on_open, limit, until, below, time, gives_up }
-    }
-}
-
-impl<S, N, O, L, U, B: Clone, T: Clone, C: Clone> Layer<S> for ScopeLayer<N, O, L, U, B, T, C> {
-    type Service = ScopeService<S, N, O, L, U, B, T, C>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        ScopeService { inner, layer: Arc::new(self.clone()) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::registry::scope::Scope;
@@ -22,6 +23,14 @@ use super::time::{Late, Limits};
 pub struct ScopeService<S, N, O, L, U, B, T, C> {
     pub(super) inner: S,
     pub(super) layer: Arc<ScopeLayer<N, O, L, U, B, T, C>>,
+}
+
+impl<S, N, O, L, U, B: Clone, T: Clone, C: Clone> Layer<S> for ScopeLayer<N, O, L, U, B, T, C> {
+    type Service = ScopeService<S, N, O, L, U, B, T, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ScopeService { inner, layer: Arc::new(self.clone()) }
+    }
 }
 
 impl<S, N, O, L, U, B, T, C> ScopeService<S, N, O, L, U, B, T, C> {
