@@ -8,7 +8,7 @@ use crate::graph::{
 use crate::model::model;
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
-use crate::sync::os::{Arc, AtomicBool, Ordering, thread};
+use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering, thread};
 
 /// Wakes a thread of the model.
 struct Unpark(thread::Thread);
@@ -131,6 +131,22 @@ fn a_wait_that_cannot_fail_has_the_other_one_told() {
     });
 }
 
+/// Neither of the outer waits can be told, so their circle stays. The inner one closes a circle too, and is refused.
+#[test]
+fn a_refused_wait_within_one_whose_circle_stays_comes_back() {
+    model(2, || {
+        let graph: &'static Graph = Box::leak(Box::new(Graph::new()));
+        let (one, two) = (TaskId::next(), TaskId::next());
+        let (mine, others) = (record(graph), record(graph));
+        let never = |on, of| begin(task(on), in_task(of), Ends::Never);
+        let other = thread::spawn(move || std::mem::forget(graph.begin(others, never(one, two))));
+        let outer = graph.begin(Arc::clone(&mine), never(two, one));
+        other.join().unwrap();
+        assert!(graph.begin(mine, join(task(two), in_task(one))).is_err());
+        assert!(outer.is_ok_and(|outer| !outer.is_refused()));
+    });
+}
+
 #[test]
 fn of_two_who_ask_each_other_one_is_told() {
     model(3, || {
@@ -227,7 +243,7 @@ fn waits_that_were_never_there_at_once_are_no_circle() {
     });
 }
 
-struct Both([TaskId; 2]);
+struct Both(Mutex<[TaskId; 2]>);
 
 struct NotQueued;
 
@@ -239,7 +255,8 @@ impl IsQueued for NotQueued {
 
 impl Several for Both {
     fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn IsQueued) -> bool) {
-        let _ = self.0.iter().all(|id| more(*id, 0, &NotQueued));
+        let ids = self.0.lock();
+        let _ = ids.iter().all(|id| more(*id, 0, &NotQueued));
     }
 }
 
@@ -254,7 +271,7 @@ fn of_askers_who_are_those_whose_first_the_owner_waits_for_one_is_told() {
             // Both keep waiting, until all have begun.
             thread::spawn(move || graph.begin(record(graph), ask(owner, in_task(id))))
         });
-        let joining = graph.begin(owner, join(Target::FirstOf(Arc::new(Both(ids))), Stack::default()));
+        let joining = graph.begin(owner, join(Target::FirstOf(Arc::new(Both(Mutex::new(ids)))), Stack::default()));
         let asks = asks.map(|asks| asks.join().unwrap());
         assert!(asks.iter().any(|asks| asks.as_ref().map_or(true, |asks| asks.is_refused())));
         drop((asks, joining));

@@ -107,14 +107,17 @@ impl Graph {
 
     /// The wait closed a circle a moment ago.
     #[cold]
-    fn close<'a>(&self, waiting: Waiting<'a>) -> Result<Waiting<'a>, ClosesCircle> {
+    fn close<'a>(&self, mut waiting: Waiting<'a>) -> Result<Waiting<'a>, ClosesCircle> {
         let one = self.closing.lock();
         while let Some(found) = find(self, &waiting.record) {
             match found.to_be_told() {
                 Some(0) => {
-                    // Gone before others look.
-                    drop(waiting);
+                    // Gone before others look. The wait around it is looked at without the lock, which that takes too.
+                    let has_outer = waiting.end();
                     drop(one);
+                    if has_outer {
+                        self.goes_on(&waiting.record);
+                    }
                     return Err(found.why(0));
                 }
                 Some(other) => found.tell(other),
@@ -168,10 +171,11 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if !self.is_noted {
-            return;
+impl Waiting<'_> {
+    /// Ends the wait, once. True: the thread is back in a wait around it.
+    fn end(&mut self) -> bool {
+        if !std::mem::take(&mut self.is_noted) {
+            return false;
         }
         let outer = self.outer.take();
         let has_outer = outer.is_some();
@@ -186,8 +190,13 @@ impl Drop for Waiting<'_> {
                 }
             }
         }
-        drop(inner);
-        if has_outer {
+        has_outer
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.end() {
             self.graph.goes_on(&self.record);
         }
     }

@@ -53,7 +53,7 @@ pub(crate) trait IsQueued: Send + Sync {
 /// Several tasks that are waited for together.
 pub(crate) trait Several: Send + Sync {
     /// Shows them, one after the other, until `more` says no. `more` runs no user code and takes no lock but those of
-    /// this module.
+    /// this module; so the caller holds none of those.
     fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn IsQueued) -> bool);
 }
 

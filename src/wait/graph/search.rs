@@ -291,8 +291,8 @@ impl<'a> Search<'a> {
 
 /// The task that a wait is for, and its pool, as the thread knows them that holds it up.
 fn task_of(on: &Target, next: &Record) -> Option<(TaskId, Namespace)> {
-    let wait = next.wait.lock();
-    let stack = &wait.as_ref()?.stack;
+    // Copied: a set shows its tasks under its lock, and the search takes a record's within that.
+    let stack = next.wait.lock().as_ref()?.stack.clone();
     let known = |id: TaskId, pool: usize| {
         let runs = stack.tasks.iter().find(|(other, _)| *other == id).map(|(_, name)| name);
         let name =
