@@ -39,10 +39,13 @@ where
     Ok(task?)
 }
 
+/// How an export ends.
+pub(crate) type Ends = TaskHandle<Result<(), Failure>>;
+
 /// A tenant's orders as CSV, in parcels, and the end of the task that reads them: no faster than they are taken.
 ///
 /// The task waits for a client that is slow, and gives up its connection with the request: a cancel ends the wait.
-pub(crate) fn export(tenant: String) -> Result<(mpsc::Receiver<String>, TaskHandle<Result<(), Failure>>), Failure> {
+pub(crate) fn export(tenant: String) -> Result<(mpsc::Receiver<String>, Ends), Failure> {
     let (out, parcels) = mpsc::channel(PARCELS);
     let export =
         query(move |connection| read(connection, &tenant, |parcel| Ok(heirloom::block_on(out.send(parcel))?.is_ok())));
