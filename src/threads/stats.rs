@@ -1,6 +1,6 @@
 //! [`ThreadStats`]: how many threads the cache has.
 
-/// See [`stats`].
+/// See [`stats`](fn@crate::threads::stats).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThreadStats {
