@@ -1,18 +1,18 @@
-//! Ending queued tasks as soon as they are cancelled, whatever queue they stand in.
+//! Ending queued tasks as soon as they are cancelled, in whichever queue they stand.
 //!
-//! A task that is submitted at a node is listed there ([`crate::lineage::queued`]). A cancel of the node claims the
-//! task and ends it here; a tombstone stays in the queue, and is dropped when its turn comes or when tombstones are most
-//! of the queue.
+//! A node lists the tasks that were submitted at it ([`crate::lineage::queued`]). A cancel of the node claims such a task
+//! and ends it here. A tombstone stays in the queue: a worker drops it, or a sweep does when tombstones are most of the
+//! queue.
 //!
 //! # The order
-//! Tasks that one call ends are an [`Evicted`]. First each of them gets its outcome, which runs no user code. Then the
-//! wakers of those who wait for them run, and at last their closures are dropped, one after the other. So whatever a
-//! waker or a drop waits for, on this thread or by another one, the outcome of each of the tasks is there. A task is
-//! counted until its closure is dropped: a scope or a pool has ended when nothing of its tasks is left. A drop that
-//! waits for such a count drops first, there, what it would wait for ([`drop_counted`]).
+//! An [`Evicted`] holds the tasks that one call ends. First the canceller gives each of them its outcome, which runs no user
+//! code. Then it runs the wakers of their waiters. At last it drops their closures, one after the other. So a waker or a
+//! drop that waits for one of the tasks, on this thread or through another one, finds the outcome there. The trackers count
+//! a task until its closure is dropped: a scope or a pool has ended when nothing of its tasks is left. A drop that waits
+//! for a tracker first drops the closures that the tracker counts ([`drop_counted`]).
 //!
-//! What the closure of a `run` borrows is its caller's, who goes on with the outcome: that task has it after the drop. It
-//! comes before the others, as do the tasks of borrowing scopes, whose owners wait for the drop.
+//! A closure of `run` borrows from its caller, who goes on with the outcome. So such a task gets its outcome after the drop,
+//! and the canceller ends it before the others, as it does the tasks of borrowing scopes, whose owners wait for the drop.
 
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
@@ -274,12 +274,8 @@ impl Pool {
     /// at the queue before.
     #[cold]
     pub(super) fn pushed_late(self: &Arc<Self>, handle: &Task) {
-        if self.drops_all()
-            && let Ok(claimed) = handle.another().claim()
-        {
-            self.claimed_in_queue();
-            let error = TaskError::cancelled(claimed.task().id(), &self.namespace);
-            self.end_unrun(claimed, error);
+        if self.drops_all() {
+            self.end_pushed(handle);
         }
     }
 
@@ -298,15 +294,20 @@ impl Pool {
     pub(super) fn pushed_for(self: &Arc<Self>, owner: NodeRef, handle: &Task) {
         // The push first, then the look; the canceller notes its request first, and looks at the queue then.
         fence(Ordering::SeqCst);
-        if self.drops_at(owner.node())
-            && let Ok(claimed) = handle.another().claim()
-        {
+        if self.drops_at(owner.node()) {
+            self.end_pushed(handle);
+        }
+        // It may be the last that holds the owner, whose end is user code.
+        swallow(|| drop(owner));
+    }
+
+    /// Ends a task that was pushed, if no other thread has claimed it.
+    fn end_pushed(self: &Arc<Self>, handle: &Task) {
+        if let Ok(claimed) = handle.another().claim() {
             self.claimed_in_queue();
             let error = TaskError::cancelled(claimed.task().id(), &self.namespace);
             self.end_unrun(claimed, error);
         }
-        // It may be the last that holds the owner, whose end is user code.
-        swallow(|| drop(owner));
     }
 
     /// Counts a task that was claimed in the queue and leaves a tombstone there. When tombstones are most of the queue

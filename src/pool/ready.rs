@@ -1,12 +1,75 @@
-//! [`ReadyList`]: which of many futures are to be looked at, in the order in which they were woken.
+//! [`Members`]: many futures of which each is polled when it was woken, in the order of the wakes.
 
 use std::collections::VecDeque;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+
+use slab::Slab;
 
 use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
 
-/// The list of one set.
-pub(crate) struct ReadyList(Mutex<Ready>);
+/// The members of a set, by keys.
+pub(crate) struct Members<H> {
+    all: Slab<(H, Arc<Member>)>,
+    ready: Arc<ReadyList>,
+}
+
+impl<H> Members<H> {
+    pub(crate) fn new() -> Self {
+        Self { all: Slab::new(), ready: ReadyList::new() }
+    }
+
+    /// Adds a member, and returns its key. The next poll polls it.
+    pub(crate) fn insert(&mut self, handle: H) -> usize {
+        let entry = self.all.vacant_entry();
+        let key = entry.key();
+        let member = self.ready.add(key);
+        entry.insert((handle, member));
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: usize) -> Option<H> {
+        self.all.try_remove(key).map(|(handle, _)| handle)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &H)> {
+        self.all.iter().map(|(key, (handle, _))| (key, handle))
+    }
+
+    /// Polls the woken members until one is ready, and takes that one out. `None` when there is no member.
+    pub(crate) fn poll_next<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut H, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<Option<(usize, H, R)>> {
+        loop {
+            if self.all.is_empty() {
+                return Poll::Ready(None);
+            }
+            let Some(key) = self.ready.next(cx.waker()) else { return Poll::Pending };
+            let Some((handle, member)) = self.all.get_mut(key) else { continue };
+            let waker = member.look();
+            if let Poll::Ready(output) = poll(handle, &mut Context::from_waker(&waker)) {
+                let (handle, _) = self.all.remove(key);
+                return Poll::Ready(Some((key, handle, output)));
+            }
+        }
+    }
+}
+
+/// The keys of the woken members of one set.
+struct ReadyList(Mutex<Ready>);
 
 #[derive(Default)]
 struct Ready {
@@ -16,19 +79,19 @@ struct Ready {
 }
 
 impl ReadyList {
-    pub(crate) fn new() -> Arc<Self> {
+    fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::default()))
     }
 
     /// A member of this key. It is on the list from the start, so that the first look polls it and registers its waker.
-    pub(crate) fn add(self: &Arc<Self>, key: usize) -> Arc<Member> {
+    fn add(self: &Arc<Self>, key: usize) -> Arc<Member> {
         let member = Arc::new(Member { key, listed: AtomicBool::new(true), list: Arc::clone(self) });
         self.0.lock().keys.push_back(key);
         member
     }
 
     /// The next key on the list; without one the waker is woken when there is.
-    pub(crate) fn next(&self, waker: &Waker) -> Option<usize> {
+    fn next(&self, waker: &Waker) -> Option<usize> {
         let mut ready = self.0.lock();
         if let Some(key) = ready.keys.pop_front() {
             return Some(key);
@@ -51,7 +114,7 @@ impl ReadyList {
 }
 
 /// The waker of one member: it puts its key on the list, once between two looks.
-pub(crate) struct Member {
+struct Member {
     key: usize,
     listed: AtomicBool,
     list: Arc<ReadyList>,
@@ -59,7 +122,7 @@ pub(crate) struct Member {
 
 impl Member {
     /// Takes it off the list, before it is looked at: an end during the look lists it again. The waker is for the look.
-    pub(crate) fn look(self: &Arc<Self>) -> Waker {
+    fn look(self: &Arc<Self>) -> Waker {
         self.listed.store(false, Ordering::Release);
         Waker::from(Arc::clone(self))
     }

@@ -121,7 +121,7 @@ impl<'scope> TaskScope<'scope, '_> {
     fn block(&self) {
         // What it lends goes with it, so nobody can be told here: others are, if any can be.
         let all = || OfTracker {
-            on: Target::TallyIn { tracker: self.tracker.address(), pool: wait::address(self.pool) },
+            on: Target::TrackerIn { tracker: self.tracker.address(), pool: wait::address(self.pool) },
             label: Label::Borrowing(self.pool.namespace.clone()),
             ends: Ends::Never,
         };

@@ -11,7 +11,7 @@ use crate::names::namespace::Namespace;
 use crate::pool::evict::Evicted;
 use crate::pool::handle::{TaskHandle, deadline};
 use crate::pool::polled;
-use crate::pool::ready::{Member, ReadyList};
+use crate::pool::ready::Members;
 use crate::pool::wait::{self, PermitsReleased};
 use crate::pool::worker::Task;
 use crate::sync::os::{Arc, Mutex};
@@ -44,8 +44,7 @@ pub type Ended<T> = (TaskId, Result<T, TaskError>);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TaskSet<T> {
-    handles: slab::Slab<(TaskHandle<T>, Arc<Member>)>,
-    ready: Arc<ReadyList>,
+    handles: Members<TaskHandle<T>>,
     tasks: Arc<Tasks>,
 }
 
@@ -64,16 +63,14 @@ impl<T> TaskSet<T> {
     #[must_use]
     pub fn new() -> Self {
         let tasks = Arc::new(Tasks(Mutex::new(slab::Slab::new())));
-        Self { handles: slab::Slab::new(), ready: ReadyList::new(), tasks }
+        Self { handles: Members::new(), tasks }
     }
 
     /// Adds a handle.
     pub fn push(&mut self, handle: TaskHandle<T>) {
-        let entry = self.handles.vacant_entry();
-        let member = self.ready.add(entry.key());
         // Both slabs change together, so their keys are the same.
         self.tasks.0.lock().insert((handle.task().another(), handle.pool_address()));
-        entry.insert((handle, member));
+        self.handles.insert(handle);
     }
 
     /// How many have not been yielded yet.
@@ -91,7 +88,7 @@ impl<T> TaskSet<T> {
     /// [`cancel`](TaskHandle::cancel)s every task in the set; they are still yielded. All of them are asked before the
     /// first closure is dropped.
     pub fn cancel_all(&self) {
-        let handles = || self.handles.iter().map(|(_, (handle, _))| handle);
+        let handles = || self.handles.iter().map(|(_, handle)| handle);
         let mut evicted = Evicted::new();
         handles().for_each(|handle| handle.evict(&mut evicted));
         evicted.end(|| {
@@ -153,19 +150,18 @@ impl<T> TaskSet<T> {
     fn give_up_one(&mut self, why: ClosesCircle) -> Ended<T> {
         let (found, pool) = why.task.map_or((None, Namespace::DEFAULT), |(id, pool)| (Some(id), pool));
         let is_it = |handle: &TaskHandle<T>| found.is_none_or(|id| handle.id() == id);
-        let at =
-            self.handles.iter().find(|(_, (handle, _))| is_it(handle)).map(|(key, (handle, _))| (key, handle.id()));
+        let at = self.handles.iter().find(|(_, handle)| is_it(handle)).map(|(key, handle)| (key, handle.id()));
         if let Some((key, _)) = at {
-            self.remove(key);
+            self.forget(key);
+            drop(self.handles.remove(key));
         }
         let id = at.map(|(_, id)| id).or(found).unwrap_or_else(TaskId::next);
         (id, Err(TaskError::deadlock(id, &pool, why.circle)))
     }
 
-    fn remove(&mut self, key: usize) {
+    fn forget(&self, key: usize) {
         let task = self.tasks.0.lock().try_remove(key);
         drop(task);
-        drop(self.handles.remove(key));
     }
 
     fn target(&self) -> Target {
@@ -184,20 +180,14 @@ impl<T> TaskSet<T> {
     }
 
     fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<Ended<T>>> {
-        loop {
-            if self.handles.is_empty() {
-                return Poll::Ready(None);
-            }
-            let Some(key) = self.ready.next(cx.waker()) else {
+        match self.handles.poll_next(cx, |handle, cx| handle.poll_output(cx, waits)) {
+            Poll::Ready(ended) => Poll::Ready(ended.map(|(key, handle, output)| {
+                self.forget(key);
+                (handle.id(), output)
+            })),
+            Poll::Pending => {
                 polled::left_with(cx.waker(), || self.target());
-                return Poll::Pending;
-            };
-            let Some((handle, member)) = self.handles.get_mut(key) else { continue };
-            let waker = member.look();
-            if let Poll::Ready(output) = handle.poll_output(&mut Context::from_waker(&waker), waits) {
-                let id = handle.id();
-                self.remove(key);
-                return Poll::Ready(Some((id, output)));
+                Poll::Pending
             }
         }
     }

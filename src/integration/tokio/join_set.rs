@@ -5,10 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use slab::Slab;
-
-use crate::pool::ready::{Member, ReadyList};
-use crate::sync::os::Arc;
+use crate::pool::ready::Members;
 
 use super::error::{JoinError, SpawnError};
 use super::spawn::{SpawnHandle, spawn, spawn_blocking};
@@ -40,10 +37,7 @@ use super::spawn::{SpawnHandle, spawn, spawn_blocking};
 /// # }
 /// ```
 #[must_use = "dropping the set cancels what is in it"]
-pub struct JoinSet<T> {
-    handles: Slab<(SpawnHandle<T>, Arc<Member>)>,
-    ready: Arc<ReadyList>,
-}
+pub struct JoinSet<T>(Members<SpawnHandle<T>>);
 
 impl<T: Send + 'static> JoinSet<T> {
     /// [`spawn`](crate::spawn())s a future into the set.
@@ -54,7 +48,7 @@ impl<T: Send + 'static> JoinSet<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        self.add(spawn(future)?);
+        self.0.insert(spawn(future)?);
         Ok(())
     }
 
@@ -66,7 +60,7 @@ impl<T: Send + 'static> JoinSet<T> {
     where
         F: FnOnce() -> T + Send + 'static,
     {
-        self.add(spawn_blocking(f)?);
+        self.0.insert(spawn_blocking(f)?);
         Ok(())
     }
 }
@@ -74,25 +68,19 @@ impl<T: Send + 'static> JoinSet<T> {
 impl<T> JoinSet<T> {
     /// An empty set.
     pub fn new() -> Self {
-        Self { handles: Slab::new(), ready: ReadyList::new() }
-    }
-
-    fn add(&mut self, handle: SpawnHandle<T>) {
-        let entry = self.handles.vacant_entry();
-        let member = self.ready.add(entry.key());
-        entry.insert((handle, member));
+        Self(Members::new())
     }
 
     /// How many have not been yielded yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.handles.len()
+        self.0.len()
     }
 
     /// Nothing is left to yield.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.handles.is_empty()
+        self.0.is_empty()
     }
 
     /// The next one that ends, in the order in which they end; `None` when the set is empty. Dropping the future loses
@@ -103,18 +91,8 @@ impl<T> JoinSet<T> {
 
     /// As [`join_next`](Self::join_next), for futures written by hand.
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
-        loop {
-            if self.handles.is_empty() {
-                return Poll::Ready(None);
-            }
-            let Some(key) = self.ready.next(cx.waker()) else { return Poll::Pending };
-            let Some((handle, member)) = self.handles.get_mut(key) else { continue };
-            let waker = member.look();
-            if let Poll::Ready(ended) = Pin::new(handle).poll(&mut Context::from_waker(&waker)) {
-                drop(self.handles.remove(key));
-                return Poll::Ready(Some(ended));
-            }
-        }
+        let ended = self.0.poll_next(cx, |handle, cx| Pin::new(handle).poll(cx));
+        ended.map(|ended| ended.map(|(_, _, output)| output))
     }
 
     /// One that has ended already; `None` when there is none at the moment.
@@ -127,7 +105,7 @@ impl<T> JoinSet<T> {
 
     /// [`cancel`](SpawnHandle::cancel)s all that has not ended; each is yielded still.
     pub fn abort_all(&self) {
-        for (_, (handle, _)) in &self.handles {
+        for (_, handle) in self.0.iter() {
             handle.cancel();
         }
     }
@@ -140,7 +118,7 @@ impl<T> JoinSet<T> {
 
     /// Takes everything out of the set without cancelling it: it runs all the same.
     pub fn detach_all(&mut self) {
-        self.handles.clear();
+        self.0.clear();
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) enum Target {
     /// The end of all tasks that a tracker counts, by its address.
     TaskTracker(usize),
     /// The end of all tasks that a tracker counts, which are all in one pool.
-    TallyIn { tracker: usize, pool: usize },
+    TrackerIn { tracker: usize, pool: usize },
     /// A permit of a pool, for what is queued there.
     Permit(usize),
     /// Something that others' code owes, until it says that it is paid: an initialiser's value, a held gate, a future

@@ -367,7 +367,7 @@ impl Holds {
                 Self::one(record.and_then(|record| record.held(|_| true)))
             }
             Target::TaskTracker(tracker) => Self::several(1, search.counted_by(*tracker)),
-            Target::TallyIn { tracker, pool } => {
+            Target::TrackerIn { tracker, pool } => {
                 let mut steps = search.counted_by(*tracker);
                 // What is left of it has started, and then it has a permit, or is queued.
                 steps.push(Step::Permit(*pool));

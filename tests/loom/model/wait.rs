@@ -24,7 +24,7 @@ pub(crate) mod graph {
         Task(Task),
         FirstOf(Arc<Vec<Target>>),
         TaskTracker(usize),
-        TallyIn { tracker: usize, pool: usize },
+        TrackerIn { tracker: usize, pool: usize },
         Permit(usize),
         Obligation(Arc<Obligation>),
     }
