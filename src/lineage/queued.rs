@@ -22,8 +22,8 @@
 //! the submitter sees the request. A canceller that does not find the node at its parent has locked the parent's `below`
 //! before the node registered there, so the submitter, which looks later, sees the request too.
 //!
-//! A request that was declined ends nothing more. The canceller looks whether the request stands under the lock under
-//! which it claims a task, so it leaves a task alone that was submitted after the decline.
+//! An acknowledged request ends nothing more. The canceller looks at the request under the lock under which it claims a
+//! task, so it leaves alone a task that was submitted after the acknowledgement.
 //!
 //! # Locks
 //! A node's `below` may be locked while its parent's is taken, never the other way round. No user code runs under a lock,

@@ -1,14 +1,13 @@
-//! Whether the running code is asked to stop, and noting that it was told so, for [`PoolStats::interrupted`].
+//! The cancel request of the running code, and the note that the code was handed it, for [`PoolStats::interrupted`].
 //!
-//! A task is told when heirloom hands its code a [`Cancelled`], or anything else that says the same: true from
-//! `is_cancelled`, an error that a request causes, the result of a task that was interrupted itself. The note is a flag
-//! in the task's frame, which its own thread alone reads and writes, so a task that is never asked pays one read at its
-//! end. Declining the request takes the note back.
+//! A task is interrupted when heirloom hands its code a [`Cancelled`], or another answer that says the same: true from
+//! `is_cancelled`, an error that a request causes, the result of a task that was itself interrupted. The note is a flag in
+//! the task's frame. The task's own thread alone reads and writes it, so a task without a request pays one read at its end.
+//! An acknowledged request takes the note back.
 //!
 //! # Work stealing
-//! A piece of a task runs on any thread of its pool and does not know whose it is. So the note is made where the request
-//! was made, at the node or the pool, and a task finds it when the same request reaches the task's own place or its
-//! pool's owner.
+//! A piece of a task runs on any thread of its pool and does not know its task. So the piece notes the interrupt at the
+//! cancelled node or pool. A task finds the note when the same request reaches the task's own node or its pool's owner.
 //!
 //! [`PoolStats::interrupted`]: crate::PoolStats::interrupted
 

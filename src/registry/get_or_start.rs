@@ -239,33 +239,33 @@ impl Call {
 /// ```
 ///
 /// # Among concurrent callers
-/// One starts it, and the others get that one. `config` runs at most once, for the caller that starts, standing where
-/// it calls and with nothing locked; a panic in it goes on, and another caller has its turn. Where the start is refused
-/// each caller tries by itself; a failure to [warm](PoolConfig::warm) its threads reaches all who wait for them. A
-/// start that failed leaves no manager behind, and the next call tries again.
+/// One caller starts the manager, and the others get that one. `config` runs at most once, in the caller that starts,
+/// standing where that caller stands and with nothing locked. A panic in `config` goes on to its caller, and another caller
+/// has its turn. Where the start is refused, each caller tries by itself. A failure to [warm](PoolConfig::warm) its threads
+/// reaches all callers that wait for them. A start that failed leaves no manager behind, and the next call tries again.
 ///
 /// # Managers that do not run
-/// One that was created and not started, or was told to end, is passed over. At the root itself it is started, as
-/// [`start`](PoolManager::start) would: one whose last tasks have not ended is
+/// The look-up passes over a manager that was created and not started, or was told to end. At the root itself the call
+/// starts such a manager, as [`start`](PoolManager::start) would: one whose last tasks have not ended is
 /// [`StillStopping`](StartError::StillStopping).
 ///
 /// # Names of a library
 /// A text may be the name of a pool of the program's own, with a [task type](PoolConfig::task_type) say, which refuses the
-/// library's tasks. The name of a private type meets no other: `get_or_start(Namespace::of::<Private>(), …)`. Where users
-/// are to be able to give their own pool, document the text, and which tasks go there.
+/// library's tasks. The name of a private type meets no other: `get_or_start(Namespace::of::<Private>(), …)`. A library
+/// whose users may give their own pool documents the text, and the tasks that go there.
 ///
 /// # After a shutdown
-/// [`shutdown`](crate::shutdown) closes the pools that there are. A call after it starts one anew, which no report knows of;
-/// the process's exit waits for it as for any other.
+/// [`shutdown`](crate::shutdown) closes the pools that exist. A later call starts a new pool, which no report lists; the
+/// process's exit waits for it as for any other.
 ///
 /// # Cost
-/// Where one runs, that of [`get`](crate::get) and a few nanoseconds. It blocks while another caller's `config` runs,
-/// and while threads are warmed; [`get_or_start_async`] does not. For another place than the root there is
-/// [`Lineage::get_or_start`].
+/// Where a manager of that name runs, that of [`get`](crate::get) and a few nanoseconds. The call blocks while another
+/// caller's `config` runs and while threads are warmed; [`get_or_start_async`] does not. [`Lineage::get_or_start`] starts at
+/// another node than the root.
 ///
 /// # Errors
 /// As [`PoolManager::start`]; [`Reentrant`](StartError::Reentrant) and
-/// [`WouldDeadlock`](StartError::WouldDeadlock) when `config` itself, or what it waits for, asks for this manager.
+/// [`WouldDeadlock`](StartError::WouldDeadlock) when `config` itself, or the code that it waits for, asks for this manager.
 pub fn get_or_start(ns: impl Into<Namespace>, config: impl FnOnce() -> PoolConfig) -> Result<PoolManager, StartError> {
     let namespace = ns.into();
     match find::nearest_running_here(&namespace) {

@@ -1,61 +1,64 @@
-//! Who waits for whom: finding a wait that would close a circle.
+//! The graph of waits: which thread waits for which, so that a wait which would close a circle is refused.
 //!
-//! Each thread has a [`Record`]. While it is in one of heirloom's waits the record says what it waits for, and what the
-//! waiting code is a part of ([`Stack`]): the tasks on the thread's stack, the pools and scopes that count them, the
-//! permits that the wait keeps. Nothing is written while a thread runs, since only threads that wait are part of a
-//! circle.
+//! Each thread has a [`Record`]. While the thread is in one of heirloom's waits, the record holds the wait's target and the
+//! [`Stack`] of the waiting code: the tasks on the thread's stack, the trackers that count them, the permits that the wait
+//! keeps. A thread that runs writes nothing, since only waiting threads are part of a circle.
 //!
-//! A thread that begins a wait writes its record, and then follows what it waits for, from wait to wait. Where that
-//! leads back to the thread, the wait closes a circle and is refused, with the circle in words ([`Circle`]).
+//! A thread that begins a wait writes its record. Then it follows the target from wait to wait. Where the way leads back to
+//! the thread, the wait closes a circle and is refused, with the circle in words ([`Circle`]).
 //!
-//! # What is seen
-//! * The waits, without a deadline, of threads: for a task, the first of several tasks, a thread; for the tasks of a
-//!   pool, of a scope, of a borrowing scope; for a value that another initialises, a gate that another holds, room in a
-//!   full queue, a future behind a portal; and in `run_until` and `block_on` for a future that is woken by tasks
-//!   alone.
-//! * What holds a wait up: code on the stack of a thread that waits. A queued task, and room in a full queue, are held up
-//!   by the threads that have all the permits of the pool and keep them while they wait (`holds_permit`, a local pool's
-//!   thread, a worker's initialiser); a future behind a portal by the runtime's workers, when all of them wait.
+//! # Waits in the graph
+//! * Waits without a deadline, of threads: for a task, the first of several tasks, a thread; for the tasks of a pool, of a
+//!   scope, of a borrowing scope; for a value that another thread initialises, a gate that another thread holds, capacity of
+//!   a full queue, a future behind a portal; and, in `run_until` and `block_on`, for a future that tasks alone wake.
+//! * Code on the stack of a waiting thread holds up the waits for it. Threads that keep all permits of a pool while they
+//!   wait (`holds_permit`, a local pool's thread, a worker's initialiser) hold up the pool's queued tasks and the capacity of
+//!   its queue. Workers of a runtime that all wait hold up a future behind a portal.
 //!
-//! # What is not seen
-//! * Waits that are not heirloom's: locks, channels, sockets, `std`'s joins and the end of `thread::scope`, rayon's
-//!   waits, whatever runs inside of `blocking`. A thread in one of these counts as one that goes on.
-//! * Futures. One that awaits a handle blocks no thread, and what holds it up stands on no stack.
-//! * Waits with a deadline: they end by themselves. Those for a value or a gate are seen all the same, and told at once
-//!   instead of at their deadline.
-//! * Tasks that run in place inside more than 256 others on one stack: the innermost 256 are seen.
-//! * Tasks of a scope that are queued: a wait for the scope is followed to those that run.
-//! * What the thread-locals of a dedicated pool's thread wait for in their destructors.
-//! * Anything in a fork of the process that made the pools.
+//! # Waits outside of the graph
+//! * Waits of other libraries: locks, channels, sockets, `std`'s joins and the end of `thread::scope`, rayon's waits, the
+//!   code inside of `blocking`. A thread in one of these counts as one that runs.
+//! * Futures. A future that awaits a handle blocks no thread, and the code that holds it up stands on no stack.
+//! * Waits with a deadline, since they end by themselves. A wait for a value or a gate is in the graph all the same, and is
+//!   told of a circle at once instead of at its deadline.
+//! * Tasks that run in place inside more than 256 others on one stack: the innermost 256 are in the graph.
+//! * Queued tasks of a scope: a wait for the scope is followed to its running tasks.
+//! * Waits of thread-locals' destructors on a dedicated pool's thread.
+//! * Waits in a fork of the process that made the pools.
 //!
-//! # Who is told
-//! One wait of the circle, the first of these that there is:
-//! 1. the wait for a value or a gate, whose caller may do without: so who is told does not hang on who came first;
-//! 2. the wait that blocks a runtime's worker, since it is what holds up the runtime;
-//! 3. the wait that closes the circle;
-//! 4. where its caller cannot be told (the end of a borrowing scope, a borrowing run, the end of the process), another.
+//! # The wait that is told
+//! One wait of the circle is told: the first of these that the circle has.
+//! 1. A wait for a value or a gate. Its caller may do without, so the choice does not depend on the order of the waits.
+//! 2. A wait that blocks a runtime's worker, since it holds up the runtime.
+//! 3. The wait that closes the circle.
+//! 4. Another wait, where the caller of that one cannot be told (the end of a borrowing scope, a borrowing run, the end of
+//!    the process).
 //!
-//! A wait that is told before it blocks is refused; one that blocks already ends with the same error. Where no caller can
-//! be told, the circle is said at WARN, and the waits go on.
+//! A wait that is told before it blocks is refused. A blocked wait that is told ends with the same error. Where no caller can
+//! be told, the graph logs the circle at WARN, and the waits go on.
 //!
-//! # Why no circle is missed
-//! Each thread writes its own record first and looks then, so of the threads in a circle the last to write sees all the
-//! others' records. Nothing but the begin of a wait closes one: what is handed from one thread to another, a gate or a
-//! permit, is handed to a thread that runs.
+//! # Proof: the graph misses no circle
+//! Each thread writes its own record before it searches. Of the threads in a circle, the last one to write reads the
+//! others' records. Nothing but the begin of a wait closes a circle: a gate or a permit is handed to a thread that runs.
 //!
-//! # Why none is found that is not there
-//! The records are read one after the other, on the way from the target to the searching thread, and all of them once
-//! more when it is reached. A wait that is the same both times was there in between; so all of them were there at once.
-//! What else a search looks at (a task is queued, a debt is not paid) never becomes true again: seen the second time it
-//! was true in between too. If a wait is not the same, the search begins again.
+//! # Proof: the graph finds no circle that was never there
+//! A search reads the records one after the other, from the target to the searching thread. When it gets there, it reads
+//! all of them once more. A wait that is the same at both reads was there in between, so all of them were there at once. The
+//! search's other observations (a task is queued, an obligation is unpaid) never become true again, so they held in between
+//! too. Where a wait differs, the search begins again.
 //!
-//! # Why exactly one is told
-//! Two threads may close a circle together, and both find it. Whoever finds one takes a lock and looks again, and a
-//! refused wait is gone before the lock is; so the second finds none.
+//! # Proof: exactly one wait is told
+//! Two threads may close a circle together, and both find it. A thread that finds one takes the lock of closers and searches
+//! again. A refused wait has left its record before its thread releases the lock, so the second thread finds no circle.
+//!
+//! # Locks
+//! A set shows its tasks under its own lock, and the search takes records' locks within. So no thread takes a set's lock
+//! while it holds a record's. A thread that ends a wait releases the lock of closers before it looks at the wait around
+//! it, since that look may take the lock again.
 //!
 //! # Cost
-//! Nothing for a wait that does not block. One that does writes its record, and looks up what it waits for: about 0.1 µs
-//! where that is a task that runs, and a walk over the records of all threads where it is a count of tasks.
+//! Nothing for a wait that does not block. A wait that blocks writes its record and searches from its target: about 0.1 µs
+//! where the target is a running task, and a walk over all threads' records where it is a tracker.
 
 mod circle;
 mod obliged;
