@@ -31,10 +31,6 @@ impl<H> Members<H> {
         self.all.try_remove(key).map(|(handle, _)| handle)
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.all.clear();
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }

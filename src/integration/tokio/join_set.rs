@@ -118,7 +118,7 @@ impl<T> JoinSet<T> {
 
     /// Takes everything out of the set without cancelling it: it runs all the same.
     pub fn detach_all(&mut self) {
-        self.0.clear();
+        self.0 = Members::new();
     }
 }
 
