@@ -106,7 +106,6 @@ mod task;
 pub mod thread;
 pub mod threads;
 mod timer;
-#[cfg(feature = "metrics")]
 mod totals;
 mod value;
 mod wait;

@@ -51,7 +51,6 @@
 //! whose pools run: 2.5 ms under one name, 5 ms under as many names as there can be; Prometheus' exporter then took 10
 //! ms to make 250 kB of text of those.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -60,12 +59,11 @@ use std::time::Duration;
 use ::metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::lineage::handle::Lineage;
-use crate::names::label::cut;
-use crate::pool::inner::Pool;
 use crate::registry::table::Registry;
-use crate::sync::os::{Arc, thread};
+use crate::sync::os::thread;
 use crate::sync::unwind::swallow;
-use crate::totals::{Ends, Labels, Name, PoolTotals};
+use crate::totals::record::Labels;
+use crate::totals::sums::Sums;
 
 /// Publishes one family's gauges and counters; see the [module](self). A clone is the same.
 ///
@@ -74,27 +72,6 @@ use crate::totals::{Ends, Labels, Name, PoolTotals};
 #[derive(Clone)]
 pub struct Publisher {
     root: Lineage,
-}
-
-fn labels(name: Name) -> Labels {
-    match name {
-        Some((namespace, task_type)) => {
-            let task_type = task_type.map(|only| cut(&only.raw()).into_owned());
-            (cut(&namespace.raw()).into_owned(), task_type.unwrap_or_default())
-        }
-        None => ("(other)".to_owned(), String::new()),
-    }
-}
-
-/// What one series shows.
-#[derive(Default)]
-struct Line {
-    pools: usize,
-    limit: usize,
-    running: usize,
-    waiting: usize,
-    queued: usize,
-    ends: Ends,
 }
 
 impl Publisher {
@@ -109,12 +86,11 @@ impl Publisher {
     /// Calls at the same time may reach the recorder in any order. Nothing of heirloom's is locked while it is told: it
     /// may use heirloom, and a panic of it is the caller's.
     pub fn publish(&self) {
-        let mut lines = self.lines();
-        self.totals().tell(lines.iter_mut().map(|(labels, line)| (labels, &mut line.ends)));
+        let series = self.root.0.node().family().index().totals.read();
         // Recorders are user code: nothing is locked here.
         describe();
-        for (labels, line) in lines {
-            line.publish(labels);
+        for (labels, sums) in series {
+            sums.publish(labels);
         }
     }
 
@@ -149,25 +125,6 @@ impl Publisher {
         })?;
         Ok(Publishing { _stop: stop })
     }
-
-    fn totals(&self) -> &PoolTotals {
-        &self.root.0.node().family().index().totals
-    }
-
-    fn lines(&self) -> BTreeMap<Labels, Line> {
-        let totals = self.totals();
-        // Held until the ledger was read, so that none is counted twice.
-        let pools: Vec<Arc<Pool>> = totals.pools.live().into_iter().filter_map(|pool| pool.downcast().ok()).collect();
-        let (names, ended) = totals.read(pools.iter().map(|pool| (&pool.namespace, pool.config.task_type.as_ref())));
-        let mut lines: BTreeMap<Labels, Line> = BTreeMap::new();
-        for (name, ends) in ended {
-            lines.entry(labels(name)).or_default().ends.add(ends);
-        }
-        for (name, pool) in names.into_iter().zip(&pools) {
-            lines.entry(labels(name)).or_default().add(pool);
-        }
-        lines
-    }
 }
 
 impl fmt::Debug for Publisher {
@@ -189,19 +146,7 @@ impl fmt::Debug for Publishing {
     }
 }
 
-impl Line {
-    fn add(&mut self, pool: &Pool) {
-        let stats = pool.stats();
-        if !pool.tracker.is_closed() {
-            self.pools += 1;
-            self.limit += stats.limit;
-        }
-        self.running += stats.running;
-        self.waiting += stats.waiting;
-        self.queued += stats.queued;
-        self.ends.add(pool.ends());
-    }
-
+impl Sums {
     fn publish(&self, (namespace, task_type): Labels) {
         let labels = [("namespace", namespace), ("task_type", task_type)];
         gauge!("heirloom_pools", &labels).set(self.pools as f64);
@@ -209,11 +154,11 @@ impl Line {
         gauge!("heirloom_tasks_running", &labels).set(self.running as f64);
         gauge!("heirloom_tasks_waiting", &labels).set(self.waiting as f64);
         gauge!("heirloom_tasks_queued", &labels).set(self.queued as f64);
-        counter!("heirloom_tasks_completed_total", &labels).absolute(self.ends.completed);
-        counter!("heirloom_tasks_interrupted_total", &labels).absolute(self.ends.interrupted);
-        counter!("heirloom_tasks_panicked_total", &labels).absolute(self.ends.panicked);
-        counter!("heirloom_tasks_cancelled_total", &labels).absolute(self.ends.cancelled);
-        counter!("heirloom_tasks_refused_total", &labels).absolute(self.ends.refused);
+        counter!("heirloom_tasks_completed_total", &labels).absolute(self.outcomes.completed);
+        counter!("heirloom_tasks_interrupted_total", &labels).absolute(self.outcomes.interrupted);
+        counter!("heirloom_tasks_panicked_total", &labels).absolute(self.outcomes.panicked);
+        counter!("heirloom_tasks_cancelled_total", &labels).absolute(self.outcomes.cancelled);
+        counter!("heirloom_tasks_refused_total", &labels).absolute(self.outcomes.refused);
     }
 }
 

@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use crate::lineage::node::Node;
 use crate::sync::os::{Arc, LazyLock, Weak};
 use crate::sync::weak_list::WeakList;
+use crate::totals::record::Totals;
 use crate::wait::tracker::TaskTracker;
 
 /// What lives at a node, type-erased: this layer does not know managers.
@@ -22,9 +23,8 @@ pub(crate) struct FamilyIndex {
     pub(crate) threads: DashMap<ThreadId, Weak<Node>>,
     /// Futures and jobs that were spawned below its scopes and have not ended.
     pub(crate) spawned: TaskTracker,
-    /// What its pools did.
-    #[cfg(feature = "metrics")]
-    pub(crate) totals: crate::totals::PoolTotals,
+    /// The counters of its pools.
+    pub(crate) totals: Totals,
 }
 
 impl FamilyIndex {
@@ -34,8 +34,7 @@ impl FamilyIndex {
             managers: WeakList::new(),
             threads: DashMap::with_shard_amount(4),
             spawned: TaskTracker::new(),
-            #[cfg(feature = "metrics")]
-            totals: crate::totals::PoolTotals::new(),
+            totals: Totals::new(),
         }
     }
 }

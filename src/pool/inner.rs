@@ -51,6 +51,7 @@ use crate::sync::unwind::swallow;
 use crate::sync::weak_list::{Registration, WeakList};
 use crate::task::cell::{Claimed, TaskRef, reclaim};
 use crate::threads::cache::{Job, WorkerHandle};
+use crate::totals::record::PoolRecord;
 use crate::wait::tracker::{Entry, Left, TaskTracker};
 
 /// What the engine remembers of a task until it ends.
@@ -206,8 +207,7 @@ pub(crate) struct Pool {
     /// A work-stealing pool's: a piece was told that the pool is cancelled.
     pub(crate) interrupted: AtomicBool,
     listed: OnceLock<Registration<Pool>>,
-    #[cfg(feature = "metrics")]
-    pub(crate) measured: OnceLock<crate::pool::measure::Measured>,
+    pub(crate) totals: PoolRecord,
 }
 
 /// The joining pools of this process, for its exit.
@@ -239,8 +239,7 @@ impl Pool {
             warned: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
             listed: OnceLock::new(),
-            #[cfg(feature = "metrics")]
-            measured: OnceLock::new(),
+            totals: PoolRecord::new(),
         });
         exit::arm();
         evict::install();

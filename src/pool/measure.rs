@@ -1,43 +1,34 @@
-//! A pool's page in its family's ledger (feature `metrics`).
+//! A pool's part in its family's totals.
 
-use crate::lineage::family::{Family, SlotValue};
+use crate::names::namespace::Namespace;
+use crate::names::task_type::TaskType;
 use crate::pool::inner::Pool;
-use crate::sync::os::{Arc, Weak};
-use crate::sync::weak_list::Registration;
-use crate::totals::Ends;
+use crate::totals::sums::{CountedPool, Sums};
 
-/// Where a pool is listed while it lives, and written down when it is gone.
-pub(crate) struct Measured {
-    family: Family,
-    _listed: Registration<SlotValue>,
-}
-
-impl Pool {
-    /// Enters the family's list. Once, before the first task.
-    pub(crate) fn measure(self: &Arc<Self>, family: &Family) {
-        let this: Weak<Self> = Arc::downgrade(self);
-        let listed = family.index().totals.pools.insert(this);
-        let _ = self.measured.set(Measured { family: family.clone(), _listed: listed });
+impl CountedPool for Pool {
+    fn name(&self) -> (&Namespace, Option<&TaskType>) {
+        (&self.namespace, self.config.task_type.as_ref())
     }
 
-    /// How its tasks ended so far.
-    pub(crate) fn ends(&self) -> Ends {
+    fn add_to(&self, sums: &mut Sums) {
         let stats = self.stats();
-        Ends {
-            completed: stats.completed,
-            interrupted: stats.interrupted,
-            panicked: stats.panicked,
-            cancelled: stats.cancelled,
-            refused: stats.refused,
+        if !self.tracker.is_closed() {
+            sums.pools += 1;
+            sums.limit += stats.limit;
         }
+        sums.running += stats.running;
+        sums.waiting += stats.waiting;
+        sums.queued += stats.queued;
+        sums.outcomes.completed += stats.completed;
+        sums.outcomes.interrupted += stats.interrupted;
+        sums.outcomes.panicked += stats.panicked;
+        sums.outcomes.cancelled += stats.cancelled;
+        sums.outcomes.refused += stats.refused;
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if let Some(measured) = self.measured.get() {
-            let totals = &measured.family.index().totals;
-            totals.write(&self.namespace, self.config.task_type.as_ref(), self.ends());
-        }
+        self.totals.end(self);
     }
 }

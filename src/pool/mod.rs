@@ -26,8 +26,7 @@ pub(crate) mod interrupted;
 pub(crate) mod kind;
 pub(crate) mod local_pool;
 pub(crate) mod map;
-#[cfg(feature = "metrics")]
-pub(crate) mod measure;
+mod measure;
 pub(crate) mod notifier;
 pub(crate) mod overdue;
 pub(crate) mod permits;

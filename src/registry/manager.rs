@@ -30,6 +30,7 @@ use crate::pool::worker;
 use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
 use crate::sync::weak_list::Registration;
+use crate::totals::record::Totals;
 use crate::wait::park;
 
 /// The named owner of at most one running pool. It belongs to one node of the family tree.
@@ -84,9 +85,8 @@ pub(crate) struct Inner {
     /// The innermost scope at or above the owner, if any; it ended when it is gone.
     scope: Option<WeakNodeRef>,
     pool: ArcSwapOption<Pool>,
-    /// The family, also when the owner is gone.
-    #[cfg(feature = "metrics")]
-    family: crate::lineage::family::Family,
+    /// The family's, also when the owner has been dropped.
+    totals: Totals,
     /// One start at a time.
     starting: Mutex<()>,
     /// The scope that it ended with, in words.
@@ -127,8 +127,7 @@ impl PoolManager {
             owner: owner.downgrade(),
             scope: owner.innermost_scope().map(|scope| scope.downgrade()),
             pool: ArcSwapOption::empty(),
-            #[cfg(feature = "metrics")]
-            family: owner.node().family().clone(),
+            totals: index.totals.clone(),
             starting: Mutex::new(()),
             ended_with: OnceLock::new(),
             _registration: Some(index.managers.insert(this.clone())),
@@ -142,8 +141,7 @@ impl PoolManager {
             owner: WeakNodeRef::nowhere(),
             scope: None,
             pool: ArcSwapOption::empty(),
-            #[cfg(feature = "metrics")]
-            family: crate::lineage::family::Family::Process,
+            totals: Totals::NONE,
             starting: Mutex::new(()),
             ended_with: OnceLock::new(),
             _registration: None,
@@ -369,8 +367,7 @@ impl PoolManager {
             return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
         }
         let pool = Pool::new(namespace(), self.0.owner.clone(), config);
-        #[cfg(feature = "metrics")]
-        pool.measure(&self.0.family);
+        pool.totals.begin(&self.0.totals, &pool);
         self.0.pool.store(Some(Arc::clone(&pool)));
         // A scope that ended since the first look has closed what it found, which did not include this pool.
         if ended() {

@@ -40,6 +40,7 @@ pub(crate) mod sync;
 pub(crate) mod task;
 
 pub(crate) mod threads;
+pub(crate) mod totals;
 
 /// No thread of a model is a runtime's.
 pub(crate) mod runtime {

@@ -24,6 +24,8 @@ pub(crate) mod inner;
 pub(crate) mod kind;
 #[path = "../../../src/pool/local_pool.rs"]
 pub(crate) mod local_pool;
+#[path = "../../../src/pool/measure.rs"]
+mod measure;
 #[path = "../../../src/pool/notifier.rs"]
 pub(crate) mod notifier;
 #[path = "../../../src/pool/permits.rs"]
