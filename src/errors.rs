@@ -5,7 +5,7 @@ use crate::error::{Cancelled, Refused, StartError, StopError, SubmitError, TaskE
 use crate::gate_key::EnterError;
 #[cfg(feature = "tokio")]
 use crate::integration::tokio::{JoinError, PortalError, SpawnError};
-use crate::pool::set::TimedOut;
+use crate::pool::handle::set::TimedOut;
 use crate::registry::not_found::ManagerNotFound;
 use crate::value::error::{BindError, InitError, NotBound};
 use crate::wait::graph::Circle;

@@ -2,8 +2,8 @@
 
 use crate::busy::Busy;
 use crate::gate::{Gate, GateGuard};
-use crate::pool::admission::{Admission, Denied, GateMode, Gated};
 use crate::pool::config::PoolConfig;
+use crate::pool::config::gate::{Admission, Denied, GateMode, Gated};
 use crate::value::error::NotBound;
 use crate::value::heirloom::Heirloom;
 

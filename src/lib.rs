@@ -90,6 +90,7 @@ mod busy;
 mod cancel;
 mod error;
 mod errors;
+mod exit;
 mod gate;
 mod gate_key;
 pub mod guide;
@@ -114,6 +115,9 @@ pub use crate::busy::{Busy, Holder};
 pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};
 pub use crate::error::{Cancelled, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
 pub use crate::errors::Error;
+pub use crate::exit::{
+    ExitGuard, ExitPolicy, exit_deadline, exit_grace, exit_guard, on_exit, run_main, run_main_async,
+};
 pub use crate::gate::{Gate, GateGuard};
 pub use crate::gate_key::EnterError;
 #[cfg(feature = "inspector")]
@@ -139,23 +143,20 @@ pub use crate::lineage::node::NodeKind;
 pub use crate::names::id::{NodeId, TaskId};
 pub use crate::names::namespace::Namespace;
 pub use crate::names::task_type::{Task, TaskKind, TaskType};
-pub use crate::pool::admission::GateMode;
-pub use crate::pool::block_on::block_on;
-pub use crate::pool::cancel_on_drop::CancelOnDrop;
+pub use crate::pool::blocking::block_on::block_on;
+pub use crate::pool::blocking::release::blocking;
+pub use crate::pool::config::gate::GateMode;
 pub use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
-pub use crate::pool::ctx::{WorkerCtx, worker};
+pub use crate::pool::context::frame::task_id;
+pub use crate::pool::core::stats::PoolStats;
 pub use crate::pool::end::{RunningTask, StopReport};
-pub use crate::pool::exit::{
-    ExitGuard, ExitPolicy, exit_deadline, exit_grace, exit_guard, on_exit, run_main, run_main_async,
-};
-pub use crate::pool::frame::task_id;
-pub use crate::pool::handle::{CancelOutcome, TaskHandle, TaskStatus};
-pub use crate::pool::local_pool::LocalPool;
-pub use crate::pool::map::Map;
-pub use crate::pool::scope::{ScopedHandle, TaskScope};
-pub use crate::pool::set::{Ended, TaskSet, TimedOut};
-pub use crate::pool::stats::PoolStats;
-pub use crate::pool::wait::blocking;
+pub use crate::pool::handle::cancel_on_drop::CancelOnDrop;
+pub use crate::pool::handle::map::Map;
+pub use crate::pool::handle::scope::{ScopedHandle, TaskScope};
+pub use crate::pool::handle::set::{Ended, TaskSet, TimedOut};
+pub use crate::pool::handle::task::{CancelOutcome, TaskHandle, TaskStatus};
+pub use crate::pool::kinds::dedicated::init::{WorkerCtx, worker};
+pub use crate::pool::kinds::local::LocalPool;
 pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::get_or_start::{get_or_start, get_or_start_async};
 pub use crate::registry::manager::PoolManager;

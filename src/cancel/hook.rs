@@ -17,7 +17,7 @@
 use std::mem;
 use std::task::{Wake, Waker};
 
-use crate::pool::frame;
+use crate::pool::context::frame;
 use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::swallow;
 use crate::wait::waker_set::WakerSet;

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use crate::busy::Holder;
 use crate::gate::who::Who;
-use crate::pool::frame::Code;
+use crate::pool::context::frame::Code;
 use crate::sync::os::Arc;
 use crate::wait::graph::{Edge, Obligation, Target};
 

@@ -15,10 +15,10 @@ use crate::busy::{Busy, Holder};
 use crate::gate::line::Line;
 use crate::gate::who::Who;
 use crate::names::label::Printed;
-use crate::pool::cancel_listener::CancelListener;
-use crate::pool::frame::{self, Code};
-use crate::pool::interrupted;
-use crate::pool::wait::{self, PermitsReleased};
+use crate::pool::blocking::cancel_listener::CancelListener;
+use crate::pool::blocking::release::{self, PermitsReleased};
+use crate::pool::context::frame::{self, Code};
+use crate::pool::context::interrupted;
 use crate::sync::Mutex;
 use crate::sync::os::{Arc, OnceLock};
 use crate::timer::within::within;
@@ -290,7 +290,7 @@ impl Gate {
         let begun = Instant::now();
         let deadline = begun.checked_add(wait);
         // Under the lock, so that the holder is the one who is named.
-        let asked = line.target().map(|on| wait::begin(on, Label::Gate(self.name), Ends::Asks)).transpose();
+        let asked = line.target().map(|on| release::begin(on, Label::Gate(self.name), Ends::Asks)).transpose();
         let edge = match asked {
             Ok(Some(edge)) => edge,
             Ok(None) => unreachable!("a free gate refused somebody"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::busy::Holder;
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
-use crate::pool::frame::{self, Code};
+use crate::pool::context::frame::{self, Code};
 use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::wait::graph::{self, Obligation, Record};

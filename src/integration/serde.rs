@@ -9,8 +9,8 @@ use crate::names::id::{NodeId, TaskId};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
 use crate::pool::config::{PoolKind, PoolMode};
+use crate::pool::core::stats::PoolStats;
 use crate::pool::end::{RunningTask, StopReport};
-use crate::pool::stats::PoolStats;
 use crate::registry::table::{PoolReport, ShutdownReport};
 use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 

@@ -16,7 +16,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::lineage::current;
 use crate::lineage::node::Node;
 use crate::names::id::TaskId;
-use crate::pool::frame;
+use crate::pool::context::frame;
 use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::swallow;
 

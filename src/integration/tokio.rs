@@ -13,7 +13,7 @@ use ::tokio::runtime::{Handle, Id};
 
 use crate::lineage::handle::Lineage;
 use crate::lineage::work::Work;
-use crate::pool::cancel_listener::CancelListener;
+use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::runtime;
 use crate::sync::fork;
 use crate::sync::os::Arc;

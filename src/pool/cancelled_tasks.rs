@@ -14,8 +14,8 @@ use std::ptr;
 use crate::lineage::family::Family;
 use crate::lineage::node::{Node, NodeRef};
 use crate::names::id::{NodeId, TaskId};
-use crate::pool::inner::Pool;
-use crate::pool::worker::Task;
+use crate::pool::core::pool::Pool;
+use crate::pool::run::worker::Task;
 use crate::sync::os::{Arc, Mutex};
 
 /// Tasks whose handles asked them to stop while they ran.

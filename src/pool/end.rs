@@ -11,14 +11,14 @@ use crate::lineage::queued::Claims;
 use crate::lineage::whose::whose;
 use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
+use crate::pool::blocking::release::{PermitsReleased, block_on_wakers};
 use crate::pool::config::PoolMode;
-use crate::pool::evict::{self, Evicted};
-use crate::pool::frame;
-use crate::pool::inner::Pool;
-use crate::pool::local_pool;
-use crate::pool::queue_stats::QueueStats;
-use crate::pool::stats::PoolStats;
-use crate::pool::wait::{PermitsReleased, block_on_wakers};
+use crate::pool::context::frame;
+use crate::pool::core::pool::Pool;
+use crate::pool::core::queue_stats::QueueStats;
+use crate::pool::core::stats::PoolStats;
+use crate::pool::kinds::local;
+use crate::pool::run::evict::{self, Evicted};
 use crate::sync::clock::CoarseInstant;
 use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
@@ -141,9 +141,9 @@ pub(crate) fn block_on_tracker(
         // In a fork's child nobody is there to make it true.
         return Ok(ready());
     }
-    if local_pool::is_any_here() {
+    if local::is_any_here() {
         // What is waited for may need this very thread.
-        let out = local_pool::run_meanwhile(what(), deadline, await_tracker(tracker, &ready))?;
+        let out = local::run_meanwhile(what(), deadline, await_tracker(tracker, &ready))?;
         return Ok(out.is_some() || ready());
     }
     let mut released = PermitsReleased::begin_until(deadline);

@@ -1,48 +1,28 @@
-//! The engine: a pool is a queue, a count of what it accepted, and a count of places (`inner`).
+//! The engine. A pool is a queue, a count of the accepted tasks, and a count of permits.
+//!
+//! # Rooms, from the bottom
+//! * `config/`: settings.
+//! * `core/`: the pool's data and the protocol on it.
+//! * `context/`: which tasks the calling thread runs.
+//! * `run/`: queueing a task, running it, and counting it out.
+//! * `blocking/`: waits that release permits.
+//! * `end/`: close, cancel, stop.
+//! * `handle/`: tasks from outside.
+//! * `kinds/`: where the threads of a pool come from.
+//!
+//! A room imports the rooms above it in this list, and no other.
 //!
 //! # What keeps what alive
 //! A manager holds its running pool. While anything accepted has not ended, the pool holds itself
-//! (`inner::Pool::accept`); a thread on its way to a pool, or working for it, holds it too. A task holds its
+//! (`accept`); a thread on its way to a pool, or working for it, holds it too. A task holds its
 //! submitter's node until it ends. A handle holds its task's cell and nothing else.
 
-pub(crate) mod admission;
-pub(crate) mod block_on;
-pub(crate) mod cancel_forwarder;
-pub(crate) mod cancel_listener;
-pub(crate) mod cancel_on_drop;
+pub(crate) mod blocking;
 pub(crate) mod cancelled_tasks;
-pub(crate) mod capacity;
 pub(crate) mod config;
-pub(crate) mod ctx;
-pub(crate) mod depth;
+pub(crate) mod context;
+pub(crate) mod core;
 pub(crate) mod end;
-pub(crate) mod evict;
-pub(crate) mod exit;
-pub(crate) mod frame;
 pub(crate) mod handle;
-pub(crate) mod held_permits;
-pub(crate) mod inner;
-pub(crate) mod interrupted;
-pub(crate) mod kind;
-pub(crate) mod local_pool;
-pub(crate) mod map;
-mod measure;
-pub(crate) mod notifier;
-pub(crate) mod overdue;
-pub(crate) mod permits;
-pub(crate) mod polled;
-pub(crate) mod queue;
-pub(crate) mod queue_stats;
-#[cfg(feature = "rayon")]
-pub(crate) mod rayon;
-pub(crate) mod ready;
-pub(crate) mod scope;
-pub(crate) mod set;
-pub(crate) mod stats;
-#[cfg_attr(not(feature = "rayon"), path = "stealing/absent.rs")]
-pub(crate) mod stealing;
-pub(crate) mod wait;
-pub(crate) mod warm;
-pub(crate) mod woken;
-pub(crate) mod worker;
-pub(crate) mod worker_state;
+pub(crate) mod kinds;
+pub(crate) mod run;

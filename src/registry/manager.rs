@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use crate::error::{Refused, StartError, StopError, SubmitError, TaskError};
+use crate::exit;
 use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
@@ -17,16 +18,16 @@ use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
 use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
+use crate::pool::context::interrupted::note_if_cancelled;
+use crate::pool::core::pool::Pool;
+use crate::pool::core::stats::PoolStats;
 use crate::pool::end::StopReport;
-use crate::pool::handle::{TaskHandle, deadline};
-use crate::pool::inner::Pool;
-use crate::pool::interrupted::note_if_cancelled;
-use crate::pool::local_pool::LocalPool;
-use crate::pool::map::Map;
-use crate::pool::scope::{self, TaskScope};
-use crate::pool::stats::PoolStats;
-use crate::pool::warm::WarmupError;
-use crate::pool::worker;
+use crate::pool::handle::map::Map;
+use crate::pool::handle::scope::{self, TaskScope};
+use crate::pool::handle::task::{TaskHandle, deadline};
+use crate::pool::kinds::dedicated::warm::WarmupError;
+use crate::pool::kinds::local::LocalPool;
+use crate::pool::run::worker;
 use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
 use crate::sync::weak_list::Registration;
@@ -366,6 +367,7 @@ impl PoolManager {
             note_if_cancelled();
             return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
         }
+        exit::arm();
         let pool = Pool::new(namespace(), self.0.owner.clone(), config);
         pool.totals.begin(&self.0.totals, &pool);
         self.0.pool.store(Some(Arc::clone(&pool)));
@@ -724,6 +726,7 @@ impl PoolManager {
             None => {
                 // Never started: a pool that is closed from the start refuses every task, which is what there is to
                 // say.
+                exit::arm();
                 let pool = Pool::new(self.0.namespace.clone(), self.0.owner.clone(), PoolConfig::leased(1).daemon());
                 pool.close();
                 scope::run(&pool, f)

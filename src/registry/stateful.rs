@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::error::SubmitError;
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
-use crate::pool::handle::TaskHandle;
-use crate::pool::inner::{As, Pool};
-use crate::pool::worker_state::{self, StateType};
+use crate::pool::core::pool::{As, Pool};
+use crate::pool::handle::task::TaskHandle;
+use crate::pool::kinds::dedicated::state::{self, StateType};
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
 use crate::wait::park;
@@ -175,7 +175,7 @@ impl<S: 'static> StatefulManager<S> {
 /// The body of a task that is lent the state. Its pool has states of this type, which was checked when the view was
 /// made.
 fn lent<S: 'static, T>(f: impl FnOnce(&mut S) -> T) -> impl FnOnce() -> T {
-    move || worker_state::with(f)
+    move || state::with(f)
 }
 
 impl<S> Clone for StatefulManager<S> {

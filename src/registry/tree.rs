@@ -9,7 +9,7 @@ use crate::lineage::node::{Node, NodeKind, NodeRef, ScopeTrackers};
 use crate::names::id::{NodeId, TaskId};
 use crate::names::label::Printed;
 use crate::names::namespace::Namespace;
-use crate::pool::stats::PoolStats;
+use crate::pool::core::stats::PoolStats;
 use crate::registry::manager::PoolManager;
 
 /// A family as plain data: what was alive while it was taken. It keeps nothing alive.

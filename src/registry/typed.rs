@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use crate::error::{Refused, SubmitError, UnknownTaskType};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::{Task, TaskKind, TaskType};
-use crate::pool::handle::TaskHandle;
-use crate::pool::inner::Pool;
+use crate::pool::core::pool::Pool;
+use crate::pool::handle::task::TaskHandle;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
 

@@ -5,6 +5,8 @@
 
 pub(crate) mod clock;
 pub(crate) mod fork;
+#[cfg(feature = "rayon")]
+pub(crate) mod rayon;
 pub(crate) mod stderr;
 pub(crate) mod unwind;
 pub(crate) mod weak_list;

@@ -23,7 +23,6 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use self::wheel::{Key, Wheel};
-use crate::pool::exit;
 use crate::sync::fork;
 use crate::sync::os::{LazyLock, Mutex, thread};
 use crate::sync::unwind::{swallow, swallow_drop};
@@ -96,7 +95,7 @@ impl Timer {
         }
         let mut shared = self.shared.lock();
         if !shared.has_thread {
-            exit::arm();
+            fork::arm_for_pools();
             let thread = thread::Builder::new().name("heirloom-timer".to_owned());
             if thread.spawn(move || self.work()).is_err() {
                 drop(shared);

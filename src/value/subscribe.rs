@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::pool::wait::PermitsReleased;
+use crate::pool::blocking::release::PermitsReleased;
 use crate::sync::os::Arc;
 use crate::value::binding::Binding;
 use crate::value::bindings::Bindings;

@@ -5,9 +5,9 @@ use crate::lineage::current::{LazyNode, enter};
 use crate::lineage::node::NodeRef;
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
-use crate::pool::handle::TaskHandle;
-use crate::pool::inner::Pool;
-use crate::pool::local_pool::LocalPool;
+use crate::pool::core::pool::Pool;
+use crate::pool::handle::task::TaskHandle;
+use crate::pool::kinds::local::LocalPool;
 use crate::sync::os::{Arc, Mutex, thread};
 
 /// A pool whose tasks are never run, because this thread does not run them.

@@ -7,9 +7,9 @@ use loom::cell::UnsafeCell;
 use crate::busy::Busy;
 use crate::gate::Gate;
 use crate::model::{model, start};
-use crate::pool::admission::{Admission, Denied, GateMode, Gated};
 use crate::pool::config::PoolConfig;
-use crate::pool::inner::Pool;
+use crate::pool::config::gate::{Admission, Denied, GateMode, Gated};
+use crate::pool::core::pool::Pool;
 use crate::sync::os::{Arc, thread};
 
 /// A number that only whoever is in may change: loom sees two at once.

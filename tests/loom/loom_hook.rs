@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use crate::hook::{CancelSource, Hook};
 use crate::model::model;
-use crate::pool::wait::block_on_wakers;
+use crate::pool::blocking::release::block_on_wakers;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use crate::sync::os::{Arc, AtomicBool, thread};
 use crate::wait::waker_set::WakerSet;

@@ -3,8 +3,8 @@
 
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
-use crate::pool::inner::Pool;
-use crate::pool::local_pool::LocalPool;
+use crate::pool::core::pool::Pool;
+use crate::pool::kinds::local::LocalPool;
 use crate::sync::os::{Arc, thread};
 
 fn local() -> (Arc<Pool>, LocalPool) {

@@ -3,8 +3,8 @@
 
 use crate::model::model;
 use crate::names::id::{NodeId, TaskId};
-use crate::pool::permits::Permits;
-use crate::pool::queue::Queue;
+use crate::pool::core::permits::Permits;
+use crate::pool::core::queue::Queue;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
 use crate::task::cell::TaskRef;

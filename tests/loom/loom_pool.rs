@@ -9,11 +9,11 @@ use loom::sync::{Condvar, Mutex};
 use crate::lineage::current::{LazyNode, enter};
 use crate::lineage::node::NodeRef;
 use crate::model::{block, model, start};
+use crate::pool::blocking::release::blocking;
 use crate::pool::config::PoolConfig;
-use crate::pool::handle::TaskHandle;
-use crate::pool::inner::Pool;
-use crate::pool::wait::blocking;
-use crate::pool::worker::run_and_wait;
+use crate::pool::core::pool::Pool;
+use crate::pool::handle::task::TaskHandle;
+use crate::pool::run::worker::run_and_wait;
 use crate::sync::os::{Arc, thread};
 
 fn submit<T: Send + 'static>(pool: &Arc<Pool>, f: impl FnOnce() -> T + Send + 'static) -> TaskHandle<T> {

@@ -2,7 +2,7 @@
 
 use crate::model::model;
 use crate::names::id::{NodeId, TaskId};
-use crate::pool::queue::Queue;
+use crate::pool::core::queue::Queue;
 use crate::sync::os::{Arc, thread};
 use crate::task::cell::TaskRef;
 

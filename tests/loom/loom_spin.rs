@@ -7,7 +7,7 @@ use loom::cell::UnsafeCell;
 
 use crate::model::model_on;
 use crate::pool::config::PoolConfig;
-use crate::pool::inner::Pool;
+use crate::pool::core::pool::Pool;
 use crate::sync::os::{Arc, thread};
 use crate::threads::spin::SpinSlot;
 

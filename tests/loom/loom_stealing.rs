@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
 use loom::sync::{Condvar, Mutex};
 
 use crate::model::{model, start};
+use crate::pool::blocking::release::blocking;
 use crate::pool::config::PoolConfig;
-use crate::pool::handle::TaskHandle;
-use crate::pool::inner::Pool;
-use crate::pool::rayon;
-use crate::pool::wait::blocking;
-use crate::pool::worker::run_and_wait;
+use crate::pool::core::pool::Pool;
+use crate::pool::handle::task::TaskHandle;
+use crate::pool::run::worker::run_and_wait;
 use crate::sync::os::{Arc, thread};
+use crate::sync::rayon;
 
 fn submit<T: Send + 'static>(pool: &Arc<Pool>, f: impl FnOnce() -> T + Send + 'static) -> TaskHandle<T> {
     match pool.submit_static(None, f) {

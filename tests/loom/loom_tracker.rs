@@ -1,7 +1,7 @@
 //! The tracker: a task is refused or counted, and whoever waits for the last one is woken.
 
 use crate::model::{block, model};
-use crate::pool::inner::leave_tracker;
+use crate::pool::core::pool::leave_tracker;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
 use crate::wait::tracker::{Closed, Entry, TaskTracker};

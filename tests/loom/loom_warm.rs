@@ -8,8 +8,8 @@ use loom::sync::{Condvar, Mutex};
 
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
-use crate::pool::inner::Pool;
-use crate::pool::warm::WarmupError;
+use crate::pool::core::pool::Pool;
+use crate::pool::kinds::dedicated::warm::WarmupError;
 use crate::sync::os::{Arc, thread};
 
 /// Something that happens once, and that heirloom does not see.

@@ -21,7 +21,7 @@ use axum::body::Bytes;
 use super::host::Hosts;
 use super::view::{Look, View, millis};
 use crate::names::id::NodeId;
-use crate::pool::wait::block_on_wakers;
+use crate::pool::blocking::release::block_on_wakers;
 use crate::registry::table::Registry;
 use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering, thread};

@@ -5,10 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::pool::cancel_listener::CancelListener;
-use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
-use crate::pool::interrupted::note_if_cancelled;
-use crate::pool::wait::PermitsReleased;
+use crate::pool::blocking::cancel_listener::CancelListener;
+use crate::pool::blocking::release::PermitsReleased;
+use crate::pool::context::interrupted::note_if_cancelled;
+use crate::pool::handle::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::runtime;
 use crate::sync::fork;
 use crate::sync::os::Arc;

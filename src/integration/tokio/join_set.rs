@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::pool::ready::Members;
+use crate::pool::handle::members::Members;
 
 use super::error::{JoinError, SpawnError};
 use super::spawn::{SpawnHandle, spawn, spawn_blocking};

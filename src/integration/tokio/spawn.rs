@@ -16,9 +16,9 @@ use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::watch::Watch;
 use crate::lineage::work::Work;
-use crate::pool::cancel_on_drop::{Cancel, CancelOnDrop};
-use crate::pool::handle::CancelOutcome;
-use crate::pool::interrupted::note_if_cancelled;
+use crate::pool::context::interrupted::note_if_cancelled;
+use crate::pool::handle::cancel_on_drop::{Cancel, CancelOnDrop};
+use crate::pool::handle::task::CancelOutcome;
 use crate::sync::os::Arc;
 use crate::sync::unwind::{swallow, swallow_drop};
 

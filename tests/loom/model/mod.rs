@@ -10,7 +10,7 @@
 
 use std::any::Any;
 
-use crate::pool::inner::Pool;
+use crate::pool::core::pool::Pool;
 use crate::sync::atomic::{Fenced, set_fenced};
 use crate::sync::os::Arc;
 use crate::sync::thread::set_cpus;

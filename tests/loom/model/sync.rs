@@ -11,9 +11,13 @@ pub(crate) mod clock;
 #[path = "../../../src/sync/unwind.rs"]
 pub(crate) mod unwind;
 
+pub(crate) use crate::model::rayon;
+
 /// The process never forks.
 pub(crate) mod fork {
     pub(crate) fn arm() {}
+
+    pub(crate) fn arm_for_pools() {}
 
     pub(crate) fn generation() -> u64 {
         0

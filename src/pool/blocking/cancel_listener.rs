@@ -1,0 +1,116 @@
+//! [`CancelListener`]: waiting so that one hears of whatever the running code is asked.
+
+use std::task::Waker;
+
+use crate::lineage::current;
+use crate::lineage::flow::Flow;
+use crate::lineage::node::NodeRef;
+use crate::lineage::watch::Watch;
+use crate::lineage::work::{self, Work};
+use crate::pool::context::frame::{self, Frame};
+use crate::pool::core::pool::Pool;
+use crate::pool::kinds::stealing;
+use crate::sync::os::Arc;
+
+/// Listens where the code stands, and at the running task or thread itself, which may be elsewhere: code that has
+/// entered another place is still asked by its own handle.
+pub(crate) struct CancelListener {
+    here: Watch,
+    own: Option<Watch>,
+    pool: Option<AtPool>,
+    work: Option<AtWork>,
+}
+
+impl CancelListener {
+    pub(crate) fn new() -> Self {
+        // What a task does for others is not asked by its handle, and what one left behind has none.
+        let shield = frame::is_shielded();
+        let left = frame::own().filter(|frame| !shield && frame.is_teardown());
+        let deaf = shield || left.is_some();
+        // Before the place, which is the same in most cases: then it is a node by now.
+        let own = if deaf { None } else { current::own() };
+        // A thread that stands nowhere is made no node of: nobody could ask it.
+        let here = if current::stands() { current::here() } else { NodeRef::PROCESS };
+        let own = own.filter(|own| own.as_ptr() != here.as_ptr());
+        let steals = || stealing::here().filter(|_| !deaf && !Flow::now().is_guest());
+        let pool = left.map(Frame::pool).or_else(steals).map(AtPool::new);
+        let work = work::own().filter(|_| !deaf && frame::own().is_none()).map(AtWork::new);
+        Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new), pool, work }
+    }
+
+    /// Whether `done`; otherwise the waker is woken when there may be something new.
+    pub(crate) fn poll(&mut self, waker: &Waker, done: impl Fn(&Self) -> bool) -> bool {
+        self.here.poll(waker, |_| false);
+        if let Some(own) = &mut self.own {
+            own.poll(waker, |_| false);
+        }
+        if let Some(pool) = &self.pool {
+            pool.set(waker);
+        }
+        if let Some(at) = &self.work {
+            at.work.waker_set().set(at.at, waker);
+        }
+        done(self)
+    }
+
+    pub(crate) fn cancel_requested(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.node().cancel_requested())
+            || self.here.node().is_cancelled()
+            || self.pool_is_cancelled()
+            || self.work.as_ref().is_some_and(|at| at.work.cancel_requested())
+    }
+
+    /// Changes with every request.
+    pub(crate) fn requests(&self) -> u64 {
+        let own = self.own.as_ref().map_or(0, |own| own.node().own_requests());
+        let pool = u64::from(self.pool_is_cancelled());
+        let work = self.work.as_ref().map_or(0, |at| at.work.requests());
+        own.wrapping_add(self.here.node().requests()).wrapping_add(pool).wrapping_add(work)
+    }
+
+    fn pool_is_cancelled(&self) -> bool {
+        self.pool.as_ref().is_some_and(|at| at.pool.is_cancelled())
+    }
+}
+
+/// Listens for what the handle of a spawned future or job asks, which is no node.
+struct AtWork {
+    work: Arc<Work>,
+    at: usize,
+}
+
+impl AtWork {
+    fn new(work: &Arc<Work>) -> Self {
+        Self { work: Arc::clone(work), at: work.waker_set().insert() }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.work.waker_set().remove(self.at);
+    }
+}
+
+/// Listens at the pool itself, for what is no node that the pool could ask: what a task left behind, and the tasks of a
+/// work-stealing pool.
+struct AtPool {
+    pool: Arc<Pool>,
+    at: usize,
+}
+
+impl AtPool {
+    fn new(pool: &Arc<Pool>) -> Self {
+        Self { pool: Arc::clone(pool), at: pool.tracker.changed().insert() }
+    }
+
+    fn set(&self, waker: &Waker) {
+        self.pool.tracker.changed().set(self.at, waker);
+        self.pool.tracker.watch();
+    }
+}
+
+impl Drop for AtPool {
+    fn drop(&mut self) {
+        self.pool.tracker.changed().remove(self.at);
+    }
+}

@@ -1,0 +1,9 @@
+//! Waits that release permits.
+
+pub(crate) mod block_on;
+pub(crate) mod cancel_forwarder;
+pub(crate) mod cancel_listener;
+pub(crate) mod overdue;
+pub(crate) mod polled;
+pub(crate) mod release;
+pub(crate) mod woken;

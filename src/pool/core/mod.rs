@@ -1,0 +1,12 @@
+//! The pool's data, and the protocol on it.
+
+pub(crate) mod capacity;
+pub(crate) mod held_permits;
+pub(crate) mod kind;
+mod measure;
+pub(crate) mod notifier;
+pub(crate) mod permits;
+pub(crate) mod pool;
+pub(crate) mod queue;
+pub(crate) mod queue_stats;
+pub(crate) mod stats;

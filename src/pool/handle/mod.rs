@@ -1,0 +1,8 @@
+//! Tasks from outside.
+
+pub(crate) mod cancel_on_drop;
+pub(crate) mod map;
+pub(crate) mod members;
+pub(crate) mod scope;
+pub(crate) mod set;
+pub(crate) mod task;

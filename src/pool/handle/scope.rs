@@ -1,0 +1,198 @@
+//! [`TaskScope`]: tasks that borrow.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use crate::error::{SubmitError, TaskError};
+use crate::names::id::TaskId;
+use crate::names::task_type::TaskType;
+use crate::pool::blocking::release::{self, may_run_in_place};
+use crate::pool::core::pool::{Pool, leave_tracker};
+use crate::pool::end::{OfTracker, block_on_tracker};
+use crate::pool::handle::task::{CancelOutcome, TaskHandle, TaskStatus};
+use crate::pool::run::depth;
+use crate::pool::run::worker::{self, Task};
+use crate::sync::fork;
+use crate::sync::os::{Arc, Mutex};
+use crate::sync::unwind::abort_on_panic;
+use crate::wait::graph::{Ends, Label, Target};
+use crate::wait::tracker::TaskTracker;
+
+/// Tasks that may borrow from the caller of [`PoolManager::scope`](crate::PoolManager::scope).
+pub struct TaskScope<'scope, 'env: 'scope> {
+    pool: &'scope Arc<Pool>,
+    tracker: Arc<TaskTracker>,
+    /// When the scope's own thread is a worker of the pool: what it can run itself while it waits.
+    own: Option<Mutex<VecDeque<Task>>>,
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+/// A borrowing task that was accepted. Dropping it detaches the task; the scope waits for it all the same.
+#[must_use = "dropping the handle detaches the task; its result and its panic are lost"]
+pub struct ScopedHandle<'scope, T> {
+    inner: TaskHandle<T>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<'scope> TaskScope<'scope, '_> {
+    /// Submits a task that may borrow from outside the scope.
+    ///
+    /// # Errors
+    /// As [`PoolManager::submit`](crate::PoolManager::submit).
+    pub fn submit<F, T>(&'scope self, f: F) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.submit_any(None, f)
+    }
+
+    /// Submits a task of a type.
+    ///
+    /// # Errors
+    /// As [`PoolManager::submit_as`](crate::PoolManager::submit_as).
+    pub fn submit_as<F, T>(
+        &'scope self,
+        task_type: impl Into<TaskType>,
+        f: F,
+    ) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.submit_any(Some(task_type.into()), f)
+    }
+
+    fn submit_any<F, T>(&'scope self, task_type: Option<TaskType>, f: F) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        // Never closed before the wait is over, so this cannot be refused.
+        let _ = self.tracker.enter();
+        // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty; a task leaves
+        // it after its closure is gone and, unless a handle still has it, its result. A handle cannot outlive
+        // `'scope`.
+        let task = unsafe { self.pool.submit(task_type, Some(Arc::clone(&self.tracker)), f) };
+        match task {
+            Ok(task) => {
+                if let Some(own) = &self.own {
+                    own.lock().push_back(task.another());
+                }
+                // SAFETY: submitted above to this pool, with this result.
+                let inner = unsafe { TaskHandle::new(task, self.pool) };
+                Ok(ScopedHandle { inner, scope: PhantomData })
+            }
+            Err(refused) => {
+                leave_tracker(&self.tracker);
+                Err(refused.into_parts().1)
+            }
+        }
+    }
+
+    /// Returns when every task has ended.
+    fn wait(&self) {
+        if fork::is_fork() && self.tracker.count() > 0 {
+            fork::abort_wait(&format!("a borrowing scope of \"{}\"", self.pool.namespace));
+        }
+        let _deep = release::release_if_deep();
+        if let Some(own) = &self.own
+            && may_run_in_place(Arc::as_ptr(self.pool)).is_some()
+        {
+            // What nobody has started runs here: these are the very tasks this waits for.
+            loop {
+                let next = own.lock().pop_front();
+                let Some(task) = next else { break };
+                if let Ok(claimed) = task.claim() {
+                    worker::run_in_place(self.pool, claimed, false);
+                }
+            }
+        }
+        self.block();
+    }
+
+    /// The second half of the wait. It is not inlined, since what it needs would be on the stack of every task that
+    /// runs inside another one.
+    #[inline(never)]
+    fn block(&self) {
+        // What it lends goes with it, so nobody can be told here: others are, if any can be.
+        let all = || OfTracker {
+            on: Target::TrackerIn { tracker: self.tracker.address(), pool: release::address(self.pool) },
+            label: Label::Borrowing(self.pool.namespace.clone()),
+            ends: Ends::Never,
+        };
+        while block_on_tracker(&self.tracker, None, all, || self.tracker.count() == 0).is_err() {}
+    }
+}
+
+/// Runs `f` with a scope on the pool, and waits for what it submitted, also when `f` panics.
+pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> T) -> T {
+    let scope = TaskScope {
+        pool,
+        tracker: Arc::new(TaskTracker::new()),
+        own: may_run_in_place(Arc::as_ptr(pool)).is_some().then(|| Mutex::new(VecDeque::new())),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    // Scopes may be inside one another as tasks are, and without any.
+    let out = depth::with_stack(|| catch_unwind(AssertUnwindSafe(|| f(&scope))));
+    abort_on_panic(|| scope.wait());
+    out.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+impl<T> ScopedHandle<'_, T> {
+    /// As [`TaskHandle::join`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn join(self) -> Result<T, TaskError> {
+        self.inner.join()
+    }
+
+    /// As [`TaskHandle::join_timeout`].
+    ///
+    /// # Errors
+    /// The handle itself, to wait again.
+    pub fn join_timeout(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
+        self.inner.join_timeout(d).map_err(|inner| Self { inner, scope: PhantomData })
+    }
+
+    /// As [`TaskHandle::cancel`].
+    pub fn cancel(&self) -> CancelOutcome {
+        self.inner.cancel()
+    }
+
+    /// As [`TaskHandle::id`].
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.inner.id()
+    }
+
+    /// As [`TaskHandle::is_finished`].
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.inner.is_finished()
+    }
+
+    /// As [`TaskHandle::status`].
+    #[must_use]
+    pub fn status(&self) -> TaskStatus {
+        self.inner.status()
+    }
+}
+
+impl fmt::Debug for TaskScope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskScope").field("tasks", &self.tracker.count()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for ScopedHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}

@@ -1,0 +1,235 @@
+//! [`TaskSet`]: handles, yielded as they finish.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::error::TaskError;
+use crate::names::id::TaskId;
+use crate::names::namespace::Namespace;
+use crate::pool::blocking::polled;
+use crate::pool::blocking::release::{self, PermitsReleased};
+use crate::pool::handle::members::Members;
+use crate::pool::handle::task::{TaskHandle, deadline};
+use crate::pool::run::evict::Evicted;
+use crate::pool::run::worker::Task;
+use crate::sync::os::{Arc, Mutex};
+use crate::wait::graph::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
+use crate::wait::park;
+
+/// A task that ended, and how.
+pub type Ended<T> = (TaskId, Result<T, TaskError>);
+
+/// Collects handles and yields their results as they finish. Dropping it detaches what has not finished, as dropping
+/// the handles would; [`cancel_on_drop`](Self::cancel_on_drop) has the drop cancel it instead.
+///
+/// Adding and yielding cost one small allocation and a short lock, however many handles are in it.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope, TaskSet};
+///
+/// let scope = Scope::new("doc");
+/// let pool = scope.create("work");
+/// pool.start(PoolConfig::leased(2))?;
+/// let mut set = TaskSet::new();
+/// for n in 0..10 {
+///     set.push(pool.submit(move || n * n)?);
+/// }
+/// let mut sum = 0;
+/// while let Some((_, squared)) = set.join_next() {
+///     sum += squared?;
+/// }
+/// assert_eq!(sum, 285);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TaskSet<T> {
+    handles: Members<TaskHandle<T>>,
+    tasks: Arc<Tasks>,
+}
+
+/// The members' tasks, by the same keys, for those who look for circles of waits.
+struct Tasks(Mutex<slab::Slab<(Task, usize)>>);
+
+impl Several for Tasks {
+    fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn IsQueued) -> bool) {
+        let tasks = self.0.lock();
+        let _ = tasks.iter().all(|(_, (task, pool))| more(task.id(), *pool, task));
+    }
+}
+
+impl<T> TaskSet<T> {
+    /// An empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        let tasks = Arc::new(Tasks(Mutex::new(slab::Slab::new())));
+        Self { handles: Members::new(), tasks }
+    }
+
+    /// Adds a handle.
+    pub fn push(&mut self, handle: TaskHandle<T>) {
+        // Both slabs change together, so their keys are the same.
+        self.tasks.0.lock().insert((handle.task().another(), handle.pool_address()));
+        self.handles.insert(handle);
+    }
+
+    /// How many have not been yielded yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// Nothing is left to yield.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.handles.is_empty()
+    }
+
+    /// [`cancel`](TaskHandle::cancel)s every task in the set; they are still yielded. All of them are asked before the
+    /// first closure is dropped.
+    pub fn cancel_all(&self) {
+        let handles = || self.handles.iter().map(|(_, handle)| handle);
+        let mut evicted = Evicted::new();
+        handles().for_each(|handle| handle.evict(&mut evicted));
+        evicted.end(|| {
+            handles().for_each(|handle| {
+                handle.cancel();
+            });
+        });
+    }
+
+    /// The next result, of whichever task finishes first; `None` when the set is empty. Waits as
+    /// [`TaskHandle::join`] does.
+    ///
+    /// Where all tasks of the set wait, directly or by others, for what the caller owes, the wait would never end: the
+    /// result is that of one of them then, [`TaskError::is_deadlock`]; it leaves the set, and goes on, detached.
+    pub fn join_next(&mut self) -> Option<Ended<T>> {
+        self.join_until(None).unwrap_or(None)
+    }
+
+    /// As [`join_next`](TaskSet::join_next), waiting at most `d`.
+    ///
+    /// # Errors
+    /// [`TimedOut`] when nothing has finished by then; the set is unchanged.
+    pub fn join_next_timeout(&mut self, d: Duration) -> Result<Option<Ended<T>>, TimedOut> {
+        self.join_until(Some(d))
+    }
+
+    fn join_until(&mut self, d: Option<Duration>) -> Result<Option<Ended<T>>, TimedOut> {
+        let deadline = deadline(d);
+        let mut next = None;
+        let mut released = if deadline.is_none() { release::release_if_deep() } else { None };
+        let mut closed = None;
+        park::block_until(deadline, |waker| match self.poll_one(&mut Context::from_waker(waker), deadline.is_none()) {
+            Poll::Ready(ready) => {
+                next = Some(ready);
+                true
+            }
+            Poll::Pending => {
+                // Only once it is clear that this blocks, and after what could run in place has.
+                let begun = match &mut released {
+                    Some(released) => released,
+                    None => released.insert(PermitsReleased::begin_until(deadline)),
+                };
+                if deadline.is_none() {
+                    closed = match begun.is_waiting() {
+                        true => begun.refusal(),
+                        false => begun.waits_for(self.target(), Label::FirstOf, Ends::WhenTold).err(),
+                    };
+                }
+                closed.is_some()
+            }
+        });
+        match closed {
+            Some(why) if next.is_none() => Ok(Some(self.give_up_one(why))),
+            _ => next.ok_or(TimedOut),
+        }
+    }
+
+    /// Takes one of the tasks that the circle was found through out of the set.
+    fn give_up_one(&mut self, why: ClosesCircle) -> Ended<T> {
+        let (found, pool) = why.task.map_or((None, Namespace::DEFAULT), |(id, pool)| (Some(id), pool));
+        let is_it = |handle: &TaskHandle<T>| found.is_none_or(|id| handle.id() == id);
+        let at = self.handles.iter().find(|(_, handle)| is_it(handle)).map(|(key, handle)| (key, handle.id()));
+        if let Some((key, _)) = at {
+            self.forget(key);
+            drop(self.handles.remove(key));
+        }
+        let id = at.map(|(_, id)| id).or(found).unwrap_or_else(TaskId::next);
+        (id, Err(TaskError::deadlock(id, &pool, why.circle)))
+    }
+
+    fn forget(&self, key: usize) {
+        let task = self.tasks.0.lock().try_remove(key);
+        drop(task);
+    }
+
+    fn target(&self) -> Target {
+        Target::FirstOf(Arc::clone(&self.tasks) as _)
+    }
+
+    /// The next result, without blocking the runtime; `None` when the set is empty. May be dropped at any time without
+    /// losing a result.
+    pub async fn next(&mut self) -> Option<Ended<T>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As a stream is polled.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
+        self.poll_one(cx, false)
+    }
+
+    fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<Ended<T>>> {
+        match self.handles.poll_next(cx, |handle, cx| handle.poll_output(cx, waits)) {
+            Poll::Ready(ended) => Poll::Ready(ended.map(|(key, handle, output)| {
+                self.forget(key);
+                (handle.id(), output)
+            })),
+            Poll::Pending => {
+                polled::left_with(cx.waker(), || self.target());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// No task of a [`TaskSet`], or not the next one of a [`Map`](crate::Map), finished in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no task that was waited for finished in time; wait again, or cancel them")]
+pub struct TimedOut;
+
+impl<T> Drop for TaskSet<T> {
+    fn drop(&mut self) {
+        // A task that has not ended has a waker of ours, which holds what holds the task.
+        let tasks = std::mem::take(&mut *self.tasks.0.lock());
+        drop(tasks);
+    }
+}
+
+impl<T> Default for TaskSet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Extend<TaskHandle<T>> for TaskSet<T> {
+    fn extend<I: IntoIterator<Item = TaskHandle<T>>>(&mut self, handles: I) {
+        for handle in handles {
+            self.push(handle);
+        }
+    }
+}
+
+impl<T> FromIterator<TaskHandle<T>> for TaskSet<T> {
+    fn from_iter<I: IntoIterator<Item = TaskHandle<T>>>(handles: I) -> Self {
+        let mut set = Self::new();
+        set.extend(handles);
+        set
+    }
+}
+
+impl<T> fmt::Debug for TaskSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskSet").field("len", &self.len()).finish()
+    }
+}

@@ -1,0 +1,344 @@
+//! [`States`]: a value of a user's type for each thread of a dedicated pool, lent to one task at a time.
+//!
+//! # The life of a thread's state
+//! ```text
+//!   EMPTY --make--> READY --lend--> LENT --give back--> READY
+//!     ^               |               \--a panic--> LOST --drop--> EMPTY
+//!     \--- make fails: FAILED         \
+//!                     \--the thread ends: dropped on it
+//! ```
+//! The state is moved out of the thread's slot while a task has it, so a second `&mut` to it cannot be had: a task that
+//! runs in place within that one finds LENT. The engine does not begin such a task ([`held_of`]).
+//!
+//! # How many there are
+//! A state is counted before it is made and until it is dropped, and no more than the pool's limit are counted. A thread
+//! that ends leaves its cache before its state is dropped, so its successor may have to wait for that.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use crate::error::{InitError, Said, StateFailed, SubmitError, TaskError, WorkerInitFailed, payload_text};
+use crate::pool::blocking::release::block_on_wakers;
+use crate::pool::context::frame::{self, Frame};
+use crate::pool::core::pool::{Pool, TaskMeta};
+use crate::pool::kinds::dedicated::init::{self, Hook};
+use crate::sync::os::{Arc, Mutex, Ordering};
+use crate::sync::unwind::swallow_drop;
+use crate::task::cell::Claimed;
+use crate::wait::waker_set::WakerSet;
+
+type Failure = Box<dyn Error + Send + Sync>;
+type Make = dyn Fn() -> Result<Box<dyn Any>, Failure> + Send + Sync;
+
+/// A setting: how each thread makes its state. Two are equal when they make the same type.
+#[derive(Clone)]
+pub(crate) struct Maker {
+    make: Arc<Make>,
+    kind: StateType,
+}
+
+/// The type of a state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StateType {
+    id: TypeId,
+    pub(crate) name: &'static str,
+}
+
+impl StateType {
+    pub(crate) fn of<S: 'static>() -> Self {
+        Self { id: TypeId::of::<S>(), name: std::any::type_name::<S>() }
+    }
+}
+
+impl Maker {
+    pub(crate) fn new<S: 'static, E: Into<Failure>>(f: impl Fn() -> Result<S, E> + Send + Sync + 'static) -> Self {
+        let make = move || match f() {
+            Ok(state) => Ok(Box::new(state) as Box<dyn Any>),
+            Err(error) => Err(error.into()),
+        };
+        Self { make: Arc::new(make), kind: StateType::of::<S>() }
+    }
+
+    pub(crate) fn makes(&self) -> StateType {
+        self.kind
+    }
+}
+
+impl PartialEq for Maker {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+    }
+}
+
+impl Eq for Maker {}
+
+impl fmt::Debug for Maker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Maker").field(&self.kind.name).finish()
+    }
+}
+
+/// The states of one start of a pool.
+pub(crate) struct States {
+    maker: Maker,
+    limit: usize,
+    count: Mutex<Count>,
+    /// Told when the count has changed.
+    changed: WakerSet,
+}
+
+#[derive(Default)]
+struct Count {
+    /// Made, or being made, and not dropped.
+    alive: usize,
+    /// The pool has ended: no other is made.
+    closed: bool,
+}
+
+/// One of those that are alive.
+struct Counted(Arc<States>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.count.lock().alive -= 1;
+        self.0.changed.wake_all();
+    }
+}
+
+/// The fields are dropped in this order: a state counts until its drop has returned.
+struct State {
+    value: Box<dyn Any>,
+    _counted: Counted,
+}
+
+/// What the calling thread has.
+enum Slot {
+    Empty,
+    /// It is being made, further up the stack.
+    Making,
+    Ready(State),
+    /// A task further up the stack has it.
+    Lent,
+    /// A task that had it panicked.
+    Lost(State),
+    /// It could not be made anew: the thread is to end.
+    Failed,
+}
+
+thread_local! {
+    static SLOT: RefCell<Slot> = const { RefCell::new(Slot::Empty) };
+}
+
+/// Changes the slot; `None` while the thread's locals are being destroyed.
+fn change<R>(f: impl FnOnce(&mut Slot) -> R) -> Option<R> {
+    SLOT.try_with(|slot| f(&mut slot.borrow_mut())).ok()
+}
+
+impl States {
+    pub(crate) fn new(maker: Maker, limit: usize) -> Arc<Self> {
+        Arc::new(Self { maker, limit, count: Mutex::new(Count::default()), changed: WakerSet::new() })
+    }
+
+    /// The type of each of them.
+    pub(crate) fn state_type(&self) -> StateType {
+        self.maker.makes()
+    }
+
+    /// What a thread runs before its first task: the initialiser, if there is one, and then its state is made.
+    pub(crate) fn after(self: &Arc<Self>, hook: Option<Hook>) -> Hook {
+        let states = Arc::clone(self);
+        Hook::new(move |worker| -> Result<(), Failure> {
+            if let Some(hook) = &hook {
+                hook.run(worker)?;
+            }
+            states.fill()
+        })
+    }
+
+    /// Counts one more, as soon as fewer than the limit are alive. `None` when the pool has ended.
+    fn count(self: &Arc<Self>) -> Option<Counted> {
+        let mut counted = None;
+        block_on_wakers(&self.changed, None, || {
+            let mut count = self.count.lock();
+            if count.alive < self.limit && !count.closed {
+                count.alive += 1;
+                counted = Some(Counted(Arc::clone(self)));
+            }
+            counted.is_some() || count.closed
+        });
+        counted
+    }
+
+    /// The pool has ended: whoever waits to make a state makes none.
+    pub(crate) fn close(&self) {
+        self.count.lock().closed = true;
+        self.changed.wake_all();
+    }
+
+    /// Makes the calling thread's state. Each error is a [`StateFailed`].
+    fn fill(self: &Arc<Self>) -> Result<(), Failure> {
+        self.make().map_err(|error| Box::new(StateFailed(error)) as Failure)
+    }
+
+    fn make(self: &Arc<Self>) -> Result<(), Failure> {
+        let Some(counted) = self.count() else { return Err(Box::new(Said("its pool has ended".into()))) };
+        let _ = change(|slot| *slot = Slot::Making);
+        let made = catch_unwind(AssertUnwindSafe(|| (self.maker.make)()));
+        let (slot, made) = match made {
+            Ok(Ok(value)) => (Slot::Ready(State { value, _counted: counted }), Ok(())),
+            Ok(Err(error)) => (Slot::Failed, Err(error)),
+            Err(payload) => {
+                let text = payload_text(payload.as_ref()).unwrap_or("(a payload that is no text)").to_string();
+                swallow_drop(payload);
+                (Slot::Failed, Err(Box::new(Said(format!("it panicked: {text}"))) as Failure))
+            }
+        };
+        let _ = change(|old| *old = slot);
+        made
+    }
+
+    /// Before a task that has the state runs: makes one where a panic has cost the thread its own.
+    ///
+    /// # Errors
+    /// That of the maker. The thread is to end.
+    pub(crate) fn ready(self: &Arc<Self>) -> Result<(), Unstated> {
+        let empty = change(|slot| match slot {
+            Slot::Ready(_) => Ok(false),
+            Slot::Empty | Slot::Failed => Ok(true),
+            // A task that has it runs further up the stack.
+            Slot::Lent | Slot::Making | Slot::Lost(_) => Err(Unstated::InUse),
+        });
+        match empty {
+            Some(Ok(false)) => Ok(()),
+            Some(Ok(true)) => {
+                let mut made = Ok(());
+                init::as_worker(|| made = self.fill());
+                made.map_err(|error| Unstated::Failed(InitError::from(error)))
+            }
+            Some(Err(in_use)) => Err(in_use),
+            None => Err(Unstated::InUse),
+        }
+    }
+}
+
+impl Pool {
+    /// Whether tasks may ask for a state of this type.
+    ///
+    /// # Errors
+    /// What the workers have instead.
+    pub(crate) fn check_state(&self, wanted: StateType) -> Result<(), SubmitError> {
+        let has = self.kind.states().map(|states| states.state_type());
+        if has == Some(wanted) {
+            return Ok(());
+        }
+        self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        let (namespace, has) = (self.namespace.clone(), has.map(|has| has.name));
+        Err(SubmitError::WrongWorkerState { namespace, wanted: wanted.name, has })
+    }
+
+    /// Before a claimed task runs on the calling thread: if it asks for the state, that is there, or it gets its error
+    /// and loses its closure. False when it is not to run.
+    pub(crate) fn has_its_state(&self, claimed: &Claimed<TaskMeta>) -> bool {
+        let Some(states) = self.kind.states().filter(|_| claimed.task().state().is_stateful()) else { return true };
+        let error = match states.ready() {
+            Ok(()) => return true,
+            Err(Unstated::InUse) => TaskError::state_in_use(claimed.task().id(), &self.namespace),
+            Err(Unstated::Failed(error)) => {
+                self.state_failed(&error);
+                TaskError::no_thread(claimed.task().id(), &self.namespace, &WorkerInitFailed(error).into())
+            }
+        };
+        claimed.fail(error);
+        false
+    }
+}
+
+/// Why a task did not get the state.
+pub(crate) enum Unstated {
+    /// Another task on this stack has it.
+    InUse,
+    /// It was not to be had.
+    Failed(InitError),
+}
+
+/// The state, out of its slot. Dropped by a panic it is lost.
+struct Lent(Option<State>);
+
+impl Lent {
+    fn take() -> Self {
+        let taken = change(|slot| match mem::replace(slot, Slot::Lent) {
+            Slot::Ready(state) => Some(state),
+            other => {
+                *slot = other;
+                None
+            }
+        });
+        Self(taken.flatten())
+    }
+
+    fn give_back(mut self) {
+        if let Some(state) = self.0.take() {
+            let _ = change(|slot| *slot = Slot::Ready(state));
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // While the thread unwinds no code of a user's may run: what is lost is dropped when the panic was caught.
+        if let Some(state) = self.0.take() {
+            let _ = change(|slot| *slot = Slot::Lost(state));
+        }
+    }
+}
+
+/// Runs a task's body with the calling thread's state.
+pub(crate) fn with<S: 'static, T>(f: impl FnOnce(&mut S) -> T) -> T {
+    let mut lent = Lent::take();
+    let Some(state) = lent.0.as_mut().and_then(|state| state.value.downcast_mut::<S>()) else {
+        unreachable!("the pool has states of this type, and this thread's is there: looked at before the task runs")
+    };
+    let out = f(state);
+    lent.give_back();
+    out
+}
+
+/// Drops what a task that panicked had, on the calling thread and as a worker.
+pub(crate) fn drop_lost() {
+    let lost = change(|slot| match mem::replace(slot, Slot::Empty) {
+        Slot::Lost(state) => Some(state),
+        other => {
+            *slot = other;
+            None
+        }
+    });
+    if let Some(state) = lost.flatten() {
+        init::as_worker(|| swallow_drop(state));
+    }
+}
+
+/// Whether the calling thread's state could not be made anew, so that the thread is of no more use.
+pub(crate) fn has_failed() -> bool {
+    change(|slot| matches!(slot, Slot::Failed)).unwrap_or(false)
+}
+
+/// The pool, if the calling code is within a task of it that has the thread's state.
+pub(crate) fn held_of<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
+    // A thread with a state is one of the pool's own, on which the outermost task brought a place. Those are few, however
+    // deep tasks run inside one another.
+    let own = |own: &&Arc<Pool>| ptr::eq(Arc::as_ptr(own), pool);
+    let held = change(|slot| matches!(slot, Slot::Lent | Slot::Making)).unwrap_or(false);
+    if held { frame::bringers().map(Frame::pool).find(own) } else { None }
+}
+
+/// Drops the calling thread's state, at the thread's end. User code.
+pub(crate) fn end() {
+    if let Some(Slot::Ready(state) | Slot::Lost(state)) = change(|slot| mem::replace(slot, Slot::Empty)) {
+        init::as_worker(|| swallow_drop(state));
+    }
+}

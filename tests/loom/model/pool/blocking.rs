@@ -1,0 +1,75 @@
+//! The waits. The code that waits is never cancelled.
+
+/// As `cancel_listener`.
+pub(crate) mod cancel_forwarder {
+    use std::task::Waker;
+
+    pub(crate) struct CancelForwarder(());
+
+    impl CancelForwarder {
+        pub(crate) fn new() -> Self {
+            Self(())
+        }
+
+        pub(crate) fn poll(&mut self, _waker: &Waker, _pass: impl FnMut()) {}
+
+        pub(crate) fn passed(&self) -> bool {
+            false
+        }
+    }
+}
+
+/// Nobody asks the models' threads to stop while they wait.
+pub(crate) mod cancel_listener {
+    use std::task::Waker;
+
+    pub(crate) struct CancelListener(());
+
+    impl CancelListener {
+        pub(crate) fn new() -> Self {
+            Self(())
+        }
+
+        pub(crate) fn poll(&mut self, _waker: &Waker, done: impl Fn(&Self) -> bool) -> bool {
+            done(self)
+        }
+
+        pub(crate) fn cancel_requested(&self) -> bool {
+            false
+        }
+    }
+}
+
+/// Whoever looks at a pool that keeps places lets one at any time, once.
+pub(crate) mod overdue {
+    use crate::pool::core::pool::Pool;
+    use crate::sync::os::{Arc, thread};
+
+    pub(crate) fn watch(pool: &Arc<Pool>) {
+        let pool = Arc::clone(pool);
+        let looks = thread::Builder::new().name("bound".into()).spawn(move || pool.let_one_through());
+        assert!(looks.is_ok(), "no model refuses it");
+    }
+}
+
+/// No future of a model is asked what it waits for.
+pub(crate) mod polled {
+    use std::task::Waker;
+
+    use crate::wait::graph::Target;
+
+    pub(crate) fn polling<R>(_waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
+        (poll(), Vec::new())
+    }
+
+    pub(crate) fn left_with(_waker: &Waker, _on: impl FnOnce() -> Target) {}
+
+    pub(crate) fn first_of(_all: Vec<Target>) -> Option<Target> {
+        None
+    }
+}
+
+#[path = "../../../../src/pool/blocking/release.rs"]
+pub(crate) mod release;
+#[path = "../../../../src/pool/blocking/woken.rs"]
+pub(crate) mod woken;

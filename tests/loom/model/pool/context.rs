@@ -1,0 +1,21 @@
+//! Which tasks a thread runs.
+
+#[path = "../../../../src/pool/context/frame.rs"]
+pub(crate) mod frame;
+/// As `cancel_listener`: no task is told.
+pub(crate) mod interrupted {
+    use crate::error::Cancelled;
+    use crate::pool::context::frame::Frame;
+
+    pub(crate) fn note_if_cancelled() {}
+
+    pub(crate) fn cancelled() -> Cancelled {
+        Cancelled::new()
+    }
+
+    impl Frame {
+        pub(crate) fn was_interrupted(&self) -> bool {
+            false
+        }
+    }
+}
