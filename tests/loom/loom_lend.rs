@@ -45,14 +45,14 @@ impl Body {
     fn use_it(self: &Arc<Self>, waits: bool) -> bool {
         let Ok(mut lent) = self.lender.lend() else { return false };
         if waits {
-            lent.waits(&Waker::from(Arc::new(Woken(Arc::clone(self)))));
+            lent.register(&Waker::from(Arc::new(Woken(Arc::clone(self)))));
             drop(lent);
             if self.is_over.load(SeqCst) {
                 self.take();
                 return false;
             }
         } else {
-            lent.waits_no_more(false);
+            lent.unregister(false);
         }
         true
     }

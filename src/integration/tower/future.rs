@@ -1,4 +1,4 @@
-//! [`ScopeFuture`]: a response that is being made in its scope.
+//! [`ScopeFuture`]: a response under way in its request's scope.
 
 use std::fmt;
 use std::future::Future;
@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 
 use crate::lineage::future::InLineage;
 
-use super::body::{Ended, Until, Wants};
-use super::end::GivesUp;
+use super::clock::{Clock, Late};
+use super::gives_up::GivesUp;
 use super::open::Open;
-use super::time::{Clock, Late};
+use super::until::{Ended, Until, Wants};
 
 pin_project_lite::pin_project! {
     /// The response of a [`ScopeService`](super::ScopeService). Dropping it before it has finished cancels the request's scope.
@@ -23,7 +23,7 @@ pin_project_lite::pin_project! {
         open: Option<Open<K>>,
         wants: Wants,
         gives_up: C,
-        // Made instead of a future, where the service was not called.
+        // The layer's own answer, where the service is not called.
         answer: Option<Res>,
         until: PhantomData<fn() -> U>,
     }
@@ -31,7 +31,7 @@ pin_project_lite::pin_project! {
     impl<F, Res, U, K, C> PinnedDrop for ScopeFuture<F, Res, U, K, C> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // Cancelled first: what the future's own locals wait for in their drops is told to stop.
+            // Cancelled first: waits in the drops of the future's locals are interrupted.
             if let Some(open) = this.open.as_ref() {
                 open.scope.request_cancel();
             }
@@ -53,11 +53,11 @@ impl<F, Res, U, K, C> ScopeFuture<F, Res, U, K, C> {
     }
 }
 
-/// What came of a poll.
+/// The result of a poll.
 enum Came<Res, E> {
     Response(Res),
     Error(E),
-    /// The time was up, perhaps just when the service had ended.
+    /// The time was up, perhaps just when the service ended.
     Late(Option<Result<Res, E>>),
 }
 

@@ -1,11 +1,11 @@
-//! [`Keep`]: a response's body and its scope, with its poller alone or also with a time limit.
+//! [`Keep`]: a response's body and its open scope, shared with a time limit if there is one.
 //!
 //! A server does not poll a body whose client reads nothing: the socket is full, and there is nowhere to put a frame. So a
-//! body with a time limit is shared with it ([`Lender`]). At the limit the timer wakes a poller that waits for a frame,
-//! which then ends the body; a body that has no such poller is taken from it, and ended on a thread of the process-wide
-//! cache, where a drop may block.
+//! body with a time limit is shared with the limit ([`Lender`]). At the limit the timer wakes a poller that waits for a
+//! frame, and the poller ends the body. A body without such a poller is taken from it, and ended on a thread of the
+//! process-wide cache, where a drop may block.
 //!
-//! A body whose scope is cancelled is left to a poller that comes for it, and taken from one that does not.
+//! A body whose scope is cancelled is left to a poller that comes for it, and taken from a poller that does not come.
 
 use std::io;
 use std::pin::Pin;
@@ -24,22 +24,22 @@ use super::lend::{Absent, Lender, Lent, Look};
 use super::open::Held;
 
 pin_project_lite::pin_project! {
-    /// Where a body is.
+    /// A response's body, by its owners.
     #[project = KeepProj]
     pub enum Keep<B> {
-        /// With its poller alone.
+        /// Its poller alone has it.
         Own { #[pin] body: InLineage<B>, held: Option<Held> },
-        /// Also with its time limit.
+        /// Its time limit may take it.
         Shared { kept: Arc<Kept<B>> },
-        /// On its way from the one to the other.
+        /// Moved out, while the one becomes the other.
         Nowhere,
     }
 }
 
-/// A body that is shared.
+/// A shared body.
 pub struct Kept<B> {
     lender: Lender<Whole<B>>,
-    /// What the body's drop may ask for.
+    /// The runtime in whose context the body is dropped.
     context: RunsIn,
 }
 
@@ -49,23 +49,24 @@ pub(super) struct Whole<B> {
     held: Option<Held>,
 }
 
-/// A body and its open scope, to be used.
+/// A body and its open scope, while the poller uses them.
 pub(super) enum Use<'a, B> {
     Own(Pin<&'a mut InLineage<B>>, &'a mut Option<Held>),
     Lent(Lent<'a, Whole<B>>),
 }
 
-/// Why a body is to end.
+/// Why a body has to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
+    /// Its time is up.
     Late,
-    /// Its scope is.
+    /// Its scope was cancelled.
     Cancelled,
 }
 
-/// A body that is not polled, to be ended.
+/// A body that is not polled.
 pub(super) trait EndsUnpolled: Send + Sync {
-    /// Ends the body, unless its poller does. True when that is to be looked after once more.
+    /// Ends the body, unless its poller does. Returns true when the caller has to look again.
     fn end_unpolled(self: Arc<Self>, why: Why) -> bool;
 }
 
@@ -80,7 +81,7 @@ impl<B> Keep<B> {
         (Self::Shared { kept: Arc::clone(&kept) }, kept)
     }
 
-    /// `None` where the body has been taken away, or has ended.
+    /// Returns `None` where the body was taken by its limit, or has ended.
     pub(super) fn get(self: Pin<&mut Self>) -> Option<Use<'_, B>> {
         match self.project() {
             KeepProj::Own { body, held } => Some(Use::Own(body, held)),
@@ -89,12 +90,12 @@ impl<B> Keep<B> {
         }
     }
 
-    /// Whether nothing is left to be polled. `is_gone` says it of a body that is not there any more.
+    /// Returns whether no frame is left. `is_gone` answers for a body that was taken or has ended.
     pub(super) fn is_end_stream(&self, is_gone: impl FnOnce() -> bool) -> bool
     where
         B: Body,
     {
-        // One that another thread looks at may have more.
+        // A body that another thread looks at may have more.
         self.look(Body::is_end_stream, true).unwrap_or_else(|why| why == Absent::Gone && is_gone())
     }
 
@@ -105,11 +106,11 @@ impl<B> Keep<B> {
         self.look(Body::size_hint, SizeHint::with_exact(0)).unwrap_or_default()
     }
 
-    /// A look at the body; `put_down` where it has ended and is still here.
+    /// Looks at the body, standing in its scope. Returns `put_down` where it has ended and is still here.
     fn look<R>(&self, f: impl FnOnce(&B) -> R, put_down: R) -> Result<R, Absent> {
         let looked = match self {
             Self::Own { body, .. } => body.look(f),
-            Self::Shared { kept } => kept.lender.lend()?.body.look(f),
+            Self::Shared { kept } => kept.lender.lend()?.value().body.look(f),
             Self::Nowhere => return Err(Absent::Gone),
         };
         Ok(looked.unwrap_or(put_down))
@@ -121,7 +122,7 @@ impl<B> Use<'_, B> {
         match self {
             Self::Own(body, held) => (body.as_mut(), held),
             Self::Lent(whole) => {
-                let Whole { body, held } = &mut **whole;
+                let Whole { body, held } = whole.value();
                 (body.as_mut(), held)
             }
         }
@@ -131,17 +132,18 @@ impl<B> Use<'_, B> {
         self.parts().0
     }
 
-    /// The poller waits for a frame.
-    pub(super) fn waits(&mut self, waker: &Waker) {
+    /// Registers the poller, which waits for a frame.
+    pub(super) fn register(&mut self, waker: &Waker) {
         if let Self::Lent(whole) = self {
-            whole.waits(waker);
+            whole.register(waker);
         }
     }
 
-    /// The poller has its frame. It comes for another one, if it `returns`, whether its client reads or not.
-    pub(super) fn waits_no_more(&mut self, returns: bool) {
+    /// Removes the poller's waker, since the poller has its frame. A poller that `returns` comes for another frame,
+    /// whether its client reads or not.
+    pub(super) fn unregister(&mut self, returns: bool) {
         if let Self::Lent(whole) = self {
-            whole.waits_no_more(returns);
+            whole.unregister(returns);
         }
     }
 
@@ -157,7 +159,7 @@ impl<B> Use<'_, B> {
         });
     }
 
-    /// Cancels the scope, and ends the body then: what its drop waits for is told to stop.
+    /// Cancels the scope first and ends the body second, so that waits in the body's drop are interrupted.
     pub(super) fn cancel(self) {
         self.take(|body, held| {
             if let Some(held) = held {
@@ -168,7 +170,7 @@ impl<B> Use<'_, B> {
         });
     }
 
-    /// Uses it for the last time.
+    /// Uses the body for the last time.
     fn take(self, f: impl FnOnce(Pin<&mut InLineage<B>>, &mut Option<Held>)) {
         match self {
             Self::Own(body, held) => f(body, held),
@@ -194,10 +196,10 @@ impl<B: Send + 'static> EndsUnpolled for Kept<B> {
     }
 }
 
-/// What a thread of the cache does for a body that is not polled.
+/// Ends a body that is not polled, on a thread of the cache.
 impl<B: Send + 'static> Job for Kept<B> {
     fn work(self: Arc<Self>, _: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
-        // Its poller may have come meanwhile.
+        // The poller may have come meanwhile.
         let Whole { mut body, held } = self.lender.take()?;
         self.context.run(|| {
             if let Some(held) = &held {
@@ -210,6 +212,6 @@ impl<B: Send + 'static> Job for Kept<B> {
     }
 
     fn refused(self: Arc<Self>, _: &io::Error) {
-        // Its poller ends it, when it comes.
+        // The poller ends the body, when it comes.
     }
 }

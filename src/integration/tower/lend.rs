@@ -1,4 +1,4 @@
-//! [`Lender`]: a value that one thread uses, again and again, and that another may take away in between.
+//! [`Lender`]: a value that one thread uses repeatedly, and that another may take between two uses.
 //!
 //! # The life of a value
 //! ```text
@@ -10,11 +10,10 @@
 //! are woken and dropped, outside of it.
 //!
 //! # The race to fear
-//! The taker comes while the value is out, and the user puts it back and never comes again: then nobody would take it. So a
-//! taker that finds it out is told to [look again](Look::Again).
+//! The taker comes while the value is out, and the user puts it back and never comes again: then no thread would take it. So
+//! a taker that finds the value out has to [look again](Look::Again).
 
 use std::mem;
-use std::ops::{Deref, DerefMut};
 use std::task::Waker;
 
 use crate::sync::os::Mutex;
@@ -31,27 +30,27 @@ enum Stage<T> {
 /// A value between two uses.
 struct Rest<T> {
     value: T,
-    /// Of the user, where it waits for something to use the value for.
+    /// The user's, while the user waits for something to use the value for.
     waker: Option<Waker>,
     returns: bool,
-    /// It was not lent since a taker looked.
+    /// The value was not lent since a taker looked.
     is_idle: bool,
 }
 
 /// Why a value is not lent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
-    /// Another thread has it for the moment.
+    /// Another thread has the value for the moment.
     Out,
     Gone,
 }
 
-/// What a taker does next.
+/// The taker's next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     /// Take the value: its user may never come again.
     Take,
-    /// Look again after a while: the user has it, or was woken.
+    /// Look again after a while: the user has the value, or was woken.
     Again,
     Gone,
 }
@@ -61,7 +60,7 @@ impl<T> Lender<T> {
         Self(Mutex::new(Stage::Here(Rest { value, waker: None, returns: false, is_idle: false })))
     }
 
-    /// Lends the value until what comes back is dropped.
+    /// Lends the value until the returned guard is dropped.
     pub(crate) fn lend(&self) -> Result<Lent<'_, T>, Absent> {
         let mut stage = self.0.lock();
         match mem::replace(&mut *stage, Stage::Out) {
@@ -74,7 +73,7 @@ impl<T> Lender<T> {
         }
     }
 
-    /// Takes the value away, unless it is out.
+    /// Takes the value, unless it is out.
     pub(crate) fn take(&self) -> Option<T> {
         let rest = {
             let mut stage = self.0.lock();
@@ -88,7 +87,7 @@ impl<T> Lender<T> {
         Some(value)
     }
 
-    /// What a taker is to do. A user that waits is woken, so that it comes for the value itself.
+    /// Returns the taker's next step. A user that waits is woken, so that it comes for the value itself.
     pub(crate) fn look(&self) -> Look {
         let (look, waker) = match &mut *self.0.lock() {
             Stage::Here(rest) => {
@@ -118,40 +117,37 @@ impl<T> Lender<T> {
     }
 }
 
-/// A value that is lent. Dropping it puts the value back.
+/// A lent value. Dropping it puts the value back.
 pub(crate) struct Lent<'a, T> {
     lender: &'a Lender<T>,
-    /// Taken in the drop alone.
+    /// Taken at the end alone: by `keep`, or by the drop.
     rest: Option<Rest<T>>,
 }
 
 impl<T> Lent<'_, T> {
-    fn rest(&self) -> &Rest<T> {
-        match &self.rest {
-            Some(rest) => rest,
-            None => unreachable!("only the drop takes it"),
-        }
-    }
-
-    fn rest_mut(&mut self) -> &mut Rest<T> {
+    fn rest(&mut self) -> &mut Rest<T> {
         match &mut self.rest {
             Some(rest) => rest,
-            None => unreachable!("only the drop takes it"),
+            None => unreachable!("only the end takes it"),
         }
     }
 
-    /// The user waits, and comes again when the waker is woken.
-    pub(crate) fn waits(&mut self, waker: &Waker) {
-        let rest = self.rest_mut();
+    pub(crate) fn value(&mut self) -> &mut T {
+        &mut self.rest().value
+    }
+
+    /// Registers the user, which waits now and comes again when the waker is woken.
+    pub(crate) fn register(&mut self, waker: &Waker) {
+        let rest = self.rest();
         if !rest.waker.as_ref().is_some_and(|before| before.will_wake(waker)) {
             let before = rest.waker.replace(waker.clone());
             swallow_drop(before);
         }
     }
 
-    /// The user has what it waited for. It may never come again, unless it `returns`.
-    pub(crate) fn waits_no_more(&mut self, returns: bool) {
-        let rest = self.rest_mut();
+    /// Removes the user's waker, since its wait has ended. The user may never come again, unless it `returns`.
+    pub(crate) fn unregister(&mut self, returns: bool) {
+        let rest = self.rest();
         rest.returns = returns;
         let before = rest.waker.take();
         swallow_drop(before);
@@ -166,22 +162,8 @@ impl<T> Lent<'_, T> {
                 swallow_drop(waker);
                 value
             }
-            None => unreachable!("only the drop takes it"),
+            None => unreachable!("only the end takes it"),
         }
-    }
-}
-
-impl<T> Deref for Lent<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.rest().value
-    }
-}
-
-impl<T> DerefMut for Lent<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.rest_mut().value
     }
 }
 

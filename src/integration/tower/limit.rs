@@ -1,18 +1,17 @@
-//! How many requests there are at once, and the answer to one too many.
+//! [`Slots`]: the bound on requests at the same time.
 
 use std::fmt;
-
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, StatusCode};
 
 use crate::registry::scope::Scope;
 use crate::sync::os::{Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::value::heirloom::Heirloom;
 
-/// Kept by each scope that counts, until it has ended and nothing asked for below it is left.
+use super::answer::Answer;
+use super::hook::Unset;
+
+/// Bound at each counted scope, which drops it when the scope has ended and no task submitted below it is left.
 static SLOT: Heirloom<Slot> = Heirloom::new("request limit");
 
-/// The places there are.
 pub(super) struct Slots {
     most: usize,
     taken: AtomicUsize,
@@ -25,7 +24,7 @@ impl Slots {
     }
 
     fn take(self: &Arc<Self>) -> Option<Arc<Slot>> {
-        // Relaxed: nothing is handed over with a place.
+        // Relaxed: a slot hands no data over.
         let one_more = |taken: usize| (taken < self.most).then_some(taken + 1);
         if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -35,8 +34,7 @@ impl Slots {
     }
 }
 
-/// How much of a [`ScopeLayer`](super::ScopeLayer)'s limit is in use: for whoever watches the server. Keeps nothing
-/// going.
+/// The use of a [`ScopeLayer`](super::ScopeLayer)'s limit, to be read at any time. Dropping it changes nothing.
 ///
 /// ```
 /// use heirloom::tower::{ScopeLayer, ScopeUsage};
@@ -53,19 +51,19 @@ impl Slots {
 pub struct ScopeUsage(pub(super) Arc<Slots>);
 
 impl ScopeUsage {
-    /// How many requests count at the moment: each from its start until nothing that it asked for is left.
+    /// Returns the number of requests that count now: each from its start until no task that it submitted is left.
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    /// How many there may be.
+    /// Returns the limit.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.0.most
     }
 
-    /// How many were answered as one too many.
+    /// Returns the number of requests that came above the limit.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.0.refused.load(Ordering::Relaxed)
@@ -79,11 +77,11 @@ impl fmt::Debug for ScopeUsage {
     }
 }
 
-/// A place that is taken. Dropping it gives it back.
+/// One slot, taken. Dropping it releases the slot.
 pub struct Slot(Arc<Slots>);
 
 impl Slot {
-    /// Has the scope keep the place too. One below a place that has ended cannot, and asks for nothing either.
+    /// Binds the slot at the scope too. A scope below an ended node refuses the value, and submits no task either.
     pub(super) fn keep(self: &Arc<Self>, scope: &Scope) {
         let _ = SLOT.bind_at(scope, Arc::clone(self));
     }
@@ -97,53 +95,28 @@ impl Drop for Slot {
 
 /// Lets a request in, or answers it.
 pub trait Admit<Req, Res> {
-    /// `Ok(None)` where nobody counts.
+    /// Returns `Ok(None)` where requests are not counted.
     fn admit(&self, request: &Req) -> Result<Option<Arc<Slot>>, Res>;
 }
 
-/// Nobody counts.
-pub struct Unlimited;
-
-impl<Req, Res> Admit<Req, Res> for Unlimited {
+impl<Req, Res> Admit<Req, Res> for Unset {
     fn admit(&self, _: &Req) -> Result<Option<Arc<Slot>>, Res> {
         Ok(None)
     }
 }
 
-/// As many as there are places.
+/// As many requests as there are slots.
+#[derive(Clone)]
 pub struct Limited<A> {
     pub(super) slots: Arc<Slots>,
     pub(super) answer: A,
 }
 
-impl<Req, Res, A: Refuse<Req, Res>> Admit<Req, Res> for Limited<A> {
+impl<Req, Res, A: Answer<Req, Res>> Admit<Req, Res> for Limited<A> {
     fn admit(&self, request: &Req) -> Result<Option<Arc<Slot>>, Res> {
-        self.slots.take().map(Some).ok_or_else(|| self.answer.refuse(request))
-    }
-}
-
-/// Answers a request too many.
-pub trait Refuse<Req, Res> {
-    fn refuse(&self, request: &Req) -> Res;
-}
-
-/// 503, try again in a second.
-pub struct Unavailable;
-
-impl<Req, B: Default> Refuse<Req, http::Response<B>> for Unavailable {
-    fn refuse(&self, _: &Req) -> http::Response<B> {
-        let mut response = http::Response::new(B::default());
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        response
-    }
-}
-
-/// What the user says.
-pub struct Answer<F>(pub(super) F);
-
-impl<Req, Res, F: Fn(&Req) -> Res> Refuse<Req, Res> for Answer<F> {
-    fn refuse(&self, request: &Req) -> Res {
-        (self.0)(request)
+        match self.slots.take() {
+            Some(slot) => Ok(Some(slot)),
+            None => self.answer.answer(request).map_or(Ok(None), Err),
+        }
     }
 }

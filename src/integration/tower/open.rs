@@ -13,11 +13,11 @@ pub struct Open<K> {
 }
 
 impl<K> Open<K> {
-    /// Closes the scope: what was asked for goes on.
+    /// Closes the scope: its tasks run to their ends.
     pub(super) fn finish(self) {
         let (held, clock) = self.split();
-        // First: from here on the limit cancels nothing. It also holds the place, and the last to let go of a place has
-        // less to do.
+        // First: from here on the limit cancels nothing. The clock also holds the scope's node, and a scope that is its
+        // node's last holder ends at less cost.
         drop(clock);
         held.finish();
     }
@@ -35,7 +35,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Closes the scope: what was asked for goes on.
+    /// Closes the scope: its tasks run to their ends.
     pub(super) fn finish(self) {
         let Self { scope, slot } = self;
         scope.finish();

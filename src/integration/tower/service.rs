@@ -1,4 +1,4 @@
-//! [`ScopeService`]: opens the scopes.
+//! [`ScopeService`]: opens a scope for each request.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -9,15 +9,15 @@ use tower_service::Service;
 use crate::registry::scope::Scope;
 use crate::sync::os::Arc;
 
-use super::body::{Reads, Until};
-use super::end::GivesUp;
+use super::below::OpensBelow;
+use super::clock::{Late, Limits};
 use super::future::ScopeFuture;
-use super::hooks::{NameScope, OnOpen};
+use super::gives_up::GivesUp;
+use super::hook::{NameScope, OnOpen};
 use super::layer::ScopeLayer;
 use super::limit::Admit;
 use super::open::Open;
-use super::place::OpensBelow;
-use super::time::{Late, Limits};
+use super::until::{Reads, Until};
 
 /// A service whose requests have scopes of their own; made by [`ScopeLayer`]. Cloning it clones the service inside.
 pub struct ScopeService<S, N, O, L, U, B, T, C> {
@@ -25,7 +25,10 @@ pub struct ScopeService<S, N, O, L, U, B, T, C> {
     pub(super) layer: Arc<ScopeLayer<N, O, L, U, B, T, C>>,
 }
 
-impl<S, N, O, L, U, B: Clone, T: Clone, C: Clone> Layer<S> for ScopeLayer<N, O, L, U, B, T, C> {
+impl<S, N, O, L, U, B, T, C> Layer<S> for ScopeLayer<N, O, L, U, B, T, C>
+where
+    Self: Clone,
+{
     type Service = ScopeService<S, N, O, L, U, B, T, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -34,7 +37,7 @@ impl<S, N, O, L, U, B: Clone, T: Clone, C: Clone> Layer<S> for ScopeLayer<N, O, 
 }
 
 impl<S, N, O, L, U, B, T, C> ScopeService<S, N, O, L, U, B, T, C> {
-    /// The service inside.
+    /// Returns the service inside.
     #[must_use]
     pub fn into_inner(self) -> S {
         self.inner
@@ -64,20 +67,20 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let layer = &self.layer;
         let gives_up = layer.gives_up.clone();
-        let admitted = layer.limit.admit(&request).and_then(|slot| Ok((slot, layer.below.place(&request)?)));
-        let (slot, place) = match admitted {
+        let admitted = layer.limit.admit(&request).and_then(|slot| Ok((slot, layer.below.parent(&request)?)));
+        let (slot, parent) = match admitted {
             Ok(admitted) => admitted,
-            // The inner service stays ready: it keeps what it has reserved for its next call.
+            // The inner service stays ready, and its reservation serves the next call.
             Err(answer) => return ScopeFuture::answered(answer, gives_up),
         };
-        let scope = Scope::new_in(&place, layer.name.name(&request));
+        let scope = Scope::new_in(&parent, layer.name.name(&request));
         let clock = layer.time.start(&request, &scope);
         if let Some(slot) = &slot {
             slot.keep(&scope);
         }
         layer.on_open.opened(&request, &scope);
         let wants = U::wants(&request);
-        // Many services do a part of their work here. A panic drops the scope, which cancels it.
+        // Many services do a part of their work in `call`. A panic drops the scope, which cancels it.
         let future = scope.lineage().run(|| self.inner.call(request));
         ScopeFuture::new(future, Open { scope, slot, clock }, wants, gives_up)
     }
@@ -89,7 +92,10 @@ impl<S: Clone, N, O, L, U, B, T, C> Clone for ScopeService<S, N, O, L, U, B, T, 
     }
 }
 
-impl<S: fmt::Debug, N, O, L, U, B: fmt::Debug, T, C> fmt::Debug for ScopeService<S, N, O, L, U, B, T, C> {
+impl<S: fmt::Debug, N, O, L, U, B, T, C> fmt::Debug for ScopeService<S, N, O, L, U, B, T, C>
+where
+    ScopeLayer<N, O, L, U, B, T, C>: fmt::Debug,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScopeService").field("inner", &self.inner).field("layer", &self.layer).finish()
     }

@@ -1,8 +1,8 @@
-//! [`Clock`]: how long a request may take.
+//! [`Running`]: the clock of a request with a time limit.
 //!
 //! # The race to fear
-//! The limit comes just when the request ends. One word decides: the timer turns it from running to over, and only then
-//! asks the scope to stop; the request's end turns it from running to stopped, and a request that finds it over is
+//! The limit comes just when the request ends. One word decides: the timer changes it from running to over, and only then
+//! cancels the scope; the request's end changes it from running to stopped, and a request that finds it over is
 //! answered as late. So a request that was in time is never cancelled by its limit.
 //!
 //! For a body that has begun see [`Keep`].
@@ -26,247 +26,84 @@ use crate::sync::unwind::{swallow, swallow_drop};
 use crate::timer::{Deadline, timer};
 use crate::wait::park;
 
+use super::clock::{Clock, CutsBody, KeepsBody, Late, Limits};
+use super::grpc;
+use super::hook::{Hook, Unset};
 use super::keep::{EndsUnpolled, Keep, Why};
-use super::limit::Answer;
 use super::open::Held;
 
 const RUNNING: usize = 0;
 const STOPPED: usize = 1;
 const OVER: usize = 2;
 
-/// How long a poller that was woken at the limit has time to end its body itself, and one whose scope is cancelled to come
-/// for it.
+/// The time that a poller has to end its body itself: one woken at the limit, and one whose scope was cancelled.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Starts a clock for each request.
-pub trait Limits<Req>: Clone {
-    type Clock: Clock;
-
-    fn start(&self, request: &Req, scope: &Scope) -> Self::Clock;
-}
-
-/// One request's time.
-pub trait Clock {
-    /// It may be over some time.
-    const RUNS: bool;
-
-    /// The time is up.
-    fn is_over(&self) -> bool;
-
-    /// The request ends. False when its time was up before.
-    fn stop(&self) -> bool;
-
-    /// Leaves a waker to be woken when the time is up. False when it is.
-    fn listen(&self, waker: &Waker) -> bool;
-
-    /// The body has not ended with its first poll: it is ended too when its scope is cancelled and it is not polled.
-    fn body_goes_on(&self);
-}
-
-/// Answers a request whose time is up.
-#[diagnostic::on_unimplemented(
-    message = "the answer to a request whose time is up is an HTTP response with a body that has a `Default`, and `{Res}` is none",
-    note = "say `.on_timeout(…)` with a closure that makes one"
-)]
-pub trait Late<Res> {
-    /// `None` where the time is never up.
-    fn answer(&self, at: &Lineage) -> Option<Res>;
-}
-
-/// What a body does whose time is up.
-pub trait CutsBody<E> {
-    type Error;
-
-    fn pass(error: E) -> Self::Error;
-
-    /// `None` where the time is never up.
-    fn late(&self) -> Option<Self::Error>;
-
-    /// The same in a gRPC answer's trailers.
-    fn late_in_trailers(&self) -> Option<HeaderMap>;
-}
-
-/// Keeps a body that has begun.
-#[diagnostic::on_unimplemented(
-    message = "a response's body with a `timeout` and `until_body_end` is `Send + 'static`, and `{B}` is not",
-    note = "at the limit it is dropped on another thread, where its server does not poll it"
-)]
-pub trait KeepsBody<B>: Clock {
-    fn keep(&self, body: InLineage<B>, held: Held) -> Keep<B>;
-}
-
-/// As long as it takes.
+/// A time limit, and the answer at its end.
 #[derive(Clone)]
-pub struct NoTimeLimit;
-
-/// Never over.
-pub struct NoClock;
-
-impl<Req> Limits<Req> for NoTimeLimit {
-    type Clock = NoClock;
-
-    fn start(&self, _: &Req, _: &Scope) -> NoClock {
-        NoClock
-    }
-}
-
-impl Clock for NoClock {
-    const RUNS: bool = false;
-
-    fn is_over(&self) -> bool {
-        false
-    }
-
-    fn stop(&self) -> bool {
-        true
-    }
-
-    fn listen(&self, _: &Waker) -> bool {
-        true
-    }
-
-    fn body_goes_on(&self) {}
-}
-
-impl<Res> Late<Res> for NoClock {
-    fn answer(&self, _: &Lineage) -> Option<Res> {
-        None
-    }
-}
-
-impl<E> CutsBody<E> for NoClock {
-    type Error = E;
-
-    fn pass(error: E) -> E {
-        error
-    }
-
-    fn late(&self) -> Option<E> {
-        None
-    }
-
-    fn late_in_trailers(&self) -> Option<HeaderMap> {
-        None
-    }
-}
-
-impl<B> KeepsBody<B> for NoClock {
-    fn keep(&self, body: InLineage<B>, held: Held) -> Keep<B> {
-        Keep::own(body, Some(held))
-    }
-}
-
-/// At most so long.
 pub struct TimeLimit<A> {
     pub(super) limit: Duration,
-    pub(super) answer: Arc<A>,
+    pub(super) answer: A,
 }
 
-impl<A> Clone for TimeLimit<A> {
-    fn clone(&self) -> Self {
-        Self { limit: self.limit, answer: Arc::clone(&self.answer) }
+/// The content type of the request, if that is gRPC's. The answer is 504 otherwise, and `DEADLINE_EXCEEDED` with it.
+pub struct InItsProtocol(Option<HeaderValue>);
+
+impl<B> Limits<http::Request<B>> for TimeLimit<Unset> {
+    type Clock = Running<InItsProtocol>;
+
+    fn start(&self, request: &http::Request<B>, scope: &Scope) -> Self::Clock {
+        Running::start(self.limit, scope, InItsProtocol(grpc::content_type(request.headers()).cloned()))
     }
 }
 
-/// 504, or in gRPC `DEADLINE_EXCEEDED`.
-pub struct GatewayTimeout;
+impl<Req, F> Limits<Req> for TimeLimit<Hook<F>> {
+    type Clock = Running<Hook<F>>;
 
-/// Makes a late answer, when the request is the service's.
-pub trait MakesAnswer<Res> {
-    fn make(&self, at: &Lineage) -> Res;
+    fn start(&self, _: &Req, scope: &Scope) -> Self::Clock {
+        Running::start(self.limit, scope, self.answer.clone())
+    }
 }
 
-/// The content type of the request, if that is gRPC's.
-pub struct InItsProtocol(Option<HeaderValue>);
-
-impl<B: Default> MakesAnswer<http::Response<B>> for InItsProtocol {
-    fn make(&self, _: &Lineage) -> http::Response<B> {
+impl<B: Default> Late<http::Response<B>> for Running<InItsProtocol> {
+    fn answer(&self, _: &Lineage) -> Option<http::Response<B>> {
         let mut response = http::Response::new(B::default());
-        match &self.0 {
-            // A client would take 504 for `UNAVAILABLE`, and may ask again.
+        match &self.answer.0 {
+            // A client would take 504 for `UNAVAILABLE`, and may send the request again.
             Some(content_type) => {
-                *response.headers_mut() = grpc_late();
+                *response.headers_mut() = grpc::timed_out();
                 response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
             }
             None => *response.status_mut() = StatusCode::GATEWAY_TIMEOUT,
         }
-        response
+        Some(response)
     }
 }
 
-/// The user's closure.
-pub struct ByUser<F>(Arc<Answer<F>>);
-
-impl<Res, F: Fn(&Lineage) -> Res> MakesAnswer<Res> for ByUser<F> {
-    fn make(&self, at: &Lineage) -> Res {
-        at.run(|| (self.0.0)(at))
+impl<Res, F: Fn(&Lineage) -> Res> Late<Res> for Running<Hook<F>> {
+    fn answer(&self, at: &Lineage) -> Option<Res> {
+        Some(at.run(|| (self.answer.0)(at)))
     }
 }
 
-impl<B> Limits<http::Request<B>> for TimeLimit<GatewayTimeout> {
-    type Clock = Running<InItsProtocol>;
-
-    fn start(&self, request: &http::Request<B>, scope: &Scope) -> Self::Clock {
-        let content_type = request.headers().get(CONTENT_TYPE).filter(|value| is_any_grpc(value));
-        Running::start(self.limit, scope, InItsProtocol(content_type.cloned()))
-    }
-}
-
-impl<Req, F> Limits<Req> for TimeLimit<Answer<F>> {
-    type Clock = Running<ByUser<F>>;
-
-    fn start(&self, _: &Req, scope: &Scope) -> Self::Clock {
-        Running::start(self.limit, scope, ByUser(Arc::clone(&self.answer)))
-    }
-}
-
-/// gRPC's, or gRPC-web's.
-fn is_any_grpc(content_type: &HeaderValue) -> bool {
-    content_type.as_bytes().starts_with(b"application/grpc")
-}
-
-/// The answer's status is in its trailers.
-pub(super) fn has_grpc_trailers(headers: &HeaderMap) -> bool {
-    let rest =
-        |value: &HeaderValue| value.as_bytes().strip_prefix(b"application/grpc").map(|rest| rest.first().copied());
-    headers.get(CONTENT_TYPE).and_then(rest).is_some_and(|next| matches!(next, None | Some(b'+' | b';')))
-}
-
-/// The status of a gRPC answer that is late.
-fn grpc_late() -> HeaderMap {
-    grpc("4", "the request's time limit has passed")
-}
-
-/// The status of a gRPC answer whose request was cancelled.
-fn grpc_cancelled() -> HeaderMap {
-    grpc("1", "the request was cancelled")
-}
-
-fn grpc(status: &'static str, message: &'static str) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_static(status));
-    trailers.insert("grpc-message", HeaderValue::from_static(message));
-    trailers
-}
-
-/// A clock that runs. Dropping it stops it, and removes its deadline.
-pub struct Running<M> {
+/// A running clock. Dropping it stops it, and removes its deadline.
+pub struct Running<A> {
     shared: Arc<Shared>,
     limit: Duration,
-    /// When the time is up, if the timer has no thread to tell it.
+    /// The end of the time, to be compared with the clock by each poll, where the timer has no thread.
     looked_for: Option<Instant>,
     _deadline: Option<Deadline>,
-    makes: M,
+    answer: A,
 }
 
-/// What the timer wakes.
+/// The part that the timer wakes.
 struct Shared {
     word: AtomicUsize,
-    /// When the time is up; `None` for never.
+    /// The end of the time; `None` for never.
     due: Option<Instant>,
-    /// Until the time is up: a body that is not polled keeps its clock, and that keeps no scope then.
+    /// `None` once the time is up: a body that is not polled keeps its clock, and the clock keeps no scope then.
     scope: Mutex<Option<Lineage>>,
-    /// Of the response's future.
+    /// The waker of the response's future.
     waker: Mutex<Option<Waker>>,
     body: Mutex<Begun>,
 }
@@ -277,7 +114,7 @@ struct Begun {
     body: Option<Arc<dyn EndsUnpolled>>,
     /// Notifies of a cancel, until the time is up.
     watch: Option<Watch>,
-    /// When it is looked after once more.
+    /// The next look at the body.
     again: Option<Again>,
 }
 
@@ -289,7 +126,7 @@ struct Again {
 
 impl Shared {
     fn is_over(&self) -> bool {
-        // Acquire: pairs with the swap that made it so.
+        // Acquire: pairs with the release half of `turn`.
         self.word.load(Ordering::Acquire) == OVER
     }
 
@@ -301,7 +138,7 @@ impl Shared {
         if self.turn(OVER).is_err() {
             return;
         }
-        // Also where the request is not polled: its thread may be busy, with its handler's own work say.
+        // Cancelled here and not by the poller alone: its thread may be busy with the handler.
         let scope = self.scope.lock().take();
         if let Some(scope) = scope {
             scope.request_stop();
@@ -325,7 +162,7 @@ impl Shared {
                     false => return,
                 },
             };
-            // One cancel wakes more than once, and the limit is one: its poller has the time that it was given.
+            // One cancel may wake twice, and the limit wakes too: the poller has its whole time.
             if begun.again.as_ref().is_some_and(|again| again.why == why && Instant::now() < again.at) {
                 return;
             }
@@ -336,7 +173,7 @@ impl Shared {
         }
         let _before = {
             let mut begun = self.body.lock();
-            // It may have ended meanwhile.
+            // The body may have ended meanwhile.
             if begun.body.is_none() {
                 return;
             }
@@ -346,7 +183,7 @@ impl Shared {
     }
 }
 
-/// For the timer, and for cancels of the scope.
+/// Woken by the timer, and by a cancel of the scope.
 impl Wake for Shared {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -360,23 +197,23 @@ impl Wake for Shared {
     }
 }
 
-impl<M> Running<M> {
-    fn start(limit: Duration, scope: &Scope, makes: M) -> Self {
+impl<A> Running<A> {
+    fn start(limit: Duration, scope: &Scope, answer: A) -> Self {
         let scope = Mutex::new(Some(scope.lineage().clone()));
         let (waker, body) = (Mutex::new(None), Mutex::new(Begun::default()));
         let at = park::after(limit);
         let shared = Arc::new(Shared { word: AtomicUsize::new(RUNNING), due: at, scope, waker, body });
         let deadline = at.and_then(|at| timer().at(at, Waker::from(Arc::clone(&shared))));
         let looked_for = at.filter(|_| deadline.is_none());
-        Self { shared, limit, looked_for, _deadline: deadline, makes }
+        Self { shared, limit, looked_for, _deadline: deadline, answer }
     }
 }
 
-impl<B: Send + 'static, M> KeepsBody<B> for Running<M> {
+impl<B: Send + 'static, A> KeepsBody<B> for Running<A> {
     fn keep(&self, body: InLineage<B>, held: Held) -> Keep<B> {
         let (keep, kept) = Keep::shared(body, held);
         self.shared.body.lock().body = Some(kept);
-        // Left before the look, so that a limit that came meanwhile is noticed.
+        // Stored before the look, so that a limit that came meanwhile is noticed.
         if self.is_over() {
             self.shared.look_after_body();
         }
@@ -384,7 +221,7 @@ impl<B: Send + 'static, M> KeepsBody<B> for Running<M> {
     }
 }
 
-impl<M> Drop for Running<M> {
+impl<A> Drop for Running<A> {
     fn drop(&mut self) {
         let _ = self.shared.turn(STOPPED);
         let begun = mem::take(&mut *self.shared.body.lock());
@@ -392,7 +229,7 @@ impl<M> Drop for Running<M> {
     }
 }
 
-impl<M> Clock for Running<M> {
+impl<A> Clock for Running<A> {
     const RUNS: bool = true;
 
     fn is_over(&self) -> bool {
@@ -414,7 +251,7 @@ impl<M> Clock for Running<M> {
             let before = self.shared.waker.lock().replace(new);
             swallow_drop(before);
         }
-        // Left before the look, so that a limit that comes meanwhile is noticed.
+        // Registered before the look, so that a limit that comes meanwhile is noticed.
         !self.is_over()
     }
 
@@ -427,13 +264,7 @@ impl<M> Clock for Running<M> {
     }
 }
 
-impl<M: MakesAnswer<Res>, Res> Late<Res> for Running<M> {
-    fn answer(&self, at: &Lineage) -> Option<Res> {
-        Some(self.makes.make(at))
-    }
-}
-
-impl<M, E: Into<BoxError>> CutsBody<E> for Running<M> {
+impl<A, E: Into<BoxError>> CutsBody<E> for Running<A> {
     type Error = BoxError;
 
     fn pass(error: E) -> BoxError {
@@ -448,7 +279,7 @@ impl<M, E: Into<BoxError>> CutsBody<E> for Running<M> {
     }
 
     fn late_in_trailers(&self) -> Option<HeaderMap> {
-        Some(if self.shared.is_over() { grpc_late() } else { grpc_cancelled() })
+        Some(if self.shared.is_over() { grpc::timed_out() } else { grpc::cancelled() })
     }
 }
 
@@ -459,6 +290,6 @@ type BoxError = Box<dyn Error + Send + Sync>;
 #[error("the response was cut: its request has reached its time limit of {limit:?}; see `ScopeLayer::timeout`")]
 #[non_exhaustive]
 pub struct RequestTimedOut {
-    /// The limit.
+    /// The request's time limit.
     pub limit: Duration,
 }

@@ -1,28 +1,32 @@
 //! [`ScopeLayer`]: a scope for each request of a `tower` service (feature `tower`).
 //!
-#![doc = include_str!("../../docs/where-to-put-the-layer.md")]
+#![doc = include_str!("../../../docs/where-to-put-the-layer.md")]
 
 // # Invariants
 // 1. The service that was polled ready is the one that is called: the call goes to it directly, and a clone made
 //    before has its own.
-// 2. From the call to the end of the response (or of its body) exactly one owner has the scope ([`open::Open`]): the
+// 2. From the call to the end of the response (or of its body) the scope has exactly one owner ([`open::Open`]): the
 //    response future, then the body ([`keep::Keep`]), from which a time limit may take it. An owner that is dropped before
-//    that end cancels the scope, and drops what is inside after that.
-// 3. A place of a limit is given back when nothing that its request asked for is left, so clients that come and go
-//    cannot pile up work: it is a value bound at the scope, and a scope drops its values then.
+//    that end cancels the scope first and drops its contents second.
+// 3. A request's slot of the limit is released when no task that the request submitted is left, so clients that come and
+//    go cannot pile up work: the slot is a value bound at the scope, and a scope drops its values then.
 
+mod answer;
+mod below;
 mod body;
-mod end;
+mod clock;
 mod future;
-mod hooks;
+mod gives_up;
+mod grpc;
+mod hook;
 mod keep;
 mod layer;
 mod lend;
 mod limit;
 mod open;
-mod place;
 mod service;
 mod time;
+mod until;
 
 pub use self::body::ScopedBody;
 pub use self::future::ScopeFuture;

@@ -92,7 +92,7 @@ use crate::registry::table::Registry;
 use crate::sync::os::{Arc, Ordering};
 
 /// The page, whole: there is no build step and nothing else to load.
-const PAGE: &str = include_str!("inspector/page.html");
+const PAGE: &str = include_str!("page.html");
 
 /// Nothing from elsewhere, whatever a name contains.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
