@@ -1,34 +1,32 @@
-//! [`Family`]: the indices of one family, which its members enter by themselves.
+//! [`Family`]: a handle to the index of one whole tree.
+//!
+//! The file does not know nodes: `N` is the node type, which lies above.
 
-use std::any::Any;
 use std::fmt;
 use std::thread::ThreadId;
 
 use dashmap::DashMap;
 
-use crate::lineage::node::Node;
-use crate::sync::os::{Arc, LazyLock, Weak};
+use crate::lineage::slots::SlotValue;
+use crate::sync::os::{Arc, Weak};
 use crate::sync::weak_list::WeakList;
 use crate::totals::record::Totals;
 use crate::wait::tracker::TaskTracker;
 
-/// What lives at a node, type-erased: this layer does not know managers.
-pub(crate) type SlotValue = dyn Any + Send + Sync;
-
-/// The weak indices of one family.
-pub(crate) struct FamilyIndex {
-    pub(crate) nodes: WeakList<Node>,
+/// The index of one family. It keeps none of the nodes and managers that it lists.
+pub(crate) struct FamilyIndex<N> {
+    pub(crate) nodes: WeakList<N>,
     pub(crate) managers: WeakList<SlotValue>,
     /// Keyed by `std`'s thread ids, which are never reused, so a dead thread's entry cannot answer for a new one.
-    pub(crate) threads: DashMap<ThreadId, Weak<Node>>,
-    /// Futures and jobs that were spawned below its scopes and have not ended.
+    pub(crate) threads: DashMap<ThreadId, Weak<N>>,
+    /// Counts futures and jobs that were spawned below the family's scopes and have not ended.
     pub(crate) spawned: TaskTracker,
-    /// The counters of its pools.
+    /// The counters of the family's pools.
     pub(crate) totals: Totals,
 }
 
-impl FamilyIndex {
-    fn new() -> Self {
+impl<N> FamilyIndex<N> {
+    pub(crate) fn new() -> Self {
         Self {
             nodes: WeakList::new(),
             managers: WeakList::new(),
@@ -39,44 +37,55 @@ impl FamilyIndex {
     }
 }
 
-/// Which family a node belongs to. The process-wide one is a static, so that belonging to it costs no counting.
-#[derive(Clone)]
-pub(crate) enum Family {
-    Process,
-    Own(Arc<FamilyIndex>),
+/// A node type, with the index of the process's family.
+pub(crate) trait Member: Sized + 'static {
+    fn process_index() -> &'static FamilyIndex<Self>;
 }
 
-/// A family that is not kept: what remembers it says nothing of what lives there.
-#[derive(Clone)]
-pub(crate) enum WeakFamily {
+/// A counted handle to a family. The process's index is a static, so its members count nothing.
+pub(crate) enum Family<N> {
     Process,
-    Own(Weak<FamilyIndex>),
+    Own(Arc<FamilyIndex<N>>),
 }
 
-impl Family {
+/// A handle that keeps no family alive.
+pub(crate) enum WeakFamily<N> {
+    Process,
+    Own(Weak<FamilyIndex<N>>),
+}
+
+impl<N: Member> Family<N> {
     pub(crate) fn own() -> Self {
         Self::Own(Arc::new(FamilyIndex::new()))
     }
 
-    pub(crate) fn downgrade(&self) -> WeakFamily {
+    pub(crate) fn downgrade(&self) -> WeakFamily<N> {
         match self {
             Self::Process => WeakFamily::Process,
             Self::Own(own) => WeakFamily::Own(Arc::downgrade(own)),
         }
     }
 
-    pub(crate) fn index(&self) -> &FamilyIndex {
-        static PROCESS: LazyLock<FamilyIndex> = LazyLock::new(FamilyIndex::new);
+    pub(crate) fn index(&self) -> &FamilyIndex<N> {
         match self {
-            Self::Process => &PROCESS,
+            Self::Process => N::process_index(),
             Self::Own(own) => own,
         }
     }
 }
 
-impl WeakFamily {
-    /// The family, unless nothing of it is left.
-    pub(crate) fn upgrade(&self) -> Option<Family> {
+impl<N> Clone for Family<N> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Process => Self::Process,
+            Self::Own(own) => Self::Own(Arc::clone(own)),
+        }
+    }
+}
+
+impl<N> WeakFamily<N> {
+    /// Returns the family, or `None` when its last member has been dropped.
+    pub(crate) fn upgrade(&self) -> Option<Family<N>> {
         match self {
             Self::Process => Some(Family::Process),
             Self::Own(own) => own.upgrade().map(Family::Own),
@@ -84,7 +93,16 @@ impl WeakFamily {
     }
 }
 
-impl PartialEq for WeakFamily {
+impl<N> Clone for WeakFamily<N> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Process => Self::Process,
+            Self::Own(own) => Self::Own(Weak::clone(own)),
+        }
+    }
+}
+
+impl<N> PartialEq for WeakFamily<N> {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Process, Self::Process) => true,
@@ -94,9 +112,9 @@ impl PartialEq for WeakFamily {
     }
 }
 
-impl Eq for WeakFamily {}
+impl<N> Eq for WeakFamily<N> {}
 
-impl fmt::Debug for WeakFamily {
+impl<N> fmt::Debug for WeakFamily<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Process => "Process",

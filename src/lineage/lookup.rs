@@ -1,70 +1,52 @@
-//! Looking up what lives at or above a place: the one walk that managers and values share.
+//! The look-up: one walk towards the root, shared by managers and values.
 
 use crate::lineage::current;
-use crate::lineage::family::SlotValue;
-use crate::lineage::hazard::{self, Held};
+use crate::lineage::hazard;
 use crate::lineage::node::Node;
-use crate::lineage::slots::{Found, SlotEntry, Slots};
+use crate::lineage::slots::{SlotValue, Slots};
 use crate::names::namespace::Namespace;
 use crate::sync::os::Arc;
 
-/// What of a node is looked through.
+/// The choice of a node's slots: those of managers, or those of values.
 pub(crate) trait SlotKind {
     fn of(node: &Node) -> &Slots;
 }
 
-/// The nearest at or above the node. Takes no lock; ends at the root.
-#[inline]
-fn find<W: SlotKind>(node: &Node, namespace: &Namespace, held: &Held) -> Option<*const SlotEntry> {
-    node.nearest(|node| W::of(node).find(namespace, held))
-}
-
-/// Lends what was found to `f`. Without it, `f` comes back.
-///
-/// # Safety
-/// `entry` was found with `held`, at or above a node that lives until this returns.
-#[inline]
-unsafe fn lend_found<R, F>(entry: Option<*const SlotEntry>, held: Held, f: F) -> Result<R, F>
-where
-    F: FnOnce(&Arc<SlotValue>) -> R,
-{
-    let Some(entry) = entry else { return Err(f) };
-    // SAFETY: passed on to the caller.
-    let found = unsafe { Found::new(entry, held) };
-    Ok(f(found.slot_value()))
-}
-
-/// [`lend`] for a thread that borrows a few values inside one another already.
-#[cold]
-fn lend_counted<W: SlotKind, R>(node: &Node, namespace: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
-    let found = node.path().find_map(|node| W::of(node).find_counted(namespace))?;
-    Some(f(&found))
-}
-
-/// Lends the nearest at or above the node, which the caller keeps, without counting it.
+/// Lends the nearest value at or above the node to `f`, without counting it. Takes no lock; ends at the root.
 #[inline]
 pub(crate) fn lend<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
     let Some(held) = hazard::hold() else { return lend_counted::<W, R>(node, ns, f) };
-    // SAFETY: the caller keeps the node.
-    unsafe { lend_found(find::<W>(node, ns, &held), held, f) }.ok()
+    let entry = node.nearest(|node| W::of(node).find(ns, &held))?;
+    // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node is borrowed as long, so
+    // none on the way to the root is dropped, which would free entries without a look at hazard pointers.
+    Some(f(unsafe { (*entry).slot_value() }))
 }
 
-/// [`lend`], from where the code stands.
+/// [`lend`] for a thread inside of so many borrows that all its hazard pointers are in use.
+#[cold]
+fn lend_counted<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
+    let found = node.path().find_map(|node| W::of(node).find_counted(ns))?;
+    Some(f(&found))
+}
+
+/// [`lend`] from the current node.
 #[inline]
 pub(crate) fn lend_here<W: SlotKind, R>(ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
-    // The place stays while `f` runs, whatever guards it drops.
+    // The pin keeps the node while `f` runs, whichever enter guards `f` drops.
     let pin = current::pin();
     lend::<W, R>(current::nearest_node(&pin), ns, f)
 }
 
-/// Lends what this very node has.
+/// Lends the value of this very node to `f`.
 pub(crate) fn lend_own<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
     let Some(held) = hazard::hold() else { return W::of(node).find_counted(ns).map(|found| f(&found)) };
-    // SAFETY: the caller keeps the node.
-    unsafe { lend_found(W::of(node).find(ns, &held), held, f) }.ok()
+    let entry = W::of(node).find(ns, &held)?;
+    // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node, whose drop would free
+    // the entry, is borrowed as long.
+    Some(f(unsafe { (*entry).slot_value() }))
 }
 
-/// The first answer of `f`, which runs no user code, about what lives at or above the node.
+/// Returns the first answer of `f` about the values at and above the node. `f` runs no user code.
 pub(crate) fn nearest<W: SlotKind, R>(
     node: &Node,
     ns: &Namespace,
@@ -73,7 +55,7 @@ pub(crate) fn nearest<W: SlotKind, R>(
     match hazard::hold() {
         Some(held) => node.nearest(|node| {
             let entry = W::of(node).find(ns, &held)?;
-            // SAFETY: `held` keeps it, until it is asked for another.
+            // SAFETY: `held` keeps the entry until the next `find`, which comes after `f`. The node on the way is borrowed.
             f(unsafe { (*entry).slot_value() })
         }),
         None => node.path().find_map(|node| f(&W::of(node).find_counted(ns)?)),

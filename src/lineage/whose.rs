@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::lineage::family::Family;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{NodeRef, WeakNodeRef};
+use crate::lineage::node::{Family, NodeRef, WeakNodeRef};
 use crate::names::id::NodeId;
 
 /// The innermost scope at or above each of these nodes, or else the node itself; none for a family's root. Only nodes that

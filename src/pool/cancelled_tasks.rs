@@ -11,8 +11,7 @@ use std::collections::HashSet;
 use std::mem;
 use std::ptr;
 
-use crate::lineage::family::Family;
-use crate::lineage::node::{Node, NodeRef};
+use crate::lineage::node::{Family, Node, NodeRef};
 use crate::names::id::{NodeId, TaskId};
 use crate::pool::core::pool::Pool;
 use crate::pool::run::worker::Task;

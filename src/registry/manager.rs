@@ -11,9 +11,9 @@ use arc_swap::ArcSwapOption;
 
 use crate::error::{Refused, StartError, StopError, SubmitError, TaskError};
 use crate::exit;
-use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
+use crate::lineage::slots::SlotValue;
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::lineage::current;
-use crate::lineage::family::WeakFamily;
 use crate::lineage::handle::Lineage;
+use crate::lineage::node::WeakFamily;
 use crate::names::id::NodeId;
 use crate::names::label::InCode;
 use crate::names::namespace::Namespace;

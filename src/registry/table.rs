@@ -5,9 +5,8 @@ use std::fmt;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use crate::lineage::family::Family;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{Node, NodeKind, NodeRef};
+use crate::lineage::node::{Family, Node, NodeKind, NodeRef};
 use crate::lineage::work;
 use crate::names::id::NodeId;
 use crate::names::label::Printed;

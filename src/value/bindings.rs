@@ -14,10 +14,9 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
-use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef};
-use crate::lineage::slots::Removed;
+use crate::lineage::slots::{Removed, SlotValue};
 use crate::names::namespace::Namespace;
 use crate::runtime;
 use crate::sync::os::Arc;

@@ -7,10 +7,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::lineage::current;
-use crate::lineage::family::SlotValue;
 use crate::lineage::handle::Lineage;
 use crate::lineage::lookup;
 use crate::lineage::node::{Node, NodeRef, Role, ScopeTrackers};
+use crate::lineage::slots::SlotValue;
 use crate::names::namespace::Namespace;
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;

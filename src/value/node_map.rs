@@ -5,7 +5,7 @@
 
 use dashmap::DashMap;
 
-use crate::lineage::family::SlotValue;
+use crate::lineage::slots::SlotValue;
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow_drop;
 use crate::value::binding::BoundValue;

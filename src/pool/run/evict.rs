@@ -248,7 +248,7 @@ impl Pool {
         let node = unsafe { node.as_ref() };
         let unwanted = || node.is_cancelled() || (!joins && node.scope_closed());
         // SAFETY: a cell does not move, and each claimer unlists its task before it finishes it.
-        unsafe { node.queued().list(task.link(), joins, unwanted) }
+        unsafe { node.queued().of(joins).list(task.link(), unwanted) }
     }
 
     /// Takes a claimed task off its node's list. Called before the task is finished, which may free it.
@@ -256,7 +256,7 @@ impl Pool {
     pub(crate) fn unlist(&self, place: &NodeRef, task: &Task) {
         if let Some(node) = place.below_root() {
             // SAFETY: the reference keeps the task, which was listed at its own place, or never.
-            unsafe { node.queued().unlist(task.link(), self.joins()) };
+            unsafe { node.queued().of(self.joins()).unlist(task.link()) };
         }
     }
 

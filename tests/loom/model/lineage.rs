@@ -2,7 +2,7 @@
 
 #[path = "../../../src/lineage/flow.rs"]
 pub(crate) mod flow;
-#[path = "../../../src/lineage/queued.rs"]
+#[path = "../../../src/lineage/queued/mod.rs"]
 pub(crate) mod queued;
 
 /// No runtime spawns anything in a model.
@@ -27,7 +27,7 @@ pub(crate) mod whose {
 pub(crate) mod node {
     use std::sync::{Arc, OnceLock, Weak};
 
-    use crate::lineage::queued::{Claims, QueuedTasks, Which};
+    use crate::lineage::queued::{Claims, ListingNode, QueuedTasks, Which};
     use crate::names::id::NodeId;
     use crate::sync::atomic::{AtomicBool, Ordering};
     use crate::wait::tracker::TaskTracker;
@@ -42,7 +42,7 @@ pub(crate) mod node {
         parent: Option<Arc<Node>>,
         trackers: ScopeTrackers,
         cancelled: AtomicBool,
-        queued: QueuedTasks,
+        queued: QueuedTasks<Node>,
     }
 
     pub(crate) struct ScopeTrackers {
@@ -77,19 +77,15 @@ pub(crate) mod node {
             std::iter::successors(Some(self), |node| node.counted_parent().map(|parent| &**parent))
         }
 
-        pub(crate) fn queued(&self) -> &QueuedTasks {
+        pub(crate) fn queued(&self) -> &QueuedTasks<Node> {
             match &self.0 {
                 Some(scope) => &scope.queued,
                 None => unreachable!("the process lists nothing"),
             }
         }
 
-        pub(crate) fn counted_parent(&self) -> Option<&Arc<Node>> {
+        fn counted_parent(&self) -> Option<&Arc<Node>> {
             self.0.as_ref()?.parent.as_ref()
-        }
-
-        pub(crate) fn is_shielded(&self) -> bool {
-            false
         }
 
         pub(crate) fn scopes(&self) -> impl Iterator<Item = &ScopeTrackers> {
@@ -164,6 +160,24 @@ pub(crate) mod node {
 
         pub(crate) fn is_at_or_below(&self, other: &Node) -> bool {
             self.path().any(|node| std::ptr::eq(node, other))
+        }
+    }
+
+    impl ListingNode for Node {
+        fn queued(&self) -> &QueuedTasks<Node> {
+            Node::queued(self)
+        }
+
+        fn parent_below_root(&self) -> Option<&Arc<Node>> {
+            self.counted_parent()
+        }
+
+        fn is_shielded(&self) -> bool {
+            false
+        }
+
+        fn cancel_requested(&self) -> bool {
+            Node::cancel_requested(self)
         }
     }
 

@@ -1,0 +1,139 @@
+//! Cancelling a node: the request, its delivery to the code below, and its acknowledgement.
+
+use std::ptr;
+
+use crate::lineage::node::role::ScopeTrackers;
+use crate::lineage::node::state::{self, NodeState};
+use crate::lineage::node::tree_node::Node;
+use crate::lineage::queued::{Claims, Which};
+use crate::wait::waker_set::WakerSet;
+
+impl Node {
+    /// Cancels the node and everything below it. True when no earlier request is unacknowledged.
+    ///
+    /// Queued tasks finish as cancelled. A root is never cancelled. Runs user code: wakers, drops of closures.
+    pub(crate) fn cancel(&self) -> bool {
+        let mut claims = Claims::new();
+        let first = self.begin_cancel(&mut claims);
+        claims.end(|| self.tell_request());
+        first
+    }
+
+    /// Notes the request and claims queued tasks: the first half of a [`cancel`](Self::cancel). Runs no user code.
+    pub(crate) fn begin_cancel(&self, claims: &mut Claims) -> bool {
+        let first = self.note_request();
+        // A scope that is closed and counts no task has none in any queue. Most scopes have ended before a cancel.
+        if !self.trackers().is_some_and(ScopeTrackers::is_over) {
+            claims.claim(self, Which::Cancelled);
+        }
+        first
+    }
+
+    /// Cancels the node, but leaves queued tasks in their queues. Runs wakers.
+    #[cfg(feature = "tower")]
+    pub(crate) fn request_cancel(&self) -> bool {
+        let first = self.note_request();
+        self.tell_request();
+        first
+    }
+
+    /// Notes a request, of which the caller notifies the waiters afterwards.
+    fn note_request(&self) -> bool {
+        !self.is_root() && self.state.request()
+    }
+
+    /// Notifies the waiters at the node and below it of a request. Runs wakers.
+    pub(crate) fn tell_request(&self) {
+        if self.is_root() {
+            return;
+        }
+        self.tell();
+        // Either this load sees that there is a child, or the child's own check sees the request: both are in one word.
+        if self.state.had_child() {
+            // A waiter below has registered at every scope above it and at the root. The nearest of these will do.
+            let hub = self.path().find(|node| node.is_hub());
+            if let Some(hub) = hub.filter(|hub| !ptr::eq(*hub, self)) {
+                hub.tell();
+            }
+        }
+    }
+
+    /// Notifies the waiters registered at this node. Runs wakers.
+    pub(crate) fn tell(&self) {
+        self.changed.wake_all();
+    }
+
+    /// Returns the waker sets in which a waiter at this node registers, for requests and for the node's end.
+    pub(crate) fn waker_sets(&self) -> impl Iterator<Item = &WakerSet> {
+        self.path().enumerate().filter(|(at, node)| *at == 0 || node.is_hub()).map(|(_, node)| &node.changed)
+    }
+
+    /// Returns true for scopes and the root, at which waiters below register too.
+    fn is_hub(&self) -> bool {
+        self.is_root() || self.trackers().is_some()
+    }
+
+    /// Claims the queued tasks of daemon pools below a closed scope, which never start. Runs no user code.
+    pub(crate) fn claim_daemons(&self, claims: &mut Claims) {
+        if self.trackers().is_some_and(|trackers| trackers.daemon.count() > 0) {
+            claims.claim(self, Which::Daemon);
+        }
+    }
+
+    /// Clears this node's own request. True when there was one.
+    pub(crate) fn acknowledge(&self) -> bool {
+        self.state.acknowledge()
+    }
+
+    /// Returns whether a request reaches the node. Costs one load while no node of the process is cancelled.
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        Self::any_cancel_requested() && self.any_delivered(NodeState::cancel_requested)
+    }
+
+    /// Returns whether any node of the process is cancelled at the moment.
+    #[inline]
+    pub(crate) fn any_cancel_requested() -> bool {
+        state::any_cancel_requested()
+    }
+
+    /// Returns whether this very node is cancelled.
+    pub(crate) fn cancel_requested(&self) -> bool {
+        self.state.cancel_requested()
+    }
+
+    /// Returns how many requests were made to this very node.
+    pub(crate) fn own_requests(&self) -> u64 {
+        self.state.requests()
+    }
+
+    /// Returns how many requests have reached the node. The sum changes with every request.
+    pub(crate) fn requests(&self) -> u64 {
+        let mut sum = 0_u64;
+        self.any_delivered(|state| {
+            sum = sum.wrapping_add(state.requests());
+            false
+        });
+        sum
+    }
+
+    /// Notes that a piece of a task was handed the request that reaches this node.
+    pub(crate) fn note_interrupt(&self) {
+        self.any_delivered(NodeState::note_interrupt);
+    }
+
+    /// Returns whether a piece of a task was handed a request that reaches this node.
+    pub(crate) fn was_interrupted(&self) -> bool {
+        self.any_delivered(NodeState::was_interrupted)
+    }
+
+    /// Returns whether `test` holds for a node whose requests reach this one. The walk ends at a shield.
+    #[inline]
+    fn any_delivered(&self, mut test: impl FnMut(&NodeState) -> bool) -> bool {
+        let look = |node: &Node| match test(&node.state) {
+            true => Some(true),
+            false => node.shielded.then_some(false),
+        };
+        self.nearest(look).unwrap_or(false)
+    }
+}

@@ -1,0 +1,12 @@
+//! Nodes: the positions of the family tree, and references to them.
+
+mod cancel;
+mod node_ref;
+mod role;
+mod state;
+mod tree_node;
+
+pub(crate) use self::node_ref::{NodeRef, OnceWeak, WeakNodeRef};
+pub use self::role::NodeKind;
+pub(crate) use self::role::{Role, ScopeTrackers};
+pub(crate) use self::tree_node::{Family, Node, OnMaterialize, WeakFamily, process};

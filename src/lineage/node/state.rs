@@ -1,0 +1,131 @@
+//! [`NodeState`]: the atomic word of a node, with its cancel requests and its end.
+//!
+//! One word gives all changes of it one order. So of a canceller and a new child, or of a canceller and a wait that
+//! begins, the later one sees the earlier one.
+
+use crate::sync::os::{AtomicU64, AtomicUsize, Ordering};
+
+/// The node is cancelled, and the request is not acknowledged.
+const CANCEL_REQUESTED: u64 = 1;
+/// The node's code has ended, or the scope is closed and nothing is left below it.
+const ENDED: u64 = 1 << 1;
+/// The node had a child, so waiters below it may have registered for a request.
+const PARENT: u64 = 1 << 2;
+/// The scope's future is about to be dropped. The scope ends later, so that the drop finds the scope's values.
+const HELD: u64 = 1 << 3;
+/// A piece of a work-stealing pool's task was handed the request.
+const INTERRUPTED: u64 = 1 << 4;
+/// The rest of the word counts requests, so that a repeated request is seen as a new one.
+const ONE_REQUEST: u64 = 1 << 5;
+
+/// Counts the cancelled nodes of all families. It is mostly zero, and then no check for a request walks.
+static CANCELLED_NODES: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns whether any node of the process is cancelled at the moment.
+#[inline]
+pub(super) fn any_cancel_requested() -> bool {
+    CANCELLED_NODES.load(Ordering::Acquire) > 0
+}
+
+pub(super) struct NodeState(AtomicU64);
+
+impl NodeState {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Notes a request. True when no other one was unacknowledged.
+    pub(super) fn request(&self) -> bool {
+        // Counted before it is noted, so that code that knows of the request finds the count.
+        CANCELLED_NODES.fetch_add(1, Ordering::SeqCst);
+        let request = |word: u64| Some((word | CANCEL_REQUESTED).wrapping_add(ONE_REQUEST));
+        let before = match self.0.fetch_update(Ordering::SeqCst, Ordering::Relaxed, request) {
+            Ok(before) | Err(before) => before,
+        };
+        let first = before & CANCEL_REQUESTED == 0;
+        if !first {
+            CANCELLED_NODES.fetch_sub(1, Ordering::SeqCst);
+        }
+        first
+    }
+
+    /// Clears the request. True when there was one.
+    pub(super) fn acknowledge(&self) -> bool {
+        let before = self.0.fetch_and(!(CANCEL_REQUESTED | INTERRUPTED), Ordering::SeqCst);
+        let cancelled = before & CANCEL_REQUESTED != 0;
+        if cancelled {
+            CANCELLED_NODES.fetch_sub(1, Ordering::SeqCst);
+        }
+        cancelled
+    }
+
+    #[inline]
+    pub(super) fn cancel_requested(&self) -> bool {
+        self.0.load(Ordering::Acquire) & CANCEL_REQUESTED != 0
+    }
+
+    /// Returns how many requests were noted, acknowledged ones included.
+    pub(super) fn requests(&self) -> u64 {
+        self.0.load(Ordering::Acquire) / ONE_REQUEST
+    }
+
+    /// Notes that a piece of a task was handed the request. True when there is a request.
+    pub(super) fn note_interrupt(&self) -> bool {
+        let word = self.0.load(Ordering::Relaxed);
+        if word & (CANCEL_REQUESTED | INTERRUPTED) == CANCEL_REQUESTED {
+            // A request that was acknowledged since the load gets no note.
+            let note = |word: u64| (word & CANCEL_REQUESTED != 0).then_some(word | INTERRUPTED);
+            let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, note);
+        }
+        word & CANCEL_REQUESTED != 0
+    }
+
+    /// Returns whether a piece of a task was handed the request.
+    pub(super) fn was_interrupted(&self) -> bool {
+        const BOTH: u64 = CANCEL_REQUESTED | INTERRUPTED;
+        self.0.load(Ordering::Relaxed) & BOTH == BOTH
+    }
+
+    /// Notes a child. Called before the child exists.
+    pub(super) fn note_child(&self) {
+        if !self.had_child() {
+            self.0.fetch_or(PARENT, Ordering::SeqCst);
+        }
+    }
+
+    pub(super) fn had_child(&self) -> bool {
+        self.0.load(Ordering::SeqCst) & PARENT != 0
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.0.load(Ordering::Acquire) & ENDED != 0
+    }
+
+    /// True for the first call.
+    pub(super) fn end(&self) -> bool {
+        self.0.fetch_or(ENDED, Ordering::SeqCst) & ENDED == 0
+    }
+
+    pub(super) fn hold(&self) {
+        self.0.fetch_or(HELD, Ordering::SeqCst);
+    }
+
+    pub(super) fn release(&self) {
+        // The holder alone releases, so a relaxed load sees its own hold.
+        if self.0.load(Ordering::Relaxed) & HELD != 0 {
+            self.0.fetch_and(!HELD, Ordering::SeqCst);
+        }
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.0.load(Ordering::SeqCst) & HELD != 0
+    }
+}
+
+impl Drop for NodeState {
+    fn drop(&mut self) {
+        if *self.0.get_mut() & CANCEL_REQUESTED != 0 {
+            CANCELLED_NODES.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}

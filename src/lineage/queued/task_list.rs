@@ -1,0 +1,222 @@
+//! [`TaskList`]: a list of queued tasks, linked through the tasks themselves.
+
+use std::hint;
+use std::mem;
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use crate::sync::UnsafeCell;
+use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::os::thread;
+
+/// A task's links in the list of its node, guarded by that list's lock.
+pub(crate) struct TaskLink(UnsafeCell<Links>);
+
+struct Links {
+    /// [`unlisted`] while the link is in no list; null at the first one.
+    prev: *mut TaskLink,
+    /// Null at the last one.
+    next: *mut TaskLink,
+}
+
+/// Claims a listed task and keeps its memory until the task is ended. Runs no user code.
+///
+/// Returns false when the task has started or finished.
+///
+/// # Safety
+/// The link is that of a listed task, and the caller holds the list's lock.
+pub(crate) type ClaimTask = unsafe fn(NonNull<TaskLink>) -> bool;
+
+/// Tasks, the oldest first. The lock is one bit of `last`: a lock and its unlock are one exchange and one store.
+///
+/// A mutex would need two exchanges, at each submit and at each end of a task (8 ns each, which is what all else here
+/// costs together). Each critical section is a few loads and stores, so a thread that finds the lock taken spins, and
+/// yields if the holder was preempted.
+pub(crate) struct TaskList {
+    last: AtomicPtr<TaskLink>,
+    first: UnsafeCell<*mut TaskLink>,
+}
+
+// SAFETY: `first` and the links of listed tasks are read and written under the lock alone. A listed task is alive: it
+// leaves the list before it is freed. Any thread may claim one, by the contract of `ClaimTask`.
+unsafe impl Send for TaskList {}
+// SAFETY: the lock gives shared users exclusive access by turns; otherwise the same proof as for `Send`.
+unsafe impl Sync for TaskList {}
+
+/// So many tasks are claimed under one lock, so that other threads get the lock in between.
+const BATCH: usize = 16;
+
+/// Set in `last` while the list is locked. A link's address is even.
+const LOCKED: usize = 1;
+
+fn is_locked(last: *mut TaskLink) -> bool {
+    last.addr() & LOCKED != 0
+}
+
+impl TaskList {
+    pub(super) fn new() -> Self {
+        Self { last: AtomicPtr::new(ptr::null_mut()), first: UnsafeCell::new(ptr::null_mut()) }
+    }
+
+    /// Lists a task, unless `unwanted` says that it must not start. Returns whether it is listed.
+    ///
+    /// The node of the list is registered, or a cancel of an ancestor misses the task.
+    ///
+    /// # Safety
+    /// The link is in no list, its task was seen by no other thread, and stays where it is until an
+    /// [`unlist`](Self::unlist) of it has returned.
+    #[inline]
+    pub(crate) unsafe fn list(&self, link: NonNull<TaskLink>, unwanted: impl FnOnce() -> bool) -> bool {
+        let mut locked = self.lock();
+        if unwanted() {
+            return false;
+        }
+        let last = locked.last;
+        // SAFETY: the link is the caller's. The last one is listed, so its task is alive. The lock is held.
+        unsafe {
+            link.as_ref().with(|links| *links = Links { prev: last, next: ptr::null_mut() });
+            match NonNull::new(last) {
+                Some(last) => last.as_ref().with(|links| links.next = link.as_ptr()),
+                None => self.first.with_mut(|first| *first = link.as_ptr()),
+            }
+        }
+        locked.last = link.as_ptr();
+        true
+    }
+
+    /// Takes a task off the list, unless a canceller has done so. A claimer calls it before the task is finished.
+    ///
+    /// # Safety
+    /// The link's task is alive, and was put on this list, or on none.
+    #[inline]
+    pub(crate) unsafe fn unlist(&self, link: NonNull<TaskLink>) {
+        let mut locked = self.lock();
+        // SAFETY: the task is alive and in no other list, by the caller's promise.
+        unsafe { locked.remove(link) };
+    }
+
+    /// Takes off and claims all tasks, the oldest first, while `unwanted` holds.
+    pub(super) fn claim_all(&self, claim: ClaimTask, unwanted: impl Fn() -> bool, into: &mut Vec<NonNull<TaskLink>>) {
+        loop {
+            let mut locked = self.lock();
+            if !unwanted() {
+                return;
+            }
+            for _ in 0..BATCH {
+                let Some(link) = locked.pop() else { return };
+                // SAFETY: the task was listed until now. The lock is held, and the task's own `unlist` waits for it before
+                // the task is freed.
+                if unsafe { claim(link) } {
+                    into.push(link);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn lock(&self) -> Locked<'_> {
+        self.try_lock().unwrap_or_else(|| self.lock_slow())
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<Locked<'_>> {
+        let last = self.last.load(Ordering::Relaxed);
+        if is_locked(last) {
+            return None;
+        }
+        let locked = last.map_addr(|addr| addr | LOCKED);
+        // Acquire: sees the last holder's changes; pairs with the Release in the unlock.
+        let taken = self.last.compare_exchange_weak(last, locked, Ordering::Acquire, Ordering::Relaxed);
+        taken.ok().map(|last| Locked { list: self, last })
+    }
+
+    #[cold]
+    fn lock_slow(&self) -> Locked<'_> {
+        let mut turn = 0;
+        loop {
+            if let Some(locked) = self.try_lock() {
+                return locked;
+            }
+            back_off(turn);
+            turn += 1;
+        }
+    }
+}
+
+/// Waits a moment for the holder of a lock: spins at first, then yields, then sleeps, for a holder of a lower priority.
+fn back_off(turn: u32) {
+    match turn {
+        _ if cfg!(loom) => thread::yield_now(),
+        0..6 => (0..1_u32 << turn).for_each(|_| hint::spin_loop()),
+        6..64 => thread::yield_now(),
+        _ => std::thread::sleep(Duration::from_micros(50)),
+    }
+}
+
+/// A list while it is locked.
+struct Locked<'a> {
+    list: &'a TaskList,
+    last: *mut TaskLink,
+}
+
+impl Locked<'_> {
+    /// # Safety
+    /// The link's task is alive, and in no other list.
+    #[inline]
+    unsafe fn remove(&mut self, link: NonNull<TaskLink>) {
+        // SAFETY: the link is alive; if it is listed, so are its neighbours. The lock is held.
+        unsafe {
+            let (prev, next) = link.as_ref().with(|links| (mem::replace(&mut links.prev, unlisted()), links.next));
+            if prev == unlisted() {
+                return;
+            }
+            match NonNull::new(prev) {
+                Some(prev) => prev.as_ref().with(|links| links.next = next),
+                None => self.list.first.with_mut(|first| *first = next),
+            }
+            match NonNull::new(next) {
+                Some(next) => next.as_ref().with(|links| links.prev = prev),
+                None => self.last = prev,
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<NonNull<TaskLink>> {
+        // SAFETY: the lock is held. The first one is listed here, so its task is alive.
+        unsafe {
+            let first = NonNull::new(self.list.first.with(|first| *first))?;
+            self.remove(first);
+            Some(first)
+        }
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `try_lock`. Nothing is touched after it: the next holder may end the task
+        // that keeps the node.
+        self.list.last.store(self.last, Ordering::Release);
+    }
+}
+
+/// The `prev` of a link that is in no list. Never read through.
+fn unlisted() -> *mut TaskLink {
+    ptr::dangling_mut()
+}
+
+impl TaskLink {
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(Links { prev: unlisted(), next: ptr::null_mut() }))
+    }
+
+    /// Lends the links to `f`.
+    ///
+    /// # Safety
+    /// The caller holds the lock of the list that the link is in or is about to be in, and `f` reaches no link but these.
+    #[inline]
+    unsafe fn with<R>(&self, f: impl FnOnce(&mut Links) -> R) -> R {
+        // SAFETY: links are read and written under the lock alone, and the one holder reaches them here once.
+        self.0.with_mut(|links| f(unsafe { &mut *links }))
+    }
+}
