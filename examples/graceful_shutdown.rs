@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use heirloom::{PoolConfig, SubmitError};
+use heirloom::{PoolConfig, SubmitErrorKind};
 
 static WRITTEN: AtomicU32 = AtomicU32::new(0);
 
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         drop(orders.submit(|| WRITTEN.fetch_add(1, Ordering::Relaxed))?);
     }
     let full = orders.submit(|| ()).map(drop);
-    assert!(matches!(full, Err(SubmitError::QueueFull { limit: 3, .. })));
+    assert!(matches!(full, Err(ref error) if matches!(error.kind(), SubmitErrorKind::QueueFull { limit: 3, .. })));
 
     // A metric that is never written: its sender is alive as long as `main` runs.
     let (_never, forever) = mpsc::channel::<()>();
@@ -57,7 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = heirloom::shutdown(Duration::from_millis(50));
     println!("asked to end:\n{report}\n");
     assert!(!report.is_complete());
-    assert!(matches!(orders.submit(|| ()).map(drop), Err(SubmitError::Closed { .. }))); // no new work
+    assert!(
+        matches!(orders.submit(|| ()).map(drop), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
+    ); // no new work
     assert!(lost.join().is_err_and(|error| error.is_cancelled())); // queued in a daemon pool
 
     // 2. The slow one comes through, and with it all that was queued behind it.

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use heirloom::{PoolConfig, SubmitError, TaskKind, TaskType};
+use heirloom::{PoolConfig, SubmitErrorKind, TaskKind, TaskType};
 
 fn main() -> Result<(), Box<dyn Error>> {
     by_name()?;
@@ -24,7 +24,7 @@ fn by_name() -> Result<(), Box<dyn Error>> {
 
     // Everything else is refused before it is queued.
     let refused = match render.submit_as("thumbnail", || "no component") {
-        Err(refused @ SubmitError::UnknownTaskType { .. }) => refused,
+        Err(refused) if matches!(refused.kind(), SubmitErrorKind::UnknownTaskType { .. }) => refused,
         other => return Err(format!("the render pool took it: {other:?}").into()),
     };
     println!("refused: {refused}");

@@ -366,7 +366,7 @@ fn say(pools: &[Arc<Pool>], verb: &str) {
 
 /// Installs the hooks, once.
 pub(crate) fn arm() {
-    fork::arm_for_pools();
+    fork::arm_for_threads();
     #[cfg(unix)]
     {
         static ARMED: std::sync::Once = std::sync::Once::new();

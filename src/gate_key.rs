@@ -1,23 +1,10 @@
 //! A gate that is found in the tree: a `Heirloom<Gate>`, as code and pools go through it.
 
-use crate::busy::Busy;
+use crate::error::gate::EnterError;
 use crate::gate::{Gate, GateGuard};
 use crate::pool::config::PoolConfig;
 use crate::pool::config::gate::{Admission, Denied, GateMode, Gated};
-use crate::value::error::NotBound;
 use crate::value::heirloom::Heirloom;
-
-/// Why [`Heirloom<Gate>::enter`](Heirloom::enter) did not go in.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum EnterError {
-    /// Somebody else is in.
-    #[error(transparent)]
-    Busy(#[from] Busy),
-    /// It was required, and none is bound here or above.
-    #[error(transparent)]
-    Missing(#[from] NotBound),
-}
 
 impl Heirloom<Gate> {
     /// Goes in through the nearest gate that is bound here or above, waiting at most for its default wait.

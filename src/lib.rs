@@ -82,14 +82,12 @@
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
 //! | waits that hold each other up | [`Circle`], [`Link`], [`WouldDeadlock`] |
-//! | errors | [`Error`], which all of these convert into: [`ManagerNotFound`], [`StartError`], [`SubmitError`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
+//! | errors | [`Error`], which all of these convert into: [`ManagerNotFound`], [`StartError`] and [`StartErrorKind`], [`SubmitError`] and [`SubmitErrorKind`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod busy;
 mod cancel;
 mod error;
-mod errors;
 mod exit;
 mod gate;
 mod gate_key;
@@ -111,15 +109,19 @@ mod totals;
 mod value;
 mod wait;
 
-pub use crate::busy::{Busy, Holder};
 pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};
-pub use crate::error::{Cancelled, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
-pub use crate::errors::Error;
+pub use crate::error::{
+    BindError, Busy, Cancelled, Circle, EnterError, Error, Holder, InitError, Link, ManagerNotFound, NotBound, Refused,
+    StartError, StartErrorKind, StopError, SubmitError, SubmitErrorKind, TaskError, TimedOut, UnknownTaskType,
+    WouldDeadlock,
+};
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use crate::error::{JoinError, PortalError, SpawnError};
 pub use crate::exit::{
     ExitGuard, ExitPolicy, exit_deadline, exit_grace, exit_guard, on_exit, run_main, run_main_async,
 };
 pub use crate::gate::{Gate, GateGuard};
-pub use crate::gate_key::EnterError;
 #[cfg(feature = "inspector")]
 #[cfg_attr(docsrs, doc(cfg(feature = "inspector")))]
 pub use crate::integration::inspector;
@@ -131,9 +133,7 @@ pub use crate::integration::metrics;
 pub use crate::integration::task_log;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use crate::integration::tokio::{
-    JoinError, JoinSet, Portal, PortalError, PortalHandle, SpawnError, SpawnHandle, portal, spawn, spawn_blocking,
-};
+pub use crate::integration::tokio::{JoinSet, Portal, PortalHandle, SpawnHandle, portal, spawn, spawn_blocking};
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub use crate::integration::tower;
@@ -153,22 +153,19 @@ pub use crate::pool::end::{RunningTask, StopReport};
 pub use crate::pool::handle::cancel_on_drop::CancelOnDrop;
 pub use crate::pool::handle::map::Map;
 pub use crate::pool::handle::scope::{ScopedHandle, TaskScope};
-pub use crate::pool::handle::set::{Ended, TaskSet, TimedOut};
+pub use crate::pool::handle::set::{Ended, TaskSet};
 pub use crate::pool::handle::task::{CancelOutcome, TaskHandle, TaskStatus};
 pub use crate::pool::kinds::dedicated::init::{WorkerCtx, worker};
 pub use crate::pool::kinds::local::LocalPool;
 pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::get_or_start::{get_or_start, get_or_start_async};
 pub use crate::registry::manager::PoolManager;
-pub use crate::registry::not_found::ManagerNotFound;
 pub use crate::registry::scope::{FutureExt, InScope, Scope};
 pub use crate::registry::stateful::StatefulManager;
 pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown, shutdown_async};
 pub use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::typed::TypedManager;
 pub use crate::value::binding::Binding;
-pub use crate::value::error::{BindError, InitError, NotBound};
 pub use crate::value::heirloom::{Heirloom, HeirloomAt};
 pub use crate::value::map::{HeirloomMap, HeirloomMapAt, OnFailure};
 pub use crate::value::subscribe::Subscription;
-pub use crate::wait::graph::{Circle, Link, WouldDeadlock};

@@ -12,7 +12,7 @@ use std::io;
 use std::task::Waker;
 use std::thread::Thread;
 
-use crate::error::Cancelled;
+use crate::error::{Cancelled, WouldDeadlock};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::{ExitOnDrop, Lineage};
 use crate::lineage::node::NodeRef;
@@ -23,7 +23,7 @@ use crate::pool::context::interrupted;
 use crate::pool::handle::task::CancelOutcome;
 use crate::subscriber::Scoped;
 use crate::sync::os::Arc;
-use crate::wait::graph::{ClosesCircle, Ends, Label, Target, WouldDeadlock};
+use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
 use crate::wait::park;
 
 /// Starts a thread below the current place. As `std::thread::spawn`.

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::busy::Holder;
+use crate::error::busy::Holder;
 use crate::gate::who::Who;
 use crate::pool::context::frame::Code;
 use crate::sync::os::Arc;

@@ -11,7 +11,8 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::busy::{Busy, Holder};
+use crate::error::busy::{Busy, Holder};
+use crate::error::circle::Circle;
 use crate::gate::line::Line;
 use crate::gate::who::Who;
 use crate::names::label::Printed;
@@ -22,7 +23,7 @@ use crate::pool::context::interrupted;
 use crate::sync::Mutex;
 use crate::sync::os::{Arc, OnceLock};
 use crate::timer::within::within;
-use crate::wait::graph::{Circle, Ends, Label};
+use crate::wait::graph::{Ends, Label};
 use crate::wait::park;
 use crate::wait::waker_set::WakerSet;
 

@@ -3,7 +3,7 @@
 use std::thread::Thread;
 use std::time::Duration;
 
-use crate::busy::Holder;
+use crate::error::busy::Holder;
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
 use crate::pool::context::frame::{self, Code};

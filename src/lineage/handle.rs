@@ -337,7 +337,7 @@ impl fmt::Debug for Entered {
 /// [`thread::mark_shared`](crate::thread::mark_shared) was called on. The future that tokio's `block_on` polls has its
 /// thread for itself. There [`get`](crate::get()) finds what the process has, and
 /// [`get_or_create`](crate::get_or_create()) makes it there, once for all. What would belong to one place alone is
-/// refused: a manager made by [`create`](crate::create()) does not start ([`NoPlace`](crate::StartError::NoPlace)), and
+/// refused: a manager made by [`create`](crate::create()) does not start ([`NoPlace`](crate::StartErrorKind::NoPlace)), and
 /// [`Heirloom::bind`](crate::Heirloom::bind) binds nothing. A [`Scope`](crate::Scope) that is opened there stands
 /// directly below the process.
 ///

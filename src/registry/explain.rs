@@ -1,6 +1,6 @@
 //! What a manager adds to a refusal of its pool: with whose end the pool ended, and which manager that runs it hides.
 
-use crate::error::{Refused, SubmitError};
+use crate::error::{Refused, SubmitError, SubmitErrorKind};
 use crate::lineage::handle::Lineage;
 use crate::registry::find;
 use crate::registry::manager::PoolManager;
@@ -9,11 +9,12 @@ impl PoolManager {
     /// Completes a refusal of its pool. Costs a look-up, and nothing where the refusal is of another kind.
     #[cold]
     pub(super) fn explain(&self, refusal: SubmitError) -> SubmitError {
-        match refusal {
-            SubmitError::Closed { namespace, .. } => {
-                SubmitError::Closed { namespace, ended_with: self.ended_with().map(String::from), hides: self.hides() }
+        match refusal.kind() {
+            SubmitErrorKind::Closed { .. } => {
+                let ended_with = self.ended_with().map(String::from);
+                SubmitError::new(self.namespace(), SubmitErrorKind::Closed { ended_with, hides: self.hides() })
             }
-            other => other,
+            _ => refusal,
         }
     }
 
@@ -26,7 +27,7 @@ impl PoolManager {
     #[cold]
     pub(super) fn not_started(&self) -> SubmitError {
         let owner = self.owner().map(|owner| owner.to_string());
-        SubmitError::NotStarted { namespace: self.namespace().clone(), owner, hides: self.hides() }
+        SubmitError::new(self.namespace(), SubmitErrorKind::NotStarted { owner, hides: self.hides() })
     }
 
     /// Where the nearest manager of this name runs that is not found, because this one is nearer.

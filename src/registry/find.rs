@@ -1,5 +1,6 @@
 //! The three verbs, where the code stands and on a [`Lineage`].
 
+use crate::error::ManagerNotFound;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::lookup::{self, SlotKind};
@@ -7,7 +8,6 @@ use crate::lineage::node::Node;
 use crate::lineage::slots::Slots;
 use crate::names::namespace::Namespace;
 use crate::registry::manager::PoolManager;
-use crate::registry::not_found::ManagerNotFound;
 
 /// Managers, among what a node has.
 struct Managers;
@@ -166,7 +166,7 @@ pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
 ///
 /// In code that shares its thread with other code and has no place of its own (see [`current`](crate::current())) the
 /// manager belongs to nobody: it is found nowhere, and its start is refused as
-/// [`NoPlace`](crate::StartError::NoPlace).
+/// [`NoPlace`](crate::StartErrorKind::NoPlace).
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};

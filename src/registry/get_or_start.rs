@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::StartError;
+use crate::error::{StartError, StartErrorKind};
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::NodeRef;
@@ -89,7 +89,7 @@ impl Turn {
     /// It never would be, because its holder waits for the caller.
     fn wait(&self, namespace: &Namespace) -> Result<(), StartError> {
         if self.obligation.is_mine() && !self.is_over() {
-            return Err(StartError::Reentrant { namespace: namespace.clone() });
+            return Err(StartError::new(namespace, StartErrorKind::Reentrant));
         }
         let label = Label::Start(namespace.clone());
         let why = match PermitsReleased::begin_for(Target::Obligation(Arc::clone(&self.obligation)), label, Ends::Asks)
@@ -102,7 +102,7 @@ impl Turn {
         };
         // Its holder may wait for this thread by right when it is over.
         match why.filter(|_| !self.is_over()) {
-            Some(why) => Err(StartError::WouldDeadlock { namespace: namespace.clone(), circle: why.circle }),
+            Some(why) => Err(StartError::new(namespace, StartErrorKind::WouldDeadlock { circle: why.circle })),
             None => Ok(()),
         }
     }
@@ -158,7 +158,7 @@ impl Call {
                         pool.warm_up();
                         Ok(Step::Started { manager, made: false })
                     }
-                    Err(StartError::AlreadyRunning { .. }) => Ok(Step::Found(manager)),
+                    Err(error) if error.is_already_running() => Ok(Step::Found(manager)),
                     Err(error) => Err(error),
                 };
             }
@@ -247,7 +247,7 @@ impl Call {
 /// # Managers that do not run
 /// The look-up passes over a manager that was created and not started, or was told to end. At the root itself the call
 /// starts such a manager, as [`start`](PoolManager::start) would: one whose last tasks have not ended is
-/// [`StillStopping`](StartError::StillStopping).
+/// [`StillStopping`](StartErrorKind::StillStopping).
 ///
 /// # Names of a library
 /// A text may be the name of a pool of the program's own, with a [task type](PoolConfig::task_type) say, which refuses the
@@ -264,8 +264,8 @@ impl Call {
 /// another node than the root.
 ///
 /// # Errors
-/// As [`PoolManager::start`]; [`Reentrant`](StartError::Reentrant) and
-/// [`WouldDeadlock`](StartError::WouldDeadlock) when `config` itself, or the code that it waits for, asks for this manager.
+/// As [`PoolManager::start`]; [`Reentrant`](StartErrorKind::Reentrant) and
+/// [`WouldDeadlock`](StartErrorKind::WouldDeadlock) when `config` itself, or the code that it waits for, asks for this manager.
 pub fn get_or_start(ns: impl Into<Namespace>, config: impl FnOnce() -> PoolConfig) -> Result<PoolManager, StartError> {
     let namespace = ns.into();
     match find::nearest_running_here(&namespace) {

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use crate::error::{Refused, StartError, StopError, SubmitError, TaskError};
+#[cfg(feature = "rayon")]
+use crate::error::SubmitErrorKind;
+use crate::error::{Refused, StartError, StartErrorKind, StopError, SubmitError, TaskError};
 use crate::exit;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
@@ -194,7 +196,7 @@ impl PoolManager {
     /// let render = heirloom::create("render");
     /// render.start(PoolConfig::leased(4))?;
     /// let again = render.start(PoolConfig::leased(8));
-    /// assert!(matches!(again, Err(StartError::AlreadyRunning { .. }))); // and the first goes on
+    /// assert!(matches!(again, Err(ref error) if matches!(error.kind(), StartErrorKind::AlreadyRunning))); // and the first goes on
     ///
     /// assert!(render.stop()?.is_complete());
     /// render.start(PoolConfig::leased(8))?; // any settings, fresh numbers
@@ -202,14 +204,14 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`AlreadyRunning`](StartError::AlreadyRunning), [`StillStopping`](StartError::StillStopping) while tasks of the
-    /// last start have not ended, [`Invalid`](StartError::Invalid) naming the setting,
-    /// [`ScopeEnded`](StartError::ScopeEnded) in a scope that was told to end, [`NoPlace`](StartError::NoPlace) when
+    /// [`AlreadyRunning`](StartErrorKind::AlreadyRunning), [`StillStopping`](StartErrorKind::StillStopping) while tasks of the
+    /// last start have not ended, [`Invalid`](StartErrorKind::Invalid) naming the setting,
+    /// [`ScopeEnded`](StartErrorKind::ScopeEnded) in a scope that was told to end, [`NoPlace`](StartErrorKind::NoPlace) when
     /// code without a place of its own created the manager. A refusal changes nothing.
     ///
     /// With [`PoolConfig::warm`] this blocks until the threads are ready, as one of heirloom's waits, and may fail with
-    /// [`WorkerInit`](StartError::WorkerInit), [`WarmTimeout`](StartError::WarmTimeout),
-    /// [`ThreadSpawn`](StartError::ThreadSpawn), or [`Ended`](StartError::Ended) when somebody ends the pool meanwhile.
+    /// [`WorkerInit`](StartErrorKind::WorkerInit), [`WarmTimeout`](StartErrorKind::WarmTimeout),
+    /// [`ThreadSpawn`](StartErrorKind::ThreadSpawn), or [`Ended`](StartErrorKind::Ended) when somebody ends the pool meanwhile.
     /// What was started is ended then, and the manager can be started again. Tasks submitted meanwhile are
     /// accepted; they run when a thread is ready, or end with the same failure.
     pub fn start(&self, config: PoolConfig) -> Result<(), StartError> {
@@ -234,7 +236,7 @@ impl PoolManager {
     #[inline]
     pub(super) fn wait_ready(&self) -> Result<(), StartError> {
         match &*self.0.pool.load() {
-            Some(pool) if fork::is_fork() => Err(StartError::Forked { namespace: pool.namespace.clone() }),
+            Some(pool) if fork::is_fork() => Err(self.start_error(StartErrorKind::Forked)),
             Some(pool) if !pool.is_ready() => self.wait_for(&Arc::clone(pool)),
             _ => Ok(()),
         }
@@ -244,7 +246,7 @@ impl PoolManager {
     pub(super) async fn await_ready(&self) -> Result<(), StartError> {
         let Some(pool) = self.pool() else { return Ok(()) };
         if fork::is_fork() {
-            return Err(StartError::Forked { namespace: self.0.namespace.clone() });
+            return Err(self.start_error(StartErrorKind::Forked));
         }
         pool.await_ready(pool.ready_by()).await.map_err(|unready| self.not_ready(&pool, unready))
     }
@@ -278,20 +280,21 @@ impl PoolManager {
     }
 
     fn not_ready(&self, pool: &Pool, unready: WarmupError) -> StartError {
-        let namespace = self.0.namespace.clone();
-        match unready {
-            WarmupError::Init(error) => {
-                StartError::WorkerInit { namespace, setting: error.setting(), error: error.shared() }
-            }
+        self.start_error(match unready {
+            WarmupError::Init(error) => StartErrorKind::WorkerInit { setting: error.setting(), error: error.shared() },
             WarmupError::Thread(error) => {
-                StartError::ThreadSpawn { namespace, source: io::Error::new(error.kind(), error.to_string()) }
+                StartErrorKind::ThreadSpawn { source: io::Error::new(error.kind(), error.to_string()) }
             }
             WarmupError::TimedOut { ready } => {
                 let (wanted, after) = pool.warm_wanted();
-                StartError::WarmTimeout { namespace, ready, wanted, after }
+                StartErrorKind::WarmTimeout { ready, wanted, after }
             }
-            WarmupError::Ended => StartError::Ended { namespace },
-        }
+            WarmupError::Ended => StartErrorKind::Ended,
+        })
+    }
+
+    fn start_error(&self, kind: StartErrorKind) -> StartError {
+        StartError::new(&self.0.namespace, kind)
     }
 
     /// Starts a pool whose tasks run on the calling thread, when it says so; see [`LocalPool`]. Anyone submits as ever.
@@ -310,49 +313,42 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// As [`start`](Self::start); [`Invalid`](StartError::Invalid) when the settings are not [`PoolConfig::local`]'s.
+    /// As [`start`](Self::start); [`Invalid`](StartErrorKind::Invalid) when the settings are not [`PoolConfig::local`]'s.
     pub fn start_local(&self, config: PoolConfig) -> Result<LocalPool, StartError> {
         if config.kind != PoolKind::Local {
-            return Err(StartError::Invalid {
-                namespace: self.0.namespace.clone(),
-                setting: "kind",
-                problem: "is not local; use `PoolConfig::local`, or `start`",
-            });
+            let problem = "is not local; use `PoolConfig::local`, or `start`";
+            return Err(self.start_error(StartErrorKind::Invalid { setting: "kind", problem }));
         }
         self.start_any(config).map(LocalPool::new)
     }
 
     pub(super) fn start_pool(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
         if config.kind == PoolKind::Local {
-            return Err(StartError::Invalid {
-                namespace: self.0.namespace.clone(),
-                setting: "kind",
-                problem: "is local, so somebody must run it; use `start_local`",
-            });
+            let problem = "is local, so a thread of the caller must run it; use `start_local`";
+            return Err(self.start_error(StartErrorKind::Invalid { setting: "kind", problem }));
         }
         self.start_any(config)
     }
 
     fn start_any(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
-        let namespace = || self.0.namespace.clone();
         if fork::is_fork() {
-            return Err(StartError::Forked { namespace: namespace() });
+            return Err(self.start_error(StartErrorKind::Forked));
         }
         if self.0.owner.is_nowhere() {
-            return Err(StartError::NoPlace { namespace: namespace() });
+            return Err(self.start_error(StartErrorKind::NoPlace));
         }
         if let Some((setting, problem)) = config.problem() {
-            return Err(StartError::Invalid { namespace: namespace(), setting, problem });
+            return Err(self.start_error(StartErrorKind::Invalid { setting, problem }));
         }
         let _one = self.0.starting.lock();
         if let Some(before) = &*self.0.pool.load() {
             if !before.tracker.is_closed() {
-                return Err(StartError::AlreadyRunning { namespace: namespace() });
+                return Err(self.start_error(StartErrorKind::AlreadyRunning));
             }
             // Its places are of no interest, and the tracker may lag: what a `join` has seen to end has ended here too.
             let remaining = before.remaining();
             if remaining > 0 {
-                return Err(StartError::StillStopping { namespace: namespace(), remaining });
+                return Err(self.start_error(StartErrorKind::StillStopping { remaining }));
             }
         }
         // Not by way of the owner: it may be gone, and its scope with it.
@@ -365,17 +361,17 @@ impl PoolManager {
         };
         if ended() {
             note_if_cancelled();
-            return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
+            return Err(self.start_error(StartErrorKind::ScopeEnded { scope: named() }));
         }
         exit::arm();
-        let pool = Pool::new(namespace(), self.0.owner.clone(), config);
+        let pool = Pool::new(self.0.namespace.clone(), self.0.owner.clone(), config);
         pool.totals.begin(&self.0.totals, &pool);
         self.0.pool.store(Some(Arc::clone(&pool)));
         // A scope that ended since the first look has closed what it found, which did not include this pool.
         if ended() {
             pool.close();
             note_if_cancelled();
-            return Err(StartError::ScopeEnded { namespace: namespace(), scope: named() });
+            return Err(self.start_error(StartErrorKind::ScopeEnded { scope: named() }));
         }
         Ok(pool)
     }
@@ -392,16 +388,16 @@ impl PoolManager {
     /// io.ensure_started(PoolConfig::leased(4))?;
     /// io.ensure_started(PoolConfig::leased(4))?; // fine: it runs so
     /// let other = io.ensure_started(PoolConfig::leased(5));
-    /// assert!(matches!(other, Err(StartError::ConfigMismatch { setting: "n", .. })));
+    /// assert!(matches!(other, Err(ref error) if matches!(error.kind(), StartErrorKind::ConfigMismatch { setting: "n", .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// [`ConfigMismatch`](StartError::ConfigMismatch), which names them, when it runs with other settings; otherwise as
+    /// [`ConfigMismatch`](StartErrorKind::ConfigMismatch), which names them, when it runs with other settings; otherwise as
     /// [`start`](Self::start).
     pub fn ensure_started(&self, config: PoolConfig) -> Result<(), StartError> {
         if fork::is_fork() {
-            return Err(StartError::Forked { namespace: self.0.namespace.clone() });
+            return Err(self.start_error(StartErrorKind::Forked));
         }
         loop {
             if let Some(running) = self.running() {
@@ -411,7 +407,7 @@ impl PoolManager {
             }
             match self.start(config.clone()) {
                 // Somebody else was faster: compare with theirs.
-                Err(StartError::AlreadyRunning { .. }) => {}
+                Err(error) if error.is_already_running() => {}
                 other => return other,
             }
         }
@@ -424,7 +420,7 @@ impl PoolManager {
     /// As [`ensure_started`](Self::ensure_started).
     pub async fn ensure_started_async(&self, config: PoolConfig) -> Result<(), StartError> {
         if fork::is_fork() {
-            return Err(StartError::Forked { namespace: self.0.namespace.clone() });
+            return Err(self.start_error(StartErrorKind::Forked));
         }
         loop {
             if let Some(running) = self.running() {
@@ -433,7 +429,7 @@ impl PoolManager {
                 return ready.map_err(|unready| self.not_ready(&running, unready));
             }
             match self.start_async(config.clone()).await {
-                Err(StartError::AlreadyRunning { .. }) => {}
+                Err(error) if error.is_already_running() => {}
                 other => return other,
             }
         }
@@ -443,7 +439,7 @@ impl PoolManager {
         let settings = running.config.differences(config);
         match settings.first() {
             None => Ok(()),
-            Some(setting) => Err(StartError::ConfigMismatch { namespace: self.0.namespace.clone(), setting, settings }),
+            Some(setting) => Err(self.start_error(StartErrorKind::ConfigMismatch { setting, settings })),
         }
     }
 
@@ -617,7 +613,7 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`QueueFull`](SubmitError::QueueFull) when there was no room in time; otherwise as [`submit`](Self::submit).
+    /// [`QueueFull`](SubmitErrorKind::QueueFull) when there was no room in time; otherwise as [`submit`](Self::submit).
     pub fn submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -806,7 +802,7 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// As [`run`](Self::run); on a pool of another kind [`NotWorkStealing`](SubmitError::NotWorkStealing), as
+    /// As [`run`](Self::run); on a pool of another kind [`NotWorkStealing`](SubmitErrorKind::NotWorkStealing), as
     /// [`TaskError::as_refused`].
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
@@ -840,7 +836,7 @@ impl PoolManager {
     {
         match self.pool() {
             Some(pool) if !pool.config.steals() => {
-                let reason = SubmitError::NotWorkStealing { namespace: self.0.namespace.clone() };
+                let reason = SubmitError::new(&self.0.namespace, SubmitErrorKind::NotWorkStealing);
                 Err(TaskError::refused(TaskId::next(), &self.0.namespace, reason))
             }
             _ => self.run_any(task_type, f),

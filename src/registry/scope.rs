@@ -189,7 +189,7 @@ impl Scope {
     ///
     /// let report = request.stop()?;
     /// assert_eq!((report.completed, request.pending()), (1, 0));
-    /// assert!(matches!(render.submit(|| ()).map(drop), Err(SubmitError::Closed { .. })));
+    /// assert!(matches!(render.submit(|| ()).map(drop), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -75,7 +75,7 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`WrongWorkerState`](SubmitError::WrongWorkerState) when the workers have no `S`; otherwise as
+    /// [`WrongWorkerState`](SubmitErrorKind::WrongWorkerState) when the workers have no `S`; otherwise as
     /// [`submit`](Self::submit).
     pub fn submit_with_state<S, F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
     where
@@ -90,8 +90,8 @@ impl PoolManager {
     /// from then on the compiler does.
     ///
     /// # Errors
-    /// [`WrongWorkerState`](SubmitError::WrongWorkerState) when the workers have no `S`;
-    /// [`NotStarted`](SubmitError::NotStarted).
+    /// [`WrongWorkerState`](SubmitErrorKind::WrongWorkerState) when the workers have no `S`;
+    /// [`NotStarted`](SubmitErrorKind::NotStarted).
     pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, SubmitError> {
         let pool = self.pool().ok_or_else(|| self.not_started())?;
         pool.check_state(StateType::of::<S>())?;

@@ -10,8 +10,8 @@ use crate::sync::os::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::stderr;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
-/// A pool was started in this process or in one that it descends from.
-static POOLS: AtomicBool = AtomicBool::new(false);
+/// This process, or one that it descends from, has started threads that pools or timers wait for.
+static THREADS: AtomicBool = AtomicBool::new(false);
 static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// How many forks this process has behind it, since the first [`arm`]. What began in another generation began in another
@@ -22,7 +22,7 @@ pub(crate) fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// This process is a fork of one that had started a pool.
+/// This process is a fork of one that had started a pool or a timer.
 #[inline]
 pub(crate) fn is_fork() -> bool {
     FORKED.load(Ordering::Relaxed)
@@ -44,16 +44,17 @@ pub(crate) fn arm() {
     }
 }
 
-/// A pool is about to be started: in a fork of this process it will have no thread.
-pub(crate) fn arm_for_pools() {
-    POOLS.store(true, Ordering::Relaxed);
+/// Notices forks from now on, and treats each as one ([`is_fork`]): the threads of the pool or timer that the caller is
+/// about to start do not exist there.
+pub(crate) fn arm_for_threads() {
+    THREADS.store(true, Ordering::Relaxed);
     arm();
 }
 
 #[cfg(unix)]
 extern "C" fn forked() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
-    if POOLS.load(Ordering::Relaxed) {
+    if THREADS.load(Ordering::Relaxed) {
         FORKED.store(true, Ordering::Relaxed);
     }
 }

@@ -17,7 +17,7 @@
 #[cfg(feature = "stacker")]
 use std::cell::Cell;
 
-use crate::error::NoRoom;
+use crate::error::stack::NoRoom;
 use crate::sync::os::{AtomicUsize, Ordering};
 
 /// How much stack the segments of one thread may take, unless told otherwise. It is address space: memory is taken as

@@ -95,7 +95,7 @@ impl Timer {
         }
         let mut shared = self.shared.lock();
         if !shared.has_thread {
-            fork::arm_for_pools();
+            fork::arm_for_threads();
             let thread = thread::Builder::new().name("heirloom-timer".to_owned());
             if thread.spawn(move || self.work()).is_err() {
                 drop(shared);

@@ -14,6 +14,7 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
+use crate::error::value::{BindError, InitError};
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef};
 use crate::lineage::slots::{Removed, SlotValue};
@@ -23,7 +24,6 @@ use crate::sync::os::Arc;
 use crate::sync::unwind::swallow;
 use crate::sync::weak_list::WeakList;
 use crate::value::binding::BoundValue;
-use crate::value::error::{BindError, InitError};
 use crate::value::flight::{Flights, Leads, Slot};
 use crate::value::inbox::Inbox;
 use crate::value::key::{Interned, next_number};

@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use crate::error::value::{BindError, InitError, NotBound};
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::lookup;
@@ -16,7 +17,6 @@ use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
 use crate::value::binding::BoundValue;
 use crate::value::bindings::{At, BindMode, Bindings};
-use crate::value::error::{BindError, InitError, NotBound};
 use crate::value::init_call::{InitCall, failed, ready, tried};
 use crate::value::key::Interned;
 use crate::value::subscribe::Subscription;

@@ -10,7 +10,8 @@ use std::ptr;
 use std::task::Poll;
 use std::time::Instant;
 
-use crate::error::payload_text;
+use crate::error::task::payload_text;
+use crate::error::value::InitError;
 use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
@@ -23,7 +24,6 @@ use crate::pool::context::interrupted;
 use crate::sync::os::Arc;
 use crate::timer::within::within;
 use crate::value::bindings::{At, BindingState, Bindings, DeferredDrops, Leader, Outcome};
-use crate::value::error::InitError;
 use crate::value::flight::{Flight, JoinFlight, Lead};
 use crate::wait::graph::{self, ClosesCircle, Ends, Label, Target};
 

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 
+use crate::error::value::{BindError, InitError, NotBound};
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::lookup;
@@ -13,7 +14,6 @@ use crate::lineage::node::{Node, NodeRef};
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
 use crate::value::bindings::{At, BindMode, Bindings};
-use crate::value::error::{BindError, InitError, NotBound};
 use crate::value::heirloom::below;
 use crate::value::init_call::{InitCall, failed, ready, tried};
 use crate::value::key::{Interned, Table};

@@ -6,7 +6,6 @@
 
 pub(crate) mod binding;
 mod bindings;
-pub(crate) mod error;
 mod flight;
 pub(crate) mod heirloom;
 pub(crate) mod inbox;

@@ -5,11 +5,11 @@
 
 use dashmap::DashMap;
 
+use crate::error::value::InitError;
 use crate::lineage::slots::SlotValue;
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow_drop;
 use crate::value::binding::BoundValue;
-use crate::value::error::InitError;
 use crate::value::key::Interned;
 
 /// What is kept under one key.

@@ -3,6 +3,7 @@
 
 use heirloom::{
     BindError, Error, FutureExt, Heirloom, HeirloomMap, InitError, Lineage, PoolConfig, Registry, Scope, StartError,
+    StartErrorKind,
 };
 
 use crate::common::bounded;
@@ -18,7 +19,8 @@ fn without_a_place<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) ->
 
 fn is_no_place(refused: Result<(), StartError>, name: &'static str) {
     let refused = refused.expect_err("nobody owns it");
-    assert!(matches!(&refused, StartError::NoPlace { namespace } if *namespace == name.into()), "{refused}");
+    assert!(matches!(refused.kind(), StartErrorKind::NoPlace), "{refused}");
+    assert_eq!(*refused.namespace(), name.into());
     let text = refused.to_string();
     names_ways(&text, "`Lineage::process().create(");
 }
@@ -132,7 +134,7 @@ fn a_key_with_a_value_for_each_place_has_none_for_it() {
             });
             let why = found.expect_err("it would share the process's");
             assert!(matches!(why.init_error(), Some(InitError::NoPlace { .. })), "{why}");
-            assert!(why.to_string().contains("has no place of its own"), "{why}");
+            assert!(why.to_string().contains("has no node of its own"), "{why}");
             assert!(matches!(made, Err(InitError::NoPlace { .. })));
             assert_eq!(in_a_scope.unwrap(), 2);
             assert_eq!(*key.get_at(&Lineage::process()).unwrap(), 1, "undisturbed");

@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, UPGRADE};
 use axum::routing::get;
 use heirloom::tower::ScopeLayer;
-use heirloom::{FutureExt, Heirloom, Lineage, PoolConfig, Registry, Scope, SubmitError, current};
+use heirloom::{FutureExt, Heirloom, Lineage, PoolConfig, Registry, Scope, SubmitError, SubmitErrorKind, current};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -276,7 +276,9 @@ fn what_a_job_submits_after_a_202_is_accepted_at_the_tenant_and_from_a_detached_
                 answers.send(()).unwrap();
                 match said.recv().unwrap() {
                     Ok(()) => assert!(accepted, "{path}"),
-                    Err(SubmitError::ScopeEnded { .. }) => assert!(!accepted, "{path}"),
+                    Err(error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. }) => {
+                        assert!(!accepted, "{path}")
+                    }
                     Err(error) => panic!("{path}: {error}"),
                 }
             }

@@ -4,7 +4,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use heirloom::{FutureExt, PoolConfig, PoolManager, Scope, StartError, StopError, SubmitError, TaskHandle};
+use heirloom::{FutureExt, PoolConfig, PoolManager, Scope, StartErrorKind, StopError, SubmitErrorKind, TaskHandle};
 
 use crate::common::{BOUND, bounded, eventually};
 
@@ -58,11 +58,14 @@ fn close_refuses_what_comes_from_below_and_runs_what_was_accepted() {
         request.close();
         assert!(request.is_closed());
         let refused = request.run(|| shared.submit(|| ()));
-        assert!(matches!(refused, Err(SubmitError::ScopeEnded { .. })));
-        assert!(matches!(own.submit(|| ()), Err(SubmitError::Closed { .. })), "its own manager is closed");
+        assert!(matches!(refused, Err(ref error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. })));
+        assert!(
+            matches!(own.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. })),
+            "its own manager is closed"
+        );
         assert!(own.start(PoolConfig::leased(1)).is_err());
         let late = request.create("late").start(PoolConfig::leased(1));
-        assert!(matches!(late, Err(StartError::ScopeEnded { .. })));
+        assert!(matches!(late, Err(ref error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. })));
         assert!(service.run(|| shared.submit(|| ())).is_ok(), "from outside of it nothing has changed");
         drop(go);
         assert_eq!(first.join().expect("ends"), 7);
@@ -180,7 +183,10 @@ fn nested_scopes_count_for_all_above_them() {
         assert_eq!((part.pending(), request.pending(), service.pending()), (1, 1, 1));
         assert!(!request.stop_timeout(Duration::from_millis(10)).expect("outside").is_complete());
         let refused = part.run(|| shared.submit(|| ()));
-        assert!(matches!(refused, Err(SubmitError::ScopeEnded { .. })), "an ended scope ends those below");
+        assert!(
+            matches!(refused, Err(ref error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. })),
+            "an ended scope ends those below"
+        );
         assert_eq!((part.pending(), request.pending(), service.pending()), (1, 1, 1), "a refusal counts nothing");
         drop(go);
         task.join().expect("ends");

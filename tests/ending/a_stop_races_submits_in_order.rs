@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Barrier};
 
-use heirloom::{PoolConfig, Scope, SubmitError, TaskHandle};
+use heirloom::{PoolConfig, Scope, SubmitErrorKind, TaskHandle};
 
 use crate::common::{self, bounded};
 
@@ -29,8 +29,12 @@ fn raced(configs: &'static [fn() -> PoolConfig], rounds: usize, end: fn(&heirloo
                                         let _ = task.join();
                                     }
                                 }
-                                Err(SubmitError::QueueFull { .. }) => std::thread::yield_now(),
-                                Err(SubmitError::Closed { .. }) => return accepted,
+                                Err(error) if matches!(error.kind(), SubmitErrorKind::QueueFull { .. }) => {
+                                    std::thread::yield_now()
+                                }
+                                Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }) => {
+                                    return accepted;
+                                }
                                 Err(other) => panic!("{other}"),
                             }
                         }

@@ -1,15 +1,21 @@
 //! In a scope that has ended, `get`, `get_or_create` and `create` still answer, but a manager created there refuses to
-//! start, with `StartError::ScopeEnded`.
+//! start, with `StartErrorKind::ScopeEnded`.
 
-use heirloom::{Lineage, PoolConfig, PoolManager, Scope, StartError, current, thread};
+use heirloom::{Lineage, PoolConfig, PoolManager, Scope, StartErrorKind, current, thread};
 
 use crate::common;
 
 fn refuses(manager: &PoolManager) {
     let refused = manager.start(PoolConfig::leased(1));
-    assert!(matches!(refused, Err(StartError::ScopeEnded { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ref error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. })),
+        "{refused:?}"
+    );
     let refused = manager.ensure_started(PoolConfig::leased(1));
-    assert!(matches!(refused, Err(StartError::ScopeEnded { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ref error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. })),
+        "{refused:?}"
+    );
     assert!(!manager.is_running(), "a refusal changes nothing");
 }
 

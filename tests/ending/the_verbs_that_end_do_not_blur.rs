@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use heirloom::{PoolConfig, PoolManager, Scope, StartError, SubmitError, TaskHandle};
+use heirloom::{PoolConfig, PoolManager, Scope, StartErrorKind, SubmitErrorKind, TaskHandle};
 
 use crate::common::{BOUND, bounded, eventually};
 
@@ -40,7 +40,9 @@ impl Busy {
     }
 
     fn refuses(&self) {
-        assert!(matches!(self.pool.submit(|| ()), Err(SubmitError::Closed { .. })));
+        assert!(
+            matches!(self.pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
+        );
         assert!(!self.pool.is_running());
     }
 
@@ -314,7 +316,7 @@ fn a_pool_whose_old_tasks_run_does_not_start_again() {
         let mut busy = Busy::new(PoolConfig::leased(1).daemon());
         let _ = busy.pool.stop().expect("not from an own task");
         let refused = busy.pool.start(PoolConfig::leased(1)).expect_err("one still runs");
-        assert!(matches!(refused, StartError::StillStopping { remaining: 1, .. }), "{refused:?}");
+        assert!(matches!(refused.kind(), StartErrorKind::StillStopping { remaining: 1, .. }), "{refused:?}");
         busy.release();
         busy.pool.wait_idle().expect("not from an own task");
         eventually("the thread lets go", || busy.pool.start(PoolConfig::leased(1)).is_ok());

@@ -52,7 +52,7 @@ fn a_thread_that_is_in_outside_of_any_task_is_named() {
         assert_eq!(busy.holder.thread, this_thread());
         let text = busy.to_string();
         assert!(text.contains("is held by a thread without a name"), "{text}");
-        assert!(text.contains("this call waits for nobody"), "{text}");
+        assert!(text.contains("this call does not wait"), "{text}");
     });
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use heirloom::{
-    CancelOutcome, Gate, GateGuard, GateMode, Heirloom, PoolConfig, PoolManager, Scope, StartError, TaskError,
+    CancelOutcome, Gate, GateGuard, GateMode, Heirloom, PoolConfig, PoolManager, Scope, StartErrorKind, TaskError,
 };
 
 use crate::common::pools::{Busy as BusyTask, Crowd, started};
@@ -251,7 +251,7 @@ fn the_setting_is_compared_by_key_and_mode() {
     let pool = started(&scope, "work", config(&ONE, GateMode::IfPresent));
     pool.ensure_started(config(&ONE, GateMode::IfPresent)).expect("the same");
     let error = pool.ensure_started(config(&ONE, GateMode::Require)).expect_err("another mode");
-    assert!(matches!(error, StartError::ConfigMismatch { setting: "gate", .. }), "{error}");
+    assert!(matches!(error.kind(), StartErrorKind::ConfigMismatch { setting: "gate", .. }), "{error}");
 }
 
 #[test]

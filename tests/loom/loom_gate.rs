@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loom::cell::UnsafeCell;
 
-use crate::busy::Busy;
+use crate::error::busy::Busy;
 use crate::gate::Gate;
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;

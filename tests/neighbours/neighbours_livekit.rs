@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use heirloom::{Heirloom, PoolConfig, Scope, StartError, thread};
+use heirloom::{Heirloom, PoolConfig, Scope, StartErrorKind, thread};
 
 use crate::common::pools::started;
 use crate::common::{BOUND, bounded, eventually};
@@ -54,7 +54,10 @@ fn when_no_worker_can_be_prepared_the_start_says_why() {
         let jobs = scope.create("jobs");
         let fails = PoolConfig::dedicated(3).warm(3).on_worker_start(|_| Err::<(), _>("no model"));
         let error = jobs.start(fails).unwrap_err();
-        assert!(matches!(&error, StartError::WorkerInit { error, .. } if error.to_string() == "no model"), "{error}");
+        assert!(
+            matches!(error.kind(), StartErrorKind::WorkerInit { error, .. } if error.to_string() == "no model"),
+            "{error}"
+        );
         assert!(!jobs.is_running() && jobs.submit(|| ()).is_err());
         jobs.start(PoolConfig::dedicated(1)).expect("starts again");
         assert_eq!(jobs.submit(|| 7).expect("accepted").join().expect("runs"), 7);
@@ -74,7 +77,9 @@ fn a_slow_worker_is_given_up_and_replaced() {
             gate.lock().map(|gate| gate.recv().is_err()).map(drop).map_err(|_| "poisoned")
         };
         let config = PoolConfig::dedicated(1).warm(1).warm_timeout(Duration::from_millis(5)).on_worker_start(slow);
-        assert!(matches!(jobs.start(config), Err(StartError::WarmTimeout { ready: 0, wanted: 1, .. })));
+        assert!(
+            matches!(jobs.start(config), Err(error) if matches!(error.kind(), StartErrorKind::WarmTimeout { ready: 0, wanted: 1, .. }))
+        );
         assert_eq!(jobs.stop_timeout(BOUND).expect("from outside").abandoned, 1);
         jobs.start(PoolConfig::dedicated(1).warm(1).on_worker_start(|_| Ok::<(), String>(()))).expect("another");
         assert_eq!(jobs.submit(|| 7).expect("accepted").join().expect("runs"), 7);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use heirloom::{PoolConfig, Scope, StartError};
+use heirloom::{PoolConfig, Scope, StartError, StartErrorKind};
 
 use crate::common::pools::{Crowd, block_on, started};
 use crate::common::{BOUND, bounded, eventually};
@@ -96,8 +96,8 @@ fn the_first_failure_is_its_error_and_nothing_stays() {
             _ => Ok(()),
         });
         let error = pool.start(config).expect_err("one fails");
-        let StartError::WorkerInit { namespace, error: cause, .. } = &error else { panic!("{error}") };
-        assert_eq!(namespace, pool.namespace());
+        let StartErrorKind::WorkerInit { error: cause, .. } = error.kind() else { panic!("{error}") };
+        assert_eq!(error.namespace(), pool.namespace());
         assert!(cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.to_string() == "no licence"));
         assert!(error.to_string().contains("work") && error.to_string().contains("no licence"), "{error}");
         assert!(!pool.is_running());
@@ -115,7 +115,7 @@ fn a_panic_is_a_failure_with_its_text() {
         let pool = scope.create("work");
         let config = PoolConfig::dedicated(1).warm(1).on_worker_start(|_| -> Result<(), Never> { panic!("no camera") });
         let error = pool.start(config).expect_err("it panics");
-        assert!(matches!(error, StartError::WorkerInit { .. }), "{error}");
+        assert!(matches!(error.kind(), StartErrorKind::WorkerInit { .. }), "{error}");
         assert!(error.to_string().contains("no camera"), "{error}");
     });
 }
@@ -128,7 +128,7 @@ fn a_slow_one_ends_the_start_at_its_time_and_the_next_start_replaces_it() {
         let (open, begun, config) = gated();
         let timed = Duration::from_millis(20);
         let error = pool.start(config.warm(1).warm_timeout(timed)).expect_err("it takes too long");
-        let StartError::WarmTimeout { ready, wanted, after, .. } = error else { panic!("{error}") };
+        let StartErrorKind::WarmTimeout { ready, wanted, after } = *error.kind() else { panic!("{error}") };
         assert_eq!((ready, wanted, after), (0, 1, timed));
         begun.recv().expect("it had begun");
         assert_eq!(pool.stop().expect("from outside").abandoned, 1);
@@ -176,7 +176,9 @@ fn tasks_submitted_meanwhile_end_with_the_failure() {
         begun.recv().expect("it begins");
         let task = pool.submit(|| 7).expect("accepted");
         goes.send(()).expect("listens");
-        assert!(matches!(starter.join().expect("no panic"), Err(StartError::WorkerInit { .. })));
+        assert!(
+            matches!(starter.join().expect("no panic"), Err(error) if matches!(error.kind(), StartErrorKind::WorkerInit { .. }))
+        );
         let error = task.join().expect_err("nobody can run it");
         assert!(error.is_worker_init(), "{error}");
         let source = std::error::Error::source(&error).expect("the initialiser's error");
@@ -197,7 +199,9 @@ fn an_end_of_the_pool_meanwhile_ends_the_start() {
         begun.recv().expect("it begins");
         let report = pool.stop().expect("from outside");
         assert_eq!((report.is_complete(), report.abandoned), (true, 1));
-        assert!(matches!(starter.join().expect("no panic"), Err(StartError::Ended { .. })));
+        assert!(
+            matches!(starter.join().expect("no panic"), Err(error) if matches!(error.kind(), StartErrorKind::Ended))
+        );
         drop(open);
     });
 }
@@ -222,7 +226,9 @@ fn a_second_starter_waits_for_the_first_ones_workers() {
                 opened.load(Ordering::SeqCst)
             })
         };
-        assert!(matches!(pool.start(PoolConfig::leased(1)), Err(StartError::AlreadyRunning { .. })));
+        assert!(
+            matches!(pool.start(PoolConfig::leased(1)), Err(error) if matches!(error.kind(), StartErrorKind::AlreadyRunning))
+        );
         opened.store(true, Ordering::SeqCst);
         open.send(()).expect("listens");
         first.join().expect("no panic").expect("starts");
@@ -262,11 +268,15 @@ fn the_async_start_waits_without_blocking_and_has_the_same_errors() {
         assert!(pool.stop().expect("from outside").is_complete());
 
         let fails = PoolConfig::dedicated(1).warm(1).on_worker_start(|_| Err::<(), _>("no licence"));
-        assert!(matches!(block_on(pool.start_async(fails)), Err(StartError::WorkerInit { .. })));
+        assert!(
+            matches!(block_on(pool.start_async(fails)), Err(error) if matches!(error.kind(), StartErrorKind::WorkerInit { .. }))
+        );
 
         let (_open, _begun, slow) = gated();
         let slow = slow.warm(1).warm_timeout(Duration::from_millis(20));
-        assert!(matches!(block_on(pool.start_async(slow)), Err(StartError::WarmTimeout { .. })));
+        assert!(
+            matches!(block_on(pool.start_async(slow)), Err(error) if matches!(error.kind(), StartErrorKind::WarmTimeout { .. }))
+        );
         pool.start(PoolConfig::leased(1)).expect("it can be started again");
     });
 }
@@ -316,7 +326,7 @@ fn the_same_settings_are_the_same_whatever_the_initialiser() {
         pool.ensure_started(config("a")).expect("starts");
         pool.ensure_started(config("b")).expect("hooks are not compared");
         let other = pool.ensure_started(config("a").warm(2));
-        assert!(matches!(other, Err(StartError::ConfigMismatch { .. })));
+        assert!(matches!(other, Err(ref error) if matches!(error.kind(), StartErrorKind::ConfigMismatch { .. })));
     });
 }
 
@@ -334,8 +344,8 @@ fn settings_that_cannot_be_are_named() {
             ("on_worker_start", PoolConfig::leased(2).on_worker_start(|_| Ok::<(), Never>(()))),
         ];
         for (named, config) in impossible {
-            match pool.start(config) {
-                Err(StartError::Invalid { setting, .. }) => assert_eq!(setting, named),
+            match pool.start(config).as_ref().map_err(StartError::kind) {
+                Err(StartErrorKind::Invalid { setting, .. }) => assert_eq!(*setting, named),
                 other => panic!("an impossible {named}: {other:?}"),
             }
         }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use heirloom::{PoolConfig, PoolManager, Scope, StartError, StatefulManager, SubmitError, TaskHandle, TaskSet};
+use heirloom::{
+    PoolConfig, PoolManager, Scope, StartError, StartErrorKind, StatefulManager, SubmitErrorKind, TaskHandle, TaskSet,
+};
 
 use crate::common::pools::{block_on, started, this_thread};
 use crate::common::{bounded, eventually};
@@ -152,14 +154,14 @@ fn a_start_waits_for_the_warm_ones_and_fails_with_them() {
         drop(pool);
 
         let fails = PoolConfig::dedicated(2).warm(1).worker_state(|| Err::<Connection, _>("no such host"));
-        match scope.create("fails").start(fails) {
-            Err(StartError::WorkerInit { error, .. }) => assert_eq!(error.to_string(), "no such host"),
+        match scope.create("fails").start(fails).as_ref().map_err(StartError::kind) {
+            Err(StartErrorKind::WorkerInit { error, .. }) => assert_eq!(error.to_string(), "no such host"),
             other => panic!("{other:?}"),
         }
         let panics =
             PoolConfig::dedicated(2).warm(1).worker_state(|| -> Result<Connection, Never> { panic!("no disk") });
-        match scope.create("panics").start(panics) {
-            Err(StartError::WorkerInit { error, .. }) => assert_eq!(error.to_string(), "it panicked: no disk"),
+        match scope.create("panics").start(panics).as_ref().map_err(StartError::kind) {
+            Err(StartErrorKind::WorkerInit { error, .. }) => assert_eq!(error.to_string(), "it panicked: no disk"),
             other => panic!("{other:?}"),
         }
     });
@@ -232,8 +234,8 @@ fn a_prepared_pool_gives_places_away_where_it_is_told_to() {
         }
         // A state for each thread, and more threads than states: not both.
         let both = PoolConfig::dedicated(1).worker_state(|| Ok::<_, Never>(())).releases_permit();
-        match scope.create("both").start(both) {
-            Err(StartError::Invalid { setting, .. }) => assert_eq!(setting, "releases_permit"),
+        match scope.create("both").start(both).as_ref().map_err(StartError::kind) {
+            Err(StartErrorKind::Invalid { setting, .. }) => assert_eq!(*setting, "releases_permit"),
             other => panic!("{other:?}"),
         }
     });
@@ -243,12 +245,23 @@ fn a_prepared_pool_gives_places_away_where_it_is_told_to() {
 fn only_a_pool_with_threads_of_its_own_has_states() {
     bounded(|| {
         let scope = Scope::new("test");
-        match scope.create("work").start(PoolConfig::leased(1).worker_state(|| Ok::<_, Never>(()))) {
-            Err(StartError::Invalid { setting, .. }) => assert_eq!(setting, "worker_state"),
+        match scope
+            .create("work")
+            .start(PoolConfig::leased(1).worker_state(|| Ok::<_, Never>(())))
+            .as_ref()
+            .map_err(StartError::kind)
+        {
+            Err(StartErrorKind::Invalid { setting, .. }) => assert_eq!(*setting, "worker_state"),
             other => panic!("{other:?}"),
         }
-        match scope.create("ui").start_local(PoolConfig::local().worker_state(|| Ok::<_, Never>(()))).map(drop) {
-            Err(StartError::Invalid { setting, .. }) => assert_eq!(setting, "worker_state"),
+        match scope
+            .create("ui")
+            .start_local(PoolConfig::local().worker_state(|| Ok::<_, Never>(())))
+            .map(drop)
+            .as_ref()
+            .map_err(StartError::kind)
+        {
+            Err(StartErrorKind::Invalid { setting, .. }) => assert_eq!(*setting, "worker_state"),
             other => panic!("{other:?}"),
         }
     });
@@ -260,7 +273,7 @@ fn another_type_is_refused_and_both_are_named() {
         let scope = Scope::new("test");
         let pool = started(&scope, "words", PoolConfig::dedicated(1).worker_state(|| Ok::<_, Never>(String::new())));
         let refused = pool.submit_with_state(|_: &mut u32| ()).map(drop).expect_err("it is a text");
-        assert!(matches!(refused, SubmitError::WrongWorkerState { wanted: "u32", .. }), "{refused:?}");
+        assert!(matches!(refused.kind(), SubmitErrorKind::WrongWorkerState { wanted: "u32", .. }), "{refused:?}");
         let text = refused.to_string();
         assert!(text.contains("`u32`") && text.contains("String") && text.contains("\"words\""), "{text}");
         assert!(pool.with_state::<u32>().is_err());
@@ -270,7 +283,7 @@ fn another_type_is_refused_and_both_are_named() {
         let refused = without.submit_with_state(|_: &mut u32| ()).map(drop).expect_err("it has none");
         assert!(refused.to_string().contains("`PoolConfig::dedicated(n).worker_state(…)`"), "{refused}");
         let never = scope.create("never").submit_with_state(|_: &mut u32| ()).map(drop);
-        assert!(matches!(never, Err(SubmitError::NotStarted { .. })));
+        assert!(matches!(never, Err(ref error) if matches!(error.kind(), SubmitErrorKind::NotStarted { .. })));
     });
 }
 
@@ -336,7 +349,7 @@ fn what_cannot_be_made_anew_ends_its_task_and_its_worker() {
         fails.store(false, SeqCst);
         let again = || match pool.submit_with_state(|number: &mut usize| *number) {
             Ok(task) => task.join().map_err(|error| assert!(error.is_worker_init(), "{error}")),
-            Err(SubmitError::WorkerInit { .. }) => Err(()),
+            Err(error) if matches!(error.kind(), SubmitErrorKind::WorkerInit { .. }) => Err(()),
             Err(refused) => panic!("{refused}"),
         };
         eventually("another worker comes", || again() == Ok(1));
@@ -564,7 +577,7 @@ fn making_one_may_use_other_pools_and_not_its_own() {
         };
         pool.start(PoolConfig::dedicated(1).worker_state(makes)).expect("starts");
         assert_eq!(pool.submit_with_state(|n: &mut usize| *n).expect("accepted").join().expect("runs"), 7);
-        assert!(matches!(heard.recv(), Ok(Err(SubmitError::FromInitialiser { .. }))));
+        assert!(matches!(heard.recv(), Ok(Err(error)) if matches!(error.kind(), SubmitErrorKind::FromInitialiser)));
         // Made anew within a task: what it submits there it does not wait for.
         assert!(pool.submit_with_state(|_: &mut usize| panic!("no")).expect("accepted").join().map(|()| 0).is_err());
         assert_eq!(pool.submit_with_state(|n: &mut usize| *n).expect("accepted").join().expect("runs"), 7);
@@ -601,14 +614,16 @@ fn a_view_is_bound_to_one_start() {
         let held = Holds::on(&pool);
         let queued = view.submit_as("any", |connection| connection.number).expect("accepted");
         let full = view.submit_timeout(|connection| connection.number, Duration::from_millis(1)).map(drop);
-        assert!(matches!(full, Err(SubmitError::QueueFull { .. })));
+        assert!(matches!(full, Err(ref error) if matches!(error.kind(), SubmitErrorKind::QueueFull { .. })));
         assert_eq!(held.end(), 0);
         assert_eq!(queued.join().expect("runs"), 0);
         let waits = block_on(view.submit_async(|connection| connection.number)).expect("accepted");
         assert_eq!(waits.join().expect("runs"), 0);
         assert!(pool.stop().expect("stops").is_complete());
         pool.start(config).expect("starts again");
-        assert!(matches!(view.submit(|connection| connection.number).map(drop), Err(SubmitError::Closed { .. })));
+        assert!(
+            matches!(view.submit(|connection| connection.number).map(drop), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
+        );
         assert_eq!(number(&pool), 1);
     });
 }

@@ -1,9 +1,9 @@
-//! `n == 0`, or a setting that the kind of pool cannot honour, is `StartError::Invalid` naming the setting; nothing
+//! `n == 0`, or a setting that the kind of pool cannot honour, is `StartErrorKind::Invalid` naming the setting; nothing
 //! starts.
 
 use std::time::Duration;
 
-use heirloom::{PoolConfig, Scope, StartError, SubmitError};
+use heirloom::{PoolConfig, Scope, StartErrorKind, SubmitErrorKind};
 
 use crate::common::bounded;
 
@@ -11,18 +11,16 @@ fn names(setting: &str, config: PoolConfig) {
     let scope = Scope::new("test");
     let pool = scope.create("render");
     for (way, answer) in [("start", pool.start(config.clone())), ("ensure_started", pool.ensure_started(config))] {
-        match answer {
-            Err(error @ StartError::Invalid { .. }) => {
-                let StartError::Invalid { setting: named, .. } = &error else { unreachable!("matched above") };
-                assert_eq!(*named, setting, "{way}");
-                let text = error.to_string();
-                assert!(text.contains("render") && text.contains(setting), "{way}: {text}");
-            }
+        let Err(error) = answer else { panic!("{way} with an impossible {setting}") };
+        match error.kind() {
+            StartErrorKind::Invalid { setting: named, .. } => assert_eq!(*named, setting, "{way}"),
             other => panic!("{way} with an impossible {setting}: {other:?}"),
         }
+        let text = error.to_string();
+        assert!(text.contains("render") && text.contains(setting), "{way}: {text}");
     }
     assert!(!pool.is_running());
-    assert!(matches!(pool.submit(|| ()), Err(SubmitError::NotStarted { .. })));
+    assert!(matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::NotStarted { .. })));
     pool.start(PoolConfig::leased(1)).expect("a refusal changes nothing");
 }
 

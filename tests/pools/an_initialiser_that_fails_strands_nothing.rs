@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use heirloom::{PoolConfig, Scope, SubmitError};
+use heirloom::{PoolConfig, Scope, SubmitErrorKind};
 
 use crate::common::pools::{self, Busy, started};
 use crate::common::{bounded, eventually};
@@ -53,7 +53,7 @@ fn every_task_of_a_pool_without_a_worker_ends_with_the_error() {
                         assert!(error.is_worker_init() && error.to_string().contains("no licence"), "{error}");
                         assert_eq!(error.source().expect("the initialiser's error").to_string(), "no licence");
                     }
-                    Err(error @ SubmitError::WorkerInit { .. }) => {
+                    Err(error) if matches!(error.kind(), SubmitErrorKind::WorkerInit { .. }) => {
                         assert!(error.is_temporary() && error.to_string().contains("no licence"), "{error}");
                         refused += 1;
                     }

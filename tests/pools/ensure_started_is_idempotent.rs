@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::time::Duration;
 
-use heirloom::{PoolConfig, Scope, StartError};
+use heirloom::{PoolConfig, Scope, StartErrorKind};
 
 use crate::common::bounded;
 use crate::common::pools::started;
@@ -62,8 +62,9 @@ fn each_setting_that_differs_is_named() {
         let scope = Scope::new("test");
         let pool = started(&scope, "render", base());
         for (name, other) in others {
-            match pool.ensure_started(other) {
-                Err(error @ StartError::ConfigMismatch { setting, .. }) => {
+            let Err(error) = pool.ensure_started(other) else { panic!("{name} is the same") };
+            match error.kind() {
+                StartErrorKind::ConfigMismatch { setting, .. } => {
                     assert!(setting.contains(name), "{setting} instead of {name}");
                     let text = error.to_string();
                     assert!(text.contains("render") && text.contains(setting), "{text}");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 
-use heirloom::{FutureExt, PoolConfig, Scope, SubmitError};
+use heirloom::{FutureExt, PoolConfig, Scope, SubmitErrorKind};
 
 use crate::common::{bounded, eventually};
 
@@ -49,7 +49,7 @@ fn a_submitter_whose_scope_has_ended_passes_the_room_on() {
             first_woken.0.load(Ordering::SeqCst) + second_woken.0.load(Ordering::SeqCst) > 0
         });
         match first.as_mut().poll(&mut Context::from_waker(&first_waker)) {
-            Poll::Ready(Err(refused)) => assert!(matches!(refused.reason(), SubmitError::ScopeEnded { .. })),
+            Poll::Ready(Err(refused)) => assert!(matches!(refused.reason().kind(), SubmitErrorKind::ScopeEnded { .. })),
             other => panic!("its scope has ended: {other:?}"),
         }
         eventually("the other one is told", || second_woken.0.load(Ordering::SeqCst) > 0);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
-use heirloom::{PoolConfig, Scope, SubmitError};
+use heirloom::{PoolConfig, Scope, SubmitError, SubmitErrorKind};
 
 use crate::common::pools::{Busy, block_on, started};
 use crate::common::{bounded, eventually};
@@ -19,7 +19,7 @@ fn as_many_as_the_limit_are_queued_beside_those_that_run() {
         let busy = [Busy::on(&pool), Busy::on(&pool), Busy::on(&pool)];
         let queued = [pool.submit(|| 1).expect("room"), pool.submit(|| 2).expect("room")];
         let refused = pool.try_submit(|| 3).expect_err("the queue is full");
-        assert!(matches!(refused.reason(), SubmitError::QueueFull { limit: 2, .. }), "{refused}");
+        assert!(matches!(refused.reason().kind(), SubmitErrorKind::QueueFull { limit: 2, .. }), "{refused}");
         assert!(refused.is_temporary());
         assert!(refused.to_string().contains("bounded"), "{refused}");
         assert_eq!((pool.stats().queued, pool.stats().running, pool.stats().refused), (2, 3, 1));
@@ -38,7 +38,7 @@ fn each_way_to_submit_respects_it() {
         let pool = started(&scope, "bounded", PoolConfig::leased(1).queue_limit(1));
         let busy = Busy::on(&pool);
         let queued = pool.submit(|| ()).expect("room");
-        let is_full = |error: &SubmitError| matches!(error, SubmitError::QueueFull { .. });
+        let is_full = |error: &SubmitError| matches!(error.kind(), SubmitErrorKind::QueueFull { .. });
         assert!(pool.submit(|| ()).is_err_and(|error| is_full(&error)));
         assert!(pool.submit_as("any", || ()).is_err_and(|error| is_full(&error)));
         assert!(pool.submit_timeout(|| (), Duration::ZERO).is_err_and(|refused| is_full(refused.reason())));
@@ -125,7 +125,7 @@ fn a_bounded_wait_for_room_ends_in_time() {
         let busy = Busy::on(&pool);
         let queued = pool.submit(|| ()).expect("room");
         let refused = pool.submit_timeout(|| 7, Duration::from_millis(20)).expect_err("nobody makes room");
-        assert!(matches!(refused.reason(), SubmitError::QueueFull { .. }));
+        assert!(matches!(refused.reason().kind(), SubmitErrorKind::QueueFull { .. }));
         assert_eq!(refused.into_task()(), 7);
         busy.end();
         queued.join().expect("runs");
@@ -190,7 +190,7 @@ fn closing_ends_every_wait_for_room() {
             together.wait();
             pool.close();
             for waits in waiting {
-                assert!(matches!(waits.join().expect("nobody panics"), SubmitError::Closed { .. }));
+                assert!(matches!(waits.join().expect("nobody panics").kind(), SubmitErrorKind::Closed { .. }));
             }
         });
         busy.end();

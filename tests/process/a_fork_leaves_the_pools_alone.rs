@@ -5,7 +5,7 @@
 
 use std::sync::mpsc;
 
-use heirloom::{PoolConfig, PoolManager};
+use heirloom::{PoolConfig, PoolManager, StartErrorKind, SubmitErrorKind};
 
 use crate::check::Check;
 use crate::forks::forked;
@@ -75,16 +75,18 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         name: "the_child_is_refused",
         play: || {
-            use heirloom::{PoolConfig, StartError, SubmitError};
+            use heirloom::{PoolConfig, SubmitError};
             let (pool, go) = busy(PoolConfig::leased(1));
             let idle = heirloom::create("idle");
             let child = forked(|| {
-                let submit = matches!(pool.submit(|| ()), Err(SubmitError::Forked { .. }));
+                let submit =
+                    matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::Forked));
                 let back =
                     pool.try_submit(|| 7).is_err_and(|refused| !refused.is_temporary() && refused.into_task()() == 7);
-                let start = matches!(idle.start(PoolConfig::leased(1)), Err(StartError::Forked { .. }));
-                let run =
-                    pool.run(|| ()).is_err_and(|error| matches!(error.as_refused(), Some(SubmitError::Forked { .. })));
+                let start = matches!(idle.start(PoolConfig::leased(1)), Err(error) if matches!(error.kind(), StartErrorKind::Forked));
+                let run = pool.run(|| ()).is_err_and(|error| {
+                    matches!(error.as_refused().map(SubmitError::kind), Some(SubmitErrorKind::Forked))
+                });
                 i32::from(submit) + 2 * i32::from(back) + 4 * i32::from(start) + 8 * i32::from(run)
             });
             println!("{child:?}");

@@ -4,7 +4,10 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use heirloom::{Gate, Heirloom, PoolConfig, PoolManager, Scope, StartError, SubmitError, TaskError, TaskSet, thread};
+use heirloom::{
+    Gate, Heirloom, PoolConfig, PoolManager, Scope, StartErrorKind, SubmitError, SubmitErrorKind, TaskError, TaskSet,
+    thread,
+};
 
 use crate::check::Check;
 use crate::forks::forked;
@@ -66,7 +69,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check::passes("submits", || {
         let (pool, _task, go) = busy(PoolConfig::leased(1));
         the_child_sees(|| {
-            let refused = |error: &SubmitError| matches!(error, SubmitError::Forked { .. });
+            let refused = |error: &SubmitError| matches!(error.kind(), SubmitErrorKind::Forked);
             let within = pool.submit_timeout(|| (), LONG).is_err_and(|error| refused(error.reason()));
             let asynchronous = futures::executor::block_on(pool.submit_async(|| ()));
             let again = pool.ensure_started(PoolConfig::leased(1).queue_limit(1));
@@ -75,7 +78,7 @@ pub(crate) static CHECKS: &[Check] = &[
                 ("submit_async", asynchronous.is_err_and(|error| refused(error.reason()))),
                 ("map", pool.map(0..9, |n| n).is_err_and(|error| refused(&error))),
                 ("scope", pool.scope(|s| s.submit(|| ()).is_err_and(|error| refused(&error)))),
-                ("ensure_started", matches!(again, Err(StartError::Forked { .. }))),
+                ("ensure_started", matches!(again, Err(ref error) if matches!(error.kind(), StartErrorKind::Forked))),
             ]
         });
         drop(go);

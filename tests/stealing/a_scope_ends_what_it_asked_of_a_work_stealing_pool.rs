@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use heirloom::{Heirloom, PoolConfig, PoolManager, Scope, StopError, SubmitError, TaskHandle};
+use heirloom::{Heirloom, PoolConfig, PoolManager, Scope, StopError, SubmitErrorKind, TaskHandle};
 
 use crate::common::pools::started;
 use crate::common::{bounded, eventually};
@@ -79,7 +79,7 @@ fn the_scope_accepts_none_once_it_has_ended() {
         let request = Scope::new("request");
         request.close();
         let refused = request.run(|| pool.submit(|| ())).expect_err("has ended");
-        assert!(matches!(refused, SubmitError::ScopeEnded { .. }), "{refused}");
+        assert!(matches!(refused.kind(), SubmitErrorKind::ScopeEnded { .. }), "{refused}");
         assert!(request.run(|| pool.install(|| ())).is_err());
     });
 }

@@ -3,7 +3,7 @@
 
 use std::sync::mpsc;
 
-use heirloom::{PoolConfig, Scope, SubmitError, TaskKind, TaskType};
+use heirloom::{PoolConfig, Scope, SubmitErrorKind, TaskKind, TaskType};
 
 use crate::common::bounded;
 use crate::common::pools::started;
@@ -33,7 +33,9 @@ fn the_untyped_door_is_checked_all_the_same() {
     bounded(|| {
         let scope = Scope::new("test");
         let typed = started(&scope, "render", for_render()).typed::<Render>().expect("it takes this kind");
-        assert!(matches!(typed.manager().submit(|| ()), Err(SubmitError::UnknownTaskType { .. })));
+        assert!(
+            matches!(typed.manager().submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. }))
+        );
         assert!(typed.manager().submit_as(TaskType::of::<Fetch>(), || ()).is_err());
         assert!(typed.manager().submit_as(TaskType::of::<Render>(), || ()).is_ok());
     });
@@ -67,7 +69,7 @@ fn it_is_closed_after_a_stop() {
         let typed = started(&scope, "render", for_render()).typed::<Render>().expect("it takes this kind");
         assert!(typed.manager().stop().expect("from outside").is_complete());
         let refused = typed.try_submit(Render::task(|| 7)).expect_err("closed");
-        assert!(matches!(refused.reason(), SubmitError::Closed { .. }) && !refused.is_temporary());
+        assert!(matches!(refused.reason().kind(), SubmitErrorKind::Closed { .. }) && !refused.is_temporary());
         assert_eq!(refused.into_task()(), 7);
     });
 }
@@ -82,14 +84,16 @@ fn it_is_still_closed_after_a_restart() {
         {
             assert!(pool.stop().expect("from outside").is_complete());
             pool.start(config).expect("starts again");
-            assert!(matches!(old.submit(Render::task(|| ())), Err(SubmitError::Closed { .. })));
+            assert!(
+                matches!(old.submit(Render::task(|| ())), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
+            );
         }
         assert!(pool.stop().expect("from outside").is_complete());
         pool.start(for_render()).expect("starts again");
         let new = pool.typed::<Render>().expect("it takes this kind");
         assert_eq!(new.submit(Render::task(|| 7)).expect("accepted").join().expect("runs"), 7);
         assert!(
-            matches!(old.submit(Render::task(|| ())), Err(SubmitError::Closed { .. })),
+            matches!(old.submit(Render::task(|| ())), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. })),
             "and the old one stays closed"
         );
         assert_eq!(pool.stats().completed, 1);
@@ -112,7 +116,7 @@ fn it_respects_the_queue_limit_and_gives_the_closure_back() {
         starts.recv().expect("it starts");
         let queued = typed.submit(Render::task(|| ())).expect("room for one");
         let refused = typed.try_submit(Render::task(|| 7)).expect_err("the queue is full");
-        assert!(matches!(refused.reason(), SubmitError::QueueFull { limit: 1, .. }));
+        assert!(matches!(refused.reason().kind(), SubmitErrorKind::QueueFull { limit: 1, .. }));
         assert_eq!(refused.into_task()(), 7);
         go.send(()).expect("the task listens");
         queued.join().expect("runs");

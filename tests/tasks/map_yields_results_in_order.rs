@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
 
-use heirloom::{PoolConfig, PoolManager, Scope, SubmitError};
+use heirloom::{PoolConfig, PoolManager, Scope, SubmitError, SubmitErrorKind};
 
 use crate::common::bounded;
 
@@ -156,12 +156,18 @@ fn a_pool_that_does_not_run_refuses_the_first() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("work");
-        assert!(matches!(pool.map(0..3, |n| n), Err(SubmitError::NotStarted { .. })));
+        assert!(
+            matches!(pool.map(0..3, |n| n), Err(error) if matches!(error.kind(), SubmitErrorKind::NotStarted { .. }))
+        );
         pool.start(PoolConfig::leased(1).task_type("t")).expect("starts");
-        assert!(matches!(pool.map(0..3, |n| n), Err(SubmitError::UnknownTaskType { .. })));
+        assert!(
+            matches!(pool.map(0..3, |n| n), Err(error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. }))
+        );
         assert_eq!(pool.map_as("t", 0..3, |n| n).expect("its type").count(), 3);
         pool.close();
-        assert!(matches!(pool.map_as("t", 0..3, |n| n), Err(SubmitError::Closed { .. })));
+        assert!(
+            matches!(pool.map_as("t", 0..3, |n| n), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
+        );
     });
 }
 
@@ -177,7 +183,7 @@ fn a_later_refusal_is_the_last_answer() {
         let (refused, accepted) = rest.split_last().expect("the refusal");
         assert!(accepted.len() < 19 && accepted.iter().all(|result| result.is_ok()));
         let error = refused.as_ref().expect_err("it is refused");
-        assert!(matches!(error.as_refused(), Some(SubmitError::Closed { .. })), "{error}");
+        assert!(matches!(error.as_refused().map(SubmitError::kind), Some(SubmitErrorKind::Closed { .. })), "{error}");
     });
 }
 
@@ -284,7 +290,7 @@ fn a_map_where_a_scope_was_cancelled_names_the_scope_as_a_submit_does() {
         let late = request.run(|| pool.map(0..3, |n| n)).map(drop).expect_err("the request has ended");
         let submitted = request.run(|| pool.submit(|| ())).map(drop).expect_err("the request has ended");
         for reason in [refused.as_refused().expect("not accepted"), &late, &submitted] {
-            assert!(matches!(reason, SubmitError::ScopeEnded { .. }), "{reason}");
+            assert!(matches!(reason.kind(), SubmitErrorKind::ScopeEnded { .. }), "{reason}");
             assert!(reason.to_string().contains(&request.to_string()), "{reason}");
         }
         assert!(heirloom::Error::from(refused).is_cancelled());
@@ -310,8 +316,8 @@ fn a_map_of_a_task_that_was_asked_to_stop_says_so_and_speaks_of_no_queue() {
         task.cancel();
         drop(asked);
         let reason = task.join().expect("it returns");
-        assert!(matches!(reason, SubmitError::Cancelled { .. }), "{reason}");
-        assert!(reason.to_string().contains("was asked to stop") && !reason.to_string().contains("room"), "{reason}");
+        assert!(matches!(reason.kind(), SubmitErrorKind::Cancelled), "{reason}");
+        assert!(reason.to_string().contains("was cancelled") && !reason.to_string().contains("room"), "{reason}");
     });
 }
 
@@ -375,6 +381,6 @@ fn a_wait_with_a_limit_for_room_in_a_queue_comes_back_too() {
         pool.close();
         let last = std::iter::from_fn(|| results.next_timeout(Duration::MAX).expect("no limit")).last();
         let error = last.expect("the refusal").expect_err("it is closed");
-        assert!(matches!(error.as_refused(), Some(SubmitError::Closed { .. })), "{error}");
+        assert!(matches!(error.as_refused().map(SubmitError::kind), Some(SubmitErrorKind::Closed { .. })), "{error}");
     });
 }

@@ -1,7 +1,10 @@
 //! A refusal names what the submitter cannot see: the scope that the pool ended with, the scope that the submitter stands
 //! in, and the manager that runs behind one that does not.
 
-use heirloom::{Lineage, PoolConfig, PoolManager, Registry, Scope, StartError, SubmitError, TaskKind, TaskType};
+use heirloom::{
+    Lineage, PoolConfig, PoolManager, Registry, Scope, StartError, StartErrorKind, SubmitError, SubmitErrorKind,
+    TaskKind, TaskType,
+};
 
 use crate::common::bounded;
 use crate::common::pools::{block_on, started};
@@ -23,8 +26,8 @@ fn what_a_static_made_in_a_request_ended_with_that_request() {
         let text = second.run(|| refused(&mail));
         assert!(text.contains(&format!("belonged to {name} and ended with it")), "{text}");
         assert!(text.contains("`Lineage::process().get_or_start(\"mail\", …)`"), "{text}");
-        match mail.start(PoolConfig::leased(1)) {
-            Err(StartError::ScopeEnded { scope, .. }) => assert_eq!(scope, Some(name)),
+        match mail.start(PoolConfig::leased(1)).as_ref().map_err(StartError::kind) {
+            Err(StartErrorKind::ScopeEnded { scope }) => assert_eq!(*scope, Some(name)),
             other => panic!("{other:?}"),
         }
     });
@@ -56,8 +59,8 @@ fn every_way_to_submit_says_so() {
             pool.submit_with_state(|_: &mut u32| ()).map(drop),
         ];
         for refusal in refusals {
-            match refusal {
-                Err(SubmitError::Closed { ended_with, .. }) => assert_eq!(ended_with, Some(scope.to_string())),
+            match refusal.as_ref().map_err(SubmitError::kind) {
+                Err(SubmitErrorKind::Closed { ended_with, .. }) => assert_eq!(*ended_with, Some(scope.to_string())),
                 other => panic!("{other:?}"),
             }
         }
@@ -85,7 +88,7 @@ fn a_scope_that_has_ended_is_named_to_who_submits_below_it() {
         let request = Scope::new_in(&tenant, "request");
         tenant.close();
         match request.run(|| pool.submit(|| ()).map(drop)) {
-            Err(error @ SubmitError::ScopeEnded { .. }) => {
+            Err(error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. }) => {
                 let text = error.to_string();
                 assert!(text.contains(&tenant.to_string()), "{error}");
                 assert!(text.contains("`parent.run(|| …)`") && text.contains("`detached` pool"), "{error}");

@@ -8,7 +8,7 @@ use std::thread::ThreadId;
 
 use heirloom::{
     Entered, Lineage, ManagerNotFound, Namespace, NodeId, NodeKind, PoolConfig, PoolManager, Registry, Scope,
-    StartError, current,
+    StartErrorKind, current,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -434,8 +434,10 @@ impl Pair {
                 let started = self.held[m % held].start(PoolConfig::leased(1));
                 match started {
                     Ok(()) => assert!(!running && !ended),
-                    Err(StartError::AlreadyRunning { .. }) => assert!(running),
-                    Err(StartError::ScopeEnded { .. }) => assert!(!running && ended),
+                    Err(error) if matches!(error.kind(), StartErrorKind::AlreadyRunning) => assert!(running),
+                    Err(error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. }) => {
+                        assert!(!running && ended)
+                    }
                     Err(other) => panic!("{other}"),
                 }
                 self.model.managers[model].running |= !ended;

@@ -15,8 +15,8 @@ use crate::sync::os::Arc;
 use crate::wait::graph::{ClosesCircle, Ends, Label, Obligation, Target};
 use crate::wait::park;
 
-use super::error::{JoinError, PortalError};
 use super::spawn::SpawnHandle;
+use crate::error::{JoinError, PortalError};
 
 /// A future that was given to a [`Portal`](super::Portal). Dropping the handle detaches it: it runs all the same, until
 /// its runtime is shut down or its place is asked to stop.

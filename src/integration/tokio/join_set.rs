@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use crate::pool::handle::members::Members;
 
-use super::error::{JoinError, SpawnError};
 use super::spawn::{SpawnHandle, spawn, spawn_blocking};
+use crate::error::{JoinError, SpawnError};
 
 /// Spawned futures and jobs, yielded as they end, each at the place that spawned it. As `tokio::task::JoinSet`, which
 /// loses the place. Dropping it cancels all that has not ended.

@@ -1,6 +1,5 @@
 //! Into a tokio runtime: [`Portal`] from a pool's tasks, [`spawn`](spawn()) and its kin from the runtime's own code.
 
-mod error;
 mod handle;
 mod join_set;
 mod outcome;
@@ -11,17 +10,17 @@ use std::future::Future;
 
 use ::tokio::runtime::{Handle, Id};
 
+use crate::error::{BindError, PortalError};
+use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::work::Work;
 use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::runtime;
 use crate::sync::fork;
 use crate::sync::os::Arc;
-use crate::value::error::BindError;
 use crate::value::heirloom::Heirloom;
 use crate::wait::graph::{Obligation, Obligor};
 
-pub use self::error::{JoinError, PortalError, SpawnError};
 pub use self::handle::PortalHandle;
 use self::handle::joined;
 pub use self::join_set::JoinSet;
@@ -79,6 +78,13 @@ pub struct Portal {
 /// [`NotRunning`](PortalError::NotRunning): there is none.
 pub fn portal() -> Result<Arc<Portal>, PortalError> {
     PORTAL.get().map_err(|_| PortalError::not_running())
+}
+
+impl PortalError {
+    /// Asked at the current node.
+    fn not_running() -> Self {
+        Self::NotRunning { place: Lineage(current::nearest()).to_string() }
+    }
 }
 
 impl Portal {

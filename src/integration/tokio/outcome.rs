@@ -19,7 +19,7 @@ use crate::lineage::work::Work;
 use crate::sync::os::{Arc, Mutex, OnceLock};
 use crate::sync::unwind::{swallow, swallow_drop};
 
-use super::error::JoinError;
+use crate::error::JoinError;
 
 pub(super) type Ended<T> = Result<T, JoinError>;
 

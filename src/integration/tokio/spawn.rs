@@ -22,8 +22,8 @@ use crate::pool::handle::task::CancelOutcome;
 use crate::sync::os::Arc;
 use crate::sync::unwind::{swallow, swallow_drop};
 
-use super::error::{JoinError, SpawnError};
 use super::outcome::Outcome;
+use crate::error::{JoinError, SpawnError};
 
 /// Runs a future on the runtime that the caller runs in, at the caller's place. As `tokio::spawn`, which loses the
 /// place.

@@ -9,4 +9,4 @@ mod tree_node;
 pub(crate) use self::node_ref::{NodeRef, OnceWeak, WeakNodeRef};
 pub use self::role::NodeKind;
 pub(crate) use self::role::{Role, ScopeTrackers};
-pub(crate) use self::tree_node::{Family, Node, OnMaterialize, WeakFamily, process};
+pub(crate) use self::tree_node::{Family, Node, OnMaterialize, process};

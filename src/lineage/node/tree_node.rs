@@ -15,7 +15,6 @@ use crate::sync::weak_list::Registration;
 use crate::wait::waker_set::WakerSet;
 
 pub(crate) type Family = family::Family<Node>;
-pub(crate) type WeakFamily = family::WeakFamily<Node>;
 
 /// One position in the tree. The fields that a walk reads come first, on one cache line.
 #[repr(C)]

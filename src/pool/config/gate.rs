@@ -8,8 +8,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::ptr;
 
-use crate::busy::Busy;
 use crate::error::TaskError;
+use crate::error::busy::Busy;
 use crate::pool::core::pool::{Counted, Pool, TaskMeta};
 use crate::pool::run::worker::Outcome;
 use crate::sync::unwind::swallow;

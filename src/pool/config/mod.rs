@@ -243,7 +243,7 @@ impl PoolConfig {
     /// # use heirloom::{PoolConfig, StartError};
     /// let pool = heirloom::create("pages");
     /// let refused = pool.start(PoolConfig::work_stealing(2).stack_size(1 << 20)); // its threads are borrowed
-    /// assert!(matches!(refused, Err(StartError::Invalid { setting: "stack_size", .. })));
+    /// assert!(matches!(refused, Err(ref error) if matches!(error.kind(), StartErrorKind::Invalid { setting: "stack_size", .. })));
     /// ```
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
@@ -302,7 +302,7 @@ impl PoolConfig {
     }
 
     /// At most this many tasks queued (running ones do not count); one more is refused as
-    /// [`QueueFull`](crate::SubmitError::QueueFull). Unlimited by default.
+    /// [`QueueFull`](crate::SubmitErrorKind::QueueFull). Unlimited by default.
     ///
     /// Cancelled tasks hold no room: a cancel ends them in the queue and gives their room back at once. Submitters that
     /// wait for room ([`submit_timeout`](crate::PoolManager::submit_timeout),
@@ -389,7 +389,7 @@ impl PoolConfig {
     /// are ready go on with what is queued; if there is none, what is queued ends with the error
     /// ([`TaskError::is_worker_init`](crate::TaskError::is_worker_init)). A new thread is not tried for a pause of 100
     /// ms, doubled with each failure up to 13 s; meanwhile a pool without any thread refuses tasks
-    /// ([`SubmitError::WorkerInit`](crate::SubmitError::WorkerInit)).
+    /// ([`SubmitErrorKind::WorkerInit`](crate::SubmitErrorKind::WorkerInit)).
     ///
     /// An `f` that is still running when the pool has nothing left to do is *abandoned*: ending the pool does not wait
     /// for it, [`StopReport::abandoned`](crate::StopReport) counts it, and its thread ends when it returns. `f` may
@@ -504,7 +504,7 @@ impl PoolConfig {
     }
 
     /// How long `start` waits for [`warm`](Self::warm) threads before it gives up with
-    /// [`StartError::WarmTimeout`](crate::StartError::WarmTimeout). 10 s by default.
+    /// [`StartErrorKind::WarmTimeout`](crate::StartErrorKind::WarmTimeout). 10 s by default.
     pub fn warm_timeout(mut self, d: Duration) -> Self {
         self.threads_mut().warm_timeout = Some(d);
         self

@@ -16,7 +16,7 @@ use std::mem;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use crate::error::{Refused, SubmitError};
+use crate::error::{Refused, SubmitError, SubmitErrorKind};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::NodeRef;
 use crate::pool::blocking::cancel_listener::CancelListener;
@@ -277,7 +277,7 @@ impl Pool {
 
     /// The room that a refused task can wait for, if that is what it was refused for.
     fn capacity_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Capacity> {
-        self.capacity.as_ref().filter(|_| matches!(refused.reason, SubmitError::QueueFull { .. }))
+        self.capacity.as_ref().filter(|_| refused.reason.is_queue_full())
     }
 
     /// Submits again what was refused for want of room, which does not count as refused then. It stands where it would
@@ -318,11 +318,12 @@ impl Pool {
     }
 
     fn would_deadlock<F>(&self, task: F, why: ClosesCircle) -> Refused<F> {
-        Refused { task, reason: SubmitError::WouldDeadlock { namespace: self.namespace.clone(), circle: why.circle } }
+        let kind = SubmitErrorKind::WouldDeadlock { circle: why.circle };
+        Refused { task, reason: SubmitError::new(&self.namespace, kind) }
     }
 
     fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {
         interrupted::note_if_cancelled();
-        Refused { task, reason: SubmitError::Cancelled { namespace: self.namespace.clone() } }
+        Refused { task, reason: SubmitError::new(&self.namespace, SubmitErrorKind::Cancelled) }
     }
 }

@@ -21,7 +21,7 @@ use std::ptr::NonNull;
 use slab::Slab;
 use tracing::level_filters::LevelFilter;
 
-use crate::error::{Refused, SubmitError, TaskError};
+use crate::error::{Refused, SubmitError, SubmitErrorKind, TaskError};
 use crate::lineage::current;
 use crate::lineage::handle::closed_scope;
 use crate::lineage::node::{Node, NodeRef, ScopeTrackers, WeakNodeRef};
@@ -251,11 +251,10 @@ impl Pool {
     #[inline]
     fn check_type(&self, given: Option<&TaskType>) -> Result<(), SubmitError> {
         match &self.config.task_type {
-            Some(allowed) if given != Some(allowed) => Err(SubmitError::UnknownTaskType {
-                namespace: self.namespace.clone(),
-                given: given.cloned(),
-                allowed: allowed.clone(),
-            }),
+            Some(allowed) if given != Some(allowed) => Err(SubmitError::new(
+                &self.namespace,
+                SubmitErrorKind::UnknownTaskType { given: given.cloned(), allowed: allowed.clone() },
+            )),
             _ => Ok(()),
         }
     }
@@ -267,7 +266,7 @@ impl Pool {
     }
 
     fn live_owner(&self) -> Result<NodeRef, SubmitError> {
-        self.owner.upgrade().ok_or_else(|| SubmitError::OwnerEnded { namespace: self.namespace.clone() })
+        self.owner.upgrade().ok_or_else(|| SubmitError::new(&self.namespace, SubmitErrorKind::OwnerEnded))
     }
 
     /// Where code of a task stands that was asked for at `place`: there, unless what is stolen may run on top of it.
@@ -289,8 +288,8 @@ impl Pool {
             // With its scope, say: that is what the submitter wants to hear then.
             Err(_) if place.node().scope_closed() => return Err(self.scope_has_ended(place)),
             Err(_) => {
-                let namespace = self.namespace.clone();
-                return Err(SubmitError::Closed { namespace, ended_with: None, hides: None });
+                let closed = SubmitErrorKind::Closed { ended_with: None, hides: None };
+                return Err(SubmitError::new(&self.namespace, closed));
             }
         }
         for (entered, scope) in place.node().scopes().enumerate() {
@@ -331,7 +330,7 @@ impl Pool {
     #[cold]
     pub(crate) fn scope_has_ended(&self, place: &NodeRef) -> SubmitError {
         interrupted::note_if_cancelled();
-        SubmitError::ScopeEnded { namespace: self.namespace.clone(), scope: closed_scope(place) }
+        SubmitError::new(&self.namespace, SubmitErrorKind::ScopeEnded { scope: closed_scope(place) })
     }
 
     /// Counts a task out of the pool. The caller holds the pool, or the count did until now.
@@ -377,10 +376,10 @@ impl Pool {
     /// Everything before the queue: is the task welcome? Says what counts it.
     fn admit(self: &Arc<Self>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
         if fork::is_fork() {
-            return Err(SubmitError::Forked { namespace: self.namespace.clone() });
+            return Err(SubmitError::new(&self.namespace, SubmitErrorKind::Forked));
         }
         if frame::initialises(self) {
-            return Err(SubmitError::FromInitialiser { namespace: self.namespace.clone() });
+            return Err(SubmitError::new(&self.namespace, SubmitErrorKind::FromInitialiser));
         }
         self.check_type(task_type)?;
         let place = self.place()?;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::iter::{Fuse, FusedIterator};
 use std::time::{Duration, Instant};
 
-use crate::error::{SubmitError, TaskError};
+use crate::error::{SubmitError, SubmitErrorKind, TaskError, TimedOut};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::NodeRef;
@@ -13,7 +13,6 @@ use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
 use crate::pool::context::interrupted;
 use crate::pool::core::pool::Pool;
-use crate::pool::handle::set::TimedOut;
 use crate::pool::handle::task::TaskHandle;
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Mutex, Ordering};
@@ -83,7 +82,7 @@ where
             under_way: VecDeque::new(),
         };
         match map.submit_next(Capacity::AsItIs) {
-            Some(Err(reason)) if !matches!(reason, SubmitError::QueueFull { .. }) => Err(reason),
+            Some(Err(reason)) if !reason.is_queue_full() => Err(reason),
             Some(first) => {
                 map.keep(first);
                 map.refill();
@@ -125,7 +124,7 @@ where
                 return Some(Err(self.pool.scope_has_ended(&self.place)));
             }
             interrupted::note_if_cancelled();
-            return Some(Err(SubmitError::Cancelled { namespace: self.pool.namespace.clone() }));
+            return Some(Err(SubmitError::new(&self.pool.namespace, SubmitErrorKind::Cancelled)));
         }
         let input = self.held.take().or_else(|| self.inputs.next())?;
         let (given, f): (Given<I::Item>, _) = (Arc::new(Mutex::new(Some(input))), Arc::clone(&self.f));
@@ -159,7 +158,7 @@ where
                 self.under_way.push_back(Ok(handle));
                 true
             }
-            Err(SubmitError::QueueFull { .. }) => {
+            Err(reason) if reason.is_queue_full() => {
                 // Kept and tried again, so nothing was refused to anybody.
                 self.pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
                 false

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::error::TaskError;
+use crate::error::{TaskError, TimedOut};
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
 use crate::pool::blocking::polled;
@@ -192,11 +192,6 @@ impl<T> TaskSet<T> {
         }
     }
 }
-
-/// No task of a [`TaskSet`], or not the next one of a [`Map`](crate::Map), finished in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no task that was waited for finished in time; wait again, or cancel them")]
-pub struct TimedOut;
 
 impl<T> Drop for TaskSet<T> {
     fn drop(&mut self) {

@@ -12,7 +12,7 @@
 //! ([`TaskError::is_too_deep`](crate::TaskError::is_too_deep)). So the depth of such tasks never overflows a stack.
 //! What a task's own code uses beyond that half is its own affair, as on any thread.
 
-use crate::error::NoRoom;
+use crate::error::stack::NoRoom;
 use crate::pool::context::frame;
 use crate::pool::core::pool::Pool;
 use crate::pool::kinds::stealing;

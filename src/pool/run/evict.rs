@@ -19,7 +19,7 @@ use std::ptr::{self, NonNull};
 
 use smallvec::SmallVec;
 
-use crate::error::{SubmitError, TaskError};
+use crate::error::{SubmitError, SubmitErrorKind, TaskError};
 use crate::lineage::node::{Node, NodeRef};
 use crate::lineage::queued::{self, Claims, OwnedQueue, TaskLink, TaskOps, Which};
 use crate::pool::context::frame::Frame;
@@ -220,10 +220,10 @@ impl Pool {
     #[inline]
     pub(crate) fn acquire_capacity(&self) -> Result<(), SubmitError> {
         match &self.capacity {
-            Some(capacity) if !capacity.try_acquire() => Err(SubmitError::QueueFull {
-                namespace: self.namespace.clone(),
-                limit: self.config.queue_limit.unwrap_or(usize::MAX),
-            }),
+            Some(capacity) if !capacity.try_acquire() => Err(SubmitError::new(
+                &self.namespace,
+                SubmitErrorKind::QueueFull { limit: self.config.queue_limit.unwrap_or(usize::MAX) },
+            )),
             _ => Ok(()),
         }
     }

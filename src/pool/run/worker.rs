@@ -2,7 +2,9 @@
 
 use std::ptr;
 
-use crate::error::{NoRoom, Refused, SubmitError, TaskError, payload_text};
+use crate::error::stack::NoRoom;
+use crate::error::task::payload_text;
+use crate::error::{Refused, SubmitError, TaskError};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::{Node, NodeRef, ScopeTrackers};
 use crate::names::task_type::TaskType;

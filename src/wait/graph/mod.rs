@@ -60,7 +60,6 @@
 //! Nothing for a wait that does not block. A wait that blocks writes its record and searches from its target: about 0.1 µs
 //! where the target is a running task, and a walk over all threads' records where it is a tracker.
 
-mod circle;
 mod obliged;
 mod record;
 mod search;
@@ -74,7 +73,6 @@ use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering, fence};
 use crate::sync::unwind::swallow;
 
-pub use self::circle::{Circle, Link, WouldDeadlock};
 pub(crate) use self::obliged::{give_up_all, obliged};
 pub(crate) use self::record::{
     Begin, ClosesCircle, Ends, Graph, IsQueued, Label, Obligation, Obligor, Permit, Record, Several, Stack, Target,

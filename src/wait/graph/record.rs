@@ -7,7 +7,7 @@ use std::thread::{Thread, ThreadId};
 
 use smallvec::SmallVec;
 
-use super::circle::Circle;
+use crate::error::circle::Circle;
 use crate::names::id::TaskId;
 use crate::names::label::Printed;
 use crate::names::namespace::Namespace;

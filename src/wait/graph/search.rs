@@ -11,8 +11,8 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use super::circle::{Circle, Link};
 use super::record::{ClosesCircle, Ends, Graph, IsQueued, Obligation, Obligor, Record, Several, Target, Wait, Worker};
+use crate::error::circle::{Circle, Link};
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
 use crate::sync::os::{Arc, Ordering};

@@ -24,9 +24,7 @@ macro_rules! thread_local {
 
 pub(crate) mod local;
 
-#[path = "../../../src/busy.rs"]
-pub(crate) mod busy;
-#[path = "../../../src/error.rs"]
+#[path = "../../../src/error/mod.rs"]
 pub(crate) mod error;
 pub(crate) mod lineage;
 #[path = "../../../src/names/mod.rs"]

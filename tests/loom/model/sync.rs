@@ -17,7 +17,7 @@ pub(crate) use crate::model::rayon;
 pub(crate) mod fork {
     pub(crate) fn arm() {}
 
-    pub(crate) fn arm_for_pools() {}
+    pub(crate) fn arm_for_threads() {}
 
     pub(crate) fn generation() -> u64 {
         0

@@ -30,7 +30,7 @@ loom::lazy_static! {
 
 /// loom's threads have stacks of their own, which do not grow.
 pub(crate) mod stack {
-    use crate::error::NoRoom;
+    use crate::error::stack::NoRoom;
 
     pub(crate) fn has(_needed: usize, _depth: u32) -> bool {
         true

@@ -1,7 +1,5 @@
 //! Waiting, without the graph, and with a park that loom can follow.
 
-#[path = "../../../src/wait/graph/circle.rs"]
-pub(crate) mod circle;
 #[path = "../../../src/wait/tracker.rs"]
 pub(crate) mod tracker;
 #[path = "../../../src/wait/waker_set.rs"]
@@ -17,7 +15,7 @@ pub(crate) mod graph {
     use crate::names::namespace::Namespace;
     use crate::sync::os::Arc;
 
-    pub(crate) use crate::wait::circle::{Circle, Link, WouldDeadlock};
+    use crate::error::Circle;
 
     #[derive(Clone)]
     pub(crate) enum Target {

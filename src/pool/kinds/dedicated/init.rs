@@ -10,7 +10,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::Thread;
 
-use crate::error::{Said, payload_text};
+use crate::error::task::payload_text;
+use crate::error::worker_init::Said;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::{ExitOnDrop, Lineage};
 use crate::lineage::node::{Node, NodeRef, Role, WeakNodeRef};

@@ -22,7 +22,9 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use crate::error::{InitError, Said, StateFailed, SubmitError, TaskError, WorkerInitFailed, payload_text};
+use crate::error::task::payload_text;
+use crate::error::worker_init::{Said, SharedInitError, StateFailed, WorkerInitFailed};
+use crate::error::{SubmitError, SubmitErrorKind, TaskError};
 use crate::pool::blocking::release::block_on_wakers;
 use crate::pool::context::frame::{self, Frame};
 use crate::pool::core::pool::{Pool, TaskMeta};
@@ -218,7 +220,7 @@ impl States {
             Some(Ok(true)) => {
                 let mut made = Ok(());
                 init::as_worker(|| made = self.fill());
-                made.map_err(|error| Unstated::Failed(InitError::from(error)))
+                made.map_err(|error| Unstated::Failed(SharedInitError::from(error)))
             }
             Some(Err(in_use)) => Err(in_use),
             None => Err(Unstated::InUse),
@@ -237,8 +239,8 @@ impl Pool {
             return Ok(());
         }
         self.counters.refused.fetch_add(1, Ordering::Relaxed);
-        let (namespace, has) = (self.namespace.clone(), has.map(|has| has.name));
-        Err(SubmitError::WrongWorkerState { namespace, wanted: wanted.name, has })
+        let kind = SubmitErrorKind::WrongWorkerState { wanted: wanted.name, has: has.map(|has| has.name) };
+        Err(SubmitError::new(&self.namespace, kind))
     }
 
     /// Before a claimed task runs on the calling thread: if it asks for the state, that is there, or it gets its error
@@ -263,7 +265,7 @@ pub(crate) enum Unstated {
     /// Another task on this stack has it.
     InUse,
     /// It was not to be had.
-    Failed(InitError),
+    Failed(SharedInitError),
 }
 
 /// The state, out of its slot. Dropped by a panic it is lost.

@@ -34,7 +34,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::error::{InitError, Said, WorkerInitFailed};
+use crate::error::worker_init::{Said, SharedInitError, WorkerInitFailed};
 use crate::pool::blocking::release::{PermitsReleased, block_on_wakers};
 use crate::pool::config::ThreadConfig;
 use crate::pool::context::frame;
@@ -59,7 +59,7 @@ const DOUBLINGS: u32 = 7;
 #[derive(Clone)]
 pub(crate) enum WarmupError {
     /// The first initialiser that failed.
-    Init(InitError),
+    Init(SharedInitError),
     /// The system refused a thread.
     Thread(Arc<io::Error>),
     TimedOut {
@@ -86,7 +86,7 @@ pub(crate) enum After {
     /// It was the last one that a start waits for: tell, and work.
     LastReady,
     /// It must end; if `decides`, it also ends the start.
-    Failed { error: InitError, decides: bool },
+    Failed { error: SharedInitError, decides: bool },
     /// Everything it held was taken over. It only ends.
     Abandoned,
 }
@@ -125,13 +125,13 @@ struct WarmupState {
 struct Backoff {
     /// `None` is for ever.
     until: Option<Instant>,
-    error: InitError,
+    error: SharedInitError,
 }
 
 impl WarmupState {
     /// Begins a pause, unless there is one: threads that fail together are one failure. The one before comes back, to
     /// be dropped outside the lock: it holds a user's error.
-    fn backoff(&mut self, error: &InitError) -> Option<Backoff> {
+    fn backoff(&mut self, error: &SharedInitError) -> Option<Backoff> {
         let now = Instant::now();
         if self.backoff.as_ref().is_some_and(|backoff| !backoff.is_over(now)) {
             return None;
@@ -196,7 +196,7 @@ impl Warm {
     }
 
     /// The initialiser has returned.
-    pub(crate) fn end(&self, info: &Arc<ThreadInfo>, result: Result<(), InitError>) -> After {
+    pub(crate) fn end(&self, info: &Arc<ThreadInfo>, result: Result<(), SharedInitError>) -> After {
         let mut state = self.state.lock();
         let Some(at) = state.under_way.iter().position(|other| Arc::ptr_eq(other, info)) else {
             state.abandoned -= 1;
@@ -357,7 +357,7 @@ impl Pool {
         }
         init::attach(self, &own.below, &info);
         let result = warm.hook.as_ref().map_or(Ok(()), |hook| init::initialise(self, hook, &info, purpose));
-        if self.has_initialised(warm, &info, purpose, result.map_err(InitError::from)) {
+        if self.has_initialised(warm, &info, purpose, result.map_err(SharedInitError::from)) {
             worker.set_prepared(&(Arc::clone(self) as _));
         } else {
             worker.retire();
@@ -372,7 +372,7 @@ impl Pool {
         warm: &Warm,
         info: &Arc<ThreadInfo>,
         purpose: WorkerPurpose,
-        result: Result<(), InitError>,
+        result: Result<(), SharedInitError>,
     ) -> bool {
         match warm.end(info, result) {
             After::Ready { make } => {
@@ -453,7 +453,7 @@ impl Pool {
     fn end_start(self: &Arc<Self>, warm: &Warm, unready: WarmupError) {
         let error = match &unready {
             WarmupError::Init(error) => error.clone(),
-            WarmupError::Thread(error) => InitError::from(Arc::clone(error) as Arc<_>),
+            WarmupError::Thread(error) => SharedInitError::from(Arc::clone(error) as Arc<_>),
             WarmupError::TimedOut { .. } => said("the start of the pool timed out"),
             WarmupError::Ended => said("the pool was told to end"),
         };
@@ -466,7 +466,7 @@ impl Pool {
     }
 
     /// A ready thread's state was lost and could not be made anew. The thread ends, and for a pause no other is made.
-    pub(crate) fn state_failed(&self, error: &InitError) {
+    pub(crate) fn state_failed(&self, error: &SharedInitError) {
         let Some(warm) = self.warm() else { return };
         let before = warm.state.lock().backoff(error);
         drop(before);
@@ -574,8 +574,8 @@ impl Pool {
     }
 }
 
-fn said(text: &str) -> InitError {
-    InitError::from(Box::new(Said(text.into())) as Box<_>)
+fn said(text: &str) -> SharedInitError {
+    SharedInitError::from(Box::new(Said(text.into())) as Box<_>)
 }
 
 /// Ends a start that nobody blocks for when its time is over.

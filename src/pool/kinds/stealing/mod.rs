@@ -41,7 +41,7 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use crate::error::payload_text;
+use crate::error::task::payload_text;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::NodeRef;
 use crate::names::namespace::Namespace;

@@ -5,10 +5,10 @@ use std::fmt;
 
 use crate::sync::os::Arc;
 
-/// Waits of heirloom's that would hold each other up for ever: each link waits for what the next one's code owes, and
-/// the last one for what the first one's does.
+/// Waits of this crate that would hold each other up for ever: each link waits for the code of the next link, and the
+/// last link for the code of the first.
 ///
-/// It is a description, made when the circle was found; it keeps nothing alive. Cloning costs one atomic increment.
+/// It is a description, made when the circle was found, and keeps nothing alive. Cloning costs one atomic increment.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,9 +35,9 @@ pub struct Circle(Arc<Vec<Link>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Link {
-    /// Whose wait it is: a task and its thread, or a thread.
+    /// The waiter: a task and its thread, or a thread.
     pub waiter: String,
-    /// What it waits for.
+    /// The awaited thing.
     pub awaits: String,
 }
 
@@ -46,19 +46,19 @@ impl Circle {
         Self(Arc::new(links))
     }
 
-    /// Of a wait for what code further out on the waiting thread's own stack owes.
+    /// Of a wait for code further out on the waiting thread's own stack.
     pub(crate) fn of_one(waiter: String, awaits: String) -> Self {
         Self::new(vec![Link { waiter, awaits }])
     }
 
-    /// The waits. The first is that of whoever was told, and each link's `awaits` is owed by the `waiter` of the next.
+    /// The waits. The first is the refused one, and each link's `awaits` is held up by the `waiter` of the next.
     #[must_use]
     pub fn links(&self) -> &[Link] {
         &self.0
     }
 
     /// The same circle, seen from another of its links.
-    pub(super) fn from(&self, first: usize) -> Self {
+    pub(crate) fn from(&self, first: usize) -> Self {
         let mut links = self.0.as_ref().clone();
         links.rotate_left(first);
         Self::new(links)
@@ -89,10 +89,10 @@ impl fmt::Debug for Circle {
     }
 }
 
-/// The wait would have closed a circle, and was refused: where a thread's join fails, this is the payload.
+/// The payload of a thread's join that was refused, because the wait would have closed a circle.
 ///
-/// [`thread::JoinHandle::join`](crate::thread::JoinHandle::join) returns what a panic carried, so it returns this in the
-/// place of that; `downcast_ref::<WouldDeadlock>()` tells one from the other.
+/// [`thread::JoinHandle::join`](crate::thread::JoinHandle::join) returns a panic's payload, so it returns this instead of
+/// one; `downcast_ref::<WouldDeadlock>()` tells one from the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WouldDeadlock {

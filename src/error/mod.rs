@@ -1,23 +1,59 @@
-//! [`Error`]: any error of this crate.
+//! The errors, one file per operation, and [`Error`], their sum.
+//!
+//! The files hold words only, so that every room can name its errors: they import names, and nothing that runs. Each
+//! message names the manager, scope or key, and says what the caller can do.
 
-use crate::busy::Busy;
-use crate::error::{Cancelled, Refused, StartError, StopError, SubmitError, TaskError, UnknownTaskType};
-use crate::gate_key::EnterError;
+pub(crate) mod busy;
+pub(crate) mod cancelled;
+pub(crate) mod circle;
+pub(crate) mod gate;
 #[cfg(feature = "tokio")]
-use crate::integration::tokio::{JoinError, PortalError, SpawnError};
-use crate::pool::handle::set::TimedOut;
-use crate::registry::not_found::ManagerNotFound;
-use crate::value::error::{BindError, InitError, NotBound};
-use crate::wait::graph::Circle;
+pub(crate) mod join;
+pub(crate) mod lookup;
+mod no_place;
+#[cfg(feature = "tokio")]
+pub(crate) mod portal;
+pub(crate) mod refused;
+#[cfg(feature = "tokio")]
+pub(crate) mod spawn;
+pub(crate) mod stack;
+pub(crate) mod start;
+pub(crate) mod stop;
+pub(crate) mod submit;
+pub(crate) mod task;
+pub(crate) mod task_type;
+pub(crate) mod timed_out;
+pub(crate) mod value;
+pub(crate) mod worker_init;
 
-/// Any error of this crate, for a program that passes them up with `?` and asks at one place what to make of them.
+pub use self::busy::{Busy, Holder};
+pub use self::cancelled::Cancelled;
+pub use self::circle::{Circle, Link, WouldDeadlock};
+pub use self::gate::EnterError;
+#[cfg(feature = "tokio")]
+pub use self::join::JoinError;
+pub use self::lookup::ManagerNotFound;
+#[cfg(feature = "tokio")]
+pub use self::portal::PortalError;
+pub use self::refused::Refused;
+#[cfg(feature = "tokio")]
+pub use self::spawn::SpawnError;
+pub use self::start::{StartError, StartErrorKind};
+pub use self::stop::StopError;
+pub use self::submit::{SubmitError, SubmitErrorKind};
+pub use self::task::TaskError;
+pub use self::task_type::UnknownTaskType;
+pub use self::timed_out::TimedOut;
+pub use self::value::{BindError, InitError, NotBound};
+
+/// Any error of this crate, for a program that passes errors up with `?` and decides about them at one place.
 ///
-/// Each of them converts into it, and it prints as it. What only one knows is in its variant. An error of the caller's
-/// own makes room for all of them with one variant `#[from] heirloom::Error`, and `heirloom::Error::from` where two
-/// conversions are needed.
+/// Every error of the crate converts into it, and it prints as the error that it holds. The details are in the variants.
+/// An enum of the caller's own takes all of them with one variant `#[from] heirloom::Error`, and with
+/// `heirloom::Error::from` where two conversions are needed.
 ///
-/// If your enum has no other foreign `#[from]`, one impl is enough, and `?` converts each of them at once. Beside a
-/// `From<std::io::Error>`, say, the compiler refuses it (E0119).
+/// If the enum has no other foreign `#[from]`, one impl is enough, and `?` converts each of them at once. Beside a
+/// `From<std::io::Error>`, say, the compiler refuses that impl (E0119).
 ///
 /// ```
 /// use heirloom::PoolConfig;
@@ -68,13 +104,13 @@ use crate::wait::graph::Circle;
 /// assert_eq!(request.run(page)?, "ab");
 /// request.cancel(); // the client has gone
 /// let error = request.run(page).unwrap_err();
-/// assert!(error.is_cancelled()); // so there is nobody to be told
+/// assert!(error.is_cancelled()); // so no client waits for an answer
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No manager has that name here or above.
+    /// No manager has that name at the node asked or above.
     #[error(transparent)]
     ManagerNotFound(#[from] ManagerNotFound),
     /// A pool was not started.
@@ -86,13 +122,13 @@ pub enum Error {
     /// A task gave no value.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// An end or a wait was not carried out.
+    /// A stop, a wait or another end was refused.
     #[error(transparent)]
     Stop(#[from] StopError),
-    /// The running code was asked to stop.
+    /// The running code was cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
-    /// A value is bound nowhere here or above.
+    /// No value is bound at the node asked or above.
     #[error(transparent)]
     NotBound(#[from] NotBound),
     /// A value was not bound.
@@ -101,13 +137,13 @@ pub enum Error {
     /// An initialiser gave no value.
     #[error(transparent)]
     Init(#[from] InitError),
-    /// A gate did not let in.
+    /// A gate was held by another holder.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// A pool takes another type of task.
     #[error(transparent)]
     UnknownTaskType(#[from] UnknownTaskType),
-    /// No task of a set, or not the next one of a map, ended in time.
+    /// No task of a set, or not the next one of a map, finished in time.
     #[error(transparent)]
     TimedOut(#[from] TimedOut),
     /// A portal gave no result.
@@ -128,8 +164,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Somebody asked for an end: of the code that was told, of what it waited for, or of the scope that all of it
-    /// belongs to. In a server that is the client that has gone.
+    /// Whether a cancel or an end caused the error: of the failed code, of the task or value that it waited for, or of the
+    /// scope that they belong to. In a server the cause is a client that has gone.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         match self {
@@ -139,7 +175,8 @@ impl Error {
                 error.is_cancelled() || left_the_gate || error.as_refused().is_some_and(ends)
             }
             Self::Submit(error) => ends(error),
-            Self::Start(StartError::ScopeEnded { .. }) | Self::Bind(BindError::OwnerGone { .. }) => true,
+            Self::Start(error) => matches!(error.kind(), StartErrorKind::ScopeEnded { .. }),
+            Self::Bind(error) => matches!(error, BindError::OwnerGone { .. }),
             Self::Init(error) => gave_up(error),
             Self::NotBound(error) => error.init_error().is_some_and(gave_up),
             Self::Busy(busy) => busy.cancelled,
@@ -153,21 +190,21 @@ impl Error {
         }
     }
 
-    /// The wait would never have ended; then who waits for whom.
+    /// The waits that hold each other up, when the error refused a wait that would never end.
     #[must_use]
     pub fn circle(&self) -> Option<&Circle> {
         match self {
             Self::Task(error) => {
-                let refused = || match error.as_refused() {
-                    Some(SubmitError::WouldDeadlock { circle, .. }) => Some(circle),
-                    _ => None,
-                };
+                let refused = || error.as_refused().and_then(circle_of_submit);
                 let busy = || error.as_busy().and_then(|busy| busy.circle.as_ref());
                 error.as_deadlock().or_else(refused).or_else(busy)
             }
-            Self::Start(StartError::WouldDeadlock { circle, .. })
-            | Self::Submit(SubmitError::WouldDeadlock { circle, .. })
-            | Self::Stop(StopError::WouldDeadlock { circle, .. })
+            Self::Start(error) => match error.kind() {
+                StartErrorKind::WouldDeadlock { circle } => Some(circle),
+                _ => None,
+            },
+            Self::Submit(error) => circle_of_submit(error),
+            Self::Stop(StopError::WouldDeadlock { circle, .. })
             | Self::Init(InitError::WouldDeadlock { circle, .. }) => Some(circle),
             Self::NotBound(error) => match error.init_error() {
                 Some(InitError::WouldDeadlock { circle, .. }) => Some(circle),
@@ -180,8 +217,8 @@ impl Error {
         }
     }
 
-    /// The same may work if it is tried again later: what was full or taken, or not ready, or refused by the system, is
-    /// so for a time.
+    /// Whether the same call can work later: a queue was full, a gate was held, a value or a worker was not ready, or the
+    /// system refused a thread.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -195,12 +232,19 @@ impl Error {
     }
 }
 
-/// The submitter was told to stop, or its scope to end.
+/// The submitter was cancelled, or its scope has ended.
 fn ends(error: &SubmitError) -> bool {
-    matches!(error, SubmitError::Cancelled { .. } | SubmitError::ScopeEnded { .. })
+    matches!(error.kind(), SubmitErrorKind::Cancelled | SubmitErrorKind::ScopeEnded { .. })
 }
 
-/// The value's place has ended, or whoever waited for it was asked to stop.
+fn circle_of_submit(error: &SubmitError) -> Option<&Circle> {
+    match error.kind() {
+        SubmitErrorKind::WouldDeadlock { circle } => Some(circle),
+        _ => None,
+    }
+}
+
+/// The value's owner has ended, or the waiter was cancelled.
 fn gave_up(error: &InitError) -> bool {
     matches!(error, InitError::Cancelled { .. } | InitError::OwnerGone { .. })
 }

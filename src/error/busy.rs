@@ -1,15 +1,15 @@
-//! [`Busy`]: a gate is held by somebody else.
+//! [`Busy`]: a gate is held by another holder.
 
 use std::fmt;
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use crate::error::circle::Circle;
 use crate::names::id::TaskId;
 use crate::names::label::Printed;
 use crate::names::namespace::Namespace;
-use crate::wait::graph::Circle;
 
-/// A [`Gate`](crate::Gate) is held by somebody else, and was so for as long as the caller was ready to wait.
+/// A [`Gate`](crate::Gate) was held by another holder for as long as the caller was ready to wait.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error("gate \"{gate}\" is held by {holder}, {}", Advice(self))]
@@ -18,32 +18,32 @@ pub struct Busy {
     pub gate: &'static str,
     /// How long the caller waited.
     pub waited: Duration,
-    /// Who held it when the wait ended.
+    /// The holder when the wait ended.
     pub holder: Holder,
-    /// The holder cannot let go before the caller is done, because it waits for the caller or needs the caller's thread:
-    /// the answer came as soon as that was seen, and a longer wait would not have helped.
+    /// The holder cannot leave before the caller is done, because it waits for the caller or needs the caller's thread. The
+    /// wait ended as soon as that was seen; a longer one would not have helped.
     pub would_deadlock: bool,
-    /// Who waits for whom, if so.
+    /// The waits that hold each other up, if they are known.
     pub circle: Option<Circle>,
-    /// The caller was asked to stop while it waited, or before, and so waited no longer.
+    /// The caller was cancelled before the wait or during it, which ended the wait.
     pub cancelled: bool,
     /// The holder's thread does not exist in this process, which is a fork of the one where it holds the gate.
     pub forked: bool,
 }
 
-/// Who holds a [`Gate`](crate::Gate): a task, or a thread outside of any task. A look at one moment.
+/// The holder of a [`Gate`](crate::Gate) at one moment: a task, or a thread outside of any task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
-    /// The task; `None` when it is no task's code.
+    /// The task; `None` for code outside of any task.
     pub task: Option<TaskId>,
     /// The name of the manager whose pool the task was submitted to.
     pub namespace: Option<Namespace>,
-    /// The thread it runs on.
+    /// The holder's thread.
     pub thread: ThreadId,
     /// That thread's name.
     pub thread_name: Option<Box<str>>,
-    /// For how long it has held the gate.
+    /// Time since the holder entered the gate.
     pub held_for: Duration,
 }
 
@@ -95,23 +95,23 @@ impl fmt::Display for Advice<'_> {
         if let Some(circle) = &self.0.circle {
             write!(
                 f,
-                "which waits for this very code ({circle}); let go of it before waiting, or do this without entering it"
+                "which waits for this very code ({circle}); leave the gate before waiting, or do this without entering it"
             )
         } else if self.0.would_deadlock {
             f.write_str(
-                "which waits for this very code, or for its thread; let go of it before waiting, or do this without \
+                "which waits for this very code, or for its thread; leave the gate before waiting, or do this without \
                  entering it",
             )
         } else if self.0.forked {
             f.write_str(
-                "whose thread does not exist in this process, a fork; enter it where it was entered, or make another",
+                "whose thread does not exist in this process, a fork; enter the gate in the process that holds it, or make another",
             )
         } else if self.0.cancelled {
-            f.write_str("and whoever waited was asked to stop; `acknowledge_cancel` first to wait all the same")
+            f.write_str("and the waiter was cancelled; call `acknowledge_cancel` first to wait all the same")
         } else if waited.is_zero() {
-            f.write_str("and this call waits for nobody; try later, or wait with `enter_timeout`")
+            f.write_str("and this call does not wait; try later, or wait with `enter_timeout`")
         } else {
-            write!(f, "and was not let go within {waited:.1?}; try later, or wait longer with `enter_timeout`")
+            write!(f, "and did not become free within {waited:.1?}; try later, or wait longer with `enter_timeout`")
         }
     }
 }

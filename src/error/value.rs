@@ -1,14 +1,14 @@
-//! Why there is no value, and why one was not bound. Each message names the key and says what can be done.
+//! The errors of values: [`NotBound`], [`BindError`] and [`InitError`].
 
 use std::error::Error;
 use std::fmt;
 
-use crate::error::NO_PLACE;
+use crate::error::circle::Circle;
+use crate::error::no_place::NO_PLACE;
 use crate::names::id::NodeId;
 use crate::sync::os::Arc;
-use crate::wait::graph::Circle;
 
-/// Nobody from the place asked up to the process has bound a value of this key.
+/// No value of this key is bound at the node asked or at any node above it.
 #[derive(Debug, Clone)]
 pub struct NotBound(Box<Missing>);
 
@@ -18,7 +18,7 @@ struct Missing {
     place: String,
     place_id: NodeId,
     cause: Option<InitError>,
-    /// Only that very place was looked at.
+    /// The look-up searched the node asked alone.
     isolated: bool,
 }
 
@@ -39,20 +39,20 @@ impl NotBound {
         self.0.key
     }
 
-    /// Where it was asked, in words.
+    /// The node asked, in words.
     #[must_use]
     pub fn place(&self) -> &str {
         &self.0.place
     }
 
-    /// The id of the place asked.
+    /// The id of the node asked.
     #[must_use]
     pub fn place_id(&self) -> NodeId {
         self.0.place_id
     }
 
-    /// Why a value for the place alone could not be made ([`fresh`](crate::Heirloom::fresh)) or looked for
-    /// ([`isolated`](crate::Heirloom::isolated)), if that is what went wrong.
+    /// Why a value for the node alone could not be made ([`fresh`](crate::Heirloom::fresh)) or looked up
+    /// ([`isolated`](crate::Heirloom::isolated)); `None` when no value was bound.
     #[must_use]
     pub fn init_error(&self) -> Option<&InitError> {
         self.0.cause.as_ref()
@@ -65,12 +65,12 @@ impl fmt::Display for NotBound {
         match cause {
             None if self.0.isolated => write!(
                 f,
-                "no value of \"{key}\" is bound at {place} itself, and it is not inherited; `bind` one at that very place"
+                "no value of \"{key}\" is bound at {place} itself, and it is not inherited; `bind` one at that very node"
             ),
             None => write!(
                 f,
-                "no value of \"{key}\" is bound at {place}, or where it could be inherited from; `bind` one, or ask with \
-                 `get_or_init`"
+                "no value of \"{key}\" is bound at {place}, or at a node that it could be inherited from; `bind` one, or \
+                 ask with `get_or_init`"
             ),
             Some(cause) if self.0.isolated => write!(f, "no value of \"{key}\" is found: {cause}"),
             Some(cause) => write!(f, "no value of \"{key}\" could be made for {place}: {cause}"),
@@ -88,12 +88,12 @@ impl Error for NotBound {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// That very place has one.
+    /// The node has a value already.
     #[error("\"{key}\" is bound at {place} already; `unbind` that one first, or replace it with `bind`")]
     AlreadyBound {
         /// The key's name.
         key: &'static str,
-        /// The place, in words.
+        /// The node, in words.
         place: String,
     },
     /// The key was sealed.
@@ -103,15 +103,15 @@ pub enum BindError {
         key: &'static str,
     },
     /// The scope, thread or task has ended.
-    #[error("\"{key}\" cannot be bound at {place}, which has ended; bind at a place that is open")]
+    #[error("\"{key}\" cannot be bound at {place}, which has ended; bind at a node that is open")]
     OwnerGone {
         /// The key's name.
         key: &'static str,
-        /// The place, in words.
+        /// The node, in words.
         place: String,
     },
     /// The code shares its thread with other code (it is a runtime's future, or runs on a thread that was
-    /// [marked](crate::thread::mark_shared)) and has no place of its own, so the value would be nobody's.
+    /// [marked](crate::thread::mark_shared)) and has no node of its own, so the value would have no owner.
     #[error(
         "\"{key}\" cannot be bound here: {}, or bind at `Lineage::process()` if the whole process is meant",
         NO_PLACE
@@ -122,19 +122,19 @@ pub enum BindError {
     },
 }
 
-/// Why an initialiser gave no value. Every waiter of one run gets the same error.
+/// Why an initialiser gave no value. All callers that wait for one run get the same error.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// It returned an error. The next call tries again, unless the key keeps failures.
+    /// The initialiser returned an error. The next call tries again, unless the key keeps failures.
     #[error("the initialiser of \"{key}\" failed: {error}")]
     Failed {
         /// The key's name.
         key: &'static str,
-        /// Its error.
+        /// The initialiser's error.
         error: Arc<dyn Error + Send + Sync>,
     },
-    /// It panicked, on the thread of another caller. The next call tries again.
+    /// The initialiser panicked, on the thread of another caller. The next call tries again.
     #[error("the initialiser of \"{key}\" panicked: {message}")]
     Panicked {
         /// The key's name.
@@ -142,69 +142,69 @@ pub enum InitError {
         /// The panic's text.
         message: String,
     },
-    /// The key was asked for inside of its own initialiser, on the same thread. One that passes it up fails with it, so
-    /// its callers see [`Failed`](Self::Failed), with this as [`as_failed`](Self::as_failed).
+    /// The key was asked for inside of its own initialiser, on the same thread. An initialiser that passes this error up
+    /// fails with it: its callers see [`Failed`](Self::Failed), with this as [`as_failed`](Self::as_failed).
     #[error(
-        "\"{key}\" is asked for inside of its own initialiser; give the initialiser what it needs instead of asking for \
-         the key there"
+        "\"{key}\" is asked for inside of its own initialiser; pass the value in instead of asking for the key there"
     )]
     Reentrant {
         /// The key's name.
         key: &'static str,
     },
-    /// The wait would never end, because the initialiser itself waits, directly or by others, for what the caller owes.
-    /// It may be told inside that initialiser, which then may fail with it, as with [`Reentrant`](Self::Reentrant).
+    /// The wait would never end, because the initialiser itself waits, directly or through others, for the caller. The
+    /// refused wait may be one inside that initialiser, which then may fail with it, as with
+    /// [`Reentrant`](Self::Reentrant).
     #[error(
-        "the wait for \"{key}\" would never end: {circle}; give the initialiser what it needs instead of having it wait for \
-         what asks for the key"
+        "the wait for \"{key}\" would never end: {circle}; pass the initialiser its input instead of having it wait for code \
+         that asks for the key"
     )]
     WouldDeadlock {
         /// The key's name.
         key: &'static str,
-        /// Who waits for whom.
+        /// The waits that hold each other up.
         circle: Circle,
     },
-    /// The future that initialised it was dropped before it was ready. Those who wait begin anew instead of being told
-    /// this.
+    /// The future that initialised the value was dropped before it was ready. Waiters start a new run instead of
+    /// returning this.
     #[error("the future that initialised \"{key}\" was dropped before it was ready; ask again")]
     Abandoned {
         /// The key's name.
         key: &'static str,
     },
-    /// The place that was to own the value has ended, or was asked to stop.
-    #[error("the place that was to own \"{key}\" has ended or was asked to stop; ask at a place that is open")]
+    /// The node that was to own the value has ended, or was cancelled.
+    #[error("the node that was to own \"{key}\" has ended or was cancelled; ask at a node that is open")]
     OwnerGone {
         /// The key's name.
         key: &'static str,
     },
-    /// The initialiser was not ready in time. It goes on, and a later call finds its value.
+    /// The initialiser was not ready in time. The run goes on, and a later call finds its value.
     #[error("the initialiser of \"{key}\" was not ready in time; it goes on, so ask again later, or wait longer")]
     TimedOut {
         /// The key's name.
         key: &'static str,
     },
-    /// Whoever waited was asked to stop. The initialiser goes on.
-    #[error("the wait for \"{key}\" was cancelled, because the waiting task or thread was asked to stop")]
+    /// The waiter was cancelled. The initialiser goes on.
+    #[error("the wait for \"{key}\" was cancelled with the waiting task or thread; pass this up")]
     Cancelled {
         /// The key's name.
         key: &'static str,
     },
-    /// The caller does not stand at or below the place that was to own the value.
+    /// The caller does not stand at or below the node that was to own the value.
     #[error(
-        "\"{key}\" can be initialised at {owner} only by what stands there or below, and the caller stands at {place}"
+        "\"{key}\" can be initialised at {owner} only by code that stands there or below, and the caller stands at {place}"
     )]
     NotBelow {
         /// The key's name.
         key: &'static str,
-        /// The place that was to own the value, in words.
+        /// The node that was to own the value, in words.
         owner: String,
-        /// Where the caller stands, in words.
+        /// The caller's node, in words.
         place: String,
     },
-    /// The value would be that of one place alone ([`isolated`](crate::Heirloom::isolated),
-    /// [`fresh`](crate::Heirloom::fresh)), and the code shares its thread with other code and has no place of its own.
+    /// The value would be that of one node alone ([`isolated`](crate::Heirloom::isolated),
+    /// [`fresh`](crate::Heirloom::fresh)), and the code shares its thread with other code and has no node of its own.
     #[error(
-        "\"{key}\" has a value for each place, and {}, or ask at `Lineage::process()` if the whole process is meant",
+        "\"{key}\" has a value for each node, and {}, or ask at `Lineage::process()` if the whole process is meant",
         NO_PLACE
     )]
     NoPlace {

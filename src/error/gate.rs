@@ -1,0 +1,16 @@
+//! [`EnterError`]: a gate of the tree was not entered.
+
+use crate::error::busy::Busy;
+use crate::error::value::NotBound;
+
+/// Why [`Heirloom<Gate>::enter`](crate::Heirloom::enter) did not enter the gate.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnterError {
+    /// Another holder has the gate.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// A gate was required, and none is bound here or above.
+    #[error(transparent)]
+    Missing(#[from] NotBound),
+}

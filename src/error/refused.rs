@@ -1,0 +1,59 @@
+//! [`Refused`]: a refused task, handed back with the reason.
+
+use std::fmt;
+
+use crate::error::submit::SubmitError;
+
+/// A task that was not accepted, handed back together with the reason.
+///
+/// To pass it up with `?` as a `Box<dyn Error + Send + Sync>` the closure must be `Sync`, because it is inside. For a
+/// closure that is not, pass the reason up: `.map_err(|refused| refused.into_parts().1)?`.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+/// let scope = Scope::new("doc");
+/// let pool = scope.create("work");
+/// let refused = pool.try_submit(|| 7).unwrap_err(); // not started
+/// assert!(!refused.is_temporary());
+/// let f = refused.into_task();
+/// pool.start(PoolConfig::leased(1)).unwrap();
+/// assert_eq!(pool.try_submit(f).unwrap().join().unwrap(), 7);
+/// ```
+#[derive(thiserror::Error)]
+#[error("{reason}")]
+pub struct Refused<F> {
+    pub(crate) task: F,
+    pub(crate) reason: SubmitError,
+}
+
+impl<F> Refused<F> {
+    /// Returns the closure, to submit it again or to run it elsewhere.
+    #[must_use]
+    pub fn into_task(self) -> F {
+        self.task
+    }
+
+    /// Why the task was refused.
+    #[must_use]
+    pub fn reason(&self) -> &SubmitError {
+        &self.reason
+    }
+
+    /// Returns the closure and the reason.
+    #[must_use]
+    pub fn into_parts(self) -> (F, SubmitError) {
+        (self.task, self.reason)
+    }
+
+    /// Whether the same submit can work later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.reason.is_temporary()
+    }
+}
+
+impl<F> fmt::Debug for Refused<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}

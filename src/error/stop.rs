@@ -1,0 +1,31 @@
+//! [`StopError`]: an end or a wait was refused.
+
+use crate::error::circle::Circle;
+use crate::names::label::Printed;
+
+/// Why a verb that ends a pool or a scope, or waits for one, was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// The caller is, on some frame of its thread, one of the tasks that the verb would wait for. Nothing was changed.
+    #[error(
+        "waiting for {:?} from one of its own tasks would never end; use `close` or `cancel`, or wait from outside",
+        Printed(.name)
+    )]
+    FromOwnTask {
+        /// The name of the manager or the scope.
+        name: String,
+    },
+    /// One of the awaited tasks waits, directly or through others, for the caller. The pool or scope that the verb was to
+    /// close is closed.
+    #[error(
+        "waiting for {:?} would never end: {circle}; release what the others wait for first, or wait with a timeout",
+        Printed(.name)
+    )]
+    WouldDeadlock {
+        /// The name of the manager or the scope.
+        name: String,
+        /// The waits that hold each other up.
+        circle: Circle,
+    },
+}
