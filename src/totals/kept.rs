@@ -1,7 +1,7 @@
 //! [`Totals`] of a family: counters that never go down, in a bounded number of rows.
 //!
 //! # Counted once
-//! A pool is in the list while it lives, and adds its outcomes to its row when it is dropped. A reader holds the live pools
+//! A pool is in the list while it lives, and adds its counters to its row when it is dropped. A reader holds the live pools
 //! first and copies the rows second: a held pool has added nothing yet. A reader misses a pool that is being dropped at
 //! that moment, until the next read. So a read returns the highest value so far of each counter ([`Kept::published`]),
 //! kept for the whole family, because its publishers publish the same counters.
@@ -11,13 +11,14 @@
 //! row, and a name with a row of its own keeps it. Of a long name the first 100 characters are kept.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::AddAssign;
 
 use crate::names::label::cut;
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
 use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
 use crate::sync::weak_list::{Registration, WeakList};
-use crate::totals::sums::{CountedPool, Outcomes, Sums};
+use crate::totals::sums::{CountedPool, Counters, Sums};
 
 /// The number of names that have a row of their own.
 const MAX_NAMES: usize = 500;
@@ -34,10 +35,10 @@ pub(crate) struct Totals(Option<Arc<Kept>>);
 
 struct Kept {
     pools: WeakList<dyn CountedPool>,
-    /// Outcomes of the ended pools.
-    rows: Mutex<HashMap<Name, Outcomes>>,
-    /// The highest outcomes that a read has returned.
-    published: Mutex<BTreeMap<Labels, Outcomes>>,
+    /// Counters of the ended pools.
+    rows: Mutex<HashMap<Name, Counters>>,
+    /// The highest counters that a read has returned.
+    published: Mutex<BTreeMap<Labels, Counters>>,
 }
 
 /// A pool's membership in its family's totals.
@@ -62,17 +63,21 @@ impl Totals {
         let names: Vec<Name> = pools.iter().map(|pool| row(&mut rows, pool.name()).0).collect();
         let ended = rows.clone();
         drop(rows);
-        for (name, outcomes) in ended {
-            series.entry(labels(name)).or_default().outcomes.add(outcomes);
+        for (name, counters) in ended {
+            add(&mut series.entry(labels(name)).or_default().counters, counters);
         }
         for (name, pool) in names.into_iter().zip(&pools) {
-            pool.add_to(series.entry(labels(name)).or_default());
+            let (all, own) = (series.entry(labels(name)).or_default(), pool.sums());
+            add(&mut all.gauges, own.gauges);
+            add(&mut all.counters, own.counters);
         }
         let mut published = kept.published.lock();
         for (labels, sums) in &mut series {
             let highest = published.entry(labels.clone()).or_default();
-            *highest = highest.zip(sums.outcomes, u64::max);
-            sums.outcomes = *highest;
+            for (highest, now) in highest.iter_mut().zip(&mut sums.counters) {
+                *now = (*now).max(*highest);
+                *highest = *now;
+            }
         }
         series
     }
@@ -91,38 +96,27 @@ impl PoolRecord {
         }
     }
 
-    /// Adds the outcomes of a pool that is being dropped to its row. A pool without outcomes needs no row.
+    /// Adds the counters of a pool that is being dropped to its row. A pool whose counters are zero needs no row.
     pub(crate) fn end(&self, pool: &impl CountedPool) {
         let Some((kept, _)) = self.0.get() else { return };
-        let mut sums = Sums::default();
-        pool.add_to(&mut sums);
-        if sums.outcomes != Outcomes::default() {
-            row(&mut kept.rows.lock(), pool.name()).1.add(sums.outcomes);
+        let counters = pool.sums().counters;
+        if counters != Counters::default() {
+            add(row(&mut kept.rows.lock(), pool.name()).1, counters);
         }
     }
 }
 
-impl Outcomes {
-    fn zip(self, other: Self, each: fn(u64, u64) -> u64) -> Self {
-        Self {
-            completed: each(self.completed, other.completed),
-            interrupted: each(self.interrupted, other.interrupted),
-            panicked: each(self.panicked, other.panicked),
-            cancelled: each(self.cancelled, other.cancelled),
-            refused: each(self.refused, other.refused),
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        *self = self.zip(other, |one, other| one + other);
+fn add<T: AddAssign, const N: usize>(all: &mut [T; N], own: [T; N]) {
+    for (all, own) in all.iter_mut().zip(own) {
+        *all += own;
     }
 }
 
 /// The row of a name, and its key. Makes one where there is none.
 fn row<'a>(
-    rows: &'a mut HashMap<Name, Outcomes>,
+    rows: &'a mut HashMap<Name, Counters>,
     (namespace, task_type): (&Namespace, Option<&TaskType>),
-) -> (Name, &'a mut Outcomes) {
+) -> (Name, &'a mut Counters) {
     let own = Some((Namespace(namespace.0.bounded()), task_type.map(|only| TaskType(only.0.bounded()))));
     // The common row is not one of the names.
     let full = rows.len() - usize::from(rows.contains_key(&None)) >= MAX_NAMES;

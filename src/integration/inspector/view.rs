@@ -235,44 +235,20 @@ fn clip(text: &str) -> Cow<'_, str> {
     }
 }
 
-as_struct!(Totals as this {
-    "nodes": this.nodes,
-    "managers": this.managers,
-    "running": this.running,
-    "waiting": this.waiting,
-    "queued": this.queued,
-    "marked": this.marked,
-});
+as_struct!(Totals as this { nodes, managers, running, waiting, queued, marked });
 
 as_struct!(NodeView<'_> as this {
-    "id": this.node.id,
-    "parent": this.node.parent,
-    "kind": this.node.kind,
-    "name": this.node.name.as_deref().map(clip),
-    "task": this.node.task,
-    "pending": this.node.pending,
-    "closed": this.node.closed,
-    "cancelled": this.node.cancelled,
-    "hidden": this.hidden,
-    "managers": this.managers,
-    "managers_hidden": this.managers_hidden,
+    id = this.node.id, parent = this.node.parent, kind = this.node.kind, name = this.node.name.as_deref().map(clip),
+    task = this.node.task, pending = this.node.pending, closed = this.node.closed, cancelled = this.node.cancelled,
+    hidden, managers, managers_hidden,
 });
 
 as_struct!(ManagerView<'_> as this {
-    "namespace": clip(&this.manager.namespace.raw()),
-    "started": this.manager.running,
-    "kind": this.manager.stats.kind,
-    "mode": this.manager.stats.mode,
-    "task_type": this.manager.stats.task_type.as_ref().map(|only| clip(&only.raw()).into_owned()),
-    "limit": this.manager.stats.limit,
-    "running": this.manager.stats.running,
-    "waiting": this.manager.stats.waiting,
-    "queued": this.manager.stats.queued,
-    "completed": this.manager.stats.completed,
-    "interrupted": this.manager.stats.interrupted,
-    "panicked": this.manager.stats.panicked,
-    "cancelled": this.manager.stats.cancelled,
-    "refused": this.manager.stats.refused,
-    "since": this.since,
-    "marks": this.marks,
+    namespace = clip(&this.manager.namespace.raw()), started = this.manager.running,
+    kind = this.manager.stats.kind, mode = this.manager.stats.mode,
+    task_type = this.manager.stats.task_type.as_ref().map(|only| clip(&only.raw()).into_owned()),
+    limit = this.manager.stats.limit, running = this.manager.stats.running, waiting = this.manager.stats.waiting,
+    queued = this.manager.stats.queued, completed = this.manager.stats.completed,
+    interrupted = this.manager.stats.interrupted, panicked = this.manager.stats.panicked,
+    cancelled = this.manager.stats.cancelled, refused = this.manager.stats.refused, since, marks,
 });

@@ -10,20 +10,13 @@ impl CountedPool for Pool {
         (&self.namespace, self.config.task_type.as_ref())
     }
 
-    fn add_to(&self, sums: &mut Sums) {
+    fn sums(&self) -> Sums {
         let stats = self.stats();
-        if !self.tracker.is_closed() {
-            sums.pools += 1;
-            sums.limit += stats.limit;
+        let (pools, limit) = if self.tracker.is_closed() { (0, 0) } else { (1, stats.limit) };
+        Sums {
+            gauges: [pools, limit, stats.running, stats.waiting, stats.queued],
+            counters: [stats.completed, stats.interrupted, stats.panicked, stats.cancelled, stats.refused],
         }
-        sums.running += stats.running;
-        sums.waiting += stats.waiting;
-        sums.queued += stats.queued;
-        sums.outcomes.completed += stats.completed;
-        sums.outcomes.interrupted += stats.interrupted;
-        sums.outcomes.panicked += stats.panicked;
-        sums.outcomes.cancelled += stats.cancelled;
-        sums.outcomes.refused += stats.refused;
     }
 }
 
