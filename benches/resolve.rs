@@ -17,12 +17,12 @@ static NOWHERE: Heirloom<u64> = Heirloom::new("nowhere");
 fn chain(depth: usize, crowded: bool) -> Vec<Scope> {
     let mut chain = vec![Scope::new("owner")];
     chain[0].create("render").start(PoolConfig::leased(4)).expect("it starts");
-    VALUE.bind_at(&chain[0], 7_u64).expect("it binds");
+    VALUE.at(&chain[0]).bind(7_u64).expect("it binds");
     for above in 0..depth {
         let below = Scope::new_in(&chain[above], "below");
         if crowded {
             let _in_the_way = below.create("io");
-            OTHER.bind_at(&below, 7_u64).expect("it binds");
+            OTHER.at(&below).bind(7_u64).expect("it binds");
         }
         chain.push(below);
     }

@@ -30,7 +30,7 @@ fn land(pool: &PoolManager, waiters: usize) -> Duration {
         black_box(handle.join().expect("it ends well"));
     });
     let took = landing.elapsed();
-    VALUE.unbind_at(&Lineage::process());
+    VALUE.at(&Lineage::process()).unbind();
     took
 }
 
@@ -46,7 +46,7 @@ fn flights(criterion: &mut Criterion) {
     group.bench_function("nobody waits", |bencher| {
         bencher.iter(|| {
             black_box(VALUE.get_or_init(|| 7)).expect("it is made");
-            VALUE.unbind_at(&Lineage::process())
+            VALUE.at(&Lineage::process()).unbind()
         });
     });
     group.finish();
@@ -58,7 +58,7 @@ fn bindings(criterion: &mut Criterion) {
     group.bench_function("a scope with a value", |bencher| {
         bencher.iter(|| {
             let scope = Scope::new("request");
-            VALUE.bind_at(&scope, 7_u64).expect("it binds");
+            VALUE.at(&scope).bind(7_u64).expect("it binds");
         });
     });
     MAP.publish(7, 7_u64).expect("it binds");

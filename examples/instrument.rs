@@ -181,8 +181,8 @@ fn main() -> Result<()> {
     tracing_subscriber::registry().with(log.clone()).init();
 
     let microscope = Scope::new("microscope");
-    TURN.bind_at(microscope.lineage(), Gate::new("microscope"))?;
-    STAGE.bind_at(microscope.lineage(), Stage::default())?;
+    TURN.at(microscope.lineage()).bind(Gate::new("microscope"))?;
+    STAGE.at(microscope.lineage()).bind(Stage::default())?;
     let actions = microscope.create("actions");
     actions.start(PoolConfig::leased(8).gate(&TURN, GateMode::Require))?;
     let reads = microscope.create("reads");

@@ -35,7 +35,7 @@ struct Plugin {
 fn load(name: &'static str) -> Result<Plugin> {
     // What this loading thread prepared, by the edge from a task to the thread that runs it.
     let worker = heirloom::worker().ok_or("plugins are loaded on the loaders' threads")?;
-    let tables = TABLES.get_at(&worker.lineage())?;
+    let tables = TABLES.at(&worker.lineage()).get()?;
     heirloom::sleep(Duration::from_millis(30))?; // reading, linking; ends at once when the program does
     let about = format!("loaded by loader {}", worker.index());
     let plugin = |answer: fn(&str) -> String| Plugin { about: about.clone(), answer: Box::new(answer) };
@@ -87,7 +87,7 @@ fn main() -> Result<()> {
     // Both loaders are prepared when this returns, or it says why not.
     let config = PoolConfig::dedicated(2).thread_name_prefix("loader").warm(2).on_worker_start(|worker| {
         let squares = (0..1000).map(|n| n * n).collect();
-        TABLES.bind_at(&worker.lineage(), Tables { squares }).map(drop)
+        TABLES.at(&worker.lineage()).bind(Tables { squares }).map(drop)
     });
     heirloom::create("loaders").start(config)?;
     // Tasks submitted to "main thread" run here, when this thread says so.

@@ -42,7 +42,7 @@ async fn main() -> Fallible {
         .on_open(|request: &Request, at| {
             let visitor = request.uri().query().unwrap_or("nobody").to_string();
             // Refused only where the server itself has ended.
-            let _ = VISITOR.bind_at(at, visitor);
+            let _ = VISITOR.at(at).bind(visitor);
         })
         .limit(LIMIT)
         .until_body_end();

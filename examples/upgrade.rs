@@ -34,11 +34,11 @@ async fn main() -> Fallible {
     let _exit = heirloom::exit_guard();
     heirloom::create("answers").start(PoolConfig::leased(4))?;
     let server = Scope::new("server"); // stays here: a scope that the router owned would be cancelled with it
-    SERVER.bind_at(&server, "here")?;
+    SERVER.at(&server).bind("here")?;
 
     let scopes = ScopeLayer::new().below(server.lineage()).on_open(|request: &Request, at| {
         // Refused only where the server itself has ended.
-        let _ = USER.bind_at(at, request.uri().query().unwrap_or("nobody").to_string());
+        let _ = USER.at(at).bind(request.uri().query().unwrap_or("nobody").to_string());
     });
     let app = Router::new().route("/chat", get(chat)).layer(scopes);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -81,7 +81,7 @@ async fn chat(request: Request) -> Response {
 fn open(request: Request) -> Fallible {
     let (user, server) = (USER.get()?, SERVER.place()?);
     let connection = Scope::new_in(&server, format!("chat of {user}"));
-    USER.bind_at(&connection, user)?;
+    USER.at(&connection).bind(user)?;
     let talks = talk(hyper::upgrade::on(request)).in_scope(connection).cancel_at_end(); // a hang-up is an end as any other
     drop(server.run(|| heirloom::spawn(talks))?); // detached, and counted by the server's scope
     Ok(())

@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     for shortest in [4, 8] {
         let request = Scope::new(format!("words of {shortest} letters"));
-        SHORTEST.bind_at(&request, shortest)?;
+        SHORTEST.at(&request).bind(shortest)?;
 
         // A pool of the request's own: all its code stands at the request. It costs less than a plain rayon pool,
         // because its threads are borrowed.

@@ -24,7 +24,7 @@ impl Heirloom<Gate> {
     ///
     /// assert!(!expose()?); // nobody has one
     /// let lab = Scope::new("lab");
-    /// INSTRUMENT.bind_at(&lab, Gate::new("stage and camera"))?;
+    /// INSTRUMENT.at(&lab).bind(Gate::new("stage and camera"))?;
     /// assert!(lab.run(expose)?);
     /// assert!(matches!(INSTRUMENT.enter(GateMode::Require), Err(EnterError::Missing(_)))); // out here
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -99,7 +99,7 @@ impl PoolConfig {
     /// static INSTRUMENT: Heirloom<Gate> = Heirloom::new("instrument");
     ///
     /// let lab = Scope::new("lab");
-    /// INSTRUMENT.bind_at(&lab, Gate::new("stage and camera"))?;
+    /// INSTRUMENT.at(&lab).bind(Gate::new("stage and camera"))?;
     /// let actions = lab.create("actions");
     /// actions.start(PoolConfig::leased(4).gate(&INSTRUMENT, GateMode::Require))?;
     /// let reads = lab.create("reads");

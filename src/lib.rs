@@ -166,6 +166,8 @@ pub use crate::registry::table::{PoolReport, Registry, ShutdownReport, shutdown,
 pub use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::typed::TypedManager;
 pub use crate::value::binding::Binding;
-pub use crate::value::heirloom::{Heirloom, HeirloomAt};
-pub use crate::value::map::{HeirloomMap, HeirloomMapAt, OnFailure};
+pub use crate::value::heirloom::Heirloom;
+pub use crate::value::heirloom::at::HeirloomAt;
+pub use crate::value::map::at::HeirloomMapAt;
+pub use crate::value::map::{HeirloomMap, OnFailure};
 pub use crate::value::subscribe::Subscription;

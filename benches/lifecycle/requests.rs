@@ -165,7 +165,7 @@ pub(crate) fn requests(criterion: &mut Criterion) {
         bencher.iter(|| ask(&mut service));
     });
     group.bench_function("a scope with a value", |bencher| {
-        let bind = |_: &Request, at: &Lineage| drop(TENANT.bind_at(at, 7_u64));
+        let bind = |_: &Request, at: &Lineage| drop(TENANT.at(at).bind(7_u64));
         let mut service = layer.clone().on_open(bind).layer(Bare);
         bencher.iter(|| ask(&mut service));
     });

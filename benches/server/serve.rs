@@ -29,7 +29,7 @@ pub(crate) fn serve(kind: Kind) -> Result<()> {
         let visits = Visits::start()?;
         let pages = if kind == Kind::Heirloom {
             Portal::current()?.bind_at(&Lineage::process())?;
-            VISITS.bind_at(&Lineage::process(), visits)?;
+            VISITS.at(&Lineage::process()).bind(visits)?;
             web::router(site, &Observe::start()?)
         } else {
             plain::router(site, visits, kind)

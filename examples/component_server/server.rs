@@ -40,7 +40,7 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Served> {
     say(format_args!("{} pages of {} on http://{address}/", site.pages.len(), site.root.display()));
 
     Portal::current().map_err(io::Error::other)?.bind_at(&Lineage::process()).map_err(io::Error::other)?;
-    VISITS.bind_at(&Lineage::process(), Visits::start().map_err(io::Error::other)?).map_err(io::Error::other)?;
+    VISITS.at(&Lineage::process()).bind(Visits::start().map_err(io::Error::other)?).map_err(io::Error::other)?;
     let observe = Observe::start().map_err(io::Error::other)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = axum::serve(listener, web::router(site.clone(), &observe)).with_graceful_shutdown(async move {

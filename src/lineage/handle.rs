@@ -358,7 +358,7 @@ impl fmt::Debug for Entered {
 ///     assert_eq!(lost, Err(BindError::NoPlace { key: "user" })); // or the next future would find it
 ///     let kept = tokio::spawn(async { USER.bind("ann") }.in_scope(Scope::new("ann's request"))).await?;
 ///     assert_eq!(kept, Ok(None));
-///     let meant = tokio::spawn(async { USER.bind_at(&Lineage::process(), "everyone") }).await?;
+///     let meant = tokio::spawn(async { USER.at(&Lineage::process()).bind("everyone") }).await?;
 ///     assert_eq!(meant, Ok(None));
 ///     Ok(())
 /// })

@@ -62,7 +62,7 @@ use crate::wait::park;
 /// ```
 ///
 /// The same holds for a thread that a static starts ([`thread::spawn`](crate::thread::spawn())) and for a value that it
-/// binds: `KEY.bind_at(&Lineage::process(), …)`.
+/// binds: `KEY.at(&Lineage::process()).bind(…)`.
 ///
 /// # Example
 /// ```

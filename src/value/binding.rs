@@ -1,4 +1,4 @@
-//! [`BoundValue`]: one value at one node, and [`Binding`], what a subscriber is told of it.
+//! [`BoundValue`]: one value at one node; and [`Binding`], its public copy for a subscriber.
 
 use std::fmt;
 
@@ -6,20 +6,21 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
 use crate::names::id::NodeId;
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
-use crate::sync::unwind::swallow_drop;
 use crate::sync::weak_list::{Registration, WeakList};
+use crate::value::contained::Contained;
 use crate::value::key::Interned;
 
-/// What a node keeps of one value.
+/// A node's entry for one value.
 ///
-/// What keeps it alive: its node, until it is unbound, replaced or the node ends; a look-up under way; and a subscriber
-/// that has not been told of it yet. The value itself is also held by everyone who got it.
-pub(crate) struct BoundValue<K, V: ?Sized> {
+/// It is kept alive by its node, until it is unbound, replaced or the node ends; by a look-up under way; and by each
+/// subscriber that has not read it yet. The value itself is also kept by each caller that got it.
+pub(crate) struct BoundValue<K, V> {
     pub(crate) key: Arc<Interned<K>>,
-    value: Option<Arc<V>>,
+    /// A look-up of another key may drop the entry, and could not take a panic.
+    value: Contained<Arc<V>>,
     pub(crate) at: WeakNodeRef,
     at_id: NodeId,
-    /// Which of the key's bindings it is; zero while it is not bound. Written under the desk's lock.
+    /// The entry's number among the bindings of its key; zero while it is not bound. Written under the key's lock.
     seq: AtomicU64,
     _registration: Registration<BoundValue<K, V>>,
 }
@@ -28,7 +29,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BoundValue<K, V> {
     pub(crate) fn new(index: &WeakList<Self>, at: &NodeRef, key: Arc<Interned<K>>, value: Arc<V>) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             key,
-            value: Some(value),
+            value: Contained::new(value),
             at: at.downgrade(),
             at_id: at.node().id(),
             seq: AtomicU64::new(0),
@@ -40,33 +41,23 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BoundValue<K, V> {
 impl<K, V> BoundValue<K, V> {
     #[inline]
     pub(crate) fn value(&self) -> &Arc<V> {
-        match &self.value {
-            Some(value) => value,
-            None => unreachable!("a binding has its value until it is dropped"),
-        }
+        &self.value
     }
 
-    /// With the desk's lock held.
+    /// With the key's lock held.
     pub(crate) fn set_seq(&self, seq: u64) {
         self.seq.store(seq, Ordering::Relaxed);
     }
 
-    /// With the desk's lock held. Zero: not bound.
+    /// With the key's lock held. Zero: not bound.
     pub(crate) fn seq(&self) -> u64 {
         self.seq.load(Ordering::Relaxed)
     }
 }
 
-impl<K, V: ?Sized> Drop for BoundValue<K, V> {
-    fn drop(&mut self) {
-        // It may be dropped by whoever looked something else up, where nobody can take a panic.
-        swallow_drop(self.value.take());
-    }
-}
-
-/// One value that was bound, as a [`Subscription`](crate::Subscription) tells it.
+/// One value that was bound, as a [`Subscription`](crate::Subscription) returns it.
 ///
-/// It holds the value, and neither the place nor the binding.
+/// It keeps the value alive, and neither its node nor the binding.
 pub struct Binding<V, K = ()> {
     key: Arc<Interned<K>>,
     value: Arc<V>,
@@ -80,32 +71,32 @@ impl<V, K> Binding<V, K> {
         Self { key: Arc::clone(key), value: Arc::clone(binding.value()), at: at.clone(), at_id: *at_id }
     }
 
-    /// The value.
+    /// Returns the value.
     #[must_use]
     pub fn value(&self) -> &Arc<V> {
         &self.value
     }
 
-    /// The value, by itself.
+    /// Returns the value and drops the rest.
     #[must_use]
     pub fn into_value(self) -> Arc<V> {
         self.value
     }
 
-    /// Its key in a [`HeirloomMap`](crate::HeirloomMap). A [`Heirloom`](crate::Heirloom) has one value to a place, so
-    /// there it is `()`.
+    /// Returns the value's key in a [`HeirloomMap`](crate::HeirloomMap). It is `()` for a
+    /// [`Heirloom`](crate::Heirloom), which has one value at each node.
     #[must_use]
     pub fn key(&self) -> &K {
         self.key.key()
     }
 
-    /// Where it was bound; `None` when that place is gone.
+    /// Returns the node at which the value was bound; `None` once that node is dropped.
     #[must_use]
     pub fn at(&self) -> Option<Lineage> {
         self.at.upgrade().map(Lineage)
     }
 
-    /// The id of the place where it was bound.
+    /// Returns the id of the node at which the value was bound.
     #[must_use]
     pub fn at_id(&self) -> NodeId {
         self.at_id

@@ -1,41 +1,38 @@
-//! [`Flights`]: at most one initialiser at a time for each slot, and those who wait for it.
+//! [`Flights`]: at most one initialiser at a time for each slot, shared by all callers that ask meanwhile.
 //!
 //! ```text
-//!   (none) --join--> UNDER WAY --complete | publish | lost--> LANDED (final, and no longer in the table)
+//!   (none) --join--> UNDER WAY --complete | publish | give_up--> LANDED (final, and off the table)
 //! ```
 //!
-//! The one who boards first leads: it runs the initialiser, with nothing locked. The others wait for its flight.
+//! The first caller leads: it runs the initialiser, with no lock held. The later callers wait for its flight.
 //!
 //! # The races to fear
-//! * Two ask, both find nothing, and both begin. They cannot: `join` looks at what is kept and into the book under one
-//!   lock, so the second finds the first's flight.
-//! * One asks between the storing of a value and the flight's removal from the book, and begins again. It cannot: both
-//!   happen in one critical section.
-//! * A value is published while the initialiser ends. Whoever takes the flight off the book first decides; the other
-//!   finds it gone, and gets what it landed with.
-//! * A waiter looks, finds nothing, and the flight lands before it sleeps. It leaves its waker under the same lock as
-//!   it looks, and the landing takes all wakers under that lock.
-//! * The leader goes without a word. [`Lead`]'s drop lands the flight.
+//! * Two callers find no value and both initialise. Impossible: `join` reads the kept values and the table under one
+//!   lock, so the second caller finds the flight of the first.
+//! * A caller asks between the storing of a value and the removal of its flight, and initialises again. Impossible:
+//!   both happen in one critical section.
+//! * A value is published while the initialiser ends. The thread that takes the flight off the table first decides;
+//!   the other thread finds it landed, and gets its outcome.
+//! * A waiter finds no outcome, and the flight lands before the waiter parks. The waiter registers its waker first and
+//!   looks then; the landing stores the outcome first and wakes then. One of the two sees the other.
+//! * The leader unwinds, or its future is dropped. [`Lead`]'s drop lands the flight.
 //!
-//! Nothing here runs user code under a lock: what is kept, every outcome and every waker is moved out before it is
-//! dropped.
+//! No user code runs under a lock: kept values, outcomes and wakers are moved out before they are dropped.
 
 use std::collections::HashMap;
 use std::task::Waker;
 use std::time::Instant;
 
-use slab::Slab;
-
 use crate::names::id::NodeId;
 use crate::sync::Mutex;
 use crate::sync::os::Arc;
-use crate::sync::unwind::swallow;
 use crate::wait::park;
+use crate::wait::waker_set::WakerSet;
 
-/// What a flight is for: the owner's node, and which of its entries.
+/// The address of a flight: the owner's node, and the number of the key there.
 pub(crate) type Slot = (NodeId, u64);
 
-/// The flights of one key; `X` is what the same lock guards, `O` an outcome, `L` says who leads.
+/// The flights of one key. `X` is guarded by the same lock, `O` is an outcome, `L` identifies a leader.
 pub(crate) struct Flights<X, O, L> {
     table: Mutex<FlightTable<X, O, L>>,
 }
@@ -45,12 +42,13 @@ struct FlightTable<X, O, L> {
     kept: X,
 }
 
-/// Who leads a flight.
+/// The leader of a flight.
 pub(crate) trait Leads {
-    /// The flight has landed, so nobody waits for the leader any more. Called under the lock, before it goes on.
+    /// The flight has landed, so no waiter waits for the leader any more. Called under the lock, before the leader goes
+    /// on.
     fn completed(&self);
 
-    /// The leader is in the process that this one is a fork of, so its flight never lands here.
+    /// The leader runs in the process that this one is a fork of, so its flight never lands here.
     fn is_elsewhere(&self) -> bool {
         false
     }
@@ -58,34 +56,28 @@ pub(crate) trait Leads {
 
 /// One run of an initialiser.
 pub(crate) struct Flight<O, L> {
-    /// Whose stack the initialiser runs on.
     pub(crate) leader: L,
-    waiting: Mutex<WaitState<O>>,
+    /// Set once, with the table's lock held.
+    outcome: Mutex<Option<O>>,
+    landed: WakerSet,
 }
 
-struct WaitState<O> {
-    /// Set once.
-    outcome: Option<O>,
-    /// Empty once it has landed.
-    waiters: Slab<Waker>,
-}
-
-/// What `join` found, so what its caller does next.
+/// The answer of `join`: says what its caller does next.
 pub(crate) enum JoinFlight<'a, X, O: Clone, L: Leads> {
-    /// It is there already, or will never be.
+    /// The value is there already, or will never be.
     Known(O),
     /// Run the initialiser, and land.
     Lead(Lead<'a, X, O, L>),
-    /// Wait for it.
+    /// Wait for the flight.
     Wait(Arc<Flight<O, L>>),
 }
 
-/// Leads a flight. Dropping it without landing lands it as lost.
+/// The duty to land a flight. Dropping it without landing lands the flight as lost.
 #[must_use = "the flight is lost as soon as this is dropped"]
 pub(crate) struct Lead<'a, X, O: Clone, L: Leads> {
     flights: &'a Flights<X, O, L>,
     slot: Slot,
-    flight: Arc<Flight<O, L>>,
+    pub(crate) flight: Arc<Flight<O, L>>,
     lost: O,
     completed: bool,
 }
@@ -95,14 +87,14 @@ impl<X, O: Clone, L: Leads> Flights<X, O, L> {
         Self { table: Mutex::new(FlightTable { under_way: HashMap::new(), kept }) }
     }
 
-    /// Looks at what is kept, or changes it. `f` runs under the lock: it runs no user code, and hands out what it
-    /// takes.
+    /// Reads or changes the kept values. `f` runs under the lock: it runs no user code, and hands out all that it
+    /// removes.
     pub(crate) fn kept<R>(&self, f: impl FnOnce(&mut X) -> R) -> R {
         f(&mut self.table.lock().kept)
     }
 
-    /// Asks. `look` answers from what is kept, under the lock. `lost` is the outcome when the leader goes without a
-    /// word.
+    /// Asks for a value. `look` answers from the kept values, under the lock. `lost` is the outcome of a leader that
+    /// never lands.
     pub(crate) fn join(
         &self,
         slot: Slot,
@@ -110,7 +102,7 @@ impl<X, O: Clone, L: Leads> Flights<X, O, L> {
         lost: O,
         look: impl FnOnce(&mut X) -> Option<O>,
     ) -> JoinFlight<'_, X, O, L> {
-        let flight = Arc::new(Flight::new(leader));
+        let flight = Arc::new(Flight { leader, outcome: Mutex::new(None), landed: WakerSet::new() });
         let mut table = self.table.lock();
         if let Some(known) = look(&mut table.kept) {
             return JoinFlight::Known(known);
@@ -124,64 +116,59 @@ impl<X, O: Clone, L: Leads> Flights<X, O, L> {
         JoinFlight::Lead(Lead { flights: self, slot, flight, lost, completed: false })
     }
 
-    /// Stores from outside. With the outcome that `store` gives, if it gives one, a flight under way there lands.
+    /// Stores a value from outside. With the outcome of `store`, if there is one, the slot's flight lands.
     pub(crate) fn publish<R>(&self, slot: Slot, store: impl FnOnce(&mut X) -> (Option<O>, R)) -> R {
         let mut table = self.table.lock();
         let (outcome, out) = store(&mut table.kept);
-        let flight = outcome.as_ref().and_then(|_| table.under_way.remove(&slot));
-        let waiters = flight.as_ref().zip(outcome).map(|(flight, outcome)| flight.complete(outcome));
+        let landed = outcome.and_then(|outcome| table.land(&slot, outcome));
         drop(table);
-        wake(waiters);
+        wake(landed);
         out
     }
 }
 
-fn wake(waiters: Option<Slab<Waker>>) {
-    for (_, waker) in waiters.into_iter().flatten() {
-        swallow(|| waker.wake());
+impl<X, O, L: Leads> FlightTable<X, O, L> {
+    /// Takes the slot's flight off the table with its outcome. The caller wakes its waiters outside the lock.
+    #[must_use = "the waiters are to be woken, outside the lock"]
+    fn land(&mut self, slot: &Slot, outcome: O) -> Option<Arc<Flight<O, L>>> {
+        let flight = self.under_way.remove(slot)?;
+        let before = flight.outcome.lock().replace(outcome);
+        debug_assert!(before.is_none(), "a flight lands once");
+        flight.leader.completed();
+        Some(flight)
+    }
+}
+
+fn wake<O, L>(landed: Option<Arc<Flight<O, L>>>) {
+    if let Some(flight) = landed {
+        flight.landed.wake_all();
     }
 }
 
 impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
-    /// Ends the flight. `store` keeps the value and says the outcome, in the same critical section in which the flight
-    /// leaves the book. When a value was published meanwhile it is not called; it comes back with what was
-    /// published.
-    pub(crate) fn complete<R, F>(mut self, store: F) -> (O, Result<R, F>)
-    where
-        F: FnOnce(&mut X) -> (O, R),
-    {
+    /// Ends the flight. `store` keeps the value and returns the outcome, in the critical section in which the flight
+    /// leaves the table. `store` is not called where a value was published meanwhile: that outcome is returned then.
+    pub(crate) fn complete<R>(mut self, store: impl FnOnce(&mut X) -> (O, R)) -> (O, Option<R>) {
         self.completed = true;
         let mut table = self.flights.table.lock();
-        let published = self.flight.outcome();
-        let (outcome, out, ended) = match published {
-            Some(published) => (published, Err(store), None),
-            None => {
-                let (outcome, out) = store(&mut table.kept);
-                let waiters = self.flight.complete(outcome.clone());
-                (outcome, Ok(out), Some((table.under_way.remove(&self.slot), waiters)))
-            }
-        };
+        if let Some(published) = self.flight.outcome() {
+            return (published, None);
+        }
+        let (outcome, out) = store(&mut table.kept);
+        let landed = table.land(&self.slot, outcome.clone());
         drop(table);
-        wake(ended.map(|(_, waiters)| waiters));
-        (outcome, out)
+        wake(landed);
+        (outcome, Some(out))
     }
 
-    /// Which flight it is, to compare.
-    pub(crate) fn flight_address(&self) -> usize {
-        Arc::as_ptr(&self.flight).addr()
-    }
-
-    /// Lands the flight as lost, unless it has landed: its leader will never come back.
+    /// Lands the flight as lost, unless it has landed: its leader never comes back.
     pub(crate) fn give_up(&self) {
         let mut table = self.flights.table.lock();
-        if self.flight.outcome().is_some() {
-            return;
+        if self.flight.outcome().is_none() {
+            let landed = table.land(&self.slot, self.lost.clone());
+            drop(table);
+            wake(landed);
         }
-        let waiters = self.flight.complete(self.lost.clone());
-        let ended = table.under_way.remove(&self.slot);
-        drop(table);
-        drop(ended);
-        wake(Some(waiters));
     }
 }
 
@@ -193,79 +180,34 @@ impl<X, O: Clone, L: Leads> Drop for Lead<'_, X, O, L> {
     }
 }
 
-impl<O: Clone, L: Leads> Flight<O, L> {
-    fn new(leader: L) -> Self {
-        Self { leader, waiting: Mutex::new(WaitState { outcome: None, waiters: Slab::new() }) }
-    }
-
-    /// With the book's lock held: one outcome, and one call that sets it.
-    #[must_use = "the waiters are to be woken, outside the lock"]
-    fn complete(&self, outcome: O) -> Slab<Waker> {
-        let mut waiting = self.waiting.lock();
-        debug_assert!(waiting.outcome.is_none(), "a flight lands once");
-        waiting.outcome = Some(outcome);
-        self.leader.completed();
-        std::mem::take(&mut waiting.waiters)
-    }
-
+impl<O: Clone, L> Flight<O, L> {
     pub(crate) fn outcome(&self) -> Option<O> {
-        self.waiting.lock().outcome.clone()
+        self.outcome.lock().clone()
     }
 
-    /// A place for one who waits.
-    pub(crate) fn waiter(&self) -> Waiter<'_, O, L> {
-        Waiter { flight: self, key: None }
+    /// Polls for the outcome with each waker that `poll` is called with.
+    pub(crate) fn waiter(&self) -> impl FnMut(&Waker) -> Option<O> {
+        let registered = self.landed.register();
+        move |waker| {
+            // The waker comes before the look: see the races above.
+            registered.set(waker);
+            self.outcome()
+        }
     }
 
-    /// Waits until it has landed, until the deadline, or until `given_up` answers, which is asked each time the waiter
-    /// wakes and arranges for its own wake-up. `None`: it was too late. The flight goes on undisturbed.
+    /// Waits for the outcome, until the deadline, or until `given_up` answers. `None`: the deadline came first. The flight
+    /// goes on undisturbed.
+    ///
+    /// `given_up` is asked each time the waiter wakes, and arranges for its own wake-up.
     pub(crate) fn wait(&self, deadline: Option<Instant>, mut given_up: impl FnMut(&Waker) -> Option<O>) -> Option<O> {
-        let mut waiter = self.waiter();
+        let mut poll = self.waiter();
         let mut out = None;
         park::block_until(deadline, |waker| {
-            // Looked at again after a reason to give up: what came of a landed flight, a cycle with its leader say, is
-            // no reason.
-            out = waiter.poll(waker).or_else(|| given_up(waker).map(|reason| self.outcome().unwrap_or(reason)));
+            // The outcome is read again after a reason to give up: a reason that came of a landed flight, such as a
+            // circle with its leader, is none.
+            out = poll(waker).or_else(|| given_up(waker).map(|reason| self.outcome().unwrap_or(reason)));
             out.is_some()
         });
         out.or_else(|| self.outcome())
-    }
-}
-
-/// A waiter's place in a flight; given back when it stops waiting.
-pub(crate) struct Waiter<'a, O, L> {
-    flight: &'a Flight<O, L>,
-    key: Option<usize>,
-}
-
-impl<O: Clone, L: Leads> Waiter<'_, O, L> {
-    /// The outcome; until there is one, the waker is woken then.
-    pub(crate) fn poll(&mut self, waker: &Waker) -> Option<O> {
-        // A waker's clone and drop may be a user's.
-        let new = waker.clone();
-        let (outcome, old) = {
-            let mut waiting = self.flight.waiting.lock();
-            let outcome = waiting.outcome.clone();
-            let old = match self.key.and_then(|key| waiting.waiters.get_mut(key)) {
-                Some(waiter) => Some(std::mem::replace(waiter, new)),
-                None if outcome.is_none() => {
-                    self.key = Some(waiting.waiters.insert(new));
-                    None
-                }
-                None => Some(new),
-            };
-            (outcome, old)
-        };
-        drop(old);
-        outcome
-    }
-}
-
-impl<O, L> Drop for Waiter<'_, O, L> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            let waker = self.flight.waiting.lock().waiters.try_remove(key);
-            drop(waker);
-        }
     }
 }

@@ -1,13 +1,12 @@
-//! [`InitCall`]: asking for a value that is initialised if it is not there: leading the flight, or waiting for it.
+//! [`InitCall`]: a call for a value that leads the value's flight, or waits for it.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
-use std::ptr;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use crate::error::task::payload_text;
@@ -23,58 +22,82 @@ use crate::pool::context::frame;
 use crate::pool::context::interrupted;
 use crate::sync::os::Arc;
 use crate::timer::within::within;
-use crate::value::bindings::{At, BindingState, Bindings, DeferredDrops, Leader, Outcome};
+use crate::value::bindings::{BindingState, Outcome};
 use crate::value::flight::{Flight, JoinFlight, Lead};
+use crate::value::leader::Leader;
+use crate::value::slot::{BindingSlot, DeferredDrops};
 use crate::wait::graph::{self, ClosesCircle, Ends, Label, Target};
 
+/// The error of a user's initialiser.
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+
 /// One call that may have to initialise a value.
-pub(crate) struct InitCall<'a, K, V> {
-    pub(crate) bindings: &'a Bindings<K, V>,
-    /// Whose value it will be.
-    pub(crate) at: At<'a, K>,
-    /// How long to wait for another's initialiser.
-    pub(crate) deadline: Option<Instant>,
+pub(super) struct InitCall<'a, K, V> {
+    /// The future owner of the value.
+    pub(super) slot: BindingSlot<'a, K, V>,
+    /// The end of the wait for another caller's initialiser.
+    pub(super) deadline: Option<Instant>,
     /// An error is remembered.
-    pub(crate) sticky: bool,
-    /// Made for this node alone, from one that is bound above: no binding of the user's, so neither sealed nor
-    /// announced.
-    pub(crate) derived: bool,
+    pub(super) sticky: bool,
+    /// The value is made for this node alone, from one that is bound above. It is no binding of the user's, so it is
+    /// neither refused by a seal nor announced.
+    pub(super) derived: bool,
 }
 
-/// A user's error, for all who wait.
-pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(key: &'static str, error: E) -> InitError {
-    InitError::Failed { key, error: Arc::from(error.into()) }
-}
+/// The duty to land a flight of values.
+type LeadValue<'a, K, V> = Lead<'a, BindingState<K, V>, Outcome<V>, Leader>;
 
-/// A future's value, which cannot fail.
-pub(crate) async fn ready<F: Future>(future: F) -> Result<F::Output, InitError> {
+/// An initialiser's result, or the payload of its panic.
+type Made<V, E> = Result<Result<V, E>, Box<dyn Any + Send>>;
+
+/// Gives a future the error type of one that may fail.
+pub(super) async fn infallible<F: Future>(future: F) -> Result<F::Output, Infallible> {
     Ok(future.await)
 }
 
-/// A future's value, or its error for all who wait.
-pub(crate) async fn tried<F, V, E>(key: &'static str, future: F) -> Result<V, InitError>
-where
-    F: Future<Output = Result<V, E>>,
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    future.await.map_err(|error| failed(key, error))
+/// A call for a value that may be known already.
+pub(super) enum Ask<'a, K, V> {
+    Known(Outcome<V>),
+    Init(InitCall<'a, K, V>),
 }
 
-impl<K, V> InitCall<'_, K, V>
-where
-    K: Send + Sync + 'static,
-    V: Send + Sync + 'static,
-{
-    /// The value. `make` runs at most once, standing at the owner, with nothing locked; its panic goes on here.
-    pub(crate) fn value(self, make: impl FnOnce() -> Result<V, InitError>) -> Outcome<V> {
-        let key = self.bindings.name;
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Ask<'_, K, V> {
+    /// Returns the value; `make` makes it, where this call leads.
+    pub(super) fn value<E: Into<BoxError>>(self, make: impl FnOnce() -> Result<V, E>) -> Outcome<V> {
+        match self {
+            Self::Known(outcome) => outcome,
+            Self::Init(call) => call.value(make),
+        }
+    }
+
+    /// As [`value`](Self::value), where `make` makes a future.
+    pub(super) async fn value_async<F, E>(self, make: impl FnOnce() -> F) -> Outcome<V>
+    where
+        F: Future<Output = Result<V, E>>,
+        E: Into<BoxError>,
+    {
+        match self {
+            Self::Known(outcome) => outcome,
+            Self::Init(call) => call.value_async(make).await,
+        }
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> InitCall<'_, K, V> {
+    fn key(&self) -> &'static str {
+        self.slot.bindings.name
+    }
+
+    /// Returns the value. `make` runs at most once, at the owner's node and with no lock held; its panic goes on here.
+    pub(super) fn value<E: Into<BoxError>>(self, make: impl FnOnce() -> Result<V, E>) -> Outcome<V> {
+        let key = self.key();
         loop {
             let lost = Err(InitError::Panicked { key, message: String::from("its thread did not come back from it") });
             match self.join(Leader::me(), lost) {
-                JoinFlight::Known(outcome) => return heard(outcome),
+                JoinFlight::Known(outcome) => return note_cancel(outcome),
                 JoinFlight::Lead(lead) => return self.lead(lead, make),
                 JoinFlight::Wait(flight) => match self.wait(&flight) {
-                    // Its future was dropped: whoever asks next begins anew.
+                    // The leading future was dropped: the next caller to ask leads.
                     Err(InitError::Abandoned { .. }) => {}
                     outcome => return outcome,
                 },
@@ -82,15 +105,16 @@ where
         }
     }
 
-    /// As [`value`](Self::value), where `make` makes a future, which stands at the owner on every poll.
-    pub(crate) async fn value_async<F>(self, make: impl FnOnce() -> F) -> Outcome<V>
+    /// As [`value`](Self::value), where `make` makes a future, which is polled at the owner's node.
+    pub(super) async fn value_async<F, E>(self, make: impl FnOnce() -> F) -> Outcome<V>
     where
-        F: Future<Output = Result<V, InitError>>,
+        F: Future<Output = Result<V, E>>,
+        E: Into<BoxError>,
     {
-        let key = self.bindings.name;
+        let key = self.key();
         loop {
             match self.join(Leader::future(), Err(InitError::Abandoned { key })) {
-                JoinFlight::Known(outcome) => return heard(outcome),
+                JoinFlight::Known(outcome) => return note_cancel(outcome),
                 JoinFlight::Lead(lead) => return self.lead_async(lead, make).await,
                 JoinFlight::Wait(flight) => match self.wait_async(&flight).await {
                     Err(InitError::Abandoned { .. }) => {}
@@ -101,56 +125,48 @@ where
     }
 
     fn join(&self, leader: Leader, lost: Outcome<V>) -> JoinFlight<'_, BindingState<K, V>, Outcome<V>, Leader> {
-        // The bag goes before anything runs: it must not keep what others let go meanwhile.
-        let mut drops = DeferredDrops::new();
+        // Dropped before the initialiser runs: until then it keeps values that other threads remove.
+        let mut drops = DeferredDrops::default();
         let look = |state: &mut BindingState<K, V>| self.look(state, &mut drops);
-        self.bindings.flights.join(self.at.slot(), leader, lost, look)
+        self.slot.bindings.flights.join(self.slot.id(), leader, lost, look)
     }
 
-    /// What is known without running anything, with the desk's lock held.
-    fn look(&self, state: &BindingState<K, V>, drops: &mut DeferredDrops<K, V>) -> Option<Outcome<V>> {
-        let key = self.bindings.name;
-        if let Some(own) = self.bindings.own(&self.at, drops) {
+    /// Returns the outcome that is known without an initialiser. Called with the key's lock held.
+    fn look(&self, state: &BindingState<K, V>, drops: &mut DeferredDrops) -> Option<Outcome<V>> {
+        let key = self.key();
+        if let Some(own) = self.slot.own(drops) {
             return Some(Ok(Arc::clone(own.value())));
         }
-        if let Some(error) = self.bindings.failure(&self.at, drops) {
+        if let Some(error) = self.slot.failure(drops) {
             return Some(Err(error));
         }
-        if state.is_sealed() && !self.derived {
+        if state.sealed && !self.derived {
             return Some(Err(InitError::Sealed { key }));
         }
-        let gone = if self.derived { self.at.node().is_over() } else { is_gone(self.at.node()) };
+        let gone = if self.derived { self.slot.node().is_over() } else { is_gone(self.slot.node()) };
         gone.then_some(Err(InitError::OwnerGone { key }))
     }
 
-    fn lead(
-        &self,
-        lead: Lead<'_, BindingState<K, V>, Outcome<V>, Leader>,
-        make: impl FnOnce() -> Result<V, InitError>,
-    ) -> Outcome<V> {
+    fn lead<E: Into<BoxError>>(&self, lead: LeadValue<'_, K, V>, make: impl FnOnce() -> Result<V, E>) -> Outcome<V> {
         let made = catch_unwind(AssertUnwindSafe(|| {
-            let _apart = frame::shield();
-            graph::obliged(&|| lead.give_up(), || Lineage(self.at.place.clone()).run(make))
+            let _shield = frame::shield();
+            graph::obliged(&|| lead.give_up(), || Lineage(self.slot.node.clone()).run(make))
         }));
         self.complete(lead, made)
     }
 
-    async fn lead_async<F>(
-        &self,
-        lead: Lead<'_, BindingState<K, V>, Outcome<V>, Leader>,
-        make: impl FnOnce() -> F,
-    ) -> Outcome<V>
+    async fn lead_async<F, E>(&self, lead: LeadValue<'_, K, V>, make: impl FnOnce() -> F) -> Outcome<V>
     where
-        F: Future<Output = Result<V, InitError>>,
+        F: Future<Output = Result<V, E>>,
+        E: Into<BoxError>,
     {
-        let flight = lead.flight_address();
-        let owner = Lineage(self.at.place.clone());
+        let owner = Lineage(self.slot.node.clone());
         let made = async {
-            let begun = leading(flight, || catch_unwind(AssertUnwindSafe(|| owner.run(make))))?;
+            let begun = lead.flight.leader.poll(|| catch_unwind(AssertUnwindSafe(|| owner.run(make))))?;
             let mut made = pin!(InLineage::new(owner, begun));
             poll_fn(|cx| {
                 let poll = || made.as_mut().poll(cx);
-                match leading(flight, || catch_unwind(AssertUnwindSafe(poll))) {
+                match lead.flight.leader.poll(|| catch_unwind(AssertUnwindSafe(poll))) {
                     Ok(polled) => polled.map(Ok),
                     Err(payload) => Poll::Ready(Err(payload)),
                 }
@@ -161,28 +177,26 @@ where
         self.complete(lead, made)
     }
 
-    fn complete(&self, lead: Lead<'_, BindingState<K, V>, Outcome<V>, Leader>, made: Made<V>) -> Outcome<V> {
-        let key = self.bindings.name;
-        let mut drops = DeferredDrops::new();
+    fn complete<E: Into<BoxError>>(&self, lead: LeadValue<'_, K, V>, made: Made<V, E>) -> Outcome<V> {
+        let key = self.key();
+        let mut drops = DeferredDrops::default();
         match made {
             Ok(Ok(value)) => {
-                let binding = self.bindings.binding(&self.at, Arc::new(value));
-                let complete =
-                    |state: &mut _| self.bindings.completed(state, &self.at, &binding, !self.derived, &mut drops);
-                let (outcome, completed) = lead.complete(complete);
-                if let Ok(Some(wakers)) = completed {
-                    wakers.wake();
-                }
+                let binding = self.slot.binding(Arc::new(value));
+                let store = |state: &mut _| self.slot.complete(state, &binding, !self.derived, &mut drops);
+                let (outcome, announced) = lead.complete(store);
+                self.slot.announced(announced.unwrap_or(false));
                 outcome
             }
             Ok(Err(error)) => {
-                let complete = |_: &mut _| {
+                let error = InitError::Failed { key, error: Arc::from(error.into()) };
+                let store = |_: &mut _| {
                     if self.sticky {
-                        self.bindings.failed(&self.at, &error, &mut drops);
+                        self.slot.fail(&error, &mut drops);
                     }
                     (Err(error.clone()), ())
                 };
-                lead.complete(complete).0
+                lead.complete(store).0
             }
             Err(payload) => {
                 let message = payload_text(&*payload).unwrap_or("with something that is no text").to_string();
@@ -193,101 +207,76 @@ where
     }
 
     fn wait(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
-        let key = self.bindings.name;
-        if flight.leader.0.is_mine() || is_led_here(flight) {
+        let key = self.key();
+        if flight.leader.obligation.is_mine() || flight.leader.is_polled_here() {
             return Err(InitError::Reentrant { key });
         }
         let would_deadlock = |why: ClosesCircle| Err(InitError::WouldDeadlock { key, circle: why.circle });
-        // A task becomes a node here, and so hears what is asked of it.
-        let mut own = current::stands().then(CancelListener::new);
-        let owner = self.at.place;
-        // The root cannot be asked to stop, and does not end.
-        let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
-        let on = Target::Obligation(Arc::clone(&flight.leader.0));
+        // A task becomes a node here, so that a cancel of the task notifies this wait.
+        let mut listener = current::stands().then(CancelListener::new);
+        let mut owner = self.watch_owner();
+        let on = Target::Obligation(Arc::clone(&flight.leader.obligation));
         let released = match PermitsReleased::begin_for(on, Label::Value(key), Ends::Asks) {
             Ok(released) => released,
-            // Unless it has landed: its leader may wait for this thread by right then.
+            // Unless the flight has landed: its leader may rightly wait for this thread then.
             Err(why) => return flight.outcome().unwrap_or_else(|| would_deadlock(why)),
         };
         let completed = flight.wait(self.deadline, |waker| {
-            if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {
-                return Some(Err(InitError::OwnerGone { key }));
-            }
-            if own.as_mut().is_some_and(|own| own.poll(waker, CancelListener::cancel_requested)) {
-                return Some(Err(InitError::Cancelled { key }));
-            }
-            released.refusal().map(would_deadlock)
+            let ended = self.interrupted(&mut owner, listener.as_mut(), waker).map(Err);
+            ended.or_else(|| released.refusal().map(would_deadlock))
         });
-        heard(completed.unwrap_or(Err(InitError::TimedOut { key })))
+        note_cancel(completed.unwrap_or(Err(InitError::TimedOut { key })))
     }
 
     async fn wait_async(&self, flight: &Flight<Outcome<V>, Leader>) -> Outcome<V> {
-        let key = self.bindings.name;
-        if is_led_here(flight) {
+        let key = self.key();
+        if flight.leader.is_polled_here() {
             return Err(InitError::Reentrant { key });
         }
-        let owner = self.at.place;
-        let mut owner = owner.node().parent().is_some().then(|| Watch::new(owner));
-        let mut waiter = flight.waiter();
-        let mut cancel_listener = None;
+        let mut owner = self.watch_owner();
+        let mut poll = flight.waiter();
+        let mut listener = None;
         let completed = poll_fn(|cx| {
-            if let Some(outcome) = waiter.poll(cx.waker()) {
-                return Poll::Ready(outcome);
-            }
-            if owner.as_mut().is_some_and(|watch| watch.poll(cx.waker(), is_gone)) {
-                return Poll::Ready(Err(InitError::OwnerGone { key }));
-            }
-            // Whoever polls is asked: it may be another one each time.
-            match cancel_listener.insert(CancelListener::new()).poll(cx.waker(), CancelListener::cancel_requested) {
-                true => Poll::Ready(Err(InitError::Cancelled { key })),
-                false => Poll::Pending,
-            }
+            // A new listener with each poll, because another task or thread may poll each time.
+            let mut ended = |waker| self.interrupted(&mut owner, Some(listener.insert(CancelListener::new())), waker);
+            let outcome = poll(cx.waker()).or_else(|| ended(cx.waker()).map(Err));
+            outcome.map_or(Poll::Pending, Poll::Ready)
         });
-        heard(
-            within(self.deadline, completed)
-                .await
-                .or_else(|| flight.outcome())
-                .unwrap_or(Err(InitError::TimedOut { key })),
-        )
+        let completed = within(self.deadline, completed).await.or_else(|| flight.outcome());
+        note_cancel(completed.unwrap_or(Err(InitError::TimedOut { key })))
+    }
+
+    /// Watches the owner, unless it is the root, which is never cancelled and never ends.
+    fn watch_owner(&self) -> Option<Watch> {
+        self.slot.node().parent().is_some().then(|| Watch::new(&self.slot.node))
+    }
+
+    /// Returns the reason why a wait ends early: the end of the owner, or a cancel of the caller. Otherwise both wake the
+    /// waker when there may be such a reason.
+    fn interrupted(
+        &self,
+        owner: &mut Option<Watch>,
+        listener: Option<&mut CancelListener>,
+        waker: &Waker,
+    ) -> Option<InitError> {
+        let key = self.key();
+        if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {
+            return Some(InitError::OwnerGone { key });
+        }
+        let cancelled = listener.is_some_and(|listener| listener.poll(waker, CancelListener::cancel_requested));
+        cancelled.then_some(InitError::Cancelled { key })
     }
 }
 
-/// The outcome of a wait: one that a request to stop has ended says so to the running task.
-fn heard<V>(outcome: Outcome<V>) -> Outcome<V> {
+/// Notes the interrupt at the running task, where a cancel has ended the wait.
+fn note_cancel<V>(outcome: Outcome<V>) -> Outcome<V> {
     if let Err(InitError::Cancelled { .. } | InitError::OwnerGone { .. }) = &outcome {
         interrupted::note_if_cancelled();
     }
     outcome
 }
 
-/// What came of an initialiser, or what its panic carried.
-type Made<V> = Result<Result<V, InitError>, Box<dyn Any + Send>>;
-
-thread_local! {
-    /// The flights whose initialisers' futures this thread polls now.
-    static LED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Runs a part of an async initialiser. What it does is done for others too, so it is not asked by its caller's requests.
-fn leading<R>(flight: usize, f: impl FnOnce() -> R) -> R {
-    struct Ends;
-    impl Drop for Ends {
-        fn drop(&mut self) {
-            let _ = LED.try_with(|led| led.borrow_mut().pop());
-        }
-    }
-    let _ = LED.try_with(|led| led.borrow_mut().push(flight));
-    let _ends = Ends;
-    let _apart = frame::shield();
-    f()
-}
-
-/// The calling code is a part of the flight's async initialiser.
-fn is_led_here<O, L>(flight: &Flight<O, L>) -> bool {
-    LED.try_with(|led| led.borrow().contains(&ptr::from_ref(flight).addr())).unwrap_or(false)
-}
-
-/// The node has ended or was asked to stop.
+/// The node has ended or was cancelled.
 fn is_gone(node: &Node) -> bool {
     node.is_over() || node.is_cancelled()
 }

@@ -1,4 +1,4 @@
-//! [`Interned`]: a user's key as a number, so that no `Eq` or `Hash` of the user's runs under a lock.
+//! [`Interned`]: a user's key with a number, so that no `Eq` or `Hash` of the user's runs under a lock.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
@@ -8,27 +8,27 @@ use dashmap::DashMap;
 use smallvec::SmallVec;
 
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
-use crate::sync::unwind::swallow_drop;
+use crate::value::contained::Contained;
 
-/// A number that no other key of this process has. Never zero.
+/// Returns a number that no other key of this process has. Never zero.
 pub(crate) fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A key of a map, with the number it is kept under. While one is alive, an equal key is the same one.
+/// A key of a map, with the number that its values are kept under. While it is alive, an equal key is the same one.
 pub(crate) struct Interned<K> {
     number: u64,
     hash: u64,
-    key: Option<K>,
-    /// Takes itself off; nothing for the one key of a `Heirloom`.
+    key: Contained<K>,
+    /// The key takes itself off; empty for the one key of a `Heirloom`.
     table: Weak<Buckets<K>>,
 }
 
 impl<K> Interned<K> {
     /// A key that is in no table.
     pub(crate) fn alone(key: K) -> Arc<Self> {
-        Arc::new(Self { number: 0, hash: 0, key: Some(key), table: Weak::new() })
+        Arc::new(Self { number: 0, hash: 0, key: Contained::new(key), table: Weak::new() })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -36,10 +36,7 @@ impl<K> Interned<K> {
     }
 
     pub(crate) fn key(&self) -> &K {
-        match &self.key {
-            Some(key) => key,
-            None => unreachable!("it has its key until it is dropped"),
-        }
+        &self.key
     }
 }
 
@@ -47,23 +44,20 @@ impl<K> Drop for Interned<K> {
     fn drop(&mut self) {
         if let Some(table) = self.table.upgrade() {
             let this = ptr::from_ref(self);
-            // The memory of this very one is kept by its last strong count until this returns, so no weak one frees it
-            // here.
+            // The strong counts' common weak count keeps this key's memory until this returns, so `retain` frees none.
             if let Some(mut bucket) = table.get_mut(&self.hash) {
                 bucket.retain(|weak| !ptr::eq(weak.as_ptr(), this));
             }
             table.remove_if(&self.hash, |_, bucket| bucket.is_empty());
         }
-        // As a value: its place may end on a thread where nobody can take a panic.
-        swallow_drop(self.key.take());
     }
 }
 
-/// By hash.
+/// Keys by their hash.
 type Buckets<K> = DashMap<u64, Bucket<K>>;
 type Bucket<K> = SmallVec<[Weak<Interned<K>>; 1]>;
 
-/// The keys of one map that are in use. Weak: a key lives as long as something is kept under it.
+/// The keys of one map that are in use. Weak: a key lives as long as a value or a failure is kept under it.
 pub(crate) struct Table<K> {
     hasher: RandomState,
     buckets: Arc<Buckets<K>>,
@@ -74,7 +68,7 @@ impl<K: Hash + Eq> Table<K> {
         Self { hasher: RandomState::new(), buckets: Arc::new(DashMap::with_shard_amount(8)) }
     }
 
-    /// The key, if anything is kept under it anywhere.
+    /// Returns the key, if a node keeps something under it.
     pub(crate) fn find(&self, key: &K) -> Option<Arc<Interned<K>>> {
         let same_hash = self.alive(self.hasher.hash_one(key));
         // Compared outside the lock.
@@ -84,7 +78,7 @@ impl<K: Hash + Eq> Table<K> {
     pub(crate) fn intern(&self, key: K) -> Arc<Interned<K>> {
         let hash = self.hasher.hash_one(&key);
         let table = Arc::downgrade(&self.buckets);
-        let new = Arc::new(Interned { number: next_number(), hash, key: Some(key), table });
+        let new = Arc::new(Interned { number: next_number(), hash, key: Contained::new(key), table });
         loop {
             let same_hash = self.alive(hash);
             if let Some(found) = same_hash.iter().find(|one| one.key() == new.key()) {
@@ -93,7 +87,7 @@ impl<K: Hash + Eq> Table<K> {
             let mut bucket = self.buckets.entry(hash).or_default();
             let compared =
                 |weak: &Weak<Interned<K>>| same_hash.iter().any(|one| ptr::eq(Arc::as_ptr(one), weak.as_ptr()));
-            // One that came meanwhile may be equal. One that ends takes itself off.
+            // A key that came meanwhile may be equal. A key that ends takes itself off.
             if bucket.iter().all(|weak| weak.strong_count() == 0 || compared(weak)) {
                 bucket.push(Arc::downgrade(&new));
                 return Arc::clone(&new);
@@ -101,7 +95,7 @@ impl<K: Hash + Eq> Table<K> {
         }
     }
 
-    /// The keys of this hash. Upgraded under the lock, used and let go outside of it.
+    /// Returns the keys of this hash. Upgraded under the lock, used and dropped outside of it.
     fn alive(&self, hash: u64) -> SmallVec<[Arc<Interned<K>>; 1]> {
         self.buckets.get(&hash).map(|bucket| bucket.iter().filter_map(Weak::upgrade).collect()).unwrap_or_default()
     }

@@ -1,25 +1,28 @@
-//! Values that travel: bound at one place of the tree, found from every place below.
+//! Values that travel: bound at one node, found from every node below it.
 //!
-//! [`heirloom`] and [`map`] are the public keys. Each has a [`bindings`], where its values are bound, and under whose lock
-//! the [`flight`]s of its initialisers begin and land. Nodes keep the values; finding one is the walk of
-//! [`look`](crate::lineage::lookup), which takes no lock.
+//! [`heirloom`] and [`map`] are the public keys. Each has one [`bindings`], under whose lock values are bound in a
+//! [`slot`], and the [`flight`]s of initialisers begin and land. Nodes keep the values. A look-up is the walk of
+//! [`lookup`](crate::lineage::lookup), which takes no lock.
 
 pub(crate) mod binding;
 mod bindings;
+mod contained;
 mod flight;
 pub(crate) mod heirloom;
-pub(crate) mod inbox;
 mod init_call;
 mod key;
+mod leader;
 pub(crate) mod map;
 mod node_map;
+mod site;
+mod slot;
 pub(crate) mod subscribe;
 
 use crate::lineage::lookup::SlotKind;
 use crate::lineage::node::Node;
 use crate::lineage::slots::Slots;
 
-/// Values, among what a node has.
+/// Selects a node's values for a look-up.
 struct Values;
 
 impl SlotKind for Values {

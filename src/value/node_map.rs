@@ -1,89 +1,46 @@
-//! The shelf: what a node keeps of a map, by the number of the key.
+//! [`NodeMap`]: the entries of one map at one node, by the number of the key.
 //!
-//! The map's locks are held for as long as an entry is copied or exchanged. What is taken out goes to the caller, so
-//! that no user code runs under them.
+//! Its locks are held for as long as an entry is copied or exchanged. A removed entry goes to the caller, so that no user
+//! code runs under them.
 
 use dashmap::DashMap;
 
-use crate::error::value::InitError;
 use crate::lineage::slots::SlotValue;
 use crate::sync::os::Arc;
-use crate::sync::unwind::swallow_drop;
-use crate::value::binding::BoundValue;
-use crate::value::key::Interned;
 
-/// What is kept under one key.
-pub(crate) enum Entry<K, V> {
-    Bound(Arc<BoundValue<K, V>>),
-    Failed(Failure<K>),
-}
+/// A node's slot value for a map: entries as a [`Heirloom`](crate::Heirloom) has one at a node.
+pub(super) struct NodeMap(DashMap<u64, Arc<SlotValue>>);
 
-/// A failure that is remembered.
-pub(crate) struct Failure<K> {
-    error: Option<InitError>,
-    _keeps: Arc<Interned<K>>,
-}
-
-impl<K> Failure<K> {
-    pub(crate) fn new(error: InitError, keeps: Arc<Interned<K>>) -> Self {
-        Self { error: Some(error), _keeps: keeps }
+impl NodeMap {
+    pub(super) fn make() -> Arc<SlotValue> {
+        Arc::new(Self(DashMap::with_shard_amount(4)))
     }
-}
 
-impl<K> Drop for Failure<K> {
-    fn drop(&mut self) {
-        // As a value: its place may end on a thread where nobody can take a panic.
-        swallow_drop(self.error.take());
+    /// Looks at the entry of one key. `f` runs no user code.
+    pub(super) fn get<R>(
+        slot_value: &Arc<SlotValue>,
+        number: u64,
+        f: impl FnOnce(&Arc<SlotValue>) -> Option<R>,
+    ) -> Option<R> {
+        f(&*slot_value.downcast_ref::<Self>()?.0.get(&number)?)
     }
-}
 
-impl<K, V> Entry<K, V> {
-    pub(crate) fn binding(&self) -> Option<&Arc<BoundValue<K, V>>> {
-        match self {
-            Self::Bound(binding) => Some(binding),
-            Self::Failed(_) => None,
+    /// Changes the entry of one key, and returns the one before.
+    pub(super) fn put(
+        slot_value: &Arc<SlotValue>,
+        number: u64,
+        entry: Option<Arc<SlotValue>>,
+    ) -> Option<Arc<SlotValue>> {
+        let map = &slot_value.downcast_ref::<Self>()?.0;
+        match entry {
+            Some(entry) => map.insert(number, entry),
+            None => map.remove(&number).map(|(_, entry)| entry),
         }
     }
-}
 
-struct NodeMap<K, V>(DashMap<u64, Entry<K, V>>);
-
-pub(crate) fn new<K: Send + Sync + 'static, V: Send + Sync + 'static>() -> Arc<SlotValue> {
-    Arc::new(NodeMap::<K, V>(DashMap::with_shard_amount(4)))
-}
-
-fn map<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Option<&DashMap<u64, Entry<K, V>>> {
-    slot_value.downcast_ref::<NodeMap<K, V>>().map(|map| &map.0)
-}
-
-pub(crate) fn binding<K: 'static, V: 'static>(
-    slot_value: &Arc<SlotValue>,
-    number: u64,
-) -> Option<Arc<BoundValue<K, V>>> {
-    map(slot_value)?.get(&number)?.binding().cloned()
-}
-
-pub(crate) fn failure<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>, number: u64) -> Option<InitError> {
-    match &*map::<K, V>(slot_value)?.get(&number)? {
-        Entry::Failed(failure) => failure.error.clone(),
-        Entry::Bound(_) => None,
+    /// Returns the entries of all keys.
+    pub(super) fn all(slot_value: &Arc<SlotValue>) -> Vec<Arc<SlotValue>> {
+        let map = slot_value.downcast_ref::<Self>();
+        map.map_or_else(Vec::new, |map| map.0.iter().map(|entry| Arc::clone(&entry)).collect())
     }
-}
-
-pub(crate) fn put<K: 'static, V: 'static>(
-    slot_value: &Arc<SlotValue>,
-    number: u64,
-    entry: Option<Entry<K, V>>,
-) -> Option<Entry<K, V>> {
-    let map = map(slot_value)?;
-    match entry {
-        Some(entry) => map.insert(number, entry),
-        None => map.remove(&number).map(|(_, entry)| entry),
-    }
-}
-
-/// Everything bound here.
-pub(crate) fn all<K: 'static, V: 'static>(slot_value: &Arc<SlotValue>) -> Vec<Arc<BoundValue<K, V>>> {
-    let Some(map) = map::<K, V>(slot_value) else { return Vec::new() };
-    map.iter().filter_map(|entry| entry.binding().cloned()).collect()
 }

@@ -63,7 +63,7 @@ fn a_task_at_a_busy_gate_is_reported_with_its_id_and_the_holder() {
     alone(|| {
         reporting();
         let scope = Scope::new("test");
-        KEY.bind_at(&scope, Gate::new("stage").default_wait(std::time::Duration::ZERO)).expect("open");
+        KEY.at(&scope).bind(Gate::new("stage").default_wait(std::time::Duration::ZERO)).expect("open");
         let pool = started(&scope, "busy", PoolConfig::leased(1).gate(&KEY, GateMode::Require));
         let _in = scope.run(|| KEY.enter(GateMode::Require)).expect("free");
         let span = tracing::info_span!("request");
@@ -99,7 +99,7 @@ fn a_task_that_was_let_in_or_cancelled_is_not_reported() {
     alone(|| {
         reporting();
         let scope = Scope::new("test");
-        KEY.bind_at(&scope, Gate::new("stage").default_wait(common::BOUND)).expect("open");
+        KEY.at(&scope).bind(Gate::new("stage").default_wait(common::BOUND)).expect("open");
         let pool = started(&scope, "quiet", PoolConfig::leased(1).gate(&KEY, GateMode::Require));
         scope.run(|| pool.submit(|| ())).expect("accepted").join().expect("runs");
         let inside = scope.run(|| KEY.enter(GateMode::Require)).expect("free");

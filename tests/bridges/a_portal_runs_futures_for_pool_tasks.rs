@@ -30,7 +30,7 @@ fn the_future_runs_on_the_runtime_and_stands_where_the_task_does() {
         let runtime = runtime();
         let server = server(&runtime, 1);
         let request = Scope::new_in(&server, "request");
-        TENANT.bind_at(&request, "acme").expect("open");
+        TENANT.at(&request).bind("acme").expect("open");
         let task = move || {
             let at = heirloom::current();
             let future = async move {

@@ -152,7 +152,7 @@ fn the_handlers_locals_and_the_answer_stand_in_the_cancelled_scope_and_find_its_
             let text = format!("{} of {} is late", at.name().unwrap_or_default(), TENANT.get().unwrap());
             (StatusCode::REQUEST_TIMEOUT, text).into_response()
         };
-        let bind = |_: &Request, at: &Lineage| drop(TENANT.bind_at(at, "acme"));
+        let bind = |_: &Request, at: &Lineage| drop(TENANT.at(at).bind("acme"));
         let layer = ScopeLayer::new().below(&server).on_open(bind).timeout(SHORT).on_timeout(late);
         let response = block_on(layer.layer(handler).call(request())).unwrap();
         assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);

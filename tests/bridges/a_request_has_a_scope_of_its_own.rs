@@ -93,7 +93,7 @@ fn it_is_named_after_the_request_and_values_are_bound_before_the_service_is_call
         let layer = plain!().name(|request: &&'static str| format!("page {request}")).on_open(
             |request: &&'static str, at: &Lineage| {
                 assert_eq!(heirloom::current(), *at);
-                TENANT.bind_at(at, *request).expect("open");
+                TENANT.at(at).bind(*request).expect("open");
             },
         );
         let handle = |_| {
@@ -195,7 +195,7 @@ fn a_dropped_response_cancels_before_its_locals_are_dropped_which_still_find_its
                 Ok::<_, ()>(())
             }
         };
-        let bind = |_: &&'static str, at: &Lineage| drop(TENANT.bind_at(at, "acme"));
+        let bind = |_: &&'static str, at: &Lineage| drop(TENANT.at(at).bind("acme"));
         let mut service = plain!().below(&server).on_open(bind).layer(Serve(handle));
         let mut response = Box::pin(service.call(""));
         assert!(poll_once(response.as_mut()).is_pending());

@@ -32,7 +32,7 @@ fn tenants() -> HashMap<&'static str, Scope> {
     ["acme", "example"]
         .map(|name| {
             let tenant = Scope::new(name);
-            PLAN.bind_at(&tenant, if name == "acme" { "large" } else { "small" }).unwrap();
+            PLAN.at(&tenant).bind(if name == "acme" { "large" } else { "small" }).unwrap();
             started(&tenant, "work", PoolConfig::leased(1));
             (name, tenant)
         })

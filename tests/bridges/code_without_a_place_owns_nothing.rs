@@ -87,7 +87,7 @@ fn a_value_is_not_bound_for_it() {
             let key = if i < 4 { "value" } else { "map" };
             assert_eq!(refused, Err(BindError::NoPlace { key }));
         }
-        assert!(VALUE.get_at(&Lineage::process()).is_err() && MAP.keys().is_empty());
+        assert!(VALUE.at(&Lineage::process()).get().is_err() && MAP.keys().is_empty());
         let text = BindError::NoPlace { key: "value" }.to_string();
         names_ways(&text, "`Lineage::process()`");
     });
@@ -97,9 +97,9 @@ fn a_value_is_not_bound_for_it() {
 fn it_takes_nothing_of_the_process_s_out() {
     static VALUE: Heirloom<u32> = Heirloom::new("value");
     bounded(|| {
-        VALUE.bind_at(&Lineage::process(), 1_u32).unwrap();
+        VALUE.at(&Lineage::process()).bind(1_u32).unwrap();
         assert_eq!(without_a_place(|| (VALUE.unbind(), VALUE.get().map(|value| *value).ok())), (None, Some(1)));
-        VALUE.unbind_at(&Lineage::process());
+        VALUE.at(&Lineage::process()).unbind();
     });
 }
 
@@ -113,7 +113,7 @@ fn what_is_initialised_once_for_all_is_there_for_it_too() {
             assert_eq!(*MAP.get_or_init(&"a", || 7).unwrap(), 7);
             MAP.publish("b", 8_u32).unwrap();
         });
-        assert_eq!(*VALUE.get_at(&Lineage::process()).unwrap(), 7);
+        assert_eq!(*VALUE.at(&Lineage::process()).get().unwrap(), 7);
         assert_eq!(
             without_a_place(|| (MAP.get(&"a").is_ok(), MAP.get(&"b").is_ok(), MAP.keys().len())),
             (true, true, 2)
@@ -127,7 +127,7 @@ fn a_key_with_a_value_for_each_place_has_none_for_it() {
     static COUNT: Heirloom<u32> = Heirloom::new("count").fresh(|above| above + 1);
     bounded(|| {
         for key in [&OWN, &COUNT] {
-            key.bind_at(&Lineage::process(), 1_u32).unwrap();
+            key.at(&Lineage::process()).bind(1_u32).unwrap();
             let (found, made, in_a_scope) = without_a_place(|| {
                 let scope = Scope::new("scope");
                 (key.get(), key.get_or_init(|| 2), scope.run(|| key.get_or_init(|| 2).map(|own| *own)))
@@ -137,8 +137,8 @@ fn a_key_with_a_value_for_each_place_has_none_for_it() {
             assert!(why.to_string().contains("has no node of its own"), "{why}");
             assert!(matches!(made, Err(InitError::NoPlace { .. })));
             assert_eq!(in_a_scope.unwrap(), 2);
-            assert_eq!(*key.get_at(&Lineage::process()).unwrap(), 1, "undisturbed");
-            key.unbind_at(&Lineage::process());
+            assert_eq!(*key.at(&Lineage::process()).get().unwrap(), 1, "undisturbed");
+            key.at(&Lineage::process()).unbind();
         }
         // Nothing is there to be shared: the plain answer.
         assert!(without_a_place(|| COUNT.get()).unwrap_err().init_error().is_none());
@@ -169,13 +169,13 @@ fn each_way_to_a_place_that_the_error_names_works() {
             let meant = Lineage::process().create("meant");
             meant.start(PoolConfig::leased(1)).unwrap();
             assert!(heirloom::get("meant").is_ok_and(|found| found.is_same(&meant)));
-            VALUE.bind_at(&Lineage::process(), 8_u32).unwrap();
+            VALUE.at(&Lineage::process()).bind(8_u32).unwrap();
             assert_eq!(*VALUE.get().unwrap(), 8);
             // Whoever enters the process says that it is meant.
             Lineage::process().run(|| VALUE.bind(9_u32)).unwrap();
             assert_eq!(*VALUE.get().unwrap(), 9);
         });
-        VALUE.unbind_at(&Lineage::process());
+        VALUE.at(&Lineage::process()).unbind();
         drop(Lineage::process().remove("meant"));
     });
 }

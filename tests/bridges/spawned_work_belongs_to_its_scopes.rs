@@ -37,7 +37,7 @@ impl Drop for Drops {
 
 fn a_scope() -> (Scope, Lineage) {
     let scope = Scope::new("request");
-    USER.bind_at(&scope, 7_u32).unwrap();
+    USER.at(&scope).bind(7_u32).unwrap();
     let at = scope.lineage().clone();
     (scope, at)
 }

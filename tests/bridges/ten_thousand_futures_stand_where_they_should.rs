@@ -87,7 +87,7 @@ fn job(tally: &Tally, user: u64) {
 /// One held guard across each `.await`.
 async fn entered(tally: Arc<Tally>, user: u64) {
     let scope = Scope::new("entered");
-    USER.bind_at(&scope, user).unwrap();
+    USER.at(&scope).bind(user).unwrap();
     tally.here(&Lineage::process(), None);
     let _at = scope.enter();
     for _ in 0..4 {

@@ -81,7 +81,7 @@ fn an_upgraded_connection_keeps_the_requests_user_and_is_in_the_report() {
         runtime().block_on(async {
             let family = Registry::new();
             let server = Scope::new_in(&family.root(), "server");
-            SERVER.bind_at(&server, "here").unwrap();
+            SERVER.at(&server).bind("here").unwrap();
             let chat = async |request: Request| {
                 // By itself it has gone with the request; in a scope of its own below the server it stays.
                 if request.uri().path() == "/lost" {
@@ -89,13 +89,13 @@ fn an_upgraded_connection_keeps_the_requests_user_and_is_in_the_report() {
                 } else {
                     let at = SERVER.place().unwrap();
                     let connection = Scope::new_in(&at, "connection");
-                    USER.bind_at(&connection, user()).unwrap();
+                    USER.at(&connection).bind(user()).unwrap();
                     let talks = talks(request).in_scope(connection).cancel_at_end();
                     drop(at.run(|| heirloom::spawn(talks)).unwrap());
                 }
                 (StatusCode::SWITCHING_PROTOCOLS, [(CONNECTION, "upgrade"), (UPGRADE, "chat")])
             };
-            let binds = |_: &Request, at: &Lineage| drop(USER.bind_at(at, String::from("ada")));
+            let binds = |_: &Request, at: &Lineage| drop(USER.at(at).bind(String::from("ada")));
             let layer = ScopeLayer::new().below(server.lineage()).on_open(binds);
             let app = Router::new().route("/kept", get(chat)).route("/lost", get(chat)).layer(layer);
             let (address, serves) = serve(app).await;
@@ -169,7 +169,7 @@ fn a_client_that_hangs_up_leaves_no_task_of_its_connection() {
         runtime().block_on(async {
             let family = Registry::new();
             let server = Scope::new_in(&family.root(), "server");
-            SERVER.bind_at(&server, "here").unwrap();
+            SERVER.at(&server).bind("here").unwrap();
             family.root().create("feeds").start(PoolConfig::leased(4)).unwrap();
             let chat = async |request: Request| {
                 let at = SERVER.place().unwrap();
@@ -259,7 +259,7 @@ fn what_a_job_submits_after_a_202_is_accepted_at_the_tenant_and_from_a_detached_
             start("work", PoolConfig::leased(2));
             start("sealed", PoolConfig::leased(1).detached());
             let tenant = Scope::new_in(&family.root(), "tenant");
-            TENANT.bind_at(&tenant, "acme").unwrap();
+            TENANT.at(&tenant).bind("acme").unwrap();
             for (path, accepted) in [("/spawned", false), ("/task", false), ("/at-tenant", true), ("/sealed", true)] {
                 let (says, said) = mpsc::channel();
                 let (answers, answered) = tokio::sync::oneshot::channel();

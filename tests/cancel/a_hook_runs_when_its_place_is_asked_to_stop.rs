@@ -117,7 +117,7 @@ fn it_runs_on_the_thread_that_asks_and_stands_where_it_was_made() {
     static TENANT: Heirloom<&str> = Heirloom::new("tenant");
     bounded(|| {
         let scope = Scope::new("test");
-        TENANT.bind_at(&scope, "acme").expect("bound");
+        TENANT.at(&scope).bind("acme").expect("bound");
         let (said, heard) = mpsc::channel();
         let _hook = scope.run(|| {
             heirloom::on_cancel(move || {

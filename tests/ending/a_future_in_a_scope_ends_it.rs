@@ -171,7 +171,7 @@ fn its_locals_find_its_values_however_it_ends() {
     common::bounded(|| {
         let request = || {
             let request = Scope::new("request");
-            TENANT.bind_at(&request, "acme").expect("open");
+            TENANT.at(&request).bind("acme").expect("open");
             request
         };
         let (asks, asked) = mpsc::channel();
@@ -198,7 +198,7 @@ fn its_locals_find_its_values_though_its_queued_tasks_have_ended() {
             let owner = Scope::new("owner");
             let request = Scope::new("request");
             let (pool, go, blocker) = blocked(if own { &request } else { &owner });
-            TENANT.bind_at(&request, "acme").expect("open");
+            TENANT.at(&request).bind("acme").expect("open");
             let queued = request.run(|| pool.submit(|| ()).expect("open"));
             let (asks, asked) = mpsc::channel();
             let local = Asks(asks);
@@ -229,7 +229,7 @@ fn a_finished_future_that_cancels_at_its_end_leaves_nothing() {
         let connection = Scope::new_in(&owner, "connection");
         let at = connection.lineage().clone();
         static PEER: Heirloom<&str> = Heirloom::new("peer");
-        PEER.bind_at(&at, "ada").expect("binds");
+        PEER.at(&at).bind("ada").expect("binds");
         struct Looks(Sender<(bool, bool)>);
         impl Drop for Looks {
             fn drop(&mut self) {
@@ -247,7 +247,7 @@ fn a_finished_future_that_cancels_at_its_end_leaves_nothing() {
         assert!(queued.is_finished(), "it was queued, and is over");
         assert!(queued.join().expect_err("it never runs").is_cancelled());
         assert_eq!(heard.recv(), Ok((true, true)), "what the future holds ends in the scope, as when it is dropped");
-        assert!(at.is_cancelled() && PEER.get_at(&at).is_err());
+        assert!(at.is_cancelled() && PEER.at(&at).get().is_err());
         drop(go);
         let _ = blocker.join();
         assert_eq!(owner.pending(), 0);

@@ -26,7 +26,7 @@ fn the_last_task_ends_a_scope_whose_value_stops_the_one_above() {
             let outer = Arc::new(Scope::new("outer"));
             let inner = Scope::new_in(&outer, "inner");
             let (says, said) = mpsc::channel();
-            STOPS.bind_at(&inner, Stops(Arc::clone(&outer), says)).expect("open");
+            STOPS.at(&inner).bind(Stops(Arc::clone(&outer), says)).expect("open");
             let elsewhere = Scope::new("elsewhere");
             let pool = started(&elsewhere, "work", PoolConfig::leased(1));
             let (go, goes) = mpsc::channel::<()>();

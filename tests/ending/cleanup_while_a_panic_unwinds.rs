@@ -168,7 +168,7 @@ const VERBS: &[Verb] = &[
         let _ = (heirloom::checkpoint(), heirloom::sleep(Duration::from_millis(1)), heirloom::current());
     }),
     ("values", |w| {
-        let before = VALUE.bind_at(&w.scope, 5).expect("open");
+        let before = VALUE.at(&w.scope).bind(5).expect("open");
         assert!(before.is_none() && w.scope.run(|| VALUE.get()).is_ok_and(|value| *value == 5));
     }),
     ("an initialiser", |w| {

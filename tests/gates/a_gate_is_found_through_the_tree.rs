@@ -12,10 +12,10 @@ fn the_nearest_one_is_entered() {
     bounded(|| {
         let lab = Scope::new("lab");
         let bench = Scope::new_in(&lab, "bench");
-        KEY.bind_at(&lab, Gate::new("of the lab")).expect("open");
+        KEY.at(&lab).bind(Gate::new("of the lab")).expect("open");
         let entered = || KEY.enter(GateMode::Require).expect("free").expect("required").gate().name();
         assert_eq!(bench.run(entered), "of the lab");
-        KEY.bind_at(&bench, Gate::new("of the bench")).expect("open");
+        KEY.at(&bench).bind(Gate::new("of the bench")).expect("open");
         assert_eq!(bench.run(entered), "of the bench");
         assert_eq!(bench.run(|| thread::spawn(entered).join().expect("ends")), "of the bench");
         assert_eq!(lab.run(entered), "of the lab");
@@ -32,7 +32,7 @@ fn an_entry_without_a_bound_gate_fails_only_if_it_requires_one() {
         assert!(matches!(&missing, EnterError::Missing(missing) if missing.key() == "stage"));
         assert!(missing.to_string().contains("\"lab\""), "{missing}");
         // One elsewhere is none.
-        KEY.bind_at(&lab, Gate::new("stage")).expect("open");
+        KEY.at(&lab).bind(Gate::new("stage")).expect("open");
         assert!(KEY.enter(GateMode::IfPresent).expect("goes on without").is_none());
         assert!(lab.run(|| KEY.enter(GateMode::IfPresent).expect("free").is_some()));
     });
@@ -43,7 +43,7 @@ fn skipping_it_goes_on_while_another_is_in_until_it_enters_itself() {
     static KEY: Heirloom<Gate> = Heirloom::new("stage");
     bounded(|| {
         let lab = Scope::new("lab");
-        KEY.bind_at(&lab, Gate::new("stage").default_wait(std::time::Duration::ZERO)).expect("open");
+        KEY.at(&lab).bind(Gate::new("stage").default_wait(std::time::Duration::ZERO)).expect("open");
         let _in = lab.run(|| KEY.enter(GateMode::Require)).expect("free").expect("required");
         let status = || {
             assert!(KEY.enter(GateMode::Skip).expect("goes on without").is_none());
@@ -59,9 +59,9 @@ fn a_guard_keeps_a_gate_that_is_unbound_meanwhile() {
     static KEY: Heirloom<Gate> = Heirloom::new("stage");
     bounded(|| {
         let lab = Scope::new("lab");
-        KEY.bind_at(&lab, Gate::new("first")).expect("open");
+        KEY.at(&lab).bind(Gate::new("first")).expect("open");
         let guard = lab.run(|| KEY.enter(GateMode::Require)).expect("free").expect("required");
-        let first = KEY.bind_at(&lab, Gate::new("second")).expect("open").expect("the first");
+        let first = KEY.at(&lab).bind(Gate::new("second")).expect("open").expect("the first");
         assert!(first.is_held());
         drop(guard);
         assert!(!first.is_held());
@@ -74,7 +74,7 @@ fn a_task_enters_where_it_was_submitted() {
     bounded(|| {
         let lab = Scope::new("lab");
         let pool = started(&lab, "work", PoolConfig::leased(1));
-        KEY.bind_at(&lab, Gate::new("stage")).expect("open");
+        KEY.at(&lab).bind(Gate::new("stage")).expect("open");
         let enters = || KEY.enter(GateMode::IfPresent).expect("free").is_some();
         assert!(lab.run(|| pool.submit(enters)).expect("accepted").join().expect("runs"));
         assert!(!pool.submit(enters).expect("accepted").join().expect("runs"));

@@ -16,7 +16,7 @@ type Key = Heirloom<Gate>;
 /// A scope with a gate, and a pool under it.
 fn lab(key: &'static Key, gate: Gate, config: PoolConfig) -> (Scope, PoolManager) {
     let lab = Scope::new("lab");
-    key.bind_at(&lab, gate).expect("open");
+    key.at(&lab).bind(gate).expect("open");
     let pool = started(&lab, "actions", config);
     (lab, pool)
 }
@@ -47,7 +47,7 @@ fn a_task_is_inside_while_its_body_runs_and_out_before_its_result_is_seen() {
     static KEY: Key = Heirloom::new("stage");
     bounded(|| {
         let (lab, pool) = lab(&KEY, short("stage"), PoolConfig::leased(4).gate(&KEY, GateMode::IfPresent));
-        let gate = KEY.get_at(&lab).expect("bound");
+        let gate = KEY.at(&lab).get().expect("bound");
         for _ in 0..200 {
             let holder = run(&lab, &pool, || {
                 let gate = KEY.get().expect("bound");
@@ -165,7 +165,7 @@ fn a_task_without_a_bound_gate_runs_unless_one_is_required() {
         assert!(error.is_gate_missing() && !error.is_busy(), "{error}");
         assert!(error.to_string().contains("its pool requires a gate: no value of \"stage\" is bound at"), "{error}");
         assert_eq!(strict.stats().cancelled, 1);
-        KEY.bind_at(&scope, short("stage")).expect("open");
+        KEY.at(&scope).bind(short("stage")).expect("open");
         assert_eq!(run(&scope, &strict, || 7).expect("one is bound"), 7);
     });
 }
@@ -176,7 +176,7 @@ fn the_gate_is_that_of_the_tasks_place_not_of_the_pools() {
     bounded(|| {
         let (lab, pool) = lab(&KEY, short("of the lab"), PoolConfig::leased(1).gate(&KEY, GateMode::Require));
         let bench = Scope::new_in(&lab, "bench");
-        KEY.bind_at(&bench, short("of the bench")).expect("open");
+        KEY.at(&bench).bind(short("of the bench")).expect("open");
         let inside = go_in(&lab, &KEY);
         assert!(run(&lab, &pool, || ()).is_err_and(|error| error.is_busy()));
         assert!(run(&bench, &pool, || ()).is_ok(), "another gate");

@@ -52,7 +52,7 @@ fn a_task_at_its_pools_gate_ends_as_cancelled() {
             [|_, _, task| _ = task.cancel(), |_, pool, _| pool.cancel(), |scope, _, _| scope.cancel()];
         for ask in asks {
             let owner = Scope::new("owner");
-            KEY.bind_at(&owner, Gate::new("gate").default_wait(Duration::MAX)).expect("open");
+            KEY.at(&owner).bind(Gate::new("gate").default_wait(Duration::MAX)).expect("open");
             let scope = Scope::new_in(&owner, "scope");
             let pool = started(&owner, "pool", PoolConfig::leased(1).gate(&KEY, GateMode::Require));
             let gate = owner.run(|| KEY.get()).expect("bound");

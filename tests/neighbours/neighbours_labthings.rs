@@ -170,7 +170,7 @@ fn the_instruments_lock_counts_and_waits_as_long_as_it_is_told() {
     bounded(|| {
         static LOCK: Heirloom<Gate> = Heirloom::new("lock");
         let server = Scope::new("server");
-        LOCK.bind_at(&server, Gate::new("instrument")).expect("open");
+        LOCK.at(&server).bind(Gate::new("instrument")).expect("open");
         server.run(|| {
             let (gate, again) = (LOCK.get().expect("bound"), LOCK.get().expect("bound"));
             assert!(Arc::ptr_eq(&gate, &again));

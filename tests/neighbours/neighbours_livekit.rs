@@ -22,7 +22,7 @@ fn prepared_workers_serve_jobs_with_what_they_prepared() {
         let scope = Scope::new("server");
         let jobs = scope.create("jobs");
         let config = PoolConfig::dedicated(3).warm(3).on_worker_start(move |worker| {
-            MODEL.bind_at(&worker.lineage(), count.fetch_add(1, Ordering::SeqCst)).map(drop)
+            MODEL.at(&worker.lineage()).bind(count.fetch_add(1, Ordering::SeqCst)).map(drop)
         });
         jobs.start(config).expect("all are ready");
         assert_eq!(prepared.load(Ordering::SeqCst), 3);
@@ -32,7 +32,7 @@ fn prepared_workers_serve_jobs_with_what_they_prepared() {
             jobs.submit(move || {
                 met.wait();
                 let worker = heirloom::worker().expect("a worker of the pool's own");
-                (*MODEL.get_at(&worker.lineage()).expect("prepared"), worker.started_by(), MODEL.get().is_err())
+                (*MODEL.at(&worker.lineage()).get().expect("prepared"), worker.started_by(), MODEL.get().is_err())
             })
         };
         let (one, two) = (job().expect("accepted"), job().expect("accepted"));
@@ -181,7 +181,7 @@ fn what_belongs_to_a_session_ends_with_it_also_when_its_job_fails() {
         for hangs in [false, true] {
             let closed = Arc::new(AtomicBool::new(false));
             let session = Scope::new_in(&server, "session");
-            SESSION.bind_at(&session, Session(Arc::clone(&closed))).expect("open");
+            SESSION.at(&session).bind(Session(Arc::clone(&closed))).expect("open");
             let (go, gate) = channel::<()>();
             let fails = session.run(|| jobs.submit(|| -> () { panic!("the entry point fails") })).expect("accepted");
             let hung = hangs.then(|| session.run(|| jobs.submit(move || gate.recv().is_err())).expect("accepted"));

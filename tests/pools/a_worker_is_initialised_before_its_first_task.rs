@@ -159,12 +159,12 @@ fn values_bound_there_are_found_by_tasks_and_dropped_on_the_thread() {
         let scope = Scope::new("test");
         let (tells, dropped) = mpsc::channel();
         let config = PoolConfig::dedicated(1)
-            .on_worker_start(move |worker| TOOL.bind_at(&worker.lineage(), Tells(tells.clone())).map(drop));
+            .on_worker_start(move |worker| TOOL.at(&worker.lineage()).bind(Tells(tells.clone())).map(drop));
         let pool = started(&scope, "work", config);
         let look = || {
             let worker = heirloom::worker().expect("a dedicated pool's thread");
             assert!(TOOL.get().is_err(), "a task stands below its submitter");
-            assert!(TOOL.get_at(&worker.lineage()).is_ok());
+            assert!(TOOL.at(&worker.lineage()).get().is_ok());
             (worker, this_thread())
         };
         let (_holds_the_node, thread) = pool.submit(look).expect("accepted").join().expect("runs");

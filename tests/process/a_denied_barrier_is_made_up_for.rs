@@ -56,9 +56,9 @@ impl Drop for Counted {
 fn churn(rounds: u64) {
     for number in 0..rounds {
         let request = Scope::new("request");
-        VALUE.bind_at(&request, Counted::new(number)).expect("open");
+        VALUE.at(&request).bind(Counted::new(number)).expect("open");
         assert!(request.run(|| VALUE.with(|value| value.0[0])).is_ok_and(|found| found == number));
-        assert!(VALUE.unbind_at(&request).is_some());
+        assert!(VALUE.at(&request).unbind().is_some());
     }
 }
 
@@ -126,10 +126,10 @@ pub(crate) static CHECKS: &[Check] = &[
     Check::passes("what_was_there_is_freed_a_moment_later", || {
         let before: Vec<Scope> = (0..50).map(|_| Scope::new("before")).collect();
         for (number, scope) in (0..).zip(&before) {
-            VALUE.bind_at(scope, Counted::new(number)).expect("open");
+            VALUE.at(scope).bind(Counted::new(number)).expect("open");
         }
         use_and_deny(before.len());
-        before.iter().for_each(|scope| assert!(VALUE.unbind_at(scope).is_some()));
+        before.iter().for_each(|scope| assert!(VALUE.at(scope).unbind().is_some()));
         let until = Instant::now() + Duration::from_secs(20);
         while ALIVE.load(Ordering::SeqCst) > 0 {
             assert!(Instant::now() < until, "{} are kept", ALIVE.load(Ordering::SeqCst));
@@ -158,9 +158,9 @@ pub(crate) static CHECKS: &[Check] = &[
         let mut number = 1;
         // Past the moment when what was there before is freed.
         while begun.elapsed() < Duration::from_secs(3) {
-            VALUE.bind_at(&Lineage::process(), Counted::new(number)).expect("open");
+            VALUE.at(&Lineage::process()).bind(Counted::new(number)).expect("open");
             if number.is_multiple_of(3) {
-                VALUE.unbind_at(&Lineage::process());
+                VALUE.at(&Lineage::process()).unbind();
             }
             number += 1;
         }

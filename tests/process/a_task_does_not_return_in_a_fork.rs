@@ -104,7 +104,7 @@ pub(crate) static CHECKS: &[Check] = &[
         play: || {
             use heirloom::{Gate, GateMode, Heirloom, Lineage};
             static GATE: Heirloom<Gate> = Heirloom::new("gate");
-            GATE.bind_at(&Lineage::process(), Gate::new("gate")).expect("open");
+            GATE.at(&Lineage::process()).bind(Gate::new("gate")).expect("open");
             println!("{:?}", forks_with_a_queue(PoolConfig::leased(1).gate(&GATE, GateMode::Require)));
         },
         expect: |seen| {

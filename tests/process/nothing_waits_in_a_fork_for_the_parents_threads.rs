@@ -263,7 +263,7 @@ pub(crate) static CHECKS: &[Check] = &[
     }),
     Check::passes("values_gates_and_threads_before_the_fork_leave_pools_to_the_child", || {
         static VALUE: Heirloom<u32> = Heirloom::new("value");
-        VALUE.bind_at(&heirloom::Lineage::process(), 7).expect("open");
+        VALUE.at(&heirloom::Lineage::process()).bind(7).expect("open");
         let gate = Gate::new("stage");
         drop(gate.enter().expect("free"));
         assert_eq!(thread::spawn(|| 5).join().expect("ends"), 5);

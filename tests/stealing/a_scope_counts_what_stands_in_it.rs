@@ -52,7 +52,7 @@ fn values_stay_under_a_running_task_however_its_scope_ends() {
         for end in ends {
             for at_owner in [true, false] {
                 let (outer, owner, pool) = family();
-                TENANT.bind_at(if at_owner { &owner } else { &outer }, "acme").expect("open");
+                TENANT.at(if at_owner { &owner } else { &outer }).bind("acme").expect("open");
                 let (task, go) = occupy(&pool);
                 assert_eq!((outer.pending(), owner.pending()), (1, 1));
                 end(outer, owner);
@@ -67,15 +67,15 @@ fn values_stay_under_a_running_task_however_its_scope_ends() {
 fn a_scope_ends_when_the_last_task_that_stands_in_it_has() {
     bounded(|| {
         let (outer, owner, pool) = family();
-        TENANT.bind_at(&outer, "acme").expect("open");
+        TENANT.at(&outer).bind("acme").expect("open");
         let at = outer.lineage().clone();
         let (task, go) = occupy(&pool);
         outer.close();
         let waits = std::thread::spawn(move || outer.stop().map(|report| report.is_complete()));
-        assert_eq!(TENANT.get_at(&at).ok().as_deref(), Some(&"acme"));
+        assert_eq!(TENANT.at(&at).get().ok().as_deref(), Some(&"acme"));
         go.send(()).expect("it waits");
         assert_eq!(waits.join().expect("no panic"), Ok(true));
-        assert!(task.is_finished() && TENANT.get_at(&at).is_err());
+        assert!(task.is_finished() && TENANT.at(&at).get().is_err());
         assert_eq!(owner.pending(), 0);
     });
 }

@@ -89,7 +89,7 @@ fn a_carried_place_keeps_its_values_until_the_task_has_ended() {
     bounded(|| {
         let (_app, pool) = shared();
         let request = Scope::new("request");
-        TENANT.bind_at(request.lineage(), "acme").expect("the first");
+        TENANT.at(request.lineage()).bind("acme").expect("the first");
         let (here, runs) = mpsc::channel();
         let (go, told): (_, Receiver<()>) = mpsc::channel();
         let told = std::sync::Mutex::new(told);

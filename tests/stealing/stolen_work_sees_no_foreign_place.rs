@@ -26,7 +26,7 @@ fn many_requests(each: impl Fn(u64, &Scope, &PoolManager) + Send + Sync + 'stati
             let (each, start, pool, app) = (Arc::clone(&each), Arc::clone(&start), pool.clone(), app.lineage().clone());
             std::thread::spawn(move || {
                 let request = app.run(|| Scope::new(format!("request {n}")));
-                REQUEST.bind_at(&request, n).expect("the first here");
+                REQUEST.at(&request).bind(n).expect("the first here");
                 start.wait();
                 for _ in 0..ROUNDS {
                     request.run(|| each(n, &request, &pool));

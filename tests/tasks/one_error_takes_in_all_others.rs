@@ -74,7 +74,7 @@ fn whatever_a_cancelled_scope_leads_to_is_cancelled() {
                 passed_up(own.submit(|| ())),
                 passed_up(own.run(|| ())),
                 passed_up(heirloom::create("another").start(PoolConfig::leased(1))),
-                passed_up(TENANT.bind_at(request.lineage(), 7)),
+                passed_up(TENANT.at(request.lineage()).bind(7)),
                 passed_up(TENANT.at(request.lineage()).get_or_init(|| 7)),
             ]
         });
@@ -96,7 +96,7 @@ fn what_is_full_or_taken_is_so_for_a_time() {
         blocker.end();
         queued.join().expect("runs");
 
-        GATE.bind_at(scope.lineage(), Gate::new("stage")).expect("the first");
+        GATE.at(scope.lineage()).bind(Gate::new("stage")).expect("the first");
         let inside = scope.run(|| GATE.enter(GateMode::Require)).expect("nobody is in");
         let (tell, told) = mpsc::channel();
         let asks = scope.run(|| bounded.submit(move || tell.send(GATE.enter(GateMode::Require).map(drop))));
@@ -136,7 +136,7 @@ fn a_value_that_a_cancelled_place_makes_of_one_above_is_cancelled_too() {
     static SPAN: Heirloom<u64> = Heirloom::new("span").fresh(|above| above + 1);
     bounded(|| {
         let scope = Scope::new("test");
-        SPAN.bind_at(scope.lineage(), 1).expect("the first");
+        SPAN.at(scope.lineage()).bind(1).expect("the first");
         let request = Scope::new_in(scope.lineage(), "request");
         request.cancel();
         assert_eq!(answers(&passed_up(request.run(|| SPAN.get()))), CANCELLED);

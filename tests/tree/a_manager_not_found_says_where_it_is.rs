@@ -115,7 +115,7 @@ fn it_keeps_nothing_alive() {
         let (drops, dropped) = mpsc::channel();
         let error = asker.get("render").expect_err("nobody has it");
         static KEPT: Heirloom<Says> = Heirloom::new("kept");
-        KEPT.bind_at(&root, Says(drops)).expect("open");
+        KEPT.at(&root).bind(Says(drops)).expect("open");
         drop((asker, family, root));
         assert_eq!(dropped.recv(), Ok(()), "the family has ended");
         assert!(error.elsewhere().is_empty());

@@ -38,7 +38,7 @@ fn the_jobs_of_rayons_global_pool_share_nothing() {
         };
         assert!((0..100).all(|user| job(user) == (false, false)));
         let scope = Scope::new("request");
-        VALUE.bind_at(&scope, 7_u32).unwrap();
+        VALUE.at(&scope).bind(7_u32).unwrap();
         let carried = scope.carry(|()| VALUE.get().map(|value| *value).ok());
         let (with, without) = rayon::join(|| carried(()), || rayon::broadcast(|_| stands()));
         assert_eq!(with, Some(7));
@@ -190,7 +190,7 @@ fn code_in_the_destructors_of_a_marked_threads_locals_owns_nothing() {
         heirloom::thread::spawn(marked).join().unwrap();
         let (place, _) = saw.recv().unwrap();
         assert_eq!(place, Lineage::process());
-        VALUE.unbind_at(&Lineage::process());
+        VALUE.at(&Lineage::process()).unbind();
     });
 }
 

@@ -140,7 +140,7 @@ fn the_owners_end_fails_the_waiters_at_once_and_its_initialiser_later() {
             }
             let late = led.end(Ok(1)).expect("no panic");
             assert!(matches!(late, Err(InitError::OwnerGone { key: "key" })), "{late:?}");
-            assert!(KEY.get_at(&owner).is_err(), "nothing is bound at what has ended");
+            assert!(KEY.at(&owner).get().is_err(), "nothing is bound at what has ended");
             let again = owner.run(|| KEY.at(&owner).get_or_init(|| 2));
             assert!(matches!(again, Err(InitError::OwnerGone { .. })));
         }
@@ -213,7 +213,7 @@ fn under_failures_and_races_every_asker_gets_an_answer() {
                             })
                         };
                         match catch_unwind(AssertUnwindSafe(ask)) {
-                            Ok(Ok(_)) if (round + i) % 2 == 0 => drop(KEY.unbind_at(&Lineage::process())),
+                            Ok(Ok(_)) if (round + i) % 2 == 0 => drop(KEY.at(&Lineage::process()).unbind()),
                             Ok(Err(error)) => {
                                 assert!(matches!(error, InitError::Failed { .. } | InitError::Panicked { .. }));
                             }
@@ -226,7 +226,7 @@ fn under_failures_and_races_every_asker_gets_an_answer() {
         for asker in askers {
             asker.join().expect("ends");
         }
-        KEY.unbind_at(&Lineage::process());
+        KEY.at(&Lineage::process()).unbind();
         assert_eq!(*KEY.get_or_init(|| 7).expect("the slot is empty"), 7);
     });
 }

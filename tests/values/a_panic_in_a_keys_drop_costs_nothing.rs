@@ -78,7 +78,7 @@ fn what_else_was_bound_there_is_let_go() {
         let failed = scope.run(|| FAILURES.at(&scope).get_or_try_init(&1, || Err(bad)));
         drop(failed.expect_err("it is remembered"));
         let witness = Arc::new(());
-        LAST.bind_at(&scope, Arc::clone(&witness)).expect("binds");
+        LAST.at(&scope).bind(Arc::clone(&witness)).expect("binds");
         on.store(true, Ordering::SeqCst);
         let _ = scope.stop();
         assert_eq!(Arc::strong_count(&witness), 1);

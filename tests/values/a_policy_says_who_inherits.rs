@@ -18,7 +18,7 @@ fn an_isolated_value_is_seen_where_it_was_bound_alone() {
         let _at = scope.enter();
         KEY.bind(1_u32).expect("binds");
         assert_eq!(*KEY.get().expect("bound"), 1);
-        assert!(KEY.get_at(&Scope::new("below")).is_err());
+        assert!(KEY.at(&Scope::new("below")).get().is_err());
         assert!(thread::spawn(|| KEY.get().is_err()).join().expect("ends"));
         assert!(std::thread::spawn(|| KEY.get().is_err()).join().expect("ends"));
         assert_eq!(*KEY.get().expect("bound"), 1, "and the parent's is unchanged");
@@ -32,7 +32,7 @@ fn a_task_that_is_no_node_yet_does_not_see_its_submitters() {
         let scope = Scope::new("owner");
         let pool = scope.create("pool");
         pool.start(PoolConfig::leased(1)).expect("starts");
-        KEY.bind_at(&scope, 1_u32).expect("binds");
+        KEY.at(&scope).bind(1_u32).expect("binds");
         let task = || {
             let unseen = KEY.get().is_err() && KEY.unbind().is_none() && KEY.with(|_| ()).is_err();
             KEY.bind(2_u32).expect("binds");
@@ -41,7 +41,7 @@ fn a_task_that_is_no_node_yet_does_not_see_its_submitters() {
         // Submitted from a thread that stands at the very place.
         let ran = scope.run(|| pool.submit(task)).expect("open").join().expect("ends");
         assert_eq!(ran, (true, 2));
-        assert_eq!(*KEY.get_at(&scope).expect("bound"), 1);
+        assert_eq!(*KEY.at(&scope).get().expect("bound"), 1);
         let at = scope.lineage().clone();
         let entered = pool.submit(move || at.run(|| *KEY.get().expect("it stands there now"))).expect("open");
         assert_eq!(entered.join().expect("ends"), 1);
@@ -59,10 +59,10 @@ fn an_isolated_key_is_initialised_where_the_code_stands() {
             thread::spawn(|| *KEY.get_or_init(|| 3).expect("its own")).join().expect("ends")
         });
         assert_eq!(made, 3);
-        assert!(KEY.get_at(&other).is_err() && KEY.get().is_err());
+        assert!(KEY.at(&other).get().is_err() && KEY.get().is_err());
         let sibling = other.run(|| KEY.at(&outer).get_or_init(|| 4));
         assert_eq!(*sibling.expect("a value that is there is found"), 1);
-        KEY.unbind_at(&outer);
+        KEY.at(&outer).unbind();
         let sibling = other.run(|| KEY.at(&outer).get_or_init(|| 4));
         assert!(matches!(sibling, Err(InitError::NotBelow { .. })));
     });
@@ -77,9 +77,9 @@ fn each_place_below_a_fresh_one_gets_its_own_once() {
             (above.0 + 1, heirloom::current().name().map(String::from))
         });
         let owner = Scope::new("owner");
-        assert!(KEY.get_at(&owner).is_err());
-        KEY.bind_at(&owner, (0, None)).expect("binds");
-        assert_eq!(KEY.get_at(&owner).expect("bound").0, 0, "the owner has the original");
+        assert!(KEY.at(&owner).get().is_err());
+        KEY.at(&owner).bind((0, None)).expect("binds");
+        assert_eq!(KEY.at(&owner).get().expect("bound").0, 0, "the owner has the original");
         let below = Scope::new_in(&owner, "below");
         let met = Arc::new(Barrier::new(8));
         let askers: Vec<_> = (0..8)
@@ -98,9 +98,9 @@ fn each_place_below_a_fresh_one_gets_its_own_once() {
         // The nearest that has one is what the next is made of, whoever else stands between.
         let between = Scope::new_in(&below, "between");
         let deep = Scope::new_in(&between, "deep");
-        assert_eq!(KEY.get_at(&deep).expect("made").0, 2);
-        assert_eq!(KEY.get_at(&between).expect("made").0, 2);
-        assert_eq!(KEY.get_at(&owner).expect("bound").0, 0);
+        assert_eq!(KEY.at(&deep).get().expect("made").0, 2);
+        assert_eq!(KEY.at(&between).get().expect("made").0, 2);
+        assert_eq!(KEY.at(&owner).get().expect("bound").0, 0);
     });
 }
 
@@ -111,7 +111,7 @@ fn a_task_gets_a_fresh_one_of_its_own() {
         let owner = Scope::new("owner");
         let pool = owner.create("pool");
         pool.start(PoolConfig::leased(2)).expect("starts");
-        KEY.bind_at(&owner, 10_u32).expect("binds");
+        KEY.at(&owner).bind(10_u32).expect("binds");
         let tasks: Vec<_> = (0..2)
             .map(|_| {
                 let task = || (KEY.get().expect("made"), KEY.get().expect("there"));
@@ -141,11 +141,11 @@ fn a_fresh_one_that_asks_for_itself_is_refused_and_one_that_panics_may_be_tried_
         });
         let owner = Scope::new("owner");
         let below = Scope::new_in(&owner, "below");
-        LOOP.bind_at(&owner, 1_u32).expect("binds");
-        PANICS.bind_at(&owner, 1_u32).expect("binds");
-        assert_eq!(*LOOP.get_at(&below).expect("made"), 7);
-        assert!(std::panic::catch_unwind(AssertUnwindSafe(|| PANICS.get_at(&below))).is_err());
-        assert_eq!(*PANICS.get_at(&below).expect("made"), 2);
+        LOOP.at(&owner).bind(1_u32).expect("binds");
+        PANICS.at(&owner).bind(1_u32).expect("binds");
+        assert_eq!(*LOOP.at(&below).get().expect("made"), 7);
+        assert!(std::panic::catch_unwind(AssertUnwindSafe(|| PANICS.at(&below).get())).is_err());
+        assert_eq!(*PANICS.at(&below).get().expect("made"), 2);
     });
 }
 
@@ -156,7 +156,7 @@ fn an_initialised_fresh_value_is_the_owners_and_the_caller_gets_its_own() {
         let owner = Scope::new("owner");
         let below = Scope::new_in(&owner, "below");
         assert_eq!(*below.run(|| KEY.at(&owner).get_or_init(|| 1)).expect("made"), 2);
-        assert_eq!((*KEY.get_at(&owner).expect("bound"), *KEY.get_at(&below).expect("made")), (1, 2));
+        assert_eq!((*KEY.at(&owner).get().expect("bound"), *KEY.at(&below).get().expect("made")), (1, 2));
     });
 }
 
@@ -167,7 +167,7 @@ fn an_isolated_key_asked_in_vain_names_the_asker_and_not_where_it_is_bound() {
         let scope = Scope::new("request");
         let pool = scope.create("pool");
         pool.start(PoolConfig::leased(1)).expect("starts");
-        KEY.bind_at(&scope, 1_u32).expect("binds");
+        KEY.at(&scope).bind(1_u32).expect("binds");
         let error = scope.run(|| pool.submit(|| KEY.get().unwrap_err())).expect("open").join().expect("ends");
         assert_ne!(error.place_id(), scope.id());
         assert!(error.to_string().contains("not inherited"), "{error}");

@@ -74,7 +74,7 @@ fn a_bound_value_fulfils_it_too() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("key");
         let made = KEY.get_or_init(|| {
-            KEY.bind_at(&Lineage::process(), 2_u32).expect("binds");
+            KEY.at(&Lineage::process()).bind(2_u32).expect("binds");
             1
         });
         assert_eq!(*made.expect("bound meanwhile"), 2);
@@ -108,7 +108,7 @@ fn it_belongs_to_one_place_and_key() {
             1
         });
         assert_eq!(*made.expect("made"), 1);
-        assert_eq!((*MODULES.get(&"a").expect("bound"), *MODULES.get_at(&scope, &"a").expect("bound")), (1, 6));
+        assert_eq!((*MODULES.get(&"a").expect("bound"), *MODULES.at(&scope).get(&"a").expect("bound")), (1, 6));
     });
 }
 

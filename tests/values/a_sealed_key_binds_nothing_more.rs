@@ -11,18 +11,18 @@ fn a_second_unique_one_is_refused_until_the_first_is_taken_out() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("handler");
         let scope = Scope::new("router");
-        KEY.bind_unique_at(&scope, 1_u32).expect("the first");
-        let refused = KEY.bind_unique_at(&scope, 2_u32).unwrap_err();
+        KEY.at(&scope).bind_unique(1_u32).expect("the first");
+        let refused = KEY.at(&scope).bind_unique(2_u32).unwrap_err();
         assert!(matches!(&refused, BindError::AlreadyBound { key: "handler", .. }));
         assert!(refused.to_string().contains("router"), "{refused}");
-        assert_eq!(*KEY.get_at(&scope).expect("bound"), 1);
+        assert_eq!(*KEY.at(&scope).get().expect("bound"), 1);
         let below = Scope::new_in(&scope, "below");
-        KEY.bind_unique_at(&below, 3_u32).expect("another place");
-        KEY.unbind_at(&scope);
-        KEY.bind_unique_at(&scope, 4_u32).expect("registered anew");
-        assert_eq!(KEY.bind_at(&scope, 5_u32).expect("replaces"), Some(Arc::new(4)));
+        KEY.at(&below).bind_unique(3_u32).expect("another place");
+        KEY.at(&scope).unbind();
+        KEY.at(&scope).bind_unique(4_u32).expect("registered anew");
+        assert_eq!(KEY.at(&scope).bind(5_u32).expect("replaces"), Some(Arc::new(4)));
         scope.close();
-        let ended = KEY.bind_unique_at(&scope, 6_u32).unwrap_err();
+        let ended = KEY.at(&scope).bind_unique(6_u32).unwrap_err();
         assert!(matches!(ended, BindError::OwnerGone { key: "handler", .. }), "{ended}");
     });
 }
@@ -39,12 +39,12 @@ fn one_of_many_unique_bindings_at_once_is_the_first() {
                     let (scope, met) = (Arc::clone(&scope), Arc::clone(&met));
                     std::thread::spawn(move || {
                         met.wait();
-                        KEY.bind_unique_at(&scope, i).is_ok().then_some(i)
+                        KEY.at(&scope).bind_unique(i).is_ok().then_some(i)
                     })
                 })
                 .collect();
             let first: Vec<usize> = threads.into_iter().filter_map(|thread| thread.join().expect("ends")).collect();
-            assert_eq!(first, [*KEY.get_at(&scope).expect("bound")]);
+            assert_eq!(first, [*KEY.at(&scope).get().expect("bound")]);
         }
     });
 }
@@ -54,13 +54,13 @@ fn a_sealed_key_keeps_its_bindings_and_takes_no_more() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("runners");
         let (one, other) = (Scope::new("one"), Scope::new("other"));
-        KEY.bind_at(&one, 1_u32).expect("binds");
+        KEY.at(&one).bind(1_u32).expect("binds");
         KEY.seal();
         KEY.seal();
         for refused in [
-            KEY.bind_at(&one, 2_u32).map(drop),
-            KEY.bind_at(&other, 2_u32).map(drop),
-            KEY.bind_unique_at(&one, 2_u32),
+            KEY.at(&one).bind(2_u32).map(drop),
+            KEY.at(&other).bind(2_u32).map(drop),
+            KEY.at(&one).bind_unique(2_u32),
             KEY.bind(2_u32).map(drop),
             KEY.run_with(2_u32, || unreachable!("it did not run")),
         ] {
@@ -69,7 +69,7 @@ fn a_sealed_key_keeps_its_bindings_and_takes_no_more() {
         assert_eq!(*one.run(|| KEY.get_or_init(|| 2)).expect("there is one"), 1);
         let refused = other.run(|| KEY.get_or_init(|| unreachable!("it would bind")));
         assert!(matches!(refused, Err(InitError::Sealed { key: "runners" })));
-        assert_eq!(KEY.unbind_at(&one), Some(Arc::new(1)));
+        assert_eq!(KEY.at(&one).unbind(), Some(Arc::new(1)));
     });
 }
 
@@ -112,8 +112,8 @@ fn a_fresh_one_is_made_after_the_seal_too() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("key").fresh(|above| above + 1);
         let scope = Scope::new("owner");
-        KEY.bind_at(&scope, 1_u32).expect("binds");
+        KEY.at(&scope).bind(1_u32).expect("binds");
         KEY.seal();
-        assert_eq!(*KEY.get_at(&Scope::new_in(&scope, "below")).expect("made"), 2);
+        assert_eq!(*KEY.at(&Scope::new_in(&scope, "below")).get().expect("made"), 2);
     });
 }

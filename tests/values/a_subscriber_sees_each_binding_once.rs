@@ -21,18 +21,18 @@ fn what_is_bound_is_replayed_in_order_and_then_it_goes_on_live() {
         static KEY: Heirloom<u32> = Heirloom::new("key");
         let scopes: Vec<Scope> = (0..6).map(|_| Scope::new("owner")).collect();
         for (scope, value) in scopes.iter().zip(0_u32..) {
-            KEY.bind_at(scope, value).expect("binds");
+            KEY.at(scope).bind(value).expect("binds");
         }
         // Replaced, taken out, and ended: none of these is bound any more.
-        KEY.bind_at(&scopes[0], 10_u32).expect("binds");
-        KEY.unbind_at(&scopes[1]);
+        KEY.at(&scopes[0]).bind(10_u32).expect("binds");
+        KEY.at(&scopes[1]).unbind();
         let mut scopes = scopes;
         drop(scopes.remove(2));
         let mut subscription = KEY.subscribe();
         assert_eq!(values(&mut subscription), [3, 4, 5, 10]);
-        KEY.bind_at(&scopes[0], 11_u32).expect("binds");
-        KEY.bind_at(&scopes[1], 12_u32).expect("binds");
-        KEY.unbind_at(&scopes[1]);
+        KEY.at(&scopes[0]).bind(11_u32).expect("binds");
+        KEY.at(&scopes[1]).bind(12_u32).expect("binds");
+        KEY.at(&scopes[1]).unbind();
         assert_eq!(values(&mut subscription), [11, 12], "also what is gone again");
         assert_eq!(values(&mut KEY.subscribe()), [3, 4, 5, 11]);
     });
@@ -79,7 +79,7 @@ fn nothing_is_lost_or_doubled_at_the_seam() {
                             std::thread::yield_now();
                         }
                         let scope = Scope::new("owner");
-                        KEY.bind_at(&scope, n * 2 + i).expect("binds");
+                        KEY.at(&scope).bind(n * 2 + i).expect("binds");
                         COUNT.fetch_add(1, Ordering::SeqCst);
                         scope
                     };
@@ -139,7 +139,7 @@ fn it_can_be_awaited_on_any_runtime() {
             let first = subscription.recv().await.map(|bound| **bound.value());
             (first, subscription.recv().await.is_none())
         });
-        KEY.bind_at(&scope, 7_u32).expect("binds");
+        KEY.at(&scope).bind(7_u32).expect("binds");
         KEY.seal();
         assert_eq!(runtime.block_on(reads).expect("ends"), (Some(7), true));
     });
@@ -153,7 +153,7 @@ fn a_waker_may_bind_and_unsubscribe() {
         impl Wake for Binds {
             fn wake(self: Arc<Self>) {
                 if self.1.fetch_add(1, Ordering::SeqCst) == 0 {
-                    KEY.bind_at(&self.0, 2_u32).expect("no lock is held");
+                    KEY.at(&self.0).bind(2_u32).expect("no lock is held");
                     drop(KEY.subscribe());
                 }
             }
@@ -163,7 +163,7 @@ fn a_waker_may_bind_and_unsubscribe() {
         let polled = subscription.poll_recv(&mut Context::from_waker(&Waker::from(Arc::clone(&waker))));
         assert!(matches!(polled, Poll::Pending));
         let scope = Scope::new("owner");
-        KEY.bind_at(&scope, 1_u32).expect("binds");
+        KEY.at(&scope).bind(1_u32).expect("binds");
         assert_eq!(values(&mut subscription), [1, 2]);
     });
 }
@@ -175,12 +175,12 @@ fn dropping_it_unsubscribes_and_lets_go_of_what_it_had_not_told() {
         let value = Arc::new(1_u32);
         let scope = Scope::new("owner");
         let subscription = key.subscribe();
-        key.bind_at(&scope, Arc::clone(&value)).expect("binds");
-        key.unbind_at(&scope);
+        key.at(&scope).bind(Arc::clone(&value)).expect("binds");
+        key.at(&scope).unbind();
         assert_eq!(Arc::strong_count(&value), 2, "it is still to be told");
         drop(subscription);
         assert_eq!(Arc::strong_count(&value), 1);
-        key.bind_at(&scope, Arc::clone(&value)).expect("binds");
+        key.at(&scope).bind(Arc::clone(&value)).expect("binds");
         assert_eq!(Arc::strong_count(&value), 2);
     });
 }
@@ -209,9 +209,9 @@ fn what_is_derived_is_not_told() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("key").fresh(|above| above + 1);
         let scope = Scope::new("owner");
-        KEY.bind_at(&scope, 1_u32).expect("binds");
+        KEY.at(&scope).bind(1_u32).expect("binds");
         let mut subscription = KEY.subscribe();
-        assert_eq!(*KEY.get_at(&Scope::new_in(&scope, "below")).expect("made"), 2);
+        assert_eq!(*KEY.at(&Scope::new_in(&scope, "below")).get().expect("made"), 2);
         assert_eq!(values(&mut subscription), [1]);
     });
 }

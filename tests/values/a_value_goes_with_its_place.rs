@@ -24,12 +24,12 @@ fn a_scope_that_ended_has_dropped_it() {
             let (value, other) = (Arc::new(1_u32), Arc::new(2_u32));
             let scope = Scope::new("owner");
             let handle = scope.lineage().clone();
-            KEY.bind_at(&handle, Arc::clone(&value)).expect("binds");
+            KEY.at(&handle).bind(Arc::clone(&value)).expect("binds");
             MAP.at(&handle).bind(1, Arc::clone(&other)).expect("binds");
             end(scope);
             assert_eq!((Arc::strong_count(&value), Arc::strong_count(&other)), (1, 1));
-            assert!(KEY.get_at(&handle).is_err() && MAP.get_at(&handle, &1).is_err());
-            assert!(matches!(KEY.bind_at(&handle, 3_u32), Err(BindError::OwnerGone { .. })));
+            assert!(KEY.at(&handle).get().is_err() && MAP.at(&handle).get(&1).is_err());
+            assert!(matches!(KEY.at(&handle).bind(3_u32), Err(BindError::OwnerGone { .. })));
             assert!(matches!(MAP.at(&handle).bind(1, 3_u32), Err(BindError::OwnerGone { .. })));
         }
     });
@@ -45,7 +45,7 @@ fn what_was_asked_for_below_still_finds_it() {
         let scope = Scope::new_in(&service, "request");
         let handle = scope.lineage().clone();
         let value = Arc::new(7_u32);
-        KEY.bind_at(&scope, Arc::clone(&value)).expect("binds");
+        KEY.at(&scope).bind(Arc::clone(&value)).expect("binds");
         let (go, gate) = mpsc::channel::<()>();
         let task = scope.run(|| {
             pool.submit(move || {
@@ -54,10 +54,10 @@ fn what_was_asked_for_below_still_finds_it() {
             })
         });
         scope.finish();
-        assert_eq!(*KEY.get_at(&handle).expect("a task below is left"), 7);
+        assert_eq!(*KEY.at(&handle).get().expect("a task below is left"), 7);
         go.send(()).expect("it waits");
         assert_eq!(task.expect("open").join().expect("ends"), 7);
-        eventually("the scope has ended", || KEY.get_at(&handle).is_err());
+        eventually("the scope has ended", || KEY.at(&handle).get().is_err());
         // The worker that ended it takes the value out first, and lets go of it then.
         eventually("and has let go of its value", || Arc::strong_count(&value) == 1);
     });
@@ -69,7 +69,7 @@ fn one_that_holds_its_own_scope_keeps_nothing() {
         static KEY: Heirloom<Lineage> = Heirloom::new("key");
         let family = Registry::new();
         let scope = Scope::new_in(&family.root(), "owner");
-        KEY.bind_at(&scope, scope.lineage().clone()).expect("binds");
+        KEY.at(&scope).bind(scope.lineage().clone()).expect("binds");
         drop(scope);
         assert_eq!(family.snapshot().nodes.len(), 1, "only the root is left");
     });
@@ -91,7 +91,7 @@ fn a_thread_that_ended_answers_its_children_and_takes_no_more() {
             (heirloom::current(), child)
         });
         let (place, child) = parent.join().expect("ends");
-        assert!(matches!(KEY.bind_at(&place, 8_u32), Err(BindError::OwnerGone { .. })));
+        assert!(matches!(KEY.at(&place).bind(8_u32), Err(BindError::OwnerGone { .. })));
         go.send(()).expect("it waits");
         assert_eq!(child.join().expect("ends").expect("its parent answers"), 7);
         drop(place);
@@ -135,11 +135,11 @@ fn binding_races_the_scopes_end_and_nothing_stays_behind() {
             send.send(scope).expect("it runs");
             met.wait();
             for _ in 0..3 {
-                let _ = KEY.bind_at(&handle, Arc::clone(&values[0]));
+                let _ = KEY.at(&handle).bind(Arc::clone(&values[0]));
                 let _ = MAP.at(&handle).bind(1, Arc::clone(&values[1]));
             }
             met.wait();
-            assert!(KEY.get_at(&handle).is_err() && MAP.get_at(&handle, &1).is_err());
+            assert!(KEY.at(&handle).get().is_err() && MAP.at(&handle).get(&1).is_err());
             assert_eq!(values.map(|value| Arc::strong_count(&value)), [1, 1]);
         }
         drop(send);
@@ -171,7 +171,7 @@ fn whoever_finds_the_scope_while_it_ends_does_not_keep_it() {
         let (value, begun) = (Arc::new(7_u32), Instant::now());
         for at in (0..ROUNDS).take_while(|_| begun.elapsed() < LONG_ENOUGH) {
             let scope = Scope::new("request");
-            KEY.bind_at(&scope, Arc::clone(&value)).expect("binds");
+            KEY.at(&scope).bind(Arc::clone(&value)).expect("binds");
             gives.send(scope.create("pool")).expect("the finder listens");
             while round.load(Ordering::SeqCst) != 2 * at + 1 {
                 std::thread::yield_now();
@@ -200,14 +200,14 @@ fn a_value_whose_drop_panics_breaks_nothing() {
         static KEYS: [Heirloom<Bomb>; 3] = [const { Heirloom::new("key") }; 3];
         let scope = Scope::new("owner");
         for key in &KEYS {
-            key.bind_at(&scope, Bomb).expect("binds");
+            key.at(&scope).bind(Bomb).expect("binds");
         }
         drop(scope);
         assert_eq!(DROPS.load(Ordering::SeqCst), 3);
         let value = Arc::new(7_u32);
         let key: Heirloom<u32> = Heirloom::new("other");
         let scope = Scope::new("another");
-        key.bind_at(&scope, Arc::clone(&value)).expect("binds");
+        key.at(&scope).bind(Arc::clone(&value)).expect("binds");
         drop(scope);
         assert_eq!(Arc::strong_count(&value), 1);
     });

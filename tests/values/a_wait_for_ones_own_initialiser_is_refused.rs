@@ -126,7 +126,7 @@ fn a_thread_that_the_initialiser_joins_is_refused_in_both_orders() {
                 child.join().expect("the join goes on")
             });
             assert!(*made.expect("made"));
-            drop(KEY.unbind_at(&heirloom::Lineage::process()));
+            drop(KEY.at(&heirloom::Lineage::process()).unbind());
         }
     });
 }
@@ -185,7 +185,7 @@ fn one_of_two_keys_that_initialise_each_other_is_refused() {
             both.sort_unstable();
             // Whoever closed the cycle was refused, so the other one got its value. Never both.
             assert_eq!(both, [1, 2]);
-            drop((A.unbind_at(&heirloom::Lineage::process()), B.unbind_at(&heirloom::Lineage::process())));
+            drop((A.at(&heirloom::Lineage::process()).unbind(), B.at(&heirloom::Lineage::process()).unbind()));
         }
     });
 }
@@ -251,7 +251,7 @@ fn each_task_of_a_set_that_the_initialiser_waits_for_is_refused() {
                 std::iter::from_fn(|| set.join_next()).filter(|(_, told)| *told.as_ref().expect("runs")).count()
             });
             assert_eq!(*made.expect("made"), several, "each is told so");
-            KEY.unbind_at(&heirloom::Lineage::process());
+            KEY.at(&heirloom::Lineage::process()).unbind();
         }
     });
 }
@@ -334,7 +334,7 @@ fn an_asker_whose_flight_has_landed_is_waited_for_no_more() {
             });
             assert_eq!(*made.expect("made"), 1);
             assert_eq!(*B.get_or_init(never).expect("no cycle: that one has got its value"), 2);
-            drop((A.unbind_at(&heirloom::Lineage::process()), B.unbind_at(&heirloom::Lineage::process())));
+            drop((A.at(&heirloom::Lineage::process()).unbind(), B.at(&heirloom::Lineage::process()).unbind()));
         }
     });
 }

@@ -78,11 +78,11 @@ fn a_value_that_is_bound_wins_whatever_the_owner() {
         static KEY: Heirloom<u32> = Heirloom::new("key");
         let outer = Scope::new("outer");
         let inner = Scope::new_in(&outer, "inner");
-        KEY.bind_at(&outer, 1_u32).expect("binds");
+        KEY.at(&outer).bind(1_u32).expect("binds");
         let never = || unreachable!("there is one");
         assert_eq!(*inner.run(|| KEY.get_or_init(never)).expect("bound"), 1);
         assert_eq!(*inner.run(|| KEY.at(&inner).get_or_init(never)).expect("bound"), 1, "also from above the owner");
-        KEY.bind_at(&inner, 2_u32).expect("binds");
+        KEY.at(&inner).bind(2_u32).expect("binds");
         assert_eq!(*inner.run(|| KEY.at(&outer).get_or_init(never)).expect("bound"), 2, "also from below it");
     });
 }
@@ -105,7 +105,7 @@ fn one_grandchild_asks_through_what_is_between_and_the_other_finds_it() {
         let (first, second) = (ask(&left), ask(&right));
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!((first.as_str(), RUNS.load(Ordering::SeqCst)), ("intermediary", 1));
-        assert!(KEY.get_at(&master).is_err());
+        assert!(KEY.at(&master).get().is_err());
     });
 }
 
@@ -134,7 +134,7 @@ fn the_askers_values_and_requests_to_stop_do_not_reach_it() {
         static TENANT: Heirloom<&str> = Heirloom::new("tenant");
         static KEY: Heirloom<bool> = Heirloom::new("key");
         let request = Scope::new("request");
-        TENANT.bind_at(&request, "acme").expect("binds");
+        TENANT.at(&request).bind("acme").expect("binds");
         let pool = request.create("pool");
         pool.start(PoolConfig::leased(1)).expect("starts");
         let (go, gate) = mpsc::channel::<()>();
@@ -233,7 +233,7 @@ fn the_place_is_restored_after_it() {
         };
         assert_eq!(*KEY.get_or_init(leaves_a_guard).expect("made"), 1);
         assert_eq!(heirloom::current(), *scope);
-        KEY.unbind_at(&Lineage::process());
+        KEY.at(&Lineage::process()).unbind();
         let panics = || KEY.get_or_init(|| std::panic::resume_unwind(Box::new(())));
         assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
         assert_eq!(heirloom::current(), *scope);

@@ -31,7 +31,7 @@ fn the_nearest_place_that_has_the_key_wins() {
             assert_eq!(*MAP.get(&a).expect("above again"), 1);
             assert_eq!(MAP.unbind(&a), None, "that is not of this place");
         });
-        let error = MAP.get_at(&outer, &b).unwrap_err();
+        let error = MAP.at(&outer).get(&b).unwrap_err();
         assert!(error.to_string().contains("map") && error.place_id() == outer.id(), "{error}");
         assert_eq!(MAP.at(&outer).keys(), ["a"]);
     });

@@ -37,18 +37,18 @@ impl Drop for Busy {
 
 fn use_all(at: &Lineage) {
     let name = Name("a");
-    let _ = KEY.get_at(at).is_ok();
-    let _ = MAP.get_at(at, &name).is_ok();
+    let _ = KEY.at(at).get().is_ok();
+    let _ = MAP.at(at).get(&name).is_ok();
     let mut subscription = KEY.subscribe();
     let _ = subscription.try_next().is_some();
     let _ = MAP.keys();
     let scope = Scope::new("another");
     let small = Heirloom::<u32>::new("small");
-    small.bind_at(&scope, 1_u32).expect("binds");
-    assert_eq!(*small.get_at(&scope).expect("bound"), 1);
+    small.at(&scope).bind(1_u32).expect("binds");
+    assert_eq!(*small.at(&scope).get().expect("bound"), 1);
     // Under the very keys that are being written elsewhere; `forget` drops nothing of ours.
     MAP.at(at).forget(&name);
-    KEY.unbind_at(&scope);
+    KEY.at(&scope).unbind();
 }
 
 #[derive(Clone)]
@@ -92,14 +92,14 @@ fn a_values_drop_meets_no_lock() {
         let scope = Scope::new("owner");
         let at = scope.lineage().clone();
         let busy = || Busy(Lineage::process());
-        KEY.bind_at(&at, busy()).expect("binds");
-        drop(KEY.bind_at(&at, busy()).expect("replaces"));
-        drop(KEY.unbind_at(&at));
-        KEY.bind_at(&at, busy()).expect("binds");
+        KEY.at(&at).bind(busy()).expect("binds");
+        drop(KEY.at(&at).bind(busy()).expect("replaces"));
+        drop(KEY.at(&at).unbind());
+        KEY.at(&at).bind(busy()).expect("binds");
         MAP.at(&at).bind(Name("a"), busy()).expect("binds");
         MAP.at(&at).bind(Name("b"), busy()).expect("binds");
         drop(MAP.at(&at).bind(Name("b"), busy()).expect("replaces"));
-        assert!(KEY.bind_unique_at(&at, busy()).is_err(), "what is refused is dropped too");
+        assert!(KEY.at(&at).bind_unique(busy()).is_err(), "what is refused is dropped too");
         let before = DROPS.load(Ordering::SeqCst);
         drop(scope);
         assert!(DROPS.load(Ordering::SeqCst) >= before + 3);
@@ -129,10 +129,10 @@ fn an_initialiser_meets_no_lock() {
         let made = VALUE.get_or_init(move || {
             let other = at.clone();
             elsewhere(move || {
-                VALUE.bind_at(&other, 1_u32).expect("binds");
+                VALUE.at(&other).bind(1_u32).expect("binds");
                 assert_eq!(*other.run(|| VALUE.get_or_init(|| 2)).expect("bound"), 1);
                 assert!(VALUE.subscribe().try_next().is_some());
-                VALUE.unbind_at(&other);
+                VALUE.at(&other).unbind();
                 // Another owner of the same key initialises meanwhile.
                 assert_eq!(*other.run(|| VALUE.at(&other).get_or_init(|| 3)).expect("made"), 3);
             });
@@ -149,7 +149,7 @@ fn the_last_one_of_a_value_may_be_a_look_up() {
         let scope = Scope::new("owner");
         let at = scope.lineage().clone();
         let count = Arc::new(AtomicU32::new(0));
-        VALUE.bind_at(&at, Arc::new(Arc::clone(&count))).expect("binds");
+        VALUE.at(&at).bind(Arc::new(Arc::clone(&count))).expect("binds");
         at.run(|| {
             VALUE.with(|lent| {
                 drop(VALUE.unbind());

@@ -16,8 +16,8 @@ fn unbound_is_an_error_that_says_where_it_was_asked() {
         let error = scope.run(|| KEY.get()).unwrap_err();
         assert_eq!((error.key(), error.place_id()), ("the key", scope.id()));
         assert!(error.to_string().contains("the key") && error.to_string().contains("request 7"), "{error}");
-        KEY.bind_at(&Scope::new("elsewhere"), 1_u32).expect("binds");
-        assert!(KEY.get().is_err() && KEY.with(|_| ()).is_err() && KEY.get_at(&scope).is_err());
+        KEY.at(&Scope::new("elsewhere")).bind(1_u32).expect("binds");
+        assert!(KEY.get().is_err() && KEY.with(|_| ()).is_err() && KEY.at(&scope).get().is_err());
     });
 }
 
@@ -28,17 +28,17 @@ fn the_nearest_wins_and_comes_back_when_it_is_unbound() {
         let outer = Scope::new("outer");
         let inner = Scope::new_in(&outer, "inner");
         let innermost = Scope::new_in(&inner, "innermost");
-        let seen = || [&outer, &inner, &innermost].map(|scope| KEY.get_at(scope).ok().map(|value| *value));
-        assert_eq!(KEY.bind_at(&outer, 1_u32).expect("binds"), None);
+        let seen = || [&outer, &inner, &innermost].map(|scope| KEY.at(scope).get().ok().map(|value| *value));
+        assert_eq!(KEY.at(&outer).bind(1_u32).expect("binds"), None);
         assert_eq!(seen(), [Some(1); 3]);
-        assert_eq!(KEY.bind_at(&inner, 2_u32).expect("binds"), None);
+        assert_eq!(KEY.at(&inner).bind(2_u32).expect("binds"), None);
         assert_eq!(seen(), [Some(1), Some(2), Some(2)]);
-        assert_eq!(KEY.bind_at(&inner, 3_u32).expect("binds"), Some(Arc::new(2)));
+        assert_eq!(KEY.at(&inner).bind(3_u32).expect("binds"), Some(Arc::new(2)));
         assert_eq!(seen(), [Some(1), Some(3), Some(3)]);
-        assert_eq!(KEY.unbind_at(&innermost), None, "it has none of its own");
-        assert_eq!(KEY.unbind_at(&inner), Some(Arc::new(3)));
+        assert_eq!(KEY.at(&innermost).unbind(), None, "it has none of its own");
+        assert_eq!(KEY.at(&inner).unbind(), Some(Arc::new(3)));
         assert_eq!(seen(), [Some(1); 3]);
-        assert_eq!(KEY.unbind_at(&outer), Some(Arc::new(1)));
+        assert_eq!(KEY.at(&outer).unbind(), Some(Arc::new(1)));
         assert_eq!(seen(), [None; 3]);
     });
 }
@@ -60,10 +60,10 @@ fn two_keys_of_one_name_are_two() {
         static A: Heirloom<u32> = Heirloom::new("same");
         static B: Heirloom<u32> = Heirloom::new("same");
         let scope = Scope::new("owner");
-        A.bind_at(&scope, 1_u32).expect("binds");
-        assert!(B.get_at(&scope).is_err());
-        B.bind_at(&scope, 2_u32).expect("binds");
-        assert_eq!((*A.get_at(&scope).expect("bound"), *B.get_at(&scope).expect("bound")), (1, 2));
+        A.at(&scope).bind(1_u32).expect("binds");
+        assert!(B.at(&scope).get().is_err());
+        B.at(&scope).bind(2_u32).expect("binds");
+        assert_eq!((*A.at(&scope).get().expect("bound"), *B.at(&scope).get().expect("bound")), (1, 2));
     });
 }
 
@@ -76,7 +76,7 @@ fn a_task_sees_its_submitters_on_whatever_thread() {
         shared.start(PoolConfig::leased(1)).expect("starts");
         let requests = [1_u32, 2, 3].map(|number| {
             let request = Scope::new_in(&service, "request");
-            KEY.bind_at(&request, number).expect("binds");
+            KEY.at(&request).bind(number).expect("binds");
             request
         });
         let tasks: Vec<_> = requests
@@ -104,7 +104,7 @@ fn what_a_task_binds_is_its_own() {
         let scope = Scope::new("owner");
         let pool = scope.create("pool");
         pool.start(PoolConfig::leased(1)).expect("starts");
-        KEY.bind_at(&scope, 1_u32).expect("binds");
+        KEY.at(&scope).bind(1_u32).expect("binds");
         let below = pool.clone();
         let task = scope.run(|| {
             pool.submit(move || {
@@ -124,7 +124,7 @@ fn a_thread_of_ours_is_below_and_a_foreign_one_is_not() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("key");
         let scope = Scope::new("owner");
-        KEY.bind_at(&scope, 1_u32).expect("binds");
+        KEY.at(&scope).bind(1_u32).expect("binds");
         scope.run(|| {
             let own = thread::spawn(|| {
                 KEY.bind(2_u32).expect("binds");
@@ -173,7 +173,7 @@ fn a_future_sees_it_on_every_poll() {
     bounded(|| {
         static KEY: Heirloom<u32> = Heirloom::new("key");
         let at = Scope::new("request");
-        KEY.bind_at(&at, 1_u32).expect("binds");
+        KEY.at(&at).bind(1_u32).expect("binds");
         let read = || async {
             let first = KEY.get().map(|value| *value);
             tokio::task::yield_now().await;
@@ -195,14 +195,14 @@ fn a_look_up_from_any_depth_finds_it() {
         static OTHER: Heirloom<u32> = Heirloom::new("other");
         let family = Registry::new();
         let mut scopes = vec![Scope::new_in(&family.root(), "owner")];
-        KEY.bind_at(&scopes[0], 7_u32).expect("binds");
+        KEY.at(&scopes[0]).bind(7_u32).expect("binds");
         for depth in 0..2_000 {
             let below = Scope::new_in(&scopes[depth], "below");
-            OTHER.bind_at(&below, 1_u32).expect("binds");
+            OTHER.at(&below).bind(1_u32).expect("binds");
             scopes.push(below);
         }
         let deepest: &Lineage = &scopes[2_000];
-        assert_eq!(*KEY.get_at(deepest).expect("bound"), 7);
+        assert_eq!(*KEY.at(deepest).get().expect("bound"), 7);
         assert_eq!(deepest.run(|| KEY.with(|value| *value)).expect("bound"), 7);
         while scopes.pop().is_some() {}
     });
@@ -237,7 +237,7 @@ fn a_key_that_is_dropped_leaves_nothing_behind() {
         let value = Arc::new(7_u32);
         let scope = Scope::new("owner");
         let key: Heirloom<u32> = Heirloom::new("local");
-        key.bind_at(&scope, Arc::clone(&value)).expect("binds");
+        key.at(&scope).bind(Arc::clone(&value)).expect("binds");
         key.bind(Arc::clone(&value)).expect("binds");
         assert_eq!(Arc::strong_count(&value), 3);
         drop(key);
@@ -252,13 +252,13 @@ fn the_place_of_the_nearest_is_found_from_below_it() {
         let outer = Scope::new("outer");
         let inner = Scope::new_in(&outer, "inner");
         let innermost = Scope::new_in(&inner, "innermost");
-        let places = || [&outer, &inner, &innermost].map(|scope| KEY.place_at(scope).ok());
+        let places = || [&outer, &inner, &innermost].map(|scope| KEY.at(scope).place().ok());
         let (at_outer, at_inner) = (Some(outer.lineage().clone()), Some(inner.lineage().clone()));
         assert_eq!(places(), [None, None, None]);
-        KEY.bind_at(&outer, 1_u32).expect("binds");
+        KEY.at(&outer).bind(1_u32).expect("binds");
         assert_eq!(places(), [at_outer.clone(), at_outer.clone(), at_outer.clone()]);
-        KEY.bind_at(&inner, 1_u32).expect("binds");
-        KEY.bind_at(&inner, 2_u32).expect("binds in its place");
+        KEY.at(&inner).bind(1_u32).expect("binds");
+        KEY.at(&inner).bind(2_u32).expect("binds in its place");
         assert_eq!(places(), [at_outer.clone(), at_inner.clone(), at_inner.clone()]);
         assert_eq!(KEY.at(&innermost).place().ok(), at_inner);
 
@@ -272,7 +272,7 @@ fn the_place_of_the_nearest_is_found_from_below_it() {
         innermost.close();
         assert_eq!(innermost.run(|| KEY.place()).ok(), at_inner);
 
-        KEY.unbind_at(&inner);
+        KEY.at(&inner).unbind();
         assert_eq!(places(), [at_outer.clone(), at_outer.clone(), at_outer]);
         let error = KEY.place().expect_err("out here it is not bound");
         assert_eq!((error.key(), error.place_id()), ("key", heirloom::current().id()));
@@ -286,12 +286,12 @@ fn the_place_of_a_key_that_is_not_inherited_follows_its_policy() {
         static COUNT: Heirloom<u32> = Heirloom::new("count").fresh(|above| above + 1);
         let outer = Scope::new("outer");
         let inner = Scope::new_in(&outer, "inner");
-        OWN.bind_at(&outer, 1_u32).expect("binds");
+        OWN.at(&outer).bind(1_u32).expect("binds");
         assert_eq!(outer.run(|| OWN.place()).ok().as_ref(), Some(outer.lineage()));
         let error = inner.run(|| OWN.place()).expect_err("it is not inherited");
         assert!(error.place_id() == inner.id() && error.to_string().contains("not inherited"), "{error}");
 
-        COUNT.bind_at(&outer, 0_u32).expect("binds");
+        COUNT.at(&outer).bind(0_u32).expect("binds");
         assert_eq!(inner.run(|| COUNT.place()).ok().as_ref(), Some(outer.lineage()), "none is made");
         assert_eq!(inner.run(|| COUNT.get()).map(|value| *value).ok(), Some(1));
         assert_eq!(inner.run(|| COUNT.place()).ok().as_ref(), Some(inner.lineage()));

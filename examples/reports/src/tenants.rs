@@ -22,7 +22,7 @@ impl Tenants {
         let mut tenants = BTreeMap::new();
         for name in names {
             let scope = Scope::new_in(&Lineage::process(), format!("tenant {name}"));
-            TENANT.bind_at(&scope, name.clone())?;
+            TENANT.at(&scope).bind(name.clone())?;
             render_pool(&scope)?;
             tenants.insert(name.clone(), scope);
         }

@@ -135,12 +135,12 @@ impl Portal {
     /// # Errors
     /// [`OwnerGone`](BindError::OwnerGone) at a scope that has ended.
     pub fn bind_at(&self, at: &Lineage) -> Result<(), BindError> {
-        PORTAL.bind_at(at, self.clone()).map(drop)
+        PORTAL.at(at).bind(self.clone()).map(drop)
     }
 
     /// Takes away the portal that was bound at that very place. True when there was one.
     pub fn unbind_at(at: &Lineage) -> bool {
-        PORTAL.unbind_at(at).is_some()
+        PORTAL.at(at).unbind().is_some()
     }
 
     /// The runtime's id, as tokio has it.

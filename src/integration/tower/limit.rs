@@ -83,7 +83,7 @@ pub struct Slot(Arc<Slots>);
 impl Slot {
     /// Binds the slot at the scope too. A scope below an ended node refuses the value, and submits no task either.
     pub(super) fn keep(self: &Arc<Self>, scope: &Scope) {
-        let _ = SLOT.bind_at(scope, Arc::clone(self));
+        let _ = SLOT.at(scope).bind(Arc::clone(self));
     }
 }
 

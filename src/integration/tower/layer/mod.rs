@@ -60,7 +60,7 @@ use super::until::{UntilBodyEnd, UntilResponse};
 ///
 /// let scopes = ScopeLayer::new()
 ///     .name(|request: &Request| format!("{} {}", request.method(), request.uri().path()))
-///     .on_open(|request: &Request, at| drop(PATH.bind_at(at, request.uri().path().to_string())))
+///     .on_open(|request: &Request, at| drop(PATH.at(at).bind(request.uri().path().to_string())))
 ///     .limit(1000)
 ///     .until_body_end();
 /// let app: Router = Router::new().route("/", get(page)).layer(scopes);

@@ -102,7 +102,7 @@ impl WorkerCtx {
     ///
     /// let queries = db.submit(|| {
     ///     let worker = heirloom::worker().expect("a thread of the pool");
-    ///     let connection = CONNECTION.get_at(&worker.lineage())?; // `CONNECTION.get()` would not find it
+    ///     let connection = CONNECTION.at(&worker.lineage()).get()?; // `CONNECTION.get()` would not find it
     ///     let mut connection = connection.lock().unwrap();
     ///     connection.queries += 1;
     ///     Ok::<_, heirloom::NotBound>(connection.queries)
