@@ -37,8 +37,13 @@ fn by_name() -> Result<(), Box<dyn Error>> {
     };
     assert_eq!(back(), 42);
 
+    // A handle of the type has every verb, and is kept where it is used.
+    let components = render.of_type("component");
+    let pages: Result<Vec<_>, _> = components.map(1..=3, |n| format!("<p>{n}</p>"))?.collect();
+    println!("rendered {}", pages?.concat());
+
     let report = render.stop()?;
-    assert_eq!(report.completed, 1);
+    assert_eq!(report.completed, 4);
     Ok(())
 }
 

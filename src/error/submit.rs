@@ -178,7 +178,7 @@ impl fmt::Display for SubmitError {
                     None => f.write_str("has none"),
                 }?;
                 let allowed = InCode(&allowed.0, "TaskType");
-                write!(f, "; name the type: `submit_as({allowed}, …)`, or `map_as`, `run_as`, `install_as`")
+                write!(f, "; name the type: `of_type({allowed})` has every verb, and `submit_as` is its short form")
             }
             SubmitErrorKind::WrongWorkerState { wanted, has: Some(has) } => write!(
                 f,

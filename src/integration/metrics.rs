@@ -57,7 +57,7 @@ use std::time::Duration;
 use ::metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::lineage::handle::Lineage;
-use crate::registry::table::Registry;
+use crate::registry::registry::Registry;
 use crate::sync::os::thread;
 use crate::sync::unwind::swallow;
 

@@ -11,8 +11,8 @@ use crate::names::task_type::TaskType;
 use crate::pool::config::{PoolKind, PoolMode};
 use crate::pool::core::stats::PoolStats;
 use crate::pool::end::{RunningTask, StopReport};
-use crate::registry::table::{PoolReport, ShutdownReport};
-use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
+use crate::registry::registry::{PoolReport, ShutdownReport};
+use crate::registry::snapshot::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 
 /// A struct, field by field: `name`, or `name = value`.
 macro_rules! as_struct {

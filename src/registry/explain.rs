@@ -2,8 +2,10 @@
 
 use crate::error::{Refused, SubmitError, SubmitErrorKind};
 use crate::lineage::handle::Lineage;
-use crate::registry::find;
+use crate::pool::core::pool::Pool;
 use crate::registry::manager::PoolManager;
+use crate::registry::slot;
+use crate::sync::os::Arc;
 
 impl PoolManager {
     /// Completes a refusal of its pool. Costs a look-up, and nothing where the refusal is of another kind.
@@ -11,8 +13,8 @@ impl PoolManager {
     pub(super) fn explain(&self, refusal: SubmitError) -> SubmitError {
         match refusal.kind() {
             SubmitErrorKind::Closed { .. } => {
-                let ended_with = self.ended_with().map(String::from);
-                SubmitError::new(self.namespace(), SubmitErrorKind::Closed { ended_with, hides: self.hides() })
+                let (ended_with, hides) = (self.ended_with(), self.hides());
+                SubmitError::new(self.namespace(), SubmitErrorKind::Closed { ended_with, hides })
             }
             _ => refusal,
         }
@@ -22,6 +24,11 @@ impl PoolManager {
     pub(super) fn explained<F>(&self, refused: Refused<F>) -> Refused<F> {
         let (task, reason) = refused.into_parts();
         Refused { task, reason: self.explain(reason) }
+    }
+
+    /// The pool of the last start.
+    pub(super) fn started(&self) -> Result<Arc<Pool>, SubmitError> {
+        self.pool().ok_or_else(|| self.not_started())
     }
 
     #[cold]
@@ -35,7 +42,7 @@ impl PoolManager {
         let owner = self.owner()?;
         // One that was replaced or removed is found no more, so it hides nothing.
         owner.own(self.namespace()).filter(|own| own.is_same(self))?;
-        let above = find::nearest_running(owner.parent()?.0.node(), self.namespace())?;
+        let above = slot::nearest_running(owner.parent()?.0.node(), self.namespace())?;
         above.owner().as_ref().map(Lineage::to_string)
     }
 }

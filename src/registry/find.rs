@@ -3,21 +3,9 @@
 use crate::error::ManagerNotFound;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::lookup::{self, SlotKind};
-use crate::lineage::node::Node;
-use crate::lineage::slots::Slots;
 use crate::names::namespace::Namespace;
 use crate::registry::manager::PoolManager;
-
-/// Managers, among what a node has.
-struct Managers;
-
-impl SlotKind for Managers {
-    #[inline]
-    fn of(node: &Node) -> &Slots {
-        &node.managers
-    }
-}
+use crate::registry::slot::{self, lend_here};
 
 impl Lineage {
     /// The nearest manager of this name, at this node or above it.
@@ -26,7 +14,7 @@ impl Lineage {
     /// [`ManagerNotFound`], which says where it was asked and, on request, where else the name exists.
     pub fn get(&self, ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
         let ns = ns.into();
-        self.lend(&ns, PoolManager::clone).ok_or_else(|| ManagerNotFound::new(ns, self))
+        slot::lend(self.0.node(), &ns, PoolManager::clone).ok_or_else(|| ManagerNotFound::new(ns, self))
     }
 
     /// The nearest manager of this name; if nobody has it, a new one here, not started. Among concurrent calls at one
@@ -34,23 +22,18 @@ impl Lineage {
     #[must_use]
     pub fn get_or_create(&self, ns: impl Into<Namespace>) -> PoolManager {
         let ns = ns.into();
-        if let Some(found) = self.lend(&ns, PoolManager::clone) {
+        if let Some(found) = slot::lend(self.0.node(), &ns, PoolManager::clone) {
             return found;
         }
-        let make = || PoolManager::new(&self.0, ns.clone()).to_slot();
-        match PoolManager::from_slot(self.0.node().managers.find_or_insert(&ns, make)) {
-            Some(manager) => manager,
-            None => unreachable!("only managers live at nodes"),
-        }
+        self.find_or_put(&ns)
     }
 
     /// A new manager here, not started. One that this node had under the name is only unlinked: it goes on for those
     /// who hold it, and closes with its last handle.
     #[must_use = "the manager does nothing until it is started"]
     pub fn create(&self, ns: impl Into<Namespace>) -> PoolManager {
-        let ns = ns.into();
-        let manager = PoolManager::new(&self.0, ns.clone());
-        self.0.node().managers.replace(&ns, manager.to_slot());
+        let manager = PoolManager::new(&self.0, ns.into());
+        self.put(&manager);
         manager
     }
 
@@ -60,55 +43,19 @@ impl Lineage {
     /// As [`get`](Self::get).
     pub fn with<R>(&self, ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
         let ns = ns.into();
-        self.lend(&ns, f).ok_or_else(|| ManagerNotFound::new(ns, self))
-    }
-
-    #[inline]
-    fn lend<R>(&self, ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
-        lookup::lend::<Managers, R>(self.0.node(), ns, |slot_value| f(&PoolManager::lent(slot_value)))
-    }
-
-    /// The manager that this very node has under the name.
-    pub(super) fn own(&self, ns: &Namespace) -> Option<PoolManager> {
-        self.0.node().managers.find_counted(ns).and_then(PoolManager::from_slot)
-    }
-
-    /// Has this very node own a manager that was made for it. False when the node has another one of that name.
-    pub(super) fn link(&self, manager: &PoolManager) -> bool {
-        let linked = self.0.node().managers.find_or_insert(manager.namespace(), || manager.to_slot());
-        PoolManager::from_slot(linked).is_some_and(|linked| linked.is_same(manager))
-    }
-
-    /// Unlinks a manager if this very node has it.
-    pub(super) fn unlink(&self, manager: &PoolManager) {
-        drop(self.0.node().managers.remove_this(manager.namespace(), &manager.to_slot()));
+        slot::lend(self.0.node(), &ns, f).ok_or_else(|| ManagerNotFound::new(ns, self))
     }
 
     /// Unlinks the manager that this very node has under the name. It goes on for those who hold it.
     pub fn remove(&self, ns: impl Into<Namespace>) -> Option<PoolManager> {
-        self.0.node().managers.remove(&ns.into()).and_then(PoolManager::from_slot)
+        self.take(&ns.into())
     }
 
     /// The managers that belong to this very node.
     #[must_use]
     pub fn managers(&self) -> Vec<PoolManager> {
-        self.0.node().managers.all().into_iter().filter_map(PoolManager::from_slot).collect()
+        slot::all(self.0.node()).collect()
     }
-}
-
-/// The nearest manager of this name that runs, at the node or above it.
-pub(super) fn nearest_running(node: &Node, ns: &Namespace) -> Option<PoolManager> {
-    lookup::nearest::<Managers, _>(node, ns, |slot_value| {
-        let manager = PoolManager::lent(slot_value);
-        manager.is_running().then(|| PoolManager::clone(&manager))
-    })
-}
-
-/// [`nearest_running`], from where the code stands.
-#[inline]
-pub(super) fn nearest_running_here(ns: &Namespace) -> Option<PoolManager> {
-    let pin = current::pin();
-    nearest_running(current::nearest_node(&pin), ns)
 }
 
 /// The nearest manager of this name, at the current place or above it.
@@ -206,9 +153,4 @@ pub fn create(ns: impl Into<Namespace>) -> PoolManager {
 pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
     let ns = ns.into();
     lend_here(&ns, f).ok_or_else(|| ManagerNotFound::here(ns))
-}
-
-#[inline]
-fn lend_here<R>(ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
-    lookup::lend_here::<Managers, R>(ns, |slot_value| f(&PoolManager::lent(slot_value)))
 }

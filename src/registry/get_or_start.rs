@@ -20,8 +20,8 @@ use crate::names::id::NodeId;
 use crate::names::namespace::Namespace;
 use crate::pool::blocking::release::{PermitsReleased, block_on_wakers};
 use crate::pool::config::PoolConfig;
-use crate::registry::find;
 use crate::registry::manager::PoolManager;
+use crate::registry::slot;
 use crate::sync::os::{Arc, AtomicBool, LazyLock, Mutex, Ordering};
 use crate::wait::graph::{self, Ends, Label, Obligation, Target};
 use crate::wait::waker_set::WakerSet;
@@ -131,7 +131,7 @@ enum Step {
 
 impl Call {
     fn step<C: FnOnce() -> PoolConfig>(&self, config: &mut Option<C>) -> Result<Step, StartError> {
-        let look = || find::nearest_running(self.from.node(), &self.namespace);
+        let look = || slot::nearest_running(self.from.node(), &self.namespace);
         if let Some(found) = look() {
             return Ok(Step::Found(found));
         }
@@ -268,7 +268,7 @@ impl Call {
 /// [`WouldDeadlock`](StartErrorKind::WouldDeadlock) when `config` itself, or the code that it waits for, asks for this manager.
 pub fn get_or_start(ns: impl Into<Namespace>, config: impl FnOnce() -> PoolConfig) -> Result<PoolManager, StartError> {
     let namespace = ns.into();
-    match find::nearest_running_here(&namespace) {
+    match slot::nearest_running_here(&namespace) {
         Some(found) => found.wait_ready().map(|()| found),
         None => Call::here(namespace).get(config),
     }

@@ -1,12 +1,27 @@
-//! The index of a family, and what is found in it.
+//! Managers, their look-up, scopes, and all that is alive in a family.
+//!
+//! * [`manager`]: the named owner of a pool; [`start`], [`submit`], [`borrow`] and [`stop`] have its verbs, [`typed`] and
+//!   [`stateful`] the handles that the compiler checks.
+//! * [`slot`]: managers in a node's slots; [`find`] and [`get_or_start`] look them up, [`not_found`] and [`explain`] say
+//!   why that or a submit failed.
+//! * [`scope`]: the node for a request; [`in_scope`] the same for futures; [`node_end`] ends any node's tasks and pools.
+//! * [`registry`]: the index of a family, and its shutdown; [`snapshot`]: the family as data and as text.
 
+pub(crate) mod borrow;
 pub(crate) mod explain;
 pub(crate) mod find;
 pub(crate) mod get_or_start;
+pub(crate) mod in_scope;
 pub(crate) mod manager;
+pub(crate) mod node_end;
 pub(crate) mod not_found;
+#[expect(clippy::module_inception, reason = "the type that the folder is named after")]
+pub(crate) mod registry;
 pub(crate) mod scope;
+pub(crate) mod slot;
+pub(crate) mod snapshot;
+pub(crate) mod start;
 pub(crate) mod stateful;
-pub(crate) mod table;
-pub(crate) mod tree;
+pub(crate) mod stop;
+pub(crate) mod submit;
 pub(crate) mod typed;

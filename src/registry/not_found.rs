@@ -37,7 +37,7 @@ fn owners(family: &Family, namespace: &Namespace) -> Vec<String> {
         }
         let owner = manager.owner()?;
         // A manager that was replaced or removed lives on for those who hold it, but no look-up finds it.
-        let found = owner.0.node().managers.find_counted(namespace).and_then(PoolManager::from_slot)?;
+        let found = owner.own(namespace)?;
         found.is_same(&manager).then(|| owner.to_string())
     };
     let managers = family.index().managers.live();

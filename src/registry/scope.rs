@@ -2,29 +2,25 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
 use std::ops::Deref;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::error::StopError;
 use crate::lineage::current;
-use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{Node, NodeKind, NodeRef, Role, ScopeTrackers};
+use crate::lineage::node::{Node, NodeRef, Role, ScopeTrackers};
 use crate::lineage::queued::Claims;
 use crate::lineage::work;
 use crate::names::label::Printed;
 use crate::pool::context::frame;
 use crate::pool::core::pool::Pool;
 use crate::pool::end::{self, OfTracker, StopReport, await_tracker, block_on_tracker};
-use crate::pool::handle::task::{CancelOutcome, deadline};
 use crate::pool::run::evict::Evicted;
-use crate::registry::manager::PoolManager;
+use crate::registry::node_end;
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow;
 use crate::wait::graph::Label;
+use crate::wait::park;
 
 /// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
 ///
@@ -133,10 +129,6 @@ impl Scope {
         }
     }
 
-    fn pools(&self) -> Vec<Arc<Pool>> {
-        pools_of(&self.lineage)
-    }
-
     /// The handle to the scope's node.
     #[must_use]
     pub fn lineage(&self) -> &Lineage {
@@ -169,7 +161,7 @@ impl Scope {
         self.node().claim_daemons(&mut claims);
         evicted.add_all(claims);
         // Whoever waits below for room in a queue waits in vain.
-        end::close_all(&pools_that_end_with(&self.lineage), evicted, || self.node().tell());
+        end::close_all(&node_end::pools_that_end_with(&self.lineage), evicted, || self.node().tell());
     }
 
     /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
@@ -205,7 +197,7 @@ impl Scope {
     /// # Errors
     /// As [`stop`](Self::stop).
     pub fn stop_timeout(&self, d: Duration) -> Result<StopReport, StopError> {
-        self.stop_by(deadline(Some(d)))
+        self.stop_by(park::after(d))
     }
 
     fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, StopError> {
@@ -244,7 +236,7 @@ impl Scope {
     }
 
     fn begin_stop(&self) -> Result<Vec<Arc<Pool>>, StopError> {
-        let pools = self.pools();
+        let pools = node_end::pools_of(&self.lineage);
         // A piece's task is counted until the piece has ended.
         let may_wait_for_itself = self.trackers().joining.count() > 0 && frame::is_piece_below(self.node());
         if may_wait_for_itself
@@ -293,101 +285,14 @@ impl Scope {
     /// joins another of them goes on at once. The scopes and the pools count a task until its closure is dropped: a drop
     /// that waits for that on another thread waits for itself.
     pub fn cancel(&self) {
-        cancel(&self.lineage.0);
+        node_end::cancel(&self.lineage.0);
         self.node().end_if_over();
     }
 
     /// As [`cancel`](Self::cancel), before the scope is dropped: what stands in it until then finds its values.
     pub(crate) fn request_cancel(&self) {
         self.node().hold();
-        cancel(&self.lineage.0);
-    }
-}
-
-/// Nothing more is accepted below a place, if it is a scope.
-fn close(node: &Node) {
-    if let Some(trackers) = node.trackers() {
-        trackers.close();
-    }
-}
-
-/// Asks a place to stop, ends what is queued below it, and ends the pools it owns if it is a scope. True for the first
-/// request.
-fn cancel(place: &NodeRef) -> bool {
-    let node = place.node();
-    close(node);
-    let mut claims = Claims::new();
-    let first = node.begin_cancel(&mut claims);
-    if node.trackers().is_none() {
-        claims.end(|| node.tell_request());
-        return first;
-    }
-    // Also those below a shielded thread, which hears no request from above.
-    node.claim_daemons(&mut claims);
-    let mut evicted = Evicted::new();
-    evicted.add_all(claims);
-    end::cancel_all(&pools_that_end_with(&Lineage(place.clone())), evicted, || node.tell_request());
-    first
-}
-
-fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {
-    at.managers().iter().filter_map(PoolManager::pool).collect()
-}
-
-/// The pools that a scope owns, which end with it.
-fn pools_that_end_with(at: &Lineage) -> Vec<Arc<Pool>> {
-    let managers = at.managers();
-    managers.iter().for_each(|manager| manager.ends_with(at));
-    managers.iter().filter_map(PoolManager::pool).collect()
-}
-
-impl Lineage {
-    /// As [`cancel`](Self::cancel), but what is queued stays so: of a user's this runs wakers alone. For the timer's
-    /// thread, before whoever has the scope cancels it.
-    #[cfg(feature = "tower")]
-    pub(crate) fn request_stop(&self) {
-        close(self.0.node());
-        self.0.node().request_cancel();
-    }
-
-    /// Asks what stands here, and everything below, to stop. Does not wait.
-    ///
-    /// Of a scope this is [`Scope::cancel`]. A thread or a task notices where it looks
-    /// ([`checkpoint`](crate::checkpoint)). The tasks that it submitted as a node and that are queued have ended when this
-    /// returns, in any pool, as for a scope. Nothing else is refused or closed: a thread's or a task's own pools go on,
-    /// until it ends.
-    ///
-    /// ```
-    /// use heirloom::{CancelOutcome, Lineage, Scope, thread};
-    ///
-    /// let request = Scope::new("request 7");
-    /// let (stands, place) = std::sync::mpsc::channel();
-    /// let reader = request.run(|| thread::spawn(move || {
-    ///     stands.send(heirloom::current()).unwrap();
-    ///     heirloom::sleep(std::time::Duration::from_secs(3600))
-    /// }));
-    /// let reader_at = place.recv().unwrap();
-    /// assert_eq!(reader_at.cancel(), CancelOutcome::Requested);
-    /// assert!(reader.join().unwrap().is_err());
-    /// assert!(!request.is_cancelled()); // downward only
-    /// assert_eq!(Lineage::process().cancel(), CancelOutcome::NotCancellable);
-    /// ```
-    pub fn cancel(&self) -> CancelOutcome {
-        let node = self.0.node();
-        match node.kind() {
-            NodeKind::Process => CancelOutcome::NotCancellable,
-            NodeKind::Scope if node.is_over() => {
-                // Nothing is counted below it, but threads and futures may stand there.
-                cancel(&self.0);
-                CancelOutcome::AlreadyFinished
-            }
-            _ if node.is_over() => CancelOutcome::AlreadyFinished,
-            _ => {
-                let outcome = CancelOutcome::of(cancel(&self.0));
-                node.end_if_over();
-                outcome
-            }
-        }
+        node_end::cancel(&self.lineage.0);
     }
 }
 
@@ -402,7 +307,7 @@ impl Deref for Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         if !self.finished {
-            cancel(&self.lineage.0);
+            node_end::cancel(&self.lineage.0);
             self.let_go();
         }
     }
@@ -422,137 +327,5 @@ impl fmt::Debug for Scope {
             .field("pending", &self.pending())
             .field("closed", &self.is_closed())
             .finish()
-    }
-}
-
-/// Places for futures, on any runtime.
-///
-/// ```
-/// use heirloom::{FutureExt, Scope};
-///
-/// let scope = Scope::new("request 7");
-/// let at = scope.lineage().clone();
-/// let name = async { heirloom::current().name().map(String::from) }.in_scope(scope);
-/// assert_eq!(futures::executor::block_on(name).as_deref(), Some("request 7"));
-/// ```
-pub trait FutureExt: Future + Sized {
-    /// Stands at a place on every poll, and while the future is dropped.
-    ///
-    /// What the future gives to a runtime's `spawn` is polled on its own, and stands below the process unless it gets a
-    /// place too:
-    ///
-    /// ```
-    /// use heirloom::{FutureExt, Heirloom, Scope};
-    ///
-    /// static TENANT: Heirloom<&str> = Heirloom::new("tenant");
-    ///
-    /// async fn handler() -> bool {
-    ///     let lost = tokio::spawn(async { TENANT.get().is_ok() });
-    ///     let kept = tokio::spawn(async { TENANT.get().is_ok() }.in_lineage(&heirloom::current()));
-    ///     !lost.await.unwrap() && kept.await.unwrap()
-    /// }
-    ///
-    /// let request = Scope::new("request 7");
-    /// TENANT.at(&request).bind("acme")?;
-    /// # let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    /// assert!(runtime.block_on(handler().in_lineage(&request)));
-    /// # Ok::<(), heirloom::BindError>(())
-    /// ```
-    ///
-    /// ```
-    /// use heirloom::{FutureExt, Scope};
-    ///
-    /// let request = Scope::new("request 7");
-    /// let seen = async { heirloom::current() }.in_lineage(request.lineage());
-    /// assert_eq!(futures::executor::block_on(seen), *request);
-    /// assert!(!request.is_closed()); // unlike `in_scope`, it ends nothing
-    /// ```
-    fn in_lineage(self, at: &Lineage) -> InLineage<Self> {
-        InLineage::new(at.clone(), self)
-    }
-
-    /// Stands in a scope on every poll. When the future finishes the scope is closed, so what it asked for goes on; when
-    /// it is dropped early, the scope is cancelled. Neither blocks the runtime.
-    /// [`cancel_at_end`](InScope::cancel_at_end) has both cancel.
-    fn in_scope(self, scope: Scope) -> InScope<Self> {
-        InScope { inner: InLineage::new(scope.lineage.clone(), self), scope: Some(scope), cancels: false }
-    }
-}
-
-impl<F: Future> FutureExt for F {}
-
-pin_project_lite::pin_project! {
-    /// A future that stands in a scope; made by [`FutureExt::in_scope`]. Its end closes the scope, and dropping it before
-    /// that cancels it; [`cancel_at_end`](Self::cancel_at_end) has its end cancel too.
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct InScope<F> {
-        #[pin]
-        inner: InLineage<F>,
-        // Taken when the future has finished.
-        scope: Option<Scope>,
-        // The end of the future cancels too.
-        cancels: bool,
-    }
-
-    impl<F> PinnedDrop for InScope<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            // Cancelled first: what the future's own locals wait for in their drops is told to stop.
-            if let Some(scope) = this.scope.as_ref() {
-                scope.request_cancel();
-            }
-            this.inner.put_down();
-        }
-    }
-}
-
-impl<F> InScope<F> {
-    /// Cancels the scope also when the future has finished, instead of closing it.
-    ///
-    /// For a connection, whose tasks are of no use once the peer has gone: a hang-up is a normal end of what serves it.
-    /// What is queued below the scope is over when the future is ready, and what runs is asked to stop. The cost, on the
-    /// thread that polls, is that of [`Scope::cancel`].
-    ///
-    /// ```
-    /// use heirloom::{FutureExt, PoolConfig, Scope};
-    /// use std::time::Duration;
-    ///
-    /// let server = Scope::new("server");
-    /// server.create("feeds").start(PoolConfig::leased(1))?;
-    /// let chat = Scope::new_in(&server, "chat");
-    /// // A task that nobody awaits would outlive the connection by an hour.
-    /// let talk = async { heirloom::get("feeds")?.submit(|| heirloom::sleep(Duration::from_secs(3600))).map_err(heirloom::Error::from) };
-    /// let feed = futures::executor::block_on(talk.in_scope(chat).cancel_at_end())?;
-    /// assert!(feed.join().map_or_else(|error| error.is_cancelled(), |slept| slept.is_err()));
-    /// # Ok::<(), heirloom::Error>(())
-    /// ```
-    pub fn cancel_at_end(mut self) -> Self {
-        self.cancels = true;
-        self
-    }
-}
-
-impl<F: Future> Future for InScope<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        let out = std::task::ready!(this.inner.as_mut().poll(cx));
-        if *this.cancels {
-            // In the order of a drop.
-            if let Some(scope) = this.scope.as_ref() {
-                scope.request_cancel();
-            }
-            this.inner.put_down();
-            drop(this.scope.take());
-            return Poll::Ready(out);
-        }
-        // The future's locals end while the scope is still open.
-        this.inner.put_down();
-        if let Some(scope) = this.scope.take() {
-            scope.finish();
-        }
-        Poll::Ready(out)
     }
 }

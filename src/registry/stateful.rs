@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::error::SubmitError;
 use crate::names::namespace::Namespace;
-use crate::names::task_type::TaskType;
 use crate::pool::core::pool::{As, Pool};
 use crate::pool::handle::task::TaskHandle;
 use crate::pool::kinds::dedicated::state::{self, StateType};
@@ -93,13 +92,17 @@ impl PoolManager {
     /// [`WrongWorkerState`](SubmitErrorKind::WrongWorkerState) when the workers have no `S`;
     /// [`NotStarted`](SubmitErrorKind::NotStarted).
     pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, SubmitError> {
-        let pool = self.pool().ok_or_else(|| self.not_started())?;
+        let pool = self.started()?;
         pool.check_state(StateType::of::<S>())?;
         Ok(StatefulManager { manager: self.clone(), pool, state: PhantomData })
     }
 }
 
 impl<S: 'static> StatefulManager<S> {
+    fn stateful(&self) -> As {
+        As { task_type: self.manager.task_type.clone(), stateful: true, ..As::default() }
+    }
+
     /// As [`PoolManager::submit_with_state`].
     ///
     /// # Errors
@@ -109,27 +112,7 @@ impl<S: 'static> StatefulManager<S> {
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.submit_any(None, f)
-    }
-
-    /// [`submit`](Self::submit) for a task of a type.
-    ///
-    /// # Errors
-    /// As [`PoolManager::submit`].
-    pub fn submit_as<F, T>(&self, task_type: impl Into<TaskType>, f: F) -> Result<TaskHandle<T>, SubmitError>
-    where
-        F: FnOnce(&mut S) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.submit_any(Some(task_type.into()), f)
-    }
-
-    fn submit_any<F, T>(&self, task_type: Option<TaskType>, f: F) -> Result<TaskHandle<T>, SubmitError>
-    where
-        F: FnOnce(&mut S) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let submitted = self.pool.submit_static(As { task_type, stateful: true, ..As::default() }, lent(f));
+        let submitted = self.pool.submit_static(self.stateful(), lent(f));
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
@@ -142,7 +125,7 @@ impl<S: 'static> StatefulManager<S> {
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_waiting(As { stateful: true, ..As::default() }, lent(f), park::after(d));
+        let submitted = self.pool.submit_waiting(self.stateful(), lent(f), park::after(d));
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
@@ -155,7 +138,7 @@ impl<S: 'static> StatefulManager<S> {
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_async(As { stateful: true, ..As::default() }, lent(f)).await;
+        let submitted = self.pool.submit_async(self.stateful(), lent(f)).await;
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 

@@ -95,10 +95,10 @@ const VERBS: &[Verb] = &[
         assert!(panics.is_err());
     }),
     ("run here", |w| assert_eq!(w.leased.run(|| 5).expect("ends"), 5)),
-    ("run on a worker", |w| assert_eq!(w.dedicated.run_as(TaskType::of::<Kind>(), || 5).expect("ends"), 5)),
+    ("run on a worker", |w| assert_eq!(w.dedicated.of_type(TaskType::of::<Kind>()).run(|| 5).expect("ends"), 5)),
     ("run that is refused", |w| assert!(w.dedicated.run(|| 5).is_err_and(|error| error.as_refused().is_some()))),
     ("run that panics", |w| {
-        let ran = w.dedicated.run_as(TaskType::of::<Kind>(), || resume_unwind(Box::new(())));
+        let ran = w.dedicated.of_type(TaskType::of::<Kind>()).run(|| resume_unwind(Box::new(())));
         assert!(ran.is_err_and(|error: heirloom::TaskError| error.is_panic()));
     }),
     #[cfg(feature = "rayon")]

@@ -250,13 +250,13 @@ fn all_verbs_work_on_it() {
             matches!(ui.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. }))
         );
         let text = String::from("borrowed");
-        assert_eq!(ui.run_as("draw", || text.len()).expect("runs"), 8);
+        assert_eq!(ui.of_type("draw").run(|| text.len()).expect("runs"), 8);
         let squares: Vec<u64> =
-            ui.map_as("draw", 1..=20, |n: u64| n * n).expect("accepted").map(|n| n.expect("runs")).collect();
+            ui.of_type("draw").map(1..=20, |n: u64| n * n).expect("accepted").map(|n| n.expect("runs")).collect();
         assert_eq!(squares.len(), 20);
-        let sum = ui.scope(|s| {
+        let sum = ui.of_type("draw").scope(|s| {
             let text = &text;
-            let parts = [0, 4].map(|at| s.submit_as("draw", move || text[0..4 + at].len() - 4).expect("accepted"));
+            let parts = [0, 4].map(|at| s.submit(move || text[0..4 + at].len() - 4).expect("accepted"));
             parts.into_iter().map(|part| part.join().expect("runs")).sum::<usize>()
         });
         assert_eq!(sum, 4);

@@ -612,7 +612,12 @@ fn a_view_is_bound_to_one_start() {
         let view: StatefulManager<Connection> = pool.with_state().expect("it has");
         assert!(view.manager().is_same(&pool) && view.namespace() == pool.namespace());
         let held = Holds::on(&pool);
-        let queued = view.submit_as("any", |connection| connection.number).expect("accepted");
+        let queued = pool
+            .of_type("any")
+            .with_state()
+            .expect("it has")
+            .submit(|connection: &mut Connection| connection.number)
+            .expect("accepted");
         let full = view.submit_timeout(|connection| connection.number, Duration::from_millis(1)).map(drop);
         assert!(matches!(full, Err(ref error) if matches!(error.kind(), SubmitErrorKind::QueueFull { .. })));
         assert_eq!(held.end(), 0);

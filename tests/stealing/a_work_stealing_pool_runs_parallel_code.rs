@@ -7,7 +7,8 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
 
 use heirloom::{
-    PoolConfig, PoolKind, PoolManager, Scope, StartError, StartErrorKind, SubmitError, SubmitErrorKind, threads,
+    PoolConfig, PoolKind, PoolManager, Scope, StartError, StartErrorKind, SubmitError, SubmitErrorKind, TaskKind,
+    TaskType, threads,
 };
 use rayon::prelude::*;
 
@@ -123,9 +124,22 @@ fn a_typed_one_takes_only_its_type() {
             matches!(refused.as_refused().map(SubmitError::kind), Some(SubmitErrorKind::UnknownTaskType { .. })),
             "{refused}"
         );
-        assert!(pool.install_as("render", || ()).is_err());
-        assert_eq!(pool.install_as("highlight", || 7).expect("runs"), 7);
+        assert!(pool.of_type("render").install(|| ()).is_err());
+        assert_eq!(pool.of_type("highlight").install(|| 7).expect("runs"), 7);
         assert_eq!(pool.stats().refused, 2);
+    });
+}
+
+#[test]
+fn a_kinds_task_is_installed() {
+    struct Highlight;
+    impl TaskKind for Highlight {}
+    bounded(|| {
+        let scope = Scope::new("test");
+        let typed = started(&scope, PoolConfig::work_stealing(2).task_type(TaskType::of::<Highlight>()));
+        let typed = typed.typed::<Highlight>().expect("it takes this kind");
+        let lines = [1, 2, 3];
+        assert_eq!(typed.install(Highlight::task(|| lines.par_iter().sum::<i32>())).expect("runs"), 6);
     });
 }
 

@@ -288,9 +288,9 @@ fn a_pool_that_does_not_run_refuses_its_tasks_and_the_value_comes_back() {
         pool.start(PoolConfig::leased(1).task_type("t")).expect("starts");
         let refused = pool.scope(|s| s.submit(|| ()).map(drop));
         assert!(matches!(refused, Err(ref error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. })));
-        assert_eq!(pool.scope(|s| s.submit_as("t", || 7).expect("accepted").join().expect("ends")), 7);
+        assert_eq!(pool.of_type("t").scope(|s| s.submit(|| 7).expect("accepted").join().expect("ends")), 7);
         pool.close();
-        let refused = pool.scope(|s| s.submit_as("t", || ()).map(drop));
+        let refused = pool.of_type("t").scope(|s| s.submit(|| ()).map(drop));
         assert!(matches!(refused, Err(ref error) if matches!(error.kind(), SubmitErrorKind::Closed { .. })));
     });
 }

@@ -58,10 +58,10 @@ fn another_task_type_never_fits() {
         let scope = Scope::new("test");
         let pool = scope.create("typed");
         pool.start(PoolConfig::leased(1).task_type("a")).expect("starts");
-        let refused = pool.try_submit_as("b", || 7).expect_err("the wrong type");
+        let refused = pool.of_type("b").try_submit(|| 7).expect_err("the wrong type");
         assert!(!refused.is_temporary());
         let task = refused.into_task();
-        assert_eq!(pool.try_submit_as("a", task).expect("the right type").join().expect("ends"), 7);
+        assert_eq!(pool.of_type("a").try_submit(task).expect("the right type").join().expect("ends"), 7);
     });
 }
 

@@ -79,19 +79,23 @@ fn each_way_to_submit_is_checked() {
         let refused = pool.try_submit(|| 7).expect_err("no type");
         assert!(is_unknown(refused.reason()) && !refused.is_temporary());
         assert_eq!(refused.into_task()(), 7);
-        assert!(pool.try_submit_as("fetch", || ()).is_err_and(|refused| is_unknown(refused.reason())));
+        assert!(pool.of_type("fetch").try_submit(|| ()).is_err_and(|refused| is_unknown(refused.reason())));
         let day = Duration::from_secs(86_400);
         assert!(pool.submit_timeout(|| (), day).is_err_and(|refused| is_unknown(refused.reason())));
         assert!(block_on(pool.submit_async(|| ())).is_err_and(|refused| is_unknown(refused.reason())));
         assert!(pool.map(0..3, |n| n).is_err_and(|error| is_unknown(&error)));
-        assert!(pool.map_as("fetch", 0..3, |n| n).is_err_and(|error| is_unknown(&error)));
+        assert!(pool.of_type("fetch").map(0..3, |n| n).is_err_and(|error| is_unknown(&error)));
         pool.scope(|s| {
             assert!(s.submit(|| ()).is_err_and(|error| is_unknown(&error)));
-            assert!(s.submit_as("fetch", || ()).is_err_and(|error| is_unknown(&error)));
-            s.submit_as("page", || ()).expect("accepted").join().expect("runs");
         });
-        assert_eq!(pool.map_as("page", 0..3, |n| n).expect("accepted").filter_map(Result::ok).sum::<i32>(), 3);
-        assert!(pool.run(|| ()).is_err() && pool.run_as("fetch", || ()).is_err() && pool.run_as("page", || ()).is_ok());
+        pool.of_type("fetch").scope(|s| assert!(s.submit(|| ()).is_err_and(|error| is_unknown(&error))));
+        pool.of_type("page").scope(|s| s.submit(|| ()).expect("accepted").join().expect("runs"));
+        assert_eq!(pool.of_type("page").map(0..3, |n| n).expect("accepted").filter_map(Result::ok).sum::<i32>(), 3);
+        assert!(
+            pool.run(|| ()).is_err()
+                && pool.of_type("fetch").run(|| ()).is_err()
+                && pool.of_type("page").run(|| ()).is_ok()
+        );
     });
 }
 
@@ -119,7 +123,7 @@ fn a_pool_without_a_type_takes_any() {
         assert_eq!(pool.submit_as("page", || 2).expect("accepted").join().expect("runs"), 2);
         assert_eq!(pool.submit_as(7_u64, || 3).expect("accepted").join().expect("runs"), 3);
         assert_eq!(pool.submit_as(TaskType::of::<Kind>(), || 4).expect("accepted").join().expect("runs"), 4);
-        assert_eq!(pool.run_as("page", || 5).expect("runs"), 5);
+        assert_eq!(pool.of_type("page").run(|| 5).expect("runs"), 5);
     });
 }
 

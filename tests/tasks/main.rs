@@ -10,6 +10,7 @@ mod a_panic_is_caught_and_handed_over;
 mod a_panicking_task_costs_no_worker;
 mod a_refusal_gives_the_closure_back;
 mod a_set_yields_tasks_as_they_finish;
+mod a_typed_handle_has_every_verb;
 mod a_typed_manager_is_bound_to_one_start;
 mod a_typed_pool_takes_only_its_type;
 mod every_accepted_task_ends_once;

@@ -163,10 +163,10 @@ fn a_pool_that_does_not_run_refuses_the_first() {
         assert!(
             matches!(pool.map(0..3, |n| n), Err(error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. }))
         );
-        assert_eq!(pool.map_as("t", 0..3, |n| n).expect("its type").count(), 3);
+        assert_eq!(pool.of_type("t").map(0..3, |n| n).expect("its type").count(), 3);
         pool.close();
         assert!(
-            matches!(pool.map_as("t", 0..3, |n| n), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
+            matches!(pool.of_type("t").map(0..3, |n| n), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
         );
     });
 }

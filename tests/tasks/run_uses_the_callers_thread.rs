@@ -190,7 +190,7 @@ fn the_task_type_is_checked_before_anything_runs() {
             ),
             "{error}"
         );
-        let error = pool.run_as("other", || ran = true).expect_err("another type");
+        let error = pool.of_type("other").run(|| ran = true).expect_err("another type");
         assert!(
             matches!(
                 error.as_refused().map(SubmitError::kind),
@@ -199,7 +199,7 @@ fn the_task_type_is_checked_before_anything_runs() {
             "{error}"
         );
         assert!(!ran);
-        assert_eq!(pool.run_as("page", this_thread).expect("runs"), this_thread());
+        assert_eq!(pool.of_type("page").run(this_thread).expect("runs"), this_thread());
         assert_eq!((pool.stats().refused, pool.stats().completed), (2, 1));
     });
 }

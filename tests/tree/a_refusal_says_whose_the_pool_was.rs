@@ -51,8 +51,11 @@ fn every_way_to_submit_says_so() {
             pool.submit_timeout(|| (), patience).map(drop).map_err(|refused| refused.into_parts().1),
             block_on(pool.submit_async(|| ())).map(drop).map_err(|refused| refused.into_parts().1),
             pool.map([1], |n| n).map(drop),
-            pool.map_as("any", [1], |n| n).map(drop),
+            pool.of_type("any").map([1], |n| n).map(drop),
             typed.submit(Mail::task(|| ())).map(drop),
+            typed.submit_timeout(Mail::task(|| ()), patience).map(drop).map_err(|refused| refused.into_parts().1),
+            block_on(typed.submit_async(Mail::task(|| ()))).map(drop).map_err(|refused| refused.into_parts().1),
+            typed.map([1], Mail::task(|n| n)).map(drop),
             stateful.submit(|_| ()).map(drop),
             stateful.submit_timeout(|_| (), patience).map(drop),
             block_on(stateful.submit_async(|_| ())).map(drop),
@@ -151,13 +154,13 @@ fn one_that_hides_nothing_says_nothing_of_it() {
 }
 
 #[test]
-fn a_map_over_a_typed_pool_is_told_of_the_map_that_takes_a_type() {
+fn a_map_over_a_typed_pool_is_told_of_the_handle_that_has_the_type() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "render", PoolConfig::leased(1).task_type("component"));
         let text = pool.map([1], |n| n).map(drop).expect_err("it is typed").to_string();
-        assert!(text.contains("`map_as`") && text.contains("`run_as`"), "{text}");
-        assert!(pool.map_as("component", [1], |n| n).is_ok());
+        assert!(text.contains("`of_type(\"component\")`") && text.contains("`submit_as`"), "{text}");
+        assert!(pool.of_type("component").map([1], |n| n).is_ok());
     });
 }
 

@@ -22,7 +22,7 @@ use super::host::Hosts;
 use super::view::{Look, View, millis};
 use crate::names::id::NodeId;
 use crate::pool::blocking::release::block_on_wakers;
-use crate::registry::table::Registry;
+use crate::registry::registry::Registry;
 use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering, thread};
 use crate::sync::unwind::swallow;

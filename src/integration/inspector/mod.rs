@@ -88,7 +88,7 @@ use axum::routing::get;
 use self::host::REFUSED;
 use self::hub::{Hub, Unable};
 use self::updates::Updates;
-use crate::registry::table::Registry;
+use crate::registry::registry::Registry;
 use crate::sync::os::{Arc, Ordering};
 
 /// The page, whole: there is no build step and nothing else to load.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::integration::serde::as_struct;
 use crate::names::id::NodeId;
 use crate::names::namespace::Namespace;
-use crate::registry::tree::{ManagerSnapshot, NodeSnapshot, Snapshot};
+use crate::registry::snapshot::{ManagerSnapshot, NodeSnapshot, Snapshot};
 use crate::sync::os::Arc;
 
 /// A queue grows when it is longer than this long ago, and was never empty meanwhile.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::error::{SubmitError, TaskError};
 use crate::names::id::TaskId;
-use crate::names::task_type::TaskType;
+use crate::names::task_type::{Task as KindTask, TaskKind, TaskType};
 use crate::pool::blocking::release::{self, may_run_in_place};
 use crate::pool::core::pool::{Pool, leave_tracker};
 use crate::pool::end::{OfTracker, block_on_tracker};
@@ -22,13 +22,17 @@ use crate::wait::graph::{Ends, Label, Target};
 use crate::wait::tracker::TaskTracker;
 
 /// Tasks that may borrow from the caller of [`PoolManager::scope`](crate::PoolManager::scope).
-pub struct TaskScope<'scope, 'env: 'scope> {
+///
+/// The scope of a [`TypedManager`](crate::TypedManager) has its kind `K`, and accepts that kind's tasks alone.
+pub struct TaskScope<'scope, 'env: 'scope, K = ()> {
     pool: &'scope Arc<Pool>,
+    task_type: Option<TaskType>,
     tracker: Arc<TaskTracker>,
     /// When the scope's own thread is a worker of the pool: what it can run itself while it waits.
     own: Option<Mutex<VecDeque<Task>>>,
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
+    kind: PhantomData<fn() -> K>,
 }
 
 /// A borrowing task that was accepted. Dropping it detaches the task; the scope waits for it all the same.
@@ -39,7 +43,9 @@ pub struct ScopedHandle<'scope, T> {
 }
 
 impl<'scope> TaskScope<'scope, '_> {
-    /// Submits a task that may borrow from outside the scope.
+    /// Submits a task that may borrow from outside the scope. Never blocks.
+    ///
+    /// The task has the type of the handle that made the scope; see [`PoolManager::of_type`](crate::PoolManager::of_type).
     ///
     /// # Errors
     /// As [`PoolManager::submit`](crate::PoolManager::submit).
@@ -48,26 +54,26 @@ impl<'scope> TaskScope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.submit_any(None, f)
+        self.submit_any(f)
     }
+}
 
-    /// Submits a task of a type.
+impl<'scope, K: TaskKind> TaskScope<'scope, '_, K> {
+    /// Submits a task of the scope's kind that may borrow from outside the scope. Never blocks.
     ///
     /// # Errors
-    /// As [`PoolManager::submit_as`](crate::PoolManager::submit_as).
-    pub fn submit_as<F, T>(
-        &'scope self,
-        task_type: impl Into<TaskType>,
-        f: F,
-    ) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    /// As [`TypedManager::submit`](crate::TypedManager::submit).
+    pub fn submit<F, T>(&'scope self, task: KindTask<K, F>) -> Result<ScopedHandle<'scope, T>, SubmitError>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.submit_any(Some(task_type.into()), f)
+        self.submit_any(task.run)
     }
+}
 
-    fn submit_any<F, T>(&'scope self, task_type: Option<TaskType>, f: F) -> Result<ScopedHandle<'scope, T>, SubmitError>
+impl<'scope, K> TaskScope<'scope, '_, K> {
+    fn submit_any<F, T>(&'scope self, f: F) -> Result<ScopedHandle<'scope, T>, SubmitError>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
@@ -77,7 +83,7 @@ impl<'scope> TaskScope<'scope, '_> {
         // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty; a task leaves
         // it after its closure is gone and, unless a handle still has it, its result. A handle cannot outlive
         // `'scope`.
-        let task = unsafe { self.pool.submit(task_type, Some(Arc::clone(&self.tracker)), f) };
+        let task = unsafe { self.pool.submit(self.task_type.clone(), Some(Arc::clone(&self.tracker)), f) };
         match task {
             Ok(task) => {
                 if let Some(own) = &self.own {
@@ -130,13 +136,19 @@ impl<'scope> TaskScope<'scope, '_> {
 }
 
 /// Runs `f` with a scope on the pool, and waits for what it submitted, also when `f` panics.
-pub(crate) fn run<'env, T>(pool: &Arc<Pool>, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env>) -> T) -> T {
+pub(crate) fn run<'env, K, T>(
+    pool: &Arc<Pool>,
+    task_type: Option<TaskType>,
+    f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env, K>) -> T,
+) -> T {
     let scope = TaskScope {
         pool,
+        task_type,
         tracker: Arc::new(TaskTracker::new()),
         own: may_run_in_place(Arc::as_ptr(pool)).is_some().then(|| Mutex::new(VecDeque::new())),
         scope: PhantomData,
         env: PhantomData,
+        kind: PhantomData,
     };
     // Scopes may be inside one another as tasks are, and without any.
     let out = depth::with_stack(|| catch_unwind(AssertUnwindSafe(|| f(&scope))));
@@ -185,7 +197,7 @@ impl<T> ScopedHandle<'_, T> {
     }
 }
 
-impl fmt::Debug for TaskScope<'_, '_> {
+impl<K> fmt::Debug for TaskScope<'_, '_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskScope").field("tasks", &self.tracker.count()).finish_non_exhaustive()
     }

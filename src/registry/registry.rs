@@ -6,7 +6,8 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{Family, Node, NodeKind, NodeRef};
+use crate::lineage::node::Family;
+use crate::lineage::node::{Node, NodeKind, NodeRef};
 use crate::lineage::work;
 use crate::names::id::NodeId;
 use crate::names::label::Printed;
@@ -17,7 +18,7 @@ use crate::pool::core::pool::{Pool, joining};
 use crate::pool::end::{self, OfTracker, StopReport, await_tracker, block_on_tracker};
 use crate::pool::run::evict::Evicted;
 use crate::registry::manager::PoolManager;
-use crate::registry::tree::{Snapshot, Tree};
+use crate::registry::snapshot::{Snapshot, Tree};
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow;
 use crate::timer::within::within;

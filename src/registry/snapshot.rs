@@ -10,7 +10,7 @@ use crate::names::id::{NodeId, TaskId};
 use crate::names::label::Printed;
 use crate::names::namespace::Namespace;
 use crate::pool::core::stats::PoolStats;
-use crate::registry::manager::PoolManager;
+use crate::registry::slot;
 
 /// A family as plain data: what was alive while it was taken. It keeps nothing alive.
 ///
@@ -102,7 +102,7 @@ pub struct ManagerSnapshot {
 
 impl NodeSnapshot {
     fn of(node: &Node) -> Self {
-        let managers = node.managers.all().into_iter().filter_map(PoolManager::from_slot);
+        let managers = slot::all(node);
         Self {
             id: node.id(),
             parent: node.parent().map(Node::id),
