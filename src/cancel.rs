@@ -171,10 +171,8 @@ pub fn acknowledge_cancel() -> bool {
             own || node
         }
         None => {
-            let own = match work::own() {
-                Some(work) => work.acknowledge(),
-                None => current::has_its_thread() && thread_state::acknowledge(),
-            };
+            let own = work::with_own(|work| work.acknowledge())
+                .unwrap_or_else(|| current::has_its_thread() && thread_state::acknowledge());
             let node = current::own_thread().is_some_and(|place| place.node().acknowledge());
             own || node
         }

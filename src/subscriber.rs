@@ -1,8 +1,8 @@
-//! [`Scoped`]: the calling code's own default `tracing` subscriber, for whatever goes on elsewhere for it.
+//! [`Scoped`]: the calling code's own default `tracing` subscriber, taken along to other threads.
 //!
 //! A subscriber is the default of the process, which every thread has anyway, or of a part of one thread's code
-//! (`tracing::subscriber::set_default`, `with_default`): only the latter has to be brought along. To set a default makes
-//! every look-up of a default in the process dearer, so nothing is set for the others.
+//! (`tracing::subscriber::set_default`, `with_default`). Only the latter is taken along: setting a default makes every
+//! look-up of a default in the process dearer.
 
 use std::fmt::{self, Write};
 
@@ -11,13 +11,15 @@ use tracing::level_filters::LevelFilter;
 
 use crate::sync::unwind::swallow_drop;
 
-/// A subscriber that is the default of a part of a thread's code. Whoever drops it may be its last owner, and a
-/// subscriber's drop is user code.
+/// A subscriber that is the default of a part of a thread's code.
+///
+/// Its drop may drop the last handle to the subscriber, which runs user code; a panic there is swallowed.
 #[derive(Debug)]
 pub(crate) struct Scoped(Option<Dispatch>);
 
 impl Scoped {
-    /// That of the calling code, if it has one. Costs a load where no subscriber listens, and about 15 ns where one does.
+    /// Returns the calling code's own default, if it has one. Costs a load where no subscriber listens, and about 15 ns
+    /// where one does.
     #[inline]
     pub(crate) fn here() -> Option<Self> {
         if LevelFilter::current() == LevelFilter::OFF {
@@ -26,7 +28,7 @@ impl Scoped {
         dispatcher::get_default(|default| is_scoped(default).then(|| Self(Some(default.clone()))))
     }
 
-    /// Makes it the calling thread's default until the guard is dropped.
+    /// Makes the subscriber the calling thread's default until the guard is dropped.
     pub(crate) fn enter(&self) -> Option<DefaultGuard> {
         self.0.as_ref().map(dispatcher::set_default)
     }
@@ -38,8 +40,9 @@ impl Drop for Scoped {
     }
 }
 
-/// `tracing` tells the process's default from others in its debug output alone. The first piece of it is enough, and
-/// whatever is not known to be the process's is brought along.
+/// Returns whether a default is not known to be the process's.
+///
+/// `tracing` marks the process's default in its debug output alone. The first piece of the output is enough.
 fn is_scoped(default: &Dispatch) -> bool {
     struct First(bool);
 

@@ -1,4 +1,4 @@
-//! [`InLineage`]: a future that stands at one place on every poll.
+//! [`InLineage`]: a future that stands at one node on every poll.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,10 +8,10 @@ use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::{ExitOnDrop, Lineage};
 
 pin_project_lite::pin_project! {
-    /// A future that stands at one place on every poll, on whatever runtime; made by
+    /// A future that stands at one node on every poll, on whatever runtime; made by
     /// [`FutureExt::in_lineage`](crate::FutureExt::in_lineage).
     ///
-    /// Dropping it drops the inner future standing there too.
+    /// Dropping it drops the inner future, at the node too.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct InLineage<F> {
@@ -33,7 +33,7 @@ impl<F> InLineage<F> {
         Self { at, future: Some(future) }
     }
 
-    /// Uses what is inside, standing at its place. `None` once it was put down.
+    /// Lends the inner future to `f`, at its node. `None` once it was put down.
     pub(crate) fn stand<R>(self: Pin<&mut Self>, f: impl FnOnce(Pin<&mut F>) -> R) -> Option<R> {
         let this = self.project();
         let inner = this.future.as_pin_mut()?;
@@ -41,15 +41,14 @@ impl<F> InLineage<F> {
         Some(f(inner))
     }
 
-    /// As [`stand`](Self::stand), for a look.
+    /// Lends the inner future to `f` without pinning it, at its node. `None` once it was put down.
     #[cfg(feature = "tower")]
     pub(crate) fn look<R>(&self, f: impl FnOnce(&F) -> R) -> Option<R> {
         let inner = self.future.as_ref()?;
         Some(self.at.run(|| f(inner)))
     }
 
-    /// Drops the inner future, standing at its place, and lets go of the place: a scope that nobody else holds ends at
-    /// less cost.
+    /// Drops the inner future at its node, then releases the node. A scope without another handle ends at less cost so.
     pub(crate) fn put_down(self: Pin<&mut Self>) {
         let mut this = self.project();
         if this.future.is_none() {

@@ -1,21 +1,22 @@
-//! [`Lineage`]: a handle to one node of the family tree, and [`Entered`], standing there.
+//! [`Lineage`]: a handle to one node of the family tree.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::thread::ThreadId;
 
 use crate::lineage::current::{self, CurrentNode, EnterGuard, LazyNode};
-use crate::lineage::node::{Node, NodeKind, NodeRef, ScopeTrackers};
+use crate::lineage::display::{Path, Words};
+use crate::lineage::node::{NodeKind, NodeRef, ScopeTrackers};
 use crate::names::id::{NodeId, TaskId};
-use crate::names::label::Printed;
 
 /// A handle to one node of the family tree: the process, a thread, a pool task or a scope.
 ///
-/// Dropping it changes nothing but this: a node lives as long as its own code runs, or a descendant lives, or a handle
-/// to it is held. Cloning costs one atomic increment. Two handles are equal when they mean the same node.
+/// A node lives as long as its own code runs, or a descendant lives, or a handle to it is held. Dropping a handle does
+/// nothing else than to end this hold. Cloning costs one atomic increment. Two handles are equal when they name the same
+/// node.
 ///
-/// The methods that find managers ([`get`](Lineage::get), [`create`](Lineage::create), …) act where this handle points;
-/// the free functions of the same names act where the code stands.
+/// The methods that find managers ([`get`](Lineage::get), [`create`](Lineage::create), …) act at the handle's node; the
+/// free functions of the same names act at the current node.
 ///
 /// ```
 /// let process = heirloom::Lineage::process();
@@ -26,48 +27,50 @@ use crate::names::label::Printed;
 pub struct Lineage(pub(crate) NodeRef);
 
 impl Lineage {
-    /// The root of the process-wide family: what is created here, everyone finds.
+    /// Returns the process: all code of the process-wide family finds the managers and values there.
     #[must_use]
     pub fn process() -> Self {
         Self(NodeRef::PROCESS)
     }
 
-    /// The node's id. Never reused.
+    /// Returns the node's id, which is never reused.
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.0.node().id()
     }
 
-    /// What kind of code stands here.
+    /// Returns the kind of code that stands at the node.
     #[must_use]
     pub fn kind(&self) -> NodeKind {
         self.0.node().kind()
     }
 
-    /// The name given to the scope or the thread, if any: as it was given, while what prints it escapes and cuts it.
+    /// Returns the name of the scope or the thread, if any.
+    ///
+    /// The name is as it was given. Errors and trees print it escaped and cut.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.0.node().name()
     }
 
-    /// The next node towards the process; `None` for the process itself. Never changes.
+    /// Returns the next node towards the process, or `None` at a root. It never changes.
     #[must_use]
     pub fn parent(&self) -> Option<Lineage> {
         self.0.node().parent_place().map(Lineage)
     }
 
-    /// This node, its parent, and so on; the process comes last. Takes no lock.
+    /// Returns this node, its parent, and so on; the process comes last. Takes no lock.
     #[must_use]
     pub fn ancestors(&self) -> Ancestors {
         Ancestors { next: Some(self.clone()) }
     }
 
-    /// What an error says of where it was asked.
+    /// Returns the node and those above it in words, for errors.
     pub(crate) fn path(&self) -> Path<'_> {
         Path(self.0.node())
     }
 
-    /// The root of the family that this node belongs to: what is created there, the whole family finds.
+    /// Returns the root of the node's family: all code of the family finds the managers and values there.
     ///
     /// The root is the [process](Self::process), or the root of a family that [`Registry::new`](crate::Registry::new)
     /// made. The walk takes no lock and costs about a nanosecond for each node on the way.
@@ -87,7 +90,7 @@ impl Lineage {
         Lineage(self.0.root())
     }
 
-    /// The innermost scope at or above this node: the request that the code belongs to.
+    /// Returns the innermost scope at or above this node, such as the request that the code belongs to.
     ///
     /// ```
     /// use heirloom::{Scope, thread};
@@ -101,30 +104,30 @@ impl Lineage {
         self.0.innermost_scope().map(Lineage)
     }
 
-    /// The OS thread that stands here, when this is a thread.
+    /// Returns the OS thread of a node that is a thread.
     #[must_use]
     pub fn thread_id(&self) -> Option<ThreadId> {
         self.0.node().thread_id()
     }
 
-    /// The task that stands here, when this is a task.
+    /// Returns the id of the task of a node that is a task.
     #[must_use]
     pub fn task_id(&self) -> Option<TaskId> {
         self.0.node().task_id()
     }
 
-    /// Stands here until the guard is dropped.
+    /// Makes this the current node until the returned guard is dropped. Counts one reference.
     ///
-    /// Dropping guards out of order is allowed: the current place is always that of the newest guard still alive on
+    /// Dropping guards out of order is allowed: the current node is always that of the newest guard still alive on
     /// this thread. The guard is not `Send`, so it cannot be held across an `.await` of a work-stealing runtime; use
-    /// [`FutureExt::in_lineage`](crate::FutureExt::in_lineage) there. A guard that is leaked keeps its place alive
-    /// until the thread ends.
+    /// [`FutureExt::in_lineage`](crate::FutureExt::in_lineage) there. A leaked guard keeps its node alive until the
+    /// thread ends.
     ///
-    /// With the feature `tokio` the place is seen by the task of tokio's that entered it, at each of its polls, and by
-    /// no other that the thread polls meanwhile. heirloom cannot tell apart what takes turns *within* one task, such as
-    /// the branches of `join!` and `select!`, the futures of a `FuturesUnordered` and all that one `block_on` polls:
-    /// a guard that one of them holds across an `.await` is seen by the others. `in_lineage` around each of them keeps
-    /// them apart, on every runtime.
+    /// With the feature `tokio` the entered node is seen by the task of tokio's that entered it, at each of its polls, and
+    /// by no other task that the thread polls meanwhile. heirloom cannot tell apart futures that take turns *within* one
+    /// task, such as the branches of `join!` and `select!`, the futures of a `FuturesUnordered` and those that one
+    /// `block_on` polls: the others see a guard that one of them holds across an `.await`. `in_lineage` around each of
+    /// them keeps them apart, on every runtime.
     ///
     /// ```compile_fail,E0277
     /// let entered = heirloom::Lineage::process().enter();
@@ -145,36 +148,36 @@ impl Lineage {
         Entered(current::enter(self.0.clone(), LazyNode::Nothing))
     }
 
-    /// Runs `f` standing here, and comes back to the current place also when `f` panics.
+    /// Runs `f` at this node and returns its value. The current node is restored afterwards, also when `f` panics.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
     ///
     /// let request = Scope::new("request 7");
     /// request.create("render").start(PoolConfig::leased(2))?;
-    /// // A callback of foreign code runs where it belongs:
+    /// // A callback of foreign code runs at the request:
     /// let at = request.lineage().clone();
     /// let callback = move || at.run(|| heirloom::get("render").is_ok());
     /// assert!(std::thread::spawn(callback).join().unwrap());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run<T>(&self, f: impl FnOnce() -> T) -> T {
-        let entered = ExitOnDrop(Some(current::enter(self.0.clone(), LazyNode::Nothing)));
+        // SAFETY: the reference is borrowed for this call, at whose end the guard takes the entry off, also by a panic.
+        let entered = ExitOnDrop(Some(unsafe { current::enter_borrowed(&self.0, LazyNode::Nothing) }));
         let out = f();
         drop(entered);
         out
     }
-}
 
-impl Lineage {
-    /// Wraps a closure so that each call of it stands here, on whatever thread: brings a place into the iterators of
-    /// rayon or the callbacks of a library. Comes back to the caller's place after each call, also when it panics.
+    /// Wraps a closure so that each call of it runs at this node, on whatever thread.
     ///
-    /// The closure it returns is `Send`, `Sync` and `Clone` where `f` is. A call costs a few nanoseconds more, and
-    /// counts nothing, so threads do not hinder one another. It brings no tracing span: take `let span =
-    /// tracing::Span::current()` along, and call `span.in_scope(|| …)` inside. For a closure without an argument
-    /// there is [`wrap_fn`]; for one that takes a reference of any lifetime (`filter`, say) use [`run`](Self::run)
-    /// inside.
+    /// It is for the iterators of rayon and the callbacks of a library. The caller's node is restored after each call,
+    /// also when it panics.
+    ///
+    /// The returned closure is `Send`, `Sync` and `Clone` where `f` is. A call costs a few nanoseconds more, and counts
+    /// nothing, so threads do not hinder one another. The closure brings no tracing span: take `let span =
+    /// tracing::Span::current()` along, and call `span.in_scope(|| …)` inside. For a closure without an argument there is
+    /// [`wrap_fn`]; for one that takes a reference of any lifetime (`filter`, say) use [`run`](Self::run) inside.
     ///
     /// ```
     /// # #[cfg(feature = "rayon")] {
@@ -185,8 +188,8 @@ impl Lineage {
     /// pool.start(PoolConfig::work_stealing(2))?;
     /// let request = Scope::new("request 7");
     /// let at = request.lineage();
-    /// let places: Vec<_> = pool.install(|| (0..100).into_par_iter().map(at.carry(|_| heirloom::current())).collect())?;
-    /// assert!(places.iter().all(|place| place == at));
+    /// let nodes: Vec<_> = pool.install(|| (0..100).into_par_iter().map(at.carry(|_| heirloom::current())).collect())?;
+    /// assert!(nodes.iter().all(|node| node == at));
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -195,25 +198,19 @@ impl Lineage {
         F: Fn(A) -> R,
     {
         let at = self.clone();
-        move |input| {
-            // SAFETY: `at` is borrowed for this call, at whose end the entry is taken off, also by a panic.
-            let entered = ExitOnDrop(Some(unsafe { current::enter_borrowed(&at.0, LazyNode::Nothing) }));
-            let out = f(input);
-            drop(entered);
-            out
-        }
+        move |input| at.run(|| f(input))
     }
 }
 
-/// The innermost scope at or above a place that was told to end, in words.
+/// Returns the innermost closed scope at or above the node, in words.
 #[cold]
-pub(crate) fn closed_scope(place: &NodeRef) -> String {
+pub(crate) fn closed_scope(node: &NodeRef) -> String {
     let closed = |at: &Lineage| at.0.node().trackers().is_some_and(ScopeTrackers::is_closed);
-    let scope = Lineage(place.clone()).ancestors().find(closed);
+    let scope = Lineage(node.clone()).ancestors().find(closed);
     scope.map_or_else(|| String::from("a scope"), |scope| scope.to_string())
 }
 
-/// Leaves a place together with whatever foreign code left on top of it.
+/// Leaves a node when it is dropped, together with all entries that foreign code left on top of it.
 pub(crate) struct ExitOnDrop(pub(crate) Option<EnterGuard>);
 
 impl Drop for ExitOnDrop {
@@ -244,55 +241,13 @@ impl fmt::Display for Lineage {
     }
 }
 
-/// A node as errors name it.
-struct Words<'a>(&'a Node);
-
-impl fmt::Display for Words<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let node = self.0;
-        match (node.name(), node.task_id()) {
-            (Some(name), _) => write!(f, "{} {} {:?}", node.kind().as_str(), node.id(), Printed(name)),
-            (None, Some(task)) => write!(f, "task {task}"),
-            (None, None) => write!(f, "{} {}", node.kind().as_str(), node.id()),
-        }
-    }
-}
-
-/// How many nodes of a path are printed.
-const STEPS: usize = 8;
-
-/// A node and those it stands below, the nearest first, without the root.
-pub(crate) struct Path<'a>(&'a Node);
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Words(self.0).fmt(f)?;
-        for (step, node) in self.0.path().skip(1).take_while(|node| node.parent().is_some()).enumerate() {
-            if step + 1 == STEPS {
-                return f.write_str(" < …");
-            }
-            write!(f, " < {}", Words(node))?;
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Debug for Lineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lineage(")?;
-        for (depth, node) in self.0.node().path().enumerate() {
-            if depth == STEPS {
-                write!(f, " < …")?;
-                break;
-            }
-            let arrow = if depth == 0 { "" } else { " < " };
-            write!(f, "{arrow}{} {}", node.kind().as_str(), Printed(node.name().unwrap_or("")))?;
-        }
-        write!(f, ")")
+        write!(f, "Lineage({:?})", self.path())
     }
 }
 
-/// Iterator over a node and those above it; see [`Lineage::ancestors`].
+/// An iterator over a node and those above it; made by [`Lineage::ancestors`].
 #[derive(Clone, Debug)]
 pub struct Ancestors {
     next: Option<Lineage>,
@@ -310,8 +265,8 @@ impl Iterator for Ancestors {
 
 impl std::iter::FusedIterator for Ancestors {}
 
-/// Stands at a place; made by [`Lineage::enter`]. Dropping it leaves the place.
-#[must_use = "the place is left as soon as this is dropped"]
+/// An entered node; made by [`Lineage::enter`]. Dropping it leaves the node.
+#[must_use = "the node is left as soon as this is dropped"]
 pub struct Entered(#[allow(dead_code, reason = "held for its drop")] EnterGuard);
 
 impl fmt::Debug for Entered {
@@ -320,30 +275,30 @@ impl fmt::Debug for Entered {
     }
 }
 
-/// Where the running code stands.
+/// Returns the current node.
 ///
-/// **Code that has its thread for itself (`main`, a thread, a task) has a place of its own; code that shares its thread
+/// **Code that has its thread for itself (`main`, a thread, a task) has a node of its own. Code that shares its thread
 /// with other code, such as a future given to a runtime's `spawn`, stands at the process, and owns nothing until it is
-/// given a place.**
+/// given a node.**
 ///
-/// So the answer is the process on the main thread, in a task the task, in another thread the thread, after
-/// [`Lineage::enter`] that place. The first call on a thread or in a task makes its node; until then it costs nothing.
-/// While a thread's locals are being destroyed the answer is the process.
+/// So the current node is the process on the main thread, in a task the task, in another thread the thread, and after
+/// [`Lineage::enter`] the entered node. The first call on a thread or in a task makes its node; until then the node costs
+/// nothing. While a thread's locals are being destroyed the current node is the process.
 ///
 /// # Code that shares its thread
 ///
 /// heirloom sees that a thread is shared, with the feature `tokio`, in every future that tokio's `spawn`, `spawn_local`
 /// or a `JoinSet` runs and in every `spawn_blocking` job; and, always, on a thread that
 /// [`thread::mark_shared`](crate::thread::mark_shared) was called on. The future that tokio's `block_on` polls has its
-/// thread for itself. There [`get`](crate::get()) finds what the process has, and
-/// [`get_or_create`](crate::get_or_create()) makes it there, once for all. What would belong to one place alone is
-/// refused: a manager made by [`create`](crate::create()) does not start ([`NoPlace`](crate::StartErrorKind::NoPlace)), and
-/// [`Heirloom::bind`](crate::Heirloom::bind) binds nothing. A [`Scope`](crate::Scope) that is opened there stands
-/// directly below the process.
+/// thread for itself. In code that shares its thread, [`get`](crate::get()) finds the managers of the process, and
+/// [`get_or_create`](crate::get_or_create()) makes a manager there, once for all. Such code cannot make anything that one
+/// node would own: a manager made by [`create`](crate::create()) does not start
+/// ([`NoPlace`](crate::StartErrorKind::NoPlace)), and [`Heirloom::bind`](crate::Heirloom::bind) binds nothing. A
+/// [`Scope`](crate::Scope) that is opened there stands directly below the process.
 ///
-/// Each of these gives such code a place: [`in_scope`](crate::FutureExt::in_scope) and
+/// Each of these gives such code a node: [`in_scope`](crate::FutureExt::in_scope) and
 /// [`in_lineage`](crate::FutureExt::in_lineage) around the future, `heirloom::spawn` in place of the runtime's, and
-/// [`Lineage::run`]. A place that one future enters is seen by that future on each of its polls, and by no other.
+/// [`Lineage::run`]. A node that one future enters is seen by that future on each of its polls, and by no other.
 ///
 /// ```
 /// use heirloom::{BindError, FutureExt, Heirloom, Lineage, Scope};
@@ -371,8 +326,9 @@ pub fn current() -> Lineage {
     Lineage(current::here())
 }
 
-/// Wraps `f` so that it runs where this call stands, on whatever thread. It brings the place alone, and no `tracing` span
-/// or subscriber.
+/// Wraps `f` so that it runs at the current node of this call, on whatever thread.
+///
+/// The returned closure brings the node alone, and no `tracing` span or subscriber.
 ///
 /// ```
 /// let request = heirloom::Scope::new("request");
@@ -393,13 +349,13 @@ where
     }
 }
 
-/// [`wrap`] for closures that are called more than once.
+/// Wraps a closure that is called more than once. Otherwise as [`wrap`].
 ///
 /// ```
 /// let request = heirloom::Scope::new("request 7");
 /// let on_event = request.run(|| heirloom::wrap_fn(heirloom::current));
 /// let seen = std::thread::spawn(move || [on_event(), on_event()]).join().unwrap();
-/// assert!(seen.iter().all(|place| *place == *request));
+/// assert!(seen.iter().all(|node| *node == *request));
 /// ```
 pub fn wrap_fn<F, T>(f: F) -> impl Fn() -> T
 where

@@ -1,7 +1,7 @@
 //! The look-up: one walk towards the root, shared by managers and values.
 
 use crate::lineage::current;
-use crate::lineage::hazard;
+use crate::lineage::hazard::{self, Held};
 use crate::lineage::node::Node;
 use crate::lineage::slots::{SlotValue, Slots};
 use crate::names::namespace::Namespace;
@@ -12,10 +12,15 @@ pub(crate) trait SlotKind {
     fn of(node: &Node) -> &Slots;
 }
 
+#[inline]
+fn hold() -> Option<Held> {
+    hazard::hold(current::gives_back)
+}
+
 /// Lends the nearest value at or above the node to `f`, without counting it. Takes no lock; ends at the root.
 #[inline]
 pub(crate) fn lend<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
-    let Some(held) = hazard::hold() else { return lend_counted::<W, R>(node, ns, f) };
+    let Some(held) = hold() else { return lend_counted::<W, R>(node, ns, f) };
     let entry = node.nearest(|node| W::of(node).find(ns, &held))?;
     // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node is borrowed as long, so
     // none on the way to the root is dropped, which would free entries without a look at hazard pointers.
@@ -39,7 +44,7 @@ pub(crate) fn lend_here<W: SlotKind, R>(ns: &Namespace, f: impl FnOnce(&Arc<Slot
 
 /// Lends the value of this very node to `f`.
 pub(crate) fn lend_own<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
-    let Some(held) = hazard::hold() else { return W::of(node).find_counted(ns).map(|found| f(&found)) };
+    let Some(held) = hold() else { return W::of(node).find_counted(ns).map(|found| f(&found)) };
     let entry = W::of(node).find(ns, &held)?;
     // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node, whose drop would free
     // the entry, is borrowed as long.
@@ -52,7 +57,7 @@ pub(crate) fn nearest<W: SlotKind, R>(
     ns: &Namespace,
     mut f: impl FnMut(&Arc<SlotValue>) -> Option<R>,
 ) -> Option<R> {
-    match hazard::hold() {
+    match hold() {
         Some(held) => node.nearest(|node| {
             let entry = W::of(node).find(ns, &held)?;
             // SAFETY: `held` keeps the entry until the next `find`, which comes after `f`. The node on the way is borrowed.

@@ -1,37 +1,30 @@
-//! [`ThreadState`]: a thread of ours as whoever started it sees it, also before it is a node of the tree.
+//! [`ThreadState`]: a thread of this crate as its handle sees it, also before the thread is a node.
 
-use std::cell::Cell;
-use std::ptr;
-
+use crate::lineage::locals::LOCALS;
 use crate::lineage::node::{Node, NodeRef, OnMaterialize, WeakNodeRef};
 use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicU64, OnceLock, Ordering};
 use crate::wait::waker_set::WakerSet;
 
-/// It was asked to stop, and has not declined since.
+/// The thread is cancelled by its handle, and the request is not acknowledged.
 const CANCEL_REQUESTED: u64 = 1;
-/// It became a node, which requests must reach.
+/// The thread became a node, to which requests go from now on.
 const NODE: u64 = 1 << 1;
-/// Its code has ended.
-const OVER: u64 = 1 << 2;
+/// The thread's code has ended.
+const ENDED: u64 = 1 << 2;
 
-/// What a thread's handle and the thread share.
+/// The state that a thread shares with its handle.
 pub(crate) struct ThreadState {
     word: AtomicU64,
     /// Weak: a handle keeps nothing alive that the thread owns.
     node: OnceLock<WeakNodeRef>,
     over: WakerSet,
-    /// Requests made to the places above are not delivered.
+    /// No cancel request of the nodes above reaches the thread.
     pub(crate) shielded: bool,
     generation: u64,
 }
 
-thread_local! {
-    /// The calling thread's own, while its code runs. No destructor, so reading it is one load.
-    static MINE: Cell<*const ThreadState> = const { Cell::new(ptr::null()) };
-}
-
-/// What a request found.
+/// The outcome of a cancel request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     First,
@@ -46,22 +39,22 @@ impl ThreadState {
         Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: WakerSet::new(), shielded, generation })
     }
 
-    /// The thread is one of the process that this one is a fork of: it does not exist here.
+    /// Returns whether this process was forked from the one that has the thread, so that the thread does not exist here.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.generation != fork::generation()
     }
 
-    /// Asks the thread to stop.
+    /// Cancels the thread. Runs user code if the thread is a node: wakers, drops of closures.
     pub(crate) fn cancel(&self) -> Request {
-        // One word, so one order: either this sees the node and asks there, or the node's making moves the request
-        // there. So it is in one place at a time, and declining it there is the end of it.
-        let request_cancel = |word: u64| (word & (NODE | OVER) == 0).then_some(word | CANCEL_REQUESTED);
+        // One word, so one order: either this sees the node and cancels it, or the node's making moves the request there.
+        // So a request is in one word at a time, and its acknowledgement there withdraws it for good.
+        let request_cancel = |word: u64| (word & (NODE | ENDED) == 0).then_some(word | CANCEL_REQUESTED);
         let first = match self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, request_cancel) {
             Ok(before) => before & CANCEL_REQUESTED == 0,
-            Err(word) if word & OVER != 0 => return Request::TooLate,
+            Err(word) if word & ENDED != 0 => return Request::TooLate,
             Err(_) => match self.place() {
-                Some(place) => place.node().cancel(),
-                // Its code is ending.
+                Some(node) => node.node().cancel(),
+                // The node is dropped while the thread's code ends.
                 None => return Request::TooLate,
             },
         };
@@ -78,64 +71,67 @@ impl ThreadState {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.word.load(Ordering::SeqCst) & OVER != 0
+        self.word.load(Ordering::SeqCst) & ENDED != 0
     }
 
-    /// Rings when the thread's code has ended.
+    /// Returns the wakers that are notified when the thread's code has ended.
     pub(crate) fn over(&self) -> &WakerSet {
         &self.over
     }
 
-    /// The thread's node, if it became one and that lives.
+    /// Returns the thread's node, while it lives.
     pub(crate) fn place(&self) -> Option<NodeRef> {
         self.node.get()?.upgrade()
     }
 
-    /// Marks the calling thread as this one until the guard is dropped, which is the end of its code.
+    /// Marks the calling thread as this one. The guard's drop is the end of the thread's code.
     pub(crate) fn begin(this: &Arc<Self>) -> RunGuard {
-        MINE.set(Arc::as_ptr(this));
+        LOCALS.with(|locals| locals.thread.set(Arc::as_ptr(this)));
         RunGuard(Arc::clone(this))
     }
 }
 
-/// See [`ThreadState::begin`].
+/// Ends a thread's code when it is dropped; made by [`ThreadState::begin`].
 pub(crate) struct RunGuard(Arc<ThreadState>);
 
 impl Drop for RunGuard {
     fn drop(&mut self) {
-        MINE.set(ptr::null());
-        self.0.word.fetch_or(OVER, Ordering::SeqCst);
+        LOCALS.with(|locals| locals.thread.set(std::ptr::null::<ThreadState>()));
+        self.0.word.fetch_or(ENDED, Ordering::SeqCst);
         self.0.over.wake_all();
     }
 }
 
 impl OnMaterialize for ThreadState {
     fn materialized(&self, node: &Arc<Node>) {
-        let place = NodeRef::from(Arc::clone(node));
-        if self.node.set(place.downgrade()).is_err() {
+        let node = NodeRef::from(Arc::clone(node));
+        if self.node.set(node.downgrade()).is_err() {
             return;
         }
         self.word.fetch_or(NODE, Ordering::SeqCst);
-        // Nobody adds a request here any more.
+        // From here on no canceller notes a request in the word.
         if self.acknowledge() {
-            place.node().cancel();
+            node.node().cancel();
         }
     }
 }
 
-/// The calling thread's own, if it was started by us.
-fn mine<'a>() -> Option<&'a ThreadState> {
-    // SAFETY: `RunGuard` holds it, further up this thread's stack, until it clears the pointer.
-    unsafe { MINE.get().as_ref() }
+/// Lends the calling thread's state to `f`, unless this crate did not start the thread.
+#[inline]
+fn with_own(f: impl FnOnce(&ThreadState) -> bool) -> bool {
+    let own = LOCALS.with(|locals| locals.thread.get::<ThreadState>());
+    // SAFETY: `begin` set the pointer, and the `RunGuard` that holds the state is further up this thread's stack: its drop
+    // clears the pointer, and cannot run before `f` has returned.
+    unsafe { own.as_ref() }.is_some_and(f)
 }
 
-/// Whether the calling thread itself was asked to stop.
+/// Returns whether the calling thread was itself cancelled by its handle.
 #[inline]
 pub(crate) fn cancel_requested() -> bool {
-    mine().is_some_and(ThreadState::cancel_requested)
+    with_own(ThreadState::cancel_requested)
 }
 
-/// Declines what was asked of the calling thread itself, as far as it was asked by its handle. True when it was.
+/// Acknowledges the request that the calling thread's handle made. True when there was one.
 pub(crate) fn acknowledge() -> bool {
-    mine().is_some_and(ThreadState::acknowledge)
+    with_own(ThreadState::acknowledge)
 }

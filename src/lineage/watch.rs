@@ -1,4 +1,4 @@
-//! [`Watch`]: being told when a place is asked to stop, or ends.
+//! [`Watch`]: a waker's registration for the cancel requests and the end of a node.
 
 use std::task::Waker;
 
@@ -7,36 +7,37 @@ use smallvec::SmallVec;
 use crate::lineage::node::{Node, NodeRef};
 use crate::wait::waker_set::WakerSet;
 
-/// Listens at the place's own node, at every scope above it and at the root: whoever asks a node to stop tells that
-/// node, and the nearest of the others where the node has descendants. So the end of one request wakes its own waiters
-/// alone, and waiting costs as much as there are scopes above, however long the chain between them.
+/// Registers at the node itself, at every scope above it and at the root.
+///
+/// A canceller notifies the cancelled node and, where that has descendants, the nearest of the others. So a request wakes
+/// its own waiters alone, and a wait costs as much as there are scopes above, however long the chain between them.
 pub(crate) struct Watch {
-    place: NodeRef,
-    /// Where it listens at each of the bells.
+    node: NodeRef,
+    /// The registration in each of the node's waker sets.
     at: SmallVec<[usize; 3]>,
 }
 
 impl Watch {
-    pub(crate) fn new(place: &NodeRef) -> Self {
-        Self { place: place.clone(), at: place.node().waker_sets().map(WakerSet::insert).collect() }
+    pub(crate) fn new(node: &NodeRef) -> Self {
+        Self { node: node.clone(), at: node.node().waker_sets().map(WakerSet::insert).collect() }
     }
 
     pub(crate) fn node(&self) -> &Node {
-        self.place.node()
+        self.node.node()
     }
 
-    /// Whether `done` is true of the node; otherwise the waker is woken when it may have become true.
+    /// Returns whether `done` is true of the node. Otherwise the waker is woken when it may have become true.
     pub(crate) fn poll(&mut self, waker: &Waker, done: impl Fn(&Node) -> bool) -> bool {
-        for (set, at) in self.place.node().waker_sets().zip(&self.at) {
+        for (set, at) in self.node().waker_sets().zip(&self.at) {
             set.set(*at, waker);
         }
-        done(self.place.node())
+        done(self.node())
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        for (set, at) in self.place.node().waker_sets().zip(&self.at) {
+        for (set, at) in self.node.node().waker_sets().zip(&self.at) {
             set.remove(*at);
         }
     }

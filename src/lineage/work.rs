@@ -1,52 +1,54 @@
-//! [`Work`]: a future or a blocking job that a runtime runs for a place.
+//! [`Work`]: a future or a blocking job that a runtime runs for a node.
 //!
-//! It is no task of a pool and no node: it stands where it was spawned. What a task's frame is to a task, this is to
-//! it: the scopes above count it, its handle asks it to stop, and what it waits for knows whose code waits.
+//! It is no task of a pool and no node: it stands at the node where it was spawned. It serves a runtime's code as a frame
+//! serves a task: the scopes above count it, its handle cancels it, and a wait knows whose code waits.
 //!
-//! # What keeps what alive
-//! The runtime's task and the handle hold it; it holds its place. It is counted until its code has ended, however long a
-//! handle is kept.
+//! # Lifetime
+//! The runtime's task and the handle hold the work, and the work holds its node. The scopes count it until its code has
+//! ended, however long a handle is kept.
 
-use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr;
 
 use crate::lineage::current::CurrentNode;
 use crate::lineage::flow::Flow;
 use crate::lineage::handle::ExitOnDrop;
+use crate::lineage::locals::LOCALS;
 use crate::lineage::node::{Node, NodeRef};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::wait::tracker::{Left, TaskTracker};
 use crate::wait::waker_set::WakerSet;
 
-/// Its handle asked it to stop, and it has not declined since.
+/// The work is cancelled by its handle, and the request is not acknowledged.
 const CANCEL_REQUESTED: u64 = 1;
-/// The rest of the word counts requests, so that one that repeats another is seen too.
+/// The rest of the word counts requests, so that a repeated request is seen as a new one.
 const ONE_REQUEST: u64 = 1 << 1;
 
 /// See the module.
 pub(crate) struct Work {
     current_node: CurrentNode,
-    /// The scopes at or above the place count it. Cleared by the one call that counts it out.
+    /// The scopes at or above the node count the work. Cleared by the one call that counts it out.
     counted: AtomicBool,
     requests: AtomicU64,
     requested: WakerSet,
 }
 
-/// A scope at or above the place was told to end.
+/// A scope at or above the node is closed.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
 impl Work {
-    /// Work for where the code stands, that no scope counts.
+    /// Makes work at the current node that no scope counts.
     pub(crate) fn uncounted() -> Arc<Self> {
         Arc::new(Self::new(CurrentNode::here(), false))
     }
 
-    /// Work for where the code stands, counted in by every scope at or above it and by the family. Nothing is counted
-    /// on an error.
+    /// Makes work at the current node, counted by every scope at or above it and by the family.
+    ///
+    /// An error leaves no count behind. Runs user code in that case: the ends of scopes.
     pub(crate) fn counted() -> Result<Arc<Self>, Closed> {
         let current_node = CurrentNode::here();
-        let node = current_node.place().node();
+        let node = current_node.node().node();
         for (entered, scope) in node.scopes().enumerate() {
             if scope.joining.enter().is_err() {
                 leave_scopes(node, entered);
@@ -70,21 +72,26 @@ impl Work {
     }
 
     pub(crate) fn place(&self) -> &NodeRef {
-        self.current_node.place()
+        self.current_node.node()
     }
 
-    /// Counts it out. Runs user code: the end of a scope drops what is bound there, and wakes those who wait.
+    fn node(&self) -> &Node {
+        self.place().node()
+    }
+
+    /// Counts the work out. Runs user code: the end of a scope drops its bindings and wakes its waiters.
     pub(crate) fn leave(&self) {
         if self.counted.swap(false, Ordering::AcqRel) {
-            let node = self.place().node();
-            leave_scopes(node, usize::MAX);
-            if let Some(family) = of_family(node) {
-                leave_tracker(family);
+            leave_scopes(self.node(), usize::MAX);
+            if let Some(family) = of_family(self.node())
+                && let Left::Last { notify: true } = family.leave()
+            {
+                family.notify();
             }
         }
     }
 
-    /// Asks it to stop. True for the first request since it declined one.
+    /// Cancels the work. True when no earlier request is unacknowledged. Runs wakers.
     pub(crate) fn request_cancel(&self) -> bool {
         let request_cancel = |word: u64| Some((word | CANCEL_REQUESTED).wrapping_add(ONE_REQUEST));
         let before = match self.requests.fetch_update(Ordering::SeqCst, Ordering::Relaxed, request_cancel) {
@@ -98,37 +105,38 @@ impl Work {
         self.requests.load(Ordering::SeqCst) & CANCEL_REQUESTED != 0
     }
 
-    /// How often it was asked to stop.
+    /// Returns how many requests the handle has made.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::SeqCst) / ONE_REQUEST
     }
 
-    /// Declines what its handle asked. True when there was a request.
+    /// Clears the handle's request. True when there was one.
     pub(crate) fn acknowledge(&self) -> bool {
         self.requests.fetch_and(!CANCEL_REQUESTED, Ordering::SeqCst) & CANCEL_REQUESTED != 0
     }
 
-    /// Rings with each request.
+    /// Returns the wakers that each request notifies.
     pub(crate) fn waker_set(&self) -> &WakerSet {
         &self.requested
     }
 
-    /// It, or its place, was asked to stop.
+    /// Returns whether the work or its node is cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancel_requested() || self.place().node().is_cancelled()
+        self.cancel_requested() || self.node().is_cancelled()
     }
 
-    /// Runs a part of it on the calling thread, standing where it stands.
+    /// Runs a part of the work on the calling thread, at the work's node.
     pub(crate) fn run<R>(self: &Arc<Self>, f: impl FnOnce() -> R) -> R {
         struct Restore(*const WorkFrame<'static>);
         impl Drop for Restore {
             fn drop(&mut self) {
-                INNERMOST.set(self.0);
+                LOCALS.with(|locals| locals.work.set(self.0));
             }
         }
-        let frame = WorkFrame { work: self, flow: Flow::now(), outer: INNERMOST.get() };
-        let _restore = Restore(frame.outer);
-        INNERMOST.set(ptr::from_ref(&frame).cast());
+        let outer = LOCALS.with(|locals| locals.work.get());
+        let frame = WorkFrame { work: self, flow: Flow::now(), outer };
+        let _restore = Restore(outer);
+        LOCALS.with(|locals| locals.work.set(ptr::from_ref(&frame)));
         let _guard = ExitOnDrop(Some(self.current_node.enter()));
         f()
     }
@@ -136,16 +144,16 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // Where the runtime never took it.
+        // For work that its runtime has never taken.
         self.leave();
     }
 }
 
-/// Counts one out of so many of the scopes at or above a node, the innermost first.
+/// Counts one out of the first `many` scopes at or above a node, the innermost first.
 fn leave_scopes(node: &Node, many: usize) {
     for (node, scope) in node.scope_nodes().take(many) {
         if let Left::Last { notify } = scope.joining.leave() {
-            // Ended first, so that whoever waits for the count finds the scope's values gone.
+            // Ended before it notifies, so that a waiter for the count finds the scope's values dropped.
             node.end_if_over();
             if notify {
                 scope.joining.notify();
@@ -154,61 +162,70 @@ fn leave_scopes(node: &Node, many: usize) {
     }
 }
 
-fn leave_tracker(tracker: &TaskTracker) {
-    if let Left::Last { notify: true } = tracker.leave() {
-        tracker.notify();
-    }
-}
-
-/// The family's count of work below scopes. What stands outside of any scope nothing ends, so nothing waits for it.
+/// Returns the family's count of work below scopes. Work outside of any scope is never waited for, so it is not counted.
 fn of_family(node: &Node) -> Option<&TaskTracker> {
     node.scopes().next().map(|_| &node.family().index().spawned)
 }
 
-/// A part of some work that runs on this thread. The list lives in the stack frames themselves.
+/// A part of some work that runs on this thread. The list is in the stack frames themselves.
 struct WorkFrame<'a> {
     work: &'a Arc<Work>,
     flow: Flow,
     outer: *const WorkFrame<'static>,
 }
 
-thread_local! {
-    static INNERMOST: Cell<*const WorkFrame<'static>> = const { Cell::new(ptr::null()) };
+/// The frames on the calling thread's stack, innermost first, for as long as a [`with_frames`] runs.
+struct Frames<'a> {
+    next: *const WorkFrame<'static>,
+    alive: PhantomData<&'a WorkFrame<'a>>,
 }
 
-/// All work whose code is on the calling thread's stack, innermost first.
-fn frames<'a>() -> impl Iterator<Item = &'a WorkFrame<'a>> {
-    // SAFETY: each is further up this thread's stack, in a call of `run` that has not returned; a caller is above it
-    // and keeps the reference no longer than it runs.
-    let frame = |at: *const WorkFrame<'static>| unsafe { at.cast::<WorkFrame<'a>>().as_ref() };
-    std::iter::successors(frame(INNERMOST.get()), move |inner| frame(inner.outer))
+impl<'a> Iterator for Frames<'a> {
+    type Item = &'a WorkFrame<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // SAFETY: each frame is further up this thread's stack, in a `Work::run` that returns after the `with_frames` that
+        // made this iterator for its own time alone. The cast gives the frame that time for a lifetime.
+        let frame = unsafe { self.next.cast::<WorkFrame<'a>>().as_ref() }?;
+        self.next = frame.outer;
+        Some(frame)
+    }
 }
 
-/// The work that the calling code is.
+/// Lends the frames on the calling thread's stack to `f`.
+fn with_frames<R>(f: impl for<'a> FnOnce(Frames<'a>) -> R) -> R {
+    f(Frames { next: LOCALS.with(|locals| locals.work.get()), alive: PhantomData })
+}
+
+/// Lends the work that the running code belongs to. `None` when it belongs to none.
 #[inline]
-pub(crate) fn own<'a>() -> Option<&'a Arc<Work>> {
-    if INNERMOST.get().is_null() {
+pub(crate) fn with_own<R>(f: impl FnOnce(&Arc<Work>) -> R) -> Option<R> {
+    if LOCALS.with(|locals| locals.work.get::<WorkFrame<'_>>()).is_null() {
         return None;
     }
     let flow = Flow::now();
-    frames().find(|frame| frame.flow == flow).map(|frame| frame.work)
+    with_frames(|mut frames| frames.find(|frame| frame.flow == flow).map(|frame| f(frame.work)))
 }
 
-/// All work on the calling thread's stack that is counted, innermost first.
-pub(crate) fn all<'a>() -> impl Iterator<Item = &'a Arc<Work>> {
-    frames().map(|frame| frame.work).filter(|work| work.counted.load(Ordering::Acquire))
+/// Calls `f` with the counted work on the calling thread's stack, innermost first.
+pub(crate) fn for_each(mut f: impl FnMut(&Work)) {
+    with_frames(|frames| {
+        let counted = frames.filter(|frame| frame.work.counted.load(Ordering::Acquire));
+        counted.for_each(|frame| f(frame.work));
+    });
 }
 
-/// The trackers that count work on the calling thread's stack, by their addresses.
-pub(crate) fn trackers<'a>() -> impl Iterator<Item = usize> + use<'a> {
-    all().flat_map(|work: &'a Arc<Work>| {
-        let node = work.place().node();
-        let scopes = node.scopes().map(|scope| scope.joining.address());
-        scopes.chain(of_family(node).map(TaskTracker::address))
-    })
+/// Calls `f` with the address of each tracker that counts work on the calling thread's stack.
+pub(crate) fn for_each_tracker(mut f: impl FnMut(usize)) {
+    for_each(|work| {
+        work.node().scopes().for_each(|scope| f(scope.joining.address()));
+        of_family(work.node()).into_iter().for_each(|family| f(family.address()));
+    });
 }
 
-/// Whether work on the calling thread's stack is counted at the node.
+/// Returns whether work on the calling thread's stack is counted at the node.
 pub(crate) fn is_below(node: &Node) -> bool {
-    all().any(|work| work.place().node().is_at_or_below(node))
+    let mut below = false;
+    for_each(|work| below |= work.node().is_at_or_below(node));
+    below
 }

@@ -139,7 +139,7 @@ impl WeakNodeRef {
 
 /// A weak reference that is set once. One word, null until then.
 ///
-/// The word comes from `Weak::into_raw` or an equal of it, and owns one weak count, which the drop gives back.
+/// The word is the address of a forgotten `Weak`, as `Weak::into_raw` returns it, and owns that one's count.
 pub(crate) struct OnceWeak(AtomicPtr<Node>);
 
 impl OnceWeak {
@@ -155,7 +155,7 @@ impl OnceWeak {
         // Release: the count is there before `upgrade` reads the address; pairs with its Acquire.
         let first = self.0.compare_exchange(ptr::null_mut(), address, Ordering::Release, Ordering::Relaxed).is_ok();
         if first {
-            // The word owns the count from now on: address and forgotten handle are what `Weak::into_raw` returns.
+            // The word owns the count from now on, as if the address came from `Weak::into_raw`.
             mem::forget(weak);
         }
         first

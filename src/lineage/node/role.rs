@@ -9,7 +9,7 @@ use crate::wait::tracker::TaskTracker;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NodeKind {
-    /// The root of a family. The main thread stands at the process, and all code finds what is there.
+    /// The root of a family. The main thread stands at the process, whose managers and values all code finds.
     Process,
     /// An OS thread.
     Thread,

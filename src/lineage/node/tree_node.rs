@@ -210,7 +210,7 @@ impl Node {
     /// Returns the scopes at or above this node, innermost first, as nodes.
     #[inline]
     pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &ScopeTrackers)> {
-        // The count tells which scope is the last, so the walk does not go on above it.
+        // The count shows which scope is the last, so the walk does not go on above it.
         let mut at = if self.scopes > 0 { Some(self) } else { None };
         std::iter::from_fn(move || {
             loop {

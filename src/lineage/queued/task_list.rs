@@ -29,8 +29,8 @@ pub(crate) type ClaimTask = unsafe fn(NonNull<TaskLink>) -> bool;
 
 /// Tasks, the oldest first. The lock is one bit of `last`: a lock and its unlock are one exchange and one store.
 ///
-/// A mutex would need two exchanges, at each submit and at each end of a task (8 ns each, which is what all else here
-/// costs together). Each critical section is a few loads and stores, so a thread that finds the lock taken spins, and
+/// A mutex would need two exchanges, at each submit and at each end of a task. An exchange costs 8 ns, as much as the
+/// rest of this file together. Each critical section is a few loads and stores, so a thread that finds the lock taken spins, and
 /// yields if the holder was preempted.
 pub(crate) struct TaskList {
     last: AtomicPtr<TaskLink>,

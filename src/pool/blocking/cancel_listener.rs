@@ -34,7 +34,7 @@ impl CancelListener {
         let own = own.filter(|own| own.as_ptr() != here.as_ptr());
         let steals = || stealing::here().filter(|_| !deaf && !Flow::now().is_guest());
         let pool = left.map(Frame::pool).or_else(steals).map(AtPool::new);
-        let work = work::own().filter(|_| !deaf && frame::own().is_none()).map(AtWork::new);
+        let work = if deaf || frame::own().is_some() { None } else { work::with_own(AtWork::new) };
         Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new), pool, work }
     }
 

@@ -159,9 +159,7 @@ fn stack(drives: bool) -> Stack {
             stack.permits.push(permit(pool));
         }
     }
-    for tracker in work::trackers() {
-        counts(&mut stack, tracker);
-    }
+    work::for_each_tracker(|tracker| counts(&mut stack, tracker));
     if let Some((pool, _, WorkerPurpose::ForTask)) = frame::initialising() {
         stack.permits.push(permit(pool));
     }

@@ -28,7 +28,7 @@ pub(crate) fn cancel_requested() -> bool {
     let own = || match frame::own() {
         Some(frame) => frame.cancel_requested(),
         None => {
-            work::own().is_some_and(|work| work.cancel_requested())
+            work::with_own(|work| work.cancel_requested()).unwrap_or(false)
                 || (thread_state::cancel_requested() && current::has_its_thread())
                 || piece_of().is_some_and(|pool| pool.is_cancelled())
         }

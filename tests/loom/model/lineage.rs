@@ -7,9 +7,7 @@ pub(crate) mod queued;
 
 /// No runtime spawns anything in a model.
 pub(crate) mod work {
-    pub(crate) fn trackers() -> impl Iterator<Item = usize> {
-        std::iter::empty()
-    }
+    pub(crate) fn for_each_tracker(_: impl FnMut(usize)) {}
 }
 
 /// No model prints a report.

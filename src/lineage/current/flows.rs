@@ -1,4 +1,4 @@
-//! [`Flows`]: the places of a thread, by the flow that entered them.
+//! [`Flows`]: the stack entries of a thread, by the flow that made them.
 
 use std::collections::HashMap;
 use std::mem;
@@ -7,15 +7,16 @@ use crate::lineage::flow::Flow;
 
 /// The entries of each [`Flow`] of one thread, oldest first.
 ///
-/// Mostly one guest at a time has entries: a runtime's future enters a place for one poll. So the guest that ran last
-/// keeps them at hand, and only those of guests that are suspended inside a place are moved to a map.
+/// Mostly one guest at a time has entries: a runtime's future enters a node for one poll. So the entries of the guest that
+/// ran last are at hand, and a map has those of guests that are suspended inside of a node.
 pub(crate) struct Flows<T> {
-    /// Of the flow that has the thread for itself.
+    /// The entries of the flow that has the thread for itself.
     thread: Vec<T>,
+    /// The guest that ran last.
     guest: Flow,
-    /// Of the guest that ran last.
+    /// The entries of `guest`.
     at_hand: Vec<T>,
-    /// Of all other guests. None of them is empty.
+    /// The entries of all other guests. None of them is empty.
     away: Option<HashMap<Flow, Vec<T>>>,
 }
 
@@ -35,7 +36,7 @@ impl<T> Flows<T> {
         }
     }
 
-    /// The same, to be changed; a guest's are at hand from now on.
+    /// Returns the entries to be changed. Those of a guest are at hand from now on.
     #[inline]
     pub(crate) fn of_mut(&mut self, flow: Flow) -> &mut Vec<T> {
         if !flow.is_guest() {
@@ -54,7 +55,7 @@ impl<T> Flows<T> {
         }
         if let Some(entries) = self.away.as_mut().and_then(|away| away.remove(&next)) {
             self.at_hand = entries;
-            // The last one gives the memory back.
+            // An empty map is freed.
             self.away.take_if(|away| away.is_empty());
         }
     }

@@ -1,0 +1,51 @@
+//! [`Pin`]: keeps the entries of a thread's stack, so that their nodes can be borrowed.
+
+use std::marker::PhantomData;
+
+use crate::lineage::current::entry::StackEntry;
+use crate::lineage::current::stack::{self, Stack};
+use crate::lineage::locals::LOCALS;
+use crate::lineage::node::{Node, process};
+
+/// A promise that no node that is or was on this thread's stack ends while it lives.
+pub(crate) struct Pin(PhantomData<*const ()>);
+
+#[inline]
+pub(crate) fn pin() -> Pin {
+    LOCALS.with(|locals| locals.pins.set(locals.pins.get() + 1));
+    Pin(PhantomData)
+}
+
+/// Returns the nearest real node. Costs two loads.
+#[inline]
+pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
+    // SAFETY: the pointer is null or the node of an entry. The entry holds the node, or borrows it from a caller that
+    // outlives the entry. An entry that is taken off while the thread has a pin is kept until the last pin is dropped.
+    unsafe { stack::top().as_ref() }.unwrap_or_else(|| process())
+}
+
+impl Drop for Pin {
+    #[inline]
+    fn drop(&mut self) {
+        let last = LOCALS.with(|locals| {
+            let left = locals.pins.get() - 1;
+            locals.pins.set(left);
+            left == 0 && locals.keeping.replace(false)
+        });
+        if last {
+            // Dropped outside the borrow: a node's end may run code that comes back here.
+            drop(stack::with(Stack::take_kept));
+        }
+    }
+}
+
+/// Drops an entry that was taken off the stack, or keeps it while the thread has a pin.
+#[inline]
+pub(super) fn release(stack: &Stack, entry: StackEntry) {
+    if LOCALS.with(|locals| locals.pins.get()) == 0 {
+        drop(entry);
+    } else {
+        LOCALS.with(|locals| locals.keeping.set(true));
+        stack.keep(entry);
+    }
+}

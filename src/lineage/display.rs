@@ -1,0 +1,52 @@
+//! Nodes in words, as errors name them.
+
+use std::fmt;
+
+use crate::lineage::node::Node;
+use crate::names::label::Printed;
+
+/// So many nodes of a path are printed.
+const STEPS: usize = 8;
+
+/// One node.
+pub(super) struct Words<'a>(pub(super) &'a Node);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.0;
+        match (node.name(), node.task_id()) {
+            (Some(name), _) => write!(f, "{} {} {:?}", node.kind().as_str(), node.id(), Printed(name)),
+            (None, Some(task)) => write!(f, "task {task}"),
+            (None, None) => write!(f, "{} {}", node.kind().as_str(), node.id()),
+        }
+    }
+}
+
+/// A node with the nodes above it, the nearest first, without the root.
+pub(crate) struct Path<'a>(pub(super) &'a Node);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Words(self.0).fmt(f)?;
+        for (step, node) in self.0.path().skip(1).take_while(|node| node.parent().is_some()).enumerate() {
+            if step + 1 == STEPS {
+                return f.write_str(" < …");
+            }
+            write!(f, " < {}", Words(node))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (depth, node) in self.0.path().enumerate() {
+            if depth == STEPS {
+                return f.write_str(" < …");
+            }
+            let arrow = if depth == 0 { "" } else { " < " };
+            write!(f, "{arrow}{} {}", node.kind().as_str(), Printed(node.name().unwrap_or("")))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! Hazard pointers: borrows of objects that a writer may retire meanwhile, without a count.
+//!
+//! A reader publishes the address that it is about to use in a slot of its thread's record, then checks that the address
+//! is still where it found it. A writer takes an address out first, and frees it only when no slot holds it.
+//! (M. Michael, "Hazard Pointers: Safe Memory Reclamation for Lock-Free Objects", 2004.)
+//!
+//! # The races to fear
+//! * The reader publishes and checks; the writer takes out and scans. Between its two steps each side needs a store-load
+//!   barrier, so that one of them sees the other.
+//! * The reader clears its slot and checks whether an object waits to be freed; the writer notes the object and scans.
+//!   The same barrier: an object that the writer could not free, the reader frees.
+//!
+//! Look-ups are many and removals few, so the barrier is lopsided ([`barrier`]): on Linux the reader's half is a compiler
+//! fence, and the writer's half a call of `membarrier(2)` (a few microseconds). Where the system has no such call both
+//! sides use a full fence.
+//!
+//! # When the call is denied later
+//! A sandbox (seccomp) may deny it after it has worked. The first writer that is refused sets a flag
+//! ([`barrier::is_fenced`]), and both sides use full fences from then on. A reader that has not seen the flag may hold an
+//! address behind a compiler fence alone, where no scan is sure to see it. So there are two kinds of retired objects.
+//!
+//! *Made after its maker saw the flag*: such an object is freed as ever. A reader reads the flag last, after the load that
+//! confirms the address. That load acquires the maker's publication, so the flag, which the maker had read as set, is set
+//! for the reader too (two reads of one atomic, the one before the other, do not go back). The reader then publishes once
+//! more, behind a full fence, and the usual argument holds. An address that was freed and used again makes no difference:
+//! the load that confirms it is the one that acquires.
+//!
+//! *Made before*: such an object may be held unseen. It waits until the flag has been set for a second
+//! ([`barrier::has_settled`]). Every thread has seen the flag by then, and each store made before is in memory: a processor
+//! writes its stores back within microseconds, and at each interrupt. (A. Morrison, Y. Afek, "Temporally Bounding TSO for
+//! Fence-Free Asymmetric Synchronization", 2015.) There are no more of these than there were objects when the call was
+//! denied, and the next removal looks at them again.
+
+pub(super) mod barrier;
+pub(super) mod record;
+
+use std::cell::Cell;
+use std::mem;
+use std::ptr;
+
+use crate::lineage::hazard::barrier::light;
+use crate::lineage::hazard::record::Record;
+use crate::lineage::locals::LOCALS;
+use crate::sync::os::{AtomicPtr, AtomicU64, Mutex, Ordering};
+use crate::sync::unwind::swallow;
+
+pub(crate) use self::barrier::is_fenced;
+
+/// The bits of the retired addresses. A reader that never published one of them has nothing to do with these objects.
+static PENDING: AtomicU64 = AtomicU64::new(0);
+static RETIRED: Mutex<Retirement> = Mutex::new(Retirement { now: Vec::new(), settling: Vec::new() });
+
+/// The objects that wait to be freed.
+struct Retirement {
+    now: Vec<Retired>,
+    /// Made before the barrier was denied. Kept apart, so that a scan does not go through them each time.
+    settling: Vec<Retired>,
+}
+
+struct Retired {
+    /// From a `Box`. A pointer: a box would claim that no reader looks at its contents.
+    boxed: *mut dyn Send,
+    /// Its maker had seen that readers use full fences.
+    fenced: bool,
+}
+
+// SAFETY: the object is `Send`, and this owns it.
+unsafe impl Send for Retired {}
+
+impl Retired {
+    fn address(&self) -> *mut () {
+        self.boxed.cast()
+    }
+}
+
+/// Returns one bit for an address.
+#[inline]
+fn bit(address: *mut ()) -> u64 {
+    1 << ((address.addr() >> 5) % 64)
+}
+
+fn bits(retired: &[Retired]) -> u64 {
+    retired.iter().fold(0, |bits, entry| bits | bit(entry.address()))
+}
+
+/// A hazard pointer: keeps one address from being freed. Belongs to this thread; dropped in the reverse order of taking.
+#[must_use]
+pub(crate) struct Held {
+    slot: &'static AtomicPtr<()>,
+    lopsided: Cell<bool>,
+    /// The bits of all addresses that it ever published: a writer may have seen any of them.
+    published: Cell<u64>,
+}
+
+/// Takes a hazard pointer of this thread, if one is free.
+///
+/// A thread that has none yet takes a record. It first calls `gives_back`, which says whether a [`give_back`] will follow
+/// at the thread's end.
+#[inline]
+pub(crate) fn hold(gives_back: impl FnOnce() -> bool) -> Option<Held> {
+    LOCALS.with(|locals| {
+        let record = match locals.record.get() {
+            Some(record) => record,
+            None => take_record(gives_back)?,
+        };
+        let slot = record.slots.get(locals.used.get())?;
+        locals.used.set(locals.used.get() + 1);
+        Some(Held { slot, lopsided: Cell::new(record.lopsided), published: Cell::new(0) })
+    })
+}
+
+#[cold]
+fn take_record(gives_back: impl FnOnce() -> bool) -> Option<&'static Record> {
+    gives_back().then(|| {
+        let record = record::take();
+        LOCALS.with(|locals| locals.record.set(Some(record)));
+        record
+    })
+}
+
+/// Leaves the calling thread's record to the next thread that needs one.
+pub(crate) fn give_back() {
+    if let Some(record) = LOCALS.with(|locals| locals.record.take()) {
+        record.give_back();
+    }
+}
+
+impl Held {
+    /// Returns the address that `source` has now, null included, and keeps it until this protects another or is dropped.
+    #[inline]
+    pub(crate) fn protect<T>(&self, source: &AtomicPtr<T>) -> *const T {
+        let mut seen = source.load(Ordering::Relaxed);
+        while !seen.is_null() {
+            self.slot.store(seen.cast(), Ordering::Relaxed);
+            self.published.set(self.published.get() | bit(seen.cast()));
+            let lopsided = self.lopsided.get();
+            light(lopsided);
+            // Acquire: sees the object as its writer made it; pairs with the writer's swap or store.
+            let now = source.load(Ordering::Acquire);
+            // After the load: see the module. A relaxed load will do: the one before it has the order.
+            let again = lopsided && is_fenced();
+            if again {
+                self.lopsided.set(false);
+            } else if now == seen {
+                break;
+            }
+            seen = now;
+        }
+        seen
+    }
+}
+
+impl Drop for Held {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: each use of the object comes before a writer's scan that no longer sees the address.
+        self.slot.store(ptr::null_mut(), Ordering::Release);
+        LOCALS.with(|locals| locals.used.set(locals.used.get() - 1));
+        light(self.lopsided.get());
+        if PENDING.load(Ordering::Relaxed) & self.published.get() != 0 {
+            reclaim();
+        }
+    }
+}
+
+/// Drops the box as soon as no hazard pointer holds its address. Runs user code: drops of this and other boxes.
+///
+/// # Safety
+/// The pointer came from `Box::into_raw`, belongs to the caller, and is out of reach of new look-ups. `fenced` is the
+/// answer of [`is_fenced`] before the object was put in their reach, or false.
+pub(crate) unsafe fn retire<T: Send + 'static>(boxed: *mut T, fenced: bool) {
+    {
+        let mut retired = RETIRED.lock();
+        retired.now.push(Retired { boxed, fenced });
+        PENDING.store(bits(&retired.now), Ordering::Relaxed);
+    }
+    reclaim();
+}
+
+/// Frees the retired objects that no hazard pointer holds.
+#[cold]
+fn reclaim() {
+    let free;
+    let mut denied = false;
+    {
+        let mut retired = RETIRED.lock();
+        let Retirement { now, settling } = &mut *retired;
+        if now.is_empty() {
+            return;
+        }
+        // Without another thread that ever looked anything up, no barrier is needed. Each way makes a full fence here.
+        let mine = LOCALS.with(|locals| locals.record.get());
+        let all = !record::others_read(mine) || barrier::heavy() || {
+            denied = barrier::fall_back();
+            barrier::has_settled()
+        };
+        if all {
+            now.append(settling);
+        } else {
+            let (fenced, before): (Vec<_>, Vec<_>) = mem::take(now).into_iter().partition(|entry| entry.fenced);
+            *now = fenced;
+            settling.extend(before);
+        }
+        let slots = record::all().flat_map(|record| &record.slots);
+        let held: Vec<_> = slots.map(|slot| slot.load(Ordering::Acquire)).collect();
+        let (kept, ended): (Vec<_>, Vec<_>) = now.drain(..).partition(|entry| held.contains(&entry.address()));
+        *now = kept;
+        free = ended;
+        PENDING.store(bits(now), Ordering::Relaxed);
+    }
+    // Outside the lock: these drops run user code, and so does a subscriber.
+    for entry in free {
+        // SAFETY: the caller of `retire` gave up the box, and no slot held its address when no look-up could find it any
+        // more. No reader holds it in a slot that the scan could not see: the barrier completed the readers' halves, or
+        // the object is of a kind for which the module proves it.
+        drop(unsafe { Box::from_raw(entry.boxed) });
+    }
+    if denied {
+        swallow(|| {
+            tracing::warn!(
+                target: "heirloom",
+                "the system denies membarrier(2) since this process used it (seccomp?); look-ups cost a full fence from now on",
+            );
+        });
+    }
+}

@@ -1,0 +1,71 @@
+//! [`Locals`]: the plain cells of one thread, for all files of this folder.
+//!
+//! They have no destructor. So reading one is one load, and works while the thread's other locals are being destroyed.
+
+use std::cell::Cell;
+use std::ptr;
+
+use crate::lineage::flow::Flow;
+use crate::lineage::hazard::record::Record;
+
+thread_local! {
+    pub(super) static LOCALS: Locals = const { Locals::new() };
+}
+
+pub(super) struct Locals {
+    /// The flow that `top` is of.
+    pub(super) flow: Cell<Flow>,
+    /// The `Node` of the flow's newest stack entry, where look-ups begin; null for the process.
+    pub(super) top: Pointer,
+    /// Counts the pins that live.
+    pub(super) pins: Cell<usize>,
+    /// Whether entries are kept until the last pin is dropped.
+    pub(super) keeping: Cell<bool>,
+    pub(super) next_mark: Cell<u64>,
+    /// Whether the thread runs `main`. `None` before the first question.
+    pub(super) is_main: Cell<Option<bool>>,
+    /// The `ThreadState` of a thread started by this crate, while its code runs.
+    pub(super) thread: Pointer,
+    /// The innermost `WorkFrame` on this thread's stack.
+    pub(super) work: Pointer,
+    /// This thread's hazard pointers, from its first look-up until its locals are destroyed.
+    pub(super) record: Cell<Option<&'static Record>>,
+    /// Counts the hazard pointers of `record` that are in use.
+    pub(super) used: Cell<usize>,
+}
+
+impl Locals {
+    const fn new() -> Self {
+        Self {
+            flow: Cell::new(Flow::THREAD),
+            top: Pointer::null(),
+            pins: Cell::new(0),
+            keeping: Cell::new(false),
+            next_mark: Cell::new(1),
+            is_main: Cell::new(None),
+            thread: Pointer::null(),
+            work: Pointer::null(),
+            record: Cell::new(None),
+            used: Cell::new(0),
+        }
+    }
+}
+
+/// A cell for a pointer whose type lies above this file. One file alone writes and reads it, with one type.
+pub(super) struct Pointer(Cell<*const ()>);
+
+impl Pointer {
+    const fn null() -> Self {
+        Self(Cell::new(ptr::null()))
+    }
+
+    #[inline]
+    pub(super) fn get<T>(&self) -> *const T {
+        self.0.get().cast()
+    }
+
+    #[inline]
+    pub(super) fn set<T>(&self, to: *const T) {
+        self.0.set(to.cast());
+    }
+}
