@@ -1,4 +1,23 @@
 //! Bridges to other crates, each behind a feature of its own.
+//!
+//! No file outside of this folder imports a bridge, except `lib.rs`. A few have a feature's `cfg` around a method that one
+//! bridge alone calls; `totals/`, which the engine calls, is empty without its feature.
+//!
+//! # Why they are inside
+//! A bridge does most of its work with the public API: scopes, lineages, keys, snapshots, pools. For the rest it uses
+//! parts of the engine that are too easy to misuse to be public:
+//!
+//! | bridge | uses | because |
+//! |---|---|---|
+//! | `tower` | `InLineage`'s looks and early drop, `timer`, `Watch`, a `Job` of the thread cache | a body ends at its node although its server does not poll it, without a runtime's timer |
+//! | `tokio` | `Work`, `PermitsReleased`, `CancelListener`, the graph of waits | spawned work is counted by scopes; a wait for a future releases permits, is interrupted and is refused in a circle |
+//! | `inspector` | `WakerSet`, `block_on_wakers` | its thread waits as the crate's own waits do |
+//! | `task-log` | frames, the borrowed current node | a log line takes no lock and counts no reference to find its task |
+//! | `metrics` | `totals/` | an ended pool leaves its counters before a publisher exists |
+//! | `serde` | fields of public types | the shape of a snapshot is a promise |
+//!
+//! All use `sync`: the seam that loom replaces, `swallow` around user code, and `fork`. No bridge imports the engine's core:
+//! pools, queues, permits and workers.
 
 #[cfg(feature = "inspector")]
 pub mod inspector;

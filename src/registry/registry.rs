@@ -30,7 +30,8 @@ use crate::wait::tracker::TaskTracker;
 ///
 /// It holds weak references only: listing never keeps anything alive, and what ends takes itself off. The process-wide
 /// family is [`Registry::global`]; [`Registry::new`] makes another one, apart from it, for a test or an embedded
-/// program. Dropping a registry changes nothing for the nodes that live.
+/// program. A clone is a registry of the same family. Dropping one changes nothing for the nodes that live.
+#[derive(Clone)]
 pub struct Registry {
     root: NodeRef,
 }
@@ -58,12 +59,6 @@ impl Registry {
     pub fn global() -> &'static Registry {
         static GLOBAL: Registry = Registry { root: NodeRef::PROCESS };
         &GLOBAL
-    }
-
-    /// Another registry of the same family, for what outlives a borrow of this one.
-    #[cfg(feature = "inspector")]
-    pub(crate) fn same(&self) -> Registry {
-        Registry { root: self.root.clone() }
     }
 
     /// The family's root.

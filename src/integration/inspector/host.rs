@@ -1,8 +1,8 @@
 //! [`Hosts`]: the names under which an inspector answers.
 //!
-//! A page of a stranger can have its own name resolve to this machine, and its browser then takes what an inspector on
-//! the loopback address answers for that page's own (DNS rebinding). The browser sends the stranger's name in `Host`, so
-//! a name that nobody added is refused.
+//! A stranger's page can have its own name resolve to this machine. Its browser then takes the answers of an inspector on
+//! the loopback address for that page's own (DNS rebinding). The browser sends the stranger's name in `Host`, so a name
+//! that was not added is refused.
 
 use std::net::IpAddr;
 
@@ -14,16 +14,13 @@ use crate::sync::os::{AtomicBool, Mutex, Ordering};
 pub(super) const REFUSED: &str = "this inspector answers to localhost, to loopback addresses and to the names that \
                        `Inspector::allow_host` adds; the request's Host is none of them";
 
+#[derive(Default)]
 pub(super) struct Hosts {
     any: AtomicBool,
     added: Mutex<Vec<String>>,
 }
 
 impl Hosts {
-    pub(super) fn new() -> Self {
-        Self { any: AtomicBool::new(false), added: Mutex::new(Vec::new()) }
-    }
-
     pub(super) fn add(&self, host: &str) {
         let host = host.split_once("://").map_or(host, |(_, rest)| rest);
         let host = host.split(['/', '?', '#']).next().unwrap_or(host);
@@ -34,7 +31,7 @@ impl Hosts {
         self.any.store(true, Ordering::Relaxed);
     }
 
-    /// What the request says it is for, in its `Host` and, if it is there, in its address.
+    /// Returns whether the hosts of the request's `Host` headers, and of its address if it has one, are allowed.
     pub(super) fn allow(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         if self.any.load(Ordering::Relaxed) {
             return true;
@@ -53,14 +50,14 @@ impl Hosts {
     }
 }
 
-/// A host without its port, the brackets of an IPv6 address and the dot at its end.
+/// Returns a host without its port, the brackets of an IPv6 address and the dot at its end.
 fn name_of(host: &str) -> &str {
     let host = host.trim();
     if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return address;
     }
     let name = match host.split_once(':') {
-        // An IPv6 address without brackets has more of them.
+        // An IPv6 address without brackets has more colons.
         Some((name, port)) if !port.contains(':') => name,
         _ => host,
     };

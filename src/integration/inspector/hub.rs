@@ -1,16 +1,17 @@
-//! [`Hub`]: one look at the family at a time, for all who listen.
+//! [`Hub`]: one look at the family at a time, for all readers.
 //!
-//! # Who looks
-//! A thread of the inspector's own, so that no runtime's thread is held up by a large family and none is needed.
-//! Whoever joins starts it if there is none; it ends itself when it finds that nobody listens. Both decide under the
+//! # The thread
+//! The inspector has a thread of its own, so that a large family holds up no runtime's thread and no runtime is needed. A
+//! reader that joins starts it if there is none, and the thread ends itself when it finds no reader. Both decide under the
 //! lock, so there is never one too few, or two.
 //!
 //! # The race to fear
-//! Somebody begins to listen between a look and its announcement. A listener is made before the state is read
-//! ([`Updates`](super::updates::Updates)), and a look is published before it is announced, so one of the two happens.
+//! A reader registers between a look and its notification. A reader registers before it reads the state
+//! ([`Updates`](super::updates::Updates)), and a look is published before readers are notified, so one of the two sees the
+//! other.
 //!
-//! Nothing of a user's runs under the lock: nodes and managers are let go by the look before it is taken, and wakers
-//! are woken after.
+//! No user code runs under the lock: the look drops its nodes and managers before the lock is taken, and wakers are woken
+//! after it.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -30,11 +31,11 @@ use crate::wait::waker_set::WakerSet;
 
 /// At most four looks a second.
 pub(super) const PACE: Duration = Duration::from_millis(250);
-/// At most a tenth of a CPU: so many times as long as a look takes, none is begun; but [`SIGN_OF_LIFE`] comes first.
+/// The pause after a look, in multiples of the look's own time: at most a tenth of a CPU. [`SIGN_OF_LIFE`] bounds it.
 const REST: u32 = 9;
-/// A sign of life when nothing changes, so that a page sees when the server is gone.
+/// The interval of updates without a change, by which a page sees that the server lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
-/// How many changes a slow listener may be behind before it is sent everything again.
+/// The number of changes that a slow reader may be behind before it is sent everything again.
 const KEPT: usize = 8;
 
 pub(super) struct Hub {
@@ -44,58 +45,59 @@ pub(super) struct Hub {
     pub(super) max_readers: AtomicUsize,
     pub(super) hosts: Hosts,
     began: Instant,
-    /// Tells this process's answers from those of the one before it.
+    /// Tells this process's answers from those of the process before it.
     run: u64,
     shared: Mutex<Shared>,
-    /// Something changed, or the hub closed.
-    pub(super) told: WakerSet,
-    /// A look was taken, or the hub closed.
+    /// Notified of each change, and of the hub's close.
+    pub(super) changed: WakerSet,
+    /// Notified of each look, and of the hub's close.
     pub(super) looked: WakerSet,
-    /// The thread that looks has a reason to end.
+    /// Notified when the thread may have to end.
     leave: WakerSet,
 }
 
+#[derive(Default)]
 struct Shared {
-    /// Those who follow, and those who wait for one look.
-    listeners: [usize; 2],
+    /// The number of readers of each kind.
+    readers: [usize; 2],
     /// The thread is there.
     looking: bool,
     closed: bool,
     latest: Option<Arc<Latest>>,
-    /// When the newest look began, also when nothing had changed: what came later may be missing in it.
+    /// The begin of the newest look, also of one without a change: later events may be missing in it.
     looked: Option<Instant>,
     /// The newest changes, each with the version it leads to.
     changes: VecDeque<(u64, Bytes)>,
     version: u64,
 }
 
-/// Everything that is shown at one time.
+/// All that is shown at one time.
 pub(super) struct Latest {
     pub(super) version: u64,
     nodes: Vec<(NodeId, Arc<str>)>,
     counts: String,
-    /// Made for the first who needs it.
+    /// Made for the first reader that needs it.
     full: OnceLock<Bytes>,
 }
 
-/// Why nothing can be shown.
+/// Why a reader gets nothing.
 pub(super) enum Unable {
     Closed,
-    /// As many as there may be are here.
+    /// There are as many readers as the limit.
     Full(usize),
     Thread(io::Error),
 }
 
-/// Who listens.
+/// A reader's kind.
 #[derive(Clone, Copy)]
 pub(super) enum Reader {
-    /// Until it goes.
+    /// Reads until it disconnects.
     Follows = 0,
-    /// For one look.
+    /// Reads one look.
     Once = 1,
 }
 
-/// What a listener has to do.
+/// A reader's next step.
 pub(super) enum Next {
     Wait,
     Full(Arc<Latest>),
@@ -107,32 +109,24 @@ impl Hub {
     pub(super) fn new(family: &Registry) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
-            family: family.same(),
+            family: family.clone(),
             max_nodes: AtomicUsize::new(2_000),
             old_after: AtomicU64::new(10_000),
             max_readers: AtomicUsize::new(100),
-            hosts: Hosts::new(),
+            hosts: Hosts::default(),
             began: Instant::now(),
             // JavaScript's numbers have 53 bits.
             run: (now.as_micros() as u64 ^ u64::from(std::process::id())) & ((1 << 53) - 1),
-            shared: Mutex::new(Shared {
-                listeners: [0, 0],
-                looking: false,
-                closed: false,
-                latest: None,
-                looked: None,
-                changes: VecDeque::new(),
-                version: 0,
-            }),
-            told: WakerSet::new(),
+            shared: Mutex::default(),
+            changed: WakerSet::new(),
             looked: WakerSet::new(),
             leave: WakerSet::new(),
         }
     }
 
-    /// Counts a listener in; there is a thread that looks as long as there is one.
+    /// Counts a reader in, and starts the thread if there is none.
     pub(super) fn join(self: &Arc<Self>, who: Reader) -> Result<(), Unable> {
-        // Nobody lets go of a lock that was held when the process forked.
+        // No thread of a fork's child releases a lock that was held at the fork.
         if fork::is_fork() {
             return Err(Unable::Closed);
         }
@@ -141,7 +135,7 @@ impl Hub {
             return Err(Unable::Closed);
         }
         let most = self.max_readers.load(Ordering::Relaxed);
-        if shared.listeners[who as usize] >= most {
+        if shared.readers[who as usize] >= most {
             return Err(Unable::Full(most));
         }
         if !shared.looking {
@@ -150,14 +144,14 @@ impl Hub {
             thread.spawn(move || hub.work()).map_err(Unable::Thread)?;
             shared.looking = true;
         }
-        shared.listeners[who as usize] += 1;
+        shared.readers[who as usize] += 1;
         Ok(())
     }
 
     pub(super) fn part(&self, who: Reader) {
         let mut shared = self.shared.lock();
-        shared.listeners[who as usize] -= 1;
-        let last = shared.listeners == [0, 0];
+        shared.readers[who as usize] -= 1;
+        let last = shared.readers == [0, 0];
         drop(shared);
         if last {
             self.leave.wake_all();
@@ -167,18 +161,18 @@ impl Hub {
     pub(super) fn close(&self) {
         self.shared.lock().closed = true;
         self.leave.wake_all();
-        self.tell(true);
+        self.notify(true);
     }
 
-    /// Wakers are user code.
-    fn tell(&self, news: bool) {
+    /// Wakers are user code, so no lock is held.
+    fn notify(&self, news: bool) {
         self.looked.wake_all();
         if news {
-            self.told.wake_all();
+            self.changed.wake_all();
         }
     }
 
-    /// What is new for one who has seen a version.
+    /// Returns the news for a reader that has seen a version.
     pub(super) fn next(&self, seen: Option<u64>) -> Next {
         let shared = self.shared.lock();
         if shared.closed {
@@ -195,7 +189,7 @@ impl Hub {
         }
     }
 
-    /// The family as it is at most `PACE` before `asked`.
+    /// Returns the newest look, if it began at most `PACE` before `asked`.
     pub(super) fn as_of(&self, asked: Instant) -> Next {
         let shared = self.shared.lock();
         let fresh = shared.looked.is_some_and(|looked| looked + PACE >= asked);
@@ -206,25 +200,25 @@ impl Hub {
         }
     }
 
-    /// The beginning of each message: what is different each time it is sent.
+    /// Returns the beginning of a message, which differs each time it is sent.
     pub(super) fn head(&self) -> String {
         format!(r#"{{"now":{},"run":{},"#, millis(self.began.elapsed()), self.run)
     }
 
     fn work(&self) {
         let mut view = View::new(self.began);
-        let mut said = Instant::now();
+        let mut sent = Instant::now();
         loop {
             let began = Instant::now();
-            // What a snapshot lets go of may be the last of it, and so a user's drop.
+            // A snapshot may hold a node or a manager last, and so drop a user's value.
             let max_nodes = self.max_nodes.load(Ordering::Relaxed);
             let old_after = self.old_after.load(Ordering::Relaxed);
             let look = swallow(|| view.look(&self.family.snapshot(), max_nodes, old_after));
-            let news = look.is_some_and(|look| self.publish(look, began, said.elapsed() >= SIGN_OF_LIFE));
+            let news = look.is_some_and(|look| self.publish(look, began, sent.elapsed() >= SIGN_OF_LIFE));
             if news {
-                said = Instant::now();
+                sent = Instant::now();
             }
-            self.tell(news);
+            self.notify(news);
             let took = began.elapsed();
             let pause = PACE.saturating_sub(took).max((took * REST).min(SIGN_OF_LIFE));
             if !self.rest(pause) {
@@ -233,19 +227,19 @@ impl Hub {
         }
     }
 
-    /// Until the next look. False when there is to be none.
+    /// Sleeps until the next look. Returns false when the thread has to end.
     fn rest(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
-        !block_on_wakers(&self.leave, Some(until), || self.ends_if_unheard())
+        !block_on_wakers(&self.leave, Some(until), || self.ends_without_readers())
     }
 
-    /// Ends the looking when nobody listens. True when it does.
-    fn ends_if_unheard(&self) -> bool {
+    /// Returns whether the thread ends, which it does without a reader.
+    fn ends_without_readers(&self) -> bool {
         let mut shared = self.shared.lock();
-        let ends = shared.listeners == [0, 0] || shared.closed;
+        let ends = shared.readers == [0, 0] || shared.closed;
         if ends {
             shared.looking = false;
-            // What is kept would be old when somebody comes again.
+            // Kept looks would be old for the next reader.
             let kept = (shared.latest.take(), std::mem::take(&mut shared.changes));
             shared.looked = None;
             drop(shared);
@@ -254,10 +248,10 @@ impl Hub {
         ends
     }
 
-    /// Makes a look the newest. True when there is something to be told.
+    /// Makes a look the newest. Returns true when readers are to be notified of a change.
     fn publish(&self, look: Look, began: Instant, sign_of_life: bool) -> bool {
         let before = self.shared.lock().latest.clone();
-        // Made outside the lock: only this thread publishes.
+        // Made outside the lock: this thread alone publishes.
         let change = before.as_ref().map(|before| Change::between(before, &look));
         let news = sign_of_life || change.as_ref().is_none_or(|change| !change.is_empty);
         let change = change.map(|change| self.message("diff", &change.body));
@@ -276,7 +270,7 @@ impl Hub {
         news
     }
 
-    /// A whole server-sent event.
+    /// Returns a whole server-sent event.
     fn message(&self, event: &str, body: &str) -> Bytes {
         format!("event: {event}\ndata: {}{body}\n\n", self.head()).into()
     }
@@ -290,45 +284,21 @@ struct Change {
 impl Change {
     fn between(before: &Latest, now: &Look) -> Self {
         let mut gone: HashMap<NodeId, &str> = before.nodes.iter().map(|(id, json)| (*id, &**json)).collect();
-        let mut changed = String::new();
-        for (id, json) in &now.nodes {
-            if gone.remove(id) != Some(json) {
-                separated(&mut changed, json);
-            }
-        }
+        let changed = now.nodes.iter().filter(|(id, json)| gone.remove(id) != Some(&**json));
+        let changed: Vec<&str> = changed.map(|(_, json)| &**json).collect();
         let is_empty = changed.is_empty() && gone.is_empty() && before.counts == now.counts;
-        let mut ids = String::new();
-        for id in gone.keys() {
-            separated(&mut ids, &id.to_string());
-        }
-        let body = format!(r#"{},"nodes":[{changed}],"gone":[{ids}]}}"#, now.counts);
+        let ids: Vec<String> = gone.keys().map(NodeId::to_string).collect();
+        let body = format!(r#"{},"nodes":[{}],"gone":[{}]}}"#, now.counts, changed.join(","), ids.join(","));
         Self { body, is_empty }
     }
 }
 
-fn separated(list: &mut String, item: &str) {
-    if !list.is_empty() {
-        list.push(',');
-    }
-    list.push_str(item);
-}
-
 impl Latest {
-    /// Everything after the head.
+    /// Returns the message after its head.
     pub(super) fn body(&self) -> Bytes {
         let make = || {
-            let size: usize = self.nodes.iter().map(|(_, json)| json.len() + 1).sum();
-            let mut body = String::with_capacity(size + self.counts.len() + 16);
-            body.push_str(&self.counts);
-            body.push_str(r#","nodes":["#);
-            for (i, (_, json)) in self.nodes.iter().enumerate() {
-                if i > 0 {
-                    body.push(',');
-                }
-                body.push_str(json);
-            }
-            body.push_str("]}\n\n");
-            body.into()
+            let nodes: Vec<&str> = self.nodes.iter().map(|(_, json)| &**json).collect();
+            format!("{},\"nodes\":[{}]}}\n\n", self.counts, nodes.join(",")).into()
         };
         self.full.get_or_init(make).clone()
     }

@@ -16,20 +16,20 @@
 //!
 //! The page is one file without any other host, script or font. It shows the tree, each node's managers with running,
 //! blocked and queued tasks, limit, mode, task type and the age of the oldest running task. A manager is marked where
-//! its queue grows (over two seconds, without having been empty) and where a wait is old (see
-//! [`Inspector::old_after`]). It can be searched, collapsed and paused, read on a phone and in the dark, and used by
-//! keyboard and by ear. When the server is gone it says so, and goes on when there is one again.
+//! its queue grows (over two seconds, without having been empty) and where a task is old (see
+//! [`Inspector::old_after`]). The page can be searched, collapsed and paused, read on a phone and in the dark, and used by
+//! keyboard and by screen reader. It shows when the server has ended, and goes on when there is one again.
 //!
-//! **It shows the names of requests, components and threads, and task types, to whoever can open it, and asks nobody
-//! who they are.** Names often contain what users sent: paths, tenants. So mount it behind what guards your other pages
-//! for operators, or on a listener of its own that is bound to the loopback address. It changes nothing: there are only
-//! `GET`s.
+//! **It shows the names of requests, components and threads, and task types, to every client that can open it, without
+//! authentication.** Names often contain users' data: paths, tenants. So mount it behind the authentication of your other
+//! pages for operators, or on a listener of its own that is bound to the loopback address. It changes nothing: there are
+//! only `GET`s.
 //!
-//! It answers to `localhost` and to loopback addresses, and refuses other names with 403, so that no stranger's page has
-//! its own name resolve to this machine and reads along; [`Inspector::allow_host`] adds the name of your server. At most
+//! It answers to `localhost` and to loopback addresses, and refuses other names with 403. So a stranger's page whose own
+//! name resolves to this machine cannot read the answers. [`Inspector::allow_host`] adds the name of your server. At most
 //! [`max_readers`](Inspector::max_readers) pages follow at once.
 //!
-//! # What it serves
+//! # Routes
 //!
 //! | route | answers |
 //! |---|---|
@@ -53,21 +53,21 @@
 //! }
 //! ```
 //!
-//! Fields mean what they do in a [`Snapshot`](crate::Snapshot). `now` and `since` (when the oldest running task began)
-//! are milliseconds of one clock; `run` tells one server process from the next; `marks` are `"queue"` and `"old"`;
-//! Ids are numbers; they are far below 2^53, up to which JavaScript is exact. Names are cut after 200 characters.
-//! `hidden` are children and `managers_hidden` managers of this node that were left out, `left_out` all such nodes. A
-//! `diff` has the nodes that changed in `nodes`, and the ids of those that are gone in `gone`.
+//! Fields have the meaning of [`Snapshot`](crate::Snapshot)'s. `now` and `since` (the start of the oldest running task)
+//! are milliseconds of one clock. `run` tells one server process from the next. `marks` are `"queue"` and `"old"`.
+//! Ids are numbers far below 2^53, up to which JavaScript is exact. Names are cut after 200 characters. `hidden` counts the
+//! children and `managers_hidden` the managers of this node that were left out, `left_out` all such nodes. A `diff` has the
+//! changed nodes in `nodes`, and the ids of removed nodes in `gone`.
 //!
-//! # What it costs
+//! # Cost
 //!
-//! Nothing while nobody looks: no thread, no timer; a page that is hidden in its browser does not look. While somebody
-//! does, one thread takes a snapshot for all of them, at most four times a second, and seldom enough to use at most a
-//! tenth of one CPU: looking costs about half a microsecond for each node that lives, so with 100 000 of them there are
-//! two looks a second, and a `/snapshot` may take until the next one. From a million nodes on it is a look every five
-//! seconds. An update is what changed of what is sent, about 200 bytes for each node and 300 for each of its managers,
-//! made once and shared among all who listen, and nothing while nothing changes but a sign of life every five seconds.
-//! At most [`max_nodes`](Inspector::max_nodes) nodes and managers are sent, those with marks and tasks first.
+//! Nothing without a reader: no thread, no timer. A page that is hidden in its browser is no reader. With readers, one
+//! thread takes a snapshot for all of them, at most four times a second, and uses at most a tenth of one CPU. A snapshot
+//! costs about half a microsecond for each live node. So with 100 000 nodes there are two snapshots a second, and a
+//! `/snapshot` may take until the next one; from a million nodes on there is one every five seconds. An update holds the
+//! changes, about 200 bytes for each node and 300 for each of its managers. It is made once and shared among the readers.
+//! Without changes there is only a sign of life every five seconds. At most [`max_nodes`](Inspector::max_nodes) nodes and
+//! managers are sent, those with marks and tasks first.
 
 mod host;
 mod hub;
@@ -91,18 +91,18 @@ use self::updates::Updates;
 use crate::registry::registry::Registry;
 use crate::sync::os::{Arc, Ordering};
 
-/// The page, whole: there is no build step and nothing else to load.
+/// The whole page: there is no build step and no second file to load.
 const PAGE: &str = include_str!("page.html");
 
-/// Nothing from elsewhere, whatever a name contains.
+/// Loads nothing from another origin, whatever a name contains.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
                       img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/// The router of an [`Inspector`] for the process-wide family, with its defaults.
+/// Returns the router of an [`Inspector`] for the process-wide family, with its defaults.
 ///
-/// It shows names and task types to whoever can reach it: put it behind your authentication, or bind its server to the
-/// loopback address. An update costs half a microsecond for each node that lives, at most four times a second and only
-/// while somebody looks; the [module](self) has the details.
+/// It shows names and task types to every client that can reach it: put it behind your authentication, or bind its server
+/// to the loopback address. An update costs half a microsecond for each live node, at most four times a second and only
+/// while there are readers; the [module](self) has the details.
 ///
 /// ```
 /// use axum::Router;
@@ -113,7 +113,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 ///
 /// It answers to `localhost` and to loopback addresses; [`Inspector::allow_host`] adds other names.
 ///
-/// An open page keeps its connection, so a server with a graceful shutdown waits for it: there, use an [`Inspector`],
+/// An open page keeps its connection, so a server with a graceful shutdown waits for it. There, use an [`Inspector`],
 /// and [`close`](Inspector::close) it when the shutdown begins.
 pub fn router() -> Router {
     Inspector::new(Registry::global()).router()
@@ -121,7 +121,7 @@ pub fn router() -> Router {
 
 /// Shows one family. A clone is the same inspector. Dropping it does nothing while a router of it lives.
 ///
-/// It keeps the family's root alive, and nothing else of it.
+/// It keeps the family's root alive, and nothing else of the family.
 ///
 /// ```
 /// use std::time::Duration;
@@ -131,7 +131,7 @@ pub fn router() -> Router {
 /// let family = Registry::new();
 /// let inspector = Inspector::new(&family).max_nodes(500).old_after(Duration::from_secs(2));
 /// let app: axum::Router = inspector.router();
-/// // At the end, so that pages which listen do not hold up a graceful shutdown:
+/// // At the end, so that open pages do not hold up a graceful shutdown:
 /// inspector.close();
 /// # drop(app);
 /// ```
@@ -142,27 +142,31 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// An inspector of a family.
+    /// Returns an inspector of a family.
     pub fn new(family: &Registry) -> Self {
         Self { hub: Arc::new(Hub::new(family)) }
     }
 
-    /// At most this many nodes and managers are sent to a page; the rest is counted. Those with marks come first, then
-    /// those with tasks, each below all its parents. 2 000 by default, and at least 1: the root.
+    /// Sends at most this many nodes and managers to a page, and the number of the others.
+    ///
+    /// Nodes with marks come first, then nodes with tasks, each below all its parents. 2 000 by default, and at least 1: the
+    /// root.
     pub fn max_nodes(self, n: usize) -> Self {
         self.hub.max_nodes.store(n.max(1), Ordering::Relaxed);
         self
     }
 
-    /// A manager is marked when its oldest running task is as old as this, and tasks of it are queued or inside a wait.
+    /// Marks a manager whose oldest running task has this age, while tasks of its pool are queued or blocked.
+    ///
     /// 10 s by default.
     pub fn old_after(self, age: Duration) -> Self {
         self.hub.old_after.store(u64::try_from(age.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self
     }
 
-    /// At most this many pages follow the family at once, and at most as many requests wait for a `/snapshot`; the next is
-    /// answered with 503 and a text that says so. 100 by default.
+    /// Allows at most this many pages at once, and at most as many requests for a `/snapshot`.
+    ///
+    /// The next is answered with 503 and a text that gives the limit. 100 by default.
     pub fn max_readers(self, n: usize) -> Self {
         self.hub.max_readers.store(n, Ordering::Relaxed);
         self
@@ -172,8 +176,7 @@ impl Inspector {
     ///
     /// By default an inspector answers to `localhost` and to loopback addresses alone, whatever port, and refuses other
     /// names with 403: a stranger's page could have its own name resolve to this machine and read the answers. Behind a
-    /// proxy or on another address, add the name that the browser shows. A whole address, as copied from there, is cut
-    /// down to its host.
+    /// proxy or on another address, add the name in the browser's address bar. A whole address is cut down to its host.
     ///
     /// ```
     /// use heirloom::Registry;
@@ -187,13 +190,13 @@ impl Inspector {
         self
     }
 
-    /// Answers to every name. For a router that stands behind something which knows who asks.
+    /// Answers to every name, for a router behind a server that authenticates its clients.
     pub fn allow_any_host(self) -> Self {
         self.hub.hosts.allow_any();
         self
     }
 
-    /// The routes; see the [module](self). Serve it, or nest it where the page is to be.
+    /// Returns the routes; see the [module](self). Serve them, or nest them at the page's path.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/", get(page))
@@ -203,11 +206,10 @@ impl Inspector {
             .with_state(Arc::clone(&self.hub))
     }
 
-    /// Ends the event streams that are open; further requests for them, and for snapshots, are answered with 503.
-    /// Idempotent.
+    /// Ends the open event streams, and answers further requests for them and for snapshots with 503. Idempotent.
     ///
-    /// A server that waits for its connections to end would wait for open pages for ever: call this when it is told to
-    /// stop.
+    /// A server that waits for its connections to end would wait for open pages for ever: call this when its shutdown
+    /// begins.
     pub fn close(&self) {
         self.hub.close();
     }
@@ -232,16 +234,16 @@ async fn guard(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Res
     with_headers(response)
 }
 
-/// What each answer says to browsers and proxies, refusals too.
+/// Adds the headers of every answer, refusals too.
 fn with_headers(mut response: Response) -> Response {
     let headers = [
-        // A proxy that gathers what it passes on would keep updates back.
+        // A proxy that buffers would hold updates back.
         (HeaderName::from_static("x-accel-buffering"), "no"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
-        // No page of another origin loads it, not even as an image or a script.
+        // No page of another origin loads it, also not as an image or a script.
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! [`Updates`]: one listener's events, as a stream for a response's body. Dropping it is going away.
+//! [`Updates`]: one reader's events, as a stream for a response's body. Dropping it ends the reader.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -14,30 +14,29 @@ use super::hub::{Hub, Next, Reader, Unable};
 use crate::sync::os::Arc;
 use crate::wait::waker_set::WakerSet;
 
-/// One of the hub's bells.
-type Which = fn(&Hub) -> &WakerSet;
+/// One of the hub's waker sets.
+type Set = fn(&Hub) -> &WakerSet;
 
-/// A place among the hub's listeners.
-struct Seat {
+/// A registered reader. Dropping it counts the reader out.
+struct Registered {
     hub: Arc<Hub>,
-    who: Reader,
-    /// The bell that is listened to, and the place there.
-    at: Option<(Which, usize)>,
+    reader: Reader,
+    /// The set that holds its waker, and the key there.
+    at: Option<(Set, usize)>,
 }
 
-impl Seat {
-    fn new(hub: &Arc<Hub>, who: Reader) -> Result<Self, Unable> {
-        hub.join(who)?;
-        Ok(Self { hub: Arc::clone(hub), who, at: None })
+impl Registered {
+    fn new(hub: &Arc<Hub>, reader: Reader) -> Result<Self, Unable> {
+        hub.join(reader)?;
+        Ok(Self { hub: Arc::clone(hub), reader, at: None })
     }
 
-    /// Ready with what `look` finds, once that is not to wait; looks again each time the bell rings, which is always
-    /// the same.
-    fn poll(&mut self, cx: &Context<'_>, bell: Which, look: impl Fn(&Hub) -> Next) -> Poll<Next> {
+    /// Returns the outcome of `look` once that is not `Wait`. Notified by the set, which is the same at each poll.
+    fn poll(&mut self, cx: &Context<'_>, set: Set, look: impl Fn(&Hub) -> Next) -> Poll<Next> {
         let hub = &*self.hub;
-        let (_, at) = *self.at.get_or_insert_with(|| (bell, bell(hub).insert()));
-        // The waker is left before the look, so what is told in between is noticed.
-        bell(hub).set(at, cx.waker());
+        let (_, at) = *self.at.get_or_insert_with(|| (set, set(hub).insert()));
+        // Registered before the look, so that a change in between notifies.
+        set(hub).set(at, cx.waker());
         match look(hub) {
             Next::Wait => Poll::Pending,
             found => Poll::Ready(found),
@@ -45,34 +44,34 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Registered {
     fn drop(&mut self) {
-        if let Some((bell, at)) = self.at {
-            bell(&self.hub).remove(at);
+        if let Some((set, at)) = self.at {
+            set(&self.hub).remove(at);
         }
-        self.hub.part(self.who);
+        self.hub.part(self.reader);
     }
 }
 
 pub(super) struct Updates {
-    seat: Seat,
-    /// The version that was sent last.
+    registered: Registered,
+    /// The version sent last.
     seen: Option<u64>,
-    /// What is sent before anything new.
+    /// Messages to be sent before the next look.
     ready: VecDeque<Bytes>,
-    /// The last message was handed on.
+    /// The last message was returned.
     ended: bool,
 }
 
-/// A comment, which readers skip. Hyper 1.12 looks at a body a second time after it has flushed: an end without bytes
-/// that comes just then leaves the connection of an HTTP/1.0 client open for ever.
+/// A comment, which browsers skip. Hyper 1.12 polls a body a second time after a flush: an end without bytes at that poll
+/// leaves the connection of an HTTP/1.0 client open for ever.
 const LAST: Bytes = Bytes::from_static(b": closed\n\n");
 
 impl Updates {
     pub(super) fn new(hub: &Arc<Hub>) -> Result<Self, Unable> {
-        // A browser that loses the connection tries again after this long.
+        // A browser that loses the connection connects again after this time.
         let retry = VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]);
-        Ok(Self { seat: Seat::new(hub, Reader::Follows)?, seen: None, ready: retry, ended: false })
+        Ok(Self { registered: Registered::new(hub, Reader::Follows)?, seen: None, ready: retry, ended: false })
     }
 }
 
@@ -85,12 +84,14 @@ impl Stream for Updates {
             return Poll::Ready(Some(Ok(bytes)));
         }
         let seen = this.seen;
-        let Poll::Ready(next) = this.seat.poll(cx, |hub| &hub.told, |hub| hub.next(seen)) else { return Poll::Pending };
+        let Poll::Ready(next) = this.registered.poll(cx, |hub| &hub.changed, |hub| hub.next(seen)) else {
+            return Poll::Pending;
+        };
         Poll::Ready(match next {
             Next::Full(latest) => {
                 this.seen = Some(latest.version);
                 this.ready.push_back(latest.body());
-                Some(Ok(format!("event: full\ndata: {}", this.seat.hub.head()).into()))
+                Some(Ok(format!("event: full\ndata: {}", this.registered.hub.head()).into()))
             }
             Next::Change(version, change) => {
                 this.seen = Some(version);
@@ -105,11 +106,11 @@ impl Stream for Updates {
     }
 }
 
-/// The family as it is now, as JSON.
+/// Returns a look that begins now, or began at most `PACE` ago, as JSON.
 pub(super) async fn snapshot(hub: &Arc<Hub>) -> Result<Vec<u8>, Unable> {
-    let mut seat = Seat::new(hub, Reader::Once)?;
+    let mut registered = Registered::new(hub, Reader::Once)?;
     let asked = Instant::now();
-    match poll_fn(|cx| seat.poll(cx, |hub| &hub.looked, |hub| hub.as_of(asked))).await {
+    match poll_fn(|cx| registered.poll(cx, |hub| &hub.looked, |hub| hub.as_of(asked))).await {
         Next::Full(latest) => Ok([hub.head().as_bytes(), latest.body().as_ref()].concat()),
         _ => Err(Unable::Closed),
     }

@@ -1,4 +1,4 @@
-//! [`View`]: what of a family is shown, node by node as JSON, and what is marked.
+//! [`View`]: the part of a family that is shown, node by node as JSON, with its marks.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -10,17 +10,16 @@ use crate::names::namespace::Namespace;
 use crate::registry::snapshot::{ManagerSnapshot, NodeSnapshot, Snapshot};
 use crate::sync::os::Arc;
 
-/// A queue grows when it is longer than this long ago, and was never empty meanwhile.
+/// A queue grows when it is longer than it was this time ago, and was never empty meanwhile.
 const WINDOW_MS: u64 = 2_000;
-/// A moment is computed from an age; computed again it may differ by as much as the clocks' ticks, and is still the
-/// same.
+/// The largest difference between two computations of one moment from an age: clocks tick.
 const JITTER_MS: u64 = 50;
-/// Of one node, so that a single one does not use up what may be sent.
+/// The managers sent of one node, so that one node does not use up the limit.
 const MAX_MANAGERS: usize = 50;
-/// Characters of a name: as many as anybody reads.
+/// The characters sent of a name.
 const MAX_NAME: usize = 200;
 
-/// What is remembered from one look to the next. Only of managers with tasks, so it is no larger than what is busy.
+/// The state between two looks. It has only managers with tasks, so it is as large as the busy part of the family.
 pub(super) struct View {
     began: Instant,
     busy: HashMap<(NodeId, Namespace), Busy>,
@@ -28,7 +27,7 @@ pub(super) struct View {
 
 #[derive(Clone, Copy)]
 struct Busy {
-    /// When the oldest running task began.
+    /// The begin of the oldest running task.
     since: Option<u64>,
     /// The queue's length at the beginning of the window.
     base: usize,
@@ -38,7 +37,7 @@ struct Busy {
 
 /// One look.
 pub(super) struct Look {
-    /// What is sent, parents first.
+    /// The nodes to be sent, parents first.
     pub(super) nodes: Vec<(NodeId, Arc<str>)>,
     /// The rest of the message: counts.
     pub(super) counts: String,
@@ -67,7 +66,7 @@ struct NodeView<'a> {
     managers_hidden: usize,
 }
 
-/// A node of the snapshot while it is decided what is sent.
+/// A node of the snapshot, to be chosen or left out.
 struct Candidate<'a> {
     node: &'a NodeSnapshot,
     managers: Vec<ManagerView<'a>>,
@@ -77,7 +76,7 @@ struct Candidate<'a> {
     chosen_children: usize,
 }
 
-/// As far as it is of interest: the hottest are sent first.
+/// The levels of interest: the hottest nodes are sent first.
 const HEATS: usize = 3;
 
 impl ManagerView<'_> {
@@ -110,7 +109,7 @@ impl View {
             totals.add(&managers);
             managers.sort_by_key(|manager| std::cmp::Reverse(manager.heat()));
             let heat = managers.first().map_or(0, ManagerView::heat);
-            // Parents come first, so this one is known.
+            // Parents come first, so the parent is known.
             let parent = node.parent.and_then(|parent| at.get(&parent).copied());
             at.insert(node.id, all.len());
             all.push(Candidate { node, managers, parent, children: Vec::new(), heat, chosen_children: 0 });
@@ -144,7 +143,7 @@ impl View {
         if queued == 0 {
             (this.base, this.base_at, this.grows) = (0, now, false);
         } else if this.base == 0 {
-            // Empty until now: the window begins.
+            // Empty until now, so the window begins.
             (this.base, this.base_at) = (queued, now);
         } else if now - this.base_at >= WINDOW_MS {
             (this.grows, this.base, this.base_at) = (queued > this.base, queued, now);
@@ -158,16 +157,16 @@ impl View {
     }
 }
 
-/// Which nodes are sent, parents before children: the hottest first, and among equals the nearest to the root. Takes
-/// time by the number of nodes, however deep they are.
+/// Returns the nodes to be sent, parents before children: the hottest first, and among equals the nearest to the root.
+/// Takes time by the number of nodes, however deep they are.
 fn choose(all: &mut [Candidate<'_>], max_nodes: usize) -> Vec<usize> {
-    // A place is as hot as the hottest below it: otherwise that would not be reached.
+    // A node is as hot as the hottest below it, which would not be reached otherwise.
     for i in (0..all.len()).rev() {
         if let Some(parent) = all[i].parent {
             all[parent].heat = all[parent].heat.max(all[i].heat);
         }
     }
-    // By id, so that the same are chosen next time.
+    // By id, so that the next look chooses the same nodes.
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_unstable_by_key(|&i| all[i].node.id);
     let mut waiting: [VecDeque<usize>; HEATS] = Default::default();
@@ -223,7 +222,7 @@ pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Plain data of ours does not fail to serialise.
+/// Serialises plain data, which does not fail.
 fn json(data: &impl serde::Serialize) -> String {
     serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned())
 }

@@ -13,13 +13,13 @@ use crate::sync::unwind::swallow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLine {
-    /// When it was said.
+    /// When the event was made.
     pub at: SystemTime,
-    /// How urgent it is.
+    /// The event's level.
     pub level: Level,
-    /// Where in the program it was said: the module, unless the event says otherwise.
+    /// The event's target: the module, unless the event sets another.
     pub target: &'static str,
-    /// The text.
+    /// The event's message.
     pub message: String,
     /// The event's other fields, in its order, as text.
     pub fields: Vec<(&'static str, String)>,
@@ -61,8 +61,8 @@ impl Visit for LogLine {
 }
 
 impl fmt::Display for LogLine {
-    /// `INFO stage: moving axis=x`, on one line: what does not print as itself is escaped, and each text is cut after
-    /// 1000 characters. The fields have all of it.
+    /// `INFO stage: moving axis=x`, on one line. Unprintable characters are escaped, and each text is cut after 1000
+    /// characters; the struct's fields have all of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.level, self.target, OneLine(&self.message))?;
         for (name, value) in &self.fields {

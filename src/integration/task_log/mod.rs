@@ -1,7 +1,6 @@
 //! [`TaskLog`]: the last log lines of each task, by [`TaskId`].
 //!
-//! A line is made, with the user's values formatted, before the lock of the store is taken, and what is thrown out of
-//! the store is dropped after it is let go.
+//! The user's values are formatted before the store's lock is taken, and removed lines are dropped after it is released.
 
 mod line;
 mod settings;
@@ -27,16 +26,16 @@ use self::store::Store;
 const DEFAULT_LINES: usize = 1000;
 const DEFAULT_TASKS: usize = 1024;
 
-/// A `tracing_subscriber` layer that keeps the last lines of each task: what a server shows beside "action 7: running".
+/// A `tracing_subscriber` layer that keeps the last log lines of each task, for a server to show beside the task.
 ///
-/// A line is the innermost running task's. On a thread that runs none it is the nearest task's at or above the place
-/// where the code stands, so what a task's child threads and futures say is the task's too. What is said outside of any
-/// task is not kept.
+/// A line belongs to the innermost running task. On a thread that runs no task it belongs to the nearest task at or above
+/// the current node, so the lines of a task's child threads and futures are the task's too. Lines outside of any task are
+/// not kept.
 ///
-/// It keeps the last 1000 lines of a task, and of 1024 tasks; beyond that the task goes which was written to least
-/// recently. A task for which somebody holds a [`Record`] stays, and goes with the record.
+/// It keeps the last 1000 lines of a task, and of 1024 tasks. Beyond that it removes the task that was written to least
+/// recently. A task with a [`Record`] stays, and its lines are removed with its last record.
 ///
-/// It is a handle: give one clone to the subscriber and keep one to look. It takes every level; put it behind
+/// It is a handle: give one clone to the subscriber and keep one to read. It takes every level; put it behind
 /// `tracing_subscriber`'s `with_filter` for fewer.
 ///
 /// A line costs its formatting, one short lock and some memory. A value whose `Debug` panics is left out of its line,
@@ -58,7 +57,7 @@ const DEFAULT_TASKS: usize = 1024;
 ///     heirloom::thread::spawn(|| tracing::warn!("near the end stop")).join().unwrap();
 /// })?;
 ///
-/// let record = log.record(action.id()); // while it is held, the lines are
+/// let record = log.record(action.id()); // keeps the lines
 /// action.join()?;
 /// let said: Vec<String> = record.lines().iter().map(|line| line.message.clone()).collect();
 /// assert_eq!(said, ["moving", "near the end stop"]);
@@ -72,52 +71,53 @@ pub struct TaskLog {
 }
 
 impl TaskLog {
-    /// One that has kept nothing yet. Set it up before it is cloned: a setting is that of one handle.
+    /// Returns an empty log. Set it up before it is cloned: a setting belongs to one handle.
     #[must_use]
     pub fn new() -> Self {
         let settings = Settings { lines: DEFAULT_LINES, tasks: DEFAULT_TASKS, ancestors: false };
         Self { settings, store: Arc::default() }
     }
 
-    /// Keeps this many lines of a task, the last ones.
+    /// Keeps the last so many lines of a task. 1000 by default.
     #[must_use]
     pub fn lines_per_task(mut self, lines: usize) -> Self {
         self.settings.lines = lines;
         self
     }
 
-    /// Keeps the lines of this many tasks, those written to last. Tasks with a [`Record`] do not count.
+    /// Keeps the lines of the so many tasks written to last. Tasks with a [`Record`] do not count. 1024 by default.
     #[must_use]
     pub fn max_tasks(mut self, tasks: usize) -> Self {
         self.settings.tasks = tasks;
         self
     }
 
-    /// Whether a line is also kept for the tasks above its own: those that asked for it, as far as they are nodes of
-    /// the tree (a task becomes one when its id as a [`Lineage`](crate::Lineage) is asked for, or something is
-    /// attached to it). False by default.
+    /// Sets whether a line is also kept for the tasks above its own. False by default.
+    ///
+    /// Those are the tasks that submitted it, as far as they are nodes of the tree. A task becomes a node when its id as a
+    /// [`Lineage`](crate::Lineage) is asked for, or a value or a manager is bound at it.
     #[must_use]
     pub fn with_ancestors(mut self, ancestors: bool) -> Self {
         self.settings.ancestors = ancestors;
         self
     }
 
-    /// What is kept of a task, the oldest line first. Empty when nothing is.
+    /// Returns the kept lines of a task, the oldest first.
     #[must_use]
     pub fn lines(&self, task: TaskId) -> Vec<LogLine> {
-        // Copied outside the lock.
+        // The lines are copied outside the lock.
         let lines = self.store.lock().lines(task);
         lines.iter().map(|line| LogLine::clone(line)).collect()
     }
 
-    /// Keeps a task's lines for as long as the record is held, and what it says from now on.
+    /// Keeps a task's lines, present and future, for as long as the record is held.
     #[must_use = "the lines go when the record is dropped"]
     pub fn record(&self, task: TaskId) -> Record {
         self.store.lock().hold(task);
         Record { log: self.clone(), task }
     }
 
-    /// Forgets what a task has said. What it says later is kept again.
+    /// Removes the lines of a task. Its later lines are kept again.
     pub fn remove(&self, task: TaskId) {
         let lines = self.store.lock().clear(task);
         drop(lines);
@@ -130,8 +130,8 @@ impl TaskLog {
         }
         let line = Arc::new(LogLine::of(event));
         for task in tasks {
-            let unkept = self.store.lock().push(task, &line, self.settings);
-            drop(unkept);
+            let removed = self.store.lock().push(task, &line, self.settings);
+            drop(removed);
         }
     }
 }
@@ -154,21 +154,21 @@ impl fmt::Debug for TaskLog {
     }
 }
 
-/// Whose line one is that is said here: a task's, then those above it if they are wanted.
+/// Returns the task that a line of the calling code belongs to, and those above it if they are wanted.
 fn tasks_here(ancestors: bool) -> SmallVec<[TaskId; 4]> {
     let wanted = if ancestors { usize::MAX } else { 1 };
     let above = |node: &Node, own: Option<TaskId>| {
-        // A task that has become a node is not below itself: its frame's place is the one it was submitted at.
+        // A task that has become a node is not below itself: its frame names the submitter's node.
         own.into_iter().chain(node.path().filter_map(Node::task_id)).take(wanted).collect()
     };
-    // What runs on a work-stealing pool's task may be a piece of another's: where it stands is all that is known of it.
+    // A work-stealing pool's task may run a piece of another's: only the current node is known of that.
     match frame::own().filter(|frame| !frame.is_teardown() && !frame.steals()) {
         Some(frame) => above(frame.counted.place.node(), frame::task_id()),
         None => above(current::nearest_node(&current::pin()), None),
     }
 }
 
-/// One task's lines, kept while it is held. Dropping the last record of a task forgets them.
+/// Keeps one task's lines. Dropping the last record of a task removes them.
 ///
 /// ```
 /// # use heirloom::task_log::TaskLog;
@@ -195,13 +195,13 @@ pub struct Record {
 }
 
 impl Record {
-    /// The task.
+    /// Returns the task's id.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.task
     }
 
-    /// What is kept of it, the oldest line first.
+    /// Returns the task's lines, the oldest first.
     #[must_use]
     pub fn lines(&self) -> Vec<LogLine> {
         self.log.lines(self.task)
@@ -216,7 +216,7 @@ impl Clone for Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let lines = self.log.store.lock().let_go(self.task);
+        let lines = self.log.store.lock().release(self.task);
         drop(lines);
     }
 }

@@ -1,4 +1,4 @@
-//! [`Settings`]: how much is kept.
+//! [`Settings`]: the bounds of a log.
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {

@@ -1,5 +1,4 @@
-//! [`Store`]: which lines are kept. Nothing here runs user code, and what is thrown out is handed back, to be dropped outside
-//! the lock.
+//! [`Store`]: the kept lines. It runs no user code, and returns removed lines, to be dropped outside the lock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -10,11 +9,11 @@ use crate::sync::os::Arc;
 
 type Lines = VecDeque<Arc<LogLine>>;
 
-/// What the log's lock guards.
+/// The lines of all tasks, under the log's lock.
 #[derive(Default)]
 pub(super) struct Store {
     tasks: HashMap<TaskId, Kept>,
-    /// The tasks without a record, the one written to least recently first.
+    /// The tasks without a record, the least recently written first.
     order: BTreeMap<u64, TaskId>,
     writes: u64,
 }
@@ -22,20 +21,20 @@ pub(super) struct Store {
 #[derive(Default)]
 struct Kept {
     lines: Lines,
-    /// How many records of it are held.
+    /// The number of records.
     records: usize,
-    /// Its key in the order, while there is no record.
+    /// The key in the order, while there is no record.
     at: Option<u64>,
 }
 
-/// What was thrown out.
-pub(super) struct Unkept {
-    _line: Option<Arc<LogLine>>,
-    _task: Lines,
-}
-
 impl Store {
-    pub(super) fn push(&mut self, task: TaskId, line: &Arc<LogLine>, settings: Settings) -> Unkept {
+    /// Keeps a line of a task. Returns the removed lines: the task's oldest, and all of the least recently written task.
+    pub(super) fn push(
+        &mut self,
+        task: TaskId,
+        line: &Arc<LogLine>,
+        settings: Settings,
+    ) -> (Option<Arc<LogLine>>, Option<Lines>) {
         self.writes += 1;
         let kept = self.tasks.entry(task).or_default();
         let oldest = if kept.lines.len() >= settings.lines { kept.lines.pop_front() } else { None };
@@ -46,20 +45,15 @@ impl Store {
             }
             self.order.insert(self.writes, task);
         }
-        let mut unkept = Unkept { _line: oldest, _task: Lines::new() };
-        if self.order.len() > settings.tasks
-            && let Some((_, last)) = self.order.pop_first()
-        {
-            unkept._task = self.tasks.remove(&last).unwrap_or_default().lines;
-        }
-        unkept
+        let last = if self.order.len() > settings.tasks { self.order.pop_first() } else { None };
+        (oldest, last.and_then(|(_, last)| self.tasks.remove(&last)).map(|kept| kept.lines))
     }
 
     pub(super) fn lines(&self, task: TaskId) -> Vec<Arc<LogLine>> {
         self.tasks.get(&task).map(|kept| kept.lines.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// One more record of it is held.
+    /// Counts a record in.
     pub(super) fn hold(&mut self, task: TaskId) {
         let kept = self.tasks.entry(task).or_default();
         kept.records += 1;
@@ -68,8 +62,8 @@ impl Store {
         }
     }
 
-    /// One record less; its lines, if that was the last.
-    pub(super) fn let_go(&mut self, task: TaskId) -> Lines {
+    /// Counts a record out. Returns the task's lines, if that was the last record.
+    pub(super) fn release(&mut self, task: TaskId) -> Lines {
         let Some(kept) = self.tasks.get_mut(&task) else { return Lines::new() };
         kept.records -= 1;
         if kept.records > 0 {
@@ -78,7 +72,7 @@ impl Store {
         self.tasks.remove(&task).unwrap_or_default().lines
     }
 
-    /// Its lines. It is forgotten, unless a record is held.
+    /// Returns the task's lines. The task is removed, unless it has a record.
     pub(super) fn clear(&mut self, task: TaskId) -> Lines {
         let Some(kept) = self.tasks.get_mut(&task) else { return Lines::new() };
         let lines = std::mem::take(&mut kept.lines);

@@ -1,4 +1,4 @@
-//! [`PortalHandle`]: a future under way on a runtime.
+//! [`PortalHandle`]: the handle of a future that a portal spawned.
 
 use std::fmt;
 use std::future::Future;
@@ -18,15 +18,15 @@ use crate::wait::park;
 use super::spawn::SpawnHandle;
 use crate::error::{JoinError, PortalError};
 
-/// A future that was given to a [`Portal`](super::Portal). Dropping the handle detaches it: it runs all the same, until
-/// its runtime is shut down or its place is asked to stop.
+/// The handle of a future on a [`Portal`](super::Portal)'s runtime. Dropping it detaches the future.
 ///
-/// [`cancel_on_drop`](Self::cancel_on_drop) has the drop cancel it instead. It is also a [`Future`], on any runtime.
+/// A detached future runs until it ends, its runtime is shut down or its node is cancelled. With
+/// [`cancel_on_drop`](Self::cancel_on_drop) the drop cancels it instead. The handle is also a [`Future`], on any runtime.
 #[must_use = "dropping the handle detaches the future; its result and its panic are lost"]
 pub struct PortalHandle<T> {
     task: SpawnHandle<T>,
     generation: u64,
-    /// What the runtime owes until the future has ended.
+    /// The runtime's, until the future has ended.
     owed: Arc<Obligation>,
 }
 
@@ -35,39 +35,41 @@ impl<T> PortalHandle<T> {
         Self { task, generation, owed }
     }
 
-    /// It runs in the process that this one is a fork of.
+    /// Returns whether the future runs in the process that this one is a fork of.
     fn is_elsewhere(&self) -> bool {
         self.generation != fork::generation()
     }
 
-    /// Whether the future has ended, so that `join` returns at once.
+    /// Returns whether the future has ended, so that `join` returns at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// Has the runtime drop the future, when it next waits at the latest. One that has ended keeps its result. Does not
-    /// wait.
+    /// Cancels the future: the runtime drops it at its next `.await` at the latest. Does not block.
+    ///
+    /// A future that has ended keeps its result.
     pub fn cancel(&self) {
         self.task.cancel();
     }
 
-    /// Cancels the future when the handle is dropped, instead of detaching it: for `timeout(limit, handle)` and
-    /// `select!`, which drop what they give up. See [`CancelOnDrop`].
+    /// Cancels the future when the handle is dropped, instead of detaching it. See [`CancelOnDrop`].
+    ///
+    /// For `timeout(limit, handle)` and `select!`, which drop the handles that they give up.
     pub fn cancel_on_drop(self) -> CancelOnDrop<Self> {
         CancelOnDrop::new(self)
     }
 
-    /// Waits until the future has ended. In a pool's task this gives the task's place away meanwhile.
+    /// Blocks until the future has ended, and returns its output. In a pool's task this releases the task's permit meanwhile.
     ///
-    /// A request to stop that is made to the waiting task does not end the wait by itself; it ends the future, if that
-    /// stands below the one asked, as one spawned by that task does.
+    /// A cancel of the waiting task does not interrupt the wait by itself. It cancels the future, if the future stands below
+    /// the cancelled node, as a future spawned by that task does.
     ///
     /// # Errors
     /// [`Cancelled`](PortalError::Cancelled), [`NotRunning`](PortalError::NotRunning),
     /// [`Panicked`](PortalError::Panicked). [`WouldDeadlock`](PortalError::WouldDeadlock) on a thread that runs a
-    /// future of a tokio runtime: `.await` it there; and, with the circle, where all of the runtime's workers wait, directly
-    /// or by others, for what the caller owes. The future goes on then, detached.
+    /// future of a tokio runtime: `.await` the handle there. The same, with the circle, where all of the runtime's workers
+    /// wait, directly or through other waits, for the caller. The future goes on then, detached.
     pub fn join(self) -> Result<T, PortalError> {
         if runtime::runs_a_future() {
             return Err(PortalError::WouldDeadlock { circle: None });
@@ -88,7 +90,7 @@ fn panicked(error: &JoinError) -> PortalError {
     PortalError::Panicked { message: error.panic_message().unwrap_or("(not a text)").to_string() }
 }
 
-/// Waits for the future, or, where one hears of them, for a request to stop.
+/// Waits for the future, and with a listener also for a cancel.
 pub(super) fn joined<T>(
     mut handle: PortalHandle<T>,
     mut cancel_listener: Option<CancelListener>,
@@ -120,10 +122,11 @@ pub(super) fn joined<T>(
             || released.is_refused()
     });
     // A cancel ends the wait, and opens the circle.
-    let told = released.refusal().filter(|_| !cancel_listener.as_ref().is_some_and(CancelListener::cancel_requested));
+    let refusal =
+        released.refusal().filter(|_| !cancel_listener.as_ref().is_some_and(CancelListener::cancel_requested));
     drop(released);
-    end.unwrap_or_else(|| match told {
-        // One that is joined goes on, detached.
+    end.unwrap_or_else(|| match refusal {
+        // A joined future goes on, detached.
         Some(why) if cancel_listener.is_none() => Err(refuse(why)),
         why => {
             handle.cancel();

@@ -1,4 +1,4 @@
-//! [`JoinSet`]: spawned futures and jobs, yielded as they end.
+//! [`JoinSet`]: spawned futures and jobs, returned as they end.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -10,8 +10,9 @@ use crate::pool::handle::members::Members;
 use super::spawn::{SpawnHandle, spawn, spawn_blocking};
 use crate::error::{JoinError, SpawnError};
 
-/// Spawned futures and jobs, yielded as they end, each at the place that spawned it. As `tokio::task::JoinSet`, which
-/// loses the place. Dropping it cancels all that has not ended.
+/// Spawned futures and jobs, returned as they end. Dropping the set cancels its members that have not ended.
+///
+/// As `tokio::task::JoinSet`, but each member stands at the node that spawned it.
 ///
 /// ```
 /// use heirloom::{FutureExt, JoinSet, Scope};
@@ -40,7 +41,7 @@ use crate::error::{JoinError, SpawnError};
 pub struct JoinSet<T>(Members<SpawnHandle<T>>);
 
 impl<T: Send + 'static> JoinSet<T> {
-    /// [`spawn`](crate::spawn())s a future into the set.
+    /// Adds a future to the set; see [`spawn`](crate::spawn()).
     ///
     /// # Errors
     /// As [`spawn`](crate::spawn()).
@@ -52,7 +53,7 @@ impl<T: Send + 'static> JoinSet<T> {
         Ok(())
     }
 
-    /// Spawns a job into the set; see [`spawn_blocking`](crate::spawn_blocking()).
+    /// Adds a job to the set; see [`spawn_blocking`](crate::spawn_blocking()).
     ///
     /// # Errors
     /// As [`spawn`](crate::spawn()).
@@ -66,25 +67,26 @@ impl<T: Send + 'static> JoinSet<T> {
 }
 
 impl<T> JoinSet<T> {
-    /// An empty set.
+    /// Returns an empty set.
     pub fn new() -> Self {
         Self(Members::new())
     }
 
-    /// How many have not been yielded yet.
+    /// Returns the number of members that were not returned yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Nothing is left to yield.
+    /// Returns whether the set has no member left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The next one that ends, in the order in which they end; `None` when the set is empty. Dropping the future loses
-    /// nothing.
+    /// Waits for the next member to end, and returns its result; `None` when the set is empty.
+    ///
+    /// Members are returned in the order of their ends. Dropping the future loses no result.
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
@@ -95,7 +97,7 @@ impl<T> JoinSet<T> {
         ended.map(|ended| ended.map(|(_, _, output)| output))
     }
 
-    /// One that has ended already; `None` when there is none at the moment.
+    /// Returns the result of a member that has ended; `None` when there is none at the moment. Does not block.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         match self.poll_join_next(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(ended) => ended,
@@ -103,20 +105,20 @@ impl<T> JoinSet<T> {
         }
     }
 
-    /// [`cancel`](SpawnHandle::cancel)s all that has not ended; each is yielded still.
+    /// [`Cancel`](SpawnHandle::cancel)s the members that have not ended. Each is still returned.
     pub fn abort_all(&self) {
         for (_, handle) in self.0.iter() {
             handle.cancel();
         }
     }
 
-    /// Cancels all that has not ended, and waits until it has. The set is empty then, and may be used again.
+    /// Cancels the members that have not ended, and waits for their ends. The set is empty then, and may be used again.
     pub async fn shutdown(&mut self) {
         self.abort_all();
         while self.join_next().await.is_some() {}
     }
 
-    /// Takes everything out of the set without cancelling it: it runs all the same.
+    /// Removes all members from the set, without cancelling them.
     pub fn detach_all(&mut self) {
         self.0 = Members::new();
     }

@@ -1,4 +1,4 @@
-//! Into a tokio runtime: [`Portal`] from a pool's tasks, [`spawn`](spawn()) and its kin from the runtime's own code.
+//! Futures and jobs on a tokio runtime: [`Portal`] for tasks of pools, [`spawn`](spawn()) for the runtime's own code.
 
 mod handle;
 mod join_set;
@@ -28,14 +28,13 @@ pub use self::spawn::{SpawnHandle, spawn, spawn_blocking};
 
 static PORTAL: Heirloom<Portal> = Heirloom::new("portal");
 
-/// A way into a tokio runtime for code that runs elsewhere: a task of a pool runs a future on the server's runtime, and
-/// waits for it or not. Dropping it changes nothing.
+/// Runs futures on a tokio runtime for code elsewhere, for example for a task of a pool. Dropping it changes nothing.
 ///
-/// Bound in the tree, it is found with [`portal`] from everything below. It keeps no runtime running, and does not
-/// delay its shutdown; it keeps a little of its memory (a tokio [`Handle`]), and of one with IO the file descriptors
-/// (four on Linux). Once the runtime is shut down, whatever is asked of it is [`NotRunning`](PortalError::NotRunning),
-/// also for those who wait at that moment, as soon as the runtime has dropped their future. On a `current_thread`
-/// runtime futures run while somebody is in its `block_on`.
+/// Bound in the tree, it is found with [`portal`] at every node below. It keeps no runtime running, and does not delay its
+/// shutdown. It keeps a little of the runtime's memory (a tokio [`Handle`]), and the file descriptors of a runtime with IO
+/// (four on Linux). Once the runtime is shut down, its methods return [`NotRunning`](PortalError::NotRunning), also to
+/// joiners that wait at that moment, as soon as the runtime has dropped their future. On a `current_thread` runtime
+/// futures run while a thread is in its `block_on`.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Portal, Scope};
@@ -53,7 +52,7 @@ static PORTAL: Heirloom<Portal> = Heirloom::new("portal");
 ///         let (asks, asked) = oneshot::channel();
 ///         let answer = heirloom::portal()?.spawn(async { asked.await }); // goes on by itself
 ///         let _ = asks.send(7);
-///         let seven = answer.join()?; // gives the task's place in its pool released
+///         let seven = answer.join()?; // releases the task's permit meanwhile
 ///         heirloom::portal()?.block_on(async move { Ok::<_, heirloom::PortalError>(seven) })? // both in one
 ///     })
 /// })?;
@@ -68,11 +67,11 @@ static PORTAL: Heirloom<Portal> = Heirloom::new("portal");
 #[derive(Clone)]
 pub struct Portal {
     handle: Handle,
-    /// Of the process whose threads the runtime has.
+    /// The generation of the process that has the runtime's threads.
     generation: u64,
 }
 
-/// The nearest portal that is bound here or above.
+/// Returns the nearest portal that is bound here or above. Costs a look-up of a value.
 ///
 /// # Errors
 /// [`NotRunning`](PortalError::NotRunning): there is none.
@@ -88,13 +87,13 @@ impl PortalError {
 }
 
 impl Portal {
-    /// One into that runtime.
+    /// Returns a portal to that runtime.
     #[must_use]
     pub fn new(runtime: &Handle) -> Self {
         Self::into(runtime.clone())
     }
 
-    /// One into the runtime that the code runs in.
+    /// Returns a portal to the runtime that the calling code runs in.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -109,7 +108,7 @@ impl Portal {
     /// ```
     ///
     /// # Errors
-    /// [`NotRunning`](PortalError::NotRunning): it runs in none.
+    /// [`NotRunning`](PortalError::NotRunning): the calling code runs in none.
     pub fn current() -> Result<Self, PortalError> {
         let handle = Handle::try_current().map_err(|_| PortalError::not_running())?;
         Ok(Self::into(handle))
@@ -120,17 +119,18 @@ impl Portal {
         Self { handle, generation: fork::generation() }
     }
 
-    /// Has [`portal`] find it at the current place and below, until another is bound here or the place ends. It may be
-    /// bound at more places than one.
+    /// Binds the portal at the current node, where and below which [`portal`] finds it.
+    ///
+    /// The binding lasts until another portal is bound there or the node ends. One portal may be bound at several nodes.
     ///
     /// # Errors
-    /// [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, [`NoPlace`](BindError::NoPlace) in a future of a
-    /// runtime that has no place.
+    /// [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, [`NoPlace`](BindError::NoPlace) in a runtime's future
+    /// that has no node of its own.
     pub fn bind(&self) -> Result<(), BindError> {
         PORTAL.bind(self.clone()).map(drop)
     }
 
-    /// As [`bind`](Self::bind), at another place.
+    /// As [`bind`](Self::bind), at another node.
     ///
     /// # Errors
     /// [`OwnerGone`](BindError::OwnerGone) at a scope that has ended.
@@ -138,23 +138,26 @@ impl Portal {
         PORTAL.at(at).bind(self.clone()).map(drop)
     }
 
-    /// Takes away the portal that was bound at that very place. True when there was one.
+    /// Removes the portal that was bound at that very node. Returns true when there was one.
     pub fn unbind_at(at: &Lineage) -> bool {
         PORTAL.at(at).unbind().is_some()
     }
 
-    /// The runtime's id, as tokio has it.
+    /// Returns tokio's id of the runtime.
     #[must_use]
     pub fn runtime_id(&self) -> Id {
         self.handle.id()
     }
 
-    /// Runs a future on the runtime. What needs the runtime, as timers and sockets do, is made inside of the future. It
-    /// stands at the current place on every poll, and in the current `tracing` span, so it finds what the caller finds;
-    /// and it is dropped there, as cancelled, when that place is asked to stop.
+    /// Runs a future on the runtime. Does not block.
     ///
-    /// Never fails: a runtime that has been shut down drops the future, and the handle says so. A scope that ends asks
-    /// such a future to stop as it asks a task, but does not count it, so it does not wait for it either.
+    /// Make timers, sockets and other values that need the runtime inside of the future. The future stands at the current
+    /// node on every poll, and in the current `tracing` span, so it finds the caller's managers and values. It is dropped
+    /// there, as cancelled, when that node is cancelled.
+    ///
+    /// A runtime that has been shut down drops the future, and the handle returns
+    /// [`NotRunning`](PortalError::NotRunning). A scope cancels such a future as it cancels a task, but does not count it,
+    /// so the scope's end does not wait for it.
     pub fn spawn<F>(&self, future: F) -> PortalHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -171,18 +174,19 @@ impl Portal {
         PortalHandle::new(spawn::launch(&self.handle, Work::uncounted(), task), self.generation, owed)
     }
 
-    /// Runs a future on the runtime, as [`spawn`](Self::spawn) does, and waits for it. In a pool's task this gives the
-    /// task's place away meanwhile, where its pool does that; so in a work-stealing or a local pool it must not wait
-    /// for another task of that pool.
+    /// Runs a future on the runtime, as [`spawn`](Self::spawn) does, and blocks until it has ended.
+    ///
+    /// In a pool's task this releases the task's permit meanwhile, where its pool releases permits. So in a work-stealing
+    /// or a local pool the future must not wait for another task of that pool.
     ///
     /// # Errors
-    /// [`WouldDeadlock`](PortalError::WouldDeadlock) where all of the runtime's workers wait, directly or by others, for
-    /// what the caller owes: the future is dropped then. The same, before anything is run, on a thread that runs a future
-    /// of a tokio runtime; in `spawn_blocking` and `block_in_place` it is fine. (Where tokio's budget is lifted, as in
-    /// `tokio::task::unconstrained`, it takes a panic of tokio's to find out, which is caught here, but which the panic
-    /// hook reports.) [`Cancelled`](PortalError::Cancelled) as soon as the calling task or thread is asked to stop.
+    /// [`WouldDeadlock`](PortalError::WouldDeadlock) where all of the runtime's workers wait, directly or through other
+    /// waits, for the caller: the future is dropped then. The same, before the future is spawned, on a thread that runs a
+    /// future of a tokio runtime; `spawn_blocking` and `block_in_place` are fine. (Where tokio's budget is lifted, as in
+    /// `tokio::task::unconstrained`, only a panic of tokio's tells. It is caught here, but the panic hook reports it.)
+    /// [`Cancelled`](PortalError::Cancelled) as soon as the calling task or thread is cancelled.
     /// [`NotRunning`](PortalError::NotRunning), also when the runtime is shut down meanwhile.
-    /// [`Panicked`](PortalError::Panicked).
+    /// [`Panicked`](PortalError::Panicked) when the future panicked.
     pub fn block_on<F>(&self, future: F) -> Result<F::Output, PortalError>
     where
         F: Future + Send + 'static,
@@ -196,7 +200,7 @@ impl Portal {
     }
 }
 
-/// The future has ended when this is dropped.
+/// Fulfils the runtime's obligation when it is dropped, since the future has ended then.
 struct Paid(Arc<Obligation>);
 
 impl Drop for Paid {

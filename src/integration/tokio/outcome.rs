@@ -1,16 +1,16 @@
-//! [`Outcome`]: what came of a spawned future or job, handed from the runtime to its handle.
+//! [`Outcome`]: the result of a spawned future or job, on its way from the runtime to the handle.
 //!
 //! # The life of an outcome
 //! ```text
 //!   AWAITED --end--> ENDED --take--> TAKEN (final)
 //!      \----forget----> FORGOTTEN --end--> TAKEN
 //! ```
-//! The handle's drop forgets. What ends then is dropped by the runtime's side, before the scopes count it out, so a
-//! scope's end has waited for it.
+//! The handle's drop forgets. A result that comes later is dropped by the runtime's side, before the scopes count the work
+//! out, so a scope's end has waited for that drop.
 //!
 //! # The race to fear
-//! The handle looks, finds nothing, and the end comes before its waker is left. It cannot: the waker is left and the
-//! stage looked at under one lock, and so is the end.
+//! The handle looks, finds no result, and the end comes before its waker is registered. That cannot be: one lock covers the
+//! look and the registration, and the end too.
 
 use std::mem;
 use std::task::{Poll, Waker};
@@ -23,16 +23,16 @@ use crate::error::JoinError;
 
 pub(super) type Ended<T> = Result<T, JoinError>;
 
-/// A closure that has not begun.
+/// The closure of a job that has not begun.
 type Queued<T> = Box<dyn FnOnce() -> T + Send>;
 
-/// What the runtime's side and the handle share.
+/// The state that the runtime's side and the handle share.
 pub(super) struct Outcome<T> {
     pub(super) work: Arc<Work>,
     stage: Mutex<Stage<T>>,
-    /// A blocking job that has not begun.
+    /// `None` for a future, and once the job has begun or ended.
     queued: Mutex<Option<Queued<T>>>,
-    /// Ends a future. Set once the runtime has it.
+    /// Ends a future. Set once the runtime has the future.
     pub(super) abort: OnceLock<::tokio::task::AbortHandle>,
 }
 
@@ -49,12 +49,12 @@ impl<T> Outcome<T> {
         Arc::new(Self { work, stage, queued, abort: OnceLock::new() })
     }
 
-    /// Whoever takes it runs it or ends it.
+    /// Takes the closure of a job that has not begun. The caller runs it or ends the job.
     pub(super) fn take_queued(&self) -> Option<Queued<T>> {
         self.queued.lock().take()
     }
 
-    /// Ends a job that has not begun: its closure is dropped here, at its place.
+    /// Ends a job that has not begun. Its closure is dropped on the calling thread, at the job's node.
     pub(super) fn end_queued(&self, why: JoinError) {
         if let Some(queued) = self.take_queued() {
             self.work.run(|| swallow_drop(queued));
@@ -62,7 +62,9 @@ impl<T> Outcome<T> {
         }
     }
 
-    /// Its code has ended. Called once. Runs user code: a waker, the end of a scope, the drop of what nobody awaits.
+    /// Stores the result. Called once, after the code has ended.
+    ///
+    /// Runs user code: a waker, the end of a scope, the drop of a result without a handle.
     pub(super) fn end(&self, ended: Ended<T>) {
         let (waker, unclaimed) = {
             let mut stage = self.stage.lock();
@@ -87,7 +89,7 @@ impl<T> Outcome<T> {
         matches!(*self.stage.lock(), Stage::Ended(_) | Stage::Taken)
     }
 
-    /// Pending for ever once it was taken.
+    /// Takes the result. Pending for ever once it was taken.
     pub(super) fn poll(&self, waker: &Waker) -> Poll<Ended<T>> {
         // A waker's clone and drop are user code, so neither is under the lock.
         let mut left = Some(waker.clone());
@@ -108,7 +110,7 @@ impl<T> Outcome<T> {
         }
     }
 
-    /// What it ends with is awaited by nobody.
+    /// Notes that the handle was dropped.
     pub(super) fn forget(&self) {
         let before = {
             let mut stage = self.stage.lock();

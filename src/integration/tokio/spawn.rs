@@ -1,4 +1,4 @@
-//! [`spawn`] and [`spawn_blocking`]: the runtime's own, at the caller's place.
+//! [`spawn`] and [`spawn_blocking`]: tokio's, at the caller's node.
 
 use std::fmt;
 use std::future::Future;
@@ -25,18 +25,17 @@ use crate::sync::unwind::{swallow, swallow_drop};
 use super::outcome::Outcome;
 use crate::error::{JoinError, SpawnError};
 
-/// Runs a future on the runtime that the caller runs in, at the caller's place. As `tokio::spawn`, which loses the
-/// place.
+/// Spawns a future at the caller's node, on the runtime that the caller runs in.
 ///
-/// The future stands at the caller's place on each of its polls and while it is dropped, and runs in the caller's
-/// `tracing` span: it finds the caller's pools and values. It belongs to the scopes at or above that place as a task
-/// does: [`pending`](crate::Scope::pending) counts it, `stop` and `stop_async` wait for it, and
+/// `tokio::spawn` loses the node. The future stands at the caller's node on each of its polls and in its drop, and in the
+/// caller's `tracing` span: it finds the caller's pools and values. It belongs to the scopes at or above that node as a
+/// task does: [`pending`](crate::Scope::pending) counts it, `stop` and `stop_async` wait for it, and
 /// [`cancel`](crate::Scope::cancel) has it dropped at its next `.await`. `shutdown` waits for it too, and reports it.
 ///
-/// In code that has no place of its own (see [`current`](crate::current())) it has none either, and belongs to no scope;
-/// outside of any scope nothing counts it.
+/// In code without a node of its own (see [`current`](crate::current())) the future has none either, and belongs to no
+/// scope. Outside of any scope it is not counted.
 ///
-/// Costs an allocation more than `tokio::spawn`, and below a scope a short lock for each scope at each poll.
+/// Costs one allocation more than `tokio::spawn`, and below a scope a short lock for each scope at each poll.
 ///
 /// ```
 /// use heirloom::{FutureExt, Heirloom, Scope};
@@ -58,7 +57,7 @@ use crate::error::{JoinError, SpawnError};
 ///
 /// # Errors
 /// [`NotRunning`](SpawnError::NotRunning) outside of a runtime, [`ScopeEnded`](SpawnError::ScopeEnded) below a scope
-/// that was told to end.
+/// that is closed.
 pub fn spawn<F>(future: F) -> Result<SpawnHandle<F::Output>, SpawnError>
 where
     F: Future + Send + 'static,
@@ -68,13 +67,12 @@ where
     Ok(launch(&runtime, counted()?, future))
 }
 
-/// Runs a closure on a thread of the runtime that the caller runs in, where it may block, at the caller's place. As
-/// `tokio::task::spawn_blocking`, which loses the place.
+/// Spawns a closure that may block, at the caller's node, on a thread of the runtime that the caller runs in.
 ///
-/// The job stands and counts as a [spawned future](spawn()) does. A job that has not begun when it is cancelled, by its
-/// handle or with its place, never begins: its closure is dropped and its handle answers at once, however busy the
-/// runtime's threads are. One that runs notices where it looks ([`checkpoint`](crate::checkpoint),
-/// [`sleep`](crate::sleep)).
+/// `tokio::task::spawn_blocking` loses the node. The job stands and counts as a [spawned future](spawn()) does. A job that
+/// has not begun when it is cancelled, by its handle or with its node, never begins: its closure is dropped and its handle
+/// is ready at once, however busy the runtime's threads are. A running job sees the cancel at its next
+/// [`checkpoint`](crate::checkpoint) or [`sleep`](crate::sleep).
 ///
 /// ```
 /// use heirloom::{FutureExt, Scope};
@@ -103,7 +101,7 @@ where
     let work = counted()?;
     let span = span();
     let outcome = Outcome::new(work, Some(Box::new(move || span.in_scope(f))));
-    // The job does not keep itself alive by what ends it.
+    // Weak: the cancel hook must not keep the job alive.
     let weak = Arc::downgrade(&outcome);
     let place = outcome.work.place();
     let end = move || {
@@ -134,14 +132,14 @@ fn span() -> Span {
     span.unwrap_or_else(Span::none)
 }
 
-/// Gives a future to the runtime. One that has been shut down drops it, and the handle says so.
+/// Gives a future to the runtime. A runtime that has been shut down drops it, and the handle returns that.
 pub(super) fn launch<F>(runtime: &Handle, work: Arc<Work>, future: F) -> SpawnHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
     let outcome = Outcome::new(work, None);
-    // The root cannot be asked to stop.
+    // The root is never cancelled.
     let place = outcome.work.place();
     let watch = place.node().parent().is_some().then(|| Watch::new(place));
     let spawned =
@@ -167,15 +165,15 @@ pin_project_lite::pin_project! {
             if this.over {
                 return;
             }
-            // An abort, which its handle asks for, or the runtime's end.
-            let asked = this.outcome.work.is_cancelled();
-            this.end(Err(if asked { JoinError::cancelled() } else { JoinError::dropped() }));
+            // The handle aborted the future, or the runtime has ended.
+            let cancelled = this.outcome.work.is_cancelled();
+            this.end(Err(if cancelled { JoinError::cancelled() } else { JoinError::dropped() }));
         }
     }
 }
 
 impl<F: Future> Spawned<F> {
-    /// Drops the future at its place, and says what came of it.
+    /// Drops the future at its node, and stores the result.
     fn end(self: Pin<&mut Self>, ended: Result<F::Output, JoinError>) {
         let mut this = self.project();
         *this.over = true;
@@ -195,8 +193,8 @@ impl<F: Future> Future for Spawned<F> {
             return Poll::Ready(());
         }
         let work = &this.outcome.work;
-        let heard = this.watch.as_mut().is_some_and(|watch| watch.poll(cx.waker(), |node| node.is_cancelled()));
-        if heard || work.cancel_requested() {
+        let is_cancelled = this.watch.as_mut().is_some_and(|watch| watch.poll(cx.waker(), |node| node.is_cancelled()));
+        if is_cancelled || work.cancel_requested() {
             self.end(Err(JoinError::cancelled()));
             return Poll::Ready(());
         }
@@ -217,7 +215,7 @@ impl<F: Future> Future for Spawned<F> {
 /// A blocking job as the runtime has it.
 struct Job<T> {
     outcome: Arc<Outcome<T>>,
-    /// Ends it while it is queued.
+    /// Ends the job while it is queued.
     ends: Option<OnCancel>,
 }
 
@@ -238,16 +236,16 @@ impl<T> Job<T> {
 
 impl<T> Drop for Job<T> {
     fn drop(&mut self) {
-        // The runtime was shut down before it began.
+        // The runtime was shut down before the job began.
         self.outcome.end_queued(JoinError::dropped());
     }
 }
 
-/// A future or a job that was spawned; made by [`spawn`](spawn()) and [`spawn_blocking`](spawn_blocking()). Dropping it
-/// detaches the work: it runs all the same, until its place is asked to stop or its runtime is shut down.
+/// The handle of a spawned future or job. Dropping it detaches the work.
 ///
-/// It is a [`Future`], on any runtime, of what the work returns. [`cancel_on_drop`](Self::cancel_on_drop) has the drop
-/// cancel the work instead.
+/// [`spawn`](spawn()) and [`spawn_blocking`](spawn_blocking()) return it. Detached work runs until it ends, its node is
+/// cancelled or its runtime is shut down. With [`cancel_on_drop`](Self::cancel_on_drop) the drop cancels it instead. The
+/// handle is a [`Future`] of the work's output, on any runtime.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -269,16 +267,16 @@ pub struct SpawnHandle<T> {
 }
 
 impl<T> SpawnHandle<T> {
-    /// Whether the work has ended, so that awaiting the handle returns at once.
+    /// Returns whether the work has ended, so that awaiting the handle returns at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.outcome.is_ended()
     }
 
-    /// Asks the work to end early. Does not wait.
+    /// Cancels the work. Does not block.
     ///
     /// A future is dropped by its runtime, at its next `.await` at the latest. A job that has not begun ends now, and its
-    /// closure is dropped on this thread; one that runs notices where it looks ([`checkpoint`](crate::checkpoint)).
+    /// closure is dropped on this thread. A running job sees the cancel at its next [`checkpoint`](crate::checkpoint).
     pub fn cancel(&self) -> CancelOutcome {
         if self.is_finished() {
             return CancelOutcome::AlreadyFinished;
@@ -291,13 +289,14 @@ impl<T> SpawnHandle<T> {
         CancelOutcome::of(first)
     }
 
-    /// As [`cancel`](Self::cancel), by the name that tokio's handles have for it.
+    /// As [`cancel`](Self::cancel), by tokio's name.
     pub fn abort(&self) {
         self.cancel();
     }
 
-    /// Cancels the work when the handle is dropped, instead of detaching it: for `timeout(limit, handle)` and `select!`,
-    /// which drop what they give up. See [`CancelOnDrop`].
+    /// Cancels the work when the handle is dropped, instead of detaching it. See [`CancelOnDrop`].
+    ///
+    /// For `timeout(limit, handle)` and `select!`, which drop the handles that they give up.
     pub fn cancel_on_drop(self) -> CancelOnDrop<Self> {
         CancelOnDrop::new(self)
     }
