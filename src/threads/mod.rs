@@ -8,6 +8,22 @@
 
 pub(crate) mod cache;
 pub(crate) mod requests;
+// The targets for which the manifest brings `corosensei`.
+#[cfg_attr(
+    not(all(
+        feature = "stacker",
+        not(miri),
+        any(
+            all(
+                any(target_os = "android", target_os = "freebsd", target_os = "linux", target_vendor = "apple"),
+                any(target_arch = "aarch64", target_arch = "x86_64")
+            ),
+            all(windows, target_arch = "x86_64")
+        )
+    )),
+    path = "fixed.rs"
+)]
+mod segment;
 pub(crate) mod spin;
 pub(crate) mod stack;
 mod stats;
@@ -79,7 +95,7 @@ pub fn set_keep_alive(idle: Duration) {
 ///
 /// A task that would exceed the limit, or for which the system has no memory, does not start; it ends as
 /// [too deep](crate::TaskError::is_too_deep). So recursion that is driven by input ends with an error, and not with the
-/// process. Without the feature `stacker`, under Miri, and on platforms that the crate `stacker` does not know, no
+/// process. Without the feature `stacker`, under Miri, and on targets other than those in the README's table, no
 /// thread has more stack than its own: about 250 tasks run inside one another then, and the next one is too deep.
 ///
 /// What one task's own code uses is its own affair, as on any thread: recursion of its own can overflow the stack.

@@ -1,0 +1,128 @@
+//! Stack segments by `corosensei`, and the end of the present stack.
+//!
+//! `PRESENT` knows the present stack's lowest address: of a segment by its allocation, of the thread's own stack by one
+//! question to the system. A crate that grows stacks by itself (`stacker`) does not know these segments. Its first
+//! look in a segment takes the stack for full, as a rule, and grows it.
+
+use std::cell::Cell;
+use std::hint::black_box;
+
+use corosensei::stack::{DefaultStack, Stack};
+
+use crate::error::NoRoom;
+
+/// The smallest segment.
+const SMALLEST: usize = 256 << 10;
+/// More than a guard page on any system.
+const GUARD: usize = 64 << 10;
+/// The thread has not asked for the floor of its own stack yet.
+const UNASKED: usize = 0;
+/// The system does not tell the floor.
+const UNKNOWN: usize = usize::MAX;
+
+/// The stack that a thread is on.
+#[derive(Clone, Copy)]
+struct Present {
+    /// The lowest address that code may use.
+    floor: usize,
+    /// All segments of the thread, in bytes.
+    grown: usize,
+}
+
+thread_local! {
+    static PRESENT: Cell<Present> = const { Cell::new(Present { floor: UNASKED, grown: 0 }) };
+}
+
+struct Restore(Present);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        PRESENT.set(self.0);
+    }
+}
+
+/// Returns how many bytes of the present stack are left, where the system tells.
+#[inline]
+pub(super) fn left() -> Option<usize> {
+    let here = 0u8;
+    let top = black_box(&raw const here).addr();
+    match PRESENT.get().floor {
+        UNASKED => ask().map(|floor| top.saturating_sub(floor)),
+        UNKNOWN => None,
+        floor => Some(top.saturating_sub(floor)),
+    }
+}
+
+#[cold]
+fn ask() -> Option<usize> {
+    let floor = floor();
+    PRESENT.set(Present { floor: floor.unwrap_or(UNKNOWN), ..PRESENT.get() });
+    floor
+}
+
+pub(super) fn grow(needed: usize, limit: usize, f: &mut dyn FnMut()) -> Result<(), NoRoom> {
+    left().ok_or(NoRoom::CannotGrow)?;
+    let before = PRESENT.get();
+    let least = needed.saturating_mul(2).max(SMALLEST);
+    let size = least.max(before.grown / 4).min(limit.saturating_sub(before.grown));
+    if size < least {
+        return Err(NoRoom::Limit(limit));
+    }
+    // The crate panics where the sum overflows.
+    let whole = size.checked_add(2 * GUARD).ok_or(NoRoom::NoMemory)?;
+    let mut stack = DefaultStack::new(whole - GUARD).map_err(|_| NoRoom::NoMemory)?;
+    let _restore = Restore(before);
+    PRESENT.set(Present { floor: stack.limit().get() + GUARD, grown: before.grown + size });
+    // Resumes a panic of `f` here.
+    corosensei::on_stack(&mut stack, f);
+    Ok(())
+}
+
+#[cfg(target_os = "freebsd")]
+use libc::pthread_attr_get_np as attributes_of;
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use libc::pthread_getattr_np as attributes_of;
+
+/// Returns the lowest address of the calling thread's own stack.
+#[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux"))]
+fn floor() -> Option<usize> {
+    use std::mem::MaybeUninit;
+    use std::ptr;
+
+    let (mut attributes, mut lowest, mut size) = (MaybeUninit::uninit(), ptr::null_mut(), 0);
+    // SAFETY: the attributes are initialised before they are read, and destroyed once. The other pointers are to
+    // locals, into which the system writes.
+    unsafe {
+        if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {
+            return None;
+        }
+        let known = attributes_of(libc::pthread_self(), attributes.as_mut_ptr()) == 0
+            && libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut lowest, &raw mut size) == 0;
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        known.then(|| lowest.addr())
+    }
+}
+
+/// Returns the lowest address of the calling thread's own stack.
+#[cfg(target_vendor = "apple")]
+fn floor() -> Option<usize> {
+    // SAFETY: the calls read the calling thread's own description.
+    let (highest, size) = unsafe {
+        let thread = libc::pthread_self();
+        (libc::pthread_get_stackaddr_np(thread), libc::pthread_get_stacksize_np(thread))
+    };
+    highest.addr().checked_sub(size)
+}
+
+/// Returns the lowest address of the calling thread's own stack, above the pages that the system keeps.
+#[cfg(windows)]
+fn floor() -> Option<usize> {
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetCurrentThreadStackLimits(low: *mut usize, high: *mut usize);
+    }
+    let (mut low, mut high) = (0, 0);
+    // SAFETY: the pointers are to locals, into which the system writes.
+    unsafe { GetCurrentThreadStackLimits(&raw mut low, &raw mut high) };
+    Some(low + GUARD)
+}
