@@ -10,9 +10,8 @@ use crate::names::label::Printed;
 use crate::names::namespace::Namespace;
 
 /// A [`Gate`](crate::Gate) was held by another holder for as long as the caller was ready to wait.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[error("gate \"{gate}\" is held by {holder}, {}", Advice(self))]
 pub struct Busy {
     /// The gate's name.
     pub gate: &'static str,
@@ -30,6 +29,15 @@ pub struct Busy {
     /// The holder's thread does not exist in this process, which is a fork of the one where it holds the gate.
     pub forked: bool,
 }
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gate, holder, .. } = self;
+        write!(f, "gate \"{gate}\" is held by {holder}, {}", Advice(self))
+    }
+}
+
+impl std::error::Error for Busy {}
 
 /// The holder of a [`Gate`](crate::Gate) at one moment: a task, or a thread outside of any task.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,13 +4,16 @@ use crate::error::busy::Busy;
 use crate::error::value::NotBound;
 
 /// Why [`Heirloom<Gate>::enter`](crate::Heirloom::enter) did not enter the gate.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum EnterError {
     /// Another holder has the gate.
-    #[error(transparent)]
-    Busy(#[from] Busy),
+    Busy(Busy),
     /// A gate was required, and none is bound here or above.
-    #[error(transparent)]
-    Missing(#[from] NotBound),
+    Missing(NotBound),
 }
+
+sum!(EnterError {
+    Busy(Busy),
+    Missing(NotBound),
+});

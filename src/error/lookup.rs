@@ -22,13 +22,8 @@ use crate::sync::os::Arc;
 /// assert!(missing.to_string().contains("blog") && !missing.to_string().contains("shop"));
 /// assert_eq!(missing.elsewhere(), [shop.to_string()]);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[error(
-    "no manager named \"{namespace}\" at {place}, nor above; {} \
-     (this error's `elsewhere()` tells whether another node has one)",
-    Advice(self)
-)]
 pub struct ManagerNotFound {
     /// The name that was asked for.
     pub namespace: Namespace,
@@ -40,6 +35,20 @@ pub struct ManagerNotFound {
     /// The asking code has a node of its own, where a manager can be created.
     pub(crate) owns: bool,
 }
+
+impl fmt::Display for ManagerNotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, place, .. } = self;
+        write!(
+            f,
+            "no manager named \"{namespace}\" at {place}, nor above; {} \
+             (this error's `elsewhere()` tells whether another node has one)",
+            Advice(self)
+        )
+    }
+}
+
+impl std::error::Error for ManagerNotFound {}
 
 /// Finds the nodes that have a manager of a name, in the family of the node asked. The registry provides it.
 #[derive(Clone)]

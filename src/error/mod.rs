@@ -3,6 +3,33 @@
 //! The files hold words only, so that every room can name its errors: they import names, and nothing that runs. Each
 //! message names the manager, scope or key, and says what the caller can do.
 
+/// Implements an enum of other errors, which prints and converts as they do.
+macro_rules! sum {
+    ($sum:ident { $($(#[$cfg:meta])? $variant:ident($error:ty),)* }) => {
+        impl std::fmt::Display for $sum {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $($(#[$cfg])? Self::$variant(error) => error.fmt(f),)*
+                }
+            }
+        }
+
+        impl std::error::Error for $sum {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                match self {
+                    $($(#[$cfg])? Self::$variant(error) => error.source(),)*
+                }
+            }
+        }
+
+        $($(#[$cfg])? impl From<$error> for $sum {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+
 pub(crate) mod busy;
 pub(crate) mod cancelled;
 pub(crate) mod circle;
@@ -107,61 +134,64 @@ pub use self::value::{BindError, InitError, NotBound};
 /// assert!(error.is_cancelled()); // so no client waits for an answer
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// No manager has that name at the node asked or above.
-    #[error(transparent)]
-    ManagerNotFound(#[from] ManagerNotFound),
+    ManagerNotFound(ManagerNotFound),
     /// A pool was not started.
-    #[error(transparent)]
-    Start(#[from] StartError),
+    Start(StartError),
     /// A task was not accepted.
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
+    Submit(SubmitError),
     /// A task gave no value.
-    #[error(transparent)]
-    Task(#[from] TaskError),
+    Task(TaskError),
     /// A stop, a wait or another end was refused.
-    #[error(transparent)]
-    Stop(#[from] StopError),
+    Stop(StopError),
     /// The running code was cancelled.
-    #[error(transparent)]
-    Cancelled(#[from] Cancelled),
+    Cancelled(Cancelled),
     /// No value is bound at the node asked or above.
-    #[error(transparent)]
-    NotBound(#[from] NotBound),
+    NotBound(NotBound),
     /// A value was not bound.
-    #[error(transparent)]
-    Bind(#[from] BindError),
+    Bind(BindError),
     /// An initialiser gave no value.
-    #[error(transparent)]
-    Init(#[from] InitError),
+    Init(InitError),
     /// A gate was held by another holder.
-    #[error(transparent)]
-    Busy(#[from] Busy),
+    Busy(Busy),
     /// A pool takes another type of task.
-    #[error(transparent)]
-    UnknownTaskType(#[from] UnknownTaskType),
+    UnknownTaskType(UnknownTaskType),
     /// No task of a set, or not the next one of a map, finished in time.
-    #[error(transparent)]
-    TimedOut(#[from] TimedOut),
+    TimedOut(TimedOut),
     /// A portal gave no result.
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-    #[error(transparent)]
-    Portal(#[from] PortalError),
+    Portal(PortalError),
     /// A future or a job was not spawned.
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
+    Spawn(SpawnError),
     /// A spawned future or job gave no value.
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-    #[error(transparent)]
-    Join(#[from] JoinError),
+    Join(JoinError),
 }
+
+sum!(Error {
+    ManagerNotFound(ManagerNotFound),
+    Start(StartError),
+    Submit(SubmitError),
+    Task(TaskError),
+    Stop(StopError),
+    Cancelled(Cancelled),
+    NotBound(NotBound),
+    Bind(BindError),
+    Init(InitError),
+    Busy(Busy),
+    UnknownTaskType(UnknownTaskType),
+    TimedOut(TimedOut),
+    #[cfg(feature = "tokio")] Portal(PortalError),
+    #[cfg(feature = "tokio")] Spawn(SpawnError),
+    #[cfg(feature = "tokio")] Join(JoinError),
+});
 
 impl Error {
     /// Whether a cancel or an end caused the error: of the failed code, of the task or value that it waited for, or of the

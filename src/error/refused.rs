@@ -19,12 +19,18 @@ use crate::error::submit::SubmitError;
 /// pool.start(PoolConfig::leased(1)).unwrap();
 /// assert_eq!(pool.try_submit(f).unwrap().join().unwrap(), 7);
 /// ```
-#[derive(thiserror::Error)]
-#[error("{reason}")]
 pub struct Refused<F> {
     pub(crate) task: F,
     pub(crate) reason: SubmitError,
 }
+
+impl<F> fmt::Display for Refused<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl<F> std::error::Error for Refused<F> {}
 
 impl<F> Refused<F> {
     /// Returns the closure, to submit it again or to run it elsewhere.

@@ -6,9 +6,8 @@ use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
 
 /// A manager does not take tasks of the kind asked for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[error("\"{namespace}\" {}; start it with `.task_type(TaskType::of::<{wanted}>())`", Allowed(.allowed))]
 pub struct UnknownTaskType {
     /// The manager's name.
     pub namespace: Namespace,
@@ -17,6 +16,15 @@ pub struct UnknownTaskType {
     /// The task type that the pool takes; `None` when no pool runs, or it takes any.
     pub allowed: Option<TaskType>,
 }
+
+impl fmt::Display for UnknownTaskType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, wanted, allowed, .. } = self;
+        write!(f, "\"{namespace}\" {}; start it with `.task_type(TaskType::of::<{wanted}>())`", Allowed(allowed))
+    }
+}
+
+impl std::error::Error for UnknownTaskType {}
 
 struct Allowed<'a>(&'a Option<TaskType>);
 

@@ -85,11 +85,10 @@ impl Error for NotBound {
 }
 
 /// Why a value was not bound. Nothing was changed, and the value was dropped.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BindError {
     /// The node has a value already.
-    #[error("\"{key}\" is bound at {place} already; `unbind` that one first, or replace it with `bind`")]
     AlreadyBound {
         /// The key's name.
         key: &'static str,
@@ -97,13 +96,11 @@ pub enum BindError {
         place: String,
     },
     /// The key was sealed.
-    #[error("\"{key}\" is sealed, so nothing more is bound; bind before `seal` is called")]
     Sealed {
         /// The key's name.
         key: &'static str,
     },
     /// The scope, thread or task has ended.
-    #[error("\"{key}\" cannot be bound at {place}, which has ended; bind at a node that is open")]
     OwnerGone {
         /// The key's name.
         key: &'static str,
@@ -112,22 +109,40 @@ pub enum BindError {
     },
     /// The code shares its thread with other code (it is a runtime's future, or runs on a thread that was
     /// [marked](crate::thread::mark_shared)) and has no node of its own, so the value would have no owner.
-    #[error(
-        "\"{key}\" cannot be bound here: {}, or bind at `Lineage::process()` if the whole process is meant",
-        NO_PLACE
-    )]
     NoPlace {
         /// The key's name.
         key: &'static str,
     },
 }
 
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyBound { key, place } => {
+                write!(f, "\"{key}\" is bound at {place} already; `unbind` that one first, or replace it with `bind`")
+            }
+            Self::Sealed { key } => {
+                write!(f, "\"{key}\" is sealed, so nothing more is bound; bind before `seal` is called")
+            }
+            Self::OwnerGone { key, place } => {
+                write!(f, "\"{key}\" cannot be bound at {place}, which has ended; bind at a node that is open")
+            }
+            Self::NoPlace { key } => write!(
+                f,
+                "\"{key}\" cannot be bound here: {}, or bind at `Lineage::process()` if the whole process is meant",
+                NO_PLACE
+            ),
+        }
+    }
+}
+
+impl Error for BindError {}
+
 /// Why an initialiser gave no value. All callers that wait for one run get the same error.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum InitError {
     /// The initialiser returned an error. The next call tries again, unless the key keeps failures.
-    #[error("the initialiser of \"{key}\" failed: {error}")]
     Failed {
         /// The key's name.
         key: &'static str,
@@ -135,7 +150,6 @@ pub enum InitError {
         error: Arc<dyn Error + Send + Sync>,
     },
     /// The initialiser panicked, on the thread of another caller. The next call tries again.
-    #[error("the initialiser of \"{key}\" panicked: {message}")]
     Panicked {
         /// The key's name.
         key: &'static str,
@@ -144,9 +158,6 @@ pub enum InitError {
     },
     /// The key was asked for inside of its own initialiser, on the same thread. An initialiser that passes this error up
     /// fails with it: its callers see [`Failed`](Self::Failed), with this as [`as_failed`](Self::as_failed).
-    #[error(
-        "\"{key}\" is asked for inside of its own initialiser; pass the value in instead of asking for the key there"
-    )]
     Reentrant {
         /// The key's name.
         key: &'static str,
@@ -154,10 +165,6 @@ pub enum InitError {
     /// The wait would never end, because the initialiser itself waits, directly or through others, for the caller. The
     /// refused wait may be one inside that initialiser, which then may fail with it, as with
     /// [`Reentrant`](Self::Reentrant).
-    #[error(
-        "the wait for \"{key}\" would never end: {circle}; pass the initialiser its input instead of having it wait for code \
-         that asks for the key"
-    )]
     WouldDeadlock {
         /// The key's name.
         key: &'static str,
@@ -166,33 +173,26 @@ pub enum InitError {
     },
     /// The future that initialised the value was dropped before it was ready. Waiters start a new run instead of
     /// returning this.
-    #[error("the future that initialised \"{key}\" was dropped before it was ready; ask again")]
     Abandoned {
         /// The key's name.
         key: &'static str,
     },
     /// The node that was to own the value has ended, or was cancelled.
-    #[error("the node that was to own \"{key}\" has ended or was cancelled; ask at a node that is open")]
     OwnerGone {
         /// The key's name.
         key: &'static str,
     },
     /// The initialiser was not ready in time. The run goes on, and a later call finds its value.
-    #[error("the initialiser of \"{key}\" was not ready in time; it goes on, so ask again later, or wait longer")]
     TimedOut {
         /// The key's name.
         key: &'static str,
     },
     /// The waiter was cancelled. The initialiser goes on.
-    #[error("the wait for \"{key}\" was cancelled with the waiting task or thread; pass this up")]
     Cancelled {
         /// The key's name.
         key: &'static str,
     },
     /// The caller does not stand at or below the node that was to own the value.
-    #[error(
-        "\"{key}\" can be initialised at {owner} only by code that stands there or below, and the caller stands at {place}"
-    )]
     NotBelow {
         /// The key's name.
         key: &'static str,
@@ -203,21 +203,61 @@ pub enum InitError {
     },
     /// The value would be that of one node alone ([`isolated`](crate::Heirloom::isolated),
     /// [`fresh`](crate::Heirloom::fresh)), and the code shares its thread with other code and has no node of its own.
-    #[error(
-        "\"{key}\" has a value for each node, and {}, or ask at `Lineage::process()` if the whole process is meant",
-        NO_PLACE
-    )]
     NoPlace {
         /// The key's name.
         key: &'static str,
     },
     /// The key was sealed before the value was ready, so nothing more is bound.
-    #[error("\"{key}\" is sealed, so nothing more is bound; initialise it before `seal` is called")]
     Sealed {
         /// The key's name.
         key: &'static str,
     },
 }
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { key, error } => write!(f, "the initialiser of \"{key}\" failed: {error}"),
+            Self::Panicked { key, message } => write!(f, "the initialiser of \"{key}\" panicked: {message}"),
+            Self::Reentrant { key } => write!(
+                f,
+                "\"{key}\" is asked for inside of its own initialiser; pass the value in instead of asking for the key there"
+            ),
+            Self::WouldDeadlock { key, circle } => write!(
+                f,
+                "the wait for \"{key}\" would never end: {circle}; pass the initialiser its input instead of having it wait for code \
+                 that asks for the key"
+            ),
+            Self::Abandoned { key } => {
+                write!(f, "the future that initialised \"{key}\" was dropped before it was ready; ask again")
+            }
+            Self::OwnerGone { key } => {
+                write!(f, "the node that was to own \"{key}\" has ended or was cancelled; ask at a node that is open")
+            }
+            Self::TimedOut { key } => write!(
+                f,
+                "the initialiser of \"{key}\" was not ready in time; it goes on, so ask again later, or wait longer"
+            ),
+            Self::Cancelled { key } => {
+                write!(f, "the wait for \"{key}\" was cancelled with the waiting task or thread; pass this up")
+            }
+            Self::NotBelow { key, owner, place } => write!(
+                f,
+                "\"{key}\" can be initialised at {owner} only by code that stands there or below, and the caller stands at {place}"
+            ),
+            Self::NoPlace { key } => write!(
+                f,
+                "\"{key}\" has a value for each node, and {}, or ask at `Lineage::process()` if the whole process is meant",
+                NO_PLACE
+            ),
+            Self::Sealed { key } => {
+                write!(f, "\"{key}\" is sealed, so nothing more is bound; initialise it before `seal` is called")
+            }
+        }
+    }
+}
+
+impl Error for InitError {}
 
 impl InitError {
     /// The key's name.

@@ -64,14 +64,28 @@ impl Drop for SharedInitError {
 }
 
 /// The error of a worker's state, in the type that the hook's error has. A [`SharedInitError`] unwraps it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[derive(Debug)]
 pub(crate) struct StateFailed(pub(crate) Box<dyn Error + Send + Sync>);
 
+impl fmt::Display for StateFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for StateFailed {}
+
 /// An initialiser's error, in the type that a system's refusal of a thread has.
-#[derive(Debug, thiserror::Error)]
-#[error("a worker's initialiser failed: {0}")]
+#[derive(Debug)]
 pub(crate) struct WorkerInitFailed(pub(crate) SharedInitError);
+
+impl fmt::Display for WorkerInitFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a worker's initialiser failed: {}", self.0)
+    }
+}
+
+impl Error for WorkerInitFailed {}
 
 impl WorkerInitFailed {
     pub(super) fn in_io(error: &io::Error) -> Option<&SharedInitError> {
@@ -86,6 +100,13 @@ impl From<WorkerInitFailed> for io::Error {
 }
 
 /// An error that is one sentence.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[derive(Debug)]
 pub(crate) struct Said(pub(crate) String);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Said {}

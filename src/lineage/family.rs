@@ -5,10 +5,9 @@
 use std::fmt;
 use std::thread::ThreadId;
 
-use dashmap::DashMap;
-
 use crate::lineage::slots::SlotValue;
 use crate::sync::os::{Arc, Weak};
+use crate::sync::shards::Shards;
 use crate::sync::weak_list::WeakList;
 use crate::totals::record::Totals;
 use crate::wait::tracker::TaskTracker;
@@ -18,7 +17,7 @@ pub(crate) struct FamilyIndex<N> {
     pub(crate) nodes: WeakList<N>,
     pub(crate) managers: WeakList<SlotValue>,
     /// Keyed by `std`'s thread ids, which are never reused, so a dead thread's entry cannot answer for a new one.
-    pub(crate) threads: DashMap<ThreadId, Weak<N>>,
+    pub(crate) threads: Shards<ThreadId, Weak<N>>,
     /// Counts futures and jobs that were spawned below the family's scopes and have not ended.
     pub(crate) spawned: TaskTracker,
     /// The counters of the family's pools.
@@ -30,7 +29,7 @@ impl<N> FamilyIndex<N> {
         Self {
             nodes: WeakList::new(),
             managers: WeakList::new(),
-            threads: DashMap::with_shard_amount(4),
+            threads: Shards::new(4),
             spawned: TaskTracker::new(),
             totals: Totals::new(),
         }

@@ -74,7 +74,7 @@ impl Registry {
     /// The node of an OS thread, if the thread lives and has one (it gets one when it is first looked at).
     #[must_use]
     pub fn thread(&self, id: ThreadId) -> Option<Lineage> {
-        let node = self.family().index().threads.get(&id).and_then(|entry| entry.value().upgrade());
+        let node = self.family().index().threads.read(&id).get(&id).and_then(|node| node.upgrade());
         node.map(|node| Lineage(node.into()))
     }
 

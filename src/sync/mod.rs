@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod fork;
 #[cfg(feature = "rayon")]
 pub(crate) mod rayon;
+pub(crate) mod shards;
 pub(crate) mod stderr;
 pub(crate) mod unwind;
 pub(crate) mod weak_list;
@@ -15,7 +16,7 @@ pub(crate) use self::real::*;
 
 /// What is not part of a lock-free protocol of its own.
 pub(crate) mod os {
-    pub(crate) use parking_lot::Mutex;
+    pub(crate) use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };

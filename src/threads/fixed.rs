@@ -1,6 +1,6 @@
 //! Stacks that do not grow: nothing is known of the present one.
 
-use crate::error::NoRoom;
+use crate::error::stack::NoRoom;
 
 #[inline]
 pub(super) fn left() -> Option<usize> {

@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use corosensei::stack::{DefaultStack, Stack};
 
-use crate::error::NoRoom;
+use crate::error::stack::NoRoom;
 
 /// The smallest segment.
 const SMALLEST: usize = 256 << 10;

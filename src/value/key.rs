@@ -4,10 +4,10 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::ptr;
 
-use dashmap::DashMap;
 use smallvec::SmallVec;
 
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
+use crate::sync::shards::Shards;
 use crate::value::contained::Contained;
 
 /// Returns a number that no other key of this process has. Never zero.
@@ -45,16 +45,19 @@ impl<K> Drop for Interned<K> {
         if let Some(table) = self.table.upgrade() {
             let this = ptr::from_ref(self);
             // The strong counts' common weak count keeps this key's memory until this returns, so `retain` frees none.
-            if let Some(mut bucket) = table.get_mut(&self.hash) {
+            let mut shard = table.write(&self.hash);
+            if let Some(bucket) = shard.get_mut(&self.hash) {
                 bucket.retain(|weak| !ptr::eq(weak.as_ptr(), this));
+                if bucket.is_empty() {
+                    shard.remove(&self.hash);
+                }
             }
-            table.remove_if(&self.hash, |_, bucket| bucket.is_empty());
         }
     }
 }
 
 /// Keys by their hash.
-type Buckets<K> = DashMap<u64, Bucket<K>>;
+type Buckets<K> = Shards<u64, Bucket<K>>;
 type Bucket<K> = SmallVec<[Weak<Interned<K>>; 1]>;
 
 /// The keys of one map that are in use. Weak: a key lives as long as a value or a failure is kept under it.
@@ -65,7 +68,7 @@ pub(crate) struct Table<K> {
 
 impl<K: Hash + Eq> Table<K> {
     pub(crate) fn new() -> Self {
-        Self { hasher: RandomState::new(), buckets: Arc::new(DashMap::with_shard_amount(8)) }
+        Self { hasher: RandomState::new(), buckets: Arc::new(Shards::new(8)) }
     }
 
     /// Returns the key, if a node keeps something under it.
@@ -84,7 +87,8 @@ impl<K: Hash + Eq> Table<K> {
             if let Some(found) = same_hash.iter().find(|one| one.key() == new.key()) {
                 return Arc::clone(found);
             }
-            let mut bucket = self.buckets.entry(hash).or_default();
+            let mut shard = self.buckets.write(&hash);
+            let bucket = shard.entry(hash).or_default();
             let compared =
                 |weak: &Weak<Interned<K>>| same_hash.iter().any(|one| ptr::eq(Arc::as_ptr(one), weak.as_ptr()));
             // A key that came meanwhile may be equal. A key that ends takes itself off.
@@ -97,6 +101,7 @@ impl<K: Hash + Eq> Table<K> {
 
     /// Returns the keys of this hash. Upgraded under the lock, used and dropped outside of it.
     fn alive(&self, hash: u64) -> SmallVec<[Arc<Interned<K>>; 1]> {
-        self.buckets.get(&hash).map(|bucket| bucket.iter().filter_map(Weak::upgrade).collect()).unwrap_or_default()
+        let shard = self.buckets.read(&hash);
+        shard.get(&hash).map(|bucket| bucket.iter().filter_map(Weak::upgrade).collect()).unwrap_or_default()
     }
 }

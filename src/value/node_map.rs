@@ -3,17 +3,16 @@
 //! Its locks are held for as long as an entry is copied or exchanged. A removed entry goes to the caller, so that no user
 //! code runs under them.
 
-use dashmap::DashMap;
-
 use crate::lineage::slots::SlotValue;
 use crate::sync::os::Arc;
+use crate::sync::shards::Shards;
 
 /// A node's slot value for a map: entries as a [`Heirloom`](crate::Heirloom) has one at a node.
-pub(super) struct NodeMap(DashMap<u64, Arc<SlotValue>>);
+pub(super) struct NodeMap(Shards<u64, Arc<SlotValue>>);
 
 impl NodeMap {
     pub(super) fn make() -> Arc<SlotValue> {
-        Arc::new(Self(DashMap::with_shard_amount(4)))
+        Arc::new(Self(Shards::new(4)))
     }
 
     /// Looks at the entry of one key. `f` runs no user code.
@@ -22,7 +21,7 @@ impl NodeMap {
         number: u64,
         f: impl FnOnce(&Arc<SlotValue>) -> Option<R>,
     ) -> Option<R> {
-        f(&*slot_value.downcast_ref::<Self>()?.0.get(&number)?)
+        f(slot_value.downcast_ref::<Self>()?.0.read(&number).get(&number)?)
     }
 
     /// Changes the entry of one key, and returns the one before.
@@ -33,14 +32,14 @@ impl NodeMap {
     ) -> Option<Arc<SlotValue>> {
         let map = &slot_value.downcast_ref::<Self>()?.0;
         match entry {
-            Some(entry) => map.insert(number, entry),
-            None => map.remove(&number).map(|(_, entry)| entry),
+            Some(entry) => map.write(&number).insert(number, entry),
+            None => map.write(&number).remove(&number),
         }
     }
 
     /// Returns the entries of all keys.
     pub(super) fn all(slot_value: &Arc<SlotValue>) -> Vec<Arc<SlotValue>> {
         let map = slot_value.downcast_ref::<Self>();
-        map.map_or_else(Vec::new, |map| map.0.iter().map(|entry| Arc::clone(&entry)).collect())
+        map.map_or_else(Vec::new, |map| map.0.all())
     }
 }

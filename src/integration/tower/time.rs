@@ -8,6 +8,7 @@
 //! For a body that has begun see [`Keep`].
 
 use std::error::Error;
+use std::fmt;
 use std::mem;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
@@ -286,10 +287,21 @@ impl<A, E: Into<BoxError>> CutsBody<E> for Running<A> {
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The error of a response's body whose request has reached its [`timeout`](super::ScopeLayer::timeout).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the response was cut: its request has reached its time limit of {limit:?}; see `ScopeLayer::timeout`")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestTimedOut {
     /// The request's time limit.
     pub limit: Duration,
 }
+
+impl fmt::Display for RequestTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, .. } = self;
+        write!(
+            f,
+            "the response was cut: its request has reached its time limit of {limit:?}; see `ScopeLayer::timeout`"
+        )
+    }
+}
+
+impl Error for RequestTimedOut {}

@@ -77,7 +77,7 @@ impl Node {
             let index = family.index();
             let registration = index.nodes.insert(this.clone());
             if let Role::Thread(id) = role {
-                index.threads.insert(id, this.clone());
+                index.threads.write(&id).insert(id, this.clone());
             }
             Self {
                 managers: Slots::new(),
@@ -284,7 +284,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Some(id) = self.thread_id() {
-            self.family.index().threads.remove(&id);
+            self.family.index().threads.write(&id).remove(&id);
         }
         // A chain of nodes is dropped in a loop: the drop of a million links must not recurse a million deep.
         let mut next = self.take_parent();
