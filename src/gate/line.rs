@@ -1,16 +1,17 @@
-//! [`Line`]: who holds a gate, and who waits for it, in the order they came.
+//! [`Line`]: the holder of a gate, and its waiters in the order of asking.
 //!
-//! The gate is handed over: whoever lets go makes the first in line the holder, in the same step. So it is never free
-//! while somebody waits, nobody overtakes, and nobody starves.
+//! The gate is handed over: a holder that leaves makes the first waiter the holder, in the same step. So the gate is never
+//! free while a thread waits, no caller overtakes a waiter, and no waiter starves.
 //!
 //! # The race to fear
-//! A waiter gives up just as it is handed the gate, and nobody would ever let go. It cannot: to give up is to leave the
-//! line, under the same lock; whoever is no longer in it holds the gate, and is told so, however late it is.
+//! A waiter gives up just as it is handed the gate, which then has a holder that never leaves. Impossible: a waiter gives
+//! up by leaving the line, under the same lock. A waiter that is no longer in line holds the gate, and its verb returns
+//! so, however late it is.
 //!
-//! # Cycles
-//! Who waits for the holder is in the graph of [`crate::wait::graph`]. The graph is told of a change of the holder under the
-//! same lock: the old one owes nothing any more, so whoever is handed the gate waits no longer, and the others wait for
-//! that one.
+//! # Circles
+//! The waits for the holder are in the graph of [`crate::wait::graph`]. A change of the holder enters the graph under the
+//! same lock: the old holder's obligation is fulfilled, so the new holder waits no longer, and the other waiters wait for
+//! the new holder.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -22,7 +23,7 @@ use crate::pool::context::frame::Code;
 use crate::sync::os::Arc;
 use crate::wait::graph::{Edge, Obligation, Target};
 
-/// What the gate's lock guards.
+/// The state that the gate's lock guards.
 pub(super) struct Line {
     hold: Option<Hold>,
     waiting: VecDeque<Waiting>,
@@ -31,9 +32,9 @@ pub(super) struct Line {
 struct Hold {
     by: Who,
     since: Instant,
-    /// How many guards there are.
+    /// The number of guards.
     guards: usize,
-    /// What those who wait wait for; made for the first of them.
+    /// The holder's obligation to the waiters; made for the first of them.
     obligation: Option<Arc<Obligation>>,
 }
 
@@ -62,13 +63,13 @@ impl Line {
         Self { hold: None, waiting: VecDeque::new() }
     }
 
-    /// One guard more, if this code is the holder.
+    /// Counts one more guard, if this code is the holder.
     pub(super) fn enter_again(&mut self, code: Code) -> bool {
         let own = self.hold.as_mut().filter(|hold| hold.by.key() == code);
         own.map(|hold| hold.guards += 1).is_some()
     }
 
-    /// Lets `who` in if nobody is; otherwise gives it back.
+    /// Makes `who` the holder of a free gate; otherwise gives it back.
     pub(super) fn enter(&mut self, who: Who) -> Result<(), Who> {
         if self.hold.is_some() {
             return Err(who);
@@ -77,12 +78,12 @@ impl Line {
         Ok(())
     }
 
-    /// The holder is on the calling thread's stack, further out: it cannot let go before the caller returns.
+    /// The holder is on the calling thread's stack, further out: it cannot leave before the caller returns.
     pub(super) fn is_held_below(&self, who: &Who) -> bool {
         self.hold.as_ref().is_some_and(|hold| hold.by.shares_its_thread_with(who))
     }
 
-    /// The holder is in the process that this one is a fork of, and lets go there.
+    /// The holder's thread runs in the process that this one is a fork of, and leaves there.
     pub(super) fn is_held_elsewhere(&self) -> bool {
         self.hold.as_ref().is_some_and(|hold| hold.by.is_elsewhere())
     }
@@ -91,30 +92,31 @@ impl Line {
         self.waiting.push_back(Waiting { who, edge, waker: None });
     }
 
-    /// What whoever waits here waits for.
+    /// Returns the target of the waits in this line.
     pub(super) fn target(&mut self) -> Option<Target> {
         let hold = self.hold.as_mut()?;
         let obligation = hold.obligation.get_or_insert_with(|| hold.by.owes());
         Some(Target::Obligation(Arc::clone(obligation)))
     }
 
-    /// True once the gate was handed to `key`, who stood in line; until then, `waker` is woken when it is.
+    /// Returns whether the gate was handed to `key`, which stood in line; otherwise wakes `waker` when it is.
     pub(super) fn is_mine(&mut self, key: Code, waker: &Waker) -> bool {
         let target = self.target();
         let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.who.key() == key) else { return true };
         waiting.waker = Some(waker.clone());
-        // The holder may have changed while this thread was in another wait, which a subscriber can begin.
+        // The holder may have changed while this thread was in another wait, as a `tracing` subscriber may begin one.
         waiting.turn(target);
         false
     }
 
-    /// Leaves the line. False when the gate was handed to `key` meanwhile.
+    /// Takes `key` out of the line. False when the gate was handed to it meanwhile.
     pub(super) fn give_up(&mut self, key: Code) -> bool {
         let at = self.waiting.iter().position(|waiting| waiting.who.key() == key);
         at.and_then(|at| self.waiting.remove(at)).is_some()
     }
 
-    /// One guard less; with the last, the gate goes to the first in line. Whom to wake, outside the lock.
+    /// Counts one guard less; with the last one the gate goes to the first waiter. The caller wakes the returned waker
+    /// outside the lock.
     #[must_use]
     pub(super) fn leave(&mut self) -> Option<Waker> {
         let hold = self.hold.as_mut()?;
@@ -125,7 +127,7 @@ impl Line {
         if let Some(obligation) = hold.obligation.take() {
             obligation.fulfil();
         }
-        // In a fork those who waited before it wait in the parent.
+        // In a fork, the waiters from before it wait in the parent.
         while self.waiting.front().is_some_and(|next| next.who.is_elsewhere()) {
             self.waiting.pop_front();
         }

@@ -1,4 +1,4 @@
-//! [`Who`]: what a gate lets in: the innermost task of a thread, or the thread outside of any.
+//! [`Who`]: a caller of a gate: the innermost task of a thread, or the thread outside of any task.
 
 use std::thread::Thread;
 use std::time::Duration;
@@ -11,18 +11,19 @@ use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::wait::graph::{self, Obligation, Record};
 
+/// A caller of a gate: its waiter, and then its holder.
 pub(super) struct Who {
     running: frame::Running,
     task: Option<TaskId>,
     namespace: Option<Namespace>,
     thread: Thread,
-    /// Where it says what it waits for.
+    /// The thread's record in the graph of waits.
     record: Arc<Record>,
     generation: u64,
 }
 
 impl Who {
-    /// The code that asks.
+    /// The calling code.
     pub(super) fn here(running: frame::Running) -> Self {
         let frame = frame::own();
         let task = frame::task_id();
@@ -44,12 +45,12 @@ impl Who {
         self.running.thread == other.running.thread
     }
 
-    /// It is code of the process that this one is a fork of.
+    /// Its thread runs in the process that this one is a fork of.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.generation != fork::generation()
     }
 
-    /// What it owes while others wait for it to let go.
+    /// The obligation to leave the gate, for the waiters.
     pub(super) fn owes(&self) -> Arc<Obligation> {
         Obligation::new(Arc::clone(&self.record))
     }

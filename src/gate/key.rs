@@ -1,16 +1,19 @@
-//! A gate that is found in the tree: a `Heirloom<Gate>`, as code and pools go through it.
+//! A gate that is found in the tree: a `Heirloom<Gate>`, as code and pools enter it.
 
 use crate::error::gate::EnterError;
-use crate::gate::{Gate, GateGuard};
+use crate::error::value::NotBound;
+use crate::gate::Gate;
+use crate::gate::guard::GateGuard;
 use crate::pool::config::PoolConfig;
 use crate::pool::config::gate::{Admission, Denied, GateMode, Gated};
+use crate::sync::os::Arc;
 use crate::value::heirloom::Heirloom;
 
 impl Heirloom<Gate> {
-    /// Goes in through the nearest gate that is bound here or above, waiting at most for its default wait.
+    /// Enters the nearest gate that is bound here or above, and waits for it at most its default wait.
     ///
-    /// `None` comes back where the code may go on without one: with [`Skip`](GateMode::Skip), and with
-    /// [`IfPresent`](GateMode::IfPresent) where none is bound. The guard keeps the gate.
+    /// Returns `None` where the code may go on without a gate: with [`Skip`](GateMode::Skip), and with
+    /// [`IfPresent`](GateMode::IfPresent) where none is bound. The guard keeps the gate alive.
     ///
     /// ```
     /// use heirloom::{EnterError, Gate, GateMode, Heirloom, Scope};
@@ -22,7 +25,7 @@ impl Heirloom<Gate> {
     ///     Ok(inside.is_some())
     /// }
     ///
-    /// assert!(!expose()?); // nobody has one
+    /// assert!(!expose()?); // none is bound
     /// let lab = Scope::new("lab");
     /// INSTRUMENT.at(&lab).bind(Gate::new("stage and camera"))?;
     /// assert!(lab.run(expose)?);
@@ -31,15 +34,10 @@ impl Heirloom<Gate> {
     /// ```
     ///
     /// # Errors
-    /// [`Busy`](EnterError::Busy): somebody else was in all that time. [`Missing`](EnterError::Missing), with
+    /// [`Busy`](EnterError::Busy): another holder had it all that time. [`Missing`](EnterError::Missing), with
     /// [`Require`](GateMode::Require): none is bound here or above.
     pub fn enter(&self, mode: GateMode) -> Result<Option<GateGuard<'static>>, EnterError> {
-        let gate = match mode {
-            GateMode::Skip => return Ok(None),
-            GateMode::IfPresent => self.get_if_bound()?,
-            GateMode::Require => Some(self.get()?),
-        };
-        Ok(gate.map(Gate::enter_shared).transpose()?)
+        Ok(self.nearest(mode)?.map(Gate::enter_shared).transpose()?)
     }
 
     /// As [`enter`](Self::enter), without blocking the runtime; see [`Gate::enter_async`].
@@ -47,14 +45,17 @@ impl Heirloom<Gate> {
     /// # Errors
     /// As [`enter`](Self::enter).
     pub async fn enter_async(&self, mode: GateMode) -> Result<Option<GateGuard<'static>>, EnterError> {
-        let gate = match mode {
-            GateMode::Skip => return Ok(None),
-            GateMode::IfPresent => self.get_if_bound()?,
-            GateMode::Require => Some(self.get()?),
-        };
-        match gate {
+        match self.nearest(mode)? {
             Some(gate) => Ok(Some(gate.enter_shared_async().await?)),
             None => Ok(None),
+        }
+    }
+
+    fn nearest(&self, mode: GateMode) -> Result<Option<Arc<Gate>>, NotBound> {
+        match mode {
+            GateMode::Skip => Ok(None),
+            GateMode::IfPresent => self.get_if_bound(),
+            GateMode::Require => self.get().map(Some),
         }
     }
 }
@@ -65,12 +66,7 @@ impl Admission for Heirloom<Gate> {
     }
 
     fn let_in(&self, mode: GateMode, body: &mut dyn FnMut()) -> Result<(), Denied> {
-        let gate = match mode {
-            GateMode::Skip => Ok(None),
-            GateMode::IfPresent => self.get_if_bound(),
-            GateMode::Require => self.get().map(Some),
-        };
-        match gate {
+        match self.nearest(mode) {
             Ok(Some(gate)) => gate.around(body).map_err(Denied::Busy),
             Ok(None) => {
                 body();
@@ -85,13 +81,14 @@ impl PoolConfig {
     /// Runs the pool's tasks under a gate, as the mode says: the nearest one that is bound where a task stands, or
     /// above.
     ///
-    /// It is looked for, and entered, just before the body of each task, by the task: what the body calls may enter
-    /// again, what it submits to such a pool may not while it is in. It is let go before the result is seen. A task
-    /// that finds it held waits for the gate's default wait, and fails then with
-    /// [`TaskError::is_busy`](crate::TaskError::is_busy): its body has not run, it counts as cancelled, and who
-    /// held the gate is said once through `tracing` at WARN. While it waits it keeps its place in the pool, unless
-    /// that wait is for ever: so a pool of `n` has at most `n` tasks at the gate, and a pool of one none that finds
-    /// another of its own there.
+    /// The task looks the gate up and enters it just before its body. Code that the body calls may enter again; a task
+    /// that the body submits to such a pool may not, as long as the body is inside. The task leaves the gate before its
+    /// result is seen.
+    ///
+    /// A task that finds the gate held waits the gate's default wait, and then fails with
+    /// [`TaskError::is_busy`](crate::TaskError::is_busy): its body has not run, it counts as cancelled, and the holder is
+    /// reported once through `tracing` at WARN. While it waits it keeps its permit, unless that wait has no bound. So a
+    /// pool of `n` has at most `n` tasks at the gate, and in a pool of one no task finds another task of the pool there.
     ///
     /// ```
     /// use heirloom::{Gate, GateMode, Heirloom, PoolConfig, Scope};
@@ -109,7 +106,7 @@ impl PoolConfig {
     ///     let inside = INSTRUMENT.enter(GateMode::Require)?; // by this thread
     ///     let refused = actions.submit(|| "moved")?.join().unwrap_err();
     ///     assert_eq!(refused.as_busy().unwrap().holder.thread, std::thread::current().id());
-    ///     assert_eq!(reads.submit(|| "at 7 mm")?.join()?, "at 7 mm"); // never under it
+    ///     assert_eq!(reads.submit(|| "at 7 mm")?.join()?, "at 7 mm"); // never under the gate
     ///     drop(inside);
     ///     assert_eq!(actions.submit(|| "moved")?.join()?, "moved");
     ///     Ok::<(), Box<dyn std::error::Error>>(())
