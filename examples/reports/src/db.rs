@@ -8,12 +8,13 @@ use tokio::sync::mpsc;
 
 use crate::web::Failure;
 
-/// Rows of an export that travel together, and parcels that may wait for a slow client.
+/// The rows of one parcel of an export, and the parcels queued for a slow client.
 const ROWS: usize = 500;
 const PARCELS: usize = 2;
 
-/// Starts the pool `db` at the process, where every request finds it. Each of its threads opens one connection before
-/// its first task: there are never more than `connections`.
+/// Starts the pool `db` at the process, where every request finds it.
+///
+/// Each of its threads opens one connection before its first task, so there are never more than `connections`.
 pub(crate) fn start(file: &Path, connections: usize, tenants: &[String], orders: u32) -> Result<(), Failure> {
     fill(file, tenants, orders)?;
     let file = PathBuf::from(file);
@@ -24,8 +25,8 @@ pub(crate) fn start(file: &Path, connections: usize, tenants: &[String], orders:
     Ok(())
 }
 
-/// Submits a query. It stands in the request that asks for it: with the request's end it leaves the queue, or its
-/// running statement is interrupted.
+/// Submits a query, which stands in the calling request. A cancel of the request takes it out of the queue, or interrupts
+/// its running statement.
 pub(crate) fn query<T, F>(f: F) -> Result<TaskHandle<Result<T, Failure>>, Failure>
 where
     T: Send + 'static,
@@ -39,12 +40,12 @@ where
     Ok(task?)
 }
 
-/// How an export ends.
+/// The task of an export.
 pub(crate) type Ends = TaskHandle<Result<(), Failure>>;
 
-/// A tenant's orders as CSV, in parcels, and the end of the task that reads them: no faster than they are taken.
+/// Returns a tenant's orders as CSV, in parcels, and the task that reads them no faster than the client does.
 ///
-/// The task waits for a client that is slow, and gives up its connection with the request: a cancel ends the wait.
+/// The task waits for a slow client. A cancel of the request interrupts the wait, and releases the connection.
 pub(crate) fn export(tenant: String) -> Result<(mpsc::Receiver<String>, Ends), Failure> {
     let (out, parcels) = mpsc::channel(PARCELS);
     let export =
@@ -52,7 +53,7 @@ pub(crate) fn export(tenant: String) -> Result<(mpsc::Receiver<String>, Ends), F
     Ok((parcels, export?))
 }
 
-/// Ends early when `take` has nobody to give a parcel to.
+/// Reads the orders into parcels. Ends early when `take` returns false, since the client has disconnected.
 fn read(
     connection: &Connection,
     tenant: &str,

@@ -1,4 +1,4 @@
-//! Serving until SIGTERM or Ctrl-C, and one deadline for all that is open then.
+//! Serving until SIGTERM or Ctrl-C, with one deadline for all open requests.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -10,11 +10,13 @@ use tokio::time::timeout;
 
 use crate::tenants::Tenants;
 
-/// The part of the deadline that open requests have before they are cancelled.
+/// The part of the grace after which open requests are cancelled.
 const OF_ITSELF: f64 = 0.5;
 
-/// Serves. From the signal on no connection is accepted; open requests may finish for half of the `grace`, and are
-/// cancelled then; with the `grace` over the process ends, and says what it left.
+/// Serves until a signal, and then for at most `grace`.
+///
+/// From the signal on no connection is accepted. Open requests may finish for half of the `grace`, and are cancelled then.
+/// At the end of the `grace` the process ends, and prints a report of the remaining tasks.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,
@@ -23,12 +25,12 @@ pub(crate) async fn serve(
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let (asked, ends) = tokio::sync::oneshot::channel();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
-        told().await;
+        signalled().await;
         let _ = asked.send(Instant::now() + grace);
     });
     let mut server = tokio::spawn(server.into_future());
     let deadline = tokio::select! {
-        biased; // with nothing open the server ends as soon as it is told to
+        biased; // without an open request the server ends at the signal
         deadline = ends => deadline?,
         ended = &mut server => return Ok(ended??),
     };
@@ -47,7 +49,7 @@ fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-async fn told() {
+async fn signalled() {
     let mut terminate = signal(SignalKind::terminate()).expect("a handler for SIGTERM can be set");
     tokio::select! {
         _ = terminate.recv() => {}

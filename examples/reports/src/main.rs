@@ -9,8 +9,8 @@
 //!
 //! - `web` has the routes and the layers, and the error that every handler returns.
 //! - `tenants` has a scope and a pool for each tenant.
-//! - `db` has the pool of connections, and what stops a statement.
-//! - `end` has the server's end: one deadline for all of it.
+//! - `db` has the pool of connections, and the hook that interrupts a statement.
+//! - `end` has the server's end: one deadline for all open requests.
 
 mod db;
 mod end;
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// The address to listen on; port 0 takes any free one.
     #[arg(long, default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
-    /// The database's file, made and filled with invented orders where there is none.
+    /// The database's file. Created and filled with invented orders if it does not exist.
     #[arg(long, default_value = "target/reports.sqlite")]
     database: PathBuf,
     /// The tenants, each with orders and a pool of its own.
@@ -45,10 +45,10 @@ pub(crate) struct Args {
     /// Connections to the database.
     #[arg(long, default_value_t = 4)]
     connections: usize,
-    /// Seconds a request may take, until the last byte of its answer.
+    /// The time limit of a request in seconds, until the last byte of its answer.
     #[arg(long, default_value_t = 5.0)]
     limit: f64,
-    /// Seconds from SIGTERM to the server's end, whatever is open.
+    /// The seconds from SIGTERM to the server's end, also with open requests.
     #[arg(long, default_value_t = 10.0)]
     grace: f64,
 }

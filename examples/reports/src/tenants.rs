@@ -1,19 +1,21 @@
-//! A scope for each tenant, with a pool of its own: a busy tenant holds up itself only.
+//! A scope for each tenant, with a pool of its own: a busy tenant holds up no other tenant.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use heirloom::{Heirloom, Lineage, PoolConfig, Scope, StartError};
 
-/// The tenant that the running code works for. No function passes it on.
+/// The tenant of the running code. No function passes it on.
 pub(crate) static TENANT: Heirloom<String> = Heirloom::new("tenant");
 
-/// Tasks of one tenant that run at once, and that may be queued.
+/// The limit and the queue limit of a tenant's pool.
 const AT_ONCE: usize = 2;
 const QUEUED: usize = 64;
 
-/// The tenants' scopes. Clones share them. `main` keeps one until the end: axum drops the router, and the clone that its
-/// layer owns, when `serve` ends, and a dropped scope cancels.
+/// The tenants' scopes, shared by clones.
+///
+/// `main` keeps a clone until the end: axum drops the router, and the clone that its layer owns, when `serve` ends, and a
+/// dropped scope cancels.
 #[derive(Clone)]
 pub(crate) struct Tenants(Arc<BTreeMap<String, Scope>>);
 
@@ -29,13 +31,13 @@ impl Tenants {
         Ok(Self(Arc::new(tenants)))
     }
 
-    /// The tenant that a path like `/acme/report` begins with.
+    /// Returns the node of the tenant that a path like `/acme/report` begins with.
     pub(crate) fn of_path(&self, path: &str) -> Option<Lineage> {
         let name = path.trim_start_matches('/').split('/').next()?;
         self.0.get(name).map(|scope| scope.lineage().clone())
     }
 
-    /// Cancels every request of every tenant. What is queued is over at once; running statements are interrupted.
+    /// Cancels every request of every tenant: queued tasks end at once, and running statements are interrupted.
     pub(crate) fn cancel(&self) {
         for scope in self.0.values() {
             scope.cancel();
@@ -43,7 +45,7 @@ impl Tenants {
     }
 }
 
-/// Requests of this tenant find it by its name; a tenant that fills its queue gets 503, and no other tenant does.
+/// Starts the tenant's pool, which its requests find by name. A tenant that fills the queue gets 503, and no other does.
 fn render_pool(tenant: &Scope) -> Result<(), StartError> {
     tenant.create("render").start(PoolConfig::leased(AT_ONCE).queue_limit(QUEUED))
 }

@@ -21,7 +21,7 @@ use tracing::Instrument;
 use crate::db;
 use crate::tenants::{TENANT, Tenants};
 
-/// Requests at once, over all tenants. The next is answered at once: 503.
+/// The limit on requests at once, over all tenants. The next one gets 503 at once.
 const AT_ONCE: usize = 200;
 
 pub(crate) fn router(tenants: &Tenants, exporter: PrometheusHandle, limit: Duration) -> Router {
@@ -30,8 +30,8 @@ pub(crate) fn router(tenants: &Tenants, exporter: PrometheusHandle, limit: Durat
         .below_with(move |request: &Request| below.of_path(request.uri().path()))
         .name(|request: &Request| format!("{} {}", request.method(), request.uri().path()))
         .limit(AT_ONCE)
-        .timeout(limit) // 504, and everything that the request asked for ends
-        .until_body_end(); // a streamed answer is part of its request
+        .timeout(limit) // 504, and the request's tasks are cancelled
+        .until_body_end(); // a streamed body is part of its request
     Router::new()
         .route("/{tenant}/report", get(report))
         .route("/{tenant}/forecast", get(forecast))
@@ -44,7 +44,7 @@ pub(crate) fn router(tenants: &Tenants, exporter: PrometheusHandle, limit: Durat
         .with_state(exporter)
 }
 
-/// Orders by item: a query on a connection, and a rendering in the tenant's own pool.
+/// Returns the orders by item: a query on a connection, and rendering in the tenant's own pool.
 async fn report() -> Result<String, Failure> {
     let tenant = TENANT.get()?.to_string();
     let rows = db::query(move |connection| {
@@ -61,7 +61,7 @@ async fn report() -> Result<String, Failure> {
 fn render(rows: &[(String, i64, i64)]) -> Result<String, Failure> {
     let mut page = format!("orders of {}\n", TENANT.get()?);
     for (item, orders, cents) in rows {
-        heirloom::checkpoint()?; // stops here when the client has gone
+        heirloom::checkpoint()?; // returns an error when the client has disconnected
         page.push_str(&format!("{item:>8} {orders:>8} {:>12.2}\n", *cents as f64 / 100.0));
     }
     tracing::info!(lines = rows.len(), "rendered"); // on a pool's thread, in the request's span
@@ -73,7 +73,7 @@ struct Forecast {
     steps: u64,
 }
 
-/// One long statement: a time limit, or a client that goes, interrupts it.
+/// Runs one long statement, which the time limit, or the client's disconnect, interrupts.
 async fn forecast(Query(Forecast { steps }): Query<Forecast>) -> Result<String, Failure> {
     let sum = db::query(move |connection| {
         let steps = i64::try_from(steps).unwrap_or(i64::MAX);
@@ -84,16 +84,16 @@ async fn forecast(Query(Forecast { steps }): Query<Forecast>) -> Result<String, 
     Ok(format!("{}\n", sum?.await??))
 }
 
-/// All orders, streamed: a client that is slow, or reads nothing, holds one connection at most until its time is up.
+/// Streams all orders. A client that is slow, or reads nothing, holds one connection until the time limit at most.
 async fn orders() -> Result<Response, Failure> {
     let (parcels, export) = db::export(TENANT.get()?.to_string())?;
-    // With an error for its end where there is one: the client sees a broken answer instead of a short one.
+    // An error of the export ends the body with an error: the client sees a broken answer instead of a short one.
     let end = stream::once(async { export.await?.map(|()| String::new()) });
     let body = Body::from_stream(ReceiverStream::new(parcels).map(Ok).chain(end).map_err(std::io::Error::other));
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], body).into_response())
 }
 
-/// A path that names no tenant stands below no tenant's scope.
+/// Answers a path without a tenant: its request stands below no tenant's scope.
 async fn known_tenants(request: Request, next: Next) -> Response {
     if TENANT.get().is_err() {
         return (StatusCode::NOT_FOUND, "there is no such tenant\n").into_response();
@@ -122,7 +122,7 @@ async fn metrics(State(exporter): State<PrometheusHandle>) -> impl IntoResponse 
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exporter.render())
 }
 
-/// Why a request has no answer.
+/// The error of a handler.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -148,7 +148,7 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let interrupted = matches!(&self, Self::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted));
         match self {
-            // The client has gone, or the limit has answered in its place: this answer has no reader.
+            // The client has disconnected, or the layer has answered at the limit: this answer has no reader.
             Self::Pools(error) if error.is_cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
             _ if interrupted => StatusCode::SERVICE_UNAVAILABLE.into_response(),
             Self::Pools(error) if error.is_temporary() => {

@@ -1,4 +1,4 @@
-//! The server as its clients see it: a process of its own, over real connections.
+//! Tests of the server as a process of its own, over real connections.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any test takes on a busy machine.
+/// More time than any test takes on a busy machine.
 const BOUND: Duration = Duration::from_secs(60);
 
 struct Server {
@@ -61,7 +61,7 @@ impl Server {
         client
     }
 
-    /// The status and all the rest of the answer.
+    /// Returns the status and the whole answer.
     fn get(&self, path: &str) -> (u16, String) {
         answer(self.send(path, ""))
     }
@@ -74,25 +74,25 @@ impl Server {
         }
     }
 
-    /// Scopes of requests that are open. This look is no scoped request.
+    /// Returns the number of open requests' scopes. The request to `/family` has none.
     fn requests(&self) -> usize {
         self.get("/family").1.lines().filter(|line| line.contains("scope \"GET ")).count()
     }
 
-    /// The `db` pool's gauge of that name.
+    /// Returns the `db` pool's gauge of that name.
     fn gauge(&self, name: &str) -> u64 {
         let text = self.get("/metrics").1;
         let row = text.lines().find(|line| line.starts_with(name) && line.contains("\"db\""));
         row.and_then(|row| row.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no {name} of db in {text}"))
     }
 
-    /// Open files of the server that are the database: one for each connection.
+    /// Returns the number of the server's open files that are the database: one for each connection.
     fn connections(&self) -> usize {
         let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs");
         files.flatten().filter(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == self.database)).count()
     }
 
-    /// Sends SIGTERM and waits for the end: how long it took, and all that the server said on its way.
+    /// Sends SIGTERM and waits for the end. Returns the time it took, the server's output, and its success.
     fn terminate(mut self) -> (Duration, String, bool) {
         let asked = Instant::now();
         let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("there is a kill");
@@ -117,7 +117,7 @@ impl Drop for Server {
 
 fn answer(mut client: TcpStream) -> (u16, String) {
     let mut text = Vec::new();
-    let _ = client.read_to_end(&mut text); // an answer that breaks off is told by its text
+    let _ = client.read_to_end(&mut text); // the text shows whether the answer broke off
     let text = String::from_utf8_lossy(&text).into_owned();
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     (status, text)
@@ -175,10 +175,10 @@ fn a_queued_query_of_a_client_that_hangs_up_is_over_at_once() {
         .eventually("its query is over", |server| server.gauge("heirloom_tasks_queued") == 0 && server.requests() == 1);
 }
 
-/// Orders that no connection holds: their text fills the sockets and all that is between.
+/// More orders than a connection can buffer: their text fills the sockets and the buffers between.
 const FLOOD: u32 = 1_000_000;
 
-/// A client that reads how its answer begins, and no further: its export waits then, with its connection.
+/// Returns a client that reads the begin of its answer alone: its export then waits, and holds its connection.
 fn stalled(server: &Server) -> TcpStream {
     let mut client = server.send("/acme/orders.csv", "");
     let mut first = [0; 64];
@@ -187,7 +187,7 @@ fn stalled(server: &Server) -> TcpStream {
     client
 }
 
-/// The answer was broken off, so its export had not come to the end of the orders.
+/// Returns whether the answer was broken off, so that its export had not come to the end of the orders.
 fn is_cut(client: TcpStream) -> bool {
     !answer(client).1.ends_with("0\r\n\r\n")
 }
