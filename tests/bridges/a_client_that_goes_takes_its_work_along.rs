@@ -1,5 +1,6 @@
-//! With the feature `tower`: when a client disconnects in the middle of its request, everything that the request asked
-//! for ends, in its own pools and in shared ones, what sleeps and what is queued; and nobody else's.
+//! With the feature `tower`: a client that disconnects in the middle of its request cancels the request's tasks.
+//!
+//! Sleeping and queued tasks end, in the request's pools and in shared ones, and no task of another request.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::{grpc, web};
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// What a handler asked for.
+/// The tasks of a handler.
 struct Asked {
     sleeps_in_its_own: TaskHandle<Result<(), Cancelled>>,
     sleeps_in_shared: TaskHandle<Result<(), Cancelled>>,
@@ -44,7 +45,7 @@ fn ask_for_work() -> Asked {
     asked
 }
 
-/// All of it ends. What is queued behind `busy` gets its turn only when the server has noticed.
+/// Checks that all tasks end. A task behind `busy` leaves the queue when the server has noticed the disconnect.
 fn all_end<const N: usize>(asked: [Asked; N], busy: Busy) {
     let queued = asked.map(|asked| {
         assert!(asked.sleeps_in_its_own.join().expect("it ran").is_err());
@@ -81,7 +82,7 @@ fn a_client_of_an_axum_service_ends_its_work_when_it_goes() {
         common::eventually("one of them is cancelled", || {
             asked.iter().any(|asked| asked.sleeps_in_shared.is_finished())
         });
-        // Which of the two handlers was which client's, only the server knows.
+        // The test cannot tell which of the two handlers served which client.
         asked.sort_by_key(|asked| !asked.sleeps_in_shared.is_finished());
         let [gone, there] = asked;
         assert!(!there.sleeps_in_shared.is_finished() && !there.sleeps_in_its_own.is_finished());

@@ -1,5 +1,6 @@
-//! The wheel behind the timer gives out each value at its tick, neither sooner nor later, and a removed one never; and
-//! it does not get slower when there are many.
+//! The timer's wheel returns each value at its tick, neither sooner nor later, and a removed value never.
+//!
+//! Its cost does not grow with the number of values.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +10,17 @@ use crate::wheel::{Key, Wheel};
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many ticks ahead of the clock, or behind it.
+    /// The value's distance from the clock in ticks, ahead or behind.
     Insert(i64),
-    /// One of those that are in, if there are any.
+    /// The index of an inserted value, if there is one.
     Remove(usize),
-    /// The clock goes on.
+    /// Advances the clock.
     Advance(u64),
-    /// The clock goes on to what the wheel says is next.
+    /// Advances the clock to the wheel's next tick.
     Next,
 }
 
-/// Of every size up to the longest time, and beyond what the wheel's levels reach.
+/// Distances of every size up to the longest time, and beyond the wheel's levels.
 fn distance() -> impl Strategy<Value = u64> {
     (0..44_u32, any::<u64>()).prop_map(|(bits, random)| random & ((1 << bits) - 1))
 }
@@ -40,7 +41,7 @@ struct In {
     key: Key,
 }
 
-/// All that is due, a few steps at a time.
+/// Takes all due values, a few steps at a time.
 fn take(wheel: &mut Wheel<usize>, now: u64) -> Vec<usize> {
     let mut due = Vec::new();
     while wheel.take_due(now, 3, &mut due) {}
@@ -82,13 +83,13 @@ proptest! {
                 (Some(next), Some(soonest)) => prop_assert!(now < next && next <= soonest),
                 (next, soonest) => prop_assert_eq!(next, soonest),
             }
-            // Their memory may be another's by now.
+            // Their memory may belong to another value by now.
             prop_assert!(gone.iter().all(|key| wheel.remove(*key).is_none()));
         }
     }
 }
 
-/// How long a value's coming and going takes, beside so many others.
+/// Measures an insertion and a removal, beside so many other values.
 fn beside(others: u64) -> Duration {
     let mut wheel = Wheel::new(0);
     let others: Vec<Key> = (0..others).map(|n| wheel.insert(1_000 + n % 100_000, n).0).collect();

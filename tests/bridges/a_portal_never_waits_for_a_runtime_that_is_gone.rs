@@ -1,5 +1,6 @@
-//! With the feature `tokio`: a portal keeps no runtime running, and whoever asks for one that is gone, or waits for it
-//! when it goes, is told `NotRunning`.
+//! With the feature `tokio`: a portal keeps no runtime running.
+//!
+//! A call through a portal whose runtime has ended returns `NotRunning`, and so does a wait during which it ends.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -60,7 +61,7 @@ fn a_wait_ends_with_the_runtime() {
                 };
                 let (blocks, joins) = server.run(|| (work.submit(blocks), work.submit(joins)));
                 waiting.recv().and_then(|()| waiting.recv()).expect("both begin");
-                // A runtime of the current thread runs them while somebody drives it.
+                // A `current_thread` runtime runs futures while a thread is in its `block_on`.
                 runtime.block_on(tokio::task::yield_now());
                 shut_down(runtime);
                 says_so(blocks.expect("accepted").join().expect("it runs"));

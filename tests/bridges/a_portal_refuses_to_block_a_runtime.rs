@@ -1,5 +1,6 @@
-//! With the feature `tokio`: waiting through a portal on a thread that runs a future of a runtime is `WouldDeadlock`,
-//! at once, and nothing is run. Threads of a runtime that may block are let through.
+//! With the feature `tokio`: a wait through a portal on a thread that runs a runtime's future is refused at once.
+//!
+//! The error is `WouldDeadlock`, and the future never runs. On a runtime's thread that may block the wait goes on.
 
 use std::pin::Pin;
 use std::sync::mpsc;
@@ -36,7 +37,7 @@ fn a_future_of_any_runtime_is_refused() {
             assert!(refused(runtime.block_on(async { tokio::spawn(async { seven() }).await.unwrap() })));
             let local = task::LocalSet::new();
             assert!(refused(local.block_on(&runtime, async { task::spawn_local(async { seven() }).await.unwrap() })));
-            // Another runtime's portal too: this one stands still all the same.
+            // Another runtime's portal too: the wait blocks this runtime all the same.
             let other = many();
             let portal = Portal::new(other.handle());
             assert!(refused(runtime.block_on(async { portal.block_on(async { 7 }) })));
@@ -62,7 +63,7 @@ fn an_unconstrained_future_is_refused_too() {
     });
 }
 
-/// Ready at once; asks when it is dropped.
+/// Ready at once; waits through a portal when it is dropped.
 struct Tells(mpsc::Sender<Result<u32, PortalError>>);
 
 impl Future for Tells {
@@ -96,7 +97,7 @@ fn a_refused_call_runs_nothing_and_leaves_the_budget() {
             runtime.block_on(async {
                 let first = futures::poll!(Box::pin(async {
                     assert!(refused(Portal::current().unwrap().block_on(async { unreachable!("it is not run") })));
-                    // As much as a task may do in one poll, which the refusal took none of.
+                    // A task's whole budget of one poll, of which the refusal took nothing.
                     let mut steps = 0;
                     while task::coop::has_budget_remaining() {
                         task::consume_budget().await;
@@ -130,7 +131,7 @@ fn a_call_where_blocking_is_allowed_is_served() {
         );
         let current = one();
         assert_eq!(current.block_on(async { task::spawn_blocking(seven).await.unwrap() }).unwrap(), 7);
-        // In a runtime's context, but not at work for it.
+        // In a runtime's context, but not running a future of it.
         let _context = runtime.enter();
         assert!(Handle::try_current().is_ok());
         assert_eq!(seven().unwrap(), 7);
@@ -148,7 +149,7 @@ fn a_task_that_is_awaited_in_its_own_pools_runtime_may_block_on_any() {
         let by_runtime = || one().block_on(async { 7 });
         for runtime in [one, many] {
             let inner = pool.clone();
-            // Nobody else could have started the two before they are awaited.
+            // No other code could have started the two before they are awaited.
             let outer = move || {
                 runtime().block_on(async move {
                     let portal = inner.submit(by_portal).expect("accepted").await;

@@ -1,5 +1,4 @@
-//! With the feature `tokio`: a task of a pool runs a future on the server's runtime, and waits for it or not. The
-//! future stands where the task does.
+//! With the feature `tokio`: a task of a pool runs a future on the server's runtime, at the task's node.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime starts")
 }
 
-/// A server with a portal and a pool of that many places.
+/// A server with a portal and a pool with that limit.
 fn server(runtime: &Runtime, places: usize) -> Scope {
     let server = Scope::new("server");
     Portal::new(runtime.handle()).bind_at(&server).expect("open");

@@ -1,5 +1,6 @@
-//! With the feature `tower`: at the limit that `ScopeLayer::timeout` sets a request's scope is cancelled and the client
-//! has its answer, whatever the handler waits for, on any runtime. A request in time is never cancelled by its limit.
+//! With the feature `tower`: `ScopeLayer::timeout` cancels a request's scope at the limit and answers the client.
+//!
+//! This holds for every wait of the handler, on any runtime. A request in time is never cancelled by its limit.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -27,9 +28,9 @@ use tower::service_fn;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Longer than a test runs.
+/// More than a test takes.
 const LONG: Duration = Duration::from_secs(3600);
-/// Shorter than anybody minds.
+/// A limit that ends a test soon.
 const SHORT: Duration = Duration::from_millis(20);
 
 fn request() -> Request {
@@ -70,8 +71,8 @@ fn a_late_requests_work_ends_in_every_pool_and_the_answer_is_504_without_any_run
         let (tasks, queued, at) = said.recv().unwrap();
         assert!(at.is_cancelled());
         for task in tasks {
-            // One that had not started never does.
-            assert!(task.join().unwrap_or(true), "it was asked to stop");
+            // A queued task never starts.
+            assert!(task.join().unwrap_or(true), "it was cancelled");
         }
         busy.end();
         assert!(queued.join().is_err_and(|error| error.is_cancelled()));
@@ -124,7 +125,7 @@ fn a_handler_that_blocks_its_thread_is_asked_to_stop_there() {
 
 static TENANT: Heirloom<&str> = Heirloom::new("tenant");
 
-/// Says when it is dropped where that is, and whether it is asked to stop there and finds the value.
+/// Sends in its drop the current node, and whether that is cancelled and the value is found.
 struct Tells(mpsc::Sender<(Lineage, bool)>);
 
 impl Drop for Tells {
@@ -176,7 +177,7 @@ fn a_request_in_time_is_answered_and_what_it_asked_for_goes_on_beyond_the_limit(
         });
         let mut service = ScopeLayer::new().below(&server).timeout(SHORT).layer(handler);
         assert_eq!(status(service.call(request())), StatusCode::OK);
-        // Far beyond the limit of this one, as a later one's shows.
+        // Far beyond this request's limit, as a later request's limit shows.
         let never = service_fn(|_: Request| std::future::pending::<Result<Response, Infallible>>());
         assert_eq!(
             status(ScopeLayer::new().timeout(3 * SHORT).layer(never).call(request())),

@@ -1,5 +1,7 @@
-//! With the feature `tower`: each call of a service runs in a scope of its own, on every poll. The response closes it,
-//! an error too; a response future that is dropped cancels it. The service that was ready is the one that is called.
+//! With the feature `tower`: each call of a service runs in a scope of its own, on every poll.
+//!
+//! The response closes the scope, and so does an error. A response future that is dropped cancels it. The service that
+//! was polled ready is called.
 
 use std::future::{Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -113,7 +115,7 @@ fn it_opens_where_the_layer_was_made_or_in_the_scope_below_that_calls() {
         let server = Scope::new("server");
         let layer = server.run(ScopeLayer::new).cancel_only_on_drop();
         let mut service = layer.layer(Serve(parent));
-        // A thread that has become a node is not the request's family.
+        // A thread that has become a node is not above the request.
         let _thread = heirloom::current();
         assert_eq!(block_on(service.call("")).unwrap(), *server);
         let connection = Scope::new_in(&server, "connection");
@@ -140,7 +142,7 @@ fn a_response_closes_and_what_was_asked_for_goes_on() {
         let (queued, at) = block_on(plain!().below(&server).layer(Serve(handle)).call("")).unwrap();
         assert!(!queued.is_finished() && at.run(|| work.submit(|| ())).is_err(), "closed, without waiting");
         busy.end();
-        assert!(!queued.join().expect("it runs"), "and not asked to stop");
+        assert!(!queued.join().expect("it runs"), "and not cancelled");
     });
 }
 
@@ -204,7 +206,7 @@ fn a_dropped_response_cancels_before_its_locals_are_dropped_which_still_find_its
         assert_eq!(told.recv().unwrap(), (at, true));
         busy.end();
         assert!(queued.join().is_err_and(|error| error.is_cancelled()));
-        // One that was never polled, as well.
+        // A future that was never polled, as well.
         drop(service.call(""));
         assert!(told.recv().unwrap().1);
     });

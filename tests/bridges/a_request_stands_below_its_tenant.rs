@@ -1,5 +1,6 @@
-//! With the feature `tower`: `below_with` chooses the place of each request's scope. A request whose place has ended is
-//! answered, and the service is not called for it.
+//! With the feature `tower`: `below_with` chooses the parent of each request's scope.
+//!
+//! Where the parent has ended, the layer answers and the service is not called.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -108,7 +109,7 @@ fn a_request_whose_tenant_has_ended_is_answered_and_the_service_is_not_called() 
         let handler = service_fn(|_: Request| async { Ok::<_, Infallible>("called".into_response()) });
         let layer = ScopeLayer::new().below_with(chooses(&tenants)).limit(1);
         let mut service = layer.layer(handler);
-        // Told to end is enough.
+        // A closed parent is enough.
         tenants["acme"].close();
         let refused = block_on(service.call(of_tenant("acme"))).unwrap();
         assert_eq!(

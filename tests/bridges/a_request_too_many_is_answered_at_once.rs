@@ -1,5 +1,6 @@
-//! With the feature `tower`: beyond its limit a `ScopeLayer` answers at once, and does not call the service. A request
-//! counts until nothing that it asked for is left.
+//! With the feature `tower`: above its limit a `ScopeLayer` answers at once, and does not call the service.
+//!
+//! A request counts until none of its tasks is left.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
@@ -122,11 +123,11 @@ fn clients_that_left_hold_no_place_for_what_is_queued_in_a_busy_pool() {
     });
 }
 
-/// A service that fails in the way its request names.
+/// A service that fails in the way that the request names.
 #[derive(Clone)]
 struct Fails(PoolManager, Arc<Crowd>);
 
-/// Without a word: the panic hook is for those that are faults.
+/// Panics without a report: the panic hook is for faults.
 fn fails(how: &str, part: &str) {
     if how == part {
         resume_unwind(Box::new("it was told to"));
@@ -153,7 +154,7 @@ impl Service<&'static str> for Fails {
     fn call(&mut self, how: &'static str) -> Self::Future {
         self.1.enter();
         let inside = Inside(Arc::clone(&self.1));
-        // Long enough for others to come in beside it.
+        // Long enough for other requests to be in beside it.
         (0..10).for_each(|_| std::thread::yield_now());
         fails(how, "call");
         let task = self.0.submit(std::thread::yield_now);
@@ -205,7 +206,7 @@ fn no_panic_and_no_drop_costs_a_place_and_there_are_never_more_at_once() {
     });
 }
 
-/// A request below was asked to stop.
+/// A request below was cancelled.
 fn is_asked(owner: &Scope) -> bool {
     let nodes = heirloom::Registry::global().snapshot().nodes;
     nodes.iter().any(|node| node.parent == Some(owner.id()) && node.cancelled)

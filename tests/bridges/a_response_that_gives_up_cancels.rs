@@ -1,6 +1,7 @@
-//! With the feature `tower`: a response that gives its request up (408, 503, 504, and what says the same in gRPC)
-//! cancels the request's scope instead of closing it, so a time limit inside the layer ends what the request asked for.
-//! Which responses do is the user's to say.
+//! With the feature `tower`: a response that gives its request up cancels the request's scope instead of closing it.
+//!
+//! Those are 408, 503, 504 and the same statuses of gRPC, unless the user chooses others. So a time limit inside the
+//! layer cancels the request's tasks.
 
 use std::convert::Infallible;
 use std::sync::mpsc;
@@ -35,7 +36,7 @@ fn end(at: &Lineage) -> End {
     if at.is_cancelled() { End::Cancelled } else { End::Closed }
 }
 
-/// How the scope of a response ended. The layer is told by a macro: each is a type of its own.
+/// Tells how the scope of a response ended. A macro, because each layer is a type of its own.
 macro_rules! end_of {
     ($layer:expr, $response:expr) => {{
         let (says, said) = mpsc::channel();
@@ -106,7 +107,7 @@ impl http_body::Body for Trailers {
     }
 }
 
-/// How the scope of a body with such trailers ended.
+/// Tells how the scope of a body with such trailers ended.
 fn end_of_trailers(status: &'static str, whole: bool) -> End {
     let (says, said) = mpsc::channel();
     let handler = service_fn(|_: Request| {

@@ -1,5 +1,4 @@
-//! With the feature `serde`: a snapshot's JSON is what the docs of `Snapshot` say, to the letter, and so are the parts
-//! and reports.
+//! With the feature `serde`: the JSON of a snapshot, its parts and the reports is that of their docs, to the letter.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::{self, bounded};
 
-/// The ages are of no fixed length: each becomes whether it is one.
+/// Replaces each age, which differs from run to run, by whether it is a number.
 fn without_ages(mut snapshot: Value) -> Value {
     for node in snapshot["nodes"].as_array_mut().expect("a list") {
         for manager in node["managers"].as_array_mut().expect("a list") {

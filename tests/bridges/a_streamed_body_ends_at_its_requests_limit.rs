@@ -1,6 +1,7 @@
-//! With the feature `tower`, `until_body_end` and a `timeout`: the limit holds for the body too. At the limit the scope
-//! is cancelled and the body ends with an error, in gRPC with a status; one of which all was taken is never late. It ends
-//! too where its client reads nothing, so that nobody polls it.
+//! With the feature `tower`, `until_body_end` and a `timeout`: the limit holds for the body too.
+//!
+//! At the limit the scope is cancelled and the body ends with an error, in gRPC with a status. A body that was delivered
+//! whole is never late. The body ends also where its client reads nothing, so that the server does not poll it.
 
 use std::convert::Infallible;
 use std::io::Read;
@@ -36,7 +37,7 @@ use tower_service::Service;
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
 
-/// What a service streams under a limit, and where it stands.
+/// A service's stream under a limit, with the nodes of its polls.
 fn answered(body: impl Fn() -> Body) -> (BodyDataStream, Lineage) {
     let (says, said) = mpsc::channel();
     let handler = service_fn(|_: Request| {
@@ -87,7 +88,7 @@ fn a_body_of_which_all_was_taken_is_not_late() {
         assert!(block_on(body.next()).is_none());
         std::thread::sleep(2 * SHORT);
         assert!(!at.is_cancelled());
-        // Its length is known, so it is whole before it is asked once more.
+        // Its length is known, so it is delivered whole before one more poll.
         let (mut body, at) = answered(|| Body::from("whole"));
         assert_eq!(block_on(body.next()).unwrap().unwrap(), "whole");
         std::thread::sleep(2 * SHORT);
@@ -146,7 +147,7 @@ fn a_grpc_client_gets_a_status_before_the_answer_and_within_a_stream() {
     });
 }
 
-/// More than any socket holds, from a body that calls `end` when it is dropped.
+/// Streams more than any socket holds, and calls `end` when it is dropped.
 fn flood(end: impl FnOnce() + Send + 'static) -> Body {
     let end = AtDrop(Some(Box::new(end)));
     let chunk = Bytes::from(vec![b'x'; 1 << 16]);
@@ -166,7 +167,7 @@ impl Drop for AtDrop {
     }
 }
 
-/// A client that reads the head of its answer, and nothing more.
+/// Returns a client that reads the head of its answer, and nothing more.
 fn stalled(server: &Server) -> TcpStream {
     let mut client = server.ask("GET", "/");
     let mut head = [0; 32];
@@ -343,7 +344,7 @@ fn a_poll_that_is_under_way_at_the_limit_ends_first_and_the_body_then() {
             let polled = body.as_mut().poll_next(&mut Context::from_waker(&noop_waker()));
             assert!(at.is_cancelled());
             match then {
-                // Nobody would wake it.
+                // No waker would be woken.
                 Poll::Pending => assert!(matches!(polled, Poll::Ready(Some(Err(_)))), "{polled:?}"),
                 Poll::Ready(()) => assert!(matches!(polled, Poll::Ready(Some(Ok(_)))), "{polled:?}"),
             }

@@ -1,5 +1,6 @@
-//! With the feature `tower`, and `until_body_end`: a request's scope stays open, and is stood in, until the body has
-//! ended. A body that is dropped before that cancels it; one of which all was taken does not.
+//! With the feature `tower`, and `until_body_end`: a request's scope stays open, and current, until the body has ended.
+//!
+//! A body that is dropped before its end cancels the scope. A body that was delivered whole does not.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -33,7 +34,7 @@ type Item = Result<Frame<Bytes>, &'static str>;
 /// A body of given frames that notes where it is polled and dropped.
 struct Frames {
     left: VecDeque<Item>,
-    /// It says so when it has ended, instead of being asked once more; `None` panics.
+    /// Sets `is_end_stream` at the end, and panics when polled once more.
     says_end: Option<bool>,
     exact: Option<u64>,
     places: mpsc::Sender<(Lineage, bool)>,
@@ -125,7 +126,7 @@ impl Answered {
         Scope::new_in(&self.at, "below").create("pool").start(PoolConfig::leased(1)).is_ok()
     }
 
-    /// Drops it: how it ended.
+    /// Drops the response, and tells how its scope ended.
     fn end(self) -> End {
         let Self { body, at, places } = self;
         drop(body);
@@ -201,7 +202,7 @@ fn a_body_that_gave_its_declared_length_has_ended_when_it_is_dropped() {
         assert!(known.take().is_some());
         assert_eq!(known.end(), End::Closed);
 
-        // Trailers may follow, and the scope is there for them.
+        // Trailers may follow, and the scope is open for them.
         let trailers = Ok(Frame::trailers(HeaderMap::new()));
         let mut more = answered(Request::new(()), [data("abc"), trailers], declared);
         assert!(
@@ -263,7 +264,7 @@ fn a_body_that_panics_when_it_is_asked_whether_it_has_ended_is_cancelled_before_
     });
 }
 
-/// Counts for ever, each number by a task of the request's own pool.
+/// Streams numbers for ever, each from a task of the request's own pool.
 fn count(says: mpsc::Sender<heirloom::TaskHandle<bool>>) -> AxumBody {
     let pool = heirloom::create("own");
     pool.start(PoolConfig::leased(2)).expect("starts");
@@ -295,7 +296,7 @@ fn a_client_that_goes_in_the_middle_of_a_stream_cancels() {
         let sleeper = said.recv().unwrap();
         assert!(!sleeper.is_finished() && web::scopes_below(&owner) == 1);
         drop(client);
-        assert!(sleeper.join().expect("it ran"), "it was asked to stop");
+        assert!(sleeper.join().expect("it ran"), "it was cancelled");
         assert!(server.get("/whole").contains("a\r\n1\r\nb\r\n0\r\n"));
         all_requests_are_gone(&owner);
         assert!(shared.is_running());

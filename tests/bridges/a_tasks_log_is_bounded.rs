@@ -1,5 +1,6 @@
-//! With the feature `task-log`: of each task the last lines are kept, and of all tasks those written to last; those
-//! with a record stay until it is dropped. Nothing in a line can harm whoever says it.
+//! With the feature `task-log`: the log keeps each task's last lines, and the tasks that were written to last.
+//!
+//! A task with a record stays until the record is dropped. No value in a line can harm the task that logs it.
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use crate::common::bounded;
 use crate::common::pools::{self, started};
 
-/// A log that only the tasks of one test write to.
+/// A log of the tasks of one test alone.
 struct Bench {
     log: TaskLog,
     pool: PoolManager,
@@ -24,7 +25,7 @@ impl Bench {
         Self { log, pool, _scope: scope }
     }
 
-    /// Runs a task that says something.
+    /// Runs a task that logs a line.
     fn says(&self, f: impl FnOnce() + Send + 'static) -> TaskId {
         let subscriber = tracing_subscriber::registry().with(self.log.clone());
         let task = self.pool.submit(|| tracing::subscriber::with_default(subscriber, f)).expect("accepted");
@@ -128,7 +129,7 @@ fn what_is_removed_is_gone_and_what_follows_is_kept() {
     });
 }
 
-/// A value that says something itself while it is formatted, or panics.
+/// A value that logs a line while it is formatted, or panics.
 struct Talks {
     panics: bool,
 }

@@ -1,5 +1,6 @@
-//! With the feature `task-log`: each task's lines are kept by its id, and nobody else's among them. A line is the
-//! innermost running task's; where none runs, the nearest task's at or above the place.
+//! With the feature `task-log`: each task's lines are kept by its id, and no other line among them.
+//!
+//! A line belongs to the innermost running task, or else to the nearest task at or above the current node.
 
 #[cfg(feature = "rayon")]
 use std::sync::Arc;
@@ -142,7 +143,7 @@ fn tasks_above_have_it_too_when_that_is_wanted() {
         let submit = pool.clone();
         let outer = pool.submit(move || {
             tracing::info!("outer");
-            // It is a node from here on, so what it submits stands below it.
+            // It is a node from here on, so its tasks stand below it.
             let _here = heirloom::current();
             let inner = submit.submit(|| {
                 let _here = heirloom::current();
@@ -198,7 +199,7 @@ fn outside_of_any_task_nothing_is_kept() {
     });
 }
 
-/// Looks until it is so, doing `meanwhile`.
+/// Polls a condition until it is true, doing `meanwhile`.
 #[cfg(feature = "rayon")]
 fn until(flag: &AtomicBool, mut meanwhile: impl FnMut()) {
     while !flag.load(Ordering::SeqCst) {
@@ -227,7 +228,7 @@ fn what_a_stolen_piece_says_is_not_kept_for_whoever_asked_for_what_it_runs_on_to
             one.install(|| {
                 at.one_runs.store(true, Ordering::SeqCst);
                 until(&at.two_runs, std::thread::yield_now);
-                // As any wait in rayon: other work is done meanwhile, on top of this task.
+                // As any wait in rayon: the thread runs other work meanwhile, on top of this task.
                 until(&at.said, || _ = rayon::yield_now());
             })
         });

@@ -1,5 +1,6 @@
-//! With the feature `tokio`: a blocking wait on a runtime's thread for a task that needs that very runtime ends with the
-//! circle of waits, in both orders; one that leaves the runtime a worker is let be.
+//! With the feature `tokio`: a wait on a runtime's thread for a task that needs that runtime is refused with the circle.
+//!
+//! This holds in both orders. A wait that leaves the runtime a worker is not refused.
 
 use std::sync::mpsc;
 
@@ -14,7 +15,7 @@ fn runtime(workers: usize) -> Runtime {
     builder.worker_threads(workers.max(1)).build().expect("a runtime starts")
 }
 
-/// A task that needs the runtime, when it is told to ask for it.
+/// A task that uses the runtime at a signal.
 fn needs(pool: &PoolManager, go: mpsc::Receiver<()>) -> TaskHandle<bool> {
     let portal = Portal::current().expect("in a runtime");
     let task = pool.submit(move || {
@@ -24,7 +25,7 @@ fn needs(pool: &PoolManager, go: mpsc::Receiver<()>) -> TaskHandle<bool> {
     task.expect("accepted")
 }
 
-/// Blocks on such a task, which asks before or after.
+/// Blocks on such a task, which uses the runtime before or after.
 fn block(pool: &PoolManager, asks_first: bool) -> Result<bool, heirloom::TaskError> {
     let (go, gate) = mpsc::channel();
     let task = needs(pool, gate);
@@ -33,7 +34,7 @@ fn block(pool: &PoolManager, asks_first: bool) -> Result<bool, heirloom::TaskErr
         eventually("it waits", || pool.stats().waiting == 1);
         return task.join();
     }
-    // The join begins while this thread is on its way.
+    // The join begins meanwhile.
     let later = std::thread::spawn(move || drop(go));
     let out = task.join();
     later.join().expect("ends");
@@ -85,7 +86,7 @@ fn a_join_that_leaves_the_runtime_a_worker_is_let_be() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", PoolConfig::leased(1));
-        // The thread in `block_on` is none of the workers.
+        // The thread in `block_on` is no worker.
         assert!(runtime(1).block_on(async { block(&pool, false) }).expect("the worker is free"));
         let runtime = runtime(2);
         let work = pool.clone();

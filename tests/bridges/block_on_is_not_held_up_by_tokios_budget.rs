@@ -1,5 +1,6 @@
-//! With the feature `tokio`: `block_on` on a runtime's thread gets as much from tokio's channels as there is. The budget
-//! that tokio grants a future is for one poll, in which `block_on` polls many times.
+//! With the feature `tokio`: tokio's budget does not bound the receives of a `block_on` on a runtime's thread.
+//!
+//! The budget is for one poll of a future, in which `block_on` polls many times.
 
 use heirloom::block_on;
 use tokio::sync::mpsc;

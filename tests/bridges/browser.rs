@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over its DevTools protocol on a pair of pipes: no port, no driver, no other program.
+//! A headless Chromium, driven over its DevTools protocol on a pair of pipes, without a port or a driver.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 
 use crate::common;
 
-/// Runs a bounded test in a browser; skips it with a line that says so where there is none.
+/// Runs a bounded test in a browser. Prints a line instead where there is none.
 pub fn in_browser(test: impl FnOnce(&mut Browser) + Send + 'static) {
     let Some(program) = program() else {
-        // Not `println!`, which the test's runner keeps to itself.
+        // Not `println!`, which the test's runner captures.
         let why =
             b"skipped: there is no chromium here (on Debian: apt-get install chromium), and CHROMIUM names none\n";
         let _ = std::io::stderr().write_all(why);
         return;
     };
-    // Waited for before the test's time begins.
+    // Acquired before the test's time begins.
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     common::bounded(move || test(&mut Browser::start(&program)));
 }
@@ -28,7 +28,7 @@ pub fn in_browser(test: impl FnOnce(&mut Browser) + Send + 'static) {
 /// One browser at a time: they are large.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// The browser's program, if there is one here.
+/// Returns the path of the browser's program, if there is one.
 pub fn program() -> Option<PathBuf> {
     let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -37,14 +37,14 @@ pub fn program() -> Option<PathBuf> {
     named.or_else(|| places.find(|program| program.is_file()))
 }
 
-/// Dropping it ends the browser and removes what it wrote.
+/// A browser. Dropping it ends the program and removes its files.
 pub struct Browser {
     child: Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
     profile: PathBuf,
     next: u64,
-    /// Addresses that pages asked for.
+    /// Addresses that pages requested.
     asked: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl Browser {
         Self { child, to, from, profile, next: 0, asked: Vec::new() }
     }
 
-    /// Sends a command and waits for its answer; what happens meanwhile is noted.
+    /// Sends a command and waits for its answer. Events in between are noted.
     fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Result<Value, String> {
         self.next += 1;
         let mut message = json!({"id": self.next, "method": method, "params": params});
@@ -143,7 +143,7 @@ impl Tab<'_> {
         self.browser.call(Some(&self.session), method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// Runs a script in the page; its value, or what it threw.
+    /// Runs a script in the page. Returns its value, or the error that it threw.
     pub fn evaluate(&mut self, script: &str) -> Result<Value, String> {
         let params = json!({"expression": script, "returnByValue": true, "awaitPromise": true});
         let mut answer = self.browser.call(Some(&self.session), "Runtime.evaluate", params)?;
@@ -157,7 +157,7 @@ impl Tab<'_> {
         self.evaluate(script).unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until a script's value is true. While a page loads, it may fail.
+    /// Waits until a script's value is true. The script may fail while the page loads.
     pub fn until(&mut self, what: &str, script: &str) {
         let until = Instant::now() + Duration::from_secs(25);
         loop {
@@ -176,7 +176,7 @@ impl Tab<'_> {
     /// Presses and releases keys, one after another.
     pub fn press(&mut self, keys: &[&str]) {
         for key in keys {
-            // A page gets a character only with its text.
+            // A page gets a character with its text alone.
             let text = if key.chars().count() == 1 { json!({"text": key}) } else { json!({}) };
             let mut down = json!({"type": "keyDown", "key": key});
             if let (Some(down), Some(text)) = (down.as_object_mut(), text.as_object()) {
@@ -191,7 +191,7 @@ impl Tab<'_> {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// A screen of this size, light or dark.
+    /// Sets the screen's size, light or dark.
     pub fn looks_like(&mut self, width: u32, height: u32, phone: bool, scale: u32) {
         let screen = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": phone});
         self.call("Emulation.setDeviceMetricsOverride", screen);
@@ -200,7 +200,7 @@ impl Tab<'_> {
         self.call("Emulation.setEmulatedMedia", media);
     }
 
-    /// Nothing but what is below this address was asked for.
+    /// Checks that all requests went below this address.
     pub fn is_alone(&mut self, base: &str) {
         let _ = self.value("1");
         let elsewhere: Vec<&String> = self.browser.asked.iter().filter(|url| !url.starts_with(base)).collect();

@@ -1,5 +1,6 @@
-//! Code that shares its thread and has no place finds, and makes for all, what is the process's. What would be its own
-//! alone is refused, with an error that says what to do. Each of the ways to a place that the error names works.
+//! Code that shares its thread and has no node of its own finds and creates the process's managers and values.
+//!
+//! A manager or a value of its own is refused, with an error that names the ways to a node. Each of these ways works.
 
 use heirloom::{
     BindError, Error, FutureExt, Heirloom, HeirloomMap, InitError, Lineage, PoolConfig, Registry, Scope, StartError,
@@ -8,7 +9,7 @@ use heirloom::{
 
 use crate::common::bounded;
 
-/// Runs `f` as code of a thread that is marked as shared, which has no place.
+/// Runs `f` as code of a thread that is marked as shared, which has no node of its own.
 fn without_a_place<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     let shared = std::thread::spawn(|| {
         heirloom::thread::mark_shared();
@@ -25,7 +26,7 @@ fn is_no_place(refused: Result<(), StartError>, name: &'static str) {
     names_ways(&text, "`Lineage::process().create(");
 }
 
-/// The ways to a place of one's own, those of tokio's spawns where there are such, and the way to the process's.
+/// The ways to a node of one's own, with tokio's spawns where there are such, and the way to the process's.
 fn names_ways(text: &str, of_the_process: &str) {
     for way in ["`Scope`", "`in_scope`", "`in_lineage`", of_the_process] {
         assert!(text.contains(way), "{text}");
@@ -140,7 +141,7 @@ fn a_key_with_a_value_for_each_place_has_none_for_it() {
             assert_eq!(*key.at(&Lineage::process()).get().unwrap(), 1, "undisturbed");
             key.at(&Lineage::process()).unbind();
         }
-        // Nothing is there to be shared: the plain answer.
+        // No shared manager exists, so the error is the plain one.
         assert!(without_a_place(|| COUNT.get()).unwrap_err().init_error().is_none());
     });
 }
@@ -171,7 +172,7 @@ fn each_way_to_a_place_that_the_error_names_works() {
             assert!(heirloom::get("meant").is_ok_and(|found| found.is_same(&meant)));
             VALUE.at(&Lineage::process()).bind(8_u32).unwrap();
             assert_eq!(*VALUE.get().unwrap(), 8);
-            // Whoever enters the process says that it is meant.
+            // Code that enters the process means the process's values.
             Lineage::process().run(|| VALUE.bind(9_u32)).unwrap();
             assert_eq!(*VALUE.get().unwrap(), 9);
         });

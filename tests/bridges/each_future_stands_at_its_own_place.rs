@@ -1,5 +1,7 @@
-//! With the feature `tokio`: futures and jobs that take turns on a runtime's threads share no place. One without a
-//! place stands at the process; a place that one enters is seen by that one, on each of its polls, and by no other.
+//! With the feature `tokio`: futures and jobs that take turns on a runtime's threads share no current node.
+//!
+//! A future without a node of its own stands at the process. A node that a future enters is current on each of its polls,
+//! and for no other future.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -23,7 +25,7 @@ fn workers(n: usize) -> Runtime {
     Builder::new_multi_thread().worker_threads(n).build().expect("a runtime starts")
 }
 
-/// Where it stood before and after it waited.
+/// The current nodes before and after the wait.
 async fn looks() -> [Lineage; 2] {
     let before = current();
     yield_now().await;
@@ -34,7 +36,7 @@ fn process() -> [Lineage; 2] {
     [Lineage::process(), Lineage::process()]
 }
 
-/// Says where it is dropped.
+/// Sends the current node of its drop.
 struct Drops(mpsc::Sender<Lineage>);
 
 impl Drop for Drops {
@@ -97,7 +99,7 @@ fn a_future_does_not_see_the_place_of_the_code_that_drives_its_runtime() {
             let (seen, id) = runtime.block_on(async { (spawned.await.unwrap(), heirloom::task_id()) });
             (seen.0, seen.1, id, heirloom::task_id())
         };
-        // A place that was entered, a task, a thread of ours.
+        // An entered node, a task, and a thread of this crate.
         let (seen, ..) = scope.run(drive);
         assert_eq!(seen, process());
         let task = work.submit(drive).unwrap();
@@ -166,7 +168,7 @@ fn what_a_future_without_a_place_starts_stands_below_the_process() {
     });
 }
 
-/// A hundred futures on one thread, each inside a place of its own across every `.await`, in turns with one another.
+/// A hundred futures take turns on one thread, each inside a node of its own across every `.await`.
 #[test]
 fn a_guard_held_across_an_await_is_seen_by_its_own_future_alone() {
     bounded(|| {
@@ -232,7 +234,7 @@ fn a_guard_that_its_runtimes_end_drops_leaves_its_own_place() {
     });
 }
 
-/// A guard of one future keeps no other's place on the stack, nor takes it off.
+/// A guard of one future keeps no other's entry on the stack, and takes none off.
 #[test]
 fn leaving_a_place_takes_no_other_futures_place_along() {
     bounded(|| {
@@ -248,7 +250,7 @@ fn leaving_a_place_takes_no_other_futures_place_along() {
             }
             current()
         });
-        // The future enters its place above this one, and stays there when this one is left.
+        // The future enters its node above this one, and stays there when this one is exited.
         around.run(|| set.block_on(&runtime, yield_now()));
         asks.send(()).unwrap();
         assert_eq!(set.block_on(&runtime, holds).unwrap(), *held);
@@ -348,7 +350,7 @@ fn a_future_keeps_its_place_when_another_task_polls_it() {
     });
 }
 
-/// heirloom cannot tell them apart by themselves.
+/// heirloom cannot tell the two futures apart by themselves.
 #[test]
 fn branches_of_one_task_are_kept_apart_by_in_lineage() {
     bounded(|| {

@@ -56,7 +56,7 @@ impl Decoder for Plain {
 type Future<T> = Pin<Box<dyn std::future::Future<Output = T> + Send>>;
 pub(crate) type Answer = Future<Result<Response<Bytes>, Status>>;
 
-/// The server's side; the handler is a plain function.
+/// The server's side, with a plain function as its handler.
 #[derive(Clone)]
 pub(crate) struct Echo<F>(pub(crate) F);
 
@@ -96,7 +96,7 @@ where
 /// A stream of messages.
 pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 
-/// As [`Echo`], with a stream for an answer.
+/// As [`Echo`], with a stream as its answer.
 #[derive(Clone)]
 pub(crate) struct Streams<F>(pub(crate) F);
 
@@ -134,7 +134,7 @@ where
     }
 }
 
-/// A free port to be served at.
+/// Returns a listener at a free port.
 pub(crate) fn incoming() -> (TcpIncoming, u16) {
     let incoming = TcpIncoming::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let port = incoming.local_addr().expect("bound").port();

@@ -1,4 +1,4 @@
-//! The optional features that lead out of this crate, each module with its own.
+//! Tests of the bridges to other crates, each module with its feature.
 
 #[cfg(all(feature = "inspector", unix))]
 mod browser;

@@ -1,5 +1,4 @@
-//! What the tests of the inspector share: a server that can be stopped and started again, and a client that reads as it
-//! comes.
+//! A server for the inspector's tests that can be stopped and started again, and a client of its event stream.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::common::BOUND;
 
-/// Serves until it is dropped; then its connections are cut, as when a process dies.
+/// A server. Dropping it cuts its connections, as the end of a process does.
 pub struct Server {
     runtime: Option<Runtime>,
     pub address: SocketAddr,
@@ -41,12 +40,12 @@ impl Drop for Server {
     }
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a port is free")
 }
 
-/// The head and the body of an answer. In HTTP/1.0 the body is what comes until the end of the connection.
+/// Returns the head and the body of an answer. In HTTP/1.0 the end of the connection ends the body.
 pub struct Answer {
     pub head: Vec<String>,
     pub body: BufReader<TcpStream>,
@@ -90,7 +89,7 @@ impl Events {
         Self { body: answer.body }
     }
 
-    /// The next event's name, and what it says; `None` at the end.
+    /// Returns the next event's name and data; `None` at the end.
     pub fn next(&mut self) -> Option<(String, Value)> {
         let (mut name, mut data) = (None, None);
         loop {
@@ -110,7 +109,7 @@ impl Events {
         }
     }
 
-    /// Goes on to one that is as wanted.
+    /// Reads events up to the wanted one.
     pub fn until(&mut self, what: &str, mut wanted: impl FnMut(&str, &Value) -> bool) -> Value {
         let until = Instant::now() + BOUND / 2;
         loop {
@@ -123,7 +122,7 @@ impl Events {
     }
 }
 
-/// The node of a name in a message.
+/// Returns the node of that name in a message.
 pub fn named<'a>(message: &'a Value, name: &str) -> Option<&'a Value> {
     message["nodes"].as_array()?.iter().find(|node| node["name"] == name)
 }

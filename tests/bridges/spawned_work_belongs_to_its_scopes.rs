@@ -1,5 +1,6 @@
-//! `heirloom::spawn`, `spawn_blocking` and `JoinSet`: the work stands where it was spawned, is counted by the scopes
-//! there, waited for at their end and cancelled with them, and its handle tells how it ended.
+//! `heirloom::spawn`, `spawn_blocking` and `JoinSet`: the work stands at the node that spawned it.
+//!
+//! The scopes there count it, wait for it at their end and cancel it, and its handle returns its result.
 
 use std::future::pending;
 use std::panic::panic_any;
@@ -26,7 +27,7 @@ fn workers() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).max_blocking_threads(1).build().unwrap()
 }
 
-/// Says where it is dropped.
+/// Sends the current node of its drop.
 struct Drops(mpsc::Sender<Lineage>);
 
 impl Drop for Drops {
@@ -170,7 +171,7 @@ fn its_scopes_count_it_and_their_stop_waits_for_it() {
     });
 }
 
-/// Says where it is dropped, and how much the scope counts then.
+/// Sends in its drop the current node, and the number of tasks that the scope counts.
 struct Leaves(Arc<Scope>, mpsc::Sender<(Lineage, usize)>);
 
 impl Drop for Leaves {
@@ -268,7 +269,7 @@ fn a_future_is_dropped_when_its_handle_says_so() {
     });
 }
 
-/// The only thread of the runtime for jobs, taken until it is let go.
+/// Takes the runtime's only thread for jobs, until the returned sender is dropped.
 fn takes_the_thread() -> (impl Future<Output = ()>, mpsc::Sender<()>) {
     let (go, gone) = mpsc::channel();
     let (begins, begun) = oneshot::channel();
@@ -455,7 +456,7 @@ fn a_shutdown_waits_for_it_and_reports_what_is_left() {
         let family = Arc::new(Registry::new());
         let sockets = Scope::new_in(&family.root(), "sockets");
         let _in = runtime.enter();
-        // Outside of any scope nothing would end it, so nothing waits for it.
+        // No scope would end it, so the shutdown does not wait for it.
         let acceptor = family.root().run(|| spawn(pending::<()>())).unwrap();
         assert!(family.shutdown(LONG).is_complete());
 

@@ -1,5 +1,6 @@
-//! With the feature `tokio`: ten thousand futures and jobs on every kind of runtime and in every kind of `spawn`, a part
-//! of them in scopes and behind the layer. None ever stands at a wrong place, finds another's value, or leaves a value
+//! With the feature `tokio`: ten thousand futures and jobs on every kind of runtime and in every kind of `spawn`.
+//!
+//! A part of them is in scopes and behind the layer. None stands at a wrong node, finds another's value, or leaves a value
 //! or a pool with a thread of its runtime.
 
 use std::future::Future;
@@ -15,7 +16,7 @@ use crate::common::bounded;
 static USER: Heirloom<u64> = Heirloom::new("user");
 const OWN: &str = "a future's own pool";
 
-/// What went wrong, and how often it was looked.
+/// The errors, and the number of looks.
 #[derive(Default)]
 struct Tally {
     wrong: AtomicU64,
@@ -28,12 +29,12 @@ impl Tally {
         self.wrong.fetch_add(u64::from(!is_right), Ordering::Relaxed);
     }
 
-    /// Where the code stands, and what it finds there.
+    /// The current node, and the values and managers found there.
     fn here(&self, at: &Lineage, user: Option<u64>) {
         self.look(current() == *at && USER.get().map(|user| *user).ok() == user);
     }
 
-    /// Nothing is bound, created or found by accident.
+    /// Checks that no value and no manager is bound, created or found by accident.
     fn owns_nothing(&self, user: u64) {
         self.look(USER.bind(user).is_err());
         self.look(heirloom::create(OWN).start(PoolConfig::leased(1)).is_err());
@@ -41,7 +42,7 @@ impl Tally {
     }
 }
 
-/// Without a place: at the process, at every `.await`.
+/// Without a node of its own: at the process, at every `.await`.
 async fn placeless(tally: Arc<Tally>, user: u64) {
     for _ in 0..4 {
         tally.here(&Lineage::process(), None);
@@ -51,7 +52,7 @@ async fn placeless(tally: Arc<Tally>, user: u64) {
     tally.here(&Lineage::process(), None);
 }
 
-/// In a scope of its own, with a user and a pool of its own, at every `.await`; what it starts inherits them.
+/// In a scope of its own, with a user and a pool of its own, at every `.await`. Its spawned futures inherit them.
 async fn scoped(tally: Arc<Tally>, at: Lineage, user: u64) {
     USER.bind(user).unwrap();
     let own = heirloom::create(OWN);
@@ -171,7 +172,7 @@ fn requests_behind_the_layer() {
     use tower_layer::Layer;
     use tower_service::Service;
 
-    /// Answers after a few turns, standing where the layer put it; and what it gives to tokio stands at the process.
+    /// Answers after a few turns, at the layer's scope. Its tokio spawns stand at the process.
     #[derive(Clone)]
     struct Answers(Arc<Tally>);
 

@@ -1,5 +1,6 @@
-//! With the feature `inspector`: it answers to loopback names and to those that were added, tells browsers to keep it
-//! from other origins, and has a bound for its readers.
+//! With the feature `inspector`: it answers to loopback names and to added names, and bounds its readers.
+//!
+//! Its headers keep its answers from other origins.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +11,7 @@ use heirloom::inspector::Inspector;
 use crate::common::{BOUND, bounded, eventually};
 use crate::served::{self, Events, Server};
 
-/// The answer to a request with these lines after its first.
+/// Returns the answer to a request with these lines after its first.
 fn ask(server: &Server, path: &str, lines: &str) -> String {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(BOUND / 2)).unwrap();

@@ -1,6 +1,7 @@
-//! With the feature `inspector`: the page, in a real browser, is readable in the light and in the dark (every text has
-//! the contrast of WCAG's level AA), whatever names contain; updates leave the focus, what is collapsed and what is
-//! searched as they are, and write only what changed; a page that is hidden listens to nothing.
+//! With the feature `inspector`: the page, in a real browser, is readable in the light and in the dark.
+//!
+//! Every text has the contrast of WCAG's level AA, whatever names contain. Updates keep the focus, the collapsed nodes and
+//! the search, and write changes alone. A hidden page has no stream.
 //!
 //! Needs `chromium`, as `the_inspector_shows_the_family_live`.
 
@@ -15,7 +16,7 @@ use crate::browser::{Tab, in_browser};
 use crate::common;
 use crate::served::Server;
 
-/// Each text that differs less from what is behind it than a reader needs.
+/// Returns each text whose contrast with its background is too low.
 const PALE: &str = r#"(() => {
     const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
     const rgba = colour => {
@@ -55,7 +56,7 @@ fn shows(tab: &mut Tab<'_>, names: &str) {
     tab.until(names, &format!("{NAMES} === '{names}'"));
 }
 
-/// A pool of one with a task that runs, one that failed, and many that are queued.
+/// A pool with the limit 1, a running task, a failed one, and many queued ones.
 fn jammed(at: &Scope) -> (mpsc::Sender<()>, Vec<TaskHandle<bool>>) {
     let pool = at.create("rows");
     pool.start(PoolConfig::leased(1).task_type("row").log_panics(false)).expect("starts");
@@ -74,8 +75,7 @@ fn every_text_has_contrast_enough_in_the_light_and_in_the_dark() {
     in_browser(|browser| {
         let family = Registry::new();
         let root = family.root();
-        // A manager without a pool, one with work, one with a wait, a scope that was asked to stop, and many task
-        // types.
+        // A manager without a pool, one with work, one with a wait, a cancelled scope, and many task types.
         let _unstarted = root.create("idle");
         let scope = Scope::new_in(&root, "import");
         let (_go, _tasks) = jammed(&scope);
@@ -168,7 +168,7 @@ fn updates_leave_the_focus_the_collapsed_and_the_search_and_write_only_what_chan
         shows(&mut tab, "process,outer,inner,beside");
         let focus = "document.activeElement.querySelector?.('.name')?.textContent";
 
-        // A row that changes keeps the focus; one that is collapsed stays so, and what it hides comes and goes.
+        // A changed row keeps the focus. A collapsed row stays collapsed while nodes below it come and go.
         tab.value("document.querySelector('[role=treeitem][tabindex=\"0\"]').focus()");
         tab.press(&["ArrowDown", "ArrowLeft"]);
         shows(&mut tab, "process,outer,beside");
@@ -190,7 +190,7 @@ fn updates_leave_the_focus_the_collapsed_and_the_search_and_write_only_what_chan
         tab.until("nothing is hidden", "!document.activeElement.hasAttribute('aria-expanded')");
         assert_eq!(tab.value(focus), json!("outer"));
 
-        // A search goes on while what it looks for comes and goes; what it has collapsed is not so afterwards.
+        // A search stays while its results come and go. Rows collapsed in it are open afterwards.
         tab.press(&["/"]);
         tab.type_text("found");
         tab.until("nothing is found", "document.getElementById('note').innerText.includes('called so')");
@@ -202,7 +202,7 @@ fn updates_leave_the_focus_the_collapsed_and_the_search_and_write_only_what_chan
         tab.press(&["/", "Escape"]);
         shows(&mut tab, "process,outer,beside,found");
 
-        // Ten times what the server keeps of changes: the page catches up.
+        // Ten times as many changes as the server keeps: the page catches up.
         tab.press(&["p"]);
         tab.until("it pauses", "document.getElementById('state').innerText === 'paused'");
         drop((found, pool));
@@ -213,7 +213,7 @@ fn updates_leave_the_focus_the_collapsed_and_the_search_and_write_only_what_chan
         drop(late);
         shows(&mut tab, "process,outer,beside");
 
-        // Hidden, it lets go of the stream, of which a browser has few for one server.
+        // Hidden, it closes the stream, of which a browser has few for one server.
         let hide = |hidden| {
             format!(
                 "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }}), document.dispatchEvent(new Event('visibilitychange'))"
@@ -260,7 +260,7 @@ fn a_deep_and_long_tree_is_walked_by_keyboard_and_costs_what_changes() {
             assert_eq!(tab.value(seen), json!(true), "the focus is not below the head of the page");
         }
 
-        // The changes of one row are written, and of no other.
+        // One row's changes are written, and no other row.
         tab.value("window.touched = new Set(); new MutationObserver(all => all.forEach(one => touched.add((one.target.closest?.('[role=treeitem]') || one.target).dataset?.id))).observe(document.getElementById('tree'), { subtree: true, childList: true, attributes: true }), 0");
         pool.start(PoolConfig::leased(1)).expect("starts");
         tab.until(
@@ -284,7 +284,7 @@ fn after_any_churn_the_page_shows_what_the_server_says() {
         let server = Server::start(inspector.router());
         let mut tab = browser.open(&format!("http://{}/", server.address));
         tab.until("it is live", "document.getElementById('state').innerText === 'live'");
-        // More than is sent, so that what is shown changes with who has tasks as well.
+        // More nodes than are sent, so that the shown nodes change with their tasks as well.
         let mut random = 7_u64;
         let mut next = move |below: usize| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

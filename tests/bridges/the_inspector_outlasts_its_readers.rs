@@ -1,5 +1,6 @@
-//! With the feature `inspector`: a mark that is taken back is seen to be, readers that do not read hold nobody up, a
-//! burst of short-lived nodes leaves nothing, and the page is found wherever it is mounted.
+//! With the feature `inspector`: it shows a withdrawn cancel, and stalled readers hold up no other reader.
+//!
+//! A burst of short-lived nodes leaves nothing behind, and the page is found wherever it is mounted.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::common::bounded;
 use crate::served::{self, Events, Server, get};
 
-/// What is sent of a node: `None` when the message has nothing of it.
+/// Returns the node in a message; `None` where the message does not have it.
 fn of(message: &Value, at: &Lineage) -> Option<Value> {
     message["nodes"].as_array()?.iter().find(|node| node["id"] == at.id().as_u64()).cloned()
 }
@@ -33,7 +34,7 @@ fn a_request_to_stop_that_is_declined_is_shown_to_be_taken_back() {
         let server = Server::start(Inspector::new(&family).router());
         let mut events = Events::of(server.address);
         events.next().expect("everything");
-        // One that declines each time it is told to, and its child.
+        // A task that acknowledges each cancel, and its child.
         let code = |stands: mpsc::Sender<Lineage>, declines: mpsc::Receiver<()>, declined: mpsc::Sender<bool>| {
             move || {
                 let _ = stands.send(heirloom::current());
@@ -96,7 +97,7 @@ fn a_scopes_request_stays_and_is_shown_to_stay() {
     });
 }
 
-/// Asks, and never reads.
+/// Sends a request, and never reads.
 fn listens_only(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).expect("somebody listens");
     write!(stream, "GET /events HTTP/1.1\r\nHost: test\r\n\r\n").expect("it listens");
@@ -113,7 +114,7 @@ fn readers_that_do_not_read_hold_nobody_up() {
         let silent: Vec<TcpStream> = (0..50).map(|_| listens_only(&server)).collect();
         let mut events = Events::of(server.address);
         events.next().expect("everything");
-        // Each change concerns every node, so that no buffer holds what those are sent.
+        // Each change concerns every node, so that no buffer holds the messages to these readers.
         for round in 0..6_u64 {
             let managers: Vec<_> = scopes.iter().map(|scope| scope.create(round)).collect();
             let began = Instant::now();
@@ -190,7 +191,7 @@ fn a_snapshot_is_no_older_than_the_pace_also_when_a_look_takes_longer() {
         let root = family.root();
         let crowd: Vec<Scope> = (0..150_000).map(|_| Scope::new_in(&root, "crowd")).collect();
         let server = Server::start(Inspector::new(&family).router());
-        // A look begins, and what comes now is too late for it.
+        // A look begins, and later changes are not in it.
         let _listens = listens_only(&server);
         std::thread::sleep(Duration::from_millis(100));
         let late = Scope::new_in(&root, "late");

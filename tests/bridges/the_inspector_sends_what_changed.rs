@@ -1,5 +1,6 @@
-//! With the feature `inspector`: a page is sent the family once and then what changes, at most four times a second,
-//! from one look for all who listen; of a large family it is sent what is of interest, and told how much is left out.
+//! With the feature `inspector`: a page gets the family once and then the changes, at most four times a second.
+//!
+//! One look serves all readers. Of a large family it gets the busy nodes, and the number of those left out.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -102,7 +103,7 @@ fn updates_come_at_most_four_times_a_second_and_while_nothing_changes_only_a_sig
         while began.elapsed() < Duration::from_secs(2) {
             let (stop, stopped) = mpsc::channel::<()>();
             let root = family.root();
-            // Changes all the while.
+            // The family changes meanwhile.
             let churn = std::thread::spawn(move || {
                 let mut scopes = Vec::new();
                 while stopped.try_recv().is_err() {
@@ -118,7 +119,7 @@ fn updates_come_at_most_four_times_a_second_and_while_nothing_changes_only_a_sig
         }
         assert!(came <= 10, "{came} updates in {:?}", began.elapsed());
 
-        // What changed last may still come; then nothing does but a sign of life.
+        // The last change may still come; after that there are signs of life alone.
         let life = events.until("a sign of life", |_, seen| ids(seen).is_empty() && seen["gone"] == json!([]));
         assert!(life["now"].as_u64().is_some_and(|now| now >= 2_000));
         let quiet = Instant::now();
@@ -282,7 +283,7 @@ fn a_listener_that_is_too_slow_is_sent_everything_again() {
     });
 }
 
-/// The threads that look.
+/// Returns the number of the inspector's threads.
 #[cfg(target_os = "linux")]
 fn lookers() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").expect("this is Linux");

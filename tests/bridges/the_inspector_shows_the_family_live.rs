@@ -1,9 +1,10 @@
-//! With the feature `inspector`: the page, in a real browser. It shows a running request and its warning marks, shows
-//! names as text whatever they contain, is used by keyboard, loads nothing from elsewhere, and goes on after the
-//! server's restart.
+//! With the feature `inspector`: the page, in a real browser, shows a running request and its warning marks.
 //!
-//! Needs `chromium` (Debian: `apt-get install chromium`), or the program that `CHROMIUM` names; skipped with a line
-//! that says so where there is none. With `HEIRLOOM_SCREENSHOTS=docs` it writes the README's two pictures there.
+//! It shows names as text whatever they contain, is used by keyboard, loads nothing from another origin, and goes on after
+//! the server's restart.
+//!
+//! Needs `chromium` (Debian: `apt-get install chromium`), or the program that `CHROMIUM` names. Without one the tests print
+//! a line instead. With `HEIRLOOM_SCREENSHOTS=docs` it writes the README's two pictures there.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,11 +16,11 @@ use serde_json::json;
 use crate::browser::{Tab, in_browser};
 use crate::served::Server;
 
-/// What the tree says, row by row.
+/// Returns the tree's text, row by row.
 const ROWS: &str =
     "[...document.querySelectorAll('[role=treeitem]')].map(row => row.innerText.replace(/\\s+/g, ' ')).join('\\n')";
 
-/// A request whose pool of one runs a task, and has others queued. They end with the sender.
+/// A request whose pool runs one task and has others queued. They end when the sender is dropped.
 fn busy_request(family: &Registry, name: &'static str) -> (Scope, mpsc::Sender<()>, Vec<TaskHandle<bool>>) {
     let request = Scope::new_in(&family.root(), name);
     let render = request.create("render");
@@ -52,7 +53,7 @@ fn a_running_request_and_its_marks_are_shown_and_go_on_after_the_servers_restart
         tab.until("its age is shown", &format!("/oldest (<1|\\d+) s/.test({ROWS})"));
         tab.until("it is live", "document.getElementById('state').innerText === 'live'");
 
-        // What happens is shown: the tasks end, and another request begins.
+        // Events are shown: the tasks end, and another request begins.
         drop(go);
         assert!(tasks.into_iter().all(|task| task.join().is_ok()));
         tab.until("they ended", &format!("({ROWS}).includes('3 done') && !document.querySelector('.warn')"));
@@ -129,7 +130,7 @@ fn it_is_searched_collapsed_and_paused_by_keyboard() {
         tab.press(&["Home", "ArrowDown", "Enter"]);
         shows(&mut tab, "process,outer,inner,beside");
 
-        // Found by a manager's name, with what is above it.
+        // Found by a manager's name, with the nodes above it.
         tab.press(&["/"]);
         assert_eq!(tab.value("document.activeElement.id"), json!("search"));
         tab.type_text("RENDER");
@@ -144,7 +145,7 @@ fn it_is_searched_collapsed_and_paused_by_keyboard() {
         shows(&mut tab, "process,outer,inner,beside");
         tab.press(&["p"]);
         shows(&mut tab, "process,outer,inner,beside,late");
-        // The focus stays in the tree when its row goes.
+        // The focus stays in the tree when its row is removed.
         tab.press(&["End"]);
         assert_eq!(tab.value(focus), json!("late"));
         drop(late);

@@ -1,5 +1,6 @@
-//! With the feature `tower`: `docs/where-to-put-the-layer.md` says for each order of layers what the client gets and
-//! what becomes of what its request asked for. Each row of its table has a case here, and each case a row.
+//! With the feature `tower`: the table of `docs/where-to-put-the-layer.md` holds for each order of layers.
+//!
+//! It gives the client's answer and the end of the request's task. Each of its rows has a case here, and each case a row.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -42,7 +43,7 @@ use crate::grpc;
 
 const PAGE: &str = include_str!("../../docs/where-to-put-the-layer.md");
 
-/// A time limit that no test minds.
+/// A time limit that no test reaches.
 const SHORT: Duration = Duration::from_millis(25);
 
 /// One row of the table.
@@ -63,7 +64,7 @@ fn rows() -> Vec<Row> {
     table.map(row).skip(1).collect()
 }
 
-/// What a case saw. The page's columns begin so.
+/// The outcome of a case, by the first words of the page's columns.
 #[derive(Debug)]
 struct Seen {
     client: String,
@@ -80,32 +81,32 @@ const NOTHING: &str = "is nothing";
 const AT_THE_LIMIT: &str = "is cancelled at the limit";
 const WITH_THE_CLIENT: &str = "is cancelled when the client goes";
 
-/// A task that was asked for: it runs until it is released or asked to stop.
+/// A request's task, which runs until it is released or cancelled.
 struct Work {
     release: mpsc::Sender<()>,
-    /// Whether it was asked to stop.
+    /// Whether it was cancelled.
     end: mpsc::Receiver<bool>,
 }
 
 impl Work {
-    /// What became of it. Asked when nothing more can happen to its request.
+    /// Tells how the task ended. Called when the request has ended.
     fn fate(self, cancelled: &'static str) -> &'static str {
         let _ = self.release.send(());
         self.waited_for(cancelled)
     }
 
-    /// The same, where its request may still have to end.
+    /// The same, where the request may still have to end.
     fn waited_for(self, cancelled: &'static str) -> &'static str {
         match self.end.recv_timeout(BOUND / 2) {
             Ok(false) => GOES_ON,
             Err(mpsc::RecvTimeoutError::Timeout) => "does not end",
-            // One that was cancelled in the queue says nothing.
+            // A task that was cancelled in the queue sends nothing.
             _ => cancelled,
         }
     }
 }
 
-/// What handlers ask: a shared pool, which no scope of a request owns.
+/// The handlers' pool, which is shared: no scope of a request owns it.
 #[derive(Clone)]
 struct Desk {
     pool: PoolManager,
@@ -114,18 +115,18 @@ struct Desk {
 }
 
 impl Desk {
-    /// Asks for a task, where the calling code stands.
+    /// Submits a task at the current node.
     fn work(&self) -> TaskHandle<()> {
         let (release, released) = mpsc::channel();
         let (ends, end) = mpsc::channel();
         let begun = Arc::clone(&self.begun);
-        // Before the task tells that it runs: the test looks then.
+        // Before the task sends that it runs, after which the test looks.
         self.says.send(Work { release, end }).expect("the test listens");
         let task = self.pool.submit(move || {
             begun.notify_one();
             loop {
                 let is_released = !matches!(released.try_recv(), Err(mpsc::TryRecvError::Empty));
-                // Looked at last: whoever releases it has seen the end of its request.
+                // Looked at last: the test releases it after the end of its request.
                 let is_cancelled = heirloom::is_cancelled();
                 if is_released || is_cancelled {
                     let _ = ends.send(is_cancelled);
@@ -143,7 +144,7 @@ impl Desk {
         Router::new().route("/", get(move || async move { desk.work().await.map_or("cancelled", |()| "done") }))
     }
 
-    /// A page that asks for a task, and streams more than any socket holds.
+    /// A page that submits a task, and streams more than any socket holds.
     fn flood(&self) -> Flood {
         let (desk, frames) = (self.clone(), Arc::new(AtomicUsize::new(0)));
         let counts = Arc::clone(&frames);
@@ -158,7 +159,7 @@ impl Desk {
         Flood { app: Router::new().route("/", get(handler)), frames }
     }
 
-    /// A page that asks for a task, and streams without an end.
+    /// A page that submits a task, and streams without an end.
     fn stream(&self) -> Router {
         let desk = self.clone();
         let handler = move || async move {
@@ -170,13 +171,13 @@ impl Desk {
     }
 }
 
-/// An endless answer, and how many frames were asked of it.
+/// An endless answer, and the number of its polled frames.
 struct Flood {
     app: Router,
     frames: Arc<AtomicUsize>,
 }
 
-/// One case: a server, and what is seen of it.
+/// One case: a server, and its outcome.
 struct Case {
     desk: Desk,
     works: mpsc::Receiver<Work>,
@@ -204,7 +205,7 @@ impl Case {
         self.works.try_recv().map_or(NOTHING, |work| work.fate(cancelled))
     }
 
-    /// The client waits for its answer, and takes all of it.
+    /// The client waits for its answer, and reads all of it.
     async fn answered(self, app: Router) -> Seen {
         self.answered_to(app, request(), AT_THE_LIMIT).await
     }
@@ -218,7 +219,7 @@ impl Case {
         seen(client, work)
     }
 
-    /// Until the task runs.
+    /// Waits until the task runs.
     async fn begun<F: Future + Unpin>(&self, response: &mut F) {
         tokio::select! {
             _ = response => panic!("it is answered too soon"),
@@ -226,7 +227,7 @@ impl Case {
         }
     }
 
-    /// The client goes before it has its answer.
+    /// The client disconnects before it has its answer.
     async fn gone<F: Future>(self, response: F) -> Seen {
         let mut response = Box::pin(response);
         self.begun(&mut response).await;
@@ -238,7 +239,7 @@ impl Case {
         self.gone(app.oneshot(request())).await
     }
 
-    /// The client goes in the middle of the body.
+    /// The client disconnects in the middle of the body.
     async fn gone_midway(self, app: Router, is_compressed: bool) -> Seen {
         let response = app.oneshot(request()).await.expect("a router never fails");
         assert_eq!(response.headers().contains_key("content-encoding"), is_compressed);
@@ -259,18 +260,18 @@ impl Case {
         client
     }
 
-    /// The client has sent this, and goes before it has its answer.
+    /// The client has sent this, and disconnects before it has its answer.
     async fn hangs_up(self, app: Router, sends: &[u8]) -> Seen {
         let client = Self::connected(app, sends).await;
         self.desk.begun.notified().await;
         drop(client);
-        // The server has seen it by now, or does not look.
+        // The server has seen the disconnect by now, or does not look.
         tokio::time::sleep(4 * SHORT).await;
         seen(GONE, self.fate(WITH_THE_CLIENT))
     }
 
-    /// The client takes the head of its answer, and reads nothing for longer than any limit; with `reads_on` all the rest
-    /// then, to an end.
+    /// The client reads the head of its answer, and nothing more for longer than any limit. With `reads_on` it reads the
+    /// rest then.
     async fn stops_reading(self, Flood { frames, .. }: Flood, app: Router, reads_on: bool) -> Seen {
         let mut client = Self::connected(app, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
         let mut answer = vec![0; 12];
@@ -290,7 +291,7 @@ impl Case {
         seen(format!("{status}, a cut body"), work)
     }
 
-    /// Of two clients that ask at once, the second: its answer if there is one, and how many requests count then.
+    /// Returns the second of two clients' answer, if there is one, and the number of requests that count then.
     async fn second(self, app: Router, usage: ScopeUsage) -> (Option<Response>, usize) {
         let mut first = Box::pin(app.clone().oneshot(request()));
         self.begun(&mut first).await;
@@ -302,7 +303,7 @@ impl Case {
     }
 }
 
-/// The work of a second client, by how many requests count.
+/// Tells the end of a second client's task, by the number of requests that count.
 fn of_the_second(counted: usize) -> &'static str {
     if counted == 1 { NOTHING } else { "is counted by `limit`" }
 }
@@ -326,7 +327,7 @@ const FAILS: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
 type Run = fn(Case) -> Pin<Box<dyn Future<Output = Seen>>>;
 
-/// What, where, and the case.
+/// The columns `what` and `where`, and the case.
 macro_rules! cases {
     ($($what:literal, $position:literal => |$case:ident| $body:expr;)*) => {
         &[$(($what, $position, |$case| Box::pin(async move { $body }))),*]
@@ -647,12 +648,12 @@ static CASES: &[(&str, &str, Run)] = cases! {
     };
 };
 
-/// A page that asks for a task, and panics.
+/// A page that submits a task, and panics.
 fn panics(desk: &Desk) -> Router {
     let desk = desk.clone();
     let handler = move || async move {
         drop(desk.work());
-        // Without a word: the panic hook is for those that are faults.
+        // Without a report: the panic hook is for faults.
         resume_unwind(Box::new("it was told to")) as ()
     };
     Router::new().route("/", get(handler))

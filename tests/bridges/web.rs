@@ -1,5 +1,4 @@
-//! What the tests of servers share: a server on a runtime of its own, and a client that speaks HTTP/1.1 over a plain
-//! socket.
+//! A server on a runtime of its own for tests, and a client that speaks HTTP/1.1 over a plain socket.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::io::{Read, Write};
@@ -26,7 +25,7 @@ impl Server {
         Self { address, runtime }
     }
 
-    /// Asks, and leaves the answer to the socket.
+    /// Sends a request, and returns the socket for the answer.
     pub(crate) fn ask(&self, method: &str, path: &str) -> TcpStream {
         let mut client = TcpStream::connect(self.address).expect("the server listens");
         client.set_read_timeout(Some(BOUND)).expect("a bound");
@@ -34,7 +33,7 @@ impl Server {
         client
     }
 
-    /// Asks, and reads all of the answer.
+    /// Sends a request, and reads the whole answer.
     pub(crate) fn get(&self, path: &str) -> String {
         let mut answer = String::new();
         self.ask("GET", path).read_to_string(&mut answer).expect("an answer");
@@ -42,7 +41,7 @@ impl Server {
     }
 }
 
-/// Reads until the text has come.
+/// Reads until the text has arrived.
 pub(crate) fn read_until(client: &mut TcpStream, text: &str) -> String {
     let (mut seen, mut byte) = (Vec::new(), [0]);
     while !String::from_utf8_lossy(&seen).contains(text) {
@@ -52,14 +51,14 @@ pub(crate) fn read_until(client: &mut TcpStream, text: &str) -> String {
     String::from_utf8_lossy(&seen).into_owned()
 }
 
-/// How many scopes there are below the server's.
+/// Returns the number of scopes below the server's.
 pub(crate) fn scopes_below(server: &Scope) -> usize {
     let nodes = Registry::global().snapshot().nodes;
     let below = |node: &&heirloom::NodeSnapshot| node.kind == NodeKind::Scope && node.parent == Some(server.id());
     nodes.iter().filter(below).count()
 }
 
-/// Nothing is left of any request.
+/// Waits until no request is left.
 pub(crate) fn all_requests_are_gone(server: &Scope) {
     eventually("every request's scope is gone", || scopes_below(server) == 0 && server.pending() == 0);
 }

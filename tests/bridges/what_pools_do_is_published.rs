@@ -1,5 +1,6 @@
-//! With the feature `metrics`: gauges are sums over the pools that live, counters over all that ever were, by name and
-//! task type. No counter ever goes down, however pools come and go, and the number of series is bounded.
+//! With the feature `metrics`: gauges are sums over live pools, counters over live and ended pools, by name and task type.
+//!
+//! No counter goes down, however pools come and go, and the number of series is bounded.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -12,7 +13,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use crate::common::{alone, bounded, eventually};
 
-/// A recorder of one test, and what it shows.
+/// One test's recorder, and its page.
 struct Seen {
     recorder: PrometheusRecorder,
     publisher: Publisher,
@@ -28,7 +29,7 @@ impl Seen {
         self.recorder.handle().render()
     }
 
-    /// A series' value now.
+    /// Returns a series' current value.
     fn value(&self, name: &str, namespace: &str, task_type: &str) -> Option<f64> {
         let series = format!("heirloom_{name}{{namespace=\"{namespace}\",task_type=\"{task_type}\"}} ");
         self.publish().lines().find_map(|line| line.strip_prefix(&series)?.parse().ok())
@@ -59,7 +60,7 @@ fn gauges_are_sums_over_the_pools_that_live() {
                 held.push((go, task.expect("open")));
                 started.recv().expect("it runs");
             }
-            // One place is free, because one waits; then one is queued.
+            // One permit is free, because one task is blocked; then one is queued.
             let (go, wait) = mpsc::channel::<()>();
             let begun = begun.clone();
             let task = render.submit_as("component", move || (begun.send(()).is_ok(), wait.recv().is_ok()).1);
@@ -87,7 +88,7 @@ fn gauges_are_sums_over_the_pools_that_live() {
     });
 }
 
-/// Publishes again and again while `makers` make and drop pools.
+/// Publishes repeatedly while `makers` make and drop pools.
 fn publish_while(family: &Registry, told: &Arc<Told>, makers: Vec<Box<dyn FnOnce() + Send + '_>>) {
     let over = AtomicBool::new(false);
     std::thread::scope(|threads| {
@@ -114,7 +115,7 @@ fn counters_never_go_down_however_pools_come_and_go() {
         let family = Registry::new();
         let root = family.root();
         let told = Arc::new(Told::default());
-        // Many more than are looked at: some go in the middle of a look.
+        // Many more pools than publishes: some end in the middle of a publish.
         let make = || {
             for _ in 0..10_000 {
                 let scope = Scope::new_in(&root, "request");
@@ -135,11 +136,11 @@ fn publishers_of_one_family_tell_of_the_same_counters() {
         let root = family.root();
         let told = Arc::new(Told::default());
         let over = AtomicBool::new(false);
-        // Those that live hold up the sums, and so whoever writes down what is gone.
+        // Live pools prolong the sums, and so the ends of other pools.
         let idle: Vec<_> = (0..20_u64).map(|name| root.create(name)).collect();
         assert!(idle.iter().all(|pool| pool.start(PoolConfig::leased(1)).is_ok()));
         std::thread::scope(|threads| {
-            // Reads the ledger all the while, and tells nobody.
+            // Reads the totals meanwhile, without a recorder.
             threads.spawn(|| {
                 let publisher = Publisher::new(&family);
                 while !over.load(Ordering::Relaxed) {
@@ -162,7 +163,7 @@ fn publishers_of_one_family_tell_of_the_same_counters() {
                 eventually("all are told of, or it panicked", || {
                     told.completed.load(Ordering::SeqCst) == told.begun.load(Ordering::SeqCst) || watcher.is_finished()
                 });
-                // They go while the sums are made, and meet where what is gone is written down.
+                // They end while the sums are made, and meet at the rows of ended pools.
                 let mut scopes = scopes.into_iter();
                 for _ in 0..8 {
                     let some: Vec<Scope> = scopes.by_ref().take(5).collect();
@@ -187,20 +188,20 @@ fn no_task_is_counted_twice_when_its_pool_goes() {
                 let scope = Scope::new_in(&root, "request");
                 let work = scope.create("work");
                 work.start(PoolConfig::leased(2)).expect("starts");
-                // So many that they cannot be mistaken for those that begin meanwhile.
+                // So many that tasks which begin meanwhile cannot make up for them.
                 let task = |_| {
                     told.begun.fetch_add(1, Ordering::SeqCst);
                     work.submit(|| ()).expect("open")
                 };
                 let tasks: Vec<_> = (0..500).map(task).collect();
                 if i % 3 == 0 {
-                    // The manager goes first; what it accepted goes on without it.
+                    // The manager is dropped first; its accepted tasks go on without it.
                     scope.close();
                     drop(work);
                     assert!(tasks.into_iter().all(|task| task.join().is_ok()));
                 } else {
                     assert!(tasks.into_iter().all(|task| task.join().is_ok()));
-                    // A start of its own, by the same manager.
+                    // A second start by the same manager.
                     assert!(work.stop().is_ok_and(|report| report.is_complete()));
                     work.start(PoolConfig::leased(1)).expect("starts");
                 }
@@ -252,7 +253,7 @@ fn the_number_of_series_is_bounded_and_nothing_is_lost_in_it() {
             let pool = family.root().create(tenant);
             pool.start(PoolConfig::leased(1)).expect("starts");
             assert!(pool.submit(|| ()).expect("open").join().is_ok());
-            // Half of them are gone before anybody looks.
+            // Half of the pools have ended before the first publish.
             if tenant % 2 == 0 { kept.push(pool) } else { assert!(family.root().remove(tenant).is_some()) }
         }
         let done = |page: &str| -> Vec<(bool, f64)> {
@@ -298,7 +299,7 @@ fn a_long_name_is_published_cut() {
     });
 }
 
-/// What a recorder was told of completed tasks, which must be no less than before and no more than began.
+/// A recorder's counter of completed tasks: never less than before, and never more than began.
 #[derive(Default)]
 struct Told {
     begun: AtomicU64,
@@ -337,7 +338,7 @@ impl Recorder for Strict {
     }
 }
 
-/// Panics at first, then counts what it is asked to register.
+/// Panics at first, then counts its registrations.
 struct Moody;
 
 static GAUGES: AtomicUsize = AtomicUsize::new(0);
@@ -358,7 +359,7 @@ impl Recorder for Moody {
     }
 }
 
-/// Uses heirloom whenever it is told something, and panics when it is told to.
+/// Uses heirloom in its registrations, and panics on demand.
 struct Busy {
     family: Registry,
     inside: AtomicBool,

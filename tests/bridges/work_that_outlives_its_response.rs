@@ -1,5 +1,6 @@
-//! With the features `tokio` and `tower`: what goes on after a response, or is called by a buffer's worker, stands where
-//! the page on it says.
+//! With the features `tokio` and `tower`: work after a response stands where `docs/after-the-response.md` says.
+//!
+//! So does a service that a buffer's worker calls.
 
 use std::convert::Infallible;
 use std::future::Ready;
@@ -25,7 +26,7 @@ use tower_service::Service;
 use crate::common::{bounded, eventually};
 
 static USER: Heirloom<String> = Heirloom::new("user");
-/// Bound at the scope that requests and connections stand below.
+/// Bound at the scope above requests and connections.
 static SERVER: Heirloom<&str> = Heirloom::new("server");
 
 fn runtime() -> Runtime {
@@ -48,7 +49,7 @@ async fn talks(request: Request) {
     }
 }
 
-/// Serves the app, and is not waited for.
+/// Serves the app, detached.
 async fn serve(app: Router) -> (SocketAddr, heirloom::SpawnHandle<std::io::Result<()>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -83,7 +84,7 @@ fn an_upgraded_connection_keeps_the_requests_user_and_is_in_the_report() {
             let server = Scope::new_in(&family.root(), "server");
             SERVER.at(&server).bind("here").unwrap();
             let chat = async |request: Request| {
-                // By itself it has gone with the request; in a scope of its own below the server it stays.
+                // Left alone it ends with the request. In a scope of its own below the server it stays.
                 if request.uri().path() == "/lost" {
                     drop(tokio::spawn(talks(request)));
                 } else {
@@ -114,7 +115,7 @@ fn an_upgraded_connection_keeps_the_requests_user_and_is_in_the_report() {
     });
 }
 
-/// Says where it is called.
+/// Sends the node of each call.
 #[derive(Clone)]
 struct Calls(mpsc::Sender<Lineage>);
 
@@ -156,7 +157,7 @@ fn a_buffers_worker_calls_a_service_at_the_process_or_in_the_scope_that_the_laye
     });
 }
 
-/// A connection that asks for a task which nobody awaits, and reads until the client hangs up.
+/// A connection that submits a detached task, and reads until the client hangs up.
 async fn listens(request: Request) {
     let feed = heirloom::get("feeds").unwrap().submit(|| heirloom::sleep(Duration::from_secs(3600)));
     drop(feed.unwrap());
@@ -188,7 +189,7 @@ fn a_client_that_hangs_up_leaves_no_task_of_its_connection() {
                         };
                         drop(at.run(|| heirloom::spawn(talks)).unwrap());
                     }
-                    // As a library does that spawns by itself, later.
+                    // As a library that spawns by itself, later.
                     _ => drop(tokio::spawn(async move {
                         let talks = listens(request).in_scope(connection).cancel_at_end();
                         drop(at.run(|| heirloom::spawn(talks)).unwrap());
@@ -206,7 +207,7 @@ fn a_client_that_hangs_up_leaves_no_task_of_its_connection() {
                 assert_eq!(server.pending(), 2, "{path}: the connection and its task");
                 drop(client);
                 let left = usize::from(path == "/closes"); // the task: `in_scope` closed and cancelled nothing
-                // This thread is none of the runtime's workers, so it may wait.
+                // This thread is no worker of the runtime, so it may wait.
                 eventually("the connection ends", || server.pending() == left);
             }
             server.cancel();
@@ -216,7 +217,7 @@ fn a_client_that_hangs_up_leaves_no_task_of_its_connection() {
     });
 }
 
-/// What a job is given: it submits once at once, and once when the response is out.
+/// A job's input: it submits once at once, and once when the response is out.
 struct Job {
     says: mpsc::Sender<Result<(), SubmitError>>,
     answered: tokio::sync::oneshot::Receiver<()>,
