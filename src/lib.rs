@@ -1,11 +1,11 @@
 //! Thread pools that run in the family.
 //!
 //! A server has one thread pool for each purpose: rendering, files, request handling. If all requests share them, a
-//! slow job of one holds up another, and what belongs to a request (its id, its tracing span) is lost where its work
-//! changes threads. If each request has its own, their handles go through every call. heirloom gives every thread, pool
-//! task and request a place in a **family tree**, and finds pools **by name, walking up the tree from where the code
-//! stands**. So a request can own its `"render"` pool: all that it starts, on whatever thread and however deep, finds
-//! that one, and no other request can. Making a pool starts no thread; threads are borrowed while there are tasks.
+//! slow job of one holds up another, and a request's id and tracing span are lost where its work changes threads. If each
+//! request has its own, their handles go through every call. heirloom makes every thread, pool task and request a node of
+//! a **family tree**, and finds pools **by name, walking up the tree from the current node**. So a request can own its
+//! `"render"` pool: the code that it runs, on any thread and at any depth, finds that pool, and no other request does.
+//! Starting a pool starts no thread; the pool borrows threads while it has tasks.
 //!
 //! ```
 //! use heirloom::{PoolConfig, Scope};
@@ -13,7 +13,7 @@
 //! type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 //!
 //! fn main() -> Result<()> {
-//!     heirloom::create("io").start(PoolConfig::leased(8))?; // the process's: everyone finds it
+//!     heirloom::create("io").start(PoolConfig::leased(8))?; // the process's: all code finds it
 //!     let page = Scope::run("request 7", |request| {
 //!         request.create("render").start(PoolConfig::leased(4))?; // this request's alone
 //!         line_counts()
@@ -22,7 +22,7 @@
 //!     Ok(())
 //! }
 //!
-//! /// Is passed no pool: it finds those of the request it stands in.
+//! /// Takes no pool as an argument: it finds the pools of the request that it runs in.
 //! fn line_counts() -> Result<Vec<String>> {
 //!     let count = |file: &'static str| {
 //!         let text = heirloom::get("io")?.submit(move || std::fs::read_to_string(file))?.join()??;
@@ -32,23 +32,23 @@
 //! }
 //! ```
 //!
-//! Three words, from here on. A **manager** ([`PoolManager`]) is the named owner of at most one running **pool**; it
+//! Three words come up everywhere. A **manager** ([`PoolManager`]) is the named owner of at most one running **pool**; it
 //! belongs to one **node** of the tree: the process, a thread, a task or a [`Scope`]. A [`Lineage`] is a handle to a
 //! node. The [glossary](guide::glossary) has all the words.
 //!
-//! The names are used with the crate's, as here, or come with `use heirloom::prelude::*` ([`prelude`]).
+//! Programs write the crate's name before the items, as here, or `use heirloom::prelude::*` ([`prelude`]).
 //!
 //! # The guide
 //!
 //! | chapter | about |
 //! |---|---|
 //! | [`guide::scopes`] | a node for each request, component or tenant, and its end |
-//! | [`guide::finding`] | names, look-up, and where code stands |
+//! | [`guide::finding`] | names, look-up, and the current node |
 //! | [`guide::pools`] | kinds of pools, warm workers, worker state, pools of one thread, task types |
 //! | [`guide::waiting`] | waits inside tasks, permits, circles |
 //! | [`guide::parallel`] | parallel loops on work-stealing pools |
 //! | [`guide::gates`] | one at a time, with an answer instead of a queue |
-//! | [`guide::ending`] | close, stop, cancel, shutdown, and the end of the process |
+//! | [`guide::ending`] | close, stop, cancel, shutdown, and the process's exit |
 //! | [`guide::cancelling`] | cancel requests, and the code that answers them |
 //! | [`guide::values`] | values that go along with the tree |
 //! | [`guide::async_code`] | handles as futures, `spawn`, and the async form of each wait |
@@ -70,19 +70,19 @@
 //! | work for one thread | [`PoolManager::start_local`], [`PoolConfig::local`], [`LocalPool`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
 //! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`], [`block_on()`] |
-//! | asking to stop | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
+//! | cancelling | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Binding`], [`NotBound`], [`BindError`], [`InitError`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
-//! | task types | [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
+//! | task types | [`PoolManager::of_type`], [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
-//! | the end of the process | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
-//! | looking | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
+//! | the process's exit | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
+//! | inspection | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
 //! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
-//! | waits that hold each other up | [`Circle`], [`Link`], [`WouldDeadlock`] |
-//! | errors | [`Error`], which all of these convert into: [`ManagerNotFound`], [`StartError`] and [`StartErrorKind`], [`SubmitError`] and [`SubmitErrorKind`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
+//! | circles of waits | [`Circle`], [`Link`], [`WouldDeadlock`] |
+//! | errors | [`Error`], into which all of these convert: [`ManagerNotFound`], [`StartError`] and [`StartErrorKind`], [`SubmitError`] and [`SubmitErrorKind`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
 //! | ids | [`NodeId`], [`TaskId`] |
 #![cfg_attr(loom, allow(dead_code, reason = "the build for the models leaves out the keys of gates"))]
 #![cfg_attr(docsrs, feature(doc_cfg))]

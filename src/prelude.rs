@@ -1,7 +1,7 @@
-//! What most programs use of this crate, for `use heirloom::prelude::*`.
+//! The items that most programs use, for `use heirloom::prelude::*`.
 //!
-//! The verbs that act where the code stands, and the types that are named beside them. No module is among them, so the
-//! crates `tower` and `metrics` keep their names; `use heirloom::*` would put this crate's bridges in their place.
+//! It has the verbs that act at the current node, and the types that programs name beside them. It has no module, so the
+//! crates `tower` and `metrics` keep their names. `use heirloom::*` would put this crate's bridges in their place.
 //!
 //! ```
 //! use heirloom::prelude::*;

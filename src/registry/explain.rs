@@ -1,4 +1,4 @@
-//! What a manager adds to a refusal of its pool: with whose end the pool ended, and which manager that runs it hides.
+//! Completes a pool's refusal: the scope that it ended with, and the running manager that it hides.
 
 use crate::error::{Refused, SubmitError, SubmitErrorKind};
 use crate::lineage::handle::Lineage;
@@ -8,7 +8,7 @@ use crate::registry::slot;
 use crate::sync::os::Arc;
 
 impl PoolManager {
-    /// Completes a refusal of its pool. Costs a look-up, and nothing where the refusal is of another kind.
+    /// Completes a refusal of its pool. Costs a look-up if the pool is closed, and nothing otherwise.
     #[cold]
     pub(super) fn explain(&self, refusal: SubmitError) -> SubmitError {
         match refusal.kind() {
@@ -20,7 +20,7 @@ impl PoolManager {
         }
     }
 
-    /// [`explain`](Self::explain), for a refusal that gives the closure back.
+    /// [`explain`](Self::explain) for a refusal with the closure.
     pub(super) fn explained<F>(&self, refused: Refused<F>) -> Refused<F> {
         let (task, reason) = refused.into_parts();
         Refused { task, reason: self.explain(reason) }
@@ -37,10 +37,10 @@ impl PoolManager {
         SubmitError::new(self.namespace(), SubmitErrorKind::NotStarted { owner, hides: self.hides() })
     }
 
-    /// Where the nearest manager of this name runs that is not found, because this one is nearer.
+    /// The owner, in words, of the nearest running manager of this name above. Look-ups find this nearer one instead.
     fn hides(&self) -> Option<String> {
         let owner = self.owner()?;
-        // One that was replaced or removed is found no more, so it hides nothing.
+        // A manager that was replaced or removed hides nothing: no look-up finds it.
         owner.own(self.namespace()).filter(|own| own.is_same(self))?;
         let above = slot::nearest_running(owner.parent()?.0.node(), self.namespace())?;
         above.owner().as_ref().map(Lineage::to_string)

@@ -1,14 +1,14 @@
-//! `get_or_start`: the nearest pool that runs, or one that is started for all who ask.
+//! `get_or_start`: the nearest running pool, or one that is started for all callers.
 //!
 //! # The races to fear
-//! * Two callers find none, and both start one. They cannot: a caller that found none takes the name's turn at the place
-//!   where the manager is to be, and looks again when it has it. The holder gives the turn back after its manager runs
-//!   and is found, or after its start was refused.
-//! * A caller waits for a turn that its own stack holds. The turn is a debt in the graph of [`crate::wait::graph`], so that is
-//!   an error.
+//! * Two callers find no manager, and both start one. They cannot: such a caller takes the turn for the name at the node of
+//!   the future manager, and looks again when it has the turn. It ends the turn after its manager runs and look-ups find it,
+//!   or after the start was refused.
+//! * A caller waits for a turn that its own stack holds. The turn is an obligation in the graph of waits
+//!   ([`crate::wait::graph`]), so the wait is refused.
 //!
-//! The turn covers the closure and the start, and no wait for warm threads: whoever finds the manager waits for those
-//! itself, and hears the same failure.
+//! The turn covers the closure and the start, and no wait for warm threads: each caller that finds the manager waits for
+//! those itself, and gets the same failure.
 
 use std::collections::HashMap;
 
@@ -26,14 +26,14 @@ use crate::sync::os::{Arc, AtomicBool, LazyLock, Mutex, Ordering};
 use crate::wait::graph::{self, Ends, Label, Obligation, Target};
 use crate::wait::waker_set::WakerSet;
 
-/// The place of a manager, and its name.
+/// The node and the name of a manager.
 type Slot = (NodeId, Namespace);
 
 /// One caller's turn to start a manager.
 struct Turn {
     obligation: Arc<Obligation>,
-    over: AtomicBool,
-    /// Rings when the turn is over.
+    ended: AtomicBool,
+    /// Woken when the turn has ended.
     changed: WakerSet,
 }
 
@@ -42,17 +42,20 @@ fn turns() -> &'static Mutex<HashMap<Slot, Arc<Turn>>> {
     &TURNS
 }
 
-/// Holds a turn. Dropping it gives the turn back.
+/// Holds a turn. Its drop ends the turn.
 struct Holds {
     slot: Slot,
     turn: Arc<Turn>,
 }
 
 impl Holds {
-    /// Takes the turn; where another caller has it, that one's comes back.
+    /// Takes the turn.
+    ///
+    /// # Errors
+    /// The turn of another caller, which has it now.
     fn take(slot: Slot) -> Result<Self, Arc<Turn>> {
         let turn =
-            Turn { obligation: Obligation::new(graph::me()), over: AtomicBool::new(false), changed: WakerSet::new() };
+            Turn { obligation: Obligation::new(graph::me()), ended: AtomicBool::new(false), changed: WakerSet::new() };
         let mut turns = turns().lock();
         if let Some(other) = turns.get(&slot) {
             return Err(Arc::clone(other));
@@ -62,11 +65,11 @@ impl Holds {
         Ok(Self { slot, turn })
     }
 
-    fn give_back(&self) {
-        if !self.turn.over.swap(true, Ordering::SeqCst) {
+    fn end(&self) {
+        if !self.turn.ended.swap(true, Ordering::SeqCst) {
             self.turn.obligation.fulfil();
-            let gone = turns().lock().remove(&self.slot);
-            drop(gone);
+            let removed = turns().lock().remove(&self.slot);
+            drop(removed);
             self.turn.changed.wake_all();
         }
     }
@@ -74,21 +77,21 @@ impl Holds {
 
 impl Drop for Holds {
     fn drop(&mut self) {
-        self.give_back();
+        self.end();
     }
 }
 
 impl Turn {
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
-    /// Waits until it is over.
+    /// Waits until the turn has ended.
     ///
     /// # Errors
-    /// It never would be, because its holder waits for the caller.
+    /// When it never would end, because its holder waits for the caller.
     fn wait(&self, namespace: &Namespace) -> Result<(), StartError> {
-        if self.obligation.is_mine() && !self.is_over() {
+        if self.obligation.is_mine() && !self.has_ended() {
             return Err(StartError::new(namespace, StartErrorKind::Reentrant));
         }
         let label = Label::Start(namespace.clone());
@@ -96,12 +99,12 @@ impl Turn {
         {
             Err(why) => Some(why),
             Ok(released) => {
-                block_on_wakers(&self.changed, None, || self.is_over() || released.is_refused());
+                block_on_wakers(&self.changed, None, || self.has_ended() || released.is_refused());
                 released.refusal()
             }
         };
-        // Its holder may wait for this thread by right when it is over.
-        match why.filter(|_| !self.is_over()) {
+        // After the turn's end its holder may wait for this thread: that is no circle.
+        match why.filter(|_| !self.has_ended()) {
             Some(why) => Err(StartError::new(namespace, StartErrorKind::WouldDeadlock { circle: why.circle })),
             None => Ok(()),
         }
@@ -111,65 +114,61 @@ impl Turn {
 /// A call of `get_or_start`.
 struct Call {
     namespace: Namespace,
-    /// Where it looks from.
+    /// The node that the look-up starts at.
     from: NodeRef,
-    /// Where a manager is made.
+    /// The node that gets a new manager.
     at: NodeRef,
 }
 
-/// What a look found or made.
+/// The outcome of one attempt.
 enum Step {
-    Found(PoolManager),
-    /// This call has started it. `made` says that the manager is new.
-    Started {
-        manager: PoolManager,
-        made: bool,
-    },
-    /// Another caller is about to start one.
+    /// A manager that runs, `made` by this call or not.
+    Found { manager: PoolManager, made: bool },
+    /// Another caller has the turn.
     Wait(Arc<Turn>),
 }
 
 impl Call {
     fn step<C: FnOnce() -> PoolConfig>(&self, config: &mut Option<C>) -> Result<Step, StartError> {
         let look = || slot::nearest_running(self.from.node(), &self.namespace);
-        if let Some(found) = look() {
-            return Ok(Step::Found(found));
+        if let Some(manager) = look() {
+            return Ok(Step::Found { manager, made: false });
         }
         let holds = match Holds::take((self.at.node().id(), self.namespace.clone())) {
             Ok(holds) => holds,
             Err(other) => return Ok(Step::Wait(other)),
         };
-        // The one that had the turn before may have started it since the look.
-        if let Some(found) = look() {
-            return Ok(Step::Found(found));
+        // The previous holder of the turn may have started one since the first look.
+        if let Some(manager) = look() {
+            return Ok(Step::Found { manager, made: false });
         }
-        let Some(config) = config.take() else { unreachable!("whoever takes the closure does not come here again") };
-        let config = graph::obliged(&|| holds.give_back(), config);
+        let Some(config) = config.take() else {
+            unreachable!("a call that has run the closure makes no further attempt")
+        };
+        let config = graph::obliged(&|| holds.end(), config);
         self.start(&config)
     }
 
-    /// Starts the place's own manager of that name, or a new one, which is found only when it runs.
+    /// Starts the node's own manager of that name, or a new one, which look-ups find only when it runs.
     fn start(&self, config: &PoolConfig) -> Result<Step, StartError> {
         let at = Lineage(self.at.clone());
         loop {
             if let Some(manager) = at.own(&self.namespace) {
-                return match manager.start_pool(config.clone()) {
-                    Ok(pool) => {
-                        pool.warm_up();
-                        Ok(Step::Started { manager, made: false })
-                    }
-                    Err(error) if error.is_already_running() => Ok(Step::Found(manager)),
-                    Err(error) => Err(error),
-                };
+                match manager.start_pool(config.clone()) {
+                    Ok(pool) => pool.warm_up(),
+                    Err(error) if error.is_already_running() => {}
+                    Err(error) => return Err(error),
+                }
+                return Ok(Step::Found { manager, made: false });
             }
             let manager = PoolManager::new(&self.at, self.namespace.clone());
             let pool = manager.start_pool(config.clone())?;
             if at.link(&manager) {
-                // Not before it is found: initialisers may look for it.
+                // Not before the link: initialisers may look the manager up.
                 pool.warm_up();
-                return Ok(Step::Started { manager, made: true });
+                return Ok(Step::Found { manager, made: true });
             }
-            // Somebody has created one there meanwhile, and this one closes.
+            // Another caller has created one there meanwhile. This one closes with its drop.
         }
     }
 
@@ -177,8 +176,7 @@ impl Call {
         let mut config = Some(config);
         loop {
             match self.step(&mut config)? {
-                Step::Found(manager) => return manager.wait_ready().map(|()| manager),
-                Step::Started { manager, made } => {
+                Step::Found { manager, made } => {
                     let ready = manager.wait_ready();
                     return self.outcome(manager, made, ready);
                 }
@@ -191,17 +189,16 @@ impl Call {
         let mut config = Some(config);
         loop {
             match self.step(&mut config)? {
-                Step::Found(manager) => return manager.await_ready().await.map(|()| manager),
-                Step::Started { manager, made } => {
+                Step::Found { manager, made } => {
                     let ready = manager.await_ready().await;
                     return self.outcome(manager, made, ready);
                 }
-                Step::Wait(turn) => turn.changed.until(|| turn.is_over()).await,
+                Step::Wait(turn) => turn.changed.until(|| turn.has_ended()).await,
             }
         }
     }
 
-    /// A start that failed leaves nothing behind.
+    /// Unlinks a manager that this call made and whose start failed.
     fn outcome(
         &self,
         manager: PoolManager,
@@ -215,12 +212,12 @@ impl Call {
     }
 }
 
-/// The nearest manager of this name that *runs*, as it is; if none does, one is made and started at the family's
-/// [root](Lineage::root), with the settings that `config` returns.
+/// Returns the nearest manager of this name that *runs*, or starts one at the family's root.
 ///
-/// For a library, or a static, that needs a pool and does not care whose: the caller's own if there is one, else one
-/// that the whole process shares; one for each tenant is [`tenant.get_or_start(…)`](Lineage::get_or_start). The settings
-/// are of that last case alone: what is found is taken whatever its settings are.
+/// For a library or a static that needs a pool and accepts any owner: a running pool at or above the caller, or else one
+/// that the whole process shares. A manager that is found is returned as it is. A new manager belongs to the
+/// [root](Lineage::root) and gets the settings that `config` returns. For a pool of each tenant use
+/// [`tenant.get_or_start(…)`](Lineage::get_or_start).
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -230,7 +227,7 @@ impl Call {
 ///     Ok(thumbs.submit(|| 64)?.join()?)
 /// }
 ///
-/// assert_eq!(thumbnail()?, 64); // the process's, for everyone
+/// assert_eq!(thumbnail()?, 64); // the process's, for all callers
 /// let shop = Scope::new("shop");
 /// shop.create("thumbs").start(PoolConfig::leased(1))?;
 /// assert_eq!(shop.run(thumbnail)?, 64); // the shop's own
@@ -239,29 +236,30 @@ impl Call {
 /// ```
 ///
 /// # Among concurrent callers
-/// One caller starts the manager, and the others get that one. `config` runs at most once, in the caller that starts,
-/// standing where that caller stands and with nothing locked. A panic in `config` goes on to its caller, and another caller
-/// has its turn. Where the start is refused, each caller tries by itself. A failure to [warm](PoolConfig::warm) its threads
-/// reaches all callers that wait for them. A start that failed leaves no manager behind, and the next call tries again.
+/// One caller starts the manager, and the others return the same. `config` runs at most once, in the caller that starts, at
+/// that caller's node and without a lock. A panic in `config` goes on to its caller, and another caller takes the turn.
+/// After a refused start each caller tries by itself. A failure to [warm](PoolConfig::warm) the threads reaches all callers
+/// that wait for them. A failed start leaves no manager behind, and the next call tries again.
 ///
 /// # Managers that do not run
-/// The look-up passes over a manager that was created and not started, or was told to end. At the root itself the call
-/// starts such a manager, as [`start`](PoolManager::start) would: one whose last tasks have not ended is
-/// [`StillStopping`](StartErrorKind::StillStopping).
+/// The look-up passes over a manager that is not started or is closed. At the root itself the call starts such a manager as
+/// [`start`](PoolManager::start) does, with [`StillStopping`](StartErrorKind::StillStopping) while its last tasks have not
+/// ended.
 ///
 /// # Names of a library
-/// A text may be the name of a pool of the program's own, with a [task type](PoolConfig::task_type) say, which refuses the
-/// library's tasks. The name of a private type meets no other: `get_or_start(Namespace::of::<Private>(), …)`. A library
-/// whose users may give their own pool documents the text, and the tasks that go there.
+/// A program may use the same text for a pool of its own, for example one with a [task type](PoolConfig::task_type), which
+/// refuses the library's tasks. The name of a private type meets no other name:
+/// `get_or_start(Namespace::of::<Private>(), …)`. A library whose users may provide the pool documents the text, and the
+/// tasks that it submits there.
 ///
 /// # After a shutdown
 /// [`shutdown`](crate::shutdown) closes the pools that exist. A later call starts a new pool, which no report lists; the
 /// process's exit waits for it as for any other.
 ///
 /// # Cost
-/// Where a manager of that name runs, that of [`get`](crate::get) and a few nanoseconds. The call blocks while another
-/// caller's `config` runs and while threads are warmed; [`get_or_start_async`] does not. [`Lineage::get_or_start`] starts at
-/// another node than the root.
+/// With a running manager of that name: [`get`](crate::get) and a few nanoseconds. The call blocks while another caller's
+/// `config` runs and while threads are warmed; [`get_or_start_async`] does not block. [`Lineage::get_or_start`] starts a
+/// manager at another node than the root.
 ///
 /// # Errors
 /// As [`PoolManager::start`]; [`Reentrant`](StartErrorKind::Reentrant) and
@@ -276,7 +274,7 @@ pub fn get_or_start(ns: impl Into<Namespace>, config: impl FnOnce() -> PoolConfi
 
 /// As [`get_or_start`], without blocking the runtime while threads are warmed.
 ///
-/// Dropping the future stops only the waiting: a start that has begun goes on.
+/// Dropping the future stops only the wait: a start that has begun goes on.
 ///
 /// ```
 /// use heirloom::PoolConfig;
@@ -308,8 +306,9 @@ impl Call {
 }
 
 impl Lineage {
-    /// As [`get_or_start`](crate::get_or_start()), from this place: the nearest manager of this name that runs, at this
-    /// node or above it; if none does, one is made and started *here*.
+    /// Returns the nearest manager of this name that runs, at this node or above it, or starts one of this node.
+    ///
+    /// In all else it is [`get_or_start`](crate::get_or_start()).
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -331,7 +330,7 @@ impl Lineage {
         self.call(ns.into()).get(config)
     }
 
-    /// As [`get_or_start_async`], from this place and made here.
+    /// As [`get_or_start`](Self::get_or_start), without blocking the runtime while threads are warmed.
     ///
     /// # Errors
     /// As [`get_or_start`](crate::get_or_start()).

@@ -8,7 +8,7 @@ use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::registry::scope::Scope;
 
-/// Places for futures, on any runtime.
+/// Gives futures a node of the tree, on any runtime.
 ///
 /// ```
 /// use heirloom::{FutureExt, Scope};
@@ -19,10 +19,10 @@ use crate::registry::scope::Scope;
 /// assert_eq!(futures::executor::block_on(name).as_deref(), Some("request 7"));
 /// ```
 pub trait FutureExt: Future + Sized {
-    /// Stands at a place on every poll, and while the future is dropped.
+    /// Returns a future that stands at a node during each poll, and while the inner future is dropped.
     ///
-    /// What the future gives to a runtime's `spawn` is polled on its own, and stands below the process unless it gets a
-    /// place too:
+    /// Each poll enters and leaves the node. The future's end does not end the node. A future that this one gives
+    /// to a runtime's `spawn` is polled by itself, and stands at the process unless it gets a node too:
     ///
     /// ```
     /// use heirloom::{FutureExt, Heirloom, Scope};
@@ -54,9 +54,11 @@ pub trait FutureExt: Future + Sized {
         InLineage::new(at.clone(), self)
     }
 
-    /// Stands in a scope on every poll. When the future finishes the scope is closed, so what it asked for goes on; when
-    /// it is dropped early, the scope is cancelled. Neither blocks the runtime.
-    /// [`cancel_at_end`](InScope::cancel_at_end) has both cancel.
+    /// Returns a future that stands in a scope during each poll, and ends the scope.
+    ///
+    /// When the future finishes, the scope is closed, and the accepted tasks below it go on. When the future is dropped
+    /// before that, the scope is cancelled. Neither blocks the runtime. With [`cancel_at_end`](InScope::cancel_at_end) both
+    /// cancel.
     fn in_scope(self, scope: Scope) -> InScope<Self> {
         InScope { inner: InLineage::new(scope.lineage().clone(), self), scope: Some(scope), cancels: false }
     }
@@ -65,23 +67,25 @@ pub trait FutureExt: Future + Sized {
 impl<F: Future> FutureExt for F {}
 
 pin_project_lite::pin_project! {
-    /// A future that stands in a scope; made by [`FutureExt::in_scope`]. Its end closes the scope, and dropping it before
-    /// that cancels it; [`cancel_at_end`](Self::cancel_at_end) has its end cancel too.
+    /// A future that stands in a scope, and ends it; made by [`FutureExt::in_scope`].
+    ///
+    /// Its end closes the scope; with [`cancel_at_end`](Self::cancel_at_end) its end cancels it. Dropping the future before
+    /// its end cancels the scope.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct InScope<F> {
         #[pin]
         inner: InLineage<F>,
-        // Taken when the future has finished.
+        // `None` when the future has finished.
         scope: Option<Scope>,
-        // The end of the future cancels too.
+        // The end of the future cancels the scope.
         cancels: bool,
     }
 
     impl<F> PinnedDrop for InScope<F> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // Cancelled first: what the future's own locals wait for in their drops is told to stop.
+            // Cancelled first: the future's locals may wait in their drops for tasks of the scope.
             if let Some(scope) = this.scope.as_ref() {
                 scope.request_cancel();
             }
@@ -91,11 +95,11 @@ pin_project_lite::pin_project! {
 }
 
 impl<F> InScope<F> {
-    /// Cancels the scope also when the future has finished, instead of closing it.
+    /// Cancels the scope at the future's end, instead of closing it.
     ///
-    /// For a connection, whose tasks are of no use once the peer has gone: a hang-up is a normal end of what serves it.
-    /// What is queued below the scope is over when the future is ready, and what runs is asked to stop. The cost, on the
-    /// thread that polls, is that of [`Scope::cancel`].
+    /// For a connection, whose tasks are of no use once the peer has hung up, which is a normal end of the future that
+    /// serves it. The queued tasks below the scope have ended when the future is ready, and the running tasks are
+    /// cancelled. The polling thread pays the cost of [`Scope::cancel`].
     ///
     /// ```
     /// use heirloom::{FutureExt, PoolConfig, Scope};
@@ -104,7 +108,7 @@ impl<F> InScope<F> {
     /// let server = Scope::new("server");
     /// server.create("feeds").start(PoolConfig::leased(1))?;
     /// let chat = Scope::new_in(&server, "chat");
-    /// // A task that nobody awaits would outlive the connection by an hour.
+    /// // Without a joiner the task would outlive the connection by an hour.
     /// let talk = async { heirloom::get("feeds")?.submit(|| heirloom::sleep(Duration::from_secs(3600))).map_err(heirloom::Error::from) };
     /// let feed = futures::executor::block_on(talk.in_scope(chat).cancel_at_end())?;
     /// assert!(feed.join().map_or_else(|error| error.is_cancelled(), |slept| slept.is_err()));
@@ -123,7 +127,7 @@ impl<F: Future> Future for InScope<F> {
         let mut this = self.project();
         let out = std::task::ready!(this.inner.as_mut().poll(cx));
         if *this.cancels {
-            // In the order of a drop.
+            // In the order of the drop.
             if let Some(scope) = this.scope.as_ref() {
                 scope.request_cancel();
             }
@@ -131,7 +135,7 @@ impl<F: Future> Future for InScope<F> {
             drop(this.scope.take());
             return Poll::Ready(out);
         }
-        // The future's locals end while the scope is still open.
+        // The future's locals are dropped while the scope is still open.
         this.inner.put_down();
         if let Some(scope) = this.scope.take() {
             scope.finish();

@@ -11,17 +11,16 @@ use crate::registry::manager::PoolManager;
 use crate::registry::slot;
 use crate::sync::os::Arc;
 
-/// Nothing more is accepted below a place, if it is a scope.
+/// Closes the trackers of a scope. A node of another kind has none.
 fn close(node: &Node) {
     if let Some(trackers) = node.trackers() {
         trackers.close();
     }
 }
 
-/// Asks a place to stop, ends what is queued below it, and ends the pools it owns if it is a scope. True for the first
-/// request.
-pub(super) fn cancel(place: &NodeRef) -> bool {
-    let node = place.node();
+/// Cancels a node and the queued tasks below it, and the pools that it owns if it is a scope. True for the first request.
+pub(super) fn cancel(at: &NodeRef) -> bool {
+    let node = at.node();
     close(node);
     let mut claims = Claims::new();
     let first = node.begin_cancel(&mut claims);
@@ -29,11 +28,11 @@ pub(super) fn cancel(place: &NodeRef) -> bool {
         claims.end(|| node.tell_request());
         return first;
     }
-    // Also those below a shielded thread, which hears no request from above.
+    // Also the tasks below a shielded thread, which no request from above reaches.
     node.claim_daemons(&mut claims);
     let mut evicted = Evicted::new();
     evicted.add_all(claims);
-    end::cancel_all(&pools_that_end_with(&Lineage(place.clone())), evicted, || node.tell_request());
+    end::cancel_all(&pools_that_end_with(&Lineage(at.clone())), evicted, || node.tell_request());
     first
 }
 
@@ -41,7 +40,7 @@ pub(super) fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {
     slot::all(at.0.node()).filter_map(|manager| manager.pool()).collect()
 }
 
-/// The pools that a scope owns, which end with it.
+/// The pools that a scope owns, noted as ending with it.
 pub(super) fn pools_that_end_with(at: &Lineage) -> Vec<Arc<Pool>> {
     let pool = |manager: PoolManager| {
         manager.ends_with(at);
@@ -51,20 +50,24 @@ pub(super) fn pools_that_end_with(at: &Lineage) -> Vec<Arc<Pool>> {
 }
 
 impl Lineage {
-    /// As [`cancel`](Self::cancel), but what is queued stays so: of a user's this runs wakers alone. For the timer's
-    /// thread, before whoever has the scope cancels it.
+    /// [`cancel`](Self::cancel) without its effect on queued tasks, so wakers are the only user code that it runs.
+    ///
+    /// For the timer's thread; the owner of the scope cancels it afterwards.
     #[cfg(feature = "tower")]
     pub(crate) fn request_stop(&self) {
         close(self.0.node());
         self.0.node().request_cancel();
     }
 
-    /// Asks what stands here, and everything below, to stop. Does not wait.
+    /// Cancels the code at this node and below it. Does not wait.
     ///
-    /// Of a scope this is [`Scope::cancel`]. A thread or a task notices where it looks
-    /// ([`checkpoint`](crate::checkpoint)). The tasks that it submitted as a node and that are queued have ended when this
-    /// returns, in any pool, as for a scope. Nothing else is refused or closed: a thread's or a task's own pools go on,
-    /// until it ends.
+    /// For a scope this is [`Scope::cancel`](crate::Scope::cancel). A thread or a task sees the request at its next
+    /// [`checkpoint`](crate::checkpoint). The queued tasks that were submitted below the node have ended as cancelled when
+    /// this returns, in any pool. Nothing else is refused or closed: the pools that a thread or a task owns go on until
+    /// their owner ends.
+    ///
+    /// Returns whether the request is new; the process cannot be cancelled. Costs as
+    /// [`Scope::cancel`](crate::Scope::cancel).
     ///
     /// ```
     /// use heirloom::{CancelOutcome, Lineage, Scope, thread};
@@ -86,7 +89,7 @@ impl Lineage {
         match node.kind() {
             NodeKind::Process => CancelOutcome::NotCancellable,
             NodeKind::Scope if node.is_over() => {
-                // Nothing is counted below it, but threads and futures may stand there.
+                // No task is counted below it, but threads and futures may stand there.
                 cancel(&self.0);
                 CancelOutcome::AlreadyFinished
             }

@@ -13,16 +13,16 @@ const MOST: usize = 8;
 
 impl ManagerNotFound {
     #[cold]
-    pub(super) fn new(namespace: Namespace, place: &Lineage) -> Self {
-        let family = place.0.node().family().downgrade();
+    pub(super) fn new(namespace: Namespace, at: &Lineage) -> Self {
+        let family = at.0.node().family().downgrade();
         let elsewhere = Elsewhere(Arc::new(move |namespace| {
             family.upgrade().map_or_else(Vec::new, |family| owners(&family, namespace))
         }));
-        Self { namespace, place: place.path().to_string(), place_id: place.id(), elsewhere, owns: true }
+        Self { namespace, place: at.path().to_string(), place_id: at.id(), elsewhere, owns: true }
     }
 
-    /// Asked at the current node. Makes no node: a task that asks in vain and submits itself again for ever makes no
-    /// chain.
+    /// For a look-up from the current node. Makes no node: a task that asks in vain and submits itself again for ever makes
+    /// no chain of nodes.
     #[cold]
     pub(super) fn here(namespace: Namespace) -> Self {
         Self { owns: current::owns(), ..Self::new(namespace, &Lineage(current::nearest())) }
@@ -36,7 +36,7 @@ fn owners(family: &Family, namespace: &Namespace) -> Vec<String> {
             return None;
         }
         let owner = manager.owner()?;
-        // A manager that was replaced or removed lives on for those who hold it, but no look-up finds it.
+        // A manager that was replaced or removed may live on, but no look-up finds it.
         let found = owner.own(namespace)?;
         found.is_same(&manager).then(|| owner.to_string())
     };

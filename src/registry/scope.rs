@@ -1,4 +1,4 @@
-//! [`Scope`]: a node for a request or a component, which ends what was asked for below it.
+//! [`Scope`]: a node for a request or a component, whose end ends the tasks submitted below it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,13 +22,19 @@ use crate::sync::unwind::swallow;
 use crate::wait::graph::Label;
 use crate::wait::park;
 
-/// A place of its own for a request, a component, a tenant. Dropping it is [`cancel`](Scope::cancel).
+/// A node of its own for a request, a component or a tenant. Dropping it cancels it.
 ///
-/// It derefs to its [`Lineage`], so managers are made and found on it directly. The verbs that end it apply to the
-/// managers it owns *and* to every task asked for below it, in any pool but a [`detached`](crate::PoolConfig::detached)
-/// one: it counts them (one atomic operation for each scope above the submitter, when a task is submitted and when it
-/// ends). It also counts the tasks of [`work_stealing`](crate::PoolConfig::work_stealing) pools whose owner is below it,
-/// which stand there whoever asked for them. So what is bound at a scope stays for as long as a task stands in it.
+/// It derefs to its [`Lineage`], so managers are created and found on it directly.
+///
+/// The verbs that end it ([`stop`](Scope::stop), [`close`](Scope::close), [`finish`](Scope::finish),
+/// [`cancel`](Scope::cancel)) apply to the managers that it owns *and* to every task submitted below it, in any pool but a
+/// [`detached`](crate::PoolConfig::detached) one. A scope counts those tasks. That costs a submit and the task's end one
+/// atomic operation each for every scope above the submitter. A scope also counts the tasks of
+/// [`work_stealing`](crate::PoolConfig::work_stealing) pools whose owner is below it, because those tasks stand at the
+/// owner. So the values bound at a scope stay for as long as a task stands in it.
+///
+/// The drop does not block: it is [`cancel`](Scope::cancel), and the tasks that run go on to their next
+/// [`checkpoint`](crate::checkpoint).
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -48,18 +54,18 @@ use crate::wait::park;
 #[must_use = "dropping a scope cancels it; `Scope::run` ends it in order"]
 pub struct Scope {
     lineage: Lineage,
-    /// Its drop leaves what was accepted alone: it was closed in order.
+    /// It was closed in order, so its drop does not cancel.
     finished: bool,
 }
 
 impl Scope {
-    /// Opens a scope below the current place.
+    /// Opens a scope below the current node.
     ///
     /// ```
     /// use heirloom::{NodeKind, Scope};
     ///
     /// let tenant = Scope::new("tenant 3");
-    /// let request = tenant.run(|| Scope::new("request 7")); // stands there, so opens below it
+    /// let request = tenant.run(|| Scope::new("request 7")); // stands at the tenant, so opens below it
     /// assert_eq!(request.parent().as_ref(), Some(tenant.lineage()));
     /// assert_eq!((request.kind(), request.name()), (NodeKind::Scope, Some("request 7")));
     /// ```
@@ -67,7 +73,7 @@ impl Scope {
         Self::open(&current::here(), name.into())
     }
 
-    /// Opens a scope below another place.
+    /// Opens a scope below another node.
     pub fn new_in(parent: &Lineage, name: impl Into<Cow<'static, str>>) -> Self {
         Self::open(&parent.0, name.into())
     }
@@ -79,14 +85,16 @@ impl Scope {
         }
     }
 
-    /// Opens a scope, runs `f` standing in it, and stops it: when this returns, everything asked for below it in
-    /// joining pools has ended. Threads that it started are not waited for. If `f` panics the scope is cancelled,
-    /// and the panic goes on.
+    /// Opens a scope, runs `f` at it, and waits for the scope's tasks.
     ///
-    /// To run something in a scope that is there already, call [`Lineage::run`] on it: `request.run(|| …)`.
+    /// Returns the value of `f`, after every task submitted below the scope to a joining pool has ended. It does not wait
+    /// for threads started below the scope. If `f` panics, the scope is cancelled and the panic goes on.
     ///
-    /// Called from one of the tasks it would wait for, it closes instead of waiting. So it does where one of them waits for
-    /// what the caller owes, which is said at WARN with the circle of waits; [`stop`](Self::stop) returns it.
+    /// [`Lineage::run`] runs code at a scope that exists already: `request.run(|| …)`.
+    ///
+    /// When one of the tasks that it would wait for calls it, it closes the scope and does not wait. The same holds when
+    /// one of those tasks waits, directly or through others, for the caller: then a warning shows the circle of waits,
+    /// which [`stop`](Self::stop) returns as an error.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -97,7 +105,7 @@ impl Scope {
     /// shared.start(PoolConfig::leased(2))?;
     ///
     /// Scope::run("request 7", |_| {
-    ///     // Nobody joins these, and the pool is not the request's; it waits for them all the same.
+    ///     // No code joins these, and the pool is not the request's: the scope waits for them all the same.
     ///     (0..10).try_for_each(|_| shared.submit(|| DONE.fetch_add(1, Ordering::Relaxed)).map(drop))
     /// })?;
     /// assert_eq!(DONE.load(Ordering::Relaxed), 10);
@@ -106,8 +114,7 @@ impl Scope {
     pub fn run<T>(name: impl Into<Cow<'static, str>>, f: impl FnOnce(&Scope) -> T) -> T {
         let scope = Self::new(name);
         let out = scope.lineage.run(|| f(&scope));
-        // Refused when a task on this very stack belongs to the scope, or one of its tasks waits for the caller; then
-        // nobody waits.
+        // An error when a task on this very stack belongs to the scope, or when one of its tasks waits for the caller.
         if let Err(StopError::WouldDeadlock { circle, .. }) = scope.wait_for_end(None) {
             // A subscriber is user code.
             swallow(|| {
@@ -129,27 +136,28 @@ impl Scope {
         }
     }
 
-    /// The handle to the scope's node.
+    /// Returns the handle to the scope's node.
     #[must_use]
     pub fn lineage(&self) -> &Lineage {
         &self.lineage
     }
 
-    /// Tasks asked for below this scope that have not ended, and so with the futures and jobs of `heirloom::spawn`.
+    /// Returns how many tasks submitted below this scope have not ended, with the work of `heirloom::spawn`.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.trackers().count()
     }
 
-    /// Whether the scope was told to end.
+    /// Returns whether the scope is closed: by a verb that ends it, or by the end of a scope above.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.trackers().is_closed()
     }
 
-    /// Accepts nothing more from below, in any pool, and closes the managers it owns. Does not wait. Idempotent.
+    /// Refuses new tasks from below, in any pool, and closes the managers it owns. Does not wait. Idempotent.
     ///
-    /// What was asked for below it in a daemon pool, also one that it does not own, and has not started, never will.
+    /// Accepted tasks of joining pools go on. The queued tasks that were submitted below it to daemon pools end as
+    /// cancelled, also in pools that it does not own.
     pub fn close(&self) {
         self.close_all();
         self.node().end_if_over();
@@ -160,19 +168,20 @@ impl Scope {
         let (mut claims, mut evicted) = (Claims::new(), Evicted::new());
         self.node().claim_daemons(&mut claims);
         evicted.add_all(claims);
-        // Whoever waits below for room in a queue waits in vain.
+        // Notified: a submitter below that waits for capacity in a queue waits in vain.
         end::close_all(&node_end::pools_that_end_with(&self.lineage), evicted, || self.node().tell());
     }
 
-    /// [`close`](Self::close)s and waits until every task asked for below it has ended, in any joining pool, and the
-    /// joining pools it owns have ended. The report counts, and names, the tasks of the pools it owns;
-    /// tasks asked for below it that remain in other pools are counted in `remaining`, and those that ended there
-    /// nowhere.
+    /// [`close`](Self::close)s, and waits for the tasks submitted below it and for the joining pools it owns.
     ///
-    /// Threads below it are not waited for; see [`thread::JoinHandle::join`](crate::thread::JoinHandle::join).
+    /// Returns a report that counts and names the tasks of the pools it owns. Of the tasks that were submitted below it to
+    /// other pools, the report counts those that remain (`remaining`) and not those that have ended.
+    ///
+    /// Blocks until every task submitted below it to a joining pool has ended. Does not wait for threads below it; see
+    /// [`thread::JoinHandle::join`](crate::thread::JoinHandle::join).
     ///
     /// ```
-    /// use heirloom::{PoolConfig, Scope, SubmitError};
+    /// use heirloom::{PoolConfig, Scope, SubmitErrorKind};
     ///
     /// let request = Scope::new("request 7");
     /// let render = request.create("render");
@@ -181,18 +190,18 @@ impl Scope {
     ///
     /// let report = request.stop()?;
     /// assert_eq!((report.completed, request.pending()), (1, 0));
-    /// assert!(matches!(render.submit(|| ()).map(drop), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. })));
+    /// assert!(matches!(render.submit(|| ()).unwrap_err().kind(), SubmitErrorKind::Closed { .. }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// [`FromOwnTask`](StopError::FromOwnTask) when called from one of the tasks it would wait for; nothing is closed
-    /// then.
+    /// [`FromOwnTask`](StopError::FromOwnTask) when one of the tasks that it would wait for calls it; nothing is closed
+    /// then. [`WouldDeadlock`](StopError::WouldDeadlock) when one of them waits for the caller; the scope is closed then.
     pub fn stop(&self) -> Result<StopReport, StopError> {
         self.stop_by(None)
     }
 
-    /// As [`stop`](Self::stop), waiting at most `d`; the report says what is left then.
+    /// As [`stop`](Self::stop), waiting at most `d`. The report says how many tasks remain.
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
@@ -219,11 +228,12 @@ impl Scope {
         Ok(pools)
     }
 
-    /// As [`stop`](Self::stop), without blocking the runtime. Closes when first polled; dropping it stops only the
-    /// waiting.
+    /// As [`stop`](Self::stop), without blocking the runtime.
+    ///
+    /// Closes when first polled. Dropping the future stops only the wait.
     ///
     /// # Errors
-    /// As [`stop`](Self::stop).
+    /// [`FromOwnTask`](StopError::FromOwnTask), as [`stop`](Self::stop).
     pub async fn stop_async(&self) -> Result<StopReport, StopError> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
@@ -255,13 +265,14 @@ impl Scope {
         for pool in pools {
             report.add(pool.report());
         }
-        // Tasks asked for below it in other pools remain too; those in its own pools are counted there.
+        // The tracker counts the tasks in other pools too. The tasks in its own pools are in both numbers.
         report.remaining = report.remaining.max(self.trackers().count());
         report
     }
 
-    /// [`close`](Self::close)s, and lets go of the scope without cancelling: what was accepted goes on to its end, and
-    /// nobody waits for it.
+    /// [`close`](Self::close)s and drops the scope without cancelling it. Does not wait.
+    ///
+    /// The accepted tasks of joining pools go on to their end. The scope's node lives until then, with its values.
     pub fn finish(mut self) {
         self.close_all();
         self.let_go();
@@ -273,23 +284,25 @@ impl Scope {
         std::mem::replace(&mut self.lineage, Lineage::process()).0.end_and_let_go();
     }
 
-    /// Accepts nothing more; what was asked for below it and has not started never will, in any pool; what runs is
-    /// asked to stop, on whatever thread ([`checkpoint`](crate::checkpoint)). Does not wait. Idempotent.
+    /// Closes the scope and cancels the tasks below it, in any pool. Does not wait. Idempotent.
     ///
-    /// Queued tasks have ended when this returns: their closures are dropped on this thread, their handles answer, and
-    /// whoever waits for room in their queues is let in. So it costs what was submitted below the scope and has not
-    /// ended, whatever else is queued: about a microsecond for each task, and what its closure's drop costs. In an async
-    /// program that is the time for which dropping the scope holds up the runtime's thread.
+    /// Queued tasks have ended as cancelled when this returns: the calling thread has dropped their closures, their
+    /// joiners are notified, and submitters that wait for capacity in their queues get it. Running tasks, and threads and
+    /// futures at the scope, see the request at their next [`checkpoint`](crate::checkpoint), and it interrupts their waits.
     ///
-    /// All those tasks have their outcome before the first closure is dropped and the first waker runs. So a drop that
-    /// joins another of them goes on at once. The scopes and the pools count a task until its closure is dropped: a drop
-    /// that waits for that on another thread waits for itself.
+    /// Costs about a microsecond for each queued task below the scope, plus the drop of its closure. Tasks that were
+    /// submitted elsewhere cost nothing. In an async program the drop of a scope holds up the runtime's thread for that
+    /// time.
+    ///
+    /// All those tasks have their outcome before the first closure is dropped and the first waker runs, so a closure's drop
+    /// may join another of the tasks. Scopes and pools count a task until its closure is dropped. So a closure's drop must
+    /// not wait, on another thread either, for a scope or a pool that counts its own task.
     pub fn cancel(&self) {
         node_end::cancel(&self.lineage.0);
         self.node().end_if_over();
     }
 
-    /// As [`cancel`](Self::cancel), before the scope is dropped: what stands in it until then finds its values.
+    /// [`cancel`](Self::cancel), before the scope is dropped. Code that stands in the scope until then finds its values.
     pub(crate) fn request_cancel(&self) {
         self.node().hold();
         node_end::cancel(&self.lineage.0);
@@ -313,7 +326,7 @@ impl Drop for Scope {
     }
 }
 
-/// As its [`Lineage`]: `scope 7 "request"`.
+/// Prints as its [`Lineage`]: `scope 7 "request"`.
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.lineage.fmt(f)

@@ -12,7 +12,10 @@ use crate::names::namespace::Namespace;
 use crate::pool::core::stats::PoolStats;
 use crate::registry::slot;
 
-/// A family as plain data: what was alive while it was taken. It keeps nothing alive.
+/// A family as plain data: its live nodes and their managers. It keeps nothing alive.
+///
+/// It is taken without stopping the program, so nodes that come or end meanwhile may be in it or not. A node's parents are
+/// always in it.
 ///
 /// With the feature `serde` it serialises, as do its parts. In JSON, this is the whole shape:
 ///
@@ -45,13 +48,16 @@ use crate::registry::slot;
 /// }
 /// ```
 ///
-/// Parents come before children, and fields in this order. Ids are numbers; kinds and modes are words in lower case;
-/// names, namespaces and task types are whole, as they were given (a number as `"#42"`, a type as its path); times are
-/// seconds. What is not there is `null`: the root's `parent`, `pending` of what is no scope, `oldest_seconds` of a pool
-/// in which nothing runs. The OS thread's id is left out, because it has no number. Names may hold any character; JSON
-/// escapes what it has to. Ids and counts stay far below 2^53, up to which JavaScript's numbers are exact: a thousand
-/// million each second reach it after a hundred days. It is written and not read back: an id means something in its own
-/// process only.
+/// * Parents come before children, and fields in this order.
+/// * Ids are numbers; kinds and modes are words in lower case; times are seconds.
+/// * Names, namespaces and task types are whole, as they were given: a number as `"#42"`, a type as its path. They may hold
+///   any character, which JSON escapes where needed.
+/// * `null` stands for an absent value: the root's `parent`, `pending` of a node that is no scope, `oldest_seconds` of a
+///   pool without a running task.
+/// * The OS thread's id is left out, because it has no number.
+/// * Ids and counts stay far below 2^53, up to which JavaScript's numbers are exact: a thousand million each second reach
+///   it after a hundred days.
+/// * A snapshot is written and not read back: an id means something in its own process only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -65,21 +71,21 @@ pub struct Snapshot {
 pub struct NodeSnapshot {
     /// The node's id.
     pub id: NodeId,
-    /// Its parent's; `None` for the root.
+    /// The parent's id; `None` for the root.
     pub parent: Option<NodeId>,
-    /// What stands there.
+    /// Process, thread, task or scope.
     pub kind: NodeKind,
     /// The name of the scope or the thread.
     pub name: Option<String>,
-    /// The OS thread, of a thread.
+    /// The OS thread's id, if the node is a thread.
     pub thread: Option<ThreadId>,
-    /// The task, of a task.
+    /// The task's id, if the node is a task.
     pub task: Option<TaskId>,
-    /// Tasks asked for below it that have not ended, of a scope.
+    /// The number of tasks submitted below it that have not ended, if the node is a scope.
     pub pending: Option<usize>,
-    /// The scope was told to end.
+    /// The scope is closed.
     pub closed: bool,
-    /// It, or a place above it, was asked to stop.
+    /// The node, or a node above it, is cancelled.
     pub cancelled: bool,
     /// The managers it owns.
     pub managers: Vec<ManagerSnapshot>,
@@ -89,14 +95,15 @@ pub struct NodeSnapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ManagerSnapshot {
-    /// Its name.
+    /// The manager's name.
     pub namespace: Namespace,
-    /// Whether a pool was started and not told to end.
+    /// Whether a pool is started and not closed.
     pub running: bool,
-    /// The pool's numbers; of the last start, if it has ended.
+    /// The pool's numbers. After its end: of the last start.
     pub stats: PoolStats,
-    /// How long the oldest task that has started and not ended has been at it, its waits included; exact to a few
-    /// milliseconds. `None` when none has. What is queued has no age of its own: it came later.
+    /// The age of the oldest started task, with its waits; exact to a few milliseconds.
+    ///
+    /// `None` without a started task. Queued tasks are younger.
     pub oldest: Option<Duration>,
 }
 
@@ -130,16 +137,16 @@ impl Snapshot {
         let mut listed: HashSet<NodeId> = HashSet::with_capacity(live.len() + 1);
         let mut nodes = Vec::with_capacity(live.len() + 1);
         let mut path = Vec::new();
-        for place in std::iter::once(root).chain(&live) {
-            // A parent is listed with its child even when it entered the index after its part of it was read. Each node
-            // is passed once: what is above a listed one is listed.
-            path.extend(place.node().path().take_while(|node| listed.insert(node.id())));
+        for node in std::iter::once(root).chain(&live) {
+            // A parent is listed with its child even when it entered the index after that part of the index was read. Each
+            // node is passed once: the nodes above a listed node are listed.
+            path.extend(node.node().path().take_while(|node| listed.insert(node.id())));
             nodes.extend(path.drain(..).rev().map(NodeSnapshot::of));
         }
         Self { nodes }
     }
 
-    /// The node of this id, if it was alive.
+    /// Returns the node of this id, if it was alive.
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&NodeSnapshot> {
         self.nodes.iter().find(|node| node.id == id)
@@ -171,7 +178,7 @@ impl Tree {
         Self { snapshot }
     }
 
-    /// What it prints.
+    /// Returns the data that it prints.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
@@ -196,7 +203,7 @@ impl fmt::Display for Tree {
                 (_, true) => ("└─ ", "   "),
                 (_, false) => ("├─ ", "│  "),
             };
-            writeln!(f, "{indent}{branch}{}", Line(node))?;
+            writeln!(f, "{indent}{branch}{}", Row(node))?;
             let indent = format!("{indent}{below}");
             let below = children.get(&Some(node.id)).map_or(&[][..], |list| list);
             let bar = if below.is_empty() { "   " } else { "│  " };
@@ -212,9 +219,9 @@ impl fmt::Display for Tree {
     }
 }
 
-struct Line<'a>(&'a NodeSnapshot);
+struct Row<'a>(&'a NodeSnapshot);
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.0;
         write!(f, "{}", node.kind.as_str())?;

@@ -1,4 +1,4 @@
-//! [`StatefulManager`]: a pool whose tasks are lent the state of their worker, checked by the compiler.
+//! [`StatefulManager`]: tasks that are lent the state of their worker, checked by the compiler.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,10 +13,12 @@ use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
 use crate::wait::park;
 
-/// One start of a manager whose workers each have an `S`; made by [`PoolManager::with_state`]. Dropping it does nothing
-/// while the manager's node or another handle lives.
+/// One start of a manager whose workers each have an `S`; made by [`PoolManager::with_state`].
 ///
-/// It is bound to that one start: after the manager was stopped, submitting is refused as `Closed`, also when it was
+/// Dropping it does nothing while the manager's node or another handle lives. Its tasks have the type, if any, of the
+/// handle that made it ([`PoolManager::of_type`]).
+///
+/// It is bound to its start: after the manager was stopped each submit is refused as `Closed`, also when the manager was
 /// started again.
 ///
 /// ```
@@ -38,14 +40,13 @@ pub struct StatefulManager<S> {
 }
 
 impl PoolManager {
-    /// Submits a task that is lent the state of the worker it runs on; see
-    /// [`PoolConfig::worker_state`](crate::PoolConfig::worker_state). Never blocks.
+    /// Submits a task that is lent the state of its worker. Never blocks.
     ///
-    /// The state is the task's alone while it runs, and reachable in it alone: not in what the task starts, nor in a
-    /// task that runs in place within it. In all else it is [`submit`](Self::submit).
+    /// [`PoolConfig::worker_state`](crate::PoolConfig::worker_state) makes the state. While the task runs no other task
+    /// has it, not even one that the task submits or runs in place. In all else this is [`submit`](Self::submit).
     ///
-    /// To end a statement that runs when the request is cancelled, give the task a hook
-    /// ([`on_cancel`](crate::on_cancel())): it is taken back before the next task has the connection.
+    /// A hook ([`on_cancel`](crate::on_cancel())) ends a statement that runs when the request is cancelled. The hook is
+    /// taken back before the next task has the connection.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -74,7 +75,7 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`WrongWorkerState`](SubmitErrorKind::WrongWorkerState) when the workers have no `S`; otherwise as
+    /// [`WrongWorkerState`](crate::SubmitErrorKind::WrongWorkerState) when the workers have no `S`; otherwise as
     /// [`submit`](Self::submit).
     pub fn submit_with_state<S, F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
     where
@@ -85,12 +86,13 @@ impl PoolManager {
         self.with_state()?.submit(f)
     }
 
-    /// A view of this start whose tasks are lent an `S`, the state of their worker; checks the type once, here, and
-    /// from then on the compiler does.
+    /// Returns a handle to this start whose tasks are lent an `S`, the state of their worker.
+    ///
+    /// Checks the type once, here; the compiler checks each submit.
     ///
     /// # Errors
-    /// [`WrongWorkerState`](SubmitErrorKind::WrongWorkerState) when the workers have no `S`;
-    /// [`NotStarted`](SubmitErrorKind::NotStarted).
+    /// [`WrongWorkerState`](crate::SubmitErrorKind::WrongWorkerState) when the workers have no `S`;
+    /// [`NotStarted`](crate::SubmitErrorKind::NotStarted).
     pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, SubmitError> {
         let pool = self.started()?;
         pool.check_state(StateType::of::<S>())?;
@@ -103,7 +105,7 @@ impl<S: 'static> StatefulManager<S> {
         As { task_type: self.manager.task_type.clone(), stateful: true, ..As::default() }
     }
 
-    /// As [`PoolManager::submit_with_state`].
+    /// As [`PoolManager::submit_with_state`]. Never blocks.
     ///
     /// # Errors
     /// As [`PoolManager::submit`].
@@ -116,7 +118,7 @@ impl<S: 'static> StatefulManager<S> {
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
-    /// As [`PoolManager::submit_timeout`]; a refusal drops the closure.
+    /// As [`PoolManager::submit_timeout`], but a refusal drops the closure.
     ///
     /// # Errors
     /// As [`PoolManager::submit_timeout`].
@@ -129,7 +131,7 @@ impl<S: 'static> StatefulManager<S> {
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
-    /// As [`PoolManager::submit_async`]; a refusal drops the closure.
+    /// As [`PoolManager::submit_async`], but a refusal drops the closure.
     ///
     /// # Errors
     /// As [`PoolManager::submit`].
@@ -142,21 +144,20 @@ impl<S: 'static> StatefulManager<S> {
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
-    /// The manager, for everything but submitting.
+    /// Returns the manager, for every other verb.
     #[must_use]
     pub fn manager(&self) -> &PoolManager {
         &self.manager
     }
 
-    /// The manager's name.
+    /// Returns the manager's name.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         self.manager.namespace()
     }
 }
 
-/// The body of a task that is lent the state. Its pool has states of this type, which was checked when the view was
-/// made.
+/// The body of a task that is lent the state. The pool has states of this type: `with_state` has checked it.
 fn lent<S: 'static, T>(f: impl FnOnce(&mut S) -> T) -> impl FnOnce() -> T {
     move || state::with(f)
 }
