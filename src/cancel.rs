@@ -15,13 +15,13 @@ use crate::error::Cancelled;
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::{ExitOnDrop, Lineage};
 use crate::lineage::node::{Node, NodeRef};
-use crate::lineage::thread_state;
 use crate::lineage::watch::Watch;
-use crate::lineage::work;
+use crate::lineage::{thread_state, work};
 use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::pool::blocking::release::{PermitsReleased, block_on_wakers};
-use crate::pool::context::frame::{self, Frame};
+use crate::pool::context::frame::Frame;
 use crate::pool::context::interrupted;
+use crate::pool::context::thread::{is_shielded, shield, with_own};
 use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::wait::park;
@@ -153,8 +153,11 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn acknowledge_cancel() -> bool {
-    let frame = frame::own();
-    if frame::is_shielded() || frame.is_some_and(Frame::is_teardown) {
+    with_own(acknowledge_in)
+}
+
+fn acknowledge_in(frame: Option<&Frame>) -> bool {
+    if is_shielded() || frame.is_some_and(Frame::is_teardown) {
         // An initialiser runs for others too, and what a task left behind is not the thread's: the request is not its
         // own to decline.
         return false;
@@ -307,7 +310,7 @@ impl OnCancel {
         let generation = fork::generation();
         let hook = Hook::arm(Box::new(source) as _, move || {
             // The canceller's own requests are none of the code's.
-            let _apart = frame::shield();
+            let _apart = shield();
             let _at = ExitOnDrop(Some(current::enter(at, LazyNode::Nothing)));
             f();
         });

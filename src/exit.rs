@@ -27,13 +27,17 @@ use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
 use crate::names::id::TaskId;
-use crate::pool::blocking::release;
-use crate::pool::cancelled_tasks::CancelledTasks;
-use crate::pool::context::frame;
-use crate::pool::core::pool::{Pool, TaskMeta, joining};
-use crate::pool::end::{OfTracker, await_tracker, block_on_tracker};
-use crate::pool::kinds::local;
-use crate::pool::run::worker::leave_after;
+use crate::pool::blocking::release::OfTracker;
+use crate::pool::blocking::wait_for::{await_tracker, block_on_tracker};
+use crate::pool::blocking::{hold, local, release};
+use crate::pool::cancelled_tasks::{CancelledTasks, remaining_but};
+use crate::pool::context::frame::Frame;
+use crate::pool::context::thread::{forget_all, is_in, with_initialising, with_innermost};
+use crate::pool::core::pool::{Pool, joining};
+use crate::pool::core::task_meta::TaskMeta;
+use crate::pool::end;
+use crate::pool::kinds::dedicated::start::initialiser_exits;
+use crate::pool::run::{dispatch, leave, stop};
 use crate::sync::fork::{self, is_fork};
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::sync::stderr;
@@ -284,10 +288,10 @@ impl Drain {
         loop {
             let pools: Vec<Arc<Pool>> = joining().live().into_iter().filter(|pool| !pool.is_over()).collect();
             for pool in &pools {
-                pool.close();
+                stop::close(pool);
             }
             // An idle pool is over as soon as it is closed.
-            let is_busy = |pool: &&Arc<Pool>| pool.tracker.count() > 0 && !frame::is_in(pool);
+            let is_busy = |pool: &&Arc<Pool>| pool.tracker.count() > 0 && !is_in(Arc::as_ptr(pool));
             let busy: Vec<_> = pools.iter().filter(is_busy).cloned().collect();
             let (waits_for, look_at) = worth_waiting(&busy);
             if let Some(first) = waits_for.first() {
@@ -328,7 +332,7 @@ fn worth_waiting(busy: &[Arc<Pool>]) -> (Vec<&Arc<Pool>>, Instant) {
     let mut look_at = now + LOOK_EVERY;
     let mut left = Vec::new();
     let worth = busy.iter().filter(|pool| {
-        let remaining = pool.remaining_but(&asked);
+        let remaining = remaining_but(pool, &asked);
         let mut found = FOUND_ASKED.lock();
         let mut is_in_grace = false;
         let mut is_news = false;
@@ -359,7 +363,11 @@ fn after_millis(begun: Instant, after: u64) -> Option<Instant> {
 fn say(pools: &[Arc<Pool>], verb: &str) {
     let mut text = String::new();
     for pool in pools.iter().filter(|pool| pool.tracker.count() > 0) {
-        text.push_str(&format!("heirloom: the end of the process {verb} \"{}\": {}\n", pool.namespace, pool.report()));
+        text.push_str(&format!(
+            "heirloom: the end of the process {verb} \"{}\": {}\n",
+            pool.namespace,
+            end::report(pool)
+        ));
     }
     stderr::write(&text);
 }
@@ -395,31 +403,38 @@ extern "C" fn hook() {
     });
 }
 
-/// Ends the tasks on this thread's stack, innermost first: the thread never returns to them. So for a worker's
-/// initialiser.
+/// Ends the tasks on the stack of the exiting thread, which never returns to them.
 fn end_own_tasks() {
-    if let Some((pool, info, purpose)) = frame::initialising() {
-        pool.initialiser_exits(info, purpose);
-    }
-    for frame in frame::all() {
-        if !frame.is_teardown() {
-            // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only
-            // claim.
-            let claimed: Claimed<TaskMeta> = unsafe { std::ptr::read(frame.claimed) };
-            let id = claimed.task().id();
-            frame.pool().queue.with_extra(|stats| stats.forget(id));
-            frame.pool().unlist(&frame.counted.place, claimed.task());
-            claimed.fail(TaskError::process_exiting(id, &frame.pool().namespace));
-            claimed.finish(|_, f| f());
+    with_initialising(|this| {
+        if let Some(this) = this {
+            initialiser_exits(this.pool(), this.info(), this.purpose);
         }
-        leave_after(frame.pool(), frame.counted.clone(), frame.owed + 1);
-        if frame.brings_permit && frame.pool().abandon_wait(frame.wait.get()) {
-            // Others go on with what is queued.
-            if frame.pool().permits.release(false) {
-                frame.pool().end_if_over();
-            }
-            frame.pool().send_if_permit();
+    });
+    with_innermost(|inner| {
+        for frame in inner.into_iter().flat_map(Frame::outwards) {
+            end_own_task(frame);
         }
+    });
+    forget_all();
+}
+
+fn end_own_task(frame: &Frame) {
+    let pool = frame.pool();
+    if let Some(claimed) = frame.claimed() {
+        // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only claim.
+        let claimed: Claimed<TaskMeta> = unsafe { std::ptr::read(claimed) };
+        let id = claimed.task().id();
+        pool.queue.with_extra(|stats| stats.forget(id));
+        pool.unlist(&frame.counted.place, claimed.task());
+        claimed.fail(TaskError::process_exiting(id, &pool.namespace));
+        claimed.finish(|_, f| f());
     }
-    frame::forget_all();
+    leave::after_last(pool, frame.counted.clone(), frame.owed + 1);
+    if frame.brings_permit && hold::abandon_wait(pool, frame.wait.get()) {
+        // Other threads go on with the queue.
+        if pool.permits.release(false) {
+            pool.end_if_over();
+        }
+        dispatch::send_if_permit(pool);
+    }
 }

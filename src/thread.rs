@@ -20,7 +20,7 @@ use crate::lineage::thread_state::{Request, ThreadState};
 use crate::pool::blocking::cancel_forwarder::CancelForwarder;
 use crate::pool::blocking::release::PermitsReleased;
 use crate::pool::context::interrupted;
-use crate::pool::handle::task::CancelOutcome;
+use crate::pool::report::CancelOutcome;
 use crate::subscriber::Scoped;
 use crate::sync::os::Arc;
 use crate::wait::graph::{ClosesCircle, Ends, Label, Target};

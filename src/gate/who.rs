@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::error::busy::Holder;
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
-use crate::pool::context::frame::{self, Code};
+use crate::pool::context::thread::{self, Code, task_id, with_own};
 use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::wait::graph::{self, Obligation, Record};
 
 /// A caller of a gate: its waiter, and then its holder.
 pub(super) struct Who {
-    running: frame::Running,
+    running: thread::Running,
     task: Option<TaskId>,
     namespace: Option<Namespace>,
     thread: Thread,
@@ -24,13 +24,12 @@ pub(super) struct Who {
 
 impl Who {
     /// The calling code.
-    pub(super) fn here(running: frame::Running) -> Self {
-        let frame = frame::own();
-        let task = frame::task_id();
+    pub(super) fn here(running: thread::Running) -> Self {
+        let task = task_id();
         Self {
             running,
             task,
-            namespace: frame.filter(|_| task.is_some()).map(|frame| frame.pool().namespace.clone()),
+            namespace: with_own(|frame| Some(frame.filter(|_| task.is_some())?.pool().namespace.clone())),
             thread: std::thread::current(),
             record: graph::me(),
             generation: fork::generation(),

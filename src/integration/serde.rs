@@ -8,9 +8,8 @@ use crate::lineage::node::NodeKind;
 use crate::names::id::{NodeId, TaskId};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
-use crate::pool::config::{PoolKind, PoolMode};
-use crate::pool::core::stats::PoolStats;
-use crate::pool::end::{RunningTask, StopReport};
+use crate::pool::config::kind::{PoolKind, PoolMode};
+use crate::pool::report::{PoolStats, RunningTask, StopReport};
 use crate::registry::registry::{PoolReport, ShutdownReport};
 use crate::registry::snapshot::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 

@@ -14,7 +14,7 @@ use std::ptr;
 use crate::lineage::node::{Family, Node, NodeRef};
 use crate::names::id::{NodeId, TaskId};
 use crate::pool::core::pool::Pool;
-use crate::pool::run::worker::Task;
+use crate::pool::core::task_meta::Task;
 use crate::sync::os::{Arc, Mutex};
 
 /// Tasks whose handles asked them to stop while they ran.
@@ -91,36 +91,32 @@ fn leak_last(place: NodeRef) {
     }
 }
 
-impl Pool {
-    /// What is left of the pool.
-    pub(crate) fn remaining_but(&self, cancelled: &CancelledTasks) -> Remaining {
-        // One moment: an entry leaves the list before its task, and what its thread owes, leaves the count.
-        let (count, running) =
-            self.queue.with_extra(|stats| (self.tracker.count(), stats.running().cloned().collect::<Vec<_>>()));
-        let owed: u64 = running.iter().map(|running| running.owed).sum();
-        let acknowledged = if self.is_cancelled() { self.acknowledged() } else { HashSet::new() };
-        // A work-stealing pool's tasks stand at its owner.
-        let owner = self.config.steals().then(|| self.owner.upgrade()).flatten();
-        let by_owner = owner.as_ref().is_some_and(|owner| cancelled.nodes.contains(&owner.node().id()));
-        owner.into_iter().for_each(leak_last);
-        let cancel_requested = |at, id| {
-            let by_pool = self.is_cancelled() && !acknowledged.contains(&id);
-            by_pool || by_owner || cancelled.nodes.contains(&at) || cancelled.tasks.contains(&id)
-        };
-        let cancelled: Vec<TaskId> = running
-            .iter()
-            .filter(|running| cancel_requested(running.at, running.id))
-            .map(|running| running.id)
-            .collect();
-        Remaining { unasked: count.saturating_sub(owed as usize).saturating_sub(cancelled.len()), cancelled }
+/// What is left of the pool.
+pub(crate) fn remaining_but(pool: &Pool, cancelled: &CancelledTasks) -> Remaining {
+    // One moment: an entry leaves the list before its task, and what its thread owes, leaves the count.
+    let (count, running) =
+        pool.queue.with_extra(|stats| (pool.tracker.count(), stats.running().cloned().collect::<Vec<_>>()));
+    let owed: u64 = running.iter().map(|running| running.owed).sum();
+    let acknowledged = if pool.is_cancelled() { acknowledged_in(pool) } else { HashSet::new() };
+    // A work-stealing pool's tasks stand at its owner.
+    let owner = pool.config.steals().then(|| pool.owner.upgrade()).flatten();
+    let by_owner = owner.as_ref().is_some_and(|owner| cancelled.nodes.contains(&owner.node().id()));
+    owner.into_iter().for_each(leak_last);
+    let cancel_requested = |at, id| {
+        let by_pool = pool.is_cancelled() && !acknowledged.contains(&id);
+        by_pool || by_owner || cancelled.nodes.contains(&at) || cancelled.tasks.contains(&id)
+    };
+    let cancelled: Vec<TaskId> =
+        running.iter().filter(|running| cancel_requested(running.at, running.id)).map(|running| running.id).collect();
+    Remaining { unasked: count.saturating_sub(owed as usize).saturating_sub(cancelled.len()), cancelled }
+}
+
+/// The running tasks of a cancelled pool that are not asked any more.
+fn acknowledged_in(pool: &Pool) -> HashSet<TaskId> {
+    let mut acknowledged = HashSet::new();
+    for place in pool.running_nodes() {
+        acknowledged.extend(place.node().task_id().filter(|_| !place.node().is_cancelled()));
+        leak_last(place);
     }
-    /// The running tasks of a cancelled pool that are not asked any more.
-    fn acknowledged(&self) -> HashSet<TaskId> {
-        let mut acknowledged = HashSet::new();
-        for place in self.running_nodes() {
-            acknowledged.extend(place.node().task_id().filter(|_| !place.node().is_cancelled()));
-            leak_last(place);
-        }
-        acknowledged
-    }
+    acknowledged
 }

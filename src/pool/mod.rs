@@ -25,4 +25,5 @@ pub(crate) mod core;
 pub(crate) mod end;
 pub(crate) mod handle;
 pub(crate) mod kinds;
+pub(crate) mod report;
 pub(crate) mod run;

@@ -1,14 +1,15 @@
 //! The verbs of a manager whose tasks may borrow: they return after those tasks have ended.
 
+use crate::error::TaskError;
 #[cfg(feature = "rayon")]
-use crate::error::SubmitErrorKind;
-use crate::error::{SubmitError, TaskError};
+use crate::error::{SubmitError, SubmitErrorKind};
 use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
 use crate::pool::config::PoolConfig;
 use crate::pool::core::pool::Pool;
 use crate::pool::handle::scope::{self, TaskScope};
-use crate::pool::run::worker;
+use crate::pool::handle::submit;
+use crate::pool::run::stop;
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
 
@@ -43,7 +44,7 @@ impl PoolManager {
         let pool = self.pool().unwrap_or_else(|| {
             // A pool that is closed from the start refuses each task, as a manager does before its first start.
             let never_started = self.new_pool(PoolConfig::leased(1).daemon());
-            never_started.close();
+            stop::close(&never_started);
             never_started
         });
         scope::run(&pool, self.task_type.clone(), f)
@@ -124,7 +125,7 @@ impl PoolManager {
     {
         let refused = |reason| TaskError::refused(TaskId::next(), self.namespace(), reason);
         let pool = pool.ok_or_else(|| refused(self.not_started()))?;
-        worker::run_and_wait(&pool, task_type, f).map_err(|refusal| refused(self.explain(refusal)))?
+        submit::run_and_wait(&pool, task_type, f).map_err(|refusal| refused(self.explain(refusal)))?
     }
 
     #[cfg(feature = "rayon")]

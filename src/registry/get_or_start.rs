@@ -20,6 +20,7 @@ use crate::names::id::NodeId;
 use crate::names::namespace::Namespace;
 use crate::pool::blocking::release::{PermitsReleased, block_on_wakers};
 use crate::pool::config::PoolConfig;
+use crate::pool::kinds::dedicated::start;
 use crate::registry::manager::PoolManager;
 use crate::registry::slot;
 use crate::sync::os::{Arc, AtomicBool, LazyLock, Mutex, Ordering};
@@ -155,7 +156,7 @@ impl Call {
         loop {
             if let Some(manager) = at.own(&self.namespace) {
                 match manager.start_pool(config.clone()) {
-                    Ok(pool) => pool.warm_up(),
+                    Ok(pool) => start::warm_up(&pool),
                     Err(error) if error.is_already_running() => {}
                     Err(error) => return Err(error),
                 }
@@ -165,7 +166,7 @@ impl Call {
             let pool = manager.start_pool(config.clone())?;
             if at.link(&manager) {
                 // Not before the link: initialisers may look the manager up.
-                pool.warm_up();
+                start::warm_up(&pool);
                 return Ok(Step::Found { manager, made: true });
             }
             // Another caller has created one there meanwhile. This one closes with its drop.

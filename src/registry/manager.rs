@@ -10,9 +10,13 @@ use crate::lineage::node::{NodeRef, WeakNodeRef};
 use crate::lineage::slots::SlotValue;
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
-use crate::pool::config::{PoolConfig, PoolKind, PoolMode};
+use crate::pool::config::PoolConfig;
+use crate::pool::config::kind::{PoolKind, PoolMode};
 use crate::pool::core::pool::Pool;
-use crate::pool::core::stats::PoolStats;
+use crate::pool::core::stats;
+use crate::pool::kinds;
+use crate::pool::report::PoolStats;
+use crate::pool::run::stop;
 use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
 use crate::sync::weak_list::Registration;
 use crate::totals::record::Totals;
@@ -92,7 +96,7 @@ pub(crate) struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.load_full() {
-            pool.close();
+            stop::close(&pool);
         }
     }
 }
@@ -211,7 +215,7 @@ impl PoolManager {
 
     pub(super) fn new_pool(&self, config: PoolConfig) -> Arc<Pool> {
         exit::arm();
-        Pool::new(self.inner.namespace.clone(), self.inner.owner.clone(), config)
+        kinds::start(self.inner.namespace.clone(), self.inner.owner.clone(), config)
     }
 
     /// Returns whether a pool is started and not closed.
@@ -236,7 +240,7 @@ impl PoolManager {
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         match &*self.load() {
-            Some(pool) => pool.stats(),
+            Some(pool) => stats::of(pool),
             None => PoolStats {
                 limit: 0,
                 running: 0,

@@ -4,9 +4,9 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef};
 use crate::lineage::queued::Claims;
 use crate::pool::core::pool::Pool;
-use crate::pool::end;
-use crate::pool::handle::task::CancelOutcome;
+use crate::pool::report::CancelOutcome;
 use crate::pool::run::evict::Evicted;
+use crate::pool::run::stop;
 use crate::registry::manager::PoolManager;
 use crate::registry::slot;
 use crate::sync::os::Arc;
@@ -32,7 +32,7 @@ pub(super) fn cancel(at: &NodeRef) -> bool {
     node.claim_daemons(&mut claims);
     let mut evicted = Evicted::new();
     evicted.add_all(claims);
-    end::cancel_all(&pools_that_end_with(&Lineage(at.clone())), evicted, || node.tell_request());
+    stop::cancel_all(&pools_that_end_with(&Lineage(at.clone())), evicted, || node.tell_request());
     first
 }
 

@@ -11,11 +11,15 @@ use crate::lineage::work;
 use crate::names::id::NodeId;
 use crate::names::label::Printed;
 use crate::names::namespace::Namespace;
-use crate::pool::config::PoolMode;
-use crate::pool::context::frame;
+use crate::pool::blocking::release::OfTracker;
+use crate::pool::blocking::wait_for::{await_tracker, block_on_tracker};
+use crate::pool::config::kind::PoolMode;
+use crate::pool::context::thread::is_in;
 use crate::pool::core::pool::{Pool, joining};
-use crate::pool::end::{self, OfTracker, StopReport, await_tracker, block_on_tracker};
+use crate::pool::end;
+use crate::pool::report::StopReport;
 use crate::pool::run::evict::Evicted;
+use crate::pool::run::stop;
 use crate::registry::manager::PoolManager;
 use crate::registry::snapshot::{Snapshot, Tree};
 use crate::sync::os::Arc;
@@ -171,9 +175,9 @@ impl Registry {
         let mut closed = self.close_but(&[]);
         let mut waited = 0;
         loop {
-            for pool in closed[waited..].iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
+            for pool in closed[waited..].iter().filter(|pool| pool.joins() && !is_in(Arc::as_ptr(pool))) {
                 // A pool that would never end is in the report, as is a pool that has not ended in time.
-                if let Err(error) = pool.block_until_over(deadline) {
+                if let Err(error) = end::block_until_over(pool, deadline) {
                     // A subscriber is user code.
                     swallow(|| tracing::warn!(target: "heirloom", "a shutdown does not wait for a pool: {error}"));
                 }
@@ -220,8 +224,8 @@ impl Registry {
         let all = async {
             let mut waited = 0;
             loop {
-                for pool in closed[waited..].iter().filter(|pool| pool.joins() && !frame::is_in(pool)) {
-                    pool.await_over().await;
+                for pool in closed[waited..].iter().filter(|pool| pool.joins() && !is_in(Arc::as_ptr(pool))) {
+                    end::await_over(pool).await;
                 }
                 if !is_part {
                     await_tracker(spawned, || spawned.count() == 0).await;
@@ -258,7 +262,7 @@ impl Registry {
                 owner_kind: owner.as_ref().map(Lineage::kind),
                 owner_name: owner.as_ref().and_then(Lineage::name).map(str::to_owned),
                 mode: pool.config.mode,
-                report: pool.report(),
+                report: end::report(pool),
             }
         };
         let spawned = self.spawned().count().saturating_sub(self.own_work());
@@ -278,7 +282,7 @@ impl Registry {
         let managed = self.managers().into_iter().filter_map(|manager| manager.pool());
         let mut seen: HashSet<_> = known.iter().map(Arc::as_ptr).collect();
         let new: Vec<_> = managed.chain(ended).filter(|pool| seen.insert(Arc::as_ptr(pool))).collect();
-        end::close_all(&new, Evicted::new(), || {});
+        stop::close_all(&new, Evicted::new(), || {});
         new
     }
 }

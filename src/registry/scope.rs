@@ -6,16 +6,19 @@ use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use crate::error::StopError;
-use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeRef, Role, ScopeTrackers};
 use crate::lineage::queued::Claims;
-use crate::lineage::work;
+use crate::lineage::{current, work};
 use crate::names::label::Printed;
-use crate::pool::context::frame;
+use crate::pool::blocking::release::OfTracker;
+use crate::pool::blocking::wait_for::{await_tracker, block_on_tracker};
+use crate::pool::context::thread::{is_below, is_in, is_piece_below};
 use crate::pool::core::pool::Pool;
-use crate::pool::end::{self, OfTracker, StopReport, await_tracker, block_on_tracker};
+use crate::pool::end;
+use crate::pool::report::StopReport;
 use crate::pool::run::evict::Evicted;
+use crate::pool::run::stop;
 use crate::registry::node_end;
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow;
@@ -169,7 +172,7 @@ impl Scope {
         self.node().claim_daemons(&mut claims);
         evicted.add_all(claims);
         // Notified: a submitter below that waits for capacity in a queue waits in vain.
-        end::close_all(&node_end::pools_that_end_with(&self.lineage), evicted, || self.node().tell());
+        stop::close_all(&node_end::pools_that_end_with(&self.lineage), evicted, || self.node().tell());
     }
 
     /// [`close`](Self::close)s, and waits for the tasks submitted below it and for the joining pools it owns.
@@ -218,7 +221,7 @@ impl Scope {
     fn wait_for_end(&self, deadline: Option<Instant>) -> Result<Vec<Arc<Pool>>, StopError> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
-            pool.block_until_over(deadline)?;
+            end::block_until_over(pool, deadline)?;
         }
         let asked = &self.trackers().joining;
         let name = || self.node().name().unwrap_or("scope").to_owned();
@@ -237,7 +240,7 @@ impl Scope {
     pub async fn stop_async(&self) -> Result<StopReport, StopError> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
-            pool.await_over().await;
+            end::await_over(pool).await;
         }
         let asked = &self.trackers().joining;
         await_tracker(asked, || asked.count() == 0).await;
@@ -248,11 +251,11 @@ impl Scope {
     fn begin_stop(&self) -> Result<Vec<Arc<Pool>>, StopError> {
         let pools = node_end::pools_of(&self.lineage);
         // A piece's task is counted until the piece has ended.
-        let may_wait_for_itself = self.trackers().joining.count() > 0 && frame::is_piece_below(self.node());
+        let may_wait_for_itself = self.trackers().joining.count() > 0 && is_piece_below(self.node());
         if may_wait_for_itself
-            || frame::is_below(self.node())
+            || is_below(self.node())
             || work::is_below(self.node())
-            || pools.iter().any(|pool| frame::is_in(pool))
+            || pools.iter().any(|pool| is_in(Arc::as_ptr(pool)))
         {
             return Err(StopError::FromOwnTask { name: self.node().name().unwrap_or("scope").to_string() });
         }
@@ -263,7 +266,7 @@ impl Scope {
     fn report(&self, pools: &[Arc<Pool>]) -> StopReport {
         let mut report = StopReport::default();
         for pool in pools {
-            report.add(pool.report());
+            report.add(end::report(pool));
         }
         // The tracker counts the tasks in other pools too. The tasks in its own pools are in both numbers.
         report.remaining = report.remaining.max(self.trackers().count());

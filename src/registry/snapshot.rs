@@ -9,7 +9,8 @@ use crate::lineage::node::{Node, NodeKind, NodeRef, ScopeTrackers};
 use crate::names::id::{NodeId, TaskId};
 use crate::names::label::Printed;
 use crate::names::namespace::Namespace;
-use crate::pool::core::stats::PoolStats;
+use crate::pool::end;
+use crate::pool::report::PoolStats;
 use crate::registry::slot;
 
 /// A family as plain data: its live nodes and their managers. It keeps nothing alive.
@@ -125,7 +126,7 @@ impl NodeSnapshot {
                     namespace: manager.namespace().clone(),
                     running: manager.is_running(),
                     stats: manager.stats(),
-                    oldest: manager.pool().and_then(|pool| pool.oldest()),
+                    oldest: manager.pool().and_then(|pool| end::oldest(&pool)),
                 })
                 .collect(),
         }

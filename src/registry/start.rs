@@ -5,11 +5,15 @@ use std::io;
 use crate::error::{StartError, StartErrorKind};
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::WeakNodeRef;
-use crate::pool::config::{PoolConfig, PoolKind};
+use crate::pool::config::PoolConfig;
+use crate::pool::config::kind::PoolKind;
 use crate::pool::context::interrupted::note_if_cancelled;
 use crate::pool::core::pool::Pool;
+use crate::pool::end;
+use crate::pool::kinds::dedicated::start;
 use crate::pool::kinds::dedicated::warm::WarmupError;
 use crate::pool::kinds::local::LocalPool;
+use crate::pool::run::stop;
 use crate::registry::manager::PoolManager;
 use crate::sync::fork;
 use crate::sync::os::Arc;
@@ -47,7 +51,7 @@ impl PoolManager {
     /// again.
     pub fn start(&self, config: PoolConfig) -> Result<(), StartError> {
         let pool = self.start_pool(config)?;
-        pool.warm_up();
+        start::warm_up(&pool);
         self.wait_for(&pool)
     }
 
@@ -74,7 +78,7 @@ impl PoolManager {
     /// As [`start`](Self::start).
     pub async fn start_async(&self, config: PoolConfig) -> Result<(), StartError> {
         let pool = self.start_pool(config)?;
-        pool.warm_up();
+        start::warm_up(&pool);
         self.await_for(&pool).await
     }
 
@@ -151,7 +155,7 @@ impl PoolManager {
             match self.start_pool(config.clone()) {
                 // Another caller's start was first: compare with its settings.
                 Err(error) if error.is_already_running() => {}
-                started => return started.inspect(|pool| pool.warm_up()),
+                started => return started.inspect(start::warm_up),
             }
         }
     }
@@ -178,7 +182,7 @@ impl PoolManager {
                 return Err(self.start_error(StartErrorKind::AlreadyRunning));
             }
             // Not by the tracker, which lags behind: a task whose end a `join` has returned has ended here too.
-            let remaining = before.remaining();
+            let remaining = end::remaining(before);
             if remaining > 0 {
                 return Err(self.start_error(StartErrorKind::StillStopping { remaining }));
             }
@@ -188,7 +192,7 @@ impl PoolManager {
         pool.totals.begin(&self.inner.totals, &pool);
         self.inner.pool.store(Some(Arc::clone(&pool)));
         // A scope that ended since the first look closed the pools that it found then, without this one.
-        self.not_in_ended_scope().inspect_err(|_| pool.close())?;
+        self.not_in_ended_scope().inspect_err(|_| stop::close(&pool))?;
         Ok(pool)
     }
 
@@ -220,16 +224,16 @@ impl PoolManager {
     }
 
     fn wait_for(&self, pool: &Arc<Pool>) -> Result<(), StartError> {
-        let deadline = pool.ready_by();
-        pool.wait_ready(deadline).map_err(|unready| {
+        let deadline = start::ready_by(pool);
+        start::wait_ready(pool, deadline).map_err(|unready| {
             // The idle threads of a failed start have ended when this returns.
-            let _ = pool.block_until_over(deadline);
+            let _ = end::block_until_over(pool, deadline);
             self.not_ready(pool, unready)
         })
     }
 
     async fn await_for(&self, pool: &Arc<Pool>) -> Result<(), StartError> {
-        pool.await_ready(pool.ready_by()).await.map_err(|unready| self.not_ready(pool, unready))
+        start::await_ready(pool, start::ready_by(pool)).await.map_err(|unready| self.not_ready(pool, unready))
     }
 
     /// Waits for the threads that the last start warms.
@@ -240,7 +244,7 @@ impl PoolManager {
     pub(super) fn wait_ready(&self) -> Result<(), StartError> {
         match &*self.load() {
             Some(_) if fork::is_fork() => self.not_in_fork(),
-            Some(pool) if !pool.is_ready() => self.wait_for(&Arc::clone(pool)),
+            Some(pool) if !start::is_ready(pool) => self.wait_for(&Arc::clone(pool)),
             _ => Ok(()),
         }
     }
@@ -259,7 +263,7 @@ impl PoolManager {
                 StartErrorKind::ThreadSpawn { source: io::Error::new(error.kind(), error.to_string()) }
             }
             WarmupError::TimedOut { ready } => {
-                let (wanted, after) = pool.warm_wanted();
+                let (wanted, after) = start::warm_wanted(pool);
                 StartErrorKind::WarmTimeout { ready, wanted, after }
             }
             WarmupError::Ended => StartErrorKind::Ended,

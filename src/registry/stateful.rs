@@ -4,13 +4,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::error::SubmitError;
+use crate::error::{SubmitError, SubmitErrorKind};
 use crate::names::namespace::Namespace;
-use crate::pool::core::pool::{As, Pool};
+use crate::pool::config::worker_state::StateType;
+use crate::pool::core::pool::Pool;
+use crate::pool::core::task_meta::As;
+use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
-use crate::pool::kinds::dedicated::state::{self, StateType};
+use crate::pool::kinds::dedicated::state;
 use crate::registry::manager::PoolManager;
-use crate::sync::os::Arc;
+use crate::sync::os::{Arc, Ordering};
 use crate::wait::park;
 
 /// One start of a manager whose workers each have an `S`; made by [`PoolManager::with_state`].
@@ -95,7 +98,7 @@ impl PoolManager {
     /// [`NotStarted`](crate::SubmitErrorKind::NotStarted).
     pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, SubmitError> {
         let pool = self.started()?;
-        pool.check_state(StateType::of::<S>())?;
+        check_state(&pool, StateType::of::<S>())?;
         Ok(StatefulManager { manager: self.clone(), pool, state: PhantomData })
     }
 }
@@ -114,7 +117,7 @@ impl<S: 'static> StatefulManager<S> {
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_static(self.stateful(), lent(f));
+        let submitted = submit::submit_static(&self.pool, self.stateful(), lent(f));
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
@@ -127,7 +130,7 @@ impl<S: 'static> StatefulManager<S> {
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_waiting(self.stateful(), lent(f), park::after(d));
+        let submitted = submit::submit_waiting(&self.pool, self.stateful(), lent(f), park::after(d));
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
@@ -140,7 +143,7 @@ impl<S: 'static> StatefulManager<S> {
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_async(self.stateful(), lent(f)).await;
+        let submitted = submit::submit_async(&self.pool, self.stateful(), lent(f)).await;
         submitted.map_err(|refused| self.manager.explain(refused.reason))
     }
 
@@ -172,4 +175,18 @@ impl<S> fmt::Debug for StatefulManager<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StatefulManager<{}>({:?})", std::any::type_name::<S>(), self.manager)
     }
+}
+
+/// Checks that tasks may use a worker's state of this type.
+///
+/// # Errors
+/// The type of state that the workers have instead.
+fn check_state(pool: &Pool, wanted: StateType) -> Result<(), SubmitError> {
+    let has = pool.kind.state_type();
+    if has == Some(wanted) {
+        return Ok(());
+    }
+    pool.counters.refused.fetch_add(1, Ordering::Relaxed);
+    let kind = SubmitErrorKind::WrongWorkerState { wanted: wanted.name, has: has.map(|has| has.name) };
+    Err(SubmitError::new(&pool.namespace, kind))
 }

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::error::StopError;
-use crate::pool::end::StopReport;
+use crate::pool::end;
+use crate::pool::report::StopReport;
+use crate::pool::run::stop;
 use crate::registry::manager::PoolManager;
 use crate::wait::park;
 
@@ -13,7 +15,7 @@ impl PoolManager {
     /// A joining pool runs the tasks that it accepted; the queued tasks of a daemon pool end as cancelled.
     pub fn close(&self) {
         if let Some(pool) = self.pool() {
-            pool.close();
+            stop::close(&pool);
         }
     }
 
@@ -53,7 +55,7 @@ impl PoolManager {
 
     fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, StopError> {
         match self.pool() {
-            Some(pool) => pool.stop(deadline),
+            Some(pool) => end::stop(&pool, deadline),
             None => Ok(StopReport::default()),
         }
     }
@@ -66,7 +68,7 @@ impl PoolManager {
     /// [`FromOwnTask`](StopError::FromOwnTask), as [`stop`](Self::stop).
     pub async fn stop_async(&self) -> Result<StopReport, StopError> {
         match self.pool() {
-            Some(pool) => pool.stop_async().await,
+            Some(pool) => end::stop_async(&pool).await,
             None => Ok(StopReport::default()),
         }
     }
@@ -78,7 +80,7 @@ impl PoolManager {
     /// tasks have their outcome.
     pub fn cancel(&self) {
         if let Some(pool) = self.pool() {
-            pool.cancel();
+            stop::cancel(&pool);
         }
     }
 
@@ -112,7 +114,7 @@ impl PoolManager {
     }
 
     fn idle_by(&self, deadline: Option<Instant>) -> Result<bool, StopError> {
-        self.pool().map_or(Ok(true), |pool| pool.wait_idle(deadline))
+        self.pool().map_or(Ok(true), |pool| end::wait_idle(&pool, deadline))
     }
 
     /// As [`wait_idle`](Self::wait_idle), without blocking the runtime. Dropping the future stops the wait.
@@ -132,7 +134,7 @@ impl PoolManager {
     /// [`FromOwnTask`](StopError::FromOwnTask) when one of the tasks that it would wait for polls it first.
     pub async fn wait_idle_async(&self) -> Result<(), StopError> {
         match self.pool() {
-            Some(pool) => pool.wait_idle_async().await,
+            Some(pool) => end::wait_idle_async(&pool).await,
             None => Ok(()),
         }
     }

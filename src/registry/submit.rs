@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::{Refused, SubmitError};
 use crate::names::task_type::TaskType;
 use crate::pool::handle::map::Map;
+use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
 use crate::registry::manager::PoolManager;
 use crate::wait::park;
@@ -50,7 +51,9 @@ impl PoolManager {
         T: Send + 'static,
     {
         match &*self.load() {
-            Some(pool) => pool.submit_static(Some(task_type.into()), f).map_err(|refused| self.explain(refused.reason)),
+            Some(pool) => {
+                submit::submit_static(pool, Some(task_type.into()), f).map_err(|refused| self.explain(refused.reason))
+            }
             None => Err(self.not_started()),
         }
     }
@@ -85,7 +88,9 @@ impl PoolManager {
         T: Send + 'static,
     {
         match &*self.load() {
-            Some(pool) => pool.submit_static(self.task_type.clone(), f).map_err(|refused| self.explained(refused)),
+            Some(pool) => {
+                submit::submit_static(pool, self.task_type.clone(), f).map_err(|refused| self.explained(refused))
+            }
             None => Err(Refused { task: f, reason: self.not_started() }),
         }
     }
@@ -120,7 +125,7 @@ impl PoolManager {
         T: Send + 'static,
     {
         let Some(pool) = self.pool() else { return self.try_submit(f) };
-        let submitted = pool.submit_waiting(self.task_type.clone(), f, park::after(d));
+        let submitted = submit::submit_waiting(&pool, self.task_type.clone(), f, park::after(d));
         submitted.map_err(|refused| self.explained(refused))
     }
 
@@ -136,7 +141,7 @@ impl PoolManager {
         T: Send + 'static,
     {
         let Some(pool) = self.pool() else { return self.try_submit(f) };
-        let submitted = pool.submit_async(self.task_type.clone(), f).await;
+        let submitted = submit::submit_async(&pool, self.task_type.clone(), f).await;
         submitted.map_err(|refused| self.explained(refused))
     }
 

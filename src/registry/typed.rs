@@ -9,8 +9,9 @@ use crate::names::namespace::Namespace;
 use crate::names::task_type::{Task, TaskKind, TaskType};
 use crate::pool::core::pool::Pool;
 use crate::pool::handle::map::Map;
-use crate::pool::handle::scope::{self, TaskScope};
+use crate::pool::handle::scope::TaskScope;
 use crate::pool::handle::task::TaskHandle;
+use crate::pool::handle::{scope, submit};
 use crate::registry::manager::PoolManager;
 use crate::sync::os::Arc;
 use crate::wait::park;
@@ -91,7 +92,7 @@ impl<K: TaskKind> TypedManager<K> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.pool.submit_static(Self::kind(), task.run).map_err(|refused| self.manager.explained(refused))
+        submit::submit_static(&self.pool, Self::kind(), task.run).map_err(|refused| self.manager.explained(refused))
     }
 
     /// As [`PoolManager::submit_timeout`]: waits at most `d` for capacity in a bounded queue.
@@ -103,7 +104,7 @@ impl<K: TaskKind> TypedManager<K> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_waiting(Self::kind(), task.run, park::after(d));
+        let submitted = submit::submit_waiting(&self.pool, Self::kind(), task.run, park::after(d));
         submitted.map_err(|refused| self.manager.explained(refused))
     }
 
@@ -116,7 +117,7 @@ impl<K: TaskKind> TypedManager<K> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let submitted = self.pool.submit_async(Self::kind(), task.run).await;
+        let submitted = submit::submit_async(&self.pool, Self::kind(), task.run).await;
         submitted.map_err(|refused| self.manager.explained(refused))
     }
 

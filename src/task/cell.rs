@@ -13,9 +13,8 @@ use crate::error::TaskError;
 use crate::lineage::node::{NodeRef, OnceWeak};
 use crate::lineage::queued::TaskLink;
 use crate::names::id::{NodeId, TaskId};
-use crate::sync::UnsafeCell;
-use crate::sync::fork;
 use crate::sync::unwind::{swallow, swallow_drop};
+use crate::sync::{UnsafeCell, fork};
 use crate::task::state::{CancelRequest, Finished, State};
 
 /// What a panic carried.

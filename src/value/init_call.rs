@@ -18,8 +18,8 @@ use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
 use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::pool::blocking::release::PermitsReleased;
-use crate::pool::context::frame;
 use crate::pool::context::interrupted;
+use crate::pool::context::thread::shield;
 use crate::sync::os::Arc;
 use crate::timer::within::within;
 use crate::value::bindings::{BindingState, Outcome};
@@ -149,7 +149,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> InitCall<'_, K, V> {
 
     fn lead<E: Into<BoxError>>(&self, lead: LeadValue<'_, K, V>, make: impl FnOnce() -> Result<V, E>) -> Outcome<V> {
         let made = catch_unwind(AssertUnwindSafe(|| {
-            let _shield = frame::shield();
+            let _shield = shield();
             graph::obliged(&|| lead.give_up(), || Lineage(self.slot.node.clone()).run(make))
         }));
         self.complete(lead, made)

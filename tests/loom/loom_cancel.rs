@@ -6,8 +6,11 @@ use crate::lineage::node::NodeRef;
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::core::pool::Pool;
+use crate::pool::end;
+use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
 use crate::pool::kinds::local::LocalPool;
+use crate::pool::run::stop;
 use crate::sync::os::{Arc, Mutex, thread};
 
 /// A pool whose tasks are never run, because this thread does not run them.
@@ -19,7 +22,7 @@ fn idle(config: PoolConfig) -> (Arc<Pool>, LocalPool) {
 /// Submits at the place. `None` when that is refused.
 fn submit_at(pool: &Arc<Pool>, place: &NodeRef) -> Option<TaskHandle<()>> {
     let here = enter(place.clone(), LazyNode::Nothing);
-    let handle = pool.submit_static(None, || ()).ok();
+    let handle = submit::submit_static(&pool, None, || ()).ok();
     drop(here);
     handle
 }
@@ -77,7 +80,7 @@ fn a_task_submitted_to_a_daemon_pool_while_its_scope_is_closed_is_over() {
 
 #[test]
 fn a_task_submitted_while_its_pool_is_cancelled_is_over() {
-    model(4, || is_over_whoever_comes_first(PoolConfig::local(), &NodeRef::PROCESS, Pool::cancel));
+    model(4, || is_over_whoever_comes_first(PoolConfig::local(), &NodeRef::PROCESS, stop::cancel));
 }
 
 /// One thread submits to a pool whose tasks stand elsewhere, and this one cancels there.
@@ -163,7 +166,7 @@ fn two_cancels_end_each_task_once() {
         outer.node().cancel();
         other.join().unwrap();
         handles.into_iter().for_each(assert_over);
-        assert_eq!((pool.tracker.count(), pool.report().cancelled), (0, 2));
+        assert_eq!((pool.tracker.count(), end::report(&pool).cancelled), (0, 2));
     });
 }
 
@@ -175,7 +178,7 @@ fn a_task_cancelled_while_it_is_pushed_gives_its_room_back() {
         let submitter = thread::spawn(submits(&pool, &scope));
         scope.node().cancel();
         assert_over(submitter.join().unwrap());
-        assert!(pool.submit_static(None, || ()).is_ok(), "nothing that is to run is queued");
+        assert!(submit::submit_static(&pool, None, || ()).is_ok(), "nothing that is to run is queued");
     });
 }
 
@@ -201,13 +204,13 @@ fn two_cancels_of_tasks_that_join_each_other_when_dropped_end() {
         for (at, place) in [&outer, &inner].into_iter().enumerate() {
             let joins = Joins(Arc::clone(&slots[1 - at]));
             let here = enter(place.clone(), LazyNode::Nothing);
-            *slots[at].lock() = pool.submit_static(None, move || drop(joins)).ok();
+            *slots[at].lock() = submit::submit_static(&pool, None, move || drop(joins)).ok();
             drop(here);
         }
         drop(slots);
         let other = thread::spawn(move || inner.node().cancel());
         outer.node().cancel();
         other.join().unwrap();
-        assert_eq!((pool.tracker.count(), pool.report().cancelled), (0, 2));
+        assert_eq!((pool.tracker.count(), end::report(&pool).cancelled), (0, 2));
     });
 }

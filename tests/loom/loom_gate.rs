@@ -10,6 +10,7 @@ use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::config::gate::{Admission, Denied, GateMode, Gated};
 use crate::pool::core::pool::Pool;
+use crate::pool::handle::submit;
 use crate::sync::os::{Arc, thread};
 
 /// A number that only whoever is in may change: loom sees two at once.
@@ -102,9 +103,9 @@ fn a_task_that_waits_for_it_holds_up_no_other() {
         let held = room.gate.enter_timeout(FOR_EVER).unwrap();
         let visits = {
             let room = Arc::clone(&room);
-            pool.submit_static(None, move || room.visit(FOR_EVER).is_ok()).ok().unwrap()
+            submit::submit_static(&pool, None, move || room.visit(FOR_EVER).is_ok()).ok().unwrap()
         };
-        let next = pool.submit_static(None, || 7).ok().unwrap();
+        let next = submit::submit_static(&pool, None, || 7).ok().unwrap();
         assert_eq!(next.join().unwrap(), 7);
         drop(held);
         assert!(visits.join().unwrap());
@@ -137,7 +138,7 @@ fn tasks_under_a_gate_run_one_at_a_time() {
         let (room, pool) = gated(2, FOR_EVER);
         // SAFETY: a task of this pool is in.
         let visit = || room.visits.with_mut(|visits| unsafe { *visits += 1 });
-        let [first, second] = [(); 2].map(|()| pool.submit_static(None, visit).ok().unwrap());
+        let [first, second] = [(); 2].map(|()| submit::submit_static(&pool, None, visit).ok().unwrap());
         first.join().unwrap();
         second.join().unwrap();
         assert_eq!(room.visits(), 2);
@@ -151,7 +152,7 @@ fn a_task_that_is_cancelled_before_it_is_let_in_never_starts() {
         let held = room.gate.try_enter().unwrap();
         // SAFETY: the task is in.
         let visit = || room.visits.with_mut(|visits| unsafe { *visits += 1 });
-        let task = pool.submit_static(None, visit).ok().unwrap();
+        let task = submit::submit_static(&pool, None, visit).ok().unwrap();
         task.cancel();
         drop(held);
         assert!(task.join().unwrap_err().is_cancelled());
@@ -166,7 +167,7 @@ fn a_task_that_finds_it_busy_fails_or_is_let_in() {
         let held = room.gate.try_enter().unwrap();
         // SAFETY: the task is in.
         let visit = || room.visits.with_mut(|visits| unsafe { *visits += 1 });
-        let task = pool.submit_static(None, visit).ok().unwrap();
+        let task = submit::submit_static(&pool, None, visit).ok().unwrap();
         drop(held);
         let outcome = task.join();
         let visited = outcome.is_ok();

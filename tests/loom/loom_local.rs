@@ -4,7 +4,10 @@
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::core::pool::Pool;
+use crate::pool::end;
+use crate::pool::handle::submit;
 use crate::pool::kinds::local::LocalPool;
+use crate::pool::run::stop;
 use crate::sync::os::{Arc, thread};
 
 fn local() -> (Arc<Pool>, LocalPool) {
@@ -15,7 +18,7 @@ fn local() -> (Arc<Pool>, LocalPool) {
 /// Submits and waits for the result, on another thread.
 fn asks(pool: &Arc<Pool>, n: u32) -> impl FnOnce() -> Option<u32> + Send + 'static {
     let pool = Arc::clone(pool);
-    move || match pool.submit_static(None, move || n) {
+    move || match submit::submit_static(&pool, None, move || n) {
         Ok(task) => task.join().ok(),
         Err(_closed) => None,
     }
@@ -28,7 +31,7 @@ fn a_sleeping_thread_is_woken_by_a_task_and_by_the_end() {
         let asks = asks(&pool, 7);
         let other = thread::spawn(move || {
             assert_eq!(asks(), Some(7));
-            pool.close();
+            stop::close(&pool);
         });
         assert_eq!(local.run_until_stopped().completed, 1);
         other.join().unwrap();
@@ -41,9 +44,9 @@ fn a_future_of_another_thread_wakes_it() {
         let (pool, local) = local();
         let work = start(PoolConfig::leased(1));
         let asks = asks(&pool, 7);
-        let task = work.submit_static(None, asks).ok().unwrap();
+        let task = submit::submit_static(&work, None, asks).ok().unwrap();
         assert_eq!(local.run_until(task).unwrap(), Some(7));
-        assert!(work.stop(None).unwrap().is_complete());
+        assert!(end::stop(&work, None).unwrap().is_complete());
     });
 }
 
@@ -62,7 +65,7 @@ fn its_drop_resolves_what_is_queued_and_refuses_the_rest() {
 fn a_join_here_and_a_cancel_elsewhere_agree() {
     model(3, || {
         let (pool, local) = local();
-        let task = Arc::new(pool.submit_static(None, || 7).ok().unwrap());
+        let task = Arc::new(submit::submit_static(&pool, None, || 7).ok().unwrap());
         let other = {
             let task = Arc::clone(&task);
             thread::spawn(move || _ = task.cancel())

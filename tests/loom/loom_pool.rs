@@ -12,12 +12,15 @@ use crate::model::{block, model, start};
 use crate::pool::blocking::release::blocking;
 use crate::pool::config::PoolConfig;
 use crate::pool::core::pool::Pool;
+use crate::pool::core::stats;
+use crate::pool::end;
+use crate::pool::handle::submit::{self, run_and_wait};
 use crate::pool::handle::task::TaskHandle;
-use crate::pool::run::worker::run_and_wait;
+use crate::pool::run::stop;
 use crate::sync::os::{Arc, thread};
 
 fn submit<T: Send + 'static>(pool: &Arc<Pool>, f: impl FnOnce() -> T + Send + 'static) -> TaskHandle<T> {
-    match pool.submit_static(None, f) {
+    match submit::submit_static(&pool, None, f) {
         Ok(handle) => handle,
         Err(refused) => panic!("{}", refused.reason),
     }
@@ -161,8 +164,8 @@ fn a_wait_at_the_bound_ends_while_its_place_is_let_and_the_pool_has_as_many_as_b
         let next = submit(&pool, || ());
         waits.join().unwrap();
         next.join().unwrap();
-        assert!(pool.stop(None).unwrap().is_complete());
-        assert_eq!((pool.permits.taken(), pool.stats().waiting), (0, 0));
+        assert!(end::stop(&pool, None).unwrap().is_complete());
+        assert_eq!((pool.permits.taken(), stats::of(&pool).waiting), (0, 0));
     });
 }
 
@@ -213,7 +216,7 @@ fn a_stop_waits_for_what_was_accepted(config: PoolConfig) {
     let ran = Arc::new(Count::new(0));
     let submitter = {
         let (pool, ran) = (Arc::clone(&pool), Arc::clone(&ran));
-        thread::spawn(move || match pool.submit_static(None, move || ran.fetch_add(1, SeqCst)) {
+        thread::spawn(move || match submit::submit_static(&pool, None, move || ran.fetch_add(1, SeqCst)) {
             Ok(handle) => {
                 drop(handle);
                 1
@@ -221,7 +224,7 @@ fn a_stop_waits_for_what_was_accepted(config: PoolConfig) {
             Err(_closed) => 0,
         })
     };
-    let report = pool.stop(None).unwrap();
+    let report = end::stop(&pool, None).unwrap();
     let ran_before = ran.load(SeqCst);
     assert!(pool.is_over());
     assert_eq!(report.remaining, 0);
@@ -248,9 +251,9 @@ fn two_stops_of_a_busy_pool_both_return() {
         drop(submit(&pool, || ()));
         let other = {
             let pool = Arc::clone(&pool);
-            thread::spawn(move || pool.stop(None).unwrap().completed)
+            thread::spawn(move || end::stop(&pool, None).unwrap().completed)
         };
-        assert_eq!(pool.stop(None).unwrap().completed, 1);
+        assert_eq!(end::stop(&pool, None).unwrap().completed, 1);
         assert_eq!(other.join().unwrap(), 1);
     });
 }
@@ -262,7 +265,7 @@ fn an_end_that_was_seen_stays_one() {
         let handle = submit(&pool, || ());
         // The tombstone of a cancelled task may still be queued when the pool ends.
         let _ = handle.cancel();
-        assert!(pool.stop(None).unwrap().is_complete());
+        assert!(end::stop(&pool, None).unwrap().is_complete());
         assert!(pool.is_over());
         drop(handle);
         assert!(pool.is_over());
@@ -278,7 +281,7 @@ fn waiting_for_idleness_returns_when_nothing_is_left() {
             let ran = Arc::clone(&ran);
             drop(submit(&pool, move || ran.fetch_add(1, SeqCst)));
         }
-        assert!(pool.wait_idle(None).unwrap());
+        assert!(end::wait_idle(&pool, None).unwrap());
         assert_eq!(ran.load(SeqCst), 2);
         // Still open.
         assert_eq!(submit(&pool, || 1).join().unwrap(), 1);
@@ -291,12 +294,12 @@ fn closing_a_daemon_pool_resolves_every_handle() {
         let pool = start(PoolConfig::leased(1).daemon());
         let submitter = {
             let pool = Arc::clone(&pool);
-            thread::spawn(move || match pool.submit_static(None, || ()) {
+            thread::spawn(move || match submit::submit_static(&pool, None, || ()) {
                 Ok(handle) => handle.join().is_ok_and(|()| true),
                 Err(_closed) => false,
             })
         };
-        pool.close();
+        stop::close(&pool);
         submitter.join().unwrap();
         block(&pool.tracker, || pool.is_over());
     });
@@ -312,7 +315,7 @@ fn a_cancelled_task_ends_once_and_the_pool_with_it() {
         let _ = handle.cancel();
         let ran_well = handle.join().is_ok();
         assert_eq!(ran.load(SeqCst), usize::from(ran_well));
-        assert_eq!(pool.stop(None).unwrap().cancelled, u64::from(!ran_well));
+        assert_eq!(end::stop(&pool, None).unwrap().cancelled, u64::from(!ran_well));
     });
 }
 
@@ -326,7 +329,7 @@ fn a_run_on_the_callers_thread_strands_nothing_and_the_pool_ends() {
         };
         let two = run_and_wait(&pool, None, || 2).unwrap_or_else(|error| panic!("{error}")).unwrap();
         assert_eq!(two + other.join().unwrap(), 3);
-        assert_eq!(pool.stop(None).unwrap().completed, 2);
+        assert_eq!(end::stop(&pool, None).unwrap().completed, 2);
     });
 }
 
@@ -340,7 +343,7 @@ fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
             let (pool, scope, ran) = (Arc::clone(&pool), scope.clone(), Arc::clone(&ran));
             thread::spawn(move || {
                 let here = enter(scope, LazyNode::Nothing);
-                let accepted = pool.submit_static(None, move || ran.fetch_add(1, SeqCst)).is_ok();
+                let accepted = submit::submit_static(&pool, None, move || ran.fetch_add(1, SeqCst)).is_ok();
                 drop(here);
                 usize::from(accepted)
             })
@@ -352,7 +355,7 @@ fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
         }
         let ran_before = ran.load(SeqCst);
         assert_eq!(submitter.join().unwrap(), ran_before);
-        assert!(pool.stop(None).unwrap().is_complete());
+        assert!(end::stop(&pool, None).unwrap().is_complete());
     });
 }
 
@@ -360,7 +363,7 @@ fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
 
 /// Whether the task was run. Otherwise it is refused at once, or told so later.
 fn runs_or_is_told(pool: &Arc<Pool>) -> bool {
-    match pool.submit_static(None, || ()) {
+    match submit::submit_static(&pool, None, || ()) {
         Ok(handle) => handle.join().is_ok(),
         Err(_refused) => false,
     }
@@ -379,7 +382,7 @@ fn a_refused_thread_strands_nothing() {
         let _ = other.join().unwrap();
         // The system has threads again.
         assert!(runs_or_is_told(&pool));
-        assert!(pool.stop(None).unwrap().is_complete());
+        assert!(end::stop(&pool, None).unwrap().is_complete());
     });
 }
 
@@ -391,7 +394,7 @@ fn a_pool_that_has_a_thread_goes_on_with_it_when_another_is_refused() {
         let other = Arc::clone(&moment);
         let busy = submit(&pool, move || moment.wait());
         thread::refuse(1);
-        let accepted = pool.submit_static(None, || 2);
+        let accepted = submit::submit_static(&pool, None, || 2);
         other.happen();
         busy.join().unwrap();
         match accepted {
@@ -407,11 +410,11 @@ fn whoever_waits_for_room_is_told_of_it() {
         let pool = start(PoolConfig::leased(1).queue_limit(1));
         let submitter = {
             let pool = Arc::clone(&pool);
-            thread::spawn(move || (0..2).all(|_| pool.submit_waiting(None, || (), None).is_ok()))
+            thread::spawn(move || (0..2).all(|_| submit::submit_waiting(&pool, None, || (), None).is_ok()))
         };
-        assert!(pool.submit_waiting(None, || (), None).is_ok());
+        assert!(submit::submit_waiting(&pool, None, || (), None).is_ok());
         assert!(submitter.join().unwrap());
-        assert_eq!(pool.stop(None).unwrap().completed, 3);
+        assert_eq!(end::stop(&pool, None).unwrap().completed, 3);
     });
 }
 
@@ -433,7 +436,7 @@ fn busy(config: PoolConfig) -> (Arc<Pool>, Arc<Moment>) {
 /// Submits at the place. `None` when that is refused.
 fn submit_at(pool: &Arc<Pool>, place: &NodeRef) -> Option<TaskHandle<()>> {
     let here = enter(place.clone(), LazyNode::Nothing);
-    let handle = pool.submit_static(None, || ()).ok();
+    let handle = submit::submit_static(&pool, None, || ()).ok();
     drop(here);
     handle
 }
@@ -457,7 +460,7 @@ fn a_cancelled_task_ends_once_whoever_claims_it() {
         canceller.join().unwrap();
         let ran_well = handle.join().is_ok();
         assert_eq!(ran.load(SeqCst), usize::from(ran_well));
-        assert_eq!(pool.stop(None).unwrap().cancelled, u64::from(!ran_well));
+        assert_eq!(end::stop(&pool, None).unwrap().cancelled, u64::from(!ran_well));
         assert!(scope.node().scopes().all(|scope| scope.of(true).count() == 0));
     });
 }
@@ -470,14 +473,14 @@ fn whoever_waits_for_room_is_let_in_when_a_cancel_makes_some() {
         let queued = submit_at(&pool, &scope).unwrap();
         let submitter = {
             let pool = Arc::clone(&pool);
-            thread::spawn(move || pool.submit_waiting(None, || (), None).is_ok())
+            thread::spawn(move || submit::submit_waiting(&pool, None, || (), None).is_ok())
         };
         scope.node().cancel();
         // While the pool is busy.
         assert!(submitter.join().unwrap());
         assert!(queued.join().is_err());
         moment.happen();
-        assert_eq!(pool.stop(None).unwrap().completed, 2);
+        assert_eq!(end::stop(&pool, None).unwrap().completed, 2);
     });
 }
 
@@ -489,13 +492,13 @@ fn two_that_wait_for_room_are_both_let_in_when_two_tasks_are_cancelled() {
         let queued = [(), ()].map(|()| submit_at(&pool, &scope).unwrap());
         let other = {
             let pool = Arc::clone(&pool);
-            thread::spawn(move || pool.submit_waiting(None, || (), None).is_ok())
+            thread::spawn(move || submit::submit_waiting(&pool, None, || (), None).is_ok())
         };
         let canceller = thread::spawn(move || scope.node().cancel());
-        assert!(pool.submit_waiting(None, || (), None).is_ok() && other.join().unwrap());
+        assert!(submit::submit_waiting(&pool, None, || (), None).is_ok() && other.join().unwrap());
         canceller.join().unwrap();
         assert!(queued.into_iter().all(|queued| queued.join().is_err()));
         moment.happen();
-        assert_eq!(pool.stop(None).unwrap().completed, 3);
+        assert_eq!(end::stop(&pool, None).unwrap().completed, 3);
     });
 }

@@ -8,6 +8,8 @@ use loom::cell::UnsafeCell;
 use crate::model::model_on;
 use crate::pool::config::PoolConfig;
 use crate::pool::core::pool::Pool;
+use crate::pool::end;
+use crate::pool::handle::submit;
 use crate::sync::os::{Arc, thread};
 use crate::threads::spin::SpinSlot;
 
@@ -119,7 +121,7 @@ fn start(n: usize) -> Arc<Pool> {
 }
 
 fn value(pool: &Arc<Pool>, value: usize) -> usize {
-    match pool.submit_static(None, move || value) {
+    match submit::submit_static(&pool, None, move || value) {
         Ok(handle) => handle.join().unwrap(),
         Err(refused) => panic!("{}", refused.reason),
     }
@@ -150,7 +152,7 @@ fn a_pool_whose_thread_lingers_ends() {
     model(2, || {
         let pool = start(1);
         assert_eq!(value(&pool, 1), 1);
-        assert_eq!(pool.stop(None).unwrap().completed, 1);
+        assert_eq!(end::stop(&pool, None).unwrap().completed, 1);
     });
 }
 

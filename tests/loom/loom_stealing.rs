@@ -12,13 +12,15 @@ use crate::model::{model, start};
 use crate::pool::blocking::release::blocking;
 use crate::pool::config::PoolConfig;
 use crate::pool::core::pool::Pool;
+use crate::pool::end;
+use crate::pool::handle::submit::{self, run_and_wait};
 use crate::pool::handle::task::TaskHandle;
-use crate::pool::run::worker::run_and_wait;
+use crate::pool::run::stop;
 use crate::sync::os::{Arc, thread};
 use crate::sync::rayon;
 
 fn submit<T: Send + 'static>(pool: &Arc<Pool>, f: impl FnOnce() -> T + Send + 'static) -> TaskHandle<T> {
-    match pool.submit_static(None, f) {
+    match submit::submit_static(&pool, None, f) {
         Ok(handle) => handle,
         Err(refused) => panic!("{}", refused.reason),
     }
@@ -26,14 +28,14 @@ fn submit<T: Send + 'static>(pool: &Arc<Pool>, f: impl FnOnce() -> T + Send + 's
 
 /// Whether the task was run. Otherwise it is refused at once, or told so later.
 fn runs_or_is_told(pool: &Arc<Pool>) -> bool {
-    match pool.submit_static(None, || ()) {
+    match submit::submit_static(&pool, None, || ()) {
         Ok(handle) => handle.join().is_ok(),
         Err(_refused) => false,
     }
 }
 
 fn stop(pool: &Arc<Pool>) {
-    assert!(pool.stop(None).unwrap().is_complete());
+    assert!(end::stop(&pool, None).unwrap().is_complete());
     assert!(pool.kind.is_gone());
 }
 
@@ -109,7 +111,7 @@ fn a_last_task_on_top_of_another_piece_of_work_leaves_no_thread() {
         // Outlives the task that gave it to rayon.
         let job = move || {
             let install = || {
-                if let Ok(task) = own.submit_static(None, || ()) {
+                if let Ok(task) = submit::submit_static(&own, None, || ()) {
                     while !task.is_finished() && rayon::run_one() {}
                 }
             };
@@ -129,7 +131,7 @@ fn whoever_does_the_last_work_sees_that_nobody_else_comes() {
         let begun = Arc::clone(&moment);
         let job = move || {
             begun.happen();
-            drop(own.submit_static(None, || ()));
+            drop(submit::submit_static(&own, None, || ()));
         };
         let task = submit(&pool, move || {
             rayon::spawn(job);
@@ -148,7 +150,7 @@ fn a_task_is_refused_or_ends_before_the_stop_and_no_thread_is_left() {
         let ran = Arc::new(Count::new(0));
         let submitter = {
             let (pool, ran) = (Arc::clone(&pool), Arc::clone(&ran));
-            thread::spawn(move || pool.submit_static(None, move || ran.fetch_add(1, SeqCst)).is_ok())
+            thread::spawn(move || submit::submit_static(&pool, None, move || ran.fetch_add(1, SeqCst)).is_ok())
         };
         stop(&pool);
         let ran_before = ran.load(SeqCst);
@@ -173,7 +175,7 @@ fn a_cancel_resolves_every_handle_and_leaves_no_thread() {
             let pool = Arc::clone(&pool);
             thread::spawn(move || _ = runs_or_is_told(&pool))
         };
-        pool.cancel();
+        stop::cancel(&pool);
         submitter.join().unwrap();
     });
 }

@@ -9,6 +9,10 @@ use loom::sync::{Condvar, Mutex};
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::core::pool::Pool;
+use crate::pool::end;
+use crate::pool::handle::submit;
+use crate::pool::kinds::dedicated::own::Dedicated;
+use crate::pool::kinds::dedicated::start;
 use crate::pool::kinds::dedicated::warm::WarmupError;
 use crate::sync::os::{Arc, thread};
 
@@ -46,23 +50,23 @@ fn first_fails(n: usize) -> PoolConfig {
 
 /// Whether it was run. Otherwise it is refused at once, or told so later.
 fn runs_or_is_told(pool: &Arc<Pool>) -> bool {
-    match pool.submit_static(None, || ()) {
+    match submit::submit_static(&pool, None, || ()) {
         Ok(handle) => handle.join().is_ok(),
         Err(_refused) => false,
     }
 }
 
 fn stop(pool: &Arc<Pool>) {
-    assert!(pool.stop(None).unwrap().is_complete());
+    assert!(end::stop(&pool, None).unwrap().is_complete());
 }
 
 #[test]
 fn a_start_returns_when_all_are_ready() {
     model(2, || {
         let pool = start(fine(2).warm(2));
-        pool.warm_up();
-        assert!(pool.wait_ready(None).is_ok());
-        assert_eq!(pool.kind.cache().stats().live, 2);
+        start::warm_up(&pool);
+        assert!(start::wait_ready(&pool, None).is_ok());
+        assert_eq!(pool.kind.as_any().downcast_ref::<Dedicated>().unwrap().cache.stats().live, 2);
         stop(&pool);
     });
 }
@@ -71,8 +75,8 @@ fn a_start_returns_when_all_are_ready() {
 fn one_at_a_time_is_enough() {
     model(1, || {
         let pool = start(fine(2).warm(2).warm_concurrency(1));
-        pool.warm_up();
-        assert!(pool.wait_ready(None).is_ok());
+        start::warm_up(&pool);
+        assert!(start::wait_ready(&pool, None).is_ok());
         stop(&pool);
     });
 }
@@ -85,8 +89,8 @@ fn a_failure_ends_the_start_and_all_that_was_queued() {
             let pool = Arc::clone(&pool);
             thread::spawn(move || runs_or_is_told(&pool))
         };
-        pool.warm_up();
-        assert!(matches!(pool.wait_ready(None), Err(WarmupError::Init(_))));
+        start::warm_up(&pool);
+        assert!(matches!(start::wait_ready(&pool, None), Err(WarmupError::Init(_))));
         submitter.join().unwrap();
         stop(&pool);
     });
@@ -101,17 +105,17 @@ fn a_start_that_times_out_ends_once_and_leaves_its_initialiser_alone() {
             hook.wait();
             Ok::<(), &str>(())
         }));
-        pool.warm_up();
+        start::warm_up(&pool);
         let other = {
             let moment = Arc::clone(&moment);
             thread::spawn(move || moment.happen())
         };
-        pool.time_out();
-        let outcome = pool.wait_ready(None);
+        start::time_out(&pool);
+        let outcome = start::wait_ready(&pool, None);
         assert!(matches!(outcome, Ok(()) | Err(WarmupError::TimedOut { .. })));
         // Not waited for: it may hang for ever.
         stop(&pool);
-        assert!(pool.submit_static(None, || ()).is_err());
+        assert!(submit::submit_static(&pool, None, || ()).is_err());
         other.join().unwrap();
     });
 }
@@ -129,8 +133,8 @@ fn ending_the_pool_ends_the_start_and_waits_for_no_initialiser() {
             let pool = Arc::clone(&pool);
             thread::spawn(move || stop(&pool))
         };
-        pool.warm_up();
-        assert!(matches!(pool.wait_ready(None), Err(WarmupError::Ended)));
+        start::warm_up(&pool);
+        assert!(matches!(start::wait_ready(&pool, None), Err(WarmupError::Ended)));
         ender.join().unwrap();
         moment.happen();
     });
@@ -161,7 +165,7 @@ fn tasks_that_wait_for_each_other_get_a_worker_each() {
                 moments[mine].happen();
                 moments[1 - mine].wait();
             };
-            pool.submit_static(None, meet).ok().unwrap()
+            submit::submit_static(&pool, None, meet).ok().unwrap()
         });
         for task in tasks {
             task.join().unwrap();
@@ -195,8 +199,8 @@ fn a_ready_worker_takes_over_what_a_hanging_one_came_for() {
             }
             Ok::<(), &str>(())
         }));
-        pool.warm_up();
-        assert!(pool.wait_ready(None).is_ok());
+        start::warm_up(&pool);
+        assert!(start::wait_ready(&pool, None).is_ok());
         // Perhaps a second thread comes for it, before the first one rests.
         assert!(runs_or_is_told(&pool));
         stop(&pool);
@@ -213,7 +217,7 @@ fn a_cancelled_task_needs_no_initialiser_and_the_pool_ends() {
             hook.wait();
             Ok::<(), &str>(())
         }));
-        let handle = pool.submit_static(None, || ()).ok().unwrap();
+        let handle = submit::submit_static(&pool, None, || ()).ok().unwrap();
         let _ = handle.cancel();
         stop(&pool);
         moment.happen();
@@ -225,8 +229,8 @@ fn a_refused_thread_ends_the_start() {
     model(2, || {
         let pool = start(fine(2).warm(2));
         thread::refuse(1);
-        pool.warm_up();
-        assert!(matches!(pool.wait_ready(None), Err(WarmupError::Thread(_))));
+        start::warm_up(&pool);
+        assert!(matches!(start::wait_ready(&pool, None), Err(WarmupError::Thread(_))));
         stop(&pool);
     });
 }

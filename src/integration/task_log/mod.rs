@@ -15,7 +15,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::lineage::current;
 use crate::lineage::node::Node;
 use crate::names::id::TaskId;
-use crate::pool::context::frame;
+use crate::pool::context::thread::{task_id, with_own};
 use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::swallow;
 
@@ -162,10 +162,10 @@ fn tasks_here(ancestors: bool) -> SmallVec<[TaskId; 4]> {
         own.into_iter().chain(node.path().filter_map(Node::task_id)).take(wanted).collect()
     };
     // A work-stealing pool's task may run a piece of another's: only the current node is known of that.
-    match frame::own().filter(|frame| !frame.is_teardown() && !frame.steals()) {
-        Some(frame) => above(frame.counted.place.node(), frame::task_id()),
+    with_own(|frame| match frame.filter(|frame| !frame.is_teardown() && !frame.steals()) {
+        Some(frame) => above(frame.counted.place.node(), task_id()),
         None => above(current::nearest_node(&current::pin()), None),
-    }
+    })
 }
 
 /// Keeps one task's lines. Dropping the last record of a task removes them.

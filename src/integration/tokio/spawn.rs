@@ -18,7 +18,7 @@ use crate::lineage::watch::Watch;
 use crate::lineage::work::Work;
 use crate::pool::context::interrupted::note_if_cancelled;
 use crate::pool::handle::cancel_on_drop::{Cancel, CancelOnDrop};
-use crate::pool::handle::task::CancelOutcome;
+use crate::pool::report::CancelOutcome;
 use crate::sync::os::Arc;
 use crate::sync::unwind::{swallow, swallow_drop};
 

@@ -5,8 +5,7 @@ use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
 use crate::lineage::current::entry::{EntryNode, LazyNode, StackEntry};
-use crate::lineage::current::pin;
-use crate::lineage::current::stack;
+use crate::lineage::current::{pin, stack};
 use crate::lineage::flow::Flow;
 use crate::lineage::locals::LOCALS;
 use crate::lineage::node::NodeRef;

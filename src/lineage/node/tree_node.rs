@@ -253,6 +253,14 @@ impl Node {
         }
     }
 
+    /// Ends the node of a worker, on the worker's thread. Drops its bindings and managers, also where another thread holds the
+    /// node: what belongs to a thread ends on it. Runs user code.
+    pub(crate) fn end_worker(&self) {
+        self.end();
+        self.values.clear();
+        self.managers.clear();
+    }
+
     /// Ends a scope that is closed and has nothing left below it. Drops its bindings, so that no value holds the scope.
     /// Runs user code.
     pub(crate) fn end_if_over(&self) {

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::cancel::checkpoint;
 use crate::error::Cancelled;
 use crate::lineage::current;
 use crate::pool::blocking::cancel_listener::CancelListener;
@@ -59,7 +58,9 @@ use crate::wait::park;
 /// One allocation. With the first poll that is pending the running task becomes a node of the tree, in one or two
 /// microseconds; each further one costs what it costs to park a thread and to unpark it.
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, Cancelled> {
-    checkpoint()?;
+    if interrupted::cancel_requested() {
+        return Err(interrupted::cancelled());
+    }
     let mut future = pin!(future);
     let woken = Woken::new(park::waker());
     let waker = Waker::from(woken.clone());

@@ -7,9 +7,8 @@ use crate::lineage::flow::Flow;
 use crate::lineage::node::NodeRef;
 use crate::lineage::watch::Watch;
 use crate::lineage::work::{self, Work};
-use crate::pool::context::frame::{self, Frame};
+use crate::pool::context::thread::{is_shielded, with_own, with_stealing};
 use crate::pool::core::pool::Pool;
-use crate::pool::kinds::stealing;
 use crate::sync::os::Arc;
 
 /// Listens where the code stands, and at the running task or thread itself, which may be elsewhere: code that has
@@ -24,17 +23,24 @@ pub(crate) struct CancelListener {
 impl CancelListener {
     pub(crate) fn new() -> Self {
         // What a task does for others is not asked by its handle, and what one left behind has none.
-        let shield = frame::is_shielded();
-        let left = frame::own().filter(|frame| !shield && frame.is_teardown());
-        let deaf = shield || left.is_some();
+        let shield = is_shielded();
+        let (is_own, cleanup) = with_own(|frame| {
+            let cleanup = frame.filter(|frame| !shield && frame.is_teardown());
+            (frame.is_some(), cleanup.map(|frame| AtPool::new(frame.pool())))
+        });
+        let deaf = shield || cleanup.is_some();
         // Before the place, which is the same in most cases: then it is a node by now.
         let own = if deaf { None } else { current::own() };
         // A thread that stands nowhere is made no node of: nobody could ask it.
         let here = if current::stands() { current::here() } else { NodeRef::PROCESS };
         let own = own.filter(|own| own.as_ptr() != here.as_ptr());
-        let steals = || stealing::here().filter(|_| !deaf && !Flow::now().is_guest());
-        let pool = left.map(Frame::pool).or_else(steals).map(AtPool::new);
-        let work = if deaf || frame::own().is_some() { None } else { work::with_own(AtWork::new) };
+        let steals = || {
+            with_stealing(|thread| {
+                thread.filter(|_| !deaf && !Flow::now().is_guest()).map(|thread| AtPool::new(thread.pool))
+            })
+        };
+        let pool = cleanup.or_else(steals);
+        let work = if deaf || is_own { None } else { work::with_own(AtWork::new) };
         Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new), pool, work }
     }
 

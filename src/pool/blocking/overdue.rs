@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::pool::blocking::let_through::{held_up, let_one_through};
 use crate::pool::core::held_permits::HeldPermits;
 use crate::pool::core::pool::Pool;
 use crate::sync::os::{Arc, Mutex, Weak, thread};
@@ -46,7 +47,7 @@ pub(crate) fn watch(pool: &Arc<Pool>) {
     drop(watch);
     if refused {
         // Nobody would come back to it.
-        pool.let_one_through();
+        let_one_through(pool);
     }
 }
 
@@ -55,7 +56,7 @@ fn run() {
         thread::sleep(TICK);
         let Some(overdue) = look() else { return };
         for pool in overdue {
-            pool.let_one_through();
+            let_one_through(&pool);
         }
     }
 }
@@ -70,7 +71,7 @@ fn look() -> Option<Vec<Arc<Pool>>> {
         let Some(pool) = watched.pool.upgrade() else { return false };
         let word = pool.held_permits.load();
         let keeps = HeldPermits::kept(word) > 0;
-        let mark = pool.held_up();
+        let mark = held_up(&pool);
         watched.looks = if mark.is_some() && mark == watched.mark { watched.looks + 1 } else { 0 };
         watched.mark = mark;
         if watched.looks > HeldPermits::are_let(word) / SLOWER {

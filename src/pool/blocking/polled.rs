@@ -4,11 +4,12 @@
 //! waker with whoever is to wake it, and those of this crate say so here. Where the waker was left with nobody else,
 //! which its count of references tells, the future goes on when one of theirs has ended, and no sooner.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ptr;
 use std::task::Waker;
 
 use crate::names::id::TaskId;
+use crate::pool::context::thread;
 use crate::sync::os::Arc;
 use crate::wait::graph::{IsQueued, Several, Target};
 
@@ -18,31 +19,18 @@ struct Polled<'a> {
     on: RefCell<Vec<Target>>,
 }
 
-thread_local! {
-    static POLLED: Cell<*const Polled<'static>> = const { Cell::new(ptr::null()) };
-}
-
 /// Runs `poll`, and tells with whom of this crate it has left the waker.
 pub(crate) fn polling<R>(waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
-    struct Restore(*const Polled<'static>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            POLLED.set(self.0);
-        }
-    }
     let polled = Polled { waker, on: RefCell::new(Vec::new()) };
-    let restore = Restore(POLLED.get());
-    POLLED.set(ptr::from_ref(&polled).cast());
-    let out = poll();
-    drop(restore);
+    let out = thread::with_polled(ptr::from_ref(&polled).cast(), poll);
     (out, polled.on.into_inner())
 }
 
 /// The waker was left with that. Costs a load where nobody asks.
 #[inline]
 pub(crate) fn left_with(waker: &Waker, on: impl FnOnce() -> Target) {
-    // SAFETY: it is further up this thread's stack, until `polling` restores the pointer; nothing keeps the reference.
-    let Some(polled) = (unsafe { POLLED.get().as_ref() }) else { return };
+    // SAFETY: `polling` alone sets the pointer. It points further up this thread's stack until that call returns.
+    let Some(polled) = (unsafe { thread::polled().cast::<Polled<'_>>().as_ref() }) else { return };
     if !polled.waker.will_wake(waker) {
         return;
     }

@@ -6,12 +6,12 @@ use std::ptr;
 use std::time::Instant;
 
 use crate::lineage::work;
-use crate::pool::context::frame::{self, Frame};
+use crate::pool::blocking::hold;
+use crate::pool::context::frame::Frame;
+use crate::pool::context::thread::{WorkerPurpose, with_innermost};
+use crate::pool::context::{frame, thread};
 use crate::pool::core::held_permits::InWait;
 use crate::pool::core::pool::Pool;
-use crate::pool::kinds::dedicated::warm::WorkerPurpose;
-use crate::pool::kinds::local;
-use crate::pool::kinds::stealing::{self, Blocked};
 use crate::pool::run::depth;
 use crate::runtime;
 use crate::sync::fork;
@@ -19,7 +19,22 @@ use crate::sync::os::Arc;
 use crate::threads::cache::{self, BlockedGuard};
 use crate::wait::graph::{self, Begin, ClosesCircle, Ends, Label, Permit, Stack, Target, Waiting};
 use crate::wait::park;
+use crate::wait::tracker::TaskTracker;
 use crate::wait::waker_set::WakerSet;
+
+/// What a wait for a count of tasks is.
+pub(crate) struct OfTracker {
+    pub(crate) on: Target,
+    pub(crate) label: Label,
+    pub(crate) ends: Ends,
+}
+
+impl OfTracker {
+    /// A wait whose caller can be told that it would never end.
+    pub(crate) fn of(tracker: &TaskTracker, label: Label) -> Self {
+        Self { on: Target::TaskTracker(tracker.address()), label, ends: Ends::WhenTold }
+    }
+}
 
 /// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
 /// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
@@ -27,7 +42,7 @@ pub(crate) struct PermitsReleased {
     /// How many of the places on this thread's stack it has asked for, from the innermost one.
     frames: usize,
     waiting: Option<BlockedGuard>,
-    _blocked: Option<Blocked<'static>>,
+    _blocked: Option<StealingWait>,
     /// What the thread waits for, where that can be a part of a cycle.
     edge: Option<Waiting<'static>>,
     here: PhantomData<*const ()>,
@@ -52,19 +67,17 @@ impl PermitsReleased {
         }
         let mut frames = 0;
         // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
-        let steals = stealing::here().is_some();
-        let works = steals || frame::innermost().is_some();
+        let works = thread::is_stealing() || with_innermost(|frame| frame.is_some());
         let waiting = works.then(cache::block_here).flatten();
         // So that nothing is left to this thread, whether it gives a place or not.
-        let blocked = stealing::begin_wait(waiting.is_some());
-        for frame in frame::bringers() {
-            // This one and those further out were asked by a wait within which this one is.
-            if frame.wait.get() != InWait::No {
-                break;
+        let blocked = StealingWait::begin(waiting.is_some());
+        with_innermost(|inner| {
+            // An outer wait has asked the frames from the first one in a wait.
+            for frame in frame::bringers(inner).take_while(|frame| frame.wait.get() == InWait::No) {
+                frame.wait.set(hold::begin_wait(frame.pool(), timed));
+                frames += 1;
             }
-            frame.wait.set(frame.pool().begin_wait(timed));
-            frames += 1;
-        }
+        });
         Self { frames, waiting, _blocked: blocked, edge: None, here: PhantomData }
     }
 
@@ -74,7 +87,9 @@ impl PermitsReleased {
 
     /// It has given a place.
     fn gave(&self) -> bool {
-        frame::bringers().take(self.frames).any(|frame| frame.wait.get() == InWait::Released)
+        with_innermost(|inner| {
+            frame::bringers(inner).take(self.frames).any(|frame| frame.wait.get() == InWait::Released)
+        })
     }
 
     /// As [`begin`](Self::begin), for a wait that ends with the target. The error: it would never end; see
@@ -118,6 +133,42 @@ impl PermitsReleased {
     }
 }
 
+/// While it lives, the calling worker of a work-stealing pool is inside a wait. Not `Send`.
+///
+/// A task whose piece waits may wait for the piece in rayon. Its thread then counts as working, although what the piece
+/// waits for may need that thread.
+struct StealingWait {
+    has_task: bool,
+    here: PhantomData<*const ()>,
+}
+
+impl StealingWait {
+    /// `None` where the thread is no such worker, or is inside a wait already. The wait says so before it releases permits,
+    /// so that a thread which acquires one of them does not come here first.
+    ///
+    /// `has_task` is whether the thread counted as working until now.
+    fn begin(has_task: bool) -> Option<Self> {
+        thread::with_stealing(|thread| {
+            // A fork's child has none of the other threads, and perhaps their locks.
+            let thread = thread.filter(|thread| !fork::is_fork() && !thread.blocked.replace(true))?;
+            thread.pool.kind.begin_wait(thread.pool, thread.number, has_task);
+            Some(Self { has_task, here: PhantomData })
+        })
+    }
+}
+
+impl Drop for StealingWait {
+    fn drop(&mut self) {
+        thread::with_stealing(|thread| {
+            let Some(thread) = thread else { return };
+            thread.blocked.set(false);
+            if !fork::is_fork() {
+                thread.pool.kind.end_wait(thread.pool, thread.number, self.has_task);
+            }
+        });
+    }
+}
+
 /// Notes that the calling thread is about to wait, for whoever has given its places already or is to give them next.
 /// Runs nothing of a user's where the wait can be [told](Ends), so it may be called under a lock that says who owes
 /// what is waited for.
@@ -145,7 +196,7 @@ fn stack(drives: bool) -> Stack {
             stack.trackers.push(tracker);
         }
     };
-    for frame in frame::all().take(FRAMES) {
+    let part_of = |frame: &Frame| {
         let pool = frame.pool();
         stack.tasks.extend(frame.task().map(|task| (task.id(), pool.namespace.clone())));
         counts(&mut stack, pool.tracker.address());
@@ -158,18 +209,19 @@ fn stack(drives: bool) -> Stack {
         if frame.brings_permit && pool.config.holds_permit {
             stack.permits.push(permit(pool));
         }
-    }
+    };
+    with_innermost(|inner| inner.into_iter().flat_map(Frame::outwards).take(FRAMES).for_each(part_of));
     work::for_each_tracker(|tracker| counts(&mut stack, tracker));
-    if let Some((pool, _, WorkerPurpose::ForTask)) = frame::initialising() {
-        stack.permits.push(permit(pool));
-    }
-    if !drives && local::is_any_here() {
-        // Nobody else runs what is queued there.
-        for pool in local::all_here() {
-            let permit = permit(&pool);
+    let for_task = |this: &thread::Initialising| this.purpose == WorkerPurpose::ForTask;
+    let held = thread::with_initialising(|this| this.filter(|this| for_task(this)).map(|this| permit(this.pool())));
+    stack.permits.extend(held);
+    if !drives {
+        // No other thread runs what is queued there.
+        thread::each_local(|entry| {
+            let permit = permit(&entry.pool);
             stack.permits.retain(|known| known.pool != permit.pool);
             stack.permits.push(permit);
-        }
+        });
     }
     stack
 }
@@ -193,28 +245,49 @@ impl Drop for PermitsReleased {
             return;
         }
         // The innermost are those this one asked: what an outer wait asked is further out.
-        for frame in frame::bringers().take(self.frames) {
-            frame.pool().end_wait(frame.wait.replace(InWait::No));
-        }
+        with_innermost(|inner| {
+            for frame in frame::bringers(inner).take(self.frames) {
+                hold::end_wait(frame.pool(), frame.wait.replace(InWait::No));
+            }
+        });
     }
 }
 
-/// Whether the calling thread, as a worker of the pool, may run one of its tasks within the present one; then the pool.
-/// It may also when a task of another pool runs here in place, on top of the pool's own. It may not once its place is
-/// given away.
-pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
+/// Passes on the pool, if the calling thread, as its worker, may run one of its tasks within the present one.
+///
+/// The thread may also when a task of another pool runs here in place, on top of the pool's own. It may not once the permit
+/// is released.
+pub(crate) fn with_own_pool<R>(pool: *const Pool, f: impl FnOnce(Option<&Arc<Pool>>) -> R) -> R {
     // A fork's child runs nothing of its parent's.
     if fork::is_fork() {
-        return None;
+        return f(None);
     }
-    if let Some(own) = stealing::here().filter(|own| ptr::eq(Arc::as_ptr(own), pool)) {
-        // A stolen piece has no place to give away, so a deep stack is better than a wait that may be for ever.
-        return Some(own);
-    }
-    if frame::innermost()?.is_teardown() {
-        return None;
-    }
-    own_permit(pool).filter(|own| own.wait.get() != InWait::Released).map(Frame::pool)
+    thread::with_stealing(|thread| match thread {
+        // A stolen piece has no permit to release, so a deep stack is better than a wait that may be for ever.
+        Some(thread) if ptr::eq(Arc::as_ptr(thread.pool), pool) => f(Some(thread.pool)),
+        _ => with_innermost(|inner| {
+            let own = inner.filter(|inner| !inner.is_teardown()).and_then(|inner| own_permit(inner, pool));
+            f(own.filter(|own| own.wait.get() != InWait::Released).map(Frame::pool))
+        }),
+    })
+}
+
+/// Returns whether the calling thread may run one of the pool's tasks within the present one.
+pub(crate) fn may_run_in_place(pool: *const Pool) -> bool {
+    with_own_pool(pool, |own| own.is_some())
+}
+
+/// The frame of this thread that holds a permit of the pool.
+fn own_permit(inner: &Frame, pool: *const Pool) -> Option<&Frame> {
+    inner.bringers().find(|frame| frame.is_of(pool))
+}
+
+/// Returns whether the calling thread, as a worker of the pool, keeps its permit in the wait that it has begun.
+///
+/// The thread of a local pool always does, since no other thread comes, and so does a work-stealing pool's.
+pub(crate) fn holds_permit(pool: *const Pool) -> bool {
+    let holds = |inner: &Frame| own_permit(inner, pool).is_some_and(|own| own.wait.get() != InWait::Released);
+    with_innermost(|inner| inner.is_some_and(holds)) || thread::is_local(pool) || thread::steals_for(pool)
 }
 
 /// Gives the places away before anything is run in place, where the stack is deep and does not grow. `None` where none
@@ -222,19 +295,6 @@ pub(crate) fn may_run_in_place<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
 /// what its executor does next).
 pub(crate) fn release_if_deep() -> Option<PermitsReleased> {
     depth::is_deep().then(PermitsReleased::begin).filter(PermitsReleased::gave)
-}
-
-/// The frame of this thread that holds a place of the pool.
-fn own_permit<'a>(pool: *const Pool) -> Option<&'a Frame> {
-    frame::bringers().find(|frame| ptr::eq(Arc::as_ptr(frame.pool()), pool))
-}
-
-/// Whether the calling thread, as a worker of the pool, keeps its place there in the wait that it has begun. The thread
-/// that a pool is local to always does, since nobody else would come, and so does a work-stealing pool's.
-pub(crate) fn holds_permit(pool: *const Pool) -> bool {
-    own_permit(pool).is_some_and(|own| own.wait.get() != InWait::Released)
-        || local::is_here(pool)
-        || stealing::here().is_some_and(|own| ptr::eq(Arc::as_ptr(own), pool))
 }
 
 /// Blocks until `ready`, which is looked at whenever the bell rings. False at the deadline.

@@ -1,69 +1,25 @@
 //! [`PoolConfig`]: the settings of one start of a pool.
 
+pub(crate) mod check;
 pub(crate) mod gate;
+pub(crate) mod kind;
+pub(crate) mod threads;
+pub(crate) mod worker_ctx;
+pub(crate) mod worker_state;
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use crate::names::task_type::TaskType;
 use crate::pool::config::gate::Gated;
-use crate::pool::kinds::dedicated::init::{Hook, WorkerCtx};
-use crate::pool::kinds::dedicated::state::Maker;
+use crate::pool::config::kind::{PoolKind, PoolMode};
+use crate::pool::config::threads::ThreadConfig;
+use crate::pool::config::worker_ctx::{Hook, WorkerCtx};
+use crate::pool::config::worker_state::Maker;
 
 /// How many extra threads the waits of one pool may cause, unless told otherwise.
 const DEFAULT_MAX_BLOCKED: usize = 256;
-
-/// `rayon_core::max_num_threads` on 64 bits; on fewer it takes less.
-const MOST_STEALING: usize = 65_535;
-
-/// Where a pool's threads come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PoolKind {
-    /// Borrowed, as tasks arrive, from one process-wide cache.
-    Leased,
-    /// Its own, started as tasks arrive and ended with the pool.
-    Dedicated,
-    /// A rayon pool's, borrowed from the process-wide cache while there is work.
-    #[cfg(feature = "rayon")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
-    WorkStealing,
-    /// None: its tasks run on the thread that has the [`LocalPool`](crate::LocalPool).
-    Local,
-}
-
-/// What happens to accepted tasks when the pool ends, and at process exit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PoolMode {
-    /// They complete.
-    Joining,
-    /// They are abandoned: the queued ones are cancelled, the running ones not waited for.
-    Daemon,
-}
-
-impl fmt::Display for PoolKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Leased => "leased",
-            Self::Dedicated => "dedicated",
-            #[cfg(feature = "rayon")]
-            Self::WorkStealing => "work-stealing",
-            Self::Local => "local",
-        })
-    }
-}
-
-impl fmt::Display for PoolMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Joining => "joining",
-            Self::Daemon => "daemon",
-        })
-    }
-}
 
 /// The settings of one start of a pool, by value. Two are equal also when their
 /// [`on_worker_start`](Self::on_worker_start) differ, which cannot be compared.
@@ -107,18 +63,6 @@ impl PartialEq for Said {
 }
 
 impl Eq for Said {}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ThreadConfig {
-    pub(crate) prefix: Option<Cow<'static, str>>,
-    pub(crate) stack_size: Option<usize>,
-    pub(crate) keep_alive: Option<Duration>,
-    pub(crate) on_start: Option<Hook>,
-    pub(crate) state: Option<Maker>,
-    pub(crate) warm: usize,
-    pub(crate) warm_at_once: Option<usize>,
-    pub(crate) warm_timeout: Option<Duration>,
-}
 
 impl PoolConfig {
     fn new(kind: PoolKind, limit: usize) -> Self {
@@ -575,98 +519,5 @@ impl PoolConfig {
     pub fn log_panics(mut self, log: bool) -> Self {
         self.log_panics = log;
         self
-    }
-
-    /// The first setting that is impossible, alone or for this kind, and what would be right.
-    pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
-        if self.kind == PoolKind::Local {
-            // Its waits run what is queued on the same thread; nobody else could.
-            if self.holds_permit && self.permits_said.0 {
-                return Some(("holds_permit", "cannot be set for a local pool, whose waits run its own tasks"));
-            }
-            if self.max_blocked != usize::MAX {
-                return Some(("max_blocked", "cannot be set for a local pool, whose waits start no thread"));
-            }
-        } else if self.limit == 0 {
-            return Some(("n", "is 0, so nothing could ever run; use at least 1"));
-        }
-        if self.steals() {
-            if self.gate.is_some() {
-                return Some((
-                    "gate",
-                    "cannot be set for a work-stealing pool, where what is stolen would be let in too; enter it around `install`",
-                ));
-            }
-            if self.limit > MOST_STEALING {
-                return Some((
-                    "n",
-                    "is more threads than rayon can have; use at most 65535, or as many as there are CPUs",
-                ));
-            }
-        }
-        if self.limit > u32::MAX as usize / 2 {
-            return Some(("n", "is larger than any system's number of threads; use a smaller one"));
-        }
-        if self.queue_limit == Some(0) {
-            return Some(("queue_limit", "is 0, so nothing could ever be queued; use at least 1"));
-        }
-        if let Some(threads) = &self.threads {
-            if self.kind != PoolKind::Dedicated {
-                let setting = match &**threads {
-                    ThreadConfig { prefix: Some(_), .. } => "thread_name_prefix",
-                    ThreadConfig { stack_size: Some(_), .. } => "stack_size",
-                    ThreadConfig { keep_alive: Some(_), .. } => "keep_alive",
-                    ThreadConfig { on_start: Some(_), .. } => "on_worker_start",
-                    ThreadConfig { state: Some(_), .. } => "worker_state",
-                    ThreadConfig { warm_at_once: Some(_), .. } => "warm_concurrency",
-                    ThreadConfig { warm_timeout: Some(_), .. } => "warm_timeout",
-                    _ => "warm",
-                };
-                return Some((setting, "can only be set for threads of the pool's own; use `PoolConfig::dedicated`"));
-            }
-            if threads.prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
-                return Some(("thread_name_prefix", "contains a zero byte, which no thread name can"));
-            }
-            if threads.state.is_some() && !self.holds_permit {
-                return Some((
-                    "releases_permit",
-                    "cannot be set beside `worker_state`: the waits would need more states than `n`; leave one of them out",
-                ));
-            }
-            if threads.warm > self.limit {
-                return Some(("warm", "is more than `n`, the most threads there can be; use at most `n`"));
-            }
-            if threads.warm_at_once == Some(0) {
-                return Some(("warm_concurrency", "is 0, so nothing could ever be initialised; use at least 1"));
-            }
-        }
-        None
-    }
-
-    /// The settings in which two differ. What each thread runs at its start cannot be compared.
-    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
-        let none = ThreadConfig::default();
-        let [mine, theirs] = [self, other].map(|config| config.threads.as_deref().unwrap_or(&none));
-        let settings = [
-            ("kind", self.kind == other.kind),
-            ("n", self.limit == other.limit),
-            ("task_type", self.task_type == other.task_type),
-            ("mode (daemon/joining)", self.mode == other.mode),
-            ("queue_limit", self.queue_limit == other.queue_limit),
-            ("detached", self.detached == other.detached),
-            // Where nobody said it, it follows from the initialiser.
-            ("holds_permit", self.holds_permit == other.holds_permit || !(self.permits_said.0 || other.permits_said.0)),
-            ("max_blocked", self.max_blocked == other.max_blocked),
-            ("log_panics", self.log_panics == other.log_panics),
-            ("gate", self.gate == other.gate),
-            ("thread_name_prefix", mine.prefix == theirs.prefix),
-            ("stack_size", mine.stack_size == theirs.stack_size),
-            ("keep_alive", mine.keep_alive == theirs.keep_alive),
-            ("worker_state", mine.state == theirs.state),
-            ("warm", mine.warm == theirs.warm),
-            ("warm_concurrency", mine.warm_at_once == theirs.warm_at_once),
-            ("warm_timeout", mine.warm_timeout == theirs.warm_timeout),
-        ];
-        settings.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
 }

@@ -12,43 +12,43 @@
 //! [`PoolStats::interrupted`]: crate::PoolStats::interrupted
 
 use crate::error::Cancelled;
-use crate::lineage::current;
 use crate::lineage::flow::Flow;
 use crate::lineage::node::Node;
-use crate::lineage::thread_state;
-use crate::lineage::work;
-use crate::pool::context::frame::{self, Frame};
+use crate::lineage::{current, thread_state, work};
+use crate::pool::context::frame::Frame;
+use crate::pool::context::thread::{is_shielded, with_own, with_stealing};
 use crate::pool::core::pool::Pool;
-use crate::pool::kinds::stealing;
 use crate::sync::os::{Arc, Ordering};
 
-/// Whether the running code is asked to stop, or the place where it stands, or one above that.
+/// Returns whether the running code is cancelled: its task or thread, its pool, or a node at or above its place.
 #[inline]
 pub(crate) fn cancel_requested() -> bool {
-    let own = || match frame::own() {
-        Some(frame) => frame.cancel_requested(),
-        None => {
-            work::with_own(|work| work.cancel_requested()).unwrap_or(false)
-                || (thread_state::cancel_requested() && current::has_its_thread())
-                || piece_of().is_some_and(|pool| pool.is_cancelled())
-        }
+    let own = || {
+        with_own(|frame| match frame {
+            Some(frame) => frame.cancel_requested(),
+            None => {
+                work::with_own(|work| work.cancel_requested()).unwrap_or(false)
+                    || (thread_state::cancel_requested() && current::has_its_thread())
+                    || with_pool_of_piece(|pool| pool.is_some_and(|pool| pool.is_cancelled()))
+            }
+        })
     };
-    (!frame::is_shielded() && own())
+    (!is_shielded() && own())
         || Node::any_cancel_requested()
             && (current::nearest_node(&current::pin()).is_cancelled() || own_node_cancel_requested())
 }
 
-/// The task or the thread may be asked at its node while its code stands elsewhere.
+/// The node of the task or the thread may be cancelled while its code stands elsewhere.
 fn own_node_cancel_requested() -> bool {
-    !frame::is_shielded() && !frame::own().is_some_and(Frame::is_teardown) && current::own_cancel_requested()
+    !is_shielded() && !with_own(|frame| frame.is_some_and(Frame::is_teardown)) && current::own_cancel_requested()
 }
 
-/// The pool whose task the code is a piece of, on a work-stealing pool's thread.
-fn piece_of<'a>() -> Option<&'a Arc<Pool>> {
-    stealing::here().filter(|_| !Flow::now().is_guest())
+/// Passes on the pool whose task the code is a piece of, on a work-stealing pool's thread.
+fn with_pool_of_piece<R>(f: impl FnOnce(Option<&Arc<Pool>>) -> R) -> R {
+    with_stealing(|thread| f(thread.filter(|_| !Flow::now().is_guest()).map(|thread| thread.pool)))
 }
 
-/// The running task, if it is asked to stop, learns of it now.
+/// Notes that the running task is handed its cancel request, if there is one.
 #[inline]
 pub(crate) fn note_if_cancelled() {
     if cancel_requested() {
@@ -56,21 +56,25 @@ pub(crate) fn note_if_cancelled() {
     }
 }
 
-/// The running task, which is asked to stop, learns of it now.
+/// Notes that the running task, which is cancelled, is handed the request.
 #[cold]
 pub(crate) fn note_interrupt() {
-    if frame::is_shielded() {
+    if is_shielded() {
         return;
     }
-    let own = frame::own();
-    if let Some(frame) = own.filter(|frame| !frame.steals()) {
-        frame.interrupted.set(true);
-    } else if let Some(pool) = own.map(Frame::pool).or_else(piece_of) {
-        if pool.is_cancelled() {
-            pool.interrupted.store(true, Ordering::Relaxed);
-        }
-        current::nearest_node(&current::pin()).note_interrupt();
+    with_own(|frame| match frame {
+        Some(frame) if !frame.steals() => frame.interrupted.set(true),
+        Some(frame) => note_at_pool(frame.pool()),
+        None => with_pool_of_piece(|pool| pool.into_iter().for_each(note_at_pool)),
+    });
+}
+
+/// Notes the interrupt of a piece.
+fn note_at_pool(pool: &Arc<Pool>) {
+    if pool.is_cancelled() {
+        pool.interrupted.store(true, Ordering::Relaxed);
     }
+    current::nearest_node(&current::pin()).note_interrupt();
 }
 
 /// The error for a request that ends a wait of the running code.
@@ -80,13 +84,13 @@ pub(crate) fn cancelled() -> Cancelled {
 }
 
 impl Frame {
-    /// The task was told of a request that it has not declined.
+    /// Returns whether the task was handed a request that it has not acknowledged.
     #[inline]
     pub(crate) fn was_interrupted(&self) -> bool {
         if self.steals() { self.piece_was_interrupted() } else { self.interrupted.get() }
     }
 
-    /// A piece of this task was told, or of another one that the same request reaches.
+    /// Returns whether a piece of this task was handed a request, or a piece of another task that the same request reaches.
     fn piece_was_interrupted(&self) -> bool {
         let pool = self.pool();
         let by_pool = pool.interrupted.load(Ordering::Relaxed) && pool.is_cancelled();
@@ -94,7 +98,7 @@ impl Frame {
         by_pool || Node::any_cancel_requested() && (self.counted.place.node().was_interrupted() || by_owner())
     }
 
-    /// The task has declined a request. Another one may stand, which is not its own to decline.
+    /// The task has acknowledged a request. Another request may stand, which is not the task's own.
     pub(crate) fn acknowledged(&self) {
         if self.interrupted.get() && !cancel_requested() {
             self.interrupted.set(false);

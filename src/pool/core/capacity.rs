@@ -11,24 +11,11 @@
 //! then. Whoever was told and does not look any more tells the next.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::mem;
-use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::task::Waker;
 
-use crate::error::{Refused, SubmitError, SubmitErrorKind};
-use crate::lineage::current::{self, LazyNode};
-use crate::lineage::node::NodeRef;
-use crate::pool::blocking::cancel_listener::CancelListener;
-use crate::pool::blocking::release::{self, PermitsReleased};
-use crate::pool::context::interrupted;
-use crate::pool::core::pool::{As, Pool};
-use crate::pool::handle::task::TaskHandle;
-use crate::pool::kinds::local;
-use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::os::{AtomicUsize, Mutex, Ordering};
 use crate::sync::unwind::swallow;
-use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
-use crate::wait::park;
 
 /// Room in a bounded queue.
 pub(crate) struct Capacity {
@@ -66,7 +53,7 @@ impl Capacity {
         self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1)).is_ok()
     }
 
-    fn has_some(&self) -> bool {
+    pub(crate) fn has_some(&self) -> bool {
         self.free.load(Ordering::SeqCst) > 0
     }
 
@@ -77,7 +64,7 @@ impl Capacity {
 
     /// Wakes the first in line who does not know yet. Costs one load when nobody waits.
     #[inline]
-    fn notify_one(&self) {
+    pub(crate) fn notify_one(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.notify(1);
         }
@@ -98,7 +85,7 @@ impl Capacity {
     }
 
     /// A place at the end of the line.
-    fn register(&self) -> Waiter<'_> {
+    pub(crate) fn register(&self) -> Waiter<'_> {
         let mut waiters = self.waiters.lock();
         let number = waiters.last_key_value().map_or(0, |(last, _)| last + 1);
         waiters.insert(number, WaiterState::Waiting(None));
@@ -109,19 +96,19 @@ impl Capacity {
 }
 
 /// A place in line.
-struct Waiter<'a> {
-    capacity: &'a Capacity,
+pub(crate) struct Waiter<'a> {
+    pub(crate) capacity: &'a Capacity,
     number: u64,
 }
 
 impl Waiter<'_> {
     /// The caller is about to look: what it was told before is not news any more.
-    fn rearm(&self) {
+    pub(crate) fn rearm(&self) {
         drop(self.change(|state| mem::replace(state, WaiterState::Waiting(None))));
     }
 
     /// Whether some room became free; otherwise the waker is woken then.
-    fn poll(&self, waker: &Waker) -> bool {
+    pub(crate) fn poll(&self, waker: &Waker) -> bool {
         // A waker's clone and drop are a user's, too.
         let new = waker.clone();
         let before = self.change(|state| match state {
@@ -146,184 +133,5 @@ impl Drop for Waiter<'_> {
         if matches!(state, Some(WaiterState::Notified)) {
             self.capacity.notify_one();
         }
-    }
-}
-
-impl Pool {
-    pub(crate) fn release_capacity(&self) {
-        if let Some(capacity) = &self.capacity {
-            capacity.count_one();
-            capacity.notify_one();
-        }
-    }
-
-    /// Tells the next in line of room that was given back. Runs wakers.
-    pub(crate) fn tell_of_room(&self) {
-        if let Some(capacity) = &self.capacity {
-            capacity.notify_one();
-        }
-    }
-
-    /// Submits, waiting for room in a bounded queue until the deadline; the running task's place is given away
-    /// meanwhile.
-    pub(crate) fn submit_waiting<F, T>(
-        self: &Arc<Self>,
-        submitted: impl Into<As>,
-        f: F,
-        deadline: Option<Instant>,
-    ) -> Result<TaskHandle<T>, Refused<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let submitted = submitted.into();
-        let mut refused = match self.submit_static(submitted.clone(), f) {
-            Ok(handle) => return Ok(handle),
-            Err(refused) => refused,
-        };
-        let Some(capacity) = self.capacity_to_wait_for(&refused) else { return Err(refused) };
-        let (at, mut cancel_listener) = (current::nearest(), CancelListener::new());
-        let mut released = PermitsReleased::begin_until(deadline);
-        let waiter = capacity.register();
-        loop {
-            refused = match self.submit_as_waiter(&waiter, &at, submitted.clone(), refused.task) {
-                Ok(outcome) => return outcome,
-                Err(full) => full,
-            };
-            if deadline.is_none() && local::make_room(self) {
-                // Nobody else would.
-                continue;
-            }
-            if deadline.is_none() && !released.is_waiting() {
-                let label = Label::Capacity(self.namespace.clone());
-                if let Err(why) = released.waits_for(Target::Permit(release::address(self)), label, Ends::WhenTold) {
-                    return Err(self.would_deadlock(refused.task, why));
-                }
-            }
-            let mut cancelled = false;
-            let in_time = park::block_until(deadline, |waker| {
-                cancelled = cancel_listener.poll(waker, CancelListener::cancel_requested);
-                cancelled || self.scope_ended(&at) || waiter.poll(waker) || released.is_refused()
-            });
-            if !cancelled && let Some(why) = released.refusal() {
-                return Err(self.would_deadlock(refused.task, why));
-            }
-            if !in_time {
-                return Err(refused);
-            }
-            if cancelled {
-                return Err(self.cancelled_while_waiting(refused.task));
-            }
-        }
-    }
-
-    /// The same without blocking.
-    pub(crate) async fn submit_async<F, T>(
-        self: &Arc<Self>,
-        submitted: impl Into<As>,
-        f: F,
-    ) -> Result<TaskHandle<T>, Refused<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let submitted = submitted.into();
-        let mut refused = match self.submit_static(submitted.clone(), f) {
-            Ok(handle) => return Ok(handle),
-            Err(refused) => refused,
-        };
-        let Some(capacity) = self.capacity_to_wait_for(&refused) else { return Err(refused) };
-        let at = current::nearest();
-        let waiter = capacity.register();
-        let mut cancel_listener = None;
-        loop {
-            refused = match self.submit_as_waiter(&waiter, &at, submitted.clone(), refused.task) {
-                Ok(outcome) => return outcome,
-                Err(full) => full,
-            };
-            let cancelled = poll_fn(|cx| {
-                // Whoever polls is asked: it may be another one each time.
-                let cancel_listener = cancel_listener.insert(CancelListener::new());
-                if cancel_listener.poll(cx.waker(), CancelListener::cancel_requested) {
-                    return Poll::Ready(true);
-                }
-                match self.scope_ended(&at) || waiter.poll(cx.waker()) {
-                    true => Poll::Ready(false),
-                    false => Poll::Pending,
-                }
-            });
-            if cancelled.await {
-                return Err(self.cancelled_while_waiting(refused.task));
-            }
-        }
-    }
-
-    /// Until there may be room in the queue, or none is to be waited for any more.
-    pub(crate) async fn await_capacity(&self, at: &NodeRef) {
-        let Some(capacity) = &self.capacity else { return };
-        let waiter = capacity.register();
-        let mut cancel_listener = None;
-        poll_fn(|cx| {
-            // Whoever polls is asked: it may be another one each time.
-            let cancelled =
-                cancel_listener.insert(CancelListener::new()).poll(cx.waker(), CancelListener::cancel_requested);
-            // In line first, and a look then.
-            let is_notified = waiter.poll(cx.waker());
-            let is_over = self.tracker.is_closed() || self.scope_ended(at) || at.node().is_cancelled();
-            if cancelled || is_notified || is_over || capacity.has_some() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
-
-    /// The room that a refused task can wait for, if that is what it was refused for.
-    fn capacity_to_wait_for<F>(&self, refused: &Refused<F>) -> Option<&Capacity> {
-        self.capacity.as_ref().filter(|_| refused.reason.is_queue_full())
-    }
-
-    /// Submits again what was refused for want of room, which does not count as refused then. It stands where it would
-    /// have at the first try, beside the task that waits: that one may be a node only because it waits. The error:
-    /// there is none still.
-    fn submit_as_waiter<F, T>(
-        self: &Arc<Self>,
-        waiter: &Waiter<'_>,
-        at: &NodeRef,
-        submitted: As,
-        f: F,
-    ) -> Result<Result<TaskHandle<T>, Refused<F>>, Refused<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        waiter.rearm();
-        self.counters.refused.fetch_sub(1, Ordering::Relaxed);
-        let outcome = {
-            let _at = current::enter(at.clone(), LazyNode::Nothing);
-            self.submit_static(submitted, f)
-        };
-        match outcome {
-            Err(full) if self.capacity_to_wait_for(&full).is_some() => Err(full),
-            Err(refused) => {
-                // What it may have been told of is left to the next.
-                waiter.capacity.notify_one();
-                Ok(Err(refused))
-            }
-            Ok(handle) => Ok(Ok(handle)),
-        }
-    }
-
-    /// Whether waiting for room is of no more use, because a scope at or above the place accepts nothing more. What is
-    /// submitted to a detached pool is not counted there.
-    fn scope_ended(&self, at: &NodeRef) -> bool {
-        !self.config.detached && at.node().scope_closed()
-    }
-
-    fn would_deadlock<F>(&self, task: F, why: ClosesCircle) -> Refused<F> {
-        let kind = SubmitErrorKind::WouldDeadlock { circle: why.circle };
-        Refused { task, reason: SubmitError::new(&self.namespace, kind) }
-    }
-
-    fn cancelled_while_waiting<F>(&self, task: F) -> Refused<F> {
-        interrupted::note_if_cancelled();
-        Refused { task, reason: SubmitError::new(&self.namespace, SubmitErrorKind::Cancelled) }
     }
 }

@@ -20,12 +20,8 @@
 //! still kept; only when none is does it take one again above the limit, as any wait does that gave its own away. So
 //! the two counts are one word: whoever ends a wait, and whoever lets a place, agree on how many are left.
 
-use crate::pool::blocking::overdue;
-use crate::pool::core::pool::Pool;
 use crate::sync::atomic::AtomicU64;
-use crate::sync::fork;
-use crate::sync::os::{Arc, Ordering};
-use crate::sync::unwind::swallow;
+use crate::sync::os::Ordering;
 
 const KEPT: u64 = 1;
 const LET: u64 = 1 << 32;
@@ -89,106 +85,4 @@ pub(crate) enum InWait {
     Held,
     /// It is kept because of the bound, and may be let; see [`HeldPermits`].
     Kept,
-}
-
-impl Pool {
-    /// The running task goes into a wait, which ends by itself if it is `timed`.
-    pub(crate) fn begin_wait(self: &Arc<Self>, timed: bool) -> InWait {
-        // A fork's child runs nothing of its parent's.
-        if self.config.holds_permit || fork::is_fork() {
-            return InWait::Held;
-        }
-        let before = self.counters.waiting.fetch_add(1, Ordering::SeqCst);
-        if before >= self.config.max_blocked {
-            self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
-            self.say_bound_is_reached();
-            return self.keep(timed);
-        }
-        if self.release_to_next() {
-            return InWait::Released;
-        }
-        self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
-        self.keep(timed)
-    }
-
-    fn keep(self: &Arc<Self>, timed: bool) -> InWait {
-        if timed {
-            return InWait::Held;
-        }
-        if self.held_permits.keep() {
-            overdue::watch(self);
-        }
-        InWait::Kept
-    }
-
-    /// The wait is over. The task goes on at once.
-    pub(crate) fn end_wait(self: &Arc<Self>, wait: InWait) {
-        let gave = match wait {
-            InWait::Released => true,
-            InWait::Kept => self.held_permits.end(),
-            InWait::No | InWait::Held => false,
-        };
-        if gave {
-            self.permits.reacquire();
-            self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-
-    /// The wait's thread never comes back. True when it still had the place.
-    pub(crate) fn abandon_wait(&self, wait: InWait) -> bool {
-        match wait {
-            InWait::No | InWait::Held => true,
-            InWait::Released => false,
-            InWait::Kept => {
-                let was_let = self.held_permits.end();
-                self.counters.waiting.fetch_sub(usize::from(was_let), Ordering::SeqCst);
-                !was_let
-            }
-        }
-    }
-
-    /// Gives a place back, and sends a thread if something is queued. False when none is to be had: then the caller has
-    /// the place again.
-    fn release_to_next(self: &Arc<Self>) -> bool {
-        let _ = self.permits.release(false);
-        self.queue.is_empty() || !self.permits.try_acquire(self.config.limit) || self.kind.request_thread(self).is_ok()
-    }
-
-    /// What a look at a pool goes by, if every place of it is kept and something is queued.
-    pub(crate) fn held_up(&self) -> Option<(u64, u64)> {
-        let word = self.held_permits.load();
-        let held =
-            HeldPermits::kept(word) > 0 && HeldPermits::kept(word) >= self.permits.taken() && !self.queue.is_empty();
-        held.then(|| (word, self.queue.with_extra(|stats| stats.popped)))
-    }
-
-    /// Lets one of the kept places to the next task, past the bound.
-    pub(crate) fn let_one_through(self: &Arc<Self>) {
-        if !self.held_permits.let_one() {
-            return;
-        }
-        self.counters.waiting.fetch_add(1, Ordering::SeqCst);
-        if self.release_to_next() {
-            return;
-        }
-        // No thread. The place that is ours is the one that was let, or the wait has ended and has one of its own.
-        if self.held_permits.keep_again() {
-            self.counters.waiting.fetch_sub(1, Ordering::SeqCst);
-        } else if self.permits.release(false) {
-            self.end_if_over();
-        }
-    }
-
-    fn say_bound_is_reached(&self) {
-        if !self.warned.swap(true, Ordering::Relaxed) {
-            swallow(|| {
-                tracing::warn!(
-                    target: "heirloom",
-                    namespace = %self.namespace,
-                    max_blocked = self.config.max_blocked,
-                    "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_blocked)",
-                );
-            });
-        }
-    }
 }

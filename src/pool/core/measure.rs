@@ -3,6 +3,7 @@
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
 use crate::pool::core::pool::Pool;
+use crate::pool::core::stats;
 use crate::totals::sums::{CountedPool, Sums};
 
 impl CountedPool for Pool {
@@ -11,7 +12,7 @@ impl CountedPool for Pool {
     }
 
     fn sums(&self) -> Sums {
-        let stats = self.stats();
+        let stats = stats::of(self);
         let (pools, limit) = if self.tracker.is_closed() { (0, 0) } else { (1, stats.limit) };
         Sums {
             gauges: [pools, limit, stats.running, stats.waiting, stats.queued],

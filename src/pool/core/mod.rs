@@ -1,6 +1,8 @@
 //! The pool's data, and the protocol on it.
 
 pub(crate) mod capacity;
+pub(crate) mod claimed;
+pub(crate) mod counters;
 pub(crate) mod held_permits;
 pub(crate) mod kind;
 mod measure;
@@ -10,3 +12,4 @@ pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod queue_stats;
 pub(crate) mod stats;
+pub(crate) mod task_meta;

@@ -13,7 +13,9 @@ use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
 use crate::pool::context::interrupted;
 use crate::pool::core::pool::Pool;
+use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
+use crate::pool::run::admit;
 use crate::subscriber::Scoped;
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::wait::park;
@@ -121,7 +123,7 @@ where
         if !self.pool.config.detached && self.place.node().is_cancelled() {
             // Accepted it would be, and over at once; where a scope was cancelled, not even that.
             if self.place.node().scope_closed() {
-                return Some(Err(self.pool.scope_has_ended(&self.place)));
+                return Some(Err(admit::scope_has_ended(&self.pool, &self.place)));
             }
             interrupted::note_if_cancelled();
             return Some(Err(SubmitError::new(&self.pool.namespace, SubmitErrorKind::Cancelled)));
@@ -141,8 +143,8 @@ where
             let _default = self.subscriber.as_ref().and_then(Scoped::enter);
             let _in = self.span.enter();
             match capacity {
-                Capacity::Waits(deadline) => self.pool.submit_waiting(self.task_type.clone(), job, deadline),
-                Capacity::AsItIs => self.pool.submit_static(self.task_type.clone(), job),
+                Capacity::Waits(deadline) => submit::submit_waiting(&self.pool, self.task_type.clone(), job, deadline),
+                Capacity::AsItIs => submit::submit_static(&self.pool, self.task_type.clone(), job),
             }
         };
         Some(submitted.map_err(|refused| {
@@ -270,7 +272,7 @@ where
                 // Others fill the queue, and none of ours is under way whose end would make room: wait for theirs.
                 None => {
                     self.held.as_ref().filter(|_| !self.ended)?;
-                    self.pool.await_capacity(&self.place).await;
+                    submit::await_capacity(&self.pool, &self.place).await;
                     continue;
                 }
             };

@@ -5,4 +5,6 @@ pub(crate) mod map;
 pub(crate) mod members;
 pub(crate) mod scope;
 pub(crate) mod set;
+pub(crate) mod submit;
 pub(crate) mod task;
+pub(crate) mod waiting;

@@ -9,12 +9,13 @@ use std::time::Duration;
 use crate::error::{SubmitError, TaskError};
 use crate::names::id::TaskId;
 use crate::names::task_type::{Task as KindTask, TaskKind, TaskType};
-use crate::pool::blocking::release::{self, may_run_in_place};
+use crate::pool::blocking::release::{self, OfTracker, may_run_in_place};
+use crate::pool::blocking::wait_for::block_on_tracker;
 use crate::pool::core::pool::{Pool, leave_tracker};
-use crate::pool::end::{OfTracker, block_on_tracker};
-use crate::pool::handle::task::{CancelOutcome, TaskHandle, TaskStatus};
-use crate::pool::run::depth;
-use crate::pool::run::worker::{self, Task};
+use crate::pool::core::task_meta::Task;
+use crate::pool::handle::task::TaskHandle;
+use crate::pool::report::{CancelOutcome, TaskStatus};
+use crate::pool::run::{depth, dispatch, task};
 use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::abort_on_panic;
@@ -83,7 +84,7 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
         // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty; a task leaves
         // it after its closure is gone and, unless a handle still has it, its result. A handle cannot outlive
         // `'scope`.
-        let task = unsafe { self.pool.submit(self.task_type.clone(), Some(Arc::clone(&self.tracker)), f) };
+        let task = unsafe { dispatch::submit(self.pool, self.task_type.clone(), Some(Arc::clone(&self.tracker)), f) };
         match task {
             Ok(task) => {
                 if let Some(own) = &self.own {
@@ -107,14 +108,14 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
         }
         let _deep = release::release_if_deep();
         if let Some(own) = &self.own
-            && may_run_in_place(Arc::as_ptr(self.pool)).is_some()
+            && may_run_in_place(Arc::as_ptr(self.pool))
         {
             // What nobody has started runs here: these are the very tasks this waits for.
             loop {
                 let next = own.lock().pop_front();
                 let Some(task) = next else { break };
                 if let Ok(claimed) = task.claim() {
-                    worker::run_in_place(self.pool, claimed, false);
+                    task::run_in_place(self.pool, claimed, false);
                 }
             }
         }
@@ -145,7 +146,7 @@ pub(crate) fn run<'env, K, T>(
         pool,
         task_type,
         tracker: Arc::new(TaskTracker::new()),
-        own: may_run_in_place(Arc::as_ptr(pool)).is_some().then(|| Mutex::new(VecDeque::new())),
+        own: may_run_in_place(Arc::as_ptr(pool)).then(|| Mutex::new(VecDeque::new())),
         scope: PhantomData,
         env: PhantomData,
         kind: PhantomData,

@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::error::{TaskError, TimedOut};
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
-use crate::pool::blocking::polled;
-use crate::pool::blocking::release::{self, PermitsReleased};
+use crate::pool::blocking::release::PermitsReleased;
+use crate::pool::blocking::{polled, release};
+use crate::pool::core::task_meta::Task;
 use crate::pool::handle::members::Members;
-use crate::pool::handle::task::{TaskHandle, deadline};
+use crate::pool::handle::task::TaskHandle;
 use crate::pool::run::evict::Evicted;
-use crate::pool::run::worker::Task;
 use crate::sync::os::{Arc, Mutex};
 use crate::wait::graph::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
 use crate::wait::park;
@@ -90,7 +90,7 @@ impl<T> TaskSet<T> {
     pub fn cancel_all(&self) {
         let handles = || self.handles.iter().map(|(_, handle)| handle);
         let mut evicted = Evicted::new();
-        handles().for_each(|handle| handle.evict(&mut evicted));
+        handles().for_each(|handle| handle.awaited.evict(&mut evicted));
         evicted.end(|| {
             handles().for_each(|handle| {
                 handle.cancel();
@@ -116,7 +116,7 @@ impl<T> TaskSet<T> {
     }
 
     fn join_until(&mut self, d: Option<Duration>) -> Result<Option<Ended<T>>, TimedOut> {
-        let deadline = deadline(d);
+        let deadline = d.and_then(park::after);
         let mut next = None;
         let mut released = if deadline.is_none() { release::release_if_deep() } else { None };
         let mut closed = None;

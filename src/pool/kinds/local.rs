@@ -1,51 +1,62 @@
 //! [`LocalPool`]: a pool whose tasks run on one thread, when that thread says so.
 //!
-//! Its pool sends for no thread: its limit is 0 in the sense of [`crate::pool::core::permits`]. A submitter rings a bell
-//! instead. The thread takes a place for itself for each task it runs, so all else (frames, waits, the end) is as for
-//! other pools.
-//!
-//! The pools that are local to a thread are a list in the thread's own [`LocalPool`]s. The thread-local is one pointer
-//! without a destructor, so it can still be read when the thread's other locals are gone, at process exit.
+//! The pool requests no thread: its limit is 0 for [`Permits`](crate::pool::core::permits::Permits). A submitter notifies
+//! the thread instead. The thread acquires a permit for each task that it runs, so frames, waits and the end are as for other
+//! pools.
 
-use std::cell::Cell;
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::marker::PhantomData;
 use std::panic::UnwindSafe;
-use std::pin::pin;
-use std::ptr;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
-
-use smallvec::SmallVec;
+use std::time::Duration;
 
 use crate::names::namespace::Namespace;
+use crate::pool::blocking::local::{drive, notifier};
 use crate::pool::blocking::polled;
-use crate::pool::blocking::release::{self, PermitsReleased};
-use crate::pool::blocking::woken::Woken;
-use crate::pool::context::frame::{self, Frame};
+use crate::pool::blocking::release::PermitsReleased;
+use crate::pool::context::thread::{self, LocalEntry};
 use crate::pool::core::kind::Kind;
 use crate::pool::core::notifier::Notifier;
 use crate::pool::core::pool::Pool;
-use crate::pool::end::{self, OfTracker, StopReport};
-use crate::pool::run::evict::Evicted;
-use crate::pool::run::worker::{self, RunOutcome, Task};
+use crate::pool::end;
+use crate::pool::report::StopReport;
+use crate::pool::run::worker::RunOutcome;
+use crate::pool::run::{stop, worker};
 use crate::sync::os::Arc;
-use crate::wait::graph::{ClosesCircle, Ends, Label, Target, Waiting};
+use crate::threads::cache::{Job, WorkerHandle};
+use crate::wait::graph::{Ends, Label};
 use crate::wait::park;
 
-thread_local! {
-    static HERE: Cell<*const Entry> = const { Cell::new(ptr::null()) };
-    /// Where the code stands that a wait here polls: the innermost frame, null for none; an address that no frame has
-    /// while none is polled.
-    static POLLS: Cell<*const Frame> = const { Cell::new(ptr::dangling()) };
+/// The kind of a local pool: submitters notify the one thread.
+pub(super) struct Local(Notifier);
+
+impl Local {
+    pub(super) fn new() -> Self {
+        Self(Notifier::new())
+    }
 }
 
-/// One pool of the list.
-struct Entry {
-    pool: Arc<Pool>,
-    next: Cell<*const Entry>,
+impl Kind<Pool> for Local {
+    fn request_thread(&self, _: &Arc<Pool>) -> io::Result<()> {
+        unreachable!("a limit of 0 leaves no permit to request a thread for")
+    }
+
+    fn work(&self, _: &Arc<Pool>, _: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
+        None
+    }
+
+    fn refused(&self, _: &Arc<Pool>, _: &io::Error) {}
+
+    fn notifier(&self) -> Option<&Notifier> {
+        Some(&self.0)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 /// The right and the duty to run a local pool's tasks; made by
@@ -93,14 +104,15 @@ struct Entry {
 #[must_use = "dropping it cancels what is queued and closes the pool"]
 pub struct LocalPool {
     /// Not a box, which would claim that the list does not look at it.
-    entry: Rc<Entry>,
+    entry: Rc<LocalEntry>,
     here: PhantomData<*const ()>,
 }
 
 impl LocalPool {
     pub(crate) fn new(pool: Arc<Pool>) -> Self {
-        let entry = Rc::new(Entry { pool, next: Cell::new(HERE.get()) });
-        HERE.set(Rc::as_ptr(&entry));
+        let entry = Rc::new(LocalEntry::new(pool));
+        // SAFETY: the handle counts the entry until its drop, which is on this thread and takes the entry off the list.
+        unsafe { thread::add_local(Rc::as_ptr(&entry)) };
         Self { entry, here: PhantomData }
     }
 
@@ -198,10 +210,10 @@ impl LocalPool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_until_stopped(&self) -> StopReport {
-        if !frame::is_in(self.pool()) {
-            self.run_until(self.pool().await_over());
+        if !thread::is_in(Arc::as_ptr(self.pool())) {
+            self.run_until(end::await_over(self.pool()));
         }
-        self.pool().report()
+        end::report(self.pool())
     }
 
     /// Runs tasks for at most `d`, sleeping while there is nothing to do, or until the pool has ended before. A task
@@ -222,7 +234,7 @@ impl LocalPool {
     /// ```
     pub fn run_timeout(&self, d: Duration) -> bool {
         // In a fork the wait ends at once, and the pool goes on in the parent.
-        drive(|_| None, park::after(d), self.pool().await_over()).is_ok_and(|ended| ended.is_some())
+        drive(|_| None, park::after(d), end::await_over(self.pool())).is_ok_and(|ended| ended.is_some())
             && self.pool().is_over()
     }
 
@@ -266,193 +278,13 @@ impl Drop for LocalPool {
     fn drop(&mut self) {
         notifier(self.pool()).leave();
         // Still on the list: a closure that is dropped may join another task of the pool.
-        self.pool().cancel();
-        let this = Rc::as_ptr(&self.entry);
-        if ptr::eq(HERE.get(), this) {
-            HERE.set(self.entry.next.get());
-        } else if let Some(before) = entries().find(|entry| ptr::eq(entry.next.get(), this)) {
-            before.next.set(self.entry.next.get());
-        }
+        stop::cancel(self.pool());
+        thread::remove_local(&self.entry);
     }
 }
 
 impl fmt::Debug for LocalPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalPool").field("namespace", self.namespace()).finish_non_exhaustive()
-    }
-}
-
-/// The future of a wait is polled, until this is dropped: a task whose handle it polls runs in its turn, not in place.
-struct Polls(*const Frame);
-
-impl Polls {
-    fn begin() -> Self {
-        Self(POLLS.replace(innermost()))
-    }
-
-    /// The calling code is that future's, and not that of a task which runs inside it.
-    fn is_here() -> bool {
-        ptr::eq(POLLS.get(), innermost())
-    }
-}
-
-impl Drop for Polls {
-    fn drop(&mut self) {
-        POLLS.set(self.0);
-    }
-}
-
-fn innermost() -> *const Frame {
-    frame::innermost().map_or(ptr::null(), ptr::from_ref)
-}
-
-fn notifier(pool: &Pool) -> &Notifier {
-    match &pool.kind {
-        Kind::Local(notifier) => notifier,
-        _ => unreachable!("only a local pool is local"),
-    }
-}
-
-/// The pools local to the calling thread. No user code may run while one is borrowed: it could drop a [`LocalPool`].
-fn entries<'a>() -> impl Iterator<Item = &'a Entry> {
-    // SAFETY: an entry is on the list for as long as its `LocalPool` lives, which is on this thread; it is counted, so it
-    // stays where it is. A caller lets go of it before anything else runs.
-    let entry = |at: *const Entry| unsafe { at.as_ref() };
-    std::iter::successors(entry(HERE.get()), move |at| entry(at.next.get()))
-}
-
-fn find(pool: *const Pool) -> Option<&'static Entry> {
-    entries().find(|entry| ptr::eq(Arc::as_ptr(&entry.pool), pool))
-}
-
-pub(crate) fn all_here() -> SmallVec<[Arc<Pool>; 1]> {
-    entries().map(|entry| Arc::clone(&entry.pool)).collect()
-}
-
-/// Whether the calling thread runs a local pool's tasks.
-#[inline]
-pub(crate) fn is_any_here() -> bool {
-    !HERE.get().is_null()
-}
-
-/// Whether the pool's tasks run on the calling thread only.
-#[inline]
-pub(crate) fn is_here(pool: *const Pool) -> bool {
-    is_any_here() && find(pool).is_some()
-}
-
-/// Runs exactly this task, whose join here would wait for this very thread. `waits` is whether the caller would block;
-/// one that polls from a `run_*`, which runs it in its turn, is not to come before that.
-pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
-    if !is_any_here() {
-        return false;
-    }
-    if !waits && Polls::is_here() {
-        return false;
-    }
-    let Some(pool) = find(pool).map(|entry| Arc::clone(&entry.pool)) else { return false };
-    let Ok(claimed) = task.another().claim() else { return false };
-    let _away = PermitsReleased::begin();
-    // Without one it runs on its joiner's place: at the bound of waiting tasks.
-    let took = pool.permits.try_acquire_here(1);
-    worker::run_in_place(&pool, claimed, took);
-    if took && pool.permits.release(false) {
-        pool.end_if_over();
-    }
-    true
-}
-
-/// Runs the oldest task of a pool that is local here, for a caller that waits for room in its queue. False where that
-/// would not help.
-pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
-    if !is_here(Arc::as_ptr(pool)) {
-        return false;
-    }
-    let _away = PermitsReleased::begin();
-    matches!(worker::run_next(pool), RunOutcome::RanTask | RunOutcome::Skipped)
-}
-
-/// Waits for the future, and runs what comes for the pools local here meanwhile: the future may wait for it. It ends
-/// with `what`. `None` at the deadline. The error: it would never end.
-pub(crate) fn run_meanwhile<F: Future>(
-    what: OfTracker,
-    deadline: Option<Instant>,
-    future: F,
-) -> Result<Option<F::Output>, ClosesCircle> {
-    let OfTracker { on, label, ends } = what;
-    drive(|_| Some((on.clone(), label.clone(), ends)), deadline, future)
-}
-
-/// The process ends on this thread, which will run nothing any more.
-pub(crate) fn cancel_here() {
-    let pools = all_here();
-    pools.iter().for_each(|pool| notifier(pool).leave());
-    end::cancel_all(&pools, Evicted::new(), || {});
-}
-
-/// Polls the future when it is woken, runs tasks of the pools local here in turn, and sleeps when there is nothing to
-/// do. `None` at the deadline. The error: it would sleep for ever.
-///
-/// While it sleeps without a deadline, it waits for what `on` says, if anything is known; `on` is given those that alone
-/// can wake the future, none where others may.
-fn drive<F: Future>(
-    on: impl Fn(Vec<Target>) -> Option<(Target, Label, Ends)>,
-    deadline: Option<Instant>,
-    future: F,
-) -> Result<Option<F::Output>, ClosesCircle> {
-    let mut future = pin!(future);
-    let woken = Woken::new(park::waker());
-    let waker = Waker::from(Arc::clone(&woken));
-    let mut left_with = Vec::new();
-    let _away = PermitsReleased::begin_until(deadline);
-    loop {
-        if woken.take() {
-            let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
-            let polls = Polls::begin();
-            let (polled, left) = polled::polling(&waker, poll);
-            drop(polls);
-            if let Poll::Ready(out) = polled {
-                return Ok(Some(out));
-            }
-            left_with = left;
-        }
-        let pools = all_here();
-        let mut runs = false;
-        let mut free = SmallVec::<[&Arc<Pool>; 1]>::new();
-        for pool in &pools {
-            match worker::run_next(pool) {
-                RunOutcome::RanTask | RunOutcome::Skipped => runs = true,
-                RunOutcome::Nothing => free.push(pool),
-                // A task further out on this stack keeps the place; nothing runs before that is given back.
-                RunOutcome::Busy => {}
-            }
-        }
-        if runs {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(None);
-            }
-            continue;
-        }
-        // With a deadline it is no part of a circle: it ends by itself.
-        let on = if deadline.is_none() { on(woken.only(&left_with)) } else { None };
-        let waits = on.map(|(on, label, ends)| release::begin_driving(on, label, ends)).transpose()?;
-        let is_told = || waits.as_ref().is_some_and(Waiting::is_refused);
-        let in_time = park::block_until(deadline, |thread| {
-            free.iter().for_each(|pool| {
-                notifier(pool).register(thread);
-                notifier(pool).rearm();
-            });
-            // What is left in the queue of one that has ended was claimed by others.
-            let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tracker.is_ended();
-            woken.is_set() || free.iter().any(has_more) || is_told()
-        });
-        if !in_time {
-            return Ok(None);
-        }
-        if let Some(why) = waits.as_ref().and_then(Waiting::refusal)
-            && !woken.is_set()
-        {
-            return Err(why);
-        }
     }
 }

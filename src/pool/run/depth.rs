@@ -13,9 +13,8 @@
 //! What a task's own code uses beyond that half is its own affair, as on any thread.
 
 use crate::error::stack::NoRoom;
-use crate::pool::context::frame;
+use crate::pool::context::thread::{is_stealing, with_innermost};
 use crate::pool::core::pool::Pool;
-use crate::pool::kinds::stealing;
 use crate::threads::stack;
 
 /// Where stacks do not grow: how many tasks run inside one another before a wait rather gives its places away.
@@ -26,16 +25,15 @@ const LITTLE: usize = 64 << 10;
 
 /// How many tasks are on the calling thread's stack.
 fn depth() -> u32 {
-    frame::innermost().map_or(0, |frame| frame.depth.saturating_add(1))
+    with_innermost(|frame| frame.map_or(0, |frame| frame.depth.saturating_add(1)))
 }
 
 /// Whether a task of the pool may run on the present stack. It may on an empty one, whatever that is like.
 #[inline]
 pub(crate) fn has_room(pool: &Pool) -> bool {
-    match frame::innermost() {
-        None if stealing::here().is_none() => true,
-        inner => stack::has(pool.config.stack_needed(), inner.map_or(0, |frame| frame.depth + 1)),
-    }
+    let depth = depth();
+    // The stack is empty, unless a rayon pool has begun it.
+    (depth == 0 && !is_stealing()) || stack::has(pool.config.stack_needed(), depth)
 }
 
 /// Runs `f` with what it needs, on more stack than the present one has left. The error gives that back.

@@ -14,32 +14,25 @@
 //! A closure of `run` borrows from its caller, who goes on with the outcome. So such a task gets its outcome after the drop,
 //! and the canceller ends it before the others, as it does the tasks of borrowing scopes, whose owners wait for the drop.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ptr::{self, NonNull};
 
 use smallvec::SmallVec;
 
-use crate::error::{SubmitError, SubmitErrorKind, TaskError};
-use crate::lineage::node::{Node, NodeRef};
-use crate::lineage::queued::{self, Claims, OwnedQueue, TaskLink, TaskOps, Which};
-use crate::pool::context::frame::Frame;
-use crate::pool::core::pool::{Counted, Pool, RareMeta, TaskMeta};
-use crate::pool::run::depth;
-use crate::pool::run::worker::{self, Task};
+use crate::error::TaskError;
+use crate::lineage::queued::{self, Claims, TaskLink, TaskOps};
+use crate::pool::context::{enter, thread};
+use crate::pool::core::capacity::Capacity;
+use crate::pool::core::claimed;
+use crate::pool::core::pool::{Pool, pool_of_claimed};
+use crate::pool::core::task_meta::{Counted, RareMeta, Task, TaskMeta};
+use crate::pool::run::{depth, leave};
 use crate::sync::fork::is_fork;
-use crate::sync::os::{Arc, Ordering, Weak, fence};
-use crate::sync::unwind::{swallow, swallow_drop};
+use crate::sync::os::{Arc, Ordering};
+use crate::sync::unwind::swallow_drop;
 use crate::task::cell::{Claimed, Closure, Published, Unwoken};
 
-/// How many tombstones there must be, at least, before the queue is swept.
-const SWEEP: usize = 64;
-
 static OPS: TaskOps = TaskOps { may_end: || !is_fork(), claim: claim_listed, end: end_claimed };
-
-thread_local! {
-    /// The innermost [`Dropping`] of this thread, if there is one.
-    static DROPPING: Cell<*const Dropping> = const { Cell::new(ptr::null()) };
-}
 
 /// Before the first task is listed.
 pub(crate) fn install() {
@@ -118,8 +111,8 @@ impl Evicted {
             let claimed: Claimed<TaskMeta> = unsafe { Claimed::from_link(link) };
             let Some(meta) = claimed.take_meta() else { continue };
             // SAFETY: a listed task came through the queue of its pool, and is not counted out before its end.
-            let pool = unsafe { meta.pool.pool() };
-            pool.claimed_in_queue();
+            let pool = unsafe { pool_of_claimed(meta.pool) };
+            claimed::note(&pool);
             let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
             self.add(&pool, claimed, meta, error);
         }
@@ -131,16 +124,15 @@ impl Evicted {
         tasks.reverse();
         // The last one is dropped first.
         tasks.sort_by_key(Unrun::borrows);
-        let dropping = Dropping { rest: RefCell::new(tasks), outer: DROPPING.get() };
-        DROPPING.set(&raw const dropping);
-        let left = Leave(dropping.outer);
-        told();
-        unwoken.into_iter().for_each(Unwoken::wake);
-        roomy.iter().for_each(|pool| pool.tell_of_room());
-        while let Some(task) = dropping.next(|_| true) {
-            task.end();
-        }
-        drop(left);
+        let dropping = Dropping { rest: RefCell::new(tasks), outer: thread::dropping().cast() };
+        thread::with_dropping(ptr::from_ref(&dropping).cast(), || {
+            told();
+            unwoken.into_iter().for_each(Unwoken::wake);
+            roomy.iter().filter_map(|pool| pool.capacity.as_ref()).for_each(Capacity::notify_one);
+            while let Some(task) = dropping.next(|_| true) {
+                task.end();
+            }
+        });
     }
 }
 
@@ -158,20 +150,12 @@ impl Dropping {
     }
 }
 
-/// Takes the innermost [`Dropping`] off the thread.
-struct Leave(*const Dropping);
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        DROPPING.set(self.0);
-    }
-}
-
 /// Before a wait for a tracker: drops the closures that are counted there and that nobody but this thread would drop.
 #[inline]
 pub(crate) fn drop_counted(tracker: usize) {
-    let mut at = DROPPING.get();
-    // SAFETY: it is further up this thread's stack, until `Leave` takes it off, and so are those further out.
+    let mut at = thread::dropping().cast::<Dropping>();
+    // SAFETY: `Evicted::end` alone sets the pointer. It points further up this thread's stack until that call returns, and
+    // so do the outer ones.
     while let Some(dropping) = unsafe { at.as_ref() } {
         while let Some(task) = dropping.next(|task| task.is_counted_in(tracker)) {
             task.end();
@@ -207,137 +191,34 @@ impl Unrun {
             };
             // Whatever the closure held is dropped standing where the task would have stood and as a part of it. It may
             // be a handle, whose drop ends another task, which holds a handle.
-            depth::with_room(&pool, || Frame::teardown(&pool, counted.clone(), false, 0, &mut drop_it));
+            depth::with_room(&pool, || enter::teardown(&pool, counted.clone(), false, 0, &mut drop_it));
         }
         pool.counters.dropping.fetch_sub(1, Ordering::SeqCst);
         swallow_drop(rare);
-        worker::leave_unrun(&pool, counted);
+        leave::unrun(&pool, counted);
     }
 }
 
-impl Pool {
-    /// Takes room in the queue for one task. A queue without a limit always has some.
-    #[inline]
-    pub(crate) fn acquire_capacity(&self) -> Result<(), SubmitError> {
-        match &self.capacity {
-            Some(capacity) if !capacity.try_acquire() => Err(SubmitError::new(
-                &self.namespace,
-                SubmitErrorKind::QueueFull { limit: self.config.queue_limit.unwrap_or(usize::MAX) },
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// The node that is to list a task submitted at the place, registered. `None` for a root, which is never cancelled.
-    #[inline]
-    pub(crate) fn listing_node(&self, place: &NodeRef) -> Option<NonNull<Node>> {
-        let node = place.below_root()?;
-        queued::register(node);
-        Some(NonNull::from(&**node))
-    }
-
-    /// Lists a task at its node. False when it is not to start any more.
-    ///
-    /// # Safety
-    /// The node came from `listing_node`, and the task's memo holds it. No other thread has seen the task.
-    #[inline]
-    pub(crate) unsafe fn list(&self, node: NonNull<Node>, task: &Task) -> bool {
-        let joins = self.joins();
-        // SAFETY: the memo holds the node until a claimer takes it, which can be once the task is listed and the list
-        // unlocked; nothing touches the node here after that.
-        let node = unsafe { node.as_ref() };
-        let unwanted = || node.is_cancelled() || (!joins && node.scope_closed());
-        // SAFETY: a cell does not move, and each claimer unlists its task before it finishes it.
-        unsafe { node.queued().of(joins).list(task.link(), unwanted) }
-    }
-
-    /// Takes a claimed task off its node's list. Called before the task is finished, which may free it.
-    #[inline]
-    pub(crate) fn unlist(&self, place: &NodeRef, task: &Task) {
-        if let Some(node) = place.below_root() {
-            // SAFETY: the reference keeps the task, which was listed at its own place, or never.
-            unsafe { node.queued().of(self.joins()).unlist(task.link()) };
-        }
-    }
-
-    /// Ends a task that was accepted when its place was cancelled already. It is in no queue.
-    #[cold]
-    pub(crate) fn end_at_once(self: &Arc<Self>, task: Task) {
-        if let Ok(claimed) = task.claim() {
-            self.counters.claimed.fetch_add(1, Ordering::Relaxed);
-            let error = TaskError::cancelled(claimed.task().id(), &self.namespace);
-            self.end_unrun(claimed, error);
-        }
-    }
-
-    /// Ends a task that was pushed while its pool was cancelled, or closed as a daemon pool: the canceller may have looked
-    /// at the queue before.
-    #[cold]
-    pub(crate) fn pushed_late(self: &Arc<Self>, handle: &Task) {
-        if self.drops_all() {
-            self.end_pushed(handle);
-        }
-    }
-
-    /// A pool whose tasks stand at its owner is known there, so that a request made there ends what is queued.
-    pub(crate) fn stands_at_owner(self: &Arc<Self>) {
-        let owner = self.config.steals().then(|| self.owner.upgrade()).flatten();
-        if let Some(node) = owner.as_ref().and_then(NodeRef::below_root) {
-            let this: Weak<Self> = Arc::downgrade(self);
-            queued::stands_at(node, this);
-        }
-    }
-
-    /// Ends a task that was pushed while the place where it is to stand was asked to stop: the canceller may have looked
-    /// at the queue before.
-    #[cold]
-    pub(crate) fn pushed_for(self: &Arc<Self>, owner: NodeRef, handle: &Task) {
-        // The push first, then the look; the canceller notes its request first, and looks at the queue then.
-        fence(Ordering::SeqCst);
-        if self.drops_at(owner.node()) {
-            self.end_pushed(handle);
-        }
-        // It may be the last that holds the owner, whose end is user code.
-        swallow(|| drop(owner));
-    }
-
-    /// Ends a task that was pushed, if no other thread has claimed it.
-    fn end_pushed(self: &Arc<Self>, handle: &Task) {
-        if let Ok(claimed) = handle.another().claim() {
-            self.claimed_in_queue();
-            let error = TaskError::cancelled(claimed.task().id(), &self.namespace);
-            self.end_unrun(claimed, error);
-        }
-    }
-
-    /// Counts a task that was claimed in the queue and leaves a tombstone there. When tombstones are most of the queue
-    /// they are swept out, so that cancelling a long queue behind a long task gives its memory back.
-    pub(crate) fn claimed_in_queue(&self) {
-        self.counters.claimed.fetch_add(1, Ordering::Relaxed);
-        let tombstones_queued = self.tombstones_queued.fetch_add(1, Ordering::Relaxed) + 1;
-        if tombstones_queued.cast_unsigned().is_multiple_of(SWEEP)
-            && tombstones_queued.cast_unsigned() >= self.stats().queued
-        {
-            let swept = self.queue.take_if(|task| !task.state().is_queued());
-            self.tombstones_queued.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
-        }
+/// Ends a claimed task that never ran: its outcome is there before its closure is dropped, here.
+pub(crate) fn end_unrun(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, error: TaskError) {
+    if let Some(meta) = claimed.take_meta() {
+        end_unrun_with(pool, claimed, meta, error);
     }
 }
 
-impl OwnedQueue for Pool {
-    fn claim_queued(&self, which: Which, unwanted: &dyn Fn() -> bool, into: &mut Vec<NonNull<TaskLink>>) {
-        if which == Which::Daemon && self.joins() {
-            return;
-        }
-        // After the request: see `pushed_for`.
-        fence(Ordering::SeqCst);
-        let mut claim = |task: &Task| {
-            if unwanted() && task.state().claim_counted() {
-                into.push(task.link());
-            }
-            // A tombstone stays, as for each other claim.
-            false
-        };
-        drop(self.queue.take_if(&mut claim));
+pub(crate) fn end_unrun_with(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {
+    let mut evicted = Evicted::new();
+    evicted.add(pool, claimed, meta, error);
+    evicted.end(|| {});
+}
+
+/// Takes what is queued off the queue, and gives each task its outcome.
+pub(crate) fn evict_queued(pool: &Arc<Pool>, evicted: &mut Evicted, error: impl Fn(&Task) -> TaskError) {
+    for task in pool.queue.take_if(|_| true) {
+        let Ok(claimed) = task.claim() else { continue };
+        let Some(meta) = claimed.take_meta() else { continue };
+        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
+        let error = error(claimed.task());
+        evicted.add(pool, claimed, meta, error);
     }
 }

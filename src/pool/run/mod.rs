@@ -1,5 +1,11 @@
 //! Queueing a task, running it, and counting it out.
 
+pub(crate) mod admit;
 pub(crate) mod depth;
+pub(crate) mod dispatch;
 pub(crate) mod evict;
+pub(crate) mod gate;
+pub(crate) mod leave;
+pub(crate) mod stop;
+pub(crate) mod task;
 pub(crate) mod worker;

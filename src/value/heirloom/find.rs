@@ -3,11 +3,10 @@
 use std::convert::Infallible;
 
 use crate::error::value::{InitError, NotBound};
-use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::lookup;
 use crate::lineage::node::NodeRef;
 use crate::lineage::slots::SlotValue;
+use crate::lineage::{current, lookup};
 use crate::sync::os::Arc;
 use crate::value::Values;
 use crate::value::binding::BoundValue;

@@ -7,9 +7,8 @@ use std::fmt;
 use std::hash::Hash;
 
 use crate::error::value::{BindError, NotBound};
-use crate::lineage::current;
-use crate::lineage::lookup;
 use crate::lineage::node::{Node, NodeRef};
+use crate::lineage::{current, lookup};
 use crate::sync::os::{Arc, OnceLock};
 use crate::value::Values;
 use crate::value::binding::BoundValue;

@@ -36,6 +36,10 @@ pub(crate) mod node {
 
     pub(crate) struct Node(Option<Scope>);
 
+    pub(crate) enum Role {
+        Thread(std::thread::ThreadId),
+    }
+
     struct Scope {
         parent: Option<Arc<Node>>,
         trackers: ScopeTrackers,
@@ -149,6 +153,13 @@ pub(crate) mod node {
             self.counted_parent().map(|parent| NodeRef(Some(Arc::clone(parent))))
         }
 
+        /// A worker stands at the process.
+        pub(crate) fn new(_: &NodeRef, _: Option<String>, _: Role) -> NodeRef {
+            NodeRef::PROCESS
+        }
+
+        pub(crate) fn end_worker(&self) {}
+
         /// No values are bound in a model.
         pub(crate) fn end_if_over(&self) {}
 
@@ -224,6 +235,10 @@ pub(crate) mod node {
             self.0.and_then(Arc::into_inner)
         }
 
+        pub(crate) fn innermost_scope(&self) -> Option<NodeRef> {
+            None
+        }
+
         pub(crate) fn downgrade(&self) -> WeakNodeRef {
             WeakNodeRef(self.0.as_ref().map(Arc::downgrade))
         }
@@ -246,6 +261,7 @@ pub(crate) mod node {
         }
     }
 
+    #[derive(Clone)]
     pub(crate) struct WeakNodeRef(Option<Weak<Node>>);
 
     impl From<Arc<Node>> for NodeRef {
@@ -292,6 +308,10 @@ pub(crate) mod current {
         EnterGuard(Some(HERE.with(|here| here.replace(place))))
     }
 
+    pub(crate) fn enter_as_thread(place: NodeRef, lazy: LazyNode) -> EnterGuard {
+        enter(place, lazy)
+    }
+
     /// # Safety
     /// None is needed: the place is counted here.
     pub(crate) unsafe fn enter_borrowed(place: &NodeRef, lazy: LazyNode) -> EnterGuard {
@@ -314,6 +334,8 @@ pub(crate) mod current {
 pub(crate) mod handle {
     use crate::lineage::current::EnterGuard;
     use crate::lineage::node::NodeRef;
+
+    pub(crate) struct Lineage(pub(crate) NodeRef);
 
     pub(crate) struct ExitOnDrop(pub(crate) Option<EnterGuard>);
 

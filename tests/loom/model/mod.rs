@@ -49,8 +49,10 @@ pub(crate) mod runtime {
 
 /// Blocks until `ready`, which the tracker tells of.
 pub(crate) fn block(tracker: &wait::tracker::TaskTracker, ready: impl Fn() -> bool) {
-    let what = || pool::end::OfTracker::of(tracker, wait::graph::Label::Pool(names::namespace::Namespace::DEFAULT));
-    assert!(pool::end::block_on_tracker(tracker, None, what, ready).unwrap());
+    let what = || {
+        pool::blocking::release::OfTracker::of(tracker, wait::graph::Label::Pool(names::namespace::Namespace::DEFAULT))
+    };
+    assert!(pool::blocking::wait_for::block_on_tracker(tracker, None, what, ready).unwrap());
 }
 
 /// Runs a model without spinning, with at most this many preemptions, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
@@ -105,7 +107,7 @@ pub(crate) fn start(config: pool::config::PoolConfig) -> Arc<Pool> {
 
 /// The same, which a place owns.
 pub(crate) fn start_at(owner: &lineage::node::NodeRef, config: pool::config::PoolConfig) -> Arc<Pool> {
-    let pool = Pool::new(names::namespace::Namespace::DEFAULT, owner.downgrade(), config.log_panics(false));
+    let pool = pool::kinds::start(names::namespace::Namespace::DEFAULT, owner.downgrade(), config.log_panics(false));
     keep(&pool);
     pool
 }

@@ -1,211 +1,34 @@
-//! [`WorkerCtx`]: a dedicated pool's thread, as its initialiser and its tasks see it.
-//!
-//! # What keeps what alive
-//! The thread holds its own node; whoever holds a [`WorkerCtx`] does too. The node's parent is a scope or the process,
-//! never the thread or task that owns the pool, whose end is what closes the pool. The edge to the owner is weak.
+//! The initialiser of a worker: before its first task, and its end.
 
-use std::cell::RefCell;
-use std::error::Error;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::Thread;
 
 use crate::error::task::payload_text;
 use crate::error::worker_init::Said;
-use crate::lineage::current::{self, LazyNode};
-use crate::lineage::handle::{ExitOnDrop, Lineage};
-use crate::lineage::node::{Node, NodeRef, Role, WeakNodeRef};
-use crate::names::namespace::Namespace;
-use crate::pool::context::frame;
+use crate::lineage::node::WeakNodeRef;
+use crate::pool::config::worker_ctx::{Failure, Hook, WorkerCtx, worker};
+use crate::pool::context::thread::{WorkerPurpose, while_initialising};
 use crate::pool::core::pool::Pool;
 use crate::pool::kinds::dedicated::state;
-use crate::pool::kinds::dedicated::warm::WorkerPurpose;
 use crate::sync::fork;
-use crate::sync::os::{Arc, OnceLock};
+use crate::sync::os::Arc;
 use crate::sync::unwind::swallow_drop;
 use crate::threads::cache::ThreadInfo;
 
-type Failure = Box<dyn Error + Send + Sync>;
-type Initialiser = dyn Fn(&WorkerCtx) -> Result<(), Failure> + Send + Sync;
-
-/// What each thread of a pool runs before its first task. All are equal: settings are compared without them.
-#[derive(Clone)]
-pub(crate) struct Hook(Arc<Initialiser>);
-
-impl Hook {
-    pub(crate) fn new<E: Into<Failure>>(f: impl Fn(&WorkerCtx) -> Result<(), E> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move |ctx| f(ctx).map_err(Into::into)))
-    }
-
-    pub(crate) fn run(&self, ctx: &WorkerCtx) -> Result<(), Failure> {
-        (self.0)(ctx)
-    }
+/// Makes the calling thread one of the pool's own.
+pub(super) fn attach(pool: &Pool, below: &WeakNodeRef, info: &ThreadInfo) {
+    WorkerCtx::attach(pool.namespace.clone(), info.number(), pool.owner.clone(), below.clone());
 }
 
-impl PartialEq for Hook {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Hook {}
-
-impl fmt::Debug for Hook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hook")
-    }
-}
-
-thread_local! {
-    static MINE: RefCell<Option<WorkerCtx>> = const { RefCell::new(None) };
-}
-
-/// One thread of a dedicated pool: what [`PoolConfig::on_worker_start`](crate::PoolConfig::on_worker_start) is given,
-/// and [`worker`] answers. Dropping it changes nothing; while it is held the thread's node lives.
-///
-/// It is the *started by* edge of the tree: tasks stand below whoever asked for them, and find with this what belongs
-/// to the thread they happen to run on.
-#[derive(Clone)]
-pub struct WorkerCtx(Arc<Worker>);
-
-struct Worker {
-    namespace: Namespace,
-    index: usize,
-    thread: Thread,
-    owner: WeakNodeRef,
-    /// What the node is to stand below.
-    below: WeakNodeRef,
-    /// Made when it is asked for.
-    node: OnceLock<NodeRef>,
-}
-
-impl WorkerCtx {
-    /// The thread's own node, made on first use. Its parent is the innermost scope at or above the pool's owner, or the
-    /// process.
-    ///
-    /// What the initialiser creates or binds there is found by the tasks on this thread, through [`worker`], and by
-    /// nobody else. It is dropped on this thread when the thread ends.
-    ///
-    /// The initialiser stands there and may just `bind`; a task stands elsewhere, and has to ask there:
-    ///
-    /// ```
-    /// use heirloom::{Heirloom, PoolConfig, Scope};
-    /// use std::sync::Mutex;
-    ///
-    /// struct Connection { queries: u32 } // one for each thread; `Mutex`, because values are shared
-    /// static CONNECTION: Heirloom<Mutex<Connection>> = Heirloom::new("connection");
-    ///
-    /// let scope = Scope::new("doc");
-    /// let db = scope.create("db");
-    /// let connect = |_: &heirloom::WorkerCtx| CONNECTION.bind(Mutex::new(Connection { queries: 0 })).map(drop);
-    /// db.start(PoolConfig::dedicated(2).warm(2).on_worker_start(connect))?;
-    ///
-    /// let queries = db.submit(|| {
-    ///     let worker = heirloom::worker().expect("a thread of the pool");
-    ///     let connection = CONNECTION.at(&worker.lineage()).get()?; // `CONNECTION.get()` would not find it
-    ///     let mut connection = connection.lock().unwrap();
-    ///     connection.queries += 1;
-    ///     Ok::<_, heirloom::NotBound>(connection.queries)
-    /// })?;
-    /// assert_eq!(queries.join()??, 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn lineage(&self) -> Lineage {
-        Lineage(self.place().clone())
-    }
-
-    fn place(&self) -> &NodeRef {
-        self.0.node.get_or_init(|| {
-            let parent = self.0.below.upgrade().unwrap_or(NodeRef::PROCESS);
-            let name = self.0.thread.name().map(|name| name.to_string().into());
-            Node::new(&parent, name, Role::Thread(self.0.thread.id())).into()
-        })
-    }
-
-    /// The node that owns the pool, which is why this thread exists; `None` when it has ended. The thread does not keep
-    /// it alive.
-    #[must_use]
-    pub fn started_by(&self) -> Option<Lineage> {
-        self.0.owner.upgrade().map(Lineage)
-    }
-
-    /// The thread's number in the pool, from 0, as in its name. A thread that comes after another has ended may get its
-    /// number.
-    #[must_use]
-    pub fn index(&self) -> usize {
-        self.0.index
-    }
-
-    /// The name of the manager whose pool this is.
-    #[must_use]
-    pub fn namespace(&self) -> &Namespace {
-        &self.0.namespace
-    }
-}
-
-impl fmt::Debug for WorkerCtx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkerCtx").field("namespace", self.namespace()).field("index", &self.index()).finish()
-    }
-}
-
-/// The dedicated pool's thread that the calling code runs on: from a task there, or the initialiser. `None` on every
-/// other thread, also on borrowed ones, which work for another pool the next moment: nothing of a pool's can be kept on
-/// them.
-///
-/// ```
-/// use heirloom::{PoolConfig, Scope};
-///
-/// let scope = Scope::new("doc");
-/// let render = scope.create("render");
-/// // A helper pool for each thread, found by the tasks that run on it.
-/// let config = PoolConfig::dedicated(2).on_worker_start(|worker| {
-///     worker.lineage().create("decode").start(PoolConfig::leased(1))
-/// });
-/// render.start(config)?;
-/// let at = render.submit(|| {
-///     let worker = heirloom::worker().expect("a dedicated pool's thread");
-///     worker.lineage().get("decode").map(|pool| (worker.index(), pool.is_running()))
-/// })?;
-/// assert_eq!(at.join()??, (0, true));
-/// assert!(heirloom::worker().is_none()); // not here
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[must_use]
-pub fn worker() -> Option<WorkerCtx> {
-    MINE.try_with(|mine| mine.borrow().clone()).ok().flatten()
-}
-
-/// The innermost scope at or above the owner of a pool.
-pub(crate) fn scope_of(owner: &WeakNodeRef) -> WeakNodeRef {
-    let scope = owner.upgrade().and_then(|owner| owner.innermost_scope());
-    scope.unwrap_or(NodeRef::PROCESS).downgrade()
-}
-
-/// The calling thread is one of the pool's from now on.
-pub(crate) fn attach(pool: &Pool, below: &WeakNodeRef, info: &ThreadInfo) {
-    let worker = Worker {
-        namespace: pool.namespace.clone(),
-        index: info.number(),
-        thread: std::thread::current(),
-        owner: pool.owner.clone(),
-        below: below.clone(),
-        node: OnceLock::new(),
-    };
-    let _ = MINE.try_with(|mine| *mine.borrow_mut() = Some(WorkerCtx(Arc::new(worker))));
-}
-
-/// Runs the initialiser, standing at the thread's node.
-pub(crate) fn initialise(
+/// Runs the initialiser, at the thread's node.
+pub(super) fn initialise(
     pool: &Arc<Pool>,
     hook: &Hook,
     info: &Arc<ThreadInfo>,
     purpose: WorkerPurpose,
 ) -> Result<(), Failure> {
     let Some(ctx) = worker() else { return Err(Box::new(Said("its thread is ending".into()))) };
-    let guard = ExitOnDrop(Some(current::enter(ctx.place().clone(), LazyNode::Nothing)));
-    let out = frame::while_initialising(pool, info, purpose, || catch_unwind(AssertUnwindSafe(|| hook.run(&ctx))));
+    let guard = ctx.enter();
+    let out = while_initialising(pool, info, purpose, || catch_unwind(AssertUnwindSafe(|| hook.run(&ctx))));
     fork::end_of(&|| format!("the initialiser of a worker of \"{}\"", pool.namespace), out.is_err());
     drop(guard);
     out.unwrap_or_else(|payload| {
@@ -215,28 +38,8 @@ pub(crate) fn initialise(
     })
 }
 
-/// Runs what a worker does for its pool while it runs a task: standing at the thread's node, and not asked to stop when
-/// that task is.
-pub(crate) fn as_worker(f: impl FnOnce()) {
-    let _apart = frame::shield();
-    let at = worker().map(|ctx| ctx.place().clone());
-    let _at = at.map(|at| ExitOnDrop(Some(current::enter(at, LazyNode::Nothing))));
-    f();
-}
-
-/// The calling thread is nobody's any more. What was bound to its node is dropped here; user code.
-pub(crate) fn detach() {
+/// Ends the calling thread's part in its pool, and drops the thread's state and the values bound to its node: user code.
+pub(super) fn detach() {
     state::end();
-    let Some(ctx) = MINE.try_with(|mine| mine.borrow_mut().take()).ok().flatten() else { return };
-    if let Some(place) = ctx.0.node.get() {
-        // Code in the destructors of the thread's locals stands at the process, instead of becoming a second node of
-        // it.
-        std::mem::forget(current::enter_as_thread(NodeRef::PROCESS, LazyNode::Nothing));
-        let node = place.node();
-        node.end();
-        // Also when somebody elsewhere holds the node: what belongs to a thread ends on it.
-        node.values.clear();
-        node.managers.clear();
-    }
-    swallow_drop(ctx);
+    WorkerCtx::detach();
 }

@@ -8,82 +8,26 @@
 //!                     \--the thread ends: dropped on it
 //! ```
 //! The state is moved out of the thread's slot while a task has it, so a second `&mut` to it cannot be had: a task that
-//! runs in place within that one finds LENT. The engine does not begin such a task ([`held_of`]).
+//! runs in place within that one finds LENT. The engine does not begin such a task .
 //!
 //! # How many there are
 //! A state is counted before it is made and until it is dropped, and no more than the pool's limit are counted. A thread
 //! that ends leaves its cache before its state is dropped, so its successor may have to wait for that.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::cell::RefCell;
-use std::error::Error;
-use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 
 use crate::error::task::payload_text;
-use crate::error::worker_init::{Said, SharedInitError, StateFailed, WorkerInitFailed};
-use crate::error::{SubmitError, SubmitErrorKind, TaskError};
+use crate::error::worker_init::{Said, SharedInitError, StateFailed};
 use crate::pool::blocking::release::block_on_wakers;
-use crate::pool::context::frame::{self, Frame};
-use crate::pool::core::pool::{Pool, TaskMeta};
-use crate::pool::kinds::dedicated::init::{self, Hook};
-use crate::sync::os::{Arc, Mutex, Ordering};
+use crate::pool::config::worker_ctx::{Failure, Hook, worker};
+use crate::pool::config::worker_state::{Maker, StateType};
+use crate::pool::context::thread::shield;
+use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::swallow_drop;
-use crate::task::cell::Claimed;
 use crate::wait::waker_set::WakerSet;
-
-type Failure = Box<dyn Error + Send + Sync>;
-type Make = dyn Fn() -> Result<Box<dyn Any>, Failure> + Send + Sync;
-
-/// A setting: how each thread makes its state. Two are equal when they make the same type.
-#[derive(Clone)]
-pub(crate) struct Maker {
-    make: Arc<Make>,
-    kind: StateType,
-}
-
-/// The type of a state.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StateType {
-    id: TypeId,
-    pub(crate) name: &'static str,
-}
-
-impl StateType {
-    pub(crate) fn of<S: 'static>() -> Self {
-        Self { id: TypeId::of::<S>(), name: std::any::type_name::<S>() }
-    }
-}
-
-impl Maker {
-    pub(crate) fn new<S: 'static, E: Into<Failure>>(f: impl Fn() -> Result<S, E> + Send + Sync + 'static) -> Self {
-        let make = move || match f() {
-            Ok(state) => Ok(Box::new(state) as Box<dyn Any>),
-            Err(error) => Err(error.into()),
-        };
-        Self { make: Arc::new(make), kind: StateType::of::<S>() }
-    }
-
-    pub(crate) fn makes(&self) -> StateType {
-        self.kind
-    }
-}
-
-impl PartialEq for Maker {
-    fn eq(&self, other: &Self) -> bool {
-        self.kind == other.kind
-    }
-}
-
-impl Eq for Maker {}
-
-impl fmt::Debug for Maker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Maker").field(&self.kind.name).finish()
-    }
-}
 
 /// The states of one start of a pool.
 pub(crate) struct States {
@@ -190,7 +134,7 @@ impl States {
     fn make(self: &Arc<Self>) -> Result<(), Failure> {
         let Some(counted) = self.count() else { return Err(Box::new(Said("its pool has ended".into()))) };
         let _ = change(|slot| *slot = Slot::Making);
-        let made = catch_unwind(AssertUnwindSafe(|| (self.maker.make)()));
+        let made = catch_unwind(AssertUnwindSafe(|| self.maker.run()));
         let (slot, made) = match made {
             Ok(Ok(value)) => (Slot::Ready(State { value, _counted: counted }), Ok(())),
             Ok(Err(error)) => (Slot::Failed, Err(error)),
@@ -219,44 +163,12 @@ impl States {
             Some(Ok(false)) => Ok(()),
             Some(Ok(true)) => {
                 let mut made = Ok(());
-                init::as_worker(|| made = self.fill());
+                as_worker(|| made = self.fill());
                 made.map_err(|error| Unstated::Failed(SharedInitError::from(error)))
             }
             Some(Err(in_use)) => Err(in_use),
             None => Err(Unstated::InUse),
         }
-    }
-}
-
-impl Pool {
-    /// Whether tasks may ask for a state of this type.
-    ///
-    /// # Errors
-    /// What the workers have instead.
-    pub(crate) fn check_state(&self, wanted: StateType) -> Result<(), SubmitError> {
-        let has = self.kind.states().map(|states| states.state_type());
-        if has == Some(wanted) {
-            return Ok(());
-        }
-        self.counters.refused.fetch_add(1, Ordering::Relaxed);
-        let kind = SubmitErrorKind::WrongWorkerState { wanted: wanted.name, has: has.map(|has| has.name) };
-        Err(SubmitError::new(&self.namespace, kind))
-    }
-
-    /// Before a claimed task runs on the calling thread: if it asks for the state, that is there, or it gets its error
-    /// and loses its closure. False when it is not to run.
-    pub(crate) fn has_its_state(&self, claimed: &Claimed<TaskMeta>) -> bool {
-        let Some(states) = self.kind.states().filter(|_| claimed.task().state().is_stateful()) else { return true };
-        let error = match states.ready() {
-            Ok(()) => return true,
-            Err(Unstated::InUse) => TaskError::state_in_use(claimed.task().id(), &self.namespace),
-            Err(Unstated::Failed(error)) => {
-                self.state_failed(&error);
-                TaskError::no_thread(claimed.task().id(), &self.namespace, &WorkerInitFailed(error).into())
-            }
-        };
-        claimed.fail(error);
-        false
     }
 }
 
@@ -320,7 +232,7 @@ pub(crate) fn drop_lost() {
         }
     });
     if let Some(state) = lost.flatten() {
-        init::as_worker(|| swallow_drop(state));
+        as_worker(|| swallow_drop(state));
     }
 }
 
@@ -329,18 +241,21 @@ pub(crate) fn has_failed() -> bool {
     change(|slot| matches!(slot, Slot::Failed)).unwrap_or(false)
 }
 
-/// The pool, if the calling code is within a task of it that has the thread's state.
-pub(crate) fn held_of<'a>(pool: *const Pool) -> Option<&'a Arc<Pool>> {
-    // A thread with a state is one of the pool's own, on which the outermost task brought a place. Those are few, however
-    // deep tasks run inside one another.
-    let own = |own: &&Arc<Pool>| ptr::eq(Arc::as_ptr(own), pool);
-    let held = change(|slot| matches!(slot, Slot::Lent | Slot::Making)).unwrap_or(false);
-    if held { frame::bringers().map(Frame::pool).find(own) } else { None }
-}
-
 /// Drops the calling thread's state, at the thread's end. User code.
 pub(crate) fn end() {
     if let Some(Slot::Ready(state) | Slot::Lost(state)) = change(|slot| mem::replace(slot, Slot::Empty)) {
-        init::as_worker(|| swallow_drop(state));
+        as_worker(|| swallow_drop(state));
     }
+}
+
+/// Returns whether a task further out on this stack uses the calling thread's state, or makes it.
+pub(super) fn is_lent() -> bool {
+    change(|slot| matches!(slot, Slot::Lent | Slot::Making)).unwrap_or(false)
+}
+
+/// Runs `f` at the thread's node, shielded from the running task's cancellation: what a worker does for its pool.
+fn as_worker(f: impl FnOnce()) {
+    let _shield = shield();
+    let _at = worker().map(|ctx| ctx.enter());
+    f();
 }

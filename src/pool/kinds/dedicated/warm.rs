@@ -34,17 +34,12 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::error::worker_init::{Said, SharedInitError, WorkerInitFailed};
-use crate::pool::blocking::release::{PermitsReleased, block_on_wakers};
-use crate::pool::config::ThreadConfig;
-use crate::pool::context::frame;
-use crate::pool::core::kind::Kind;
-use crate::pool::core::pool::Pool;
-use crate::pool::kinds::dedicated::init::{self, Hook};
+use crate::error::worker_init::{SharedInitError, WorkerInitFailed};
+use crate::pool::config::threads::ThreadConfig;
+use crate::pool::config::worker_ctx::Hook;
+use crate::pool::context::thread::WorkerPurpose;
 use crate::sync::os::{Arc, Mutex};
-use crate::sync::unwind::swallow;
-use crate::threads::cache::{self, Job, SpawnPolicy, ThreadInfo, WorkerHandle};
-use crate::wait::park;
+use crate::threads::cache::{SpawnPolicy, ThreadInfo};
 use crate::wait::waker_set::WakerSet;
 
 /// How many threads a start initialises at a time, unless told otherwise.
@@ -69,15 +64,6 @@ pub(crate) enum WarmupError {
     Ended,
 }
 
-/// How a thread came to be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WorkerPurpose {
-    /// For a task: it brings a place.
-    ForTask,
-    /// For a start.
-    ForStart,
-}
-
 /// What `end` found, so what the thread owes.
 #[must_use]
 pub(crate) enum After {
@@ -92,17 +78,17 @@ pub(crate) enum After {
 }
 
 pub(crate) struct Warm {
-    hook: Option<Hook>,
-    wanted: usize,
+    pub(super) hook: Option<Hook>,
+    pub(super) wanted: usize,
     concurrency: usize,
-    timeout: Duration,
-    state: Mutex<WarmupState>,
+    pub(super) timeout: Duration,
+    pub(super) state: Mutex<WarmupState>,
     /// Told when the outcome of the start is there.
-    changed: WakerSet,
+    pub(super) changed: WakerSet,
 }
 
 #[derive(Default)]
-struct WarmupState {
+pub(super) struct WarmupState {
     /// Made for the start, and not there yet.
     coming: usize,
     under_way: Vec<Arc<ThreadInfo>>,
@@ -122,7 +108,7 @@ struct WarmupState {
 }
 
 /// No thread is made for a while.
-struct Backoff {
+pub(super) struct Backoff {
     /// `None` is for ever.
     until: Option<Instant>,
     error: SharedInitError,
@@ -131,7 +117,7 @@ struct Backoff {
 impl WarmupState {
     /// Begins a pause, unless there is one: threads that fail together are one failure. The one before comes back, to
     /// be dropped outside the lock: it holds a user's error.
-    fn backoff(&mut self, error: &SharedInitError) -> Option<Backoff> {
+    pub(super) fn backoff(&mut self, error: &SharedInitError) -> Option<Backoff> {
         let now = Instant::now();
         if self.backoff.as_ref().is_some_and(|backoff| !backoff.is_over(now)) {
             return None;
@@ -167,7 +153,7 @@ impl Warm {
     }
 
     /// How many more threads the start is to make now. They count as coming.
-    fn make_more(&self, state: &mut WarmupState) -> usize {
+    pub(super) fn make_more(&self, state: &mut WarmupState) -> usize {
         if state.decided || state.closed {
             return 0;
         }
@@ -179,7 +165,7 @@ impl Warm {
     }
 
     /// One that was to be made was not.
-    fn was_not_made(&self) {
+    pub(super) fn was_not_made(&self) {
         self.state.lock().coming -= 1;
     }
 
@@ -227,7 +213,7 @@ impl Warm {
     }
 
     /// Takes the threads under way off the list. No other begins.
-    fn close(&self) -> Vec<Arc<ThreadInfo>> {
+    pub(super) fn close(&self) -> Vec<Arc<ThreadInfo>> {
         let mut state = self.state.lock();
         state.closed = true;
         let left = std::mem::take(&mut state.under_way);
@@ -236,28 +222,28 @@ impl Warm {
     }
 
     /// How the start ends is the caller's to say. True for one caller.
-    fn decide(&self) -> bool {
+    pub(super) fn decide(&self) -> bool {
         !std::mem::replace(&mut self.state.lock().decided, true)
     }
 
-    fn publish(&self, outcome: Result<(), WarmupError>) {
+    pub(super) fn publish(&self, outcome: Result<(), WarmupError>) {
         self.state.lock().outcome = Some(outcome);
         self.changed.wake_all();
     }
 
-    fn outcome(&self) -> Option<Result<(), WarmupError>> {
+    pub(super) fn outcome(&self) -> Option<Result<(), WarmupError>> {
         self.state.lock().outcome.clone()
     }
 
-    fn one_ends(&self) {
+    pub(super) fn one_ends(&self) {
         self.state.lock().alive -= 1;
     }
 
-    fn alive(&self) -> usize {
+    pub(super) fn alive(&self) -> usize {
         self.state.lock().alive
     }
 
-    fn ready(&self) -> usize {
+    pub(super) fn ready(&self) -> usize {
         self.state.lock().ready
     }
 
@@ -279,324 +265,5 @@ impl SpawnPolicy for Warm {
         let state = self.state.lock();
         let backoff = state.backoff.as_ref().filter(|backoff| !backoff.is_over(Instant::now()))?;
         Some(WorkerInitFailed(backoff.error.clone()).into())
-    }
-}
-
-/// The first job of a thread that a start made.
-struct WarmUp(Arc<Pool>);
-
-impl Job for WarmUp {
-    fn work(self: Arc<Self>, worker: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
-        self.0.prepare(worker, WorkerPurpose::ForStart);
-        // Ready or not, it holds no place: it rests, or takes who is in line.
-        None
-    }
-
-    fn refused(self: Arc<Self>, _error: &io::Error) {
-        unreachable!("it is never in line")
-    }
-}
-
-impl Pool {
-    fn warm(&self) -> Option<&Warm> {
-        match &self.kind {
-            Kind::Dedicated(own) => own.warm.as_deref(),
-            Kind::Leased | Kind::Local(_) | Kind::WorkStealing(_) => None,
-        }
-    }
-
-    /// Makes the first threads that a start waits for.
-    pub(crate) fn warm_up(self: &Arc<Self>) {
-        if let Some(warm) = self.warm() {
-            let make = warm.make_more(&mut warm.state.lock());
-            self.make(warm, make);
-        }
-    }
-
-    fn make(self: &Arc<Self>, warm: &Warm, threads: usize) {
-        for made in 0..threads {
-            match self.kind.cache().start(Arc::new(WarmUp(Arc::clone(self)))) {
-                Ok(true) => {}
-                // As many as there may be: some came for tasks, and each of them counts when it is ready.
-                Ok(false) => warm.was_not_made(),
-                Err(error) => {
-                    (made..threads).for_each(|_| warm.was_not_made());
-                    if warm.decide() {
-                        self.end_start(warm, WarmupError::Thread(Arc::new(error)));
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Before a thread of the pool's own does anything: runs the initialiser. True when the thread may go on with what
-    /// it came for; otherwise it rests, or ends.
-    pub(crate) fn prepare(self: &Arc<Self>, worker: &mut WorkerHandle<'_>, purpose: WorkerPurpose) -> bool {
-        let Kind::Dedicated(own) = &self.kind else { return true };
-        if worker.is_prepared() {
-            return true;
-        }
-        let info = Arc::clone(worker.info());
-        let Some(warm) = &own.warm else {
-            init::attach(self, &own.below, &info);
-            worker.set_prepared(&(Arc::clone(self) as _));
-            return true;
-        };
-        if purpose == WorkerPurpose::ForTask && !worker.park_job(Arc::clone(self) as _) {
-            // An idle thread is there after all.
-            worker.retire();
-            return false;
-        }
-        // Aside first: if the pool lets go of what is aside before this, it is said here that it is too late.
-        if !warm.begin(&info, purpose) {
-            self.release_parked();
-            self.end_if_over();
-            worker.retire();
-            return false;
-        }
-        init::attach(self, &own.below, &info);
-        let result = warm.hook.as_ref().map_or(Ok(()), |hook| init::initialise(self, hook, &info, purpose));
-        if self.has_initialised(warm, &info, purpose, result.map_err(SharedInitError::from)) {
-            worker.set_prepared(&(Arc::clone(self) as _));
-        } else {
-            worker.retire();
-        }
-        // What it came for is aside, if nobody has taken it over.
-        false
-    }
-
-    /// What follows an initialiser. Whether the thread may work.
-    fn has_initialised(
-        self: &Arc<Self>,
-        warm: &Warm,
-        info: &Arc<ThreadInfo>,
-        purpose: WorkerPurpose,
-        result: Result<(), SharedInitError>,
-    ) -> bool {
-        match warm.end(info, result) {
-            After::Ready { make } => {
-                self.make(warm, make);
-                true
-            }
-            After::LastReady => {
-                warm.publish(Ok(()));
-                true
-            }
-            After::Abandoned => {
-                init::detach();
-                false
-            }
-            After::Failed { error, decides } => {
-                init::detach();
-                swallow(|| {
-                    tracing::warn!(
-                        target: "heirloom",
-                        namespace = %self.namespace,
-                        worker = info.number(),
-                        %error,
-                        "a worker's initialiser failed; the worker ends without having had a task",
-                    );
-                });
-                self.give_up(purpose);
-                if decides {
-                    self.end_start(warm, WarmupError::Init(error));
-                }
-                false
-            }
-        }
-    }
-
-    /// A thread will not become ready.
-    fn give_up(self: &Arc<Self>, purpose: WorkerPurpose) {
-        if purpose == WorkerPurpose::ForTask && self.kind.cache().give_up_preparing().is_some() {
-            if self.permits.release(false) {
-                self.end_if_over();
-            }
-            if !self.queue.is_empty() {
-                // A ready thread that is idle comes; if there is none, the gate refuses a new one.
-                self.send_if_permit();
-            }
-        }
-    }
-
-    /// No place is taken, and yet a ready thread will look at the queue: it is about to go idle, or to end.
-    pub(crate) fn somebody_looks(&self) -> bool {
-        self.warm().is_some_and(|warm| warm.alive() > self.kind.cache().waiting())
-    }
-
-    /// A ready thread has gone idle, or ends.
-    pub(crate) fn let_go(self: &Arc<Self>, ends: bool) {
-        let Some(warm) = self.warm() else { return };
-        if ends {
-            warm.one_ends();
-        }
-        if !self.queue.is_empty() {
-            self.send_if_permit();
-        }
-    }
-
-    /// Code in an initialiser ends the process: its thread does not come back, and the pool goes on without it.
-    pub(crate) fn initialiser_exits(self: &Arc<Self>, info: &Arc<ThreadInfo>, purpose: WorkerPurpose) {
-        let Some(warm) = self.warm() else { return };
-        let error = said("it ended the process");
-        if let After::Failed { error, decides } = warm.end(info, Err(error)) {
-            self.give_up(purpose);
-            self.kind.cache().retire();
-            if decides {
-                self.end_start(warm, WarmupError::Init(error));
-            }
-        }
-    }
-
-    /// The start failed, which the caller has decided: ends what was started, then says so.
-    fn end_start(self: &Arc<Self>, warm: &Warm, unready: WarmupError) {
-        let error = match &unready {
-            WarmupError::Init(error) => error.clone(),
-            WarmupError::Thread(error) => SharedInitError::from(Arc::clone(error) as Arc<_>),
-            WarmupError::TimedOut { .. } => said("the start of the pool timed out"),
-            WarmupError::Ended => said("the pool was told to end"),
-        };
-        self.tracker.close();
-        self.fail_queued(&WorkerInitFailed(error).into());
-        self.cancel();
-        self.abandon_initialisers();
-        self.end_if_over();
-        warm.publish(Err(unready));
-    }
-
-    /// A ready thread's state was lost and could not be made anew. The thread ends, and for a pause no other is made.
-    pub(crate) fn state_failed(&self, error: &SharedInitError) {
-        let Some(warm) = self.warm() else { return };
-        let before = warm.state.lock().backoff(error);
-        drop(before);
-        swallow(|| {
-            tracing::warn!(
-                target: "heirloom",
-                namespace = %self.namespace,
-                %error,
-                "a worker's state was lost in a panic and could not be made anew; the worker ends",
-            );
-        });
-    }
-
-    /// Nobody needs the threads under way any more: lets go of them and of what they have set aside.
-    pub(crate) fn abandon_initialisers(&self) {
-        let Some(warm) = self.warm() else { return };
-        for info in warm.close() {
-            self.kind.cache().abandon(&info);
-        }
-        if let Some(states) = self.kind.states() {
-            states.close();
-        }
-        self.release_parked();
-    }
-
-    fn release_parked(&self) {
-        for _place in self.kind.cache().take_parked() {
-            // Whether it was the last one is what the caller looks at next.
-            let _ = self.permits.release(false);
-        }
-    }
-
-    /// No thread is waited for.
-    #[inline]
-    pub(crate) fn is_ready(&self) -> bool {
-        self.warm().is_none_or(|warm| matches!(warm.outcome(), Some(Ok(()))))
-    }
-
-    /// Waits until a start has its threads, or has failed; at the deadline the caller ends it.
-    pub(crate) fn wait_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), WarmupError> {
-        let Some(warm) = self.warm() else { return Ok(()) };
-        if let Some(outcome) = warm.outcome() {
-            return outcome;
-        }
-        // An initialiser that asks for its own pool has it: waiting for itself would help nobody.
-        if frame::is_in(self) {
-            return Ok(());
-        }
-        let _away = PermitsReleased::begin_until(deadline);
-        let there = || warm.outcome().is_some();
-        if !block_on_wakers(&warm.changed, deadline, there) {
-            self.time_out();
-            // Whoever has decided already is about to publish.
-            block_on_wakers(&warm.changed, None, there);
-        }
-        warm.outcome().unwrap_or(Err(WarmupError::Ended))
-    }
-
-    /// The start has taken too long, unless it has just ended.
-    pub(crate) fn time_out(self: &Arc<Self>) {
-        if let Some(warm) = self.warm()
-            && warm.decide()
-        {
-            let ready = warm.ready();
-            self.end_start(warm, WarmupError::TimedOut { ready });
-        }
-    }
-
-    /// Waits for what `wait_ready` waits for without blocking the runtime. A borrowed thread keeps the time, also when
-    /// the future is dropped meanwhile.
-    pub(crate) async fn await_ready(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), WarmupError> {
-        let Some(warm) = self.warm() else { return Ok(()) };
-        if let Some(outcome) = warm.outcome() {
-            return outcome;
-        }
-        if let Some(deadline) = deadline {
-            let keeper = Arc::new(WarmupTimeout { pool: Arc::clone(self), deadline });
-            if let Err(error) = crate::threads::leased().request_thread(Arc::clone(&keeper) as _) {
-                keeper.refused(&error);
-            }
-        }
-        warm.changed.until(|| warm.outcome().is_some()).await;
-        warm.outcome().unwrap_or(Err(WarmupError::Ended))
-    }
-
-    /// When a start that begins now has taken too long.
-    pub(crate) fn ready_by(&self) -> Option<Instant> {
-        self.warm().and_then(|warm| park::after(warm.timeout))
-    }
-
-    /// How many threads a start waits for, and how long.
-    pub(crate) fn warm_wanted(&self) -> (usize, Duration) {
-        self.warm().map_or((0, Duration::ZERO), |warm| (warm.wanted, warm.timeout))
-    }
-
-    pub(crate) fn stop_warming(&self) {
-        if let Some(warm) = self.warm() {
-            warm.stop_waiting();
-        }
-    }
-
-    /// Abandoned initialisers that still run.
-    pub(crate) fn abandoned(&self) -> usize {
-        self.warm().map_or(0, Warm::abandoned)
-    }
-}
-
-fn said(text: &str) -> SharedInitError {
-    SharedInitError::from(Box::new(Said(text.into())) as Box<_>)
-}
-
-/// Ends a start that nobody blocks for when its time is over.
-struct WarmupTimeout {
-    pool: Arc<Pool>,
-    deadline: Instant,
-}
-
-impl Job for WarmupTimeout {
-    fn work(self: Arc<Self>, _hand: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
-        let _waits = cache::block_here();
-        let _ = self.pool.wait_ready(Some(self.deadline));
-        None
-    }
-
-    fn refused(self: Arc<Self>, error: &io::Error) {
-        if let Some(warm) = self.pool.warm()
-            && warm.decide()
-        {
-            let copy = io::Error::new(error.kind(), error.to_string());
-            self.pool.end_start(warm, WarmupError::Thread(Arc::new(copy)));
-        }
     }
 }

@@ -34,11 +34,13 @@
 //! A worker holds the pool and its owner until it leaves; a rayon pool ends soon after the last task, so a manager
 //! nobody holds any more is closed then.
 
+mod helper;
+mod state;
+
 use std::any::Any;
 use std::cell::Cell;
 use std::io;
-use std::marker::PhantomData;
-use std::ptr;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use crate::error::task::payload_text;
@@ -46,15 +48,19 @@ use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::NodeRef;
 use crate::names::namespace::Namespace;
 use crate::pool::blocking::release::block_on_wakers;
-use crate::pool::context::frame;
+use crate::pool::context::thread::{StealingThread, while_stealing, with_innermost};
 use crate::pool::core::kind::Kind;
 use crate::pool::core::pool::Pool;
-use crate::pool::run::worker::{self, AfterOne};
+use crate::pool::kinds::stealing::helper::{Assignment, gather_threads};
+use crate::pool::kinds::stealing::state::{Live, Stage, State};
+use crate::pool::run::worker::Session;
+use crate::pool::run::{dispatch, worker};
 use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::sync::rayon::{Part, Rayon};
 use crate::sync::unwind::{swallow, swallow_drop};
-use crate::threads::cache::{self, BlockedGuard, Cache, Job, ReservedThread, WorkerHandle};
+use crate::threads;
+use crate::threads::cache::{self, BlockedGuard, Job, WorkerHandle};
 use crate::wait::waker_set::WakerSet;
 
 /// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are
@@ -71,147 +77,94 @@ pub(crate) struct Stealing {
     gone: WakerSet,
 }
 
-struct State {
-    stage: Stage,
-    /// Of the newest rayon pool.
-    number: u64,
-    /// Threads that work for a rayon pool of this start.
-    inside: usize,
-    /// Those of them that have a task and do not wait in heirloom. They may wait in rayon, for a piece.
-    tasks: usize,
-    /// Those without a task of their own that wait in heirloom, with a piece.
-    pieces: usize,
-    /// As many of the tasks' threads count as waiting: there may be a piece for each that it waits for.
-    blocked_tasks: usize,
-}
-
-enum Stage {
-    None,
-    /// A leader makes one; so many more places wait for it.
-    Making(usize),
-    Live(Live),
-}
-
-/// The rayon pool that visits are sent to.
-struct Live {
-    rayon: Arc<Rayon>,
-    workers: usize,
-    /// Those of them inside a wait of heirloom's.
-    blocked: usize,
-    /// Visits that were sent and have not begun.
-    pending: usize,
-}
-
-/// A thread that works for a rayon pool.
-struct Worker<'a> {
-    pool: &'a Arc<Pool>,
-    number: u64,
-    /// It is counted as blocked.
-    blocked: Cell<bool>,
-}
-
-thread_local! {
-    static HERE: Cell<*const Worker<'static>> = const { Cell::new(ptr::null()) };
-}
-
-/// What the calling thread works for.
-#[inline]
-fn worker<'a>() -> Option<&'a Worker<'a>> {
-    // SAFETY: it is further up this thread's stack, with what it borrows, until `serve` clears the pointer; a caller is
-    // above it and keeps the reference no longer than it runs.
-    unsafe { HERE.get().cast::<Worker<'a>>().as_ref() }
-}
-
-/// The work-stealing pool whose thread this is, whatever runs on it.
-#[inline]
-pub(crate) fn here<'a>() -> Option<&'a Arc<Pool>> {
-    worker().map(|worker| worker.pool)
-}
-
-/// The pool of a work-stealing crew.
-fn of(pool: &Pool) -> &Stealing {
-    match &pool.kind {
-        Kind::WorkStealing(stealing) => stealing,
-        _ => unreachable!("only a work-stealing pool has visits"),
-    }
-}
-
-impl Live {
-    fn is_stuck(&self) -> bool {
-        self.blocked == self.workers
-    }
-}
-
-impl State {
-    /// The rayon pool with this number, if visits are sent to it.
-    fn live(&mut self, number: u64) -> Option<&mut Live> {
-        match &mut self.stage {
-            Stage::Live(live) if self.number == number => Some(live),
-            _ => None,
-        }
-    }
-
-    /// Notes a visit that the caller then sends; `None` where a leader is wanted.
-    fn note_sent(&mut self) -> Option<(Arc<Rayon>, u64)> {
-        let live = match &mut self.stage {
-            Stage::Live(live) if !live.is_stuck() => live,
-            _ => return None,
-        };
-        live.pending += 1;
-        Some((Arc::clone(&live.rayon), self.number))
-    }
-
-    /// After a change of tasks or pieces. True when more threads count as waiting than before, so that one may be owed
-    /// to the line.
-    fn balance(&mut self, cache: &Cache) -> bool {
-        let (before, due) = (self.blocked_tasks, self.tasks.min(self.pieces));
-        (before..due).for_each(|_| cache.one_more_blocked());
-        (due..before).for_each(|_| cache.one_less_blocked());
-        self.blocked_tasks = due;
-        due > before
-    }
-
-    /// Ends the rayon pool, if there is one. It is to be dropped outside of the lock.
-    fn end(&mut self) -> Option<Live> {
-        match std::mem::replace(&mut self.stage, Stage::None) {
-            Stage::Live(live) => Some(live),
-            before => {
-                self.stage = before;
-                None
-            }
-        }
-    }
-}
-
-impl Stealing {
-    pub(crate) fn new() -> Self {
-        Self {
-            state: Mutex::new(State {
-                stage: Stage::None,
-                number: 0,
-                inside: 0,
-                tasks: 0,
-                pieces: 0,
-                blocked_tasks: 0,
-            }),
-            sent: AtomicUsize::new(0),
-            woken: WakerSet::new(),
-            gone: WakerSet::new(),
-        }
-    }
-
-    /// Sends a visit for a place that was taken.
-    ///
-    /// # Errors
-    /// The system's, when it refuses the first thread.
-    pub(crate) fn request_thread(&self, pool: &Arc<Pool>) -> io::Result<()> {
+impl Kind<Pool> for Stealing {
+    fn request_thread(&self, pool: &Arc<Pool>) -> io::Result<()> {
         let noted = self.state.lock().note_sent();
         match noted {
             Some((rayon, number)) => {
                 self.send(&rayon, number, pool);
                 Ok(())
             }
-            None => pool.kind.cache().request_thread(Arc::clone(pool) as _),
+            None => threads::leased().request_thread(Arc::clone(pool) as _),
+        }
+    }
+
+    /// The pool has ended: the threads leave.
+    fn dismiss(&self) {
+        // A fork's child has none of the threads, and perhaps their locks.
+        if fork::is_fork() {
+            return;
+        }
+        let ended = self.state.lock().end();
+        drop(ended);
+        self.woken.wake_all();
+    }
+
+    /// Whether all threads have left.
+    fn is_gone(&self) -> bool {
+        self.state.lock().inside == 0
+    }
+
+    fn work(&self, pool: &Arc<Pool>, _: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
+        self.run_leader(pool);
+        None
+    }
+
+    fn refused(&self, pool: &Arc<Pool>, error: &io::Error) {
+        dispatch::refused(pool, error);
+    }
+
+    fn rest(&self, pool: &Pool) {
+        self.end_if_idle(pool);
+    }
+
+    fn gone(&self) -> Option<&WakerSet> {
+        Some(&self.gone)
+    }
+
+    fn begin_wait(&self, pool: &Arc<Pool>, number: u64, has_task: bool) {
+        let stuck = self.note(|state| {
+            if has_task {
+                state.tasks -= 1;
+            } else {
+                state.pieces += 1;
+            }
+            let live = state.live(number).map(|live| {
+                live.blocked += 1;
+                live.is_stuck() && live.pending > 0
+            });
+            if live == Some(true) { state.end() } else { None }
+        });
+        if let Some(stuck) = stuck {
+            give_back(pool, stuck);
+        }
+    }
+
+    fn end_wait(&self, _: &Arc<Pool>, number: u64, has_task: bool) {
+        self.note(|state| {
+            if has_task {
+                state.tasks += 1;
+            } else {
+                state.pieces -= 1;
+            }
+            if let Some(live) = state.live(number) {
+                live.blocked -= 1;
+            }
+        });
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Stealing {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State::default()),
+            sent: AtomicUsize::new(0),
+            woken: WakerSet::new(),
+            gone: WakerSet::new(),
         }
     }
 
@@ -225,7 +178,7 @@ impl Stealing {
     }
 
     /// A thread that was asked for has come, with a place.
-    pub(crate) fn run_leader(&self, pool: &Arc<Pool>) {
+    fn run_leader(&self, pool: &Arc<Pool>) {
         let stuck = {
             let mut state = self.state.lock();
             if let Stage::Making(wait) = &mut state.stage {
@@ -277,7 +230,14 @@ impl Stealing {
         let mut parts = parts.into_iter();
         let own = parts.next();
         for (helper, part) in helpers.into_iter().zip(parts) {
-            helper.assign(Assignment::Part(number, part));
+            let pool = Arc::clone(pool);
+            helper.assign(Assignment::Part(Box::new(move |idle| {
+                if let Some(stealing) = Stealing::of(&pool)
+                    && stealing.joins()
+                {
+                    stealing.serve(&pool, number, part, idle);
+                }
+            })));
         }
         wake_chain.wake_one();
         if let Some(own) = own {
@@ -287,10 +247,10 @@ impl Stealing {
 
     /// rayon could not make a pool; nothing of it is left.
     fn give_up(&self, pool: &Arc<Pool>, error: &io::Error) {
-        let before = std::mem::replace(&mut self.state.lock().stage, Stage::None);
+        let before = mem::replace(&mut self.state.lock().stage, Stage::None);
         let permits = if let Stage::Making(wait) = before { wait + 1 } else { 1 };
         for _ in 0..permits {
-            Arc::clone(pool).refused(error);
+            dispatch::refused(pool, error);
         }
     }
 
@@ -310,13 +270,13 @@ impl Stealing {
         // What is accepted holds the owner, so it is gone only when there is nothing to do.
         let owner = pool.owner.upgrade().unwrap_or(NodeRef::PROCESS);
         let guard = current::enter(owner, LazyNode::Nothing);
-        let worker = Worker { pool, number, blocked: Cell::new(false) };
-        HERE.set((&raw const worker).cast());
-        part.run();
-        drop(idle);
-        // The owner's end is user code, when this was the last to hold it.
-        swallow(|| guard.exit_to());
-        HERE.set(ptr::null());
+        let thread = StealingThread { pool, number, blocked: Cell::new(false) };
+        while_stealing(&thread, || {
+            part.run();
+            drop(idle);
+            // The owner's end is user code, when this was the last to hold it.
+            swallow(|| guard.exit_to());
+        });
         let last = {
             let mut state = self.state.lock();
             state.inside -= 1;
@@ -336,8 +296,8 @@ impl Stealing {
     }
 
     /// Notes a change of tasks or pieces.
-    fn note<R>(&self, pool: &Pool, change: impl FnOnce(&mut State) -> R) -> R {
-        let cache = pool.kind.cache();
+    fn note<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let cache = threads::leased();
         let (out, more) = {
             let mut state = self.state.lock();
             let out = change(&mut state);
@@ -356,7 +316,7 @@ impl Stealing {
         let sent = self.sent.load(Ordering::SeqCst);
         let works =
             || pool.permits.is_any_taken() || pool.tracker.is_closed() || self.sent.load(Ordering::SeqCst) != sent;
-        let is_wanted = || pool.kind.cache().is_wanted();
+        let is_wanted = || threads::leased().is_wanted();
         // A visit that is sent now may need this very thread.
         block_on_wakers(&self.woken, Some(until), || works() || is_wanted());
         if !works() {
@@ -365,7 +325,7 @@ impl Stealing {
     }
 
     /// The last place was given back.
-    pub(crate) fn end_if_idle(&self, pool: &Pool) {
+    fn end_if_idle(&self, pool: &Pool) {
         let ended = {
             let mut state = self.state.lock();
             // Whoever takes a place from now on looks at the stage after that.
@@ -374,25 +334,8 @@ impl Stealing {
         drop(ended);
     }
 
-    /// The pool has ended: the threads leave.
-    pub(crate) fn dismiss(&self) {
-        // A fork's child has none of the threads, and perhaps their locks.
-        if fork::is_fork() {
-            return;
-        }
-        let ended = self.state.lock().end();
-        drop(ended);
-        self.woken.wake_all();
-    }
-
-    /// Whether all threads have left.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.state.lock().inside == 0
-    }
-
-    /// Told when the last thread has left.
-    pub(crate) fn gone(&self) -> &WakerSet {
-        &self.gone
+    fn of(pool: &Pool) -> Option<&Self> {
+        pool.kind.as_any().downcast_ref()
     }
 }
 
@@ -406,64 +349,7 @@ fn give_back(pool: &Arc<Pool>, stuck: Live) {
         }
     }
     if pending > 0 && !pool.queue.is_empty() {
-        pool.send_if_permit();
-    }
-}
-
-/// While it lives, the calling worker is inside a wait. Not `Send`.
-///
-/// A task whose piece waits may wait for it in rayon. Its thread then counts as working, and what is waited for here
-/// may need its place among the threads.
-pub(crate) struct Blocked<'a> {
-    worker: &'a Worker<'a>,
-    has_task: bool,
-    here: PhantomData<*const ()>,
-}
-
-/// The calling thread goes into a wait; `None` where it is no worker, or was counted before. Said before places are
-/// given, so that whoever takes one of these does not send it here first.
-///
-/// `has_task` is whether the thread counted as working until now.
-pub(crate) fn begin_wait<'a>(has_task: bool) -> Option<Blocked<'a>> {
-    let worker: &Worker<'a> = worker()?;
-    // A fork's child has none of the other threads, and perhaps their locks.
-    if fork::is_fork() || worker.blocked.replace(true) {
-        return None;
-    }
-    let stuck = of(worker.pool).note(worker.pool, |state| {
-        if has_task {
-            state.tasks -= 1;
-        } else {
-            state.pieces += 1;
-        }
-        let live = state.live(worker.number).map(|live| {
-            live.blocked += 1;
-            live.is_stuck() && live.pending > 0
-        });
-        if live == Some(true) { state.end() } else { None }
-    });
-    if let Some(stuck) = stuck {
-        give_back(worker.pool, stuck);
-    }
-    Some(Blocked { worker, has_task, here: PhantomData })
-}
-
-impl Drop for Blocked<'_> {
-    fn drop(&mut self) {
-        self.worker.blocked.set(false);
-        if fork::is_fork() {
-            return;
-        }
-        of(self.worker.pool).note(self.worker.pool, |state| {
-            if self.has_task {
-                state.tasks += 1;
-            } else {
-                state.pieces -= 1;
-            }
-            if let Some(live) = state.live(self.worker.number) {
-                live.blocked -= 1;
-            }
-        });
+        dispatch::send_if_permit(pool);
     }
 }
 
@@ -479,116 +365,77 @@ fn report_panic(namespace: &Namespace, payload: &(dyn Any + Send)) {
     });
 }
 
-fn say_refused(pool: &Pool, error: &io::Error) {
-    if !pool.warned.swap(true, Ordering::Relaxed) {
-        swallow(|| {
-            tracing::warn!(
-                target: "heirloom",
-                namespace = %pool.namespace,
-                "the system refused a thread of a work-stealing pool, which goes on with fewer: {error}",
-            );
-        });
-    }
-}
-
 /// Runs one task, on a worker.
 fn run_one(pool: &Arc<Pool>, number: u64) {
-    let stealing = of(pool);
+    let Some(stealing) = Stealing::of(pool) else { return };
     if !stealing.begins(number) {
         return;
     }
-    let counts = cache::run_here_again(pool.kind.cache());
+    let counts = cache::run_here_again(threads::leased());
     let tasks = usize::from(counts.is_some());
-    stealing.note(pool, |state| state.tasks += tasks);
-    let left = worker::run_one(pool);
-    stealing.note(pool, |state| state.tasks -= tasks);
+    stealing.note(|state| state.tasks += tasks);
+    let left = run_oldest(pool);
+    stealing.note(|state| state.tasks -= tasks);
     drop(counts);
     match left {
         AfterOne::Permit => {
             if let Err(error) = stealing.request_thread(pool) {
-                Arc::clone(pool).refused(&error);
+                dispatch::refused(pool, &error);
             }
         }
-        AfterOne::Idle if frame::innermost().is_none() => stealing.linger(pool),
+        AfterOne::Idle if with_innermost(|inner| inner.is_none()) => stealing.linger(pool),
         // On top of a task that waits, which is not to wait for nothing.
         AfterOne::Idle => stealing.end_if_idle(pool),
         AfterOne::Others => {}
     }
 }
 
-/// Another worker of a rayon pool: a thread that waits for its part.
-struct Helper {
-    pool: Arc<Pool>,
-    assignment: Mutex<Assignment>,
-    changed: WakerSet,
-    wake_chain: Arc<WakeChain>,
+/// What is left after [`run_oldest`].
+#[derive(PartialEq, Eq)]
+enum AfterOne {
+    /// The caller's place, because more is queued.
+    Permit,
+    /// Places of others.
+    Others,
+    /// Nothing.
+    Idle,
 }
 
-/// Helpers to be woken. Each wakes the next one first of all, so that it costs the leader one wake.
-struct WakeChain(Mutex<Vec<ReservedThread>>);
-
-impl WakeChain {
-    fn wake_one(&self) {
-        let next = self.0.lock().pop();
-        if let Some(next) = next {
-            next.wake();
-        }
+/// Runs the oldest task of a work-stealing pool, on one of its threads. The caller holds a place: it is given back when
+/// nothing more is queued.
+fn run_oldest(pool: &Arc<Pool>) -> AfterOne {
+    // Tasks came back from their waits: whoever of them ends looks at the queue.
+    if pool.permits.release_excess(pool.config.limit, false) {
+        return AfterOne::Others;
     }
-}
-
-enum Assignment {
-    Nothing,
-    Part(u64, Part),
-    NotNeeded,
-}
-
-/// Gets the other threads of a rayon pool: as many as the pool may have, or as the system gives. They do not count
-/// against the limit of threads until they have a task.
-fn gather_threads(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<WakeChain>) {
-    let mut helpers = Vec::new();
-    let wake_chain = Arc::new(WakeChain(Mutex::new(Vec::new())));
-    for _ in 1..pool.config.limit {
-        let helper = Arc::new(Helper {
-            pool: Arc::clone(pool),
-            assignment: Mutex::new(Assignment::Nothing),
-            changed: WakerSet::new(),
-            wake_chain: Arc::clone(&wake_chain),
-        });
-        match pool.kind.cache().reserve_idle(Arc::clone(&helper) as _) {
-            Ok(sleeper) => wake_chain.0.lock().extend(sleeper),
-            Err(error) => {
-                say_refused(pool, &error);
+    let mut session = Session::new(pool);
+    let mut entry = None;
+    loop {
+        let popped = worker::pop(pool, &mut entry, session.ended);
+        let Some(task) = popped.task else { break };
+        if popped.more {
+            dispatch::send_if_permit(pool);
+        }
+        match task.claim() {
+            Ok(claimed) => {
+                // As if more were queued: this thread may do something else first.
+                worker::run_popped_inside(&mut session, claimed, entry);
                 break;
             }
+            Err(tombstone) => worker::drop_tombstone(pool, tombstone),
         }
-        helpers.push(helper);
     }
-    (helpers, wake_chain)
-}
-
-impl Helper {
-    fn assign(&self, assignment: Assignment) {
-        *self.assignment.lock() = assignment;
-        self.changed.wake_all();
+    pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
+    session.flush();
+    if !pool.queue.looks_empty() {
+        return AfterOne::Permit;
     }
-}
-
-impl Job for Helper {
-    fn work(self: Arc<Self>, _: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
-        let idle = cache::reserved_here();
-        self.wake_chain.wake_one();
-        let is_assigned = || !matches!(*self.assignment.lock(), Assignment::Nothing);
-        block_on_wakers(&self.changed, None, is_assigned);
-        let assignment = std::mem::replace(&mut *self.assignment.lock(), Assignment::NotNeeded);
-        if let Assignment::Part(number, part) = assignment
-            && of(&self.pool).joins()
-        {
-            of(&self.pool).serve(&self.pool, number, part, idle);
-        }
-        None
+    let last = pool.permits.release(false);
+    if last {
+        pool.end_if_over();
     }
-
-    fn refused(self: Arc<Self>, error: &io::Error) {
-        say_refused(&self.pool, error);
+    if !pool.queue.is_empty() {
+        dispatch::send_if_permit(pool);
     }
+    if last { AfterOne::Idle } else { AfterOne::Others }
 }

@@ -42,12 +42,13 @@ pub(crate) mod cancel_listener {
 
 /// Whoever looks at a pool that keeps places lets one at any time, once.
 pub(crate) mod overdue {
+    use crate::pool::blocking::let_through::let_one_through;
     use crate::pool::core::pool::Pool;
     use crate::sync::os::{Arc, thread};
 
     pub(crate) fn watch(pool: &Arc<Pool>) {
         let pool = Arc::clone(pool);
-        let looks = thread::Builder::new().name("bound".into()).spawn(move || pool.let_one_through());
+        let looks = thread::Builder::new().name("bound".into()).spawn(move || let_one_through(&pool));
         assert!(looks.is_ok(), "no model refuses it");
     }
 }
@@ -69,7 +70,15 @@ pub(crate) mod polled {
     }
 }
 
+#[path = "../../../../src/pool/blocking/hold.rs"]
+pub(crate) mod hold;
+#[path = "../../../../src/pool/blocking/let_through.rs"]
+pub(crate) mod let_through;
+#[path = "../../../../src/pool/blocking/local.rs"]
+pub(crate) mod local;
 #[path = "../../../../src/pool/blocking/release.rs"]
 pub(crate) mod release;
+#[path = "../../../../src/pool/blocking/wait_for.rs"]
+pub(crate) mod wait_for;
 #[path = "../../../../src/pool/blocking/woken.rs"]
 pub(crate) mod woken;

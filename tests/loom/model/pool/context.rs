@@ -1,5 +1,7 @@
 //! Which tasks a thread runs.
 
+#[path = "../../../../src/pool/context/enter.rs"]
+pub(crate) mod enter;
 #[path = "../../../../src/pool/context/frame.rs"]
 pub(crate) mod frame;
 /// As `cancel_listener`: no task is told.
@@ -19,3 +21,5 @@ pub(crate) mod interrupted {
         }
     }
 }
+#[path = "../../../../src/pool/context/thread.rs"]
+pub(crate) mod thread;

@@ -3,7 +3,7 @@
 pub(crate) mod blocking;
 /// As `exit`: nobody asks what runs.
 pub(crate) mod cancelled_tasks {
-    use crate::pool::run::worker::Task;
+    use crate::pool::core::task_meta::Task;
 
     pub(crate) fn note(_task: Task) {}
 }
@@ -15,6 +15,9 @@ pub(crate) mod core;
 #[path = "../../../../src/pool/end.rs"]
 pub(crate) mod end;
 pub(crate) mod handle;
+#[path = "../../../../src/pool/kinds/mod.rs"]
 pub(crate) mod kinds;
+#[path = "../../../../src/pool/report.rs"]
+pub(crate) mod report;
 #[path = "../../../../src/pool/run/mod.rs"]
 pub(crate) mod run;

@@ -1,0 +1,77 @@
+//! What a wait does with the permit of its task.
+
+use crate::pool::blocking::let_through::release_to_next;
+use crate::pool::blocking::overdue;
+use crate::pool::core::held_permits::InWait;
+use crate::pool::core::pool::Pool;
+use crate::sync::fork;
+use crate::sync::os::{Arc, Ordering};
+use crate::sync::unwind::swallow;
+
+/// The running task goes into a wait, which ends by itself if it is `timed`.
+pub(crate) fn begin_wait(pool: &Arc<Pool>, timed: bool) -> InWait {
+    // A fork's child runs nothing of its parent's.
+    if pool.config.holds_permit || fork::is_fork() {
+        return InWait::Held;
+    }
+    let before = pool.counters.waiting.fetch_add(1, Ordering::SeqCst);
+    if before >= pool.config.max_blocked {
+        pool.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+        say_bound_is_reached(pool);
+        return keep(pool, timed);
+    }
+    if release_to_next(pool) {
+        return InWait::Released;
+    }
+    pool.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+    keep(pool, timed)
+}
+
+fn keep(pool: &Arc<Pool>, timed: bool) -> InWait {
+    if timed {
+        return InWait::Held;
+    }
+    if pool.held_permits.keep() {
+        overdue::watch(pool);
+    }
+    InWait::Kept
+}
+
+/// The wait is over. The task goes on at once.
+pub(crate) fn end_wait(pool: &Arc<Pool>, wait: InWait) {
+    let gave = match wait {
+        InWait::Released => true,
+        InWait::Kept => pool.held_permits.end(),
+        InWait::No | InWait::Held => false,
+    };
+    if gave {
+        pool.permits.reacquire();
+        pool.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The wait's thread never comes back. True when it still had the place.
+pub(crate) fn abandon_wait(pool: &Pool, wait: InWait) -> bool {
+    match wait {
+        InWait::No | InWait::Held => true,
+        InWait::Released => false,
+        InWait::Kept => {
+            let was_let = pool.held_permits.end();
+            pool.counters.waiting.fetch_sub(usize::from(was_let), Ordering::SeqCst);
+            !was_let
+        }
+    }
+}
+
+fn say_bound_is_reached(pool: &Pool) {
+    if !pool.warned.swap(true, Ordering::Relaxed) {
+        swallow(|| {
+            tracing::warn!(
+                target: "heirloom",
+                namespace = %pool.namespace,
+                max_blocked = pool.config.max_blocked,
+                "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_blocked)",
+            );
+        });
+    }
+}

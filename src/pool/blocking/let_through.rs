@@ -1,0 +1,36 @@
+//! Letting a permit that a wait keeps to the next task. See [`HeldPermits`].
+
+use crate::pool::core::held_permits::HeldPermits;
+use crate::pool::core::pool::Pool;
+use crate::sync::os::{Arc, Ordering};
+
+/// Gives a place back, and sends a thread if something is queued. False when none is to be had: then the caller has
+/// the place again.
+pub(super) fn release_to_next(pool: &Arc<Pool>) -> bool {
+    let _ = pool.permits.release(false);
+    pool.queue.is_empty() || !pool.permits.try_acquire(pool.config.limit) || pool.kind.request_thread(pool).is_ok()
+}
+
+/// What a look at a pool goes by, if every place of it is kept and something is queued.
+pub(crate) fn held_up(pool: &Pool) -> Option<(u64, u64)> {
+    let word = pool.held_permits.load();
+    let held = HeldPermits::kept(word) > 0 && HeldPermits::kept(word) >= pool.permits.taken() && !pool.queue.is_empty();
+    held.then(|| (word, pool.queue.with_extra(|stats| stats.popped)))
+}
+
+/// Lets one of the kept places to the next task, past the bound.
+pub(crate) fn let_one_through(pool: &Arc<Pool>) {
+    if !pool.held_permits.let_one() {
+        return;
+    }
+    pool.counters.waiting.fetch_add(1, Ordering::SeqCst);
+    if release_to_next(pool) {
+        return;
+    }
+    // No thread. The place that is ours is the one that was let, or the wait has ended and has one of its own.
+    if pool.held_permits.keep_again() {
+        pool.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+    } else if pool.permits.release(false) {
+        pool.end_if_over();
+    }
+}

@@ -1,0 +1,148 @@
+//! The waits of a thread that pools are local to: they run what is queued for these pools meanwhile.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use crate::pool::blocking::release::{OfTracker, PermitsReleased};
+use crate::pool::blocking::woken::Woken;
+use crate::pool::blocking::{polled, release};
+use crate::pool::context::thread;
+use crate::pool::core::notifier::Notifier;
+use crate::pool::core::pool::Pool;
+use crate::pool::core::task_meta::Task;
+use crate::pool::run::evict::Evicted;
+use crate::pool::run::worker::RunOutcome;
+use crate::pool::run::{stop, task, worker};
+use crate::sync::os::Arc;
+use crate::wait::graph::{ClosesCircle, Ends, Label, Target, Waiting};
+use crate::wait::park;
+
+/// The pools that are local to the calling thread.
+fn all_here() -> SmallVec<[Arc<Pool>; 1]> {
+    let mut all = SmallVec::new();
+    thread::each_local(|entry| all.push(Arc::clone(&entry.pool)));
+    all
+}
+
+/// Notifies the thread of a local pool.
+pub(crate) fn notifier(pool: &Pool) -> &Notifier {
+    match pool.kind.notifier() {
+        Some(notifier) => notifier,
+        None => unreachable!("only a local pool is on a thread's list"),
+    }
+}
+
+/// Runs exactly this task, whose join here would wait for this very thread. `waits` is whether the caller would block;
+/// one that polls from a `run_*`, which runs it in its turn, is not to come before that.
+pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
+    if !thread::is_any_local() || (!waits && thread::is_polling()) {
+        return false;
+    }
+    let Some(pool) = thread::local(pool) else { return false };
+    let Ok(claimed) = task.another().claim() else { return false };
+    let _away = PermitsReleased::begin();
+    // Without one it runs on its joiner's place: at the bound of waiting tasks.
+    let took = pool.permits.try_acquire_here(1);
+    task::run_in_place(&pool, claimed, took);
+    if took && pool.permits.release(false) {
+        pool.end_if_over();
+    }
+    true
+}
+
+/// Runs the oldest task of a pool that is local here, for a caller that waits for room in its queue. False where that
+/// would not help.
+pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
+    if !thread::is_local(Arc::as_ptr(pool)) {
+        return false;
+    }
+    let _away = PermitsReleased::begin();
+    matches!(worker::run_next(pool), RunOutcome::RanTask | RunOutcome::Skipped)
+}
+
+/// Waits for the future, and runs what comes for the pools local here meanwhile: the future may wait for it. It ends
+/// with `what`. `None` at the deadline. The error: it would never end.
+pub(crate) fn run_meanwhile<F: Future>(
+    what: OfTracker,
+    deadline: Option<Instant>,
+    future: F,
+) -> Result<Option<F::Output>, ClosesCircle> {
+    let OfTracker { on, label, ends } = what;
+    drive(|_| Some((on.clone(), label.clone(), ends)), deadline, future)
+}
+
+/// The process ends on this thread, which will run nothing any more.
+pub(crate) fn cancel_here() {
+    let pools = all_here();
+    pools.iter().for_each(|pool| notifier(pool).leave());
+    stop::cancel_all(&pools, Evicted::new(), || {});
+}
+
+/// Polls the future when it is woken, runs tasks of the pools local here in turn, and sleeps when there is nothing to
+/// do. `None` at the deadline. The error: it would sleep for ever.
+///
+/// While it sleeps without a deadline, it waits for what `on` says, if anything is known; `on` is given those that alone
+/// can wake the future, none where others may.
+pub(crate) fn drive<F: Future>(
+    on: impl Fn(Vec<Target>) -> Option<(Target, Label, Ends)>,
+    deadline: Option<Instant>,
+    future: F,
+) -> Result<Option<F::Output>, ClosesCircle> {
+    let mut future = pin!(future);
+    let woken = Woken::new(park::waker());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut left_with = Vec::new();
+    let _away = PermitsReleased::begin_until(deadline);
+    loop {
+        if woken.take() {
+            let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
+            let (polled, left) = thread::while_polling(|| polled::polling(&waker, poll));
+            if let Poll::Ready(out) = polled {
+                return Ok(Some(out));
+            }
+            left_with = left;
+        }
+        let pools = all_here();
+        let mut runs = false;
+        let mut free = SmallVec::<[&Arc<Pool>; 1]>::new();
+        for pool in &pools {
+            match worker::run_next(pool) {
+                RunOutcome::RanTask | RunOutcome::Skipped => runs = true,
+                RunOutcome::Nothing => free.push(pool),
+                // A task further out on this stack keeps the place; nothing runs before that is given back.
+                RunOutcome::Busy => {}
+            }
+        }
+        if runs {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(None);
+            }
+            continue;
+        }
+        // With a deadline it is no part of a circle: it ends by itself.
+        let on = if deadline.is_none() { on(woken.only(&left_with)) } else { None };
+        let waits = on.map(|(on, label, ends)| release::begin_driving(on, label, ends)).transpose()?;
+        let is_told = || waits.as_ref().is_some_and(Waiting::is_refused);
+        let in_time = park::block_until(deadline, |thread| {
+            free.iter().for_each(|pool| {
+                notifier(pool).register(thread);
+                notifier(pool).rearm();
+            });
+            // What is left in the queue of one that has ended was claimed by others.
+            let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tracker.is_ended();
+            woken.is_set() || free.iter().any(has_more) || is_told()
+        });
+        if !in_time {
+            return Ok(None);
+        }
+        if let Some(why) = waits.as_ref().and_then(Waiting::refusal)
+            && !woken.is_set()
+        {
+            return Err(why);
+        }
+    }
+}

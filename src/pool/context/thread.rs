@@ -1,0 +1,403 @@
+//! The calling thread, as the engine sees it: its frames, its initialiser, and the pools that use the thread.
+//!
+//! All of it is one thread-local of pointers into the thread's own stack. The thread-local has no destructor, so it can still
+//! be read when the thread's other locals are gone, at process exit.
+
+use std::cell::Cell;
+use std::ptr;
+
+use crate::lineage::current;
+use crate::lineage::flow::Flow;
+use crate::lineage::node::Node;
+use crate::names::id::TaskId;
+use crate::pool::context::frame::Frame;
+use crate::pool::core::pool::Pool;
+use crate::pool::core::task_meta::Task;
+use crate::sync::os::{Arc, AtomicU64, Ordering};
+use crate::threads::cache::ThreadInfo;
+
+/// Why a thread of a dedicated pool was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WorkerPurpose {
+    /// For a task: the thread brings a permit.
+    ForTask,
+    /// For a start that waits for ready threads.
+    ForStart,
+}
+
+/// A worker's running initialiser: no task, but a part of its pool, which must not wait for the pool.
+pub(crate) struct Initialising {
+    pool: *const Arc<Pool>,
+    info: *const Arc<ThreadInfo>,
+    pub(crate) purpose: WorkerPurpose,
+}
+
+impl Initialising {
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        // SAFETY: `while_initialising` borrows the pool while this is set.
+        unsafe { &*self.pool }
+    }
+
+    pub(crate) fn info(&self) -> &Arc<ThreadInfo> {
+        // SAFETY: `while_initialising` borrows the info while this is set.
+        unsafe { &*self.info }
+    }
+}
+
+/// A thread that works for a work-stealing pool.
+pub(crate) struct StealingThread<'a> {
+    pub(crate) pool: &'a Arc<Pool>,
+    /// The number of the rayon pool, of those that the pool has had.
+    pub(crate) number: u64,
+    /// The thread is counted as blocked.
+    pub(crate) blocked: Cell<bool>,
+}
+
+/// A pool that is local to a thread, in the list of these.
+pub(crate) struct LocalEntry {
+    pub(crate) pool: Arc<Pool>,
+    next: Cell<*const LocalEntry>,
+}
+
+impl LocalEntry {
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        Self { pool, next: Cell::new(ptr::null()) }
+    }
+}
+
+struct ThreadContext {
+    innermost: Cell<*const Frame>,
+    /// The innermost frame when [`shield`] was called, null for none. No frame has its first address.
+    shielded: Cell<*const Frame>,
+    /// See [`Running::thread`]; 0 until it is asked for.
+    number: Cell<u64>,
+    initialising: Cell<*const Initialising>,
+    stealing: Cell<*const StealingThread<'static>>,
+    local: Cell<*const LocalEntry>,
+    /// The innermost frame when a wait of a local pool's thread began to poll its future. No frame has its first address.
+    polls: Cell<*const Frame>,
+    /// See `run/evict`.
+    dropping: Cell<*const ()>,
+    /// See `blocking/polled`.
+    polled: Cell<*const ()>,
+}
+
+thread_local! {
+    static CONTEXT: ThreadContext = const {
+        ThreadContext {
+            innermost: Cell::new(ptr::null()),
+            shielded: Cell::new(ptr::dangling()),
+            number: Cell::new(0),
+            initialising: Cell::new(ptr::null()),
+            stealing: Cell::new(ptr::null()),
+            local: Cell::new(ptr::null()),
+            polls: Cell::new(ptr::dangling()),
+            dropping: Cell::new(ptr::null()),
+            polled: Cell::new(ptr::null()),
+        }
+    };
+}
+
+/// Sets a pointer of the context back when it is dropped, also by a panic. Not `Send`.
+struct Restore<T: 'static>(fn(&ThreadContext) -> &Cell<*const T>, *const T);
+
+impl<T> Restore<T> {
+    /// Replaces the pointer.
+    #[inline]
+    fn replace(cell: fn(&ThreadContext) -> &Cell<*const T>, new: *const T) -> Self {
+        Self(cell, CONTEXT.with(|context| cell(context).replace(new)))
+    }
+}
+
+impl<T> Drop for Restore<T> {
+    #[inline]
+    fn drop(&mut self) {
+        CONTEXT.with(|context| (self.0)(context).set(self.1));
+    }
+}
+
+/// Passes on the frame of the innermost task of this thread.
+#[inline]
+pub(crate) fn with_innermost<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
+    let innermost = CONTEXT.with(|context| context.innermost.get());
+    // SAFETY: a frame on the list is in a function of this thread's stack that has not returned, and `f` runs above it.
+    f(unsafe { innermost.as_ref() })
+}
+
+/// Passes on the innermost frame, if the calling code is its task's: not a future's that a runtime polls within the task.
+#[inline]
+pub(crate) fn with_own<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
+    with_innermost(|frame| f(frame.filter(|frame| frame.flow == Flow::now())))
+}
+
+/// Runs `f` with the frame as the innermost one.
+#[inline]
+pub(super) fn with_frame<R>(frame: &Frame, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore::replace(|context| &context.innermost, frame);
+    f()
+}
+
+/// Returns whether a task of this thread's stack fits.
+fn any_frame(fits: impl FnMut(&Frame) -> bool) -> bool {
+    with_innermost(|frame| frame.is_some_and(|frame| frame.outwards().any(fits)))
+}
+
+/// Runs a worker's initialiser, which does not unwind.
+pub(crate) fn while_initialising<R>(
+    pool: &Arc<Pool>,
+    info: &Arc<ThreadInfo>,
+    purpose: WorkerPurpose,
+    f: impl FnOnce() -> R,
+) -> R {
+    let this = Initialising { pool, info, purpose };
+    let _restore = Restore::replace(|context| &context.initialising, &this);
+    f()
+}
+
+/// Passes on the initialiser that the calling code is a part of.
+#[inline]
+pub(crate) fn with_initialising<R>(f: impl FnOnce(Option<&Initialising>) -> R) -> R {
+    let initialising = CONTEXT.with(|context| context.initialising.get());
+    // SAFETY: it is in a function of this thread's stack that has not returned, and `f` runs above it.
+    f(unsafe { initialising.as_ref() })
+}
+
+/// Returns whether the calling code is a part of an initialiser of the pool's.
+#[inline]
+pub(crate) fn initialises(pool: *const Pool) -> bool {
+    with_initialising(|this| this.is_some_and(|this| ptr::eq(Arc::as_ptr(this.pool()), pool)))
+}
+
+/// Runs `f` on a thread that works for a work-stealing pool.
+#[cfg(feature = "rayon")]
+pub(crate) fn while_stealing<R>(thread: &StealingThread<'_>, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore::replace(|context| &context.stealing, ptr::from_ref(thread).cast());
+    f()
+}
+
+/// Passes on the work-stealing pool's thread that this thread is, for any code on it.
+#[inline]
+pub(crate) fn with_stealing<R>(f: impl FnOnce(Option<&StealingThread<'_>>) -> R) -> R {
+    let stealing = CONTEXT.with(|context| context.stealing.get());
+    // SAFETY: it is in a function of this thread's stack that has not returned, and `f` runs above it. `f` is given no
+    // longer lifetime than that.
+    f(unsafe { stealing.as_ref() })
+}
+
+/// Returns whether the calling thread is a work-stealing pool's.
+#[inline]
+pub(crate) fn is_stealing() -> bool {
+    with_stealing(|thread| thread.is_some())
+}
+
+/// Returns whether the calling thread is one of this work-stealing pool's.
+#[inline]
+pub(crate) fn steals_for(pool: *const Pool) -> bool {
+    with_stealing(|thread| thread.is_some_and(|thread| ptr::eq(Arc::as_ptr(thread.pool), pool)))
+}
+
+/// Puts a pool on the list of those that are local to the calling thread.
+///
+/// # Safety
+/// The entry stays where it is, and alive, until [`remove_local`], on this thread.
+pub(crate) unsafe fn add_local(entry: *const LocalEntry) {
+    CONTEXT.with(|context| {
+        // SAFETY: the entry lives by the contract.
+        unsafe { (*entry).next.set(context.local.get()) };
+        context.local.set(entry);
+    });
+}
+
+/// Takes a pool off the list.
+pub(crate) fn remove_local(entry: &LocalEntry) {
+    CONTEXT.with(|context| {
+        if ptr::eq(context.local.get(), entry) {
+            context.local.set(entry.next.get());
+        }
+    });
+    each_local(|before| {
+        if ptr::eq(before.next.get(), entry) {
+            before.next.set(entry.next.get());
+        }
+    });
+}
+
+/// Calls `f` for each pool that is local to the calling thread. `f` runs no user code, which could remove one.
+pub(crate) fn each_local(mut f: impl FnMut(&LocalEntry)) {
+    let mut at = CONTEXT.with(|context| context.local.get());
+    // SAFETY: an entry lives while it is on the list, by the contract of `add_local`.
+    while let Some(entry) = unsafe { at.as_ref() } {
+        f(entry);
+        at = entry.next.get();
+    }
+}
+
+/// Returns whether a pool is local to the calling thread.
+#[inline]
+pub(crate) fn is_any_local() -> bool {
+    CONTEXT.with(|context| !context.local.get().is_null())
+}
+
+/// The pool of this address, if it is local to the calling thread.
+#[inline]
+pub(crate) fn local(pool: *const Pool) -> Option<Arc<Pool>> {
+    let mut found = None;
+    each_local(|entry| {
+        if ptr::eq(Arc::as_ptr(&entry.pool), pool) {
+            found = Some(Arc::clone(&entry.pool));
+        }
+    });
+    found
+}
+
+/// Returns whether the pool's tasks run on the calling thread only.
+#[inline]
+pub(crate) fn is_local(pool: *const Pool) -> bool {
+    is_any_local() && local(pool).is_some()
+}
+
+/// Polls a wait's future, of a local pool's thread: a task whose handle the future polls runs in its turn, not in place.
+pub(crate) fn while_polling<R>(f: impl FnOnce() -> R) -> R {
+    let _restore = Restore::replace(|context| &context.polls, innermost());
+    f()
+}
+
+/// Returns whether the calling code is that future's, and not that of a task which runs inside it.
+pub(crate) fn is_polling() -> bool {
+    CONTEXT.with(|context| ptr::eq(context.polls.get(), context.innermost.get()))
+}
+
+fn innermost() -> *const Frame {
+    CONTEXT.with(|context| context.innermost.get())
+}
+
+/// Shields the calling code from the cancellation of its task or thread, while it lives. Not `Send`.
+pub(crate) struct Shield {
+    _restore: Restore<Frame>,
+}
+
+/// Shields code that runs for several waiters (a value's initialiser) from the calling task's cancellation.
+pub(crate) fn shield() -> Shield {
+    Shield { _restore: Restore::replace(|context| &context.shielded, innermost()) }
+}
+
+/// Returns whether the running code is shielded. A task that runs in place within it is not.
+#[inline]
+pub(crate) fn is_shielded() -> bool {
+    CONTEXT.with(|context| ptr::eq(context.shielded.get(), context.innermost.get()))
+}
+
+/// The pointer that `run/evict` keeps.
+#[inline]
+pub(crate) fn dropping() -> *const () {
+    CONTEXT.with(|context| context.dropping.get())
+}
+
+/// Runs `f` with the pointer that `run/evict` keeps.
+pub(crate) fn with_dropping<R>(dropping: *const (), f: impl FnOnce() -> R) -> R {
+    let _restore = Restore::replace(|context| &context.dropping, dropping);
+    f()
+}
+
+/// The pointer that `blocking/polled` keeps.
+#[inline]
+pub(crate) fn polled() -> *const () {
+    CONTEXT.with(|context| context.polled.get())
+}
+
+/// Runs `f` with the pointer that `blocking/polled` keeps.
+pub(crate) fn with_polled<R>(polled: *const (), f: impl FnOnce() -> R) -> R {
+    let _restore = Restore::replace(|context| &context.polled, polled);
+    f()
+}
+
+/// What runs on a thread at a moment.
+#[derive(Clone, Copy)]
+pub(crate) struct Running {
+    pub(crate) code: Code,
+    /// The thread's number, which is never reused.
+    pub(crate) thread: u64,
+}
+
+/// The code that runs on a thread, to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Code {
+    /// The innermost frame's number; outside of any frame the thread's. Never reused.
+    number: u64,
+    /// The flow, of those that take turns within the frame.
+    flow: Flow,
+}
+
+/// Returns what runs on the calling thread.
+pub(crate) fn running() -> Running {
+    let thread = CONTEXT.with(|context| numbered(&context.number));
+    let number = with_innermost(|frame| frame.map_or(thread, |frame| numbered(&frame.code)));
+    Running { code: Code { number, flow: Flow::now() }, thread }
+}
+
+/// The number in the cell, which is given one if it has none.
+fn numbered(number: &Cell<u64>) -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    if number.get() == 0 {
+        number.set(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+    number.get()
+}
+
+/// The task that the calling code is: the innermost one that runs on this thread, in place or not. `None` outside of
+/// any, and in what a task leaves behind (its result's drop, its wakers); nor on a work-stealing pool's threads, where
+/// what runs may be a stolen piece of another task; nor, with the feature `tokio`, in a future that a runtime which the
+/// task drives was given by `spawn`.
+///
+/// The same as the handle's [`id`](crate::TaskHandle::id). Costs a few instructions, and makes no node.
+///
+/// ```
+/// use heirloom::{PoolConfig, Scope};
+///
+/// let scope = Scope::new("doc");
+/// let pool = scope.create("work");
+/// pool.start(PoolConfig::leased(1))?;
+/// let task = pool.submit(heirloom::task_id)?;
+/// let id = task.id();
+/// assert_eq!(task.join()?, Some(id));
+/// assert_eq!(heirloom::task_id(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn task_id() -> Option<TaskId> {
+    with_own(|frame| frame.filter(|frame| !frame.steals())?.task().map(Task::id))
+}
+
+/// Returns whether a task or an initialiser on this thread's stack belongs to the pool. On a work-stealing pool's thread
+/// that is also true for a piece of a task that began elsewhere.
+pub(crate) fn is_in(pool: *const Pool) -> bool {
+    initialises(pool) || steals_for(pool) || any_frame(|frame| frame.is_of(pool))
+}
+
+/// Returns whether a task on this thread's stack is counted at or below the node.
+pub(crate) fn is_below(node: &Node) -> bool {
+    let owner = || with_stealing(|thread| thread.and_then(|thread| thread.pool.owner.upgrade()));
+    any_frame(|frame| frame.counted.is_below(node)) || owner().is_some_and(|owner| owner.node().is_at_or_below(node))
+}
+
+/// Returns whether the code may be a piece, on a work-stealing pool's thread, of a task that was submitted at or below the
+/// node and began elsewhere. The piece stands there by a lineage that it brought along.
+pub(crate) fn is_piece_below(node: &Node) -> bool {
+    is_stealing() && current::nearest().node().is_at_or_below(node)
+}
+
+/// Returns whether no other pool's task may run on the calling thread. A dedicated pool's thread is one pool's alone, and on
+/// a work-stealing pool's thread a stolen piece would stand at the other pool's task.
+pub(crate) fn is_on_a_pools_own_thread() -> bool {
+    with_initialising(|this| this.is_some())
+        || is_stealing()
+        || with_innermost(|frame| frame.is_some_and(|frame| frame.on_dedicated))
+}
+
+/// Forgets the frames: the thread never returns to them.
+pub(crate) fn forget_all() {
+    CONTEXT.with(|context| {
+        context.innermost.set(ptr::null());
+        context.initialising.set(ptr::null());
+    });
+}

@@ -1,0 +1,53 @@
+//! Tasks that are claimed in the queue where they stand, by a joiner or a canceller.
+
+use std::ptr::NonNull;
+
+use crate::lineage::node::NodeRef;
+use crate::lineage::queued::{self, OwnedQueue, TaskLink, Which};
+use crate::pool::core::pool::Pool;
+use crate::pool::core::stats;
+use crate::pool::core::task_meta::Task;
+use crate::sync::os::{Arc, Ordering, Weak, fence};
+
+/// How many tombstones there must be, at least, before the queue is swept.
+const SWEEP: usize = 64;
+
+/// Counts a task that was claimed in the queue and leaves a tombstone there. When tombstones are most of the queue
+/// they are swept out, so that cancelling a long queue behind a long task gives its memory back.
+pub(crate) fn note(pool: &Pool) {
+    pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
+    let tombstones_queued = pool.tombstones_queued.fetch_add(1, Ordering::Relaxed) + 1;
+    if tombstones_queued.cast_unsigned().is_multiple_of(SWEEP)
+        && tombstones_queued.cast_unsigned() >= stats::of(pool).queued
+    {
+        let swept = pool.queue.take_if(|task| !task.state().is_queued());
+        pool.tombstones_queued.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
+    }
+}
+
+/// A pool whose tasks stand at its owner is known there, so that a request made there ends what is queued.
+pub(crate) fn register_at_owner(pool: &Arc<Pool>) {
+    let owner = pool.config.steals().then(|| pool.owner.upgrade()).flatten();
+    if let Some(node) = owner.as_ref().and_then(NodeRef::below_root) {
+        let this: Weak<Pool> = Arc::downgrade(pool);
+        queued::stands_at(node, this);
+    }
+}
+
+impl OwnedQueue for Pool {
+    fn claim_queued(&self, which: Which, unwanted: &dyn Fn() -> bool, into: &mut Vec<NonNull<TaskLink>>) {
+        if which == Which::Daemon && self.joins() {
+            return;
+        }
+        // After the request: see `pushed_for`.
+        fence(Ordering::SeqCst);
+        let mut claim = |task: &Task| {
+            if unwanted() && task.state().claim_counted() {
+                into.push(task.link());
+            }
+            // A tombstone stays, as for each other claim.
+            false
+        };
+        drop(self.queue.take_if(&mut claim));
+    }
+}

@@ -1,0 +1,246 @@
+//! Submitting a task, with all the ways to wait: for capacity, or for the result.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Instant;
+
+use crate::error::{Refused, SubmitError, SubmitErrorKind, TaskError};
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::node::NodeRef;
+use crate::names::task_type::TaskType;
+use crate::pool::blocking::cancel_listener::CancelListener;
+use crate::pool::blocking::release::PermitsReleased;
+use crate::pool::blocking::{local, release};
+use crate::pool::config::kind::PoolKind;
+use crate::pool::context::{interrupted, thread};
+use crate::pool::core::capacity::{Capacity, Waiter};
+use crate::pool::core::pool::Pool;
+use crate::pool::core::task_meta::As;
+use crate::pool::handle::task::TaskHandle;
+use crate::pool::run::{dispatch, task};
+use crate::sync::os::{Arc, Ordering};
+use crate::sync::unwind::abort_on_panic;
+use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
+use crate::wait::park;
+
+/// [`Pool::submit`] for what borrows nothing.
+pub(crate) fn submit_static<F, T>(pool: &Arc<Pool>, submitted: impl Into<As>, f: F) -> Result<TaskHandle<T>, Refused<F>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    // SAFETY: neither closure nor result borrows.
+    let task = unsafe { dispatch::submit(pool, submitted, None, f) }?;
+    // SAFETY: submitted to this pool, with this result.
+    Ok(unsafe { TaskHandle::new(task, pool) })
+}
+
+/// Submits, waiting for room in a bounded queue until the deadline; the running task's place is given away
+/// meanwhile.
+pub(crate) fn submit_waiting<F, T>(
+    pool: &Arc<Pool>,
+    submitted: impl Into<As>,
+    f: F,
+    deadline: Option<Instant>,
+) -> Result<TaskHandle<T>, Refused<F>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let submitted = submitted.into();
+    let mut refused = match submit_static(pool, submitted.clone(), f) {
+        Ok(handle) => return Ok(handle),
+        Err(refused) => refused,
+    };
+    let Some(capacity) = capacity_to_wait_for(pool, &refused) else { return Err(refused) };
+    let (at, mut cancel_listener) = (current::nearest(), CancelListener::new());
+    let mut released = PermitsReleased::begin_until(deadline);
+    let waiter = capacity.register();
+    loop {
+        refused = match submit_as_waiter(pool, &waiter, &at, submitted.clone(), refused.task) {
+            Ok(outcome) => return outcome,
+            Err(full) => full,
+        };
+        if deadline.is_none() && local::make_room(pool) {
+            // Nobody else would.
+            continue;
+        }
+        if deadline.is_none() && !released.is_waiting() {
+            let label = Label::Capacity(pool.namespace.clone());
+            if let Err(why) = released.waits_for(Target::Permit(release::address(pool)), label, Ends::WhenTold) {
+                return Err(would_deadlock(pool, refused.task, why));
+            }
+        }
+        let mut cancelled = false;
+        let in_time = park::block_until(deadline, |waker| {
+            cancelled = cancel_listener.poll(waker, CancelListener::cancel_requested);
+            cancelled || scope_ended(pool, &at) || waiter.poll(waker) || released.is_refused()
+        });
+        if !cancelled && let Some(why) = released.refusal() {
+            return Err(would_deadlock(pool, refused.task, why));
+        }
+        if !in_time {
+            return Err(refused);
+        }
+        if cancelled {
+            return Err(cancelled_while_waiting(pool, refused.task));
+        }
+    }
+}
+
+/// The same without blocking.
+pub(crate) async fn submit_async<F, T>(
+    pool: &Arc<Pool>,
+    submitted: impl Into<As>,
+    f: F,
+) -> Result<TaskHandle<T>, Refused<F>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let submitted = submitted.into();
+    let mut refused = match submit_static(pool, submitted.clone(), f) {
+        Ok(handle) => return Ok(handle),
+        Err(refused) => refused,
+    };
+    let Some(capacity) = capacity_to_wait_for(pool, &refused) else { return Err(refused) };
+    let at = current::nearest();
+    let waiter = capacity.register();
+    let mut cancel_listener = None;
+    loop {
+        refused = match submit_as_waiter(pool, &waiter, &at, submitted.clone(), refused.task) {
+            Ok(outcome) => return outcome,
+            Err(full) => full,
+        };
+        let cancelled = poll_fn(|cx| {
+            // Whoever polls is asked: it may be another one each time.
+            let cancel_listener = cancel_listener.insert(CancelListener::new());
+            if cancel_listener.poll(cx.waker(), CancelListener::cancel_requested) {
+                return Poll::Ready(true);
+            }
+            match scope_ended(pool, &at) || waiter.poll(cx.waker()) {
+                true => Poll::Ready(false),
+                false => Poll::Pending,
+            }
+        });
+        if cancelled.await {
+            return Err(cancelled_while_waiting(pool, refused.task));
+        }
+    }
+}
+
+/// Until there may be room in the queue, or none is to be waited for any more.
+pub(crate) async fn await_capacity(pool: &Pool, at: &NodeRef) {
+    let Some(capacity) = &pool.capacity else { return };
+    let waiter = capacity.register();
+    let mut cancel_listener = None;
+    poll_fn(|cx| {
+        // Whoever polls is asked: it may be another one each time.
+        let cancelled =
+            cancel_listener.insert(CancelListener::new()).poll(cx.waker(), CancelListener::cancel_requested);
+        // In line first, and a look then.
+        let is_notified = waiter.poll(cx.waker());
+        let is_over = pool.tracker.is_closed() || scope_ended(pool, at) || at.node().is_cancelled();
+        if cancelled || is_notified || is_over || capacity.has_some() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// The room that a refused task can wait for, if that is what it was refused for.
+fn capacity_to_wait_for<'a, F>(pool: &'a Pool, refused: &Refused<F>) -> Option<&'a Capacity> {
+    pool.capacity.as_ref().filter(|_| refused.reason.is_queue_full())
+}
+
+/// Submits again what was refused for want of room, which does not count as refused then. It stands where it would
+/// have at the first try, beside the task that waits: that one may be a node only because it waits. The error:
+/// there is none still.
+fn submit_as_waiter<F, T>(
+    pool: &Arc<Pool>,
+    waiter: &Waiter<'_>,
+    at: &NodeRef,
+    submitted: As,
+    f: F,
+) -> Result<Result<TaskHandle<T>, Refused<F>>, Refused<F>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    waiter.rearm();
+    pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
+    let outcome = {
+        let _at = current::enter(at.clone(), LazyNode::Nothing);
+        submit_static(pool, submitted, f)
+    };
+    match outcome {
+        Err(full) if capacity_to_wait_for(pool, &full).is_some() => Err(full),
+        Err(refused) => {
+            // What it may have been told of is left to the next.
+            waiter.capacity.notify_one();
+            Ok(Err(refused))
+        }
+        Ok(handle) => Ok(Ok(handle)),
+    }
+}
+
+/// Whether waiting for room is of no more use, because a scope at or above the place accepts nothing more. What is
+/// submitted to a detached pool is not counted there.
+fn scope_ended(pool: &Pool, at: &NodeRef) -> bool {
+    !pool.config.detached && at.node().scope_closed()
+}
+
+fn would_deadlock<F>(pool: &Pool, task: F, why: ClosesCircle) -> Refused<F> {
+    Refused { task, reason: SubmitError::new(&pool.namespace, SubmitErrorKind::WouldDeadlock { circle: why.circle }) }
+}
+
+fn cancelled_while_waiting<F>(pool: &Pool, task: F) -> Refused<F> {
+    interrupted::note_if_cancelled();
+    Refused { task, reason: SubmitError::new(&pool.namespace, SubmitErrorKind::Cancelled) }
+}
+
+/// Runs `f` as a task of the pool and waits for it: on this thread if a leased pool has a place free or it is a
+/// work-stealing pool's own, else on a worker.
+pub(crate) fn run_and_wait<F, T>(
+    pool: &Arc<Pool>,
+    task_type: Option<TaskType>,
+    f: F,
+) -> Result<Result<T, TaskError>, SubmitError>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    let mut f = f;
+    let nested = thread::steals_for(Arc::as_ptr(pool));
+    let lends = pool.config.kind == PoolKind::Leased && !thread::is_on_a_pools_own_thread();
+    if nested || lends {
+        // SAFETY: the task is run below, and its result taken, before this returns.
+        match unsafe { dispatch::submit_here(pool, task_type.clone(), nested, f) }? {
+            Ok((submitted, claimed)) => {
+                // SAFETY: submitted above to this pool, with this result.
+                let handle = unsafe { TaskHandle::new(submitted, pool) };
+                if let Some(meta) = claimed.take_meta() {
+                    task::run_here(pool, claimed, meta, lends);
+                }
+                if nested {
+                    return Ok(handle.join());
+                }
+                if pool.permits.release(false) {
+                    pool.end_if_over();
+                }
+                if !pool.queue.is_empty() {
+                    dispatch::send_if_permit(pool);
+                }
+                return Ok(handle.join());
+            }
+            Err(back) => f = back,
+        }
+    }
+    let ran = abort_on_panic(|| {
+        // SAFETY: a borrowing join does not return before the task is done, its closure gone and its result taken, and
+        // it does not unwind.
+        let task = unsafe { dispatch::submit(pool, As { task_type, borrows: true, ..As::default() }, None, f) }?;
+        // SAFETY: submitted above to this pool, with this result.
+        Ok(unsafe { TaskHandle::new(task, pool) }.join_borrowing())
+    });
+    // Outside of the guard: the closure's drop is user code.
+    ran.map_err(|refused: Refused<F>| refused.reason)
+}

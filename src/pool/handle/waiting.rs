@@ -1,0 +1,201 @@
+//! [`Awaited`]: the waits of a task's handle, whatever its result is.
+
+use std::ptr;
+use std::task::Waker;
+
+use crate::error::TaskError;
+use crate::names::namespace::Namespace;
+#[cfg(feature = "tokio")]
+use crate::pool::blocking::release::may_run_in_place;
+use crate::pool::blocking::release::{PermitsReleased, with_own_pool};
+use crate::pool::blocking::{local, release};
+use crate::pool::context::frame::{self, Frame};
+use crate::pool::context::thread::{Initialising, with_initialising, with_innermost};
+use crate::pool::core::claimed;
+use crate::pool::core::pool::{Pool, pool_of_claimed};
+use crate::pool::core::task_meta::{PoolAddress, Task};
+use crate::pool::run::evict::Evicted;
+use crate::pool::run::{depth, evict, task};
+#[cfg(feature = "tokio")]
+use crate::runtime;
+use crate::sync::fork;
+use crate::sync::os::Arc;
+use crate::wait::graph::{self, ClosesCircle, Ends, IsQueued, Label, Target};
+use crate::wait::park;
+
+/// A task from outside, without the type of its result.
+pub(crate) struct Awaited {
+    pub(crate) task: Task,
+    /// To compare, and to use while a claim of the handle's keeps the pool.
+    pub(super) pool: PoolAddress,
+}
+
+impl Awaited {
+    pub(super) fn new(task: Task, pool: &Arc<Pool>) -> Self {
+        Self { task, pool: PoolAddress::of(pool) }
+    }
+
+    pub(super) fn address(&self) -> *const Pool {
+        self.pool.get::<Pool>().as_ptr()
+    }
+
+    /// Ends the task as cancelled together with others, if it is still queued.
+    pub(super) fn evict(&self, evicted: &mut Evicted) {
+        let Ok(claimed) = self.task.another().claim() else { return };
+        // SAFETY: we have just claimed a task of this pool, and its end counts it out.
+        let pool = unsafe { pool_of_claimed(self.pool) };
+        claimed::note(&pool);
+        if let Some(meta) = claimed.take_meta() {
+            evicted.add(&pool, claimed, meta, TaskError::cancelled(self.task.id(), &pool.namespace));
+        }
+    }
+
+    /// The slow half of [`join`](Self::join). It is not inlined, since what it needs would be on the stack of every
+    /// task that runs inside another one.
+    #[inline(never)]
+    pub(super) fn wait(&self) -> Result<(), TaskError> {
+        let deep = release::release_if_deep();
+        if self.ends_without_sleep(deep.is_none() && depth::is_deep()) {
+            return Ok(());
+        }
+        self.block(Ends::WhenTold, |_| {}).map_err(|why| self.would_deadlock(why))
+    }
+
+    /// The task is run here, if that was not tried before, or ends in a moment.
+    pub(super) fn ends_without_sleep(&self, may_run: bool) -> bool {
+        (may_run && self.run_in_place(true)) || park::spin_until(|| self.task.state().is_done())
+    }
+
+    /// As `wait`.
+    #[inline(never)]
+    pub(super) fn wait_borrowing(&self) {
+        let deep = release::release_if_deep();
+        if !self.ends_without_sleep(deep.is_none() && depth::is_deep())
+            && let Err(why) = self.block(Ends::WhenTold, |_| {})
+            && !self.end_queued(why)
+        {
+            // It was not to be refused, and is not now.
+            let _ = self.block(Ends::Never, |_| {});
+        }
+    }
+
+    /// Ends the task with the circle, if nobody has started it.
+    pub(super) fn end_queued(&self, why: ClosesCircle) -> bool {
+        let Ok(claimed) = self.task.another().claim() else { return false };
+        // SAFETY: we have just claimed a task of this pool, and count it out below.
+        let pool = unsafe { pool_of_claimed(self.pool) };
+        claimed::note(&pool);
+        evict::end_unrun(&pool, claimed, TaskError::deadlock(self.task.id(), &pool.namespace, why.circle));
+        true
+    }
+
+    /// Gives the caller's places away and blocks until the task has ended; `poll` is called with each look. The error:
+    /// that would never be.
+    pub(super) fn block(&self, ends: Ends, mut poll: impl FnMut(&Waker)) -> Result<(), ClosesCircle> {
+        let mut released = PermitsReleased::begin();
+        // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that
+        // is kept is one that the task may never get.
+        if release::holds_permit(self.address()) {
+            // What runs in place is no part of a wait.
+            drop(released);
+            if self.run_in_place(true) {
+                return Ok(());
+            }
+            released = PermitsReleased::begin();
+        }
+        released.waits_for(Target::Task(self.target()), Label::Task, ends)?;
+        park::block_until(None, |waker| {
+            poll(waker);
+            !self.task.register(waker, true) || released.is_refused()
+        });
+        match released.refusal() {
+            Some(why) if !self.task.state().is_done() => Err(why),
+            _ => Ok(()),
+        }
+    }
+
+    /// The task, for those who look for circles.
+    pub(super) fn target(&self) -> graph::Task {
+        let queued = self.task.state().is_queued().then(|| Arc::new(self.task.another()) as Arc<dyn IsQueued>);
+        graph::Task { id: self.task.id(), pool: self.address().addr(), queued }
+    }
+
+    pub(super) fn would_deadlock(&self, why: ClosesCircle) -> TaskError {
+        let pool = why.task.map_or(Namespace::DEFAULT, |(_, pool)| pool);
+        TaskError::deadlock(self.task.id(), &pool, why.circle)
+    }
+
+    /// Why a wait here for the task, which has not ended, would itself never end, if so.
+    pub(super) fn never_ends(&self) -> Option<TaskError> {
+        self.waits_for_itself().or_else(|| self.is_the_parents()).or_else(|| self.needs_a_state_held_here())
+    }
+
+    /// The error for a join of a queued task that needs the calling thread's state, which an outer task uses.
+    pub(super) fn needs_a_state_held_here(&self) -> Option<TaskError> {
+        let state = self.task.state();
+        if !(state.is_stateful() && state.is_queued()) {
+            return None;
+        }
+        // A thread with a state is one of the pool's own, where the outermost task brought a permit.
+        let lent = |pool: &&Arc<Pool>| pool.kind.state_is_lent();
+        with_innermost(|inner| {
+            let pool =
+                frame::bringers(inner).find(|frame| frame.is_of(self.address())).map(Frame::pool).filter(lent)?;
+            Some(TaskError::state_in_use(self.task.id(), &pool.namespace))
+        })
+    }
+
+    /// This process is a fork, where nobody ends the task.
+    pub(super) fn is_the_parents(&self) -> Option<TaskError> {
+        // SAFETY: the task has not ended. Nothing counts it out of its pool here, so the pool holds itself.
+        fork::is_fork()
+            .then(|| TaskError::forked(self.task.id(), unsafe { &self.pool.get::<Pool>().as_ref().namespace }))
+    }
+
+    /// The error for a join that waits for the calling code itself: for a task of this stack, or from the initialiser that
+    /// the task's pool needs first.
+    fn waits_for_itself(&self) -> Option<TaskError> {
+        // A queued task is on no stack.
+        let is_it = |frame: &&Frame| frame.task_address() == Some(self.task.address());
+        let own = |inner: Option<&Frame>| {
+            let pool = inner.filter(|_| !self.task.state().is_queued())?.outwards().find(is_it)?.pool();
+            Some(TaskError::from_own_task(self.task.id(), &pool.namespace))
+        };
+        let needs_initialiser = |this: Option<&Initialising>| {
+            let pool = this.map(Initialising::pool).filter(|pool| ptr::eq(Arc::as_ptr(pool), self.address()))?;
+            Some(TaskError::from_own_task(self.task.id(), &pool.namespace))
+        };
+        with_innermost(own).or_else(|| with_initialising(needs_initialiser))
+    }
+
+    /// Runs the task here if this thread is a worker of its pool and nobody has started it. `waits` is whether the
+    /// caller would otherwise block.
+    pub(super) fn run_in_place(&self, waits: bool) -> bool {
+        with_own_pool(self.address(), |own| match own {
+            None => local::run_exactly(&self.task, self.address(), waits),
+            Some(pool) => {
+                let Ok(claimed) = self.task.another().claim() else { return false };
+                task::run_in_place(pool, claimed, false);
+                true
+            }
+        })
+    }
+
+    /// Waits for a task that a poll would run in place inside of a runtime's future, where `block_on` and a portal are
+    /// refused: whether the task may use them would depend on whether a worker had started it. Another thread of the
+    /// pool runs it. Nothing where the caller's place is kept, and nothing that would close a circle: such a task runs
+    /// in place.
+    #[cfg(feature = "tokio")]
+    pub(super) fn run_outside_a_runtime(&self) {
+        let queued = self.task.state().is_queued() && may_run_in_place(self.address());
+        if queued && runtime::runs_a_future() {
+            let _ = self.block(Ends::WhenTold, |_| {});
+        }
+    }
+}
+
+impl IsQueued for Task {
+    fn is_queued(&self) -> bool {
+        self.state().is_queued()
+    }
+}

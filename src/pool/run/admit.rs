@@ -1,0 +1,102 @@
+//! Admitting a task: whether the pool accepts it, and what the engine remembers of it.
+
+use tracing::level_filters::LevelFilter;
+
+use crate::error::{Refused, SubmitError, SubmitErrorKind};
+use crate::lineage::current;
+use crate::lineage::handle::closed_scope;
+use crate::lineage::node::NodeRef;
+use crate::names::task_type::TaskType;
+use crate::pool::context::{interrupted, thread};
+use crate::pool::core::pool::{NotAccepted, Pool};
+use crate::pool::core::task_meta::{Counted, PoolAddress, RareMeta, TaskMeta};
+use crate::subscriber::Scoped;
+use crate::sync::fork;
+use crate::sync::os::{Arc, Ordering};
+use crate::sync::unwind::swallow;
+
+/// Everything before the queue: is the task welcome? Says what counts it.
+pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
+    if fork::is_fork() {
+        return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::Forked));
+    }
+    if thread::initialises(Arc::as_ptr(pool)) {
+        return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::FromInitialiser));
+    }
+    check_type(pool, task_type)?;
+    let place = place(pool)?;
+    let counted = match pool.config.steals() {
+        true => Counted::new(place, live_owner(pool)?),
+        false => Counted { place, ..Counted::default() },
+    };
+    match pool.accept(&counted) {
+        Ok(()) => Ok(counted),
+        Err(NotAccepted::ScopeEnded(place)) => Err(scope_has_ended(pool, &place)),
+        Err(NotAccepted::Closed) => {
+            Err(SubmitError::new(&pool.namespace, SubmitErrorKind::Closed { ended_with: None, hides: None }))
+        }
+    }
+}
+
+#[inline]
+fn check_type(pool: &Pool, given: Option<&TaskType>) -> Result<(), SubmitError> {
+    match &pool.config.task_type {
+        Some(allowed) if given != Some(allowed) => Err(SubmitError::new(
+            &pool.namespace,
+            SubmitErrorKind::UnknownTaskType { given: given.cloned(), allowed: allowed.clone() },
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Where a task submitted now is asked for.
+#[inline]
+fn place(pool: &Pool) -> Result<NodeRef, SubmitError> {
+    if pool.config.detached { live_owner(pool) } else { Ok(current::nearest()) }
+}
+
+fn live_owner(pool: &Pool) -> Result<NodeRef, SubmitError> {
+    pool.owner.upgrade().ok_or_else(|| SubmitError::new(&pool.namespace, SubmitErrorKind::OwnerEnded))
+}
+
+#[cold]
+pub(crate) fn scope_has_ended(pool: &Pool, place: &NodeRef) -> SubmitError {
+    interrupted::note_if_cancelled();
+    SubmitError::new(&pool.namespace, SubmitErrorKind::ScopeEnded { scope: closed_scope(place) })
+}
+
+/// Takes room in the queue for one task. A queue without a limit always has some.
+#[inline]
+pub(super) fn acquire_capacity(pool: &Pool) -> Result<(), SubmitError> {
+    match &pool.capacity {
+        Some(capacity) if !capacity.try_acquire() => Err(SubmitError::new(
+            &pool.namespace,
+            SubmitErrorKind::QueueFull { limit: pool.config.queue_limit.unwrap_or(usize::MAX) },
+        )),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn meta(
+    pool: &Arc<Pool>,
+    Counted { place, owner, scoped }: Counted,
+    task_type: Option<TaskType>,
+    queued: bool,
+) -> TaskMeta {
+    // With no subscriber there is no span, and asking costs one load.
+    let span = (LevelFilter::current() != LevelFilter::OFF).then(|| swallow(tracing::Span::current)).flatten();
+    let span = span.filter(|span| !span.is_none());
+    // A typed pool's tasks all have the pool's type; only elsewhere is it the task's own.
+    let task_type = task_type.filter(|_| pool.config.task_type.is_none());
+    let subscriber = Scoped::here();
+    let traced = span.is_some() || subscriber.is_some();
+    let plain = !traced && task_type.is_none() && scoped.is_none() && !owner.is_counted();
+    let rare = (!plain).then(|| Box::new(RareMeta { span, subscriber, task_type, scoped, owner }));
+    let pool = if queued { PoolAddress::of(pool) } else { PoolAddress::NONE };
+    TaskMeta { place, rare, pool }
+}
+
+pub(super) fn refuse<F>(pool: &Pool, task: F, reason: SubmitError) -> Refused<F> {
+    pool.counters.refused.fetch_add(1, Ordering::Relaxed);
+    Refused { task, reason }
+}

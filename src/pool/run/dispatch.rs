@@ -1,0 +1,220 @@
+//! Dispatching a task: from its admission to the request for a thread.
+
+use std::io;
+
+use crate::error::{Refused, SubmitError, TaskError};
+use crate::lineage::node::NodeRef;
+use crate::names::id::TaskId;
+use crate::names::task_type::TaskType;
+use crate::pool::core::claimed;
+use crate::pool::core::notifier::Notifier;
+use crate::pool::core::pool::Pool;
+use crate::pool::core::task_meta::{As, Counted, Task, TaskMeta};
+use crate::pool::run::admit::{acquire_capacity, admit, meta, refuse};
+use crate::pool::run::evict::Evicted;
+use crate::pool::run::{evict, stop};
+use crate::sync::os::{Arc, Ordering, fence};
+use crate::sync::unwind::swallow;
+use crate::task::cell::{Claimed, TaskRef, reclaim};
+use crate::wait::tracker::TaskTracker;
+
+/// A task to be run by the calling thread, with its handle's reference; or the closure, when that cannot be now.
+pub(crate) type Here<F> = Result<(TaskRef<TaskMeta>, Claimed<TaskMeta>), F>;
+
+/// Queues a task. What comes back is its handle's reference.
+///
+/// # Safety
+/// As for [`TaskRef::new_unbounded`].
+pub(crate) unsafe fn submit<F, T>(
+    pool: &Arc<Pool>,
+    submitted: impl Into<As>,
+    scoped: Option<Arc<TaskTracker>>,
+    f: F,
+) -> Result<TaskRef<TaskMeta>, Refused<F>>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    let As { task_type, stateful, borrows } = submitted.into();
+    let admitted = match admit(pool, task_type.as_ref()) {
+        Ok(admitted) => admitted,
+        Err(reason) => return Err(refuse(pool, f, reason)),
+    };
+    if let Err(reason) = acquire_capacity(pool) {
+        pool.retract(&admitted);
+        return Err(refuse(pool, f, reason));
+    }
+    let node = Pool::listing_node(&admitted.place);
+    let owner = admitted.owner.clone();
+    let meta = meta(pool, Counted { scoped, ..admitted }, task_type, true);
+    // SAFETY: passed on to the caller.
+    let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
+    if stateful {
+        handle.state().set_stateful();
+    }
+    if borrows {
+        handle.state().set_borrows();
+    }
+    if let Some(node) = node {
+        // SAFETY: the memo has the place that the node came from, and this thread alone has seen the task.
+        if !unsafe { pool.list(node, &queued) } {
+            end_at_once(pool, queued);
+            return Ok(handle);
+        }
+    }
+    pool.queue.push(queued);
+    // Both sequentially consistent: the pool is closed before its queue is looked at, so one sees the other.
+    if pool.tracker.is_closed() {
+        pushed_late(pool, &handle);
+    }
+    if owner.is_counted() {
+        pushed_for(pool, owner, &handle);
+    }
+    if !pool.permits.try_acquire(pool.config.limit) {
+        if pool.config.limit == 0 && !pool.kind.notifier().is_none_or(Notifier::notify) {
+            // Accepted just before the thread left, and pushed just after.
+            stop::cancel(pool);
+        }
+        return Ok(handle);
+    }
+    let Err(error) = pool.kind.request_thread(pool) else { return Ok(handle) };
+    if !pool.permits.release(false) {
+        // Others work for this pool: whoever of them gives the last place back looks at the queue after that.
+        return Ok(handle);
+    }
+    pool.kind.rest(pool);
+    if pool.kind.has_ready_thread() {
+        pool.end_if_over();
+        return Ok(handle);
+    }
+    let ours = handle.claim();
+    fail_queued(pool, &error);
+    match ours {
+        // Somebody else runs it, or has ended it.
+        Err(handle) => Ok(handle),
+        Ok(claimed) => {
+            // The claim took the handle's reference; the one in the queue went with the rest.
+            let meta = claimed.take_meta();
+            if let Some(meta) = &meta {
+                pool.unlist(&meta.place, claimed.task());
+            }
+            // SAFETY: the task was made above from this `F`, and is claimed.
+            let f = unsafe { reclaim::<TaskMeta, F, T>(claimed) };
+            pool.release_capacity();
+            pool.retract(&meta.map_or_else(Counted::default, |meta| meta.into_counted().0));
+            let reason = SubmitError::no_thread(&pool.namespace, error);
+            match f {
+                Some(f) => Err(refuse(pool, f, reason)),
+                // The closure is there until a claimer takes it, and we are the claimer.
+                None => unreachable!("a claimed task lost its closure"),
+            }
+        }
+    }
+}
+
+/// Accepts a task that the calling thread will run at once, if a place is free and nobody is queued; a `nested` one
+/// has its caller's place.
+///
+/// # Safety
+/// As for [`TaskRef::new_unbounded`].
+pub(crate) unsafe fn submit_here<F, T>(
+    pool: &Arc<Pool>,
+    task_type: Option<TaskType>,
+    nested: bool,
+    f: F,
+) -> Result<Here<F>, SubmitError>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    let admitted = match admit(pool, task_type.as_ref()) {
+        Ok(admitted) => admitted,
+        Err(reason) => return Err(refuse(pool, f, reason).reason),
+    };
+    if !nested && (!pool.queue.is_empty() || !pool.permits.try_acquire_here(pool.config.limit)) {
+        pool.retract(&admitted);
+        return Ok(Err(f));
+    }
+    pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
+    pool.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
+    let meta = meta(pool, admitted, task_type, false);
+    // SAFETY: passed on to the caller.
+    let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
+    match ours.claim() {
+        Ok(claimed) => Ok(Ok((handle, claimed))),
+        // Nobody else has seen the task yet.
+        Err(_) => unreachable!("a new task was claimed"),
+    }
+}
+
+/// Ends a task that was accepted when its place was cancelled already. It is in no queue.
+#[cold]
+pub(crate) fn end_at_once(pool: &Arc<Pool>, task: Task) {
+    if let Ok(claimed) = task.claim() {
+        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
+        let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
+        evict::end_unrun(pool, claimed, error);
+    }
+}
+
+/// Ends a task that was pushed while its pool was cancelled, or closed as a daemon pool: the canceller may have looked
+/// at the queue before.
+#[cold]
+pub(crate) fn pushed_late(pool: &Arc<Pool>, handle: &Task) {
+    if pool.drops_all() {
+        end_pushed(pool, handle);
+    }
+}
+
+/// Ends a task that was pushed while the place where it is to stand was asked to stop: the canceller may have looked
+/// at the queue before.
+#[cold]
+pub(crate) fn pushed_for(pool: &Arc<Pool>, owner: NodeRef, handle: &Task) {
+    // The push first, then the look; the canceller notes its request first, and looks at the queue then.
+    fence(Ordering::SeqCst);
+    if pool.drops_at(owner.node()) {
+        end_pushed(pool, handle);
+    }
+    // It may be the last that holds the owner, whose end is user code.
+    swallow(|| drop(owner));
+}
+
+/// Ends a task that was pushed, if no other thread has claimed it.
+fn end_pushed(pool: &Arc<Pool>, handle: &Task) {
+    if let Ok(claimed) = handle.another().claim() {
+        claimed::note(pool);
+        let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
+        evict::end_unrun(pool, claimed, error);
+    }
+}
+
+/// Takes a place and sends a thread for it, for what is queued.
+pub(crate) fn send_if_permit(pool: &Arc<Pool>) {
+    if pool.permits.try_acquire(pool.config.limit)
+        && let Err(error) = pool.kind.request_thread(pool)
+    {
+        refused(pool, &error);
+    }
+}
+
+/// A thread that was asked for a place of ours will not come.
+pub(crate) fn refused(pool: &Arc<Pool>, error: &io::Error) {
+    if !pool.permits.release(false) {
+        return;
+    }
+    pool.kind.rest(pool);
+    if pool.kind.has_ready_thread() {
+        pool.end_if_over();
+    } else {
+        fail_queued(pool, error);
+    }
+}
+
+/// No place is taken and no thread is to be had: nobody would come for what is queued. Tasks pushed from now on ask
+/// for themselves.
+pub(crate) fn fail_queued(pool: &Arc<Pool>, error: &io::Error) {
+    pool.end_if_over();
+    let mut evicted = Evicted::new();
+    evict::evict_queued(pool, &mut evicted, |task| TaskError::no_thread(task.id(), &pool.namespace, error));
+    evicted.end(|| {});
+}

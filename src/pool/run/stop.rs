@@ -1,0 +1,82 @@
+//! Closing and cancelling pools.
+
+use std::slice;
+
+use crate::error::TaskError;
+use crate::lineage::node::NodeRef;
+use crate::lineage::queued::Claims;
+use crate::pool::config::kind::PoolMode;
+use crate::pool::core::pool::Pool;
+use crate::pool::run::evict::{self, Evicted};
+use crate::sync::fork;
+use crate::sync::os::{Arc, Ordering};
+
+/// [`close`](Pool::close)s several pools, as one: the queued tasks of all of them have their outcome before anything of a
+/// user's runs, which begins with `told`.
+pub(crate) fn close_all(pools: &[Arc<Pool>], mut evicted: Evicted, told: impl FnOnce()) {
+    pools.iter().for_each(|pool| begin_close(pool, &mut evicted));
+    evicted.end(|| {
+        told();
+        pools.iter().for_each(tell_closed);
+    });
+    pools.iter().for_each(|pool| pool.end_if_over());
+}
+
+/// The same for [`cancel`](Pool::cancel).
+pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, told: impl FnOnce()) {
+    let asked: Vec<_> = pools.iter().map(|pool| begin_cancel(pool, &mut evicted)).collect();
+    evicted.end(|| {
+        told();
+        pools.iter().zip(&asked).for_each(|(pool, asked)| tell_cancelled(pool, asked));
+    });
+    pools.iter().for_each(|pool| pool.end_if_over());
+}
+
+/// Accepts nothing more. Queued tasks of a daemon pool end as cancelled.
+pub(crate) fn close(pool: &Arc<Pool>) {
+    close_all(slice::from_ref(pool), Evicted::new(), || {});
+}
+
+fn begin_close(pool: &Arc<Pool>, evicted: &mut Evicted) {
+    pool.tracker.close();
+    if pool.config.mode == PoolMode::Daemon {
+        evict_cancelled(pool, evicted);
+    }
+}
+
+fn tell_closed(pool: &Arc<Pool>) {
+    pool.kind.closed();
+    if let Some(capacity) = &pool.capacity {
+        capacity.notify_all();
+    }
+}
+
+/// Accepts nothing more; what has not started never will, what runs is asked to stop.
+pub(crate) fn cancel(pool: &Arc<Pool>) {
+    cancel_all(slice::from_ref(pool), Evicted::new(), || {});
+}
+
+/// The running tasks that are then to be told of the request.
+fn begin_cancel(pool: &Arc<Pool>, evicted: &mut Evicted) -> Vec<NodeRef> {
+    pool.cancelled.store(true, Ordering::SeqCst);
+    begin_close(pool, evicted);
+    evict_cancelled(pool, evicted);
+    let mut claims = Claims::new();
+    let asked = pool.cancel_running(&mut claims);
+    evicted.add_all(claims);
+    asked
+}
+
+fn tell_cancelled(pool: &Arc<Pool>, asked: &[NodeRef]) {
+    asked.iter().for_each(|place| place.node().tell_request());
+    // What is no node hears of it here: see `cancel_listener`.
+    pool.tracker.notify();
+    tell_closed(pool);
+}
+
+/// A fork's child has no threads to end anything and must not touch the parent's locks.
+fn evict_cancelled(pool: &Arc<Pool>, evicted: &mut Evicted) {
+    if !fork::is_fork() {
+        evict::evict_queued(pool, evicted, |task| TaskError::cancelled(task.id(), &pool.namespace));
+    }
+}

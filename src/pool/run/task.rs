@@ -1,0 +1,212 @@
+//! Running one claimed task, to its end.
+
+use std::ptr;
+
+use crate::error::TaskError;
+use crate::error::stack::NoRoom;
+use crate::error::task::payload_text;
+use crate::lineage::current::{self, LazyNode};
+use crate::names::task_type::TaskType;
+use crate::pool::context::enter;
+use crate::pool::core::claimed;
+use crate::pool::core::pool::Pool;
+use crate::pool::core::queue_stats::Running;
+use crate::pool::core::task_meta::{Counted, RareMeta, TaskMeta};
+use crate::pool::run::gate::Outcome;
+use crate::pool::run::{depth, evict, gate, leave};
+use crate::subscriber::Scoped;
+use crate::sync::clock::CoarseInstant;
+use crate::sync::os::{Arc, Ordering};
+use crate::sync::unwind::{swallow, swallow_drop};
+use crate::task::cell::{Claimed, Foreign, Payload};
+
+/// A task that has its result and is to be finished.
+pub(super) struct RanTask {
+    pub(super) claimed: Claimed<TaskMeta>,
+    pub(super) counted: Counted,
+    /// Its body was run.
+    pub(super) started: bool,
+}
+
+/// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
+pub(super) fn run(
+    pool: &Arc<Pool>,
+    claimed: Claimed<TaskMeta>,
+    meta: TaskMeta,
+    brings_permit: bool,
+    owed: u64,
+) -> RanTask {
+    let listed = meta.queued();
+    let (counted, RareMeta { span, subscriber, task_type, .. }) = meta.into_counted();
+    let id = claimed.task().id();
+    let (outcome, counted) = enter::task(pool, &claimed, counted, brings_permit, owed, |frame| {
+        let steals = pool.config.steals();
+        // What is stolen runs on top of this, and may be another task's: there is nothing here of this one alone.
+        let lazy = if steals { LazyNode::Nothing } else { LazyNode::Task(id, ptr::from_ref(frame)) };
+        let guard = if steals {
+            current::enter(pool.standing(&frame.counted.place), lazy)
+        } else {
+            // SAFETY: the frame holds the place, and lives, until after the cut.
+            unsafe { current::enter_borrowed(&frame.counted.place, lazy) }
+        };
+        let default = subscriber.as_ref().filter(|_| !steals).and_then(Scoped::enter);
+        // A subscriber is user code too.
+        let entered = span.as_ref().filter(|_| !steals).and_then(|span| swallow(|| span.enter()));
+        let outcome = match &pool.config.gate {
+            _ if !has_its_state(pool, &claimed) => Outcome::Unrun,
+            None => claimed.run().into(),
+            Some(gated) => gate::run(gated, pool, &claimed, &frame.counted),
+        };
+        let outcome = match outcome {
+            Outcome::Value if frame.was_interrupted() => Outcome::Interrupted,
+            outcome => outcome,
+        };
+        swallow_drop(entered);
+        if matches!(outcome, Outcome::Panic(_)) {
+            pool.kind.after_panic();
+        }
+        if let Outcome::Panic(payload) = &outcome
+            && pool.config.log_panics
+        {
+            let task_type = task_type.as_ref().or(pool.config.task_type.as_ref());
+            report_panic(pool, &claimed, task_type, span.as_ref(), payload);
+        }
+        swallow_drop(default);
+        guard.exit_to();
+        outcome
+    });
+    let started = !matches!(outcome, Outcome::Unrun);
+    match outcome {
+        Outcome::Value => {
+            pool.counters.completed.fetch_add(1, Ordering::Relaxed);
+        }
+        Outcome::Interrupted => {
+            pool.counters.interrupted.fetch_add(1, Ordering::Relaxed);
+            claimed.task().state().set_interrupted();
+        }
+        Outcome::Panic(payload) => {
+            pool.counters.panicked.fetch_add(1, Ordering::Relaxed);
+            claimed.fail(TaskError::panic(id, &pool.namespace, payload));
+        }
+        Outcome::Unrun => {
+            pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    swallow_drop(span);
+    drop(subscriber);
+    if listed {
+        pool.unlist(&counted.place, claimed.task());
+    }
+    RanTask { claimed, counted, started }
+}
+
+fn report_panic(
+    pool: &Pool,
+    claimed: &Claimed<TaskMeta>,
+    task_type: Option<&TaskType>,
+    span: Option<&tracing::Span>,
+    payload: &Payload,
+) {
+    let report = || {
+        tracing::error!(
+            target: "heirloom",
+            namespace = %pool.namespace,
+            task_type = task_type.map(tracing::field::display),
+            task_id = claimed.task().id().as_u64(),
+            "a task panicked: {}",
+            payload_text(payload.as_ref()).unwrap_or("(a payload that is no text)"),
+        );
+    };
+    // A subscriber is user code; its panic must not take the worker along.
+    swallow(|| match span {
+        Some(span) => span.in_scope(report),
+        None => report(),
+    });
+}
+
+/// Runs a task that was claimed in the queue within the running one, or on the thread that its pool is local to.
+pub(crate) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, brings_permit: bool) {
+    claimed::note(pool);
+    pool.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
+    let Some(meta) = claimed.take_meta() else { return };
+    run_here(pool, claimed, meta, brings_permit);
+}
+
+/// Runs a task within the running one, or on a thread that brings the pool a place: the caller's.
+pub(crate) fn run_here(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
+    if pool.drops_task(&meta) {
+        // Not started after all, so not counted as run.
+        pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
+        let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
+        evict::end_unrun_with(pool, claimed, meta, error);
+        return;
+    }
+    if depth::has_room(pool) {
+        run_on_this_stack(pool, claimed, meta, brings_permit);
+        return;
+    }
+    let unrun = depth::on_more_stack(pool, (claimed, meta), |(claimed, meta)| {
+        run_on_this_stack(pool, claimed, meta, brings_permit);
+    });
+    if let Err(((claimed, meta), no_room)) = unrun {
+        // As above.
+        pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
+        end_too_deep(pool, claimed, meta, no_room);
+    }
+}
+
+/// Ends a claimed task that there is no stack for.
+#[cold]
+pub(super) fn end_too_deep(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, no_room: NoRoom) {
+    let error = TaskError::too_deep(claimed.task().id(), &pool.namespace, no_room);
+    evict::end_unrun_with(pool, claimed, meta, error);
+}
+
+/// Runs a task of [`run_here`]. What comes after it has a frame of its own, which is not there while it runs: tasks
+/// that run inside one another are as deep as these frames are small.
+#[inline(always)]
+fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
+    if meta.queued() {
+        pool.release_capacity();
+    }
+    let task_type = meta.task_type().cloned().map(Box::new);
+    let task = claimed.task();
+    let running = Running { id: task.id(), at: task.at(), owed: 0, since: CoarseInstant::now(), task_type };
+    let noted = pool.queue.with_extra(|stats| stats.note(running));
+    let ran = run(pool, claimed, meta, brings_permit, 0);
+    finish(pool, noted, ran, brings_permit);
+}
+
+/// The last steps of a task of [`run_here`].
+#[inline(never)]
+fn finish(pool: &Arc<Pool>, noted: usize, ran: RanTask, brings_permit: bool) {
+    let RanTask { claimed, counted, started } = ran;
+    if !started {
+        // It was not let in, so not counted as run.
+        pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
+    }
+    pool.queue.with_extra(|stats| stats.erase(noted));
+    claimed.finish(|what, foreign| {
+        counted_as_dropping(pool, what, || enter::teardown(pool, counted.clone(), brings_permit, 0, foreign));
+    });
+    leave::leave(pool, counted, |left, foreign| enter::teardown_nowhere(pool, left, brings_permit, 0, foreign));
+    pool.leave();
+}
+
+/// A task whose closure or result is being dropped has not ended, though its outcome is counted.
+pub(super) fn counted_as_dropping(pool: &Pool, what: Foreign, f: impl FnOnce()) {
+    let counts = usize::from(what == Foreign::Drop);
+    pool.counters.dropping.fetch_add(counts, Ordering::SeqCst);
+    f();
+    pool.counters.dropping.fetch_sub(counts, Ordering::SeqCst);
+}
+
+/// Prepares the worker's state for a task that uses it. Returns false when the task has its error instead, and has lost its
+/// closure.
+fn has_its_state(pool: &Pool, claimed: &Claimed<TaskMeta>) -> bool {
+    if !claimed.task().state().is_stateful() {
+        return true;
+    }
+    let ready = pool.kind.ready_state(pool, claimed.task().id());
+    ready.map_err(|error| claimed.fail(error)).is_ok()
+}
