@@ -1,8 +1,8 @@
-//! Cancellation from inside: looking whether one was asked to stop, and waiting so that one hears of it.
+//! Cancellation from inside: code that checks for a cancel of its own, or waits for one.
 //!
-//! A request belongs to a node and holds for everything below it. It stays until the one it was made to declines it
-//! ([`acknowledge_cancel`]), so it does not matter who looks first, or how often. A task that is no node of the tree
-//! yet keeps its own request in its state; whatever it starts then stands below its submitter.
+//! A cancel request belongs to a node and holds for everything below it. It stays until the cancelled task or thread
+//! acknowledges it ([`acknowledge_cancel`]), so the order and the number of checks do not matter. A task that is no
+//! node of the tree yet keeps its own request in its state; tasks that it starts then stand below its submitter.
 
 pub(crate) mod hook;
 
@@ -26,13 +26,13 @@ use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::wait::park;
 
-/// Whether the running task or thread was asked to stop, or the place where it stands, or one above that.
+/// Returns whether the running task or thread, the current node or a node above it was cancelled.
 ///
 /// A request is made by [`TaskHandle::cancel`](crate::TaskHandle::cancel), [`Scope::cancel`](crate::Scope::cancel)
 /// (also by its drop), [`PoolManager::cancel`](crate::PoolManager::cancel), [`Lineage::cancel`] or a thread's
-/// [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel). Costs a few nanoseconds, and while any place in the
-/// process is asked to stop about one more for each place above; takes no lock, and makes no node. Outside of any task,
-/// thread of ours or scope it is false.
+/// [`JoinHandle::cancel`](crate::thread::JoinHandle::cancel). Costs a few nanoseconds, and while any node of the
+/// process is cancelled about one more for each node above; takes no lock, and makes no node. Outside of any task,
+/// thread of this crate or scope it is false.
 ///
 /// ```
 /// use heirloom::Scope;
@@ -53,7 +53,7 @@ pub fn is_cancelled() -> bool {
     asked
 }
 
-/// As [`is_cancelled`], for `?`: the place in a long computation where it can be stopped.
+/// As [`is_cancelled`], for `?`: a point in a long computation at which a cancel can end it.
 ///
 /// ```
 /// use heirloom::{Cancelled, PoolConfig, Scope};
@@ -76,16 +76,16 @@ pub fn is_cancelled() -> bool {
 /// ```
 ///
 /// # Errors
-/// [`Cancelled`], each time until the request is declined.
+/// [`Cancelled`], each time until the request is acknowledged.
 #[inline]
 pub fn checkpoint() -> Result<(), Cancelled> {
     if is_cancelled() { Err(Cancelled::new()) } else { Ok(()) }
 }
 
-/// Sleeps for `d`, or until the running task or thread, or a place above it, is asked to stop.
+/// Sleeps for `d`, or until the running task or thread, or a node above it, is cancelled.
 ///
-/// A task that sleeps gives its place to the next one of its pool. Where nobody can be asked to stop (the main thread,
-/// a thread nobody told us about) it is a plain sleep.
+/// A task that sleeps releases its permit. On a thread that cannot be cancelled, such as the main thread or one that
+/// this crate did not start and that is no node, it is a plain sleep.
 ///
 /// ```
 /// use std::time::Duration;
@@ -106,14 +106,14 @@ pub fn checkpoint() -> Result<(), Cancelled> {
 /// ```
 ///
 /// # Errors
-/// [`Cancelled`], at once or when the request comes.
+/// [`Cancelled`], at once or when the cancel comes.
 pub fn sleep(d: Duration) -> Result<(), Cancelled> {
     checkpoint()?;
     if !current::stands() {
         std::thread::sleep(d);
         return Ok(());
     }
-    // The node hears of whatever is asked of the task, since it is one now.
+    // The task is a node now, so a cancel of the task notifies the node.
     let mut cancel_listener = CancelListener::new();
     let deadline = park::after(d);
     let _away = PermitsReleased::begin_until(deadline);
@@ -123,12 +123,12 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
     }
 }
 
-/// Declines the request made to the running task, or to this thread if it runs none: it goes on, and can be asked
-/// again. True when there was one.
+/// Acknowledges the cancel of the running task, or of this thread if it runs none. Returns whether there was one.
 ///
-/// It clears this one's own request alone. What is asked of a place above (a scope, the whole pool, whoever submitted)
-/// stays, and so does a scope's when the code has entered one. Where the code is not the one that was asked (an
-/// initialiser of a value, the drop of a task's result) it declines nothing.
+/// The task or thread goes on, and a later cancel is a new one. Only its own request is withdrawn. A request of a node
+/// above (a scope, the whole pool, the submitter) stays, and so does that of a scope which the code has entered. Code
+/// that is not itself the cancelled task or thread (an initialiser of a value, the drop of a task's result)
+/// acknowledges nothing.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -140,10 +140,10 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// let (declines, acknowledged) = mpsc::channel();
 /// let save = work.submit(move || {
 ///     while !heirloom::acknowledge_cancel() {
-///         std::thread::yield_now(); // asked at the wrong moment
+///         std::thread::yield_now(); // cancelled at the wrong moment
 ///     }
 ///     declines.send(()).unwrap();
-///     heirloom::sleep(std::time::Duration::from_secs(3600)) // now it can be stopped
+///     heirloom::sleep(std::time::Duration::from_secs(3600)) // a cancel ends this
 /// })?;
 /// # while save.status() == heirloom::TaskStatus::Queued { std::thread::yield_now() }
 /// save.cancel();
@@ -158,11 +158,11 @@ pub fn acknowledge_cancel() -> bool {
 
 fn acknowledge_in(frame: Option<&Frame>) -> bool {
     if is_shielded() || frame.is_some_and(Frame::is_teardown) {
-        // An initialiser runs for others too, and what a task left behind is not the thread's: the request is not its
-        // own to decline.
+        // An initialiser runs for other callers too, and a task's teardown is not the thread's: neither owns the
+        // request.
         return false;
     }
-    // On a work-stealing pool's thread what runs may be a piece of another task.
+    // On a work-stealing pool's thread the code may be a piece of another task.
     let frame = frame.filter(|frame| !frame.steals());
     match frame.and_then(Frame::task) {
         Some(task) => {
@@ -182,20 +182,21 @@ fn acknowledge_in(frame: Option<&Frame>) -> bool {
     }
 }
 
-/// The pool asks its running tasks at their nodes; that is not theirs to decline.
+/// Acknowledges at a task's node. A request that comes from the task's pool stays: the task cannot acknowledge that
+/// one.
 fn acknowledge_at(node: &Node, frame: Option<&Frame>) -> bool {
     let by_pool = || frame.is_some_and(|frame| frame.pool().is_cancelled());
     if by_pool() || !node.acknowledge() {
         return false;
     }
-    // The pool says that it is cancelled, and asks then: what was cleared may be its request.
+    // A pool marks itself cancelled first, and cancels its tasks' nodes then: the withdrawn request may be the pool's.
     if by_pool() {
         node.cancel();
     }
     true
 }
 
-/// Resolves when the current place, as it is now, or one above it is asked to stop. For `select!`; on any runtime.
+/// Resolves when the node that is current at this call, or one above it, is cancelled. For `select!`, on any runtime.
 ///
 /// ```
 /// use heirloom::{FutureExt, Scope};
@@ -217,43 +218,43 @@ async fn until_cancelled(place: NodeRef) {
         false => std::task::Poll::Pending,
     })
     .await;
-    told_of(&place);
+    note_cancel_of(&place);
 }
 
-/// The code has looked at a place that was asked to stop: if it stands there or below, that is a request to itself.
-fn told_of(place: &NodeRef) {
+/// Notes an interrupt of the calling code, if it stands at the cancelled node or below it.
+fn note_cancel_of(place: &NodeRef) {
     if current::nearest_node(&current::pin()).is_at_or_below(place.node()) {
         interrupted::note_if_cancelled();
     }
 }
 
 impl Lineage {
-    /// Whether this place, or one above it, was asked to stop.
+    /// Returns whether this node, or one above it, was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         let asked = self.0.node().is_cancelled();
         if asked {
-            told_of(&self.0);
+            note_cancel_of(&self.0);
         }
         asked
     }
 
-    /// Resolves when this place, or one above it, is asked to stop; at once if it was. Never, if nobody asks.
+    /// Resolves when this node, or one above it, is cancelled; at once if it was.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
         until_cancelled(self.0.clone())
     }
 
-    /// As [`on_cancel`](crate::on_cancel()), for a request made to this place or one above it.
+    /// As [`on_cancel`](crate::on_cancel()), for a cancel of this node or of one above it.
     pub fn on_cancel(&self, f: impl FnOnce() + Send + 'static) -> OnCancel {
-        OnCancel::arm(AtPlace(Watch::new(&self.0)), self.0.clone(), f)
+        OnCancel::arm(AtNode(Watch::new(&self.0)), self.0.clone(), f)
     }
 }
 
-/// Runs `f` once, as soon as the running task or thread, or a place above it, is asked to stop.
+/// Runs `f` once, as soon as the running task or thread, or a node above it, is cancelled.
 ///
-/// For a wait that heirloom does not see and that can be told to end from outside: a database's statement
-/// (`Connection::interrupt`), a child process, a socket. If the request was made already, `f` runs here before this
-/// returns. Dropping the guard takes `f` back.
+/// It serves waits that heirloom does not see and that can be ended from outside: a database's statement
+/// (`Connection::interrupt`), a child process, a socket. If the cancel came earlier, `f` runs here before this returns.
+/// Dropping the guard withdraws `f`.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -277,28 +278,28 @@ impl Lineage {
 /// ```
 ///
 /// # What `f` may do
-/// `f` runs on the thread that makes the request, within its call of `cancel` (or its drop of the scope). It stands
-/// where this was called, and no lock of heirloom's is held, so it may submit, cancel and drop. It must not block: the
+/// `f` runs on the cancelling thread, within its call of `cancel` (or its drop of the scope). It stands at the node at
+/// which this was called, and no lock of heirloom's is held, so it may submit, cancel and drop. It must not block: the
 /// canceller waits for it, and so does the drop of the guard. A panic in it is swallowed.
 ///
-/// It hears what [`is_cancelled`] sees. A request that was declined before `f` began runs nothing; `f` runs for the
-/// first that was not, and never again.
+/// It runs for the requests that [`is_cancelled`] sees: for the first one that is not acknowledged before `f` begins,
+/// and never again.
 ///
 /// # Cost
 /// The running task becomes a node of the tree. Making and dropping the guard takes one or two microseconds. While the
-/// guard lives, each request made at or directly below the scopes above takes one more look, and the place lives too.
+/// guard lives, each cancel at or directly below the scopes above makes one more check, and the node lives too.
 pub fn on_cancel(f: impl FnOnce() + Send + 'static) -> OnCancel {
     let cancel_listener = CancelListener::new();
     OnCancel::arm(cancel_listener, current::nearest(), f)
 }
 
-/// Code that is to run when a place is asked to stop; made by [`on_cancel`](crate::on_cancel()) and
+/// The guard of code that runs at a cancel; made by [`on_cancel`](crate::on_cancel()) and
 /// [`Lineage::on_cancel`].
 ///
-/// Dropping it takes the code back. If the code runs on another thread at that moment, the drop waits until it has
-/// returned: after the drop it does not touch what the guard's owner does next. So the code must not wait for the
-/// guard's owner. A guard that is dropped by the code itself does not wait.
-#[must_use = "dropping it takes the code back at once"]
+/// Dropping it withdraws the code. If the code runs on another thread at that moment, the drop blocks until it has
+/// returned, so the code never interrupts the next work of the guard's owner. The code must not wait for the guard's
+/// owner. A guard that is dropped by the code itself does not block.
+#[must_use = "dropping it withdraws the code at once"]
 pub struct OnCancel {
     hook: Arc<Hook<Box<dyn CancelSource>>>,
     generation: u64,
@@ -309,8 +310,8 @@ impl OnCancel {
         fork::arm();
         let generation = fork::generation();
         let hook = Hook::arm(Box::new(source) as _, move || {
-            // The canceller's own requests are none of the code's.
-            let _apart = shield();
+            // A cancel of the canceller is none of the code's.
+            let _shield = shield();
             let _at = ExitOnDrop(Some(current::enter(at, LazyNode::Nothing)));
             f();
         });
@@ -328,7 +329,7 @@ impl Drop for OnCancel {
             }
         });
         if ran {
-            // What the code did there ended something of the task's.
+            // The code has ended some wait of the task's.
             interrupted::note_if_cancelled();
         }
     }
@@ -352,10 +353,10 @@ impl CancelSource for Box<dyn CancelSource> {
     }
 }
 
-/// Hears what is asked of a place and of those above it.
-struct AtPlace(Watch);
+/// The cancels of a node and of the nodes above it.
+struct AtNode(Watch);
 
-impl CancelSource for AtPlace {
+impl CancelSource for AtNode {
     fn poll_cancel(&mut self, waker: &Waker) -> bool {
         self.0.poll(waker, Node::is_cancelled)
     }

@@ -1,4 +1,4 @@
-//! The guide: one chapter for each thing that programs do with this crate.
+//! The guide: one chapter for each use of this crate.
 
 #[allow(unused_imports, reason = "the links of the chapters are resolved here")]
 use crate::*;

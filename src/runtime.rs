@@ -1,12 +1,12 @@
-//! What the calling thread is to a tokio runtime.
+//! The calling thread's role in a tokio runtime.
 //!
-//! Being in a runtime's context says little: `spawn_blocking` threads are, and so is whoever holds an `EnterGuard`, and
-//! these may block. What tells apart a thread that runs a future is tokio's cooperative budget, which is limited while a
-//! future is polled, and is lifted in `spawn_blocking` and `block_in_place`.
+//! A runtime's context says little: `spawn_blocking` threads have it, and so has code with an `EnterGuard`, and both
+//! may block. Tokio's cooperative budget tells a thread that runs a future apart: it is limited while a future is
+//! polled, and lifted in `spawn_blocking` and `block_in_place`.
 //!
-//! A future in `tokio::task::unconstrained` has lifted it too, and what is dropped outside of a poll has none. For
-//! these tokio has no question, only a refusal: its own `block_on` panics there. That panic is caught, but whatever is
-//! told of panics is told of it, so the budget is asked first.
+//! A future in `tokio::task::unconstrained` has lifted it too, and code that is dropped outside of a poll has none. For
+//! these two tokio has no query, only a refusal: its own `block_on` panics there. That panic is caught, but panic hooks
+//! see it, so the budget is checked first.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,9 +17,10 @@ use crate::wait::graph::{Obligor, Worker};
 #[cfg(feature = "tokio")]
 pub(crate) use self::with_tokio::{id, runs_a_future};
 
-/// Which worker of a runtime the calling thread is, if it runs a future as one: the runtime can do nothing with that
-/// worker before the thread goes on. Not seen where tokio's budget is lifted. Costs a few nanoseconds on any other
-/// thread, and about 1 µs there.
+/// Returns the runtime's worker that the calling thread is, if it runs a future as one.
+///
+/// The runtime cannot use that worker before the thread goes on. Not found where tokio's budget is lifted. Costs about
+/// 1 µs on a worker, and a few nanoseconds on any other thread.
 #[inline]
 pub(crate) fn worker() -> Option<Worker> {
     #[cfg(feature = "tokio")]
@@ -28,7 +29,7 @@ pub(crate) fn worker() -> Option<Worker> {
     None
 }
 
-/// Who owes what a future owes that the calling thread polls: the runtime's workers, where the thread is one of them.
+/// Returns the debtor for the future that the calling thread polls: the runtime's workers, where the thread is one.
 pub(crate) fn obligor() -> Obligor {
     #[cfg(feature = "tokio")]
     if let Some(obligor) = with_tokio::obligor() {
@@ -39,8 +40,8 @@ pub(crate) fn obligor() -> Obligor {
 
 /// Polls a future for code that blocks its thread meanwhile.
 pub(crate) fn poll<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
-    // In a future of a runtime, tokio's budget is for one poll of that, in which this may be polled many times: what has
-    // none left would wake it again and again.
+    // Inside a runtime's future, tokio's budget covers one poll of that future, in which this one may be polled many
+    // times: a resource without budget left would wake it again and again.
     #[cfg(feature = "tokio")]
     if ::tokio::runtime::Handle::try_current().is_ok() {
         return std::pin::pin!(::tokio::task::coop::unconstrained(future)).poll(cx);
@@ -48,7 +49,7 @@ pub(crate) fn poll<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll
     future.poll(cx)
 }
 
-/// The tokio runtime that some code runs in, for code that is to run elsewhere: what it calls may ask for a runtime.
+/// The tokio runtime of some code, for a call of it elsewhere: code that it calls may need a runtime.
 #[cfg(feature = "tower")]
 pub(crate) struct RunsIn {
     #[cfg(feature = "tokio")]
@@ -82,7 +83,7 @@ mod with_tokio {
     use crate::sync::unwind::swallow;
     use crate::wait::graph::{Obligor, Worker};
 
-    /// More than tokio grants a task for one poll, which is 128.
+    /// More than tokio's budget of a task for one poll, which is 128.
     const MORE_THAN_A_BUDGET: u32 = 1024;
 
     /// A runtime's id as a number.
@@ -97,7 +98,7 @@ mod with_tokio {
 
     #[inline]
     pub(crate) fn worker() -> Option<Worker> {
-        // Mostly it is none.
+        // Most threads are no worker.
         runtime::worker_index().and_then(polling)
     }
 
@@ -113,17 +114,17 @@ mod with_tokio {
         is_limited().then(|| Worker { runtime: id(&here), index })
     }
 
-    /// The calling thread runs a future for a runtime, and so must not block.
+    /// Returns whether the calling thread runs a future for a runtime, and so must not block.
     pub(crate) fn runs_a_future() -> bool {
-        // Mostly it is none of tokio's threads.
+        // Most threads are none of tokio's.
         let Ok(here) = Handle::try_current() else { return false };
         is_limited() || swallow(|| here.block_on(async {})).is_none()
     }
 
-    /// tokio's budget is limited, as it is while a future is polled. It is left as it was.
+    /// Returns whether tokio's budget is limited, as it is while a future is polled. Leaves the budget as it was.
     fn is_limited() -> bool {
         let cx = &mut Context::from_waker(Waker::noop());
-        // Restores the budget when dropped, whatever is taken after it.
+        // Restores the budget when dropped, however much is taken after it.
         let Poll::Ready(_restore) = coop::poll_proceed(cx) else { return true };
         (0..MORE_THAN_A_BUDGET).any(|_| match coop::poll_proceed(cx) {
             Poll::Ready(taken) => {

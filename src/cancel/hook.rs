@@ -1,17 +1,17 @@
-//! [`Hook`]: code that runs once, when a request to stop is heard.
+//! [`Hook`]: code that runs once, at the first cancel that its source reports.
 //!
 //! # The life of a hook
 //! ```text
-//!   ARMED --a request is heard--> RUNS --> OVER (final)
-//!      \---------disarm---------------------^
+//!   ARMED --the source is cancelled--> RUNS --> OVER (final)
+//!      \-------------disarm----------------------^
 //! ```
 //! One lock decides between the two ways out of ARMED, so the code runs once or never. The lock is held while the hook
-//! listens and looks, and never while the code runs or is dropped.
+//! registers and polls, and never while the code runs or is dropped.
 //!
 //! # The races to fear
-//! * A request comes between the look and the wait. The hook leaves its waker first and looks then; the canceller notes
-//!   its request first and wakes then: one of the two sees the other.
-//! * The code runs when its guard is gone, and interrupts what the same resource does for the next task. `disarm` waits
+//! * A cancel comes between the hook's registration and its check. The hook registers its waker first and checks then;
+//!   the canceller notes its request first and wakes then. One of the two sees the other.
+//! * The code runs after its guard is dropped, and interrupts the next task's use of the same resource. `disarm` waits
 //!   for code that runs on another thread, so after it the code has returned or never runs.
 
 use std::mem;
@@ -22,9 +22,9 @@ use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::swallow;
 use crate::wait::waker_set::WakerSet;
 
-/// Where a hook hears of requests.
+/// The source of a hook's cancels.
 pub(crate) trait CancelSource: Send + 'static {
-    /// Whether a request was made; otherwise the waker is woken when one may have been. Runs no user code.
+    /// Returns whether a cancel came; otherwise the waker is woken when one may have come. Runs no user code.
     fn poll_cancel(&mut self, waker: &Waker) -> bool;
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Hook<E> {
 
 enum Stage<E> {
     Armed(Armed<E>),
-    /// On the thread of this number.
+    /// The code runs on the thread of this number.
     Runs(u64),
     Over,
 }
@@ -46,7 +46,7 @@ struct Armed<E> {
 }
 
 impl<E: CancelSource> Hook<E> {
-    /// Runs the code when a request is heard; here and now if there is one already.
+    /// Makes a hook, and runs the code at once if the source is cancelled already.
     pub(crate) fn arm(source: E, code: impl FnOnce() + Send + 'static) -> Arc<Self> {
         let armed = Armed { source, code: Box::new(code) };
         let hook = Arc::new(Self { stage: Mutex::new(Stage::Armed(armed)), over: WakerSet::new() });
@@ -67,15 +67,15 @@ impl<E: CancelSource> Hook<E> {
                 Stage::Runs(_) | Stage::Over => unreachable!("the lock is held since it was seen armed"),
             }
         };
-        // The ear keeps a place, whose end runs user code too.
+        // The source keeps a node, whose end runs user code too.
         swallow(|| drop(source));
         swallow(code);
         *self.stage.lock() = Stage::Over;
         self.over.wake_all();
     }
 
-    /// The code does not begin any more. What is to be dropped comes back, for outside of the lock; `Err` when the code
-    /// runs on another thread, whose end the caller waits for.
+    /// Keeps the code from beginning. Returns the source and the code, for a drop outside the lock. `Err`: the code
+    /// runs on another thread, and the caller waits for its end.
     fn leave(&self) -> Result<Option<Armed<E>>, ()> {
         let mut stage = self.stage.lock();
         match &*stage {
@@ -83,15 +83,17 @@ impl<E: CancelSource> Hook<E> {
                 Stage::Armed(armed) => Ok(Some(armed)),
                 Stage::Runs(_) | Stage::Over => Ok(None),
             },
-            // Within the code itself: it cannot wait for its own end.
+            // The caller is the code itself, which cannot wait for its own end.
             Stage::Runs(thread) if *thread == thread::running().thread => Ok(None),
             Stage::Runs(_) => Err(()),
             Stage::Over => Ok(None),
         }
     }
 
-    /// When it returns the code has returned or never runs, or the caller is that code. `wait` blocks until its second
-    /// argument is true, which is looked at whenever the bell rings. Called once; true when the code has begun.
+    /// Ends the hook: the code has returned then or never runs, or the caller is that code. Returns whether it has
+    /// begun.
+    ///
+    /// Called once. `wait` blocks until its second argument is true, which it checks whenever the waker set wakes it.
     pub(crate) fn disarm(&self, wait: impl FnOnce(&WakerSet, &dyn Fn() -> bool)) -> bool {
         match self.leave() {
             Ok(Some(armed)) => {

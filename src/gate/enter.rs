@@ -70,9 +70,9 @@ impl Gate {
 
     /// As [`enter`](Self::enter), without blocking the runtime. Dropping the future enters nothing.
     ///
-    /// The guard belongs to the code that polls the future, and to its thread: drop it before the next `.await`. Waiting
-    /// threads enter before waiting futures, and of the futures the first to be polled enters. Work that waits for such a
-    /// future is not found as a part of a circle.
+    /// The guard belongs to the code that polls the future, and to its thread: drop it before the next `.await`.
+    /// Waiting threads enter before waiting futures, and of the futures the first to be polled enters. Work that waits
+    /// for such a future is not found as a part of a circle.
     ///
     /// ```
     /// # futures::executor::block_on(async { // on any runtime
@@ -117,8 +117,8 @@ impl Gate {
 
     /// Runs a task's body inside the gate. A wait keeps the task's permit, unless it has no bound.
     ///
-    /// The task has not started. So a pool of `n` has at most `n` tasks in the line of a gate, instead of all its queued
-    /// tasks, each on a thread.
+    /// The task has not started. So a pool of `n` has at most `n` tasks in the line of a gate, instead of all its
+    /// queued tasks, each on a thread.
     pub(crate) fn around(&self, body: &mut dyn FnMut()) -> Result<(), Busy> {
         self.acquire(self.default_wait, Releases::IfUnbounded)?;
         let _in = GateGuard::borrowed(self);
@@ -207,8 +207,9 @@ impl Gate {
         let mut line = self.line.lock();
         let given_up = line.give_up(key);
         mem::forget(queued);
-        // A waiter that was handed the gate has it, also where the graph refused the wait meanwhile: the wait has ended.
-        // A cancelled waiter returns the cancel and no circle: its own end opens a circle that a join may have closed.
+        // A waiter that was handed the gate has it, also where the graph refused the wait meanwhile: the wait has
+        // ended. A cancelled waiter returns the cancel and no circle: its own end opens a circle that a join may have
+        // closed.
         let cancelled = listener.cancel_requested();
         let refusal = released.refusal().filter(|_| !cancelled);
         let refuse = || Busy { cancelled, ..self.busy(&line, begun.elapsed(), refusal.map(|why| why.circle)) };

@@ -14,8 +14,8 @@ use crate::sync::os::Arc;
 /// It is not `Send`: it belongs to the code of one task or thread. With the feature `tokio` each future that tokio's
 /// `spawn_local` runs is code of its own. If such a future holds a gate across an `.await`, the other futures of its
 /// thread are refused at once and not after a wait, because a wait would hold up the holder's thread. Futures that take
-/// turns within one of these (the branches of `join!`), or that another runtime polls, are the same code and enter again:
-/// do not keep a guard across an `.await` there.
+/// turns within one of these (the branches of `join!`), or that another runtime polls, are the same code and enter
+/// again: do not keep a guard across an `.await` there.
 #[must_use = "the gate is left as soon as this is dropped"]
 #[clippy::has_significant_drop]
 pub struct GateGuard<'a> {

@@ -86,9 +86,10 @@ impl PoolConfig {
     /// result is seen.
     ///
     /// A task that finds the gate held waits the gate's default wait, and then fails with
-    /// [`TaskError::is_busy`](crate::TaskError::is_busy): its body has not run, it counts as cancelled, and the holder is
-    /// reported once through `tracing` at WARN. While it waits it keeps its permit, unless that wait has no bound. So a
-    /// pool of `n` has at most `n` tasks at the gate, and in a pool of one no task finds another task of the pool there.
+    /// [`TaskError::is_busy`](crate::TaskError::is_busy): its body has not run, it counts as cancelled, and the holder
+    /// is reported once through `tracing` at WARN. While it waits it keeps its permit, unless that wait has no bound.
+    /// So a pool of `n` has at most `n` tasks at the gate, and in a pool of one no task finds another task of the pool
+    /// there.
     ///
     /// ```
     /// use heirloom::{Gate, GateMode, Heirloom, PoolConfig, Scope};

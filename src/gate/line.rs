@@ -1,17 +1,17 @@
 //! [`Line`]: the holder of a gate, and its waiters in the order of asking.
 //!
-//! The gate is handed over: a holder that leaves makes the first waiter the holder, in the same step. So the gate is never
-//! free while a thread waits, no caller overtakes a waiter, and no waiter starves.
+//! The gate is handed over: a holder that leaves makes the first waiter the holder, in the same step. So the gate is
+//! never free while a thread waits, no caller overtakes a waiter, and no waiter starves.
 //!
 //! # The race to fear
-//! A waiter gives up just as it is handed the gate, which then has a holder that never leaves. Impossible: a waiter gives
-//! up by leaving the line, under the same lock. A waiter that is no longer in line holds the gate, and its verb returns
-//! so, however late it is.
+//! A waiter gives up just as it is handed the gate, which then has a holder that never leaves. Impossible: a waiter
+//! gives up by leaving the line, under the same lock. A waiter that is no longer in line holds the gate, and its verb
+//! returns so, however late it is.
 //!
 //! # Circles
-//! The waits for the holder are in the graph of [`crate::wait::graph`]. A change of the holder enters the graph under the
-//! same lock: the old holder's obligation is fulfilled, so the new holder waits no longer, and the other waiters wait for
-//! the new holder.
+//! The waits for the holder are in the graph of [`crate::wait::graph`]. A change of the holder enters the graph under
+//! the same lock: the old holder's obligation is fulfilled, so the new holder waits no longer, and the other waiters
+//! wait for the new holder.
 
 use std::collections::VecDeque;
 use std::task::Waker;

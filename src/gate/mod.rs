@@ -18,8 +18,8 @@ use crate::sync::Mutex;
 use crate::sync::os::OnceLock;
 use crate::wait::waker_set::WakerSet;
 
-/// The wait of [`Gate::enter`]: long enough for a quick reading to end, and short enough that a caller is refused instead
-/// of being queued behind a long one.
+/// The wait of [`Gate::enter`]: long enough for a quick reading to end, and short enough that a caller is refused
+/// instead of being queued behind a long one.
 const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 
 /// A re-entrant lock with an upper bound on the wait: for an instrument, a stage, a licence.
@@ -29,8 +29,8 @@ const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 /// The holder is the code of one **task**, or of a **thread** outside of any task. Code that the holder calls may enter
 /// again. Code that it starts may not: no thread, and no task, even one that a join runs in place on the same thread.
 /// Other callers wait at most 50 ms with [`enter`](Gate::enter), or as long as they say with
-/// [`enter_timeout`](Gate::enter_timeout), and then get [`Busy`](crate::Busy), which names the holder. A task that waits
-/// releases its permit.
+/// [`enter_timeout`](Gate::enter_timeout), and then get [`Busy`](crate::Busy), which names the holder. A task that
+/// waits releases its permit.
 ///
 /// If the holder cannot leave before the caller is done, [`Busy`](crate::Busy) comes at once and says so
 /// ([`would_deadlock`](crate::Busy::would_deadlock)). A wait also ends when the waiter is cancelled

@@ -3,9 +3,9 @@
 //! # Invariants
 //! 1. Every change (a binding, its removal, a landing, the seal, a subscription) is one critical section of the key's
 //!    lock, so all threads agree on their order. Look-ups take no lock.
-//! 2. No user code runs under the lock: values that come out of a node are dropped, and waiters are woken, after it. So a
-//!    node's entry is read there under the slots' writer lock and not by a hazard pointer, whose release may free values
-//!    that other threads left behind.
+//! 2. No user code runs under the lock: values that come out of a node are dropped, and waiters are woken, after it. So
+//!    a node's entry is read there under the slots' writer lock and not by a hazard pointer, whose release may free
+//!    values that other threads left behind.
 //! 3. A scope that ends drops its bindings without taking the lock. A binder checks again after the binding whether the
 //!    node has ended, so no value stays behind at an ended scope.
 

@@ -195,8 +195,8 @@ impl<O: Clone, L> Flight<O, L> {
         }
     }
 
-    /// Waits for the outcome, until the deadline, or until `given_up` answers. `None`: the deadline came first. The flight
-    /// goes on undisturbed.
+    /// Waits for the outcome, until the deadline, or until `given_up` answers. `None`: the deadline came first. The
+    /// flight goes on undisturbed.
     ///
     /// `given_up` is asked each time the waiter wakes, and arranges for its own wake-up.
     pub(crate) fn wait(&self, deadline: Option<Instant>, mut given_up: impl FnMut(&Waker) -> Option<O>) -> Option<O> {

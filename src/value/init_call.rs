@@ -251,8 +251,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> InitCall<'_, K, V> {
         self.slot.node().parent().is_some().then(|| Watch::new(&self.slot.node))
     }
 
-    /// Returns the reason why a wait ends early: the end of the owner, or a cancel of the caller. Otherwise both wake the
-    /// waker when there may be such a reason.
+    /// Returns the reason why a wait ends early: the end of the owner, or a cancel of the caller. Otherwise both wake
+    /// the waker when there may be such a reason.
     fn interrupted(
         &self,
         owner: &mut Option<Watch>,

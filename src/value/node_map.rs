@@ -1,7 +1,7 @@
 //! [`NodeMap`]: the entries of one map at one node, by the number of the key.
 //!
-//! Its locks are held for as long as an entry is copied or exchanged. A removed entry goes to the caller, so that no user
-//! code runs under them.
+//! Its locks are held for as long as an entry is copied or exchanged. A removed entry goes to the caller, so that no
+//! user code runs under them.
 
 use crate::lineage::slots::SlotValue;
 use crate::sync::os::Arc;

@@ -1,9 +1,9 @@
 //! [`Subscription`]: every value of a key, each once: the present bindings first, then the later ones.
 //!
 //! # The race to fear
-//! A value that is bound during a subscription is returned twice, or never. Impossible: a binding and a subscription are
-//! critical sections of one lock ([`crate::value::bindings`]). A binding either comes first and is among the present
-//! ones, or comes later and is announced.
+//! A value that is bound during a subscription is returned twice, or never. Impossible: a binding and a subscription
+//! are critical sections of one lock ([`crate::value::bindings`]). A binding either comes first and is among the
+//! present ones, or comes later and is announced.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -20,8 +20,8 @@ use crate::wait::park;
 ///
 /// The values that are bound at the subscription come first, in the order in which they were bound, and the later ones
 /// follow. Made by [`Heirloom::subscribe`](crate::Heirloom::subscribe) and
-/// [`HeirloomMap::subscribe`](crate::HeirloomMap::subscribe). It ends after [`seal`](crate::Heirloom::seal), once it has
-/// returned every earlier binding.
+/// [`HeirloomMap::subscribe`](crate::HeirloomMap::subscribe). It ends after [`seal`](crate::Heirloom::seal), once it
+/// has returned every earlier binding.
 ///
 /// Values that are not read yet are kept, without a bound: read the subscription, or drop it. Dropping it unsubscribes.
 ///
@@ -52,8 +52,8 @@ impl<V: Send + Sync + 'static, K: Send + Sync + 'static> Subscription<V, K> {
         Self { bindings: Arc::clone(bindings), unread, waker }
     }
 
-    /// Returns the next value that is bound already. `None`: there is none at the moment, or the key was sealed and every
-    /// value has been returned.
+    /// Returns the next value that is bound already. `None`: there is none at the moment, or the key was sealed and
+    /// every value has been returned.
     pub fn try_next(&mut self) -> Option<Binding<V, K>> {
         match self.poll_unread() {
             Poll::Ready(binding) => binding,
@@ -61,8 +61,8 @@ impl<V: Send + Sync + 'static, K: Send + Sync + 'static> Subscription<V, K> {
         }
     }
 
-    /// Returns the next value, and blocks at most `d` for it. `None`: no value was bound in time, or the key was sealed and
-    /// every value has been returned. A task that waits releases its permit.
+    /// Returns the next value, and blocks at most `d` for it. `None`: no value was bound in time, or the key was sealed
+    /// and every value has been returned. A task that waits releases its permit.
     pub fn next_timeout(&mut self, d: Duration) -> Option<Binding<V, K>> {
         self.next_by(park::after(d))
     }

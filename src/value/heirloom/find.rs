@@ -21,9 +21,9 @@ fn binding<T: Send + Sync + 'static>(slot_value: &Arc<SlotValue>) -> &BoundValue
     // SAFETY: the slot value is a `BoundValue<(), T>`. It was found among a node's values under the number of a
     // `Heirloom<T>`, which is that of its `Bindings<(), T>`: `Bindings::new` takes each number once from `next_number`.
     // Only `BindingSlot::put` adds to a node's values, under the number of the slot's bindings. Bindings that are not
-    // `mapped`, as these, get `BoundValue<(), T>`s there: `BindingSlot::store` puts them, and `fail`, the other caller that
-    // adds, refuses such bindings. `Heirloom<T>` is invariant in `T`, so the reader's `T` is the binder's.
-    // The reference lives no longer than the borrow of the `Arc`.
+    // `mapped`, as these, get `BoundValue<(), T>`s there: `BindingSlot::store` puts them, and `fail`, the other caller
+    // that adds, refuses such bindings. `Heirloom<T>` is invariant in `T`, so the reader's `T` is the binder's. The
+    // reference lives no longer than the borrow of the `Arc`.
     unsafe { &*Arc::as_ptr(slot_value).cast::<BoundValue<(), T>>() }
 }
 

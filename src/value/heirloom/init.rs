@@ -12,8 +12,8 @@ use crate::value::init_call::{Ask, BoxError, InitCall, infallible};
 use crate::value::site::Site;
 
 impl<T: Send + Sync + 'static> Heirloom<T> {
-    /// Returns the nearest value, or initialises one and binds it at the process (of an [`isolated`](Self::isolated) key:
-    /// at the current node).
+    /// Returns the nearest value, or initialises one and binds it at the process (of an [`isolated`](Self::isolated)
+    /// key: at the current node).
     ///
     /// However many callers ask at once, wherever they stand, `f` runs once, at the owner's node, and every caller gets
     /// its value. No look-up finds the value before it is ready.
@@ -39,8 +39,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         self.own_of(self.ask(Site::HERE).value(|| Ok::<_, Infallible>(f())))
     }
 
-    /// As [`get_or_init`](Self::get_or_init), with an initialiser that may fail. Every waiter gets its error; no value is
-    /// bound then, and the next call tries again.
+    /// As [`get_or_init`](Self::get_or_init), with an initialiser that may fail. Every waiter gets its error; no value
+    /// is bound then, and the next call tries again.
     ///
     /// ```
     /// use heirloom::{Heirloom, InitError};

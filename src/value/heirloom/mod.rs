@@ -21,13 +21,13 @@ use crate::value::subscribe::Subscription;
 
 /// A key under which a value is bound at a node and found from every node below, the nearest first.
 ///
-/// Examples are a database handle of the process, a request's id, a tenant's settings. The key is mostly a `static`. Its
-/// identity is the key itself, not its name: two keys with one name are independent. Dropping a key that is no static
-/// takes its values out of the tree.
+/// Examples are a database handle of the process, a request's id, a tenant's settings. The key is mostly a `static`.
+/// Its identity is the key itself, not its name: two keys with one name are independent. Dropping a key that is no
+/// static takes its values out of the tree.
 ///
 /// A look-up takes no lock and costs about as much as finding a manager; [`with`](Self::with) does not even count a
-/// reference. A value lives until it is unbound or replaced, or until its node ends. A scope drops its values once it was
-/// told to end and no task below it is left. A caller that got the value keeps it as an `Arc`.
+/// reference. A value lives until it is unbound or replaced, or until its node ends. A scope drops its values once it
+/// was told to end and no task below it is left. A caller that got the value keeps it as an `Arc`.
 ///
 /// Each verb acts where the code stands; [`at`](Self::at) has the same verbs for another node.
 ///
@@ -158,8 +158,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// ```
     ///
     /// # Errors
-    /// [`NotBound`], which names the node that was asked; with [`fresh`](Self::fresh) also when the node's own value could
-    /// not be made.
+    /// [`NotBound`], which names the node that was asked; with [`fresh`](Self::fresh) also when the node's own value
+    /// could not be made.
     #[inline]
     pub fn get(&self) -> Result<Arc<T>, NotBound> {
         self.find(Site::HERE, Arc::clone)
@@ -188,8 +188,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///
     /// With it a request finds its tenant, to make a pool there that all the tenant's requests share, or to start work
     /// there that outlives the response. Of an [`isolated`](Self::isolated) key it is always the node where the code
-    /// stands. Of a [`fresh`](Self::fresh) key it is the current node once that has its own value, and else the node above
-    /// whose value it would be made of; no value is made. Costs as much as [`get`](Self::get).
+    /// stands. Of a [`fresh`](Self::fresh) key it is the current node once that has its own value, and else the node
+    /// above whose value it would be made of; no value is made. Costs as much as [`get`](Self::get).
     ///
     /// ```
     /// use heirloom::{Heirloom, PoolConfig, Scope};
@@ -321,8 +321,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
 
     /// Ends all later bindings of this key, at every node. Idempotent.
     ///
-    /// Bound values stay, and can be unbound. Subscriptions end once they have returned every value. An initialiser that
-    /// is under way ends with [`InitError::Sealed`](crate::InitError::Sealed).
+    /// Bound values stay, and can be unbound. Subscriptions end once they have returned every value. An initialiser
+    /// that is under way ends with [`InitError::Sealed`](crate::InitError::Sealed).
     ///
     /// ```
     /// use heirloom::{BindError, Heirloom, Scope};

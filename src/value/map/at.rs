@@ -24,8 +24,8 @@ pub struct HeirloomMapAt<'a, K: Send + Sync + 'static, V: Send + Sync + 'static>
 }
 
 impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> HeirloomMap<K, V> {
-    /// Returns the same verbs at another node: a value is looked up, bound or initialised there, and a failure remembered
-    /// there. To initialise, the caller must stand at that node or below it.
+    /// Returns the same verbs at another node: a value is looked up, bound or initialised there, and a failure
+    /// remembered there. To initialise, the caller must stand at that node or below it.
     ///
     /// ```
     /// use heirloom::{HeirloomMap, Scope};
@@ -47,8 +47,8 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
 }
 
 impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> HeirloomMapAt<'_, K, V> {
-    /// Waits at most `d` for another caller's initialiser, and returns [`InitError::TimedOut`] then. The initialiser goes
-    /// on undisturbed.
+    /// Waits at most `d` for another caller's initialiser, and returns [`InitError::TimedOut`] then. The initialiser
+    /// goes on undisturbed.
     pub const fn within(mut self, d: Duration) -> Self {
         self.site = self.site.timeout(d);
         self
@@ -122,8 +122,8 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// [`HeirloomMap::get_or_init`].
     ///
     /// # Errors
-    /// As [`HeirloomMap::get_or_init`], and [`InitError::NotBelow`] for a caller that does not stand at the node or below
-    /// it.
+    /// As [`HeirloomMap::get_or_init`], and [`InitError::NotBelow`] for a caller that does not stand at the node or
+    /// below it.
     ///
     /// # Panics
     /// As [`HeirloomMap::get_or_init`].

@@ -26,8 +26,8 @@ pub enum OnFailure {
     /// The waiters get the error, and the next call tries again.
     #[default]
     Retry,
-    /// The error is remembered at the node that was to own the value. Every later caller gets it, until a value is bound
-    /// or published there, or the error is [forgotten](HeirloomMap::forget). A panic is not remembered.
+    /// The error is remembered at the node that was to own the value. Every later caller gets it, until a value is
+    /// bound or published there, or the error is [forgotten](HeirloomMap::forget). A panic is not remembered.
     Sticky,
 }
 
@@ -191,7 +191,8 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
 
     /// Binds a value at the current node, for it and every node below. Returns the value that this very node had.
     ///
-    /// If an initialiser runs for this key and node, its waiters get the new value, and so does the caller that runs it.
+    /// If an initialiser runs for this key and node, its waiters get the new value, and so does the caller that runs
+    /// it.
     ///
     /// # Errors
     /// [`Sealed`](BindError::Sealed), [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, or
@@ -279,8 +280,8 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
         Ok(new)
     }
 
-    /// Forgets a failure that is remembered at the process, so that the next call tries again. Returns whether there was
-    /// one.
+    /// Forgets a failure that is remembered at the process, so that the next call tries again. Returns whether there
+    /// was one.
     ///
     /// ```
     /// use heirloom::{HeirloomMap, OnFailure};
@@ -305,7 +306,8 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
         self.core().bindings.seal();
     }
 
-    /// Returns every value of this map with its key, at whatever node it is bound: the present ones, then the later ones.
+    /// Returns every value of this map with its key, at whatever node it is bound: the present ones, then the later
+    /// ones.
     pub fn subscribe(&self) -> Subscription<V, K> {
         Subscription::new(&self.core().bindings)
     }
