@@ -193,7 +193,7 @@ fn updates_leave_the_focus_the_collapsed_and_the_search_and_write_only_what_chan
         // A search stays while its results come and go. Rows collapsed in it are open afterwards.
         tab.press(&["/"]);
         tab.type_text("found");
-        tab.until("nothing is found", "document.getElementById('note').innerText.includes('called so')");
+        tab.until("nothing is found", "document.getElementById('note').innerText.includes('No node matches')");
         let found = Scope::new_in(&beside, "found");
         shows(&mut tab, "process,beside,found");
         assert_eq!(tab.value("document.activeElement.id"), json!("search"));

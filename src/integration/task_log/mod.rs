@@ -94,8 +94,8 @@ impl TaskLog {
 
     /// Sets whether a line is also kept for the tasks above its own. False by default.
     ///
-    /// Those are the tasks that submitted it, as far as they are nodes of the tree. A task becomes a node when its id as a
-    /// [`Lineage`](crate::Lineage) is asked for, or a value or a manager is bound at it.
+    /// The tasks above are the submitter, its submitter and so on, as far as they are nodes of the tree. A task becomes a
+    /// node when code asks for its [`Lineage`](crate::Lineage), or binds a value or creates a manager there.
     #[must_use]
     pub fn with_ancestors(mut self, ancestors: bool) -> Self {
         self.settings.ancestors = ancestors;

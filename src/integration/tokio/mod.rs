@@ -80,7 +80,7 @@ pub fn portal() -> Result<Arc<Portal>, PortalError> {
 }
 
 impl PortalError {
-    /// Asked at the current node.
+    /// The error at the current node.
     fn not_running() -> Self {
         Self::NotRunning { place: Lineage(current::nearest()).to_string() }
     }
@@ -165,10 +165,10 @@ impl Portal {
     {
         let workers = self.handle.metrics().num_workers();
         let owed = Obligation::by(Obligor::Runtime { id: runtime::id(&self.handle), workers });
-        let paid = Paid(Arc::clone(&owed));
+        let fulfil = FulfilOnDrop(Arc::clone(&owed));
         let task = async move {
             // Dropped after the future, also when the runtime drops both.
-            let _paid = paid;
+            let _fulfil = fulfil;
             future.await
         };
         PortalHandle::new(spawn::launch(&self.handle, Work::uncounted(), task), self.generation, owed)
@@ -201,9 +201,9 @@ impl Portal {
 }
 
 /// Fulfils the runtime's obligation when it is dropped, since the future has ended then.
-struct Paid(Arc<Obligation>);
+struct FulfilOnDrop(Arc<Obligation>);
 
-impl Drop for Paid {
+impl Drop for FulfilOnDrop {
     fn drop(&mut self) {
         self.0.fulfil();
     }

@@ -40,7 +40,7 @@ pin_project_lite::pin_project! {
         is_delivered: bool,
         // The bytes to come, where their number is known.
         left: Option<u64>,
-        // Its clock is to be told at the first poll that the body goes on.
+        // Its clock is to learn, after the first poll, that the body goes on.
         is_to_be_watched: bool,
     }
 

@@ -66,7 +66,7 @@ pub(super) enum Why {
 
 /// A body that is not polled.
 pub(super) trait EndsUnpolled: Send + Sync {
-    /// Ends the body, unless its poller does. Returns true when the caller has to look again.
+    /// Ends the body, unless its poller does. Returns false when the body is gone, true when the caller has to look again.
     fn end_unpolled(self: Arc<Self>, why: Why) -> bool;
 }
 
@@ -189,7 +189,11 @@ impl<B: Send + 'static> EndsUnpolled for Kept<B> {
             Why::Cancelled => self.lender.look_whether_idle(),
         };
         match look {
-            Look::Take => threads::leased().request_thread(self).is_err(),
+            Look::Take => {
+                // The poller may have the body when the thread comes, or no thread may come: so look again in any case.
+                let _ = threads::leased().request_thread(self);
+                true
+            }
             Look::Again => true,
             Look::Gone => false,
         }

@@ -12,6 +12,9 @@
 //! # The race to fear
 //! The taker comes while the value is out, and the user puts it back and never comes again: then no thread would take it. So
 //! a taker that finds the value out has to [look again](Look::Again).
+//!
+//! The user may also come between the taker's look and its [`take`](Lender::take). So a taker sets its reason before it
+//! looks, and the user checks for one after it has the value; or the taker looks until the value is gone.
 
 use std::mem;
 use std::task::Waker;
