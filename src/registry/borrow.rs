@@ -54,7 +54,7 @@ impl PoolManager {
     ///
     /// Returns the value of `f`. On a leased pool with a free permit and an empty queue, the calling thread runs `f`
     /// itself, within the pool's limit. Otherwise, and always on a thread of a dedicated or work-stealing pool, which runs
-    /// no other pool's tasks, `f` is submitted, and the wait is that of [`TaskHandle::join`].
+    /// no other pool's tasks, `f` is submitted, and the wait is that of [`TaskHandle::join`](crate::TaskHandle::join).
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
