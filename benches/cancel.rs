@@ -1,6 +1,7 @@
-//! One iteration is one look whether one was asked to stop, one request with its sleeper's wake-up, or one request with
-//! one queued task that is given up; the questions: what does looking cost, at which depth, how soon does a sleeper wake,
-//! and does a cancel cost more when others have much queued?
+//! One iteration is one `checkpoint`, one cancel with its sleeper's wake-up, or one cancel of one queued task.
+//!
+//! The questions: how much does a `checkpoint` cost at each depth, how soon does a cancelled sleeper wake, and does a
+//! cancel cost more beside long queues of other submitters?
 
 use std::hint::black_box;
 use std::sync::mpsc;
@@ -23,7 +24,7 @@ fn chain(depth: usize) -> Vec<Scope> {
 fn looks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("checkpoint");
     for elsewhere in [false, true] {
-        // Somebody else's request, so that nobody can tell at once that there is none.
+        // Another node is cancelled, so the process-wide count of requests does not answer for all.
         let other = Scope::new("other");
         if elsewhere {
             other.cancel();
@@ -108,7 +109,7 @@ fn gives_up(criterion: &mut Criterion) {
     let mut full = Vec::new();
     for queues in [0, 300] {
         while full.len() < queues {
-            // Nobody drives it, so it stays full.
+            // Its local pool does not run, so the queue stays full.
             let ui = scope.create("full");
             let pinned = ui.start_local(PoolConfig::local().queue_limit(QUEUED)).expect("it starts");
             (0..QUEUED).for_each(|_| drop(ui.submit(|| ()).expect("room")));

@@ -1,5 +1,6 @@
-//! One iteration is one no-op task among many that several threads submit and join at once; the question: what do
-//! producers cost each other, on one pool and on a pool each?
+//! One iteration is one no-op task among many that several threads submit and join at once.
+//!
+//! The question: how much do producers slow each other down, on one pool and on a pool each?
 
 use std::hint::black_box;
 use std::sync::Barrier;

@@ -1,5 +1,7 @@
-//! One iteration is the life of one pool, from `create` to `stop`; the question: what does a pool cost, also beside a
-//! plain rayon pool? With the feature `tower` also: what does a request's scope cost?
+//! One iteration is the life of one pool, from `create` to `stop`.
+//!
+//! The question: how much does a pool cost, also beside a plain rayon pool? With the feature `tower` also: how much does
+//! a request's scope cost?
 
 #[cfg(feature = "tower")]
 #[path = "lifecycle/requests.rs"]

@@ -1,5 +1,7 @@
-//! One iteration is one look-up of a manager by its name, or of a value by its key; the question: what does its
-//! distance cost, does a value cost more than a manager, and what does it cost to find nothing among many?
+//! One iteration is one look-up of a manager by its name, or of a value by its key.
+//!
+//! The questions: how much does each level cost, does a value cost more than a manager, and how much does a look-up cost
+//! that finds nothing among many managers?
 
 use std::hint::black_box;
 
@@ -68,7 +70,7 @@ fn look_ups(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Of a name that nobody has, beside managers of other places.
+/// Looks a name up that no node has, beside managers of other nodes.
 fn in_vain(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("resolve in vain");
     for others in [10, 100_000] {

@@ -1,4 +1,4 @@
-//! One iteration is one no-op task, from `submit` until its result is there; the question: what does a task cost?
+//! One iteration is one no-op task, from `submit` until its result is there. The question: how much does a task cost?
 
 use std::hint::black_box;
 use std::time::Instant;

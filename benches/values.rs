@@ -1,6 +1,7 @@
-//! One iteration is one initialisation that so many others wait for, from the moment all wait until the last has its
-//! value, or one binding and its end; the questions: what does waking everyone cost, and what does a value of a
-//! request's own cost?
+//! One iteration is one initialisation with many waiters, from the moment all wait until the last has its value, or one
+//! binding and its end.
+//!
+//! The questions: how much does waking all waiters cost, and how much does a value of a request's own cost?
 
 use std::hint::black_box;
 use std::thread;

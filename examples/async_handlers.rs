@@ -1,5 +1,6 @@
-//! Async request handlers with pools of their own, on a work-stealing runtime: a handler finds its request's pools
-//! after every `.await`, and a client that goes away takes its queued work along.
+//! Async request handlers with pools of their own, on a work-stealing runtime.
+//!
+//! A handler finds its request's pools after every `.await`. A client that hangs up cancels its queued tasks.
 //!
 //! ```text
 //! cargo run --example async_handlers
@@ -45,7 +46,7 @@ async fn handler(id: u32) -> Fallible<String> {
     let render = heirloom::create("render"); // the request's own
     render.start(PoolConfig::leased(2))?;
 
-    // The process's. Waits for room in the queue without blocking the runtime; a handle is a future.
+    // The process's pool. Waits for queue capacity without blocking the runtime; a handle is a future.
     let db = heirloom::get("db")?;
     let row = db.submit_async(move || format!("row {id}")).await?.await?;
 
@@ -54,12 +55,12 @@ async fn handler(id: u32) -> Fallible<String> {
     Ok(html.await?)
 }
 
-/// The nearest place with a name, seen from where the code stands.
+/// The name of the nearest named node, from the current one upwards.
 fn request_name() -> String {
-    heirloom::current().ancestors().find_map(|place| place.name().map(String::from)).unwrap_or_default()
+    heirloom::current().ancestors().find_map(|node| node.name().map(String::from)).unwrap_or_default()
 }
 
-/// Dropping the future early cancels its scope: what it queued, in any pool, never runs.
+/// Dropping the future early cancels its scope: the tasks that it queued, in any pool, never run.
 async fn a_client_goes_away() -> Fallible {
     let ran = Arc::new(AtomicU32::new(0));
     let serial = heirloom::create("serial");
@@ -75,7 +76,7 @@ async fn a_client_goes_away() -> Fallible {
             let _ = starts.send(());
             gate.recv()
         })?;
-        has_started.await?; // the only place is taken
+        has_started.await?; // the only permit is taken
         let mut queued = Vec::new();
         for _ in 0..10 {
             let counter = Arc::clone(&counter);
@@ -89,10 +90,10 @@ async fn a_client_goes_away() -> Fallible {
     let request = Scope::new("request 100");
     tokio::select! {
         biased;
-        _ = is_submitted => {} // the client is gone: `select!` drops the handler
+        _ = is_submitted => {} // the client hangs up: `select!` drops the handler
         done = handler.in_scope(request) => return done,
     }
-    open.send(())?; // what runs goes on to its end
+    open.send(())?; // the running task goes on to its end
     let report = serial.stop_async().await?;
     assert_eq!((report.completed, report.cancelled, ran.load(Ordering::Relaxed)), (1, 10, 0));
     println!("serial: {report}");

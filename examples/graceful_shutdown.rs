@@ -1,4 +1,4 @@
-//! A service that ends in order: no new work, accepted work done, background work dropped, and a report of it.
+//! A service that ends in order: it refuses new work, finishes accepted work, and reports both.
 //!
 //! ```text
 //! cargo run --example graceful_shutdown
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let exit = heirloom::exit_guard();
     heirloom::exit_deadline(Some(Duration::from_secs(10)));
 
-    // Joining is the default: what is accepted completes. The queue is bounded, so nobody can pile up work without end.
+    // Joining is the default: accepted tasks complete. The queue is bounded, so submitters cannot fill the memory.
     let orders = heirloom::create("orders");
     orders.start(PoolConfig::leased(1).queue_limit(3))?;
     // Daemon: for work that may be lost. Nothing waits for it.
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (customer_pays, payment) = mpsc::channel();
     let (begins, begun) = mpsc::channel();
     let slow = orders.submit(move || {
-        // Nobody to tell, if `main` failed.
+        // An error means that `main` has failed and does not listen.
         let _ = begins.send(());
         let paid = payment.recv();
         WRITTEN.fetch_add(1, Ordering::Relaxed);
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lost = metrics.submit(|| "not that important")?;
     begun.recv()?;
 
-    // 1. Ask. Bounded: the report says what is left, by id and age.
+    // 1. Stop, for a bounded time. The report names the remaining tasks by id and age.
     let report = heirloom::shutdown(Duration::from_millis(50));
     println!("asked to end:\n{report}\n");
     assert!(!report.is_complete());
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!((report.completed, report.is_complete()), (4, true));
     assert_eq!(WRITTEN.load(Ordering::Relaxed), 4);
 
-    // 3. A pool that nobody stops is drained by the guard. The daemon's task still blocks; nothing waits for it.
+    // 3. The guard drains a pool that the code does not stop. It does not wait for the daemon's blocked task.
     let mail = heirloom::create("mail");
     mail.start(PoolConfig::leased(1))?;
     drop(mail.submit(|| WRITTEN.fetch_add(1, Ordering::Relaxed))?);

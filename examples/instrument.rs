@@ -1,5 +1,7 @@
-//! A (simulated) microscope: a camera and a stage. Actions are started and answered at once, and then polled, cancelled
-//! and read about; one of them moves or exposes at a time; reading a status needs no turn.
+//! A simulated microscope, with a camera and a stage, whose actions run one at a time.
+//!
+//! A client starts an action, gets its number at once, and then polls it, cancels it or reads its log. A gate lets one
+//! action move or expose at a time. Reading the status does not enter the gate.
 //!
 //! Commands come from standard input, one a line:
 //!
@@ -8,10 +10,10 @@
 //! move 40        start moving the stage by 40 steps; prints the action's number
 //! scan 3         start three rows of move, then snap
 //! snap           start taking a picture
-//! focus          start focusing, which finishes its exposure when it is cancelled, and asks for another request
-//! status         where the stage is, and who has the instrument
+//! focus          start focusing; a first cancel lets it finish its exposure, and a second one ends it
+//! status         the stage's position, and the action that has the instrument
 //! poll 1         how action 1 is doing
-//! cancel 1       ask it to stop
+//! cancel 1       cancel it
 //! log 1          its own last log lines
 //! wait 1         until it has ended
 //! rest 20        20 ms later
@@ -67,7 +69,7 @@ fn scan(rows: i64) -> Result<String> {
     Ok(format!("{rows} rows"))
 }
 
-/// A request at the wrong moment is declined; the next one is honoured.
+/// Acknowledges a cancel in the middle of an exposure and goes on; the next cancel ends it.
 fn focus() -> Result<String> {
     let mut declined = false;
     for sharpness in 0..1000 {
@@ -83,7 +85,7 @@ fn focus() -> Result<String> {
     Ok("in focus".to_string())
 }
 
-/// Reads only, so it takes no turn.
+/// Reads only, so it does not enter the gate.
 fn status() -> Result<String> {
     let position = STAGE.get()?.position.load(Ordering::Relaxed);
     let holder = TURN.get()?.holder();
@@ -94,10 +96,10 @@ const DEMONSTRATION: &str = "move 500\nrest 20\nstatus\nsnap\nwait 2\ncancel 1\n
     cancel 4\nrest 20\npoll 4\ncancel 4\nwait 4\nlog 4\nstatus";
 
 struct Instrument {
-    /// Each action takes its turn for as long as it runs; one that finds the instrument busy fails at once, saying who
-    /// has it.
+    /// Each action holds the gate for as long as it runs. An action that finds the gate held fails at once, and its
+    /// error names the holder.
     actions: PoolManager,
-    /// The same without: for what only reads.
+    /// The same pool without the gate, for tasks that only read.
     reads: PoolManager,
     log: TaskLog,
     started: BTreeMap<u64, TaskHandle<Result<String>>>,
@@ -204,6 +206,6 @@ fn main() -> Result<()> {
             Err(error) => println!("> {line}\nerror: {error}"),
         }
     }
-    // The microscope ends: what still runs is asked to stop.
+    // The microscope ends: running actions are cancelled.
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! A chain of caches: workers below branches below one controller resolve modules with their dependencies. However many
-//! ask at once, at whatever depth, each module is fetched once, by the controller; what it fetches, all below it find.
+//! A chain of caches: workers below branches below one controller resolve modules with their dependencies.
 //!
-//! The modules are this crate's own source files, and what a file `use`s of the crate is what it depends on.
+//! However many workers ask at once, at any depth, the controller fetches each module once, and all below find it.
+//!
+//! The modules are this crate's own source files. A file depends on the modules that it `use`s.
 //!
 //! ```text
 //! cargo run --example module_cache -- --branches 2 --workers 4 cancel pool::worker gate
@@ -19,7 +20,7 @@ use heirloom::{HeirloomMap, Lineage, OnFailure, PoolConfig, Scope};
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// The cache of every context: a context finds its own modules and those of the contexts above it, nearest first. A
-/// name that is no module is asked for once too.
+/// name without a module is looked up once too.
 static MODULES: HeirloomMap<String, Module> = HeirloomMap::new("modules").on_failure(OnFailure::Sticky);
 
 /// The requests that reached the files, in their order.
@@ -40,7 +41,7 @@ struct Args {
     /// Contexts below each of those, which ask.
     #[arg(long, default_value_t = 4)]
     workers: usize,
-    /// What each of them resolves.
+    /// The modules that each worker resolves.
     #[arg(default_values = ["cancel", "pool::worker", "registry::scope", "no::such::module"])]
     modules: Vec<String>,
 }
@@ -84,14 +85,14 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let controller = Scope::new("controller");
     controller.create("fetch").start(PoolConfig::leased(8))?;
-    // Everything needs this one: pushed before anybody asks.
+    // Every module needs this one: pushed before a worker asks.
     MODULES.at(controller.lineage()).publish("sync".to_string(), fetch("sync")?)?;
 
     let mut asked = Vec::new();
     let mut contexts = Vec::new();
     for branch in 0..args.branches {
         let branch = Scope::new_in(controller.lineage(), format!("branch {branch}"));
-        // This branch has its own version of a module: its workers find that one, nobody else does.
+        // This branch has its own version of a module, which its workers alone find.
         MODULES
             .at(branch.lineage())
             .bind("clock".to_string(), Module { path: "(patched)".into(), lines: 1, depends_on: BTreeSet::new() })?;

@@ -1,4 +1,4 @@
-//! Under which names a manager is found, and from where.
+//! Names of managers, and the nodes that find them.
 //!
 //! ```text
 //! cargo run --example namespaces
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shop = Scope::new("shop");
     let blog = Scope::new("blog");
 
-    // The nearest wins: the shop gets a smaller pool of the same name, and whoever is not below it keeps the big one.
+    // The nearest wins: below the shop its smaller pool of that name is found, elsewhere the big one.
     shop.create("render").start(PoolConfig::leased(2))?;
     let limit = |place: &Scope| place.with("render", |manager| manager.stats().limit);
     assert_eq!((limit(&shop)?, limit(&blog)?), (2, 8));
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let basket = Scope::new_in(&shop, "basket");
     assert_eq!(basket.get(Namespace::of::<Thumbnails>())?.stats().limit, 2);
 
-    // A sibling's is never found. The error names where it was asked; where the name does exist it says on request.
+    // A sibling's is never found. The error names the node asked and, on request, other nodes that have the name.
     shop.create("payment").start(PoolConfig::leased(1))?;
     let missing = match blog.get("payment") {
         Ok(found) => return Err(format!("the blog found {found:?}").into()),
@@ -40,14 +40,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(missing.elsewhere(), [shop.to_string()]);
     println!("{missing}");
 
-    // `get_or_create` walks up first and creates at the place that asks. `ensure_started` is for whoever comes second.
+    // `get_or_create` walks up first, and creates at the current node. `ensure_started` accepts a pool that runs already.
     for _ in 0..2 {
         let index = blog.get_or_create("index");
         index.ensure_started(PoolConfig::leased(3))?;
         assert_eq!(index.owner().as_ref(), Some(blog.lineage()));
     }
 
-    // `create` always makes a new one. The old one goes on for those who hold it.
+    // `create` always makes a new one. The old one goes on while a handle lives.
     let old = shop.get("payment")?;
     let new = shop.create("payment");
     new.start(PoolConfig::leased(5))?;

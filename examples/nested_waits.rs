@@ -1,5 +1,6 @@
-//! Tasks that wait for tasks of their own full pool, of another pool, or for something heirloom does not know: all of
-//! it ends, in pools of one.
+//! Tasks that wait for other tasks end, also in pools of one.
+//!
+//! They wait for tasks of their own full pool, for tasks of another pool, or for a channel that heirloom does not know.
 //!
 //! ```text
 //! cargo run --example nested_waits
@@ -28,8 +29,8 @@ fn start(name: &'static str, config: PoolConfig) -> Fallible<PoolManager> {
     Ok(manager)
 }
 
-/// A task splits its work, submits one half to the pool that it occupies itself, and joins it. Where a pool's worker
-/// joins a task of that pool which nobody has started, it runs it right there.
+/// A task splits its work, submits one half to the pool that it occupies itself, and joins it. A pool's worker that
+/// joins a queued task of the same pool runs it in place.
 fn divide_and_conquer() -> Fallible {
     fn sum(from: u64, to: u64) -> Fallible<u64> {
         if to - from <= 1_000 {
@@ -60,7 +61,7 @@ fn a_deep_chain() -> Fallible {
     Ok(())
 }
 
-/// A waiting task gives its place to the next one, so neither pool is full while its task waits for the other's.
+/// A waiting task releases its permit, so neither pool is full while its task waits for the other's.
 fn pools_that_wait_for_each_other() -> Fallible {
     fn ping(left: u32) -> Fallible<u32> {
         let (next, pool) = if left.is_multiple_of(2) { ("even", "odd") } else { ("odd", "even") };
@@ -89,7 +90,7 @@ fn a_wait_of_another_kind() -> Fallible {
         started.send(())?;
         Fallible::Ok(heirloom::blocking(|| told.recv())?)
     })?);
-    has_started.recv()?; // the only place is taken
+    has_started.recv()?; // the only permit is taken
     set.push(one.submit(move || {
         tell.send("told")?;
         Ok("teller")
@@ -105,14 +106,14 @@ fn a_wait_of_another_kind() -> Fallible {
     Ok(())
 }
 
-/// `holds_permit`: a waiting task does not let the next one in. With one place, never do two of its tasks interleave.
+/// `holds_permit`: a waiting task keeps its permit. In a pool of one, no two tasks interleave.
 fn a_strictly_serial_pool() -> Fallible {
     let serial = start("serial", PoolConfig::leased(1).holds_permit())?;
     let slow = start("slow", PoolConfig::leased(1))?;
     let (go, gate) = mpsc::channel();
     let gated = slow.submit(move || gate.recv())?;
 
-    let first = serial.submit(move || gated.join())?; // waits, and keeps its place
+    let first = serial.submit(move || gated.join())?; // waits, and keeps its permit
     let second = serial.submit(|| "second")?;
     let second = match second.join_timeout(Duration::from_millis(20)) {
         Err(not_yet) => not_yet, // the handle comes back

@@ -1,10 +1,10 @@
-//! What pools do, for programs to read: the family as JSON, and gauges and counters for Prometheus.
+//! The family as JSON, and gauges and counters for Prometheus.
 //!
 //! ```text
 //! cargo run --features serde,metrics --example observe
 //! ```
 //!
-//! A server answers requests with these texts; see `component_server` for one that does, at `/metrics`.
+//! A server answers requests with these texts: `component_server` does at `/metrics`.
 
 use std::error::Error;
 use std::sync::mpsc;
@@ -22,11 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     render.start(PoolConfig::leased(2).task_type("component"))?;
     render.submit_as("component", || "header")?.join()?;
 
-    // One that runs, until both texts are made.
+    // A task that runs until both texts are made.
     let (go_on, told) = mpsc::channel::<()>();
     let (here, runs) = mpsc::channel();
     let slow = render.submit_as("component", move || {
-        // Errors mean that the other side is gone: then there is nothing to wait for.
+        // An error means that the other side was dropped: then the task ends.
         let _ = here.send(());
         let _ = told.recv();
     })?;

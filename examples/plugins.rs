@@ -1,5 +1,7 @@
-//! Heavy plugins, loaded on warm workers while the main thread already answers. A plugin is registered as a whole or
-//! not at all; one of them must make its menu on the main thread; one fails and is tried again.
+//! Heavy plugins, loaded on warm workers while the main thread already answers commands.
+//!
+//! A plugin is registered as a whole or not at all. One plugin makes its menu on the main thread, one fails and is tried
+//! again.
 //!
 //! ```text
 //! echo "sum 1 2 3" | cargo run --example plugins
@@ -15,11 +17,11 @@ use heirloom::{Heirloom, HeirloomMap, PoolConfig, TaskHandle};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
-/// Finished plugins by the command they answer. What is in here is complete: an initialiser's value is seen when it has
-/// returned it.
+/// Finished plugins by the command they answer. A plugin in here is complete: a value is visible after its initialiser
+/// has returned.
 static PLUGINS: HeirloomMap<&'static str, Plugin> = HeirloomMap::new("plugins");
 
-/// What each loading thread prepares once, before it loads anything: a parser, a connection, a licence.
+/// The state that each loading thread prepares once, before its first plugin: a parser, a connection, a licence.
 static TABLES: Heirloom<Tables> = Heirloom::new("tables");
 
 struct Tables {
@@ -33,7 +35,7 @@ struct Plugin {
 
 /// A plugin's own work. Slow, and it may fail half-way: then nothing of it was ever there.
 fn load(name: &'static str) -> Result<Plugin> {
-    // What this loading thread prepared, by the edge from a task to the thread that runs it.
+    // The state of this loading thread, by the edge from a task to the thread that runs it.
     let worker = heirloom::worker().ok_or("plugins are loaded on the loaders' threads")?;
     let tables = TABLES.at(&worker.lineage()).get()?;
     heirloom::sleep(Duration::from_millis(30))?; // reading, linking; ends at once when the program does
@@ -63,7 +65,7 @@ fn load(name: &'static str) -> Result<Plugin> {
     }
 }
 
-/// Has a plugin loaded, on a loader. However often it is asked for at once, it is loaded once.
+/// Loads a plugin on a loader, once for all callers that ask for it at the same time.
 fn load_soon(name: &'static str) -> Result<TaskHandle<Result<()>>> {
     let loading = heirloom::get("loaders")?.submit(move || {
         PLUGINS.get_or_try_init(&name, || load(name))?;
@@ -109,7 +111,7 @@ fn main() -> Result<()> {
         println!("> {question}\n{}", answer(question));
     }
 
-    // Then it waits for each plugin in turn, and runs meanwhile what must run on this thread.
+    // Then it waits for each plugin in turn, and runs the tasks of this thread's local pool meanwhile.
     while let Some((name, task)) = loading.pop() {
         match main_thread.run_until(task)? {
             Ok(()) => {}

@@ -1,6 +1,8 @@
-//! A web server in which each request has a scope: named after its path, with a value of its own and a pool of its own.
-//! A stream stands in it until its end; a client that goes away takes along what it asked for; one too many is answered
-//! at once. From a pool's task, async code runs on the server's runtime through a portal.
+//! A web server in which each request has a scope, with a value and a pool of its own.
+//!
+//! The scope has the name of the request's path. A stream stands in it until the stream's end. A client that hangs up
+//! cancels its request's tasks. A request beyond the limit is answered at once. A pool's task runs async code on the
+//! server's runtime through a portal.
 //!
 //! ```text
 //! cargo run --example tower_scope --features tokio,tower
@@ -23,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 type Fallible<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Who asks, as the layer found it in the request. Nobody passes it on.
+/// The user, as the layer found it in the request. No function passes it on.
 static VISITOR: Heirloom<String> = Heirloom::new("visitor");
 
 /// Requests at once.
@@ -69,13 +71,13 @@ async fn page() -> Fallible<String> {
     let render = heirloom::create("render");
     render.start(PoolConfig::leased(2))?;
     let html = render.submit(|| {
-        let price = heirloom::portal()?.block_on(price())?; // gives the place in the pool away
+        let price = heirloom::portal()?.block_on(price())?; // releases the pool's permit meanwhile
         Fallible::Ok(format!("<p>{price} for {}</p>", VISITOR.get()?))
     });
     html?.await?
 }
 
-/// Stands in the request of whoever asked for it, on the server's runtime.
+/// Runs on the server's runtime, at the node of the request that called the portal.
 async fn price() -> u32 {
     tokio::time::sleep(Duration::from_millis(5)).await;
     if VISITOR.with(|visitor| visitor == "ada").unwrap_or(false) { 7 } else { 8 }
@@ -112,7 +114,7 @@ async fn clients_go_away(server: SocketAddr, requests: &ScopeUsage) -> Fallible 
     assert!(refused.starts_with("HTTP/1.0 503"));
 
     drop(clients);
-    eventually(|| requests.in_use() == 0).await?; // what sleeps gives its place away, so all eight slept
+    eventually(|| requests.in_use() == 0).await?; // a sleeping task releases its permit, so all eight slept
     let left = || Registry::global().snapshot().nodes.iter().filter(|node| node.kind == NodeKind::Scope).count();
     eventually(|| left() == 0).await?;
     let tasks = heirloom::with("slow", |slow| slow.stats().waiting + slow.stats().running + slow.stats().queued)?;

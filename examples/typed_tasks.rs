@@ -51,12 +51,12 @@ fn by_name() -> Result<(), Box<dyn Error>> {
 mod gpu {
     use heirloom::{PoolConfig, PoolManager, StartError, SubmitError, Task, TaskHandle, TaskKind, TaskType};
 
-    /// Private: nobody outside can name it, so nobody can forge the type.
+    /// Private: code outside cannot name it, so it cannot forge the type.
     struct Shader;
     impl TaskKind for Shader {}
 
     pub(crate) fn start() -> Result<(), StartError> {
-        // One thread, its own: what a native library keeps in thread-locals stays there.
+        // One thread, its own: the thread-locals of a native library stay there.
         let config = PoolConfig::dedicated(1).thread_name_prefix("gpu").task_type(TaskType::of::<Shader>());
         heirloom::create("gpu").start(config)
     }

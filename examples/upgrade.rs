@@ -1,5 +1,7 @@
-//! A connection that outlives its request, as a WebSocket does: it keeps the request's user, its tasks stand in a scope of
-//! its own and end with it, and the server's shutdown waits for it and reports it.
+//! A connection that outlives its request, as a WebSocket does.
+//!
+//! It keeps the request's user. Its tasks stand in a scope of its own and end with it. The server's shutdown waits for
+//! it and reports it.
 //!
 //! ```text
 //! cargo run --example upgrade --features tokio,tower
@@ -24,7 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 type Fallible<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Who asks. Bound at the request, and again at the connection that outlives it.
+/// The user. Bound at the request, and again at the connection that outlives it.
 static USER: Heirloom<String> = Heirloom::new("user");
 /// The server's name. It is bound at the scope that requests and connections stand below, and so finds that scope too.
 static SERVER: Heirloom<&str> = Heirloom::new("server");
@@ -56,7 +58,7 @@ async fn main() -> Fallible {
     println!("{} connections are open: {report}", server.pending());
     assert_eq!((server.pending(), report.spawned, report.is_complete()), (2, 2, false));
 
-    // A client that hangs up leaves nothing, also of what was asked for and not awaited.
+    // A client that hangs up leaves no task behind, also of those that no code awaits.
     drop(bob);
     while server.pending() > 1 {
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,5 +1,6 @@
-//! Counts the words of this crate's own sources, as two requests of a server would: each on a work-stealing pool of its
-//! own, and both on one that they share.
+//! Counts the words of this crate's own sources on work-stealing pools.
+//!
+//! Two requests count, as in a server: each on a pool of its own, then both on a pool that they share.
 //!
 //! Run it with `cargo run --example work_stealing`, or give it a directory.
 
@@ -27,7 +28,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What a request says about words is found where the code stands; this function needs no parameter for it.
+/// Finds the request's settings at the current node, so this function takes no parameter for them.
 fn count(text: &str) -> Counts {
     let shortest = SHORTEST.get().map_or(0, |shortest| *shortest);
     let mut counts = Counts::new();
@@ -75,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             counts.len()
         );
 
-        // A pool for all requests: its code stands at the process, so the request's place is carried into the closure.
+        // A pool for all requests: its code stands at the process, so the closure carries the request's node.
         let at = request.lineage();
         let again = shared
             .install(|| texts.par_iter().map(at.carry(|text: &String| count(text))).reduce(Counts::new, merge))?;

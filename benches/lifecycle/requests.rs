@@ -1,5 +1,7 @@
-//! One iteration is one request of a `tower` service that answers when first polled; the question: what does a scope
-//! for each request cost, beside the bare service and two usual ways to give a request something of its own?
+//! One iteration is one request of a `tower` service that answers when first polled.
+//!
+//! The question: how much does a scope for each request cost, beside the bare service and two usual ways to give a
+//! request a state of its own?
 //!
 //! - a span: `tracing`'s, in a registry, entered on every poll;
 //! - a token: one cancellation flag below the server's, in a task-local of tokio's, set when the response is dropped
@@ -75,7 +77,7 @@ impl Future for Again {
     }
 }
 
-/// Calls the service once, polls it twice, and drops what comes back.
+/// Calls the service once, polls it twice, and drops the response.
 fn ask_twice<S: Service<Request>>(service: &mut S) {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(service.poll_ready(cx).is_ready());
@@ -84,7 +86,7 @@ fn ask_twice<S: Service<Request>>(service: &mut S) {
     assert!(response.poll(cx).is_ready());
 }
 
-/// Calls the service once, and drops what comes back.
+/// Calls the service once, and drops the response.
 fn ask<S: Service<Request>>(service: &mut S) {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(service.poll_ready(cx).is_ready());
@@ -148,7 +150,7 @@ pub(crate) fn requests(criterion: &mut Criterion) {
         let tokens = Arc::new(Tokens::default());
         bencher.iter(|| assert!(pin!(with_token(&tokens, &mut Bare)).poll(cx).is_ready()));
     });
-    // As in a server whose other threads have looked values up.
+    // As in a server with other threads that have looked values up.
     let (stays, ends) = std::sync::mpsc::channel::<()>();
     let reader = std::thread::spawn(move || (TENANT.get().is_ok(), ends.recv().is_ok()));
     let layer = ScopeLayer::new();

@@ -4,11 +4,11 @@ use std::env;
 
 use super::group::{Group, RowSpec};
 
-/// What was asked for.
+/// The parsed arguments.
 pub(crate) struct Args {
     /// A smoke run.
     pub(crate) quick: bool,
-    /// Only the rows whose name contains this.
+    /// Selects the rows with this text in their name.
     filter: Option<String>,
     /// This process measures this one group for the process that started it.
     pub(crate) child: Option<String>,

@@ -120,7 +120,7 @@ pub(crate) fn contest(pace: Pace, mut contenders: Vec<Contender<'_>>) -> Medians
     let mut times = vec![Vec::with_capacity(rounds); contenders.len()];
     for _ in 0..rounds {
         for ((contender, &n), times) in contenders.iter_mut().zip(&sizes).zip(&mut times) {
-            // The threads of the one before go to sleep, or end, on nobody's account.
+            // The previous contender's threads go to sleep, or end, outside of any turn.
             sleep(Duration::from_millis(1));
             if let Size::Calibrated = contender.size {
                 (contender.turn)(n.div_ceil(8));

@@ -17,7 +17,7 @@ pub(crate) const OURS: &str = "heirloom";
 pub(crate) enum Place {
     /// In this process.
     Here,
-    /// In a process of its own: what other rows left in the heap would hide what this one takes.
+    /// In a process of its own: blocks that other rows left in the heap would hide the blocks that this row takes.
     OwnProcess,
     /// In a process of its own that has one CPU from its first moment on.
     OneCpu,
@@ -25,7 +25,7 @@ pub(crate) enum Place {
 
 /// Rows that share one measurement.
 pub(crate) struct Group {
-    /// How a child process is told which group to measure.
+    /// The argument that names a child process's group.
     pub(crate) key: &'static str,
     pub(crate) place: Place,
     /// Runs the contenders.
@@ -33,22 +33,22 @@ pub(crate) struct Group {
     pub(crate) rows: &'static [RowSpec],
 }
 
-/// What one row says before anything is measured.
+/// One row before its measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct RowSpec {
     /// The work, as in the budget.
     pub(crate) work: &'static str,
-    /// What one iteration is.
+    /// Describes one iteration.
     pub(crate) iteration: &'static str,
     /// Which of heirloom's contenders the row is about.
     pub(crate) ours: &'static str,
-    /// Only contenders whose name contains one of these are peers of the row; none given takes them all.
+    /// The peers of the row are the contenders with one of these texts in their name. An empty list takes all.
     pub(crate) peers: &'static [&'static str],
     pub(crate) unit: Unit,
     pub(crate) bar: Bar,
 }
 
-/// What a row counts.
+/// The unit of a row's numbers.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Unit {
     Nanoseconds,
@@ -57,10 +57,10 @@ pub(crate) enum Unit {
     Threads,
 }
 
-/// What heirloom may cost.
+/// The most that heirloom may cost.
 #[derive(Clone, Copy)]
 pub(crate) enum Bar {
-    /// So many times what the best peer costs.
+    /// So many times the cost of the best peer.
     OfBestPeer(f64),
     /// So much, in the row's unit.
     AtMost(f64),
@@ -80,7 +80,7 @@ pub(crate) struct Row {
     /// Heirloom's median, in the row's unit.
     pub(crate) ours: f64,
     pub(crate) best_peer: Option<(String, f64)>,
-    /// Heirloom's median over what the bar is about: the best peer's, or the bar itself.
+    /// Heirloom's median divided by the best peer's, or by the bar itself.
     pub(crate) ratio: f64,
     pub(crate) met: bool,
 }
@@ -126,7 +126,7 @@ impl Group {
         println!("{}", serde_json::json!((self.measure)(plan)));
     }
 
-    /// One row per spec whose contender was measured.
+    /// One row for each spec with a measured contender.
     pub(crate) fn judge(&self, medians: &Medians) -> Vec<Row> {
         self.rows.iter().filter_map(|spec| Row::judge(*spec, medians)).collect()
     }
@@ -145,7 +145,7 @@ impl Row {
             Bar::AtMost(value) => (value, 1.0),
             Bar::PerSecond(rate) => (1e9 / rate, 1.0),
         };
-        // A bar of nothing at all has no ratio; what is above it counts by itself.
+        // A bar of zero has no ratio, so the median counts by itself.
         let ratio = if base > 0.0 { ours / base } else { ours };
         let met = if base > 0.0 { ratio <= at_most } else { ours <= 0.0 };
         Some(Self { spec, ours, best_peer, ratio, met })

@@ -1,5 +1,6 @@
-//! A global allocator that can count. It counts only while told to: otherwise it costs one load of a line that
-//! nobody writes.
+//! A global allocator that counts while [`count`] runs.
+//!
+//! Otherwise it costs one load of a cache line that no thread writes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -8,16 +9,16 @@ static COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
 
-/// What happened on the heap while [`count`] watched.
+/// The work of the heap during one [`count`].
 #[derive(Clone, Copy)]
 pub(crate) struct Counted {
-    /// Blocks asked for, in the whole process; a block that moves to grow is asked for again.
+    /// Blocks allocated, in the whole process. A block that moves to grow counts again.
     pub(crate) allocations: u64,
-    /// Bytes asked for less bytes given back.
+    /// Bytes allocated less bytes freed.
     pub(crate) live_bytes: i64,
 }
 
-/// Counts what every thread of the process does on the heap while `work` runs.
+/// Counts the heap work of every thread of the process while `work` runs.
 pub(crate) fn count<T>(work: impl FnOnce() -> T) -> (T, Counted) {
     ALLOCATIONS.store(0, Relaxed);
     LIVE_BYTES.store(0, Relaxed);

@@ -1,4 +1,4 @@
-//! What the system tells about this process, and the one thing it is asked to do: to stay on one CPU.
+//! The system's numbers about this process, and the pinning to one CPU.
 
 /// Whether [`pin_to_one_cpu`] can work here.
 pub(crate) const CAN_PIN: bool = cfg!(target_os = "linux");
@@ -33,7 +33,7 @@ pub(crate) fn pin_to_one_cpu() -> bool {
 /// Bytes of this process that are in memory; `None` where the system does not tell.
 #[cfg(target_os = "linux")]
 pub(crate) fn resident_bytes() -> Option<f64> {
-    // SAFETY: asks for a constant of the system; no pointers.
+    // SAFETY: reads a constant of the system; takes no pointers.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     let pages: f64 = std::fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * page as f64)

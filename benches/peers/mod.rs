@@ -1,4 +1,4 @@
-//! The suite: which rows there are, and who runs them.
+//! The suite: its rows, and the process that runs them.
 
 mod args;
 mod contest;
@@ -14,7 +14,7 @@ mod rows;
 use args::Args;
 use contest::Plan;
 
-/// Runs the rows the command line asks for, prints the table and writes the JSON.
+/// Runs the rows that the command line selects, prints the table and writes the JSON.
 pub(crate) fn main() {
     let args = Args::from_env();
     let plan = if args.quick { Plan::quick() } else { Plan::full() };

@@ -1,4 +1,4 @@
-//! Everything here that uses heirloom.
+//! heirloom's contenders.
 
 use std::hint::black_box;
 use std::thread::sleep;
@@ -83,7 +83,7 @@ pub(crate) const WITH: [(usize, &str); 3] =
 pub(crate) const GET: [(usize, &str); 3] =
     [(0, "heirloom get, depth 0"), (8, "heirloom get, depth 8"), (64, "heirloom get, depth 64")];
 
-/// Borrows a manager whose owner is `depth` scopes above.
+/// Borrows a manager that belongs to a scope `depth` scopes above.
 pub(crate) fn with(depth: usize, name: &str) -> Contender<'static> {
     let chain = chain(depth);
     Contender::new(name, move |n| {
@@ -97,7 +97,7 @@ pub(crate) fn with(depth: usize, name: &str) -> Contender<'static> {
     })
 }
 
-/// Clones the handle of a manager whose owner is `depth` scopes above.
+/// Clones the handle of a manager that belongs to a scope `depth` scopes above.
 pub(crate) fn get(depth: usize, name: &str) -> Contender<'static> {
     let chain = chain(depth);
     Contender::new(name, move |n| {
@@ -121,7 +121,7 @@ fn chain(depth: usize) -> Vec<Scope> {
 /// The name of the contender that [`carry`] makes.
 pub(crate) const CARRY: &str = "heirloom wrap and call";
 
-/// Wraps tasks at one place and runs them at another.
+/// Wraps tasks at one node and runs them at another.
 pub(crate) fn carry() -> Contender<'static> {
     let (there, here) = (Scope::new("there"), Scope::new("here"));
     Contender::new(CARRY, move |n| {
@@ -157,7 +157,7 @@ impl Requests {
         Self { managers, scopes }
     }
 
-    /// Lets the process make what it makes once.
+    /// Warms the process: the things that it makes only once exist afterwards.
     pub(crate) fn warm_up(&self) {
         let warm = Leased::start();
         warm.round_trip();

@@ -1,4 +1,4 @@
-//! [`Pool`]: what every pool in the table can do, so that all do the same work.
+//! [`Pool`]: the work that every pool in the table does.
 
 /// Workers of every pool.
 pub(crate) const WORKERS: usize = 4;

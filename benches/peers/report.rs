@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::group::{Bar, Row, Unit};
 
-/// Prints the rows as a Markdown table, then what one iteration of each is.
+/// Prints the rows as a Markdown table, then describes one iteration of each.
 pub(crate) fn print_table(rows: &[Row], quick: bool) {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     println!(
@@ -72,7 +72,7 @@ fn unit(unit: Unit) -> &'static str {
     }
 }
 
-/// Writes the rows to `peers.json` in the target directory. The fields that end in `_ns` count what `unit` says.
+/// Writes the rows to `peers.json` in the target directory. The fields that end in `_ns` are in the row's `unit`.
 pub(crate) fn write_json(rows: &[Row]) {
     let list: Value = rows
         .iter()

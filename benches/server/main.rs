@@ -1,14 +1,16 @@
-//! Are short pages disturbed by long ones? The component server beside the same server written in two usual ways.
+//! The component server under load, beside the same server written in other usual ways.
+//!
+//! One iteration is one page over HTTP. The question: do long pages slow short ones down?
 //!
 //! ```text
 //! cargo bench --all-features --bench server
 //! cargo bench --all-features --bench server -- --seconds 2
 //! ```
 //!
-//! Each server is a process of its own, put under the same load over loopback: clients that ask for short pages only,
-//! first alone, then beside others that ask for long ones. Nine of ten are `wrk`'s, and are what is measured; the tenth
-//! gives up every other request in the middle. Where there is no `wrk`, clients of this program do both. All servers
-//! make the same pages with the same code, and differ in who runs it:
+//! Each server is a process of its own, under the same load over loopback: clients that request short pages only,
+//! first alone, then beside others that request long ones. Nine of ten clients are `wrk`'s, and are measured. The
+//! tenth hangs up on every other request in the middle. Without `wrk`, clients of this program do both. All servers
+//! make the same pages with the same code, and differ in the threads that run it:
 //!
 //! - `heirloom`: the example as it is, a scope and a pool for each request;
 //! - `spawn_blocking`: a page is one blocking task of tokio's;

@@ -1,4 +1,4 @@
-//! Load from a program that has nothing to do with this one: `wrk`.
+//! Load from an independent program: `wrk`.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,8 +15,8 @@ pub(crate) fn is_there() -> bool {
     Command::new("wrk").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-/// Asks for the targets in turn, on so many connections. Each asks again as soon as it has its answer. Blocks for that
-/// time.
+/// Requests the targets in turn, on so many connections. Each sends its next request as soon as it has the response.
+/// Blocks for that time.
 pub(crate) fn run(address: SocketAddr, targets: &[Target], clients: usize, time: Duration) -> Result<Numbers> {
     let script = Script::new(targets)?;
     let output = Command::new("wrk")
@@ -59,7 +59,7 @@ impl Script {
 
 impl Drop for Script {
     fn drop(&mut self) {
-        // What is left in a directory for temporary files does no harm.
+        // A file that stays in a directory for temporary files does no harm.
         let _ = fs::remove_file(&self.0);
     }
 }

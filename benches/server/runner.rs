@@ -17,7 +17,7 @@ use crate::percentile::percentile;
 use crate::site::Site;
 use crate::{Args, Kind, Result, file, outside};
 
-/// For what clients that hung up have left behind.
+/// How long the tasks of clients that hung up may take to end.
 const SETTLING: Duration = Duration::from_secs(3);
 
 const ROWS: [&str; 12] = [

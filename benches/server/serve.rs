@@ -43,7 +43,7 @@ pub(crate) fn serve(kind: Kind) -> Result<()> {
     })
 }
 
-/// Threads, lines, lines for nobody, wrong lineages, managers left.
+/// Threads, lines, lines without a reader, wrong lineages, managers left.
 fn stats() -> String {
     // Where the system does not tell, it is 0.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -56,7 +56,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn port(&self) -> u16 {
-        // A load run needs no well-known address, and must not fail because somebody else has it.
+        // A load run needs no well-known address, and must not fail because another program has it.
         self.port.unwrap_or(if self.requests.is_some() { 0 } else { 8080 })
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Document {
 pub(crate) struct Section {
     /// Unique within the document.
     pub(crate) anchor: String,
-    /// What the table of contents says; nothing where it leaves the section out.
+    /// The entry in the table of contents. `None` leaves the section out.
     pub(crate) label: String,
     /// 1 to 6.
     pub(crate) level: u8,
@@ -47,7 +47,7 @@ pub(crate) struct Code {
 }
 
 impl Code {
-    /// Takes a core about a millisecond for six lines, and asks before each whether it is to go on.
+    /// Takes a core about a millisecond for six lines, and checks before each for a cancel.
     pub(crate) fn colour(&mut self, goes_on: impl Fn() -> bool) {
         if self.highlighted && self.coloured.is_none() {
             self.coloured = Some(highlight(&self.language, &self.text, goes_on));
@@ -90,7 +90,7 @@ impl Section {
     }
 }
 
-/// What a heading is called in an address: the way that links written for code hosts expect it.
+/// A heading's name in an address, as links written for code hosts expect it.
 pub(crate) fn anchor(label: &str) -> String {
     let anchor: String = label
         .trim()

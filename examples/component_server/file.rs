@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use crate::site::{Page, Site};
 
-/// What is longer is cut: a page of more is read by nobody, and must not hold up the others.
+/// A longer file is cut: its page would hold up the others.
 pub(crate) const LONGEST: u64 = 1 << 20;
 
 pub(crate) struct Facts {
@@ -18,7 +18,7 @@ pub(crate) struct Facts {
     pub(crate) changed: Option<SystemTime>,
 }
 
-/// The text of a page. What is not UTF-8 in it is shown as `�`.
+/// The text of a page. Bytes that are not UTF-8 are shown as `�`.
 pub(crate) fn read(site: &Site, page: &Page) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(locate(site, page)?)?.take(LONGEST).read_to_end(&mut bytes)?;
@@ -30,8 +30,7 @@ pub(crate) fn facts(site: &Site, page: &Page) -> io::Result<Facts> {
     Ok(Facts { bytes: found.len(), changed: found.modified().ok() })
 }
 
-/// The walk that found this page met no symbolic link, but one may have taken the place of a file or of a directory
-/// since.
+/// The walk that found this page met no symbolic link, but a link may have replaced a file or a directory since.
 fn locate(site: &Site, page: &Page) -> io::Result<PathBuf> {
     let path = fs::canonicalize(site.root.join(&page.path))?;
     if path == site.root.join(&page.path) && path.is_file() {

@@ -1,4 +1,4 @@
-//! What can be said of a server's life when nobody asks it for anything any more.
+//! The findings of a server's life, after its last request.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ impl Findings {
         }
     }
 
-    /// Whether nothing is left, everybody stood where they belong, and threads were few.
+    /// Whether all tasks have ended, each stood at its own request, and threads were few.
     pub(crate) fn are_good(&self) -> bool {
         self.leftover.is_empty()
             && TALLY.wrong_lineages() == 0

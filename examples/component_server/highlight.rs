@@ -42,8 +42,8 @@ const KINDS: [(&str, char); 17] = [
 /// A line longer than this is data rather than code, and slow to highlight.
 const LONGEST_LINE: usize = 1_000;
 
-/// The code as HTML, without an element around it. Takes a core about a millisecond for six lines, and asks before each
-/// whether it is to go on; what is left is not there, otherwise.
+/// The code as HTML, without an element around it. Takes a core about a millisecond for six lines, and checks before
+/// each for a cancel; a cancelled call leaves the rest out.
 pub(crate) fn highlight(language: &str, code: &str, goes_on: impl Fn() -> bool) -> String {
     match SYNTAXES.find_syntax_by_token(language) {
         Some(syntax) if code.lines().all(|line| line.len() <= LONGEST_LINE) => {
@@ -121,8 +121,7 @@ fn rules(themes: &ThemeSet, theme: &str) -> String {
     let mut seen = String::new();
     for (name, class) in KINDS {
         let Ok(stack) = ScopeStack::from_str(name) else { continue };
-        // The style sheet has its own colour for comments: themes hide them, and here they are what people come to
-        // read.
+        // The style sheet has its own colour for comments: themes hide them, and here readers come for them.
         if class != 'c' && !seen.contains(class) {
             seen.push(class);
             let Color { r, g, b, .. } = highlighter.style_for_stack(stack.as_slice()).foreground;

@@ -1,4 +1,4 @@
-//! Text as HTML, for what no template writes.
+//! Text as HTML, for parts without a template.
 
 pub(crate) fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len() + text.len() / 16);

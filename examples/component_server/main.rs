@@ -1,4 +1,4 @@
-//! A documentation site whose pages are put together from components, each rendered by a task of its own.
+//! A documentation site with pages made of components, each rendered by a task of its own.
 //!
 //! ```text
 //! cargo run --release --all-features --example component_server
@@ -6,16 +6,16 @@
 //! ```
 //!
 //! Every request stands in a scope, which a [`heirloom::tower::ScopeLayer`] opens, and owns a `"render"` pool there.
-//! Its components find that pool by name and cannot find the one of another request. Reading files goes through an
-//! `"io"` pool that belongs to the process and is found from everywhere, and so does colouring long code, through a
-//! work-stealing pool. A component that needs the runtime finds the way there too, a [`heirloom::Portal`]. Nothing of
-//! this is passed to anybody. A client that goes away cancels what was asked for on its behalf, in all pools.
+//! Its components find that pool by name and cannot find another request's. Two pools of the process are found from
+//! everywhere: `"io"` reads files, and a work-stealing pool colours long code. A component that needs the runtime finds
+//! a [`heirloom::Portal`]. No function takes any of these as an argument. A client that hangs up cancels the tasks of
+//! its request, in all pools.
 //!
 //! `/tree` shows the family live, `/tree.txt` once, as text; `/metrics` has gauges and counters of all pools.
 //!
-//! Where to read: `web.rs` has the scope, `request.rs` the pools, `components/` what runs in them, `page.rs` how a page
-//! comes together. With `--requests` the server puts itself under load.
-//! Each task checks where it stands, and at the end the server says whether all was as it has to be.
+//! Where to read: `web.rs` has the scope, `request.rs` the pools, `components/` their tasks, `page.rs` the assembly of
+//! a page. With `--requests` the server puts itself under load. Each task checks its node, and at the end the server
+//! reports whether all stood at their own request.
 
 mod cli;
 mod components;
@@ -98,7 +98,7 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if good && done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints a line. Unlike `println!` this does not panic when nobody reads it any more.
+/// Prints a line. Unlike `println!` this does not panic when the reader has closed the pipe.
 fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

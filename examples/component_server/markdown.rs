@@ -31,10 +31,10 @@ struct Writer<'a> {
     done: Vec<Section>,
     section: Section,
     prose: Vec<Event<'a>>,
-    /// How many elements are open. Only a heading outside of all starts a section: elsewhere it would tear one apart.
+    /// The number of open elements. Only a heading outside of all starts a section: elsewhere it would split an element.
     depth: usize,
     inside: Inside<'a>,
-    /// Whether each open link was written: one that leads nowhere is not.
+    /// Whether each open link was written: a link without a target is not.
     links: Vec<bool>,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Writer<'a> {
                     self.prose(event);
                 }
             }
-            // Raw HTML is shown as text: a section must not open what another one closes.
+            // Raw HTML is shown as text: a section must not open an element that another one closes.
             (_, Event::InlineHtml(part) | Event::Html(part)) => self.prose(Event::Text(part)),
             (_, event) => self.prose(event),
         }

@@ -1,4 +1,4 @@
-//! For whoever runs the server: the family live at `/tree`, gauges and counters of its pools at `/metrics`.
+//! The operator's pages: the family live at `/tree`, gauges and counters of its pools at `/metrics`.
 
 use axum::Router;
 use axum::http::header;

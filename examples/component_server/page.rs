@@ -13,9 +13,9 @@ use crate::file;
 use crate::request::Ticket;
 use crate::site::Site;
 
-/// What an address asks for.
+/// The meaning of an address.
 pub(crate) enum View {
-    /// The place of a page in the site's table.
+    /// The index of a page in the site's table.
     Page(usize),
     Missing,
 }
@@ -113,7 +113,7 @@ pub(crate) fn layout(site: &Site, at: Option<usize>, title: &str, parts: Parts) 
     Ok(layout.render()?)
 }
 
-/// Reads a file on the shared pool and takes it apart on the request's own.
+/// Reads a file on the shared pool and parses it on the request's own.
 async fn read(site: &Arc<Site>, at: usize, ticket: &Ticket) -> Result<(String, Vec<Section>), PageError> {
     let of = site.clone();
     let text = ticket.on_io(move || file::read(&of, &of.pages[at]))?.await??;

@@ -1,4 +1,4 @@
-//! What belongs to the process as a whole: the shared pool, and what can be seen of everything at once.
+//! The process's part: the shared pools, and a look at the whole family.
 
 use std::thread::available_parallelism;
 

@@ -1,10 +1,10 @@
-//! Whether anybody still waits for a page.
+//! Whether the client still waits for a page.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Known to all that works for a page. It is here to be counted by, not to stop anything: that is the scope's part.
+/// Shared by all tasks of a page, for counting only: the scope cancels them.
 #[derive(Clone, Default)]
 pub(crate) struct Reader(Arc<AtomicBool>);
 

@@ -5,7 +5,7 @@
 //! └─ request-7               owns "render", which takes only component_render
 //!    ├─ component_render     finds both by walking up
 //!    │  ├─ component_render  a part of the one above, and below it
-//!    │  └─ task of "io"      also below the one who asked for it, not below the owner of its pool
+//!    │  └─ task of "io"      also below its submitter, not below the owner of its pool
 //!    └─ component_render
 //! ```
 
@@ -33,7 +33,7 @@ pub(crate) const AT_A_TIME: usize = 4;
 /// The most lines that a page colours on its own pool. Below this there is nothing to gain from more threads.
 pub(crate) const SHORT: usize = 100;
 
-/// Gives the request whose scope the handler stands in a pool of its own.
+/// Gives the handler's request a pool of its own.
 pub(crate) fn open(reader: Reader) -> Result<Ticket, PageError> {
     let number = TALLY.request();
     let pool = heirloom::create(RENDER);
@@ -43,10 +43,9 @@ pub(crate) fn open(reader: Reader) -> Result<Ticket, PageError> {
     Ok(Ticket { number, scope, opened: Instant::now(), components: Arc::default(), reader })
 }
 
-/// What a request's tasks are told about it in so many words.
+/// The facts about a request that its tasks get as arguments.
 ///
-/// They need none of it to find their pools. It goes beside the tree, so that what the tree says can be compared with
-/// it.
+/// The tasks find their pools without them. They go beside the tree, so that the tasks can compare the tree with them.
 #[derive(Clone)]
 pub(crate) struct Ticket {
     pub(crate) number: u64,
@@ -57,7 +56,7 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// How many components this request has asked for until now.
+    /// The number of components that this request has submitted until now.
     pub(crate) fn components(&self) -> usize {
         self.components.load(Relaxed)
     }
@@ -86,9 +85,9 @@ impl Ticket {
         Ok(heirloom::get(IO)?.submit(self.clone().checked(work))?)
     }
 
-    /// Colours all code of a long page, on all cores; a short one's is left to its components.
+    /// Colours all code of a long page, on all cores; a short page's components colour their own.
     ///
-    /// What rayon steals stands where its pool does, so each piece is brought back to the request.
+    /// Stolen pieces stand at the pool's owner, so each piece is carried back to the request.
     pub(crate) async fn colour(&self, mut sections: Vec<Section>, lines: usize) -> Result<Vec<Section>, PageError> {
         if lines <= SHORT {
             return Ok(sections);
@@ -102,7 +101,7 @@ impl Ticket {
             }));
             sections
         };
-        // As `install`, for somebody who awaits.
+        // As `install`, for async code.
         Ok(heirloom::get(HIGHLIGHT)?.submit(work)?.await?)
     }
 
@@ -123,7 +122,7 @@ impl Ticket {
         }
     }
 
-    /// Whether the code that asks has this request among its ancestors and no other, and finds this request's pool.
+    /// Whether the current node has this request among its ancestors and no other, and finds this request's pool.
     fn stands_below_its_own_request(&self) -> bool {
         let here = heirloom::current();
         let mut scopes = here.ancestors().filter(|place| place.kind() == NodeKind::Scope);
@@ -133,7 +132,7 @@ impl Ticket {
     }
 }
 
-/// The names of all places from here up to the process; where one has none, what kind of place it is.
+/// The names of all nodes from here up to the process; the kind of a node without a name.
 pub(crate) fn lineage() -> Vec<String> {
     let name = |place: Lineage| place.name().unwrap_or(place.kind().as_str()).to_owned();
     heirloom::current().ancestors().map(name).collect()

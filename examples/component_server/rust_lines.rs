@@ -1,4 +1,4 @@
-//! The lines of a Rust file, each with what is open where it starts.
+//! The lines of a Rust file, each with the open braces and strings at its start.
 //!
 //! This knows just enough of the language to tell a brace from one in a string, a comment or a character.
 
@@ -55,7 +55,7 @@ pub(crate) fn lines(source: &str) -> Vec<Line<'_>> {
     lines
 }
 
-/// Looks at what comes next and says how many bytes of it are dealt with.
+/// Handles the next token. Returns the number of bytes handled.
 fn step(rest: &[u8], before: u8, open: &mut Open, depth: &mut usize) -> usize {
     match *open {
         Open::Nothing => return step_in_code(rest, before, open, depth),

@@ -26,7 +26,7 @@ pub(crate) fn sections(name: &str, text: &str) -> Vec<Section> {
     sections
 }
 
-/// Puts the file's name above its documentation, whose own headings go down by one.
+/// Puts the file's name above its documentation, and moves the headings there down by one level.
 fn titled(name: &str, mut docs: Vec<Section>) -> Vec<Section> {
     for section in &mut docs {
         section.level = (section.level + 1).min(6);
@@ -39,7 +39,7 @@ fn titled(name: &str, mut docs: Vec<Section>) -> Vec<Section> {
     docs
 }
 
-/// The text of the `//!` comment at the head of a file, and how many lines come before what follows it.
+/// The text of the `//!` comment at the head of a file, and the number of lines before the code after it.
 fn module_docs(text: &str) -> (String, usize) {
     let mut docs = String::new();
     let mut count = 0;
@@ -95,7 +95,7 @@ fn blocks(chunk: &[Line<'_>], first_line: usize) -> Vec<Block> {
     blocks
 }
 
-/// What the table of contents calls the item that this line begins.
+/// The name, in the table of contents, of the item that this line begins.
 fn label(line: &Line<'_>) -> Option<String> {
     let text = line.text.trim();
     if !line.is_top_level() || text.is_empty() || text.starts_with("//") || text.starts_with(['#', '}', ')', ']']) {

@@ -1,4 +1,4 @@
-//! Serving until somebody asks for the end, or until the load run is over.
+//! Serving until a signal, or until the load run ends.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,12 +21,12 @@ use crate::site::Site;
 use crate::visits::{VISITS, Visits};
 use crate::web;
 
-/// How long open requests have to end after the server was asked to.
+/// The time that open requests have to end after the signal.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// What there is to say afterwards.
+/// The report of a server's life.
 pub(crate) struct Served {
-    /// Of the load run, where one was asked for and came to its end.
+    /// The load run's report, if there was a run and it ended.
     pub(crate) load: Option<Report>,
     pub(crate) findings: Findings,
 }
@@ -44,7 +44,7 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Served> {
     let observe = Observe::start().map_err(io::Error::other)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = axum::serve(listener, web::router(site.clone(), &observe)).with_graceful_shutdown(async move {
-        // An error means that the sender is gone, which is as good a reason to end.
+        // An error means that the sender was dropped, which ends the server too.
         let _ = stopped.await;
     });
     let mut serving = heirloom::spawn(async move { serving.await }).map_err(io::Error::other)?;
@@ -71,7 +71,7 @@ fn allowed_threads(args: &Args) -> usize {
     2 * requests * (AT_A_TIME + 1) + process::threads()
 }
 
-/// What the server is up for: a load run, or else whoever comes, until a signal.
+/// Serves a load run, or else all clients until a signal.
 async fn work(site: &Site, args: &Args, address: SocketAddr) -> Option<Report> {
     match args.requests {
         Some(requests) => tokio::select! {
@@ -85,7 +85,7 @@ async fn work(site: &Site, args: &Args, address: SocketAddr) -> Option<Report> {
     }
 }
 
-/// Ctrl-C, and on Unix also what a service manager sends.
+/// Ctrl-C, and on Unix also a service manager's SIGTERM.
 async fn signal() {
     let interrupt = async {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -1,4 +1,4 @@
-//! What there is to show: every Markdown and Rust file below one directory.
+//! The site's pages: every Markdown and Rust file below one directory.
 //!
 //! The table made here is the only way from an address to a file. A request names an entry of it or nothing, so
 //! no address, however it is spelled, reaches a file that the walk did not find.
@@ -12,7 +12,7 @@ use thiserror::Error;
 /// More would make the navigation, and with it every page, too long to be of use.
 const MOST_PAGES: usize = 5_000;
 
-/// The table of pages. Which pages there are is settled when the server starts; what they say is read per request.
+/// The table of pages. The list is made when the server starts; their text is read for each request.
 pub(crate) struct Site {
     pub(crate) title: String,
     pub(crate) root: PathBuf,
@@ -64,7 +64,7 @@ impl Site {
         Ok(Site { title, root, pages, by_path })
     }
 
-    /// The place in `pages` of the file with this path.
+    /// The index in `pages` of the file with this path.
     pub(crate) fn find(&self, path: &str) -> Option<usize> {
         self.by_path.get(path).copied()
     }

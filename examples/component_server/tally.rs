@@ -1,4 +1,4 @@
-//! What the process counts about itself while it serves.
+//! The process's own counts while it serves.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -58,7 +58,7 @@ impl Tally {
         self.lines.load(Relaxed)
     }
 
-    /// Coloured although nobody waited for it any more.
+    /// Lines coloured after the client had hung up.
     pub(crate) fn lines_for_nobody(&self) -> u64 {
         self.lines_for_nobody.load(Relaxed)
     }

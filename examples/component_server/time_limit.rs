@@ -13,7 +13,7 @@ pub(crate) fn enforce(limit: Duration) -> std::io::Result<()> {
     thread::Builder::new().name("time-limit".into()).spawn(move || {
         thread::sleep(limit);
         eprintln!("component_server: not done within {} s; giving up", limit.as_secs());
-        // What hangs must not be waited for once more on the way out.
+        // The exit must not wait once more for a task that hangs.
         heirloom::on_exit(ExitPolicy::Abandon);
         exit(2);
     })?;

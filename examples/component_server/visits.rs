@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use heirloom::{Heirloom, SpawnError};
 use tokio::sync::{mpsc, oneshot};
 
-/// Bound at the process, so it is passed to nobody.
+/// Bound at the process, so no function takes it as an argument.
 pub(crate) static VISITS: Heirloom<Visits> = Heirloom::new("visits");
 
 #[derive(Clone)]
@@ -20,7 +20,7 @@ impl Visits {
             while let Some((page, answer)) = asked.recv().await {
                 let count = counts.entry(page).or_insert(0);
                 *count += 1;
-                // Whoever asked may be gone.
+                // The asking task may have been dropped.
                 let _ = answer.send(*count);
             }
         })?;

@@ -24,7 +24,7 @@ use crate::site::Site;
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self' https: data:; base-uri 'self'; form-action 'none'";
 
-/// How many requests may be under way; the next is told to come again.
+/// The most open requests; the next one gets 503.
 pub(crate) const AT_ONCE: usize = 256;
 
 pub(crate) fn router(site: Arc<Site>, observe: &Observe) -> Router {
@@ -40,7 +40,7 @@ pub(crate) fn router(site: Arc<Site>, observe: &Observe) -> Router {
         .route("/style.css", get(async move || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], style)))
         .route("/{*path}", get(page))
         .layer(scopes)
-        // Whoever looks at the requests is none of them.
+        // The operator's pages are no requests of the site.
         .merge(observe.router())
         .with_state(site)
 }
@@ -55,8 +55,8 @@ async fn page(State(site): State<Arc<Site>>, Path(path): Path<String>) -> Respon
     respond(site, view).await
 }
 
-/// Renders in the scope that the layer has opened. When the client goes away earlier, the layer drops this future and
-/// cancels the scope: what was still to be rendered is not.
+/// Renders in the scope that the layer has opened. When the client hangs up before the end, the layer drops this
+/// future and cancels the scope: queued components are not rendered.
 async fn respond(site: Arc<Site>, view: View) -> Response {
     let status = if matches!(view, View::Missing) { StatusCode::NOT_FOUND } else { StatusCode::OK };
     let reader = Reader::default();

@@ -16,7 +16,7 @@ pub(super) fn answer() -> (Reply, Answer) {
 
 impl Reply {
     pub(super) fn give(self) {
-        // Whoever asked may have gone.
+        // The waiter may have been dropped.
         let _ = self.0.send(());
     }
 }

@@ -1,4 +1,4 @@
-//! The peers of looking up and of carrying a place: opentelemetry's `Context` and tokio's `Handle::current`.
+//! The peers of look-up and of carrying a node: opentelemetry's `Context` and tokio's `Handle::current`.
 
 use std::hint::black_box;
 
@@ -43,7 +43,7 @@ pub(crate) fn otel_map() -> Contender<'static> {
     })
 }
 
-/// The current context taken at one place, then attached around a task at another and dropped after it.
+/// Takes the current context in one scope, then attaches it around a task in another and drops it after the task.
 pub(crate) fn otel_carry() -> Contender<'static> {
     Contender::new("otel attach and drop", |n| {
         let there = Context::current_with_value(Tenant(7));

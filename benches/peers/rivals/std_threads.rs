@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use super::answer::{Answer, Reply, answer};
 use crate::suite::pool::{Pool, WORKERS, noop};
 
-/// A thread per task. A flood would be as many threads at once, so no row asks for it.
+/// A thread per task. A flood would be as many threads at once, so no row measures one.
 pub(crate) struct StdThread;
 
 impl Pool for StdThread {

@@ -31,6 +31,6 @@ impl Pool for Blocking {
     }
 
     fn stop(self) {
-        // The pool of the process never ends, so no row asks for it.
+        // The pool of the process never ends, so no row measures its end.
     }
 }

@@ -1,4 +1,4 @@
-//! Rows: what a task asks of the heap.
+//! Rows: a task's allocations. One iteration is one task of a flood; the question: how many blocks does it allocate?
 
 use crate::suite::contest::{Medians, Plan};
 use crate::suite::group::{Bar, Group, Place, RowSpec, Unit};

@@ -1,4 +1,4 @@
-//! Row: the place of whoever submits, taken along into a task and given up after it.
+//! Row: the submitter's node, carried into a task. One iteration is one task; the question: how much does the node cost?
 
 use std::time::Instant;
 
@@ -21,8 +21,9 @@ pub(crate) const CARRY: Group = Group {
     }],
 };
 
-/// Takes a place along so many times, then runs where that place is not the current one, until `n` are done; the
-/// nanoseconds of one.
+/// Wraps tasks at one node and runs them at another, in batches, until `n` are done.
+///
+/// Returns the nanoseconds of one task.
 pub(crate) fn in_batches<T>(n: u64, mut take: impl FnMut(&mut Vec<T>, u64), mut run: impl FnMut(T)) -> f64 {
     const BATCH: u64 = 64;
     let batches = n.div_ceil(BATCH);

@@ -1,4 +1,4 @@
-//! Rows: a hundred thousand tasks at once.
+//! Rows: a hundred thousand tasks at once. One iteration is one task; the question: how much does it cost in a flood?
 
 use std::sync::Barrier;
 use std::thread;

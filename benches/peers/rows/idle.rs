@@ -1,4 +1,4 @@
-//! Rows: what a started, idle manager keeps.
+//! Rows: the memory and threads of a started, idle manager. One iteration is one manager; the question: how much is it?
 
 use std::thread::sleep;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Rows: the life of a pool, from making it to its end.
+//! Rows: the life of a pool. One iteration is one pool from start to end; the question: how much does it cost?
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! Rows: finding a manager from where the code stands.
+//! Rows: look-up. One iteration finds one manager from the current node; the question: how much does each level cost?
 
 use crate::suite::contest::contest;
 use crate::suite::group::{Bar, Group, Place, RowSpec, Unit};
 use crate::suite::ours;
 use crate::suite::rivals::context::{otel_get, otel_map, tokio_current};
 
-/// What cloning the handle may add to a look-up, in nanoseconds.
+/// The most that cloning the handle may add to a look-up, in nanoseconds.
 const CLONE: f64 = 6.0;
 
 const WITH: RowSpec = RowSpec {

@@ -1,4 +1,4 @@
-//! Rows: one task, there and back.
+//! Rows: a round trip. One iteration submits one no-op and joins it; the question: how long does the caller wait?
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Rows: scopes that come and go, as requests do.
+//! Rows: scopes, as of requests. One iteration is one scope; the question: how much do its time and its memory cost?
 
 use crate::suite::contest::{Contender, Medians, Plan, back_to_back, contest};
 use crate::suite::group::{Bar, Group, Place, RowSpec, Unit};
@@ -7,7 +7,7 @@ use crate::suite::ours;
 
 const SCOPE: &str = "heirloom scope";
 
-/// What the allocator may keep for itself and still be called flat: a tenth of a byte per scope.
+/// The memory, in bytes, that the allocator may keep in a row that counts as flat: a tenth of a byte per scope.
 const FLAT: f64 = 1_000_000.0;
 
 pub(crate) const RATE: Group = Group {
@@ -42,7 +42,7 @@ pub(crate) const MEMORY: Group = Group {
 };
 
 fn memory(plan: &Plan) -> Medians {
-    // The first few take what every later one uses again.
+    // The first few allocate the memory that every later scope uses again.
     (0..plan.scopes / 100).for_each(|_| ours::request_scope());
     let before = resident_bytes();
     (0..plan.scopes).for_each(|_| ours::request_scope());

@@ -35,9 +35,9 @@ impl Component for Facts {
     fn render(self, ticket: &Ticket) -> Result<String, PageError> {
         let Facts { site, at } = self;
         let of = site.clone();
-        // The wait gives this component's place in the pool to the next one.
+        // The wait releases this component's permit to the next component.
         let facts = ticket.on_io(move || file::facts(&of, &of.pages[at]))?.join()??;
-        // So does this one, for what the runtime's side of the server knows.
+        // So does this wait, for the numbers on the runtime's side of the server.
         let visits = heirloom::portal()?.block_on((*VISITS.get()?).clone().count(at))?;
         html(&site, at, &facts, visits)
     }

@@ -1,4 +1,4 @@
-//! Who made this page, out of how much, how fast, and where that stood.
+//! The footer: the request that made the page, its size, its time, and its nodes.
 
 use std::time::Instant;
 

@@ -47,8 +47,8 @@ impl Component for SectionBody {
         for part in parts {
             match part {
                 Part::Ready(html) => body.push_str(&html),
-                // With every place in the pool taken by sections that wait like this one, their blocks still get
-                // rendered: a join on a task of its own pool runs it in place or gives its place away.
+                // With every permit of the pool taken by sections that wait like this one, their blocks still get
+                // rendered: a join on a task of its own pool runs it in place or releases the permit.
                 Part::Coming(block) => body.push_str(&block.join()??),
             }
         }
@@ -56,7 +56,7 @@ impl Component for SectionBody {
     }
 }
 
-/// A section whose parts were made before.
+/// A section with its finished parts.
 pub(crate) fn html(anchor: &str, level: u8, heading: Option<&str>, body: &str) -> Result<String, PageError> {
     Ok(SectionHtml { anchor, level, heading, body }.render()?)
 }

@@ -26,7 +26,7 @@ impl Answer {
     }
 }
 
-/// How the end of a body is told.
+/// How a body's end is marked.
 enum Length {
     Known(u64),
     Chunked,
@@ -47,7 +47,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Asks, and is gone after a while, whether or not there is an answer.
+    /// Sends a request, and hangs up after a while, with or without an answer.
     pub(super) async fn hang_up(&mut self, target: &str, after: Duration) -> Result<()> {
         let connection = self.ask(target).await?;
         tokio::time::sleep(after).await;
@@ -56,7 +56,7 @@ impl Client {
     }
 
     async fn ask(&mut self, target: &str) -> Result<BufReader<TcpStream>> {
-        // Taken out: after an error, what else comes on this connection belongs to nothing.
+        // Taken out: after an error, the rest on this connection belongs to no request.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => BufReader::new(TcpStream::connect(self.address).await?),

@@ -14,7 +14,7 @@ use super::client::Client;
 /// An answer that takes longer counts as none.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long those who hang up wait before: the server has begun with their page then.
+/// How long an impatient client waits before it hangs up: the server has begun with the page by then.
 const IMPATIENCE: Duration = Duration::from_millis(3);
 
 pub(crate) struct Target {
@@ -32,7 +32,7 @@ pub(crate) enum Cost {
 #[derive(Clone)]
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
-    /// Asked for in turn.
+    /// Requested in turn.
     pub(crate) targets: Arc<[Target]>,
     pub(crate) clients: usize,
     /// How many of a hundred requests are given up.
@@ -42,7 +42,7 @@ pub(crate) struct Load {
     pub(crate) at_most: Duration,
 }
 
-/// What the clients saw.
+/// The clients' numbers.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) latencies: Vec<(Cost, Duration)>,

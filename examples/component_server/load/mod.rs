@@ -34,7 +34,7 @@ pub(crate) async fn run(
     Report { seen, pages, clients, took: began.elapsed() }
 }
 
-/// By the length of its file: colouring its code is what a page costs.
+/// By the length of its file: colouring the code is most of a page's cost.
 fn cost(site: &Site, page: &Page) -> Cost {
     match file::facts(site, page).map_or(0, |facts| facts.bytes) {
         ..3_000 => Cost::Cheap,

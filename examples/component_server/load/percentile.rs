@@ -1,4 +1,4 @@
-//! Percentiles of what was measured.
+//! Percentiles of measured times.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the clients of a load run saw.
+//! The report of a load run's clients.
 
 use std::fmt;
 use std::time::Duration;

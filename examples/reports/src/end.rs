@@ -41,7 +41,7 @@ pub(crate) async fn serve(
     }
     let report = heirloom::shutdown_async(left(deadline)).await;
     println!("{report}");
-    heirloom::on_exit(heirloom::ExitPolicy::Abandon); // the deadline is over, or nothing is left
+    heirloom::on_exit(heirloom::ExitPolicy::Abandon); // the deadline has passed, or no task is left
     Ok(())
 }
 

@@ -208,7 +208,7 @@ fn a_client_that_stops_reading_is_cut_off_at_the_time_limit() {
 fn a_client_that_stops_reading_does_not_outlast_the_servers_end() {
     let server = Server::with("acme", FLOOD, 1, 600.0, 2.0);
     let slow = stalled(&server);
-    thread::sleep(Duration::from_secs(1)); // what the connection holds has been sent
+    thread::sleep(Duration::from_secs(1)); // the connection's buffer has been sent
     let (took, said, well) = server.terminate();
     assert!(well && took < Duration::from_secs(5), "{took:?} {said}");
     assert!(said.contains("complete"), "its task was not left behind: {said}");
