@@ -10,7 +10,7 @@ use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
 use crate::pool::config::kind::{PoolKind, PoolMode};
 use crate::pool::report::{PoolStats, RunningTask, StopReport};
-use crate::registry::registry::{PoolReport, ShutdownReport};
+use crate::registry::shutdown::{PoolReport, ShutdownReport};
 use crate::registry::snapshot::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 
 /// A struct, field by field: `name`, or `name = value`.

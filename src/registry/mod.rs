@@ -5,7 +5,7 @@
 //! * [`slot`]: managers in a node's slots; [`find`] and [`get_or_start`] look them up, [`not_found`] and [`explain`] say
 //!   why that or a submit failed.
 //! * [`scope`]: the node for a request; [`in_scope`] the same for futures; [`node_end`] ends any node's tasks and pools.
-//! * [`registry`]: the index of a family, and its shutdown; [`snapshot`]: the family as data and as text.
+//! * [`registry`]: the index of a family; [`snapshot`]: the family as data and as text; [`shutdown`]: its end.
 
 pub(crate) mod borrow;
 pub(crate) mod explain;
@@ -18,6 +18,7 @@ pub(crate) mod not_found;
 #[expect(clippy::module_inception, reason = "the type that the folder is named after")]
 pub(crate) mod registry;
 pub(crate) mod scope;
+pub(crate) mod shutdown;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
 pub(crate) mod start;
