@@ -15,20 +15,20 @@ use crate::runtime;
 use crate::wait::graph::{Ends, Label, Target};
 use crate::wait::park;
 
-/// Runs a future on this thread until it is ready, or until a cancel comes.
+/// Runs a future on this thread until it is ready or the caller is cancelled.
 ///
-/// For async calls of code that blocks, such as a pool's task that sends into an async channel. It waits as heirloom's other
-/// waits do: the thread parks while the future is pending, the running task releases its permit meanwhile, and a cancel
-/// interrupts the wait, as it interrupts [`sleep`](crate::sleep). [`blocking`](crate::blocking) is interrupted by nothing.
+/// For async calls of code that blocks, such as a pool's task that sends into an async channel. It waits as heirloom's
+/// other waits do: the thread parks while the future is pending, the running task releases its permit meanwhile, and a
+/// cancel interrupts the wait, as it interrupts [`sleep`](crate::sleep). A cancel never interrupts
+/// [`blocking`](crate::blocking).
 ///
-/// The future is polled here, where the code stands, so it needs to be neither `Send` nor `'static`, and it may block or
-/// wait itself. It is dropped here too, before this returns. A panic in it goes on to the caller.
+/// The future is polled here, at the caller's node, so it needs to be neither `Send` nor `'static`, and it may block or
+/// wait itself. It is dropped here too, before this returns. Its panic unwinds into the caller.
 ///
 /// No runtime is needed, and none is made: a future that needs one (tokio's timers and sockets) goes to
-/// `Portal::block_on`. On a runtime's thread this blocks the thread, like every wait that has no `.await`: there, `.await`
-/// the future. A wait that could never end is no error of this one. Where the future waits for tasks alone, the other waits
-/// of its [circle](crate::Circle) are told.
-///
+/// `Portal::block_on`. On a runtime's thread this blocks the thread, like every wait that has no `.await`: there,
+/// `.await` the future. This wait is never refused as a part of a [circle](crate::Circle). Where the future waits for
+/// tasks alone, the circle's other waits are refused.
 /// ```
 /// use futures::{SinkExt, StreamExt, channel::mpsc};
 /// use heirloom::{PoolConfig, Scope};
@@ -51,12 +51,12 @@ use crate::wait::park;
 /// ```
 ///
 /// # Errors
-/// [`Cancelled`], at once or when the cancel comes. One that was cancelled before polls nothing. A future that is ready when it
-/// is polled is returned all the same.
+/// [`Cancelled`], at once or when the cancel comes. A caller that was cancelled before gets it without a poll. A future
+/// that a poll finds ready is returned, also when the caller is cancelled meanwhile.
 ///
 /// # Cost
-/// One allocation. With the first poll that is pending the running task becomes a node of the tree, in one or two
-/// microseconds; each further one costs what it costs to park a thread and to unpark it.
+/// One allocation. With the first pending poll the running task becomes a node of the tree, in one or two microseconds.
+/// Each further pending poll costs one park and one unpark of a thread.
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, Cancelled> {
     if interrupted::cancel_requested() {
         return Err(interrupted::cancelled());
@@ -75,27 +75,28 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, Cancelled> {
             }
             left_with = left;
         }
-        // The node hears of whatever is asked of the task, since it is one now. Where nobody can be asked, nobody is heard.
+        // The running task is a node by now, so its node receives every cancel of the task. A thread that stands at no
+        // node cannot be cancelled, and gets no listener.
         let cancel_listener: &mut Option<CancelListener> =
             cancel_listener.get_or_insert_with(|| current::stands().then(CancelListener::new));
         let mut cancel_requested = |thread: &Waker| {
             cancel_listener.as_mut().is_some_and(|it| it.poll(thread, CancelListener::cancel_requested))
         };
-        // Also where it wakes itself again and again.
+        // Also where the future wakes itself again and again.
         if cancel_requested(&park::waker()) {
             return Err(interrupted::cancelled());
         }
         if woken.is_set() {
             continue;
         }
-        let _away = give_away(polled::first_of(woken.only(&left_with)));
+        let _released = release(polled::first_of(woken.only(&left_with)));
         park::block_until(None, |thread| woken.is_set() || cancel_requested(thread));
     }
 }
 
-/// The permits are given away while the thread sleeps, and not while the future is polled.
-fn give_away(on: Option<Target>) -> PermitsReleased {
-    // A caller that can be told nothing is refused nothing.
+/// Releases the permits while the thread sleeps. They are held while the future is polled.
+fn release(on: Option<Target>) -> PermitsReleased {
+    // A wait that no error can end is never refused.
     let known = on.and_then(|on| PermitsReleased::begin_for(on, Label::Task, Ends::Never).ok());
     known.unwrap_or_else(PermitsReleased::begin)
 }

@@ -1,10 +1,10 @@
-//! [`CancelForwarder`]: handing the caller's requests to stop on to a child it waits for.
+//! [`CancelForwarder`]: passes the caller's cancel requests on to the child that it waits for.
 
 use std::task::Waker;
 
 use crate::pool::blocking::cancel_listener::CancelListener;
 
-/// What a wait needs to hear of each request that reaches its caller, also of one that repeats another.
+/// Forwards each cancel request that reaches a waiting caller, also one that repeats another.
 pub(crate) struct CancelForwarder {
     cancel_listener: CancelListener,
     /// The requests that were passed on; `None` before the first.
@@ -16,7 +16,7 @@ impl CancelForwarder {
         Self { cancel_listener: CancelListener::new(), seen: None }
     }
 
-    /// Calls `pass` for what came since the last time, and arranges for the waker to be woken when more comes.
+    /// Calls `pass` for the requests since the last time, and registers the waker for the next one.
     pub(crate) fn poll(&mut self, waker: &Waker, mut pass: impl FnMut()) {
         loop {
             let seen = self.seen;
@@ -28,7 +28,7 @@ impl CancelForwarder {
         }
     }
 
-    /// Something was passed on.
+    /// Returns whether a request was passed on.
     pub(crate) fn passed(&self) -> bool {
         self.seen.is_some()
     }

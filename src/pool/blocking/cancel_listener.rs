@@ -1,4 +1,4 @@
-//! [`CancelListener`]: waiting so that one hears of whatever the running code is asked.
+//! [`CancelListener`]: registers a waiter for every cancel request that reaches the running code.
 
 use std::task::Waker;
 
@@ -11,8 +11,8 @@ use crate::pool::context::thread::{is_shielded, with_own, with_stealing};
 use crate::pool::core::pool::Pool;
 use crate::sync::os::Arc;
 
-/// Listens where the code stands, and at the running task or thread itself, which may be elsewhere: code that has
-/// entered another place is still asked by its own handle.
+/// Listens at the current node, and at the running task or thread itself. The two differ where the code has entered
+/// another node: its own handle still cancels it.
 pub(crate) struct CancelListener {
     here: Watch,
     own: Option<Watch>,
@@ -22,16 +22,16 @@ pub(crate) struct CancelListener {
 
 impl CancelListener {
     pub(crate) fn new() -> Self {
-        // What a task does for others is not asked by its handle, and what one left behind has none.
+        // A task's handle does not cancel shielded code, and a drop that runs after its task has no handle.
         let shield = is_shielded();
         let (is_own, cleanup) = with_own(|frame| {
             let cleanup = frame.filter(|frame| !shield && frame.is_teardown());
             (frame.is_some(), cleanup.map(|frame| AtPool::new(frame.pool())))
         });
         let deaf = shield || cleanup.is_some();
-        // Before the place, which is the same in most cases: then it is a node by now.
+        // Before the current node, which is the same one in most cases: it exists after this line.
         let own = if deaf { None } else { current::own() };
-        // A thread that stands nowhere is made no node of: nobody could ask it.
+        // A thread at no node is not made a node, since no handle could cancel it.
         let here = if current::stands() { current::here() } else { NodeRef::PROCESS };
         let own = own.filter(|own| own.as_ptr() != here.as_ptr());
         let steals = || {
@@ -44,7 +44,7 @@ impl CancelListener {
         Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new), pool, work }
     }
 
-    /// Whether `done`; otherwise the waker is woken when there may be something new.
+    /// Returns whether `done`. Otherwise the waker is woken when that may have changed.
     pub(crate) fn poll(&mut self, waker: &Waker, done: impl Fn(&Self) -> bool) -> bool {
         self.here.poll(waker, |_| false);
         if let Some(own) = &mut self.own {
@@ -66,7 +66,7 @@ impl CancelListener {
             || self.work.as_ref().is_some_and(|at| at.work.cancel_requested())
     }
 
-    /// Changes with every request.
+    /// A number that changes with every request.
     pub(crate) fn requests(&self) -> u64 {
         let own = self.own.as_ref().map_or(0, |own| own.node().own_requests());
         let pool = u64::from(self.pool_is_cancelled());
@@ -79,7 +79,7 @@ impl CancelListener {
     }
 }
 
-/// Listens for what the handle of a spawned future or job asks, which is no node.
+/// Listens for the requests of a spawned future's or job's handle, which is no node.
 struct AtWork {
     work: Arc<Work>,
     at: usize,
@@ -97,7 +97,7 @@ impl Drop for AtWork {
     }
 }
 
-/// Listens at the pool itself, for what is no node that the pool could ask: what a task left behind, and the tasks of a
+/// Listens at the pool, for code without a node that the pool could cancel: the drops after a task, and the tasks of a
 /// work-stealing pool.
 struct AtPool {
     pool: Arc<Pool>,

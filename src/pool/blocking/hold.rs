@@ -1,4 +1,4 @@
-//! What a wait does with the permit of its task.
+//! The permit of a task that waits: released, held, or kept at the bound of waits.
 
 use crate::pool::blocking::let_through::release_to_next;
 use crate::pool::blocking::overdue;
@@ -8,9 +8,9 @@ use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::swallow;
 
-/// The running task goes into a wait, which ends by itself if it is `timed`.
+/// Begins a wait of the running task. A `timed` wait ends by itself.
 pub(crate) fn begin_wait(pool: &Arc<Pool>, timed: bool) -> InWait {
-    // A fork's child runs nothing of its parent's.
+    // A fork's child runs no task of its parent's.
     if pool.config.holds_permit || fork::is_fork() {
         return InWait::Held;
     }
@@ -37,7 +37,7 @@ fn keep(pool: &Arc<Pool>, timed: bool) -> InWait {
     InWait::Kept
 }
 
-/// The wait is over. The task goes on at once.
+/// Ends a wait. The task goes on at once.
 pub(crate) fn end_wait(pool: &Arc<Pool>, wait: InWait) {
     let gave = match wait {
         InWait::Released => true,
@@ -50,7 +50,7 @@ pub(crate) fn end_wait(pool: &Arc<Pool>, wait: InWait) {
     }
 }
 
-/// The wait's thread never comes back. True when it still had the place.
+/// Ends a wait whose thread never comes back. Returns true if the wait still held its permit.
 pub(crate) fn abandon_wait(pool: &Pool, wait: InWait) -> bool {
     match wait {
         InWait::No | InWait::Held => true,
@@ -70,7 +70,7 @@ fn say_bound_is_reached(pool: &Pool) {
                 target: "heirloom",
                 namespace = %pool.namespace,
                 max_blocked = pool.config.max_blocked,
-                "a wait keeps its place, because too many tasks of this pool wait already (PoolConfig::max_blocked)",
+            "a wait keeps its permit, because too many tasks of this pool wait already (PoolConfig::max_blocked)",
             );
         });
     }

@@ -4,21 +4,22 @@ use crate::pool::core::held_permits::HeldPermits;
 use crate::pool::core::pool::Pool;
 use crate::sync::os::{Arc, Ordering};
 
-/// Gives a place back, and sends a thread if something is queued. False when none is to be had: then the caller has
-/// the place again.
+/// Releases a permit, and requests a thread if a task is queued. Returns false when no thread comes: the caller then
+/// holds the permit again.
 pub(super) fn release_to_next(pool: &Arc<Pool>) -> bool {
     let _ = pool.permits.release(false);
     pool.queue.is_empty() || !pool.permits.try_acquire(pool.config.limit) || pool.kind.request_thread(pool).is_ok()
 }
 
-/// What a look at a pool goes by, if every place of it is kept and something is queued.
+/// The mark of a pool whose permits are all kept while a task is queued. An equal mark at the next look means that the
+/// pool is held up.
 pub(crate) fn held_up(pool: &Pool) -> Option<(u64, u64)> {
     let word = pool.held_permits.load();
     let held = HeldPermits::kept(word) > 0 && HeldPermits::kept(word) >= pool.permits.taken() && !pool.queue.is_empty();
     held.then(|| (word, pool.queue.with_extra(|stats| stats.popped)))
 }
 
-/// Lets one of the kept places to the next task, past the bound.
+/// Lets one of the kept permits to the next task, past the bound.
 pub(crate) fn let_one_through(pool: &Arc<Pool>) {
     if !pool.held_permits.let_one() {
         return;
@@ -27,7 +28,7 @@ pub(crate) fn let_one_through(pool: &Arc<Pool>) {
     if release_to_next(pool) {
         return;
     }
-    // No thread. The place that is ours is the one that was let, or the wait has ended and has one of its own.
+    // No thread came. The permit in hand is the one that was let, or the wait has ended and reacquired one of its own.
     if pool.held_permits.keep_again() {
         pool.counters.waiting.fetch_sub(1, Ordering::SeqCst);
     } else if pool.permits.release(false) {

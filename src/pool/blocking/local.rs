@@ -1,4 +1,4 @@
-//! The waits of a thread that pools are local to: they run what is queued for these pools meanwhile.
+//! The waits of a thread with local pools: it runs their queued tasks meanwhile.
 
 use std::future::Future;
 use std::pin::pin;
@@ -28,7 +28,7 @@ fn all_here() -> SmallVec<[Arc<Pool>; 1]> {
     all
 }
 
-/// Notifies the thread of a local pool.
+/// The notifier of a local pool's thread.
 pub(crate) fn notifier(pool: &Pool) -> &Notifier {
     match pool.kind.notifier() {
         Some(notifier) => notifier,
@@ -36,16 +36,17 @@ pub(crate) fn notifier(pool: &Pool) -> &Notifier {
     }
 }
 
-/// Runs exactly this task, whose join here would wait for this very thread. `waits` is whether the caller would block;
-/// one that polls from a `run_*`, which runs it in its turn, is not to come before that.
+/// Runs exactly this task, because its join on this thread would wait for this very thread. `waits` is whether the
+/// caller would block otherwise. A poll inside a `run_*` does not run the task out of turn, because the `run_*` runs
+/// it.
 pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
     if !thread::is_any_local() || (!waits && thread::is_polling()) {
         return false;
     }
     let Some(pool) = thread::local(pool) else { return false };
     let Ok(claimed) = task.another().claim() else { return false };
-    let _away = PermitsReleased::begin();
-    // Without one it runs on its joiner's place: at the bound of waiting tasks.
+    let _released = PermitsReleased::begin();
+    // Without a permit of its own, at the bound of waiting tasks, the task runs on its joiner's permit.
     let took = pool.permits.try_acquire_here(1);
     task::run_in_place(&pool, claimed, took);
     if took && pool.permits.release(false) {
@@ -54,18 +55,18 @@ pub(crate) fn run_exactly(task: &Task, pool: *const Pool, waits: bool) -> bool {
     true
 }
 
-/// Runs the oldest task of a pool that is local here, for a caller that waits for room in its queue. False where that
-/// would not help.
+/// Runs the oldest task of a pool that is local here, for a caller that waits for capacity in its queue. Returns false
+/// where that would not help.
 pub(crate) fn make_room(pool: &Arc<Pool>) -> bool {
     if !thread::is_local(Arc::as_ptr(pool)) {
         return false;
     }
-    let _away = PermitsReleased::begin();
+    let _released = PermitsReleased::begin();
     matches!(worker::run_next(pool), RunOutcome::RanTask | RunOutcome::Skipped)
 }
 
-/// Waits for the future, and runs what comes for the pools local here meanwhile: the future may wait for it. It ends
-/// with `what`. `None` at the deadline. The error: it would never end.
+/// Waits for the future, and runs the tasks of the pools local here meanwhile, because the future may wait for them.
+/// The wait ends with `what`. Returns `None` at the deadline. The error is the circle that the wait would close.
 pub(crate) fn run_meanwhile<F: Future>(
     what: OfTracker,
     deadline: Option<Instant>,
@@ -75,18 +76,18 @@ pub(crate) fn run_meanwhile<F: Future>(
     drive(|_| Some((on.clone(), label.clone(), ends)), deadline, future)
 }
 
-/// The process ends on this thread, which will run nothing any more.
+/// Cancels the pools local to this thread. The process ends on this thread, which runs no task any more.
 pub(crate) fn cancel_here() {
     let pools = all_here();
     pools.iter().for_each(|pool| notifier(pool).leave());
     stop::cancel_all(&pools, Evicted::new(), || {});
 }
 
-/// Polls the future when it is woken, runs tasks of the pools local here in turn, and sleeps when there is nothing to
-/// do. `None` at the deadline. The error: it would sleep for ever.
+/// Polls the future when it is woken, runs tasks of the pools local here in turn, and sleeps when neither has work.
+/// Returns `None` at the deadline. The error is the circle that the wait would close.
 ///
-/// While it sleeps without a deadline, it waits for what `on` says, if anything is known; `on` is given those that alone
-/// can wake the future, none where others may.
+/// A sleep without a deadline is a wait for the target of `on`, if it returns one. `on` gets the targets that alone can
+/// wake the future, or none where other code may wake it.
 pub(crate) fn drive<F: Future>(
     on: impl Fn(Vec<Target>) -> Option<(Target, Label, Ends)>,
     deadline: Option<Instant>,
@@ -96,7 +97,7 @@ pub(crate) fn drive<F: Future>(
     let woken = Woken::new(park::waker());
     let waker = Waker::from(Arc::clone(&woken));
     let mut left_with = Vec::new();
-    let _away = PermitsReleased::begin_until(deadline);
+    let _released = PermitsReleased::begin_until(deadline);
     loop {
         if woken.take() {
             let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
@@ -113,7 +114,7 @@ pub(crate) fn drive<F: Future>(
             match worker::run_next(pool) {
                 RunOutcome::RanTask | RunOutcome::Skipped => runs = true,
                 RunOutcome::Nothing => free.push(pool),
-                // A task further out on this stack keeps the place; nothing runs before that is given back.
+                // A task further out on this stack holds the permit, and no task runs before its release.
                 RunOutcome::Busy => {}
             }
         }
@@ -123,18 +124,18 @@ pub(crate) fn drive<F: Future>(
             }
             continue;
         }
-        // With a deadline it is no part of a circle: it ends by itself.
+        // With a deadline the wait is no part of a circle: it ends by itself.
         let on = if deadline.is_none() { on(woken.only(&left_with)) } else { None };
         let waits = on.map(|(on, label, ends)| release::begin_driving(on, label, ends)).transpose()?;
-        let is_told = || waits.as_ref().is_some_and(Waiting::is_refused);
+        let is_refused = || waits.as_ref().is_some_and(Waiting::is_refused);
         let in_time = park::block_until(deadline, |thread| {
             free.iter().for_each(|pool| {
                 notifier(pool).register(thread);
                 notifier(pool).rearm();
             });
-            // What is left in the queue of one that has ended was claimed by others.
+            // The tasks left in an ended pool's queue are tombstones.
             let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tracker.is_ended();
-            woken.is_set() || free.iter().any(has_more) || is_told()
+            woken.is_set() || free.iter().any(has_more) || is_refused()
         });
         if !in_time {
             return Ok(None);

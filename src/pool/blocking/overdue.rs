@@ -1,6 +1,7 @@
-//! Looks at pools all of whose places are kept by waits, and lets the next task of one that stays so through.
+//! Finds pools whose permits are all kept by waits, and lets a permit to their next task.
 //!
-//! One thread does it for the process, while there is such a pool; an idle process has none. See [`crate::pool::core::held_permits`].
+//! One thread looks at all pools of the process, while there is a pool that keeps permits; an idle process has none.
+//! See [`crate::pool::core::held_permits`].
 
 use std::time::Duration;
 
@@ -9,30 +10,30 @@ use crate::pool::core::held_permits::HeldPermits;
 use crate::pool::core::pool::Pool;
 use crate::sync::os::{Arc, Mutex, Weak, thread};
 
-/// Between two looks.
+/// The time between two looks.
 const TICK: Duration = Duration::from_millis(5);
 
-/// After each so many places that were let, the next one takes a look more: a pool that is held up by something slow
-/// does not get a thread for each task that is queued.
+/// After each so many permits that were let, the next one takes one look more. So a pool that is held up by a slow
+/// operation does not get a thread for each queued task.
 const SLOWER: usize = 64;
 
-/// A pool that keeps places.
+/// A pool that keeps permits.
 struct Watched {
     pool: Weak<Pool>,
-    /// What the last look found, if it was held up, and for how many looks that has been so.
+    /// The mark of the last look, if the pool was held up, and the number of looks since the mark changed.
     mark: Option<(u64, u64)>,
     looks: usize,
 }
 
 struct Watch {
     pools: Vec<Watched>,
-    /// The thread runs.
+    /// Whether the thread runs.
     runs: bool,
 }
 
 static WATCH: Mutex<Watch> = Mutex::new(Watch { pools: Vec::new(), runs: false });
 
-/// A wait of the pool's keeps its place, the first one.
+/// Adds the pool to the watch. Called by the pool's first wait that keeps its permit.
 pub(crate) fn watch(pool: &Arc<Pool>) {
     let mut watch = WATCH.lock();
     let this = Arc::downgrade(pool);
@@ -46,7 +47,7 @@ pub(crate) fn watch(pool: &Arc<Pool>) {
     let refused = !watch.runs;
     drop(watch);
     if refused {
-        // Nobody would come back to it.
+        // No thread would look at the pool again.
         let_one_through(pool);
     }
 }
@@ -61,13 +62,13 @@ fn run() {
     }
 }
 
-/// The pools that are to let a place now. `None` when no pool keeps any: then nobody looks any more.
+/// Returns the pools that let a permit now, or `None` when no pool keeps any: the thread ends then.
 fn look() -> Option<Vec<Arc<Pool>>> {
     let mut overdue = Vec::new();
     let mut ended = Vec::new();
     let mut watch = WATCH.lock();
     watch.pools.retain_mut(|watched| {
-        // Whoever keeps a place after this look puts the pool on the list again.
+        // A wait that keeps a permit after this look adds the pool again.
         let Some(pool) = watched.pool.upgrade() else { return false };
         let word = pool.held_permits.load();
         let keeps = HeldPermits::kept(word) > 0;
@@ -85,7 +86,7 @@ fn look() -> Option<Vec<Arc<Pool>>> {
     let goes_on = !watch.pools.is_empty();
     watch.runs = goes_on;
     drop(watch);
-    // Perhaps the last references, whose drop is not for under the lock.
+    // These may be the last references, whose drop does not belong under the lock.
     drop(ended);
     goes_on.then_some(overdue)
 }

@@ -1,8 +1,9 @@
-//! [`polling`]: what a future that was polled is known to wait for.
+//! [`polling`]: the known wake sources of a future that was polled.
 //!
-//! What wakes a future is nobody's to ask: a timer, a socket, another task. But a poll that is pending has left the
-//! waker with whoever is to wake it, and those of this crate say so here. Where the waker was left with nobody else,
-//! which its count of references tells, the future goes on when one of theirs has ended, and no sooner.
+//! The wake sources of a future are unknown in general: a timer, a socket, another task. But a pending poll leaves the
+//! waker with each of its sources, and the sources of this crate report themselves here. The waker's reference count
+//! tells whether another source has it. If not, the future goes on when one of the reported sources has ended, and no
+//! sooner.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -19,14 +20,14 @@ struct Polled<'a> {
     on: RefCell<Vec<Target>>,
 }
 
-/// Runs `poll`, and tells with whom of this crate it has left the waker.
+/// Runs `poll`. Returns its output with the targets of this crate that it left the waker with.
 pub(crate) fn polling<R>(waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
     let polled = Polled { waker, on: RefCell::new(Vec::new()) };
     let out = thread::with_polled(ptr::from_ref(&polled).cast(), poll);
     (out, polled.on.into_inner())
 }
 
-/// The waker was left with that. Costs a load where nobody asks.
+/// Reports that the waker was left with a target. Costs one load where no poll collects reports.
 #[inline]
 pub(crate) fn left_with(waker: &Waker, on: impl FnOnce() -> Target) {
     // SAFETY: `polling` alone sets the pointer. It points further up this thread's stack until that call returns.
@@ -41,7 +42,7 @@ pub(crate) fn left_with(waker: &Waker, on: impl FnOnce() -> Target) {
     }
 }
 
-/// Whether a waker that was left with both was left once.
+/// Whether two reports are of the same target.
 fn is_same(one: &Target, two: &Target) -> bool {
     match (one, two) {
         (Target::Task(one), Target::Task(two)) => one.id == two.id,
@@ -50,7 +51,7 @@ fn is_same(one: &Target, two: &Target) -> bool {
     }
 }
 
-/// The first of all of them.
+/// The target that ends with the first of all of them.
 pub(crate) fn first_of(mut all: Vec<Target>) -> Option<Target> {
     if all.len() > 1 { Some(Target::FirstOf(Arc::new(All(all)))) } else { all.pop() }
 }

@@ -1,4 +1,4 @@
-//! Waiting without holding up a pool: [`PermitsReleased`] and [`blocking`].
+//! Waits that do not hold up a pool: [`PermitsReleased`] and [`blocking`].
 
 use std::marker::PhantomData;
 use std::mem;
@@ -22,7 +22,7 @@ use crate::wait::park;
 use crate::wait::tracker::TaskTracker;
 use crate::wait::waker_set::WakerSet;
 
-/// What a wait for a count of tasks is.
+/// The target, label and end of a wait for a count of tasks.
 pub(crate) struct OfTracker {
     pub(crate) on: Target,
     pub(crate) label: Label,
@@ -30,26 +30,27 @@ pub(crate) struct OfTracker {
 }
 
 impl OfTracker {
-    /// A wait whose caller can be told that it would never end.
+    /// A wait that is refused with an error if it closes a circle.
     pub(crate) fn of(tracker: &TaskTracker, label: Label) -> Self {
         Self { on: Target::TaskTracker(tracker.address()), label, ends: Ends::WhenTold }
     }
 }
 
-/// While it lives, the places of the tasks on this thread's stack are given to the next tasks. Dropping it takes them
-/// back at once, without queueing for them: the one that took the place may be blocked on something this task holds.
+/// Releases the permits of the tasks on this thread's stack while it lives. Its drop reacquires them at once, without
+/// queueing: the task that got a released permit may be blocked on a resource of this one.
 pub(crate) struct PermitsReleased {
-    /// How many of the places on this thread's stack it has asked for, from the innermost one.
+    /// The number of permits on this thread's stack that it began waits for, from the innermost one.
     frames: usize,
     waiting: Option<BlockedGuard>,
     _blocked: Option<StealingWait>,
-    /// What the thread waits for, where that can be a part of a cycle.
+    /// The target of the thread's wait, where the wait can be a part of a circle.
     edge: Option<Waiting<'static>>,
     here: PhantomData<*const ()>,
 }
 
 impl PermitsReleased {
-    /// Nothing is given where no task runs, where the pool keeps its places, or at the pool's bound of waiting tasks.
+    /// Releases no permit where no task runs, where the pool holds its permits, or at the pool's bound of waiting
+    /// tasks.
     pub(crate) fn begin() -> Self {
         Self::begin_any(false)
     }
@@ -60,19 +61,19 @@ impl PermitsReleased {
     }
 
     fn begin_any(timed: bool) -> Self {
-        // In a fork a place that is given is one to nobody, and a thread that counts as waiting may have another started
-        // in its place, which would run what is the parent's.
+        // In a fork no thread comes for a released permit. A thread that counts as waiting may have another one started
+        // instead, which would run the parent's tasks.
         if fork::is_fork() {
             return Self::nothing();
         }
         let mut frames = 0;
-        // Counted as waiting before a place is given, so that the thread that is asked for may be one more.
+        // Counted as waiting before a permit is released, so that the thread requested for it may be one more.
         let works = thread::is_stealing() || with_innermost(|frame| frame.is_some());
         let waiting = works.then(cache::block_here).flatten();
-        // So that nothing is left to this thread, whether it gives a place or not.
+        // So that no work is left to this thread, whether it releases a permit or not.
         let blocked = StealingWait::begin(waiting.is_some());
         with_innermost(|inner| {
-            // An outer wait has asked the frames from the first one in a wait.
+            // An outer wait has begun waits for the frames from the first one in a wait.
             for frame in frame::bringers(inner).take_while(|frame| frame.wait.get() == InWait::No) {
                 frame.wait.set(hold::begin_wait(frame.pool(), timed));
                 frames += 1;
@@ -85,49 +86,49 @@ impl PermitsReleased {
         Self { frames: 0, waiting: None, _blocked: None, edge: None, here: PhantomData }
     }
 
-    /// It has given a place.
+    /// Whether a permit was released.
     fn gave(&self) -> bool {
         with_innermost(|inner| {
             frame::bringers(inner).take(self.frames).any(|frame| frame.wait.get() == InWait::Released)
         })
     }
 
-    /// As [`begin`](Self::begin), for a wait that ends with the target. The error: it would never end; see
-    /// [`crate::wait::graph`]. Whoever waits looks at [`told`](Self::refusal) each time it is woken, and gives up then.
+    /// As [`begin`](Self::begin), for a wait that ends with the target. The error is the circle that the wait would
+    /// close; see [`crate::wait::graph`]. The waiter checks [`is_refused`](Self::is_refused) each time it is woken, and
+    /// gives up then.
     pub(crate) fn begin_for(on: Target, label: Label, ends: Ends) -> Result<Self, ClosesCircle> {
         let mut released = Self::begin();
         released.waits_for(on, label, ends)?;
         Ok(released)
     }
 
-    /// What has begun is such a wait.
+    /// Turns the begun wait into one that ends with the target.
     pub(crate) fn waits_for(&mut self, on: Target, label: Label, ends: Ends) -> Result<(), ClosesCircle> {
-        // The one before first: waits of a thread end in the order that is the reverse of their begin.
+        // The earlier wait ends first: a thread's waits end in the reverse order of their begin.
         self.edge = None;
         self.edge = Some(begin(on, label, ends)?);
         Ok(())
     }
 
-    /// The second half of a wait that [`begin`](fn@begin) began under a lock. The places are kept where they are not to
-    /// be given.
+    /// The second half of a wait that [`begin`](fn@begin) began under a lock. Without `gives` the permits are held.
     pub(crate) fn begin_registered(edge: Waiting<'static>, gives: bool) -> Self {
         let mut released = if gives { Self::begin() } else { Self::nothing() };
         released.edge = Some(edge);
         released
     }
 
-    /// It is such a wait.
+    /// Whether the wait has a target.
     pub(crate) fn is_waiting(&self) -> bool {
         self.edge.is_some()
     }
 
-    /// The wait is to end, because it would never end otherwise.
+    /// Whether the wait has to end because it would never end otherwise.
     #[inline]
     pub(crate) fn is_refused(&self) -> bool {
         self.edge.as_ref().is_some_and(Waiting::is_refused)
     }
 
-    /// Why, if so.
+    /// The circle, if the wait is refused.
     pub(crate) fn refusal(&self) -> Option<ClosesCircle> {
         self.edge.as_ref().and_then(Waiting::refusal)
     }
@@ -135,16 +136,16 @@ impl PermitsReleased {
 
 /// While it lives, the calling worker of a work-stealing pool is inside a wait. Not `Send`.
 ///
-/// A task whose piece waits may wait for the piece in rayon. Its thread then counts as working, although what the piece
-/// waits for may need that thread.
+/// A task whose piece waits may wait for the piece in rayon. Its thread then counts as working, although the piece may
+/// wait for work that needs that thread.
 struct StealingWait {
     has_task: bool,
     here: PhantomData<*const ()>,
 }
 
 impl StealingWait {
-    /// `None` where the thread is no such worker, or is inside a wait already. The wait says so before it releases permits,
-    /// so that a thread which acquires one of them does not come here first.
+    /// Begins the wait. `None` where the thread is no such worker, or is inside a wait already. The wait is noted
+    /// before permits are released, so that a thread which acquires one of them does not come here first.
     ///
     /// `has_task` is whether the thread counted as working until now.
     fn begin(has_task: bool) -> Option<Self> {
@@ -169,14 +170,14 @@ impl Drop for StealingWait {
     }
 }
 
-/// Notes that the calling thread is about to wait, for whoever has given its places already or is to give them next.
-/// Runs nothing of a user's where the wait can be [told](Ends), so it may be called under a lock that says who owes
-/// what is waited for.
+/// Notes that the calling thread is about to wait. Its permits are released already, or are released next. It runs no
+/// user code where the wait [can be refused](Ends), so it may be called under a lock that says which thread owes the
+/// awaited result.
 pub(crate) fn begin(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, ClosesCircle> {
     begin_as(on, label, ends, false)
 }
 
-/// As [`begin`], for a wait in which the thread runs what is queued for the pools that are local to it.
+/// As [`begin`], for a wait in which the thread runs the queued tasks of the pools that are local to it.
 pub(crate) fn begin_driving(on: Target, label: Label, ends: Ends) -> Result<Waiting<'static>, ClosesCircle> {
     begin_as(on, label, ends, true)
 }
@@ -185,10 +186,10 @@ fn begin_as(on: Target, label: Label, ends: Ends, drives: bool) -> Result<Waitin
     graph::graph().begin(graph::me(), Begin { on, label, stack: stack(drives), ends, waker: park::waker })
 }
 
-/// So many of the frames on a stack are looked at.
+/// The number of frames of a stack that are looked at.
 const FRAMES: usize = 256;
 
-/// What the code on this thread's stack is a part of.
+/// The tasks, trackers and permits that the code on this thread's stack is a part of.
 fn stack(drives: bool) -> Stack {
     let mut stack = Stack { worker: runtime::worker(), ..Stack::default() };
     let counts = |stack: &mut Stack, tracker: usize| {
@@ -216,7 +217,7 @@ fn stack(drives: bool) -> Stack {
     let held = thread::with_initialising(|this| this.filter(|this| for_task(this)).map(|this| permit(this.pool())));
     stack.permits.extend(held);
     if !drives {
-        // No other thread runs what is queued there.
+        // No other thread runs the tasks queued there.
         thread::each_local(|entry| {
             let permit = permit(&entry.pool);
             stack.permits.retain(|known| known.pool != permit.pool);
@@ -226,13 +227,13 @@ fn stack(drives: bool) -> Stack {
     stack
 }
 
-/// A permit of the pool that the calling thread keeps in its wait.
+/// A permit of the pool that the calling thread holds in its wait.
 fn permit(pool: &Arc<Pool>) -> Permit {
     // A local pool's thread is the only one.
     Permit { pool: address(pool), name: pool.namespace.clone(), of: pool.config.limit.max(1) }
 }
 
-/// What a pool is known by where it is only compared.
+/// A pool's identity, only for comparisons.
 pub(crate) fn address(pool: &Arc<Pool>) -> usize {
     Arc::as_ptr(pool).addr()
 }
@@ -240,11 +241,11 @@ pub(crate) fn address(pool: &Arc<Pool>) -> usize {
 impl Drop for PermitsReleased {
     fn drop(&mut self) {
         if fork::is_fork() {
-            // Begun before the fork: what this counts belongs to threads that do not exist here, and so may its lock.
+            // Begun before the fork: this guard counts for threads that do not exist here, and so may its lock.
             mem::forget(self.waiting.take());
             return;
         }
-        // The innermost are those this one asked: what an outer wait asked is further out.
+        // The innermost frames are those of this guard: an outer wait's frames are further out.
         with_innermost(|inner| {
             for frame in frame::bringers(inner).take(self.frames) {
                 hold::end_wait(frame.pool(), frame.wait.replace(InWait::No));
@@ -255,10 +256,10 @@ impl Drop for PermitsReleased {
 
 /// Passes on the pool, if the calling thread, as its worker, may run one of its tasks within the present one.
 ///
-/// The thread may also when a task of another pool runs here in place, on top of the pool's own. It may not once the permit
-/// is released.
+/// The thread may also when a task of another pool runs here in place, on top of the pool's own. It may not once the
+/// permit is released.
 pub(crate) fn with_own_pool<R>(pool: *const Pool, f: impl FnOnce(Option<&Arc<Pool>>) -> R) -> R {
-    // A fork's child runs nothing of its parent's.
+    // A fork's child runs no task of its parent's.
     if fork::is_fork() {
         return f(None);
     }
@@ -290,32 +291,35 @@ pub(crate) fn holds_permit(pool: *const Pool) -> bool {
     with_innermost(|inner| inner.is_some_and(holds)) || thread::is_local(pool) || thread::steals_for(pool)
 }
 
-/// Gives the places away before anything is run in place, where the stack is deep and does not grow. `None` where none
-/// can be given: it is used all the same then, and so is that of a poll, which cannot give it either (it does not know
-/// what its executor does next).
+/// Releases the permits before a task runs in place, where the stack is deep and does not grow. `None` where no permit
+/// can be released: the stack is used all the same then. A poll never releases one, since it does not know the next
+/// step of its executor.
 pub(crate) fn release_if_deep() -> Option<PermitsReleased> {
     depth::is_deep().then(PermitsReleased::begin).filter(PermitsReleased::gave)
 }
 
-/// Blocks until `ready`, which is looked at whenever the bell rings. False at the deadline.
+/// Blocks until `ready`, which is called whenever the set is woken. Returns false at the deadline.
 pub(crate) fn block_on_wakers(set: &WakerSet, deadline: Option<Instant>, mut ready: impl FnMut() -> bool) -> bool {
     let listener = set.register();
     park::block_until(deadline, |waker| {
-        // The waker comes before the look: see `set`.
+        // The waker is registered before the look: see `set`.
         listener.set(waker);
         ready()
     })
 }
 
-/// Runs `f`, which blocks in a way heirloom cannot see, without holding up the pool of the running task: its place is
-/// given to the next task meanwhile, and `f` returns into a task that goes on at once.
+/// Runs `f`, which blocks outside heirloom's sight, without holding up the pool of the running task.
 ///
-/// Another pool's parallel loop is such a wait: a task that runs `par_iter` on rayon's own pool keeps its permit without
-/// this, and never ends where the loop's closures join tasks of the task's pool. A
+/// Returns the value of `f`. The running task releases its permit to the next task meanwhile, and goes on at once when
+/// `f` returns. Neither the running task nor `f` is interrupted by a cancel here.
+///
+/// Another pool's parallel loop is such a wait: a task that runs `par_iter` on rayon's own pool keeps its permit
+/// without this, and never ends where the loop's closures join tasks of the task's pool. A
 /// [`work_stealing`](crate::PoolConfig::work_stealing) pool needs no `blocking` for its loops.
 ///
-/// Outside any task this is just `f()`. The cost is a few atomic operations, and perhaps a thread, bounded by
-/// [`PoolConfig::max_blocked`](crate::PoolConfig::max_blocked).
+/// # Cost
+/// A few atomic operations, and perhaps a thread, bounded by
+/// [`PoolConfig::max_blocked`](crate::PoolConfig::max_blocked). Outside any task this is just `f()`.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -326,7 +330,7 @@ pub(crate) fn block_on_wakers(set: &WakerSet, deadline: Option<Instant>, mut rea
 /// one.start(PoolConfig::leased(1))?;
 /// let (tx, rx) = mpsc::channel();
 /// let waits = one.submit(move || heirloom::blocking(|| rx.recv()))?;
-/// one.submit(move || tx.send(7))?; // runs although the only place is taken
+/// one.submit(move || tx.send(7))?; // runs although the only permit was taken
 /// assert_eq!(waits.join()?, Ok(7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

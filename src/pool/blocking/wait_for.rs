@@ -11,8 +11,8 @@ use crate::wait::graph::ClosesCircle;
 use crate::wait::park;
 use crate::wait::tracker::TaskTracker;
 
-/// Blocks until `ready`, giving the running task's place away meanwhile. False at the deadline. The error: it would
-/// never be.
+/// Blocks until `ready`, with the running task's permit released meanwhile. Returns false at the deadline. The error is
+/// the circle that the wait would close.
 pub(crate) fn block_on_tracker(
     tracker: &TaskTracker,
     deadline: Option<Instant>,
@@ -21,11 +21,11 @@ pub(crate) fn block_on_tracker(
 ) -> Result<bool, ClosesCircle> {
     evict::drop_counted(tracker.address());
     if fork::is_fork() || park::spin_until(&ready) {
-        // In a fork's child nobody is there to make it true.
+        // A fork's child has no thread that could make it true.
         return Ok(ready());
     }
     if thread::is_any_local() {
-        // What is waited for may need this very thread.
+        // The awaited tasks may need this very thread.
         let out = local::run_meanwhile(what(), deadline, await_tracker(tracker, &ready))?;
         return Ok(out.is_some() || ready());
     }

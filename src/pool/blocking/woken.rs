@@ -5,15 +5,15 @@ use std::task::{Wake, Waker};
 use crate::sync::os::{Arc, AtomicBool, Ordering, fence};
 use crate::wait::graph::Target;
 
-/// That a future is to be polled. Its waker notes that and wakes the thread, so a wait of the same thread within the poll
-/// may use up the thread's wake, and the note stays.
+/// Notes that a future has to be polled. The waker stores the note and wakes the thread. A wait of the same thread
+/// within the poll may use up that wake, and the note stays.
 pub(crate) struct Woken {
     woken: AtomicBool,
     thread: Waker,
 }
 
 impl Woken {
-    /// For a future that was not polled yet. `thread` wakes the thread that polls.
+    /// The note of a future that was not polled yet. `thread` wakes the polling thread.
     pub(crate) fn new(thread: Waker) -> Arc<Self> {
         Arc::new(Self { woken: AtomicBool::new(true), thread })
     }
@@ -22,16 +22,17 @@ impl Woken {
         self.woken.load(Ordering::SeqCst)
     }
 
-    /// Before the poll: one that is woken in it is polled again.
+    /// Takes the note before the poll, so a wake during the poll causes another one.
     pub(crate) fn take(&self) -> bool {
         self.woken.swap(false, Ordering::SeqCst)
     }
 
-    /// Those with whom the waker was left, if it was left with no others.
+    /// The targets that hold the waker, if no other code holds it.
     pub(crate) fn only(self: &Arc<Self>, left_with: &[Target]) -> Vec<Target> {
-        // Two are its owner's: the count, and the waker that the future was shown.
+        // Two references are the owner's: the `Arc`, and the waker that the future was shown.
         let is_alone = Arc::strong_count(self) == 2 + left_with.len();
-        // Acquire: whoever has let go of another one, and so is not counted, has woken before, or never will.
+        // Acquire: code that dropped its waker, and so is not counted, has woken before, or never will. Pairs with the
+        // Release of the reference count's decrement.
         fence(Ordering::Acquire);
         if is_alone && !self.is_set() { left_with.to_vec() } else { Vec::new() }
     }

@@ -276,7 +276,7 @@ impl<T> TaskHandle<T> {
             if let Some(error) = self.awaited.is_the_parents() {
                 return Ok(Err(error));
             }
-            let _away = PermitsReleased::begin_until(deadline);
+            let _released = PermitsReleased::begin_until(deadline);
             // Spinning is part of the time; it is shorter than the clock is exact.
             let spun = !d.is_zero() && park::spin_until(|| self.awaited.task.state().is_done());
             if !spun

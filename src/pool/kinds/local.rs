@@ -144,7 +144,7 @@ impl LocalPool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_pending(&self) -> usize {
-        let _away = PermitsReleased::begin();
+        let _released = PermitsReleased::begin();
         let pool = self.pool();
         notifier(pool).rearm();
         let mut ran = 0;

@@ -1,4 +1,4 @@
-//! Admitting a task: whether the pool accepts it, and what the engine remembers of it.
+//! Admission of a task: the pool accepts it, or refuses it with a reason.
 
 use tracing::level_filters::LevelFilter;
 
@@ -15,7 +15,7 @@ use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::swallow;
 
-/// Everything before the queue: is the task welcome? Says what counts it.
+/// Admits a task, before the queue is touched. Returns the nodes and trackers that count it.
 pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
     if fork::is_fork() {
         return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::Forked));
@@ -49,7 +49,7 @@ fn check_type(pool: &Pool, given: Option<&TaskType>) -> Result<(), SubmitError> 
     }
 }
 
-/// Where a task submitted now is asked for.
+/// The node below which a task submitted now stands.
 #[inline]
 fn place(pool: &Pool) -> Result<NodeRef, SubmitError> {
     if pool.config.detached { live_owner(pool) } else { Ok(current::nearest()) }
@@ -65,7 +65,7 @@ pub(crate) fn scope_has_ended(pool: &Pool, place: &NodeRef) -> SubmitError {
     SubmitError::new(&pool.namespace, SubmitErrorKind::ScopeEnded { scope: closed_scope(place) })
 }
 
-/// Takes room in the queue for one task. A queue without a limit always has some.
+/// Takes one unit of the queue's capacity. A queue without a limit always has some.
 #[inline]
 pub(super) fn acquire_capacity(pool: &Pool) -> Result<(), SubmitError> {
     match &pool.capacity {
@@ -83,10 +83,10 @@ pub(super) fn meta(
     task_type: Option<TaskType>,
     queued: bool,
 ) -> TaskMeta {
-    // With no subscriber there is no span, and asking costs one load.
+    // Without a subscriber there is no span, and the check costs one load.
     let span = (LevelFilter::current() != LevelFilter::OFF).then(|| swallow(tracing::Span::current)).flatten();
     let span = span.filter(|span| !span.is_none());
-    // A typed pool's tasks all have the pool's type; only elsewhere is it the task's own.
+    // All tasks of a typed pool have the pool's type. Elsewhere the type is the task's own.
     let task_type = task_type.filter(|_| pool.config.task_type.is_none());
     let subscriber = Scoped::here();
     let traced = span.is_some() || subscriber.is_some();

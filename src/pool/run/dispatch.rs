@@ -18,10 +18,10 @@ use crate::sync::unwind::swallow;
 use crate::task::cell::{Claimed, TaskRef, reclaim};
 use crate::wait::tracker::TaskTracker;
 
-/// A task to be run by the calling thread, with its handle's reference; or the closure, when that cannot be now.
+/// A task that the calling thread runs, with its handle's reference; or the closure, when it cannot run here now.
 pub(crate) type Here<F> = Result<(TaskRef<TaskMeta>, Claimed<TaskMeta>), F>;
 
-/// Queues a task. What comes back is its handle's reference.
+/// Queues a task. Returns its handle's reference.
 ///
 /// # Safety
 /// As for [`TaskRef::new_unbounded`].
@@ -47,7 +47,7 @@ where
     let node = Pool::listing_node(&admitted.place);
     let owner = admitted.owner.clone();
     let meta = meta(pool, Counted { scoped, ..admitted }, task_type, true);
-    // SAFETY: passed on to the caller.
+    // SAFETY: the caller keeps the contract.
     let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
     if stateful {
         handle.state().set_stateful();
@@ -56,14 +56,15 @@ where
         handle.state().set_borrows();
     }
     if let Some(node) = node {
-        // SAFETY: the memo has the place that the node came from, and this thread alone has seen the task.
+        // SAFETY: the metadata holds the node that lists the task, and only this thread has seen the task.
         if !unsafe { pool.list(node, &queued) } {
             end_at_once(pool, queued);
             return Ok(handle);
         }
     }
     pool.queue.push(queued);
-    // Both sequentially consistent: the pool is closed before its queue is looked at, so one sees the other.
+    // Both sequentially consistent: a close precedes the closer's look at the queue, and the push precedes this look at
+    // the tracker. So one of the two sees the other.
     if pool.tracker.is_closed() {
         pushed_late(pool, &handle);
     }
@@ -72,14 +73,14 @@ where
     }
     if !pool.permits.try_acquire(pool.config.limit) {
         if pool.config.limit == 0 && !pool.kind.notifier().is_none_or(Notifier::notify) {
-            // Accepted just before the thread left, and pushed just after.
+            // The task was accepted just before the thread left, and pushed just after.
             stop::cancel(pool);
         }
         return Ok(handle);
     }
     let Err(error) = pool.kind.request_thread(pool) else { return Ok(handle) };
     if !pool.permits.release(false) {
-        // Others work for this pool: whoever of them gives the last place back looks at the queue after that.
+        // Other workers hold permits. The last one to release its permit looks at the queue after that.
         return Ok(handle);
     }
     pool.kind.rest(pool);
@@ -90,10 +91,10 @@ where
     let ours = handle.claim();
     fail_queued(pool, &error);
     match ours {
-        // Somebody else runs it, or has ended it.
+        // Another thread has claimed it, and runs or cancels it.
         Err(handle) => Ok(handle),
         Ok(claimed) => {
-            // The claim took the handle's reference; the one in the queue went with the rest.
+            // The claim took the handle's reference. The queue's reference was dropped with the other queued tasks.
             let meta = claimed.take_meta();
             if let Some(meta) = &meta {
                 pool.unlist(&meta.place, claimed.task());
@@ -105,15 +106,15 @@ where
             let reason = SubmitError::no_thread(&pool.namespace, error);
             match f {
                 Some(f) => Err(refuse(pool, f, reason)),
-                // The closure is there until a claimer takes it, and we are the claimer.
+                // The closure is there until a claimer takes it, and this thread is the claimer.
                 None => unreachable!("a claimed task lost its closure"),
             }
         }
     }
 }
 
-/// Accepts a task that the calling thread will run at once, if a place is free and nobody is queued; a `nested` one
-/// has its caller's place.
+/// Accepts a task for the calling thread to run at once, if a permit is free and no task is queued. A `nested` task
+/// uses its caller's permit.
 ///
 /// # Safety
 /// As for [`TaskRef::new_unbounded`].
@@ -138,16 +139,16 @@ where
     pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
     pool.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
     let meta = meta(pool, admitted, task_type, false);
-    // SAFETY: passed on to the caller.
+    // SAFETY: the caller keeps the contract.
     let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
     match ours.claim() {
         Ok(claimed) => Ok(Ok((handle, claimed))),
-        // Nobody else has seen the task yet.
+        // No other thread has seen the task yet.
         Err(_) => unreachable!("a new task was claimed"),
     }
 }
 
-/// Ends a task that was accepted when its place was cancelled already. It is in no queue.
+/// Ends a task that was accepted at a cancelled node. It is in no queue.
 #[cold]
 pub(crate) fn end_at_once(pool: &Arc<Pool>, task: Task) {
     if let Ok(claimed) = task.claim() {
@@ -158,7 +159,7 @@ pub(crate) fn end_at_once(pool: &Arc<Pool>, task: Task) {
 }
 
 /// Ends a task that was pushed while its pool was cancelled, or closed as a daemon pool: the canceller may have looked
-/// at the queue before.
+/// at the queue before the push.
 #[cold]
 pub(crate) fn pushed_late(pool: &Arc<Pool>, handle: &Task) {
     if pool.drops_all() {
@@ -166,20 +167,20 @@ pub(crate) fn pushed_late(pool: &Arc<Pool>, handle: &Task) {
     }
 }
 
-/// Ends a task that was pushed while the place where it is to stand was asked to stop: the canceller may have looked
-/// at the queue before.
+/// Ends a task that was pushed while the owner of its pool was cancelled: the canceller may have looked at the queue
+/// before the push.
 #[cold]
 pub(crate) fn pushed_for(pool: &Arc<Pool>, owner: NodeRef, handle: &Task) {
-    // The push first, then the look; the canceller notes its request first, and looks at the queue then.
+    // The push precedes this look. The canceller stores its request first, and looks at the queue then.
     fence(Ordering::SeqCst);
     if pool.drops_at(owner.node()) {
         end_pushed(pool, handle);
     }
-    // It may be the last that holds the owner, whose end is user code.
+    // This may be the owner's last reference, and the owner's end is user code.
     swallow(|| drop(owner));
 }
 
-/// Ends a task that was pushed, if no other thread has claimed it.
+/// Ends a pushed task, if no other thread has claimed it.
 fn end_pushed(pool: &Arc<Pool>, handle: &Task) {
     if let Ok(claimed) = handle.another().claim() {
         claimed::note(pool);
@@ -188,7 +189,7 @@ fn end_pushed(pool: &Arc<Pool>, handle: &Task) {
     }
 }
 
-/// Takes a place and sends a thread for it, for what is queued.
+/// Acquires a permit for a queued task, and requests a thread for the permit.
 pub(crate) fn send_if_permit(pool: &Arc<Pool>) {
     if pool.permits.try_acquire(pool.config.limit)
         && let Err(error) = pool.kind.request_thread(pool)
@@ -197,7 +198,7 @@ pub(crate) fn send_if_permit(pool: &Arc<Pool>) {
     }
 }
 
-/// A thread that was asked for a place of ours will not come.
+/// Releases the permit of a thread that was requested and will not come.
 pub(crate) fn refused(pool: &Arc<Pool>, error: &io::Error) {
     if !pool.permits.release(false) {
         return;
@@ -210,8 +211,8 @@ pub(crate) fn refused(pool: &Arc<Pool>, error: &io::Error) {
     }
 }
 
-/// No place is taken and no thread is to be had: nobody would come for what is queued. Tasks pushed from now on ask
-/// for themselves.
+/// Fails the queued tasks of a pool that has no permit taken and gets no thread, because no worker would pop them.
+/// Tasks pushed from now on request threads of their own.
 pub(crate) fn fail_queued(pool: &Arc<Pool>, error: &io::Error) {
     pool.end_if_over();
     let mut evicted = Evicted::new();

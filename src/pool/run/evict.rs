@@ -1,4 +1,4 @@
-//! Ending queued tasks as soon as they are cancelled, in whichever queue they stand.
+//! Ending cancelled tasks at once, in whichever queue they stand.
 //!
 //! A node lists the tasks that were submitted at it ([`crate::lineage::queued`]). A cancel of the node claims such a task
 //! and ends it here. A tombstone stays in the queue: a worker drops it, or a sweep does when tombstones are most of the
@@ -11,8 +11,9 @@
 //! a task until its closure is dropped: a scope or a pool has ended when nothing of its tasks is left. A drop that waits
 //! for a tracker first drops the closures that the tracker counts ([`drop_counted`]).
 //!
-//! A closure of `run` borrows from its caller, who goes on with the outcome. So such a task gets its outcome after the drop,
-//! and the canceller ends it before the others, as it does the tasks of borrowing scopes, whose owners wait for the drop.
+//! A closure of `run` borrows from its caller, and the caller goes on as soon as the outcome is there. So such a task
+//! gets its outcome after the drop, and the canceller ends it before the others. The same holds for the tasks of
+//! borrowing scopes, whose owners wait for the drop.
 
 use std::cell::RefCell;
 use std::ptr::{self, NonNull};
@@ -34,7 +35,7 @@ use crate::task::cell::{Claimed, Closure, Published, Unwoken};
 
 static OPS: TaskOps = TaskOps { may_end: || !is_fork(), claim: claim_listed, end: end_claimed };
 
-/// Before the first task is listed.
+/// Installs the functions that claim and end listed tasks. Called before the first task is listed.
 pub(crate) fn install() {
     queued::install(&OPS);
 }
@@ -46,22 +47,22 @@ unsafe fn claim_listed(link: NonNull<TaskLink>) -> bool {
     unsafe { Task::from_link(link) }.state().claim_counted()
 }
 
-fn end_claimed(claims: Claims, told: &mut dyn FnMut()) {
+fn end_claimed(claims: Claims, notify: &mut dyn FnMut()) {
     let mut evicted = Evicted::new();
     evicted.add_all(claims);
-    evicted.end(told);
+    evicted.end(notify);
 }
 
-/// Tasks that end without having run. Each has its outcome; what else they leave is still to be let go.
-#[must_use = "who waits for them is to be told, and their closures are to be dropped"]
+/// Tasks that end without having run. Each has its outcome; its waiters, closure and counts are still open.
+#[must_use = "waiters of the tasks are to be woken, and their closures dropped"]
 pub(crate) struct Evicted {
     tasks: SmallVec<[Unrun; 1]>,
     unwoken: Vec<Unwoken<TaskMeta>>,
-    /// The bounded queues in which they gave room back.
+    /// The bounded queues in which the tasks freed capacity.
     roomy: Vec<Arc<Pool>>,
 }
 
-/// What a task leaves that never ran.
+/// The parts of a task that never ran.
 struct Unrun {
     pool: Arc<Pool>,
     counted: Counted,
@@ -71,7 +72,7 @@ struct Unrun {
 
 enum Left {
     Detached(Closure),
-    /// Within the task, which has its outcome after the drop.
+    /// Still inside the task, which gets its outcome after the drop.
     Borrowing(Claimed<TaskMeta>, TaskError),
     Nothing,
 }
@@ -104,7 +105,7 @@ impl Evicted {
         self.tasks.push(Unrun { pool: Arc::clone(pool), counted, rare, closure });
     }
 
-    /// Gives tasks that were claimed in lists of nodes their outcome: cancelled.
+    /// Cancels tasks that were claimed in the lists of nodes: gives them their outcome.
     pub(crate) fn add_all(&mut self, claims: Claims) {
         for link in claims.into_links() {
             // SAFETY: claimed by `claim_listed`, and taken out of the claims once.
@@ -118,15 +119,15 @@ impl Evicted {
         }
     }
 
-    /// Runs what is left of a user's: `told`, wakers, and the drops of closures, the oldest task's first.
-    pub(crate) fn end(self, told: impl FnOnce()) {
+    /// Runs the user code that is left: `notify`, wakers, and the drops of closures, the oldest task's first.
+    pub(crate) fn end(self, notify: impl FnOnce()) {
         let Self { mut tasks, unwoken, roomy } = self;
         tasks.reverse();
-        // The last one is dropped first.
+        // `Dropping::next` takes the last one first.
         tasks.sort_by_key(Unrun::borrows);
         let dropping = Dropping { rest: RefCell::new(tasks), outer: thread::dropping().cast() };
         thread::with_dropping(ptr::from_ref(&dropping).cast(), || {
-            told();
+            notify();
             unwoken.into_iter().for_each(Unwoken::wake);
             roomy.iter().filter_map(|pool| pool.capacity.as_ref()).for_each(Capacity::notify_one);
             while let Some(task) = dropping.next(|_| true) {
@@ -150,7 +151,7 @@ impl Dropping {
     }
 }
 
-/// Before a wait for a tracker: drops the closures that are counted there and that nobody but this thread would drop.
+/// Drops the closures that a tracker counts and that only this thread would drop. Called before a wait for the tracker.
 #[inline]
 pub(crate) fn drop_counted(tracker: usize) {
     let mut at = thread::dropping().cast::<Dropping>();
@@ -165,7 +166,7 @@ pub(crate) fn drop_counted(tracker: usize) {
 }
 
 impl Unrun {
-    /// A caller of `run` or a borrowing scope waits until its closure is dropped.
+    /// Returns whether a caller of `run` or a borrowing scope waits until the closure is dropped.
     fn borrows(&self) -> bool {
         matches!(self.closure, Left::Borrowing(..)) || self.counted.scoped.is_some()
     }
@@ -189,8 +190,8 @@ impl Unrun {
                 }
                 Some(Left::Nothing) | None => {}
             };
-            // Whatever the closure held is dropped standing where the task would have stood and as a part of it. It may
-            // be a handle, whose drop ends another task, which holds a handle.
+            // The closure's captures are dropped at the node where the task would have stood, as a part of the task. A
+            // capture may be a handle whose drop ends another task, which holds a handle in turn.
             depth::with_room(&pool, || enter::teardown(&pool, counted.clone(), false, 0, &mut drop_it));
         }
         pool.counters.dropping.fetch_sub(1, Ordering::SeqCst);
@@ -199,7 +200,7 @@ impl Unrun {
     }
 }
 
-/// Ends a claimed task that never ran: its outcome is there before its closure is dropped, here.
+/// Ends a claimed task that never ran. Its closure is dropped on this thread, after the outcome is there.
 pub(crate) fn end_unrun(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, error: TaskError) {
     if let Some(meta) = claimed.take_meta() {
         end_unrun_with(pool, claimed, meta, error);
@@ -212,7 +213,7 @@ pub(crate) fn end_unrun_with(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta:
     evicted.end(|| {});
 }
 
-/// Takes what is queued off the queue, and gives each task its outcome.
+/// Takes every queued task off the queue, and gives each its outcome.
 pub(crate) fn evict_queued(pool: &Arc<Pool>, evicted: &mut Evicted, error: impl Fn(&Task) -> TaskError) {
     for task in pool.queue.take_if(|_| true) {
         let Ok(claimed) = task.claim() else { continue };

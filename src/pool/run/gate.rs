@@ -9,13 +9,13 @@ use crate::pool::core::task_meta::{Counted, TaskMeta};
 use crate::sync::unwind::swallow;
 use crate::task::cell::{Claimed, Payload};
 
-/// What came of a task's body.
+/// How a task's body ended.
 pub(super) enum Outcome {
     Value,
-    /// A value, of a task that was told to stop.
+    /// A value, of a task that was cancelled meanwhile.
     Interrupted,
     Panic(Payload),
-    /// It was never run; the task has its error.
+    /// The body never ran; the task has its error.
     Unrun,
 }
 
@@ -28,21 +28,20 @@ impl From<Result<(), Payload>> for Outcome {
     }
 }
 
-/// Runs a task's body when it is let in. Called within the task's frame, standing where the task stands: what is
-/// held is held by the task. One that is not let in is given its error and loses its closure here, as a part of
-/// itself.
+/// Runs a task's body once it holds the gate. Called within the task's frame, at the task's node, so the task is the
+/// gate's holder. A task that does not enter gets its error and loses its closure here, as a part of itself.
 pub(super) fn run(gated: &Gated, pool: &Pool, claimed: &Claimed<TaskMeta>, counted: &Counted) -> Outcome {
     let mut ran = None;
     let mut body = || {
-        // It may have been cancelled while it waited, and has not started. Waiting made it a node, which is asked
-        // then.
+        // The task may have been cancelled while it waited for the gate, and has not started. The wait made it a node,
+        // and a cancel of a node sets the node's own request.
         let task = claimed.task();
         let asked = task.state().cancel_requested() || task.node().is_some_and(|own| own.node().cancel_requested());
         if !asked && !pool.drops(counted) {
             ran = Some(claimed.run());
         }
     };
-    // To find the gate may run a user's code, which may panic.
+    // The look-up of the gate may run user code, which may panic.
     let let_in = catch_unwind(AssertUnwindSafe(|| gated.key.let_in(gated.mode, &mut body)));
     if let Some(ran) = ran {
         return ran.into();
@@ -63,7 +62,7 @@ pub(super) fn run(gated: &Gated, pool: &Pool, claimed: &Claimed<TaskMeta>, count
     Outcome::Unrun
 }
 
-/// Says once that a task was not let in. It is nobody's fault in the code, so there is no trace.
+/// Logs that a task did not enter its gate. No code is at fault, so there is no backtrace.
 fn report(error: &TaskError) {
     if error.is_cancelled() {
         return;

@@ -1,4 +1,4 @@
-//! Counting a task out of what waits for it.
+//! Counting a task out of the trackers that waiters watch.
 
 use crate::lineage::node::{NodeRef, ScopeTrackers};
 use crate::pool::context::enter;
@@ -6,9 +6,9 @@ use crate::pool::core::pool::{Pool, leave_tracker};
 use crate::pool::core::task_meta::Counted;
 use crate::sync::os::Arc;
 
-/// Counts a task out of the scopes that wait for it, and lets its places go. Wakers and a node's end are user code: they
-/// are run by `foreign`, as a part of what still counts the task, which it is given: a scope's end is not to wait for
-/// the scopes above, which wait for it.
+/// Counts a task out of its scopes, and drops its references to nodes. Wakers and a node's end are user code, so
+/// `foreign` runs them as a part of the scopes that still count the task, which it gets as an argument. So code at a
+/// scope's end never waits for the scopes above, which wait for that scope.
 pub(crate) fn leave(pool: &Pool, counted: Counted, mut foreign: impl FnMut(Counted, &mut dyn FnMut())) {
     let Counted { place, owner, scoped } = counted;
     if let Some(scoped) = scoped {
@@ -18,7 +18,7 @@ pub(crate) fn leave(pool: &Pool, counted: Counted, mut foreign: impl FnMut(Count
     let is_quiet = |scope: &ScopeTrackers| !scope.of(pool.joins()).is_observed() && !scope.is_closed();
     if owner.is_counted() {
         for (node, scope) in owner.node().scopes_beside(place.node()) {
-            // Those above are left next, whatever is told here.
+            // The scopes above are left next, after this scope's waiters are notified.
             let above = Counted { place: place.clone(), owner: node.parent_place().unwrap_or_default(), scoped: None };
             foreign(above, &mut || pool.leave_scope(node, scope));
         }
@@ -37,7 +37,7 @@ pub(crate) fn leave(pool: &Pool, counted: Counted, mut foreign: impl FnMut(Count
     }
 }
 
-/// Lets go of a place of a task that is counted out of the scopes there.
+/// Drops a reference to a node whose scopes have counted the task out.
 #[inline]
 fn let_go(place: NodeRef, foreign: &mut impl FnMut(Counted, &mut dyn FnMut())) {
     if let Some(node) = place.into_last() {

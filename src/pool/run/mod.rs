@@ -1,4 +1,4 @@
-//! Queueing a task, running it, and counting it out.
+//! The engine's run of a task: admission, queue, worker, result, counts.
 
 pub(crate) mod admit;
 pub(crate) mod depth;

@@ -11,28 +11,28 @@ use crate::pool::run::evict::{self, Evicted};
 use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
 
-/// [`close`](Pool::close)s several pools, as one: the queued tasks of all of them have their outcome before anything of a
-/// user's runs, which begins with `told`.
-pub(crate) fn close_all(pools: &[Arc<Pool>], mut evicted: Evicted, told: impl FnOnce()) {
+/// [`close`](Pool::close)s several pools as one: the queued tasks of all of them have their outcome before any user
+/// code runs. The first user code is `notify`.
+pub(crate) fn close_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: impl FnOnce()) {
     pools.iter().for_each(|pool| begin_close(pool, &mut evicted));
     evicted.end(|| {
-        told();
-        pools.iter().for_each(tell_closed);
+        notify();
+        pools.iter().for_each(notify_closed);
     });
     pools.iter().for_each(|pool| pool.end_if_over());
 }
 
-/// The same for [`cancel`](Pool::cancel).
-pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, told: impl FnOnce()) {
+/// [`cancel`](Pool::cancel)s several pools as one, in the same order.
+pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: impl FnOnce()) {
     let asked: Vec<_> = pools.iter().map(|pool| begin_cancel(pool, &mut evicted)).collect();
     evicted.end(|| {
-        told();
-        pools.iter().zip(&asked).for_each(|(pool, asked)| tell_cancelled(pool, asked));
+        notify();
+        pools.iter().zip(&asked).for_each(|(pool, asked)| notify_cancelled(pool, asked));
     });
     pools.iter().for_each(|pool| pool.end_if_over());
 }
 
-/// Accepts nothing more. Queued tasks of a daemon pool end as cancelled.
+/// Closes the pool: it refuses new tasks. Queued tasks of a daemon pool finish as cancelled.
 pub(crate) fn close(pool: &Arc<Pool>) {
     close_all(slice::from_ref(pool), Evicted::new(), || {});
 }
@@ -44,19 +44,19 @@ fn begin_close(pool: &Arc<Pool>, evicted: &mut Evicted) {
     }
 }
 
-fn tell_closed(pool: &Arc<Pool>) {
+fn notify_closed(pool: &Arc<Pool>) {
     pool.kind.closed();
     if let Some(capacity) = &pool.capacity {
         capacity.notify_all();
     }
 }
 
-/// Accepts nothing more; what has not started never will, what runs is asked to stop.
+/// Cancels the pool: it refuses new tasks, queued tasks never start, and running tasks are cancelled.
 pub(crate) fn cancel(pool: &Arc<Pool>) {
     cancel_all(slice::from_ref(pool), Evicted::new(), || {});
 }
 
-/// The running tasks that are then to be told of the request.
+/// Cancels the pool's tasks. Returns the nodes of running tasks that are to be notified.
 fn begin_cancel(pool: &Arc<Pool>, evicted: &mut Evicted) -> Vec<NodeRef> {
     pool.cancelled.store(true, Ordering::SeqCst);
     begin_close(pool, evicted);
@@ -67,11 +67,11 @@ fn begin_cancel(pool: &Arc<Pool>, evicted: &mut Evicted) -> Vec<NodeRef> {
     asked
 }
 
-fn tell_cancelled(pool: &Arc<Pool>, asked: &[NodeRef]) {
+fn notify_cancelled(pool: &Arc<Pool>, asked: &[NodeRef]) {
     asked.iter().for_each(|place| place.node().tell_request());
-    // What is no node hears of it here: see `cancel_listener`.
+    // Waiters without a node are notified through the tracker: see `cancel_listener`.
     pool.tracker.notify();
-    tell_closed(pool);
+    notify_closed(pool);
 }
 
 /// A fork's child has no threads to end anything and must not touch the parent's locks.

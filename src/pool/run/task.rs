@@ -1,4 +1,4 @@
-//! Running one claimed task, to its end.
+//! Running one claimed task to its end.
 
 use std::ptr;
 
@@ -24,11 +24,11 @@ use crate::task::cell::{Claimed, Foreign, Payload};
 pub(super) struct RanTask {
     pub(super) claimed: Claimed<TaskMeta>,
     pub(super) counted: Counted,
-    /// Its body was run.
+    /// The task's body was run.
     pub(super) started: bool,
 }
 
-/// Runs a claimed task on this thread and stores its result. The claim is handed back, to be finished.
+/// Runs a claimed task on this thread and stores its result. Returns the claim, to be finished.
 pub(super) fn run(
     pool: &Arc<Pool>,
     claimed: Claimed<TaskMeta>,
@@ -41,12 +41,13 @@ pub(super) fn run(
     let id = claimed.task().id();
     let (outcome, counted) = enter::task(pool, &claimed, counted, brings_permit, owed, |frame| {
         let steals = pool.config.steals();
-        // What is stolen runs on top of this, and may be another task's: there is nothing here of this one alone.
+        // A stolen piece runs on top of this frame, and may be another task's. So nothing here belongs to one task
+        // alone.
         let lazy = if steals { LazyNode::Nothing } else { LazyNode::Task(id, ptr::from_ref(frame)) };
         let guard = if steals {
             current::enter(pool.standing(&frame.counted.place), lazy)
         } else {
-            // SAFETY: the frame holds the place, and lives, until after the cut.
+            // SAFETY: the frame holds the node, and lives, until after the guard's exit.
             unsafe { current::enter_borrowed(&frame.counted.place, lazy) }
         };
         let default = subscriber.as_ref().filter(|_| !steals).and_then(Scoped::enter);
@@ -124,7 +125,7 @@ fn report_panic(
     });
 }
 
-/// Runs a task that was claimed in the queue within the running one, or on the thread that its pool is local to.
+/// Runs a task that was claimed in the queue, within the running task or on the thread that its pool is local to.
 pub(crate) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, brings_permit: bool) {
     claimed::note(pool);
     pool.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
@@ -132,10 +133,10 @@ pub(crate) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, brings_
     run_here(pool, claimed, meta, brings_permit);
 }
 
-/// Runs a task within the running one, or on a thread that brings the pool a place: the caller's.
+/// Runs a task within the running one, or on a thread that brings the pool a permit: the caller's thread.
 pub(crate) fn run_here(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
     if pool.drops_task(&meta) {
-        // Not started after all, so not counted as run.
+        // The task does not start after all, so it does not count as run.
         pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
         let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
         evict::end_unrun_with(pool, claimed, meta, error);
@@ -155,15 +156,15 @@ pub(crate) fn run_here(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskM
     }
 }
 
-/// Ends a claimed task that there is no stack for.
+/// Ends a claimed task for which the stack has no room.
 #[cold]
 pub(super) fn end_too_deep(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, no_room: NoRoom) {
     let error = TaskError::too_deep(claimed.task().id(), &pool.namespace, no_room);
     evict::end_unrun_with(pool, claimed, meta, error);
 }
 
-/// Runs a task of [`run_here`]. What comes after it has a frame of its own, which is not there while it runs: tasks
-/// that run inside one another are as deep as these frames are small.
+/// Runs a task of [`run_here`]. The steps after the run have a frame of their own, which is not on the stack during the
+/// run: nested tasks are as deep as these frames are small.
 #[inline(always)]
 fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
     if meta.queued() {
@@ -182,7 +183,7 @@ fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMet
 fn finish(pool: &Arc<Pool>, noted: usize, ran: RanTask, brings_permit: bool) {
     let RanTask { claimed, counted, started } = ran;
     if !started {
-        // It was not let in, so not counted as run.
+        // The task did not enter its gate or has no state, so it does not count as run.
         pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
     }
     pool.queue.with_extra(|stats| stats.erase(noted));
@@ -193,7 +194,8 @@ fn finish(pool: &Arc<Pool>, noted: usize, ran: RanTask, brings_permit: bool) {
     pool.leave();
 }
 
-/// A task whose closure or result is being dropped has not ended, though its outcome is counted.
+/// Runs `f`, and counts the task as dropping meanwhile if `f` drops its closure or result. Such a task has not ended,
+/// though its outcome is counted.
 pub(super) fn counted_as_dropping(pool: &Pool, what: Foreign, f: impl FnOnce()) {
     let counts = usize::from(what == Foreign::Drop);
     pool.counters.dropping.fetch_add(counts, Ordering::SeqCst);
@@ -201,8 +203,8 @@ pub(super) fn counted_as_dropping(pool: &Pool, what: Foreign, f: impl FnOnce()) 
     pool.counters.dropping.fetch_sub(counts, Ordering::SeqCst);
 }
 
-/// Prepares the worker's state for a task that uses it. Returns false when the task has its error instead, and has lost its
-/// closure.
+/// Prepares the worker's state for a task that uses it. Returns false when the task has its error instead and has lost
+/// its closure.
 fn has_its_state(pool: &Pool, claimed: &Claimed<TaskMeta>) -> bool {
     if !claimed.task().state().is_stateful() {
         return true;

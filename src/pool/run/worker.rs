@@ -15,24 +15,24 @@ use crate::sync::os::{Arc, Ordering, thread};
 use crate::task::cell::Claimed;
 use crate::threads::cache::{Job, WorkerHandle};
 
-/// How many tasks a borrowed thread runs for one pool before it lets others in line have their turn.
+/// The number of tasks that a borrowed thread runs for one pool before the jobs in line get the thread.
 const FAIR_BUDGET: u32 = 64;
 
-/// How often a thread looks for the next task before it gives its place back, and how many nanoseconds it pauses in between:
-/// looking all the time would take the cache line away from the submitter. Together about 2 µs.
+/// The number of times a thread looks for the next task before it releases its permit, and the pause between two looks.
+/// Looks without a pause would take the cache line away from the submitter. Together they take about 2 µs.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 30 };
 const SPIN_NANOS: u32 = 70;
-/// After so many looks whoever else is on this CPU may go first: somebody on another one would have been here by now.
+/// After so many looks the thread yields its CPU once: a submitter on another CPU would have pushed by now.
 const YIELD_AT: u32 = 10;
 
 /// A thread's visit to a pool.
 pub(crate) struct Session<'a> {
     pool: &'a Arc<Pool>,
-    /// This thread is between two tasks; see [`Permits`](crate::pool::core::permits::Permits). Anything of a user's that might
-    /// block is run aside.
+    /// This thread is between two tasks; see [`Permits`](crate::pool::core::permits::Permits). User code that might
+    /// block runs only after the search is stopped.
     searching: bool,
-    /// Tasks this thread has ended and not counted out yet. It does that when it runs dry, in one step: until then a
-    /// task it runs is counted anyway, so nobody can tell.
+    /// Tasks that this thread has ended and not counted out yet. It counts them out in one step when it finds no task.
+    /// Until then the task that it runs is counted anyway, so no waiter can see a difference.
     pub(crate) ended: u64,
 }
 
@@ -48,7 +48,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Before the thread does anything else: what was pushed meanwhile was left to it, so it looks once more.
+    /// Called before the thread does anything else. Submitters left the tasks pushed meanwhile to this thread, so it
+    /// looks once more.
     fn stop_searching(&mut self) {
         if std::mem::take(&mut self.searching) {
             self.pool.permits.stop_searching();
@@ -58,7 +59,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Counts out what has ended.
+    /// Counts out the ended tasks.
     pub(crate) fn flush(&mut self) {
         if self.ended > 0 {
             if self.pool.tracker.is_observed() {
@@ -69,8 +70,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Runs what is queued until nothing is, or it is another pool's turn, which then comes back. The caller holds a place:
-/// it is given back, or waits in line.
+/// Runs queued tasks until the queue is empty, or until another pool's job gets the thread, which is returned then. The
+/// caller holds a permit: it is released, or waits in line.
 pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
     let limit = pool.config.limit;
     let mut session = Session::new(pool);
@@ -90,7 +91,7 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
             if spin_for_work(&mut session, worker) {
                 continue;
             }
-            // The last place of a pool that is closed and has nothing left: that is its end.
+            // The last permit of a pool that is closed and empty: its release is the pool's end.
             if pool.permits.release(session.searching) {
                 pool.end_if_over();
             }
@@ -109,7 +110,8 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
             Ok(claimed) => {
                 let ran = run_popped(&mut session, claimed, entry, popped.more);
                 if !ran && pool.kind.has_failed() {
-                    // It would fail one task after the other, which others of the pool's threads could run.
+                    // A thread without a state would fail one task after the other, and the pool's other threads could
+                    // run them.
                     pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
                     session.flush();
                     worker.retire();
@@ -134,7 +136,7 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
     }
 }
 
-/// Takes the oldest, noting that it runs, and how many its thread has ended and not counted out.
+/// Pops the oldest task. Notes the task as running, and how many tasks its thread has ended and not counted out.
 pub(crate) fn pop(pool: &Pool, entry: &mut Option<usize>, owed: u64) -> Popped<TaskMeta> {
     let now = CoarseInstant::now();
     pool.queue.pop(|stats, task| {
@@ -146,39 +148,39 @@ pub(crate) fn pop(pool: &Pool, entry: &mut Option<usize>, owed: u64) -> Popped<T
     })
 }
 
-/// Somebody else claimed it.
+/// Drops a popped task that another thread has claimed.
 pub(crate) fn drop_tombstone(pool: &Pool, tombstone: Task) {
     pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
     pool.tombstones_queued.fetch_sub(1, Ordering::Relaxed);
     drop(tombstone);
 }
 
-/// What [`run_next`] found.
+/// The outcome of [`run_next`].
 #[derive(PartialEq, Eq)]
 pub(crate) enum RunOutcome {
     RanTask,
-    /// It was not to run any more.
+    /// The task was cancelled before it started, or a tombstone.
     Skipped,
     Nothing,
-    /// Another task of the pool, further out on this stack, keeps the only place.
+    /// Another task of the pool, further out on this stack, keeps the only permit.
     Busy,
 }
 
 /// Runs the oldest task of a local pool, on its thread.
 pub(crate) fn run_next(pool: &Arc<Pool>) -> RunOutcome {
-    // What is queued is the parent's in a fork, and is run there.
+    // In a fork the queued tasks are the parent's, and run there.
     if fork::is_fork() || pool.queue.looks_empty() {
         return RunOutcome::Nothing;
     }
     if !pool.permits.try_acquire_here(1) {
-        // One that has ended may have tombstones left in its queue.
+        // An ended pool may have tombstones left in its queue.
         return if pool.tracker.is_ended() { RunOutcome::Nothing } else { RunOutcome::Busy };
     }
     let mut session = Session::new(pool);
     let mut entry = None;
     let next = match pop(pool, &mut entry, 0).task.map(Task::claim) {
         None => RunOutcome::Nothing,
-        // As if more were queued: this thread does not look for it.
+        // As if more were queued: this thread does not search for the next task.
         Some(Ok(claimed)) => {
             if run_popped_inside(&mut session, claimed, entry) {
                 RunOutcome::RanTask
@@ -199,11 +201,12 @@ pub(crate) fn run_next(pool: &Arc<Pool>) -> RunOutcome {
     next
 }
 
-/// The pool's only thread, with nothing queued, waits a moment for the next task before it gives its place back. True
-/// when one came.
+/// Spins for the next task before the permit is released, on the pool's only thread, with nothing queued. Returns true
+/// when a task came.
 ///
-/// It is the one spinner of its cache meanwhile, and goes at once when it is offered work of another pool. Only the
-/// only thread may: it looks at the inbox alone, and what another consumer has moved to the list it would not see.
+/// The thread is the one spinner of its cache meanwhile, and stops at once when it is offered work of another pool.
+/// Only the pool's only thread may spin: it reads the inbox alone, and would not see tasks that another consumer has
+/// moved to the list.
 fn spin_for_work(session: &mut Session<'_>, worker: &mut WorkerHandle<'_>) -> bool {
     let pool = session.pool;
     if !worker.open() {
@@ -219,7 +222,7 @@ fn spin_for_work(session: &mut Session<'_>, worker: &mut WorkerHandle<'_>) -> bo
         }
         spin_for(SPIN_NANOS);
         if spin == YIELD_AT {
-            // Whoever joined the last task, and is to submit the next, may wait for this very CPU.
+            // The joiner of the last task, which may be the next submitter, may wait for this CPU.
             thread::yield_now();
         }
     }
@@ -244,7 +247,7 @@ pub(crate) fn run_popped_inside(session: &mut Session<'_>, claimed: Claimed<Task
     started
 }
 
-/// Runs a task that was popped. False when it ended without having run.
+/// Runs a popped task. Returns false when it ended without having run.
 fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Option<usize>, more: bool) -> bool {
     let pool = session.pool;
     let Some(meta) = claimed.take_meta() else { return false };
@@ -265,8 +268,8 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Opti
         pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
         pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
     }
-    // Seen as looking before the result is seen: whoever joins this task and submits the next finds us ready. Only
-    // where nothing of a user's runs in between: no waker, no drop of a result, no node's end.
+    // The thread counts as searching before the result is visible: a joiner that submits the next task finds it ready.
+    // Only where no user code runs in between: no waker, no drop of a result, no node's end.
     if !more && pool.queue.inbox_is_empty() && claimed.task().state().is_quiet() {
         session.start_searching();
     }

@@ -232,7 +232,7 @@ pub(crate) fn wait_ready(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<
     if is_in(Arc::as_ptr(pool)) {
         return Ok(());
     }
-    let _away = PermitsReleased::begin_until(deadline);
+    let _released = PermitsReleased::begin_until(deadline);
     let there = || warm.outcome().is_some();
     if !block_on_wakers(&warm.changed, deadline, there) {
         time_out(pool);
