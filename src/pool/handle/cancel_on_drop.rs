@@ -1,4 +1,4 @@
-//! [`CancelOnDrop`]: a handle whose drop asks its work to stop.
+//! [`CancelOnDrop`]: a handle whose drop cancels its work.
 
 use std::fmt;
 use std::future::Future;
@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use crate::pool::handle::set::TaskSet;
 use crate::pool::handle::task::TaskHandle;
 
-/// A handle that stands for work which can be asked to stop.
+/// A handle of work that can be cancelled.
 pub trait Cancel {
-    /// Asks the work to stop. Does not wait, and does not panic.
+    /// Cancels the work. Does not wait, and does not panic.
     fn request_cancel(&self);
 }
 
@@ -22,8 +22,8 @@ impl<T> Cancel for TaskHandle<T> {
 }
 
 impl<T> TaskHandle<T> {
-    /// Cancels the task when the handle is dropped, instead of detaching it: for `timeout(limit, handle)` and `select!`,
-    /// which drop what they give up. See [`CancelOnDrop`].
+    /// Wraps the handle so that its drop cancels the task instead of detaching it. For `timeout(limit, handle)` and
+    /// `select!`, which drop the futures that they give up. See [`CancelOnDrop`].
     pub fn cancel_on_drop(self) -> CancelOnDrop<Self> {
         CancelOnDrop::new(self)
     }
@@ -36,7 +36,7 @@ impl<T> Cancel for TaskSet<T> {
 }
 
 impl<T> TaskSet<T> {
-    /// Cancels each task that has not ended when the set is dropped, instead of detaching it. See [`CancelOnDrop`].
+    /// Wraps the set so that its drop cancels each unfinished task instead of detaching it. See [`CancelOnDrop`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -50,7 +50,7 @@ impl<T> TaskSet<T> {
     /// mirrors.push(pool.submit(|| heirloom::sleep(Duration::from_secs(3600)).map(|()| "the slowest"))?);
     /// let (_, first) = mirrors.join_next().expect("there are two");
     /// assert_eq!(first??, "the fastest");
-    /// drop(mirrors); // the other task is asked to stop
+    /// drop(mirrors); // the other task is cancelled
     /// pool.wait_idle()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -59,16 +59,16 @@ impl<T> TaskSet<T> {
     }
 }
 
-/// A handle whose drop cancels its task, or each task of a set that has not ended.
+/// A handle whose drop cancels its task, or each unfinished task of a set.
 ///
-/// A plain [`TaskHandle`] detaches its task when it is dropped, and a time limit or a `select!` drops what it gives up:
-/// the task goes on although its result is lost. This wrapper is for those places. It is made by
-/// [`TaskHandle::cancel_on_drop`] and [`TaskSet::cancel_on_drop`], gives the handle's own methods (it derefs to it), and
-/// is a [`Future`] where the handle is one. [`into_inner`](Self::into_inner) gives the plain handle back.
+/// A plain [`TaskHandle`] detaches its task when it is dropped, and a time limit or a `select!` drops the handle that
+/// it gives up: the task goes on although its result is lost. This wrapper is for those callers.
+/// [`TaskHandle::cancel_on_drop`] and [`TaskSet::cancel_on_drop`] make it. It derefs to the handle, and is a [`Future`]
+/// where the handle is one. [`into_inner`](Self::into_inner) returns the plain handle.
 ///
-/// Its drop does not wait. It does what the handle's own `cancel` does: a task that has not started never will, and its
-/// closure is dropped on this thread; a running task hears of the request where it looks
-/// ([`checkpoint`](crate::checkpoint)). A task that has ended is left as it is. The wrapper costs nothing until then.
+/// The drop does not wait. It does the same as the handle's own `cancel`: a queued task never starts, and its closure
+/// is dropped on this thread; a running task sees the request at its next [`checkpoint`](crate::checkpoint). A finished
+/// task is left as it is. The wrapper costs nothing until then.
 ///
 /// ```
 /// use std::time::Duration;
@@ -82,7 +82,7 @@ impl<T> TaskSet<T> {
 /// let query = work.submit(|| heirloom::sleep(Duration::from_secs(3600)))?.cancel_on_drop();
 /// let answer = tokio::time::timeout(Duration::from_millis(5), query).await;
 /// assert!(answer.is_err());
-/// work.wait_idle()?; // the query was asked to stop, and its sleep ended
+/// work.wait_idle()?; // the query was cancelled, and its sleep ended
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -98,7 +98,7 @@ impl<H: Cancel> CancelOnDrop<H> {
         Self { handle: Some(handle) }
     }
 
-    /// The plain handle, whose drop cancels nothing.
+    /// Returns the plain handle, whose drop cancels nothing.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};

@@ -23,37 +23,37 @@ use crate::wait::park;
 /// An input on its way into a task. The map takes it back when the task is refused.
 type Given<A> = Arc<Mutex<Option<A>>>;
 
-/// What a submission came to: the task, or why it was refused.
+/// The outcome of a submission: the task, or the reason of its refusal.
 type Submitted<T> = Result<TaskHandle<T>, SubmitError>;
 
-/// Whether to wait for capacity in the queue.
+/// Whether a submission waits for capacity in the queue.
 #[derive(Clone, Copy)]
 enum Capacity {
     AsItIs,
-    /// For as long as it takes, or until the deadline.
+    /// Without a bound, or until the deadline.
     Waits(Option<Instant>),
 }
 
 /// Results in the order of their inputs; made by [`PoolManager::map`](crate::PoolManager::map).
 ///
-/// Keeps up to four tasks for each of the pool's places under way, and submits the next ones as results are taken, so
-/// an endless iterator is fine and a bounded queue is not overrun. Dropping it detaches what is under way.
+/// Keeps up to four tasks for each of the pool's permits under way, and submits the next ones as results are taken. So
+/// an endless iterator is fine, and a bounded queue is not overrun. Its drop detaches the tasks under way.
 ///
-/// When a task is refused because the pool or the request has ended, or the place of the map is cancelled, the map draws no
-/// further input: it yields the results under way, then one error that says why, and ends. [`into_rest`](Self::into_rest)
-/// gives the inputs back that no task was made of.
+/// When a task is refused because the pool or the request has ended, or the map's node is cancelled, the map draws no
+/// further input: it yields the results under way, then one error with the reason, and ends.
+/// [`into_rest`](Self::into_rest) returns the inputs that no task got.
 #[must_use = "tasks are submitted as results are taken"]
 pub struct Map<I: Iterator, F, T> {
     pool: Arc<Pool>,
-    /// Where `map` was called, and the span there: all tasks stand there, whoever takes the results.
+    /// The node and the span of the call of `map`. All tasks stand there, whichever thread takes the results.
     place: NodeRef,
     span: tracing::Span,
     subscriber: Option<Scoped>,
     task_type: Option<TaskType>,
     inputs: Fuse<I>,
-    /// Drawn from the iterator, and refused.
+    /// An input that was drawn from the iterator, and refused.
     held: Option<I::Item>,
-    /// A task was refused for good: nothing more is submitted.
+    /// A task was refused for good: no further one is submitted.
     ended: bool,
     f: Arc<F>,
     window: usize,
@@ -94,8 +94,8 @@ where
         }
     }
 
-    /// The inputs that no task was made of, in order: the refused one, if there is one, and what the iterator still has.
-    /// Tasks that are under way are detached.
+    /// Returns the inputs that no task got, in order: the refused one, if there is one, and the rest of the iterator.
+    /// Tasks under way are detached.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -105,7 +105,7 @@ where
     /// pool.start(PoolConfig::leased(1))?;
     /// let mut map = pool.map(1.., |n| n)?;
     /// pool.close();
-    /// let seen = map.by_ref().take_while(|result| result.is_ok()).count(); // what was under way, then one error
+    /// let seen = map.by_ref().take_while(|result| result.is_ok()).count(); // the tasks under way, then one error
     /// assert!(map.next().is_none());
     /// assert_eq!(map.into_rest().next(), Some(seen + 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -114,14 +114,14 @@ where
         self.held.into_iter().chain(self.inputs)
     }
 
-    /// Submits a task for the next input; a refused input is held. `None` when there is no input, or nothing is to be
-    /// submitted any more.
+    /// Submits a task for the next input; a refused input is held. Returns `None` when there is no input, or no further
+    /// task is to be submitted.
     fn submit_next(&mut self, capacity: Capacity) -> Option<Submitted<T>> {
         if self.ended {
             return None;
         }
         if !self.pool.config.detached && self.place.node().is_cancelled() {
-            // Accepted it would be, and over at once; where a scope was cancelled, not even that.
+            // The pool would accept the task and cancel it at once. A cancelled scope would refuse it.
             if self.place.node().scope_closed() {
                 return Some(Err(admit::scope_has_ended(&self.pool, &self.place)));
             }
@@ -153,7 +153,7 @@ where
         }))
     }
 
-    /// False when the queue had no room, or the pool accepts nothing more.
+    /// Keeps an accepted task. Returns false when the queue had no capacity, or the pool accepts no more tasks.
     fn keep(&mut self, next: Submitted<T>) -> bool {
         match next {
             Ok(handle) => {
@@ -161,7 +161,7 @@ where
                 true
             }
             Err(reason) if reason.is_queue_full() => {
-                // Kept and tried again, so nothing was refused to anybody.
+                // The input is kept and tried again, so the caller sees no refusal.
                 self.pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
                 false
             }
@@ -191,11 +191,11 @@ where
     F: Fn(I::Item) -> T + Send + Sync + 'static,
     T: Send + 'static,
 {
-    /// The next result, waiting at most `d`; `Ok(None)` at the end. For a program that shows how far it is while a long
-    /// task runs, or looks whether to go on.
+    /// Returns the next result, waiting at most `d`; `Ok(None)` at the end.
     ///
-    /// It waits as [`TaskHandle::join_timeout`] does, and so never runs a task in place. The iterator's own `next` is not
-    /// bounded.
+    /// For a program that shows its progress, or checks a flag, while a long task runs. It waits as
+    /// [`TaskHandle::join_timeout`] does, and so never runs a task in place. The iterator's own `next` has no time
+    /// limit.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -219,7 +219,7 @@ where
     /// ```
     ///
     /// # Errors
-    /// [`TimedOut`] when the next result was not there by then; the map is unchanged, and the next call waits on.
+    /// [`TimedOut`] when the next result is not there by then; the map is unchanged, and the next call waits on.
     pub fn next_timeout(&mut self, d: Duration) -> Result<Option<Result<T, TaskError>>, TimedOut> {
         let deadline = park::after(d);
         self.refill();
@@ -244,8 +244,8 @@ where
         }
     }
 
-    /// The next result, without blocking the runtime; `None` at the end. It may be dropped at any time: neither a result
-    /// nor an item is lost. The iterator's own `next` runs where this is polled.
+    /// Returns the next result without blocking the runtime; `None` at the end. The future may be dropped at any time:
+    /// neither a result nor an input is lost. The iterator's own `next` runs on the polling thread.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -269,7 +269,8 @@ where
             let out = match self.under_way.front_mut() {
                 Some(Ok(handle)) => Some(handle.await),
                 Some(Err(_)) => None,
-                // Others fill the queue, and none of ours is under way whose end would make room: wait for theirs.
+                // Other submitters fill the queue, and no task of this map is under way whose start would free
+                // capacity.
                 None => {
                     self.held.as_ref().filter(|_| !self.ended)?;
                     submit::await_capacity(&self.pool, &self.place).await;
@@ -294,7 +295,7 @@ where
     fn next(&mut self) -> Option<Self::Item> {
         self.refill();
         if self.under_way.is_empty() {
-            // Others fill the queue, and none of ours is under way whose end would make room: wait for theirs.
+            // Other submitters fill the queue, and no task of this map is under way whose start would free capacity.
             let waited = self.submit_next(Capacity::Waits(None))?;
             self.keep(waited);
         }

@@ -1,4 +1,4 @@
-//! [`Members`]: many futures of which each is polled when it was woken, in the order of the wakes.
+//! [`Members`]: many futures, each polled after its wake, in the order of the wakes.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Wake, Waker};
@@ -69,7 +69,7 @@ struct ReadyList(Mutex<Ready>);
 
 #[derive(Default)]
 struct Ready {
-    /// Keys of members to look at, oldest first.
+    /// Keys of the members to poll, oldest first.
     keys: VecDeque<usize>,
     waker: Option<Waker>,
 }
@@ -79,14 +79,14 @@ impl ReadyList {
         Arc::new(Self(Mutex::default()))
     }
 
-    /// A member of this key. It is on the list from the start, so that the first look polls it and registers its waker.
+    /// Makes a member of this key. It is on the list from the start, so that the first poll registers its waker.
     fn add(self: &Arc<Self>, key: usize) -> Arc<Member> {
         let member = Arc::new(Member { key, listed: AtomicBool::new(true), list: Arc::clone(self) });
         self.0.lock().keys.push_back(key);
         member
     }
 
-    /// The next key on the list; without one the waker is woken when there is.
+    /// Returns the next key on the list. Without one it registers the waker for the next key.
     fn next(&self, waker: &Waker) -> Option<usize> {
         let mut ready = self.0.lock();
         if let Some(key) = ready.keys.pop_front() {
@@ -96,7 +96,7 @@ impl ReadyList {
             return None;
         }
         drop(ready);
-        // A waker's clone and drop are user code, so neither is under the lock; a key may have come meanwhile.
+        // A waker's clone and drop are user code, so neither runs under the lock. A key may have come meanwhile.
         let mut left = Some(waker.clone());
         let mut ready = self.0.lock();
         let key = ready.keys.pop_front();
@@ -109,7 +109,7 @@ impl ReadyList {
     }
 }
 
-/// The waker of one member: it puts its key on the list, once between two looks.
+/// The waker of one member: it puts its key on the list, once between two polls.
 struct Member {
     key: usize,
     listed: AtomicBool,
@@ -117,7 +117,7 @@ struct Member {
 }
 
 impl Member {
-    /// Takes it off the list, before it is looked at: an end during the look lists it again. The waker is for the look.
+    /// Takes the member off the list before its poll: a wake during the poll lists it again. Returns the poll's waker.
     fn look(self: &Arc<Self>) -> Waker {
         self.listed.store(false, Ordering::Release);
         Waker::from(Arc::clone(self))

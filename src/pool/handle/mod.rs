@@ -1,4 +1,4 @@
-//! Tasks from outside.
+//! Handles: submitting tasks, and waiting for their results.
 
 pub(crate) mod cancel_on_drop;
 pub(crate) mod map;

@@ -22,21 +22,22 @@ use crate::sync::unwind::abort_on_panic;
 use crate::wait::graph::{Ends, Label, Target};
 use crate::wait::tracker::TaskTracker;
 
-/// Tasks that may borrow from the caller of [`PoolManager::scope`](crate::PoolManager::scope).
+/// Submits tasks that borrow from the caller of [`PoolManager::scope`](crate::PoolManager::scope).
 ///
-/// The scope of a [`TypedManager`](crate::TypedManager) has its kind `K`, and accepts that kind's tasks alone.
+/// That call returns only after all tasks have ended, also when its closure panics. The scope of a
+/// [`TypedManager`](crate::TypedManager) has its kind `K`, and accepts that kind's tasks alone.
 pub struct TaskScope<'scope, 'env: 'scope, K = ()> {
     pool: &'scope Arc<Pool>,
     task_type: Option<TaskType>,
     tracker: Arc<TaskTracker>,
-    /// When the scope's own thread is a worker of the pool: what it can run itself while it waits.
+    /// Where the scope's own thread is a worker of the pool: the tasks that it can run itself while it waits.
     own: Option<Mutex<VecDeque<Task>>>,
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
     kind: PhantomData<fn() -> K>,
 }
 
-/// A borrowing task that was accepted. Dropping it detaches the task; the scope waits for it all the same.
+/// The handle of an accepted borrowing task. Its drop detaches the task; the scope waits for the task all the same.
 #[must_use = "dropping the handle detaches the task; its result and its panic are lost"]
 pub struct ScopedHandle<'scope, T> {
     inner: TaskHandle<T>,
@@ -46,7 +47,8 @@ pub struct ScopedHandle<'scope, T> {
 impl<'scope> TaskScope<'scope, '_> {
     /// Submits a task that may borrow from outside the scope. Never blocks.
     ///
-    /// The task has the type of the handle that made the scope; see [`PoolManager::of_type`](crate::PoolManager::of_type).
+    /// Returns the task's handle. The task has the type of the manager that made the scope; see
+    /// [`PoolManager::of_type`](crate::PoolManager::of_type).
     ///
     /// # Errors
     /// As [`PoolManager::submit`](crate::PoolManager::submit).
@@ -60,7 +62,8 @@ impl<'scope> TaskScope<'scope, '_> {
 }
 
 impl<'scope, K: TaskKind> TaskScope<'scope, '_, K> {
-    /// Submits a task of the scope's kind that may borrow from outside the scope. Never blocks.
+    /// Submits a task of the scope's kind that may borrow from outside the scope. Never blocks. Returns the task's
+    /// handle.
     ///
     /// # Errors
     /// As [`TypedManager::submit`](crate::TypedManager::submit).
@@ -79,11 +82,11 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        // Never closed before the wait is over, so this cannot be refused.
+        // The tracker is never closed before the wait is over, so this cannot be refused.
         let _ = self.tracker.enter();
-        // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty; a task leaves
-        // it after its closure is gone and, unless a handle still has it, its result. A handle cannot outlive
-        // `'scope`.
+        // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty. A task
+        // leaves the tracker after its closure is dropped and, unless a handle still has it, its result. A handle
+        // cannot outlive `'scope`.
         let task = unsafe { dispatch::submit(self.pool, self.task_type.clone(), Some(Arc::clone(&self.tracker)), f) };
         match task {
             Ok(task) => {
@@ -110,7 +113,7 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
         if let Some(own) = &self.own
             && may_run_in_place(Arc::as_ptr(self.pool))
         {
-            // What nobody has started runs here: these are the very tasks this waits for.
+            // Queued tasks run here, in place: they are the very tasks that this waits for.
             loop {
                 let next = own.lock().pop_front();
                 let Some(task) = next else { break };
@@ -122,11 +125,12 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
         self.block();
     }
 
-    /// The second half of the wait. It is not inlined, since what it needs would be on the stack of every task that
-    /// runs inside another one.
+    /// The second half of the wait. It is not inlined, since its locals would be on the stack of every task that runs
+    /// inside another one.
     #[inline(never)]
     fn block(&self) {
-        // What it lends goes with it, so nobody can be told here: others are, if any can be.
+        // The borrowed data goes with this stack frame, so this wait cannot be refused. Other waits of a circle are, if
+        // any can be.
         let all = || OfTracker {
             on: Target::TrackerIn { tracker: self.tracker.address(), pool: release::address(self.pool) },
             label: Label::Borrowing(self.pool.namespace.clone()),
@@ -136,7 +140,7 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
     }
 }
 
-/// Runs `f` with a scope on the pool, and waits for what it submitted, also when `f` panics.
+/// Runs `f` with a scope on the pool, and waits for the submitted tasks, also when `f` panics.
 pub(crate) fn run<'env, K, T>(
     pool: &Arc<Pool>,
     task_type: Option<TaskType>,
@@ -151,22 +155,22 @@ pub(crate) fn run<'env, K, T>(
         env: PhantomData,
         kind: PhantomData,
     };
-    // Scopes may be inside one another as tasks are, and without any.
+    // Scopes may be nested as tasks are, and without any task.
     let out = depth::with_stack(|| catch_unwind(AssertUnwindSafe(|| f(&scope))));
     abort_on_panic(|| scope.wait());
     out.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
 impl<T> ScopedHandle<'_, T> {
-    /// As [`TaskHandle::join`].
+    /// Waits until the task has ended, and returns its value. As [`TaskHandle::join`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`TaskHandle::join`].
     pub fn join(self) -> Result<T, TaskError> {
         self.inner.join()
     }
 
-    /// As [`TaskHandle::join_timeout`].
+    /// Waits at most `d` for the task's result. As [`TaskHandle::join_timeout`].
     ///
     /// # Errors
     /// The handle itself, to wait again.
@@ -174,24 +178,24 @@ impl<T> ScopedHandle<'_, T> {
         self.inner.join_timeout(d).map_err(|inner| Self { inner, scope: PhantomData })
     }
 
-    /// As [`TaskHandle::cancel`].
+    /// Cancels the task. As [`TaskHandle::cancel`].
     pub fn cancel(&self) -> CancelOutcome {
         self.inner.cancel()
     }
 
-    /// As [`TaskHandle::id`].
+    /// Returns the task's id. As [`TaskHandle::id`].
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.inner.id()
     }
 
-    /// As [`TaskHandle::is_finished`].
+    /// Returns whether the task has ended. As [`TaskHandle::is_finished`].
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.inner.is_finished()
     }
 
-    /// As [`TaskHandle::status`].
+    /// Returns the task's step in its life. As [`TaskHandle::status`].
     #[must_use]
     pub fn status(&self) -> TaskStatus {
         self.inner.status()

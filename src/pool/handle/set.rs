@@ -18,13 +18,16 @@ use crate::sync::os::{Arc, Mutex};
 use crate::wait::graph::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
 use crate::wait::park;
 
-/// A task that ended, and how.
+/// The id and the result of a task that has ended.
 pub type Ended<T> = (TaskId, Result<T, TaskError>);
 
-/// Collects handles and yields their results as they finish. Dropping it detaches what has not finished, as dropping
-/// the handles would; [`cancel_on_drop`](Self::cancel_on_drop) has the drop cancel it instead.
+/// Collects handles and yields their results as they finish.
 ///
-/// Adding and yielding cost one small allocation and a short lock, however many handles are in it.
+/// Its drop detaches the unfinished tasks, as the drops of the handles would; [`cancel_on_drop`](Self::cancel_on_drop)
+/// makes the drop cancel them instead.
+///
+/// # Cost
+/// One small allocation for each handle, and a short lock for each add and each yield, at any size of the set.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope, TaskSet};
@@ -48,7 +51,7 @@ pub struct TaskSet<T> {
     tasks: Arc<Tasks>,
 }
 
-/// The members' tasks, by the same keys, for those who look for circles of waits.
+/// The members' tasks, by the same keys, for the search for circles of waits.
 struct Tasks(Mutex<slab::Slab<(Task, usize)>>);
 
 impl Several for Tasks {
@@ -59,34 +62,34 @@ impl Several for Tasks {
 }
 
 impl<T> TaskSet<T> {
-    /// An empty set.
+    /// Returns an empty set.
     #[must_use]
     pub fn new() -> Self {
         let tasks = Arc::new(Tasks(Mutex::new(slab::Slab::new())));
         Self { handles: Members::new(), tasks }
     }
 
-    /// Adds a handle.
+    /// Adds a handle. Never blocks.
     pub fn push(&mut self, handle: TaskHandle<T>) {
         // Both slabs change together, so their keys are the same.
         self.tasks.0.lock().insert((handle.task().another(), handle.pool_address()));
         self.handles.insert(handle);
     }
 
-    /// How many have not been yielded yet.
+    /// Returns the number of tasks that were not yielded yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.handles.len()
     }
 
-    /// Nothing is left to yield.
+    /// Returns whether no task is left to yield.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.handles.is_empty()
     }
 
-    /// [`cancel`](TaskHandle::cancel)s every task in the set; they are still yielded. All of them are asked before the
-    /// first closure is dropped.
+    /// [`cancel`](TaskHandle::cancel)s every task in the set. They are still yielded. Queued tasks have their outcome,
+    /// and running tasks their request, before the first closure is dropped.
     pub fn cancel_all(&self) {
         let handles = || self.handles.iter().map(|(_, handle)| handle);
         let mut evicted = Evicted::new();
@@ -98,11 +101,12 @@ impl<T> TaskSet<T> {
         });
     }
 
-    /// The next result, of whichever task finishes first; `None` when the set is empty. Waits as
+    /// Waits for the next result, of the task that finishes first; `None` when the set is empty. Waits as
     /// [`TaskHandle::join`] does.
     ///
-    /// Where all tasks of the set wait, directly or by others, for what the caller owes, the wait would never end: the
-    /// result is that of one of them then, [`TaskError::is_deadlock`]; it leaves the set, and goes on, detached.
+    /// The wait would never end where all tasks of the set wait, directly or through others, for a result or a permit
+    /// of the caller. Then this returns the error of one of them, [`TaskError::is_deadlock`]. That task leaves the set,
+    /// and goes on, detached.
     pub fn join_next(&mut self) -> Option<Ended<T>> {
         self.join_until(None).unwrap_or(None)
     }
@@ -110,7 +114,7 @@ impl<T> TaskSet<T> {
     /// As [`join_next`](TaskSet::join_next), waiting at most `d`.
     ///
     /// # Errors
-    /// [`TimedOut`] when nothing has finished by then; the set is unchanged.
+    /// [`TimedOut`] when no task has finished by then; the set is unchanged.
     pub fn join_next_timeout(&mut self, d: Duration) -> Result<Option<Ended<T>>, TimedOut> {
         self.join_until(Some(d))
     }
@@ -126,7 +130,7 @@ impl<T> TaskSet<T> {
                 true
             }
             Poll::Pending => {
-                // Only once it is clear that this blocks, and after what could run in place has.
+                // Only once it is clear that this blocks, and after tasks were run in place.
                 let begun = match &mut released {
                     Some(released) => released,
                     None => released.insert(PermitsReleased::begin_until(deadline)),
@@ -146,7 +150,7 @@ impl<T> TaskSet<T> {
         }
     }
 
-    /// Takes one of the tasks that the circle was found through out of the set.
+    /// Takes the task that closes the circle out of the set.
     fn give_up_one(&mut self, why: ClosesCircle) -> Ended<T> {
         let (found, pool) = why.task.map_or((None, Namespace::DEFAULT), |(id, pool)| (Some(id), pool));
         let is_it = |handle: &TaskHandle<T>| found.is_none_or(|id| handle.id() == id);
@@ -168,13 +172,13 @@ impl<T> TaskSet<T> {
         Target::FirstOf(Arc::clone(&self.tasks) as _)
     }
 
-    /// The next result, without blocking the runtime; `None` when the set is empty. May be dropped at any time without
-    /// losing a result.
+    /// Returns the next result without blocking the runtime; `None` when the set is empty. The future may be dropped at
+    /// any time without losing a result.
     pub async fn next(&mut self) -> Option<Ended<T>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// As a stream is polled.
+    /// Polls for the next result, as a stream is polled.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
         self.poll_one(cx, false)
     }
@@ -195,7 +199,8 @@ impl<T> TaskSet<T> {
 
 impl<T> Drop for TaskSet<T> {
     fn drop(&mut self) {
-        // A task that has not ended has a waker of ours, which holds what holds the task.
+        // An unfinished task holds a waker of this set, which holds the set's tasks. This drop breaks that circle of
+        // references.
         let tasks = std::mem::take(&mut *self.tasks.0.lock());
         drop(tasks);
     }

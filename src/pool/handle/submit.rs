@@ -1,4 +1,4 @@
-//! Submitting a task, with all the ways to wait: for capacity, or for the result.
+//! Submitting a task, with each way to wait: for capacity, or for the result.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -23,7 +23,7 @@ use crate::sync::unwind::abort_on_panic;
 use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
 use crate::wait::park;
 
-/// [`Pool::submit`] for what borrows nothing.
+/// [`Pool::submit`] for a closure and a result that borrow nothing.
 pub(crate) fn submit_static<F, T>(pool: &Arc<Pool>, submitted: impl Into<As>, f: F) -> Result<TaskHandle<T>, Refused<F>>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -35,7 +35,7 @@ where
     Ok(unsafe { TaskHandle::new(task, pool) })
 }
 
-/// Submits, waiting for room in a bounded queue until the deadline; the running task's place is given away
+/// Submits, waiting for capacity in a bounded queue until the deadline, with the running task's permit released
 /// meanwhile.
 pub(crate) fn submit_waiting<F, T>(
     pool: &Arc<Pool>,
@@ -62,7 +62,7 @@ where
             Err(full) => full,
         };
         if deadline.is_none() && local::make_room(pool) {
-            // Nobody else would.
+            // No other thread would run the local pool's tasks.
             continue;
         }
         if deadline.is_none() && !released.is_waiting() {
@@ -113,7 +113,7 @@ where
             Err(full) => full,
         };
         let cancelled = poll_fn(|cx| {
-            // Whoever polls is asked: it may be another one each time.
+            // A cancel of the polling code ends the wait, and each poll may be by other code.
             let cancel_listener = cancel_listener.insert(CancelListener::new());
             if cancel_listener.poll(cx.waker(), CancelListener::cancel_requested) {
                 return Poll::Ready(true);
@@ -129,16 +129,16 @@ where
     }
 }
 
-/// Until there may be room in the queue, or none is to be waited for any more.
+/// Waits until there may be capacity in the queue, or none is to be waited for any more.
 pub(crate) async fn await_capacity(pool: &Pool, at: &NodeRef) {
     let Some(capacity) = &pool.capacity else { return };
     let waiter = capacity.register();
     let mut cancel_listener = None;
     poll_fn(|cx| {
-        // Whoever polls is asked: it may be another one each time.
+        // A cancel of the polling code ends the wait, and each poll may be by other code.
         let cancelled =
             cancel_listener.insert(CancelListener::new()).poll(cx.waker(), CancelListener::cancel_requested);
-        // In line first, and a look then.
+        // Registered first, and then a look: see `Capacity`.
         let is_notified = waiter.poll(cx.waker());
         let is_over = pool.tracker.is_closed() || scope_ended(pool, at) || at.node().is_cancelled();
         if cancelled || is_notified || is_over || capacity.has_some() { Poll::Ready(()) } else { Poll::Pending }
@@ -146,14 +146,14 @@ pub(crate) async fn await_capacity(pool: &Pool, at: &NodeRef) {
     .await;
 }
 
-/// The room that a refused task can wait for, if that is what it was refused for.
+/// Returns the capacity that a refused task can wait for, if the queue was full.
 fn capacity_to_wait_for<'a, F>(pool: &'a Pool, refused: &Refused<F>) -> Option<&'a Capacity> {
     pool.capacity.as_ref().filter(|_| refused.reason.is_queue_full())
 }
 
-/// Submits again what was refused for want of room, which does not count as refused then. It stands where it would
-/// have at the first try, beside the task that waits: that one may be a node only because it waits. The error:
-/// there is none still.
+/// Submits again after a refusal for want of capacity, which then does not count as a refusal. The task stands at the
+/// node of the first try, beside the task that waits: that one may be a node only because it waits. The outer error:
+/// the queue is still full.
 fn submit_as_waiter<F, T>(
     pool: &Arc<Pool>,
     waiter: &Waiter<'_>,
@@ -174,7 +174,7 @@ where
     match outcome {
         Err(full) if capacity_to_wait_for(pool, &full).is_some() => Err(full),
         Err(refused) => {
-            // What it may have been told of is left to the next.
+            // The waiter may have been notified of capacity that it does not use, so the next one is notified.
             waiter.capacity.notify_one();
             Ok(Err(refused))
         }
@@ -182,8 +182,8 @@ where
     }
 }
 
-/// Whether waiting for room is of no more use, because a scope at or above the place accepts nothing more. What is
-/// submitted to a detached pool is not counted there.
+/// Whether a wait for capacity is of no more use, because a scope at or above the node accepts no more tasks. A
+/// detached pool's tasks are not counted there.
 fn scope_ended(pool: &Pool, at: &NodeRef) -> bool {
     !pool.config.detached && at.node().scope_closed()
 }
@@ -197,8 +197,8 @@ fn cancelled_while_waiting<F>(pool: &Pool, task: F) -> Refused<F> {
     Refused { task, reason: SubmitError::new(&pool.namespace, SubmitErrorKind::Cancelled) }
 }
 
-/// Runs `f` as a task of the pool and waits for it: on this thread if a leased pool has a place free or it is a
-/// work-stealing pool's own, else on a worker.
+/// Runs `f` as a task of the pool and waits for it. It runs on this thread if a leased pool has a permit free or the
+/// thread is a work-stealing pool's own, else on a worker.
 pub(crate) fn run_and_wait<F, T>(
     pool: &Arc<Pool>,
     task_type: Option<TaskType>,
@@ -235,8 +235,8 @@ where
         }
     }
     let ran = abort_on_panic(|| {
-        // SAFETY: a borrowing join does not return before the task is done, its closure gone and its result taken, and
-        // it does not unwind.
+        // SAFETY: a borrowing join does not return before the task is done, its closure dropped and its result taken,
+        // and it does not unwind.
         let task = unsafe { dispatch::submit(pool, As { task_type, borrows: true, ..As::default() }, None, f) }?;
         // SAFETY: submitted above to this pool, with this result.
         Ok(unsafe { TaskHandle::new(task, pool) }.join_borrowing())

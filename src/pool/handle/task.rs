@@ -1,4 +1,4 @@
-//! [`TaskHandle`]: one task, from outside.
+//! [`TaskHandle`]: the handle of one accepted task.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -25,10 +25,11 @@ use crate::task::state::CancelRequest;
 use crate::wait::graph::{Ends, Target};
 use crate::wait::park;
 
-/// A task that was accepted. Dropping the handle detaches the task: it runs all the same, and its result is dropped.
-/// [`cancel_on_drop`](Self::cancel_on_drop) has the drop cancel it instead.
+/// The handle of one accepted task. Its drop detaches the task.
 ///
-/// It is also a [`Future`], on any runtime. It borrows nothing and may go to any thread.
+/// A detached task runs all the same, and its result is dropped. [`cancel_on_drop`](Self::cancel_on_drop) makes the
+/// drop cancel the task instead. The drop does not wait. The handle is also a [`Future`], on any runtime. It borrows
+/// nothing and may go to any thread.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -58,19 +59,19 @@ impl<T> TaskHandle<T> {
         Self { awaited: Awaited::new(task, pool), result: PhantomData }
     }
 
-    /// The task's id. Never reused.
+    /// Returns the task's id. Ids are never reused.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.awaited.task.id()
     }
 
-    /// Whether the task has ended, so that `join` returns at once.
+    /// Returns whether the task has ended, so that `join` returns at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.awaited.task.state().is_done()
     }
 
-    /// Where the task is in its life.
+    /// Returns the task's step in its life: queued, running or finished.
     #[must_use]
     pub fn status(&self) -> TaskStatus {
         let state = self.awaited.task.state();
@@ -83,11 +84,12 @@ impl<T> TaskHandle<T> {
         }
     }
 
-    /// Asks the task to end early.
+    /// Cancels the task. Does not wait. Returns whether the request is new, a repeated one, or too late.
     ///
-    /// A task that has not started ends now, as cancelled, and its closure is dropped on this thread; its body never
-    /// runs. Its waiters go on before that drop. A running one notices where it looks ([`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep)), and
-    /// so does what it submitted or started since it became a node of the tree.
+    /// A queued task ends now, as cancelled, and never starts. Its waiters are woken before its closure is dropped,
+    /// which happens on this thread. A running task sees the request at its next [`checkpoint`](crate::checkpoint) or
+    /// [`sleep`](crate::sleep). So do the tasks and threads that it has submitted or started since it became a node of
+    /// the tree.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -98,7 +100,7 @@ impl<T> TaskHandle<T> {
     /// use heirloom::CancelOutcome;
     ///
     /// let (open, gate) = mpsc::channel::<()>();
-    /// let first = pool.submit(move || gate.recv())?; // takes the only place
+    /// let first = pool.submit(move || gate.recv())?; // acquires the only permit
     /// let second = pool.submit(|| "never runs")?;
     /// assert_eq!(second.cancel(), CancelOutcome::Requested);
     /// assert!(second.join().is_err_and(|error| error.is_cancelled()));
@@ -109,7 +111,7 @@ impl<T> TaskHandle<T> {
     pub fn cancel(&self) -> CancelOutcome {
         let (outcome, claimed) = self.awaited.task.cancel();
         if let Some(claimed) = claimed {
-            // SAFETY: we have just claimed a task of this pool, and count it out below.
+            // SAFETY: this thread has just claimed a task of this pool, and counts it out below.
             let pool = unsafe { pool_of_claimed(self.awaited.pool) };
             claimed::note(&pool);
             let error = TaskError::cancelled(self.awaited.task.id(), &pool.namespace);
@@ -127,13 +129,16 @@ impl<T> TaskHandle<T> {
 
     /// Waits until the task has ended, and returns its value.
     ///
-    /// On a worker of the same pool a task that nobody has started yet runs here and now, in place; every other wait
-    /// gives the running task's place to the next one, so a pool is never held up by its own tasks' joins.
+    /// On a worker of the same pool a queued task runs here and now, in place. Every other wait spins for a moment,
+    /// then parks the thread and releases the running task's permit to the next task, so a pool is never held up by its
+    /// own tasks' joins. A cancel of the caller does not interrupt it.
     ///
     /// # Errors
-    /// The task's panic, with its payload; that it was cancelled or could not run; or, at once, that it would be waited
-    /// for in vain: from within itself, in a fork of its process, or because it waits, directly or by others, for what
-    /// the caller owes ([`TaskError::is_deadlock`]). In that last case the task goes on, detached.
+    /// - The task's panic, with its payload.
+    /// - The task was cancelled, or could not run.
+    /// - At once, where the wait would never end: the caller joins itself, the process is a fork of the task's process,
+    ///   or the task waits, directly or through others, for a result or a permit of the caller
+    ///   ([`TaskError::is_deadlock`]). In that last case the task goes on, detached.
     pub fn join(self) -> Result<T, TaskError> {
         if self.awaited.task.state().is_done() {
             return self.output();
@@ -147,10 +152,10 @@ impl<T> TaskHandle<T> {
         self.output()
     }
 
-    /// As [`join`](Self::join), for a task that borrows: comes back when it has ended. One that is queued behind the
-    /// caller itself ends as refused; for one that runs, other waits of the circle are told.
+    /// As [`join`](Self::join), for a task that borrows: returns only when it has ended. A queued task that would close
+    /// a circle ends as refused. For a running one, other waits of the circle are refused.
     ///
-    /// The caller knows that it is no task of its own stack's, and this process no fork.
+    /// The caller makes sure that the task is not on its own stack, and that this process is no fork.
     pub(crate) fn join_borrowing(self) -> Result<T, TaskError> {
         if !self.awaited.task.state().is_done() && (depth::is_deep() || !self.awaited.run_in_place(true)) {
             self.awaited.wait_borrowing();
@@ -168,16 +173,17 @@ impl<T> TaskHandle<T> {
         self.awaited.address().addr()
     }
 
-    /// Waits until the task has ended, and passes each request to stop that reaches the caller meanwhile on to it: the
-    /// first one, and every repeated one, so that a task which declined is asked again. It keeps waiting: the task
-    /// decides.
+    /// Waits until the task has ended, and forwards each cancel request of the caller to it meanwhile.
     ///
-    /// A task that hears the caller's request itself cannot decline that one: it does when it was submitted by a task
-    /// that was a node of the tree already ([`current`](crate::current) had been called, or something started
-    /// there).
+    /// The first request is forwarded, and every repeated one, so a task that acknowledged one is cancelled again. The
+    /// wait goes on after a request: the task decides.
     ///
-    /// Unlike [`join`](Self::join) it does not run the task in place, where it could hear of nothing, unless the
-    /// caller's place in the task's own pool cannot be given away.
+    /// A task that sees the caller's request itself cannot acknowledge that request. It sees it when it was submitted
+    /// by a task that was a node of the tree already ([`current`](crate::current) had been called, or a task or thread
+    /// started there).
+    ///
+    /// Unlike [`join`](Self::join) it does not run the task in place, where no request would reach it, unless the
+    /// caller's permit in the task's own pool cannot be released.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -200,10 +206,9 @@ impl<T> TaskHandle<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// # Errors
-    /// The outer one when the caller was asked to stop while it waited; the task has ended then, and its result is
-    /// dropped. The inner one is the task's. If the task had ended before, its result comes back, and a request stays
-    /// pending for the caller's next look.
+    /// The outer error when the caller was cancelled during the wait; the task has ended then, and its result is
+    /// dropped. The inner error is the task's. If the task had ended before, its result is returned, and a request
+    /// stays pending for the caller's next checkpoint.
     pub fn join_cancelling(self) -> Result<Result<T, TaskError>, Cancelled> {
         if self.awaited.task.state().is_done() {
             return Ok(self.output());
@@ -227,8 +232,8 @@ impl<T> TaskHandle<T> {
         }
     }
 
-    /// As [`join_cancelling`](Self::join_cancelling), without blocking the runtime: requests to stop that reach the place
-    /// where this is first polled are passed on. Dropping it detaches the task.
+    /// As [`join_cancelling`](Self::join_cancelling), without blocking the runtime. Forwards the cancel requests that
+    /// reach the node of the first poll. Dropping the future detaches the task.
     ///
     /// # Errors
     /// As [`join_cancelling`](Self::join_cancelling).
@@ -247,7 +252,8 @@ impl<T> TaskHandle<T> {
         if forwarder.is_some_and(|forwarder| forwarder.passed()) { Err(interrupted::cancelled()) } else { Ok(out) }
     }
 
-    /// Waits at most `d`. The handle comes back when the task has not ended by then. Never runs the task in place.
+    /// Waits at most `d`, and returns the task's result. Never runs the task in place; releases the running task's
+    /// permit.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -261,7 +267,7 @@ impl<T> TaskHandle<T> {
     /// let task = pool.submit(move || gate.recv())?;
     /// let task = match task.join_timeout(Duration::from_millis(1)) {
     ///     Err(not_yet) => not_yet, // the handle, to wait again
-    ///     Ok(result) => panic!("nobody opened the gate: {result:?}"),
+    ///     Ok(result) => panic!("the gate is still closed: {result:?}"),
     /// };
     /// open.send("opened")?;
     /// assert_eq!(task.join()??, "opened");
@@ -269,7 +275,7 @@ impl<T> TaskHandle<T> {
     /// ```
     ///
     /// # Errors
-    /// The handle itself, to wait again.
+    /// The handle itself, to wait again, when the task has not ended by then.
     pub fn join_timeout(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
         let deadline = park::after(d);
         if !self.is_finished() {
@@ -299,7 +305,7 @@ impl<T> TaskHandle<T> {
     fn take(&self) -> Option<Result<T, TaskError>> {
         // SAFETY: `T` is the task's own by the contract of `new`, and this is its handle.
         let output = unsafe { self.awaited.task.take::<T>() };
-        // What a request ended says so to whoever asked for it, if the same one reaches both.
+        // The end of a cancelled task counts as the caller's own interruption, if the same request reaches both.
         let is_by_request = |output: &Result<T, TaskError>| match output {
             Ok(_) => self.awaited.task.state().was_interrupted(),
             Err(error) => error.is_cancelled(),

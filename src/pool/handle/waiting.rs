@@ -1,4 +1,4 @@
-//! [`Awaited`]: the waits of a task's handle, whatever its result is.
+//! [`Awaited`]: the waits of a task's handle, for every type of result.
 
 use std::ptr;
 use std::task::Waker;
@@ -23,10 +23,10 @@ use crate::sync::os::Arc;
 use crate::wait::graph::{self, ClosesCircle, Ends, IsQueued, Label, Target};
 use crate::wait::park;
 
-/// A task from outside, without the type of its result.
+/// An accepted task without the type of its result.
 pub(crate) struct Awaited {
     pub(crate) task: Task,
-    /// To compare, and to use while a claim of the handle's keeps the pool.
+    /// For comparisons, and for use while a claim by this handle keeps the pool alive.
     pub(super) pool: PoolAddress,
 }
 
@@ -39,10 +39,10 @@ impl Awaited {
         self.pool.get::<Pool>().as_ptr()
     }
 
-    /// Ends the task as cancelled together with others, if it is still queued.
+    /// Cancels the task together with others, if it is still queued.
     pub(super) fn evict(&self, evicted: &mut Evicted) {
         let Ok(claimed) = self.task.another().claim() else { return };
-        // SAFETY: we have just claimed a task of this pool, and its end counts it out.
+        // SAFETY: this thread has just claimed a task of this pool, and the task's end counts it out.
         let pool = unsafe { pool_of_claimed(self.pool) };
         claimed::note(&pool);
         if let Some(meta) = claimed.take_meta() {
@@ -50,8 +50,8 @@ impl Awaited {
         }
     }
 
-    /// The slow half of [`join`](Self::join). It is not inlined, since what it needs would be on the stack of every
-    /// task that runs inside another one.
+    /// The slow half of [`join`](Self::join). It is not inlined, since its locals would be on the stack of every task
+    /// that runs inside another one.
     #[inline(never)]
     pub(super) fn wait(&self) -> Result<(), TaskError> {
         let deep = release::release_if_deep();
@@ -61,12 +61,12 @@ impl Awaited {
         self.block(Ends::WhenTold, |_| {}).map_err(|why| self.would_deadlock(why))
     }
 
-    /// The task is run here, if that was not tried before, or ends in a moment.
+    /// Runs the task here, if that was not tried before, or spins for its end. Returns whether it has ended.
     pub(super) fn ends_without_sleep(&self, may_run: bool) -> bool {
         (may_run && self.run_in_place(true)) || park::spin_until(|| self.task.state().is_done())
     }
 
-    /// As `wait`.
+    /// As `wait`, for a task that borrows.
     #[inline(never)]
     pub(super) fn wait_borrowing(&self) {
         let deep = release::release_if_deep();
@@ -74,29 +74,29 @@ impl Awaited {
             && let Err(why) = self.block(Ends::WhenTold, |_| {})
             && !self.end_queued(why)
         {
-            // It was not to be refused, and is not now.
+            // The first wait was refused and the task runs, so this one is never refused.
             let _ = self.block(Ends::Never, |_| {});
         }
     }
 
-    /// Ends the task with the circle, if nobody has started it.
+    /// Ends a queued task with the circle as its error. Returns false if it was claimed before.
     pub(super) fn end_queued(&self, why: ClosesCircle) -> bool {
         let Ok(claimed) = self.task.another().claim() else { return false };
-        // SAFETY: we have just claimed a task of this pool, and count it out below.
+        // SAFETY: this thread has just claimed a task of this pool, and counts it out below.
         let pool = unsafe { pool_of_claimed(self.pool) };
         claimed::note(&pool);
         evict::end_unrun(&pool, claimed, TaskError::deadlock(self.task.id(), &pool.namespace, why.circle));
         true
     }
 
-    /// Gives the caller's places away and blocks until the task has ended; `poll` is called with each look. The error:
-    /// that would never be.
+    /// Releases the caller's permits and blocks until the task has ended; `poll` is called with each look. The error is
+    /// the circle that the wait would close.
     pub(super) fn block(&self, ends: Ends, mut poll: impl FnMut(&Waker)) -> Result<(), ClosesCircle> {
         let mut released = PermitsReleased::begin();
-        // One decision, not a look and then a decision: the pool may reach its bound of waits at any time. A place that
-        // is kept is one that the task may never get.
+        // The permits are released before the check, because the pool may reach its bound of waits at any time. The
+        // awaited task may never get a permit that this wait holds.
         if release::holds_permit(self.address()) {
-            // What runs in place is no part of a wait.
+            // A task that runs in place is no part of a wait.
             drop(released);
             if self.run_in_place(true) {
                 return Ok(());
@@ -114,7 +114,7 @@ impl Awaited {
         }
     }
 
-    /// The task, for those who look for circles.
+    /// The task as a target for the search for circles.
     pub(super) fn target(&self) -> graph::Task {
         let queued = self.task.state().is_queued().then(|| Arc::new(self.task.another()) as Arc<dyn IsQueued>);
         graph::Task { id: self.task.id(), pool: self.address().addr(), queued }
@@ -125,7 +125,7 @@ impl Awaited {
         TaskError::deadlock(self.task.id(), &pool, why.circle)
     }
 
-    /// Why a wait here for the task, which has not ended, would itself never end, if so.
+    /// The error of a wait here that would never end by itself, for a task that has not ended.
     pub(super) fn never_ends(&self) -> Option<TaskError> {
         self.waits_for_itself().or_else(|| self.is_the_parents()).or_else(|| self.needs_a_state_held_here())
     }
@@ -145,15 +145,15 @@ impl Awaited {
         })
     }
 
-    /// This process is a fork, where nobody ends the task.
+    /// The error in a fork, where no thread ends the task.
     pub(super) fn is_the_parents(&self) -> Option<TaskError> {
         // SAFETY: the task has not ended. Nothing counts it out of its pool here, so the pool holds itself.
         fork::is_fork()
             .then(|| TaskError::forked(self.task.id(), unsafe { &self.pool.get::<Pool>().as_ref().namespace }))
     }
 
-    /// The error for a join that waits for the calling code itself: for a task of this stack, or from the initialiser that
-    /// the task's pool needs first.
+    /// The error for a join that waits for the calling code itself: for a task of this stack, or from the initialiser
+    /// that the task's pool needs first.
     fn waits_for_itself(&self) -> Option<TaskError> {
         // A queued task is on no stack.
         let is_it = |frame: &&Frame| frame.task_address() == Some(self.task.address());
@@ -168,8 +168,8 @@ impl Awaited {
         with_innermost(own).or_else(|| with_initialising(needs_initialiser))
     }
 
-    /// Runs the task here if this thread is a worker of its pool and nobody has started it. `waits` is whether the
-    /// caller would otherwise block.
+    /// Runs the task here if it is queued and this thread is a worker of its pool. `waits` is whether the caller would
+    /// otherwise block.
     pub(super) fn run_in_place(&self, waits: bool) -> bool {
         with_own_pool(self.address(), |own| match own {
             None => local::run_exactly(&self.task, self.address(), waits),
@@ -183,8 +183,8 @@ impl Awaited {
 
     /// Waits for a task that a poll would run in place inside of a runtime's future, where `block_on` and a portal are
     /// refused: whether the task may use them would depend on whether a worker had started it. Another thread of the
-    /// pool runs it. Nothing where the caller's place is kept, and nothing that would close a circle: such a task runs
-    /// in place.
+    /// pool runs it. Does not wait where the caller's permit is held, or where the wait would close a circle: such a
+    /// task runs in place.
     #[cfg(feature = "tokio")]
     pub(super) fn run_outside_a_runtime(&self) {
         let queued = self.task.state().is_queued() && may_run_in_place(self.address());
