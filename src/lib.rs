@@ -118,9 +118,8 @@ pub use crate::error::{
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use crate::error::{JoinError, PortalError, SpawnError};
-pub use crate::exit::{
-    ExitGuard, ExitPolicy, exit_deadline, exit_grace, exit_guard, on_exit, run_main, run_main_async,
-};
+pub use crate::exit::guard::{ExitGuard, exit_guard, run_main, run_main_async};
+pub use crate::exit::settings::{ExitPolicy, exit_deadline, exit_grace, on_exit};
 pub use crate::gate::Gate;
 pub use crate::gate::guard::GateGuard;
 #[cfg(feature = "inspector")]

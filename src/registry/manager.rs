@@ -4,7 +4,7 @@ use std::fmt;
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use crate::exit;
+use crate::exit::hook;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
 use crate::lineage::slots::SlotValue;
@@ -214,7 +214,7 @@ impl PoolManager {
     }
 
     pub(super) fn new_pool(&self, config: PoolConfig) -> Arc<Pool> {
-        exit::arm();
+        hook::arm();
         kinds::start(self.inner.namespace.clone(), self.inner.owner.clone(), config)
     }
 

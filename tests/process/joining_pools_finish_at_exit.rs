@@ -59,7 +59,7 @@ trait Left {
 impl Left for Seen {
     fn is_left(&self, pool: &str, after: Duration) -> &Self {
         assert!(self.took >= after, "took {:?}\nstderr: {}", self.took, self.stderr);
-        let says = format!("does not wait any longer for what was asked to stop in \"{pool}\"");
+        let says = format!("does not wait any longer for the cancelled tasks of \"{pool}\"");
         assert_eq!(self.stderr.matches(&says).count(), 1, "{}", self.stderr);
         self.quick()
     }

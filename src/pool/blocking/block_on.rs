@@ -29,6 +29,7 @@ use crate::wait::park;
 /// `Portal::block_on`. On a runtime's thread this blocks the thread, like every wait that has no `.await`: there,
 /// `.await` the future. This wait is never refused as a part of a [circle](crate::Circle). Where the future waits for
 /// tasks alone, the circle's other waits are refused.
+///
 /// ```
 /// use futures::{SinkExt, StreamExt, channel::mpsc};
 /// use heirloom::{PoolConfig, Scope};

@@ -70,7 +70,7 @@ fn say_bound_is_reached(pool: &Pool) {
                 target: "heirloom",
                 namespace = %pool.namespace,
                 max_blocked = pool.config.max_blocked,
-            "a wait keeps its permit, because too many tasks of this pool wait already (PoolConfig::max_blocked)",
+                "a wait keeps its permit, because too many tasks of this pool wait already (PoolConfig::max_blocked)",
             );
         });
     }

@@ -1,8 +1,8 @@
-//! [`LocalPool`]: a pool whose tasks run on one thread, when that thread says so.
+//! [`LocalPool`]: a pool whose tasks run on one thread, inside the calls of that thread.
 //!
-//! The pool requests no thread: its limit is 0 for [`Permits`](crate::pool::core::permits::Permits). A submitter notifies
-//! the thread instead. The thread acquires a permit for each task that it runs, so frames, waits and the end are as for other
-//! pools.
+//! The pool requests no thread: its limit is 0 for [`Permits`](crate::pool::core::permits::Permits). A submitter
+//! notifies the thread instead. The thread acquires a permit for each task that it runs, so frames, waits and the end
+//! are as for other pools.
 
 use std::any::Any;
 use std::fmt;
@@ -59,15 +59,16 @@ impl Kind<Pool> for Local {
     }
 }
 
-/// The right and the duty to run a local pool's tasks; made by
-/// [`PoolManager::start_local`](crate::PoolManager::start_local). It stays on its thread.
+/// Runs the tasks of a local pool on the one thread that owns it.
 ///
-/// Dropping it cancels what is queued, so every handle resolves, and closes the pool: submitting is refused from then
-/// on.
+/// [`PoolManager::start_local`](crate::PoolManager::start_local) makes it. It stays on its thread.
 ///
-/// Anyone submits through the manager, from any thread; a task runs only inside one of the methods here, or in place
-/// where this thread joins it. So this is for what must happen on one thread: a window system, a library bound to the
-/// main thread.
+/// Its drop cancels queued tasks, so every handle resolves, and closes the pool: every later submit is refused. The
+/// drop does not wait.
+///
+/// Any thread submits through the manager. A task runs only inside one of the methods here, or in place where this
+/// thread joins it. So this is for work that must happen on one thread: a window system, a library bound to the main
+/// thread.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -87,23 +88,25 @@ impl Kind<Pool> for Local {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The other waits of this thread: joining a task of this pool runs exactly that one, in place; waiting for many
-/// ([`stop`](crate::PoolManager::stop), [`wait_idle`](crate::PoolManager::wait_idle), the end of a
-/// [`Scope`](crate::Scope) or of a [`TaskScope`](crate::TaskScope), [`shutdown`](crate::shutdown)) runs what is queued
-/// meanwhile. Joining a task of another pool, or a thread, which itself waits for this thread would never end, and is
-/// refused ([`TaskError::is_deadlock`](crate::TaskError::is_deadlock)): use [`run_until`](Self::run_until) for a task; a thread's handle is no future, so let it
-/// [close](crate::PoolManager::close) the pool at its end, or look at its
+/// Other waits of this thread: the join of one of this pool's tasks runs exactly that task, in place. Waits for many
+/// tasks ([`stop`](crate::PoolManager::stop), [`wait_idle`](crate::PoolManager::wait_idle), the end of a
+/// [`Scope`](crate::Scope) or of a [`TaskScope`](crate::TaskScope), [`shutdown`](crate::shutdown)) run queued tasks
+/// meanwhile.
+///
+/// The join of another pool's task, or of a thread, that waits for this thread in turn would never end, and is refused
+/// ([`TaskError::is_deadlock`](crate::TaskError::is_deadlock)). For a task, use [`run_until`](Self::run_until). A
+/// thread's handle is no future: let the thread [close](crate::PoolManager::close) the pool at its end, or check its
 /// [`is_finished`](crate::thread::JoinHandle::is_finished) between calls of [`run_timeout`](Self::run_timeout).
 ///
-/// At the end of the process what is queued for the thread that ends it is cancelled.
+/// At the end of the process the tasks queued for the exiting thread are cancelled.
 ///
 /// ```compile_fail,E0277
 /// # let local = heirloom::create("ui").start_local(heirloom::PoolConfig::local()).unwrap();
 /// std::thread::spawn(move || local.run_pending()); // it cannot be sent between threads
 /// ```
-#[must_use = "dropping it cancels what is queued and closes the pool"]
+#[must_use = "dropping it cancels queued tasks and closes the pool"]
 pub struct LocalPool {
-    /// Not a box, which would claim that the list does not look at it.
+    /// Not a box, whose unique access would forbid the list to look at the entry.
     entry: Rc<LocalEntry>,
     here: PhantomData<*const ()>,
 }
@@ -120,16 +123,17 @@ impl LocalPool {
         &self.entry.pool
     }
 
-    /// The name of the manager whose pool this is.
+    /// Returns the name of the pool's manager.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         &self.pool().namespace
     }
 
-    /// Runs what was queued when this was called, and returns how many tasks that were. Never waits; a task that
-    /// submits itself again runs with the next call. For an event loop of one's own, together with
-    /// [`on_pending`](Self::on_pending). It runs this pool's tasks only; the `run_*` that wait serve every pool that is
-    /// local to the thread.
+    /// Runs the tasks queued at the call, and returns how many ran.
+    ///
+    /// Never waits for a task to come. A task that submits itself again runs with the next call. For an event loop of
+    /// the program's own, together with [`on_pending`](Self::on_pending). It runs this pool's tasks only; the waiting
+    /// `run_*` serve every pool that is local to the thread.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -138,7 +142,7 @@ impl LocalPool {
     /// let ui = scope.create("ui");
     /// let local = ui.start_local(PoolConfig::local())?;
     /// let title = ui.submit(|| "new title")?;
-    /// assert!(!title.is_finished()); // nobody else runs it
+    /// assert!(!title.is_finished()); // no other thread runs it
     /// assert_eq!(local.run_pending(), 1);
     /// assert_eq!(title.join()?, "new title");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -158,16 +162,17 @@ impl LocalPool {
         ran
     }
 
-    /// Runs tasks until the future is ready, and returns its output; sleeps while there is nothing to do. Tasks that
-    /// are still queued then stay queued.
+    /// Runs tasks until the future is ready, and returns its output.
     ///
-    /// The tasks of every pool that is local to this thread run meanwhile, one of each in turn: what the future waits
-    /// for may need any of them, and no other thread runs them.
+    /// The thread sleeps while it has no task to run. Tasks that are still queued at the end stay queued.
+    ///
+    /// The tasks of every pool that is local to this thread run meanwhile, one of each in turn: the future may wait for
+    /// any of them, and no other thread runs them.
     ///
     /// The future may be a [`TaskHandle`](crate::TaskHandle), of this pool or another one, so this is how the thread
-    /// waits for work elsewhere that needs this thread. It is polled here, between two tasks, when it was woken.
-    /// What a future waits for is not known, so inside an initialiser such a wait is no part of a cycle that would
-    /// be told ([`Reentrant`](crate::InitError::Reentrant)); a [`join`](crate::TaskHandle::join) is.
+    /// waits for work elsewhere that needs this thread. It is polled here, between two tasks, after each wake. The
+    /// target of a future's wait is unknown. So inside an initialiser such a wait is no part of a circle that would be
+    /// refused ([`Reentrant`](crate::InitError::Reentrant)); a [`join`](crate::TaskHandle::join) is.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -181,7 +186,7 @@ impl LocalPool {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run_until<F: Future>(&self, future: F) -> F::Output {
-        // Its caller can be told nothing.
+        // The caller has no error to receive, so this wait is never refused.
         let on = |all| polled::first_of(all).map(|on| (on, Label::Task, Ends::Never));
         match drive(on, None, future) {
             Ok(Some(out)) => out,
@@ -189,11 +194,12 @@ impl LocalPool {
         }
     }
 
-    /// Runs tasks until the pool was told to end ([`stop`](crate::PoolManager::stop),
-    /// [`close`](crate::PoolManager::close) or [`cancel`](crate::PoolManager::cancel), also its scope's) and
-    /// nothing is left of it, and reports as `stop` does. Sleeps while there is nothing to do. From one of the
-    /// pool's own tasks it reports at once. As [`run_until`](Self::run_until), it serves every pool that is local to
-    /// this thread.
+    /// Runs tasks until the pool is closed and its last task has ended, and returns the report of its end.
+    ///
+    /// [`stop`](crate::PoolManager::stop), [`close`](crate::PoolManager::close) and
+    /// [`cancel`](crate::PoolManager::cancel) close it, also those of its scope. The report is that of `stop`. The
+    /// thread sleeps while it has no task to run. Inside one of the pool's own tasks this reports at once. As
+    /// [`run_until`](Self::run_until), it serves every pool that is local to this thread.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -216,9 +222,10 @@ impl LocalPool {
         end::report(self.pool())
     }
 
-    /// Runs tasks for at most `d`, sleeping while there is nothing to do, or until the pool has ended before. A task
-    /// that has begun is not cut short. True when the pool has ended. As [`run_until`](Self::run_until), it serves every
-    /// pool that is local to this thread.
+    /// Runs tasks for at most `d`, or until the pool has ended. Returns true when the pool has ended.
+    ///
+    /// The thread sleeps while it has no task to run. A task that has begun is not cut short. As
+    /// [`run_until`](Self::run_until), it serves every pool that is local to this thread.
     ///
     /// ```
     /// use std::time::Duration;
@@ -238,11 +245,13 @@ impl LocalPool {
             && self.pool().is_over()
     }
 
-    /// Calls `f` when something is queued: once, on the submitter's thread, until a `run_*` has looked again; at once,
-    /// here, if something is queued now. A later `f` replaces this one.
+    /// Sets the function that is called when a task is queued. A later `f` replaces this one.
+    ///
+    /// `f` is called once, on the submitter's thread, until a `run_*` has looked at the queue again. If a task is
+    /// queued already, `f` is called at once, on this thread.
     ///
     /// For a thread with an event loop of its own: `f` posts an event to the loop, whose handler calls
-    /// [`run_pending`](Self::run_pending). `f` must not block; a panic in it is swallowed.
+    /// [`run_pending`](Self::run_pending). `f` must not block; its panic is swallowed.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -271,13 +280,13 @@ impl LocalPool {
     }
 }
 
-// Its cells are whole whatever unwinds.
+// The cells are whole after every unwinding.
 impl UnwindSafe for LocalPool {}
 
 impl Drop for LocalPool {
     fn drop(&mut self) {
         notifier(self.pool()).leave();
-        // Still on the list: a closure that is dropped may join another task of the pool.
+        // The entry is still on the list: the drop of a closure may join another task of the pool.
         stop::cancel(self.pool());
         thread::remove_local(&self.entry);
     }

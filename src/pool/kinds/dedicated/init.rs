@@ -1,4 +1,4 @@
-//! The initialiser of a worker: before its first task, and its end.
+//! The initialiser of a worker: its run before the first task, and the end of its effects.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,7 +14,7 @@ use crate::sync::os::Arc;
 use crate::sync::unwind::swallow_drop;
 use crate::threads::cache::ThreadInfo;
 
-/// Makes the calling thread one of the pool's own.
+/// Makes the calling thread a worker of the pool, with a node.
 pub(super) fn attach(pool: &Pool, below: &WeakNodeRef, info: &ThreadInfo) {
     WorkerCtx::attach(pool.namespace.clone(), info.number(), pool.owner.clone(), below.clone());
 }
@@ -38,7 +38,8 @@ pub(super) fn initialise(
     })
 }
 
-/// Ends the calling thread's part in its pool, and drops the thread's state and the values bound to its node: user code.
+/// Ends the calling thread's part in its pool, and drops the thread's state and the values bound to its node: user
+/// code.
 pub(super) fn detach() {
     state::end();
     WorkerCtx::detach();

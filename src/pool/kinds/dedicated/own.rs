@@ -35,8 +35,8 @@ impl Dedicated {
             stack_size: threads.stack_size,
             keep_alive: threads.keep_alive,
             limit: config.limit,
-            // No other task acquires a permit that a wait holds, so `n` threads are enough for all permits. One more thread
-            // would be initialised for a job whose thread is about to become idle.
+            // No other task acquires a permit that a wait holds, so `n` threads are enough for all permits. One more
+            // thread would be initialised for a job whose thread is about to become idle.
             strict: config.holds_permit,
             private: true,
             policy: warm.clone().map(|warm| warm as Arc<dyn SpawnPolicy>),

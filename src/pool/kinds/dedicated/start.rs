@@ -1,4 +1,4 @@
-//! Starting threads of a pool's own: what a [`Warm`] decides is done here.
+//! Starting a dedicated pool's threads: carries out the decisions of [`Warm`].
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ fn make(own: &Dedicated, pool: &Arc<Pool>, warm: &Warm, threads: usize) {
     for made in 0..threads {
         match own.cache.start(Arc::new(WarmUp(Arc::clone(pool)))) {
             Ok(true) => {}
-            // As many as there may be: some came for tasks, and each of them counts when it is ready.
+            // The pool has as many threads as its limit. Some came for tasks, and each of them counts when it is ready.
             Ok(false) => warm.was_not_made(),
             Err(error) => {
                 (made..threads).for_each(|_| warm.was_not_made());
@@ -47,8 +47,8 @@ fn make(own: &Dedicated, pool: &Arc<Pool>, warm: &Warm, threads: usize) {
     }
 }
 
-/// Before a thread of the pool's own does anything: runs the initialiser. True when the thread may go on with what
-/// it came for; otherwise it rests, or ends.
+/// Runs the initialiser, before a thread of the pool's own does anything else. Returns true when the thread may go on
+/// with its job; otherwise it becomes idle, or ends.
 pub(super) fn prepare(
     own: &Dedicated,
     pool: &Arc<Pool>,
@@ -69,7 +69,7 @@ pub(super) fn prepare(
         worker.retire();
         return false;
     }
-    // Aside first: if the pool lets go of what is aside before this, it is said here that it is too late.
+    // The job is parked first. If the pool releases parked jobs before this line, `begin` reports that it is too late.
     if !warm.begin(&info, purpose) {
         release_parked(own, pool);
         pool.end_if_over();
@@ -83,11 +83,11 @@ pub(super) fn prepare(
     } else {
         worker.retire();
     }
-    // What it came for is aside, if nobody has taken it over.
+    // The thread's job is parked, if no other thread has taken it over.
     false
 }
 
-/// What follows an initialiser. Whether the thread may work.
+/// Handles the result of an initialiser. Returns whether the thread may work.
 fn has_initialised(
     own: &Dedicated,
     pool: &Arc<Pool>,
@@ -129,20 +129,20 @@ fn has_initialised(
     }
 }
 
-/// A thread will not become ready.
+/// Releases the job of a thread that does not become ready.
 fn give_up(own: &Dedicated, pool: &Arc<Pool>, purpose: WorkerPurpose) {
     if purpose == WorkerPurpose::ForTask && own.cache.give_up_preparing().is_some() {
         if pool.permits.release(false) {
             pool.end_if_over();
         }
         if !pool.queue.is_empty() {
-            // A ready thread that is idle comes; if there is none, the gate refuses a new one.
+            // A ready idle thread comes; if there is none, the spawn policy refuses a new one.
             dispatch::send_if_permit(pool);
         }
     }
 }
 
-/// A ready thread has gone idle, or ends.
+/// Looks at the queue again, because a ready thread has become idle or ends.
 pub(super) fn let_go(pool: &Arc<Pool>, ends: bool) {
     let Some((_, warm)) = warm_of(pool) else { return };
     if ends {
@@ -153,7 +153,8 @@ pub(super) fn let_go(pool: &Arc<Pool>, ends: bool) {
     }
 }
 
-/// Code in an initialiser ends the process: its thread does not come back, and the pool goes on without it.
+/// Ends the initialiser of a thread whose code ends the process: the thread does not return, and the pool goes on
+/// without it.
 pub(crate) fn initialiser_exits(pool: &Arc<Pool>, info: &Arc<ThreadInfo>, purpose: WorkerPurpose) {
     let Some((own, warm)) = warm_of(pool) else { return };
     let error = said("it ended the process");
@@ -166,13 +167,13 @@ pub(crate) fn initialiser_exits(pool: &Arc<Pool>, info: &Arc<ThreadInfo>, purpos
     }
 }
 
-/// The start failed, which the caller has decided: ends what was started, then says so.
+/// Ends a failed start, which the caller has decided: ends the started threads, then publishes the error.
 fn end_start(own: &Dedicated, pool: &Arc<Pool>, warm: &Warm, unready: WarmupError) {
     let error = match &unready {
         WarmupError::Init(error) => error.clone(),
         WarmupError::Thread(error) => SharedInitError::from(Arc::clone(error) as Arc<_>),
         WarmupError::TimedOut { .. } => said("the start of the pool timed out"),
-        WarmupError::Ended => said("the pool was told to end"),
+        WarmupError::Ended => said("the pool was closed or cancelled"),
     };
     pool.tracker.close();
     dispatch::fail_queued(pool, &WorkerInitFailed(error).into());
@@ -182,7 +183,8 @@ fn end_start(own: &Dedicated, pool: &Arc<Pool>, warm: &Warm, unready: WarmupErro
     warm.publish(Err(unready));
 }
 
-/// A ready thread's state was lost and could not be made anew. The thread ends, and for a pause no other is made.
+/// Handles a ready thread's state that was lost and could not be made again. The thread ends, and for a pause no other
+/// thread is made.
 pub(super) fn state_failed(pool: &Pool, error: &SharedInitError) {
     let Some((_, warm)) = warm_of(pool) else { return };
     let before = warm.state.lock().backoff(error);
@@ -197,7 +199,7 @@ pub(super) fn state_failed(pool: &Pool, error: &SharedInitError) {
     });
 }
 
-/// Nobody needs the threads under way any more: lets go of them and of what they have set aside.
+/// Abandons the threads under way, because no task needs them any more, and releases their parked jobs.
 pub(super) fn abandon_initialisers(own: &Dedicated, pool: &Pool) {
     let Some(warm) = &own.warm else { return };
     for info in warm.close() {
@@ -210,25 +212,25 @@ pub(super) fn abandon_initialisers(own: &Dedicated, pool: &Pool) {
 }
 
 fn release_parked(own: &Dedicated, pool: &Pool) {
-    for _place in own.cache.take_parked() {
-        // Whether it was the last one is what the caller looks at next.
+    for _permit in own.cache.take_parked() {
+        // The caller checks next whether it was the last one.
         let _ = pool.permits.release(false);
     }
 }
 
-/// No thread is waited for.
+/// Returns whether no thread is waited for.
 #[inline]
 pub(crate) fn is_ready(pool: &Pool) -> bool {
     warm_of(pool).is_none_or(|(_, warm)| matches!(warm.outcome(), Some(Ok(()))))
 }
 
-/// Waits until a start has its threads, or has failed; at the deadline the caller ends it.
+/// Waits until a start has its threads or has failed; at the deadline the caller ends the start.
 pub(crate) fn wait_ready(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<(), WarmupError> {
     let Some((_, warm)) = warm_of(pool) else { return Ok(()) };
     if let Some(outcome) = warm.outcome() {
         return outcome;
     }
-    // An initialiser that asks for its own pool has it: waiting for itself would help nobody.
+    // An initialiser that asks for its own pool gets the pool: a wait for itself would never end.
     if is_in(Arc::as_ptr(pool)) {
         return Ok(());
     }
@@ -236,13 +238,13 @@ pub(crate) fn wait_ready(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<
     let there = || warm.outcome().is_some();
     if !block_on_wakers(&warm.changed, deadline, there) {
         time_out(pool);
-        // Whoever has decided already is about to publish.
+        // Another thread has decided already, and is about to publish.
         block_on_wakers(&warm.changed, None, there);
     }
     warm.outcome().unwrap_or(Err(WarmupError::Ended))
 }
 
-/// The start has taken too long, unless it has just ended.
+/// Ends a start that has taken too long, unless it has just ended.
 pub(crate) fn time_out(pool: &Arc<Pool>) {
     if let Some((own, warm)) = warm_of(pool)
         && warm.decide()
@@ -252,8 +254,8 @@ pub(crate) fn time_out(pool: &Arc<Pool>) {
     }
 }
 
-/// Waits for what `wait_ready` waits for without blocking the runtime. A borrowed thread keeps the time, also when
-/// the future is dropped meanwhile.
+/// As `wait_ready`, without blocking the runtime. A borrowed thread keeps the time, also when the future is dropped
+/// meanwhile.
 pub(crate) async fn await_ready(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<(), WarmupError> {
     let Some((_, warm)) = warm_of(pool) else { return Ok(()) };
     if let Some(outcome) = warm.outcome() {
@@ -269,12 +271,12 @@ pub(crate) async fn await_ready(pool: &Arc<Pool>, deadline: Option<Instant>) -> 
     warm.outcome().unwrap_or(Err(WarmupError::Ended))
 }
 
-/// When a start that begins now has taken too long.
+/// The deadline of a start that begins now.
 pub(crate) fn ready_by(pool: &Pool) -> Option<Instant> {
     warm_of(pool).and_then(|(_, warm)| park::after(warm.timeout))
 }
 
-/// How many threads a start waits for, and how long.
+/// The number of threads that a start waits for, and its timeout.
 pub(crate) fn warm_wanted(pool: &Pool) -> (usize, Duration) {
     warm_of(pool).map_or((0, Duration::ZERO), |(_, warm)| (warm.wanted, warm.timeout))
 }
@@ -291,7 +293,7 @@ impl Job for WarmUp {
         if let Some(own) = Dedicated::of(&self.0) {
             prepare(own, &self.0, worker, WorkerPurpose::ForStart);
         }
-        // Ready or not, it holds no place: it rests, or takes who is in line.
+        // Ready or not, the thread holds no permit: it becomes idle, or takes a job in line.
         None
     }
 
@@ -300,7 +302,7 @@ impl Job for WarmUp {
     }
 }
 
-/// Ends a start that nobody blocks for when its time is over.
+/// Ends a start without a blocked waiter when its time is over.
 struct WarmupTimeout {
     pool: Arc<Pool>,
     deadline: Instant,

@@ -2,17 +2,17 @@
 //!
 //! # The life of a thread's state
 //! ```text
-//!   EMPTY --make--> READY --lend--> LENT --give back--> READY
+//!   EMPTY --make--> READY --lend--> LENT --return--> READY
 //!     ^               |               \--a panic--> LOST --drop--> EMPTY
 //!     \--- make fails: FAILED         \
 //!                     \--the thread ends: dropped on it
 //! ```
-//! The state is moved out of the thread's slot while a task has it, so a second `&mut` to it cannot be had: a task that
-//! runs in place within that one finds LENT. The engine does not begin such a task .
+//! The state is moved out of the thread's slot while a task uses it, so no second `&mut` to it exists: a task that runs
+//! in place within that one finds LENT. The engine does not begin such a task.
 //!
 //! # How many there are
-//! A state is counted before it is made and until it is dropped, and no more than the pool's limit are counted. A thread
-//! that ends leaves its cache before its state is dropped, so its successor may have to wait for that.
+//! A state is counted before it is made and until it is dropped, and no more than the pool's limit are counted. A
+//! thread that ends leaves its cache before its state is dropped, so its successor may wait for that drop.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -34,19 +34,19 @@ pub(crate) struct States {
     maker: Maker,
     limit: usize,
     count: Mutex<Count>,
-    /// Told when the count has changed.
+    /// Notified when the count has changed.
     changed: WakerSet,
 }
 
 #[derive(Default)]
 struct Count {
-    /// Made, or being made, and not dropped.
+    /// The states that are made, or being made, and not dropped.
     alive: usize,
-    /// The pool has ended: no other is made.
+    /// The pool has ended: no further state is made.
     closed: bool,
 }
 
-/// One of those that are alive.
+/// One unit of the count.
 struct Counted(Arc<States>);
 
 impl Drop for Counted {
@@ -62,17 +62,17 @@ struct State {
     _counted: Counted,
 }
 
-/// What the calling thread has.
+/// The calling thread's state, step by step.
 enum Slot {
     Empty,
-    /// It is being made, further up the stack.
+    /// The state is being made, further up the stack.
     Making,
     Ready(State),
-    /// A task further up the stack has it.
+    /// A task further up the stack uses the state.
     Lent,
-    /// A task that had it panicked.
+    /// A task that used the state panicked.
     Lost(State),
-    /// It could not be made anew: the thread is to end.
+    /// The state could not be made: the thread has to end.
     Failed,
 }
 
@@ -80,7 +80,7 @@ thread_local! {
     static SLOT: RefCell<Slot> = const { RefCell::new(Slot::Empty) };
 }
 
-/// Changes the slot; `None` while the thread's locals are being destroyed.
+/// Changes the slot. `None` while the thread's locals are being destroyed.
 fn change<R>(f: impl FnOnce(&mut Slot) -> R) -> Option<R> {
     SLOT.try_with(|slot| f(&mut slot.borrow_mut())).ok()
 }
@@ -90,12 +90,13 @@ impl States {
         Arc::new(Self { maker, limit, count: Mutex::new(Count::default()), changed: WakerSet::new() })
     }
 
-    /// The type of each of them.
+    /// The type of each state.
     pub(crate) fn state_type(&self) -> StateType {
         self.maker.makes()
     }
 
-    /// What a thread runs before its first task: the initialiser, if there is one, and then its state is made.
+    /// Returns the hook that a thread runs before its first task: the initialiser, if there is one, then the state's
+    /// maker.
     pub(crate) fn after(self: &Arc<Self>, hook: Option<Hook>) -> Hook {
         let states = Arc::clone(self);
         Hook::new(move |worker| -> Result<(), Failure> {
@@ -120,7 +121,7 @@ impl States {
         counted
     }
 
-    /// The pool has ended: whoever waits to make a state makes none.
+    /// Ends the waits of threads that are about to make a state, when the pool has ended. They make none.
     pub(crate) fn close(&self) {
         self.count.lock().closed = true;
         self.changed.wake_all();
@@ -148,15 +149,15 @@ impl States {
         made
     }
 
-    /// Before a task that has the state runs: makes one where a panic has cost the thread its own.
+    /// Prepares the state for a task: makes one where a panic has cost the thread its own.
     ///
     /// # Errors
-    /// That of the maker. The thread is to end.
+    /// The error of the maker, after which the thread has to end; or that a task on this stack uses the state.
     pub(crate) fn ready(self: &Arc<Self>) -> Result<(), Unstated> {
         let empty = change(|slot| match slot {
             Slot::Ready(_) => Ok(false),
             Slot::Empty | Slot::Failed => Ok(true),
-            // A task that has it runs further up the stack.
+            // A task that uses it runs further up the stack.
             Slot::Lent | Slot::Making | Slot::Lost(_) => Err(Unstated::InUse),
         });
         match empty {
@@ -172,15 +173,15 @@ impl States {
     }
 }
 
-/// Why a task did not get the state.
+/// The reason why a task did not get the state.
 pub(crate) enum Unstated {
-    /// Another task on this stack has it.
+    /// Another task on this stack uses it.
     InUse,
-    /// It was not to be had.
+    /// The maker failed.
     Failed(SharedInitError),
 }
 
-/// The state, out of its slot. Dropped by a panic it is lost.
+/// The state, out of its slot. A panic that drops this loses the state.
 struct Lent(Option<State>);
 
 impl Lent {
@@ -204,7 +205,7 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        // While the thread unwinds no code of a user's may run: what is lost is dropped when the panic was caught.
+        // No user code may run while the thread unwinds. The lost state is dropped after the panic is caught.
         if let Some(state) = self.0.take() {
             let _ = change(|slot| *slot = Slot::Lost(state));
         }
@@ -222,7 +223,7 @@ pub(crate) fn with<S: 'static, T>(f: impl FnOnce(&mut S) -> T) -> T {
     out
 }
 
-/// Drops what a task that panicked had, on the calling thread and as a worker.
+/// Drops the state of a task that panicked, on the calling thread and as a worker.
 pub(crate) fn drop_lost() {
     let lost = change(|slot| match mem::replace(slot, Slot::Empty) {
         Slot::Lost(state) => Some(state),
@@ -236,7 +237,7 @@ pub(crate) fn drop_lost() {
     }
 }
 
-/// Whether the calling thread's state could not be made anew, so that the thread is of no more use.
+/// Returns whether the calling thread's state could not be made, so that the thread is of no more use.
 pub(crate) fn has_failed() -> bool {
     change(|slot| matches!(slot, Slot::Failed)).unwrap_or(false)
 }
@@ -253,7 +254,7 @@ pub(super) fn is_lent() -> bool {
     change(|slot| matches!(slot, Slot::Lent | Slot::Making)).unwrap_or(false)
 }
 
-/// Runs `f` at the thread's node, shielded from the running task's cancellation: what a worker does for its pool.
+/// Runs `f` at the thread's node, shielded from the running task's cancellation: a worker's duty to its pool.
 fn as_worker(f: impl FnOnce()) {
     let _shield = shield();
     let _at = worker().map(|ctx| ctx.enter());

@@ -6,30 +6,31 @@
 //!                     |     \--end, failed--> ends
 //!                     \--close--> abandoned --end--> ends
 //! ```
-//! One lock decides between `end` and `close`: whoever takes the thread off the list of those under way says what
-//! becomes of it. A thread that was sent for a task sets the job, with the place that was taken for it, aside meanwhile
-//! ([`crate::threads::requests`]): a thread that is ready and has nothing else to do takes it over.
+//! One lock decides between `end` and `close`: the caller that takes the thread off the list of those under way decides
+//! the thread's future. A thread that was requested for a task parks the job, with its permit, during the initialiser
+//! ([`crate::threads::requests`]). A ready thread without other work takes the job over.
 //!
 //! # A start that waits
-//! `wanted` threads are made at first, a few at a time: each that is ready makes the next. Whoever learns first how the
-//! start ends *decides* it, does what it owes, and only then publishes it: the last thread that was wanted, the first
-//! that failed, whoever waits when the time is over, whoever ends the pool meanwhile.
+//! The start makes `wanted` threads, a few at a time: each thread that becomes ready makes the next. One caller
+//! *decides* how the start ends, does the work that follows from it, and only then publishes the outcome. That caller
+//! is the first of these: the last wanted thread, the first failed thread, a waiter at the deadline, the code that ends
+//! the pool.
 //!
 //! # A failure later
-//! When a thread fails and nobody else is there for a job that is aside, the job's place is given back. No new thread
-//! is made for a pause that grows with each failure. For that time the pool is in the same position as one that the
-//! system refuses a thread ([`crate::pool::core::pool`]): threads that are ready go on; when no place is taken, what is
-//! queued ends with the initialiser's error.
+//! When a thread fails and no other thread is there for a parked job, the job's permit is released. No new thread is
+//! made for a pause that grows with each failure. During the pause the pool is in the same position as one that the
+//! system refuses a thread ([`crate::pool::core::pool`]): ready threads go on, and when no permit is taken, queued
+//! tasks end with the initialiser's error.
 //!
-//! "No place is taken" does not mean that nobody is there: a ready thread may have given its place back a moment ago
-//! and be about to go idle, where it is found. So as long as a ready thread exists that is in no wait, what is queued
-//! is left to it, and a thread that has gone idle, or ends, looks at the queue again. A submitter looks for idle
-//! threads after it has pushed, and a thread at the queue after it has gone idle: one of the two sees the other.
+//! A pool without a taken permit may still have a worker: a ready thread may have released its permit a moment ago and
+//! be about to become idle, where it is found. So as long as a ready thread exists that is in no wait, queued tasks are
+//! left to it, and a thread that has become idle, or ends, looks at the queue again. A submitter looks for idle threads
+//! after the push, and a thread looks at the queue after it has become idle: one of the two sees the other.
 //!
 //! # The end of the pool
-//! Nothing waits for an initialiser that no task needs: when the last task has ended, the threads still under way are
-//! abandoned. What is aside is given back for them and the pool's end does not count them. They end when their
-//! initialiser returns, and never work.
+//! No wait lasts for an initialiser that no task needs: when the last task has ended, the threads still under way are
+//! abandoned. The permits of their parked jobs are released, and the pool's end does not count these threads. They end
+//! when their initialiser returns, and never work.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -42,15 +43,15 @@ use crate::sync::os::{Arc, Mutex};
 use crate::threads::cache::{SpawnPolicy, ThreadInfo};
 use crate::wait::waker_set::WakerSet;
 
-/// How many threads a start initialises at a time, unless told otherwise.
+/// The number of threads that a start initialises at a time, by default.
 const DEFAULT_CONCURRENCY: usize = 4;
-/// How long a start waits, unless told otherwise.
+/// The time that a start waits, by default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// After a first failure, and how often it doubles. The models know no time: there it is for ever.
+/// The pause after a first failure, and how often it doubles. The models know no time: the pause lasts for ever there.
 const FIRST_BACKOFF: Duration = if cfg!(loom) { Duration::MAX } else { Duration::from_millis(100) };
 const DOUBLINGS: u32 = 7;
 
-/// Why a start did not get its threads.
+/// The reason why a start did not get its threads.
 #[derive(Clone)]
 pub(crate) enum WarmupError {
     /// The first initialiser that failed.
@@ -60,20 +61,20 @@ pub(crate) enum WarmupError {
     TimedOut {
         ready: usize,
     },
-    /// The pool was told to end meanwhile.
+    /// The pool was closed or cancelled meanwhile.
     Ended,
 }
 
-/// What `end` found, so what the thread owes.
+/// The outcome of `end`, which says the thread's next duty.
 #[must_use]
 pub(crate) enum After {
-    /// It may work. As many threads are to be made.
+    /// The thread may work. As many further threads are to be made.
     Ready { make: usize },
-    /// It was the last one that a start waits for: tell, and work.
+    /// The thread was the last that a start waits for: it publishes the outcome, and works.
     LastReady,
-    /// It must end; if `decides`, it also ends the start.
+    /// The thread must end; if `decides`, it also ends the start.
     Failed { error: SharedInitError, decides: bool },
-    /// Everything it held was taken over. It only ends.
+    /// The thread's job was taken over. It only ends.
     Abandoned,
 }
 
@@ -83,31 +84,31 @@ pub(crate) struct Warm {
     concurrency: usize,
     pub(super) timeout: Duration,
     pub(super) state: Mutex<WarmupState>,
-    /// Told when the outcome of the start is there.
+    /// Notified when the outcome of the start is published.
     pub(super) changed: WakerSet,
 }
 
 #[derive(Default)]
 pub(super) struct WarmupState {
-    /// Made for the start, and not there yet.
+    /// Threads made for the start that have not begun.
     coming: usize,
     under_way: Vec<Arc<ThreadInfo>>,
-    /// Initialised so far.
+    /// Threads initialised so far.
     ready: usize,
-    /// Those of them that have not ended.
+    /// The initialised threads that have not ended.
     alive: usize,
-    /// Abandoned, and still in their initialiser.
+    /// Abandoned threads, still in their initialiser.
     abandoned: usize,
-    /// Nobody begins any more.
+    /// No further thread begins.
     closed: bool,
-    /// Somebody has decided how the start ends, and is about to say so.
+    /// A caller has decided how the start ends, and is about to publish it.
     decided: bool,
     outcome: Option<Result<(), WarmupError>>,
     failures: u32,
     backoff: Option<Backoff>,
 }
 
-/// No thread is made for a while.
+/// A pause in which no thread is made.
 pub(super) struct Backoff {
     /// `None` is for ever.
     until: Option<Instant>,
@@ -115,8 +116,8 @@ pub(super) struct Backoff {
 }
 
 impl WarmupState {
-    /// Begins a pause, unless there is one: threads that fail together are one failure. The one before comes back, to
-    /// be dropped outside the lock: it holds a user's error.
+    /// Begins a pause, unless there is one: threads that fail together are one failure. Returns the pause before, to be
+    /// dropped outside the lock: it holds a user's error.
     pub(super) fn backoff(&mut self, error: &SharedInitError) -> Option<Backoff> {
         let now = Instant::now();
         if self.backoff.as_ref().is_some_and(|backoff| !backoff.is_over(now)) {
@@ -136,7 +137,7 @@ impl Backoff {
 }
 
 impl Warm {
-    /// Nothing, for the many pools whose threads need no preparation.
+    /// `None` for the many pools whose threads need no preparation.
     pub(crate) fn new(hook: Option<Hook>, threads: &ThreadConfig) -> Option<Arc<Self>> {
         if hook.is_none() && threads.warm == 0 {
             return None;
@@ -152,7 +153,7 @@ impl Warm {
         }))
     }
 
-    /// How many more threads the start is to make now. They count as coming.
+    /// Returns the number of further threads for the start to make now. They count as coming.
     pub(super) fn make_more(&self, state: &mut WarmupState) -> usize {
         if state.decided || state.closed {
             return 0;
@@ -164,12 +165,12 @@ impl Warm {
         make
     }
 
-    /// One that was to be made was not.
+    /// Counts a thread out that was to be made and was not.
     pub(super) fn was_not_made(&self) {
         self.state.lock().coming -= 1;
     }
 
-    /// A thread is there and is about to run its initialiser. False when it is too late.
+    /// Begins a thread's initialiser. Returns false when it is too late.
     pub(crate) fn begin(&self, info: &Arc<ThreadInfo>, purpose: WorkerPurpose) -> bool {
         let mut state = self.state.lock();
         if purpose == WorkerPurpose::ForStart {
@@ -181,7 +182,7 @@ impl Warm {
         !state.closed
     }
 
-    /// The initialiser has returned.
+    /// Ends a thread's initialiser.
     pub(crate) fn end(&self, info: &Arc<ThreadInfo>, result: Result<(), SharedInitError>) -> After {
         let mut state = self.state.lock();
         let Some(at) = state.under_way.iter().position(|other| Arc::ptr_eq(other, info)) else {
@@ -212,7 +213,7 @@ impl Warm {
         }
     }
 
-    /// Takes the threads under way off the list. No other begins.
+    /// Takes the threads under way off the list. No further thread begins.
     pub(super) fn close(&self) -> Vec<Arc<ThreadInfo>> {
         let mut state = self.state.lock();
         state.closed = true;
@@ -221,7 +222,7 @@ impl Warm {
         left
     }
 
-    /// How the start ends is the caller's to say. True for one caller.
+    /// Claims the decision how the start ends. Returns true to one caller.
     pub(super) fn decide(&self) -> bool {
         !std::mem::replace(&mut self.state.lock().decided, true)
     }
@@ -247,12 +248,12 @@ impl Warm {
         self.state.lock().ready
     }
 
-    /// Abandoned initialisers that still run.
+    /// The number of abandoned initialisers that still run.
     pub(crate) fn abandoned(&self) -> usize {
         self.state.lock().abandoned
     }
 
-    /// The pool was told to end: a start that waits learns it.
+    /// Ends a waiting start of a pool that was closed or cancelled.
     pub(crate) fn stop_waiting(&self) {
         if self.decide() {
             self.publish(Err(WarmupError::Ended));

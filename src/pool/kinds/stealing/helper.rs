@@ -1,4 +1,4 @@
-//! [`Helper`]: a thread of a rayon pool before it has its part.
+//! [`Helper`]: a thread of a rayon pool before its assignment.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::threads;
 use crate::threads::cache::{self, BlockedGuard, Job, ReservedThread, WorkerHandle};
 use crate::wait::waker_set::WakerSet;
 
-/// Another worker of a rayon pool: a thread that waits for its part.
+/// Another worker of a rayon pool: a thread that waits for its assignment.
 pub(super) struct Helper {
     pool: Arc<Pool>,
     assignment: Mutex<Assignment>,
@@ -18,7 +18,7 @@ pub(super) struct Helper {
     wake_chain: Arc<WakeChain>,
 }
 
-/// Helpers to be woken. Each wakes the next one first of all, so that it costs the leader one wake.
+/// Helpers to be woken. Each wakes the next one before anything else, so the leader pays for one wake.
 pub(super) struct WakeChain(Mutex<Vec<ReservedThread>>);
 
 impl WakeChain {
@@ -32,12 +32,12 @@ impl WakeChain {
 
 pub(super) enum Assignment {
     Nothing,
-    /// The part in the rayon pool.
+    /// The thread's part in the rayon pool.
     Part(Box<dyn FnOnce(Option<BlockedGuard>) + Send>),
     NotNeeded,
 }
 
-/// Gets the other threads of a rayon pool: as many as the pool may have, or as the system gives. They do not count
+/// Reserves the other threads of a rayon pool: as many as the pool may have, or as the system gives. They do not count
 /// against the limit of threads until they have a task.
 pub(super) fn gather_threads(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<WakeChain>) {
     let mut helpers = Vec::new();

@@ -1,41 +1,42 @@
-//! [`Stealing`]: a rayon pool on the process-wide cache's threads, for as long as its pool has work.
+//! [`Stealing`]: a rayon pool on the process-wide cache's threads, while its pool has work.
 //!
-//! Queue, places, frames and the end are as for every pool; rayon has the threads, and what runs inside a task.
+//! Queue, permits, frames and the end are as for every pool. rayon has the threads, and runs the pieces inside a task.
 //!
 //! # The protocol
-//! 1. A place is taken for a *visit*: a rayon job that runs one task and then comes again, if more is queued. One task,
-//!    because rayon may run a visit on top of whatever waits on that thread, which is to go on soon.
-//! 2. Without a rayon pool, the place asks the cache for a thread as a leased pool's does. That thread, the *leader*,
-//!    gets the other threads, makes a rayon pool for as many as there are, and becomes its first worker. So the visit
-//!    is certain to run, and so is what rayon gives to each of its workers: none of them is missing, whatever the
-//!    system refuses.
-//! 3. Who gives the last place back lingers a moment and then ends the rayon pool; so does the end of the pool itself.
-//!    The threads go back to the cache, and an idle pool has none.
-//! 4. A worker inside one of heirloom's waits does nothing for rayon. A rayon pool whose workers all wait is *stuck*:
-//!    whoever has a place then ends it, and the places of visits that it has not begun are given back, to be taken for
-//!    a new one. What waits goes on with the old one's workers.
+//! 1. A permit is acquired for a *visit*: a rayon job that runs one task and then comes again, if more is queued. It
+//!    runs only one task, because rayon may run a visit on top of a wait on that thread, and that wait is to go on
+//!    soon.
+//! 2. Without a rayon pool, the permit asks the cache for a thread as a leased pool's does. That thread, the *leader*,
+//!    reserves the other threads, makes a rayon pool for as many as there are, and becomes its first worker. So the
+//!    visit is certain to run, and so is each piece that rayon gives to each of its workers: none of them is missing,
+//!    whatever the system refuses.
+//! 3. The worker that releases the last permit waits a moment and then ends the rayon pool; so does the end of the pool
+//!    itself. The threads go back to the cache, and an idle pool has none.
+//! 4. A worker inside one of heirloom's waits does nothing for rayon. A rayon pool whose workers all wait is *stuck*: a
+//!    thread with a permit then ends it, and the permits of visits that it has not begun are released, to be acquired
+//!    for a new one. The waits go on with the old one's workers.
 //!
 //! # The races to fear
-//! A visit is sent to a rayon pool that ends. It is sent through a counted handle, so rayon hears of the visit before
-//! it hears of the end, and runs it before its threads leave. A place taken later finds no rayon pool and asks for a
-//! leader.
+//! A visit is sent to a rayon pool that ends. It is sent through a counted handle, so rayon receives the visit before
+//! the end, and runs it before its threads leave. A permit acquired later finds no rayon pool and asks for a leader.
 //!
 //! A visit is sent to a rayon pool that is about to be stuck. It is noted as sent under the same lock under which the
-//! last worker notes that it waits. Either that worker sees the visit and gives its place back, or the sender sees that
+//! last worker notes that it waits. Either that worker sees the visit and releases its permit, or the sender sees that
 //! all of them wait.
 //!
 //! # Where code stands
-//! rayon has no hook for each job: what it steals runs on top of whatever waits on that thread. So nothing here may
-//! belong to one task alone. Workers and tasks stand at the pool's owner; a task has no node, no span and no ear for
-//! its own handle, or a piece of another task that is stolen meanwhile would have them too. What a task only counts in,
-//! its submitter's scopes, it keeps.
+//! rayon has no hook for each job: a stolen piece runs on top of a wait on that thread. So no state here may belong to
+//! one task alone. Workers and tasks stand at the pool's owner. A task has no node, no span and no listener for its own
+//! handle, or another task's piece that is stolen meanwhile would have them too. A task keeps its counts in its
+//! submitter's scopes.
 //!
-//! # What keeps what alive
-//! A worker holds the pool and its owner until it leaves; a rayon pool ends soon after the last task, so a manager
-//! nobody holds any more is closed then.
+//! # Lifetimes
+//! A worker holds the pool and its owner until it leaves. A rayon pool ends soon after the last task, so a manager
+//! without a holder is closed then.
 
 mod helper;
 mod state;
+mod visit;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -53,8 +54,8 @@ use crate::pool::core::kind::Kind;
 use crate::pool::core::pool::Pool;
 use crate::pool::kinds::stealing::helper::{Assignment, gather_threads};
 use crate::pool::kinds::stealing::state::{Live, Stage, State};
-use crate::pool::run::worker::Session;
-use crate::pool::run::{dispatch, worker};
+use crate::pool::kinds::stealing::visit::{AfterOne, run_oldest};
+use crate::pool::run::dispatch;
 use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::sync::rayon::{Part, Rayon};
@@ -63,8 +64,8 @@ use crate::threads;
 use crate::threads::cache::{self, BlockedGuard, Job, WorkerHandle};
 use crate::wait::waker_set::WakerSet;
 
-/// How long an idle rayon pool stays: making one again costs a wake of each thread. Short, because its threads are
-/// missing elsewhere meanwhile.
+/// The time that an idle rayon pool stays, because a new one costs a wake of each thread. Short, because its threads
+/// are missing elsewhere meanwhile.
 const LINGER: Duration = Duration::from_millis(10);
 
 /// The rayon pools of one start, made and ended as work comes and goes.
@@ -72,7 +73,7 @@ pub(crate) struct Stealing {
     state: Mutex<State>,
     /// Visits that were sent to a rayon pool.
     sent: AtomicUsize,
-    /// Whoever lingers is to look again.
+    /// Notified when a worker that waits before it ends the rayon pool has to look again.
     woken: WakerSet,
     gone: WakerSet,
 }
@@ -89,7 +90,7 @@ impl Kind<Pool> for Stealing {
         }
     }
 
-    /// The pool has ended: the threads leave.
+    /// Ends the rayon pool when the pool has ended: the threads leave.
     fn dismiss(&self) {
         // A fork's child has none of the threads, and perhaps their locks.
         if fork::is_fork() {
@@ -171,13 +172,14 @@ impl Stealing {
     /// Sends a visit that is noted.
     fn send(&self, rayon: &Rayon, number: u64, pool: &Arc<Pool>) {
         let visits = Arc::clone(pool);
-        // Before it is sent: who lingers after this very visit is not to take it for another one, and leave.
+        // Counted before it is sent: a worker that waits after this very visit would take it for another one, and
+        // leave.
         self.sent.fetch_add(1, Ordering::SeqCst);
         rayon.spawn(move || run_one(&visits, number));
         self.woken.wake_all();
     }
 
-    /// A thread that was asked for has come, with a place.
+    /// Works as the requested thread, which has come with a permit.
     fn run_leader(&self, pool: &Arc<Pool>) {
         let stuck = {
             let mut state = self.state.lock();
@@ -245,7 +247,7 @@ impl Stealing {
         }
     }
 
-    /// rayon could not make a pool; nothing of it is left.
+    /// Releases the permits when rayon could not make a pool.
     fn give_up(&self, pool: &Arc<Pool>, error: &io::Error) {
         let before = mem::replace(&mut self.state.lock().stage, Stage::None);
         let permits = if let Stage::Making(wait) = before { wait + 1 } else { 1 };
@@ -254,7 +256,7 @@ impl Stealing {
         }
     }
 
-    /// Counts a helper in. False when it is too late: a rayon pool's leader leaves when its end has come.
+    /// Counts a helper in. Returns false when it is too late: a rayon pool's leader leaves at the pool's end.
     fn joins(&self) -> bool {
         let mut state = self.state.lock();
         let comes = state.inside > 0;
@@ -264,17 +266,17 @@ impl Stealing {
 
     /// Works until the rayon pool ends. The caller has counted the thread in.
     ///
-    /// Only threads with a task count against the limit of threads: what a task waits for may need one, while rayon has
-    /// no use for the others.
+    /// Only threads with a task count against the limit of threads: a task may wait for work that needs one, while
+    /// rayon has no use for the others.
     fn serve(&self, pool: &Arc<Pool>, number: u64, part: Part, idle: Option<BlockedGuard>) {
-        // What is accepted holds the owner, so it is gone only when there is nothing to do.
+        // An accepted task holds the owner, so the owner is gone only when there is no task.
         let owner = pool.owner.upgrade().unwrap_or(NodeRef::PROCESS);
         let guard = current::enter(owner, LazyNode::Nothing);
         let thread = StealingThread { pool, number, blocked: Cell::new(false) };
         while_stealing(&thread, || {
             part.run();
             drop(idle);
-            // The owner's end is user code, when this was the last to hold it.
+            // The owner's end is user code, when this was its last reference.
             swallow(|| guard.exit_to());
         });
         let last = {
@@ -287,7 +289,7 @@ impl Stealing {
         }
     }
 
-    /// A visit begins. False when its place was given back.
+    /// Begins a visit. Returns false when its permit was released.
     fn begins(&self, number: u64) -> bool {
         let mut state = self.state.lock();
         let Some(live) = state.live(number) else { return false };
@@ -309,8 +311,8 @@ impl Stealing {
         out
     }
 
-    /// Nothing was left to do. Ends the rayon pool, if that stays so for a moment: whichever there is, since the last
-    /// task may have been that of an older one.
+    /// Waits a moment without a task, then ends the rayon pool if there is still none. It ends the newest rayon pool,
+    /// since the last task may have been that of an older one.
     fn linger(&self, pool: &Pool) {
         let until = Instant::now() + LINGER;
         let sent = self.sent.load(Ordering::SeqCst);
@@ -324,11 +326,11 @@ impl Stealing {
         }
     }
 
-    /// The last place was given back.
+    /// Ends the rayon pool after the last permit was released.
     fn end_if_idle(&self, pool: &Pool) {
         let ended = {
             let mut state = self.state.lock();
-            // Whoever takes a place from now on looks at the stage after that.
+            // A thread that acquires a permit from now on looks at the stage after that.
             if pool.permits.is_any_taken() { None } else { state.end() }
         };
         drop(ended);
@@ -339,7 +341,7 @@ impl Stealing {
     }
 }
 
-/// A stuck rayon pool ends: its visits hold no places any more. What is queued for them is sent for anew.
+/// Releases the permits of a stuck rayon pool's visits, and requests a thread for queued tasks.
 fn give_back(pool: &Arc<Pool>, stuck: Live) {
     let Live { rayon, pending, .. } = stuck;
     drop(rayon);
@@ -353,7 +355,7 @@ fn give_back(pool: &Arc<Pool>, stuck: Live) {
     }
 }
 
-/// A job given to `rayon::spawn` panicked: nobody waits for it.
+/// Logs the panic of a job given to `rayon::spawn`, because no code waits for that job.
 fn report_panic(namespace: &Namespace, payload: &(dyn Any + Send)) {
     swallow(|| {
         tracing::error!(
@@ -384,58 +386,8 @@ fn run_one(pool: &Arc<Pool>, number: u64) {
             }
         }
         AfterOne::Idle if with_innermost(|inner| inner.is_none()) => stealing.linger(pool),
-        // On top of a task that waits, which is not to wait for nothing.
+        // On top of a task that waits, and whose wait is not to last longer for this.
         AfterOne::Idle => stealing.end_if_idle(pool),
         AfterOne::Others => {}
     }
-}
-
-/// What is left after [`run_oldest`].
-#[derive(PartialEq, Eq)]
-enum AfterOne {
-    /// The caller's place, because more is queued.
-    Permit,
-    /// Places of others.
-    Others,
-    /// Nothing.
-    Idle,
-}
-
-/// Runs the oldest task of a work-stealing pool, on one of its threads. The caller holds a place: it is given back when
-/// nothing more is queued.
-fn run_oldest(pool: &Arc<Pool>) -> AfterOne {
-    // Tasks came back from their waits: whoever of them ends looks at the queue.
-    if pool.permits.release_excess(pool.config.limit, false) {
-        return AfterOne::Others;
-    }
-    let mut session = Session::new(pool);
-    let mut entry = None;
-    loop {
-        let popped = worker::pop(pool, &mut entry, session.ended);
-        let Some(task) = popped.task else { break };
-        if popped.more {
-            dispatch::send_if_permit(pool);
-        }
-        match task.claim() {
-            Ok(claimed) => {
-                // As if more were queued: this thread may do something else first.
-                worker::run_popped_inside(&mut session, claimed, entry);
-                break;
-            }
-            Err(tombstone) => worker::drop_tombstone(pool, tombstone),
-        }
-    }
-    pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
-    session.flush();
-    if !pool.queue.looks_empty() {
-        return AfterOne::Permit;
-    }
-    let last = pool.permits.release(false);
-    if last {
-        pool.end_if_over();
-    }
-    if !pool.queue.is_empty() {
-        dispatch::send_if_permit(pool);
-    }
-    if last { AfterOne::Idle } else { AfterOne::Others }
 }

@@ -1,4 +1,4 @@
-//! [`State`]: which rayon pool a work-stealing pool has now, and how its threads wait.
+//! [`State`]: the present rayon pool of a work-stealing pool, and the waits of its threads.
 
 use std::mem;
 
@@ -9,15 +9,15 @@ use crate::threads::cache::Cache;
 #[derive(Default)]
 pub(super) struct State {
     pub(super) stage: Stage,
-    /// Of the newest rayon pool.
+    /// The number of the newest rayon pool.
     pub(super) number: u64,
     /// Threads that work for a rayon pool of this start.
     pub(super) inside: usize,
-    /// Those of them that have a task and do not wait in heirloom. They may wait in rayon, for a piece.
+    /// Threads inside that have a task and do not wait in heirloom. They may wait in rayon, for a piece.
     pub(super) tasks: usize,
-    /// Those without a task of their own that wait in heirloom, with a piece.
+    /// Threads inside without a task of their own that wait in heirloom, with a piece.
     pub(super) pieces: usize,
-    /// As many of the tasks' threads count as waiting: there may be a piece for each that it waits for.
+    /// As many of the tasks' threads count as waiting: each may wait for one of the waiting pieces.
     pub(super) blocked_tasks: usize,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct State {
 pub(super) enum Stage {
     #[default]
     None,
-    /// A leader makes one; so many more places wait for it.
+    /// A leader makes one; so many more permits wait for it.
     Making(usize),
     Live(Live),
 }
@@ -34,7 +34,7 @@ pub(super) enum Stage {
 pub(super) struct Live {
     pub(super) rayon: Arc<Rayon>,
     pub(super) workers: usize,
-    /// Those of them inside a wait of heirloom's.
+    /// The workers inside a wait of heirloom's.
     pub(super) blocked: usize,
     /// Visits that were sent and have not begun.
     pub(super) pending: usize,
@@ -55,7 +55,7 @@ impl State {
         }
     }
 
-    /// Notes a visit that the caller then sends; `None` where a leader is wanted.
+    /// Notes a visit that the caller then sends; `None` where a leader is needed.
     pub(super) fn note_sent(&mut self) -> Option<(Arc<Rayon>, u64)> {
         let live = match &mut self.stage {
             Stage::Live(live) if !live.is_stuck() => live,
@@ -65,8 +65,8 @@ impl State {
         Some((Arc::clone(&live.rayon), self.number))
     }
 
-    /// After a change of tasks or pieces. True when more threads count as waiting than before, so that one may be owed
-    /// to the line.
+    /// Applies a change of tasks or pieces. Returns true when more threads count as waiting than before, so that a job
+    /// in line may get one.
     pub(super) fn balance(&mut self, cache: &Cache) -> bool {
         let (before, due) = (self.blocked_tasks, self.tasks.min(self.pieces));
         (before..due).for_each(|_| cache.one_more_blocked());
@@ -75,7 +75,7 @@ impl State {
         due > before
     }
 
-    /// Ends the rayon pool, if there is one. It is to be dropped outside of the lock.
+    /// Ends the rayon pool, if there is one. The caller drops it outside of the lock.
     pub(super) fn end(&mut self) -> Option<Live> {
         match mem::replace(&mut self.stage, Stage::None) {
             Stage::Live(live) => Some(live),

@@ -1,0 +1,56 @@
+//! [`run_oldest`]: the one task of a visit.
+
+use crate::pool::core::pool::Pool;
+use crate::pool::run::worker::Session;
+use crate::pool::run::{dispatch, worker};
+use crate::sync::os::Arc;
+
+/// The permits that are left after [`run_oldest`].
+#[derive(PartialEq, Eq)]
+pub(super) enum AfterOne {
+    /// The caller's permit, because more is queued.
+    Permit,
+    /// Permits of other workers.
+    Others,
+    /// None.
+    Idle,
+}
+
+/// Runs the oldest task of a work-stealing pool, on one of its threads. The caller holds a permit: it is released when
+/// no more is queued.
+pub(super) fn run_oldest(pool: &Arc<Pool>) -> AfterOne {
+    // Tasks came back from their waits. Each of their workers looks at the queue at its task's end.
+    if pool.permits.release_excess(pool.config.limit, false) {
+        return AfterOne::Others;
+    }
+    let mut session = Session::new(pool);
+    let mut entry = None;
+    loop {
+        let popped = worker::pop(pool, &mut entry, session.ended);
+        let Some(task) = popped.task else { break };
+        if popped.more {
+            dispatch::send_if_permit(pool);
+        }
+        match task.claim() {
+            Ok(claimed) => {
+                // As if more were queued: this thread may do other work first.
+                worker::run_popped_inside(&mut session, claimed, entry);
+                break;
+            }
+            Err(tombstone) => worker::drop_tombstone(pool, tombstone),
+        }
+    }
+    pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
+    session.flush();
+    if !pool.queue.looks_empty() {
+        return AfterOne::Permit;
+    }
+    let last = pool.permits.release(false);
+    if last {
+        pool.end_if_over();
+    }
+    if !pool.queue.is_empty() {
+        dispatch::send_if_permit(pool);
+    }
+    if last { AfterOne::Idle } else { AfterOne::Others }
+}
