@@ -277,7 +277,7 @@ impl Lineage {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// # What `f` may do
+/// # Limits of `f`
 /// `f` runs on the cancelling thread, within its call of `cancel` (or its drop of the scope). It stands at the node at
 /// which this was called, and no lock of heirloom's is held, so it may submit, cancel and drop. It must not block: the
 /// canceller waits for it, and so does the drop of the guard. A panic in it is swallowed.

@@ -1,7 +1,7 @@
 //! The calling thread's role in a tokio runtime.
 //!
 //! A runtime's context says little: `spawn_blocking` threads have it, and so has code with an `EnterGuard`, and both
-//! may block. Tokio's cooperative budget tells a thread that runs a future apart: it is limited while a future is
+//! may block. Tokio's cooperative budget marks a thread that runs a future: it is limited while a future is
 //! polled, and lifted in `spawn_blocking` and `block_in_place`.
 //!
 //! A future in `tokio::task::unconstrained` has lifted it too, and code that is dropped outside of a poll has none. For

@@ -62,7 +62,7 @@ pub(crate) struct Flight<O, L> {
     landed: WakerSet,
 }
 
-/// The answer of `join`: says what its caller does next.
+/// The answer of `join`, and so the next step of its caller.
 pub(crate) enum JoinFlight<'a, X, O: Clone, L: Leads> {
     /// The value is there already, or will never be.
     Known(O),

@@ -27,7 +27,7 @@ use crate::value::subscribe::Subscription;
 ///
 /// A look-up takes no lock and costs about as much as finding a manager; [`with`](Self::with) does not even count a
 /// reference. A value lives until it is unbound or replaced, or until its node ends. A scope drops its values once it
-/// was told to end and no task below it is left. A caller that got the value keeps it as an `Arc`.
+/// was closed or cancelled and no task below it is left. A caller that got the value keeps it as an `Arc`.
 ///
 /// Each verb acts where the code stands; [`at`](Self::at) has the same verbs for another node.
 ///
