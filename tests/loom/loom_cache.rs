@@ -1,5 +1,5 @@
-//! The cache of threads: whoever is in line gets a thread or is told that there is none, and nobody is forgotten. The
-//! cache and its line are the engine's own; the jobs are small ones.
+//! The cache of threads: each job in line gets a thread or a refusal, and none is forgotten. The cache and its line are
+//! the engine's own; the jobs are small ones.
 
 use std::io;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn cache(limit: usize, idle: Idle) -> Arc<Cache> {
     cache
 }
 
-/// What has happened, and a way to wait for it.
+/// A log of events, and a way to wait for them.
 #[derive(Default)]
 struct Seen {
     counts: Mutex<Counts>,
@@ -66,12 +66,12 @@ impl Seen {
     }
 }
 
-/// A job, and what it does between its begin and its end.
+/// A job with its step between begin and end.
 struct Gig {
     seen: Arc<Seen>,
     body: fn(&Gig, &Arc<Cache>),
     cache: Arc<Cache>,
-    /// What it goes to the back of the line with, if there is one.
+    /// The job that goes to the back of the line with it, if there is one.
     again: Option<Arc<Gig>>,
 }
 
@@ -94,7 +94,7 @@ fn gig(seen: &Arc<Seen>, cache: &Arc<Cache>, body: fn(&Gig, &Arc<Cache>)) -> Arc
     Arc::new(Gig { seen: Arc::clone(seen), body, cache: Arc::clone(cache), again: None })
 }
 
-/// Asks, and counts a refusal.
+/// Requests a thread, and counts a refusal.
 fn ask(cache: &Arc<Cache>, job: Arc<Gig>) {
     let seen = Arc::clone(&job.seen);
     if cache.request_thread(job).is_err() {
@@ -196,7 +196,7 @@ fn a_thread_that_waits_makes_room_for_another() {
     model(2, || {
         let cache = cache(1, Idle::Stay);
         let seen = Arc::new(Seen::default());
-        // The first waits, as heirloom does it, for the second.
+        // The first waits for the second, in a wait of heirloom's.
         ask(
             &cache,
             gig(&seen, &cache, |gig, _| {
@@ -241,7 +241,7 @@ fn who_lets_others_have_their_turn_comes_back() {
         };
         ask(&cache, Arc::new(first));
         other.join().unwrap();
-        // It comes back only where others were in line.
+        // The job comes back only where others were in line.
         let done = seen.wait(|counts| counts.done >= 2).done;
         cache.dismiss();
         wait_until_gone(&cache);
@@ -262,7 +262,7 @@ fn when_the_system_refuses_a_thread_everybody_in_line_is_told() {
         };
         ask(&cache, gig(&seen, &cache, |_, _| {}));
         other.join().unwrap();
-        // The one refusal reaches one or both; who came after it gets a thread.
+        // The one refusal reaches one or both; a later job gets a thread.
         assert!(end(&cache, &seen, 2).refused >= 1);
         ask(&cache, gig(&seen, &cache, |_, _| {}));
         seen.wait(|counts| counts.done + counts.refused == 3);

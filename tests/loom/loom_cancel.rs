@@ -1,4 +1,4 @@
-//! A cancel against a submit: whichever comes first, a cancelled queued task is over when both are done, though nobody
+//! A cancel against a submit: in either order, a cancelled queued task has ended when both are done, though no thread
 //! runs it. The pool, its queue and the lists of the nodes are the engine's own.
 
 use crate::lineage::current::{LazyNode, enter};
@@ -13,13 +13,13 @@ use crate::pool::kinds::local::LocalPool;
 use crate::pool::run::stop;
 use crate::sync::os::{Arc, Mutex, thread};
 
-/// A pool whose tasks are never run, because this thread does not run them.
+/// A pool whose tasks never run, because its thread does not run them.
 fn idle(config: PoolConfig) -> (Arc<Pool>, LocalPool) {
     let pool = start(config);
     (Arc::clone(&pool), LocalPool::new(pool))
 }
 
-/// Submits at the place. `None` when that is refused.
+/// Submits at the node. `None` when that is refused.
 fn submit_at(pool: &Arc<Pool>, place: &NodeRef) -> Option<TaskHandle<()>> {
     let here = enter(place.clone(), LazyNode::Nothing);
     let handle = submit::submit_static(&pool, None, || ()).ok();
@@ -40,7 +40,7 @@ fn assert_over(handle: Option<TaskHandle<()>>) {
     }
 }
 
-/// One thread submits at the place, and this one cancels.
+/// One thread submits at the node, and this one cancels.
 fn is_over_whoever_comes_first(config: PoolConfig, place: &NodeRef, cancel: impl FnOnce(&Arc<Pool>)) {
     let (pool, _local) = idle(config);
     let submitter = thread::spawn(submits(&pool, place));
@@ -89,7 +89,7 @@ fn is_over_where_it_is_to_stand(config: PoolConfig, cancel: fn(&NodeRef)) {
     let outer = NodeRef::scope();
     let owner = outer.scope_below();
     let pool = crate::model::start_at(&owner, config);
-    // No worker comes: the only place is taken.
+    // No worker comes: the only permit is taken.
     assert!(pool.permits.try_acquire(1));
     let submitter = thread::spawn(submits(&pool, &NodeRef::PROCESS));
     cancel(&outer);

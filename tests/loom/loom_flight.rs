@@ -1,4 +1,4 @@
-//! Flights: of those who ask, one leads and the others get what it lands with, whoever ends it and however.
+//! Flights: one caller leads and the others get its outcome, however it ends and whichever thread ends it.
 
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
 use crate::wait::waker_set::WakerSet;
 
-/// What ends a wait: a value, or a reason.
+/// The end of a wait: a value, or a reason.
 type Outcome = Result<u32, &'static str>;
 
-/// Nobody looks for cycles here.
+/// No model of this file looks for circles.
 struct Nobody;
 
 impl Leads for Nobody {
     fn completed(&self) {}
 }
 
-/// One slot, and how often its initialiser ran.
+/// One slot, and the number of its initialiser's runs.
 struct Key {
     flights: Flights<Option<u32>, Outcome, Nobody>,
     slot: Slot,
@@ -50,7 +50,7 @@ impl Key {
         }
     }
 
-    /// As an asker does.
+    /// As a caller does.
     fn ask(&self, made: Outcome) -> Outcome {
         match self.join() {
             JoinFlight::Known(known) => known,
@@ -89,7 +89,7 @@ fn wait(flight: &Flight<Outcome, Nobody>) -> Outcome {
     flight.wait(None, |_| None).expect("there is no deadline")
 }
 
-/// A place that ends: told once, as a node tells those who watch it.
+/// A node that ends: notified once, as a node notifies its watchers.
 struct Owner {
     over: AtomicBool,
     told: WakerSet,
@@ -167,7 +167,7 @@ fn a_leader_that_goes_without_a_word_strands_nobody() {
         let lead = key.lead();
         let flight = key.flight();
         let waiter = thread::spawn(move || wait(&flight));
-        // What a panic does that nobody caught.
+        // As an uncaught panic does.
         drop(lead);
         assert_eq!(waiter.join().unwrap(), Err("lost"));
         assert_eq!(key.ask(Ok(7)), Ok(7));
@@ -284,7 +284,7 @@ fn a_flight_that_landed_before_a_reason_to_give_up_is_no_failure() {
         let flight = key.flight();
         let waiter = {
             let after = Arc::clone(&after);
-            // A reason that comes of what the leader does after it has landed.
+            // A reason from the leader's code after it has landed.
             let reason = move |_: &Waker| after.load(Ordering::SeqCst).then_some(Err("a cycle"));
             thread::spawn(move || flight.wait(None, reason))
         };

@@ -1,4 +1,5 @@
-//! The gate: one at a time, nobody in line is forgotten, and whoever gives up just as it is let in does not keep it.
+//! The gate: one holder at a time, no waiter is forgotten, and a waiter that gives up just as it enters leaves the
+//! gate.
 
 use std::time::Duration;
 
@@ -13,13 +14,13 @@ use crate::pool::core::pool::Pool;
 use crate::pool::handle::submit;
 use crate::sync::os::{Arc, thread};
 
-/// A number that only whoever is in may change: loom sees two at once.
+/// A number that only the holder may change: loom sees two at once.
 struct Room {
     gate: Gate,
     visits: UnsafeCell<u32>,
 }
 
-// SAFETY: the number is used inside the gate only; that this is exclusive is what the models check.
+// SAFETY: the number is used inside the gate only, and the models check that the gate is exclusive.
 unsafe impl Send for Room {}
 // SAFETY: as above.
 unsafe impl Sync for Room {}
@@ -29,10 +30,10 @@ impl Room {
         Arc::new(Self { gate: Gate::new("room"), visits: UnsafeCell::new(0) })
     }
 
-    /// `Duration::MAX` waits for ever; any other time is over at the first look.
+    /// `Duration::MAX` waits for ever; any other timeout has passed at the first look.
     fn visit(&self, wait: Duration) -> Result<(), Busy> {
         let _in = self.gate.enter_timeout(wait)?;
-        // SAFETY: we are in.
+        // SAFETY: this thread holds the gate.
         self.visits.with_mut(|visits| unsafe { *visits += 1 });
         Ok(())
     }
@@ -87,7 +88,7 @@ fn it_is_let_go_by_the_last_guard_in_whatever_order_they_go() {
         let inner = room.gate.enter_timeout(FOR_EVER).unwrap();
         let other = visitor(&room, FOR_EVER);
         drop(outer);
-        // SAFETY: we are in still.
+        // SAFETY: this thread still holds the gate.
         room.visits.with_mut(|visits| unsafe { *visits += 1 });
         drop(inner);
         assert!(other.join().unwrap());
@@ -123,7 +124,7 @@ impl Admission for Room {
     }
 }
 
-/// A pool whose tasks are visitors. The room lives as long as the model.
+/// A pool whose tasks hold the gate. The number lives as long as the model.
 fn gated(limit: usize, wait: Duration) -> (&'static Room, Arc<Pool>) {
     let gate = Gate::new("room").default_wait(wait);
     let room = Box::leak(Box::new(Room { gate, visits: UnsafeCell::new(0) }));
@@ -136,7 +137,7 @@ fn gated(limit: usize, wait: Duration) -> (&'static Room, Arc<Pool>) {
 fn tasks_under_a_gate_run_one_at_a_time() {
     model(1, || {
         let (room, pool) = gated(2, FOR_EVER);
-        // SAFETY: a task of this pool is in.
+        // SAFETY: a task of this pool holds the gate.
         let visit = || room.visits.with_mut(|visits| unsafe { *visits += 1 });
         let [first, second] = [(); 2].map(|()| submit::submit_static(&pool, None, visit).ok().unwrap());
         first.join().unwrap();
@@ -150,7 +151,7 @@ fn a_task_that_is_cancelled_before_it_is_let_in_never_starts() {
     model(2, || {
         let (room, pool) = gated(1, FOR_EVER);
         let held = room.gate.try_enter().unwrap();
-        // SAFETY: the task is in.
+        // SAFETY: the task holds the gate.
         let visit = || room.visits.with_mut(|visits| unsafe { *visits += 1 });
         let task = submit::submit_static(&pool, None, visit).ok().unwrap();
         task.cancel();
@@ -165,7 +166,7 @@ fn a_task_that_finds_it_busy_fails_or_is_let_in() {
     model(1, || {
         let (room, pool) = gated(1, A_MOMENT);
         let held = room.gate.try_enter().unwrap();
-        // SAFETY: the task is in.
+        // SAFETY: the task holds the gate.
         let visit = || room.visits.with_mut(|visits| unsafe { *visits += 1 });
         let task = submit::submit_static(&pool, None, visit).ok().unwrap();
         drop(held);

@@ -1,4 +1,4 @@
-//! Hooks: a request that comes while one is armed is heard, each runs once, and none runs for a guard that is gone.
+//! Hooks: a request that comes while one is armed is seen, each hook runs once, and none runs for a dropped guard.
 
 use std::task::Waker;
 
@@ -9,7 +9,7 @@ use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use crate::sync::os::{Arc, AtomicBool, thread};
 use crate::wait::waker_set::WakerSet;
 
-/// Where requests are made: a bell that is rung after each.
+/// The source of requests: its waker set is notified after each.
 struct NodeRef {
     asked: AtomicBool,
     changed: WakerSet,
@@ -25,7 +25,7 @@ impl NodeRef {
         self.changed.wake_all();
     }
 
-    /// A thread that asks.
+    /// A thread that makes a request.
     fn is_asked_elsewhere(self: &Arc<Self>) -> loom::thread::JoinHandle<()> {
         let place = Arc::clone(self);
         thread::spawn(move || place.cancel())

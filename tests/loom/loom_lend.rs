@@ -1,4 +1,4 @@
-//! A lent value: its user and a taker come at any moments, and one of them has the value in the end.
+//! A lent value: its user and a taker come at any moments, and one of them has it in the end.
 
 use std::task::{Wake, Waker};
 
@@ -7,7 +7,7 @@ use crate::model::model;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use crate::sync::os::{Arc, AtomicBool, thread};
 
-/// A body that is taken at most once, at the end of its time.
+/// A value that is taken at most once, at its deadline.
 struct Body {
     lender: Lender<()>,
     is_over: AtomicBool,
@@ -31,7 +31,7 @@ impl Body {
         }
     }
 
-    /// Ends the time, and takes the body where the look says so. Returns the look.
+    /// The deadline has passed. Returns the step that is left for later.
     fn time_is_up(&self) -> Look {
         self.is_over.store(true, SeqCst);
         let look = self.lender.look();
@@ -41,7 +41,7 @@ impl Body {
         look
     }
 
-    /// Uses the body once, and with `waits` registers for more. Returns false when the body has ended.
+    /// Uses it once; with `waits` until it is woken. False when it has ended.
     fn use_it(self: &Arc<Self>, waits: bool) -> bool {
         let Ok(mut lent) = self.lender.lend() else { return false };
         if self.is_over.load(SeqCst) {

@@ -1,5 +1,5 @@
-//! A local pool: its thread sleeps only while nothing is queued, and every handle resolves when it goes. The pool, its
-//! bell and the loop of its thread are the engine's own.
+//! A local pool: its thread sleeps only while no task is queued, and every handle resolves when the pool is dropped.
+//! The pool, its notifier and the loop of its thread are the engine's own.
 
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;

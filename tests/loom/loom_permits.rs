@@ -1,5 +1,5 @@
-//! Places and queue together: a pushed task is found by somebody who looks, or a thread is sent for it. The two parts
-//! are the engine's own; a worker here does what `pool::worker::work` does, step by step, with tasks that never end.
+//! Permits and queue together: a worker finds a pushed task, or a thread is requested for it. The two parts are the
+//! engine's own; a worker here does the steps of `pool::run::worker::work`, with tasks that never end.
 
 use crate::model::model;
 use crate::names::id::{NodeId, TaskId};
@@ -13,7 +13,7 @@ struct Small {
     queue: Queue<(), ()>,
     permits: Permits,
     limit: usize,
-    /// Threads that were sent: each holds a place.
+    /// Requested threads: each holds a permit.
     sent: AtomicUsize,
 }
 
@@ -35,7 +35,7 @@ impl Small {
         self.send_if_permit();
     }
 
-    /// A worker that holds a place and is about to look at the queue. True when it found a task, in which it stays.
+    /// A worker that holds a permit and is about to look at the queue. True when it found a task, in which it stays.
     fn work(&self, searching: bool) -> bool {
         let popped = self.queue.pop(|(), _| {});
         if popped.task.is_none() {
@@ -54,11 +54,11 @@ impl Small {
         true
     }
 
-    /// With every thread at rest or in a task: nothing is queued, or every place is taken.
+    /// With every thread idle or in a task: no task is queued, or every permit is taken.
     fn check(&self) {
         let mut purpose = 0;
         while purpose < self.sent.load(Ordering::Relaxed) {
-            // A thread that was sent comes.
+            // A requested thread comes.
             self.work(false);
             purpose += 1;
         }
@@ -116,7 +116,7 @@ fn a_task_that_comes_back_above_the_limit_makes_somebody_shed() {
         let finisher = |small: Arc<Small>| {
             move || {
                 if small.permits.is_over_limit(1) && small.permits.release_excess(1, false) {
-                    // Sheds, and starts nothing.
+                    // Releases its excess permit, and starts no task.
                     return true;
                 }
                 small.work(false);
@@ -148,7 +148,7 @@ fn the_end_is_seen_only_when_no_place_is_taken_and_stays() {
         let ended = permits.end();
         let taken = late.join().unwrap();
         let ended = giver.join().unwrap() || ended;
-        // A late one took a place before the end, or none ever.
+        // A late one acquired a permit before the end, or none ever.
         assert!(!(ended && taken && permits.try_acquire_here(2)));
         if ended {
             assert!(!permits.try_acquire(1) && permits.end());

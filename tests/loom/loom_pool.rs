@@ -1,6 +1,6 @@
-//! The engine's protocol: what is accepted ends, nothing is stranded, and the end of a pool is seen. The pool, its
-//! worker, its waits and its end are the engine's own; they run on a cache of loom's threads, which end as soon as they
-//! are idle.
+//! The engine's protocol: accepted tasks end, no task is left without a worker, and waiters see the end of a pool. The
+//! pool, its worker, its waits and its end are the engine's own; they run on a cache of loom's threads, which end as
+//! soon as they are idle.
 
 use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
 
@@ -26,7 +26,7 @@ fn submit<T: Send + 'static>(pool: &Arc<Pool>, f: impl FnOnce() -> T + Send + 's
     }
 }
 
-/// Something that happens once, and that heirloom does not see.
+/// An event that happens once, outside heirloom's sight.
 #[derive(Default)]
 struct Moment {
     happened: Mutex<bool>,
@@ -361,7 +361,7 @@ fn a_task_is_refused_by_its_scope_or_waited_for_by_it() {
 
 // 5. The system refuses a thread.
 
-/// Whether the task was run. Otherwise it is refused at once, or told so later.
+/// Whether the task was run. Otherwise its submit or its handle gets the refusal.
 fn runs_or_is_told(pool: &Arc<Pool>) -> bool {
     match submit::submit_static(&pool, None, || ()) {
         Ok(handle) => handle.join().is_ok(),
@@ -418,9 +418,9 @@ fn whoever_waits_for_room_is_told_of_it() {
     });
 }
 
-// 6. Queued tasks that are cancelled, in a pool whose only place is taken.
+// 6. Queued tasks that are cancelled, in a pool whose only permit is taken.
 
-/// A pool of one whose task ends when the moment comes.
+/// A pool of one whose task ends at a given moment.
 fn busy(config: PoolConfig) -> (Arc<Pool>, Arc<Moment>) {
     let pool = start(config);
     let (runs, moment) = (Arc::new(Moment::default()), Arc::new(Moment::default()));
@@ -433,7 +433,7 @@ fn busy(config: PoolConfig) -> (Arc<Pool>, Arc<Moment>) {
     (pool, moment)
 }
 
-/// Submits at the place. `None` when that is refused.
+/// Submits at the node. `None` when that is refused.
 fn submit_at(pool: &Arc<Pool>, place: &NodeRef) -> Option<TaskHandle<()>> {
     let here = enter(place.clone(), LazyNode::Nothing);
     let handle = submit::submit_static(&pool, None, || ()).ok();

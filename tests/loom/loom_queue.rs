@@ -135,7 +135,7 @@ fn a_pusher_that_comes_second_is_told_that_the_queue_had_more() {
         let more = popped.more || !books.queue.inbox_is_empty();
         producer.join().unwrap();
         assert!(!books.queue.is_empty());
-        // What was said to be there is there.
+        // `more` was reported, so there is a task.
         if more {
             assert_eq!(books.pop(), Some((0, 1)));
         }

@@ -1,5 +1,5 @@
-//! The thread that spins: what is offered to it is done exactly once, whether it collects the offer or stops spinning,
-//! and a pool whose only thread lingers strands nothing. As where there are several CPUs; a spinner looks once.
+//! The spinning thread: an offered job is done exactly once, whether the thread collects the offer or stops spinning,
+//! and a pool whose only thread searches leaves no task behind. The models have several CPUs; a spinner looks once.
 
 use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
 
@@ -18,7 +18,7 @@ fn model(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
     model_on(2, preemptions, f);
 }
 
-/// Loom fails when it is read and not ordered with where it was made.
+/// A cell that fails the model when a read is not ordered after its creation.
 struct Offer(UnsafeCell<usize>);
 
 // SAFETY: loom checks every access.
@@ -26,14 +26,14 @@ unsafe impl Send for Offer {}
 
 fn offer(n: usize) -> Offer {
     let new = Offer(UnsafeCell::new(0));
-    // SAFETY: nobody else has it.
+    // SAFETY: no other thread has it.
     new.0.with_mut(|cell| unsafe { *cell = n });
     new
 }
 
 impl Offer {
     fn number(&self) -> usize {
-        // SAFETY: loom checks that nobody writes meanwhile.
+        // SAFETY: loom checks that no thread writes meanwhile.
         self.0.with(|cell| unsafe { *cell })
     }
 }
@@ -132,7 +132,7 @@ fn a_task_that_meets_a_lingering_thread_is_run() {
     model(2, || {
         let pool = start(1);
         assert_eq!(value(&pool, 1), 1);
-        // The thread is about to linger, lingers, spins, or has gone.
+        // The thread is about to search, searches, spins, or has gone.
         assert_eq!(value(&pool, 2), 2);
     });
 }

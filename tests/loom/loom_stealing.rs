@@ -1,7 +1,7 @@
-//! The hand-over between a work-stealing pool and its threads, as rayon pools come and go: what is accepted ends, and
-//! no thread is left. The pool, its threads and what sends them are the engine's own; rayon is a small one.
+//! The hand-over between a work-stealing pool and its threads, as rayon pools come and go: accepted tasks end, and no
+//! thread is left. The pool, its threads and the requests for them are the engine's own; rayon is a small one.
 //!
-//! A thread that stays with a rayon pool which nobody ends is a deadlock to a model: each ends after all of its
+//! A thread that stays with a rayon pool which never ends is a deadlock to a model: each pool ends after all of its
 //! threads.
 
 use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
@@ -26,7 +26,7 @@ fn submit<T: Send + 'static>(pool: &Arc<Pool>, f: impl FnOnce() -> T + Send + 's
     }
 }
 
-/// Whether the task was run. Otherwise it is refused at once, or told so later.
+/// Whether the task was run. Otherwise its submit or its handle gets the refusal.
 fn runs_or_is_told(pool: &Arc<Pool>) -> bool {
     match submit::submit_static(&pool, None, || ()) {
         Ok(handle) => handle.join().is_ok(),
@@ -39,7 +39,7 @@ fn stop(pool: &Arc<Pool>) {
     assert!(pool.kind.is_gone());
 }
 
-/// Something that happens once, and that heirloom does not see.
+/// An event that happens once, outside heirloom's sight.
 #[derive(Default)]
 struct Moment {
     happened: Mutex<bool>,
@@ -60,7 +60,7 @@ impl Moment {
     }
 }
 
-// Work against the end of a rayon pool that has none.
+// Work against the end of an idle rayon pool.
 
 #[test]
 fn a_task_that_comes_as_the_rayon_pool_ends_is_run() {
@@ -124,7 +124,7 @@ fn a_last_task_on_top_of_another_piece_of_work_leaves_no_thread() {
 #[test]
 fn whoever_does_the_last_work_sees_that_nobody_else_comes() {
     model(2, || {
-        // Of one rayon pool: what comes too late for it is refused.
+        // Of one rayon pool: a part that comes too late for it is refused.
         thread::most(2);
         let pool = start(PoolConfig::work_stealing(2));
         let (own, moment) = (Arc::clone(&pool), Arc::new(Moment::default()));
@@ -238,7 +238,7 @@ fn a_job_of_no_task_that_waits_holds_up_nobody() {
         let (own, ends) = (Arc::clone(&pool), Arc::clone(&done));
         let job = move || {
             let tells = Arc::clone(&moment);
-            // Its visit is sent here, if this rayon pool is still there, and given back once this waits.
+            // Its visit is sent here, if this rayon pool is still there, and its permit is released once this waits.
             let told = submit(&own, move || tells.happen());
             blocking(|| moment.wait());
             told.join().unwrap();

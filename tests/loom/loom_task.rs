@@ -1,4 +1,4 @@
-//! A task's cell: one claimer, one result, one end of its memory; and whoever waits is woken.
+//! A task's cell: one claimer, one result, one end of its memory, and every waiter is woken.
 
 use std::task::{Wake, Waker};
 
@@ -13,39 +13,39 @@ use crate::task::cell::{Claimed, TaskRef};
 use crate::task::state::CancelRequest;
 use crate::wait::park;
 
-/// Memory that is written where it is made and where it ends: loom fails when one of the two, or a look, is not ordered
+/// Memory that is written at its creation and at its end. loom fails when one of the two, or a read, is not ordered
 /// with the others.
 struct Tracked {
     cell: UnsafeCell<u32>,
     ends: Arc<std::sync::atomic::AtomicUsize>,
 }
 
-// SAFETY: loom checks that whoever writes is alone, which is what the models are for.
+// SAFETY: loom checks that a writer is alone, which is the purpose of the models.
 unsafe impl Sync for Tracked {}
 
 impl Tracked {
     fn new(ends: &Ends) -> Self {
         let new = Self { cell: UnsafeCell::new(0), ends: Arc::clone(&ends.0) };
-        // SAFETY: nobody else has it.
+        // SAFETY: no other thread has it.
         new.cell.with_mut(|cell| unsafe { *cell = 7 });
         new
     }
 
     fn look(&self) -> u32 {
-        // SAFETY: loom checks that nobody writes meanwhile.
+        // SAFETY: loom checks that no thread writes meanwhile.
         self.cell.with(|cell| unsafe { *cell })
     }
 }
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        // SAFETY: loom checks that nobody else looks.
+        // SAFETY: loom checks that no other thread reads.
         self.cell.with_mut(|cell| unsafe { *cell = 0 });
         self.ends.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     }
 }
 
-/// How many tracked things have ended.
+/// The number of tracked values that have ended.
 #[derive(Clone, Default)]
 struct Ends(Arc<std::sync::atomic::AtomicUsize>);
 
@@ -111,7 +111,7 @@ fn the_result_of_a_dropped_handle_is_dropped_once() {
     });
 }
 
-/// A waker that looks at memory of its own when it is woken.
+/// A waker that reads memory of its own when it is woken.
 struct WakerSet {
     rings: Arc<AtomicUsize>,
     tracked: Tracked,
@@ -141,7 +141,7 @@ fn the_waker_registered_last_is_woken_and_ends_with_the_cell() {
             registered.push(handle.register(&bell, false));
             assert!(registered.ends_with(&[true]) || handle.state().is_done());
         }
-        // The handle goes, with the result or before it.
+        // The handle is dropped, with the result or before it.
         handle.abandon();
         drop(handle);
         worker.join().unwrap();
@@ -168,7 +168,7 @@ fn of_a_worker_a_joiner_and_a_canceller_exactly_one_claims() {
                 work(claimed);
                 1
             }
-            // The tombstone is let go.
+            // The tombstone is dropped.
             Err(_shell) => 0,
         });
         let joiner = thread::spawn(move || match here.claim() {

@@ -1,4 +1,4 @@
-//! The timer: a deadline that is set is met, whatever its thread is about to do, and one that was removed is not.
+//! The timer: a set deadline is met, whatever step its thread is in, and a removed one is not.
 
 use std::task::{Wake, Waker};
 use std::time::Duration;
@@ -14,7 +14,7 @@ const NOW: u64 = 0;
 const FAR: u64 = 1_000_000;
 
 loom::lazy_static! {
-    /// A tick for each look, so that what is set before a look is due at it.
+    /// A tick for each look, so that a deadline set before a look is due at it.
     static ref CLOCK: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 }
 
@@ -80,7 +80,7 @@ fn a_deadline_is_met_though_the_thread_sleeps_until_a_later_one() {
         let other = thread::spawn(move || meets(timer));
         meets(timer);
         other.join().unwrap();
-        // The thread sleeps for ever, unless it is told of one more once the far one is gone.
+        // The thread sleeps for ever, unless it is notified of one more once the far one is gone.
         drop(far);
         meets(timer);
         assert_eq!(never.times(), 0);

@@ -1,4 +1,4 @@
-//! The tracker: a task is refused or counted, and whoever waits for the last one is woken.
+//! The tracker: a task is refused or counted, and a waiter for the last one is woken.
 
 use crate::model::{block, model};
 use crate::pool::core::pool::leave_tracker;

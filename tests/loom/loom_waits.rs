@@ -1,4 +1,4 @@
-//! The graph of who waits for whom: a circle is found by one of those who close it, whoever comes last, and one is told.
+//! The graph of waits: a wait that closes a circle finds it, in any order, and one wait is refused.
 
 use std::task::{Wake, Waker};
 
@@ -48,7 +48,7 @@ fn ask(by: Arc<Record>, stack: Stack) -> Begin {
     begin(Target::Obligation(Obligation::new(by)), stack, Ends::Asks)
 }
 
-/// A wait that only ends by being told.
+/// A wait that only a refusal ends.
 fn wait_until_told(waiting: &Waiting<'_>) {
     while !waiting.is_refused() {
         thread::park(); // for ever, unless it is woken
@@ -56,7 +56,7 @@ fn wait_until_told(waiting: &Waiting<'_>) {
     assert!(waiting.refusal().is_some());
 }
 
-/// Both wait on, as what they wait for goes on waiting.
+/// Both wait on, as long as their targets wait.
 fn is_refused<E>(wait: Result<Waiting<'_>, E>) -> bool {
     let refused = wait.is_err();
     std::mem::forget(wait);
@@ -97,13 +97,13 @@ fn an_asker_whom_the_owner_joins_never_waits_for_ever() {
         let asks = {
             let (graph, owner) = (Arc::clone(&graph), Arc::clone(&owner));
             thread::spawn(move || {
-                // The task runs here, and asks for what the owner owes.
+                // The task runs here, and asks for the owner's result.
                 if let Ok(asking) = graph.begin(child, ask(owner, in_task(id))) {
                     wait_until_told(&asking);
                 }
             })
         };
-        // The owner joins the task before it gives what it owes; that is not refused.
+        // The owner joins the task before it delivers its result; that is not refused.
         let joining = graph.begin(owner, join(task(id), Stack::default()));
         assert!(joining.as_ref().is_ok_and(|joining| !joining.is_refused()));
         asks.join().unwrap();
@@ -131,7 +131,7 @@ fn a_wait_that_cannot_fail_has_the_other_one_told() {
     });
 }
 
-/// Neither of the outer waits can be told, so their circle stays. The inner one closes a circle too, and is refused.
+/// Neither of the outer waits can be refused, so their circle stays. The inner one closes a circle too, and is refused.
 #[test]
 fn a_refused_wait_within_one_whose_circle_stays_comes_back() {
     model(2, || {
@@ -229,14 +229,14 @@ fn waits_that_were_never_there_at_once_are_no_circle() {
         let graph: &'static Graph = Box::leak(Box::new(Graph::new()));
         let [first, second, third] = [(); 3].map(|()| record(graph));
         let id = TaskId::next();
-        // The second waits for what the first owes, and gives up; only then the first joins the third's task.
+        // The second waits for the first's result, and gives up; only then the first joins the third's task.
         let gives_up = graph.begin(Arc::clone(&second), ask(Arc::clone(&first), Stack::default()));
         let gives_up = gives_up.unwrap_or_else(|_| unreachable!("nobody else waits"));
         let changes = thread::spawn(move || {
             drop(gives_up);
             is_refused(graph.begin(first, join(task(id), Stack::default())))
         });
-        // The third's task waits for what the second owes, which goes on.
+        // The third's task waits for the second's result, which goes on.
         let asks = graph.begin(third, ask(second, in_task(id)));
         assert!(!changes.join().unwrap());
         assert!(asks.is_ok_and(|asks| !asks.is_refused()));
@@ -289,7 +289,7 @@ impl IsQueued for InQueue {
 
 const POOL: usize = 7;
 
-/// A wait that keeps the only permit of the pool.
+/// A wait that holds the only permit of the pool.
 fn keeping(id: TaskId) -> Stack {
     let permit = Permit { pool: POOL, name: Namespace::DEFAULT, of: 1 };
     Stack { permits: vec![permit], ..in_task(id) }
@@ -316,7 +316,7 @@ fn a_task_that_was_queued_and_runs_is_none() {
         let queue = Arc::new(InQueue(AtomicBool::new(true)));
         let queued = Target::Task(Task { id: behind, pool: POOL, queued: Some(Arc::clone(&queue) as _) });
         let other = thread::spawn(move || {
-            // The permit goes to what is queued, and comes back when that has ended; then its next holder waits.
+            // The permit goes to the queued task, and comes back when that has ended; then its next holder waits.
             queue.0.store(false, Ordering::SeqCst);
             is_refused(graph.begin(record(graph), join(task(joins), keeping(keeps))))
         });

@@ -1,5 +1,5 @@
-//! Workers that are initialised before their first task: a start gets its threads or its failure, once; what is queued
-//! is run or ends; and a pool's end waits for no initialiser. The pool, its threads and their preparation are the
+//! Workers that are initialised before their first task: a start gets its threads or its failure, once; a queued task
+//! runs or ends; and a pool's end waits for no initialiser. The pool, its threads and their preparation are the
 //! engine's own.
 
 use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
@@ -16,7 +16,7 @@ use crate::pool::kinds::dedicated::start;
 use crate::pool::kinds::dedicated::warm::WarmupError;
 use crate::sync::os::{Arc, thread};
 
-/// Something that happens once, and that heirloom does not see.
+/// An event that happens once, outside heirloom's sight.
 #[derive(Default)]
 struct Moment {
     happened: Mutex<bool>,
@@ -48,7 +48,7 @@ fn first_fails(n: usize) -> PoolConfig {
         .on_worker_start(move |_| if ran.fetch_add(1, SeqCst) == 0 { Err("no licence") } else { Ok(()) })
 }
 
-/// Whether it was run. Otherwise it is refused at once, or told so later.
+/// Whether the task was run. Otherwise its submit or its handle gets the refusal.
 fn runs_or_is_told(pool: &Arc<Pool>) -> bool {
     match submit::submit_static(&pool, None, || ()) {
         Ok(handle) => handle.join().is_ok(),
@@ -201,7 +201,7 @@ fn a_ready_worker_takes_over_what_a_hanging_one_came_for() {
         }));
         start::warm_up(&pool);
         assert!(start::wait_ready(&pool, None).is_ok());
-        // Perhaps a second thread comes for it, before the first one rests.
+        // Perhaps a second thread comes for it, before the first one becomes idle.
         assert!(runs_or_is_told(&pool));
         stop(&pool);
         moment.happen();

@@ -1,4 +1,5 @@
-//! Stands in for `src/lineage`: a place is the process or one of the scopes below it. What a node lists is the real one.
+//! Stands in for `src/lineage`: a node is the process or one of the scopes below it. The list of a node's tasks is the
+//! real one.
 
 #[path = "../../../src/lineage/flow.rs"]
 pub(crate) mod flow;
@@ -70,7 +71,7 @@ pub(crate) mod node {
     static PROCESS: Node = Node(None);
 
     impl Node {
-        /// Nothing tells one from another by it.
+        /// No code compares nodes by it.
         pub(crate) fn id(&self) -> NodeId {
             NodeId::next()
         }
@@ -122,10 +123,10 @@ pub(crate) mod node {
             first
         }
 
-        /// Nobody listens at a model's nodes.
+        /// No listener watches a model's nodes.
         pub(crate) fn tell_request(&self) {}
 
-        /// Declines the request.
+        /// Acknowledges the request.
         pub(crate) fn acknowledge(&self) {
             self.0.as_ref().inspect(|scope| scope.cancelled.store(false, Ordering::SeqCst));
         }
@@ -292,7 +293,7 @@ pub(crate) mod current {
         static HERE: RefCell<NodeRef> = const { RefCell::new(NodeRef::PROCESS) };
     }
 
-    /// No task of a model becomes a node by being looked at.
+    /// No task of a model becomes a node when it is looked at.
     pub(crate) enum LazyNode {
         Nothing,
         Task(TaskId, *const dyn OnMaterialize),
@@ -313,7 +314,7 @@ pub(crate) mod current {
     }
 
     /// # Safety
-    /// None is needed: the place is counted here.
+    /// None is needed: the reference is counted here.
     pub(crate) unsafe fn enter_borrowed(place: &NodeRef, lazy: LazyNode) -> EnterGuard {
         enter(place.clone(), lazy)
     }

@@ -1,6 +1,6 @@
-//! What `std`'s thread-locals are, for loom's threads, which all run on one of the system's: made on first use, ended
-//! in the reverse order before the thread can be joined, and refused after that. loom's own end in any order, and too
-//! late.
+//! Thread-locals for loom's threads, which all run on one of the system's, with the rules of `std`: made on first use,
+//! ended in the reverse order before the thread can be joined, and refused after that. loom's own end in any order, and
+//! too late.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -10,7 +10,8 @@ use loom::thread::ThreadId;
 
 pub(crate) struct Local<T: 'static>(fn() -> T);
 
-/// A null pointer is one that has ended. Pointers, because what a failed model leaves behind can end no more.
+/// A null pointer is one that has ended. Pointers, because the values that a failed model leaves behind can end no
+/// more.
 type Entry = (usize, *mut dyn Any);
 
 std::thread_local! {
@@ -77,7 +78,7 @@ pub(crate) fn end() {
     }
 }
 
-/// An execution begins: nothing is there yet.
+/// An execution begins: no local exists yet.
 pub(crate) fn forget_all() {
     ALL.with_borrow_mut(HashMap::clear);
 }

@@ -1,9 +1,9 @@
 //! The engine's own source files, compiled against loom.
 //!
-//! What a model checks is the code itself, not a copy: `tracker`, `task`, the engine in `pool` and the cache in `threads`
-//! are included from `src/`. In the place of their lowest neighbours stand small ones that loom can follow: [`sync`]
-//! names loom's primitives, [`lineage`] knows one scope, `pool::park` sleeps on a loom thread, nothing is listed in an
-//! index, and the process never exits.
+//! A model checks the code itself, not a copy: `tracker`, `task`, the engine in `pool` and the cache in `threads` are
+//! included from `src/`. Their lowest neighbours are replaced by small ones that loom can follow: [`sync`] names loom's
+//! primitives, [`lineage`] knows one scope, `pool::park` sleeps on a loom thread, no index lists anything, and the
+//! process never exits.
 //!
 //! The program says `use model::*;` at its root, so that the files find one another as `crate::wait::tracker` and so on.
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "the models use a part of it")]
@@ -15,7 +15,7 @@ use crate::sync::atomic::{Fenced, set_fenced};
 use crate::sync::os::Arc;
 use crate::sync::thread::set_cpus;
 
-/// In the included files this is what `thread_local!` means.
+/// The meaning of `thread_local!` in the included files.
 macro_rules! thread_local {
     ($($(#[$doc:meta])* $vis:vis static $name:ident: $t:ty = const { $init:expr };)*) => {
         $($(#[$doc])* $vis static $name: $crate::model::local::Local<$t> = $crate::model::local::Local::new(|| $init);)*
@@ -47,7 +47,7 @@ pub(crate) mod runtime {
     }
 }
 
-/// Blocks until `ready`, which the tracker tells of.
+/// Blocks until `ready`, whose changes the tracker notifies.
 pub(crate) fn block(tracker: &wait::tracker::TaskTracker, ready: impl Fn() -> bool) {
     let what = || {
         pool::blocking::release::OfTracker::of(tracker, wait::graph::Label::Pool(names::namespace::Namespace::DEFAULT))
@@ -60,7 +60,7 @@ pub(crate) fn model(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
     model_on(1, preemptions, f);
 }
 
-/// As where there are so many CPUs: with several a thread spins.
+/// Sets the number of CPUs: with several a thread spins.
 pub(crate) fn model_on(cpus: usize, preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound.get_or_insert(preemptions);
@@ -80,7 +80,7 @@ pub(crate) fn model_on(cpus: usize, preemptions: usize, f: impl Fn() + Send + Sy
 }
 
 loom::lazy_static! {
-    /// What ends after all threads: loom does not see how an `Arc` orders its end.
+    /// Values that end after all threads: loom does not see how an `Arc` orders its end.
     static ref KEPT: std::sync::Mutex<Vec<Kept>> = std::sync::Mutex::default();
 }
 
@@ -89,7 +89,7 @@ struct Kept(Option<Arc<dyn Any + Send + Sync>>);
 impl Drop for Kept {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The model failed; what it made can end no more.
+            // The model failed; its values can end no more.
             std::mem::forget(self.0.take());
         }
     }
@@ -105,7 +105,7 @@ pub(crate) fn start(config: pool::config::PoolConfig) -> Arc<Pool> {
     start_at(&lineage::node::NodeRef::PROCESS, config)
 }
 
-/// The same, which a place owns.
+/// The same, owned by a node.
 pub(crate) fn start_at(owner: &lineage::node::NodeRef, config: pool::config::PoolConfig) -> Arc<Pool> {
     let pool = pool::kinds::start(names::namespace::Namespace::DEFAULT, owner.downgrade(), config.log_panics(false));
     keep(&pool);

@@ -1,5 +1,5 @@
 //! Stands in for rayon: one queue of jobs, and workers that do them until the pool is dropped and every job has run.
-//! What is rayon's own, the stealing, is not there; a job that waits in rayon is one that calls [`run_one`].
+//! The stealing of rayon is not there; a job that waits in rayon is one that calls [`run_one`].
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -117,7 +117,7 @@ pub(crate) fn run_one() -> bool {
     next.map(|job| shared.run(job)).is_some()
 }
 
-/// What `rayon::broadcast` needs, on a worker: all the others. How many there are with this one.
+/// The base of `rayon::broadcast`, on a worker: a job for each other worker. Returns the number of all workers.
 pub(crate) fn wait_for_all() -> usize {
     let shared = here();
     let mut inner = shared.inner.lock().unwrap();

@@ -1,10 +1,10 @@
 //! Stands in for `src/sync.rs`: the same names, with loom's primitives behind them.
 //!
 //! loom treats a sequentially consistent access as an acquiring or releasing one, and raises false alarms where the
-//! engine relies on more (a push, then a look at the places, against the two the other way round). Its fences are what
-//! they should be. So here such a write is one with a fence after it, or such a read one with a fence before it: either
-//! puts a fence between a write and the read that follows it. Each model runs with the one and then with the other, so
-//! that an ordering that was weakened by mistake is seen, of a write and of a read.
+//! engine relies on more (a push, then a look at the permits, against the two in the reverse order). Its fences are
+//! sequentially consistent. So here such a write is one with a fence after it, or such a read one with a fence before
+//! it: either puts a fence between a write and the read that follows it. Each model runs with the one and then with the
+//! other, so that an ordering weakened by mistake is seen, of a write and of a read.
 
 #[path = "../../../src/sync/clock.rs"]
 pub(crate) mod clock;
@@ -34,7 +34,7 @@ pub(crate) mod fork {
     }
 }
 
-/// Nothing is listed.
+/// No list has an entry.
 pub(crate) mod weak_list {
     use std::marker::PhantomData;
 
@@ -170,7 +170,7 @@ pub(crate) mod atomic {
                     out
                 }
 
-                /// Fails only for a reason: a failure for none is another turn of the caller's loop.
+                /// Fails only for a reason: a spurious failure is another turn of the caller's loop.
                 #[track_caller]
                 pub(crate) fn compare_exchange_weak(
                     &self,
@@ -244,7 +244,7 @@ mod lazy {
         static MADE: RefCell<HashMap<usize, &'static dyn Any>> = RefCell::default();
     }
 
-    /// One for each thread that runs models: they differ in what they set, as in their number of CPUs.
+    /// One for each thread that runs models: their settings differ, such as the number of CPUs.
     pub(crate) struct LazyLock<T>(fn() -> T);
 
     impl<T> LazyLock<T> {
@@ -268,7 +268,7 @@ mod lazy {
     }
 }
 
-/// `std::thread` for the cache, with a system that can be told to refuse.
+/// `std::thread` for the cache, with a system that refuses threads on request.
 pub(crate) mod thread {
     use std::io;
     use std::marker::PhantomData;
@@ -314,11 +314,11 @@ pub(crate) mod thread {
 
     loom::lazy_static! {
         static ref REFUSALS: super::atomic::AtomicUsize = super::atomic::AtomicUsize::new(0);
-        /// How many more it gives.
+        /// The number of threads that it still gives.
         static ref LEFT: super::atomic::AtomicUsize = super::atomic::AtomicUsize::new(usize::MAX);
     }
 
-    /// From now on the system refuses this many threads, and gives those asked for later.
+    /// From now on the system refuses this many threads, and gives the later ones.
     pub(crate) fn refuse(threads: usize) {
         REFUSALS.store(threads, super::atomic::Ordering::SeqCst);
     }
@@ -396,11 +396,11 @@ pub(crate) mod thread {
         }
     }
 
-    /// A token: the model's threads are all waited for by [`join_detached`], whoever holds one.
+    /// A token: [`join_detached`] waits for all of the model's threads, whichever code holds one.
     pub(crate) struct JoinHandle<T>(PhantomData<fn() -> T>);
 
     impl<T> JoinHandle<T> {
-        /// loom cannot tell; the answer only lets a list of handles grow.
+        /// loom cannot say; the answer only lets a list of handles grow.
         pub(crate) fn is_finished(&self) -> bool {
             false
         }
@@ -409,11 +409,11 @@ pub(crate) mod thread {
     }
 
     loom::lazy_static! {
-        /// Threads that nobody joins, until the model ends. Never locked across anything that loom sees.
+        /// Detached threads, until the model ends. Never locked across anything that loom sees.
         static ref DETACHED: std::sync::Mutex<Vec<Box<dyn FnOnce()>>> = std::sync::Mutex::default();
     }
 
-    /// Waits for the detached threads, so that what the model made ends after them.
+    /// Waits for the detached threads, so that the model's values end after them.
     pub(crate) fn join_detached() {
         loop {
             let next = DETACHED.lock().unwrap().pop();

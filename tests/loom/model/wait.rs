@@ -5,7 +5,7 @@ pub(crate) mod tracker;
 #[path = "../../../src/wait/waker_set.rs"]
 pub(crate) mod waker_set;
 
-/// Nobody looks for circles: the graph has a model of its own.
+/// No model but that of the graph looks for circles.
 pub(crate) mod graph {
     use std::marker::PhantomData;
     use std::task::Waker;

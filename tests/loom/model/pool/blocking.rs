@@ -19,7 +19,7 @@ pub(crate) mod cancel_forwarder {
     }
 }
 
-/// Nobody asks the models' threads to stop while they wait.
+/// The models' threads are never cancelled while they wait.
 pub(crate) mod cancel_listener {
     use std::task::Waker;
 
@@ -40,7 +40,7 @@ pub(crate) mod cancel_listener {
     }
 }
 
-/// Whoever looks at a pool that keeps places lets one at any time, once.
+/// A look at a pool that keeps permits lets one at any time, once.
 pub(crate) mod overdue {
     use crate::pool::blocking::let_through::let_one_through;
     use crate::pool::core::pool::Pool;
@@ -53,7 +53,7 @@ pub(crate) mod overdue {
     }
 }
 
-/// No future of a model is asked what it waits for.
+/// No model asks a future for its wait's target.
 pub(crate) mod polled {
     use std::task::Waker;
 

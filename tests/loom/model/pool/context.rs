@@ -1,10 +1,10 @@
-//! Which tasks a thread runs.
+//! The tasks that a thread runs.
 
 #[path = "../../../../src/pool/context/enter.rs"]
 pub(crate) mod enter;
 #[path = "../../../../src/pool/context/frame.rs"]
 pub(crate) mod frame;
-/// As `cancel_listener`: no task is told.
+/// As `cancel_listener`: no task is notified.
 pub(crate) mod interrupted {
     use crate::error::Cancelled;
     use crate::pool::context::frame::Frame;

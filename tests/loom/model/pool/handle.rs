@@ -1,4 +1,4 @@
-//! Tasks from outside.
+//! Handles of tasks.
 
 #[path = "../../../../src/pool/handle/scope.rs"]
 pub(crate) mod scope;

@@ -1,7 +1,7 @@
-//! The engine, with a few small files in the place of what no model needs.
+//! The engine, with a few small files in place of the parts that no model needs.
 
 pub(crate) mod blocking;
-/// As `exit`: nobody asks what runs.
+/// As `exit`: no model asks for running tasks.
 pub(crate) mod cancelled_tasks {
     use crate::pool::core::task_meta::Task;
 
