@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 static GAVE_UP: AtomicBool = AtomicBool::new(false);
 
 /// The cancelled tasks found since the end of the process began: each has its grace once.
-static FOUND_ASKED: Mutex<BTreeMap<TaskId, Found>> = Mutex::new(BTreeMap::new());
+static FOUND_CANCELLED: Mutex<BTreeMap<TaskId, Found>> = Mutex::new(BTreeMap::new());
 
 struct Found {
     at: Instant,
@@ -125,14 +125,14 @@ impl Drain {
 /// Returns the pools that have a task without a cancel request, or with grace left; and the time to look again. Names
 /// the other pools on stderr, once.
 fn worth_waiting(busy: &[Arc<Pool>]) -> (Vec<&Arc<Pool>>, Instant) {
-    let asked = CancelledTasks::look(busy);
+    let cancelled = CancelledTasks::look(busy);
     let now = Instant::now();
     let grace = GRACE.load(Ordering::Acquire);
     let mut look_at = now + LOOK_EVERY;
     let mut left = Vec::new();
     let worth = busy.iter().filter(|pool| {
-        let remaining = remaining_but(pool, &asked);
-        let mut found = FOUND_ASKED.lock();
+        let remaining = remaining_but(pool, &cancelled);
+        let mut found = FOUND_CANCELLED.lock();
         let mut is_in_grace = false;
         let mut is_news = false;
         for id in &remaining.cancelled {

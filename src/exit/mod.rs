@@ -1,7 +1,8 @@
 //! The end of the process: joining pools complete their accepted tasks.
 //!
-//! Two ways lead here. The guard ([`guard::exit_guard`], [`guard::run_main`]) drains while everything still works, on every platform.
-//! For programs without it, and for `std::process::exit`, a Unix `atexit` hook does its best within a deadline.
+//! Two ways lead here. The guard ([`guard::exit_guard`], [`guard::run_main`]) drains while everything still works, on
+//! every platform. For programs without it, and for `std::process::exit`, a Unix `atexit` hook does its best within a
+//! deadline.
 //!
 //! # Steps of the hook
 //! 1. The exiting thread never finishes the results that it owes to other threads, such as a value's initialisation.

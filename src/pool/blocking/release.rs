@@ -308,7 +308,7 @@ pub(crate) fn block_on_wakers(set: &WakerSet, deadline: Option<Instant>, mut rea
     })
 }
 
-/// Runs `f`, which blocks outside heirloom's sight, without holding up the pool of the running task.
+/// Runs a closure that blocks outside heirloom's sight, without holding up the running task's pool.
 ///
 /// Returns the value of `f`. The running task releases its permit to the next task meanwhile, and goes on at once when
 /// `f` returns. Neither the running task nor `f` is interrupted by a cancel here.

@@ -101,8 +101,9 @@ impl<T> TaskSet<T> {
         });
     }
 
-    /// Waits for the next result, of the task that finishes first; `None` when the set is empty. Waits as
-    /// [`TaskHandle::join`] does.
+    /// Waits for the task that finishes first, and returns its result.
+    ///
+    /// Returns `None` when the set is empty. Waits as [`TaskHandle::join`] does.
     ///
     /// The wait would never end where all tasks of the set wait, directly or through others, for a result or a permit
     /// of the caller. Then this returns the error of one of them, [`TaskError::is_deadlock`]. That task leaves the set,

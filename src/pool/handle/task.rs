@@ -173,7 +173,7 @@ impl<T> TaskHandle<T> {
         self.awaited.address().addr()
     }
 
-    /// Waits until the task has ended, and forwards each cancel request of the caller to it meanwhile.
+    /// Waits until the task has ended, and forwards the caller's cancel requests to it.
     ///
     /// The first request is forwarded, and every repeated one, so a task that acknowledged one is cancelled again. The
     /// wait goes on after a request: the task decides.

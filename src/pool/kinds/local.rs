@@ -194,12 +194,13 @@ impl LocalPool {
         }
     }
 
-    /// Runs tasks until the pool is closed and its last task has ended, and returns the report of its end.
+    /// Runs tasks until the pool has ended, and returns its report.
     ///
-    /// [`stop`](crate::PoolManager::stop), [`close`](crate::PoolManager::close) and
-    /// [`cancel`](crate::PoolManager::cancel) close it, also those of its scope. The report is that of `stop`. The
-    /// thread sleeps while it has no task to run. Inside one of the pool's own tasks this reports at once. As
-    /// [`run_until`](Self::run_until), it serves every pool that is local to this thread.
+    /// The pool ends when it is closed and its last task has ended. [`stop`](crate::PoolManager::stop),
+    /// [`close`](crate::PoolManager::close) and [`cancel`](crate::PoolManager::cancel) close it, also those of its
+    /// scope. The report is that of `stop`. The thread sleeps while it has no task to run. Inside one of the pool's own
+    /// tasks this reports at once. As [`run_until`](Self::run_until), it serves every pool that is local to this
+    /// thread.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};

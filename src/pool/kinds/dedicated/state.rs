@@ -196,7 +196,7 @@ impl Lent {
         Self(taken.flatten())
     }
 
-    fn give_back(mut self) {
+    fn put_back(mut self) {
         if let Some(state) = self.0.take() {
             let _ = change(|slot| *slot = Slot::Ready(state));
         }
@@ -219,7 +219,7 @@ pub(crate) fn with<S: 'static, T>(f: impl FnOnce(&mut S) -> T) -> T {
         unreachable!("the pool has states of this type, and this thread's is there: looked at before the task runs")
     };
     let out = f(state);
-    lent.give_back();
+    lent.put_back();
     out
 }
 

@@ -66,7 +66,7 @@ use crate::wait::waker_set::WakerSet;
 
 /// The time that an idle rayon pool stays, because a new one costs a wake of each thread. Short, because its threads
 /// are missing elsewhere meanwhile.
-const LINGER: Duration = Duration::from_millis(10);
+const IDLE_TIME: Duration = Duration::from_millis(10);
 
 /// The rayon pools of one start, made and ended as work comes and goes.
 pub(crate) struct Stealing {
@@ -137,7 +137,7 @@ impl Kind<Pool> for Stealing {
             if live == Some(true) { state.end() } else { None }
         });
         if let Some(stuck) = stuck {
-            give_back(pool, stuck);
+            release_visits(pool, stuck);
         }
     }
 
@@ -196,7 +196,7 @@ impl Stealing {
             stuck
         };
         if let Some(stuck) = stuck {
-            give_back(pool, stuck);
+            release_visits(pool, stuck);
         }
         let (helpers, wake_chain) = gather_threads(pool);
         let (namespace, logs) = (pool.namespace.clone(), pool.config.log_panics);
@@ -313,8 +313,8 @@ impl Stealing {
 
     /// Waits a moment without a task, then ends the rayon pool if there is still none. It ends the newest rayon pool,
     /// since the last task may have been that of an older one.
-    fn linger(&self, pool: &Pool) {
-        let until = Instant::now() + LINGER;
+    fn end_after_idle_time(&self, pool: &Pool) {
+        let until = Instant::now() + IDLE_TIME;
         let sent = self.sent.load(Ordering::SeqCst);
         let works =
             || pool.permits.is_any_taken() || pool.tracker.is_closed() || self.sent.load(Ordering::SeqCst) != sent;
@@ -342,7 +342,7 @@ impl Stealing {
 }
 
 /// Releases the permits of a stuck rayon pool's visits, and requests a thread for queued tasks.
-fn give_back(pool: &Arc<Pool>, stuck: Live) {
+fn release_visits(pool: &Arc<Pool>, stuck: Live) {
     let Live { rayon, pending, .. } = stuck;
     drop(rayon);
     for _ in 0..pending {
@@ -385,7 +385,7 @@ fn run_one(pool: &Arc<Pool>, number: u64) {
                 dispatch::refused(pool, &error);
             }
         }
-        AfterOne::Idle if with_innermost(|inner| inner.is_none()) => stealing.linger(pool),
+        AfterOne::Idle if with_innermost(|inner| inner.is_none()) => stealing.end_after_idle_time(pool),
         // On top of a task that waits, and whose wait is not to last longer for this.
         AfterOne::Idle => stealing.end_if_idle(pool),
         AfterOne::Others => {}
