@@ -41,72 +41,56 @@ pub(crate) trait Member: Sized + 'static {
     fn process_index() -> &'static FamilyIndex<Self>;
 }
 
-/// A counted handle to a family. The process's index is a static, so its members count nothing.
-pub(crate) enum Family<N> {
-    Process,
-    Own(Arc<FamilyIndex<N>>),
-}
+/// A counted handle to a family. The process's index is a static: it is `None`, and its members count nothing.
+pub(crate) struct Family<N>(Option<Arc<FamilyIndex<N>>>);
 
 /// A handle that keeps no family alive.
-pub(crate) enum WeakFamily<N> {
-    Process,
-    Own(Weak<FamilyIndex<N>>),
-}
+pub(crate) struct WeakFamily<N>(Option<Weak<FamilyIndex<N>>>);
 
 impl<N: Member> Family<N> {
+    pub(crate) const PROCESS: Self = Self(None);
+
     pub(crate) fn own() -> Self {
-        Self::Own(Arc::new(FamilyIndex::new()))
+        Self(Some(Arc::new(FamilyIndex::new())))
     }
 
     pub(crate) fn downgrade(&self) -> WeakFamily<N> {
-        match self {
-            Self::Process => WeakFamily::Process,
-            Self::Own(own) => WeakFamily::Own(Arc::downgrade(own)),
-        }
+        WeakFamily(self.0.as_ref().map(Arc::downgrade))
     }
 
     pub(crate) fn index(&self) -> &FamilyIndex<N> {
-        match self {
-            Self::Process => N::process_index(),
-            Self::Own(own) => own,
-        }
-    }
-}
-
-impl<N> Clone for Family<N> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Process => Self::Process,
-            Self::Own(own) => Self::Own(Arc::clone(own)),
-        }
+        self.0.as_deref().unwrap_or_else(|| N::process_index())
     }
 }
 
 impl<N> WeakFamily<N> {
     /// Returns the family, or `None` when its last member has been dropped.
     pub(crate) fn upgrade(&self) -> Option<Family<N>> {
-        match self {
-            Self::Process => Some(Family::Process),
-            Self::Own(own) => own.upgrade().map(Family::Own),
+        match &self.0 {
+            None => Some(Family(None)),
+            Some(own) => own.upgrade().map(|own| Family(Some(own))),
         }
+    }
+}
+
+// Derived impls would ask for `N: Clone` and so on.
+impl<N> Clone for Family<N> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
 impl<N> Clone for WeakFamily<N> {
     fn clone(&self) -> Self {
-        match self {
-            Self::Process => Self::Process,
-            Self::Own(own) => Self::Own(Weak::clone(own)),
-        }
+        Self(self.0.clone())
     }
 }
 
 impl<N> PartialEq for WeakFamily<N> {
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Process, Self::Process) => true,
-            (Self::Own(this), Self::Own(other)) => this.ptr_eq(other),
-            _ => false,
+        match (&self.0, &other.0) {
+            (Some(this), Some(other)) => this.ptr_eq(other),
+            (this, other) => this.is_none() && other.is_none(),
         }
     }
 }
@@ -115,9 +99,6 @@ impl<N> Eq for WeakFamily<N> {}
 
 impl<N> fmt::Debug for WeakFamily<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Process => "Process",
-            Self::Own(_) => "Own",
-        })
+        f.write_str(if self.0.is_none() { "Process" } else { "Own" })
     }
 }

@@ -56,7 +56,7 @@ impl Lineage {
     /// Returns the next node towards the process, or `None` at a root. It never changes.
     #[must_use]
     pub fn parent(&self) -> Option<Lineage> {
-        self.0.node().parent_place().map(Lineage)
+        self.0.node().parent_ref().map(Lineage)
     }
 
     /// Returns this node, its parent, and so on; the process comes last. Takes no lock.
@@ -163,10 +163,8 @@ impl Lineage {
     /// ```
     pub fn run<T>(&self, f: impl FnOnce() -> T) -> T {
         // SAFETY: the reference is borrowed for this call, at whose end the guard takes the entry off, also by a panic.
-        let entered = ExitOnDrop(Some(unsafe { current::enter_borrowed(&self.0, LazyNode::Nothing) }));
-        let out = f();
-        drop(entered);
-        out
+        let _entered = ExitOnDrop(Some(unsafe { current::enter_borrowed(&self.0, LazyNode::Nothing) }));
+        f()
     }
 
     /// Wraps a closure so that each call of it runs at this node, on whatever thread.
@@ -341,12 +339,7 @@ where
     F: FnOnce() -> T,
 {
     let at = CurrentNode::here();
-    move || {
-        let entered = ExitOnDrop(Some(at.enter()));
-        let out = f();
-        drop(entered);
-        out
-    }
+    move || run_at(&at, f)
 }
 
 /// Wraps a closure that is called more than once. Otherwise as [`wrap`].
@@ -362,10 +355,11 @@ where
     F: Fn() -> T,
 {
     let at = CurrentNode::here();
-    move || {
-        let entered = ExitOnDrop(Some(at.enter()));
-        let out = f();
-        drop(entered);
-        out
-    }
+    move || run_at(&at, &f)
+}
+
+/// Runs `f` at the node. The current node is restored afterwards, also when `f` panics.
+pub(crate) fn run_at<T>(at: &CurrentNode, f: impl FnOnce() -> T) -> T {
+    let _entered = ExitOnDrop(Some(at.enter()));
+    f()
 }

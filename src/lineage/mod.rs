@@ -8,6 +8,7 @@
 //! 4. A thread and a task become nodes when code first looks at them. Until then, the threads and tasks that
 //!    they start stand below the nearest real node.
 
+mod cancel_word;
 pub(crate) mod current;
 mod display;
 pub(crate) mod family;

@@ -1,13 +1,12 @@
 //! [`ThreadState`]: a thread of this crate as its handle sees it, also before the thread is a node.
 
+use crate::lineage::cancel_word::{CANCEL_REQUESTED, CancelWord};
 use crate::lineage::locals::LOCALS;
 use crate::lineage::node::{Node, NodeRef, OnMaterialize, WeakNodeRef};
 use crate::sync::fork;
-use crate::sync::os::{Arc, AtomicU64, OnceLock, Ordering};
+use crate::sync::os::{Arc, OnceLock, Ordering};
 use crate::wait::waker_set::WakerSet;
 
-/// The thread is cancelled by its handle, and the request is not acknowledged.
-const CANCEL_REQUESTED: u64 = 1;
 /// The thread became a node, to which requests go from now on.
 const NODE: u64 = 1 << 1;
 /// The thread's code has ended.
@@ -15,7 +14,7 @@ const ENDED: u64 = 1 << 2;
 
 /// The state that a thread shares with its handle.
 pub(crate) struct ThreadState {
-    word: AtomicU64,
+    word: CancelWord,
     /// Weak: a handle keeps nothing alive that the thread owns.
     node: OnceLock<WeakNodeRef>,
     over: WakerSet,
@@ -36,7 +35,7 @@ impl ThreadState {
     pub(crate) fn new(shielded: bool) -> Arc<Self> {
         fork::arm();
         let generation = fork::generation();
-        Arc::new(Self { word: AtomicU64::new(0), node: OnceLock::new(), over: WakerSet::new(), shielded, generation })
+        Arc::new(Self { word: CancelWord::new(), node: OnceLock::new(), over: WakerSet::new(), shielded, generation })
     }
 
     /// Returns whether this process was forked from the one that has the thread, so that the thread does not exist here.
@@ -49,10 +48,10 @@ impl ThreadState {
         // One word, so one order: either this sees the node and cancels it, or the node's making moves the request there.
         // So a request is in one word at a time, and its acknowledgement there withdraws it for good.
         let request_cancel = |word: u64| (word & (NODE | ENDED) == 0).then_some(word | CANCEL_REQUESTED);
-        let first = match self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, request_cancel) {
+        let first = match self.word.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, request_cancel) {
             Ok(before) => before & CANCEL_REQUESTED == 0,
             Err(word) if word & ENDED != 0 => return Request::TooLate,
-            Err(_) => match self.place() {
+            Err(_) => match self.node() {
                 Some(node) => node.node().cancel(),
                 // The node is dropped while the thread's code ends.
                 None => return Request::TooLate,
@@ -61,17 +60,8 @@ impl ThreadState {
         if first { Request::First } else { Request::Again }
     }
 
-    /// True when there was a request.
-    fn acknowledge(&self) -> bool {
-        self.word.fetch_and(!CANCEL_REQUESTED, Ordering::SeqCst) & CANCEL_REQUESTED != 0
-    }
-
-    fn cancel_requested(&self) -> bool {
-        self.word.load(Ordering::Acquire) & CANCEL_REQUESTED != 0
-    }
-
     pub(crate) fn is_over(&self) -> bool {
-        self.word.load(Ordering::SeqCst) & ENDED != 0
+        self.word.0.load(Ordering::SeqCst) & ENDED != 0
     }
 
     /// Returns the wakers that are notified when the thread's code has ended.
@@ -80,7 +70,7 @@ impl ThreadState {
     }
 
     /// Returns the thread's node, while it lives.
-    pub(crate) fn place(&self) -> Option<NodeRef> {
+    pub(crate) fn node(&self) -> Option<NodeRef> {
         self.node.get()?.upgrade()
     }
 
@@ -97,7 +87,7 @@ pub(crate) struct RunGuard(Arc<ThreadState>);
 impl Drop for RunGuard {
     fn drop(&mut self) {
         LOCALS.with(|locals| locals.thread.set(std::ptr::null::<ThreadState>()));
-        self.0.word.fetch_or(ENDED, Ordering::SeqCst);
+        self.0.word.0.fetch_or(ENDED, Ordering::SeqCst);
         self.0.over.wake_all();
     }
 }
@@ -108,9 +98,9 @@ impl OnMaterialize for ThreadState {
         if self.node.set(node.downgrade()).is_err() {
             return;
         }
-        self.word.fetch_or(NODE, Ordering::SeqCst);
+        self.word.0.fetch_or(NODE, Ordering::SeqCst);
         // From here on no canceller notes a request in the word.
-        if self.acknowledge() {
+        if self.word.acknowledge(0) {
             node.node().cancel();
         }
     }
@@ -128,10 +118,10 @@ fn with_own(f: impl FnOnce(&ThreadState) -> bool) -> bool {
 /// Returns whether the calling thread was itself cancelled by its handle.
 #[inline]
 pub(crate) fn cancel_requested() -> bool {
-    with_own(ThreadState::cancel_requested)
+    with_own(|state| state.word.requested())
 }
 
 /// Acknowledges the request that the calling thread's handle made. True when there was one.
 pub(crate) fn acknowledge() -> bool {
-    with_own(ThreadState::acknowledge)
+    with_own(|state| state.word.acknowledge(0))
 }

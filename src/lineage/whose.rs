@@ -14,7 +14,7 @@ pub(crate) fn whose(at: &HashSet<NodeId>, member: &WeakNodeRef) -> HashMap<NodeI
     if at.is_empty() {
         return HashMap::new();
     }
-    let family = member.upgrade().map_or(Family::Process, |member| member.node().family().clone());
+    let family = member.upgrade().map_or(Family::PROCESS, |member| member.node().family().clone());
     let live = family.index().nodes.live().into_iter().map(NodeRef::from);
     let words = |node: NodeRef| {
         let id = node.node().id();

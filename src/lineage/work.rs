@@ -10,26 +10,22 @@
 use std::marker::PhantomData;
 use std::ptr;
 
+use crate::lineage::cancel_word::CancelWord;
 use crate::lineage::current::CurrentNode;
 use crate::lineage::flow::Flow;
-use crate::lineage::handle::ExitOnDrop;
+use crate::lineage::handle::run_at;
 use crate::lineage::locals::LOCALS;
 use crate::lineage::node::{Node, NodeRef};
-use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering};
+use crate::sync::os::{Arc, AtomicBool, Ordering};
 use crate::wait::tracker::{Left, TaskTracker};
 use crate::wait::waker_set::WakerSet;
-
-/// The work is cancelled by its handle, and the request is not acknowledged.
-const CANCEL_REQUESTED: u64 = 1;
-/// The rest of the word counts requests, so that a repeated request is seen as a new one.
-const ONE_REQUEST: u64 = 1 << 1;
 
 /// See the module.
 pub(crate) struct Work {
     current_node: CurrentNode,
     /// The scopes at or above the node count the work. Cleared by the one call that counts it out.
     counted: AtomicBool,
-    requests: AtomicU64,
+    word: CancelWord,
     requested: WakerSet,
 }
 
@@ -63,20 +59,15 @@ impl Work {
     }
 
     fn new(current_node: CurrentNode, counted: bool) -> Self {
-        Self {
-            current_node,
-            counted: AtomicBool::new(counted),
-            requests: AtomicU64::new(0),
-            requested: WakerSet::new(),
-        }
+        Self { current_node, counted: AtomicBool::new(counted), word: CancelWord::new(), requested: WakerSet::new() }
     }
 
-    pub(crate) fn place(&self) -> &NodeRef {
+    pub(crate) fn node_ref(&self) -> &NodeRef {
         self.current_node.node()
     }
 
     fn node(&self) -> &Node {
-        self.place().node()
+        self.node_ref().node()
     }
 
     /// Counts the work out. Runs user code: the end of a scope drops its bindings and wakes its waiters.
@@ -93,26 +84,23 @@ impl Work {
 
     /// Cancels the work. True when no earlier request is unacknowledged. Runs wakers.
     pub(crate) fn request_cancel(&self) -> bool {
-        let request_cancel = |word: u64| Some((word | CANCEL_REQUESTED).wrapping_add(ONE_REQUEST));
-        let before = match self.requests.fetch_update(Ordering::SeqCst, Ordering::Relaxed, request_cancel) {
-            Ok(before) | Err(before) => before,
-        };
+        let first = self.word.request();
         self.requested.wake_all();
-        before & CANCEL_REQUESTED == 0
+        first
     }
 
     pub(crate) fn cancel_requested(&self) -> bool {
-        self.requests.load(Ordering::SeqCst) & CANCEL_REQUESTED != 0
+        self.word.requested()
     }
 
     /// Returns how many requests the handle has made.
     pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::SeqCst) / ONE_REQUEST
+        self.word.requests()
     }
 
     /// Clears the handle's request. True when there was one.
     pub(crate) fn acknowledge(&self) -> bool {
-        self.requests.fetch_and(!CANCEL_REQUESTED, Ordering::SeqCst) & CANCEL_REQUESTED != 0
+        self.word.acknowledge(0)
     }
 
     /// Returns the wakers that each request notifies.
@@ -137,8 +125,7 @@ impl Work {
         let frame = WorkFrame { work: self, flow: Flow::now(), outer };
         let _restore = Restore(outer);
         LOCALS.with(|locals| locals.work.set(ptr::from_ref(&frame)));
-        let _guard = ExitOnDrop(Some(self.current_node.enter()));
-        f()
+        run_at(&self.current_node, f)
     }
 }
 

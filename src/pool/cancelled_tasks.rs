@@ -60,7 +60,7 @@ impl CancelledTasks {
         let mut cancelled = Self { nodes: HashSet::new(), tasks: HashSet::new() };
         cancelled.tasks.extend(BY_HANDLE.lock().iter().filter(|task| task.state().cancel_requested()).map(Task::id));
         if Node::any_cancel_requested() {
-            let mut families = vec![Family::Process];
+            let mut families = vec![Family::PROCESS];
             for owner in pools.iter().filter_map(|pool| pool.owner.upgrade()) {
                 let family = owner.node().family();
                 if families.iter().all(|known| !ptr::eq(known.index(), family.index())) {

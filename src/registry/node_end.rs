@@ -25,14 +25,14 @@ pub(super) fn cancel(at: &NodeRef) -> bool {
     let mut claims = Claims::new();
     let first = node.begin_cancel(&mut claims);
     if node.trackers().is_none() {
-        claims.end(|| node.tell_request());
+        claims.end(|| node.notify_cancelled());
         return first;
     }
     // Also the tasks below a shielded thread, which no request from above reaches.
     node.claim_daemons(&mut claims);
     let mut evicted = Evicted::new();
     evicted.add_all(claims);
-    stop::cancel_all(&pools_that_end_with(&Lineage(at.clone())), evicted, || node.tell_request());
+    stop::cancel_all(&pools_that_end_with(&Lineage(at.clone())), evicted, || node.notify_cancelled());
     first
 }
 

@@ -172,7 +172,7 @@ impl Scope {
         self.node().claim_daemons(&mut claims);
         evicted.add_all(claims);
         // Notified: a submitter below that waits for capacity in a queue waits in vain.
-        stop::close_all(&node_end::pools_that_end_with(&self.lineage), evicted, || self.node().tell());
+        stop::close_all(&node_end::pools_that_end_with(&self.lineage), evicted, || self.node().notify());
     }
 
     /// [`close`](Self::close)s, and waits for the tasks submitted below it and for the joining pools it owns.
@@ -284,7 +284,7 @@ impl Scope {
 
     fn let_go(&mut self) {
         self.node().release();
-        std::mem::replace(&mut self.lineage, Lineage::process()).0.end_and_let_go();
+        std::mem::replace(&mut self.lineage, Lineage::process()).0.end_and_release();
     }
 
     /// Closes the scope and cancels the tasks below it, in any pool. Does not wait. Idempotent.

@@ -197,7 +197,7 @@ impl Registry {
     /// How much spawned work the calling code is a part of. It ends after the caller.
     fn own_work(&self) -> usize {
         let mut own = 0;
-        work::for_each(|work| own += usize::from(work.place().root().is(&self.root)));
+        work::for_each(|work| own += usize::from(work.node_ref().root().is(&self.root)));
         own
     }
 

@@ -46,7 +46,7 @@ macro_rules! join_handle {
             /// it has ended and no handle keeps the node.
             #[must_use]
             pub fn lineage(&self) -> Option<Lineage> {
-                self.started.place().map(Lineage)
+                self.started.node().map(Lineage)
             }
 
             /// Returns whether the thread has ended, so that `join` returns soon.

@@ -103,7 +103,7 @@ where
     let outcome = Outcome::new(work, Some(Box::new(move || span.in_scope(f))));
     // Weak: the cancel hook must not keep the job alive.
     let weak = Arc::downgrade(&outcome);
-    let place = outcome.work.place();
+    let place = outcome.work.node_ref();
     let end = move || {
         if let Some(outcome) = weak.upgrade() {
             outcome.end_queued(JoinError::cancelled());
@@ -140,7 +140,7 @@ where
 {
     let outcome = Outcome::new(work, None);
     // The root is never cancelled.
-    let place = outcome.work.place();
+    let place = outcome.work.node_ref();
     let watch = place.node().parent().is_some().then(|| Watch::new(place));
     let spawned =
         Spawned { future: Some(future.instrument(span())), watch, outcome: Arc::clone(&outcome), over: false };

@@ -15,13 +15,13 @@ impl Node {
     pub(crate) fn cancel(&self) -> bool {
         let mut claims = Claims::new();
         let first = self.begin_cancel(&mut claims);
-        claims.end(|| self.tell_request());
+        claims.end(|| self.notify_cancelled());
         first
     }
 
     /// Notes the request and claims queued tasks: the first half of a [`cancel`](Self::cancel). Runs no user code.
     pub(crate) fn begin_cancel(&self, claims: &mut Claims) -> bool {
-        let first = self.note_request();
+        let first = !self.is_root() && self.state.request();
         // A scope that is closed and counts no task has none in any queue. Most scopes have ended before a cancel.
         if !self.trackers().is_some_and(ScopeTrackers::is_over) {
             claims.claim(self, Which::Cancelled);
@@ -32,34 +32,29 @@ impl Node {
     /// Cancels the node, but leaves queued tasks in their queues. Runs wakers.
     #[cfg(feature = "tower")]
     pub(crate) fn request_cancel(&self) -> bool {
-        let first = self.note_request();
-        self.tell_request();
+        let first = !self.is_root() && self.state.request();
+        self.notify_cancelled();
         first
     }
 
-    /// Notes a request, of which the caller notifies the waiters afterwards.
-    fn note_request(&self) -> bool {
-        !self.is_root() && self.state.request()
-    }
-
     /// Notifies the waiters at the node and below it of a request. Runs wakers.
-    pub(crate) fn tell_request(&self) {
+    pub(crate) fn notify_cancelled(&self) {
         if self.is_root() {
             return;
         }
-        self.tell();
+        self.notify();
         // Either this load sees that there is a child, or the child's own check sees the request: both are in one word.
         if self.state.had_child() {
             // A waiter below has registered at every scope above it and at the root. The nearest of these will do.
             let hub = self.path().find(|node| node.is_hub());
             if let Some(hub) = hub.filter(|hub| !ptr::eq(*hub, self)) {
-                hub.tell();
+                hub.notify();
             }
         }
     }
 
     /// Notifies the waiters registered at this node. Runs wakers.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn notify(&self) {
         self.changed.wake_all();
     }
 

@@ -22,7 +22,7 @@ impl Node {
         Self::new_child(parent.0.clone(), name, role, true)
     }
 
-    pub(crate) fn parent_place(&self) -> Option<NodeRef> {
+    pub(crate) fn parent_ref(&self) -> Option<NodeRef> {
         self.parent()?;
         Some(NodeRef(self.counted_parent().cloned()))
     }
@@ -95,7 +95,7 @@ impl NodeRef {
     ///
     /// The last reference drops the node with its values, which is much cheaper than to take each value out while
     /// look-ups go on.
-    pub(crate) fn end_and_let_go(self) {
+    pub(crate) fn end_and_release(self) {
         // `try_unwrap` is one step: a look-up in the family's index may count the node at this very moment.
         if let Some(Err(shared)) = self.0.map(Arc::try_unwrap) {
             shared.end_if_over();

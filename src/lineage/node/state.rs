@@ -1,12 +1,8 @@
-//! [`NodeState`]: the atomic word of a node, with its cancel requests and its end.
-//!
-//! One word gives all changes of it one order. So of a canceller and a new child, or of a canceller and a wait that
-//! begins, the later one sees the earlier one.
+//! [`NodeState`]: the cancel requests of a node and its end, in one atomic word.
 
-use crate::sync::os::{AtomicU64, AtomicUsize, Ordering};
+use crate::lineage::cancel_word::{CANCEL_REQUESTED, CancelWord};
+use crate::sync::os::{AtomicUsize, Ordering};
 
-/// The node is cancelled, and the request is not acknowledged.
-const CANCEL_REQUESTED: u64 = 1;
 /// The node's code has ended, or the scope is closed and nothing is left below it.
 const ENDED: u64 = 1 << 1;
 /// The node had a child, so waiters below it may have registered for a request.
@@ -15,8 +11,6 @@ const PARENT: u64 = 1 << 2;
 const HELD: u64 = 1 << 3;
 /// A piece of a work-stealing pool's task was handed the request.
 const INTERRUPTED: u64 = 1 << 4;
-/// The rest of the word counts requests, so that a repeated request is seen as a new one.
-const ONE_REQUEST: u64 = 1 << 5;
 
 /// Counts the cancelled nodes of all families. It is mostly zero, and then no check for a request walks.
 static CANCELLED_NODES: AtomicUsize = AtomicUsize::new(0);
@@ -27,22 +21,18 @@ pub(super) fn any_cancel_requested() -> bool {
     CANCELLED_NODES.load(Ordering::Acquire) > 0
 }
 
-pub(super) struct NodeState(AtomicU64);
+pub(super) struct NodeState(CancelWord);
 
 impl NodeState {
     pub(super) fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(CancelWord::new())
     }
 
     /// Notes a request. True when no other one was unacknowledged.
     pub(super) fn request(&self) -> bool {
         // Counted before it is noted, so that code that knows of the request finds the count.
         CANCELLED_NODES.fetch_add(1, Ordering::SeqCst);
-        let request = |word: u64| Some((word | CANCEL_REQUESTED).wrapping_add(ONE_REQUEST));
-        let before = match self.0.fetch_update(Ordering::SeqCst, Ordering::Relaxed, request) {
-            Ok(before) | Err(before) => before,
-        };
-        let first = before & CANCEL_REQUESTED == 0;
+        let first = self.0.request();
         if !first {
             CANCELLED_NODES.fetch_sub(1, Ordering::SeqCst);
         }
@@ -51,8 +41,7 @@ impl NodeState {
 
     /// Clears the request. True when there was one.
     pub(super) fn acknowledge(&self) -> bool {
-        let before = self.0.fetch_and(!(CANCEL_REQUESTED | INTERRUPTED), Ordering::SeqCst);
-        let cancelled = before & CANCEL_REQUESTED != 0;
+        let cancelled = self.0.acknowledge(INTERRUPTED);
         if cancelled {
             CANCELLED_NODES.fetch_sub(1, Ordering::SeqCst);
         }
@@ -61,21 +50,21 @@ impl NodeState {
 
     #[inline]
     pub(super) fn cancel_requested(&self) -> bool {
-        self.0.load(Ordering::Acquire) & CANCEL_REQUESTED != 0
+        self.0.requested()
     }
 
     /// Returns how many requests were noted, acknowledged ones included.
     pub(super) fn requests(&self) -> u64 {
-        self.0.load(Ordering::Acquire) / ONE_REQUEST
+        self.0.requests()
     }
 
     /// Notes that a piece of a task was handed the request. True when there is a request.
     pub(super) fn note_interrupt(&self) -> bool {
-        let word = self.0.load(Ordering::Relaxed);
+        let word = self.0.0.load(Ordering::Relaxed);
         if word & (CANCEL_REQUESTED | INTERRUPTED) == CANCEL_REQUESTED {
             // A request that was acknowledged since the load gets no note.
             let note = |word: u64| (word & CANCEL_REQUESTED != 0).then_some(word | INTERRUPTED);
-            let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, note);
+            let _ = self.0.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, note);
         }
         word & CANCEL_REQUESTED != 0
     }
@@ -83,48 +72,48 @@ impl NodeState {
     /// Returns whether a piece of a task was handed the request.
     pub(super) fn was_interrupted(&self) -> bool {
         const BOTH: u64 = CANCEL_REQUESTED | INTERRUPTED;
-        self.0.load(Ordering::Relaxed) & BOTH == BOTH
+        self.0.0.load(Ordering::Relaxed) & BOTH == BOTH
     }
 
     /// Notes a child. Called before the child exists.
     pub(super) fn note_child(&self) {
         if !self.had_child() {
-            self.0.fetch_or(PARENT, Ordering::SeqCst);
+            self.0.0.fetch_or(PARENT, Ordering::SeqCst);
         }
     }
 
     pub(super) fn had_child(&self) -> bool {
-        self.0.load(Ordering::SeqCst) & PARENT != 0
+        self.0.0.load(Ordering::SeqCst) & PARENT != 0
     }
 
     pub(super) fn is_ended(&self) -> bool {
-        self.0.load(Ordering::Acquire) & ENDED != 0
+        self.0.0.load(Ordering::Acquire) & ENDED != 0
     }
 
     /// True for the first call.
     pub(super) fn end(&self) -> bool {
-        self.0.fetch_or(ENDED, Ordering::SeqCst) & ENDED == 0
+        self.0.0.fetch_or(ENDED, Ordering::SeqCst) & ENDED == 0
     }
 
     pub(super) fn hold(&self) {
-        self.0.fetch_or(HELD, Ordering::SeqCst);
+        self.0.0.fetch_or(HELD, Ordering::SeqCst);
     }
 
     pub(super) fn release(&self) {
         // The holder alone releases, so a relaxed load sees its own hold.
-        if self.0.load(Ordering::Relaxed) & HELD != 0 {
-            self.0.fetch_and(!HELD, Ordering::SeqCst);
+        if self.0.0.load(Ordering::Relaxed) & HELD != 0 {
+            self.0.0.fetch_and(!HELD, Ordering::SeqCst);
         }
     }
 
     pub(super) fn is_held(&self) -> bool {
-        self.0.load(Ordering::SeqCst) & HELD != 0
+        self.0.0.load(Ordering::SeqCst) & HELD != 0
     }
 }
 
 impl Drop for NodeState {
     fn drop(&mut self) {
-        if *self.0.get_mut() & CANCEL_REQUESTED != 0 {
+        if self.0.requested() {
             CANCELLED_NODES.fetch_sub(1, Ordering::SeqCst);
         }
     }

@@ -332,7 +332,7 @@ impl ListingNode for Node {
 
 /// Returns the root of the process's family, which lives for ever.
 pub(crate) fn process() -> &'static Node {
-    static ROOT: LazyLock<Arc<Node>> = LazyLock::new(|| Node::new_root(Family::Process));
+    static ROOT: LazyLock<Arc<Node>> = LazyLock::new(|| Node::new_root(Family::PROCESS));
     &ROOT
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn leave(pool: &Pool, counted: Counted, mut foreign: impl FnMut(Count
     if owner.is_counted() {
         for (node, scope) in owner.node().scopes_beside(place.node()) {
             // The scopes above are left next, after this scope's waiters are notified.
-            let above = Counted { place: place.clone(), owner: node.parent_place().unwrap_or_default(), scoped: None };
+            let above = Counted { place: place.clone(), owner: node.parent_ref().unwrap_or_default(), scoped: None };
             foreign(above, &mut || pool.leave_scope(node, scope));
         }
         let_go(owner, &mut foreign);
@@ -29,7 +29,7 @@ pub(crate) fn leave(pool: &Pool, counted: Counted, mut foreign: impl FnMut(Count
             if is_quiet(scope) {
                 pool.leave_scope(node, scope);
             } else {
-                let above = Counted { place: node.parent_place().unwrap_or_default(), ..Counted::default() };
+                let above = Counted { place: node.parent_ref().unwrap_or_default(), ..Counted::default() };
                 foreign(above, &mut || pool.leave_scope(node, scope));
             }
         }

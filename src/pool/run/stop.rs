@@ -68,7 +68,7 @@ fn begin_cancel(pool: &Arc<Pool>, evicted: &mut Evicted) -> Vec<NodeRef> {
 }
 
 fn notify_cancelled(pool: &Arc<Pool>, asked: &[NodeRef]) {
-    asked.iter().for_each(|place| place.node().tell_request());
+    asked.iter().for_each(|place| place.node().notify_cancelled());
     // Waiters without a node are notified through the tracker: see `cancel_listener`.
     pool.tracker.notify();
     notify_closed(pool);

@@ -111,7 +111,7 @@ pub(crate) mod node {
         pub(crate) fn cancel(&self) -> bool {
             let mut claims = Claims::new();
             let first = self.begin_cancel(&mut claims);
-            claims.end(|| self.tell_request());
+            claims.end(|| self.notify_cancelled());
             first
         }
 
@@ -124,7 +124,7 @@ pub(crate) mod node {
         }
 
         /// No listener watches a model's nodes.
-        pub(crate) fn tell_request(&self) {}
+        pub(crate) fn notify_cancelled(&self) {}
 
         /// Acknowledges the request.
         pub(crate) fn acknowledge(&self) {
@@ -150,7 +150,7 @@ pub(crate) mod node {
             self.scope_nodes().filter(|(node, _)| !other.is_at_or_below(node))
         }
 
-        pub(crate) fn parent_place(&self) -> Option<NodeRef> {
+        pub(crate) fn parent_ref(&self) -> Option<NodeRef> {
             self.counted_parent().map(|parent| NodeRef(Some(Arc::clone(parent))))
         }
 
