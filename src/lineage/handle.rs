@@ -11,9 +11,9 @@ use crate::names::id::{NodeId, TaskId};
 
 /// A handle to one node of the family tree: the process, a thread, a pool task or a scope.
 ///
-/// A node lives as long as its own code runs, or a descendant lives, or a handle to it is held. Dropping a handle does
-/// nothing else than to end this hold. Cloning costs one atomic increment. Two handles are equal when they name the same
-/// node.
+/// A node lives as long as its own code runs, or a descendant lives, or a handle to it is held. Dropping a handle
+/// ends this hold and has no other effect. Cloning costs one atomic increment. Two handles are equal when they name the
+/// same node.
 ///
 /// The methods that find managers ([`get`](Lineage::get), [`create`](Lineage::create), …) act at the handle's node; the
 /// free functions of the same names act at the current node.
