@@ -4,13 +4,15 @@ use crate::sync::os::{AtomicU64, Ordering};
 
 /// There is a request that is not acknowledged.
 pub(super) const CANCEL_REQUESTED: u64 = 1;
-/// The upper bits count requests, so that a repeated request is seen as a new one. The bits between are the owner's flags.
+/// The upper bits count requests, so that a repeated request is seen as a new one. The bits between are the owner's
+/// flags.
 const ONE_REQUEST: u64 = 1 << 5;
 
 /// One word gives all its changes one order: of a request and a flag, the later one sees the earlier one.
 ///
-/// A reader that registered a waker before its load misses no request: the canceller notes the request before it takes the
-/// lock of the waker set, so an acquiring load after the registration sees the request, or the canceller finds the waker.
+/// A reader that registered a waker before its load misses no request: the canceller notes the request before it takes
+/// the lock of the waker set, so an acquiring load after the registration sees the request, or the canceller finds the
+/// waker.
 pub(super) struct CancelWord(pub(super) AtomicU64);
 
 impl CancelWord {

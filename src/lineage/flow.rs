@@ -1,9 +1,9 @@
 //! [`Flow`]: one piece of code among several that take turns on a thread.
 //!
-//! A runtime polls many futures on one thread. Between two polls of one future the thread polls others, so an entry keyed
-//! by the thread alone would go from one future to the next. With the feature `tokio` each of tokio's tasks (a spawned
-//! future, a `spawn_blocking` job) is a flow of its own, named by tokio's id of it. All other code of a thread is one flow:
-//! a plain thread's, a pool task's, the future that `block_on` polls.
+//! A runtime polls many futures on one thread. Between two polls of one future the thread polls others, so an entry
+//! keyed by the thread alone would go from one future to the next. With the feature `tokio` each of tokio's tasks (a
+//! spawned future, a `spawn_blocking` job) is a flow of its own, named by tokio's id of it. All other code of a thread
+//! is one flow: a plain thread's, a pool task's, the future that `block_on` polls.
 //!
 //! tokio sets the id while it polls a future and while it drops the future or its result. tokio may give the id of a
 //! task that has ended to another one (its counter of 64 bits would have to wrap first): only a lasting leftover of the

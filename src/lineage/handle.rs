@@ -123,11 +123,11 @@ impl Lineage {
     /// [`FutureExt::in_lineage`](crate::FutureExt::in_lineage) there. A leaked guard keeps its node alive until the
     /// thread ends.
     ///
-    /// With the feature `tokio` the entered node is seen by the task of tokio's that entered it, at each of its polls, and
-    /// by no other task that the thread polls meanwhile. heirloom cannot tell apart futures that take turns *within* one
-    /// task, such as the branches of `join!` and `select!`, the futures of a `FuturesUnordered` and those that one
-    /// `block_on` polls: the others see a guard that one of them holds across an `.await`. `in_lineage` around each of
-    /// them keeps them apart, on every runtime.
+    /// With the feature `tokio` the entered node is seen by the task of tokio's that entered it, at each of its polls,
+    /// and by no other task that the thread polls meanwhile. heirloom cannot tell apart futures that take turns
+    /// *within* one task, such as the branches of `join!` and `select!`, the futures of a `FuturesUnordered` and those
+    /// that one `block_on` polls: the others see a guard that one of them holds across an `.await`. `in_lineage` around
+    /// each of them keeps them apart, on every runtime.
     ///
     /// ```compile_fail,E0277
     /// let entered = heirloom::Lineage::process().enter();
@@ -174,8 +174,8 @@ impl Lineage {
     ///
     /// The returned closure is `Send`, `Sync` and `Clone` where `f` is. A call costs a few nanoseconds more, and counts
     /// nothing, so threads do not hinder one another. The closure brings no tracing span: take `let span =
-    /// tracing::Span::current()` along, and call `span.in_scope(|| …)` inside. For a closure without an argument there is
-    /// [`wrap_fn`]; for one that takes a reference of any lifetime (`filter`, say) use [`run`](Self::run) inside.
+    /// tracing::Span::current()` along, and call `span.in_scope(|| …)` inside. For a closure without an argument there
+    /// is [`wrap_fn`]; for one that takes a reference of any lifetime (`filter`, say) use [`run`](Self::run) inside.
     ///
     /// ```
     /// # #[cfg(feature = "rayon")] {
@@ -280,8 +280,8 @@ impl fmt::Debug for Entered {
 /// given a node.**
 ///
 /// So the current node is the process on the main thread, in a task the task, in another thread the thread, and after
-/// [`Lineage::enter`] the entered node. The first call on a thread or in a task makes its node; until then the node costs
-/// nothing. While a thread's locals are being destroyed the current node is the process.
+/// [`Lineage::enter`] the entered node. The first call on a thread or in a task makes its node; until then the node
+/// costs nothing. While a thread's locals are being destroyed the current node is the process.
 ///
 /// # Code that shares its thread
 ///
@@ -289,8 +289,8 @@ impl fmt::Debug for Entered {
 /// or a `JoinSet` runs and in every `spawn_blocking` job; and, always, on a thread that
 /// [`thread::mark_shared`](crate::thread::mark_shared) was called on. The future that tokio's `block_on` polls has its
 /// thread for itself. In code that shares its thread, [`get`](crate::get()) finds the managers of the process, and
-/// [`get_or_create`](crate::get_or_create()) makes a manager there, once for all. Such code cannot make anything that one
-/// node would own: a manager made by [`create`](crate::create()) does not start
+/// [`get_or_create`](crate::get_or_create()) makes a manager there, once for all. Such code cannot make anything that
+/// one node would own: a manager made by [`create`](crate::create()) does not start
 /// ([`NoPlace`](crate::StartErrorKind::NoPlace)), and [`Heirloom::bind`](crate::Heirloom::bind) binds nothing. A
 /// [`Scope`](crate::Scope) that is opened there stands directly below the process.
 ///

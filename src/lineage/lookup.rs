@@ -22,8 +22,8 @@ fn hold() -> Option<Held> {
 pub(crate) fn lend<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
     let Some(held) = hold() else { return lend_counted::<W, R>(node, ns, f) };
     let entry = node.nearest(|node| W::of(node).find(ns, &held))?;
-    // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node is borrowed as long, so
-    // none on the way to the root is dropped, which would free entries without a look at hazard pointers.
+    // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node is borrowed as long,
+    // so none on the way to the root is dropped, which would free entries without a look at hazard pointers.
     Some(f(unsafe { (*entry).slot_value() }))
 }
 
@@ -46,8 +46,8 @@ pub(crate) fn lend_here<W: SlotKind, R>(ns: &Namespace, f: impl FnOnce(&Arc<Slot
 pub(crate) fn lend_own<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
     let Some(held) = hold() else { return W::of(node).find_counted(ns).map(|found| f(&found)) };
     let entry = W::of(node).find(ns, &held)?;
-    // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node, whose drop would free
-    // the entry, is borrowed as long.
+    // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node, whose drop would
+    // free the entry, is borrowed as long.
     Some(f(unsafe { (*entry).slot_value() }))
 }
 
@@ -60,7 +60,8 @@ pub(crate) fn nearest<W: SlotKind, R>(
     match hold() {
         Some(held) => node.nearest(|node| {
             let entry = W::of(node).find(ns, &held)?;
-            // SAFETY: `held` keeps the entry until the next `find`, which comes after `f`. The node on the way is borrowed.
+            // SAFETY: `held` keeps the entry until the next `find`, which comes after `f`. The node on the way is
+            // borrowed.
             f(unsafe { (*entry).slot_value() })
         }),
         None => node.path().find_map(|node| f(&W::of(node).find_counted(ns)?)),

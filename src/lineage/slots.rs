@@ -275,7 +275,8 @@ impl Drop for Slots {
     fn drop(&mut self) {
         let mut next = self.first.free_entry();
         while !next.is_null() {
-            // SAFETY: each slot but the first comes from a `Box`, the one before it owned it, and it is freed once, here.
+            // SAFETY: each slot but the first comes from a `Box`, the one before it owned it, and it is freed once,
+            // here.
             let mut slot = unsafe { Box::from_raw(next) };
             next = slot.free_entry();
         }

@@ -38,15 +38,16 @@ impl ThreadState {
         Arc::new(Self { word: CancelWord::new(), node: OnceLock::new(), over: WakerSet::new(), shielded, generation })
     }
 
-    /// Returns whether this process was forked from the one that has the thread, so that the thread does not exist here.
+    /// Returns whether this process was forked from the one that has the thread, so that the thread does not exist
+    /// here.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.generation != fork::generation()
     }
 
     /// Cancels the thread. Runs user code if the thread is a node: wakers, drops of closures.
     pub(crate) fn cancel(&self) -> Request {
-        // One word, so one order: either this sees the node and cancels it, or the node's making moves the request there.
-        // So a request is in one word at a time, and its acknowledgement there withdraws it for good.
+        // One word, so one order: either this sees the node and cancels it, or the node's making moves the request
+        // there. So a request is in one word at a time, and its acknowledgement there withdraws it for good.
         let request_cancel = |word: u64| (word & (NODE | ENDED) == 0).then_some(word | CANCEL_REQUESTED);
         let first = match self.word.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, request_cancel) {
             Ok(before) => before & CANCEL_REQUESTED == 0,
@@ -110,8 +111,8 @@ impl OnMaterialize for ThreadState {
 #[inline]
 fn with_own(f: impl FnOnce(&ThreadState) -> bool) -> bool {
     let own = LOCALS.with(|locals| locals.thread.get::<ThreadState>());
-    // SAFETY: `begin` set the pointer, and the `RunGuard` that holds the state is further up this thread's stack: its drop
-    // clears the pointer, and cannot run before `f` has returned.
+    // SAFETY: `begin` set the pointer, and the `RunGuard` that holds the state is further up this thread's stack: its
+    // drop clears the pointer, and cannot run before `f` has returned.
     unsafe { own.as_ref() }.is_some_and(f)
 }
 

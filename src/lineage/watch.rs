@@ -9,8 +9,9 @@ use crate::wait::waker_set::WakerSet;
 
 /// Registers at the node itself, at every scope above it and at the root.
 ///
-/// A canceller notifies the cancelled node and, where that has descendants, the nearest of the others. So a request wakes
-/// its own waiters alone, and a wait costs as much as there are scopes above, however long the chain between them.
+/// A canceller notifies the cancelled node and, where that has descendants, the nearest of the others. So a request
+/// wakes its own waiters alone, and a wait costs as much as there are scopes above, however long the chain between
+/// them.
 pub(crate) struct Watch {
     node: NodeRef,
     /// The registration in each of the node's waker sets.

@@ -1,7 +1,7 @@
 //! [`Work`]: a future or a blocking job that a runtime runs for a node.
 //!
-//! It is no task of a pool and no node: it stands at the node where it was spawned. It serves a runtime's code as a frame
-//! serves a task: the scopes above count it, its handle cancels it, and a wait knows whose code waits.
+//! It is no task of a pool and no node: it stands at the node where it was spawned. It serves a runtime's code as a
+//! frame serves a task: the scopes above count it, its handle cancels it, and a wait knows whose code waits.
 //!
 //! # Lifetime
 //! The runtime's task and the handle hold the work, and the work holds its node. The scopes count it until its code has
@@ -149,7 +149,8 @@ fn leave_scopes(node: &Node, many: usize) {
     }
 }
 
-/// Returns the family's count of work below scopes. Work outside of any scope is never waited for, so it is not counted.
+/// Returns the family's count of work below scopes. Work outside of any scope is never waited for, so it is not
+/// counted.
 fn of_family(node: &Node) -> Option<&TaskTracker> {
     node.scopes().next().map(|_| &node.family().index().spawned)
 }
@@ -171,8 +172,8 @@ impl<'a> Iterator for Frames<'a> {
     type Item = &'a WorkFrame<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // SAFETY: each frame is further up this thread's stack, in a `Work::run` that returns after the `with_frames` that
-        // made this iterator for its own time alone. The cast gives the frame that time for a lifetime.
+        // SAFETY: each frame is further up this thread's stack, in a `Work::run` that returns after the `with_frames`
+        // that made this iterator for its own time alone. The cast gives the frame that time for a lifetime.
         let frame = unsafe { self.next.cast::<WorkFrame<'a>>().as_ref() }?;
         self.next = frame.outer;
         Some(frame)

@@ -71,8 +71,8 @@ impl StackEntry {
             }
             LazyNode::Task(id, task) => {
                 let node = Node::new(&self.node, None, Role::Task(id));
-                // SAFETY: the caller of `enter_borrowed` keeps the task valid until the entry is off the stack, which the
-                // borrow of the entry says that it is not.
+                // SAFETY: the caller of `enter_borrowed` keeps the task valid until the entry is off the stack, which
+                // the borrow of the entry says that it is not.
                 unsafe { &*task }.materialized(&node);
                 node
             }

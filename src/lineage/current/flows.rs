@@ -7,8 +7,8 @@ use crate::lineage::flow::Flow;
 
 /// The entries of each [`Flow`] of one thread, oldest first.
 ///
-/// Mostly one guest at a time has entries: a runtime's future enters a node for one poll. So the entries of the guest that
-/// ran last are at hand, and a map has those of guests that are suspended inside of a node.
+/// Mostly one guest at a time has entries: a runtime's future enters a node for one poll. So the entries of the guest
+/// that ran last are at hand, and a map has those of guests that are suspended inside of a node.
 pub(crate) struct Flows<T> {
     /// The entries of the flow that has the thread for itself.
     thread: Vec<T>,

@@ -1,11 +1,11 @@
 //! The current node: a stack of entries for each thread, and on it one for each flow.
 //!
-//! The newest entry still on the stack names the current node. An enter guard takes *its own* entry off, wherever it is,
-//! so guards dropped out of order never bring back a node that was left. Code that runs foreign code (a task, a poll) cuts
-//! the stack back to the height it had, so a forgotten guard cannot leak its node into the next task.
+//! The newest entry still on the stack names the current node. An enter guard takes *its own* entry off, wherever it
+//! is, so guards dropped out of order never bring back a node that was left. Code that runs foreign code (a task, a
+//! poll) cuts the stack back to the height it had, so a forgotten guard cannot leak its node into the next task.
 //!
-//! An entry is either a real node or *lazy*: a thread or a task that no code has looked at yet. The first look makes its
-//! node (invariant 4 of [`crate::lineage`]).
+//! An entry is either a real node or *lazy*: a thread or a task that no code has looked at yet. The first look makes
+//! its node (invariant 4 of [`crate::lineage`]).
 //!
 //! # Flows
 //! An entry belongs to the [`Flow`] that made it, and no other flow sees it: a future of a runtime that holds a guard
@@ -34,7 +34,9 @@ pub(crate) use self::entry::LazyNode;
 pub(crate) use self::guard::{EnterGuard, enter, enter_as_thread, enter_borrowed};
 pub(crate) use self::pin::{nearest_node, pin};
 
-/// Returns the current node, made on first use. Code that shares its thread, without a node of its own, gets the process.
+/// Returns the current node, made on first use.
+///
+/// Code that shares its thread and has no node of its own gets the process.
 pub(crate) fn here() -> NodeRef {
     own_here().unwrap_or(NodeRef::PROCESS)
 }
@@ -117,7 +119,9 @@ pub(crate) fn has_its_thread() -> bool {
     stack::with(|stack| !stack.is_shared(Flow::now())).unwrap_or(true)
 }
 
-/// Returns the running task, or the thread outside of a task, wherever the code stands now. Makes its node on first use.
+/// Returns the running task's node, or the thread's outside of a task, made on first use.
+///
+/// The code itself may stand at another node now.
 pub(crate) fn own() -> Option<NodeRef> {
     let own = |stack: &stack::Stack| {
         stack.change(Flow::now(), |entries| {
@@ -144,7 +148,9 @@ pub(crate) fn own_thread() -> Option<NodeRef> {
     look(|entries| entries.iter().find(own).map(StackEntry::node_ref)).flatten()
 }
 
-/// Returns whether the thread's record of hazard pointers is given back at its end: false while its locals are destroyed.
+/// Returns whether the thread's record of hazard pointers is given back at its end.
+///
+/// False while the thread's locals are being destroyed.
 pub(crate) fn gives_back() -> bool {
     stack::with(|_| ()).is_some()
 }

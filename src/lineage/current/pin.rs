@@ -20,9 +20,9 @@ pub(crate) fn pin() -> Pin {
 #[inline]
 pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
     // SAFETY: the pointer is null or the node of the newest entry. An entry that counts its node keeps it: one that is
-    // taken off while the thread has a pin is kept until the last pin is dropped. A borrowed node outlives the call that
-    // entered it, by the contract of `enter_borrowed`, and that call returns after this code, which runs inside of it and
-    // drops its pin first.
+    // taken off while the thread has a pin is kept until the last pin is dropped. A borrowed node outlives the call
+    // that entered it, by the contract of `enter_borrowed`, and that call returns after this code, which runs inside of
+    // it and drops its pin first.
     unsafe { stack::top().as_ref() }.unwrap_or_else(|| process())
 }
 

@@ -1,35 +1,35 @@
 //! Hazard pointers: borrows of objects that a writer may retire meanwhile, without a count.
 //!
-//! A reader publishes the address that it is about to use in a slot of its thread's record, then checks that the address
-//! is still where it found it. A writer takes an address out first, and frees it only when no slot holds it.
+//! A reader publishes the address that it is about to use in a slot of its thread's record, then checks that the
+//! address is still where it found it. A writer takes an address out first, and frees it only when no slot holds it.
 //! (M. Michael, "Hazard Pointers: Safe Memory Reclamation for Lock-Free Objects", 2004.)
 //!
 //! # The races to fear
-//! * The reader publishes and checks; the writer takes out and scans. Between its two steps each side needs a store-load
-//!   barrier, so that one of them sees the other.
+//! * The reader publishes and checks; the writer takes out and scans. Between its two steps each side needs a
+//!   store-load barrier, so that one of them sees the other.
 //! * The reader clears its slot and checks whether an object waits to be freed; the writer notes the object and scans.
 //!   The same barrier: an object that the writer could not free, the reader frees.
 //!
-//! Look-ups are many and removals few, so the barrier is lopsided ([`barrier`]): on Linux the reader's half is a compiler
-//! fence, and the writer's half a call of `membarrier(2)` (a few microseconds). Where the system has no such call both
-//! sides use a full fence.
+//! Look-ups are many and removals few, so the barrier is lopsided ([`barrier`]): on Linux the reader's half is a
+//! compiler fence, and the writer's half a call of `membarrier(2)` (a few microseconds). Where the system has no such
+//! call both sides use a full fence.
 //!
 //! # When the call is denied later
 //! A sandbox (seccomp) may deny it after it has worked. The first writer that is refused sets a flag
 //! ([`barrier::is_fenced`]), and both sides use full fences from then on. A reader that has not seen the flag may hold an
 //! address behind a compiler fence alone, where no scan is sure to see it. So there are two kinds of retired objects.
 //!
-//! *Made after its maker saw the flag*: such an object is freed as ever. A reader reads the flag last, after the load that
-//! confirms the address. That load acquires the maker's publication, so the flag, which the maker had read as set, is set
-//! for the reader too (two reads of one atomic, the one before the other, do not go back). The reader then publishes once
-//! more, behind a full fence, and the usual argument holds. An address that was freed and used again makes no difference:
-//! the load that confirms it is the one that acquires.
+//! *Made after its maker saw the flag*: such an object is freed as ever. A reader reads the flag last, after the load
+//! that confirms the address. That load acquires the maker's publication, so the flag, which the maker had read as set,
+//! is set for the reader too (two reads of one atomic, the one before the other, do not go back). The reader then
+//! publishes once more, behind a full fence, and the usual argument holds. An address that was freed and used again
+//! makes no difference: the load that confirms it is the one that acquires.
 //!
 //! *Made before*: such an object may be held unseen. It waits until the flag has been set for a second
-//! ([`barrier::has_settled`]). Every thread has seen the flag by then, and each store made before is in memory: a processor
-//! writes its stores back within microseconds, and at each interrupt. (A. Morrison, Y. Afek, "Temporally Bounding TSO for
-//! Fence-Free Asymmetric Synchronization", 2015.) There are no more of these than there were objects when the call was
-//! denied, and the next removal looks at them again.
+//! ([`barrier::has_settled`]). Every thread has seen the flag by then, and each store made before is in memory: a
+//! processor writes its stores back within microseconds, and at each interrupt. (A. Morrison, Y. Afek, "Temporally
+//! Bounding TSO for Fence-Free Asymmetric Synchronization", 2015.) There are no more of these than there were objects
+//! when the call was denied, and the next removal looks at them again.
 
 pub(super) mod barrier;
 pub(super) mod record;
@@ -83,7 +83,8 @@ fn bits(retired: &[Retired]) -> u64 {
     retired.iter().fold(0, |bits, entry| bits | bit(entry.address()))
 }
 
-/// A hazard pointer: keeps one address from being freed. Belongs to this thread; dropped in the reverse order of taking.
+/// A hazard pointer: keeps one address from being freed. Belongs to this thread; dropped in the reverse order of
+/// taking.
 #[must_use]
 pub(crate) struct Held {
     slot: &'static AtomicPtr<()>,
@@ -94,8 +95,8 @@ pub(crate) struct Held {
 
 /// Takes a hazard pointer of this thread, if one is free.
 ///
-/// A thread that has none yet takes a record. It first calls `gives_back`, which says whether a [`give_back`] will follow
-/// at the thread's end.
+/// A thread that has none yet takes a record. It first calls `gives_back`, which says whether a [`give_back`] will
+/// follow at the thread's end.
 #[inline]
 pub(crate) fn hold(gives_back: impl FnOnce() -> bool) -> Option<Held> {
     LOCALS.with(|locals| {
@@ -126,7 +127,8 @@ pub(crate) fn give_back() {
 }
 
 impl Held {
-    /// Returns the address that `source` has now, null included, and keeps it until this protects another or is dropped.
+    /// Returns the address that `source` has now, null included, and keeps it until this protects another or is
+    /// dropped.
     #[inline]
     pub(crate) fn protect<T>(&self, source: &AtomicPtr<T>) -> *const T {
         let mut seen = source.load(Ordering::Relaxed);
@@ -210,9 +212,9 @@ fn reclaim() {
     }
     // Outside the lock: these drops run user code, and so does a subscriber.
     for entry in free {
-        // SAFETY: the caller of `retire` gave up the box, and no slot held its address when no look-up could find it any
-        // more. No reader holds it in a slot that the scan could not see: the barrier completed the readers' halves, or
-        // the object is of a kind for which the module proves it.
+        // SAFETY: the caller of `retire` gave up the box, and no slot held its address when no look-up could find it
+        // any more. No reader holds it in a slot that the scan could not see: the barrier completed the readers'
+        // halves, or the object is of a kind for which the module proves it.
         drop(unsafe { Box::from_raw(entry.boxed) });
     }
     if denied {

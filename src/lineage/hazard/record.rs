@@ -22,8 +22,8 @@ static NEWEST: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
 
 /// Returns the records of all threads, those of ended threads included.
 pub(super) fn all() -> impl Iterator<Item = &'static Record> {
-    // SAFETY: the pointer is null or that of a leaked record, which `publish` completed before. Sequentially consistent:
-    // acquires the record; the order with the fences is that of `others_read`.
+    // SAFETY: the pointer is null or that of a leaked record, which `publish` completed before. Sequentially
+    // consistent: acquires the record; the order with the fences is that of `others_read`.
     let newest = unsafe { NEWEST.load(Ordering::SeqCst).as_ref() };
     iter::successors(newest, |record| record.next)
 }
@@ -55,8 +55,8 @@ fn publish() -> &'static Record {
 
 /// Returns whether any thread but the one of `mine` has a record.
 ///
-/// A thread that takes its first record after this check finds the writer's changes: the fences here and in `take` order
-/// them.
+/// A thread that takes its first record after this check finds the writer's changes: the fences here and in `take`
+/// order them.
 pub(super) fn others_read(mine: Option<&Record>) -> bool {
     fence(Ordering::SeqCst);
     let is_mine = |record: &Record| mine.is_some_and(|mine| ptr::eq(mine, record));

@@ -172,8 +172,8 @@ impl Node {
     #[inline(always)]
     pub(crate) fn nearest<R>(&self, mut look: impl FnMut(&Node) -> Option<R>) -> Option<R> {
         let mut node = self;
-        // SAFETY: the pointer is null or the address of the parent's parent. The node holds its parent, and that its own,
-        // from before the node exists until it is dropped, and `node` is borrowed from `self`.
+        // SAFETY: the pointer is null or the address of the parent's parent. The node holds its parent, and that its
+        // own, from before the node exists until it is dropped, and `node` is borrowed from `self`.
         while let Some(grandparent) = unsafe { node.grandparent.load(Ordering::Relaxed).as_ref() } {
             if let Some(found) = look(node) {
                 return Some(found);

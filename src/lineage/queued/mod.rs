@@ -1,9 +1,9 @@
 //! [`QueuedTasks`]: the queued tasks of one node, so that a cancel ends exactly those.
 //!
-//! A task is listed at the node that it was submitted at, in whichever pool it is queued, until it finishes. A cancel of
-//! that node, or of one above it, takes each listed task off, claims it and ends it. The cost of a cancel therefore grows
-//! with the tasks submitted below the cancelled node, not with the queues that those tasks are in. The links are part of
-//! the task: listing allocates nothing. A root is never cancelled, so it lists nothing.
+//! A task is listed at the node that it was submitted at, in whichever pool it is queued, until it finishes. A cancel
+//! of that node, or of one above it, takes each listed task off, claims it and ends it. The cost of a cancel therefore
+//! grows with the tasks submitted below the cancelled node, not with the queues that those tasks are in. The links are
+//! part of the task: listing allocates nothing. A root is never cancelled, so it lists nothing.
 //!
 //! # Descendants
 //! A node points to its parent only. A node that is about to list its first task registers with its parent, after the

@@ -30,8 +30,8 @@ pub(crate) type ClaimTask = unsafe fn(NonNull<TaskLink>) -> bool;
 /// Tasks, the oldest first. The lock is one bit of `last`: a lock and its unlock are one exchange and one store.
 ///
 /// A mutex would need two exchanges, at each submit and at each end of a task. An exchange costs 8 ns, as much as the
-/// rest of this file together. Each critical section is a few loads and stores, so a thread that finds the lock taken spins, and
-/// yields if the holder was preempted.
+/// rest of this file together. Each critical section is a few loads and stores, so a thread that finds the lock taken
+/// spins, and yields if the holder was preempted.
 pub(crate) struct TaskList {
     last: AtomicPtr<TaskLink>,
     first: UnsafeCell<*mut TaskLink>,
@@ -104,8 +104,8 @@ impl TaskList {
             }
             for _ in 0..BATCH {
                 let Some(link) = locked.pop() else { return };
-                // SAFETY: the task was listed until now. The lock is held, and the task's own `unlist` waits for it before
-                // the task is freed.
+                // SAFETY: the task was listed until now. The lock is held, and the task's own `unlist` waits for it
+                // before the task is freed.
                 if unsafe { claim(link) } {
                     into.push(link);
                 }
