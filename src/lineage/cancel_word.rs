@@ -4,8 +4,7 @@ use crate::sync::os::{AtomicU64, Ordering};
 
 /// There is a request that is not acknowledged.
 pub(super) const CANCEL_REQUESTED: u64 = 1;
-/// The upper bits count requests, so that a repeated request is seen as a new one. The bits between are the owner's
-/// flags.
+/// The upper bits count requests: a repeated request is seen as a new one. The bits between are the owner's flags.
 const ONE_REQUEST: u64 = 1 << 5;
 
 /// One word gives all its changes one order: of a request and a flag, the later one sees the earlier one.

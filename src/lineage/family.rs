@@ -16,7 +16,7 @@ use crate::wait::tracker::TaskTracker;
 pub(crate) struct FamilyIndex<N> {
     pub(crate) nodes: WeakList<N>,
     pub(crate) managers: WeakList<SlotValue>,
-    /// Keyed by `std`'s thread ids, which are never reused, so a dead thread's entry cannot answer for a new one.
+    /// Keyed by `std`'s thread ids. They are never reused: no dead thread's entry answers for a new thread.
     pub(crate) threads: Shards<ThreadId, Weak<N>>,
     /// Counts futures and jobs that were spawned below the family's scopes and have not ended.
     pub(crate) spawned: TaskTracker,

@@ -28,7 +28,7 @@ fn try_id() -> Option<Id> {
 pub(crate) struct Flow(Option<Id>);
 
 impl Flow {
-    /// The flow of code that has the thread for itself, as far as this crate can tell.
+    /// The flow of code that has the thread for itself, as far as is known.
     pub(crate) const THREAD: Self = Self(None);
 
     /// Returns the running flow. Costs one read of a thread-local of tokio's.

@@ -90,7 +90,7 @@ impl Lineage {
         Lineage(self.0.root())
     }
 
-    /// Returns the innermost scope at or above this node, such as the request that the code belongs to.
+    /// Returns the innermost scope at or above this node, such as a request.
     ///
     /// ```
     /// use heirloom::{Scope, thread};
@@ -167,7 +167,7 @@ impl Lineage {
         f()
     }
 
-    /// Wraps a closure so that each call of it runs at this node, on whatever thread.
+    /// Wraps a closure so that each call runs at this node, on whatever thread.
     ///
     /// It is for the iterators of rayon and the callbacks of a library. The caller's node is restored after each call,
     /// also when it panics.
@@ -208,7 +208,9 @@ pub(crate) fn closed_scope(node: &NodeRef) -> String {
     scope.map_or_else(|| String::from("a scope"), |scope| scope.to_string())
 }
 
-/// Leaves a node when it is dropped, together with all entries that foreign code left on top of it.
+/// Leaves a node when it is dropped, and all entries that foreign code left above.
+///
+/// See [`EnterGuard::exit_to`].
 pub(crate) struct ExitOnDrop(pub(crate) Option<EnterGuard>);
 
 impl Drop for ExitOnDrop {
@@ -324,7 +326,7 @@ pub fn current() -> Lineage {
     Lineage(current::here())
 }
 
-/// Wraps `f` so that it runs at the current node of this call, on whatever thread.
+/// Wraps `f` so that it runs at the present current node, on whatever thread.
 ///
 /// The returned closure brings the node alone, and no `tracing` span or subscriber.
 ///

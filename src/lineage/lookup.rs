@@ -27,7 +27,7 @@ pub(crate) fn lend<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&
     Some(f(unsafe { (*entry).slot_value() }))
 }
 
-/// [`lend`] for a thread inside of so many borrows that all its hazard pointers are in use.
+/// [`lend`] for a thread whose hazard pointers are all in use by borrows under way.
 #[cold]
 fn lend_counted<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
     let found = node.path().find_map(|node| W::of(node).find_counted(ns))?;

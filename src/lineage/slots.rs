@@ -170,7 +170,7 @@ impl Slots {
         if self.is_empty() { None } else { self.search(namespace, held) }
     }
 
-    /// The part of `find` that is not inlined, so that passing an empty node is two instructions.
+    /// The part of `find` that is not inlined: so an empty node costs two instructions.
     #[inline(never)]
     fn search(&self, namespace: &Namespace, held: &Held) -> Option<*const SlotEntry> {
         let mut at = Some(&self.first);

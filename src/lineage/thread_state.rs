@@ -38,8 +38,7 @@ impl ThreadState {
         Arc::new(Self { word: CancelWord::new(), node: OnceLock::new(), over: WakerSet::new(), shielded, generation })
     }
 
-    /// Returns whether this process was forked from the one that has the thread, so that the thread does not exist
-    /// here.
+    /// Returns whether the thread exists only in the process from which this one was forked.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.generation != fork::generation()
     }

@@ -6,7 +6,7 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Family, NodeRef, WeakNodeRef};
 use crate::names::id::NodeId;
 
-/// Returns, for each of these nodes, the innermost scope at or above it in words, or else the node itself.
+/// Returns the innermost scope of each node in words, or else the node itself.
 ///
 /// A family's root has no entry. Only live nodes are found, in the family of `member`. Costs a look at each node of the
 /// family.

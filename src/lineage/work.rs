@@ -39,7 +39,7 @@ impl Work {
         Arc::new(Self::new(CurrentNode::here(), false))
     }
 
-    /// Makes work at the current node, counted by every scope at or above it and by the family.
+    /// Makes work at the current node, counted by its scopes and by the family.
     ///
     /// An error leaves no count behind. Runs user code in that case: the ends of scopes.
     pub(crate) fn counted() -> Result<Arc<Self>, Closed> {
@@ -136,7 +136,7 @@ impl Drop for Work {
     }
 }
 
-/// Counts one out of the first `many` scopes at or above a node, the innermost first.
+/// Counts one out of the `many` innermost scopes at or above a node.
 fn leave_scopes(node: &Node, many: usize) {
     for (node, scope) in node.scope_nodes().take(many) {
         if let Left::Last { notify } = scope.joining.leave() {
@@ -162,7 +162,7 @@ struct WorkFrame<'a> {
     outer: *const WorkFrame<'static>,
 }
 
-/// The frames on the calling thread's stack, innermost first, for as long as a [`with_frames`] runs.
+/// The frames on the calling thread's stack, innermost first, while a [`with_frames`] runs.
 struct Frames<'a> {
     next: *const WorkFrame<'static>,
     alive: PhantomData<&'a WorkFrame<'a>>,
@@ -203,7 +203,7 @@ pub(crate) fn for_each(mut f: impl FnMut(&Work)) {
     });
 }
 
-/// Calls `f` with the address of each tracker that counts work on the calling thread's stack.
+/// Calls `f` with the address of each tracker that counts this thread's work.
 pub(crate) fn for_each_tracker(mut f: impl FnMut(usize)) {
     for_each(|work| {
         work.node().scopes().for_each(|scope| f(scope.joining.address()));

@@ -45,7 +45,7 @@ pub(crate) enum LazyNode {
     Nothing,
     /// None, now and later: code stands at the process without owning anything there.
     Nowhere,
-    /// A thread's name, and the state that a thread of this crate shares with its handle.
+    /// A thread's name, and the state that it shares with its handle if this crate started it.
     Thread(Option<String>, Option<Arc<ThreadState>>),
     /// The pointer is valid until the entry is off the stack: see [`enter_borrowed`](super::enter_borrowed).
     Task(TaskId, *const dyn OnMaterialize),

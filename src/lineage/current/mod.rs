@@ -41,7 +41,9 @@ pub(crate) fn here() -> NodeRef {
     own_here().unwrap_or(NodeRef::PROCESS)
 }
 
-/// Returns the current node as an owner, or `None` for code that shares its thread and has no node of its own.
+/// Returns the current node as an owner, made on first use.
+///
+/// `None` for code that shares its thread and has no node of its own.
 pub(crate) fn own_here() -> Option<NodeRef> {
     let flow = Flow::now();
     let here = |stack: &stack::Stack| {
@@ -119,9 +121,9 @@ pub(crate) fn has_its_thread() -> bool {
     stack::with(|stack| !stack.is_shared(Flow::now())).unwrap_or(true)
 }
 
-/// Returns the running task's node, or the thread's outside of a task, made on first use.
+/// Returns the running task's node, or the thread's outside of a task.
 ///
-/// The code itself may stand at another node now.
+/// The node is made on first use. The code itself may stand at another one now.
 pub(crate) fn own() -> Option<NodeRef> {
     let own = |stack: &stack::Stack| {
         stack.change(Flow::now(), |entries| {
@@ -133,7 +135,9 @@ pub(crate) fn own() -> Option<NodeRef> {
     stack::with(own).flatten()
 }
 
-/// Returns whether the running task, or the thread outside of a task, is a node that was itself cancelled.
+/// Returns whether the running task's node, or the thread's outside of a task, is itself cancelled.
+///
+/// Makes no node: a lazy one was never cancelled.
 pub(crate) fn own_cancel_requested() -> bool {
     let own = |entries: &[StackEntry]| {
         let own = entries.iter().rfind(|entry| entry.is_beginning());
@@ -142,7 +146,7 @@ pub(crate) fn own_cancel_requested() -> bool {
     look(own).unwrap_or(false)
 }
 
-/// Returns the node of the calling thread, if there is one and the running code has the thread for itself.
+/// Returns the calling thread's node, for code that has the thread for itself. Makes nothing.
 pub(crate) fn own_thread() -> Option<NodeRef> {
     let own = |entry: &&StackEntry| entry.own && entry.node.node().kind() == NodeKind::Thread;
     look(|entries| entries.iter().find(own).map(StackEntry::node_ref)).flatten()

@@ -7,7 +7,7 @@ use crate::lineage::current::stack::{self, Stack};
 use crate::lineage::locals::LOCALS;
 use crate::lineage::node::{Node, process};
 
-/// A promise that no node that is or was on this thread's stack ends while it lives.
+/// A promise: while it lives, no node on this thread's stack ends, nor one taken off.
 pub(crate) struct Pin(PhantomData<*const ()>);
 
 #[inline]
@@ -41,7 +41,7 @@ impl Drop for Pin {
     }
 }
 
-/// Drops an entry that was taken off the stack, or keeps it while the thread has a pin.
+/// Drops an entry taken off the stack, or keeps it while the thread has a pin.
 #[inline]
 pub(super) fn release(stack: &Stack, entry: StackEntry) {
     if LOCALS.with(|locals| locals.pins.get()) == 0 {

@@ -79,7 +79,7 @@ impl Stack {
         !(entry.base && self.shared.get())
     }
 
-    /// Returns whether the flow shares its thread, so that without an entry it has no node of its own.
+    /// Returns whether the flow shares its thread: without an entry it has no node then.
     #[inline]
     pub(super) fn is_shared(&self, flow: Flow) -> bool {
         flow.is_guest() || self.shared.get()

@@ -79,7 +79,7 @@ pub(super) fn fall_back() -> bool {
     first
 }
 
-/// Returns whether readers have used full fences for so long that every older store is in memory.
+/// Returns whether every store made before the readers' full fences is in memory by now.
 pub(super) fn has_settled() -> bool {
     FENCED_SINCE.get().is_some_and(|since| since.elapsed() >= SETTLES)
 }

@@ -127,8 +127,9 @@ pub(crate) fn give_back() {
 }
 
 impl Held {
-    /// Returns the address that `source` has now, null included, and keeps it until this protects another or is
-    /// dropped.
+    /// Returns the address that `source` has now, protected. Null needs no protection.
+    ///
+    /// The address is protected until this protects another or is dropped.
     #[inline]
     pub(crate) fn protect<T>(&self, source: &AtomicPtr<T>) -> *const T {
         let mut seen = source.load(Ordering::Relaxed);

@@ -58,7 +58,9 @@ impl Node {
         self.changed.wake_all();
     }
 
-    /// Returns the waker sets in which a waiter at this node registers, for requests and for the node's end.
+    /// Returns the waker sets in which a waiter at this node registers.
+    ///
+    /// They are woken by requests and by the node's end.
     pub(crate) fn waker_sets(&self) -> impl Iterator<Item = &WakerSet> {
         self.path().enumerate().filter(|(at, node)| *at == 0 || node.is_hub()).map(|(_, node)| &node.changed)
     }

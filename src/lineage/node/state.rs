@@ -3,7 +3,7 @@
 use crate::lineage::cancel_word::{CANCEL_REQUESTED, CancelWord};
 use crate::sync::os::{AtomicUsize, Ordering};
 
-/// The node's code has ended, or the scope is closed and nothing is left below it.
+/// The node's code has ended, or the scope is closed with nothing left below it.
 const ENDED: u64 = 1 << 1;
 /// The node had a child, so waiters below it may have registered for a request.
 const PARENT: u64 = 1 << 2;

@@ -33,7 +33,7 @@ pub(crate) struct Node {
     pub(super) state: NodeState,
     /// Woken when the state changes. At a scope and at a root, waiters below register too.
     pub(super) changed: WakerSet,
-    /// Counts the scopes at or above this node, so that a node outside of any scope never searches for one.
+    /// Counts the scopes at or above this node. At zero no walk searches for a scope.
     pub(super) scopes: u32,
     id: NodeId,
     /// The tasks submitted here that have not finished.
@@ -168,7 +168,9 @@ impl Node {
         self.parent.as_ref()
     }
 
-    /// Returns the first answer of `look`, from this node to the root, as `path().find_map(…)`, two nodes in a step.
+    /// Returns the first answer of `look` on the way from this node to the root.
+    ///
+    /// It is `path().find_map(…)`, with two nodes in a step.
     #[inline(always)]
     pub(crate) fn nearest<R>(&self, mut look: impl FnMut(&Node) -> Option<R>) -> Option<R> {
         let mut node = self;
@@ -225,7 +227,7 @@ impl Node {
         })
     }
 
-    /// Returns the scopes at or above this node that are not at or above `other`, innermost first, as nodes.
+    /// Returns the scopes of this node, innermost first, without those of `other`.
     ///
     /// Costs a walk over the scopes of both.
     pub(crate) fn scopes_beside<'a>(
@@ -241,7 +243,7 @@ impl Node {
         self.scope_nodes().take(deeper + apart)
     }
 
-    /// Returns whether the node's own code has ended, or the scope with everything submitted below it.
+    /// Returns whether the node's own code has ended, or the scope has.
     pub(crate) fn is_over(&self) -> bool {
         self.state.is_ended()
     }
@@ -281,7 +283,7 @@ impl Node {
         self.state.release();
     }
 
-    /// Takes the parent's reference out of a node that is being dropped, and deregisters the node there.
+    /// Deregisters a node that is being dropped at its parent, and takes that reference out.
     fn take_parent(&mut self) -> Option<Arc<Node>> {
         let parent = self.parent.take();
         self.queued.deregister(parent.as_deref());

@@ -211,7 +211,7 @@ pub(crate) fn register<N: ListingNode>(node: &Arc<N>) {
     }
 }
 
-/// Makes a cancel that reaches the node end the queued tasks of a queue whose tasks stand there.
+/// Lets a cancel that reaches the node end the tasks of this queue.
 ///
 /// The node drops its weak reference some time after the queue is dropped.
 pub(crate) fn stands_at<N: ListingNode>(node: &Arc<N>, queue: Weak<dyn OwnedQueue>) {

@@ -43,7 +43,7 @@ unsafe impl Send for TaskList {}
 // SAFETY: the lock gives shared users exclusive access by turns; otherwise the same proof as for `Send`.
 unsafe impl Sync for TaskList {}
 
-/// So many tasks are claimed under one lock, so that other threads get the lock in between.
+/// So many tasks are claimed under one lock. Other threads get the lock in between.
 const BATCH: usize = 16;
 
 /// Set in `last` while the list is locked. A link's address is even.
