@@ -19,8 +19,8 @@ pub struct Busy {
     pub waited: Duration,
     /// The holder when the wait ended.
     pub holder: Holder,
-    /// The holder cannot leave before the caller is done, because it waits for the caller or needs the caller's thread. The
-    /// wait ended as soon as that was seen; a longer one would not have helped.
+    /// The holder cannot leave before the caller is done, because it waits for the caller or needs the caller's thread.
+    /// The wait ended as soon as that was seen; a longer one would not have helped.
     pub would_deadlock: bool,
     /// The waits that hold each other up, if they are known.
     pub circle: Option<Circle>,
@@ -49,7 +49,7 @@ pub struct Holder {
     pub namespace: Option<Namespace>,
     /// The holder's thread.
     pub thread: ThreadId,
-    /// That thread's name.
+    /// The thread's name.
     pub thread_name: Option<Box<str>>,
     /// Time since the holder entered the gate.
     pub held_for: Duration,

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The running task or thread was cancelled, or its node, or a node above that.
 ///
-/// Returned by [`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep) and the joins that pass cancel requests on. It
-/// is an ordinary error, to be passed up with `?`: the task ends by returning.
+/// Returned by [`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep) and the joins that pass cancel requests on.
+/// It is an ordinary error, to be passed up with `?`: the task ends by returning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Cancelled {}

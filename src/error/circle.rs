@@ -91,8 +91,8 @@ impl fmt::Debug for Circle {
 
 /// The payload of a thread's join that was refused, because the wait would have closed a circle.
 ///
-/// [`thread::JoinHandle::join`](crate::thread::JoinHandle::join) returns a panic's payload, so it returns this instead of
-/// one; `downcast_ref::<WouldDeadlock>()` tells one from the other.
+/// [`thread::JoinHandle::join`](crate::thread::JoinHandle::join) returns a panic's payload, so it returns this instead
+/// of one; `downcast_ref::<WouldDeadlock>()` tells one from the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WouldDeadlock {

@@ -48,8 +48,8 @@ impl JoinError {
         matches!(self.0, Kind::Panic { .. })
     }
 
-    /// The future or job was cancelled: by its handle, by a cancel of its node or a node above, or by the shutdown of its
-    /// runtime.
+    /// The future or job was cancelled: by its handle, by a cancel of its node or a node above, or by the shutdown of
+    /// its runtime.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self.0, Kind::Cancelled { .. })

@@ -92,8 +92,8 @@ impl ManagerNotFound {
     /// Returns the nodes, in words, where the name exists in this family now: at most eight, in no order.
     ///
     /// Each call looks at all managers of the family, about 0.1 µs for each, as
-    /// [`Registry::managers`](crate::Registry::managers) does. It holds them meanwhile: when the last other handle of one
-    /// is dropped during the call, that manager ends on the calling thread.
+    /// [`Registry::managers`](crate::Registry::managers) does. It holds them meanwhile: when the last other handle of
+    /// one is dropped during the call, that manager ends on the calling thread.
     #[must_use]
     pub fn elsewhere(&self) -> Vec<String> {
         (self.elsewhere.0)(&self.namespace)

@@ -1,7 +1,7 @@
 //! The errors, one file per operation, and [`Error`], their sum.
 //!
 //! The files hold words only, so that every room can name its errors: they import names, and nothing that runs. Each
-//! message names the manager, scope or key, and says what the caller can do.
+//! message names the manager, scope or key, and names the remedy.
 
 /// Implements an enum of other errors, which prints and converts as they do.
 macro_rules! sum {
@@ -75,8 +75,8 @@ pub use self::value::{BindError, InitError, NotBound};
 
 /// Any error of this crate, for a program that passes errors up with `?` and decides about them at one place.
 ///
-/// Every error of the crate converts into it, and it prints as the error that it holds. The details are in the variants.
-/// An enum of the caller's own takes all of them with one variant `#[from] heirloom::Error`, and with
+/// Every error of the crate converts into it, and it prints as the error that it holds. The details are in the
+/// variants. An enum of the caller's own takes all of them with one variant `#[from] heirloom::Error`, and with
 /// `heirloom::Error::from` where two conversions are needed.
 ///
 /// If the enum has no other foreign `#[from]`, one impl is enough, and `?` converts each of them at once. Beside a
@@ -112,7 +112,7 @@ pub use self::value::{BindError, InitError, NotBound};
 /// assert!(matches!(missing, AppError::Pools(heirloom::Error::ManagerNotFound(_))));
 /// ```
 ///
-/// A handler of a server answers by what an error [is](Self::is_cancelled):
+/// A handler of a server chooses its answer by the error's [cause](Self::is_cancelled):
 ///
 /// ```
 /// use heirloom::{Error, PoolConfig, Scope};
@@ -194,8 +194,8 @@ sum!(Error {
 });
 
 impl Error {
-    /// Whether a cancel or an end caused the error: of the failed code, of the task or value that it waited for, or of the
-    /// scope that they belong to. In a server the cause is a client that has gone.
+    /// Whether a cancel or an end caused the error: of the failed code, of the task or value that it waited for, or of
+    /// the scope that they belong to. In a server the cause is a client that has gone.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         match self {
@@ -247,8 +247,8 @@ impl Error {
         }
     }
 
-    /// Whether the same call can work later: a queue was full, a gate was held, a value or a worker was not ready, or the
-    /// system refused a thread.
+    /// Whether the same call can work later: a queue was full, a gate was held, a value or a worker was not ready, or
+    /// the system refused a thread.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -9,8 +9,8 @@ use crate::error::circle::Circle;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PortalError {
-    /// No portal is bound here or above, or its runtime was shut down, before the call or while the future was under way.
-    /// A fork of the runtime's process gets this error too, since the runtime has no threads there.
+    /// No portal is bound here or above, or its runtime was shut down, before the call or while the future was under
+    /// way. A fork of the runtime's process gets this error too, since the runtime has no threads there.
     NotRunning {
         /// The node asked, in words.
         place: String,

@@ -59,7 +59,7 @@ pub enum StartErrorKind {
     Invalid {
         /// The setting.
         setting: &'static str,
-        /// What is wrong with it, and the value that would be right.
+        /// The fault of the value, and the value that would be right.
         problem: &'static str,
     },
     /// The closure that gives [`get_or_start`](crate::get_or_start()) its settings asked for the same manager.
@@ -128,7 +128,8 @@ impl StartError {
         matches!(self.kind(), StartErrorKind::AlreadyRunning)
     }
 
-    /// Whether the same start can work later: tasks of the last start have not finished, or the system refused a thread.
+    /// Whether the same start can work later: tasks of the last start have not finished, or the system refused a
+    /// thread.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self.kind(), StartErrorKind::StillStopping { .. } | StartErrorKind::ThreadSpawn { .. })

@@ -14,8 +14,8 @@ pub enum StopError {
         /// The name of the manager or the scope.
         name: String,
     },
-    /// One of the awaited tasks waits, directly or through others, for the caller. The pool or scope that the verb was to
-    /// close is closed.
+    /// One of the awaited tasks waits, directly or through others, for the caller. The pool or scope that the verb was
+    /// to close is closed.
     WouldDeadlock {
         /// The name of the manager or the scope.
         name: String,

@@ -161,8 +161,8 @@ impl TaskError {
     }
 
     /// The task needs the state of a worker ([`submit_with_state`](crate::PoolManager::submit_with_state)) and had not
-    /// started, when a task of the same pool that has a worker's state joined or polled it. The joiner would hold up the
-    /// task that it waits for. The task itself goes on, without its handle.
+    /// started, when a task of the same pool that has a worker's state joined or polled it. The joiner would hold up
+    /// the task that it waits for. The task itself goes on, without its handle.
     #[must_use]
     pub fn is_state_in_use(&self) -> bool {
         matches!(self.0.kind, Kind::StateInUse)
@@ -183,8 +183,8 @@ impl TaskError {
         self.as_busy().is_some()
     }
 
-    /// Whether the same task can work later: the system or an initialiser refused a worker, the gate was held, or the queue
-    /// was full.
+    /// Whether the same task can work later: the system or an initialiser refused a worker, the gate was held, or the
+    /// queue was full.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         let no_thread = self.is_thread_spawn() || self.is_worker_init();
@@ -201,8 +201,8 @@ impl TaskError {
         }
     }
 
-    /// The pool runs tasks under a gate only ([`GateMode::Require`](crate::GateMode::Require)), and none is bound at the
-    /// task's node or above: the body never ran.
+    /// The pool runs tasks under a gate only ([`GateMode::Require`](crate::GateMode::Require)), and none is bound at
+    /// the task's node or above: the body never ran.
     #[must_use]
     pub fn is_gate_missing(&self) -> bool {
         matches!(self.0.kind, Kind::GateMissing(_))
@@ -215,9 +215,9 @@ impl TaskError {
         matches!(self.0.kind, Kind::TooDeep(_))
     }
 
-    /// The wait for the task would never have ended: the task waits, directly or through others, for the caller. The task
-    /// goes on, detached, and can finish when the caller has gone on. A task of [`run`](crate::PoolManager::run) that was
-    /// still queued never runs.
+    /// The wait for the task would never have ended: the task waits, directly or through others, for the caller. The
+    /// task goes on, detached, and can finish when the caller has gone on. A task of [`run`](crate::PoolManager::run)
+    /// that was still queued never runs.
     #[must_use]
     pub fn is_deadlock(&self) -> bool {
         self.as_deadlock().is_some()

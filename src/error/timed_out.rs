@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// No task of a [`TaskSet`](crate::TaskSet), or not the next one of a [`Map`](crate::Map), finished before the deadline.
+/// No task of a [`TaskSet`](crate::TaskSet), or not the next one of a [`Map`](crate::Map), finished before the
+/// deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 

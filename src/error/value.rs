@@ -156,8 +156,8 @@ pub enum InitError {
         /// The panic's text.
         message: String,
     },
-    /// The key was asked for inside of its own initialiser, on the same thread. An initialiser that passes this error up
-    /// fails with it: its callers see [`Failed`](Self::Failed), with this as [`as_failed`](Self::as_failed).
+    /// The key was asked for inside of its own initialiser, on the same thread. An initialiser that passes this error
+    /// up fails with it: its callers see [`Failed`](Self::Failed), with this as [`as_failed`](Self::as_failed).
     Reentrant {
         /// The key's name.
         key: &'static str,

@@ -10,7 +10,7 @@ use crate::pool::kinds::dedicated::start::initialiser_exits;
 use crate::pool::run::{dispatch, leave};
 use crate::sync::fork::{self, is_fork};
 use crate::sync::unwind::swallow;
-use crate::task::cell::Claimed;
+use crate::task::claimed::Claimed;
 use crate::wait::graph;
 
 /// Installs the hooks, once.

@@ -9,7 +9,8 @@ use crate::names::namespace::Namespace;
 use crate::pool::context::thread::{self, Code, task_id, with_own};
 use crate::sync::fork;
 use crate::sync::os::Arc;
-use crate::wait::graph::{self, Obligation, Record};
+use crate::wait::graph::{Obligation, Record};
+use crate::wait::here;
 
 /// A caller of a gate: its waiter, and then its holder.
 pub(super) struct Who {
@@ -31,7 +32,7 @@ impl Who {
             task,
             namespace: with_own(|frame| Some(frame.filter(|_| task.is_some())?.pool().namespace.clone())),
             thread: std::thread::current(),
-            record: graph::me(),
+            record: here::me(),
             generation: fork::generation(),
         }
     }

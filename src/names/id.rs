@@ -6,8 +6,8 @@ use std::num::NonZeroU64;
 
 use crate::sync::os::{AtomicU64, Ordering};
 
-/// How many ids a thread takes from the shared counter at a time, so that submitting from many threads does not
-/// fight over one cache line. 2^64 ids last for centuries at any rate of waste.
+/// The number of ids that a thread takes from the shared counter at a time, so that many submitters do not contend for
+/// one cache line. 2^64 ids last for centuries at any rate of waste.
 const BLOCK: u64 = 256;
 
 macro_rules! id_type {
@@ -59,7 +59,7 @@ macro_rules! id_type {
 id_type! {
     /// Names one node of the family tree.
     ///
-    /// Never reused in this process: an OS thread id may come back after its thread exits, this one does not. The
+    /// Never reused in this process: an OS thread id may come back after its thread exits, a node id does not. The
     /// value carries no order and no meaning.
     NodeId
 }

@@ -52,7 +52,7 @@ impl Label {
 impl PartialEq for Label {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        // The same literal mostly is the same place in memory; only otherwise are characters compared.
+        // The same literal mostly has the same address; only otherwise are characters compared.
         if let (Self::Static(a), Self::Static(b)) = (self, other)
             && std::ptr::eq(*a, *b)
         {
@@ -95,13 +95,13 @@ impl fmt::Debug for Label {
     }
 }
 
-/// How many characters of a name are printed.
+/// The most characters of a name that are printed.
 const NAME: usize = 100;
 
 /// How a name is printed, in every text of this crate: escaped as in a string literal, and cut after 100 characters.
 ///
-/// A name may come from a client. Printed as it is, it could end the line or the quotes that it stands in, turn the rest
-/// of the line around (U+202E), move a terminal's cursor, or fill a log.
+/// A name may come from a client. Printed as it is, it could end the line or the quotes that it stands in, turn the
+/// rest of the line around (U+202E), move a terminal's cursor, or fill a log.
 #[derive(Clone, Copy)]
 pub(crate) struct Printed<'a>(pub(crate) &'a str);
 
@@ -127,7 +127,7 @@ impl fmt::Debug for Printed<'_> {
     }
 }
 
-/// So many characters of a text, and what says that there are more.
+/// The first characters of a text, and an ellipsis if there are more.
 fn beginning(text: &str, most: usize) -> (&str, &'static str) {
     match text.char_indices().nth(most) {
         Some((end, _)) => (&text[..end], "…"),
@@ -135,7 +135,7 @@ fn beginning(text: &str, most: usize) -> (&str, &'static str) {
     }
 }
 
-/// A name for what escapes by itself, a metric's label say: cut as it is where it is printed.
+/// A name for a format that escapes by itself, such as a metric's label: cut as in print.
 #[cfg(feature = "metrics")]
 pub(crate) fn cut(name: &str) -> Cow<'_, str> {
     match beginning(name, NAME) {
@@ -146,7 +146,7 @@ pub(crate) fn cut(name: &str) -> Cow<'_, str> {
 
 #[cfg(feature = "metrics")]
 impl Label {
-    /// To be kept for ever: a text is [`cut`], so that its memory is bounded.
+    /// A label to be kept for ever: a text is [`cut`], so that its memory is bounded.
     pub(crate) fn bounded(&self) -> Self {
         match self.text().map(cut) {
             Some(Cow::Owned(shown)) => Self::Shared(shown.into()),
@@ -155,11 +155,11 @@ impl Label {
     }
 }
 
-/// How many characters of a [`OneLine`] are printed.
+/// The most characters of a [`OneLine`] that are printed.
 #[cfg(feature = "task-log")]
 const LINE: usize = 1000;
 
-/// How a longer text is printed that stands in no quotes: it stays on its line, and is cut after 1000 characters.
+/// A longer text without quotes: it prints on one line, and is cut after 1000 characters.
 #[cfg(feature = "task-log")]
 pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
@@ -170,8 +170,8 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// At most so many characters of the text, each as it stands where it prints as itself or is `kept`, and escaped where
-/// it does not: control and format characters, separators of lines, what has no glyph.
+/// Returns the first characters of the text. Characters that print as themselves, or are `kept`, stay as they are.
+/// Control and format characters, separators of lines and characters without a glyph are escaped.
 fn escaped(text: &str, most: usize, kept: &[char]) -> String {
     let (shown, more) = beginning(text, most);
     let mut out = String::with_capacity(shown.len() + more.len());
@@ -203,14 +203,14 @@ macro_rules! label_type {
         impl $name {
             /// The whole name as it was given, which may hold any character: a number as `#42`, a type as its path.
             ///
-            /// Printing it (`{}`, `{:?}`) escapes what does not print as itself, and cuts after 100 characters, so that a
-            /// name that came from a client does no harm in a log or on a terminal.
+            /// Printing it (`{}`, `{:?}`) escapes characters that do not print as themselves, and cuts after 100
+            /// characters. So a name that came from a client does no harm in a log or on a terminal.
             #[must_use]
             pub fn raw(&self) -> std::borrow::Cow<'_, str> {
                 self.0.raw()
             }
 
-            /// The identity of a Rust type. Nobody can forge it who cannot name `T`; it is stable within one build
+            /// The identity of a Rust type. Only code that can name `T` can make it. It is stable within one build
             /// only.
             #[must_use]
             pub fn of<T: ?Sized + 'static>() -> Self {

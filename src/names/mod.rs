@@ -1,4 +1,4 @@
-//! What nodes, pools and tasks are called: ids, labels, namespaces and task types.
+//! The names of nodes, pools and tasks: ids, labels, namespaces and task types.
 
 pub(crate) mod id;
 pub(crate) mod label;

@@ -1,14 +1,14 @@
-//! [`TaskType`]: what a typed pool accepts; [`TaskKind`] and [`Task`]: the same, checked by the compiler.
+//! [`TaskType`]: the tasks that a typed pool accepts; [`TaskKind`] and [`Task`]: the same, checked by the compiler.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use crate::names::label::{Label, label_type};
 
-/// What a pool accepts, when it is typed.
+/// The type of tasks that a typed pool accepts.
 ///
-/// A text guards against mistakes: whoever knows the word can use it. [`TaskType::of`] with a private type guards
-/// against intent too: nobody outside can name it.
+/// A text guards against mistakes: any code that knows the word can use it. [`TaskType::of`] with a private type guards
+/// against intent too, since no code outside can name the type.
 ///
 /// ```
 /// use heirloom::TaskType;

@@ -25,6 +25,7 @@ use crate::registry::manager::PoolManager;
 use crate::registry::slot;
 use crate::sync::os::{Arc, AtomicBool, LazyLock, Mutex, Ordering};
 use crate::wait::graph::{self, Ends, Label, Obligation, Target};
+use crate::wait::here;
 use crate::wait::waker_set::WakerSet;
 
 /// The node and the name of a manager.
@@ -56,7 +57,7 @@ impl Holds {
     /// The turn of another caller, which has it now.
     fn take(slot: Slot) -> Result<Self, Arc<Turn>> {
         let turn =
-            Turn { obligation: Obligation::new(graph::me()), ended: AtomicBool::new(false), changed: WakerSet::new() };
+            Turn { obligation: Obligation::new(here::me()), ended: AtomicBool::new(false), changed: WakerSet::new() };
         let mut turns = turns().lock();
         if let Some(other) = turns.get(&slot) {
             return Err(Arc::clone(other));

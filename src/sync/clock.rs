@@ -1,4 +1,5 @@
-//! [`CoarseInstant`]: a clock that is cheap enough to be read for every task. [`spin_for`]: a time too short for any clock.
+//! [`CoarseInstant`]: a clock that is cheap enough to be read for every task. [`spin_for`]: a time too short for any
+//! clock.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -15,8 +16,8 @@ impl CoarseInstant {
     #[inline]
     pub(crate) fn now() -> Self {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the pointer is to a valid timespec; the clock exists since Linux 2.6.32, and if it did not the time
-        // would stay zero.
+        // SAFETY: the pointer is to a valid `timespec` of this frame. The clock exists since Linux 2.6.32; without it
+        // the call fails and the time stays zero.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
         Self { nanos: time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs() }
     }
@@ -33,8 +34,8 @@ impl CoarseInstant {
     }
 }
 
-/// Lets about so much time pass, for a look at what another CPU does not to disturb it. It is at least one pause of the
-/// CPU's, and how long one takes is measured once: from 4 to 140 ns, by the processor's make.
+/// Spins for about this long, so that polls do not disturb the CPU that they watch. Spins for at least one pause
+/// instruction, whose length is measured once: from 4 to 140 ns, by the processor's make.
 #[inline]
 pub(crate) fn spin_for(nanos: u32) {
     static IN_1024_NANOS: LazyLock<u32> = LazyLock::new(pauses_in_1024_nanos);

@@ -1,8 +1,8 @@
-//! Forks: what of a process does not exist in its fork.
+//! Forks: whether this process is a fork, where the threads of its parent do not exist.
 //!
-//! A fork's child has one thread, a copy of the one that forked. All that other threads owed (a queued task, a value under
-//! way, a gate that is held) is owed in the parent, and a lock that one of them held is held here for ever. So in the
-//! child nothing waits for such a thread, nothing of the parent's runs, and a task that forked does not return.
+//! A fork's child has one thread, a copy of the one that forked. The obligations of other threads (a queued task, a
+//! value being initialised, a held gate) stay in the parent, and a lock that one of them held is held here for ever. So
+//! in the child no wait is for such a thread, no task of the parent runs, and a task that forked does not return.
 //!
 //! A process may fork again, so a thread is known by its *generation*: how many forks the process had behind it.
 
@@ -14,8 +14,8 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 static THREADS: AtomicBool = AtomicBool::new(false);
 static FORKED: AtomicBool = AtomicBool::new(false);
 
-/// How many forks this process has behind it, since the first [`arm`]. What began in another generation began in another
-/// process.
+/// The number of forks that this process has behind it, since the first [`arm`]. A thread or a wait of another
+/// generation began in another process.
 #[inline]
 pub(crate) fn generation() -> u64 {
     // Relaxed: the one thread of a child made the change itself, before it returned from the fork.
@@ -35,8 +35,8 @@ pub(crate) fn arm() {
     {
         static ARMED: std::sync::Once = std::sync::Once::new();
         ARMED.call_once(|| {
-            // SAFETY: the function lives as long as the program (this crate is not unloaded), takes no argument and does
-            // not unwind. A refusal, for want of memory, leaves forks unnoticed.
+            // SAFETY: the function lives as long as the program (this crate is not unloaded), takes no argument and
+            // does not unwind. A refusal, for want of memory, leaves forks unnoticed.
             unsafe {
                 libc::pthread_atfork(None, None, Some(forked));
             }
@@ -59,11 +59,11 @@ extern "C" fn forked() {
     }
 }
 
-/// Called where a task's body, or a worker's initialiser, has come to its end: in a fork of its process it ends the
-/// process. Its caller would go on with locks of threads that do not exist here, and with what is queued for the parent.
+/// Ends the process, if it is a fork, where a task's body or a worker's initialiser has returned. Its caller would go
+/// on with locks of threads that do not exist here, and with tasks queued for the parent.
 ///
-/// As when a thread's function returns in a fork, whose last thread it is, the code is 0; after a panic it is 101. Nothing
-/// else runs: no exit handler, no destructor.
+/// As when a thread's function returns in a fork, whose last thread it is, the code is 0; after a panic it is 101.
+/// Nothing else runs: no exit handler, no destructor.
 #[inline]
 pub(crate) fn end_of(what: &dyn Fn() -> String, panicked: bool) {
     if is_fork() {
@@ -78,7 +78,7 @@ fn end_here(what: &str, code: i32) -> ! {
          {code}. To end it otherwise, call `exec` or `_exit` before it returns.\n"
     ));
     #[cfg(unix)]
-    // SAFETY: ends the process at once; nothing of it is used after.
+    // SAFETY: `_exit` has no precondition, and does not return.
     unsafe {
         libc::_exit(code)
     }
@@ -86,11 +86,12 @@ fn end_here(what: &str, code: i32) -> ! {
     std::process::exit(code)
 }
 
-/// A borrowing wait cannot end in a fork: what it waits for goes on in the parent, and its caller may rely on the effects.
+/// Aborts a fork in which a borrowing wait would end: its tasks run in the parent, and its caller relies on their
+/// effects.
 #[cold]
 pub(crate) fn abort_wait(what: &str) -> ! {
     stderr::write(&format!(
-        "heirloom: {what} was to end in a fork of its process, where nobody runs its tasks, and its caller relies on their \
+        "heirloom: {what} was to end in a fork of its process, where no thread runs its tasks, and its caller relies on their \
          effects; the fork is aborted. Call `exec` or `_exit` inside of it.\n"
     ));
     std::process::abort()

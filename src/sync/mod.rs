@@ -1,4 +1,4 @@
-//! The one file that names `std::sync` or `parking_lot`, and what else knows nothing of this crate.
+//! The one file that names `std::sync` or `parking_lot`, and the helpers that know nothing of this crate.
 //!
 //! The models (`tests/loom`) compile the engine's own files against another file in the place of this one, which
 //! names loom's.
@@ -14,7 +14,7 @@ pub(crate) mod weak_list;
 
 pub(crate) use self::real::*;
 
-/// What is not part of a lock-free protocol of its own.
+/// Primitives outside of the lock-free protocols that loom models.
 pub(crate) mod os {
     pub(crate) use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub(crate) use std::sync::atomic::{

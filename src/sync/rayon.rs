@@ -1,4 +1,4 @@
-//! What a work-stealing pool uses of rayon. The models have a small one in its place.
+//! The part of rayon that a work-stealing pool uses. The models have a small one in its place.
 
 use std::any::Any;
 
@@ -7,14 +7,14 @@ use rayon_core::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 /// A rayon pool. Once it is dropped, and every job has run, its workers leave.
 pub(crate) struct Rayon(ThreadPool);
 
-/// The part of one worker: to be run on a thread, or nobody plays it.
+/// The part of one worker, to be run on a thread.
 pub(crate) struct Part(ThreadBuilder);
 
 impl Rayon {
-    /// A pool of so many workers, and their parts.
+    /// Makes a pool of this many workers, and their parts.
     ///
     /// # Errors
-    /// What rayon says.
+    /// Rayon's own.
     pub(crate) fn new(
         workers: usize,
         on_panic: impl Fn(Box<dyn Any + Send>) + Send + Sync + 'static,
@@ -31,7 +31,7 @@ impl Rayon {
         made.map(|pool| (Self(pool), parts)).map_err(|error| error.to_string())
     }
 
-    /// Gives it a job. On one of its own workers that one does it, unless another steals it.
+    /// Spawns a job. On one of the pool's own workers that worker runs it, unless another steals it.
     pub(crate) fn spawn(&self, job: impl FnOnce() + Send + 'static) {
         self.0.spawn(job);
     }

@@ -1,6 +1,6 @@
 //! Lines on stderr, for when a lock of `std`'s may be held for ever: at the end of the process, and in a fork.
 
-/// Writes past `std`'s lock, and only if the pipe has room. A text that has none is lost: nothing is left to say so with.
+/// Writes past `std`'s lock, and only if the pipe has capacity. A text without capacity is lost.
 #[cfg(unix)]
 pub(crate) fn write(text: &str) {
     let mut ready = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };

@@ -7,7 +7,7 @@ pub(crate) fn swallow<R>(f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(out) => Some(out),
         Err(payload) => {
-            // A payload may panic when it is dropped, and what that panic carries as well; that one is leaked.
+            // A payload may panic when it is dropped, and the payload of that panic too; the second one is leaked.
             if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
                 std::mem::forget(worse);
             }
@@ -16,7 +16,7 @@ pub(crate) fn swallow<R>(f: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
-/// Drops a user's value; nobody is there to take a panic in its `Drop`.
+/// Drops a user's value, and swallows a panic in its `Drop`.
 pub(crate) fn swallow_drop<V>(value: V) {
     if std::mem::needs_drop::<V>() {
         swallow(|| drop(value));
@@ -25,9 +25,9 @@ pub(crate) fn swallow_drop<V>(value: V) {
 
 /// Runs `f` and returns its output; a panic that leaves `f` ends the process.
 ///
-/// A wait uses it whose early end would let borrows dangle. Nothing of a user's runs in `f` uncaught, and nothing in such
-/// a wait is known to panic. A caller may itself be a drop that runs while its thread unwinds: that panic is further out
-/// and none of `f`'s, so the guard does not ask whether the thread is panicking.
+/// For a wait whose early end would let borrows dangle. No user code runs in `f` uncaught, and nothing in such a wait
+/// is known to panic. A caller may itself be a drop that runs while its thread unwinds. That panic is further out and
+/// not `f`'s, so the guard does not ask whether the thread is panicking.
 pub(crate) fn abort_on_panic<R>(f: impl FnOnce() -> R) -> R {
     struct AbortIfPanic;
     impl Drop for AbortIfPanic {

@@ -1,8 +1,8 @@
 //! [`WeakList`]: a weak, self-cleaning list of live things.
 //!
-//! Listing never keeps anything alive: the index holds `Weak`s, and whoever is listed holds a [`Registration`] whose drop
-//! takes it off. Entering and leaving cost one short lock on a shard that belongs to the entering thread, so that
-//! threads making and dropping their own things do not meet.
+//! Listing never keeps anything alive: the list holds `Weak`s, and each listed thing holds a [`Registration`] whose
+//! drop removes it. Insert and remove cost one short lock on a shard of the inserting thread, so that threads which
+//! make and drop their own things do not contend.
 
 use std::cell::Cell;
 
@@ -21,7 +21,7 @@ pub(crate) struct WeakList<T: ?Sized> {
 
 type Shard<T> = crossbeam_utils::CachePadded<Mutex<Slab<Weak<T>>>>;
 
-/// A place in an [`WeakList`]; dropping it takes the entry off.
+/// An entry of a [`WeakList`]. Dropping it removes the entry.
 pub(crate) struct Registration<T: ?Sized> {
     shards: Arc<[Shard<T>; SHARDS]>,
     at: u32,
@@ -54,7 +54,7 @@ impl<T: ?Sized> WeakList<T> {
         Registration { shards: Arc::clone(&self.shards), at: at as u32, key: key as u32 }
     }
 
-    /// Everything alive now, in no order. The handles are made under the shards' locks, and used outside them.
+    /// Returns all live entries, in no order. The references are made under the shards' locks, and used outside them.
     pub(crate) fn live(&self) -> Vec<Arc<T>> {
         let mut all = Vec::new();
         for shard in self.shards.iter() {

@@ -1,4 +1,5 @@
-//! A task in one allocation: its state, its closure and then its result.
+//! A task in one allocation: its state, its closure, and then its result.
 
 pub(crate) mod cell;
+pub(crate) mod claimed;
 pub(crate) mod state;

@@ -3,13 +3,13 @@
 //! ```text
 //!   QUEUED --claim--> RUNNING --finish--> DONE (final)
 //! ```
-//! Whoever claims owes the rest: to run the closure or to drop it, to store the result, to finish. A worker claims what
-//! it popped; a joiner on a worker of the same pool claims what nobody has started; a canceller claims in order to
-//! drop. There is no other way out of `QUEUED`, so a task ends exactly once.
+//! The claimer owes the rest: to run the closure or to drop it, to store the result, to finish. A worker claims the
+//! task that it popped. A joiner on a worker of the same pool claims a task that has not started. A canceller claims in
+//! order to drop. There is no other way out of `QUEUED`, so a task ends exactly once.
 //!
 //! # References
-//! One for the queue, one for the handle, one for the set of a borrowing scope. The last to let go frees the memory.
-//! The claimer that came through the queue gives its reference back in the same operation that says `DONE`, so a
+//! One for the queue, one for the handle, one for the set of a borrowing scope. The drop of the last frees the memory.
+//! The claimer that came through the queue gives its reference back in the same operation that stores `DONE`. So a
 //! joiner that sees `DONE` and holds the only reference owns the cell without another atomic operation.
 //!
 //! # The waiter
@@ -25,53 +25,53 @@ const RUNNING: usize = 1;
 const DONE: usize = 2;
 const CANCEL: usize = 1 << 2;
 const WAITER: usize = 1 << 3;
-/// Nobody will take the result: the finisher drops it.
+/// No handle takes the result: the finisher drops it.
 const UNCLAIMED: usize = 1 << 4;
-/// The waker is a blocked thread's of ours: waking it runs nothing of a user's.
+/// The waker is that of a blocked thread of this crate: waking it runs no user code.
 const OURS: usize = 1 << 5;
-/// The task became a node of the tree, which requests to cancel must reach.
+/// The task became a node of the tree, which cancel requests must reach.
 const NODE: usize = 1 << 6;
-/// It is to run with the state of its worker.
+/// The task runs with the state of its worker.
 const STATEFUL: usize = 1 << 7;
-/// It gave its value after it was told to stop.
+/// The task returned after it was cancelled.
 const INTERRUPTED: usize = 1 << 8;
-/// Its closure borrows from the handle's owner, who goes on as soon as the task is done.
+/// The closure borrows from the handle's owner, which goes on as soon as the task is done.
 const BORROWS: usize = 1 << 9;
 const REF: usize = 1 << 10;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
 
-/// What `finish` found, so what the finisher still owes.
+/// The result of `finish`, so the step that the finisher still owes.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Finished {
-    /// Nobody waits and the finisher's reference is given back; it must not touch the cell again.
+    /// No waiter is registered, and the finisher's reference is given back. It must not touch the cell again.
     LetGo,
     /// As `LetGo`, and it was the last reference: free the cell.
     LastOne,
-    /// Somebody waits: wake the waker, then give the reference back with `drop_ref`.
+    /// A waiter is registered: wake it, then give the reference back with `drop_ref`.
     Waited {
-        /// It is a blocked thread of ours, so waking it is no user code.
+        /// It is a blocked thread of this crate, so waking it runs no user code.
         ours: bool,
     },
-    /// Nobody will take the result: drop it, then call `finish` again.
+    /// No handle takes the result: drop it, then call `finish` again.
     Unclaimed,
 }
 
-/// What `request_cancel` found.
+/// The result of `request_cancel`.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum CancelRequest {
-    /// It had not started; the caller has claimed it and owes its end.
+    /// The task had not started. The caller has claimed it and owes its end.
     Claimed,
-    /// It runs, and was not asked before.
+    /// The task runs, and this is the first request.
     Requested,
-    /// It runs, and was asked before.
+    /// The task runs, and had a request already.
     AskedBefore,
-    /// It runs and is a node: the request is to be made there, where it is declined too.
+    /// The task runs and is a node: the request is to be made there, where it is acknowledged too.
     AtNode,
-    /// It had ended.
+    /// The task had ended.
     TooLate,
 }
 
@@ -81,7 +81,7 @@ impl State {
         Self(AtomicUsize::new(QUEUED + refs * REF))
     }
 
-    /// It is to run with the state of its worker. Called before anyone else sees the task.
+    /// Marks a task that runs with the state of its worker. Called before another thread sees the task.
     pub(crate) fn set_stateful(&self) {
         self.0.fetch_or(STATEFUL, Ordering::Relaxed);
     }
@@ -91,7 +91,7 @@ impl State {
         self.0.load(Ordering::Relaxed) & STATEFUL != 0
     }
 
-    /// It gave its value after it was told to stop. Called before it is finished.
+    /// Marks a task that returned after it was cancelled. Called before it is finished.
     pub(crate) fn set_interrupted(&self) {
         self.0.fetch_or(INTERRUPTED, Ordering::Relaxed);
     }
@@ -101,7 +101,7 @@ impl State {
         self.0.load(Ordering::Relaxed) & INTERRUPTED != 0
     }
 
-    /// Its closure is to be gone before the task is done. Called before anyone else sees the task.
+    /// Marks a task whose closure must be dropped before the task is done. Called before another thread sees the task.
     pub(crate) fn set_borrows(&self) {
         self.0.fetch_or(BORROWS, Ordering::Relaxed);
     }
@@ -112,7 +112,7 @@ impl State {
 
     #[inline]
     fn load(&self) -> usize {
-        // Acquire: pairs with the Release in `finish`, so that whoever sees `DONE` sees the result.
+        // Acquire: pairs with the Release in `finish`, so that a thread which sees `DONE` sees the result.
         self.0.load(Ordering::Acquire)
     }
 
@@ -125,15 +125,15 @@ impl State {
         self.load() & PHASE == QUEUED
     }
 
-    /// No foreign waker waits for it, and the handle is there to take the result: finishing it runs nothing of a
-    /// user's.
+    /// Finishing the task runs no user code: no foreign waker is registered, and the handle is there to take the
+    /// result.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
         let now = self.load();
         now & UNCLAIMED == 0 && now & (WAITER | OURS) != WAITER
     }
 
-    /// Takes it out of `QUEUED`. True for exactly one caller.
+    /// Takes the task out of `QUEUED`. True for exactly one caller.
     #[inline]
     pub(crate) fn claim(&self) -> bool {
         let mut now = self.load();
@@ -175,40 +175,40 @@ impl State {
         }
     }
 
-    /// Whether it was asked to end early, and has not declined since.
+    /// Whether the task has a cancel request that it has not acknowledged.
     #[inline]
     pub(crate) fn cancel_requested(&self) -> bool {
         self.load() & CANCEL != 0
     }
 
-    /// The task declines the request. True when there was one.
+    /// Withdraws the cancel request. True when there was one.
     pub(crate) fn acknowledge(&self) -> bool {
         self.0.fetch_and(!CANCEL, Ordering::AcqRel) & CANCEL != 0
     }
 
-    /// The running task became a node. True when it was asked before: the request moves to the node, which the caller
-    /// asks. One that comes later is made there at once, because both change this one word. So a request is in one
-    /// place at a time, and declining it there is the end of it.
+    /// The running task became a node. True when it had a cancel request, which the caller moves to the node. A later
+    /// request goes there at once, because both change this one word. So a request is in one place at a time, and
+    /// acknowledging it there ends it.
     pub(crate) fn became_node(&self) -> bool {
         self.0.fetch_or(NODE, Ordering::AcqRel);
-        // Nobody adds a request here any more.
+        // No thread adds a request here from now on.
         self.acknowledge()
     }
 
-    /// Whether the task is a node. What was stored before `became_node` is visible then.
+    /// Whether the task is a node. All that was stored before `became_node` is visible then.
     pub(crate) fn is_node(&self) -> bool {
         self.load() & NODE != 0
     }
 
-    /// Says that the result is there. `give_back` is whether the finisher came through the queue and gives that
-    /// reference back with it.
+    /// Makes the result visible. With `give_back` the finisher came through the queue and gives that reference back in
+    /// the same step.
     #[inline]
     pub(crate) fn finish(&self, give_back: bool) -> Finished {
         let mut now = self.load();
         loop {
             debug_assert_eq!(now & PHASE, RUNNING);
             if now & UNCLAIMED != 0 {
-                // Cleared, so that it is dropped once; nobody else looks at the flag any more.
+                // Cleared, so that the result is dropped once; no other thread reads the flag from now on.
                 self.0.fetch_and(!UNCLAIMED, Ordering::AcqRel);
                 return Finished::Unclaimed;
             }
@@ -229,7 +229,7 @@ impl State {
     pub(crate) fn clear_waiter(&self) -> bool {
         let before = self.0.fetch_and(!(WAITER | OURS), Ordering::AcqRel);
         if before & PHASE == DONE {
-            // The finisher may be reading the waker; the flag is of no more use.
+            // The finisher may be reading the waker.
             return false;
         }
         true
@@ -242,7 +242,7 @@ impl State {
         self.0.fetch_or(flags, Ordering::AcqRel) & PHASE != DONE
     }
 
-    /// The handle goes and will not take the result. False when the task is done already, so the handle drops it.
+    /// The handle is dropped without taking the result. False when the task is done already, so the handle drops it.
     pub(crate) fn leave_unclaimed(&self) -> bool {
         let mut now = self.load();
         while now & PHASE != DONE {
@@ -264,7 +264,7 @@ impl State {
     #[must_use]
     pub(crate) fn drop_ref(&self) -> bool {
         if self.0.load(Ordering::Acquire) / REF == 1 {
-            // The only one: nobody else can touch the word any more.
+            // The only reference, so no other thread can touch the word.
             return true;
         }
         // Release: everything done with the cell comes before its end; pairs with the fence.

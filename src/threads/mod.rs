@@ -6,8 +6,11 @@
 //! heirloom::threads::set_keep_alive(std::time::Duration::from_secs(1));
 //! ```
 
+pub(crate) mod blocked;
 pub(crate) mod cache;
+pub(crate) mod job;
 pub(crate) mod requests;
+mod roster;
 // The targets for which the manifest brings `corosensei`.
 #[cfg_attr(
     not(all(
@@ -24,6 +27,7 @@ pub(crate) mod requests;
     path = "fixed.rs"
 )]
 mod segment;
+pub(crate) mod settings;
 pub(crate) mod spin;
 pub(crate) mod stack;
 mod stats;
@@ -31,13 +35,14 @@ mod stats;
 use std::time::Duration;
 
 use crate::sync::os::{Arc, LazyLock};
-use crate::threads::cache::{Cache, Settings};
+use crate::threads::cache::Cache;
+use crate::threads::settings::Settings;
 
 pub use crate::threads::stats::ThreadStats;
 
-/// How many threads the cache may have at once, unless told otherwise.
+/// The cache's limit of threads at first.
 const DEFAULT_LIMIT: usize = 512;
-/// How long an idle thread stays, unless told otherwise.
+/// The keep-alive of idle threads at first.
 const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 static LEASED: LazyLock<Arc<Cache>> = LazyLock::new(|| {
@@ -58,27 +63,29 @@ pub(crate) fn leased() -> &'static Arc<Cache> {
     &LEASED
 }
 
-/// How many threads the cache may have at once, those inside heirloom's waits not counted, and of a work-stealing
-/// pool's only those that have begun a task, unless a piece of it is in such a wait. 512 at first.
+/// Returns the maximum number of cache threads. 512 at first.
+///
+/// Not counted are threads blocked in a heirloom wait, and threads of a work-stealing pool without a task, or with a
+/// task of which a piece is in such a wait.
 #[must_use]
 pub fn limit() -> usize {
     LEASED.limit()
 }
 
-/// Changes [`limit`]; 0 counts as 1. Threads above a lowered limit end when they next fall idle.
+/// Changes [`limit`]; 0 counts as 1. Threads above a lowered limit end when they next become idle.
 ///
-/// When the limit is reached, pools wait in line for a thread that finishes; it is said once at WARN.
+/// At the limit, pools wait in line for a thread to become idle; a log line at WARN says so once.
 pub fn set_limit(threads: usize) {
     LEASED.set_limit(threads.max(1));
 }
 
-/// How long an idle thread stays before it ends. 10 s at first.
+/// Returns how long an idle thread stays before it ends. 10 s at first.
 #[must_use]
 pub fn keep_alive() -> Duration {
     LEASED.keep_alive().unwrap_or(Duration::MAX)
 }
 
-/// Changes [`keep_alive`], for threads that fall idle from now on.
+/// Changes [`keep_alive`], for threads that become idle from now on.
 pub fn set_keep_alive(idle: Duration) {
     LEASED.set_keep_alive(idle);
 }
@@ -98,7 +105,7 @@ pub fn set_keep_alive(idle: Duration) {
 /// process. Without the feature `stacker`, under Miri, and on targets other than those in the README's table, no
 /// thread has more stack than its own: about 250 tasks run inside one another then, and the next one is too deep.
 ///
-/// What one task's own code uses is its own affair, as on any thread: recursion of its own can overflow the stack.
+/// The limit does not bound one task's own code, as on any thread: its own recursion can overflow the stack.
 #[must_use]
 pub fn stack_limit() -> usize {
     stack::limit()
@@ -130,7 +137,7 @@ pub fn set_stack_limit(bytes: usize) {
     stack::set_limit(bytes);
 }
 
-/// What the cache has now. A look takes one short lock.
+/// Returns the cache's figures at this moment. A look takes one short lock.
 ///
 /// ```
 /// use heirloom::{PoolConfig, threads};

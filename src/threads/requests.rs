@@ -1,36 +1,36 @@
-//! [`ThreadRequests`]: which pools want a thread, which threads have nothing to do, and who brings the two together.
+//! [`ThreadRequests`]: the jobs that want a thread, the idle threads, and the rule that brings the two together.
 //!
 //! # The protocol
-//! A pool that wants a thread joins the line, and *one* starter is ensured: an idle thread is woken, or a new one made.
-//! A thread that arrives takes the first in line, and, before it runs anything of a user's, ensures the next starter
-//! while the line is not empty. So starting is a chain with one link under way: 2 000 short tasks do not make 2 000
-//! threads, and yet as many threads come as there are pools whose tasks wait for one another.
+//! A job that wants a thread joins the line, and *one* starter is ensured: an idle thread is woken, or a new one made.
+//! The started thread takes the first in line. Before it runs user code, it ensures the next starter while the line is
+//! not empty. So starting is a chain with one link under way: 2 000 short tasks do not make 2 000 threads, and yet as
+//! many threads come as there are pools whose tasks wait for one another.
 //!
 //! # Invariant
 //! While the line is not empty, a starter is under way, or the limit of threads is reached and every thread looks here
-//! before it goes idle. So nobody in line is forgotten.
+//! before it becomes idle. So no job in line is forgotten.
 //!
 //! # Threads that prepare
-//! A thread that has something to do before its first job sets the job aside meanwhile. Whoever rests first takes it:
-//! the thread itself when it has prepared, or another one. No more jobs are aside than there are threads that prepare
-//! and will rest; one that will not takes a job that is too many with it. So nobody aside is forgotten either.
+//! A thread that initialises before its first job parks the job meanwhile. The first thread to become idle takes it:
+//! the thread itself after its initialiser, or another one. There are never more parked jobs than threads still
+//! initialising. A thread whose initialiser fails takes the surplus job back. So no parked job is forgotten either.
 //!
-//! Every method says what its caller owes; nothing here wakes or makes a thread.
+//! Every method returns the step that its caller owes ([`Owed`]); nothing here wakes or makes a thread.
 
 use std::collections::VecDeque;
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// The line. `J` is a pool that wants a thread, `S` a thread that can be woken.
+/// The line. `J` is a job that wants a thread, `S` a thread that can be woken.
 #[derive(Debug)]
 pub(crate) struct ThreadRequests<J, S> {
     inner: Mutex<Inner<J, S>>,
-    /// The line's length, to be read without the lock.
+    /// The line's length, read without the lock.
     length: AtomicUsize,
-    /// Threads inside a wait: they do not count against the limit, unless it is strict.
+    /// Threads inside a wait. They count against a strict limit only.
     waiting: AtomicUsize,
-    /// Every thread counts against the limit, also one inside a wait.
+    /// Threads inside a wait count against the limit too.
     strict: bool,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct ThreadRequests<J, S> {
 struct Inner<J, S> {
     wanted: VecDeque<Request<J>>,
     idle: Vec<S>,
-    /// Jobs whose threads prepare, and how many threads do.
+    /// Jobs whose threads initialise, and the number of these threads.
     parked: VecDeque<J>,
     preparing: usize,
     /// A woken or new thread is under way and will call `thread_started`.
@@ -51,15 +51,15 @@ struct Inner<J, S> {
     closed: bool,
 }
 
-/// One place in line.
+/// One entry of the line.
 #[derive(Debug)]
 struct Request<J> {
     job: J,
-    /// It had a thread, which let others have their turn and comes back: no refused thread is its loss.
+    /// The job had a thread, which ended its turn and comes back. A refused thread is no loss for the job.
     had_one: bool,
 }
 
-/// What the caller must do next.
+/// The step that the caller must do next.
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Owed<S> {
@@ -68,22 +68,22 @@ pub(crate) enum Owed<S> {
     Wake(S),
     /// Make a thread that calls `thread_started`; if the system refuses, call `spawn_failed`.
     Spawn,
-    /// The limit is reached; whoever is in line waits for a thread that finishes.
+    /// The limit is reached; the jobs in line wait for a thread to become idle.
     AtLimit,
 }
 
-/// What `rest` found.
+/// The next step of a thread that has finished its work.
 #[derive(Debug)]
 pub(crate) enum Next<J> {
-    /// Somebody was in line.
+    /// A job was in line.
     Job(J),
-    /// The thread is on the idle list and may sleep.
+    /// The thread is on the idle list and may park.
     Idle,
-    /// There is no more use for the thread.
+    /// The thread ends.
     End,
 }
 
-/// A look at the line.
+/// The line's figures at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
     pub(crate) live: usize,
@@ -139,7 +139,7 @@ impl<J, S> ThreadRequests<J, S> {
         }
     }
 
-    /// Somebody is in line. A hint, without the lock.
+    /// A job is in line. A hint, without the lock.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
         self.length.load(Ordering::SeqCst) > 0
@@ -153,7 +153,7 @@ impl<J, S> ThreadRequests<J, S> {
         inner.ensure_starter(self.exempt())
     }
 
-    /// A starter is there: takes the first in line, and owes the next starter before it runs anything.
+    /// A starter has begun: takes the first in line, and owes the next starter before it runs anything.
     pub(crate) fn thread_started(&self) -> (Option<J>, Owed<S>) {
         let mut inner = self.inner.lock();
         inner.starter = false;
@@ -163,8 +163,7 @@ impl<J, S> ThreadRequests<J, S> {
         (job, owed)
     }
 
-    /// The system refused the thread that was owed: everybody in line who has none is told. They come back in line's
-    /// order.
+    /// The system refused the thread that was owed. Returns all jobs in line that have no thread, in the line's order.
     pub(crate) fn spawn_failed(&self) -> Vec<J> {
         let mut inner = self.inner.lock();
         inner.starter = false;
@@ -177,8 +176,7 @@ impl<J, S> ThreadRequests<J, S> {
         tell.into_iter().map(|wanted| wanted.job).collect()
     }
 
-    /// Counts a thread that is made for a job of its own, past the line. False at the limit, and when nothing is wanted
-    /// any more.
+    /// Counts a thread that is made for a job of its own, past the line. False at the limit, and after the close.
     pub(crate) fn reserve(&self) -> bool {
         let mut inner = self.inner.lock();
         if inner.closed || inner.live.saturating_sub(self.exempt()) >= inner.limit {
@@ -200,7 +198,7 @@ impl<J, S> ThreadRequests<J, S> {
         (idle, inner.ensure_starter(self.exempt()))
     }
 
-    /// The system refused the thread that was reserved. Somebody may be in line because of it.
+    /// The system refused the reserved thread. A job may be in line because of the reservation.
     pub(crate) fn unreserve(&self) -> Owed<S> {
         let mut inner = self.inner.lock();
         inner.live -= 1;
@@ -208,15 +206,15 @@ impl<J, S> ThreadRequests<J, S> {
         inner.ensure_starter(self.exempt())
     }
 
-    /// A thread ends without resting: it takes nobody from the line, so another one may be owed to it.
+    /// A thread ends without becoming idle. It takes no job from the line, which may be owed another thread.
     pub(crate) fn retire(&self) -> Owed<S> {
         let mut inner = self.inner.lock();
         inner.live -= 1;
         inner.ensure_starter(self.exempt())
     }
 
-    /// A thread's turn is over: its job goes to the end of the line, and the first in line is the thread's next. That
-    /// may be the same job. No thread is owed: the line is as long as before.
+    /// A thread's turn has ended: its job goes to the end of the line, and the first in line is the thread's next. That
+    /// may be the same job. No thread is owed, because the line is as long as before.
     pub(crate) fn next_turn(&self, job: J) -> J {
         let mut inner = self.inner.lock();
         let Some(first) = inner.wanted.pop_front() else { return job };
@@ -224,8 +222,8 @@ impl<J, S> ThreadRequests<J, S> {
         first.job
     }
 
-    /// A thread is about to prepare, and sets its job aside. When an idle thread is there, that one gets the job; the
-    /// thread is not needed then, which the answer says beside what is owed.
+    /// Parks the job of a thread that is about to initialise. Returns false beside the owed step when an idle thread
+    /// gets the job, so the calling thread is not needed.
     pub(crate) fn prepare(&self, job: J) -> (bool, Owed<S>) {
         let mut inner = self.inner.lock();
         if inner.idle.is_empty() {
@@ -238,28 +236,28 @@ impl<J, S> ThreadRequests<J, S> {
         (false, inner.ensure_starter(self.exempt()))
     }
 
-    /// A thread that prepares will not rest. A job that is too many now comes back.
+    /// A thread failed to initialise. Returns the job that is now one too many, if there is one.
     pub(crate) fn give_up_preparing(&self) -> Option<J> {
         let mut inner = self.inner.lock();
         inner.preparing = inner.preparing.saturating_sub(1);
         if inner.parked.len() > inner.preparing { inner.parked.pop_front() } else { None }
     }
 
-    /// Takes all that is aside. The threads that prepare find nothing when they rest.
+    /// Takes all parked jobs. The initialising threads find none when they become idle.
     pub(crate) fn take_parked(&self) -> VecDeque<J> {
         let mut inner = self.inner.lock();
         inner.preparing = 0;
         std::mem::take(&mut inner.parked)
     }
 
-    /// A thread finished its work, or has prepared: it takes one that is aside, or the first in line, or goes idle, or
+    /// A thread finished its work, or its initialiser: it takes a parked job, or the first in line, or becomes idle, or
     /// ends.
     pub(crate) fn thread_idle(&self, this: S, has_prepared: bool) -> Next<J> {
         let mut inner = self.inner.lock();
         if has_prepared {
             inner.preparing = inner.preparing.saturating_sub(1);
         }
-        // First what is aside: there may be as many as threads that prepare, and one of these is here.
+        // Parked jobs first: there may be as many as initialising threads, and one of these is here.
         if let Some(job) = inner.parked.pop_front() {
             return Next::Job(job);
         }
@@ -275,8 +273,8 @@ impl<J, S> ThreadRequests<J, S> {
         Next::Idle
     }
 
-    /// An idle thread slept long enough. True when it was still on the list, and so may end; otherwise it has been
-    /// woken to start and must `thread_started`.
+    /// An idle thread reached its keep-alive. True when it was still on the list, so it may end. Otherwise a wake is on
+    /// its way, and the thread must call `thread_started`.
     pub(crate) fn give_up(&self, is_this: impl Fn(&S) -> bool) -> bool {
         let mut inner = self.inner.lock();
         let Some(at) = inner.idle.iter().position(is_this) else { return false };
@@ -285,18 +283,18 @@ impl<J, S> ThreadRequests<J, S> {
         true
     }
 
-    /// A thread goes into a wait: it no longer counts against the limit, so a thread may be owed to the line.
+    /// A thread begins a wait: it no longer counts against the limit, so the line may be owed a thread.
     pub(crate) fn begin_wait(&self) -> Owed<S> {
         self.count_wait();
         self.owed()
     }
 
-    /// One more thread waits. The caller asks for what is [owed](Self::owed).
+    /// Counts one more thread as waiting. The caller asks for the [owed](Self::owed) step.
     pub(crate) fn count_wait(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// What is owed to the line.
+    /// Returns the step that the line is owed.
     pub(crate) fn owed(&self) -> Owed<S> {
         if !self.is_wanted() {
             return Owed::Nothing;
@@ -308,7 +306,7 @@ impl<J, S> ThreadRequests<J, S> {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// How many threads do not count against the limit.
+    /// The number of threads that do not count against the limit.
     fn exempt(&self) -> usize {
         if self.strict { 0 } else { self.waiting() }
     }
@@ -327,7 +325,7 @@ impl<J, S> ThreadRequests<J, S> {
         inner.ensure_starter(self.exempt())
     }
 
-    /// No thread is wanted any more. The idle ones come back, to be woken so that they end.
+    /// Ends the line. Returns the idle threads, to be woken so that they end.
     pub(crate) fn close(&self) -> Vec<S> {
         let mut inner = self.inner.lock();
         inner.closed = true;

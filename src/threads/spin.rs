@@ -4,10 +4,10 @@
 //!   EMPTY --open--> OPEN --offer--> GIVEN --collect--> EMPTY
 //!                     \----close----------------------^
 //! ```
-//! Only the thread that opened the slot closes it or collects from it; of all who offer, one wins.
+//! Only the thread that opened the slot closes it or collects from it. Of several offers one wins.
 //!
-//! A worker opens the slot *before* it gives its last place back, so that whoever sees the pool at rest finds the
-//! spinner ready; in between, an offer simply waits in the slot for the few instructions until it is collected.
+//! A worker opens the slot *before* it releases its last permit, so a submitter that sees the pool idle finds the
+//! spinner ready. In between, an offer waits in the slot for the few instructions until it is collected.
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -27,20 +27,19 @@ impl<J> SpinSlot<J> {
         Self { state: AtomicUsize::new(EMPTY), job: Mutex::new(None) }
     }
 
-    /// Becomes the spinner, if there is none.
+    /// Makes the calling thread the spinner, if there is none.
     #[inline]
     pub(crate) fn open(&self) -> bool {
         self.state.compare_exchange(EMPTY, OPEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Hands a job to the spinner, if there is one and nobody was faster.
+    /// Hands a job to the spinner, if there is one and no other offer was faster.
     #[inline]
     pub(crate) fn offer(&self, job: J) -> Result<(), J> {
         if self.state.load(Ordering::Relaxed) != OPEN {
             return Err(job);
         }
-        // The job goes in under the lock together with the change of state, so a spinner that sees `GIVEN` and takes
-        // the lock finds it.
+        // The job and the state change under one lock, so a spinner that sees `GIVEN` and takes the lock finds the job.
         let mut slot = self.job.lock();
         if self.state.compare_exchange(OPEN, GIVEN, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return Err(job);
@@ -49,7 +48,7 @@ impl<J> SpinSlot<J> {
         Ok(())
     }
 
-    /// What was offered since `open`. The slot is empty again when this is `Some`.
+    /// Returns the job offered since `open`. The slot is empty again when this is `Some`.
     #[inline]
     pub(crate) fn collect(&self) -> Option<J> {
         // Acquire: pairs with the Release half of `offer`.
@@ -67,13 +66,13 @@ impl<J> SpinSlot<J> {
         self.state.load(Ordering::Relaxed) == GIVEN
     }
 
-    /// Spins no longer, unless a job was offered already.
+    /// Withdraws the spinner, unless a job was offered already.
     #[inline]
     pub(crate) fn retract(&self) -> bool {
         self.state.compare_exchange(OPEN, EMPTY, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Spins no longer. What was offered in the last moment comes back, and must be done.
+    /// Withdraws the spinner. Returns a job that was offered in the last moment, which the caller must work on.
     pub(crate) fn close(&self) -> Option<J> {
         if self.retract() { None } else { self.collect() }
     }

@@ -7,8 +7,8 @@
 //!
 //! # Cost
 //! A look at how much is left reads a thread-local and compares. A segment costs a few system calls, and its pages take
-//! memory once they are used. Each segment is at least twice as large as the task needs, and a quarter of all before it,
-//! so a deep stack has few of them: the system bounds the number of mappings of a process too.
+//! memory once they are used. Each segment is at least twice as large as the task needs, and a quarter of all before
+//! it, so a deep stack has few of them: the system bounds the number of mappings of a process too.
 //!
 //! # Where stacks do not grow
 //! Without the feature `stacker`, and on targets that `segment` does not know, how much is left is not known. Each

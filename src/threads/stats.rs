@@ -1,4 +1,4 @@
-//! [`ThreadStats`]: how many threads the cache has.
+//! [`ThreadStats`]: the cache's threads, counted.
 
 /// See [`stats`](fn@crate::threads::stats).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,13 +6,13 @@
 pub struct ThreadStats {
     /// Threads that exist.
     pub live: usize,
-    /// Those of them with nothing to do.
+    /// Live threads with nothing to do.
     pub idle: usize,
-    /// Those of them inside one of heirloom's waits, or at a work-stealing pool's disposal without a task.
+    /// Live threads inside a heirloom wait, or reserved by a work-stealing pool and without a task.
     pub waiting: usize,
-    /// Places in pools that wait for a thread.
+    /// Permits of pools that wait for a thread.
     pub wanted: usize,
-    /// The most threads that existed at once since the process began. One that the system refused counts for that
+    /// The most threads that existed at once since the process began. A thread that the system refused counts for that
     /// moment.
     pub peak: usize,
     /// Threads started since the process began.

@@ -1,17 +1,18 @@
 //! [`Timer`]: wakes a waker at a moment, for all deadlines of the process, on one thread.
 //!
 //! No runtime is needed, and none of its timers has to be enabled. The thread starts with the first deadline, sleeps
-//! until the nearest one, but no longer than a second, and ends when there was none for a second. A deadline costs about
+//! until the nearest one, but no longer than a second, and ends when there was none for a second. A deadline costs
+//! about
 //! 0.1 µs to set and to remove, however many there are, and about 100 bytes until then; removing one wakes no thread. A
 //! waker is woken never early, and on an idle machine at most a few milliseconds late.
 //!
 //! # The race to fear
-//! A deadline is set while the thread is on its way to sleep, or to its end. Both decide under the lock: the thread
-//! notes until when it sleeps, or that it ends, before it lets the lock go; whoever sets a deadline then sees that, and
-//! unparks the thread, or starts another one. An unpark that comes before the thread parks is kept.
+//! A deadline is set while the thread is about to park, or to end. Both sides decide under the lock. The thread notes
+//! until when it parks, or that it ends, before it releases the lock. The caller that sets a deadline then sees that,
+//! and unparks the thread, or starts another one. An unpark that comes before the thread parks is kept.
 //!
-//! Wakers are user code: they are cloned, woken and dropped outside the lock. One that takes its time holds up all
-//! others, so a waker only notes and wakes.
+//! Wakers are user code: they are cloned, woken and dropped outside the lock. A slow waker holds up all others, so the
+//! wakers given to the timer only note and wake.
 //!
 //! In a fork's child the thread is missing and the lock may be held for ever: there, no deadline can be set, and those
 //! set before the fork are left alone.
@@ -29,8 +30,8 @@ use crate::sync::unwind::{swallow, swallow_drop};
 
 /// How many entries are handled while the lock is held.
 const STEPS: usize = 64;
-/// How long the thread stays when there is no deadline, and how seldom it looks whether there is one: those that are
-/// removed do not tell it.
+/// How long the thread stays without a deadline, and the longest time between two looks for one: a removed deadline
+/// does not notify the thread.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// One thread and its deadlines, in ticks of a millisecond.
@@ -42,33 +43,33 @@ pub(crate) struct Timer {
 
 struct Shared {
     deadlines: Wheel<Waker>,
-    /// There is a thread, or one is being started.
+    /// A thread exists, or is being started.
     has_thread: bool,
-    /// The thread, where it sleeps, and the tick until which it does.
+    /// The parked thread, and the tick until which it parks.
     sleeps: Option<(thread::Thread, u64)>,
 }
 
-/// A deadline that was set. Dropping it removes it: its waker is not woken any more, unless that has begun.
+/// A deadline that was set. Dropping it removes it: its waker is not woken, unless that has begun.
 #[must_use = "dropping it removes the deadline"]
 pub(crate) struct Deadline {
     timer: &'static Timer,
     key: Key,
 }
 
-/// What the thread does next.
+/// The thread's next step.
 enum Next {
     Look,
     Sleep(Duration),
     End,
 }
 
-/// The process's.
+/// The process's timer.
 pub(crate) fn timer() -> &'static Timer {
     static TIMER: LazyLock<Timer> = LazyLock::new(|| Timer::new(|| tick_of(Instant::now(), false), LINGER));
     &TIMER
 }
 
-/// The tick that a moment belongs to, or the first that begins no sooner.
+/// The tick that a moment belongs to, or with `up` the first that begins no sooner.
 fn tick_of(moment: Instant, up: bool) -> u64 {
     static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let since = moment.saturating_duration_since(*ORIGIN);
@@ -82,13 +83,13 @@ impl Timer {
         Self { now, linger, shared: Mutex::new(shared) }
     }
 
-    /// Has the waker woken at that moment. `None` where no thread was to be had.
+    /// Wakes the waker at that moment. `None` when the system refuses the thread.
     pub(crate) fn at(&'static self, moment: Instant, waker: Waker) -> Option<Deadline> {
         self.at_tick(tick_of(moment, true), waker)
     }
 
     pub(crate) fn at_tick(&'static self, tick: u64, waker: Waker) -> Option<Deadline> {
-        // Nobody lets go of a lock that was held when the process forked.
+        // A lock that was held when the process forked is never released here.
         if fork::is_fork() {
             swallow_drop(waker);
             return None;
@@ -129,7 +130,7 @@ impl Timer {
         }
     }
 
-    /// Takes out what is due, and decides what comes then.
+    /// Takes out the due wakers, and decides the next step.
     fn look(&self, due: &mut Vec<Waker>, idle_since: &mut Option<u64>) -> Next {
         let mut shared = self.shared.lock();
         shared.sleeps = None;

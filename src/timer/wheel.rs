@@ -23,9 +23,9 @@ const KEEP: usize = 256;
 const NONE: usize = usize::MAX;
 
 pub(crate) struct Wheel<T> {
-    /// Everything due up to this tick was taken out, but for what the slot that starts here still holds.
+    /// All values due up to this tick were taken out, except those left in the slot that starts here.
     elapsed: u64,
-    /// How many there were.
+    /// The number of values ever inserted.
     inserted: u64,
     entries: Slab<Entry<T>>,
     levels: [Level; LEVELS],
@@ -53,7 +53,7 @@ struct Slot {
     index: usize,
 }
 
-/// A value in a wheel. It is never another value's, also when its memory is.
+/// Names a value in a wheel. Never reused for another value, even when its memory is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     entry: usize,
@@ -66,8 +66,8 @@ impl<T> Wheel<T> {
         Self { elapsed: now, inserted: 0, entries: Slab::new(), levels }
     }
 
-    /// Inserts a value that is due at a tick, or at the next one if that has passed. Answers the tick at which the wheel
-    /// has to be looked at for it.
+    /// Inserts a value that is due at a tick, or at the next one if that has passed. Answers the tick at which the
+    /// wheel has to be looked at for it.
     pub(crate) fn insert(&mut self, due: u64, value: T) -> (Key, u64) {
         let due = due.max(self.elapsed + 1);
         let id = self.inserted;

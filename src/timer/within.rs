@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::timer;
 
-/// The future's output; `None` when the deadline has come before. Without a deadline it waits as long as it takes, and
-/// so where no thread is to be had that keeps the time.
+/// Returns the future's output; `None` when the deadline has come before. Waits as long as the future takes without a
+/// deadline, and also where the system refuses the timer its thread.
 pub(crate) async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut alarm = None;
@@ -20,7 +20,7 @@ pub(crate) async fn within<F: Future>(deadline: Option<Instant>, future: F) -> O
         if Instant::now() >= deadline {
             return Poll::Ready(None);
         }
-        // The new one first: it may be for another waker.
+        // The new deadline first: it may be for another waker.
         drop(std::mem::replace(&mut alarm, timer().at(deadline, cx.waker().clone())));
         Poll::Pending
     })

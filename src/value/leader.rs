@@ -4,7 +4,8 @@ use crate::pool::context::thread::{self, shield};
 use crate::runtime;
 use crate::sync::os::{Arc, AtomicU64, Ordering};
 use crate::value::flight::Leads;
-use crate::wait::graph::{self, Obligation};
+use crate::wait::graph::Obligation;
+use crate::wait::here;
 
 /// The debtor of a flight's outcome.
 pub(crate) struct Leader {
@@ -16,7 +17,7 @@ pub(crate) struct Leader {
 impl Leader {
     /// The calling thread.
     pub(super) fn me() -> Self {
-        Self::owing(Obligation::new(graph::me()))
+        Self::owing(Obligation::new(here::me()))
     }
 
     /// The future that the calling thread polls.

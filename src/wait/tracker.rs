@@ -1,4 +1,4 @@
-//! [`TaskTracker`]: `CLOSED | accepted-and-not-ended count` in one word, with its waiters.
+//! [`TaskTracker`]: a closed flag and the count of unfinished tasks in one word, with the waiters.
 //!
 //! A pool's start and a scope each own one. `enter` and `close` are atomic on the same word, so a task is either
 //! refused or counted; there is no moment between.
@@ -10,10 +10,10 @@
 //! ```
 //!
 //! # The race to fear
-//! A waiter looks, sees a count, and goes to sleep just after the last one left without a word. It cannot: the waiter
-//! leaves its waker, then sets `WATCHED` with a read-modify-write, and that same operation's result is its look.
-//! A `leave` that comes after it in the word's modification order sees `WATCHED` and notifies; one that came before
-//! is in what the waiter saw.
+//! A waiter reads a count above zero and parks just after the last task left without a notification. This cannot
+//! happen. The waiter registers its waker, then sets `WATCHED` with a read-modify-write, whose result is the waiter's
+//! read. A `leave` after it in the word's modification order sees `WATCHED` and notifies; the waiter sees a `leave`
+//! before it.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::wait::waker_set::WakerSet;
@@ -25,36 +25,38 @@ const COUNT: u64 = (1 << 32) - ONE;
 /// The high half counts entries for ever, modulo 2^32, for statistics; it shares the word so that it costs nothing.
 const ENTERED: u64 = 1 << 32;
 
-/// The count of what was accepted and has not ended.
+/// The count of accepted tasks that have not finished.
 #[derive(Debug)]
 pub(crate) struct TaskTracker {
     word: AtomicU64,
     changed: WakerSet,
 }
 
-/// What `enter` found.
+/// The result of `enter`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// Counted, and it is the only one: whoever keeps something alive while the count is not zero starts now.
+    /// The task is counted, and is the only one. A caller that keeps the pool alive while the count is not zero does so
+    /// from now on.
     First,
-    /// Counted beside others.
+    /// The task is counted beside others.
     Another,
 }
 
-/// What `leave` found, so what its caller still owes.
+/// The result of `leave`, so the step that its caller still owes.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Left {
-    /// Others remain. The tracker may be gone the moment after: do not touch it unless something else keeps it alive.
+    /// Others remain. The tracker may be dropped the moment after: the caller touches it only if something else keeps
+    /// it alive.
     Others,
-    /// It was the last one.
+    /// No task remains.
     Last {
-        /// Somebody may be waiting for that: call [`TaskTracker::notify`].
+        /// A waiter may be registered: call [`TaskTracker::notify`].
         notify: bool,
     },
 }
 
-/// The tracker is closed: nothing enters any more.
+/// The tracker is closed, so no task enters.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Closed;
 
@@ -75,7 +77,7 @@ impl TaskTracker {
             if word & CLOSED != 0 {
                 return Err(Closed);
             }
-            // Acquire: whoever enters as `First` sees what the last leaver of the turn before did.
+            // Acquire: a task that enters as `First` sees all that the last leaver before it did.
             match self.word.compare_exchange_weak(
                 word,
                 word.wrapping_add(ONE + ENTERED),
@@ -98,13 +100,13 @@ impl TaskTracker {
     /// Counts as many less in one step.
     #[inline]
     pub(crate) fn leave_many(&self, many: u64) -> Left {
-        // SeqCst rather than AcqRel: the pool compares this word with its count of places (see `pool::inner`).
+        // SeqCst rather than AcqRel: the pool compares this word with its count of permits (see `pool::inner`).
         let before = self.word.fetch_sub(many * ONE, Ordering::SeqCst);
         debug_assert!(count(before) as u64 >= many, "left more often than entered");
         if count(before) as u64 > many { Left::Others } else { Left::Last { notify: before & WATCHED != 0 } }
     }
 
-    /// Lets nothing enter any more. True for the one call that closed it.
+    /// Closes the tracker, so no task enters. True for the one call that closed it.
     pub(crate) fn close(&self) -> bool {
         let before = self.word.fetch_or(CLOSED, Ordering::SeqCst);
         if count(before) == 0 && before & WATCHED != 0 {
@@ -128,7 +130,7 @@ impl TaskTracker {
         count(self.word.load(Ordering::SeqCst))
     }
 
-    /// How many ever entered, modulo 2^32.
+    /// The number of tasks that ever entered, modulo 2^32.
     pub(crate) fn entered(&self) -> u32 {
         (self.word.load(Ordering::Acquire) / ENTERED) as u32
     }
@@ -138,7 +140,8 @@ impl TaskTracker {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Asks to be notified, and looks: leave a waker at [`TaskTracker::changed`] first, then call this, then wait.
+    /// Requests a notification, and returns the count. The caller registers a waker at [`TaskTracker::changed`] first,
+    /// then calls this, then waits.
     pub(crate) fn watch(&self) -> usize {
         count(self.word.fetch_or(WATCHED, Ordering::SeqCst))
     }
@@ -149,12 +152,12 @@ impl TaskTracker {
         self.word.load(Ordering::Relaxed) & WATCHED != 0
     }
 
-    /// Told by [`TaskTracker::notify`], which whoever makes the count zero calls while it is watched.
+    /// The wakers that [`TaskTracker::notify`] wakes, which the last leaver calls while the tracker is watched.
     pub(crate) fn changed(&self) -> &WakerSet {
         &self.changed
     }
 
-    /// Wakes everybody who watches, which runs user code. Costs one atomic operation when nobody does.
+    /// Wakes all registered waiters, which runs user code. Costs one atomic operation when there are none.
     pub(crate) fn notify(&self) {
         if self.word.fetch_and(!WATCHED, Ordering::SeqCst) & WATCHED != 0 {
             self.changed.wake_all();

@@ -1,4 +1,4 @@
-//! [`WakerSet`]: whoever waits for something to change, and is woken outside of any lock.
+//! [`WakerSet`]: the registered waiters of one condition, woken outside of any lock.
 
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
@@ -8,16 +8,19 @@ use slab::Slab;
 use crate::sync::os::Mutex;
 use crate::sync::unwind::swallow;
 
-/// Wakers are user code: one may come back here, and one may panic. So they are woken after the lock is let go, each by
-/// itself.
+/// A set of wakers.
+///
+/// Wakers are user code: one may call into this set, and one may panic. So they are woken after the lock is released,
+/// each by itself.
 ///
 /// # The race to fear
-/// A waiter looks, finds nothing, and the bell rings before it listens. It cannot be missed: the waiter leaves its
-/// waker first and looks then; what it waits for is noted first, and the bell rings then.
+/// A waiter polls the condition, finds it false, and the notification comes before the waiter registers. It cannot be
+/// missed: the waiter registers its waker first and polls then; the notifier changes the condition first and notifies
+/// then.
 #[derive(Debug)]
 pub(crate) struct WakerSet(Mutex<Option<Box<Wakers>>>);
 
-/// Boxed as a whole: most bells have none.
+/// Boxed as a whole: most sets are empty.
 #[derive(Debug, Default)]
 struct Wakers(Slab<Option<Waker>>);
 
@@ -26,12 +29,12 @@ impl WakerSet {
         Self(Mutex::new(None))
     }
 
-    /// A place for a waker, while the listener lives.
+    /// Registers a waiter, without a waker yet. Dropping the result removes it.
     pub(crate) fn register(&self) -> RegisteredWaker<'_> {
         RegisteredWaker { set: self, at: self.insert() }
     }
 
-    /// Waits until `ready`, which is looked at whenever the bell rings.
+    /// Waits until `ready` is true. It is polled at each notification.
     pub(crate) async fn until(&self, mut ready: impl FnMut() -> bool) {
         let register = self.register();
         poll_fn(|cx| {
@@ -41,18 +44,18 @@ impl WakerSet {
         .await;
     }
 
-    /// A place for a waker, until [`remove`](Self::remove).
+    /// Registers a waiter, without a waker yet, until [`remove`](Self::remove).
     pub(crate) fn insert(&self) -> usize {
         self.0.lock().get_or_insert_default().0.insert(None)
     }
 
-    /// Leaves a waker for the next ring.
+    /// Sets the waiter's waker for the next notification.
     pub(crate) fn set(&self, at: usize, waker: &Waker) {
         let stays = |slot: &Option<Waker>| slot.as_ref().is_some_and(|before| before.will_wake(waker));
         if self.change(at, |slot| stays(slot)).unwrap_or(true) {
             return;
         }
-        // A waker's clone and drop are a user's too.
+        // A waker's clone and drop are user code too.
         let new = waker.clone();
         drop(self.change(at, |slot| slot.replace(new)));
     }
@@ -64,13 +67,13 @@ impl WakerSet {
     pub(crate) fn remove(&self, at: usize) {
         let mut all = self.0.lock();
         let waker = all.as_mut().and_then(|all| all.0.try_remove(at));
-        // The last one gives the memory back.
+        // The last waiter frees the memory.
         let empty = all.take_if(|all| all.0.is_empty());
         drop(all);
         drop((waker, empty));
     }
 
-    /// Wakes everybody who left a waker.
+    /// Wakes all waiters that have set a waker.
     pub(crate) fn wake_all(&self) {
         let wakers: Vec<Waker> = match self.0.lock().as_mut() {
             Some(all) => all.0.iter_mut().filter_map(|(_, slot)| slot.take()).collect(),

@@ -8,7 +8,10 @@ use loom::sync::{Condvar, Mutex};
 
 use crate::model::{keep, model};
 use crate::sync::os::{Arc, thread};
-use crate::threads::cache::{Cache, Job, Settings, WorkerHandle, block_here};
+use crate::threads::blocked::block_here;
+use crate::threads::cache::Cache;
+use crate::threads::job::{Job, WorkerHandle};
+use crate::threads::settings::Settings;
 use crate::wait::park;
 
 /// Threads sleep until they are dismissed, or end as soon as they are idle.

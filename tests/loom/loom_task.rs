@@ -9,7 +9,8 @@ use crate::model::model;
 use crate::names::id::{NodeId, TaskId};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
-use crate::task::cell::{Claimed, TaskRef};
+use crate::task::cell::TaskRef;
+use crate::task::claimed::Claimed;
 use crate::task::state::CancelRequest;
 use crate::wait::park;
 

@@ -18,7 +18,7 @@ use crate::runtime::RunsIn;
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow;
 use crate::threads;
-use crate::threads::cache::{Job, WorkerHandle};
+use crate::threads::job::{Job, WorkerHandle};
 
 use super::lend::{Absent, Lender, Lent, Look};
 use super::open::Held;

@@ -16,8 +16,9 @@ use crate::pool::run::depth;
 use crate::runtime;
 use crate::sync::fork;
 use crate::sync::os::Arc;
-use crate::threads::cache::{self, BlockedGuard};
+use crate::threads::blocked::{self, BlockedGuard};
 use crate::wait::graph::{self, Begin, ClosesCircle, Ends, Label, Permit, Stack, Target, Waiting};
+use crate::wait::here;
 use crate::wait::park;
 use crate::wait::tracker::TaskTracker;
 use crate::wait::waker_set::WakerSet;
@@ -69,7 +70,7 @@ impl PermitsReleased {
         let mut frames = 0;
         // Counted as waiting before a permit is released, so that the thread requested for it may be one more.
         let works = thread::is_stealing() || with_innermost(|frame| frame.is_some());
-        let waiting = works.then(cache::block_here).flatten();
+        let waiting = works.then(blocked::block_here).flatten();
         // So that no work is left to this thread, whether it releases a permit or not.
         let blocked = StealingWait::begin(waiting.is_some());
         with_innermost(|inner| {
@@ -183,7 +184,7 @@ pub(crate) fn begin_driving(on: Target, label: Label, ends: Ends) -> Result<Wait
 }
 
 fn begin_as(on: Target, label: Label, ends: Ends, drives: bool) -> Result<Waiting<'static>, ClosesCircle> {
-    graph::graph().begin(graph::me(), Begin { on, label, stack: stack(drives), ends, waker: park::waker })
+    graph::graph().begin(here::me(), Begin { on, label, stack: stack(drives), ends, waker: park::waker })
 }
 
 /// The number of frames of a stack that are looked at.

@@ -8,7 +8,7 @@ use crate::pool::context::thread::{with_frame, with_innermost};
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Counted, TaskMeta};
 use crate::sync::os::Arc;
-use crate::task::cell::Claimed;
+use crate::task::claimed::Claimed;
 
 /// Runs `f` with the frame of a task. Returns also what counts the task.
 #[inline]

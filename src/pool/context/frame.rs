@@ -11,7 +11,7 @@ use crate::pool::core::held_permits::InWait;
 use crate::pool::core::pool::{NodeKey, Pool};
 use crate::pool::core::task_meta::{Counted, Task, TaskMeta};
 use crate::sync::os::Arc;
-use crate::task::cell::Claimed;
+use crate::task::claimed::Claimed;
 
 /// The frames with a permit, from the innermost frame outwards.
 pub(crate) fn bringers(inner: Option<&Frame>) -> impl Iterator<Item = &Frame> {

@@ -14,7 +14,7 @@ use crate::pool::context::frame::Frame;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::Task;
 use crate::sync::os::{Arc, AtomicU64, Ordering};
-use crate::threads::cache::ThreadInfo;
+use crate::threads::job::ThreadInfo;
 
 /// Why a thread of a dedicated pool was made.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::names::id::TaskId;
 use crate::pool::config::worker_state::StateType;
 use crate::pool::core::notifier::Notifier;
 use crate::sync::os::Arc;
-use crate::threads::cache::{Job, WorkerHandle};
+use crate::threads::job::{Job, WorkerHandle};
 use crate::wait::waker_set::WakerSet;
 
 /// Where the threads of a pool come from. The kinds of pool differ nowhere else.

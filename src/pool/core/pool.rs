@@ -36,7 +36,7 @@ use crate::pool::core::queue_stats::QueueStats;
 use crate::pool::core::task_meta::{Counted, PoolAddress, Task, TaskMeta};
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
 use crate::sync::weak_list::{Registration, WeakList};
-use crate::threads::cache::{Job, WorkerHandle};
+use crate::threads::job::{Job, WorkerHandle};
 use crate::totals::record::PoolRecord;
 use crate::wait::tracker::{Entry, Left, TaskTracker};
 

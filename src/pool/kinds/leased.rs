@@ -8,7 +8,7 @@ use crate::pool::core::pool::Pool;
 use crate::pool::run::{dispatch, worker};
 use crate::sync::os::Arc;
 use crate::threads;
-use crate::threads::cache::{Job, WorkerHandle};
+use crate::threads::job::{Job, WorkerHandle};
 
 pub(super) struct Leased;
 

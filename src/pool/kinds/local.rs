@@ -26,7 +26,7 @@ use crate::pool::report::StopReport;
 use crate::pool::run::worker::RunOutcome;
 use crate::pool::run::{stop, worker};
 use crate::sync::os::Arc;
-use crate::threads::cache::{Job, WorkerHandle};
+use crate::threads::job::{Job, WorkerHandle};
 use crate::wait::graph::{Ends, Label};
 use crate::wait::park;
 

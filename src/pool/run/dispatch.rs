@@ -15,7 +15,8 @@ use crate::pool::run::evict::Evicted;
 use crate::pool::run::{evict, stop};
 use crate::sync::os::{Arc, Ordering, fence};
 use crate::sync::unwind::swallow;
-use crate::task::cell::{Claimed, TaskRef, reclaim};
+use crate::task::cell::TaskRef;
+use crate::task::claimed::{Claimed, reclaim};
 use crate::wait::tracker::TaskTracker;
 
 /// A task that the calling thread runs, with its handle's reference; or the closure, when it cannot run here now.

@@ -31,7 +31,8 @@ use crate::pool::run::{depth, leave};
 use crate::sync::fork::is_fork;
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::swallow_drop;
-use crate::task::cell::{Claimed, Closure, Published, Unwoken};
+use crate::task::cell::Closure;
+use crate::task::claimed::{Claimed, Published, Unwoken};
 
 static OPS: TaskOps = TaskOps { may_end: || !is_fork(), claim: claim_listed, end: end_claimed };
 

@@ -7,7 +7,8 @@ use crate::pool::config::gate::{Denied, Gated};
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Counted, TaskMeta};
 use crate::sync::unwind::swallow;
-use crate::task::cell::{Claimed, Payload};
+use crate::task::cell::Payload;
+use crate::task::claimed::Claimed;
 
 /// How a task's body ended.
 pub(super) enum Outcome {

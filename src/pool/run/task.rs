@@ -18,7 +18,8 @@ use crate::subscriber::Scoped;
 use crate::sync::clock::CoarseInstant;
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::{swallow, swallow_drop};
-use crate::task::cell::{Claimed, Foreign, Payload};
+use crate::task::cell::Payload;
+use crate::task::claimed::{Claimed, Foreign};
 
 /// A task that has its result and is to be finished.
 pub(super) struct RanTask {

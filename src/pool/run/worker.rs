@@ -9,21 +9,15 @@ use crate::pool::core::task_meta::{Task, TaskMeta};
 use crate::pool::run::dispatch::send_if_permit;
 use crate::pool::run::task::{RanTask, counted_as_dropping, end_too_deep, run};
 use crate::pool::run::{depth, evict, leave};
-use crate::sync::clock::{CoarseInstant, spin_for};
+use crate::sync::clock::CoarseInstant;
 use crate::sync::fork;
-use crate::sync::os::{Arc, Ordering, thread};
-use crate::task::cell::Claimed;
-use crate::threads::cache::{Job, WorkerHandle};
+use crate::sync::os::{Arc, Ordering};
+use crate::task::claimed::Claimed;
+use crate::threads::job::{Job, WorkerHandle};
+use crate::wait::spin;
 
 /// The number of tasks that a borrowed thread runs for one pool before the jobs in line get the thread.
 const FAIR_BUDGET: u32 = 64;
-
-/// The number of times a thread looks for the next task before it releases its permit, and the pause between two looks.
-/// Looks without a pause would take the cache line away from the submitter. Together they take about 2 µs.
-const SPINS: u32 = if cfg!(loom) { 1 } else { 30 };
-const SPIN_NANOS: u32 = 70;
-/// After so many looks the thread yields its CPU once: a submitter on another CPU would have pushed by now.
-const YIELD_AT: u32 = 10;
 
 /// A thread's visit to a pool.
 pub(crate) struct Session<'a> {
@@ -213,20 +207,17 @@ fn spin_for_work(session: &mut Session<'_>, worker: &mut WorkerHandle<'_>) -> bo
         return false;
     }
     session.start_searching();
-    for spin in 0..SPINS {
-        if !pool.queue.inbox_is_empty() {
-            return worker.close();
-        }
-        if !pool.permits.is_only_searching() || pool.tracker.is_closed() || worker.is_wanted() {
-            return false;
-        }
-        spin_for(SPIN_NANOS);
-        if spin == YIELD_AT {
-            // The joiner of the last task, which may be the next submitter, may wait for this CPU.
-            thread::yield_now();
-        }
-    }
-    false
+    let found = spin::WORK.until(
+        || {
+            if !pool.queue.inbox_is_empty() {
+                return Some(true);
+            }
+            let stops = !pool.permits.is_only_searching() || pool.tracker.is_closed() || worker.is_wanted();
+            stops.then_some(false)
+        },
+        || false,
+    );
+    found == Some(true) && worker.close()
 }
 
 /// As [`run_popped`], with more queued, on a thread whose stack may not be empty.

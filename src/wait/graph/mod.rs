@@ -60,14 +60,17 @@
 //! Nothing for a wait that does not block. A wait that blocks writes its record and searches from its target: about 0.1 µs
 //! where the target is a running task, and a walk over all threads' records where it is a tracker.
 
+mod found;
+mod holds;
 mod obliged;
 mod record;
 mod search;
 
 use std::collections::HashMap;
 
+use self::found::Found;
 use self::record::{KEEP, Wait};
-use self::search::{Found, find};
+use self::search::find;
 use crate::names::id::TaskId;
 use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering, fence};
@@ -76,13 +79,12 @@ use crate::sync::unwind::swallow;
 pub(crate) use self::obliged::{give_up_all, obliged};
 pub(crate) use self::record::{
     Begin, ClosesCircle, Ends, Graph, IsQueued, Label, Obligation, Obligor, Permit, Record, Several, Stack, Target,
-    Task, Worker, graph, me,
+    Task, Worker, graph,
 };
 
 impl Graph {
-    /// Notes that the calling thread waits, until what comes back is dropped. The error: it would close a circle, and
-    /// does not wait. Runs nothing of a user's but what `tracing` runs for a warning, and that only where the wait
-    /// [never](Ends::Never) ends by being told.
+    /// Notes that the calling thread waits, until the result is dropped. The error says that the wait would close a
+    /// circle. Runs no user code but the `tracing` subscriber for a warning, where no wait of a circle can be told.
     pub(crate) fn begin(&self, me: Arc<Record>, wait: Begin) -> Result<Waiting<'_>, ClosesCircle> {
         let Begin { on, label, stack, ends, waker } = wait;
         if me.waker.get().is_none() {
@@ -106,14 +108,15 @@ impl Graph {
         }
     }
 
-    /// The wait closed a circle a moment ago.
+    /// Decides about a wait that closed a circle a moment ago.
     #[cold]
     fn close<'a>(&self, mut waiting: Waiting<'a>) -> Result<Waiting<'a>, ClosesCircle> {
         let one = self.closing.lock();
         while let Some(found) = find(self, &waiting.record) {
             match found.to_be_told() {
                 Some(0) => {
-                    // Gone before others look. The wait around it is looked at without the lock, which that takes too.
+                    // The wait leaves its record before others search. The search for the wait around it takes the lock
+                    // too.
                     let has_outer = waiting.end();
                     drop(one);
                     if has_outer {
@@ -145,7 +148,7 @@ fn warn(found: &Found) {
     });
 }
 
-/// That a thread waits, until dropped. Waits of one thread may be inside one another; the innermost counts.
+/// A thread's wait, until dropped. Waits of one thread may be inside one another; the innermost counts.
 pub(crate) struct Waiting<'a> {
     graph: &'a Graph,
     record: Arc<Record>,
@@ -155,25 +158,25 @@ pub(crate) struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// The wait is to end: it would never end otherwise.
+    /// The wait is refused, since it would never end.
     #[inline]
     pub(crate) fn is_refused(&self) -> bool {
         self.record.told.load(Ordering::SeqCst) == self.key
     }
 
-    /// Why, if so.
+    /// The reason, if the wait is refused.
     pub(crate) fn refusal(&self) -> Option<ClosesCircle> {
         if self.is_refused() { self.record.why.lock().clone() } else { None }
     }
 
-    /// For whoever changes who owes what is waited for.
+    /// For code that hands the awaited obligation to another thread.
     pub(crate) fn edge(&self) -> Edge {
         Edge { record: Arc::clone(&self.record), key: self.key }
     }
 }
 
 impl Waiting<'_> {
-    /// Ends the wait, once. True: the thread is back in a wait around it.
+    /// Ends the wait, once. True when the thread is back in a wait around it.
     fn end(&mut self) -> bool {
         if !std::mem::take(&mut self.is_noted) {
             return false;
@@ -213,7 +216,8 @@ impl Graph {
         }
     }
 
-    /// A thread is back in a wait after one within it. Others may have begun to wait for the thread meanwhile.
+    /// Searches again when a thread is back in a wait after one within it: others may have begun to wait for the thread
+    /// meanwhile.
     #[cold]
     fn goes_on(&self, record: &Arc<Record>) {
         fence(Ordering::SeqCst);
@@ -233,18 +237,18 @@ impl Graph {
     }
 }
 
-/// A wait, as others see it. What it waits for can go from one thread's hands to another's: whoever changes that says
-/// so here, in the same step, or a circle would be found that is not there.
+/// A wait, as other threads change it. Its target can go from one thread to another, and the code that hands it on
+/// turns the wait in the same step; otherwise a search could find a circle that was never there.
 pub(crate) struct Edge {
     record: Arc<Record>,
     key: u64,
 }
 
 impl Edge {
-    /// The wait is for something else now, which a thread owes that runs.
+    /// Sets the target, which a running thread owes.
     pub(crate) fn turn(&self, on: Target) {
         let mut wait = self.record.wait.lock();
-        // Not while the thread is in another wait within this one.
+        // Only while this wait is the thread's innermost.
         let before = wait.as_mut().filter(|wait| wait.key == self.key).map(|wait| {
             wait.number = self.record.next_number();
             std::mem::replace(&mut wait.on, on)

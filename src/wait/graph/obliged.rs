@@ -1,10 +1,10 @@
-//! [`obliged`]: what the calling thread makes for others, to be given up when the thread ends the process.
+//! [`obliged`]: the calling thread's obligations, given up when the thread ends the process.
 
 use std::cell::Cell;
 use std::ptr;
 
-/// What the calling thread owes at the moment, innermost first. The list lives in the stack frames themselves, so that
-/// it can be read at process exit, when the thread's other locals are gone.
+/// The calling thread's present obligations, innermost first. The list lives in the stack frames themselves, so that it
+/// can be read at process exit, when the thread's other locals are destroyed.
 struct Obliged<'a> {
     outer: *const Obliged<'static>,
     give_up: &'a dyn Fn(),
@@ -14,8 +14,8 @@ thread_local! {
     static OBLIGED: Cell<*const Obliged<'static>> = const { Cell::new(ptr::null()) };
 }
 
-/// Runs `f`, which makes what others wait for. If the thread never comes back from it, because it ends the process,
-/// `give_up` tells them; it runs no user code.
+/// Runs `f`, which fulfils an obligation. If the thread never returns from it, because it ends the process, `give_up`
+/// notifies the waiters; it runs no user code.
 pub(crate) fn obliged<R>(give_up: &dyn Fn(), f: impl FnOnce() -> R) -> R {
     struct Restore(*const Obliged<'static>);
     impl Drop for Restore {
@@ -31,9 +31,10 @@ pub(crate) fn obliged<R>(give_up: &dyn Fn(), f: impl FnOnce() -> R) -> R {
     out
 }
 
-/// Gives up all that the calling thread owes: it will not go on.
+/// Gives up all obligations of the calling thread, which will not go on.
 pub(crate) fn give_up_all() {
-    // SAFETY: each is further up this thread's stack, in a call that has not returned.
+    // SAFETY: each entry is in an `obliged` call further up this thread's stack. That call has not returned: it takes
+    // its entry off the list before it does, by `Restore` also when it unwinds.
     while let Some(obliged) = unsafe { OBLIGED.get().as_ref() } {
         OBLIGED.set(obliged.outer);
         (obliged.give_up)();

@@ -1,6 +1,5 @@
-//! [`Record`]: what one thread waits for, and the [`Graph`] of all of them.
+//! [`Record`]: one thread's wait, and the [`Graph`] of all records.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::task::Waker;
 use std::thread::{Thread, ThreadId};
@@ -14,12 +13,12 @@ use crate::names::namespace::Namespace;
 use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, LazyLock, Mutex, OnceLock, Ordering, Weak};
 
-/// What a wait is for.
+/// The target of a wait.
 #[derive(Clone)]
 pub(crate) enum Target {
     /// The end of a task.
     Task(Task),
-    /// The end of one of several tasks, whichever comes first.
+    /// The end of the first of several tasks.
     FirstOf(Arc<dyn Several>),
     /// The end of a thread.
     Thread(ThreadId),
@@ -27,37 +26,37 @@ pub(crate) enum Target {
     TaskTracker(usize),
     /// The end of all tasks that a tracker counts, which are all in one pool.
     TrackerIn { tracker: usize, pool: usize },
-    /// A permit of a pool, for what is queued there.
+    /// A permit of a pool, for its queued tasks.
     Permit(usize),
-    /// Something that others' code owes, until it says that it is paid: an initialiser's value, a held gate, a future
-    /// behind a portal.
+    /// An obligation of other code, until it is fulfilled: an initialiser's value, a held gate, a future behind a
+    /// portal.
     Obligation(Arc<Obligation>),
 }
 
-/// A task that is waited for.
+/// An awaited task.
 #[derive(Clone)]
 pub(crate) struct Task {
     pub(crate) id: TaskId,
     /// Its pool, by its address.
     pub(crate) pool: usize,
-    /// Where it was queued when the wait began.
+    /// The queued task, if it was queued when the wait began.
     pub(crate) queued: Option<Arc<dyn IsQueued>>,
 }
 
-/// Something that was queued.
+/// A task that was queued.
 pub(crate) trait IsQueued: Send + Sync {
-    /// It still is. Once it is not, it never is again.
+    /// The task is still queued. Once it is not, it never is again.
     fn is_queued(&self) -> bool;
 }
 
-/// Several tasks that are waited for together.
+/// Several tasks that one wait awaits together.
 pub(crate) trait Several: Send + Sync {
-    /// Shows them, one after the other, until `more` says no. `more` runs no user code and takes no lock but those of
-    /// this module; so the caller holds none of those.
+    /// Passes the tasks to `more`, one after the other, until it returns false. `more` runs no user code and takes no
+    /// lock but those of this module, so the caller holds none of those.
     fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn IsQueued) -> bool);
 }
 
-/// What a wait is for, in words.
+/// The kind of a wait's target, to be put in words.
 #[derive(Clone)]
 pub(crate) enum Label {
     Task,
@@ -65,7 +64,7 @@ pub(crate) enum Label {
     Thread(Thread),
     Pool(Namespace),
     Scope(String),
-    /// All that was spawned below scopes of a family.
+    /// All futures and jobs spawned below scopes of a family.
     Spawned,
     Borrowing(Namespace),
     Value(&'static str),
@@ -76,31 +75,31 @@ pub(crate) enum Label {
     Future,
 }
 
-/// What can be done with a wait that is part of a circle.
+/// How a wait that is part of a circle can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ends {
-    /// Its caller can be told, and may do without what it asks for.
+    /// With an error to its caller, which may do without the value or gate.
     Asks,
-    /// Its caller can be told.
+    /// With an error to its caller.
     WhenTold,
-    /// Its caller can be told nothing: the wait ends with what it is for.
+    /// With its target only: its caller takes no error.
     Never,
 }
 
-/// What code on a thread's stack, or a runtime's, owes.
+/// A step that others wait for, owed by code on a thread's stack or by a runtime.
 ///
-/// Who owes it says when it is paid, before it goes on. Otherwise a waiter that has not woken yet would seem to wait
-/// for one that has gone on, and may wait for the waiter's thread by right.
+/// The obligor fulfils it before it goes on. Otherwise a waiter that has not woken yet would seem to wait for an
+/// obligor that has gone on, and that may rightly wait for the waiter's thread.
 pub(crate) struct Obligation {
     pub(super) by: Obligor,
     pub(super) paid: AtomicBool,
     pub(super) generation: u64,
 }
 
-/// Whose code has to go on.
+/// The code that has to go on.
 pub(crate) enum Obligor {
     Thread(Arc<Record>),
-    /// Any of so many workers of a runtime.
+    /// Any of this many workers of a runtime.
     #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only this bridge has runtimes"))]
     Runtime {
         id: u64,
@@ -119,7 +118,7 @@ impl Obligation {
         Arc::new(Self { by, paid: AtomicBool::new(false), generation: fork::generation() })
     }
 
-    /// It was owed by a thread of the process that this one is a fork of, and is paid there.
+    /// The obligor is a thread of the process that this one is a fork of, where the obligation is fulfilled.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.generation != fork::generation()
     }
@@ -128,13 +127,13 @@ impl Obligation {
         self.paid.store(true, Ordering::SeqCst);
     }
 
-    /// It is owed by the calling thread.
+    /// The obligor is the calling thread.
     pub(crate) fn is_mine(&self) -> bool {
         matches!(&self.by, Obligor::Thread(record) if record.thread == std::thread::current().id())
     }
 }
 
-/// What the code that waits is a part of: what cannot go on before it does.
+/// The tasks, trackers and permits that cannot go on before the waiting code does.
 #[derive(Clone, Default)]
 pub(crate) struct Stack {
     /// The tasks on the thread's stack, innermost first.
@@ -153,7 +152,7 @@ pub(crate) struct Permit {
     /// The pool's address.
     pub(crate) pool: usize,
     pub(crate) name: Namespace,
-    /// How many there are.
+    /// The number of the pool's permits.
     pub(crate) of: usize,
 }
 
@@ -170,19 +169,19 @@ pub(crate) struct Begin {
     pub(crate) label: Label,
     pub(crate) stack: Stack,
     pub(crate) ends: Ends,
-    /// Makes the waker that wakes the calling thread; asked for once.
+    /// Makes the waker that wakes the calling thread. Called once.
     pub(crate) waker: fn() -> Waker,
 }
 
-/// What one thread waits for.
+/// One thread's wait.
 pub(crate) struct Record {
     pub(super) thread: ThreadId,
     pub(super) name: Option<String>,
     pub(super) waker: OnceLock<Waker>,
     pub(super) wait: Mutex<Option<Wait>>,
-    /// How many have begun, or changed.
+    /// The number of waits that have begun or changed.
     pub(super) waits: AtomicU64,
-    /// The key of the wait that was told last, and what it was told.
+    /// The key of the wait that was refused last, and the reason.
     pub(super) told: AtomicU64,
     pub(super) why: Mutex<Option<ClosesCircle>>,
 }
@@ -191,14 +190,14 @@ pub(crate) struct Record {
 #[derive(Clone, Debug)]
 pub(crate) struct ClosesCircle {
     pub(crate) circle: Circle,
-    /// The task that it is for, or one of several, and its pool.
+    /// The awaited task, or one of several, and its pool.
     pub(crate) task: Option<(TaskId, Namespace)>,
 }
 
 pub(super) struct Wait {
-    /// No other wait of the thread has it.
+    /// Unique among the thread's waits.
     pub(super) key: u64,
-    /// Changes with what it is for.
+    /// Changes with the target.
     pub(super) number: u64,
     pub(super) on: Target,
     pub(super) label: Label,
@@ -211,7 +210,7 @@ pub(crate) struct Graph {
     pub(super) records: Mutex<Vec<Weak<Record>>>,
     /// The records of the tasks whose threads wait.
     pub(super) tasks: [Mutex<HashMap<TaskId, Arc<Record>>>; SHARDS],
-    /// Of those that close a circle together, one at a time decides who is told.
+    /// Held while one of the threads that close a circle together decides which wait is told.
     pub(super) closing: Mutex<()>,
 }
 
@@ -220,26 +219,14 @@ const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 /// A shard that became empty gives its memory back when it had grown beyond this many entries.
 pub(super) const KEEP: usize = 64;
 
-/// The process's.
+/// The process's graph.
 pub(crate) fn graph() -> &'static Graph {
     static GRAPH: LazyLock<Graph> = LazyLock::new(Graph::new);
     &GRAPH
 }
 
-thread_local! {
-    static MINE: RefCell<Option<Arc<Record>>> = const { RefCell::new(None) };
-}
-
-/// The calling thread's record.
-pub(crate) fn me() -> Arc<Record> {
-    let new = || graph().record(&std::thread::current());
-    let mine = MINE.try_with(|mine| Arc::clone(mine.borrow_mut().get_or_insert_with(new)));
-    // The thread's locals are gone, and with them its hold on its record. What it owes has one still.
-    mine.unwrap_or_else(|_| graph().known(std::thread::current().id()).unwrap_or_else(new))
-}
-
 impl Record {
-    /// Ends a wait, if it is still the same: its caller is told.
+    /// Refuses a wait, if it is still the same.
     pub(super) fn tell(&self, key: u64, why: ClosesCircle) {
         *self.why.lock() = Some(why);
         self.told.store(key, Ordering::SeqCst);
@@ -276,7 +263,7 @@ impl Record {
 }
 
 impl Label {
-    /// What the wait is for, in words; for the task, where it is for one that is known.
+    /// The target in words, with the task's name where it is known.
     pub(super) fn words(&self, on: &Target, task: Option<&(TaskId, Namespace)>) -> String {
         let task = || match task {
             Some((id, pool)) => format!("task {id} of \"{pool}\""),
@@ -320,7 +307,7 @@ impl Graph {
 
     /// A new thread's record.
     pub(crate) fn record(&self, thread: &Thread) -> Arc<Record> {
-        // Whoever waits for what the thread owes is to know in which process that is.
+        // So that waiters for the thread's obligations know in which process the thread is.
         fork::arm();
         let record = Arc::new(Record {
             thread: thread.id(),
@@ -334,7 +321,7 @@ impl Graph {
         let mut records = self.records.lock();
         if records.len() == records.capacity() {
             records.retain(|record| record.strong_count() > 0);
-            // Room for as many again, so that a full list is not gone through for each new thread.
+            // As many again, so that a full list is not scanned for each new thread.
             let more = records.len() + 1;
             records.reserve(more);
         }
@@ -346,8 +333,8 @@ impl Graph {
         self.records.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// The record of a thread, if anything keeps it.
-    pub(super) fn known(&self, thread: ThreadId) -> Option<Arc<Record>> {
+    /// The record of a thread, if it is kept alive.
+    pub(crate) fn known(&self, thread: ThreadId) -> Option<Arc<Record>> {
         self.records().into_iter().find(|record| record.thread == thread)
     }
 

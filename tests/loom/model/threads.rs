@@ -3,12 +3,21 @@
 use std::time::Duration;
 
 use crate::sync::os::Arc;
-use crate::threads::cache::{Cache, Settings};
+use crate::threads::cache::Cache;
+use crate::threads::settings::Settings;
 
+#[path = "../../../src/threads/blocked.rs"]
+pub(crate) mod blocked;
 #[path = "../../../src/threads/cache.rs"]
 pub(crate) mod cache;
+#[path = "../../../src/threads/job.rs"]
+pub(crate) mod job;
 #[path = "../../../src/threads/requests.rs"]
 pub(crate) mod requests;
+#[path = "../../../src/threads/roster.rs"]
+mod roster;
+#[path = "../../../src/threads/settings.rs"]
+pub(crate) mod settings;
 #[path = "../../../src/threads/spin.rs"]
 pub(crate) mod spin;
 #[path = "../../../src/threads/stats.rs"]

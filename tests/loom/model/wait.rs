@@ -1,5 +1,7 @@
 //! Waiting, without the graph, and with a park that loom can follow.
 
+#[path = "../../../src/wait/spin.rs"]
+pub(crate) mod spin;
 #[path = "../../../src/wait/tracker.rs"]
 pub(crate) mod tracker;
 #[path = "../../../src/wait/waker_set.rs"]
@@ -94,10 +96,6 @@ pub(crate) mod graph {
         &Graph
     }
 
-    pub(crate) fn me() -> Arc<Record> {
-        Arc::new(Record)
-    }
-
     impl Graph {
         pub(crate) fn begin(&self, _me: Arc<Record>, _wait: Begin) -> Result<Waiting<'_>, ClosesCircle> {
             Ok(Waiting(PhantomData))
@@ -128,6 +126,16 @@ pub(crate) mod graph {
         }
 
         pub(crate) fn fulfil(&self) {}
+    }
+}
+
+/// Each wait has a record of its own.
+pub(crate) mod here {
+    use crate::sync::os::Arc;
+    use crate::wait::graph::Record;
+
+    pub(crate) fn me() -> Arc<Record> {
+        Arc::new(Record)
     }
 }
 

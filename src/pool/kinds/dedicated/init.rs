@@ -12,7 +12,7 @@ use crate::pool::kinds::dedicated::state;
 use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow_drop;
-use crate::threads::cache::ThreadInfo;
+use crate::threads::job::ThreadInfo;
 
 /// Makes the calling thread a worker of the pool, with a node.
 pub(super) fn attach(pool: &Pool, below: &WeakNodeRef, info: &ThreadInfo) {

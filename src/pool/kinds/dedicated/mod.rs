@@ -20,7 +20,7 @@ use crate::pool::kinds::dedicated::own::Dedicated;
 use crate::pool::kinds::dedicated::state::Unstated;
 use crate::pool::run::{dispatch, worker};
 use crate::sync::os::Arc;
-use crate::threads::cache::{Job, WorkerHandle};
+use crate::threads::job::{Job, WorkerHandle};
 use crate::wait::waker_set::WakerSet;
 
 impl Kind<Pool> for Dedicated {

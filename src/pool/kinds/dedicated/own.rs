@@ -10,7 +10,8 @@ use crate::pool::kinds::dedicated::init;
 use crate::pool::kinds::dedicated::state::States;
 use crate::pool::kinds::dedicated::warm::Warm;
 use crate::sync::os::Arc;
-use crate::threads::cache::{Cache, Settings, SpawnPolicy};
+use crate::threads::cache::Cache;
+use crate::threads::settings::{Settings, SpawnPolicy};
 
 /// A private cache of threads, made for one start of a pool and ended with it.
 pub(crate) struct Dedicated {

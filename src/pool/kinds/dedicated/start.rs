@@ -13,7 +13,8 @@ use crate::pool::kinds::dedicated::warm::{After, Warm, WarmupError};
 use crate::pool::run::{dispatch, stop};
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow;
-use crate::threads::cache::{self, Job, ThreadInfo, WorkerHandle};
+use crate::threads::blocked;
+use crate::threads::job::{Job, ThreadInfo, WorkerHandle};
 use crate::wait::park;
 
 /// The threads of the pool's own and their initialisation, if there is one.
@@ -310,7 +311,7 @@ struct WarmupTimeout {
 
 impl Job for WarmupTimeout {
     fn work(self: Arc<Self>, _hand: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
-        let _waits = cache::block_here();
+        let _waits = blocked::block_here();
         let _ = wait_ready(&self.pool, Some(self.deadline));
         None
     }

@@ -40,7 +40,8 @@ use crate::pool::config::threads::ThreadConfig;
 use crate::pool::config::worker_ctx::Hook;
 use crate::pool::context::thread::WorkerPurpose;
 use crate::sync::os::{Arc, Mutex};
-use crate::threads::cache::{SpawnPolicy, ThreadInfo};
+use crate::threads::job::ThreadInfo;
+use crate::threads::settings::SpawnPolicy;
 use crate::wait::waker_set::WakerSet;
 
 /// The number of threads that a start initialises at a time, by default.

@@ -7,7 +7,8 @@ use crate::pool::core::pool::Pool;
 use crate::sync::os::{Arc, Mutex, Ordering};
 use crate::sync::unwind::swallow;
 use crate::threads;
-use crate::threads::cache::{self, BlockedGuard, Job, ReservedThread, WorkerHandle};
+use crate::threads::blocked::{self, BlockedGuard, ReservedThread};
+use crate::threads::job::{Job, WorkerHandle};
 use crate::wait::waker_set::WakerSet;
 
 /// Another worker of a rayon pool: a thread that waits for its assignment.
@@ -70,7 +71,7 @@ impl Helper {
 
 impl Job for Helper {
     fn work(self: Arc<Self>, _: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
-        let idle = cache::reserved_here();
+        let idle = blocked::reserved_here();
         self.wake_chain.wake_one();
         let is_assigned = || !matches!(*self.assignment.lock(), Assignment::Nothing);
         block_on_wakers(&self.changed, None, is_assigned);

@@ -61,7 +61,8 @@ use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::sync::rayon::{Part, Rayon};
 use crate::sync::unwind::{swallow, swallow_drop};
 use crate::threads;
-use crate::threads::cache::{self, BlockedGuard, Job, WorkerHandle};
+use crate::threads::blocked::{self, BlockedGuard};
+use crate::threads::job::{Job, WorkerHandle};
 use crate::wait::waker_set::WakerSet;
 
 /// The time that an idle rayon pool stays, because a new one costs a wake of each thread. Short, because its threads
@@ -243,7 +244,7 @@ impl Stealing {
         }
         wake_chain.wake_one();
         if let Some(own) = own {
-            self.serve(pool, number, own, cache::block_here());
+            self.serve(pool, number, own, blocked::block_here());
         }
     }
 
@@ -373,7 +374,7 @@ fn run_one(pool: &Arc<Pool>, number: u64) {
     if !stealing.begins(number) {
         return;
     }
-    let counts = cache::run_here_again(threads::leased());
+    let counts = blocked::run_here_again(threads::leased());
     let tasks = usize::from(counts.is_some());
     stealing.note(|state| state.tasks += tasks);
     let left = run_oldest(pool);

@@ -1,0 +1,174 @@
+//! [`Claimed`]: a task taken out of `QUEUED`, and its end.
+
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use crate::error::TaskError;
+use crate::lineage::queued::TaskLink;
+use crate::sync::unwind::swallow_drop;
+use crate::task::cell::{Cell, Closure, Payload, Stage, StageRight, TaskRef};
+use crate::task::state::{CancelRequest, Finished};
+
+/// A task taken out of `QUEUED`. Its owner owes its end: [`Claimed::run`] or [`Claimed::fail`], then
+/// [`Claimed::finish`].
+#[must_use = "a claimed task must be finished, or its handle waits for ever"]
+pub(crate) struct Claimed<M: 'static>(TaskRef<M>);
+
+/// The user code that is left of a task that was [published](Claimed::publish), still to be run.
+#[must_use]
+pub(crate) struct Published<M: 'static> {
+    pub(crate) closure: Option<Closure>,
+    pub(crate) unwoken: Option<Unwoken<M>>,
+}
+
+/// A task that has ended and whose waiter is to be woken.
+pub(crate) struct Unwoken<M: 'static>(TaskRef<M>);
+
+/// The user code that `finish` runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// The drop of a result that no handle takes. The task ends after it.
+    Drop,
+    /// A waker. The task has ended.
+    Waker,
+}
+
+impl<M: 'static> TaskRef<M> {
+    /// Takes the task out of `QUEUED`: for exactly one caller.
+    #[inline]
+    pub(crate) fn claim(self) -> Result<Claimed<M>, Self> {
+        if self.state().claim() { Ok(Claimed(self)) } else { Err(self) }
+    }
+
+    /// Requests that the task ends early. Returns the claim of a task that had not started. The request to a running
+    /// task goes to its node, if it has one.
+    pub(crate) fn cancel(&self) -> (CancelRequest, Option<Claimed<M>>) {
+        let mut outcome = self.state().request_cancel();
+        if outcome == CancelRequest::AtNode {
+            outcome = match self.node() {
+                Some(place) if place.node().cancel() => CancelRequest::Requested,
+                Some(_) => CancelRequest::AskedBefore,
+                // The body has ended, and its node with it.
+                None => CancelRequest::TooLate,
+            };
+        }
+        let claimed = (outcome == CancelRequest::Claimed).then(|| Claimed(self.another()));
+        (outcome, claimed)
+    }
+}
+
+impl<M: 'static> Claimed<M> {
+    /// The claim of a task that [`State::claim_counted`](crate::task::state::State::claim_counted) claimed, with the
+    /// reference that it added.
+    ///
+    /// # Safety
+    /// Called once after that, with the link of this task.
+    pub(crate) unsafe fn from_link(link: NonNull<TaskLink>) -> Self {
+        // SAFETY: the added reference keeps the task, and is given to the claim.
+        Self(ManuallyDrop::into_inner(unsafe { TaskRef::from_link(link) }))
+    }
+
+    #[inline]
+    pub(crate) fn task(&self) -> &TaskRef<M> {
+        &self.0
+    }
+
+    #[inline]
+    fn stage(&self) -> StageRight<'_, M> {
+        // SAFETY: a task has one claim, made when it left `QUEUED`, and the task is not done while the claim exists:
+        // `end` consumes it.
+        unsafe { self.0.stage() }
+    }
+
+    #[inline]
+    pub(crate) fn take_meta(&self) -> Option<M> {
+        // SAFETY: there is one claimer, and only it touches the metadata after the task was made.
+        unsafe { self.0.header().meta.with_mut(|meta| (*meta).take()) }
+    }
+
+    /// Runs the closure and stores its value. The error is the payload of its panic, which is then to be stored by
+    /// `fail`.
+    #[inline]
+    pub(crate) fn run(&self) -> Result<(), Payload> {
+        self.stage().run()
+    }
+
+    /// Drops the closure, which is not to run. The result is still to be stored by [`fail`](Self::fail).
+    pub(crate) fn drop_closure(&self) {
+        self.stage().empty();
+    }
+
+    /// Stores an error as the result, and then drops the closure if it never ran.
+    pub(crate) fn fail(&self, error: TaskError) {
+        swallow_drop(self.stage().detach(error));
+    }
+
+    /// Stores an error as the result and makes it visible before the closure is dropped, so a waiter for the result
+    /// waits for no user code. Runs no user code: it wakes blocked threads of this crate, and returns the rest.
+    pub(crate) fn publish(self, error: TaskError) -> Published<M> {
+        let closure = self.stage().detach(error);
+        let unwoken = match self.end(|drop_error| drop_error()) {
+            Some((task, true)) => {
+                task.wake_waiter();
+                None
+            }
+            Some((task, false)) => Some(Unwoken(task)),
+            None => None,
+        };
+        Published { closure, unwoken }
+    }
+
+    /// Makes the result visible and wakes the waiter. An unclaimed result is dropped first.
+    ///
+    /// Wakers and results' drops are user code: `foreign` runs them, which calls its argument once.
+    #[inline]
+    pub(crate) fn finish(self, mut foreign: impl FnMut(Foreign, &mut dyn FnMut())) {
+        if let Some((task, ours)) = self.end(|drop_output| foreign(Foreign::Drop, drop_output)) {
+            match ours {
+                true => task.wake_waiter(),
+                false => foreign(Foreign::Waker, &mut || task.wake_waiter()),
+            }
+        }
+    }
+
+    /// Makes the result visible. Returns the task if a waiter is to be woken, and whether its waker is this crate's
+    /// own.
+    #[inline]
+    fn end(self, mut drop_unclaimed: impl FnMut(&mut dyn FnMut())) -> Option<(TaskRef<M>, bool)> {
+        let claimed = ManuallyDrop::new(self);
+        loop {
+            match claimed.task().state().finish(true) {
+                Finished::LetGo => return None,
+                Finished::LastOne => {
+                    // SAFETY: `finish` gave back the claim's reference, which was the last.
+                    unsafe { claimed.0.free() };
+                    return None;
+                }
+                Finished::Waited { ours } => return Some((ManuallyDrop::into_inner(claimed).0, ours)),
+                // The task is not done, so the stage is still the claimer's.
+                Finished::Unclaimed => drop_unclaimed(&mut || claimed.stage().empty()),
+            }
+        }
+    }
+}
+
+impl<M: 'static> Unwoken<M> {
+    pub(crate) fn wake(self) {
+        self.0.wake_waiter();
+    }
+}
+
+/// The closure of a task that never got into a queue, which is still of a known type.
+///
+/// # Safety
+/// `task` was made from an `F`, by `new_unbounded`, with result `T`, and the caller has claimed it.
+pub(crate) unsafe fn reclaim<M: 'static, F: FnOnce() -> T + Send, T: Send>(claimed: Claimed<M>) -> Option<F> {
+    // SAFETY: the claimer alone touches the stage; the types are those the contract names.
+    let stage = unsafe { Cell::<M, F, T>::swap(claimed.0.raw(), Stage::Empty) };
+    drop(claimed.take_meta());
+    claimed.finish(|_, f| f());
+    match stage {
+        Stage::Ready(f) => Some(f),
+        _ => None,
+    }
+}

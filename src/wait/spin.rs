@@ -1,0 +1,68 @@
+//! [`Spin`]: how a thread polls for a bounded time before it parks.
+//!
+//! Waking a parked thread takes 5 to 50 µs. A thread that spins about as long as the wake would take costs at most
+//! twice the best choice (the ski-rental argument), and an idle process soon uses no CPU. Each policy of the crate is a
+//! constant here, with the reason for its length.
+//!
+//! A pause lies between two polls, because a poll takes the cache line away from the thread that is to change it. After
+//! each turn the spinner yields its CPU: the thread that it spins for may be runnable on that very CPU.
+
+use crate::sync::clock::spin_for;
+use crate::sync::os::{LazyLock, thread};
+
+/// One policy. It polls `turns` times `polls` times.
+pub(crate) struct Spin {
+    /// Nanoseconds before the first poll but one: no answer comes sooner.
+    first: u32,
+    /// Polls of one turn. The spinner yields its CPU between two turns.
+    polls: u32,
+    /// Nanoseconds between two polls. 0 is one pause instruction.
+    pause: u32,
+    turns: u32,
+}
+
+/// A joiner, about 8 µs. Shorter than a wake, because the joiner takes a CPU from the tasks that it waits for.
+pub(crate) const JOIN: Spin = Spin { first: 200, polls: 16, pause: 35, turns: 15 };
+
+/// A worker with no queued task, before it releases its permit: about 2 µs.
+pub(crate) const WORK: Spin = if cfg!(loom) {
+    Spin { first: 0, polls: 1, pause: 70, turns: 1 }
+} else {
+    Spin { first: 0, polls: 10, pause: 70, turns: 3 }
+};
+
+/// The one idle thread of a cache that spins, until its caller's clock ends it.
+pub(crate) const IDLE: Spin = Spin { first: 0, polls: if cfg!(loom) { 1 } else { 64 }, pause: 0, turns: u32::MAX };
+
+impl Spin {
+    /// Polls until `poll` returns a value. Returns `None` at the end of the policy, or when `ends` is true after a
+    /// turn.
+    #[inline]
+    pub(crate) fn until<R>(&self, mut poll: impl FnMut() -> Option<R>, mut ends: impl FnMut() -> bool) -> Option<R> {
+        if self.first > 0 {
+            if let Some(found) = poll() {
+                return Some(found);
+            }
+            spin_for(self.first);
+        }
+        for turn in 1..=self.turns {
+            for _ in 0..self.polls {
+                if let Some(found) = poll() {
+                    return Some(found);
+                }
+                spin_for(self.pause);
+            }
+            if turn == self.turns || ends() {
+                break;
+            }
+            thread::yield_now();
+        }
+        None
+    }
+}
+
+/// Whether spinning helps at all: only another CPU can bring about the awaited change.
+pub(crate) fn can_spin() -> bool {
+    static MANY: LazyLock<bool> = LazyLock::new(|| thread::available_parallelism().is_ok_and(|n| n.get() > 1));
+    *MANY
+}
