@@ -24,7 +24,7 @@ use crate::wait::tracker::TaskTracker;
 
 /// Submits tasks that borrow from the caller of [`PoolManager::scope`](crate::PoolManager::scope).
 ///
-/// That call returns only after all tasks have ended, also when its closure panics. The scope of a
+/// `PoolManager::scope` returns only after all tasks have ended, also when its closure panics. The scope of a
 /// [`TypedManager`](crate::TypedManager) has its kind `K`, and accepts that kind's tasks alone.
 pub struct TaskScope<'scope, 'env: 'scope, K = ()> {
     pool: &'scope Arc<Pool>,
