@@ -5,7 +5,8 @@ use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
 use crate::lineage::current::entry::{EntryNode, LazyNode, StackEntry};
-use crate::lineage::current::{pin, stack};
+use crate::lineage::current::pin::release;
+use crate::lineage::current::stack;
 use crate::lineage::flow::Flow;
 use crate::lineage::locals::LOCALS;
 use crate::lineage::node::NodeRef;
@@ -67,11 +68,11 @@ impl EnterGuard {
                     let at = entries.partition_point(|entry| entry.mark < mark);
                     entries.split_off(at)
                 });
-                above.into_iter().for_each(|entry| pin::release(stack, entry));
+                above.into_iter().for_each(|entry| release(stack, entry));
             }
             // Outside the borrow: a node's end may run code that comes back here.
             if let Some(top) = top {
-                pin::release(stack, top);
+                release(stack, top);
             }
         });
     }
@@ -89,7 +90,7 @@ impl Drop for EnterGuard {
                 })
             });
             if let Some(entry) = entry {
-                pin::release(stack, entry);
+                release(stack, entry);
             }
         });
     }
