@@ -47,7 +47,7 @@ impl PoolManager {
             stop::close(&never_started);
             never_started
         });
-        scope::run(&pool, self.task_type.clone(), f)
+        scope::run(&pool, self.task_type.as_deref().cloned(), f)
     }
 
     /// Runs `f` as a task and waits for it. `f` may borrow.
@@ -73,7 +73,7 @@ impl PoolManager {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        self.run_on(self.pool(), self.task_type.clone(), f)
+        self.run_on(self.pool(), self.task_type.as_deref().cloned(), f)
     }
 
     /// Runs `f` on a thread of a [work-stealing](crate::PoolConfig::work_stealing) pool, and waits for it.
@@ -110,7 +110,7 @@ impl PoolManager {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        self.install_on(self.pool(), self.task_type.clone(), f)
+        self.install_on(self.pool(), self.task_type.as_deref().cloned(), f)
     }
 
     pub(super) fn run_on<F, T>(

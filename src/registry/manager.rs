@@ -73,8 +73,9 @@ use crate::totals::record::Totals;
 #[derive(Clone)]
 pub struct PoolManager {
     pub(super) inner: Arc<Inner>,
-    /// The type of the tasks that this handle submits; see [`PoolManager::of_type`].
-    pub(super) task_type: Option<TaskType>,
+    /// The type of the tasks that this handle submits; see [`PoolManager::of_type`]. A pointer, so that a look-up returns
+    /// two words.
+    pub(super) task_type: Option<Arc<TaskType>>,
 }
 
 pub(crate) struct Inner {
@@ -164,8 +165,8 @@ impl PoolManager {
     /// from start to start, and the pool of the moment accepts the type or refuses it. Look-ups return handles without a
     /// type.
     ///
-    /// The handle owns the manager as a clone does, so a struct or a future may keep it. Costs a clone. For a single
-    /// task [`submit_as`](Self::submit_as) is shorter. [`typed`](Self::typed) is the form that the compiler checks.
+    /// The handle owns the manager as a clone does, so a struct or a future may keep it. Costs an allocation. For a
+    /// single task [`submit_as`](Self::submit_as) is shorter. [`typed`](Self::typed) is the form that the compiler checks.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -182,7 +183,7 @@ impl PoolManager {
     /// ```
     #[must_use]
     pub fn of_type(&self, task_type: impl Into<TaskType>) -> PoolManager {
-        Self { inner: Arc::clone(&self.inner), task_type: Some(task_type.into()) }
+        Self { inner: Arc::clone(&self.inner), task_type: Some(Arc::new(task_type.into())) }
     }
 
     pub(super) fn running(&self) -> Option<Arc<Pool>> {

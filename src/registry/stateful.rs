@@ -105,7 +105,7 @@ impl PoolManager {
 
 impl<S: 'static> StatefulManager<S> {
     fn stateful(&self) -> As {
-        As { task_type: self.manager.task_type.clone(), stateful: true, ..As::default() }
+        As { task_type: self.manager.task_type.as_deref().cloned(), stateful: true, ..As::default() }
     }
 
     /// As [`PoolManager::submit_with_state`]. Never blocks.

@@ -88,9 +88,8 @@ impl PoolManager {
         T: Send + 'static,
     {
         match &*self.load() {
-            Some(pool) => {
-                submit::submit_static(pool, self.task_type.clone(), f).map_err(|refused| self.explained(refused))
-            }
+            Some(pool) => submit::submit_static(pool, self.task_type.as_deref().cloned(), f)
+                .map_err(|refused| self.explained(refused)),
             None => Err(Refused { task: f, reason: self.not_started() }),
         }
     }
@@ -125,7 +124,7 @@ impl PoolManager {
         T: Send + 'static,
     {
         let Some(pool) = self.pool() else { return self.try_submit(f) };
-        let submitted = submit::submit_waiting(&pool, self.task_type.clone(), f, park::after(d));
+        let submitted = submit::submit_waiting(&pool, self.task_type.as_deref().cloned(), f, park::after(d));
         submitted.map_err(|refused| self.explained(refused))
     }
 
@@ -141,7 +140,7 @@ impl PoolManager {
         T: Send + 'static,
     {
         let Some(pool) = self.pool() else { return self.try_submit(f) };
-        let submitted = submit::submit_async(&pool, self.task_type.clone(), f).await;
+        let submitted = submit::submit_async(&pool, self.task_type.as_deref().cloned(), f).await;
         submitted.map_err(|refused| self.explained(refused))
     }
 
@@ -170,7 +169,7 @@ impl PoolManager {
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        let map = Map::new(self.started()?, self.task_type.clone(), items.into_iter(), f);
+        let map = Map::new(self.started()?, self.task_type.as_deref().cloned(), items.into_iter(), f);
         map.map_err(|refusal| self.explain(refusal))
     }
 }
