@@ -17,7 +17,7 @@
 use std::mem;
 use std::task::{Wake, Waker};
 
-use crate::pool::context::thread;
+use crate::pool::context::code;
 use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::swallow;
 use crate::wait::waker_set::WakerSet;
@@ -62,7 +62,7 @@ impl<E: CancelSource> Hook<E> {
             if !armed.source.poll_cancel(&waker) {
                 return;
             }
-            match mem::replace(&mut *stage, Stage::Runs(thread::running().thread)) {
+            match mem::replace(&mut *stage, Stage::Runs(code::running().thread)) {
                 Stage::Armed(armed) => armed,
                 Stage::Runs(_) | Stage::Over => unreachable!("the lock is held since it was seen armed"),
             }
@@ -84,7 +84,7 @@ impl<E: CancelSource> Hook<E> {
                 Stage::Runs(_) | Stage::Over => Ok(None),
             },
             // The caller is the code itself, which cannot wait for its own end.
-            Stage::Runs(thread) if *thread == thread::running().thread => Ok(None),
+            Stage::Runs(thread) if *thread == code::running().thread => Ok(None),
             Stage::Runs(_) => Err(()),
             Stage::Over => Ok(None),
         }

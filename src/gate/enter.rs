@@ -14,8 +14,8 @@ use crate::gate::who::Who;
 use crate::names::label::Printed;
 use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::pool::blocking::release::{self, PermitsReleased};
-use crate::pool::context::thread::Code;
-use crate::pool::context::{interrupted, thread};
+use crate::pool::context::code::{self, Code};
+use crate::pool::context::interrupted;
 use crate::sync::os::Arc;
 use crate::timer::within::within;
 use crate::wait::graph::{Ends, Label};
@@ -157,7 +157,7 @@ impl Gate {
 
     /// Makes the calling code the holder without a wait.
     fn acquire_now(&self) -> Result<(), Busy> {
-        let running = thread::running();
+        let running = code::running();
         let mut line = self.line.lock();
         if line.enter_again(running.code) || line.enter(Who::here(running)).is_ok() {
             return Ok(());
@@ -168,7 +168,7 @@ impl Gate {
 
     /// Makes the calling code the holder, once more if it is the holder already.
     fn acquire(&self, wait: Duration, releases: Releases) -> Result<(), Busy> {
-        let running = thread::running();
+        let running = code::running();
         let mut line = self.line.lock();
         if line.enter_again(running.code) {
             return Ok(());

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use crate::error::busy::Holder;
 use crate::gate::who::Who;
-use crate::pool::context::thread::Code;
+use crate::pool::context::code::Code;
 use crate::sync::os::Arc;
 use crate::wait::graph::{Edge, Obligation, Target};
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::error::busy::Holder;
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
-use crate::pool::context::thread::{self, Code, task_id, with_own};
+use crate::pool::context::code::{Code, Running};
+use crate::pool::context::thread::{task_id, with_own};
 use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::wait::graph::{Obligation, Record};
@@ -14,7 +15,7 @@ use crate::wait::here;
 
 /// A caller of a gate: its waiter, and then its holder.
 pub(super) struct Who {
-    running: thread::Running,
+    running: Running,
     task: Option<TaskId>,
     namespace: Option<Namespace>,
     thread: Thread,
@@ -25,7 +26,7 @@ pub(super) struct Who {
 
 impl Who {
     /// The calling code.
-    pub(super) fn here(running: thread::Running) -> Self {
+    pub(super) fn here(running: Running) -> Self {
         let task = task_id();
         Self {
             running,

@@ -1,4 +1,4 @@
-//! Ending a pool: stop it, wait for its end, and report.
+//! The end of a pool: stop it, wait for the end, report.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -18,11 +18,15 @@ use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::wait::graph::{ClosesCircle, Label};
 
-/// Whether a wait for this pool from here would wait for the caller itself.
+/// Refuses a wait for the pool by one of its own tasks, which would wait for itself.
+///
+/// # Errors
+/// [`StopError::FromOwnTask`].
 pub(crate) fn refuse_from_own_task(pool: &Pool) -> Result<(), StopError> {
     if is_in(pool) { Err(StopError::FromOwnTask { name: pool.namespace.raw().into_owned() }) } else { Ok(()) }
 }
 
+/// The report of this moment. Costs up to three locks of the queue, and a look at each running task.
 pub(crate) fn report(pool: &Pool) -> StopReport {
     let stats = stats::of(pool);
     let remaining = remaining(pool);
@@ -35,7 +39,7 @@ pub(crate) fn report(pool: &Pool) -> StopReport {
         running.sort_by_cached_key(|running| std::cmp::Reverse(now.since(running.since)));
         running.truncate(remaining);
         let at: HashSet<_> = running.iter().map(|running| running.at).collect();
-        // In a fork's child the parent's threads may have left the index locked.
+        // In a fork's child the index may be locked for ever by a thread of the parent.
         let places = if fork::is_fork() { HashMap::new() } else { whose(&at, &pool.owner) };
         still_running.extend(running.into_iter().map(|running| RunningTask {
             id: running.id,
@@ -56,20 +60,20 @@ pub(crate) fn report(pool: &Pool) -> StopReport {
     }
 }
 
-/// The age of the oldest task that has started and not ended. Costs the queue's lock, and a look at each such task.
+/// The age of the oldest running task. Costs the queue's lock, and a look at each running task.
 pub(crate) fn oldest(pool: &Pool) -> Option<Duration> {
     let now = CoarseInstant::now();
     let since = |stats: &mut QueueStats| stats.running().map(|running| now.since(running.since)).max();
     pool.queue.with_extra(since)
 }
 
-/// What was accepted and has not ended, as exact as a `join` that came back.
+/// The number of accepted tasks that have not ended. A task whose `join` has returned is not among them.
 pub(crate) fn remaining(pool: &Pool) -> usize {
-    // The tracker never says too little, but a worker counts what it ended out of it only when it runs dry.
+    // The tracker never counts too few, but a worker counts its finished tasks out of it only when the queue is empty.
     pool.tracker.count().min(stats::unfinished(pool))
 }
 
-/// Closes; a joining pool is then waited for.
+/// Closes the pool, and blocks until a joining pool has ended or the deadline has passed.
 pub(crate) fn stop(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<StopReport, StopError> {
     refuse_from_own_task(pool)?;
     stop::close(pool);
@@ -79,7 +83,7 @@ pub(crate) fn stop(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<StopRe
     Ok(report(pool))
 }
 
-/// Waits for the end, and until threads of its own are gone.
+/// Blocks until the pool, and each thread of its own, has ended.
 pub(crate) fn block_until_over(pool: &Pool, deadline: Option<Instant>) -> Result<(), StopError> {
     let of_all = || OfTracker::of(&pool.tracker, Label::Pool(pool.namespace.clone()));
     let over = block_on_tracker(&pool.tracker, deadline, of_all, || pool.is_over());
@@ -100,7 +104,7 @@ fn block_until_gone(pool: &Pool, deadline: Option<Instant>) -> bool {
     block_on_wakers(gone, deadline, is_gone)
 }
 
-/// The same without blocking.
+/// Waits like `block_until_over`, without blocking.
 pub(crate) async fn await_over(pool: &Pool) {
     if fork::is_fork() {
         return;

@@ -1,4 +1,4 @@
-//! What a pool and its tasks report: [`PoolStats`], [`StopReport`], [`TaskStatus`], [`CancelOutcome`].
+//! The reports of a pool and its tasks: [`PoolStats`], [`StopReport`], [`TaskStatus`], [`CancelOutcome`].
 
 use std::fmt;
 use std::time::Duration;
@@ -7,35 +7,36 @@ use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
 use crate::pool::config::kind::{PoolKind, PoolMode};
 
-/// A look at a pool. The numbers are of this start of it, and of one moment as near as can be had without stopping it.
+/// A snapshot of one start of a pool.
 ///
-/// What a finished `join` stands for is counted already.
+/// The numbers are read one after the other while the pool goes on, so they may differ by tasks that change state meanwhile.
+/// A task whose `join` has returned is counted as ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// The limit `n`: how many tasks may run at once.
+    /// The limit `n`: the number of tasks that may run at once.
     pub limit: usize,
     /// Tasks started, not ended and not inside one of heirloom's waits.
     pub running: usize,
-    /// Tasks inside one of heirloom's waits, their places given away.
+    /// Tasks inside one of heirloom's waits that have released their permits.
     pub waiting: usize,
     /// Tasks accepted and not started.
     pub queued: usize,
     /// Tasks that returned a value, and were not [`interrupted`](Self::interrupted).
     pub completed: u64,
-    /// Tasks that returned after heirloom had told them to stop.
+    /// Tasks that returned after their code had seen a cancel request.
     ///
-    /// A task is told by what it looks at or waits for: [`checkpoint`](crate::checkpoint) and
+    /// The code sees a request through a check or a wait: [`checkpoint`](crate::checkpoint) and
     /// [`is_cancelled`](crate::is_cancelled), [`sleep`](crate::sleep), [`cancelled`](crate::cancelled()), a hook of
     /// [`on_cancel`](crate::on_cancel()) that has run, and the errors that a request causes: of a wait, of a submission or
-    /// a start below a scope that has ended, of the join of a task that was cancelled. So is a task that is asked to stop
-    /// and joins one that was interrupted. Its value does not matter, whether that is an `Err` or not.
+    /// a start below a scope that has ended, of the join of a cancelled task. A cancelled task that joins an interrupted one
+    /// is interrupted too. Its value does not matter, whether that is an `Err` or not.
     ///
-    /// A task that was asked and finished before it was told is `completed`; so is one that declined
-    /// ([`acknowledge_cancel`](crate::acknowledge_cancel)) all that it was told. One that panicked is `panicked`. What a
-    /// thread or a runtime's future is told that works for the task, the task is told by its own look or wait alone. The
-    /// pieces of a [`work_stealing`](crate::PoolConfig::work_stealing) pool's tasks cannot be told apart: when one piece is
-    /// told, so are the pool's running tasks which the same request reaches.
+    /// A cancelled task that finished before it saw the request is `completed`, and so is a task that acknowledged
+    /// ([`acknowledge_cancel`](crate::acknowledge_cancel)) every request it saw. A task that panicked is `panicked`. A
+    /// request that another thread or a runtime's future sees on behalf of the task does not count; the task's own check or
+    /// wait does. The pieces of a [`work_stealing`](crate::PoolConfig::work_stealing) pool's tasks cannot be distinguished:
+    /// when one piece sees a request, it counts for all running tasks of the pool that the same request reaches.
     pub interrupted: u64,
     /// Tasks that panicked.
     pub panicked: u64,
@@ -43,11 +44,11 @@ pub struct PoolStats {
     pub cancelled: u64,
     /// Submissions that were refused.
     pub refused: u64,
-    /// The one type of task the pool takes, if it is typed.
+    /// The one task type that the pool accepts, if it is typed.
     pub task_type: Option<TaskType>,
     /// Joining or daemon.
     pub mode: PoolMode,
-    /// Where its threads come from.
+    /// The source of its threads.
     pub kind: PoolKind,
 }
 
@@ -62,7 +63,7 @@ impl fmt::Display for PoolStats {
     }
 }
 
-/// What an end found: how the tasks of this start ended, and what still runs.
+/// The result of a stop: how the tasks of this start ended, with the tasks that still run.
 ///
 /// With the feature `serde` it serialises, as part of a [`ShutdownReport`](crate::ShutdownReport) and in the same
 /// shape.
@@ -70,9 +71,10 @@ impl fmt::Display for PoolStats {
 #[non_exhaustive]
 #[must_use = "the report says whether anything still runs"]
 pub struct StopReport {
-    /// Tasks that returned a value, and were not told to stop before.
+    /// Tasks that returned a value, and were not interrupted.
     pub completed: u64,
-    /// Tasks that returned after they were told to stop: see [`PoolStats::interrupted`](crate::PoolStats::interrupted).
+    /// Tasks that returned after their code had seen a cancel request: see
+    /// [`PoolStats::interrupted`](crate::PoolStats::interrupted).
     pub interrupted: u64,
     /// Tasks that panicked.
     pub panicked: u64,
@@ -80,11 +82,10 @@ pub struct StopReport {
     pub cancelled: u64,
     /// Tasks accepted that have not ended, whether they run or are queued.
     pub remaining: usize,
-    /// Those of them that run now.
+    /// The remaining tasks that run now, the oldest first.
     pub still_running: Vec<RunningTask>,
-    /// Initialisers ([`on_worker_start`](crate::PoolConfig::on_worker_start)) that no task needs any more and that
-    /// have not returned. They are not waited for; their threads end when they do return, without ever having had
-    /// a task.
+    /// Initialisers ([`on_worker_start`](crate::PoolConfig::on_worker_start)) that have not returned and that no task needs
+    /// any more. The stop does not wait for them. Their threads end when they return, without having had a task.
     pub abandoned: usize,
 }
 
@@ -94,23 +95,23 @@ pub struct StopReport {
 pub struct RunningTask {
     /// Its id.
     pub id: TaskId,
-    /// What it was submitted as, if anything.
+    /// The task type it was submitted with, if any.
     pub task_type: Option<TaskType>,
-    /// Whose it is, in words: the innermost scope that it was asked for in, or else the thread or the task that asked for
-    /// it. `None` where that is the family's root, has ended, or is of another family than the pool.
+    /// The submitter's node, in words: the innermost scope it was submitted in, or else the submitting thread or task.
+    /// `None` where that is the family's root, has ended, or is of another family than the pool.
     pub place: Option<String>,
-    /// How long it has been running, exact to some milliseconds: the clock is read for every task, so it is a cheap one.
+    /// The time since its start, exact to some milliseconds: the clock is read for every task, so it is a cheap one.
     pub age: Duration,
 }
 
 impl StopReport {
-    /// Everything that was accepted has ended.
+    /// Returns whether every accepted task has ended.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.remaining == 0
     }
 
-    /// Adds what another pool of the same scope or registry reports.
+    /// Adds the report of another pool of the same scope or registry.
     pub(crate) fn add(&mut self, other: StopReport) {
         self.completed += other.completed;
         self.interrupted += other.interrupted;
@@ -150,7 +151,7 @@ impl fmt::Display for RunningTask {
     }
 }
 
-/// Where a task is in its life.
+/// The stage of a task's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskStatus {
@@ -162,25 +163,25 @@ pub enum TaskStatus {
     Finished,
 }
 
-/// What a request to cancel found.
+/// The outcome of a cancel request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CancelOutcome {
-    /// The request is noted. What had not started never will; what runs notices where it looks
+    /// The request is new. Queued tasks never start; running code sees it at its next check
     /// ([`checkpoint`](crate::checkpoint), [`sleep`](crate::sleep)).
     Requested,
-    /// It had been asked before, and has not declined since. Whoever waits for it with `join_cancelling` hears of this
-    /// one too.
+    /// The target was cancelled before, and has not acknowledged that request since. A joiner in `join_cancelling` is
+    /// notified of this request too.
     AlreadyRequested,
-    /// It had ended; the request changes nothing. Of a scope: no task asked for below it is left; what else stands
-    /// there hears the request all the same.
+    /// The target had finished; the request changes nothing. Of a scope: no task submitted below it is left, and other
+    /// code that stands there sees the request all the same.
     AlreadyFinished,
-    /// It is the process, which cannot be asked.
+    /// The target is the process, which cannot be cancelled.
     NotCancellable,
 }
 
 impl CancelOutcome {
-    /// Of a node that had been asked before or not.
+    /// The outcome at a live node. `first`: the node was not cancelled before.
     pub(crate) fn of(first: bool) -> Self {
         if first { Self::Requested } else { Self::AlreadyRequested }
     }

@@ -1,6 +1,7 @@
 //! [`Leader`]: the thread or the future that runs an initialiser, and so owes its value.
 
-use crate::pool::context::thread::{self, shield};
+use crate::pool::context::code;
+use crate::pool::context::thread::shield;
 use crate::runtime;
 use crate::sync::os::{Arc, AtomicU64, Ordering};
 use crate::value::flight::Leads;
@@ -37,7 +38,7 @@ impl Leader {
                 self.0.store(0, Ordering::Relaxed);
             }
         }
-        self.polled_on.store(thread::running().thread, Ordering::Relaxed);
+        self.polled_on.store(code::running().thread, Ordering::Relaxed);
         let _polled = Polled(&self.polled_on);
         let _shield = shield();
         f()
@@ -46,7 +47,7 @@ impl Leader {
     /// Whether the calling code is a part of the initialiser's future, whose wait for its own value would never end.
     pub(super) fn is_polled_here(&self) -> bool {
         // Relaxed: only the calling thread itself stores its number, and takes it back after the poll.
-        self.polled_on.load(Ordering::Relaxed) == thread::running().thread
+        self.polled_on.load(Ordering::Relaxed) == code::running().thread
     }
 }
 

@@ -1,31 +1,31 @@
-//! What is wrong with a [`PoolConfig`], and how two differ.
+//! Checks of a [`PoolConfig`], and its differences from another one.
 
 use crate::pool::config::PoolConfig;
 use crate::pool::config::kind::PoolKind;
 use crate::pool::config::threads::ThreadConfig;
 
-/// `rayon_core::max_num_threads` on 64 bits; on fewer it takes less.
+/// `rayon_core::max_num_threads` on 64 bits. On narrower systems rayon clamps the number to its own, lower bound.
 const MOST_STEALING: usize = 65_535;
 
 impl PoolConfig {
-    /// The first setting that is impossible, alone or for this kind, and what would be right.
+    /// Returns the first setting that is impossible, alone or for this kind, with the reason and the remedy.
     pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
         if self.kind == PoolKind::Local {
-            // Its waits run what is queued on the same thread; nobody else could.
-            if self.holds_permit && self.permits_said.0 {
+            // Its waits run queued tasks on the same thread, because no other thread can.
+            if self.holds_permit && self.permits_set.0 {
                 return Some(("holds_permit", "cannot be set for a local pool, whose waits run its own tasks"));
             }
             if self.max_blocked != usize::MAX {
                 return Some(("max_blocked", "cannot be set for a local pool, whose waits start no thread"));
             }
         } else if self.limit == 0 {
-            return Some(("n", "is 0, so nothing could ever run; use at least 1"));
+            return Some(("n", "is 0, so no task could ever run; use at least 1"));
         }
         if self.steals() {
             if self.gate.is_some() {
                 return Some((
                     "gate",
-                    "cannot be set for a work-stealing pool, where what is stolen would be let in too; enter it around `install`",
+                    "cannot be set for a work-stealing pool, where stolen code would run under it too; enter it around `install`",
                 ));
             }
             if self.limit > MOST_STEALING {
@@ -36,10 +36,10 @@ impl PoolConfig {
             }
         }
         if self.limit > u32::MAX as usize / 2 {
-            return Some(("n", "is larger than any system's number of threads; use a smaller one"));
+            return Some(("n", "is larger than any system's number of threads; use a smaller number"));
         }
         if self.queue_limit == Some(0) {
-            return Some(("queue_limit", "is 0, so nothing could ever be queued; use at least 1"));
+            return Some(("queue_limit", "is 0, so no task could ever be queued; use at least 1"));
         }
         if let Some(threads) = &self.threads {
             if self.kind != PoolKind::Dedicated {
@@ -56,7 +56,7 @@ impl PoolConfig {
                 return Some((setting, "can only be set for threads of the pool's own; use `PoolConfig::dedicated`"));
             }
             if threads.prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
-                return Some(("thread_name_prefix", "contains a zero byte, which no thread name can"));
+                return Some(("thread_name_prefix", "contains a zero byte, which no thread name may"));
             }
             if threads.state.is_some() && !self.holds_permit {
                 return Some((
@@ -68,13 +68,13 @@ impl PoolConfig {
                 return Some(("warm", "is more than `n`, the most threads there can be; use at most `n`"));
             }
             if threads.warm_at_once == Some(0) {
-                return Some(("warm_concurrency", "is 0, so nothing could ever be initialised; use at least 1"));
+                return Some(("warm_concurrency", "is 0, so no thread could ever be initialised; use at least 1"));
             }
         }
         None
     }
 
-    /// The settings in which two differ. What each thread runs at its start cannot be compared.
+    /// Returns the settings in which the two differ. Initialisers (`on_worker_start`) cannot be compared.
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let none = ThreadConfig::default();
         let [mine, theirs] = [self, other].map(|config| config.threads.as_deref().unwrap_or(&none));
@@ -85,8 +85,8 @@ impl PoolConfig {
             ("mode (daemon/joining)", self.mode == other.mode),
             ("queue_limit", self.queue_limit == other.queue_limit),
             ("detached", self.detached == other.detached),
-            // Where nobody said it, it follows from the initialiser.
-            ("holds_permit", self.holds_permit == other.holds_permit || !(self.permits_said.0 || other.permits_said.0)),
+            // Where neither user set it, it follows from the initialiser.
+            ("holds_permit", self.holds_permit == other.holds_permit || !(self.permits_set.0 || other.permits_set.0)),
             ("max_blocked", self.max_blocked == other.max_blocked),
             ("log_panics", self.log_panics == other.log_panics),
             ("gate", self.gate == other.gate),

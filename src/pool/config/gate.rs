@@ -1,7 +1,6 @@
-//! [`Gated`]: what must let a pool's tasks in before their bodies run, and how it is asked.
+//! [`Gated`]: the setting that runs a pool's tasks under a gate.
 //!
-//! The engine does not know what a gate is (it is a layer below): it knows [`Admission`], which runs a body when it
-//! may.
+//! Gates are a layer above the engine. The engine knows only [`Admission`], which runs a body when the gate is entered.
 
 use std::error::Error;
 use std::fmt;
@@ -10,37 +9,40 @@ use std::ptr;
 
 use crate::error::busy::Busy;
 
-/// Whether code runs under a gate.
+/// Whether code runs under a [`Gate`](crate::Gate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GateMode {
-    /// Under the nearest one that is bound at the place where the code stands or above it; without any where none is.
+    /// Under the nearest gate that is bound at or above the code's node; without a gate where none is bound.
     IfPresent,
-    /// Never: for what may be done while another is in, such as reading a status. If it goes in by itself while another
-    /// is in, that is [`Busy`] like anybody else's.
+    /// Never: for code that may run beside the gate's holder, such as reading a status. If the code enters the gate itself
+    /// while another holder is in, it gets [`Busy`] like any caller.
     Skip,
-    /// Under the nearest one; where none is bound, that is an error.
+    /// Under the nearest gate; an error where none is bound.
     Require,
 }
 
-/// Lets a body run, or not.
+/// A key that runs a body under its gate, or refuses it.
 pub(crate) trait Admission: Sync {
-    /// For messages.
+    /// The key's name, for messages.
     fn name(&self) -> &'static str;
 
-    /// Runs the body, at most once, where the calling code stands.
+    /// Runs the body, at most once, at the calling code's node. May block while the gate is held.
+    ///
+    /// # Errors
+    /// The reason why the body was not run.
     fn let_in(&self, mode: GateMode, body: &mut dyn FnMut()) -> Result<(), Denied>;
 }
 
-/// Why a body was not run.
+/// The reason why a body was not run.
 #[derive(Debug)]
 pub(crate) enum Denied {
     Busy(Busy),
-    /// None is bound where the task stands, which the error says.
+    /// No gate is bound at or above the task's node, which the error names.
     Missing(Box<dyn Error + Send + Sync>),
 }
 
-/// The setting of a pool. Two are the same when key and mode are.
+/// The gate setting of a pool. Two are equal when their keys and modes are.
 #[derive(Clone, Copy)]
 pub(crate) struct Gated {
     pub(crate) key: &'static dyn Admission,
@@ -55,7 +57,7 @@ impl PartialEq for Gated {
 
 impl Eq for Gated {}
 
-// A setting: nothing in it changes.
+// A setting never changes, so a panic leaves nothing half changed.
 impl UnwindSafe for Gated {}
 impl RefUnwindSafe for Gated {}
 

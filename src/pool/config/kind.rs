@@ -1,30 +1,30 @@
-//! [`PoolKind`] and [`PoolMode`]: where threads come from, and what an end waits for.
+//! [`PoolKind`], the source of a pool's threads; [`PoolMode`], the fate of its tasks at an end.
 
 use std::fmt;
 
-/// Where a pool's threads come from.
+/// The source of a pool's threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PoolKind {
-    /// Borrowed, as tasks arrive, from one process-wide cache.
+    /// Threads borrowed from the process-wide cache as tasks arrive.
     Leased,
-    /// Its own, started as tasks arrive and ended with the pool.
+    /// Threads of the pool's own, started as tasks arrive and ended with the pool.
     Dedicated,
-    /// A rayon pool's, borrowed from the process-wide cache while there is work.
+    /// Threads of a rayon pool, borrowed from the process-wide cache while there is work.
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
     WorkStealing,
-    /// None: its tasks run on the thread that has the [`LocalPool`](crate::LocalPool).
+    /// No threads: the tasks run on the thread that has the [`LocalPool`](crate::LocalPool).
     Local,
 }
 
-/// What happens to accepted tasks when the pool ends, and at process exit.
+/// The fate of accepted tasks when the pool ends, and at process exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PoolMode {
-    /// They complete.
+    /// The tasks complete.
     Joining,
-    /// They are abandoned: the queued ones are cancelled, the running ones not waited for.
+    /// The tasks are abandoned: queued ones are cancelled, and no wait for the end waits for running ones.
     Daemon,
 }
 

@@ -20,7 +20,7 @@ use crate::sync::unwind::swallow_drop;
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 type Initialiser = dyn Fn(&WorkerCtx) -> Result<(), Failure> + Send + Sync;
 
-/// What each thread of a pool runs before its first task. All are equal: settings are compared without them.
+/// The initialiser that each thread of a pool runs before its first task. All are equal: settings are compared without it.
 #[derive(Clone)]
 pub(crate) struct Hook(Arc<Initialiser>);
 
@@ -52,11 +52,13 @@ thread_local! {
     static MINE: RefCell<Option<WorkerCtx>> = const { RefCell::new(None) };
 }
 
-/// One thread of a dedicated pool: what [`PoolConfig::on_worker_start`](crate::PoolConfig::on_worker_start) is given,
-/// and [`worker`] answers. Dropping it changes nothing; while it is held the thread's node lives.
+/// One thread of a dedicated pool, as its initialiser and its tasks see it.
 ///
-/// It is the *started by* edge of the tree: tasks stand below whoever asked for them, and find with this what belongs
-/// to the thread they happen to run on.
+/// [`PoolConfig::on_worker_start`](crate::PoolConfig::on_worker_start) receives it, and [`worker`] returns it. Dropping it
+/// changes nothing; the thread's node lives while a clone of it exists.
+///
+/// It is the *started by* edge of the tree. A task stands below its submitter, and finds the values of the thread that
+/// runs it through the thread's [`lineage`](Self::lineage).
 #[derive(Clone)]
 pub struct WorkerCtx(Arc<Worker>);
 
@@ -65,20 +67,21 @@ struct Worker {
     index: usize,
     thread: Thread,
     owner: WeakNodeRef,
-    /// What the node is to stand below.
+    /// The parent of the thread's node.
     below: WeakNodeRef,
-    /// Made when it is asked for.
+    /// Made on first use.
     node: OnceLock<NodeRef>,
 }
 
 impl WorkerCtx {
-    /// The thread's own node, made on first use. Its parent is the innermost scope at or above the pool's owner, or the
-    /// process.
+    /// Returns the thread's own node, made on first use.
     ///
-    /// What the initialiser creates or binds there is found by the tasks on this thread, through [`worker`], and by
-    /// nobody else. It is dropped on this thread when the thread ends.
+    /// Its parent is the innermost scope at or above the pool's owner, or the process.
     ///
-    /// The initialiser stands there and may just `bind`; a task stands elsewhere, and has to ask there:
+    /// Only the tasks on this thread find the managers and values that the initialiser creates or binds there, through
+    /// [`worker`]. They are dropped on this thread when the thread ends.
+    ///
+    /// The initialiser stands at this node, so it may call `bind`. A task stands elsewhere, and looks up at this node:
     ///
     /// ```
     /// use heirloom::{Heirloom, PoolConfig, Scope};
@@ -104,33 +107,33 @@ impl WorkerCtx {
     /// ```
     #[must_use]
     pub fn lineage(&self) -> Lineage {
-        Lineage(self.place().clone())
+        Lineage(self.node().clone())
     }
 
-    /// Makes the calling thread one of a pool's own.
+    /// Makes the calling thread a pool's own.
     pub(crate) fn attach(namespace: Namespace, index: usize, owner: WeakNodeRef, below: WeakNodeRef) {
         let thread = std::thread::current();
         let worker = Worker { namespace, index, thread, owner, below, node: OnceLock::new() };
         let _ = MINE.try_with(|mine| *mine.borrow_mut() = Some(WorkerCtx(Arc::new(worker))));
     }
 
-    /// The calling thread is no pool's any more. Drops the values bound to its node, which is user code.
+    /// Makes the calling thread no pool's any more. Drops the values bound to its node, which runs user code.
     pub(crate) fn detach() {
         let Some(ctx) = MINE.try_with(|mine| mine.borrow_mut().take()).ok().flatten() else { return };
-        if let Some(place) = ctx.0.node.get() {
+        if let Some(node) = ctx.0.node.get() {
             // Code in the destructors of the thread's locals stands at the process, instead of a second node of the thread.
             mem::forget(current::enter_as_thread(NodeRef::PROCESS, LazyNode::Nothing));
-            place.node().end_worker();
+            node.node().end_worker();
         }
         swallow_drop(ctx);
     }
 
     /// Enters the thread's node.
     pub(crate) fn enter(&self) -> ExitOnDrop {
-        ExitOnDrop(Some(current::enter(self.place().clone(), LazyNode::Nothing)))
+        ExitOnDrop(Some(current::enter(self.node().clone(), LazyNode::Nothing)))
     }
 
-    fn place(&self) -> &NodeRef {
+    fn node(&self) -> &NodeRef {
         self.0.node.get_or_init(|| {
             let parent = self.0.below.upgrade().unwrap_or(NodeRef::PROCESS);
             let name = self.0.thread.name().map(|name| name.to_string().into());
@@ -138,21 +141,23 @@ impl WorkerCtx {
         })
     }
 
-    /// The node that owns the pool, which is why this thread exists; `None` when it has ended. The thread does not keep
-    /// it alive.
+    /// Returns the node that owns the pool, for which this thread was started; `None` when it has ended.
+    ///
+    /// The thread does not keep the owner alive.
     #[must_use]
     pub fn started_by(&self) -> Option<Lineage> {
         self.0.owner.upgrade().map(Lineage)
     }
 
-    /// The thread's number in the pool, from 0, as in its name. A thread that comes after another has ended may get its
-    /// number.
+    /// Returns the thread's number in the pool, from 0, as in its name.
+    ///
+    /// A new thread may get the number of one that has ended.
     #[must_use]
     pub fn index(&self) -> usize {
         self.0.index
     }
 
-    /// The name of the manager whose pool this is.
+    /// Returns the name of the pool's manager.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         &self.0.namespace
@@ -165,9 +170,10 @@ impl fmt::Debug for WorkerCtx {
     }
 }
 
-/// The dedicated pool's thread that the calling code runs on: from a task there, or the initialiser. `None` on every
-/// other thread, also on borrowed ones, which work for another pool the next moment: nothing of a pool's can be kept on
-/// them.
+/// Returns the dedicated pool's thread that the calling task or initialiser runs on.
+///
+/// `None` on every other thread, also on a borrowed one: it may work for another pool the next moment, so a pool can keep
+/// nothing on it.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};

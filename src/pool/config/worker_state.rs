@@ -1,4 +1,4 @@
-//! [`Maker`]: the setting that says how each thread makes its state.
+//! [`Maker`]: the setting with which each thread makes its state.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::sync::os::Arc;
 
 type Make = dyn Fn() -> Result<Box<dyn Any>, Failure> + Send + Sync;
 
-/// A setting: how each thread makes its state. Two are equal when they make the same type.
+/// The function that makes the state of each thread. Two are equal when they make the same type.
 #[derive(Clone)]
 pub(crate) struct Maker {
     make: Arc<Make>,

@@ -10,7 +10,7 @@ use crate::pool::core::task_meta::{Counted, TaskMeta};
 use crate::sync::os::Arc;
 use crate::task::claimed::Claimed;
 
-/// Runs `f` with the frame of a task. Returns also what counts the task.
+/// Runs `f` with the frame of a task. Returns its result, with the task's counts.
 #[inline]
 pub(crate) fn task<R>(
     pool: &Arc<Pool>,
@@ -30,11 +30,11 @@ pub(crate) fn task<R>(
 
 /// Runs the cleanup of a task as a part of the task: a wait there releases the permit, and knows its task.
 pub(crate) fn teardown(pool: &Arc<Pool>, counted: Counted, brings_permit: bool, owed: u64, f: &mut dyn FnMut()) {
-    let at = counted.place.clone();
-    cleanup(pool, &at, counted, brings_permit, owed, f);
+    let node = counted.place.clone();
+    cleanup(pool, &node, counted, brings_permit, owed, f);
 }
 
-/// The same for code that ends with the task and stands nowhere: wakers, the end of scopes.
+/// The same for code that ends with the task and stands at the process: wakers, the end of scopes.
 pub(crate) fn teardown_nowhere(pool: &Arc<Pool>, counted: Counted, brings: bool, owed: u64, f: &mut dyn FnMut()) {
     cleanup(pool, &NodeRef::PROCESS, counted, brings, owed, f);
 }

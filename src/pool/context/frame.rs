@@ -31,7 +31,7 @@ pub(crate) struct Frame {
     claimed: *const Claimed<TaskMeta>,
     /// The flow that the task is in. A future that a runtime polls within the task is in another one.
     pub(crate) flow: Flow,
-    /// What counts the task. See also [`Pool::standing`].
+    /// The counts that the task is in. See also [`Pool::standing`].
     pub(crate) counted: Counted,
     /// The number of outer frames.
     pub(crate) depth: u32,
@@ -42,9 +42,9 @@ pub(crate) struct Frame {
     pub(crate) on_dedicated: bool,
     /// Tasks that this thread finished before and has not counted out of the pool yet.
     pub(crate) owed: u64,
-    /// What the task's wait, if there is one, does with the permit.
+    /// The state of the permit in the task's wait, if there is one.
     pub(crate) wait: Cell<InWait>,
-    /// The number of the frame's code; 0 until it is asked for. See [`Code`](super::thread::Code).
+    /// The number of the frame's code; 0 until its first use. See [`Code`](super::code::Code).
     pub(crate) code: Cell<u64>,
     /// The code was handed the task's cancel request. See [`interrupted`](super::interrupted).
     pub(crate) interrupted: Cell<bool>,
@@ -156,10 +156,10 @@ impl Frame {
 
 impl OnMaterialize for Frame {
     fn materialized(&self, node: &Arc<Node>) {
-        let place = NodeRef::from(Arc::clone(node));
+        let node = NodeRef::from(Arc::clone(node));
         if let Some(task) = self.task() {
-            task.materialized(&place);
+            task.materialized(&node);
         }
-        self.node_key.set(Some(self.pool().note_node(&place)));
+        self.node_key.set(Some(self.pool().note_node(&node)));
     }
 }

@@ -20,7 +20,7 @@ use crate::pool::context::thread::{is_shielded, with_own, with_stealing};
 use crate::pool::core::pool::Pool;
 use crate::sync::os::{Arc, Ordering};
 
-/// Returns whether the running code is cancelled: its task or thread, its pool, or a node at or above its place.
+/// Returns whether the running code is cancelled: its task or thread, its pool, or a node at or above its current node.
 #[inline]
 pub(crate) fn cancel_requested() -> bool {
     let own = || {
@@ -43,7 +43,7 @@ fn own_node_cancel_requested() -> bool {
     !is_shielded() && !with_own(|frame| frame.is_some_and(Frame::is_teardown)) && current::own_cancel_requested()
 }
 
-/// Passes on the pool whose task the code is a piece of, on a work-stealing pool's thread.
+/// Passes on the pool of the task that the code is a piece of, on a work-stealing pool's thread.
 fn with_pool_of_piece<R>(f: impl FnOnce(Option<&Arc<Pool>>) -> R) -> R {
     with_stealing(|thread| f(thread.filter(|_| !Flow::now().is_guest()).map(|thread| thread.pool)))
 }

@@ -1,5 +1,6 @@
-//! Which tasks the calling thread runs, and what else the thread is to the engine.
+//! The calling thread, as the engine sees it: the tasks it runs, and the pools that use it.
 
+pub(crate) mod code;
 pub(crate) mod enter;
 pub(crate) mod frame;
 pub(crate) mod interrupted;

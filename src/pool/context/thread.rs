@@ -13,10 +13,10 @@ use crate::names::id::TaskId;
 use crate::pool::context::frame::Frame;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::Task;
-use crate::sync::os::{Arc, AtomicU64, Ordering};
+use crate::sync::os::Arc;
 use crate::threads::job::ThreadInfo;
 
-/// Why a thread of a dedicated pool was made.
+/// The purpose that a thread of a dedicated pool was started for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WorkerPurpose {
     /// For a task: the thread brings a permit.
@@ -25,7 +25,7 @@ pub(crate) enum WorkerPurpose {
     ForStart,
 }
 
-/// A worker's running initialiser: no task, but a part of its pool, which must not wait for the pool.
+/// A worker's running initialiser: no task, but a part of its pool, so it must not wait for the pool.
 pub(crate) struct Initialising {
     pool: *const Arc<Pool>,
     info: *const Arc<ThreadInfo>,
@@ -47,13 +47,13 @@ impl Initialising {
 /// A thread that works for a work-stealing pool.
 pub(crate) struct StealingThread<'a> {
     pub(crate) pool: &'a Arc<Pool>,
-    /// The number of the rayon pool, of those that the pool has had.
+    /// The number of the rayon pool, among the rayon pools that the pool has had.
     pub(crate) number: u64,
     /// The thread is counted as blocked.
     pub(crate) blocked: Cell<bool>,
 }
 
-/// A pool that is local to a thread, in the list of these.
+/// An entry in the list of the pools that are local to a thread.
 pub(crate) struct LocalEntry {
     pub(crate) pool: Arc<Pool>,
     next: Cell<*const LocalEntry>,
@@ -69,7 +69,7 @@ struct ThreadContext {
     innermost: Cell<*const Frame>,
     /// The innermost frame when [`shield`] was called, null for none. No frame has its first address.
     shielded: Cell<*const Frame>,
-    /// See [`Running::thread`]; 0 until it is asked for.
+    /// See [`with_number`].
     number: Cell<u64>,
     initialising: Cell<*const Initialising>,
     stealing: Cell<*const StealingThread<'static>>,
@@ -124,7 +124,7 @@ pub(crate) fn with_innermost<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
     f(unsafe { innermost.as_ref() })
 }
 
-/// Passes on the innermost frame, if the calling code is its task's: not a future's that a runtime polls within the task.
+/// Passes on the innermost frame, if the calling code is its task's, not that of a future that a runtime polls within it.
 #[inline]
 pub(crate) fn with_own<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
     with_innermost(|frame| f(frame.filter(|frame| frame.flow == Flow::now())))
@@ -175,7 +175,7 @@ pub(crate) fn while_stealing<R>(thread: &StealingThread<'_>, f: impl FnOnce() ->
     f()
 }
 
-/// Passes on the work-stealing pool's thread that this thread is, for any code on it.
+/// Passes on the calling thread's entry as a work-stealing pool's thread, for any code on it.
 #[inline]
 pub(crate) fn with_stealing<R>(f: impl FnOnce(Option<&StealingThread<'_>>) -> R) -> R {
     let stealing = CONTEXT.with(|context| context.stealing.get());
@@ -190,13 +190,13 @@ pub(crate) fn is_stealing() -> bool {
     with_stealing(|thread| thread.is_some())
 }
 
-/// Returns whether the calling thread is one of this work-stealing pool's.
+/// Returns whether the calling thread works for this work-stealing pool.
 #[inline]
 pub(crate) fn steals_for(pool: *const Pool) -> bool {
     with_stealing(|thread| thread.is_some_and(|thread| ptr::eq(Arc::as_ptr(thread.pool), pool)))
 }
 
-/// Puts a pool on the list of those that are local to the calling thread.
+/// Adds a pool to the list of the pools that are local to the calling thread.
 ///
 /// # Safety
 /// The entry stays where it is, and alive, until [`remove_local`], on this thread.
@@ -208,7 +208,7 @@ pub(crate) unsafe fn add_local(entry: *const LocalEntry) {
     });
 }
 
-/// Takes a pool off the list.
+/// Removes a pool from the list.
 pub(crate) fn remove_local(entry: &LocalEntry) {
     CONTEXT.with(|context| {
         if ptr::eq(context.local.get(), entry) {
@@ -256,13 +256,13 @@ pub(crate) fn is_local(pool: *const Pool) -> bool {
     is_any_local() && local(pool).is_some()
 }
 
-/// Polls a wait's future, of a local pool's thread: a task whose handle the future polls runs in its turn, not in place.
+/// Polls the future of a wait on a local pool's thread. A task whose handle the future polls runs in its turn, not in place.
 pub(crate) fn while_polling<R>(f: impl FnOnce() -> R) -> R {
     let _restore = Restore::replace(|context| &context.polls, innermost());
     f()
 }
 
-/// Returns whether the calling code is that future's, and not that of a task which runs inside it.
+/// Returns whether the calling code is the future's of `while_polling`, and not that of a task which runs inside it.
 pub(crate) fn is_polling() -> bool {
     CONTEXT.with(|context| ptr::eq(context.polls.get(), context.innermost.get()))
 }
@@ -311,45 +311,20 @@ pub(crate) fn with_polled<R>(polled: *const (), f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// What runs on a thread at a moment.
-#[derive(Clone, Copy)]
-pub(crate) struct Running {
-    pub(crate) code: Code,
-    /// The thread's number, which is never reused.
-    pub(crate) thread: u64,
-}
-
-/// The code that runs on a thread, to compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Code {
-    /// The innermost frame's number; outside of any frame the thread's. Never reused.
-    number: u64,
-    /// The flow, of those that take turns within the frame.
-    flow: Flow,
-}
-
-/// Returns what runs on the calling thread.
-pub(crate) fn running() -> Running {
-    let thread = CONTEXT.with(|context| numbered(&context.number));
-    let number = with_innermost(|frame| frame.map_or(thread, |frame| numbered(&frame.code)));
-    Running { code: Code { number, flow: Flow::now() }, thread }
-}
-
-/// The number in the cell, which is given one if it has none.
-fn numbered(number: &Cell<u64>) -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    if number.get() == 0 {
-        number.set(NEXT.fetch_add(1, Ordering::Relaxed));
-    }
-    number.get()
-}
-
-/// The task that the calling code is: the innermost one that runs on this thread, in place or not. `None` outside of
-/// any, and in what a task leaves behind (its result's drop, its wakers); nor on a work-stealing pool's threads, where
-/// what runs may be a stolen piece of another task; nor, with the feature `tokio`, in a future that a runtime which the
-/// task drives was given by `spawn`.
+/// Passes on the cell of the calling thread's number, which is 0 until its first use. See [`Running::thread`].
 ///
-/// The same as the handle's [`id`](crate::TaskHandle::id). Costs a few instructions, and makes no node.
+/// [`Running::thread`]: super::code::Running::thread
+pub(super) fn with_number<R>(f: impl FnOnce(&Cell<u64>) -> R) -> R {
+    CONTEXT.with(|context| f(&context.number))
+}
+
+/// Returns the id of the running task: the innermost one on this thread, in place or not.
+///
+/// It equals the handle's [`id`](crate::TaskHandle::id). Costs a few instructions, and makes no node.
+///
+/// Returns `None` outside of any task, and in a task's cleanup (the drop of its result, its wakers). Also on a work-stealing
+/// pool's threads, where the running code may be a stolen piece of another task; and, with the feature `tokio`, in a future
+/// that was given by `spawn` to a runtime which the task drives.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
