@@ -148,7 +148,7 @@ fn worth_waiting(busy: &[Arc<Pool>]) -> (Vec<&Arc<Pool>>, Instant) {
         if is_news {
             left.push(Arc::clone(pool));
         }
-        remaining.unasked > 0 || is_in_grace
+        remaining.uncancelled > 0 || is_in_grace
     });
     let worth = worth.collect();
     say(&left, "does not wait any longer for the cancelled tasks of");

@@ -1,11 +1,11 @@
-//! [`CancelledTasks`]: which of the tasks that run were asked to stop, seen from outside, for the end of the process.
+//! [`CancelledTasks`]: the running tasks that are cancelled, seen from outside, for the end of the process.
 //!
-//! A request to stop is made to a node, to a pool or to a task, and a running task finds it by looking there. Nothing
-//! lists the tasks that a request reaches, so this looks at everything that can be asked, once.
+//! A cancel request is made at a node, a pool or a task, and a running task finds it by looking there. Nothing
+//! lists the tasks that a request reaches, so this module looks once at each node, pool and task that can be cancelled.
 //!
-//! # What keeps what alive
-//! A running task is known by two numbers, its own and its place's. The tasks that their handles asked are kept on a
-//! list until they have ended, and a little longer: then a cell is memory alone, without closure and result.
+//! # Lifetimes
+//! A running task is known by two numbers: its own and its node's. Tasks cancelled by their handles are kept on a
+//! list until they have ended, and a little longer: the cell of an ended task is memory alone, without closure and result.
 
 use std::collections::HashSet;
 use std::mem;
@@ -17,16 +17,16 @@ use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::Task;
 use crate::sync::os::{Arc, Mutex};
 
-/// Tasks whose handles asked them to stop while they ran.
+/// Tasks that their handles cancelled while they ran.
 static BY_HANDLE: Mutex<Vec<Task>> = Mutex::new(Vec::new());
 
-/// A running task was asked to stop by its handle. Costs a short lock.
+/// Notes a running task that its handle has cancelled. Costs a short lock.
 pub(crate) fn note(task: Task) {
     let mut list = BY_HANDLE.lock();
     let ended = if list.len() == list.capacity() {
         let (ended, run) = mem::take(&mut *list).into_iter().partition(|task| task.state().is_done());
         *list = run;
-        // Room for as many again, so that a full list is not gone through for each request.
+        // Doubles the capacity, so that not each request walks over a full list.
         let more = list.len() + 1;
         list.reserve(more);
         ended
@@ -39,23 +39,24 @@ pub(crate) fn note(task: Task) {
     drop(ended);
 }
 
-/// What was asked to stop, at one moment.
+/// The nodes and tasks that are cancelled, at one moment.
 pub(crate) struct CancelledTasks {
     nodes: HashSet<NodeId>,
     tasks: HashSet<TaskId>,
 }
 
-/// What is left of a pool.
+/// The remaining tasks of a pool.
 pub(crate) struct Remaining {
-    /// Tasks that have not ended and were not asked to stop.
-    pub(crate) unasked: usize,
-    /// Tasks that run and were asked.
+    /// The number of tasks that have not ended and are not cancelled.
+    pub(crate) uncancelled: usize,
+    /// The running tasks that are cancelled.
     pub(crate) cancelled: Vec<TaskId>,
 }
 
 impl CancelledTasks {
-    /// Looks at the process's family and at those of the pools' owners. Costs a walk over all live nodes where any node
-    /// is asked to stop. Runs no user code.
+    /// Looks at the process's family and at the families of the pools' owners. Runs no user code.
+    ///
+    /// Costs a walk over all live nodes if any node is cancelled.
     pub(crate) fn look(pools: &[Arc<Pool>]) -> Self {
         let mut cancelled = Self { nodes: HashSet::new(), tasks: HashSet::new() };
         cancelled.tasks.extend(BY_HANDLE.lock().iter().filter(|task| task.state().cancel_requested()).map(Task::id));
@@ -83,17 +84,17 @@ impl CancelledTasks {
     }
 }
 
-/// Lets go of a node. The end of one runs what is bound there, and the process ends on this thread: the last reference
-/// is leaked.
-fn leak_last(place: NodeRef) {
-    if let Some(last) = place.into_last() {
+/// Drops a reference to a node, except the last one, which it leaks. The end of a node would drop the values bound there,
+/// which is user code, on the thread that ends the process.
+fn leak_last(node: NodeRef) {
+    if let Some(last) = node.into_last() {
         mem::forget(last);
     }
 }
 
-/// What is left of the pool.
+/// The remaining tasks of the pool.
 pub(crate) fn remaining_but(pool: &Pool, cancelled: &CancelledTasks) -> Remaining {
-    // One moment: an entry leaves the list before its task, and what its thread owes, leaves the count.
+    // Under one lock: an entry leaves the list before its task, and the tasks that its thread owes, leave the count.
     let (count, running) =
         pool.queue.with_extra(|stats| (pool.tracker.count(), stats.running().cloned().collect::<Vec<_>>()));
     let owed: u64 = running.iter().map(|running| running.owed).sum();
@@ -108,15 +109,15 @@ pub(crate) fn remaining_but(pool: &Pool, cancelled: &CancelledTasks) -> Remainin
     };
     let cancelled: Vec<TaskId> =
         running.iter().filter(|running| cancel_requested(running.at, running.id)).map(|running| running.id).collect();
-    Remaining { unasked: count.saturating_sub(owed as usize).saturating_sub(cancelled.len()), cancelled }
+    Remaining { uncancelled: count.saturating_sub(owed as usize).saturating_sub(cancelled.len()), cancelled }
 }
 
-/// The running tasks of a cancelled pool that are not asked any more.
+/// The running tasks of a cancelled pool that have acknowledged its request.
 fn acknowledged_in(pool: &Pool) -> HashSet<TaskId> {
     let mut acknowledged = HashSet::new();
-    for place in pool.running_nodes() {
-        acknowledged.extend(place.node().task_id().filter(|_| !place.node().is_cancelled()));
-        leak_last(place);
+    for node in pool.running_nodes() {
+        acknowledged.extend(node.node().task_id().filter(|_| !node.node().is_cancelled()));
+        leak_last(node);
     }
     acknowledged
 }

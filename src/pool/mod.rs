@@ -1,19 +1,19 @@
 //! The engine. A pool is a queue, a count of the accepted tasks, and a count of permits.
 //!
-//! # Rooms, from the bottom
+//! # Folders, from the bottom
 //! * `config/`: settings.
 //! * `core/`: the pool's data and the protocol on it.
-//! * `context/`: which tasks the calling thread runs.
+//! * `context/`: the calling thread: the tasks it runs, the pools that use it.
 //! * `run/`: queueing a task, running it, and counting it out.
 //! * `blocking/`: waits that release permits.
 //! * `end/`: close, cancel, stop.
 //! * `handle/`: tasks from outside.
-//! * `kinds/`: where the threads of a pool come from.
+//! * `kinds/`: the sources of a pool's threads.
 //!
-//! A room imports the rooms above it in this list, and no other.
+//! A folder imports the folders above it in this list, and no other.
 //!
-//! # What keeps what alive
-//! A manager holds its running pool. While anything accepted has not ended, the pool holds itself
+//! # Lifetimes
+//! A manager holds its running pool. While an accepted task has not ended, the pool holds itself
 //! (`accept`); a thread on its way to a pool, or working for it, holds it too. A task holds its
 //! submitter's node until it ends. A handle holds its task's cell and nothing else.
 

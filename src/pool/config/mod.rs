@@ -1,6 +1,7 @@
 //! [`PoolConfig`]: the settings of one start of a pool.
 
 pub(crate) mod check;
+mod dedicated;
 pub(crate) mod gate;
 pub(crate) mod kind;
 pub(crate) mod threads;
@@ -181,10 +182,11 @@ impl PoolConfig {
     /// A start refuses the settings of dedicated threads, and [`gate`](Self::gate):
     ///
     /// ```
-    /// # use heirloom::{PoolConfig, StartError};
+    /// # use heirloom::{PoolConfig, StartErrorKind};
     /// let pool = heirloom::create("pages");
     /// let refused = pool.start(PoolConfig::work_stealing(2).stack_size(1 << 20)); // its threads are borrowed
-    /// assert!(matches!(refused, Err(ref error) if matches!(error.kind(), StartErrorKind::Invalid { setting: "stack_size", .. })));
+    /// let error = refused.unwrap_err();
+    /// assert!(matches!(error.kind(), StartErrorKind::Invalid { setting: "stack_size", .. }));
     /// ```
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]

@@ -1,8 +1,8 @@
 //! [`WorkerCtx`]: a dedicated pool's thread, as its initialiser and its tasks see it.
 //!
-//! # What keeps what alive
+//! # Lifetimes
 //! The thread holds its own node, and so does each [`WorkerCtx`]. The node's parent is a scope or the process, never the
-//! thread or task that owns the pool, whose end is what closes the pool. The edge to the owner is weak.
+//! thread or task that owns the pool, because the end of that owner closes the pool. The edge to the owner is weak.
 
 use std::cell::RefCell;
 use std::error::Error;

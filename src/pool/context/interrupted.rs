@@ -1,6 +1,6 @@
 //! The cancel request of the running code, and the note that the code was handed it, for [`PoolStats::interrupted`].
 //!
-//! A task is interrupted when heirloom hands its code a [`Cancelled`], or another answer that says the same: true from
+//! A task is interrupted when heirloom hands its code a [`Cancelled`], or another answer of that meaning: true from
 //! `is_cancelled`, an error that a request causes, the result of a task that was itself interrupted. The note is a flag in
 //! the task's frame. The task's own thread alone reads and writes it, so a task without a request pays one read at its end.
 //! An acknowledged request takes the note back.

@@ -179,7 +179,7 @@ pub(crate) fn while_stealing<R>(thread: &StealingThread<'_>, f: impl FnOnce() ->
 #[inline]
 pub(crate) fn with_stealing<R>(f: impl FnOnce(Option<&StealingThread<'_>>) -> R) -> R {
     let stealing = CONTEXT.with(|context| context.stealing.get());
-    // SAFETY: it is in a function of this thread's stack that has not returned, and `f` runs above it. `f` is given no
+    // SAFETY: it is in a function of this thread's stack that has not returned, and `f` runs above it. `f` gets no
     // longer lifetime than that.
     f(unsafe { stealing.as_ref() })
 }
@@ -324,7 +324,7 @@ pub(super) fn with_number<R>(f: impl FnOnce(&Cell<u64>) -> R) -> R {
 ///
 /// Returns `None` outside of any task, and in a task's cleanup (the drop of its result, its wakers). Also on a work-stealing
 /// pool's threads, where the running code may be a stolen piece of another task; and, with the feature `tokio`, in a future
-/// that was given by `spawn` to a runtime which the task drives.
+/// that `spawn` handed to a runtime which the task drives.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};

@@ -1,14 +1,14 @@
-//! [`Capacity`]: what is free in a bounded queue, and waiting for it.
+//! [`Capacity`]: the free capacity of a bounded queue, with the submitters that wait for it.
 //!
 //! # The race to fear
-//! Somebody looks, finds nothing free, and goes to sleep just after some became free. That cannot be: it stands in line
-//! first and looks then; whoever gives room back counts it first and looks then whether anybody stands in line. All
-//! four are sequentially consistent, so one of the two sees the other.
+//! A submitter looks, finds nothing free, and parks just after some capacity became free. This cannot happen: the submitter
+//! registers first, then looks; a release counts first, then looks whether a waiter is registered. All four steps are
+//! sequentially consistent, so one of the two sees the other.
 //!
-//! Cancelled tasks give their room back when they are cancelled: see `evict`.
+//! A cancelled task releases its capacity when it is cancelled: see `evict`.
 //!
-//! Room is nobody's before it is taken: one that comes by may take what another was told of, which goes on waiting
-//! then. Whoever was told and does not look any more tells the next.
+//! A notify reserves nothing: another submitter may acquire the capacity that a waiter was notified of. That waiter goes on
+//! waiting then. A notified waiter that leaves without looking notifies the next one.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -17,25 +17,25 @@ use std::task::Waker;
 use crate::sync::os::{AtomicUsize, Mutex, Ordering};
 use crate::sync::unwind::swallow;
 
-/// Room in a bounded queue.
+/// The free capacity of a bounded queue.
 pub(crate) struct Capacity {
     free: AtomicUsize,
-    /// How many stand in line; changed under the line's lock.
+    /// The number of registered waiters; changed under the lock of `waiters`.
     waiting: AtomicUsize,
-    /// Those who wait, in the order of asking.
+    /// The waiting submitters, in the order of asking.
     waiters: Mutex<BTreeMap<u64, WaiterState>>,
 }
 
-/// Where one who waits is.
+/// The stage of a waiter.
 enum WaiterState {
-    /// To be woken; without a waker, it is about to look.
+    /// To be notified; without a waker, it is about to look.
     Waiting(Option<Waker>),
-    /// Some room became free since it looked last.
+    /// Capacity became free since its last look.
     Notified,
 }
 
 impl WaiterState {
-    /// The waker, if it has not been told before.
+    /// Marks the waiter notified. Returns its waker, if it was not notified before.
     fn notify(&mut self) -> Option<Option<Waker>> {
         match mem::replace(self, Self::Notified) {
             Self::Waiting(waker) => Some(waker),
@@ -57,12 +57,12 @@ impl Capacity {
         self.free.load(Ordering::SeqCst) > 0
     }
 
-    /// One becomes free, of which the caller [tells](Self::notify_one) the next in line.
+    /// Releases the capacity of one task. The caller [notifies](Self::notify_one) the next waiter.
     pub(crate) fn count_one(&self) {
         self.free.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Wakes the first in line who does not know yet. Costs one load when nobody waits.
+    /// Notifies the first waiter that is not notified yet. Costs one load without a waiter.
     #[inline]
     pub(crate) fn notify_one(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -70,7 +70,7 @@ impl Capacity {
         }
     }
 
-    /// Wakes everybody in line.
+    /// Notifies all waiters.
     pub(crate) fn notify_all(&self) {
         self.notify(usize::MAX);
     }
@@ -84,7 +84,7 @@ impl Capacity {
         }
     }
 
-    /// A place at the end of the line.
+    /// Registers the caller behind all other waiters.
     pub(crate) fn register(&self) -> Waiter<'_> {
         let mut waiters = self.waiters.lock();
         let number = waiters.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -95,21 +95,21 @@ impl Capacity {
     }
 }
 
-/// A place in line.
+/// A registered waiter. Dropping it removes it; a notified one passes the notify on.
 pub(crate) struct Waiter<'a> {
     pub(crate) capacity: &'a Capacity,
     number: u64,
 }
 
 impl Waiter<'_> {
-    /// The caller is about to look: what it was told before is not news any more.
+    /// Withdraws an earlier notify. The caller is about to look, and so sees the capacity of that notify.
     pub(crate) fn rearm(&self) {
         drop(self.change(|state| mem::replace(state, WaiterState::Waiting(None))));
     }
 
-    /// Whether some room became free; otherwise the waker is woken then.
+    /// Returns whether the waiter is notified; otherwise keeps the waker for the notify.
     pub(crate) fn poll(&self, waker: &Waker) -> bool {
-        // A waker's clone and drop are a user's, too.
+        // Outside the lock: a waker's clone and drop are user code, too.
         let new = waker.clone();
         let before = self.change(|state| match state {
             WaiterState::Waiting(waker) => Some(waker.replace(new)),

@@ -1,4 +1,4 @@
-//! Tasks that are claimed in the queue where they stand, by a joiner or a canceller.
+//! Claims of queued tasks where they stand, by a joiner or a canceller.
 
 use std::ptr::NonNull;
 
@@ -9,11 +9,12 @@ use crate::pool::core::stats;
 use crate::pool::core::task_meta::Task;
 use crate::sync::os::{Arc, Ordering, Weak, fence};
 
-/// How many tombstones there must be, at least, before the queue is swept.
+/// The least number of tombstones for a sweep of the queue.
 const SWEEP: usize = 64;
 
-/// Counts a task that was claimed in the queue and leaves a tombstone there. When tombstones are most of the queue
-/// they are swept out, so that cancelling a long queue behind a long task gives its memory back.
+/// Counts a task that was claimed in the queue, where it leaves a tombstone.
+///
+/// A queue of mostly tombstones is swept, so that the cancel of a long queue behind a long task frees its memory.
 pub(crate) fn note(pool: &Pool) {
     pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
     let tombstones_queued = pool.tombstones_queued.fetch_add(1, Ordering::Relaxed) + 1;
@@ -25,7 +26,9 @@ pub(crate) fn note(pool: &Pool) {
     }
 }
 
-/// A pool whose tasks stand at its owner is known there, so that a request made there ends what is queued.
+/// Registers a work-stealing pool at its owner, so that a cancel request there ends the queued tasks.
+///
+/// The tasks of such a pool stand at the owner, and not at their submitters' nodes, which list other tasks.
 pub(crate) fn register_at_owner(pool: &Arc<Pool>) {
     let owner = pool.config.steals().then(|| pool.owner.upgrade()).flatten();
     if let Some(node) = owner.as_ref().and_then(NodeRef::below_root) {
@@ -39,13 +42,13 @@ impl OwnedQueue for Pool {
         if which == Which::Daemon && self.joins() {
             return;
         }
-        // After the request: see `pushed_for`.
+        // Comes after the cancel request is set: see `pushed_for`.
         fence(Ordering::SeqCst);
         let mut claim = |task: &Task| {
             if unwanted() && task.state().claim_counted() {
                 into.push(task.link());
             }
-            // A tombstone stays, as for each other claim.
+            // The tombstone stays queued, as after each other claim.
             false
         };
         drop(self.queue.take_if(&mut claim));

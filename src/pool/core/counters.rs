@@ -1,8 +1,8 @@
-//! [`Counters`]: what the reports of a pool are made from.
+//! [`Counters`]: the numbers behind the reports of a pool.
 //!
-//! The counters are for reports, and three places of the engine decide by them: a wait compares `waiting` with
-//! [`PoolConfig::max_blocked`](crate::PoolConfig::max_blocked); a manager starts again when nothing is unfinished; and
-//! tombstones are swept out of the queue when they are most of it.
+//! The engine decides by them in three cases: a wait compares `waiting` with
+//! [`PoolConfig::max_blocked`](crate::PoolConfig::max_blocked); a manager starts again when no task is unfinished; and
+//! the queue is swept when most of it is tombstones.
 
 use crate::sync::os::{AtomicU64, AtomicUsize};
 
@@ -14,12 +14,12 @@ pub(crate) struct Counters {
     pub(crate) cancelled: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) waiting: AtomicUsize,
-    /// Claimed by somebody who did not pop it.
+    /// Tasks claimed in the queue by a cancel or a joiner, and accepted tasks that were never queued.
     pub(crate) claimed: AtomicU64,
-    /// Of those, the ones that were run.
+    /// The claimed tasks that then ran in place.
     pub(crate) ran_inline: AtomicU64,
     /// Drops of results and closures under way, whose tasks are counted as ended already.
     pub(crate) dropping: AtomicUsize,
-    /// Popped, and found claimed by somebody else before.
+    /// Tombstones that a worker popped.
     pub(crate) tombstones_popped: AtomicU64,
 }

@@ -1,4 +1,4 @@
-//! [`Kind`]: where the threads of a pool come from.
+//! [`Kind`]: the source of a pool's threads.
 //!
 //! The trait is generic over the pool, which holds its kind, so that this file knows no pool.
 
@@ -13,7 +13,7 @@ use crate::sync::os::Arc;
 use crate::threads::job::{Job, WorkerHandle};
 use crate::wait::waker_set::WakerSet;
 
-/// Where the threads of a pool come from. The kinds of pool differ nowhere else.
+/// The source of a pool's threads. The kinds of pool differ nowhere else.
 ///
 /// The pool calls its kind for each thread request and at its end, not for each task.
 pub(crate) trait Kind<P>: Send + Sync {

@@ -1,10 +1,10 @@
-//! [`Notifier`]: telling a local pool's thread that something is queued.
+//! [`Notifier`]: wakes a local pool's thread when a task is queued.
 //!
 //! # The race to fear
-//! A task is pushed just after the thread looked, and the thread sleeps. It cannot: the thread says that the bell is
-//! silent, *then* looks at the queue; a submitter pushes, *then* rings. One of the two sees the other. A bell that was
-//! rung and not looked after since is not rung again, so a thousand submits wake the thread once. The same holds for
-//! the thread's leaving: it says so, then empties the queue; a submitter pushes, then looks whether it has left.
+//! A task is pushed just after the thread looked, and the thread parks. This cannot happen: the thread rearms the notifier,
+//! *then* looks at the queue; a submitter pushes, *then* notifies. One of the two sees the other. A notifier that was
+//! notified and not rearmed since wakes no more, so a thousand submits wake the thread once. The same holds when the
+//! thread leaves: it sets `gone`, then empties the queue; a submitter pushes, then reads `gone`.
 
 use std::task::Waker;
 
@@ -15,24 +15,27 @@ type Callback = Arc<dyn Fn() + Send + Sync>;
 
 pub(crate) struct Notifier {
     notified: AtomicBool,
-    /// The thread has gone for good.
+    /// The thread has left for ever.
     gone: AtomicBool,
-    who: Mutex<Who>,
+    targets: Mutex<Targets>,
 }
 
+/// The targets of a notify.
 #[derive(Clone, Default)]
-struct Who {
-    /// The thread's own, while it runs tasks or sleeps.
+struct Targets {
+    /// The thread's own waker, while it runs tasks or is parked.
     waker: Option<Waker>,
     callback: Option<Callback>,
 }
 
 impl Notifier {
     pub(crate) fn new() -> Self {
-        Self { notified: AtomicBool::new(false), gone: AtomicBool::new(false), who: Mutex::new(Who::default()) }
+        Self { notified: AtomicBool::new(false), gone: AtomicBool::new(false), targets: Mutex::default() }
     }
 
-    /// Something was pushed. False when nobody will look at it. Wakers and callbacks are user code.
+    /// Notifies the thread of a pushed task. Returns false when the thread has left and will not look at it.
+    ///
+    /// Wakers and callbacks are user code.
     #[must_use]
     pub(crate) fn notify(&self) -> bool {
         // SeqCst: comes after the push; see the module.
@@ -43,7 +46,7 @@ impl Notifier {
     }
 
     fn wake(&self) {
-        let Who { waker, callback } = self.who.lock().clone();
+        let Targets { waker, callback } = self.targets.lock().clone();
         if let Some(waker) = waker {
             swallow(|| waker.wake());
         }
@@ -52,30 +55,31 @@ impl Notifier {
         }
     }
 
-    /// Nobody looks any more. Said before the queue is emptied: whoever pushes later sees it, and empties the queue
-    /// itself.
+    /// The thread looks no more. The thread calls it before it empties the queue: a submitter that pushes later sees it,
+    /// and empties the queue itself.
     pub(crate) fn leave(&self) {
         self.gone.store(true, Ordering::SeqCst);
     }
 
-    /// Before a look at the queue: what is pushed after it rings.
+    /// Rearms before a look at the queue: a push after that look wakes the thread.
     pub(crate) fn rearm(&self) {
         self.notified.store(false, Ordering::SeqCst);
     }
 
-    /// Whom the next ring wakes.
+    /// Registers the thread's waker for the next notify.
     pub(crate) fn register(&self, waker: &Waker) {
-        let mut who = self.who.lock();
-        let before = match &who.waker {
+        let mut targets = self.targets.lock();
+        let before = match &targets.waker {
             Some(known) if known.will_wake(waker) => None,
-            _ => who.waker.replace(waker.clone()),
+            _ => targets.waker.replace(waker.clone()),
         };
-        drop(who);
+        drop(targets);
         drop(before);
     }
 
+    /// Registers the callback for each later notify.
     pub(crate) fn call(&self, callback: Callback) {
-        let before = self.who.lock().callback.replace(callback);
+        let before = self.targets.lock().callback.replace(callback);
         drop(before);
     }
 }

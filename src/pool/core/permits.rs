@@ -1,29 +1,30 @@
-//! [`Permits`]: how many of a pool's tasks run at once.
+//! [`Permits`]: the permits of a pool, one for each task that runs.
 //!
-//! One word counts the places taken (`active`: a thread runs a task, or is on its way to) and those of them whose
-//! thread is between two tasks (`searching`: it has finished one and is about to look at the queue).
+//! One word holds two counts. `active` counts the acquired permits: a thread runs a task, or is on its way to one.
+//! `searching` counts those of them whose thread has finished a task and is about to look at the queue.
 //!
 //! # The protocol
-//! * A submitter pushes, then looks at this word. Somebody looking will find the task, so it does nothing; otherwise,
-//!   if a place is free, it takes the place and sends a thread.
-//! * A worker that found a task stops looking, then looks whether more is queued, and if so does what a submitter does.
-//! * A worker that found nothing gives its place back (and stops looking, in the same step), then looks again.
-//! * A wait gives its place back, looks at the queue, and later takes its place again *without asking*, so `active` may
-//!   stand above the limit; a worker that sees that after a task gives its place back and starts nothing.
+//! * A submitter pushes, then looks at this word. A searching worker will find the task, so the submitter does nothing.
+//!   Otherwise, if a permit is free, the submitter acquires it and requests a thread.
+//! * A worker that found a task stops searching, then looks whether more is queued. If so, it acts as a submitter does.
+//! * A worker that found nothing releases its permit (and stops searching, in the same step), then looks again.
+//! * A wait releases its permit, looks at the queue, and later reacquires the permit *without asking*, so `active` may
+//!   stand above the limit. A worker that sees this after a task releases its permit and starts nothing.
 //!
 //! # The race to fear
-//! A task is pushed and nobody comes for it. Each side first changes its own word (the push; the place or the looking)
-//! and then reads the other's, all sequentially consistent: in the one order of these four, whoever comes second sees
-//! the first.
+//! A task is pushed and no worker comes for it. Each side first changes its own word (the submitter the queue, the worker
+//! this one) and then reads the other's, all sequentially consistent. In the one order of these four, the later side sees
+//! the earlier.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 const ONE: u64 = 1;
 const SEARCHING: u64 = 1 << 32;
 const ACTIVE: u64 = SEARCHING - 1;
-/// No place is ever taken again. Above `SEARCHING`, so that `try_acquire` sees it without a look of its own.
+/// No permit is ever acquired again. Above `SEARCHING`, so that `try_acquire` sees it without a look of its own.
 const ENDED: u64 = 1 << 63;
 
+/// The permits of one start of a pool.
 #[derive(Debug)]
 pub(crate) struct Permits {
     word: AtomicU64,
@@ -34,7 +35,7 @@ impl Permits {
         Self { word: AtomicU64::new(0) }
     }
 
-    /// Takes a place for a thread that is to be sent, if one is free and nobody is looking anyway.
+    /// Acquires a permit for a thread to be requested, if one is free and no worker is searching.
     #[inline]
     pub(crate) fn try_acquire(&self, limit: usize) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
@@ -47,7 +48,7 @@ impl Permits {
         false
     }
 
-    /// Takes a place for the calling thread, only if nobody has one: for work run in place.
+    /// Acquires a permit for a task that the calling thread runs in place, if one is free. Searching workers do not matter.
     pub(crate) fn try_acquire_here(&self, limit: usize) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
         while word < ENDED && (word & ACTIVE) < limit as u64 {
@@ -59,7 +60,7 @@ impl Permits {
         false
     }
 
-    /// Before a finished task is made visible: its thread will look at the queue next.
+    /// The calling thread will look at the queue next. Called before the finished task becomes visible to its joiner.
     #[inline]
     pub(crate) fn start_searching(&self) {
         self.word.fetch_add(SEARCHING, Ordering::SeqCst);
@@ -70,46 +71,46 @@ impl Permits {
         self.word.fetch_sub(SEARCHING, Ordering::SeqCst);
     }
 
-    /// Gives a place back. True when it was the last one.
+    /// Releases a permit. Returns true when it was the last one acquired.
     #[inline]
     #[must_use]
     pub(crate) fn release(&self, searching: bool) -> bool {
         let off = if searching { SEARCHING + ONE } else { ONE };
         let before = self.word.fetch_sub(off, Ordering::SeqCst);
-        debug_assert!(before & ACTIVE > 0, "gave back a place nobody had");
+        debug_assert!(before & ACTIVE > 0, "released a permit that was not acquired");
         before & ACTIVE == 1
     }
 
-    /// Takes a place again after a wait, also above the limit.
+    /// Reacquires a permit after a wait, also above the limit.
     pub(crate) fn reacquire(&self) {
         self.word.fetch_add(ONE, Ordering::SeqCst);
     }
 
-    /// One place is taken, and its thread is looking.
+    /// Returns whether one permit is acquired, and its thread is searching.
     #[inline]
     pub(crate) fn is_only_searching(&self) -> bool {
         self.word.load(Ordering::SeqCst) == SEARCHING + ONE
     }
 
-    /// How many places are taken.
+    /// The number of acquired permits.
     pub(crate) fn taken(&self) -> usize {
         (self.word.load(Ordering::SeqCst) & ACTIVE) as usize
     }
 
-    /// A task runs, or is about to.
+    /// Returns whether a task runs, or is about to.
     #[cfg(feature = "rayon")]
     #[inline]
     pub(crate) fn is_any_taken(&self) -> bool {
         self.word.load(Ordering::SeqCst) & ACTIVE != 0
     }
 
-    /// More places are taken than the limit allows.
+    /// Returns whether more permits are acquired than the limit allows.
     #[inline]
     pub(crate) fn is_over_limit(&self, limit: usize) -> bool {
         self.word.load(Ordering::Relaxed) & ACTIVE > limit as u64
     }
 
-    /// Gives the caller's place back if more are taken than the limit allows.
+    /// Releases the caller's permit if more are acquired than the limit allows. Returns whether it did.
     #[inline]
     pub(crate) fn release_excess(&self, limit: usize, searching: bool) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
@@ -123,7 +124,7 @@ impl Permits {
         false
     }
 
-    /// Ends for good if no place is taken: a submitter that is late takes none, so an end that was seen stays one.
+    /// Ends for ever if no permit is acquired. A late submitter then acquires none, so an end that was seen stays one.
     pub(crate) fn end(&self) -> bool {
         match self.word.compare_exchange(0, ENDED, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => true,

@@ -50,7 +50,7 @@ pub(crate) struct NodeKey(usize);
 /// One start of a manager.
 ///
 /// The order of the fields is the order in memory. Submitters change the first cache line (tracker, inbox). Workers change
-/// others for each task (list, completed). Behind them lies what seldom changes while the pool is busy (permits). A busy
+/// others for each task (list, completed). Behind them lie the fields that seldom change while the pool is busy (permits). A busy
 /// worker looks at the submitters' line once a batch only: each look would cost the next submit about 100 ns.
 #[repr(C)]
 pub(crate) struct Pool {
@@ -130,7 +130,7 @@ impl Pool {
         self.config.mode == PoolMode::Joining
     }
 
-    /// The node at which the code of a task runs that was submitted at `place`.
+    /// Returns the node at which the code of a task submitted at `place` runs.
     ///
     /// A work-stealing pool's tasks run at the owner, because a stolen piece may run on top of any of them.
     #[inline]
@@ -139,7 +139,7 @@ impl Pool {
         if self.config.steals() { self.owner.upgrade().unwrap_or(NodeRef::PROCESS) } else { place.clone() }
     }
 
-    /// Counts a task in the pool, and in each scope at or above its place and the node of its code.
+    /// Counts a task in the pool, and in each scope at or above its submitter's node and the node of its code.
     ///
     /// # Errors
     /// The reason why nothing is counted.
@@ -147,10 +147,10 @@ impl Pool {
     pub(crate) fn accept(self: &Arc<Self>, counted: &Counted) -> Result<(), NotAccepted> {
         let place = &counted.place;
         match self.tracker.enter() {
-            // The pool holds itself while it counts a task; `leave` lets go.
+            // The pool holds itself while it counts a task; `leave` releases it.
             Ok(Entry::First) => mem::forget(Arc::clone(self)),
             Ok(Entry::Another) => {}
-            // The submitter is told of the scope, which ended the pool.
+            // The submitter gets the scope as the reason, because its end ended the pool.
             Err(_) if place.node().scope_closed() => return Err(NotAccepted::ScopeEnded(place.clone())),
             Err(_) => return Err(NotAccepted::Closed),
         }
@@ -274,7 +274,7 @@ impl Pool {
         }
     }
 
-    /// The node that is to list a task submitted at `place`, registered. `None` for a root, which is never cancelled.
+    /// Returns the registered node that is to list a task submitted at `place`; `None` for a root, which is never cancelled.
     #[inline]
     pub(crate) fn listing_node(place: &NodeRef) -> Option<NonNull<Node>> {
         let node = place.below_root()?;
@@ -301,12 +301,12 @@ impl Pool {
     #[inline]
     pub(crate) fn unlist(&self, place: &NodeRef, task: &Task) {
         if let Some(node) = place.below_root() {
-            // SAFETY: the reference keeps the task, which was listed at its own place, or never.
+            // SAFETY: the reference keeps the task, which was listed at its own node, or never.
             unsafe { node.queued().of(self.joins()).unlist(task.link()) };
         }
     }
 
-    /// Gives room in a bounded queue back, and notifies the next waiter for it.
+    /// Releases the capacity of one task in a bounded queue, and notifies the next waiter for it.
     pub(crate) fn release_capacity(&self) {
         if let Some(capacity) = &self.capacity {
             capacity.count_one();

@@ -1,16 +1,16 @@
-//! [`Queue`]: first in, first out, through the tasks' own links, so that queueing allocates nothing.
+//! [`Queue`]: first in, first out, through the tasks' own links, so that a push allocates nothing.
 //!
-//! Two parts. Producers push onto an *inbox*, a stack that a single compare-exchange extends. Consumers pop from a
-//! *list* under a mutex; when the list is empty they take the whole inbox at once and turn it round. So a producer and
-//! a consumer meet on one cache line once a batch, not once a task.
+//! The queue has two parts. Submitters push onto an *inbox*, a stack that a single compare-exchange extends. Workers pop from
+//! a *list* under a mutex; with an empty list they take the whole inbox at once and reverse it. So a submitter and
+//! a worker meet on one cache line once a batch, not once a task.
 //!
 //! # Order
-//! A push that happens before another is popped before it: the inbox is a stack, it is taken whole, and it is turned
-//! round; a batch is used up before the next is taken.
+//! A push that happens before another is popped before it: the inbox is a stack, it is taken whole, and it is
+//! reversed; a batch is used up before the next is taken.
 //!
 //! # The race to fear
-//! A consumer finds the queue empty and goes, while a push is going on. The caller excludes it: it pushes, *then* looks
-//! at the places; a leaving worker gives its place back, *then* looks at the queue ([`crate::pool::core::permits`]). `push`
+//! A worker finds the queue empty and leaves during a push. The callers exclude this: a submitter pushes, *then* looks
+//! at the permits; a leaving worker releases its permit, *then* looks at the queue ([`crate::pool::core::permits`]). `push`
 //! and `is_empty` are sequentially consistent, so one of the two sees the other.
 
 use std::ptr::NonNull;
@@ -19,15 +19,15 @@ use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::cell::{Header, TaskRef};
 
-/// The queue of one start of a pool, and what else changes under its lock (`X`).
+/// The queue of one start of a pool, with data of the caller's that changes under its lock (`X`).
 #[repr(C)]
 pub(crate) struct Queue<M: 'static, X> {
     inbox: AtomicPtr<Header<M>>,
-    /// Keeps inbox and list on different cache lines, so that producers and consumers do not slow each other down. Not
+    /// Keeps inbox and list on different cache lines, so that submitters and workers do not slow each other down. Not
     /// an alignment, which would make the allocator slow for a pool per request.
     _apart: [u64; 7],
     list: Mutex<List<M, X>>,
-    /// Whether something is left in the list. Changed under the list's lock, and read without it.
+    /// 1 while a task is in the list, else 0. Changed under the list's lock, and read without it.
     rest: AtomicUsize,
 }
 
@@ -36,16 +36,16 @@ struct List<M: 'static, X> {
     extra: X,
 }
 
-// SAFETY: the links belong to whoever holds the list's lock, or to the pusher until its compare-exchange succeeded;
+// SAFETY: the links belong to the holder of the list's lock, or to the pusher until its compare-exchange has succeeded;
 // the tasks themselves are `Send` when `M` is.
 unsafe impl<M: Send + 'static, X: Send> Send for Queue<M, X> {}
 // SAFETY: as above.
 unsafe impl<M: Send + 'static, X: Send> Sync for Queue<M, X> {}
 
-/// What `pop` found.
+/// The result of a pop.
 pub(crate) struct Popped<M: 'static> {
     pub(crate) task: Option<TaskRef<M>>,
-    /// More is queued behind it.
+    /// Another task is queued behind it.
     pub(crate) more: bool,
 }
 
@@ -66,7 +66,8 @@ impl<M: 'static, X> Queue<M, X> {
         loop {
             // SAFETY: the task is in no list before the exchange succeeds, so its link is ours.
             unsafe { TaskRef::set_next(raw, head) };
-            // SeqCst: comes before the caller's look at the places; Release half: the link and the task are written.
+            // SeqCst: comes before the caller's look at the permits. Its Release half publishes the link and the task, and
+            // pairs with the swap in `refill`.
             match self.inbox.compare_exchange_weak(head, raw.as_ptr(), Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(seen) => head = seen,
@@ -74,7 +75,7 @@ impl<M: 'static, X> Queue<M, X> {
         }
     }
 
-    /// Takes the oldest task, and lets `under_lock` note it while nobody else can look.
+    /// Takes the oldest task. `under_lock` notes it before the lock is released.
     #[inline]
     pub(crate) fn pop(&self, under_lock: impl FnOnce(&mut X, Option<&TaskRef<M>>)) -> Popped<M> {
         let mut list = self.list.lock();
@@ -94,17 +95,18 @@ impl<M: 'static, X> Queue<M, X> {
 
     /// Moves the inbox behind an empty list, oldest first.
     fn refill(&self, list: &mut MutexGuard<'_, List<M, X>>) {
-        // Not a look at the inbox while the list lasts: it would take the cache line away from the producers.
+        // No look at the inbox while the list lasts: the look would take the cache line away from the submitters.
         if !list.head.is_null() || self.inbox.load(Ordering::SeqCst).is_null() {
             return;
         }
-        // Acquire: sees what the pushers wrote.
+        // SeqCst, whose Acquire half sees the pushers' writes: pairs with the exchange in `push`.
         let mut newest = self.inbox.swap(std::ptr::null_mut(), Ordering::SeqCst);
         while let Some(raw) = NonNull::new(newest) {
             // SAFETY: the batch is ours since the swap.
             unsafe {
                 newest = TaskRef::next(raw);
-                // The common batch is one task, whose link is right already: leave its cache line to whoever polls it.
+                // The common batch is one task, whose link is right already: no write, so its cache line stays with a joiner
+                // that polls it.
                 if newest != list.head {
                     TaskRef::set_next(raw, list.head);
                 }
@@ -113,37 +115,36 @@ impl<M: 'static, X> Queue<M, X> {
         }
     }
 
-    /// Nothing was pushed since the list was last refilled. A hint, without the lock.
+    /// Returns whether nothing was pushed since the last refill of the list. A hint, without the lock.
     #[inline]
     pub(crate) fn inbox_is_empty(&self) -> bool {
         self.inbox.load(Ordering::SeqCst).is_null()
     }
 
-    /// Nothing is queued, seen by both parts at one time.
+    /// Returns whether nothing is queued, from both parts at one time.
     pub(crate) fn is_empty(&self) -> bool {
         let list = self.list.lock();
         list.head.is_null() && self.inbox_is_empty()
     }
 
-    /// How many are queued. Walks over all of them.
+    /// The number of queued entries. Walks over all of them.
     pub(crate) fn length(&self) -> usize {
         let list = self.list.lock();
-        // Acquire: the pushers' links are seen. The inbox grows at its head only, and is taken only under the lock.
+        // Acquire: sees the pushers' links. The inbox grows at its head only, and is taken only under the lock.
         let parts = [list.head, self.inbox.load(Ordering::Acquire)];
         let next = |raw: &NonNull<Header<M>>| {
-            // SAFETY: the list's links are ours under its lock; those of the inbox are not changed once they are
-            // pushed.
+            // SAFETY: the list's links are ours under its lock; a link of the inbox does not change after its push.
             NonNull::new(unsafe { TaskRef::next(*raw) })
         };
         parts.into_iter().map(|first| std::iter::successors(NonNull::new(first), next).count()).sum()
     }
 
-    /// Looks at, or changes, what shares the queue's lock.
+    /// Passes on the data under the queue's lock.
     pub(crate) fn with_extra<R>(&self, f: impl FnOnce(&mut X) -> R) -> R {
         f(&mut self.list.lock().extra)
     }
 
-    /// Takes everything `unwanted` says yes to, keeping the order of the rest.
+    /// Takes the entries for which `unwanted` returns true, and keeps the order of the rest. Costs a walk under the lock.
     pub(crate) fn take_if(&self, mut unwanted: impl FnMut(&TaskRef<M>) -> bool) -> Vec<TaskRef<M>> {
         let mut list = self.list.lock();
         let mut taken = Vec::new();
@@ -168,18 +169,20 @@ impl<M: 'static, X> Queue<M, X> {
         taken
     }
 
-    /// Before the lock is let go, and before the caller's look at the places.
+    /// Notes whether the list has tasks, before the lock is released, and so before the caller's look at the permits.
     fn note_rest(&self, list: &List<M, X>) {
         let rest = usize::from(!list.head.is_null());
-        // Under the lock nobody else writes it.
+        // Relaxed: only the holder of the lock writes it.
         if self.rest.load(Ordering::Relaxed) != rest {
             // SeqCst: pairs with `looks_empty`.
             self.rest.store(rest, Ordering::SeqCst);
         }
     }
 
-    /// Nothing is queued, without the lock. For a thread that stops looking: whoever moved something into the list, and
-    /// sent nobody because that thread was looking, had said so before.
+    /// Returns whether nothing is queued, without the lock.
+    ///
+    /// For a thread that stops searching. A worker that moved tasks into the list, and requested no thread because the caller
+    /// was searching, had stored `rest` before.
     #[inline]
     pub(crate) fn looks_empty(&self) -> bool {
         self.inbox_is_empty() && self.rest.load(Ordering::SeqCst) == 0
@@ -188,7 +191,7 @@ impl<M: 'static, X> Queue<M, X> {
 
 impl<M: 'static, X> Drop for Queue<M, X> {
     fn drop(&mut self) {
-        // The engine ends with nothing queued; what a model or a fault leaves behind is let go, not leaked.
+        // The engine ends with an empty queue. Entries that a model or a fault leaves behind are dropped, not leaked.
         drop(self.take_if(|_| true));
     }
 }

@@ -1,7 +1,7 @@
-//! [`QueueStats`]: which tasks of a pool run, for its reports. It changes under the queue's lock.
+//! [`QueueStats`]: the running tasks of a pool, for its reports. It changes under the queue's lock.
 //!
-//! Every change takes the same few steps, however many run: tasks that run inside one another on one thread are all in
-//! it.
+//! Every change has a constant cost, however many tasks run: the list also holds tasks that run inside one another on one
+//! thread.
 
 use smallvec::SmallVec;
 
@@ -13,19 +13,19 @@ use crate::sync::clock::CoarseInstant;
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) id: TaskId,
-    /// The place it was asked for at.
+    /// The submitter's node.
     pub(crate) at: NodeId,
-    /// Tasks that its thread ended before it and has not counted out of the pool yet. The entry is taken off the list
-    /// before they are.
+    /// Tasks that its thread finished before it and has not counted out of the pool yet. The entry leaves the list before
+    /// they leave the count.
     pub(crate) owed: u64,
     pub(crate) since: CoarseInstant,
     pub(crate) task_type: Option<Box<TaskType>>,
 }
 
-/// What a slot holds.
+/// The content of a slot.
 enum Slot {
     Taken(Running),
-    /// Free, with the next free one.
+    /// Free, with a link to the next free slot.
     Free(Link),
 }
 
@@ -48,7 +48,7 @@ impl QueueStats {
         Self { popped: 0, slots: SmallVec::new(), free: END, taken: 0 }
     }
 
-    /// A thread goes on from the task that it noted at `at`, if it noted one, to the next one, if there is one.
+    /// Replaces the task that a thread noted at `at`, if any, by its next one, if any.
     pub(crate) fn turn(&mut self, at: &mut Option<usize>, next: Option<Running>) {
         match (*at, next) {
             (Some(i), Some(next)) => self.slots[i] = Slot::Taken(next),
@@ -61,7 +61,7 @@ impl QueueStats {
         }
     }
 
-    /// Notes a task. It is erased by what this returns.
+    /// Notes a task. Returns its slot, with which it is erased.
     pub(crate) fn note(&mut self, running: Running) -> usize {
         let taken = Slot::Taken(running);
         self.taken += 1;
@@ -83,24 +83,24 @@ impl QueueStats {
     pub(crate) fn erase(&mut self, at: usize) {
         let before = std::mem::replace(&mut self.slots[at], Slot::Free(self.free));
         debug_assert!(matches!(before, Slot::Taken(_)), "erased twice");
-        // There are fewer slots than a link can say: a running task has a stack.
+        // The cast is exact: each running task has a stack, so there are fewer slots than links.
         self.free = at as Link;
         self.taken -= 1;
         if self.taken == 0 && self.slots.spilled() {
-            // An idle pool keeps no memory for the busiest moment it had.
+            // An idle pool keeps no memory for its busiest moment.
             self.slots = SmallVec::new();
             self.free = END;
         }
     }
 
-    /// Says as what a noted task was submitted.
+    /// Notes the task type of a noted task.
     pub(crate) fn set_type(&mut self, at: usize, task_type: Option<Box<TaskType>>) {
         if let Some(Slot::Taken(running)) = self.slots.get_mut(at) {
             running.task_type = task_type;
         }
     }
 
-    /// Erases a task whose thread does not come back. The newest is found first.
+    /// Erases a task whose thread never returns. The search begins at the newest.
     pub(crate) fn forget(&mut self, id: TaskId) {
         let is_its = |slot: &Slot| matches!(slot, Slot::Taken(running) if running.id == id);
         if let Some(at) = self.slots.iter().rposition(is_its) {

@@ -4,15 +4,16 @@ use crate::pool::core::pool::Pool;
 use crate::pool::report::PoolStats;
 use crate::sync::os::Ordering;
 
-/// Tasks accepted that have not ended, from the counters alone.
+/// The number of accepted tasks that have not ended, from the counters alone.
 pub(crate) fn unfinished(pool: &Pool) -> usize {
     let stats = of(pool);
     stats.running + stats.waiting + stats.queued + pool.counters.dropping.load(Ordering::SeqCst)
 }
 
+/// A snapshot of the pool. Costs one lock of the queue.
 pub(crate) fn of(pool: &Pool) -> PoolStats {
     let c = &pool.counters;
-    // What ends is read before what starts, so that a difference is never below zero by much.
+    // Ends are read before starts, so that a difference is at most slightly below zero.
     let completed = c.completed.load(Ordering::Acquire);
     let interrupted = c.interrupted.load(Ordering::Acquire);
     let panicked = c.panicked.load(Ordering::Acquire);

@@ -1,4 +1,4 @@
-//! [`TaskMeta`]: what the engine remembers of a task until it ends.
+//! [`TaskMeta`]: the engine's data of a task, until the task ends.
 
 use std::mem;
 use std::ptr::NonNull;
@@ -13,75 +13,74 @@ use crate::wait::tracker::TaskTracker;
 /// The reference type that handles hold.
 pub(crate) type Task = TaskRef<TaskMeta>;
 
-/// What the engine remembers of a task until it ends.
+/// The engine's data of a task, until the task ends.
 pub(crate) struct TaskMeta {
     /// See [`Counted::place`].
     pub(crate) place: NodeRef,
-    /// What few tasks have.
+    /// Data that few tasks have.
     pub(crate) rare: Option<Box<RareMeta>>,
-    /// Where it is queued.
+    /// The pool it is queued in; [`PoolAddress::NONE`] for a task that is not queued.
     pub(crate) pool: PoolAddress,
 }
 
-/// What counts a task, beside its pool.
+/// The nodes and the tracker that count a task, beside its pool.
 #[derive(Clone, Default)]
 pub(crate) struct Counted {
-    /// The node it was asked for at, whose scopes count it. Its code stands there too, where the pool does not say
-    /// otherwise.
+    /// The submitter's node, whose scopes count the task. Its code stands there too, except in a work-stealing pool.
     pub(crate) place: NodeRef,
-    /// Where its code stands, if that is neither there nor above: the scopes at or above this place count it too, each
-    /// scope once. The process, which has none, if they are the same.
+    /// The node of its code, if that is neither `place` nor above it: the scopes at or above this node count the task too,
+    /// each scope once. Otherwise the process, which has no scopes.
     pub(crate) owner: NodeRef,
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<TaskTracker>>,
 }
 
 impl Counted {
-    /// Those who count a task asked for at `place`, which stands at `owner`.
+    /// The counts of a task submitted at `place`, whose code stands at `owner`.
     pub(crate) fn new(place: NodeRef, owner: NodeRef) -> Self {
         let differs = !place.node().is_at_or_below(owner.node());
         Self { place, owner: if differs { owner } else { NodeRef::PROCESS }, scoped: None }
     }
 
-    /// The scopes that count it, as nodes, in the order in which they are left: each after those below it.
+    /// The nodes of the scopes that count it, in the order of counting out: each after the scopes below it.
     pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &ScopeTrackers)> {
         self.owner_scopes().chain(self.place.node().scope_nodes())
     }
 
-    /// Those of them that count it for its code alone. The process has none, so for most tasks this is one look.
+    /// The scopes that count it for its code alone. The process has none, so for most tasks this costs one comparison.
     #[inline]
     pub(crate) fn owner_scopes(&self) -> impl Iterator<Item = (&Node, &ScopeTrackers)> {
         let owner = self.owner.is_counted().then(|| self.owner.node().scopes_beside(self.place.node()));
         owner.into_iter().flatten()
     }
 
-    /// It is counted at or below the node.
+    /// Returns whether the task is counted at or below the node.
     pub(crate) fn is_below(&self, node: &Node) -> bool {
         self.place.node().is_at_or_below(node) || self.owner.node().is_at_or_below(node)
     }
 }
 
 impl TaskMeta {
-    /// What counts the task, and the rest of what few have.
+    /// Splits off the task's counts.
     pub(crate) fn into_counted(self) -> (Counted, RareMeta) {
         let mut rare = self.rare.map_or_else(RareMeta::default, |rare| *rare);
         let (owner, scoped) = (mem::take(&mut rare.owner), rare.scoped.take());
         (Counted { place: self.place, owner, scoped }, rare)
     }
 
-    /// The type it was submitted as, in a pool that accepts any.
+    /// The task type it was submitted with, in a pool that is not typed.
     pub(crate) fn task_type(&self) -> Option<&TaskType> {
         self.rare.as_ref()?.task_type.as_ref()
     }
 
-    /// It came through the queue: it counts against the queue's limit, and may be in the list of its place.
+    /// Returns whether it came through the queue: it holds capacity, and its node may list it.
     #[inline]
     pub(crate) fn queued(&self) -> bool {
         self.pool != PoolAddress::NONE
     }
 }
 
-/// A pool that a task was accepted by: alive until the task is counted out.
+/// The address of the pool that accepted a task. The pool is alive until the task is counted out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolAddress(NonNull<()>);
 
@@ -103,13 +102,13 @@ impl PoolAddress {
     }
 }
 
-/// Boxed, so that the many tasks without any of it are small; an allocation of its own for the others.
+/// Data that few tasks have. Boxed, so that tasks without it are small; it costs the others one allocation.
 #[derive(Default)]
 pub(crate) struct RareMeta {
     pub(crate) span: Option<tracing::Span>,
     /// The submitter's own default subscriber.
     pub(crate) subscriber: Option<Scoped>,
-    /// What it was submitted as, in a pool that takes any type.
+    /// The task type it was submitted with, in a pool that is not typed.
     pub(crate) task_type: Option<TaskType>,
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<TaskTracker>>,
@@ -117,13 +116,13 @@ pub(crate) struct RareMeta {
     pub(crate) owner: NodeRef,
 }
 
-/// What a task is submitted as.
+/// The properties that a task is submitted with.
 #[derive(Clone, Default)]
 pub(crate) struct As {
     pub(crate) task_type: Option<TaskType>,
     /// It runs with the state of its worker.
     pub(crate) stateful: bool,
-    /// What its closure borrows ends with the wait for the task.
+    /// Its closure borrows data that lives until the wait for the task ends.
     pub(crate) borrows: bool,
 }
 
