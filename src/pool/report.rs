@@ -30,7 +30,7 @@ pub struct PoolStats {
     /// [`is_cancelled`](crate::is_cancelled), [`sleep`](crate::sleep), [`cancelled`](crate::cancelled()), a hook of
     /// [`on_cancel`](crate::on_cancel()) that has run, and the errors that a request causes: of a wait, of a submission or
     /// a start below a scope that has ended, of the join of a cancelled task. A cancelled task that joins an interrupted one
-    /// is interrupted too. Its value does not matter, whether that is an `Err` or not.
+    /// is interrupted too. The task's value does not matter, whether that is an `Err` or not.
     ///
     /// A cancelled task that finished before it saw the request is `completed`, and so is a task that acknowledged
     /// ([`acknowledge_cancel`](crate::acknowledge_cancel)) every request it saw. A task that panicked is `panicked`. A
@@ -63,7 +63,7 @@ impl fmt::Display for PoolStats {
     }
 }
 
-/// The result of a stop: how the tasks of this start ended, with the tasks that still run.
+/// The result of a stop: the counts of ended tasks, with the tasks that still run.
 ///
 /// With the feature `serde` it serialises, as part of a [`ShutdownReport`](crate::ShutdownReport) and in the same
 /// shape.
@@ -85,7 +85,7 @@ pub struct StopReport {
     /// The remaining tasks that run now, the oldest first.
     pub still_running: Vec<RunningTask>,
     /// Initialisers ([`on_worker_start`](crate::PoolConfig::on_worker_start)) that have not returned and that no task needs
-    /// any more. The stop does not wait for them. Their threads end when they return, without having had a task.
+    /// any more. The stop does not wait for them. The thread of each ends when it returns, without having had a task.
     pub abandoned: usize,
 }
 
@@ -97,10 +97,10 @@ pub struct RunningTask {
     pub id: TaskId,
     /// The task type it was submitted with, if any.
     pub task_type: Option<TaskType>,
-    /// The submitter's node, in words: the innermost scope it was submitted in, or else the submitting thread or task.
+    /// The submitter's node, in words: the innermost scope, or else the thread or the task.
     /// `None` where that is the family's root, has ended, or is of another family than the pool.
     pub place: Option<String>,
-    /// The time since its start, exact to some milliseconds: the clock is read for every task, so it is a cheap one.
+    /// The time since its start, exact to some milliseconds. The clock is a cheap one, because every task reads it.
     pub age: Duration,
 }
 

@@ -8,7 +8,7 @@ use crate::pool::config::threads::ThreadConfig;
 const MOST_STEALING: usize = 65_535;
 
 impl PoolConfig {
-    /// Returns the first setting that is impossible, alone or for this kind, with the reason and the remedy.
+    /// Returns the first impossible setting, with the reason and the remedy.
     pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
         if self.kind == PoolKind::Local {
             // Its waits run queued tasks on the same thread, because no other thread can.

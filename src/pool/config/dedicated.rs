@@ -15,7 +15,7 @@ impl PoolConfig {
         self.threads.get_or_insert_default()
     }
 
-    /// Each thread of the pool stands for a scarce resource, so a wait keeps the permit by default.
+    /// Keeps permits in waits by default, because each thread of the pool has a scarce resource.
     fn holds_permit_by_default(&mut self) {
         self.holds_permit |= !self.permits_set.0;
     }
@@ -59,8 +59,8 @@ impl PoolConfig {
     ///
     /// For resources that are expensive on each thread: a loaded model, a connection, a library that must be initialised
     /// on the thread that uses it. `f` stands at the thread's own node ([`WorkerCtx::lineage`]). Tasks on that thread find
-    /// everything that `f` creates there through [`worker`](crate::worker). It is dropped on that thread when the thread
-    /// ends.
+    /// everything that `f` creates there through [`worker`](crate::worker). The node and all it holds are dropped on that
+    /// thread when the thread ends.
     ///
     /// These resources are often scarce, so such a pool [keeps its permits](Self::holds_permit) in waits, unless
     /// [`releases_permit`](Self::releases_permit) is set: at most `n` threads are ever initialised at once. A task
@@ -100,9 +100,9 @@ impl PoolConfig {
         self
     }
 
-    /// Gives each of a dedicated pool's threads a state, made by `f` on that thread and lent to its tasks.
+    /// Gives each of a dedicated pool's threads a state, made by `f` on that thread.
     ///
-    /// [`submit_with_state`](crate::PoolManager::submit_with_state) lends it to a task: a connection, a parser, a session of
+    /// [`submit_with_state`](crate::PoolManager::submit_with_state) lends the state to a task: a connection, a parser, a session of
     /// a library that stays on its thread. The state need not be `Send`.
     ///
     /// ```
@@ -132,13 +132,13 @@ impl PoolConfig {
     ///
     /// # When it is made, and how many there are
     /// `f` runs before the thread's first task and after [`on_worker_start`](Self::on_worker_start), and stands at the
-    /// thread's own node. It runs as tasks arrive, or in `start` with [`warm`](Self::warm). At most `n` states are alive at
+    /// thread's own node. `f` runs as tasks arrive, or in `start` with [`warm`](Self::warm). At most `n` states are alive at
     /// once. An error or a panic of `f` has the consequences of one of `on_worker_start`: see there for the tasks,
     /// the pause and the next try.
     ///
     /// # When it is dropped
     /// Always on its thread: when the thread ends, which it does after [`keep_alive`](Self::keep_alive) and when the
-    /// pool ends. [`stop`](crate::PoolManager::stop) of a joining pool returns after the last drop. It does not wait for an
+    /// pool ends. [`stop`](crate::PoolManager::stop) of a joining pool returns after the last drop. `stop` does not wait for an
     /// abandoned `f`, whose state is dropped as soon as `f` returns.
     ///
     /// # A panic
@@ -163,9 +163,9 @@ impl PoolConfig {
         self
     }
 
-    /// Has `start` make `n` of a dedicated pool's threads, at most the pool's limit. 0, so none, by default.
+    /// Has `start` make `n` of a dedicated pool's threads. 0, so none, by default.
     ///
-    /// `start` blocks until each thread has run its [`on_worker_start`](Self::on_worker_start). Four are initialised at a
+    /// `n` is at most the pool's limit. `start` blocks until each thread has run its [`on_worker_start`](Self::on_worker_start). Four are initialised at a
     /// time ([`warm_concurrency`](Self::warm_concurrency)).
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::error::busy::Busy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GateMode {
-    /// Under the nearest gate that is bound at or above the code's node; without a gate where none is bound.
+    /// Under the nearest gate bound at or above the code's node, if there is one.
     IfPresent,
     /// Never: for code that may run beside the gate's holder, such as reading a status. If the code enters the gate itself
     /// while another holder is in, it gets [`Busy`] like any caller.

@@ -24,7 +24,7 @@ pub enum PoolKind {
 pub enum PoolMode {
     /// The tasks complete.
     Joining,
-    /// The tasks are abandoned: queued ones are cancelled, and no wait for the end waits for running ones.
+    /// The tasks are abandoned: queued ones are cancelled, running ones are not waited for.
     Daemon,
 }
 

@@ -129,14 +129,14 @@ impl PoolConfig {
     /// ```
     ///
     /// # Its threads
-    /// The threads come with the first task. They go back to the cache some 10 ms after the last task, or when the pool
-    /// ends, so an idle pool has none. In between the pool has all `n`. They count against
-    /// [`threads::limit`](crate::threads::limit) only while they have a task. When the system refuses some of them, the pool
+    /// The threads come with the first task. The pool returns them to the cache some 10 ms after the last task, or when it
+    /// ends, so an idle pool has none. In between the pool has all `n`. A thread counts against
+    /// [`threads::limit`](crate::threads::limit) only while it has a task. When the system refuses some of them, the pool
     /// works with fewer until it has been idle once; `rayon::current_num_threads` returns their number. When the system
     /// refuses the first, the task is refused.
     ///
     /// Each task is handed to another thread, also by [`install`](crate::PoolManager::install), which blocks until the task
-    /// has finished. That costs some microseconds while the threads are there, and otherwise the wake or start of `n` of
+    /// has finished. The hand-over costs some microseconds while the threads are there, and otherwise the wake or start of `n` of
     /// them. From within the pool `install` is a call.
     ///
     /// # The node of its code
@@ -168,13 +168,13 @@ impl PoolConfig {
     /// blocks its thread; wrap it in [`blocking`](crate::blocking).
     ///
     /// A join of a queued task of this pool runs the task in place. A join of a *started* task may wait for code further out
-    /// on the same thread, where rayon ran the one task on top of the other. That wait is refused only where the task itself
+    /// on the same thread, where rayon ran the one task on top of the other. Such a wait is refused only where the task itself
     /// is there, not a piece of it. Use a leased pool for tasks that wait for each other.
     ///
     /// # Its end
     /// As for any pool: the pool closes when its last manager handle is dropped, and accepted tasks run. Dropping the
     /// scope that owns it cancels them. Neither blocks. `stop` returns when the threads have gone back, also from
-    /// jobs that a task gave to `rayon::spawn`. These are no tasks: nothing else counts them, and a panic in one
+    /// jobs that a task gave to `rayon::spawn`. Such jobs are no tasks: nothing else counts them, and a panic in one
     /// is only logged. At the process's exit a joining pool finishes its tasks, except when one of its own
     /// threads ends the process.
     ///
@@ -194,7 +194,7 @@ impl PoolConfig {
         Self::new(PoolKind::WorkStealing, n)
     }
 
-    /// The stack that a task needs to run inside another one: half of the stack of a thread of the pool.
+    /// The stack that a task needs to run inside another one: half of a thread's stack.
     #[inline]
     pub(crate) fn stack_needed(&self) -> usize {
         /// The default of `std`.
@@ -233,7 +233,9 @@ impl PoolConfig {
         self
     }
 
-    /// Abandons accepted tasks when the pool ends: queued ones are cancelled, and no wait for the end waits for running ones.
+    /// Abandons accepted tasks when the pool ends.
+    ///
+    /// The end cancels queued tasks. Neither [`stop`](crate::PoolManager::stop) nor the process's exit waits for running ones.
     pub fn daemon(mut self) -> Self {
         self.mode = PoolMode::Daemon;
         self
@@ -250,8 +252,8 @@ impl PoolConfig {
     ///
     /// A submit to a full queue is refused as [`QueueFull`](crate::SubmitErrorKind::QueueFull).
     ///
-    /// Cancelled tasks hold no capacity: a cancel ends them in the queue and frees their capacity at once. It admits as many
-    /// of the submitters that wait for capacity ([`submit_timeout`](crate::PoolManager::submit_timeout),
+    /// Cancelled tasks hold no capacity: a cancel ends them in the queue and frees their capacity at once. A cancel admits
+    /// as many of the submitters that wait for capacity ([`submit_timeout`](crate::PoolManager::submit_timeout),
     /// [`submit_async`](crate::PoolManager::submit_async)) as it cancels tasks.
     ///
     /// ```
@@ -282,9 +284,9 @@ impl PoolConfig {
         self
     }
 
-    /// Places tasks below the manager's owner instead of below their submitter, of which they see nothing.
+    /// Puts tasks below the manager's owner instead of below their submitter.
     ///
-    /// Nor does the submitter's scope see them: it does not count them, wait for them or cancel them. A detached pool is
+    /// The tasks see nothing of the submitter. Nor does the submitter's scope see them: it does not count them, wait for them or cancel them. A detached pool is
     /// for work that outlives its client: an audit record, a cache to be filled for the next request.
     ///
     /// ```
@@ -303,7 +305,7 @@ impl PoolConfig {
         self
     }
 
-    /// Keeps the permit of a task that waits: no other task starts with it, and at most `n` tasks run code at a time.
+    /// Keeps the permit of a waiting task, so that at most `n` tasks run code at a time.
     ///
     /// Without this setting, a task that waits in heirloom (a join, [`sleep`](crate::sleep), a portal's `block_on`) releases
     /// its permit to another task. With it and `n == 1` the pool is strictly serial: each task ends before the next one
@@ -322,19 +324,19 @@ impl PoolConfig {
         self
     }
 
-    /// Releases the permit of a task that waits in heirloom to the next task: the opposite of
-    /// [`holds_permit`](Self::holds_permit).
+    /// Releases the permit of a task that waits in heirloom to the next task.
     ///
-    /// For a pool whose [`on_worker_start`](Self::on_worker_start) prepares a resource that may exist more than `n` times.
+    /// The opposite of [`holds_permit`](Self::holds_permit), for a pool whose [`on_worker_start`](Self::on_worker_start) prepares a resource that may exist more than `n` times.
     /// The waits may cause more threads, up to [`max_blocked`](Self::max_blocked), and each is prepared.
     pub fn releases_permit(mut self) -> Self {
         (self.holds_permit, self.permits_set) = (false, Explicit(true));
         self
     }
 
-    /// Bounds the tasks that have released their permit in a wait, and so the extra threads that waits cause. 256 by default.
+    /// Bounds the tasks that have released their permits in waits. 256 by default.
     ///
-    /// At the bound a wait keeps its permit, which is logged once at WARN.
+    /// The bound is also that of the extra threads which waits cause. At the bound a wait keeps its permit, which is logged
+    /// once at WARN.
     ///
     /// The bound delays queued tasks, and does not stop them. When waits without a deadline keep all permits of the pool, and
     /// nothing changes for 10 ms, the next task starts with one of these permits, past the bound. The more tasks are past

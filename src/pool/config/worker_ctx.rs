@@ -57,7 +57,7 @@ thread_local! {
 /// [`PoolConfig::on_worker_start`](crate::PoolConfig::on_worker_start) receives it, and [`worker`] returns it. Dropping it
 /// changes nothing; the thread's node lives while a clone of it exists.
 ///
-/// It is the *started by* edge of the tree. A task stands below its submitter, and finds the values of the thread that
+/// A `WorkerCtx` is the *started by* edge of the tree. A task stands below its submitter, and finds the values of the thread that
 /// runs it through the thread's [`lineage`](Self::lineage).
 #[derive(Clone)]
 pub struct WorkerCtx(Arc<Worker>);
@@ -76,10 +76,10 @@ struct Worker {
 impl WorkerCtx {
     /// Returns the thread's own node, made on first use.
     ///
-    /// Its parent is the innermost scope at or above the pool's owner, or the process.
+    /// The node's parent is the innermost scope at or above the pool's owner, or the process.
     ///
     /// Only the tasks on this thread find the managers and values that the initialiser creates or binds there, through
-    /// [`worker`]. They are dropped on this thread when the thread ends.
+    /// [`worker`]. Managers and values are dropped on this thread when the thread ends.
     ///
     /// The initialiser stands at this node, so it may call `bind`. A task stands elsewhere, and looks up at this node:
     ///
@@ -97,7 +97,7 @@ impl WorkerCtx {
     ///
     /// let queries = db.submit(|| {
     ///     let worker = heirloom::worker().expect("a thread of the pool");
-    ///     let connection = CONNECTION.get_at(&worker.lineage())?; // `CONNECTION.get()` would not find it
+    ///     let connection = CONNECTION.at(&worker.lineage()).get()?; // `CONNECTION.get()` would not find it
     ///     let mut connection = connection.lock().unwrap();
     ///     connection.queries += 1;
     ///     Ok::<_, heirloom::NotBound>(connection.queries)
@@ -141,9 +141,9 @@ impl WorkerCtx {
         })
     }
 
-    /// Returns the node that owns the pool, for which this thread was started; `None` when it has ended.
+    /// Returns the owner of the pool that started this thread.
     ///
-    /// The thread does not keep the owner alive.
+    /// `None` when the owner has ended: the thread does not keep it alive.
     #[must_use]
     pub fn started_by(&self) -> Option<Lineage> {
         self.0.owner.upgrade().map(Lineage)

@@ -28,13 +28,13 @@ pub(crate) fn task<R>(
     (out, frame.counted)
 }
 
-/// Runs the cleanup of a task as a part of the task: a wait there releases the permit, and knows its task.
+/// Runs the cleanup of a task as a part of the task. A wait there releases the permit, and knows its task.
 pub(crate) fn teardown(pool: &Arc<Pool>, counted: Counted, brings_permit: bool, owed: u64, f: &mut dyn FnMut()) {
     let node = counted.place.clone();
     cleanup(pool, &node, counted, brings_permit, owed, f);
 }
 
-/// The same for code that ends with the task and stands at the process: wakers, the end of scopes.
+/// Runs cleanup that stands at the process: wakers, the end of scopes.
 pub(crate) fn teardown_nowhere(pool: &Arc<Pool>, counted: Counted, brings: bool, owed: u64, f: &mut dyn FnMut()) {
     cleanup(pool, &NodeRef::PROCESS, counted, brings, owed, f);
 }

@@ -24,10 +24,10 @@ pub(crate) fn bringers(inner: Option<&Frame>) -> impl Iterator<Item = &Frame> {
 /// workers of a busy pool would fight over the count.
 pub(crate) struct Frame {
     outer: *const Frame,
-    /// The nearest outer frame with a permit, so that code about permits does not walk a deep stack.
+    /// The nearest outer frame with a permit. Spares code about permits a walk over a deep stack.
     outer_bringer: *const Frame,
     pool: *const Arc<Pool>,
-    /// Null for the cleanup of a task: the drop of its result, its wakers, the end of its node.
+    /// Null for a task's cleanup: the drop of its result, its wakers, the end of its node.
     claimed: *const Claimed<TaskMeta>,
     /// The flow that the task is in. A future that a runtime polls within the task is in another one.
     pub(crate) flow: Flow,

@@ -1,4 +1,4 @@
-//! The cancel request of the running code, and the note that the code was handed it, for [`PoolStats::interrupted`].
+//! Whether the running code is cancelled, and has seen it, for [`PoolStats::interrupted`].
 //!
 //! A task is interrupted when heirloom hands its code a [`Cancelled`], or another answer of that meaning: true from
 //! `is_cancelled`, an error that a request causes, the result of a task that was itself interrupted. The note is a flag in
@@ -20,7 +20,7 @@ use crate::pool::context::thread::{is_shielded, with_own, with_stealing};
 use crate::pool::core::pool::Pool;
 use crate::sync::os::{Arc, Ordering};
 
-/// Returns whether the running code is cancelled: its task or thread, its pool, or a node at or above its current node.
+/// Returns whether a cancel request reaches the running code: of its task or thread, its pool, or a node at or above it.
 #[inline]
 pub(crate) fn cancel_requested() -> bool {
     let own = || {
@@ -43,7 +43,7 @@ fn own_node_cancel_requested() -> bool {
     !is_shielded() && !with_own(|frame| frame.is_some_and(Frame::is_teardown)) && current::own_cancel_requested()
 }
 
-/// Passes on the pool of the task that the code is a piece of, on a work-stealing pool's thread.
+/// On a work-stealing pool's thread, passes on the pool of the running piece.
 fn with_pool_of_piece<R>(f: impl FnOnce(Option<&Arc<Pool>>) -> R) -> R {
     with_stealing(|thread| f(thread.filter(|_| !Flow::now().is_guest()).map(|thread| thread.pool)))
 }
@@ -90,7 +90,9 @@ impl Frame {
         if self.steals() { self.piece_was_interrupted() } else { self.interrupted.get() }
     }
 
-    /// Returns whether a piece of this task was handed a request, or a piece of another task that the same request reaches.
+    /// Returns whether a piece of this task was handed a request.
+    ///
+    /// Also true for a piece of another task, if the same request reaches this one.
     fn piece_was_interrupted(&self) -> bool {
         let pool = self.pool();
         let by_pool = pool.interrupted.load(Ordering::Relaxed) && pool.is_cancelled();

@@ -1,4 +1,4 @@
-//! The calling thread, as the engine sees it: the tasks it runs, and the pools that use it.
+//! The calling thread, as the engine sees it.
 
 pub(crate) mod code;
 pub(crate) mod enter;

@@ -1,4 +1,4 @@
-//! The calling thread, as the engine sees it: its frames, its initialiser, and the pools that use the thread.
+//! The calling thread's frames, its initialiser, and the pools that use the thread.
 //!
 //! All of it is one thread-local of pointers into the thread's own stack. The thread-local has no destructor, so it can still
 //! be read when the thread's other locals are gone, at process exit.
@@ -25,7 +25,7 @@ pub(crate) enum WorkerPurpose {
     ForStart,
 }
 
-/// A worker's running initialiser: no task, but a part of its pool, so it must not wait for the pool.
+/// A worker's running initialiser. It is no task, but a part of its pool, so it must not wait for the pool.
 pub(crate) struct Initialising {
     pool: *const Arc<Pool>,
     info: *const Arc<ThreadInfo>,
@@ -124,7 +124,8 @@ pub(crate) fn with_innermost<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
     f(unsafe { innermost.as_ref() })
 }
 
-/// Passes on the innermost frame, if the calling code is its task's, not that of a future that a runtime polls within it.
+/// Passes on the innermost frame, if the calling code is its task's. A future that a runtime polls within the task is other
+/// code.
 #[inline]
 pub(crate) fn with_own<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
     with_innermost(|frame| f(frame.filter(|frame| frame.flow == Flow::now())))
@@ -262,7 +263,7 @@ pub(crate) fn while_polling<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Returns whether the calling code is the future's of `while_polling`, and not that of a task which runs inside it.
+/// Returns whether the calling code is the future of `while_polling`. A task that runs inside the future is not.
 pub(crate) fn is_polling() -> bool {
     CONTEXT.with(|context| ptr::eq(context.polls.get(), context.innermost.get()))
 }
@@ -355,8 +356,9 @@ pub(crate) fn is_below(node: &Node) -> bool {
     any_frame(|frame| frame.counted.is_below(node)) || owner().is_some_and(|owner| owner.node().is_at_or_below(node))
 }
 
-/// Returns whether the code may be a piece, on a work-stealing pool's thread, of a task that was submitted at or below the
-/// node and began elsewhere. The piece stands there by a lineage that it brought along.
+/// Returns whether the code may be a stolen piece of a task submitted at or below the node.
+///
+/// Such a piece runs on a work-stealing pool's thread, and stands at or below the node by a lineage that it brought along.
 pub(crate) fn is_piece_below(node: &Node) -> bool {
     is_stealing() && current::nearest().node().is_at_or_below(node)
 }

@@ -1,13 +1,13 @@
 //! [`Capacity`]: the free capacity of a bounded queue, with the submitters that wait for it.
 //!
 //! # The race to fear
-//! A submitter looks, finds nothing free, and parks just after some capacity became free. This cannot happen: the submitter
+//! A submitter looks, finds nothing free, and parks just after some capacity became free. The race cannot happen: the submitter
 //! registers first, then looks; a release counts first, then looks whether a waiter is registered. All four steps are
 //! sequentially consistent, so one of the two sees the other.
 //!
 //! A cancelled task releases its capacity when it is cancelled: see `evict`.
 //!
-//! A notify reserves nothing: another submitter may acquire the capacity that a waiter was notified of. That waiter goes on
+//! A notify reserves nothing: another submitter may acquire the capacity that a waiter was notified of, and the waiter goes on
 //! waiting then. A notified waiter that leaves without looking notifies the next one.
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ pub(crate) struct Counters {
     pub(crate) cancelled: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) waiting: AtomicUsize,
-    /// Tasks claimed in the queue by a cancel or a joiner, and accepted tasks that were never queued.
+    /// Tasks claimed in the queue by a cancel or a joiner. Accepted tasks that were never queued count too.
     pub(crate) claimed: AtomicU64,
     /// The claimed tasks that then ran in place.
     pub(crate) ran_inline: AtomicU64,

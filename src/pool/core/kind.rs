@@ -98,7 +98,7 @@ pub(crate) trait Kind<P>: Send + Sync {
         false
     }
 
-    /// A worker of the pool of this number, with a task of its own or a piece of one, begins to wait.
+    /// A worker of the rayon pool `number` begins to wait. `has_task`: in a task of its own, not in a piece of one.
     fn begin_wait(&self, _pool: &Arc<P>, _number: u64, _has_task: bool) {}
 
     /// The wait of [`begin_wait`](Self::begin_wait) ends.

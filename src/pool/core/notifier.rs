@@ -1,7 +1,7 @@
 //! [`Notifier`]: wakes a local pool's thread when a task is queued.
 //!
 //! # The race to fear
-//! A task is pushed just after the thread looked, and the thread parks. This cannot happen: the thread rearms the notifier,
+//! A task is pushed just after the thread looked, and the thread parks. The race cannot happen: the thread rearms the notifier,
 //! *then* looks at the queue; a submitter pushes, *then* notifies. One of the two sees the other. A notifier that was
 //! notified and not rearmed since wakes no more, so a thousand submits wake the thread once. The same holds when the
 //! thread leaves: it sets `gone`, then empties the queue; a submitter pushes, then reads `gone`.

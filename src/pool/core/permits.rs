@@ -35,7 +35,7 @@ impl Permits {
         Self { word: AtomicU64::new(0) }
     }
 
-    /// Acquires a permit for a thread to be requested, if one is free and no worker is searching.
+    /// Acquires a free permit for a thread to be requested, unless a worker is searching.
     #[inline]
     pub(crate) fn try_acquire(&self, limit: usize) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
@@ -48,7 +48,7 @@ impl Permits {
         false
     }
 
-    /// Acquires a permit for a task that the calling thread runs in place, if one is free. Searching workers do not matter.
+    /// Acquires a free permit for a task in place, also while a worker is searching.
     pub(crate) fn try_acquire_here(&self, limit: usize) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
         while word < ENDED && (word & ACTIVE) < limit as u64 {

@@ -9,7 +9,7 @@
 //! 4. After a bounded number of tasks a thread goes to the back of the line of thread requests, if there is one.
 //! 5. A queued task of a cancelled pool, of a closed daemon pool or below a cancelled scope never starts. The canceller ends
 //!    it at once (`run/evict`), or a worker that pops it meanwhile.
-//! 6. A pool that is closed, counts no task and has no permit acquired has ended ([`Pool::is_over`]). These are three words.
+//! 6. A pool that is closed, counts no task and has no permit acquired has ended ([`Pool::is_over`]). The three facts are three words.
 //!    The thread that changes the last of them sees the other two, because all three changes are sequentially consistent.
 //!
 //! Where the system refuses a thread, the submitter releases the permit. If no other permit is acquired, all queued tasks end
@@ -139,7 +139,7 @@ impl Pool {
         if self.config.steals() { self.owner.upgrade().unwrap_or(NodeRef::PROCESS) } else { place.clone() }
     }
 
-    /// Counts a task in the pool, and in each scope at or above its submitter's node and the node of its code.
+    /// Counts a task in the pool, and in the scopes of its submitter's node and the node of its code.
     ///
     /// # Errors
     /// The reason why nothing is counted.
@@ -174,7 +174,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Counts a task out of the pool and of the entered scopes, because a scope at or above `ended` has ended.
+    /// Undoes an `accept` that found a scope ended at or above `ended`. Counts the task out of the entered scopes.
     #[cold]
     fn take_back<'a>(
         self: &Arc<Self>,
@@ -274,7 +274,9 @@ impl Pool {
         }
     }
 
-    /// Returns the registered node that is to list a task submitted at `place`; `None` for a root, which is never cancelled.
+    /// Returns the registered node that is to list a task submitted at `place`.
+    ///
+    /// `None` for a root, which is never cancelled.
     #[inline]
     pub(crate) fn listing_node(place: &NodeRef) -> Option<NonNull<Node>> {
         let node = place.below_root()?;
@@ -324,7 +326,7 @@ impl Pool {
         NodeKey(at)
     }
 
-    /// Forgets the node of a task that has finished, so that the list keeps no memory for it.
+    /// Forgets the node of a finished task, so that the list keeps no memory for it.
     pub(crate) fn forget_node(&self, node_key: NodeKey) {
         let mut nodes = self.nodes.lock();
         let node = nodes.as_mut().and_then(|nodes| nodes.0.try_remove(node_key.0));

@@ -19,12 +19,12 @@ use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::cell::{Header, TaskRef};
 
-/// The queue of one start of a pool, with data of the caller's that changes under its lock (`X`).
+/// The queue of one start of a pool, with data under the same lock (`X`).
 #[repr(C)]
 pub(crate) struct Queue<M: 'static, X> {
     inbox: AtomicPtr<Header<M>>,
-    /// Keeps inbox and list on different cache lines, so that submitters and workers do not slow each other down. Not
-    /// an alignment, which would make the allocator slow for a pool per request.
+    /// Keeps submitters' inbox and workers' list on different cache lines, so that neither side slows the other. An
+    /// alignment instead would make the allocator slow for a pool per request.
     _apart: [u64; 7],
     list: Mutex<List<M, X>>,
     /// 1 while a task is in the list, else 0. Changed under the list's lock, and read without it.
@@ -169,7 +169,7 @@ impl<M: 'static, X> Queue<M, X> {
         taken
     }
 
-    /// Notes whether the list has tasks, before the lock is released, and so before the caller's look at the permits.
+    /// Notes whether the list has tasks. Runs under the lock, and so before the caller's look at the permits.
     fn note_rest(&self, list: &List<M, X>) {
         let rest = usize::from(!list.head.is_null());
         // Relaxed: only the holder of the lock writes it.

@@ -28,8 +28,8 @@ pub(crate) struct TaskMeta {
 pub(crate) struct Counted {
     /// The submitter's node, whose scopes count the task. Its code stands there too, except in a work-stealing pool.
     pub(crate) place: NodeRef,
-    /// The node of its code, if that is neither `place` nor above it: the scopes at or above this node count the task too,
-    /// each scope once. Otherwise the process, which has no scopes.
+    /// The node of its code, if that is neither `place` nor above it; otherwise the process, which has no scopes. The scopes
+    /// at or above this node count the task too, each scope once.
     pub(crate) owner: NodeRef,
     /// The borrowing scope that waits for it.
     pub(crate) scoped: Option<Arc<TaskTracker>>,
@@ -42,7 +42,7 @@ impl Counted {
         Self { place, owner: if differs { owner } else { NodeRef::PROCESS }, scoped: None }
     }
 
-    /// The nodes of the scopes that count it, in the order of counting out: each after the scopes below it.
+    /// The nodes of the scopes that count it, each after the scopes below it: the order of counting out.
     pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &ScopeTrackers)> {
         self.owner_scopes().chain(self.place.node().scope_nodes())
     }
