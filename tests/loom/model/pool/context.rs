@@ -1,5 +1,7 @@
 //! The tasks that a thread runs.
 
+#[path = "../../../../src/pool/context/code.rs"]
+pub(crate) mod code;
 #[path = "../../../../src/pool/context/enter.rs"]
 pub(crate) mod enter;
 #[path = "../../../../src/pool/context/frame.rs"]
