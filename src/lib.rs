@@ -73,7 +73,7 @@
 //! | cancelling | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Binding`], [`NotBound`], [`BindError`], [`InitError`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
-//! | task types | [`PoolManager::of_type`], [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
+//! | task types | [`OfType`], [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
 //! | the process's exit | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
@@ -170,6 +170,7 @@ pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::get_or_start::{get_or_start, get_or_start_async};
 pub use crate::registry::in_scope::{FutureExt, InScope};
 pub use crate::registry::manager::PoolManager;
+pub use crate::registry::of_type::OfType;
 pub use crate::registry::registry::Registry;
 pub use crate::registry::scope::Scope;
 pub use crate::registry::shutdown::{PoolReport, ShutdownReport, shutdown, shutdown_async};

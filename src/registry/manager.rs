@@ -73,9 +73,6 @@ use crate::totals::record::Totals;
 #[derive(Clone)]
 pub struct PoolManager {
     pub(super) inner: Arc<Inner>,
-    /// The type of the tasks that this handle submits; see [`PoolManager::of_type`]. A pointer, so that a look-up returns
-    /// two words.
-    pub(super) task_type: Option<Arc<TaskType>>,
 }
 
 pub(crate) struct Inner {
@@ -134,7 +131,7 @@ impl PoolManager {
 
     #[inline]
     pub(super) fn from_inner(inner: Arc<Inner>) -> Self {
-        Self { inner, task_type: None }
+        Self { inner }
     }
 
     /// Returns the name under which look-ups find the manager.
@@ -156,34 +153,6 @@ impl PoolManager {
     #[must_use]
     pub fn is_same(&self, other: &PoolManager) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
-    }
-
-    /// Returns a handle to the same manager whose tasks have a type.
-    ///
-    /// Every verb of that handle submits tasks of the type: `submit`, `try_submit`, `submit_timeout`, `submit_async`,
-    /// `map`, `scope`, `run`, `install`, and those of [`with_state`](Self::with_state). The handle follows the manager
-    /// from start to start, and the pool of the moment accepts the type or refuses it. Look-ups return handles without a
-    /// type.
-    ///
-    /// The handle owns the manager as a clone does, so a struct or a future may keep it. Costs an allocation. For a
-    /// single task [`submit_as`](Self::submit_as) is shorter. [`typed`](Self::typed) is the form that the compiler checks.
-    ///
-    /// ```
-    /// use heirloom::{PoolConfig, Scope};
-    ///
-    /// let scope = Scope::new("doc");
-    /// scope.create("render").start(PoolConfig::leased(2).task_type("component"))?;
-    ///
-    /// let components = scope.get("render")?.of_type("component");
-    /// let lengths: Result<Vec<_>, _> = components.map(["<p>", "</p>"], str::len)?.collect();
-    /// assert_eq!(lengths?, [3, 4]);
-    /// assert_eq!(components.run(|| "<br>".len())?, 4);
-    /// assert!(scope.get("render")?.submit(|| ()).is_err()); // a task without a type
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn of_type(&self, task_type: impl Into<TaskType>) -> PoolManager {
-        Self { inner: Arc::clone(&self.inner), task_type: Some(Arc::new(task_type.into())) }
     }
 
     pub(super) fn running(&self) -> Option<Arc<Pool>> {
@@ -228,8 +197,7 @@ impl PoolManager {
 
     /// Returns the one task type that the pool accepts, when the pool is typed.
     ///
-    /// After the pool has ended: of the last start. This is the pool's setting, whatever [`of_type`](Self::of_type) gave
-    /// the handle.
+    /// After the pool has ended: of the last start.
     #[must_use]
     pub fn task_type(&self) -> Option<TaskType> {
         self.load().as_ref().and_then(|pool| pool.config.task_type.clone())
@@ -262,11 +230,10 @@ impl PoolManager {
 
 impl fmt::Debug for PoolManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("PoolManager");
-        shown.field("namespace", self.namespace()).field("owner", &self.owner()).field("running", &self.is_running());
-        if let Some(task_type) = &self.task_type {
-            shown.field("of_type", task_type);
-        }
-        shown.finish()
+        f.debug_struct("PoolManager")
+            .field("namespace", self.namespace())
+            .field("owner", &self.owner())
+            .field("running", &self.is_running())
+            .finish()
     }
 }

@@ -1,7 +1,7 @@
 //! Managers, their look-up, scopes, and all that is alive in a family.
 //!
-//! * [`manager`]: the named owner of a pool; [`start`], [`submit`], [`borrow`] and [`stop`] have its verbs, [`typed`] and
-//!   [`stateful`] the handles that the compiler checks.
+//! * [`manager`]: the named owner of a pool; [`start`], [`submit`], [`borrow`] and [`stop`] have its verbs, [`of_type`]
+//!   the handle with a task type, [`typed`] and [`stateful`] the handles that the compiler checks.
 //! * [`slot`]: managers in a node's slots; [`find`] and [`get_or_start`] look them up, [`not_found`] and [`explain`] say
 //!   why that or a submit failed.
 //! * [`scope`]: the node for a request; [`in_scope`] the same for futures; [`node_end`] ends any node's tasks and pools.
@@ -15,6 +15,7 @@ pub(crate) mod in_scope;
 pub(crate) mod manager;
 pub(crate) mod node_end;
 pub(crate) mod not_found;
+pub(crate) mod of_type;
 #[expect(clippy::module_inception, reason = "the type that the folder is named after")]
 pub(crate) mod registry;
 pub(crate) mod scope;

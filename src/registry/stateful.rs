@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::{SubmitError, SubmitErrorKind};
 use crate::names::namespace::Namespace;
+use crate::names::task_type::TaskType;
 use crate::pool::config::worker_state::StateType;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::As;
@@ -39,6 +40,7 @@ use crate::wait::park;
 pub struct StatefulManager<S> {
     manager: PoolManager,
     pool: Arc<Pool>,
+    task_type: Option<TaskType>,
     state: PhantomData<fn(&mut S)>,
 }
 
@@ -97,15 +99,19 @@ impl PoolManager {
     /// [`WrongWorkerState`](crate::SubmitErrorKind::WrongWorkerState) when the workers have no `S`;
     /// [`NotStarted`](crate::SubmitErrorKind::NotStarted).
     pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, SubmitError> {
+        self.stateful(None)
+    }
+
+    pub(super) fn stateful<S: 'static>(&self, task_type: Option<TaskType>) -> Result<StatefulManager<S>, SubmitError> {
         let pool = self.started()?;
         check_state(&pool, StateType::of::<S>())?;
-        Ok(StatefulManager { manager: self.clone(), pool, state: PhantomData })
+        Ok(StatefulManager { manager: self.clone(), pool, task_type, state: PhantomData })
     }
 }
 
 impl<S: 'static> StatefulManager<S> {
     fn stateful(&self) -> As {
-        As { task_type: self.manager.task_type.as_deref().cloned(), stateful: true, ..As::default() }
+        As { task_type: self.task_type.clone(), stateful: true, ..As::default() }
     }
 
     /// As [`PoolManager::submit_with_state`]. Never blocks.
@@ -167,7 +173,12 @@ fn lent<S: 'static, T>(f: impl FnOnce(&mut S) -> T) -> impl FnOnce() -> T {
 
 impl<S> Clone for StatefulManager<S> {
     fn clone(&self) -> Self {
-        Self { manager: self.manager.clone(), pool: Arc::clone(&self.pool), state: PhantomData }
+        Self {
+            manager: self.manager.clone(),
+            pool: Arc::clone(&self.pool),
+            task_type: self.task_type.clone(),
+            state: PhantomData,
+        }
     }
 }
 

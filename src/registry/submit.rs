@@ -1,4 +1,4 @@
-//! The verbs of a manager that submit tasks.
+//! The verbs of [`PoolManager`] and [`OfType`] that submit tasks.
 
 use std::time::Duration;
 
@@ -8,37 +8,164 @@ use crate::pool::handle::map::Map;
 use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
 use crate::registry::manager::PoolManager;
+use crate::registry::of_type::OfType;
 use crate::wait::park;
 
-impl PoolManager {
-    /// Submits a task. Never blocks.
-    ///
-    /// Returns the handle to the task. The task stands below the submitter's node and runs inside the submitter's
-    /// `tracing` span. Where the submitter has a default subscriber of its own (`tracing::subscriber::with_default`),
-    /// the task has it too. Costs one allocation.
-    ///
-    /// ```
-    /// # use heirloom::{PoolConfig, Scope};
-    /// # let scope = Scope::new("doc");
-    /// # let pool = scope.create("work");
-    /// # pool.start(PoolConfig::leased(2))?;
-    /// let name = String::from("heirloom");
-    /// let task = pool.submit(move || name.len())?; // a task owns what it uses; for one that borrows see `run` and `scope`
-    /// assert_eq!(task.join()?, 8);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When the pool does not run, takes another task type, or has a full queue; see [`SubmitError`]. The closure is
-    /// dropped; [`try_submit`](Self::try_submit) returns it.
-    pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.try_submit(f).map_err(|refused| refused.reason)
-    }
+/// Gives a handle the verbs that submit. They are written once for both handles.
+macro_rules! submits {
+    ($handle:ident) => {
+        impl $handle {
+            /// Submits a task. Never blocks.
+            ///
+            /// Returns the handle to the task. The task stands below the submitter's node and runs inside the submitter's
+            /// `tracing` span. Where the submitter has a default subscriber of its own (`tracing::subscriber::with_default`),
+            /// the task has it too. Costs one allocation.
+            ///
+            /// ```
+            /// # use heirloom::{PoolConfig, Scope};
+            /// # let scope = Scope::new("doc");
+            /// # let pool = scope.create("work");
+            /// # pool.start(PoolConfig::leased(2))?;
+            /// let name = String::from("heirloom");
+            /// let task = pool.submit(move || name.len())?; // a task owns what it uses; for one that borrows see `run` and `scope`
+            /// assert_eq!(task.join()?, 8);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            ///
+            /// # Errors
+            /// When the pool does not run, takes another task type, or has a full queue; see [`SubmitError`]. The closure is
+            /// dropped; [`try_submit`](Self::try_submit) returns it.
+            pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+            where
+                F: FnOnce() -> T + Send + 'static,
+                T: Send + 'static,
+            {
+                self.try_submit(f).map_err(|refused| refused.reason)
+            }
 
+            /// Submits a task; a refusal returns the closure. Never blocks.
+            ///
+            /// [`Refused::is_temporary`] says whether another try can succeed.
+            ///
+            /// ```
+            /// # use heirloom::{PoolConfig, Scope};
+            /// # let scope = Scope::new("doc");
+            /// # let pool = scope.create("work");
+            /// # let (open, gate) = std::sync::mpsc::channel::<()>();
+            /// pool.start(PoolConfig::leased(1).queue_limit(1))?;
+            /// # let (starts, has_started) = std::sync::mpsc::channel();
+            /// # let busy = pool.submit(move || { starts.send(()).unwrap(); gate.recv() })?;
+            /// # has_started.recv()?;
+            /// # let waits = pool.submit(|| ())?;
+            /// let Err(refused) = pool.try_submit(|| 6 * 7) else { panic!("one runs, one is queued") };
+            /// assert!(refused.is_temporary()); // the queue is full; later may work
+            /// let answer = refused.into_task()(); // or do it here and now
+            /// assert_eq!(answer, 42);
+            /// # open.send(())?;
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            ///
+            /// # Errors
+            /// As [`submit`](Self::submit).
+            pub fn try_submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
+            where
+                F: FnOnce() -> T + Send + 'static,
+                T: Send + 'static,
+            {
+                match &*self.load() {
+                    Some(pool) => {
+                        submit::submit_static(pool, self.type_of_tasks(), f).map_err(|refused| self.explained(refused))
+                    }
+                    None => Err(Refused { task: f, reason: self.not_started() }),
+                }
+            }
+
+            /// Submits a task, waiting at most `d` for capacity in a bounded queue. A refusal returns the closure.
+            ///
+            /// Blocks the calling thread only while the queue is full. A submitter that is a task itself releases its permit
+            /// for that time. Cancelling the submitter interrupts the wait.
+            ///
+            /// ```
+            /// # use heirloom::{PoolConfig, Scope};
+            /// # let scope = Scope::new("doc");
+            /// # let pool = scope.create("work");
+            /// use std::time::Duration;
+            ///
+            /// pool.start(PoolConfig::leased(1).queue_limit(1))?;
+            /// for n in 0..100 {
+            ///     // Slowed down to the pool's speed instead of refused.
+            ///     let task = pool.submit_timeout(move || n * n, Duration::from_secs(10))?;
+            ///     drop(task); // detached
+            /// }
+            /// assert_eq!(pool.stop()?.completed, 100);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            ///
+            /// # Errors
+            /// [`QueueFull`](crate::SubmitErrorKind::QueueFull) when the queue had no capacity in time; otherwise as
+            /// [`submit`](Self::submit).
+            pub fn submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
+            where
+                F: FnOnce() -> T + Send + 'static,
+                T: Send + 'static,
+            {
+                let Some(pool) = self.pool() else { return self.try_submit(f) };
+                let submitted = submit::submit_waiting(&pool, self.type_of_tasks(), f, park::after(d));
+                submitted.map_err(|refused| self.explained(refused))
+            }
+
+            /// Submits a task, waiting for capacity in a bounded queue without blocking the runtime.
+            ///
+            /// A refusal returns the closure. Dropping the future before it is ready submits nothing.
+            ///
+            /// # Errors
+            /// As [`submit`](Self::submit).
+            pub async fn submit_async<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
+            where
+                F: FnOnce() -> T + Send + 'static,
+                T: Send + 'static,
+            {
+                let Some(pool) = self.pool() else { return self.try_submit(f) };
+                let submitted = submit::submit_async(&pool, self.type_of_tasks(), f).await;
+                submitted.map_err(|refused| self.explained(refused))
+            }
+
+            /// Runs `f` on every item, and yields the results in order.
+            ///
+            /// Returns an iterator that submits tasks as results are taken, a few for each permit of the pool ahead. So `items`
+            /// may be endless. Each item costs a submit and a second allocation, which holds the item until its task runs.
+            ///
+            /// ```
+            /// # use heirloom::{PoolConfig, Scope};
+            /// # let scope = Scope::new("doc");
+            /// # let pool = scope.create("work");
+            /// # pool.start(PoolConfig::leased(2))?;
+            /// let squares: Result<Vec<u64>, _> = pool.map(1..=4, |n: u64| n * n)?.collect();
+            /// assert_eq!(squares?, [1, 4, 9, 16]);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            ///
+            /// # Errors
+            /// As [`submit`](Self::submit), when the first task is refused. A later refusal is the map's last item. Its input is
+            /// the first of [`into_rest`](Map::into_rest) as well, so count it once.
+            pub fn map<I, F, T>(&self, items: I, f: F) -> Result<Map<I::IntoIter, F, T>, SubmitError>
+            where
+                I: IntoIterator,
+                I::Item: Send + 'static,
+                F: Fn(I::Item) -> T + Send + Sync + 'static,
+                T: Send + 'static,
+            {
+                let map = Map::new(self.started()?, self.type_of_tasks(), items.into_iter(), f);
+                map.map_err(|refusal| self.explain(refusal))
+            }
+        }
+    };
+}
+
+submits!(PoolManager);
+submits!(OfType);
+
+impl PoolManager {
     /// Submits a task of a type. Never blocks.
     ///
     /// The short form of [`of_type(task_type)`](Self::of_type)`.submit(f)`, which saves the second handle.
@@ -56,120 +183,5 @@ impl PoolManager {
             }
             None => Err(self.not_started()),
         }
-    }
-
-    /// Submits a task; a refusal returns the closure. Never blocks.
-    ///
-    /// [`Refused::is_temporary`] says whether another try can succeed.
-    ///
-    /// ```
-    /// # use heirloom::{PoolConfig, Scope};
-    /// # let scope = Scope::new("doc");
-    /// # let pool = scope.create("work");
-    /// # let (open, gate) = std::sync::mpsc::channel::<()>();
-    /// pool.start(PoolConfig::leased(1).queue_limit(1))?;
-    /// # let (starts, has_started) = std::sync::mpsc::channel();
-    /// # let busy = pool.submit(move || { starts.send(()).unwrap(); gate.recv() })?;
-    /// # has_started.recv()?;
-    /// # let waits = pool.submit(|| ())?;
-    /// let Err(refused) = pool.try_submit(|| 6 * 7) else { panic!("one runs, one is queued") };
-    /// assert!(refused.is_temporary()); // the queue is full; later may work
-    /// let answer = refused.into_task()(); // or do it here and now
-    /// assert_eq!(answer, 42);
-    /// # open.send(())?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`submit`](Self::submit).
-    pub fn try_submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        match &*self.load() {
-            Some(pool) => submit::submit_static(pool, self.task_type.as_deref().cloned(), f)
-                .map_err(|refused| self.explained(refused)),
-            None => Err(Refused { task: f, reason: self.not_started() }),
-        }
-    }
-
-    /// Submits a task, waiting at most `d` for capacity in a bounded queue. A refusal returns the closure.
-    ///
-    /// Blocks the calling thread only while the queue is full. A submitter that is a task itself releases its permit
-    /// for that time. Cancelling the submitter interrupts the wait.
-    ///
-    /// ```
-    /// # use heirloom::{PoolConfig, Scope};
-    /// # let scope = Scope::new("doc");
-    /// # let pool = scope.create("work");
-    /// use std::time::Duration;
-    ///
-    /// pool.start(PoolConfig::leased(1).queue_limit(1))?;
-    /// for n in 0..100 {
-    ///     // Slowed down to the pool's speed instead of refused.
-    ///     let task = pool.submit_timeout(move || n * n, Duration::from_secs(10))?;
-    ///     drop(task); // detached
-    /// }
-    /// assert_eq!(pool.stop()?.completed, 100);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`QueueFull`](crate::SubmitErrorKind::QueueFull) when the queue had no capacity in time; otherwise as
-    /// [`submit`](Self::submit).
-    pub fn submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let Some(pool) = self.pool() else { return self.try_submit(f) };
-        let submitted = submit::submit_waiting(&pool, self.task_type.as_deref().cloned(), f, park::after(d));
-        submitted.map_err(|refused| self.explained(refused))
-    }
-
-    /// Submits a task, waiting for capacity in a bounded queue without blocking the runtime.
-    ///
-    /// A refusal returns the closure. Dropping the future before it is ready submits nothing.
-    ///
-    /// # Errors
-    /// As [`submit`](Self::submit).
-    pub async fn submit_async<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let Some(pool) = self.pool() else { return self.try_submit(f) };
-        let submitted = submit::submit_async(&pool, self.task_type.as_deref().cloned(), f).await;
-        submitted.map_err(|refused| self.explained(refused))
-    }
-
-    /// Runs `f` on every item, and yields the results in order.
-    ///
-    /// Returns an iterator that submits tasks as results are taken, a few for each permit of the pool ahead. So `items`
-    /// may be endless. Each item costs a submit and a second allocation, which holds the item until its task runs.
-    ///
-    /// ```
-    /// # use heirloom::{PoolConfig, Scope};
-    /// # let scope = Scope::new("doc");
-    /// # let pool = scope.create("work");
-    /// # pool.start(PoolConfig::leased(2))?;
-    /// let squares: Result<Vec<u64>, _> = pool.map(1..=4, |n: u64| n * n)?.collect();
-    /// assert_eq!(squares?, [1, 4, 9, 16]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`submit`](Self::submit), when the first task is refused. A later refusal is the map's last item. Its input is
-    /// the first of [`into_rest`](Map::into_rest) as well, so count it once.
-    pub fn map<I, F, T>(&self, items: I, f: F) -> Result<Map<I::IntoIter, F, T>, SubmitError>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        F: Fn(I::Item) -> T + Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        let map = Map::new(self.started()?, self.task_type.as_deref().cloned(), items.into_iter(), f);
-        map.map_err(|refusal| self.explain(refusal))
     }
 }

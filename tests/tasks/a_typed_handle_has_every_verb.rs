@@ -5,9 +5,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use heirloom::{PoolConfig, PoolManager, Scope, SubmitError, SubmitErrorKind, TaskKind, TaskType, TypedManager};
+use heirloom::{
+    OfType, PoolConfig, PoolManager, Scope, SubmitError, SubmitErrorKind, TaskKind, TaskType, TypedManager,
+};
 
-use crate::common::pools::{Busy, block_on, started};
+use crate::common::pools::{block_on, started};
 use crate::common::{BOUND, bounded};
 
 struct Render;
@@ -74,7 +76,7 @@ fn it_is_the_same_manager_from_start_to_start() {
         pool.start(PoolConfig::leased(1).task_type("other")).expect("starts again");
         assert_eq!(pages.task_type(), Some(TaskType::from("other")), "the pool's, not the handle's");
         assert!(pages.submit(|| ()).is_err_and(|error| is_unknown(&error)));
-        assert!(format!("{pages:?}").contains("of_type: \"page\"") && !format!("{pool:?}").contains("of_type"));
+        assert!(format!("{pages:?}").contains("OfType") && format!("{pages:?}").contains("\"page\""));
     });
 }
 
@@ -119,15 +121,26 @@ fn a_kinds_task_is_accepted_by_each_verb() {
     });
 }
 
+/// Starts a task that runs until the returned closure is called.
+fn busy(pool: &OfType) -> impl FnOnce() {
+    let ((go, gate), (here, started)) = (mpsc::channel::<()>(), mpsc::channel());
+    let task = pool.submit(move || (here.send(()).is_ok(), gate.recv().is_ok()));
+    started.recv().expect("it starts");
+    move || {
+        go.send(()).expect("the task listens");
+        task.expect("accepted").join().expect("runs");
+    }
+}
+
 /// Fills the one slot of the pool's queue behind a task that runs, lets `waits` begin, and then frees the slot.
-fn frees_capacity_for(pool: &PoolManager, waits: impl FnOnce(mpsc::Sender<()>) -> u32 + Send + 'static) {
-    let busy = Busy::on(pool);
+fn frees_capacity_for(pool: &OfType, waits: impl FnOnce(mpsc::Sender<()>) -> u32 + Send + 'static) {
+    let busy = busy(pool);
     let queued = pool.submit(|| ()).expect("the queue has capacity for one");
     assert!(matches!(pool.submit(|| ()).expect_err("full").kind(), SubmitErrorKind::QueueFull { limit: 1 }));
     let (asks, asked) = mpsc::channel();
     let submitter = thread::spawn(move || waits(asks));
     asked.recv().expect("the submitter begins");
-    busy.end();
+    busy();
     queued.join().expect("runs");
     assert_eq!(submitter.join().expect("accepted"), 7);
 }
@@ -138,14 +151,14 @@ fn a_typed_pools_submitter_waits_for_capacity() {
         let scope = Scope::new("test");
         let (pool, typed) = for_render(&scope, PoolConfig::leased(1).queue_limit(1));
         let pool = pool.of_type(TaskType::of::<Render>());
-        let refused = |pool: &PoolManager, typed: &TypedManager<Render>| {
-            let (busy, short) = (Busy::on(pool), Duration::from_millis(20));
+        let refused = |pool: &OfType, typed: &TypedManager<Render>| {
+            let (busy, short) = (busy(pool), Duration::from_millis(20));
             let queued = pool.submit(|| ()).expect("the queue has capacity for one");
             let refused = typed.submit_timeout(Render::task(|| 7), short).expect_err("no capacity in time");
             assert!(refused.is_temporary());
             assert_eq!(refused.into_task()(), 7);
             assert!(pool.submit_timeout(|| 7, short).is_err());
-            busy.end();
+            busy();
             queued.join().expect("runs");
         };
         refused(&pool, &typed);
