@@ -553,7 +553,10 @@ fn two_tasks_that_have_theirs_do_not_wait_for_each_others_queue() {
                 let meets = move |_: &mut Connection| {
                     together.wait();
                     let task = inner.submit_with_state(|connection: &mut Connection| connection.number);
-                    task.expect("accepted").join().expect_err("no worker is left").is_state_in_use()
+                    let refused = task.expect("accepted").join().expect_err("no worker is left");
+                    // The first worker that is free would run the other's task before it is joined.
+                    together.wait();
+                    refused.is_state_in_use()
                 };
                 pool.submit_with_state(meets).expect("accepted")
             })
