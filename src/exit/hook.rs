@@ -76,6 +76,9 @@ fn end_own_task(frame: &Frame) {
         if pool.permits.release(false) {
             pool.end_if_over();
         }
-        dispatch::send_if_permit(pool);
+        // Without a queued task the permit would be kept for a thread that may never come.
+        if !pool.queue.is_empty() {
+            dispatch::send_if_permit(pool);
+        }
     }
 }

@@ -36,7 +36,7 @@ impl<'a> Lent<'a> {
         // SAFETY: `slot_value` is an `Arc<Inner>` that was made a trait object, so its data pointer is that of an
         // `Arc<Inner>`. All callers are in this file and pass values of `Node::managers`. Values get there by `link`, `put`
         // and `find_or_put` alone, below, and each of them puts in `to_slot`'s result. (The other uses of the field,
-        // in `pool/ctx.rs` and in the node's end, take values out.) The extra handle is never dropped and lives no longer
+        // in the ends of a scope and of a worker, take values out.) The extra handle is never dropped and lives no longer
         // than the borrow of `slot_value`, which counts the manager meanwhile.
         let inner = unsafe { Arc::from_raw(Arc::as_ptr(slot_value).cast::<Inner>()) };
         Lent { manager: ManuallyDrop::new(PoolManager::from_inner(inner)), _borrow: slot_value }

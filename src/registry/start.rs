@@ -129,8 +129,12 @@ impl PoolManager {
     /// [`ConfigMismatch`](StartErrorKind::ConfigMismatch), with the settings that differ; otherwise as
     /// [`start`](Self::start).
     pub fn ensure_started(&self, config: PoolConfig) -> Result<(), StartError> {
-        let pool = self.running_or_started(&config)?;
-        self.wait_for(&pool)
+        let (pool, is_started) = self.running_or_started(&config)?;
+        if is_started {
+            return self.wait_for(&pool);
+        }
+        // The caller that started it waits for the end of a failed start.
+        start::wait_ready(&pool, start::ready_by(&pool)).map_err(|unready| self.not_ready(&pool, unready))
     }
 
     /// As [`ensure_started`](Self::ensure_started), without blocking the runtime while threads are
@@ -139,23 +143,23 @@ impl PoolManager {
     /// # Errors
     /// As [`ensure_started`](Self::ensure_started).
     pub async fn ensure_started_async(&self, config: PoolConfig) -> Result<(), StartError> {
-        let pool = self.running_or_started(&config)?;
+        let (pool, _) = self.running_or_started(&config)?;
         self.await_for(&pool).await
     }
 
-    /// A running pool with these settings; its threads may be warming still.
-    fn running_or_started(&self, config: &PoolConfig) -> Result<Arc<Pool>, StartError> {
+    /// A running pool with these settings, and whether this call started it. Its threads may be warming still.
+    fn running_or_started(&self, config: &PoolConfig) -> Result<(Arc<Pool>, bool), StartError> {
         self.not_in_fork()?;
         loop {
             if let Some(running) = self.running() {
                 let settings = running.config.differences(config);
-                let Some(setting) = settings.first() else { return Ok(running) };
+                let Some(setting) = settings.first() else { return Ok((running, false)) };
                 return Err(self.start_error(StartErrorKind::ConfigMismatch { setting, settings }));
             }
             match self.start_pool(config.clone()) {
                 // Another caller's start was first: compare with its settings.
                 Err(error) if error.is_already_running() => {}
-                started => return started.inspect(start::warm_up),
+                started => return started.inspect(start::warm_up).map(|pool| (pool, true)),
             }
         }
     }

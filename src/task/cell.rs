@@ -93,7 +93,11 @@ impl<M: 'static, F: FnOnce() -> T + Send, T: Send> Cell<M, F, T> {
         match unsafe { Self::swap(header, Stage::Done(Err(error))) } {
             // A closure without a drop need not be kept.
             Stage::Ready(f) if needs_drop::<F>() => Some(Closure::new(f)),
-            _ => None,
+            // An exit within the task fails one that has its value.
+            before => {
+                swallow_drop(before);
+                None
+            }
         }
     }
 

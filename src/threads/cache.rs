@@ -42,20 +42,21 @@ pub(crate) struct Cache {
 /// A thread of a cache makes it before any other of its locals, so it is the last to be destroyed, and tells then that
 /// the thread is gone.
 pub(super) struct Here {
-    /// The cache that the thread belongs to, to compare.
-    cache: Cell<*const Cache>,
     /// The cache whose thread this is, while the thread runs and does not wait.
     pub(super) works_for: RefCell<Option<Arc<Cache>>>,
     notifies: RefCell<Option<(Arc<Cache>, Arc<ThreadInfo>)>>,
 }
 
 thread_local! {
+    /// The cache that the thread belongs to, to compare. Without a destructor: code that ends with the thread's locals, or
+    /// after them at the process's exit, must not wait for its own thread.
+    static OWN_CACHE: Cell<*const Cache> = const { Cell::new(std::ptr::null()) };
     static HERE: Here = const { Here::new() };
 }
 
 impl Here {
     const fn new() -> Self {
-        Self { cache: Cell::new(std::ptr::null()), works_for: RefCell::new(None), notifies: RefCell::new(None) }
+        Self { works_for: RefCell::new(None), notifies: RefCell::new(None) }
     }
 }
 
@@ -218,10 +219,8 @@ impl Cache {
 
     /// A thread's life.
     fn run(self: &Arc<Self>, info: &Arc<ThreadInfo>, first: Option<Arc<dyn Job>>) {
-        with_here(|here| {
-            here.cache.set(Arc::as_ptr(self));
-            *here.works_for.borrow_mut() = Some(Arc::clone(self));
-        });
+        OWN_CACHE.set(Arc::as_ptr(self));
+        with_here(|here| *here.works_for.borrow_mut() = Some(Arc::clone(self)));
         let idle_thread = IdleThread::here();
         let apply = |owed| self.apply_or_refuse(owed);
         let mut worker = WorkerHandle::new(&self.requests, &self.slot, &apply, info);
@@ -305,7 +304,7 @@ impl Cache {
 
     /// The calling thread is one of the cache's.
     fn is_here(&self) -> bool {
-        with_here(|here| std::ptr::eq(here.cache.get(), self)).unwrap_or(false)
+        std::ptr::eq(OWN_CACHE.get(), self)
     }
 
     /// The number of threads in a heirloom wait.

@@ -1,8 +1,9 @@
 //! Stack segments by `corosensei`, and the end of the present stack.
 //!
-//! `PRESENT` knows the present stack's lowest address: of a segment by its allocation, of the thread's own stack by one
-//! question to the system. A crate that grows stacks by itself (`stacker`) does not know these segments. Its first
-//! look in a segment takes the stack for full, as a rule, and grows it.
+//! `PRESENT` knows the present stack's bounds: of a segment by its allocation, of the thread's own stack by one question
+//! to the system. Another crate may grow stacks by itself (`stacker`). Code on such a foreign segment is outside of the
+//! bounds, so nothing is left there and a segment of this crate follows. The other crate does not know the segments of
+//! this crate either. Its first look in one takes the stack for full, as a rule, and grows it.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -15,9 +16,9 @@ use crate::error::stack::NoRoom;
 const SMALLEST: usize = 256 << 10;
 /// More than a guard page on any system.
 const GUARD: usize = 64 << 10;
-/// The thread has not asked for the floor of its own stack yet.
+/// The thread has not asked for the bounds of its own stack yet.
 const UNASKED: usize = 0;
-/// The system does not tell the floor.
+/// The system does not tell the bounds.
 const UNKNOWN: usize = usize::MAX;
 
 /// The stack that a thread is on.
@@ -25,12 +26,14 @@ const UNKNOWN: usize = usize::MAX;
 struct Present {
     /// The lowest address that code may use.
     floor: usize,
+    /// The end of the stack, above its first frame.
+    ceiling: usize,
     /// All segments of the thread, in bytes.
     grown: usize,
 }
 
 thread_local! {
-    static PRESENT: Cell<Present> = const { Cell::new(Present { floor: UNASKED, grown: 0 }) };
+    static PRESENT: Cell<Present> = const { Cell::new(Present { floor: UNASKED, ceiling: 0, grown: 0 }) };
 }
 
 struct Restore(Present);
@@ -41,23 +44,27 @@ impl Drop for Restore {
     }
 }
 
-/// Returns how many bytes of the present stack are left, where the system tells.
+/// Returns how many bytes of the present stack are left, where the system tells. None are on a foreign segment.
 #[inline]
 pub(super) fn left() -> Option<usize> {
     let here = 0u8;
     let top = black_box(&raw const here).addr();
-    match PRESENT.get().floor {
-        UNASKED => ask().map(|floor| top.saturating_sub(floor)),
-        UNKNOWN => None,
-        floor => Some(top.saturating_sub(floor)),
+    let mut present = PRESENT.get();
+    if present.floor == UNASKED {
+        present = ask();
     }
+    if present.floor == UNKNOWN {
+        return None;
+    }
+    Some(if top < present.ceiling { top.saturating_sub(present.floor) } else { 0 })
 }
 
 #[cold]
-fn ask() -> Option<usize> {
-    let floor = floor();
-    PRESENT.set(Present { floor: floor.unwrap_or(UNKNOWN), ..PRESENT.get() });
-    floor
+fn ask() -> Present {
+    let (floor, ceiling) = bounds().unwrap_or((UNKNOWN, UNKNOWN));
+    let present = Present { floor, ceiling, ..PRESENT.get() };
+    PRESENT.set(present);
+    present
 }
 
 pub(super) fn grow(needed: usize, limit: usize, f: &mut dyn FnMut()) -> Result<(), NoRoom> {
@@ -72,7 +79,8 @@ pub(super) fn grow(needed: usize, limit: usize, f: &mut dyn FnMut()) -> Result<(
     let whole = size.checked_add(2 * GUARD).ok_or(NoRoom::NoMemory)?;
     let mut stack = DefaultStack::new(whole - GUARD).map_err(|_| NoRoom::NoMemory)?;
     let _restore = Restore(before);
-    PRESENT.set(Present { floor: stack.limit().get() + GUARD, grown: before.grown + size });
+    let (floor, ceiling) = (stack.limit().get() + GUARD, stack.base().get());
+    PRESENT.set(Present { floor, ceiling, grown: before.grown + size });
     // Resumes a panic of `f` here.
     corosensei::on_stack(&mut stack, f);
     Ok(())
@@ -83,9 +91,9 @@ use libc::pthread_attr_get_np as attributes_of;
 #[cfg(any(target_os = "android", target_os = "linux"))]
 use libc::pthread_getattr_np as attributes_of;
 
-/// Returns the lowest address of the calling thread's own stack.
+/// Returns the lowest address of the calling thread's own stack, and its end.
 #[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux"))]
-fn floor() -> Option<usize> {
+fn bounds() -> Option<(usize, usize)> {
     use std::mem::MaybeUninit;
     use std::ptr;
 
@@ -99,24 +107,24 @@ fn floor() -> Option<usize> {
         let known = attributes_of(libc::pthread_self(), attributes.as_mut_ptr()) == 0
             && libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut lowest, &raw mut size) == 0;
         libc::pthread_attr_destroy(attributes.as_mut_ptr());
-        known.then(|| lowest.addr())
+        known.then(|| (lowest.addr(), lowest.addr() + size))
     }
 }
 
-/// Returns the lowest address of the calling thread's own stack.
+/// Returns the lowest address of the calling thread's own stack, and its end.
 #[cfg(target_vendor = "apple")]
-fn floor() -> Option<usize> {
+fn bounds() -> Option<(usize, usize)> {
     // SAFETY: the calls read the calling thread's own description.
     let (highest, size) = unsafe {
         let thread = libc::pthread_self();
         (libc::pthread_get_stackaddr_np(thread), libc::pthread_get_stacksize_np(thread))
     };
-    highest.addr().checked_sub(size)
+    Some((highest.addr().checked_sub(size)?, highest.addr()))
 }
 
-/// Returns the lowest address of the calling thread's own stack, above the pages that the system keeps.
+/// Returns the lowest address of the calling thread's own stack, above the pages that the system keeps, and its end.
 #[cfg(windows)]
-fn floor() -> Option<usize> {
+fn bounds() -> Option<(usize, usize)> {
     #[link(name = "kernel32")]
     unsafe extern "system" {
         fn GetCurrentThreadStackLimits(low: *mut usize, high: *mut usize);
@@ -124,5 +132,5 @@ fn floor() -> Option<usize> {
     let (mut low, mut high) = (0, 0);
     // SAFETY: the pointers are to locals, into which the system writes.
     unsafe { GetCurrentThreadStackLimits(&raw mut low, &raw mut high) };
-    Some(low + GUARD)
+    Some((low + GUARD, high))
 }

@@ -131,11 +131,20 @@ impl<X, O, L: Leads> FlightTable<X, O, L> {
     /// Takes the slot's flight off the table with its outcome. The caller wakes its waiters outside the lock.
     #[must_use = "the waiters are to be woken, outside the lock"]
     fn land(&mut self, slot: &Slot, outcome: O) -> Option<Arc<Flight<O, L>>> {
-        let flight = self.under_way.remove(slot)?;
+        let flight = Arc::clone(self.under_way.get(slot)?);
+        Some(self.land_flight(slot, flight, outcome))
+    }
+
+    /// The same for this flight. The slot may have another one: in a fork's child, of a leader that found this one lost.
+    #[must_use = "the waiters are to be woken, outside the lock"]
+    fn land_flight(&mut self, slot: &Slot, flight: Arc<Flight<O, L>>, outcome: O) -> Arc<Flight<O, L>> {
+        if self.under_way.get(slot).is_some_and(|known| Arc::ptr_eq(known, &flight)) {
+            self.under_way.remove(slot);
+        }
         let before = flight.outcome.lock().replace(outcome);
         debug_assert!(before.is_none(), "a flight lands once");
         flight.leader.completed();
-        Some(flight)
+        flight
     }
 }
 
@@ -155,9 +164,9 @@ impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
             return (published, None);
         }
         let (outcome, out) = store(&mut table.kept);
-        let landed = table.land(&self.slot, outcome.clone());
+        let landed = table.land_flight(&self.slot, Arc::clone(&self.flight), outcome.clone());
         drop(table);
-        wake(landed);
+        wake(Some(landed));
         (outcome, Some(out))
     }
 
@@ -165,9 +174,9 @@ impl<X, O: Clone, L: Leads> Lead<'_, X, O, L> {
     pub(crate) fn give_up(&self) {
         let mut table = self.flights.table.lock();
         if self.flight.outcome().is_none() {
-            let landed = table.land(&self.slot, self.lost.clone());
+            let landed = table.land_flight(&self.slot, Arc::clone(&self.flight), self.lost.clone());
             drop(table);
-            wake(landed);
+            wake(Some(landed));
         }
     }
 }

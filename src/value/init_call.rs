@@ -150,7 +150,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> InitCall<'_, K, V> {
     fn lead<E: Into<BoxError>>(&self, lead: LeadValue<'_, K, V>, make: impl FnOnce() -> Result<V, E>) -> Outcome<V> {
         let made = catch_unwind(AssertUnwindSafe(|| {
             let _shield = shield();
-            graph::obliged(&|| lead.give_up(), || Lineage(self.slot.node.clone()).run(make))
+            graph::obliged(&|| lead.give_up(), || Lineage(self.slot.node.clone()).run(|| make().map_err(Into::into)))
         }));
         self.complete(lead, made)
     }
@@ -165,7 +165,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> InitCall<'_, K, V> {
             let begun = lead.flight.leader.poll(|| catch_unwind(AssertUnwindSafe(|| owner.run(make))))?;
             let mut made = pin!(InLineage::new(owner, begun));
             poll_fn(|cx| {
-                let poll = || made.as_mut().poll(cx);
+                let poll = || made.as_mut().poll(cx).map_err(Into::into);
                 match lead.flight.leader.poll(|| catch_unwind(AssertUnwindSafe(poll))) {
                     Ok(polled) => polled.map(Ok),
                     Err(payload) => Poll::Ready(Err(payload)),
@@ -177,7 +177,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> InitCall<'_, K, V> {
         self.complete(lead, made)
     }
 
-    fn complete<E: Into<BoxError>>(&self, lead: LeadValue<'_, K, V>, made: Made<V, E>) -> Outcome<V> {
+    fn complete(&self, lead: LeadValue<'_, K, V>, made: Made<V, BoxError>) -> Outcome<V> {
         let key = self.key();
         let mut drops = DeferredDrops::default();
         match made {
@@ -189,7 +189,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> InitCall<'_, K, V> {
                 outcome
             }
             Ok(Err(error)) => {
-                let error = InitError::Failed { key, error: Arc::from(error.into()) };
+                let error = InitError::Failed { key, error: Arc::from(error) };
                 let store = |_: &mut _| {
                     if self.sticky {
                         self.slot.fail(&error, &mut drops);

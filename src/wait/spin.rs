@@ -28,7 +28,7 @@ pub(crate) const JOIN: Spin = Spin { first: 200, polls: 16, pause: 35, turns: 15
 pub(crate) const WORK: Spin = if cfg!(loom) {
     Spin { first: 0, polls: 1, pause: 70, turns: 1 }
 } else {
-    Spin { first: 0, polls: 10, pause: 70, turns: 3 }
+    Spin { first: 0, polls: 15, pause: 70, turns: 2 }
 };
 
 /// The one idle thread of a cache that spins, until its caller's clock ends it.

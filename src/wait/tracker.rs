@@ -100,7 +100,7 @@ impl TaskTracker {
     /// Counts as many less in one step.
     #[inline]
     pub(crate) fn leave_many(&self, many: u64) -> Left {
-        // SeqCst rather than AcqRel: the pool compares this word with its count of permits (see `pool::inner`).
+        // SeqCst rather than AcqRel: the pool compares this word with its count of permits (see `pool::core::pool`).
         let before = self.word.fetch_sub(many * ONE, Ordering::SeqCst);
         debug_assert!(count(before) as u64 >= many, "left more often than entered");
         if count(before) as u64 > many { Left::Others } else { Left::Last { notify: before & WATCHED != 0 } }

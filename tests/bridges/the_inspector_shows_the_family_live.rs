@@ -189,7 +189,7 @@ fn it_is_readable_on_a_phone_in_the_dark_and_the_same_on_a_desk() {
         let address = format!("http://{}/", server.address);
         let colour = "getComputedStyle(document.body).backgroundColor";
         let wide = "document.documentElement.scrollWidth <= innerWidth";
-        let ready = format!("document.querySelector('.marked .warn') && /blocked 1.*oldest 2 s/s.test({ROWS})");
+        let ready = format!("document.querySelector('.marked .warn') && /blocked 1.*oldest \\d+ s/s.test({ROWS})");
 
         let mut tab = browser.open(&address);
         tab.looks_like(1100, 520, false, 1);

@@ -4,7 +4,7 @@
 //! Each check is a child process that plays a part.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use heirloom::{ExitPolicy, PoolConfig, PoolManager, Scope, TaskHandle};
@@ -590,6 +590,33 @@ pub(crate) static CHECKS: &[Check] = &[
         expect: |seen| {
             seen.code(0).quick();
             assert!(!seen.stderr.contains("heirloom"), "{}", seen.stderr);
+        },
+    },
+    #[cfg(target_os = "linux")]
+    Check {
+        name: "a_stop_in_an_exit_handler_does_not_wait_for_its_own_thread",
+        play: || {
+            static OWN: OnceLock<PoolManager> = OnceLock::new();
+            extern "C" fn stops() {
+                let report = OWN.get().map(PoolManager::stop);
+                println!("{}", report.is_some_and(|report| report.is_ok_and(|report| report.is_complete())));
+            }
+            unsafe extern "C" {
+                fn atexit(handler: extern "C" fn()) -> i32;
+            }
+            // Before the first pool is started, so it runs after the engine's own handler, when the thread's locals are gone.
+            // SAFETY: the handler lives as long as the program, and does not unwind.
+            unsafe { atexit(stops) };
+            let pool = heirloom::create("own");
+            pool.start(PoolConfig::dedicated(1)).expect("starts");
+            let pool = OWN.get_or_init(|| pool);
+            let _ = pool.submit(|| std::process::exit(5)).expect("accepted").join();
+            loop {
+                std::thread::park();
+            }
+        },
+        expect: |seen| {
+            seen.code(5).says("true", 1).quick();
         },
     },
     #[cfg(target_os = "linux")]

@@ -42,6 +42,7 @@ fn turn_to(flow: Flow) -> *const Node {
     with(|stack| stack.change(flow, |_| ())).map_or(ptr::null(), |()| LOCALS.with(|locals| locals.top.get()))
 }
 
+#[inline]
 fn set_top(flow: Flow, top: Option<&StackEntry>) {
     LOCALS.with(|locals| {
         locals.flow.set(flow);
