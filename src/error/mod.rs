@@ -3,13 +3,23 @@
 //! The files hold words only, so that every room can name its errors: they import names, and nothing that runs. Each
 //! message names the manager, scope or key, and names the remedy.
 
-/// Implements an enum of other errors, which prints and converts as they do.
+/// Defines an enum of other errors, which prints and converts as they do.
 macro_rules! sum {
-    ($sum:ident { $($(#[$cfg:meta])? $variant:ident($error:ty),)* }) => {
+    (
+        $(#[$attribute:meta])*
+        pub enum $sum:ident {
+            $($(#[doc = $doc:literal])* $(#[cfg($cfg:meta)])? $variant:ident($error:ty),)*
+        }
+    ) => {
+        $(#[$attribute])*
+        pub enum $sum {
+            $($(#[doc = $doc])* $(#[cfg($cfg)] #[cfg_attr(docsrs, doc(cfg($cfg)))])? $variant($error),)*
+        }
+
         impl std::fmt::Display for $sum {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
-                    $($(#[$cfg])? Self::$variant(error) => error.fmt(f),)*
+                    $($(#[cfg($cfg)])? Self::$variant(error) => error.fmt(f),)*
                 }
             }
         }
@@ -17,12 +27,12 @@ macro_rules! sum {
         impl std::error::Error for $sum {
             fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
                 match self {
-                    $($(#[$cfg])? Self::$variant(error) => error.source(),)*
+                    $($(#[cfg($cfg)])? Self::$variant(error) => error.source(),)*
                 }
             }
         }
 
-        $($(#[$cfg])? impl From<$error> for $sum {
+        $($(#[cfg($cfg)])? impl From<$error> for $sum {
             fn from(error: $error) -> Self {
                 Self::$variant(error)
             }
@@ -73,125 +83,106 @@ pub use self::task_type::UnknownTaskType;
 pub use self::timed_out::TimedOut;
 pub use self::value::{BindError, InitError, NotBound};
 
-/// Any error of this crate, for a program that passes errors up with `?` and decides about them at one place.
-///
-/// Every error of the crate converts into it, and it prints as the error that it holds. The details are in the
-/// variants. An enum of the caller's own takes all of them with one variant `#[from] heirloom::Error`, and with
-/// `heirloom::Error::from` where two conversions are needed.
-///
-/// If the enum has no other foreign `#[from]`, one impl is enough, and `?` converts each of them at once. Beside a
-/// `From<std::io::Error>`, say, the compiler refuses that impl (E0119).
-///
-/// ```
-/// use heirloom::PoolConfig;
-///
-/// #[derive(Debug)]
-/// enum AppError {
-///     Pools(heirloom::Error),
-///     TooLarge(u32),
-/// }
-///
-/// impl<E: Into<heirloom::Error>> From<E> for AppError {
-///     fn from(error: E) -> Self {
-///         Self::Pools(error.into())
-///     }
-/// }
-///
-/// fn size(of: u32) -> Result<u32, AppError> {
-///     let pool = heirloom::get_or_start("sizes", || PoolConfig::leased(1))?; // a `StartError`
-///     let checked = pool.submit(move || heirloom::checkpoint().map(|()| of))?; // a `SubmitError`
-///     match checked.join()?? { // a `TaskError`, and a `Cancelled`
-///         size @ ..=100 => Ok(size),
-///         size => Err(AppError::TooLarge(size)),
-///     }
-/// }
-///
-/// assert_eq!(size(7).unwrap(), 7);
-/// assert!(matches!(size(700), Err(AppError::TooLarge(700))));
-/// let missing = heirloom::get("nowhere").map_err(AppError::from).unwrap_err();
-/// assert!(matches!(missing, AppError::Pools(heirloom::Error::ManagerNotFound(_))));
-/// ```
-///
-/// A handler of a server chooses its answer by the error's [cause](Self::is_cancelled):
-///
-/// ```
-/// use heirloom::{Error, PoolConfig, Scope};
-///
-/// fn page() -> Result<String, Error> {
-///     heirloom::create("render").start(PoolConfig::leased(1))?;
-///     let lines = heirloom::get("render")?.submit(|| ["a", "b"].map(|line| heirloom::checkpoint().map(|()| line)))?.join()?;
-///     let mut page = String::new();
-///     for line in lines {
-///         page.push_str(line?);
-///     }
-///     Ok(page)
-/// }
-///
-/// let request = Scope::new("request 7");
-/// assert_eq!(request.run(page)?, "ab");
-/// request.cancel(); // the client has gone
-/// let error = request.run(page).unwrap_err();
-/// assert!(error.is_cancelled()); // so no client waits for an answer
-/// # Ok::<(), Error>(())
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// No manager has that name at the node asked or above.
-    ManagerNotFound(ManagerNotFound),
-    /// A pool was not started.
-    Start(StartError),
-    /// A task was not accepted.
-    Submit(SubmitError),
-    /// A task gave no value.
-    Task(TaskError),
-    /// A stop, a wait or another end was refused.
-    Stop(StopError),
-    /// The running code was cancelled.
-    Cancelled(Cancelled),
-    /// No value is bound at the node asked or above.
-    NotBound(NotBound),
-    /// A value was not bound.
-    Bind(BindError),
-    /// An initialiser gave no value.
-    Init(InitError),
-    /// A gate was held by another holder.
-    Busy(Busy),
-    /// A pool takes another type of task.
-    UnknownTaskType(UnknownTaskType),
-    /// No task of a set, or not the next one of a map, finished in time.
-    TimedOut(TimedOut),
-    /// A portal gave no result.
-    #[cfg(feature = "tokio")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-    Portal(PortalError),
-    /// A future or a job was not spawned.
-    #[cfg(feature = "tokio")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-    Spawn(SpawnError),
-    /// A spawned future or job gave no value.
-    #[cfg(feature = "tokio")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-    Join(JoinError),
+sum! {
+    /// Any error of this crate, for a program that passes errors up with `?` and decides about them at one place.
+    ///
+    /// Every error of the crate converts into it, and it prints as the error that it holds. The details are in the
+    /// variants. An enum of the caller's own takes all of them with one variant `#[from] heirloom::Error`, and with
+    /// `heirloom::Error::from` where two conversions are needed.
+    ///
+    /// If the enum has no other foreign `#[from]`, one impl is enough, and `?` converts each of them at once. Beside a
+    /// `From<std::io::Error>`, say, the compiler refuses that impl (E0119).
+    ///
+    /// ```
+    /// use heirloom::PoolConfig;
+    ///
+    /// #[derive(Debug)]
+    /// enum AppError {
+    ///     Pools(heirloom::Error),
+    ///     TooLarge(u32),
+    /// }
+    ///
+    /// impl<E: Into<heirloom::Error>> From<E> for AppError {
+    ///     fn from(error: E) -> Self {
+    ///         Self::Pools(error.into())
+    ///     }
+    /// }
+    ///
+    /// fn size(of: u32) -> Result<u32, AppError> {
+    ///     let pool = heirloom::get_or_start("sizes", || PoolConfig::leased(1))?; // a `StartError`
+    ///     let checked = pool.submit(move || heirloom::checkpoint().map(|()| of))?; // a `SubmitError`
+    ///     match checked.join()?? { // a `TaskError`, and a `Cancelled`
+    ///         size @ ..=100 => Ok(size),
+    ///         size => Err(AppError::TooLarge(size)),
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(size(7).unwrap(), 7);
+    /// assert!(matches!(size(700), Err(AppError::TooLarge(700))));
+    /// let missing = heirloom::get("nowhere").map_err(AppError::from).unwrap_err();
+    /// assert!(matches!(missing, AppError::Pools(heirloom::Error::ManagerNotFound(_))));
+    /// ```
+    ///
+    /// A handler of a server chooses its answer by the error's [cause](Self::is_cancelled):
+    ///
+    /// ```
+    /// use heirloom::{Error, PoolConfig, Scope};
+    ///
+    /// fn page() -> Result<String, Error> {
+    ///     heirloom::create("render").start(PoolConfig::leased(1))?;
+    ///     let lines = heirloom::get("render")?.submit(|| ["a", "b"].map(|line| heirloom::checkpoint().map(|()| line)))?.join()?;
+    ///     let mut page = String::new();
+    ///     for line in lines {
+    ///         page.push_str(line?);
+    ///     }
+    ///     Ok(page)
+    /// }
+    ///
+    /// let request = Scope::new("request 7");
+    /// assert_eq!(request.run(page)?, "ab");
+    /// request.cancel(); // the client has gone
+    /// let error = request.run(page).unwrap_err();
+    /// assert!(error.is_cancelled()); // so no client waits for an answer
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[derive(Debug)]
+    #[non_exhaustive]
+    pub enum Error {
+        /// No manager has that name at the node asked or above.
+        ManagerNotFound(ManagerNotFound),
+        /// A pool was not started.
+        Start(StartError),
+        /// A task was not accepted.
+        Submit(SubmitError),
+        /// A task gave no value.
+        Task(TaskError),
+        /// A stop, a wait or another end was refused.
+        Stop(StopError),
+        /// The running code was cancelled.
+        Cancelled(Cancelled),
+        /// No value is bound at the node asked or above.
+        NotBound(NotBound),
+        /// A value was not bound.
+        Bind(BindError),
+        /// An initialiser gave no value.
+        Init(InitError),
+        /// A gate was held by another holder.
+        Busy(Busy),
+        /// A pool takes another type of task.
+        UnknownTaskType(UnknownTaskType),
+        /// No task of a set, or not the next one of a map, finished in time.
+        TimedOut(TimedOut),
+        /// A portal gave no result.
+        #[cfg(feature = "tokio")]
+        Portal(PortalError),
+        /// A future or a job was not spawned.
+        #[cfg(feature = "tokio")]
+        Spawn(SpawnError),
+        /// A spawned future or job gave no value.
+        #[cfg(feature = "tokio")]
+        Join(JoinError),
+    }
 }
-
-sum!(Error {
-    ManagerNotFound(ManagerNotFound),
-    Start(StartError),
-    Submit(SubmitError),
-    Task(TaskError),
-    Stop(StopError),
-    Cancelled(Cancelled),
-    NotBound(NotBound),
-    Bind(BindError),
-    Init(InitError),
-    Busy(Busy),
-    UnknownTaskType(UnknownTaskType),
-    TimedOut(TimedOut),
-    #[cfg(feature = "tokio")] Portal(PortalError),
-    #[cfg(feature = "tokio")] Spawn(SpawnError),
-    #[cfg(feature = "tokio")] Join(JoinError),
-});
 
 impl Error {
     /// Whether a cancel or an end caused the error: of the failed code, of the task or value that it waited for, or of
