@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use crate::lineage::node::role::ScopeTrackers;
+use crate::lineage::node::scope_trackers::ScopeTrackers;
 use crate::lineage::node::state::{self, NodeState};
 use crate::lineage::node::tree_node::Node;
 use crate::lineage::queued::{Claims, Which};

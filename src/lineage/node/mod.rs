@@ -3,10 +3,12 @@
 mod cancel;
 mod node_ref;
 mod role;
+mod scope_trackers;
 mod state;
 mod tree_node;
 
 pub(crate) use self::node_ref::{NodeRef, OnceWeak, WeakNodeRef};
 pub use self::role::NodeKind;
-pub(crate) use self::role::{Role, ScopeTrackers};
+pub(crate) use self::role::Role;
+pub(crate) use self::scope_trackers::ScopeTrackers;
 pub(crate) use self::tree_node::{Family, Node, OnMaterialize, process};

@@ -5,7 +5,8 @@ use std::ptr;
 use std::thread::ThreadId;
 
 use crate::lineage::family::{self, FamilyIndex, Member};
-use crate::lineage::node::role::{NodeKind, Role, ScopeTrackers};
+use crate::lineage::node::role::{NodeKind, Role};
+use crate::lineage::node::scope_trackers::ScopeTrackers;
 use crate::lineage::node::state::NodeState;
 use crate::lineage::queued::{ListingNode, QueuedTasks};
 use crate::lineage::slots::Slots;

@@ -23,13 +23,17 @@ pub(crate) mod whose {
     }
 }
 
+#[path = "../../../src/lineage/node/scope_trackers.rs"]
+mod scope_trackers;
+
 pub(crate) mod node {
     use std::sync::{Arc, OnceLock, Weak};
+
+    pub(crate) use crate::lineage::scope_trackers::ScopeTrackers;
 
     use crate::lineage::queued::{Claims, ListingNode, QueuedTasks, Which};
     use crate::names::id::NodeId;
     use crate::sync::atomic::{AtomicBool, Ordering};
-    use crate::wait::tracker::TaskTracker;
 
     pub(crate) trait OnMaterialize {
         fn materialized(&self, node: &Arc<Node>);
@@ -46,26 +50,6 @@ pub(crate) mod node {
         trackers: ScopeTrackers,
         cancelled: AtomicBool,
         queued: QueuedTasks<Node>,
-    }
-
-    pub(crate) struct ScopeTrackers {
-        joining: TaskTracker,
-        daemon: TaskTracker,
-    }
-
-    impl ScopeTrackers {
-        pub(crate) fn of(&self, joins: bool) -> &TaskTracker {
-            if joins { &self.joining } else { &self.daemon }
-        }
-
-        pub(crate) fn close(&self) {
-            self.joining.close();
-            self.daemon.close();
-        }
-
-        pub(crate) fn is_closed(&self) -> bool {
-            self.joining.is_closed()
-        }
     }
 
     static PROCESS: Node = Node(None);
@@ -210,7 +194,7 @@ pub(crate) mod node {
         }
 
         pub(crate) fn scope_below(&self) -> Self {
-            let trackers = ScopeTrackers { joining: TaskTracker::new(), daemon: TaskTracker::new() };
+            let trackers = ScopeTrackers::new();
             let (parent, cancelled) = (self.0.clone(), AtomicBool::new(false));
             let queued = QueuedTasks::new(parent.is_none());
             Self(Some(Arc::new(Node(Some(Scope { parent, trackers, cancelled, queued })))))
