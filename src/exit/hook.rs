@@ -72,13 +72,6 @@ fn end_own_task(frame: &Frame) {
     }
     leave::after_last(pool, frame.counted.clone(), frame.owed + 1);
     if frame.brings_permit && hold::abandon_wait(pool, frame.wait.get()) {
-        // Other threads go on with the queue.
-        if pool.permits.release(false) {
-            pool.end_if_over();
-        }
-        // Without a queued task the permit would be kept for a thread that may never come.
-        if !pool.queue.is_empty() {
-            dispatch::send_if_permit(pool);
-        }
+        dispatch::release_permit(pool, false);
     }
 }

@@ -9,8 +9,9 @@
 //! 4. After a bounded number of tasks a thread goes to the back of the line of thread requests, if there is one.
 //! 5. A queued task of a cancelled pool, of a closed daemon pool or below a cancelled scope never starts. The canceller ends
 //!    it at once (`run/evict`), or a worker that pops it meanwhile.
-//! 6. A pool that is closed, counts no task and has no permit acquired has ended ([`Pool::is_over`]). The three facts are three words.
-//!    The thread that changes the last of them sees the other two, because all three changes are sequentially consistent.
+//! 6. A pool that is closed, counts no task and has no permit acquired has ended ([`Pool::is_over`]). The three facts are
+//!    three words. The thread that changes the last of them sees the other two, because all three changes are sequentially
+//!    consistent.
 //!
 //! Where the system refuses a thread, the submitter releases the permit. If no other permit is acquired, all queued tasks end
 //! as refused, so no task is stranded.

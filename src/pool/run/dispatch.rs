@@ -190,6 +190,19 @@ fn end_pushed(pool: &Arc<Pool>, handle: &Task) {
     }
 }
 
+/// Releases a permit of a thread that goes: the last one may be the pool's end, and a queued task gets a thread. Returns
+/// whether it was the last permit.
+pub(crate) fn release_permit(pool: &Arc<Pool>, searching: bool) -> bool {
+    let last = pool.permits.release(searching);
+    if last {
+        pool.end_if_over();
+    }
+    if !pool.queue.is_empty() {
+        send_if_permit(pool);
+    }
+    last
+}
+
 /// Acquires a permit for a queued task, and requests a thread for the permit.
 pub(crate) fn send_if_permit(pool: &Arc<Pool>) {
     if pool.permits.try_acquire(pool.config.limit)

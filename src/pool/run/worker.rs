@@ -6,7 +6,7 @@ use crate::pool::core::pool::Pool;
 use crate::pool::core::queue::Popped;
 use crate::pool::core::queue_stats::Running;
 use crate::pool::core::task_meta::{Task, TaskMeta};
-use crate::pool::run::dispatch::send_if_permit;
+use crate::pool::run::dispatch::{release_permit, send_if_permit};
 use crate::pool::run::task::{RanTask, counted_as_dropping, end_too_deep, run};
 use crate::pool::run::{depth, evict, leave};
 use crate::sync::clock::CoarseInstant;
@@ -85,13 +85,7 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
             if spin_for_work(&mut session, worker) {
                 continue;
             }
-            // The last permit of a pool that is closed and empty: its release is the pool's end.
-            if pool.permits.release(session.searching) {
-                pool.end_if_over();
-            }
-            if !pool.queue.is_empty() {
-                send_if_permit(pool);
-            }
+            release_permit(pool, session.searching);
             return None;
         };
         if std::mem::take(&mut session.searching) {

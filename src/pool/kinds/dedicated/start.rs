@@ -133,13 +133,8 @@ fn has_initialised(
 /// Releases the job of a thread that does not become ready.
 fn give_up(own: &Dedicated, pool: &Arc<Pool>, purpose: WorkerPurpose) {
     if purpose == WorkerPurpose::ForTask && own.cache.give_up_preparing().is_some() {
-        if pool.permits.release(false) {
-            pool.end_if_over();
-        }
-        if !pool.queue.is_empty() {
-            // A ready idle thread comes; if there is none, the spawn policy refuses a new one.
-            dispatch::send_if_permit(pool);
-        }
+        // A ready idle thread comes for a queued task; if there is none, the spawn policy refuses a new one.
+        dispatch::release_permit(pool, false);
     }
 }
 

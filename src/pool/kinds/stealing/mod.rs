@@ -3,13 +3,13 @@
 //! Queue, permits, frames and the end are as for every pool. rayon has the threads, and runs the pieces inside a task.
 //!
 //! # The protocol
-//! 1. A permit is acquired for a *visit*: a rayon job that runs one task and then comes again, if more is queued. It
-//!    runs only one task, because rayon may run a visit on top of a wait on that thread, and that wait is to go on
-//!    soon.
-//! 2. Without a rayon pool, the permit asks the cache for a thread as a leased pool's does. That thread, the *leader*,
-//!    reserves the other threads, makes a rayon pool for as many as there are, and becomes its first worker. So the
-//!    visit is certain to run, and so is each piece that rayon gives to each of its workers: none of them is missing,
-//!    whatever the system refuses.
+//! 1. A submitter acquires a permit for a *visit*: a rayon job that runs one task and then comes again, if more is
+//!    queued. A visit runs only one task, because rayon may run the visit on top of a wait on that thread, and the wait
+//!    is to go on soon.
+//! 2. Without a rayon pool, the submitter requests a thread of the cache for the permit, as for a leased pool. That
+//!    thread, the *leader*, reserves the other threads, makes a rayon pool for as many as there are, and becomes its
+//!    first worker. So the visit is certain to run, and so is each piece that rayon gives to each of its workers: no
+//!    worker is missing, whatever the system refuses.
 //! 3. The worker that releases the last permit waits a moment and then ends the rayon pool; so does the end of the pool
 //!    itself. The threads go back to the cache, and an idle pool has none.
 //! 4. A worker inside one of heirloom's waits does nothing for rayon. A rayon pool whose workers all wait is *stuck*: a

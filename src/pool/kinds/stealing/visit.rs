@@ -45,12 +45,5 @@ pub(super) fn run_oldest(pool: &Arc<Pool>) -> AfterOne {
     if !pool.queue.looks_empty() {
         return AfterOne::Permit;
     }
-    let last = pool.permits.release(false);
-    if last {
-        pool.end_if_over();
-    }
-    if !pool.queue.is_empty() {
-        dispatch::send_if_permit(pool);
-    }
-    if last { AfterOne::Idle } else { AfterOne::Others }
+    if dispatch::release_permit(pool, false) { AfterOne::Idle } else { AfterOne::Others }
 }
