@@ -114,7 +114,9 @@ macro_rules! borrows {
                 F: FnOnce() -> T + Send,
                 T: Send,
             {
-                self.install_on(self.pool(), self.type_of_tasks(), f)
+                let pool = self.pool();
+                self.refuse_unless_stealing(pool.as_deref())?;
+                self.run_on(pool, self.type_of_tasks(), f)
             }
         }
     };
@@ -139,21 +141,13 @@ impl PoolManager {
         submit::run_and_wait(&pool, task_type, f).map_err(|refusal| refused(self.explain(refusal)))?
     }
 
+    /// Refuses `install` on a pool of another kind. A manager that does not run is refused afterwards.
     #[cfg(feature = "rayon")]
-    pub(super) fn install_on<F, T>(
-        &self,
-        pool: Option<Arc<Pool>>,
-        task_type: Option<TaskType>,
-        f: F,
-    ) -> Result<T, TaskError>
-    where
-        F: FnOnce() -> T + Send,
-        T: Send,
-    {
-        if pool.as_ref().is_some_and(|pool| !pool.config.steals()) {
-            let reason = SubmitError::new(self.namespace(), SubmitErrorKind::NotWorkStealing);
-            return Err(TaskError::refused(TaskId::next(), self.namespace(), reason));
+    pub(super) fn refuse_unless_stealing(&self, pool: Option<&Pool>) -> Result<(), TaskError> {
+        if pool.is_none_or(|pool| pool.config.steals()) {
+            return Ok(());
         }
-        self.run_on(pool, task_type, f)
+        let reason = SubmitError::new(self.namespace(), SubmitErrorKind::NotWorkStealing);
+        Err(TaskError::refused(TaskId::next(), self.namespace(), reason))
     }
 }

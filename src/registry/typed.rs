@@ -178,7 +178,8 @@ impl<K: TaskKind> TypedManager<K> {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        self.manager.install_on(Some(Arc::clone(&self.pool)), Self::kind(), task.run)
+        self.manager.refuse_unless_stealing(Some(&self.pool))?;
+        self.run(task)
     }
 
     /// Returns the manager. A task that is submitted through it is checked when it is submitted.

@@ -23,8 +23,11 @@ use crate::sync::unwind::abort_on_panic;
 use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
 use crate::wait::park;
 
-/// [`Pool::submit`] for a closure and a result that borrow nothing.
-pub(crate) fn submit_static<F, T>(pool: &Arc<Pool>, submitted: impl Into<As>, f: F) -> Result<TaskHandle<T>, Refused<F>>
+/// A handle, or the reason of the refusal with the closure.
+type Submitted<F, T> = Result<TaskHandle<T>, Refused<F>>;
+
+/// Submits without a wait: [`dispatch::submit`] for a closure and a result that borrow nothing.
+pub(crate) fn submit_static<F, T>(pool: &Arc<Pool>, submitted: impl Into<As>, f: F) -> Submitted<F, T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -42,17 +45,16 @@ pub(crate) fn submit_waiting<F, T>(
     submitted: impl Into<As>,
     f: F,
     deadline: Option<Instant>,
-) -> Result<TaskHandle<T>, Refused<F>>
+) -> Submitted<F, T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
     let submitted = submitted.into();
-    let mut refused = match submit_static(pool, submitted.clone(), f) {
-        Ok(handle) => return Ok(handle),
-        Err(refused) => refused,
+    let (mut refused, capacity) = match submit_unless_full(pool, submitted.clone(), f) {
+        Ok(outcome) => return outcome,
+        Err(full) => full,
     };
-    let Some(capacity) = capacity_to_wait_for(pool, &refused) else { return Err(refused) };
     let (at, mut cancel_listener) = (current::nearest(), CancelListener::new());
     let mut released = PermitsReleased::begin_until(deadline);
     let waiter = capacity.register();
@@ -89,21 +91,16 @@ where
 }
 
 /// The same without blocking.
-pub(crate) async fn submit_async<F, T>(
-    pool: &Arc<Pool>,
-    submitted: impl Into<As>,
-    f: F,
-) -> Result<TaskHandle<T>, Refused<F>>
+pub(crate) async fn submit_async<F, T>(pool: &Arc<Pool>, submitted: impl Into<As>, f: F) -> Submitted<F, T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
     let submitted = submitted.into();
-    let mut refused = match submit_static(pool, submitted.clone(), f) {
-        Ok(handle) => return Ok(handle),
-        Err(refused) => refused,
+    let (mut refused, capacity) = match submit_unless_full(pool, submitted.clone(), f) {
+        Ok(outcome) => return outcome,
+        Err(full) => full,
     };
-    let Some(capacity) = capacity_to_wait_for(pool, &refused) else { return Err(refused) };
     let at = current::nearest();
     let waiter = capacity.register();
     let mut cancel_listener = None;
@@ -146,9 +143,16 @@ pub(crate) async fn await_capacity(pool: &Pool, at: &NodeRef) {
     .await;
 }
 
-/// Returns the capacity that a refused task can wait for, if the queue was full.
-fn capacity_to_wait_for<'a, F>(pool: &'a Pool, refused: &Refused<F>) -> Option<&'a Capacity> {
-    pool.capacity.as_ref().filter(|_| refused.reason.is_queue_full())
+/// Submits once. The outer error: the queue is full, with the capacity that the submitter can wait for.
+fn submit_unless_full<F, T>(pool: &Arc<Pool>, submitted: As, f: F) -> Result<Submitted<F, T>, (Refused<F>, &Capacity)>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    match (submit_static(pool, submitted, f), &pool.capacity) {
+        (Err(full), Some(capacity)) if full.reason.is_queue_full() => Err((full, capacity)),
+        (outcome, _) => Ok(outcome),
+    }
 }
 
 /// Submits again after a refusal for want of capacity, which then does not count as a refusal. The task stands at the
@@ -160,7 +164,7 @@ fn submit_as_waiter<F, T>(
     at: &NodeRef,
     submitted: As,
     f: F,
-) -> Result<Result<TaskHandle<T>, Refused<F>>, Refused<F>>
+) -> Result<Submitted<F, T>, Refused<F>>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -169,17 +173,13 @@ where
     pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
     let outcome = {
         let _at = current::enter(at.clone(), LazyNode::Nothing);
-        submit_static(pool, submitted, f)
+        submit_unless_full(pool, submitted, f).map_err(|(full, _)| full)?
     };
-    match outcome {
-        Err(full) if capacity_to_wait_for(pool, &full).is_some() => Err(full),
-        Err(refused) => {
-            // The waiter may have been notified of capacity that it does not use, so the next one is notified.
-            waiter.capacity.notify_one();
-            Ok(Err(refused))
-        }
-        Ok(handle) => Ok(Ok(handle)),
+    if outcome.is_err() {
+        // The waiter may have been notified of capacity that it does not use, so the next one is notified.
+        waiter.capacity.notify_one();
     }
+    Ok(outcome)
 }
 
 /// Whether a wait for capacity is of no more use, because a scope at or above the node accepts no more tasks. A
@@ -223,12 +223,7 @@ where
                 if nested {
                     return Ok(handle.join());
                 }
-                if pool.permits.release(false) {
-                    pool.end_if_over();
-                }
-                if !pool.queue.is_empty() {
-                    dispatch::send_if_permit(pool);
-                }
+                dispatch::release_permit(pool, false);
                 return Ok(handle.join());
             }
             Err(back) => f = back,
