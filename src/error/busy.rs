@@ -66,6 +66,8 @@ struct Code<'a>(&'a Holder);
 
 impl fmt::Display for Code<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let Self(holder) = self;
         if let Some(task) = holder.task {
             write!(f, "task {task}")?;

@@ -138,6 +138,8 @@ impl StartError {
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let Repr { namespace, kind } = &*self.0;
         match kind {
             StartErrorKind::AlreadyRunning => write!(

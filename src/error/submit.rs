@@ -153,6 +153,8 @@ impl SubmitError {
 
 impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let Repr { namespace, kind } = &*self.0;
         match kind {
             SubmitErrorKind::NotStarted { owner, hides } => {

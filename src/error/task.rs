@@ -261,6 +261,8 @@ pub(crate) fn payload_text(payload: &(dyn Any + Send)) -> Option<&str> {
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let Repr { id, namespace, kind } = &*self.0;
         write!(f, "task {id} of \"{namespace}\" ")?;
         match kind {

@@ -61,6 +61,8 @@ impl NotBound {
 
 impl fmt::Display for NotBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let Missing { key, place, cause, .. } = &*self.0;
         match cause {
             None if self.0.isolated => write!(
@@ -117,6 +119,8 @@ pub enum BindError {
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         match self {
             Self::AlreadyBound { key, place } => {
                 write!(f, "\"{key}\" is bound at {place} already; `unbind` that one first, or replace it with `bind`")
@@ -216,6 +220,8 @@ pub enum InitError {
 
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         match self {
             Self::Failed { key, error } => write!(f, "the initialiser of \"{key}\" failed: {error}"),
             Self::Panicked { key, message } => write!(f, "the initialiser of \"{key}\" panicked: {message}"),

@@ -1,6 +1,5 @@
 //! Closing the joining pools and waiting for them, at the end of the process.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::exit::settings::{ABANDON, DEADLINE, GRACE};
@@ -27,8 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The deadline was reached once; no later drain waits again.
 static GAVE_UP: AtomicBool = AtomicBool::new(false);
 
-/// The cancelled tasks found since the end of the process began: each has its grace once.
-static FOUND_CANCELLED: Mutex<BTreeMap<TaskId, Found>> = Mutex::new(BTreeMap::new());
+/// The cancelled tasks found since the end of the process began, by their ids: each has its grace once.
+static FOUND_CANCELLED: Mutex<Vec<(TaskId, Found)>> = Mutex::new(Vec::new());
 
 struct Found {
     at: Instant,
@@ -136,7 +135,11 @@ fn worth_waiting(busy: &[Arc<Pool>]) -> (Vec<&Arc<Pool>>, Instant) {
         let mut is_in_grace = false;
         let mut is_news = false;
         for id in &remaining.cancelled {
-            let found = found.entry(*id).or_insert(Found { at: now, said: false });
+            let at = found.binary_search_by_key(id, |(id, _)| *id).unwrap_or_else(|at| {
+                found.insert(at, (*id, Found { at: now, said: false }));
+                at
+            });
+            let (_, found) = &mut found[at];
             match after_millis(found.at, grace) {
                 Some(end) if end <= now => is_news |= !std::mem::replace(&mut found.said, true),
                 end => {

@@ -13,6 +13,8 @@ pub(super) struct Words<'a>(pub(super) &'a Node);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let node = self.0;
         match (node.name(), node.task_id()) {
             (Some(name), _) => write!(f, "{} {} {:?}", node.kind().as_str(), node.id(), Printed(name)),

@@ -54,6 +54,8 @@ pub struct PoolStats {
 
 impl fmt::Display for PoolStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let Self { limit, running, waiting, queued, mode, kind, .. } = self;
         write!(f, "{kind} {mode}, {running} running/{waiting} waiting/{queued} queued, limit {limit}")?;
         if let Some(task_type) = &self.task_type {
@@ -125,6 +127,8 @@ impl StopReport {
 
 impl fmt::Display for StopReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let Self { completed, interrupted, panicked, cancelled, remaining, abandoned, .. } = self;
         write!(f, "{completed} completed, {interrupted} interrupted, {panicked} panicked, {cancelled} cancelled, ")?;
         write!(f, "{remaining} remaining")?;
@@ -140,6 +144,8 @@ impl fmt::Display for StopReport {
 
 impl fmt::Display for RunningTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         write!(f, "task {}", self.id)?;
         if let Some(task_type) = &self.task_type {
             write!(f, " ({task_type})")?;

@@ -32,7 +32,7 @@ pub(super) fn cancel(at: &NodeRef) -> bool {
     node.claim_daemons(&mut claims);
     let mut evicted = Evicted::new();
     evicted.add_all(claims);
-    stop::cancel_all(&pools_that_end_with(&Lineage(at.clone())), evicted, || node.notify_cancelled());
+    stop::cancel_all(&pools_that_end_with(&Lineage(at.clone())), evicted, &mut || node.notify_cancelled());
     first
 }
 

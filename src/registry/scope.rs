@@ -172,7 +172,7 @@ impl Scope {
         self.node().claim_daemons(&mut claims);
         evicted.add_all(claims);
         // Notified: a submitter below that waits for capacity in a queue waits in vain.
-        stop::close_all(&node_end::pools_that_end_with(&self.lineage), evicted, || self.node().notify());
+        stop::close_all(&node_end::pools_that_end_with(&self.lineage), evicted, &mut || self.node().notify());
     }
 
     /// [`close`](Self::close)s, and waits for the tasks submitted below it and for the joining pools it owns.

@@ -230,7 +230,7 @@ impl Registry {
         let managed = self.managers().into_iter().filter_map(|manager| manager.pool());
         let mut seen: HashSet<_> = known.iter().map(Arc::as_ptr).collect();
         let new: Vec<_> = managed.chain(ended).filter(|pool| seen.insert(Arc::as_ptr(pool))).collect();
-        stop::close_all(&new, Evicted::new(), || {});
+        stop::close_all(&new, Evicted::new(), &mut || {});
         new
     }
 }
@@ -247,6 +247,8 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let is_left = |pool: &&PoolReport| pool.mode != PoolMode::Daemon && !pool.report.is_complete();
         let (mut left, others): (Vec<_>, Vec<_>) = self.pools.iter().partition(is_left);
         let (tasks, pools) = (left.iter().map(|pool| pool.report.remaining).sum::<usize>(), self.pools.len());

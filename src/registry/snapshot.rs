@@ -188,6 +188,8 @@ impl Tree {
 
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let mut children: HashMap<Option<NodeId>, Vec<&NodeSnapshot>> = HashMap::new();
         for node in &self.snapshot.nodes {
             children.entry(node.parent).or_default().push(node);
@@ -224,6 +226,8 @@ struct Row<'a>(&'a NodeSnapshot);
 
 impl fmt::Display for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One call for each text: the methods of `Formatter` are inlined.
+        let f: &mut dyn fmt::Write = f;
         let node = self.0;
         write!(f, "{}", node.kind.as_str())?;
         if let Some(name) = &node.name {

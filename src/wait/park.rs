@@ -25,6 +25,11 @@ pub(crate) fn spin_until(mut done: impl FnMut() -> bool) -> bool {
 /// `ready` gets a waker, and arranges for its wake before it answers false. A wake without reason does no harm: nested
 /// waits of one thread share its parker.
 pub(crate) fn block_until(deadline: Option<Instant>, mut ready: impl FnMut(&Waker) -> bool) -> bool {
+    park_until(deadline, &mut ready)
+}
+
+/// One function for all waits: compiling a copy for each would cost more than the call.
+fn park_until(deadline: Option<Instant>, ready: &mut dyn FnMut(&Waker) -> bool) -> bool {
     with_parker(|parker, waker| {
         while !ready(waker) {
             match deadline {

@@ -1,8 +1,8 @@
 //! The waits of a thread with local pools: it runs their queued tasks meanwhile.
 
 use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use smallvec::SmallVec;
@@ -80,7 +80,7 @@ pub(crate) fn run_meanwhile<F: Future>(
 pub(crate) fn cancel_here() {
     let pools = all_here();
     pools.iter().for_each(|pool| notifier(pool).leave());
-    stop::cancel_all(&pools, Evicted::new(), || {});
+    stop::cancel_all(&pools, Evicted::new(), &mut || {});
 }
 
 /// Polls the future when it is woken, runs tasks of the pools local here in turn, and sleeps when neither has work.
@@ -93,7 +93,17 @@ pub(crate) fn drive<F: Future>(
     deadline: Option<Instant>,
     future: F,
 ) -> Result<Option<F::Output>, ClosesCircle> {
-    let mut future = pin!(future);
+    let mut out = None;
+    drive_any(&on, deadline, pin!(async { out = Some(future.await) }))?;
+    Ok(out)
+}
+
+/// One function for all futures; see [`drive`]. The future keeps its output.
+fn drive_any(
+    on: &dyn Fn(Vec<Target>) -> Option<(Target, Label, Ends)>,
+    deadline: Option<Instant>,
+    mut future: Pin<&mut dyn Future<Output = ()>>,
+) -> Result<(), ClosesCircle> {
     let woken = Woken::new(park::waker());
     let waker = Waker::from(Arc::clone(&woken));
     let mut left_with = Vec::new();
@@ -102,8 +112,8 @@ pub(crate) fn drive<F: Future>(
         if woken.take() {
             let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
             let (polled, left) = thread::while_polling(|| polled::polling(&waker, poll));
-            if let Poll::Ready(out) = polled {
-                return Ok(Some(out));
+            if polled.is_ready() {
+                return Ok(());
             }
             left_with = left;
         }
@@ -120,7 +130,7 @@ pub(crate) fn drive<F: Future>(
         }
         if runs {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(None);
+                return Ok(());
             }
             continue;
         }
@@ -138,7 +148,7 @@ pub(crate) fn drive<F: Future>(
             woken.is_set() || free.iter().any(has_more) || is_refused()
         });
         if !in_time {
-            return Ok(None);
+            return Ok(());
         }
         if let Some(why) = waits.as_ref().and_then(Waiting::refusal)
             && !woken.is_set()

@@ -10,7 +10,7 @@
 //! A notify reserves nothing: another submitter may acquire the capacity that a waiter was notified of, and the waiter goes on
 //! waiting then. A notified waiter that leaves without looking notifies the next one.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
 
@@ -22,8 +22,8 @@ pub(crate) struct Capacity {
     free: AtomicUsize,
     /// The number of registered waiters; changed under the lock of `waiters`.
     waiting: AtomicUsize,
-    /// The waiting submitters, in the order of asking.
-    waiters: Mutex<BTreeMap<u64, WaiterState>>,
+    /// The waiting submitters, in the order of asking, and so of their numbers.
+    waiters: Mutex<VecDeque<(u64, WaiterState)>>,
 }
 
 /// The stage of a waiter.
@@ -46,7 +46,7 @@ impl WaiterState {
 
 impl Capacity {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { free: AtomicUsize::new(limit), waiting: AtomicUsize::new(0), waiters: Mutex::new(BTreeMap::new()) }
+        Self { free: AtomicUsize::new(limit), waiting: AtomicUsize::new(0), waiters: Mutex::new(VecDeque::new()) }
     }
 
     pub(crate) fn try_acquire(&self) -> bool {
@@ -77,7 +77,9 @@ impl Capacity {
 
     #[cold]
     fn notify(&self, most: usize) {
-        let notified: Vec<_> = self.waiters.lock().values_mut().filter_map(WaiterState::notify).take(most).collect();
+        let mut waiters = self.waiters.lock();
+        let notified: Vec<_> = waiters.iter_mut().filter_map(|(_, state)| state.notify()).take(most).collect();
+        drop(waiters);
         // Outside the lock: wakers are user code.
         for waker in notified.into_iter().flatten() {
             swallow(|| waker.wake());
@@ -87,8 +89,8 @@ impl Capacity {
     /// Registers the caller behind all other waiters.
     pub(crate) fn register(&self) -> Waiter<'_> {
         let mut waiters = self.waiters.lock();
-        let number = waiters.last_key_value().map_or(0, |(last, _)| last + 1);
-        waiters.insert(number, WaiterState::Waiting(None));
+        let number = waiters.back().map_or(0, |(last, _)| last + 1);
+        waiters.push_back((number, WaiterState::Waiting(None)));
         self.waiting.fetch_add(1, Ordering::SeqCst);
         drop(waiters);
         Waiter { capacity: self, number }
@@ -119,7 +121,13 @@ impl Waiter<'_> {
     }
 
     fn change<R>(&self, f: impl FnOnce(&mut WaiterState) -> R) -> Option<R> {
-        self.capacity.waiters.lock().get_mut(&self.number).map(f)
+        let mut waiters = self.capacity.waiters.lock();
+        let at = self.position(&waiters)?;
+        waiters.get_mut(at).map(|(_, state)| f(state))
+    }
+
+    fn position(&self, waiters: &VecDeque<(u64, WaiterState)>) -> Option<usize> {
+        waiters.binary_search_by_key(&self.number, |(number, _)| *number).ok()
     }
 }
 
@@ -128,9 +136,9 @@ impl Drop for Waiter<'_> {
         let state = {
             let mut waiters = self.capacity.waiters.lock();
             self.capacity.waiting.fetch_sub(1, Ordering::SeqCst);
-            waiters.remove(&self.number)
+            self.position(&waiters).and_then(|at| waiters.remove(at))
         };
-        if matches!(state, Some(WaiterState::Notified)) {
+        if matches!(state, Some((_, WaiterState::Notified))) {
             self.capacity.notify_one();
         }
     }

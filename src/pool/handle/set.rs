@@ -94,7 +94,7 @@ impl<T> TaskSet<T> {
         let handles = || self.handles.iter().map(|(_, handle)| handle);
         let mut evicted = Evicted::new();
         handles().for_each(|handle| handle.awaited.evict(&mut evicted));
-        evicted.end(|| {
+        evicted.end(&mut || {
             handles().for_each(|handle| {
                 handle.cancel();
             });

@@ -231,5 +231,5 @@ pub(crate) fn fail_queued(pool: &Arc<Pool>, error: &io::Error) {
     pool.end_if_over();
     let mut evicted = Evicted::new();
     evict::evict_queued(pool, &mut evicted, |task| TaskError::no_thread(task.id(), &pool.namespace, error));
-    evicted.end(|| {});
+    evicted.end(&mut || {});
 }

@@ -121,7 +121,7 @@ impl Evicted {
     }
 
     /// Runs the user code that is left: `notify`, wakers, and the drops of closures, the oldest task's first.
-    pub(crate) fn end(self, notify: impl FnOnce()) {
+    pub(crate) fn end(self, notify: &mut dyn FnMut()) {
         let Self { mut tasks, unwoken, roomy } = self;
         tasks.reverse();
         // `Dropping::next` takes the last one first.
@@ -131,7 +131,7 @@ impl Evicted {
             notify();
             unwoken.into_iter().for_each(Unwoken::wake);
             roomy.iter().filter_map(|pool| pool.capacity.as_ref()).for_each(Capacity::notify_one);
-            while let Some(task) = dropping.next(|_| true) {
+            while let Some(task) = dropping.next(&|_| true) {
                 task.end();
             }
         });
@@ -145,7 +145,7 @@ struct Dropping {
 }
 
 impl Dropping {
-    fn next(&self, which: impl Fn(&Unrun) -> bool) -> Option<Unrun> {
+    fn next(&self, which: &dyn Fn(&Unrun) -> bool) -> Option<Unrun> {
         let mut rest = self.rest.borrow_mut();
         let at = rest.iter().rposition(which)?;
         Some(rest.remove(at))
@@ -159,7 +159,7 @@ pub(crate) fn drop_counted(tracker: usize) {
     // SAFETY: `Evicted::end` alone sets the pointer. It points further up this thread's stack until that call returns, and
     // so do the outer ones.
     while let Some(dropping) = unsafe { at.as_ref() } {
-        while let Some(task) = dropping.next(|task| task.is_counted_in(tracker)) {
+        while let Some(task) = dropping.next(&|task| task.is_counted_in(tracker)) {
             task.end();
         }
         at = dropping.outer;
@@ -211,7 +211,7 @@ pub(crate) fn end_unrun(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, error: Tas
 pub(crate) fn end_unrun_with(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {
     let mut evicted = Evicted::new();
     evicted.add(pool, claimed, meta, error);
-    evicted.end(|| {});
+    evicted.end(&mut || {});
 }
 
 /// Takes every queued task off the queue, and gives each its outcome.

@@ -13,9 +13,9 @@ use crate::sync::os::{Arc, Ordering};
 
 /// [`close`](Pool::close)s several pools as one: the queued tasks of all of them have their outcome before any user
 /// code runs. The first user code is `notify`.
-pub(crate) fn close_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: impl FnOnce()) {
+pub(crate) fn close_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: &mut dyn FnMut()) {
     pools.iter().for_each(|pool| begin_close(pool, &mut evicted));
-    evicted.end(|| {
+    evicted.end(&mut || {
         notify();
         pools.iter().for_each(notify_closed);
     });
@@ -23,9 +23,9 @@ pub(crate) fn close_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: impl 
 }
 
 /// [`cancel`](Pool::cancel)s several pools as one, in the same order.
-pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: impl FnOnce()) {
+pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: &mut dyn FnMut()) {
     let asked: Vec<_> = pools.iter().map(|pool| begin_cancel(pool, &mut evicted)).collect();
-    evicted.end(|| {
+    evicted.end(&mut || {
         notify();
         pools.iter().zip(&asked).for_each(|(pool, asked)| notify_cancelled(pool, asked));
     });
@@ -34,7 +34,7 @@ pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: impl
 
 /// Closes the pool: it refuses new tasks. Queued tasks of a daemon pool finish as cancelled.
 pub(crate) fn close(pool: &Arc<Pool>) {
-    close_all(slice::from_ref(pool), Evicted::new(), || {});
+    close_all(slice::from_ref(pool), Evicted::new(), &mut || {});
 }
 
 fn begin_close(pool: &Arc<Pool>, evicted: &mut Evicted) {
@@ -53,7 +53,7 @@ fn notify_closed(pool: &Arc<Pool>) {
 
 /// Cancels the pool: it refuses new tasks, queued tasks never start, and running tasks are cancelled.
 pub(crate) fn cancel(pool: &Arc<Pool>) {
-    cancel_all(slice::from_ref(pool), Evicted::new(), || {});
+    cancel_all(slice::from_ref(pool), Evicted::new(), &mut || {});
 }
 
 /// Cancels the pool's tasks. Returns the nodes of running tasks that are to be notified.

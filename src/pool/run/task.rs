@@ -191,7 +191,7 @@ fn finish(pool: &Arc<Pool>, noted: usize, ran: RanTask, brings_permit: bool) {
     claimed.finish(|what, foreign| {
         counted_as_dropping(pool, what, || enter::teardown(pool, counted.clone(), brings_permit, 0, foreign));
     });
-    leave::leave(pool, counted, |left, foreign| enter::teardown_nowhere(pool, left, brings_permit, 0, foreign));
+    leave::leave(pool, counted, &mut |left, foreign| enter::teardown_nowhere(pool, left, brings_permit, 0, foreign));
     pool.leave();
 }
 

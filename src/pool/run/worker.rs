@@ -263,7 +263,7 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Opti
         session.stop_searching();
         counted_as_dropping(pool, what, || enter::teardown(pool, counted.clone(), true, owed, foreign));
     });
-    leave::leave(pool, counted, |left, foreign| {
+    leave::leave(pool, counted, &mut |left, foreign| {
         session.stop_searching();
         enter::teardown_nowhere(pool, left, true, owed, foreign);
     });
