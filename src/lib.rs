@@ -75,7 +75,7 @@
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
 //! | task types | [`OfType`], [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
-//! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`] |
+//! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`]; for servers [`Drain`], [`Drained`], [`Stopping`], with the feature `tokio` `terminated` |
 //! | the process's exit | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
 //! | inspection | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
 //! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
@@ -95,6 +95,7 @@
 struct Readme;
 
 mod cancel;
+mod drain;
 mod error;
 mod exit;
 mod gate;
@@ -117,6 +118,7 @@ mod value;
 mod wait;
 
 pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};
+pub use crate::drain::{Drain, Drained, Stopping};
 pub use crate::error::{
     BindError, Busy, Cancelled, Circle, EnterError, Error, Holder, InitError, Link, ManagerNotFound, NotBound, Refused,
     StartError, StartErrorKind, StopError, SubmitError, SubmitErrorKind, TaskError, TimedOut, UnknownTaskType,
@@ -140,7 +142,9 @@ pub use crate::integration::metrics;
 pub use crate::integration::task_log;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use crate::integration::tokio::{JoinSet, Portal, PortalHandle, SpawnHandle, portal, spawn, spawn_blocking};
+pub use crate::integration::tokio::{
+    JoinSet, Portal, PortalHandle, SpawnHandle, portal, spawn, spawn_blocking, terminated,
+};
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub use crate::integration::tower;

@@ -54,9 +54,6 @@ use crate::cli::Args;
 use crate::server::Served;
 use crate::site::Site;
 
-/// How long accepted tasks have to finish at the end.
-const DRAIN: Duration = Duration::from_secs(10);
-
 fn main() -> ExitCode {
     let args = Args::parse();
     let _exit = heirloom::exit_guard();
@@ -82,9 +79,8 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let outcome = runtime.block_on(server::serve(site, args));
     // Requests that are still open are dropped with the runtime, and their scopes with them.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    let drained = heirloom::shutdown(DRAIN);
 
-    let Served { load, findings } = outcome?;
+    let Served { load, findings, drained } = outcome?;
     match &load {
         Some(report) => say(format_args!("{report}")),
         None if args.requests.is_some() => say(format_args!("ended before all requests were sent")),

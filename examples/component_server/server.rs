@@ -5,10 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use heirloom::{Lineage, Portal};
+use heirloom::{Drain, Lineage, Portal, ShutdownReport};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use crate::cli::Args;
 use crate::findings::Findings;
@@ -21,14 +19,15 @@ use crate::site::Site;
 use crate::visits::{VISITS, Visits};
 use crate::web;
 
-/// The time that open requests have to end after the signal.
-const DRAIN: Duration = Duration::from_secs(5);
+/// The time from the signal to the report. Open requests have half of it.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// The report of a server's life.
 pub(crate) struct Served {
     /// The load run's report, if there was a run and it ended.
     pub(crate) load: Option<Report>,
     pub(crate) findings: Findings,
+    pub(crate) drained: ShutdownReport,
 }
 
 pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Served> {
@@ -43,25 +42,22 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Served> {
     VISITS.at(&Lineage::process()).bind(Visits::start().map_err(io::Error::other)?).map_err(io::Error::other)?;
     let observe = Observe::start().map_err(io::Error::other)?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, web::router(site.clone(), &observe)).with_graceful_shutdown(async move {
-        // An error means that the sender was dropped, which ends the server too.
-        let _ = stopped.await;
-    });
-    let mut serving = heirloom::spawn(async move { serving.await }).map_err(io::Error::other)?;
-
-    let load = tokio::select! {
-        load = work(&site, args, address) => load,
-        ended = &mut serving => return Err(ended.map_or_else(io::Error::other, |ended| match ended {
-            Ok(()) => io::Error::other("the server ended by itself"),
-            Err(error) => error,
-        })),
+    let (mut signalled, mut load) = (false, None);
+    let signal = async {
+        load = work(&site, args, address).await;
+        signalled = true;
+        observe.close();
     };
-    drop(stop);
-    observe.close();
-    if timeout(DRAIN, serving).await.is_err() {
-        say(format_args!("some connections were still open after {DRAIN:?}"));
+    let app = web::router(site.clone(), &observe);
+    let mut drained = Drain::within(DRAIN)
+        .serve(signal, |stopping| axum::serve(listener, app).with_graceful_shutdown(stopping))
+        .await;
+    match drained.server.take() {
+        Some(Ok(())) if signalled => {}
+        Some(ended) => return Err(ended.err().unwrap_or_else(|| io::Error::other("the server ended by itself"))),
+        None => say(format_args!("some connections were still open after {DRAIN:?}")),
     }
-    Ok(Served { load, findings: Findings::after(allowed_threads(args)).await })
+    Ok(Served { load, findings: Findings::after(allowed_threads(args)).await, drained: drained.pools })
 }
 
 /// The limits of all pools that there can be at a time; twice, for a request that was given up has threads until they
@@ -76,33 +72,11 @@ async fn work(site: &Site, args: &Args, address: SocketAddr) -> Option<Report> {
     match args.requests {
         Some(requests) => tokio::select! {
             report = load::run(address, site, requests as usize, args.clients.into(), args.disconnect.into()) => Some(report),
-            () = signal() => None,
+            () = heirloom::terminated() => None,
         },
         None => {
-            signal().await;
+            heirloom::terminated().await;
             None
         }
-    }
-}
-
-/// Ctrl-C, and on Unix also a service manager's SIGTERM.
-async fn signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
     }
 }

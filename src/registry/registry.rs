@@ -4,7 +4,7 @@ use std::fmt;
 use std::thread::ThreadId;
 
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{Family, Node, NodeRef};
+use crate::lineage::node::{Family, Node, NodeKind, NodeRef};
 use crate::registry::manager::PoolManager;
 use crate::registry::snapshot::{Snapshot, Tree};
 
@@ -48,6 +48,21 @@ impl Registry {
     #[must_use]
     pub fn root(&self) -> Lineage {
         Lineage(self.root.clone())
+    }
+
+    /// Returns the registry of a node's family.
+    pub(crate) fn of(at: &Lineage) -> Self {
+        Self { root: at.root().0 }
+    }
+
+    /// Cancels every scope of the family that has no scope above it, and with it the scopes below.
+    pub(crate) fn cancel_scopes(&self) {
+        let is_outermost =
+            |at: &Lineage| at.kind() == NodeKind::Scope && at.parent().is_none_or(|parent| parent.scope().is_none());
+        let nodes = self.family().index().nodes.live().into_iter().map(|node| Lineage(node.into()));
+        for scope in nodes.filter(is_outermost) {
+            scope.cancel();
+        }
     }
 
     pub(super) fn family(&self) -> &Family {

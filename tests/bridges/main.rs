@@ -34,6 +34,8 @@ mod a_request_stands_below_its_tenant;
 mod a_request_too_many_is_answered_at_once;
 #[cfg(feature = "tower")]
 mod a_response_that_gives_up_cancels;
+#[cfg(feature = "tokio")]
+mod a_signal_needs_a_runtime;
 #[cfg(feature = "serde")]
 mod a_snapshot_has_one_shape_in_json;
 #[cfg(feature = "tower")]
@@ -66,6 +68,8 @@ mod the_inspector_sends_what_changed;
 #[cfg(all(feature = "inspector", unix))]
 mod the_inspector_shows_the_family_live;
 #[cfg(all(feature = "tokio", feature = "tower"))]
+#[cfg(feature = "tokio")]
+mod the_lint_list_names_calls_that_exist;
 mod the_page_on_layers_is_true;
 mod the_prelude_shadows_no_crate;
 #[cfg(feature = "metrics")]

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod a_drain_ends_within_its_deadline;
 mod a_future_in_a_scope_ends_it;
 mod a_pool_starts_again_once_its_tasks_have_ended;
 mod a_pool_stops_after_a_run_on_the_callers_thread;

@@ -9,6 +9,7 @@ mod forks;
 
 #[cfg(target_os = "linux")]
 mod a_denied_barrier_is_made_up_for;
+mod a_drain_ends_the_process;
 #[cfg(unix)]
 mod a_fork_leaves_the_pools_alone;
 mod a_local_pool_does_not_hold_up_the_exit;
@@ -37,6 +38,7 @@ fn main() {
     check::main(lists![
         #[cfg(target_os = "linux")]
         a_denied_barrier_is_made_up_for,
+        a_drain_ends_the_process,
         #[cfg(unix)]
         a_fork_leaves_the_pools_alone,
         a_local_pool_does_not_hold_up_the_exit,

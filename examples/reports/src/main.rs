@@ -10,10 +10,8 @@
 //! - `web` has the routes and the layers, and the error that every handler returns.
 //! - `tenants` has a scope and a pool for each tenant.
 //! - `db` has the pool of connections, and the hook that interrupts a statement.
-//! - `end` has the server's end: one deadline for all open requests.
 
 mod db;
-mod end;
 mod tenants;
 mod web;
 
@@ -23,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use heirloom::Drain;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 
@@ -66,5 +65,10 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     let listener = TcpListener::bind(args.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    end::serve(listener, app, &tenants, Duration::from_secs_f64(args.grace)).await
+    let drained = Drain::within(Duration::from_secs_f64(args.grace))
+        .serve(heirloom::terminated(), |stopping| axum::serve(listener, app).with_graceful_shutdown(stopping))
+        .await;
+    println!("{drained}");
+    drop(tenants); // kept until here: a dropped scope cancels
+    Ok(drained.server.unwrap_or(Ok(()))?)
 }

@@ -36,13 +36,6 @@ impl Tenants {
         let name = path.trim_start_matches('/').split('/').next()?;
         self.0.get(name).map(|scope| scope.lineage().clone())
     }
-
-    /// Cancels every request of every tenant: queued tasks end at once, and running statements are interrupted.
-    pub(crate) fn cancel(&self) {
-        for scope in self.0.values() {
-            scope.cancel();
-        }
-    }
 }
 
 /// Starts the tenant's pool, which its requests find by name. A tenant that fills the queue gets 503, and no other does.

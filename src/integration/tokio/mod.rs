@@ -3,6 +3,7 @@
 mod handle;
 mod join_set;
 mod outcome;
+mod signal;
 mod spawn;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::wait::graph::{Obligation, Obligor};
 pub use self::handle::PortalHandle;
 use self::handle::joined;
 pub use self::join_set::JoinSet;
+pub use self::signal::terminated;
 pub use self::spawn::{SpawnHandle, spawn, spawn_blocking};
 
 static PORTAL: Heirloom<Portal> = Heirloom::new("portal");
