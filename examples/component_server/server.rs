@@ -41,7 +41,6 @@ pub(crate) async fn serve(site: Arc<Site>, args: &Args) -> io::Result<Served> {
     Portal::current().map_err(io::Error::other)?.bind_at(&Lineage::process()).map_err(io::Error::other)?;
     VISITS.at(&Lineage::process()).bind(Visits::start().map_err(io::Error::other)?).map_err(io::Error::other)?;
     let observe = Observe::start().map_err(io::Error::other)?;
-    let (stop, stopped) = oneshot::channel::<()>();
     let (mut signalled, mut load) = (false, None);
     let signal = async {
         load = work(&site, args, address).await;
