@@ -11,7 +11,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::cancel::hook::{CancelSource, Hook};
-use crate::error::Cancelled;
+use crate::error::{CancelReason, Cancelled};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::{ExitOnDrop, Lineage};
 use crate::lineage::node::{Node, NodeRef};
@@ -79,7 +79,7 @@ pub fn is_cancelled() -> bool {
 /// [`Cancelled`], each time until the request is acknowledged.
 #[inline]
 pub fn checkpoint() -> Result<(), Cancelled> {
-    if is_cancelled() { Err(Cancelled::new()) } else { Ok(()) }
+    if is_cancelled() { Err(interrupted::cause()) } else { Ok(()) }
 }
 
 /// Sleeps for `d`, or until the running task or thread, or a node above it, is cancelled.
@@ -191,7 +191,7 @@ fn acknowledge_at(node: &Node, frame: Option<&Frame>) -> bool {
     }
     // A pool marks itself cancelled first, and cancels its tasks' nodes then: the withdrawn request may be the pool's.
     if by_pool() {
-        node.cancel();
+        node.cancel(CancelReason::Request);
     }
     true
 }

@@ -70,7 +70,7 @@
 //! | work for one thread | [`PoolManager::start_local`], [`PoolConfig::local`], [`LocalPool`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
 //! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`], [`block_on()`] |
-//! | cancelling | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`] |
+//! | cancelling | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`], [`CancelReason`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Binding`], [`NotBound`], [`BindError`], [`InitError`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
 //! | task types | [`OfType`], [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
@@ -120,9 +120,9 @@ mod wait;
 pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};
 pub use crate::drain::{Drain, Drained, Stopping};
 pub use crate::error::{
-    BindError, Busy, Cancelled, Circle, EnterError, Error, Holder, InitError, Link, ManagerNotFound, NotBound, Refused,
-    StartError, StartErrorKind, StopError, SubmitError, SubmitErrorKind, TaskError, TimedOut, UnknownTaskType,
-    WouldDeadlock,
+    BindError, Busy, CancelReason, Cancelled, Circle, EnterError, Error, Holder, InitError, Link, ManagerNotFound,
+    NotBound, Refused, StartError, StartErrorKind, StopError, SubmitError, SubmitErrorKind, TaskError, TimedOut,
+    UnknownTaskType, WouldDeadlock,
 };
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]

@@ -64,7 +64,7 @@ pub(crate) mod value;
 pub(crate) mod worker_init;
 
 pub use self::busy::{Busy, Holder};
-pub use self::cancelled::Cancelled;
+pub use self::cancelled::{CancelReason, Cancelled};
 pub use self::circle::{Circle, Link, WouldDeadlock};
 pub use self::gate::EnterError;
 #[cfg(feature = "tokio")]

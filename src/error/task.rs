@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 
 use crate::error::busy::Busy;
+use crate::error::cancelled::Cancelled;
 use crate::error::circle::Circle;
 use crate::error::stack::NoRoom;
 use crate::error::submit::SubmitError;
@@ -29,7 +30,7 @@ enum Kind {
         payload: Mutex<Box<dyn Any + Send>>,
         text: Option<String>,
     },
-    Cancelled,
+    Cancelled(Cancelled),
     ThreadSpawn(io::Error),
     WorkerInit(Arc<dyn Error + Send + Sync>),
     ProcessExiting,
@@ -53,8 +54,8 @@ impl TaskError {
         Self::new(id, namespace, Kind::Panic { payload: Mutex::new(payload), text })
     }
 
-    pub(crate) fn cancelled(id: TaskId, namespace: &Namespace) -> Self {
-        Self::new(id, namespace, Kind::Cancelled)
+    pub(crate) fn cancelled(id: TaskId, namespace: &Namespace, cause: Cancelled) -> Self {
+        Self::new(id, namespace, Kind::Cancelled(cause))
     }
 
     /// No thread could be had: the system, or the workers' initialiser, refused.
@@ -124,7 +125,16 @@ impl TaskError {
     /// The task was cancelled before it started: its body never ran.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.0.kind, Kind::Cancelled)
+        self.as_cancelled().is_some()
+    }
+
+    /// The reason and the place of the cancel, when the task [was cancelled](Self::is_cancelled).
+    #[must_use]
+    pub fn as_cancelled(&self) -> Option<&Cancelled> {
+        match &self.0.kind {
+            Kind::Cancelled(cause) => Some(cause),
+            _ => None,
+        }
     }
 
     /// The system refused a thread for the pool: the body never ran.
@@ -269,7 +279,7 @@ impl fmt::Display for TaskError {
             Kind::Panic { text, .. } => {
                 write!(f, "panicked: {}", text.as_deref().unwrap_or("(a payload that is no text)"))
             }
-            Kind::Cancelled => f.write_str("was cancelled before it started"),
+            Kind::Cancelled(cause) => write!(f, "was cancelled before it started: {}", cause.why()),
             Kind::ThreadSpawn(error) => write!(f, "was dropped, because the system refused a thread: {error}"),
             Kind::WorkerInit(error) => {
                 write!(f, "was dropped, because its pool's workers could not be initialised: {error}")

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::CancelReason;
 use crate::exit::settings::{ABANDON, DEADLINE, GRACE};
 use crate::names::id::TaskId;
 use crate::pool::blocking::release::OfTracker;
@@ -85,7 +86,7 @@ impl Drain {
         loop {
             let pools: Vec<Arc<Pool>> = joining().live().into_iter().filter(|pool| !pool.is_over()).collect();
             for pool in &pools {
-                stop::close(pool);
+                stop::close(pool, CancelReason::Shutdown);
             }
             // An idle pool ends as soon as it is closed.
             let is_busy = |pool: &&Arc<Pool>| pool.tracker.count() > 0 && !is_in(Arc::as_ptr(pool));

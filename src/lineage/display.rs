@@ -1,4 +1,4 @@
-//! Nodes in words, as errors name them.
+//! [`Path`]: a node with those above it in words, as errors name them.
 
 use std::fmt;
 
@@ -8,33 +8,17 @@ use crate::names::label::Printed;
 /// So many nodes of a path are printed.
 const STEPS: usize = 8;
 
-/// One node.
-pub(super) struct Words<'a>(pub(super) &'a Node);
-
-impl fmt::Display for Words<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One call for each text: the methods of `Formatter` are inlined.
-        let f: &mut dyn fmt::Write = f;
-        let node = self.0;
-        match (node.name(), node.task_id()) {
-            (Some(name), _) => write!(f, "{} {} {:?}", node.kind().as_str(), node.id(), Printed(name)),
-            (None, Some(task)) => write!(f, "task {task}"),
-            (None, None) => write!(f, "{} {}", node.kind().as_str(), node.id()),
-        }
-    }
-}
-
 /// A node with the nodes above it, the nearest first, without the root.
 pub(crate) struct Path<'a>(pub(super) &'a Node);
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Words(self.0).fmt(f)?;
+        fmt::Display::fmt(self.0, f)?;
         for (step, node) in self.0.path().skip(1).take_while(|node| node.parent().is_some()).enumerate() {
             if step + 1 == STEPS {
                 return f.write_str(" < …");
             }
-            write!(f, " < {}", Words(node))?;
+            write!(f, " < {node}")?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::thread::ThreadId;
 
 use crate::lineage::current::{self, CurrentNode, EnterGuard, LazyNode};
-use crate::lineage::display::{Path, Words};
+use crate::lineage::display::Path;
 use crate::lineage::node::{NodeKind, NodeRef, ScopeTrackers};
 use crate::names::id::{NodeId, TaskId};
 
@@ -237,7 +237,7 @@ impl Hash for Lineage {
 
 impl fmt::Display for Lineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Words(self.0.node()).fmt(f)
+        fmt::Display::fmt(self.0.node(), f)
     }
 }
 

@@ -1,8 +1,10 @@
 //! [`ThreadState`]: a thread of this crate as its handle sees it, also before the thread is a node.
 
+use crate::error::{CancelReason, Cancelled};
 use crate::lineage::cancel_word::{CANCEL_REQUESTED, CancelWord};
 use crate::lineage::locals::LOCALS;
 use crate::lineage::node::{Node, NodeRef, OnMaterialize, WeakNodeRef};
+use crate::names::label::Printed;
 use crate::sync::fork;
 use crate::sync::os::{Arc, OnceLock, Ordering};
 use crate::wait::waker_set::WakerSet;
@@ -52,7 +54,7 @@ impl ThreadState {
             Ok(before) => before & CANCEL_REQUESTED == 0,
             Err(word) if word & ENDED != 0 => return Request::TooLate,
             Err(_) => match self.node() {
-                Some(node) => node.node().cancel(),
+                Some(node) => node.node().cancel(CancelReason::Request),
                 // The node is dropped while the thread's code ends.
                 None => return Request::TooLate,
             },
@@ -101,7 +103,7 @@ impl OnMaterialize for ThreadState {
         self.word.0.fetch_or(NODE, Ordering::SeqCst);
         // From here on no canceller notes a request in the word.
         if self.word.acknowledge(0) {
-            node.node().cancel();
+            node.node().cancel(CancelReason::Request);
         }
     }
 }
@@ -119,6 +121,16 @@ fn with_own(f: impl FnOnce(&ThreadState) -> bool) -> bool {
 #[inline]
 pub(crate) fn cancel_requested() -> bool {
     with_own(|state| state.word.requested())
+}
+
+/// Returns the request of the calling thread's handle, with the thread as its place.
+#[cold]
+pub(crate) fn cause() -> Option<Cancelled> {
+    let thread = || match std::thread::current().name() {
+        Some(name) => format!("thread {:?}", Printed(name)),
+        None => String::from("thread"),
+    };
+    cancel_requested().then(|| Cancelled::new(CancelReason::Request, thread()))
 }
 
 /// Acknowledges the request that the calling thread's handle made. True when there was one.

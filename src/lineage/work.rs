@@ -10,6 +10,7 @@
 use std::marker::PhantomData;
 use std::ptr;
 
+use crate::error::{CancelReason, Cancelled};
 use crate::lineage::cancel_word::CancelWord;
 use crate::lineage::current::CurrentNode;
 use crate::lineage::flow::Flow;
@@ -84,13 +85,20 @@ impl Work {
 
     /// Cancels the work. True when no earlier request is unacknowledged. Runs wakers.
     pub(crate) fn request_cancel(&self) -> bool {
-        let first = self.word.request();
+        let first = self.word.request(CancelReason::Request);
         self.requested.wake_all();
         first
     }
 
     pub(crate) fn cancel_requested(&self) -> bool {
         self.word.requested()
+    }
+
+    /// Returns the handle's request, with the work as its place.
+    #[cold]
+    pub(crate) fn cause(&self) -> Option<Cancelled> {
+        let at = format_args!("work spawned at {}", self.node());
+        self.word.reason().map(|reason| Cancelled::new(reason, at))
     }
 
     /// Returns how many requests the handle has made.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::error::StopError;
+use crate::error::{CancelReason, StopError};
 use crate::lineage::whose::whose;
 use crate::pool::blocking::release::{OfTracker, PermitsReleased, block_on_wakers};
 use crate::pool::blocking::wait_for::{await_tracker, block_on_tracker};
@@ -76,7 +76,7 @@ pub(crate) fn remaining(pool: &Pool) -> usize {
 /// Closes the pool, and blocks until a joining pool has ended or the deadline has passed.
 pub(crate) fn stop(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<StopReport, StopError> {
     refuse_from_own_task(pool)?;
-    stop::close(pool);
+    stop::close(pool, CancelReason::OwnerEnd);
     if pool.joins() && !fork::is_fork() {
         block_until_over(pool, deadline)?;
     }
@@ -118,7 +118,7 @@ pub(crate) async fn await_over(pool: &Pool) {
 
 pub(crate) async fn stop_async(pool: &Arc<Pool>) -> Result<StopReport, StopError> {
     refuse_from_own_task(pool)?;
-    stop::close(pool);
+    stop::close(pool, CancelReason::OwnerEnd);
     if pool.joins() && !fork::is_fork() {
         await_over(pool).await;
     }

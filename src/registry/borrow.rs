@@ -1,6 +1,6 @@
 //! The verbs of [`PoolManager`] and [`OfType`] whose tasks may borrow: they return after those tasks have ended.
 
-use crate::error::TaskError;
+use crate::error::{CancelReason, TaskError};
 #[cfg(feature = "rayon")]
 use crate::error::{SubmitError, SubmitErrorKind};
 use crate::names::id::TaskId;
@@ -48,7 +48,7 @@ macro_rules! borrows {
                 let pool = self.pool().unwrap_or_else(|| {
                     // A pool that is closed from the start refuses each task, as a manager does before its first start.
                     let never_started = self.new_pool(PoolConfig::leased(1).daemon());
-                    stop::close(&never_started);
+                    stop::close(&never_started, CancelReason::OwnerEnd);
                     never_started
                 });
                 scope::run(&pool, self.type_of_tasks(), f)

@@ -4,6 +4,7 @@ use std::fmt;
 
 use arc_swap::{ArcSwapOption, Guard};
 
+use crate::error::CancelReason;
 use crate::exit::hook;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
@@ -94,7 +95,7 @@ pub(crate) struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.load_full() {
-            stop::close(&pool);
+            stop::close(&pool, CancelReason::OwnerEnd);
         }
     }
 }

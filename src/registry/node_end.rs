@@ -1,5 +1,6 @@
 //! Closes or cancels a node, with the pools that it owns; [`Lineage::cancel`].
 
+use crate::error::CancelReason;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef};
 use crate::lineage::queued::Claims;
@@ -19,20 +20,26 @@ fn close(node: &Node) {
 }
 
 /// Cancels a node and the queued tasks below it, and the pools that it owns if it is a scope. True for the first request.
-pub(super) fn cancel(at: &NodeRef) -> bool {
+pub(super) fn cancel(at: &NodeRef, reason: CancelReason) -> bool {
     let node = at.node();
     close(node);
     let mut claims = Claims::new();
-    let first = node.begin_cancel(&mut claims);
+    let first = node.begin_cancel(&mut claims, reason);
     if node.trackers().is_none() {
-        claims.end(|| node.notify_cancelled());
+        claims.end(|| node.cancelled_for(reason), || node.notify_cancelled());
         return first;
     }
     // Also the tasks below a shielded thread, which no request from above reaches.
     node.claim_daemons(&mut claims);
     let mut evicted = Evicted::new();
-    evicted.add_all(claims);
-    stop::cancel_all(&pools_that_end_with(&Lineage(at.clone())), evicted, &mut || node.notify_cancelled());
+    let pools = pools_that_end_with(&Lineage(at.clone()));
+    if claims.is_empty() && pools.is_empty() {
+        node.notify_cancelled();
+        return first;
+    }
+    let cause = node.cancelled_for(reason);
+    evicted.add_all(claims, &cause);
+    stop::cancel_all(&pools, evicted, &|_| cause.clone(), &mut || node.notify_cancelled());
     first
 }
 
@@ -56,7 +63,7 @@ impl Lineage {
     #[cfg(feature = "tower")]
     pub(crate) fn request_stop(&self) {
         close(self.0.node());
-        self.0.node().request_cancel();
+        self.0.node().request_cancel(CancelReason::Deadline);
     }
 
     /// Cancels the code at this node and below it. Does not wait.
@@ -90,12 +97,12 @@ impl Lineage {
             NodeKind::Process => CancelOutcome::NotCancellable,
             NodeKind::Scope if node.is_over() => {
                 // No task is counted below it, but threads and futures may stand there.
-                cancel(&self.0);
+                cancel(&self.0, CancelReason::Request);
                 CancelOutcome::AlreadyFinished
             }
             _ if node.is_over() => CancelOutcome::AlreadyFinished,
             _ => {
-                let outcome = CancelOutcome::of(cancel(&self.0));
+                let outcome = CancelOutcome::of(cancel(&self.0, CancelReason::Request));
                 node.end_if_over();
                 outcome
             }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use crate::error::StopError;
+use crate::error::{CancelReason, Cancelled, StopError};
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeRef, Role, ScopeTrackers};
 use crate::lineage::queued::Claims;
@@ -170,9 +170,13 @@ impl Scope {
         self.trackers().close();
         let (mut claims, mut evicted) = (Claims::new(), Evicted::new());
         self.node().claim_daemons(&mut claims);
-        evicted.add_all(claims);
+        let pools = node_end::pools_that_end_with(&self.lineage);
+        let cause = || Cancelled::new(CancelReason::OwnerEnd, self.node());
+        if !claims.is_empty() {
+            evicted.add_all(claims, &cause());
+        }
         // Notified: a submitter below that waits for capacity in a queue waits in vain.
-        stop::close_all(&node_end::pools_that_end_with(&self.lineage), evicted, &mut || self.node().notify());
+        stop::close_all(&pools, evicted, &|_| cause(), &mut || self.node().notify());
     }
 
     /// [`close`](Self::close)s, and waits for the tasks submitted below it and for the joining pools it owns.
@@ -301,14 +305,14 @@ impl Scope {
     /// may join another of the tasks. Scopes and pools count a task until its closure is dropped. So a closure's drop must
     /// not wait, on another thread either, for a scope or a pool that counts its own task.
     pub fn cancel(&self) {
-        node_end::cancel(&self.lineage.0);
+        node_end::cancel(&self.lineage.0, CancelReason::Request);
         self.node().end_if_over();
     }
 
     /// [`cancel`](Self::cancel), before the scope is dropped. Code that stands in the scope until then finds its values.
     pub(crate) fn request_cancel(&self) {
         self.node().hold();
-        node_end::cancel(&self.lineage.0);
+        node_end::cancel(&self.lineage.0, CancelReason::OwnerEnd);
     }
 }
 
@@ -323,7 +327,7 @@ impl Deref for Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         if !self.finished {
-            node_end::cancel(&self.lineage.0);
+            node_end::cancel(&self.lineage.0, CancelReason::OwnerEnd);
             self.let_go();
         }
     }

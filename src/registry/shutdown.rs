@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::error::CancelReason;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeKind, NodeRef};
 use crate::lineage::work;
@@ -14,6 +15,7 @@ use crate::pool::blocking::release::OfTracker;
 use crate::pool::blocking::wait_for::{await_tracker, block_on_tracker};
 use crate::pool::config::kind::PoolMode;
 use crate::pool::context::thread::is_in;
+use crate::pool::core::cause;
 use crate::pool::core::pool::{Pool, joining};
 use crate::pool::end;
 use crate::pool::report::StopReport;
@@ -230,7 +232,7 @@ impl Registry {
         let managed = self.managers().into_iter().filter_map(|manager| manager.pool());
         let mut seen: HashSet<_> = known.iter().map(Arc::as_ptr).collect();
         let new: Vec<_> = managed.chain(ended).filter(|pool| seen.insert(Arc::as_ptr(pool))).collect();
-        stop::close_all(&new, Evicted::new(), &mut || {});
+        stop::close_all(&new, Evicted::new(), &|pool| cause::at_pool(pool, CancelReason::Shutdown), &mut || {});
         new
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::{StartError, StartErrorKind};
+use crate::error::{CancelReason, StartError, StartErrorKind};
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::WeakNodeRef;
 use crate::pool::config::PoolConfig;
@@ -196,7 +196,7 @@ impl PoolManager {
         pool.totals.begin(&self.inner.totals, &pool);
         self.inner.pool.store(Some(Arc::clone(&pool)));
         // A scope that ended since the first look closed the pools that it found then, without this one.
-        self.not_in_ended_scope().inspect_err(|_| stop::close(&pool))?;
+        self.not_in_ended_scope().inspect_err(|_| stop::close(&pool, CancelReason::OwnerEnd))?;
         Ok(pool)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::StopError;
+use crate::error::{CancelReason, StopError};
 use crate::pool::end;
 use crate::pool::report::StopReport;
 use crate::pool::run::stop;
@@ -15,7 +15,7 @@ impl PoolManager {
     /// A joining pool runs the tasks that it accepted; the queued tasks of a daemon pool end as cancelled.
     pub fn close(&self) {
         if let Some(pool) = self.pool() {
-            stop::close(&pool);
+            stop::close(&pool, CancelReason::OwnerEnd);
         }
     }
 
@@ -80,7 +80,7 @@ impl PoolManager {
     /// tasks have their outcome.
     pub fn cancel(&self) {
         if let Some(pool) = self.pool() {
-            stop::cancel(&pool);
+            stop::cancel(&pool, CancelReason::Request);
         }
     }
 

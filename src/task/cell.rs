@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::Waker;
 
-use crate::error::TaskError;
+use crate::error::{CancelReason, TaskError};
 use crate::lineage::node::{NodeRef, OnceWeak};
 use crate::lineage::queued::TaskLink;
 use crate::names::id::{NodeId, TaskId};
@@ -252,7 +252,7 @@ impl<M: 'static> TaskRef<M> {
     /// Notes the node that the running task became, which cancel requests then reach. Called by the task's own thread.
     pub(crate) fn materialized(&self, node: &NodeRef) {
         if self.header().node.set(node) && self.state().became_node() {
-            node.node().cancel();
+            node.node().cancel(CancelReason::Request);
         }
     }
 

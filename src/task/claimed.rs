@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-use crate::error::TaskError;
+use crate::error::{CancelReason, TaskError};
 use crate::lineage::queued::TaskLink;
 use crate::sync::unwind::swallow_drop;
 use crate::task::cell::{Cell, Closure, Payload, Stage, StageRight, TaskRef};
@@ -42,11 +42,11 @@ impl<M: 'static> TaskRef<M> {
 
     /// Requests that the task ends early. Returns the claim of a task that had not started. The request to a running
     /// task goes to its node, if it has one.
-    pub(crate) fn cancel(&self) -> (CancelRequest, Option<Claimed<M>>) {
+    pub(crate) fn cancel(&self, reason: CancelReason) -> (CancelRequest, Option<Claimed<M>>) {
         let mut outcome = self.state().request_cancel();
         if outcome == CancelRequest::AtNode {
             outcome = match self.node() {
-                Some(place) if place.node().cancel() => CancelRequest::Requested,
+                Some(place) if place.node().cancel(reason) => CancelRequest::Requested,
                 Some(_) => CancelRequest::AskedBefore,
                 // The body has ended, and its node with it.
                 None => CancelRequest::TooLate,

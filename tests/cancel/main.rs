@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod a_cancel_says_why_and_where;
 mod a_cancelled_queued_task_is_over_at_once;
 mod a_future_hears_of_a_request;
 mod a_hook_runs_when_its_place_is_asked_to_stop;

@@ -1,6 +1,7 @@
 //! A cancel against a submit: in either order, a cancelled queued task has ended when both are done, though no thread
 //! runs it. The pool, its queue and the lists of the nodes are the engine's own.
 
+use crate::error::CancelReason;
 use crate::lineage::current::{LazyNode, enter};
 use crate::lineage::node::NodeRef;
 use crate::model::{model, start};
@@ -55,7 +56,7 @@ fn a_task_submitted_while_its_scope_is_cancelled_is_over() {
     model(4, || {
         let scope = NodeRef::scope();
         is_over_whoever_comes_first(PoolConfig::local(), &scope, |_| {
-            scope.node().cancel();
+            scope.node().cancel(CancelReason::Request);
         });
     });
 }
@@ -65,7 +66,7 @@ fn the_first_task_below_a_cancelled_scope_is_over() {
     model(4, || {
         let outer = NodeRef::scope();
         is_over_whoever_comes_first(PoolConfig::local(), &outer.scope_below().scope_below(), |_| {
-            outer.node().cancel();
+            outer.node().cancel(CancelReason::Request);
         });
     });
 }
@@ -78,9 +79,13 @@ fn a_task_submitted_to_a_daemon_pool_while_its_scope_is_closed_is_over() {
     });
 }
 
+fn cancel_pool(pool: &Arc<Pool>) {
+    stop::cancel(pool, CancelReason::Request);
+}
+
 #[test]
 fn a_task_submitted_while_its_pool_is_cancelled_is_over() {
-    model(4, || is_over_whoever_comes_first(PoolConfig::local(), &NodeRef::PROCESS, stop::cancel));
+    model(4, || is_over_whoever_comes_first(PoolConfig::local(), &NodeRef::PROCESS, cancel_pool));
 }
 
 /// One thread submits to a pool whose tasks stand elsewhere, and this one cancels there.
@@ -104,7 +109,7 @@ fn is_over_where_it_is_to_stand(config: PoolConfig, cancel: fn(&NodeRef)) {
 fn a_task_submitted_while_a_scope_is_cancelled_in_which_it_is_to_stand_is_over() {
     model(3, || {
         is_over_where_it_is_to_stand(PoolConfig::work_stealing(1), |outer| {
-            outer.node().cancel();
+            outer.node().cancel(CancelReason::Request);
         });
     });
 }
@@ -122,7 +127,7 @@ fn the_first_two_tasks_below_a_cancelled_scope_are_over() {
         let inner = outer.scope_below();
         let (pool, _local) = idle(PoolConfig::local());
         let other = thread::spawn(submits(&pool, &inner));
-        let canceller = thread::spawn(move || outer.node().cancel());
+        let canceller = thread::spawn(move || outer.node().cancel(CancelReason::Request));
         let handle = submit_at(&pool, &inner);
         canceller.join().unwrap();
         assert_over(handle);
@@ -137,7 +142,7 @@ fn a_task_submitted_after_its_place_declined_is_left_alone() {
         let (pool, local) = idle(PoolConfig::local());
         let canceller = {
             let place = place.clone();
-            thread::spawn(move || place.node().cancel())
+            thread::spawn(move || place.node().cancel(CancelReason::Request))
         };
         let mut kept = None;
         if place.node().cancel_requested() {
@@ -161,9 +166,9 @@ fn two_cancels_end_each_task_once() {
         let handles = [&outer, &inner].map(|place| submit_at(&pool, place));
         let other = {
             let inner = inner.clone();
-            thread::spawn(move || inner.node().cancel())
+            thread::spawn(move || inner.node().cancel(CancelReason::Request))
         };
-        outer.node().cancel();
+        outer.node().cancel(CancelReason::Request);
         other.join().unwrap();
         handles.into_iter().for_each(assert_over);
         assert_eq!((pool.tracker.count(), end::report(&pool).cancelled), (0, 2));
@@ -176,7 +181,7 @@ fn a_task_cancelled_while_it_is_pushed_gives_its_room_back() {
         let scope = NodeRef::scope();
         let (pool, _local) = idle(PoolConfig::local().queue_limit(1));
         let submitter = thread::spawn(submits(&pool, &scope));
-        scope.node().cancel();
+        scope.node().cancel(CancelReason::Request);
         assert_over(submitter.join().unwrap());
         assert!(submit::submit_static(&pool, None, || ()).is_ok(), "nothing that is to run is queued");
     });
@@ -208,8 +213,8 @@ fn two_cancels_of_tasks_that_join_each_other_when_dropped_end() {
             drop(here);
         }
         drop(slots);
-        let other = thread::spawn(move || inner.node().cancel());
-        outer.node().cancel();
+        let other = thread::spawn(move || inner.node().cancel(CancelReason::Request));
+        outer.node().cancel(CancelReason::Request);
         other.join().unwrap();
         assert_eq!((pool.tracker.count(), end::report(&pool).cancelled), (0, 2));
     });

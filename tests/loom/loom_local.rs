@@ -1,6 +1,7 @@
 //! A local pool: its thread sleeps only while no task is queued, and every handle resolves when the pool is dropped.
 //! The pool, its notifier and the loop of its thread are the engine's own.
 
+use crate::error::CancelReason;
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
 use crate::pool::core::pool::Pool;
@@ -31,7 +32,7 @@ fn a_sleeping_thread_is_woken_by_a_task_and_by_the_end() {
         let asks = asks(&pool, 7);
         let other = thread::spawn(move || {
             assert_eq!(asks(), Some(7));
-            stop::close(&pool);
+            stop::close(&pool, CancelReason::OwnerEnd);
         });
         assert_eq!(local.run_until_stopped().completed, 1);
         other.join().unwrap();

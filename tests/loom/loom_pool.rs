@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
 
 use loom::sync::{Condvar, Mutex};
 
+use crate::error::CancelReason;
 use crate::lineage::current::{LazyNode, enter};
 use crate::lineage::node::NodeRef;
 use crate::model::{block, model, start};
@@ -299,7 +300,7 @@ fn closing_a_daemon_pool_resolves_every_handle() {
                 Err(_closed) => false,
             })
         };
-        stop::close(&pool);
+        stop::close(&pool, CancelReason::OwnerEnd);
         submitter.join().unwrap();
         block(&pool.tracker, || pool.is_over());
     });
@@ -453,7 +454,7 @@ fn a_cancelled_task_ends_once_whoever_claims_it() {
         drop(here);
         let canceller = {
             let scope = scope.clone();
-            thread::spawn(move || scope.node().cancel())
+            thread::spawn(move || scope.node().cancel(CancelReason::Request))
         };
         // Beside a worker that pops it.
         handle.cancel();
@@ -475,7 +476,7 @@ fn whoever_waits_for_room_is_let_in_when_a_cancel_makes_some() {
             let pool = Arc::clone(&pool);
             thread::spawn(move || submit::submit_waiting(&pool, None, || (), None).is_ok())
         };
-        scope.node().cancel();
+        scope.node().cancel(CancelReason::Request);
         // While the pool is busy.
         assert!(submitter.join().unwrap());
         assert!(queued.join().is_err());
@@ -494,7 +495,7 @@ fn two_that_wait_for_room_are_both_let_in_when_two_tasks_are_cancelled() {
             let pool = Arc::clone(&pool);
             thread::spawn(move || submit::submit_waiting(&pool, None, || (), None).is_ok())
         };
-        let canceller = thread::spawn(move || scope.node().cancel());
+        let canceller = thread::spawn(move || scope.node().cancel(CancelReason::Request));
         assert!(submit::submit_waiting(&pool, None, || (), None).is_ok() && other.join().unwrap());
         canceller.join().unwrap();
         assert!(queued.into_iter().all(|queued| queued.join().is_err()));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
 
 use loom::sync::{Condvar, Mutex};
 
+use crate::error::CancelReason;
 use crate::model::{model, start};
 use crate::pool::blocking::release::blocking;
 use crate::pool::config::PoolConfig;
@@ -175,7 +176,7 @@ fn a_cancel_resolves_every_handle_and_leaves_no_thread() {
             let pool = Arc::clone(&pool);
             thread::spawn(move || _ = runs_or_is_told(&pool))
         };
-        stop::cancel(&pool);
+        stop::cancel(&pool, CancelReason::Request);
         submitter.join().unwrap();
     });
 }

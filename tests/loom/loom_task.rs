@@ -4,6 +4,7 @@ use std::task::{Wake, Waker};
 
 use loom::cell::UnsafeCell;
 
+use crate::error::{CancelReason, Cancelled};
 use crate::lineage::node::NodeRef;
 use crate::model::model;
 use crate::names::id::{NodeId, TaskId};
@@ -179,7 +180,7 @@ fn of_a_worker_a_joiner_and_a_canceller_exactly_one_claims() {
             }
             Err(_) => 0,
         });
-        let (outcome, claimed) = handle.cancel();
+        let (outcome, claimed) = handle.cancel(CancelReason::Request);
         assert_eq!(outcome == CancelRequest::Claimed, claimed.is_some());
         let here = match claimed {
             Some(claimed) => {
@@ -187,6 +188,7 @@ fn of_a_worker_a_joiner_and_a_canceller_exactly_one_claims() {
                 claimed.fail(crate::error::TaskError::cancelled(
                     handle.id(),
                     &crate::names::namespace::Namespace::DEFAULT,
+                    Cancelled::new(CancelReason::Request, "the task"),
                 ));
                 claimed.finish(|_, foreign| foreign());
                 1
@@ -207,11 +209,14 @@ fn two_cancels_do_not_both_claim() {
         let ends = Ends::default();
         let (queued, handle) = task(&ends);
         let end = |task: &Task| {
-            let (outcome, claimed) = task.cancel();
+            let (outcome, claimed) = task.cancel(CancelReason::Request);
             if let Some(claimed) = claimed {
                 drop(claimed.take_meta());
-                claimed
-                    .fail(crate::error::TaskError::cancelled(task.id(), &crate::names::namespace::Namespace::DEFAULT));
+                claimed.fail(crate::error::TaskError::cancelled(
+                    task.id(),
+                    &crate::names::namespace::Namespace::DEFAULT,
+                    Cancelled::new(CancelReason::Request, "the task"),
+                ));
                 claimed.finish(|_, foreign| foreign());
             }
             usize::from(outcome == CancelRequest::Claimed)
@@ -235,7 +240,7 @@ fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
         let cancels = {
             let other = handle.another();
             thread::spawn(move || {
-                assert_eq!(other.cancel().0, CancelRequest::Requested);
+                assert_eq!(other.cancel(CancelReason::Request).0, CancelRequest::Requested);
             })
         };
         claimed.task().materialized(&node);

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::error::Cancelled;
+use crate::error::{CancelReason, Cancelled};
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::Node;
@@ -275,7 +275,11 @@ impl<A, E: Into<BoxError>> CutsBody<E> for Running<A> {
     fn late(&self) -> Option<BoxError> {
         Some(match self.shared.is_over() {
             true => Box::new(RequestTimedOut { limit: self.limit }),
-            false => Box::new(Cancelled::new()),
+            false => {
+                let scope = self.shared.scope.lock().clone();
+                let cause = scope.and_then(|scope| scope.0.node().cause());
+                Box::new(cause.unwrap_or_else(|| Cancelled::new(CancelReason::OwnerEnd, "the request")))
+            }
         })
     }
 

@@ -25,10 +25,11 @@ mod main_thread;
 mod pin;
 mod stack;
 
+use crate::error::Cancelled;
 use crate::lineage::current::entry::{EntryNode, StackEntry};
 use crate::lineage::current::main_thread::is_main_thread;
 use crate::lineage::flow::Flow;
-use crate::lineage::node::{NodeKind, NodeRef};
+use crate::lineage::node::{Node, NodeKind, NodeRef};
 
 pub(crate) use self::entry::LazyNode;
 pub(crate) use self::guard::{EnterGuard, enter, enter_as_thread, enter_borrowed};
@@ -139,11 +140,21 @@ pub(crate) fn own() -> Option<NodeRef> {
 ///
 /// Makes no node: a lazy one was never cancelled.
 pub(crate) fn own_cancel_requested() -> bool {
+    look_at_own(|own| own.cancel_requested().then_some(())).is_some()
+}
+
+/// Returns the request of the running task's node, or of the thread's outside of a task. Makes no node.
+#[cold]
+pub(crate) fn own_cause() -> Option<Cancelled> {
+    look_at_own(Node::own_cause)
+}
+
+fn look_at_own<R>(f: impl FnOnce(&Node) -> Option<R>) -> Option<R> {
     let own = |entries: &[StackEntry]| {
-        let own = entries.iter().rfind(|entry| entry.is_beginning());
-        own.is_some_and(|own| own.own && own.node.node().cancel_requested())
+        let own = entries.iter().rfind(|entry| entry.is_beginning())?;
+        if own.own { f(own.node.node()) } else { None }
     };
-    look(own).unwrap_or(false)
+    look(own).flatten()
 }
 
 /// Returns the calling thread's node, for code that has the thread for itself. Makes nothing.

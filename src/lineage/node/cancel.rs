@@ -2,6 +2,7 @@
 
 use std::ptr;
 
+use crate::error::{CancelReason, Cancelled};
 use crate::lineage::node::scope_trackers::ScopeTrackers;
 use crate::lineage::node::state::{self, NodeState};
 use crate::lineage::node::tree_node::Node;
@@ -12,16 +13,16 @@ impl Node {
     /// Cancels the node and everything below it. True when no earlier request is unacknowledged.
     ///
     /// Queued tasks finish as cancelled. A root is never cancelled. Runs user code: wakers, drops of closures.
-    pub(crate) fn cancel(&self) -> bool {
+    pub(crate) fn cancel(&self, reason: CancelReason) -> bool {
         let mut claims = Claims::new();
-        let first = self.begin_cancel(&mut claims);
-        claims.end(|| self.notify_cancelled());
+        let first = self.begin_cancel(&mut claims, reason);
+        claims.end(|| self.cancelled_for(reason), || self.notify_cancelled());
         first
     }
 
     /// Notes the request and claims queued tasks: the first half of a [`cancel`](Self::cancel). Runs no user code.
-    pub(crate) fn begin_cancel(&self, claims: &mut Claims) -> bool {
-        let first = !self.is_root() && self.state.request();
+    pub(crate) fn begin_cancel(&self, claims: &mut Claims, reason: CancelReason) -> bool {
+        let first = !self.is_root() && self.state.request(reason);
         // A scope that is closed and counts no task has none in any queue. Most scopes have ended before a cancel.
         if !self.trackers().is_some_and(ScopeTrackers::is_over) {
             claims.claim(self, Which::Cancelled);
@@ -31,8 +32,8 @@ impl Node {
 
     /// Cancels the node, but leaves queued tasks in their queues. Runs wakers.
     #[cfg(feature = "tower")]
-    pub(crate) fn request_cancel(&self) -> bool {
-        let first = !self.is_root() && self.state.request();
+    pub(crate) fn request_cancel(&self, reason: CancelReason) -> bool {
+        let first = !self.is_root() && self.state.request(reason);
         self.notify_cancelled();
         first
     }
@@ -97,6 +98,30 @@ impl Node {
     /// Returns whether this very node is cancelled.
     pub(crate) fn cancel_requested(&self) -> bool {
         self.state.cancel_requested()
+    }
+
+    /// Returns the nearest request that reaches the node, with its place.
+    #[cold]
+    pub(crate) fn cause(&self) -> Option<Cancelled> {
+        let mut cause = None;
+        let look = |node: &Node| {
+            cause = node.state.reason().map(|reason| node.cancelled_for(reason));
+            (cause.is_some() || node.shielded).then_some(())
+        };
+        self.nearest(look);
+        cause
+    }
+
+    /// Returns the request of this very node.
+    #[cold]
+    pub(crate) fn own_cause(&self) -> Option<Cancelled> {
+        self.state.reason().map(|reason| self.cancelled_for(reason))
+    }
+
+    /// Returns the error of code that is cancelled at this node.
+    #[cold]
+    pub(crate) fn cancelled_for(&self, reason: CancelReason) -> Cancelled {
+        Cancelled::new(self.state.reason().unwrap_or(reason), self)
     }
 
     /// Returns how many requests were made to this very node.

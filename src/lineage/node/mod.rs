@@ -6,6 +6,7 @@ mod role;
 mod scope_trackers;
 mod state;
 mod tree_node;
+mod words;
 
 pub(crate) use self::node_ref::{NodeRef, OnceWeak, WeakNodeRef};
 pub use self::role::NodeKind;

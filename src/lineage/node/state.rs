@@ -1,5 +1,6 @@
 //! [`NodeState`]: the cancel requests of a node and its end, in one atomic word.
 
+use crate::error::CancelReason;
 use crate::lineage::cancel_word::{CANCEL_REQUESTED, CancelWord};
 use crate::sync::os::{AtomicUsize, Ordering};
 
@@ -29,10 +30,10 @@ impl NodeState {
     }
 
     /// Notes a request. True when no other one was unacknowledged.
-    pub(super) fn request(&self) -> bool {
+    pub(super) fn request(&self, reason: CancelReason) -> bool {
         // Counted before it is noted, so that code that knows of the request finds the count.
         CANCELLED_NODES.fetch_add(1, Ordering::SeqCst);
-        let first = self.0.request();
+        let first = self.0.request(reason);
         if !first {
             CANCELLED_NODES.fetch_sub(1, Ordering::SeqCst);
         }
@@ -51,6 +52,11 @@ impl NodeState {
     #[inline]
     pub(super) fn cancel_requested(&self) -> bool {
         self.0.requested()
+    }
+
+    /// Returns the reason of the request; `None` where there is none.
+    pub(super) fn reason(&self) -> Option<CancelReason> {
+        self.0.reason()
     }
 
     /// Returns how many requests were noted, acknowledged ones included.

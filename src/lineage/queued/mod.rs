@@ -37,6 +37,7 @@ use std::ptr::NonNull;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use crate::error::Cancelled;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::os::{Arc, OnceLock, Weak};
@@ -63,9 +64,9 @@ pub(crate) struct TaskOps {
     /// Returns whether tasks may be ended here at all. They may not in a fork's child.
     pub(crate) may_end: fn() -> bool,
     pub(crate) claim: ClaimTask,
-    /// Ends claimed tasks. Runs user code: the given closure first, which is called once when all of them have their
+    /// Ends claimed tasks, for this cause. Runs user code: the given closure first, which is called once when all of them have their
     /// outcome.
-    pub(crate) end: fn(Claims, &mut dyn FnMut()),
+    pub(crate) end: fn(Claims, &Cancelled, &mut dyn FnMut()),
 }
 
 /// Installed by the engine before it lists a task.
@@ -103,11 +104,17 @@ impl Claims {
     }
 
     /// Ends the tasks. Calls `notify` once, when all of them have their outcome, and before anything is dropped.
-    pub(crate) fn end(self, mut notify: impl FnMut()) {
+    ///
+    /// `cause` gives the reason that the tasks end with.
+    pub(crate) fn end(self, cause: impl FnOnce() -> Cancelled, mut notify: impl FnMut()) {
         match OPS.get() {
-            Some(ops) if !self.0.is_empty() => (ops.end)(self, &mut notify),
+            Some(ops) if !self.0.is_empty() => (ops.end)(self, &cause(), &mut notify),
             _ => notify(),
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Returns the links of the claimed tasks. The caller ends each of them.

@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use crate::error::CancelReason;
 use crate::pool::blocking::release::{OfTracker, PermitsReleased};
 use crate::pool::blocking::woken::Woken;
 use crate::pool::blocking::{polled, release};
 use crate::pool::context::thread;
+use crate::pool::core::cause;
 use crate::pool::core::notifier::Notifier;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::Task;
@@ -80,7 +82,7 @@ pub(crate) fn run_meanwhile<F: Future>(
 pub(crate) fn cancel_here() {
     let pools = all_here();
     pools.iter().for_each(|pool| notifier(pool).leave());
-    stop::cancel_all(&pools, Evicted::new(), &mut || {});
+    stop::cancel_all(&pools, Evicted::new(), &|pool| cause::at_pool(pool, CancelReason::Shutdown), &mut || {});
 }
 
 /// Polls the future when it is woken, runs tasks of the pools local here in turn, and sleeps when neither has work.

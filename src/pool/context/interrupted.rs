@@ -11,12 +11,13 @@
 //!
 //! [`PoolStats::interrupted`]: crate::PoolStats::interrupted
 
-use crate::error::Cancelled;
+use crate::error::{CancelReason, Cancelled};
 use crate::lineage::flow::Flow;
 use crate::lineage::node::Node;
 use crate::lineage::{current, thread_state, work};
 use crate::pool::context::frame::Frame;
 use crate::pool::context::thread::{is_shielded, with_own, with_stealing};
+use crate::pool::core::cause;
 use crate::pool::core::pool::Pool;
 use crate::sync::os::{Arc, Ordering};
 
@@ -80,10 +81,48 @@ fn note_at_pool(pool: &Arc<Pool>) {
 /// The error for a request that ends a wait of the running code.
 pub(crate) fn cancelled() -> Cancelled {
     note_if_cancelled();
-    Cancelled::new()
+    cause()
+}
+
+/// The reason and the place of the request that reaches the running code: the nearest one.
+#[cold]
+pub(crate) fn cause() -> Cancelled {
+    let own = || {
+        with_own(|frame| match frame {
+            Some(frame) => frame.own_cause(),
+            None => work::with_own(|work| work.cause())
+                .unwrap_or_else(|| current::has_its_thread().then(thread_state::cause).flatten()),
+        })
+    };
+    let of_pool = || {
+        with_own(|frame| match frame {
+            Some(frame) => cause::of_cancelled(frame.pool()),
+            None => with_pool_of_piece(|pool| cause::of_cancelled(pool?)),
+        })
+    };
+    let shielded = is_shielded();
+    let own_node = || if own_node_cancel_requested() { current::own_cause() } else { None };
+    let pin = current::pin();
+    let here = current::nearest_node(&pin);
+    // A cancelled pool cancels the nodes of its running tasks too.
+    let by_pool = !shielded && here.task_id().is_some() && here.cancel_requested();
+    (if shielded { None } else { own() })
+        .or_else(|| if by_pool { of_pool() } else { None })
+        .or_else(|| here.cause())
+        .or_else(own_node)
+        .or_else(|| if shielded { None } else { of_pool() })
+        // The request was acknowledged between the caller's look and this one.
+        .unwrap_or_else(|| Cancelled::new(CancelReason::Request, here))
 }
 
 impl Frame {
+    /// The request of the task's own handle, before the task is a node.
+    fn own_cause(&self) -> Option<Cancelled> {
+        let task = self.task().filter(|_| !self.steals())?;
+        let at = format_args!("task {}", task.id());
+        task.state().cancel_requested().then(|| Cancelled::new(CancelReason::Request, at))
+    }
+
     /// Returns whether the task was handed a request that it has not acknowledged.
     #[inline]
     pub(crate) fn was_interrupted(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The pool's data, and the protocol on it.
 
 pub(crate) mod capacity;
+pub(crate) mod cause;
 pub(crate) mod claimed;
 pub(crate) mod counters;
 pub(crate) mod held_permits;

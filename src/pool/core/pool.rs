@@ -22,6 +22,7 @@ use std::ptr::NonNull;
 
 use slab::Slab;
 
+use crate::error::{CancelReason, Cancelled};
 use crate::lineage::node::{Node, NodeRef, ScopeTrackers, WeakNodeRef};
 use crate::lineage::queued::{self, Claims};
 use crate::names::namespace::Namespace;
@@ -66,6 +67,7 @@ pub(crate) struct Pool {
     pub(crate) config: PoolConfig,
     pub(crate) kind: Box<dyn Kind<Pool>>,
     pub(crate) cancelled: AtomicBool,
+    pub(crate) cause: OnceLock<Cancelled>,
     /// Nodes of running tasks, for the canceller. Most pools have none.
     nodes: Mutex<Option<Box<Nodes>>>,
     /// Tombstones: queued tasks already claimed by a cancel or a join. Briefly negative when the pop is counted before the
@@ -113,6 +115,7 @@ impl Pool {
             config,
             kind,
             cancelled: AtomicBool::new(false),
+            cause: OnceLock::new(),
             nodes: Mutex::new(None),
             tombstones_queued: AtomicIsize::new(0),
             over: AtomicBool::new(false),
@@ -257,6 +260,10 @@ impl Pool {
         self.cancelled.load(Ordering::Acquire)
     }
 
+    pub(crate) fn cancel_reason(&self) -> CancelReason {
+        self.cause.get().map_or(CancelReason::Request, Cancelled::reason)
+    }
+
     /// Returns whether the pool is closed, every accepted task has finished, and no permit is acquired.
     ///
     /// True is final: no permit is acquired after the first call that returns it.
@@ -322,7 +329,7 @@ impl Pool {
         let at = self.nodes.lock().get_or_insert_default().0.insert(node.downgrade());
         // The canceller sets the flag and then looks at the list. So one of the two sees the other.
         if self.is_cancelled() {
-            node.node().cancel();
+            node.node().cancel(self.cancel_reason());
         }
         NodeKey(at)
     }
@@ -342,7 +349,7 @@ impl Pool {
         let mut nodes = self.running_nodes();
         nodes.retain(|node| !node.node().is_over());
         for node in &nodes {
-            node.node().begin_cancel(claims);
+            node.node().begin_cancel(claims, self.cancel_reason());
         }
         nodes
     }

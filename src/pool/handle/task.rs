@@ -7,16 +7,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::error::{Cancelled, TaskError};
+use crate::error::{CancelReason, Cancelled, TaskError};
 use crate::names::id::TaskId;
 use crate::pool::blocking::cancel_forwarder::CancelForwarder;
 use crate::pool::blocking::polled;
 use crate::pool::blocking::release::PermitsReleased;
 use crate::pool::cancelled_tasks;
 use crate::pool::context::interrupted;
-use crate::pool::core::claimed;
 use crate::pool::core::pool::{Pool, pool_of_claimed};
 use crate::pool::core::task_meta::Task;
+use crate::pool::core::{cause, claimed};
 use crate::pool::handle::waiting::Awaited;
 use crate::pool::report::{CancelOutcome, TaskStatus};
 use crate::pool::run::{depth, evict};
@@ -109,12 +109,17 @@ impl<T> TaskHandle<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(&self) -> CancelOutcome {
-        let (outcome, claimed) = self.awaited.task.cancel();
+        let reason = CancelReason::Request;
+        let (outcome, claimed) = self.awaited.task.cancel(reason);
         if let Some(claimed) = claimed {
             // SAFETY: this thread has just claimed a task of this pool, and counts it out below.
             let pool = unsafe { pool_of_claimed(self.awaited.pool) };
             claimed::note(&pool);
-            let error = TaskError::cancelled(self.awaited.task.id(), &pool.namespace);
+            let error = TaskError::cancelled(
+                self.awaited.task.id(),
+                &pool.namespace,
+                cause::at_task(&self.awaited.task, reason),
+            );
             evict::end_unrun(&pool, claimed, error);
         }
         if outcome == CancelRequest::Requested {

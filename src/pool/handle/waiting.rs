@@ -3,7 +3,7 @@
 use std::ptr;
 use std::task::Waker;
 
-use crate::error::TaskError;
+use crate::error::{CancelReason, TaskError};
 use crate::names::namespace::Namespace;
 #[cfg(feature = "tokio")]
 use crate::pool::blocking::release::may_run_in_place;
@@ -11,9 +11,9 @@ use crate::pool::blocking::release::{PermitsReleased, with_own_pool};
 use crate::pool::blocking::{local, release};
 use crate::pool::context::frame::{self, Frame};
 use crate::pool::context::thread::{Initialising, with_initialising, with_innermost};
-use crate::pool::core::claimed;
 use crate::pool::core::pool::{Pool, pool_of_claimed};
 use crate::pool::core::task_meta::{PoolAddress, Task};
+use crate::pool::core::{cause, claimed};
 use crate::pool::run::evict::Evicted;
 use crate::pool::run::{depth, evict, task};
 #[cfg(feature = "tokio")]
@@ -46,7 +46,8 @@ impl Awaited {
         let pool = unsafe { pool_of_claimed(self.pool) };
         claimed::note(&pool);
         if let Some(meta) = claimed.take_meta() {
-            evicted.add(&pool, claimed, meta, TaskError::cancelled(self.task.id(), &pool.namespace));
+            let cause = cause::at_task(&self.task, CancelReason::Request);
+            evicted.add(&pool, claimed, meta, TaskError::cancelled(self.task.id(), &pool.namespace, cause));
         }
     }
 

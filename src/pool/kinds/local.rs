@@ -13,6 +13,7 @@ use std::panic::UnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::error::CancelReason;
 use crate::names::namespace::Namespace;
 use crate::pool::blocking::local::{drive, notifier};
 use crate::pool::blocking::polled;
@@ -288,7 +289,7 @@ impl Drop for LocalPool {
     fn drop(&mut self) {
         notifier(self.pool()).leave();
         // The entry is still on the list: the drop of a closure may join another task of the pool.
-        stop::cancel(self.pool());
+        stop::cancel(self.pool(), CancelReason::OwnerEnd);
         thread::remove_local(&self.entry);
     }
 }

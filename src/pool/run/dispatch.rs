@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::{Refused, SubmitError, TaskError};
+use crate::error::{CancelReason, Refused, SubmitError, TaskError};
 use crate::lineage::node::NodeRef;
 use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
@@ -75,7 +75,7 @@ where
     if !pool.permits.try_acquire(pool.config.limit) {
         if pool.config.limit == 0 && !pool.kind.notifier().is_none_or(Notifier::notify) {
             // The task was accepted just before the thread left, and pushed just after.
-            stop::cancel(pool);
+            stop::cancel(pool, CancelReason::OwnerEnd);
         }
         return Ok(handle);
     }
@@ -154,8 +154,7 @@ where
 pub(crate) fn end_at_once(pool: &Arc<Pool>, task: Task) {
     if let Ok(claimed) = task.claim() {
         pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
-        let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
-        evict::end_unrun(pool, claimed, error);
+        evict::end_cancelled(pool, claimed);
     }
 }
 
@@ -185,8 +184,7 @@ pub(crate) fn pushed_for(pool: &Arc<Pool>, owner: NodeRef, handle: &Task) {
 fn end_pushed(pool: &Arc<Pool>, handle: &Task) {
     if let Ok(claimed) = handle.another().claim() {
         claimed::note(pool);
-        let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
-        evict::end_unrun(pool, claimed, error);
+        evict::end_cancelled(pool, claimed);
     }
 }
 

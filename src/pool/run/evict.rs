@@ -20,13 +20,13 @@ use std::ptr::{self, NonNull};
 
 use smallvec::SmallVec;
 
-use crate::error::TaskError;
+use crate::error::{Cancelled, TaskError};
 use crate::lineage::queued::{self, Claims, TaskLink, TaskOps};
 use crate::pool::context::{enter, thread};
 use crate::pool::core::capacity::Capacity;
-use crate::pool::core::claimed;
 use crate::pool::core::pool::{Pool, pool_of_claimed};
 use crate::pool::core::task_meta::{Counted, RareMeta, Task, TaskMeta};
+use crate::pool::core::{cause, claimed};
 use crate::pool::run::{depth, leave};
 use crate::sync::fork::is_fork;
 use crate::sync::os::{Arc, Ordering};
@@ -48,9 +48,9 @@ unsafe fn claim_listed(link: NonNull<TaskLink>) -> bool {
     unsafe { Task::from_link(link) }.state().claim_counted()
 }
 
-fn end_claimed(claims: Claims, notify: &mut dyn FnMut()) {
+fn end_claimed(claims: Claims, cause: &Cancelled, notify: &mut dyn FnMut()) {
     let mut evicted = Evicted::new();
-    evicted.add_all(claims);
+    evicted.add_all(claims, cause);
     evicted.end(notify);
 }
 
@@ -107,7 +107,7 @@ impl Evicted {
     }
 
     /// Cancels tasks that were claimed in the lists of nodes: gives them their outcome.
-    pub(crate) fn add_all(&mut self, claims: Claims) {
+    pub(crate) fn add_all(&mut self, claims: Claims, cause: &Cancelled) {
         for link in claims.into_links() {
             // SAFETY: claimed by `claim_listed`, and taken out of the claims once.
             let claimed: Claimed<TaskMeta> = unsafe { Claimed::from_link(link) };
@@ -115,7 +115,7 @@ impl Evicted {
             // SAFETY: a listed task came through the queue of its pool, and is not counted out before its end.
             let pool = unsafe { pool_of_claimed(meta.pool) };
             claimed::note(&pool);
-            let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
+            let error = TaskError::cancelled(claimed.task().id(), &pool.namespace, cause.clone());
             self.add(&pool, claimed, meta, error);
         }
     }
@@ -206,6 +206,21 @@ pub(crate) fn end_unrun(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, error: Tas
     if let Some(meta) = claimed.take_meta() {
         end_unrun_with(pool, claimed, meta, error);
     }
+}
+
+/// Ends a claimed task that is not to start, for the request that reaches it.
+#[cold]
+pub(super) fn end_cancelled(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>) {
+    if let Some(meta) = claimed.take_meta() {
+        end_cancelled_with(pool, claimed, meta);
+    }
+}
+
+#[cold]
+pub(super) fn end_cancelled_with(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta) {
+    let cause = cause::of_queued(pool, &meta);
+    let error = TaskError::cancelled(claimed.task().id(), &pool.namespace, cause);
+    end_unrun_with(pool, claimed, meta, error);
 }
 
 pub(crate) fn end_unrun_with(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {

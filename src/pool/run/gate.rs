@@ -2,8 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::TaskError;
+use crate::error::{Cancelled, TaskError};
 use crate::pool::config::gate::{Denied, Gated};
+use crate::pool::context::interrupted;
+use crate::pool::core::cause;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Counted, TaskMeta};
 use crate::sync::unwind::swallow;
@@ -49,8 +51,8 @@ pub(super) fn run(gated: &Gated, pool: &Pool, claimed: &Claimed<TaskMeta>, count
     }
     let (id, namespace) = (claimed.task().id(), &pool.namespace);
     let error = match let_in {
-        Ok(Ok(())) => TaskError::cancelled(id, namespace),
-        Ok(Err(Denied::Busy(busy))) if busy.cancelled => TaskError::cancelled(id, namespace),
+        Ok(Ok(())) => TaskError::cancelled(id, namespace, cause(pool, counted)),
+        Ok(Err(Denied::Busy(busy))) if busy.cancelled => TaskError::cancelled(id, namespace, cause(pool, counted)),
         Ok(Err(Denied::Busy(busy))) => TaskError::busy(id, namespace, busy),
         Ok(Err(Denied::Missing(missing))) => TaskError::gate_missing(id, namespace, missing),
         Err(payload) => {
@@ -61,6 +63,15 @@ pub(super) fn run(gated: &Gated, pool: &Pool, claimed: &Claimed<TaskMeta>, count
     report(&error);
     claimed.fail(error);
     Outcome::Unrun
+}
+
+/// The request that keeps the running task from its gate.
+#[cold]
+fn cause(pool: &Pool, counted: &Counted) -> Cancelled {
+    match interrupted::cancel_requested() {
+        true => interrupted::cause(),
+        false => cause::of_counted(pool, counted),
+    }
 }
 
 /// Logs that a task did not enter its gate. No code is at fault, so there is no backtrace.

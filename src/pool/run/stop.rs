@@ -2,19 +2,25 @@
 
 use std::slice;
 
-use crate::error::TaskError;
+use crate::error::{CancelReason, Cancelled, TaskError};
 use crate::lineage::node::NodeRef;
 use crate::lineage::queued::Claims;
 use crate::pool::config::kind::PoolMode;
+use crate::pool::core::cause;
 use crate::pool::core::pool::Pool;
 use crate::pool::run::evict::{self, Evicted};
 use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
 
-/// [`close`](Pool::close)s several pools as one: the queued tasks of all of them have their outcome before any user
-/// code runs. The first user code is `notify`.
-pub(crate) fn close_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: &mut dyn FnMut()) {
-    pools.iter().for_each(|pool| begin_close(pool, &mut evicted));
+/// [`close`]s several pools as one: the queued tasks of all of them have their outcome before any user code runs. The first
+/// user code is `notify`. Queued tasks of daemon pools end for the cause that `why` returns.
+pub(crate) fn close_all(
+    pools: &[Arc<Pool>],
+    mut evicted: Evicted,
+    why: &dyn Fn(&Pool) -> Cancelled,
+    notify: &mut dyn FnMut(),
+) {
+    pools.iter().for_each(|pool| begin_close(pool, &mut evicted, why));
     evicted.end(&mut || {
         notify();
         pools.iter().for_each(notify_closed);
@@ -22,9 +28,14 @@ pub(crate) fn close_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: &mut 
     pools.iter().for_each(|pool| pool.end_if_over());
 }
 
-/// [`cancel`](Pool::cancel)s several pools as one, in the same order.
-pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: &mut dyn FnMut()) {
-    let asked: Vec<_> = pools.iter().map(|pool| begin_cancel(pool, &mut evicted)).collect();
+/// [`cancel`]s several pools as one, in the same order, for the cause that `why` returns.
+pub(crate) fn cancel_all(
+    pools: &[Arc<Pool>],
+    mut evicted: Evicted,
+    why: &dyn Fn(&Pool) -> Cancelled,
+    notify: &mut dyn FnMut(),
+) {
+    let asked: Vec<_> = pools.iter().map(|pool| begin_cancel(pool, &mut evicted, why)).collect();
     evicted.end(&mut || {
         notify();
         pools.iter().zip(&asked).for_each(|(pool, asked)| notify_cancelled(pool, asked));
@@ -32,15 +43,15 @@ pub(crate) fn cancel_all(pools: &[Arc<Pool>], mut evicted: Evicted, notify: &mut
     pools.iter().for_each(|pool| pool.end_if_over());
 }
 
-/// Closes the pool: it refuses new tasks. Queued tasks of a daemon pool finish as cancelled.
-pub(crate) fn close(pool: &Arc<Pool>) {
-    close_all(slice::from_ref(pool), Evicted::new(), &mut || {});
+/// Closes the pool: it refuses new tasks. Queued tasks of a daemon pool finish as cancelled, for this reason.
+pub(crate) fn close(pool: &Arc<Pool>, reason: CancelReason) {
+    close_all(slice::from_ref(pool), Evicted::new(), &|pool| cause::at_pool(pool, reason), &mut || {});
 }
 
-fn begin_close(pool: &Arc<Pool>, evicted: &mut Evicted) {
+fn begin_close(pool: &Arc<Pool>, evicted: &mut Evicted, why: &dyn Fn(&Pool) -> Cancelled) {
     pool.tracker.close();
     if pool.config.mode == PoolMode::Daemon {
-        evict_cancelled(pool, evicted);
+        evict_cancelled(pool, evicted, why);
     }
 }
 
@@ -52,18 +63,19 @@ fn notify_closed(pool: &Arc<Pool>) {
 }
 
 /// Cancels the pool: it refuses new tasks, queued tasks never start, and running tasks are cancelled.
-pub(crate) fn cancel(pool: &Arc<Pool>) {
-    cancel_all(slice::from_ref(pool), Evicted::new(), &mut || {});
+pub(crate) fn cancel(pool: &Arc<Pool>, reason: CancelReason) {
+    cancel_all(slice::from_ref(pool), Evicted::new(), &|pool| cause::at_pool(pool, reason), &mut || {});
 }
 
 /// Cancels the pool's tasks. Returns the nodes of running tasks that are to be notified.
-fn begin_cancel(pool: &Arc<Pool>, evicted: &mut Evicted) -> Vec<NodeRef> {
+fn begin_cancel(pool: &Arc<Pool>, evicted: &mut Evicted, why: &dyn Fn(&Pool) -> Cancelled) -> Vec<NodeRef> {
+    let cause = pool.cause.get_or_init(|| why(pool));
     pool.cancelled.store(true, Ordering::SeqCst);
-    begin_close(pool, evicted);
-    evict_cancelled(pool, evicted);
+    begin_close(pool, evicted, &|_| cause.clone());
+    evict_cancelled(pool, evicted, &|_| cause.clone());
     let mut claims = Claims::new();
     let asked = pool.cancel_running(&mut claims);
-    evicted.add_all(claims);
+    evicted.add_all(claims, cause);
     asked
 }
 
@@ -75,8 +87,10 @@ fn notify_cancelled(pool: &Arc<Pool>, asked: &[NodeRef]) {
 }
 
 /// A fork's child has no threads to end anything and must not touch the parent's locks.
-fn evict_cancelled(pool: &Arc<Pool>, evicted: &mut Evicted) {
-    if !fork::is_fork() {
-        evict::evict_queued(pool, evicted, |task| TaskError::cancelled(task.id(), &pool.namespace));
+fn evict_cancelled(pool: &Arc<Pool>, evicted: &mut Evicted, why: &dyn Fn(&Pool) -> Cancelled) {
+    if fork::is_fork() || pool.queue.is_empty() {
+        return;
     }
+    let cause = why(pool);
+    evict::evict_queued(pool, evicted, |task| TaskError::cancelled(task.id(), &pool.namespace, cause.clone()));
 }

@@ -139,8 +139,7 @@ pub(crate) fn run_here(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskM
     if pool.drops_task(&meta) {
         // The task does not start after all, so it does not count as run.
         pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
-        let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
-        evict::end_unrun_with(pool, claimed, meta, error);
+        evict::end_cancelled_with(pool, claimed, meta);
         return;
     }
     if depth::has_room(pool) {

@@ -1,6 +1,5 @@
 //! A thread's visit to a pool.
 
-use crate::error::TaskError;
 use crate::pool::context::enter;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::queue::Popped;
@@ -239,8 +238,7 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Opti
     if pool.drops_task(&meta) {
         pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
         pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
-        let error = TaskError::cancelled(claimed.task().id(), &pool.namespace);
-        evict::end_unrun_with(pool, claimed, meta, error);
+        evict::end_cancelled_with(pool, claimed, meta);
         return false;
     }
     pool.release_capacity();

@@ -27,10 +27,12 @@ pub(crate) mod whose {
 mod scope_trackers;
 
 pub(crate) mod node {
+    use std::fmt;
     use std::sync::{Arc, OnceLock, Weak};
 
     pub(crate) use crate::lineage::scope_trackers::ScopeTrackers;
 
+    use crate::error::{CancelReason, Cancelled};
     use crate::lineage::queued::{Claims, ListingNode, QueuedTasks, Which};
     use crate::names::id::NodeId;
     use crate::sync::atomic::{AtomicBool, Ordering};
@@ -92,19 +94,24 @@ pub(crate) mod node {
         }
 
         /// True for the first.
-        pub(crate) fn cancel(&self) -> bool {
+        pub(crate) fn cancel(&self, reason: CancelReason) -> bool {
             let mut claims = Claims::new();
-            let first = self.begin_cancel(&mut claims);
-            claims.end(|| self.notify_cancelled());
+            let first = self.begin_cancel(&mut claims, reason);
+            claims.end(|| Cancelled::new(reason, self), || self.notify_cancelled());
             first
         }
 
-        pub(crate) fn begin_cancel(&self, claims: &mut Claims) -> bool {
+        pub(crate) fn begin_cancel(&self, claims: &mut Claims, _: CancelReason) -> bool {
             let first = self.0.as_ref().is_some_and(|scope| !scope.cancelled.swap(true, Ordering::SeqCst));
             if self.0.is_some() {
                 claims.claim(self, Which::Cancelled);
             }
             first
+        }
+
+        /// The reason is none of a model's questions.
+        pub(crate) fn cause(&self) -> Option<Cancelled> {
+            self.is_cancelled().then(|| Cancelled::new(CancelReason::Request, self))
         }
 
         /// No listener watches a model's nodes.
@@ -120,7 +127,7 @@ pub(crate) mod node {
             self.scopes().next().inspect(|trackers| trackers.close());
             let mut claims = Claims::new();
             claims.claim(self, Which::Daemon);
-            claims.end(|| {});
+            claims.end(|| Cancelled::new(CancelReason::OwnerEnd, self), || {});
         }
 
         pub(crate) fn scope_nodes(&self) -> impl Iterator<Item = (&Node, &ScopeTrackers)> {
@@ -154,6 +161,12 @@ pub(crate) mod node {
 
         pub(crate) fn is_at_or_below(&self, other: &Node) -> bool {
             self.path().any(|node| std::ptr::eq(node, other))
+        }
+    }
+
+    impl fmt::Display for Node {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the scope")
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::error::CancelReason;
 use crate::error::worker_init::{Said, SharedInitError, WorkerInitFailed};
 use crate::pool::blocking::release::{PermitsReleased, block_on_wakers};
 use crate::pool::context::thread::{WorkerPurpose, is_in};
@@ -173,7 +174,7 @@ fn end_start(own: &Dedicated, pool: &Arc<Pool>, warm: &Warm, unready: WarmupErro
     };
     pool.tracker.close();
     dispatch::fail_queued(pool, &WorkerInitFailed(error).into());
-    stop::cancel(pool);
+    stop::cancel(pool, CancelReason::OwnerEnd);
     abandon_initialisers(own, pool);
     pool.end_if_over();
     warm.publish(Err(unready));

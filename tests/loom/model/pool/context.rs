@@ -8,13 +8,21 @@ pub(crate) mod enter;
 pub(crate) mod frame;
 /// As `cancel_listener`: no task is notified.
 pub(crate) mod interrupted {
-    use crate::error::Cancelled;
+    use crate::error::{CancelReason, Cancelled};
     use crate::pool::context::frame::Frame;
 
     pub(crate) fn note_if_cancelled() {}
 
     pub(crate) fn cancelled() -> Cancelled {
-        Cancelled::new()
+        cause()
+    }
+
+    pub(crate) fn cancel_requested() -> bool {
+        false
+    }
+
+    pub(crate) fn cause() -> Cancelled {
+        Cancelled::new(CancelReason::Request, "the code")
     }
 
     impl Frame {
