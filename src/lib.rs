@@ -81,6 +81,7 @@
 //! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
+//! | tests | [`test::isolated`](test::isolated()), [`test::isolated_async`] |
 //! | circles of waits | [`Circle`], [`Link`], [`WouldDeadlock`] |
 //! | errors | [`Error`], into which all of these convert: [`ManagerNotFound`], [`StartError`] and [`StartErrorKind`], [`SubmitError`] and [`SubmitErrorKind`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
 //! | ids | [`NodeId`], [`TaskId`] |
@@ -110,6 +111,7 @@ mod runtime;
 mod subscriber;
 mod sync;
 mod task;
+pub mod test;
 pub mod thread;
 pub mod threads;
 mod timer;

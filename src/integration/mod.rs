@@ -25,6 +25,8 @@ pub mod inspector;
 pub mod metrics;
 #[cfg(feature = "serde")]
 mod serde;
+#[cfg(feature = "serde")]
+mod settings;
 #[cfg(feature = "task-log")]
 pub mod task_log;
 #[cfg(feature = "tokio")]

@@ -18,6 +18,8 @@ mod wheel;
 mod a_client_that_goes_takes_its_work_along;
 #[cfg(feature = "tower")]
 mod a_deadline_comes_out_when_it_is_due;
+#[cfg(feature = "serde")]
+mod a_pool_is_configured_by_a_file;
 #[cfg(feature = "tokio")]
 mod a_portal_never_waits_for_a_runtime_that_is_gone;
 #[cfg(feature = "tokio")]

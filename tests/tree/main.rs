@@ -16,6 +16,7 @@ mod a_snapshot_has_every_parent;
 mod a_started_thread_is_a_child_of_the_place_that_started_it;
 mod a_task_becomes_a_node_when_it_is_looked_at;
 mod a_task_stands_below_its_submitter;
+mod a_test_has_a_family_of_its_own;
 mod a_thread_that_is_marked_as_shared_has_no_place;
 mod create_always_makes_a_new_one;
 mod get_finds_the_nearest;

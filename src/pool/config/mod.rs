@@ -62,6 +62,13 @@ impl PartialEq for Explicit {
 
 impl Eq for Explicit {}
 
+/// Returns so many for each CPU; 0, which a start refuses, for a factor that is not positive.
+pub(crate) fn per_core(factor: f64) -> usize {
+    let cpus = std::thread::available_parallelism().map_or(2, usize::from);
+    // A cast saturates.
+    if factor > 0.0 { ((factor * cpus as f64).round() as usize).max(1) } else { 0 }
+}
+
 impl PoolConfig {
     fn new(kind: PoolKind, limit: usize) -> Self {
         Self {
@@ -86,6 +93,22 @@ impl PoolConfig {
     /// For one pool per request, per component, per tenant: starting one makes no thread, and an idle one has none.
     pub fn leased(n: usize) -> Self {
         Self::new(PoolKind::Leased, n)
+    }
+
+    /// Returns settings for [`leased`](Self::leased) with this many tasks at once for each CPU, rounded, and at least one.
+    ///
+    /// The number of CPUs is that of [`std::thread::available_parallelism`], which heeds the process's affinity and the
+    /// quota of its container; two where the system does not tell. A factor that is not positive is refused at the start.
+    ///
+    /// ```
+    /// use heirloom::PoolConfig;
+    ///
+    /// let cpus = std::thread::available_parallelism().map_or(2, usize::from);
+    /// assert_eq!(PoolConfig::leased_per_core(2.0), PoolConfig::leased(2 * cpus)); // for tasks that wait half of the time
+    /// assert_eq!(PoolConfig::leased_per_core(0.001), PoolConfig::leased(1));
+    /// ```
+    pub fn leased_per_core(factor: f64) -> Self {
+        Self::leased(per_core(factor))
     }
 
     /// Returns settings for at most `n` tasks at once, on threads of the pool's own.
