@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 pub use self::stopping::Stopping;
 
+use crate::error::CancelReason;
 use crate::exit::settings::{ExitPolicy, on_exit};
 use crate::lineage::handle::{Lineage, current};
 use crate::registry::registry::Registry;
@@ -23,7 +24,8 @@ use crate::wait::park;
 ///
 /// 1. At the signal the server stops accepting. Open requests go on, and may still submit.
 /// 2. After the [`grace`](Self::grace), half of the time by default, every scope of the family is cancelled: queued tasks
-///    end at once, and running code sees the request at its next [`checkpoint`](crate::checkpoint).
+///    end at once, and running code sees the request at its next [`checkpoint`](crate::checkpoint). Its
+///    [reason](crate::Cancelled::reason) is [`Shutdown`](CancelReason::Shutdown).
 /// 3. All pools are closed, and the joining ones are awaited until the deadline.
 /// 4. The report names each task that remains. The exit of the process abandons these tasks, and with
 ///    [`kill`](Self::kill) the process ends also where `main` hangs.
@@ -241,7 +243,7 @@ impl Run {
             [] => self.registry().cancel_scopes(),
             chosen => {
                 for at in chosen {
-                    at.cancel();
+                    at.cancel_for(CancelReason::Shutdown);
                 }
             }
         }

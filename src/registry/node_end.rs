@@ -92,17 +92,22 @@ impl Lineage {
     /// assert_eq!(Lineage::process().cancel(), CancelOutcome::NotCancellable);
     /// ```
     pub fn cancel(&self) -> CancelOutcome {
+        self.cancel_for(CancelReason::Request)
+    }
+
+    /// As [`cancel`](Self::cancel), for that reason.
+    pub(crate) fn cancel_for(&self, reason: CancelReason) -> CancelOutcome {
         let node = self.0.node();
         match node.kind() {
             NodeKind::Process => CancelOutcome::NotCancellable,
             NodeKind::Scope if node.is_over() => {
                 // No task is counted below it, but threads and futures may stand there.
-                cancel(&self.0, CancelReason::Request);
+                cancel(&self.0, reason);
                 CancelOutcome::AlreadyFinished
             }
             _ if node.is_over() => CancelOutcome::AlreadyFinished,
             _ => {
-                let outcome = CancelOutcome::of(cancel(&self.0, CancelReason::Request));
+                let outcome = CancelOutcome::of(cancel(&self.0, reason));
                 node.end_if_over();
                 outcome
             }

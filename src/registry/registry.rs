@@ -3,6 +3,7 @@
 use std::fmt;
 use std::thread::ThreadId;
 
+use crate::error::CancelReason;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Family, Node, NodeKind, NodeRef};
 use crate::registry::manager::PoolManager;
@@ -55,13 +56,13 @@ impl Registry {
         Self { root: at.root().0 }
     }
 
-    /// Cancels every scope of the family that has no scope above it, and with it the scopes below.
+    /// Cancels every scope of the family that has no scope above it, and with it the scopes below, for a shutdown.
     pub(crate) fn cancel_scopes(&self) {
         let is_outermost =
             |at: &Lineage| at.kind() == NodeKind::Scope && at.parent().is_none_or(|parent| parent.scope().is_none());
         let nodes = self.family().index().nodes.live().into_iter().map(|node| Lineage(node.into()));
         for scope in nodes.filter(is_outermost) {
-            scope.cancel();
+            scope.cancel_for(CancelReason::Shutdown);
         }
     }
 

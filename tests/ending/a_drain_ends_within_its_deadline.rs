@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use heirloom::{Drain, FutureExt, PoolConfig, PoolManager, Registry, Scope, TaskHandle};
+use heirloom::{CancelReason, Drain, FutureExt, PoolConfig, PoolManager, Registry, Scope, TaskHandle};
 
 use crate::common::{BOUND, bounded};
 
@@ -80,6 +80,18 @@ fn work_that_outlives_the_grace_is_cancelled() {
         let drained = block_on(drain.serve(ready(()), |_| async { (first.await, second.await) }));
         assert!(drained.cancelled && drained.is_complete(), "{drained}");
         assert!(matches!(drained.server, Some((Ok(true), Ok(true)))));
+    });
+}
+
+#[test]
+fn the_reason_of_the_cancel_is_the_shutdown() {
+    in_family(|| {
+        let work = pool("work");
+        let request = Scope::new("request 7");
+        let late = request.run(|| work.submit(|| heirloom::sleep(BOUND * 10))).expect("it is accepted");
+        assert!(Drain::within(BOUND * 10).grace(SHORT).end().cancelled);
+        let cancelled = late.join().expect("it runs").expect_err("it was cancelled");
+        assert_eq!(cancelled.reason(), CancelReason::Shutdown);
     });
 }
 
