@@ -3,10 +3,10 @@
 //! They have no destructor. So reading one is one load, and works while the thread's other locals are being destroyed.
 
 use std::cell::Cell;
-use std::ptr;
 
 use crate::lineage::flow::Flow;
 use crate::lineage::hazard::record::Record;
+use crate::sync::local::Pointer;
 
 thread_local! {
     pub(super) static LOCALS: Locals = const { Locals::new() };
@@ -48,24 +48,5 @@ impl Locals {
             record: Cell::new(None),
             used: Cell::new(0),
         }
-    }
-}
-
-/// A cell for a pointer whose type lies above this file. One file alone writes and reads it, with one type.
-pub(super) struct Pointer(Cell<*const ()>);
-
-impl Pointer {
-    const fn null() -> Self {
-        Self(Cell::new(ptr::null()))
-    }
-
-    #[inline]
-    pub(super) fn get<T>(&self) -> *const T {
-        self.0.get().cast()
-    }
-
-    #[inline]
-    pub(super) fn set<T>(&self, to: *const T) {
-        self.0.set(to.cast());
     }
 }

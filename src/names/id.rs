@@ -1,9 +1,9 @@
 //! Ids that are never reused.
 
-use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
 
+use crate::sync::local::WORDS;
 use crate::sync::os::{AtomicU64, Ordering};
 
 /// The number of ids that a thread takes from the shared counter at a time, so that many submitters do not contend for
@@ -11,7 +11,7 @@ use crate::sync::os::{AtomicU64, Ordering};
 const BLOCK: u64 = 256;
 
 macro_rules! id_type {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $taken:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(NonZeroU64);
@@ -20,16 +20,13 @@ macro_rules! id_type {
             #[inline]
             pub(crate) fn next() -> Self {
                 static NEXT: AtomicU64 = AtomicU64::new(1);
-                thread_local! {
-                    static MINE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-                }
-                let id = MINE.with(|mine| {
-                    let (mut next, mut end) = mine.get();
+                let id = WORDS.with(|words| {
+                    let (mut next, mut end) = words.$taken.get();
                     if next == end {
                         next = NEXT.fetch_add(BLOCK, Ordering::Relaxed);
                         end = next + BLOCK;
                     }
-                    mine.set((next + 1, end));
+                    words.$taken.set((next + 1, end));
                     next
                 });
                 Self(NonZeroU64::new(id).unwrap_or(NonZeroU64::MAX))
@@ -61,12 +58,12 @@ id_type! {
     ///
     /// Never reused in this process: an OS thread id may come back after its thread exits, a node id does not. The
     /// value carries no order and no meaning.
-    NodeId
+    NodeId, node_ids
 }
 
 id_type! {
     /// Names one task.
     ///
     /// Never reused in this process. The value carries no order and no meaning.
-    TaskId
+    TaskId, task_ids
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod fork;
+pub(crate) mod local;
 #[cfg(feature = "rayon")]
 pub(crate) mod rayon;
 pub(crate) mod shards;

@@ -4,10 +4,9 @@
 //! drop removes it. Insert and remove cost one short lock on a shard of the inserting thread, so that threads which
 //! make and drop their own things do not contend.
 
-use std::cell::Cell;
-
 use slab::Slab;
 
+use crate::sync::local::WORDS;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering, Weak};
 
 const SHARDS: usize = 16;
@@ -31,14 +30,10 @@ pub(crate) struct Registration<T: ?Sized> {
 /// The shard of the calling thread.
 fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    MINE.with(|mine| {
-        if mine.get() == usize::MAX {
-            mine.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
-        }
-        mine.get()
+    WORDS.with(|words| {
+        let shard = words.shard.get().unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        words.shard.set(Some(shard));
+        shard
     })
 }
 

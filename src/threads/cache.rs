@@ -3,10 +3,11 @@
 //! One cache is process-wide, and each dedicated pool has one of its own.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::sync::local::WORDS;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering, thread};
 use crate::sync::unwind::swallow;
 use crate::threads::job::{DISMISSED, IdleThread, Job, RESERVED, Requests, STARTER, ThreadInfo, WorkerHandle};
@@ -48,9 +49,6 @@ pub(super) struct Here {
 }
 
 thread_local! {
-    /// The cache that the thread belongs to, to compare. Without a destructor: code that ends with the thread's locals, or
-    /// after them at the process's exit, must not wait for its own thread.
-    static OWN_CACHE: Cell<*const Cache> = const { Cell::new(std::ptr::null()) };
     static HERE: Here = const { Here::new() };
 }
 
@@ -219,7 +217,7 @@ impl Cache {
 
     /// A thread's life.
     fn run(self: &Arc<Self>, info: &Arc<ThreadInfo>, first: Option<Arc<dyn Job>>) {
-        OWN_CACHE.set(Arc::as_ptr(self));
+        WORDS.with(|words| words.cache.set(Arc::as_ptr(self)));
         with_here(|here| *here.works_for.borrow_mut() = Some(Arc::clone(self)));
         let idle_thread = IdleThread::here();
         let apply = |owed| self.apply_or_refuse(owed);
@@ -304,7 +302,7 @@ impl Cache {
 
     /// The calling thread is one of the cache's.
     fn is_here(&self) -> bool {
-        std::ptr::eq(OWN_CACHE.get(), self)
+        std::ptr::eq(WORDS.with(|words| words.cache.get()), self)
     }
 
     /// The number of threads in a heirloom wait.

@@ -1,16 +1,16 @@
 //! Stack segments by `corosensei`, and the end of the present stack.
 //!
-//! `PRESENT` knows the present stack's bounds: of a segment by its allocation, of the thread's own stack by one question
+//! [`Bounds`] are those of the present stack: of a segment by its allocation, of the thread's own stack by one question
 //! to the system. Another crate may grow stacks by itself (`stacker`). Code on such a foreign segment is outside of the
 //! bounds, so nothing is left there and a segment of this crate follows. The other crate does not know the segments of
 //! this crate either. Its first look in one takes the stack for full, as a rule, and grows it.
 
-use std::cell::Cell;
 use std::hint::black_box;
 
 use corosensei::stack::{DefaultStack, Stack};
 
 use crate::error::stack::NoRoom;
+use crate::sync::local::{Bounds, WORDS};
 
 /// The smallest segment.
 const SMALLEST: usize = 256 << 10;
@@ -21,26 +21,11 @@ const UNASKED: usize = 0;
 /// The system does not tell the bounds.
 const UNKNOWN: usize = usize::MAX;
 
-/// The stack that a thread is on.
-#[derive(Clone, Copy)]
-struct Present {
-    /// The lowest address that code may use.
-    floor: usize,
-    /// The end of the stack, above its first frame.
-    ceiling: usize,
-    /// All segments of the thread, in bytes.
-    grown: usize,
-}
-
-thread_local! {
-    static PRESENT: Cell<Present> = const { Cell::new(Present { floor: UNASKED, ceiling: 0, grown: 0 }) };
-}
-
-struct Restore(Present);
+struct Restore(Bounds);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        PRESENT.set(self.0);
+        WORDS.with(|words| words.stack.set(self.0));
     }
 }
 
@@ -49,7 +34,7 @@ impl Drop for Restore {
 pub(super) fn left() -> Option<usize> {
     let here = 0u8;
     let top = black_box(&raw const here).addr();
-    let mut present = PRESENT.get();
+    let mut present = WORDS.with(|words| words.stack.get());
     if present.floor == UNASKED {
         present = ask();
     }
@@ -60,16 +45,18 @@ pub(super) fn left() -> Option<usize> {
 }
 
 #[cold]
-fn ask() -> Present {
+fn ask() -> Bounds {
     let (floor, ceiling) = bounds().unwrap_or((UNKNOWN, UNKNOWN));
-    let present = Present { floor, ceiling, ..PRESENT.get() };
-    PRESENT.set(present);
-    present
+    WORDS.with(|words| {
+        let present = Bounds { floor, ceiling, ..words.stack.get() };
+        words.stack.set(present);
+        present
+    })
 }
 
 pub(super) fn grow(needed: usize, limit: usize, f: &mut dyn FnMut()) -> Result<(), NoRoom> {
     left().ok_or(NoRoom::CannotGrow)?;
-    let before = PRESENT.get();
+    let before = WORDS.with(|words| words.stack.get());
     let least = needed.saturating_mul(2).max(SMALLEST);
     let size = least.max(before.grown / 4).min(limit.saturating_sub(before.grown));
     if size < least {
@@ -78,9 +65,9 @@ pub(super) fn grow(needed: usize, limit: usize, f: &mut dyn FnMut()) -> Result<(
     // The crate panics where the sum overflows.
     let whole = size.checked_add(2 * GUARD).ok_or(NoRoom::NoMemory)?;
     let mut stack = DefaultStack::new(whole - GUARD).map_err(|_| NoRoom::NoMemory)?;
-    let _restore = Restore(before);
     let (floor, ceiling) = (stack.limit().get() + GUARD, stack.base().get());
-    PRESENT.set(Present { floor, ceiling, grown: before.grown + size });
+    let present = Bounds { floor, ceiling, grown: before.grown + size };
+    let _restore = Restore(WORDS.with(|words| words.stack.replace(present)));
     // Resumes a panic of `f` here.
     corosensei::on_stack(&mut stack, f);
     Ok(())

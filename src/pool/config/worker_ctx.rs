@@ -4,7 +4,6 @@
 //! The thread holds its own node, and so does each [`WorkerCtx`]. The node's parent is a scope or the process, never the
 //! thread or task that owns the pool, because the end of that owner closes the pool. The edge to the owner is weak.
 
-use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::mem;
@@ -48,14 +47,10 @@ impl fmt::Debug for Hook {
     }
 }
 
-thread_local! {
-    static MINE: RefCell<Option<WorkerCtx>> = const { RefCell::new(None) };
-}
-
 /// One thread of a dedicated pool, as its initialiser and its tasks see it.
 ///
-/// [`PoolConfig::on_worker_start`](crate::PoolConfig::on_worker_start) receives it, and [`worker`] returns it. Dropping it
-/// changes nothing; the thread's node lives while a clone of it exists.
+/// [`PoolConfig::on_worker_start`](crate::PoolConfig::on_worker_start) receives it, and [`worker`](crate::worker())
+/// returns it. Dropping it changes nothing; the thread's node lives while a clone of it exists.
 ///
 /// A `WorkerCtx` is the *started by* edge of the tree. A task stands below its submitter, and finds the values of the thread that
 /// runs it through the thread's [`lineage`](Self::lineage).
@@ -79,7 +74,7 @@ impl WorkerCtx {
     /// The node's parent is the innermost scope at or above the pool's owner, or the process.
     ///
     /// Only the tasks on this thread find the managers and values that the initialiser creates or binds there, through
-    /// [`worker`]. Managers and values are dropped on this thread when the thread ends.
+    /// [`worker`](crate::worker()). Managers and values are dropped on this thread when the thread ends.
     ///
     /// The initialiser stands at this node, so it may call `bind`. A task stands elsewhere, and looks up at this node:
     ///
@@ -110,22 +105,20 @@ impl WorkerCtx {
         Lineage(self.node().clone())
     }
 
-    /// Makes the calling thread a pool's own.
-    pub(crate) fn attach(namespace: Namespace, index: usize, owner: WeakNodeRef, below: WeakNodeRef) {
+    /// The calling thread as a pool's own.
+    pub(crate) fn here(namespace: Namespace, index: usize, owner: WeakNodeRef, below: WeakNodeRef) -> Self {
         let thread = std::thread::current();
-        let worker = Worker { namespace, index, thread, owner, below, node: OnceLock::new() };
-        let _ = MINE.try_with(|mine| *mine.borrow_mut() = Some(WorkerCtx(Arc::new(worker))));
+        Self(Arc::new(Worker { namespace, index, thread, owner, below, node: OnceLock::new() }))
     }
 
-    /// Makes the calling thread no pool's any more. Drops the values bound to its node, which runs user code.
-    pub(crate) fn detach() {
-        let Some(ctx) = MINE.try_with(|mine| mine.borrow_mut().take()).ok().flatten() else { return };
-        if let Some(node) = ctx.0.node.get() {
+    /// The calling thread is no pool's any more. Drops the values bound to its node, which runs user code.
+    pub(crate) fn end(self) {
+        if let Some(node) = self.0.node.get() {
             // Code in the destructors of the thread's locals stands at the process, instead of a second node of the thread.
             mem::forget(current::enter_as_thread(NodeRef::PROCESS, LazyNode::Nothing));
             node.node().end_worker();
         }
-        swallow_drop(ctx);
+        swallow_drop(self);
     }
 
     /// Enters the thread's node.
@@ -168,32 +161,4 @@ impl fmt::Debug for WorkerCtx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerCtx").field("namespace", self.namespace()).field("index", &self.index()).finish()
     }
-}
-
-/// Returns the dedicated pool's thread that the calling task or initialiser runs on.
-///
-/// `None` on every other thread, also on a borrowed one: it may work for another pool the next moment, so a pool can keep
-/// nothing on it.
-///
-/// ```
-/// use heirloom::{PoolConfig, Scope};
-///
-/// let scope = Scope::new("doc");
-/// let render = scope.create("render");
-/// // A helper pool for each thread, found by the tasks that run on it.
-/// let config = PoolConfig::dedicated(2).on_worker_start(|worker| {
-///     worker.lineage().create("decode").start(PoolConfig::leased(1))
-/// });
-/// render.start(config)?;
-/// let at = render.submit(|| {
-///     let worker = heirloom::worker().expect("a dedicated pool's thread");
-///     worker.lineage().get("decode").map(|pool| (worker.index(), pool.is_running()))
-/// })?;
-/// assert_eq!(at.join()??, (0, true));
-/// assert!(heirloom::worker().is_none()); // not here
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[must_use]
-pub fn worker() -> Option<WorkerCtx> {
-    MINE.try_with(|mine| mine.borrow().clone()).ok().flatten()
 }

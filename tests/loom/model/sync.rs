@@ -8,6 +8,8 @@
 
 #[path = "../../../src/sync/clock.rs"]
 pub(crate) mod clock;
+#[path = "../../../src/sync/local.rs"]
+pub(crate) mod local;
 #[path = "../../../src/sync/unwind.rs"]
 pub(crate) mod unwind;
 

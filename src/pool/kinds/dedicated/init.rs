@@ -5,9 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::error::task::payload_text;
 use crate::error::worker_init::Said;
 use crate::lineage::node::WeakNodeRef;
-use crate::pool::config::worker_ctx::{Failure, Hook, WorkerCtx, worker};
+use crate::pool::config::worker_ctx::{Failure, Hook, WorkerCtx};
 use crate::pool::context::thread::{WorkerPurpose, while_initialising};
 use crate::pool::core::pool::Pool;
+use crate::pool::kinds::dedicated::here::{replace, worker};
 use crate::pool::kinds::dedicated::state;
 use crate::sync::fork;
 use crate::sync::os::Arc;
@@ -16,7 +17,7 @@ use crate::threads::job::ThreadInfo;
 
 /// Makes the calling thread a worker of the pool, with a node.
 pub(super) fn attach(pool: &Pool, below: &WeakNodeRef, info: &ThreadInfo) {
-    WorkerCtx::attach(pool.namespace.clone(), info.number(), pool.owner.clone(), below.clone());
+    replace(Some(WorkerCtx::here(pool.namespace.clone(), info.number(), pool.owner.clone(), below.clone())));
 }
 
 /// Runs the initialiser, at the thread's node.
@@ -42,5 +43,7 @@ pub(super) fn initialise(
 /// code.
 pub(super) fn detach() {
     state::end();
-    WorkerCtx::detach();
+    if let Some(ctx) = replace(None) {
+        ctx.end();
+    }
 }

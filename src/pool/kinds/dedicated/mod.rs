@@ -1,5 +1,7 @@
 //! The dedicated kind: threads of a pool's own, with an initialiser and a state each.
 
+mod count;
+pub(crate) mod here;
 pub(crate) mod init;
 pub(crate) mod own;
 pub(crate) mod start;

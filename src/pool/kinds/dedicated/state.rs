@@ -9,85 +9,28 @@
 //! ```
 //! The state is moved out of the thread's slot while a task uses it, so no second `&mut` to it exists: a task that runs
 //! in place within that one finds LENT. The engine does not begin such a task.
-//!
-//! # How many there are
-//! A state is counted before it is made and until it is dropped, and no more than the pool's limit are counted. A
-//! thread that ends leaves its cache before its state is dropped, so its successor may wait for that drop.
 
-use std::any::Any;
-use std::cell::RefCell;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::task::payload_text;
 use crate::error::worker_init::{Said, SharedInitError, StateFailed};
-use crate::pool::blocking::release::block_on_wakers;
-use crate::pool::config::worker_ctx::{Failure, Hook, worker};
+use crate::pool::config::worker_ctx::{Failure, Hook};
 use crate::pool::config::worker_state::{Maker, StateType};
-use crate::pool::context::thread::shield;
-use crate::sync::os::{Arc, Mutex};
+use crate::pool::kinds::dedicated::count::StateCount;
+use crate::pool::kinds::dedicated::here::{Slot, State, as_worker, change};
+use crate::sync::os::Arc;
 use crate::sync::unwind::swallow_drop;
-use crate::wait::waker_set::WakerSet;
 
 /// The states of one start of a pool.
 pub(crate) struct States {
     maker: Maker,
-    limit: usize,
-    count: Mutex<Count>,
-    /// Notified when the count has changed.
-    changed: WakerSet,
-}
-
-#[derive(Default)]
-struct Count {
-    /// The states that are made, or being made, and not dropped.
-    alive: usize,
-    /// The pool has ended: no further state is made.
-    closed: bool,
-}
-
-/// One unit of the count.
-struct Counted(Arc<States>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.count.lock().alive -= 1;
-        self.0.changed.wake_all();
-    }
-}
-
-/// The fields are dropped in this order: a state counts until its drop has returned.
-struct State {
-    value: Box<dyn Any>,
-    _counted: Counted,
-}
-
-/// The calling thread's state, step by step.
-enum Slot {
-    Empty,
-    /// The state is being made, further up the stack.
-    Making,
-    Ready(State),
-    /// A task further up the stack uses the state.
-    Lent,
-    /// A task that used the state panicked.
-    Lost(State),
-    /// The state could not be made: the thread has to end.
-    Failed,
-}
-
-thread_local! {
-    static SLOT: RefCell<Slot> = const { RefCell::new(Slot::Empty) };
-}
-
-/// Changes the slot. `None` while the thread's locals are being destroyed.
-fn change<R>(f: impl FnOnce(&mut Slot) -> R) -> Option<R> {
-    SLOT.try_with(|slot| f(&mut slot.borrow_mut())).ok()
+    count: Arc<StateCount>,
 }
 
 impl States {
     pub(crate) fn new(maker: Maker, limit: usize) -> Arc<Self> {
-        Arc::new(Self { maker, limit, count: Mutex::new(Count::default()), changed: WakerSet::new() })
+        Arc::new(Self { maker, count: StateCount::new(limit) })
     }
 
     /// The type of each state.
@@ -107,24 +50,9 @@ impl States {
         })
     }
 
-    /// Counts one more, as soon as fewer than the limit are alive. `None` when the pool has ended.
-    fn count(self: &Arc<Self>) -> Option<Counted> {
-        let mut counted = None;
-        block_on_wakers(&self.changed, None, || {
-            let mut count = self.count.lock();
-            if count.alive < self.limit && !count.closed {
-                count.alive += 1;
-                counted = Some(Counted(Arc::clone(self)));
-            }
-            counted.is_some() || count.closed
-        });
-        counted
-    }
-
     /// Ends the waits of threads that are about to make a state, when the pool has ended. They make none.
     pub(crate) fn close(&self) {
-        self.count.lock().closed = true;
-        self.changed.wake_all();
+        self.count.close();
     }
 
     /// Makes the calling thread's state. Each error is a [`StateFailed`].
@@ -133,7 +61,7 @@ impl States {
     }
 
     fn make(self: &Arc<Self>) -> Result<(), Failure> {
-        let Some(counted) = self.count() else { return Err(Box::new(Said("its pool has ended".into()))) };
+        let Some(counted) = self.count.one_more() else { return Err(Box::new(Said("its pool has ended".into()))) };
         let _ = change(|slot| *slot = Slot::Making);
         let made = catch_unwind(AssertUnwindSafe(|| self.maker.run()));
         let (slot, made) = match made {
@@ -252,11 +180,4 @@ pub(crate) fn end() {
 /// Returns whether a task further out on this stack uses the calling thread's state, or makes it.
 pub(super) fn is_lent() -> bool {
     change(|slot| matches!(slot, Slot::Lent | Slot::Making)).unwrap_or(false)
-}
-
-/// Runs `f` at the thread's node, shielded from the running task's cancellation: a worker's duty to its pool.
-fn as_worker(f: impl FnOnce()) {
-    let _shield = shield();
-    let _at = worker().map(|ctx| ctx.enter());
-    f();
 }
