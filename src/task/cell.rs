@@ -4,9 +4,11 @@
 //! alone decides which thread may touch the stage: before `DONE` the claimer, after it the handle.
 
 use std::any::Any;
+use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop, needs_drop};
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::Waker;
 
 use crate::error::{CancelReason, TaskError};
@@ -14,7 +16,8 @@ use crate::lineage::node::{NodeRef, OnceWeak};
 use crate::lineage::queued::TaskLink;
 use crate::names::id::{NodeId, TaskId};
 use crate::sync::unwind::{swallow, swallow_drop};
-use crate::sync::{UnsafeCell, fork};
+use crate::sync::{Cell, fork};
+use crate::task::body::{Body, Dropped};
 use crate::task::state::State;
 
 /// The payload of a panic.
@@ -23,76 +26,74 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 /// A task's result, as its handle gets it.
 pub(crate) type Output<T> = Result<T, TaskError>;
 
-/// The part of a cell that does not depend on the closure. The cell begins with it.
+/// The part of a cell that does not depend on the closure. The cell begins with it, and it begins with the link: all
+/// three have one address.
+#[repr(C)]
 pub(crate) struct Header<M: 'static> {
+    /// The link in the list of the node that the task was submitted at.
+    link: TaskLink,
     state: State,
+    /// The cell that this is the header of.
+    cell: NonNull<AnyCell<'static, M>>,
     id: TaskId,
+    /// The queue's link.
+    next: Cell<*mut Header<M>>,
     /// The id of the node that the task was submitted at. A number keeps nothing alive.
     at: NodeId,
-    vtable: &'static VTable<M>,
-    /// The queue's link; touched by the queue alone.
-    next: UnsafeCell<*mut Header<M>>,
-    waiter: UnsafeCell<Option<Waker>>,
+    waiter: Cell<Option<Waker>>,
     /// The task's own node, once it has one. Weak: a handle keeps the task's result, not its node.
     node: OnceWeak,
     /// Taken by the claimer.
-    pub(super) meta: UnsafeCell<Option<M>>,
-    /// The link in the list of the node that the task was submitted at.
-    link: TaskLink,
-}
-
-/// The operations on a stage. A caller holds the right to touch the stage alone, and passes the header of a cell with
-/// this vtable.
-struct VTable<M: 'static> {
-    run: unsafe fn(NonNull<Header<M>>) -> Result<(), Payload>,
-    detach: unsafe fn(NonNull<Header<M>>, TaskError) -> Option<Closure>,
-    /// The last argument points to an `Option<Output<T>>`.
-    take: unsafe fn(NonNull<Header<M>>, *mut ()),
-    empty: unsafe fn(NonNull<Header<M>>),
-    free: unsafe fn(NonNull<Header<M>>),
+    pub(super) meta: Cell<Option<M>>,
 }
 
 #[repr(C)]
-pub(super) struct Cell<M: 'static, F, T> {
+struct TaskCell<M: 'static, S: ?Sized> {
     header: Header<M>,
-    stage: UnsafeCell<Stage<F, T>>,
+    stage: S,
 }
 
-pub(super) enum Stage<F, T> {
+/// A cell whose closure and result have any type.
+type AnyCell<'f, M> = TaskCell<M, dyn Staged<'f> + 'f>;
+
+/// The closure or the result of a task, which borrow nothing that ends before `'f`.
+pub(super) trait Staged<'f> {
+    /// Runs the closure, if it is there, and stores its value. The error is the payload of its panic.
+    fn run(&self, task: TaskId) -> Result<(), Payload>;
+
+    /// Stores an error, and returns the closure if it is there and has a drop.
+    fn detach(&self, error: TaskError) -> Option<Box<dyn Dropped + 'f>>;
+
+    /// Moves the result out, if it is there.
+    ///
+    /// # Safety
+    /// The argument points to an `Option<Output<T>>` of the caller's, with the `T` of this task.
+    unsafe fn take(&self, to: *mut ());
+
+    /// Drops the closure or the result, which is user code.
+    fn empty(&self);
+}
+
+enum Stage<F, T> {
     Ready(F),
     Done(Output<T>),
     Empty,
 }
 
-impl<M: 'static, F: FnOnce() -> T + Send, T: Send> Cell<M, F, T> {
-    const VTABLE: VTable<M> =
-        VTable { run: Self::run, detach: Self::detach, take: Self::take, empty: Self::empty, free: Self::free };
-
-    /// # Safety
-    /// `header` is that of a live `Cell<M, F, T>`, and the caller may touch its stage alone (see the module).
-    pub(super) unsafe fn swap(header: NonNull<Header<M>>, next: Stage<F, T>) -> Stage<F, T> {
-        // SAFETY: the cell begins with its header (`repr(C)`), it lives, and the access is exclusive by the contract.
-        unsafe { header.cast::<Self>().as_ref().stage.with_mut(|stage| mem::replace(&mut *stage, next)) }
-    }
-
-    unsafe fn run(header: NonNull<Header<M>>) -> Result<(), Payload> {
-        // SAFETY: the contract of `VTable`.
-        let (id, stage) = unsafe { (header.as_ref().id, Self::swap(header, Stage::Empty)) };
-        let Stage::Ready(f) = stage else { return Ok(()) };
+impl<'f, F: FnOnce() -> T + Send + 'f, T: Send + 'f> Staged<'f> for Cell<Stage<F, T>> {
+    fn run(&self, task: TaskId) -> Result<(), Payload> {
+        let Stage::Ready(f) = self.replace(Stage::Empty) else { return Ok(()) };
         // The stage is not borrowed meanwhile: where the closure ends the process, its exit fails this task.
         let ran = catch_unwind(AssertUnwindSafe(f));
-        fork::end_of(&|| format!("task {id}"), ran.is_err());
-        let value = ran?;
-        // SAFETY: the contract of `VTable`, which holds until this returns.
-        unsafe { Self::swap(header, Stage::Done(Ok(value))) };
+        fork::end_of(&|| format!("task {task}"), ran.is_err());
+        self.set(Stage::Done(Ok(ran?)));
         Ok(())
     }
 
-    unsafe fn detach(header: NonNull<Header<M>>, error: TaskError) -> Option<Closure> {
-        // SAFETY: the contract of `VTable`.
-        match unsafe { Self::swap(header, Stage::Done(Err(error))) } {
+    fn detach(&self, error: TaskError) -> Option<Box<dyn Dropped + 'f>> {
+        match self.replace(Stage::Done(Err(error))) {
             // A closure without a drop need not be kept.
-            Stage::Ready(f) if needs_drop::<F>() => Some(Closure::new(f)),
+            Stage::Ready(f) if needs_drop::<F>() => Some(Box::new(f)),
             // An exit within the task fails one that has its value.
             before => {
                 swallow_drop(before);
@@ -101,104 +102,77 @@ impl<M: 'static, F: FnOnce() -> T + Send, T: Send> Cell<M, F, T> {
         }
     }
 
-    unsafe fn take(header: NonNull<Header<M>>, to: *mut ()) {
-        // SAFETY: the contract of `VTable`; the caller points to an `Option<Output<T>>` of its own.
-        unsafe {
-            if let Stage::Done(output) = Self::swap(header, Stage::Empty) {
-                *to.cast::<Option<Output<T>>>() = Some(output);
-            }
+    unsafe fn take(&self, to: *mut ()) {
+        if let Stage::Done(output) = self.replace(Stage::Empty) {
+            // SAFETY: the caller points to an `Option<Output<T>>` of its own.
+            unsafe { *to.cast::<Option<Output<T>>>() = Some(output) };
         }
     }
 
-    unsafe fn empty(header: NonNull<Header<M>>) {
-        // SAFETY: the contract of `VTable`.
-        swallow_drop(unsafe { Self::swap(header, Stage::Empty) });
-    }
-
-    unsafe fn free(header: NonNull<Header<M>>) {
-        // SAFETY: the caller held the last reference; the cell came from a `Box` of this type.
-        swallow_drop(unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) });
-    }
-}
-
-/// A closure that was taken out of its task. Dropping this drops the closure, which is user code.
-pub(crate) struct Closure {
-    _dropped: Box<dyn Dropped>,
-}
-
-trait Dropped: Send {}
-
-impl<F: Send> Dropped for F {}
-
-impl Closure {
-    fn new<F: Send>(f: F) -> Self {
-        let boxed: Box<dyn Dropped + '_> = Box::new(f);
-        // SAFETY: only the lifetime changes, and the closure is only dropped. The contract of `new_unbounded` has the
-        // task, and with it its closure, end before what it borrows.
-        Self { _dropped: unsafe { mem::transmute::<Box<dyn Dropped + '_>, Box<dyn Dropped + 'static>>(boxed) } }
+    fn empty(&self) {
+        swallow_drop(self.replace(Stage::Empty));
     }
 }
 
 /// A counted reference to a task.
 pub(crate) struct TaskRef<M: 'static>(NonNull<Header<M>>);
 
-// SAFETY: `new_unbounded` asks for closures and results that are `Send`; the header is shared only by atomics and by
-// the protocol of `State`.
-unsafe impl<M: Send + 'static> Send for TaskRef<M> {}
-// SAFETY: as above; all that `&TaskRef` allows goes through `State`.
-unsafe impl<M: Send + 'static> Sync for TaskRef<M> {}
+// SAFETY: a task is made of a closure, a result and metadata that are `Send`. The cells of one are touched by one thread
+// at a time: the stage and `next` by callers who promise it, `meta` by the one claim, and `waiter` by the handle and the
+// finisher, in the turns that `State` sets. The rest is atomic.
+unsafe impl<M: 'static> Send for TaskRef<M> {}
+// SAFETY: as for `Send`.
+unsafe impl<M: 'static> Sync for TaskRef<M> {}
 
-impl<M: Send + 'static> TaskRef<M> {
-    /// A task with two references: the queue's and the handle's.
-    ///
-    /// # Safety
-    /// `F` and `T` may borrow: the caller lets neither the task, nor its closure, nor its result outlive what they
-    /// borrow.
-    pub(crate) unsafe fn new_unbounded<F, T>(id: TaskId, at: NodeId, meta: M, f: F) -> (Self, Self)
-    where
-        F: FnOnce() -> T + Send,
-        T: Send,
-    {
-        let cell = Box::new(Cell::<M, F, T> {
-            header: Header {
-                state: State::new(2),
-                id,
-                at,
-                vtable: &Cell::<M, F, T>::VTABLE,
-                next: UnsafeCell::new(std::ptr::null_mut()),
-                waiter: UnsafeCell::new(None),
-                node: OnceWeak::new(),
-                meta: UnsafeCell::new(Some(meta)),
-                link: TaskLink::new(),
-            },
-            stage: UnsafeCell::new(Stage::Ready(f)),
-        });
-        let header = NonNull::from(Box::leak(cell)).cast();
-        (Self(header), Self(header))
+/// The reference of a task's handle, with the type of the result.
+pub(crate) struct HandleRef<M: 'static, T> {
+    task: TaskRef<M>,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<M: 'static, T> HandleRef<M, T> {
+    pub(crate) fn into_task(self) -> TaskRef<M> {
+        self.task
     }
 }
 
-/// The right to touch a cell's stage alone, made by [`TaskRef::stage`].
-pub(super) struct StageRight<'a, M: 'static>(&'a TaskRef<M>);
+impl<M: 'static, T> Deref for HandleRef<M, T> {
+    type Target = TaskRef<M>;
 
-impl<M: 'static> StageRight<'_, M> {
-    /// Runs the closure, if it is there, and stores its value. The error is the payload of its panic.
-    #[inline]
-    pub(super) fn run(&self) -> Result<(), Payload> {
-        // SAFETY: a header's vtable is that of its own cell, and `self` is the right to the stage.
-        unsafe { (self.0.header().vtable.run)(self.0.0) }
+    fn deref(&self) -> &TaskRef<M> {
+        &self.task
     }
+}
 
-    /// Stores an error, and returns the closure if it is there and has a drop.
-    pub(super) fn detach(&self, error: TaskError) -> Option<Closure> {
-        // SAFETY: as in `run`.
-        unsafe { (self.0.header().vtable.detach)(self.0.0, error) }
-    }
-
-    /// Drops the closure or the result, which is user code.
-    pub(super) fn empty(&self) {
-        // SAFETY: as in `run`.
-        unsafe { (self.0.header().vtable.empty)(self.0.0) }
+impl<M: Send + 'static> TaskRef<M> {
+    /// Makes a task with two references: the queue's and the handle's.
+    pub(crate) fn new<'f, F, T>(id: TaskId, at: NodeId, meta: M, body: Body<F>) -> (Self, HandleRef<M, T>)
+    where
+        F: FnOnce() -> T + Send + 'f,
+        T: Send + 'f,
+    {
+        let header = Header {
+            link: TaskLink::new(),
+            state: State::new(2),
+            // Any stage, until the cell has its address.
+            cell: NonNull::<TaskCell<M, Cell<Stage<fn(), ()>>>>::dangling(),
+            id,
+            next: Cell::new(ptr::null_mut()),
+            at,
+            waiter: Cell::new(None),
+            node: OnceWeak::new(),
+            meta: Cell::new(Some(meta)),
+        };
+        let cell = Box::leak(Box::new(TaskCell { header, stage: Cell::new(Stage::Ready(body.into_inner())) }));
+        let cell = NonNull::from(cell);
+        // SAFETY: no other code has the cell's address. Only the lifetime changes: the maker of the `Body` lets neither
+        // the task, nor its closure, nor its result outlive what they borrow.
+        unsafe {
+            (*cell.as_ptr()).header.cell =
+                mem::transmute::<NonNull<AnyCell<'f, M>>, NonNull<AnyCell<'static, M>>>(cell);
+        }
+        let header = cell.cast();
+        (Self(header), HandleRef { task: Self(header), result: PhantomData })
     }
 }
 
@@ -209,12 +183,15 @@ impl<M: 'static> TaskRef<M> {
         unsafe { self.0.as_ref() }
     }
 
+    /// Returns the stage of the task.
+    ///
     /// # Safety
-    /// While the right is used, its caller alone touches the stage: it has claimed the task, which is not done; or the
+    /// While the answer is used, the caller alone touches the stage: it has claimed the task, which is not done; or the
     /// task is done, and the caller is its handle.
     #[inline]
-    pub(super) unsafe fn stage(&self) -> StageRight<'_, M> {
-        StageRight(self)
+    pub(super) unsafe fn stage(&self) -> &dyn Staged<'static> {
+        // SAFETY: the cell lives as long as its reference, and nothing but `new` changes `cell`.
+        unsafe { &self.header().cell.as_ref().stage }
     }
 
     #[inline]
@@ -236,7 +213,7 @@ impl<M: 'static> TaskRef<M> {
     /// Which cell this is, to compare.
     #[inline]
     pub(crate) fn address(&self) -> *const () {
-        self.0.as_ptr().cast_const().cast()
+        self.as_raw().cast_const().cast()
     }
 
     pub(crate) fn another(&self) -> Self {
@@ -259,9 +236,7 @@ impl<M: 'static> TaskRef<M> {
     /// The task's link in the list of its node.
     #[inline]
     pub(crate) fn link(&self) -> NonNull<TaskLink> {
-        // SAFETY: the cell lives while this reference does. The address is that of a field, with the provenance of the
-        // whole cell, for `from_link`.
-        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).link) }
+        self.0.cast()
     }
 
     /// The task whose link this is, borrowed.
@@ -269,34 +244,26 @@ impl<M: 'static> TaskRef<M> {
     /// # Safety
     /// The link came from a task of this type that lives as long as the answer is used.
     pub(crate) unsafe fn from_link(link: NonNull<TaskLink>) -> ManuallyDrop<Self> {
-        // SAFETY: the link is a field of a header, and its pointer was made from the header's.
-        ManuallyDrop::new(Self(unsafe { link.byte_sub(mem::offset_of!(Header<M>, link)).cast() }))
+        ManuallyDrop::new(Self(link.cast()))
     }
 
-    pub(crate) fn into_raw(self) -> NonNull<Header<M>> {
-        ManuallyDrop::new(self).0
+    pub(crate) fn as_raw(&self) -> *mut Header<M> {
+        self.0.as_ptr()
     }
 
     /// # Safety
-    /// `raw` came from `into_raw`, and is turned back once.
+    /// `raw` came from `as_raw`, and the answer is used, or dropped, in the place of that reference.
     pub(crate) unsafe fn from_raw(raw: NonNull<Header<M>>) -> Self {
         Self(raw)
     }
 
-    /// Sets the link of an intrusive list.
+    /// Returns the link of an intrusive list.
     ///
     /// # Safety
-    /// The caller alone touches the link: it holds the reference that is, or is about to be, in the list.
-    pub(crate) unsafe fn set_next(raw: NonNull<Header<M>>, next: *mut Header<M>) {
-        // SAFETY: the reference in the list keeps the cell alive, and the link is the caller's.
-        unsafe { raw.as_ref().next.with_mut(|link| *link = next) }
-    }
-
-    /// # Safety
-    /// As for `set_next`.
-    pub(crate) unsafe fn next(raw: NonNull<Header<M>>) -> *mut Header<M> {
-        // SAFETY: as for `set_next`.
-        unsafe { raw.as_ref().next.with(|link| *link) }
+    /// While the answer is used, the caller alone changes the link: it holds the lock of the list that the task is in, or
+    /// the reference that is about to be in one.
+    pub(crate) unsafe fn next(&self) -> &Cell<*mut Header<M>> {
+        &self.header().next
     }
 
     /// Registers the handle's waker, to be woken at the end. False when the task is done already. Called by the handle
@@ -307,26 +274,26 @@ impl<M: 'static> TaskRef<M> {
         if !self.state().clear_waiter() {
             return false;
         }
-        // SAFETY: `WAITER` is clear and the task was not done, so the finisher does not look at the waker, and the
-        // handle is not shared: it registers through `&mut` or by value.
-        unsafe {
-            self.header().waiter.with_mut(|slot| match &mut *slot {
-                Some(old) if old.will_wake(waker) => {}
-                slot => *slot = Some(waker.clone()),
-            });
+        // `WAITER` is clear and the task was not done, so the finisher does not look at the waker. The handle is not
+        // shared: it registers through `&mut` or by value.
+        let waiter = &self.header().waiter;
+        match waiter.take() {
+            Some(old) if old.will_wake(waker) => waiter.set(Some(old)),
+            old => {
+                waiter.set(Some(waker.clone()));
+                drop(old);
+            }
         }
         self.state().set_waiter(ours)
     }
 
     /// Called by the finisher, once, after its `finish` saw the waiter.
     pub(super) fn wake_waiter(&self) {
-        // SAFETY: `finish` saw `WAITER`, so the handle leaves the waker alone; our reference keeps it.
-        unsafe {
-            self.header().waiter.with(|slot| {
-                if let Some(waker) = &*slot {
-                    swallow(|| waker.wake_by_ref());
-                }
-            });
+        // `finish` saw `WAITER`, so the handle leaves the waker alone. The waker ends with the cell.
+        let waiter = &self.header().waiter;
+        if let Some(waker) = waiter.take() {
+            swallow(|| waker.wake_by_ref());
+            waiter.set(Some(waker));
         }
     }
 
@@ -341,7 +308,7 @@ impl<M: 'static> TaskRef<M> {
         }
         let mut output: Option<Output<T>> = None;
         // SAFETY: the task is done, so the stage is the handle's; the pointer is to the type the contract names.
-        unsafe { (self.header().vtable.take)(self.0, (&raw mut output).cast()) };
+        unsafe { self.stage().take((&raw mut output).cast()) };
         output
     }
 
@@ -353,18 +320,17 @@ impl<M: 'static> TaskRef<M> {
         }
     }
 
-    /// Frees the cell.
+    /// Returns the closure of a task that did not start, by its type.
     ///
     /// # Safety
-    /// The count has no reference left, not even this one's.
-    pub(super) unsafe fn free(&self) {
-        // SAFETY: no other reference exists, and this one is not used after; the vtable is that of the cell.
-        unsafe { (self.header().vtable.free)(self.0) };
-    }
-
-    /// The header of this cell, for [`reclaim`](crate::task::claimed::reclaim).
-    pub(super) fn raw(&self) -> NonNull<Header<M>> {
-        self.0
+    /// As for [`stage`](Self::stage), and the task was made of a `Body<F>` with the result `T`.
+    pub(super) unsafe fn take_closure<F, T>(&self) -> Option<F> {
+        // SAFETY: the cell lives, and this is its type.
+        let cell = unsafe { self.header().cell.cast::<TaskCell<M, Cell<Stage<F, T>>>>().as_ref() };
+        match cell.stage.replace(Stage::Empty) {
+            Stage::Ready(f) => Some(f),
+            _ => None,
+        }
     }
 }
 
@@ -372,8 +338,9 @@ impl<M: 'static> Drop for TaskRef<M> {
     #[inline]
     fn drop(&mut self) {
         if self.state().drop_ref() {
-            // SAFETY: it was the last reference.
-            unsafe { (self.header().vtable.free)(self.0) };
+            let cell = self.header().cell;
+            // SAFETY: it was the last reference, and the cell came from a `Box`.
+            swallow_drop(unsafe { Box::from_raw(cell.as_ptr()) });
         }
     }
 }

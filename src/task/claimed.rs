@@ -1,18 +1,23 @@
 //! [`Claimed`]: a task taken out of `QUEUED`, and its end.
 
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use crate::error::{CancelReason, TaskError};
 use crate::lineage::queued::TaskLink;
 use crate::sync::unwind::swallow_drop;
-use crate::task::cell::{Cell, Closure, Payload, Stage, StageRight, TaskRef};
+use crate::task::body::Closure;
+use crate::task::cell::{Payload, Staged, TaskRef};
 use crate::task::state::{CancelRequest, Finished};
 
 /// A task taken out of `QUEUED`. Its owner owes its end: [`Claimed::run`] or [`Claimed::fail`], then
-/// [`Claimed::finish`].
+/// [`Claimed::finish`]. Not `Sync`: a reference to it reaches the task's stage.
 #[must_use = "a claimed task must be finished, or its handle waits for ever"]
-pub(crate) struct Claimed<M: 'static>(TaskRef<M>);
+pub(crate) struct Claimed<M: 'static>(TaskRef<M>, NotSync);
+
+type NotSync = PhantomData<Cell<()>>;
 
 /// The user code that is left of a task that was [published](Claimed::publish), still to be run.
 #[must_use]
@@ -37,7 +42,7 @@ impl<M: 'static> TaskRef<M> {
     /// Takes the task out of `QUEUED`: for exactly one caller.
     #[inline]
     pub(crate) fn claim(self) -> Result<Claimed<M>, Self> {
-        if self.state().claim() { Ok(Claimed(self)) } else { Err(self) }
+        if self.state().claim() { Ok(Claimed(self, PhantomData)) } else { Err(self) }
     }
 
     /// Requests that the task ends early. Returns the claim of a task that had not started. The request to a running
@@ -52,7 +57,7 @@ impl<M: 'static> TaskRef<M> {
                 None => CancelRequest::TooLate,
             };
         }
-        let claimed = (outcome == CancelRequest::Claimed).then(|| Claimed(self.another()));
+        let claimed = (outcome == CancelRequest::Claimed).then(|| Claimed(self.another(), PhantomData));
         (outcome, claimed)
     }
 }
@@ -65,7 +70,7 @@ impl<M: 'static> Claimed<M> {
     /// Called once after that, with the link of this task.
     pub(crate) unsafe fn from_link(link: NonNull<TaskLink>) -> Self {
         // SAFETY: the added reference keeps the task, and is given to the claim.
-        Self(ManuallyDrop::into_inner(unsafe { TaskRef::from_link(link) }))
+        Self(ManuallyDrop::into_inner(unsafe { TaskRef::from_link(link) }), PhantomData)
     }
 
     #[inline]
@@ -74,7 +79,7 @@ impl<M: 'static> Claimed<M> {
     }
 
     #[inline]
-    fn stage(&self) -> StageRight<'_, M> {
+    fn stage(&self) -> &dyn Staged<'static> {
         // SAFETY: a task has one claim, made when it left `QUEUED`, and the task is not done while the claim exists:
         // `end` consumes it.
         unsafe { self.0.stage() }
@@ -82,15 +87,14 @@ impl<M: 'static> Claimed<M> {
 
     #[inline]
     pub(crate) fn take_meta(&self) -> Option<M> {
-        // SAFETY: there is one claimer, and only it touches the metadata after the task was made.
-        unsafe { self.0.header().meta.with_mut(|meta| (*meta).take()) }
+        self.0.header().meta.take()
     }
 
     /// Runs the closure and stores its value. The error is the payload of its panic, which is then to be stored by
     /// `fail`.
     #[inline]
     pub(crate) fn run(&self) -> Result<(), Payload> {
-        self.stage().run()
+        self.stage().run(self.0.id())
     }
 
     /// Drops the closure, which is not to run. The result is still to be stored by [`fail`](Self::fail).
@@ -106,7 +110,7 @@ impl<M: 'static> Claimed<M> {
     /// Stores an error as the result and makes it visible before the closure is dropped, so a waiter for the result
     /// waits for no user code. Runs no user code: it wakes blocked threads of this crate, and returns the rest.
     pub(crate) fn publish(self, error: TaskError) -> Published<M> {
-        let closure = self.stage().detach(error);
+        let closure = self.stage().detach(error).map(Closure::new);
         let unwoken = match self.end(|drop_error| drop_error()) {
             Some((task, true)) => {
                 task.wake_waiter();
@@ -137,11 +141,10 @@ impl<M: 'static> Claimed<M> {
     fn end(self, mut drop_unclaimed: impl FnMut(&mut dyn FnMut())) -> Option<(TaskRef<M>, bool)> {
         let claimed = ManuallyDrop::new(self);
         loop {
-            match claimed.task().state().finish(true) {
+            match claimed.task().state().finish() {
                 Finished::LetGo => return None,
                 Finished::LastOne => {
-                    // SAFETY: `finish` gave back the claim's reference, which was the last.
-                    unsafe { claimed.0.free() };
+                    drop(ManuallyDrop::into_inner(claimed));
                     return None;
                 }
                 Finished::Waited { ours } => return Some((ManuallyDrop::into_inner(claimed).0, ours)),
@@ -161,14 +164,11 @@ impl<M: 'static> Unwoken<M> {
 /// The closure of a task that never got into a queue, which is still of a known type.
 ///
 /// # Safety
-/// `task` was made from an `F`, by `new_unbounded`, with result `T`, and the caller has claimed it.
-pub(crate) unsafe fn reclaim<M: 'static, F: FnOnce() -> T + Send, T: Send>(claimed: Claimed<M>) -> Option<F> {
+/// The task was made of a `Body<F>` with the result `T`.
+pub(crate) unsafe fn reclaim<M: 'static, F, T>(claimed: Claimed<M>) -> Option<F> {
     // SAFETY: the claimer alone touches the stage; the types are those the contract names.
-    let stage = unsafe { Cell::<M, F, T>::swap(claimed.0.raw(), Stage::Empty) };
+    let f = unsafe { claimed.0.take_closure::<F, T>() };
     drop(claimed.take_meta());
     claimed.finish(|_, f| f());
-    match stage {
-        Stage::Ready(f) => Some(f),
-        _ => None,
-    }
+    f
 }

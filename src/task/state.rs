@@ -48,7 +48,7 @@ pub(crate) struct State(AtomicUsize);
 pub(crate) enum Finished {
     /// No waiter is registered, and the finisher's reference is given back. It must not touch the cell again.
     LetGo,
-    /// As `LetGo`, and it was the last reference: free the cell.
+    /// No waiter is registered, and the finisher has the last reference: drop it.
     LastOne,
     /// A waiter is registered: wake it, then give the reference back with `drop_ref`.
     Waited {
@@ -200,10 +200,9 @@ impl State {
         self.load() & NODE != 0
     }
 
-    /// Makes the result visible. With `give_back` the finisher came through the queue and gives that reference back in
-    /// the same step.
+    /// Makes the result visible, and gives the finisher's reference back in the same step.
     #[inline]
-    pub(crate) fn finish(&self, give_back: bool) -> Finished {
+    pub(crate) fn finish(&self) -> Finished {
         let mut now = self.load();
         loop {
             debug_assert_eq!(now & PHASE, RUNNING);
@@ -213,12 +212,14 @@ impl State {
                 return Finished::Unclaimed;
             }
             let waited = now & WAITER != 0;
-            let refs = if give_back && !waited { REF } else { 0 };
+            // The last reference stays with the finisher: no other thread can add one to it.
+            let last = now / REF == 1;
+            let refs = if waited || last { 0 } else { REF };
             // Release: the result is written before; pairs with the Acquire in `load`.
             match self.0.compare_exchange_weak(now, now + (DONE - RUNNING) - refs, Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) if waited => return Finished::Waited { ours: now & OURS != 0 },
-                Ok(before) if refs > 0 && before / REF == 1 => return Finished::LastOne,
+                Ok(_) if last => return Finished::LastOne,
                 Ok(_) => return Finished::LetGo,
                 Err(seen) => now = seen,
             }

@@ -7,6 +7,7 @@ use crate::pool::core::permits::Permits;
 use crate::pool::core::queue::Queue;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
+use crate::task::body::Body;
 use crate::task::cell::TaskRef;
 
 struct Small {
@@ -29,8 +30,7 @@ impl Small {
     }
 
     fn submit(&self) {
-        // SAFETY: neither the closure nor its result borrows.
-        let (queued, _handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), (), || ()) };
+        let (queued, _handle) = TaskRef::new(TaskId::next(), NodeId::next(), (), Body::new(|| ()));
         self.queue.push(queued);
         self.send_if_permit();
     }

@@ -4,6 +4,7 @@ use crate::model::model;
 use crate::names::id::{NodeId, TaskId};
 use crate::pool::core::queue::Queue;
 use crate::sync::os::{Arc, thread};
+use crate::task::body::Body;
 use crate::task::cell::TaskRef;
 
 /// The memo names the producer and the turn.
@@ -19,8 +20,7 @@ fn queue() -> Arc<Books> {
 
 impl Books {
     fn push(&self, name: Name) {
-        // SAFETY: neither the closure nor its result borrows.
-        let (queued, _handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), name, || ()) };
+        let (queued, _handle) = TaskRef::new(TaskId::next(), NodeId::next(), name, Body::new(|| ()));
         self.queue.push(queued);
     }
 

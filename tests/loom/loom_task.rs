@@ -10,6 +10,7 @@ use crate::model::model;
 use crate::names::id::{NodeId, TaskId};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
+use crate::task::body::Body;
 use crate::task::cell::TaskRef;
 use crate::task::claimed::Claimed;
 use crate::task::state::CancelRequest;
@@ -66,8 +67,8 @@ fn task(ends: &Ends) -> (Task, Task) {
         assert_eq!(captured.look(), 7);
         Tracked::new(&ends)
     };
-    // SAFETY: nothing borrows.
-    unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), meta, run) }
+    let (queued, handle) = TaskRef::new(TaskId::next(), NodeId::next(), meta, Body::new(run));
+    (queued, handle.into_task())
 }
 
 fn work(claimed: Claimed<Tracked>) {
@@ -233,8 +234,7 @@ fn two_cancels_do_not_both_claim() {
 #[test]
 fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
     model(3, || {
-        // SAFETY: nothing borrows.
-        let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), NodeId::next(), (), || 7) };
+        let (queued, handle) = TaskRef::new(TaskId::next(), NodeId::next(), (), Body::new(|| 7));
         let Ok(claimed) = queued.claim() else { panic!("nobody else claims") };
         let node = NodeRef::scope();
         let cancels = {

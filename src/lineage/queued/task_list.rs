@@ -1,22 +1,19 @@
 //! [`TaskList`]: a list of queued tasks, linked through the tasks themselves.
 
 use std::hint;
-use std::mem;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
-use crate::sync::UnsafeCell;
+use crate::sync::Cell;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::os::thread;
 
 /// A task's links in the list of its node, guarded by that list's lock.
-pub(crate) struct TaskLink(UnsafeCell<Links>);
-
-struct Links {
+pub(crate) struct TaskLink {
     /// [`unlisted`] while the link is in no list; null at the first one.
-    prev: *mut TaskLink,
+    prev: Cell<*mut TaskLink>,
     /// Null at the last one.
-    next: *mut TaskLink,
+    next: Cell<*mut TaskLink>,
 }
 
 /// Claims a listed task and keeps its memory until the task is ended. Runs no user code.
@@ -34,7 +31,7 @@ pub(crate) type ClaimTask = unsafe fn(NonNull<TaskLink>) -> bool;
 /// spins, and yields if the holder was preempted.
 pub(crate) struct TaskList {
     last: AtomicPtr<TaskLink>,
-    first: UnsafeCell<*mut TaskLink>,
+    first: Cell<*mut TaskLink>,
 }
 
 // SAFETY: `first` and the links of listed tasks are read and written under the lock alone. A listed task is alive: it
@@ -55,7 +52,7 @@ fn is_locked(last: *mut TaskLink) -> bool {
 
 impl TaskList {
     pub(super) fn new() -> Self {
-        Self { last: AtomicPtr::new(ptr::null_mut()), first: UnsafeCell::new(ptr::null_mut()) }
+        Self { last: AtomicPtr::new(ptr::null_mut()), first: Cell::new(ptr::null_mut()) }
     }
 
     /// Lists a task, unless `unwanted` says that it must not start. Returns whether it is listed.
@@ -71,15 +68,11 @@ impl TaskList {
         if unwanted() {
             return false;
         }
-        let last = locked.last;
         // SAFETY: the link is the caller's. The last one is listed, so its task is alive. The lock is held.
-        unsafe {
-            link.as_ref().with(|links| *links = Links { prev: last, next: ptr::null_mut() });
-            match NonNull::new(last) {
-                Some(last) => last.as_ref().with(|links| links.next = link.as_ptr()),
-                None => self.first.with_mut(|first| *first = link.as_ptr()),
-            }
-        }
+        let (new, last) = unsafe { (link.as_ref(), locked.last.as_ref()) };
+        new.prev.set(locked.last);
+        new.next.set(ptr::null_mut());
+        last.map_or(&self.first, |last| &last.next).set(link.as_ptr());
         locked.last = link.as_ptr();
         true
     }
@@ -103,11 +96,15 @@ impl TaskList {
                 return;
             }
             for _ in 0..BATCH {
-                let Some(link) = locked.pop() else { return };
-                // SAFETY: the task was listed until now. The lock is held, and the task's own `unlist` waits for it
-                // before the task is freed.
-                if unsafe { claim(link) } {
-                    into.push(link);
+                let Some(first) = NonNull::new(self.first.get()) else { return };
+                // SAFETY: the task is listed here, so it is alive. The lock is held, and the task's own `unlist` waits for
+                // it before the task is freed.
+                let claimed = unsafe {
+                    locked.remove(first);
+                    claim(first)
+                };
+                if claimed {
+                    into.push(first);
                 }
             }
         }
@@ -166,27 +163,15 @@ impl Locked<'_> {
     unsafe fn remove(&mut self, link: NonNull<TaskLink>) {
         // SAFETY: the link is alive; if it is listed, so are its neighbours. The lock is held.
         unsafe {
-            let (prev, next) = link.as_ref().with(|links| (mem::replace(&mut links.prev, unlisted()), links.next));
+            let (prev, next) = (link.as_ref().prev.replace(unlisted()), link.as_ref().next.get());
             if prev == unlisted() {
                 return;
             }
-            match NonNull::new(prev) {
-                Some(prev) => prev.as_ref().with(|links| links.next = next),
-                None => self.list.first.with_mut(|first| *first = next),
-            }
-            match NonNull::new(next) {
-                Some(next) => next.as_ref().with(|links| links.prev = prev),
+            prev.as_ref().map_or(&self.list.first, |prev| &prev.next).set(next);
+            match next.as_ref() {
+                Some(next) => next.prev.set(prev),
                 None => self.last = prev,
             }
-        }
-    }
-
-    fn pop(&mut self) -> Option<NonNull<TaskLink>> {
-        // SAFETY: the lock is held. The first one is listed here, so its task is alive.
-        unsafe {
-            let first = NonNull::new(self.list.first.with(|first| *first))?;
-            self.remove(first);
-            Some(first)
         }
     }
 }
@@ -207,16 +192,6 @@ fn unlisted() -> *mut TaskLink {
 
 impl TaskLink {
     pub(crate) fn new() -> Self {
-        Self(UnsafeCell::new(Links { prev: unlisted(), next: ptr::null_mut() }))
-    }
-
-    /// Lends the links to `f`.
-    ///
-    /// # Safety
-    /// The caller holds the lock of the list that the link is in or is about to be in, and `f` reaches no link but these.
-    #[inline]
-    unsafe fn with<R>(&self, f: impl FnOnce(&mut Links) -> R) -> R {
-        // SAFETY: links are read and written under the lock alone, and the one holder reaches them here once.
-        self.0.with_mut(|links| f(unsafe { &mut *links }))
+        Self { prev: Cell::new(unlisted()), next: Cell::new(ptr::null_mut()) }
     }
 }

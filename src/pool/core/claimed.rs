@@ -6,8 +6,9 @@ use crate::lineage::node::NodeRef;
 use crate::lineage::queued::{self, OwnedQueue, TaskLink, Which};
 use crate::pool::core::pool::Pool;
 use crate::pool::core::stats;
-use crate::pool::core::task_meta::Task;
+use crate::pool::core::task_meta::{Task, TaskMeta};
 use crate::sync::os::{Arc, Ordering, Weak, fence};
+use crate::task::claimed::Claimed;
 
 /// The least number of tombstones for a sweep of the queue.
 const SWEEP: usize = 64;
@@ -24,6 +25,20 @@ pub(crate) fn note(pool: &Pool) {
         let swept = pool.queue.take_if(|task| !task.state().is_queued());
         pool.tombstones_queued.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
     }
+}
+
+/// Takes the metadata of a task that was claimed in its pool's queue, and [notes](note) the claim.
+pub(crate) fn take(claimed: &Claimed<TaskMeta>) -> Option<(Arc<Pool>, TaskMeta)> {
+    let meta = claimed.take_meta().filter(TaskMeta::queued)?;
+    let pool = meta.pool.get::<Pool>().as_ptr();
+    // SAFETY: the address is from an `Arc<Pool>`. The claimer counts a queued task out of its pool, with the metadata, so the
+    // task is still counted; and a pool that counts a task holds itself.
+    let pool = unsafe {
+        Arc::increment_strong_count(pool);
+        Arc::from_raw(pool)
+    };
+    note(&pool);
+    Some((pool, meta))
 }
 
 /// Registers a work-stealing pool at its owner, so that a cancel request there ends the queued tasks.

@@ -35,7 +35,7 @@ use crate::pool::core::kind::Kind;
 use crate::pool::core::permits::Permits;
 use crate::pool::core::queue::Queue;
 use crate::pool::core::queue_stats::QueueStats;
-use crate::pool::core::task_meta::{Counted, PoolAddress, Task, TaskMeta};
+use crate::pool::core::task_meta::{Counted, Task, TaskMeta};
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
 use crate::sync::weak_list::{Registration, WeakList};
 use crate::threads::job::{Job, WorkerHandle};
@@ -367,19 +367,6 @@ impl Pool {
 pub(crate) fn leave_tracker(tracker: &TaskTracker) {
     if let Left::Last { notify: true } = tracker.leave() {
         tracker.notify();
-    }
-}
-
-/// Returns the pool at an address that a handle or a task remembers.
-///
-/// # Safety
-/// The address is of a pool, of which the caller has claimed a task and not counted it out yet: the pool holds itself.
-pub(crate) unsafe fn pool_of_claimed(pool: PoolAddress) -> Arc<Pool> {
-    let pool = pool.get::<Pool>();
-    // SAFETY: the pointer came from an `Arc<Pool>`, whose count is not zero by the contract.
-    unsafe {
-        Arc::increment_strong_count(pool.as_ptr());
-        Arc::from_raw(pool.as_ptr())
     }
 }
 

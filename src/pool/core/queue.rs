@@ -13,7 +13,9 @@
 //! at the permits; a leaving worker releases its permit, *then* looks at the queue ([`crate::pool::core::permits`]). `push`
 //! and `is_empty` are sequentially consistent, so one of the two sees the other.
 
-use std::ptr::NonNull;
+use std::iter;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
 
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
@@ -32,8 +34,41 @@ pub(crate) struct Queue<M: 'static, X> {
 }
 
 struct List<M: 'static, X> {
-    head: *mut Header<M>,
+    tasks: Chain<M>,
     extra: X,
+}
+
+/// Tasks, each linked to the next. The owner of the chain owns the references and the links.
+struct Chain<M: 'static>(*mut Header<M>);
+
+impl<M: 'static> Chain<M> {
+    const EMPTY: Self = Self(ptr::null_mut());
+
+    fn is_empty(&self) -> bool {
+        self.0.is_null()
+    }
+
+    #[inline]
+    fn take_first(&mut self) -> Option<TaskRef<M>> {
+        // SAFETY: the chain owns the reference, which leaves it here, and the link.
+        unsafe {
+            let first = TaskRef::from_raw(NonNull::new(self.0)?);
+            self.0 = first.next().get();
+            Some(first)
+        }
+    }
+
+    #[inline]
+    fn put_first(&mut self, task: TaskRef<M>) {
+        // SAFETY: the reference is about to be in this chain, so its link is ours.
+        let next = unsafe { task.next() };
+        // The common batch is one task, whose link is right already: no write, so its cache line stays with a joiner that
+        // polls it.
+        if next.get() != self.0 {
+            next.set(self.0);
+        }
+        self.0 = ManuallyDrop::new(task).as_raw();
+    }
 }
 
 // SAFETY: the links belong to the holder of the list's lock, or to the pusher until its compare-exchange has succeeded;
@@ -52,23 +87,23 @@ pub(crate) struct Popped<M: 'static> {
 impl<M: 'static, X> Queue<M, X> {
     pub(crate) fn new(extra: X) -> Self {
         Self {
-            inbox: AtomicPtr::new(std::ptr::null_mut()),
+            inbox: AtomicPtr::new(ptr::null_mut()),
             _apart: [0; 7],
-            list: Mutex::new(List { head: std::ptr::null_mut(), extra }),
+            list: Mutex::new(List { tasks: Chain::EMPTY, extra }),
             rest: AtomicUsize::new(0),
         }
     }
 
     #[inline]
     pub(crate) fn push(&self, task: TaskRef<M>) {
-        let raw = task.into_raw();
+        let task = ManuallyDrop::new(task);
         let mut head = self.inbox.load(Ordering::Relaxed);
         loop {
             // SAFETY: the task is in no list before the exchange succeeds, so its link is ours.
-            unsafe { TaskRef::set_next(raw, head) };
+            unsafe { task.next() }.set(head);
             // SeqCst: comes before the caller's look at the permits. Its Release half publishes the link and the task, and
             // pairs with the swap in `refill`.
-            match self.inbox.compare_exchange_weak(head, raw.as_ptr(), Ordering::SeqCst, Ordering::Relaxed) {
+            match self.inbox.compare_exchange_weak(head, task.as_raw(), Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(seen) => head = seen,
             }
@@ -80,38 +115,23 @@ impl<M: 'static, X> Queue<M, X> {
     pub(crate) fn pop(&self, under_lock: impl FnOnce(&mut X, Option<&TaskRef<M>>)) -> Popped<M> {
         let mut list = self.list.lock();
         self.refill(&mut list);
-        let task = NonNull::new(list.head).map(|raw| {
-            // SAFETY: the list's links are ours under its lock, and the reference leaves the list here.
-            unsafe {
-                list.head = TaskRef::next(raw);
-                TaskRef::from_raw(raw)
-            }
-        });
+        let task = list.tasks.take_first();
         self.note_rest(&list);
         under_lock(&mut list.extra, task.as_ref());
-        let more = !list.head.is_null() || !self.inbox.load(Ordering::SeqCst).is_null();
+        let more = !list.tasks.is_empty() || !self.inbox.load(Ordering::SeqCst).is_null();
         Popped { task, more }
     }
 
     /// Moves the inbox behind an empty list, oldest first.
     fn refill(&self, list: &mut MutexGuard<'_, List<M, X>>) {
         // No look at the inbox while the list lasts: the look would take the cache line away from the submitters.
-        if !list.head.is_null() || self.inbox.load(Ordering::SeqCst).is_null() {
+        if !list.tasks.is_empty() || self.inbox.load(Ordering::SeqCst).is_null() {
             return;
         }
         // SeqCst, whose Acquire half sees the pushers' writes: pairs with the exchange in `push`.
-        let mut newest = self.inbox.swap(std::ptr::null_mut(), Ordering::SeqCst);
-        while let Some(raw) = NonNull::new(newest) {
-            // SAFETY: the batch is ours since the swap.
-            unsafe {
-                newest = TaskRef::next(raw);
-                // The common batch is one task, whose link is right already: no write, so its cache line stays with a joiner
-                // that polls it.
-                if newest != list.head {
-                    TaskRef::set_next(raw, list.head);
-                }
-            }
-            list.head = raw.as_ptr();
+        let mut newest = Chain(self.inbox.swap(ptr::null_mut(), Ordering::SeqCst));
+        while let Some(task) = newest.take_first() {
+            list.tasks.put_first(task);
         }
     }
 
@@ -124,19 +144,20 @@ impl<M: 'static, X> Queue<M, X> {
     /// Returns whether nothing is queued, from both parts at one time.
     pub(crate) fn is_empty(&self) -> bool {
         let list = self.list.lock();
-        list.head.is_null() && self.inbox_is_empty()
+        list.tasks.is_empty() && self.inbox_is_empty()
     }
 
     /// The number of queued entries. Walks over all of them.
     pub(crate) fn length(&self) -> usize {
         let list = self.list.lock();
         // Acquire: sees the pushers' links. The inbox grows at its head only, and is taken only under the lock.
-        let parts = [list.head, self.inbox.load(Ordering::Acquire)];
+        let parts = [list.tasks.0, self.inbox.load(Ordering::Acquire)];
         let next = |raw: &NonNull<Header<M>>| {
-            // SAFETY: the list's links are ours under its lock; a link of the inbox does not change after its push.
-            NonNull::new(unsafe { TaskRef::next(*raw) })
+            // SAFETY: the list's links are ours under its lock; a link of the inbox does not change after its push. The
+            // reference stays with its part of the queue.
+            unsafe { NonNull::new(ManuallyDrop::new(TaskRef::from_raw(*raw)).next().get()) }
         };
-        parts.into_iter().map(|first| std::iter::successors(NonNull::new(first), next).count()).sum()
+        parts.into_iter().map(|first| iter::successors(NonNull::new(first), next).count()).sum()
     }
 
     /// Passes on the data under the queue's lock.
@@ -151,19 +172,11 @@ impl<M: 'static, X> Queue<M, X> {
         let mut kept = Vec::new();
         loop {
             self.refill(&mut list);
-            let Some(raw) = NonNull::new(list.head) else { break };
-            // SAFETY: the list's links are ours under its lock, and the reference leaves the list here.
-            let task = unsafe {
-                list.head = TaskRef::next(raw);
-                TaskRef::from_raw(raw)
-            };
+            let Some(task) = list.tasks.take_first() else { break };
             if unwanted(&task) { taken.push(task) } else { kept.push(task) }
         }
         for task in kept.into_iter().rev() {
-            let raw = task.into_raw();
-            // SAFETY: as above; the reference goes back into the list.
-            unsafe { TaskRef::set_next(raw, list.head) };
-            list.head = raw.as_ptr();
+            list.tasks.put_first(task);
         }
         self.note_rest(&list);
         taken
@@ -171,7 +184,7 @@ impl<M: 'static, X> Queue<M, X> {
 
     /// Notes whether the list has tasks. Runs under the lock, and so before the caller's look at the permits.
     fn note_rest(&self, list: &List<M, X>) {
-        let rest = usize::from(!list.head.is_null());
+        let rest = usize::from(!list.tasks.is_empty());
         // Relaxed: only the holder of the lock writes it.
         if self.rest.load(Ordering::Relaxed) != rest {
             // SeqCst: pairs with `looks_empty`.

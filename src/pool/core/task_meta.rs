@@ -84,7 +84,7 @@ impl TaskMeta {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolAddress(NonNull<()>);
 
-// SAFETY: an address is a number; only `pool_of_claimed`, an unsafe function, makes a pool of it.
+// SAFETY: an address is a number; each use of it as a pool has a proof of its own.
 unsafe impl Send for PoolAddress {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for PoolAddress {}

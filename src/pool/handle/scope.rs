@@ -19,6 +19,7 @@ use crate::pool::run::{depth, dispatch, task};
 use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::abort_on_panic;
+use crate::task::body::Body;
 use crate::wait::graph::{Ends, Label, Target};
 use crate::wait::tracker::TaskTracker;
 
@@ -87,15 +88,13 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
         // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty. A task
         // leaves the tracker after its closure is dropped and, unless a handle still has it, its result. A handle
         // cannot outlive `'scope`.
-        let task = unsafe { dispatch::submit(self.pool, self.task_type.clone(), Some(Arc::clone(&self.tracker)), f) };
-        match task {
+        let body = unsafe { Body::borrowing(f) };
+        match dispatch::submit(self.pool, self.task_type.clone(), Some(Arc::clone(&self.tracker)), body) {
             Ok(task) => {
                 if let Some(own) = &self.own {
                     own.lock().push_back(task.another());
                 }
-                // SAFETY: submitted above to this pool, with this result.
-                let inner = unsafe { TaskHandle::new(task, self.pool) };
-                Ok(ScopedHandle { inner, scope: PhantomData })
+                Ok(ScopedHandle { inner: TaskHandle::new(task, self.pool), scope: PhantomData })
             }
             Err(refused) => {
                 leave_tracker(&self.tracker);

@@ -20,6 +20,7 @@ use crate::pool::handle::task::TaskHandle;
 use crate::pool::run::{dispatch, task};
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::abort_on_panic;
+use crate::task::body::Body;
 use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
 use crate::wait::park;
 
@@ -32,10 +33,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    // SAFETY: neither closure nor result borrows.
-    let task = unsafe { dispatch::submit(pool, submitted, None, f) }?;
-    // SAFETY: submitted to this pool, with this result.
-    Ok(unsafe { TaskHandle::new(task, pool) })
+    Ok(TaskHandle::new(dispatch::submit(pool, submitted, None, Body::new(f))?, pool))
 }
 
 /// Submits, waiting for capacity in a bounded queue until the deadline, with the running task's permit released
@@ -208,15 +206,15 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    let mut f = f;
+    // SAFETY: the task is run below, and its result taken, before this returns; or a borrowing join does not return before
+    // the task is done, its closure dropped and its result taken. That join does not unwind.
+    let mut f = unsafe { Body::borrowing(f) };
     let nested = thread::steals_for(Arc::as_ptr(pool));
     let lends = pool.config.kind == PoolKind::Leased && !thread::is_on_a_pools_own_thread();
     if nested || lends {
-        // SAFETY: the task is run below, and its result taken, before this returns.
-        match unsafe { dispatch::submit_here(pool, task_type.clone(), nested, f) }? {
+        match dispatch::submit_here(pool, task_type.clone(), nested, f)? {
             Ok((submitted, claimed)) => {
-                // SAFETY: submitted above to this pool, with this result.
-                let handle = unsafe { TaskHandle::new(submitted, pool) };
+                let handle = TaskHandle::new(submitted, pool);
                 if let Some(meta) = claimed.take_meta() {
                     task::run_here(pool, claimed, meta, lends);
                 }
@@ -230,11 +228,8 @@ where
         }
     }
     let ran = abort_on_panic(|| {
-        // SAFETY: a borrowing join does not return before the task is done, its closure dropped and its result taken,
-        // and it does not unwind.
-        let task = unsafe { dispatch::submit(pool, As { task_type, borrows: true, ..As::default() }, None, f) }?;
-        // SAFETY: submitted above to this pool, with this result.
-        Ok(unsafe { TaskHandle::new(task, pool) }.join_borrowing())
+        let task = dispatch::submit(pool, As { task_type, borrows: true, ..As::default() }, None, f)?;
+        Ok(TaskHandle::new(task, pool).join_borrowing())
     });
     // Outside of the guard: the closure's drop is user code.
     ran.map_err(|refused: Refused<F>| refused.reason)

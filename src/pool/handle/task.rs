@@ -14,13 +14,14 @@ use crate::pool::blocking::polled;
 use crate::pool::blocking::release::PermitsReleased;
 use crate::pool::cancelled_tasks;
 use crate::pool::context::interrupted;
-use crate::pool::core::pool::{Pool, pool_of_claimed};
-use crate::pool::core::task_meta::Task;
+use crate::pool::core::pool::Pool;
+use crate::pool::core::task_meta::{Task, TaskMeta};
 use crate::pool::core::{cause, claimed};
 use crate::pool::handle::waiting::Awaited;
 use crate::pool::report::{CancelOutcome, TaskStatus};
 use crate::pool::run::{depth, evict};
 use crate::sync::os::Arc;
+use crate::task::cell::HandleRef;
 use crate::task::state::CancelRequest;
 use crate::wait::graph::{Ends, Target};
 use crate::wait::park;
@@ -53,10 +54,9 @@ pub struct TaskHandle<T> {
 impl<T> Unpin for TaskHandle<T> {}
 
 impl<T> TaskHandle<T> {
-    /// # Safety
-    /// `task` was submitted to `pool`, and its result type is `T`.
-    pub(crate) unsafe fn new(task: Task, pool: &Arc<Pool>) -> Self {
-        Self { awaited: Awaited::new(task, pool), result: PhantomData }
+    /// The handle of a task that was submitted to the pool.
+    pub(crate) fn new(task: HandleRef<TaskMeta, T>, pool: &Arc<Pool>) -> Self {
+        Self { awaited: Awaited::new(task.into_task(), pool), result: PhantomData }
     }
 
     /// Returns the task's id. Ids are never reused.
@@ -111,16 +111,15 @@ impl<T> TaskHandle<T> {
     pub fn cancel(&self) -> CancelOutcome {
         let reason = CancelReason::Request;
         let (outcome, claimed) = self.awaited.task.cancel(reason);
-        if let Some(claimed) = claimed {
-            // SAFETY: this thread has just claimed a task of this pool, and counts it out below.
-            let pool = unsafe { pool_of_claimed(self.awaited.pool) };
-            claimed::note(&pool);
+        if let Some(claimed) = claimed
+            && let Some((pool, meta)) = claimed::take(&claimed)
+        {
             let error = TaskError::cancelled(
                 self.awaited.task.id(),
                 &pool.namespace,
                 cause::at_task(&self.awaited.task, reason),
             );
-            evict::end_unrun(&pool, claimed, error);
+            evict::end_unrun(&pool, claimed, meta, error);
         }
         if outcome == CancelRequest::Requested {
             cancelled_tasks::note(self.awaited.task.another());
@@ -308,7 +307,7 @@ impl<T> TaskHandle<T> {
     }
 
     fn take(&self) -> Option<Result<T, TaskError>> {
-        // SAFETY: `T` is the task's own by the contract of `new`, and this is its handle.
+        // SAFETY: `T` is the task's own, by the type of `new`'s argument, and this is its handle.
         let output = unsafe { self.awaited.task.take::<T>() };
         // The end of a cancelled task counts as the caller's own interruption, if the same request reaches both.
         let is_by_request = |output: &Result<T, TaskError>| match output {

@@ -11,7 +11,7 @@ use crate::pool::blocking::release::{PermitsReleased, with_own_pool};
 use crate::pool::blocking::{local, release};
 use crate::pool::context::frame::{self, Frame};
 use crate::pool::context::thread::{Initialising, with_initialising, with_innermost};
-use crate::pool::core::pool::{Pool, pool_of_claimed};
+use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{PoolAddress, Task};
 use crate::pool::core::{cause, claimed};
 use crate::pool::run::evict::Evicted;
@@ -42,10 +42,7 @@ impl Awaited {
     /// Cancels the task together with others, if it is still queued.
     pub(super) fn evict(&self, evicted: &mut Evicted) {
         let Ok(claimed) = self.task.another().claim() else { return };
-        // SAFETY: this thread has just claimed a task of this pool, and the task's end counts it out.
-        let pool = unsafe { pool_of_claimed(self.pool) };
-        claimed::note(&pool);
-        if let Some(meta) = claimed.take_meta() {
+        if let Some((pool, meta)) = claimed::take(&claimed) {
             let cause = cause::at_task(&self.task, CancelReason::Request);
             evicted.add(&pool, claimed, meta, TaskError::cancelled(self.task.id(), &pool.namespace, cause));
         }
@@ -83,10 +80,10 @@ impl Awaited {
     /// Ends a queued task with the circle as its error. Returns false if it was claimed before.
     pub(super) fn end_queued(&self, why: ClosesCircle) -> bool {
         let Ok(claimed) = self.task.another().claim() else { return false };
-        // SAFETY: this thread has just claimed a task of this pool, and counts it out below.
-        let pool = unsafe { pool_of_claimed(self.pool) };
-        claimed::note(&pool);
-        evict::end_unrun(&pool, claimed, TaskError::deadlock(self.task.id(), &pool.namespace, why.circle));
+        if let Some((pool, meta)) = claimed::take(&claimed) {
+            let error = TaskError::deadlock(self.task.id(), &pool.namespace, why.circle);
+            evict::end_unrun(&pool, claimed, meta, error);
+        }
         true
     }
 

@@ -15,23 +15,21 @@ use crate::pool::run::evict::Evicted;
 use crate::pool::run::{evict, stop};
 use crate::sync::os::{Arc, Ordering, fence};
 use crate::sync::unwind::swallow;
-use crate::task::cell::TaskRef;
+use crate::task::body::Body;
+use crate::task::cell::{HandleRef, TaskRef};
 use crate::task::claimed::{Claimed, reclaim};
 use crate::wait::tracker::TaskTracker;
 
 /// A task that the calling thread runs, with its handle's reference; or the closure, when it cannot run here now.
-pub(crate) type Here<F> = Result<(TaskRef<TaskMeta>, Claimed<TaskMeta>), F>;
+pub(crate) type Here<F, T> = Result<(HandleRef<TaskMeta, T>, Claimed<TaskMeta>), Body<F>>;
 
 /// Queues a task. Returns its handle's reference.
-///
-/// # Safety
-/// As for [`TaskRef::new_unbounded`].
-pub(crate) unsafe fn submit<F, T>(
+pub(crate) fn submit<F, T>(
     pool: &Arc<Pool>,
     submitted: impl Into<As>,
     scoped: Option<Arc<TaskTracker>>,
-    f: F,
-) -> Result<TaskRef<TaskMeta>, Refused<F>>
+    f: Body<F>,
+) -> Result<HandleRef<TaskMeta, T>, Refused<F>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -39,17 +37,16 @@ where
     let As { task_type, stateful, borrows } = submitted.into();
     let admitted = match admit(pool, task_type.as_ref()) {
         Ok(admitted) => admitted,
-        Err(reason) => return Err(refuse(pool, f, reason)),
+        Err(reason) => return Err(refuse(pool, f.into_inner(), reason)),
     };
     if let Err(reason) = acquire_capacity(pool) {
         pool.retract(&admitted);
-        return Err(refuse(pool, f, reason));
+        return Err(refuse(pool, f.into_inner(), reason));
     }
     let node = Pool::listing_node(&admitted.place);
     let owner = admitted.owner.clone();
     let meta = meta(pool, Counted { scoped, ..admitted }, task_type, true);
-    // SAFETY: the caller keeps the contract.
-    let (queued, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
+    let (queued, handle) = TaskRef::new(TaskId::next(), meta.place.node().id(), meta, f);
     if stateful {
         handle.state().set_stateful();
     }
@@ -89,13 +86,13 @@ where
         pool.end_if_over();
         return Ok(handle);
     }
-    let ours = handle.claim();
+    let ours = handle.another().claim();
     fail_queued(pool, &error);
     match ours {
         // Another thread has claimed it, and runs or cancels it.
-        Err(handle) => Ok(handle),
+        Err(_) => Ok(handle),
         Ok(claimed) => {
-            // The claim took the handle's reference. The queue's reference was dropped with the other queued tasks.
+            // The queue's reference was dropped with the other queued tasks.
             let meta = claimed.take_meta();
             if let Some(meta) = &meta {
                 pool.unlist(&meta.place, claimed.task());
@@ -116,22 +113,19 @@ where
 
 /// Accepts a task for the calling thread to run at once, if a permit is free and no task is queued. A `nested` task
 /// uses its caller's permit.
-///
-/// # Safety
-/// As for [`TaskRef::new_unbounded`].
-pub(crate) unsafe fn submit_here<F, T>(
+pub(crate) fn submit_here<F, T>(
     pool: &Arc<Pool>,
     task_type: Option<TaskType>,
     nested: bool,
-    f: F,
-) -> Result<Here<F>, SubmitError>
+    f: Body<F>,
+) -> Result<Here<F, T>, SubmitError>
 where
     F: FnOnce() -> T + Send,
     T: Send,
 {
     let admitted = match admit(pool, task_type.as_ref()) {
         Ok(admitted) => admitted,
-        Err(reason) => return Err(refuse(pool, f, reason).reason),
+        Err(reason) => return Err(refuse(pool, f.into_inner(), reason).reason),
     };
     if !nested && (!pool.queue.is_empty() || !pool.permits.try_acquire_here(pool.config.limit)) {
         pool.retract(&admitted);
@@ -140,8 +134,7 @@ where
     pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
     pool.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
     let meta = meta(pool, admitted, task_type, false);
-    // SAFETY: the caller keeps the contract.
-    let (ours, handle) = unsafe { TaskRef::new_unbounded(TaskId::next(), meta.place.node().id(), meta, f) };
+    let (ours, handle) = TaskRef::new(TaskId::next(), meta.place.node().id(), meta, f);
     match ours.claim() {
         Ok(claimed) => Ok(Ok((handle, claimed))),
         // No other thread has seen the task yet.

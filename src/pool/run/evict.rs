@@ -24,14 +24,14 @@ use crate::error::{Cancelled, TaskError};
 use crate::lineage::queued::{self, Claims, TaskLink, TaskOps};
 use crate::pool::context::{enter, thread};
 use crate::pool::core::capacity::Capacity;
-use crate::pool::core::pool::{Pool, pool_of_claimed};
+use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Counted, RareMeta, Task, TaskMeta};
 use crate::pool::core::{cause, claimed};
 use crate::pool::run::{depth, leave};
 use crate::sync::fork::is_fork;
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::swallow_drop;
-use crate::task::cell::Closure;
+use crate::task::body::Closure;
 use crate::task::claimed::{Claimed, Published, Unwoken};
 
 static OPS: TaskOps = TaskOps { may_end: || !is_fork(), claim: claim_listed, end: end_claimed };
@@ -111,10 +111,7 @@ impl Evicted {
         for link in claims.into_links() {
             // SAFETY: claimed by `claim_listed`, and taken out of the claims once.
             let claimed: Claimed<TaskMeta> = unsafe { Claimed::from_link(link) };
-            let Some(meta) = claimed.take_meta() else { continue };
-            // SAFETY: a listed task came through the queue of its pool, and is not counted out before its end.
-            let pool = unsafe { pool_of_claimed(meta.pool) };
-            claimed::note(&pool);
+            let Some((pool, meta)) = claimed::take(&claimed) else { continue };
             let error = TaskError::cancelled(claimed.task().id(), &pool.namespace, cause.clone());
             self.add(&pool, claimed, meta, error);
         }
@@ -202,10 +199,10 @@ impl Unrun {
 }
 
 /// Ends a claimed task that never ran. Its closure is dropped on this thread, after the outcome is there.
-pub(crate) fn end_unrun(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, error: TaskError) {
-    if let Some(meta) = claimed.take_meta() {
-        end_unrun_with(pool, claimed, meta, error);
-    }
+pub(crate) fn end_unrun(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {
+    let mut evicted = Evicted::new();
+    evicted.add(pool, claimed, meta, error);
+    evicted.end(&mut || {});
 }
 
 /// Ends a claimed task that is not to start, for the request that reaches it.
@@ -220,13 +217,7 @@ pub(super) fn end_cancelled(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>) {
 pub(super) fn end_cancelled_with(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta) {
     let cause = cause::of_queued(pool, &meta);
     let error = TaskError::cancelled(claimed.task().id(), &pool.namespace, cause);
-    end_unrun_with(pool, claimed, meta, error);
-}
-
-pub(crate) fn end_unrun_with(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {
-    let mut evicted = Evicted::new();
-    evicted.add(pool, claimed, meta, error);
-    evicted.end(&mut || {});
+    end_unrun(pool, claimed, meta, error);
 }
 
 /// Takes every queued task off the queue, and gives each its outcome.

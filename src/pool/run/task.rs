@@ -160,7 +160,7 @@ pub(crate) fn run_here(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskM
 #[cold]
 pub(super) fn end_too_deep(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, no_room: NoRoom) {
     let error = TaskError::too_deep(claimed.task().id(), &pool.namespace, no_room);
-    evict::end_unrun_with(pool, claimed, meta, error);
+    evict::end_unrun(pool, claimed, meta, error);
 }
 
 /// Runs a task of [`run_here`]. The steps after the run have a frame of their own, which is not on the stack during the

@@ -60,7 +60,7 @@ pub(crate) mod weak_list {
     }
 }
 
-pub(crate) use loom::cell::UnsafeCell;
+pub(crate) use loom::cell::Cell;
 pub(crate) use loom::sync::MutexGuard;
 
 /// loom's mutex without poisoning, as `parking_lot`'s is.
