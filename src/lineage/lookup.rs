@@ -20,11 +20,9 @@ fn hold() -> Option<Held> {
 /// Lends the nearest value at or above the node to `f`, without counting it. Takes no lock; ends at the root.
 #[inline]
 pub(crate) fn lend<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
-    let Some(held) = hold() else { return lend_counted::<W, R>(node, ns, f) };
-    let entry = node.nearest(|node| W::of(node).find(ns, &held))?;
-    // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node is borrowed as long,
-    // so none on the way to the root is dropped, which would free entries without a look at hazard pointers.
-    Some(f(unsafe { (*entry).slot_value() }))
+    let Some(mut held) = hold() else { return lend_counted::<W, R>(node, ns, f) };
+    let found = node.nearest(|node| W::of(node).find(ns, &held))?;
+    Some(f(found.value(&mut held)))
 }
 
 /// [`lend`] for a thread whose hazard pointers are all in use by borrows under way.
@@ -44,11 +42,9 @@ pub(crate) fn lend_here<W: SlotKind, R>(ns: &Namespace, f: impl FnOnce(&Arc<Slot
 
 /// Lends the value of this very node to `f`.
 pub(crate) fn lend_own<W: SlotKind, R>(node: &Node, ns: &Namespace, f: impl FnOnce(&Arc<SlotValue>) -> R) -> Option<R> {
-    let Some(held) = hold() else { return W::of(node).find_counted(ns).map(|found| f(&found)) };
-    let entry = W::of(node).find(ns, &held)?;
-    // SAFETY: `held` keeps the entry until this returns, and protects no other meanwhile. The node, whose drop would
-    // free the entry, is borrowed as long.
-    Some(f(unsafe { (*entry).slot_value() }))
+    let Some(mut held) = hold() else { return W::of(node).find_counted(ns).map(|found| f(&found)) };
+    let found = W::of(node).find(ns, &held)?;
+    Some(f(found.value(&mut held)))
 }
 
 /// Returns the first answer of `f` about the values at and above the node. `f` runs no user code.
@@ -58,12 +54,7 @@ pub(crate) fn nearest<W: SlotKind, R>(
     mut f: impl FnMut(&Arc<SlotValue>) -> Option<R>,
 ) -> Option<R> {
     match hold() {
-        Some(held) => node.nearest(|node| {
-            let entry = W::of(node).find(ns, &held)?;
-            // SAFETY: `held` keeps the entry until the next `find`, which comes after `f`. The node on the way is
-            // borrowed.
-            f(unsafe { (*entry).slot_value() })
-        }),
+        Some(mut held) => node.nearest(|node| f(W::of(node).find(ns, &held)?.value(&mut held))),
         None => node.path().find_map(|node| f(&W::of(node).find_counted(ns)?)),
     }
 }

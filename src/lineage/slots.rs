@@ -1,6 +1,7 @@
 //! [`Slots`]: the named entries of one node.
 
 use std::any::Any;
+use std::marker::PhantomData;
 use std::ptr;
 
 use crate::lineage::hazard::{self, Held};
@@ -31,7 +32,7 @@ struct Slot {
     next: AtomicPtr<Slot>,
 }
 
-pub(crate) struct SlotEntry {
+struct SlotEntry {
     namespace: Namespace,
     slot_value: Arc<SlotValue>,
     /// See [`hazard::is_fenced`].
@@ -42,10 +43,19 @@ impl SlotEntry {
     fn boxed(namespace: &Namespace, slot_value: Arc<SlotValue>) -> *mut Self {
         Box::into_raw(Box::new(Self { namespace: namespace.clone(), slot_value, fenced: hazard::is_fenced() }))
     }
+}
 
+/// An entry that a look-up has found in slots that are borrowed for `'a`.
+pub(crate) struct Found<'a>(*const SlotEntry, PhantomData<&'a Slots>);
+
+impl Found<'_> {
+    /// Lends the entry's value. `held` is the hazard pointer that found the entry.
     #[inline]
-    pub(crate) fn slot_value(&self) -> &Arc<SlotValue> {
-        &self.slot_value
+    pub(crate) fn value<'h>(&'h self, held: &'h mut Held) -> &'h Arc<SlotValue> {
+        assert!(held.protects(self.0), "a hazard pointer lends the entry that it has found last");
+        // SAFETY: `held` protects the entry, and no other while it is borrowed here. The slots are borrowed too, so their
+        // drop, which frees entries without a look at hazard pointers, comes later.
+        unsafe { &(*self.0).slot_value }
     }
 }
 
@@ -166,13 +176,13 @@ impl Slots {
 
     /// Finds an entry without counting it. `held` keeps the entry, until it is dropped or protects another one.
     #[inline(always)]
-    pub(crate) fn find(&self, namespace: &Namespace, held: &Held) -> Option<*const SlotEntry> {
+    pub(crate) fn find(&self, namespace: &Namespace, held: &Held) -> Option<Found<'_>> {
         if self.is_empty() { None } else { self.search(namespace, held) }
     }
 
     /// The part of `find` that is not inlined: so an empty node costs two instructions.
     #[inline(never)]
-    fn search(&self, namespace: &Namespace, held: &Held) -> Option<*const SlotEntry> {
+    fn search(&self, namespace: &Namespace, held: &Held) -> Option<Found<'_>> {
         let mut at = Some(&self.first);
         while let Some(slot) = at {
             let entry = held.protect(&slot.entry);
@@ -181,7 +191,7 @@ impl Slots {
             }
             // SAFETY: an entry, since it is no tombstone, and `held` protects it.
             if entry != tombstone() && unsafe { (*entry).namespace == *namespace } {
-                return Some(entry);
+                return Some(Found(entry, PhantomData));
             }
             at = slot.next();
         }

@@ -151,6 +151,12 @@ impl Held {
         }
         seen
     }
+
+    /// Returns whether the address is the protected one.
+    #[inline]
+    pub(crate) fn protects<T>(&self, address: *const T) -> bool {
+        ptr::eq(self.slot.load(Ordering::Relaxed), address.cast())
+    }
 }
 
 impl Drop for Held {

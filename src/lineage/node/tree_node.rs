@@ -173,7 +173,7 @@ impl Node {
     ///
     /// It is `path().find_map(…)`, with two nodes in a step.
     #[inline(always)]
-    pub(crate) fn nearest<R>(&self, mut look: impl FnMut(&Node) -> Option<R>) -> Option<R> {
+    pub(crate) fn nearest<'a, R>(&'a self, mut look: impl FnMut(&'a Node) -> Option<R>) -> Option<R> {
         let mut node = self;
         // SAFETY: the pointer is null or the address of the parent's parent. The node holds its parent, and that its
         // own, from before the node exists until it is dropped, and `node` is borrowed from `self`.
