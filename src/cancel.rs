@@ -4,6 +4,7 @@
 //! acknowledges it ([`acknowledge_cancel`]), so the order and the number of checks do not matter. A task that is no
 //! node of the tree yet keeps its own request in its state; tasks that it starts then stand below its submitter.
 
+pub(crate) mod deadline;
 pub(crate) mod hook;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::pool::context::interrupted;
 use crate::pool::context::thread::{is_shielded, shield, with_own};
 use crate::sync::fork;
 use crate::sync::os::Arc;
+use crate::timer::deadlines::{Owner, deadlines};
 use crate::wait::park;
 
 /// Returns whether the running task or thread, the current node or a node above it was cancelled.
@@ -166,10 +168,13 @@ fn acknowledge_in(frame: Option<&Frame>) -> bool {
     let frame = frame.filter(|frame| !frame.steals());
     match frame.and_then(Frame::task) {
         Some(task) => {
-            let own = task.state().acknowledge();
+            let own = task.state().acknowledge().is_some();
             let node = task.node().is_some_and(|place| acknowledge_at(place.node(), frame));
             if own || node {
                 frame.into_iter().for_each(Frame::acknowledged);
+                // The task's own deadlines do not come again. A task that is no node has none of a node.
+                deadlines().acknowledge(Owner::Task(task.id()));
+                task.node().into_iter().for_each(|place| deadlines().acknowledge(Owner::Node(place.node().id())));
             }
             own || node
         }

@@ -22,6 +22,7 @@ chapters! {
     gates = "guide/gates";
     ending = "guide/ending";
     cancelling = "guide/cancelling";
+    deadlines = "guide/deadlines";
     values = "guide/values";
     async_code = "guide/async-code";
     servers = "guide/servers";

@@ -70,6 +70,7 @@
 //! | work for one thread | [`PoolManager::start_local`], [`PoolConfig::local`], [`LocalPool`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
 //! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`], [`block_on()`] |
+//! | deadlines | [`Scope::deadline`], [`Scope::run_timeout`], [`InScope::timeout`], [`InScopeTimeout`], [`PoolConfig::task_timeout`], [`TaskHandle::timeout`], [`deadline()`], [`remaining`] |
 //! | cancelling | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`], [`CancelReason`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Binding`], [`NotBound`], [`BindError`], [`InitError`] |
 //! | tasks that borrow | [`PoolManager::scope`], [`TaskScope`], [`ScopedHandle`], [`PoolManager::run`] |
@@ -119,6 +120,7 @@ mod totals;
 mod value;
 mod wait;
 
+pub use crate::cancel::deadline::{deadline, remaining};
 pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};
 pub use crate::drain::{Drain, Drained, Stopping};
 pub use crate::error::{
@@ -175,6 +177,7 @@ pub use crate::pool::report::{CancelOutcome, TaskStatus};
 pub use crate::pool::report::{RunningTask, StopReport};
 pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::get_or_start::{get_or_start, get_or_start_async};
+pub use crate::registry::in_scope::timeout::InScopeTimeout;
 pub use crate::registry::in_scope::{FutureExt, InScope};
 pub use crate::registry::manager::PoolManager;
 pub use crate::registry::of_type::OfType;

@@ -1,5 +1,7 @@
 //! [`FutureExt`] and [`InScope`]: scopes and nodes for futures.
 
+pub(crate) mod timeout;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};

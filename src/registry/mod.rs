@@ -19,6 +19,7 @@ pub(crate) mod of_type;
 #[expect(clippy::module_inception, reason = "the type that the folder is named after")]
 pub(crate) mod registry;
 pub(crate) mod scope;
+mod scope_deadline;
 pub(crate) mod shutdown;
 pub(crate) mod slot;
 pub(crate) mod snapshot;

@@ -21,26 +21,38 @@ fn close(node: &Node) {
 
 /// Cancels a node and the queued tasks below it, and the pools that it owns if it is a scope. True for the first request.
 pub(super) fn cancel(at: &NodeRef, reason: CancelReason) -> bool {
-    let node = at.node();
-    close(node);
+    close(at.node());
     let mut claims = Claims::new();
-    let first = node.begin_cancel(&mut claims, reason);
+    let first = at.node().begin_cancel(&mut claims, reason);
+    finish_cancel(at, reason, claims);
+    first
+}
+
+/// Cancels what is below a scope at its deadline, whose request is noted: the second half of a [`cancel`].
+pub(super) fn carry_deadline(at: NodeRef) {
+    let mut claims = Claims::new();
+    at.node().claim_cancelled(&mut claims);
+    finish_cancel(&at, CancelReason::Deadline, claims);
+    at.node().end_if_over();
+}
+
+fn finish_cancel(at: &NodeRef, reason: CancelReason, mut claims: Claims) {
+    let node = at.node();
+    let cause = || node.cancelled_for(reason);
     if node.trackers().is_none() {
-        claims.end(|| node.cancelled_for(reason), || node.notify_cancelled());
-        return first;
+        claims.end(cause, || node.notify_cancelled());
+        return;
     }
     // Also the tasks below a shielded thread, which no request from above reaches.
     node.claim_daemons(&mut claims);
-    let mut evicted = Evicted::new();
     let pools = pools_that_end_with(&Lineage(at.clone()));
     if claims.is_empty() && pools.is_empty() {
         node.notify_cancelled();
-        return first;
+        return;
     }
-    let cause = node.cancelled_for(reason);
+    let (cause, mut evicted) = (cause(), Evicted::new());
     evicted.add_all(claims, &cause);
     stop::cancel_all(&pools, evicted, &|_| cause.clone(), &mut || node.notify_cancelled());
-    first
 }
 
 pub(super) fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {

@@ -115,16 +115,20 @@ impl Scope {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run<T>(name: impl Into<Cow<'static, str>>, f: impl FnOnce(&Scope) -> T) -> T {
-        let scope = Self::new(name);
-        let out = scope.lineage.run(|| f(&scope));
+        Self::new(name).run_to_end(f)
+    }
+
+    /// Runs `f` in the scope and waits for the scope's tasks.
+    pub(super) fn run_to_end<T>(self, f: impl FnOnce(&Scope) -> T) -> T {
+        let out = self.lineage.run(|| f(&self));
         // An error when a task on this very stack belongs to the scope, or when one of its tasks waits for the caller.
-        if let Err(StopError::WouldDeadlock { circle, .. }) = scope.wait_for_end(None) {
+        if let Err(StopError::WouldDeadlock { circle, .. }) = self.wait_for_end(None) {
             // A subscriber is user code.
             swallow(|| {
-                tracing::warn!(target: "heirloom", %circle, scope = %scope.lineage, "a scope's end does not wait for its tasks");
+                tracing::warn!(target: "heirloom", %circle, scope = %self.lineage, "a scope's end does not wait for its tasks");
             });
         }
-        scope.finish();
+        self.finish();
         out
     }
 

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
-use crate::error::{CancelReason, TaskError};
+use crate::error::TaskError;
 use crate::lineage::node::{NodeRef, OnceWeak};
 use crate::lineage::queued::TaskLink;
 use crate::names::id::{NodeId, TaskId};
@@ -228,8 +228,10 @@ impl<M: 'static> TaskRef<M> {
 
     /// Notes the node that the running task became, which cancel requests then reach. Called by the task's own thread.
     pub(crate) fn materialized(&self, node: &NodeRef) {
-        if self.header().node.set(node) && self.state().became_node() {
-            node.node().cancel(CancelReason::Request);
+        if self.header().node.set(node)
+            && let Some(reason) = self.state().became_node()
+        {
+            node.node().cancel(reason);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::sync::unwind::swallow_drop;
 use crate::task::body::Closure;
 use crate::task::cell::{Payload, Staged, TaskRef};
 use crate::task::state::{CancelRequest, Finished};
+use crate::timer::deadlines::{Owner, deadlines};
 
 /// A task taken out of `QUEUED`. Its owner owes its end: [`Claimed::run`] or [`Claimed::fail`], then
 /// [`Claimed::finish`]. Not `Sync`: a reference to it reaches the task's stage.
@@ -48,7 +49,7 @@ impl<M: 'static> TaskRef<M> {
     /// Requests that the task ends early. Returns the claim of a task that had not started. The request to a running
     /// task goes to its node, if it has one.
     pub(crate) fn cancel(&self, reason: CancelReason) -> (CancelRequest, Option<Claimed<M>>) {
-        let mut outcome = self.state().request_cancel();
+        let mut outcome = self.state().request_cancel(reason);
         if outcome == CancelRequest::AtNode {
             outcome = match self.node() {
                 Some(place) if place.node().cancel(reason) => CancelRequest::Requested,
@@ -143,6 +144,7 @@ impl<M: 'static> Claimed<M> {
         loop {
             match claimed.task().state().finish() {
                 Finished::LetGo => return None,
+                Finished::Timed => deadlines().forget(Owner::Task(claimed.task().id())),
                 Finished::LastOne => {
                     drop(ManuallyDrop::into_inner(claimed));
                     return None;

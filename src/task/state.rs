@@ -17,6 +17,7 @@
 //! own `finish` saw `WAITER` set. To change its waker the handle clears `WAITER` first; if it finds `DONE` then, the
 //! finisher may be reading, and the handle leaves the waker alone.
 
+use crate::error::CancelReason;
 use crate::sync::atomic::{AtomicUsize, Ordering, fence};
 
 const PHASE: usize = 0b11;
@@ -37,7 +38,11 @@ const STATEFUL: usize = 1 << 7;
 const INTERRUPTED: usize = 1 << 8;
 /// The closure borrows from the handle's owner, which goes on as soon as the task is done.
 const BORROWS: usize = 1 << 9;
-const REF: usize = 1 << 10;
+/// The request is that of a deadline.
+const BY_DEADLINE: usize = 1 << 10;
+/// The task's handle has set a deadline, which the table of deadlines has.
+const TIMED: usize = 1 << 11;
+const REF: usize = 1 << 12;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
@@ -57,6 +62,8 @@ pub(crate) enum Finished {
     },
     /// No handle takes the result: drop it, then call `finish` again.
     Unclaimed,
+    /// The task has a deadline: remove it, then call `finish` again.
+    Timed,
 }
 
 /// The result of `request_cancel`.
@@ -158,13 +165,14 @@ impl State {
         false
     }
 
-    pub(crate) fn request_cancel(&self) -> CancelRequest {
+    pub(crate) fn request_cancel(&self, reason: CancelReason) -> CancelRequest {
+        let request = if reason == CancelReason::Deadline { CANCEL | BY_DEADLINE } else { CANCEL };
         let mut now = self.load();
         loop {
             let (next, outcome) = match now & PHASE {
-                QUEUED => ((now + RUNNING) | CANCEL, CancelRequest::Claimed),
+                QUEUED => ((now + RUNNING) | request, CancelRequest::Claimed),
                 RUNNING if now & NODE != 0 => return CancelRequest::AtNode,
-                RUNNING if now & CANCEL == 0 => (now | CANCEL, CancelRequest::Requested),
+                RUNNING if now & CANCEL == 0 => (now | request, CancelRequest::Requested),
                 RUNNING => return CancelRequest::AskedBefore,
                 _ => return CancelRequest::TooLate,
             };
@@ -181,15 +189,38 @@ impl State {
         self.load() & CANCEL != 0
     }
 
-    /// Withdraws the cancel request. True when there was one.
-    pub(crate) fn acknowledge(&self) -> bool {
-        self.0.fetch_and(!CANCEL, Ordering::AcqRel) & CANCEL != 0
+    /// Returns the reason of the cancel request; `None` where there is none.
+    pub(crate) fn cancel_reason(&self) -> Option<CancelReason> {
+        reason_of(self.load())
     }
 
-    /// The running task became a node. True when it had a cancel request, which the caller moves to the node. A later
+    /// Withdraws the cancel request. Returns its reason; `None` when there was none.
+    pub(crate) fn acknowledge(&self) -> Option<CancelReason> {
+        reason_of(self.0.fetch_and(!(CANCEL | BY_DEADLINE), Ordering::AcqRel))
+    }
+
+    /// Notes a deadline of the task. False when the task has ended.
+    pub(crate) fn note_deadline(&self) -> bool {
+        let mut now = self.load();
+        while now & PHASE != DONE {
+            match self.0.compare_exchange_weak(now, now | TIMED, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(seen) => now = seen,
+            }
+        }
+        false
+    }
+
+    /// Returns whether the handle has set a deadline.
+    #[inline]
+    pub(crate) fn is_timed(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & TIMED != 0
+    }
+
+    /// The running task became a node. Returns the reason of its cancel request, which the caller moves to the node. A later
     /// request goes there at once, because both change this one word. So a request is in one place at a time, and
     /// acknowledging it there ends it.
-    pub(crate) fn became_node(&self) -> bool {
+    pub(crate) fn became_node(&self) -> Option<CancelReason> {
         self.0.fetch_or(NODE, Ordering::AcqRel);
         // No thread adds a request here from now on.
         self.acknowledge()
@@ -206,6 +237,10 @@ impl State {
         let mut now = self.load();
         loop {
             debug_assert_eq!(now & PHASE, RUNNING);
+            if now & (UNCLAIMED | TIMED) == TIMED {
+                self.0.fetch_and(!TIMED, Ordering::AcqRel);
+                return Finished::Timed;
+            }
             if now & UNCLAIMED != 0 {
                 // Cleared, so that the result is dropped once; no other thread reads the flag from now on.
                 self.0.fetch_and(!UNCLAIMED, Ordering::AcqRel);
@@ -274,5 +309,13 @@ impl State {
             return true;
         }
         false
+    }
+}
+
+fn reason_of(word: usize) -> Option<CancelReason> {
+    match (word & CANCEL, word & BY_DEADLINE) {
+        (0, _) => None,
+        (_, 0) => Some(CancelReason::Request),
+        _ => Some(CancelReason::Deadline),
     }
 }

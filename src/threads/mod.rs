@@ -6,6 +6,7 @@
 //! heirloom::threads::set_keep_alive(std::time::Duration::from_secs(1));
 //! ```
 
+pub(crate) mod aside;
 pub(crate) mod blocked;
 pub(crate) mod cache;
 pub(crate) mod job;

@@ -11,12 +11,15 @@
 //! until when it parks, or that it ends, before it releases the lock. The caller that sets a deadline then sees that,
 //! and unparks the thread, or starts another one. An unpark that comes before the thread parks is kept.
 //!
+//! [`deadlines`] has the deadlines of nodes and tasks.
+//!
 //! Wakers are user code: they are cloned, woken and dropped outside the lock. A slow waker holds up all others, so the
 //! wakers given to the timer only note and wake.
 //!
 //! In a fork's child the thread is missing and the lock may be held for ever: there, no deadline can be set, and those
 //! set before the fork are left alone.
 
+pub(crate) mod deadlines;
 mod wheel;
 pub(crate) mod within;
 

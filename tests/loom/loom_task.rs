@@ -246,7 +246,7 @@ fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
         claimed.task().materialized(&node);
         cancels.join().unwrap();
         assert!(node.node().is_cancelled(), "the task was asked, and its node does not know");
-        assert!(!claimed.task().state().acknowledge(), "declined at the node, it would come back");
+        assert!(claimed.task().state().acknowledge().is_none(), "declined at the node, it would come back");
         assert!(claimed.run().is_ok());
         claimed.finish(|_, foreign| foreign());
         drop(handle);

@@ -23,6 +23,7 @@ mod timer;
 
 mod loom_cache;
 mod loom_cancel;
+mod loom_deadline;
 mod loom_flight;
 mod loom_gate;
 mod loom_hook;

@@ -25,6 +25,8 @@ mod main_thread;
 mod pin;
 mod stack;
 
+use std::time::Instant;
+
 use crate::error::Cancelled;
 use crate::lineage::current::entry::{EntryNode, StackEntry};
 use crate::lineage::current::main_thread::is_main_thread;
@@ -147,6 +149,11 @@ pub(crate) fn own_cancel_requested() -> bool {
 #[cold]
 pub(crate) fn own_cause() -> Option<Cancelled> {
     look_at_own(Node::own_cause)
+}
+
+/// Returns the deadline of the running task's node, or of the thread's outside of a task. Makes no node.
+pub(crate) fn own_deadline() -> Option<Instant> {
+    look_at_own(Node::own_deadline)
 }
 
 fn look_at_own<R>(f: impl FnOnce(&Node) -> Option<R>) -> Option<R> {

@@ -1,12 +1,14 @@
 //! Cancelling a node: the request, its delivery to the code below, and its acknowledgement.
 
 use std::ptr;
+use std::time::Instant;
 
 use crate::error::{CancelReason, Cancelled};
 use crate::lineage::node::scope_trackers::ScopeTrackers;
 use crate::lineage::node::state::{self, NodeState};
 use crate::lineage::node::tree_node::Node;
 use crate::lineage::queued::{Claims, Which};
+use crate::timer::deadlines::{Owner, deadlines, earlier};
 use crate::wait::waker_set::WakerSet;
 
 impl Node {
@@ -23,11 +25,28 @@ impl Node {
     /// Notes the request and claims queued tasks: the first half of a [`cancel`](Self::cancel). Runs no user code.
     pub(crate) fn begin_cancel(&self, claims: &mut Claims, reason: CancelReason) -> bool {
         let first = !self.is_root() && self.state.request(reason);
+        self.claim_cancelled(claims);
+        first
+    }
+
+    /// Notes the request alone, and closes a scope. Takes the same short time however much is below the node, and runs no
+    /// user code. The caller owes the rest: [`claim_cancelled`](Self::claim_cancelled), the claims' end, and
+    /// [`notify_cancelled`](Self::notify_cancelled).
+    pub(crate) fn note_cancel(&self, reason: CancelReason) {
+        if let Some(trackers) = self.trackers() {
+            trackers.close();
+        }
+        if !self.is_root() {
+            self.state.request(reason);
+        }
+    }
+
+    /// Claims the queued tasks of a cancelled node. Runs no user code.
+    pub(crate) fn claim_cancelled(&self, claims: &mut Claims) {
         // A scope that is closed and counts no task has none in any queue. Most scopes have ended before a cancel.
         if !self.trackers().is_some_and(ScopeTrackers::is_over) {
             claims.claim(self, Which::Cancelled);
         }
-        first
     }
 
     /// Cancels the node, but leaves queued tasks in their queues. Runs wakers.
@@ -76,6 +95,33 @@ impl Node {
         if self.trackers().is_some_and(|trackers| trackers.daemon.count() > 0) {
             claims.claim(self, Which::Daemon);
         }
+    }
+
+    /// Notes that the table of deadlines has an entry of the node. False when the node has ended.
+    pub(crate) fn note_deadline(&self) -> bool {
+        self.state.note_deadline()
+    }
+
+    /// Returns the earliest deadline of this node and of those whose cancels reach it. Costs one load while no deadline of
+    /// the process is set.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if !deadlines().any() {
+            return None;
+        }
+        let mut earliest = None;
+        let look = |node: &Node| {
+            earliest = earlier(earliest, node.own_deadline());
+            node.shielded.then_some(())
+        };
+        self.nearest(look);
+        earliest
+    }
+
+    /// Returns the deadline of this very node, or of its task's handle.
+    pub(crate) fn own_deadline(&self) -> Option<Instant> {
+        let own = if self.state.is_timed() { deadlines().get(Owner::Node(self.id())) } else { None };
+        let of_task = self.task_id().and_then(|task| deadlines().get(Owner::Task(task)));
+        earlier(own, of_task)
     }
 
     /// Clears this node's own request. True when there was one.

@@ -12,6 +12,8 @@ const PARENT: u64 = 1 << 2;
 const HELD: u64 = 1 << 3;
 /// A piece of a work-stealing pool's task was handed the request.
 const INTERRUPTED: u64 = 1 << 4;
+/// The node has, or had, an entry in the table of deadlines.
+const TIMED: u64 = 1 << 7;
 
 /// Counts the cancelled nodes of all families. It is mostly zero, and then no check for a request walks.
 static CANCELLED_NODES: AtomicUsize = AtomicUsize::new(0);
@@ -94,6 +96,17 @@ impl NodeState {
 
     pub(super) fn is_ended(&self) -> bool {
         self.0.0.load(Ordering::Acquire) & ENDED != 0
+    }
+
+    /// Notes a deadline. False when the node has ended, whose end then removes nothing.
+    pub(super) fn note_deadline(&self) -> bool {
+        self.0.0.fetch_or(TIMED, Ordering::SeqCst) & ENDED == 0
+    }
+
+    /// Returns whether the node may have a deadline. Called after `end`, it sees each deadline that `end` did not refuse.
+    #[inline]
+    pub(super) fn is_timed(&self) -> bool {
+        self.0.0.load(Ordering::Relaxed) & TIMED != 0
     }
 
     /// True for the first call.

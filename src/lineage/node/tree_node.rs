@@ -13,6 +13,7 @@ use crate::lineage::slots::Slots;
 use crate::names::id::{NodeId, TaskId};
 use crate::sync::os::{Arc, AtomicPtr, LazyLock, Ordering, Weak};
 use crate::sync::weak_list::Registration;
+use crate::timer::deadlines::{Owner, deadlines};
 use crate::wait::waker_set::WakerSet;
 
 pub(crate) type Family = family::Family<Node>;
@@ -252,6 +253,9 @@ impl Node {
     /// Marks the end of the node's code, and notifies its waiters. Runs wakers.
     pub(crate) fn end(&self) {
         if self.state.end() {
+            if self.state.is_timed() {
+                deadlines().end(Owner::Node(self.id));
+            }
             self.changed.wake_all();
         }
     }
@@ -294,6 +298,9 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if self.state.is_timed() {
+            deadlines().forget(Owner::Node(self.id));
+        }
         if let Some(id) = self.thread_id() {
             self.family.index().threads.write(&id).remove(&id);
         }

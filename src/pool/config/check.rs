@@ -28,6 +28,12 @@ impl PoolConfig {
                     "cannot be set for a work-stealing pool, where stolen code would run under it too; enter it around `install`",
                 ));
             }
+            if self.task_timeout.is_some() {
+                return Some((
+                    "task_timeout",
+                    "cannot be set for a work-stealing pool, whose tasks are no nodes; set the deadline of a scope around `install`",
+                ));
+            }
             if self.limit > MOST_STEALING {
                 return Some((
                     "n",
@@ -90,6 +96,7 @@ impl PoolConfig {
             ("max_blocked", self.max_blocked == other.max_blocked),
             ("log_panics", self.log_panics == other.log_panics),
             ("gate", self.gate == other.gate),
+            ("task_timeout", self.task_timeout == other.task_timeout),
             ("thread_name_prefix", mine.prefix == theirs.prefix),
             ("stack_size", mine.stack_size == theirs.stack_size),
             ("keep_alive", mine.keep_alive == theirs.keep_alive),

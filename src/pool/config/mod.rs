@@ -5,8 +5,11 @@ mod dedicated;
 pub(crate) mod gate;
 pub(crate) mod kind;
 pub(crate) mod threads;
+mod time;
 pub(crate) mod worker_ctx;
 pub(crate) mod worker_state;
+
+use std::time::Duration;
 
 use crate::names::task_type::TaskType;
 use crate::pool::config::gate::Gated;
@@ -44,6 +47,7 @@ pub struct PoolConfig {
     /// Whether the user set `holds_permit` or its opposite.
     permits_set: Explicit,
     pub(crate) log_panics: bool,
+    pub(crate) task_timeout: Option<Duration>,
     /// Boxed, because few pools have one.
     pub(crate) gate: Option<Box<Gated>>,
     /// Settings of dedicated pools alone. Boxed, because a pool per request has none of them.
@@ -82,6 +86,7 @@ impl PoolConfig {
             holds_permit: false,
             permits_set: Explicit(false),
             log_panics: true,
+            task_timeout: None,
             gate: None,
             threads: None,
         }

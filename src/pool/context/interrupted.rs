@@ -120,7 +120,7 @@ impl Frame {
     fn own_cause(&self) -> Option<Cancelled> {
         let task = self.task().filter(|_| !self.steals())?;
         let at = format_args!("task {}", task.id());
-        task.state().cancel_requested().then(|| Cancelled::new(CancelReason::Request, at))
+        task.state().cancel_reason().map(|reason| Cancelled::new(reason, at))
     }
 
     /// Returns whether the task was handed a request that it has not acknowledged.

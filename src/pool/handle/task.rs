@@ -12,14 +12,12 @@ use crate::names::id::TaskId;
 use crate::pool::blocking::cancel_forwarder::CancelForwarder;
 use crate::pool::blocking::polled;
 use crate::pool::blocking::release::PermitsReleased;
-use crate::pool::cancelled_tasks;
 use crate::pool::context::interrupted;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Task, TaskMeta};
-use crate::pool::core::{cause, claimed};
 use crate::pool::handle::waiting::Awaited;
 use crate::pool::report::{CancelOutcome, TaskStatus};
-use crate::pool::run::{depth, evict};
+use crate::pool::run::{cancel_task, deadline, depth};
 use crate::sync::os::Arc;
 use crate::task::cell::HandleRef;
 use crate::task::state::CancelRequest;
@@ -109,26 +107,45 @@ impl<T> TaskHandle<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(&self) -> CancelOutcome {
-        let reason = CancelReason::Request;
-        let (outcome, claimed) = self.awaited.task.cancel(reason);
-        if let Some(claimed) = claimed
-            && let Some((pool, meta)) = claimed::take(&claimed)
-        {
-            let error = TaskError::cancelled(
-                self.awaited.task.id(),
-                &pool.namespace,
-                cause::at_task(&self.awaited.task, reason),
-            );
-            evict::end_unrun(&pool, claimed, meta, error);
-        }
-        if outcome == CancelRequest::Requested {
-            cancelled_tasks::note(self.awaited.task.another());
-        }
+        let outcome = cancel_task::cancel(&self.awaited.task, CancelReason::Request);
         match outcome {
             CancelRequest::Claimed | CancelRequest::Requested => CancelOutcome::Requested,
             CancelRequest::AskedBefore | CancelRequest::AtNode => CancelOutcome::AlreadyRequested,
             CancelRequest::TooLate => CancelOutcome::AlreadyFinished,
         }
+    }
+
+    /// Cancels the task at a deadline, `d` from now, whether it is queued or runs then. Returns the handle.
+    ///
+    /// The time counts from this call, so it contains the time in the queue; for the run alone there is
+    /// [`PoolConfig::task_timeout`](crate::PoolConfig::task_timeout). The deadline survives the drop of the handle, and a
+    /// task that ends removes it. A further call moves it, earlier or later, until it has passed.
+    ///
+    /// At the deadline the task is cancelled as by [`cancel`](Self::cancel), with the reason
+    /// [`CancelReason::Deadline`](crate::CancelReason::Deadline). The task may acknowledge the request
+    /// ([`acknowledge_cancel`](crate::acknowledge_cancel)), which ends the deadline. A time of zero cancels at once. Costs
+    /// about 0.3 µs; a task that starts with a deadline becomes a node of the tree, in one or two microseconds. A fork's
+    /// child sets none.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(1))?;
+    /// use std::time::Duration;
+    /// use heirloom::CancelReason;
+    ///
+    /// let slow = pool.submit(|| heirloom::sleep(Duration::from_secs(3600)))?.timeout(Duration::from_millis(5));
+    /// let cancelled = slow.join()?.unwrap_err();
+    /// assert_eq!(cancelled.reason(), CancelReason::Deadline);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn timeout(self, d: Duration) -> Self {
+        // A time that the clock cannot express never ends.
+        if let Some(at) = park::after(d) {
+            deadline::set_for_task(&self.awaited.task, at);
+        }
+        self
     }
 
     /// Waits until the task has ended, and returns its value.

@@ -1,6 +1,8 @@
 //! The engine's run of a task: admission, queue, worker, result, counts.
 
 pub(crate) mod admit;
+pub(crate) mod cancel_task;
+pub(crate) mod deadline;
 pub(crate) mod depth;
 pub(crate) mod dispatch;
 pub(crate) mod evict;

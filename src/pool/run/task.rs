@@ -13,7 +13,7 @@ use crate::pool::core::pool::Pool;
 use crate::pool::core::queue_stats::Running;
 use crate::pool::core::task_meta::{Counted, RareMeta, TaskMeta};
 use crate::pool::run::gate::Outcome;
-use crate::pool::run::{depth, evict, gate, leave};
+use crate::pool::run::{deadline, depth, evict, gate, leave};
 use crate::subscriber::Scoped;
 use crate::sync::clock::CoarseInstant;
 use crate::sync::os::{Arc, Ordering};
@@ -54,6 +54,7 @@ pub(super) fn run(
         let default = subscriber.as_ref().filter(|_| !steals).and_then(Scoped::enter);
         // A subscriber is user code too.
         let entered = span.as_ref().filter(|_| !steals).and_then(|span| swallow(|| span.enter()));
+        deadline::begin(pool, &claimed);
         let outcome = match &pool.config.gate {
             _ if !has_its_state(pool, &claimed) => Outcome::Unrun,
             None => claimed.run().into(),

@@ -109,6 +109,22 @@ pub(crate) mod node {
             first
         }
 
+        pub(crate) fn note_cancel(&self, _: CancelReason) {
+            self.0.as_ref().inspect(|scope| scope.cancelled.store(true, Ordering::SeqCst));
+        }
+
+        pub(crate) fn claim_cancelled(&self, claims: &mut Claims) {
+            claims.claim(self, Which::Cancelled);
+        }
+
+        pub(crate) fn cancelled_for(&self, reason: CancelReason) -> Cancelled {
+            Cancelled::new(reason, self)
+        }
+
+        pub(crate) fn note_deadline(&self) -> bool {
+            true
+        }
+
         /// The reason is none of a model's questions.
         pub(crate) fn cause(&self) -> Option<Cancelled> {
             self.is_cancelled().then(|| Cancelled::new(CancelReason::Request, self))
@@ -294,6 +310,11 @@ pub(crate) mod current {
     pub(crate) enum LazyNode {
         Nothing,
         Task(TaskId, *const dyn OnMaterialize),
+    }
+
+    /// No task of a model is a node.
+    pub(crate) fn own() -> Option<NodeRef> {
+        None
     }
 
     pub(crate) fn nearest() -> NodeRef {

@@ -6,6 +6,13 @@ use crate::sync::os::Arc;
 use crate::threads::cache::Cache;
 use crate::threads::settings::Settings;
 
+/// No model has a deadline of a node.
+pub(crate) mod aside {
+    pub(crate) fn run(f: impl FnOnce() + Send + 'static) {
+        f();
+    }
+}
+
 #[path = "../../../src/threads/blocked.rs"]
 pub(crate) mod blocked;
 #[path = "../../../src/threads/cache.rs"]
