@@ -14,8 +14,8 @@ use crate::wait::waker_set::WakerSet;
 /// them.
 pub(crate) struct Watch {
     node: NodeRef,
-    /// The registration in each of the node's waker sets.
-    at: SmallVec<[usize; 3]>,
+    /// The registration in each of the node's waker sets. As many as in a wait's stack, so that the type is compiled once.
+    at: SmallVec<[usize; 6]>,
 }
 
 impl Watch {

@@ -36,7 +36,7 @@ pub(crate) fn report(pool: &Pool) -> StopReport {
         let mut running = Vec::new();
         pool.queue.with_extra(|stats| running.extend(stats.running().cloned()));
         // The oldest first.
-        running.sort_by_cached_key(|running| std::cmp::Reverse(now.since(running.since)));
+        running.sort_by_cached_key(|running| u64::MAX - now.since(running.since).as_nanos() as u64);
         running.truncate(remaining);
         let at: HashSet<_> = running.iter().map(|running| running.at).collect();
         // In a fork's child the index may be locked for ever by a thread of the parent.

@@ -195,7 +195,7 @@ impl fmt::Display for Tree {
             children.entry(node.parent).or_default().push(node);
         }
         for list in children.values_mut() {
-            list.sort_unstable_by_key(|node| node.id);
+            list.sort_by_cached_key(|node| node.id.as_u64());
         }
         // A stack instead of recursion: families may be deep.
         let mut todo: Vec<(&NodeSnapshot, String, bool)> =

@@ -25,6 +25,9 @@ pub(crate) mod os {
     pub(crate) use std::thread;
 }
 
+/// The code of a thread. Boxed, so that `std`'s spawn is compiled once.
+pub(crate) type ThreadBody = Box<dyn FnOnce() + Send>;
+
 mod real {
     pub(crate) use std::cell::Cell;
 

@@ -3,19 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `f`; a panic in it is swallowed, and then the answer is `None`.
-#[inline]
 pub(crate) fn swallow<R>(f: impl FnOnce() -> R) -> Option<R> {
-    let (mut f, mut out) = (Some(f), None);
-    run_caught(&mut || out = f.take().map(|f| f()));
-    out
-}
-
-/// One function for all callers of [`swallow`].
-fn run_caught(f: &mut dyn FnMut()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        // A payload may panic when it is dropped, and the payload of that panic too; the second one is leaked.
-        if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(worse);
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(out) => Some(out),
+        Err(payload) => {
+            // A payload may panic when it is dropped, and the payload of that panic too; the second one is leaked.
+            if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(worse);
+            }
+            None
         }
     }
 }

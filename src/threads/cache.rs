@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::sync::ThreadBody;
 use crate::sync::local::WORDS;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, Ordering, thread};
 use crate::sync::unwind::swallow;
@@ -177,7 +178,7 @@ impl Cache {
             builder = builder.stack_size(bytes);
         }
         let (cache, its) = (Arc::clone(self), Arc::clone(&info));
-        let started = builder.spawn(move || {
+        let body: ThreadBody = Box::new(move || {
             let noted = with_here(|here| *here.notifies.borrow_mut() = Some((Arc::clone(&cache), Arc::clone(&its))));
             cache.run(&its, first);
             if let Some(at_end) = cache.at_end {
@@ -188,7 +189,7 @@ impl Cache {
                 cache.roster.leave(&its);
             }
         });
-        match started {
+        match builder.spawn(body) {
             Ok(handle) if self.private => self.roster.keep(info, handle),
             Ok(_detached) => {}
             Err(error) => {

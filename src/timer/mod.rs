@@ -27,6 +27,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use self::wheel::{Key, Wheel};
+use crate::sync::ThreadBody;
 use crate::sync::fork;
 use crate::sync::os::{LazyLock, Mutex, thread};
 use crate::sync::unwind::{swallow, swallow_drop};
@@ -101,7 +102,8 @@ impl Timer {
         if !shared.has_thread {
             fork::arm_for_threads();
             let thread = thread::Builder::new().name("heirloom-timer".to_owned());
-            if thread.spawn(move || self.work()).is_err() {
+            let body: ThreadBody = Box::new(|| self.work());
+            if thread.spawn(body).is_err() {
                 drop(shared);
                 swallow_drop(waker);
                 return None;

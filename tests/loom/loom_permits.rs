@@ -62,7 +62,7 @@ impl Small {
             self.work(false);
             purpose += 1;
         }
-        let queued = self.queue.take_if(|_| true).len();
+        let queued = self.queue.take_if(&mut |_| true).len();
         assert!(queued == 0 || !self.permits.try_acquire(self.limit), "{queued} queued, and a place is free");
     }
 }

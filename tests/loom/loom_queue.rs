@@ -109,7 +109,7 @@ fn taking_some_out_leaves_the_rest_in_order() {
             thread::spawn(move || {
                 let mut kinds = [0, 1].into_iter().cycle();
                 // Every other one, as long as there are some.
-                books.queue.take_if(|_| kinds.next() == Some(0)).len()
+                books.queue.take_if(&mut |_| kinds.next() == Some(0)).len()
             })
         };
         let mut seen: Vec<Name> = books.pop().into_iter().collect();

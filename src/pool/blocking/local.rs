@@ -119,17 +119,14 @@ fn drive_any(
             }
             left_with = left;
         }
-        let pools = all_here();
+        let mut free = all_here();
         let mut runs = false;
-        let mut free = SmallVec::<[&Arc<Pool>; 1]>::new();
-        for pool in &pools {
-            match worker::run_next(pool) {
-                RunOutcome::RanTask | RunOutcome::Skipped => runs = true,
-                RunOutcome::Nothing => free.push(pool),
-                // A task further out on this stack holds the permit, and no task runs before its release.
-                RunOutcome::Busy => {}
-            }
-        }
+        free.retain(|pool| {
+            let outcome = worker::run_next(pool);
+            runs |= matches!(outcome, RunOutcome::RanTask | RunOutcome::Skipped);
+            // Where it is busy, a task further out on this stack holds the permit, and no task runs before its release.
+            matches!(outcome, RunOutcome::Nothing)
+        });
         if runs {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(());
@@ -146,7 +143,7 @@ fn drive_any(
                 notifier(pool).rearm();
             });
             // The tasks left in an ended pool's queue are tombstones.
-            let has_more = |pool: &&Arc<Pool>| !pool.queue.looks_empty() && !pool.tracker.is_ended();
+            let has_more = |pool: &Arc<Pool>| !pool.queue.looks_empty() && !pool.tracker.is_ended();
             woken.is_set() || free.iter().any(has_more) || is_refused()
         });
         if !in_time {

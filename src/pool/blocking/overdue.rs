@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::pool::blocking::let_through::{held_up, let_one_through};
 use crate::pool::core::held_permits::HeldPermits;
 use crate::pool::core::pool::Pool;
+use crate::sync::ThreadBody;
 use crate::sync::os::{Arc, Mutex, Weak, thread};
 
 /// The time between two looks.
@@ -43,7 +44,8 @@ pub(crate) fn watch(pool: &Arc<Pool>) {
     if watch.runs {
         return;
     }
-    watch.runs = thread::Builder::new().name("heirloom-bound".into()).spawn(run).is_ok();
+    let body: ThreadBody = Box::new(run);
+    watch.runs = thread::Builder::new().name("heirloom-bound".into()).spawn(body).is_ok();
     let refused = !watch.runs;
     drop(watch);
     if refused {

@@ -16,32 +16,32 @@ use crate::wait::tracker::TaskTracker;
 pub(crate) fn block_on_tracker(
     tracker: &TaskTracker,
     deadline: Option<Instant>,
-    what: impl FnOnce() -> OfTracker,
+    what: impl Fn() -> OfTracker,
     ready: impl Fn() -> bool,
 ) -> Result<bool, ClosesCircle> {
     evict::drop_counted(tracker.address());
-    if fork::is_fork() || park::spin_until(&ready) {
-        // A fork's child has no thread that could make it true.
-        return Ok(ready());
-    }
-    block(tracker, deadline, what(), &ready)
+    if ready() { Ok(true) } else { block(tracker, deadline, &what, &ready) }
 }
 
 /// One function for all conditions; see [`block_on_tracker`].
 fn block(
     tracker: &TaskTracker,
     deadline: Option<Instant>,
-    what: OfTracker,
+    what: &dyn Fn() -> OfTracker,
     ready: &dyn Fn() -> bool,
 ) -> Result<bool, ClosesCircle> {
+    if fork::is_fork() || park::spin_until(ready) {
+        // A fork's child has no thread that could make it true.
+        return Ok(ready());
+    }
     if thread::is_any_local() {
         // The awaited tasks may need this very thread.
-        let out = local::run_meanwhile(what, deadline, await_tracker(tracker, ready))?;
+        let out = local::run_meanwhile(what(), deadline, await_tracker(tracker, ready))?;
         return Ok(out.is_some() || ready());
     }
     let mut released = PermitsReleased::begin_until(deadline);
     if deadline.is_none() {
-        let OfTracker { on, label, ends } = what;
+        let OfTracker { on, label, ends } = what();
         released.waits_for(on, label, ends)?;
     }
     let is_in_time = block_on_wakers(tracker.changed(), deadline, || {

@@ -22,7 +22,7 @@ pub(crate) fn note(pool: &Pool) {
     if tombstones_queued.cast_unsigned().is_multiple_of(SWEEP)
         && tombstones_queued.cast_unsigned() >= stats::of(pool).queued
     {
-        let swept = pool.queue.take_if(|task| !task.state().is_queued());
+        let swept = pool.queue.take_if(&mut |task| !task.state().is_queued());
         pool.tombstones_queued.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
     }
 }

@@ -166,7 +166,7 @@ impl<M: 'static, X> Queue<M, X> {
     }
 
     /// Takes the entries for which `unwanted` returns true, and keeps the order of the rest. Costs a walk under the lock.
-    pub(crate) fn take_if(&self, mut unwanted: impl FnMut(&TaskRef<M>) -> bool) -> Vec<TaskRef<M>> {
+    pub(crate) fn take_if(&self, unwanted: &mut dyn FnMut(&TaskRef<M>) -> bool) -> Vec<TaskRef<M>> {
         let mut list = self.list.lock();
         let mut taken = Vec::new();
         let mut kept = Vec::new();
@@ -205,6 +205,6 @@ impl<M: 'static, X> Queue<M, X> {
 impl<M: 'static, X> Drop for Queue<M, X> {
     fn drop(&mut self) {
         // The engine ends with an empty queue. Entries that a model or a fault leaves behind are dropped, not leaked.
-        drop(self.take_if(|_| true));
+        drop(self.take_if(&mut |_| true));
     }
 }

@@ -221,6 +221,6 @@ pub(crate) fn refused(pool: &Arc<Pool>, error: &io::Error) {
 pub(crate) fn fail_queued(pool: &Arc<Pool>, error: &io::Error) {
     pool.end_if_over();
     let mut evicted = Evicted::new();
-    evict::evict_queued(pool, &mut evicted, |task| TaskError::no_thread(task.id(), &pool.namespace, error));
+    evict::evict_queued(pool, &mut evicted, &|task| TaskError::no_thread(task.id(), &pool.namespace, error));
     evicted.end(&mut || {});
 }

@@ -121,8 +121,8 @@ impl Evicted {
     pub(crate) fn end(self, notify: &mut dyn FnMut()) {
         let Self { mut tasks, unwoken, roomy } = self;
         tasks.reverse();
-        // `Dropping::next` takes the last one first.
-        tasks.sort_by_key(Unrun::borrows);
+        // `Dropping::next` takes the last one first. A number, as other sorts have: `sort` is compiled for each type of key.
+        tasks.sort_by_cached_key(|task| u64::from(task.borrows()));
         let dropping = Dropping { rest: RefCell::new(tasks), outer: thread::dropping().cast() };
         thread::with_dropping(ptr::from_ref(&dropping).cast(), || {
             notify();
@@ -221,8 +221,8 @@ pub(super) fn end_cancelled_with(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, m
 }
 
 /// Takes every queued task off the queue, and gives each its outcome.
-pub(crate) fn evict_queued(pool: &Arc<Pool>, evicted: &mut Evicted, error: impl Fn(&Task) -> TaskError) {
-    for task in pool.queue.take_if(|_| true) {
+pub(crate) fn evict_queued(pool: &Arc<Pool>, evicted: &mut Evicted, error: &dyn Fn(&Task) -> TaskError) {
+    for task in pool.queue.take_if(&mut |_| true) {
         let Ok(claimed) = task.claim() else { continue };
         let Some(meta) = claimed.take_meta() else { continue };
         pool.counters.claimed.fetch_add(1, Ordering::Relaxed);

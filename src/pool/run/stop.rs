@@ -92,5 +92,5 @@ fn evict_cancelled(pool: &Arc<Pool>, evicted: &mut Evicted, why: &dyn Fn(&Pool) 
         return;
     }
     let cause = why(pool);
-    evict::evict_queued(pool, evicted, |task| TaskError::cancelled(task.id(), &pool.namespace, cause.clone()));
+    evict::evict_queued(pool, evicted, &|task| TaskError::cancelled(task.id(), &pool.namespace, cause.clone()));
 }

@@ -36,7 +36,7 @@ pub(super) enum Holds {
 
 impl Record {
     /// The thread's wait, if it was not refused and `holds` is true of it.
-    fn held(self: &Arc<Self>, holds: impl FnOnce(&Wait) -> bool) -> Option<Held> {
+    fn held(self: &Arc<Self>, holds: &mut dyn FnMut(&Wait) -> bool) -> Option<Held> {
         let wait = self.wait.lock();
         let wait = wait.as_ref().filter(|wait| !self.is_refused(wait) && holds(wait))?;
         Some(Held { record: Arc::clone(self), number: wait.number, on: wait.on.clone() })
@@ -62,7 +62,7 @@ impl Holds {
             Target::FirstOf(several) => Self::first_of(view, &**several),
             Target::Thread(thread) => {
                 let record = view.records().iter().find(|record| record.thread == *thread);
-                Self::one(record.and_then(|record| record.held(|_| true)))
+                Self::one(record.and_then(|record| record.held(&mut |_| true)))
             }
             Target::TaskTracker(tracker) => Self::several(1, view.counted_by(*tracker)),
             Target::TrackerIn { tracker, pool } => {
@@ -82,7 +82,7 @@ impl Holds {
         let (mut steps, mut of) = (Vec::new(), 0);
         for record in view.records() {
             let mut kept = 0;
-            let held = record.held(|wait| {
+            let held = record.held(&mut |wait| {
                 for permit in wait.stack.permits.iter().filter(|permit| permit.pool == pool) {
                     (kept, of) = (kept + 1, permit.of);
                 }
@@ -115,11 +115,11 @@ impl Holds {
     fn obligation(view: &View<'_>, obligation: &Obligation) -> Self {
         match &obligation.by {
             Obligor::Future => Self::Nothing,
-            Obligor::Thread(record) => Self::one(record.held(|_| true)),
+            Obligor::Thread(record) => Self::one(record.held(&mut |_| true)),
             Obligor::Runtime { id, workers } => {
                 let worker = |index| {
-                    let is_it = |wait: &Wait| wait.stack.worker == Some(Worker { runtime: *id, index });
-                    view.records().iter().find_map(|record| record.held(is_it)).map(Step::Waits)
+                    let mut is_it = |wait: &Wait| wait.stack.worker == Some(Worker { runtime: *id, index });
+                    view.records().iter().find_map(|record| record.held(&mut is_it)).map(Step::Waits)
                 };
                 Self::several(*workers, (0..*workers).filter_map(worker).collect())
             }
@@ -137,12 +137,12 @@ impl<'a> View<'a> {
     }
 
     fn waits_in(&self, task: TaskId) -> Option<Held> {
-        let has = |wait: &Wait| wait.stack.tasks.iter().any(|(id, _)| *id == task);
-        self.graph.waits_in(task)?.held(has)
+        let mut has = |wait: &Wait| wait.stack.tasks.iter().any(|(id, _)| *id == task);
+        self.graph.waits_in(task)?.held(&mut has)
     }
 
     fn counted_by(&self, tracker: usize) -> Vec<Step> {
-        let counts = |wait: &Wait| wait.stack.trackers.contains(&tracker);
-        self.records().iter().filter_map(|record| record.held(counts)).map(Step::Waits).collect()
+        let mut counts = |wait: &Wait| wait.stack.trackers.contains(&tracker);
+        self.records().iter().filter_map(|record| record.held(&mut counts)).map(Step::Waits).collect()
     }
 }

@@ -60,6 +60,8 @@ pub(crate) mod weak_list {
     }
 }
 
+pub(crate) type ThreadBody = Box<dyn FnOnce() + Send>;
+
 pub(crate) use loom::cell::Cell;
 pub(crate) use loom::sync::MutexGuard;
 
