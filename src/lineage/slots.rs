@@ -92,25 +92,15 @@ impl Slot {
     }
 }
 
-/// An entry taken out of its slot by a write. Its drop releases the value, which may run user code.
-struct Taken(*mut SlotEntry);
+/// An entry that a write took out of its slot. Its drop releases the value, which may run user code.
+#[must_use = "its drop runs user code: drop it outside of any lock"]
+pub(crate) struct Removed(*mut SlotEntry);
 
-impl Drop for Taken {
+impl Drop for Removed {
     fn drop(&mut self) {
         // SAFETY: the entry came from `boxed`, the swap in `Writer::swap` gave it to this alone, and no slot has it any
         // more. `boxed` asked `is_fenced` before a slot had it.
         unsafe { hazard::retire(self.0, (*self.0).fenced) };
-    }
-}
-
-/// The entry that a write took out, if any.
-#[must_use = "its drop runs user code: drop it outside of any lock"]
-pub(crate) struct Removed(Option<Taken>);
-
-impl Removed {
-    pub(crate) fn slot_value(&self) -> Option<&Arc<SlotValue>> {
-        // SAFETY: the entry is freed by the drop of `Taken` at the earliest, which the borrow excludes.
-        self.0.as_ref().map(|taken| unsafe { &(*taken.0).slot_value })
     }
 }
 
@@ -149,9 +139,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Puts `new` in the place of a slot's entry.
-    fn swap(&self, slot: &Slot, new: *mut SlotEntry) -> Option<Taken> {
+    fn swap(&self, slot: &Slot, new: *mut SlotEntry) -> Option<Removed> {
         let before = slot.entry.swap(new, Ordering::AcqRel);
-        (!is_free(before)).then(|| Taken(before))
+        (!is_free(before)).then(|| Removed(before))
     }
 }
 
@@ -244,19 +234,24 @@ impl Slots {
         Some(slot_value)
     }
 
-    /// Adds or replaces a value, or removes it with `None`.
-    ///
-    /// The caller drops the value that was there, outside of any lock of its own.
-    pub(crate) fn exchange(&self, namespace: &Namespace, slot_value: Option<Arc<SlotValue>>) -> Removed {
+    /// Adds or replaces a value, or removes it with `None`. Returns the value that was there, with its entry.
+    pub(crate) fn exchange(
+        &self,
+        namespace: &Namespace,
+        slot_value: Option<Arc<SlotValue>>,
+    ) -> Option<(Arc<SlotValue>, Option<Removed>)> {
         let writer = self.writer();
-        let boxed = |slot_value| SlotEntry::boxed(namespace, slot_value);
         match (writer.find(namespace), slot_value) {
-            (Some((slot, _)), new) => Removed(writer.swap(slot, new.map_or(tombstone(), boxed))),
+            (Some((slot, entry)), new) => {
+                let before = Arc::clone(&entry.slot_value);
+                let new = new.map_or(tombstone(), |new| SlotEntry::boxed(namespace, new));
+                Some((before, writer.swap(slot, new)))
+            }
             (None, Some(new)) => {
                 writer.add(namespace, new);
-                Removed(None)
+                None
             }
-            (None, None) => Removed(None),
+            (None, None) => None,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
-use std::mem::{self, ManuallyDrop, needs_drop};
+use std::mem::{self, needs_drop};
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
@@ -34,7 +34,7 @@ pub(crate) struct Header<M: 'static> {
     link: TaskLink,
     state: State,
     /// The cell that this is the header of.
-    cell: NonNull<AnyCell<'static, M>>,
+    pub(super) cell: NonNull<AnyCell<'static, M>>,
     id: TaskId,
     /// The queue's link.
     next: Cell<*mut Header<M>>,
@@ -48,13 +48,13 @@ pub(crate) struct Header<M: 'static> {
 }
 
 #[repr(C)]
-struct TaskCell<M: 'static, S: ?Sized> {
+pub(super) struct TaskCell<M: 'static, S: ?Sized> {
     header: Header<M>,
-    stage: S,
+    pub(super) stage: S,
 }
 
 /// A cell whose closure and result have any type.
-type AnyCell<'f, M> = TaskCell<M, dyn Staged<'f> + 'f>;
+pub(super) type AnyCell<'f, M> = TaskCell<M, dyn Staged<'f> + 'f>;
 
 /// The closure or the result of a task, which borrow nothing that ends before `'f`.
 pub(super) trait Staged<'f> {
@@ -74,7 +74,7 @@ pub(super) trait Staged<'f> {
     fn empty(&self);
 }
 
-enum Stage<F, T> {
+pub(super) enum Stage<F, T> {
     Ready(F),
     Done(Output<T>),
     Empty,
@@ -124,19 +124,19 @@ unsafe impl<M: 'static> Send for TaskRef<M> {}
 // SAFETY: as for `Send`.
 unsafe impl<M: 'static> Sync for TaskRef<M> {}
 
-/// The reference of a task's handle, with the type of the result.
-pub(crate) struct HandleRef<M: 'static, T> {
+/// The reference of a task's handle, with the types that the task was made of.
+pub(crate) struct HandleRef<M: 'static, F, T> {
     task: TaskRef<M>,
-    result: PhantomData<fn() -> T>,
+    types: PhantomData<fn(F) -> T>,
 }
 
-impl<M: 'static, T> HandleRef<M, T> {
+impl<M: 'static, F, T> HandleRef<M, F, T> {
     pub(crate) fn into_task(self) -> TaskRef<M> {
         self.task
     }
 }
 
-impl<M: 'static, T> Deref for HandleRef<M, T> {
+impl<M: 'static, F, T> Deref for HandleRef<M, F, T> {
     type Target = TaskRef<M>;
 
     fn deref(&self) -> &TaskRef<M> {
@@ -146,7 +146,7 @@ impl<M: 'static, T> Deref for HandleRef<M, T> {
 
 impl<M: Send + 'static> TaskRef<M> {
     /// Makes a task with two references: the queue's and the handle's.
-    pub(crate) fn new<'f, F, T>(id: TaskId, at: NodeId, meta: M, body: Body<F>) -> (Self, HandleRef<M, T>)
+    pub(crate) fn new<'f, F, T>(id: TaskId, at: NodeId, meta: M, body: Body<F>) -> (Self, HandleRef<M, F, T>)
     where
         F: FnOnce() -> T + Send + 'f,
         T: Send + 'f,
@@ -172,7 +172,7 @@ impl<M: Send + 'static> TaskRef<M> {
                 mem::transmute::<NonNull<AnyCell<'f, M>>, NonNull<AnyCell<'static, M>>>(cell);
         }
         let header = cell.cast();
-        (Self(header), HandleRef { task: Self(header), result: PhantomData })
+        (Self(header), HandleRef { task: Self(header), types: PhantomData })
     }
 }
 
@@ -241,20 +241,13 @@ impl<M: 'static> TaskRef<M> {
         self.0.cast()
     }
 
-    /// The task whose link this is, borrowed.
-    ///
-    /// # Safety
-    /// The link came from a task of this type that lives as long as the answer is used.
-    pub(crate) unsafe fn from_link(link: NonNull<TaskLink>) -> ManuallyDrop<Self> {
-        ManuallyDrop::new(Self(link.cast()))
-    }
-
     pub(crate) fn as_raw(&self) -> *mut Header<M> {
         self.0.as_ptr()
     }
 
     /// # Safety
-    /// `raw` came from `as_raw`, and the answer is used, or dropped, in the place of that reference.
+    /// `raw` came from `as_raw`, or is the address of a link, and the answer is used, or dropped, in the place of a
+    /// reference that is held.
     pub(crate) unsafe fn from_raw(raw: NonNull<Header<M>>) -> Self {
         Self(raw)
     }
@@ -319,19 +312,6 @@ impl<M: 'static> TaskRef<M> {
         if !self.state().leave_unclaimed() {
             // SAFETY: the task is done, so the stage is the handle's.
             unsafe { self.stage() }.empty();
-        }
-    }
-
-    /// Returns the closure of a task that did not start, by its type.
-    ///
-    /// # Safety
-    /// As for [`stage`](Self::stage), and the task was made of a `Body<F>` with the result `T`.
-    pub(super) unsafe fn take_closure<F, T>(&self) -> Option<F> {
-        // SAFETY: the cell lives, and this is its type.
-        let cell = unsafe { self.header().cell.cast::<TaskCell<M, Cell<Stage<F, T>>>>().as_ref() };
-        match cell.stage.replace(Stage::Empty) {
-            Stage::Ready(f) => Some(f),
-            _ => None,
         }
     }
 }

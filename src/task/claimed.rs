@@ -1,15 +1,15 @@
 //! [`Claimed`]: a task taken out of `QUEUED`, and its end.
 
-use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use crate::error::{CancelReason, TaskError};
 use crate::lineage::queued::TaskLink;
+use crate::sync::Cell;
 use crate::sync::unwind::swallow_drop;
 use crate::task::body::Closure;
-use crate::task::cell::{Payload, Staged, TaskRef};
+use crate::task::cell::{HandleRef, Payload, Stage, Staged, TaskCell, TaskRef};
 use crate::task::state::{CancelRequest, Finished};
 use crate::timer::deadlines::{Owner, deadlines};
 
@@ -18,7 +18,7 @@ use crate::timer::deadlines::{Owner, deadlines};
 #[must_use = "a claimed task must be finished, or its handle waits for ever"]
 pub(crate) struct Claimed<M: 'static>(TaskRef<M>, NotSync);
 
-type NotSync = PhantomData<Cell<()>>;
+type NotSync = PhantomData<std::cell::Cell<()>>;
 
 /// The user code that is left of a task that was [published](Claimed::publish), still to be run.
 #[must_use]
@@ -71,7 +71,7 @@ impl<M: 'static> Claimed<M> {
     /// Called once after that, with the link of this task.
     pub(crate) unsafe fn from_link(link: NonNull<TaskLink>) -> Self {
         // SAFETY: the added reference keeps the task, and is given to the claim.
-        Self(ManuallyDrop::into_inner(unsafe { TaskRef::from_link(link) }), PhantomData)
+        Self(unsafe { TaskRef::from_raw(link.cast()) }, PhantomData)
     }
 
     #[inline]
@@ -157,20 +157,25 @@ impl<M: 'static> Claimed<M> {
     }
 }
 
+impl<M: 'static, F, T> HandleRef<M, F, T> {
+    /// Ends a task that did not start, and returns its closure. `claimed` is the claim of this very task.
+    pub(crate) fn reclaim(&self, claimed: Claimed<M>) -> Option<F> {
+        let stage = ptr::eq(claimed.task().as_raw(), self.as_raw()).then(|| {
+            // SAFETY: `new` made the cell of these types, and the cell lives. The claimer alone touches the stage.
+            let cell = unsafe { self.header().cell.cast::<TaskCell<M, Cell<Stage<F, T>>>>().as_ref() };
+            cell.stage.replace(Stage::Empty)
+        });
+        drop(claimed.take_meta());
+        claimed.finish(|_, f| f());
+        match stage {
+            Some(Stage::Ready(f)) => Some(f),
+            _ => None,
+        }
+    }
+}
+
 impl<M: 'static> Unwoken<M> {
     pub(crate) fn wake(self) {
         self.0.wake_waiter();
     }
-}
-
-/// The closure of a task that never got into a queue, which is still of a known type.
-///
-/// # Safety
-/// The task was made of a `Body<F>` with the result `T`.
-pub(crate) unsafe fn reclaim<M: 'static, F, T>(claimed: Claimed<M>) -> Option<F> {
-    // SAFETY: the claimer alone touches the stage; the types are those the contract names.
-    let f = unsafe { claimed.0.take_closure::<F, T>() };
-    drop(claimed.take_meta());
-    claimed.finish(|_, f| f());
-    f
 }

@@ -100,10 +100,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BindingSlot<'_, K, V> {
             };
             NodeMap::put(&map, self.key.number(), entry)?
         } else {
-            let removed = values.exchange(number, entry);
-            let before = removed.slot_value().cloned();
-            drops.removed.push(removed);
-            before?
+            let (before, removed) = values.exchange(number, entry)?;
+            drops.removed.extend(removed);
+            before
         };
         drops.keep(before).downcast().ok()
     }

@@ -53,7 +53,7 @@ impl<T> Unpin for TaskHandle<T> {}
 
 impl<T> TaskHandle<T> {
     /// The handle of a task that was submitted to the pool.
-    pub(crate) fn new(task: HandleRef<TaskMeta, T>, pool: &Arc<Pool>) -> Self {
+    pub(crate) fn new<F>(task: HandleRef<TaskMeta, F, T>, pool: &Arc<Pool>) -> Self {
         Self { awaited: Awaited::new(task.into_task(), pool), result: PhantomData }
     }
 

@@ -17,11 +17,11 @@ use crate::sync::os::{Arc, Ordering, fence};
 use crate::sync::unwind::swallow;
 use crate::task::body::Body;
 use crate::task::cell::{HandleRef, TaskRef};
-use crate::task::claimed::{Claimed, reclaim};
+use crate::task::claimed::Claimed;
 use crate::wait::tracker::TaskTracker;
 
 /// A task that the calling thread runs, with its handle's reference; or the closure, when it cannot run here now.
-pub(crate) type Here<F, T> = Result<(HandleRef<TaskMeta, T>, Claimed<TaskMeta>), Body<F>>;
+pub(crate) type Here<F, T> = Result<(HandleRef<TaskMeta, F, T>, Claimed<TaskMeta>), Body<F>>;
 
 /// Queues a task. Returns its handle's reference.
 pub(crate) fn submit<F, T>(
@@ -29,7 +29,7 @@ pub(crate) fn submit<F, T>(
     submitted: impl Into<As>,
     scoped: Option<Arc<TaskTracker>>,
     f: Body<F>,
-) -> Result<HandleRef<TaskMeta, T>, Refused<F>>
+) -> Result<HandleRef<TaskMeta, F, T>, Refused<F>>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -97,8 +97,7 @@ where
             if let Some(meta) = &meta {
                 pool.unlist(&meta.place, claimed.task());
             }
-            // SAFETY: the task was made above from this `F`, and is claimed.
-            let f = unsafe { reclaim::<TaskMeta, F, T>(claimed) };
+            let f = handle.reclaim(claimed);
             pool.release_capacity();
             pool.retract(&meta.map_or_else(Counted::default, |meta| meta.into_counted().0));
             let reason = SubmitError::no_thread(&pool.namespace, error);

@@ -16,6 +16,7 @@
 //! borrowing scopes, whose owners wait for the drop.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 use smallvec::SmallVec;
@@ -45,7 +46,8 @@ pub(crate) fn install() {
 /// As for [`TaskOps::claim`].
 unsafe fn claim_listed(link: NonNull<TaskLink>) -> bool {
     // SAFETY: a listed task is alive, and `Pool::list` lists no other type.
-    unsafe { Task::from_link(link) }.state().claim_counted()
+    let task = ManuallyDrop::new(unsafe { Task::from_raw(link.cast()) });
+    task.state().claim_counted()
 }
 
 fn end_claimed(claims: Claims, cause: &Cancelled, notify: &mut dyn FnMut()) {
