@@ -48,7 +48,7 @@ extern "C" fn hook() {
 fn end_own_tasks() {
     with_initialising(|this| {
         if let Some(this) = this {
-            initialiser_exits(this.pool(), this.info(), this.purpose);
+            initialiser_exits(this.pool, this.info, this.purpose);
         }
     });
     with_innermost(|inner| {

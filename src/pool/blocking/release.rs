@@ -215,7 +215,7 @@ fn stack(drives: bool) -> Stack {
     with_innermost(|inner| inner.into_iter().flat_map(Frame::outwards).take(FRAMES).for_each(part_of));
     work::for_each_tracker(|tracker| counts(&mut stack, tracker));
     let for_task = |this: &thread::Initialising| this.purpose == WorkerPurpose::ForTask;
-    let held = thread::with_initialising(|this| this.filter(|this| for_task(this)).map(|this| permit(this.pool())));
+    let held = thread::with_initialising(|this| this.filter(|this| for_task(this)).map(|this| permit(this.pool)));
     stack.permits.extend(held);
     if !drives {
         // No other thread runs the tasks queued there.
@@ -280,7 +280,7 @@ pub(crate) fn may_run_in_place(pool: *const Pool) -> bool {
 }
 
 /// The frame of this thread that holds a permit of the pool.
-fn own_permit(inner: &Frame, pool: *const Pool) -> Option<&Frame> {
+fn own_permit<'a>(inner: &'a Frame<'a>, pool: *const Pool) -> Option<&'a Frame<'a>> {
     inner.bringers().find(|frame| frame.is_of(pool))
 }
 

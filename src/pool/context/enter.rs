@@ -18,14 +18,16 @@ pub(crate) fn task<R>(
     counted: Counted,
     brings_permit: bool,
     owed: u64,
-    f: impl FnOnce(&Frame) -> R,
+    f: impl FnOnce(&Frame<'_>) -> R,
 ) -> (R, Counted) {
-    let frame = with_innermost(|inner| Frame::new(inner, pool, Some(claimed), counted, brings_permit, owed));
-    let out = with_frame(&frame, || f(&frame));
-    if let Some(node_key) = frame.node_key.take() {
-        pool.forget_node(node_key);
-    }
-    (out, frame.counted)
+    with_innermost(|inner| {
+        let frame = Frame::new(inner, pool, Some(claimed), counted, brings_permit, owed);
+        let out = with_frame(&frame, || f(&frame));
+        if let Some(node_key) = frame.node_key.take() {
+            pool.forget_node(node_key);
+        }
+        (out, frame.counted)
+    })
 }
 
 /// Runs the cleanup of a task as a part of the task. A wait there releases the permit, and knows its task.
@@ -40,10 +42,12 @@ pub(crate) fn teardown_nowhere(pool: &Arc<Pool>, counted: Counted, brings: bool,
 }
 
 fn cleanup(pool: &Arc<Pool>, at: &NodeRef, counted: Counted, brings_permit: bool, owed: u64, f: &mut dyn FnMut()) {
-    let frame = with_innermost(|inner| Frame::new(inner, pool, None, counted, brings_permit, owed));
-    with_frame(&frame, || {
-        let guard = ExitOnDrop(Some(current::enter(pool.standing(at), LazyNode::Nothing)));
-        f();
-        drop(guard);
+    with_innermost(|inner| {
+        let frame = Frame::new(inner, pool, None, counted, brings_permit, owed);
+        with_frame(&frame, || {
+            let guard = ExitOnDrop(Some(current::enter(pool.standing(at), LazyNode::Nothing)));
+            f();
+            drop(guard);
+        });
     });
 }

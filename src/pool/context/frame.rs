@@ -14,21 +14,21 @@ use crate::sync::os::Arc;
 use crate::task::claimed::Claimed;
 
 /// The frames with a permit, from the innermost frame outwards.
-pub(crate) fn bringers(inner: Option<&Frame>) -> impl Iterator<Item = &Frame> {
+pub(crate) fn bringers<'a>(inner: Option<&'a Frame<'a>>) -> impl Iterator<Item = &'a Frame<'a>> {
     inner.into_iter().flat_map(Frame::bringers)
 }
 
 /// One task that the calling thread runs, in the stack frame that runs it.
 ///
-/// The frames of a thread are a list from the innermost outwards. A frame borrows the pool instead of counting it: the
-/// workers of a busy pool would fight over the count.
-pub(crate) struct Frame {
-    outer: *const Frame,
+/// The frames of a thread are a list from the innermost outwards. A frame borrows the frames around it, and the pool instead
+/// of counting it: the workers of a busy pool would fight over the count.
+pub(crate) struct Frame<'a> {
+    outer: Option<&'a Frame<'a>>,
     /// The nearest outer frame with a permit. Spares code about permits a walk over a deep stack.
-    outer_bringer: *const Frame,
-    pool: *const Arc<Pool>,
-    /// Null for a task's cleanup: the drop of its result, its wakers, the end of its node.
-    claimed: *const Claimed<TaskMeta>,
+    outer_bringer: Option<&'a Frame<'a>>,
+    pool: &'a Arc<Pool>,
+    /// `None` for a task's cleanup: the drop of its result, its wakers, the end of its node.
+    claimed: Option<&'a Claimed<TaskMeta>>,
     /// The flow that the task is in. A future that a runtime polls within the task is in another one.
     pub(crate) flow: Flow,
     /// The counts that the task is in. See also [`Pool::standing`].
@@ -52,25 +52,25 @@ pub(crate) struct Frame {
     pub(super) node_key: Cell<Option<NodeKey>>,
 }
 
-impl Frame {
+impl<'a> Frame<'a> {
     /// A frame for a task; `claimed` is `None` for the cleanup of one. `inner` is the thread's innermost frame.
     pub(super) fn new(
-        inner: Option<&Frame>,
-        pool: &Arc<Pool>,
-        claimed: Option<&Claimed<TaskMeta>>,
+        inner: Option<&'a Frame<'a>>,
+        pool: &'a Arc<Pool>,
+        claimed: Option<&'a Claimed<TaskMeta>>,
         counted: Counted,
         brings_permit: bool,
         owed: u64,
     ) -> Self {
         let (depth, outer_bringer, on_dedicated) = match inner {
             Some(frame) => (frame.depth.saturating_add(1), frame.bringer(), frame.on_dedicated),
-            None => (0, ptr::null(), pool.config.kind == PoolKind::Dedicated && brings_permit),
+            None => (0, None, pool.config.kind == PoolKind::Dedicated && brings_permit),
         };
         Self {
-            outer: inner.map_or(ptr::null(), ptr::from_ref),
+            outer: inner,
             outer_bringer,
             pool,
-            claimed: claimed.map_or(ptr::null(), ptr::from_ref),
+            claimed,
             flow: Flow::now(),
             counted,
             depth,
@@ -86,46 +86,37 @@ impl Frame {
 
     /// Returns whether the frame is of a task's cleanup, and not of the task.
     pub(crate) fn is_teardown(&self) -> bool {
-        self.claimed.is_null()
-    }
-
-    fn outer(&self) -> Option<&Frame> {
-        // SAFETY: an outer frame is further up this thread's stack and outlives this one.
-        unsafe { self.outer.as_ref() }
+        self.claimed.is_none()
     }
 
     /// The nearest frame with a permit, from this one outwards.
-    fn bringer(&self) -> *const Frame {
-        if self.brings_permit { self } else { self.outer_bringer }
+    fn bringer(&self) -> Option<&Frame<'a>> {
+        if self.brings_permit { Some(self) } else { self.outer_bringer }
     }
 
     /// The frame and its outer frames.
-    pub(crate) fn outwards(&self) -> impl Iterator<Item = &Frame> {
-        iter::successors(Some(self), |frame| frame.outer())
+    pub(crate) fn outwards(&self) -> impl Iterator<Item = &Frame<'a>> {
+        iter::successors(Some(self), |frame| frame.outer)
     }
 
     /// The frames with a permit, from this frame outwards. They are few, also on a deep stack.
-    pub(crate) fn bringers(&self) -> impl Iterator<Item = &Frame> {
-        // SAFETY: as in `outer`.
-        let frame = |at: *const Frame| unsafe { at.as_ref() };
-        iter::successors(frame(self.bringer()), move |at| frame(at.outer_bringer))
+    pub(crate) fn bringers(&self) -> impl Iterator<Item = &Frame<'a>> {
+        iter::successors(self.bringer(), |frame| frame.outer_bringer)
     }
 
     /// The task's pool.
     #[inline]
-    pub(crate) fn pool(&self) -> &Arc<Pool> {
-        // SAFETY: `enter` borrows the pool while the frame is on the list.
-        unsafe { &*self.pool }
+    pub(crate) fn pool(&self) -> &'a Arc<Pool> {
+        self.pool
     }
 
     /// The claimed task; `None` in a cleanup.
-    pub(crate) fn claimed(&self) -> Option<&Claimed<TaskMeta>> {
-        // SAFETY: `enter` borrows the claimed task while the frame is on the list.
-        unsafe { self.claimed.as_ref() }
+    pub(crate) fn claimed(&self) -> Option<&'a Claimed<TaskMeta>> {
+        self.claimed
     }
 
     /// The running task; `None` in a cleanup.
-    pub(crate) fn task(&self) -> Option<&Task> {
+    pub(crate) fn task(&self) -> Option<&'a Task> {
         self.claimed().map(Claimed::task)
     }
 
@@ -154,7 +145,7 @@ impl Frame {
     }
 }
 
-impl OnMaterialize for Frame {
+impl OnMaterialize for Frame<'_> {
     fn materialized(&self, node: &Arc<Node>) {
         let node = NodeRef::from(Arc::clone(node));
         if let Some(task) = self.task() {

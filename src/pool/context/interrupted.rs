@@ -115,7 +115,7 @@ pub(crate) fn cause() -> Cancelled {
         .unwrap_or_else(|| Cancelled::new(CancelReason::Request, here))
 }
 
-impl Frame {
+impl Frame<'_> {
     /// The request of the task's own handle, before the task is a node.
     fn own_cause(&self) -> Option<Cancelled> {
         let task = self.task().filter(|_| !self.steals())?;

@@ -26,22 +26,10 @@ pub(crate) enum WorkerPurpose {
 }
 
 /// A worker's running initialiser. It is no task, but a part of its pool, so it must not wait for the pool.
-pub(crate) struct Initialising {
-    pool: *const Arc<Pool>,
-    info: *const Arc<ThreadInfo>,
+pub(crate) struct Initialising<'a> {
+    pub(crate) pool: &'a Arc<Pool>,
+    pub(crate) info: &'a Arc<ThreadInfo>,
     pub(crate) purpose: WorkerPurpose,
-}
-
-impl Initialising {
-    pub(crate) fn pool(&self) -> &Arc<Pool> {
-        // SAFETY: `while_initialising` borrows the pool while this is set.
-        unsafe { &*self.pool }
-    }
-
-    pub(crate) fn info(&self) -> &Arc<ThreadInfo> {
-        // SAFETY: `while_initialising` borrows the info while this is set.
-        unsafe { &*self.info }
-    }
 }
 
 /// A thread that works for a work-stealing pool.
@@ -66,16 +54,16 @@ impl LocalEntry {
 }
 
 struct ThreadContext {
-    innermost: Cell<*const Frame>,
+    innermost: Cell<*const Frame<'static>>,
     /// The innermost frame when [`shield`] was called, null for none. No frame has its first address.
-    shielded: Cell<*const Frame>,
+    shielded: Cell<*const Frame<'static>>,
     /// See [`with_number`].
     number: Cell<u64>,
-    initialising: Cell<*const Initialising>,
+    initialising: Cell<*const Initialising<'static>>,
     stealing: Cell<*const StealingThread<'static>>,
     local: Cell<*const LocalEntry>,
     /// The innermost frame when a wait of a local pool's thread began to poll its future. No frame has its first address.
-    polls: Cell<*const Frame>,
+    polls: Cell<*const Frame<'static>>,
     /// See `run/evict`.
     dropping: Cell<*const ()>,
     /// See `blocking/polled`.
@@ -118,28 +106,29 @@ impl<T> Drop for Restore<T> {
 
 /// Passes on the frame of the innermost task of this thread.
 #[inline]
-pub(crate) fn with_innermost<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
+pub(crate) fn with_innermost<R>(f: impl for<'a> FnOnce(Option<&'a Frame<'a>>) -> R) -> R {
     let innermost = CONTEXT.with(|context| context.innermost.get());
-    // SAFETY: a frame on the list is in a function of this thread's stack that has not returned, and `f` runs above it.
+    // SAFETY: a frame on the list is in a function of this thread's stack that has not returned, and `f` runs above it. `f`
+    // gets no longer lifetime than that.
     f(unsafe { innermost.as_ref() })
 }
 
 /// Passes on the innermost frame, if the calling code is its task's. A future that a runtime polls within the task is other
 /// code.
 #[inline]
-pub(crate) fn with_own<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
+pub(crate) fn with_own<R>(f: impl for<'a> FnOnce(Option<&'a Frame<'a>>) -> R) -> R {
     with_innermost(|frame| f(frame.filter(|frame| frame.flow == Flow::now())))
 }
 
 /// Runs `f` with the frame as the innermost one.
 #[inline]
-pub(super) fn with_frame<R>(frame: &Frame, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore::replace(|context| &context.innermost, frame);
+pub(super) fn with_frame<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore::replace(|context| &context.innermost, ptr::from_ref(frame).cast());
     f()
 }
 
 /// Returns whether a task of this thread's stack fits.
-fn any_frame(fits: impl FnMut(&Frame) -> bool) -> bool {
+fn any_frame(fits: impl FnMut(&Frame<'_>) -> bool) -> bool {
     with_innermost(|frame| frame.is_some_and(|frame| frame.outwards().any(fits)))
 }
 
@@ -151,22 +140,22 @@ pub(crate) fn while_initialising<R>(
     f: impl FnOnce() -> R,
 ) -> R {
     let this = Initialising { pool, info, purpose };
-    let _restore = Restore::replace(|context| &context.initialising, &this);
+    let _restore = Restore::replace(|context| &context.initialising, ptr::from_ref(&this).cast());
     f()
 }
 
 /// Passes on the initialiser that the calling code is a part of.
 #[inline]
-pub(crate) fn with_initialising<R>(f: impl FnOnce(Option<&Initialising>) -> R) -> R {
+pub(crate) fn with_initialising<R>(f: impl for<'a> FnOnce(Option<&'a Initialising<'a>>) -> R) -> R {
     let initialising = CONTEXT.with(|context| context.initialising.get());
-    // SAFETY: it is in a function of this thread's stack that has not returned, and `f` runs above it.
+    // SAFETY: as in `with_innermost`.
     f(unsafe { initialising.as_ref() })
 }
 
 /// Returns whether the calling code is a part of an initialiser of the pool's.
 #[inline]
 pub(crate) fn initialises(pool: *const Pool) -> bool {
-    with_initialising(|this| this.is_some_and(|this| ptr::eq(Arc::as_ptr(this.pool()), pool)))
+    with_initialising(|this| this.is_some_and(|this| ptr::eq(Arc::as_ptr(this.pool), pool)))
 }
 
 /// Runs `f` on a thread that works for a work-stealing pool.
@@ -178,10 +167,9 @@ pub(crate) fn while_stealing<R>(thread: &StealingThread<'_>, f: impl FnOnce() ->
 
 /// Passes on the calling thread's entry as a work-stealing pool's thread, for any code on it.
 #[inline]
-pub(crate) fn with_stealing<R>(f: impl FnOnce(Option<&StealingThread<'_>>) -> R) -> R {
+pub(crate) fn with_stealing<R>(f: impl for<'a> FnOnce(Option<&'a StealingThread<'a>>) -> R) -> R {
     let stealing = CONTEXT.with(|context| context.stealing.get());
-    // SAFETY: it is in a function of this thread's stack that has not returned, and `f` runs above it. `f` gets no
-    // longer lifetime than that.
+    // SAFETY: as in `with_innermost`.
     f(unsafe { stealing.as_ref() })
 }
 
@@ -268,13 +256,13 @@ pub(crate) fn is_polling() -> bool {
     CONTEXT.with(|context| ptr::eq(context.polls.get(), context.innermost.get()))
 }
 
-fn innermost() -> *const Frame {
+fn innermost() -> *const Frame<'static> {
     CONTEXT.with(|context| context.innermost.get())
 }
 
 /// Shields the calling code from the cancellation of its task or thread, while it lives. Not `Send`.
 pub(crate) struct Shield {
-    _restore: Restore<Frame>,
+    _restore: Restore<Frame<'static>>,
 }
 
 /// Shields code that runs for several waiters (a value's initialiser) from the calling task's cancellation.

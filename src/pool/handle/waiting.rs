@@ -160,7 +160,7 @@ impl Awaited {
             Some(TaskError::from_own_task(self.task.id(), &pool.namespace))
         };
         let needs_initialiser = |this: Option<&Initialising>| {
-            let pool = this.map(Initialising::pool).filter(|pool| ptr::eq(Arc::as_ptr(pool), self.address()))?;
+            let pool = this.map(|this| this.pool).filter(|pool| ptr::eq(Arc::as_ptr(pool), self.address()))?;
             Some(TaskError::from_own_task(self.task.id(), &pool.namespace))
         };
         with_innermost(own).or_else(|| with_initialising(needs_initialiser))

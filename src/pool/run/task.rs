@@ -8,6 +8,7 @@ use crate::error::task::payload_text;
 use crate::lineage::current::{self, LazyNode};
 use crate::names::task_type::TaskType;
 use crate::pool::context::enter;
+use crate::pool::context::frame::Frame;
 use crate::pool::core::claimed;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::queue_stats::Running;
@@ -44,7 +45,8 @@ pub(super) fn run(
         let steals = pool.config.steals();
         // A stolen piece runs on top of this frame, and may be another task's. So nothing here belongs to one task
         // alone.
-        let lazy = if steals { LazyNode::Nothing } else { LazyNode::Task(id, ptr::from_ref(frame)) };
+        let lazy =
+            if steals { LazyNode::Nothing } else { LazyNode::Task(id, ptr::from_ref(frame).cast::<Frame<'static>>()) };
         let guard = if steals {
             current::enter(pool.standing(&frame.counted.place), lazy)
         } else {

@@ -25,7 +25,7 @@ pub(crate) mod interrupted {
         Cancelled::new(CancelReason::Request, "the code")
     }
 
-    impl Frame {
+    impl Frame<'_> {
         pub(crate) fn was_interrupted(&self) -> bool {
             false
         }
