@@ -79,7 +79,7 @@
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`]; for servers [`Drain`], [`Drained`], [`Stopping`], with the feature `tokio` `terminated` |
 //! | the process's exit | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
 //! | inspection | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
-//! | servers | with the feature `tower` `tower::{ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
+//! | servers | with the feature `tower` `tower::{grpc_timeout, set_grpc_timeout, timeout_millis, timeout_seconds, ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
 //! | tests | [`test::isolated`](test::isolated()), [`test::isolated_async`] |

@@ -22,7 +22,7 @@ use crate::pool::config::{PoolConfig, per_core};
 /// | `task_type`, `thread_name_prefix` | a text |
 /// | `stack_size` | bytes |
 /// | `warm`, `warm_concurrency` | a number of threads |
-/// | `keep_alive`, `warm_timeout` | a duration: seconds as a number, or a text with a unit: `"250ms"`, `"1.5s"`, `"2m"`, `"1h"` |
+/// | `task_timeout`, `keep_alive`, `warm_timeout` | a duration: seconds as a number, or a text with a unit: `"250ms"`, `"1.5s"`, `"2m"`, `"1h"` |
 ///
 /// An unknown key and an impossible setting are errors here, before any start. Numbers may be texts, as the environment
 /// has them. Closures (`on_worker_start`, `worker_state`) and gates are set in code, on the value that was read.
@@ -64,6 +64,7 @@ struct Settings {
     #[serde(default)]
     detached: Lenient<bool>,
     log_panics: Option<Lenient<bool>>,
+    task_timeout: Option<Lenient<Duration>>,
     holds_permit: Option<Lenient<bool>>,
     task_type: Option<String>,
     thread_name_prefix: Option<String>,
@@ -109,6 +110,7 @@ impl Settings {
         let config = set(config, self.queue_limit, |config, n| config.queue_limit(n.0));
         let config = set(config, self.max_blocked, |config, n| config.max_blocked(n.0));
         let config = set(config, self.log_panics, |config, log| config.log_panics(log.0));
+        let config = set(config, self.task_timeout, |config, time| config.task_timeout(time.0));
         let config = set(config, self.holds_permit, |config, holds| match holds.0 {
             true => config.holds_permit(),
             false => config.releases_permit(),

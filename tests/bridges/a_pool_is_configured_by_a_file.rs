@@ -14,7 +14,7 @@ fn each_setting_is_that_of_its_method() {
     let all = json!({
         "kind": "dedicated", "limit": 4, "queue_limit": 100, "max_blocked": 9, "daemon": true, "detached": true,
         "log_panics": false, "holds_permit": true, "task_type": "page", "thread_name_prefix": "render",
-        "stack_size": 65536, "keep_alive": 5, "warm": 2, "warm_concurrency": 1, "warm_timeout": "250ms",
+        "stack_size": 65536, "keep_alive": 5, "task_timeout": "30s", "warm": 2, "warm_concurrency": 1, "warm_timeout": "250ms",
     });
     let expected = PoolConfig::dedicated(4)
         .queue_limit(100)
@@ -27,6 +27,7 @@ fn each_setting_is_that_of_its_method() {
         .thread_name_prefix("render")
         .stack_size(65536)
         .keep_alive(Duration::from_secs(5))
+        .task_timeout(Duration::from_secs(30))
         .warm(2)
         .warm_concurrency(1)
         .warm_timeout(Duration::from_millis(250));

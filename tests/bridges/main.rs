@@ -35,6 +35,8 @@ mod a_request_stands_below_its_tenant;
 #[cfg(feature = "tower")]
 mod a_request_too_many_is_answered_at_once;
 #[cfg(feature = "tower")]
+mod a_requests_deadline_comes_with_it;
+#[cfg(feature = "tower")]
 mod a_response_that_gives_up_cancels;
 #[cfg(feature = "tokio")]
 mod a_signal_needs_a_runtime;

@@ -15,6 +15,7 @@ mod answer;
 mod below;
 mod body;
 mod clock;
+mod deadline;
 mod future;
 mod gives_up;
 mod grpc;
@@ -29,6 +30,7 @@ mod time;
 mod until;
 
 pub use self::body::ScopedBody;
+pub use self::deadline::{grpc_timeout, set_grpc_timeout, timeout_millis, timeout_seconds};
 pub use self::future::ScopeFuture;
 pub use self::layer::ScopeLayer;
 pub use self::limit::ScopeUsage;

@@ -21,13 +21,16 @@ use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
+use crate::pool::run::deadline;
 use crate::registry::scope::Scope;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::sync::unwind::{swallow, swallow_drop};
+use crate::timer::deadlines::{Owner, deadlines, earlier};
 use crate::timer::{Deadline, timer};
 use crate::wait::park;
 
 use super::clock::{Clock, CutsBody, KeepsBody, Late, Limits};
+use super::deadline::DeadlineOf;
 use super::grpc;
 use super::hook::{Hook, Unset};
 use super::keep::{EndsUnpolled, Keep, Why};
@@ -40,29 +43,35 @@ const OVER: usize = 2;
 /// The time that a poller has to end its body itself: one woken at the limit, and one whose scope was cancelled.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A time limit, and the answer at its end.
+/// A time limit, the request's own deadline, and the answer at the end of the earlier one.
 #[derive(Clone)]
-pub struct TimeLimit<A> {
-    pub(super) limit: Duration,
+pub struct TimeLimit<A, D = Unset> {
+    pub(super) limit: Option<Duration>,
+    pub(super) from: D,
     pub(super) answer: A,
 }
 
 /// The content type of the request, if that is gRPC's. The answer is 504 otherwise, and `DEADLINE_EXCEEDED` with it.
 pub struct InItsProtocol(Option<HeaderValue>);
 
-impl<B> Limits<http::Request<B>> for TimeLimit<Unset> {
+impl<B, D: DeadlineOf<http::Request<B>> + Clone> Limits<http::Request<B>> for TimeLimit<Unset, D> {
     type Clock = Running<InItsProtocol>;
 
     fn start(&self, request: &http::Request<B>, scope: &Scope) -> Self::Clock {
-        Running::start(self.limit, scope, InItsProtocol(grpc::content_type(request.headers()).cloned()))
+        Running::start(
+            self.limit,
+            self.from.deadline(request),
+            scope,
+            InItsProtocol(grpc::content_type(request.headers()).cloned()),
+        )
     }
 }
 
-impl<Req, F> Limits<Req> for TimeLimit<Hook<F>> {
+impl<Req, F, D: DeadlineOf<Req> + Clone> Limits<Req> for TimeLimit<Hook<F>, D> {
     type Clock = Running<Hook<F>>;
 
-    fn start(&self, _: &Req, scope: &Scope) -> Self::Clock {
-        Running::start(self.limit, scope, self.answer.clone())
+    fn start(&self, request: &Req, scope: &Scope) -> Self::Clock {
+        Running::start(self.limit, self.from.deadline(request), scope, self.answer.clone())
     }
 }
 
@@ -102,6 +111,8 @@ struct Shared {
     word: AtomicUsize,
     /// The end of the time; `None` for never.
     due: Option<Instant>,
+    /// The scope in the table of deadlines.
+    owner: Option<Owner>,
     /// `None` once the time is up: a body that is not polled keeps its clock, and the clock keeps no scope then.
     scope: Mutex<Option<Lineage>>,
     /// The waker of the response's future.
@@ -138,6 +149,9 @@ impl Shared {
     fn end(&self) {
         if self.turn(OVER).is_err() {
             return;
+        }
+        if let Some(owner) = self.owner {
+            deadlines().fire(owner, Instant::now());
         }
         // Cancelled here and not by the poller alone: its thread may be busy with the handler.
         let scope = self.scope.lock().take();
@@ -199,11 +213,18 @@ impl Wake for Shared {
 }
 
 impl<A> Running<A> {
-    fn start(limit: Duration, scope: &Scope, answer: A) -> Self {
+    fn start(limit: Option<Duration>, from: Option<Instant>, scope: &Scope, answer: A) -> Self {
+        let at = earlier(limit.and_then(park::after), from);
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        let limit = match (limit, from) {
+            (Some(limit), Some(from)) => limit.min(left(from)),
+            (limit, from) => limit.or(from.map(left)).unwrap_or(Duration::MAX),
+        };
+        // Code below the scope finds the deadline. This clock fires it.
+        let owner = at.and_then(|at| deadline::note(&scope.lineage().0, at));
         let scope = Mutex::new(Some(scope.lineage().clone()));
         let (waker, body) = (Mutex::new(None), Mutex::new(Begun::default()));
-        let at = park::after(limit);
-        let shared = Arc::new(Shared { word: AtomicUsize::new(RUNNING), due: at, scope, waker, body });
+        let shared = Arc::new(Shared { word: AtomicUsize::new(RUNNING), due: at, owner, scope, waker, body });
         let deadline = at.and_then(|at| timer().at(at, Waker::from(Arc::clone(&shared))));
         let looked_for = at.filter(|_| deadline.is_none());
         Self { shared, limit, looked_for, _deadline: deadline, answer }
@@ -225,6 +246,10 @@ impl<B: Send + 'static, A> KeepsBody<B> for Running<A> {
 impl<A> Drop for Running<A> {
     fn drop(&mut self) {
         let _ = self.shared.turn(STOPPED);
+        // The limit is the request's: its tasks may go on without it.
+        if let Some(owner) = self.shared.owner.filter(|_| !self.shared.is_over()) {
+            deadlines().forget(owner);
+        }
         let begun = mem::take(&mut *self.shared.body.lock());
         drop(begun);
     }

@@ -44,6 +44,17 @@ pub(crate) fn set(node: &NodeRef, at: Instant, carry: Carry) {
     }
 }
 
+/// Notes the deadline of a node, which the caller fires and forgets itself.
+#[cfg(feature = "tower")]
+pub(crate) fn note(node: &NodeRef, at: Instant) -> Option<Owner> {
+    let owner = Owner::Node(node.node().id());
+    let noted = !fork::is_fork();
+    if noted {
+        deadlines().set(owner, at, || None, || node.node().note_deadline());
+    }
+    noted.then_some(owner)
+}
+
 /// Sets the deadline of a task, or moves it, as [`set`] does for a node.
 pub(crate) fn set_for_task(task: &Task, at: Instant) {
     if fork::is_fork() {

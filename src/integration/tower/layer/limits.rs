@@ -7,6 +7,7 @@ use crate::sync::os::Arc;
 
 use super::ScopeLayer;
 use crate::integration::tower::answer::Unavailable;
+use crate::integration::tower::deadline::Moment;
 use crate::integration::tower::hook::{Hook, Unset};
 use crate::integration::tower::limit::{Limited, ScopeUsage, Slots};
 use crate::integration::tower::time::TimeLimit;
@@ -74,7 +75,7 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
     #[must_use]
     pub fn timeout(self, limit: Duration) -> ScopeLayer<N, O, L, U, B, TimeLimit<Unset>, C> {
         let Self { name, on_open, limit: requests, until, below, gives_up, .. } = self;
-        let time = TimeLimit { limit, answer: Unset };
+        let time = TimeLimit { limit: Some(limit), from: Unset, answer: Unset };
         ScopeLayer { name, on_open, limit: requests, until, below, time, gives_up }
     }
 }
@@ -110,7 +111,55 @@ impl<N, O, A, U, B, T, C> ScopeLayer<N, O, Limited<A>, U, B, T, C> {
     }
 }
 
-impl<N, O, L, U, B, A, C> ScopeLayer<N, O, L, U, B, TimeLimit<A>, C> {
+impl<N, O, L, U, B, C> ScopeLayer<N, O, L, U, B, Unset, C> {
+    /// Takes each request's deadline from the request, such as from a header; see [`timeout`](Self::timeout).
+    ///
+    /// The closure returns the moment, or the time that is left as a `Duration`; `None` is no deadline. Ready-made ones are
+    /// [`grpc_timeout`](crate::tower::grpc_timeout), [`timeout_millis`](crate::tower::timeout_millis) and
+    /// [`timeout_seconds`](crate::tower::timeout_seconds). Where the layer has a [`timeout`](Self::timeout) too, the earlier of
+    /// both holds, so that a client cannot ask for more. The request's code finds what is left in
+    /// [`heirloom::remaining`](crate::remaining), and [`set_grpc_timeout`](crate::tower::set_grpc_timeout) passes it on.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum::{Router, extract::Request, routing::get};
+    /// use heirloom::tower::{ScopeLayer, grpc_timeout};
+    ///
+    /// let scopes = ScopeLayer::new().timeout(Duration::from_secs(60)).deadline_from(grpc_timeout);
+    /// let app: Router = Router::new().route("/", get(std::future::pending::<()>)).layer(scopes);
+    /// # use tower_service::Service;
+    /// let request = Request::get("/").header("grpc-timeout", "5m").body(axum::body::Body::empty())?; // 5 ms
+    /// # let response = futures::executor::block_on(app.clone().call(request))?;
+    /// # assert_eq!(response.status(), 504);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn deadline_from<Req, F, M>(self, from: F) -> ScopeLayer<N, O, L, U, B, TimeLimit<Unset, Hook<F>>, C>
+    where
+        F: Fn(&Req) -> Option<M>,
+        M: Moment,
+    {
+        let Self { name, on_open, limit, until, below, gives_up, .. } = self;
+        let time = TimeLimit { limit: None, from: Hook::new(from), answer: Unset };
+        ScopeLayer { name, on_open, limit, until, below, time, gives_up }
+    }
+}
+
+impl<N, O, L, U, B, A, D, C> ScopeLayer<N, O, L, U, B, TimeLimit<A, D>, C> {
+    /// Takes each request's deadline from the request too; the earlier of it and the [`timeout`](Self::timeout) holds.
+    ///
+    /// See the method of the same name of a layer without a timeout.
+    #[must_use]
+    pub fn deadline_from<Req, F, M>(self, from: F) -> ScopeLayer<N, O, L, U, B, TimeLimit<A, Hook<F>>, C>
+    where
+        F: Fn(&Req) -> Option<M>,
+        M: Moment,
+    {
+        let Self { name, on_open, limit, until, below, time, gives_up } = self;
+        let time = TimeLimit { limit: time.limit, from: Hook::new(from), answer: time.answer };
+        ScopeLayer { name, on_open, limit, until, below, time, gives_up }
+    }
+
     /// Answers a request that has reached its [`timeout`](Self::timeout).
     ///
     /// The service has the request by then. The closure gets the request's node instead, and stands there: it finds the
@@ -136,12 +185,12 @@ impl<N, O, L, U, B, A, C> ScopeLayer<N, O, L, U, B, TimeLimit<A>, C> {
     /// # assert_eq!(body, "/page took too long");
     /// ```
     #[must_use]
-    pub fn on_timeout<Res, F>(self, answer: F) -> ScopeLayer<N, O, L, U, B, TimeLimit<Hook<F>>, C>
+    pub fn on_timeout<Res, F>(self, answer: F) -> ScopeLayer<N, O, L, U, B, TimeLimit<Hook<F>, D>, C>
     where
         F: Fn(&Lineage) -> Res,
     {
         let Self { name, on_open, limit, until, below, time, gives_up } = self;
-        let time = TimeLimit { limit: time.limit, answer: Hook::new(answer) };
+        let time = TimeLimit { limit: time.limit, from: time.from, answer: Hook::new(answer) };
         ScopeLayer { name, on_open, limit, until, below, time, gives_up }
     }
 }

@@ -1,0 +1,50 @@
+//! A request with a deadline: its query, its thread and its queued report all end with it, and no function takes a timeout.
+//!
+//! Run with `cargo run --example deadlines`.
+
+use std::time::Duration;
+
+use heirloom::{CancelReason, Cancelled, PoolConfig, Scope, thread};
+
+/// A query that would take too long. It stands in the request, and needs no timeout of its own.
+fn query() -> Result<u64, Cancelled> {
+    let mut rows = 0;
+    loop {
+        heirloom::checkpoint()?;
+        heirloom::sleep(Duration::from_millis(1))?;
+        rows += 1;
+        if rows == 1_000_000 {
+            return Ok(rows);
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let _exit = heirloom::exit_guard();
+    let server = Scope::new("server");
+    let db = server.create("db");
+    db.start(PoolConfig::leased(1).holds_permit())?;
+
+    let limit = Duration::from_millis(50);
+    let (rows, report, watcher) = Scope::run_timeout("request 7", limit, |request| {
+        println!("{request} has {:?} left", heirloom::remaining().unwrap_or_default());
+        let rows = db.submit(query)?;
+        let report = db.submit(|| "never starts")?; // queued behind the query
+        let watcher = thread::spawn(|| heirloom::sleep(Duration::from_secs(3600)));
+        Ok::<_, heirloom::Error>((rows, report, watcher))
+    })?;
+
+    let cancelled = rows.join()?.expect_err("it takes too long");
+    println!("the query:  {cancelled}");
+    assert_eq!(cancelled.reason(), CancelReason::Deadline); // answered with 504
+    let never = report.join().expect_err("it is cancelled in the queue");
+    println!("the report: {never}");
+    assert!(never.as_cancelled().is_some_and(|cancelled| cancelled.reason() == CancelReason::Deadline));
+    let woken = watcher.join().expect("no panic");
+    assert!(woken.is_err());
+
+    // One task has a time of its own; the others of its pool go on.
+    let slow = db.submit(query)?.timeout(Duration::from_millis(5));
+    println!("one task:   {}", slow.join()?.expect_err("it takes too long"));
+    Ok(())
+}
