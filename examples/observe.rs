@@ -1,4 +1,4 @@
-//! The family as JSON, and gauges and counters for Prometheus.
+//! The family as JSON, and gauges, counters and histograms for Prometheus. `grafana.json` beside this file is a dashboard of them.
 //!
 //! ```text
 //! cargo run --features serde,metrics --example observe
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let request = Scope::new("request 7");
     let render = request.create("render");
-    render.start(PoolConfig::leased(2).task_type("component"))?;
+    render.start(PoolConfig::leased(2).task_type("component").label("tenant", "acme"))?;
     render.submit_as("component", || "header")?.join()?;
 
     // A task that runs until both texts are made.

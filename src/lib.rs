@@ -78,7 +78,7 @@
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`]; for servers [`Drain`], [`Drained`], [`Stopping`], with the feature `tokio` `terminated` |
 //! | the process's exit | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
-//! | inspection | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
+//! | inspection | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`], [`Quantiles`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
 //! | servers | with the feature `tower` `tower::{grpc_timeout, set_grpc_timeout, timeout_millis, timeout_seconds, ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
@@ -187,6 +187,7 @@ pub use crate::registry::shutdown::{PoolReport, ShutdownReport, shutdown, shutdo
 pub use crate::registry::snapshot::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::stateful::StatefulManager;
 pub use crate::registry::typed::TypedManager;
+pub use crate::totals::quantiles::Quantiles;
 pub use crate::value::binding::Binding;
 pub use crate::value::heirloom::Heirloom;
 pub use crate::value::heirloom::at::HeirloomAt;

@@ -1,7 +1,7 @@
 //! Bridges to other crates, each behind a feature of its own.
 //!
 //! No file outside of this folder imports a bridge, except `lib.rs`. A few have a feature's `cfg` around a method that one
-//! bridge alone calls; `totals/`, which the engine calls, is empty without its feature.
+//! bridge alone calls; `totals/`, which the engine calls, is empty without its features.
 //!
 //! # Why they are inside
 //! A bridge does most of its work with the public API: scopes, lineages, keys, snapshots, pools. For the rest it uses
@@ -13,7 +13,7 @@
 //! | `tokio` | `Work`, `PermitsReleased`, `CancelListener`, the graph of waits | spawned work is counted by scopes; a wait for a future releases permits, is interrupted and is refused in a circle |
 //! | `inspector` | `WakerSet`, `block_on_wakers` | its thread waits as the crate's own waits do |
 //! | `task-log` | frames, the borrowed current node | a log line takes no lock and counts no reference to find its task |
-//! | `metrics` | `totals/` | an ended pool leaves its counters before a publisher exists |
+//! | `metrics`, `inspector` | `totals/` | an ended pool leaves its counters before a publisher exists; tasks are measured for a reader |
 //! | `serde` | fields of public types | the shape of a snapshot is a promise |
 //!
 //! All use `sync`: the seam that loom replaces, `swallow` around user code, and `fork`. No bridge imports the engine's core:

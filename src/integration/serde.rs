@@ -12,6 +12,7 @@ use crate::pool::config::kind::{PoolKind, PoolMode};
 use crate::pool::report::{PoolStats, RunningTask, StopReport};
 use crate::registry::shutdown::{PoolReport, ShutdownReport};
 use crate::registry::snapshot::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
+use crate::totals::quantiles::Quantiles;
 
 /// A struct, field by field: `name`, or `name = value`.
 macro_rules! as_struct {
@@ -54,8 +55,10 @@ as_value!(Tree => |this, out| this.snapshot().serialize(out));
 as_struct!(Snapshot as this { nodes });
 as_struct!(NodeSnapshot as this { id, parent, kind, name, task, pending, closed, cancelled, managers });
 as_struct!(ManagerSnapshot as this {
-    namespace, running, oldest_seconds = this.oldest.map(|oldest| oldest.as_secs_f64()), stats,
+    namespace, running, oldest_seconds = this.oldest.map(|oldest| oldest.as_secs_f64()), wait_seconds = this.queue_wait,
+    run_seconds = this.run_time, stats,
 });
+as_struct!(Quantiles as this { p50 = this.p50.as_secs_f64(), p99 = this.p99.as_secs_f64() });
 as_struct!(PoolStats as this {
     limit, running, waiting, queued, completed, interrupted, panicked, cancelled, refused, task_type, mode, kind,
 });

@@ -25,7 +25,7 @@ use crate::pool::config::{PoolConfig, per_core};
 /// | `task_timeout`, `keep_alive`, `warm_timeout` | a duration: seconds as a number, or a text with a unit: `"250ms"`, `"1.5s"`, `"2m"`, `"1h"` |
 ///
 /// An unknown key and an impossible setting are errors here, before any start. Numbers may be texts, as the environment
-/// has them. Closures (`on_worker_start`, `worker_state`) and gates are set in code, on the value that was read.
+/// has them. Closures (`on_worker_start`, `worker_state`), gates and labels are set in code, on the value that was read.
 ///
 /// ```
 /// use heirloom::PoolConfig;

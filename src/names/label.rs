@@ -136,7 +136,7 @@ fn beginning(text: &str, most: usize) -> (&str, &'static str) {
 }
 
 /// A name for a format that escapes by itself, such as a metric's label: cut as in print.
-#[cfg(feature = "metrics")]
+#[cfg(any(feature = "metrics", feature = "inspector"))]
 pub(crate) fn cut(name: &str) -> Cow<'_, str> {
     match beginning(name, NAME) {
         (_, "") => Cow::Borrowed(name),
@@ -144,7 +144,7 @@ pub(crate) fn cut(name: &str) -> Cow<'_, str> {
     }
 }
 
-#[cfg(feature = "metrics")]
+#[cfg(any(feature = "metrics", feature = "inspector"))]
 impl Label {
     /// A label to be kept for ever: a text is [`cut`], so that its memory is bounded.
     pub(crate) fn bounded(&self) -> Self {

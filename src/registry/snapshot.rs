@@ -12,6 +12,7 @@ use crate::names::namespace::Namespace;
 use crate::pool::end;
 use crate::pool::report::PoolStats;
 use crate::registry::slot;
+use crate::totals::quantiles::Quantiles;
 
 /// A family as plain data: its live nodes and their managers. It keeps nothing alive.
 ///
@@ -37,6 +38,8 @@ use crate::registry::slot;
 ///           "namespace": "render",
 ///           "running": true,
 ///           "oldest_seconds": 0.25,
+///           "wait_seconds": { "p50": 0.001, "p99": 0.049 },
+///           "run_seconds": { "p50": 0.012, "p99": 0.197 },
 ///           "stats": {
 ///             "limit": 4, "running": 1, "waiting": 0, "queued": 2,
 ///             "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 0, "refused": 0,
@@ -54,7 +57,7 @@ use crate::registry::slot;
 /// * Names, namespaces and task types are whole, as they were given: a number as `"#42"`, a type as its path. They may hold
 ///   any character, which JSON escapes where needed.
 /// * `null` stands for an absent value: the root's `parent`, `pending` of a node that is no scope, `oldest_seconds` of a
-///   pool without a running task.
+///   pool without a running task, `wait_seconds` and `run_seconds` where no task was measured.
 /// * The OS thread's id is left out, because it has no number.
 /// * Ids and counts stay far below 2^53, up to which JavaScript's numbers are exact: a thousand million each second reach
 ///   it after a hundred days.
@@ -106,6 +109,14 @@ pub struct ManagerSnapshot {
     ///
     /// `None` without a started task. Queued tasks are younger.
     pub oldest: Option<Duration>,
+    /// The times from the acceptance of a task to its start, over all tasks of pools with the same name, task type and labels
+    /// ([`PoolConfig::label`](crate::PoolConfig::label)) in this family.
+    ///
+    /// `None` before the first measured task of the manager's pool. With the feature `inspector` or `metrics`, tasks are
+    /// measured from the family's first `Inspector` or `Publisher` on.
+    pub queue_wait: Option<Quantiles>,
+    /// The times from the start of a task to its end, over the same tasks.
+    pub run_time: Option<Quantiles>,
 }
 
 impl NodeSnapshot {
@@ -122,11 +133,17 @@ impl NodeSnapshot {
             closed: node.trackers().is_some_and(ScopeTrackers::is_closed),
             cancelled: node.is_cancelled(),
             managers: managers
-                .map(|manager| ManagerSnapshot {
-                    namespace: manager.namespace().clone(),
-                    running: manager.is_running(),
-                    stats: manager.stats(),
-                    oldest: manager.pool().and_then(|pool| end::oldest(&pool)),
+                .map(|manager| {
+                    let pool = manager.pool();
+                    let [queue_wait, run_time] = pool.as_ref().map_or([None; 2], |pool| pool.totals.quantiles());
+                    ManagerSnapshot {
+                        namespace: manager.namespace().clone(),
+                        running: manager.is_running(),
+                        stats: manager.stats(),
+                        oldest: pool.and_then(|pool| end::oldest(&pool)),
+                        queue_wait,
+                        run_time,
+                    }
                 })
                 .collect(),
         }

@@ -1,12 +1,22 @@
-//! Stands in for the kept totals without the feature `metrics`.
+//! Stands in for the kept totals without the features `metrics` and `inspector`.
 
 use crate::sync::os::Arc;
+use crate::totals::quantiles::Quantiles;
 use crate::totals::sums::CountedPool;
 
 #[derive(Clone)]
 pub(crate) struct Totals;
 
 pub(crate) struct PoolRecord;
+
+/// No moment: no clock is read.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Accepted;
+
+// A task is no larger for times that no code reads.
+const _: () = assert!(size_of::<Accepted>() == 0 && size_of::<PoolRecord>() == 0);
+
+pub(crate) struct Started;
 
 impl Totals {
     pub(crate) const NONE: Self = Self;
@@ -24,4 +34,20 @@ impl PoolRecord {
     pub(crate) fn begin<P: CountedPool>(&self, _: &Totals, _: &Arc<P>) {}
 
     pub(crate) fn end(&self, _: &impl CountedPool) {}
+
+    pub(crate) fn accepted(&self) -> Accepted {
+        Accepted
+    }
+
+    pub(crate) fn started(&self, _: &impl CountedPool, Accepted: Accepted) -> Started {
+        Started
+    }
+
+    pub(crate) fn quantiles(&self) -> [Option<Quantiles>; 2] {
+        [None; 2]
+    }
+}
+
+impl Started {
+    pub(crate) fn ended(self, _: bool) {}
 }

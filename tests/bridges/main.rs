@@ -2,6 +2,9 @@
 
 #[cfg(all(feature = "inspector", unix))]
 mod browser;
+#[cfg(feature = "metrics")]
+#[path = "../../src/totals/buckets.rs"]
+mod buckets;
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(feature = "tower")]
@@ -61,6 +64,8 @@ mod each_future_stands_at_its_own_place;
 mod spawned_work_belongs_to_its_scopes;
 #[cfg(feature = "tokio")]
 mod ten_thousand_futures_stand_where_they_should;
+#[cfg(feature = "metrics")]
+mod the_dashboard_shows_what_is_published;
 #[cfg(feature = "inspector")]
 mod the_inspector_answers_its_own_hosts;
 #[cfg(all(feature = "inspector", unix))]
@@ -76,6 +81,10 @@ mod the_inspector_shows_the_family_live;
 mod the_lint_list_names_calls_that_exist;
 mod the_page_on_layers_is_true;
 mod the_prelude_shadows_no_crate;
+#[cfg(feature = "metrics")]
+mod the_times_of_tasks_are_published;
+#[cfg(feature = "metrics")]
+mod times_are_counted_in_buckets;
 #[cfg(feature = "metrics")]
 mod what_pools_do_is_published;
 #[cfg(all(feature = "tokio", feature = "tower"))]

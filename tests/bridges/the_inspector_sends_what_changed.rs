@@ -59,6 +59,11 @@ fn a_snapshot_is_the_family_as_it_is() {
             let seen = served::json(server.address, "/snapshot");
             seen["nodes"][1]["managers"][0]["completed"] == 1 && seen["nodes"][1]["managers"][0]["since"].is_null()
         });
+        let seen = served::json(server.address, "/snapshot");
+        for times in ["wait", "run"] {
+            let times = &seen["nodes"][1]["managers"][0][times];
+            assert!(times["p50"].as_f64().is_some_and(|p50| p50 > 0.0) && times["p50"] == times["p99"], "{times}");
+        }
     });
 }
 

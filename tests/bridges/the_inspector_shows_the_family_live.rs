@@ -57,6 +57,13 @@ fn a_running_request_and_its_marks_are_shown_and_go_on_after_the_servers_restart
         drop(go);
         assert!(tasks.into_iter().all(|task| task.join().is_ok()));
         tab.until("they ended", &format!("({ROWS}).includes('3 done') && !document.querySelector('.warn')"));
+        // Tasks are measured from the inspector on.
+        let render = request.get("render").expect("it is there");
+        assert!(render.submit_as("component", || ()).is_ok_and(|task| task.join().is_ok()));
+        tab.until(
+            "its times are shown",
+            &format!("/wait p50 \\d.*s, p99 \\d.*s run p50 \\d.*s, p99 \\d.*s/.test({ROWS})"),
+        );
         let other = Scope::new_in(&family.root(), "request 8");
         tab.until("another begins", &format!("({ROWS}).includes('request 8')"));
         drop(other);

@@ -94,3 +94,14 @@ fn the_largest_and_smallest_possible_settings_are_fine() {
         }
     });
 }
+
+#[test]
+fn a_label_that_no_metric_can_have_is_refused() {
+    bounded(|| {
+        for key in ["", "7th", "of tenant", "tenant-id", "le", "quantile", "namespace", "task_type", "__name__"] {
+            names("label", PoolConfig::leased(1).label(key, "value"));
+        }
+        let keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        names("label", keys.iter().fold(PoolConfig::leased(1), |config, key| config.label(key, "value")));
+    });
+}

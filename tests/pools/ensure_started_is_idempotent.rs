@@ -45,7 +45,7 @@ fn equal_settings_change_nothing() {
 fn each_setting_that_differs_is_named() {
     bounded(|| {
         let base = || PoolConfig::dedicated(2);
-        let others: [(&str, PoolConfig); 12] = [
+        let others: [(&str, PoolConfig); 13] = [
             ("kind", PoolConfig::leased(2)),
             ("n", PoolConfig::dedicated(3)),
             ("task_type", base().task_type("page")),
@@ -54,6 +54,7 @@ fn each_setting_that_differs_is_named() {
             ("detached", base().detached()),
             ("holds_permit", base().holds_permit()),
             ("max_blocked", base().max_blocked(1)),
+            ("label", base().label("tenant", "acme")),
             ("log_panics", base().log_panics(false)),
             ("thread_name_prefix", base().thread_name_prefix("other")),
             ("stack_size", base().stack_size(1 << 20)),

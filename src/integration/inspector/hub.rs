@@ -107,6 +107,7 @@ pub(super) enum Next {
 
 impl Hub {
     pub(super) fn new(family: &Registry) -> Self {
+        family.root().0.node().family().index().totals.want_times();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             family: family.clone(),

@@ -15,7 +15,8 @@
 //! the rest from its own address, so a proxy before it may strip or add a prefix.
 //!
 //! The page is one file without any other host, script or font. It shows the tree, each node's managers with running,
-//! blocked and queued tasks, limit, mode, task type and the age of the oldest running task. A manager is marked where
+//! blocked and queued tasks, limit, mode, task type and the age of the oldest running task, and p50 and p99 of the queue waits and
+//! run times. A manager is marked where
 //! its queue grows (over two seconds, without having been empty) and where a task is old (see
 //! [`Inspector::old_after`]). The page can be searched, collapsed and paused, read on a phone and in the dark, and used by
 //! keyboard and by screen reader. It shows when the server has ended, and goes on when there is one again.
@@ -48,12 +49,13 @@
 //!       "cancelled": false, "hidden": 0, "managers_hidden": 0, "managers": [
 //!         { "namespace": "render", "started": true, "kind": "leased", "mode": "joining", "task_type": "component", "limit": 4,
 //!           "running": 1, "waiting": 0, "queued": 2, "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 0,
-//!           "refused": 0, "since": 59000, "marks": ["old"] } ] }
+//!           "refused": 0, "wait": { "p50": 0.001, "p99": 0.049 }, "run": { "p50": 0.012, "p99": 0.197 },
+//!           "since": 59000, "marks": ["old"] } ] }
 //!   ]
 //! }
 //! ```
 //!
-//! Fields have the meaning of [`Snapshot`](crate::Snapshot)'s. `now` and `since` (the start of the oldest running task)
+//! Fields have the meaning of [`Snapshot`](crate::Snapshot)'s; `wait` and `run` are its `wait_seconds` and `run_seconds`. `now` and `since` (the start of the oldest running task)
 //! are milliseconds of one clock. `run` tells one server process from the next. `marks` are `"queue"` and `"old"`.
 //! Ids are numbers far below 2^53, up to which JavaScript is exact. Names are cut after 200 characters. `hidden` counts the
 //! children and `managers_hidden` the managers of this node that were left out, `left_out` all such nodes. A `diff` has the
@@ -61,7 +63,9 @@
 //!
 //! # Cost
 //!
-//! Nothing without a reader: no thread, no timer. A page that is hidden in its browser is no reader. With readers, one
+//! The tasks of the family are measured from its first inspector on, also without a reader: each task reads the clock three
+//! times, see [`ManagerSnapshot::queue_wait`](crate::ManagerSnapshot::queue_wait). Nothing else without a reader: no thread, no
+//! timer. A page that is hidden in its browser is no reader. With readers, one
 //! thread takes a snapshot for all of them, at most four times a second, and uses at most a tenth of one CPU. A snapshot
 //! costs about half a microsecond for each live node. So with 100 000 nodes there are two snapshots a second, and a
 //! `/snapshot` may take until the next one; from a million nodes on there is one every five seconds. An update holds the

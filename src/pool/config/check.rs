@@ -47,6 +47,9 @@ impl PoolConfig {
         if self.queue_limit == Some(0) {
             return Some(("queue_limit", "is 0, so no task could ever be queued; use at least 1"));
         }
+        if let Some(problem) = self.labels.as_ref().and_then(|labels| labels.problem()) {
+            return Some(("label", problem));
+        }
         if let Some(threads) = &self.threads {
             if self.kind != PoolKind::Dedicated {
                 let setting = match &**threads {
@@ -94,6 +97,7 @@ impl PoolConfig {
             // Where neither user set it, it follows from the initialiser.
             ("holds_permit", self.holds_permit == other.holds_permit || !(self.permits_set.0 || other.permits_set.0)),
             ("max_blocked", self.max_blocked == other.max_blocked),
+            ("label", self.labels == other.labels),
             ("log_panics", self.log_panics == other.log_panics),
             ("gate", self.gate == other.gate),
             ("task_timeout", self.task_timeout == other.task_timeout),

@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod dedicated;
 pub(crate) mod gate;
 pub(crate) mod kind;
+mod label;
 pub(crate) mod threads;
 mod time;
 pub(crate) mod worker_ctx;
@@ -11,6 +12,7 @@ pub(crate) mod worker_state;
 
 use std::time::Duration;
 
+use crate::names::metric_labels::MetricLabels;
 use crate::names::task_type::TaskType;
 use crate::pool::config::gate::Gated;
 use crate::pool::config::kind::{PoolKind, PoolMode};
@@ -48,6 +50,8 @@ pub struct PoolConfig {
     permits_set: Explicit,
     pub(crate) log_panics: bool,
     pub(crate) task_timeout: Option<Duration>,
+    /// Boxed, because few pools have one.
+    pub(crate) labels: Option<Box<MetricLabels>>,
     /// Boxed, because few pools have one.
     pub(crate) gate: Option<Box<Gated>>,
     /// Settings of dedicated pools alone. Boxed, because a pool per request has none of them.
@@ -87,6 +91,7 @@ impl PoolConfig {
             permits_set: Explicit(false),
             log_panics: true,
             task_timeout: None,
+            labels: None,
             gate: None,
             threads: None,
         }

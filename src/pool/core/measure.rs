@@ -1,14 +1,13 @@
 //! A pool's part in its family's totals.
 
-use crate::names::namespace::Namespace;
-use crate::names::task_type::TaskType;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::stats;
-use crate::totals::sums::{CountedPool, Sums};
+use crate::totals::sums::{CountedPool, PoolName, Sums};
 
 impl CountedPool for Pool {
-    fn name(&self) -> (&Namespace, Option<&TaskType>) {
-        (&self.namespace, self.config.task_type.as_ref())
+    fn name(&self) -> PoolName<'_> {
+        let labels = self.config.labels.as_deref();
+        PoolName { namespace: &self.namespace, task_type: self.config.task_type.as_ref(), labels }
     }
 
     fn sums(&self) -> Sums {
@@ -17,6 +16,8 @@ impl CountedPool for Pool {
         Sums {
             gauges: [pools, limit, stats.running, stats.waiting, stats.queued],
             counters: [stats.completed, stats.interrupted, stats.panicked, stats.cancelled, stats.refused],
+            #[cfg(feature = "metrics")]
+            times: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::names::task_type::TaskType;
 use crate::subscriber::Scoped;
 use crate::sync::os::Arc;
 use crate::task::cell::TaskRef;
+use crate::totals::record::Accepted;
 use crate::wait::tracker::TaskTracker;
 
 /// The reference type that handles hold.
@@ -21,6 +22,8 @@ pub(crate) struct TaskMeta {
     pub(crate) rare: Option<Box<RareMeta>>,
     /// The pool it is queued in; [`PoolAddress::NONE`] for a task that is not queued.
     pub(crate) pool: PoolAddress,
+    /// Takes no space without a feature that measures tasks.
+    pub(crate) accepted: Accepted,
 }
 
 /// The nodes and the tracker that count a task, beside its pool.
@@ -65,6 +68,7 @@ impl TaskMeta {
     pub(crate) fn into_counted(self) -> (Counted, RareMeta) {
         let mut rare = self.rare.map_or_else(RareMeta::default, |rare| *rare);
         let (owner, scoped) = (mem::take(&mut rare.owner), rare.scoped.take());
+        rare.accepted = self.accepted;
         (Counted { place: self.place, owner, scoped }, rare)
     }
 
@@ -114,6 +118,8 @@ pub(crate) struct RareMeta {
     pub(crate) scoped: Option<Arc<TaskTracker>>,
     /// See [`Counted::owner`].
     pub(crate) owner: NodeRef,
+    /// Set when the task starts; see [`TaskMeta::accepted`].
+    pub(crate) accepted: Accepted,
 }
 
 /// The properties that a task is submitted with.

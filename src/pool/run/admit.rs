@@ -91,9 +91,10 @@ pub(super) fn meta(
     let subscriber = Scoped::here();
     let traced = span.is_some() || subscriber.is_some();
     let plain = !traced && task_type.is_none() && scoped.is_none() && !owner.is_counted();
-    let rare = (!plain).then(|| Box::new(RareMeta { span, subscriber, task_type, scoped, owner }));
-    let pool = if queued { PoolAddress::of(pool) } else { PoolAddress::NONE };
-    TaskMeta { place, rare, pool }
+    let rare =
+        (!plain).then(|| Box::new(RareMeta { span, subscriber, task_type, scoped, owner, ..RareMeta::default() }));
+    let address = if queued { PoolAddress::of(pool) } else { PoolAddress::NONE };
+    TaskMeta { place, rare, pool: address, accepted: pool.totals.accepted() }
 }
 
 pub(super) fn refuse<F>(pool: &Pool, task: F, reason: SubmitError) -> Refused<F> {

@@ -39,8 +39,9 @@ pub(super) fn run(
     owed: u64,
 ) -> RanTask {
     let listed = meta.queued();
-    let (counted, RareMeta { span, subscriber, task_type, .. }) = meta.into_counted();
+    let (counted, RareMeta { span, subscriber, task_type, accepted, .. }) = meta.into_counted();
     let id = claimed.task().id();
+    let times = pool.totals.started(&**pool, accepted);
     let (outcome, counted) = enter::task(pool, &claimed, counted, brings_permit, owed, |frame| {
         let steals = pool.config.steals();
         // A stolen piece runs on top of this frame, and may be another task's. So nothing here belongs to one task
@@ -81,6 +82,7 @@ pub(super) fn run(
         outcome
     });
     let started = !matches!(outcome, Outcome::Unrun);
+    times.ended(started);
     match outcome {
         Outcome::Value => {
             pool.counters.completed.fetch_add(1, Ordering::Relaxed);
