@@ -67,6 +67,7 @@
 //! | finding managers | [`get`], [`get_or_create`], [`get_or_start`], [`get_or_start_async`], [`create`], [`with`], [`Namespace`] |
 //! | parallel loops | with the feature `rayon` `PoolConfig::work_stealing`, `PoolManager::install`; [`Lineage::carry`] |
 //! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
+//! | order of a queue | [`PoolConfig::priorities`], [`PoolConfig::fair`], [`PoolConfig::fair_by`], [`FairBy`], [`Scope::priority`], [`Scope::weight`], [`PoolManager::submit_at`] |
 //! | work for one thread | [`PoolManager::start_local`], [`PoolConfig::local`], [`LocalPool`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
 //! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`], [`block_on()`] |
@@ -163,6 +164,7 @@ pub use crate::pool::blocking::release::blocking;
 pub use crate::pool::config::PoolConfig;
 pub use crate::pool::config::gate::GateMode;
 pub use crate::pool::config::kind::{PoolKind, PoolMode};
+pub use crate::pool::config::order::FairBy;
 pub use crate::pool::config::worker_ctx::WorkerCtx;
 pub use crate::pool::context::thread::task_id;
 pub use crate::pool::handle::cancel_on_drop::CancelOnDrop;

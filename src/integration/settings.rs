@@ -17,7 +17,8 @@ use crate::pool::config::{PoolConfig, per_core};
 /// | `limit` | the number of tasks at once, for every kind but `local` |
 /// | `per_core` | in the place of `limit`: so many for each CPU, as [`PoolConfig::leased_per_core`] |
 /// | `queue_limit`, `max_blocked` | a number of tasks |
-/// | `daemon`, `detached`, `log_panics` | a truth |
+/// | `priorities` | a number of levels |
+/// | `daemon`, `detached`, `fair`, `log_panics` | a truth |
 /// | `holds_permit` | true for [`holds_permit`](PoolConfig::holds_permit), false for [`releases_permit`](PoolConfig::releases_permit) |
 /// | `task_type`, `thread_name_prefix` | a text |
 /// | `stack_size` | bytes |
@@ -59,6 +60,9 @@ struct Settings {
     per_core: Option<Lenient<f64>>,
     queue_limit: Option<Lenient<usize>>,
     max_blocked: Option<Lenient<usize>>,
+    priorities: Option<Lenient<usize>>,
+    #[serde(default)]
+    fair: Lenient<bool>,
     #[serde(default)]
     daemon: Lenient<bool>,
     #[serde(default)]
@@ -107,6 +111,10 @@ impl Settings {
         };
         let config = if self.daemon.0 { config.daemon() } else { config };
         let config = if self.detached.0 { config.detached() } else { config };
+        let config = if self.fair.0 { config.fair() } else { config };
+        // A number past `u8` is as impossible as any above 8, and is refused as such.
+        let levels = |n: Lenient<usize>| u8::try_from(n.0).unwrap_or(u8::MAX);
+        let config = set(config, self.priorities, |config, n| config.priorities(levels(n)));
         let config = set(config, self.queue_limit, |config, n| config.queue_limit(n.0));
         let config = set(config, self.max_blocked, |config, n| config.max_blocked(n.0));
         let config = set(config, self.log_panics, |config, log| config.log_panics(log.0));

@@ -20,6 +20,7 @@ pub(crate) mod of_type;
 pub(crate) mod registry;
 pub(crate) mod scope;
 mod scope_deadline;
+mod scope_share;
 pub(crate) mod shutdown;
 pub(crate) mod slot;
 pub(crate) mod snapshot;

@@ -136,7 +136,7 @@ impl Scope {
         self.lineage.0.node()
     }
 
-    fn trackers(&self) -> &ScopeTrackers {
+    pub(super) fn trackers(&self) -> &ScopeTrackers {
         match self.node().trackers() {
             Some(trackers) => trackers,
             None => unreachable!("a scope's node is a scope"),

@@ -41,8 +41,9 @@ pub(crate) struct Header<M: 'static> {
     /// The id of the node that the task was submitted at. A number keeps nothing alive.
     at: NodeId,
     waiter: Cell<Option<Waker>>,
-    /// The task's own node, once it has one. Weak: a handle keeps the task's result, not its node.
-    node: OnceWeak,
+    /// The task's own node, once it has one. Weak: a handle keeps the task's result, not its node. Before that it keeps
+    /// the rank, where the queue has an order.
+    pub(super) node: OnceWeak,
     /// Taken by the claimer.
     pub(super) meta: Cell<Option<M>>,
 }

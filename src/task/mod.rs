@@ -3,4 +3,5 @@
 pub(crate) mod body;
 pub(crate) mod cell;
 pub(crate) mod claimed;
+pub(crate) mod rank;
 pub(crate) mod state;

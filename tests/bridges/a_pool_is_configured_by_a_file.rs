@@ -12,12 +12,15 @@ fn read(settings: Value) -> Result<PoolConfig, String> {
 #[test]
 fn each_setting_is_that_of_its_method() {
     let all = json!({
-        "kind": "dedicated", "limit": 4, "queue_limit": 100, "max_blocked": 9, "daemon": true, "detached": true,
+        "kind": "dedicated", "limit": 4, "queue_limit": 100, "max_blocked": 9, "priorities": 3, "fair": true,
+        "daemon": true, "detached": true,
         "log_panics": false, "holds_permit": true, "task_type": "page", "thread_name_prefix": "render",
         "stack_size": 65536, "keep_alive": 5, "task_timeout": "30s", "warm": 2, "warm_concurrency": 1, "warm_timeout": "250ms",
     });
     let expected = PoolConfig::dedicated(4)
         .queue_limit(100)
+        .priorities(3)
+        .fair()
         .max_blocked(9)
         .daemon()
         .detached()
@@ -86,6 +89,7 @@ fn a_fault_is_an_error_that_names_the_remedy() {
         (json!({ "limit": "many" }), "\"many\" is not a whole number"),
         (json!({ "limit": 1, "daemon": "yes" }), "\"yes\" is not `true` or `false`"),
         (json!({ "limit": 1, "queue_limt": 7 }), "queue_limit"),
+        (json!({ "limit": 1, "priorities": 700 }), "at most 8"),
         (json!({ "limit": 1, "stack_size": 65536 }), "use `PoolConfig::dedicated`"),
         (json!({ "kind": "dedicated", "limit": 1, "keep_alive": "soon" }), "such as 5, \"250ms\""),
         (json!({ "kind": "dedicated", "limit": 1, "keep_alive": -1.0 }), "-1 is not a duration"),

@@ -6,6 +6,7 @@ use crate::pool::core::queue::Queue;
 use crate::sync::os::{Arc, thread};
 use crate::task::body::Body;
 use crate::task::cell::TaskRef;
+use crate::task::rank::Rank;
 
 /// The memo names the producer and the turn.
 type Name = (usize, usize);
@@ -18,9 +19,21 @@ fn queue() -> Arc<Books> {
     Arc::new(Books { queue: Queue::new(Vec::new()) })
 }
 
+/// A queue with two levels, in which tenants take turns.
+fn ordered() -> Arc<Books> {
+    Arc::new(Books { queue: Queue::ordered(2, Vec::new()) })
+}
+
 impl Books {
     fn push(&self, name: Name) {
-        let (queued, _handle) = TaskRef::new(TaskId::next(), NodeId::next(), name, Body::new(|| ()));
+        self.push_with(None, name);
+    }
+
+    fn push_with(&self, rank: Option<Rank>, name: Name) {
+        let (queued, handle) = TaskRef::new(TaskId::next(), NodeId::next(), name, Body::new(|| ()));
+        if let Some(rank) = rank {
+            handle.set_rank(rank);
+        }
         self.queue.push(queued);
     }
 
@@ -138,6 +151,52 @@ fn a_pusher_that_comes_second_is_told_that_the_queue_had_more() {
         // `more` was reported, so there is a task.
         if more {
             assert_eq!(books.pop(), Some((0, 1)));
+        }
+    });
+}
+
+#[test]
+fn a_queue_with_an_order_loses_nothing_and_keeps_each_tenants_order() {
+    model(4, || {
+        let books = ordered();
+        let producers: Vec<_> = (0..2)
+            .map(|producer| {
+                let books = Arc::clone(&books);
+                thread::spawn(move || {
+                    let rank = Rank::new(producer as u8, 1, producer as u64);
+                    books.push_with(Some(rank), (producer, 0));
+                    books.push_with(Some(rank), (producer, 1));
+                })
+            })
+            .collect();
+        let mut seen: Vec<Name> = (0..2).filter_map(|_| books.pop()).collect();
+        for producer in producers {
+            producer.join().unwrap();
+        }
+        seen.extend(std::iter::from_fn(|| books.pop()));
+        assert_eq!(of(0, &seen), [0, 1]);
+        assert_eq!(of(1, &seen), [0, 1]);
+        assert!(books.queue.is_empty() && books.queue.looks_empty() && books.queue.length() == 0);
+    });
+}
+
+#[test]
+fn a_pusher_to_a_queue_with_an_order_is_seen_by_the_one_that_looks_after_it() {
+    model(5, || {
+        let books = ordered();
+        books.push_with(Some(Rank::new(1, 1, 1)), (0, 0));
+        let producer = {
+            let books = Arc::clone(&books);
+            thread::spawn(move || books.push_with(Some(Rank::new(0, 1, 2)), (1, 0)))
+        };
+        let popped = books.queue.pop(|_, _| {});
+        assert!(popped.task.is_some());
+        // As a worker that leaves: what is not seen here is the pusher's to announce.
+        let seen = popped.more || !books.queue.looks_empty();
+        producer.join().unwrap();
+        assert!(!books.queue.is_empty());
+        if seen {
+            assert!(books.pop().is_some());
         }
     });
 }

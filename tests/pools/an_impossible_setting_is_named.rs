@@ -46,6 +46,14 @@ fn a_queue_that_holds_nothing_is_refused() {
 }
 
 #[test]
+fn a_queue_without_a_level_or_with_too_many_is_refused() {
+    bounded(|| {
+        names("priorities", PoolConfig::leased(1).priorities(0));
+        names("priorities", PoolConfig::leased(1).priorities(9).fair());
+    });
+}
+
+#[test]
 fn a_name_for_borrowed_threads_is_refused() {
     bounded(|| names("thread_name_prefix", PoolConfig::leased(1).thread_name_prefix("mine")));
 }

@@ -19,5 +19,7 @@ mod dedicated_threads_belong_to_one_pool;
 mod ensure_started_is_idempotent;
 mod room_that_one_cannot_use_goes_to_the_next;
 mod tasks_start_in_order;
+mod tenants_take_turns;
 mod the_limit_is_exact;
 mod the_queue_limit_counts_what_is_queued;
+mod urgent_tasks_start_first;

@@ -137,9 +137,10 @@ impl WeakNodeRef {
     }
 }
 
-/// A weak reference that is set once. One word, null until then.
+/// A weak reference that is set once. One word, null until then, or a [note](Self::note).
 ///
-/// The word is the address of a forgotten `Weak`, as `Weak::into_raw` returns it, and owns that one's count.
+/// The word is the address of a forgotten `Weak`, as `Weak::into_raw` returns it, and owns that one's count. A note is an
+/// odd number, which no address of a node is.
 pub(crate) struct OnceWeak(AtomicPtr<Node>);
 
 impl OnceWeak {
@@ -147,13 +148,28 @@ impl OnceWeak {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
+    /// Keeps an odd number until the reference is set. Called before another thread sees the word.
+    pub(crate) fn note(&self, odd: usize) {
+        debug_assert!(odd % 2 == 1, "an even number would be taken for an address");
+        self.0.store(ptr::without_provenance_mut(odd), Ordering::Relaxed);
+    }
+
+    /// Returns the number that [`note`](Self::note) keeps, unless the reference was set since.
+    #[inline]
+    pub(crate) fn noted(&self) -> Option<usize> {
+        let word = self.0.load(Ordering::Relaxed);
+        is_note(word).then(|| word.addr())
+    }
+
     /// True for the first call. The process is never set.
     pub(crate) fn set(&self, node: &NodeRef) -> bool {
         let Some(node) = &node.0 else { return false };
+        let before = self.0.load(Ordering::Relaxed);
+        let unset = if is_note(before) { before } else { ptr::null_mut() };
         let weak = Arc::downgrade(node);
         let address = weak.as_ptr().cast_mut();
         // Release: the count is there before `upgrade` reads the address; pairs with its Acquire.
-        let first = self.0.compare_exchange(ptr::null_mut(), address, Ordering::Release, Ordering::Relaxed).is_ok();
+        let first = self.0.compare_exchange(unset, address, Ordering::Release, Ordering::Relaxed).is_ok();
         if first {
             // The word owns the count from now on, as if the address came from `Weak::into_raw`.
             mem::forget(weak);
@@ -163,7 +179,7 @@ impl OnceWeak {
 
     pub(crate) fn upgrade(&self) -> Option<NodeRef> {
         let node = self.0.load(Ordering::Acquire);
-        if node.is_null() {
+        if node.is_null() || is_note(node) {
             return None;
         }
         // SAFETY: the word owns a weak count that came with this address, until the drop, which the borrow excludes.
@@ -173,10 +189,14 @@ impl OnceWeak {
     }
 }
 
+fn is_note(word: *mut Node) -> bool {
+    word.addr() & 1 == 1
+}
+
 impl Drop for OnceWeak {
     fn drop(&mut self) {
         let node = *self.0.get_mut();
-        if !node.is_null() {
+        if !node.is_null() && !is_note(node) {
             // SAFETY: the word owns a weak count that came with this address, and is not used after this.
             drop(unsafe { Weak::from_raw(node) });
         }

@@ -1,5 +1,6 @@
 //! [`ScopeTrackers`]: how a scope counts its tasks.
 
+use crate::lineage::node::scope_share::ScopeShare;
 use crate::wait::tracker::TaskTracker;
 
 /// Trackers of the tasks that were submitted at or below a scope, in any pool.
@@ -10,11 +11,12 @@ pub(crate) struct ScopeTrackers {
     pub(crate) joining: TaskTracker,
     /// Counts tasks of daemon pools.
     pub(crate) daemon: TaskTracker,
+    pub(crate) share: ScopeShare,
 }
 
 impl ScopeTrackers {
     pub(crate) fn new() -> Self {
-        Self { joining: TaskTracker::new(), daemon: TaskTracker::new() }
+        Self { joining: TaskTracker::new(), daemon: TaskTracker::new(), share: ScopeShare::new() }
     }
 
     #[inline]

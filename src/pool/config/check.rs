@@ -50,6 +50,9 @@ impl PoolConfig {
         if let Some(problem) = self.labels.as_ref().and_then(|labels| labels.problem()) {
             return Some(("label", problem));
         }
+        if let Some(problem) = self.problem_of_order() {
+            return Some(problem);
+        }
         if let Some(threads) = &self.threads {
             if self.kind != PoolKind::Dedicated {
                 let setting = match &**threads {
@@ -87,6 +90,7 @@ impl PoolConfig {
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let none = ThreadConfig::default();
         let [mine, theirs] = [self, other].map(|config| config.threads.as_deref().unwrap_or(&none));
+        let [order, other_order] = [self, other].map(|config| config.order.as_deref().cloned().unwrap_or_default());
         let settings = [
             ("kind", self.kind == other.kind),
             ("n", self.limit == other.limit),
@@ -101,6 +105,8 @@ impl PoolConfig {
             ("log_panics", self.log_panics == other.log_panics),
             ("gate", self.gate == other.gate),
             ("task_timeout", self.task_timeout == other.task_timeout),
+            ("priorities", order.levels == other_order.levels),
+            ("fair", order.fair == other_order.fair),
             ("thread_name_prefix", mine.prefix == theirs.prefix),
             ("stack_size", mine.stack_size == theirs.stack_size),
             ("keep_alive", mine.keep_alive == theirs.keep_alive),

@@ -5,6 +5,7 @@ mod dedicated;
 pub(crate) mod gate;
 pub(crate) mod kind;
 mod label;
+pub(crate) mod order;
 pub(crate) mod threads;
 mod time;
 pub(crate) mod worker_ctx;
@@ -16,6 +17,7 @@ use crate::names::metric_labels::MetricLabels;
 use crate::names::task_type::TaskType;
 use crate::pool::config::gate::Gated;
 use crate::pool::config::kind::{PoolKind, PoolMode};
+use crate::pool::config::order::Order;
 use crate::pool::config::threads::ThreadConfig;
 
 /// The default bound of the extra threads that the waits of one pool cause.
@@ -54,6 +56,8 @@ pub struct PoolConfig {
     pub(crate) labels: Option<Box<MetricLabels>>,
     /// Boxed, because few pools have one.
     pub(crate) gate: Option<Box<Gated>>,
+    /// The order of the queue; `None` is first in, first out. Boxed, because few pools have one.
+    pub(crate) order: Option<Box<Order>>,
     /// Settings of dedicated pools alone. Boxed, because a pool per request has none of them.
     pub(crate) threads: Option<Box<ThreadConfig>>,
 }
@@ -93,6 +97,7 @@ impl PoolConfig {
             task_timeout: None,
             labels: None,
             gate: None,
+            order: None,
             threads: None,
         }
     }

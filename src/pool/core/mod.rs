@@ -2,15 +2,18 @@
 
 pub(crate) mod capacity;
 pub(crate) mod cause;
+mod chain;
 pub(crate) mod claimed;
 pub(crate) mod counters;
 pub(crate) mod held_permits;
 pub(crate) mod kind;
 mod measure;
 pub(crate) mod notifier;
+mod ordered;
 pub(crate) mod permits;
 pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod queue_stats;
 pub(crate) mod stats;
 pub(crate) mod task_meta;
+mod turns;

@@ -103,9 +103,13 @@ impl Pool {
         kind: Box<dyn Kind<Pool>>,
     ) -> Arc<Self> {
         let capacity = config.queue_limit.map(Capacity::new);
+        let queue = match &config.order {
+            Some(order) => Queue::ordered(order.levels, QueueStats::new()),
+            None => Queue::new(QueueStats::new()),
+        };
         let pool = Arc::new(Self {
             tracker: TaskTracker::new(),
-            queue: Queue::new(QueueStats::new()),
+            queue,
             permits: Permits::new(),
             held_permits: HeldPermits::new(),
             counters: Counters::default(),

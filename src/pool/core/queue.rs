@@ -8,15 +8,19 @@
 //! A push that happens before another is popped before it: the inbox is a stack, it is taken whole, and it is
 //! reversed; a batch is used up before the next is taken.
 //!
+//! A pool with priorities or fair turns has an [`Ordered`] behind the list. Each pop takes the whole inbox and sorts it in, so
+//! that an urgent task passes those which came before it. The submitters' side is the same.
+//!
 //! # The race to fear
 //! A worker finds the queue empty and leaves during a push. The callers exclude this: a submitter pushes, *then* looks
 //! at the permits; a leaving worker releases its permit, *then* looks at the queue ([`crate::pool::core::permits`]). `push`
 //! and `is_empty` are sequentially consistent, so one of the two sees the other.
 
-use std::iter;
 use std::mem::ManuallyDrop;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
+use crate::pool::core::chain::Chain;
+use crate::pool::core::ordered::Ordered;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::cell::{Header, TaskRef};
@@ -35,40 +39,9 @@ pub(crate) struct Queue<M: 'static, X> {
 
 struct List<M: 'static, X> {
     tasks: Chain<M>,
+    /// The queued tasks of a pool that has an order of its own; the list is empty then whenever the lock is free.
+    ordered: Option<Box<Ordered<M>>>,
     extra: X,
-}
-
-/// Tasks, each linked to the next. The owner of the chain owns the references and the links.
-struct Chain<M: 'static>(*mut Header<M>);
-
-impl<M: 'static> Chain<M> {
-    const EMPTY: Self = Self(ptr::null_mut());
-
-    fn is_empty(&self) -> bool {
-        self.0.is_null()
-    }
-
-    #[inline]
-    fn take_first(&mut self) -> Option<TaskRef<M>> {
-        // SAFETY: the chain owns the reference, which leaves it here, and the link.
-        unsafe {
-            let first = TaskRef::from_raw(NonNull::new(self.0)?);
-            self.0 = first.next().get();
-            Some(first)
-        }
-    }
-
-    #[inline]
-    fn put_first(&mut self, task: TaskRef<M>) {
-        // SAFETY: the reference is about to be in this chain, so its link is ours.
-        let next = unsafe { task.next() };
-        // The common batch is one task, whose link is right already: no write, so its cache line stays with a joiner that
-        // polls it.
-        if next.get() != self.0 {
-            next.set(self.0);
-        }
-        self.0 = ManuallyDrop::new(task).as_raw();
-    }
 }
 
 // SAFETY: the links belong to the holder of the list's lock, or to the pusher until its compare-exchange has succeeded;
@@ -84,12 +57,37 @@ pub(crate) struct Popped<M: 'static> {
     pub(crate) more: bool,
 }
 
+impl<M: 'static, X> List<M, X> {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.ordered.as_ref().is_none_or(|ordered| ordered.is_empty())
+    }
+
+    /// Takes the task that is to start next.
+    #[inline]
+    fn take_next(&mut self) -> Option<TaskRef<M>> {
+        match &mut self.ordered {
+            Some(ordered) => ordered.pop(),
+            None => self.tasks.take_first(),
+        }
+    }
+}
+
 impl<M: 'static, X> Queue<M, X> {
     pub(crate) fn new(extra: X) -> Self {
+        Self::build(None, extra)
+    }
+
+    /// A queue whose tasks start in the order of their ranks.
+    pub(crate) fn ordered(levels: u8, extra: X) -> Self {
+        Self::build(Some(Box::new(Ordered::new(levels))), extra)
+    }
+
+    fn build(ordered: Option<Box<Ordered<M>>>, extra: X) -> Self {
         Self {
             inbox: AtomicPtr::new(ptr::null_mut()),
             _apart: [0; 7],
-            list: Mutex::new(List { tasks: Chain::EMPTY, extra }),
+            list: Mutex::new(List { tasks: Chain::EMPTY, ordered, extra }),
             rest: AtomicUsize::new(0),
         }
     }
@@ -110,19 +108,19 @@ impl<M: 'static, X> Queue<M, X> {
         }
     }
 
-    /// Takes the oldest task. `under_lock` notes it before the lock is released.
+    /// Takes the oldest task, or the one that is first by its rank. `under_lock` notes it before the lock is released.
     #[inline]
     pub(crate) fn pop(&self, under_lock: impl FnOnce(&mut X, Option<&TaskRef<M>>)) -> Popped<M> {
         let mut list = self.list.lock();
         self.refill(&mut list);
-        let task = list.tasks.take_first();
+        let task = list.take_next();
         self.note_rest(&list);
         under_lock(&mut list.extra, task.as_ref());
-        let more = !list.tasks.is_empty() || !self.inbox.load(Ordering::SeqCst).is_null();
+        let more = !list.is_empty() || !self.inbox.load(Ordering::SeqCst).is_null();
         Popped { task, more }
     }
 
-    /// Moves the inbox behind an empty list, oldest first.
+    /// Moves the inbox behind an empty list, oldest first, and from there into the order, if there is one.
     fn refill(&self, list: &mut MutexGuard<'_, List<M, X>>) {
         // No look at the inbox while the list lasts: the look would take the cache line away from the submitters.
         if !list.tasks.is_empty() || self.inbox.load(Ordering::SeqCst).is_null() {
@@ -132,6 +130,10 @@ impl<M: 'static, X> Queue<M, X> {
         let mut newest = Chain(self.inbox.swap(ptr::null_mut(), Ordering::SeqCst));
         while let Some(task) = newest.take_first() {
             list.tasks.put_first(task);
+        }
+        let List { tasks, ordered: Some(ordered), .. } = &mut **list else { return };
+        while let Some(oldest) = tasks.take_first() {
+            ordered.push(oldest);
         }
     }
 
@@ -144,20 +146,17 @@ impl<M: 'static, X> Queue<M, X> {
     /// Returns whether nothing is queued, from both parts at one time.
     pub(crate) fn is_empty(&self) -> bool {
         let list = self.list.lock();
-        list.tasks.is_empty() && self.inbox_is_empty()
+        list.is_empty() && self.inbox_is_empty()
     }
 
     /// The number of queued entries. Walks over all of them.
     pub(crate) fn length(&self) -> usize {
         let list = self.list.lock();
-        // Acquire: sees the pushers' links. The inbox grows at its head only, and is taken only under the lock.
-        let parts = [list.tasks.0, self.inbox.load(Ordering::Acquire)];
-        let next = |raw: &NonNull<Header<M>>| {
-            // SAFETY: the list's links are ours under its lock; a link of the inbox does not change after its push. The
-            // reference stays with its part of the queue.
-            unsafe { NonNull::new(ManuallyDrop::new(TaskRef::from_raw(*raw)).next().get()) }
-        };
-        parts.into_iter().map(|first| iter::successors(NonNull::new(first), next).count()).sum()
+        // Acquire: sees the pushers' links. The inbox grows at its head only, and is taken only under the lock; a link in it
+        // does not change after its push.
+        let inbox = Chain(self.inbox.load(Ordering::Acquire));
+        let ordered = list.ordered.as_ref().map_or(0, |ordered| ordered.length());
+        list.tasks.length() + ordered + inbox.length()
     }
 
     /// Passes on the data under the queue's lock.
@@ -178,13 +177,16 @@ impl<M: 'static, X> Queue<M, X> {
         for task in kept.into_iter().rev() {
             list.tasks.put_first(task);
         }
+        if let Some(ordered) = &mut list.ordered {
+            ordered.take_if(unwanted, &mut taken);
+        }
         self.note_rest(&list);
         taken
     }
 
     /// Notes whether the list has tasks. Runs under the lock, and so before the caller's look at the permits.
     fn note_rest(&self, list: &List<M, X>) {
-        let rest = usize::from(!list.tasks.is_empty());
+        let rest = usize::from(!list.is_empty());
         // Relaxed: only the holder of the lock writes it.
         if self.rest.load(Ordering::Relaxed) != rest {
             // SeqCst: pairs with `looks_empty`.

@@ -130,6 +130,8 @@ pub(crate) struct As {
     pub(crate) stateful: bool,
     /// Its closure borrows data that lives until the wait for the task ends.
     pub(crate) borrows: bool,
+    /// Its own priority; `None` for that of its submitter's place.
+    pub(crate) priority: Option<u8>,
 }
 
 impl From<Option<TaskType>> for As {

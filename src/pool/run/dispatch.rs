@@ -12,7 +12,7 @@ use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{As, Counted, Task, TaskMeta};
 use crate::pool::run::admit::{acquire_capacity, admit, meta, refuse};
 use crate::pool::run::evict::Evicted;
-use crate::pool::run::{evict, stop};
+use crate::pool::run::{evict, rank, stop};
 use crate::sync::os::{Arc, Ordering, fence};
 use crate::sync::unwind::swallow;
 use crate::task::body::Body;
@@ -34,7 +34,7 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    let As { task_type, stateful, borrows } = submitted.into();
+    let As { task_type, stateful, borrows, priority } = submitted.into();
     let admitted = match admit(pool, task_type.as_ref()) {
         Ok(admitted) => admitted,
         Err(reason) => return Err(refuse(pool, f.into_inner(), reason)),
@@ -43,10 +43,14 @@ where
         pool.retract(&admitted);
         return Err(refuse(pool, f.into_inner(), reason));
     }
+    let rank = rank::of(pool, &admitted.place, priority);
     let node = Pool::listing_node(&admitted.place);
     let owner = admitted.owner.clone();
     let meta = meta(pool, Counted { scoped, ..admitted }, task_type, true);
     let (queued, handle) = TaskRef::new(TaskId::next(), meta.place.node().id(), meta, f);
+    if let Some(rank) = rank {
+        handle.set_rank(rank);
+    }
     if stateful {
         handle.state().set_stateful();
     }

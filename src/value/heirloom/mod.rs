@@ -3,6 +3,7 @@
 pub(crate) mod at;
 mod find;
 mod init;
+mod tenant;
 
 use std::borrow::Cow;
 use std::fmt;

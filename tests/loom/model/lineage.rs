@@ -23,6 +23,8 @@ pub(crate) mod whose {
     }
 }
 
+#[path = "../../../src/lineage/node/scope_share.rs"]
+pub(crate) mod scope_share;
 #[path = "../../../src/lineage/node/scope_trackers.rs"]
 mod scope_trackers;
 
@@ -30,6 +32,7 @@ pub(crate) mod node {
     use std::fmt;
     use std::sync::{Arc, OnceLock, Weak};
 
+    pub(crate) use crate::lineage::scope_share;
     pub(crate) use crate::lineage::scope_trackers::ScopeTrackers;
 
     use crate::error::{CancelReason, Cancelled};
@@ -259,11 +262,19 @@ pub(crate) mod node {
     }
 
     /// No task of a model becomes a node.
-    pub(crate) struct OnceWeak(OnceLock<WeakNodeRef>);
+    pub(crate) struct OnceWeak(OnceLock<WeakNodeRef>, OnceLock<usize>);
 
     impl OnceWeak {
         pub(crate) fn new() -> Self {
-            Self(OnceLock::new())
+            Self(OnceLock::new(), OnceLock::new())
+        }
+
+        pub(crate) fn note(&self, odd: usize) {
+            assert!(self.1.set(odd).is_ok());
+        }
+
+        pub(crate) fn noted(&self) -> Option<usize> {
+            self.1.get().copied()
         }
 
         pub(crate) fn set(&self, place: &NodeRef) -> bool {

@@ -231,7 +231,7 @@ pub(crate) mod os {
     pub(crate) use super::atomic::{AtomicBool, AtomicUsize, fence};
     pub(crate) use super::thread;
     // Ids and statistics: they decide nothing, and each access that loom sees costs.
-    pub(crate) use std::sync::atomic::{AtomicIsize, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicIsize, AtomicU32, AtomicU64, Ordering};
     // Its count is no part of any protocol, and loom's cannot be weak.
     pub(crate) use super::lazy::LazyLock;
     pub(crate) use std::sync::{Arc, OnceLock, Weak};

@@ -1,0 +1,92 @@
+//! [`Chain`] and [`Fifo`]: tasks linked through themselves, so that no list of them allocates.
+
+use std::iter;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+
+use crate::task::cell::{Header, TaskRef};
+
+/// Tasks, each linked to the next. The owner of the chain owns the references and the links.
+pub(super) struct Chain<M: 'static>(pub(super) *mut Header<M>);
+
+impl<M: 'static> Chain<M> {
+    pub(super) const EMPTY: Self = Self(ptr::null_mut());
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_null()
+    }
+
+    #[inline]
+    pub(super) fn take_first(&mut self) -> Option<TaskRef<M>> {
+        // SAFETY: the chain owns the reference, which leaves it here, and the link.
+        unsafe {
+            let first = TaskRef::from_raw(NonNull::new(self.0)?);
+            self.0 = first.next().get();
+            Some(first)
+        }
+    }
+
+    #[inline]
+    pub(super) fn put_first(&mut self, task: TaskRef<M>) {
+        // SAFETY: the reference is about to be in this chain, so its link is ours.
+        let next = unsafe { task.next() };
+        // The common batch is one task, whose link is right already: no write, so its cache line stays with a joiner that
+        // polls it.
+        if next.get() != self.0 {
+            next.set(self.0);
+        }
+        self.0 = ManuallyDrop::new(task).as_raw();
+    }
+
+    /// The number of tasks. Walks over all of them.
+    pub(super) fn length(&self) -> usize {
+        let next = |raw: &NonNull<Header<M>>| {
+            // SAFETY: the links are ours, and the reference stays in the chain.
+            unsafe { NonNull::new(ManuallyDrop::new(TaskRef::from_raw(*raw)).next().get()) }
+        };
+        iter::successors(NonNull::new(self.0), next).count()
+    }
+}
+
+/// Tasks, the oldest first: two chains, of which the second is in reverse order, and becomes the first when that is empty.
+pub(super) struct Fifo<M: 'static> {
+    oldest: Chain<M>,
+    newest: Chain<M>,
+}
+
+impl<M: 'static> Fifo<M> {
+    pub(super) fn new() -> Self {
+        Self { oldest: Chain::EMPTY, newest: Chain::EMPTY }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.oldest.is_empty() && self.newest.is_empty()
+    }
+
+    pub(super) fn push(&mut self, task: TaskRef<M>) {
+        self.newest.put_first(task);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<TaskRef<M>> {
+        if self.oldest.is_empty() {
+            while let Some(task) = self.newest.take_first() {
+                self.oldest.put_first(task);
+            }
+        }
+        self.oldest.take_first()
+    }
+
+    /// The number of tasks. Walks over all of them.
+    pub(super) fn length(&self) -> usize {
+        self.oldest.length() + self.newest.length()
+    }
+
+    /// Takes the tasks for which `unwanted` returns true, and keeps the order of the rest.
+    pub(super) fn take_if(&mut self, unwanted: &mut dyn FnMut(&TaskRef<M>) -> bool, taken: &mut Vec<TaskRef<M>>) {
+        let mut kept = Self::new();
+        while let Some(task) = self.pop() {
+            if unwanted(&task) { taken.push(task) } else { kept.push(task) }
+        }
+        *self = kept;
+    }
+}

@@ -1,0 +1,45 @@
+//! The rank of a task in a pool whose queue has an order, from the submitter's place.
+
+use crate::lineage::current;
+use crate::lineage::handle::Lineage;
+use crate::lineage::node::{NodeRef, scope_share};
+use crate::pool::config::order::{Fairness, Order};
+use crate::pool::core::pool::Pool;
+use crate::sync::unwind::swallow;
+use crate::task::rank::Rank;
+
+/// Returns the rank of a task that is submitted at `place`, with its own priority, if it has one. `None` for a pool that
+/// starts its tasks first in, first out. Runs the user's function of [`fair_by`](crate::PoolConfig::fair_by).
+#[inline]
+pub(super) fn of(pool: &Pool, place: &NodeRef, priority: Option<u8>) -> Option<Rank> {
+    let order = pool.config.order.as_deref()?;
+    Some(if pool.config.detached {
+        in_order(pool, order, &current::nearest(), priority)
+    } else {
+        in_order(pool, order, place, priority)
+    })
+}
+
+fn in_order(pool: &Pool, order: &Order, at: &NodeRef, priority: Option<u8>) -> Rank {
+    let node = at.node();
+    let level = match priority {
+        _ if order.levels == 1 => 0,
+        Some(level) => level,
+        None => scope_share::priority(node.scopes()).unwrap_or(0),
+    };
+    let (tenant, weight) = match &order.fair {
+        Fairness::Off => (0, None),
+        Fairness::Scopes => {
+            let owner = pool.owner.upgrade().unwrap_or(NodeRef::PROCESS);
+            let outermost = node.scopes_beside(owner.node()).last();
+            let found = outermost.map(|(scope, trackers)| (scope.id().as_u64(), trackers.share.weight()));
+            swallow(|| drop(owner));
+            found.unwrap_or((0, None))
+        }
+        Fairness::By(tenant) => {
+            let tenant = swallow(|| tenant.tenant(&Lineage(at.clone())));
+            (tenant.unwrap_or(0), scope_share::weight(node.scopes()))
+        }
+    };
+    Rank::new(level.min(order.levels - 1), weight.unwrap_or(1), tenant)
+}

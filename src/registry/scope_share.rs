@@ -1,0 +1,72 @@
+//! The priority and the weight of a [`Scope`], for pools whose queues have an order.
+
+use crate::error::SubmitError;
+use crate::pool::core::task_meta::As;
+use crate::pool::handle::submit;
+use crate::pool::handle::task::TaskHandle;
+use crate::registry::manager::PoolManager;
+use crate::registry::scope::Scope;
+
+impl Scope {
+    /// Sets the priority of tasks that are submitted at or below this scope: 0 is the most urgent.
+    ///
+    /// It counts in pools that have [`priorities`](crate::PoolConfig::priorities), and nowhere else. The nearest scope
+    /// with a priority decides, so a scope below may have another one, also a more urgent one. Code below no such scope
+    /// has priority 0. A later call changes the priority of later submits, and moves no queued task.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let app = Scope::new("app");
+    /// app.create("work").start(PoolConfig::leased(2).priorities(2))?;
+    /// let report = Scope::new_in(&app, "nightly report");
+    /// report.priority(1); // behind all that is interactive
+    /// let sum = report.run(|| heirloom::get("work"))?.submit(|| 40 + 2)?;
+    /// assert_eq!(sum.join()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn priority(&self, level: u8) {
+        self.trackers().share.set_priority(level);
+    }
+
+    /// Sets the weight of this scope as a tenant: so many tasks start in its turn, from 1 to 1000.
+    ///
+    /// It counts in pools that are [`fair`](crate::PoolConfig::fair), and nowhere else. A scope without a weight has 1. 0
+    /// counts as 1, and more than 1000 as 1000. A later call counts from the next submit on.
+    pub fn weight(&self, tasks: u16) {
+        self.trackers().share.set_weight(tasks);
+    }
+}
+
+impl PoolManager {
+    /// Submits a task with a priority of its own, instead of that of the submitter's place. Never blocks.
+    ///
+    /// In a pool without [`priorities`](crate::PoolConfig::priorities) it is [`submit`](Self::submit).
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Scope};
+    ///
+    /// let scope = Scope::new("doc");
+    /// let pool = scope.create("work");
+    /// pool.start(PoolConfig::leased(2).priorities(3))?;
+    /// let whenever = pool.submit_at(2, || "thumbnail")?;
+    /// assert_eq!(whenever.join()?, "thumbnail");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn submit_at<F, T>(&self, priority: u8, f: F) -> Result<TaskHandle<T>, SubmitError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match &*self.load() {
+            Some(pool) => {
+                let own = As { priority: Some(priority), ..As::default() };
+                submit::submit_static(pool, own, f).map_err(|refused| self.explain(refused.reason))
+            }
+            None => Err(self.not_started()),
+        }
+    }
+}
