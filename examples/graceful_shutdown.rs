@@ -41,7 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         drop(orders.submit(|| WRITTEN.fetch_add(1, Ordering::Relaxed))?);
     }
     let full = orders.submit(|| ()).map(drop);
-    assert!(matches!(full, Err(ref error) if matches!(error.kind(), SubmitErrorKind::QueueFull { limit: 3, .. })));
+    assert!(
+        matches!(full, Err(ref error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::QueueFull { limit: 3, .. })))
+    );
 
     // A metric that is never written: its sender is alive as long as `main` runs.
     let (_never, forever) = mpsc::channel::<()>();
@@ -58,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("asked to end:\n{report}\n");
     assert!(!report.is_complete());
     assert!(
-        matches!(orders.submit(|| ()).map(drop), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
+        matches!(orders.submit(|| ()).map(drop), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Closed { .. })))
     ); // no new work
     assert!(lost.join().is_err_and(|error| error.is_cancelled())); // queued in a daemon pool
 

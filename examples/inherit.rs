@@ -60,10 +60,9 @@ fn request_name() -> String {
 fn threads_and_callbacks() -> Fallible {
     let request: Lineage = heirloom::current();
 
-    heirloom::thread::scope(|s| {
-        // heirloom's threads are children of the node that starts them.
-        s.spawn(|| assert_eq!(heirloom::current().parent().as_ref(), Some(&request)));
-    });
+    // heirloom's threads are children of the node that starts them.
+    let parent = heirloom::thread::scope(|s| s.spawn(|| heirloom::current().parent())?.join())?;
+    assert_eq!(parent.as_ref(), Some(&request));
 
     // A plain thread stands below the process, whichever node starts it. `wrap` takes the node along.
     let here = heirloom::wrap(|| assert!(heirloom::get("render").is_ok()));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use heirloom::inspector::Inspector;
-use heirloom::{Cancelled, PoolConfig, Registry, Scope};
+use heirloom::{PoolConfig, Registry, Scope};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -99,7 +99,7 @@ fn page(request: &Scope, number: u64) -> Result<()> {
 }
 
 /// Keeps its place, as a computation would, and looks now and then whether it is asked to stop.
-fn compute(time: Duration) -> std::result::Result<(), Cancelled> {
+fn compute(time: Duration) -> std::result::Result<(), heirloom::Error> {
     let until = Instant::now() + time;
     while Instant::now() < until {
         heirloom::checkpoint()?;

@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(found) => return Err(format!("the blog found {found:?}").into()),
         Err(missing) => missing,
     };
-    assert_eq!(missing.elsewhere(), [shop.to_string()]);
+    assert_eq!(missing.as_manager_not_found().map(|missing| missing.elsewhere()), Some(vec![shop.to_string()]));
     println!("{missing}");
 
     // `get_or_create` walks up first, and creates at the current node. `ensure_started` accepts a pool that runs already.

@@ -24,7 +24,11 @@ fn by_name() -> Result<(), Box<dyn Error>> {
 
     // Everything else is refused before it is queued.
     let refused = match render.submit_as("thumbnail", || "no component") {
-        Err(refused) if matches!(refused.kind(), SubmitErrorKind::UnknownTaskType { .. }) => refused,
+        Err(refused)
+            if matches!(refused.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::UnknownTaskType { .. })) =>
+        {
+            refused
+        }
         other => return Err(format!("the render pool took it: {other:?}").into()),
     };
     println!("refused: {refused}");
@@ -49,13 +53,13 @@ fn by_name() -> Result<(), Box<dyn Error>> {
 
 /// The only module that can make work for the GPU pool.
 mod gpu {
-    use heirloom::{PoolConfig, PoolManager, StartError, SubmitError, Task, TaskHandle, TaskKind, TaskType};
+    use heirloom::{PoolConfig, PoolManager, Task, TaskHandle, TaskKind, TaskType};
 
     /// Private: code outside cannot name it, so it cannot forge the type.
     struct Shader;
     impl TaskKind for Shader {}
 
-    pub(crate) fn start() -> Result<(), StartError> {
+    pub(crate) fn start() -> Result<(), heirloom::Error> {
         // One thread, its own: the thread-locals of a native library stay there.
         let config = PoolConfig::dedicated(1).thread_name_prefix("gpu").task_type(TaskType::of::<Shader>());
         heirloom::create("gpu").start(config)
@@ -71,7 +75,7 @@ mod gpu {
             let thread = std::thread::current().name().map(String::from);
             (pixel ^ 0x00ff_ffff, thread)
         });
-        let accepted: Result<_, SubmitError> = shader.submit(task); // another kind's task does not compile here
+        let accepted: Result<_, heirloom::Error> = shader.submit(task); // another kind's task does not compile here
         Ok(accepted?)
     }
 }

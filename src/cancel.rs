@@ -12,7 +12,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::cancel::hook::{CancelSource, Hook};
-use crate::error::{CancelReason, Cancelled};
+use crate::error::{CancelReason, Error};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::{ExitOnDrop, Lineage};
 use crate::lineage::node::{Node, NodeRef};
@@ -60,7 +60,7 @@ pub fn is_cancelled() -> bool {
 /// ```
 /// use heirloom::{Cancelled, PoolConfig, Scope};
 ///
-/// fn sum(numbers: &[u64]) -> Result<u64, Cancelled> {
+/// fn sum(numbers: &[u64]) -> Result<u64, Error> {
 ///     let mut sum = 0;
 ///     for chunk in numbers.chunks(1000) {
 ///         heirloom::checkpoint()?;
@@ -74,14 +74,14 @@ pub fn is_cancelled() -> bool {
 /// work.start(PoolConfig::leased(1))?;
 /// let task = work.submit(|| sum(&[1; 5000]))?;
 /// assert_eq!(task.join()??, 5000);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`Cancelled`], each time until the request is acknowledged.
 #[inline]
-pub fn checkpoint() -> Result<(), Cancelled> {
-    if is_cancelled() { Err(interrupted::cause()) } else { Ok(()) }
+pub fn checkpoint() -> Result<(), Error> {
+    if is_cancelled() { Err(interrupted::cause().into()) } else { Ok(()) }
 }
 
 /// Sleeps for `d`, or until the running task or thread, or a node above it, is cancelled.
@@ -101,15 +101,15 @@ pub fn checkpoint() -> Result<(), Cancelled> {
 ///     starts.send(()).unwrap();
 ///     heirloom::sleep(Duration::from_secs(3600))
 /// })?;
-/// has_started.recv()?;
+/// has_started.recv().unwrap();
 /// task.cancel();
 /// assert!(task.join()?.is_err()); // it woke at once
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`Cancelled`], at once or when the cancel comes.
-pub fn sleep(d: Duration) -> Result<(), Cancelled> {
+pub fn sleep(d: Duration) -> Result<(), Error> {
     checkpoint()?;
     if !current::stands() {
         std::thread::sleep(d);
@@ -120,7 +120,7 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
     let deadline = park::after(d);
     let _away = PermitsReleased::begin_until(deadline);
     match park::block_until(deadline, |waker| cancel_listener.poll(waker, CancelListener::cancel_requested)) {
-        true => Err(interrupted::cancelled()),
+        true => Err(interrupted::cancelled().into()),
         false => Ok(()),
     }
 }
@@ -149,10 +149,10 @@ pub fn sleep(d: Duration) -> Result<(), Cancelled> {
 /// })?;
 /// # while save.status() == heirloom::TaskStatus::Queued { std::thread::yield_now() }
 /// save.cancel();
-/// acknowledged.recv()?;
+/// acknowledged.recv().unwrap();
 /// assert_eq!(save.cancel(), CancelOutcome::Requested); // a new request
 /// assert!(save.join()?.is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub fn acknowledge_cancel() -> bool {
     with_own(acknowledge_in)
@@ -276,10 +276,10 @@ impl Lineage {
 ///     begins.send(()).unwrap();
 ///     answer.recv()
 /// }))?;
-/// has_begun.recv()?;
+/// has_begun.recv().unwrap();
 /// scope.cancel(); // the client is gone: the statement ends now
 /// assert_eq!(query.join()??, "interrupted");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 ///
 /// # Limits of `f`

@@ -20,6 +20,7 @@ chapters! {
     waiting = "guide/waiting";
     parallel = "guide/parallel";
     gates = "guide/gates";
+    errors = "guide/errors";
     ending = "guide/ending";
     cancelling = "guide/cancelling";
     deadlines = "guide/deadlines";

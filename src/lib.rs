@@ -48,6 +48,7 @@
 //! | [`guide::waiting`] | waits inside tasks, permits, circles |
 //! | [`guide::parallel`] | parallel loops on work-stealing pools |
 //! | [`guide::gates`] | one at a time, with an answer instead of a queue |
+//! | [`guide::errors`] | one error for all verbs, and what to do about it |
 //! | [`guide::ending`] | close, stop, cancel, shutdown, and the process's exit |
 //! | [`guide::cancelling`] | cancel requests, and the code that answers them |
 //! | [`guide::values`] | values that go along with the tree |
@@ -84,8 +85,8 @@
 //! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
 //! | tests | [`test::isolated`](test::isolated()), [`test::isolated_async`] |
-//! | circles of waits | [`Circle`], [`Link`], [`WouldDeadlock`] |
-//! | errors | [`Error`], into which all of these convert: [`ManagerNotFound`], [`StartError`] and [`StartErrorKind`], [`SubmitError`] and [`SubmitErrorKind`], [`Refused`], [`TaskError`], [`StopError`], [`Busy`], [`EnterError`], [`UnknownTaskType`], [`TimedOut`] |
+//! | circles of waits | [`Circle`], [`Link`] |
+//! | errors | [`Error`], which every verb returns, and [`ErrorKind`]; its details [`ManagerNotFound`], [`StartError`] and [`StartErrorKind`], [`SubmitError`] and [`SubmitErrorKind`], [`TaskError`], [`JoinError`], [`SpawnError`], [`StopError`], [`Busy`], [`UnknownTaskType`], [`TimedOut`]; [`Refused`], which returns the closure |
 //! | ids | [`NodeId`], [`TaskId`] |
 // `.ci/run` compiles the models beside an empty crate: they contain the engine's files themselves.
 #![cfg(not(models_alone))]
@@ -124,14 +125,14 @@ mod wait;
 pub use crate::cancel::deadline::{deadline, remaining};
 pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};
 pub use crate::drain::{Drain, Drained, Stopping};
-pub use crate::error::{
-    BindError, Busy, CancelReason, Cancelled, Circle, EnterError, Error, Holder, InitError, Link, ManagerNotFound,
-    NotBound, Refused, StartError, StartErrorKind, StopError, SubmitError, SubmitErrorKind, TaskError, TimedOut,
-    UnknownTaskType, WouldDeadlock,
-};
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use crate::error::{JoinError, PortalError, SpawnError};
+pub use crate::error::PortalError;
+pub use crate::error::{
+    BindError, Busy, CancelReason, Cancelled, Circle, Error, ErrorKind, Holder, InitError, JoinError, Link,
+    ManagerNotFound, NotBound, Refused, SpawnError, StartError, StartErrorKind, StopError, SubmitError,
+    SubmitErrorKind, TaskError, TimedOut, UnknownTaskType,
+};
 pub use crate::exit::guard::{ExitGuard, exit_guard, run_main, run_main_async};
 pub use crate::exit::settings::{ExitPolicy, exit_deadline, exit_grace, on_exit};
 pub use crate::gate::Gate;

@@ -10,7 +10,7 @@
 //! request.create("render").start(PoolConfig::leased(2))?;
 //! let page: TaskHandle<&str> = request.run(|| get("render").map(|render| render.submit(|| "<p>hello</p>")))??;
 //! assert_eq!(page.join()?, "<p>hello</p>");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), heirloom::Error>(())
 //! ```
 
 pub use crate::cancel::{cancelled, checkpoint, is_cancelled, on_cancel, sleep};

@@ -2,7 +2,7 @@
 
 use std::thread::available_parallelism;
 
-use heirloom::{Lineage, NodeKind, PoolConfig, Registry, StartError};
+use heirloom::{Lineage, NodeKind, PoolConfig, Registry};
 
 pub(crate) const IO: &str = "io";
 
@@ -15,7 +15,7 @@ pub(crate) const HIGHLIGHT: &str = "highlight";
 ///
 /// Long code is coloured by a work-stealing pool: a page's code keeps all cores busy, and however many such pages there
 /// are, no more than that many threads do. So short pages always find a core soon.
-pub(crate) fn start_pools() -> Result<(), StartError> {
+pub(crate) fn start_pools() -> Result<(), heirloom::Error> {
     heirloom::create(IO).start(PoolConfig::leased(READS).joining())?;
     heirloom::create(HIGHLIGHT).start(PoolConfig::work_stealing(cores()).joining())
 }

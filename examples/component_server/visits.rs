@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use heirloom::{Heirloom, SpawnError};
+use heirloom::Heirloom;
 use tokio::sync::{mpsc, oneshot};
 
 /// Bound at the process, so no function takes it as an argument.
@@ -13,7 +13,7 @@ pub(crate) struct Visits(mpsc::Sender<(usize, oneshot::Sender<u64>)>);
 
 impl Visits {
     /// Call it on the runtime. The task ends with the last clone.
-    pub(crate) fn start() -> Result<Visits, SpawnError> {
+    pub(crate) fn start() -> Result<Visits, heirloom::Error> {
         let (ask, mut asked) = mpsc::channel::<(usize, oneshot::Sender<u64>)>(64);
         let counts = heirloom::spawn(async move {
             let mut counts = HashMap::new();

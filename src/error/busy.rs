@@ -5,6 +5,7 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::error::circle::Circle;
+use crate::error::kind::ErrorKind;
 use crate::names::id::TaskId;
 use crate::names::label::Printed;
 use crate::names::namespace::Namespace;
@@ -91,9 +92,15 @@ impl fmt::Display for Holder {
 }
 
 impl Busy {
-    /// A caller that waits longer may get in.
-    pub(crate) fn opens(&self) -> bool {
-        !self.would_deadlock && !self.cancelled && !self.forked
+    /// The reason: `Busy`, and the same call can work later; or `WouldDeadlock`, `Cancelled` or `Forked`.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self { would_deadlock: true, .. } => ErrorKind::WouldDeadlock,
+            Self { forked: true, .. } => ErrorKind::Forked,
+            Self { cancelled: true, .. } => ErrorKind::Cancelled,
+            _ => ErrorKind::Busy,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::kind::ErrorKind;
 use crate::sync::os::Arc;
 
 /// The running task or thread was cancelled, or its node, or a node above that.
@@ -18,6 +19,7 @@ use crate::sync::os::Arc;
 /// let _at = request.enter();
 /// request.cancel();
 /// let cancelled = heirloom::checkpoint().unwrap_err();
+/// let cancelled = cancelled.as_cancelled().unwrap();
 /// assert_eq!(cancelled.reason(), CancelReason::Request);
 /// assert!(cancelled.at().ends_with("\"request 7\"")); // such as: scope 12 "request 7"
 /// ```
@@ -80,6 +82,13 @@ impl Cancelled {
     #[must_use]
     pub fn at(&self) -> &str {
         &self.0.at
+    }
+
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self.reason() {
+            CancelReason::Deadline => ErrorKind::DeadlineExceeded,
+            _ => ErrorKind::Cancelled,
+        }
     }
 
     /// Returns the reason and the place as a clause.

@@ -1,6 +1,5 @@
 //! [`Circle`]: waits that hold each other up, in words.
 
-use std::error::Error;
 use std::fmt;
 
 use crate::sync::os::Arc;
@@ -22,11 +21,11 @@ use crate::sync::os::Arc;
 /// let held = STAGE.enter()?;
 /// let task = work.submit(|| STAGE.enter_timeout(Duration::MAX).map(drop))?;
 /// let busy = task.join()?.unwrap_err(); // this thread holds the gate, and waits for the task
-/// let circle = busy.circle.expect("the two wait for each other");
+/// let circle = busy.circle().expect("the two wait for each other");
 /// assert_eq!(circle.links()[0].awaits, "the gate \"stage\"");
 /// println!("{circle}"); // task 7 of "work" on thread "heirloom-0" waits for the gate "stage", held up by thread "main"; …
 /// # drop(held);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Circle(Arc<Vec<Link>>);
@@ -88,28 +87,3 @@ impl fmt::Debug for Circle {
         write!(f, "Circle({self})")
     }
 }
-
-/// The payload of a thread's join that was refused, because the wait would have closed a circle.
-///
-/// [`thread::JoinHandle::join`](crate::thread::JoinHandle::join) returns a panic's payload, so it returns this instead
-/// of one; `downcast_ref::<WouldDeadlock>()` tells one from the other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WouldDeadlock {
-    /// The waits that hold each other up.
-    pub circle: Circle,
-}
-
-impl WouldDeadlock {
-    pub(crate) fn new(circle: Circle) -> Self {
-        Self { circle }
-    }
-}
-
-impl fmt::Display for WouldDeadlock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the wait would never end: {}", self.circle)
-    }
-}
-
-impl Error for WouldDeadlock {}

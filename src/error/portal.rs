@@ -1,11 +1,11 @@
-//! [`PortalError`]: a portal gave no result.
+//! [`PortalError`]: a portal ran no future, or a wait for one was refused.
 
 use std::fmt;
 
-use crate::error::cancelled::Cancelled;
 use crate::error::circle::Circle;
+use crate::error::kind::ErrorKind;
 
-/// Why a portal gave no result.
+/// Why a portal ran no future, or the wait for one was refused.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PortalError {
@@ -21,13 +21,22 @@ pub enum PortalError {
         /// The waits that hold each other up; `None` on a thread that works for a runtime.
         circle: Option<Circle>,
     },
-    /// The caller, or the future's node, was cancelled. The future has been dropped, or is dropped at its next wait.
-    Cancelled,
-    /// The future panicked.
-    Panicked {
-        /// The panic's text.
-        message: String,
-    },
+}
+
+impl PortalError {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotRunning { .. } => ErrorKind::NoRuntime,
+            Self::WouldDeadlock { .. } => ErrorKind::WouldDeadlock,
+        }
+    }
+
+    pub(super) fn circle(&self) -> Option<&Circle> {
+        match self {
+            Self::WouldDeadlock { circle } => circle.as_ref(),
+            Self::NotRunning { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for PortalError {
@@ -46,18 +55,8 @@ impl fmt::Display for PortalError {
                 f,
                 "the wait for a future would never end: {circle}; `.await` on the runtime's threads instead of blocking them"
             ),
-            Self::Cancelled => {
-                f.write_str("the future was cancelled, with its caller or with the node that it runs for")
-            }
-            Self::Panicked { message } => write!(f, "the future panicked: {message}"),
         }
     }
 }
 
 impl std::error::Error for PortalError {}
-
-impl From<Cancelled> for PortalError {
-    fn from(_: Cancelled) -> Self {
-        Self::Cancelled
-    }
-}

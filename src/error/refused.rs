@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::error::submit::SubmitError;
+use crate::error::sum::Error;
 
 /// A task that was not accepted, handed back together with the reason.
 ///
-/// To pass it up with `?` as a `Box<dyn Error + Send + Sync>` the closure must be `Sync`, because it is inside. For a
-/// closure that is not, pass the reason up: `.map_err(|refused| refused.into_parts().1)?`.
+/// In a function that returns [`Error`], `?` drops the closure and passes the reason up. In one that returns another
+/// error, `submit` does that.
 ///
 /// ```
 /// use heirloom::{PoolConfig, Scope};
@@ -16,12 +16,13 @@ use crate::error::submit::SubmitError;
 /// let refused = pool.try_submit(|| 7).unwrap_err(); // not started
 /// assert!(!refused.is_temporary());
 /// let f = refused.into_task();
-/// pool.start(PoolConfig::leased(1)).unwrap();
-/// assert_eq!(pool.try_submit(f).unwrap().join().unwrap(), 7);
+/// pool.start(PoolConfig::leased(1))?;
+/// assert_eq!(pool.try_submit(f)?.join()?, 7);
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub struct Refused<F> {
     pub(crate) task: F,
-    pub(crate) reason: SubmitError,
+    pub(crate) reason: Error,
 }
 
 impl<F> fmt::Display for Refused<F> {
@@ -41,13 +42,13 @@ impl<F> Refused<F> {
 
     /// Why the task was refused.
     #[must_use]
-    pub fn reason(&self) -> &SubmitError {
+    pub fn reason(&self) -> &Error {
         &self.reason
     }
 
     /// Returns the closure and the reason.
     #[must_use]
-    pub fn into_parts(self) -> (F, SubmitError) {
+    pub fn into_parts(self) -> (F, Error) {
         (self.task, self.reason)
     }
 
@@ -55,6 +56,13 @@ impl<F> Refused<F> {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         self.reason.is_temporary()
+    }
+}
+
+/// The closure is dropped.
+impl<F> From<Refused<F>> for Error {
+    fn from(refused: Refused<F>) -> Self {
+        refused.reason
     }
 }
 

@@ -1,9 +1,12 @@
-//! [`SpawnError`]: a future or a job was not spawned.
+//! [`SpawnError`]: a thread, a future or a job was not started.
 
 use std::fmt;
+use std::io;
 
-/// Why a future or a job was not spawned. Nothing of it ran, and it was dropped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use crate::error::kind::ErrorKind;
+
+/// Why a thread, a future or a job was not started. Nothing of it ran, and it was dropped.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
     /// The caller runs in no tokio runtime.
@@ -13,6 +16,28 @@ pub enum SpawnError {
         /// The caller's node, in words.
         place: String,
     },
+    /// The operating system refused a thread, or the thread's settings.
+    Thread {
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+impl SpawnError {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotRunning => ErrorKind::NoRuntime,
+            Self::ScopeEnded { .. } => ErrorKind::ScopeEnded,
+            Self::Thread { source } if source.kind() == io::ErrorKind::InvalidInput => ErrorKind::Invalid,
+            Self::Thread { .. } => ErrorKind::NoThread,
+        }
+    }
+}
+
+impl From<io::Error> for SpawnError {
+    fn from(source: io::Error) -> Self {
+        Self::Thread { source }
+    }
 }
 
 impl fmt::Display for SpawnError {
@@ -27,8 +52,21 @@ impl fmt::Display for SpawnError {
                 "spawned at {place}, below a scope that has ended; spawn before it ends, or from outside of it: \
                  `parent.run(|| heirloom::spawn(…))`"
             ),
+            Self::Thread { source } if self.kind() == ErrorKind::Invalid => {
+                write!(f, "a thread was not started: {source}; correct its name or its stack size")
+            }
+            Self::Thread { source } => {
+                write!(f, "the system refused a thread: {source}; raise its limits, or use a pool, which has a limit")
+            }
         }
     }
 }
 
-impl std::error::Error for SpawnError {}
+impl std::error::Error for SpawnError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Thread { source } => Some(source),
+            _ => None,
+        }
+    }
+}

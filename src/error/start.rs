@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::error::circle::Circle;
+use crate::error::kind::ErrorKind;
 use crate::error::no_place::NO_PLACE;
 use crate::names::label::InCode;
 use crate::names::namespace::Namespace;
@@ -20,13 +21,13 @@ use crate::sync::os::Arc;
 /// let render = scope.create("render");
 /// render.start(PoolConfig::leased(4))?;
 /// let error = render.start(PoolConfig::leased(8)).unwrap_err();
-/// assert_eq!(error.namespace(), render.namespace());
-/// match error.kind() {
-///     StartErrorKind::AlreadyRunning => {} // the first start goes on
-///     StartErrorKind::StillStopping { remaining } => println!("{remaining} tasks are left"),
-///     _ => return Err(error.into()),
+/// assert_eq!(error.namespace(), Some(render.namespace()));
+/// match error.as_start().map(|error| error.kind()) {
+///     Some(StartErrorKind::AlreadyRunning) => {} // the first start goes on
+///     Some(StartErrorKind::StillStopping { remaining }) => println!("{remaining} tasks are left"),
+///     _ => return Err(error),
 /// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct StartError(Box<Repr>);
@@ -124,15 +125,29 @@ impl StartError {
         &self.0.kind
     }
 
-    pub(crate) fn is_already_running(&self) -> bool {
-        matches!(self.kind(), StartErrorKind::AlreadyRunning)
+    pub(super) fn flat(&self) -> ErrorKind {
+        match self.kind() {
+            StartErrorKind::AlreadyRunning => ErrorKind::AlreadyRunning,
+            StartErrorKind::StillStopping { .. } => ErrorKind::StillStopping,
+            StartErrorKind::ConfigMismatch { .. } => ErrorKind::ConfigMismatch,
+            StartErrorKind::Invalid { .. } => ErrorKind::Invalid,
+            StartErrorKind::Reentrant => ErrorKind::Reentrant,
+            StartErrorKind::WouldDeadlock { .. } => ErrorKind::WouldDeadlock,
+            StartErrorKind::ScopeEnded { .. } => ErrorKind::ScopeEnded,
+            StartErrorKind::NoPlace => ErrorKind::NoPlace,
+            StartErrorKind::WorkerInit { .. } => ErrorKind::WorkerInit,
+            StartErrorKind::WarmTimeout { .. } => ErrorKind::TimedOut,
+            StartErrorKind::ThreadSpawn { .. } => ErrorKind::NoThread,
+            StartErrorKind::Ended => ErrorKind::Closed,
+            StartErrorKind::Forked => ErrorKind::Forked,
+        }
     }
 
-    /// Whether the same start can work later: tasks of the last start have not finished, or the system refused a
-    /// thread.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        matches!(self.kind(), StartErrorKind::StillStopping { .. } | StartErrorKind::ThreadSpawn { .. })
+    pub(super) fn circle(&self) -> Option<&Circle> {
+        match self.kind() {
+            StartErrorKind::WouldDeadlock { circle } => Some(circle),
+            _ => None,
+        }
     }
 }
 

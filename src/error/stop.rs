@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::circle::Circle;
+use crate::error::kind::ErrorKind;
 use crate::names::label::Printed;
 
 /// Why a verb that ends a pool or a scope, or waits for one, was refused.
@@ -22,6 +23,22 @@ pub enum StopError {
         /// The waits that hold each other up.
         circle: Circle,
     },
+}
+
+impl StopError {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::FromOwnTask { .. } => ErrorKind::FromOwnTask,
+            Self::WouldDeadlock { .. } => ErrorKind::WouldDeadlock,
+        }
+    }
+
+    pub(super) fn circle(&self) -> Option<&Circle> {
+        match self {
+            Self::WouldDeadlock { circle, .. } => Some(circle),
+            Self::FromOwnTask { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for StopError {

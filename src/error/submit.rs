@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::error::circle::Circle;
+use crate::error::kind::ErrorKind;
 use crate::error::worker_init::WorkerInitFailed;
 use crate::names::label::InCode;
 use crate::names::namespace::Namespace;
@@ -21,12 +22,12 @@ use crate::sync::os::Arc;
 /// render.start(PoolConfig::leased(1).queue_limit(100))?;
 /// match render.submit(|| "page") {
 ///     Ok(page) => assert_eq!(page.join()?, "page"),
-///     Err(error) => match error.kind() {
-///         SubmitErrorKind::QueueFull { limit } => println!("503: {limit} requests wait already"),
-///         _ => return Err(error.into()),
+///     Err(error) => match error.as_submit().map(|error| error.kind()) {
+///         Some(SubmitErrorKind::QueueFull { limit }) => println!("503: {limit} requests wait already"),
+///         _ => return Err(error),
 ///     },
 /// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct SubmitError(Box<Repr>);
@@ -138,16 +139,28 @@ impl SubmitError {
         &self.0.kind
     }
 
-    /// The queue is at its limit, so a submitter may wait for capacity.
-    pub(crate) fn is_queue_full(&self) -> bool {
-        matches!(self.kind(), SubmitErrorKind::QueueFull { .. })
+    pub(super) fn flat(&self) -> ErrorKind {
+        match self.kind() {
+            SubmitErrorKind::NotStarted { .. } => ErrorKind::NotStarted,
+            SubmitErrorKind::Closed { .. } | SubmitErrorKind::OwnerEnded => ErrorKind::Closed,
+            SubmitErrorKind::UnknownTaskType { .. } | SubmitErrorKind::WrongWorkerState { .. } => ErrorKind::WrongType,
+            SubmitErrorKind::QueueFull { .. } => ErrorKind::QueueFull,
+            SubmitErrorKind::ScopeEnded { .. } => ErrorKind::ScopeEnded,
+            SubmitErrorKind::WouldDeadlock { .. } => ErrorKind::WouldDeadlock,
+            SubmitErrorKind::Cancelled => ErrorKind::Cancelled,
+            SubmitErrorKind::ThreadSpawn { .. } => ErrorKind::NoThread,
+            SubmitErrorKind::WorkerInit { .. } => ErrorKind::WorkerInit,
+            SubmitErrorKind::NotWorkStealing => ErrorKind::NotWorkStealing,
+            SubmitErrorKind::FromInitialiser => ErrorKind::FromOwnTask,
+            SubmitErrorKind::Forked => ErrorKind::Forked,
+        }
     }
 
-    /// Whether the same submit can work later.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        use SubmitErrorKind::{QueueFull, ThreadSpawn, WorkerInit};
-        matches!(self.kind(), QueueFull { .. } | ThreadSpawn { .. } | WorkerInit { .. })
+    pub(super) fn circle(&self) -> Option<&Circle> {
+        match self.kind() {
+            SubmitErrorKind::WouldDeadlock { circle } => Some(circle),
+            _ => None,
+        }
     }
 }
 

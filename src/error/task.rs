@@ -8,8 +8,9 @@ use std::io;
 use crate::error::busy::Busy;
 use crate::error::cancelled::Cancelled;
 use crate::error::circle::Circle;
+use crate::error::kind::ErrorKind;
 use crate::error::stack::NoRoom;
-use crate::error::submit::SubmitError;
+use crate::error::value::NotBound;
 use crate::error::worker_init::WorkerInitFailed;
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
@@ -37,9 +38,8 @@ enum Kind {
     FromOwnTask,
     Forked,
     StateInUse,
-    Refused(SubmitError),
     Busy(Busy),
-    GateMissing(Box<dyn Error + Send + Sync>),
+    GateMissing(NotBound),
     TooDeep(NoRoom),
     Deadlock(Circle),
 }
@@ -83,15 +83,11 @@ impl TaskError {
         Self::new(id, namespace, Kind::StateInUse)
     }
 
-    pub(crate) fn refused(id: TaskId, namespace: &Namespace, reason: SubmitError) -> Self {
-        Self::new(id, namespace, Kind::Refused(reason))
-    }
-
     pub(crate) fn busy(id: TaskId, namespace: &Namespace, busy: Busy) -> Self {
         Self::new(id, namespace, Kind::Busy(busy))
     }
 
-    pub(crate) fn gate_missing(id: TaskId, namespace: &Namespace, missing: Box<dyn Error + Send + Sync>) -> Self {
+    pub(crate) fn gate_missing(id: TaskId, namespace: &Namespace, missing: NotBound) -> Self {
         Self::new(id, namespace, Kind::GateMissing(missing))
     }
 
@@ -116,19 +112,46 @@ impl TaskError {
         &self.0.namespace
     }
 
-    /// The task panicked.
+    /// The reason.
+    ///
+    /// - `Panicked`, `ProcessExiting`: the task's own end.
+    /// - `Cancelled`, `DeadlineExceeded`: the task was cancelled before it started.
+    /// - `NoThread`, `WorkerInit`: the pool got no worker. The source is the system's or the initialiser's own error.
+    /// - `Busy`, `NotBound`, `TooDeep`: the task did not start. The gate that its pool runs tasks under was held, or
+    ///   [required](crate::GateMode::Require) and not bound; or the thread that was to run the task inside the tasks that
+    ///   it runs already had [no more stack](crate::threads::set_stack_limit).
+    /// - `WouldDeadlock`: the task waits, directly or through others, for the caller. It goes on, detached, and can
+    ///   finish when the caller has gone on. A task of [`run`](crate::PoolManager::run) that was still queued never runs.
+    /// - `FromOwnTask`: the task was joined from its own body, from a task that runs in place within it, or from the
+    ///   initialiser of one of its pool's workers.
+    /// - `StateInUse`: the task needs the [state of a worker](crate::PoolManager::submit_with_state) and had not started,
+    ///   when a task of the same pool that has a worker's state joined or polled it. The joiner would hold up the task
+    ///   that it waits for. The task itself goes on, without its handle.
+    /// - `Forked`: the task was joined or awaited in a fork of the process that submitted it. The fork has no thread to
+    ///   run it; in the first process the task goes on.
     #[must_use]
-    pub fn is_panic(&self) -> bool {
-        matches!(self.0.kind, Kind::Panic { .. })
+    pub fn kind(&self) -> ErrorKind {
+        match &self.0.kind {
+            Kind::Panic { .. } => ErrorKind::Panicked,
+            Kind::Cancelled(cause) => cause.kind(),
+            Kind::ThreadSpawn(_) => ErrorKind::NoThread,
+            Kind::WorkerInit(_) => ErrorKind::WorkerInit,
+            Kind::ProcessExiting => ErrorKind::ProcessExiting,
+            Kind::FromOwnTask => ErrorKind::FromOwnTask,
+            Kind::Forked => ErrorKind::Forked,
+            Kind::StateInUse => ErrorKind::StateInUse,
+            Kind::Busy(busy) => busy.kind(),
+            Kind::GateMissing(missing) => missing.kind(),
+            Kind::TooDeep(_) => ErrorKind::TooDeep,
+            Kind::Deadlock(_) => ErrorKind::WouldDeadlock,
+        }
     }
 
-    /// The task was cancelled before it started: its body never ran.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.as_cancelled().is_some()
     }
 
-    /// The reason and the place of the cancel, when the task [was cancelled](Self::is_cancelled).
+    /// The reason and the place of the cancel, when the task was cancelled before it started.
     #[must_use]
     pub fn as_cancelled(&self) -> Option<&Cancelled> {
         match &self.0.kind {
@@ -137,72 +160,7 @@ impl TaskError {
         }
     }
 
-    /// The system refused a thread for the pool: the body never ran.
-    #[must_use]
-    pub fn is_thread_spawn(&self) -> bool {
-        matches!(self.0.kind, Kind::ThreadSpawn(_))
-    }
-
-    /// The initialiser of the pool's workers failed and no worker was left: the body never ran. The error's source is
-    /// the initialiser's own error.
-    #[must_use]
-    pub fn is_worker_init(&self) -> bool {
-        matches!(self.0.kind, Kind::WorkerInit(_))
-    }
-
-    /// The task itself ended the process.
-    #[must_use]
-    pub fn is_process_exiting(&self) -> bool {
-        matches!(self.0.kind, Kind::ProcessExiting)
-    }
-
-    /// The task was joined from its own body, from a task that runs in place within it, or from the initialiser of one
-    /// of its pool's workers.
-    #[must_use]
-    pub fn is_from_own_task(&self) -> bool {
-        matches!(self.0.kind, Kind::FromOwnTask)
-    }
-
-    /// The task was joined or awaited in a fork of the process that submitted it. The fork has no thread to run it; in
-    /// the first process the task goes on.
-    #[must_use]
-    pub fn is_forked(&self) -> bool {
-        matches!(self.0.kind, Kind::Forked)
-    }
-
-    /// The task needs the state of a worker ([`submit_with_state`](crate::PoolManager::submit_with_state)) and had not
-    /// started, when a task of the same pool that has a worker's state joined or polled it. The joiner would hold up
-    /// the task that it waits for. The task itself goes on, without its handle.
-    #[must_use]
-    pub fn is_state_in_use(&self) -> bool {
-        matches!(self.0.kind, Kind::StateInUse)
-    }
-
-    /// The task was never accepted (in [`Map`](crate::Map), which submits as it goes).
-    #[must_use]
-    pub fn as_refused(&self) -> Option<&SubmitError> {
-        match &self.0.kind {
-            Kind::Refused(reason) => Some(reason),
-            _ => None,
-        }
-    }
-
-    /// Another holder had the gate that the pool runs its tasks under: the body never ran. Trying again later may work.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.as_busy().is_some()
-    }
-
-    /// Whether the same task can work later: the system or an initialiser refused a worker, the gate was held, or the
-    /// queue was full.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        let no_thread = self.is_thread_spawn() || self.is_worker_init();
-        let gate_opens = self.as_busy().is_some_and(Busy::opens);
-        no_thread || gate_opens || self.as_refused().is_some_and(SubmitError::is_temporary)
-    }
-
-    /// The gate and its holder, when the task [is busy](Self::is_busy).
+    /// The gate that the pool runs its tasks under, and its holder, when that kept the task from starting.
     #[must_use]
     pub fn as_busy(&self) -> Option<&Busy> {
         match &self.0.kind {
@@ -211,42 +169,15 @@ impl TaskError {
         }
     }
 
-    /// The pool runs tasks under a gate only ([`GateMode::Require`](crate::GateMode::Require)), and none is bound at
-    /// the task's node or above: the body never ran.
-    #[must_use]
-    pub fn is_gate_missing(&self) -> bool {
-        matches!(self.0.kind, Kind::GateMissing(_))
-    }
-
-    /// The thread that was to run the task inside the tasks that it runs already had no more stack for it
-    /// ([`threads::set_stack_limit`](crate::threads::set_stack_limit)): the body never ran.
-    #[must_use]
-    pub fn is_too_deep(&self) -> bool {
-        matches!(self.0.kind, Kind::TooDeep(_))
-    }
-
-    /// The wait for the task would never have ended: the task waits, directly or through others, for the caller. The
-    /// task goes on, detached, and can finish when the caller has gone on. A task of [`run`](crate::PoolManager::run)
-    /// that was still queued never runs.
-    #[must_use]
-    pub fn is_deadlock(&self) -> bool {
-        self.as_deadlock().is_some()
-    }
-
-    /// The waits that hold each other up, when it [is a deadlock](Self::is_deadlock).
-    #[must_use]
-    pub fn as_deadlock(&self) -> Option<&Circle> {
+    pub(super) fn circle(&self) -> Option<&Circle> {
         match &self.0.kind {
             Kind::Deadlock(circle) => Some(circle),
+            Kind::Busy(busy) => busy.circle.as_ref(),
             _ => None,
         }
     }
 
-    /// Returns the panic's payload, to be inspected or resumed with `std::panic::resume_unwind`.
-    ///
-    /// # Errors
-    /// The error itself, when the task did not panic.
-    pub fn into_panic(self) -> Result<Box<dyn Any + Send>, TaskError> {
+    pub(super) fn into_panic(self) -> Result<Box<dyn Any + Send>, TaskError> {
         let Repr { id, namespace, kind } = *self.0;
         match kind {
             Kind::Panic { payload, .. } => Ok(payload.into_inner()),
@@ -291,7 +222,6 @@ impl fmt::Display for TaskError {
                 "needs a worker's state, and was joined by a task of the same pool, which has one; do the work of both in \
                  one task, or join it from outside",
             ),
-            Kind::Refused(reason) => write!(f, "was not accepted: {reason}"),
             Kind::Busy(busy) => write!(f, "did not start: {busy}"),
             Kind::GateMissing(missing) => write!(f, "did not start, because its pool requires a gate: {missing}"),
             Kind::TooDeep(no_room) => {
@@ -327,9 +257,8 @@ impl Error for TaskError {
         match &self.0.kind {
             Kind::ThreadSpawn(error) => Some(error),
             Kind::WorkerInit(error) => Some(&**error),
-            Kind::Refused(reason) => Some(reason),
             Kind::Busy(busy) => Some(busy),
-            Kind::GateMissing(missing) => Some(&**missing),
+            Kind::GateMissing(missing) => Some(missing),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::error::circle::Circle;
+use crate::error::kind::ErrorKind;
 use crate::error::no_place::NO_PLACE;
 use crate::names::id::NodeId;
 use crate::sync::os::Arc;
@@ -56,6 +57,10 @@ impl NotBound {
     #[must_use]
     pub fn init_error(&self) -> Option<&InitError> {
         self.0.cause.as_ref()
+    }
+
+    pub(super) fn kind(&self) -> ErrorKind {
+        self.init_error().map_or(ErrorKind::NotBound, InitError::kind)
     }
 }
 
@@ -115,6 +120,17 @@ pub enum BindError {
         /// The key's name.
         key: &'static str,
     },
+}
+
+impl BindError {
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::AlreadyBound { .. } => ErrorKind::AlreadyBound,
+            Self::Sealed { .. } => ErrorKind::Sealed,
+            Self::OwnerGone { .. } => ErrorKind::ScopeEnded,
+            Self::NoPlace { .. } => ErrorKind::NoPlace,
+        }
+    }
 }
 
 impl fmt::Display for BindError {
@@ -263,7 +279,14 @@ impl fmt::Display for InitError {
     }
 }
 
-impl Error for InitError {}
+impl Error for InitError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed { error, .. } => Some(&**error),
+            _ => None,
+        }
+    }
+}
 
 impl InitError {
     /// The key's name.
@@ -281,6 +304,36 @@ impl InitError {
             | Self::NotBelow { key, .. }
             | Self::NoPlace { key }
             | Self::Sealed { key } => key,
+        }
+    }
+
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Failed { .. } => ErrorKind::InitFailed,
+            Self::Panicked { .. } => ErrorKind::Panicked,
+            Self::Reentrant { .. } => ErrorKind::Reentrant,
+            Self::WouldDeadlock { .. } => ErrorKind::WouldDeadlock,
+            Self::Abandoned { .. } => ErrorKind::Abandoned,
+            Self::OwnerGone { .. } => ErrorKind::ScopeEnded,
+            Self::TimedOut { .. } => ErrorKind::TimedOut,
+            Self::Cancelled { .. } => ErrorKind::Cancelled,
+            Self::NotBelow { .. } => ErrorKind::NotBelow,
+            Self::NoPlace { .. } => ErrorKind::NoPlace,
+            Self::Sealed { .. } => ErrorKind::Sealed,
+        }
+    }
+
+    pub(super) fn panic_message(&self) -> Option<&str> {
+        match self {
+            Self::Panicked { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
+    pub(super) fn circle(&self) -> Option<&Circle> {
+        match self {
+            Self::WouldDeadlock { circle, .. } => Some(circle),
+            _ => None,
         }
     }
 

@@ -54,7 +54,7 @@ pub fn exit_guard() -> ExitGuard {
 /// mail.start(PoolConfig::leased(1))?;
 /// let done = heirloom::run_main(|| mail.submit(|| "sent"))?; // no code joins it
 /// assert!(done.is_finished()); // drained before `run_main` returned
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub fn run_main<T>(f: impl FnOnce() -> T) -> T {
     let _exit = exit_guard();
@@ -70,12 +70,11 @@ pub fn run_main<T>(f: impl FnOnce() -> T) -> T {
 /// use heirloom::PoolConfig;
 ///
 /// // #[tokio::main]
-/// async fn main_async() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// async fn main_async() -> Result<(), heirloom::Error> {
 ///     let done = heirloom::run_main_async(async {
 ///         let mail = heirloom::create("mail");
 ///         mail.start(PoolConfig::leased(1))?;
 ///         mail.submit(|| "sent") // no code awaits it
-///             .map_err(Box::<dyn std::error::Error + Send + Sync>::from)
 ///     });
 ///     assert!(done.await?.is_finished());
 ///     Ok(())

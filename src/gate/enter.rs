@@ -5,8 +5,7 @@ use std::mem;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::error::busy::Busy;
-use crate::error::circle::Circle;
+use crate::error::{Busy, Circle, Error};
 use crate::gate::Gate;
 use crate::gate::guard::GateGuard;
 use crate::gate::line::Line;
@@ -35,7 +34,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`Busy`]: another holder had it all that time, or waits for the caller and so cannot leave.
-    pub fn enter(&self) -> Result<GateGuard<'_>, Busy> {
+    pub fn enter(&self) -> Result<GateGuard<'_>, Error> {
         self.enter_timeout(self.default_wait)
     }
 
@@ -43,7 +42,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`Busy`]: another holder has it.
-    pub fn try_enter(&self) -> Result<GateGuard<'_>, Busy> {
+    pub fn try_enter(&self) -> Result<GateGuard<'_>, Error> {
         self.enter_timeout(Duration::ZERO)
     }
 
@@ -55,15 +54,15 @@ impl Gate {
     ///
     /// static STAGE: Gate = Gate::new("stage");
     /// let _held = STAGE.enter()?;
-    /// let child = thread::spawn(|| STAGE.enter_timeout(Duration::from_millis(5)).map(drop));
-    /// let busy = child.join().unwrap().unwrap_err(); // a child is not its parent
+    /// let child = thread::spawn(|| STAGE.enter_timeout(Duration::from_millis(5)).map(drop))?;
+    /// let busy = child.join()?.unwrap_err(); // a child is not its parent
     /// assert!(busy.to_string().starts_with("gate \"stage\" is held by thread"));
-    /// # Ok::<(), heirloom::Busy>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Busy`]: another holder had it all that time, or waits for the caller and so cannot leave.
-    pub fn enter_timeout(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
+    pub fn enter_timeout(&self, wait: Duration) -> Result<GateGuard<'_>, Error> {
         self.acquire(wait, Releases::Always)?;
         Ok(GateGuard::borrowed(self))
     }
@@ -83,14 +82,14 @@ impl Gate {
     /// };
     /// assert!(!gate.is_held());
     /// # assert_eq!(moved, "moved");
-    /// # Ok::<(), heirloom::Busy>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// # })?;
-    /// # Ok::<(), heirloom::Busy>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Busy`]: another holder had it all that time, or the polling task or thread was cancelled.
-    pub async fn enter_async(&self) -> Result<GateGuard<'_>, Busy> {
+    pub async fn enter_async(&self) -> Result<GateGuard<'_>, Error> {
         self.enter_timeout_async(self.default_wait).await
     }
 
@@ -98,7 +97,7 @@ impl Gate {
     ///
     /// # Errors
     /// As [`enter_async`](Self::enter_async).
-    pub async fn enter_timeout_async(&self, wait: Duration) -> Result<GateGuard<'_>, Busy> {
+    pub async fn enter_timeout_async(&self, wait: Duration) -> Result<GateGuard<'_>, Error> {
         self.acquire_async(wait).await?;
         Ok(GateGuard::borrowed(self))
     }

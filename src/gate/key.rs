@@ -1,7 +1,6 @@
 //! A gate that is found in the tree: a `Heirloom<Gate>`, as code and pools enter it.
 
-use crate::error::gate::EnterError;
-use crate::error::value::NotBound;
+use crate::error::{Error, NotBound};
 use crate::gate::Gate;
 use crate::gate::guard::GateGuard;
 use crate::pool::config::PoolConfig;
@@ -16,11 +15,11 @@ impl Heirloom<Gate> {
     /// [`IfPresent`](GateMode::IfPresent) where none is bound. The guard keeps the gate alive.
     ///
     /// ```
-    /// use heirloom::{EnterError, Gate, GateMode, Heirloom, Scope};
+    /// use heirloom::{Error, ErrorKind, Gate, GateMode, Heirloom, Scope};
     ///
     /// static INSTRUMENT: Heirloom<Gate> = Heirloom::new("instrument");
     ///
-    /// fn expose() -> Result<bool, EnterError> {
+    /// fn expose() -> Result<bool, Error> {
     ///     let inside = INSTRUMENT.enter(GateMode::IfPresent)?;
     ///     Ok(inside.is_some())
     /// }
@@ -29,14 +28,14 @@ impl Heirloom<Gate> {
     /// let lab = Scope::new("lab");
     /// INSTRUMENT.at(&lab).bind(Gate::new("stage and camera"))?;
     /// assert!(lab.run(expose)?);
-    /// assert!(matches!(INSTRUMENT.enter(GateMode::Require), Err(EnterError::Missing(_)))); // out here
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// assert_eq!(INSTRUMENT.enter(GateMode::Require).unwrap_err().kind(), ErrorKind::NotBound); // out here
+    /// # Ok::<(), Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Busy`](EnterError::Busy): another holder had it all that time. [`Missing`](EnterError::Missing), with
-    /// [`Require`](GateMode::Require): none is bound here or above.
-    pub fn enter(&self, mode: GateMode) -> Result<Option<GateGuard<'static>>, EnterError> {
+    /// [`Error::Busy`]: another holder had it all that time. [`Error::NotBound`], with [`Require`](GateMode::Require):
+    /// none is bound here or above.
+    pub fn enter(&self, mode: GateMode) -> Result<Option<GateGuard<'static>>, Error> {
         Ok(self.nearest(mode)?.map(Gate::enter_shared).transpose()?)
     }
 
@@ -44,7 +43,7 @@ impl Heirloom<Gate> {
     ///
     /// # Errors
     /// As [`enter`](Self::enter).
-    pub async fn enter_async(&self, mode: GateMode) -> Result<Option<GateGuard<'static>>, EnterError> {
+    pub async fn enter_async(&self, mode: GateMode) -> Result<Option<GateGuard<'static>>, Error> {
         match self.nearest(mode)? {
             Some(gate) => Ok(Some(gate.enter_shared_async().await?)),
             None => Ok(None),
@@ -55,7 +54,7 @@ impl Heirloom<Gate> {
         match mode {
             GateMode::Skip => Ok(None),
             GateMode::IfPresent => self.get_if_bound(),
-            GateMode::Require => self.get().map(Some),
+            GateMode::Require => self.find_here().map(Some),
         }
     }
 }
@@ -72,7 +71,7 @@ impl Admission for Heirloom<Gate> {
                 body();
                 Ok(())
             }
-            Err(missing) => Err(Denied::Missing(Box::new(missing))),
+            Err(missing) => Err(Denied::Missing(missing)),
         }
     }
 }
@@ -86,7 +85,7 @@ impl PoolConfig {
     /// result is seen.
     ///
     /// A task that finds the gate held waits the gate's default wait, and then fails with
-    /// [`TaskError::is_busy`](crate::TaskError::is_busy): its body has not run, it counts as cancelled, and the holder
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy): its body has not run, it counts as cancelled, and the holder
     /// is reported once through `tracing` at WARN. While it waits it keeps its permit, unless that wait has no bound.
     /// So a pool of `n` has at most `n` tasks at the gate, and in a pool of one no task finds another task of the pool
     /// there.
@@ -110,10 +109,10 @@ impl PoolConfig {
     ///     assert_eq!(reads.submit(|| "at 7 mm")?.join()?, "at 7 mm"); // never under the gate
     ///     drop(inside);
     ///     assert_eq!(actions.submit(|| "moved")?.join()?, "moved");
-    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    ///     Ok::<(), heirloom::Error>(())
     /// })?;
-    /// assert!(actions.submit(|| "moved")?.join().is_err_and(|e| e.is_gate_missing())); // submitted out here
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// assert!(actions.submit(|| "moved")?.join().is_err_and(|e| e.kind() == ErrorKind::NotBound)); // submitted out here
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn gate(mut self, key: &'static Heirloom<Gate>, mode: GateMode) -> Self {
         self.gate = Some(Box::new(Gated { key, mode }));

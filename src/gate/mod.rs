@@ -43,12 +43,12 @@ const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 ///
 /// static STAGE: Gate = Gate::new("stage");
 ///
-/// fn move_by(steps: i32) -> Result<i32, heirloom::Busy> {
+/// fn move_by(steps: i32) -> Result<i32, heirloom::Error> {
 ///     let _in = STAGE.enter()?;
 ///     Ok(steps)
 /// }
 ///
-/// fn home() -> Result<i32, heirloom::Busy> {
+/// fn home() -> Result<i32, heirloom::Error> {
 ///     let _in = STAGE.enter()?;
 ///     move_by(-10) // this same code is the holder already
 /// }
@@ -63,7 +63,7 @@ const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 /// assert_eq!(busy.holder.thread, std::thread::current().id());
 /// drop(held);
 /// assert_eq!(pool.submit(|| move_by(1))?.join()?, Ok(1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub struct Gate {
     name: &'static str,
@@ -122,7 +122,7 @@ impl Gate {
     /// assert_eq!((holder.task, holder.thread), (None, std::thread::current().id()));
     /// drop(held);
     /// assert!(!gate.is_held());
-    /// # Ok::<(), heirloom::Busy>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub fn holder(&self) -> Option<Holder> {

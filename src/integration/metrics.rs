@@ -12,14 +12,14 @@
 //! Scope::run("request 7", |request| {
 //!     request.create("render").start(PoolConfig::leased(4).task_type("component"))?;
 //!     request.get("render")?.submit_as("component", || "<p>hello</p>")?.join()?;
-//!     Ok::<(), Box<dyn std::error::Error>>(())
+//!     Ok::<(), heirloom::Error>(())
 //! })?; // the pool has ended, and its tasks still count
 //!
 //! let publisher = Publisher::new(Registry::global());
 //! publisher.publish(); // for instance whenever the page is asked for
 //! let line = r#"heirloom_tasks_completed_total{namespace="render",task_type="component"} 1"#;
 //! assert!(page.render().contains(line));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), heirloom::Error>(())
 //! ```
 //!
 //! | name | kind | is |
@@ -89,12 +89,12 @@
 //! histograms: 2.5 ms under one name, 5 ms under as many names as there can be. Prometheus' exporter then took 10 ms to
 //! make 250 kB of text of those.
 
-use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use ::metrics::{counter, describe_counter, describe_gauge, gauge};
 
+use crate::error::{Error, SpawnError};
 use crate::lineage::handle::Lineage;
 use crate::registry::registry::Registry;
 use crate::sync::os::thread;
@@ -206,24 +206,25 @@ impl Publisher {
     /// let publishing = Publisher::new(Registry::global()).every(Duration::from_secs(5))?;
     /// // … as long as the program runs
     /// drop(publishing);
-    /// # Ok::<(), std::io::Error>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
-    /// The system's, when it refuses the thread.
-    pub fn every(&self, interval: Duration) -> io::Result<Publishing> {
+    /// [`SpawnError::Thread`]: the system refuses the thread.
+    pub fn every(&self, interval: Duration) -> Result<Publishing, Error> {
         let (stop, stopped) = mpsc::channel::<()>();
         let publisher = self.clone();
         let interval = interval.max(Duration::from_millis(1));
         let thread = thread::Builder::new().name("heirloom-metrics".to_owned());
-        thread.spawn(move || {
+        let publishes = thread.spawn(move || {
             loop {
                 swallow(|| publisher.publish());
                 if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
             }
-        })?;
+        });
+        publishes.map_err(SpawnError::from)?;
         Ok(Publishing { _stop: stop })
     }
 }

@@ -96,8 +96,9 @@ impl Lineage {
     /// use heirloom::{Scope, thread};
     ///
     /// let request = Scope::new("request 7");
-    /// let seen = request.run(|| thread::spawn(|| heirloom::current().scope()));
-    /// assert_eq!(seen.join().unwrap().as_ref(), Some(request.lineage()));
+    /// let seen = request.run(|| thread::spawn(|| heirloom::current().scope()))?;
+    /// assert_eq!(seen.join()?.as_ref(), Some(request.lineage()));
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub fn scope(&self) -> Option<Lineage> {
@@ -159,7 +160,7 @@ impl Lineage {
     /// let at = request.lineage().clone();
     /// let callback = move || at.run(|| heirloom::get("render").is_ok());
     /// assert!(std::thread::spawn(callback).join().unwrap());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn run<T>(&self, f: impl FnOnce() -> T) -> T {
         // SAFETY: the reference is borrowed for this call, at whose end the guard takes the entry off, also by a panic.
@@ -189,7 +190,7 @@ impl Lineage {
     /// let nodes: Vec<_> = pool.install(|| (0..100).into_par_iter().map(at.carry(|_| heirloom::current())).collect())?;
     /// assert!(nodes.iter().all(|node| node == at));
     /// # }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn carry<A, R, F>(&self, f: F) -> impl Fn(A) -> R + use<A, R, F>
     where
@@ -301,7 +302,7 @@ impl fmt::Debug for Entered {
 /// [`Lineage::run`]. A node that one future enters is seen by that future on each of its polls, and by no other.
 ///
 /// ```
-/// use heirloom::{BindError, FutureExt, Heirloom, Lineage, Scope};
+/// use heirloom::{ErrorKind, FutureExt, Heirloom, Lineage, Scope};
 ///
 /// static USER: Heirloom<&str> = Heirloom::new("user");
 ///
@@ -310,11 +311,11 @@ impl fmt::Debug for Entered {
 /// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
 /// runtime.block_on(async {
 ///     let lost = tokio::spawn(async { USER.bind("ann") }).await?;
-///     assert_eq!(lost, Err(BindError::NoPlace { key: "user" })); // or the next future would find it
+///     assert_eq!(lost.unwrap_err().kind(), ErrorKind::NoPlace); // or the next future would find it
 ///     let kept = tokio::spawn(async { USER.bind("ann") }.in_scope(Scope::new("ann's request"))).await?;
-///     assert_eq!(kept, Ok(None));
+///     assert_eq!(kept?, None);
 ///     let meant = tokio::spawn(async { USER.at(&Lineage::process()).bind("everyone") }).await?;
-///     assert_eq!(meant, Ok(None));
+///     assert_eq!(meant?, None);
 ///     Ok(())
 /// })
 /// # }

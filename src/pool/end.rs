@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::error::{CancelReason, StopError};
+use crate::error::{CancelReason, Error, StopError};
 use crate::lineage::whose::whose;
 use crate::pool::blocking::release::{OfTracker, PermitsReleased, block_on_wakers};
 use crate::pool::blocking::wait_for::{await_tracker, block_on_tracker};
@@ -22,8 +22,8 @@ use crate::wait::graph::{ClosesCircle, Label};
 ///
 /// # Errors
 /// [`StopError::FromOwnTask`].
-pub(crate) fn refuse_from_own_task(pool: &Pool) -> Result<(), StopError> {
-    if is_in(pool) { Err(StopError::FromOwnTask { name: pool.namespace.raw().into_owned() }) } else { Ok(()) }
+pub(crate) fn refuse_from_own_task(pool: &Pool) -> Result<(), Error> {
+    if is_in(pool) { Err(StopError::FromOwnTask { name: pool.namespace.raw().into_owned() }.into()) } else { Ok(()) }
 }
 
 /// The report of this moment. Costs up to three locks of the queue, and a look at each running task.
@@ -74,7 +74,7 @@ pub(crate) fn remaining(pool: &Pool) -> usize {
 }
 
 /// Closes the pool, and blocks until a joining pool has ended or the deadline has passed.
-pub(crate) fn stop(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<StopReport, StopError> {
+pub(crate) fn stop(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<StopReport, Error> {
     refuse_from_own_task(pool)?;
     stop::close(pool, CancelReason::OwnerEnd);
     if pool.joins() && !fork::is_fork() {
@@ -84,7 +84,7 @@ pub(crate) fn stop(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<StopRe
 }
 
 /// Blocks until the pool, and each thread of its own, has ended.
-pub(crate) fn block_until_over(pool: &Pool, deadline: Option<Instant>) -> Result<(), StopError> {
+pub(crate) fn block_until_over(pool: &Pool, deadline: Option<Instant>) -> Result<(), Error> {
     let of_all = || OfTracker::of(&pool.tracker, Label::Pool(pool.namespace.clone()));
     let over = block_on_tracker(&pool.tracker, deadline, of_all, || pool.is_over());
     if over.map_err(|why| end_would_deadlock(pool, why))? && block_until_gone(pool, deadline) {
@@ -116,7 +116,7 @@ pub(crate) async fn await_over(pool: &Pool) {
     pool.kind.join_gone();
 }
 
-pub(crate) async fn stop_async(pool: &Arc<Pool>) -> Result<StopReport, StopError> {
+pub(crate) async fn stop_async(pool: &Arc<Pool>) -> Result<StopReport, Error> {
     refuse_from_own_task(pool)?;
     stop::close(pool, CancelReason::OwnerEnd);
     if pool.joins() && !fork::is_fork() {
@@ -125,15 +125,15 @@ pub(crate) async fn stop_async(pool: &Arc<Pool>) -> Result<StopReport, StopError
     Ok(report(pool))
 }
 
-pub(crate) async fn wait_idle_async(pool: &Pool) -> Result<(), StopError> {
+pub(crate) async fn wait_idle_async(pool: &Pool) -> Result<(), Error> {
     refuse_from_own_task(pool)?;
     await_tracker(&pool.tracker, || pool.tracker.count() == 0).await;
     Ok(())
 }
 
-pub(crate) fn wait_idle(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<bool, StopError> {
+pub(crate) fn wait_idle(pool: &Arc<Pool>, deadline: Option<Instant>) -> Result<bool, Error> {
     refuse_from_own_task(pool)?;
     let of_all = || OfTracker::of(&pool.tracker, Label::Pool(pool.namespace.clone()));
     let idle = block_on_tracker(&pool.tracker, deadline, of_all, || pool.tracker.count() == 0);
-    idle.map_err(|why| end_would_deadlock(pool, why))
+    Ok(idle.map_err(|why| end_would_deadlock(pool, why))?)
 }

@@ -1,9 +1,8 @@
 //! The verbs of [`PoolManager`] and [`OfType`] whose tasks may borrow: they return after those tasks have ended.
 
-use crate::error::{CancelReason, TaskError};
+use crate::error::{CancelReason, Error};
 #[cfg(feature = "rayon")]
 use crate::error::{SubmitError, SubmitErrorKind};
-use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
 use crate::pool::config::PoolConfig;
 use crate::pool::core::pool::Pool;
@@ -35,7 +34,7 @@ macro_rules! borrows {
             ///     Ok(left.join()?.max(right.join()?).unwrap_or(0))
             /// })?;
             /// assert_eq!(longest, 4);
-            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # Ok::<(), heirloom::Error>(())
             /// ```
             ///
             /// # Errors
@@ -67,12 +66,12 @@ macro_rules! borrows {
             /// # pool.start(PoolConfig::leased(2))?;
             /// let text = String::from("borrowed");
             /// assert_eq!(pool.run(|| text.len())?, 8);
-            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # Ok::<(), heirloom::Error>(())
             /// ```
             ///
             /// # Errors
-            /// The panic of `f`, with its payload; its cancellation; or its refusal, as [`TaskError::as_refused`].
-            pub fn run<F, T>(&self, f: F) -> Result<T, TaskError>
+            /// The panic of `f`, with its payload; its cancellation; or its refusal, as [`Error::Submit`].
+            pub fn run<F, T>(&self, f: F) -> Result<T, Error>
             where
                 F: FnOnce() -> T + Send,
                 T: Send,
@@ -101,15 +100,14 @@ macro_rules! borrows {
             /// pool.install(|| numbers.par_sort())?;
             /// assert_eq!(numbers[..3], [0, 1, 2]);
             /// assert_eq!(pool.stop()?.completed, 1);
-            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # Ok::<(), heirloom::Error>(())
             /// ```
             ///
             /// # Errors
-            /// As [`run`](Self::run); on a pool of another kind [`NotWorkStealing`](SubmitErrorKind::NotWorkStealing), as
-            /// [`TaskError::as_refused`].
+            /// As [`run`](Self::run); on a pool of another kind [`NotWorkStealing`](SubmitErrorKind::NotWorkStealing).
             #[cfg(feature = "rayon")]
             #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
-            pub fn install<F, T>(&self, f: F) -> Result<T, TaskError>
+            pub fn install<F, T>(&self, f: F) -> Result<T, Error>
             where
                 F: FnOnce() -> T + Send,
                 T: Send,
@@ -126,28 +124,21 @@ borrows!(PoolManager);
 borrows!(OfType);
 
 impl PoolManager {
-    pub(super) fn run_on<F, T>(
-        &self,
-        pool: Option<Arc<Pool>>,
-        task_type: Option<TaskType>,
-        f: F,
-    ) -> Result<T, TaskError>
+    pub(super) fn run_on<F, T>(&self, pool: Option<Arc<Pool>>, task_type: Option<TaskType>, f: F) -> Result<T, Error>
     where
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        let refused = |reason| TaskError::refused(TaskId::next(), self.namespace(), reason);
-        let pool = pool.ok_or_else(|| refused(self.not_started()))?;
-        submit::run_and_wait(&pool, task_type, f).map_err(|refusal| refused(self.explain(refusal)))?
+        let pool = pool.ok_or_else(|| self.not_started())?;
+        submit::run_and_wait(&pool, task_type, f).map_err(|error| self.explain(error))
     }
 
     /// Refuses `install` on a pool of another kind. A manager that does not run is refused afterwards.
     #[cfg(feature = "rayon")]
-    pub(super) fn refuse_unless_stealing(&self, pool: Option<&Pool>) -> Result<(), TaskError> {
+    pub(super) fn refuse_unless_stealing(&self, pool: Option<&Pool>) -> Result<(), Error> {
         if pool.is_none_or(|pool| pool.config.steals()) {
             return Ok(());
         }
-        let reason = SubmitError::new(self.namespace(), SubmitErrorKind::NotWorkStealing);
-        Err(TaskError::refused(TaskId::next(), self.namespace(), reason))
+        Err(SubmitError::new(self.namespace(), SubmitErrorKind::NotWorkStealing).into())
     }
 }

@@ -1,6 +1,6 @@
 //! Completes a pool's refusal: the scope that it ended with, and the running manager that it hides.
 
-use crate::error::{Refused, SubmitError, SubmitErrorKind};
+use crate::error::{Error, Refused, SubmitError, SubmitErrorKind};
 use crate::lineage::handle::Lineage;
 use crate::pool::core::pool::Pool;
 use crate::registry::manager::PoolManager;
@@ -10,11 +10,11 @@ use crate::sync::os::Arc;
 impl PoolManager {
     /// Completes a refusal of its pool. Costs a look-up if the pool is closed, and nothing otherwise.
     #[cold]
-    pub(super) fn explain(&self, refusal: SubmitError) -> SubmitError {
-        match refusal.kind() {
-            SubmitErrorKind::Closed { .. } => {
+    pub(super) fn explain(&self, refusal: Error) -> Error {
+        match refusal.as_submit().map(SubmitError::kind) {
+            Some(SubmitErrorKind::Closed { .. }) => {
                 let (ended_with, hides) = (self.ended_with(), self.hides());
-                SubmitError::new(self.namespace(), SubmitErrorKind::Closed { ended_with, hides })
+                SubmitError::new(self.namespace(), SubmitErrorKind::Closed { ended_with, hides }).into()
             }
             _ => refusal,
         }
@@ -27,14 +27,14 @@ impl PoolManager {
     }
 
     /// The pool of the last start.
-    pub(super) fn started(&self) -> Result<Arc<Pool>, SubmitError> {
+    pub(super) fn started(&self) -> Result<Arc<Pool>, Error> {
         self.pool().ok_or_else(|| self.not_started())
     }
 
     #[cold]
-    pub(super) fn not_started(&self) -> SubmitError {
+    pub(super) fn not_started(&self) -> Error {
         let owner = self.owner().map(|owner| owner.to_string());
-        SubmitError::new(self.namespace(), SubmitErrorKind::NotStarted { owner, hides: self.hides() })
+        SubmitError::new(self.namespace(), SubmitErrorKind::NotStarted { owner, hides: self.hides() }).into()
     }
 
     /// The owner, in words, of the nearest running manager of this name above. Look-ups find this nearer one instead.

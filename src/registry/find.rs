@@ -1,6 +1,6 @@
 //! Look-up, from the current node and from a [`Lineage`].
 
-use crate::error::ManagerNotFound;
+use crate::error::{Error, ManagerNotFound};
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::names::namespace::Namespace;
@@ -14,9 +14,9 @@ impl Lineage {
     ///
     /// # Errors
     /// [`ManagerNotFound`], which names the node asked and, on request, other nodes that have the name.
-    pub fn get(&self, ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
+    pub fn get(&self, ns: impl Into<Namespace>) -> Result<PoolManager, Error> {
         let ns = ns.into();
-        slot::lend(self.0.node(), &ns, PoolManager::clone).ok_or_else(|| ManagerNotFound::new(ns, self))
+        slot::lend(self.0.node(), &ns, PoolManager::clone).ok_or_else(|| ManagerNotFound::new(ns, self).into())
     }
 
     /// Returns the nearest manager of this name, or a new one of this node, not started.
@@ -48,9 +48,9 @@ impl Lineage {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn with<R>(&self, ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
+    pub fn with<R>(&self, ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, Error> {
         let ns = ns.into();
-        slot::lend(self.0.node(), &ns, f).ok_or_else(|| ManagerNotFound::new(ns, self))
+        slot::lend(self.0.node(), &ns, f).ok_or_else(|| ManagerNotFound::new(ns, self).into())
     }
 
     /// Unlinks this node's own manager of that name, and returns it. Its pool goes on while a handle lives.
@@ -74,18 +74,18 @@ impl Lineage {
 ///
 /// let io = heirloom::create("io"); // at the current node
 /// io.start(PoolConfig::leased(2))?;
-/// let seen = heirloom::thread::spawn(|| heirloom::get("io").is_ok()); // a child finds it
-/// assert!(seen.join().unwrap());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let seen = heirloom::thread::spawn(|| heirloom::get("io").is_ok())?; // a child finds it
+/// assert!(seen.join()?);
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`ManagerNotFound`], which names the node asked and, on request, other nodes that have the name.
-pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
+pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, Error> {
     let ns = ns.into();
     match lend_here(&ns, PoolManager::clone) {
         Some(manager) => Ok(manager),
-        None => Err(ManagerNotFound::here(ns)),
+        None => Err(ManagerNotFound::here(ns).into()),
     }
 }
 
@@ -105,9 +105,9 @@ pub fn get(ns: impl Into<Namespace>) -> Result<PoolManager, ManagerNotFound> {
 ///     cache.ensure_started(PoolConfig::leased(2))?;
 ///     assert!(heirloom::get_or_create("cache").is_same(&cache));
 ///     assert_eq!(cache.owner().as_ref(), Some(request.lineage()));
-///     Ok::<_, heirloom::StartError>(())
+///     Ok::<_, heirloom::Error>(())
 /// })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[must_use]
 pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
@@ -136,10 +136,10 @@ pub fn get_or_create(ns: impl Into<Namespace>) -> PoolManager {
 ///     own.start(PoolConfig::leased(2))?;
 ///     assert_eq!(own.owner().as_ref(), Some(request.lineage()));
 ///     assert!(heirloom::get("render")?.is_same(&own));
-///     Ok::<_, Box<dyn std::error::Error>>(())
+///     Ok::<_, heirloom::Error>(())
 /// })?;
 /// assert_eq!(heirloom::get("render")?.stats().limit, 8);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[must_use = "the manager does nothing until it is started"]
 pub fn create(ns: impl Into<Namespace>) -> PoolManager {
@@ -159,12 +159,12 @@ pub fn create(ns: impl Into<Namespace>) -> PoolManager {
 /// heirloom::create("io").start(PoolConfig::leased(2))?;
 /// let read = heirloom::with("io", |io| io.submit(|| "read"))??;
 /// assert_eq!(read.join()?, "read");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 ///
 /// # Errors
 /// As [`get`].
-pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, ManagerNotFound> {
+pub fn with<R>(ns: impl Into<Namespace>, f: impl FnOnce(&PoolManager) -> R) -> Result<R, Error> {
     let ns = ns.into();
-    lend_here(&ns, f).ok_or_else(|| ManagerNotFound::here(ns))
+    lend_here(&ns, f).ok_or_else(|| ManagerNotFound::here(ns).into())
 }

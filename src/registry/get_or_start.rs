@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::{StartError, StartErrorKind};
+use crate::error::{Error, ErrorKind, StartError, StartErrorKind};
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::NodeRef;
@@ -92,9 +92,9 @@ impl Turn {
     ///
     /// # Errors
     /// When it never would end, because its holder waits for the caller.
-    fn wait(&self, namespace: &Namespace) -> Result<(), StartError> {
+    fn wait(&self, namespace: &Namespace) -> Result<(), Error> {
         if self.obligation.is_mine() && !self.has_ended() {
-            return Err(StartError::new(namespace, StartErrorKind::Reentrant));
+            return Err(StartError::new(namespace, StartErrorKind::Reentrant).into());
         }
         let label = Label::Start(namespace.clone());
         let why = match PermitsReleased::begin_for(Target::Obligation(Arc::clone(&self.obligation)), label, Ends::Asks)
@@ -107,7 +107,7 @@ impl Turn {
         };
         // After the turn's end its holder may wait for this thread: that is no circle.
         match why.filter(|_| !self.has_ended()) {
-            Some(why) => Err(StartError::new(namespace, StartErrorKind::WouldDeadlock { circle: why.circle })),
+            Some(why) => Err(StartError::new(namespace, StartErrorKind::WouldDeadlock { circle: why.circle }).into()),
             None => Ok(()),
         }
     }
@@ -131,7 +131,7 @@ enum Step {
 }
 
 impl Call {
-    fn step<C: FnOnce() -> PoolConfig>(&self, config: &mut Option<C>) -> Result<Step, StartError> {
+    fn step<C: FnOnce() -> PoolConfig>(&self, config: &mut Option<C>) -> Result<Step, Error> {
         let look = || slot::nearest_running(self.from.node(), &self.namespace);
         if let Some(manager) = look() {
             return Ok(Step::Found { manager, made: false });
@@ -152,13 +152,13 @@ impl Call {
     }
 
     /// Starts the node's own manager of that name, or a new one, which look-ups find only when it runs.
-    fn start(&self, config: &PoolConfig) -> Result<Step, StartError> {
+    fn start(&self, config: &PoolConfig) -> Result<Step, Error> {
         let at = Lineage(self.at.clone());
         loop {
             if let Some(manager) = at.own(&self.namespace) {
                 match manager.start_pool(config.clone()) {
                     Ok(pool) => start::warm_up(&pool),
-                    Err(error) if error.is_already_running() => {}
+                    Err(error) if error.kind() == ErrorKind::AlreadyRunning => {}
                     Err(error) => return Err(error),
                 }
                 return Ok(Step::Found { manager, made: false });
@@ -174,7 +174,7 @@ impl Call {
         }
     }
 
-    fn get(&self, config: impl FnOnce() -> PoolConfig) -> Result<PoolManager, StartError> {
+    fn get(&self, config: impl FnOnce() -> PoolConfig) -> Result<PoolManager, Error> {
         let mut config = Some(config);
         loop {
             match self.step(&mut config)? {
@@ -187,7 +187,7 @@ impl Call {
         }
     }
 
-    async fn get_async(&self, config: impl FnOnce() -> PoolConfig) -> Result<PoolManager, StartError> {
+    async fn get_async(&self, config: impl FnOnce() -> PoolConfig) -> Result<PoolManager, Error> {
         let mut config = Some(config);
         loop {
             match self.step(&mut config)? {
@@ -201,12 +201,7 @@ impl Call {
     }
 
     /// Unlinks a manager that this call made and whose start failed.
-    fn outcome(
-        &self,
-        manager: PoolManager,
-        made: bool,
-        ready: Result<(), StartError>,
-    ) -> Result<PoolManager, StartError> {
+    fn outcome(&self, manager: PoolManager, made: bool, ready: Result<(), Error>) -> Result<PoolManager, Error> {
         if ready.is_err() && made && !manager.is_running() {
             Lineage(self.at.clone()).unlink(&manager);
         }
@@ -266,7 +261,7 @@ impl Call {
 /// # Errors
 /// As [`PoolManager::start`]; [`Reentrant`](StartErrorKind::Reentrant) and
 /// [`WouldDeadlock`](StartErrorKind::WouldDeadlock) when `config` itself, or the code that it waits for, asks for this manager.
-pub fn get_or_start(ns: impl Into<Namespace>, config: impl FnOnce() -> PoolConfig) -> Result<PoolManager, StartError> {
+pub fn get_or_start(ns: impl Into<Namespace>, config: impl FnOnce() -> PoolConfig) -> Result<PoolManager, Error> {
     let namespace = ns.into();
     match slot::nearest_running_here(&namespace) {
         Some(found) => found.wait_ready().map(|()| found),
@@ -295,7 +290,7 @@ pub fn get_or_start(ns: impl Into<Namespace>, config: impl FnOnce() -> PoolConfi
 pub async fn get_or_start_async(
     ns: impl Into<Namespace>,
     config: impl FnOnce() -> PoolConfig,
-) -> Result<PoolManager, StartError> {
+) -> Result<PoolManager, Error> {
     Call::here(ns.into()).get_async(config).await
 }
 
@@ -319,7 +314,7 @@ impl Lineage {
     /// let request = tenant.run(|| Scope::new("request 7"));
     /// let cache = tenant.get_or_start("cache", || PoolConfig::leased(2))?; // the tenant's, for all its requests
     /// assert!(request.get("cache")?.is_same(&cache));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
@@ -328,7 +323,7 @@ impl Lineage {
         &self,
         ns: impl Into<Namespace>,
         config: impl FnOnce() -> PoolConfig,
-    ) -> Result<PoolManager, StartError> {
+    ) -> Result<PoolManager, Error> {
         self.call(ns.into()).get(config)
     }
 
@@ -340,7 +335,7 @@ impl Lineage {
         &self,
         ns: impl Into<Namespace>,
         config: impl FnOnce() -> PoolConfig,
-    ) -> Result<PoolManager, StartError> {
+    ) -> Result<PoolManager, Error> {
         self.call(ns.into()).get_async(config).await
     }
 

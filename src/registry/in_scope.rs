@@ -41,7 +41,7 @@ pub trait FutureExt: Future + Sized {
     /// TENANT.at(&request).bind("acme")?;
     /// # let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     /// assert!(runtime.block_on(handler().in_lineage(&request)));
-    /// # Ok::<(), heirloom::BindError>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// ```

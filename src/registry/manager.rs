@@ -50,7 +50,7 @@ use crate::totals::record::Totals;
 ///     let sent = request.run(|| MAIL.submit(|| "sent"))?;
 ///     assert_eq!(sent.join()?, "sent"); // also in the second request
 /// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 ///
 /// The same holds for a thread that a static starts ([`thread::spawn`](crate::thread::spawn())) and for a value that it
@@ -69,7 +69,7 @@ use crate::totals::record::Totals;
 ///
 /// let report = render.stop()?;
 /// assert_eq!((report.completed, report.is_complete()), (1, true));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct PoolManager {

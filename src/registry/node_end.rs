@@ -96,12 +96,13 @@ impl Lineage {
     /// let reader = request.run(|| thread::spawn(move || {
     ///     stands.send(heirloom::current()).unwrap();
     ///     heirloom::sleep(std::time::Duration::from_secs(3600))
-    /// }));
+    /// }))?;
     /// let reader_at = place.recv().unwrap();
     /// assert_eq!(reader_at.cancel(), CancelOutcome::Requested);
-    /// assert!(reader.join().unwrap().is_err());
+    /// assert!(reader.join()?.is_err());
     /// assert!(!request.is_cancelled()); // downward only
     /// assert_eq!(Lineage::process().cancel(), CancelOutcome::NotCancellable);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn cancel(&self) -> CancelOutcome {
         self.cancel_for(CancelReason::Request)

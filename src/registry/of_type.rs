@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use crate::error::SubmitError;
+use crate::error::Error;
 use crate::names::task_type::TaskType;
 use crate::pool::handle::task::TaskHandle;
 use crate::registry::manager::PoolManager;
@@ -39,7 +39,7 @@ impl PoolManager {
     /// assert_eq!(lengths?, [3, 4]);
     /// assert_eq!(components.run(|| "<br>".len())?, 4);
     /// assert!(scope.get("render")?.submit(|| ()).is_err()); // a task without a type
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub fn of_type(&self, task_type: impl Into<TaskType>) -> OfType {
@@ -62,7 +62,7 @@ impl OfType {
     ///
     /// # Errors
     /// As [`PoolManager::with_state`].
-    pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, SubmitError> {
+    pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, Error> {
         self.manager.stateful(self.type_of_tasks())
     }
 
@@ -70,7 +70,7 @@ impl OfType {
     ///
     /// # Errors
     /// As [`PoolManager::submit_with_state`].
-    pub fn submit_with_state<S, F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+    pub fn submit_with_state<S, F, T>(&self, f: F) -> Result<TaskHandle<T>, Error>
     where
         S: 'static,
         F: FnOnce(&mut S) -> T + Send + 'static,

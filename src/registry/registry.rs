@@ -31,7 +31,7 @@ impl Registry {
     /// family.root().run(|| heirloom::create("io")).start(PoolConfig::leased(2))?;
     /// assert!(family.root().get("io").is_ok());
     /// assert!(heirloom::get("io").is_err()); // not of this family
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub fn new() -> Self {
@@ -100,7 +100,7 @@ impl Registry {
     /// let node = snapshot.node(request.id()).expect("it is alive");
     /// assert_eq!((node.kind, node.parent), (NodeKind::Scope, Some(family.root().id())));
     /// assert_eq!(node.managers[0].stats.limit, 4);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -121,7 +121,7 @@ impl Registry {
     /// // │  "io": leased joining, 0 running/0 waiting/0 queued, limit 2
     /// // └─ scope "request 7" (node 6), 0 pending
     /// # assert!(family.tree().to_string().contains("└─ scope \"request 7\" (node "));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub fn tree(&self) -> Tree {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use crate::error::{CancelReason, Cancelled, StopError};
+use crate::error::{CancelReason, Cancelled, Error, StopError};
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeRef, Role, ScopeTrackers};
 use crate::lineage::queued::Claims;
@@ -49,10 +49,10 @@ use crate::wait::park;
 ///     request.create("render").start(PoolConfig::leased(2))?;
 ///     let page = heirloom::get("render")?.submit(|| "page")?; // its own pool
 ///     let _log = heirloom::get("shared")?.submit(|| "logged")?; // the process's
-///     Ok::<_, Box<dyn std::error::Error>>(page.join()?)
+///     Ok::<_, heirloom::Error>(page.join()?)
 /// })?; // both tasks have ended here
 /// assert_eq!(answer, "page");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[must_use = "dropping a scope cancels it; `Scope::run` ends it in order"]
 pub struct Scope {
@@ -112,7 +112,7 @@ impl Scope {
     ///     (0..10).try_for_each(|_| shared.submit(|| DONE.fetch_add(1, Ordering::Relaxed)).map(drop))
     /// })?;
     /// assert_eq!(DONE.load(Ordering::Relaxed), 10);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn run<T>(name: impl Into<Cow<'static, str>>, f: impl FnOnce(&Scope) -> T) -> T {
         Self::new(name).run_to_end(f)
@@ -122,7 +122,9 @@ impl Scope {
     pub(super) fn run_to_end<T>(self, f: impl FnOnce(&Scope) -> T) -> T {
         let out = self.lineage.run(|| f(&self));
         // An error when a task on this very stack belongs to the scope, or when one of its tasks waits for the caller.
-        if let Err(StopError::WouldDeadlock { circle, .. }) = self.wait_for_end(None) {
+        if let Err(error) = self.wait_for_end(None)
+            && let Some(circle) = error.circle()
+        {
             // A subscriber is user code.
             swallow(|| {
                 tracing::warn!(target: "heirloom", %circle, scope = %self.lineage, "a scope's end does not wait for its tasks");
@@ -192,7 +194,7 @@ impl Scope {
     /// [`thread::JoinHandle::join`](crate::thread::JoinHandle::join).
     ///
     /// ```
-    /// use heirloom::{PoolConfig, Scope, SubmitErrorKind};
+    /// use heirloom::{PoolConfig, Scope};
     ///
     /// let request = Scope::new("request 7");
     /// let render = request.create("render");
@@ -201,14 +203,14 @@ impl Scope {
     ///
     /// let report = request.stop()?;
     /// assert_eq!((report.completed, request.pending()), (1, 0));
-    /// assert!(matches!(render.submit(|| ()).unwrap_err().kind(), SubmitErrorKind::Closed { .. }));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// assert_eq!(render.submit(|| ()).unwrap_err().kind(), heirloom::ErrorKind::Closed);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask) when one of the tasks that it would wait for calls it; nothing is closed
     /// then. [`WouldDeadlock`](StopError::WouldDeadlock) when one of them waits for the caller; the scope is closed then.
-    pub fn stop(&self) -> Result<StopReport, StopError> {
+    pub fn stop(&self) -> Result<StopReport, Error> {
         self.stop_by(None)
     }
 
@@ -216,17 +218,17 @@ impl Scope {
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
-    pub fn stop_timeout(&self, d: Duration) -> Result<StopReport, StopError> {
+    pub fn stop_timeout(&self, d: Duration) -> Result<StopReport, Error> {
         self.stop_by(park::after(d))
     }
 
-    fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, StopError> {
+    fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, Error> {
         let pools = self.wait_for_end(deadline)?;
         self.node().end_if_over();
         Ok(self.report(&pools))
     }
 
-    fn wait_for_end(&self, deadline: Option<Instant>) -> Result<Vec<Arc<Pool>>, StopError> {
+    fn wait_for_end(&self, deadline: Option<Instant>) -> Result<Vec<Arc<Pool>>, Error> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
             end::block_until_over(pool, deadline)?;
@@ -245,7 +247,7 @@ impl Scope {
     ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask), as [`stop`](Self::stop).
-    pub async fn stop_async(&self) -> Result<StopReport, StopError> {
+    pub async fn stop_async(&self) -> Result<StopReport, Error> {
         let pools = self.begin_stop()?;
         for pool in pools.iter().filter(|pool| pool.joins()) {
             end::await_over(pool).await;
@@ -256,7 +258,7 @@ impl Scope {
         Ok(self.report(&pools))
     }
 
-    fn begin_stop(&self) -> Result<Vec<Arc<Pool>>, StopError> {
+    fn begin_stop(&self) -> Result<Vec<Arc<Pool>>, Error> {
         let pools = node_end::pools_of(&self.lineage);
         // A piece's task is counted until the piece has ended.
         let may_wait_for_itself = self.trackers().joining.count() > 0 && is_piece_below(self.node());
@@ -265,7 +267,7 @@ impl Scope {
             || work::is_below(self.node())
             || pools.iter().any(|pool| is_in(Arc::as_ptr(pool)))
         {
-            return Err(StopError::FromOwnTask { name: self.node().name().unwrap_or("scope").to_string() });
+            return Err(StopError::FromOwnTask { name: self.node().name().unwrap_or("scope").to_string() }.into());
         }
         self.close();
         Ok(pools)

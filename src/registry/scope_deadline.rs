@@ -29,7 +29,7 @@ impl Scope {
     ///
     /// ```
     /// use std::time::{Duration, Instant};
-    /// use heirloom::{CancelReason, PoolConfig, Scope};
+    /// use heirloom::{ErrorKind, PoolConfig, Scope};
     ///
     /// let request = Scope::new("request 7");
     /// let db = request.create("db");
@@ -37,9 +37,9 @@ impl Scope {
     /// request.deadline(Instant::now() + Duration::from_millis(5));
     /// let query = request.run(|| db.submit(|| heirloom::sleep(Duration::from_secs(3600))))?;
     /// let cancelled = query.join()?.unwrap_err();
-    /// assert_eq!(cancelled.reason(), CancelReason::Deadline);
-    /// assert!(cancelled.at().ends_with("\"request 7\""));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// assert_eq!(cancelled.kind(), ErrorKind::DeadlineExceeded);
+    /// assert!(cancelled.as_cancelled().unwrap().at().ends_with("\"request 7\""));
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn deadline(&self, at: Instant) {
         deadline::set(&self.lineage().0, at, node_end::carry_deadline);
@@ -55,7 +55,7 @@ impl Scope {
     /// use heirloom::Scope;
     ///
     /// let slept = Scope::run_timeout("report", Duration::from_millis(5), |_| heirloom::sleep(Duration::from_secs(3600)));
-    /// assert_eq!(slept.unwrap_err().reason(), heirloom::CancelReason::Deadline);
+    /// assert_eq!(slept.unwrap_err().kind(), heirloom::ErrorKind::DeadlineExceeded);
     /// let answer = Scope::run_timeout("report", Duration::from_secs(3600), |_| heirloom::remaining().is_some());
     /// assert!(answer);
     /// ```

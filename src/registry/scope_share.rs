@@ -1,6 +1,6 @@
 //! The priority and the weight of a [`Scope`], for pools whose queues have an order.
 
-use crate::error::SubmitError;
+use crate::error::Error;
 use crate::pool::core::task_meta::As;
 use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
@@ -23,7 +23,7 @@ impl Scope {
     /// report.priority(1); // behind all that is interactive
     /// let sum = report.run(|| heirloom::get("work"))?.submit(|| 40 + 2)?;
     /// assert_eq!(sum.join()?, 42);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn priority(&self, level: u8) {
         self.trackers().share.set_priority(level);
@@ -51,12 +51,12 @@ impl PoolManager {
     /// pool.start(PoolConfig::leased(2).priorities(3))?;
     /// let whenever = pool.submit_at(2, || "thumbnail")?;
     /// assert_eq!(whenever.join()?, "thumbnail");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
-    pub fn submit_at<F, T>(&self, priority: u8, f: F) -> Result<TaskHandle<T>, SubmitError>
+    pub fn submit_at<F, T>(&self, priority: u8, f: F) -> Result<TaskHandle<T>, Error>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,

@@ -118,7 +118,7 @@ impl Registry {
     /// let report = family.shutdown(Duration::from_secs(10));
     /// assert!(report.is_complete(), "{report}");
     /// assert_eq!(report.pools[0].report.completed, 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let deadline = park::after(deadline);
@@ -165,7 +165,7 @@ impl Registry {
     /// drop(io.submit(|| "written")?);
     /// let report = futures::executor::block_on(family.shutdown_async(Duration::from_secs(10))); // on any runtime
     /// assert!(report.is_complete(), "{report}");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub async fn shutdown_async(&self, deadline: Duration) -> ShutdownReport {
         let deadline = park::after(deadline);

@@ -184,7 +184,7 @@ impl Snapshot {
 /// let tree = family.tree().to_string();
 /// assert_eq!(tree.lines().count(), 4);
 /// assert!(tree.contains("\"render\": leased joining, 0 running/0 waiting/0 queued, limit 4, only \"component\""));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {

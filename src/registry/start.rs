@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::{CancelReason, StartError, StartErrorKind};
+use crate::error::{CancelReason, Error, ErrorKind, StartError, StartErrorKind};
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::WeakNodeRef;
 use crate::pool::config::PoolConfig;
@@ -26,16 +26,16 @@ impl PoolManager {
     /// when a thread is ready, or end with the start's failure.
     ///
     /// ```
-    /// use heirloom::{PoolConfig, StartErrorKind};
+    /// use heirloom::PoolConfig;
     ///
     /// let render = heirloom::create("render");
     /// render.start(PoolConfig::leased(4))?;
     /// let again = render.start(PoolConfig::leased(8));
-    /// assert!(matches!(again.unwrap_err().kind(), StartErrorKind::AlreadyRunning)); // and the first goes on
+    /// assert_eq!(again.unwrap_err().kind(), heirloom::ErrorKind::AlreadyRunning); // and the first goes on
     ///
     /// assert!(render.stop()?.is_complete());
     /// render.start(PoolConfig::leased(8))?; // any settings, fresh numbers
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl PoolManager {
     /// [`WarmTimeout`](StartErrorKind::WarmTimeout), [`ThreadSpawn`](StartErrorKind::ThreadSpawn), and
     /// [`Ended`](StartErrorKind::Ended) when the pool is ended meanwhile. These end the pool, and the manager can be started
     /// again.
-    pub fn start(&self, config: PoolConfig) -> Result<(), StartError> {
+    pub fn start(&self, config: PoolConfig) -> Result<(), Error> {
         let pool = self.start_pool(config)?;
         start::warm_up(&pool);
         self.wait_for(&pool)
@@ -69,14 +69,14 @@ impl PoolManager {
     /// let plugins = scope.create("plugins");
     /// plugins.start_async(PoolConfig::dedicated(2).warm(2)).await?;
     /// assert!(plugins.is_running());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub async fn start_async(&self, config: PoolConfig) -> Result<(), StartError> {
+    pub async fn start_async(&self, config: PoolConfig) -> Result<(), Error> {
         let pool = self.start_pool(config)?;
         start::warm_up(&pool);
         self.await_for(&pool).await
@@ -96,12 +96,12 @@ impl PoolManager {
     /// assert_eq!(local.run_until(shown)?, "shown");
     /// drop(local);
     /// assert!(ui.submit(|| ()).is_err()); // closed
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// As [`start`](Self::start); [`Invalid`](StartErrorKind::Invalid) when the settings are not [`PoolConfig::local`]'s.
-    pub fn start_local(&self, config: PoolConfig) -> Result<LocalPool, StartError> {
+    pub fn start_local(&self, config: PoolConfig) -> Result<LocalPool, Error> {
         if config.kind != PoolKind::Local {
             return Err(self.wrong_kind("is not local; use `PoolConfig::local`, or `start`"));
         }
@@ -115,20 +115,20 @@ impl PoolManager {
     /// caller's start.
     ///
     /// ```
-    /// use heirloom::{PoolConfig, StartErrorKind};
+    /// use heirloom::PoolConfig;
     ///
     /// let io = heirloom::create("io");
     /// io.ensure_started(PoolConfig::leased(4))?;
     /// io.ensure_started(PoolConfig::leased(4))?; // fine: it runs so
     /// let other = io.ensure_started(PoolConfig::leased(5));
-    /// assert!(matches!(other.unwrap_err().kind(), StartErrorKind::ConfigMismatch { setting: "n", .. }));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// assert_eq!(other.unwrap_err().kind(), heirloom::ErrorKind::ConfigMismatch);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`ConfigMismatch`](StartErrorKind::ConfigMismatch), with the settings that differ; otherwise as
     /// [`start`](Self::start).
-    pub fn ensure_started(&self, config: PoolConfig) -> Result<(), StartError> {
+    pub fn ensure_started(&self, config: PoolConfig) -> Result<(), Error> {
         let (pool, is_started) = self.running_or_started(&config)?;
         if is_started {
             return self.wait_for(&pool);
@@ -142,13 +142,13 @@ impl PoolManager {
     ///
     /// # Errors
     /// As [`ensure_started`](Self::ensure_started).
-    pub async fn ensure_started_async(&self, config: PoolConfig) -> Result<(), StartError> {
+    pub async fn ensure_started_async(&self, config: PoolConfig) -> Result<(), Error> {
         let (pool, _) = self.running_or_started(&config)?;
         self.await_for(&pool).await
     }
 
     /// A running pool with these settings, and whether this call started it. Its threads may be warming still.
-    fn running_or_started(&self, config: &PoolConfig) -> Result<(Arc<Pool>, bool), StartError> {
+    fn running_or_started(&self, config: &PoolConfig) -> Result<(Arc<Pool>, bool), Error> {
         self.not_in_fork()?;
         loop {
             if let Some(running) = self.running() {
@@ -158,21 +158,21 @@ impl PoolManager {
             }
             match self.start_pool(config.clone()) {
                 // Another caller's start was first: compare with its settings.
-                Err(error) if error.is_already_running() => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyRunning => {}
                 started => return started.inspect(start::warm_up).map(|pool| (pool, true)),
             }
         }
     }
 
     /// Starts a pool of any kind but the local one, and no threads: [`Pool::warm_up`] does.
-    pub(super) fn start_pool(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
+    pub(super) fn start_pool(&self, config: PoolConfig) -> Result<Arc<Pool>, Error> {
         if config.kind == PoolKind::Local {
             return Err(self.wrong_kind("is local, so a thread of the caller must run it; use `start_local`"));
         }
         self.start_any(config)
     }
 
-    fn start_any(&self, config: PoolConfig) -> Result<Arc<Pool>, StartError> {
+    fn start_any(&self, config: PoolConfig) -> Result<Arc<Pool>, Error> {
         self.not_in_fork()?;
         if self.inner.owner.is_nowhere() {
             return Err(self.start_error(StartErrorKind::NoPlace));
@@ -200,7 +200,7 @@ impl PoolManager {
         Ok(pool)
     }
 
-    fn not_in_fork(&self) -> Result<(), StartError> {
+    fn not_in_fork(&self) -> Result<(), Error> {
         match fork::is_fork() {
             true => Err(self.start_error(StartErrorKind::Forked)),
             false => Ok(()),
@@ -208,7 +208,7 @@ impl PoolManager {
     }
 
     /// Asks the scope itself: the owner below it may be dropped already.
-    fn not_in_ended_scope(&self) -> Result<(), StartError> {
+    fn not_in_ended_scope(&self) -> Result<(), Error> {
         let Some(scope) = &self.inner.scope else { return Ok(()) };
         let scope = WeakNodeRef::upgrade(scope);
         if scope.as_ref().is_some_and(|scope| !scope.node().scope_closed()) {
@@ -219,15 +219,15 @@ impl PoolManager {
         Err(self.start_error(StartErrorKind::ScopeEnded { scope }))
     }
 
-    fn start_error(&self, kind: StartErrorKind) -> StartError {
-        StartError::new(self.namespace(), kind)
+    fn start_error(&self, kind: StartErrorKind) -> Error {
+        StartError::new(self.namespace(), kind).into()
     }
 
-    fn wrong_kind(&self, problem: &'static str) -> StartError {
+    fn wrong_kind(&self, problem: &'static str) -> Error {
         self.start_error(StartErrorKind::Invalid { setting: "kind", problem })
     }
 
-    fn wait_for(&self, pool: &Arc<Pool>) -> Result<(), StartError> {
+    fn wait_for(&self, pool: &Arc<Pool>) -> Result<(), Error> {
         let deadline = start::ready_by(pool);
         start::wait_ready(pool, deadline).map_err(|unready| {
             // The idle threads of a failed start have ended when this returns.
@@ -236,7 +236,7 @@ impl PoolManager {
         })
     }
 
-    async fn await_for(&self, pool: &Arc<Pool>) -> Result<(), StartError> {
+    async fn await_for(&self, pool: &Arc<Pool>) -> Result<(), Error> {
         start::await_ready(pool, start::ready_by(pool)).await.map_err(|unready| self.not_ready(pool, unready))
     }
 
@@ -245,7 +245,7 @@ impl PoolManager {
     /// # Errors
     /// As [`start`](Self::start).
     #[inline]
-    pub(super) fn wait_ready(&self) -> Result<(), StartError> {
+    pub(super) fn wait_ready(&self) -> Result<(), Error> {
         match &*self.load() {
             Some(_) if fork::is_fork() => self.not_in_fork(),
             Some(pool) if !start::is_ready(pool) => self.wait_for(&Arc::clone(pool)),
@@ -254,13 +254,13 @@ impl PoolManager {
     }
 
     /// [`wait_ready`](Self::wait_ready) without blocking.
-    pub(super) async fn await_ready(&self) -> Result<(), StartError> {
+    pub(super) async fn await_ready(&self) -> Result<(), Error> {
         let Some(pool) = self.pool() else { return Ok(()) };
         self.not_in_fork()?;
         self.await_for(&pool).await
     }
 
-    fn not_ready(&self, pool: &Pool, unready: WarmupError) -> StartError {
+    fn not_ready(&self, pool: &Pool, unready: WarmupError) -> Error {
         self.start_error(match unready {
             WarmupError::Init(error) => StartErrorKind::WorkerInit { setting: error.setting(), error: error.shared() },
             WarmupError::Thread(error) => {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::error::{SubmitError, SubmitErrorKind};
+use crate::error::{Error, SubmitError, SubmitErrorKind};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
 use crate::pool::config::worker_state::StateType;
@@ -26,7 +26,7 @@ use crate::wait::park;
 /// started again.
 ///
 /// ```
-/// use heirloom::{PoolConfig, Scope, SubmitError};
+/// use heirloom::{PoolConfig, Scope};
 ///
 /// let scope = Scope::new("doc");
 /// let words = scope.create("words");
@@ -35,7 +35,7 @@ use crate::wait::park;
 /// let words = words.with_state::<Vec<String>>()?;
 /// words.submit(|words| words.push("heirloom".into()))?.join()?; // the closure's argument is known: `&mut Vec<String>`
 /// assert_eq!(words.submit(|words| words.len())?.join()?, 1);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub struct StatefulManager<S> {
     manager: PoolManager,
@@ -76,13 +76,13 @@ impl PoolManager {
     ///     connection.execute("update report set read = true")
     /// })?;
     /// assert_eq!(rows.join()?, Ok(7));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`WrongWorkerState`](crate::SubmitErrorKind::WrongWorkerState) when the workers have no `S`; otherwise as
     /// [`submit`](Self::submit).
-    pub fn submit_with_state<S, F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+    pub fn submit_with_state<S, F, T>(&self, f: F) -> Result<TaskHandle<T>, Error>
     where
         S: 'static,
         F: FnOnce(&mut S) -> T + Send + 'static,
@@ -98,11 +98,11 @@ impl PoolManager {
     /// # Errors
     /// [`WrongWorkerState`](crate::SubmitErrorKind::WrongWorkerState) when the workers have no `S`;
     /// [`NotStarted`](crate::SubmitErrorKind::NotStarted).
-    pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, SubmitError> {
+    pub fn with_state<S: 'static>(&self) -> Result<StatefulManager<S>, Error> {
         self.stateful(None)
     }
 
-    pub(super) fn stateful<S: 'static>(&self, task_type: Option<TaskType>) -> Result<StatefulManager<S>, SubmitError> {
+    pub(super) fn stateful<S: 'static>(&self, task_type: Option<TaskType>) -> Result<StatefulManager<S>, Error> {
         let pool = self.started()?;
         check_state(&pool, StateType::of::<S>())?;
         Ok(StatefulManager { manager: self.clone(), pool, task_type, state: PhantomData })
@@ -118,7 +118,7 @@ impl<S: 'static> StatefulManager<S> {
     ///
     /// # Errors
     /// As [`PoolManager::submit`].
-    pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+    pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Error>
     where
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
@@ -131,7 +131,7 @@ impl<S: 'static> StatefulManager<S> {
     ///
     /// # Errors
     /// As [`PoolManager::submit_timeout`].
-    pub fn submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, SubmitError>
+    pub fn submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Error>
     where
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
@@ -144,7 +144,7 @@ impl<S: 'static> StatefulManager<S> {
     ///
     /// # Errors
     /// As [`PoolManager::submit`].
-    pub async fn submit_async<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+    pub async fn submit_async<F, T>(&self, f: F) -> Result<TaskHandle<T>, Error>
     where
         F: FnOnce(&mut S) -> T + Send + 'static,
         T: Send + 'static,
@@ -192,12 +192,12 @@ impl<S> fmt::Debug for StatefulManager<S> {
 ///
 /// # Errors
 /// The type of state that the workers have instead.
-fn check_state(pool: &Pool, wanted: StateType) -> Result<(), SubmitError> {
+fn check_state(pool: &Pool, wanted: StateType) -> Result<(), Error> {
     let has = pool.kind.state_type();
     if has == Some(wanted) {
         return Ok(());
     }
     pool.counters.refused.fetch_add(1, Ordering::Relaxed);
     let kind = SubmitErrorKind::WrongWorkerState { wanted: wanted.name, has: has.map(|has| has.name) };
-    Err(SubmitError::new(&pool.namespace, kind))
+    Err(SubmitError::new(&pool.namespace, kind).into())
 }

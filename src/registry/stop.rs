@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{CancelReason, StopError};
+use crate::error::{CancelReason, Error};
 use crate::pool::end;
 use crate::pool::report::StopReport;
 use crate::pool::run::stop;
@@ -33,13 +33,13 @@ impl PoolManager {
     /// let report = pool.stop()?;
     /// assert_eq!((report.completed, report.is_complete()), (1, true));
     /// assert!(pool.submit(|| ()).is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask) when one of the tasks that it would wait for calls it; nothing is closed
     /// then. [`WouldDeadlock`](StopError::WouldDeadlock) when one of them waits for the caller; the pool is closed then.
-    pub fn stop(&self) -> Result<StopReport, StopError> {
+    pub fn stop(&self) -> Result<StopReport, Error> {
         self.stop_by(None)
     }
 
@@ -49,11 +49,11 @@ impl PoolManager {
     ///
     /// # Errors
     /// As [`stop`](Self::stop).
-    pub fn stop_timeout(&self, d: Duration) -> Result<StopReport, StopError> {
+    pub fn stop_timeout(&self, d: Duration) -> Result<StopReport, Error> {
         self.stop_by(park::after(d))
     }
 
-    fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, StopError> {
+    fn stop_by(&self, deadline: Option<Instant>) -> Result<StopReport, Error> {
         match self.pool() {
             Some(pool) => end::stop(&pool, deadline),
             None => Ok(StopReport::default()),
@@ -66,7 +66,7 @@ impl PoolManager {
     ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask), as [`stop`](Self::stop).
-    pub async fn stop_async(&self) -> Result<StopReport, StopError> {
+    pub async fn stop_async(&self) -> Result<StopReport, Error> {
         match self.pool() {
             Some(pool) => end::stop_async(&pool).await,
             None => Ok(StopReport::default()),
@@ -95,13 +95,13 @@ impl PoolManager {
     /// pool.wait_idle()?;
     /// assert!(task.is_finished());
     /// assert!(pool.submit(|| ()).is_ok()); // still open
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask) when one of the tasks that it would wait for calls it.
     /// [`WouldDeadlock`](StopError::WouldDeadlock) when one of them waits for the caller.
-    pub fn wait_idle(&self) -> Result<(), StopError> {
+    pub fn wait_idle(&self) -> Result<(), Error> {
         self.idle_by(None).map(drop)
     }
 
@@ -109,11 +109,11 @@ impl PoolManager {
     ///
     /// # Errors
     /// As [`wait_idle`](Self::wait_idle).
-    pub fn wait_idle_timeout(&self, d: Duration) -> Result<bool, StopError> {
+    pub fn wait_idle_timeout(&self, d: Duration) -> Result<bool, Error> {
         self.idle_by(park::after(d))
     }
 
-    fn idle_by(&self, deadline: Option<Instant>) -> Result<bool, StopError> {
+    fn idle_by(&self, deadline: Option<Instant>) -> Result<bool, Error> {
         self.pool().map_or(Ok(true), |pool| end::wait_idle(&pool, deadline))
     }
 
@@ -127,12 +127,12 @@ impl PoolManager {
     /// let task = pool.submit(|| "done")?;
     /// futures::executor::block_on(pool.wait_idle_async())?; // on any runtime
     /// assert!(task.is_finished());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`FromOwnTask`](StopError::FromOwnTask) when one of the tasks that it would wait for polls it first.
-    pub async fn wait_idle_async(&self) -> Result<(), StopError> {
+    pub async fn wait_idle_async(&self) -> Result<(), Error> {
         match self.pool() {
             Some(pool) => end::wait_idle_async(&pool).await,
             None => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Refused, SubmitError};
+use crate::error::{Error, Refused};
 use crate::names::task_type::TaskType;
 use crate::pool::handle::map::Map;
 use crate::pool::handle::submit;
@@ -29,18 +29,19 @@ macro_rules! submits {
             /// let name = String::from("heirloom");
             /// let task = pool.submit(move || name.len())?; // a task owns what it uses; for one that borrows see `run` and `scope`
             /// assert_eq!(task.join()?, 8);
-            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # Ok::<(), heirloom::Error>(())
             /// ```
             ///
             /// # Errors
-            /// When the pool does not run, takes another task type, or has a full queue; see [`SubmitError`]. The closure is
-            /// dropped; [`try_submit`](Self::try_submit) returns it.
-            pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, SubmitError>
+            /// When the pool does not run, takes another task type, or has a full queue; see
+            /// [`SubmitErrorKind`](crate::SubmitErrorKind). The closure is dropped; [`try_submit`](Self::try_submit)
+            /// returns it.
+            pub fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Error>
             where
                 F: FnOnce() -> T + Send + 'static,
                 T: Send + 'static,
             {
-                self.try_submit(f).map_err(|refused| refused.reason)
+                Ok(self.try_submit(f)?)
             }
 
             /// Submits a task; a refusal returns the closure. Never blocks.
@@ -55,14 +56,14 @@ macro_rules! submits {
             /// pool.start(PoolConfig::leased(1).queue_limit(1))?;
             /// # let (starts, has_started) = std::sync::mpsc::channel();
             /// # let busy = pool.submit(move || { starts.send(()).unwrap(); gate.recv() })?;
-            /// # has_started.recv()?;
+            /// # has_started.recv().unwrap();
             /// # let waits = pool.submit(|| ())?;
             /// let Err(refused) = pool.try_submit(|| 6 * 7) else { panic!("one runs, one is queued") };
             /// assert!(refused.is_temporary()); // the queue is full; later may work
             /// let answer = refused.into_task()(); // or do it here and now
             /// assert_eq!(answer, 42);
-            /// # open.send(())?;
-            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # open.send(()).unwrap();
+            /// # Ok::<(), heirloom::Error>(())
             /// ```
             ///
             /// # Errors
@@ -80,7 +81,7 @@ macro_rules! submits {
                 }
             }
 
-            /// Submits a task, waiting at most `d` for capacity in a bounded queue. A refusal returns the closure.
+            /// Submits a task, waiting at most `d` for capacity in a bounded queue.
             ///
             /// Blocks the calling thread only while the queue is full. A submitter that is a task itself releases its permit
             /// for that time. Cancelling the submitter interrupts the wait.
@@ -98,13 +99,25 @@ macro_rules! submits {
             ///     drop(task); // detached
             /// }
             /// assert_eq!(pool.stop()?.completed, 100);
-            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # Ok::<(), heirloom::Error>(())
             /// ```
             ///
             /// # Errors
             /// [`QueueFull`](crate::SubmitErrorKind::QueueFull) when the queue had no capacity in time; otherwise as
             /// [`submit`](Self::submit).
-            pub fn submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
+            pub fn submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Error>
+            where
+                F: FnOnce() -> T + Send + 'static,
+                T: Send + 'static,
+            {
+                Ok(self.try_submit_timeout(f, d)?)
+            }
+
+            /// As [`submit_timeout`](Self::submit_timeout); a refusal returns the closure.
+            ///
+            /// # Errors
+            /// As [`submit_timeout`](Self::submit_timeout).
+            pub fn try_submit_timeout<F, T>(&self, f: F, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
             where
                 F: FnOnce() -> T + Send + 'static,
                 T: Send + 'static,
@@ -116,11 +129,23 @@ macro_rules! submits {
 
             /// Submits a task, waiting for capacity in a bounded queue without blocking the runtime.
             ///
-            /// A refusal returns the closure. Dropping the future before it is ready submits nothing.
+            /// Dropping the future before it is ready submits nothing.
             ///
             /// # Errors
             /// As [`submit`](Self::submit).
-            pub async fn submit_async<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
+            pub async fn submit_async<F, T>(&self, f: F) -> Result<TaskHandle<T>, Error>
+            where
+                F: FnOnce() -> T + Send + 'static,
+                T: Send + 'static,
+            {
+                Ok(self.try_submit_async(f).await?)
+            }
+
+            /// As [`submit_async`](Self::submit_async); a refusal returns the closure.
+            ///
+            /// # Errors
+            /// As [`submit`](Self::submit).
+            pub async fn try_submit_async<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
             where
                 F: FnOnce() -> T + Send + 'static,
                 T: Send + 'static,
@@ -142,13 +167,13 @@ macro_rules! submits {
             /// # pool.start(PoolConfig::leased(2))?;
             /// let squares: Result<Vec<u64>, _> = pool.map(1..=4, |n: u64| n * n)?.collect();
             /// assert_eq!(squares?, [1, 4, 9, 16]);
-            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// # Ok::<(), heirloom::Error>(())
             /// ```
             ///
             /// # Errors
             /// As [`submit`](Self::submit), when the first task is refused. A later refusal is the map's last item. Its input is
             /// the first of [`into_rest`](Map::into_rest) as well, so count it once.
-            pub fn map<I, F, T>(&self, items: I, f: F) -> Result<Map<I::IntoIter, F, T>, SubmitError>
+            pub fn map<I, F, T>(&self, items: I, f: F) -> Result<Map<I::IntoIter, F, T>, Error>
             where
                 I: IntoIterator,
                 I::Item: Send + 'static,
@@ -172,7 +197,7 @@ impl PoolManager {
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
-    pub fn submit_as<F, T>(&self, task_type: impl Into<TaskType>, f: F) -> Result<TaskHandle<T>, SubmitError>
+    pub fn submit_as<F, T>(&self, task_type: impl Into<TaskType>, f: F) -> Result<TaskHandle<T>, Error>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,

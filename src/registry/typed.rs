@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::error::{Refused, SubmitError, TaskError, UnknownTaskType};
+use crate::error::{Error, Refused, UnknownTaskType};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::{Task, TaskKind, TaskType};
 use crate::pool::core::pool::Pool;
@@ -39,7 +39,7 @@ use crate::wait::park;
 ///
 /// let lengths: Result<Vec<_>, _> = render.map(["<p>", "</p>"], Render::task(str::len))?.collect();
 /// assert_eq!(lengths?, [3, 4]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub struct TypedManager<K> {
     manager: PoolManager,
@@ -52,7 +52,7 @@ impl PoolManager {
     ///
     /// # Errors
     /// When the manager does not run, or runs with another task type than [`TaskType::of::<K>()`](TaskType::of).
-    pub fn typed<K: TaskKind>(&self) -> Result<TypedManager<K>, UnknownTaskType> {
+    pub fn typed<K: TaskKind>(&self) -> Result<TypedManager<K>, Error> {
         let wanted = TaskType::of::<K>();
         let allowed = match self.running() {
             Some(pool) if pool.config.task_type.as_ref() == Some(&wanted) => {
@@ -61,7 +61,7 @@ impl PoolManager {
             }
             running => running.and_then(|pool| pool.config.task_type.clone()),
         };
-        Err(UnknownTaskType { namespace: self.namespace().clone(), wanted, allowed })
+        Err(UnknownTaskType { namespace: self.namespace().clone(), wanted, allowed }.into())
     }
 }
 
@@ -75,12 +75,12 @@ impl<K: TaskKind> TypedManager<K> {
     ///
     /// # Errors
     /// As [`PoolManager::submit`], but never for its type.
-    pub fn submit<F, T>(&self, task: Task<K, F>) -> Result<TaskHandle<T>, SubmitError>
+    pub fn submit<F, T>(&self, task: Task<K, F>) -> Result<TaskHandle<T>, Error>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.try_submit(task).map_err(|refused| refused.reason)
+        Ok(self.try_submit(task)?)
     }
 
     /// As [`submit`](Self::submit); a refusal returns the closure.
@@ -99,7 +99,19 @@ impl<K: TaskKind> TypedManager<K> {
     ///
     /// # Errors
     /// As [`PoolManager::submit_timeout`], but never for its type.
-    pub fn submit_timeout<F, T>(&self, task: Task<K, F>, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
+    pub fn submit_timeout<F, T>(&self, task: Task<K, F>, d: Duration) -> Result<TaskHandle<T>, Error>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        Ok(self.try_submit_timeout(task, d)?)
+    }
+
+    /// As [`submit_timeout`](Self::submit_timeout); a refusal returns the closure.
+    ///
+    /// # Errors
+    /// As [`submit_timeout`](Self::submit_timeout).
+    pub fn try_submit_timeout<F, T>(&self, task: Task<K, F>, d: Duration) -> Result<TaskHandle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -112,7 +124,19 @@ impl<K: TaskKind> TypedManager<K> {
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
-    pub async fn submit_async<F, T>(&self, task: Task<K, F>) -> Result<TaskHandle<T>, Refused<F>>
+    pub async fn submit_async<F, T>(&self, task: Task<K, F>) -> Result<TaskHandle<T>, Error>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        Ok(self.try_submit_async(task).await?)
+    }
+
+    /// As [`submit_async`](Self::submit_async); a refusal returns the closure.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub async fn try_submit_async<F, T>(&self, task: Task<K, F>) -> Result<TaskHandle<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -125,7 +149,7 @@ impl<K: TaskKind> TypedManager<K> {
     ///
     /// # Errors
     /// As [`PoolManager::map`], but never for its type.
-    pub fn map<I, F, T>(&self, items: I, f: Task<K, F>) -> Result<Map<I::IntoIter, F, T>, SubmitError>
+    pub fn map<I, F, T>(&self, items: I, f: Task<K, F>) -> Result<Map<I::IntoIter, F, T>, Error>
     where
         I: IntoIterator,
         I::Item: Send + 'static,
@@ -149,7 +173,7 @@ impl<K: TaskKind> TypedManager<K> {
     /// let text = String::from("borrowed");
     /// let length = render.scope(|s| s.submit(Render::task(|| text.len()))?.join().map_err(heirloom::Error::from))?;
     /// assert_eq!(length, 8);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn scope<'env, T>(&self, f: impl for<'scope> FnOnce(&'scope TaskScope<'scope, 'env, K>) -> T) -> T {
         scope::run(&self.pool, Self::kind(), f)
@@ -159,7 +183,7 @@ impl<K: TaskKind> TypedManager<K> {
     ///
     /// # Errors
     /// As [`PoolManager::run`], but never for its type.
-    pub fn run<F, T>(&self, task: Task<K, F>) -> Result<T, TaskError>
+    pub fn run<F, T>(&self, task: Task<K, F>) -> Result<T, Error>
     where
         F: FnOnce() -> T + Send,
         T: Send,
@@ -173,7 +197,7 @@ impl<K: TaskKind> TypedManager<K> {
     /// As [`PoolManager::install`], but never for its type.
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
-    pub fn install<F, T>(&self, task: Task<K, F>) -> Result<T, TaskError>
+    pub fn install<F, T>(&self, task: Task<K, F>) -> Result<T, Error>
     where
         F: FnOnce() -> T + Send,
         T: Send,

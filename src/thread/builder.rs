@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::error::{Error, SpawnError};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::NodeRef;
@@ -105,23 +106,25 @@ impl Builder {
     /// Starts the thread below the current node.
     ///
     /// # Errors
-    /// The error of the operating system that refuses a thread, and of a name with a zero byte.
-    pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    /// [`SpawnError::Thread`]: the operating system refuses a thread, or the name has a zero byte.
+    pub fn spawn<F, T>(self, f: F) -> Result<JoinHandle<T>, Error>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
         let builder = self.std()?;
         let (child, started) = self.child();
-        Ok(JoinHandle { inner: builder.spawn(move || child.run(f))?, started })
+        let inner = builder.spawn(move || child.run(f)).map_err(SpawnError::from)?;
+        Ok(JoinHandle { inner, started })
     }
 
-    pub(super) fn std(&self) -> io::Result<std::thread::Builder> {
+    pub(super) fn std(&self) -> Result<std::thread::Builder, SpawnError> {
         let mut builder = std::thread::Builder::new();
         if let Some(name) = &self.name {
             if name.contains('\0') {
                 // `std` panics here; a caller's mistake is an error.
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "a thread name cannot contain a zero byte"));
+                let problem = "a thread name cannot contain a zero byte";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, problem).into());
             }
             builder = builder.name(name.clone());
         }

@@ -1,11 +1,10 @@
 //! [`JoinHandle`] and [`ScopedJoinHandle`]: joining and cancelling a thread.
 
-use std::any::Any;
 use std::fmt;
 use std::task::Waker;
 use std::thread::Thread;
 
-use crate::error::{Cancelled, WouldDeadlock};
+use crate::error::{Error, JoinError};
 use crate::lineage::handle::Lineage;
 use crate::lineage::thread_state::{Request, ThreadState};
 use crate::pool::blocking::cancel_forwarder::CancelForwarder;
@@ -29,9 +28,6 @@ pub struct ScopedJoinHandle<'scope, T> {
     pub(super) inner: std::thread::ScopedJoinHandle<'scope, T>,
     pub(super) started: Arc<ThreadState>,
 }
-
-/// The payload of a join in a fork, in the place of a panic's.
-const FORKED: &str = "the thread runs in the process that this one is a fork of; join it there";
 
 macro_rules! join_handle {
     ($($handle:tt)*) => {
@@ -73,16 +69,18 @@ macro_rules! join_handle {
             /// if the joined thread waits for such a task, the wait would never end.
             ///
             /// # Errors
-            /// The payload of the thread's panic. Instead of it, at once: a [`WouldDeadlock`](crate::WouldDeadlock),
-            /// where the thread waits, directly or through other waits, for something that the caller owes; the thread
-            /// goes on then, detached. In a fork of its process, where the thread does not exist, a text that says so,
-            /// also if it had ended before.
-            pub fn join(self) -> std::thread::Result<T> {
+            /// A [`JoinError`]: the thread panicked, and [`Error::into_panic`] returns the payload. At once:
+            /// [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock), where the thread waits, directly or through other
+            /// waits, for something that the caller owes; the thread goes on then, detached.
+            /// [`Forked`](crate::ErrorKind::Forked) in a fork of its process, where the thread does not exist, also if it
+            /// had ended before.
+            pub fn join(self) -> Result<T, Error> {
                 if self.started.is_elsewhere() {
                     // `std` would wait for a thread that does not exist, or panic, also where it had ended before the
                     // fork. There is no thread to detach either.
+                    let forked = JoinError::forked(self.thread());
                     std::mem::forget(self.inner);
-                    return Err(Box::new(FORKED));
+                    return Err(forked.into());
                 }
                 if !self.started.is_over() {
                     self.until_over(|_| {})?;
@@ -90,13 +88,14 @@ macro_rules! join_handle {
                 // It runs no more code than the destructors of its locals.
                 let mut released = PermitsReleased::begin();
                 let _ = released.waits_for(self.target(), self.label(), Ends::Never);
-                self.inner.join()
+                let thread = self.thread().clone();
+                Ok(self.inner.join().map_err(|payload| JoinError::panic(Some(thread), payload))?)
             }
 
             /// Blocks until the thread's code has ended; `poll` is called with each look. The error: the wait would
             /// never end.
-            fn until_over(&self, mut poll: impl FnMut(&Waker)) -> std::thread::Result<()> {
-                let refuse = |why: ClosesCircle| Box::new(WouldDeadlock::new(why.circle)) as Box<dyn Any + Send>;
+            fn until_over(&self, mut poll: impl FnMut(&Waker)) -> Result<(), JoinError> {
+                let refuse = |why: ClosesCircle| JoinError::deadlock(self.thread(), why.circle);
                 let released = PermitsReleased::begin_for(self.target(), self.label(), Ends::WhenTold).map_err(refuse)?;
                 let over = self.started.over().register();
                 park::block_until(None, |waker| {
@@ -126,10 +125,10 @@ macro_rules! join_handle {
             /// it cannot acknowledge.
             ///
             /// # Errors
-            /// The outer error: the caller was cancelled while it waited. The child has ended then, and its result is
-            /// dropped. The inner error is the payload of the thread's panic. If the thread had ended before, its
-            /// result is returned, and a cancel stays pending for the caller's next look.
-            pub fn join_cancelling(self) -> Result<std::thread::Result<T>, Cancelled> {
+            /// [`Error::Cancelled`]: the caller was cancelled while it waited. The child has ended then, and its result
+            /// is dropped. Otherwise as [`join`](Self::join). If the thread had ended before, its result is returned, and
+            /// a cancel stays pending for the caller's next look.
+            pub fn join_cancelling(self) -> Result<T, Error> {
                 let mut forwarder = None;
                 if !self.started.is_over() && !self.started.is_elsewhere() {
                     let passes = |waker: &Waker| {
@@ -137,12 +136,10 @@ macro_rules! join_handle {
                             self.started.cancel();
                         });
                     };
-                    if let Err(refused) = self.until_over(passes) {
-                        return Ok(Err(refused));
-                    }
+                    self.until_over(passes)?;
                 }
                 let out = self.join();
-                if forwarder.is_some_and(|forwarder| forwarder.passed()) { Err(interrupted::cancelled()) } else { Ok(out) }
+                if forwarder.is_some_and(|forwarder| forwarder.passed()) { Err(interrupted::cancelled().into()) } else { out }
             }
         }
 
@@ -159,13 +156,14 @@ impl<T> JoinHandle<T> {
     /// does, for the destructors of the thread's locals. Dropping the future detaches the thread.
     ///
     /// ```
-    /// let thread = heirloom::thread::spawn(|| 7);
-    /// assert_eq!(futures::executor::block_on(thread.join_async()).unwrap(), 7); // on any runtime
+    /// let thread = heirloom::thread::spawn(|| 7)?;
+    /// assert_eq!(futures::executor::block_on(thread.join_async())?, 7); // on any runtime
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
-    /// The payload of the thread's panic; in a fork as [`join`](Self::join).
-    pub async fn join_async(self) -> std::thread::Result<T> {
+    /// As [`join`](Self::join), of which it finds no circle while the thread's code runs.
+    pub async fn join_async(self) -> Result<T, Error> {
         if !self.started.is_elsewhere() {
             self.started.over().until(|| self.started.is_over()).await;
         }

@@ -1,6 +1,6 @@
 //! Threads as children of the code that started them.
 //!
-//! The functions here are `std::thread`'s, with two differences. The new thread is a child of the node that started it:
+//! The functions here are `std::thread`'s, with the errors of this crate and two differences. The new thread is a child of the node that started it:
 //! it finds the managers and values of that node, is cancelled with it, and takes along a `tracing` subscriber that is
 //! the default of the starting code alone. (A thread of plain `std::thread` stands directly below the process.) Its
 //! handle can cancel it, and a join releases the permit of the joining task.
@@ -12,6 +12,7 @@ mod scope;
 pub use self::builder::Builder;
 pub use self::handle::{JoinHandle, ScopedJoinHandle};
 pub use self::scope::{Scope, scope};
+use crate::error::Error;
 use crate::lineage::current;
 
 /// Starts a thread below the current node, as `std::thread::spawn`.
@@ -20,21 +21,21 @@ use crate::lineage::current;
 /// [detached](Builder::detached): otherwise it is cancelled with the request that happened to
 /// come first.
 ///
-/// # Panics
-/// When the operating system refuses a thread; [`Builder::spawn`] returns an error instead.
-///
 /// ```
 /// let request = heirloom::Scope::new("request");
-/// let seen = request.run(|| heirloom::thread::spawn(|| heirloom::current().parent()));
-/// assert_eq!(seen.join().unwrap().as_ref(), Some(&*request));
+/// let seen = request.run(|| heirloom::thread::spawn(|| heirloom::current().parent()))?;
+/// assert_eq!(seen.join()?.as_ref(), Some(&*request));
+/// # Ok::<(), heirloom::Error>(())
 /// ```
-pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+///
+/// # Errors
+/// As [`Builder::spawn`], where `std::thread::spawn` panics.
+pub fn spawn<F, T>(f: F) -> Result<JoinHandle<T>, Error>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let (child, started) = Builder::new().child();
-    JoinHandle { inner: std::thread::spawn(move || child.run(f)), started }
+    Builder::new().spawn(f)
 }
 
 /// Marks the calling thread as shared by independent code, such as the jobs of a foreign pool.

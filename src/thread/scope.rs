@@ -1,7 +1,6 @@
 //! [`scope`]: threads that may borrow from the caller.
 
-use std::io;
-
+use crate::error::{Error, SpawnError};
 use crate::thread::builder::Builder;
 use crate::thread::handle::ScopedJoinHandle;
 
@@ -12,15 +11,14 @@ pub struct Scope<'scope, 'env: 'scope>(&'scope std::thread::Scope<'scope, 'env>)
 impl<'scope> Scope<'scope, '_> {
     /// Starts a thread below the caller's node.
     ///
-    /// # Panics
-    /// When the operating system refuses a thread; [`Builder::spawn_scoped`] returns an error instead.
-    pub fn spawn<F, T>(self, f: F) -> ScopedJoinHandle<'scope, T>
+    /// # Errors
+    /// As [`Builder::spawn`].
+    pub fn spawn<F, T>(self, f: F) -> Result<ScopedJoinHandle<'scope, T>, Error>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let (child, started) = Builder::new().child();
-        ScopedJoinHandle { inner: self.0.spawn(move || child.run(f)), started }
+        Builder::new().spawn_scoped(self, f)
     }
 }
 
@@ -38,14 +36,14 @@ impl<'scope> Scope<'scope, '_> {
 /// let request = Scope::new("request 7");
 /// request.create("render").start(PoolConfig::leased(2))?;
 /// let names = ["head", "body"]; // borrowed
-/// let found = request.run(|| {
+/// let found: Result<Vec<_>, heirloom::Error> = request.run(|| {
 ///     thread::scope(|s| {
 ///         let each = names.map(|name| s.spawn(move || (name, heirloom::get("render").is_ok())));
-///         each.map(|thread| thread.join().unwrap())
+///         each.into_iter().map(|thread| thread?.join()).collect()
 ///     })
 /// });
-/// assert_eq!(found, [("head", true), ("body", true)]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// assert_eq!(found?, [("head", true), ("body", true)]);
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub fn scope<'env, F, T>(f: F) -> T
 where
@@ -59,13 +57,18 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::spawn`].
-    pub fn spawn_scoped<'scope, F, T>(self, scope: Scope<'scope, '_>, f: F) -> io::Result<ScopedJoinHandle<'scope, T>>
+    pub fn spawn_scoped<'scope, F, T>(
+        self,
+        scope: Scope<'scope, '_>,
+        f: F,
+    ) -> Result<ScopedJoinHandle<'scope, T>, Error>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
         let builder = self.std()?;
         let (child, started) = self.child();
-        Ok(ScopedJoinHandle { inner: builder.spawn_scoped(scope.0, move || child.run(f))?, started })
+        let inner = builder.spawn_scoped(scope.0, move || child.run(f)).map_err(SpawnError::from)?;
+        Ok(ScopedJoinHandle { inner, started })
     }
 }

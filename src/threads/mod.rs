@@ -102,7 +102,7 @@ pub fn set_keep_alive(idle: Duration) {
 /// each level beside what the tasks' own code uses, and it is given back when the task has ended.
 ///
 /// A task that would exceed the limit, or for which the system has no memory, does not start; it ends as
-/// [too deep](crate::TaskError::is_too_deep). So recursion that is driven by input ends with an error, and not with the
+/// [too deep](crate::ErrorKind::TooDeep). So recursion that is driven by input ends with an error, and not with the
 /// process. Without the feature `stacker`, under Miri, and on targets other than those in the README's table, no
 /// thread has more stack than its own: about 250 tasks run inside one another then, and the next one is too deep.
 ///
@@ -115,9 +115,9 @@ pub fn stack_limit() -> usize {
 /// Changes [`stack_limit`], from the next segment on. With 0 no thread gets any.
 ///
 /// ```
-/// use heirloom::{PoolConfig, PoolManager, Scope, TaskError};
+/// use heirloom::{Error, ErrorKind, PoolConfig, PoolManager, Scope};
 ///
-/// fn nested(pool: &PoolManager, levels: u32) -> Result<u32, TaskError> {
+/// fn nested(pool: &PoolManager, levels: u32) -> Result<u32, Error> {
 ///     if levels == 0 {
 ///         return Ok(0);
 ///     }
@@ -131,8 +131,8 @@ pub fn stack_limit() -> usize {
 /// pool.start(PoolConfig::leased(1))?;
 /// assert_eq!(pool.run(|| nested(&pool, 100))??, 100);
 /// let error = pool.run(|| nested(&pool, 1_000_000))?.unwrap_err();
-/// assert!(error.is_too_deep());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// assert_eq!(error.kind(), ErrorKind::TooDeep);
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub fn set_stack_limit(bytes: usize) {
     stack::set_limit(bytes);
@@ -149,7 +149,7 @@ pub fn set_stack_limit(bytes: usize) {
 /// pool.submit(|| ())?.join()?;
 /// let after = threads::stats();
 /// assert_eq!((before.live, after.live <= threads::limit()), (0, true));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[must_use]
 pub fn stats() -> ThreadStats {

@@ -10,7 +10,7 @@ use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use crate::error::task::payload_text;
-use crate::error::value::InitError;
+use crate::error::{Error as HeirloomError, InitError};
 use crate::lineage::current;
 use crate::lineage::future::InLineage;
 use crate::lineage::handle::Lineage;
@@ -63,23 +63,23 @@ pub(super) enum Ask<'a, K, V> {
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Ask<'_, K, V> {
     /// Returns the value; `make` makes it, where this call leads.
-    pub(super) fn value<E: Into<BoxError>>(self, make: impl FnOnce() -> Result<V, E>) -> Outcome<V> {
-        match self {
+    pub(super) fn value<E: Into<BoxError>>(self, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, HeirloomError> {
+        Ok(match self {
             Self::Known(outcome) => outcome,
             Self::Init(call) => call.value(make),
-        }
+        }?)
     }
 
     /// As [`value`](Self::value), where `make` makes a future.
-    pub(super) async fn value_async<F, E>(self, make: impl FnOnce() -> F) -> Outcome<V>
+    pub(super) async fn value_async<F, E>(self, make: impl FnOnce() -> F) -> Result<Arc<V>, HeirloomError>
     where
         F: Future<Output = Result<V, E>>,
         E: Into<BoxError>,
     {
-        match self {
+        Ok(match self {
             Self::Known(outcome) => outcome,
             Self::Init(call) => call.value_async(make).await,
-        }
+        }?)
     }
 }
 

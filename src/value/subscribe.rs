@@ -36,7 +36,7 @@ use crate::wait::park;
 /// PLUGINS.at(&late).bind("late")?;
 /// PLUGINS.seal();
 /// assert_eq!(seen.by_ref().map(|bound| **bound.value()).collect::<Vec<_>>(), ["early", "late"]);
-/// # Ok::<(), heirloom::BindError>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[must_use = "dropping it unsubscribes"]
 pub struct Subscription<V: Send + Sync + 'static, K: Send + Sync + 'static = ()> {

@@ -84,7 +84,7 @@ fn it_goes_on_from_task_to_task_and_to_threads() {
         with_default(log.subscriber(), || {
             let nested = pool.submit(move || {
                 let inner = other.submit(|| tracing::info!("in another pool")).expect("accepted");
-                thread::spawn(|| tracing::info!("on a thread")).join().expect("no panic");
+                thread::spawn(|| tracing::info!("on a thread")).expect("a thread starts").join().expect("no panic");
                 inner.join()
             });
             nested.expect("accepted").join().expect("runs").expect("runs");

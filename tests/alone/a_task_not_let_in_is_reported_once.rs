@@ -69,7 +69,7 @@ fn a_task_at_a_busy_gate_is_reported_with_its_id_and_the_holder() {
         let span = tracing::info_span!("request");
         let task = span.in_scope(|| scope.run(|| pool.submit(|| ()))).expect("accepted");
         let id = task.id().as_u64();
-        assert!(task.join().is_err_and(|error| error.is_busy()));
+        assert!(task.join().is_err_and(|error| error.kind() == heirloom::ErrorKind::Busy));
         let reports = reports(&pool);
         let [Report { level, span, fields }] = &reports[..] else { panic!("{reports:?}") };
         assert_eq!((*level, *span), (Level::WARN, Some("request")));
@@ -86,7 +86,12 @@ fn a_task_whose_gate_is_missing_is_reported_without_a_holder() {
         reporting();
         let scope = Scope::new("test");
         let pool = started(&scope, "missing", PoolConfig::leased(1).gate(&KEY, GateMode::Require));
-        assert!(pool.submit(|| ()).expect("accepted").join().is_err_and(|error| error.is_gate_missing()));
+        assert!(
+            pool.submit(|| ())
+                .expect("accepted")
+                .join()
+                .is_err_and(|error| error.kind() == heirloom::ErrorKind::NotBound)
+        );
         let reports = reports(&pool);
         assert_eq!((reports.len(), reports[0].level), (1, Level::WARN), "{reports:?}");
         assert!(!reports[0].fields.contains_key("holder"), "{reports:?}");
@@ -120,7 +125,12 @@ fn a_subscriber_that_panics_harms_no_worker() {
         let scope = Scope::new("test");
         let pool = started(&scope, "fragile", PoolConfig::leased(1).gate(&KEY, GateMode::Require));
         for _ in 0..3 {
-            assert!(pool.submit(|| ()).expect("accepted").join().is_err_and(|error| error.is_gate_missing()));
+            assert!(
+                pool.submit(|| ())
+                    .expect("accepted")
+                    .join()
+                    .is_err_and(|error| error.kind() == heirloom::ErrorKind::NotBound)
+            );
         }
         assert_eq!(reports(&pool).len(), 3);
     });

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::get;
 use heirloom::tower::ScopeLayer;
-use heirloom::{Cancelled, PoolConfig, Scope, TaskHandle};
+use heirloom::{PoolConfig, Scope, TaskHandle};
 
 use crate::common::pools::{Busy, started};
 use crate::common::{self, bounded};
@@ -20,8 +20,8 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// The tasks of a handler.
 struct Asked {
-    sleeps_in_its_own: TaskHandle<Result<(), Cancelled>>,
-    sleeps_in_shared: TaskHandle<Result<(), Cancelled>>,
+    sleeps_in_its_own: TaskHandle<Result<(), heirloom::Error>>,
+    sleeps_in_shared: TaskHandle<Result<(), heirloom::Error>>,
     queued: TaskHandle<()>,
 }
 

@@ -87,9 +87,10 @@ fn what_a_tasks_child_threads_and_futures_say_is_the_tasks() {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", PoolConfig::leased(1));
         let task = pool.submit(|| {
-            let grandchild = || thread::spawn(|| tracing::info!("grandchild")).join().expect("ends");
-            thread::spawn(grandchild).join().expect("ends");
-            thread::scope(|s| s.spawn(|| tracing::info!("borrowing")).join().expect("ends"));
+            let grandchild =
+                || thread::spawn(|| tracing::info!("grandchild")).expect("a thread starts").join().expect("ends");
+            thread::spawn(grandchild).expect("a thread starts").join().expect("ends");
+            thread::scope(|s| s.spawn(|| tracing::info!("borrowing")).expect("a thread starts").join().expect("ends"));
             let future = async { tracing::info!("future") }.in_lineage(&heirloom::current());
             std::thread::spawn(|| block_on(future)).join().expect("ends");
             std::thread::spawn(|| tracing::info!("a stranger")).join().expect("ends");
@@ -148,7 +149,7 @@ fn tasks_above_have_it_too_when_that_is_wanted() {
             let inner = submit.submit(|| {
                 let _here = heirloom::current();
                 tracing::info!("inner");
-                thread::spawn(|| tracing::info!("child")).join().expect("ends");
+                thread::spawn(|| tracing::info!("child")).expect("a thread starts").join().expect("ends");
             });
             let inner = inner.expect("accepted");
             let id = inner.id();

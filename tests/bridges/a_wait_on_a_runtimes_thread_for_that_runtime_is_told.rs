@@ -26,7 +26,7 @@ fn needs(pool: &PoolManager, go: mpsc::Receiver<()>) -> TaskHandle<bool> {
 }
 
 /// Blocks on such a task, which uses the runtime before or after.
-fn block(pool: &PoolManager, asks_first: bool) -> Result<bool, heirloom::TaskError> {
+fn block(pool: &PoolManager, asks_first: bool) -> Result<bool, heirloom::Error> {
     let (go, gate) = mpsc::channel();
     let task = needs(pool, gate);
     if asks_first {
@@ -48,7 +48,7 @@ fn a_join_on_the_only_thread_of_a_runtime_is_told() {
             let scope = Scope::new("test");
             let pool = started(&scope, "work", PoolConfig::leased(1));
             let told = runtime(0).block_on(async { block(&pool, asks_first) }).expect_err("the runtime stands still");
-            let circle = told.as_deadlock().unwrap_or_else(|| panic!("{told}"));
+            let circle = told.circle().unwrap_or_else(|| panic!("{told}"));
             assert_eq!(circle.links().len(), 2, "{circle}");
             assert!(circle.to_string().contains("which is worker 0 of the tokio runtime"), "{circle}");
             assert!(circle.to_string().contains("a future behind a portal"), "{circle}");
@@ -77,7 +77,7 @@ fn a_join_on_the_last_worker_that_does_not_wait_is_told() {
         let runtime = runtime(1);
         let work = pool.clone();
         let told = runtime.block_on(async { tokio::spawn(async move { block(&work, true) }).await.expect("ends") });
-        assert!(told.is_err_and(|error| error.is_deadlock()));
+        assert!(told.is_err_and(|error| error.kind() == heirloom::ErrorKind::WouldDeadlock));
     });
 }
 

@@ -17,7 +17,7 @@ fn a_future_on_a_runtimes_thread_takes_more_than_one_budget() {
         let taken = runtime.block_on(async {
             let (sends, mut parcels) = mpsc::unbounded_channel();
             (0..MANY).for_each(|n| sends.send(n).unwrap());
-            let take = |n: &u32| block_on(parcels.recv()) == Ok(Some(*n));
+            let take = |n: &u32| block_on(parcels.recv()).is_ok_and(|parcel| parcel == Some(*n));
             (0..MANY).take_while(take).count()
         });
         assert_eq!(taken, MANY as usize);

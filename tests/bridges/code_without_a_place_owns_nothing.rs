@@ -3,11 +3,10 @@
 //! A manager or a value of its own is refused, with an error that names the ways to a node. Each of these ways works.
 
 use heirloom::{
-    BindError, Error, FutureExt, Heirloom, HeirloomMap, InitError, Lineage, PoolConfig, Registry, Scope, StartError,
-    StartErrorKind,
+    BindError, Error, FutureExt, Heirloom, HeirloomMap, InitError, Lineage, PoolConfig, Registry, Scope, StartErrorKind,
 };
 
-use crate::common::bounded;
+use crate::common::{bounded, not_bound};
 
 /// Runs `f` as code of a thread that is marked as shared, which has no node of its own.
 fn without_a_place<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
@@ -18,10 +17,10 @@ fn without_a_place<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) ->
     shared.join().unwrap()
 }
 
-fn is_no_place(refused: Result<(), StartError>, name: &'static str) {
+fn is_no_place(refused: Result<(), heirloom::Error>, name: &'static str) {
     let refused = refused.expect_err("nobody owns it");
-    assert!(matches!(refused.kind(), StartErrorKind::NoPlace), "{refused}");
-    assert_eq!(*refused.namespace(), name.into());
+    assert!(matches!(refused.as_start().map(|it| it.kind()), Some(StartErrorKind::NoPlace)), "{refused}");
+    assert_eq!(refused.namespace(), Some(&name.into()));
     let text = refused.to_string();
     names_ways(&text, "`Lineage::process().create(");
 }
@@ -82,11 +81,12 @@ fn a_value_is_not_bound_for_it() {
             let bounded = MAP.within(std::time::Duration::ZERO);
             let map = [MAP.bind("a", 1_u32).map(drop), MAP.bind_unique("a", 1_u32)];
             let rest = [bounded.bind("a", 1_u32).map(drop), bounded.bind_unique("a", 1_u32)];
-            [value, more, map, rest].concat()
+            [value, more, map, rest].into_iter().flatten().collect::<Vec<_>>()
         });
         for (i, refused) in refused.into_iter().enumerate() {
             let key = if i < 4 { "value" } else { "map" };
-            assert_eq!(refused, Err(BindError::NoPlace { key }));
+            let refused = refused.expect_err("it has no place");
+            assert_eq!(refused.as_bind(), Some(&BindError::NoPlace { key }));
         }
         assert!(VALUE.at(&Lineage::process()).get().is_err() && MAP.keys().is_empty());
         let text = BindError::NoPlace { key: "value" }.to_string();
@@ -134,15 +134,15 @@ fn a_key_with_a_value_for_each_place_has_none_for_it() {
                 (key.get(), key.get_or_init(|| 2), scope.run(|| key.get_or_init(|| 2).map(|own| *own)))
             });
             let why = found.expect_err("it would share the process's");
-            assert!(matches!(why.init_error(), Some(InitError::NoPlace { .. })), "{why}");
+            assert!(matches!(not_bound(&why).init_error(), Some(InitError::NoPlace { .. })), "{why}");
             assert!(why.to_string().contains("has no node of its own"), "{why}");
-            assert!(matches!(made, Err(InitError::NoPlace { .. })));
+            assert!(matches!(made, Err(ref it) if matches!(it.as_init(), Some(InitError::NoPlace { .. }))));
             assert_eq!(in_a_scope.unwrap(), 2);
             assert_eq!(*key.at(&Lineage::process()).get().unwrap(), 1, "undisturbed");
             key.at(&Lineage::process()).unbind();
         }
         // No shared manager exists, so the error is the plain one.
-        assert!(without_a_place(|| COUNT.get()).unwrap_err().init_error().is_none());
+        assert!(without_a_place(|| COUNT.get()).is_err_and(|why| not_bound(&why).init_error().is_none()));
     });
 }
 
@@ -152,7 +152,7 @@ fn each_way_to_a_place_that_the_error_names_works() {
     fn own() -> Result<u32, Error> {
         heirloom::create("own").start(PoolConfig::leased(1))?;
         VALUE.bind(7_u32)?;
-        Ok(heirloom::get("own")?.submit(|| VALUE.get().map(|value| *value))?.join()??)
+        heirloom::get("own")?.submit(|| VALUE.get().map(|value| *value))?.join()?
     }
     bounded(|| {
         without_a_place(|| {

@@ -105,7 +105,7 @@ fn a_future_does_not_see_the_place_of_the_code_that_drives_its_runtime() {
         let task = work.submit(drive).unwrap();
         let own = Some(task.id());
         assert_eq!(task.join().unwrap(), (process(), None, own, own));
-        let (seen, ..) = scope.run(|| heirloom::thread::spawn(drive)).join().unwrap();
+        let (seen, ..) = scope.run(|| heirloom::thread::spawn(drive).expect("a thread starts")).join().unwrap();
         assert_eq!(seen, process());
     });
 }
@@ -121,7 +121,8 @@ fn a_future_is_not_asked_to_stop_with_the_code_that_drives_its_runtime() {
             let runtime = one_thread();
             let spawned = runtime.spawn(async { (heirloom::is_cancelled(), heirloom::acknowledge_cancel()) });
             runtime.block_on(async { (heirloom::is_cancelled(), spawned.await.unwrap(), heirloom::is_cancelled()) })
-        });
+        })
+        .expect("a thread starts");
         is_ready.recv().unwrap();
         thread.cancel();
         drop(go);
@@ -157,7 +158,7 @@ fn what_a_future_without_a_place_starts_stands_below_the_process() {
         let seen = workers(1).block_on(async {
             let starts = async move {
                 let task = manager.submit(current).unwrap().await.unwrap();
-                let thread = heirloom::thread::spawn(current).join().unwrap();
+                let thread = heirloom::thread::spawn(current).expect("a thread starts").join().unwrap();
                 [task, thread]
             };
             tokio::spawn(starts).await.unwrap()

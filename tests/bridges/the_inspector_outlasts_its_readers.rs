@@ -51,7 +51,7 @@ fn a_request_to_stop_that_is_declined_is_shown_to_be_taken_back() {
             let (declined, was_declined) = mpsc::channel();
             let code = code(stands, declines, declined);
             let join: Box<dyn FnOnce()> = if of_thread {
-                let thread = scope.run(|| heirloom::thread::spawn(code));
+                let thread = scope.run(|| heirloom::thread::spawn(code).expect("a thread starts"));
                 Box::new(move || assert!(thread.join().is_ok()))
             } else {
                 let task = scope.run(|| work.submit(code)).expect("open");

@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, UPGRADE};
 use axum::routing::get;
 use heirloom::tower::ScopeLayer;
-use heirloom::{FutureExt, Heirloom, Lineage, PoolConfig, Registry, Scope, SubmitError, SubmitErrorKind, current};
+use heirloom::{FutureExt, Heirloom, Lineage, PoolConfig, Registry, Scope, SubmitErrorKind, current};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -219,7 +219,7 @@ fn a_client_that_hangs_up_leaves_no_task_of_its_connection() {
 
 /// A job's input: it submits once at once, and once when the response is out.
 struct Job {
-    says: mpsc::Sender<Result<(), SubmitError>>,
+    says: mpsc::Sender<Result<(), heirloom::Error>>,
     answered: tokio::sync::oneshot::Receiver<()>,
 }
 
@@ -277,7 +277,12 @@ fn what_a_job_submits_after_a_202_is_accepted_at_the_tenant_and_from_a_detached_
                 answers.send(()).unwrap();
                 match said.recv().unwrap() {
                     Ok(()) => assert!(accepted, "{path}"),
-                    Err(error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. }) => {
+                    Err(error)
+                        if matches!(
+                            error.as_submit().map(|it| it.kind()),
+                            Some(SubmitErrorKind::ScopeEnded { .. })
+                        ) =>
+                    {
                         assert!(!accepted, "{path}")
                     }
                     Err(error) => panic!("{path}: {error}"),

@@ -4,7 +4,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use heirloom::{CancelReason, Cancelled, FutureExt, PoolConfig, Registry, Scope, TaskError, TaskHandle, thread};
+use heirloom::{CancelReason, Error, FutureExt, PoolConfig, Registry, Scope, TaskHandle, thread};
 
 use crate::common::bounded;
 use crate::common::pools::{Busy, block_on, started};
@@ -12,7 +12,7 @@ use crate::common::pools::{Busy, block_on, started};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A task that sleeps until it is cancelled, and has begun.
-fn sleeper(pool: &heirloom::PoolManager) -> TaskHandle<Result<(), Cancelled>> {
+fn sleeper(pool: &heirloom::PoolManager) -> TaskHandle<Result<(), Error>> {
     let (starts, started) = mpsc::channel();
     let sleeps = move || {
         starts.send(()).expect("the test listens");
@@ -23,16 +23,21 @@ fn sleeper(pool: &heirloom::PoolManager) -> TaskHandle<Result<(), Cancelled>> {
     task
 }
 
-fn cause(ran: Result<Result<(), Cancelled>, TaskError>) -> (CancelReason, String) {
-    let cancelled = ran.expect("it ran").expect_err("it was cancelled");
+fn cause(ran: Result<Result<(), Error>, Error>) -> (CancelReason, String) {
+    let error = ran.expect("it ran").expect_err("it was cancelled");
+    told(&error)
+}
+
+fn told(error: &Error) -> (CancelReason, String) {
+    let cancelled = error.as_cancelled().expect("it was cancelled");
     (cancelled.reason(), cancelled.at().to_owned())
 }
 
 fn cause_in_queue<T>(task: TaskHandle<T>) -> (CancelReason, String) {
     let Err(error) = task.join() else { panic!("it ran") };
-    let cancelled = error.as_cancelled().expect("it was cancelled");
-    assert!(error.is_cancelled() && error.to_string().contains(cancelled.at()), "{error}");
-    (cancelled.reason(), cancelled.at().to_owned())
+    let cause = told(&error);
+    assert!(error.is_cancelled() && error.to_string().contains(&cause.1), "{error}");
+    cause
 }
 
 #[test]
@@ -66,14 +71,14 @@ fn the_nearest_of_two_cancelled_scopes_is_named_and_its_first_request() {
         let at = |scope: &Scope| scope.run(heirloom::checkpoint).expect_err("it is cancelled");
         let place = outer.to_string();
         outer.cancel();
-        assert_eq!(at(&inner).at(), place);
+        assert_eq!(told(&at(&inner)).1, place);
         let place = inner.to_string();
         inner.cancel();
-        assert_eq!(at(&inner).at(), place);
+        assert_eq!(told(&at(&inner)).1, place);
         let node = inner.lineage().clone();
         drop(inner);
         let cancelled = node.run(heirloom::checkpoint).expect_err("it is cancelled");
-        assert_eq!((cancelled.reason(), cancelled.at()), (CancelReason::Request, &*place));
+        assert_eq!(told(&cancelled), (CancelReason::Request, place.clone()));
         assert_eq!(cancelled.to_string(), format!("cancelled: a cancel request was made at {place}; pass this up"));
     });
 }
@@ -104,8 +109,9 @@ fn a_handle_a_pool_and_a_thread_are_named() {
         let thread = thread::Builder::new().name("reader").spawn(|| heirloom::sleep(HOUR)).expect("starts");
         let _ = thread.cancel();
         let cancelled = thread.join().expect("no panic").expect_err("it is cancelled");
-        assert_eq!(cancelled.reason(), CancelReason::Request);
-        assert!(cancelled.at().ends_with("\"reader\""), "{}", cancelled.at());
+        let (reason, at) = told(&cancelled);
+        assert_eq!(reason, CancelReason::Request);
+        assert!(at.ends_with("\"reader\""), "{at}");
     });
 }
 
@@ -161,7 +167,8 @@ fn a_task_submitted_below_a_cancelled_scope_names_it() {
                 let queued = pool.submit(|| ()).expect("accepted");
                 (cause_in_queue(queued), place)
             }
-        });
+        })
+        .expect("a thread starts");
         let _ = thread.cancel();
         let ((reason, at), place) = thread.join().expect("no panic");
         assert_eq!((reason, at), (CancelReason::Request, place));
@@ -177,7 +184,7 @@ fn a_dropped_future_names_its_scope() {
         let future = std::future::pending::<()>().in_scope(request);
         drop(future);
         let cancelled = node.run(heirloom::checkpoint).expect_err("it is cancelled");
-        assert_eq!((cancelled.reason(), cancelled.at()), (CancelReason::OwnerEnd, &*node.to_string()));
+        assert_eq!(told(&cancelled), (CancelReason::OwnerEnd, node.to_string()));
         block_on(node.cancelled());
     });
 }

@@ -123,7 +123,8 @@ fn ways() -> [Way; 8] {
             let thread = thread::spawn(move || {
                 says.send(two_at(&heirloom::current(), &pool)).expect("the test listens");
                 heirloom::sleep(BOUND).expect_err("it is cancelled");
-            });
+            })
+            .expect("a thread starts");
             let tasks = said.recv().expect("it submits");
             (
                 tasks,
@@ -262,7 +263,8 @@ fn what_is_submitted_at_a_cancelled_place_is_over_when_the_submit_returns() {
                 // Declined: the next one is as any other.
                 assert!(heirloom::acknowledge_cancel());
                 to.submit(|| 7).expect("accepted")
-            });
+            })
+            .expect("a thread starts");
             let next = thread.join().expect("ends");
             assert_eq!(pool.stats().queued, 1);
             busy.end();
@@ -345,7 +347,12 @@ fn submits_that_race_with_the_cancel_leave_nothing_queued() {
                             match submit() {
                                 Ok(task) => drop(task),
                                 // The refused closure was counted too.
-                                Err(error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. }) => {
+                                Err(error)
+                                    if matches!(
+                                        error.as_submit().map(|it| it.kind()),
+                                        Some(SubmitErrorKind::ScopeEnded { .. })
+                                    ) =>
+                                {
                                     return accepted + 1;
                                 }
                                 Err(error) => panic!("{error}"),

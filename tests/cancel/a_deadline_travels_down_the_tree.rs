@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use heirloom::{CancelReason, Cancelled, FutureExt, Gate, Lineage, PoolConfig, Scope, TaskSet, thread};
+use heirloom::{CancelReason, Error, ErrorKind, FutureExt, Gate, Lineage, PoolConfig, Scope, TaskSet, thread};
 
 use crate::common::pools::{Busy, block_on, started};
 use crate::common::{BOUND, bounded};
@@ -15,7 +15,9 @@ fn soon() -> Instant {
     Instant::now() + SOON
 }
 
-fn assert_is_deadline_of(cancelled: &Cancelled, place: &str) {
+fn assert_is_deadline_of(error: &Error, place: &str) {
+    let cancelled = error.as_cancelled().expect("it was cancelled");
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
     assert_eq!((cancelled.reason(), cancelled.at()), (CancelReason::Deadline, place));
 }
 
@@ -27,12 +29,12 @@ fn a_queued_task_ends_and_a_sleeper_wakes() {
         let busy = Busy::on(&pool);
         let request = Scope::new("request 7");
         let queued = request.run(|| pool.submit(|| ()).expect("accepted"));
-        let sleeper = request.run(|| thread::spawn(|| heirloom::sleep(HOUR)));
+        let sleeper = request.run(|| thread::spawn(|| heirloom::sleep(HOUR)).expect("a thread starts"));
         let at = soon();
         request.deadline(at);
         let error = queued.join().expect_err("it never ran");
         assert!(Instant::now() >= at, "it came early");
-        assert_is_deadline_of(error.as_cancelled().expect("it was cancelled"), &request.to_string());
+        assert_is_deadline_of(&error, &request.to_string());
         let cancelled = sleeper.join().expect("no panic").expect_err("it was cancelled");
         assert_is_deadline_of(&cancelled, &request.to_string());
         assert!(request.is_closed() && request.is_cancelled());
@@ -59,6 +61,7 @@ fn every_wait_is_interrupted() {
                     let _ = &others;
                     f(pool)
                 })
+                .expect("a thread starts")
             })
         };
         let waits = [
@@ -99,7 +102,7 @@ fn the_earliest_of_those_above_holds_and_shields_cut() {
         assert_eq!(seen(), Some(base + SOON));
         inner.deadline(base - SOON);
         assert_eq!((seen(), inner.lineage().remaining().is_some_and(|left| left < HOUR)), (Some(base - SOON), true));
-        let own = inner.run(|| thread::spawn(heirloom::deadline));
+        let own = inner.run(|| thread::spawn(heirloom::deadline).expect("a thread starts"));
         assert_eq!(own.join().expect("no panic"), Some(base - SOON));
         let shielded = inner.run(|| thread::Builder::new().shielded().spawn(heirloom::deadline)).expect("starts");
         assert_eq!(shielded.join().expect("no panic"), None);
@@ -122,7 +125,7 @@ fn a_deadline_that_is_moved_later_does_not_come_at_its_first_moment() {
         scope.deadline(Instant::now() + HOUR);
         std::thread::sleep(3 * SOON);
         assert!(!scope.is_cancelled());
-        let sleeper = scope.run(|| thread::spawn(|| heirloom::sleep(HOUR)));
+        let sleeper = scope.run(|| thread::spawn(|| heirloom::sleep(HOUR)).expect("a thread starts"));
         let at = soon();
         scope.deadline(at);
         assert!(sleeper.join().expect("no panic").is_err());
@@ -144,7 +147,7 @@ fn a_moment_that_has_passed_cancels_at_once_and_stays() {
         // The drop is a second request: the first one keeps its reason.
         let node = scope.lineage().clone();
         drop(scope);
-        assert_eq!(node.run(heirloom::checkpoint).expect_err("it is cancelled").reason(), CancelReason::Deadline);
+        assert_eq!(node.run(heirloom::checkpoint).expect_err("it is cancelled").kind(), ErrorKind::DeadlineExceeded);
         // Code that still stands there has no time left.
         assert_eq!(node.remaining(), Some(Duration::ZERO));
     });
@@ -189,7 +192,7 @@ fn a_scopes_own_pool_ends_with_its_deadline() {
         let cancelled = running.expect("accepted").join().expect("it ran").expect_err("it was cancelled");
         assert_is_deadline_of(&cancelled, &request.to_string());
         let error = queued.join().expect_err("it never ran");
-        assert_is_deadline_of(error.as_cancelled().expect("it was cancelled"), &request.to_string());
+        assert_is_deadline_of(&error, &request.to_string());
         assert!(pool.submit(|| ()).is_err(), "the pool is closed");
     });
 }
@@ -208,7 +211,7 @@ fn run_timeout_returns_when_its_tasks_have_ended() {
         for _ in 0..4 {
             let (_, task) = ends.join_next().expect("it is left");
             let slept = task.expect("it ran");
-            assert_eq!(slept.expect_err("it was cancelled").reason(), CancelReason::Deadline);
+            assert_eq!(slept.expect_err("it was cancelled").kind(), ErrorKind::DeadlineExceeded);
         }
         assert_eq!(Scope::run_timeout("request", HOUR, |scope| scope.run(|| 7)), 7);
     });
@@ -217,10 +220,10 @@ fn run_timeout_returns_when_its_tasks_have_ended() {
 #[test]
 fn a_future_in_a_scope_ends_at_its_deadline_whatever_it_awaits() {
     bounded(|| {
-        struct Says(mpsc::Sender<Option<CancelReason>>);
+        struct Says(mpsc::Sender<Option<ErrorKind>>);
         impl Drop for Says {
             fn drop(&mut self) {
-                let reason = heirloom::checkpoint().err().map(|cancelled| cancelled.reason());
+                let reason = heirloom::checkpoint().err().map(|error| error.kind());
                 self.0.send(reason).expect("the test listens");
             }
         }
@@ -233,14 +236,15 @@ fn a_future_in_a_scope_ends_at_its_deadline_whatever_it_awaits() {
         };
         let cancelled = block_on(never.in_scope(scope).timeout(SOON)).expect_err("it is cancelled");
         assert_is_deadline_of(&cancelled, &place);
-        assert_eq!(said.recv_timeout(BOUND), Ok(Some(CancelReason::Deadline)));
+        assert_eq!(said.recv_timeout(BOUND), Ok(Some(ErrorKind::DeadlineExceeded)));
         assert_eq!(block_on(async { 7 }.in_scope(Scope::new("request")).timeout(HOUR)).ok(), Some(7));
         // A cancel from above ends it too.
         let outer = Scope::new("outer");
         let inner = Scope::new_in(&outer, "inner");
         let waits = std::future::pending::<()>().in_scope(inner).timeout(HOUR);
         outer.cancel();
-        assert_eq!(block_on(waits).expect_err("it is cancelled").reason(), CancelReason::Request);
+        let cancelled = block_on(waits).expect_err("it is cancelled");
+        assert_eq!(cancelled.as_cancelled().map(|it| it.reason()), Some(CancelReason::Request));
     });
 }
 
@@ -272,7 +276,7 @@ fn a_slow_drop_at_one_deadline_holds_up_no_other() {
         slow.iter().for_each(|_| dropping.recv_timeout(BOUND).expect("its deadline came"));
         for _ in 0..10 {
             let request = Scope::new("quick");
-            let sleeper = request.run(|| thread::spawn(|| heirloom::sleep(HOUR)));
+            let sleeper = request.run(|| thread::spawn(|| heirloom::sleep(HOUR)).expect("a thread starts"));
             request.deadline(soon());
             assert!(sleeper.join().expect("no panic").is_err());
         }

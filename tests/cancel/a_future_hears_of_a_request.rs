@@ -64,7 +64,7 @@ fn a_runtime_selects_on_it() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let scope = Scope::new("scope");
         let at = scope.lineage().clone();
-        let asks = thread::spawn(move || scope.cancel());
+        let asks = thread::spawn(move || scope.cancel()).expect("a thread starts");
         let ended = runtime.block_on(async {
             tokio::select! {
                 () = at.cancelled() => "asked",

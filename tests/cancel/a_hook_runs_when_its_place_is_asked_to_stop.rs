@@ -78,7 +78,8 @@ fn a_thread_hears_of_its_handles_request() {
             let _hook = heirloom::on_cancel(move || interrupt.send(()).expect("the thread waits"));
             waits.send(()).expect("the test listens");
             interrupted.recv().is_ok()
-        });
+        })
+        .expect("a thread starts");
         is_waiting.recv().expect("it starts");
         thread.cancel();
         assert!(thread.join().expect("it does not panic"));

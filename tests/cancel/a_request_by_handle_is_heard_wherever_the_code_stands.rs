@@ -51,7 +51,7 @@ fn a_sleeping_thread_hears_its_handle() {
     bounded(|| {
         let other = Scope::new("other");
         let (says, said) = channel();
-        let thread = thread::spawn(sleeps_at(other.lineage().clone(), says));
+        let thread = thread::spawn(sleeps_at(other.lineage().clone(), says)).expect("a thread starts");
         said.recv().unwrap();
         let_it_sleep();
         thread.cancel();
@@ -70,7 +70,8 @@ fn a_request_at_the_node_is_heard() {
                 says.send(own).expect("the test listens");
                 heirloom::sleep(LONG).is_err() && heirloom::is_cancelled()
             })
-        });
+        })
+        .expect("a thread starts");
         said.recv().unwrap().cancel();
         assert!(thread.join().unwrap());
     });

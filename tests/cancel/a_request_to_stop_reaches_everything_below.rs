@@ -75,9 +75,12 @@ fn it_reaches_threads_tasks_of_tasks_and_inner_scopes() {
                 let _ = heirloom::current(); // a node from here on
                 let (a, b, c) = (says.clone(), says.clone(), says.clone());
                 let task = at.submit(move || sleeps(&a)).expect("accepted");
-                let thread = thread::spawn(move || sleeps(&b));
+                let thread = thread::spawn(move || sleeps(&b)).expect("a thread starts");
                 let inner = Scope::new("inner");
-                let in_scope = inner.run(|| thread::spawn(move || thread::spawn(move || sleeps(&c)).join()));
+                let in_scope = inner.run(|| {
+                    thread::spawn(move || thread::spawn(move || sleeps(&c)).expect("a thread starts").join())
+                        .expect("a thread starts")
+                });
                 let below = [task.join().expect("runs"), thread.join().unwrap(), in_scope.join().unwrap().unwrap()];
                 (below, heirloom::checkpoint().is_err())
             })
@@ -155,9 +158,10 @@ fn a_threads_request_reaches_what_it_started() {
     bounded(|| {
         let (says, said) = said();
         let outer = thread::spawn(move || {
-            let child = thread::spawn(move || sleeps(&says));
+            let child = thread::spawn(move || sleeps(&says)).expect("a thread starts");
             (child.join().unwrap(), heirloom::sleep(Duration::from_secs(3600)).is_err())
-        });
+        })
+        .expect("a thread starts");
         let child = said.recv().expect("it runs");
         assert_eq!(child.parent(), outer.lineage());
         assert_eq!(outer.cancel(), CancelOutcome::Requested);
@@ -226,7 +230,7 @@ fn a_code_outside_of_everything_is_never_asked() {
 fn a_place_that_ended_says_so() {
     bounded(|| {
         let (says, said) = said();
-        let thread = thread::spawn(move || says.send(heirloom::current()).unwrap());
+        let thread = thread::spawn(move || says.send(heirloom::current()).unwrap()).expect("a thread starts");
         let at = said.recv().unwrap();
         thread.join().unwrap();
         assert_eq!(at.cancel(), CancelOutcome::AlreadyFinished);
@@ -241,7 +245,7 @@ fn a_scope_that_ended_still_asks_what_stands_in_it() {
     bounded(|| {
         let scope = Scope::new("scope");
         let (says, said) = said();
-        let thread = scope.run(|| thread::spawn(move || sleeps(&says)));
+        let thread = scope.run(|| thread::spawn(move || sleeps(&says)).expect("a thread starts"));
         said.recv().expect("it runs");
         let _ = scope.stop();
         assert_eq!(scope.lineage().cancel(), CancelOutcome::AlreadyFinished);

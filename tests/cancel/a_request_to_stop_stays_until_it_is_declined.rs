@@ -67,6 +67,7 @@ fn a_queued_task_below_a_place_that_is_asked_never_runs() {
                 submits.send(at.submit(|| unreachable!("it must not run")).expect("accepted")).unwrap();
                 let _ = gate.recv();
             })
+            .expect("a thread starts")
         });
         let task: heirloom::TaskHandle<()> = submitted.recv().unwrap();
         assert_eq!(place.recv().unwrap().cancel(), CancelOutcome::Requested);
@@ -84,7 +85,8 @@ fn a_thread_that_is_asked_before_it_looks_sees_it() {
         let thread = thread::spawn(move || {
             let _ = gate.recv();
             heirloom::sleep(LONG)
-        });
+        })
+        .expect("a thread starts");
         assert_eq!(thread.cancel(), CancelOutcome::Requested);
         assert_eq!(thread.cancel(), CancelOutcome::AlreadyRequested);
         drop(go);
@@ -137,7 +139,8 @@ fn a_thread_declines_too() {
         let thread = thread::spawn(move || {
             there.wait();
             heirloom::is_cancelled() && heirloom::acknowledge_cancel() && !heirloom::is_cancelled()
-        });
+        })
+        .expect("a thread starts");
         thread.cancel();
         meet.wait();
         assert!(thread.join().unwrap());
@@ -270,7 +273,7 @@ fn one_request_is_declined_once() {
                 returns.send(()).unwrap();
                 assert!(task.join().expect("runs"), "round {round}");
             } else {
-                let thread = thread::spawn(body);
+                let thread = thread::spawn(body).expect("a thread starts");
                 said.recv().unwrap();
                 thread.cancel();
                 returns.send(()).unwrap();
@@ -344,7 +347,8 @@ fn what_a_task_left_behind_declines_nothing_of_the_threads() {
             let run = pool.run(|| pool.scope(|tasks| drop(tasks.submit(|| Declines(tells)).expect("accepted"))));
             run.expect("runs");
             (heirloom::is_cancelled(), heirloom::acknowledge_cancel())
-        });
+        })
+        .expect("a thread starts");
         runs.cancel();
         asks.send(()).expect("the thread listens");
         assert_eq!(runs.join().expect("ends"), (true, true), "the request is still there");

@@ -21,7 +21,7 @@ fn the_parents_request_is_not_delivered() {
             thread::Builder::new().shielded().spawn(move || {
                 says.send(()).unwrap();
                 let _ = gate.recv();
-                let below = thread::spawn(heirloom::is_cancelled).join().unwrap();
+                let below = thread::spawn(heirloom::is_cancelled).expect("a thread starts").join().unwrap();
                 let finds = heirloom::get("pool").is_ok();
                 (heirloom::is_cancelled(), below, finds)
             })
@@ -45,7 +45,8 @@ fn its_own_request_wakes_it_and_what_it_started() {
                 let below = thread::spawn(move || {
                     says.send(()).unwrap();
                     heirloom::sleep(LONG).is_err()
-                });
+                })
+                .expect("a thread starts");
                 (below.join().unwrap(), heirloom::sleep(LONG).is_err())
             })
         });

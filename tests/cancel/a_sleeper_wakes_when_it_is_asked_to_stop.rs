@@ -18,7 +18,10 @@ fn an_undisturbed_sleeper_sleeps_its_time() {
         let time = Duration::from_millis(30);
         for sleeps in [
             pool.submit(move || (Instant::now(), heirloom::sleep(time), Instant::now())).expect("accepted").join().ok(),
-            thread::spawn(move || (Instant::now(), heirloom::sleep(time), Instant::now())).join().ok(),
+            thread::spawn(move || (Instant::now(), heirloom::sleep(time), Instant::now()))
+                .expect("a thread starts")
+                .join()
+                .ok(),
         ] {
             let (before, slept, after) = sleeps.expect("runs");
             assert!(slept.is_ok() && after - before >= time);
@@ -88,17 +91,21 @@ fn a_request_at_every_height_wakes_a_sleeper_at_the_bottom() {
                                     says.send(heirloom::current()).unwrap();
                                     heirloom::sleep(LONG).is_err()
                                 })
+                                .expect("a thread starts")
                                 .join()
                                 .unwrap()
                             })
                         })
+                        .expect("a thread starts")
                         .join()
                         .unwrap()
                     })
+                    .expect("a thread starts")
                     .join()
                     .unwrap()
                 })
-            });
+            })
+            .expect("a thread starts");
             let places: Vec<_> = said.iter().take(6).collect();
             places[asked].cancel();
             assert!(top.join().unwrap(), "a request at {} woke nobody", places[asked]);

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use heirloom::{CancelReason, Cancelled, PoolConfig, Scope, StartErrorKind, TaskStatus};
+use heirloom::{CancelReason, Error, ErrorKind, PoolConfig, Scope, StartErrorKind, TaskStatus};
 
 use crate::common::bounded;
 use crate::common::pools::{Busy, started};
@@ -11,7 +11,7 @@ use crate::common::pools::{Busy, started};
 const HOUR: Duration = Duration::from_secs(3600);
 const SOON: Duration = Duration::from_millis(20);
 
-fn sleeps() -> Result<(), Cancelled> {
+fn sleeps() -> Result<(), Error> {
     heirloom::sleep(HOUR)
 }
 
@@ -27,6 +27,7 @@ fn a_run_is_limited_and_the_time_in_the_queue_is_not() {
         for task in [first, third] {
             let id = task.id();
             let cancelled = task.join().expect("it ran").expect_err("it was cancelled");
+            let cancelled = cancelled.as_cancelled().expect("it was cancelled");
             assert_eq!((cancelled.reason(), cancelled.at()), (CancelReason::Deadline, &*format!("task {id}")));
         }
         let left = second.join().expect("it ran").expect("it has a deadline");
@@ -50,7 +51,7 @@ fn what_a_limited_task_submits_is_limited_too() {
         let others = started(&owner, "others", PoolConfig::leased(1));
         let outer = limited.submit(move || others.submit(sleeps).expect("accepted").join()).expect("accepted");
         let cancelled = outer.join().expect("it ran").expect("it ran").expect_err("it was cancelled");
-        assert_eq!(cancelled.reason(), CancelReason::Deadline);
+        assert_eq!(cancelled.kind(), ErrorKind::DeadlineExceeded);
     });
 }
 
@@ -60,11 +61,11 @@ fn a_task_acknowledges_its_own_deadline_and_not_its_scopes() {
         let owner = Scope::new("owner");
         let pool = started(&owner, "work", PoolConfig::leased(1).task_timeout(SOON));
         let acknowledges = || {
-            let first = heirloom::sleep(HOUR).expect_err("it is cancelled").reason();
+            let first = heirloom::sleep(HOUR).expect_err("it is cancelled").kind();
             let was_own = heirloom::acknowledge_cancel();
-            (first, was_own, heirloom::deadline(), heirloom::sleep(3 * SOON).map_err(|again| again.reason()))
+            (first, was_own, heirloom::deadline(), heirloom::sleep(3 * SOON).map_err(|again| again.kind()))
         };
-        let own = (CancelReason::Deadline, true, None, Ok(()));
+        let own = (ErrorKind::DeadlineExceeded, true, None, Ok(()));
         assert_eq!(pool.submit(acknowledges).expect("accepted").join().expect("it ran"), own);
         let plain = started(&owner, "plain", PoolConfig::leased(1));
         let task = plain.submit(acknowledges).expect("accepted").timeout(SOON);
@@ -74,7 +75,7 @@ fn a_task_acknowledges_its_own_deadline_and_not_its_scopes() {
         let at = Instant::now() + SOON;
         request.deadline(at);
         let task = request.run(|| plain.submit(acknowledges)).expect("accepted");
-        let of_scope = (CancelReason::Deadline, false, Some(at), Err(CancelReason::Deadline));
+        let of_scope = (ErrorKind::DeadlineExceeded, false, Some(at), Err(ErrorKind::DeadlineExceeded));
         assert_eq!(task.join().expect("it ran"), of_scope);
     });
 }
@@ -93,11 +94,10 @@ fn a_handles_deadline_holds_in_the_queue_and_while_it_runs_and_after_its_drop() 
         busy.end();
 
         let (says, said) = mpsc::channel();
-        let runs =
-            move || says.send((heirloom::remaining().is_some(), sleeps().map_err(|cancelled| cancelled.reason())));
+        let runs = move || says.send((heirloom::remaining().is_some(), sleeps().map_err(|error| error.kind())));
         drop(pool.submit(runs).expect("accepted").timeout(SOON));
         let (_, slept) = said.recv().expect("it ran");
-        assert_eq!(slept, Err(CancelReason::Deadline));
+        assert_eq!(slept, Err(ErrorKind::DeadlineExceeded));
     });
 }
 
@@ -111,7 +111,7 @@ fn a_deadline_of_a_running_task_is_moved_and_is_seen_by_the_task() {
         let task = pool.submit(move || {
             starts.send(heirloom::deadline()).expect("the test listens");
             gate.recv().expect("the test says so");
-            (heirloom::remaining().is_some_and(|left| left > HOUR), sleeps().map_err(|cancelled| cancelled.reason()))
+            (heirloom::remaining().is_some_and(|left| left > HOUR), sleeps().map_err(|error| error.kind()))
         });
         let task = task.expect("accepted");
         assert_eq!(has_started.recv(), Ok(None));
@@ -119,7 +119,7 @@ fn a_deadline_of_a_running_task_is_moved_and_is_seen_by_the_task() {
         go.send(()).expect("the task listens");
         let task = task.timeout(HOUR).timeout(SOON);
         let (_, slept) = task.join().expect("it ran");
-        assert_eq!(slept, Err(CancelReason::Deadline));
+        assert_eq!(slept, Err(ErrorKind::DeadlineExceeded));
     });
 }
 
@@ -144,5 +144,8 @@ fn a_time_of_zero_cancels_at_once() {
 fn a_work_stealing_pool_refuses_the_setting() {
     let owner = Scope::new("owner");
     let refused = owner.create("work").start(PoolConfig::work_stealing(1).task_timeout(SOON)).expect_err("refused");
-    assert!(matches!(refused.kind(), StartErrorKind::Invalid { setting: "task_timeout", .. }), "{refused}");
+    assert!(
+        matches!(refused.as_start().map(|it| it.kind()), Some(StartErrorKind::Invalid { setting: "task_timeout", .. })),
+        "{refused}"
+    );
 }

@@ -26,7 +26,8 @@ fn full_of(pool: &PoolManager, at: &Lineage) -> Vec<TaskHandle<()>> {
 }
 
 fn is_full(pool: &PoolManager) -> bool {
-    pool.submit(|| ()).is_err_and(|error| matches!(error.kind(), SubmitErrorKind::QueueFull { .. }))
+    pool.submit(|| ())
+        .is_err_and(|error| matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::QueueFull { .. })))
 }
 
 /// Fills the queue with what the returned function asks to stop, each time in another way.
@@ -66,7 +67,8 @@ fn ways() -> [Way; 6] {
                 drop(full_of(&pool, &heirloom::current()));
                 says.send(()).expect("the test listens");
                 heirloom::sleep(BOUND).expect_err("it is asked to stop");
-            });
+            })
+            .expect("a thread starts");
             full.recv().expect("it fills the queue");
             Box::new(move || {
                 thread.cancel();
@@ -225,7 +227,7 @@ fn it_is_dropped_once_where_it_would_have_stood_and_under_no_lock() {
             // Comes back to all that could be locked.
             let (stats, again) = (self.pool.stats(), self.pool.submit(|| ()));
             assert!(
-                matches!(again, Err(ref error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. })),
+                matches!(again, Err(ref error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ScopeEnded { .. }))),
                 "its scope accepts nothing"
             );
             let fits = Lineage::process().run(|| self.pool.submit(|| ())).map(drop).is_ok();
@@ -274,7 +276,8 @@ fn what_was_asked_before_it_was_submitted_makes_room_too() {
                 let tasks = at.run(|| (0..LIMIT).map(|_| to.submit(|| panic!("it runs")).expect("room")).collect());
                 gone.send(tasks).expect("the test listens");
             }
-        });
+        })
+        .expect("a thread starts");
         let tasks: Vec<_> = go.iter().flatten().collect();
         thread.join().expect("ends");
         assert!(tasks.iter().all(TaskHandle::is_finished));

@@ -45,7 +45,8 @@ fn a_shielded_thread_is_asked_by_its_waiter() {
                 heirloom::sleep(LONG).is_err()
             });
             (child.unwrap().join_cancelling().is_err(), heirloom::is_cancelled())
-        });
+        })
+        .expect("a thread starts");
         said.recv().unwrap();
         outer.cancel();
         assert_eq!(outer.join().unwrap(), (true, true));
@@ -67,7 +68,8 @@ fn each_further_request_asks_a_child_that_declined_again() {
                 heirloom::sleep(LONG).is_err()
             });
             child.unwrap().join_cancelling().is_err()
-        });
+        })
+        .expect("a thread starts");
         for _ in 0..3 {
             assert_eq!(said.recv().unwrap(), "sleeps");
             outer.cancel();
@@ -86,8 +88,9 @@ fn a_child_that_ended_before_gives_its_result_and_the_request_stays() {
                 std::thread::yield_now();
             }
             let _ = gate.recv(); // asked
-            (child.join_cancelling().unwrap().unwrap(), heirloom::is_cancelled())
-        });
+            (child.join_cancelling().unwrap(), heirloom::is_cancelled())
+        })
+        .expect("a thread starts");
         outer.cancel();
         drop(go);
         assert_eq!(outer.join().unwrap(), (7, true));
@@ -102,7 +105,9 @@ fn a_request_from_before_is_passed_on_at_once() {
         let child = pool.submit(|| heirloom::sleep(LONG)).expect("accepted");
         let request = Scope::new("request");
         request.cancel();
-        assert!(request.run(|| child.join_cancelling()).is_err());
+        assert!(
+            request.run(|| child.join_cancelling()).is_err_and(|error| matches!(error, heirloom::Error::Cancelled(_)))
+        );
     });
 }
 
@@ -111,14 +116,15 @@ fn a_join_cancelling_without_a_request_is_a_join() {
     bounded(|| {
         let scope = Scope::new("scope");
         let pool = started(&scope, "pool", PoolConfig::leased(1));
-        assert_eq!(pool.submit(|| 7).expect("accepted").join_cancelling().unwrap().expect("runs"), 7);
+        assert_eq!(pool.submit(|| 7).expect("accepted").join_cancelling().expect("runs"), 7);
         let panics = pool.submit(|| panic!("no")).expect("accepted");
-        assert!(panics.join_cancelling().map(|out: Result<(), _>| out.is_err_and(|error| error.is_panic())).unwrap());
-        assert_eq!(thread::spawn(|| 7).join_cancelling().unwrap().unwrap(), 7);
-        assert!(thread::spawn(|| panic!("no")).join_cancelling().map(|out: Result<(), _>| out.is_err()).unwrap());
+        assert!(panics.join_cancelling().map(drop::<()>).is_err_and(|error| error.is_panic()));
+        assert_eq!(thread::spawn(|| 7).expect("a thread starts").join_cancelling().unwrap(), 7);
+        let panics = thread::spawn(|| panic!("no")).expect("a thread starts");
+        assert!(panics.join_cancelling().map(drop::<()>).is_err_and(|error| error.is_panic()));
         let at = pool.clone();
         let nested = pool.submit(move || at.submit(|| 8).expect("accepted").join_cancelling());
-        assert_eq!(nested.expect("accepted").join().expect("runs").unwrap().expect("runs"), 8);
+        assert_eq!(nested.expect("accepted").join().expect("runs").expect("runs"), 8);
     });
 }
 
@@ -129,7 +135,7 @@ fn a_join_in_a_pool_that_keeps_its_places_ends_too() {
         let pool = started(&scope, "pool", PoolConfig::leased(1).holds_permit());
         let at = pool.clone();
         let nested = pool.submit(move || at.submit(|| 8).expect("accepted").join_cancelling());
-        assert_eq!(nested.expect("accepted").join().expect("runs").unwrap().expect("runs"), 8);
+        assert_eq!(nested.expect("accepted").join().expect("runs").expect("runs"), 8);
     });
 }
 
@@ -165,7 +171,9 @@ fn a_thread_joined_by_a_task_does_not_hold_up_its_pool() {
         let scope = Scope::new("scope");
         let pool = started(&scope, "pool", PoolConfig::leased(1));
         let (go, gate) = channel::<()>();
-        let waits = pool.submit(move || thread::spawn(move || gate.recv().is_err()).join().unwrap()).expect("accepted");
+        let waits = pool
+            .submit(move || thread::spawn(move || gate.recv().is_err()).expect("a thread starts").join().unwrap())
+            .expect("accepted");
         let frees = pool.submit(move || drop(go)).expect("accepted");
         frees.join().expect("runs");
         assert!(waits.join().expect("runs"));
@@ -176,7 +184,7 @@ fn a_thread_joined_by_a_task_does_not_hold_up_its_pool() {
 fn a_scoped_thread_is_joined_so_too() {
     bounded(|| {
         let text = String::from("borrowed");
-        let length = thread::scope(|s| s.spawn(|| text.len()).join_cancelling().unwrap().unwrap());
+        let length = thread::scope(|s| s.spawn(|| text.len()).expect("a thread starts").join_cancelling().unwrap());
         assert_eq!(length, 8);
         let request = Scope::new("request");
         request.cancel();

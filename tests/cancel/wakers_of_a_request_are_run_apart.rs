@@ -41,7 +41,7 @@ fn a_waker_that_panics_keeps_no_other_from_hearing() {
                     heirloom::sleep(Duration::from_secs(3600))
                 }
             };
-            (0..4).map(|_| thread::spawn(sleeper(says.clone()))).collect()
+            (0..4).map(|_| thread::spawn(sleeper(says.clone())).expect("a thread starts")).collect()
         });
         drop(says);
         assert!(said.recv().is_err(), "all are about to sleep");

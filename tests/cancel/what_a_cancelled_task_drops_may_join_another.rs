@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
-use heirloom::{PoolConfig, PoolManager, Scope, TaskError, TaskHandle, TaskSet};
+use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle, TaskSet};
 
 use crate::common::pools::{Busy, started};
 use crate::common::{BOUND, bounded, eventually};
@@ -15,7 +15,7 @@ const TASKS: usize = 3;
 
 /// Where a task's handle is put once it is there.
 type Slot = Arc<Mutex<Option<TaskHandle<()>>>>;
-type Joined = Result<(), TaskError>;
+type Joined = Result<(), heirloom::Error>;
 
 /// Joins another task when it is dropped or woken, and says what came of it.
 struct Joins {

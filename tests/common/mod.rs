@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use heirloom::{Busy, Error, ManagerNotFound, NotBound};
+
 /// Longer than any test takes on a busy machine; a test that reaches it hangs.
 pub const BOUND: Duration = Duration::from_secs(60);
 
@@ -107,4 +109,19 @@ fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
         from.read_to_end(&mut all).expect("a pipe can be read");
         all
     })
+}
+
+/// The details of a gate that was not entered.
+pub fn busy_gate(error: &Error) -> &Busy {
+    error.as_busy().unwrap_or_else(|| panic!("{error}"))
+}
+
+/// The details of a look-up of a manager that found none.
+pub fn not_found(error: &Error) -> &ManagerNotFound {
+    error.as_manager_not_found().unwrap_or_else(|| panic!("{error}"))
+}
+
+/// The details of a look-up of a value that found none.
+pub fn not_bound(error: &Error) -> &NotBound {
+    error.as_not_bound().unwrap_or_else(|| panic!("{error}"))
 }

@@ -40,7 +40,7 @@ fn a_finished_future_closes_its_scope_and_accepted_tasks_run() {
         assert!(!own.is_running(), "its managers are closed");
         let refused = at.run(|| pool.submit(|| ()));
         assert!(
-            matches!(refused, Err(ref error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. })),
+            matches!(refused, Err(ref error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ScopeEnded { .. }))),
             "{refused:?}"
         );
         drop(go);
@@ -81,7 +81,7 @@ fn a_future_dropped_early_cancels_its_tasks_in_every_pool() {
         drop(future);
         let refused = at.run(|| pool.submit(|| ()));
         assert!(
-            matches!(refused, Err(ref error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. })),
+            matches!(refused, Err(ref error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ScopeEnded { .. }))),
             "{refused:?}"
         );
         drop(go);

@@ -58,14 +58,18 @@ fn close_refuses_what_comes_from_below_and_runs_what_was_accepted() {
         request.close();
         assert!(request.is_closed());
         let refused = request.run(|| shared.submit(|| ()));
-        assert!(matches!(refused, Err(ref error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. })));
         assert!(
-            matches!(own.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. })),
+            matches!(refused, Err(ref error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ScopeEnded { .. })))
+        );
+        assert!(
+            matches!(own.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Closed { .. }))),
             "its own manager is closed"
         );
         assert!(own.start(PoolConfig::leased(1)).is_err());
         let late = request.create("late").start(PoolConfig::leased(1));
-        assert!(matches!(late, Err(ref error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. })));
+        assert!(
+            matches!(late, Err(ref error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::ScopeEnded { .. })))
+        );
         assert!(service.run(|| shared.submit(|| ())).is_ok(), "from outside of it nothing has changed");
         drop(go);
         assert_eq!(first.join().expect("ends"), 7);
@@ -184,7 +188,7 @@ fn nested_scopes_count_for_all_above_them() {
         assert!(!request.stop_timeout(Duration::from_millis(10)).expect("outside").is_complete());
         let refused = part.run(|| shared.submit(|| ()));
         assert!(
-            matches!(refused, Err(ref error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. })),
+            matches!(refused, Err(ref error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ScopeEnded { .. }))),
             "an ended scope ends those below"
         );
         assert_eq!((part.pending(), request.pending(), service.pending()), (1, 1, 1), "a refusal counts nothing");
@@ -327,8 +331,8 @@ fn a_stop_from_a_task_below_it_is_refused_in_whatever_pool() {
             shared.submit(move || (same.stop().map(drop), futures::executor::block_on(same.stop_async()).map(drop)))
         });
         let (blocking, waiting) = answer.expect("accepted").join().expect("ends");
-        assert!(matches!(blocking, Err(StopError::FromOwnTask { .. })));
-        assert!(matches!(waiting, Err(StopError::FromOwnTask { .. })));
+        assert!(matches!(blocking, Err(ref it) if matches!(it.as_stop(), Some(StopError::FromOwnTask { .. }))));
+        assert!(matches!(waiting, Err(ref it) if matches!(it.as_stop(), Some(StopError::FromOwnTask { .. }))));
         assert!(!request.is_closed(), "nothing was changed");
         let elsewhere = std::sync::Arc::clone(&request);
         let from_outside = service.run(|| shared.submit(move || elsewhere.stop_timeout(BOUND).is_ok()));

@@ -9,7 +9,7 @@ use crate::common::bounded;
 use crate::common::pools::started;
 
 /// A value whose end stops another scope.
-struct Stops(Arc<Scope>, Sender<Result<(), StopError>>);
+struct Stops(Arc<Scope>, Sender<Result<(), heirloom::Error>>);
 
 impl Drop for Stops {
     fn drop(&mut self) {
@@ -41,7 +41,8 @@ fn the_last_task_ends_a_scope_whose_value_stops_the_one_above() {
                 assert!(task.join().is_ok());
             }
             // The task is counted by the outer one until the inner one has ended.
-            assert!(matches!(said.recv(), Ok(Err(StopError::FromOwnTask { .. }))));
+            let told = said.recv().expect("it says").expect_err("one of its own tasks");
+            assert!(matches!(told.as_stop(), Some(StopError::FromOwnTask { .. })));
             drop(go);
             assert!(runs.join().is_ok());
             assert!(outer.stop().expect("from outside").is_complete());

@@ -29,10 +29,20 @@ fn raced(configs: &'static [fn() -> PoolConfig], rounds: usize, end: fn(&heirloo
                                         let _ = task.join();
                                     }
                                 }
-                                Err(error) if matches!(error.kind(), SubmitErrorKind::QueueFull { .. }) => {
+                                Err(error)
+                                    if matches!(
+                                        error.as_submit().map(|it| it.kind()),
+                                        Some(SubmitErrorKind::QueueFull { .. })
+                                    ) =>
+                                {
                                     std::thread::yield_now()
                                 }
-                                Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }) => {
+                                Err(error)
+                                    if matches!(
+                                        error.as_submit().map(|it| it.kind()),
+                                        Some(SubmitErrorKind::Closed { .. })
+                                    ) =>
+                                {
                                     return accepted;
                                 }
                                 Err(other) => panic!("{other}"),

@@ -16,8 +16,9 @@ fn pool(scope: &Scope, namespace: &'static str, config: PoolConfig) -> PoolManag
 
 /// Every verb that waits, from where this is called.
 fn all_are_refused(pool: &PoolManager) -> bool {
-    let refused =
-        |error: &StopError| matches!(error, StopError::FromOwnTask { .. }) && error.to_string().contains("work");
+    let refused = |error: &heirloom::Error| {
+        matches!(error.as_stop(), Some(StopError::FromOwnTask { .. })) && error.to_string().contains("work")
+    };
     let long = Duration::from_secs(600);
     pool.stop().is_err_and(|error| refused(&error))
         && pool.stop_timeout(long).is_err_and(|error| refused(&error))

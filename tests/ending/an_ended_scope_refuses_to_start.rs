@@ -8,12 +8,12 @@ use crate::common;
 fn refuses(manager: &PoolManager) {
     let refused = manager.start(PoolConfig::leased(1));
     assert!(
-        matches!(refused, Err(ref error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. })),
+        matches!(refused, Err(ref error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::ScopeEnded { .. }))),
         "{refused:?}"
     );
     let refused = manager.ensure_started(PoolConfig::leased(1));
     assert!(
-        matches!(refused, Err(ref error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. })),
+        matches!(refused, Err(ref error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::ScopeEnded { .. }))),
         "{refused:?}"
     );
     assert!(!manager.is_running(), "a refusal changes nothing");
@@ -132,7 +132,8 @@ fn a_manager_whose_scope_is_gone_altogether_is_refused() {
 fn a_manager_of_a_thread_below_a_scope_that_is_gone_is_refused() {
     common::bounded(|| {
         let scope = Scope::new("ended");
-        let held = scope.run(|| thread::spawn(|| heirloom::create("held"))).join().expect("ends");
+        let held =
+            scope.run(|| thread::spawn(|| heirloom::create("held")).expect("a thread starts")).join().expect("ends");
         drop(scope);
         refuses(&held);
     });
@@ -155,7 +156,7 @@ fn a_place_below_an_ended_scope_refuses() {
         let outer = Scope::new("ended");
         let inner = Scope::new_in(&outer, "inner");
         let before = inner.create("before");
-        let child = inner.run(|| thread::spawn(current)).join().expect("ends");
+        let child = inner.run(|| thread::spawn(current).expect("a thread starts")).join().expect("ends");
         outer.close();
         assert!(!inner.is_closed());
         all_three_answer_and_refuse(&inner, &before);

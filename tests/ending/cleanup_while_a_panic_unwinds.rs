@@ -88,7 +88,7 @@ const VERBS: &[Verb] = &[
     }),
     ("scope whose task panics", |w| {
         let joined = w.leased.scope(|s| s.submit(|| resume_unwind(Box::new(()))).expect("accepted").join());
-        assert!(joined.is_err_and(|error: heirloom::TaskError| error.is_panic()));
+        assert!(joined.is_err_and(|error: heirloom::Error| error.is_panic()));
     }),
     ("scope that catches", |w| {
         let panics = catch_unwind(AssertUnwindSafe(|| w.leased.scope(|_| resume_unwind(Box::new(())))));
@@ -96,10 +96,10 @@ const VERBS: &[Verb] = &[
     }),
     ("run here", |w| assert_eq!(w.leased.run(|| 5).expect("ends"), 5)),
     ("run on a worker", |w| assert_eq!(w.dedicated.of_type(TaskType::of::<Kind>()).run(|| 5).expect("ends"), 5)),
-    ("run that is refused", |w| assert!(w.dedicated.run(|| 5).is_err_and(|error| error.as_refused().is_some()))),
+    ("run that is refused", |w| assert!(w.dedicated.run(|| 5).is_err_and(|error| error.as_submit().is_some()))),
     ("run that panics", |w| {
         let ran = w.dedicated.of_type(TaskType::of::<Kind>()).run(|| resume_unwind(Box::new(())));
-        assert!(ran.is_err_and(|error: heirloom::TaskError| error.is_panic()));
+        assert!(ran.is_err_and(|error: heirloom::Error| error.is_panic()));
     }),
     #[cfg(feature = "rayon")]
     ("install", |w| assert_eq!(w.stealing.install(|| rayon::join(|| 2, || 3)).expect("ends"), (2, 3))),
@@ -110,7 +110,7 @@ const VERBS: &[Verb] = &[
     }),
     ("join that passes requests on", |w| {
         let joined = w.leased.submit(|| 5).expect("accepted").join_cancelling();
-        assert_eq!(joined.expect("nobody asked").expect("ends"), 5);
+        assert_eq!(joined.expect("ends"), 5);
     }),
     ("await", |w| {
         let task = w.leased.submit(|| 5).expect("accepted");
@@ -160,8 +160,8 @@ const VERBS: &[Verb] = &[
     }),
     ("a scope that is dropped", |w| drop(w.scope.run(|| Scope::new("inner")))),
     ("threads", |_| {
-        assert_eq!(heirloom::thread::spawn(|| 5).join().expect("ends"), 5);
-        assert_eq!(heirloom::thread::scope(|s| s.spawn(|| 5).join()).expect("ends"), 5);
+        assert_eq!(heirloom::thread::spawn(|| 5).expect("a thread starts").join().expect("ends"), 5);
+        assert_eq!(heirloom::thread::scope(|s| s.spawn(|| 5).expect("a thread starts").join()).expect("ends"), 5);
     }),
     ("blocking", |_| assert_eq!(heirloom::blocking(|| 5), 5)),
     ("looking", |_| {
@@ -296,7 +296,7 @@ fn each_verb_works_in_a_workers_initialiser() {
             let (says, said) = mpsc::channel();
             let says = std::sync::Mutex::new(says);
             let pool = heirloom::create("warm");
-            let hook = move |_: &heirloom::WorkerCtx| -> Result<(), heirloom::SubmitError> {
+            let hook = move |_: &heirloom::WorkerCtx| -> Result<(), heirloom::Error> {
                 let world = World::new();
                 let says = says.lock().expect("whole").clone();
                 panic_and_clean_up(says, || verb(&world))

@@ -28,7 +28,7 @@ fn every_setting_may_differ() {
         let scope = Scope::new("test");
         let pool = started(&scope, "again", PoolConfig::leased(1).task_type("a").queue_limit(1).holds_permit());
         assert!(
-            matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. }))
+            matches!(pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::UnknownTaskType { .. })))
         );
         assert!(pool.stop().expect("from outside").is_complete());
         pool.start(PoolConfig::dedicated(3).daemon().thread_name_prefix("fresh")).expect("starts again");

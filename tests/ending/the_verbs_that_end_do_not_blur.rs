@@ -41,7 +41,7 @@ impl Busy {
 
     fn refuses(&self) {
         assert!(
-            matches!(self.pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
+            matches!(self.pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Closed { .. })))
         );
         assert!(!self.pool.is_running());
     }
@@ -316,7 +316,10 @@ fn a_pool_whose_old_tasks_run_does_not_start_again() {
         let mut busy = Busy::new(PoolConfig::leased(1).daemon());
         let _ = busy.pool.stop().expect("not from an own task");
         let refused = busy.pool.start(PoolConfig::leased(1)).expect_err("one still runs");
-        assert!(matches!(refused.kind(), StartErrorKind::StillStopping { remaining: 1, .. }), "{refused:?}");
+        assert!(
+            matches!(refused.as_start().map(|it| it.kind()), Some(StartErrorKind::StillStopping { remaining: 1, .. })),
+            "{refused:?}"
+        );
         busy.release();
         busy.pool.wait_idle().expect("not from an own task");
         eventually("the thread lets go", || busy.pool.start(PoolConfig::leased(1)).is_ok());

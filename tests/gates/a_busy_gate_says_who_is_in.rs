@@ -5,7 +5,7 @@ use std::time::Duration;
 use heirloom::{Busy, Gate, PoolConfig, Scope};
 
 use crate::common::pools::{started, this_thread};
-use crate::common::{self, bounded};
+use crate::common::{self, bounded, busy_gate};
 
 #[test]
 fn a_task_that_is_in_is_named_with_its_id_pool_and_thread() {
@@ -30,8 +30,14 @@ fn a_task_that_is_in_is_named_with_its_id_pool_and_thread() {
             (Some(task.id()), thread, Some("optics-0"))
         );
         assert_eq!(holder.namespace.as_ref(), Some(pool.namespace()));
-        assert!(holder.held_for >= busy.holder.held_for && busy.holder.held_for >= Duration::from_millis(5));
-        assert_eq!((busy.gate, busy.holder.task, busy.would_deadlock), ("stage", holder.task, false));
+        assert!(
+            holder.held_for >= busy_gate(&busy).holder.held_for
+                && busy_gate(&busy).holder.held_for >= Duration::from_millis(5)
+        );
+        assert_eq!(
+            (busy_gate(&busy).gate, busy_gate(&busy).holder.task, busy_gate(&busy).would_deadlock),
+            ("stage", holder.task, false)
+        );
         let text = busy.to_string();
         let begins = format!("gate \"stage\" is held by task {} of \"camera\" on thread \"optics-0\", for ", task.id());
         assert!(text.starts_with(&begins), "{text}");
@@ -48,8 +54,8 @@ fn a_thread_that_is_in_outside_of_any_task_is_named() {
         let _in = GATE.enter().expect("it is free");
         let named = std::thread::Builder::new().name("asks".into()).spawn(|| GATE.try_enter().map(drop));
         let busy = named.expect("starts").join().expect("ends").expect_err("a thread is in");
-        assert_eq!((busy.holder.task, &busy.holder.namespace), (None, &None));
-        assert_eq!(busy.holder.thread, this_thread());
+        assert_eq!((busy_gate(&busy).holder.task, &busy_gate(&busy).holder.namespace), (None, &None));
+        assert_eq!(busy_gate(&busy).holder.thread, this_thread());
         let text = busy.to_string();
         assert!(text.contains("is held by a thread without a name"), "{text}");
         assert!(text.contains("this call does not wait"), "{text}");

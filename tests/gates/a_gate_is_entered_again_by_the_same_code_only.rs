@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use heirloom::{Gate, PoolConfig, Scope, thread};
 
-use crate::common::bounded;
 use crate::common::pools::{Busy as BusyTask, started, this_thread};
+use crate::common::{bounded, busy_gate};
 
 /// Long enough that a test which waited for it would be seen to hang.
 const LONG: Duration = Duration::from_secs(3600);
@@ -57,9 +57,9 @@ fn a_child_thread_is_not_let_in() {
     static GATE: Gate = Gate::new("stage");
     bounded(|| {
         let _in = GATE.enter().expect("it is free");
-        let child = thread::spawn(|| GATE.enter_timeout(Duration::from_millis(1)).map(drop));
+        let child = thread::spawn(|| GATE.enter_timeout(Duration::from_millis(1)).map(drop)).expect("a thread starts");
         let busy = child.join().expect("ends").expect_err("a child is not its parent");
-        assert_eq!(busy.holder.thread, this_thread());
+        assert_eq!(busy_gate(&busy).holder.thread, this_thread());
     });
 }
 
@@ -93,8 +93,8 @@ fn a_task_that_the_holders_join_runs_in_place_is_refused_at_once() {
         let (holder, thread, (inner, outcome)) = one.submit(joins).expect("accepted").join().expect("runs");
         assert_eq!(inner, thread, "it ran in place");
         let busy = outcome.expect_err("another task");
-        assert!(busy.would_deadlock && busy.waited.is_zero(), "{busy}");
-        assert_eq!(busy.holder.task, holder);
+        assert!(busy_gate(&busy).would_deadlock && busy_gate(&busy).waited.is_zero(), "{busy}");
+        assert_eq!(busy_gate(&busy).holder.task, holder);
         assert!(!GATE.is_held());
     });
 }
@@ -110,7 +110,7 @@ fn a_task_that_runs_on_the_holders_thread_is_not_let_in() {
         let (thread, outcome) = pool.run(run).expect("runs");
         assert_eq!(thread, this_thread());
         let busy = outcome.expect_err("a task is not the thread it runs on");
-        assert!(busy.would_deadlock && busy.holder.task.is_none(), "{busy}");
+        assert!(busy_gate(&busy).would_deadlock && busy_gate(&busy).holder.task.is_none(), "{busy}");
     });
 }
 
@@ -125,9 +125,9 @@ fn two_tasks_one_after_the_other_on_one_thread_are_two() {
         leaks.join().expect("runs");
         let next = one.submit(|| GATE.enter_timeout(LONG).map(drop)).expect("accepted");
         let busy = next.join().expect("runs").expect_err("another task");
-        assert_eq!(busy.holder.task, Some(id), "{busy}");
+        assert_eq!(busy_gate(&busy).holder.task, Some(id), "{busy}");
         // Only that thread could have let go.
-        assert!(busy.would_deadlock);
+        assert!(busy_gate(&busy).would_deadlock);
     });
 }
 
@@ -138,7 +138,8 @@ fn a_drop_that_a_task_leaves_behind_is_another() {
     impl Drop for Enters {
         fn drop(&mut self) {
             let busy = GATE.enter_timeout(LONG).err();
-            let _ = self.0.send((heirloom::task_id().is_none(), busy.is_some_and(|busy| busy.would_deadlock)));
+            let _ =
+                self.0.send((heirloom::task_id().is_none(), busy.is_some_and(|busy| busy_gate(&busy).would_deadlock)));
         }
     }
     bounded(|| {
@@ -180,7 +181,7 @@ fn another_future_of_the_same_thread_is_not_let_in() {
             assert!(GATE.try_enter().is_err(), "the future of `block_on` is no part of it either");
             for other in others {
                 let busy = other.await.expect("ends");
-                assert!(busy.would_deadlock, "the wait would hold up the holder's own thread: {busy}");
+                assert!(busy_gate(&busy).would_deadlock, "the wait would hold up the holder's own thread: {busy}");
             }
             holds.await.expect("ends");
             assert!(!GATE.is_held());

@@ -1,10 +1,10 @@
 //! A `Heirloom<Gate>` is entered where the code stands: the nearest gate bound there or above, or none where that is
 //! allowed.
 
-use heirloom::{EnterError, Gate, GateMode, Heirloom, PoolConfig, Scope, thread};
+use heirloom::{Gate, GateMode, Heirloom, PoolConfig, Scope, thread};
 
-use crate::common::bounded;
 use crate::common::pools::started;
+use crate::common::{bounded, busy_gate};
 
 #[test]
 fn the_nearest_one_is_entered() {
@@ -17,7 +17,10 @@ fn the_nearest_one_is_entered() {
         assert_eq!(bench.run(entered), "of the lab");
         KEY.at(&bench).bind(Gate::new("of the bench")).expect("open");
         assert_eq!(bench.run(entered), "of the bench");
-        assert_eq!(bench.run(|| thread::spawn(entered).join().expect("ends")), "of the bench");
+        assert_eq!(
+            bench.run(|| thread::spawn(entered).expect("a thread starts").join().expect("ends")),
+            "of the bench"
+        );
         assert_eq!(lab.run(entered), "of the lab");
     });
 }
@@ -29,7 +32,7 @@ fn an_entry_without_a_bound_gate_fails_only_if_it_requires_one() {
         let lab = Scope::new("lab");
         assert!(KEY.enter(GateMode::IfPresent).expect("goes on without").is_none());
         let missing = lab.run(|| KEY.enter(GateMode::Require).map(drop)).expect_err("none is bound");
-        assert!(matches!(&missing, EnterError::Missing(missing) if missing.key() == "stage"));
+        assert!(missing.as_not_bound().is_some_and(|missing| missing.key() == "stage"));
         assert!(missing.to_string().contains("\"lab\""), "{missing}");
         // One elsewhere is none.
         KEY.at(&lab).bind(Gate::new("stage")).expect("open");
@@ -49,8 +52,8 @@ fn skipping_it_goes_on_while_another_is_in_until_it_enters_itself() {
             assert!(KEY.enter(GateMode::Skip).expect("goes on without").is_none());
             KEY.enter(GateMode::IfPresent).map(drop)
         };
-        let outcome = lab.run(|| thread::spawn(status).join().expect("ends"));
-        assert!(matches!(outcome, Err(EnterError::Busy(busy)) if busy.gate == "stage"));
+        let outcome = lab.run(|| thread::spawn(status).expect("a thread starts").join().expect("ends"));
+        assert!(outcome.is_err_and(|busy| busy_gate(&busy).gate == "stage"));
     });
 }
 

@@ -4,12 +4,10 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use heirloom::{
-    CancelOutcome, Gate, GateGuard, GateMode, Heirloom, PoolConfig, PoolManager, Scope, StartErrorKind, TaskError,
-};
+use heirloom::{CancelOutcome, Gate, GateGuard, GateMode, Heirloom, PoolConfig, PoolManager, Scope, StartErrorKind};
 
 use crate::common::pools::{Busy as BusyTask, Crowd, started};
-use crate::common::{BOUND, bounded, eventually};
+use crate::common::{BOUND, bounded, busy_gate, eventually};
 
 type Key = Heirloom<Gate>;
 
@@ -38,7 +36,7 @@ fn run<T: Send + 'static>(
     lab: &Scope,
     pool: &PoolManager,
     f: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, TaskError> {
+) -> Result<T, heirloom::Error> {
     lab.run(|| pool.submit(f)).expect("accepted").join()
 }
 
@@ -118,7 +116,12 @@ fn a_task_that_finds_it_held_fails_and_its_body_never_runs() {
         // Without a join, which would tell it at once.
         eventually("it has ended", || task.is_finished());
         let error = task.join().expect_err("this thread is in");
-        assert!(error.is_busy() && !error.is_panic() && !error.is_cancelled() && !error.is_gate_missing());
+        assert!(
+            error.as_busy().is_some()
+                && !error.is_panic()
+                && !error.is_cancelled()
+                && error.kind() != heirloom::ErrorKind::NotBound
+        );
         let busy = error.as_busy().expect("busy");
         assert_eq!((busy.gate, busy.holder.thread), ("stage", std::thread::current().id()));
         assert!(busy.waited >= Duration::from_millis(2) && !busy.would_deadlock);
@@ -138,9 +141,11 @@ fn it_counts_as_a_task_that_ended_before_it_started() {
         let (lab, pool) = lab(&KEY, short("stage"), PoolConfig::leased(1).gate(&KEY, GateMode::IfPresent));
         let inside = go_in(&lab, &KEY);
         assert!(run(&lab, &pool, || ()).is_err());
-        assert!(lab.run(|| pool.run(|| ())).is_err_and(|error| error.is_busy()));
+        assert!(lab.run(|| pool.run(|| ())).is_err_and(|error| error.as_busy().is_some()));
         lab.run(|| {
-            pool.scope(|s| assert!(s.submit(|| ()).expect("accepted").join().is_err_and(|error| error.is_busy())))
+            pool.scope(|s| {
+                assert!(s.submit(|| ()).expect("accepted").join().is_err_and(|error| error.as_busy().is_some()))
+            })
         });
         drop(inside);
         run(&lab, &pool, || ()).expect("it is free");
@@ -162,7 +167,7 @@ fn a_task_without_a_bound_gate_runs_unless_one_is_required() {
         let strict = started(&scope, "strict", PoolConfig::leased(1).gate(&KEY, GateMode::Require));
         assert_eq!(run(&scope, &lax, || 7).expect("runs without"), 7);
         let error = run(&scope, &strict, || 7).expect_err("none is bound");
-        assert!(error.is_gate_missing() && !error.is_busy(), "{error}");
+        assert!(error.kind() == heirloom::ErrorKind::NotBound && error.kind() != heirloom::ErrorKind::Busy, "{error}");
         assert!(error.to_string().contains("its pool requires a gate: no value of \"stage\" is bound at"), "{error}");
         assert_eq!(strict.stats().cancelled, 1);
         KEY.at(&scope).bind(short("stage")).expect("open");
@@ -178,7 +183,7 @@ fn the_gate_is_that_of_the_tasks_place_not_of_the_pools() {
         let bench = Scope::new_in(&lab, "bench");
         KEY.at(&bench).bind(short("of the bench")).expect("open");
         let inside = go_in(&lab, &KEY);
-        assert!(run(&lab, &pool, || ()).is_err_and(|error| error.is_busy()));
+        assert!(run(&lab, &pool, || ()).is_err_and(|error| error.as_busy().is_some()));
         assert!(run(&bench, &pool, || ()).is_ok(), "another gate");
         drop(inside);
     });
@@ -201,8 +206,8 @@ fn opted_out_tasks_run_while_another_is_in_until_they_enter_themselves() {
         for _ in 0..3 {
             assert_eq!(run(&lab, &reads, || 7).expect("runs"), 7);
             let busy = run(&lab, &reads, || KEY.enter(GateMode::IfPresent).map(drop)).expect("runs");
-            let heirloom::EnterError::Busy(busy) = busy.expect_err("the action is in") else { panic!("it is bound") };
-            assert_eq!(busy.holder.task, Some(action.id()));
+            let busy = busy.expect_err("the action is in");
+            assert_eq!(busy_gate(&busy).holder.task, Some(action.id()));
         }
         leave.send(()).expect("it listens");
         action.join().expect("runs");
@@ -251,7 +256,10 @@ fn the_setting_is_compared_by_key_and_mode() {
     let pool = started(&scope, "work", config(&ONE, GateMode::IfPresent));
     pool.ensure_started(config(&ONE, GateMode::IfPresent)).expect("the same");
     let error = pool.ensure_started(config(&ONE, GateMode::Require)).expect_err("another mode");
-    assert!(matches!(error.kind(), StartErrorKind::ConfigMismatch { setting: "gate", .. }), "{error}");
+    assert!(
+        matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::ConfigMismatch { setting: "gate", .. })),
+        "{error}"
+    );
 }
 
 #[test]
@@ -261,7 +269,7 @@ fn a_dedicated_pool_has_it_too() {
         let (lab, pool) = lab(&KEY, short("stage"), PoolConfig::dedicated(2).gate(&KEY, GateMode::Require));
         assert_eq!(run(&lab, &pool, || 7).expect("runs"), 7);
         let inside = go_in(&lab, &KEY);
-        assert!(run(&lab, &pool, || 7).is_err_and(|error| error.is_busy()));
+        assert!(run(&lab, &pool, || 7).is_err_and(|error| error.as_busy().is_some()));
         drop(inside);
         let busy = lab.run(|| BusyTask::on(&pool));
         assert!(

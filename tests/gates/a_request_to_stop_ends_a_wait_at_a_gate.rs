@@ -7,7 +7,7 @@ use std::time::Duration;
 use heirloom::{Gate, GateMode, Heirloom, PoolConfig, Scope, thread};
 
 use crate::common::pools::started;
-use crate::common::{bounded, eventually};
+use crate::common::{bounded, busy_gate, eventually};
 
 #[test]
 fn an_entry_that_is_asked_to_stop_is_told_and_the_gate_goes_on() {
@@ -27,7 +27,8 @@ fn an_entry_that_is_asked_to_stop_is_told_and_the_gate_goes_on() {
         let thread = thread::spawn(move || {
             says.send(()).expect("the test listens");
             GATE.enter().map(drop)
-        });
+        })
+        .expect("a thread starts");
         said.recv().expect("it runs");
         eventually("both tasks wait", || pool.stats().waiting == 2);
         plain.cancel();
@@ -37,7 +38,7 @@ fn an_entry_that_is_asked_to_stop_is_told_and_the_gate_goes_on() {
         eventually("all are told", || plain.is_finished() && node.is_finished() && thread.is_finished());
         for refused in [plain.join().expect("runs"), node.join().expect("runs"), thread.join().expect("ends")] {
             let busy = refused.expect_err("it is held");
-            assert!(busy.cancelled && !busy.would_deadlock, "{busy}");
+            assert!(busy_gate(&busy).cancelled && !busy_gate(&busy).would_deadlock, "{busy}");
         }
         drop(held);
         GATE.try_enter().map(drop).expect("nobody is left in line");

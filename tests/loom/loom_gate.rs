@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loom::cell::UnsafeCell;
 
-use crate::error::busy::Busy;
+use crate::error::Error;
 use crate::gate::Gate;
 use crate::model::{model, start};
 use crate::pool::config::PoolConfig;
@@ -31,7 +31,7 @@ impl Room {
     }
 
     /// `Duration::MAX` waits for ever; any other timeout has passed at the first look.
-    fn visit(&self, wait: Duration) -> Result<(), Busy> {
+    fn visit(&self, wait: Duration) -> Result<(), Error> {
         let _in = self.gate.enter_timeout(wait)?;
         // SAFETY: this thread holds the gate.
         self.visits.with_mut(|visits| unsafe { *visits += 1 });
@@ -172,7 +172,7 @@ fn a_task_that_finds_it_busy_fails_or_is_let_in() {
         drop(held);
         let outcome = task.join();
         let visited = outcome.is_ok();
-        assert!(visited || outcome.unwrap_err().is_busy());
+        assert!(visited || outcome.unwrap_err().as_busy().is_some());
         assert_eq!(room.visits(), u32::from(visited));
     });
 }

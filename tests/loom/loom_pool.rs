@@ -328,7 +328,7 @@ fn a_run_on_the_callers_thread_strands_nothing_and_the_pool_ends() {
             let pool = Arc::clone(&pool);
             thread::spawn(move || submit(&pool, || 1).join().unwrap())
         };
-        let two = run_and_wait(&pool, None, || 2).unwrap_or_else(|error| panic!("{error}")).unwrap();
+        let two = run_and_wait(&pool, None, || 2).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(two + other.join().unwrap(), 3);
         assert_eq!(end::stop(&pool, None).unwrap().completed, 2);
     });

@@ -6,10 +6,10 @@ use std::sync::Barrier;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use heirloom::{CancelOutcome, EnterError, Gate, GateMode, Heirloom, PoolConfig, Scope, TaskStatus, thread};
+use heirloom::{CancelOutcome, Gate, GateMode, Heirloom, PoolConfig, Scope, TaskStatus, thread};
 
-use crate::common::bounded;
 use crate::common::pools::{Busy, started};
+use crate::common::{bounded, busy_gate};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -151,9 +151,10 @@ fn an_id_is_set_for_what_is_inside_and_restored() {
                 let nested = INVOCATION.run_with(8_u32, id).expect("open");
                 assert_eq!((nested, id()), (Some(8), Some(7)));
                 // Isolated: a plain child has none; asked to be fresh, one of its own.
-                assert_eq!(thread::spawn(id).join().unwrap(), None);
+                assert_eq!(thread::spawn(id).expect("a thread starts").join().unwrap(), None);
                 LOGGED_AS.bind(70_u32).expect("open");
-                let own = thread::spawn(|| LOGGED_AS.get().map(|id| *id).ok()).join().unwrap();
+                let own =
+                    thread::spawn(|| LOGGED_AS.get().map(|id| *id).ok()).expect("a thread starts").join().unwrap();
                 assert_eq!((own, LOGGED_AS.get().map(|id| *id).ok()), (Some(71), Some(70)));
                 assert_eq!(id(), Some(7));
             })
@@ -184,7 +185,7 @@ fn the_instruments_lock_counts_and_waits_as_long_as_it_is_told() {
                     None => gate.enter().map(drop),
                     Some(wait) => gate.enter_timeout(wait).map(drop),
                 };
-                std::thread::spawn(entry).join().unwrap().unwrap_err().waited
+                busy_gate(&std::thread::spawn(entry).join().unwrap().unwrap_err()).waited
             };
             assert!(asks(None) >= Duration::from_millis(45));
             assert_eq!(asks(Some(Duration::ZERO)), Duration::ZERO);
@@ -201,17 +202,17 @@ fn the_instruments_lock_counts_and_waits_as_long_as_it_is_told() {
 fn locked_actions_are_refused_and_opted_out_ones_are_not() {
     bounded(|| {
         static LOCK: Heirloom<Gate> = Heirloom::new("lock");
-        fn locked() -> Result<u32, EnterError> {
+        fn locked() -> Result<u32, heirloom::Error> {
             let _in = LOCK.enter(GateMode::Require)?;
             Ok(7)
         }
-        fn locked_and_calls_locked() -> Result<u32, EnterError> {
+        fn locked_and_calls_locked() -> Result<u32, heirloom::Error> {
             let _in = LOCK.enter(GateMode::Require)?;
             locked()
         }
         let server = Scope::new("server");
         let _at = server.enter();
-        assert!(matches!(locked(), Err(EnterError::Missing { .. })), "required, and there is none");
+        assert!(locked().is_err_and(|error| error.as_not_bound().is_some()), "required, and there is none");
         LOCK.bind(Gate::new("instrument").default_wait(Duration::from_millis(1))).expect("open");
         let actions = started(&server, "actions", PoolConfig::leased(4).gate(&LOCK, GateMode::IfPresent));
         let reads = started(&server, "reads", PoolConfig::leased(4).gate(&LOCK, GateMode::Skip));
@@ -221,7 +222,7 @@ fn locked_actions_are_refused_and_opted_out_ones_are_not() {
             assert_eq!(refused.unwrap_err().as_busy().and_then(|busy| busy.holder.task), Some(busy.task.id()));
             assert_eq!(reads.submit(|| "read").expect("accepted").join().expect("needs no turn"), "read");
             let calls_locked = reads.submit(locked).expect("accepted").join().expect("runs");
-            assert!(matches!(calls_locked, Err(EnterError::Busy(_))));
+            assert!(calls_locked.is_err_and(|error| error.as_busy().is_some()));
         }
         busy.end();
         assert_eq!(actions.submit(locked_and_calls_locked).expect("accepted").join().expect("runs").ok(), Some(7));
@@ -260,7 +261,8 @@ fn each_actions_log_is_its_own() {
                 heirloom::blocking(|| met.wait()); // both run at once
                 let child = thread::spawn(move || {
                     tracing::subscriber::with_default(subscriber, || tracing::info!("{name}'s child"));
-                });
+                })
+                .expect("a thread starts");
                 child.join().unwrap();
             };
             actions.submit(says).expect("accepted")
@@ -292,7 +294,10 @@ fn an_action_reaches_async_code_while_the_server_runs() {
         };
         let ask = move || portal().and_then(|portal| portal.block_on(answer()));
         let act = || server.run(|| actions.submit(ask)).expect("accepted").join().expect("runs");
-        assert!(matches!(act(), Err(PortalError::NotRunning { .. })), "not yet");
+        assert!(
+            matches!(act(), Err(ref it) if matches!(it.as_portal(), Some(PortalError::NotRunning { .. }))),
+            "not yet"
+        );
         for _ in 0..2 {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
             let runtime = runtime.expect("a runtime starts");
@@ -310,8 +315,13 @@ fn an_action_reaches_async_code_while_the_server_runs() {
             let waits = server.run(|| actions.submit(waits)).expect("accepted");
             said.recv().unwrap();
             drop(runtime);
-            assert!(matches!(waits.join().expect("runs"), Err(PortalError::NotRunning { .. })));
-            assert!(matches!(act(), Err(PortalError::NotRunning { .. })), "no more");
+            assert!(
+                matches!(waits.join().expect("runs"), Err(ref it) if matches!(it.as_portal(), Some(PortalError::NotRunning { .. })))
+            );
+            assert!(
+                matches!(act(), Err(ref it) if matches!(it.as_portal(), Some(PortalError::NotRunning { .. }))),
+                "no more"
+            );
         }
     });
 }

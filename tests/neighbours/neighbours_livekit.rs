@@ -55,7 +55,7 @@ fn when_no_worker_can_be_prepared_the_start_says_why() {
         let fails = PoolConfig::dedicated(3).warm(3).on_worker_start(|_| Err::<(), _>("no model"));
         let error = jobs.start(fails).unwrap_err();
         assert!(
-            matches!(error.kind(), StartErrorKind::WorkerInit { error, .. } if error.to_string() == "no model"),
+            matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::WorkerInit { error, .. }) if error.to_string() == "no model"),
             "{error}"
         );
         assert!(!jobs.is_running() && jobs.submit(|| ()).is_err());
@@ -78,7 +78,7 @@ fn a_slow_worker_is_given_up_and_replaced() {
         };
         let config = PoolConfig::dedicated(1).warm(1).warm_timeout(Duration::from_millis(5)).on_worker_start(slow);
         assert!(
-            matches!(jobs.start(config), Err(error) if matches!(error.kind(), StartErrorKind::WarmTimeout { ready: 0, wanted: 1, .. }))
+            matches!(jobs.start(config), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::WarmTimeout { ready: 0, wanted: 1, .. })))
         );
         assert_eq!(jobs.stop_timeout(BOUND).expect("from outside").abandoned, 1);
         jobs.start(PoolConfig::dedicated(1).warm(1).on_worker_start(|_| Ok::<(), String>(()))).expect("another");
@@ -259,7 +259,8 @@ fn after_a_stop_a_manager_that_is_found_can_be_started() {
         let scope = Scope::new("server");
         let stopped = started(&scope, "jobs", PoolConfig::leased(1));
         assert!(stopped.stop().expect("from outside").is_complete());
-        let found = scope.run(|| thread::spawn(|| heirloom::get_or_create("jobs")).join()).unwrap();
+        let found =
+            scope.run(|| thread::spawn(|| heirloom::get_or_create("jobs")).expect("a thread starts").join()).unwrap();
         found.start(PoolConfig::leased(2)).expect("it can be started");
         assert_eq!(found.submit(|| 7).expect("accepted").join().expect("runs"), 7);
     });

@@ -68,7 +68,11 @@ fn a_missing_module_is_one_request_and_an_error_for_everyone() {
             MODULES.at(&controller).get_or_try_init(&"no.such", fetch)
         };
         let answers = ask_together(&asking, ask.clone());
-        assert!(answers.iter().all(|answer| matches!(answer, Err(InitError::Failed { .. }))));
+        assert!(
+            answers
+                .iter()
+                .all(|answer| matches!(answer, Err(it) if matches!(it.as_init(), Some(InitError::Failed { .. }))))
+        );
         assert!(asking[0].run(ask).is_err());
         assert_eq!(REQUESTS.load(Ordering::SeqCst), 1);
     });
@@ -132,7 +136,9 @@ fn a_sibling_may_not_activate_what_is_not_above_it() {
         let (_contexts, asking) = chain(2, 1);
         let owner = asking[0].parent().expect("a branch");
         let activate = || SERVICE.at(&owner).get_or_init(|| ACTIVATIONS.fetch_add(1, Ordering::SeqCst));
-        assert!(matches!(asking[1].run(activate), Err(InitError::NotBelow { .. })));
+        assert!(
+            matches!(asking[1].run(activate), Err(ref it) if matches!(it.as_init(), Some(InitError::NotBelow { .. })))
+        );
         let (first, second) = (owner.run(activate).expect("it owns it"), asking[0].run(activate).expect("it is below"));
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!(ACTIVATIONS.load(Ordering::SeqCst), 1);
@@ -203,6 +209,7 @@ fn waiters_hear_that_the_respondent_or_an_intermediary_has_gone() {
                     };
                     CALLS.at(&at).get_or_init(&key, fetch).map(drop)
                 })
+                .expect("a thread starts")
             });
             assert_eq!(begun.recv().expect("it runs"), *respondent);
             let at = respondent.lineage().clone();
@@ -212,6 +219,7 @@ fn waiters_hear_that_the_respondent_or_an_intermediary_has_gone() {
                     up.send(()).expect("the test listens");
                     CALLS.at(&at).get_or_init(&key, || unreachable!("another runs it")).map(drop)
                 })
+                .expect("a thread starts")
             });
             is_up.recv().expect("it runs");
             match gone {
@@ -225,8 +233,10 @@ fn waiters_hear_that_the_respondent_or_an_intermediary_has_gone() {
             let heard = waits.join().expect("ends");
             assert!(
                 match gone {
-                    "respondent" => matches!(heard, Err(InitError::OwnerGone { .. })),
-                    "intermediary" => matches!(heard, Err(InitError::Cancelled { .. })),
+                    "respondent" =>
+                        matches!(heard, Err(ref it) if matches!(it.as_init(), Some(InitError::OwnerGone { .. }))),
+                    "intermediary" =>
+                        matches!(heard, Err(ref it) if matches!(it.as_init(), Some(InitError::Cancelled { .. }))),
                     _ => heard.is_ok(),
                 },
                 "{gone}: {heard:?}"
@@ -246,13 +256,19 @@ fn a_handler_is_added_once_again_after_its_removal_and_never_after_the_end() {
         let router = Scope::new("router");
         let at = HANDLERS.at(&router);
         at.bind_unique(1, "first").expect("free");
-        assert!(matches!(at.bind_unique(1, "second"), Err(BindError::AlreadyBound { .. })));
+        assert!(
+            matches!(at.bind_unique(1, "second"), Err(ref it) if matches!(it.as_bind(), Some(BindError::AlreadyBound { .. })))
+        );
         assert_eq!(at.unbind(&1).as_deref(), Some(&"first"));
         at.bind_unique(1, "second").expect("free again");
         let _ = router.stop();
-        assert!(matches!(at.bind_unique(2, "late"), Err(BindError::OwnerGone { .. })));
+        assert!(
+            matches!(at.bind_unique(2, "late"), Err(ref it) if matches!(it.as_bind(), Some(BindError::OwnerGone { .. })))
+        );
         HANDLERS.seal();
-        assert!(matches!(HANDLERS.bind_unique(3, "too late"), Err(BindError::Sealed { .. })));
+        assert!(
+            matches!(HANDLERS.bind_unique(3, "too late"), Err(ref it) if matches!(it.as_bind(), Some(BindError::Sealed { .. })))
+        );
     });
 }
 
@@ -333,9 +349,9 @@ fn after_a_failure_everyone_is_told_and_the_next_call_tries_again() {
             for waiter in waiting {
                 let error = waiter.join().expect("runs");
                 let expected = match way {
-                    0 => matches!(error, InitError::Failed { .. }),
-                    1 => matches!(error, InitError::Panicked { .. }),
-                    _ => matches!(error, InitError::OwnerGone { .. }),
+                    0 => matches!(error.as_init(), Some(InitError::Failed { .. })),
+                    1 => matches!(error.as_init(), Some(InitError::Panicked { .. })),
+                    _ => matches!(error.as_init(), Some(InitError::OwnerGone { .. })),
                 };
                 assert!(expected, "{error}");
             }
@@ -356,9 +372,11 @@ fn a_child_that_the_initialiser_joins_is_told_at_once() {
         let scope = Scope::new("scope");
         let pool = started(&scope, "pool", PoolConfig::leased(4));
         let ask = |key| move || KEY.get_or_init(&key, || unreachable!("its parent runs it")).map(|value| *value);
-        let reentrant = |answer: Result<u32, InitError>| matches!(answer, Err(InitError::Reentrant { .. }));
-        let would_deadlock = |answer: Result<u32, InitError>| matches!(answer, Err(InitError::WouldDeadlock { .. }));
-        let thread = KEY.get_or_init(&0, || u32::from(would_deadlock(thread::spawn(ask(0)).join().expect("ends"))));
+        let reentrant = |answer: Result<u32, heirloom::Error>| matches!(answer, Err(ref it) if matches!(it.as_init(), Some(InitError::Reentrant { .. })));
+        let would_deadlock = |answer: Result<u32, heirloom::Error>| matches!(answer, Err(ref it) if matches!(it.as_init(), Some(InitError::WouldDeadlock { .. })));
+        let thread = KEY.get_or_init(&0, || {
+            u32::from(would_deadlock(thread::spawn(ask(0)).expect("a thread starts").join().expect("ends")))
+        });
         let task =
             KEY.get_or_init(&1, || u32::from(would_deadlock(pool.submit(ask(1)).expect("open").join().expect("runs"))));
         let itself = KEY.get_or_init(&2, || u32::from(reentrant(ask(2)())));
@@ -391,7 +409,9 @@ fn a_plugin_is_registered_as_a_whole_or_not_at_all() {
         let workers = started(&scope, "workers", PoolConfig::leased(1));
         let mut registered = PLUGINS.subscribe();
         let failed = workers.submit(|| PLUGINS.get_or_try_init(&"heavy", load).map(drop)).expect("accepted");
-        assert!(failed.join().expect("runs").is_err_and(|error| error.as_failed().is_some()));
+        assert!(
+            failed.join().expect("runs").is_err_and(|error| error.as_init().and_then(|it| it.as_failed()).is_some())
+        );
         assert!(PLUGINS.get(&"heavy").is_err() && PLUGINS.keys().is_empty() && registered.try_next().is_none());
         let plugin = PLUGINS.get_or_try_init(&"heavy", load).expect("the second try");
         assert_eq!(plugin.parts, [0, 1, 2]);

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use heirloom::{
-    LocalPool, PoolConfig, PoolKind, PoolManager, Scope, StartError, StartErrorKind, SubmitErrorKind, TaskSet,
-};
+use heirloom::{LocalPool, PoolConfig, PoolKind, PoolManager, Scope, StartErrorKind, SubmitErrorKind, TaskSet};
 
 use crate::common::pools::{started, this_thread};
 use crate::common::{BOUND, bounded};
@@ -176,7 +174,9 @@ fn dropping_it_resolves_every_handle_and_refuses_what_comes() {
             .collect();
         drop(local);
         assert!(waiters.into_iter().all(|waiter| waiter.join().expect("no panic")));
-        assert!(matches!(ui.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. })));
+        assert!(
+            matches!(ui.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Closed { .. })))
+        );
         assert!(ui.stop().expect("from outside").is_complete());
         let again = ui.start_local(PoolConfig::local()).expect("a fresh start");
         let task = ui.submit(|| 7).expect("accepted");
@@ -247,7 +247,7 @@ fn all_verbs_work_on_it() {
         let scope = Scope::new("test");
         let (ui, local) = local(&scope, PoolConfig::local().task_type("draw"));
         assert!(
-            matches!(ui.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. }))
+            matches!(ui.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::UnknownTaskType { .. })))
         );
         let text = String::from("borrowed");
         assert_eq!(ui.of_type("draw").run(|| text.len()).expect("runs"), 8);
@@ -286,7 +286,7 @@ fn settings_that_make_no_sense_are_named() {
             ("kind", PoolConfig::dedicated(1)),
         ];
         for (named, config) in impossible {
-            match ui.start_local(config).as_ref().map_err(StartError::kind) {
+            match ui.start_local(config).as_ref().map_err(|it| it.as_start().expect("it did not start").kind()) {
                 Err(StartErrorKind::Invalid { setting, .. }) => assert_eq!(*setting, named),
                 other => panic!("an impossible {named}: {other:?}"),
             }

@@ -16,11 +16,11 @@ fn a_manager_that_was_not_started_refuses_tasks_and_says_what_to_do() {
         let pool = scope.create("render");
         assert!(!pool.is_running());
         let error = pool.submit(|| ()).expect_err("it was not started");
-        assert!(matches!(error.kind(), SubmitErrorKind::NotStarted { .. }));
+        assert!(matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::NotStarted { .. })));
         assert!(error.to_string().contains("render") && error.to_string().contains("start"), "{error}");
         assert!(
             pool.run(|| ()).is_err_and(|e| matches!(
-                e.as_refused().map(SubmitError::kind),
+                e.as_submit().map(SubmitError::kind),
                 Some(SubmitErrorKind::NotStarted { .. })
             ))
         );
@@ -34,7 +34,10 @@ fn a_running_manager_refuses_another_start_and_goes_on_as_it_was() {
         let scope = Scope::new("test");
         let pool = started(&scope, "render", PoolConfig::leased(2).task_type("page"));
         let error = pool.start(PoolConfig::dedicated(7).daemon()).expect_err("it runs");
-        assert!(matches!(error.kind(), StartErrorKind::AlreadyRunning) && error.namespace() == pool.namespace());
+        assert!(
+            matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::AlreadyRunning))
+                && error.namespace() == Some(pool.namespace())
+        );
         assert!(error.to_string().contains("render"), "{error}");
         let stats = pool.stats();
         assert_eq!((stats.limit, stats.kind, stats.mode), (2, PoolKind::Leased, PoolMode::Joining));
@@ -49,7 +52,7 @@ fn equal_settings_are_refused_too() {
         let scope = Scope::new("test");
         let pool = started(&scope, "render", PoolConfig::leased(2));
         assert!(
-            matches!(pool.start(PoolConfig::leased(2)), Err(error) if matches!(error.kind(), StartErrorKind::AlreadyRunning))
+            matches!(pool.start(PoolConfig::leased(2)), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::AlreadyRunning)))
         );
     });
 }
@@ -64,13 +67,18 @@ fn a_closed_manager_with_a_running_task_is_still_stopping() {
         pool.close();
         assert!(!pool.is_running());
         let error = pool.start(PoolConfig::leased(1)).expect_err("two tasks have not ended");
-        assert!(matches!(error.kind(), StartErrorKind::StillStopping { remaining: 2, .. }), "{error:?}");
+        assert!(
+            matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::StillStopping { remaining: 2, .. })),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("render") && error.to_string().contains('2'), "{error}");
         assert!(
-            matches!(pool.ensure_started(PoolConfig::leased(1)), Err(error) if matches!(error.kind(), StartErrorKind::StillStopping { .. }))
+            matches!(pool.ensure_started(PoolConfig::leased(1)), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::StillStopping { .. })))
         );
         // Nothing changed: it still finishes what it accepted, and takes nothing new.
-        assert!(matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. })));
+        assert!(
+            matches!(pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Closed { .. })))
+        );
         busy.end();
         assert_eq!(queued.join().expect("a joining pool runs what it accepted"), 7);
         assert!(pool.stop().expect("from outside").is_complete());
@@ -98,7 +106,13 @@ fn what_has_ended_does_not_count_among_what_remains() {
             starts.recv().expect("it starts after the others");
             pool.close();
             let error = pool.start(PoolConfig::leased(1)).expect_err("one task has not ended");
-            assert!(matches!(error.kind(), StartErrorKind::StillStopping { remaining: 1, .. }), "{error:?}");
+            assert!(
+                matches!(
+                    error.as_start().map(|it| it.kind()),
+                    Some(StartErrorKind::StillStopping { remaining: 1, .. })
+                ),
+                "{error:?}"
+            );
             go.send(()).expect("the task listens");
             last.expect("accepted").join().expect("runs");
         }
@@ -113,7 +127,7 @@ fn a_stopped_daemon_with_a_running_task_is_still_stopping() {
         let busy = Busy::on(&pool);
         assert_eq!(pool.stop().expect("from outside").remaining, 1);
         assert!(
-            matches!(pool.start(PoolConfig::leased(1)), Err(error) if matches!(error.kind(), StartErrorKind::StillStopping { remaining: 1, .. }))
+            matches!(pool.start(PoolConfig::leased(1)), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::StillStopping { remaining: 1, .. })))
         );
         busy.end();
         pool.wait_idle().expect("from outside");
@@ -137,7 +151,10 @@ fn one_of_many_starts_at_once_wins() {
                             Ok(()) => {
                                 won.fetch_add(n, Ordering::SeqCst);
                             }
-                            Err(error) => assert!(matches!(error.kind(), StartErrorKind::AlreadyRunning), "{error}"),
+                            Err(error) => assert!(
+                                matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::AlreadyRunning)),
+                                "{error}"
+                            ),
                         }
                     });
                 }
@@ -156,10 +173,10 @@ fn a_start_in_a_scope_that_ended_is_refused() {
         let pool = scope.create("render");
         scope.close();
         assert!(
-            matches!(pool.start(PoolConfig::leased(1)), Err(error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. }))
+            matches!(pool.start(PoolConfig::leased(1)), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::ScopeEnded { .. })))
         );
         assert!(
-            matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::NotStarted { .. })),
+            matches!(pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::NotStarted { .. }))),
             "nothing changed"
         );
     });

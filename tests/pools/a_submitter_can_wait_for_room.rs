@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use heirloom::{FutureExt, PoolConfig, PoolManager, Scope, SubmitError, SubmitErrorKind, TaskHandle};
+use heirloom::{FutureExt, PoolConfig, PoolManager, Scope, SubmitErrorKind, TaskHandle};
 
 use crate::common::{BOUND, bounded, eventually};
 
@@ -49,9 +49,12 @@ fn a_submitter_that_gets_no_room_in_time_has_its_closure_back() {
         let scope = Scope::new("test");
         let (pool, go) = full(&scope);
         let begun = Instant::now();
-        let refused = pool.submit_timeout(|| 7, Duration::from_millis(60)).expect_err("no room comes");
+        let refused = pool.try_submit_timeout(|| 7, Duration::from_millis(60)).expect_err("no room comes");
         assert!(begun.elapsed() >= Duration::from_millis(60));
-        assert!(matches!(refused.reason().kind(), SubmitErrorKind::QueueFull { .. }) && refused.is_temporary());
+        assert!(
+            matches!(refused.reason().as_submit().map(|it| it.kind()), Some(SubmitErrorKind::QueueFull { .. }))
+                && refused.is_temporary()
+        );
         assert_eq!(refused.into_task()(), 7);
         drop(go);
     });
@@ -78,8 +81,8 @@ fn a_close_ends_the_wait() {
         let (asks, asked) = mpsc::channel();
         let submitter = std::thread::spawn(move || {
             let _ = asks.send(());
-            let refused = waiting.submit_timeout(|| (), BOUND * 10).expect_err("closed");
-            matches!(refused.reason().kind(), SubmitErrorKind::Closed { .. })
+            let refused = waiting.try_submit_timeout(|| (), BOUND * 10).expect_err("closed");
+            matches!(refused.reason().as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Closed { .. }))
         });
         asked.recv().expect("asks");
         closer.close();
@@ -197,19 +200,21 @@ fn a_submitter_whose_scope_ends_waits_no_longer() {
             let request = Scope::new_in(outside.lineage(), "request");
             let waits = {
                 let (pool, at) = (pool.clone(), request.lineage().clone());
-                std::thread::spawn(move || at.run(|| pool.submit_timeout(nothing, BOUND * 10).map(drop)))
+                std::thread::spawn(move || at.run(|| pool.try_submit_timeout(nothing, BOUND * 10).map(drop)))
             };
             let awaits = {
                 let (pool, at) = (pool.clone(), request.lineage().clone());
-                let submit = async move { pool.submit_async(nothing).await.map(drop) };
+                let submit = async move { pool.try_submit_async(nothing).await.map(drop) };
                 std::thread::spawn(move || futures::executor::block_on(submit.in_lineage(&at)))
             };
             eventually("both were refused once", || pool.stats().refused >= before + 2);
             end(&request);
             for refused in [waits.join().unwrap(), awaits.join().unwrap()] {
                 let refused = refused.unwrap_err();
-                let ended =
-                    matches!(refused.reason().kind(), SubmitErrorKind::ScopeEnded { .. } | SubmitErrorKind::Cancelled);
+                let ended = matches!(
+                    refused.reason().as_submit().map(|it| it.kind()),
+                    Some(SubmitErrorKind::ScopeEnded { .. } | SubmitErrorKind::Cancelled)
+                );
                 assert!(ended, "{refused}");
                 refused.into_task()();
             }
@@ -227,24 +232,24 @@ fn a_task_that_is_asked_to_stop_waits_no_longer() {
         let at = pool.clone();
         let waits = asks.submit(move || {
             let _ = heirloom::current();
-            at.submit_timeout(|| (), BOUND * 10).map(drop).map_err(|refused| refused.into_parts().1)
+            at.submit_timeout(|| (), BOUND * 10).map(drop)
         });
         let waits = waits.expect("accepted");
         eventually("it was refused once", || pool.stats().refused >= 1);
         waits.cancel();
         assert!(
-            matches!(waits.join().expect("runs"), Err(error) if matches!(error.kind(), SubmitErrorKind::Cancelled))
+            matches!(waits.join().expect("runs"), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Cancelled)))
         );
     });
 }
 
 /// Waits for room, and says why there was none.
-fn refused(pool: &PoolManager, awaits: bool) -> SubmitError {
+fn refused(pool: &PoolManager, awaits: bool) -> heirloom::Error {
     let submitted = match awaits {
         false => pool.submit_timeout(nothing, BOUND * 10),
         true => futures::executor::block_on(pool.submit_async(nothing)),
     };
-    submitted.expect_err("there is no room").into_parts().1
+    submitted.expect_err("there is no room")
 }
 
 #[test]
@@ -252,7 +257,7 @@ fn a_task_that_nobody_has_looked_at_hears_its_handle_and_its_pool() {
     bounded(|| {
         let outer = Scope::new("outer");
         let (pool, _go) = full(&outer);
-        let asks: [fn(&PoolManager, &TaskHandle<SubmitError>); 2] = [
+        let asks: [fn(&PoolManager, &TaskHandle<heirloom::Error>); 2] = [
             |_, task| {
                 task.cancel();
             },
@@ -266,7 +271,10 @@ fn a_task_that_nobody_has_looked_at_hears_its_handle_and_its_pool() {
             let waits = own.submit(move || refused(&at, awaits)).expect("accepted");
             eventually("it was refused once", || pool.stats().refused > before);
             ask(&own, &waits);
-            assert!(matches!(waits.join().expect("runs").kind(), SubmitErrorKind::Cancelled));
+            assert!(matches!(
+                waits.join().expect("runs").as_submit().map(|it| it.kind()),
+                Some(SubmitErrorKind::Cancelled)
+            ));
         }
     });
 }
@@ -279,10 +287,13 @@ fn a_thread_that_nobody_has_looked_at_hears_its_handle() {
         for awaits in [false, true] {
             let before = pool.stats().refused;
             let at = pool.clone();
-            let waits = heirloom::thread::spawn(move || refused(&at, awaits));
+            let waits = heirloom::thread::spawn(move || refused(&at, awaits)).expect("a thread starts");
             eventually("it was refused once", || pool.stats().refused > before);
             waits.cancel();
-            assert!(matches!(waits.join().expect("ends").kind(), SubmitErrorKind::Cancelled));
+            assert!(matches!(
+                waits.join().expect("ends").as_submit().map(|it| it.kind()),
+                Some(SubmitErrorKind::Cancelled)
+            ));
         }
     });
 }

@@ -208,6 +208,7 @@ fn the_thread_keeps_neither_its_pool_nor_its_pools_owner_alive() {
                 // Owned by this thread, so it closes when the thread ends.
                 heirloom::create("of a thread").start(config.warm(1)).expect("starts");
             })
+            .expect("a thread starts")
         });
         owner.join().expect("runs");
         assert_eq!(heard.recv().expect("said"), (Some(outer.lineage().clone()), Some(NodeKind::Thread)));
@@ -234,11 +235,11 @@ fn it_can_ask_nothing_of_its_own_pool_which_would_wait_for_it() {
             .on_worker_start(|worker| {
                 let own = worker.started_by().expect("alive").get("work").expect("its own");
                 assert!(
-                    matches!(own.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::FromInitialiser))
+                    matches!(own.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::FromInitialiser)))
                 );
                 assert!(own.run(|| ()).is_err());
-                assert!(matches!(own.stop(), Err(StopError::FromOwnTask { .. })));
-                assert!(matches!(own.wait_idle(), Err(StopError::FromOwnTask { .. })));
+                assert!(matches!(own.stop(), Err(ref it) if matches!(it.as_stop(), Some(StopError::FromOwnTask { .. }))));
+                assert!(matches!(own.wait_idle(), Err(ref it) if matches!(it.as_stop(), Some(StopError::FromOwnTask { .. }))));
                 own.ensure_started(PoolConfig::dedicated(1).warm(1))
             })
             .warm(1);
@@ -257,7 +258,7 @@ fn joining_a_task_of_its_own_pool_is_an_error_not_a_hang() {
         let (said, heard) = mpsc::channel();
         let config = PoolConfig::dedicated(1).on_worker_start(move |_| {
             let task = given.lock().expect("not poisoned").recv().expect("given");
-            said.send(task.join().is_err_and(|error| error.is_from_own_task()))
+            said.send(task.join().is_err_and(|error| error.kind() == heirloom::ErrorKind::FromOwnTask))
         });
         pool.start(config).expect("starts");
         gives.send(pool.submit(|| ()).expect("accepted")).expect("listens");

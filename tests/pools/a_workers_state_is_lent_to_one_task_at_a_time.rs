@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use heirloom::{
-    PoolConfig, PoolManager, Scope, StartError, StartErrorKind, StatefulManager, SubmitErrorKind, TaskHandle, TaskSet,
-};
+use heirloom::{PoolConfig, PoolManager, Scope, StartErrorKind, StatefulManager, SubmitErrorKind, TaskHandle, TaskSet};
 
 use crate::common::pools::{block_on, started, this_thread};
 use crate::common::{bounded, eventually};
@@ -154,13 +152,19 @@ fn a_start_waits_for_the_warm_ones_and_fails_with_them() {
         drop(pool);
 
         let fails = PoolConfig::dedicated(2).warm(1).worker_state(|| Err::<Connection, _>("no such host"));
-        match scope.create("fails").start(fails).as_ref().map_err(StartError::kind) {
+        match scope.create("fails").start(fails).as_ref().map_err(|it| it.as_start().expect("it did not start").kind())
+        {
             Err(StartErrorKind::WorkerInit { error, .. }) => assert_eq!(error.to_string(), "no such host"),
             other => panic!("{other:?}"),
         }
         let panics =
             PoolConfig::dedicated(2).warm(1).worker_state(|| -> Result<Connection, Never> { panic!("no disk") });
-        match scope.create("panics").start(panics).as_ref().map_err(StartError::kind) {
+        match scope
+            .create("panics")
+            .start(panics)
+            .as_ref()
+            .map_err(|it| it.as_start().expect("it did not start").kind())
+        {
             Err(StartErrorKind::WorkerInit { error, .. }) => assert_eq!(error.to_string(), "it panicked: no disk"),
             other => panic!("{other:?}"),
         }
@@ -234,7 +238,7 @@ fn a_prepared_pool_gives_places_away_where_it_is_told_to() {
         }
         // A state for each thread, and more threads than states: not both.
         let both = PoolConfig::dedicated(1).worker_state(|| Ok::<_, Never>(())).releases_permit();
-        match scope.create("both").start(both).as_ref().map_err(StartError::kind) {
+        match scope.create("both").start(both).as_ref().map_err(|it| it.as_start().expect("it did not start").kind()) {
             Err(StartErrorKind::Invalid { setting, .. }) => assert_eq!(*setting, "releases_permit"),
             other => panic!("{other:?}"),
         }
@@ -249,7 +253,7 @@ fn only_a_pool_with_threads_of_its_own_has_states() {
             .create("work")
             .start(PoolConfig::leased(1).worker_state(|| Ok::<_, Never>(())))
             .as_ref()
-            .map_err(StartError::kind)
+            .map_err(|it| it.as_start().expect("it did not start").kind())
         {
             Err(StartErrorKind::Invalid { setting, .. }) => assert_eq!(*setting, "worker_state"),
             other => panic!("{other:?}"),
@@ -259,7 +263,7 @@ fn only_a_pool_with_threads_of_its_own_has_states() {
             .start_local(PoolConfig::local().worker_state(|| Ok::<_, Never>(())))
             .map(drop)
             .as_ref()
-            .map_err(StartError::kind)
+            .map_err(|it| it.as_start().expect("it did not start").kind())
         {
             Err(StartErrorKind::Invalid { setting, .. }) => assert_eq!(*setting, "worker_state"),
             other => panic!("{other:?}"),
@@ -273,7 +277,13 @@ fn another_type_is_refused_and_both_are_named() {
         let scope = Scope::new("test");
         let pool = started(&scope, "words", PoolConfig::dedicated(1).worker_state(|| Ok::<_, Never>(String::new())));
         let refused = pool.submit_with_state(|_: &mut u32| ()).map(drop).expect_err("it is a text");
-        assert!(matches!(refused.kind(), SubmitErrorKind::WrongWorkerState { wanted: "u32", .. }), "{refused:?}");
+        assert!(
+            matches!(
+                refused.as_submit().map(|it| it.kind()),
+                Some(SubmitErrorKind::WrongWorkerState { wanted: "u32", .. })
+            ),
+            "{refused:?}"
+        );
         let text = refused.to_string();
         assert!(text.contains("`u32`") && text.contains("String") && text.contains("\"words\""), "{text}");
         assert!(pool.with_state::<u32>().is_err());
@@ -283,7 +293,9 @@ fn another_type_is_refused_and_both_are_named() {
         let refused = without.submit_with_state(|_: &mut u32| ()).map(drop).expect_err("it has none");
         assert!(refused.to_string().contains("`PoolConfig::dedicated(n).worker_state(…)`"), "{refused}");
         let never = scope.create("never").submit_with_state(|_: &mut u32| ()).map(drop);
-        assert!(matches!(never, Err(ref error) if matches!(error.kind(), SubmitErrorKind::NotStarted { .. })));
+        assert!(
+            matches!(never, Err(ref error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::NotStarted { .. })))
+        );
     });
 }
 
@@ -344,12 +356,16 @@ fn what_cannot_be_made_anew_ends_its_task_and_its_worker() {
         fails.store(true, SeqCst);
         let next =
             pool.submit_with_state(|number: &mut usize| *number).expect("accepted").join().expect_err("no state");
-        assert!(next.is_worker_init() && next.to_string().contains("no such host"), "{next}");
+        assert!(next.kind() == heirloom::ErrorKind::WorkerInit && next.to_string().contains("no such host"), "{next}");
         // For a pause nothing is tried.
         fails.store(false, SeqCst);
         let again = || match pool.submit_with_state(|number: &mut usize| *number) {
-            Ok(task) => task.join().map_err(|error| assert!(error.is_worker_init(), "{error}")),
-            Err(error) if matches!(error.kind(), SubmitErrorKind::WorkerInit { .. }) => Err(()),
+            Ok(task) => {
+                task.join().map_err(|error| assert!(error.kind() == heirloom::ErrorKind::WorkerInit, "{error}"))
+            }
+            Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::WorkerInit { .. })) => {
+                Err(())
+            }
             Err(refused) => panic!("{refused}"),
         };
         eventually("another worker comes", || again() == Ok(1));
@@ -383,7 +399,7 @@ fn a_worker_without_a_state_leaves_the_queue_to_the_others() {
         go.send(()).expect("it listens");
 
         let ran: Vec<_> = queued.into_iter().map(TaskHandle::join).collect();
-        assert!(ran[0].as_ref().is_err_and(|error| error.is_worker_init()));
+        assert!(ran[0].as_ref().is_err_and(|error| error.kind() == heirloom::ErrorKind::WorkerInit));
         assert_eq!(ran[1..].iter().filter(|ran| matches!(ran, Ok(7))).count(), 99);
         busy.expect("accepted").join().expect("runs").expect("told");
     });
@@ -508,7 +524,7 @@ fn within_a_task_that_has_it_plain_tasks_run_in_place() {
 }
 
 /// What a task that has the state gets for joining another that needs one.
-fn joins(pool: &PoolManager, join: fn(TaskHandle<usize>) -> Result<usize, heirloom::TaskError>) {
+fn joins(pool: &PoolManager, join: fn(TaskHandle<usize>) -> Result<usize, heirloom::Error>) {
     let inner = pool.clone();
     let (tells, told) = mpsc::channel();
     let outer = pool.submit_with_state(move |connection: &mut Connection| {
@@ -517,7 +533,7 @@ fn joins(pool: &PoolManager, join: fn(TaskHandle<usize>) -> Result<usize, heirlo
             connection.number
         });
         let refused = join(task.expect("accepted")).expect_err("it would hold up what it waits for");
-        assert!(refused.is_state_in_use(), "{refused}");
+        assert!(refused.kind() == heirloom::ErrorKind::StateInUse, "{refused}");
         assert!(!refused.to_string().contains("another of"), "a pool may have one worker: {refused}");
         connection.number
     });
@@ -533,7 +549,7 @@ fn a_task_that_has_it_does_not_wait_for_one_that_needs_it() {
         let (config, log) = with_connections(PoolConfig::dedicated(1));
         let pool = started(&scope, "db", config);
         joins(&pool, TaskHandle::join);
-        joins(&pool, |task| task.join_cancelling().expect("nobody asks"));
+        joins(&pool, TaskHandle::join_cancelling);
         joins(&pool, block_on);
         joins(&pool, |task| TaskSet::from_iter([task]).join_next().expect("one").1);
         assert_eq!(log.opened(), 1);
@@ -556,7 +572,7 @@ fn two_tasks_that_have_theirs_do_not_wait_for_each_others_queue() {
                     let refused = task.expect("accepted").join().expect_err("no worker is left");
                     // The first worker that is free would run the other's task before it is joined.
                     together.wait();
-                    refused.is_state_in_use()
+                    refused.kind() == heirloom::ErrorKind::StateInUse
                 };
                 pool.submit_with_state(meets).expect("accepted")
             })
@@ -580,11 +596,13 @@ fn making_one_may_use_other_pools_and_not_its_own() {
         };
         pool.start(PoolConfig::dedicated(1).worker_state(makes)).expect("starts");
         assert_eq!(pool.submit_with_state(|n: &mut usize| *n).expect("accepted").join().expect("runs"), 7);
-        assert!(matches!(heard.recv(), Ok(Err(error)) if matches!(error.kind(), SubmitErrorKind::FromInitialiser)));
+        assert!(
+            matches!(heard.recv(), Ok(Err(error)) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::FromInitialiser)))
+        );
         // Made anew within a task: what it submits there it does not wait for.
         assert!(pool.submit_with_state(|_: &mut usize| panic!("no")).expect("accepted").join().map(|()| 0).is_err());
         assert_eq!(pool.submit_with_state(|n: &mut usize| *n).expect("accepted").join().expect("runs"), 7);
-        assert!(matches!(heard.recv(), Ok(Ok(Err(refused))) if refused.is_state_in_use()));
+        assert!(matches!(heard.recv(), Ok(Ok(Err(refused))) if refused.kind() == heirloom::ErrorKind::StateInUse));
     });
 }
 
@@ -622,7 +640,9 @@ fn a_view_is_bound_to_one_start() {
             .submit(|connection: &mut Connection| connection.number)
             .expect("accepted");
         let full = view.submit_timeout(|connection| connection.number, Duration::from_millis(1)).map(drop);
-        assert!(matches!(full, Err(ref error) if matches!(error.kind(), SubmitErrorKind::QueueFull { .. })));
+        assert!(
+            matches!(full, Err(ref error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::QueueFull { .. })))
+        );
         assert_eq!(held.end(), 0);
         assert_eq!(queued.join().expect("runs"), 0);
         let waits = block_on(view.submit_async(|connection| connection.number)).expect("accepted");
@@ -630,7 +650,7 @@ fn a_view_is_bound_to_one_start() {
         assert!(pool.stop().expect("stops").is_complete());
         pool.start(config).expect("starts again");
         assert!(
-            matches!(view.submit(|connection| connection.number).map(drop), Err(error) if matches!(error.kind(), SubmitErrorKind::Closed { .. }))
+            matches!(view.submit(|connection| connection.number).map(drop), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Closed { .. })))
         );
         assert_eq!(number(&pool), 1);
     });
@@ -685,7 +705,7 @@ fn an_error_names_the_setting_whose_code_failed() {
         // For a pause each submission is told why there is no worker.
         let pool = started(&scope, "cold", state());
         let first = pool.submit(|| ()).expect("no thread has failed yet").join().expect_err("no state");
-        assert!(first.is_worker_init() && first.is_temporary(), "{first}");
+        assert!(first.kind() == heirloom::ErrorKind::WorkerInit && first.is_temporary(), "{first}");
         let text = pool.submit(|| ()).map(drop).expect_err("a moment ago").to_string();
         assert!(text.contains("(`worker_state`) failed: no route"), "{text}");
     });

@@ -12,15 +12,17 @@ fn names(setting: &str, config: PoolConfig) {
     let pool = scope.create("render");
     for (way, answer) in [("start", pool.start(config.clone())), ("ensure_started", pool.ensure_started(config))] {
         let Err(error) = answer else { panic!("{way} with an impossible {setting}") };
-        match error.kind() {
-            StartErrorKind::Invalid { setting: named, .. } => assert_eq!(*named, setting, "{way}"),
+        match error.as_start().map(|it| it.kind()) {
+            Some(StartErrorKind::Invalid { setting: named, .. }) => assert_eq!(*named, setting, "{way}"),
             other => panic!("{way} with an impossible {setting}: {other:?}"),
         }
         let text = error.to_string();
         assert!(text.contains("render") && text.contains(setting), "{way}: {text}");
     }
     assert!(!pool.is_running());
-    assert!(matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::NotStarted { .. })));
+    assert!(
+        matches!(pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::NotStarted { .. })))
+    );
     pool.start(PoolConfig::leased(1)).expect("a refusal changes nothing");
 }
 

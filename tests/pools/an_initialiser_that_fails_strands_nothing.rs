@@ -50,10 +50,18 @@ fn every_task_of_a_pool_without_a_worker_ends_with_the_error() {
                 match pool.submit(|| ()) {
                     Ok(task) => {
                         let error = task.join().expect_err("nobody can run it");
-                        assert!(error.is_worker_init() && error.to_string().contains("no licence"), "{error}");
+                        assert!(
+                            error.kind() == heirloom::ErrorKind::WorkerInit && error.to_string().contains("no licence"),
+                            "{error}"
+                        );
                         assert_eq!(error.source().expect("the initialiser's error").to_string(), "no licence");
                     }
-                    Err(error) if matches!(error.kind(), SubmitErrorKind::WorkerInit { .. }) => {
+                    Err(error)
+                        if matches!(
+                            error.as_submit().map(|it| it.kind()),
+                            Some(SubmitErrorKind::WorkerInit { .. })
+                        ) =>
+                    {
                         assert!(error.is_temporary() && error.to_string().contains("no licence"), "{error}");
                         refused += 1;
                     }
@@ -80,7 +88,9 @@ fn everything_queued_ends_whoever_submits_meanwhile() {
                 let pool = pool.clone();
                 std::thread::spawn(move || {
                     let tasks: Vec<_> = (0..500).filter_map(|_| pool.submit(|| ()).ok()).collect();
-                    tasks.into_iter().all(|task| task.join().is_err_and(|error| error.is_worker_init()))
+                    tasks
+                        .into_iter()
+                        .all(|task| task.join().is_err_and(|error| error.kind() == heirloom::ErrorKind::WorkerInit))
                 })
             })
             .collect();
@@ -96,7 +106,7 @@ fn a_failed_initialiser_is_tried_again_after_the_pause() {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", weather.config(1));
         let first = pool.submit(|| ()).expect("nothing has failed yet");
-        assert!(first.join().expect_err("it fails").is_worker_init());
+        assert!(first.join().expect_err("it fails").kind() == heirloom::ErrorKind::WorkerInit);
         weather.bad.store(false, Ordering::SeqCst);
         eventually("a worker is there again", || {
             pool.submit(|| 7).is_ok_and(|task| task.join().is_ok_and(|seven| seven == 7))
@@ -112,7 +122,7 @@ fn a_refusal_in_the_pause_gives_the_closure_back() {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", weather.config(1));
         let first = pool.submit(|| ()).expect("nothing has failed yet");
-        assert!(first.join().expect_err("it fails").is_worker_init());
+        assert!(first.join().expect_err("it fails").kind() == heirloom::ErrorKind::WorkerInit);
         let refused = pool.try_submit(|| 7).expect_err("the pause has just begun");
         assert!(refused.is_temporary());
         assert_eq!(refused.into_task()(), 7);
@@ -172,7 +182,7 @@ fn a_panic_in_it_costs_nothing_else() {
         let config = PoolConfig::dedicated(1).on_worker_start(|_| -> Result<(), &str> { panic!("no camera") });
         let pool = started(&scope, "work", config);
         let error = pool.submit(|| ()).expect("accepted").join().expect_err("it panics");
-        assert!(error.is_worker_init() && error.to_string().contains("no camera"), "{error}");
+        assert!(error.kind() == heirloom::ErrorKind::WorkerInit && error.to_string().contains("no camera"), "{error}");
         assert!(pool.stop().expect("from outside").is_complete());
     });
 }

@@ -64,8 +64,8 @@ fn each_setting_that_differs_is_named() {
         let pool = started(&scope, "render", base());
         for (name, other) in others {
             let Err(error) = pool.ensure_started(other) else { panic!("{name} is the same") };
-            match error.kind() {
-                StartErrorKind::ConfigMismatch { setting, .. } => {
+            match error.as_start().map(|it| it.kind()) {
+                Some(StartErrorKind::ConfigMismatch { setting, .. }) => {
                     assert!(setting.contains(name), "{setting} instead of {name}");
                     let text = error.to_string();
                     assert!(text.contains("render") && text.contains(setting), "{text}");

@@ -49,7 +49,9 @@ fn a_submitter_whose_scope_has_ended_passes_the_room_on() {
             first_woken.0.load(Ordering::SeqCst) + second_woken.0.load(Ordering::SeqCst) > 0
         });
         match first.as_mut().poll(&mut Context::from_waker(&first_waker)) {
-            Poll::Ready(Err(refused)) => assert!(matches!(refused.reason().kind(), SubmitErrorKind::ScopeEnded { .. })),
+            Poll::Ready(Err(refused)) => {
+                assert!(matches!(refused.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ScopeEnded { .. })))
+            }
             other => panic!("its scope has ended: {other:?}"),
         }
         eventually("the other one is told", || second_woken.0.load(Ordering::SeqCst) > 0);

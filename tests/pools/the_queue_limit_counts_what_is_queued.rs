@@ -4,7 +4,7 @@
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
-use heirloom::{PoolConfig, Scope, SubmitError, SubmitErrorKind};
+use heirloom::{PoolConfig, Scope, SubmitErrorKind};
 
 use crate::common::pools::{Busy, block_on, started};
 use crate::common::{bounded, eventually};
@@ -19,7 +19,13 @@ fn as_many_as_the_limit_are_queued_beside_those_that_run() {
         let busy = [Busy::on(&pool), Busy::on(&pool), Busy::on(&pool)];
         let queued = [pool.submit(|| 1).expect("room"), pool.submit(|| 2).expect("room")];
         let refused = pool.try_submit(|| 3).expect_err("the queue is full");
-        assert!(matches!(refused.reason().kind(), SubmitErrorKind::QueueFull { limit: 2, .. }), "{refused}");
+        assert!(
+            matches!(
+                refused.reason().as_submit().map(|it| it.kind()),
+                Some(SubmitErrorKind::QueueFull { limit: 2, .. })
+            ),
+            "{refused}"
+        );
         assert!(refused.is_temporary());
         assert!(refused.to_string().contains("bounded"), "{refused}");
         assert_eq!((pool.stats().queued, pool.stats().running, pool.stats().refused), (2, 3, 1));
@@ -38,11 +44,13 @@ fn each_way_to_submit_respects_it() {
         let pool = started(&scope, "bounded", PoolConfig::leased(1).queue_limit(1));
         let busy = Busy::on(&pool);
         let queued = pool.submit(|| ()).expect("room");
-        let is_full = |error: &SubmitError| matches!(error.kind(), SubmitErrorKind::QueueFull { .. });
+        let is_full = |error: &heirloom::Error| {
+            matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::QueueFull { .. }))
+        };
         assert!(pool.submit(|| ()).is_err_and(|error| is_full(&error)));
         assert!(pool.submit_as("any", || ()).is_err_and(|error| is_full(&error)));
-        assert!(pool.submit_timeout(|| (), Duration::ZERO).is_err_and(|refused| is_full(refused.reason())));
-        assert!(pool.run(|| ()).is_err_and(|error| error.as_refused().is_some_and(is_full)));
+        assert!(pool.submit_timeout(|| (), Duration::ZERO).is_err_and(|error| is_full(&error)));
+        assert!(pool.run(|| ()).is_err_and(|error| is_full(&error)));
         pool.scope(|s| assert!(s.submit(|| ()).is_err_and(|error| is_full(&error))));
         busy.end();
         queued.join().expect("runs");
@@ -124,8 +132,8 @@ fn a_bounded_wait_for_room_ends_in_time() {
         let pool = started(&scope, "bounded", PoolConfig::leased(1).queue_limit(1));
         let busy = Busy::on(&pool);
         let queued = pool.submit(|| ()).expect("room");
-        let refused = pool.submit_timeout(|| 7, Duration::from_millis(20)).expect_err("nobody makes room");
-        assert!(matches!(refused.reason().kind(), SubmitErrorKind::QueueFull { .. }));
+        let refused = pool.try_submit_timeout(|| 7, Duration::from_millis(20)).expect_err("nobody makes room");
+        assert!(matches!(refused.reason().as_submit().map(|it| it.kind()), Some(SubmitErrorKind::QueueFull { .. })));
         assert_eq!(refused.into_task()(), 7);
         busy.end();
         queued.join().expect("runs");
@@ -180,9 +188,9 @@ fn closing_ends_every_wait_for_room() {
                     threads.spawn(move || {
                         together.wait();
                         if i == 0 {
-                            block_on(pool.submit_async(|| ())).expect_err("closed").into_parts().1
+                            block_on(pool.submit_async(|| ())).expect_err("closed")
                         } else {
-                            pool.submit_timeout(|| (), LONG).expect_err("closed").into_parts().1
+                            pool.submit_timeout(|| (), LONG).expect_err("closed")
                         }
                     })
                 })
@@ -190,7 +198,10 @@ fn closing_ends_every_wait_for_room() {
             together.wait();
             pool.close();
             for waits in waiting {
-                assert!(matches!(waits.join().expect("nobody panics").kind(), SubmitErrorKind::Closed { .. }));
+                assert!(matches!(
+                    waits.join().expect("nobody panics").as_submit().map(|it| it.kind()),
+                    Some(SubmitErrorKind::Closed { .. })
+                ));
             }
         });
         busy.end();

@@ -281,7 +281,13 @@ fn another_number_of_levels_is_another_setting() {
         let pool = started(&app, "one", PoolConfig::leased(1).priorities(2));
         pool.ensure_started(PoolConfig::leased(1).priorities(2)).expect("the same");
         let error = pool.ensure_started(PoolConfig::leased(1).priorities(3)).expect_err("another");
-        assert!(matches!(error.kind(), StartErrorKind::ConfigMismatch { setting: "priorities", .. }), "{error}");
+        assert!(
+            matches!(
+                error.as_start().map(|it| it.kind()),
+                Some(StartErrorKind::ConfigMismatch { setting: "priorities", .. })
+            ),
+            "{error}"
+        );
         pool.ensure_started(PoolConfig::leased(1).priorities(2).fair()).expect_err("another");
         let plain = started(&app, "plain", PoolConfig::leased(1));
         plain.ensure_started(PoolConfig::leased(1).priorities(1)).expect("one level is no order");

@@ -79,13 +79,12 @@ pub(crate) static CHECKS: &[Check] = &[
             let (pool, go) = busy(PoolConfig::leased(1));
             let idle = heirloom::create("idle");
             let child = forked(|| {
-                let submit =
-                    matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::Forked));
+                let submit = matches!(pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Forked)));
                 let back =
                     pool.try_submit(|| 7).is_err_and(|refused| !refused.is_temporary() && refused.into_task()() == 7);
-                let start = matches!(idle.start(PoolConfig::leased(1)), Err(error) if matches!(error.kind(), StartErrorKind::Forked));
+                let start = matches!(idle.start(PoolConfig::leased(1)), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::Forked)));
                 let run = pool.run(|| ()).is_err_and(|error| {
-                    matches!(error.as_refused().map(SubmitError::kind), Some(SubmitErrorKind::Forked))
+                    matches!(error.as_submit().map(SubmitError::kind), Some(SubmitErrorKind::Forked))
                 });
                 i32::from(submit) + 2 * i32::from(back) + 4 * i32::from(start) + 8 * i32::from(run)
             });
@@ -143,9 +142,11 @@ pub(crate) static CHECKS: &[Check] = &[
                 let mut queued = Some(queued);
                 let code = forked(|| {
                     let [joined, passed_on, awaited] = queued.take().expect("taken once, here");
-                    let joined = joined.join().is_err_and(|error| error.is_forked());
-                    let passed_on = passed_on.join_cancelling().is_ok_and(|out| out.is_err_and(|e| e.is_forked()));
-                    let awaited = futures::executor::block_on(awaited).is_err_and(|error| error.is_forked());
+                    let joined = joined.join().is_err_and(|error| error.kind() == heirloom::ErrorKind::Forked);
+                    let passed_on =
+                        passed_on.join_cancelling().is_err_and(|error| error.kind() == heirloom::ErrorKind::Forked);
+                    let awaited = futures::executor::block_on(awaited)
+                        .is_err_and(|error| error.kind() == heirloom::ErrorKind::Forked);
                     i32::from(joined) + 2 * i32::from(passed_on) + 4 * i32::from(awaited)
                 });
                 (code, queued)

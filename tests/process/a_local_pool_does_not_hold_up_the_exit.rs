@@ -55,7 +55,7 @@ fn exits_in_an_initialiser() {
     let config = PoolConfig::dedicated(1).on_worker_start(|_| -> Result<(), String> { std::process::exit(9) });
     work.start(config).expect("starts");
     let task = work.submit(|| ()).expect("accepted");
-    assert!(task.join().is_err_and(|error| error.is_worker_init()));
+    assert!(task.join().is_err_and(|error| error.kind() == heirloom::ErrorKind::WorkerInit));
     loop {
         std::thread::park();
     }

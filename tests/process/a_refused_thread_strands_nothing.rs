@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 
-use heirloom::{PoolConfig, PoolManager, Scope, SubmitError, SubmitErrorKind, TaskHandle};
+use heirloom::{PoolConfig, PoolManager, Scope, SubmitErrorKind, TaskHandle};
 
 use crate::check::Check;
 use crate::common::eventually;
@@ -98,7 +98,10 @@ fn the_closure_comes_back() {
     let precious = Arc::new(7);
     let inside = precious.clone();
     let refused = pool.try_submit(move || *inside).expect_err("no system gives such a stack");
-    assert!(matches!(refused.reason().kind(), SubmitErrorKind::ThreadSpawn { .. }), "{refused}");
+    assert!(
+        matches!(refused.reason().as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ThreadSpawn { .. })),
+        "{refused}"
+    );
     assert!(refused.is_temporary());
     assert!(refused.to_string().contains("absurd"), "{refused}");
     assert_eq!(Arc::strong_count(&precious), 2, "the closure is whole");
@@ -111,14 +114,16 @@ fn the_closure_comes_back() {
 fn each_way_is_refused() {
     let scope = Scope::new("test");
     let pool = absurd(&scope);
-    let is_spawn = |error: &SubmitError| matches!(error.kind(), SubmitErrorKind::ThreadSpawn { .. });
+    let is_spawn = |error: &heirloom::Error| {
+        matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ThreadSpawn { .. }))
+    };
     assert!(pool.submit(|| ()).is_err_and(|error| is_spawn(&error)));
     assert!(pool.submit_as("any", || ()).is_err_and(|error| is_spawn(&error)));
-    assert!(pool.run(|| ()).is_err_and(|error| error.as_refused().is_some_and(is_spawn)));
+    assert!(pool.run(|| ()).is_err_and(|error| is_spawn(&error)));
     let day = std::time::Duration::from_secs(86_400);
-    assert!(pool.submit_timeout(|| (), day).is_err_and(|refused| is_spawn(refused.reason())));
+    assert!(pool.submit_timeout(|| (), day).is_err_and(|error| is_spawn(&error)));
     let asked = futures::executor::block_on(pool.submit_async(|| ()));
-    assert!(asked.is_err_and(|refused| is_spawn(refused.reason())));
+    assert!(asked.is_err_and(|error| is_spawn(&error)));
     let mut local = 0;
     pool.scope(|s| assert!(s.submit(|| local += 1).is_err_and(|error| is_spawn(&error))));
     assert_eq!(local, 0);
@@ -142,7 +147,7 @@ fn gives_room_back() {
     pool.start(PoolConfig::dedicated(1).stack_size(ABSURD_STACK).queue_limit(1)).expect("starts");
     for _ in 0..10 {
         assert!(
-            matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::ThreadSpawn { .. })),
+            matches!(pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ThreadSpawn { .. }))),
             "never QueueFull"
         );
     }
@@ -162,12 +167,18 @@ fn many_submitters() {
                     let inside = dropped.clone();
                     match pool.submit(move || drop(inside)) {
                         Err(error) => {
-                            assert!(matches!(error.kind(), SubmitErrorKind::ThreadSpawn { .. }), "{error}");
+                            assert!(
+                                matches!(
+                                    error.as_submit().map(|it| it.kind()),
+                                    Some(SubmitErrorKind::ThreadSpawn { .. })
+                                ),
+                                "{error}"
+                            );
                             refused.fetch_add(1, Ordering::Relaxed);
                         }
                         Ok(handle) => {
                             let error = handle.join().expect_err("there is no thread to run it");
-                            assert!(error.is_thread_spawn(), "{error}");
+                            assert!(error.kind() == heirloom::ErrorKind::NoThread, "{error}");
                             ended.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -223,7 +234,10 @@ fn refuses_leased() {
     pool.start(PoolConfig::leased(2)).expect("starts");
     let before = refuse_large_stacks(LITTLE);
     let refused = pool.try_submit(|| 7).expect_err("there is no room for a stack");
-    assert!(matches!(refused.reason().kind(), SubmitErrorKind::ThreadSpawn { .. }), "{refused}");
+    assert!(
+        matches!(refused.reason().as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ThreadSpawn { .. })),
+        "{refused}"
+    );
     assert_eq!(pool.run(|| 8).expect("the caller's thread needs no new one"), 8);
     allow_again(before);
     assert_eq!(pool.try_submit(refused.into_task()).expect("now there is").join().expect("runs"), 7);
@@ -272,7 +286,10 @@ fn refusals_stay_apart() {
     let mut answers = 0;
     while !tasks.last().is_none_or(TaskHandle::is_finished) {
         match refused.submit(|| ()) {
-            Err(error) => assert!(matches!(error.kind(), SubmitErrorKind::ThreadSpawn { .. }), "{error}"),
+            Err(error) => assert!(
+                matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ThreadSpawn { .. })),
+                "{error}"
+            ),
             // Accepted while a thread was on its way, or the one there is came by.
             Ok(handle) => drop(handle.join()),
         }

@@ -259,7 +259,7 @@ pub(crate) static CHECKS: &[Check] = &[
             let pool = heirloom::create("work");
             pool.start(PoolConfig::leased(1)).expect("starts");
             let scope = Scope::new("request");
-            let child = scope.run(|| heirloom::thread::spawn(fork)).join().expect("ends");
+            let child = scope.run(|| heirloom::thread::spawn(fork).expect("a thread starts")).join().expect("ends");
             println!("{:?}", child.expect("the parent").ends());
         },
         expect: |seen| {

@@ -137,7 +137,7 @@ pub(crate) static CHECKS: &[Check] = &[
             for _ in 0..100 {
                 let refused = pool.install(|| ()).expect_err("there is no room for a stack");
                 assert!(
-                    matches!(refused.as_refused().map(SubmitError::kind), Some(SubmitErrorKind::ThreadSpawn { .. })),
+                    matches!(refused.as_submit().map(SubmitError::kind), Some(SubmitErrorKind::ThreadSpawn { .. })),
                     "{refused}"
                 );
             }

@@ -18,8 +18,15 @@ fn joining(namespace: &'static str, n: usize) -> PoolManager {
     pool
 }
 
-fn tell(outcome: Result<(), heirloom::TaskError>) {
-    println!("{}", if outcome.is_err_and(|error| error.is_process_exiting()) { "told" } else { "not told" });
+fn tell(outcome: Result<(), heirloom::Error>) {
+    println!(
+        "{}",
+        if outcome.is_err_and(|error| error.kind() == heirloom::ErrorKind::ProcessExiting) {
+            "told"
+        } else {
+            "not told"
+        }
+    );
 }
 
 /// A joining task in a pool of its own, which waits for the exiting one; the exit waits for it, so it is heard.
@@ -48,7 +55,14 @@ pub(crate) static CHECKS: &[Check] = &[
             let work = joining("work", 1);
             let waits = work.submit(|| {
                 let busy = GATE.enter_timeout(Duration::MAX).map(drop);
-                println!("{}", if busy.is_err_and(|busy| busy.would_deadlock) { "told" } else { "not told" });
+                println!(
+                    "{}",
+                    if busy.is_err_and(|busy| busy.kind() == heirloom::ErrorKind::WouldDeadlock) {
+                        "told"
+                    } else {
+                        "not told"
+                    }
+                );
             });
             drop(waits.expect("accepted"));
             common::eventually("it waits", || work.stats().waiting == 1);
@@ -354,7 +368,14 @@ pub(crate) static CHECKS: &[Check] = &[
             let pool = joining("waits", 1);
             drop(pool.submit(|| {
                 let told = VALUE.get_or_init(|| unreachable!("another runs it"));
-                println!("{}", if matches!(told, Err(InitError::Panicked { .. })) { "told" } else { "not told" });
+                println!(
+                    "{}",
+                    if matches!(told, Err(ref it) if matches!(it.as_init(), Some(InitError::Panicked { .. }))) {
+                        "told"
+                    } else {
+                        "not told"
+                    }
+                );
             }));
             common::eventually("it waits", || pool.stats().waiting == 1);
             go.send(()).expect("the initialiser listens");

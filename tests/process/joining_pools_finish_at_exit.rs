@@ -315,12 +315,15 @@ pub(crate) static CHECKS: &[Check] = &[
         play: || {
             let pool = joining("hash", 1);
             let (stands, place) = mpsc::channel();
-            drop(heirloom::thread::spawn(move || {
-                let here = heirloom::current();
-                submit_endless(&pool);
-                let _ = stands.send(here);
-                std::thread::park(); // it lives when it is asked
-            }));
+            drop(
+                heirloom::thread::spawn(move || {
+                    let here = heirloom::current();
+                    submit_endless(&pool);
+                    let _ = stands.send(here);
+                    std::thread::park(); // it lives when it is asked
+                })
+                .expect("a thread starts"),
+            );
             place.recv().expect("stands").cancel();
         },
         expect: |seen| {

@@ -4,10 +4,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use heirloom::{
-    Gate, Heirloom, PoolConfig, PoolManager, Scope, StartErrorKind, SubmitError, SubmitErrorKind, TaskError, TaskSet,
-    thread,
-};
+use heirloom::{Gate, Heirloom, PoolConfig, PoolManager, Scope, StartErrorKind, SubmitErrorKind, TaskSet, thread};
 
 use crate::check::Check;
 use crate::forks::forked;
@@ -40,8 +37,8 @@ fn the_child_sees(checks: impl FnOnce() -> Vec<(&'static str, bool)>) {
     assert_eq!(child, Some(0), "none is untrue, and none hangs");
 }
 
-fn is_forked<T>(joined: Result<T, TaskError>) -> bool {
-    joined.is_err_and(|error| error.is_forked())
+fn is_forked<T>(joined: Result<T, heirloom::Error>) -> bool {
+    joined.is_err_and(|error| error.kind() == heirloom::ErrorKind::Forked && error.to_string().contains("fork"))
 }
 
 pub(crate) static CHECKS: &[Check] = &[
@@ -69,16 +66,21 @@ pub(crate) static CHECKS: &[Check] = &[
     Check::passes("submits", || {
         let (pool, _task, go) = busy(PoolConfig::leased(1));
         the_child_sees(|| {
-            let refused = |error: &SubmitError| matches!(error.kind(), SubmitErrorKind::Forked);
-            let within = pool.submit_timeout(|| (), LONG).is_err_and(|error| refused(error.reason()));
+            let refused = |error: &heirloom::Error| {
+                matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Forked))
+            };
+            let within = pool.submit_timeout(|| (), LONG).is_err_and(|error| refused(&error));
             let asynchronous = futures::executor::block_on(pool.submit_async(|| ()));
             let again = pool.ensure_started(PoolConfig::leased(1).queue_limit(1));
             vec![
                 ("submit_timeout", within),
-                ("submit_async", asynchronous.is_err_and(|error| refused(error.reason()))),
+                ("submit_async", asynchronous.is_err_and(|error| refused(&error))),
                 ("map", pool.map(0..9, |n| n).is_err_and(|error| refused(&error))),
                 ("scope", pool.scope(|s| s.submit(|| ()).is_err_and(|error| refused(&error)))),
-                ("ensure_started", matches!(again, Err(ref error) if matches!(error.kind(), StartErrorKind::Forked))),
+                (
+                    "ensure_started",
+                    matches!(again, Err(ref error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::Forked))),
+                ),
             ]
         });
         drop(go);
@@ -99,7 +101,7 @@ pub(crate) static CHECKS: &[Check] = &[
                 ("stop", idle.stop().is_ok() && pool.stop().is_ok() && request.stop().is_ok()),
                 ("stop_async", all == (true, true, true)),
                 ("wait_idle", pool.wait_idle().is_ok() && idle.wait_idle().is_ok()),
-                ("wait_idle_timeout", pool.wait_idle_timeout(LONG) == Ok(false)),
+                ("wait_idle_timeout", pool.wait_idle_timeout(LONG).is_ok_and(|idle| !idle)),
                 ("shutdown", !heirloom::shutdown(LONG).is_complete()),
             ]
         });
@@ -115,7 +117,8 @@ pub(crate) static CHECKS: &[Check] = &[
             let _in = held.enter().expect("free");
             says.send(()).expect("somebody listens");
             let _ = wait.recv();
-        });
+        })
+        .expect("a thread starts");
         is_in.recv().expect("it is in");
         let mine = own.enter().expect("free");
         let mut mine = Some(mine);
@@ -124,7 +127,12 @@ pub(crate) static CHECKS: &[Check] = &[
             let again = own.enter().is_ok();
             drop(mine.take());
             vec![
-                ("another's", busy.is_err_and(|busy| busy.forked && busy.to_string().contains("a fork"))),
+                (
+                    "another's",
+                    busy.is_err_and(|busy| {
+                        busy.kind() == heirloom::ErrorKind::Forked && busy.to_string().contains("a fork")
+                    }),
+                ),
                 ("one's own, again", again),
                 ("one's own, let go", own.try_enter().is_ok()),
                 ("a new one", Gate::new("new").enter().is_ok()),
@@ -138,7 +146,7 @@ pub(crate) static CHECKS: &[Check] = &[
         let gate = std::sync::Arc::new(Gate::new("stage"));
         let mine = gate.enter().expect("free");
         let others = std::sync::Arc::clone(&gate);
-        let waiter = thread::spawn(move || others.enter_timeout(LONG).map(drop));
+        let waiter = thread::spawn(move || others.enter_timeout(LONG).map(drop)).expect("a thread starts");
         // It stands in line once it is inside of the wait, which its pool-less thread has no sign of but time.
         std::thread::sleep(Duration::from_millis(300));
         let mut mine = Some(mine);
@@ -182,26 +190,27 @@ pub(crate) static CHECKS: &[Check] = &[
     }),
     Check::passes("threads", || {
         let (go, wait) = mpsc::channel::<()>();
-        let (mut runs, mut over) = (Some(thread::spawn(move || wait.recv().is_err())), Some(thread::spawn(|| true)));
+        let (mut runs, mut over) = (
+            Some(thread::spawn(move || wait.recv().is_err()).expect("a thread starts")),
+            Some(thread::spawn(|| true).expect("a thread starts")),
+        );
         while !over.as_ref().is_some_and(thread::JoinHandle::is_finished) {
             std::thread::yield_now();
         }
         the_child_sees(|| {
             let joined = [&mut runs, &mut over].map(|handle| handle.take().map(thread::JoinHandle::join));
-            let text =
-                |said: Box<dyn std::any::Any + Send>| said.downcast_ref::<&str>().is_some_and(|s| s.contains("fork"));
-            let [one, other] = joined.map(|joined| joined.is_some_and(|joined| joined.is_err_and(text)));
-            let new = thread::spawn(|| 6).join();
+            let [one, other] = joined.map(|joined| joined.is_some_and(is_forked));
+            let new = thread::spawn(|| 6).expect("a thread starts").join();
             vec![
                 ("one that runs", one),
                 ("one that has ended", other),
                 ("one of the child's", new.is_ok_and(|six| six == 6)),
             ]
         });
-        let mut cancelling = Some(thread::spawn(|| heirloom::sleep(LONG)));
+        let mut cancelling = Some(thread::spawn(|| heirloom::sleep(LONG)).expect("a thread starts"));
         the_child_sees(|| {
             let joined = cancelling.take().map(thread::JoinHandle::join_cancelling);
-            vec![("join_cancelling", joined.is_some_and(|joined| joined.is_ok_and(|ended| ended.is_err())))]
+            vec![("join_cancelling", joined.is_some_and(is_forked))]
         });
         drop(go);
         assert!(runs.expect("the parent's").join().expect("ends"));
@@ -216,7 +225,8 @@ pub(crate) static CHECKS: &[Check] = &[
         let (go, wait) = tokio::sync::oneshot::channel::<()>();
         let mut under_way = Some(portal.spawn(async { wait.await.is_err() }));
         the_child_sees(|| {
-            let not_running = |error| matches!(error, heirloom::PortalError::NotRunning { .. });
+            let not_running =
+                |error: heirloom::Error| matches!(error.as_portal(), Some(heirloom::PortalError::NotRunning { .. }));
             vec![
                 ("under way", under_way.take().is_some_and(|handle| handle.join().is_err_and(not_running))),
                 ("new", portal.block_on(async {}).is_err_and(not_running)),
@@ -266,12 +276,12 @@ pub(crate) static CHECKS: &[Check] = &[
         VALUE.at(&heirloom::Lineage::process()).bind(7).expect("open");
         let gate = Gate::new("stage");
         drop(gate.enter().expect("free"));
-        assert_eq!(thread::spawn(|| 5).join().expect("ends"), 5);
+        assert_eq!(thread::spawn(|| 5).expect("a thread starts").join().expect("ends"), 5);
         the_child_sees(|| {
             let pool = heirloom::create("work");
             pool.start(PoolConfig::leased(1)).expect("starts");
             let ran = pool.submit(|| VALUE.with(|value| *value)).expect("accepted").join();
-            let made = pool.run(|| thread::spawn(|| 6).join().is_ok_and(|six| six == 6));
+            let made = pool.run(|| thread::spawn(|| 6).expect("a thread starts").join().is_ok_and(|six| six == 6));
             vec![
                 ("a task", ran.is_ok_and(|value| value.is_ok_and(|value| value == 7))),
                 ("run", made.is_ok_and(|is| is)),

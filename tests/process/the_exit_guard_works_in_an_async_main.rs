@@ -27,10 +27,12 @@ fn audit() {
         let sleep = async { tokio::time::sleep(Duration::from_millis(1)).await };
         match heirloom::portal().and_then(|portal| portal.block_on(sleep)) {
             Ok(()) => println!("sent"),
-            Err(PortalError::WouldDeadlock { circle: Some(circle) }) => {
-                println!("told, {} waits", circle.links().len())
-            }
-            Err(error) => println!("{error}"),
+            Err(error) => match (error.as_portal(), error.circle()) {
+                (Some(PortalError::WouldDeadlock { .. }), Some(circle)) => {
+                    println!("told, {} waits", circle.links().len())
+                }
+                _ => println!("{error}"),
+            },
         }
     };
     drop(audit.submit(sends).expect("accepted"));

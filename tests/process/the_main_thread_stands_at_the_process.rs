@@ -31,7 +31,7 @@ fn what_main_creates_everyone_finds() {
 
     let foreign = std::thread::spawn(|| heirloom::get("of main")).join().expect("ends");
     assert!(foreign.expect("a foreign thread finds it").is_same(&made));
-    let child = heirloom::thread::spawn(|| heirloom::get("of main")).join().expect("ends");
+    let child = heirloom::thread::spawn(|| heirloom::get("of main")).expect("a thread starts").join().expect("ends");
     assert!(child.expect("a child finds it").is_same(&made));
     let task = made.submit(|| heirloom::get("of main")).expect("open").join().expect("ends");
     assert!(task.expect("a task finds it").is_same(&made));

@@ -2,7 +2,7 @@
 //! goes on, with its exit code.
 //!
 //! Each check is a child process: the limit is the process's.
-use heirloom::{PoolConfig, PoolManager, TaskError, threads};
+use heirloom::{PoolConfig, PoolManager, threads};
 
 use crate::check::Check;
 use crate::common::eventually;
@@ -14,7 +14,7 @@ fn started(config: PoolConfig) -> PoolManager {
 }
 
 /// So many tasks inside one another; or the error of the first that did not start, passed up by all the others.
-fn nested(pool: &PoolManager, levels: u32) -> Result<u32, TaskError> {
+fn nested(pool: &PoolManager, levels: u32) -> Result<u32, heirloom::Error> {
     if levels == 0 {
         return Ok(0);
     }
@@ -23,7 +23,7 @@ fn nested(pool: &PoolManager, levels: u32) -> Result<u32, TaskError> {
 }
 
 /// On a worker.
-fn deep(pool: &PoolManager, levels: u32) -> Result<u32, TaskError> {
+fn deep(pool: &PoolManager, levels: u32) -> Result<u32, heirloom::Error> {
     let inner = pool.clone();
     pool.submit(move || nested(&inner, levels)).expect("accepted").join().expect("runs")
 }
@@ -47,7 +47,10 @@ pub(crate) const CHECKS: &[Check] = &[
             for config in kinds() {
                 let pool = started(config);
                 let error = deep(&pool, ENDLESS).expect_err("there is no end");
-                assert!(error.is_too_deep() && !error.is_panic() && !error.is_cancelled(), "{error}");
+                assert!(
+                    error.kind() == heirloom::ErrorKind::TooDeep && !error.is_panic() && !error.is_cancelled(),
+                    "{error}"
+                );
                 println!("{error}");
                 assert_eq!(deep(&pool, 10).expect("not deep"), 10);
                 assert_eq!(pool.stats().cancelled, 1, "it ended before it started");
@@ -77,7 +80,7 @@ pub(crate) const CHECKS: &[Check] = &[
             assert_eq!(threads::stack_limit(), 0);
             for config in kinds() {
                 let pool = started(config);
-                assert!(deep(&pool, ENDLESS).expect_err("there is no end").is_too_deep());
+                assert!(deep(&pool, ENDLESS).expect_err("there is no end").kind() == heirloom::ErrorKind::TooDeep);
                 assert!(pool.stop().expect("from outside").is_complete());
             }
             println!("goes on");
@@ -101,7 +104,7 @@ pub(crate) const CHECKS: &[Check] = &[
                 // SAFETY: the pointer is to a limit.
                 assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
                 let error = deep(&pool, ENDLESS).expect_err("there is no end");
-                assert!(error.is_too_deep(), "{error}");
+                assert!(error.kind() == heirloom::ErrorKind::TooDeep, "{error}");
                 assert_eq!(deep(&pool, 10).expect("not deep"), 10);
             }
             println!("goes on");
@@ -125,7 +128,7 @@ pub(crate) const CHECKS: &[Check] = &[
             }
             let inner = pool.clone();
             let outermost = pool.submit(move || exits(&inner, depth)).expect("accepted");
-            assert!(outermost.join().is_err_and(|error| error.is_process_exiting()));
+            assert!(outermost.join().is_err_and(|error| error.kind() == heirloom::ErrorKind::ProcessExiting));
             // The exit waits for nothing more, and ends this thread.
             std::thread::park();
         },

@@ -7,8 +7,7 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
 
 use heirloom::{
-    PoolConfig, PoolKind, PoolManager, Scope, StartError, StartErrorKind, SubmitError, SubmitErrorKind, TaskKind,
-    TaskType, threads,
+    PoolConfig, PoolKind, PoolManager, Scope, StartErrorKind, SubmitError, SubmitErrorKind, TaskKind, TaskType, threads,
 };
 use rayon::prelude::*;
 
@@ -102,7 +101,7 @@ fn no_more_tasks_than_its_limit_have_started() {
             tasks.push(pool.submit(move || _ = running.fetch_add(1, Ordering::SeqCst)).expect("there is room"));
         }
         assert!(
-            matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::QueueFull { limit: 10, .. }))
+            matches!(pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::QueueFull { limit: 10, .. })))
         );
         let stats = pool.stats();
         assert_eq!((stats.running, stats.queued, running.load(Ordering::SeqCst)), (2, 10, 2));
@@ -121,7 +120,7 @@ fn a_typed_one_takes_only_its_type() {
         let pool = started(&scope, PoolConfig::work_stealing(2).task_type("highlight"));
         let refused = pool.install(|| ()).expect_err("it has no type");
         assert!(
-            matches!(refused.as_refused().map(SubmitError::kind), Some(SubmitErrorKind::UnknownTaskType { .. })),
+            matches!(refused.as_submit().map(SubmitError::kind), Some(SubmitErrorKind::UnknownTaskType { .. })),
             "{refused}"
         );
         assert!(pool.of_type("render").install(|| ()).is_err());
@@ -150,14 +149,14 @@ fn nothing_is_installed_in_another_kind() {
         let pool = scope.create("math");
         let refused = pool.install(|| ()).expect_err("not started");
         assert!(
-            matches!(refused.as_refused().map(SubmitError::kind), Some(SubmitErrorKind::NotStarted { .. })),
+            matches!(refused.as_submit().map(SubmitError::kind), Some(SubmitErrorKind::NotStarted { .. })),
             "{refused}"
         );
         for config in [PoolConfig::leased(2), PoolConfig::dedicated(2)] {
             pool.start(config).expect("starts");
             let refused = pool.install(|| ()).expect_err("another kind");
             assert!(
-                matches!(refused.as_refused().map(SubmitError::kind), Some(SubmitErrorKind::NotWorkStealing)),
+                matches!(refused.as_submit().map(SubmitError::kind), Some(SubmitErrorKind::NotWorkStealing)),
                 "{refused}"
             );
             assert!(refused.to_string().contains("work_stealing"), "{refused}");
@@ -209,7 +208,7 @@ fn a_setting_it_cannot_honour_is_named() {
             ("on_worker_start", n().on_worker_start(|_| Ok::<(), String>(()))),
         ];
         for (named, config) in wrong {
-            match pool.start(config).as_ref().map_err(StartError::kind) {
+            match pool.start(config).as_ref().map_err(|it| it.as_start().expect("it did not start").kind()) {
                 Err(StartErrorKind::Invalid { setting, .. }) => assert_eq!(*setting, named),
                 other => panic!("{named}: {other:?}"),
             }

@@ -187,10 +187,7 @@ fn the_owners_end_refuses_and_keeps_nothing() {
         common::eventually("the owner has ended", || pool.owner().is_none());
         let refused = pool.install(|| ()).expect_err("nowhere to stand");
         assert!(
-            matches!(
-                refused.as_refused().map(heirloom::SubmitError::kind),
-                Some(heirloom::SubmitErrorKind::OwnerEnded)
-            ),
+            matches!(refused.as_submit().map(heirloom::SubmitError::kind), Some(heirloom::SubmitErrorKind::OwnerEnded)),
             "{refused}"
         );
         assert!(pool.stop().expect("not from within").is_complete());

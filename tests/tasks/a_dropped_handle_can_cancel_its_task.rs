@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::common::bounded;
 use crate::common::pools::{Busy, started};
 use futures::executor::block_on;
-use heirloom::{Cancelled, PoolConfig, PoolManager, Scope, TaskHandle, TaskSet};
+use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle, TaskSet};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -19,7 +19,7 @@ fn sleeper(
     pool: &PoolManager,
     says: &mpsc::Sender<&'static str>,
     word: &'static str,
-) -> TaskHandle<Result<(), Cancelled>> {
+) -> TaskHandle<Result<(), heirloom::Error>> {
     let (starts, started) = mpsc::channel();
     let says = says.clone();
     let task = pool.submit(move || {

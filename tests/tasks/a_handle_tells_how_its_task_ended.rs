@@ -235,7 +235,7 @@ fn a_task_that_joins_itself_is_told() {
         let (said, heard) = mpsc::channel();
         let task = pool.submit(move || {
             let itself = get.recv().expect("its handle comes");
-            let told = itself.join().is_err_and(|error| error.is_from_own_task());
+            let told = itself.join().is_err_and(|error| error.kind() == heirloom::ErrorKind::FromOwnTask);
             said.send(told).expect("somebody listens");
             told
         });
@@ -255,7 +255,8 @@ fn a_task_that_joins_an_outer_frame_of_its_thread_is_told() {
         let outer = pool.submit(move || {
             let outer = get.recv().expect("its handle comes");
             // The only place is ours, so this runs in place, within us.
-            let inner = this.submit(move || outer.join().is_err_and(|error| error.is_from_own_task()));
+            let inner =
+                this.submit(move || outer.join().is_err_and(|error| error.kind() == heirloom::ErrorKind::FromOwnTask));
             said.send(inner.expect("accepted").join().expect("ends")).expect("somebody listens");
         });
         give.send(outer.expect("accepted")).expect("it listens");

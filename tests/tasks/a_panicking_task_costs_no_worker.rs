@@ -64,7 +64,7 @@ fn all_running_tasks_may_panic_at_the_same_moment() {
                 })
                 .collect();
             for task in tasks {
-                assert!(task.join().is_err_and(|error: heirloom::TaskError| error.is_panic()));
+                assert!(task.join().is_err_and(|error: heirloom::Error| error.is_panic()));
             }
             assert_eq!(pool.submit(|| 7).expect("accepted").join().expect("runs"), 7);
         }
@@ -80,7 +80,7 @@ fn a_panic_in_a_wait_gives_the_place_back_once() {
             for _ in 0..50 {
                 let inner = pool.clone();
                 let task = pool.submit(move || inner.scope(|_| heirloom::blocking(|| panic!("in a wait"))));
-                assert!(task.expect("accepted").join().is_err_and(|error: heirloom::TaskError| error.is_panic()));
+                assert!(task.expect("accepted").join().is_err_and(|error: heirloom::Error| error.is_panic()));
             }
             let stats = pool.stats();
             assert_eq!((stats.waiting, stats.queued), (0, 0));

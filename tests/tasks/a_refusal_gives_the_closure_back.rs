@@ -24,7 +24,7 @@ fn a_full_queue_may_have_room_later() {
         let precious = String::from("not to be lost");
         let refused = pool.try_submit(move || precious).expect_err("no room");
         assert!(refused.is_temporary());
-        assert!(matches!(refused.reason().kind(), SubmitErrorKind::QueueFull { .. }));
+        assert!(matches!(refused.reason().as_submit().map(|it| it.kind()), Some(SubmitErrorKind::QueueFull { .. })));
         let task = refused.into_task();
         drop(go);
         first.expect("accepted").join().expect("ends");
@@ -41,12 +41,16 @@ fn a_closed_pool_never_takes_it() {
         pool.start(PoolConfig::leased(1)).expect("starts");
         pool.close();
         let (task, reason) = pool.try_submit(|| 7).expect_err("closed").into_parts();
-        assert!(matches!(reason.kind(), SubmitErrorKind::Closed { .. }) && !reason.is_temporary(), "{reason}");
+        assert!(
+            matches!(reason.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Closed { .. }))
+                && !reason.is_temporary(),
+            "{reason}"
+        );
         assert_eq!(task(), 7);
-        let refused = pool.submit_timeout(|| 8, Duration::from_secs(600)).expect_err("closed, and says so at once");
+        let refused = pool.try_submit_timeout(|| 8, Duration::from_secs(600)).expect_err("closed, and says so at once");
         assert!(!refused.is_temporary());
         assert_eq!(refused.into_task()(), 8);
-        let refused = futures::executor::block_on(pool.submit_async(|| 9)).expect_err("closed");
+        let refused = futures::executor::block_on(pool.try_submit_async(|| 9)).expect_err("closed");
         assert!(!refused.is_temporary());
         assert_eq!(refused.into_task()(), 9);
     });
@@ -74,7 +78,10 @@ fn a_scope_that_has_ended_never_takes_it() {
         let inner = Scope::new_in(&outer, "inner");
         inner.close();
         let refused = inner.run(|| pool.try_submit(|| 7)).expect_err("the scope has ended");
-        assert!(matches!(refused.reason().kind(), SubmitErrorKind::ScopeEnded { .. }) && !refused.is_temporary());
+        assert!(
+            matches!(refused.reason().as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ScopeEnded { .. }))
+                && !refused.is_temporary()
+        );
         assert_eq!(outer.run(|| pool.try_submit(refused.into_task())).expect("from outside").join().expect("ends"), 7);
     });
 }

@@ -5,9 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use heirloom::{
-    OfType, PoolConfig, PoolManager, Scope, SubmitError, SubmitErrorKind, TaskKind, TaskType, TypedManager,
-};
+use heirloom::{OfType, PoolConfig, PoolManager, Scope, SubmitErrorKind, TaskKind, TaskType, TypedManager};
 
 use crate::common::pools::{block_on, started};
 use crate::common::{BOUND, bounded};
@@ -15,8 +13,8 @@ use crate::common::{BOUND, bounded};
 struct Render;
 impl TaskKind for Render {}
 
-fn is_unknown(error: &SubmitError) -> bool {
-    matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. })
+fn is_unknown(error: &heirloom::Error) -> bool {
+    matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::UnknownTaskType { .. }))
 }
 
 fn for_render(scope: &Scope, config: PoolConfig) -> (PoolManager, TypedManager<Render>) {
@@ -50,11 +48,11 @@ fn a_handle_of_another_type_is_refused_by_each_verb() {
         let fetch = pool.of_type("page").of_type("fetch");
         assert!(fetch.submit(|| ()).is_err_and(|error| is_unknown(&error)));
         assert!(fetch.try_submit(|| ()).is_err_and(|refused| is_unknown(refused.reason())));
-        assert!(fetch.submit_timeout(|| (), BOUND).is_err_and(|refused| is_unknown(refused.reason())));
-        assert!(block_on(fetch.submit_async(|| ())).is_err_and(|refused| is_unknown(refused.reason())));
+        assert!(fetch.try_submit_timeout(|| (), BOUND).is_err_and(|refused| is_unknown(refused.reason())));
+        assert!(block_on(fetch.try_submit_async(|| ())).is_err_and(|refused| is_unknown(refused.reason())));
         assert!(fetch.map(0..3, |n| n).is_err_and(|error| is_unknown(&error)));
         fetch.scope(|s| assert!(s.submit(|| ()).is_err_and(|error| is_unknown(&error))));
-        assert!(fetch.run(|| ()).is_err_and(|error| error.as_refused().is_some_and(is_unknown)));
+        assert!(fetch.run(|| ()).is_err_and(|error| is_unknown(&error)));
         assert_eq!((pool.stats().completed, pool.stats().refused), (0, 7));
         assert_eq!(fetch.submit_as("page", || 7).expect("for this one task").join().expect("runs"), 7);
     });
@@ -67,7 +65,10 @@ fn it_is_the_same_manager_from_start_to_start() {
         let pool = scope.create("render");
         let pages = pool.of_type("page");
         assert!(pages.is_same(&pool) && pages.clone().is_same(&pages));
-        assert!(matches!(pages.submit(|| ()).expect_err("not started").kind(), SubmitErrorKind::NotStarted { .. }));
+        assert!(matches!(
+            pages.submit(|| ()).expect_err("not started").as_submit().map(|it| it.kind()),
+            Some(SubmitErrorKind::NotStarted { .. })
+        ));
         assert!(pages.scope(|s| s.submit(|| ()).is_err()));
         pages.start(PoolConfig::leased(1).task_type("page")).expect("starts");
         assert_eq!(pages.submit(|| 1).expect("accepted").join().expect("runs"), 1);
@@ -136,7 +137,10 @@ fn busy(pool: &OfType) -> impl FnOnce() {
 fn frees_capacity_for(pool: &OfType, waits: impl FnOnce(mpsc::Sender<()>) -> u32 + Send + 'static) {
     let busy = busy(pool);
     let queued = pool.submit(|| ()).expect("the queue has capacity for one");
-    assert!(matches!(pool.submit(|| ()).expect_err("full").kind(), SubmitErrorKind::QueueFull { limit: 1 }));
+    assert!(matches!(
+        pool.submit(|| ()).expect_err("full").as_submit().map(|it| it.kind()),
+        Some(SubmitErrorKind::QueueFull { limit: 1 })
+    ));
     let (asks, asked) = mpsc::channel();
     let submitter = thread::spawn(move || waits(asks));
     asked.recv().expect("the submitter begins");
@@ -154,7 +158,7 @@ fn a_typed_pools_submitter_waits_for_capacity() {
         let refused = |pool: &OfType, typed: &TypedManager<Render>| {
             let (busy, short) = (busy(pool), Duration::from_millis(20));
             let queued = pool.submit(|| ()).expect("the queue has capacity for one");
-            let refused = typed.submit_timeout(Render::task(|| 7), short).expect_err("no capacity in time");
+            let refused = typed.try_submit_timeout(Render::task(|| 7), short).expect_err("no capacity in time");
             assert!(refused.is_temporary());
             assert_eq!(refused.into_task()(), 7);
             assert!(pool.submit_timeout(|| 7, short).is_err());

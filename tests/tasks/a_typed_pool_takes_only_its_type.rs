@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use heirloom::{PoolConfig, PoolManager, Scope, SubmitError, SubmitErrorKind, TaskKind, TaskType};
+use heirloom::{PoolConfig, PoolManager, Scope, SubmitErrorKind, TaskKind, TaskType};
 
 use crate::common::bounded;
 use crate::common::pools::{block_on, started};
@@ -39,8 +39,8 @@ fn no_type_and_other_types_are_refused_with_what_was_given_and_what_is_allowed()
             let text = error.to_string();
             assert!(text.contains("render") && text.contains("page"), "{text}");
             assert!(!error.is_temporary());
-            match error.kind() {
-                SubmitErrorKind::UnknownTaskType { given, allowed } => {
+            match error.as_submit().map(|it| it.kind()) {
+                Some(SubmitErrorKind::UnknownTaskType { given, allowed }) => {
                     assert_eq!((given, allowed), (&wanted, &TaskType::from("page")));
                 }
                 other => panic!("{wanted:?}: {other:?}"),
@@ -75,14 +75,16 @@ fn each_way_to_submit_is_checked() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = typed(&scope);
-        let is_unknown = |error: &SubmitError| matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. });
+        let is_unknown = |error: &heirloom::Error| {
+            matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::UnknownTaskType { .. }))
+        };
         let refused = pool.try_submit(|| 7).expect_err("no type");
         assert!(is_unknown(refused.reason()) && !refused.is_temporary());
         assert_eq!(refused.into_task()(), 7);
         assert!(pool.of_type("fetch").try_submit(|| ()).is_err_and(|refused| is_unknown(refused.reason())));
         let day = Duration::from_secs(86_400);
-        assert!(pool.submit_timeout(|| (), day).is_err_and(|refused| is_unknown(refused.reason())));
-        assert!(block_on(pool.submit_async(|| ())).is_err_and(|refused| is_unknown(refused.reason())));
+        assert!(pool.try_submit_timeout(|| (), day).is_err_and(|refused| is_unknown(refused.reason())));
+        assert!(block_on(pool.try_submit_async(|| ())).is_err_and(|refused| is_unknown(refused.reason())));
         assert!(pool.map(0..3, |n| n).is_err_and(|error| is_unknown(&error)));
         assert!(pool.of_type("fetch").map(0..3, |n| n).is_err_and(|error| is_unknown(&error)));
         pool.scope(|s| {
@@ -128,7 +130,7 @@ fn a_pool_without_a_type_takes_any() {
 }
 
 mod vault {
-    use heirloom::{PoolConfig, PoolManager, Scope, SubmitError, TaskHandle, TaskKind, TaskType};
+    use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle, TaskKind, TaskType};
 
     /// Nobody outside this module can name it.
     struct Vault;
@@ -140,7 +142,7 @@ mod vault {
         pool
     }
 
-    pub(super) fn withdraw(pool: &PoolManager) -> Result<TaskHandle<u32>, SubmitError> {
+    pub(super) fn withdraw(pool: &PoolManager) -> Result<TaskHandle<u32>, heirloom::Error> {
         pool.typed::<Vault>().expect("it takes this kind").submit(Vault::task(|| 7))
     }
 }
@@ -163,7 +165,7 @@ fn a_private_kind_cannot_be_forged_by_its_name() {
         ];
         for forged in forged {
             assert!(
-                matches!(pool.submit_as(forged, || 0), Err(error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { .. }))
+                matches!(pool.submit_as(forged, || 0), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::UnknownTaskType { .. })))
             );
         }
         assert!(pool.typed::<Vault>().is_err(), "a type of the same name is another one");

@@ -54,7 +54,7 @@ impl Dice {
     }
 }
 
-fn note(ledger: &Ledger, outcome: Result<Value, heirloom::TaskError>) {
+fn note(ledger: &Ledger, outcome: Result<Value, heirloom::Error>) {
     match outcome {
         Ok(_) => count(&ledger.values),
         Err(error) if error.is_panic() => count(&ledger.panics),

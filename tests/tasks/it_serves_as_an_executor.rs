@@ -88,7 +88,7 @@ fn no_places_is_a_mistake_that_is_told() {
         let pool = Scope::new("test").create("work");
         for config in [PoolConfig::leased(0), PoolConfig::dedicated(0)] {
             assert!(
-                matches!(pool.start(config), Err(error) if matches!(error.kind(), StartErrorKind::Invalid { setting: "n", .. }))
+                matches!(pool.start(config), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::Invalid { setting: "n", .. })))
             );
         }
     });

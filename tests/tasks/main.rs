@@ -14,6 +14,7 @@ mod a_typed_handle_has_every_verb;
 mod a_typed_manager_is_bound_to_one_start;
 mod a_typed_pool_takes_only_its_type;
 mod every_accepted_task_ends_once;
+mod every_verb_returns_the_one_error;
 mod it_serves_as_an_executor;
 mod map_yields_results_in_order;
 mod one_error_takes_in_all_others;

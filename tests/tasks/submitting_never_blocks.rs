@@ -44,7 +44,8 @@ fn a_full_queue_refuses_at_once() {
         let queued: Vec<_> = (0..2).map(|_| pool.submit(|| ()).expect("there is room")).collect();
         let refused = pool.submit(|| ()).expect_err("no room");
         assert!(
-            matches!(refused.kind(), SubmitErrorKind::QueueFull { limit: 2, .. }) && refused.is_temporary(),
+            matches!(refused.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::QueueFull { limit: 2, .. }))
+                && refused.is_temporary(),
             "{refused:?}"
         );
         assert!(refused.to_string().contains("busy"), "{refused}");
@@ -86,10 +87,10 @@ fn a_typed_pool_refuses_at_once() {
         let scope = Scope::new("test");
         let (pool, go, _first) = busy(&scope, PoolConfig::leased(1).task_type("t").queue_limit(1));
         assert!(
-            matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { given: None, .. }))
+            matches!(pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::UnknownTaskType { given: None, .. })))
         );
         assert!(
-            matches!(pool.submit_as("u", || ()), Err(error) if matches!(error.kind(), SubmitErrorKind::UnknownTaskType { given: Some(_), .. }))
+            matches!(pool.submit_as("u", || ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::UnknownTaskType { given: Some(_), .. })))
         );
         assert_eq!(pool.stats().queued, 0, "nothing was queued");
         drop(go);
@@ -100,7 +101,9 @@ fn a_typed_pool_refuses_at_once() {
 fn a_manager_that_never_started_refuses() {
     bounded(|| {
         let pool = Scope::new("test").create("idle");
-        assert!(matches!(pool.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::NotStarted { .. })));
+        assert!(
+            matches!(pool.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::NotStarted { .. })))
+        );
     });
 }
 

@@ -110,17 +110,18 @@ fn a_detached_pool_without_its_owner_refuses() {
     common::bounded(|| {
         for config in configs() {
             let owner = Scope::new("owner");
-            let pool = thread::spawn(move || detached(&current(), config)).join().expect("ends");
+            let pool =
+                thread::spawn(move || detached(&current(), config)).expect("a thread starts").join().expect("ends");
             assert!(pool.owner().is_none(), "the thread is over");
             let refused = owner.run(|| pool.submit(|| ()));
             assert!(
-                matches!(refused, Err(ref error) if matches!(error.kind(), SubmitErrorKind::OwnerEnded)),
+                matches!(refused, Err(ref error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::OwnerEnded))),
                 "{refused:?}"
             );
             let refused = pool.try_submit(|| 7).expect_err("refused");
-            assert!(matches!(refused.reason().kind(), SubmitErrorKind::OwnerEnded));
+            assert!(matches!(refused.reason().as_submit().map(|it| it.kind()), Some(SubmitErrorKind::OwnerEnded)));
             assert_eq!(refused.into_task()(), 7, "the closure comes back");
-            assert!(pool.run(|| ()).is_err_and(|error| error.as_refused().is_some()));
+            assert!(pool.run(|| ()).is_err_and(|error| error.as_submit().is_some()));
         }
     });
 }
@@ -128,8 +129,10 @@ fn a_detached_pool_without_its_owner_refuses() {
 #[test]
 fn an_owner_that_ended_and_is_held_still_answers() {
     common::bounded(|| {
-        let (pool, owner) =
-            thread::spawn(|| (detached(&current(), PoolConfig::leased(1)), current())).join().expect("ends");
+        let (pool, owner) = thread::spawn(|| (detached(&current(), PoolConfig::leased(1)), current()))
+            .expect("a thread starts")
+            .join()
+            .expect("ends");
         let task = pool.submit(current).expect("the owner's node lives").join().expect("ends");
         assert_eq!(task.parent(), Some(owner));
     });
@@ -145,6 +148,7 @@ fn a_queued_task_keeps_the_owner() {
             let queued = pool.submit(|| current().parent().map(|parent| parent.id())).expect("open");
             (pool, current().id(), queued)
         })
+        .expect("a thread starts")
         .join()
         .expect("ends");
         drop(go);

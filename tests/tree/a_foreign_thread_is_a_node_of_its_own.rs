@@ -205,7 +205,7 @@ fn entering_the_process_cuts_the_edge() {
             let guard = Lineage::process().enter();
             assert_eq!(current(), Lineage::process());
             assert!(heirloom::get("private").is_err());
-            let child = heirloom::thread::spawn(current).join().expect("ends");
+            let child = heirloom::thread::spawn(current).expect("a thread starts").join().expect("ends");
             assert_eq!(child.parent(), Some(Lineage::process()));
             drop(guard);
             assert!(heirloom::get("private").is_ok());

@@ -77,7 +77,7 @@ fn a_running_thread_keeps_its_starter() {
         let scope = Scope::new_in(&family.root(), "scope");
         let id = scope.id();
         let (go, wait) = mpsc::channel::<()>();
-        let child = scope.run(|| thread::spawn(move || wait.recv().is_ok()));
+        let child = scope.run(|| thread::spawn(move || wait.recv().is_ok()).expect("a thread starts"));
         drop(scope);
         assert!(lives(&family, id));
         drop(go);
@@ -97,6 +97,7 @@ fn a_thread_lives_while_its_code_runs() {
                 let _ = said.send(current().id());
                 wait.recv().is_ok()
             })
+            .expect("a thread starts")
         });
         let id = heard.recv().expect("it runs");
         assert!(lives(&family, id));
@@ -206,7 +207,9 @@ fn a_thread_that_ended_still_answers_its_child() {
                 let found = heirloom::get("db").expect("the parent answers");
                 (found.submit(|| 7).expect("open").join().expect("ends"), current().parent())
             })
-        });
+            .expect("a thread starts")
+        })
+        .expect("a thread starts");
         let child = parent.join().expect("ends");
         drop(go);
         let (answer, parent) = child.join().expect("ends");

@@ -2,8 +2,7 @@
 //! in, and the manager that runs behind one that does not.
 
 use heirloom::{
-    Lineage, PoolConfig, PoolManager, Registry, Scope, StartError, StartErrorKind, SubmitError, SubmitErrorKind,
-    TaskKind, TaskType,
+    Lineage, PoolConfig, PoolManager, Registry, Scope, StartErrorKind, SubmitError, SubmitErrorKind, TaskKind, TaskType,
 };
 
 use crate::common::bounded;
@@ -26,7 +25,7 @@ fn what_a_static_made_in_a_request_ended_with_that_request() {
         let text = second.run(|| refused(&mail));
         assert!(text.contains(&format!("belonged to {name} and ended with it")), "{text}");
         assert!(text.contains("`Lineage::process().get_or_start(\"mail\", …)`"), "{text}");
-        match mail.start(PoolConfig::leased(1)).as_ref().map_err(StartError::kind) {
+        match mail.start(PoolConfig::leased(1)).as_ref().map_err(|it| it.as_start().expect("it did not start").kind()) {
             Err(StartErrorKind::ScopeEnded { scope }) => assert_eq!(*scope, Some(name)),
             other => panic!("{other:?}"),
         }
@@ -48,13 +47,13 @@ fn every_way_to_submit_says_so() {
         let patience = std::time::Duration::ZERO;
         let refusals = [
             pool.try_submit(|| ()).map(drop).map_err(|refused| refused.into_parts().1),
-            pool.submit_timeout(|| (), patience).map(drop).map_err(|refused| refused.into_parts().1),
-            block_on(pool.submit_async(|| ())).map(drop).map_err(|refused| refused.into_parts().1),
+            pool.submit_timeout(|| (), patience).map(drop),
+            block_on(pool.submit_async(|| ())).map(drop),
             pool.map([1], |n| n).map(drop),
             pool.of_type("any").map([1], |n| n).map(drop),
             typed.submit(Mail::task(|| ())).map(drop),
-            typed.submit_timeout(Mail::task(|| ()), patience).map(drop).map_err(|refused| refused.into_parts().1),
-            block_on(typed.submit_async(Mail::task(|| ()))).map(drop).map_err(|refused| refused.into_parts().1),
+            typed.submit_timeout(Mail::task(|| ()), patience).map(drop),
+            block_on(typed.submit_async(Mail::task(|| ()))).map(drop),
             typed.map([1], Mail::task(|n| n)).map(drop),
             stateful.submit(|_| ()).map(drop),
             stateful.submit_timeout(|_| (), patience).map(drop),
@@ -62,8 +61,8 @@ fn every_way_to_submit_says_so() {
             pool.submit_with_state(|_: &mut u32| ()).map(drop),
         ];
         for refusal in refusals {
-            match refusal.as_ref().map_err(SubmitError::kind) {
-                Err(SubmitErrorKind::Closed { ended_with, .. }) => assert_eq!(*ended_with, Some(scope.to_string())),
+            match refusal.as_ref().err().and_then(heirloom::Error::as_submit).map(SubmitError::kind) {
+                Some(SubmitErrorKind::Closed { ended_with, .. }) => assert_eq!(*ended_with, Some(scope.to_string())),
                 other => panic!("{other:?}"),
             }
         }
@@ -91,7 +90,7 @@ fn a_scope_that_has_ended_is_named_to_who_submits_below_it() {
         let request = Scope::new_in(&tenant, "request");
         tenant.close();
         match request.run(|| pool.submit(|| ()).map(drop)) {
-            Err(error) if matches!(error.kind(), SubmitErrorKind::ScopeEnded { .. }) => {
+            Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ScopeEnded { .. })) => {
                 let text = error.to_string();
                 assert!(text.contains(&tenant.to_string()), "{error}");
                 assert!(text.contains("`parent.run(|| …)`") && text.contains("`detached` pool"), "{error}");
@@ -147,7 +146,7 @@ fn one_that_hides_nothing_says_nothing_of_it() {
         let request = Scope::new_in(&family.root(), "request 7");
         assert!(!refused(&request.create("render")).contains("hides"), "the outer one does not run either");
         assert!(!refused(&outer).contains("hides"));
-        let thread = heirloom::thread::spawn(|| heirloom::create("render"));
+        let thread = heirloom::thread::spawn(|| heirloom::create("render")).expect("a thread starts");
         assert!(!refused(&thread.join().expect("no panic")).contains("hides"), "its owner is gone");
         assert!(Lineage::process().get("render").is_err());
     });

@@ -26,7 +26,7 @@ fn every_place_knows_the_root_of_its_own_family() {
         let family = Registry::new();
         let outer = Scope::new_in(&family.root(), "outer");
         let inner = Scope::new_in(&outer, "inner");
-        let thread = inner.run(|| thread::spawn(|| current().root())).join().expect("ends");
+        let thread = inner.run(|| thread::spawn(|| current().root()).expect("a thread starts")).join().expect("ends");
         assert_eq!([inner.root(), outer.root(), family.root().root(), thread], [0; 4].map(|_| family.root()));
         assert_eq!([Scope::new("global").root(), Lineage::process().root()], [0; 2].map(|_| Lineage::process()));
     });
@@ -41,7 +41,10 @@ fn nothing_in_it_finds_anything_of_the_global_one() {
         assert!(scope.get("at the process").is_err());
         scope.run(|| {
             assert!(heirloom::get("at the process").is_err());
-            let child = thread::spawn(|| heirloom::get("at the process").is_ok()).join().expect("ends");
+            let child = thread::spawn(|| heirloom::get("at the process").is_ok())
+                .expect("a thread starts")
+                .join()
+                .expect("ends");
             assert!(!child);
         });
         drop(Lineage::process().remove("at the process"));

@@ -12,7 +12,7 @@ fn spawn_makes_a_child_of_the_current_place() {
     common::bounded(|| {
         let scope = Scope::new("starter");
         let io = scope.create("io");
-        let child = scope.run(|| thread::spawn(|| (current(), heirloom::get("io"))));
+        let child = scope.run(|| thread::spawn(|| (current(), heirloom::get("io"))).expect("a thread starts"));
         let id = child.thread().id();
         let (node, found) = child.join().expect("the child ends");
         assert_eq!(node.kind(), NodeKind::Thread);
@@ -27,9 +27,10 @@ fn a_thread_starts_below_a_thread_that_started_it() {
     common::bounded(|| {
         let here = current();
         let (child, grandchild) = thread::spawn(|| {
-            let grandchild = thread::spawn(current).join().expect("the grandchild ends");
+            let grandchild = thread::spawn(current).expect("a thread starts").join().expect("the grandchild ends");
             (current(), grandchild)
         })
+        .expect("a thread starts")
         .join()
         .expect("the child ends");
         assert_eq!(grandchild.parent().as_ref(), Some(&child));
@@ -44,7 +45,7 @@ fn a_thread_starts_below_the_task_that_started_it() {
         let pool = scope.create("work");
         pool.start(PoolConfig::leased(1)).expect("starts");
         let (task, child) = pool
-            .submit(|| (current(), thread::spawn(current).join().expect("the child ends")))
+            .submit(|| (current(), thread::spawn(current).expect("a thread starts").join().expect("the child ends")))
             .expect("open")
             .join()
             .expect("the task ends");
@@ -73,7 +74,13 @@ fn builder_makes_a_child_with_its_name_and_stack() {
 fn an_impossible_thread_name_is_an_error_and_no_panic() {
     common::bounded(|| {
         let refused = thread::Builder::new().name("a\0b").spawn(|| ()).map(drop);
-        assert_eq!(refused.map_err(|error| error.kind()), Err(std::io::ErrorKind::InvalidInput));
+        let refused = refused.expect_err("no such name is possible");
+        let source = match refused.as_spawn() {
+            Some(heirloom::SpawnError::Thread { source }) => source,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(source.kind(), std::io::ErrorKind::InvalidInput);
+        assert_eq!((refused.kind(), refused.is_temporary()), (heirloom::ErrorKind::Invalid, false));
     });
 }
 
@@ -84,7 +91,8 @@ fn scope_threads_borrow_and_are_children_of_whoever_spawns_them() {
         let names = [String::from("a"), String::from("b")];
         let nodes: Vec<(Lineage, usize)> = scope.run(|| {
             thread::scope(|s| {
-                let started: Vec<_> = names.iter().map(|name| s.spawn(|| (current(), name.len()))).collect();
+                let started: Vec<_> =
+                    names.iter().map(|name| s.spawn(|| (current(), name.len())).expect("a thread starts")).collect();
                 started.into_iter().map(|child| child.join().expect("the child ends")).collect()
             })
         });
@@ -100,7 +108,8 @@ fn scope_threads_borrow_and_are_children_of_whoever_spawns_them() {
 fn a_scoped_thread_started_by_a_scoped_thread_is_its_child() {
     common::bounded(|| {
         let (child, grandchild) = thread::scope(|s| {
-            s.spawn(move || (current(), s.spawn(current).join().expect("the grandchild ends")))
+            s.spawn(move || (current(), s.spawn(current).unwrap().join().expect("the grandchild ends")))
+                .expect("a thread starts")
                 .join()
                 .expect("the child ends")
         });
@@ -166,6 +175,7 @@ fn a_child_keeps_its_place_for_as_long_as_it_runs() {
                 theirs.wait();
                 current().parent().map(|parent| parent.id())
             })
+            .expect("a thread starts")
         });
         met.wait();
         drop(scope);
@@ -179,7 +189,7 @@ fn a_thread_started_in_a_family_of_its_own_belongs_to_it() {
     common::bounded(|| {
         let family = Registry::new();
         let root = family.root();
-        let node = root.run(|| thread::spawn(current)).join().expect("the child ends");
+        let node = root.run(|| thread::spawn(current).expect("a thread starts")).join().expect("the child ends");
         assert_eq!(node.parent(), Some(root));
         assert_ne!(node.ancestors().last(), Some(Lineage::process()));
     });
@@ -188,8 +198,8 @@ fn a_thread_started_in_a_family_of_its_own_belongs_to_it() {
 #[test]
 fn a_panicking_child_gives_its_payload_to_whoever_joins() {
     common::bounded(|| {
-        let child = thread::spawn(|| -> () { std::panic::panic_any(7_u8) });
-        let payload = child.join().expect_err("it panicked");
+        let child = thread::spawn(|| -> () { std::panic::panic_any(7_u8) }).expect("a thread starts");
+        let payload = child.join().expect_err("it panicked").into_panic().expect("with a payload");
         assert_eq!(payload.downcast_ref::<u8>(), Some(&7));
     });
 }

@@ -72,7 +72,7 @@ fn a_manager_attached_to_it_makes_it_one() {
 fn a_scope_or_a_thread_below_it_makes_it_one() {
     common::bounded(|| {
         assert_eq!(nodes_in_a_task(|| drop(Scope::new("below"))), 1);
-        assert_eq!(nodes_in_a_task(|| thread::spawn(|| ()).join().expect("ends")), 1);
+        assert_eq!(nodes_in_a_task(|| thread::spawn(|| ()).expect("a thread starts").join().expect("ends")), 1);
     });
 }
 
@@ -146,6 +146,7 @@ fn what_a_thread_submits_before_it_is_a_node_stands_beside_it() {
                     let own = current();
                     (before, own, pool.submit(current).expect("open").join().expect("ends"))
                 })
+                .expect("a thread starts")
             })
             .join()
             .expect("ends");
@@ -161,7 +162,7 @@ fn a_thread_nobody_looks_at_is_no_node() {
         let root = family.root();
         let threads = root.run(|| {
             thread::scope(|s| {
-                let counted = s.spawn(|| family.snapshot().nodes.len());
+                let counted = s.spawn(|| family.snapshot().nodes.len()).expect("a thread starts");
                 counted.join().expect("ends")
             })
         });

@@ -208,6 +208,7 @@ fn a_task_that_waited_for_room_stands_where_it_was_submitted() {
                 let task = pool.submit_timeout(|| current().parent(), common::BOUND).expect("there is room in the end");
                 (here, task.join().expect("ends"))
             })
+            .expect("a thread starts")
         });
         drop(go);
         let (here, parent) = waits.join().expect("ends");

@@ -20,7 +20,9 @@ fn pools_of_two_tests_do_not_meet() {
         isolated(|| {
             start(name);
             isolated(|| assert!(heirloom::get(name).is_err()));
-            assert!(thread::spawn(move || heirloom::get(name).is_ok()).join().expect("no panic"));
+            assert!(
+                thread::spawn(move || heirloom::get(name).is_ok()).expect("a thread starts").join().expect("no panic")
+            );
         });
         assert!(heirloom::get(name).is_err());
         assert!(Lineage::process().get(name).is_err());

@@ -122,6 +122,7 @@ fn a_thread_of_ours_is_left_by_its_code() {
                 let _ = gone.recv();
                 (stands(), own.kind(), own.parent(), heirloom::is_cancelled(), own.is_cancelled(), own)
             })
+            .expect("a thread starts")
         });
         marked.recv().unwrap();
         thread.cancel();
@@ -187,7 +188,7 @@ fn code_in_the_destructors_of_a_marked_threads_locals_owns_nothing() {
             LOOKS.set(Some(Looks(looks)));
             mark_shared();
         };
-        heirloom::thread::spawn(marked).join().unwrap();
+        heirloom::thread::spawn(marked).expect("a thread starts").join().unwrap();
         let (place, _) = saw.recv().unwrap();
         assert_eq!(place, Lineage::process());
         VALUE.at(&Lineage::process()).unbind();

@@ -123,6 +123,7 @@ fn a_handle_keeps_a_threads_manager_when_the_thread_is_over() {
             pool.start(PoolConfig::leased(1)).expect("starts");
             pool
         })
+        .expect("a thread starts")
         .join()
         .expect("ends");
         assert!(pool.owner().is_none());
@@ -163,7 +164,7 @@ fn a_new_one_is_not_started() {
         scope.create("io").start(PoolConfig::leased(1)).expect("starts");
         let second = scope.create("io");
         assert!(
-            matches!(second.submit(|| ()), Err(error) if matches!(error.kind(), SubmitErrorKind::NotStarted { .. }))
+            matches!(second.submit(|| ()), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::NotStarted { .. })))
         );
         assert!(second.start(PoolConfig::leased(1)).is_ok());
     });

@@ -131,7 +131,7 @@ fn the_roots_own_is_started_when_it_does_not_run() {
         created.close();
         let refused = heirloom::get_or_start("io", two);
         assert!(
-            matches!(refused, Err(ref error) if matches!(error.kind(), StartErrorKind::StillStopping { remaining: 1, .. }))
+            matches!(refused, Err(ref error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::StillStopping { remaining: 1, .. })))
         );
         go.send(()).expect("it listens");
         busy.join().expect("runs").expect("told");
@@ -143,18 +143,18 @@ fn a_start_that_failed_leaves_nothing_behind() {
     in_a_family(|root| {
         let refused = heirloom::get_or_start("io", || PoolConfig::leased(0));
         assert!(
-            matches!(refused, Err(ref error) if matches!(error.kind(), StartErrorKind::Invalid { setting: "n", .. }))
+            matches!(refused, Err(ref error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::Invalid { setting: "n", .. })))
         );
         let refused = heirloom::get_or_start("io", PoolConfig::local);
         assert!(
-            matches!(refused, Err(ref error) if matches!(error.kind(), StartErrorKind::Invalid { setting: "kind", .. }))
+            matches!(refused, Err(ref error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::Invalid { setting: "kind", .. })))
         );
         let fails = || PoolConfig::dedicated(1).warm(1).on_worker_start(|_| Err::<(), _>("no licence"));
         assert!(
-            matches!(heirloom::get_or_start("io", fails), Err(error) if matches!(error.kind(), StartErrorKind::WorkerInit { .. }))
+            matches!(heirloom::get_or_start("io", fails), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::WorkerInit { .. })))
         );
         assert!(
-            matches!(block_on(heirloom::get_or_start_async("io", fails)), Err(error) if matches!(error.kind(), StartErrorKind::WorkerInit { .. }))
+            matches!(block_on(heirloom::get_or_start_async("io", fails)), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::WorkerInit { .. })))
         );
         assert!(root.managers().is_empty());
         assert!(heirloom::get_or_start("io", two).is_ok(), "the next call tries again");
@@ -191,7 +191,7 @@ fn all_who_wait_for_a_warm_start_hear_that_it_failed() {
             let others = others.map(|task| task.join().expect("runs"));
             for outcome in others.into_iter().chain([first.join().expect("no panic")]) {
                 assert!(
-                    matches!(outcome, Err(ref error) if matches!(error.kind(), StartErrorKind::WorkerInit { .. })),
+                    matches!(outcome, Err(ref error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::WorkerInit { .. }))),
                     "{outcome:?}"
                 );
             }
@@ -235,18 +235,21 @@ fn settings_that_wait_for_the_manager_itself_are_an_error() {
             two()
         });
         assert!(made.expect("starts").is_running());
-        assert!(matches!(inner, Some(Err(ref error)) if matches!(error.kind(), StartErrorKind::Reentrant)));
+        assert!(
+            matches!(inner, Some(Err(ref error)) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::Reentrant)))
+        );
 
         let at = root.clone();
         let mut inner = None;
         let made = heirloom::get_or_start("db", || {
-            let asks = heirloom::thread::spawn(move || at.get_or_start("db", never).map(drop));
+            let asks =
+                heirloom::thread::spawn(move || at.get_or_start("db", never).map(drop)).expect("a thread starts");
             inner = Some(asks.join().expect("no panic"));
             two()
         });
         assert!(made.expect("starts").is_running());
         let error = inner.expect("asked").expect_err("it would wait for itself");
-        assert!(matches!(error.kind(), StartErrorKind::WouldDeadlock { .. }), "{error}");
+        assert!(matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::WouldDeadlock { .. })), "{error}");
         assert!(error.to_string().contains("the settings that \"db\" is to start with"), "{error}");
     });
 }
@@ -271,7 +274,7 @@ fn on_a_lineage_it_is_made_there() {
         assert!(block_on(request.get_or_start_async("cache", never)).expect("runs").is_same(&made));
         tenant.cancel();
         assert!(
-            matches!(tenant.get_or_start("cache", two), Err(error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. }))
+            matches!(tenant.get_or_start("cache", two), Err(error) if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::ScopeEnded { .. })))
         );
     });
 }
@@ -284,7 +287,13 @@ fn a_refusal_names_what_differs_and_what_helps() {
         pool.start(prepared.clone()).expect("starts");
         let other = prepared.stack_size(2 << 20).queue_limit(5).keep_alive(Duration::from_secs(1));
         let error = pool.ensure_started(other.clone()).expect_err("it runs with others");
-        assert!(matches!(error.kind(), StartErrorKind::ConfigMismatch { setting: "queue_limit", .. }), "{error}");
+        assert!(
+            matches!(
+                error.as_start().map(|it| it.kind()),
+                Some(StartErrorKind::ConfigMismatch { setting: "queue_limit", .. })
+            ),
+            "{error}"
+        );
         let text = error.to_string();
         assert!(text.contains("`queue_limit`, `stack_size`, `keep_alive`;"), "{text}");
         assert!(text.contains("`get_or_start`"), "{text}");

@@ -63,6 +63,7 @@ fn a_task_id_is_never_reused_whatever_pool_and_submitter() {
                     }
                     ids
                 })
+                .expect("a thread starts")
             })
             .collect();
         let mut seen = HashSet::new();

@@ -55,7 +55,7 @@ fn what_ends_takes_itself_off() {
             Scope::run("request", |_| ());
             let scope = Scope::new_in(&family.root(), "request");
             scope.create("io").start(PoolConfig::leased(1)).expect("starts");
-            scope.run(|| thread::spawn(|| drop(heirloom::current()))).join().expect("ends");
+            scope.run(|| thread::spawn(|| drop(heirloom::current())).expect("a thread starts")).join().expect("ends");
         }
         assert_eq!(family.snapshot().nodes.len(), 1);
         assert!(family.managers().is_empty());
@@ -72,7 +72,7 @@ fn the_registry_may_go_before_its_family() {
         drop(family);
         assert_eq!(scope.ancestors().last().map(|at| at.id()), Some(root));
         assert!(scope.get("io").expect("found").is_same(&pool));
-        let child = scope.run(|| thread::spawn(heirloom::current)).join().expect("ends");
+        let child = scope.run(|| thread::spawn(heirloom::current).expect("a thread starts")).join().expect("ends");
         assert_eq!(child.parent().as_ref(), Some(scope.lineage()));
     });
 }

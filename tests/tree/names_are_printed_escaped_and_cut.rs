@@ -142,7 +142,7 @@ fn errors_print_names_so() {
         let stops = Scope::run(hostile(), |scope| started(scope, "inner", PoolConfig::leased(1)).run(|| scope.stop()));
         prints(&stops.expect("ends").expect_err("one of its own tasks"), 1);
         let panics = pool.submit_as(hostile(), || std::panic::resume_unwind(Box::new(()))).expect("accepted");
-        let panicked: heirloom::TaskError = panics.join().map(drop::<()>).expect_err("it panics");
+        let panicked = panics.join().map(drop::<()>).expect_err("it panics");
         prints(&panicked, 1);
         prints_for_debugging(&panicked);
     });

@@ -40,6 +40,7 @@ fn sibling_threads_find_nothing_of_each_other() {
                         met.wait();
                         (missing && found, mine)
                     })
+                    .expect("a thread starts")
                 })
             })
             .collect();
@@ -112,6 +113,7 @@ fn a_thread_and_a_task_of_one_place_find_nothing_of_each_other() {
                 // Sent back to the parent to submit.
                 (current(), theirs)
             })
+            .expect("a thread starts")
             .join()
             .expect("ends");
             let task = child.1.submit(|| heirloom::get("of the thread").is_ok()).expect("open");

@@ -7,8 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::ThreadId;
 
 use heirloom::{
-    Entered, Lineage, ManagerNotFound, Namespace, NodeId, NodeKind, PoolConfig, PoolManager, Registry, Scope,
-    StartErrorKind, current,
+    Entered, Lineage, Namespace, NodeId, NodeKind, PoolConfig, PoolManager, Registry, Scope, StartErrorKind, current,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -222,7 +221,8 @@ impl Thread {
                 // All that the job held is dropped by now.
                 let _ = did.send(());
             }
-        });
+        })
+        .expect("a thread starts");
         Self { jobs, done, join }
     }
 
@@ -434,8 +434,14 @@ impl Pair {
                 let started = self.held[m % held].start(PoolConfig::leased(1));
                 match started {
                     Ok(()) => assert!(!running && !ended),
-                    Err(error) if matches!(error.kind(), StartErrorKind::AlreadyRunning) => assert!(running),
-                    Err(error) if matches!(error.kind(), StartErrorKind::ScopeEnded { .. }) => {
+                    Err(error)
+                        if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::AlreadyRunning)) =>
+                    {
+                        assert!(running)
+                    }
+                    Err(error)
+                        if matches!(error.as_start().map(|it| it.kind()), Some(StartErrorKind::ScopeEnded { .. })) =>
+                    {
                         assert!(!running && ended)
                     }
                     Err(other) => panic!("{other}"),
@@ -481,13 +487,13 @@ impl Pair {
         }
     }
 
-    fn same_answer(&self, node: usize, name: usize, found: Result<PoolManager, ManagerNotFound>) {
+    fn same_answer(&self, node: usize, name: usize, found: Result<PoolManager, heirloom::Error>) {
         match (found, self.model.find(node, name)) {
             (Ok(found), Some(model)) => self.is(&found, model),
             (Err(error), None) => {
-                assert_eq!(Some(error.place_id), self.model.nodes[node].id);
+                assert_eq!(Some(crate::common::not_found(&error).place_id), self.model.nodes[node].id);
                 let linked = self.model.managers.iter().filter(|m| m.linked && m.name == name).count();
-                assert_eq!(error.elsewhere().len(), linked.min(8), "{error}");
+                assert_eq!(crate::common::not_found(&error).elsewhere().len(), linked.min(8), "{error}");
             }
             (found, model) => panic!("found {found:?} instead of {model:?}"),
         }

@@ -20,7 +20,7 @@ fn a_thread_that_was_looked_at_is_found() {
 fn a_thread_that_was_not_looked_at_has_no_node() {
     common::bounded(|| {
         let (go, wait) = mpsc::channel::<()>();
-        let child = thread::spawn(move || wait.recv().is_ok());
+        let child = thread::spawn(move || wait.recv().is_ok()).expect("a thread starts");
         assert_eq!(Registry::global().thread(child.thread().id()), None);
         drop(go);
         let _ = child.join();
@@ -58,6 +58,7 @@ fn every_thread_finds_every_other() {
                         met.wait();
                         (found, threads.len(), here.thread_id() == Some(std::thread::current().id()))
                     })
+                    .expect("a thread starts")
                 })
                 .collect()
         });
@@ -71,7 +72,7 @@ fn every_thread_finds_every_other() {
 fn an_ended_thread_is_found_no_more() {
     common::bounded(|| {
         for _ in 0..100 {
-            let child = thread::spawn(|| drop(current()));
+            let child = thread::spawn(|| drop(current())).expect("a thread starts");
             let id = child.thread().id();
             child.join().expect("ends");
             assert_eq!(Registry::global().thread(id), None);
@@ -82,7 +83,7 @@ fn an_ended_thread_is_found_no_more() {
 #[test]
 fn an_ended_thread_whose_node_is_held_is_found_as_long_as_that_lives() {
     common::bounded(|| {
-        let child = thread::spawn(current);
+        let child = thread::spawn(current).expect("a thread starts");
         let id = child.thread().id();
         let node = child.join().expect("ends");
         assert_eq!(Registry::global().thread(id).as_ref(), Some(&node));
@@ -102,6 +103,7 @@ fn a_thread_of_another_family_is_not_found() {
                 let _ = said.send(current());
                 wait.recv().is_ok()
             })
+            .expect("a thread starts")
         });
         let node = heard.recv().expect("it runs");
         let id = child.thread().id();

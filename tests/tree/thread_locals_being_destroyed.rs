@@ -46,7 +46,10 @@ fn on_both_kinds<T: Send + 'static>(act: impl Fn() -> T + Clone + Send + 'static
     };
     std::thread::spawn(reporting(said.clone())).join().expect("no destructor panics");
     let scope = Scope::new("starter");
-    scope.run(|| heirloom::thread::spawn(reporting(said))).join().expect("no destructor panics");
+    scope
+        .run(|| heirloom::thread::spawn(reporting(said)).expect("a thread starts"))
+        .join()
+        .expect("no destructor panics");
     drop(scope);
     let seen: Vec<T> = heard.iter().collect();
     assert_eq!(seen.len(), 4, "every destructor got to its end");
@@ -75,6 +78,7 @@ fn a_thread_whose_own_code_has_ended_does_not_become_a_second_node() {
                 at_end(|| drop(current()), move || drop(said.send(current())));
                 current()
             })
+            .expect("a thread starts")
         });
         let own = child.join().expect("no destructor panics");
         for seen in heard {
@@ -142,9 +146,9 @@ fn submitting_joining_and_stopping_work() {
 fn starting_threads_works() {
     common::bounded(|| {
         let answers = on_both_kinds(|| {
-            let spawned = heirloom::thread::spawn(|| 1).join().expect("ends");
+            let spawned = heirloom::thread::spawn(|| 1).expect("a thread starts").join().expect("ends");
             let built = heirloom::thread::Builder::new().detached().spawn(|| 2).expect("starts").join().expect("ends");
-            let scoped = heirloom::thread::scope(|s| s.spawn(|| 3).join().expect("ends"));
+            let scoped = heirloom::thread::scope(|s| s.spawn(|| 3).expect("a thread starts").join().expect("ends"));
             (spawned, built, scoped)
         });
         assert_eq!(answers, [(1, 2, 3); 4]);

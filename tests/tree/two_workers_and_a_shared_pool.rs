@@ -101,7 +101,8 @@ fn a_worker_finds_neither_requests_db() {
         for request in &requests {
             let _ = request.create("db");
         }
-        let found = app.run(|| thread::spawn(|| heirloom::get("db").is_ok())).join().expect("ends");
+        let found =
+            app.run(|| thread::spawn(|| heirloom::get("db").is_ok()).expect("a thread starts")).join().expect("ends");
         assert!(!found);
     });
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 
-use heirloom::{BindError, Heirloom, HeirloomMap, InitError, Lineage, PoolConfig, Scope};
+use heirloom::{BindError, Heirloom, HeirloomMap, Lineage, PoolConfig, Scope};
 
 use crate::common::{bounded, eventually};
 
@@ -39,7 +39,9 @@ fn waiters_get_it_while_the_initialiser_still_runs() {
             for waiter in waiters {
                 assert_eq!(waiter.join().expect("ends"), 2);
             }
-            assert!(matches!(MODULES.publish(ends, 3_u32), Err(BindError::AlreadyBound { .. })));
+            assert!(
+                matches!(MODULES.publish(ends, 3_u32), Err(ref it) if matches!(it.as_bind(), Some(BindError::AlreadyBound { .. })))
+            );
             go.send(()).expect("it waits");
             match leader.join().expect("ends") {
                 Ok(made) => assert_eq!(*made.expect("it gets what was published"), 2),
@@ -117,7 +119,7 @@ fn a_package_is_fetched_with_its_dependencies_and_one_of_them_is_pushed() {
     bounded(|| {
         static REQUESTS: AtomicU32 = AtomicU32::new(0);
         static MODULES: HeirloomMap<&str, Vec<&str>> = HeirloomMap::new("modules");
-        fn import(name: &'static str) -> Result<usize, InitError> {
+        fn import(name: &'static str) -> Result<usize, heirloom::Error> {
             let module = MODULES.get_or_try_init(&name, || {
                 REQUESTS.fetch_add(1, Ordering::SeqCst);
                 match name {

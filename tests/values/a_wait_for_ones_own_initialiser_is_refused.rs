@@ -8,12 +8,12 @@ use heirloom::{Heirloom, HeirloomMap, InitError, PoolConfig, Scope, TaskSet, thr
 
 use crate::common::{self, bounded, eventually};
 
-fn is_reentrant<T>(made: &Result<Arc<T>, InitError>) -> bool {
-    matches!(made, Err(InitError::Reentrant { .. }))
+fn is_reentrant<T>(made: &Result<Arc<T>, heirloom::Error>) -> bool {
+    matches!(made, Err(it) if matches!(it.as_init(), Some(InitError::Reentrant { .. })))
 }
 
-fn would_deadlock<T>(made: &Result<Arc<T>, InitError>) -> bool {
-    matches!(made, Err(InitError::WouldDeadlock { circle, .. }) if !circle.links().is_empty())
+fn would_deadlock<T>(made: &Result<Arc<T>, heirloom::Error>) -> bool {
+    matches!(made, Err(it) if matches!(it.as_init(), Some(InitError::WouldDeadlock { circle, .. }) if !circle.links().is_empty()))
 }
 
 fn never() -> u32 {
@@ -26,7 +26,7 @@ fn an_initialiser_that_asks_for_its_own_key_is_refused() {
         static KEY: Heirloom<bool> = Heirloom::new("key");
         let made = KEY.get_or_init(|| {
             let inner = KEY.get_or_init(|| unreachable!("it is under way"));
-            assert!(matches!(inner, Err(InitError::Reentrant { key: "key" })));
+            assert!(matches!(inner, Err(ref it) if matches!(it.as_init(), Some(InitError::Reentrant { key: "key" }))));
             let timed = KEY.within(common::BOUND).get_or_init(|| unreachable!("it is under way"));
             assert!(is_reentrant(&timed), "told at once, not at the deadline");
             KEY.get().is_err()
@@ -119,7 +119,8 @@ fn a_thread_that_the_initialiser_joins_is_refused_in_both_orders() {
                 let child = thread::spawn(move || {
                     let _ = asks.send(());
                     would_deadlock(&KEY.get_or_init(|| unreachable!("under way")))
-                });
+                })
+                .expect("a thread starts");
                 if round % 2 == 0 {
                     asked.recv().expect("it runs");
                 }
@@ -172,7 +173,7 @@ fn one_of_two_keys_that_initialise_each_other_is_refused() {
                     match others.get_or_init(never) {
                         Ok(value) => *value + 1,
                         Err(error) => {
-                            assert!(matches!(error, InitError::WouldDeadlock { .. }), "{error:?}");
+                            assert!(matches!(error.as_init(), Some(InitError::WouldDeadlock { .. })), "{error:?}");
                             1
                         }
                     }
@@ -224,7 +225,7 @@ fn an_asker_that_is_no_part_of_a_cycle_waits_on() {
             // Nobody joins this one inside the initialiser.
             let bystander = pool.submit(|| KEY.get_or_init(never)).expect("open");
             eventually("it waits", || pool.stats().waiting == 1);
-            let child = thread::spawn(|| would_deadlock(&KEY.get_or_init(never)));
+            let child = thread::spawn(|| would_deadlock(&KEY.get_or_init(never))).expect("a thread starts");
             assert!(child.join().expect("the join goes on"));
             assert_eq!(pool.stats().waiting, 1, "it waits on");
             std::thread::spawn(move || assert_eq!(*bystander.join().expect("ends").expect("made"), 7));

@@ -116,10 +116,12 @@ fn a_parent_may_and_a_sibling_may_not() {
         let service = Scope::new("service");
         let (child, sibling) = (Scope::new_in(&service, "child"), Scope::new("sibling"));
         let refused = sibling.run(|| KEY.at(&service).get_or_init(|| 1));
-        assert!(matches!(refused, Err(InitError::NotBelow { key: "service", .. })));
+        assert!(
+            matches!(refused, Err(ref it) if matches!(it.as_init(), Some(InitError::NotBelow { key: "service", .. })))
+        );
         let above = KEY.at(&service).get_or_init(|| 1);
         assert!(
-            matches!(above, Err(InitError::NotBelow { .. })),
+            matches!(above, Err(ref it) if matches!(it.as_init(), Some(InitError::NotBelow { .. }))),
             "nor does one from above, who would leave it to others"
         );
         let first = child.run(|| KEY.at(&service).get_or_init(|| 2)).expect("stands below");
@@ -176,7 +178,8 @@ fn a_thread_that_is_asked_to_stop_initialises_for_the_others_all_the_same() {
                 heirloom::is_cancelled() || heirloom::acknowledge_cancel()
             };
             (*KEY.get_or_init(make).expect("made"), heirloom::is_cancelled())
-        });
+        })
+        .expect("a thread starts");
         begins.recv().expect("it runs");
         asked.cancel();
         go.send(()).expect("it waits");
@@ -202,6 +205,7 @@ fn nothing_half_made_is_seen_while_one_fails_and_another_tries_again() {
                     }
                     seen
                 })
+                .expect("a thread starts")
             })
             .collect();
         let worker = thread::spawn(|| {
@@ -210,7 +214,8 @@ fn nothing_half_made_is_seen_while_one_fails_and_another_tries_again() {
                 Err("it fails half way")
             })
             .map(drop)
-        });
+        })
+        .expect("a thread starts");
         assert!(worker.join().expect("ends").is_err());
         let plugin = KEY.get_or_init(|| Plugin { ready: AtomicBool::new(true) }).expect("made");
         assert!(plugin.ready.load(Ordering::SeqCst));

@@ -12,20 +12,15 @@ use crate::common::{bounded, eventually};
 /// The circle that a wait was told, if it was.
 type Told = Option<Circle>;
 
-fn told<T>(out: Result<T, impl Into<heirloom::Error>>) -> Told {
+fn told<T>(out: Result<T, heirloom::Error>) -> Told {
     match out {
         Ok(_) => None,
         Err(error) => {
-            let error = error.into();
             let circle = error.circle().cloned();
             assert!(circle.is_some(), "{error}");
             Some(circle.expect("as asserted"))
         }
     }
-}
-
-fn told_by_thread<T>(out: std::thread::Result<T>) -> Told {
-    out.err().map(|payload| payload.downcast::<heirloom::WouldDeadlock>().expect("it did not panic").circle)
 }
 
 /// How the second one waits for the first one.
@@ -176,7 +171,7 @@ fn told_or(task: TaskHandle<Told>) -> Told {
 fn second(link: Link, key: u64, pool: &PoolManager, inner: Scope, first: First) -> Told {
     match (link, first) {
         (Link::Join, First::Task(first)) => told(first.join()),
-        (Link::JoinCancelling, First::Task(first)) => told(first.join_cancelling().expect("nobody asks")),
+        (Link::JoinCancelling, First::Task(first)) => told(first.join_cancelling()),
         (Link::Set, First::Task(first)) => {
             let mut set = TaskSet::from_iter([first]);
             let out = set.join_next().expect("there is one").1;
@@ -190,7 +185,7 @@ fn second(link: Link, key: u64, pool: &PoolManager, inner: Scope, first: First) 
             inner.finish();
             out
         }
-        (Link::Thread, First::Thread(first)) => told_by_thread(first.join()),
+        (Link::Thread, First::Thread(first)) => told(first.join()),
         (Link::Value, _) => told(VALUES.get_or_init(&key, || unreachable!("the first one makes it"))),
         (Link::Gate, _) => told(STAGE.enter_timeout(Duration::MAX).map(drop)),
         (Link::Room, _) => told(pool.submit_timeout(|| (), Duration::MAX).map(drop)),
@@ -274,8 +269,13 @@ fn a_joined_task_that_was_refused_goes_on_detached() {
         let [a, b] = ["a", "b"].map(|name| started(&scope, name, PoolConfig::leased(1)));
         let (hand, handed) = mpsc::channel::<TaskHandle<()>>();
         let (does, done) = mpsc::channel();
-        let first =
-            a.submit(move || handed.recv().expect("handed over").join().is_err_and(|error| error.is_deadlock()));
+        let first = a.submit(move || {
+            handed
+                .recv()
+                .expect("handed over")
+                .join()
+                .is_err_and(|error| error.kind() == heirloom::ErrorKind::WouldDeadlock)
+        });
         let waiting = b.submit(move || {
             let refused = first.expect("accepted").join().expect("it ends");
             does.send(refused).expect("the test listens");
@@ -358,7 +358,7 @@ fn a_run_that_is_queued_behind_its_caller_does_not_run() {
         let second = b.submit(move || {
             let mut ran = false;
             let out = behind.run(|| ran = true);
-            out.is_err_and(|error| error.is_deadlock()) && !ran
+            out.is_err_and(|error| error.kind() == heirloom::ErrorKind::WouldDeadlock) && !ran
         });
         hand.send(second.expect("accepted")).expect("it listens");
         // One of the two was told; whichever it was, both end.

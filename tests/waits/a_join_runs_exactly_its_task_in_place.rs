@@ -355,7 +355,7 @@ fn joining_ones_own_task_is_refused_at_once() {
         let task = pool
             .submit(move || {
                 let me = rx.recv().expect("the test sends it");
-                me.join().is_err_and(|error| error.is_from_own_task())
+                me.join().is_err_and(|error| error.kind() == heirloom::ErrorKind::FromOwnTask)
             })
             .expect("accepted");
         tx.send(task).expect("the task listens");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use heirloom::{Heirloom, Lineage, PoolConfig, Scope, StartError};
+use heirloom::{Heirloom, Lineage, PoolConfig, Scope};
 
 /// The tenant of the running code. No function passes it on.
 pub(crate) static TENANT: Heirloom<String> = Heirloom::new("tenant");
@@ -39,6 +39,6 @@ impl Tenants {
 }
 
 /// Starts the tenant's pool, which its requests find by name. A tenant that fills the queue gets 503, and no other does.
-fn render_pool(tenant: &Scope) -> Result<(), StartError> {
+fn render_pool(tenant: &Scope) -> Result<(), heirloom::Error> {
     tenant.create("render").start(PoolConfig::leased(AT_ONCE).queue_limit(QUEUED))
 }

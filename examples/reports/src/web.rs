@@ -131,19 +131,6 @@ pub(crate) enum Failure {
     Database(#[from] rusqlite::Error),
 }
 
-/// One `?` instead of two, for heirloom's own errors.
-macro_rules! of_pools {
-    ($($error:ty),*) => {
-        $(impl From<$error> for Failure {
-            fn from(error: $error) -> Self {
-                Self::Pools(error.into())
-            }
-        })*
-    };
-}
-of_pools!(heirloom::ManagerNotFound, heirloom::StartError, heirloom::SubmitError, heirloom::TaskError);
-of_pools!(heirloom::Cancelled, heirloom::NotBound);
-
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let interrupted = matches!(&self, Self::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted));

@@ -54,11 +54,11 @@ const DEFAULT_TASKS: usize = 1024;
 /// actions.start(PoolConfig::leased(1))?;
 /// let action = actions.submit(|| {
 ///     tracing::info!(axis = "x", "moving");
-///     heirloom::thread::spawn(|| tracing::warn!("near the end stop")).join().unwrap();
+///     heirloom::thread::spawn(|| tracing::warn!("near the end stop"))?.join()
 /// })?;
 ///
 /// let record = log.record(action.id()); // keeps the lines
-/// action.join()?;
+/// action.join()??;
 /// let said: Vec<String> = record.lines().iter().map(|line| line.message.clone()).collect();
 /// assert_eq!(said, ["moving", "near the end stop"]);
 /// assert_eq!(record.lines()[0].fields, [("axis", "x".to_string())]);

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::pool::blocking::release::PermitsReleased;
-use crate::pool::context::interrupted::note_if_cancelled;
+use crate::pool::context::interrupted;
 use crate::pool::handle::cancel_on_drop::{Cancel, CancelOnDrop};
 use crate::runtime;
 use crate::sync::fork;
@@ -16,7 +16,7 @@ use crate::wait::graph::{ClosesCircle, Ends, Label, Obligation, Target};
 use crate::wait::park;
 
 use super::spawn::SpawnHandle;
-use crate::error::{JoinError, PortalError};
+use crate::error::{Error, PortalError};
 
 /// The handle of a future on a [`Portal`](super::Portal)'s runtime. Dropping it detaches the future.
 ///
@@ -66,40 +66,32 @@ impl<T> PortalHandle<T> {
     /// the cancelled node, as a future spawned by that task does.
     ///
     /// # Errors
-    /// [`Cancelled`](PortalError::Cancelled), [`NotRunning`](PortalError::NotRunning),
-    /// [`Panicked`](PortalError::Panicked). [`WouldDeadlock`](PortalError::WouldDeadlock) on a thread that runs a
+    /// A [`JoinError`](crate::JoinError): the future panicked or was cancelled.
+    /// [`NotRunning`](PortalError::NotRunning). [`WouldDeadlock`](PortalError::WouldDeadlock) on a thread that runs a
     /// future of a tokio runtime: `.await` the handle there. The same, with the circle, where all of the runtime's workers
     /// wait, directly or through other waits, for the caller. The future goes on then, detached.
-    pub fn join(self) -> Result<T, PortalError> {
+    pub fn join(self) -> Result<T, Error> {
         if runtime::runs_a_future() {
-            return Err(PortalError::WouldDeadlock { circle: None });
+            return Err(PortalError::WouldDeadlock { circle: None }.into());
         }
         joined(self, None)
     }
 
-    fn poll_end(&mut self, waker: &Waker) -> Poll<Result<T, PortalError>> {
-        Pin::new(&mut self.task).poll(&mut Context::from_waker(waker)).map_err(|error| match error {
-            error if error.is_by_runtime() => PortalError::not_running(),
-            error if error.is_cancelled() => PortalError::Cancelled,
-            error => panicked(&error),
+    fn poll_end(&mut self, waker: &Waker) -> Poll<Result<T, Error>> {
+        self.task.poll_end(waker).map_err(|error| match error.is_by_runtime() {
+            true => PortalError::not_running().into(),
+            false => error.into(),
         })
     }
 }
 
-fn panicked(error: &JoinError) -> PortalError {
-    PortalError::Panicked { message: error.panic_message().unwrap_or("(not a text)").to_string() }
-}
-
 /// Waits for the future, and with a listener also for a cancel.
-pub(super) fn joined<T>(
-    mut handle: PortalHandle<T>,
-    mut cancel_listener: Option<CancelListener>,
-) -> Result<T, PortalError> {
+pub(super) fn joined<T>(mut handle: PortalHandle<T>, mut cancel_listener: Option<CancelListener>) -> Result<T, Error> {
     if handle.is_elsewhere() && !handle.is_finished() {
-        return Err(PortalError::not_running());
+        return Err(PortalError::not_running().into());
     }
     let mut end = None;
-    let refuse = |why: ClosesCircle| PortalError::WouldDeadlock { circle: Some(why.circle) };
+    let refuse = |why: ClosesCircle| Error::from(PortalError::WouldDeadlock { circle: Some(why.circle) });
     let released =
         PermitsReleased::begin_for(Target::Obligation(Arc::clone(&handle.owed)), Label::Future, Ends::WhenTold);
     let released = match released {
@@ -130,8 +122,8 @@ pub(super) fn joined<T>(
         Some(why) if cancel_listener.is_none() => Err(refuse(why)),
         why => {
             handle.cancel();
-            note_if_cancelled();
-            Err(why.map_or(PortalError::Cancelled, refuse))
+            let cancelled = interrupted::cancelled();
+            Err(why.map_or_else(|| cancelled.into(), refuse))
         }
     })
 }
@@ -143,7 +135,7 @@ impl<T> Cancel for PortalHandle<T> {
 }
 
 impl<T> Future for PortalHandle<T> {
-    type Output = Result<T, PortalError>;
+    type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_end(cx.waker())

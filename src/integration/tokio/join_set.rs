@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use crate::pool::handle::members::Members;
 
 use super::spawn::{SpawnHandle, spawn, spawn_blocking};
-use crate::error::{JoinError, SpawnError};
+use crate::error::Error;
 
 /// Spawned futures and jobs, returned as they end. Dropping the set cancels its members that have not ended.
 ///
@@ -45,7 +45,7 @@ impl<T: Send + 'static> JoinSet<T> {
     ///
     /// # Errors
     /// As [`spawn`](crate::spawn()).
-    pub fn spawn<F>(&mut self, future: F) -> Result<(), SpawnError>
+    pub fn spawn<F>(&mut self, future: F) -> Result<(), Error>
     where
         F: Future<Output = T> + Send + 'static,
     {
@@ -57,7 +57,7 @@ impl<T: Send + 'static> JoinSet<T> {
     ///
     /// # Errors
     /// As [`spawn`](crate::spawn()).
-    pub fn spawn_blocking<F>(&mut self, f: F) -> Result<(), SpawnError>
+    pub fn spawn_blocking<F>(&mut self, f: F) -> Result<(), Error>
     where
         F: FnOnce() -> T + Send + 'static,
     {
@@ -87,18 +87,18 @@ impl<T> JoinSet<T> {
     /// Waits for the next member to end, and returns its result; `None` when the set is empty.
     ///
     /// Members are returned in the order of their ends. Dropping the future loses no result.
-    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
+    pub async fn join_next(&mut self) -> Option<Result<T, Error>> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
 
     /// As [`join_next`](Self::join_next), for futures written by hand.
-    pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+    pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
         let ended = self.0.poll_next(cx, |handle, cx| Pin::new(handle).poll(cx));
         ended.map(|ended| ended.map(|(_, _, output)| output))
     }
 
     /// Returns the result of a member that has ended; `None` when there is none at the moment. Does not block.
-    pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+    pub fn try_join_next(&mut self) -> Option<Result<T, Error>> {
         match self.poll_join_next(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(ended) => ended,
             Poll::Pending => None,

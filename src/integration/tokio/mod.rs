@@ -11,7 +11,7 @@ use std::future::Future;
 
 use ::tokio::runtime::{Handle, Id};
 
-use crate::error::{BindError, PortalError};
+use crate::error::{Error, PortalError};
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::work::Work;
@@ -55,14 +55,14 @@ static PORTAL: Heirloom<Portal> = Heirloom::new("portal");
 ///         let answer = heirloom::portal()?.spawn(async { asked.await }); // goes on by itself
 ///         let _ = asks.send(7);
 ///         let seven = answer.join()?; // releases the task's permit meanwhile
-///         heirloom::portal()?.block_on(async move { Ok::<_, heirloom::PortalError>(seven) })? // both in one
+///         heirloom::portal()?.block_on(async move { seven }) // both in one
 ///     })
 /// })?;
 /// assert_eq!(task.join()??, Ok(7));
 ///
 /// drop(runtime);
 /// let late = server.run(|| heirloom::portal()?.block_on(async {}));
-/// assert!(matches!(late, Err(heirloom::PortalError::NotRunning { .. })));
+/// assert_eq!(late.unwrap_err().kind(), heirloom::ErrorKind::NoRuntime);
 /// # Ok(())
 /// # }
 /// ```
@@ -77,8 +77,8 @@ pub struct Portal {
 ///
 /// # Errors
 /// [`NotRunning`](PortalError::NotRunning): there is none.
-pub fn portal() -> Result<Arc<Portal>, PortalError> {
-    PORTAL.get().map_err(|_| PortalError::not_running())
+pub fn portal() -> Result<Arc<Portal>, Error> {
+    PORTAL.get().map_err(|_| PortalError::not_running().into())
 }
 
 impl PortalError {
@@ -102,7 +102,6 @@ impl Portal {
     /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     /// runtime.block_on(async { // such as a server's `main`
     ///     heirloom::Portal::current()?.bind_at(&heirloom::Lineage::process())
-    ///         .map_err(Box::<dyn std::error::Error>::from)
     /// })?;
     /// assert!(heirloom::portal().is_ok());
     /// # Ok(())
@@ -111,7 +110,7 @@ impl Portal {
     ///
     /// # Errors
     /// [`NotRunning`](PortalError::NotRunning): the calling code runs in none.
-    pub fn current() -> Result<Self, PortalError> {
+    pub fn current() -> Result<Self, Error> {
         let handle = Handle::try_current().map_err(|_| PortalError::not_running())?;
         Ok(Self::into(handle))
     }
@@ -126,17 +125,17 @@ impl Portal {
     /// The binding lasts until another portal is bound there or the node ends. One portal may be bound at several nodes.
     ///
     /// # Errors
-    /// [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, [`NoPlace`](BindError::NoPlace) in a runtime's future
+    /// [`OwnerGone`](crate::BindError::OwnerGone) in a scope that has ended, [`NoPlace`](crate::BindError::NoPlace) in a runtime's future
     /// that has no node of its own.
-    pub fn bind(&self) -> Result<(), BindError> {
+    pub fn bind(&self) -> Result<(), Error> {
         PORTAL.bind(self.clone()).map(drop)
     }
 
     /// As [`bind`](Self::bind), at another node.
     ///
     /// # Errors
-    /// [`OwnerGone`](BindError::OwnerGone) at a scope that has ended.
-    pub fn bind_at(&self, at: &Lineage) -> Result<(), BindError> {
+    /// [`OwnerGone`](crate::BindError::OwnerGone) at a scope that has ended.
+    pub fn bind_at(&self, at: &Lineage) -> Result<(), Error> {
         PORTAL.at(at).bind(self.clone()).map(drop)
     }
 
@@ -186,16 +185,16 @@ impl Portal {
     /// waits, for the caller: the future is dropped then. The same, before the future is spawned, on a thread that runs a
     /// future of a tokio runtime; `spawn_blocking` and `block_in_place` are fine. (Where tokio's budget is lifted, as in
     /// `tokio::task::unconstrained`, only a panic of tokio's tells. It is caught here, but the panic hook reports it.)
-    /// [`Cancelled`](PortalError::Cancelled) as soon as the calling task or thread is cancelled.
+    /// [`Error::Cancelled`] as soon as the calling task or thread is cancelled.
     /// [`NotRunning`](PortalError::NotRunning), also when the runtime is shut down meanwhile.
-    /// [`Panicked`](PortalError::Panicked) when the future panicked.
-    pub fn block_on<F>(&self, future: F) -> Result<F::Output, PortalError>
+    /// A [`JoinError`](crate::JoinError) when the future panicked.
+    pub fn block_on<F>(&self, future: F) -> Result<F::Output, Error>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         if runtime::runs_a_future() {
-            return Err(PortalError::WouldDeadlock { circle: None });
+            return Err(PortalError::WouldDeadlock { circle: None }.into());
         }
         crate::cancel::checkpoint()?;
         joined(self.spawn(future), Some(CancelListener::new()))

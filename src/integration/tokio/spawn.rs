@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use ::tokio::runtime::Handle;
 use tracing::instrument::Instrumented;
@@ -22,8 +22,8 @@ use crate::pool::report::CancelOutcome;
 use crate::sync::os::Arc;
 use crate::sync::unwind::{swallow, swallow_drop};
 
-use super::outcome::Outcome;
-use crate::error::{JoinError, SpawnError};
+use super::outcome::{Ended, Outcome};
+use crate::error::{Error, ErrorKind, JoinError, SpawnError};
 
 /// Spawns a future at the caller's node, on the runtime that the caller runs in.
 ///
@@ -58,7 +58,7 @@ use crate::error::{JoinError, SpawnError};
 /// # Errors
 /// [`NotRunning`](SpawnError::NotRunning) outside of a runtime, [`ScopeEnded`](SpawnError::ScopeEnded) below a scope
 /// that is closed.
-pub fn spawn<F>(future: F) -> Result<SpawnHandle<F::Output>, SpawnError>
+pub fn spawn<F>(future: F) -> Result<SpawnHandle<F::Output>, Error>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -92,7 +92,7 @@ where
 ///
 /// # Errors
 /// As [`spawn`](spawn()).
-pub fn spawn_blocking<F, T>(f: F) -> Result<SpawnHandle<T>, SpawnError>
+pub fn spawn_blocking<F, T>(f: F) -> Result<SpawnHandle<T>, Error>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -205,7 +205,7 @@ impl<F: Future> Future for Spawned<F> {
         let ended = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(out)) => Ok(out),
-            Err(payload) => Err(JoinError::panic(payload)),
+            Err(payload) => Err(JoinError::panic(None, payload)),
         };
         self.end(ended);
         Poll::Ready(())
@@ -230,7 +230,7 @@ impl<T> Job<T> {
             return;
         }
         let ran = catch_unwind(AssertUnwindSafe(|| work.run(f)));
-        self.outcome.end(ran.map_err(JoinError::panic));
+        self.outcome.end(ran.map_err(|payload| JoinError::panic(None, payload)));
     }
 }
 
@@ -255,9 +255,9 @@ impl<T> Drop for Job<T> {
 /// assert!(never.await.is_err_and(|error| error.is_cancelled()));
 ///
 /// let fails = heirloom::spawn(async { panic!("no such user") })?;
-/// let error: heirloom::JoinError = fails.await.map(|(): ()| ()).unwrap_err();
+/// let error = fails.await.map(|(): ()| ()).unwrap_err();
 /// assert_eq!(error.panic_message(), Some("no such user"));
-/// # Ok::<(), heirloom::SpawnError>(())
+/// # Ok::<(), heirloom::Error>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -308,15 +308,21 @@ impl<T> Cancel for SpawnHandle<T> {
     }
 }
 
-impl<T> Future for SpawnHandle<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = self.outcome.poll(cx.waker());
-        if matches!(&polled, Poll::Ready(Err(error)) if error.is_cancelled()) {
+impl<T> SpawnHandle<T> {
+    pub(super) fn poll_end(&self, waker: &Waker) -> Poll<Ended<T>> {
+        let polled = self.outcome.poll(waker);
+        if matches!(&polled, Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled) {
             note_if_cancelled();
         }
         polled
+    }
+}
+
+impl<T> Future for SpawnHandle<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_end(cx.waker()).map_err(Error::from)
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::error::Cancelled;
+use crate::error::Error;
 use crate::lineage::current;
 use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::pool::blocking::polled;
@@ -38,7 +38,7 @@ use crate::wait::park;
 /// let work = scope.create("work");
 /// work.start(PoolConfig::leased(1))?;
 /// let (mut parcels, mut taken) = mpsc::channel(0);
-/// let sends = work.submit(move || -> Result<_, heirloom::Cancelled> {
+/// let sends = work.submit(move || -> Result<_, heirloom::Error> {
 ///     for n in 1.. {
 ///         heirloom::block_on(parcels.send(n))?.expect("it is taken"); // waits while the channel is full
 ///     }
@@ -48,7 +48,7 @@ use crate::wait::park;
 /// assert_eq!(work.run(|| "another task")?, "another task"); // the only permit is released
 /// sends.cancel();
 /// assert!(sends.join()?.is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 ///
 /// # Errors
@@ -58,9 +58,9 @@ use crate::wait::park;
 /// # Cost
 /// One allocation. With the first pending poll the running task becomes a node of the tree, in one or two microseconds.
 /// Each further pending poll costs one park and one unpark of a thread.
-pub fn block_on<F: Future>(future: F) -> Result<F::Output, Cancelled> {
+pub fn block_on<F: Future>(future: F) -> Result<F::Output, Error> {
     if interrupted::cancel_requested() {
-        return Err(interrupted::cancelled());
+        return Err(interrupted::cancelled().into());
     }
     let mut future = pin!(future);
     let woken = Woken::new(park::waker());
@@ -85,7 +85,7 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, Cancelled> {
         };
         // Also where the future wakes itself again and again.
         if cancel_requested(&park::waker()) {
-            return Err(interrupted::cancelled());
+            return Err(interrupted::cancelled().into());
         }
         if woken.is_set() {
             continue;

@@ -333,7 +333,7 @@ pub(crate) fn block_on_wakers(set: &WakerSet, deadline: Option<Instant>, mut rea
 /// let waits = one.submit(move || heirloom::blocking(|| rx.recv()))?;
 /// one.submit(move || tx.send(7))?; // runs although the only permit was taken
 /// assert_eq!(waits.join()?, Ok(7));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub fn blocking<T>(f: impl FnOnce() -> T) -> T {
     let released = PermitsReleased::begin();

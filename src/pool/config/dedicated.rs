@@ -31,7 +31,7 @@ impl PoolConfig {
     /// assert_eq!(name.as_deref(), Some("shader-0"));
     /// // Borrowed threads have no pool's name: the setting is refused, not ignored.
     /// assert!(scope.create("render").start(PoolConfig::leased(1).thread_name_prefix("render")).is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn thread_name_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.threads_mut().prefix = Some(prefix.into());
@@ -69,7 +69,7 @@ impl PoolConfig {
     ///
     /// Without [`warm`](Self::warm) threads start, and are initialised, as tasks arrive. When that fails, ready threads
     /// go on with the queued tasks. Without a ready thread the queued tasks end with the error
-    /// ([`TaskError::is_worker_init`](crate::TaskError::is_worker_init)). The next thread is tried after a pause of 100
+    /// ([`ErrorKind::WorkerInit`](crate::ErrorKind::WorkerInit)). The next thread is tried after a pause of 100
     /// ms, doubled with each failure up to 13 s; meanwhile a pool without any thread refuses tasks
     /// ([`SubmitErrorKind::WorkerInit`](crate::SubmitErrorKind::WorkerInit)).
     ///
@@ -89,7 +89,7 @@ impl PoolConfig {
     ///
     /// let good = PoolConfig::dedicated(2).on_worker_start(|_| Ok::<(), std::io::Error>(())).warm(2);
     /// plugins.start(good)?; // both are ready
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn on_worker_start<E>(mut self, f: impl Fn(&WorkerCtx) -> Result<(), E> + Send + Sync + 'static) -> Self
     where
@@ -127,7 +127,7 @@ impl PoolConfig {
     /// let first = db.submit_with_state(|connection: &mut Connection| connection.query())?;
     /// assert_eq!(first.join()?, 1);
     /// assert!(db.stop()?.is_complete()); // both are closed
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # When it is made, and how many there are
@@ -144,14 +144,14 @@ impl PoolConfig {
     /// # A panic
     /// A task that panics may leave its state half changed, so the state is dropped before the task's handle is notified,
     /// and `f` makes another one for the thread's next task with a state. If `f` fails then, that task ends with the
-    /// error ([`TaskError::is_worker_init`](crate::TaskError::is_worker_init)) and the thread ends. A task whose state
+    /// error ([`ErrorKind::WorkerInit`](crate::ErrorKind::WorkerInit)) and the thread ends. A task whose state
     /// survives a panic catches it itself, with `catch_unwind`. A task that finds its state broken replaces it:
     /// `*connection = Connection::open()?`.
     ///
     /// # Waiting
     /// A task with a state keeps its permit in every wait, so that at most `n` threads, and at most `n` states, are made;
     /// `releases_permit` is refused. A task with a state cannot join a queued task of the same pool that takes a state too:
-    /// the join fails at once, with [`TaskError::is_state_in_use`](crate::TaskError::is_state_in_use), because no worker
+    /// the join fails at once, with [`ErrorKind::StateInUse`](crate::ErrorKind::StateInUse), because no worker
     /// would be left if each waited so. The queued task never runs in place with the joiner's state.
     pub fn worker_state<S, E>(mut self, f: impl Fn() -> Result<S, E> + Send + Sync + 'static) -> Self
     where

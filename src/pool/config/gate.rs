@@ -2,12 +2,11 @@
 //!
 //! Gates are a layer above the engine. The engine knows only [`Admission`], which runs a body when the gate is entered.
 
-use std::error::Error;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr;
 
-use crate::error::busy::Busy;
+use crate::error::{Busy, NotBound};
 
 /// Whether code runs under a [`Gate`](crate::Gate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +38,7 @@ pub(crate) trait Admission: Sync {
 pub(crate) enum Denied {
     Busy(Busy),
     /// No gate is bound at or above the task's node, which the error names.
-    Missing(Box<dyn Error + Send + Sync>),
+    Missing(NotBound),
 }
 
 /// The gate setting of a pool. Two are equal when their keys and modes are.

@@ -15,15 +15,15 @@ impl PoolConfig {
     /// 100 characters count.
     ///
     /// ```
-    /// use heirloom::{PoolConfig, StartErrorKind};
+    /// use heirloom::PoolConfig;
     /// # let scope = heirloom::Scope::new("doc");
     /// let tenant = String::from("acme");
     /// let render = scope.create("render");
     /// render.start(PoolConfig::leased(4).label("tenant", tenant).label("tier", "gold"))?;
     ///
     /// let refused = scope.create("io").start(PoolConfig::leased(4).label("no-label", "1")).unwrap_err();
-    /// assert!(matches!(refused.kind(), StartErrorKind::Invalid { setting: "label", .. }));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// assert_eq!(refused.kind(), heirloom::ErrorKind::Invalid);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors

@@ -163,7 +163,7 @@ impl PoolConfig {
     /// let words = ["walk", "up", "the", "tree"];
     /// let letters: usize = pages.install(|| words.par_iter().map(|word| word.len()).sum())?;
     /// assert_eq!(letters, 13);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Its threads
@@ -220,11 +220,11 @@ impl PoolConfig {
     /// A start refuses the settings of dedicated threads, and [`gate`](Self::gate):
     ///
     /// ```
-    /// # use heirloom::{PoolConfig, StartErrorKind};
+    /// # use heirloom::PoolConfig;
     /// let pool = heirloom::create("pages");
     /// let refused = pool.start(PoolConfig::work_stealing(2).stack_size(1 << 20)); // its threads are borrowed
     /// let error = refused.unwrap_err();
-    /// assert!(matches!(error.kind(), StartErrorKind::Invalid { setting: "stack_size", .. }));
+    /// assert_eq!(error.kind(), heirloom::ErrorKind::Invalid);
     /// ```
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
@@ -264,7 +264,7 @@ impl PoolConfig {
     /// assert!(render.submit_as("component", || ()).is_ok());
     /// assert!(render.submit_as("thumbnail", || ()).is_err());
     /// assert!(render.submit(|| ()).is_err()); // no type is another type
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn task_type(mut self, only: impl Into<TaskType>) -> Self {
         self.task_type = Some(only.into());
@@ -304,7 +304,7 @@ impl PoolConfig {
     /// let (open, gate) = mpsc::channel::<()>();
     /// let (starts, started) = mpsc::channel();
     /// let slow = pool.submit(move || (starts.send(()), gate.recv()))?; // acquires the only permit
-    /// started.recv()?;
+    /// started.recv().unwrap();
     ///
     /// let request = Scope::new("request 7");
     /// let queued = request.run(|| pool.submit(|| "never runs"))?;
@@ -315,7 +315,7 @@ impl PoolConfig {
     /// # drop(open);
     /// # let _ = slow.join()?;
     /// assert_eq!(next.join()?, "runs");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn queue_limit(mut self, tasks: usize) -> Self {
         self.queue_limit = Some(tasks);
@@ -336,7 +336,7 @@ impl PoolConfig {
     /// request.create("render").start(PoolConfig::leased(1))?;
     /// let finds = request.run(|| audit.submit(|| heirloom::get("render").is_ok()))?;
     /// assert!(!finds.join()?); // it stands at the audit's node, not in the request
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn detached(mut self) -> Self {
         self.detached = true;

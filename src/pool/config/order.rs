@@ -192,7 +192,7 @@ impl PoolConfig {
     ///
     /// let request = Scope::new_in(&app, "request 7");
     /// request.run(|| TENANT.bind(3))?;
-    /// let page = request.run(|| heirloom::get("render")?.submit(|| "page").map_err(Box::<dyn std::error::Error>::from))?;
+    /// let page = request.run(|| heirloom::get("render")?.submit(|| "page"))?;
     /// assert_eq!(page.join()?, "page");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -21,14 +21,14 @@ impl PoolConfig {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use heirloom::{CancelReason, PoolConfig, Scope};
+    /// use heirloom::{ErrorKind, PoolConfig, Scope};
     ///
     /// let scope = Scope::new("doc");
     /// let queries = scope.create("queries");
     /// queries.start(PoolConfig::leased(4).task_timeout(Duration::from_millis(5)))?;
     /// let slow = queries.submit(|| heirloom::sleep(Duration::from_secs(3600)))?;
-    /// assert_eq!(slow.join()?.unwrap_err().reason(), CancelReason::Deadline);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// assert_eq!(slow.join()?.unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn task_timeout(mut self, d: Duration) -> Self {
         self.task_timeout = Some(d);

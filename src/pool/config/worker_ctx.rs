@@ -95,10 +95,10 @@ impl WorkerCtx {
     ///     let connection = CONNECTION.at(&worker.lineage()).get()?; // `CONNECTION.get()` would not find it
     ///     let mut connection = connection.lock().unwrap();
     ///     connection.queries += 1;
-    ///     Ok::<_, heirloom::NotBound>(connection.queries)
+    ///     Ok::<_, heirloom::Error>(connection.queries)
     /// })?;
     /// assert_eq!(queries.join()??, 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub fn lineage(&self) -> Lineage {

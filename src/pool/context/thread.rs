@@ -325,7 +325,7 @@ pub(super) fn with_number<R>(f: impl FnOnce(&Cell<u64>) -> R) -> R {
 /// let id = task.id();
 /// assert_eq!(task.join()?, Some(id));
 /// assert_eq!(heirloom::task_id(), None);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[must_use]
 pub fn task_id() -> Option<TaskId> {

@@ -52,7 +52,7 @@ impl<T> TaskSet<T> {
     /// assert_eq!(first??, "the fastest");
     /// drop(mirrors); // the other task is cancelled
     /// pool.wait_idle()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn cancel_on_drop(self) -> CancelOnDrop<Self> {
         CancelOnDrop::new(self)
@@ -83,7 +83,7 @@ impl<T> TaskSet<T> {
 /// let answer = tokio::time::timeout(Duration::from_millis(5), query).await;
 /// assert!(answer.is_err());
 /// work.wait_idle()?; // the query was cancelled, and its sleep ended
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -108,7 +108,7 @@ impl<H: Cancel> CancelOnDrop<H> {
     /// work.start(PoolConfig::leased(1))?;
     /// let sum = work.submit(|| 1 + 1)?.cancel_on_drop();
     /// assert_eq!(sum.into_inner().join()?, 2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn into_inner(mut self) -> H {
         match self.handle.take() {

@@ -5,11 +5,10 @@ use std::fmt;
 use std::iter::{Fuse, FusedIterator};
 use std::time::{Duration, Instant};
 
-use crate::error::{SubmitError, SubmitErrorKind, TaskError, TimedOut};
+use crate::error::{Error, ErrorKind, SubmitError, SubmitErrorKind, TimedOut};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::NodeRef;
-use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
 use crate::pool::context::interrupted;
 use crate::pool::core::pool::Pool;
@@ -24,7 +23,7 @@ use crate::wait::park;
 type Given<A> = Arc<Mutex<Option<A>>>;
 
 /// The outcome of a submission: the task, or the reason of its refusal.
-type Submitted<T> = Result<TaskHandle<T>, SubmitError>;
+type Submitted<T> = Result<TaskHandle<T>, Error>;
 
 /// Whether a submission waits for capacity in the queue.
 #[derive(Clone, Copy)]
@@ -57,7 +56,7 @@ pub struct Map<I: Iterator, F, T> {
     ended: bool,
     f: Arc<F>,
     window: usize,
-    under_way: VecDeque<Result<TaskHandle<T>, TaskError>>,
+    under_way: VecDeque<Submitted<T>>,
 }
 
 impl<I, F, T> Map<I, F, T>
@@ -68,7 +67,7 @@ where
     T: Send + 'static,
 {
     /// Submits the first window. A refusal of the very first task is returned instead of a map.
-    pub(crate) fn new(pool: Arc<Pool>, task_type: Option<TaskType>, inputs: I, f: F) -> Result<Self, SubmitError> {
+    pub(crate) fn new(pool: Arc<Pool>, task_type: Option<TaskType>, inputs: I, f: F) -> Result<Self, Error> {
         let window = pool.config.most_at_once().saturating_mul(4);
         let mut map = Self {
             pool,
@@ -84,7 +83,7 @@ where
             under_way: VecDeque::new(),
         };
         match map.submit_next(Capacity::AsItIs) {
-            Some(Err(reason)) if !reason.is_queue_full() => Err(reason),
+            Some(Err(reason)) if reason.kind() != ErrorKind::QueueFull => Err(reason),
             Some(first) => {
                 map.keep(first);
                 map.refill();
@@ -108,7 +107,7 @@ where
     /// let seen = map.by_ref().take_while(|result| result.is_ok()).count(); // the tasks under way, then one error
     /// assert!(map.next().is_none());
     /// assert_eq!(map.into_rest().next(), Some(seen + 1));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn into_rest(self) -> impl Iterator<Item = I::Item> {
         self.held.into_iter().chain(self.inputs)
@@ -123,10 +122,10 @@ where
         if !self.pool.config.detached && self.place.node().is_cancelled() {
             // The pool would accept the task and cancel it at once. A cancelled scope would refuse it.
             if self.place.node().scope_closed() {
-                return Some(Err(admit::scope_has_ended(&self.pool, &self.place)));
+                return Some(Err(admit::scope_has_ended(&self.pool, &self.place).into()));
             }
             interrupted::note_if_cancelled();
-            return Some(Err(SubmitError::new(&self.pool.namespace, SubmitErrorKind::Cancelled)));
+            return Some(Err(SubmitError::new(&self.pool.namespace, SubmitErrorKind::Cancelled).into()));
         }
         let input = self.held.take().or_else(|| self.inputs.next())?;
         let (given, f): (Given<I::Item>, _) = (Arc::new(Mutex::new(Some(input))), Arc::clone(&self.f));
@@ -160,14 +159,13 @@ where
                 self.under_way.push_back(Ok(handle));
                 true
             }
-            Err(reason) if reason.is_queue_full() => {
+            Err(reason) if reason.kind() == ErrorKind::QueueFull => {
                 // The input is kept and tried again, so the caller sees no refusal.
                 self.pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
                 false
             }
             Err(reason) => {
-                let error = TaskError::refused(TaskId::next(), &self.pool.namespace, reason);
-                self.under_way.push_back(Err(error));
+                self.under_way.push_back(Err(reason));
                 self.ended = true;
                 false
             }
@@ -215,12 +213,12 @@ where
     /// }
     /// assert_eq!(sum, 30);
     /// # let _ = looks;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`TimedOut`] when the next result is not there by then; the map is unchanged, and the next call waits on.
-    pub fn next_timeout(&mut self, d: Duration) -> Result<Option<Result<T, TaskError>>, TimedOut> {
+    pub fn next_timeout(&mut self, d: Duration) -> Result<Option<Result<T, Error>>, Error> {
         let deadline = park::after(d);
         self.refill();
         if self.under_way.is_empty()
@@ -228,7 +226,7 @@ where
         {
             self.keep(waited);
             if self.under_way.is_empty() {
-                return Err(TimedOut);
+                return Err(TimedOut.into());
             }
         }
         match self.under_way.pop_front() {
@@ -236,7 +234,7 @@ where
                 let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
                 handle.join_timeout(left).map(Some).map_err(|handle| {
                     self.under_way.push_front(Ok(handle));
-                    TimedOut
+                    TimedOut.into()
                 })
             }
             Some(Err(error)) => Ok(Some(Err(error))),
@@ -258,12 +256,12 @@ where
     ///     while let Some(square) = squares.next_async().await {
     ///         sum += square?;
     ///     }
-    ///     Ok::<_, heirloom::TaskError>(sum)
+    ///     Ok::<_, heirloom::Error>(sum)
     /// })?;
     /// assert_eq!(sum, 30);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
-    pub async fn next_async(&mut self) -> Option<Result<T, TaskError>> {
+    pub async fn next_async(&mut self) -> Option<Result<T, Error>> {
         loop {
             self.refill();
             let out = match self.under_way.front_mut() {
@@ -290,7 +288,7 @@ where
     F: Fn(I::Item) -> T + Send + Sync + 'static,
     T: Send + 'static,
 {
-    type Item = Result<T, TaskError>;
+    type Item = Result<T, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.refill();

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use crate::error::{SubmitError, TaskError};
+use crate::error::Error;
 use crate::names::id::TaskId;
 use crate::names::task_type::{Task as KindTask, TaskKind, TaskType};
 use crate::pool::blocking::release::{self, OfTracker, may_run_in_place};
@@ -53,7 +53,7 @@ impl<'scope> TaskScope<'scope, '_> {
     ///
     /// # Errors
     /// As [`PoolManager::submit`](crate::PoolManager::submit).
-    pub fn submit<F, T>(&'scope self, f: F) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    pub fn submit<F, T>(&'scope self, f: F) -> Result<ScopedHandle<'scope, T>, Error>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
@@ -68,7 +68,7 @@ impl<'scope, K: TaskKind> TaskScope<'scope, '_, K> {
     ///
     /// # Errors
     /// As [`TypedManager::submit`](crate::TypedManager::submit).
-    pub fn submit<F, T>(&'scope self, task: KindTask<K, F>) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    pub fn submit<F, T>(&'scope self, task: KindTask<K, F>) -> Result<ScopedHandle<'scope, T>, Error>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
@@ -78,7 +78,7 @@ impl<'scope, K: TaskKind> TaskScope<'scope, '_, K> {
 }
 
 impl<'scope, K> TaskScope<'scope, '_, K> {
-    fn submit_any<F, T>(&'scope self, f: F) -> Result<ScopedHandle<'scope, T>, SubmitError>
+    fn submit_any<F, T>(&'scope self, f: F) -> Result<ScopedHandle<'scope, T>, Error>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
@@ -165,7 +165,7 @@ impl<T> ScopedHandle<'_, T> {
     ///
     /// # Errors
     /// As [`TaskHandle::join`].
-    pub fn join(self) -> Result<T, TaskError> {
+    pub fn join(self) -> Result<T, Error> {
         self.inner.join()
     }
 
@@ -173,7 +173,7 @@ impl<T> ScopedHandle<'_, T> {
     ///
     /// # Errors
     /// The handle itself, to wait again.
-    pub fn join_timeout(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
+    pub fn join_timeout(self, d: Duration) -> Result<Result<T, Error>, Self> {
         self.inner.join_timeout(d).map_err(|inner| Self { inner, scope: PhantomData })
     }
 

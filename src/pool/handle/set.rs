@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::error::{TaskError, TimedOut};
+use crate::error::{Error, TaskError, TimedOut};
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
 use crate::pool::blocking::release::PermitsReleased;
@@ -19,7 +19,7 @@ use crate::wait::graph::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
 use crate::wait::park;
 
 /// The id and the result of a task that has ended.
-pub type Ended<T> = (TaskId, Result<T, TaskError>);
+pub type Ended<T> = (TaskId, Result<T, Error>);
 
 /// Collects handles and yields their results as they finish.
 ///
@@ -44,7 +44,7 @@ pub type Ended<T> = (TaskId, Result<T, TaskError>);
 ///     sum += squared?;
 /// }
 /// assert_eq!(sum, 285);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub struct TaskSet<T> {
     handles: Members<TaskHandle<T>>,
@@ -106,7 +106,8 @@ impl<T> TaskSet<T> {
     /// Returns `None` when the set is empty. Waits as [`TaskHandle::join`] does.
     ///
     /// The wait would never end where all tasks of the set wait, directly or through others, for a result or a permit
-    /// of the caller. Then this returns the error of one of them, [`TaskError::is_deadlock`]. That task leaves the set,
+    /// of the caller. Then this returns the error of one of them, of the kind
+    /// [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock). That task leaves the set,
     /// and goes on, detached.
     pub fn join_next(&mut self) -> Option<Ended<T>> {
         self.join_until(None).unwrap_or(None)
@@ -116,11 +117,11 @@ impl<T> TaskSet<T> {
     ///
     /// # Errors
     /// [`TimedOut`] when no task has finished by then; the set is unchanged.
-    pub fn join_next_timeout(&mut self, d: Duration) -> Result<Option<Ended<T>>, TimedOut> {
+    pub fn join_next_timeout(&mut self, d: Duration) -> Result<Option<Ended<T>>, Error> {
         self.join_until(Some(d))
     }
 
-    fn join_until(&mut self, d: Option<Duration>) -> Result<Option<Ended<T>>, TimedOut> {
+    fn join_until(&mut self, d: Option<Duration>) -> Result<Option<Ended<T>>, Error> {
         let deadline = d.and_then(park::after);
         let mut next = None;
         let mut released = if deadline.is_none() { release::release_if_deep() } else { None };
@@ -147,7 +148,7 @@ impl<T> TaskSet<T> {
         });
         match closed {
             Some(why) if next.is_none() => Ok(Some(self.give_up_one(why))),
-            _ => next.ok_or(TimedOut),
+            _ => Ok(next.ok_or(TimedOut)?),
         }
     }
 
@@ -161,7 +162,7 @@ impl<T> TaskSet<T> {
             drop(self.handles.remove(key));
         }
         let id = at.map(|(_, id)| id).or(found).unwrap_or_else(TaskId::next);
-        (id, Err(TaskError::deadlock(id, &pool, why.circle)))
+        (id, Err(TaskError::deadlock(id, &pool, why.circle).into()))
     }
 
     fn forget(&self, key: usize) {

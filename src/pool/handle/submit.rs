@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Instant;
 
-use crate::error::{Refused, SubmitError, SubmitErrorKind, TaskError};
+use crate::error::{Error, ErrorKind, Refused, SubmitError, SubmitErrorKind};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::node::NodeRef;
 use crate::names::task_type::TaskType;
@@ -148,7 +148,7 @@ where
     T: Send + 'static,
 {
     match (submit_static(pool, submitted, f), &pool.capacity) {
-        (Err(full), Some(capacity)) if full.reason.is_queue_full() => Err((full, capacity)),
+        (Err(full), Some(capacity)) if full.reason.kind() == ErrorKind::QueueFull => Err((full, capacity)),
         (outcome, _) => Ok(outcome),
     }
 }
@@ -187,21 +187,20 @@ fn scope_ended(pool: &Pool, at: &NodeRef) -> bool {
 }
 
 fn would_deadlock<F>(pool: &Pool, task: F, why: ClosesCircle) -> Refused<F> {
-    Refused { task, reason: SubmitError::new(&pool.namespace, SubmitErrorKind::WouldDeadlock { circle: why.circle }) }
+    Refused {
+        task,
+        reason: SubmitError::new(&pool.namespace, SubmitErrorKind::WouldDeadlock { circle: why.circle }).into(),
+    }
 }
 
 fn cancelled_while_waiting<F>(pool: &Pool, task: F) -> Refused<F> {
     interrupted::note_if_cancelled();
-    Refused { task, reason: SubmitError::new(&pool.namespace, SubmitErrorKind::Cancelled) }
+    Refused { task, reason: SubmitError::new(&pool.namespace, SubmitErrorKind::Cancelled).into() }
 }
 
 /// Runs `f` as a task of the pool and waits for it. It runs on this thread if a leased pool has a permit free or the
 /// thread is a work-stealing pool's own, else on a worker.
-pub(crate) fn run_and_wait<F, T>(
-    pool: &Arc<Pool>,
-    task_type: Option<TaskType>,
-    f: F,
-) -> Result<Result<T, TaskError>, SubmitError>
+pub(crate) fn run_and_wait<F, T>(pool: &Arc<Pool>, task_type: Option<TaskType>, f: F) -> Result<T, Error>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -219,18 +218,18 @@ where
                     task::run_here(pool, claimed, meta, lends);
                 }
                 if nested {
-                    return Ok(handle.join());
+                    return handle.join();
                 }
                 dispatch::release_permit(pool, false);
-                return Ok(handle.join());
+                return handle.join();
             }
             Err(back) => f = back,
         }
     }
-    let ran = abort_on_panic(|| {
+    let ran: Result<_, Refused<F>> = abort_on_panic(|| {
         let task = dispatch::submit(pool, As { task_type, borrows: true, ..As::default() }, None, f)?;
         Ok(TaskHandle::new(task, pool).join_borrowing())
     });
     // Outside of the guard: the closure's drop is user code.
-    ran.map_err(|refused: Refused<F>| refused.reason)
+    ran?
 }

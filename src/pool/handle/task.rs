@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::error::{CancelReason, Cancelled, TaskError};
+use crate::error::{CancelReason, Error};
 use crate::names::id::TaskId;
 use crate::pool::blocking::cancel_forwarder::CancelForwarder;
 use crate::pool::blocking::polled;
@@ -19,7 +19,7 @@ use crate::pool::handle::waiting::Awaited;
 use crate::pool::report::{CancelOutcome, TaskStatus};
 use crate::pool::run::{cancel_task, deadline, depth};
 use crate::sync::os::Arc;
-use crate::task::cell::HandleRef;
+use crate::task::cell::{HandleRef, Output};
 use crate::task::state::CancelRequest;
 use crate::wait::graph::{Ends, Target};
 use crate::wait::park;
@@ -41,7 +41,7 @@ use crate::wait::park;
 ///
 /// let fails = pool.submit(|| -> i32 { panic!("no") })?;
 /// assert!(fails.join().unwrap_err().is_panic());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[must_use = "dropping the handle detaches the task; its result and its panic are lost"]
 pub struct TaskHandle<T> {
@@ -104,7 +104,7 @@ impl<T> TaskHandle<T> {
     /// assert!(second.join().is_err_and(|error| error.is_cancelled()));
     /// open.send(())?;
     /// first.join()??;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn cancel(&self) -> CancelOutcome {
         let outcome = cancel_task::cancel(&self.awaited.task, CancelReason::Request);
@@ -159,13 +159,13 @@ impl<T> TaskHandle<T> {
     /// - The task was cancelled, or could not run.
     /// - At once, where the wait would never end: the caller joins itself, the process is a fork of the task's process,
     ///   or the task waits, directly or through others, for a result or a permit of the caller
-    ///   ([`TaskError::is_deadlock`]). In that last case the task goes on, detached.
-    pub fn join(self) -> Result<T, TaskError> {
+    ///   ([`ErrorKind::WouldDeadlock`](crate::ErrorKind::WouldDeadlock)). In that last case the task goes on, detached.
+    pub fn join(self) -> Result<T, Error> {
         if self.awaited.task.state().is_done() {
             return self.output();
         }
         if let Some(error) = self.awaited.never_ends() {
-            return Err(error);
+            return Err(error.into());
         }
         if depth::is_deep() || !self.awaited.run_in_place(true) {
             self.awaited.wait()?;
@@ -177,7 +177,7 @@ impl<T> TaskHandle<T> {
     /// a circle ends as refused. For a running one, other waits of the circle are refused.
     ///
     /// The caller makes sure that the task is not on its own stack, and that this process is no fork.
-    pub(crate) fn join_borrowing(self) -> Result<T, TaskError> {
+    pub(crate) fn join_borrowing(self) -> Result<T, Error> {
         if !self.awaited.task.state().is_done() && (depth::is_deep() || !self.awaited.run_in_place(true)) {
             self.awaited.wait_borrowing();
         }
@@ -215,27 +215,28 @@ impl<T> TaskHandle<T> {
     ///
     /// let (starts, started) = std::sync::mpsc::channel();
     /// let outer = scope.run(|| work.submit(move || {
-    ///     let inner = heirloom::get("work").unwrap().submit(move || {
+    ///     let inner = heirloom::get("work")?.submit(move || {
     ///         starts.send(()).unwrap();
     ///         heirloom::sleep(std::time::Duration::from_secs(3600))
     ///     });
-    ///     inner.unwrap().join_cancelling()
+    ///     inner?.join_cancelling()
     /// }))?;
-    /// started.recv()?;
+    /// started.recv().unwrap();
     /// outer.cancel();
     /// assert!(outer.join()?.is_err()); // when the inner one had ended
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
-    /// The outer error when the caller was cancelled during the wait; the task has ended then, and its result is
-    /// dropped. The inner error is the task's. If the task had ended before, its result is returned, and a request
+    /// # Errors
+    /// [`Error::Cancelled`] when the caller was cancelled during the wait; the task has ended then, and its result is
+    /// dropped. Otherwise as [`join`](Self::join). If the task had ended before, its result is returned, and a request
     /// stays pending for the caller's next checkpoint.
-    pub fn join_cancelling(self) -> Result<Result<T, TaskError>, Cancelled> {
+    pub fn join_cancelling(self) -> Result<T, Error> {
         if self.awaited.task.state().is_done() {
-            return Ok(self.output());
+            return self.output();
         }
         if let Some(error) = self.awaited.never_ends() {
-            return Ok(Err(error));
+            return Err(error.into());
         }
         let mut forwarder = None;
         let blocked = self.awaited.block(Ends::WhenTold, |waker| {
@@ -244,12 +245,12 @@ impl<T> TaskHandle<T> {
             });
         });
         if let Err(why) = blocked {
-            return Ok(Err(self.awaited.would_deadlock(why)));
+            return Err(self.awaited.would_deadlock(why).into());
         }
         if forwarder.is_some_and(|forwarder| forwarder.passed()) {
-            Err(interrupted::cancelled())
+            Err(interrupted::cancelled().into())
         } else {
-            Ok(self.output())
+            self.output()
         }
     }
 
@@ -258,7 +259,7 @@ impl<T> TaskHandle<T> {
     ///
     /// # Errors
     /// As [`join_cancelling`](Self::join_cancelling).
-    pub async fn join_cancelling_async(mut self) -> Result<Result<T, TaskError>, Cancelled> {
+    pub async fn join_cancelling_async(mut self) -> Result<T, Error> {
         let mut forwarder = None;
         let out = poll_fn(|cx| {
             if let Poll::Ready(out) = self.poll_output(cx, false) {
@@ -270,7 +271,7 @@ impl<T> TaskHandle<T> {
             Poll::Pending
         });
         let out = out.await;
-        if forwarder.is_some_and(|forwarder| forwarder.passed()) { Err(interrupted::cancelled()) } else { Ok(out) }
+        if forwarder.is_some_and(|forwarder| forwarder.passed()) { Err(interrupted::cancelled().into()) } else { out }
     }
 
     /// Waits at most `d`, and returns the task's result. Never runs the task in place; releases the running task's
@@ -290,18 +291,18 @@ impl<T> TaskHandle<T> {
     ///     Err(not_yet) => not_yet, // the handle, to wait again
     ///     Ok(result) => panic!("the gate is still closed: {result:?}"),
     /// };
-    /// open.send("opened")?;
+    /// open.send("opened").unwrap();
     /// assert_eq!(task.join()??, "opened");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// The handle itself, to wait again, when the task has not ended by then.
-    pub fn join_timeout(self, d: Duration) -> Result<Result<T, TaskError>, Self> {
+    pub fn join_timeout(self, d: Duration) -> Result<Result<T, Error>, Self> {
         let deadline = park::after(d);
         if !self.is_finished() {
             if let Some(error) = self.awaited.is_the_parents() {
-                return Ok(Err(error));
+                return Ok(Err(error.into()));
             }
             let _released = PermitsReleased::begin_until(deadline);
             // Spinning is part of the time; it is shorter than the clock is exact.
@@ -316,33 +317,33 @@ impl<T> TaskHandle<T> {
         Ok(self.output())
     }
 
-    fn output(self) -> Result<T, TaskError> {
+    fn output(self) -> Result<T, Error> {
         match self.take() {
             Some(output) => output,
             None => unreachable!("a finished task has its result until its handle takes it"),
         }
     }
 
-    fn take(&self) -> Option<Result<T, TaskError>> {
+    fn take(&self) -> Option<Result<T, Error>> {
         // SAFETY: `T` is the task's own, by the type of `new`'s argument, and this is its handle.
         let output = unsafe { self.awaited.task.take::<T>() };
         // The end of a cancelled task counts as the caller's own interruption, if the same request reaches both.
-        let is_by_request = |output: &Result<T, TaskError>| match output {
+        let is_by_request = |output: &Output<T>| match output {
             Ok(_) => self.awaited.task.state().was_interrupted(),
             Err(error) => error.is_cancelled(),
         };
         if output.as_ref().is_some_and(is_by_request) {
             interrupted::note_if_cancelled();
         }
-        output
+        output.map(|output| Ok(output?))
     }
 
     /// Polls; see the `Future`. `waits` is whether the caller will block if this is pending.
-    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, TaskError>> {
+    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, Error>> {
         if !self.awaited.task.state().is_done()
             && let Some(error) = self.awaited.is_the_parents().or_else(|| self.awaited.needs_a_state_held_here())
         {
-            return Poll::Ready(Err(error));
+            return Poll::Ready(Err(error.into()));
         }
         #[cfg(feature = "tokio")]
         if !waits {
@@ -364,7 +365,7 @@ impl<T> TaskHandle<T> {
 }
 
 impl<T> Future for TaskHandle<T> {
-    type Output = Result<T, TaskError>;
+    type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_output(cx, false)

@@ -86,7 +86,7 @@ impl Kind<Pool> for Local {
 /// });
 /// assert_eq!(local.run_until_stopped().completed, 1);
 /// assert_eq!(other.join().unwrap()?, here);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 ///
 /// Other waits of this thread: the join of one of this pool's tasks runs exactly that task, in place. Waits for many
@@ -95,7 +95,7 @@ impl Kind<Pool> for Local {
 /// meanwhile.
 ///
 /// The join of another pool's task, or of a thread, that waits for this thread in turn would never end, and is refused
-/// ([`TaskError::is_deadlock`](crate::TaskError::is_deadlock)). For a task, use [`run_until`](Self::run_until). A
+/// ([`ErrorKind::WouldDeadlock`](crate::ErrorKind::WouldDeadlock)). For a task, use [`run_until`](Self::run_until). A
 /// thread's handle is no future: let the thread [close](crate::PoolManager::close) the pool at its end, or check its
 /// [`is_finished`](crate::thread::JoinHandle::is_finished) between calls of [`run_timeout`](Self::run_timeout).
 ///
@@ -146,7 +146,7 @@ impl LocalPool {
     /// assert!(!title.is_finished()); // no other thread runs it
     /// assert_eq!(local.run_pending(), 1);
     /// assert_eq!(title.join()?, "new title");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn run_pending(&self) -> usize {
         let _released = PermitsReleased::begin();
@@ -184,7 +184,7 @@ impl LocalPool {
     /// work.start(PoolConfig::leased(1))?;
     /// let asks_the_ui = work.submit(move || ui.submit(|| "clicked").unwrap().join())?;
     /// assert_eq!(local.run_until(asks_the_ui)??, "clicked");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn run_until<F: Future>(&self, future: F) -> F::Output {
         // The caller has no error to receive, so this wait is never refused.
@@ -215,7 +215,7 @@ impl LocalPool {
     /// });
     /// assert_eq!(local.run_until_stopped().completed, 1);
     /// # program.join().unwrap();
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn run_until_stopped(&self) -> StopReport {
         if !thread::is_in(Arc::as_ptr(self.pool())) {
@@ -239,7 +239,7 @@ impl LocalPool {
     /// let shown = ui.submit(|| "shown")?;
     /// assert!(!local.run_timeout(Duration::from_millis(1)));
     /// assert!(shown.is_finished());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn run_timeout(&self, d: Duration) -> bool {
         // In a fork the wait ends at once, and the pool goes on in the parent.
@@ -270,7 +270,7 @@ impl LocalPool {
     ///     local.run_pending();
     /// }
     /// assert_eq!(other.join().unwrap()?, "shown");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn on_pending(&self, f: impl Fn() + Send + Sync + 'static) {
         let notifier = notifier(self.pool());

@@ -99,5 +99,5 @@ pub(super) fn meta(
 
 pub(super) fn refuse<F>(pool: &Pool, task: F, reason: SubmitError) -> Refused<F> {
     pool.counters.refused.fetch_add(1, Ordering::Relaxed);
-    Refused { task, reason }
+    Refused { task, reason: reason.into() }
 }

@@ -9,7 +9,7 @@
 //! A task that runs inside another one finds at least half of the stack that a thread of its pool has
 //! ([`PoolConfig::stack_needed`](crate::pool::config::PoolConfig)). Where the thread's stack has less left, it grows
 //! ([`crate::threads::stack`]). Where it cannot grow, the task does not start, and finishes as too deep
-//! ([`TaskError::is_too_deep`](crate::TaskError::is_too_deep)). So the depth of such tasks never overflows a stack. A
+//! ([`ErrorKind::TooDeep`](crate::ErrorKind::TooDeep)). So the depth of such tasks never overflows a stack. A
 //! task's own code may overflow that half, as on any thread.
 
 use crate::error::stack::NoRoom;

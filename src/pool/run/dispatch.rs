@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::{CancelReason, Refused, SubmitError, TaskError};
+use crate::error::{CancelReason, Error, Refused, SubmitError, TaskError};
 use crate::lineage::node::NodeRef;
 use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
@@ -121,7 +121,7 @@ pub(crate) fn submit_here<F, T>(
     task_type: Option<TaskType>,
     nested: bool,
     f: Body<F>,
-) -> Result<Here<F, T>, SubmitError>
+) -> Result<Here<F, T>, Error>
 where
     F: FnOnce() -> T + Send,
     T: Send,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::error::{CancelReason, Cancelled};
+use crate::error::{CancelReason, Cancelled, Error};
 use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
 use crate::registry::in_scope::InScope;
@@ -14,17 +14,17 @@ use crate::registry::in_scope::InScope;
 impl<F> InScope<F> {
     /// Sets the scope's deadline to `d` from now, and ends the future with the scope's cancel.
     ///
-    /// The returned future is ready with the value, or with [`Cancelled`] as soon as the scope or a scope above it is
+    /// The returned future is ready with the value, or with [`Error::Cancelled`] as soon as the scope or a scope above it is
     /// cancelled, by the deadline or in another way. Then the inner future has been dropped, standing in the scope, whatever
     /// it awaited. No runtime's timer is needed. See [`Scope::deadline`](crate::Scope::deadline).
     ///
     /// ```
     /// use std::time::Duration;
-    /// use heirloom::{CancelReason, FutureExt, Scope};
+    /// use heirloom::{ErrorKind, FutureExt, Scope};
     ///
     /// let never = std::future::pending::<()>().in_scope(Scope::new("request 7")).timeout(Duration::from_millis(5));
     /// let cancelled = futures::executor::block_on(never).unwrap_err();
-    /// assert_eq!(cancelled.reason(), CancelReason::Deadline);
+    /// assert_eq!(cancelled.kind(), ErrorKind::DeadlineExceeded);
     /// ```
     pub fn timeout(self, d: Duration) -> InScopeTimeout<F> {
         let watch = self.scope.as_ref().map(|scope| {
@@ -47,7 +47,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<F: Future> Future for InScopeTimeout<F> {
-    type Output = Result<F::Output, Cancelled>;
+    type Output = Result<F::Output, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -61,7 +61,7 @@ impl<F: Future> Future for InScopeTimeout<F> {
         }
         let cause = this.watch.take().and_then(|watch| watch.node().cause());
         this.inner.set(None);
-        Poll::Ready(Err(cause.unwrap_or_else(|| Cancelled::new(CancelReason::Request, "a scope"))))
+        Poll::Ready(Err(cause.unwrap_or_else(|| Cancelled::new(CancelReason::Request, "a scope")).into()))
     }
 }
 

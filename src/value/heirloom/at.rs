@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::error::value::{BindError, InitError, NotBound};
+use crate::error::Error;
 use crate::lineage::handle::Lineage;
 use crate::sync::os::Arc;
 use crate::value::heirloom::Heirloom;
@@ -26,7 +26,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// Returns the same verbs at another node: a value is looked up, bound, unbound or initialised there.
     ///
     /// ```
-    /// use heirloom::{Heirloom, InitError, Scope};
+    /// use heirloom::{Heirloom, Scope};
     ///
     /// static CACHE: Heirloom<Vec<u8>> = Heirloom::new("cache");
     /// let tenant = Scope::new("tenant 3");
@@ -35,8 +35,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// assert!(CACHE.at(&tenant).get().is_ok() && CACHE.get().is_err());
     /// let sibling = Scope::new("tenant 4");
     /// let refused = sibling.run(|| CACHE.at(&tenant).get_or_init(Vec::new));
-    /// assert!(matches!(refused, Err(InitError::NotBelow { .. })));
-    /// # Ok::<(), InitError>(())
+    /// assert_eq!(refused.unwrap_err().kind(), heirloom::ErrorKind::NotBelow);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub const fn at<'a>(&'a self, node: &'a Lineage) -> HeirloomAt<'a, T> {
         HeirloomAt { key: self, site: Site::at(node) }
@@ -47,7 +47,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// ```
     /// use std::sync::mpsc;
     /// use std::time::Duration;
-    /// use heirloom::{Heirloom, InitError, thread};
+    /// use heirloom::{Heirloom, thread};
     ///
     /// static SLOW: Heirloom<u32> = Heirloom::new("slow");
     /// let (go, gate) = mpsc::channel();
@@ -57,13 +57,13 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///         let _ = began.send(());
     ///         gate.recv()
     ///     })
-    /// });
-    /// begins.recv()?;
+    /// })?;
+    /// begins.recv().unwrap();
     /// let early = SLOW.within(Duration::from_millis(1)).get_or_init(|| 0);
-    /// assert!(matches!(early, Err(InitError::TimedOut { .. })));
-    /// go.send(7)?;
-    /// assert_eq!(*leader.join().unwrap()?, 7); // undisturbed
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// assert_eq!(early.unwrap_err().kind(), heirloom::ErrorKind::TimedOut);
+    /// go.send(7).unwrap();
+    /// assert_eq!(*leader.join()??, 7); // undisturbed
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub const fn within(&self, d: Duration) -> HeirloomAt<'_, T> {
         HeirloomAt { key: self, site: Site::HERE.timeout(d) }
@@ -83,8 +83,8 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// # Errors
     /// As [`Heirloom::get`].
     #[inline]
-    pub fn get(&self) -> Result<Arc<T>, NotBound> {
-        self.key.find(self.site, Arc::clone)
+    pub fn get(&self) -> Result<Arc<T>, Error> {
+        Ok(self.key.find(self.site, Arc::clone)?)
     }
 
     /// Lends the nearest value at that node or above it to `f`; see [`Heirloom::with`].
@@ -92,23 +92,23 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// # Errors
     /// As [`Heirloom::get`].
     #[inline]
-    pub fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Result<R, NotBound> {
-        self.key.find(self.site, |value| f(value))
+    pub fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Result<R, Error> {
+        Ok(self.key.find(self.site, |value| f(value))?)
     }
 
     /// Returns the node of the value that [`get`](Self::get) returns; see [`Heirloom::place`].
     ///
     /// # Errors
     /// As [`Heirloom::place`].
-    pub fn place(&self) -> Result<Lineage, NotBound> {
-        self.key.find_place(self.site)
+    pub fn place(&self) -> Result<Lineage, Error> {
+        Ok(self.key.find_place(self.site)?)
     }
 
     /// Binds a value at that node, and returns the one before; see [`Heirloom::bind`].
     ///
     /// # Errors
     /// As [`Heirloom::bind`].
-    pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
+    pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, Error> {
         self.key.bind_in(self.site, value.into(), BindMode::Replacing)
     }
 
@@ -116,7 +116,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     ///
     /// # Errors
     /// As [`Heirloom::bind_unique`].
-    pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), BindError> {
+    pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), Error> {
         self.key.bind_in(self.site, value.into(), BindMode::Unique).map(drop)
     }
 
@@ -134,7 +134,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     ///
     /// # Panics
     /// As [`Heirloom::get_or_init`].
-    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> Result<Arc<T>, InitError> {
+    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> Result<Arc<T>, Error> {
         self.key.own_of(self.key.ask(self.site).value(|| Ok::<_, Infallible>(f())))
     }
 
@@ -146,7 +146,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     ///
     /// # Panics
     /// As [`Heirloom::get_or_init`].
-    pub fn get_or_try_init<E: Into<BoxError>>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, InitError> {
+    pub fn get_or_try_init<E: Into<BoxError>>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, Error> {
         self.key.own_of(self.key.ask(self.site).value(f))
     }
 
@@ -157,7 +157,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     ///
     /// # Panics
     /// As [`Heirloom::get_or_init`].
-    pub async fn get_or_init_async<F: Future<Output = T>>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, InitError> {
+    pub async fn get_or_init_async<F: Future<Output = T>>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, Error> {
         self.key.own_of(self.key.ask(self.site).value_async(|| infallible(f())).await)
     }
 
@@ -168,7 +168,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     ///
     /// # Panics
     /// As [`Heirloom::get_or_init`].
-    pub async fn get_or_try_init_async<F, E>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, InitError>
+    pub async fn get_or_try_init_async<F, E>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, Error>
     where
         F: Future<Output = Result<T, E>>,
         E: Into<BoxError>,

@@ -73,13 +73,17 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
         node.map(Lineage).ok_or_else(|| site.not_bound(self.name, None))
     }
 
+    pub(crate) fn find_here(&self) -> Result<Arc<T>, NotBound> {
+        self.find(Site::HERE, Arc::clone)
+    }
+
     /// As [`get`](Self::get), without the cost of an error where no value is bound.
     pub(crate) fn get_if_bound(&self) -> Result<Option<Arc<T>>, NotBound> {
         let Some(core) = self.core.get() else { return Ok(None) };
         if matches!(self.policy, Policy::Inherited) {
             return Ok(lookup::lend_here::<Values, _>(&core.number, counted));
         }
-        match self.get() {
+        match self.find_here() {
             Err(missing) if missing.init_error().is_none() => Ok(None),
             found => found.map(Some),
         }

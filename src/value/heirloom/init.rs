@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 
-use crate::error::value::InitError;
+use crate::error::{Error, InitError};
 use crate::lineage::current;
 use crate::sync::os::Arc;
 use crate::value::bindings::Outcome;
@@ -27,7 +27,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// static CONFIG: Heirloom<Vec<u8>> = Heirloom::new("config");
     /// let length = CONFIG.get_or_init(|| std::fs::read("Cargo.toml").unwrap_or_default())?.len();
     /// assert_eq!(CONFIG.get()?.len(), length); // bound now
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///
     /// # Panics
     /// When this call's own `f` panics: the panic goes on. The other callers get [`InitError::Panicked`].
-    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> Result<Arc<T>, InitError> {
+    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> Result<Arc<T>, Error> {
         self.own_of(self.ask(Site::HERE).value(|| Ok::<_, Infallible>(f())))
     }
 
@@ -43,13 +43,13 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// is bound then, and the next call tries again.
     ///
     /// ```
-    /// use heirloom::{Heirloom, InitError};
+    /// use heirloom::Heirloom;
     ///
     /// static PORT: Heirloom<u16> = Heirloom::new("port");
     /// let failed = PORT.get_or_try_init(|| "eighty".parse::<u16>());
-    /// assert!(matches!(failed, Err(InitError::Failed { .. })));
+    /// assert_eq!(failed.unwrap_err().kind(), heirloom::ErrorKind::InitFailed);
     /// assert_eq!(*PORT.get_or_try_init(|| "80".parse::<u16>())?, 80);
-    /// # Ok::<(), InitError>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///
     /// # Panics
     /// As [`get_or_init`](Self::get_or_init).
-    pub fn get_or_try_init<E: Into<BoxError>>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, InitError> {
+    pub fn get_or_try_init<E: Into<BoxError>>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, Error> {
         self.own_of(self.ask(Site::HERE).value(f))
     }
 
@@ -73,7 +73,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// static PORT: Heirloom<u16> = Heirloom::new("port");
     /// let port = futures::executor::block_on(PORT.get_or_init_async(|| async { 80 }))?; // on any runtime
     /// assert_eq!((*port, *PORT.get()?), (80, 80));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///
     /// # Panics
     /// As [`get_or_init`](Self::get_or_init).
-    pub async fn get_or_init_async<F: Future<Output = T>>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, InitError> {
+    pub async fn get_or_init_async<F: Future<Output = T>>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, Error> {
         self.own_of(self.ask(Site::HERE).value_async(|| infallible(f())).await)
     }
 
@@ -92,7 +92,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     ///
     /// # Panics
     /// As [`get_or_init`](Self::get_or_init).
-    pub async fn get_or_try_init_async<F, E>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, InitError>
+    pub async fn get_or_try_init_async<F, E>(&self, f: impl FnOnce() -> F) -> Result<Arc<T>, Error>
     where
         F: Future<Output = Result<T, E>>,
         E: Into<BoxError>,
@@ -125,11 +125,11 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     }
 
     /// Returns the value of the caller's own node, where `made` was made for the owner of a fresh key.
-    pub(super) fn own_of(&self, made: Outcome<T>) -> Outcome<T> {
+    pub(super) fn own_of(&self, made: Result<Arc<T>, Error>) -> Result<Arc<T>, Error> {
         let made = made?;
         if !matches!(self.policy, Policy::Fresh(_)) {
             return Ok(made);
         }
-        self.get().or_else(|missing| missing.init_error().map_or(Ok(made), |cause| Err(cause.clone())))
+        self.find_here().or_else(|missing| missing.init_error().map_or(Ok(made), |cause| Err(cause.clone().into())))
     }
 }

@@ -8,7 +8,7 @@ mod tenant;
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::error::value::{BindError, NotBound};
+use crate::error::Error;
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeRef, Role, ScopeTrackers};
@@ -44,7 +44,7 @@ use crate::value::subscribe::Subscription;
 /// let seen = request.run(|| pool.submit(|| TENANT.get()))?.join()??; // on another thread
 /// assert_eq!(*seen, "acme");
 /// assert!(TENANT.get().is_err()); // none is bound out here
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub struct Heirloom<T: Send + Sync + 'static> {
     name: &'static str,
@@ -91,10 +91,10 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// static INVOCATION: Heirloom<u64> = Heirloom::new("invocation").isolated();
     /// INVOCATION.run_with(7, || {
     ///     assert_eq!(*INVOCATION.get()?, 7);
-    ///     assert!(thread::spawn(|| INVOCATION.get().is_err()).join().unwrap());
-    ///     Ok::<_, heirloom::NotBound>(())
+    ///     assert!(thread::spawn(|| INVOCATION.get().is_err())?.join()?);
+    ///     Ok::<_, heirloom::Error>(())
     /// })??;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub const fn isolated(mut self) -> Self {
@@ -118,7 +118,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// let inner = Scope::new_in(&outer, "inner");
     /// assert_eq!(*DEPTH.at(&inner).get()?, 1);
     /// assert_eq!(*DEPTH.at(&Scope::new_in(&inner, "innermost")).get()?, 2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub const fn fresh(mut self, make: fn(&T) -> T) -> Self {
@@ -155,15 +155,15 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// assert_eq!(*request.run(|| TENANT.get())?, "acme");
     /// let missing = TENANT.get().unwrap_err();
     /// assert!(missing.to_string().contains("no value of \"tenant\""));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`NotBound`], which names the node that was asked; with [`fresh`](Self::fresh) also when the node's own value
     /// could not be made.
     #[inline]
-    pub fn get(&self) -> Result<Arc<T>, NotBound> {
-        self.find(Site::HERE, Arc::clone)
+    pub fn get(&self) -> Result<Arc<T>, Error> {
+        Ok(self.find_here()?)
     }
 
     /// Lends the nearest value to `f`, without counting a reference. The value stays while `f` runs, also when it is
@@ -175,14 +175,14 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// static GREETING: Heirloom<String> = Heirloom::new("greeting");
     /// GREETING.bind(String::from("hello"))?;
     /// assert_eq!(GREETING.with(|greeting| greeting.len())?, 5);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// As [`get`](Self::get).
     #[inline]
-    pub fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Result<R, NotBound> {
-        self.find(Site::HERE, |value| f(value))
+    pub fn with<R>(&self, f: impl FnOnce(&T) -> R) -> Result<R, Error> {
+        Ok(self.find(Site::HERE, |value| f(value))?)
     }
 
     /// Returns the node of the value that [`get`](Self::get) returns.
@@ -209,13 +209,13 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// assert_eq!(request.run(preview)?, 7);
     /// assert_eq!(acme.get("previews")?.stats().completed, 1);
     /// assert!(TENANT.place().is_err()); // no tenant out here
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`NotBound`], which names the node that was asked.
-    pub fn place(&self) -> Result<Lineage, NotBound> {
-        self.find_place(Site::HERE)
+    pub fn place(&self) -> Result<Lineage, Error> {
+        Ok(self.find_place(Site::HERE)?)
     }
 
     /// Binds a value at the current node, for it and every node below. Returns the value that this very node had.
@@ -226,7 +226,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// `"acme".to_string()`, a `Heirloom<Box<dyn Store>>` a `Box::new(Disk) as Box<dyn Store>`.
     ///
     /// ```
-    /// use heirloom::{BindError, Heirloom, Scope};
+    /// use heirloom::{Heirloom, Scope};
     ///
     /// static LEVEL: Heirloom<u32> = Heirloom::new("level");
     /// LEVEL.bind(1_u32)?;
@@ -236,39 +236,39 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// let request = Scope::new("request 7");
     /// let at = request.lineage().clone();
     /// request.close();
-    /// assert!(matches!(LEVEL.at(&at).bind(3_u32), Err(BindError::OwnerGone { .. })));
-    /// # Ok::<(), BindError>(())
+    /// assert_eq!(LEVEL.at(&at).bind(3_u32).unwrap_err().kind(), heirloom::ErrorKind::ScopeEnded);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Sealed`](BindError::Sealed), [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, or
     /// [`NoPlace`](BindError::NoPlace) in code that shares its thread and has no node of its own, such as a runtime's
     /// future.
-    pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, BindError> {
+    pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, Error> {
         self.bind_in(Site::HERE, value.into(), BindMode::Replacing)
     }
 
     /// Binds a value at the current node, unless that very node has one.
     ///
     /// ```
-    /// use heirloom::{BindError, Heirloom};
+    /// use heirloom::Heirloom;
     ///
     /// static RUNNER: Heirloom<&str> = Heirloom::new("runner");
     /// RUNNER.bind_unique("first")?;
-    /// assert!(matches!(RUNNER.bind_unique("second"), Err(BindError::AlreadyBound { .. })));
+    /// assert_eq!(RUNNER.bind_unique("second").unwrap_err().kind(), heirloom::ErrorKind::AlreadyBound);
     /// RUNNER.unbind();
     /// RUNNER.bind_unique("third")?;
-    /// # Ok::<(), BindError>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind`](Self::bind).
-    pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), BindError> {
+    pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), Error> {
         self.bind_in(Site::HERE, value.into(), BindMode::Unique).map(drop)
     }
 
-    fn bind_in(&self, site: Site<'_>, value: Arc<T>, mode: BindMode) -> Result<Option<Arc<T>>, BindError> {
-        self.slot(site.binds_at(self.name)?).bind(value, mode)
+    fn bind_in(&self, site: Site<'_>, value: Arc<T>, mode: BindMode) -> Result<Option<Arc<T>>, Error> {
+        Ok(self.slot(site.binds_at(self.name)?).bind(value, mode)?)
     }
 
     /// Removes the value of the very node where the code stands, and returns it. Callers that got it keep it.
@@ -281,7 +281,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// let below = Scope::new("below");
     /// assert_eq!(below.run(|| LEVEL.unbind()), None); // it has none of its own
     /// assert_eq!(LEVEL.unbind().as_deref(), Some(&1));
-    /// # Ok::<(), heirloom::BindError>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn unbind(&self) -> Option<Arc<T>> {
         self.unbind_in(Site::HERE)
@@ -307,12 +307,12 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// USER.bind("guest")?;
     /// let seen = USER.run_with("ann", || USER.get().map(|user| *user))??;
     /// assert_eq!((seen, *USER.get()?), ("ann", "guest"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Sealed`](BindError::Sealed); `f` did not run then.
-    pub fn run_with<R>(&self, value: impl Into<Arc<T>>, f: impl FnOnce() -> R) -> Result<R, BindError> {
+    pub fn run_with<R>(&self, value: impl Into<Arc<T>>, f: impl FnOnce() -> R) -> Result<R, Error> {
         // A scope that is never ended: work below it that goes on after `f` is neither refused nor cancelled.
         let role = Role::Scope(ScopeTrackers::new());
         let own = Lineage(Node::new(&current::here(), Some(Cow::Borrowed(self.name)), role).into());
@@ -326,14 +326,14 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// that is under way ends with [`InitError::Sealed`](crate::InitError::Sealed).
     ///
     /// ```
-    /// use heirloom::{BindError, Heirloom, Scope};
+    /// use heirloom::{Heirloom, Scope};
     ///
     /// static PLUGIN: Heirloom<&str> = Heirloom::new("plugin");
     /// PLUGIN.bind("built in")?;
     /// PLUGIN.seal(); // a late plugin gets an error, instead of being overlooked
     /// let late = PLUGIN.at(&Scope::new("late")).bind("late");
-    /// assert!(matches!(late, Err(BindError::Sealed { key: "plugin" })));
-    /// # Ok::<(), BindError>(())
+    /// assert_eq!(late.unwrap_err().kind(), heirloom::ErrorKind::Sealed);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn seal(&self) {
         self.core().bindings.seal();
@@ -351,7 +351,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// PLUGIN.at(&scope).bind("late")?;
     /// assert_eq!(plugins.try_next().map(|bound| **bound.value()), Some("early"));
     /// assert_eq!(plugins.try_next().map(|bound| bound.at_id()), Some(scope.id()));
-    /// # Ok::<(), heirloom::BindError>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn subscribe(&self) -> Subscription<T> {
         Subscription::new(&self.core().bindings)

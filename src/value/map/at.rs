@@ -6,7 +6,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 
-use crate::error::value::{BindError, InitError, NotBound};
+use crate::error::Error;
 use crate::lineage::handle::Lineage;
 use crate::sync::os::Arc;
 use crate::value::init_call::{BoxError, infallible};
@@ -34,7 +34,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// let tenant = Scope::new("tenant 3");
     /// tenant.run(|| PAGES.at(&tenant).get_or_init(&"home", || String::from("<h1>3</h1>")))?;
     /// assert!(PAGES.at(&tenant).get(&"home").is_ok() && PAGES.get(&"home").is_err());
-    /// # Ok::<(), heirloom::InitError>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub const fn at<'a>(&'a self, node: &'a Lineage) -> HeirloomMapAt<'a, K, V> {
         HeirloomMapAt { map: self, site: Site::at(node) }
@@ -58,7 +58,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Errors
     /// As [`HeirloomMap::get`].
-    pub fn get(&self, key: &K) -> Result<Arc<V>, NotBound> {
+    pub fn get(&self, key: &K) -> Result<Arc<V>, Error> {
         self.map.get_in(self.site, key)
     }
 
@@ -66,7 +66,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Errors
     /// As [`HeirloomMap::get`].
-    pub fn with<R>(&self, key: &K, f: impl FnOnce(&V) -> R) -> Result<R, NotBound> {
+    pub fn with<R>(&self, key: &K, f: impl FnOnce(&V) -> R) -> Result<R, Error> {
         self.get(key).map(|value| f(&value))
     }
 
@@ -80,7 +80,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Errors
     /// As [`HeirloomMap::bind`].
-    pub fn bind(&self, key: K, value: impl Into<Arc<V>>) -> Result<Option<Arc<V>>, BindError> {
+    pub fn bind(&self, key: K, value: impl Into<Arc<V>>) -> Result<Option<Arc<V>>, Error> {
         self.map.bind_in(self.site, key, value.into(), BindMode::Replacing)
     }
 
@@ -88,7 +88,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Errors
     /// As [`HeirloomMap::bind_unique`].
-    pub fn bind_unique(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
+    pub fn bind_unique(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), Error> {
         self.map.bind_in(self.site, key, value.into(), BindMode::Unique).map(drop)
     }
 
@@ -101,15 +101,15 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Errors
     /// As [`HeirloomMap::publish`].
-    pub fn publish(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
-        self.map.publish_in(self.site, key, value.into())
+    pub fn publish(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), Error> {
+        Ok(self.map.publish_in(self.site, key, value.into())?)
     }
 
     /// Publishes all values at that node; see [`HeirloomMap::preload`].
     ///
     /// # Errors
     /// As [`HeirloomMap::preload`], and [`OwnerGone`](BindError::OwnerGone).
-    pub fn preload<W: Into<Arc<V>>>(&self, all: impl IntoIterator<Item = (K, W)>) -> Result<usize, BindError> {
+    pub fn preload<W: Into<Arc<V>>>(&self, all: impl IntoIterator<Item = (K, W)>) -> Result<usize, Error> {
         self.map.preload_in(self.site, all)
     }
 
@@ -127,7 +127,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Panics
     /// As [`HeirloomMap::get_or_init`].
-    pub fn get_or_init(&self, key: &K, f: impl FnOnce() -> V) -> Result<Arc<V>, InitError> {
+    pub fn get_or_init(&self, key: &K, f: impl FnOnce() -> V) -> Result<Arc<V>, Error> {
         self.map.ask(self.site, key).value(|| Ok::<_, Infallible>(f()))
     }
 
@@ -139,7 +139,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Panics
     /// As [`HeirloomMap::get_or_init`].
-    pub fn get_or_try_init<E>(&self, key: &K, f: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, InitError>
+    pub fn get_or_try_init<E>(&self, key: &K, f: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, Error>
     where
         E: Into<BoxError>,
     {
@@ -153,7 +153,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Panics
     /// As [`HeirloomMap::get_or_init`].
-    pub async fn get_or_init_async<F>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, InitError>
+    pub async fn get_or_init_async<F>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, Error>
     where
         F: Future<Output = V>,
     {
@@ -167,7 +167,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Panics
     /// As [`HeirloomMap::get_or_init`].
-    pub async fn get_or_try_init_async<F, E>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, InitError>
+    pub async fn get_or_try_init_async<F, E>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, Error>
     where
         F: Future<Output = Result<V, E>>,
         E: Into<BoxError>,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::hash::Hash;
 
-use crate::error::value::InitError;
+use crate::error::Error;
 use crate::sync::os::Arc;
 use crate::value::init_call::{Ask, BoxError, InitCall, infallible};
 use crate::value::map::{HeirloomMap, OnFailure};
@@ -21,7 +21,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Panics
     /// When this call's own `f` panics: the panic goes on.
-    pub fn get_or_init(&self, key: &K, f: impl FnOnce() -> V) -> Result<Arc<V>, InitError> {
+    pub fn get_or_init(&self, key: &K, f: impl FnOnce() -> V) -> Result<Arc<V>, Error> {
         self.ask(Site::HERE, key).value(|| Ok::<_, Infallible>(f()))
     }
 
@@ -33,7 +33,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Panics
     /// As [`get_or_init`](Self::get_or_init).
-    pub fn get_or_try_init<E>(&self, key: &K, f: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, InitError>
+    pub fn get_or_try_init<E>(&self, key: &K, f: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, Error>
     where
         E: Into<BoxError>,
     {
@@ -48,7 +48,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Panics
     /// As [`get_or_init`](Self::get_or_init).
-    pub async fn get_or_init_async<F>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, InitError>
+    pub async fn get_or_init_async<F>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, Error>
     where
         F: Future<Output = V>,
     {
@@ -62,7 +62,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Panics
     /// As [`get_or_init`](Self::get_or_init).
-    pub async fn get_or_try_init_async<F, E>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, InitError>
+    pub async fn get_or_try_init_async<F, E>(&self, key: &K, f: impl FnOnce() -> F) -> Result<Arc<V>, Error>
     where
         F: Future<Output = Result<V, E>>,
         E: Into<BoxError>,

@@ -6,7 +6,7 @@ mod init;
 use std::fmt;
 use std::hash::Hash;
 
-use crate::error::value::{BindError, NotBound};
+use crate::error::{BindError, Error};
 use crate::lineage::node::{Node, NodeRef};
 use crate::lineage::{current, lookup};
 use crate::sync::os::{Arc, OnceLock};
@@ -49,7 +49,7 @@ pub enum OnFailure {
 /// let request = Scope::new("request 7");
 /// assert_eq!(request.run(|| fetch("Cargo.toml"))?.len(), size); // read once
 /// assert!(fetch("no such file").is_err()); // and tried again the next time
-/// # Ok::<(), heirloom::InitError>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 pub struct HeirloomMap<K: Send + Sync + 'static, V: Send + Sync + 'static> {
     name: &'static str,
@@ -81,7 +81,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// assert!(asked_again.is_err());
     /// MODULES.publish("missing", 7_u32)?; // found after all
     /// assert_eq!(*missing()?, 7);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub const fn on_failure(mut self, on_failure: OnFailure) -> Self {
@@ -121,24 +121,24 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// LIMITS.at(&generous).bind(String::from("uploads"), 30_u32)?;
     /// let limit = || LIMITS.get(&String::from("uploads")).map(|limit| *limit);
     /// assert_eq!((limit()?, generous.run(limit)?), (3, 30));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`NotBound`], which names the node that was asked.
-    pub fn get(&self, key: &K) -> Result<Arc<V>, NotBound> {
+    pub fn get(&self, key: &K) -> Result<Arc<V>, Error> {
         self.get_in(Site::HERE, key)
     }
 
-    fn get_in(&self, site: Site<'_>, key: &K) -> Result<Arc<V>, NotBound> {
-        self.find(site, key).ok_or_else(|| site.not_bound(self.name, None))
+    fn get_in(&self, site: Site<'_>, key: &K) -> Result<Arc<V>, Error> {
+        self.find(site, key).ok_or_else(|| site.not_bound(self.name, None).into())
     }
 
     /// Shows the nearest value of the key to `f`.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn with<R>(&self, key: &K, f: impl FnOnce(&V) -> R) -> Result<R, NotBound> {
+    pub fn with<R>(&self, key: &K, f: impl FnOnce(&V) -> R) -> Result<R, Error> {
         self.get(key).map(|value| f(&value))
     }
 
@@ -167,7 +167,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// let below = Scope::new("below");
     /// MODULES.at(&below).bind("b", 2_u32)?;
     /// assert_eq!((MODULES.keys().len(), below.run(|| MODULES.keys()).len()), (1, 2));
-    /// # Ok::<(), heirloom::BindError>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<K> {
@@ -198,7 +198,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// [`Sealed`](BindError::Sealed), [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, or
     /// [`NoPlace`](BindError::NoPlace) in code that shares its thread and has no node of its own, such as a runtime's
     /// future.
-    pub fn bind(&self, key: K, value: impl Into<Arc<V>>) -> Result<Option<Arc<V>>, BindError> {
+    pub fn bind(&self, key: K, value: impl Into<Arc<V>>) -> Result<Option<Arc<V>>, Error> {
         self.bind_in(Site::HERE, key, value.into(), BindMode::Replacing)
     }
 
@@ -206,12 +206,12 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     ///
     /// # Errors
     /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind`](Self::bind).
-    pub fn bind_unique(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
+    pub fn bind_unique(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), Error> {
         self.bind_in(Site::HERE, key, value.into(), BindMode::Unique).map(drop)
     }
 
-    fn bind_in(&self, site: Site<'_>, key: K, value: Arc<V>, mode: BindMode) -> Result<Option<Arc<V>>, BindError> {
-        self.slot(site.binds_at(self.name)?, key).bind(value, mode)
+    fn bind_in(&self, site: Site<'_>, key: K, value: Arc<V>, mode: BindMode) -> Result<Option<Arc<V>>, Error> {
+        Ok(self.slot(site.binds_at(self.name)?, key).bind(value, mode)?)
     }
 
     /// Removes the key's value of the very node where the code stands, and returns it.
@@ -229,19 +229,19 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// result is dropped, and its caller gets this value too.
     ///
     /// ```
-    /// use heirloom::{BindError, HeirloomMap};
+    /// use heirloom::HeirloomMap;
     ///
     /// static MODULES: HeirloomMap<&str, u32> = HeirloomMap::new("modules");
     /// MODULES.publish("a", 1_u32)?;
-    /// assert!(matches!(MODULES.publish("a", 2_u32), Err(BindError::AlreadyBound { .. })));
+    /// assert_eq!(MODULES.publish("a", 2_u32).unwrap_err().kind(), heirloom::ErrorKind::AlreadyBound);
     /// assert_eq!(*MODULES.get_or_init(&"a", || 3)?, 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// As [`bind_unique`](Self::bind_unique).
-    pub fn publish(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), BindError> {
-        self.publish_in(Site::HERE, key, value.into())
+    pub fn publish(&self, key: K, value: impl Into<Arc<V>>) -> Result<(), Error> {
+        Ok(self.publish_in(Site::HERE, key, value.into())?)
     }
 
     fn publish_in(&self, site: Site<'_>, key: K, value: Arc<V>) -> Result<(), BindError> {
@@ -256,16 +256,16 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// static MODULES: HeirloomMap<&str, u32> = HeirloomMap::new("modules");
     /// MODULES.publish("a", 1_u32)?;
     /// assert_eq!(MODULES.preload([("a", 10_u32), ("b", 20), ("c", 30)])?, 2);
-    /// # Ok::<(), heirloom::BindError>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Sealed`](BindError::Sealed); the values before it are bound.
-    pub fn preload<W: Into<Arc<V>>>(&self, all: impl IntoIterator<Item = (K, W)>) -> Result<usize, BindError> {
+    pub fn preload<W: Into<Arc<V>>>(&self, all: impl IntoIterator<Item = (K, W)>) -> Result<usize, Error> {
         self.preload_in(Site::HERE, all)
     }
 
-    fn preload_in<W>(&self, site: Site<'_>, all: impl IntoIterator<Item = (K, W)>) -> Result<usize, BindError>
+    fn preload_in<W>(&self, site: Site<'_>, all: impl IntoIterator<Item = (K, W)>) -> Result<usize, Error>
     where
         W: Into<Arc<V>>,
     {
@@ -274,7 +274,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
             match self.publish_in(site, key, value.into()) {
                 Ok(()) => new += 1,
                 Err(BindError::AlreadyBound { .. }) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(new)
@@ -291,7 +291,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// assert!(HOSTS.get_or_init(&"a", || 7).is_err()); // remembered
     /// assert!(HOSTS.forget(&"a"));
     /// assert_eq!(*HOSTS.get_or_init(&"a", || 7)?, 7);
-    /// # Ok::<(), heirloom::InitError>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn forget(&self, key: &K) -> bool {
         self.forget_in(Site::HERE, key)

@@ -58,7 +58,7 @@ thread_local! {
 /// })?;
 /// assert_eq!(at.join()??, (0, true));
 /// assert!(heirloom::worker().is_none()); // not here
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[must_use]
 pub fn worker() -> Option<WorkerCtx> {
