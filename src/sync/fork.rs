@@ -6,7 +6,8 @@
 //!
 //! A process may fork again, so a thread is known by its *generation*: how many forks the process had behind it.
 
-use crate::sync::os::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use crate::sync::stderr;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);

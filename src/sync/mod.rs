@@ -1,7 +1,8 @@
-//! The one file that names `std::sync` or `parking_lot`, and the helpers that know nothing of this crate.
+//! The one file through which the crate names `std::sync` and `parking_lot`, and the helpers that know nothing of this
+//! crate.
 //!
 //! The models (`tests/loom`) compile the engine's own files against another file in the place of this one, which
-//! names loom's.
+//! names loom's. The helpers are the same there: their own locks and atomics are `std`'s, and no protocol is built on them.
 
 pub(crate) mod clock;
 pub(crate) mod fork;
@@ -13,16 +14,31 @@ pub(crate) mod stderr;
 pub(crate) mod unwind;
 pub(crate) mod weak_list;
 
+use std::sync::LazyLock;
+use std::time::Instant;
+
 pub(crate) use self::real::*;
 
 /// Primitives outside of the lock-free protocols that loom models.
 pub(crate) mod os {
+    pub(crate) use crossbeam_utils::sync::{Parker, Unparker};
     pub(crate) use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence,
     };
     pub(crate) use std::sync::{Arc, LazyLock, OnceLock, Weak};
     pub(crate) use std::thread;
+}
+
+/// Returns whether the process may use several CPUs. Asks the system once.
+pub(crate) fn has_several_cpus() -> bool {
+    static SEVERAL: LazyLock<bool> = LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|n| n.get() > 1));
+    *SEVERAL
+}
+
+/// Returns whether the moment has come. In the models each has.
+pub(crate) fn has_passed(deadline: Instant) -> bool {
+    Instant::now() >= deadline
 }
 
 /// The code of a thread. Boxed, so that `std`'s spawn is compiled once.

@@ -4,10 +4,13 @@
 //! drop removes it. Insert and remove cost one short lock on a shard of the inserting thread, so that threads which
 //! make and drop their own things do not contend.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 use slab::Slab;
 
 use crate::sync::local::WORDS;
-use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering, Weak};
 
 const SHARDS: usize = 16;
 /// A shard that became empty gives its memory back when it had grown beyond this many entries.

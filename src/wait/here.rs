@@ -3,9 +3,7 @@
 use std::cell::OnceCell;
 use std::task::{Wake, Waker};
 
-use crossbeam_utils::sync::{Parker, Unparker};
-
-use crate::sync::os::Arc;
+use crate::sync::os::{Arc, Parker, Unparker};
 use crate::wait::graph::{Record, graph};
 
 struct Here {

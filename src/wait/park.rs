@@ -3,6 +3,7 @@
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use crate::sync::has_passed;
 use crate::wait::here::with_parker;
 use crate::wait::spin;
 
@@ -35,7 +36,7 @@ fn park_until(deadline: Option<Instant>, ready: &mut dyn FnMut(&Waker) -> bool) 
             match deadline {
                 None => parker.park(),
                 Some(deadline) => {
-                    if Instant::now() >= deadline {
+                    if has_passed(deadline) {
                         return false;
                     }
                     parker.park_deadline(deadline);

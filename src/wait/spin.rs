@@ -8,7 +8,8 @@
 //! each turn the spinner yields its CPU: the thread that it spins for may be runnable on that very CPU.
 
 use crate::sync::clock::spin_for;
-use crate::sync::os::{LazyLock, thread};
+use crate::sync::has_several_cpus;
+use crate::sync::os::thread;
 
 /// One policy. It polls `turns` times `polls` times.
 pub(crate) struct Spin {
@@ -22,7 +23,12 @@ pub(crate) struct Spin {
 }
 
 /// A joiner, about 8 µs. Shorter than a wake, because the joiner takes a CPU from the tasks that it waits for.
-pub(crate) const JOIN: Spin = Spin { first: 200, polls: 16, pause: 35, turns: 15 };
+pub(crate) const JOIN: Spin = if cfg!(loom) {
+    // The look of a parking wait is enough.
+    Spin { first: 0, polls: 0, pause: 0, turns: 0 }
+} else {
+    Spin { first: 200, polls: 16, pause: 35, turns: 15 }
+};
 
 /// A worker with no queued task, before it releases its permit: about 2 µs.
 pub(crate) const WORK: Spin = if cfg!(loom) {
@@ -63,6 +69,5 @@ impl Spin {
 
 /// Whether spinning helps at all: only another CPU can bring about the awaited change.
 pub(crate) fn can_spin() -> bool {
-    static MANY: LazyLock<bool> = LazyLock::new(|| thread::available_parallelism().is_ok_and(|n| n.get() > 1));
-    *MANY
+    has_several_cpus()
 }

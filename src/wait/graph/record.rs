@@ -226,6 +226,20 @@ pub(crate) fn graph() -> &'static Graph {
 }
 
 impl Record {
+    pub(crate) fn new(thread: &Thread) -> Arc<Self> {
+        // So that waiters for the thread's obligations know in which process the thread is.
+        fork::arm();
+        Arc::new(Self {
+            thread: thread.id(),
+            name: thread.name().map(String::from),
+            waker: OnceLock::new(),
+            wait: Mutex::new(None),
+            waits: AtomicU64::new(1),
+            told: AtomicU64::new(0),
+            why: Mutex::new(None),
+        })
+    }
+
     /// Refuses a wait, if it is still the same.
     pub(super) fn tell(&self, key: u64, why: ClosesCircle) {
         *self.why.lock() = Some(why);
@@ -307,17 +321,7 @@ impl Graph {
 
     /// A new thread's record.
     pub(crate) fn record(&self, thread: &Thread) -> Arc<Record> {
-        // So that waiters for the thread's obligations know in which process the thread is.
-        fork::arm();
-        let record = Arc::new(Record {
-            thread: thread.id(),
-            name: thread.name().map(String::from),
-            waker: OnceLock::new(),
-            wait: Mutex::new(None),
-            waits: AtomicU64::new(1),
-            told: AtomicU64::new(0),
-            why: Mutex::new(None),
-        });
+        let record = Record::new(thread);
         let mut records = self.records.lock();
         if records.len() == records.capacity() {
             records.retain(|record| record.strong_count() > 0);

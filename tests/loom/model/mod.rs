@@ -1,9 +1,9 @@
 //! The engine's own source files, compiled against loom.
 //!
-//! A model checks the code itself, not a copy: `tracker`, `task`, the engine in `pool` and the cache in `threads` are
-//! included from `src/`. Their lowest neighbours are replaced by small ones that loom can follow: [`sync`] names loom's
-//! primitives, [`lineage`] knows one scope, `pool::park` sleeps on a loom thread, no index lists anything, and the
-//! process never exits.
+//! A model checks the code itself, not a copy: waits, tasks, the engine in `pool` and the cache in `threads` are included
+//! from `src/`. Their lowest neighbours are replaced by small ones that loom can follow: [`sync`] names loom's primitives,
+//! a node of [`lineage`] has no slots and no listeners, no wait but those of one model looks for circles, and the process
+//! never exits.
 //!
 //! The program says `use model::*;` at its root, so that the files find one another as `crate::wait::tracker` and so on.
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "the models use a part of it")]
@@ -13,7 +13,6 @@ use std::any::Any;
 use crate::pool::core::pool::Pool;
 use crate::sync::atomic::{Fenced, set_fenced};
 use crate::sync::os::Arc;
-use crate::sync::thread::set_cpus;
 
 /// The meaning of `thread_local!` in the included files.
 macro_rules! thread_local {
@@ -71,7 +70,7 @@ pub(crate) fn model_on(cpus: usize, preemptions: usize, f: impl Fn() + Send + Sy
         local::end();
         sync::thread::join_detached();
     });
-    set_cpus(cpus);
+    sync::SEVERAL_CPUS.set(cpus > 1);
     for fenced in [Fenced::Writes, Fenced::Reads] {
         set_fenced(fenced);
         let f = Arc::clone(&f);

@@ -8,56 +8,31 @@
 
 #[path = "../../../src/sync/clock.rs"]
 pub(crate) mod clock;
+#[path = "../../../src/sync/fork.rs"]
+pub(crate) mod fork;
 #[path = "../../../src/sync/local.rs"]
 pub(crate) mod local;
+#[path = "../../../src/sync/stderr.rs"]
+pub(crate) mod stderr;
 #[path = "../../../src/sync/unwind.rs"]
 pub(crate) mod unwind;
+#[path = "../../../src/sync/weak_list.rs"]
+pub(crate) mod weak_list;
 
 pub(crate) use crate::model::rayon;
 
-/// The process never forks.
-pub(crate) mod fork {
-    pub(crate) fn arm() {}
-
-    pub(crate) fn arm_for_threads() {}
-
-    pub(crate) fn generation() -> u64 {
-        0
-    }
-
-    pub(crate) fn is_fork() -> bool {
-        false
-    }
-
-    pub(crate) fn end_of(_what: &dyn Fn() -> String, _panicked: bool) {}
-
-    pub(crate) fn abort_wait(_what: &str) -> ! {
-        unreachable!("the process never forks")
-    }
+std::thread_local! {
+    /// For the models that the calling thread runs from now on. With one CPU, nothing spins.
+    pub(crate) static SEVERAL_CPUS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// No list has an entry.
-pub(crate) mod weak_list {
-    use std::marker::PhantomData;
+pub(crate) fn has_several_cpus() -> bool {
+    SEVERAL_CPUS.get()
+}
 
-    use crate::sync::os::{Arc, Weak};
-
-    pub(crate) struct WeakList<T>(PhantomData<fn() -> T>);
-    pub(crate) struct Registration<T>(PhantomData<fn() -> T>);
-
-    impl<T> WeakList<T> {
-        pub(crate) fn new() -> Self {
-            Self(PhantomData)
-        }
-
-        pub(crate) fn insert(&self, _entry: Weak<T>) -> Registration<T> {
-            Registration(PhantomData)
-        }
-
-        pub(crate) fn live(&self) -> Vec<Arc<T>> {
-            Vec::new()
-        }
-    }
+/// A model has no time: a wait with a deadline looks once.
+pub(crate) fn has_passed(_: std::time::Instant) -> bool {
+    true
 }
 
 pub(crate) type ThreadBody = Box<dyn FnOnce() + Send>;
@@ -229,47 +204,11 @@ pub(crate) mod atomic {
 pub(crate) mod os {
     pub(crate) use super::Mutex;
     pub(crate) use super::atomic::{AtomicBool, AtomicUsize, fence};
-    pub(crate) use super::thread;
+    pub(crate) use super::thread::{self, Parker, Thread as Unparker};
     // Ids and statistics: they decide nothing, and each access that loom sees costs.
     pub(crate) use std::sync::atomic::{AtomicIsize, AtomicU32, AtomicU64, Ordering};
-    // Its count is no part of any protocol, and loom's cannot be weak.
-    pub(crate) use super::lazy::LazyLock;
-    pub(crate) use std::sync::{Arc, OnceLock, Weak};
-}
-
-mod lazy {
-    use std::any::Any;
-    use std::cell::RefCell;
-    use std::collections::HashMap;
-    use std::ops::Deref;
-    use std::ptr::from_ref;
-
-    std::thread_local! {
-        static MADE: RefCell<HashMap<usize, &'static dyn Any>> = RefCell::default();
-    }
-
-    /// One for each thread that runs models: their settings differ, such as the number of CPUs.
-    pub(crate) struct LazyLock<T>(fn() -> T);
-
-    impl<T> LazyLock<T> {
-        pub(crate) const fn new(make: fn() -> T) -> Self {
-            Self(make)
-        }
-    }
-
-    impl<T: 'static> Deref for LazyLock<T> {
-        type Target = T;
-
-        fn deref(&self) -> &T {
-            let made = MADE.with_borrow(|made| made.get(&from_ref(self).addr()).copied());
-            let made = made.unwrap_or_else(|| {
-                let new: &'static dyn Any = Box::leak(Box::new((self.0)()));
-                MADE.with_borrow_mut(|made| made.insert(from_ref(self).addr(), new));
-                new
-            });
-            made.downcast_ref().expect("a static keeps its address")
-        }
-    }
+    // Their counts and states are no part of any protocol, and loom's `Arc` cannot be weak.
+    pub(crate) use std::sync::{Arc, LazyLock, OnceLock, Weak};
 }
 
 /// `std::thread` for the cache, with a system that refuses threads on request.
@@ -277,43 +216,57 @@ pub(crate) mod thread {
     use std::io;
     use std::marker::PhantomData;
     use std::sync::Arc;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use loom::sync::{Condvar, Mutex};
     pub(crate) use loom::thread::yield_now;
 
-    /// A thread's parker. loom's own forgets an unpark that comes while the thread waits for a mutex.
-    #[derive(Default)]
-    struct Parker {
-        told: Mutex<bool>,
-        changed: Condvar,
-    }
-
-    thread_local! {
-        static PARKER: Arc<Parker> = const { Arc::default() };
-    }
-
-    #[derive(Clone)]
-    pub(crate) struct Thread(Arc<Parker>);
+    /// loom's own park forgets an unpark that comes while the thread waits for a mutex.
+    #[derive(Clone, Default)]
+    pub(crate) struct Thread(Arc<(Mutex<bool>, Condvar)>);
 
     impl Thread {
         pub(crate) fn unpark(&self) {
-            *self.0.told.lock().unwrap() = true;
-            self.0.changed.notify_one();
+            *self.0.0.lock().unwrap() = true;
+            self.0.1.notify_one();
         }
+    }
+
+    #[derive(Default)]
+    pub(crate) struct Parker(Thread);
+
+    impl Parker {
+        pub(crate) fn new() -> Self {
+            Self::default()
+        }
+
+        pub(crate) fn unparker(&self) -> &Thread {
+            &self.0
+        }
+
+        pub(crate) fn park(&self) {
+            let (told, changed) = &*self.0.0;
+            let mut told = told.lock().unwrap();
+            while !std::mem::take(&mut *told) {
+                told = changed.wait(told).unwrap();
+            }
+        }
+
+        pub(crate) fn park_deadline(&self, _: Instant) {
+            unreachable!("each deadline has passed");
+        }
+    }
+
+    thread_local! {
+        static PARKER: Parker = const { Parker::default() };
     }
 
     pub(crate) fn current() -> Thread {
-        Thread(PARKER.with(Arc::clone))
+        PARKER.with(|parker| parker.unparker().clone())
     }
 
     pub(crate) fn park() {
-        let parker = PARKER.with(Arc::clone);
-        let mut told = parker.told.lock().unwrap();
-        while !*told {
-            told = parker.changed.wait(told).unwrap();
-        }
-        *told = false;
+        PARKER.with(Parker::park);
     }
 
     loom::lazy_static! {
@@ -337,19 +290,6 @@ pub(crate) mod thread {
             count.fetch_update(super::atomic::Ordering::SeqCst, super::atomic::Ordering::SeqCst, |n| n.checked_sub(1))
         };
         one_less(&REFUSALS).is_ok() || one_less(&LEFT).is_err()
-    }
-
-    std::thread_local! {
-        static CPUS: std::cell::Cell<usize> = const { std::cell::Cell::new(1) };
-    }
-
-    /// For the models that the calling thread runs from now on. With one CPU, nothing spins.
-    pub(crate) fn set_cpus(cpus: usize) {
-        CPUS.set(cpus);
-    }
-
-    pub(crate) fn available_parallelism() -> io::Result<std::num::NonZeroUsize> {
-        std::num::NonZeroUsize::new(CPUS.get()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Never passes time: the models let a thread sleep for ever, or not at all.

@@ -1,24 +1,5 @@
 //! The waits. The code that waits is never cancelled.
 
-/// As `cancel_listener`.
-pub(crate) mod cancel_forwarder {
-    use std::task::Waker;
-
-    pub(crate) struct CancelForwarder(());
-
-    impl CancelForwarder {
-        pub(crate) fn new() -> Self {
-            Self(())
-        }
-
-        pub(crate) fn poll(&mut self, _waker: &Waker, _pass: impl FnMut()) {}
-
-        pub(crate) fn passed(&self) -> bool {
-            false
-        }
-    }
-}
-
 /// The models' threads are never cancelled while they wait.
 pub(crate) mod cancel_listener {
     use std::task::Waker;
@@ -37,6 +18,10 @@ pub(crate) mod cancel_listener {
         pub(crate) fn cancel_requested(&self) -> bool {
             false
         }
+
+        pub(crate) fn requests(&self) -> u64 {
+            0
+        }
     }
 }
 
@@ -53,29 +38,16 @@ pub(crate) mod overdue {
     }
 }
 
-/// No model asks a future for its wait's target.
-pub(crate) mod polled {
-    use std::task::Waker;
-
-    use crate::wait::graph::Target;
-
-    pub(crate) fn polling<R>(_waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
-        (poll(), Vec::new())
-    }
-
-    pub(crate) fn left_with(_waker: &Waker, _on: impl FnOnce() -> Target) {}
-
-    pub(crate) fn first_of(_all: Vec<Target>) -> Option<Target> {
-        None
-    }
-}
-
+#[path = "../../../../src/pool/blocking/cancel_forwarder.rs"]
+pub(crate) mod cancel_forwarder;
 #[path = "../../../../src/pool/blocking/hold.rs"]
 pub(crate) mod hold;
 #[path = "../../../../src/pool/blocking/let_through.rs"]
 pub(crate) mod let_through;
 #[path = "../../../../src/pool/blocking/local.rs"]
 pub(crate) mod local;
+#[path = "../../../../src/pool/blocking/polled.rs"]
+pub(crate) mod polled;
 #[path = "../../../../src/pool/blocking/release.rs"]
 pub(crate) mod release;
 #[path = "../../../../src/pool/blocking/wait_for.rs"]
