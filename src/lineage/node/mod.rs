@@ -7,6 +7,7 @@ pub(crate) mod scope_share;
 mod scope_trackers;
 mod state;
 mod tree_node;
+mod walk;
 mod words;
 
 pub(crate) use self::node_ref::{NodeRef, OnceWeak, WeakNodeRef};

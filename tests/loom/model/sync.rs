@@ -206,7 +206,7 @@ pub(crate) mod os {
     pub(crate) use super::atomic::{AtomicBool, AtomicUsize, fence};
     pub(crate) use super::thread::{self, Parker, Thread as Unparker};
     // Ids and statistics: they decide nothing, and each access that loom sees costs.
-    pub(crate) use std::sync::atomic::{AtomicIsize, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU32, AtomicU64, Ordering};
     // Their counts and states are no part of any protocol, and loom's `Arc` cannot be weak.
     pub(crate) use std::sync::{Arc, LazyLock, OnceLock, Weak};
 }
