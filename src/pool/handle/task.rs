@@ -133,12 +133,12 @@ impl<T> TaskHandle<T> {
     /// # let pool = scope.create("work");
     /// # pool.start(PoolConfig::leased(1))?;
     /// use std::time::Duration;
-    /// use heirloom::CancelReason;
+    /// use heirloom::ErrorKind;
     ///
     /// let slow = pool.submit(|| heirloom::sleep(Duration::from_secs(3600)))?.timeout(Duration::from_millis(5));
     /// let cancelled = slow.join()?.unwrap_err();
-    /// assert_eq!(cancelled.reason(), CancelReason::Deadline);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// assert_eq!(cancelled.kind(), ErrorKind::DeadlineExceeded);
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn timeout(self, d: Duration) -> Self {
         // A time that the clock cannot express never ends.
