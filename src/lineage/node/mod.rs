@@ -3,7 +3,7 @@
 mod cancel;
 mod node_ref;
 mod role;
-pub(crate) mod scope_share;
+mod scope_share;
 mod scope_trackers;
 mod state;
 mod tree_node;

@@ -1,6 +1,5 @@
 //! [`ScopeShare`]: the priority and the weight of a scope, for pools that order their queues.
 
-use crate::lineage::node::ScopeTrackers;
 use crate::sync::os::{AtomicU32, Ordering};
 
 /// Bits of the priority; the weight stands above them.
@@ -29,7 +28,7 @@ impl ScopeShare {
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| Some(f(word)));
     }
 
-    fn priority(&self) -> Option<u8> {
+    pub(crate) fn priority(&self) -> Option<u8> {
         let level = self.0.load(Ordering::Relaxed) & PRIORITIES;
         level.checked_sub(1).map(|level| level as u8)
     }
@@ -38,14 +37,4 @@ impl ScopeShare {
         let weight = self.0.load(Ordering::Relaxed) >> PRIORITY;
         if weight == 0 { None } else { Some(weight as u16) }
     }
-}
-
-/// Returns the priority of the first of the scopes that has one.
-pub(crate) fn priority<'a>(mut scopes: impl Iterator<Item = &'a ScopeTrackers>) -> Option<u8> {
-    scopes.find_map(|scope| scope.share.priority())
-}
-
-/// Returns the weight of the first of the scopes that has one.
-pub(crate) fn weight<'a>(mut scopes: impl Iterator<Item = &'a ScopeTrackers>) -> Option<u16> {
-    scopes.find_map(|scope| scope.share.weight())
 }

@@ -6,6 +6,7 @@ pub(crate) mod gate;
 pub(crate) mod kind;
 mod label;
 pub(crate) mod order;
+mod queue_order;
 pub(crate) mod threads;
 mod time;
 pub(crate) mod worker_ctx;

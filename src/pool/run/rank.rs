@@ -2,7 +2,7 @@
 
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::{NodeRef, scope_share};
+use crate::lineage::node::NodeRef;
 use crate::pool::config::order::{Fairness, Order};
 use crate::pool::core::pool::Pool;
 use crate::sync::unwind::swallow;
@@ -25,7 +25,7 @@ fn in_order(pool: &Pool, order: &Order, at: &NodeRef, priority: Option<u8>) -> R
     let level = match priority {
         _ if order.levels == 1 => 0,
         Some(level) => level,
-        None => scope_share::priority(node.scopes()).unwrap_or(0),
+        None => node.scopes().find_map(|scope| scope.share.priority()).unwrap_or(0),
     };
     let (tenant, weight) = match &order.fair {
         Fairness::Off => (0, None),
@@ -38,7 +38,7 @@ fn in_order(pool: &Pool, order: &Order, at: &NodeRef, priority: Option<u8>) -> R
         }
         Fairness::By(tenant) => {
             let tenant = swallow(|| tenant.tenant(&Lineage(at.clone())));
-            (tenant.unwrap_or(0), scope_share::weight(node.scopes()))
+            (tenant.unwrap_or(0), node.scopes().find_map(|scope| scope.share.weight()))
         }
     };
     Rank::new(level.min(order.levels - 1), weight.unwrap_or(1), tenant)
