@@ -158,7 +158,7 @@ pub fn acknowledge_cancel() -> bool {
     with_own(acknowledge_in)
 }
 
-fn acknowledge_in(frame: Option<&Frame>) -> bool {
+fn acknowledge_in(frame: Option<&Frame<'_>>) -> bool {
     if is_shielded() || frame.is_some_and(Frame::is_teardown) {
         // An initialiser runs for other callers too, and a task's teardown is not the thread's: neither owns the
         // request.
@@ -189,7 +189,7 @@ fn acknowledge_in(frame: Option<&Frame>) -> bool {
 
 /// Acknowledges at a task's node. A request that comes from the task's pool stays: the task cannot acknowledge that
 /// one.
-fn acknowledge_at(node: &Node, frame: Option<&Frame>) -> bool {
+fn acknowledge_at(node: &Node, frame: Option<&Frame<'_>>) -> bool {
     let by_pool = || frame.is_some_and(|frame| frame.pool().is_cancelled());
     if by_pool() || !node.acknowledge() {
         return false;

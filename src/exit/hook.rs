@@ -59,16 +59,16 @@ fn end_own_tasks() {
     forget_all();
 }
 
-fn end_own_task(frame: &Frame) {
+fn end_own_task(frame: &Frame<'_>) {
     let pool = frame.pool();
-    if let Some(claimed) = frame.claimed() {
+    if let Some(claimed) = &frame.claimed {
         // SAFETY: the frame's owner never runs again, because `exit` does not return; so this copy is the only claim.
         let claimed: Claimed<TaskMeta> = unsafe { std::ptr::read(claimed) };
         let id = claimed.task().id();
         pool.queue.with_extra(|stats| stats.forget(id));
         pool.unlist(&frame.counted.place, claimed.task());
         claimed.fail(TaskError::process_exiting(id, &pool.namespace));
-        claimed.finish(|_, f| f());
+        claimed.finish();
     }
     leave::after_last(pool, frame.counted.clone(), frame.owed + 1);
     if frame.brings_permit && hold::abandon_wait(pool, frame.wait.get()) {

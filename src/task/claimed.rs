@@ -30,15 +30,6 @@ pub(crate) struct Published<M: 'static> {
 /// A task that has ended and whose waiter is to be woken.
 pub(crate) struct Unwoken<M: 'static>(TaskRef<M>);
 
-/// The user code that `finish` runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Foreign {
-    /// The drop of a result that no handle takes. The task ends after it.
-    Drop,
-    /// A waker. The task has ended.
-    Waker,
-}
-
 impl<M: 'static> TaskRef<M> {
     /// Takes the task out of `QUEUED`: for exactly one caller.
     #[inline]
@@ -98,8 +89,8 @@ impl<M: 'static> Claimed<M> {
         self.stage().run(self.0.id())
     }
 
-    /// Drops the closure, which is not to run. The result is still to be stored by [`fail`](Self::fail).
-    pub(crate) fn drop_closure(&self) {
+    /// Drops the closure, which is not to run, or the result, which no handle takes.
+    pub(crate) fn drop_stage(&self) {
         self.stage().empty();
     }
 
@@ -112,34 +103,20 @@ impl<M: 'static> Claimed<M> {
     /// waits for no user code. Runs no user code: it wakes blocked threads of this crate, and returns the rest.
     pub(crate) fn publish(self, error: TaskError) -> Published<M> {
         let closure = self.stage().detach(error).map(Closure::new);
-        let unwoken = match self.end(|drop_error| drop_error()) {
-            Some((task, true)) => {
-                task.wake_waiter();
-                None
-            }
-            Some((task, false)) => Some(Unwoken(task)),
-            None => None,
-        };
+        let unwoken = self.end(Self::drop_stage);
         Published { closure, unwoken }
     }
 
-    /// Makes the result visible and wakes the waiter. An unclaimed result is dropped first.
-    ///
-    /// Wakers and results' drops are user code: `foreign` runs them, which calls its argument once.
-    #[inline]
-    pub(crate) fn finish(self, mut foreign: impl FnMut(Foreign, &mut dyn FnMut())) {
-        if let Some((task, ours)) = self.end(|drop_output| foreign(Foreign::Drop, drop_output)) {
-            match ours {
-                true => task.wake_waiter(),
-                false => foreign(Foreign::Waker, &mut || task.wake_waiter()),
-            }
-        }
+    /// Ends the task with all its user code: the drop of an unclaimed result, and the waker.
+    pub(crate) fn finish(self) {
+        self.end(Self::drop_stage).into_iter().for_each(Unwoken::wake);
     }
 
-    /// Makes the result visible. Returns the task if a waiter is to be woken, and whether its waker is this crate's
-    /// own.
+    /// Makes the result visible, and wakes a waiter that is a blocked thread of this crate. Returns any other waiter.
+    ///
+    /// A result that no handle takes is dropped before, by `drop_unclaimed`: user code.
     #[inline]
-    fn end(self, mut drop_unclaimed: impl FnMut(&mut dyn FnMut())) -> Option<(TaskRef<M>, bool)> {
+    pub(crate) fn end(self, mut drop_unclaimed: impl FnMut(&Self)) -> Option<Unwoken<M>> {
         let claimed = ManuallyDrop::new(self);
         loop {
             match claimed.task().state().finish() {
@@ -149,9 +126,16 @@ impl<M: 'static> Claimed<M> {
                     drop(ManuallyDrop::into_inner(claimed));
                     return None;
                 }
-                Finished::Waited { ours } => return Some((ManuallyDrop::into_inner(claimed).0, ours)),
+                Finished::Waited { ours } => {
+                    let unwoken = Unwoken(ManuallyDrop::into_inner(claimed).0);
+                    if !ours {
+                        return Some(unwoken);
+                    }
+                    unwoken.wake();
+                    return None;
+                }
                 // The task is not done, so the stage is still the claimer's.
-                Finished::Unclaimed => drop_unclaimed(&mut || claimed.stage().empty()),
+                Finished::Unclaimed => drop_unclaimed(&claimed),
             }
         }
     }
@@ -166,7 +150,7 @@ impl<M: 'static, F, T> HandleRef<M, F, T> {
             cell.stage.replace(Stage::Empty)
         });
         drop(claimed.take_meta());
-        claimed.finish(|_, f| f());
+        claimed.finish();
         match stage {
             Some(Stage::Ready(f)) => Some(f),
             _ => None,
@@ -175,6 +159,7 @@ impl<M: 'static, F, T> HandleRef<M, F, T> {
 }
 
 impl<M: 'static> Unwoken<M> {
+    #[inline]
     pub(crate) fn wake(self) {
         self.0.wake_waiter();
     }

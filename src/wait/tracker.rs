@@ -22,7 +22,7 @@ const CLOSED: u64 = 1;
 const WATCHED: u64 = 1 << 1;
 const ONE: u64 = 1 << 2;
 const COUNT: u64 = (1 << 32) - ONE;
-/// The high half counts entries for ever, modulo 2^32, for statistics; it shares the word so that it costs nothing.
+/// The high half counts entries less retractions, modulo 2^32, for statistics; it shares the word, so it costs nothing.
 const ENTERED: u64 = 1 << 32;
 
 /// The count of accepted tasks that have not finished.
@@ -100,8 +100,18 @@ impl TaskTracker {
     /// Counts as many less in one step.
     #[inline]
     pub(crate) fn leave_many(&self, many: u64) -> Left {
+        self.take_off(many, many * ONE)
+    }
+
+    /// Counts one less, as if it had not entered.
+    pub(crate) fn retract(&self) -> Left {
+        self.take_off(1, ONE + ENTERED)
+    }
+
+    #[inline]
+    fn take_off(&self, many: u64, off: u64) -> Left {
         // SeqCst rather than AcqRel: the pool compares this word with its count of permits (see `pool::core::pool`).
-        let before = self.word.fetch_sub(many * ONE, Ordering::SeqCst);
+        let before = self.word.fetch_sub(off, Ordering::SeqCst);
         debug_assert!(count(before) as u64 >= many, "left more often than entered");
         if count(before) as u64 > many { Left::Others } else { Left::Last { notify: before & WATCHED != 0 } }
     }
@@ -130,7 +140,7 @@ impl TaskTracker {
         count(self.word.load(Ordering::SeqCst))
     }
 
-    /// The number of tasks that ever entered, modulo 2^32.
+    /// The number of tasks that ever entered and were not retracted, modulo 2^32.
     pub(crate) fn entered(&self) -> u32 {
         (self.word.load(Ordering::Acquire) / ENTERED) as u32
     }

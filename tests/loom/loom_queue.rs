@@ -42,7 +42,7 @@ impl Books {
         let Ok(claimed) = task.claim() else { panic!("one task was popped twice") };
         let name = claimed.take_meta();
         assert!(claimed.run().is_ok());
-        claimed.finish(|_, foreign| foreign());
+        claimed.finish();
         name
     }
 }

@@ -74,7 +74,7 @@ fn task(ends: &Ends) -> (Task, Task) {
 fn work(claimed: Claimed<Tracked>) {
     drop(claimed.take_meta());
     assert!(claimed.run().is_ok());
-    claimed.finish(|_, foreign| foreign());
+    claimed.finish();
 }
 
 /// As a handle does it.
@@ -191,7 +191,7 @@ fn of_a_worker_a_joiner_and_a_canceller_exactly_one_claims() {
                     &crate::names::namespace::Namespace::DEFAULT,
                     Cancelled::new(CancelReason::Request, "the task"),
                 ));
-                claimed.finish(|_, foreign| foreign());
+                claimed.finish();
                 1
             }
             None => 0,
@@ -218,7 +218,7 @@ fn two_cancels_do_not_both_claim() {
                     &crate::names::namespace::Namespace::DEFAULT,
                     Cancelled::new(CancelReason::Request, "the task"),
                 ));
-                claimed.finish(|_, foreign| foreign());
+                claimed.finish();
             }
             usize::from(outcome == CancelRequest::Claimed)
         };
@@ -248,7 +248,7 @@ fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
         assert!(node.node().is_cancelled(), "the task was asked, and its node does not know");
         assert!(claimed.task().state().acknowledge().is_none(), "declined at the node, it would come back");
         assert!(claimed.run().is_ok());
-        claimed.finish(|_, foreign| foreign());
+        claimed.finish();
         drop(handle);
     });
 }

@@ -24,11 +24,11 @@ impl CancelListener {
     pub(crate) fn new() -> Self {
         // A task's handle does not cancel shielded code, and a drop that runs after its task has no handle.
         let shield = is_shielded();
-        let (is_own, cleanup) = with_own(|frame| {
-            let cleanup = frame.filter(|frame| !shield && frame.is_teardown());
-            (frame.is_some(), cleanup.map(|frame| AtPool::new(frame.pool())))
+        let (is_own, teardown) = with_own(|frame| {
+            let teardown = frame.filter(|frame| !shield && frame.is_teardown());
+            (frame.is_some(), teardown.map(|frame| AtPool::new(frame.pool())))
         });
-        let deaf = shield || cleanup.is_some();
+        let deaf = shield || teardown.is_some();
         // Before the current node, which is the same one in most cases: it exists after this line.
         let own = if deaf { None } else { current::own() };
         // A thread at no node is not made a node, since no handle could cancel it.
@@ -39,7 +39,7 @@ impl CancelListener {
                 thread.filter(|_| !deaf && !Flow::now().is_guest()).map(|thread| AtPool::new(thread.pool))
             })
         };
-        let pool = cleanup.or_else(steals);
+        let pool = teardown.or_else(steals);
         let work = if deaf || is_own { None } else { work::with_own(AtWork::new) };
         Self { here: Watch::new(&here), own: own.as_ref().map(Watch::new), pool, work }
     }

@@ -10,44 +10,36 @@ use crate::pool::core::task_meta::{Counted, TaskMeta};
 use crate::sync::os::Arc;
 use crate::task::claimed::Claimed;
 
-/// Runs `f` with the frame of a task. Returns its result, with the task's counts.
+/// Passes on the frame of a task that starts; `claimed` is `None` for a task that never starts.
 #[inline]
-pub(crate) fn task<R>(
+pub(crate) fn with_new_frame<R>(
     pool: &Arc<Pool>,
-    claimed: &Claimed<TaskMeta>,
+    claimed: Option<Claimed<TaskMeta>>,
     counted: Counted,
     brings_permit: bool,
     owed: u64,
-    f: impl FnOnce(&Frame<'_>) -> R,
-) -> (R, Counted) {
-    with_innermost(|inner| {
-        let frame = Frame::new(inner, pool, Some(claimed), counted, brings_permit, owed);
-        let out = with_frame(&frame, || f(&frame));
-        if let Some(node_key) = frame.node_key.take() {
-            pool.forget_node(node_key);
-        }
-        (out, frame.counted)
-    })
+    f: impl FnOnce(&mut Frame<'_>) -> R,
+) -> R {
+    with_innermost(|inner| f(&mut Frame::new(inner, pool, claimed, counted, brings_permit, owed)))
 }
 
-/// Runs the cleanup of a task as a part of the task. A wait there releases the permit, and knows its task.
-pub(crate) fn teardown(pool: &Arc<Pool>, counted: Counted, brings_permit: bool, owed: u64, f: &mut dyn FnMut()) {
-    let node = counted.place.clone();
-    cleanup(pool, &node, counted, brings_permit, owed, f);
+/// Runs the body of the frame's task.
+#[inline]
+pub(crate) fn body<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
+    let out = with_frame(frame, f);
+    if let Some(node_key) = frame.node_key.take() {
+        frame.pool().forget_node(node_key);
+    }
+    out
 }
 
-/// Runs cleanup that stands at the process: wakers, the end of scopes.
-pub(crate) fn teardown_nowhere(pool: &Arc<Pool>, counted: Counted, brings: bool, owed: u64, f: &mut dyn FnMut()) {
-    cleanup(pool, &NodeRef::PROCESS, counted, brings, owed, f);
-}
-
-fn cleanup(pool: &Arc<Pool>, at: &NodeRef, counted: Counted, brings_permit: bool, owed: u64, f: &mut dyn FnMut()) {
-    with_innermost(|inner| {
-        let frame = Frame::new(inner, pool, None, counted, brings_permit, owed);
-        with_frame(&frame, || {
-            let guard = ExitOnDrop(Some(current::enter(pool.standing(at), LazyNode::Nothing)));
-            f();
-            drop(guard);
-        });
+/// Runs user code of the teardown at the node, as a part of the task. A wait there releases the permit.
+pub(crate) fn teardown(frame: &Frame<'_>, at: &NodeRef, f: impl FnOnce()) {
+    // The code is not that of the body, nor of the teardown before.
+    frame.code.set(0);
+    with_frame(frame, || {
+        let guard = ExitOnDrop(Some(current::enter(frame.pool().standing(at), LazyNode::Nothing)));
+        f();
+        drop(guard);
     });
 }

@@ -20,6 +20,9 @@ pub(crate) fn bringers<'a>(inner: Option<&'a Frame<'a>>) -> impl Iterator<Item =
 
 /// One task that the calling thread runs, in the stack frame that runs it.
 ///
+/// A task has one frame, from its start until it is counted out; a task that never starts has one for its teardown. The
+/// frame is on the thread's list while user code of the task runs: its body, and then the code of its teardown.
+///
 /// The frames of a thread are a list from the innermost outwards. A frame borrows the frames around it, and the pool instead
 /// of counting it: the workers of a busy pool would fight over the count.
 pub(crate) struct Frame<'a> {
@@ -27,8 +30,9 @@ pub(crate) struct Frame<'a> {
     /// The nearest outer frame with a permit. Spares code about permits a walk over a deep stack.
     outer_bringer: Option<&'a Frame<'a>>,
     pool: &'a Arc<Pool>,
-    /// `None` for a task's cleanup: the drop of its result, its wakers, the end of its node.
-    claimed: Option<&'a Claimed<TaskMeta>>,
+    /// The task, until its body has returned. `None` in the teardown: the drop of the closure or the result, the wakers,
+    /// the end of scopes.
+    pub(crate) claimed: Option<Claimed<TaskMeta>>,
     /// The flow that the task is in. A future that a runtime polls within the task is in another one.
     pub(crate) flow: Flow,
     /// The counts that the task is in. See also [`Pool::standing`].
@@ -53,11 +57,12 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// A frame for a task; `claimed` is `None` for the cleanup of one. `inner` is the thread's innermost frame.
+    /// The frame of a task that starts; `claimed` is `None` for a task that never starts. `inner` is the thread's innermost
+    /// frame.
     pub(super) fn new(
         inner: Option<&'a Frame<'a>>,
         pool: &'a Arc<Pool>,
-        claimed: Option<&'a Claimed<TaskMeta>>,
+        claimed: Option<Claimed<TaskMeta>>,
         counted: Counted,
         brings_permit: bool,
         owed: u64,
@@ -84,7 +89,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Returns whether the frame is of a task's cleanup, and not of the task.
+    /// Returns whether the running code is the task's teardown, and not its body.
     pub(crate) fn is_teardown(&self) -> bool {
         self.claimed.is_none()
     }
@@ -110,14 +115,9 @@ impl<'a> Frame<'a> {
         self.pool
     }
 
-    /// The claimed task; `None` in a cleanup.
-    pub(crate) fn claimed(&self) -> Option<&'a Claimed<TaskMeta>> {
-        self.claimed
-    }
-
-    /// The running task; `None` in a cleanup.
-    pub(crate) fn task(&self) -> Option<&'a Task> {
-        self.claimed().map(Claimed::task)
+    /// The running task; `None` in the teardown.
+    pub(crate) fn task(&self) -> Option<&Task> {
+        self.claimed.as_ref().map(Claimed::task)
     }
 
     /// The address of the task, to compare.

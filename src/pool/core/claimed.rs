@@ -13,11 +13,10 @@ use crate::task::claimed::Claimed;
 /// The least number of tombstones for a sweep of the queue.
 const SWEEP: usize = 64;
 
-/// Counts a task that was claimed in the queue, where it leaves a tombstone.
+/// Counts the tombstone of a task that was claimed in the queue.
 ///
 /// A queue of mostly tombstones is swept, so that the cancel of a long queue behind a long task frees its memory.
 pub(crate) fn note(pool: &Pool) {
-    pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
     let tombstones_queued = pool.tombstones_queued.fetch_add(1, Ordering::Relaxed) + 1;
     if tombstones_queued.cast_unsigned().is_multiple_of(SWEEP)
         && tombstones_queued.cast_unsigned() >= stats::of(pool).queued

@@ -1,8 +1,10 @@
 //! [`Counters`]: the numbers behind the reports of a pool.
 //!
-//! The engine decides by them in three cases: a wait compares `waiting` with
-//! [`PoolConfig::max_blocked`](crate::PoolConfig::max_blocked); a manager starts again when no task is unfinished; and
-//! the queue is swept when most of it is tombstones.
+//! Each task ends in one of four counts: `completed`, `interrupted`, `panicked`, `cancelled`. Together with the tasks that
+//! ever entered the tracker, and those that started, they say how many are queued and how many run ([`super::stats`]).
+//!
+//! The engine decides by them in two cases: a wait compares `waiting` with
+//! [`PoolConfig::max_blocked`](crate::PoolConfig::max_blocked), and the queue is swept when most of it is tombstones.
 
 use crate::sync::os::{AtomicU64, AtomicUsize};
 
@@ -14,12 +16,8 @@ pub(crate) struct Counters {
     pub(crate) cancelled: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) waiting: AtomicUsize,
-    /// Tasks claimed in the queue by a cancel or a joiner. Accepted tasks that were never queued count too.
-    pub(crate) claimed: AtomicU64,
-    /// The claimed tasks that then ran in place.
-    pub(crate) ran_inline: AtomicU64,
+    /// Starts of tasks that were not popped, less the pops and starts of tasks that did not run after all. Modulo 2^64.
+    pub(crate) starts_beside_pops: AtomicU64,
     /// Drops of results and closures under way, whose tasks are counted as ended already.
     pub(crate) dropping: AtomicUsize,
-    /// Tombstones that a worker popped.
-    pub(crate) tombstones_popped: AtomicU64,
 }

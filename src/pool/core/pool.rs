@@ -164,7 +164,8 @@ impl Pool {
         }
         for (entered, scope) in place.node().scopes().enumerate() {
             if scope.of(self.joins()).enter().is_err() {
-                return Err(self.take_back(place.node().scope_nodes().take(entered), place));
+                self.retract_from(place.node().scope_nodes().take(entered));
+                return Err(NotAccepted::ScopeEnded(place.clone()));
             }
         }
         if counted.owner.is_counted() { self.accept_at_owner(counted) } else { Ok(()) }
@@ -176,34 +177,25 @@ impl Pool {
         for (entered, (_, scope)) in counted.owner_scopes().enumerate() {
             if scope.of(self.joins()).enter().is_err() {
                 let scopes = counted.owner_scopes().take(entered).chain(counted.place.node().scope_nodes());
-                return Err(self.take_back(scopes, &counted.owner));
+                self.retract_from(scopes);
+                return Err(NotAccepted::ScopeEnded(counted.owner.clone()));
             }
         }
         Ok(())
     }
 
-    /// Undoes an `accept` that found a scope ended at or above `ended`. Counts the task out of the entered scopes.
-    #[cold]
-    fn take_back<'a>(
-        self: &Arc<Self>,
-        entered: impl Iterator<Item = (&'a Node, &'a ScopeTrackers)>,
-        ended: &NodeRef,
-    ) -> NotAccepted {
-        for (node, scope) in entered {
-            self.leave_scope(node, scope);
-        }
-        self.counters.claimed.fetch_add(1, Ordering::Relaxed);
-        self.leave();
-        NotAccepted::ScopeEnded(ended.clone())
-    }
-
     /// Counts out an accepted task that was not queued.
     pub(crate) fn retract(self: &Arc<Self>, counted: &Counted) {
-        self.counters.claimed.fetch_add(1, Ordering::Relaxed);
-        for (node, scope) in counted.scope_nodes() {
+        self.retract_from(counted.scope_nodes());
+    }
+
+    /// Undoes an `accept` that has entered these scopes.
+    #[cold]
+    fn retract_from<'a>(self: &Arc<Self>, scopes: impl Iterator<Item = (&'a Node, &'a ScopeTrackers)>) {
+        for (node, scope) in scopes {
             self.leave_scope(node, scope);
         }
-        self.leave();
+        self.left(self.tracker.retract());
     }
 
     /// Counts a task out of the pool. The caller holds the pool, or the count did until now.
@@ -214,7 +206,12 @@ impl Pool {
     /// Counts several tasks out of the pool.
     #[inline]
     pub(crate) fn leave_many(self: &Arc<Self>, tasks: u64) {
-        if let Left::Last { notify } = self.tracker.leave_many(tasks) {
+        self.left(self.tracker.leave_many(tasks));
+    }
+
+    #[inline]
+    fn left(self: &Arc<Self>, left: Left) {
+        if let Left::Last { notify } = left {
             if notify {
                 self.tracker.notify();
             }

@@ -154,8 +154,8 @@ impl Awaited {
     /// that the task's pool needs first.
     fn waits_for_itself(&self) -> Option<TaskError> {
         // A queued task is on no stack.
-        let is_it = |frame: &&Frame| frame.task_address() == Some(self.task.address());
-        let own = |inner: Option<&Frame>| {
+        let is_it = |frame: &&Frame<'_>| frame.task_address() == Some(self.task.address());
+        let own = |inner: Option<&Frame<'_>>| {
             let pool = inner.filter(|_| !self.task.state().is_queued())?.outwards().find(is_it)?.pool();
             Some(TaskError::from_own_task(self.task.id(), &pool.namespace))
         };

@@ -134,8 +134,6 @@ where
         pool.retract(&admitted);
         return Ok(Err(f));
     }
-    pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
-    pool.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
     let meta = meta(pool, admitted, task_type, false);
     let (ours, handle) = TaskRef::new(TaskId::next(), meta.place.node().id(), meta, f);
     match ours.claim() {
@@ -149,7 +147,6 @@ where
 #[cold]
 pub(crate) fn end_at_once(pool: &Arc<Pool>, task: Task) {
     if let Ok(claimed) = task.claim() {
-        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
         evict::end_cancelled(pool, claimed);
     }
 }

@@ -94,9 +94,9 @@ impl Evicted {
                 self.roomy.push(Arc::clone(pool));
             }
         }
-        pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
-        // A task whose closure is being dropped has not ended, though its outcome is counted.
+        // The outcome is counted before the task ends.
         pool.counters.dropping.fetch_add(1, Ordering::SeqCst);
+        pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
         let closure = if claimed.task().state().borrows() {
             Left::Borrowing(claimed, error)
         } else {
@@ -180,23 +180,25 @@ impl Unrun {
     /// Drops the closure and counts the task out.
     fn end(self) {
         let Self { pool, counted, rare, closure } = self;
-        if !matches!(closure, Left::Nothing) {
-            let mut closure = Some(closure);
-            let mut drop_it = || match closure.take() {
-                Some(Left::Detached(closure)) => swallow_drop(closure),
-                Some(Left::Borrowing(claimed, error)) => {
-                    claimed.fail(error);
-                    claimed.finish(|_, foreign| foreign());
-                }
-                Some(Left::Nothing) | None => {}
-            };
-            // The closure's captures are dropped at the node where the task would have stood, as a part of the task. A
-            // capture may be a handle whose drop ends another task, which holds a handle in turn.
-            depth::with_room(&pool, || enter::teardown(&pool, counted.clone(), false, 0, &mut drop_it));
-        }
-        pool.counters.dropping.fetch_sub(1, Ordering::SeqCst);
-        swallow_drop(rare);
-        leave::unrun(&pool, counted);
+        enter::with_new_frame(&pool, None, counted, false, 0, |frame| {
+            if !matches!(closure, Left::Nothing) {
+                // The closure's captures are dropped at the node where the task would have stood, as a part of the task. A
+                // capture may be a handle whose drop ends another task, which holds a handle in turn.
+                let drop_it = || match closure {
+                    Left::Detached(closure) => swallow_drop(closure),
+                    Left::Borrowing(claimed, error) => {
+                        claimed.fail(error);
+                        claimed.finish();
+                    }
+                    Left::Nothing => {}
+                };
+                depth::with_room(&pool, || enter::teardown(frame, &frame.counted.place, drop_it));
+            }
+            pool.counters.dropping.fetch_sub(1, Ordering::SeqCst);
+            swallow_drop(rare);
+            leave::end(&pool, frame, || {});
+        });
+        pool.leave();
     }
 }
 
@@ -227,7 +229,6 @@ pub(crate) fn evict_queued(pool: &Arc<Pool>, evicted: &mut Evicted, error: &dyn 
     for task in pool.queue.take_if(&mut |_| true) {
         let Ok(claimed) = task.claim() else { continue };
         let Some(meta) = claimed.take_meta() else { continue };
-        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
         let error = error(claimed.task());
         evicted.add(pool, claimed, meta, error);
     }

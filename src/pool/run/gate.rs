@@ -56,7 +56,7 @@ pub(super) fn run(gated: &Gated, pool: &Pool, claimed: &Claimed<TaskMeta>, count
         Ok(Err(Denied::Busy(busy))) => TaskError::busy(id, namespace, busy),
         Ok(Err(Denied::Missing(missing))) => TaskError::gate_missing(id, namespace, missing),
         Err(payload) => {
-            claimed.drop_closure();
+            claimed.drop_stage();
             return Outcome::Panic(payload);
         }
     };

@@ -1,15 +1,43 @@
-//! Counting a task out of the trackers that waiters watch.
+//! The last steps of a task: its end, and counting it out of the trackers that waiters watch.
+
+use std::mem;
 
 use crate::lineage::node::{NodeRef, ScopeTrackers};
 use crate::pool::context::enter;
+use crate::pool::context::frame::Frame;
 use crate::pool::core::pool::{Pool, leave_tracker};
 use crate::pool::core::task_meta::Counted;
-use crate::sync::os::Arc;
+use crate::sync::os::{Arc, Ordering};
+
+/// Ends the frame's task, unless it has ended before, and counts it out of its scopes. User code runs as a part of the task;
+/// `before` is called before it.
+#[inline]
+pub(super) fn end(pool: &Pool, frame: &mut Frame<'_>, mut before: impl FnMut()) {
+    if let Some(claimed) = frame.claimed.take() {
+        let unwoken = claimed.end(|unclaimed| {
+            before();
+            // The outcome is counted already.
+            pool.counters.dropping.fetch_add(1, Ordering::SeqCst);
+            enter::teardown(frame, &frame.counted.place, || unclaimed.drop_stage());
+            pool.counters.dropping.fetch_sub(1, Ordering::SeqCst);
+        });
+        if let Some(unwoken) = unwoken {
+            before();
+            enter::teardown(frame, &frame.counted.place, || unwoken.wake());
+        }
+    }
+    leave(pool, mem::take(&mut frame.counted), &mut |left, user_code| {
+        before();
+        frame.counted = left;
+        enter::teardown(frame, &NodeRef::PROCESS, user_code);
+        frame.counted = Counted::default();
+    });
+}
 
 /// Counts a task out of its scopes, and drops its references to nodes. Wakers and a node's end are user code, so
 /// `foreign` runs them as a part of the scopes that still count the task, which it gets as an argument. So code at a
 /// scope's end never waits for the scopes above, which wait for that scope.
-pub(crate) fn leave(pool: &Pool, counted: Counted, foreign: &mut dyn FnMut(Counted, &mut dyn FnMut())) {
+fn leave(pool: &Pool, counted: Counted, foreign: &mut dyn FnMut(Counted, &mut dyn FnMut())) {
     let Counted { place, owner, scoped } = counted;
     if let Some(scoped) = scoped {
         foreign(Counted::default(), &mut || leave_tracker(&scoped));
@@ -50,10 +78,4 @@ fn let_go(place: NodeRef, foreign: &mut dyn FnMut(Counted, &mut dyn FnMut())) {
 pub(crate) fn after_last(pool: &Arc<Pool>, counted: Counted, ended: u64) {
     leave(pool, counted, &mut |_, foreign| foreign());
     pool.leave_many(ended);
-}
-
-/// The last steps of a task that never ran.
-pub(crate) fn unrun(pool: &Arc<Pool>, counted: Counted) {
-    leave(pool, counted, &mut |left, foreign| enter::teardown_nowhere(pool, left, false, 0, foreign));
-    pool.leave();
 }

@@ -12,7 +12,7 @@ use crate::pool::context::frame::Frame;
 use crate::pool::core::claimed;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::queue_stats::Running;
-use crate::pool::core::task_meta::{Counted, RareMeta, TaskMeta};
+use crate::pool::core::task_meta::{RareMeta, TaskMeta};
 use crate::pool::run::gate::Outcome;
 use crate::pool::run::{deadline, depth, evict, gate, leave};
 use crate::subscriber::Scoped;
@@ -20,29 +20,16 @@ use crate::sync::clock::CoarseInstant;
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::{swallow, swallow_drop};
 use crate::task::cell::Payload;
-use crate::task::claimed::{Claimed, Foreign};
+use crate::task::claimed::Claimed;
 
-/// A task that has its result and is to be finished.
-pub(super) struct RanTask {
-    pub(super) claimed: Claimed<TaskMeta>,
-    pub(super) counted: Counted,
-    /// The task's body was run.
-    pub(super) started: bool,
-}
-
-/// Runs a claimed task on this thread and stores its result. Returns the claim, to be finished.
-pub(super) fn run(
-    pool: &Arc<Pool>,
-    claimed: Claimed<TaskMeta>,
-    meta: TaskMeta,
-    brings_permit: bool,
-    owed: u64,
-) -> RanTask {
-    let listed = meta.queued();
-    let (counted, RareMeta { span, subscriber, task_type, accepted, .. }) = meta.into_counted();
+/// Runs the body of a frame's task and stores its result; the caller then [ends](leave::end) the task. Returns whether the
+/// body was run. `listed`: the task came through the queue.
+pub(super) fn run(frame: &Frame<'_>, listed: bool, rare: RareMeta) -> bool {
+    let RareMeta { span, subscriber, task_type, accepted, .. } = rare;
+    let (pool, Some(claimed)) = (frame.pool(), &frame.claimed) else { return false };
     let id = claimed.task().id();
     let times = pool.totals.started(&**pool, accepted);
-    let (outcome, counted) = enter::task(pool, &claimed, counted, brings_permit, owed, |frame| {
+    let outcome = enter::body(frame, || {
         let steals = pool.config.steals();
         // A stolen piece runs on top of this frame, and may be another task's. So nothing here belongs to one task
         // alone.
@@ -57,11 +44,11 @@ pub(super) fn run(
         let default = subscriber.as_ref().filter(|_| !steals).and_then(Scoped::enter);
         // A subscriber is user code too.
         let entered = span.as_ref().filter(|_| !steals).and_then(|span| swallow(|| span.enter()));
-        deadline::begin(pool, &claimed);
+        deadline::begin(pool, claimed);
         let outcome = match &pool.config.gate {
-            _ if !has_its_state(pool, &claimed) => Outcome::Unrun,
+            _ if !has_its_state(pool, claimed) => Outcome::Unrun,
             None => claimed.run().into(),
-            Some(gated) => gate::run(gated, pool, &claimed, &frame.counted),
+            Some(gated) => gate::run(gated, pool, claimed, &frame.counted),
         };
         let outcome = match outcome {
             Outcome::Value if frame.was_interrupted() => Outcome::Interrupted,
@@ -75,7 +62,7 @@ pub(super) fn run(
             && pool.config.log_panics
         {
             let task_type = task_type.as_ref().or(pool.config.task_type.as_ref());
-            report_panic(pool, &claimed, task_type, span.as_ref(), payload);
+            report_panic(pool, claimed, task_type, span.as_ref(), payload);
         }
         swallow_drop(default);
         guard.exit_to();
@@ -96,15 +83,17 @@ pub(super) fn run(
             claimed.fail(TaskError::panic(id, &pool.namespace, payload));
         }
         Outcome::Unrun => {
+            // The task did not enter its gate or has no state, so it does not count as started.
+            pool.counters.starts_beside_pops.fetch_sub(1, Ordering::Relaxed);
             pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
         }
     }
     swallow_drop(span);
     drop(subscriber);
     if listed {
-        pool.unlist(&counted.place, claimed.task());
+        pool.unlist(&frame.counted.place, claimed.task());
     }
-    RanTask { claimed, counted, started }
+    started
 }
 
 fn report_panic(
@@ -134,7 +123,6 @@ fn report_panic(
 /// Runs a task that was claimed in the queue, within the running task or on the thread that its pool is local to.
 pub(crate) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, brings_permit: bool) {
     claimed::note(pool);
-    pool.counters.ran_inline.fetch_add(1, Ordering::Relaxed);
     let Some(meta) = claimed.take_meta() else { return };
     run_here(pool, claimed, meta, brings_permit);
 }
@@ -142,8 +130,6 @@ pub(crate) fn run_in_place(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, brings_
 /// Runs a task within the running one, or on a thread that brings the pool a permit: the caller's thread.
 pub(crate) fn run_here(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
     if pool.drops_task(&meta) {
-        // The task does not start after all, so it does not count as run.
-        pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
         evict::end_cancelled_with(pool, claimed, meta);
         return;
     }
@@ -155,8 +141,6 @@ pub(crate) fn run_here(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskM
         run_on_this_stack(pool, claimed, meta, brings_permit);
     });
     if let Err(((claimed, meta), no_room)) = unrun {
-        // As above.
-        pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
         end_too_deep(pool, claimed, meta, no_room);
     }
 }
@@ -172,40 +156,28 @@ pub(super) fn end_too_deep(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: T
 /// run: nested tasks are as deep as these frames are small.
 #[inline(always)]
 fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
-    if meta.queued() {
+    let listed = meta.queued();
+    if listed {
         pool.release_capacity();
     }
+    pool.counters.starts_beside_pops.fetch_add(1, Ordering::Relaxed);
     let task_type = meta.task_type().cloned().map(Box::new);
     let task = claimed.task();
     let running = Running { id: task.id(), at: task.at(), owed: 0, since: CoarseInstant::now(), task_type };
     let noted = pool.queue.with_extra(|stats| stats.note(running));
-    let ran = run(pool, claimed, meta, brings_permit, 0);
-    finish(pool, noted, ran, brings_permit);
+    let (counted, rare) = meta.into_counted();
+    enter::with_new_frame(pool, Some(claimed), counted, brings_permit, 0, |frame| {
+        run(frame, listed, rare);
+        finish(pool, frame, noted);
+    });
 }
 
 /// The last steps of a task of [`run_here`].
 #[inline(never)]
-fn finish(pool: &Arc<Pool>, noted: usize, ran: RanTask, brings_permit: bool) {
-    let RanTask { claimed, counted, started } = ran;
-    if !started {
-        // The task did not enter its gate or has no state, so it does not count as run.
-        pool.counters.ran_inline.fetch_sub(1, Ordering::Relaxed);
-    }
+fn finish(pool: &Arc<Pool>, frame: &mut Frame<'_>, noted: usize) {
     pool.queue.with_extra(|stats| stats.erase(noted));
-    claimed.finish(|what, foreign| {
-        counted_as_dropping(pool, what, || enter::teardown(pool, counted.clone(), brings_permit, 0, foreign));
-    });
-    leave::leave(pool, counted, &mut |left, foreign| enter::teardown_nowhere(pool, left, brings_permit, 0, foreign));
+    leave::end(pool, frame, || {});
     pool.leave();
-}
-
-/// Runs `f`, and counts the task as dropping meanwhile if `f` drops its closure or result. Such a task has not ended,
-/// though its outcome is counted.
-pub(super) fn counted_as_dropping(pool: &Pool, what: Foreign, f: impl FnOnce()) {
-    let counts = usize::from(what == Foreign::Drop);
-    pool.counters.dropping.fetch_add(counts, Ordering::SeqCst);
-    f();
-    pool.counters.dropping.fetch_sub(counts, Ordering::SeqCst);
 }
 
 /// Prepares the worker's state for a task that uses it. Returns false when the task has its error instead and has lost

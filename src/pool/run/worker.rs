@@ -6,7 +6,7 @@ use crate::pool::core::queue::Popped;
 use crate::pool::core::queue_stats::Running;
 use crate::pool::core::task_meta::{Task, TaskMeta};
 use crate::pool::run::dispatch::{release_permit, send_if_permit};
-use crate::pool::run::task::{RanTask, counted_as_dropping, end_too_deep, run};
+use crate::pool::run::task::{end_too_deep, run};
 use crate::pool::run::{depth, evict, leave};
 use crate::sync::clock::CoarseInstant;
 use crate::sync::fork;
@@ -137,7 +137,7 @@ pub(crate) fn pop(pool: &Pool, entry: &mut Option<usize>, owed: u64) -> Popped<T
 
 /// Drops a popped task that another thread has claimed.
 pub(crate) fn drop_tombstone(pool: &Pool, tombstone: Task) {
-    pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
+    pool.counters.starts_beside_pops.fetch_sub(1, Ordering::Relaxed);
     pool.tombstones_queued.fetch_sub(1, Ordering::Relaxed);
     drop(tombstone);
 }
@@ -224,8 +224,7 @@ pub(crate) fn run_popped_inside(session: &mut Session<'_>, claimed: Claimed<Task
     if let Err((claimed, no_room)) = unrun
         && let Some(meta) = claimed.take_meta()
     {
-        pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
-        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
+        pool.counters.starts_beside_pops.fetch_sub(1, Ordering::Relaxed);
         end_too_deep(pool, claimed, meta, no_room);
     }
     started
@@ -236,8 +235,7 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Opti
     let pool = session.pool;
     let Some(meta) = claimed.take_meta() else { return false };
     if pool.drops_task(&meta) {
-        pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
-        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
+        pool.counters.starts_beside_pops.fetch_sub(1, Ordering::Relaxed);
         evict::end_cancelled_with(pool, claimed, meta);
         return false;
     }
@@ -246,24 +244,17 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Opti
         let task_type = Some(Box::new(task_type.clone()));
         pool.queue.with_extra(|stats| stats.set_type(entry, task_type));
     }
-    let RanTask { claimed, counted, started } = run(pool, claimed, meta, true, session.ended);
-    if !started {
-        pool.counters.tombstones_popped.fetch_add(1, Ordering::Relaxed);
-        pool.counters.claimed.fetch_add(1, Ordering::Relaxed);
-    }
-    // The thread counts as searching before the result is visible: a joiner that submits the next task finds it ready.
-    // Only where no user code runs in between: no waker, no drop of a result, no node's end.
-    if !more && pool.queue.inbox_is_empty() && claimed.task().state().is_quiet() {
-        session.start_searching();
-    }
-    let owed = session.ended;
-    claimed.finish(|what, foreign| {
-        session.stop_searching();
-        counted_as_dropping(pool, what, || enter::teardown(pool, counted.clone(), true, owed, foreign));
-    });
-    leave::leave(pool, counted, &mut |left, foreign| {
-        session.stop_searching();
-        enter::teardown_nowhere(pool, left, true, owed, foreign);
+    let listed = meta.queued();
+    let (counted, rare) = meta.into_counted();
+    let started = enter::with_new_frame(pool, Some(claimed), counted, true, session.ended, |frame| {
+        let started = run(frame, listed, rare);
+        // The thread counts as searching before the result is visible: a joiner that submits the next task finds it ready.
+        // Only where no user code runs in between: no waker, no drop of a result, no node's end.
+        if !more && pool.queue.inbox_is_empty() && frame.task().is_some_and(|task| task.state().is_quiet()) {
+            session.start_searching();
+        }
+        leave::end(pool, frame, || session.stop_searching());
+        started
     });
     session.ended += 1;
     started
