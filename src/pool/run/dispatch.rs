@@ -81,13 +81,7 @@ where
         return Ok(handle);
     }
     let Err(error) = pool.kind.request_thread(pool) else { return Ok(handle) };
-    if !pool.permits.release(false) {
-        // Other workers hold permits. The last one to release its permit looks at the queue after that.
-        return Ok(handle);
-    }
-    pool.kind.rest(pool);
-    if pool.kind.has_ready_thread() {
-        pool.end_if_over();
+    if !release_unused(pool) {
         return Ok(handle);
     }
     let ours = handle.another().claim();
@@ -205,15 +199,23 @@ pub(crate) fn send_if_permit(pool: &Arc<Pool>) {
 
 /// Releases the permit of a thread that was requested and will not come.
 pub(crate) fn refused(pool: &Arc<Pool>, error: &io::Error) {
-    if !pool.permits.release(false) {
-        return;
-    }
-    pool.kind.rest(pool);
-    if pool.kind.has_ready_thread() {
-        pool.end_if_over();
-    } else {
+    if release_unused(pool) {
         fail_queued(pool, error);
     }
+}
+
+/// Releases the permit of a thread that will not come. Returns whether no other thread looks at the queue.
+fn release_unused(pool: &Pool) -> bool {
+    if !pool.permits.release(false) {
+        // Other workers hold permits. The last one to release its permit looks at the queue after that.
+        return false;
+    }
+    pool.kind.rest(pool);
+    let ready = pool.kind.has_ready_thread();
+    if ready {
+        pool.end_if_over();
+    }
+    !ready
 }
 
 /// Fails the queued tasks of a pool that has no permit taken and gets no thread, because no worker would pop them.

@@ -21,17 +21,19 @@ const FAIR_BUDGET: u32 = 64;
 /// A thread's visit to a pool.
 pub(crate) struct Session<'a> {
     pool: &'a Arc<Pool>,
+    /// Position of the thread's task, or of its last one, in the list of running tasks.
+    entry: Option<usize>,
     /// This thread is between two tasks; see [`Permits`](crate::pool::core::permits::Permits). User code that might
     /// block runs only after the search is stopped.
     searching: bool,
     /// Tasks that this thread has ended and not counted out yet. It counts them out in one step when it finds no task.
     /// Until then the task that it runs is counted anyway, so no waiter can see a difference.
-    pub(crate) ended: u64,
+    ended: u64,
 }
 
 impl<'a> Session<'a> {
     pub(crate) fn new(pool: &'a Arc<Pool>) -> Self {
-        Self { pool, searching: false, ended: 0 }
+        Self { pool, entry: None, searching: false, ended: 0 }
     }
 
     fn start_searching(&mut self) {
@@ -52,8 +54,24 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Counts out the ended tasks.
+    /// Pops the oldest task. Notes the task as running, and how many tasks its thread has ended and not counted out.
+    pub(crate) fn pop(&mut self) -> Popped<TaskMeta> {
+        let now = CoarseInstant::now();
+        let (entry, owed) = (&mut self.entry, self.ended);
+        self.pool.queue.pop(|stats, task| {
+            if task.is_some() {
+                stats.popped += 1;
+            }
+            let running = |task: &Task| Running { id: task.id(), at: task.at(), owed, since: now, task_type: None };
+            stats.turn(entry, task.map(running));
+        })
+    }
+
+    /// Takes the thread's last task off the list of running tasks, and counts out the ended tasks.
     pub(crate) fn flush(&mut self) {
+        if self.entry.is_some() {
+            self.pool.queue.with_extra(|stats| stats.turn(&mut self.entry, None));
+        }
         if self.ended > 0 {
             if self.pool.tracker.is_observed() {
                 self.stop_searching();
@@ -68,17 +86,15 @@ impl<'a> Session<'a> {
 pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
     let limit = pool.config.limit;
     let mut session = Session::new(pool);
-    let mut entry = None;
     let mut turn = FAIR_BUDGET;
     loop {
         if pool.permits.is_over_limit(limit) {
-            pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
             session.flush();
             if pool.permits.release_excess(limit, session.searching) {
                 return None;
             }
         }
-        let popped = pop(pool, &mut entry, session.ended);
+        let popped = session.pop();
         let Some(task) = popped.task else {
             session.flush();
             if spin_for_work(&mut session, worker) {
@@ -95,11 +111,10 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
         }
         match task.claim() {
             Ok(claimed) => {
-                let ran = run_popped(&mut session, claimed, entry, popped.more);
+                let ran = run_popped(&mut session, claimed, popped.more);
                 if !ran && pool.kind.has_failed() {
                     // A thread without a state would fail one task after the other, and the pool's other threads could
                     // run them.
-                    pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
                     session.flush();
                     worker.retire();
                     if pool.permits.release(session.searching) {
@@ -115,24 +130,11 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
             turn = FAIR_BUDGET;
             if worker.others_wait() {
                 session.stop_searching();
-                pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
                 session.flush();
                 return Some(worker.next_turn(Arc::clone(pool) as _));
             }
         }
     }
-}
-
-/// Pops the oldest task. Notes the task as running, and how many tasks its thread has ended and not counted out.
-pub(crate) fn pop(pool: &Pool, entry: &mut Option<usize>, owed: u64) -> Popped<TaskMeta> {
-    let now = CoarseInstant::now();
-    pool.queue.pop(|stats, task| {
-        if task.is_some() {
-            stats.popped += 1;
-        }
-        let running = |task: &Task| Running { id: task.id(), at: task.at(), owed, since: now, task_type: None };
-        stats.turn(entry, task.map(running));
-    })
 }
 
 /// Drops a popped task that another thread has claimed.
@@ -164,12 +166,11 @@ pub(crate) fn run_next(pool: &Arc<Pool>) -> RunOutcome {
         return if pool.tracker.is_ended() { RunOutcome::Nothing } else { RunOutcome::Busy };
     }
     let mut session = Session::new(pool);
-    let mut entry = None;
-    let next = match pop(pool, &mut entry, 0).task.map(Task::claim) {
+    let next = match session.pop().task.map(Task::claim) {
         None => RunOutcome::Nothing,
         // As if more were queued: this thread does not search for the next task.
         Some(Ok(claimed)) => {
-            if run_popped_inside(&mut session, claimed, entry) {
+            if run_popped_inside(&mut session, claimed) {
                 RunOutcome::RanTask
             } else {
                 RunOutcome::Skipped
@@ -180,7 +181,6 @@ pub(crate) fn run_next(pool: &Arc<Pool>) -> RunOutcome {
             RunOutcome::Skipped
         }
     };
-    pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
     session.flush();
     if pool.permits.release(false) {
         pool.end_if_over();
@@ -214,13 +214,13 @@ fn spin_for_work(session: &mut Session<'_>, worker: &mut WorkerHandle<'_>) -> bo
 }
 
 /// As [`run_popped`], with more queued, on a thread whose stack may not be empty.
-pub(crate) fn run_popped_inside(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Option<usize>) -> bool {
+pub(crate) fn run_popped_inside(session: &mut Session<'_>, claimed: Claimed<TaskMeta>) -> bool {
     let pool = session.pool;
     if depth::has_room(pool) {
-        return run_popped(session, claimed, entry, true);
+        return run_popped(session, claimed, true);
     }
     let mut started = false;
-    let unrun = depth::on_more_stack(pool, claimed, |claimed| started = run_popped(session, claimed, entry, true));
+    let unrun = depth::on_more_stack(pool, claimed, |claimed| started = run_popped(session, claimed, true));
     if let Err((claimed, no_room)) = unrun
         && let Some(meta) = claimed.take_meta()
     {
@@ -231,7 +231,7 @@ pub(crate) fn run_popped_inside(session: &mut Session<'_>, claimed: Claimed<Task
 }
 
 /// Runs a popped task. Returns false when it ended without having run.
-fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Option<usize>, more: bool) -> bool {
+fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, more: bool) -> bool {
     let pool = session.pool;
     let Some(meta) = claimed.take_meta() else { return false };
     if pool.drops_task(&meta) {
@@ -240,7 +240,7 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, entry: Opti
         return false;
     }
     pool.release_capacity();
-    if let (Some(task_type), Some(entry)) = (meta.task_type(), entry) {
+    if let (Some(task_type), Some(entry)) = (meta.task_type(), session.entry) {
         let task_type = Some(Box::new(task_type.clone()));
         pool.queue.with_extra(|stats| stats.set_type(entry, task_type));
     }

@@ -24,9 +24,8 @@ pub(super) fn run_oldest(pool: &Arc<Pool>) -> AfterOne {
         return AfterOne::Others;
     }
     let mut session = Session::new(pool);
-    let mut entry = None;
     loop {
-        let popped = worker::pop(pool, &mut entry, session.ended);
+        let popped = session.pop();
         let Some(task) = popped.task else { break };
         if popped.more {
             dispatch::send_if_permit(pool);
@@ -34,13 +33,12 @@ pub(super) fn run_oldest(pool: &Arc<Pool>) -> AfterOne {
         match task.claim() {
             Ok(claimed) => {
                 // As if more were queued: this thread may do other work first.
-                worker::run_popped_inside(&mut session, claimed, entry);
+                worker::run_popped_inside(&mut session, claimed);
                 break;
             }
             Err(tombstone) => worker::drop_tombstone(pool, tombstone),
         }
     }
-    pool.queue.with_extra(|stats| stats.turn(&mut entry, None));
     session.flush();
     if !pool.queue.looks_empty() {
         return AfterOne::Permit;
