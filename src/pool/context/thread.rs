@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::ptr;
+use std::rc::Rc;
 
 use crate::lineage::current;
 use crate::lineage::flow::Flow;
@@ -107,10 +108,18 @@ impl<T> Drop for Restore<T> {
 /// Passes on the frame of the innermost task of this thread.
 #[inline]
 pub(crate) fn with_innermost<R>(f: impl for<'a> FnOnce(Option<&'a Frame<'a>>) -> R) -> R {
-    let innermost = CONTEXT.with(|context| context.innermost.get());
-    // SAFETY: a frame on the list is in a function of this thread's stack that has not returned, and `f` runs above it. `f`
-    // gets no longer lifetime than that.
-    f(unsafe { innermost.as_ref() })
+    #[allow(clippy::redundant_closure, reason = "`f` takes one lifetime for both")]
+    lend(|context| &context.innermost, |frame| f(frame))
+}
+
+/// Lends the innermost frame, poll, initialiser or work-stealing thread. A caller passes it on for no longer lifetime than
+/// that of `f`.
+#[inline]
+fn lend<T, R>(cell: fn(&ThreadContext) -> &Cell<*const T>, f: impl FnOnce(Option<&T>) -> R) -> R {
+    let at = CONTEXT.with(|context| cell(context).get());
+    // SAFETY: `Restore` alone sets these pointers, to a local of a function of this thread's stack that has not returned,
+    // or back to null. `f` runs above that function.
+    f(unsafe { at.as_ref() })
 }
 
 /// Passes on the innermost frame, if the calling code is its task's. A future that a runtime polls within the task is other
@@ -147,9 +156,8 @@ pub(crate) fn while_initialising<R>(
 /// Passes on the initialiser that the calling code is a part of.
 #[inline]
 pub(crate) fn with_initialising<R>(f: impl for<'a> FnOnce(Option<&'a Initialising<'a>>) -> R) -> R {
-    let initialising = CONTEXT.with(|context| context.initialising.get());
-    // SAFETY: as in `with_innermost`.
-    f(unsafe { initialising.as_ref() })
+    #[allow(clippy::redundant_closure, reason = "`f` takes one lifetime for both")]
+    lend(|context| &context.initialising, |this| f(this))
 }
 
 /// Returns whether the calling code is a part of an initialiser of the pool's.
@@ -168,9 +176,8 @@ pub(crate) fn while_stealing<R>(thread: &StealingThread<'_>, f: impl FnOnce() ->
 /// Passes on the calling thread's entry as a work-stealing pool's thread, for any code on it.
 #[inline]
 pub(crate) fn with_stealing<R>(f: impl for<'a> FnOnce(Option<&'a StealingThread<'a>>) -> R) -> R {
-    let stealing = CONTEXT.with(|context| context.stealing.get());
-    // SAFETY: as in `with_innermost`.
-    f(unsafe { stealing.as_ref() })
+    #[allow(clippy::redundant_closure, reason = "`f` takes one lifetime for both")]
+    lend(|context| &context.stealing, |thread| f(thread))
 }
 
 /// Returns whether the calling thread is a work-stealing pool's.
@@ -185,36 +192,30 @@ pub(crate) fn steals_for(pool: *const Pool) -> bool {
     with_stealing(|thread| thread.is_some_and(|thread| ptr::eq(Arc::as_ptr(thread.pool), pool)))
 }
 
-/// Adds a pool to the list of the pools that are local to the calling thread.
-///
-/// # Safety
-/// The entry stays where it is, and alive, until [`remove_local`], on this thread.
-pub(crate) unsafe fn add_local(entry: *const LocalEntry) {
+/// Adds a pool to the list of the pools that are local to the calling thread, which counts the entry.
+pub(crate) fn add_local(entry: Rc<LocalEntry>) {
     CONTEXT.with(|context| {
-        // SAFETY: the entry lives by the contract.
-        unsafe { (*entry).next.set(context.local.get()) };
-        context.local.set(entry);
+        entry.next.set(context.local.get());
+        context.local.set(Rc::into_raw(entry));
     });
 }
 
 /// Removes a pool from the list.
-pub(crate) fn remove_local(entry: &LocalEntry) {
-    CONTEXT.with(|context| {
-        if ptr::eq(context.local.get(), entry) {
-            context.local.set(entry.next.get());
+pub(crate) fn remove_local(entry: &Rc<LocalEntry>) {
+    let unlink = |link: &Cell<*const LocalEntry>| {
+        if ptr::eq(link.get(), Rc::as_ptr(entry)) {
+            // SAFETY: the list has counted the entry since `add_local`, and loses it here. The caller has it still.
+            unsafe { Rc::decrement_strong_count(link.replace(entry.next.get())) };
         }
-    });
-    each_local(|before| {
-        if ptr::eq(before.next.get(), entry) {
-            before.next.set(entry.next.get());
-        }
-    });
+    };
+    CONTEXT.with(|context| unlink(&context.local));
+    each_local(|before| unlink(&before.next));
 }
 
 /// Calls `f` for each pool that is local to the calling thread. `f` runs no user code, which could remove one.
 pub(crate) fn each_local(mut f: impl FnMut(&LocalEntry)) {
     let mut at = CONTEXT.with(|context| context.local.get());
-    // SAFETY: an entry lives while it is on the list, by the contract of `add_local`.
+    // SAFETY: the list counts its entries.
     while let Some(entry) = unsafe { at.as_ref() } {
         f(entry);
         at = entry.next.get();

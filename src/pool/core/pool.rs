@@ -301,11 +301,12 @@ impl Pool {
     pub(crate) unsafe fn list(&self, node: NonNull<Node>, task: &Task) -> bool {
         let joins = self.joins();
         // SAFETY: the meta holds the node until a claimer takes it, which can be once the task is listed and the list
-        // unlocked; nothing touches the node here after that.
-        let node = unsafe { node.as_ref() };
-        let unwanted = || node.is_cancelled() || (!joins && node.scope_closed());
-        // SAFETY: a cell does not move, and each claimer unlists its task before it finishes it.
-        unsafe { node.queued().of(joins).list(task.link(), unwanted) }
+        // unlocked; nothing touches the node here after that. A cell does not move, and each claimer unlists its task
+        // before it finishes it.
+        unsafe {
+            let node = node.as_ref();
+            node.queued().of(joins).list(task.link(), || node.is_cancelled() || (!joins && node.scope_closed()))
+        }
     }
 
     /// Takes a claimed task off its node's list. The claimer calls it before it finishes the task, which may free the cell.

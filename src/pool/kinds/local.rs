@@ -107,7 +107,6 @@ impl Kind<Pool> for Local {
 /// ```
 #[must_use = "dropping it cancels queued tasks and closes the pool"]
 pub struct LocalPool {
-    /// Not a box, whose unique access would forbid the list to look at the entry.
     entry: Rc<LocalEntry>,
     here: PhantomData<*const ()>,
 }
@@ -115,8 +114,7 @@ pub struct LocalPool {
 impl LocalPool {
     pub(crate) fn new(pool: Arc<Pool>) -> Self {
         let entry = Rc::new(LocalEntry::new(pool));
-        // SAFETY: the handle counts the entry until its drop, which is on this thread and takes the entry off the list.
-        unsafe { thread::add_local(Rc::as_ptr(&entry)) };
+        thread::add_local(Rc::clone(&entry));
         Self { entry, here: PhantomData }
     }
 
