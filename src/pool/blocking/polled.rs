@@ -10,36 +10,28 @@ use std::ptr;
 use std::task::Waker;
 
 use crate::names::id::TaskId;
-use crate::pool::context::thread;
+use crate::pool::context::thread::{self, Polled};
 use crate::sync::os::Arc;
 use crate::wait::graph::{IsQueued, Several, Target};
-
-/// A poll under way.
-struct Polled<'a> {
-    waker: &'a Waker,
-    on: RefCell<Vec<Target>>,
-}
 
 /// Runs `poll`. Returns its output with the targets of this crate that it left the waker with.
 pub(crate) fn polling<R>(waker: &Waker, poll: impl FnOnce() -> R) -> (R, Vec<Target>) {
     let polled = Polled { waker, on: RefCell::new(Vec::new()) };
-    let out = thread::with_polled(ptr::from_ref(&polled).cast(), poll);
+    let out = thread::while_polled(&polled, poll);
     (out, polled.on.into_inner())
 }
 
 /// Reports that the waker was left with a target. Costs one load where no poll collects reports.
 #[inline]
 pub(crate) fn left_with(waker: &Waker, on: impl FnOnce() -> Target) {
-    // SAFETY: `polling` alone sets the pointer. It points further up this thread's stack until that call returns.
-    let Some(polled) = (unsafe { thread::polled().cast::<Polled<'_>>().as_ref() }) else { return };
-    if !polled.waker.will_wake(waker) {
-        return;
-    }
-    let on = on();
-    let mut all = polled.on.borrow_mut();
-    if !all.iter().any(|other| is_same(other, &on)) {
-        all.push(on);
-    }
+    thread::with_polled(|polled| {
+        let Some(polled) = polled.filter(|polled| polled.waker.will_wake(waker)) else { return };
+        let on = on();
+        let mut all = polled.on.borrow_mut();
+        if !all.iter().any(|other| is_same(other, &on)) {
+            all.push(on);
+        }
+    });
 }
 
 /// Whether two reports are of the same target.

@@ -3,9 +3,10 @@
 //! All of it is one thread-local of pointers into the thread's own stack. The thread-local has no destructor, so it can still
 //! be read when the thread's other locals are gone, at process exit.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::rc::Rc;
+use std::task::Waker;
 
 use crate::lineage::current;
 use crate::lineage::flow::Flow;
@@ -16,6 +17,7 @@ use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::Task;
 use crate::sync::os::Arc;
 use crate::threads::job::ThreadInfo;
+use crate::wait::graph::Target;
 
 /// The purpose that a thread of a dedicated pool was started for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,12 @@ impl LocalEntry {
     }
 }
 
+/// A poll of a future that collects its wake sources. See `blocking/polled`.
+pub(crate) struct Polled<'a> {
+    pub(crate) waker: &'a Waker,
+    pub(crate) on: RefCell<Vec<Target>>,
+}
+
 struct ThreadContext {
     innermost: Cell<*const Frame<'static>>,
     /// The innermost frame when [`shield`] was called, null for none. No frame has its first address.
@@ -67,8 +75,7 @@ struct ThreadContext {
     polls: Cell<*const Frame<'static>>,
     /// See `run/evict`.
     dropping: Cell<*const ()>,
-    /// See `blocking/polled`.
-    polled: Cell<*const ()>,
+    polled: Cell<*const Polled<'static>>,
 }
 
 thread_local! {
@@ -289,15 +296,15 @@ pub(crate) fn with_dropping<R>(dropping: *const (), f: impl FnOnce() -> R) -> R 
     f()
 }
 
-/// The pointer that `blocking/polled` keeps.
+/// Passes on the innermost poll that collects its wake sources.
 #[inline]
-pub(crate) fn polled() -> *const () {
-    CONTEXT.with(|context| context.polled.get())
+pub(crate) fn with_polled<R>(f: impl FnOnce(Option<&Polled<'_>>) -> R) -> R {
+    lend(|context| &context.polled, f)
 }
 
-/// Runs `f` with the pointer that `blocking/polled` keeps.
-pub(crate) fn with_polled<R>(polled: *const (), f: impl FnOnce() -> R) -> R {
-    let _restore = Restore::replace(|context| &context.polled, polled);
+/// Runs a poll that collects its wake sources.
+pub(crate) fn while_polled<R>(polled: &Polled<'_>, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore::replace(|context| &context.polled, ptr::from_ref(polled).cast());
     f()
 }
 

@@ -244,10 +244,9 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, more: bool)
         let task_type = Some(Box::new(task_type.clone()));
         pool.queue.with_extra(|stats| stats.set_type(entry, task_type));
     }
-    let listed = meta.queued();
     let (counted, rare) = meta.into_counted();
     let started = enter::with_new_frame(pool, Some(claimed), counted, true, session.ended, |frame| {
-        let started = run(frame, listed, rare);
+        let started = run(frame, true, rare);
         // The thread counts as searching before the result is visible: a joiner that submits the next task finds it ready.
         // Only where no user code runs in between: no waker, no drop of a result, no node's end.
         if !more && pool.queue.inbox_is_empty() && frame.task().is_some_and(|task| task.state().is_quiet()) {
