@@ -34,7 +34,7 @@ impl Scope {
     /// let request = Scope::new("request 7");
     /// let db = request.create("db");
     /// db.start(PoolConfig::leased(1))?;
-    /// request.deadline(Instant::now() + Duration::from_millis(5));
+    /// request.deadline(Instant::now() + Duration::from_millis(500));
     /// let query = request.run(|| db.submit(|| heirloom::sleep(Duration::from_secs(3600))))?;
     /// let cancelled = query.join()?.unwrap_err();
     /// assert_eq!(cancelled.kind(), ErrorKind::DeadlineExceeded);

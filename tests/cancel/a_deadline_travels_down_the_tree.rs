@@ -202,7 +202,7 @@ fn run_timeout_returns_when_its_tasks_have_ended() {
     bounded(|| {
         let owner = Scope::new("owner");
         let pool = started(&owner, "shared", PoolConfig::leased(4));
-        let mut ends = Scope::run_timeout("request", SOON, |_| {
+        let mut ends = Scope::run_timeout("request", 25 * SOON, |_| {
             let mut tasks = TaskSet::new();
             (0..4).for_each(|_| tasks.push(pool.submit(|| heirloom::sleep(HOUR)).expect("accepted")));
             heirloom::sleep(HOUR).expect_err("it is cancelled");

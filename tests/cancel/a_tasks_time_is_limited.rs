@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use heirloom::{CancelReason, Error, ErrorKind, PoolConfig, Scope, StartErrorKind, TaskStatus};
+use heirloom::{CancelReason, Error, ErrorKind, PoolConfig, Scope, StartErrorKind};
 
 use crate::common::bounded;
 use crate::common::pools::{Busy, started};
@@ -39,15 +39,14 @@ fn a_run_is_limited_and_the_time_in_the_queue_is_not() {
 fn what_a_limited_task_submits_is_limited_too() {
     bounded(|| {
         let owner = Scope::new("owner");
-        let limited = started(&owner, "limited", PoolConfig::leased(1).task_timeout(SOON));
+        let long = started(&owner, "long", PoolConfig::leased(1).task_timeout(HOUR));
         let others = started(&owner, "others", PoolConfig::leased(1));
-        let outer = limited.submit(move || others.submit(sleeps).expect("accepted")).expect("accepted");
-        let inner = outer.join().expect("it ran");
-        // Its parent has ended in time, and with it the deadline.
-        assert_eq!(inner.status(), TaskStatus::Running);
-        let _ = inner.cancel();
-        let _ = inner.join();
+        let outer =
+            long.submit(move || others.submit(heirloom::remaining).expect("accepted").join()).expect("accepted");
+        let left = outer.join().expect("it ran").expect("it ran");
+        assert!(left.is_some_and(|left| left <= HOUR));
 
+        let limited = started(&owner, "limited", PoolConfig::leased(1).task_timeout(25 * SOON));
         let others = started(&owner, "others", PoolConfig::leased(1));
         let outer = limited.submit(move || others.submit(sleeps).expect("accepted").join()).expect("accepted");
         let cancelled = outer.join().expect("it ran").expect("it ran").expect_err("it was cancelled");
@@ -68,13 +67,20 @@ fn a_task_acknowledges_its_own_deadline_and_not_its_scopes() {
         let own = (ErrorKind::DeadlineExceeded, true, None, Ok(()));
         assert_eq!(pool.submit(acknowledges).expect("accepted").join().expect("it ran"), own);
         let plain = started(&owner, "plain", PoolConfig::leased(1));
-        let task = plain.submit(acknowledges).expect("accepted").timeout(SOON);
-        assert_eq!(task.join().expect("it ran"), own);
+        let (starts, has_started) = mpsc::channel();
+        let begins = move || {
+            starts.send(()).expect("the test listens");
+            acknowledges()
+        };
+        let task = plain.submit(begins.clone()).expect("accepted");
+        has_started.recv().expect("it starts");
+        assert_eq!(task.timeout(SOON).join().expect("it ran"), own);
 
         let request = Scope::new("request");
+        let task = request.run(|| plain.submit(begins)).expect("accepted");
+        has_started.recv().expect("it starts");
         let at = Instant::now() + SOON;
         request.deadline(at);
-        let task = request.run(|| plain.submit(acknowledges)).expect("accepted");
         let of_scope = (ErrorKind::DeadlineExceeded, false, Some(at), Err(ErrorKind::DeadlineExceeded));
         assert_eq!(task.join().expect("it ran"), of_scope);
     });
@@ -94,10 +100,15 @@ fn a_handles_deadline_holds_in_the_queue_and_while_it_runs_and_after_its_drop() 
         busy.end();
 
         let (says, said) = mpsc::channel();
-        let runs = move || says.send((heirloom::remaining().is_some(), sleeps().map_err(|error| error.kind())));
-        drop(pool.submit(runs).expect("accepted").timeout(SOON));
-        let (_, slept) = said.recv().expect("it ran");
-        assert_eq!(slept, Err(ErrorKind::DeadlineExceeded));
+        let (starts, has_started) = mpsc::channel();
+        let runs = move || {
+            starts.send(()).expect("the test listens");
+            says.send(sleeps().map_err(|cancelled| cancelled.kind()))
+        };
+        let task = pool.submit(runs).expect("accepted");
+        has_started.recv().expect("it starts");
+        drop(task.timeout(SOON));
+        assert_eq!(said.recv(), Ok(Err(ErrorKind::DeadlineExceeded)));
     });
 }
 

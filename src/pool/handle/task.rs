@@ -136,8 +136,11 @@ impl<T> TaskHandle<T> {
     /// use heirloom::ErrorKind;
     ///
     /// let slow = pool.submit(|| heirloom::sleep(Duration::from_secs(3600)))?.timeout(Duration::from_millis(5));
-    /// let cancelled = slow.join()?.unwrap_err();
-    /// assert_eq!(cancelled.kind(), ErrorKind::DeadlineExceeded);
+    /// let kind = match slow.join() {
+    ///     Ok(slept) => slept.unwrap_err().kind(),
+    ///     Err(queued) => queued.kind(), // it had not started
+    /// };
+    /// assert_eq!(kind, ErrorKind::DeadlineExceeded);
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn timeout(self, d: Duration) -> Self {
