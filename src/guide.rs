@@ -17,6 +17,7 @@ chapters! {
     scopes = "guide/scopes";
     finding = "guide/finding";
     pools = "guide/pools";
+    many = "guide/many";
     waiting = "guide/waiting";
     parallel = "guide/parallel";
     gates = "guide/gates";

@@ -25,10 +25,10 @@
 //! /// Takes no pool as an argument: it finds the pools of the request that it runs in.
 //! fn line_counts() -> Result<Vec<String>> {
 //!     let count = |file: &'static str| {
-//!         let text = heirloom::get("io")?.submit(move || std::fs::read_to_string(file))?.join()??;
+//!         let text = heirloom::call("io", move || std::fs::read_to_string(file)).join()?; // find, submit, wait
 //!         Ok(format!("{file}: {} lines", text.lines().count()))
 //!     };
-//!     heirloom::get("render")?.map(["Cargo.toml", "src/lib.rs"], count)?.map(|line| line?).collect()
+//!     heirloom::get("render")?.try_map(["Cargo.toml", "src/lib.rs"], count).collect() // the first error cancels the rest
 //! }
 //! ```
 //!
@@ -45,6 +45,7 @@
 //! | [`guide::scopes`] | a node for each request, component or tenant, and its end |
 //! | [`guide::finding`] | names, look-up, and the current node |
 //! | [`guide::pools`] | kinds of pools, warm workers, worker state, pools of one thread, task types |
+//! | [`guide::many`] | calls, maps and streams: one result, many results, all or none |
 //! | [`guide::waiting`] | waits inside tasks, permits, circles |
 //! | [`guide::parallel`] | parallel loops on work-stealing pools |
 //! | [`guide::gates`] | one at a time, with an answer instead of a queue |
@@ -71,7 +72,8 @@
 //! | order of a queue | [`PoolConfig::priorities`], [`PoolConfig::fair`], [`PoolConfig::fair_by`], [`FairBy`], [`Scope::priority`], [`Scope::weight`], [`PoolManager::submit_at`] |
 //! | work for one thread | [`PoolManager::start_local`], [`PoolConfig::local`], [`LocalPool`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
-//! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`Map`], [`blocking`], [`block_on()`] |
+//! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`blocking`], [`block_on()`] |
+//! | calls, and many results | [`call()`], [`Call`], [`Map`], [`MapUnordered`], [`Indexed`], [`TryMap`], [`TaskStream`], [`StreamSender`] |
 //! | deadlines | [`Scope::deadline`], [`Scope::run_timeout`], [`InScope::timeout`], [`InScopeTimeout`], [`PoolConfig::task_timeout`], [`TaskHandle::timeout`], [`deadline()`], [`remaining`] |
 //! | cancelling | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`], [`CancelReason`] |
 //! | values | [`Heirloom`], [`HeirloomAt`], [`HeirloomMap`], [`HeirloomMapAt`], [`OnFailure`], [`Subscription`], [`Binding`], [`NotBound`], [`BindError`], [`InitError`] |
@@ -168,16 +170,22 @@ pub use crate::pool::config::kind::{PoolKind, PoolMode};
 pub use crate::pool::config::order::FairBy;
 pub use crate::pool::config::worker_ctx::WorkerCtx;
 pub use crate::pool::context::thread::task_id;
+pub use crate::pool::handle::call::Call;
 pub use crate::pool::handle::cancel_on_drop::CancelOnDrop;
 pub use crate::pool::handle::map::Map;
 pub use crate::pool::handle::scope::{ScopedHandle, TaskScope};
 pub use crate::pool::handle::set::{Ended, TaskSet};
+pub use crate::pool::handle::stream::reader::TaskStream;
+pub use crate::pool::handle::stream::sender::StreamSender;
 pub use crate::pool::handle::task::TaskHandle;
+pub use crate::pool::handle::try_map::TryMap;
+pub use crate::pool::handle::unordered::{Indexed, MapUnordered};
 pub use crate::pool::kinds::dedicated::here::worker;
 pub use crate::pool::kinds::local::LocalPool;
 pub use crate::pool::report::PoolStats;
 pub use crate::pool::report::{CancelOutcome, TaskStatus};
 pub use crate::pool::report::{RunningTask, StopReport};
+pub use crate::registry::call::call;
 pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::get_or_start::{get_or_start, get_or_start_async};
 pub use crate::registry::in_scope::timeout::InScopeTimeout;

@@ -27,6 +27,7 @@ pub use crate::pool::config::PoolConfig;
 pub use crate::pool::config::gate::GateMode;
 pub use crate::pool::handle::set::TaskSet;
 pub use crate::pool::handle::task::TaskHandle;
+pub use crate::registry::call::call;
 pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::get_or_start::get_or_start;
 pub use crate::registry::in_scope::FutureExt;

@@ -6,6 +6,7 @@
 pub(crate) mod busy;
 pub(crate) mod cancelled;
 pub(crate) mod circle;
+mod io;
 pub(crate) mod join;
 pub(crate) mod kind;
 pub(crate) mod lookup;

@@ -15,6 +15,7 @@
 //! | `task-log` | frames, the borrowed current node | a log line takes no lock and counts no reference to find its task |
 //! | `metrics`, `inspector` | `totals/` | an ended pool leaves its counters before a publisher exists; tasks are measured for a reader |
 //! | `serde` | fields of public types | the shape of a snapshot is a promise |
+//! | `stream` | where a map's tasks go, a private trait | the maps of a pool and of a borrowing scope are one type |
 //!
 //! All use `sync`: the seam that loom replaces, `swallow` around user code, and `fork`. No bridge imports the engine's core:
 //! pools, queues, permits and workers.
@@ -27,6 +28,8 @@ pub mod metrics;
 mod serde;
 #[cfg(feature = "serde")]
 mod settings;
+#[cfg(feature = "stream")]
+mod stream;
 #[cfg(feature = "task-log")]
 pub mod task_log;
 #[cfg(feature = "tokio")]

@@ -1,6 +1,6 @@
 //! Managers, their look-up, scopes, and all that is alive in a family.
 //!
-//! * [`manager`]: the named owner of a pool; [`start`], [`submit`], [`borrow`] and [`stop`] have its verbs, [`of_type`]
+//! * [`manager`]: the named owner of a pool; [`start`], [`submit`], [`call`], [`many`], [`borrow`] and [`stop`] have its verbs, [`of_type`]
 //!   the handle with a task type, [`typed`] and [`stateful`] the handles that the compiler checks.
 //! * [`slot`]: managers in a node's slots; [`find`] and [`get_or_start`] look them up, [`not_found`] and [`explain`] say
 //!   why that or a submit failed.
@@ -8,11 +8,13 @@
 //! * [`registry`]: the index of a family; [`snapshot`]: the family as data and as text; [`shutdown`]: its end.
 
 pub(crate) mod borrow;
+pub(crate) mod call;
 pub(crate) mod explain;
 pub(crate) mod find;
 pub(crate) mod get_or_start;
 pub(crate) mod in_scope;
 pub(crate) mod manager;
+pub(crate) mod many;
 pub(crate) mod node_end;
 pub(crate) mod not_found;
 pub(crate) mod of_type;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Refused};
 use crate::names::task_type::TaskType;
+use crate::pool::handle::feed::ToPool;
 use crate::pool::handle::map::Map;
 use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
@@ -180,7 +181,8 @@ macro_rules! submits {
                 F: Fn(I::Item) -> T + Send + Sync + 'static,
                 T: Send + 'static,
             {
-                let map = Map::new(self.started()?, self.type_of_tasks(), items.into_iter(), f);
+                let pool = self.started()?;
+                let map = Map::new(&pool, ToPool::new(&pool, self.type_of_tasks()), items.into_iter(), f);
                 map.map_err(|refusal| self.explain(refusal))
             }
         }

@@ -8,6 +8,7 @@ use crate::error::{Error, Refused, UnknownTaskType};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::{Task, TaskKind, TaskType};
 use crate::pool::core::pool::Pool;
+use crate::pool::handle::feed::ToPool;
 use crate::pool::handle::map::Map;
 use crate::pool::handle::scope::TaskScope;
 use crate::pool::handle::task::TaskHandle;
@@ -43,7 +44,7 @@ use crate::wait::park;
 /// ```
 pub struct TypedManager<K> {
     manager: PoolManager,
-    pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -67,7 +68,7 @@ impl PoolManager {
 
 impl<K: TaskKind> TypedManager<K> {
     /// The type that each task is submitted with.
-    fn kind() -> Option<TaskType> {
+    pub(super) fn kind() -> Option<TaskType> {
         Some(TaskType::of::<K>())
     }
 
@@ -156,7 +157,7 @@ impl<K: TaskKind> TypedManager<K> {
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        let map = Map::new(Arc::clone(&self.pool), Self::kind(), items.into_iter(), f.run);
+        let map = Map::new(&self.pool, ToPool::new(&self.pool, Self::kind()), items.into_iter(), f.run);
         map.map_err(|refusal| self.manager.explain(refusal))
     }
 

@@ -63,6 +63,25 @@ pub(crate) static CHECKS: &[Check] = &[
         drop(go);
         assert!(set.join_next().is_some_and(|(_, ended)| ended.is_ok()));
     }),
+    Check::passes("streams", || {
+        let pool = heirloom::create("work");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        let (go, gate) = mpsc::channel::<()>();
+        let (started, running) = mpsc::channel();
+        let items = pool.stream(move |out| {
+            let _ = started.send(());
+            let _ = gate.recv();
+            out.send(1)
+        });
+        let mut items = items.expect("accepted");
+        running.recv().expect("runs");
+        the_child_sees(|| {
+            let within = items.next_timeout(LONG).is_ok_and(|next| next.is_some_and(is_forked));
+            vec![("next_timeout", within), ("next", items.next().is_none())]
+        });
+        drop(go);
+        assert!(items.next().is_some_and(|item| item.is_ok_and(|item| item == 1)));
+    }),
     Check::passes("submits", || {
         let (pool, _task, go) = busy(PoolConfig::leased(1));
         the_child_sees(|| {

@@ -188,13 +188,37 @@ fn a_later_refusal_is_the_last_answer() {
 }
 
 #[test]
-fn dropping_it_detaches_what_is_under_way() {
+fn dropping_it_cancels_what_is_under_way() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        let (ends, ended) = mpsc::channel();
+        let (starts, has_started) = mpsc::channel();
+        let work = move |n: u32| {
+            starts.send(n).expect("the test listens");
+            while !heirloom::is_cancelled() {
+                std::thread::yield_now(); // unlike a wait it keeps the only permit
+            }
+            ends.send(()).expect("the test listens");
+        };
+        let results = pool.map(0..4, work).expect("accepted");
+        assert_eq!(has_started.recv(), Ok(0));
+        drop(results);
+        ended.recv().expect("the running task was cancelled");
+        pool.wait_idle().expect("not from an own task");
+        assert!(has_started.try_recv().is_err(), "no queued task has started");
+    });
+}
+
+#[test]
+fn taking_its_rest_leaves_what_is_under_way_to_end() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = pool(&scope, PoolConfig::leased(1));
         let ran = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&ran);
-        drop(pool.map(0..4, move |_| count.fetch_add(1, Ordering::Relaxed)).expect("accepted"));
+        let map = pool.map(0..9, move |_| count.fetch_add(1, Ordering::Relaxed)).expect("accepted");
+        assert_eq!(map.into_rest().collect::<Vec<_>>(), [4, 5, 6, 7, 8]);
         pool.wait_idle().expect("not from an own task");
         assert_eq!(ran.load(Ordering::Relaxed), 4);
     });

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use heirloom::{Lineage, PoolConfig, TaskHandle};
+use heirloom::{Lineage, OnCancel, PoolConfig, TaskStream};
 use rusqlite::{Connection, OpenFlags, params};
-use tokio::sync::mpsc;
 
 use crate::web::Failure;
 
-/// The rows of one parcel of an export, and the parcels queued for a slow client.
+/// The rows of one parcel of an export, and the parcels ahead of a slow client.
 const ROWS: usize = 500;
 const PARCELS: usize = 2;
 
@@ -25,58 +24,50 @@ pub(crate) fn start(file: &Path, connections: usize, tenants: &[String], orders:
     Ok(())
 }
 
-/// Submits a query, which stands in the calling request. A cancel of the request takes it out of the queue, or interrupts
-/// its running statement.
-pub(crate) fn query<T, F>(f: F) -> Result<TaskHandle<Result<T, Failure>>, Failure>
+/// Runs a query, which stands in the calling request. A cancel of the request takes it out of the queue, or interrupts its
+/// running statement.
+pub(crate) async fn query<T, F>(f: F) -> Result<T, Failure>
 where
     T: Send + 'static,
     F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
 {
-    let task = heirloom::get("db")?.submit_with_state(|connection: &mut Connection| {
-        let statement = connection.get_interrupt_handle();
-        let _stops = heirloom::on_cancel(move || statement.interrupt());
+    let db = heirloom::get("db")?.with_state()?;
+    let query = db.call(|connection: &mut Connection| {
+        let _stops = interrupts(connection);
         f(connection)
     });
-    Ok(task?)
+    query.await
 }
 
-/// The task of an export.
-pub(crate) type Ends = TaskHandle<Result<(), Failure>>;
-
-/// Returns a tenant's orders as CSV, in parcels, and the task that reads them no faster than the client does.
+/// Returns a tenant's orders as CSV, in parcels, from a task that reads them no faster than the client does.
 ///
 /// The task waits for a slow client. A cancel of the request interrupts the wait, and releases the connection.
-pub(crate) fn export(tenant: String) -> Result<(mpsc::Receiver<String>, Ends), Failure> {
-    let (out, parcels) = mpsc::channel(PARCELS);
-    let export =
-        query(move |connection| read(connection, &tenant, |parcel| Ok(heirloom::block_on(out.send(parcel))?.is_ok())));
-    Ok((parcels, export?))
-}
-
-/// Reads the orders into parcels. Ends early when `take` returns false, since the client has disconnected.
-fn read(
-    connection: &Connection,
-    tenant: &str,
-    mut take: impl FnMut(String) -> Result<bool, Failure>,
-) -> Result<(), Failure> {
-    let mut statement =
-        connection.prepare_cached("SELECT day, item, cents FROM orders WHERE tenant = ? ORDER BY day")?;
-    let mut rows = statement.query([tenant])?;
-    let mut parcel = String::from("day,item,cents\n");
-    let mut lines = 0;
-    while let Some(row) = rows.next()? {
-        let (day, item, cents): (u32, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        parcel.push_str(&format!("{day},{item},{cents}\n"));
-        lines += 1;
-        if lines == ROWS {
-            lines = 0;
-            if !take(std::mem::take(&mut parcel))? {
-                return Ok(());
+pub(crate) fn export(tenant: String) -> Result<TaskStream<String, Failure>, Failure> {
+    let db = heirloom::get("db")?.with_state()?;
+    let parcels = db.stream_with_capacity(PARCELS, move |connection: &mut Connection, out| {
+        let _stops = interrupts(connection);
+        let orders = "SELECT day, item, cents FROM orders WHERE tenant = ? ORDER BY day";
+        let mut statement = connection.prepare_cached(orders)?;
+        let mut rows = statement.query([tenant])?;
+        let mut parcel = String::from("day,item,cents\n");
+        let mut lines = 0;
+        while let Some(row) = rows.next()? {
+            let (day, item, cents): (u32, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            parcel.push_str(&format!("{day},{item},{cents}\n"));
+            lines += 1;
+            if lines % ROWS == 0 {
+                out.send(std::mem::take(&mut parcel))?; // fails when the client has disconnected
             }
         }
-    }
-    take(parcel)?;
-    Ok(())
+        Ok(out.send(parcel)?)
+    });
+    Ok(parcels?)
+}
+
+/// A cancel interrupts the connection's statement until the result is dropped.
+fn interrupts(connection: &Connection) -> OnCancel {
+    let statement = connection.get_interrupt_handle();
+    heirloom::on_cancel(move || statement.interrupt())
 }
 
 /// Invents orders where the file has none.

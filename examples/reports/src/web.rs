@@ -10,12 +10,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures::{StreamExt, TryStreamExt, stream};
 use heirloom::Registry;
 use heirloom::tower::ScopeLayer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
-use tokio_stream::wrappers::ReceiverStream;
 use tracing::Instrument;
 
 use crate::db;
@@ -53,9 +51,8 @@ async fn report() -> Result<String, Failure> {
         let rows = statement.query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         Ok(rows.collect::<Result<Vec<(String, i64, i64)>, _>>()?)
     });
-    let rows = rows?.await??;
-    let page = heirloom::get("render")?.submit(move || render(&rows))?;
-    page.await?
+    let rows = rows.await?;
+    heirloom::call("render", move || render(&rows)).await
 }
 
 fn render(rows: &[(String, i64, i64)]) -> Result<String, Failure> {
@@ -81,15 +78,13 @@ async fn forecast(Query(Forecast { steps }): Query<Forecast>) -> Result<String, 
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT sum(i % 7) FROM n";
         Ok(connection.query_row(count, [steps], |row| row.get::<_, i64>(0))?)
     });
-    Ok(format!("{}\n", sum?.await??))
+    Ok(format!("{}\n", sum.await?))
 }
 
 /// Streams all orders. A client that is slow, or reads nothing, holds one connection until the time limit at most.
 async fn orders() -> Result<Response, Failure> {
-    let (parcels, export) = db::export(TENANT.get()?.to_string())?;
     // An error of the export ends the body with an error: the client sees a broken answer instead of a short one.
-    let end = stream::once(async { export.await?.map(|()| String::new()) });
-    let body = Body::from_stream(ReceiverStream::new(parcels).map(Ok).chain(end).map_err(std::io::Error::other));
+    let body = Body::from_stream(db::export(TENANT.get()?.to_string())?);
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], body).into_response())
 }
 

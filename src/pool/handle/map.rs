@@ -2,99 +2,98 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::iter::{Fuse, FusedIterator};
+use std::future::{Future, poll_fn};
+use std::iter::FusedIterator;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, ErrorKind, SubmitError, SubmitErrorKind, TimedOut};
-use crate::lineage::current::{self, LazyNode};
-use crate::lineage::handle::ExitOnDrop;
-use crate::lineage::node::NodeRef;
-use crate::names::task_type::TaskType;
-use crate::pool::context::interrupted;
+use crate::error::{Error, TimedOut};
 use crate::pool::core::pool::Pool;
-use crate::pool::handle::submit;
+use crate::pool::handle::cancel_all::cancel_all;
+use crate::pool::handle::feed::{Fed, Feed, Submitter, ToPool, Wait};
 use crate::pool::handle::task::TaskHandle;
-use crate::pool::run::admit;
-use crate::subscriber::Scoped;
-use crate::sync::os::{Arc, Mutex, Ordering};
+use crate::sync::os::Arc;
 use crate::wait::park;
-
-/// An input on its way into a task. The map takes it back when the task is refused.
-type Given<A> = Arc<Mutex<Option<A>>>;
-
-/// The outcome of a submission: the task, or the reason of its refusal.
-type Submitted<T> = Result<TaskHandle<T>, Error>;
-
-/// Whether a submission waits for capacity in the queue.
-#[derive(Clone, Copy)]
-enum Capacity {
-    AsItIs,
-    /// Without a bound, or until the deadline.
-    Waits(Option<Instant>),
-}
 
 /// Results in the order of their inputs; made by [`PoolManager::map`](crate::PoolManager::map).
 ///
 /// Keeps up to four tasks for each of the pool's permits under way, and submits the next ones as results are taken. So
-/// an endless iterator is fine, and a bounded queue is not overrun. Its drop detaches the tasks under way.
+/// an endless iterator is fine, and a bounded queue is not overrun. Its drop cancels the tasks under way, whose results no
+/// code would read, and does not wait for them.
 ///
 /// When a task is refused because the pool or the request has ended, or the map's node is cancelled, the map draws no
 /// further input: it yields the results under way, then one error with the reason, and ends.
 /// [`into_rest`](Self::into_rest) returns the inputs that no task got.
-#[must_use = "tasks are submitted as results are taken"]
-pub struct Map<I: Iterator, F, T> {
-    pool: Arc<Pool>,
-    /// The node and the span of the call of `map`. All tasks stand there, whichever thread takes the results.
-    place: NodeRef,
-    span: tracing::Span,
-    subscriber: Option<Scoped>,
-    task_type: Option<TaskType>,
-    inputs: Fuse<I>,
-    /// An input that was drawn from the iterator, and refused.
-    held: Option<I::Item>,
-    /// A task was refused for good: no further one is submitted.
-    ended: bool,
-    f: Arc<F>,
-    window: usize,
-    under_way: VecDeque<Submitted<T>>,
+///
+/// With the feature `stream` it is a `futures::Stream` too.
+#[must_use = "tasks are submitted as results are taken, and dropping the map cancels those under way"]
+pub struct Map<I: Iterator, F, T, S = ToPool> {
+    feed: Feed<S, I, F>,
+    under_way: UnderWay<T>,
 }
 
-impl<I, F, T> Map<I, F, T>
+/// The tasks under way, in order, and at the end the reason for which no more follow.
+struct UnderWay<T>(VecDeque<Result<TaskHandle<T>, Error>>);
+
+impl<'a, I, F, T, S> Map<I, F, T, S>
 where
+    S: Submitter<'a>,
     I: Iterator,
-    I::Item: Send + 'static,
-    F: Fn(I::Item) -> T + Send + Sync + 'static,
-    T: Send + 'static,
+    I::Item: Send + 'a,
+    F: Fn(I::Item) -> T + Send + Sync + 'a,
+    T: Send + 'a,
 {
     /// Submits the first window. A refusal of the very first task is returned instead of a map.
-    pub(crate) fn new(pool: Arc<Pool>, task_type: Option<TaskType>, inputs: I, f: F) -> Result<Self, Error> {
-        let window = pool.config.most_at_once().saturating_mul(4);
-        let mut map = Self {
-            pool,
-            place: current::nearest(),
-            span: tracing::Span::current(),
-            subscriber: Scoped::here(),
-            task_type,
-            inputs: inputs.fuse(),
-            held: None,
-            ended: false,
-            f: Arc::new(f),
-            window,
-            under_way: VecDeque::new(),
-        };
-        match map.submit_next(Capacity::AsItIs) {
-            Some(Err(reason)) if reason.kind() != ErrorKind::QueueFull => Err(reason),
-            Some(first) => {
-                map.keep(first);
-                map.refill();
+    pub(crate) fn new(pool: &Arc<Pool>, to: S, inputs: I, f: F) -> Result<Self, Error> {
+        let mut map = Self { feed: Feed::new(pool, to, inputs, f), under_way: UnderWay(VecDeque::new()) };
+        match map.feed.step(Wait::Never) {
+            Fed::Refused(reason) => Err(reason),
+            first => {
+                if map.keep(first) {
+                    map.refill();
+                }
                 Ok(map)
             }
-            None => Ok(map),
+        }
+    }
+
+    /// Keeps the outcome of a step. Returns whether a further step can follow.
+    fn keep(&mut self, next: Fed<T>) -> bool {
+        match next {
+            Fed::Accepted(handle) => {
+                self.under_way.0.push_back(Ok(handle));
+                true
+            }
+            Fed::Refused(reason) => {
+                self.under_way.0.push_back(Err(reason));
+                false
+            }
+            Fed::Full | Fed::Exhausted => false,
+        }
+    }
+
+    fn refill(&mut self) {
+        while self.under_way.0.len() < self.feed.window {
+            let next = self.feed.step(Wait::Never);
+            if !self.keep(next) {
+                return;
+            }
+        }
+    }
+
+    /// Refills. Where other submitters fill the queue, and no task of this map is under way whose start would free capacity,
+    /// it waits for capacity.
+    fn refill_waiting(&mut self, deadline: Option<Instant>) {
+        self.refill();
+        if self.under_way.0.is_empty() {
+            let waited = self.feed.step(Wait::Until(deadline));
+            self.keep(waited);
         }
     }
 
     /// Returns the inputs that no task got, in order: the refused one, if there is one, and the rest of the iterator.
-    /// Tasks under way are detached.
+    /// Tasks under way have their inputs, and go on, detached.
     ///
     /// ```
     /// use heirloom::{PoolConfig, Scope};
@@ -109,86 +108,11 @@ where
     /// assert_eq!(map.into_rest().next(), Some(seen + 1));
     /// # Ok::<(), heirloom::Error>(())
     /// ```
-    pub fn into_rest(self) -> impl Iterator<Item = I::Item> {
-        self.held.into_iter().chain(self.inputs)
+    pub fn into_rest(mut self) -> impl Iterator<Item = I::Item> {
+        self.under_way.0.clear();
+        self.feed.into_rest()
     }
 
-    /// Submits a task for the next input; a refused input is held. Returns `None` when there is no input, or no further
-    /// task is to be submitted.
-    fn submit_next(&mut self, capacity: Capacity) -> Option<Submitted<T>> {
-        if self.ended {
-            return None;
-        }
-        if !self.pool.config.detached && self.place.node().is_cancelled() {
-            // The pool would accept the task and cancel it at once. A cancelled scope would refuse it.
-            if self.place.node().scope_closed() {
-                return Some(Err(admit::scope_has_ended(&self.pool, &self.place).into()));
-            }
-            interrupted::note_if_cancelled();
-            return Some(Err(SubmitError::new(&self.pool.namespace, SubmitErrorKind::Cancelled).into()));
-        }
-        let input = self.held.take().or_else(|| self.inputs.next())?;
-        let (given, f): (Given<I::Item>, _) = (Arc::new(Mutex::new(Some(input))), Arc::clone(&self.f));
-        let taken = Arc::clone(&given);
-        let job = move || {
-            let input = taken.lock().take();
-            match input {
-                Some(input) => f(input),
-                None => unreachable!("an accepted task's input is taken by the task alone"),
-            }
-        };
-        let submitted = {
-            let _at = ExitOnDrop(Some(current::enter(self.place.clone(), LazyNode::Nothing)));
-            let _default = self.subscriber.as_ref().and_then(Scoped::enter);
-            let _in = self.span.enter();
-            match capacity {
-                Capacity::Waits(deadline) => submit::submit_waiting(&self.pool, self.task_type.clone(), job, deadline),
-                Capacity::AsItIs => submit::submit_static(&self.pool, self.task_type.clone(), job),
-            }
-        };
-        Some(submitted.map_err(|refused| {
-            self.held = given.lock().take();
-            refused.reason
-        }))
-    }
-
-    /// Keeps an accepted task. Returns false when the queue had no capacity, or the pool accepts no more tasks.
-    fn keep(&mut self, next: Submitted<T>) -> bool {
-        match next {
-            Ok(handle) => {
-                self.under_way.push_back(Ok(handle));
-                true
-            }
-            Err(reason) if reason.kind() == ErrorKind::QueueFull => {
-                // The input is kept and tried again, so the caller sees no refusal.
-                self.pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
-                false
-            }
-            Err(reason) => {
-                self.under_way.push_back(Err(reason));
-                self.ended = true;
-                false
-            }
-        }
-    }
-
-    fn refill(&mut self) {
-        while self.under_way.len() < self.window {
-            let Some(next) = self.submit_next(Capacity::AsItIs) else { return };
-            if !self.keep(next) {
-                return;
-            }
-        }
-    }
-}
-
-impl<I, F, T> Map<I, F, T>
-where
-    I: Iterator,
-    I::Item: Send + 'static,
-    F: Fn(I::Item) -> T + Send + Sync + 'static,
-    T: Send + 'static,
-{
     /// Returns the next result, waiting at most `d`; `Ok(None)` at the end.
     ///
     /// For a program that shows its progress, or checks a flag, while a long task runs. It waits as
@@ -220,24 +144,17 @@ where
     /// [`TimedOut`] when the next result is not there by then; the map is unchanged, and the next call waits on.
     pub fn next_timeout(&mut self, d: Duration) -> Result<Option<Result<T, Error>>, Error> {
         let deadline = park::after(d);
-        self.refill();
-        if self.under_way.is_empty()
-            && let Some(waited) = self.submit_next(Capacity::Waits(deadline))
-        {
-            self.keep(waited);
-            if self.under_way.is_empty() {
-                return Err(TimedOut.into());
-            }
-        }
-        match self.under_way.pop_front() {
+        self.refill_waiting(deadline);
+        match self.under_way.0.pop_front() {
             Some(Ok(handle)) => {
                 let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
                 handle.join_timeout(left).map(Some).map_err(|handle| {
-                    self.under_way.push_front(Ok(handle));
+                    self.under_way.0.push_front(Ok(handle));
                     TimedOut.into()
                 })
             }
             Some(Err(error)) => Ok(Some(Err(error))),
+            None if self.feed.is_held_up() => Err(TimedOut.into()),
             None => Ok(None),
         }
     }
@@ -262,59 +179,68 @@ where
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub async fn next_async(&mut self) -> Option<Result<T, Error>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Polls for the next result, as a stream is polled. `None` at the end.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
         loop {
             self.refill();
-            let out = match self.under_way.front_mut() {
-                Some(Ok(handle)) => Some(handle.await),
+            let out = match self.under_way.0.front_mut() {
+                Some(Ok(handle)) => Some(ready!(Pin::new(handle).poll(cx))),
                 Some(Err(_)) => None,
-                // Other submitters fill the queue, and no task of this map is under way whose start would free
-                // capacity.
-                None => {
-                    self.held.as_ref().filter(|_| !self.ended)?;
-                    submit::await_capacity(&self.pool, &self.place).await;
+                None if self.feed.is_held_up() => {
+                    ready!(self.feed.poll_capacity(cx));
                     continue;
                 }
+                None => return Poll::Ready(None),
             };
-            let first = self.under_way.pop_front();
-            return out.or_else(|| first.and_then(Result::err).map(Err));
+            let first = self.under_way.0.pop_front();
+            return Poll::Ready(out.or_else(|| first.and_then(Result::err).map(Err)));
         }
     }
 }
 
-impl<I, F, T> Iterator for Map<I, F, T>
+impl<'a, I, F, T, S> Iterator for Map<I, F, T, S>
 where
+    S: Submitter<'a>,
     I: Iterator,
-    I::Item: Send + 'static,
-    F: Fn(I::Item) -> T + Send + Sync + 'static,
-    T: Send + 'static,
+    I::Item: Send + 'a,
+    F: Fn(I::Item) -> T + Send + Sync + 'a,
+    T: Send + 'a,
 {
     type Item = Result<T, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.refill();
-        if self.under_way.is_empty() {
-            // Other submitters fill the queue, and no task of this map is under way whose start would free capacity.
-            let waited = self.submit_next(Capacity::Waits(None))?;
-            self.keep(waited);
-        }
-        match self.under_way.pop_front()? {
+        self.refill_waiting(None);
+        match self.under_way.0.pop_front()? {
             Ok(handle) => Some(handle.join()),
             Err(error) => Some(Err(error)),
         }
     }
 }
 
-impl<I, F, T> FusedIterator for Map<I, F, T>
+impl<'a, I, F, T, S> FusedIterator for Map<I, F, T, S>
 where
+    S: Submitter<'a>,
     I: Iterator,
-    I::Item: Send + 'static,
-    F: Fn(I::Item) -> T + Send + Sync + 'static,
-    T: Send + 'static,
+    I::Item: Send + 'a,
+    F: Fn(I::Item) -> T + Send + Sync + 'a,
+    T: Send + 'a,
 {
 }
 
-impl<I: Iterator, F, T> fmt::Debug for Map<I, F, T> {
+// No field is pinned.
+impl<I: Iterator, F, T, S> Unpin for Map<I, F, T, S> {}
+
+impl<T> Drop for UnderWay<T> {
+    fn drop(&mut self) {
+        cancel_all(|| self.0.iter().flatten());
+    }
+}
+
+impl<I: Iterator, F, T, S> fmt::Debug for Map<I, F, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Map").field("under_way", &self.under_way.len()).finish_non_exhaustive()
+        f.debug_struct("Map").field("under_way", &self.under_way.0.len()).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, Refused};
 use crate::names::id::TaskId;
 use crate::names::task_type::{Task as KindTask, TaskKind, TaskType};
 use crate::pool::blocking::release::{self, OfTracker, may_run_in_place};
@@ -28,7 +28,7 @@ use crate::wait::tracker::TaskTracker;
 /// `PoolManager::scope` returns only after all tasks have ended, also when its closure panics. The scope of a
 /// [`TypedManager`](crate::TypedManager) has its kind `K`, and accepts that kind's tasks alone.
 pub struct TaskScope<'scope, 'env: 'scope, K = ()> {
-    pool: &'scope Arc<Pool>,
+    pub(super) pool: &'scope Arc<Pool>,
     task_type: Option<TaskType>,
     tracker: Arc<TaskTracker>,
     /// Where the scope's own thread is a worker of the pool: the tasks that it can run itself while it waits.
@@ -83,24 +83,28 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
+        let inner = self.try_submit(f).map_err(|refused| refused.into_parts().1)?;
+        Ok(ScopedHandle { inner, scope: PhantomData })
+    }
+
+    /// Submits; a refusal returns the closure.
+    pub(super) fn try_submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
         // The tracker is never closed before the wait is over, so this cannot be refused.
         let _ = self.tracker.enter();
         // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty. A task
-        // leaves the tracker after its closure is dropped and, unless a handle still has it, its result. A handle
-        // cannot outlive `'scope`.
+        // leaves the tracker after its closure is dropped and, unless a handle still has it, its result. The handle's type
+        // holds `T`, so it drops no result later than `T` allows.
         let body = unsafe { Body::borrowing(f) };
-        match dispatch::submit(self.pool, self.task_type.clone(), Some(Arc::clone(&self.tracker)), body) {
-            Ok(task) => {
-                if let Some(own) = &self.own {
-                    own.lock().push_back(task.another());
-                }
-                Ok(ScopedHandle { inner: TaskHandle::new(task, self.pool), scope: PhantomData })
-            }
-            Err(refused) => {
-                leave_tracker(&self.tracker);
-                Err(refused.into_parts().1)
-            }
+        let task = dispatch::submit(self.pool, self.task_type.clone(), Some(Arc::clone(&self.tracker)), body);
+        let task = task.inspect_err(|_| leave_tracker(&self.tracker))?;
+        if let Some(own) = &self.own {
+            note_own(&mut own.lock(), task.another());
         }
+        Ok(TaskHandle::new(task, self.pool))
     }
 
     /// Returns when every task has ended.
@@ -137,6 +141,16 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
         };
         while block_on_tracker(&self.tracker, None, all, || self.tracker.count() == 0).is_err() {}
     }
+}
+
+/// Adds a task to those that the scope's own thread can run. A full list first drops the tasks that are no longer queued, so
+/// its length is in the order of the queued ones.
+fn note_own(own: &mut VecDeque<Task>, task: Task) {
+    if own.len() == own.capacity() {
+        own.retain(|task| task.state().is_queued());
+        own.reserve(own.len() + 1);
+    }
+    own.push_back(task);
 }
 
 /// Runs `f` with a scope on the pool, and waits for the submitted tasks, also when `f` panics.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, TaskError, TimedOut};
 use crate::names::id::TaskId;
@@ -11,9 +11,9 @@ use crate::names::namespace::Namespace;
 use crate::pool::blocking::release::PermitsReleased;
 use crate::pool::blocking::{polled, release};
 use crate::pool::core::task_meta::Task;
+use crate::pool::handle::cancel_all::cancel_all;
 use crate::pool::handle::members::Members;
 use crate::pool::handle::task::TaskHandle;
-use crate::pool::run::evict::Evicted;
 use crate::sync::os::{Arc, Mutex};
 use crate::wait::graph::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
 use crate::wait::park;
@@ -47,9 +47,14 @@ pub type Ended<T> = (TaskId, Result<T, Error>);
 /// # Ok::<(), heirloom::Error>(())
 /// ```
 pub struct TaskSet<T> {
-    handles: Members<TaskHandle<T>>,
+    /// The handles, each with the number of its push.
+    handles: Members<(usize, TaskHandle<T>)>,
     tasks: Arc<Tasks>,
+    pushed: usize,
 }
+
+/// A task that has ended, with the number of its push.
+pub(super) type Numbered<T> = (usize, Ended<T>);
 
 /// The members' tasks, by the same keys, for the search for circles of waits.
 struct Tasks(Mutex<slab::Slab<(Task, usize)>>);
@@ -66,14 +71,20 @@ impl<T> TaskSet<T> {
     #[must_use]
     pub fn new() -> Self {
         let tasks = Arc::new(Tasks(Mutex::new(slab::Slab::new())));
-        Self { handles: Members::new(), tasks }
+        Self { handles: Members::new(), tasks, pushed: 0 }
     }
 
     /// Adds a handle. Never blocks.
     pub fn push(&mut self, handle: TaskHandle<T>) {
         // Both slabs change together, so their keys are the same.
         self.tasks.0.lock().insert((handle.task().another(), handle.pool_address()));
-        self.handles.insert(handle);
+        self.handles.insert((self.pushed, handle));
+        self.pushed += 1;
+    }
+
+    /// The number of all pushes: that of the next one.
+    pub(super) fn pushed(&self) -> usize {
+        self.pushed
     }
 
     /// Returns the number of tasks that were not yielded yet.
@@ -91,14 +102,7 @@ impl<T> TaskSet<T> {
     /// [`cancel`](TaskHandle::cancel)s every task in the set. They are still yielded. Queued tasks have their outcome,
     /// and running tasks their request, before the first closure is dropped.
     pub fn cancel_all(&self) {
-        let handles = || self.handles.iter().map(|(_, handle)| handle);
-        let mut evicted = Evicted::new();
-        handles().for_each(|handle| handle.awaited.evict(&mut evicted));
-        evicted.end(&mut || {
-            handles().for_each(|handle| {
-                handle.cancel();
-            });
-        });
+        cancel_all(|| self.handles.iter().map(|(_, (_, handle))| handle));
     }
 
     /// Waits for the task that finishes first, and returns its result.
@@ -110,7 +114,7 @@ impl<T> TaskSet<T> {
     /// [`WouldDeadlock`](crate::ErrorKind::WouldDeadlock). That task leaves the set,
     /// and goes on, detached.
     pub fn join_next(&mut self) -> Option<Ended<T>> {
-        self.join_until(None).unwrap_or(None)
+        self.join_numbered().map(|(_, ended)| ended)
     }
 
     /// As [`join_next`](TaskSet::join_next), waiting at most `d`.
@@ -118,11 +122,14 @@ impl<T> TaskSet<T> {
     /// # Errors
     /// [`TimedOut`] when no task has finished by then; the set is unchanged.
     pub fn join_next_timeout(&mut self, d: Duration) -> Result<Option<Ended<T>>, Error> {
-        self.join_until(Some(d))
+        Ok(self.join_until(park::after(d))?.map(|(_, ended)| ended))
     }
 
-    fn join_until(&mut self, d: Option<Duration>) -> Result<Option<Ended<T>>, Error> {
-        let deadline = d.and_then(park::after);
+    pub(super) fn join_numbered(&mut self) -> Option<Numbered<T>> {
+        self.join_until(None).unwrap_or(None)
+    }
+
+    pub(super) fn join_until(&mut self, deadline: Option<Instant>) -> Result<Option<Numbered<T>>, TimedOut> {
         let mut next = None;
         let mut released = if deadline.is_none() { release::release_if_deep() } else { None };
         let mut closed = None;
@@ -153,16 +160,19 @@ impl<T> TaskSet<T> {
     }
 
     /// Takes the task that closes the circle out of the set.
-    fn give_up_one(&mut self, why: ClosesCircle) -> Ended<T> {
+    fn give_up_one(&mut self, why: ClosesCircle) -> Numbered<T> {
         let (found, pool) = why.task.map_or((None, Namespace::DEFAULT), |(id, pool)| (Some(id), pool));
         let is_it = |handle: &TaskHandle<T>| found.is_none_or(|id| handle.id() == id);
-        let at = self.handles.iter().find(|(_, handle)| is_it(handle)).map(|(key, handle)| (key, handle.id()));
-        if let Some((key, _)) = at {
+        let at = self.handles.iter().find(|(_, (_, handle))| is_it(handle)).map(|(key, _)| key);
+        let given_up = at.and_then(|key| {
             self.forget(key);
-            drop(self.handles.remove(key));
-        }
-        let id = at.map(|(_, id)| id).or(found).unwrap_or_else(TaskId::next);
-        (id, Err(TaskError::deadlock(id, &pool, why.circle).into()))
+            self.handles.remove(key)
+        });
+        let (number, id) = match &given_up {
+            Some((number, handle)) => (*number, handle.id()),
+            None => (self.pushed, found.unwrap_or_else(TaskId::next)),
+        };
+        (number, (id, Err(TaskError::deadlock(id, &pool, why.circle).into())))
     }
 
     fn forget(&self, key: usize) {
@@ -182,14 +192,18 @@ impl<T> TaskSet<T> {
 
     /// Polls for the next result, as a stream is polled.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
+        self.poll_numbered(cx).map(|ended| ended.map(|(_, ended)| ended))
+    }
+
+    pub(super) fn poll_numbered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Numbered<T>>> {
         self.poll_one(cx, false)
     }
 
-    fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<Ended<T>>> {
-        match self.handles.poll_next(cx, |handle, cx| handle.poll_output(cx, waits)) {
-            Poll::Ready(ended) => Poll::Ready(ended.map(|(key, handle, output)| {
+    fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<Numbered<T>>> {
+        match self.handles.poll_next(cx, |(_, handle), cx| handle.poll_output(cx, waits)) {
+            Poll::Ready(ended) => Poll::Ready(ended.map(|(key, (number, handle), output)| {
                 self.forget(key);
-                (handle.id(), output)
+                (number, (handle.id(), output))
             })),
             Poll::Pending => {
                 polled::left_with(cx.waker(), || self.target());

@@ -49,7 +49,17 @@ where
     T: Send + 'static,
 {
     let submitted = submitted.into();
-    let (mut refused, capacity) = match submit_unless_full(pool, submitted.clone(), f) {
+    submit_waiting_by(pool, f, deadline, |f| submit_static(pool, submitted.clone(), f))
+}
+
+/// The same with `submit` for each try, which submits to this pool.
+pub(crate) fn submit_waiting_by<F, T>(
+    pool: &Arc<Pool>,
+    f: F,
+    deadline: Option<Instant>,
+    submit: impl Fn(F) -> Submitted<F, T>,
+) -> Submitted<F, T> {
+    let (mut refused, capacity) = match unless_full(pool, submit(f)) {
         Ok(outcome) => return outcome,
         Err(full) => full,
     };
@@ -57,7 +67,7 @@ where
     let mut released = PermitsReleased::begin_until(deadline);
     let waiter = capacity.register();
     loop {
-        refused = match submit_as_waiter(pool, &waiter, &at, submitted.clone(), refused.task) {
+        refused = match submit_as_waiter(pool, &waiter, &at, refused.task, &submit) {
             Ok(outcome) => return outcome,
             Err(full) => full,
         };
@@ -95,7 +105,8 @@ where
     T: Send + 'static,
 {
     let submitted = submitted.into();
-    let (mut refused, capacity) = match submit_unless_full(pool, submitted.clone(), f) {
+    let submit = |f| submit_static(pool, submitted.clone(), f);
+    let (mut refused, capacity) = match unless_full(pool, submit(f)) {
         Ok(outcome) => return outcome,
         Err(full) => full,
     };
@@ -103,7 +114,7 @@ where
     let waiter = capacity.register();
     let mut cancel_listener = None;
     loop {
-        refused = match submit_as_waiter(pool, &waiter, &at, submitted.clone(), refused.task) {
+        refused = match submit_as_waiter(pool, &waiter, &at, refused.task, submit) {
             Ok(outcome) => return outcome,
             Err(full) => full,
         };
@@ -141,13 +152,9 @@ pub(crate) async fn await_capacity(pool: &Pool, at: &NodeRef) {
     .await;
 }
 
-/// Submits once. The outer error: the queue is full, with the capacity that the submitter can wait for.
-fn submit_unless_full<F, T>(pool: &Arc<Pool>, submitted: As, f: F) -> Result<Submitted<F, T>, (Refused<F>, &Capacity)>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
-    match (submit_static(pool, submitted, f), &pool.capacity) {
+/// The outcome of one try. The outer error: the queue is full, with the capacity that the submitter can wait for.
+fn unless_full<F, T>(pool: &Pool, tried: Submitted<F, T>) -> Result<Submitted<F, T>, (Refused<F>, &Capacity)> {
+    match (tried, &pool.capacity) {
         (Err(full), Some(capacity)) if full.reason.kind() == ErrorKind::QueueFull => Err((full, capacity)),
         (outcome, _) => Ok(outcome),
     }
@@ -160,18 +167,14 @@ fn submit_as_waiter<F, T>(
     pool: &Arc<Pool>,
     waiter: &Waiter<'_>,
     at: &NodeRef,
-    submitted: As,
     f: F,
-) -> Result<Submitted<F, T>, Refused<F>>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
+    submit: impl Fn(F) -> Submitted<F, T>,
+) -> Result<Submitted<F, T>, Refused<F>> {
     waiter.rearm();
     pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
     let outcome = {
         let _at = current::enter(at.clone(), LazyNode::Nothing);
-        submit_unless_full(pool, submitted, f).map_err(|(full, _)| full)?
+        unless_full(pool, submit(f)).map_err(|(full, _)| full)?
     };
     if outcome.is_err() {
         // The waiter may have been notified of capacity that it does not use, so the next one is notified.

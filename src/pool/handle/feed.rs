@@ -1,0 +1,201 @@
+//! [`Feed`]: submits a task for each item of an iterator, at one node.
+
+use std::future::Future;
+use std::iter::Fuse;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use crate::error::{Error, ErrorKind, Refused, SubmitError, SubmitErrorKind};
+use crate::lineage::current::{self, LazyNode};
+use crate::lineage::handle::ExitOnDrop;
+use crate::lineage::node::NodeRef;
+use crate::names::task_type::TaskType;
+use crate::pool::context::interrupted;
+use crate::pool::core::pool::Pool;
+use crate::pool::handle::submit;
+use crate::pool::handle::task::TaskHandle;
+use crate::pool::run::admit;
+use crate::subscriber::Scoped;
+use crate::sync::os::{Arc, Mutex, Ordering};
+
+/// The destination of a feed's tasks: a pool, or a scope whose tasks may borrow for `'a`.
+pub trait Submitter<'a> {
+    #[doc(hidden)]
+    fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'a,
+        T: Send + 'a;
+}
+
+/// The pool of one start, for tasks that own all they use.
+pub struct ToPool {
+    pool: Arc<Pool>,
+    task_type: Option<TaskType>,
+}
+
+impl ToPool {
+    pub(crate) fn new(pool: &Arc<Pool>, task_type: Option<TaskType>) -> Self {
+        Self { pool: Arc::clone(pool), task_type }
+    }
+}
+
+impl Submitter<'static> for ToPool {
+    fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        submit::submit_static(&self.pool, self.task_type.clone(), f)
+    }
+}
+
+/// Whether a submission waits for capacity in the queue.
+#[derive(Clone, Copy)]
+pub(crate) enum Wait {
+    Never,
+    /// Without a bound, or until the deadline.
+    Until(Option<Instant>),
+}
+
+/// The outcome of one step.
+pub(crate) enum Fed<T> {
+    Accepted(TaskHandle<T>),
+    /// The queue has no capacity. The input is held for the next step.
+    Full,
+    /// The last step: the pool, the scope or the node has ended, or is cancelled.
+    Refused(Error),
+    /// No input is left.
+    Exhausted,
+}
+
+/// An input on its way into a task. The feed takes it back when the task is refused.
+type Given<A> = Arc<Mutex<Option<A>>>;
+
+type Capacity = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+/// Submits the inputs one by one. All tasks stand at the node and in the span of its creation, on whichever thread a step is
+/// taken.
+pub(crate) struct Feed<S, I: Iterator, F> {
+    pool: Arc<Pool>,
+    to: S,
+    place: NodeRef,
+    span: tracing::Span,
+    subscriber: Option<Scoped>,
+    inputs: Fuse<I>,
+    /// An input that was drawn from the iterator, and refused.
+    held: Option<I::Item>,
+    ended: bool,
+    f: Arc<F>,
+    /// The most tasks to have under way: four for each permit.
+    pub(crate) window: usize,
+    /// The wait for capacity that a poll has begun.
+    capacity: Option<Capacity>,
+}
+
+impl<S, I: Iterator, F> Feed<S, I, F> {
+    /// `to` submits to the pool.
+    pub(crate) fn new(pool: &Arc<Pool>, to: S, inputs: I, f: F) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            to,
+            place: current::nearest(),
+            span: tracing::Span::current(),
+            subscriber: Scoped::here(),
+            inputs: inputs.fuse(),
+            held: None,
+            ended: false,
+            f: Arc::new(f),
+            window: pool.config.most_at_once().saturating_mul(4),
+            capacity: None,
+        }
+    }
+
+    /// Returns the inputs that no task got, in order.
+    pub(crate) fn into_rest(self) -> impl Iterator<Item = I::Item> {
+        self.held.into_iter().chain(self.inputs)
+    }
+
+    /// Submits a task for the next input.
+    pub(crate) fn step<'a, T>(&mut self, wait: Wait) -> Fed<T>
+    where
+        S: Submitter<'a>,
+        I::Item: Send + 'a,
+        F: Fn(I::Item) -> T + Send + Sync + 'a,
+        T: Send + 'a,
+    {
+        if self.ended {
+            return Fed::Exhausted;
+        }
+        if let Some(reason) = self.is_cancelled() {
+            return self.refused(reason);
+        }
+        let Some(input) = self.held.take().or_else(|| self.inputs.next()) else { return Fed::Exhausted };
+        let (given, f): (Given<I::Item>, _) = (Arc::new(Mutex::new(Some(input))), Arc::clone(&self.f));
+        let taken = Arc::clone(&given);
+        let job = move || {
+            let input = taken.lock().take();
+            match input {
+                Some(input) => f(input),
+                None => unreachable!("an accepted task's input is taken by the task alone"),
+            }
+        };
+        let submitted = {
+            let _at = ExitOnDrop(Some(current::enter(self.place.clone(), LazyNode::Nothing)));
+            let _default = self.subscriber.as_ref().and_then(Scoped::enter);
+            let _in = self.span.enter();
+            match wait {
+                Wait::Until(deadline) => {
+                    submit::submit_waiting_by(&self.pool, job, deadline, |job| self.to.submit(job))
+                }
+                Wait::Never => self.to.submit(job),
+            }
+        };
+        let reason = match submitted {
+            Ok(handle) => return Fed::Accepted(handle),
+            Err(refused) => refused.reason,
+        };
+        self.held = given.lock().take();
+        if reason.kind() == ErrorKind::QueueFull {
+            // The input is kept and tried again, so the caller sees no refusal.
+            self.pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
+            return Fed::Full;
+        }
+        self.refused(reason)
+    }
+
+    fn refused<T>(&mut self, reason: Error) -> Fed<T> {
+        self.ended = true;
+        Fed::Refused(reason)
+    }
+
+    /// The refusal of a task at a cancelled node. The pool would accept the task and cancel it at once. A cancelled scope
+    /// would refuse it.
+    fn is_cancelled(&self) -> Option<Error> {
+        let pool = &self.pool;
+        if pool.config.detached || !self.place.node().is_cancelled() {
+            return None;
+        }
+        if self.place.node().scope_closed() {
+            return Some(admit::scope_has_ended(pool, &self.place).into());
+        }
+        interrupted::note_if_cancelled();
+        Some(SubmitError::new(&pool.namespace, SubmitErrorKind::Cancelled).into())
+    }
+
+    /// Whether an input waits for capacity in the queue.
+    pub(crate) fn is_held_up(&self) -> bool {
+        !self.ended && self.held.is_some()
+    }
+
+    /// Polls until a step may find capacity. For a feed without a task under way, whose start would free some.
+    pub(crate) fn poll_capacity(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let capacity = self.capacity.get_or_insert_with(|| {
+            let (pool, place) = (Arc::clone(&self.pool), self.place.clone());
+            Box::pin(async move { submit::await_capacity(&pool, &place).await })
+        });
+        ready!(capacity.as_mut().poll(cx));
+        self.capacity = None;
+        Poll::Ready(())
+    }
+}
