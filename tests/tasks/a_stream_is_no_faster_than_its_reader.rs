@@ -59,6 +59,25 @@ fn awaiting_the_items_is_the_same() {
 }
 
 #[test]
+fn neither_end_misses_a_wake_of_the_other() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, "work", PoolConfig::leased(1));
+        let sends = |out: &StreamSender<u64>| (0..30_000).try_for_each(|n| out.send(n)).map_err(Failure::from);
+        let mut items = pool.stream_with_capacity(1, sends).expect("accepted");
+        let read = futures::executor::block_on(async {
+            let mut read = 0;
+            while let Some(item) = items.next_async().await {
+                assert_eq!(item.expect("all are sent"), read);
+                read += 1;
+            }
+            read
+        });
+        assert_eq!(read, 30_000);
+    });
+}
+
+#[test]
 fn the_task_is_ahead_by_the_capacity_at_most() {
     bounded(|| {
         let scope = Scope::new("test");
