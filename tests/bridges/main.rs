@@ -76,9 +76,9 @@ mod the_inspector_outlasts_its_readers;
 mod the_inspector_sends_what_changed;
 #[cfg(all(feature = "inspector", unix))]
 mod the_inspector_shows_the_family_live;
-#[cfg(all(feature = "tokio", feature = "tower"))]
 #[cfg(feature = "tokio")]
 mod the_lint_list_names_calls_that_exist;
+#[cfg(all(feature = "tokio", feature = "tower"))]
 mod the_page_on_layers_is_true;
 mod the_prelude_shadows_no_crate;
 #[cfg(feature = "metrics")]
