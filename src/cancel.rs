@@ -60,7 +60,7 @@ pub fn is_cancelled() -> bool {
 /// ```
 /// use heirloom::{Cancelled, PoolConfig, Scope};
 ///
-/// fn sum(numbers: &[u64]) -> Result<u64, Error> {
+/// fn sum(numbers: &[u64]) -> Result<u64, heirloom::Error> {
 ///     let mut sum = 0;
 ///     for chunk in numbers.chunks(1000) {
 ///         heirloom::checkpoint()?;
@@ -278,7 +278,7 @@ impl Lineage {
 /// }))?;
 /// has_begun.recv().unwrap();
 /// scope.cancel(); // the client is gone: the statement ends now
-/// assert_eq!(query.join()??, "interrupted");
+/// assert_eq!(query.join()?.unwrap(), "interrupted");
 /// # Ok::<(), heirloom::Error>(())
 /// ```
 ///

@@ -20,7 +20,7 @@ use crate::sync::os::Arc;
 /// let _render = shop.create("render");
 /// let missing = blog.get("render").unwrap_err();
 /// assert!(missing.to_string().contains("blog") && !missing.to_string().contains("shop"));
-/// assert_eq!(missing.elsewhere(), [shop.to_string()]);
+/// assert_eq!(missing.as_manager_not_found().unwrap().elsewhere(), [shop.to_string()]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -111,7 +111,7 @@ impl PoolConfig {
     ///     assert_eq!(actions.submit(|| "moved")?.join()?, "moved");
     ///     Ok::<(), heirloom::Error>(())
     /// })?;
-    /// assert!(actions.submit(|| "moved")?.join().is_err_and(|e| e.kind() == ErrorKind::NotBound)); // submitted out here
+    /// assert!(actions.submit(|| "moved")?.join().is_err_and(|e| e.kind() == heirloom::ErrorKind::NotBound)); // submitted out here
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn gate(mut self, key: &'static Heirloom<Gate>, mode: GateMode) -> Self {

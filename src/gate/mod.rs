@@ -60,9 +60,9 @@ const DEFAULT_WAIT: Duration = Duration::from_millis(50);
 /// pool.start(PoolConfig::leased(2))?;
 /// let held = STAGE.enter()?;
 /// let busy = pool.submit(|| move_by(1))?.join()?.unwrap_err(); // another task
-/// assert_eq!(busy.holder.thread, std::thread::current().id());
+/// assert_eq!(busy.as_busy().unwrap().holder.thread, std::thread::current().id());
 /// drop(held);
-/// assert_eq!(pool.submit(|| move_by(1))?.join()?, Ok(1));
+/// assert_eq!(pool.submit(|| move_by(1))?.join()??, 1);
 /// # Ok::<(), heirloom::Error>(())
 /// ```
 pub struct Gate {

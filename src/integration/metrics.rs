@@ -19,7 +19,7 @@
 //! publisher.publish(); // for instance whenever the page is asked for
 //! let line = r#"heirloom_tasks_completed_total{namespace="render",task_type="component"} 1"#;
 //! assert!(page.render().contains(line));
-//! # Ok::<(), heirloom::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! | name | kind | is |

@@ -28,7 +28,7 @@ macro_rules! borrows {
             /// # let pool = scope.create("work");
             /// # pool.start(PoolConfig::leased(2))?;
             /// let words = ["walk", "up", "the", "tree"];
-            /// let longest = pool.scope(|s| -> Result<usize, Box<dyn std::error::Error>> {
+            /// let longest = pool.scope(|s| -> Result<usize, heirloom::Error> {
             ///     let left = s.submit(|| words[..2].iter().map(|w| w.len()).max())?;
             ///     let right = s.submit(|| words[2..].iter().map(|w| w.len()).max())?;
             ///     Ok(left.join()?.max(right.join()?).unwrap_or(0))

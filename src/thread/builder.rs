@@ -21,9 +21,9 @@ use crate::thread::handle::JoinHandle;
 /// let parent = || heirloom::current().parent();
 /// let child = thread::Builder::new().name("reader").stack_size(256 << 10).spawn(parent)?;
 /// let stranger = thread::Builder::new().detached().spawn(parent)?;
-/// assert_eq!(child.join().unwrap().as_ref(), Some(request.lineage()));
-/// assert_eq!(stranger.join().unwrap(), Some(Lineage::process()));
-/// # Ok::<(), std::io::Error>(())
+/// assert_eq!(child.join()?.as_ref(), Some(request.lineage()));
+/// assert_eq!(stranger.join()?, Some(Lineage::process()));
+/// # Ok::<(), heirloom::Error>(())
 /// ```
 #[derive(Debug, Default)]
 #[must_use = "a thread is started by `spawn`"]
@@ -94,9 +94,9 @@ impl Builder {
     /// })?;
     /// request.cancel();
     /// drop(go);
-    /// assert!(saves.join().unwrap().is_ok()); // shielded
+    /// assert!(saves.join()?.is_ok()); // shielded
     /// assert!(heirloom::checkpoint().is_err());
-    /// # Ok::<(), std::io::Error>(())
+    /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn shielded(mut self) -> Self {
         self.shielded = true;

@@ -102,8 +102,8 @@ impl<T> TaskHandle<T> {
     /// let second = pool.submit(|| "never runs")?;
     /// assert_eq!(second.cancel(), CancelOutcome::Requested);
     /// assert!(second.join().is_err_and(|error| error.is_cancelled()));
-    /// open.send(())?;
-    /// first.join()??;
+    /// open.send(()).unwrap();
+    /// first.join()?.unwrap();
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn cancel(&self) -> CancelOutcome {
@@ -295,7 +295,7 @@ impl<T> TaskHandle<T> {
     ///     Ok(result) => panic!("the gate is still closed: {result:?}"),
     /// };
     /// open.send("opened").unwrap();
-    /// assert_eq!(task.join()??, "opened");
+    /// assert_eq!(task.join()?.unwrap(), "opened");
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     ///
