@@ -131,7 +131,9 @@ impl Instrument {
             let id = task.id();
             let outcome = match task.join() {
                 Ok(Ok(done)) => format!("completed: {done}"),
-                Ok(Err(error)) if error.is::<heirloom::Cancelled>() => "cancelled".to_string(),
+                Ok(Err(error)) if error.downcast_ref().is_some_and(heirloom::Error::is_cancelled) => {
+                    "cancelled".to_string()
+                }
                 Ok(Err(error)) => format!("failed: {error}"),
                 Err(error) => format!("failed: {error}"), // a panic, or busy before it began
             };

@@ -39,11 +39,11 @@ use crate::wait::park;
 /// ```
 /// use std::time::Duration;
 /// use axum::{Router, routing::get};
-/// use heirloom::{Drain, tower::ScopeLayer};
+/// use heirloom::Drain;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// async fn main() -> std::io::Result<()> {
-///     let app = Router::new().route("/", get(async || "hello")).layer(ScopeLayer::new());
+///     let app = Router::new().route("/", get(async || "hello"));
 ///     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 ///     let signal = async { /* or `heirloom::terminated()` */ };
 ///     let drained = Drain::within(Duration::from_secs(10))

@@ -84,7 +84,7 @@
 //! | the process's exit | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
 //! | inspection | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`], [`Quantiles`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
 //! | servers | with the feature `tower` `tower::{grpc_timeout, set_grpc_timeout, timeout_millis, timeout_seconds, ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
-//! | logs of tasks | [`task_id`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
+//! | logs of tasks | [`task_id`], [`name_task`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
 //! | tests | [`test::isolated`](test::isolated()), [`test::isolated_async`] |
 //! | circles of waits | [`Circle`], [`Link`] |
@@ -185,6 +185,7 @@ pub use crate::pool::kinds::local::LocalPool;
 pub use crate::pool::report::PoolStats;
 pub use crate::pool::report::{CancelOutcome, TaskStatus};
 pub use crate::pool::report::{RunningTask, StopReport};
+pub use crate::pool::run::name::name_task;
 pub use crate::registry::call::call;
 pub use crate::registry::find::{create, get, get_or_create, with};
 pub use crate::registry::get_or_start::{get_or_start, get_or_start_async};

@@ -14,7 +14,7 @@
 //! ```
 
 pub use crate::cancel::{cancelled, checkpoint, is_cancelled, on_cancel, sleep};
-pub use crate::error::Cancelled;
+pub use crate::error::ErrorKind;
 pub use crate::gate::Gate;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]

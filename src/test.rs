@@ -18,13 +18,14 @@ const BOUND: Duration = Duration::from_secs(10);
 ///
 /// Blocks for at most ten seconds after `f` has returned. Costs a few microseconds.
 ///
-/// `Lineage::process`, and code that stands at the process (a `std` thread, tokio's own `spawn`), leave the family.
+/// `Lineage::process`, [`shutdown`](crate::shutdown()), and code that stands at the process (a `std` thread, tokio's own
+/// `spawn`) leave the family; a [`Drain`](crate::Drain) stays in it.
 ///
 /// ```
 /// use heirloom::PoolConfig;
 ///
 /// fn page() -> Result<usize, heirloom::Error> {
-///     Ok(heirloom::get("render")?.submit(|| "<h1>7</h1>".len())?.join()?)
+///     heirloom::get("render")?.submit(|| "<h1>7</h1>".len())?.join()
 /// }
 ///
 /// // #[test]
@@ -54,7 +55,7 @@ pub fn isolated<T>(f: impl FnOnce() -> T) -> T {
 /// use heirloom::{PoolConfig, test::isolated_async};
 ///
 /// # async fn handler() -> Result<&'static str, heirloom::Error> {
-/// #     Ok(heirloom::get("render")?.submit(|| "<h1>7</h1>")?.await?)
+/// #     heirloom::get("render")?.submit(|| "<h1>7</h1>")?.await
 /// # }
 /// // #[tokio::test]
 /// async fn a_page_is_rendered() {

@@ -42,7 +42,7 @@ impl fmt::Display for ManagerNotFound {
         write!(
             f,
             "no manager named \"{namespace}\" at {place}, nor above; {} \
-             (this error's `elsewhere()` tells whether another node has one)",
+             (`as_manager_not_found()`, then `elsewhere()`, tells whether another node has one)",
             Advice(self)
         )
     }

@@ -30,7 +30,7 @@ pub struct ExitGuard {
 /// # In an async `main`
 /// The drop of a guard at the end of an async `main` blocks that thread. On a `current_thread` runtime it is the only
 /// one, and no future goes on there: a task that waits for one behind a `Portal` is refused
-/// (`PortalError::WouldDeadlock`), and ends with that error. So an async `main` ends with
+/// ([`ErrorKind::WouldDeadlock`](crate::ErrorKind::WouldDeadlock)), and ends with that error. So an async `main` ends with
 /// [`drain_async`](ExitGuard::drain_async), or is run by [`run_main_async`]; then such tasks complete.
 ///
 /// Without the guard, and for `std::process::exit`, a hook does the same on Unix as well as it can. A task on the

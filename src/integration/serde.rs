@@ -65,6 +65,6 @@ as_struct!(PoolStats as this {
 as_struct!(StopReport as this {
     completed, interrupted, panicked, cancelled, remaining, still_running, abandoned,
 });
-as_struct!(RunningTask as this { id, task_type, place, age_seconds = this.age.as_secs_f64() });
+as_struct!(RunningTask as this { id, name, task_type, place, age_seconds = this.age.as_secs_f64() });
 as_struct!(PoolReport as this { namespace, owner, owner_kind, owner_name, mode, report });
 as_struct!(ShutdownReport as this { pools, spawned });

@@ -33,8 +33,11 @@ pub(crate) fn report(pool: &Pool) -> StopReport {
     let now = CoarseInstant::now();
     let mut still_running = Vec::new();
     if remaining > 0 {
-        let mut running = Vec::new();
-        pool.queue.with_extra(|stats| running.extend(stats.running().cloned()));
+        let (mut running, mut names) = (Vec::new(), HashMap::new());
+        pool.queue.with_extra(|stats| {
+            running.extend(stats.running().cloned());
+            names.extend(stats.names().iter().map(|(id, name)| (*id, name.to_string())));
+        });
         // The oldest first.
         running.sort_by_cached_key(|running| u64::MAX - now.since(running.since).as_nanos() as u64);
         running.truncate(remaining);
@@ -43,6 +46,7 @@ pub(crate) fn report(pool: &Pool) -> StopReport {
         let places = if fork::is_fork() { HashMap::new() } else { whose(&at, &pool.owner) };
         still_running.extend(running.into_iter().map(|running| RunningTask {
             id: running.id,
+            name: names.remove(&running.id),
             task_type: running.task_type.map(|own| *own).or_else(|| pool.config.task_type.clone()),
             place: places.get(&running.at).cloned(),
             age: now.since(running.since),

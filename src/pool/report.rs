@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::names::id::TaskId;
+use crate::names::label::Printed;
 use crate::names::task_type::TaskType;
 use crate::pool::config::kind::{PoolKind, PoolMode};
 
@@ -97,6 +98,8 @@ pub struct StopReport {
 pub struct RunningTask {
     /// Its id.
     pub id: TaskId,
+    /// The name that it gave itself with [`name_task`](crate::name_task), if any.
+    pub name: Option<String>,
     /// The task type it was submitted with, if any.
     pub task_type: Option<TaskType>,
     /// The submitter's node, in words: the innermost scope, or else the thread or the task.
@@ -147,6 +150,9 @@ impl fmt::Display for RunningTask {
         // One call for each text: the methods of `Formatter` are inlined.
         let f: &mut dyn fmt::Write = f;
         write!(f, "task {}", self.id)?;
+        if let Some(name) = &self.name {
+            write!(f, " {:?}", Printed(name))?;
+        }
         if let Some(task_type) = &self.task_type {
             write!(f, " ({task_type})")?;
         }

@@ -21,9 +21,9 @@ pub struct OfType {
 impl PoolManager {
     /// Returns a handle to this manager whose tasks have a type.
     ///
-    /// Every verb of that handle submits tasks of the type: `submit`, `try_submit`, `submit_timeout`, `submit_async`,
-    /// `map`, `scope`, `run`, `install`, and those of [`with_state`](Self::with_state). The handle follows the manager
-    /// from start to start, and the pool of the moment accepts the type or refuses it.
+    /// Every verb of that handle submits tasks of the type: `submit`, `submit_at`, `submit_timeout`, `submit_async`
+    /// and their `try_` forms, `call`, `map`, `map_unordered`, `try_map`, `stream`, `scope`, `run`, `install`, and those of
+    /// [`with_state`](Self::with_state). The handle follows the manager from start to start, and the pool of the moment accepts the type or refuses it.
     ///
     /// The handle owns the manager as a clone does, so a struct or a future may keep it. Costs a clone. For a single
     /// task [`submit_as`](Self::submit_as) is shorter. [`typed`](Self::typed) is the form that the compiler checks.

@@ -1,10 +1,5 @@
 //! The priority and the weight of a [`Scope`], for pools whose queues have an order.
 
-use crate::error::Error;
-use crate::pool::core::task_meta::As;
-use crate::pool::handle::submit;
-use crate::pool::handle::task::TaskHandle;
-use crate::registry::manager::PoolManager;
 use crate::registry::scope::Scope;
 
 impl Scope {
@@ -35,38 +30,5 @@ impl Scope {
     /// counts as 1, and more than 1000 as 1000. A later call counts from the next submit on.
     pub fn weight(&self, tasks: u16) {
         self.trackers().share.set_weight(tasks);
-    }
-}
-
-impl PoolManager {
-    /// Submits a task with a priority of its own, instead of that of the submitter's place. Never blocks.
-    ///
-    /// In a pool without [`priorities`](crate::PoolConfig::priorities) it is [`submit`](Self::submit).
-    ///
-    /// ```
-    /// use heirloom::{PoolConfig, Scope};
-    ///
-    /// let scope = Scope::new("doc");
-    /// let pool = scope.create("work");
-    /// pool.start(PoolConfig::leased(2).priorities(3))?;
-    /// let whenever = pool.submit_at(2, || "thumbnail")?;
-    /// assert_eq!(whenever.join()?, "thumbnail");
-    /// # Ok::<(), heirloom::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`submit`](Self::submit).
-    pub fn submit_at<F, T>(&self, priority: u8, f: F) -> Result<TaskHandle<T>, Error>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        match &*self.load() {
-            Some(pool) => {
-                let own = As { priority: Some(priority), ..As::default() };
-                submit::submit_static(pool, own, f).map_err(|refused| self.explain(refused.reason))
-            }
-            None => Err(self.not_started()),
-        }
     }
 }

@@ -41,7 +41,7 @@ use crate::wait::tracker::TaskTracker;
 ///       "report": {
 ///         "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 1, "remaining": 1,
 ///         "still_running": [
-///           { "id": 31, "task_type": "component", "place": "scope 7 \"request 7\"", "age_seconds": 0.25 }
+///           { "id": 31, "name": null, "task_type": "component", "place": "scope 7 \"request 7\"", "age_seconds": 0.25 }
 ///         ],
 ///         "abandoned": 0
 ///       }

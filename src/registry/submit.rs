@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Refused};
 use crate::names::task_type::TaskType;
+use crate::pool::core::task_meta::As;
 use crate::pool::handle::feed::ToPool;
 use crate::pool::handle::map::Map;
 use crate::pool::handle::submit;
@@ -43,6 +44,37 @@ macro_rules! submits {
                 T: Send + 'static,
             {
                 Ok(self.try_submit(f)?)
+            }
+
+            /// Submits a task with a priority of its own, instead of that of the submitter's place. Never blocks.
+            ///
+            /// In a pool without [`priorities`](crate::PoolConfig::priorities) it is [`submit`](Self::submit).
+            ///
+            /// ```
+            /// use heirloom::{PoolConfig, Scope};
+            ///
+            /// let scope = Scope::new("doc");
+            /// let pool = scope.create("work");
+            /// pool.start(PoolConfig::leased(2).priorities(3))?;
+            /// let whenever = pool.submit_at(2, || "thumbnail")?;
+            /// assert_eq!(whenever.join()?, "thumbnail");
+            /// # Ok::<(), heirloom::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// As [`submit`](Self::submit).
+            pub fn submit_at<F, T>(&self, priority: u8, f: F) -> Result<TaskHandle<T>, Error>
+            where
+                F: FnOnce() -> T + Send + 'static,
+                T: Send + 'static,
+            {
+                match &*self.load() {
+                    Some(pool) => {
+                        let own = As { priority: Some(priority), ..As::from(self.type_of_tasks()) };
+                        submit::submit_static(pool, own, f).map_err(|refused| self.explain(refused.reason))
+                    }
+                    None => Err(self.not_started()),
+                }
             }
 
             /// Submits a task; a refusal returns the closure. Never blocks.

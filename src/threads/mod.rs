@@ -29,6 +29,7 @@ mod roster;
 )]
 mod segment;
 pub(crate) mod settings;
+pub(crate) mod show;
 pub(crate) mod spin;
 pub(crate) mod stack;
 mod stats;
@@ -39,6 +40,7 @@ use crate::sync::os::{Arc, LazyLock};
 use crate::threads::cache::Cache;
 use crate::threads::settings::Settings;
 
+pub use crate::threads::show::show_tasks;
 pub use crate::threads::stats::ThreadStats;
 
 /// The cache's limit of threads at first.

@@ -145,7 +145,7 @@ fn reports_say_what_still_runs() {
             concat!(
                 r#"{{"pools":[{{"namespace":"work","owner":{owner},"owner_kind":"process","owner_name":null,"#,
                 r#""mode":"joining","report":{{"completed":0,"interrupted":0,"panicked":0,"#,
-                r#""cancelled":0,"remaining":1,"still_running":[{{"id":{id},"task_type":"slow","place":null,"age_seconds":{age}}}],"#,
+                r#""cancelled":0,"remaining":1,"still_running":[{{"id":{id},"name":null,"task_type":"slow","place":null,"age_seconds":{age}}}],"#,
                 r#""abandoned":0}}}}],"spawned":0}}"#
             ),
             owner = family.root().id(),

@@ -337,3 +337,53 @@ fn the_head_of_a_shutdowns_report_counts_what_is_left_and_begins_with_it() {
         assert_eq!(names(&report), (Some("shutdown complete: 3 pools".into()), "abc".into()));
     });
 }
+
+#[test]
+fn a_task_has_the_last_name_that_it_gave_itself() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        pool.start(PoolConfig::leased(2)).expect("it starts");
+        let (begins, begun) = mpsc::channel();
+        let named = |name: &'static str| {
+            let begins = begins.clone();
+            let task = pool.submit(move || {
+                heirloom::name_task("first");
+                heirloom::name_task(name.to_owned());
+                begins.send(()).expect("the test listens");
+                heirloom::sleep(Duration::from_secs(3600))
+            });
+            let task = task.expect("accepted");
+            begun.recv().expect("it runs");
+            task
+        };
+        let tasks = [named("page \"/index\""), named("page /about")];
+        let report = pool.stop_timeout(Duration::ZERO).expect("it is no task");
+        let mut names: Vec<_> = report.still_running.iter().filter_map(|task| task.name.as_deref()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["page \"/index\"", "page /about"]);
+        assert!(report.to_string().contains(r#""page \"/index\"""#), "{report}");
+        for task in tasks {
+            task.cancel();
+            assert!(task.join().expect("it ran").is_err());
+        }
+        heirloom::name_task("no task"); // names nothing
+    });
+}
+
+#[test]
+fn the_next_task_of_a_thread_does_not_inherit_a_name() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        pool.start(PoolConfig::leased(1)).expect("it starts");
+        pool.submit(|| heirloom::name_task("the task before")).expect("accepted").join().expect("it runs");
+        let (begins, begun) = mpsc::channel();
+        let next =
+            pool.submit(move || (begins.send(()), heirloom::sleep(Duration::from_secs(3600)))).expect("accepted");
+        begun.recv().expect("it runs");
+        let report = pool.stop_timeout(Duration::ZERO).expect("it is no task");
+        assert_eq!(report.still_running[0].name, None);
+        next.cancel();
+    });
+}

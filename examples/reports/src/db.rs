@@ -20,7 +20,8 @@ pub(crate) fn start(file: &Path, connections: usize, tenants: &[String], orders:
     let open = move || -> rusqlite::Result<Connection> {
         Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)
     };
-    Lineage::process().create("db").start(PoolConfig::dedicated(connections).queue_limit(256).worker_state(open))?;
+    let config = PoolConfig::dedicated(connections).queue_limit(256).worker_state(open).fair(); // tenants take turns
+    Lineage::process().create("db").start(config)?;
     Ok(())
 }
 

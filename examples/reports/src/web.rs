@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use heirloom::Registry;
-use heirloom::tower::ScopeLayer;
+use heirloom::tower::{ScopeLayer, timeout_millis};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use tracing::Instrument;
@@ -29,6 +29,7 @@ pub(crate) fn router(tenants: &Tenants, exporter: PrometheusHandle, limit: Durat
         .name(|request: &Request| format!("{} {}", request.method(), request.uri().path()))
         .limit(AT_ONCE)
         .timeout(limit) // 504, and the request's tasks are cancelled
+        .deadline_from(timeout_millis(HeaderName::from_static("x-timeout-ms"))) // sooner, if the client wants no later answer
         .until_body_end(); // a streamed body is part of its request
     Router::new()
         .route("/{tenant}/report", get(report))

@@ -3,6 +3,8 @@
 //! Every change has a constant cost, however many tasks run: the list also holds tasks that run inside one another on one
 //! thread.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use crate::names::id::{NodeId, TaskId};
@@ -33,6 +35,8 @@ enum Slot {
 type Link = u32;
 const END: Link = Link::MAX;
 
+type Names = Vec<(TaskId, Cow<'static, str>)>;
+
 /// The tasks of a pool that have started and not ended.
 pub(crate) struct QueueStats {
     /// Tasks that were taken off the queue.
@@ -41,17 +45,22 @@ pub(crate) struct QueueStats {
     /// The first free slot.
     free: Link,
     taken: u32,
+    /// Names that tasks gave themselves. Few tasks do, and the others pay for a look at this word.
+    names: Option<Box<Names>>,
 }
 
 impl QueueStats {
     pub(crate) fn new() -> Self {
-        Self { popped: 0, slots: SmallVec::new(), free: END, taken: 0 }
+        Self { popped: 0, slots: SmallVec::new(), free: END, taken: 0, names: None }
     }
 
     /// Replaces the task that a thread noted at `at`, if any, by its next one, if any.
     pub(crate) fn turn(&mut self, at: &mut Option<usize>, next: Option<Running>) {
         match (*at, next) {
-            (Some(i), Some(next)) => self.slots[i] = Slot::Taken(next),
+            (Some(i), Some(next)) => {
+                let before = std::mem::replace(&mut self.slots[i], Slot::Taken(next));
+                self.forget_name(&before);
+            }
             (Some(i), None) => {
                 self.erase(i);
                 *at = None;
@@ -83,6 +92,7 @@ impl QueueStats {
     pub(crate) fn erase(&mut self, at: usize) {
         let before = std::mem::replace(&mut self.slots[at], Slot::Free(self.free));
         debug_assert!(matches!(before, Slot::Taken(_)), "erased twice");
+        self.forget_name(&before);
         // The cast is exact: each running task has a stack, so there are fewer slots than links.
         self.free = at as Link;
         self.taken -= 1;
@@ -97,6 +107,29 @@ impl QueueStats {
     pub(crate) fn set_type(&mut self, at: usize, task_type: Option<Box<TaskType>>) {
         if let Some(Slot::Taken(running)) = self.slots.get_mut(at) {
             running.task_type = task_type;
+        }
+    }
+
+    /// Names a running task, in the place of an earlier name.
+    pub(crate) fn set_name(&mut self, id: TaskId, name: Cow<'static, str>) {
+        if !self.running().any(|running| running.id == id) {
+            return;
+        }
+        let names = self.names.get_or_insert_default();
+        names.retain(|(named, _)| *named != id);
+        names.push((id, name));
+    }
+
+    /// Returns the names of the running tasks that have one.
+    pub(crate) fn names(&self) -> &[(TaskId, Cow<'static, str>)] {
+        self.names.as_ref().map_or(&[], |names| names)
+    }
+
+    fn forget_name(&mut self, ended: &Slot) {
+        let (Some(names), Slot::Taken(ended)) = (&mut self.names, ended) else { return };
+        names.retain(|(named, _)| *named != ended.id);
+        if names.is_empty() {
+            self.names = None;
         }
     }
 

@@ -21,6 +21,7 @@ use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::{swallow, swallow_drop};
 use crate::task::cell::Payload;
 use crate::task::claimed::Claimed;
+use crate::threads::show;
 
 /// Runs the body of a frame's task and stores its result; the caller then [ends](leave::end) the task. Returns whether the
 /// body was run. `listed`: the task came through the queue.
@@ -29,6 +30,8 @@ pub(super) fn run(frame: &Frame<'_>, listed: bool, rare: RareMeta) -> bool {
     let (pool, Some(claimed)) = (frame.pool(), &frame.claimed) else { return false };
     let id = claimed.task().id();
     let times = pool.totals.started(&**pool, accepted);
+    let own_type = || task_type.as_ref().or(pool.config.task_type.as_ref()).map(|own| own as _);
+    let _own_name = show::task(&pool.namespace, own_type());
     let outcome = enter::body(frame, || {
         let steals = pool.config.steals();
         // A stolen piece runs on top of this frame, and may be another task's. So nothing here belongs to one task

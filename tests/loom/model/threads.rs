@@ -25,6 +25,8 @@ pub(crate) mod requests;
 mod roster;
 #[path = "../../../src/threads/settings.rs"]
 pub(crate) mod settings;
+#[path = "../../../src/threads/show.rs"]
+pub(crate) mod show;
 #[path = "../../../src/threads/spin.rs"]
 pub(crate) mod spin;
 #[path = "../../../src/threads/stats.rs"]

@@ -26,7 +26,40 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
         let limit = Limited { slots: Arc::new(Slots::new(n)), answer: Unavailable };
         ScopeLayer { name, on_open, limit, until, below, time, gives_up }
     }
+}
 
+impl<N, O, A, U, B, T, C> ScopeLayer<N, O, Limited<A>, U, B, T, C> {
+    /// Answers a request above the [`limit`](Self::limit).
+    ///
+    /// ```
+    /// use axum::{Router, extract::Request, http::StatusCode, response::{IntoResponse, Response}, routing::get};
+    /// use heirloom::tower::ScopeLayer;
+    ///
+    /// let busy = |_: &Request| -> Response { (StatusCode::TOO_MANY_REQUESTS, "later, please").into_response() };
+    /// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(ScopeLayer::new().limit(0).on_limit(busy));
+    /// # use tower_service::Service;
+    /// # let request = Request::new(axum::body::Body::empty());
+    /// # let response = futures::executor::block_on(app.clone().call(request)).unwrap();
+    /// # assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    /// ```
+    #[must_use]
+    pub fn on_limit<Req, Res, F>(self, answer: F) -> ScopeLayer<N, O, Limited<Hook<F>>, U, B, T, C>
+    where
+        F: Fn(&Req) -> Res,
+    {
+        let Self { name, on_open, limit, until, below, time, gives_up } = self;
+        let limit = Limited { slots: limit.slots, answer: Hook::new(answer) };
+        ScopeLayer { name, on_open, limit, until, below, time, gives_up }
+    }
+
+    /// Returns the use of the limit, to be read at any time. The layer and its clones share it.
+    #[must_use]
+    pub fn usage(&self) -> ScopeUsage {
+        ScopeUsage(Arc::clone(&self.limit.slots))
+    }
+}
+
+impl<N, O, L, U, B, C> ScopeLayer<N, O, L, U, B, Unset, C> {
     /// Bounds the time of each request: at the limit the layer cancels the scope and answers.
     ///
     /// The time runs from the call of the service to the response, and with [`until_body_end`](Self::until_body_end)
@@ -78,40 +111,7 @@ impl<N, O, L, U, B, T, C> ScopeLayer<N, O, L, U, B, T, C> {
         let time = TimeLimit { limit: Some(limit), from: Unset, answer: Unset };
         ScopeLayer { name, on_open, limit: requests, until, below, time, gives_up }
     }
-}
 
-impl<N, O, A, U, B, T, C> ScopeLayer<N, O, Limited<A>, U, B, T, C> {
-    /// Answers a request above the [`limit`](Self::limit).
-    ///
-    /// ```
-    /// use axum::{Router, extract::Request, http::StatusCode, response::{IntoResponse, Response}, routing::get};
-    /// use heirloom::tower::ScopeLayer;
-    ///
-    /// let busy = |_: &Request| -> Response { (StatusCode::TOO_MANY_REQUESTS, "later, please").into_response() };
-    /// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(ScopeLayer::new().limit(0).on_limit(busy));
-    /// # use tower_service::Service;
-    /// # let request = Request::new(axum::body::Body::empty());
-    /// # let response = futures::executor::block_on(app.clone().call(request)).unwrap();
-    /// # assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-    /// ```
-    #[must_use]
-    pub fn on_limit<Req, Res, F>(self, answer: F) -> ScopeLayer<N, O, Limited<Hook<F>>, U, B, T, C>
-    where
-        F: Fn(&Req) -> Res,
-    {
-        let Self { name, on_open, limit, until, below, time, gives_up } = self;
-        let limit = Limited { slots: limit.slots, answer: Hook::new(answer) };
-        ScopeLayer { name, on_open, limit, until, below, time, gives_up }
-    }
-
-    /// Returns the use of the limit, to be read at any time. The layer and its clones share it.
-    #[must_use]
-    pub fn usage(&self) -> ScopeUsage {
-        ScopeUsage(Arc::clone(&self.limit.slots))
-    }
-}
-
-impl<N, O, L, U, B, C> ScopeLayer<N, O, L, U, B, Unset, C> {
     /// Takes each request's deadline from the request, such as from a header; see [`timeout`](Self::timeout).
     ///
     /// The closure returns the moment, or the time that is left as a `Duration`; `None` is no deadline. Ready-made ones are
@@ -146,6 +146,16 @@ impl<N, O, L, U, B, C> ScopeLayer<N, O, L, U, B, Unset, C> {
 }
 
 impl<N, O, L, U, B, A, D, C> ScopeLayer<N, O, L, U, B, TimeLimit<A, D>, C> {
+    /// Bounds the time of each request too; the earlier of it and the deadline of
+    /// [`deadline_from`](Self::deadline_from) holds.
+    ///
+    /// See the method of the same name of a layer without a deadline. A later call replaces the limit.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.time.limit = Some(limit);
+        self
+    }
+
     /// Takes each request's deadline from the request too; the earlier of it and the [`timeout`](Self::timeout) holds.
     ///
     /// See the method of the same name of a layer without a timeout.
