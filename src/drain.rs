@@ -110,8 +110,8 @@ impl Drain {
     /// Ends the process with this exit code one second after the deadline, if it has not ended by then.
     ///
     /// For a `main` that hangs after the report: tokio's runtime waits in its drop for the closures of `spawn_blocking`,
-    /// and a destructor may wait for a task that no cancel reaches. A line on stderr says so. One thread waits for that
-    /// moment from the signal on.
+    /// and a destructor may wait for a task that no cancel reaches. A line on stderr says so. On Unix no handler of the exit
+    /// runs then, and no buffer is flushed. One thread waits for that moment from the signal on.
     pub fn kill(mut self, exit_code: i32) -> Self {
         self.kill = Some(exit_code);
         self
@@ -145,6 +145,8 @@ impl Drain {
             Some(out) => Some(out),
             None => match within(run.grace, &mut future).await {
                 Some(out) => Some(out),
+                // The grace was the whole time, or the executor polls late.
+                None if run.is_past_deadline() => None,
                 None => {
                     cancelled = run.cancel_rest();
                     within(run.deadline, &mut future).await

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
+use crate::pool::context::frame::Frame;
 use crate::pool::context::thread::{is_shielded, with_own};
 use crate::timer::deadlines::{Owner, deadlines, earlier};
 
@@ -37,9 +38,13 @@ pub fn deadline() -> Option<Instant> {
     if is_shielded() {
         return here;
     }
-    // The code may stand elsewhere, and the task may be no node yet.
-    let own = current::own_deadline();
-    let task = with_own(|frame| Some(frame?.task()?.id()));
+    // The code may stand elsewhere, and the task may be no node yet. A piece of a work-stealing pool's task does not know
+    // its task, and a teardown is none of the tasks further out.
+    let (task, is_teardown) = with_own(|frame| {
+        let task = frame.filter(|frame| !frame.steals()).and_then(Frame::task);
+        (task.map(|task| task.id()), frame.is_some_and(Frame::is_teardown))
+    });
+    let own = if is_teardown { None } else { current::own_deadline() };
     earlier(earlier(here, own), task.and_then(|id| deadlines().get(Owner::Task(id))))
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::exit::settings::{ExitPolicy, on_exit};
 use crate::sync::stderr;
 use crate::sync::unwind::swallow;
 
@@ -17,12 +16,23 @@ pub(super) fn arm(time: Duration, exit_code: i32) {
         while let Some(left) = at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             std::thread::sleep(left);
         }
-        on_exit(ExitPolicy::Abandon);
         stderr::write(KILLED);
-        std::process::exit(exit_code);
+        kill(exit_code);
     };
     let thread = std::thread::Builder::new().name("heirloom-drain".to_owned());
     if let Err(error) = thread.spawn(watch) {
         swallow(|| tracing::warn!(target: "heirloom", %error, "a drain cannot watch its deadline: no thread"));
     }
+}
+
+/// Ends the process without the handlers of its exit, any of which may be what hangs.
+#[cfg(unix)]
+fn kill(exit_code: i32) -> ! {
+    // SAFETY: the call takes a number and never returns.
+    unsafe { libc::_exit(exit_code) }
+}
+
+#[cfg(not(unix))]
+fn kill(exit_code: i32) -> ! {
+    std::process::exit(exit_code)
 }

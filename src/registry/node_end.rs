@@ -30,10 +30,15 @@ pub(super) fn cancel(at: &NodeRef, reason: CancelReason) -> bool {
 
 /// Cancels what is below a scope at its deadline, whose request is noted: the second half of a [`cancel`].
 pub(super) fn carry_deadline(at: NodeRef) {
+    carry(&at);
+    at.node().end_if_over();
+}
+
+/// As [`carry_deadline`], where a future still stands in the scope: its owner ends the scope.
+pub(crate) fn carry(at: &NodeRef) {
     let mut claims = Claims::new();
     at.node().claim_cancelled(&mut claims);
-    finish_cancel(&at, CancelReason::Deadline, claims);
-    at.node().end_if_over();
+    finish_cancel(at, CancelReason::Deadline, claims);
 }
 
 fn finish_cancel(at: &NodeRef, reason: CancelReason, mut claims: Claims) {
@@ -69,15 +74,6 @@ pub(super) fn pools_that_end_with(at: &Lineage) -> Vec<Arc<Pool>> {
 }
 
 impl Lineage {
-    /// [`cancel`](Self::cancel) without its effect on queued tasks, so wakers are the only user code that it runs.
-    ///
-    /// For the timer's thread; the owner of the scope cancels it afterwards.
-    #[cfg(feature = "tower")]
-    pub(crate) fn request_stop(&self) {
-        close(self.0.node());
-        self.0.node().request_cancel(CancelReason::Deadline);
-    }
-
     /// Cancels the code at this node and below it. Does not wait.
     ///
     /// For a scope this is [`Scope::cancel`](crate::Scope::cancel). A thread or a task sees the request at its next

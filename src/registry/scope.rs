@@ -334,6 +334,8 @@ impl Drop for Scope {
     fn drop(&mut self) {
         if !self.finished {
             node_end::cancel(&self.lineage.0, CancelReason::OwnerEnd);
+            // Tasks that still run keep the node, and no later deadline is theirs.
+            self.no_deadline();
             self.let_go();
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::pool::run::deadline;
 use crate::registry::node_end;
 use crate::registry::scope::Scope;
+use crate::timer::deadlines::{Owner, deadlines};
 use crate::wait::park;
 
 impl Scope {
@@ -67,8 +68,16 @@ impl Scope {
 
     /// Sets the deadline to `d` from now. A time that the clock cannot express never ends.
     pub(super) fn end_after(&self, d: Duration) {
-        if let Some(at) = park::after(d) {
-            self.deadline(at);
+        match park::after(d) {
+            Some(at) => self.deadline(at),
+            None => self.no_deadline(),
+        }
+    }
+
+    /// Removes the deadline, unless it has passed.
+    pub(super) fn no_deadline(&self) {
+        if deadlines().any() {
+            deadlines().end(Owner::Node(self.lineage().0.node().id()));
         }
     }
 }

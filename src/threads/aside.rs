@@ -1,7 +1,6 @@
 //! [`run`]: runs user code for a thread that must not run any, such as the timer's.
 //!
-//! The threads are a cache of their own, whose limit no user's program reaches. In the cache of the pools a job could be in
-//! line behind tasks that only this job ends.
+//! The threads are a cache of their own. In the cache of the pools a job could be in line behind tasks that only this job ends.
 
 use std::io;
 use std::time::Duration;
@@ -14,11 +13,12 @@ use crate::threads::settings::Settings;
 
 /// How long an idle thread stays.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
-/// A job that does not return holds up no other one, so each may need a thread.
-const LIMIT: usize = 1 << 16;
+/// A job that does not return holds up no other one, until so many do. Jobs of one moment, such as ten thousand requests whose
+/// deadlines pass together, are in line for these threads. A thread in one of heirloom's waits does not count.
+const LIMIT: usize = 64;
 
 static ASIDE: LazyLock<Arc<Cache>> = LazyLock::new(|| {
-    Cache::new(Settings {
+    let cache = Cache::new(Settings {
         prefix: "heirloom-cancel".into(),
         stack_size: None,
         keep_alive: Some(KEEP_ALIVE),
@@ -27,7 +27,9 @@ static ASIDE: LazyLock<Arc<Cache>> = LazyLock::new(|| {
         private: false,
         policy: None,
         at_end: None,
-    })
+    });
+    cache.expect_limit();
+    cache
 });
 
 type Code = Box<dyn FnOnce() + Send>;

@@ -117,6 +117,11 @@ impl Cache {
         if refused { Err(error) } else { Ok(()) }
     }
 
+    /// Reaching the limit is this cache's normal state: no warning says so.
+    pub(crate) fn expect_limit(&self) {
+        self.warned.store(true, Ordering::Relaxed);
+    }
+
     /// Does the step that the line is owed. The error has the jobs that wanted the refused thread.
     #[allow(clippy::type_complexity, reason = "one private use")]
     fn apply(self: &Arc<Self>, owed: Owed<Arc<IdleThread>>) -> Result<(), (io::Error, Vec<Arc<dyn Job>>)> {

@@ -288,3 +288,62 @@ fn a_slow_drop_at_one_deadline_holds_up_no_other() {
         busy.end();
     });
 }
+
+#[test]
+fn a_dropped_scope_has_no_deadline_left() {
+    bounded(|| {
+        let owner = Scope::new("owner");
+        let pool = started(&owner, "work", PoolConfig::leased(1));
+        let request = Scope::new("request 7");
+        request.deadline(Instant::now() + HOUR);
+        let (begins, begun) = mpsc::channel();
+        let (go, goes) = mpsc::channel::<()>();
+        let looks = move || {
+            begins.send(heirloom::deadline().is_some()).expect("the test listens");
+            (goes.recv(), heirloom::deadline(), heirloom::checkpoint().map_err(|error| error.kind()))
+        };
+        let task = request.run(|| pool.submit(looks)).expect("accepted");
+        assert_eq!(begun.recv(), Ok(true));
+        drop(request); // the task runs on
+        go.send(()).expect("the task listens");
+        assert_eq!(task.join().expect("it ran"), (Ok(()), None, Err(ErrorKind::Cancelled)));
+    });
+}
+
+#[test]
+fn a_time_beyond_the_clock_takes_an_earlier_deadline_away() {
+    bounded(|| {
+        let owner = Scope::new("owner");
+        let pool = started(&owner, "work", PoolConfig::leased(1));
+        let busy = Busy::on(&pool);
+        let task = pool.submit(heirloom::deadline).expect("accepted").timeout(HOUR).timeout(Duration::MAX);
+        busy.end();
+        assert_eq!(task.join().expect("it ran"), None);
+    });
+}
+
+#[test]
+fn ten_thousand_deadlines_of_one_moment_are_carried_by_few_threads() {
+    bounded(|| {
+        let owner = Scope::new("owner");
+        let pool = started(&owner, "work", PoolConfig::leased(1));
+        let busy = Busy::on(&pool);
+        let at = Instant::now() + 10 * SOON;
+        let requests: Vec<_> = (0..10_000).map(|_| Scope::new("request")).collect();
+        let tasks: Vec<_> = requests
+            .iter()
+            .map(|request| {
+                request.deadline(at);
+                request.run(|| pool.submit(|| ()))
+            })
+            .collect();
+        for task in tasks {
+            match task {
+                Ok(task) => assert_eq!(task.join().map_err(|error| error.kind()), Err(ErrorKind::DeadlineExceeded)),
+                // A slow machine reaches the moment before the last submit.
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ScopeEnded),
+            }
+        }
+        busy.end();
+    });
+}

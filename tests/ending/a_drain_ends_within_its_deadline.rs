@@ -172,3 +172,18 @@ fn a_server_elsewhere_stops_when_the_drain_is_dropped() {
         block_on(stopping);
     });
 }
+
+#[test]
+fn a_grace_of_the_whole_time_cancels_nothing() {
+    in_family(|| {
+        let work = pool("work");
+        let request = Scope::new("request 7");
+        let (release, blocks) = mpsc::channel::<()>();
+        let task = request.run(|| work.submit(move || (blocks.recv().is_err(), heirloom::is_cancelled())));
+        let task = task.expect("it is accepted");
+        let drained = block_on(Drain::within(SHORT).grace(SHORT).serve(ready(()), |_| pending::<()>()));
+        assert!(drained.server.is_none() && !drained.cancelled && !drained.is_complete(), "{drained}");
+        drop(release);
+        assert_eq!(task.join().expect("it runs"), (true, false));
+    });
+}

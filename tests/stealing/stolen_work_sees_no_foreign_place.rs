@@ -193,3 +193,15 @@ fn the_owners_end_refuses_and_keeps_nothing() {
         assert!(pool.stop().expect("not from within").is_complete());
     });
 }
+
+#[test]
+fn a_handles_deadline_is_not_that_of_the_running_code() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("pieces");
+        pool.start(PoolConfig::work_stealing(1)).expect("it starts");
+        // A piece of another task could run on top of this code.
+        let task = pool.submit(heirloom::deadline).expect("accepted").timeout(std::time::Duration::from_secs(3600));
+        assert_eq!(task.join().expect("it ran"), None);
+    });
+}

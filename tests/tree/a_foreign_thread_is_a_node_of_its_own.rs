@@ -99,7 +99,8 @@ fn its_node_goes_also_when_the_thread_panics() {
         });
         let id = thread.thread().id();
         assert!(thread.join().is_err());
-        assert_eq!(nodes_of(id), 0);
+        // A snapshot that another test takes holds the node for a moment.
+        common::eventually("the node goes", || nodes_of(id) == 0);
     });
 }
 

@@ -22,9 +22,11 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::node::Node;
 use crate::lineage::watch::Watch;
 use crate::pool::run::deadline;
+use crate::registry::node_end;
 use crate::registry::scope::Scope;
 use crate::sync::os::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::sync::unwind::{swallow, swallow_drop};
+use crate::threads::aside;
 use crate::timer::deadlines::{Owner, deadlines, earlier};
 use crate::timer::{Deadline, timer};
 use crate::wait::park;
@@ -153,15 +155,20 @@ impl Shared {
         if let Some(owner) = self.owner {
             deadlines().fire(owner, Instant::now());
         }
-        // Cancelled here and not by the poller alone: its thread may be busy with the handler.
-        let scope = self.scope.lock().take();
-        if let Some(scope) = scope {
-            scope.request_stop();
+        // Cancelled here and not by the poller alone: its thread may be busy with the handler. This may be the timer's
+        // thread, so queued tasks, hooks and wakers are left to another one.
+        let (scope, waker) = (self.scope.lock().take(), self.waker.lock().take());
+        if let Some(scope) = &scope {
+            scope.0.node().note_cancel(CancelReason::Deadline);
         }
-        let waker = self.waker.lock().take();
-        if let Some(waker) = waker {
-            swallow(|| waker.wake());
-        }
+        aside::run(move || {
+            if let Some(scope) = scope {
+                node_end::carry(&scope.0);
+            }
+            if let Some(waker) = waker {
+                swallow(|| waker.wake());
+            }
+        });
     }
 
     /// Ends the body where its poller does not, if the time is up or the scope is cancelled.

@@ -49,14 +49,6 @@ impl Node {
         }
     }
 
-    /// Cancels the node, but leaves queued tasks in their queues. Runs wakers.
-    #[cfg(feature = "tower")]
-    pub(crate) fn request_cancel(&self, reason: CancelReason) -> bool {
-        let first = !self.is_root() && self.state.request(reason);
-        self.notify_cancelled();
-        first
-    }
-
     /// Notifies the waiters at the node and below it of a request. Runs wakers.
     pub(crate) fn notify_cancelled(&self) {
         if self.is_root() {

@@ -145,8 +145,9 @@ impl<T> TaskHandle<T> {
     /// ```
     pub fn timeout(self, d: Duration) -> Self {
         // A time that the clock cannot express never ends.
-        if let Some(at) = park::after(d) {
-            deadline::set_for_task(&self.awaited.task, at);
+        match park::after(d) {
+            Some(at) => deadline::set_for_task(&self.awaited.task, at),
+            None => deadline::remove_from_task(&self.awaited.task),
         }
         self
     }

@@ -70,6 +70,13 @@ pub(crate) fn set_for_task(task: &Task, at: Instant) {
     }
 }
 
+/// Removes the deadline of a task, unless it has passed.
+pub(crate) fn remove_from_task(task: &Task) {
+    if !fork::is_fork() && deadlines().any() {
+        deadlines().end(Owner::Task(task.id()));
+    }
+}
+
 /// Begins the time of a task that the calling thread is about to run, in the task's frame. The task becomes a node, so that
 /// its deadline reaches the tasks and threads below it. The node's end removes the deadline.
 #[inline]
@@ -131,6 +138,9 @@ impl Wake for TaskAlarm {
             aside::run(move || {
                 let _ = cancel_task::cancel(&self.task, CancelReason::Deadline);
             });
+        } else {
+            // The last reference to a task drops its waker, which is user code.
+            aside::run(move || drop(self));
         }
     }
 }
