@@ -5,7 +5,7 @@ use std::io;
 use crate::error::{Error, ErrorKind};
 
 /// For closures whose own error is that of `std::io`, such as [`call`](crate::call)'s. The kind is
-/// [`TimedOut`](io::ErrorKind::TimedOut) for a time limit and [`Other`](io::ErrorKind::Other) for all else;
+/// [`TimedOut`](io::ErrorKind::TimedOut) for a time limit or a deadline and [`Other`](io::ErrorKind::Other) for all else;
 /// [`io::Error::downcast`] returns the error.
 ///
 /// ```
@@ -15,7 +15,10 @@ use crate::error::{Error, ErrorKind};
 /// ```
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        let kind = if error.kind() == ErrorKind::TimedOut { io::ErrorKind::TimedOut } else { io::ErrorKind::Other };
+        let kind = match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::DeadlineExceeded => io::ErrorKind::TimedOut,
+            _ => io::ErrorKind::Other,
+        };
         Self::new(kind, error)
     }
 }

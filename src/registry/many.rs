@@ -84,7 +84,9 @@ macro_rules! many {
             ///
             /// Returns an iterator that blocks, and a `futures::Stream` with the feature `stream`. The task sends 16 items ahead of
             /// its reader, and waits then ([`StreamSender::send`]): it runs no faster than the reader reads.
-            /// [`stream_with_capacity`](Self::stream_with_capacity) sets another number.
+            /// [`stream_with_capacity`](Self::stream_with_capacity) sets another number. Where the reader and the task share one
+            /// thread (a local pool's thread, or a worker of a work-stealing pool), the task cannot wait for the reader:
+            /// the buffer grows past its capacity there.
             ///
             /// An error of the closure, a panic or a cancel is the last item, so a stream without an error is whole. Dropping the
             /// stream cancels the task.

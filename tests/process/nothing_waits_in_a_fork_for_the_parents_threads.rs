@@ -82,6 +82,59 @@ pub(crate) static CHECKS: &[Check] = &[
         drop(go);
         assert!(items.next().is_some_and(|item| item.is_ok_and(|item| item == 1)));
     }),
+    Check::passes("drops", || {
+        let (go, gate) = mpsc::channel::<()>();
+        let (started, running) = mpsc::channel();
+        let pool = heirloom::create("work");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        let task = pool.submit(move || {
+            let _ = started.send(());
+            let _ = gate.recv();
+        });
+        running.recv().expect("runs");
+        // Each task owns a clone, which an end of the task drops.
+        let owned = std::sync::Arc::new(());
+        let inputs = || [std::sync::Arc::clone(&owned), std::sync::Arc::clone(&owned)];
+        let mut map = Some(pool.map(inputs(), drop).expect("accepted"));
+        let mut unordered = Some(pool.map_unordered(inputs(), drop).expect("accepted"));
+        let mut trying = Some(pool.try_map(inputs(), |input| {
+            drop(input);
+            Ok::<_, heirloom::Error>(())
+        }));
+        let [input, other] = inputs();
+        let mut stream = Some(
+            pool.stream(move |out| {
+                drop(input);
+                out.send(())
+            })
+            .expect("accepted"),
+        );
+        let mut cancelled = Some(pool.submit(move || drop(other)).expect("accepted").cancel_on_drop());
+        let all = std::sync::Arc::strong_count(&owned);
+        the_child_sees(|| {
+            let kept = || std::sync::Arc::strong_count(&owned) == all;
+            drop(map.take());
+            let map = kept();
+            drop(unordered.take());
+            let unordered = kept();
+            drop(trying.take());
+            let trying = kept();
+            drop(stream.take());
+            let stream = kept();
+            drop(cancelled.take());
+            vec![
+                ("map", map),
+                ("map_unordered", unordered),
+                ("try_map", trying),
+                ("stream", stream),
+                ("cancel_on_drop", kept()),
+            ]
+        });
+        drop(go);
+        task.expect("accepted").join().expect("ends");
+        assert_eq!(map.expect("the parent's").filter(|result| result.is_ok()).count(), 2);
+        assert_eq!(stream.expect("the parent's").filter(|item| item.is_ok()).count(), 1);
+    }),
     Check::passes("submits", || {
         let (pool, _task, go) = busy(PoolConfig::leased(1));
         the_child_sees(|| {

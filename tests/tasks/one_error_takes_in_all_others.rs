@@ -233,3 +233,19 @@ fn each_message_names_the_manager_the_key_or_the_scope() {
         }
     });
 }
+
+#[test]
+fn a_passed_deadline_is_a_time_out_of_std() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("work");
+        pool.start(PoolConfig::leased(1)).expect("starts");
+        let task = pool.submit(|| heirloom::sleep(std::time::Duration::MAX)).expect("accepted");
+        let error = match task.timeout(std::time::Duration::ZERO).join() {
+            Ok(slept) => slept.expect_err("the deadline ends it"),
+            Err(error) => error,
+        };
+        assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+        assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::TimedOut);
+    });
+}

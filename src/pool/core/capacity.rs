@@ -8,7 +8,8 @@
 //! A cancelled task releases its capacity when it is cancelled: see `evict`.
 //!
 //! A notify reserves nothing: another submitter may acquire the capacity that a waiter was notified of, and the waiter goes on
-//! waiting then. A notified waiter that leaves without looking notifies the next one.
+//! waiting then. A notified waiter that leaves without looking notifies the next one. A waiter of a poll may stay
+//! registered without looking, so it is woken beside the waiter that is notified, and not in its place.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -23,7 +24,14 @@ pub(crate) struct Capacity {
     /// The number of registered waiters; changed under the lock of `waiters`.
     waiting: AtomicUsize,
     /// The waiting submitters, in the order of asking, and so of their numbers.
-    waiters: Mutex<VecDeque<(u64, WaiterState)>>,
+    waiters: Mutex<VecDeque<Registered>>,
+}
+
+struct Registered {
+    number: u64,
+    /// Whether the waiter may never look, so that it does not count among the waiters to notify.
+    may_idle: bool,
+    state: WaiterState,
 }
 
 /// The stage of a waiter.
@@ -78,7 +86,16 @@ impl Capacity {
     #[cold]
     fn notify(&self, most: usize) {
         let mut waiters = self.waiters.lock();
-        let notified: Vec<_> = waiters.iter_mut().filter_map(|(_, state)| state.notify()).take(most).collect();
+        let (mut notified, mut left) = (Vec::new(), most);
+        for waiter in waiters.iter_mut() {
+            if left == 0 {
+                break;
+            }
+            if let Some(waker) = waiter.state.notify() {
+                notified.push(waker);
+                left -= usize::from(!waiter.may_idle);
+            }
+        }
         drop(waiters);
         // Outside the lock: wakers are user code.
         for waker in notified.into_iter().flatten() {
@@ -88,9 +105,18 @@ impl Capacity {
 
     /// Registers the caller behind all other waiters.
     pub(crate) fn register(&self) -> Waiter<'_> {
+        self.register_as(false)
+    }
+
+    /// The same for a caller that may stay registered without looking. A notify of it notifies the next waiter, too.
+    pub(crate) fn register_poll(&self) -> Waiter<'_> {
+        self.register_as(true)
+    }
+
+    fn register_as(&self, may_idle: bool) -> Waiter<'_> {
         let mut waiters = self.waiters.lock();
-        let number = waiters.back().map_or(0, |(last, _)| last + 1);
-        waiters.push_back((number, WaiterState::Waiting(None)));
+        let number = waiters.back().map_or(0, |last| last.number + 1);
+        waiters.push_back(Registered { number, may_idle, state: WaiterState::Waiting(None) });
         self.waiting.fetch_add(1, Ordering::SeqCst);
         drop(waiters);
         Waiter { capacity: self, number }
@@ -123,11 +149,11 @@ impl Waiter<'_> {
     fn change<R>(&self, f: impl FnOnce(&mut WaiterState) -> R) -> Option<R> {
         let mut waiters = self.capacity.waiters.lock();
         let at = self.position(&waiters)?;
-        waiters.get_mut(at).map(|(_, state)| f(state))
+        waiters.get_mut(at).map(|waiter| f(&mut waiter.state))
     }
 
-    fn position(&self, waiters: &VecDeque<(u64, WaiterState)>) -> Option<usize> {
-        waiters.binary_search_by_key(&self.number, |(number, _)| *number).ok()
+    fn position(&self, waiters: &VecDeque<Registered>) -> Option<usize> {
+        waiters.binary_search_by_key(&self.number, |waiter| waiter.number).ok()
     }
 }
 
@@ -138,7 +164,7 @@ impl Drop for Waiter<'_> {
             self.capacity.waiting.fetch_sub(1, Ordering::SeqCst);
             self.position(&waiters).and_then(|at| waiters.remove(at))
         };
-        if matches!(state, Some((_, WaiterState::Notified))) {
+        if matches!(state, Some(Registered { state: WaiterState::Notified, .. })) {
             self.capacity.notify_one();
         }
     }

@@ -1,7 +1,8 @@
 //! [`Feed`]: submits a task for each item of an iterator, at one node.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::iter::Fuse;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -9,14 +10,17 @@ use std::time::Instant;
 use crate::error::{Error, ErrorKind, Refused, SubmitError, SubmitErrorKind};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::ExitOnDrop;
-use crate::lineage::node::NodeRef;
+use crate::lineage::node::{Node, NodeRef};
+use crate::lineage::watch::Watch;
 use crate::names::task_type::TaskType;
+use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::pool::context::interrupted;
 use crate::pool::core::pool::Pool;
 use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
 use crate::pool::run::admit;
 use crate::subscriber::Scoped;
+use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex, Ordering};
 
 /// The destination of a feed's tasks: a pool, or a scope whose tasks may borrow for `'a`.
@@ -72,7 +76,17 @@ pub(crate) enum Fed<T> {
 /// An input on its way into a task. The feed takes it back when the task is refused.
 type Given<A> = Arc<Mutex<Option<A>>>;
 
-type Capacity = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+/// A wait for capacity, which yields whether it was cancelled.
+struct CapacityWait(Option<Pin<Box<dyn Future<Output = bool> + Send + Sync>>>);
+
+impl Drop for CapacityWait {
+    fn drop(&mut self) {
+        // In a fork's child, threads of the parent may hold the locks of the registrations.
+        if fork::is_fork() {
+            mem::forget(self.0.take());
+        }
+    }
+}
 
 /// Submits the inputs one by one. All tasks stand at the node and in the span of its creation, on whichever thread a step is
 /// taken.
@@ -89,8 +103,8 @@ pub(crate) struct Feed<S, I: Iterator, F> {
     f: Arc<F>,
     /// The most tasks to have under way: four for each permit.
     pub(crate) window: usize,
-    /// The wait for capacity that a poll has begun.
-    capacity: Option<Capacity>,
+    /// The wait for capacity that a poll has begun. The next step that is not held up ends it.
+    capacity: Option<CapacityWait>,
 }
 
 impl<S, I: Iterator, F> Feed<S, I, F> {
@@ -152,7 +166,10 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
             }
         };
         let reason = match submitted {
-            Ok(handle) => return Fed::Accepted(handle),
+            Ok(handle) => {
+                self.capacity = None;
+                return Fed::Accepted(handle);
+            }
             Err(refused) => refused.reason,
         };
         self.held = given.lock().take();
@@ -165,8 +182,13 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
     }
 
     fn refused<T>(&mut self, reason: Error) -> Fed<T> {
-        self.ended = true;
+        self.end();
         Fed::Refused(reason)
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.capacity = None;
     }
 
     /// The refusal of a task at a cancelled node. The pool would accept the task and cancel it at once. A cancelled scope
@@ -179,8 +201,12 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
         if self.place.node().scope_closed() {
             return Some(admit::scope_has_ended(pool, &self.place).into());
         }
+        Some(self.cancelled())
+    }
+
+    fn cancelled(&self) -> Error {
         interrupted::note_if_cancelled();
-        Some(SubmitError::new(&pool.namespace, SubmitErrorKind::Cancelled).into())
+        SubmitError::new(&self.pool.namespace, SubmitErrorKind::Cancelled).into()
     }
 
     /// Whether an input waits for capacity in the queue.
@@ -188,14 +214,44 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
         !self.ended && self.held.is_some()
     }
 
-    /// Polls until a step may find capacity. For a feed without a task under way, whose start would free some.
-    pub(crate) fn poll_capacity(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Polls until a step may find capacity. For a feed without a task under way, whose start would free some. Returns the
+    /// refusal when the polling code is cancelled; the feed has ended then.
+    pub(crate) fn poll_capacity(&mut self, cx: &mut Context<'_>) -> Poll<Option<Error>> {
         let capacity = self.capacity.get_or_insert_with(|| {
             let (pool, place) = (Arc::clone(&self.pool), self.place.clone());
-            Box::pin(async move { submit::await_capacity(&pool, &place).await })
+            CapacityWait(Some(Box::pin(async move { await_capacity(&pool, &place).await })))
         });
-        ready!(capacity.as_mut().poll(cx));
+        let cancelled = match &mut capacity.0 {
+            Some(wait) => ready!(wait.as_mut().poll(cx)),
+            None => false,
+        };
         self.capacity = None;
-        Poll::Ready(())
+        Poll::Ready(cancelled.then(|| {
+            self.end();
+            self.cancelled()
+        }))
     }
+}
+
+/// Waits until there may be capacity in the queue, or a submission at the node would be refused. Returns whether a cancel
+/// of the polling code ended the wait.
+async fn await_capacity(pool: &Pool, at: &NodeRef) -> bool {
+    let Some(capacity) = &pool.capacity else { return false };
+    let waiter = capacity.register_poll();
+    // The polling code may stand elsewhere. A detached pool's tasks do not stand at the node.
+    let mut place = (!pool.config.detached).then(|| Watch::new(at));
+    let mut cancel_listener = None;
+    poll_fn(|cx| {
+        // A cancel of the polling code ends the wait, and each poll may be by other code.
+        let cancel_listener = cancel_listener.insert(CancelListener::new());
+        if cancel_listener.poll(cx.waker(), CancelListener::cancel_requested) {
+            return Poll::Ready(true);
+        }
+        // Registered first, and then a look: see `Capacity`.
+        let is_notified = waiter.poll(cx.waker());
+        let ended = |node: &Node| node.is_cancelled() || node.scope_closed();
+        let is_over = place.as_mut().is_some_and(|place| place.poll(cx.waker(), ended)) || pool.tracker.is_closed();
+        if is_notified || is_over || capacity.has_some() { Poll::Ready(false) } else { Poll::Pending }
+    })
+    .await
 }

@@ -190,7 +190,7 @@ where
                 Some(Ok(handle)) => Some(ready!(Pin::new(handle).poll(cx))),
                 Some(Err(_)) => None,
                 None if self.feed.is_held_up() => {
-                    ready!(self.feed.poll_capacity(cx));
+                    self.under_way.0.extend(ready!(self.feed.poll_capacity(cx)).map(Err));
                     continue;
                 }
                 None => return Poll::Ready(None),

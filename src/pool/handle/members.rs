@@ -43,6 +43,11 @@ impl<H> Members<H> {
         self.all.iter().map(|(key, (handle, _))| (key, handle))
     }
 
+    /// Wakes every member, so that the next poll polls them all.
+    pub(crate) fn wake_all(&self) {
+        self.all.iter().for_each(|(_, (_, member))| member.wake_by_ref());
+    }
+
     /// Polls the woken members until one is ready, and takes that one out. `None` when there is no member.
     pub(crate) fn poll_next<R>(
         &mut self,

@@ -14,6 +14,8 @@ use crate::pool::core::task_meta::Task;
 use crate::pool::handle::cancel_all::cancel_all;
 use crate::pool::handle::members::Members;
 use crate::pool::handle::task::TaskHandle;
+use crate::pool::handle::waiting::Poller;
+use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex};
 use crate::wait::graph::{ClosesCircle, Ends, IsQueued, Label, Several, Target};
 use crate::wait::park;
@@ -51,6 +53,8 @@ pub struct TaskSet<T> {
     handles: Members<(usize, TaskHandle<T>)>,
     tasks: Arc<Tasks>,
     pushed: usize,
+    /// A wait with a deadline has polled members, and left queued tasks that another wait may run in place.
+    passed_over: bool,
 }
 
 /// A task that has ended, with the number of its push.
@@ -71,7 +75,7 @@ impl<T> TaskSet<T> {
     #[must_use]
     pub fn new() -> Self {
         let tasks = Arc::new(Tasks(Mutex::new(slab::Slab::new())));
-        Self { handles: Members::new(), tasks, pushed: 0 }
+        Self { handles: Members::new(), tasks, pushed: 0, passed_over: false }
     }
 
     /// Adds a handle. Never blocks.
@@ -117,7 +121,8 @@ impl<T> TaskSet<T> {
         self.join_numbered().map(|(_, ended)| ended)
     }
 
-    /// As [`join_next`](TaskSet::join_next), waiting at most `d`.
+    /// As [`join_next`](TaskSet::join_next), waiting at most `d`. Never runs a task in place, as
+    /// [`TaskHandle::join_timeout`].
     ///
     /// # Errors
     /// [`TimedOut`] when no task has finished by then; the set is unchanged.
@@ -133,7 +138,8 @@ impl<T> TaskSet<T> {
         let mut next = None;
         let mut released = if deadline.is_none() { release::release_if_deep() } else { None };
         let mut closed = None;
-        park::block_until(deadline, |waker| match self.poll_one(&mut Context::from_waker(waker), deadline.is_none()) {
+        let by = if deadline.is_none() { Poller::Waiter } else { Poller::Timed };
+        park::block_until(deadline, |waker| match self.poll_one(&mut Context::from_waker(waker), by) {
             Poll::Ready(ready) => {
                 next = Some(ready);
                 true
@@ -196,11 +202,15 @@ impl<T> TaskSet<T> {
     }
 
     pub(super) fn poll_numbered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Numbered<T>>> {
-        self.poll_one(cx, false)
+        self.poll_one(cx, Poller::Future)
     }
 
-    fn poll_one(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Option<Numbered<T>>> {
-        match self.handles.poll_next(cx, |(_, handle), cx| handle.poll_output(cx, waits)) {
+    fn poll_one(&mut self, cx: &mut Context<'_>, by: Poller) -> Poll<Option<Numbered<T>>> {
+        let passed_over = std::mem::replace(&mut self.passed_over, by == Poller::Timed);
+        if passed_over && by != Poller::Timed {
+            self.handles.wake_all();
+        }
+        match self.handles.poll_next(cx, |(_, handle), cx| handle.poll_output(cx, by)) {
             Poll::Ready(ended) => Poll::Ready(ended.map(|(key, (number, handle), output)| {
                 self.forget(key);
                 (number, (handle.id(), output))
@@ -215,6 +225,10 @@ impl<T> TaskSet<T> {
 
 impl<T> Drop for TaskSet<T> {
     fn drop(&mut self) {
+        // A fork's child has no thread that would release the lock.
+        if fork::is_fork() {
+            return;
+        }
         // An unfinished task holds a waker of this set, which holds the set's tasks. This drop breaks that circle of
         // references.
         let tasks = std::mem::take(&mut *self.tasks.0.lock());

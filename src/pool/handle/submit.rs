@@ -135,23 +135,6 @@ where
     }
 }
 
-/// Waits until there may be capacity in the queue, or none is to be waited for any more.
-pub(crate) async fn await_capacity(pool: &Pool, at: &NodeRef) {
-    let Some(capacity) = &pool.capacity else { return };
-    let waiter = capacity.register();
-    let mut cancel_listener = None;
-    poll_fn(|cx| {
-        // A cancel of the polling code ends the wait, and each poll may be by other code.
-        let cancelled =
-            cancel_listener.insert(CancelListener::new()).poll(cx.waker(), CancelListener::cancel_requested);
-        // Registered first, and then a look: see `Capacity`.
-        let is_notified = waiter.poll(cx.waker());
-        let is_over = pool.tracker.is_closed() || scope_ended(pool, at) || at.node().is_cancelled();
-        if cancelled || is_notified || is_over || capacity.has_some() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-}
-
 /// The outcome of one try. The outer error: the queue is full, with the capacity that the submitter can wait for.
 fn unless_full<F, T>(pool: &Pool, tried: Submitted<F, T>) -> Result<Submitted<F, T>, (Refused<F>, &Capacity)> {
     match (tried, &pool.capacity) {

@@ -15,7 +15,7 @@ use crate::pool::blocking::release::PermitsReleased;
 use crate::pool::context::interrupted;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Task, TaskMeta};
-use crate::pool::handle::waiting::Awaited;
+use crate::pool::handle::waiting::{Awaited, Poller};
 use crate::pool::report::{CancelOutcome, TaskStatus};
 use crate::pool::run::{cancel_task, deadline, depth};
 use crate::sync::os::Arc;
@@ -87,7 +87,8 @@ impl<T> TaskHandle<T> {
     /// A queued task ends now, as cancelled, and never starts. Its waiters are woken before its closure is dropped,
     /// which happens on this thread. A running task sees the request at its next [`checkpoint`](crate::checkpoint) or
     /// [`sleep`](crate::sleep). So do the tasks and threads that it has submitted or started since it became a node of
-    /// the tree.
+    /// the tree. In a fork's child it changes nothing, and returns
+    /// [`AlreadyFinished`](CancelOutcome::AlreadyFinished): the task is the parent's.
     ///
     /// ```
     /// # use heirloom::{PoolConfig, Scope};
@@ -266,7 +267,7 @@ impl<T> TaskHandle<T> {
     pub async fn join_cancelling_async(mut self) -> Result<T, Error> {
         let mut forwarder = None;
         let out = poll_fn(|cx| {
-            if let Poll::Ready(out) = self.poll_output(cx, false) {
+            if let Poll::Ready(out) = self.poll_output(cx, Poller::Future) {
                 return Poll::Ready(out);
             }
             forwarder.get_or_insert_with(CancelForwarder::new).poll(cx.waker(), || {
@@ -342,19 +343,19 @@ impl<T> TaskHandle<T> {
         output.map(|output| Ok(output?))
     }
 
-    /// Polls; see the `Future`. `waits` is whether the caller will block if this is pending.
-    pub(crate) fn poll_output(&mut self, cx: &mut Context<'_>, waits: bool) -> Poll<Result<T, Error>> {
+    /// Polls; see the `Future`.
+    pub(super) fn poll_output(&mut self, cx: &mut Context<'_>, by: Poller) -> Poll<Result<T, Error>> {
         if !self.awaited.task.state().is_done()
             && let Some(error) = self.awaited.is_the_parents().or_else(|| self.awaited.needs_a_state_held_here())
         {
             return Poll::Ready(Err(error.into()));
         }
         #[cfg(feature = "tokio")]
-        if !waits {
+        if by == Poller::Future {
             self.awaited.run_outside_a_runtime();
         }
         if !self.awaited.task.state().is_done()
-            && !self.awaited.run_in_place(waits)
+            && (by == Poller::Timed || !self.awaited.run_in_place(by == Poller::Waiter))
             && self.awaited.task.register(cx.waker(), false)
         {
             polled::left_with(cx.waker(), || Target::Task(self.awaited.target()));
@@ -372,7 +373,7 @@ impl<T> Future for TaskHandle<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_output(cx, false)
+        self.poll_output(cx, Poller::Future)
     }
 }
 

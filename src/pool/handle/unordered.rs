@@ -142,7 +142,7 @@ where
             if !self.feed.is_held_up() {
                 return Poll::Ready(self.end());
             }
-            ready!(self.feed.poll_capacity(cx));
+            self.refusal = ready!(self.feed.poll_capacity(cx));
         }
     }
 

@@ -30,6 +30,17 @@ pub(crate) struct Awaited {
     pub(super) pool: PoolAddress,
 }
 
+/// The code that polls a handle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Poller {
+    /// A future, or a stream.
+    Future,
+    /// A thread that blocks until the task has ended.
+    Waiter,
+    /// A thread that blocks until a deadline. A task that ran in place could outlast it.
+    Timed,
+}
+
 impl Awaited {
     pub(super) fn new(task: Task, pool: &Arc<Pool>) -> Self {
         Self { task, pool: PoolAddress::of(pool) }

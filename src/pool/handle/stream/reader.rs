@@ -15,6 +15,7 @@ use crate::pool::handle::cancel_on_drop::CancelOnDrop;
 use crate::pool::handle::stream::channel::Channel;
 use crate::pool::handle::stream::sender::StreamSender;
 use crate::pool::handle::task::TaskHandle;
+use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
 use crate::wait::park;
@@ -91,9 +92,11 @@ impl<T, E: From<Error>> TaskStream<T, E> {
     /// The poll never runs the task in place. Inside a task of the same pool, a foreign executor's `block_on` around it
     /// keeps the permit that the stream's task may need; [`heirloom::block_on`](crate::block_on()) releases it.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, E>>> {
+        if self.is_the_parents() {
+            return Poll::Ready(self.end_in_fork());
+        }
         if !self.is_ready()
-            && let Some(awaited) = self.task.as_ref().map(|task| &task.awaited)
-            && let Some(error) = awaited.is_the_parents().or_else(|| awaited.needs_a_state_held_here())
+            && let Some(error) = self.task.as_ref().and_then(|task| task.awaited.needs_a_state_held_here())
         {
             return Poll::Ready(self.end_with(error.into()));
         }
@@ -124,6 +127,9 @@ impl<T, E: From<Error>> TaskStream<T, E> {
 
     /// Waits for the next item; the error is the deadline's.
     fn next_by(&mut self, deadline: Option<Instant>) -> Result<Next<T, E>, TimedOut> {
+        if self.is_the_parents() {
+            return Ok(self.end_in_fork());
+        }
         if !self.is_ready() {
             if let Some(error) = self.task.as_ref().and_then(|task| task.awaited.never_ends()) {
                 return Ok(self.end_with(error.into()));
@@ -186,6 +192,12 @@ impl<T, E: From<Error>> TaskStream<T, E> {
         }
     }
 
+    /// Ends the stream in a fork's child, and leaves the task and the channel alone.
+    fn end_in_fork(&mut self) -> Next<T, E> {
+        let error = self.task.take()?.awaited.is_the_parents()?;
+        Some(Err(Error::from(error).into()))
+    }
+
     /// Ends the stream of a task that cannot be waited for, and cancels the task.
     fn end_with(&mut self, error: Error) -> Next<T, E> {
         self.channel.drop_reader();
@@ -206,11 +218,21 @@ impl<T, E: From<Error>> Iterator for TaskStream<T, E> {
 
 impl<T, E: From<Error>> FusedIterator for TaskStream<T, E> {}
 
+impl<T, E> TaskStream<T, E> {
+    /// Whether this is a fork's child, where the task does not end, and may hold a lock of the channel.
+    fn is_the_parents(&self) -> bool {
+        fork::is_fork() && self.task.as_ref().is_some_and(|task| !task.is_finished())
+    }
+}
+
 // No field is pinned.
 impl<T, E> Unpin for TaskStream<T, E> {}
 
 impl<T, E> Drop for TaskStream<T, E> {
     fn drop(&mut self) {
+        if fork::is_fork() {
+            return;
+        }
         // Before the cancel: the drops of unread items are user code, and come last of all in `drop_reader`.
         if let Some(task) = &self.task {
             task.cancel();
