@@ -114,14 +114,14 @@ impl<T> Channel<T> {
         self.state.lock().read_by = std::thread::current().id();
     }
 
-    /// No item is read any more. Drops the items, and ends the waits of senders.
-    pub(super) fn drop_reader(&self) {
+    /// No item is read any more. Ends the waits of senders, and returns the unread items.
+    #[must_use = "the drops of items are user code, and come last"]
+    pub(super) fn drop_reader(&self) -> VecDeque<T> {
         let mut state = self.state.lock();
         state.reader_dropped = true;
         let items = std::mem::take(&mut state.items);
         drop(state);
         self.senders.wake_all();
-        // The last step: the drops of items are user code.
-        drop(items);
+        items
     }
 }

@@ -200,8 +200,9 @@ impl<T, E: From<Error>> TaskStream<T, E> {
 
     /// Ends the stream of a task that cannot be waited for, and cancels the task.
     fn end_with(&mut self, error: Error) -> Next<T, E> {
-        self.channel.drop_reader();
+        let items = self.channel.drop_reader();
         self.task = None;
+        drop(items);
         Some(Err(error.into()))
     }
 }
@@ -233,11 +234,12 @@ impl<T, E> Drop for TaskStream<T, E> {
         if fork::is_fork() {
             return;
         }
-        // Before the cancel: the drops of unread items are user code, and come last of all in `drop_reader`.
+        // Before the cancel, so that a task that sees the cancel sees a closed stream, too.
+        let items = self.channel.drop_reader();
         if let Some(task) = &self.task {
             task.cancel();
         }
-        self.channel.drop_reader();
+        drop(items);
     }
 }
 
