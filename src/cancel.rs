@@ -78,7 +78,7 @@ pub fn is_cancelled() -> bool {
 /// ```
 ///
 /// # Errors
-/// [`Cancelled`], each time until the request is acknowledged.
+/// [`Cancelled`](crate::Cancelled), each time until the request is acknowledged.
 #[inline]
 pub fn checkpoint() -> Result<(), Error> {
     if is_cancelled() { Err(interrupted::cause().into()) } else { Ok(()) }
@@ -108,7 +108,7 @@ pub fn checkpoint() -> Result<(), Error> {
 /// ```
 ///
 /// # Errors
-/// [`Cancelled`], at once or when the cancel comes.
+/// [`Cancelled`](crate::Cancelled), at once or when the cancel comes.
 pub fn sleep(d: Duration) -> Result<(), Error> {
     checkpoint()?;
     if !current::stands() {

@@ -37,8 +37,8 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`FromOwnTask`](StopError::FromOwnTask) when one of the tasks that it would wait for calls it; nothing is closed
-    /// then. [`WouldDeadlock`](StopError::WouldDeadlock) when one of them waits for the caller; the pool is closed then.
+    /// [`FromOwnTask`](crate::StopError::FromOwnTask) when one of the tasks that it would wait for calls it; nothing is closed
+    /// then. [`WouldDeadlock`](crate::StopError::WouldDeadlock) when one of them waits for the caller; the pool is closed then.
     pub fn stop(&self) -> Result<StopReport, Error> {
         self.stop_by(None)
     }
@@ -65,7 +65,7 @@ impl PoolManager {
     /// Closes when first polled. Dropping the future stops only the wait.
     ///
     /// # Errors
-    /// [`FromOwnTask`](StopError::FromOwnTask), as [`stop`](Self::stop).
+    /// [`FromOwnTask`](crate::StopError::FromOwnTask), as [`stop`](Self::stop).
     pub async fn stop_async(&self) -> Result<StopReport, Error> {
         match self.pool() {
             Some(pool) => end::stop_async(&pool).await,
@@ -99,8 +99,8 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`FromOwnTask`](StopError::FromOwnTask) when one of the tasks that it would wait for calls it.
-    /// [`WouldDeadlock`](StopError::WouldDeadlock) when one of them waits for the caller.
+    /// [`FromOwnTask`](crate::StopError::FromOwnTask) when one of the tasks that it would wait for calls it.
+    /// [`WouldDeadlock`](crate::StopError::WouldDeadlock) when one of them waits for the caller.
     pub fn wait_idle(&self) -> Result<(), Error> {
         self.idle_by(None).map(drop)
     }
@@ -131,7 +131,7 @@ impl PoolManager {
     /// ```
     ///
     /// # Errors
-    /// [`FromOwnTask`](StopError::FromOwnTask) when one of the tasks that it would wait for polls it first.
+    /// [`FromOwnTask`](crate::StopError::FromOwnTask) when one of the tasks that it would wait for polls it first.
     pub async fn wait_idle_async(&self) -> Result<(), Error> {
         match self.pool() {
             Some(pool) => end::wait_idle_async(&pool).await,

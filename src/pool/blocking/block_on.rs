@@ -52,7 +52,7 @@ use crate::wait::park;
 /// ```
 ///
 /// # Errors
-/// [`Cancelled`], at once or when the cancel comes. A caller that was cancelled before gets it without a poll. A future
+/// [`Cancelled`](crate::Cancelled), at once or when the cancel comes. A caller that was cancelled before gets it without a poll. A future
 /// that a poll finds ready is returned, also when the caller is cancelled meanwhile.
 ///
 /// # Cost

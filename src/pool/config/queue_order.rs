@@ -97,7 +97,7 @@ impl PoolConfig {
     /// submitter's place.
     ///
     /// A [`Heirloom`](crate::Heirloom) names the tenant by the value that is bound at or above the submitter; submitters
-    /// without a value are one tenant. A function gets the submitter's [`Lineage`], and returns any key that has a hash. The submitter
+    /// without a value are one tenant. A function gets the submitter's [`Lineage`](crate::Lineage), and returns any key that has a hash. The submitter
     /// calls it at each submit, outside of all locks. A function that panics names the tenant of code without one.
     ///
     /// The tenant's weight is that of the nearest scope above the submitter which has one. When scopes of one tenant have

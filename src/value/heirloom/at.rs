@@ -71,7 +71,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
 }
 
 impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
-    /// Waits at most `d` for another caller's initialiser, and returns [`InitError::TimedOut`] then. The initialiser
+    /// Waits at most `d` for another caller's initialiser, and returns [`InitError::TimedOut`](crate::InitError::TimedOut) then. The initialiser
     /// goes on undisturbed.
     pub const fn within(mut self, d: Duration) -> Self {
         self.site = self.site.timeout(d);
@@ -129,7 +129,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// [`Heirloom::get_or_init`].
     ///
     /// # Errors
-    /// As [`Heirloom::get_or_init`], and [`InitError::NotBelow`] for a caller that does not stand at the node or below
+    /// As [`Heirloom::get_or_init`], and [`InitError::NotBelow`](crate::InitError::NotBelow) for a caller that does not stand at the node or below
     /// it.
     ///
     /// # Panics
@@ -141,7 +141,7 @@ impl<T: Send + Sync + 'static> HeirloomAt<'_, T> {
     /// As [`get_or_init`](Self::get_or_init), with an initialiser that may fail; see [`Heirloom::get_or_try_init`].
     ///
     /// # Errors
-    /// As [`Heirloom::get_or_try_init`], and [`InitError::NotBelow`] for a caller that does not stand at the node or
+    /// As [`Heirloom::get_or_try_init`], and [`InitError::NotBelow`](crate::InitError::NotBelow) for a caller that does not stand at the node or
     /// below it.
     ///
     /// # Panics

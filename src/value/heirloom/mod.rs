@@ -159,7 +159,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// ```
     ///
     /// # Errors
-    /// [`NotBound`], which names the node that was asked; with [`fresh`](Self::fresh) also when the node's own value
+    /// [`NotBound`](crate::NotBound), which names the node that was asked; with [`fresh`](Self::fresh) also when the node's own value
     /// could not be made.
     #[inline]
     pub fn get(&self) -> Result<Arc<T>, Error> {
@@ -213,7 +213,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// ```
     ///
     /// # Errors
-    /// [`NotBound`], which names the node that was asked.
+    /// [`NotBound`](crate::NotBound), which names the node that was asked.
     pub fn place(&self) -> Result<Lineage, Error> {
         Ok(self.find_place(Site::HERE)?)
     }
@@ -241,8 +241,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Sealed`](BindError::Sealed), [`OwnerGone`](BindError::OwnerGone) in a scope that has ended, or
-    /// [`NoPlace`](BindError::NoPlace) in code that shares its thread and has no node of its own, such as a runtime's
+    /// [`Sealed`](crate::BindError::Sealed), [`OwnerGone`](crate::BindError::OwnerGone) in a scope that has ended, or
+    /// [`NoPlace`](crate::BindError::NoPlace) in code that shares its thread and has no node of its own, such as a runtime's
     /// future.
     pub fn bind(&self, value: impl Into<Arc<T>>) -> Result<Option<Arc<T>>, Error> {
         self.bind_in(Site::HERE, value.into(), BindMode::Replacing)
@@ -262,7 +262,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// ```
     ///
     /// # Errors
-    /// [`AlreadyBound`](BindError::AlreadyBound), and those of [`bind`](Self::bind).
+    /// [`AlreadyBound`](crate::BindError::AlreadyBound), and those of [`bind`](Self::bind).
     pub fn bind_unique(&self, value: impl Into<Arc<T>>) -> Result<(), Error> {
         self.bind_in(Site::HERE, value.into(), BindMode::Unique).map(drop)
     }
@@ -311,7 +311,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Sealed`](BindError::Sealed); `f` did not run then.
+    /// [`Sealed`](crate::BindError::Sealed); `f` did not run then.
     pub fn run_with<R>(&self, value: impl Into<Arc<T>>, f: impl FnOnce() -> R) -> Result<R, Error> {
         // A scope that is never ended: work below it that goes on after `f` is neither refused nor cancelled.
         let role = Role::Scope(ScopeTrackers::new());

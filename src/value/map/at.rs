@@ -47,7 +47,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
 }
 
 impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> HeirloomMapAt<'_, K, V> {
-    /// Waits at most `d` for another caller's initialiser, and returns [`InitError::TimedOut`] then. The initialiser
+    /// Waits at most `d` for another caller's initialiser, and returns [`InitError::TimedOut`](crate::InitError::TimedOut) then. The initialiser
     /// goes on undisturbed.
     pub const fn within(mut self, d: Duration) -> Self {
         self.site = self.site.timeout(d);
@@ -108,7 +108,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// Publishes all values at that node; see [`HeirloomMap::preload`].
     ///
     /// # Errors
-    /// As [`HeirloomMap::preload`], and [`OwnerGone`](BindError::OwnerGone).
+    /// As [`HeirloomMap::preload`], and [`OwnerGone`](crate::BindError::OwnerGone).
     pub fn preload<W: Into<Arc<V>>>(&self, all: impl IntoIterator<Item = (K, W)>) -> Result<usize, Error> {
         self.map.preload_in(self.site, all)
     }
@@ -122,7 +122,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// [`HeirloomMap::get_or_init`].
     ///
     /// # Errors
-    /// As [`HeirloomMap::get_or_init`], and [`InitError::NotBelow`] for a caller that does not stand at the node or
+    /// As [`HeirloomMap::get_or_init`], and [`InitError::NotBelow`](crate::InitError::NotBelow) for a caller that does not stand at the node or
     /// below it.
     ///
     /// # Panics
@@ -134,7 +134,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// As [`get_or_init`](Self::get_or_init), with an initialiser that may fail; see [`HeirloomMap::get_or_try_init`].
     ///
     /// # Errors
-    /// As [`HeirloomMap::get_or_try_init`], and [`InitError::NotBelow`] for a caller that does not stand at the node or
+    /// As [`HeirloomMap::get_or_try_init`], and [`InitError::NotBelow`](crate::InitError::NotBelow) for a caller that does not stand at the node or
     /// below it.
     ///
     /// # Panics

@@ -17,7 +17,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// [`Heirloom::get_or_init`](crate::Heirloom::get_or_init).
     ///
     /// # Errors
-    /// An [`InitError`]: the `f` of another caller panicked, or the wait for it ended early.
+    /// An [`InitError`](crate::InitError): the `f` of another caller panicked, or the wait for it ended early.
     ///
     /// # Panics
     /// When this call's own `f` panics: the panic goes on.
@@ -29,7 +29,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// whether its error is remembered.
     ///
     /// # Errors
-    /// [`Failed`](InitError::Failed) with the error of `f`, and those of [`get_or_init`](Self::get_or_init).
+    /// [`Failed`](crate::InitError::Failed) with the error of `f`, and those of [`get_or_init`](Self::get_or_init).
     ///
     /// # Panics
     /// As [`get_or_init`](Self::get_or_init).

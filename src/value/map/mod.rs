@@ -125,7 +125,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     /// ```
     ///
     /// # Errors
-    /// [`NotBound`], which names the node that was asked.
+    /// [`NotBound`](crate::NotBound), which names the node that was asked.
     pub fn get(&self, key: &K) -> Result<Arc<V>, Error> {
         self.get_in(Site::HERE, key)
     }
