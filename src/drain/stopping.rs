@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::sync::os::{Arc, AtomicBool, Ordering};
 use crate::wait::waker_set::WakerSet;
@@ -11,11 +11,9 @@ use crate::wait::waker_set::WakerSet;
 ///
 /// Also ready when the drain was dropped.
 #[must_use = "a future does nothing until it is polled"]
-pub struct Stopping {
-    signal: Arc<Signal>,
-    /// The key of the registration, from the first poll that waits.
-    key: Option<usize>,
-}
+pub struct Stopping(Option<Wait>); // `None` once it was ready: a further poll is ready too
+
+type Wait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// The sender of the signal. Its drop sends it too.
 pub(super) struct Stop(Arc<Signal>);
@@ -31,7 +29,8 @@ impl Stop {
     }
 
     pub(super) fn stopping(&self) -> Stopping {
-        Stopping { signal: Arc::clone(&self.0), key: None }
+        let signal = Arc::clone(&self.0);
+        Stopping(Some(Box::pin(async move { signal.changed.until(|| signal.stops.load(Ordering::SeqCst)).await })))
     }
 
     /// Wakers run here.
@@ -51,19 +50,11 @@ impl Future for Stopping {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        // Registered first: a signal between the two finds the waker.
-        let key = *this.key.get_or_insert_with(|| this.signal.changed.insert());
-        this.signal.changed.set(key, cx.waker());
-        if this.signal.stops.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-impl Drop for Stopping {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.signal.changed.remove(key);
+        if let Some(wait) = &mut self.0 {
+            ready!(wait.as_mut().poll(cx));
+            self.0 = None;
         }
+        Poll::Ready(())
     }
 }
 

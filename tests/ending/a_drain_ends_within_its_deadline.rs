@@ -167,9 +167,10 @@ fn a_server_elsewhere_stops_when_the_drain_is_dropped() {
             pending::<()>()
         }));
         assert!(block_on(async { futures::poll!(&mut serving) }).is_pending());
-        let stopping = stopping.recv().expect("it was sent");
+        let mut stopping = stopping.recv().expect("it was sent");
         drop(serving);
-        block_on(stopping);
+        block_on(&mut stopping);
+        block_on(stopping); // ready once, ready for good
     });
 }
 

@@ -1,7 +1,9 @@
 //! Checks of a [`PoolConfig`], and its differences from another one.
 
+use crate::names::metric_labels::MetricLabels;
 use crate::pool::config::PoolConfig;
 use crate::pool::config::kind::PoolKind;
+use crate::pool::config::rare::Rare;
 use crate::pool::config::threads::ThreadConfig;
 
 /// `rayon_core::max_num_threads` on 64 bits. On narrower systems rayon clamps the number to its own, lower bound.
@@ -28,7 +30,7 @@ impl PoolConfig {
                     "cannot be set for a work-stealing pool, where stolen code would run under it too; enter it around `install`",
                 ));
             }
-            if self.task_timeout.is_some() {
+            if self.rare(|rare| rare.task_timeout.as_ref()).is_some() {
                 return Some((
                     "task_timeout",
                     "cannot be set for a work-stealing pool, whose tasks are no nodes; set the deadline of a scope around `install`",
@@ -47,7 +49,7 @@ impl PoolConfig {
         if self.queue_limit == Some(0) {
             return Some(("queue_limit", "is 0, so no task could ever be queued; use at least 1"));
         }
-        if let Some(problem) = self.labels.as_ref().and_then(|labels| labels.problem()) {
+        if let Some(problem) = self.rare(|rare| rare.labels.as_ref()).and_then(MetricLabels::problem) {
             return Some(("label", problem));
         }
         if let Some(problem) = self.problem_of_order() {
@@ -90,7 +92,9 @@ impl PoolConfig {
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let none = ThreadConfig::default();
         let [mine, theirs] = [self, other].map(|config| config.threads.as_deref().unwrap_or(&none));
-        let [order, other_order] = [self, other].map(|config| config.order.as_deref().cloned().unwrap_or_default());
+        let nothing_rare = Rare::default();
+        let [rare, other_rare] = [self, other].map(|config| config.rare.as_deref().unwrap_or(&nothing_rare));
+        let [order, other_order] = [rare, other_rare].map(|rare| rare.order.clone().unwrap_or_default());
         let settings = [
             ("kind", self.kind == other.kind),
             ("n", self.limit == other.limit),
@@ -101,10 +105,10 @@ impl PoolConfig {
             // Where neither user set it, it follows from the initialiser.
             ("holds_permit", self.holds_permit == other.holds_permit || !(self.permits_set.0 || other.permits_set.0)),
             ("max_blocked", self.max_blocked == other.max_blocked),
-            ("label", self.labels == other.labels),
+            ("label", rare.labels == other_rare.labels),
             ("log_panics", self.log_panics == other.log_panics),
             ("gate", self.gate == other.gate),
-            ("task_timeout", self.task_timeout == other.task_timeout),
+            ("task_timeout", rare.task_timeout == other_rare.task_timeout),
             ("priorities", order.levels == other_order.levels),
             ("fair", order.fair == other_order.fair),
             ("thread_name_prefix", mine.prefix == theirs.prefix),

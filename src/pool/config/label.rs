@@ -30,7 +30,7 @@ impl PoolConfig {
     /// A start refuses more than 8 keys, a key that is not of ASCII letters, digits and `_`, and the keys `namespace`,
     /// `task_type`, `le` and `quantile`.
     pub fn label(mut self, key: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.labels.get_or_insert_default().set(key, value.into());
+        self.rare_mut().labels.get_or_insert_default().set(key, value.into());
         self
     }
 }

@@ -7,18 +7,16 @@ pub(crate) mod kind;
 mod label;
 pub(crate) mod order;
 mod queue_order;
+mod rare;
 pub(crate) mod threads;
 mod time;
 pub(crate) mod worker_ctx;
 pub(crate) mod worker_state;
 
-use std::time::Duration;
-
-use crate::names::metric_labels::MetricLabels;
 use crate::names::task_type::TaskType;
 use crate::pool::config::gate::Gated;
 use crate::pool::config::kind::{PoolKind, PoolMode};
-use crate::pool::config::order::Order;
+use crate::pool::config::rare::Rare;
 use crate::pool::config::threads::ThreadConfig;
 
 /// The default bound of the extra threads that the waits of one pool cause.
@@ -52,13 +50,9 @@ pub struct PoolConfig {
     /// Whether the user set `holds_permit` or its opposite.
     permits_set: Explicit,
     pub(crate) log_panics: bool,
-    pub(crate) task_timeout: Option<Duration>,
-    /// Boxed, because few pools have one.
-    pub(crate) labels: Option<Box<MetricLabels>>,
     /// Boxed, because few pools have one.
     pub(crate) gate: Option<Box<Gated>>,
-    /// The order of the queue; `None` is first in, first out. Boxed, because few pools have one.
-    pub(crate) order: Option<Box<Order>>,
+    rare: Option<Box<Rare>>,
     /// Settings of dedicated pools alone. Boxed, because a pool per request has none of them.
     pub(crate) threads: Option<Box<ThreadConfig>>,
 }
@@ -95,10 +89,8 @@ impl PoolConfig {
             holds_permit: false,
             permits_set: Explicit(false),
             log_panics: true,
-            task_timeout: None,
-            labels: None,
             gate: None,
-            order: None,
+            rare: None,
             threads: None,
         }
     }

@@ -49,7 +49,7 @@ impl PoolConfig {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn priorities(mut self, levels: u8) -> Self {
-        self.order.get_or_insert_default().levels = levels;
+        self.rare_mut().order.get_or_insert_default().levels = levels;
         self
     }
 
@@ -89,7 +89,7 @@ impl PoolConfig {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fair(mut self) -> Self {
-        self.order.get_or_insert_default().fair = Fairness::Scopes;
+        self.rare_mut().order.get_or_insert_default().fair = Fairness::Scopes;
         self
     }
 
@@ -119,13 +119,13 @@ impl PoolConfig {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fair_by(mut self, tenant: impl FairBy) -> Self {
-        self.order.get_or_insert_default().fair = Fairness::By(Arc::new(tenant));
+        self.rare_mut().order.get_or_insert_default().fair = Fairness::By(Arc::new(tenant));
         self
     }
 
     /// Returns the fault of the order, if it has one.
     pub(super) fn problem_of_order(&self) -> Option<(&'static str, &'static str)> {
-        match self.order.as_ref()?.levels {
+        match self.rare(|rare| rare.order.as_ref())?.levels {
             0 => Some(("priorities", "is 0, so no task would have a level; use at least 1")),
             levels if levels > MOST_LEVELS => Some(("priorities", "is more than 8 levels; use at most 8")),
             _ => None,

@@ -31,7 +31,7 @@ impl PoolConfig {
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn task_timeout(mut self, d: Duration) -> Self {
-        self.task_timeout = Some(d);
+        self.rare_mut().task_timeout = Some(d);
         self
     }
 }

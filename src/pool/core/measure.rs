@@ -6,7 +6,7 @@ use crate::totals::sums::{CountedPool, PoolName, Sums};
 
 impl CountedPool for Pool {
     fn name(&self) -> PoolName<'_> {
-        let labels = self.config.labels.as_deref();
+        let labels = self.config.rare(|rare| rare.labels.as_ref());
         PoolName { namespace: &self.namespace, task_type: self.config.task_type.as_ref(), labels }
     }
 

@@ -103,7 +103,7 @@ impl Pool {
         kind: Box<dyn Kind<Pool>>,
     ) -> Arc<Self> {
         let capacity = config.queue_limit.map(Capacity::new);
-        let queue = match &config.order {
+        let queue = match config.rare(|rare| rare.order.as_ref()) {
             Some(order) => Queue::ordered(order.levels, QueueStats::new()),
             None => Queue::new(QueueStats::new()),
         };

@@ -112,7 +112,7 @@ where
         self.refill_beside(kept);
         match self.end() {
             Some(refusal) => Poll::Ready(Some(refusal)),
-            None => self.poll_at(kept, cx),
+            None => self.poll_refilled(kept, cx),
         }
     }
 
@@ -133,9 +133,14 @@ where
         self.next_by(None).unwrap_or(None)
     }
 
-    fn poll_at(&mut self, kept: usize, cx: &mut Context<'_>) -> Poll<Option<At<T>>> {
+    fn poll_at(&mut self, cx: &mut Context<'_>) -> Poll<Option<At<T>>> {
+        self.refill_beside(0);
+        self.poll_refilled(0, cx)
+    }
+
+    /// Polls a map that was just refilled. A second refill would try the input that a full queue has refused again.
+    fn poll_refilled(&mut self, kept: usize, cx: &mut Context<'_>) -> Poll<Option<At<T>>> {
         loop {
-            self.refill_beside(kept);
             if let Some(ended) = ready!(self.under_way.0.poll_numbered(cx)) {
                 return Poll::Ready(Some(at(ended)));
             }
@@ -143,6 +148,7 @@ where
                 return Poll::Ready(self.end());
             }
             self.refusal = ready!(self.feed.poll_capacity(cx));
+            self.refill_beside(kept);
         }
     }
 
@@ -212,7 +218,7 @@ where
 
     /// Polls for the next result, as a stream is polled. `None` at the end.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
-        self.poll_at(0, cx).map(|next| next.map(|(_, result)| result))
+        self.poll_at(cx).map(|next| next.map(|(_, result)| result))
     }
 }
 
@@ -235,7 +241,7 @@ where
 
     /// As [`MapUnordered::poll_next`], with the position of the input.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, Result<T, Error>)>> {
-        self.0.poll_at(0, cx)
+        self.0.poll_at(cx)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::task::rank::Rank;
 /// starts its tasks first in, first out. Runs the user's function of [`fair_by`](crate::PoolConfig::fair_by).
 #[inline]
 pub(super) fn of(pool: &Pool, place: &NodeRef, priority: Option<u8>) -> Option<Rank> {
-    let order = pool.config.order.as_deref()?;
+    let order = pool.config.rare(|rare| rare.order.as_ref())?;
     Some(if pool.config.detached {
         in_order(pool, order, &current::nearest(), priority)
     } else {
