@@ -95,6 +95,16 @@ impl PoolConfig {
         }
     }
 
+    /// Returns one of these settings, if it is set.
+    #[inline]
+    pub(crate) fn rare<T>(&self, setting: impl FnOnce(&Rare) -> Option<&T>) -> Option<&T> {
+        self.rare.as_deref().and_then(setting)
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     /// Returns settings for at most `n` tasks at once, on threads of the process-wide cache
     /// ([`heirloom::threads`](crate::threads)).
     ///

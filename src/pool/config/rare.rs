@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::names::metric_labels::MetricLabels;
-use crate::pool::config::PoolConfig;
 use crate::pool::config::order::Order;
 
 /// Settings that few pools have. A pool without any of them pays for one word.
@@ -13,16 +12,4 @@ pub(crate) struct Rare {
     pub(crate) labels: Option<MetricLabels>,
     /// The order of the queue; `None` is first in, first out.
     pub(crate) order: Option<Order>,
-}
-
-impl PoolConfig {
-    /// Returns one of these settings, if it is set.
-    #[inline]
-    pub(crate) fn rare<T>(&self, setting: impl FnOnce(&Rare) -> Option<&T>) -> Option<&T> {
-        self.rare.as_deref().and_then(setting)
-    }
-
-    pub(super) fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
 }
