@@ -33,8 +33,9 @@ pub(crate) struct Header<M: 'static> {
     /// The link in the list of the node that the task was submitted at.
     link: TaskLink,
     state: State,
-    /// The cell that this is the header of.
-    pub(super) cell: NonNull<AnyCell<'static, M>>,
+    /// Returns the cell of this header: [`erased`] for its closure. A function is one word, and the cell with its table
+    /// would be two, of each queued task.
+    cell: fn(NonNull<Header<M>>) -> NonNull<AnyCell<'static, M>>,
     id: TaskId,
     /// The queue's link.
     next: Cell<*mut Header<M>>,
@@ -145,6 +146,18 @@ impl<M: 'static, F, T> Deref for HandleRef<M, F, T> {
     }
 }
 
+/// Returns the cell of a header, as one of any closure.
+fn erased<'f, M, F, T>(header: NonNull<Header<M>>) -> NonNull<AnyCell<'static, M>>
+where
+    F: FnOnce() -> T + Send + 'f,
+    T: Send + 'f,
+{
+    let cell: NonNull<AnyCell<'f, M>> = header.cast::<TaskCell<M, Cell<Stage<F, T>>>>();
+    // SAFETY: only the lifetime of a pointer's type changes. The maker of the task's `Body` lets neither the task, nor its
+    // closure, nor its result outlive what they borrow.
+    unsafe { mem::transmute::<NonNull<AnyCell<'f, M>>, NonNull<AnyCell<'static, M>>>(cell) }
+}
+
 impl<M: Send + 'static> TaskRef<M> {
     /// Makes a task with two references: the queue's and the handle's.
     pub(crate) fn new<'f, F, T>(id: TaskId, at: NodeId, meta: M, body: Body<F>) -> (Self, HandleRef<M, F, T>)
@@ -155,8 +168,7 @@ impl<M: Send + 'static> TaskRef<M> {
         let header = Header {
             link: TaskLink::new(),
             state: State::new(2),
-            // Any stage, until the cell has its address.
-            cell: NonNull::<TaskCell<M, Cell<Stage<fn(), ()>>>>::dangling(),
+            cell: erased::<M, F, T>,
             id,
             next: Cell::new(ptr::null_mut()),
             at,
@@ -164,15 +176,8 @@ impl<M: Send + 'static> TaskRef<M> {
             node: OnceWeak::new(),
             meta: Cell::new(Some(meta)),
         };
-        let cell = Box::leak(Box::new(TaskCell { header, stage: Cell::new(Stage::Ready(body.into_inner())) }));
-        let cell = NonNull::from(cell);
-        // SAFETY: no other code has the cell's address. Only the lifetime changes: the maker of the `Body` lets neither
-        // the task, nor its closure, nor its result outlive what they borrow.
-        unsafe {
-            (*cell.as_ptr()).header.cell =
-                mem::transmute::<NonNull<AnyCell<'f, M>>, NonNull<AnyCell<'static, M>>>(cell);
-        }
-        let header = cell.cast();
+        let cell = Box::leak(Box::new(TaskCell { header, stage: Cell::new(Stage::<F, T>::Ready(body.into_inner())) }));
+        let header = NonNull::from(cell).cast();
         (Self(header), HandleRef { task: Self(header), types: PhantomData })
     }
 }
@@ -184,6 +189,11 @@ impl<M: 'static> TaskRef<M> {
         unsafe { self.0.as_ref() }
     }
 
+    #[inline]
+    pub(super) fn cell(&self) -> NonNull<AnyCell<'static, M>> {
+        (self.header().cell)(self.0)
+    }
+
     /// Returns the stage of the task.
     ///
     /// # Safety
@@ -191,8 +201,8 @@ impl<M: 'static> TaskRef<M> {
     /// task is done, and the caller is its handle.
     #[inline]
     pub(super) unsafe fn stage(&self) -> &dyn Staged<'static> {
-        // SAFETY: the cell lives as long as its reference, and nothing but `new` changes `cell`.
-        unsafe { &self.header().cell.as_ref().stage }
+        // SAFETY: the cell lives as long as its reference.
+        unsafe { &self.cell().as_ref().stage }
     }
 
     #[inline]
@@ -321,7 +331,7 @@ impl<M: 'static> Drop for TaskRef<M> {
     #[inline]
     fn drop(&mut self) {
         if self.state().drop_ref() {
-            let cell = self.header().cell;
+            let cell = self.cell();
             // SAFETY: it was the last reference, and the cell came from a `Box`.
             swallow_drop(unsafe { Box::from_raw(cell.as_ptr()) });
         }

@@ -146,7 +146,7 @@ impl<M: 'static, F, T> HandleRef<M, F, T> {
     pub(crate) fn reclaim(&self, claimed: Claimed<M>) -> Option<F> {
         let stage = ptr::eq(claimed.task().as_raw(), self.as_raw()).then(|| {
             // SAFETY: `new` made the cell of these types, and the cell lives. The claimer alone touches the stage.
-            let cell = unsafe { self.header().cell.cast::<TaskCell<M, Cell<Stage<F, T>>>>().as_ref() };
+            let cell = unsafe { self.cell().cast::<TaskCell<M, Cell<Stage<F, T>>>>().as_ref() };
             cell.stage.replace(Stage::Empty)
         });
         drop(claimed.take_meta());

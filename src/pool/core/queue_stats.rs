@@ -58,8 +58,8 @@ impl QueueStats {
     pub(crate) fn turn(&mut self, at: &mut Option<usize>, next: Option<Running>) {
         match (*at, next) {
             (Some(i), Some(next)) => {
-                let before = std::mem::replace(&mut self.slots[i], Slot::Taken(next));
-                self.forget_name(&before);
+                self.forget_name_at(i);
+                self.slots[i] = Slot::Taken(next);
             }
             (Some(i), None) => {
                 self.erase(i);
@@ -90,9 +90,9 @@ impl QueueStats {
     }
 
     pub(crate) fn erase(&mut self, at: usize) {
+        self.forget_name_at(at);
         let before = std::mem::replace(&mut self.slots[at], Slot::Free(self.free));
         debug_assert!(matches!(before, Slot::Taken(_)), "erased twice");
-        self.forget_name(&before);
         // The cast is exact: each running task has a stack, so there are fewer slots than links.
         self.free = at as Link;
         self.taken -= 1;
@@ -125,8 +125,17 @@ impl QueueStats {
         self.names.as_ref().map_or(&[], |names| names)
     }
 
-    fn forget_name(&mut self, ended: &Slot) {
-        let (Some(names), Slot::Taken(ended)) = (&mut self.names, ended) else { return };
+    /// Forgets the name of the task in a slot, before another one takes it.
+    #[inline]
+    fn forget_name_at(&mut self, at: usize) {
+        if self.names.is_some() {
+            self.forget_name(at);
+        }
+    }
+
+    #[cold]
+    fn forget_name(&mut self, at: usize) {
+        let (Some(names), Slot::Taken(ended)) = (&mut self.names, &self.slots[at]) else { return };
         names.retain(|(named, _)| *named != ended.id);
         if names.is_empty() {
             self.names = None;

@@ -20,6 +20,7 @@ pub(super) fn of(pool: &Pool, place: &NodeRef, priority: Option<u8>) -> Option<R
     })
 }
 
+#[inline(never)]
 fn in_order(pool: &Pool, order: &Order, at: &NodeRef, priority: Option<u8>) -> Rank {
     let node = at.node();
     let level = match priority {
