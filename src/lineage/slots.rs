@@ -1,35 +1,33 @@
 //! [`Slots`]: the named entries of one node.
 
+mod tree;
+
 use std::any::Any;
 use std::marker::PhantomData;
 use std::ptr;
 
 use crate::lineage::hazard::{self, Held};
+use crate::lineage::slots::tree::{Slot, SlotTree};
 use crate::names::namespace::Namespace;
 use crate::sync::MutexGuard;
-use crate::sync::os::{Arc, AtomicPtr, Mutex, Ordering};
+use crate::sync::os::{Arc, Mutex, Ordering};
 
 /// A manager or a binding, type-erased: this layer does not know their types.
 pub(crate) type SlotValue = dyn Any + Send + Sync;
 
-/// A list of slots that only grows, each slot empty or with one value. A look-up takes no lock and counts nothing; a
-/// hazard pointer keeps the entry that it finds.
+/// Slots whose number only grows, each empty or with one value. A look-up takes no lock and counts nothing; a hazard
+/// pointer keeps the entry that it finds.
 ///
 /// A value is kept alive by its slot (one handle) until it is removed, replaced or the node is dropped, by every handle
 /// outside, and a moment longer by a look-up under way.
+///
+/// An entry stands on the [`Path`](tree::Path) of its name. The entry of a slot is null, [`tombstone`] where an entry was
+/// removed, or comes from [`SlotEntry::boxed`], and the slot owns it. A write puts a new entry into the first free slot of
+/// the path, so a path has at most one entry of its name.
 pub(crate) struct Slots {
-    first: Slot,
+    tree: SlotTree<SlotEntry>,
     /// Held by a [`Writer`].
     writing: Mutex<()>,
-}
-
-#[repr(C)]
-struct Slot {
-    /// Null: neither this slot nor one behind it ever had an entry. [`tombstone`]: the entry was removed. Otherwise it
-    /// comes from [`SlotEntry::boxed`], and this slot owns it.
-    entry: AtomicPtr<SlotEntry>,
-    /// Null, or the next slot, from a `Box`. Set once, and freed with the node.
-    next: AtomicPtr<Slot>,
 }
 
 struct SlotEntry {
@@ -69,29 +67,6 @@ fn is_free(entry: *mut SlotEntry) -> bool {
     entry.is_null() || entry == tombstone()
 }
 
-impl Slot {
-    const fn new() -> Self {
-        Self { entry: AtomicPtr::new(ptr::null_mut()), next: AtomicPtr::new(ptr::null_mut()) }
-    }
-
-    #[inline]
-    fn next(&self) -> Option<&Slot> {
-        // SAFETY: slots are freed with the node alone, and the node is borrowed. Acquire: pairs with the Release in
-        // `Writer::add`.
-        unsafe { self.next.load(Ordering::Acquire).as_ref() }
-    }
-
-    /// Frees the entry of a slot that is being dropped. Returns the next slot, which the caller owns then.
-    fn free_entry(&mut self) -> *mut Slot {
-        let entry = *self.entry.get_mut();
-        if !is_free(entry) {
-            // SAFETY: the entry comes from `boxed`, and the slot owned it. The borrow excludes look-ups.
-            drop(unsafe { Box::from_raw(entry) });
-        }
-        *self.next.get_mut()
-    }
-}
-
 /// An entry that a write took out of its slot. Its drop releases the value, which may run user code.
 #[must_use = "its drop runs user code: drop it outside of any lock"]
 pub(crate) struct Removed(*mut SlotEntry);
@@ -111,35 +86,46 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn entry(&self, slot: &'a Slot) -> Option<&SlotEntry> {
+    fn entry(&self, slot: &'a Slot<SlotEntry>) -> Option<&SlotEntry> {
         let entry = slot.entry.load(Ordering::Acquire);
         // SAFETY: an entry that is in its slot is allocated; taking it out needs the lock, which `self` holds, or the
         // slots' drop, which the borrow of `slots` excludes.
         if is_free(entry) { None } else { unsafe { entry.as_ref() } }
     }
 
-    fn find(&self, namespace: &Namespace) -> Option<(&'a Slot, &SlotEntry)> {
-        let with_entry = |slot| self.entry(slot).map(|entry| (slot, entry));
-        self.slots.slots().filter_map(with_entry).find(|(_, entry)| entry.namespace == *namespace)
-    }
-
-    fn add(&self, namespace: &Namespace, slot_value: Arc<SlotValue>) {
-        let entry = SlotEntry::boxed(namespace, slot_value);
-        // Release: the value is made before it is found; pairs with the Acquire in `Held::protect`.
-        match self.slots.slots().find(|slot| is_free(slot.entry.load(Ordering::Relaxed))) {
-            Some(free) => free.entry.store(entry, Ordering::Release),
-            None => {
-                let slot = Box::new(Slot::new());
-                slot.entry.store(entry, Ordering::Relaxed);
-                if let Some(last) = self.slots.slots().last() {
-                    last.next.store(Box::into_raw(slot), Ordering::Release);
-                }
+    fn find(&self, namespace: &Namespace) -> Option<(&'a Slot<SlotEntry>, &SlotEntry)> {
+        let mut path = self.slots.tree.path(namespace);
+        loop {
+            let slot = path.slot();
+            match self.entry(slot) {
+                Some(entry) if entry.namespace == *namespace => return Some((slot, entry)),
+                _ if !path.step() => return None,
+                _ => {}
             }
         }
     }
 
+    fn add(&self, namespace: &Namespace, slot_value: Arc<SlotValue>) {
+        let entry = SlotEntry::boxed(namespace, slot_value);
+        let mut path = self.slots.tree.path(namespace);
+        let free = loop {
+            let slot = path.slot();
+            if is_free(slot.entry.load(Ordering::Relaxed)) {
+                break Some(slot);
+            }
+            if !path.step() {
+                break None;
+            }
+        };
+        match free {
+            // Release: the value is made before it is found; pairs with the Acquire in `Held::protect`.
+            Some(slot) => slot.entry.store(entry, Ordering::Release),
+            None => path.grow(entry),
+        }
+    }
+
     /// Puts `new` in the place of a slot's entry.
-    fn swap(&self, slot: &Slot, new: *mut SlotEntry) -> Option<Removed> {
+    fn swap(&self, slot: &Slot<SlotEntry>, new: *mut SlotEntry) -> Option<Removed> {
         let before = slot.entry.swap(new, Ordering::AcqRel);
         (!is_free(before)).then(|| Removed(before))
     }
@@ -147,17 +133,13 @@ impl<'a> Writer<'a> {
 
 impl Slots {
     pub(crate) const fn new() -> Self {
-        Self { first: Slot::new(), writing: Mutex::new(()) }
+        Self { tree: SlotTree::new(), writing: Mutex::new(()) }
     }
 
     /// Returns true while no entry was ever here, as at most nodes.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.entry.load(Ordering::Relaxed).is_null()
-    }
-
-    fn slots(&self) -> impl Iterator<Item = &Slot> {
-        std::iter::successors(Some(&self.first), |slot| slot.next())
+        self.tree.is_empty()
     }
 
     fn writer(&self) -> Writer<'_> {
@@ -173,9 +155,9 @@ impl Slots {
     /// The part of `find` that is not inlined: so an empty node costs two instructions.
     #[inline(never)]
     fn search(&self, namespace: &Namespace, held: &Held) -> Option<Found<'_>> {
-        let mut at = Some(&self.first);
-        while let Some(slot) = at {
-            let entry = held.protect(&slot.entry);
+        let mut path = self.tree.path(namespace);
+        loop {
+            let entry = held.protect(&path.slot().entry);
             if entry.is_null() {
                 return None;
             }
@@ -183,9 +165,10 @@ impl Slots {
             if entry != tombstone() && unsafe { (*entry).namespace == *namespace } {
                 return Some(Found(entry, PhantomData));
             }
-            at = slot.next();
+            if !path.step() {
+                return None;
+            }
         }
-        None
     }
 
     /// Finds and counts a value, under the writers' lock: for a thread whose hazard pointers are all in use.
@@ -261,8 +244,8 @@ impl Slots {
             return;
         }
         let writer = self.writer();
-        let full = |slot: &&Slot| writer.entry(slot).is_some();
-        let taken: Vec<_> = self.slots().filter(full).filter_map(|slot| writer.swap(slot, tombstone())).collect();
+        let full = |slot: &&Slot<_>| writer.entry(slot).is_some();
+        let taken: Vec<_> = self.tree.all().filter(full).filter_map(|slot| writer.swap(slot, tombstone())).collect();
         drop(writer);
         drop(taken);
     }
@@ -272,18 +255,17 @@ impl Slots {
             return Vec::new();
         }
         let writer = self.writer();
-        self.slots().filter_map(|slot| writer.entry(slot)).map(|entry| Arc::clone(&entry.slot_value)).collect()
+        self.tree.all().filter_map(|slot| writer.entry(slot)).map(|entry| Arc::clone(&entry.slot_value)).collect()
     }
 }
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        let mut next = self.first.free_entry();
-        while !next.is_null() {
-            // SAFETY: each slot but the first comes from a `Box`, the one before it owned it, and it is freed once,
-            // here.
-            let mut slot = unsafe { Box::from_raw(next) };
-            next = slot.free_entry();
-        }
+        self.tree.free(|entry| {
+            if !is_free(entry) {
+                // SAFETY: the entry comes from `boxed`, and its slot owned it. The borrow excludes look-ups.
+                drop(unsafe { Box::from_raw(entry) });
+            }
+        });
     }
 }
