@@ -197,9 +197,10 @@ fn reclaim() {
         if now.is_empty() {
             return;
         }
-        // Without another thread that ever looked anything up, no barrier is needed. Each way makes a full fence here.
+        // Without another thread that looks anything up, no barrier is needed.
         let mine = LOCALS.with(|locals| locals.record.get());
-        let all = !record::others_read(mine) || barrier::heavy() || {
+        let records = record::records();
+        let all = !records.others_read(mine) || barrier::heavy() || {
             denied = barrier::fall_back();
             barrier::has_settled()
         };
@@ -210,8 +211,9 @@ fn reclaim() {
             *now = fenced;
             settling.extend(before);
         }
-        let slots = record::all().flat_map(|record| &record.slots);
-        let held: Vec<_> = slots.map(|slot| slot.load(Ordering::Acquire)).collect();
+        let slots = records.in_use().flat_map(|record| &record.slots);
+        let held: Vec<_> = slots.map(|slot| slot.load(Ordering::Acquire)).filter(|held| !held.is_null()).collect();
+        drop(records);
         let (kept, ended): (Vec<_>, Vec<_>) = now.drain(..).partition(|entry| held.contains(&entry.address()));
         *now = kept;
         free = ended;

@@ -1,10 +1,18 @@
-//! [`Record`]: the hazard pointers of one thread, in a list of all threads' records.
-
-use std::iter;
-use std::ptr;
+//! [`Record`]: the hazard pointers of one thread, and the list of the records in use.
+//!
+//! A writer looks at the records in use alone, so a removal costs as much after thousands of threads have ended as before
+//! the first. The list has a lock, which a thread takes twice in its life, and each removal.
+//!
+//! # The race to fear
+//! A thread takes its first record just after a writer has looked at the list, and reads what the writer frees. The lock
+//! excludes it. A writer changes the source of an address first, and takes the lock then. A record that is taken later is taken
+//! under the lock, so its thread sees the change.
 
 use crate::lineage::hazard::barrier;
-use crate::sync::os::{AtomicBool, AtomicPtr, Ordering, fence};
+use crate::sync::MutexGuard;
+use crate::sync::os::{AtomicPtr, AtomicUsize, Mutex, Ordering};
+
+use std::ptr;
 
 /// So many borrows one thread may have inside one another. A deeper one counts.
 const SLOTS: usize = 4;
@@ -12,61 +20,60 @@ const SLOTS: usize = 4;
 /// One thread's hazard pointers. Never freed; a thread that ends leaves its record to the next one.
 pub(crate) struct Record {
     pub(super) slots: [AtomicPtr<()>; SLOTS],
-    taken: AtomicBool,
-    next: Option<&'static Record>,
+    /// The index of the record in [`Records::in_use`], changed under the lock.
+    at: AtomicUsize,
     pub(super) lopsided: bool,
 }
 
-/// Null, or the newest record, which is leaked.
-static NEWEST: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+static RECORDS: Mutex<Records> = Mutex::new(Records { in_use: Vec::new(), free: Vec::new() });
 
-/// Returns the records of all threads, those of ended threads included.
-pub(super) fn all() -> impl Iterator<Item = &'static Record> {
-    // SAFETY: the pointer is null or that of a leaked record, which `publish` completed before. Sequentially
-    // consistent: acquires the record; the order with the fences is that of `others_read`.
-    let newest = unsafe { NEWEST.load(Ordering::SeqCst).as_ref() };
-    iter::successors(newest, |record| record.next)
+/// All records.
+pub(super) struct Records {
+    in_use: Vec<&'static Record>,
+    /// The records of ended threads.
+    free: Vec<&'static Record>,
 }
 
 /// Takes the record of an ended thread, or makes one.
 pub(super) fn take() -> &'static Record {
-    let free = all().find(|record| !record.taken.swap(true, Ordering::SeqCst));
-    let record = free.unwrap_or_else(publish);
-    // Taken first, then used: pairs with the fence in `others_read`.
-    fence(Ordering::SeqCst);
+    let mut records = records();
+    let record = records.free.pop().unwrap_or_else(|| Box::leak(Box::new(Record::new())));
+    record.at.store(records.in_use.len(), Ordering::Relaxed);
+    records.in_use.push(record);
     record
 }
 
-fn publish() -> &'static Record {
-    let record = Box::leak(Box::new(Record {
-        slots: [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS],
-        taken: AtomicBool::new(true),
-        next: None,
-        lopsided: barrier::lopsided(),
-    }));
-    loop {
-        record.next = all().next();
-        let newest = record.next.map_or(ptr::null_mut(), |next| ptr::from_ref(next).cast_mut());
-        if NEWEST.compare_exchange_weak(newest, record, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-            return record;
-        }
+/// Locks the records.
+pub(super) fn records() -> MutexGuard<'static, Records> {
+    RECORDS.lock()
+}
+
+impl Records {
+    /// Returns whether any thread but the one of `mine` has a record.
+    pub(super) fn others_read(&self, mine: Option<&Record>) -> bool {
+        self.in_use.iter().any(|record| !mine.is_some_and(|mine| ptr::eq(mine, *record)))
+    }
+
+    /// Returns the records of the threads that have one.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = &'static Record> {
+        self.in_use.iter().copied()
     }
 }
 
-/// Returns whether any thread but the one of `mine` has a record.
-///
-/// A thread that takes its first record after this check finds the writer's changes: the fences here and in `take`
-/// order them.
-pub(super) fn others_read(mine: Option<&Record>) -> bool {
-    fence(Ordering::SeqCst);
-    let is_mine = |record: &Record| mine.is_some_and(|mine| ptr::eq(mine, record));
-    all().any(|record| !is_mine(record) && record.taken.load(Ordering::SeqCst))
-}
-
 impl Record {
-    /// Leaves the record to another thread.
-    pub(super) fn give_back(&self) {
-        // Release: the thread's uses of the slots come before those of the next one; pairs with the swap in `take`.
-        self.taken.store(false, Ordering::Release);
+    fn new() -> Self {
+        let slots = [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS];
+        Self { slots, at: AtomicUsize::new(0), lopsided: barrier::lopsided() }
+    }
+
+    /// Leaves the record to another thread. It holds no address any more.
+    pub(super) fn give_back(&'static self) {
+        let mut records = records();
+        let at = self.at.load(Ordering::Relaxed);
+        records.in_use.swap_remove(at);
+        if let Some(moved) = records.in_use.get(at) {
+            moved.at.store(at, Ordering::Relaxed);
+        }
+        records.free.push(self);
     }
 }
