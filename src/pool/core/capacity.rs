@@ -11,7 +11,7 @@
 //! waiting then. A notified waiter that leaves without looking notifies the next one. A waiter of a poll may stay
 //! registered without looking, so it is woken beside the waiter that is notified, and not in its place.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::mem;
 use std::task::Waker;
 
@@ -23,12 +23,19 @@ pub(crate) struct Capacity {
     free: AtomicUsize,
     /// The number of registered waiters; changed under the lock of `waiters`.
     waiting: AtomicUsize,
-    /// The waiting submitters, in the order of asking, and so of their numbers.
-    waiters: Mutex<VecDeque<Registered>>,
+    waiters: Mutex<Waiters>,
+}
+
+/// The waiting submitters.
+struct Waiters {
+    /// By their numbers, and so in the order of asking.
+    all: BTreeMap<u64, Registered>,
+    /// All waiters with a smaller number are notified. So a notify passes over none of them, however many have not
+    /// looked yet.
+    notified_below: u64,
 }
 
 struct Registered {
-    number: u64,
     /// Whether the waiter may never look, so that it does not count among the waiters to notify.
     may_idle: bool,
     state: WaiterState,
@@ -54,7 +61,11 @@ impl WaiterState {
 
 impl Capacity {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { free: AtomicUsize::new(limit), waiting: AtomicUsize::new(0), waiters: Mutex::new(VecDeque::new()) }
+        Self {
+            free: AtomicUsize::new(limit),
+            waiting: AtomicUsize::new(0),
+            waiters: Mutex::new(Waiters { all: BTreeMap::new(), notified_below: 0 }),
+        }
     }
 
     pub(crate) fn try_acquire(&self) -> bool {
@@ -86,11 +97,13 @@ impl Capacity {
     #[cold]
     fn notify(&self, most: usize) {
         let mut waiters = self.waiters.lock();
+        let Waiters { all, notified_below } = &mut *waiters;
         let (mut notified, mut left) = (Vec::new(), most);
-        for waiter in waiters.iter_mut() {
+        for (number, waiter) in all.range_mut(*notified_below..) {
             if left == 0 {
                 break;
             }
+            *notified_below = number + 1;
             if let Some(waker) = waiter.state.notify() {
                 notified.push(waker);
                 left -= usize::from(!waiter.may_idle);
@@ -115,8 +128,9 @@ impl Capacity {
 
     fn register_as(&self, may_idle: bool) -> Waiter<'_> {
         let mut waiters = self.waiters.lock();
-        let number = waiters.back().map_or(0, |last| last.number + 1);
-        waiters.push_back(Registered { number, may_idle, state: WaiterState::Waiting(None) });
+        let number = waiters.all.last_key_value().map_or(0, |(last, _)| last + 1);
+        waiters.all.insert(number, Registered { may_idle, state: WaiterState::Waiting(None) });
+        waiters.notified_below = waiters.notified_below.min(number);
         self.waiting.fetch_add(1, Ordering::SeqCst);
         drop(waiters);
         Waiter { capacity: self, number }
@@ -132,28 +146,27 @@ pub(crate) struct Waiter<'a> {
 impl Waiter<'_> {
     /// Withdraws an earlier notify. The caller is about to look, and so sees the capacity of that notify.
     pub(crate) fn rearm(&self) {
-        drop(self.change(|state| mem::replace(state, WaiterState::Waiting(None))));
+        drop(self.change(|notified_below, waiter| {
+            *notified_below = self.number.min(*notified_below);
+            mem::replace(&mut waiter.state, WaiterState::Waiting(None))
+        }));
     }
 
     /// Returns whether the waiter is notified; otherwise keeps the waker for the notify.
     pub(crate) fn poll(&self, waker: &Waker) -> bool {
         // Outside the lock: a waker's clone and drop are user code, too.
         let new = waker.clone();
-        let before = self.change(|state| match state {
+        let before = self.change(|_, waiter| match &mut waiter.state {
             WaiterState::Waiting(waker) => Some(waker.replace(new)),
             WaiterState::Notified => None,
         });
         !matches!(before, Some(Some(_)))
     }
 
-    fn change<R>(&self, f: impl FnOnce(&mut WaiterState) -> R) -> Option<R> {
+    fn change<R>(&self, f: impl FnOnce(&mut u64, &mut Registered) -> R) -> Option<R> {
         let mut waiters = self.capacity.waiters.lock();
-        let at = self.position(&waiters)?;
-        waiters.get_mut(at).map(|waiter| f(&mut waiter.state))
-    }
-
-    fn position(&self, waiters: &VecDeque<Registered>) -> Option<usize> {
-        waiters.binary_search_by_key(&self.number, |waiter| waiter.number).ok()
+        let Waiters { all, notified_below } = &mut *waiters;
+        all.get_mut(&self.number).map(|waiter| f(notified_below, waiter))
     }
 }
 
@@ -162,7 +175,7 @@ impl Drop for Waiter<'_> {
         let state = {
             let mut waiters = self.capacity.waiters.lock();
             self.capacity.waiting.fetch_sub(1, Ordering::SeqCst);
-            self.position(&waiters).and_then(|at| waiters.remove(at))
+            waiters.all.remove(&self.number)
         };
         if matches!(state, Some(Registered { state: WaiterState::Notified, .. })) {
             self.capacity.notify_one();
