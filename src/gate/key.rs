@@ -115,7 +115,7 @@ impl PoolConfig {
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn gate(mut self, key: &'static Heirloom<Gate>, mode: GateMode) -> Self {
-        self.gate = Some(Box::new(Gated { key, mode }));
+        self.set_gate(Gated { key, mode });
         self
     }
 }

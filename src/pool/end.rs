@@ -47,7 +47,7 @@ pub(crate) fn report(pool: &Pool) -> StopReport {
         still_running.extend(running.into_iter().map(|running| RunningTask {
             id: running.id,
             name: names.remove(&running.id),
-            task_type: running.task_type.map(|own| *own).or_else(|| pool.config.task_type.clone()),
+            task_type: running.task_type.map(|own| *own).or_else(|| pool.config.rare().task_type.clone()),
             place: places.get(&running.at).cloned(),
             age: now.since(running.since),
         }));

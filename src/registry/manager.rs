@@ -201,7 +201,7 @@ impl PoolManager {
     /// After the pool has ended: of the last start.
     #[must_use]
     pub fn task_type(&self) -> Option<TaskType> {
-        self.load().as_ref().and_then(|pool| pool.config.task_type.clone())
+        self.load().as_ref().and_then(|pool| pool.config.rare().task_type.clone())
     }
 
     /// Returns the pool's numbers.

@@ -56,11 +56,11 @@ impl PoolManager {
     pub fn typed<K: TaskKind>(&self) -> Result<TypedManager<K>, Error> {
         let wanted = TaskType::of::<K>();
         let allowed = match self.running() {
-            Some(pool) if pool.config.task_type.as_ref() == Some(&wanted) => {
+            Some(pool) if pool.config.rare().task_type.as_ref() == Some(&wanted) => {
                 let manager = Self::from_inner(Arc::clone(&self.inner));
                 return Ok(TypedManager { manager, pool, kind: PhantomData });
             }
-            running => running.and_then(|pool| pool.config.task_type.clone()),
+            running => running.and_then(|pool| pool.config.rare().task_type.clone()),
         };
         Err(UnknownTaskType { namespace: self.namespace().clone(), wanted, allowed }.into())
     }

@@ -129,7 +129,7 @@ fn gated(limit: usize, wait: Duration) -> (&'static Room, Arc<Pool>) {
     let gate = Gate::new("room").default_wait(wait);
     let room = Box::leak(Box::new(Room { gate, visits: UnsafeCell::new(0) }));
     let mut config = PoolConfig::leased(limit);
-    config.gate = Some(Box::new(Gated { key: room, mode: GateMode::Require }));
+    config.set_gate(Gated { key: room, mode: GateMode::Require });
     (room, start(config))
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn begin_wait(pool: &Arc<Pool>, timed: bool) -> InWait {
         return InWait::Held;
     }
     let before = pool.counters.waiting.fetch_add(1, Ordering::SeqCst);
-    if before >= pool.config.max_blocked {
+    if before >= pool.config.most_blocked() {
         pool.counters.waiting.fetch_sub(1, Ordering::SeqCst);
         say_bound_is_reached(pool);
         return keep(pool, timed);
@@ -69,7 +69,7 @@ fn say_bound_is_reached(pool: &Pool) {
             tracing::warn!(
                 target: "heirloom",
                 namespace = %pool.namespace,
-                max_blocked = pool.config.max_blocked,
+                max_blocked = pool.config.most_blocked(),
                 "a wait keeps its permit, because too many tasks of this pool wait already (PoolConfig::max_blocked)",
             );
         });

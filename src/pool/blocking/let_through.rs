@@ -8,7 +8,7 @@ use crate::sync::os::{Arc, Ordering};
 /// holds the permit again.
 pub(super) fn release_to_next(pool: &Arc<Pool>) -> bool {
     let _ = pool.permits.release(false);
-    pool.queue.is_empty() || !pool.permits.try_acquire(pool.config.limit) || pool.kind.request_thread(pool).is_ok()
+    pool.queue.is_empty() || !pool.permits.try_acquire(pool.config.limit()) || pool.kind.request_thread(pool).is_ok()
 }
 
 /// The mark of a pool whose permits are all kept while a task is queued. An equal mark at the next look means that the

@@ -231,7 +231,7 @@ fn stack(drives: bool) -> Stack {
 /// A permit of the pool that the calling thread holds in its wait.
 fn permit(pool: &Arc<Pool>) -> Permit {
     // A local pool's thread is the only one.
-    Permit { pool: address(pool), name: pool.namespace.clone(), of: pool.config.limit.max(1) }
+    Permit { pool: address(pool), name: pool.namespace.clone(), of: pool.config.limit().max(1) }
 }
 
 /// A pool's identity, only for comparisons.

@@ -3,7 +3,6 @@
 use crate::names::metric_labels::MetricLabels;
 use crate::pool::config::PoolConfig;
 use crate::pool::config::kind::PoolKind;
-use crate::pool::config::rare::Rare;
 use crate::pool::config::threads::ThreadConfig;
 
 /// `rayon_core::max_num_threads` on 64 bits. On narrower systems rayon clamps the number to its own, lower bound.
@@ -17,45 +16,45 @@ impl PoolConfig {
             if self.holds_permit && self.permits_set.0 {
                 return Some(("holds_permit", "cannot be set for a local pool, whose waits run its own tasks"));
             }
-            if self.max_blocked != usize::MAX {
+            if self.rare().max_blocked.is_some() {
                 return Some(("max_blocked", "cannot be set for a local pool, whose waits start no thread"));
             }
         } else if self.limit == 0 {
             return Some(("n", "is 0, so no task could ever run; use at least 1"));
         }
         if self.steals() {
-            if self.gate.is_some() {
+            if self.rare().gate.is_some() {
                 return Some((
                     "gate",
                     "cannot be set for a work-stealing pool, where stolen code would run under it too; enter it around `install`",
                 ));
             }
-            if self.rare(|rare| rare.task_timeout.as_ref()).is_some() {
+            if self.rare().task_timeout.is_some() {
                 return Some((
                     "task_timeout",
                     "cannot be set for a work-stealing pool, whose tasks are no nodes; set the deadline of a scope around `install`",
                 ));
             }
-            if self.limit > MOST_STEALING {
+            if self.limit() > MOST_STEALING {
                 return Some((
                     "n",
                     "is more threads than rayon can have; use at most 65535, or as many as there are CPUs",
                 ));
             }
         }
-        if self.limit > u32::MAX as usize / 2 {
+        if self.limit > u32::MAX / 2 {
             return Some(("n", "is larger than any system's number of threads; use a smaller number"));
         }
-        if self.queue_limit == Some(0) {
+        if self.rare().queue_limit == Some(0) {
             return Some(("queue_limit", "is 0, so no task could ever be queued; use at least 1"));
         }
-        if let Some(problem) = self.rare(|rare| rare.labels.as_ref()).and_then(MetricLabels::problem) {
+        if let Some(problem) = self.rare().labels.as_ref().and_then(MetricLabels::problem) {
             return Some(("label", problem));
         }
         if let Some(problem) = self.problem_of_order() {
             return Some(problem);
         }
-        if let Some(threads) = &self.threads {
+        if let Some(threads) = &self.rare().threads {
             if self.kind != PoolKind::Dedicated {
                 let setting = match &**threads {
                     ThreadConfig { prefix: Some(_), .. } => "thread_name_prefix",
@@ -78,7 +77,7 @@ impl PoolConfig {
                     "cannot be set beside `worker_state`: the waits would need more states than `n`; leave one of them out",
                 ));
             }
-            if threads.warm > self.limit {
+            if threads.warm > self.limit() {
                 return Some(("warm", "is more than `n`, the most threads there can be; use at most `n`"));
             }
             if threads.warm_at_once == Some(0) {
@@ -91,23 +90,22 @@ impl PoolConfig {
     /// Returns the settings in which the two differ. Initialisers (`on_worker_start`) cannot be compared.
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let none = ThreadConfig::default();
-        let [mine, theirs] = [self, other].map(|config| config.threads.as_deref().unwrap_or(&none));
-        let nothing_rare = Rare::default();
-        let [rare, other_rare] = [self, other].map(|config| config.rare.as_deref().unwrap_or(&nothing_rare));
+        let [mine, theirs] = [self, other].map(|config| config.rare().threads.as_deref().unwrap_or(&none));
+        let (rare, other_rare) = (self.rare(), other.rare());
         let [order, other_order] = [rare, other_rare].map(|rare| rare.order.clone().unwrap_or_default());
         let settings = [
             ("kind", self.kind == other.kind),
             ("n", self.limit == other.limit),
-            ("task_type", self.task_type == other.task_type),
+            ("task_type", rare.task_type == other_rare.task_type),
             ("mode (daemon/joining)", self.mode == other.mode),
-            ("queue_limit", self.queue_limit == other.queue_limit),
-            ("detached", self.detached == other.detached),
+            ("queue_limit", rare.queue_limit == other_rare.queue_limit),
+            ("detached", rare.detached == other_rare.detached),
             // Where neither user set it, it follows from the initialiser.
             ("holds_permit", self.holds_permit == other.holds_permit || !(self.permits_set.0 || other.permits_set.0)),
-            ("max_blocked", self.max_blocked == other.max_blocked),
+            ("max_blocked", self.most_blocked() == other.most_blocked()),
             ("label", rare.labels == other_rare.labels),
-            ("log_panics", self.log_panics == other.log_panics),
-            ("gate", self.gate == other.gate),
+            ("log_panics", rare.hides_panics == other_rare.hides_panics),
+            ("gate", rare.gate == other_rare.gate),
             ("task_timeout", rare.task_timeout == other_rare.task_timeout),
             ("priorities", order.levels == other_order.levels),
             ("fair", order.fair == other_order.fair),

@@ -12,7 +12,7 @@ use crate::pool::config::worker_state::Maker;
 /// Settings of a [`dedicated`](Self::dedicated) pool's threads; a start of another kind refuses each of them.
 impl PoolConfig {
     fn threads_mut(&mut self) -> &mut ThreadConfig {
-        self.threads.get_or_insert_default()
+        self.rare_mut().threads.get_or_insert_default()
     }
 
     /// Keeps permits in waits by default, because each thread of the pool has a scarce resource.

@@ -28,6 +28,17 @@ pub enum PoolMode {
     Daemon,
 }
 
+impl PoolKind {
+    /// The default bound of the extra threads that the waits of one pool cause.
+    pub(super) fn most_blocked(self) -> usize {
+        match self {
+            // No thread could be requested for a released permit, so no wait needs the bound.
+            Self::Local => usize::MAX,
+            _ => 256,
+        }
+    }
+}
+
 impl fmt::Display for PoolKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -8,19 +8,15 @@ mod label;
 pub(crate) mod order;
 mod queue_order;
 mod rare;
+mod read;
 pub(crate) mod threads;
 mod time;
 pub(crate) mod worker_ctx;
 pub(crate) mod worker_state;
 
 use crate::names::task_type::TaskType;
-use crate::pool::config::gate::Gated;
 use crate::pool::config::kind::{PoolKind, PoolMode};
 use crate::pool::config::rare::Rare;
-use crate::pool::config::threads::ThreadConfig;
-
-/// The default bound of the extra threads that the waits of one pool cause.
-const DEFAULT_MAX_BLOCKED: usize = 256;
 
 /// The settings of one start of a pool, by value.
 ///
@@ -36,26 +32,32 @@ const DEFAULT_MAX_BLOCKED: usize = 256;
 /// let gpu = PoolConfig::dedicated(1).thread_name_prefix("gpu").stack_size(8 << 20).holds_permit();
 /// assert_ne!(render, gpu);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[must_use = "settings do nothing until a manager is started with them"]
 pub struct PoolConfig {
     pub(crate) kind: PoolKind,
     pub(crate) mode: PoolMode,
-    pub(crate) limit: usize,
-    pub(crate) max_blocked: usize,
-    pub(crate) queue_limit: Option<usize>,
-    pub(crate) task_type: Option<TaskType>,
-    pub(crate) detached: bool,
     pub(crate) holds_permit: bool,
     /// Whether the user set `holds_permit` or its opposite.
     permits_set: Explicit,
-    pub(crate) log_panics: bool,
-    /// Boxed, because few pools have one.
-    pub(crate) gate: Option<Box<Gated>>,
+    /// Above every number that a start accepts it saturates.
+    limit: u32,
+    /// `None` while all of them have their defaults. Boxed, because each started pool keeps its settings.
     rare: Option<Box<Rare>>,
-    /// Settings of dedicated pools alone. Boxed, because a pool per request has none of them.
-    pub(crate) threads: Option<Box<ThreadConfig>>,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<PoolConfig>() == 16);
+
+impl PartialEq for PoolConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let [mine, theirs] =
+            [self, other].map(|config| (config.kind, config.mode, config.holds_permit, config.limit, config.rare()));
+        mine == theirs
+    }
+}
+
+impl Eq for PoolConfig {}
 
 /// Whether the user chose a setting. All are equal: settings are compared by their values, not by their origin.
 #[derive(Clone, Copy, Debug)]
@@ -81,28 +83,11 @@ impl PoolConfig {
         Self {
             kind,
             mode: PoolMode::Joining,
-            limit,
-            max_blocked: DEFAULT_MAX_BLOCKED,
-            queue_limit: None,
-            task_type: None,
-            detached: false,
             holds_permit: false,
             permits_set: Explicit(false),
-            log_panics: true,
-            gate: None,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
             rare: None,
-            threads: None,
         }
-    }
-
-    /// Returns one of these settings, if it is set.
-    #[inline]
-    pub(crate) fn rare<T>(&self, setting: impl FnOnce(&Rare) -> Option<&T>) -> Option<&T> {
-        self.rare.as_deref().and_then(setting)
-    }
-
-    fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
     }
 
     /// Returns settings for at most `n` tasks at once, on threads of the process-wide cache
@@ -142,13 +127,7 @@ impl PoolConfig {
     /// Tasks run when that thread calls a method of its [`LocalPool`](crate::LocalPool). For work that must happen on one
     /// particular thread, such as the main one.
     pub fn local() -> Self {
-        // No thread could be requested for a released permit, so no wait needs the bound.
-        Self { max_blocked: usize::MAX, ..Self::new(PoolKind::Local, 0) }
-    }
-
-    /// The number of tasks that may run at once.
-    pub(crate) fn most_at_once(&self) -> usize {
-        self.limit.max(usize::from(self.kind == PoolKind::Local))
+        Self::new(PoolKind::Local, 0)
     }
 
     /// Returns settings for a rayon pool of `n` threads of the process-wide cache: for data parallelism.
@@ -235,26 +214,6 @@ impl PoolConfig {
         Self::new(PoolKind::WorkStealing, n)
     }
 
-    /// The stack that a task needs to run inside another one: half of a thread's stack.
-    #[inline]
-    pub(crate) fn stack_needed(&self) -> usize {
-        /// The default of `std`.
-        const THREAD: usize = 2 << 20;
-        /// Enough for the engine itself.
-        const LEAST: usize = 32 << 10;
-        let whole = self.threads.as_ref().and_then(|threads| threads.stack_size).unwrap_or(THREAD);
-        (whole / 2).max(LEAST)
-    }
-
-    /// Returns whether rayon may steal the pool's code, and run it within another task's.
-    #[inline]
-    pub(crate) fn steals(&self) -> bool {
-        #[cfg(feature = "rayon")]
-        return self.kind == PoolKind::WorkStealing;
-        #[cfg(not(feature = "rayon"))]
-        return false;
-    }
-
     /// Makes the pool typed: it accepts only tasks of this type.
     ///
     /// Every other submission is refused before anything is queued.
@@ -270,7 +229,7 @@ impl PoolConfig {
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn task_type(mut self, only: impl Into<TaskType>) -> Self {
-        self.task_type = Some(only.into());
+        self.rare_mut().task_type = Some(only.into());
         self
     }
 
@@ -321,7 +280,7 @@ impl PoolConfig {
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn queue_limit(mut self, tasks: usize) -> Self {
-        self.queue_limit = Some(tasks);
+        self.rare_mut().queue_limit = Some(tasks);
         self
     }
 
@@ -342,7 +301,7 @@ impl PoolConfig {
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn detached(mut self) -> Self {
-        self.detached = true;
+        self.rare_mut().detached = true;
         self
     }
 
@@ -384,13 +343,14 @@ impl PoolConfig {
     /// it, the longer that takes. So pools whose tasks wait for one another go on, however many do. A wait with a deadline
     /// keeps its permit until it ends.
     pub fn max_blocked(mut self, tasks: usize) -> Self {
-        self.max_blocked = tasks;
+        // A setting that is explicitly the default is equal to it.
+        self.rare_mut().max_blocked = (tasks != self.kind.most_blocked()).then_some(tasks);
         self
     }
 
     /// Sets whether a task's panic is reported through `tracing` at ERROR. True by default; the joiner gets it either way.
     pub fn log_panics(mut self, log: bool) -> Self {
-        self.log_panics = log;
+        self.rare_mut().hides_panics = !log;
         self
     }
 }

@@ -125,7 +125,7 @@ impl PoolConfig {
 
     /// Returns the fault of the order, if it has one.
     pub(super) fn problem_of_order(&self) -> Option<(&'static str, &'static str)> {
-        match self.rare(|rare| rare.order.as_ref())?.levels {
+        match self.rare().order.as_ref()?.levels {
             0 => Some(("priorities", "is 0, so no task would have a level; use at least 1")),
             levels if levels > MOST_LEVELS => Some(("priorities", "is more than 8 levels; use at most 8")),
             _ => None,

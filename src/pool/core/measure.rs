@@ -6,8 +6,8 @@ use crate::totals::sums::{CountedPool, PoolName, Sums};
 
 impl CountedPool for Pool {
     fn name(&self) -> PoolName<'_> {
-        let labels = self.config.rare(|rare| rare.labels.as_ref());
-        PoolName { namespace: &self.namespace, task_type: self.config.task_type.as_ref(), labels }
+        let labels = self.config.rare().labels.as_ref();
+        PoolName { namespace: &self.namespace, task_type: self.config.rare().task_type.as_ref(), labels }
     }
 
     fn sums(&self) -> Sums {

@@ -102,8 +102,8 @@ impl Pool {
         config: PoolConfig,
         kind: Box<dyn Kind<Pool>>,
     ) -> Arc<Self> {
-        let capacity = config.queue_limit.map(Capacity::new);
-        let queue = match config.rare(|rare| rare.order.as_ref()) {
+        let capacity = config.rare().queue_limit.map(Capacity::new);
+        let queue = match &config.rare().order {
             Some(order) => Queue::ordered(order.levels, QueueStats::new()),
             None => Queue::new(QueueStats::new()),
         };

@@ -38,7 +38,7 @@ pub(crate) fn of(pool: &Pool) -> PoolStats {
         panicked,
         cancelled,
         refused: c.refused.load(Ordering::Relaxed),
-        task_type: pool.config.task_type.clone(),
+        task_type: pool.config.rare().task_type.clone(),
         mode: pool.config.mode,
         kind: pool.config.kind,
     }

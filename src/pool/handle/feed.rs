@@ -195,7 +195,7 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
     /// would refuse it.
     fn is_cancelled(&self) -> Option<Error> {
         let pool = &self.pool;
-        if pool.config.detached || !self.place.node().is_cancelled() {
+        if pool.config.rare().detached || !self.place.node().is_cancelled() {
             return None;
         }
         if self.place.node().scope_closed() {
@@ -239,7 +239,7 @@ async fn await_capacity(pool: &Pool, at: &NodeRef) -> bool {
     let Some(capacity) = &pool.capacity else { return false };
     let waiter = capacity.register_poll();
     // The polling code may stand elsewhere. A detached pool's tasks do not stand at the node.
-    let mut place = (!pool.config.detached).then(|| Watch::new(at));
+    let mut place = (!pool.config.rare().detached).then(|| Watch::new(at));
     let mut cancel_listener = None;
     poll_fn(|cx| {
         // A cancel of the polling code ends the wait, and each poll may be by other code.

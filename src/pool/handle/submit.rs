@@ -169,7 +169,7 @@ fn submit_as_waiter<F, T>(
 /// Whether a wait for capacity is of no more use, because a scope at or above the node accepts no more tasks. A
 /// detached pool's tasks are not counted there.
 fn scope_ended(pool: &Pool, at: &NodeRef) -> bool {
-    !pool.config.detached && at.node().scope_closed()
+    !pool.config.rare().detached && at.node().scope_closed()
 }
 
 fn would_deadlock<F>(pool: &Pool, task: F, why: ClosesCircle) -> Refused<F> {

@@ -40,7 +40,7 @@ pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Co
 
 #[inline]
 fn check_type(pool: &Pool, given: Option<&TaskType>) -> Result<(), SubmitError> {
-    match &pool.config.task_type {
+    match &pool.config.rare().task_type {
         Some(allowed) if given != Some(allowed) => Err(SubmitError::new(
             &pool.namespace,
             SubmitErrorKind::UnknownTaskType { given: given.cloned(), allowed: allowed.clone() },
@@ -52,7 +52,7 @@ fn check_type(pool: &Pool, given: Option<&TaskType>) -> Result<(), SubmitError> 
 /// The node below which a task submitted now stands.
 #[inline]
 fn place(pool: &Pool) -> Result<NodeRef, SubmitError> {
-    if pool.config.detached { live_owner(pool) } else { Ok(current::nearest()) }
+    if pool.config.rare().detached { live_owner(pool) } else { Ok(current::nearest()) }
 }
 
 fn live_owner(pool: &Pool) -> Result<NodeRef, SubmitError> {
@@ -71,7 +71,7 @@ pub(super) fn acquire_capacity(pool: &Pool) -> Result<(), SubmitError> {
     match &pool.capacity {
         Some(capacity) if !capacity.try_acquire() => Err(SubmitError::new(
             &pool.namespace,
-            SubmitErrorKind::QueueFull { limit: pool.config.queue_limit.unwrap_or(usize::MAX) },
+            SubmitErrorKind::QueueFull { limit: pool.config.rare().queue_limit.unwrap_or(usize::MAX) },
         )),
         _ => Ok(()),
     }
@@ -87,7 +87,7 @@ pub(super) fn meta(
     let span = (LevelFilter::current() != LevelFilter::OFF).then(|| swallow(tracing::Span::current)).flatten();
     let span = span.filter(|span| !span.is_none());
     // All tasks of a typed pool have the pool's type. Elsewhere the type is the task's own.
-    let task_type = task_type.filter(|_| pool.config.task_type.is_none());
+    let task_type = task_type.filter(|_| pool.config.rare().task_type.is_none());
     let subscriber = Scoped::here();
     let traced = span.is_some() || subscriber.is_some();
     let plain = !traced && task_type.is_none() && scoped.is_none() && !owner.is_counted();

@@ -81,7 +81,7 @@ pub(crate) fn remove_from_task(task: &Task) {
 /// its deadline reaches the tasks and threads below it. The node's end removes the deadline.
 #[inline]
 pub(super) fn begin(pool: &Pool, claimed: &Claimed<TaskMeta>) {
-    if pool.config.rare(|rare| rare.task_timeout.as_ref()).is_some() || claimed.task().state().is_timed() {
+    if pool.config.rare().task_timeout.is_some() || claimed.task().state().is_timed() {
         begin_limited(pool);
     }
 }
@@ -89,7 +89,7 @@ pub(super) fn begin(pool: &Pool, claimed: &Claimed<TaskMeta>) {
 #[cold]
 fn begin_limited(pool: &Pool) {
     let Some(own) = current::own().filter(|_| !pool.config.steals()) else { return };
-    if let Some(at) = pool.config.rare(|rare| rare.task_timeout.as_ref()).copied().and_then(park::after) {
+    if let Some(at) = pool.config.rare().task_timeout.and_then(park::after) {
         set(&own, at, cancel_below);
     }
 }

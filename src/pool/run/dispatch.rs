@@ -73,8 +73,8 @@ where
     if owner.is_counted() {
         pushed_for(pool, owner, &handle);
     }
-    if !pool.permits.try_acquire(pool.config.limit) {
-        if pool.config.limit == 0 && !pool.kind.notifier().is_none_or(Notifier::notify) {
+    if !pool.permits.try_acquire(pool.config.limit()) {
+        if pool.config.limit() == 0 && !pool.kind.notifier().is_none_or(Notifier::notify) {
             // The task was accepted just before the thread left, and pushed just after.
             stop::cancel(pool, CancelReason::OwnerEnd);
         }
@@ -124,7 +124,7 @@ where
         Ok(admitted) => admitted,
         Err(reason) => return Err(refuse(pool, f.into_inner(), reason).reason),
     };
-    if !nested && (!pool.queue.is_empty() || !pool.permits.try_acquire_here(pool.config.limit)) {
+    if !nested && (!pool.queue.is_empty() || !pool.permits.try_acquire_here(pool.config.limit())) {
         pool.retract(&admitted);
         return Ok(Err(f));
     }
@@ -190,7 +190,7 @@ pub(crate) fn release_permit(pool: &Arc<Pool>, searching: bool) -> bool {
 
 /// Acquires a permit for a queued task, and requests a thread for the permit.
 pub(crate) fn send_if_permit(pool: &Arc<Pool>) {
-    if pool.permits.try_acquire(pool.config.limit)
+    if pool.permits.try_acquire(pool.config.limit())
         && let Err(error) = pool.kind.request_thread(pool)
     {
         refused(pool, &error);

@@ -12,8 +12,8 @@ use crate::task::rank::Rank;
 /// starts its tasks first in, first out. Runs the user's function of [`fair_by`](crate::PoolConfig::fair_by).
 #[inline]
 pub(super) fn of(pool: &Pool, place: &NodeRef, priority: Option<u8>) -> Option<Rank> {
-    let order = pool.config.rare(|rare| rare.order.as_ref())?;
-    Some(if pool.config.detached {
+    let order = pool.config.rare().order.as_ref()?;
+    Some(if pool.config.rare().detached {
         in_order(pool, order, &current::nearest(), priority)
     } else {
         in_order(pool, order, place, priority)

@@ -30,7 +30,7 @@ pub(super) fn run(frame: &Frame<'_>, listed: bool, rare: RareMeta) -> bool {
     let (pool, Some(claimed)) = (frame.pool(), &frame.claimed) else { return false };
     let id = claimed.task().id();
     let times = pool.totals.started(&**pool, accepted);
-    let own_type = || task_type.as_ref().or(pool.config.task_type.as_ref()).map(|own| own as _);
+    let own_type = || task_type.as_ref().or(pool.config.rare().task_type.as_ref()).map(|own| own as _);
     let _own_name = show::task(&pool.namespace, own_type());
     let outcome = enter::body(frame, || {
         let steals = pool.config.steals();
@@ -48,7 +48,7 @@ pub(super) fn run(frame: &Frame<'_>, listed: bool, rare: RareMeta) -> bool {
         // A subscriber is user code too.
         let entered = span.as_ref().filter(|_| !steals).and_then(|span| swallow(|| span.enter()));
         deadline::begin(pool, claimed);
-        let outcome = match &pool.config.gate {
+        let outcome = match &pool.config.rare().gate {
             _ if !has_its_state(pool, claimed) => Outcome::Unrun,
             None => claimed.run().into(),
             Some(gated) => gate::run(gated, pool, claimed, &frame.counted),
@@ -62,9 +62,9 @@ pub(super) fn run(frame: &Frame<'_>, listed: bool, rare: RareMeta) -> bool {
             pool.kind.after_panic();
         }
         if let Outcome::Panic(payload) = &outcome
-            && pool.config.log_panics
+            && !pool.config.rare().hides_panics
         {
-            let task_type = task_type.as_ref().or(pool.config.task_type.as_ref());
+            let task_type = task_type.as_ref().or(pool.config.rare().task_type.as_ref());
             report_panic(pool, claimed, task_type, span.as_ref(), payload);
         }
         swallow_drop(default);

@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
 /// Runs queued tasks until the queue is empty, or until another pool's job gets the thread, which is returned then. The
 /// caller holds a permit: it is released, or waits in line.
 pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
-    let limit = pool.config.limit;
+    let limit = pool.config.limit();
     let mut session = Session::new(pool);
     let mut turn = FAIR_BUDGET;
     loop {

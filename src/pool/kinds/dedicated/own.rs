@@ -26,8 +26,8 @@ pub(crate) struct Dedicated {
 
 impl Dedicated {
     pub(crate) fn new(namespace: &Namespace, owner: &WeakNodeRef, config: &PoolConfig) -> Self {
-        let threads = config.threads.as_deref().cloned().unwrap_or_default();
-        let states = threads.state.clone().map(|maker| States::new(maker, config.limit));
+        let threads = config.rare().threads.as_deref().cloned().unwrap_or_default();
+        let states = threads.state.clone().map(|maker| States::new(maker, config.limit()));
         let hook = threads.on_start.clone();
         let hook = states.as_ref().map_or(hook.clone(), |states| Some(states.after(hook)));
         let warm = Warm::new(hook, &threads);
@@ -35,7 +35,7 @@ impl Dedicated {
             prefix: threads.prefix.unwrap_or_else(|| Cow::Owned(namespace.to_string())),
             stack_size: threads.stack_size,
             keep_alive: threads.keep_alive,
-            limit: config.limit,
+            limit: config.limit(),
             // No other task acquires a permit that a wait holds, so `n` threads are enough for all permits. One more
             // thread would be initialised for a job whose thread is about to become idle.
             strict: config.holds_permit,

@@ -43,7 +43,7 @@ pub(super) enum Assignment {
 pub(super) fn gather_threads(pool: &Arc<Pool>) -> (Vec<Arc<Helper>>, Arc<WakeChain>) {
     let mut helpers = Vec::new();
     let wake_chain = Arc::new(WakeChain(Mutex::new(Vec::new())));
-    for _ in 1..pool.config.limit {
+    for _ in 1..pool.config.limit() {
         let helper = Arc::new(Helper {
             pool: Arc::clone(pool),
             assignment: Mutex::new(Assignment::Nothing),

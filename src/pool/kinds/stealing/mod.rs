@@ -200,7 +200,7 @@ impl Stealing {
             release_visits(pool, stuck);
         }
         let (helpers, wake_chain) = gather_threads(pool);
-        let (namespace, logs) = (pool.namespace.clone(), pool.config.log_panics);
+        let (namespace, logs) = (pool.namespace.clone(), !pool.config.rare().hides_panics);
         let on_panic = move |payload: Box<dyn Any + Send>| {
             if logs {
                 report_panic(&namespace, payload.as_ref());

@@ -20,7 +20,7 @@ pub(super) enum AfterOne {
 /// no more is queued.
 pub(super) fn run_oldest(pool: &Arc<Pool>) -> AfterOne {
     // Tasks came back from their waits. Each of their workers looks at the queue at its task's end.
-    if pool.permits.release_excess(pool.config.limit, false) {
+    if pool.permits.release_excess(pool.config.limit(), false) {
         return AfterOne::Others;
     }
     let mut session = Session::new(pool);
