@@ -4,6 +4,7 @@ use std::fmt;
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use crate::error::cancelled::Cancelled;
 use crate::error::circle::Circle;
 use crate::error::kind::ErrorKind;
 use crate::names::id::TaskId;
@@ -19,14 +20,14 @@ pub struct Busy {
     /// How long the caller waited.
     pub waited: Duration,
     /// The holder when the wait ended.
-    pub holder: Holder,
+    pub holder: Box<Holder>,
     /// The holder cannot leave before the caller is done, because it waits for the caller or needs the caller's thread.
     /// The wait ended as soon as that was seen; a longer one would not have helped.
     pub would_deadlock: bool,
     /// The waits that hold each other up, if they are known.
     pub circle: Option<Circle>,
-    /// The caller was cancelled before the wait or during it, which ended the wait.
-    pub cancelled: bool,
+    /// The reason and the place of the cancel that ended the wait, when one did.
+    pub cancelled: Option<Cancelled>,
     /// The holder's thread does not exist in this process, which is a fork of the one where it holds the gate.
     pub forked: bool,
 }
@@ -92,13 +93,13 @@ impl fmt::Display for Holder {
 }
 
 impl Busy {
-    /// The reason: `Busy`, and the same call can work later; or `WouldDeadlock`, `Cancelled` or `Forked`.
+    /// The reason: `Busy`, and the same call can work later; or `WouldDeadlock`, `Cancelled`, `DeadlineExceeded` or `Forked`.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self { would_deadlock: true, .. } => ErrorKind::WouldDeadlock,
             Self { forked: true, .. } => ErrorKind::Forked,
-            Self { cancelled: true, .. } => ErrorKind::Cancelled,
+            Self { cancelled: Some(cause), .. } => Cancelled::kind_of(Some(cause), ErrorKind::Cancelled),
             _ => ErrorKind::Busy,
         }
     }
@@ -123,8 +124,8 @@ impl fmt::Display for Advice<'_> {
             f.write_str(
                 "whose thread does not exist in this process, a fork; enter the gate in the process that holds it, or make another",
             )
-        } else if self.0.cancelled {
-            f.write_str("and the waiter was cancelled; call `acknowledge_cancel` first to wait all the same")
+        } else if let Some(cause) = &self.0.cancelled {
+            write!(f, "and the wait for it was cancelled: {}; pass this up", cause.why())
         } else if waited.is_zero() {
             f.write_str("and this call does not wait; try later, or wait with `enter_timeout`")
         } else {

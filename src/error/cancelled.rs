@@ -84,11 +84,17 @@ impl Cancelled {
         &self.0.at
     }
 
-    pub(super) fn kind(&self) -> ErrorKind {
-        match self.reason() {
-            CancelReason::Deadline => ErrorKind::DeadlineExceeded,
-            _ => ErrorKind::Cancelled,
+    /// Returns the kind of an error that a cancel may have caused: that of a deadline, or `otherwise`.
+    pub(super) fn kind_of(cause: Option<&Self>, otherwise: ErrorKind) -> ErrorKind {
+        match cause.map(Self::reason) {
+            Some(CancelReason::Deadline) => ErrorKind::DeadlineExceeded,
+            _ => otherwise,
         }
+    }
+
+    /// Returns the cause of an end in brackets, for the texts of errors.
+    pub(super) fn in_brackets(cause: Option<&Self>) -> impl fmt::Display + '_ {
+        InBrackets(cause)
     }
 
     /// Returns the reason and the place as a clause.
@@ -107,6 +113,18 @@ impl fmt::Display for Why<'_> {
             CancelReason::OwnerEnd => write!(f, "{at} has ended"),
             CancelReason::Deadline => write!(f, "the deadline of {at} has passed"),
             CancelReason::Shutdown => write!(f, "{at} was shut down"),
+        }
+    }
+}
+
+struct InBrackets<'a>(Option<&'a Cancelled>);
+
+impl fmt::Display for InBrackets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            // The text says already that the owner has ended.
+            Some(cause) if cause.reason() != CancelReason::OwnerEnd => write!(f, " ({})", cause.why()),
+            _ => Ok(()),
         }
     }
 }

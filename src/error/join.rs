@@ -5,6 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::thread::Thread;
 
+#[cfg(feature = "tokio")]
+use crate::error::cancelled::Cancelled;
 use crate::error::circle::Circle;
 use crate::error::kind::ErrorKind;
 use crate::error::task::payload_text;
@@ -31,7 +33,7 @@ enum Reason {
     Forked,
     /// A cancel request came by the handle, or by the work's node.
     #[cfg(feature = "tokio")]
-    Cancelled,
+    Cancelled(Option<Cancelled>),
     /// The runtime was shut down.
     #[cfg(feature = "tokio")]
     Dropped,
@@ -56,8 +58,8 @@ impl JoinError {
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) fn cancelled() -> Self {
-        Self::new(None, Reason::Cancelled)
+    pub(crate) fn of_cancelled(cause: Option<Cancelled>) -> Self {
+        Self::new(None, Reason::Cancelled(cause))
     }
 
     #[cfg(feature = "tokio")]
@@ -70,15 +72,25 @@ impl JoinError {
         matches!(self.0.reason, Reason::Dropped)
     }
 
-    /// The reason: `Panicked`, `Cancelled`, `WouldDeadlock` or `Forked`.
+    /// The reason: `Panicked`, `Cancelled`, `DeadlineExceeded`, `WouldDeadlock` or `Forked`.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        match self.0.reason {
+        match &self.0.reason {
             Reason::Panic { .. } => ErrorKind::Panicked,
             Reason::Deadlock(_) => ErrorKind::WouldDeadlock,
             Reason::Forked => ErrorKind::Forked,
             #[cfg(feature = "tokio")]
-            Reason::Cancelled | Reason::Dropped => ErrorKind::Cancelled,
+            Reason::Cancelled(cause) => Cancelled::kind_of(cause.as_ref(), ErrorKind::Cancelled),
+            #[cfg(feature = "tokio")]
+            Reason::Dropped => ErrorKind::Cancelled,
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn cancelled(&self) -> Option<&Cancelled> {
+        match &self.0.reason {
+            Reason::Cancelled(cause) => cause.as_ref(),
+            _ => None,
         }
     }
 
@@ -129,9 +141,18 @@ impl fmt::Display for JoinError {
             ),
             Reason::Forked => write!(f, "{work} runs in the process that this one is a fork of; join it there"),
             #[cfg(feature = "tokio")]
-            Reason::Cancelled => write!(f, "{work} was cancelled, by its handle or with the node that it runs at"),
+            Reason::Cancelled(Some(cause)) => write!(f, "{work} was cancelled: {}; pass this up", cause.why()),
             #[cfg(feature = "tokio")]
-            Reason::Dropped => write!(f, "{work} was cancelled, because its runtime was shut down"),
+            Reason::Cancelled(None) => {
+                write!(f, "{work} was cancelled, by its handle or with the node that it runs at; pass this up")
+            }
+            #[cfg(feature = "tokio")]
+            Reason::Dropped => {
+                write!(
+                    f,
+                    "{work} was cancelled, because its runtime was shut down; shut it down after the work's scopes"
+                )
+            }
         }
     }
 }

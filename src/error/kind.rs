@@ -34,9 +34,9 @@ pub enum ErrorKind {
     NotWorkStealing,
     /// The caller or its task was cancelled. A cancelled task never ran.
     Cancelled,
-    /// The deadline of the caller or of its task has passed, which cancelled it.
+    /// A deadline has passed, and cancelled the caller, its task, or the scope that the call needs.
     DeadlineExceeded,
-    /// A scope, task or thread at or above the caller's node has ended.
+    /// A scope, task or thread at or above the caller's node has ended, by another cause than a deadline.
     ScopeEnded,
     /// The code panicked. [`Error::into_panic`](crate::Error::into_panic) returns the payload.
     Panicked,
@@ -81,7 +81,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    pub(super) fn is_cancelled(self) -> bool {
+    pub(crate) fn is_cancelled(self) -> bool {
         matches!(self, Self::Cancelled | Self::DeadlineExceeded | Self::ScopeEnded)
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::error::cancelled::Cancelled;
 use crate::error::kind::ErrorKind;
 
 /// Why a thread, a future or a job was not started. Nothing of it ran, and it was dropped.
@@ -15,6 +16,8 @@ pub enum SpawnError {
     ScopeEnded {
         /// The caller's node, in words.
         place: String,
+        /// The cancel that ended the scope, such as its deadline; `None` when it was closed without one.
+        cause: Option<Cancelled>,
     },
     /// The operating system refused a thread, or the thread's settings.
     Thread {
@@ -27,9 +30,16 @@ impl SpawnError {
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::NotRunning => ErrorKind::NoRuntime,
-            Self::ScopeEnded { .. } => ErrorKind::ScopeEnded,
+            Self::ScopeEnded { cause, .. } => Cancelled::kind_of(cause.as_ref(), ErrorKind::ScopeEnded),
             Self::Thread { source } if source.kind() == io::ErrorKind::InvalidInput => ErrorKind::Invalid,
             Self::Thread { .. } => ErrorKind::NoThread,
+        }
+    }
+
+    pub(super) fn cancelled(&self) -> Option<&Cancelled> {
+        match self {
+            Self::ScopeEnded { cause, .. } => cause.as_ref(),
+            _ => None,
         }
     }
 }
@@ -47,10 +57,11 @@ impl fmt::Display for SpawnError {
                 "no tokio runtime is running here, so nothing can be spawned; call it in one (`Runtime::block_on`, \
                  `Handle::enter`), or spawn with a `Portal`",
             ),
-            Self::ScopeEnded { place } => write!(
+            Self::ScopeEnded { place, cause } => write!(
                 f,
-                "spawned at {place}, below a scope that has ended; spawn before it ends, or from outside of it: \
-                 `parent.run(|| heirloom::spawn(…))`"
+                "spawned at {place}, below a scope that has ended{}; spawn before it ends, or from outside of it: \
+                 `parent.run(|| heirloom::spawn(…))`",
+                Cancelled::in_brackets(cause.as_ref())
             ),
             Self::Thread { source } if self.kind() == ErrorKind::Invalid => {
                 write!(f, "a thread was not started: {source}; correct its name or its stack size")

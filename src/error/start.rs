@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::error::cancelled::Cancelled;
 use crate::error::circle::Circle;
 use crate::error::kind::ErrorKind;
 use crate::error::no_place::NO_PLACE;
@@ -75,6 +76,8 @@ pub enum StartErrorKind {
     ScopeEnded {
         /// The scope, in words, unless it was dropped.
         scope: Option<String>,
+        /// The cancel that ended it, such as its deadline; `None` when it was closed without one, or dropped.
+        cause: Option<Cancelled>,
     },
     /// The code that created the manager had no node of its own, so no look-up finds the manager. Such code shares its
     /// thread with other code: it is a runtime's future, or runs on a thread that was
@@ -133,13 +136,20 @@ impl StartError {
             StartErrorKind::Invalid { .. } => ErrorKind::Invalid,
             StartErrorKind::Reentrant => ErrorKind::Reentrant,
             StartErrorKind::WouldDeadlock { .. } => ErrorKind::WouldDeadlock,
-            StartErrorKind::ScopeEnded { .. } => ErrorKind::ScopeEnded,
+            StartErrorKind::ScopeEnded { cause, .. } => Cancelled::kind_of(cause.as_ref(), ErrorKind::ScopeEnded),
             StartErrorKind::NoPlace => ErrorKind::NoPlace,
             StartErrorKind::WorkerInit { .. } => ErrorKind::WorkerInit,
             StartErrorKind::WarmTimeout { .. } => ErrorKind::TimedOut,
             StartErrorKind::ThreadSpawn { .. } => ErrorKind::NoThread,
             StartErrorKind::Ended => ErrorKind::Closed,
             StartErrorKind::Forked => ErrorKind::Forked,
+        }
+    }
+
+    pub(super) fn cancelled(&self) -> Option<&Cancelled> {
+        match self.kind() {
+            StartErrorKind::ScopeEnded { cause, .. } => cause.as_ref(),
+            _ => None,
         }
     }
 
@@ -184,10 +194,11 @@ impl fmt::Display for StartError {
                 "waiting for another caller to start \"{namespace}\" would never end: {circle}; make the settings \
                  without waiting for code that needs it"
             ),
-            StartErrorKind::ScopeEnded { scope } => write!(
+            StartErrorKind::ScopeEnded { scope, cause } => write!(
                 f,
-                "\"{namespace}\" belongs to {}, which has ended; create the manager in a scope that is open",
-                scope.as_deref().unwrap_or("a scope")
+                "\"{namespace}\" belongs to {}, which has ended{}; create the manager in a scope that is open",
+                scope.as_deref().unwrap_or("a scope"),
+                Cancelled::in_brackets(cause.as_ref())
             ),
             StartErrorKind::NoPlace => write!(
                 f,

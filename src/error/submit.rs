@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::error::cancelled::Cancelled;
 use crate::error::circle::Circle;
 use crate::error::kind::ErrorKind;
 use crate::error::worker_init::WorkerInitFailed;
@@ -81,6 +82,8 @@ pub enum SubmitErrorKind {
     ScopeEnded {
         /// The scope, in words.
         scope: String,
+        /// The cancel that ended it, such as its deadline; `None` when it was closed without one.
+        cause: Option<Cancelled>,
     },
     /// The wait for capacity would never end: every task that could free a position waits, directly or through others,
     /// for the submitter.
@@ -90,7 +93,10 @@ pub enum SubmitErrorKind {
     },
     /// The submitter was cancelled while it waited for capacity in a bounded queue, or before a
     /// [`map`](crate::PoolManager::map) submitted its next task.
-    Cancelled,
+    Cancelled {
+        /// The reason and the place of the cancel.
+        cause: Cancelled,
+    },
     /// The operating system refused a thread, and the pool has none. Trying again later may work.
     ThreadSpawn {
         /// The system's error.
@@ -145,14 +151,22 @@ impl SubmitError {
             SubmitErrorKind::Closed { .. } | SubmitErrorKind::OwnerEnded => ErrorKind::Closed,
             SubmitErrorKind::UnknownTaskType { .. } | SubmitErrorKind::WrongWorkerState { .. } => ErrorKind::WrongType,
             SubmitErrorKind::QueueFull { .. } => ErrorKind::QueueFull,
-            SubmitErrorKind::ScopeEnded { .. } => ErrorKind::ScopeEnded,
+            SubmitErrorKind::ScopeEnded { cause, .. } => Cancelled::kind_of(cause.as_ref(), ErrorKind::ScopeEnded),
             SubmitErrorKind::WouldDeadlock { .. } => ErrorKind::WouldDeadlock,
-            SubmitErrorKind::Cancelled => ErrorKind::Cancelled,
+            SubmitErrorKind::Cancelled { cause } => Cancelled::kind_of(Some(cause), ErrorKind::Cancelled),
             SubmitErrorKind::ThreadSpawn { .. } => ErrorKind::NoThread,
             SubmitErrorKind::WorkerInit { .. } => ErrorKind::WorkerInit,
             SubmitErrorKind::NotWorkStealing => ErrorKind::NotWorkStealing,
             SubmitErrorKind::FromInitialiser => ErrorKind::FromOwnTask,
             SubmitErrorKind::Forked => ErrorKind::Forked,
+        }
+    }
+
+    pub(super) fn cancelled(&self) -> Option<&Cancelled> {
+        match self.kind() {
+            SubmitErrorKind::ScopeEnded { cause, .. } => cause.as_ref(),
+            SubmitErrorKind::Cancelled { cause } => Some(cause),
+            _ => None,
         }
     }
 
@@ -214,20 +228,22 @@ impl fmt::Display for SubmitError {
                 "the node that owns \"{namespace}\" has ended, so its tasks have nowhere to run; create the manager on a \
                  node that outlives them"
             ),
-            SubmitErrorKind::ScopeEnded { scope } => write!(
+            SubmitErrorKind::ScopeEnded { scope, cause } => write!(
                 f,
-                "submitted to \"{namespace}\" from {scope} or below it, which has ended; submit before it ends, from \
-                 outside of it (`parent.run(|| …)`), or to a `detached` pool"
+                "submitted to \"{namespace}\" from {scope} or below it, which has ended{}; submit before it ends, from \
+                 outside of it (`parent.run(|| …)`), or to a `detached` pool",
+                Cancelled::in_brackets(cause.as_ref())
             ),
             SubmitErrorKind::WouldDeadlock { circle } => write!(
                 f,
                 "the queue of \"{namespace}\" is full, and waiting for capacity would never end: {circle}; release what \
                  the others wait for first, or do it here"
             ),
-            SubmitErrorKind::Cancelled => write!(
+            SubmitErrorKind::Cancelled { cause } => write!(
                 f,
-                "not submitted to \"{namespace}\", because the submitter was cancelled; pass this up, or submit from \
-                 outside of it (`parent.run(|| …)`)"
+                "not submitted to \"{namespace}\", because the submitter was cancelled: {}; pass this up, or submit from \
+                 outside of it (`parent.run(|| …)`)",
+                cause.why()
             ),
             SubmitErrorKind::ThreadSpawn { source } => write!(
                 f,
@@ -249,7 +265,11 @@ impl fmt::Display for SubmitError {
                  another pool"
             ),
             SubmitErrorKind::Forked => {
-                write!(f, "\"{namespace}\": this process is a fork, and threads do not survive a fork")
+                write!(
+                    f,
+                    "\"{namespace}\": this process is a fork, and threads do not survive a fork; submit in the process that \
+                     started the pool, or `exec` after forking"
+                )
             }
         }
     }

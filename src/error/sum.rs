@@ -198,7 +198,7 @@ impl Error {
             Self::Submit(error) => error.flat(),
             Self::Task(error) => error.kind(),
             Self::Stop(error) => error.kind(),
-            Self::Cancelled(error) => error.kind(),
+            Self::Cancelled(error) => Cancelled::kind_of(Some(error), ErrorKind::Cancelled),
             Self::NotBound(error) => error.kind(),
             Self::Bind(error) => error.kind(),
             Self::Init(error) => error.kind(),
@@ -256,13 +256,21 @@ impl Error {
         }
     }
 
-    /// Returns the reason and the place of the cancel that ended the code or its task, where they are known.
+    /// Returns the reason and the place of the cancel behind the error: of the code, of its task or wait, or of the scope
+    /// that the call needs. `None` where no cancel was made, or it is not known.
     #[must_use]
     pub fn as_cancelled(&self) -> Option<&Cancelled> {
         match self {
             Self::Cancelled(error) => Some(error),
+            Self::Start(error) => error.cancelled(),
+            Self::Submit(error) => error.cancelled(),
             Self::Task(error) => error.as_cancelled(),
-            _ => None,
+            Self::Bind(error) => error.cancelled(),
+            Self::Busy(error) => error.cancelled.as_ref(),
+            Self::Spawn(error) => error.cancelled(),
+            #[cfg(feature = "tokio")]
+            Self::Join(error) => error.cancelled(),
+            _ => self.as_init().and_then(InitError::cancelled),
         }
     }
 

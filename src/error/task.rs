@@ -133,7 +133,7 @@ impl TaskError {
     pub fn kind(&self) -> ErrorKind {
         match &self.0.kind {
             Kind::Panic { .. } => ErrorKind::Panicked,
-            Kind::Cancelled(cause) => cause.kind(),
+            Kind::Cancelled(cause) => Cancelled::kind_of(Some(cause), ErrorKind::Cancelled),
             Kind::ThreadSpawn(_) => ErrorKind::NoThread,
             Kind::WorkerInit(_) => ErrorKind::WorkerInit,
             Kind::ProcessExiting => ErrorKind::ProcessExiting,

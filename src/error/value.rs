@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::error::cancelled::Cancelled;
 use crate::error::circle::Circle;
 use crate::error::kind::ErrorKind;
 use crate::error::no_place::NO_PLACE;
@@ -113,6 +114,8 @@ pub enum BindError {
         key: &'static str,
         /// The node, in words.
         place: String,
+        /// The cancel that ended it, such as its deadline; `None` when it ended without one.
+        cause: Option<Cancelled>,
     },
     /// The code shares its thread with other code (it is a runtime's future, or runs on a thread that was
     /// [marked](crate::thread::mark_shared)) and has no node of its own, so the value would have no owner.
@@ -127,8 +130,15 @@ impl BindError {
         match self {
             Self::AlreadyBound { .. } => ErrorKind::AlreadyBound,
             Self::Sealed { .. } => ErrorKind::Sealed,
-            Self::OwnerGone { .. } => ErrorKind::ScopeEnded,
+            Self::OwnerGone { cause, .. } => Cancelled::kind_of(cause.as_ref(), ErrorKind::ScopeEnded),
             Self::NoPlace { .. } => ErrorKind::NoPlace,
+        }
+    }
+
+    pub(super) fn cancelled(&self) -> Option<&Cancelled> {
+        match self {
+            Self::OwnerGone { cause, .. } => cause.as_ref(),
+            _ => None,
         }
     }
 }
@@ -144,9 +154,11 @@ impl fmt::Display for BindError {
             Self::Sealed { key } => {
                 write!(f, "\"{key}\" is sealed, so nothing more is bound; bind before `seal` is called")
             }
-            Self::OwnerGone { key, place } => {
-                write!(f, "\"{key}\" cannot be bound at {place}, which has ended; bind at a node that is open")
-            }
+            Self::OwnerGone { key, place, cause } => write!(
+                f,
+                "\"{key}\" cannot be bound at {place}, which has ended{}; bind at a node that is open",
+                Cancelled::in_brackets(cause.as_ref())
+            ),
             Self::NoPlace { key } => write!(
                 f,
                 "\"{key}\" cannot be bound here: {}, or bind at `Lineage::process()` if the whole process is meant",
@@ -201,6 +213,8 @@ pub enum InitError {
     OwnerGone {
         /// The key's name.
         key: &'static str,
+        /// The cancel, such as the node's deadline; `None` when the node ended without one.
+        cause: Option<Cancelled>,
     },
     /// The initialiser was not ready in time. The run goes on, and a later call finds its value.
     TimedOut {
@@ -211,6 +225,8 @@ pub enum InitError {
     Cancelled {
         /// The key's name.
         key: &'static str,
+        /// The reason and the place of the cancel.
+        cause: Cancelled,
     },
     /// The caller does not stand at or below the node that was to own the value.
     NotBelow {
@@ -253,15 +269,17 @@ impl fmt::Display for InitError {
             Self::Abandoned { key } => {
                 write!(f, "the future that initialised \"{key}\" was dropped before it was ready; ask again")
             }
-            Self::OwnerGone { key } => {
-                write!(f, "the node that was to own \"{key}\" has ended or was cancelled; ask at a node that is open")
-            }
+            Self::OwnerGone { key, cause } => write!(
+                f,
+                "the node that was to own \"{key}\" has ended or was cancelled{}; ask at a node that is open",
+                Cancelled::in_brackets(cause.as_ref())
+            ),
             Self::TimedOut { key } => write!(
                 f,
                 "the initialiser of \"{key}\" was not ready in time; it goes on, so ask again later, or wait longer"
             ),
-            Self::Cancelled { key } => {
-                write!(f, "the wait for \"{key}\" was cancelled with the waiting task or thread; pass this up")
+            Self::Cancelled { key, cause } => {
+                write!(f, "the wait for \"{key}\" was cancelled: {}; pass this up", cause.why())
             }
             Self::NotBelow { key, owner, place } => write!(
                 f,
@@ -298,9 +316,9 @@ impl InitError {
             | Self::Reentrant { key }
             | Self::Abandoned { key }
             | Self::WouldDeadlock { key, .. }
-            | Self::OwnerGone { key }
+            | Self::OwnerGone { key, .. }
             | Self::TimedOut { key }
-            | Self::Cancelled { key }
+            | Self::Cancelled { key, .. }
             | Self::NotBelow { key, .. }
             | Self::NoPlace { key }
             | Self::Sealed { key } => key,
@@ -314,12 +332,20 @@ impl InitError {
             Self::Reentrant { .. } => ErrorKind::Reentrant,
             Self::WouldDeadlock { .. } => ErrorKind::WouldDeadlock,
             Self::Abandoned { .. } => ErrorKind::Abandoned,
-            Self::OwnerGone { .. } => ErrorKind::ScopeEnded,
+            Self::OwnerGone { cause, .. } => Cancelled::kind_of(cause.as_ref(), ErrorKind::ScopeEnded),
             Self::TimedOut { .. } => ErrorKind::TimedOut,
-            Self::Cancelled { .. } => ErrorKind::Cancelled,
+            Self::Cancelled { cause, .. } => Cancelled::kind_of(Some(cause), ErrorKind::Cancelled),
             Self::NotBelow { .. } => ErrorKind::NotBelow,
             Self::NoPlace { .. } => ErrorKind::NoPlace,
             Self::Sealed { .. } => ErrorKind::Sealed,
+        }
+    }
+
+    pub(super) fn cancelled(&self) -> Option<&Cancelled> {
+        match self {
+            Self::OwnerGone { cause, .. } => cause.as_ref(),
+            Self::Cancelled { cause, .. } => Some(cause),
+            _ => None,
         }
     }
 

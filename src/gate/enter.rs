@@ -150,7 +150,7 @@ impl Gate {
         }
         self.acquire_now().map_err(|busy| {
             interrupted::note_if_cancelled();
-            Busy { waited: begun.elapsed(), cancelled, ..busy }
+            Busy { waited: begun.elapsed(), cancelled: cancelled.then(interrupted::cause), ..busy }
         })
     }
 
@@ -211,14 +211,11 @@ impl Gate {
         // closed.
         let cancelled = listener.cancel_requested();
         let refusal = released.refusal().filter(|_| !cancelled);
-        let refuse = || Busy { cancelled, ..self.busy(&line, begun.elapsed(), refusal.map(|why| why.circle)) };
+        let refuse = || self.busy(&line, begun.elapsed(), refusal.map(|why| why.circle));
         let outcome = if given_up { Err(refuse()) } else { Ok(()) };
         drop(line);
         drop(released);
-        if cancelled && given_up {
-            interrupted::note_if_cancelled();
-        }
-        outcome
+        outcome.map_err(|busy| Busy { cancelled: cancelled.then(interrupted::cancelled), ..busy })
     }
 
     /// The circle of a caller whose holder is further out on the same stack.
@@ -235,7 +232,8 @@ impl Gate {
         let would_deadlock = circle.is_some();
         match line.holder() {
             Some(holder) => {
-                Busy { gate: self.name, waited, holder, would_deadlock, circle, cancelled: false, forked: false }
+                let holder = Box::new(holder);
+                Busy { gate: self.name, waited, holder, would_deadlock, circle, cancelled: None, forked: false }
             }
             // A free gate refuses no caller, and a gate with waiters is handed over.
             None => unreachable!("a free gate refused a caller"),

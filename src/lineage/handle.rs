@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::thread::ThreadId;
 
+use crate::error::Cancelled;
 use crate::lineage::current::{self, CurrentNode, EnterGuard, LazyNode};
 use crate::lineage::display::Path;
 use crate::lineage::node::{NodeKind, NodeRef, ScopeTrackers};
@@ -201,12 +202,12 @@ impl Lineage {
     }
 }
 
-/// Returns the innermost closed scope at or above the node, in words.
+/// Returns the innermost closed scope at or above the node, in words, and the request that closed it.
 #[cold]
-pub(crate) fn closed_scope(node: &NodeRef) -> String {
+pub(crate) fn closed_scope(node: &NodeRef) -> (String, Option<Cancelled>) {
     let closed = |at: &Lineage| at.0.node().trackers().is_some_and(ScopeTrackers::is_closed);
     let scope = Lineage(node.clone()).ancestors().find(closed);
-    scope.map_or_else(|| String::from("a scope"), |scope| scope.to_string())
+    (scope.map_or_else(|| String::from("a scope"), |scope| scope.to_string()), node.node().end_cause())
 }
 
 /// Leaves a node when it is dropped, and all entries that foreign code left above.

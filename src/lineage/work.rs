@@ -101,6 +101,12 @@ impl Work {
         self.word.reason().map(|reason| Cancelled::new(reason, at))
     }
 
+    /// Returns the nearest request that reaches the work: the handle's, or one of its node's.
+    #[cold]
+    pub(crate) fn nearest_cause(&self) -> Option<Cancelled> {
+        self.cause().or_else(|| self.node().cause())
+    }
+
     /// Returns how many requests the handle has made.
     pub(crate) fn requests(&self) -> u64 {
         self.word.requests()

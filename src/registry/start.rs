@@ -215,8 +215,9 @@ impl PoolManager {
             return Ok(());
         }
         note_if_cancelled();
+        let cause = scope.as_ref().and_then(|scope| scope.node().end_cause());
         let scope = scope.map(|scope| Lineage(scope).to_string()).or_else(|| self.ended_with());
-        Err(self.start_error(StartErrorKind::ScopeEnded { scope }))
+        Err(self.start_error(StartErrorKind::ScopeEnded { scope, cause }))
     }
 
     fn start_error(&self, kind: StartErrorKind) -> Error {

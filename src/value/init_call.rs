@@ -144,7 +144,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> InitCall<'_, K, V> {
             return Some(Err(InitError::Sealed { key }));
         }
         let gone = if self.derived { self.slot.node().is_over() } else { is_gone(self.slot.node()) };
-        gone.then_some(Err(InitError::OwnerGone { key }))
+        gone.then(|| Err(self.slot.owner_gone()))
     }
 
     fn lead<E: Into<BoxError>>(&self, lead: LeadValue<'_, K, V>, make: impl FnOnce() -> Result<V, E>) -> Outcome<V> {
@@ -259,12 +259,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> InitCall<'_, K, V> {
         listener: Option<&mut CancelListener>,
         waker: &Waker,
     ) -> Option<InitError> {
-        let key = self.key();
         if owner.as_mut().is_some_and(|watch| watch.poll(waker, is_gone)) {
-            return Some(InitError::OwnerGone { key });
+            return Some(self.slot.owner_gone());
         }
         let cancelled = listener.is_some_and(|listener| listener.poll(waker, CancelListener::cancel_requested));
-        cancelled.then_some(InitError::Cancelled { key })
+        // Noted by the caller, once no outcome comes in between.
+        cancelled.then(|| InitError::Cancelled { key: self.key(), cause: interrupted::cause() })
     }
 }
 

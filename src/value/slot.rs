@@ -62,6 +62,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BindingSlot<'_, K, V> {
         self.node.node()
     }
 
+    /// The error of an initialiser's call where the node has ended, or is cancelled.
+    #[cold]
+    pub(super) fn owner_gone(&self) -> InitError {
+        InitError::OwnerGone { key: self.bindings.name, cause: self.node().end_cause() }
+    }
+
     fn words(&self) -> String {
         Lineage(self.node.clone()).to_string()
     }
@@ -118,7 +124,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BindingSlot<'_, K, V> {
         if state.sealed && announce {
             return Err(BindError::Sealed { key: self.bindings.name });
         }
-        let gone = || BindError::OwnerGone { key: self.bindings.name, place: self.words() };
+        let gone = || {
+            let cause = self.node().end_cause();
+            BindError::OwnerGone { key: self.bindings.name, place: self.words(), cause }
+        };
         if self.node().is_over() {
             return Err(gone());
         }
@@ -188,7 +197,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BindingSlot<'_, K, V> {
         match self.store(state, binding, announce, drops) {
             Ok((announced, _)) => (Ok(Arc::clone(binding.value())), announced),
             Err(BindError::Sealed { key }) => (Err(InitError::Sealed { key }), false),
-            Err(_) => (Err(InitError::OwnerGone { key: self.bindings.name }), false),
+            Err(_) => (Err(self.owner_gone()), false),
         }
     }
 

@@ -134,7 +134,7 @@ fn a_scope_that_was_told_to_end_takes_none() {
         for refused in refused {
             let refused = refused.expect_err("the scope has ended");
             assert!(
-                matches!(refused.as_spawn(), Some(SpawnError::ScopeEnded { place }) if place.contains("inner")),
+                matches!(refused.as_spawn(), Some(SpawnError::ScopeEnded { place, .. }) if place.contains("inner")),
                 "{refused:?}"
             );
             assert!(refused.is_cancelled());

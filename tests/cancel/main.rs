@@ -15,6 +15,7 @@ mod a_shielded_thread_is_asked_only_itself;
 mod a_sleeper_wakes_when_it_is_asked_to_stop;
 mod a_tasks_time_is_limited;
 mod cancelled_work_makes_room_in_a_full_queue;
+mod every_verb_names_a_deadline;
 mod join_cancelling_passes_requests_on;
 mod wakers_of_a_request_are_run_apart;
 mod what_a_cancelled_task_drops_may_join_another;

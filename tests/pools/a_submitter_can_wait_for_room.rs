@@ -213,7 +213,7 @@ fn a_submitter_whose_scope_ends_waits_no_longer() {
                 let refused = refused.unwrap_err();
                 let ended = matches!(
                     refused.reason().as_submit().map(|it| it.kind()),
-                    Some(SubmitErrorKind::ScopeEnded { .. } | SubmitErrorKind::Cancelled)
+                    Some(SubmitErrorKind::ScopeEnded { .. } | SubmitErrorKind::Cancelled { .. })
                 );
                 assert!(ended, "{refused}");
                 refused.into_task()();
@@ -238,7 +238,7 @@ fn a_task_that_is_asked_to_stop_waits_no_longer() {
         eventually("it was refused once", || pool.stats().refused >= 1);
         waits.cancel();
         assert!(
-            matches!(waits.join().expect("runs"), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Cancelled)))
+            matches!(waits.join().expect("runs"), Err(error) if matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Cancelled { .. })))
         );
     });
 }
@@ -273,7 +273,7 @@ fn a_task_that_nobody_has_looked_at_hears_its_handle_and_its_pool() {
             ask(&own, &waits);
             assert!(matches!(
                 waits.join().expect("runs").as_submit().map(|it| it.kind()),
-                Some(SubmitErrorKind::Cancelled)
+                Some(SubmitErrorKind::Cancelled { .. })
             ));
         }
     });
@@ -292,7 +292,7 @@ fn a_thread_that_nobody_has_looked_at_hears_its_handle() {
             waits.cancel();
             assert!(matches!(
                 waits.join().expect("ends").as_submit().map(|it| it.kind()),
-                Some(SubmitErrorKind::Cancelled)
+                Some(SubmitErrorKind::Cancelled { .. })
             ));
         }
     });

@@ -28,7 +28,7 @@ impl Wake for Woken {
 }
 
 fn is_cancelled(error: &heirloom::Error) -> bool {
-    matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Cancelled))
+    matches!(error.as_submit().map(|it| it.kind()), Some(SubmitErrorKind::Cancelled { .. }))
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn what_a_static_made_in_a_request_ended_with_that_request() {
         assert!(text.contains(&format!("belonged to {name} and ended with it")), "{text}");
         assert!(text.contains("`Lineage::process().get_or_start(\"mail\", …)`"), "{text}");
         match mail.start(PoolConfig::leased(1)).as_ref().map_err(|it| it.as_start().expect("it did not start").kind()) {
-            Err(StartErrorKind::ScopeEnded { scope }) => assert_eq!(*scope, Some(name)),
+            Err(StartErrorKind::ScopeEnded { scope, .. }) => assert_eq!(*scope, Some(name)),
             other => panic!("{other:?}"),
         }
     });

@@ -146,7 +146,7 @@ fn the_owners_end_fails_the_waiters_at_once_and_its_initialiser_later() {
             }
             let late = led.end(Ok(1)).expect("no panic");
             assert!(
-                matches!(late, Err(ref it) if matches!(it.as_init(), Some(InitError::OwnerGone { key: "key" }))),
+                matches!(late, Err(ref it) if matches!(it.as_init(), Some(InitError::OwnerGone { key: "key", .. }))),
                 "{late:?}"
             );
             assert!(KEY.at(&owner).get().is_err(), "nothing is bound at what has ended");
@@ -203,7 +203,7 @@ fn a_waiter_that_is_cancelled_stops_waiting_and_the_others_do_not() {
         let stays = waiters(&pool, &other, 1, || KEY.get_or_init(never)).remove(0);
         one.cancel();
         assert!(
-            matches!(by_scope.join().expect("ends"), Err(ref it) if matches!(it.as_init(), Some(InitError::Cancelled { key: "key" })))
+            matches!(by_scope.join().expect("ends"), Err(ref it) if matches!(it.as_init(), Some(InitError::Cancelled { key: "key", .. })))
         );
         assert_eq!(by_task.cancel(), CancelOutcome::Requested);
         assert!(

@@ -55,10 +55,10 @@ impl<T> Outcome<T> {
     }
 
     /// Ends a job that has not begun. Its closure is dropped on the calling thread, at the job's node.
-    pub(super) fn end_queued(&self, why: JoinError) {
+    pub(super) fn end_queued(&self, why: impl FnOnce() -> JoinError) {
         if let Some(queued) = self.take_queued() {
             self.work.run(|| swallow_drop(queued));
-            self.end(Err(why));
+            self.end(Err(why()));
         }
     }
 

@@ -23,7 +23,7 @@ use crate::sync::os::Arc;
 use crate::sync::unwind::{swallow, swallow_drop};
 
 use super::outcome::{Ended, Outcome};
-use crate::error::{Error, ErrorKind, JoinError, SpawnError};
+use crate::error::{Error, JoinError, SpawnError};
 
 /// Spawns a future at the caller's node, on the runtime that the caller runs in.
 ///
@@ -106,7 +106,7 @@ where
     let place = outcome.work.node_ref();
     let end = move || {
         if let Some(outcome) = weak.upgrade() {
-            outcome.end_queued(JoinError::cancelled());
+            outcome.end_queued(|| cancelled(&outcome.work));
         }
     };
     let ends = place.node().parent().is_some().then(|| Lineage(place.clone()).on_cancel(end));
@@ -122,8 +122,13 @@ fn running() -> Result<Handle, SpawnError> {
 fn counted() -> Result<Arc<Work>, SpawnError> {
     Work::counted().map_err(|_| {
         note_if_cancelled();
-        SpawnError::ScopeEnded { place: Lineage(current::nearest()).to_string() }
+        let at = Lineage(current::nearest());
+        SpawnError::ScopeEnded { place: at.to_string(), cause: at.0.node().end_cause() }
     })
+}
+
+fn cancelled(work: &Work) -> JoinError {
+    JoinError::of_cancelled(work.nearest_cause())
 }
 
 fn span() -> Span {
@@ -166,8 +171,9 @@ pin_project_lite::pin_project! {
                 return;
             }
             // The handle aborted the future, or the runtime has ended.
-            let cancelled = this.outcome.work.is_cancelled();
-            this.end(Err(if cancelled { JoinError::cancelled() } else { JoinError::dropped() }));
+            let work = &this.outcome.work;
+            let why = if work.is_cancelled() { cancelled(work) } else { JoinError::dropped() };
+            this.end(Err(why));
         }
     }
 }
@@ -195,7 +201,8 @@ impl<F: Future> Future for Spawned<F> {
         let work = &this.outcome.work;
         let is_cancelled = this.watch.as_mut().is_some_and(|watch| watch.poll(cx.waker(), |node| node.is_cancelled()));
         if is_cancelled || work.cancel_requested() {
-            self.end(Err(JoinError::cancelled()));
+            let why = cancelled(work);
+            self.end(Err(why));
             return Poll::Ready(());
         }
         let polled = match this.future.as_pin_mut() {
@@ -226,7 +233,7 @@ impl<T> Job<T> {
         let work = &self.outcome.work;
         if work.is_cancelled() {
             work.run(|| swallow_drop(f));
-            self.outcome.end(Err(JoinError::cancelled()));
+            self.outcome.end(Err(cancelled(work)));
             return;
         }
         let ran = catch_unwind(AssertUnwindSafe(|| work.run(f)));
@@ -237,7 +244,7 @@ impl<T> Job<T> {
 impl<T> Drop for Job<T> {
     fn drop(&mut self) {
         // The runtime was shut down before the job began.
-        self.outcome.end_queued(JoinError::dropped());
+        self.outcome.end_queued(JoinError::dropped);
     }
 }
 
@@ -282,7 +289,7 @@ impl<T> SpawnHandle<T> {
             return CancelOutcome::AlreadyFinished;
         }
         let first = self.outcome.work.request_cancel();
-        self.outcome.end_queued(JoinError::cancelled());
+        self.outcome.end_queued(|| cancelled(&self.outcome.work));
         if let Some(task) = self.outcome.abort.get() {
             task.abort();
         }
@@ -311,7 +318,7 @@ impl<T> Cancel for SpawnHandle<T> {
 impl<T> SpawnHandle<T> {
     pub(super) fn poll_end(&self, waker: &Waker) -> Poll<Ended<T>> {
         let polled = self.outcome.poll(waker);
-        if matches!(&polled, Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled) {
+        if matches!(&polled, Poll::Ready(Err(error)) if error.kind().is_cancelled()) {
             note_if_cancelled();
         }
         polled

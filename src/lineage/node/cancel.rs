@@ -156,6 +156,13 @@ impl Node {
         self.state.reason().map(|reason| self.cancelled_for(reason))
     }
 
+    /// Returns the request behind the end of this node, or of a scope at or above it.
+    #[cold]
+    pub(crate) fn end_cause(&self) -> Option<Cancelled> {
+        let closed = self.scope_nodes().filter(|(_, trackers)| trackers.is_closed());
+        closed.map(|(node, _)| node).find_map(Self::own_cause).or_else(|| self.cause())
+    }
+
     /// Returns the error of code that is cancelled at this node.
     #[cold]
     pub(crate) fn cancelled_for(&self, reason: CancelReason) -> Cancelled {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use crate::error::{Error, ErrorKind, Refused, SubmitError, SubmitErrorKind};
+use crate::error::{Cancelled, Error, ErrorKind, Refused, SubmitError, SubmitErrorKind};
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::{Node, NodeRef};
@@ -201,12 +201,14 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
         if self.place.node().scope_closed() {
             return Some(admit::scope_has_ended(pool, &self.place).into());
         }
-        Some(self.cancelled())
+        interrupted::note_if_cancelled();
+        // Acknowledged since the look above.
+        let cause = self.place.node().cause().unwrap_or_else(interrupted::cause);
+        Some(self.cancelled(cause))
     }
 
-    fn cancelled(&self) -> Error {
-        interrupted::note_if_cancelled();
-        SubmitError::new(&self.pool.namespace, SubmitErrorKind::Cancelled).into()
+    fn cancelled(&self, cause: Cancelled) -> Error {
+        SubmitError::new(&self.pool.namespace, SubmitErrorKind::Cancelled { cause }).into()
     }
 
     /// Whether an input waits for capacity in the queue.
@@ -228,7 +230,7 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
         self.capacity = None;
         Poll::Ready(cancelled.then(|| {
             self.end();
-            self.cancelled()
+            self.cancelled(interrupted::cancelled())
         }))
     }
 }

@@ -180,8 +180,8 @@ fn would_deadlock<F>(pool: &Pool, task: F, why: ClosesCircle) -> Refused<F> {
 }
 
 fn cancelled_while_waiting<F>(pool: &Pool, task: F) -> Refused<F> {
-    interrupted::note_if_cancelled();
-    Refused { task, reason: SubmitError::new(&pool.namespace, SubmitErrorKind::Cancelled).into() }
+    let cause = interrupted::cancelled();
+    Refused { task, reason: SubmitError::new(&pool.namespace, SubmitErrorKind::Cancelled { cause }).into() }
 }
 
 /// Runs `f` as a task of the pool and waits for it. It runs on this thread if a leased pool has a permit free or the

@@ -62,7 +62,8 @@ fn live_owner(pool: &Pool) -> Result<NodeRef, SubmitError> {
 #[cold]
 pub(crate) fn scope_has_ended(pool: &Pool, place: &NodeRef) -> SubmitError {
     interrupted::note_if_cancelled();
-    SubmitError::new(&pool.namespace, SubmitErrorKind::ScopeEnded { scope: closed_scope(place) })
+    let (scope, cause) = closed_scope(place);
+    SubmitError::new(&pool.namespace, SubmitErrorKind::ScopeEnded { scope, cause })
 }
 
 /// Takes one unit of the queue's capacity. A queue without a limit always has some.

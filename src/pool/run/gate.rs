@@ -52,7 +52,9 @@ pub(super) fn run(gated: &Gated, pool: &Pool, claimed: &Claimed<TaskMeta>, count
     let (id, namespace) = (claimed.task().id(), &pool.namespace);
     let error = match let_in {
         Ok(Ok(())) => TaskError::cancelled(id, namespace, cause(pool, counted)),
-        Ok(Err(Denied::Busy(busy))) if busy.cancelled => TaskError::cancelled(id, namespace, cause(pool, counted)),
+        Ok(Err(Denied::Busy(busy))) if busy.cancelled.is_some() => {
+            TaskError::cancelled(id, namespace, cause(pool, counted))
+        }
         Ok(Err(Denied::Busy(busy))) => TaskError::busy(id, namespace, busy),
         Ok(Err(Denied::Missing(missing))) => TaskError::gate_missing(id, namespace, missing),
         Err(payload) => {
@@ -79,7 +81,7 @@ fn report(error: &TaskError) {
     if error.is_cancelled() {
         return;
     }
-    let holder = error.as_busy().map(|busy| &busy.holder);
+    let holder = error.as_busy().map(|busy| &*busy.holder);
     swallow(|| {
         tracing::warn!(
             target: "heirloom",

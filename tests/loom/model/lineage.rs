@@ -82,6 +82,7 @@ pub(crate) mod current {
 }
 
 pub(crate) mod handle {
+    use crate::error::Cancelled;
     use crate::lineage::current::EnterGuard;
     use crate::lineage::node::NodeRef;
 
@@ -89,7 +90,7 @@ pub(crate) mod handle {
 
     pub(crate) struct ExitOnDrop(pub(crate) Option<EnterGuard>);
 
-    pub(crate) fn closed_scope(_place: &NodeRef) -> String {
-        String::from("the scope")
+    pub(crate) fn closed_scope(_place: &NodeRef) -> (String, Option<Cancelled>) {
+        (String::from("the scope"), None)
     }
 }
