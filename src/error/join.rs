@@ -148,10 +148,7 @@ impl fmt::Display for JoinError {
             }
             #[cfg(feature = "tokio")]
             Reason::Dropped => {
-                write!(
-                    f,
-                    "{work} was cancelled, because its runtime was shut down; shut it down after the work's scopes"
-                )
+                write!(f, "{work} was cancelled, because its runtime was shut down; stop the work's scopes first")
             }
         }
     }

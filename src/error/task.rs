@@ -210,13 +210,23 @@ impl fmt::Display for TaskError {
             Kind::Panic { text, .. } => {
                 write!(f, "panicked: {}", text.as_deref().unwrap_or("(a payload that is no text)"))
             }
-            Kind::Cancelled(cause) => write!(f, "was cancelled before it started: {}", cause.why()),
-            Kind::ThreadSpawn(error) => write!(f, "was dropped, because the system refused a thread: {error}"),
+            Kind::Cancelled(cause) => write!(f, "was cancelled before it started: {}; pass this up", cause.why()),
+            Kind::ThreadSpawn(error) => write!(
+                f,
+                "was dropped, because the system refused a thread: {error}; raise its limits, or lower \
+                 `heirloom::threads::set_limit`"
+            ),
             Kind::WorkerInit(error) => {
-                write!(f, "was dropped, because its pool's workers could not be initialised: {error}")
+                write!(
+                    f,
+                    "was dropped, because its pool's workers could not be initialised: {error}; correct that, and submit it \
+                     again"
+                )
             }
-            Kind::ProcessExiting => f.write_str("ended the process"),
-            Kind::FromOwnTask => f.write_str("was joined from within itself, which would never end"),
+            Kind::ProcessExiting => f.write_str("ended the process, so it has no value; return the value, and exit outside of it"),
+            Kind::FromOwnTask => f.write_str(
+                "was joined from within itself or by the initialiser of its worker, which would never end; join it from outside",
+            ),
             Kind::Forked => f.write_str("runs in the process that this one is a fork of; join it there"),
             Kind::StateInUse => f.write_str(
                 "needs a worker's state, and was joined by a task of the same pool, which has one; do the work of both in \

@@ -255,8 +255,14 @@ impl fmt::Display for InitError {
         // One call for each text: the methods of `Formatter` are inlined.
         let f: &mut dyn fmt::Write = f;
         match self {
-            Self::Failed { key, error } => write!(f, "the initialiser of \"{key}\" failed: {error}"),
-            Self::Panicked { key, message } => write!(f, "the initialiser of \"{key}\" panicked: {message}"),
+            Self::Failed { key, error } => write!(
+                f,
+                "the initialiser of \"{key}\" failed: {error}; correct that and ask again, after `forget` where the key keeps \
+                 failures"
+            ),
+            Self::Panicked { key, message } => {
+                write!(f, "the initialiser of \"{key}\" panicked: {message}; correct that, the next call runs it again")
+            }
             Self::Reentrant { key } => write!(
                 f,
                 "\"{key}\" is asked for inside of its own initialiser; pass the value in instead of asking for the key there"
@@ -283,7 +289,8 @@ impl fmt::Display for InitError {
             }
             Self::NotBelow { key, owner, place } => write!(
                 f,
-                "\"{key}\" can be initialised at {owner} only by code that stands there or below, and the caller stands at {place}"
+                "\"{key}\" can be initialised at {owner} only by code that stands there or below, and the caller stands at {place}; \
+                 ask at a node above the caller, or enter the owner first"
             ),
             Self::NoPlace { key } => write!(
                 f,

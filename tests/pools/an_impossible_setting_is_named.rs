@@ -17,7 +17,7 @@ fn names(setting: &str, config: PoolConfig) {
             other => panic!("{way} with an impossible {setting}: {other:?}"),
         }
         let text = error.to_string();
-        assert!(text.contains("render") && text.contains(setting), "{way}: {text}");
+        assert!(text.contains("render") && text.contains(setting) && text.contains("; "), "{way}: {text}");
     }
     assert!(!pool.is_running());
     assert!(

@@ -19,6 +19,7 @@ mod a_typed_manager_is_bound_to_one_start;
 mod a_typed_pool_takes_only_its_type;
 mod a_wait_with_a_limit_runs_no_task_in_place;
 mod every_accepted_task_ends_once;
+mod every_error_has_a_remedy;
 mod every_verb_returns_the_one_error;
 mod it_serves_as_an_executor;
 mod map_unordered_yields_as_tasks_finish;

@@ -14,10 +14,16 @@ impl PoolConfig {
         if self.kind == PoolKind::Local {
             // Its waits run queued tasks on the same thread, because no other thread can.
             if self.holds_permit && self.permits_set.0 {
-                return Some(("holds_permit", "cannot be set for a local pool, whose waits run its own tasks"));
+                return Some((
+                    "holds_permit",
+                    "cannot be set for a local pool, whose waits run its own tasks; leave it out",
+                ));
             }
             if self.rare().max_blocked.is_some() {
-                return Some(("max_blocked", "cannot be set for a local pool, whose waits start no thread"));
+                return Some((
+                    "max_blocked",
+                    "cannot be set for a local pool, whose waits start no thread; leave it out",
+                ));
             }
         } else if self.limit == 0 {
             return Some(("n", "is 0, so no task could ever run; use at least 1"));
@@ -69,7 +75,10 @@ impl PoolConfig {
                 return Some((setting, "can only be set for threads of the pool's own; use `PoolConfig::dedicated`"));
             }
             if threads.prefix.as_ref().is_some_and(|prefix| prefix.contains('\0')) {
-                return Some(("thread_name_prefix", "contains a zero byte, which no thread name may"));
+                return Some((
+                    "thread_name_prefix",
+                    "contains a zero byte, which no thread name may; leave the byte out",
+                ));
             }
             if threads.state.is_some() && !self.holds_permit {
                 return Some((
