@@ -16,7 +16,7 @@ static WRITTEN: AtomicU32 = AtomicU32::new(0);
 fn main() -> Result<(), Box<dyn Error>> {
     // Whatever is forgotten below still ends in order: dropped last, this waits for every joining pool.
     let exit = heirloom::exit_guard();
-    heirloom::exit_deadline(Some(Duration::from_secs(10)));
+    heirloom::exit_timeout(Some(Duration::from_secs(10)));
 
     // Joining is the default: accepted tasks complete. The queue is bounded, so submitters cannot fill the memory.
     let orders = heirloom::create("orders");
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     begun.recv()?;
 
     // 1. Stop, for a bounded time. The report names the remaining tasks by id and age.
-    let report = heirloom::shutdown(Duration::from_millis(50));
+    let report = heirloom::shutdown_timeout(Duration::from_millis(50));
     println!("asked to end:\n{report}\n");
     assert!(!report.is_complete());
     assert!(

@@ -54,7 +54,7 @@ async fn main() -> Fallible {
     assert_eq!(say(&mut ada, "still here?").await?, "ada said still here?");
 
     // The requests have ended long ago, and their connections are counted.
-    let report = heirloom::shutdown_async(Duration::from_millis(10)).await;
+    let report = heirloom::shutdown_timeout_async(Duration::from_millis(10)).await;
     println!("{} connections are open: {report}", server.pending());
     assert_eq!((server.pending(), report.spawned, report.is_complete()), (2, 2, false));
 
@@ -66,7 +66,7 @@ async fn main() -> Fallible {
 
     serves.cancel();
     server.cancel(); // each is dropped at its next `.await`
-    let report = heirloom::shutdown_async(Duration::from_secs(10)).await;
+    let report = heirloom::shutdown_timeout_async(Duration::from_secs(10)).await;
     assert!(report.is_complete(), "{report}");
     assert_eq!(ada.read(&mut [0]).await?, 0); // hung up
     Ok(())

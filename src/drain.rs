@@ -179,11 +179,11 @@ impl Drain {
     /// ```
     pub fn end(self) -> Drained<()> {
         let run = self.begin();
-        let mut pools = run.registry().shutdown(left(run.grace));
+        let mut pools = run.registry().shutdown_timeout(left(run.grace));
         let mut cancelled = false;
         if !pools.is_complete() && !run.is_past_deadline() {
             cancelled = run.cancel_rest();
-            pools = run.registry().shutdown(left(run.deadline));
+            pools = run.registry().shutdown_timeout(left(run.deadline));
         }
         run.finish();
         Drained { server: Some(()), cancelled, pools, took: run.began.elapsed() }
@@ -228,10 +228,10 @@ impl Run {
 
     async fn end_async(&self, mut cancelled: bool) -> (ShutdownReport, bool) {
         let first = if cancelled { self.deadline } else { self.grace };
-        let mut pools = self.registry().shutdown_async(left(first)).await;
+        let mut pools = self.registry().shutdown_timeout_async(left(first)).await;
         if !cancelled && !pools.is_complete() && !self.is_past_deadline() {
             cancelled = self.cancel_rest();
-            pools = self.registry().shutdown_async(left(self.deadline)).await;
+            pools = self.registry().shutdown_timeout_async(left(self.deadline)).await;
         }
         self.finish();
         (pools, cancelled)

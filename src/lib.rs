@@ -81,7 +81,7 @@
 //! | task types | [`OfType`], [`TaskType`], [`TaskKind`], [`Task`], [`TypedManager`] |
 //! | one at a time | [`Gate`], [`GateGuard`], [`GateMode`], [`Holder`]; for pools [`PoolConfig::gate`] |
 //! | ending | [`StopReport`], [`RunningTask`], [`shutdown`], [`ShutdownReport`], [`PoolReport`]; for servers [`Drain`], [`Drained`], [`Stopping`], with the feature `tokio` `terminated` |
-//! | the process's exit | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_deadline`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
+//! | the process's exit | [`exit_guard`], [`run_main`], [`run_main_async`], [`exit_timeout`], [`exit_grace`], [`on_exit`], [`ExitPolicy`] |
 //! | inspection | [`Registry`], [`Tree`], [`Snapshot`], [`NodeSnapshot`], [`ManagerSnapshot`], [`Quantiles`]; with the feature `inspector` `inspector::{router, Inspector}`, with `metrics` `metrics::{Publisher, Publishing}` |
 //! | servers | with the feature `tower` `tower::{grpc_timeout, set_grpc_timeout, timeout_millis, timeout_seconds, ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`], [`name_task`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
@@ -136,7 +136,7 @@ pub use crate::error::{
     SubmitErrorKind, TaskError, TimedOut, UnknownTaskType,
 };
 pub use crate::exit::guard::{ExitGuard, exit_guard, run_main, run_main_async};
-pub use crate::exit::settings::{ExitPolicy, exit_deadline, exit_grace, on_exit};
+pub use crate::exit::settings::{ExitPolicy, exit_grace, exit_timeout, on_exit};
 pub use crate::gate::Gate;
 pub use crate::gate::guard::GateGuard;
 #[cfg(feature = "inspector")]
@@ -195,7 +195,9 @@ pub use crate::registry::manager::PoolManager;
 pub use crate::registry::of_type::OfType;
 pub use crate::registry::registry::Registry;
 pub use crate::registry::scope::Scope;
-pub use crate::registry::shutdown::{PoolReport, ShutdownReport, shutdown, shutdown_async};
+pub use crate::registry::shutdown::{
+    PoolReport, ShutdownReport, shutdown, shutdown_async, shutdown_timeout, shutdown_timeout_async,
+};
 pub use crate::registry::snapshot::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 pub use crate::registry::stateful::StatefulManager;
 pub use crate::registry::typed::TypedManager;

@@ -45,7 +45,7 @@ const BOUND: Duration = Duration::from_secs(10);
 pub fn isolated<T>(f: impl FnOnce() -> T) -> T {
     let family = EndsFamily(Registry::new());
     let out = family.0.root().run(f);
-    assert_complete(&family.0.shutdown(BOUND));
+    assert_complete(&family.0.shutdown_timeout(BOUND));
     out
 }
 
@@ -73,7 +73,7 @@ pub fn isolated<T>(f: impl FnOnce() -> T) -> T {
 pub async fn isolated_async<F: Future>(test: F) -> F::Output {
     let family = EndsFamily(Registry::new());
     let out = InLineage::new(family.0.root(), test).await;
-    assert_complete(&family.0.shutdown_async(BOUND).await);
+    assert_complete(&family.0.shutdown_timeout_async(BOUND).await);
     out
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::CancelReason;
-use crate::exit::settings::{ABANDON, DEADLINE, GRACE};
+use crate::exit::settings::{ABANDON, GRACE, TIMEOUT};
 use crate::names::id::TaskId;
 use crate::pool::blocking::release::OfTracker;
 use crate::pool::blocking::wait_for::{await_tracker, block_on_tracker};
@@ -77,7 +77,7 @@ impl Drain {
         }
         local::cancel_here();
         let begun = Instant::now();
-        Some(Self { deadline: after_millis(begun, DEADLINE.load(Ordering::Acquire)), say_at: begun + SAY_EVERY })
+        Some(Self { deadline: after_millis(begun, TIMEOUT.load(Ordering::Acquire)), say_at: begun + SAY_EVERY })
     }
 
     /// Returns a pool to wait for, and the time to ask again. `None` when no pool is left, or none is to be waited for.

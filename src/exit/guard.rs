@@ -17,7 +17,7 @@ pub struct ExitGuard {
 /// Returns a guard for the top of `main`, whose drop drains the joining pools.
 ///
 /// When the guard is dropped, at the end of `main` or while it unwinds, joining pools refuse new tasks and finish their
-/// accepted ones. The drop blocks for that time, within [`exit_deadline`](crate::exit_deadline). A cancelled task is
+/// accepted ones. The drop blocks for that time, within [`exit_timeout`](crate::exit_timeout). A cancelled task is
 /// waited for during [`exit_grace`](crate::exit_grace) only.
 ///
 /// ```

@@ -1,16 +1,16 @@
-//! The settings of the end of the process: its deadline, its grace and its policy.
+//! The settings of the end of the process: its timeout, its grace and its policy.
 
 use std::time::Duration;
 
 use crate::sync::os::{AtomicBool, AtomicU64, Ordering};
 
 /// The time that the end of the process waits for joining pools, by default.
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time that it waits for cancelled tasks, by default.
 const DEFAULT_GRACE: Duration = Duration::from_secs(1);
 
 /// In milliseconds; `u64::MAX` is for ever.
-pub(super) static DEADLINE: AtomicU64 = AtomicU64::new(DEFAULT_DEADLINE.as_millis() as u64);
+pub(super) static TIMEOUT: AtomicU64 = AtomicU64::new(DEFAULT_TIMEOUT.as_millis() as u64);
 pub(super) static GRACE: AtomicU64 = AtomicU64::new(DEFAULT_GRACE.as_millis() as u64);
 pub(super) static ABANDON: AtomicBool = AtomicBool::new(false);
 
@@ -18,7 +18,7 @@ pub(super) static ABANDON: AtomicBool = AtomicBool::new(false);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExitPolicy {
-    /// They finish their accepted tasks, within [`exit_deadline`]. The default.
+    /// They finish their accepted tasks, within [`exit_timeout`]. The default.
     Drain,
     /// They are abandoned, as daemon pools are.
     Abandon,
@@ -28,17 +28,17 @@ pub enum ExitPolicy {
 ///
 /// ```
 /// let _exit = heirloom::exit_guard();
-/// heirloom::exit_deadline(Some(std::time::Duration::from_secs(5)));
+/// heirloom::exit_timeout(Some(std::time::Duration::from_secs(5)));
 /// ```
-pub fn exit_deadline(d: Option<Duration>) {
-    DEADLINE.store(d.map_or(u64::MAX, millis), Ordering::Release);
+pub fn exit_timeout(d: Option<Duration>) {
+    TIMEOUT.store(d.map_or(u64::MAX, millis), Ordering::Release);
 }
 
 /// Sets how long the end of the process waits for cancelled tasks: 1 s unless set.
 ///
 /// A task is cancelled by its handle, its pool, its scope or any node above it ([`checkpoint`](crate::checkpoint) shows
 /// it the request). Its grace begins with the end of the process, or with the request if that comes later. A task that
-/// is not cancelled is waited for until [`exit_deadline`], which bounds the grace too. A task that acknowledged the
+/// is not cancelled is waited for until [`exit_timeout`], which bounds the grace too. A task that acknowledged the
 /// request ([`acknowledge_cancel`](crate::acknowledge_cancel)) no longer counts as cancelled. `Duration::ZERO` waits
 /// for no cancelled task.
 ///

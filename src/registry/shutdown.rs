@@ -83,28 +83,48 @@ pub struct PoolReport {
 }
 
 impl Registry {
-    /// Closes every manager of the family, and waits at most `deadline` for the joining pools and for spawned work.
+    /// Closes every manager of the family, and waits for the joining pools and for spawned work.
     ///
     /// Returns how each pool ended, and how much of the work of `heirloom::spawn` below scopes of the family is left. Blocks
-    /// the calling thread. Idempotent.
+    /// the calling thread, without a bound: a program that must end takes [`shutdown_timeout`](Self::shutdown_timeout).
+    /// Idempotent.
     ///
     /// A pool that a task starts meanwhile is closed and waited for too, and so is a pool whose owner has ended. A pool of
     /// which the caller is a task is closed and not waited for.
     ///
-    /// Nothing is cancelled: accepted tasks complete, or are in the report after the deadline. So a server ends in this
-    /// order:
+    /// Nothing is cancelled: accepted tasks complete. So a server ends in this order, which [`Drain`](crate::Drain) takes in one
+    /// call:
     ///
     /// 1. Let the open requests end. They may still submit.
     /// 2. Cancel the scope above them, if they take too long.
-    /// 3. Call `shutdown`, or in async code [`shutdown_async`](Self::shutdown_async).
+    /// 3. Call `shutdown_timeout`, or in async code [`shutdown_timeout_async`](Self::shutdown_timeout_async).
     ///
     /// Keep the scopes in `main`: axum drops the router, with the state and the layers that it owns, when `serve` ends. A
     /// dropped scope cancels its tasks, and the report would name none of them.
     ///
     /// The process's exit waits once more for tasks that still run in joining pools; see
-    /// [`exit_deadline`](crate::exit_deadline), and [`exit_grace`](crate::exit_grace) for cancelled ones.
+    /// [`exit_timeout`](crate::exit_timeout), and [`exit_grace`](crate::exit_grace) for cancelled ones.
     /// [`on_exit`](crate::on_exit)`(ExitPolicy::Abandon)` abandons them. A `start` or
     /// [`get_or_start`](crate::get_or_start()) after the shutdown starts a pool that no report lists.
+    ///
+    /// ```
+    /// use heirloom::{PoolConfig, Registry};
+    ///
+    /// let family = Registry::new();
+    /// let io = family.root().create("io");
+    /// io.start(PoolConfig::leased(2))?;
+    /// drop(io.submit(|| "written")?);
+    ///
+    /// let report = family.shutdown();
+    /// assert!(report.is_complete(), "{report}");
+    /// assert_eq!(report.pools[0].report.completed, 1);
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    pub fn shutdown(&self) -> ShutdownReport {
+        self.shutdown_timeout(Duration::MAX)
+    }
+
+    /// As [`shutdown`](Self::shutdown), waiting at most `d`. Tasks that are left then go on, and are in the report.
     ///
     /// ```
     /// use std::time::Duration;
@@ -113,15 +133,14 @@ impl Registry {
     /// let family = Registry::new();
     /// let io = family.root().create("io");
     /// io.start(PoolConfig::leased(2))?;
-    /// drop(io.submit(|| "written")?);
+    /// drop(io.submit(|| std::thread::sleep(Duration::from_millis(200)))?);
     ///
-    /// let report = family.shutdown(Duration::from_secs(10));
-    /// assert!(report.is_complete(), "{report}");
-    /// assert_eq!(report.pools[0].report.completed, 1);
+    /// let report = family.shutdown_timeout(Duration::from_millis(1));
+    /// assert_eq!((report.is_complete(), report.pools[0].report.remaining), (false, 1), "{report}");
     /// # Ok::<(), heirloom::Error>(())
     /// ```
-    pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        let deadline = park::after(deadline);
+    pub fn shutdown_timeout(&self, d: Duration) -> ShutdownReport {
+        let deadline = park::after(d);
         let mut closed = self.close_but(&[]);
         let mut waited = 0;
         loop {
@@ -153,22 +172,27 @@ impl Registry {
     /// As [`shutdown`](Self::shutdown), without blocking the runtime.
     ///
     /// Closes when first polled. Dropping the future stops only the wait, and
-    /// [`shutdown`](Self::shutdown)`(Duration::ZERO)` then reports the tasks that remain.
+    /// [`shutdown_timeout`](Self::shutdown_timeout)`(Duration::ZERO)` then reports the tasks that remain.
     ///
     /// ```
-    /// use std::time::Duration;
     /// use heirloom::{PoolConfig, Registry};
     ///
     /// let family = Registry::new();
     /// let io = family.root().create("io");
     /// io.start(PoolConfig::leased(2))?;
     /// drop(io.submit(|| "written")?);
-    /// let report = futures::executor::block_on(family.shutdown_async(Duration::from_secs(10))); // on any runtime
+    /// let report = futures::executor::block_on(family.shutdown_async()); // on any runtime
     /// assert!(report.is_complete(), "{report}");
     /// # Ok::<(), heirloom::Error>(())
     /// ```
-    pub async fn shutdown_async(&self, deadline: Duration) -> ShutdownReport {
-        let deadline = park::after(deadline);
+    pub async fn shutdown_async(&self) -> ShutdownReport {
+        self.shutdown_timeout_async(Duration::MAX).await
+    }
+
+    /// As [`shutdown_timeout`](Self::shutdown_timeout), without blocking the runtime; see
+    /// [`shutdown_async`](Self::shutdown_async).
+    pub async fn shutdown_timeout_async(&self, d: Duration) -> ShutdownReport {
+        let deadline = park::after(d);
         let (spawned, is_part) = (self.spawned(), self.own_work() > 0);
         let mut closed = self.close_but(&[]);
         let all = async {
@@ -284,11 +308,21 @@ impl fmt::Display for ShutdownReport {
 }
 
 /// Closes every manager of the process-wide family, and waits for the joining pools; see [`Registry::shutdown`].
-pub fn shutdown(deadline: Duration) -> ShutdownReport {
-    Registry::global().shutdown(deadline)
+pub fn shutdown() -> ShutdownReport {
+    Registry::global().shutdown()
+}
+
+/// As [`shutdown`], waiting at most `d`; see [`Registry::shutdown_timeout`].
+pub fn shutdown_timeout(d: Duration) -> ShutdownReport {
+    Registry::global().shutdown_timeout(d)
 }
 
 /// As [`shutdown`], without blocking the runtime; see [`Registry::shutdown_async`].
-pub async fn shutdown_async(deadline: Duration) -> ShutdownReport {
-    Registry::global().shutdown_async(deadline).await
+pub async fn shutdown_async() -> ShutdownReport {
+    Registry::global().shutdown_async().await
+}
+
+/// As [`shutdown_timeout`], without blocking the runtime; see [`Registry::shutdown_timeout_async`].
+pub async fn shutdown_timeout_async(d: Duration) -> ShutdownReport {
+    Registry::global().shutdown_timeout_async(d).await
 }

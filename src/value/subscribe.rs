@@ -69,12 +69,12 @@ impl<V: Send + Sync + 'static, K: Send + Sync + 'static> Subscription<V, K> {
 
     /// Returns the next value once it is bound. `None`: the key was sealed, and every value has been returned. Dropping
     /// the future loses no value.
-    pub async fn recv(&mut self) -> Option<Binding<V, K>> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    pub async fn next_async(&mut self) -> Option<Binding<V, K>> {
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Polls as [`recv`](Self::recv), for futures written by hand. The last waker that it was polled with is woken.
-    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Binding<V, K>>> {
+    /// Polls as [`next_async`](Self::next_async), for futures written by hand. The last waker that it was polled with is woken.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Binding<V, K>>> {
         self.poll_with(cx.waker())
     }
 

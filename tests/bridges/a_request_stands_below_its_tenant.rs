@@ -174,7 +174,7 @@ fn accepted_work_outlives_the_router_where_main_keeps_the_scope() {
             assert_eq!(accepted.status(), StatusCode::ACCEPTED);
             drop(app);
             blocker.end();
-            let report = family.shutdown(std::time::Duration::MAX);
+            let report = family.shutdown_timeout(std::time::Duration::MAX);
             assert_eq!((ran.load(Ordering::SeqCst), report.is_complete()), (keeps, true), "{report}");
             assert_eq!(report.pools[0].report.cancelled, u64::from(!keeps), "{report}");
             drop(main_has);

@@ -138,7 +138,7 @@ fn reports_say_what_still_runs() {
         });
         let task = task.expect("open");
         started.recv().expect("it runs");
-        let report = family.shutdown(Duration::from_millis(1));
+        let report = family.shutdown_timeout(Duration::from_millis(1));
         let text = serde_json::to_string(&report).expect("serialises");
         let report = serde_json::to_value(report).expect("serialises");
         let expected = format!(

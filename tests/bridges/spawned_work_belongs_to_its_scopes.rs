@@ -463,18 +463,18 @@ fn a_shutdown_waits_for_it_and_reports_what_is_left() {
         let _in = runtime.enter();
         // No scope would end it, so the shutdown does not wait for it.
         let acceptor = family.root().run(|| spawn(pending::<()>())).unwrap();
-        assert!(family.shutdown(LONG).is_complete());
+        assert!(family.shutdown_timeout(LONG).is_complete());
 
         let (go, gone) = oneshot::channel::<()>();
         let socket = sockets.run(|| spawn(gone)).unwrap();
-        let report = family.shutdown(Duration::ZERO);
+        let report = family.shutdown_timeout(Duration::ZERO);
         assert_eq!((report.spawned, report.is_complete()), (1, false));
         assert!(report.to_string().contains("1 spawned future(s) or job(s)"), "{report}");
         let own = Arc::clone(&family);
-        let within = sockets.run(|| spawn_blocking(move || own.shutdown(LONG).spawned)).unwrap();
+        let within = sockets.run(|| spawn_blocking(move || own.shutdown_timeout(LONG).spawned)).unwrap();
         assert_eq!(runtime.block_on(within).unwrap(), 1, "it does not wait for itself, nor count itself");
         std::thread::scope(|s| {
-            let waits = s.spawn(|| family.shutdown(LONG));
+            let waits = s.spawn(|| family.shutdown_timeout(LONG));
             go.send(()).unwrap();
             assert!(waits.join().unwrap().is_complete());
         });
@@ -483,11 +483,11 @@ fn a_shutdown_waits_for_it_and_reports_what_is_left() {
         let (go, gone) = oneshot::channel::<()>();
         let socket = sockets.run(|| spawn(gone)).unwrap();
         runtime.block_on(async {
-            assert_eq!(family.shutdown_async(Duration::ZERO).await.spawned, 1);
+            assert_eq!(family.shutdown_timeout_async(Duration::ZERO).await.spawned, 1);
             let own = Arc::clone(&family);
-            let within = sockets.run(|| spawn(async move { own.shutdown_async(LONG).await.spawned })).unwrap();
+            let within = sockets.run(|| spawn(async move { own.shutdown_timeout_async(LONG).await.spawned })).unwrap();
             assert_eq!(within.await.unwrap(), 1);
-            let (report, sent) = tokio::join!(family.shutdown_async(LONG), async { go.send(()) });
+            let (report, sent) = tokio::join!(family.shutdown_timeout_async(LONG), async { go.send(()) });
             assert!(sent.is_ok() && report.is_complete() && socket.is_finished());
         });
         acceptor.cancel();

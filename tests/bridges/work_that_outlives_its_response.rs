@@ -105,10 +105,10 @@ fn an_upgraded_connection_keeps_the_requests_user_and_is_in_the_report() {
                 assert_eq!((answer(&mut lost).await, answer(&mut kept).await), ("nobody".into(), "ada".into()));
             }
             assert_eq!(server.pending(), 1);
-            let report = family.shutdown_async(Duration::ZERO).await;
+            let report = family.shutdown_timeout_async(Duration::ZERO).await;
             assert_eq!((report.spawned, report.is_complete()), (1, false));
             server.cancel();
-            assert!(family.shutdown_async(Duration::MAX).await.is_complete());
+            assert!(family.shutdown_timeout_async(Duration::MAX).await.is_complete());
             assert_eq!(kept.read_u8().await.ok(), None, "hung up");
             serves.cancel();
         });
@@ -212,7 +212,7 @@ fn a_client_that_hangs_up_leaves_no_task_of_its_connection() {
             }
             server.cancel();
             serves.cancel();
-            assert!(family.shutdown_async(Duration::MAX).await.is_complete());
+            assert!(family.shutdown_timeout_async(Duration::MAX).await.is_complete());
         });
     });
 }
@@ -288,7 +288,7 @@ fn what_a_job_submits_after_a_202_is_accepted_at_the_tenant_and_from_a_detached_
                     Err(error) => panic!("{path}: {error}"),
                 }
             }
-            assert!(family.shutdown_async(Duration::MAX).await.is_complete());
+            assert!(family.shutdown_timeout_async(Duration::MAX).await.is_complete());
         });
     });
 }

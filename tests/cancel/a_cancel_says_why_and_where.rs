@@ -146,7 +146,7 @@ fn a_daemons_queue_names_its_end_and_a_shutdown() {
         other.start(PoolConfig::leased(1).daemon()).expect("starts");
         let busy = Busy::on(&other);
         let queued = other.submit(|| ()).expect("accepted");
-        let report = family.shutdown(Duration::ZERO);
+        let report = family.shutdown_timeout(Duration::ZERO);
         assert!(report.is_complete(), "{report}");
         assert_eq!(cause_in_queue(queued), (CancelReason::Shutdown, "pool \"other\"".to_owned()));
         busy.end();

@@ -157,7 +157,7 @@ fn a_registrys_shutdown_closes_all_waits_in_time_and_names_them() {
             gates.push(go);
         }
         let queued = daemon.submit(|| ()).expect("accepted");
-        let report = registry.shutdown(Duration::from_millis(40));
+        let report = registry.shutdown_timeout(Duration::from_millis(40));
         assert!(!report.is_complete(), "{report}");
         let of = |name: &str| {
             let pool = report.pools.iter().find(|pool| pool.namespace.to_string() == name);
@@ -172,7 +172,7 @@ fn a_registrys_shutdown_closes_all_waits_in_time_and_names_them() {
             assert!(pool.submit(|| ()).is_err(), "{pool:?}");
         }
         drop(gates);
-        let report = registry.shutdown(common::BOUND);
+        let report = registry.shutdown_timeout(common::BOUND);
         assert_eq!(report.pools.iter().filter(|pool| pool.namespace.to_string() != "daemon").count(), 2);
         assert!(report.pools.iter().all(|pool| pool.namespace.to_string() == "daemon" || pool.report.is_complete()));
     });
@@ -185,7 +185,7 @@ fn a_registrys_shutdown_names_the_owners() {
         registry.root().create("io").start(PoolConfig::leased(1)).expect("starts");
         let request = Scope::new_in(&registry.root(), "request 7");
         request.create("render").start(PoolConfig::leased(1)).expect("starts");
-        let report = registry.shutdown(common::BOUND);
+        let report = registry.shutdown_timeout(common::BOUND);
         let owners: Vec<_> =
             report.pools.iter().map(|pool| (pool.owner_kind.expect("is there"), pool.owner_name.as_deref())).collect();
         assert_eq!(owners, [(NodeKind::Process, None), (NodeKind::Scope, Some("request 7"))]);
@@ -202,7 +202,7 @@ fn a_registrys_shutdown_from_a_task_does_not_wait_for_itself() {
         let registry = Registry::new();
         let pool = registry.root().create("work");
         pool.start(PoolConfig::leased(1)).expect("starts");
-        let task = pool.submit(move || registry.shutdown(Duration::from_secs(600)).is_complete());
+        let task = pool.submit(move || registry.shutdown_timeout(Duration::from_secs(600)).is_complete());
         assert!(!task.expect("accepted").join().expect("ends"), "the calling task itself is not over");
     });
 }
@@ -210,8 +210,8 @@ fn a_registrys_shutdown_from_a_task_does_not_wait_for_itself() {
 #[test]
 fn a_registrys_shutdown_waits_for_a_pool_that_a_task_starts_meanwhile() {
     let ways: [fn(&Registry) -> heirloom::ShutdownReport; 2] = [
-        |registry| registry.shutdown(common::BOUND),
-        |registry| futures::executor::block_on(registry.shutdown_async(common::BOUND)),
+        |registry| registry.shutdown_timeout(common::BOUND),
+        |registry| futures::executor::block_on(registry.shutdown_timeout_async(common::BOUND)),
     ];
     for shutdown in ways {
         bounded(move || {
@@ -253,10 +253,10 @@ fn a_registrys_shutdown_waits_for_pools_whose_owner_has_ended() {
         });
         runs.recv().expect("runs");
         drop(request);
-        let report = registry.shutdown(Duration::ZERO);
+        let report = registry.shutdown_timeout(Duration::ZERO);
         assert_eq!((report.pools.len(), report.is_complete()), (1, false), "{report}");
         drop(go);
-        assert!(registry.shutdown(common::BOUND).is_complete());
+        assert!(registry.shutdown_timeout(common::BOUND).is_complete());
         assert!(task.expect("accepted").is_finished());
     });
 }
@@ -285,7 +285,7 @@ fn a_report_says_whose_each_task_is_that_still_runs() {
         let of_nobody = root.run(|| pool.submit(blocks())).expect("accepted");
         (0..2).for_each(|_| runs.recv().expect("runs"));
 
-        let report = family.shutdown(Duration::ZERO);
+        let report = family.shutdown_timeout(Duration::ZERO);
         let place = |id| {
             let running = &report.pools[0].report.still_running;
             running.iter().find(|task| task.id == id).expect("it runs").place.clone()
@@ -298,10 +298,10 @@ fn a_report_says_whose_each_task_is_that_still_runs() {
         // The scope may have been dropped: its node lives as long as the task.
         let name = request.to_string();
         drop(request);
-        let report = family.shutdown(Duration::ZERO);
+        let report = family.shutdown_timeout(Duration::ZERO);
         assert!(report.to_string().contains(&name), "{report}");
         drop(go);
-        assert!(family.shutdown(common::BOUND).is_complete());
+        assert!(family.shutdown_timeout(common::BOUND).is_complete());
     });
 }
 
@@ -323,17 +323,17 @@ fn the_head_of_a_shutdowns_report_counts_what_is_left_and_begins_with_it() {
             let named = |line: &str| line.strip_prefix("  \"").and_then(|line| line.chars().next());
             (text.lines().next().map(String::from), text.lines().filter_map(named).collect::<String>())
         };
-        let report = family.shutdown(Duration::ZERO);
+        let report = family.shutdown_timeout(Duration::ZERO);
         assert_eq!(
             names(&report),
             (Some("shutdown not complete: 2 tasks remain in 1 of 3 pools".into()), "cab".into())
         );
         assert_eq!(report.pools[0].namespace, "a".into(), "the list itself stays in the order of names");
         queued.cancel();
-        let report = family.shutdown(Duration::ZERO);
+        let report = family.shutdown_timeout(Duration::ZERO);
         assert_eq!(names(&report).0.as_deref(), Some("shutdown not complete: 1 task remains in 1 of 3 pools"));
         blockers.into_iter().for_each(Busy::end);
-        let report = family.shutdown(common::BOUND);
+        let report = family.shutdown_timeout(common::BOUND);
         assert_eq!(names(&report), (Some("shutdown complete: 3 pools".into()), "abc".into()));
     });
 }

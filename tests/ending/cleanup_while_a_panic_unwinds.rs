@@ -196,7 +196,7 @@ const VERBS: &[Verb] = &[
         let family = Registry::new();
         family.root().create("io").start(PoolConfig::leased(1)).expect("starts");
         assert!(family.tree().to_string().contains("io"));
-        assert!(family.shutdown(LONG).is_complete());
+        assert!(family.shutdown_timeout(LONG).is_complete());
     }),
 ];
 

@@ -121,7 +121,7 @@ fn cancelling_the_scope_abandons_it_and_its_family_goes_on() {
         scope.cancel();
         let report = scope.stop().expect("from outside");
         assert_eq!((report.remaining, report.abandoned), (0, 1));
-        assert!(family.shutdown(Duration::from_secs(10)).is_complete());
+        assert!(family.shutdown_timeout(Duration::from_secs(10)).is_complete());
         pool.start(PoolConfig::leased(1)).expect_err("the scope has ended");
         released(&hanging, &pool);
     });

@@ -199,7 +199,7 @@ pub(crate) static CHECKS: &[Check] = &[
         play: || {
             let (pool, go) = busy(heirloom::PoolConfig::leased(1));
             let child = forked(|| {
-                let report = heirloom::shutdown(std::time::Duration::from_secs(60));
+                let report = heirloom::shutdown_timeout(std::time::Duration::from_secs(60));
                 i32::from(!report.is_complete())
             });
             println!("{child:?}");

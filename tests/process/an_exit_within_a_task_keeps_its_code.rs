@@ -325,7 +325,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         name: "what_it_says_it_waits_for_is_not_the_task_that_exits",
         play: || {
-            heirloom::exit_deadline(Some(Duration::from_secs(1)));
+            heirloom::exit_timeout(Some(Duration::from_secs(1)));
             let pool = joining("two", 2);
             let (go, gate) = mpsc::channel::<()>();
             let (started, running) = mpsc::channel();

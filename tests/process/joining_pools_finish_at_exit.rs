@@ -209,7 +209,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         name: "a_task_that_never_ends_is_waited_for_until_the_deadline",
         play: || {
-            heirloom::exit_deadline(Some(Duration::from_secs(1)));
+            heirloom::exit_timeout(Some(Duration::from_secs(1)));
             submit_endless(&joining("stuck", 1));
         },
         expect: |seen| {
@@ -221,7 +221,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         name: "the_guard_too_waits_until_the_deadline_and_then_nobody_waits_again",
         play: || {
-            heirloom::exit_deadline(Some(Duration::from_secs(2)));
+            heirloom::exit_timeout(Some(Duration::from_secs(2)));
             let _exit = heirloom::exit_guard();
             submit_endless(&joining("stuck", 1));
         },
@@ -234,7 +234,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         name: "every_five_seconds_it_says_what_it_waits_for",
         play: || {
-            heirloom::exit_deadline(Some(Duration::from_secs(7)));
+            heirloom::exit_timeout(Some(Duration::from_secs(7)));
             submit_endless(&joining("stuck", 1));
         },
         expect: |seen| {
@@ -247,7 +247,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         name: "the_deadline_holds_also_when_a_task_sits_on_stderr",
         play: || {
-            heirloom::exit_deadline(Some(Duration::from_secs(1)));
+            heirloom::exit_timeout(Some(Duration::from_secs(1)));
             let (started, running) = mpsc::channel();
             drop(joining("stuck", 1).submit(move || {
                 let _mine = std::io::stderr().lock();

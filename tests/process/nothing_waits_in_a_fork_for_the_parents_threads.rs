@@ -174,7 +174,7 @@ pub(crate) static CHECKS: &[Check] = &[
                 ("stop_async", all == (true, true, true)),
                 ("wait_idle", pool.wait_idle().is_ok() && idle.wait_idle().is_ok()),
                 ("wait_idle_timeout", pool.wait_idle_timeout(LONG).is_ok_and(|idle| !idle)),
-                ("shutdown", !heirloom::shutdown(LONG).is_complete()),
+                ("shutdown", !heirloom::shutdown_timeout(LONG).is_complete()),
             ]
         });
         drop(go);

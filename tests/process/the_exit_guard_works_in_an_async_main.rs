@@ -116,7 +116,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         name: "a_drain_that_is_awaited_keeps_the_deadline",
         play: || {
-            heirloom::exit_deadline(Some(Duration::from_secs(1)));
+            heirloom::exit_timeout(Some(Duration::from_secs(1)));
             runtime(0).block_on(async {
                 let exit = heirloom::exit_guard();
                 let stuck = heirloom::create("stuck");

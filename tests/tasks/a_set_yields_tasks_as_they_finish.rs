@@ -118,14 +118,14 @@ fn a_wait_that_is_dropped_midway_loses_nothing() {
         let mut set: TaskSet<u32> = tasks.into_iter().collect();
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..10 {
-            let mut next = Box::pin(set.next());
+            let mut next = Box::pin(set.join_next_async());
             assert!(next.as_mut().poll(&mut cx).is_pending());
         }
         drop(gates);
         // Both end while nobody waits, their wake-ups having gone to futures that are gone.
         pool.wait_idle().expect("not from an own task");
         let mut seen = HashSet::new();
-        while let Some((_, value)) = futures::executor::block_on(set.next()) {
+        while let Some((_, value)) = futures::executor::block_on(set.join_next_async()) {
             seen.insert(value.expect("ends"));
         }
         assert_eq!(seen, HashSet::from([0, 1]));
@@ -142,7 +142,7 @@ fn the_latest_waker_is_the_one_woken() {
         // Looked at with a waker that does nothing, then waited for by another.
         assert!(set.poll_next(&mut Context::from_waker(Waker::noop())).is_pending());
         let opener = std::thread::spawn(move || drop(go));
-        assert_eq!(futures::executor::block_on(set.next()).expect("not empty").1.expect("ends"), 7);
+        assert_eq!(futures::executor::block_on(set.join_next_async()).expect("not empty").1.expect("ends"), 7);
         opener.join().expect("opens");
     });
 }
@@ -244,7 +244,7 @@ fn a_hundred_rounds_of_many_threads_lose_no_wake_up() {
                         loop {
                             let next = match round % 2 {
                                 0 => set.join_next(),
-                                _ => futures::executor::block_on(set.next()),
+                                _ => futures::executor::block_on(set.join_next_async()),
                             };
                             let Some((_, n)) = next else { break };
                             sum += n.expect("ends");

@@ -130,7 +130,7 @@ async fn async_forms(work: PoolManager, typed: TypedManager<Page>) -> Result<(),
     work.with_state::<usize>()?.submit_async(|n| *n).await?.await?;
     work.map(0..3, |n| n)?.next_async().await.transpose()?;
     let mut set: TaskSet<usize> = [work.submit(|| 1)?].into_iter().collect();
-    set.next().await.ok_or(io::Error::other("empty"))?.1?;
+    set.join_next_async().await.ok_or(io::Error::other("empty"))?.1?;
     thread::spawn(|| ())?.join_async().await?;
     KEY.get_or_init_async(|| async { 1 }).await?;
     KEY.get_or_try_init_async(|| async { "7".parse() }).await?;

@@ -41,6 +41,55 @@ fn values_keep_the_order_however_tasks_overtake_each_other() {
 }
 
 #[test]
+fn unordered_values_come_as_their_tasks_finish() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, "work", PoolConfig::leased(2));
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let work = move |n: u32| {
+            if n == 0 {
+                let _ = gate.lock().expect("one user").recv();
+            }
+            if n == 30 { Err(Failure::At(n)) } else { Ok(n) }
+        };
+        let mut values = pool.try_map(0.., work).unordered();
+        let mut early: Vec<u32> = values.by_ref().take(20).map(|value| value.expect("ends")).collect();
+        early.sort_unstable();
+        assert_eq!(early, (1..=20).collect::<Vec<_>>());
+        drop(go);
+        let rest: Vec<_> = values.by_ref().collect();
+        assert!(matches!(rest.last(), Some(Err(Failure::At(30)))), "{rest:?}");
+        assert_eq!((rest.iter().filter(|value| value.is_err()).count(), values.failed_at()), (1, Some(30)));
+        assert!(rest.iter().flatten().any(|n| *n == 0));
+    });
+}
+
+#[test]
+fn kept_values_come_at_once_when_the_order_is_given_up() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = started(&scope, "work", PoolConfig::leased(2));
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let work = move |n: u32| {
+            if n == 0 {
+                let _ = gate.lock().expect("one user").recv();
+            }
+            Ok::<_, Failure>(n)
+        };
+        let mut values = pool.try_map(0..3, work);
+        assert!(values.next_timeout(Duration::from_millis(20)).is_err(), "the first one is slow");
+        let mut values = values.unordered();
+        let mut early: Vec<u32> = values.by_ref().take(2).map(|value| value.expect("ends")).collect();
+        early.sort_unstable();
+        assert_eq!(early, [1, 2]);
+        drop(go);
+        assert_eq!(values.map(|value| value.expect("ends")).collect::<Vec<_>>(), [0]);
+    });
+}
+
+#[test]
 fn the_first_error_to_happen_is_yielded_before_slower_values() {
     bounded(|| {
         let scope = Scope::new("test");

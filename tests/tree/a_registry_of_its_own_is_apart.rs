@@ -102,7 +102,7 @@ fn shutting_one_down_leaves_the_other_alone() {
         for pool in [&mine, &theirs] {
             pool.start(PoolConfig::leased(1)).expect("starts");
         }
-        assert!(a.shutdown(Duration::from_secs(10)).is_complete());
+        assert!(a.shutdown_timeout(Duration::from_secs(10)).is_complete());
         assert!(!mine.is_running());
         assert!(theirs.is_running());
     });

@@ -112,7 +112,7 @@ fn the_tree_and_the_reports_print_names_so() {
         assert_eq!((tree.lines().count(), tree.matches(PRINTED).count()), (3, 3), "{tree}");
         prints(&pool.stats(), 1);
         prints_for_debugging(&pool);
-        let report = family.shutdown(Duration::ZERO).to_string();
+        let report = family.shutdown_timeout(Duration::ZERO).to_string();
         assert_eq!((report.lines().count(), report.matches(PRINTED).count()), (3, 3), "{report}");
         report.lines().for_each(|line| harmless(line, 1));
         drop(go);

@@ -136,8 +136,8 @@ fn it_can_be_awaited_on_any_runtime() {
         let mut subscription = KEY.subscribe();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("builds");
         let reads = runtime.spawn(async move {
-            let first = subscription.recv().await.map(|bound| **bound.value());
-            (first, subscription.recv().await.is_none())
+            let first = subscription.next_async().await.map(|bound| **bound.value());
+            (first, subscription.next_async().await.is_none())
         });
         KEY.at(&scope).bind(7_u32).expect("binds");
         KEY.seal();
@@ -160,7 +160,7 @@ fn a_waker_may_bind_and_unsubscribe() {
         }
         let waker = Arc::new(Binds(Scope::new("waker"), AtomicUsize::new(0)));
         let mut subscription = KEY.subscribe();
-        let polled = subscription.poll_recv(&mut Context::from_waker(&Waker::from(Arc::clone(&waker))));
+        let polled = subscription.poll_next(&mut Context::from_waker(&Waker::from(Arc::clone(&waker))));
         assert!(matches!(polled, Poll::Pending));
         let scope = Scope::new("owner");
         KEY.at(&scope).bind(1_u32).expect("binds");

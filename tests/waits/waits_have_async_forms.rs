@@ -36,10 +36,10 @@ fn a_shutdown_reports_what_is_left_at_its_deadline() {
         let pool = family.root().create("work");
         pool.start(PoolConfig::leased(1)).expect("starts");
         let busy = Busy::on(&pool);
-        let report = block_on(family.shutdown_async(Duration::from_millis(20)));
+        let report = block_on(family.shutdown_timeout_async(Duration::from_millis(20)));
         assert_eq!(report.pools[0].report.remaining, 1);
         busy.end();
-        assert!(block_on(family.shutdown_async(Duration::MAX)).is_complete());
+        assert!(block_on(family.shutdown_timeout_async(Duration::MAX)).is_complete());
     });
 }
 

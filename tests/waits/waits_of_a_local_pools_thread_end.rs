@@ -94,7 +94,7 @@ fn a_shutdown_here_runs_what_is_queued() {
         let ui = family.root().create("ui");
         let local = ui.start_local(PoolConfig::local()).expect("starts");
         drop(ui.submit(|| ()).expect("accepted"));
-        let report = family.shutdown(common::BOUND);
+        let report = family.shutdown_timeout(common::BOUND);
         assert!(report.is_complete(), "{report}");
         drop(local);
     });

@@ -190,13 +190,13 @@ impl<T> TaskSet<T> {
         Target::FirstOf(Arc::clone(&self.tasks) as _)
     }
 
-    /// Returns the next result without blocking the runtime; `None` when the set is empty. The future may be dropped at
-    /// any time without losing a result.
-    pub async fn next(&mut self) -> Option<Ended<T>> {
+    /// As [`join_next`](Self::join_next), without blocking the runtime. The future may be dropped at any time without losing a
+    /// result.
+    pub async fn join_next_async(&mut self) -> Option<Ended<T>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Polls for the next result, as a stream is polled.
+    /// Polls for the next result, as a stream is polled; `None` when the set is empty.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
         self.poll_numbered(cx).map(|ended| ended.map(|(_, ended)| ended))
     }

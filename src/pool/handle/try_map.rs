@@ -28,6 +28,8 @@ pub struct TryMap<I: Iterator, F, T, E, S = ToPool> {
     map: Option<MapUnordered<I, F, Result<T, E>, S>>,
     /// The values that wait for their turn, from the position `next` on.
     early: VecDeque<Option<T>>,
+    /// A value's turn comes when its task has finished.
+    unordered: bool,
     kept: usize,
     next: usize,
     refused: Option<Error>,
@@ -41,7 +43,27 @@ impl<I: Iterator, F, T, E, S> TryMap<I, F, T, E, S> {
             Ok(map) => (Some(map), None),
             Err(refusal) => (None, Some(refusal)),
         };
-        Self { map, early: VecDeque::new(), kept: 0, next: 0, refused, failed: None }
+        Self { map, early: VecDeque::new(), unordered: false, kept: 0, next: 0, refused, failed: None }
+    }
+
+    /// Yields values as their tasks finish, instead of in the order of their inputs. Returns the map.
+    ///
+    /// A slow item holds up no other. The first error ends the map as before.
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// let lengths = pool.try_map(["Cargo.toml", "README.md"], |name| std::fs::metadata(name).map(|file| file.len()));
+    /// let whole: u64 = lengths.unordered().sum::<std::io::Result<u64>>()?;
+    /// assert!(whole > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unordered(mut self) -> Self {
+        self.unordered = true;
+        self.early.retain(Option::is_some);
+        self
     }
 
     /// Returns the position of the input whose error ended the map, counted from 0. `None` before an error.
@@ -79,7 +101,7 @@ impl<I: Iterator, F, T, E, S> TryMap<I, F, T, E, S> {
     {
         match result {
             Ok(Ok(value)) => {
-                let turns = at - self.next;
+                let turns = if self.unordered { self.early.len() } else { at - self.next };
                 if self.early.len() <= turns {
                     self.early.resize_with(turns + 1, || None);
                 }
