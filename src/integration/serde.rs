@@ -53,7 +53,10 @@ as_value!(NodeKind => |this, out| out.serialize_str(this.as_str()));
 as_value!(Tree => |this, out| this.snapshot().serialize(out));
 
 as_struct!(Snapshot as this { nodes });
-as_struct!(NodeSnapshot as this { id, parent, kind, name, task, pending, closed, cancelled, managers });
+as_struct!(NodeSnapshot as this {
+    id, parent, kind, name, task, pending, closed, cancelled,
+    remaining_seconds = this.remaining.map(|left| left.as_secs_f64()), managers,
+});
 as_struct!(ManagerSnapshot as this {
     namespace, running, oldest_seconds = this.oldest.map(|oldest| oldest.as_secs_f64()), wait_seconds = this.queue_wait,
     run_seconds = this.run_time, stats,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::thread::ThreadId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::lineage::node::{Node, NodeKind, NodeRef, ScopeTrackers};
 use crate::names::id::{NodeId, TaskId};
@@ -33,6 +33,7 @@ use crate::totals::quantiles::Quantiles;
 ///       "pending": 3,
 ///       "closed": false,
 ///       "cancelled": false,
+///       "remaining_seconds": 4.75,
 ///       "managers": [
 ///         {
 ///           "namespace": "render",
@@ -56,8 +57,8 @@ use crate::totals::quantiles::Quantiles;
 /// * Ids are numbers; kinds and modes are words in lower case; times are seconds.
 /// * Names, namespaces and task types are whole, as they were given: a number as `"#42"`, a type as its path. They may hold
 ///   any character, which JSON escapes where needed.
-/// * `null` stands for an absent value: the root's `parent`, `pending` of a node that is no scope, `oldest_seconds` of a
-///   pool without a running task, `wait_seconds` and `run_seconds` where no task was measured.
+/// * `null` stands for an absent value: the root's `parent`, `pending` of a node that is no scope, `remaining_seconds` of a node
+///   without a deadline of its own, `oldest_seconds` of a pool without a running task, `wait_seconds` and `run_seconds` where no task was measured.
 /// * The OS thread's id is left out, because it has no number.
 /// * Ids and counts stay far below 2^53, up to which JavaScript's numbers are exact: a thousand million each second reach
 ///   it after a hundred days.
@@ -91,6 +92,12 @@ pub struct NodeSnapshot {
     pub closed: bool,
     /// The node, or a node above it, is cancelled.
     pub cancelled: bool,
+    /// The time that was left until the node's own deadline, a scope's or a task's, at the moment of the look: zero once it has
+    /// passed, `None` without one. Deadlines of the nodes above hold too.
+    pub remaining: Option<Duration>,
+    /// The moment of that deadline.
+    #[cfg_attr(not(feature = "inspector"), allow(dead_code, reason = "the page shows it"))]
+    pub(crate) deadline: Option<Instant>,
     /// The managers it owns.
     pub managers: Vec<ManagerSnapshot>,
 }
@@ -122,6 +129,7 @@ pub struct ManagerSnapshot {
 impl NodeSnapshot {
     fn of(node: &Node) -> Self {
         let managers = slot::all(node);
+        let deadline = node.own_deadline();
         Self {
             id: node.id(),
             parent: node.parent().map(Node::id),
@@ -132,6 +140,8 @@ impl NodeSnapshot {
             pending: node.trackers().map(ScopeTrackers::count),
             closed: node.trackers().is_some_and(ScopeTrackers::is_closed),
             cancelled: node.is_cancelled(),
+            remaining: deadline.map(|at| at.saturating_duration_since(Instant::now())),
+            deadline,
             managers: managers
                 .map(|manager| {
                     let pool = manager.pool();
@@ -263,6 +273,10 @@ impl fmt::Display for Row<'_> {
         if node.cancelled {
             write!(f, ", cancelled")?;
         }
-        Ok(())
+        match node.remaining {
+            Some(Duration::ZERO) => write!(f, ", deadline passed"),
+            Some(left) => write!(f, ", {left:.1?} left"),
+            None => Ok(()),
+        }
     }
 }

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use crate::common::{self, bounded};
 
-/// Replaces each age, which differs from run to run, by whether it is a number.
+/// Replaces each age and each remaining time, which differ from run to run, by whether it is a number.
 fn without_ages(mut snapshot: Value) -> Value {
     for node in snapshot["nodes"].as_array_mut().expect("a list") {
+        node["remaining_seconds"] = json!(node["remaining_seconds"].is_number());
         for manager in node["managers"].as_array_mut().expect("a list") {
             let oldest = &mut manager["oldest_seconds"];
             *oldest = json!(oldest.as_f64().map(|seconds| (0.0..60.0).contains(&seconds)));
@@ -31,6 +32,7 @@ fn a_made_family_has_exactly_this_json() {
         let io = root.create("io");
         io.start(PoolConfig::leased(2)).expect("starts");
         let request = Scope::new_in(&root, "request \"7\" <b>");
+        request.deadline(std::time::Instant::now() + Duration::from_secs(600));
         let render = request.create(42);
         render.start(PoolConfig::dedicated(1).daemon().task_type("component")).expect("starts");
         let _ = request.create("idle");
@@ -53,12 +55,12 @@ fn a_made_family_has_exactly_this_json() {
             concat!(
                 r#"{{"nodes":["#,
                 r#"{{"id":{root},"parent":null,"kind":"process","name":null,"task":null,"pending":null,"#,
-                r#""closed":false,"cancelled":false,"managers":["#,
+                r#""closed":false,"cancelled":false,"remaining_seconds":null,"managers":["#,
                 r#"{{"namespace":"io","running":true,"oldest_seconds":null,"wait_seconds":null,"run_seconds":null,"stats":{{"limit":2,"running":0,"waiting":0,"#,
                 r#""queued":0,"completed":0,"interrupted":0,"panicked":0,"cancelled":0,"refused":0,"task_type":null,"mode":"joining","kind":"leased"}}}}"#,
                 r#"]}},"#,
                 r#"{{"id":{request},"parent":{root},"kind":"scope","name":"request \"7\" <b>","task":null,"pending":2,"#,
-                r#""closed":false,"cancelled":false,"managers":["#,
+                r#""closed":false,"cancelled":false,"remaining_seconds":{left},"managers":["#,
                 r##"{{"namespace":"#42","running":true,"oldest_seconds":{oldest},"wait_seconds":null,"run_seconds":null,"stats":{{"limit":1,"running":1,"waiting":0,"##,
                 r#""queued":1,"completed":0,"interrupted":0,"panicked":0,"cancelled":0,"refused":1,"task_type":"component","mode":"daemon","kind":"dedicated"}}}},"#,
                 r#"{{"namespace":"idle","running":false,"oldest_seconds":null,"wait_seconds":null,"run_seconds":null,"stats":{{"limit":0,"running":0,"waiting":0,"#,
@@ -67,9 +69,12 @@ fn a_made_family_has_exactly_this_json() {
             ),
             root = root.id(),
             request = request.id(),
+            left = json_of(&snapshot)["nodes"][1]["remaining_seconds"],
             oldest = json_of(&snapshot)["nodes"][1]["managers"][0]["oldest_seconds"],
         );
         assert_eq!(serde_json::to_string(&snapshot).expect("serialises"), expected);
+        let left = snapshot.nodes[1].remaining.expect("it has a deadline");
+        assert!(left > Duration::from_secs(500) && left <= Duration::from_secs(600), "{left:?}");
         let tree = serde_json::to_value(family.tree()).expect("serialises");
         assert_eq!(without_ages(tree), without_ages(json_of(&snapshot)), "a tree is its snapshot");
         drop(go);

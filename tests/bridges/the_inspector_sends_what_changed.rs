@@ -96,6 +96,28 @@ fn events_begin_with_everything_and_go_on_with_what_changed() {
 }
 
 #[test]
+fn a_deadline_is_sent_once_as_a_moment_of_the_pages_clock() {
+    bounded(|| {
+        let family = Registry::new();
+        let request = Scope::new_in(&family.root(), "request 7");
+        let server = Server::start(Inspector::new(&family).router());
+        let mut events = Events::of(server.address);
+        let (_, full) = events.next().expect("everything");
+        assert!(named(&full, "request 7").expect("it is alive")["until"].is_null());
+        request.deadline(Instant::now() + Duration::from_secs(600));
+        let (_, diff) = events.next().expect("it goes on");
+        assert_eq!(ids(&diff), [request.id().as_u64()]);
+        let left = diff["nodes"][0]["until"].as_i64().zip(diff["now"].as_i64()).map(|(until, now)| until - now);
+        assert!(left.is_some_and(|left| (500_000..=600_100).contains(&left)), "{left:?}");
+        // The time goes on, and the node has not changed.
+        std::thread::sleep(Duration::from_millis(600));
+        let other = Scope::new_in(&family.root(), "other");
+        let (_, diff) = events.next().expect("it goes on");
+        assert_eq!(ids(&diff), [other.id().as_u64()]);
+    });
+}
+
+#[test]
 fn updates_come_at_most_four_times_a_second_and_while_nothing_changes_only_a_sign_of_life() {
     bounded(|| {
         let family = Registry::new();

@@ -2,6 +2,7 @@
 //! running/waiting/queued/limit/mode.
 
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use heirloom::{PoolConfig, Registry, Scope, thread};
 
@@ -37,6 +38,28 @@ fn a_family_prints_as_text() {
         let last = format!("└─ scope \"request b\" (node {}), 0 pending, closed", id(&b));
         assert_eq!(text.lines().nth(6), Some(last.as_str()), "{text}");
         assert_eq!(text.lines().count(), 7, "{text}");
+    });
+}
+
+#[test]
+fn a_scope_prints_the_time_that_is_left() {
+    common::bounded(|| {
+        let family = Registry::new();
+        let request = Scope::new_in(&family.root(), "request");
+        let left = || family.snapshot().nodes[1].remaining;
+        assert_eq!(left(), None);
+        request.deadline(Instant::now() + Duration::from_secs(600));
+        let inner = Scope::new_in(&request, "inner");
+        assert!(left().is_some_and(|left| (500..=600).contains(&left.as_secs())), "{:?}", left());
+        let text = family.tree().to_string();
+        let line = |name: &str| text.lines().find(|line| line.contains(name)).expect("it is alive");
+        assert!(line("request").contains(", 0 pending, ") && line("request").ends_with("s left"), "{text}");
+        assert!(line("inner").ends_with(", 0 pending"), "only its own: {text}");
+        request.deadline(Instant::now());
+        common::eventually("it has passed", || request.is_cancelled());
+        let text = family.tree().to_string();
+        assert!(text.contains(", 0 pending, closed, cancelled, deadline passed\n"), "{text}");
+        drop(inner);
     });
 }
 

@@ -44,9 +44,9 @@
 //!   "totals": { "nodes": 2, "managers": 1, "running": 1, "waiting": 0, "queued": 2, "marked": 1 },
 //!   "nodes": [
 //!     { "id": 1, "parent": null, "kind": "process", "name": null, "task": null, "pending": null, "closed": false,
-//!       "cancelled": false, "hidden": 0, "managers": [], "managers_hidden": 0 },
+//!       "cancelled": false, "until": null, "hidden": 0, "managers": [], "managers_hidden": 0 },
 //!     { "id": 7, "parent": 1, "kind": "scope", "name": "request 7", "task": null, "pending": 3, "closed": false,
-//!       "cancelled": false, "hidden": 0, "managers_hidden": 0, "managers": [
+//!       "cancelled": false, "until": 66000, "hidden": 0, "managers_hidden": 0, "managers": [
 //!         { "namespace": "render", "started": true, "kind": "leased", "mode": "joining", "task_type": "component", "limit": 4,
 //!           "running": 1, "waiting": 0, "queued": 2, "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 0,
 //!           "refused": 0, "wait": { "p50": 0.001, "p99": 0.049 }, "run": { "p50": 0.012, "p99": 0.197 },
@@ -55,8 +55,8 @@
 //! }
 //! ```
 //!
-//! Fields have the meaning of [`Snapshot`](crate::Snapshot)'s; `wait` and `run` are its `wait_seconds` and `run_seconds`. `now` and `since` (the start of the oldest running task)
-//! are milliseconds of one clock. `run` tells one server process from the next. `marks` are `"queue"` and `"old"`.
+//! Fields have the meaning of [`Snapshot`](crate::Snapshot)'s; `wait` and `run` are its `wait_seconds` and `run_seconds`. `now`,
+//! `since` (the start of the oldest running task) and `until` (the node's own deadline) are milliseconds of one clock. `run` tells one server process from the next. `marks` are `"queue"` and `"old"`.
 //! Ids are numbers far below 2^53, up to which JavaScript is exact. Names are cut after 200 characters. `hidden` counts the
 //! children and `managers_hidden` the managers of this node that were left out, `left_out` all such nodes. A `diff` has the
 //! changed nodes in `nodes`, and the ids of removed nodes in `gone`.

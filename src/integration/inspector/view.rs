@@ -61,6 +61,8 @@ struct ManagerView<'a> {
 
 struct NodeView<'a> {
     node: &'a NodeSnapshot,
+    /// The moment of its deadline. It is exact, so a node that does not change is not sent again.
+    until: Option<u64>,
     hidden: usize,
     managers: &'a [ManagerView<'a>],
     managers_hidden: usize,
@@ -116,7 +118,7 @@ impl View {
         }
         self.busy = busy;
         let chosen = choose(&mut all, max_nodes);
-        let nodes = chosen.iter().map(|&i| (all[i].node.id, all[i].to_json())).collect();
+        let nodes = chosen.iter().map(|&i| (all[i].node.id, all[i].to_json(self.began))).collect();
         let counts = format!(r#""left_out":{},"totals":{}"#, all.len() - chosen.len(), json(&totals));
         Look { nodes, counts }
     }
@@ -194,10 +196,11 @@ fn choose(all: &mut [Candidate<'_>], max_nodes: usize) -> Vec<usize> {
 }
 
 impl Candidate<'_> {
-    fn to_json(&self) -> Arc<str> {
+    fn to_json(&self, began: Instant) -> Arc<str> {
         let shown = self.managers.len().min(MAX_MANAGERS);
         let view = NodeView {
             node: self.node,
+            until: self.node.deadline.map(|at| millis(at.saturating_duration_since(began))),
             hidden: self.children.len() - self.chosen_children,
             managers: &self.managers[..shown],
             managers_hidden: self.managers.len() - shown,
@@ -239,7 +242,7 @@ as_struct!(Totals as this { nodes, managers, running, waiting, queued, marked })
 as_struct!(NodeView<'_> as this {
     id = this.node.id, parent = this.node.parent, kind = this.node.kind, name = this.node.name.as_deref().map(clip),
     task = this.node.task, pending = this.node.pending, closed = this.node.closed, cancelled = this.node.cancelled,
-    hidden, managers, managers_hidden,
+    until, hidden, managers, managers_hidden,
 });
 
 as_struct!(ManagerView<'_> as this {
