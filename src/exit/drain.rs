@@ -12,6 +12,7 @@ use crate::pool::cancelled_tasks::{CancelledTasks, remaining_but};
 use crate::pool::context::thread::is_in;
 use crate::pool::core::pool::{Pool, joining};
 use crate::pool::end;
+use crate::pool::handle::stream::at_exit;
 use crate::pool::run::stop;
 use crate::sync::fork::is_fork;
 use crate::sync::os::{Arc, AtomicBool, Mutex, Ordering};
@@ -42,6 +43,8 @@ pub(super) fn drain() {
     // The noted wait, and its pool. Noted once for each pool, so a circle is reported once.
     let mut noted: Option<(Arc<Pool>, Result<Waiting<'static>, ClosesCircle>)> = None;
     while let Some((pool, until)) = drain.next() {
+        // Blocked, this thread reads no stream.
+        drain.end_sends();
         let label = || Label::Pool(pool.namespace.clone());
         if noted.as_ref().is_none_or(|(before, _)| !Arc::ptr_eq(before, &pool)) {
             drop(noted.take());
@@ -53,6 +56,7 @@ pub(super) fn drain() {
         let of_all = || OfTracker::of(&pool.tracker, label());
         let _ = block_on_tracker(&pool.tracker, Some(until), of_all, || pool.tracker.count() == 0);
     }
+    at_exit::goes_on();
 }
 
 /// The same without blocking.
@@ -67,6 +71,10 @@ pub(super) async fn drain_async() {
 struct Drain {
     deadline: Option<Instant>,
     say_at: Instant,
+    /// The time from which on waits of senders for this thread end. A stream that was handed on has its new reader by then.
+    sends_until: Instant,
+    /// The awaited pools, and the number of their tasks that are not cancelled.
+    awaited: (Vec<Arc<Pool>>, usize),
 }
 
 impl Drain {
@@ -77,7 +85,12 @@ impl Drain {
         }
         local::cancel_here();
         let begun = Instant::now();
-        Some(Self { deadline: after_millis(begun, TIMEOUT.load(Ordering::Acquire)), say_at: begun + SAY_EVERY })
+        Some(Self {
+            deadline: after_millis(begun, TIMEOUT.load(Ordering::Acquire)),
+            say_at: begun + SAY_EVERY,
+            sends_until: begun + LOOK_EVERY,
+            awaited: (Vec::new(), 0),
+        })
     }
 
     /// Returns a pool to wait for, and the time to ask again. `None` when no pool is left, or none is to be waited for.
@@ -91,7 +104,8 @@ impl Drain {
             // An idle pool ends as soon as it is closed.
             let is_busy = |pool: &&Arc<Pool>| pool.tracker.count() > 0 && !is_in(Arc::as_ptr(pool));
             let busy: Vec<_> = pools.iter().filter(is_busy).cloned().collect();
-            let (waits_for, look_at) = worth_waiting(&busy);
+            let Worth { pools: waits_for, uncancelled, look_at } = worth_waiting(&busy);
+            self.awaited = (busy.clone(), uncancelled);
             if let Some(first) = waits_for.first() {
                 return self.step(&busy, first, look_at);
             }
@@ -101,6 +115,14 @@ impl Drain {
                 return None;
             }
             known = pools;
+        }
+    }
+
+    /// Ends the waits of senders whose reader is the calling thread, if no other task is awaited.
+    fn end_sends(&self) {
+        if Instant::now() >= self.sends_until {
+            let (pools, uncancelled) = &self.awaited;
+            at_exit::end_waits_for_this_thread(*uncancelled, pools);
         }
     }
 
@@ -122,14 +144,23 @@ impl Drain {
     }
 }
 
-/// Returns the pools that have a task without a cancel request, or with grace left; and the time to look again. Names
-/// the other pools on stderr, once.
-fn worth_waiting(busy: &[Arc<Pool>]) -> (Vec<&Arc<Pool>>, Instant) {
+/// The awaited part of the busy pools.
+struct Worth<'a> {
+    /// The pools that have a task without a cancel request, or with grace left.
+    pools: Vec<&'a Arc<Pool>>,
+    /// Their tasks without a cancel request.
+    uncancelled: usize,
+    /// The time to look again.
+    look_at: Instant,
+}
+
+/// Looks at the busy pools. Names those that are not worth waiting for on stderr, once.
+fn worth_waiting(busy: &[Arc<Pool>]) -> Worth<'_> {
     let cancelled = CancelledTasks::look(busy);
     let now = Instant::now();
     let grace = GRACE.load(Ordering::Acquire);
     let mut look_at = now + LOOK_EVERY;
-    let mut left = Vec::new();
+    let (mut left, mut uncancelled) = (Vec::new(), 0);
     let worth = busy.iter().filter(|pool| {
         let remaining = remaining_but(pool, &cancelled);
         let mut found = FOUND_CANCELLED.lock();
@@ -152,11 +183,12 @@ fn worth_waiting(busy: &[Arc<Pool>]) -> (Vec<&Arc<Pool>>, Instant) {
         if is_news {
             left.push(Arc::clone(pool));
         }
+        uncancelled += remaining.uncancelled;
         remaining.uncancelled > 0 || is_in_grace
     });
-    let worth = worth.collect();
+    let pools = worth.collect();
     say(&left, "does not wait any longer for the cancelled tasks of");
-    (worth, look_at)
+    Worth { pools, uncancelled, look_at }
 }
 
 fn after_millis(begun: Instant, after: u64) -> Option<Instant> {

@@ -86,7 +86,7 @@ impl CancelledTasks {
 
 /// Drops a reference to a node, except the last one, which it leaks. The end of a node would drop the values bound there,
 /// which is user code, on the thread that ends the process.
-fn leak_last(node: NodeRef) {
+pub(crate) fn leak_last(node: NodeRef) {
     if let Some(last) = node.into_last() {
         mem::forget(last);
     }

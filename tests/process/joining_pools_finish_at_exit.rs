@@ -65,7 +65,86 @@ impl Left for Seen {
     }
 }
 
+/// A stream without an end, of which the calling thread has read one item. Its task prints why its send failed.
+fn endless_stream(pool: &PoolManager) -> heirloom::TaskStream<u32, heirloom::Error> {
+    let mut rows = pool.stream(|out| {
+        let failed = (0..).try_for_each(|row| out.send(row)).expect_err("the numbers have no end");
+        println!("{:?}", failed.as_cancelled().map(|cause| cause.reason()));
+        assert!(out.is_closed() && out.send(0).is_err());
+        Err(failed)
+    });
+    assert!(rows.as_mut().expect("accepted").next().is_some());
+    rows.expect("accepted")
+}
+
 pub(crate) static CHECKS: &[Check] = &[
+    Check {
+        name: "an_exit_by_the_reader_of_a_stream_ends_the_stream",
+        play: || {
+            let _unread = endless_stream(&joining("work", 1));
+            std::process::exit(3);
+        },
+        expect: |seen| {
+            seen.code(3).says("Some(Shutdown)", 1).quick();
+        },
+    },
+    Check {
+        name: "a_guard_that_its_reader_drops_ends_the_stream",
+        play: || {
+            let pool = joining("work", 1);
+            let mut unread = endless_stream(&pool);
+            let queued = pool.submit(|| println!("task")).expect("accepted");
+            drop(heirloom::exit_guard());
+            assert!(queued.is_finished());
+            // What was sent is there still, and the error after it.
+            assert!(unread.by_ref().filter(Result::is_ok).count() > 0);
+            println!("end");
+        },
+        expect: |seen| {
+            seen.code(0).says("Some(Shutdown)", 1).says("task", 1).says("end", 1).quick();
+        },
+    },
+    Check {
+        name: "a_stream_with_another_reader_goes_on_to_its_end",
+        play: || {
+            let stream = joining("work", 1).stream(|out| {
+                (0..60).try_for_each(|row| out.send(row))?;
+                println!("sent");
+                Ok::<_, heirloom::Error>(())
+            });
+            let (reads, has_read) = mpsc::channel();
+            drop(std::thread::spawn(move || {
+                for row in stream.expect("accepted") {
+                    let _ = reads.send(row.is_ok());
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }));
+            has_read.recv().expect("it reads");
+        },
+        expect: |seen| {
+            seen.code(0).says("sent", 1).quick();
+        },
+    },
+    Check {
+        name: "a_task_that_is_yet_to_read_keeps_its_stream",
+        play: || {
+            let writes = joining("writes", 1);
+            let stream = writes.stream(|out| {
+                (0..60).try_for_each(|row| out.send(row))?;
+                println!("sent");
+                Ok::<_, heirloom::Error>(())
+            });
+            let stream = stream.expect("accepted");
+            drop(joining("reads", 1).submit(move || {
+                std::thread::sleep(Duration::from_millis(300));
+                assert_eq!(stream.filter(Result::is_ok).count(), 60);
+                println!("read");
+            }));
+        },
+        expect: |seen| {
+            seen.code(0).says("sent", 1).says("read", 1).quick();
+        },
+    },
     Check {
         name: "the_guard_drains_when_main_returns",
         play: || {

@@ -31,6 +31,7 @@ use crate::error::Cancelled;
 use crate::lineage::current::entry::{EntryNode, StackEntry};
 use crate::lineage::current::main_thread::is_main_thread;
 use crate::lineage::flow::Flow;
+use crate::lineage::locals::LOCALS;
 use crate::lineage::node::{Node, NodeKind, NodeRef};
 
 pub(crate) use self::entry::LazyNode;
@@ -117,6 +118,12 @@ pub(crate) fn stands() -> bool {
 /// Marks the calling thread as shared: code of it without another entry no longer stands at the thread.
 pub(crate) fn mark_shared() {
     let _ = stack::with(stack::Stack::mark_shared);
+}
+
+/// Returns a number that no other living thread has. Works while the thread's locals are being destroyed.
+#[inline]
+pub(crate) fn thread_number() -> usize {
+    LOCALS.with(|locals| std::ptr::from_ref(locals) as usize)
 }
 
 /// Returns whether the running code has its thread for itself.

@@ -8,10 +8,11 @@
 
 use std::collections::VecDeque;
 use std::task::Waker;
-use std::thread::ThreadId;
 
 use crate::error::Cancelled;
+use crate::lineage::current;
 use crate::pool::context::thread;
+use crate::pool::handle::stream::at_exit;
 use crate::sync::fork;
 use crate::sync::os::Mutex;
 use crate::wait::waker_set::{RegisteredWaker, WakerSet};
@@ -33,8 +34,8 @@ struct State<T> {
     reader_dropped: bool,
     /// The error of a send that failed, so the items are not all.
     cut_short: Option<Cancelled>,
-    /// The thread that made the stream, or that looked for an item last.
-    read_by: ThreadId,
+    /// The number of the thread that made the stream, or that looked for an item last.
+    read_by: usize,
 }
 
 /// An item that was not sent.
@@ -49,7 +50,7 @@ impl<T> Channel<T> {
     pub(super) fn new(capacity: usize) -> Self {
         let reader = WakerSet::new();
         let reader_at = reader.insert();
-        let read_by = std::thread::current().id();
+        let read_by = current::thread_number();
         let state = State { items: VecDeque::new(), reader_dropped: false, cut_short: None, read_by };
         let (state, senders, generation) = (Mutex::new(state), WakerSet::new(), fork::generation());
         Self { state, capacity: capacity.max(1), senders, reader, reader_at, generation }
@@ -73,7 +74,7 @@ impl<T> Channel<T> {
     /// Whether the calling task runs on the reader's thread, on top of the reader's code, as a local pool's tasks and pieces
     /// of a work-stealing pool may. A wait for the reader would never end there, so the buffer grows.
     fn is_above_the_reader(&self, state: &State<T>) -> bool {
-        (thread::is_any_local() || thread::is_stealing()) && state.read_by == std::thread::current().id()
+        (thread::is_any_local() || thread::is_stealing()) && state.read_by == current::thread_number()
     }
 
     /// Registers a sender that waits for capacity.
@@ -92,12 +93,19 @@ impl<T> Channel<T> {
     }
 
     pub(super) fn has_reader(&self) -> bool {
-        !self.state.lock().reader_dropped
+        let state = self.state.lock();
+        !state.reader_dropped && !at_exit::is_ending(state.read_by)
     }
 
-    /// Takes the first item.
+    /// Whether the thread that reads the items ends the process.
+    pub(super) fn reader_exits(&self) -> bool {
+        at_exit::is_ending(self.state.lock().read_by)
+    }
+
+    /// Takes the first item, for the reader.
     pub(super) fn pop(&self) -> Option<T> {
         let mut state = self.state.lock();
+        state.read_by = current::thread_number();
         let item = state.items.pop_front()?;
         drop(state);
         self.senders.wake_all();
@@ -111,7 +119,7 @@ impl<T> Channel<T> {
     /// Registers the reader, before it looks.
     pub(super) fn register_reader(&self, waker: &Waker) {
         self.reader.set(self.reader_at, waker);
-        self.state.lock().read_by = std::thread::current().id();
+        self.state.lock().read_by = current::thread_number();
     }
 
     /// No item is read any more. Ends the waits of senders, and returns the unread items.

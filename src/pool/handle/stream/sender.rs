@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use crate::error::Error;
+use crate::error::{CancelReason, Cancelled, Error};
 use crate::lineage::current;
+use crate::lineage::node::NodeRef;
 use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::pool::blocking::release::PermitsReleased;
 use crate::pool::context::interrupted;
+use crate::pool::handle::stream::at_exit;
 use crate::pool::handle::stream::channel::{Channel, Unsent};
 use crate::sync::os::Arc;
 use crate::wait::park;
@@ -27,7 +29,8 @@ impl<T> StreamSender<T> {
     /// is a [`checkpoint`](crate::checkpoint) too, so a task that sends needs no other.
     ///
     /// # Errors
-    /// A [cancel](Error::is_cancelled), when the task was cancelled, or its reader was dropped. The item is dropped. A task
+    /// A [cancel](Error::is_cancelled), when the task was cancelled, its reader was dropped, or the thread of its reader ends the
+    /// process and no other task is left. The item is dropped. A task
     /// that returns `Ok` all the same has not sent everything, and its reader gets an error at the end.
     ///
     /// # Cost
@@ -35,7 +38,10 @@ impl<T> StreamSender<T> {
     pub fn send(&self, item: T) -> Result<(), Error> {
         let sent = if interrupted::cancel_requested() { None } else { self.send_unless_cancelled(item) };
         sent.ok_or_else(|| {
-            let why = interrupted::cancelled();
+            let why = match self.0.reader_exits() {
+                true => Cancelled::new(CancelReason::Shutdown, NodeRef::PROCESS.node()),
+                false => interrupted::cancelled(),
+            };
             self.0.cut_short(&why);
             why.into()
         })
@@ -62,12 +68,14 @@ impl<T> StreamSender<T> {
         let mut cancel_listener = current::stands().then(CancelListener::new);
         let registered = self.0.register_sender();
         let _released = PermitsReleased::begin();
+        let _counted = at_exit::Waits::begin();
         let (mut unsent, mut sent) = (Some(item), None);
         park::block_until(None, |waker| {
             // Registered first, and then a look: see `Channel`.
             registered.set(waker);
             let listener = cancel_listener.as_mut();
-            if listener.is_some_and(|it| it.poll(waker, CancelListener::cancel_requested)) {
+            let cancelled = listener.is_some_and(|it| it.poll(waker, CancelListener::cancel_requested));
+            if cancelled || self.0.reader_exits() {
                 return true;
             }
             let Some(item) = unsent.take() else { return true };
