@@ -24,7 +24,7 @@ use crate::sync::os::Arc;
 /// match render.submit(|| "page") {
 ///     Ok(page) => assert_eq!(page.join()?, "page"),
 ///     Err(error) => match error.as_submit().map(|error| error.kind()) {
-///         Some(SubmitErrorKind::QueueFull { limit }) => println!("503: {limit} requests wait already"),
+///         Some(SubmitErrorKind::QueueFull { limit, .. }) => println!("503: {limit} requests wait already"),
 ///         _ => return Err(error),
 ///     },
 /// }
@@ -73,8 +73,10 @@ pub enum SubmitErrorKind {
     },
     /// The queue is at its limit. Trying again later may work.
     QueueFull {
-        /// The queue's limit.
+        /// The queue's limit, or that of one tenant.
         limit: usize,
+        /// The tenant, in words, that is at [its limit](crate::PoolConfig::queue_limit_each); `None` where the whole queue is full.
+        tenant: Option<String>,
     },
     /// The pool's owner was dropped, and the pool's tasks stand there, since the pool is detached or work-stealing.
     OwnerEnded,
@@ -218,11 +220,13 @@ impl fmt::Display for SubmitError {
                 "the task asks for a `{wanted}`, and the workers of \"{namespace}\" have no state; start it with \
                  `PoolConfig::dedicated(n).worker_state(…)`"
             ),
-            SubmitErrorKind::QueueFull { limit } => write!(
-                f,
-                "the queue of \"{namespace}\" is full ({limit}); try later, or wait with `submit_timeout` or \
-                 `submit_async`"
-            ),
+            SubmitErrorKind::QueueFull { limit, tenant } => {
+                write!(f, "the queue of \"{namespace}\" is full ({limit}")?;
+                if let Some(tenant) = tenant {
+                    write!(f, " tasks of {tenant}")?;
+                }
+                f.write_str("); try later, or wait with `submit_timeout` or `submit_async`")
+            }
             SubmitErrorKind::OwnerEnded => write!(
                 f,
                 "the node that owns \"{namespace}\" has ended, so its tasks have nowhere to run; create the manager on a \

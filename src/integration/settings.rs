@@ -16,7 +16,7 @@ use crate::pool::config::{PoolConfig, per_core};
 /// | `kind` | `leased` (when left out), `dedicated`, `local`, or with the feature `rayon` `work-stealing` |
 /// | `limit` | the number of tasks at once, for every kind but `local` |
 /// | `per_core` | in the place of `limit`: so many for each CPU, as [`PoolConfig::leased_per_core`] |
-/// | `queue_limit`, `max_blocked` | a number of tasks |
+/// | `queue_limit`, `queue_limit_each`, `max_blocked` | a number of tasks |
 /// | `priorities` | a number of levels |
 /// | `daemon`, `detached`, `fair`, `log_panics` | a truth |
 /// | `holds_permit` | true for [`holds_permit`](PoolConfig::holds_permit), false for [`releases_permit`](PoolConfig::releases_permit) |
@@ -59,6 +59,7 @@ struct Settings {
     limit: Option<Lenient<usize>>,
     per_core: Option<Lenient<f64>>,
     queue_limit: Option<Lenient<usize>>,
+    queue_limit_each: Option<Lenient<usize>>,
     max_blocked: Option<Lenient<usize>>,
     priorities: Option<Lenient<usize>>,
     #[serde(default)]
@@ -116,6 +117,7 @@ impl Settings {
         let levels = |n: Lenient<usize>| u8::try_from(n.0).unwrap_or(u8::MAX);
         let config = set(config, self.priorities, |config, n| config.priorities(levels(n)));
         let config = set(config, self.queue_limit, |config, n| config.queue_limit(n.0));
+        let config = set(config, self.queue_limit_each, |config, n| config.queue_limit_each(n.0));
         let config = set(config, self.max_blocked, |config, n| config.max_blocked(n.0));
         let config = set(config, self.log_panics, |config, log| config.log_panics(log.0));
         let config = set(config, self.task_timeout, |config, time| config.task_timeout(time.0));

@@ -16,6 +16,7 @@ mod an_abandoned_initialiser_is_not_waited_for;
 mod an_impossible_setting_is_named;
 mod an_initialiser_that_fails_strands_nothing;
 mod dedicated_threads_belong_to_one_pool;
+mod each_tenant_has_a_limit;
 mod ensure_started_is_idempotent;
 mod room_that_one_cannot_use_goes_to_the_next;
 mod tasks_start_in_order;

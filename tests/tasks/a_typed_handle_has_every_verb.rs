@@ -139,7 +139,7 @@ fn frees_capacity_for(pool: &OfType, waits: impl FnOnce(mpsc::Sender<()>) -> u32
     let queued = pool.submit(|| ()).expect("the queue has capacity for one");
     assert!(matches!(
         pool.submit(|| ()).expect_err("full").as_submit().map(|it| it.kind()),
-        Some(SubmitErrorKind::QueueFull { limit: 1 })
+        Some(SubmitErrorKind::QueueFull { limit: 1, tenant: None })
     ));
     let (asks, asked) = mpsc::channel();
     let submitter = thread::spawn(move || waits(asks));

@@ -118,6 +118,7 @@ impl PoolConfig {
             ("task_timeout", rare.task_timeout == other_rare.task_timeout),
             ("priorities", order.levels == other_order.levels),
             ("fair", order.fair == other_order.fair),
+            ("queue_limit_each", order.limit_each == other_order.limit_each),
             ("thread_name_prefix", mine.prefix == theirs.prefix),
             ("stack_size", mine.stack_size == theirs.stack_size),
             ("keep_alive", mine.keep_alive == theirs.keep_alive),

@@ -14,6 +14,8 @@ use crate::sync::os::{Arc, LazyLock};
 pub(crate) struct Order {
     pub(crate) levels: u8,
     pub(crate) fair: Fairness,
+    /// The most queued tasks of one tenant.
+    pub(crate) limit_each: Option<usize>,
 }
 
 /// The tenants that take turns.
@@ -28,7 +30,7 @@ pub(crate) enum Fairness {
 
 impl Default for Order {
     fn default() -> Self {
-        Self { levels: 1, fair: Fairness::Off }
+        Self { levels: 1, fair: Fairness::Off, limit_each: None }
     }
 }
 

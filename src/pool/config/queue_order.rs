@@ -67,7 +67,7 @@ impl PoolConfig {
     /// turns are those of one level.
     ///
     /// The [queue's limit](Self::queue_limit) is one for all tenants: a tenant that fills the queue causes refusals for the
-    /// others. A scope's [`map`](crate::PoolManager::map) keeps a few tasks for each permit queued, and no more.
+    /// others, unless [`queue_limit_each`](Self::queue_limit_each) bounds each tenant's part. A scope's [`map`](crate::PoolManager::map) keeps a few tasks for each permit queued, and no more.
     ///
     /// Costs as [`priorities`](Self::priorities), with a walk over the submitter's scopes, and a look-up of the tenant
     /// under the queue's lock. Pools without the setting pay nothing.
@@ -123,9 +123,54 @@ impl PoolConfig {
         self
     }
 
+    /// Refuses a task whose tenant has `tasks` queued, at least 1. The other tenants' tasks are accepted.
+    ///
+    /// For [`fair`](Self::fair) pools and those of [`fair_by`](Self::fair_by). It bounds the memory that one tenant can take, and
+    /// leaves the rest of a [bounded queue](Self::queue_limit) to the others; the two limits are independent. The refusal is
+    /// [`QueueFull`](crate::SubmitErrorKind::QueueFull) and names the tenant. Submits that wait for capacity wait for that of
+    /// their tenant.
+    ///
+    /// Costs each submit and each start a short lock and a look-up of the tenant. A release notifies all waiters for capacity.
+    /// Pools without the setting pay nothing.
+    ///
+    /// ```
+    /// # use std::sync::mpsc;
+    /// use heirloom::{ErrorKind, PoolConfig, Scope};
+    ///
+    /// let app = Scope::new("app");
+    /// let render = app.create("render");
+    /// render.start(PoolConfig::leased(1).fair().queue_limit_each(2))?;
+    /// # let (open, gate) = mpsc::channel::<()>();
+    /// # let (starts, started) = mpsc::channel();
+    /// # let busy = render.submit(move || (starts.send(()), gate.recv()))?;
+    /// # started.recv()?;
+    /// let [noisy, quiet] = ["tenant 1", "tenant 2"].map(|name| Scope::new_in(&app, name));
+    /// // All permits are taken, so tasks are queued.
+    /// let pages = noisy.run(|| (0..3).map(|n| render.submit(move || n)).collect::<Vec<_>>());
+    /// let refused = pages[2].as_ref().unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::QueueFull);
+    /// assert!(refused.to_string().contains("tenant 1"));
+    /// let page = quiet.run(|| render.submit(|| "page"))?;
+    /// # open.send(())?;
+    /// assert_eq!(page.join()?, "page");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn queue_limit_each(mut self, tasks: usize) -> Self {
+        self.rare_mut().order.get_or_insert_default().limit_each = Some(tasks);
+        self
+    }
+
     /// Returns the fault of the order, if it has one.
     pub(super) fn problem_of_order(&self) -> Option<(&'static str, &'static str)> {
-        match self.rare().order.as_ref()?.levels {
+        let order = self.rare().order.as_ref()?;
+        match order.limit_each {
+            Some(0) => return Some(("queue_limit_each", "is 0, so no task could ever be queued; use at least 1")),
+            Some(_) if order.fair == Fairness::Off => {
+                return Some(("queue_limit_each", "needs tenants; set `fair` or `fair_by` too"));
+            }
+            _ => {}
+        }
+        match order.levels {
             0 => Some(("priorities", "is 0, so no task would have a level; use at least 1")),
             levels if levels > MOST_LEVELS => Some(("priorities", "is more than 8 levels; use at most 8")),
             _ => None,

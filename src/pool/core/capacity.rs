@@ -3,20 +3,25 @@
 //! # The race to fear
 //! A submitter looks, finds nothing free, and parks just after some capacity became free. The race cannot happen: the submitter
 //! registers first, then looks; a release counts first, then looks whether a waiter is registered. All four steps are
-//! sequentially consistent, so one of the two sees the other.
+//! sequentially consistent, so one of the two sees the other. The look at a tenant's share is a lock, which a release takes
+//! before its look: the later of the two sees the earlier one.
 //!
 //! A cancelled task releases its capacity when it is cancelled: see `evict`.
 //!
 //! A notify reserves nothing: another submitter may acquire the capacity that a waiter was notified of, and the waiter goes on
 //! waiting then. A notified waiter that leaves without looking notifies the next one. A waiter of a poll may stay
-//! registered without looking, so it is woken beside the waiter that is notified, and not in its place.
+//! registered without looking, so it is woken beside the waiter that is notified, and not in its place. Where each tenant has
+//! a limit of its own, a release notifies all waiters: the first one may be of a tenant that is at its limit still.
 
 use std::collections::BTreeMap;
 use std::mem;
 use std::task::Waker;
 
+use crate::pool::core::shares::{Full, Shares};
 use crate::sync::os::{AtomicUsize, Mutex, Ordering};
 use crate::sync::unwind::swallow;
+use crate::task::cell::TaskRef;
+use crate::task::rank::Rank;
 
 /// The free capacity of a bounded queue.
 pub(crate) struct Capacity {
@@ -24,6 +29,8 @@ pub(crate) struct Capacity {
     /// The number of registered waiters; changed under the lock of `waiters`.
     waiting: AtomicUsize,
     waiters: Mutex<Waiters>,
+    /// The bound of each tenant. Boxed, since few pools have one.
+    shares: Option<Box<Shares>>,
 }
 
 /// The waiting submitters.
@@ -60,25 +67,54 @@ impl WaiterState {
 }
 
 impl Capacity {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// `limit` bounds all tasks, and `each` those of one tenant.
+    pub(crate) fn new(limit: usize, each: Option<usize>) -> Self {
         Self {
+            shares: each.map(|each| Box::new(Shares::new(each))),
             free: AtomicUsize::new(limit),
             waiting: AtomicUsize::new(0),
             waiters: Mutex::new(Waiters { all: BTreeMap::new(), notified_below: 0 }),
         }
     }
 
-    pub(crate) fn try_acquire(&self) -> bool {
-        self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1)).is_ok()
+    /// Acquires the capacity of one task of this rank.
+    pub(crate) fn try_acquire(&self, rank: Option<Rank>) -> Result<(), Full> {
+        let acquire = || self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1)).is_ok();
+        match self.share_of(rank) {
+            Some((shares, tenant)) => shares.try_acquire(tenant, acquire),
+            None if acquire() => Ok(()),
+            None => Err(Full::Queue),
+        }
     }
 
-    pub(crate) fn has_some(&self) -> bool {
+    /// Returns whether a task of this rank would find capacity.
+    pub(crate) fn has_some(&self, rank: Option<Rank>) -> bool {
         self.free.load(Ordering::SeqCst) > 0
+            && self.share_of(rank).is_none_or(|(shares, tenant)| shares.has_some(tenant))
     }
 
-    /// Releases the capacity of one task. The caller [notifies](Self::notify_one) the next waiter.
-    pub(crate) fn count_one(&self) {
+    fn share_of(&self, rank: Option<Rank>) -> Option<(&Shares, usize)> {
+        Some((self.shares.as_deref()?, rank?.tenant()))
+    }
+
+    /// Releases the capacity of a task that has not run. The caller [notifies](Self::notify_freed) a waiter.
+    pub(crate) fn count_one<M>(&self, task: &TaskRef<M>) {
+        if self.shares.is_some()
+            && let Some((shares, tenant)) = self.share_of(task.rank())
+        {
+            shares.release(tenant);
+        }
         self.free.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Notifies the waiters that may use released capacity. Costs one load without a waiter.
+    #[inline]
+    pub(crate) fn notify_freed(&self) {
+        match self.shares {
+            None => self.notify_one(),
+            Some(_) if self.waiting.load(Ordering::SeqCst) > 0 => self.notify_all(),
+            Some(_) => {}
+        }
     }
 
     /// Notifies the first waiter that is not notified yet. Costs one load without a waiter.

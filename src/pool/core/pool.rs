@@ -102,7 +102,9 @@ impl Pool {
         config: PoolConfig,
         kind: Box<dyn Kind<Pool>>,
     ) -> Arc<Self> {
-        let capacity = config.rare().queue_limit.map(Capacity::new);
+        let each = config.rare().order.as_ref().and_then(|order| order.limit_each);
+        let limit = config.rare().queue_limit.or_else(|| each.map(|_| usize::MAX));
+        let capacity = limit.map(|limit| Capacity::new(limit, each));
         let queue = match &config.rare().order {
             Some(order) => Queue::ordered(order.levels, QueueStats::new()),
             None => Queue::new(QueueStats::new()),
@@ -318,11 +320,11 @@ impl Pool {
         }
     }
 
-    /// Releases the capacity of one task in a bounded queue, and notifies the next waiter for it.
-    pub(crate) fn release_capacity(&self) {
+    /// Releases the capacity of a task that has not run, in a bounded queue, and notifies the next waiter for it.
+    pub(crate) fn release_capacity(&self, task: &Task) {
         if let Some(capacity) = &self.capacity {
-            capacity.count_one();
-            capacity.notify_one();
+            capacity.count_one(task);
+            capacity.notify_freed();
         }
     }
 

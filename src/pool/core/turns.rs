@@ -18,7 +18,7 @@ use crate::task::cell::TaskRef;
 use crate::task::rank::Rank;
 
 /// So many tenants keep their memory when the last one has left.
-const KEEP: usize = 16;
+pub(super) const KEEP: usize = 16;
 
 /// The queued tasks of one level.
 pub(super) struct Turns<M: 'static> {
@@ -114,7 +114,7 @@ impl<M: 'static> Turns<M> {
 
 /// A hash of numbers that are spread already, or count up.
 #[derive(Default)]
-struct Mix(u64);
+pub(super) struct Mix(u64);
 
 impl Hasher for Mix {
     fn finish(&self) -> u64 {

@@ -18,7 +18,7 @@ use crate::pool::context::interrupted;
 use crate::pool::core::pool::Pool;
 use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
-use crate::pool::run::admit;
+use crate::pool::run::{admit, rank};
 use crate::subscriber::Scoped;
 use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex, Ordering};
@@ -253,7 +253,7 @@ async fn await_capacity(pool: &Pool, at: &NodeRef) -> bool {
         let is_notified = waiter.poll(cx.waker());
         let ended = |node: &Node| node.is_cancelled() || node.scope_closed();
         let is_over = place.as_mut().is_some_and(|place| place.poll(cx.waker(), ended)) || pool.tracker.is_closed();
-        if is_notified || is_over || capacity.has_some() { Poll::Ready(false) } else { Poll::Pending }
+        if is_notified || is_over || capacity.has_some(rank::at(pool, at)) { Poll::Ready(false) } else { Poll::Pending }
     })
     .await
 }

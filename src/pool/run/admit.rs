@@ -9,11 +9,14 @@ use crate::lineage::node::NodeRef;
 use crate::names::task_type::TaskType;
 use crate::pool::context::{interrupted, thread};
 use crate::pool::core::pool::{NotAccepted, Pool};
+use crate::pool::core::shares::Full;
 use crate::pool::core::task_meta::{Counted, PoolAddress, RareMeta, TaskMeta};
+use crate::pool::run::rank;
 use crate::subscriber::Scoped;
 use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::swallow;
+use crate::task::rank::Rank;
 
 /// Admits a task, before the queue is touched. Returns the nodes and trackers that count it.
 pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
@@ -68,14 +71,22 @@ pub(crate) fn scope_has_ended(pool: &Pool, place: &NodeRef) -> SubmitError {
 
 /// Takes one unit of the queue's capacity. A queue without a limit always has some.
 #[inline]
-pub(super) fn acquire_capacity(pool: &Pool) -> Result<(), SubmitError> {
+pub(super) fn acquire_capacity(pool: &Pool, place: &NodeRef, rank: Option<Rank>) -> Result<(), SubmitError> {
     match &pool.capacity {
-        Some(capacity) if !capacity.try_acquire() => Err(SubmitError::new(
-            &pool.namespace,
-            SubmitErrorKind::QueueFull { limit: pool.config.rare().queue_limit.unwrap_or(usize::MAX) },
-        )),
-        _ => Ok(()),
+        Some(capacity) => capacity.try_acquire(rank).map_err(|full| queue_full(pool, place, full)),
+        None => Ok(()),
     }
+}
+
+#[cold]
+fn queue_full(pool: &Pool, place: &NodeRef, full: Full) -> SubmitError {
+    let rare = pool.config.rare();
+    let (limit, tenant) = match full {
+        Full::Queue => (rare.queue_limit, None),
+        Full::Tenant => (rare.order.as_ref().and_then(|order| order.limit_each), rank::tenant_in_words(pool, place)),
+    };
+    let kind = SubmitErrorKind::QueueFull { limit: limit.unwrap_or(usize::MAX), tenant };
+    SubmitError::new(&pool.namespace, kind)
 }
 
 pub(super) fn meta(

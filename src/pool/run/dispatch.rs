@@ -39,11 +39,11 @@ where
         Ok(admitted) => admitted,
         Err(reason) => return Err(refuse(pool, f.into_inner(), reason)),
     };
-    if let Err(reason) = acquire_capacity(pool) {
+    let rank = rank::of(pool, &admitted.place, priority);
+    if let Err(reason) = acquire_capacity(pool, &admitted.place, rank) {
         pool.retract(&admitted);
         return Err(refuse(pool, f.into_inner(), reason));
     }
-    let rank = rank::of(pool, &admitted.place, priority);
     let node = Pool::listing_node(&admitted.place);
     let owner = admitted.owner.clone();
     let meta = meta(pool, Counted { scoped, ..admitted }, task_type, true);
@@ -95,8 +95,8 @@ where
             if let Some(meta) = &meta {
                 pool.unlist(&meta.place, claimed.task());
             }
+            pool.release_capacity(claimed.task());
             let f = handle.reclaim(claimed);
-            pool.release_capacity();
             pool.retract(&meta.map_or_else(Counted::default, |meta| meta.into_counted().0));
             let reason = SubmitError::no_thread(&pool.namespace, error);
             match f {

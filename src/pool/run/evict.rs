@@ -90,7 +90,7 @@ impl Evicted {
         if meta.queued() {
             pool.unlist(&meta.place, claimed.task());
             if let Some(capacity) = &pool.capacity {
-                capacity.count_one();
+                capacity.count_one(claimed.task());
                 self.roomy.push(Arc::clone(pool));
             }
         }
@@ -129,7 +129,7 @@ impl Evicted {
         thread::with_dropping(ptr::from_ref(&dropping).cast(), || {
             notify();
             unwoken.into_iter().for_each(Unwoken::wake);
-            roomy.iter().filter_map(|pool| pool.capacity.as_ref()).for_each(Capacity::notify_one);
+            roomy.iter().filter_map(|pool| pool.capacity.as_ref()).for_each(Capacity::notify_freed);
             while let Some(task) = dropping.next(&|_| true) {
                 task.end();
             }

@@ -9,7 +9,7 @@ pub(crate) mod evict;
 pub(crate) mod gate;
 pub(crate) mod leave;
 pub(crate) mod name;
-mod rank;
+pub(crate) mod rank;
 pub(crate) mod stop;
 pub(crate) mod task;
 pub(crate) mod worker;

@@ -2,7 +2,7 @@
 
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::NodeRef;
+use crate::lineage::node::{Node, NodeRef, ScopeTrackers};
 use crate::pool::config::order::{Fairness, Order};
 use crate::pool::core::pool::Pool;
 use crate::sync::unwind::swallow;
@@ -20,6 +20,11 @@ pub(super) fn of(pool: &Pool, place: &NodeRef, priority: Option<u8>) -> Option<R
     })
 }
 
+/// As [`of`], for a task that will be submitted at `place` by code that stands there.
+pub(crate) fn at(pool: &Pool, place: &NodeRef) -> Option<Rank> {
+    Some(in_order(pool, pool.config.rare().order.as_ref()?, place, None))
+}
+
 #[inline(never)]
 fn in_order(pool: &Pool, order: &Order, at: &NodeRef, priority: Option<u8>) -> Rank {
     let node = at.node();
@@ -30,17 +35,38 @@ fn in_order(pool: &Pool, order: &Order, at: &NodeRef, priority: Option<u8>) -> R
     };
     let (tenant, weight) = match &order.fair {
         Fairness::Off => (0, None),
-        Fairness::Scopes => {
-            let owner = pool.owner.upgrade().unwrap_or(NodeRef::PROCESS);
-            let outermost = node.scopes_beside(owner.node()).last();
-            let found = outermost.map(|(scope, trackers)| (scope.id().as_u64(), trackers.share.weight()));
-            swallow(|| drop(owner));
-            found.unwrap_or((0, None))
-        }
+        Fairness::Scopes => with_outermost_scope(pool, node, |outermost| match outermost {
+            Some((scope, trackers)) => (scope.id().as_u64(), trackers.share.weight()),
+            None => (0, None),
+        }),
         Fairness::By(tenant) => {
             let tenant = swallow(|| tenant.tenant(&Lineage(at.clone())));
             (tenant.unwrap_or(0), node.scopes().find_map(|scope| scope.share.weight()))
         }
     };
     Rank::new(level.min(order.levels - 1), weight.unwrap_or(1), tenant)
+}
+
+/// Lends the outermost scope at or above the node and below the pool's owner.
+fn with_outermost_scope<R>(pool: &Pool, node: &Node, f: impl FnOnce(Option<(&Node, &ScopeTrackers)>) -> R) -> R {
+    let owner = pool.owner.upgrade().unwrap_or(NodeRef::PROCESS);
+    let out = f(node.scopes_beside(owner.node()).last());
+    swallow(|| drop(owner));
+    out
+}
+
+/// Returns the tenant of a submitter at `place`, for an error. `None` in a pool without tenants.
+#[cold]
+pub(super) fn tenant_in_words(pool: &Pool, place: &NodeRef) -> Option<String> {
+    let order = pool.config.rare().order.as_ref()?;
+    let nearest = pool.config.rare().detached.then(current::nearest);
+    let at = nearest.as_ref().unwrap_or(place);
+    match order.fair {
+        Fairness::Off => None,
+        Fairness::Scopes => Some(with_outermost_scope(pool, at.node(), |outermost| match outermost {
+            Some((scope, _)) => scope.to_string(),
+            None => String::from("code outside of all tenants' scopes"),
+        })),
+        Fairness::By(_) => Some(format!("the tenant of {}", at.node())),
+    }
 }

@@ -161,7 +161,7 @@ pub(super) fn end_too_deep(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: T
 fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, brings_permit: bool) {
     let listed = meta.queued();
     if listed {
-        pool.release_capacity();
+        pool.release_capacity(claimed.task());
     }
     pool.counters.starts_beside_pops.fetch_add(1, Ordering::Relaxed);
     let task_type = meta.task_type().cloned().map(Box::new);

@@ -239,7 +239,7 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, more: bool)
         evict::end_cancelled_with(pool, claimed, meta);
         return false;
     }
-    pool.release_capacity();
+    pool.release_capacity(claimed.task());
     if let (Some(task_type), Some(entry)) = (meta.task_type(), session.entry) {
         let task_type = Some(Box::new(task_type.clone()));
         pool.queue.with_extra(|stats| stats.set_type(entry, task_type));
