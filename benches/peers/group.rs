@@ -64,8 +64,6 @@ pub(crate) enum Bar {
     OfBestPeer(f64),
     /// So much, in the row's unit.
     AtMost(f64),
-    /// So many iterations in a second.
-    PerSecond(f64),
 }
 
 impl RowSpec {
@@ -143,7 +141,6 @@ impl Row {
         let (base, at_most) = match spec.bar {
             Bar::OfBestPeer(part) => (best_peer.as_ref()?.1, part),
             Bar::AtMost(value) => (value, 1.0),
-            Bar::PerSecond(rate) => (1e9 / rate, 1.0),
         };
         // A bar of zero has no ratio, so the median counts by itself.
         let ratio = if base > 0.0 { ours / base } else { ours };

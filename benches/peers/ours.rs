@@ -108,6 +108,50 @@ pub(crate) fn get(depth: usize, name: &str) -> Contender<'static> {
     })
 }
 
+/// The name of the contender that [`mix`] makes.
+pub(crate) const MIX: &str = "heirloom with, in a server's mix";
+
+/// Borrows managers on two threads, each in requests that create one: half of the look-ups find the request's own
+/// manager, the others one of the process. The cost of the same requests without look-ups is taken off.
+pub(crate) fn mix() -> Contender<'static> {
+    const LOOK_UPS: u64 = 10;
+    let shared = heirloom::create("io");
+    Contender::new(MIX, move |n| {
+        let requests = n.div_ceil(LOOK_UPS);
+        let one_thread = || {
+            let (mut with, mut without) = (Duration::ZERO, Duration::ZERO);
+            for _ in 0..requests.div_ceil(64) {
+                with += sixty_four_requests(LOOK_UPS);
+                without += sixty_four_requests(0);
+            }
+            (with.as_nanos() as f64 - without.as_nanos() as f64) / (requests.next_multiple_of(64) * LOOK_UPS) as f64
+        };
+        assert!(shared.owner().is_some());
+        std::thread::scope(|threads| {
+            let other = threads.spawn(one_thread);
+            let own = threads.spawn(one_thread).join().expect("it ends well");
+            (own + other.join().expect("it ends well")) / 2.0
+        })
+    })
+}
+
+fn sixty_four_requests(look_ups: u64) -> Duration {
+    let start = Instant::now();
+    for _ in 0..64 {
+        let request = Scope::new("request");
+        let _here = request.enter();
+        black_box(request.create("render"));
+        for look_up in 0..look_ups {
+            let name = if look_up % 2 == 0 { "render" } else { "io" };
+            let found = heirloom::with(name, |manager| {
+                black_box(manager);
+            });
+            found.expect("the request or the process has it");
+        }
+    }
+    start.elapsed()
+}
+
 /// A scope that owns the manager, and `depth` more, each below the one before.
 fn chain(depth: usize) -> Vec<Scope> {
     let mut chain = vec![Scope::new("owner")];

@@ -48,7 +48,6 @@ fn bar(row: &Row) -> String {
         Bar::OfBestPeer(part) if (1.0 / part).fract() == 0.0 => format!("<= 1/{}", 1.0 / part),
         Bar::OfBestPeer(part) => format!("<= {part}"),
         Bar::AtMost(value) => format!("<= {value} {}", unit(row.spec.unit)),
-        Bar::PerSecond(rate) => format!(">= {} M/s", rate / 1e6),
     }
 }
 

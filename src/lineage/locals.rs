@@ -5,7 +5,8 @@
 use std::cell::Cell;
 
 use crate::lineage::flow::Flow;
-use crate::lineage::hazard::record::Record;
+use crate::lineage::hazard::thread::Hazards;
+use crate::lineage::memo::Memo;
 use crate::sync::local::Pointer;
 
 thread_local! {
@@ -17,10 +18,8 @@ pub(super) struct Locals {
     pub(super) flow: Cell<Flow>,
     /// The `Node` of the flow's newest stack entry, where look-ups begin; null for the process.
     pub(super) top: Pointer,
-    /// Counts the pins that live.
-    pub(super) pins: Cell<usize>,
-    /// Whether entries are kept until the last pin is dropped.
-    pub(super) keeping: Cell<bool>,
+    /// Counts the pins that live, from `isize::MIN` on while entries are kept until the last of them is dropped.
+    pub(super) pins: Cell<isize>,
     pub(super) next_mark: Cell<u64>,
     /// Whether the thread runs `main`. `None` before the first question.
     pub(super) is_main: Cell<Option<bool>>,
@@ -28,10 +27,8 @@ pub(super) struct Locals {
     pub(super) thread: Pointer,
     /// The innermost `WorkFrame` on this thread's stack.
     pub(super) work: Pointer,
-    /// This thread's hazard pointers, from its first look-up until its locals are destroyed.
-    pub(super) record: Cell<Option<&'static Record>>,
-    /// Counts the hazard pointers of `record` that are in use.
-    pub(super) used: Cell<usize>,
+    pub(super) hazards: Hazards,
+    pub(super) memo: Memo,
 }
 
 impl Locals {
@@ -40,13 +37,12 @@ impl Locals {
             flow: Cell::new(Flow::THREAD),
             top: Pointer::null(),
             pins: Cell::new(0),
-            keeping: Cell::new(false),
             next_mark: Cell::new(1),
             is_main: Cell::new(None),
             thread: Pointer::null(),
             work: Pointer::null(),
-            record: Cell::new(None),
-            used: Cell::new(0),
+            hazards: Hazards::new(),
+            memo: Memo::new(),
         }
     }
 }

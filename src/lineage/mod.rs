@@ -11,6 +11,7 @@
 mod cancel_word;
 pub(crate) mod current;
 mod display;
+mod epoch;
 pub(crate) mod family;
 pub(crate) mod flow;
 pub(crate) mod future;
@@ -18,6 +19,7 @@ pub(crate) mod handle;
 pub(crate) mod hazard;
 mod locals;
 pub(crate) mod lookup;
+mod memo;
 pub(crate) mod node;
 pub(crate) mod queued;
 pub(crate) mod slots;

@@ -6,11 +6,13 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::ptr;
 
+use crate::lineage::epoch::Passed;
 use crate::lineage::hazard::{self, Held};
+use crate::lineage::memo::Stripe;
 use crate::lineage::slots::tree::{Slot, SlotTree};
 use crate::names::namespace::Namespace;
 use crate::sync::MutexGuard;
-use crate::sync::os::{Arc, Mutex, Ordering};
+use crate::sync::os::{Arc, AtomicU32, Mutex, Ordering};
 
 /// A manager or a binding, type-erased: this layer does not know their types.
 pub(crate) type SlotValue = dyn Any + Send + Sync;
@@ -28,6 +30,8 @@ pub(crate) struct Slots {
     tree: SlotTree<SlotEntry>,
     /// Held by a [`Writer`].
     writing: Mutex<()>,
+    /// Told of each change, for the look-ups that threads keep.
+    pub(super) passed: Passed,
 }
 
 struct SlotEntry {
@@ -54,6 +58,36 @@ impl Found<'_> {
         // SAFETY: `held` protects the entry, and no other while it is borrowed here. The slots are borrowed too, so their
         // drop, which frees entries without a look at hazard pointers, comes later.
         unsafe { &(*self.0).slot_value }
+    }
+
+    pub(super) fn address(&self) -> *const () {
+        self.0.cast()
+    }
+}
+
+/// A value that is lent for `'a`, without its type.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown<'a>(*const (), PhantomData<&'a SlotValue>);
+
+impl<'a> Shown<'a> {
+    #[inline]
+    pub(crate) fn of(slot_value: &'a Arc<SlotValue>) -> Self {
+        Self(Arc::as_ptr(slot_value).cast(), PhantomData)
+    }
+
+    /// Returns a value that was shown before.
+    ///
+    /// # Safety
+    /// The pointer came from [`as_ptr`](Self::as_ptr), and a hazard pointer keeps the value's entry for `'a`.
+    #[inline]
+    pub(super) unsafe fn again(value: *const ()) -> Self {
+        Self(value, PhantomData)
+    }
+
+    /// Returns the pointer to the value in its `Arc`.
+    #[inline]
+    pub(crate) fn as_ptr<T>(self) -> *const T {
+        self.0.cast()
     }
 }
 
@@ -122,18 +156,26 @@ impl<'a> Writer<'a> {
             Some(slot) => slot.entry.store(entry, Ordering::Release),
             None => path.grow(entry),
         }
+        self.changed(&Stripe::of(namespace));
     }
 
-    /// Puts `new` in the place of a slot's entry.
-    fn swap(&self, slot: &Slot<SlotEntry>, new: *mut SlotEntry) -> Option<Removed> {
+    /// Notes a change that has been made to a name of this stripe.
+    fn changed(&self, stripe: &Stripe) {
+        self.slots.passed.changed(stripe.number(), stripe.epoch());
+    }
+
+    /// Puts `new` in the place of a slot's entry. Does nothing to a slot without one.
+    fn swap(&self, slot: &'a Slot<SlotEntry>, new: *mut SlotEntry) -> Option<Removed> {
+        let stripe = Stripe::of(&self.entry(slot)?.namespace);
         let before = slot.entry.swap(new, Ordering::AcqRel);
-        (!is_free(before)).then(|| Removed(before))
+        self.changed(&stripe);
+        Some(Removed(before))
     }
 }
 
 impl Slots {
     pub(crate) const fn new() -> Self {
-        Self { tree: SlotTree::new(), writing: Mutex::new(()) }
+        Self { tree: SlotTree::new(), writing: Mutex::new(()), passed: Passed(AtomicU32::new(0)) }
     }
 
     /// Returns true while no entry was ever here, as at most nodes.
@@ -171,7 +213,7 @@ impl Slots {
         }
     }
 
-    /// Finds and counts a value, under the writers' lock: for a thread whose hazard pointers are all in use.
+    /// Finds and counts a value, under the writers' lock.
     pub(crate) fn find_counted(&self, namespace: &Namespace) -> Option<Arc<SlotValue>> {
         self.writer().find(namespace).map(|(_, entry)| Arc::clone(&entry.slot_value))
     }

@@ -34,6 +34,7 @@ macro_rules! id_type {
 
             /// The number itself, for logs and metrics.
             #[must_use]
+            #[inline]
             pub fn as_u64(self) -> u64 {
                 self.0.get()
             }

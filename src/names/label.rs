@@ -8,7 +8,6 @@ use std::hash::{Hash, Hasher};
 use crate::sync::os::Arc;
 
 /// A text compares by its characters however it is stored, so `"a"` and `String::from("a")` are one label.
-#[derive(Clone)]
 pub(crate) enum Label {
     Static(&'static str),
     Shared(Arc<str>),
@@ -45,6 +44,47 @@ impl Label {
             Self::Shared(s) => Cow::Borrowed(s),
             Self::Number(n) => Cow::Owned(format!("#{n}")),
             Self::Type(of) => Cow::Borrowed(of().1),
+        }
+    }
+}
+
+/// A label in two words, to be compared and kept without a count. Equal keys are keys of equal labels; the reverse does
+/// not hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) word: u64,
+    /// The length of a text, or a number that no length is.
+    kind: u64,
+}
+
+impl Key {
+    pub(crate) const NONE: Self = Self { word: 0, kind: u64::MAX };
+    const NUMBER: u64 = u64::MAX - 1;
+    const TYPE: u64 = u64::MAX - 2;
+}
+
+impl Label {
+    /// Returns the label's key. A shared text has none: its address may become that of another one.
+    #[inline]
+    pub(crate) fn key(&self) -> Option<Key> {
+        match self {
+            // The address and the length of a static text name its characters for ever.
+            Self::Static(s) => Some(Key { word: s.as_ptr().addr() as u64, kind: s.len() as u64 }),
+            Self::Number(n) => Some(Key { word: *n, kind: Key::NUMBER }),
+            Self::Type(of) => Some(Key { word: *of as usize as u64, kind: Key::TYPE }),
+            Self::Shared(_) => None,
+        }
+    }
+}
+
+impl Clone for Label {
+    #[inline]
+    fn clone(&self) -> Self {
+        match self {
+            Self::Static(s) => Self::Static(s),
+            Self::Shared(s) => Self::Shared(Arc::clone(s)),
+            Self::Number(n) => Self::Number(*n),
+            Self::Type(of) => Self::Type(*of),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! [`Namespace`]: the name under which a manager is found.
 
-use crate::names::label::{Label, label_type};
+use crate::names::label::{Key, Label, label_type};
 
 /// The name under which a [`PoolManager`](crate::PoolManager) is found: a text, a number or a Rust type.
 ///
@@ -24,3 +24,17 @@ impl Namespace {
 }
 
 label_type!(Namespace);
+
+/// A name to look up, with its key. It is made before all else, so that the compiler knows the key of a literal.
+#[derive(Clone, Copy)]
+pub(crate) struct Sought<'a> {
+    pub(crate) name: &'a Namespace,
+    pub(crate) key: Option<Key>,
+}
+
+impl Namespace {
+    #[inline]
+    pub(crate) fn sought(&self) -> Sought<'_> {
+        Sought { name: self, key: self.0.key() }
+    }
+}

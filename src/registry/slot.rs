@@ -5,10 +5,10 @@ use std::ops::Deref;
 
 use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::lineage::lookup::{self, SlotKind};
+use crate::lineage::lookup::{self, InVain, SlotKind};
 use crate::lineage::node::Node;
-use crate::lineage::slots::{SlotValue, Slots};
-use crate::names::namespace::Namespace;
+use crate::lineage::slots::{Shown, SlotValue, Slots};
+use crate::names::namespace::{Namespace, Sought};
 use crate::registry::manager::{Inner, PoolManager};
 use crate::sync::os::Arc;
 
@@ -16,6 +16,8 @@ use crate::sync::os::Arc;
 struct Managers;
 
 impl SlotKind for Managers {
+    const KIND: u64 = 0;
+
     #[inline]
     fn of(node: &Node) -> &Slots {
         &node.managers
@@ -25,21 +27,19 @@ impl SlotKind for Managers {
 /// A handle that is lent without counting it.
 struct Lent<'a> {
     manager: ManuallyDrop<PoolManager>,
-    _borrow: &'a Arc<SlotValue>,
+    _borrow: Shown<'a>,
 }
 
 impl<'a> Lent<'a> {
-    /// `slot_value` is from a slot map of managers.
+    /// `shown` is from a slot map of managers.
     #[inline]
-    fn of(slot_value: &'a Arc<SlotValue>) -> Self {
-        debug_assert!(slot_value.is::<Inner>(), "only managers live at nodes");
-        // SAFETY: `slot_value` is an `Arc<Inner>` that was made a trait object, so its data pointer is that of an
-        // `Arc<Inner>`. All callers are in this file and pass values of `Node::managers`. Values get there by `link`, `put`
-        // and `find_or_put` alone, below, and each of them puts in `to_slot`'s result. (The other uses of the field,
-        // in the ends of a scope and of a worker, take values out.) The extra handle is never dropped and lives no longer
-        // than the borrow of `slot_value`, which counts the manager meanwhile.
-        let inner = unsafe { Arc::from_raw(Arc::as_ptr(slot_value).cast::<Inner>()) };
-        Lent { manager: ManuallyDrop::new(PoolManager::from_inner(inner)), _borrow: slot_value }
+    fn of(shown: Shown<'a>) -> Self {
+        // SAFETY: the value is that of an `Arc<Inner>`, which was made a trait object. All callers are in this file and pass
+        // values of `Node::managers`. Values get there by `link`, `put` and `find_or_put` alone, below, and each of them puts in
+        // `to_slot`'s result. (The other uses of the field, in the ends of a scope and of a worker, take values out.) The extra
+        // handle is never dropped and lives no longer than the loan of the value, whose slot counts the manager meanwhile.
+        let inner = unsafe { Arc::from_raw(shown.as_ptr::<Inner>()) };
+        Lent { manager: ManuallyDrop::new(PoolManager::from_inner(inner)), _borrow: shown }
     }
 }
 
@@ -64,20 +64,33 @@ impl PoolManager {
 
 /// Lends the nearest manager of this name, at the node or above it, to `f`.
 #[inline]
-pub(super) fn lend<R>(node: &Node, ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
-    lookup::lend::<Managers, R>(node, ns, |slot_value| f(&Lent::of(slot_value)))
+pub(super) fn lend<R>(
+    node: &Node,
+    sought: Sought<'_>,
+    in_vain: InVain,
+    f: impl FnOnce(&PoolManager) -> R,
+) -> Option<R> {
+    lookup::lend::<Managers, R>(node, sought, in_vain, |shown| f(&Lent::of(shown)))
 }
 
 /// [`lend`] from the current node.
 #[inline]
-pub(super) fn lend_here<R>(ns: &Namespace, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
-    lookup::lend_here::<Managers, R>(ns, |slot_value| f(&Lent::of(slot_value)))
+pub(super) fn lend_here<R>(sought: Sought<'_>, in_vain: InVain, f: impl FnOnce(&PoolManager) -> R) -> Option<R> {
+    lookup::lend_here::<Managers, R>(sought, in_vain, |shown| f(&Lent::of(shown)))
 }
 
 /// The nearest manager of this name that runs, at the node or above it.
+#[inline]
 pub(super) fn nearest_running(node: &Node, ns: &Namespace) -> Option<PoolManager> {
+    // The nearest one mostly runs, and is remembered.
+    let nearest = |manager: &PoolManager| manager.is_running().then(|| manager.clone());
+    lend(node, ns.sought(), InVain::Adds, nearest)?.or_else(|| walk_to_running(node, ns))
+}
+
+#[cold]
+fn walk_to_running(node: &Node, ns: &Namespace) -> Option<PoolManager> {
     lookup::nearest::<Managers, _>(node, ns, |slot_value| {
-        let manager = Lent::of(slot_value);
+        let manager = Lent::of(Shown::of(slot_value));
         manager.is_running().then(|| PoolManager::clone(&manager))
     })
 }

@@ -26,6 +26,8 @@ use crate::lineage::slots::Slots;
 struct Values;
 
 impl SlotKind for Values {
+    const KIND: u64 = 1;
+
     #[inline]
     fn of(node: &Node) -> &Slots {
         &node.values

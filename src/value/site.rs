@@ -24,6 +24,10 @@ impl<'a> Site<'a> {
         Self { at: Some(at), timeout: None }
     }
 
+    pub(super) const fn of(at: Option<&'a Lineage>) -> Self {
+        Self { at, timeout: None }
+    }
+
     pub(super) const fn timeout(self, timeout: Duration) -> Self {
         Self { at: self.at, timeout: Some(timeout) }
     }

@@ -4,6 +4,8 @@
 mod model;
 use model::*;
 
+#[path = "../../src/lineage/epoch.rs"]
+mod epoch;
 #[path = "../../src/value/flight.rs"]
 mod flight;
 #[allow(dead_code, unreachable_pub, reason = "the models use a part of it")]
@@ -24,6 +26,7 @@ mod timer;
 mod loom_cache;
 mod loom_cancel;
 mod loom_deadline;
+mod loom_epoch;
 mod loom_flight;
 mod loom_gate;
 mod loom_hook;

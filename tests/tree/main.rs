@@ -7,6 +7,7 @@ mod a_detached_pool_sees_nothing_of_the_submitter;
 mod a_foreign_thread_is_a_node_of_its_own;
 mod a_future_keeps_its_place_on_every_poll;
 mod a_long_chain_is_walked_and_dropped;
+mod a_look_up_remembers_what_still_holds;
 mod a_manager_not_found_says_where_it_is;
 mod a_namespace_is_a_text_a_number_or_a_type;
 mod a_node_lives_as_long_as_it_is_needed;

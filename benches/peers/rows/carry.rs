@@ -17,7 +17,7 @@ pub(crate) const CARRY: Group = Group {
         ours: ours::CARRY,
         peers: &[],
         unit: Unit::Nanoseconds,
-        bar: Bar::AtMost(15.0),
+        bar: Bar::OfBestPeer(1.0),
     }],
 };
 

@@ -1,27 +1,25 @@
-//! Rows: look-up. One iteration finds one manager from the current node; the question: how much does each level cost?
+//! Rows: look-up. One iteration finds one manager from the current node; the questions: does the depth cost anything, and
+//! how much does a server's mix cost, in which managers come and go?
 
 use crate::suite::contest::contest;
 use crate::suite::group::{Bar, Group, Place, RowSpec, Unit};
 use crate::suite::ours;
 use crate::suite::rivals::context::{otel_get, otel_map, tokio_current};
 
-/// The most that cloning the handle may add to a look-up, in nanoseconds.
-const CLONE: f64 = 6.0;
-
 const WITH: RowSpec = RowSpec {
     work: "look-up by `with`, depth 0",
     iteration: "find a manager by its name and borrow it; its owner is so many scopes above",
     ours: ours::WITH[0].1,
-    peers: &[],
+    peers: &["tokio"],
     unit: Unit::Nanoseconds,
-    bar: Bar::AtMost(5.0),
+    bar: Bar::OfBestPeer(1.25),
 };
 
 const GET: RowSpec = RowSpec {
     work: "look-up by `get`, depth 0",
     iteration: "find a manager by its name, clone its handle and drop it",
     ours: ours::GET[0].1,
-    bar: Bar::AtMost(5.0 + CLONE),
+    bar: Bar::OfBestPeer(1.5),
     ..WITH
 };
 
@@ -36,10 +34,23 @@ pub(crate) const LOOK_UP: Group = Group {
     },
     rows: &[
         WITH,
-        RowSpec { work: "look-up by `with`, depth 8", ours: ours::WITH[1].1, bar: Bar::AtMost(10.0), ..WITH },
-        RowSpec { work: "look-up by `with`, depth 64", ours: ours::WITH[2].1, bar: Bar::AtMost(90.0), ..WITH },
+        RowSpec { work: "look-up by `with`, depth 8", ours: ours::WITH[1].1, ..WITH },
+        RowSpec { work: "look-up by `with`, depth 64", ours: ours::WITH[2].1, ..WITH },
         GET,
-        RowSpec { work: "look-up by `get`, depth 8", ours: ours::GET[1].1, bar: Bar::AtMost(10.0 + CLONE), ..GET },
-        RowSpec { work: "look-up by `get`, depth 64", ours: ours::GET[2].1, bar: Bar::AtMost(90.0 + CLONE), ..GET },
+        RowSpec { work: "look-up by `get`, depth 8", ours: ours::GET[1].1, ..GET },
+        RowSpec { work: "look-up by `get`, depth 64", ours: ours::GET[2].1, ..GET },
     ],
+};
+
+pub(crate) const MIX: Group = Group {
+    key: "look-up, mix",
+    place: Place::Here,
+    measure: |plan| contest(plan.threads, vec![ours::mix(), tokio_current()]),
+    rows: &[RowSpec {
+        work: "look-up by `with` in a server's mix",
+        iteration: "one of ten look-ups in a scope that creates a manager, half of them of that one, on two threads; without the scope",
+        ours: ours::MIX,
+        bar: Bar::OfBestPeer(2.0),
+        ..WITH
+    }],
 };

@@ -22,6 +22,7 @@ pub(crate) fn all() -> Vec<&'static Group> {
         &flood::ONE_PRODUCER,
         &flood::FOUR_PRODUCERS,
         &look_up::LOOK_UP,
+        &look_up::MIX,
         &carry::CARRY,
         &allocations::ALLOCATIONS,
         &idle::BYTES,

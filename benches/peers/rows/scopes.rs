@@ -23,7 +23,7 @@ pub(crate) const RATE: Group = Group {
         ours: SCOPE,
         peers: &[],
         unit: Unit::Nanoseconds,
-        bar: Bar::PerSecond(1e6),
+        bar: Bar::AtMost(150.0),
     }],
 };
 

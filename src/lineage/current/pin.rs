@@ -29,25 +29,36 @@ pub(crate) fn nearest_node(_pinned: &Pin) -> &Node {
 impl Drop for Pin {
     #[inline]
     fn drop(&mut self) {
-        let last = LOCALS.with(|locals| {
+        let left = LOCALS.with(|locals| {
             let left = locals.pins.get() - 1;
             locals.pins.set(left);
-            left == 0 && locals.keeping.replace(false)
+            left
         });
-        if last {
-            // Dropped outside the borrow: a node's end may run code that comes back here.
-            drop(stack::with(Stack::take_kept));
+        if left < 0 {
+            drop_kept(left);
         }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn drop_kept(left: isize) {
+    if left == isize::MIN {
+        LOCALS.with(|locals| locals.pins.set(0));
+        // Dropped outside the borrow: a node's end may run code that comes back here.
+        drop(stack::with(Stack::take_kept));
     }
 }
 
 /// Drops an entry taken off the stack, or keeps it while the thread has a pin.
 #[inline]
 pub(super) fn release(stack: &Stack, entry: StackEntry) {
-    if LOCALS.with(|locals| locals.pins.get()) == 0 {
+    let pins = LOCALS.with(|locals| locals.pins.get());
+    if pins == 0 {
         drop(entry);
     } else {
-        LOCALS.with(|locals| locals.keeping.set(true));
+        // Sets the sign alone.
+        LOCALS.with(|locals| locals.pins.set(pins | isize::MIN));
         stack.keep(entry);
     }
 }

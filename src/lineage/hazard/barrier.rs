@@ -5,20 +5,37 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sync::os::{AtomicBool, OnceLock, Ordering, compiler_fence, fence};
+use crate::sync::os::{AtomicU8, AtomicU64, OnceLock, Ordering, fence};
 
 /// A thousand times as long as a store takes to be seen everywhere. See [`super`].
 const SETTLES: Duration = Duration::from_secs(1);
 
-/// The system denied the barrier after it had worked. Never reset.
-static FENCED: AtomicBool = AtomicBool::new(false);
-/// The moment from which [`SETTLES`] counts: [`FENCED`] is set by then.
-static FENCED_SINCE: OnceLock<Instant> = OnceLock::new();
+/// Both halves are full fences: the system has no lopsided barrier, or no thread has asked yet.
+const FULL: u8 = 0;
+/// The reader's half is a compiler fence.
+const LIGHT: u8 = 1;
+/// Both halves are full fences, since the system denied the barrier after it had worked.
+const DENIED: u8 = 2;
 
-/// Returns whether the lopsided barrier works here.
-pub(super) fn lopsided() -> bool {
-    static WORKS: OnceLock<bool> = OnceLock::new();
-    *WORKS.get_or_init(register)
+/// Goes up only.
+static MODE: AtomicU8 = AtomicU8::new(FULL);
+/// One word for all that a reader has to know: zero in nearly every look-up. [`FENCES`] unless the mode is [`LIGHT`], and a bit
+/// for each address that waits to be freed.
+static READERS: AtomicU64 = AtomicU64::new(FENCES);
+/// A full fence is the reader's half.
+const FENCES: u64 = 1 << 63;
+/// The moment from which [`SETTLES`] counts: the mode is [`DENIED`] by then.
+static DENIED_SINCE: OnceLock<Instant> = OnceLock::new();
+
+/// Asks the system for the barrier, once. Each reader calls it before its first read.
+pub(super) fn prepare() {
+    static ASKED: OnceLock<()> = OnceLock::new();
+    ASKED.get_or_init(|| {
+        if register() {
+            MODE.store(LIGHT, Ordering::Relaxed);
+            READERS.fetch_and(!FENCES, Ordering::Relaxed);
+        }
+    });
 }
 
 #[cfg(target_os = "linux")]
@@ -53,14 +70,40 @@ fn everywhere() -> bool {
     false
 }
 
-/// The reader's half.
-#[inline]
-pub(super) fn light(lopsided: bool) {
-    if lopsided {
-        compiler_fence(Ordering::SeqCst);
-    } else {
-        fence(Ordering::SeqCst);
+/// The word that readers look at.
+#[derive(Clone, Copy)]
+pub(super) struct Readers(u64);
+
+impl Readers {
+    #[inline]
+    pub(super) fn now() -> Self {
+        Self(READERS.load(Ordering::Relaxed))
     }
+
+    /// Returns whether a compiler fence is the reader's half, and no address waits to be freed.
+    #[inline]
+    pub(super) fn is_calm(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Returns whether a full fence is the reader's half. Otherwise a compiler fence is.
+    #[inline]
+    pub(super) fn fence(self) -> bool {
+        self.0 & FENCES != 0
+    }
+
+    /// Returns whether an address with one of these bits waits to be freed.
+    pub(super) fn wait_for(self, bits: u32) -> bool {
+        self.0 & u64::from(bits) != 0
+    }
+}
+
+/// Sets the bits of the addresses that wait to be freed. Called by one thread at a time.
+pub(super) fn set_waiting(bits: u32) {
+    let bits = u64::from(bits);
+    // The bits that are set already stay set throughout.
+    READERS.fetch_or(bits, Ordering::Relaxed);
+    READERS.fetch_and(FENCES | bits, Ordering::Relaxed);
 }
 
 /// The writer's half, with a full fence in any case.
@@ -68,26 +111,32 @@ pub(super) fn light(lopsided: bool) {
 /// Returns false when a reader's half may be a compiler fence and no barrier completed it.
 pub(super) fn heavy() -> bool {
     fence(Ordering::SeqCst);
-    !lopsided() || (!is_fenced() && everywhere())
+    match MODE.load(Ordering::Relaxed) {
+        FULL => true,
+        LIGHT => everywhere(),
+        _ => false,
+    }
 }
 
 /// Makes readers use full fences from now on. True for the first call.
 #[cold]
 pub(super) fn fall_back() -> bool {
-    let first = !FENCED.swap(true, Ordering::SeqCst);
-    FENCED_SINCE.get_or_init(Instant::now);
+    READERS.fetch_or(FENCES, Ordering::SeqCst);
+    let first = MODE.swap(DENIED, Ordering::SeqCst) != DENIED;
+    DENIED_SINCE.get_or_init(Instant::now);
     first
 }
 
 /// Returns whether every store made before the readers' full fences is in memory by now.
 pub(super) fn has_settled() -> bool {
-    FENCED_SINCE.get().is_some_and(|since| since.elapsed() >= SETTLES)
+    DENIED_SINCE.get().is_some_and(|since| since.elapsed() >= SETTLES)
 }
 
-/// Returns whether readers of an object that is made from now on use full fences.
+/// Returns whether readers of an object that is made from now on use full fences, since the barrier was denied.
 ///
 /// The maker of an object asks before it publishes the object, and gives the answer to [`retire`](super::retire).
 #[inline]
 pub(crate) fn is_fenced() -> bool {
-    FENCED.load(Ordering::Relaxed)
+    // Acquire: a reader that acquires the object sees `FENCES` set; pairs with the swap in `fall_back`.
+    MODE.load(Ordering::Acquire) == DENIED
 }

@@ -22,7 +22,7 @@
 //! *Made after its maker saw the flag*: such an object is freed as ever. A reader reads the flag last, after the load
 //! that confirms the address. That load acquires the maker's publication, so the flag, which the maker had read as set,
 //! is set for the reader too (two reads of one atomic, the one before the other, do not go back). The reader then
-//! publishes once more, behind a full fence, and the usual argument holds. An address that was freed and used again
+//! confirms once more, behind a full fence, and the usual argument holds. An address that was freed and used again
 //! makes no difference: the load that confirms it is the one that acquires.
 //!
 //! *Made before*: such an object may be held unseen. It waits until the flag has been set for a second
@@ -31,23 +31,21 @@
 //! Bounding TSO for Fence-Free Asymmetric Synchronization", 2015.) There are no more of these than there were objects
 //! when the call was denied, and the next removal looks at them again.
 
-pub(super) mod barrier;
-pub(super) mod record;
+mod barrier;
+mod record;
+pub(super) mod thread;
 
-use std::cell::Cell;
 use std::mem;
 use std::ptr;
 
-use crate::lineage::hazard::barrier::light;
+use crate::lineage::hazard::barrier::Readers;
 use crate::lineage::hazard::record::Record;
 use crate::lineage::locals::LOCALS;
-use crate::sync::os::{AtomicPtr, AtomicU64, Mutex, Ordering};
+use crate::sync::os::{AtomicPtr, Mutex, Ordering, compiler_fence, fence};
 use crate::sync::unwind::swallow;
 
 pub(crate) use self::barrier::is_fenced;
 
-/// The bits of the retired addresses. A reader that never published one of them has nothing to do with these objects.
-static PENDING: AtomicU64 = AtomicU64::new(0);
 static RETIRED: Mutex<Retirement> = Mutex::new(Retirement { now: Vec::new(), settling: Vec::new() });
 
 /// The objects that wait to be freed.
@@ -73,13 +71,14 @@ impl Retired {
     }
 }
 
-/// Returns one bit for an address.
+/// Returns one bit for an address. A reader that never published an address with the bit of a retired one does not hold up
+/// that object.
 #[inline]
-fn bit(address: *mut ()) -> u64 {
-    1 << ((address.addr() >> 5) % 64)
+fn bit(address: *mut ()) -> u32 {
+    1 << ((address.addr() >> 5) % 32)
 }
 
-fn bits(retired: &[Retired]) -> u64 {
+fn bits(retired: &[Retired]) -> u32 {
     retired.iter().fold(0, |bits, entry| bits | bit(entry.address()))
 }
 
@@ -88,42 +87,52 @@ fn bits(retired: &[Retired]) -> u64 {
 #[must_use]
 pub(crate) struct Held {
     slot: &'static AtomicPtr<()>,
-    lopsided: Cell<bool>,
-    /// The bits of all addresses that it ever published: a writer may have seen any of them.
-    published: Cell<u64>,
+    /// A record for this one alone, where the thread's record has no free slot.
+    alone: Option<&'static Record>,
 }
 
-/// Takes a hazard pointer of this thread, if one is free.
+/// Takes a hazard pointer of this thread.
 ///
 /// A thread that has none yet takes a record. It first calls `gives_back`, which says whether a [`give_back`] will
 /// follow at the thread's end.
 #[inline]
-pub(crate) fn hold(gives_back: impl FnOnce() -> bool) -> Option<Held> {
-    LOCALS.with(|locals| {
-        let record = match locals.record.get() {
-            Some(record) => record,
-            None => take_record(gives_back)?,
-        };
-        let slot = record.slots.get(locals.used.get())?;
-        locals.used.set(locals.used.get() + 1);
-        Some(Held { slot, lopsided: Cell::new(record.lopsided), published: Cell::new(0) })
-    })
+pub(crate) fn hold(gives_back: fn() -> bool) -> Held {
+    let free = LOCALS.with(|locals| {
+        let held = locals.hazards.held.get();
+        let slot = locals.hazards.slots.get(held)?.get()?;
+        locals.hazards.held.set(held + 1);
+        Some(slot)
+    });
+    match free {
+        Some(slot) => Held { slot, alone: None },
+        None => hold_more(gives_back),
+    }
 }
 
+/// [`hold`] for a thread without a record, or with a hazard pointer in each slot of its record.
 #[cold]
-fn take_record(gives_back: impl FnOnce() -> bool) -> Option<&'static Record> {
-    gives_back().then(|| {
+#[inline(never)]
+fn hold_more(gives_back: fn() -> bool) -> Held {
+    LOCALS.with(|locals| {
+        let hazards = &locals.hazards;
+        let first = hazards.record.get().is_none() && gives_back();
         let record = record::take();
-        LOCALS.with(|locals| locals.record.set(Some(record)));
-        record
+        if first {
+            hazards.set_record(Some(record));
+        }
+        hazards.held.set(hazards.held.get() + 1);
+        Held { slot: &record.slots[0], alone: (!first).then_some(record) }
     })
 }
 
 /// Leaves the calling thread's record to the next thread that needs one.
 pub(crate) fn give_back() {
-    if let Some(record) = LOCALS.with(|locals| locals.record.take()) {
-        record.give_back();
-    }
+    LOCALS.with(|locals| {
+        if let Some(record) = locals.hazards.record.get() {
+            locals.hazards.set_record(None);
+            record.give_back();
+        }
+    });
 }
 
 impl Held {
@@ -134,22 +143,36 @@ impl Held {
     pub(crate) fn protect<T>(&self, source: &AtomicPtr<T>) -> *const T {
         let mut seen = source.load(Ordering::Relaxed);
         while !seen.is_null() {
-            self.slot.store(seen.cast(), Ordering::Relaxed);
-            self.published.set(self.published.get() | bit(seen.cast()));
-            let lopsided = self.lopsided.get();
-            light(lopsided);
             // Acquire: sees the object as its writer made it; pairs with the writer's swap or store.
-            let now = source.load(Ordering::Acquire);
-            // After the load: see the module. A relaxed load will do: the one before it has the order.
-            let again = lopsided && is_fenced();
-            if again {
-                self.lopsided.set(false);
-            } else if now == seen {
+            let now = self.publish(seen.cast(), || source.load(Ordering::Acquire));
+            LOCALS.with(|locals| locals.hazards.left.set(locals.hazards.left.get() | bit(seen.cast())));
+            if now == seen {
                 break;
             }
             seen = now;
         }
         seen
+    }
+
+    /// Protects an address that the caller knows, unless `stands` denies that look-ups still find it. Called after the
+    /// address is published, `stands` acquires the change that would have taken the address out of their reach.
+    #[inline]
+    pub(crate) fn protect_known(&self, address: *const (), stands: impl Fn() -> bool) -> bool {
+        self.publish(address.cast_mut(), stands)
+    }
+
+    /// Publishes an address, and returns the answer of `confirm` after the reader's half of the barrier.
+    #[inline]
+    fn publish<R>(&self, address: *mut (), confirm: impl Fn() -> R) -> R {
+        self.slot.store(address, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        let confirmed = confirm();
+        // After the load that confirms: see the module. A relaxed load will do: the one before it has the order.
+        if Readers::now().fence() {
+            fence(Ordering::SeqCst);
+            return confirm();
+        }
+        confirmed
     }
 
     /// Returns whether the address is the protected one.
@@ -162,13 +185,34 @@ impl Held {
 impl Drop for Held {
     #[inline]
     fn drop(&mut self) {
+        let address = self.slot.load(Ordering::Relaxed);
         // Release: each use of the object comes before a writer's scan that no longer sees the address.
         self.slot.store(ptr::null_mut(), Ordering::Release);
-        LOCALS.with(|locals| locals.used.set(locals.used.get() - 1));
-        light(self.lopsided.get());
-        if PENDING.load(Ordering::Relaxed) & self.published.get() != 0 {
-            reclaim();
+        LOCALS.with(|locals| locals.hazards.held.set(locals.hazards.held.get() - 1));
+        compiler_fence(Ordering::SeqCst);
+        if !Readers::now().is_calm() {
+            released(address);
         }
+        if let Some(record) = self.alone {
+            record.give_back();
+        }
+    }
+}
+
+/// Frees the retired objects if this thread may have held one up.
+#[cold]
+#[inline(never)]
+fn released(address: *mut ()) {
+    if Readers::now().fence() {
+        fence(Ordering::SeqCst);
+    }
+    let published = LOCALS.with(|locals| {
+        let hazards = &locals.hazards;
+        let left = if hazards.held.get() == 0 { hazards.left.take() } else { hazards.left.get() };
+        left | bit(address)
+    });
+    if Readers::now().wait_for(published) {
+        reclaim();
     }
 }
 
@@ -181,7 +225,7 @@ pub(crate) unsafe fn retire<T: Send + 'static>(boxed: *mut T, fenced: bool) {
     {
         let mut retired = RETIRED.lock();
         retired.now.push(Retired { boxed, fenced });
-        PENDING.store(bits(&retired.now), Ordering::Relaxed);
+        barrier::set_waiting(bits(&retired.now));
     }
     reclaim();
 }
@@ -198,7 +242,7 @@ fn reclaim() {
             return;
         }
         // Without another thread that looks anything up, no barrier is needed.
-        let mine = LOCALS.with(|locals| locals.record.get());
+        let mine = LOCALS.with(|locals| locals.hazards.record.get());
         let records = record::records();
         let all = !records.others_read(mine) || barrier::heavy() || {
             denied = barrier::fall_back();
@@ -217,7 +261,7 @@ fn reclaim() {
         let (kept, ended): (Vec<_>, Vec<_>) = now.drain(..).partition(|entry| held.contains(&entry.address()));
         *now = kept;
         free = ended;
-        PENDING.store(bits(now), Ordering::Relaxed);
+        barrier::set_waiting(bits(now));
     }
     // Outside the lock: these drops run user code, and so does a subscriber.
     for entry in free {

@@ -8,21 +8,20 @@
 //! excludes it. A writer changes the source of an address first, and takes the lock then. A record that is taken later is taken
 //! under the lock, so its thread sees the change.
 
+use std::ptr;
+
 use crate::lineage::hazard::barrier;
 use crate::sync::MutexGuard;
 use crate::sync::os::{AtomicPtr, AtomicUsize, Mutex, Ordering};
 
-use std::ptr;
-
-/// So many borrows one thread may have inside one another. A deeper one counts.
-const SLOTS: usize = 4;
+/// So many borrows one thread may have inside one another. A deeper one takes a record for itself.
+pub(super) const SLOTS: usize = 4;
 
 /// One thread's hazard pointers. Never freed; a thread that ends leaves its record to the next one.
 pub(crate) struct Record {
     pub(super) slots: [AtomicPtr<()>; SLOTS],
     /// The index of the record in [`Records::in_use`], changed under the lock.
     at: AtomicUsize,
-    pub(super) lopsided: bool,
 }
 
 static RECORDS: Mutex<Records> = Mutex::new(Records { in_use: Vec::new(), free: Vec::new() });
@@ -36,6 +35,7 @@ pub(super) struct Records {
 
 /// Takes the record of an ended thread, or makes one.
 pub(super) fn take() -> &'static Record {
+    barrier::prepare();
     let mut records = records();
     let record = records.free.pop().unwrap_or_else(|| Box::leak(Box::new(Record::new())));
     record.at.store(records.in_use.len(), Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl Records {
 impl Record {
     fn new() -> Self {
         let slots = [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS];
-        Self { slots, at: AtomicUsize::new(0), lopsided: barrier::lopsided() }
+        Self { slots, at: AtomicUsize::new(0) }
     }
 
     /// Leaves the record to another thread. It holds no address any more.

@@ -101,6 +101,7 @@ impl Node {
         })
     }
 
+    #[inline]
     pub(crate) fn id(&self) -> NodeId {
         self.id
     }
@@ -286,6 +287,7 @@ impl ListingNode for Node {
 }
 
 /// Returns the root of the process's family, which lives for ever.
+#[inline]
 pub(crate) fn process() -> &'static Node {
     static ROOT: LazyLock<Arc<Node>> = LazyLock::new(|| Node::new_root(Family::PROCESS));
     &ROOT

@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 
 use crate::error::value::{InitError, NotBound};
+use crate::lineage::current;
 use crate::lineage::handle::Lineage;
+use crate::lineage::lookup::{self, InVain};
 use crate::lineage::node::NodeRef;
-use crate::lineage::slots::SlotValue;
-use crate::lineage::{current, lookup};
+use crate::lineage::slots::Shown;
 use crate::sync::os::Arc;
 use crate::value::Values;
 use crate::value::binding::BoundValue;
@@ -16,19 +17,18 @@ use crate::value::site::Site;
 
 /// Returns the binding that was found under the number of a `Heirloom<T>`.
 #[inline]
-fn binding<T: Send + Sync + 'static>(slot_value: &Arc<SlotValue>) -> &BoundValue<(), T> {
-    debug_assert!(slot_value.is::<BoundValue<(), T>>(), "a number belongs to one key, and a key to one type");
-    // SAFETY: the slot value is a `BoundValue<(), T>`. It was found among a node's values under the number of a
+fn binding<T: Send + Sync + 'static>(shown: Shown<'_>) -> &BoundValue<(), T> {
+    // SAFETY: the value is a `BoundValue<(), T>`. It was found among a node's values under the number of a
     // `Heirloom<T>`, which is that of its `Bindings<(), T>`: `Bindings::new` takes each number once from `next_number`.
     // Only `BindingSlot::put` adds to a node's values, under the number of the slot's bindings. Bindings that are not
     // `mapped`, as these, get `BoundValue<(), T>`s there: `BindingSlot::store` puts them, and `fail`, the other caller
     // that adds, refuses such bindings. `Heirloom<T>` is invariant in `T`, so the reader's `T` is the binder's. The
-    // reference lives no longer than the borrow of the `Arc`.
-    unsafe { &*Arc::as_ptr(slot_value).cast::<BoundValue<(), T>>() }
+    // reference lives no longer than the loan.
+    unsafe { &*shown.as_ptr::<BoundValue<(), T>>() }
 }
 
-fn counted<T: Send + Sync + 'static>(slot_value: &Arc<SlotValue>) -> Arc<T> {
-    Arc::clone(binding(slot_value).value())
+fn counted<T: Send + Sync + 'static>(shown: Shown<'_>) -> Arc<T> {
+    Arc::clone(binding(shown).value())
 }
 
 impl<T: Send + Sync + 'static> Heirloom<T> {
@@ -36,7 +36,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     #[inline]
     pub(super) fn find<R>(&self, site: Site<'_>, f: impl FnOnce(&Arc<T>) -> R) -> Result<R, NotBound> {
         match self.policy {
-            Policy::Fresh(make) => self.find_fresh(site, make).map(|value| f(&value)),
+            Policy::Fresh(make) => self.find_fresh(Site::of(site.at), make).map(|value| f(&value)),
             _ => self.find_binding(site, |binding| f(binding.value())),
         }
     }
@@ -44,18 +44,21 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// Lends the nearest binding to `f`; of an isolated key only the binding of the very node.
     #[inline]
     fn find_binding<R>(&self, site: Site<'_>, f: impl FnOnce(&BoundValue<(), T>) -> R) -> Result<R, NotBound> {
-        let Some(core) = self.core.get() else { return Err(site.not_bound(self.name, None)) };
-        let lend = |slot_value: &Arc<SlotValue>| f(binding(slot_value));
+        let lend = |shown: Shown<'_>| f(binding(shown));
+        // A site of its own for each error: the one of the caller stays in registers then.
+        let at = site.at;
+        let Some(core) = self.core.get() else { return Err(Site::of(at).not_bound(self.name, None)) };
         if matches!(self.policy, Policy::Isolated) {
-            let Some(node) = site.exactly() else { return Err(self.no_node()) };
+            let Some(node) = Site::of(at).exactly() else { return Err(self.no_node()) };
             let found = lookup::lend_own::<Values, R>(node.node(), &core.number, lend);
             return found.ok_or_else(|| Site::at(&Lineage(node)).not_bound(self.name, None).isolated());
         }
-        let found = match site.at {
-            None => lookup::lend_here::<Values, R>(&core.number, lend),
-            Some(at) => lookup::lend::<Values, R>(at.0.node(), &core.number, lend),
+        let sought = core.number.sought();
+        let found = match at {
+            None => lookup::lend_here::<Values, R>(sought, InVain::Fails, lend),
+            Some(at) => lookup::lend::<Values, R>(at.0.node(), sought, InVain::Fails, lend),
         };
-        found.ok_or_else(|| site.not_bound(self.name, None))
+        found.ok_or_else(|| Site::of(at).not_bound(self.name, None))
     }
 
     /// The error of an isolated key's look-up where the code is no node yet, or has none of its own.
@@ -81,7 +84,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     pub(crate) fn get_if_bound(&self) -> Result<Option<Arc<T>>, NotBound> {
         let Some(core) = self.core.get() else { return Ok(None) };
         if matches!(self.policy, Policy::Inherited) {
-            return Ok(lookup::lend_here::<Values, _>(&core.number, counted));
+            return Ok(lookup::lend_here::<Values, _>(core.number.sought(), InVain::Adds, counted));
         }
         match self.find_here() {
             Err(missing) if missing.init_error().is_none() => Ok(None),
@@ -92,7 +95,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     fn find_fresh(&self, site: Site<'_>, make: fn(&T) -> T) -> Result<Arc<T>, NotBound> {
         let Some(core) = self.core.get() else { return Err(site.not_bound(self.name, None)) };
         let Some(node) = site.own() else {
-            let is_bound = lookup::lend_here::<Values, _>(&core.number, |_| ()).is_some();
+            let is_bound = lookup::lend_here::<Values, _>(core.number.sought(), InVain::Fails, |_| ()).is_some();
             return Err(site.not_bound(self.name, is_bound.then_some(InitError::NoPlace { key: self.name })));
         };
         self.fresh_at(core, &node, make).map_err(|cause| Site::at(&Lineage(node)).not_bound(self.name, cause))
@@ -104,7 +107,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
             if let Some(own) = lookup::lend_own::<Values, _>(node.node(), &core.number, counted::<T>) {
                 return Ok(own);
             }
-            let above = lookup::lend::<Values, _>(node.node(), &core.number, counted::<T>).ok_or(None)?;
+            let above = lookup::lend::<Values, _>(node.node(), core.number.sought(), InVain::Adds, counted::<T>);
+            let above = above.ok_or(None)?;
             let call = InitCall { slot: self.slot(node.clone()), deadline: None, sticky: false, derived: true };
             match call.value(|| Ok::<_, Infallible>(make(&above))) {
                 // Another thread's call panicked; here its own panic goes on.

@@ -196,6 +196,7 @@ pub(crate) mod atomic {
     }
 
     atomic!(AtomicBool, bool, fetch_and fetch_or);
+    atomic!(AtomicU32, u32, fetch_and fetch_or);
     atomic!(AtomicU64, u64, fetch_add fetch_sub fetch_and fetch_or);
     atomic!(AtomicUsize, usize, fetch_add fetch_sub fetch_and fetch_or);
     atomic!(AtomicPtr[T], *mut T,);
