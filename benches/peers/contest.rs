@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) managers: usize,
     /// Idle pools of each peer alive at once, four threads each.
     pub(crate) peer_pools: usize,
+    /// Small programs are built, and run.
+    pub(crate) builds: bool,
     /// Scopes opened and closed while the memory is watched.
     pub(crate) scopes: u64,
 }
@@ -43,6 +45,7 @@ impl Plan {
             flood: 100_000,
             managers: 1_000_000,
             peer_pools: 64,
+            builds: true,
             scopes: 10_000_000,
         }
     }
@@ -55,6 +58,7 @@ impl Plan {
             flood: 5_000,
             managers: 20_000,
             peer_pools: 4,
+            builds: false,
             scopes: 200_000,
         }
     }
@@ -152,7 +156,7 @@ pub(crate) fn apart(n: u64, pause: Duration, mut work: impl FnMut()) -> f64 {
 }
 
 /// The middle one; sorts.
-fn median(times: &mut [f64]) -> f64 {
+pub(crate) fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     let middle = times.len() / 2;
     if times.len() % 2 == 1 { times[middle] } else { (times[middle - 1] + times[middle]) / 2.0 }

@@ -55,15 +55,18 @@ pub(crate) enum Unit {
     Allocations,
     Bytes,
     Threads,
+    Switches,
 }
 
 /// The most that heirloom may cost.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Bar {
     /// So many times the cost of the best peer.
     OfBestPeer(f64),
     /// So much, in the row's unit.
     AtMost(f64),
+    /// None: the row is for the reader.
+    Told,
 }
 
 impl RowSpec {
@@ -141,6 +144,7 @@ impl Row {
         let (base, at_most) = match spec.bar {
             Bar::OfBestPeer(part) => (best_peer.as_ref()?.1, part),
             Bar::AtMost(value) => (value, 1.0),
+            Bar::Told => (best_peer.as_ref()?.1, f64::INFINITY),
         };
         // A bar of zero has no ratio, so the median counts by itself.
         let ratio = if base > 0.0 { ours / base } else { ours };

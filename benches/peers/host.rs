@@ -45,6 +45,23 @@ pub(crate) fn resident_bytes() -> Option<f64> {
     None
 }
 
+/// Context switches of this process up to now; `None` where the system does not tell.
+#[cfg(unix)]
+pub(crate) fn context_switches() -> Option<f64> {
+    // SAFETY: the struct is plain numbers, for which zeros are valid; the call fills it, and touches nothing else.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::getrusage(libc::RUSAGE_SELF, &mut usage) == 0).then_some(usage)?
+    };
+    Some((usage.ru_nvcsw + usage.ru_nivcsw) as f64)
+}
+
+/// Context switches of this process up to now; `None` where the system does not tell.
+#[cfg(not(unix))]
+pub(crate) fn context_switches() -> Option<f64> {
+    None
+}
+
 /// Threads of this process; `None` where the system does not tell.
 pub(crate) fn threads() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

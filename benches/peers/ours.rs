@@ -13,6 +13,13 @@ use super::rows::carry::in_batches;
 /// A pool of borrowed threads.
 pub(crate) struct Leased(PoolManager);
 
+impl Leased {
+    /// Maps so many items to nothing.
+    pub(crate) fn map(&self, items: usize) {
+        assert_eq!(self.0.map(0..items, |_| noop()).expect("it runs").count(), items);
+    }
+}
+
 impl Pool for Leased {
     const NAME: &'static str = "heirloom leased";
 

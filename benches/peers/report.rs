@@ -27,8 +27,9 @@ pub(crate) fn print_table(rows: &[Row], quick: bool) {
     }
     println!("\nOne iteration is:");
     rows.iter().for_each(|row| println!("  {}: {}", row.spec.work, row.spec.iteration));
-    let missed = rows.iter().filter(|row| !row.met).count();
-    println!("\n{} of {} bars met", rows.len() - missed, rows.len());
+    let bars = rows.iter().filter(|row| row.spec.bar != Bar::Told);
+    let met = bars.clone().filter(|row| row.met).count();
+    println!("\n{met} of {} bars met", bars.count());
 }
 
 fn cells_of(row: &Row) -> [String; 7] {
@@ -37,7 +38,11 @@ fn cells_of(row: &Row) -> [String; 7] {
         None => ("-".into(), "-".into()),
     };
     let ratio = if row.ratio < 0.1 { format!("{:.4}", row.ratio) } else { format!("{:.2}", row.ratio) };
-    let met = if row.met { "yes" } else { "NO" };
+    let met = match row.spec.bar {
+        Bar::Told => "-",
+        _ if row.met => "yes",
+        _ => "NO",
+    };
     [row.spec.work.into(), amount(row.ours, row.spec.unit), peer, median, ratio, bar(row), met.into()]
 }
 
@@ -48,6 +53,7 @@ fn bar(row: &Row) -> String {
         Bar::OfBestPeer(part) if (1.0 / part).fract() == 0.0 => format!("<= 1/{}", 1.0 / part),
         Bar::OfBestPeer(part) => format!("<= {part}"),
         Bar::AtMost(value) => format!("<= {value} {}", unit(row.spec.unit)),
+        Bar::Told => "-".into(),
     }
 }
 
@@ -58,7 +64,7 @@ fn amount(value: f64, unit: Unit) -> String {
         Unit::Nanoseconds => format!("{value:.1} ns"),
         Unit::Allocations => format!("{value:.2}"),
         Unit::Bytes => format!("{value:.0} B"),
-        Unit::Threads => format!("{value:.0}"),
+        Unit::Threads | Unit::Switches => format!("{value:.0}"),
     }
 }
 
@@ -68,6 +74,7 @@ fn unit(unit: Unit) -> &'static str {
         Unit::Allocations => "allocations",
         Unit::Bytes => "bytes",
         Unit::Threads => "threads",
+        Unit::Switches => "context switches",
     }
 }
 
@@ -86,7 +93,7 @@ pub(crate) fn write_json(rows: &[Row]) {
                 "best_peer_ns": median,
                 "ratio": row.ratio,
                 "bar": bar(row),
-                "met": row.met,
+                "met": (row.spec.bar != Bar::Told).then_some(row.met),
             })
         })
         .collect();
@@ -99,7 +106,7 @@ pub(crate) fn write_json(rows: &[Row]) {
 }
 
 /// Where cargo builds: its variable, or `target` beside the manifest.
-fn target_dir() -> PathBuf {
+pub(super) fn target_dir() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(
         || Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into())).join("target"),
         PathBuf::from,

@@ -5,7 +5,7 @@ use crate::suite::group::{Bar, Group, Place, RowSpec, Unit};
 use crate::suite::heap::count;
 use crate::suite::ours::{Dedicated, Leased};
 use crate::suite::pool::Pool;
-use crate::suite::rivals::{Blocking, Futures, Rayon, Rusty, StdWorkers, Threadpool, Tokio};
+use crate::suite::rivals::{Affinity, Blocking, Futures, Rayon, Rusty, StdWorkers, Threadpool, Tokio};
 
 const ROW: RowSpec = RowSpec {
     work: "allocations per submitted task",
@@ -28,6 +28,7 @@ fn measure(plan: &Plan) -> Medians {
         allocations::<Leased>(plan),
         allocations::<Dedicated>(plan),
         allocations::<Rusty>(plan),
+        allocations::<Affinity>(plan),
         allocations::<Tokio>(plan),
         allocations::<Rayon>(plan),
         allocations::<Threadpool>(plan),

@@ -8,7 +8,7 @@ use crate::suite::contest::{Contender, Medians, Plan, contest};
 use crate::suite::group::{Bar, Group, Place, RowSpec, Unit};
 use crate::suite::ours::{Dedicated, Leased};
 use crate::suite::pool::{Pool, Running};
-use crate::suite::rivals::{Blocking, Futures, Rayon, Rusty, StdWorkers, Threadpool, Tokio};
+use crate::suite::rivals::{Affinity, Blocking, Futures, Rayon, Rusty, StdWorkers, Threadpool, Tokio};
 
 /// Threads that submit at once, in the row of many.
 const PRODUCERS: usize = 4;
@@ -19,7 +19,7 @@ const ROW: RowSpec = RowSpec {
     ours: Leased::NAME,
     peers: &[],
     unit: Unit::Nanoseconds,
-    bar: Bar::OfBestPeer(0.6),
+    bar: Bar::OfBestPeer(0.5),
 };
 
 pub(crate) const ONE_PRODUCER: Group =
@@ -32,16 +32,47 @@ pub(crate) const FOUR_PRODUCERS: Group = Group {
     rows: &[RowSpec {
         work: "100 000 no-op tasks, four producers",
         iteration: "one task of 100 000; four threads submit and join a quarter each",
-        bar: Bar::OfBestPeer(0.8),
+        bar: Bar::OfBestPeer(0.7),
         ..ROW
     }],
 };
+
+pub(crate) const MAP: Group = Group {
+    key: "map",
+    place: Place::Here,
+    measure: map,
+    rows: &[RowSpec {
+        work: "`map` of 100 000 no-ops",
+        iteration: "one item of a map of 100 000; the peer is one of as many tasks submitted and joined one by one",
+        ours: MAPPED,
+        bar: Bar::OfBestPeer(0.5),
+        ..ROW
+    }],
+};
+
+const MAPPED: &str = "heirloom map";
+
+fn map(plan: &Plan) -> Medians {
+    let tasks = plan.flood;
+    let running = Running::<Leased>::start();
+    let (mapped, submitted) = (&running, &running);
+    let contenders = vec![
+        Contender::fixed(MAPPED, move || {
+            let start = Instant::now();
+            mapped.get().map(tasks);
+            start.elapsed().as_nanos() as f64 / tasks as f64
+        }),
+        Contender::fixed("one by one", move || alone(submitted.get(), tasks) / tasks as f64),
+    ];
+    contest(plan.floods, contenders)
+}
 
 fn floods(plan: &Plan, producers: usize) -> Medians {
     let contenders = vec![
         contender::<Leased>(plan, producers),
         contender::<Dedicated>(plan, producers),
         contender::<Rusty>(plan, producers),
+        contender::<Affinity>(plan, producers),
         contender::<Tokio>(plan, producers),
         contender::<Rayon>(plan, producers),
         contender::<Threadpool>(plan, producers),

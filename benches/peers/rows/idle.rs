@@ -26,7 +26,7 @@ pub(crate) const BYTES: Group = Group {
             ours: STARTED,
             peers: &["started"],
             unit: Unit::Bytes,
-            bar: Bar::AtMost(512.0),
+            bar: Bar::AtMost(384.0),
         },
         RowSpec {
             work: "a started, idle manager that ran a task",
@@ -34,7 +34,7 @@ pub(crate) const BYTES: Group = Group {
             ours: USED,
             peers: &["used"],
             unit: Unit::Bytes,
-            bar: Bar::AtMost(512.0),
+            bar: Bar::AtMost(384.0),
         },
     ],
 };
@@ -50,7 +50,7 @@ pub(crate) const MILLION: Group = Group {
             ours: USED,
             peers: &["used"],
             unit: Unit::Bytes,
-            bar: Bar::AtMost(512.0),
+            bar: Bar::AtMost(384.0),
         },
         RowSpec {
             work: "a million idle managers at once: threads of all",

@@ -6,7 +6,11 @@ use crate::suite::contest::{Contender, Medians, Plan, apart, back_to_back, conte
 use crate::suite::group::{Bar, Group, Place, RowSpec, Unit};
 use crate::suite::ours::{Dedicated, Leased};
 use crate::suite::pool::Pool;
-use crate::suite::rivals::{Futures, Rayon, Rusty, StdWorkers, Threadpool, Tokio};
+use crate::suite::rivals::{Affinity, Futures, Rayon, Rusty, StdThread, StdWorkers, Threadpool, Tokio};
+
+/// The peers that are pools.
+const POOLS: &[&str] =
+    &[Rusty::NAME, Affinity::NAME, Threadpool::NAME, Rayon::NAME, Tokio::NAME, Futures::NAME, StdWorkers::NAME];
 
 pub(crate) const BACK_TO_BACK: Group = Group {
     key: "lifecycle",
@@ -17,25 +21,17 @@ pub(crate) const BACK_TO_BACK: Group = Group {
             work: "lifecycle, leased, back to back",
             iteration: "create a manager, start 4 workers, submit a no-op, join it, stop",
             ours: Leased::NAME,
-            peers: &[],
+            peers: POOLS,
             unit: Unit::Nanoseconds,
-            bar: Bar::OfBestPeer(1.0 / 50.0),
+            bar: Bar::OfBestPeer(1.0 / 40.0),
         },
         RowSpec {
-            work: "lifecycle, dedicated",
-            iteration: "the same with threads of its own",
+            work: "lifecycle, dedicated, beside one thread",
+            iteration: "the same with threads of its own, of which one task starts one; the peer spawns and joins a thread",
             ours: Dedicated::NAME,
-            peers: &[],
+            peers: &[StdThread::NAME],
             unit: Unit::Nanoseconds,
-            bar: Bar::OfBestPeer(1.0),
-        },
-        RowSpec {
-            work: "lifecycle, dedicated, beside pools that join their threads",
-            iteration: "the same; the other pools' ends return before their threads have ended",
-            ours: Dedicated::NAME,
-            peers: &[Tokio::NAME, StdWorkers::NAME],
-            unit: Unit::Nanoseconds,
-            bar: Bar::OfBestPeer(1.0),
+            bar: Bar::OfBestPeer(1.15),
         },
     ],
 };
@@ -48,9 +44,9 @@ pub(crate) const APART: Group = Group {
         work: "lifecycle, leased, 500 µs apart",
         iteration: "the same after 500 µs of sleep, which is not counted",
         ours: Leased::NAME,
-        peers: &[],
+        peers: POOLS,
         unit: Unit::Nanoseconds,
-        bar: Bar::OfBestPeer(0.5),
+        bar: Bar::OfBestPeer(0.25),
     }],
 };
 
@@ -59,11 +55,13 @@ fn lives(plan: &Plan, times: fn(u64, fn()) -> f64) -> Medians {
         contender::<Leased>(times),
         contender::<Dedicated>(times),
         contender::<Rusty>(times),
+        contender::<Affinity>(times),
         contender::<Threadpool>(times),
         contender::<Rayon>(times),
         contender::<Tokio>(times),
         contender::<Futures>(times),
         contender::<StdWorkers>(times),
+        contender::<StdThread>(times),
     ];
     contest(plan.threads, contenders)
 }

@@ -6,7 +6,7 @@ use crate::suite::contest::{Contender, Medians, Plan, apart, back_to_back, conte
 use crate::suite::group::{Bar, Group, Place, RowSpec, Unit};
 use crate::suite::ours::{Dedicated, Leased};
 use crate::suite::pool::{Pool, Running};
-use crate::suite::rivals::{Blocking, Futures, Rayon, Rusty, StdThread, StdWorkers, Threadpool, Tokio};
+use crate::suite::rivals::{Affinity, Blocking, Futures, Rayon, Rusty, StdThread, StdWorkers, Threadpool, Tokio};
 
 const ROW: RowSpec = RowSpec {
     work: "round trip, busy pool",
@@ -14,7 +14,7 @@ const ROW: RowSpec = RowSpec {
     ours: Leased::NAME,
     peers: &[],
     unit: Unit::Nanoseconds,
-    bar: Bar::OfBestPeer(0.1),
+    bar: Bar::OfBestPeer(1.0 / 20.0),
 };
 
 pub(crate) const BUSY: Group =
@@ -27,7 +27,7 @@ pub(crate) const AFTER_IDLENESS: Group = Group {
     rows: &[RowSpec {
         work: "round trip, after 1 ms of idleness",
         iteration: "the same after 1 ms of sleep, which is not counted",
-        bar: Bar::OfBestPeer(1.0),
+        bar: Bar::OfBestPeer(0.5),
         ..ROW
     }],
 };
@@ -39,7 +39,7 @@ pub(crate) const ONE_CPU: Group = Group {
     rows: &[RowSpec {
         work: "round trip, on one CPU",
         iteration: "submit a no-op and join it, one after the other, in a process pinned to one CPU",
-        bar: Bar::OfBestPeer(1.0),
+        bar: Bar::OfBestPeer(0.5),
         ..ROW
     }],
 };
@@ -59,6 +59,7 @@ fn trips(plan: &Plan, times: Times) -> Medians {
         contender::<Leased>(times),
         contender::<Dedicated>(times),
         contender::<Rusty>(times),
+        contender::<Affinity>(times),
         contender::<Rayon>(times),
         contender::<Threadpool>(times),
         contender::<Tokio>(times),
