@@ -68,7 +68,7 @@
 //! | scopes | [`Scope`]; for futures [`FutureExt`], [`InScope`], [`InLineage`] |
 //! | finding managers | [`get`], [`get_or_create`], [`get_or_start`], [`get_or_start_async`], [`create`], [`with`], [`Namespace`] |
 //! | parallel loops | with the feature `rayon` `PoolConfig::work_stealing`, `PoolManager::install`; [`Lineage::carry`] |
-//! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`] |
+//! | starting and submitting | [`PoolManager`], [`PoolConfig`], [`PoolKind`], [`PoolMode`], [`PoolStats`], [`ShareStats`] |
 //! | order of a queue | [`PoolConfig::priorities`], [`PoolConfig::fair`], [`PoolConfig::fair_by`], [`FairBy`], [`Scope::priority`], [`Scope::weight`], [`PoolManager::submit_at`] |
 //! | work for one thread | [`PoolManager::start_local`], [`PoolConfig::local`], [`LocalPool`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
@@ -182,8 +182,8 @@ pub use crate::pool::handle::try_map::TryMap;
 pub use crate::pool::handle::unordered::{Indexed, MapUnordered};
 pub use crate::pool::kinds::dedicated::here::worker;
 pub use crate::pool::kinds::local::LocalPool;
-pub use crate::pool::report::PoolStats;
 pub use crate::pool::report::{CancelOutcome, TaskStatus};
+pub use crate::pool::report::{PoolStats, ShareStats};
 pub use crate::pool::report::{RunningTask, StopReport};
 pub use crate::pool::run::name::name_task;
 pub use crate::registry::call::call;

@@ -9,7 +9,7 @@ use crate::names::id::{NodeId, TaskId};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
 use crate::pool::config::kind::{PoolKind, PoolMode};
-use crate::pool::report::{PoolStats, RunningTask, StopReport};
+use crate::pool::report::{PoolStats, RunningTask, ShareStats, StopReport};
 use crate::registry::shutdown::{PoolReport, ShutdownReport};
 use crate::registry::snapshot::{ManagerSnapshot, NodeSnapshot, Snapshot, Tree};
 use crate::totals::quantiles::Quantiles;
@@ -63,8 +63,9 @@ as_struct!(ManagerSnapshot as this {
 });
 as_struct!(Quantiles as this { p50 = this.p50.as_secs_f64(), p99 = this.p99.as_secs_f64() });
 as_struct!(PoolStats as this {
-    limit, running, waiting, queued, completed, interrupted, panicked, cancelled, refused, task_type, mode, kind,
+    limit, running, waiting, queued, completed, interrupted, panicked, cancelled, refused, shares, task_type, mode, kind,
 });
+as_struct!(ShareStats as this { level, tenant, running, queued });
 as_struct!(StopReport as this {
     completed, interrupted, panicked, cancelled, remaining, still_running, abandoned,
 });

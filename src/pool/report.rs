@@ -45,12 +45,34 @@ pub struct PoolStats {
     pub cancelled: u64,
     /// Submissions that were refused.
     pub refused: u64,
+    /// Running and queued tasks by level and tenant, in a pool with [`priorities`](crate::PoolConfig::priorities) or
+    /// [`fair`](crate::PoolConfig::fair) turns: the 16 largest shares, the largest first. Empty in other pools.
+    pub shares: Vec<ShareStats>,
     /// The one task type that the pool accepts, if it is typed.
     pub task_type: Option<TaskType>,
     /// Joining or daemon.
     pub mode: PoolMode,
     /// The source of its threads.
     pub kind: PoolKind,
+}
+
+/// The running and queued tasks of one level and tenant; see [`PoolStats::shares`].
+///
+/// Tasks inside waits count as running. A queued task that was cancelled counts until a worker passes it. Of the newest 10 000 and
+/// more tasks that came since a worker last looked at the queue, 10 000 are counted. A submitter's own thread runs some tasks of
+/// [`run`](crate::PoolManager::run) without a queue, and those have no share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShareStats {
+    /// The level, from 0, the most urgent.
+    pub level: u8,
+    /// The tenant: the id of its scope in a [`fair`](crate::PoolConfig::fair) pool, which [`Snapshot::node`](crate::Snapshot::node)
+    /// resolves, and a hash of its key in one of [`fair_by`](crate::PoolConfig::fair_by). 0 for code without a tenant.
+    pub tenant: u64,
+    /// Tasks started and not ended.
+    pub running: usize,
+    /// Tasks accepted and not started.
+    pub queued: usize,
 }
 
 impl fmt::Display for PoolStats {

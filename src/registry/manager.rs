@@ -14,7 +14,7 @@ use crate::names::task_type::TaskType;
 use crate::pool::config::PoolConfig;
 use crate::pool::config::kind::{PoolKind, PoolMode};
 use crate::pool::core::pool::Pool;
-use crate::pool::core::stats;
+use crate::pool::core::{share_stats as shares, stats};
 use crate::pool::kinds;
 use crate::pool::report::PoolStats;
 use crate::pool::run::stop;
@@ -210,7 +210,7 @@ impl PoolManager {
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         match &*self.load() {
-            Some(pool) => stats::of(pool),
+            Some(pool) => PoolStats { shares: shares::of(pool), ..stats::of(pool) },
             None => PoolStats {
                 limit: 0,
                 running: 0,
@@ -221,6 +221,7 @@ impl PoolManager {
                 panicked: 0,
                 cancelled: 0,
                 refused: 0,
+                shares: Vec::new(),
                 task_type: None,
                 mode: PoolMode::Joining,
                 kind: PoolKind::Leased,

@@ -43,7 +43,7 @@ use crate::totals::quantiles::Quantiles;
 ///           "run_seconds": { "p50": 0.012, "p99": 0.197 },
 ///           "stats": {
 ///             "limit": 4, "running": 1, "waiting": 0, "queued": 2,
-///             "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 0, "refused": 0,
+///             "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 0, "refused": 0, "shares": [],
 ///             "task_type": "component", "mode": "joining", "kind": "leased"
 ///           }
 ///         }
@@ -57,6 +57,7 @@ use crate::totals::quantiles::Quantiles;
 /// * Ids are numbers; kinds and modes are words in lower case; times are seconds.
 /// * Names, namespaces and task types are whole, as they were given: a number as `"#42"`, a type as its path. They may hold
 ///   any character, which JSON escapes where needed.
+/// * `shares` are those of a pool with priorities or fair turns: `{ "level": 0, "tenant": 7, "running": 1, "queued": 2 }`.
 /// * `null` stands for an absent value: the root's `parent`, `pending` of a node that is no scope, `remaining_seconds` of a node
 ///   without a deadline of its own, `oldest_seconds` of a pool without a running task, `wait_seconds` and `run_seconds` where no task was measured.
 /// * The OS thread's id is left out, because it has no number.

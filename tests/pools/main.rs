@@ -19,6 +19,7 @@ mod dedicated_threads_belong_to_one_pool;
 mod each_tenant_has_a_limit;
 mod ensure_started_is_idempotent;
 mod room_that_one_cannot_use_goes_to_the_next;
+mod shares_are_counted;
 mod tasks_start_in_order;
 mod tenants_take_turns;
 mod the_limit_is_exact;

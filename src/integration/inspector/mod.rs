@@ -49,7 +49,7 @@
 //!       "cancelled": false, "until": 66000, "hidden": 0, "managers_hidden": 0, "managers": [
 //!         { "namespace": "render", "started": true, "kind": "leased", "mode": "joining", "task_type": "component", "limit": 4,
 //!           "running": 1, "waiting": 0, "queued": 2, "completed": 10, "interrupted": 0, "panicked": 0, "cancelled": 0,
-//!           "refused": 0, "wait": { "p50": 0.001, "p99": 0.049 }, "run": { "p50": 0.012, "p99": 0.197 },
+//!           "refused": 0, "shares": [], "wait": { "p50": 0.001, "p99": 0.049 }, "run": { "p50": 0.012, "p99": 0.197 },
 //!           "since": 59000, "marks": ["old"] } ] }
 //!   ]
 //! }

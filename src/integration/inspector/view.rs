@@ -252,6 +252,7 @@ as_struct!(ManagerView<'_> as this {
     limit = this.manager.stats.limit, running = this.manager.stats.running, waiting = this.manager.stats.waiting,
     queued = this.manager.stats.queued, completed = this.manager.stats.completed,
     interrupted = this.manager.stats.interrupted, panicked = this.manager.stats.panicked,
-    cancelled = this.manager.stats.cancelled, refused = this.manager.stats.refused, wait = this.manager.queue_wait,
+    cancelled = this.manager.stats.cancelled, refused = this.manager.stats.refused,
+    shares = this.manager.stats.shares, wait = this.manager.queue_wait,
     run = this.manager.run_time, since, marks,
 });

@@ -38,13 +38,23 @@ impl<M: 'static> Chain<M> {
         self.0 = ManuallyDrop::new(task).as_raw();
     }
 
+    /// The tasks, whose references stay in the chain.
+    pub(super) fn iter(&self) -> impl Iterator<Item = ManuallyDrop<TaskRef<M>>> {
+        let mut at = self.0;
+        iter::from_fn(move || {
+            let raw = NonNull::new(at)?;
+            // SAFETY: the links are ours, and the reference stays in the chain.
+            unsafe {
+                let task = ManuallyDrop::new(TaskRef::from_raw(raw));
+                at = task.next().get();
+                Some(task)
+            }
+        })
+    }
+
     /// The number of tasks. Walks over all of them.
     pub(super) fn length(&self) -> usize {
-        let next = |raw: &NonNull<Header<M>>| {
-            // SAFETY: the links are ours, and the reference stays in the chain.
-            unsafe { NonNull::new(ManuallyDrop::new(TaskRef::from_raw(*raw)).next().get()) }
-        };
-        iter::successors(NonNull::new(self.0), next).count()
+        self.iter().count()
     }
 }
 
@@ -74,11 +84,6 @@ impl<M: 'static> Fifo<M> {
             }
         }
         self.oldest.take_first()
-    }
-
-    /// The number of tasks. Walks over all of them.
-    pub(super) fn length(&self) -> usize {
-        self.oldest.length() + self.newest.length()
     }
 
     /// Takes the tasks for which `unwanted` returns true, and keeps the order of the rest.

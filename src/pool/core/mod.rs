@@ -14,6 +14,7 @@ pub(crate) mod permits;
 pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod queue_stats;
+pub(crate) mod share_stats;
 pub(crate) mod shares;
 pub(crate) mod stats;
 pub(crate) mod task_meta;

@@ -75,9 +75,15 @@ impl<M: 'static> Ordered<M> {
         most.or_else(|| waiting().next()).map(|(at, _)| at)
     }
 
-    /// The number of entries. Walks over all of them.
+    /// The number of entries.
     pub(super) fn length(&self) -> usize {
         self.levels.iter().map(|level| level.tasks.length()).sum()
+    }
+
+    /// The levels and tenants that have entries, each with their number.
+    pub(super) fn by_rank(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let levels = self.levels.iter().enumerate();
+        levels.flat_map(|(level, tasks)| tasks.tasks.by_tenant().map(move |(tenant, length)| (level, tenant, length)))
     }
 
     /// Takes the tasks for which `unwanted` returns true, and keeps the order of the rest.

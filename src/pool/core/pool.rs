@@ -106,8 +106,8 @@ impl Pool {
         let limit = config.rare().queue_limit.or_else(|| each.map(|_| usize::MAX));
         let capacity = limit.map(|limit| Capacity::new(limit, each));
         let queue = match &config.rare().order {
-            Some(order) => Queue::ordered(order.levels, QueueStats::new()),
-            None => Queue::new(QueueStats::new()),
+            Some(order) => Queue::ordered(order.levels, QueueStats::new(true)),
+            None => Queue::new(QueueStats::new(false)),
         };
         let pool = Arc::new(Self {
             tracker: TaskTracker::new(),

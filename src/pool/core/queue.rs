@@ -159,6 +159,25 @@ impl<M: 'static, X> Queue<M, X> {
         list.tasks.length() + ordered + inbox.length()
     }
 
+    /// Calls `queued` with the level, the tenant and the number of queued tasks, in a queue that has an order, and then `extra` with
+    /// the data, under one lock. A cancelled task counts until a worker or a sweep has passed it. Of the newest tasks, which no
+    /// worker has sorted in yet, it looks at `most`.
+    pub(crate) fn by_rank(&self, most: usize, queued: &mut dyn FnMut(usize, usize, usize), extra: &mut dyn FnMut(&X)) {
+        let list = self.list.lock();
+        list.ordered
+            .iter()
+            .flat_map(|ordered| ordered.by_rank())
+            .for_each(|(level, tenant, tasks)| queued(level, tenant, tasks));
+        // Acquire: as in `length`. The tasks stay in the inbox, so that a searching worker finds them there.
+        let inbox = Chain(self.inbox.load(Ordering::Acquire));
+        for task in inbox.iter().take(most).filter(|task| task.state().is_queued()) {
+            if let Some(rank) = task.rank() {
+                queued(rank.level(), rank.tenant(), 1);
+            }
+        }
+        extra(&list.extra);
+    }
+
     /// Passes on the data under the queue's lock.
     pub(crate) fn with_extra<R>(&self, f: impl FnOnce(&mut X) -> R) -> R {
         f(&mut self.list.lock().extra)

@@ -9,7 +9,9 @@ use smallvec::SmallVec;
 
 use crate::names::id::{NodeId, TaskId};
 use crate::names::task_type::TaskType;
+use crate::pool::core::task_meta::Task;
 use crate::sync::clock::CoarseInstant;
+use crate::task::rank::Rank;
 
 /// A running task.
 #[derive(Clone)]
@@ -45,13 +47,36 @@ pub(crate) struct QueueStats {
     /// The first free slot.
     free: Link,
     taken: u32,
-    /// Names that tasks gave themselves. Few tasks do, and the others pay for a look at this word.
-    names: Option<Box<Names>>,
+    /// Data that few pools have. The others pay for a look at this word.
+    rare: Option<Box<Rare>>,
+}
+
+struct Rare {
+    /// Names that tasks gave themselves.
+    names: Names,
+    /// The ranks of the running tasks, by their slots, in a pool whose queue has an order.
+    ranks: Option<Vec<Option<Rank>>>,
 }
 
 impl QueueStats {
-    pub(crate) fn new() -> Self {
-        Self { popped: 0, slots: SmallVec::new(), free: END, taken: 0, names: None }
+    pub(crate) fn new(is_ordered: bool) -> Self {
+        let rare = is_ordered.then(|| Box::new(Rare { names: Vec::new(), ranks: Some(Vec::new()) }));
+        Self { popped: 0, slots: SmallVec::new(), free: END, taken: 0, rare }
+    }
+
+    /// Notes the rank of a noted task, in a pool whose queue has an order.
+    #[inline]
+    pub(crate) fn note_rank(&mut self, at: usize, task: &Task) {
+        if let Some(rare) = &mut self.rare {
+            rare.note_rank(at, task);
+        }
+    }
+
+    /// Returns the ranks of the running tasks.
+    pub(crate) fn ranks(&self) -> impl Iterator<Item = Rank> {
+        let ranks = self.rare.as_ref().and_then(|rare| rare.ranks.as_ref());
+        let taken = ranks.into_iter().flatten().zip(&self.slots);
+        taken.filter(|(_, slot)| matches!(slot, Slot::Taken(_))).filter_map(|(rank, _)| *rank)
     }
 
     /// Replaces the task that a thread noted at `at`, if any, by its next one, if any.
@@ -100,6 +125,9 @@ impl QueueStats {
             // An idle pool keeps no memory for its busiest moment.
             self.slots = SmallVec::new();
             self.free = END;
+            if let Some(ranks) = self.rare.as_mut().and_then(|rare| rare.ranks.as_mut()) {
+                *ranks = Vec::new();
+            }
         }
     }
 
@@ -115,30 +143,30 @@ impl QueueStats {
         if !self.running().any(|running| running.id == id) {
             return;
         }
-        let names = self.names.get_or_insert_default();
-        names.retain(|(named, _)| *named != id);
-        names.push((id, name));
+        let rare = self.rare.get_or_insert_with(|| Box::new(Rare { names: Vec::new(), ranks: None }));
+        rare.names.retain(|(named, _)| *named != id);
+        rare.names.push((id, name));
     }
 
     /// Returns the names of the running tasks that have one.
     pub(crate) fn names(&self) -> &[(TaskId, Cow<'static, str>)] {
-        self.names.as_ref().map_or(&[], |names| names)
+        self.rare.as_ref().map_or(&[], |rare| &rare.names)
     }
 
     /// Forgets the name of the task in a slot, before another one takes it.
     #[inline]
     fn forget_name_at(&mut self, at: usize) {
-        if self.names.is_some() {
+        if self.rare.is_some() {
             self.forget_name(at);
         }
     }
 
     #[cold]
     fn forget_name(&mut self, at: usize) {
-        let (Some(names), Slot::Taken(ended)) = (&mut self.names, &self.slots[at]) else { return };
-        names.retain(|(named, _)| *named != ended.id);
-        if names.is_empty() {
-            self.names = None;
+        let (Some(rare), Slot::Taken(ended)) = (&mut self.rare, &self.slots[at]) else { return };
+        rare.names.retain(|(named, _)| *named != ended.id);
+        if rare.names.is_empty() && rare.ranks.is_none() {
+            self.rare = None;
         }
     }
 
@@ -155,5 +183,16 @@ impl QueueStats {
             Slot::Taken(running) => Some(running),
             Slot::Free(_) => None,
         })
+    }
+}
+
+impl Rare {
+    #[cold]
+    fn note_rank(&mut self, at: usize, task: &Task) {
+        let Some(ranks) = &mut self.ranks else { return };
+        if ranks.len() <= at {
+            ranks.resize(at + 1, None);
+        }
+        ranks[at] = task.rank();
     }
 }

@@ -1,6 +1,7 @@
 //! [`Shares`]: how many queued tasks each tenant of a fair pool has, where the pool bounds them.
 //!
-//! Only pools with [`queue_limit_each`](crate::PoolConfig::queue_limit_each) have the table. A tenant without queued tasks is not in it.
+//! Only pools with [`queue_limit_each`](crate::PoolConfig::queue_limit_each) have the table. A tenant without queued tasks is not
+//! in it.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;

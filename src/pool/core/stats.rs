@@ -14,7 +14,7 @@ pub(crate) fn unfinished(pool: &Pool) -> usize {
     stats.running + stats.waiting + stats.queued + pool.counters.dropping.load(Ordering::SeqCst)
 }
 
-/// A snapshot of the pool. Costs one lock of the queue.
+/// A snapshot of the pool, without its shares. Costs one lock of the queue.
 pub(crate) fn of(pool: &Pool) -> PoolStats {
     let c = &pool.counters;
     // Ends are read before starts, and starts before entries.
@@ -38,6 +38,7 @@ pub(crate) fn of(pool: &Pool) -> PoolStats {
         panicked,
         cancelled,
         refused: c.refused.load(Ordering::Relaxed),
+        shares: Vec::new(),
         task_type: pool.config.rare().task_type.clone(),
         mode: pool.config.mode,
         kind: pool.config.kind,

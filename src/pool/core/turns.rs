@@ -30,6 +30,8 @@ pub(super) struct Turns<M: 'static> {
 /// The queued tasks of one tenant. There is at least one.
 struct Lane<M: 'static> {
     tasks: Fifo<M>,
+    /// The number of entries.
+    length: usize,
     weight: usize,
     /// Tasks that its turn may still start.
     left: usize,
@@ -57,18 +59,20 @@ impl<M: 'static> Turns<M> {
             Entry::Occupied(lane) => lane.into_mut(),
             Entry::Vacant(vacant) => {
                 self.ring.push_back(rank.tenant());
-                vacant.insert(Lane { tasks: Fifo::new(), weight, left: weight })
+                vacant.insert(Lane { tasks: Fifo::new(), length: 0, weight, left: weight })
             }
         };
         // A changed weight counts from the next task on.
         (lane.weight, lane.left) = (weight, lane.left.min(weight));
         lane.tasks.push(task);
+        lane.length += 1;
     }
 
     pub(super) fn pop(&mut self) -> Option<Next<M>> {
         let tenant = *self.ring.front()?;
         let lane = self.lanes.get_mut(&tenant)?;
         let task = lane.tasks.pop()?;
+        lane.length -= 1;
         let starts = task.state().is_queued();
         lane.left -= usize::from(starts);
         if lane.tasks.is_empty() {
@@ -91,9 +95,14 @@ impl<M: 'static> Turns<M> {
         }
     }
 
-    /// The number of entries. Walks over all of them.
+    /// The number of entries.
     pub(super) fn length(&self) -> usize {
-        self.lanes.values().map(|lane| lane.tasks.length()).sum()
+        self.by_tenant().map(|(_, length)| length).sum()
+    }
+
+    /// The tenants, each with its number of entries.
+    pub(super) fn by_tenant(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.lanes.iter().map(|(tenant, lane)| (*tenant, lane.length))
     }
 
     /// Takes the tasks for which `unwanted` returns true, and keeps the order of the rest.
@@ -101,7 +110,9 @@ impl<M: 'static> Turns<M> {
         let lanes = &mut self.lanes;
         self.ring.retain(|tenant| {
             let Some(lane) = lanes.get_mut(tenant) else { return false };
+            let before = taken.len();
             lane.tasks.take_if(unwanted, taken);
+            lane.length -= taken.len() - before;
             let stays = !lane.tasks.is_empty();
             if !stays {
                 lanes.remove(tenant);

@@ -167,7 +167,11 @@ fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMet
     let task_type = meta.task_type().cloned().map(Box::new);
     let task = claimed.task();
     let running = Running { id: task.id(), at: task.at(), owed: 0, since: CoarseInstant::now(), task_type };
-    let noted = pool.queue.with_extra(|stats| stats.note(running));
+    let noted = pool.queue.with_extra(|stats| {
+        let at = stats.note(running);
+        stats.note_rank(at, task);
+        at
+    });
     let (counted, rare) = meta.into_counted();
     enter::with_new_frame(pool, Some(claimed), counted, brings_permit, 0, |frame| {
         run(frame, listed, rare);

@@ -64,6 +64,9 @@ impl<'a> Session<'a> {
             }
             let running = |task: &Task| Running { id: task.id(), at: task.at(), owed, since: now, task_type: None };
             stats.turn(entry, task.map(running));
+            if let (Some(at), Some(task)) = (*entry, task) {
+                stats.note_rank(at, task);
+            }
         })
     }
 
