@@ -29,6 +29,15 @@ pub(crate) fn worker() -> Option<Worker> {
     None
 }
 
+/// Returns whether code on the calling thread finds a runtime: its workers, its blocking threads, and entered threads do.
+#[inline]
+pub(crate) fn is_in_context() -> bool {
+    #[cfg(feature = "tokio")]
+    return ::tokio::runtime::Handle::try_current().is_ok();
+    #[cfg(not(feature = "tokio"))]
+    false
+}
+
 /// Returns the debtor for the future that the calling thread polls: the runtime's workers, where the thread is one.
 pub(crate) fn obligor() -> Obligor {
     #[cfg(feature = "tokio")]

@@ -68,7 +68,7 @@ fn end_own_task(frame: &Frame<'_>) {
         pool.queue.with_extra(|stats| stats.forget(id));
         pool.unlist(&frame.counted.place, claimed.task());
         claimed.fail(TaskError::process_exiting(id, &pool.namespace));
-        claimed.finish();
+        claimed.finish(frame.pool());
     }
     leave::after_last(pool, frame.counted.clone(), frame.owed + 1);
     if frame.brings_permit && hold::abandon_wait(pool, frame.wait.get()) {

@@ -18,7 +18,7 @@ use crate::pool::config::{PoolConfig, per_core};
 /// | `per_core` | in the place of `limit`: so many for each CPU, as [`PoolConfig::leased_per_core`] |
 /// | `queue_limit`, `queue_limit_each`, `max_blocked` | a number of tasks |
 /// | `priorities` | a number of levels |
-/// | `daemon`, `detached`, `fair`, `log_panics` | a truth |
+/// | `daemon`, `detached`, `fair`, `log_panics`, `workers_only` | a truth |
 /// | `holds_permit` | true for [`holds_permit`](PoolConfig::holds_permit), false for [`releases_permit`](PoolConfig::releases_permit) |
 /// | `task_type`, `thread_name_prefix` | a text |
 /// | `stack_size` | bytes |
@@ -68,6 +68,8 @@ struct Settings {
     daemon: Lenient<bool>,
     #[serde(default)]
     detached: Lenient<bool>,
+    #[serde(default)]
+    workers_only: Lenient<bool>,
     log_panics: Option<Lenient<bool>>,
     task_timeout: Option<Lenient<Duration>>,
     holds_permit: Option<Lenient<bool>>,
@@ -112,6 +114,7 @@ impl Settings {
         };
         let config = if self.daemon.0 { config.daemon() } else { config };
         let config = if self.detached.0 { config.detached() } else { config };
+        let config = if self.workers_only.0 { config.workers_only() } else { config };
         let config = if self.fair.0 { config.fair() } else { config };
         // A number past `u8` is as impossible as any above 8, and is refused as such.
         let levels = |n: Lenient<usize>| u8::try_from(n.0).unwrap_or(u8::MAX);

@@ -17,6 +17,7 @@ use crate::sync::clock::CoarseInstant;
 use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::wait::graph::{ClosesCircle, Label};
+use crate::wait::park;
 
 /// Refuses a wait for the pool by one of its own tasks, which would wait for itself.
 ///
@@ -104,6 +105,10 @@ fn end_would_deadlock(pool: &Pool, why: ClosesCircle) -> StopError {
 fn block_until_gone(pool: &Pool, deadline: Option<Instant>) -> bool {
     let is_gone = || pool.kind.is_gone();
     let Some(gone) = pool.kind.gone().filter(|_| !is_gone() && !fork::is_fork()) else { return is_gone() };
+    // A thread that was dismissed ends within a few microseconds.
+    if park::spin_until(is_gone) {
+        return true;
+    }
     let _away = PermitsReleased::begin_until(deadline);
     block_on_wakers(gone, deadline, is_gone)
 }

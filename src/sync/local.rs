@@ -17,6 +17,9 @@ pub(crate) struct Words {
     pub(crate) task_ids: Cell<(u64, u64)>,
     /// The thread's shard of each list; `None` until its first use.
     pub(super) shard: Cell<Option<usize>>,
+    /// The number of joins on the thread's stack that lend the thread to their tasks. Code before and after such a join has
+    /// other numbers, because it is the code of different tasks.
+    pub(crate) lent: Cell<u32>,
     /// The innermost obligation on the thread's stack, of `wait/graph`.
     pub(crate) obliged: Pointer,
     /// The cache that the thread belongs to, to compare: code that ends with the thread's locals, or after them at the
@@ -45,11 +48,27 @@ impl Words {
             node_ids: Cell::new((0, 0)),
             task_ids: Cell::new((0, 0)),
             shard: Cell::new(None),
+            lent: Cell::new(0),
             obliged: Pointer::null(),
             cache: Pointer::null(),
             stack: Cell::new(Bounds { floor: 0, ceiling: 0, grown: 0 }),
         }
     }
+}
+
+/// Runs a task that the calling code joins on its own thread.
+pub(crate) fn while_lent<R>(f: impl FnOnce() -> R) -> R {
+    struct Ends;
+
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            WORDS.with(|words| words.lent.update(|lent| lent - 1));
+        }
+    }
+
+    WORDS.with(|words| words.lent.update(|lent| lent + 1));
+    let _ends = Ends;
+    f()
 }
 
 /// A cell for a pointer whose type lies above the cell's file. One file alone writes and reads it, with one type.

@@ -1,12 +1,13 @@
 //! [`Claimed`]: a task taken out of `QUEUED`, and its end.
 
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
 
 use crate::error::{CancelReason, TaskError};
 use crate::lineage::queued::TaskLink;
 use crate::sync::Cell;
+use crate::sync::os::Arc;
 use crate::sync::unwind::swallow_drop;
 use crate::task::body::Closure;
 use crate::task::cell::{HandleRef, Payload, Stage, Staged, TaskCell, TaskRef};
@@ -35,6 +36,29 @@ impl<M: 'static> TaskRef<M> {
     #[inline]
     pub(crate) fn claim(self) -> Result<Claimed<M>, Self> {
         if self.state().claim() { Ok(Claimed(self, PhantomData)) } else { Err(self) }
+    }
+
+    /// Returns the pool of a queued task, and `None` once the task has left `QUEUED`.
+    ///
+    /// # Safety
+    /// The caller is the task's handle. The address is that of the `Arc<P>` that the task's finisher gives to
+    /// [`Claimed::end`], which lives until the task has finished.
+    #[inline]
+    pub(crate) unsafe fn look<P>(&self, pool: NonNull<P>) -> Option<Arc<P>> {
+        if !self.state().begin_look() {
+            return None;
+        }
+        // SAFETY: the task was queued when the look began. Its finisher comes after the look's end, or sees the look and
+        // hands over one reference. So the pool lives until `end_look`, and after that by the reference taken here.
+        let kept = unsafe {
+            Arc::increment_strong_count(pool.as_ptr());
+            Arc::from_raw(pool.as_ptr())
+        };
+        if self.state().end_look() {
+            // SAFETY: the finisher forgot one reference for this look.
+            unsafe { Arc::decrement_strong_count(pool.as_ptr()) };
+        }
+        Some(kept)
     }
 
     /// Requests that the task ends early. Returns the claim of a task that had not started. The request to a running
@@ -101,27 +125,35 @@ impl<M: 'static> Claimed<M> {
 
     /// Stores an error as the result and makes it visible before the closure is dropped, so a waiter for the result
     /// waits for no user code. Runs no user code: it wakes blocked threads of this crate, and returns the rest.
-    pub(crate) fn publish(self, error: TaskError) -> Published<M> {
+    pub(crate) fn publish<P>(self, pool: &Arc<P>, error: TaskError) -> Published<M> {
         let closure = self.stage().detach(error).map(Closure::new);
-        let unwoken = self.end(Self::drop_stage);
+        let unwoken = self.end(pool, Self::drop_stage);
         Published { closure, unwoken }
     }
 
     /// Ends the task with all its user code: the drop of an unclaimed result, and the waker.
-    pub(crate) fn finish(self) {
-        self.end(Self::drop_stage).into_iter().for_each(Unwoken::wake);
+    pub(crate) fn finish<P>(self, pool: &Arc<P>) {
+        self.end(pool, Self::drop_stage).into_iter().for_each(Unwoken::wake);
     }
 
     /// Makes the result visible, and wakes a waiter that is a blocked thread of this crate. Returns any other waiter.
     ///
-    /// A result that no handle takes is dropped before, by `drop_unclaimed`: user code.
+    /// A result that no handle takes is dropped before, by `drop_unclaimed`: user code. A handle that looks at the pool gets
+    /// a reference to it.
     #[inline]
-    pub(crate) fn end(self, mut drop_unclaimed: impl FnMut(&Self)) -> Option<Unwoken<M>> {
+    pub(crate) fn end<P>(self, pool: &Arc<P>, mut drop_unclaimed: impl FnMut(&Self)) -> Option<Unwoken<M>> {
         let claimed = ManuallyDrop::new(self);
         loop {
             match claimed.task().state().finish() {
                 Finished::LetGo => return None,
                 Finished::Timed => deadlines().forget(Owner::Task(claimed.task().id())),
+                Finished::Looked => {
+                    let kept = Arc::clone(pool);
+                    if claimed.task().state().hand_over() {
+                        // The handle gives it back: see `TaskRef::look`.
+                        mem::forget(kept);
+                    }
+                }
                 Finished::LastOne => {
                     drop(ManuallyDrop::into_inner(claimed));
                     return None;
@@ -143,14 +175,14 @@ impl<M: 'static> Claimed<M> {
 
 impl<M: 'static, F, T> HandleRef<M, F, T> {
     /// Ends a task that did not start, and returns its closure. `claimed` is the claim of this very task.
-    pub(crate) fn reclaim(&self, claimed: Claimed<M>) -> Option<F> {
+    pub(crate) fn reclaim<P>(&self, claimed: Claimed<M>, pool: &Arc<P>) -> Option<F> {
         let stage = ptr::eq(claimed.task().as_raw(), self.as_raw()).then(|| {
             // SAFETY: `new` made the cell of these types, and the cell lives. The claimer alone touches the stage.
             let cell = unsafe { self.cell().cast::<TaskCell<M, Cell<Stage<F, T>>>>().as_ref() };
             cell.stage.replace(Stage::Empty)
         });
         drop(claimed.take_meta());
-        claimed.finish();
+        claimed.finish(pool);
         match stage {
             Some(Stage::Ready(f)) => Some(f),
             _ => None,

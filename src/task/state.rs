@@ -16,6 +16,12 @@
 //! The handle alone writes the waker, and only while `WAITER` is clear; the finisher alone reads it, and only when its
 //! own `finish` saw `WAITER` set. To change its waker the handle clears `WAITER` first; if it finds `DONE` then, the
 //! finisher may be reading, and the handle leaves the waker alone.
+//!
+//! # The look at the pool
+//! A handle does not keep its task's pool. The pool keeps itself while the task is not finished and counted out. So a handle
+//! that looks at the pool sets `LOOKED` while the task is queued, takes a reference to the pool, and clears the flag. A
+//! finisher that sees the flag first keeps the pool once more for that handle, and sets `HELD`; the handle that finds `HELD`
+//! gives that one back. Neither side waits for the other.
 
 use crate::error::CancelReason;
 use crate::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -42,7 +48,11 @@ const BORROWS: usize = 1 << 9;
 const BY_DEADLINE: usize = 1 << 10;
 /// The task's handle has set a deadline, which the table of deadlines has.
 const TIMED: usize = 1 << 11;
-const REF: usize = 1 << 12;
+/// The handle looks at the task's pool.
+const LOOKED: usize = 1 << 12;
+/// The finisher keeps the pool for the look that is under way.
+const HELD: usize = 1 << 13;
+const REF: usize = 1 << 14;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
@@ -64,6 +74,8 @@ pub(crate) enum Finished {
     Unclaimed,
     /// The task has a deadline: remove it, then call `finish` again.
     Timed,
+    /// The handle looks at the pool: keep the pool, [hand it over](State::hand_over), then call `finish` again.
+    Looked,
 }
 
 /// The result of `request_cancel`.
@@ -246,6 +258,9 @@ impl State {
                 self.0.fetch_and(!UNCLAIMED, Ordering::AcqRel);
                 return Finished::Unclaimed;
             }
+            if now & (LOOKED | HELD) == LOOKED {
+                return Finished::Looked;
+            }
             let waited = now & WAITER != 0;
             // The last reference stays with the finisher: no other thread can add one to it.
             let last = now / REF == 1;
@@ -259,6 +274,42 @@ impl State {
                 Err(seen) => now = seen,
             }
         }
+    }
+
+    /// The handle begins to look at the task's pool. False when the task has left `QUEUED`.
+    #[inline]
+    pub(crate) fn begin_look(&self) -> bool {
+        let mut now = self.load();
+        while now & PHASE == QUEUED {
+            match self.0.compare_exchange_weak(now, now | LOOKED, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(seen) => now = seen,
+            }
+        }
+        false
+    }
+
+    /// The handle ends its look. True when a reference to the pool was handed over, which the handle gives back.
+    #[inline]
+    #[must_use]
+    pub(crate) fn end_look(&self) -> bool {
+        // Release: the handle's own reference to the pool comes before the count out of the task; pairs with the Acquire of
+        // `finish`.
+        self.0.fetch_and(!(LOOKED | HELD), Ordering::AcqRel) & HELD != 0
+    }
+
+    /// The finisher hands over a reference to the pool. False when the look has ended, so the finisher keeps it.
+    #[cold]
+    #[must_use]
+    pub(crate) fn hand_over(&self) -> bool {
+        let mut now = self.load();
+        while now & LOOKED != 0 {
+            match self.0.compare_exchange_weak(now, now | HELD, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(seen) => now = seen,
+            }
+        }
+        false
     }
 
     /// Before the handle writes its waker: true when it may.

@@ -111,6 +111,8 @@ pub(crate) struct WorkerHandle<'a> {
     /// The thread parked a job, and takes one when it becomes idle.
     pub(super) preparing: bool,
     pub(super) retired: bool,
+    /// The last job needed no thread when this one came.
+    pub(super) in_vain: bool,
 }
 
 impl<'a> WorkerHandle<'a> {
@@ -120,7 +122,17 @@ impl<'a> WorkerHandle<'a> {
         apply: &'a dyn Fn(Owed<Arc<IdleThread>>),
         info: &'a Arc<ThreadInfo>,
     ) -> Self {
-        Self { requests, slot, apply, info, open: false, prepared: None, preparing: false, retired: false }
+        Self {
+            requests,
+            slot,
+            apply,
+            info,
+            open: false,
+            prepared: None,
+            preparing: false,
+            retired: false,
+            in_vain: false,
+        }
     }
 
     /// Which thread this is.
@@ -175,6 +187,12 @@ impl<'a> WorkerHandle<'a> {
         !self.open
     }
 
+    /// Withdraws the offer, if there is one. False as for [`close`](Self::close).
+    pub(crate) fn withdraw(&mut self) -> bool {
+        self.in_vain = false;
+        !self.open || self.close()
+    }
+
     /// A job was handed over, or others wait in line for a thread.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
@@ -184,6 +202,19 @@ impl<'a> WorkerHandle<'a> {
     /// Puts a job with more to do at the end of the line, and returns the first in line.
     pub(crate) fn next_turn(&self, job: Arc<dyn Job>) -> Arc<dyn Job> {
         self.requests.next_turn(job)
+    }
+
+    /// Takes the first job in line.
+    pub(crate) fn first_in_line(&self) -> Option<Arc<dyn Job>> {
+        self.requests.take_first()
+    }
+
+    /// The job needed no thread any more. The thread offers itself for the next one, and gives that job's joiner more time
+    /// (`Cache::spin`).
+    #[inline]
+    pub(crate) fn came_in_vain(&mut self) {
+        self.in_vain = true;
+        self.open();
     }
 
     /// Other jobs wait in line for a thread.

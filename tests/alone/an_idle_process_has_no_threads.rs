@@ -41,7 +41,7 @@ fn threads_park_and_then_end_and_come_back_with_the_next_task() {
     alone(|| {
         assert_eq!(threads::keep_alive(), Duration::from_secs(10));
         let scope = Scope::new("test");
-        let pools: Vec<_> = (0..8).map(|_| started(&scope, "some", PoolConfig::leased(1))).collect();
+        let pools: Vec<_> = (0..8).map(|_| started(&scope, "some", PoolConfig::leased(1).workers_only())).collect();
         all_at_once(&pools);
         eventually("all are idle", || threads::stats().idle == threads::stats().live);
         assert_eq!(threads::stats().live, 8);

@@ -9,7 +9,7 @@ use crate::common::{alone, eventually};
 fn the_newest_idle_thread_takes_the_next_task() {
     alone(|| {
         let scope = Scope::new("test");
-        let pools: Vec<_> = (0..3).map(|_| started(&scope, "some", PoolConfig::leased(1))).collect();
+        let pools: Vec<_> = (0..3).map(|_| started(&scope, "some", PoolConfig::leased(1).workers_only())).collect();
         for _ in 0..20 {
             let mut ids = Vec::new();
             let busy: Vec<_> = pools

@@ -7,6 +7,7 @@ mod allocations;
 
 mod a_cancelled_queue_gives_its_memory_back;
 mod a_fair_pool_keeps_no_memory_of_tenants;
+mod a_joiner_lends_its_thread;
 mod a_panic_is_reported_once;
 mod a_pool_keeps_no_memory_of_ended_tasks_places;
 #[cfg(target_os = "linux")]

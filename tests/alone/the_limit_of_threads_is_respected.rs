@@ -19,7 +19,7 @@ fn with_limit(limit: usize, test: impl FnOnce(&Scope) + Send + 'static) {
 
 fn leased(scope: &Scope, name: &'static str, n: usize) -> PoolManager {
     let pool = scope.create(name);
-    pool.start(PoolConfig::leased(n)).expect("starts");
+    pool.start(PoolConfig::leased(n).workers_only()).expect("starts");
     pool
 }
 
@@ -126,7 +126,8 @@ fn threads_inside_heirloom_waits_are_not_counted() {
 #[test]
 fn a_foreign_thread_that_waits_in_a_run_does_not_raise_the_limit() {
     with_limit(1, |scope| {
-        let (here, one, other) = (leased(scope, "here", 1), leased(scope, "one", 1), leased(scope, "other", 1));
+        let (here, one, other) = (scope.create("here"), leased(scope, "one", 1), leased(scope, "other", 1));
+        here.start(PoolConfig::leased(1)).expect("starts");
         let (first, go) = busy(&one);
         // This thread is none of the cache's: its wait frees none of the cache's threads.
         here.run(|| {
@@ -168,7 +169,8 @@ fn a_dedicated_thread_that_waits_does_not_raise_the_limit() {
 #[test]
 fn a_thread_with_two_places_counts_once_while_it_waits() {
     with_limit(2, |scope| {
-        let (outer, inner) = (leased(scope, "outer", 1), leased(scope, "inner", 1));
+        let (outer, inner) = (leased(scope, "outer", 1), scope.create("inner"));
+        inner.start(PoolConfig::leased(1)).expect("starts");
         outer
             .submit(move || {
                 // Runs on this very thread, which now has a place in each pool.

@@ -15,7 +15,7 @@ fn the_peak_stays_when_the_threads_have_ended() {
         threads::set_keep_alive(Duration::ZERO);
         let scope = Scope::new("test");
         for (at_once, peak) in [(2, 2), (3, 3), (1, 3)] {
-            let pool = started(&scope, "some", PoolConfig::leased(at_once));
+            let pool = started(&scope, "some", PoolConfig::leased(at_once).workers_only());
             let together = Arc::new(Barrier::new(at_once));
             let tasks: Vec<_> = (0..at_once)
                 .map(|_| {

@@ -132,6 +132,129 @@ fn a_task_that_comes_back_above_the_limit_makes_somebody_shed() {
     });
 }
 
+/// A leased pool in small: its requests acquire no permit, and a joiner may take its task.
+struct Lent {
+    small: Arc<Small>,
+}
+
+impl Lent {
+    fn send(&self) {
+        let Small { permits, limit, sent, .. } = &*self.small;
+        if permits.send(*limit) {
+            sent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn push(&self) -> TaskRef<()> {
+        let (queued, handle) = TaskRef::new(TaskId::next(), NodeId::next(), (), Body::new(|| ()));
+        self.small.queue.push(queued);
+        self.send();
+        handle.into_task()
+    }
+
+    /// The steps of `pool::run::worker::lend`. True when the task was taken.
+    fn join(&self, task: &TaskRef<()>) -> bool {
+        let Small { permits, queue, limit, .. } = &*self.small;
+        if !permits.try_acquire_here(*limit) {
+            return false;
+        }
+        let ours = queue.pop_first(task, |(), _| {});
+        let _ = permits.release(false);
+        if !queue.is_empty() {
+            self.send();
+        }
+        ours.is_some()
+    }
+
+    /// The steps of `pool::run::worker::arrive`, and of a worker until its queue is empty. Returns how many tasks it ran.
+    fn arrive(&self) -> usize {
+        let Small { permits, queue, limit, .. } = &*self.small;
+        if !permits.arrive(*limit) {
+            return 0;
+        }
+        if queue.looks_empty() && queue.is_empty() {
+            let _ = permits.release(false);
+            if queue.is_empty() {
+                return 0;
+            }
+            if !permits.try_acquire_here(*limit) {
+                self.send();
+                return 0;
+            }
+        }
+        let mut ran = 0;
+        while let Some(task) = queue.pop(|(), _| {}).task {
+            drop(task);
+            ran += 1;
+            if !queue.looks_empty() {
+                self.send();
+            }
+        }
+        let _ = permits.release(false);
+        if !queue.is_empty() {
+            self.send();
+        }
+        ran
+    }
+
+    /// Lets the requested threads come. Returns how many tasks they ran.
+    fn arrive_all(&self) -> usize {
+        let (mut came, mut ran) = (0, 0);
+        while came < self.small.sent.load(Ordering::Relaxed) {
+            ran += self.arrive();
+            came += 1;
+        }
+        ran
+    }
+}
+
+fn a_joiner_meets_a_sent_thread(limit: usize) {
+    let lent = Arc::new(Lent { small: Small::new(limit) });
+    let first = lent.push();
+    // The thread that was sent for the first task, a sweep that holds the tasks for a moment, and a second submitter.
+    let arrives = {
+        let lent = Arc::clone(&lent);
+        thread::spawn(move || lent.arrive())
+    };
+    let sweeps = {
+        let lent = Arc::clone(&lent);
+        thread::spawn(move || assert!(lent.small.queue.take_if(&mut |_| false).is_empty()))
+    };
+    let mut ran = usize::from(lent.join(&first));
+    let _second = lent.push();
+    sweeps.join().unwrap();
+    ran += arrives.join().unwrap();
+    // One has come.
+    lent.small.sent.fetch_sub(1, Ordering::Relaxed);
+    ran += lent.arrive_all();
+    assert_eq!(ran, 2, "a task is queued, and no thread comes for it");
+    assert!(lent.small.permits.end(), "a permit was not released");
+}
+
+#[test]
+fn a_joiner_that_lends_its_thread_strands_no_task() {
+    model(3, || a_joiner_meets_a_sent_thread(1));
+}
+
+#[test]
+fn a_joiner_that_lends_its_thread_where_two_may_run_strands_no_task() {
+    model(3, || a_joiner_meets_a_sent_thread(2));
+}
+
+#[test]
+fn an_end_does_not_wait_for_a_sent_thread_which_then_gets_no_permit() {
+    model(5, || {
+        let permits = Arc::new(Permits::new());
+        assert!(permits.send(1));
+        let arrives = {
+            let permits = Arc::clone(&permits);
+            thread::spawn(move || permits.arrive(1))
+        };
+        let ended = permits.end();
+        assert_ne!(ended, arrives.join().unwrap());
+    });
+}
+
 #[test]
 fn the_end_is_seen_only_when_no_place_is_taken_and_stays() {
     model(5, || {

@@ -129,6 +129,25 @@ fn a_limit_of_one_runs_one_at_a_time() {
     });
 }
 
+#[test]
+fn a_stop_waits_for_a_task_that_its_joiner_runs() {
+    model(2, || {
+        let pool = start(PoolConfig::leased(1));
+        let ended = Arc::new(Count::new(0));
+        let task = {
+            let ended = Arc::clone(&ended);
+            submit(&pool, move || {
+                thread::yield_now();
+                ended.fetch_add(1, SeqCst);
+            })
+        };
+        let joiner = thread::spawn(move || task.join().unwrap());
+        assert!(end::stop(&pool, None).unwrap().is_complete());
+        assert_eq!(ended.load(SeqCst), 1);
+        joiner.join().unwrap();
+    });
+}
+
 // 2. Waits.
 
 #[test]

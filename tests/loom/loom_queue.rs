@@ -1,6 +1,6 @@
 //! The queue: first in, first out, nothing lost and nothing twice.
 
-use crate::model::model;
+use crate::model::{model, no_pool};
 use crate::names::id::{NodeId, TaskId};
 use crate::pool::core::queue::Queue;
 use crate::sync::os::{Arc, thread};
@@ -26,23 +26,32 @@ fn ordered() -> Arc<Books> {
 
 impl Books {
     fn push(&self, name: Name) {
-        self.push_with(None, name);
+        let _detached = self.push_with(None, name);
     }
 
-    fn push_with(&self, rank: Option<Rank>, name: Name) {
+    fn push_with(&self, rank: Option<Rank>, name: Name) -> TaskRef<Name> {
         let (queued, handle) = TaskRef::new(TaskId::next(), NodeId::next(), name, Body::new(|| ()));
         if let Some(rank) = rank {
             handle.set_rank(rank);
         }
         self.queue.push(queued);
+        handle.into_task()
     }
 
     fn pop(&self) -> Option<Name> {
-        let task = self.queue.pop(|_, _| {}).task?;
+        Self::run(self.queue.pop(|_, _| {}).task?)
+    }
+
+    /// Pops the task if it is the next.
+    fn pop_first(&self, handle: &TaskRef<Name>) -> Option<Name> {
+        Self::run(self.queue.pop_first(handle, |_, _| {})?)
+    }
+
+    fn run(task: TaskRef<Name>) -> Option<Name> {
         let Ok(claimed) = task.claim() else { panic!("one task was popped twice") };
         let name = claimed.take_meta();
         assert!(claimed.run().is_ok());
-        claimed.finish();
+        claimed.finish(&no_pool());
         name
     }
 }
@@ -198,5 +207,62 @@ fn a_pusher_to_a_queue_with_an_order_is_seen_by_the_one_that_looks_after_it() {
         if seen {
             assert!(books.pop().is_some());
         }
+    });
+}
+
+/// A joiner takes its task only when no task that was pushed before it is queued, whatever consumers and sweeps do.
+fn a_joiner_takes_the_next_task(books: &Arc<Books>) {
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let _detached = books.push_with(None, (0, 0));
+    let handle = books.push_with(None, (0, 1));
+    let consumer = {
+        let (books, order) = (Arc::clone(books), Arc::clone(&order));
+        thread::spawn(move || {
+            let popped = books.queue.pop(|_, task| order.lock().unwrap().extend(task.map(|_| 0)));
+            popped.task.and_then(Books::run)
+        })
+    };
+    let sweeper = {
+        let books = Arc::clone(books);
+        thread::spawn(move || assert!(books.queue.take_if(&mut |_| false).is_empty()))
+    };
+    // Noted under the queue's lock, as the consumer's pop is.
+    let ours = books.queue.pop_first(&handle, |_, _| order.lock().unwrap().push(1));
+    let ours = ours.and_then(Books::run);
+    let theirs = consumer.join().unwrap();
+    sweeper.join().unwrap();
+    assert!(ours.is_none_or(|name| name == (0, 1)));
+    // The consumer came first, or found the older task still there.
+    assert_eq!(theirs, Some((0, 0)));
+    assert!(order.lock().unwrap().is_sorted(), "the joiner's task overtook an older one");
+    let rest: Vec<_> = std::iter::from_fn(|| books.pop()).collect();
+    assert_eq!(rest.len(), usize::from(ours.is_none()));
+}
+
+#[test]
+fn a_task_that_its_joiner_takes_overtakes_none() {
+    model(3, || a_joiner_takes_the_next_task(&queue()));
+}
+
+#[test]
+fn a_joiner_and_a_worker_never_take_the_same_task_and_leave_none() {
+    model(4, || {
+        let books = queue();
+        let handle = books.push_with(None, (0, 0));
+        let consumer = {
+            let books = Arc::clone(&books);
+            thread::spawn(move || books.pop())
+        };
+        let producer = {
+            let books = Arc::clone(&books);
+            thread::spawn(move || books.push((0, 1)))
+        };
+        let ours = books.pop_first(&handle);
+        let theirs = consumer.join().unwrap();
+        producer.join().unwrap();
+        let mut seen: Vec<_> = ours.into_iter().chain(theirs).collect();
+        seen.extend(std::iter::from_fn(|| books.pop()));
+        seen.sort_unstable();
+        assert_eq!(seen, [(0, 0), (0, 1)]);
     });
 }

@@ -1,12 +1,13 @@
 //! A task's cell: one claimer, one result, one end of its memory, and every waiter is woken.
 
+use std::ptr::NonNull;
 use std::task::{Wake, Waker};
 
 use loom::cell::UnsafeCell;
 
 use crate::error::{CancelReason, Cancelled};
 use crate::lineage::node::NodeRef;
-use crate::model::model;
+use crate::model::{model, no_pool};
 use crate::names::id::{NodeId, TaskId};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::os::{Arc, thread};
@@ -74,7 +75,7 @@ fn task(ends: &Ends) -> (Task, Task) {
 fn work(claimed: Claimed<Tracked>) {
     drop(claimed.take_meta());
     assert!(claimed.run().is_ok());
-    claimed.finish();
+    claimed.finish(&no_pool());
 }
 
 /// As a handle does it.
@@ -191,7 +192,7 @@ fn of_a_worker_a_joiner_and_a_canceller_exactly_one_claims() {
                     &crate::names::namespace::Namespace::DEFAULT,
                     Cancelled::new(CancelReason::Request, "the task"),
                 ));
-                claimed.finish();
+                claimed.finish(&no_pool());
                 1
             }
             None => 0,
@@ -218,7 +219,7 @@ fn two_cancels_do_not_both_claim() {
                     &crate::names::namespace::Namespace::DEFAULT,
                     Cancelled::new(CancelReason::Request, "the task"),
                 ));
-                claimed.finish();
+                claimed.finish(&no_pool());
             }
             usize::from(outcome == CancelRequest::Claimed)
         };
@@ -248,7 +249,44 @@ fn a_cancel_reaches_the_node_however_it_races_with_its_making() {
         assert!(node.node().is_cancelled(), "the task was asked, and its node does not know");
         assert!(claimed.task().state().acknowledge().is_none(), "declined at the node, it would come back");
         assert!(claimed.run().is_ok());
-        claimed.finish();
+        claimed.finish(&no_pool());
         drop(handle);
+    });
+}
+
+/// A pool that keeps itself while it counts its one task. Its ends are counted where loom does not look: an `Arc` orders them.
+struct SmallPool(Ends);
+
+impl Drop for SmallPool {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_look_at_the_pool_of_a_queued_task_finds_it_alive() {
+    model(4, || {
+        let (ends, pool_ends) = (Ends::default(), Ends::default());
+        let (queued, handle) = task(&ends);
+        let pool = Arc::new(SmallPool(pool_ends.clone()));
+        let address = NonNull::from(&*pool);
+        // Keeps the memory, so that a look which comes too late is seen.
+        let memory = Arc::downgrade(&pool);
+        let worker = thread::spawn(move || {
+            let claimed = queued.claim().ok().unwrap();
+            drop(claimed.take_meta());
+            assert!(claimed.run().is_ok());
+            claimed.finish(&pool);
+            // Counts the task out, which was the last that kept the pool.
+            drop(pool);
+        });
+        // SAFETY: the pool that finishes the task; this is the handle.
+        let looked = unsafe { handle.look(address) };
+        thread::yield_now();
+        assert!(looked.is_none() || pool_ends.count() == 0, "the pool ended during the look");
+        drop(looked);
+        assert_eq!(join(handle), 7);
+        worker.join().unwrap();
+        assert_eq!((ends.count(), pool_ends.count(), memory.strong_count()), (3, 1, 0));
     });
 }

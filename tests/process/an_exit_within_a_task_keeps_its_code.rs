@@ -12,9 +12,10 @@ use heirloom::{Gate, Heirloom, InitError, PoolConfig, PoolManager, Scope, TaskHa
 use crate::check::Check;
 use crate::common;
 
+/// A pool whose tasks are never run by those who join them.
 fn joining(namespace: &'static str, n: usize) -> PoolManager {
     let pool = heirloom::create(namespace);
-    pool.start(PoolConfig::leased(n)).expect("starts");
+    pool.start(PoolConfig::leased(n).workers_only()).expect("starts");
     pool
 }
 

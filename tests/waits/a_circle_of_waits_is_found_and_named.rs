@@ -9,6 +9,11 @@ use heirloom::{Circle, Gate, Heirloom, HeirloomMap, PoolConfig, PoolManager, Sco
 use crate::common::pools::started;
 use crate::common::{bounded, eventually};
 
+/// A pool whose tasks have a thread each, so that each wait is a link of its own.
+fn workers(n: usize) -> PoolConfig {
+    PoolConfig::leased(n).workers_only()
+}
+
 /// The circle that a wait was told, if it was.
 type Told = Option<Circle>;
 
@@ -63,9 +68,9 @@ static STAGE: Gate = Gate::new("stage");
 impl Link {
     fn config(self) -> PoolConfig {
         match self {
-            Self::Room => PoolConfig::leased(1).holds_permit().queue_limit(1),
-            Self::Queued | Self::Run | Self::Borrow => PoolConfig::leased(1).holds_permit(),
-            _ => PoolConfig::leased(1),
+            Self::Room => workers(1).holds_permit().queue_limit(1),
+            Self::Queued | Self::Run | Self::Borrow => workers(1).holds_permit(),
+            _ => workers(1),
         }
     }
 
@@ -129,7 +134,7 @@ enum First {
 fn play(link: Link, key: u64, in_order: bool) -> [Told; 2] {
     let scope = Scope::new("test");
     let first_pool = started(&scope, "first", link.config());
-    let second_pool = started(&scope, "second", PoolConfig::leased(2));
+    let second_pool = started(&scope, "second", workers(2));
     let inner = Scope::new_in(&scope, "inner");
     let (ready, is_ready) = mpsc::channel();
     let (hand, handed) = mpsc::channel::<TaskHandle<Told>>();
@@ -238,7 +243,7 @@ fn a_ring_of_three_is_told_once() {
     bounded(|| {
         for _ in 0..100 {
             let scope = Scope::new("test");
-            let pools = ["a", "b", "c"].map(|name| started(&scope, name, PoolConfig::leased(1)));
+            let pools = ["a", "b", "c"].map(|name| started(&scope, name, workers(1)));
             let channels: [_; 3] = std::array::from_fn(|_| mpsc::channel::<TaskHandle<Told>>());
             let [(to_a, a), (to_b, b), (to_c, c)] = channels;
             let (tells, tell) = mpsc::channel();

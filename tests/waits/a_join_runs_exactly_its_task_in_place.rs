@@ -287,10 +287,10 @@ fn a_timed_join_never_runs_it_in_place() {
 }
 
 #[test]
-fn a_join_from_outside_never_runs_it_in_place() {
+fn a_join_from_outside_never_runs_it_in_place_where_the_pool_has_workers_only() {
     bounded(|| {
         let scope = Scope::new("test");
-        let pool = started(&scope, "one", PoolConfig::leased(1));
+        let pool = started(&scope, "one", PoolConfig::leased(1).workers_only());
         let here = this_thread();
         for _ in 0..100 {
             assert_ne!(pool.submit(this_thread).expect("accepted").join().expect("runs"), here);

@@ -1,9 +1,9 @@
 //! The permit of a task that waits: released, held, or kept at the bound of waits.
 
-use crate::pool::blocking::let_through::release_to_next;
 use crate::pool::blocking::overdue;
 use crate::pool::core::held_permits::InWait;
 use crate::pool::core::pool::Pool;
+use crate::pool::run::dispatch::release_to_next;
 use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::swallow;

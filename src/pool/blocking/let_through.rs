@@ -2,14 +2,8 @@
 
 use crate::pool::core::held_permits::HeldPermits;
 use crate::pool::core::pool::Pool;
+use crate::pool::run::dispatch::release_to_next;
 use crate::sync::os::{Arc, Ordering};
-
-/// Releases a permit, and requests a thread if a task is queued. Returns false when no thread comes: the caller then
-/// holds the permit again.
-pub(super) fn release_to_next(pool: &Arc<Pool>) -> bool {
-    let _ = pool.permits.release(false);
-    pool.queue.is_empty() || !pool.permits.try_acquire(pool.config.limit()) || pool.kind.request_thread(pool).is_ok()
-}
 
 /// The mark of a pool whose permits are all kept while a task is queued. An equal mark at the next look means that the
 /// pool is held up.

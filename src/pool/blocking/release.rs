@@ -61,25 +61,27 @@ impl PermitsReleased {
         Self::begin_any(deadline.is_some())
     }
 
+    /// As [`begin`](Self::begin), on a thread that works on another pool's task meanwhile, and so counts as working.
+    pub(crate) fn begin_working() -> Self {
+        let mut released = Self::nothing();
+        if !fork::is_fork() {
+            released.frames = release_frames(false);
+        }
+        released
+    }
+
     fn begin_any(timed: bool) -> Self {
         // In a fork no thread comes for a released permit. A thread that counts as waiting may have another one started
         // instead, which would run the parent's tasks.
         if fork::is_fork() {
             return Self::nothing();
         }
-        let mut frames = 0;
         // Counted as waiting before a permit is released, so that the thread requested for it may be one more.
         let works = thread::is_stealing() || with_innermost(|frame| frame.is_some());
         let waiting = works.then(blocked::block_here).flatten();
         // So that no work is left to this thread, whether it releases a permit or not.
         let blocked = StealingWait::begin(waiting.is_some());
-        with_innermost(|inner| {
-            // An outer wait has begun waits for the frames from the first one in a wait.
-            for frame in frame::bringers(inner).take_while(|frame| frame.wait.get() == InWait::No) {
-                frame.wait.set(hold::begin_wait(frame.pool(), timed));
-                frames += 1;
-            }
-        });
+        let frames = release_frames(timed);
         Self { frames, waiting, _blocked: blocked, edge: None, here: PhantomData }
     }
 
@@ -133,6 +135,19 @@ impl PermitsReleased {
     pub(crate) fn refusal(&self) -> Option<ClosesCircle> {
         self.edge.as_ref().and_then(Waiting::refusal)
     }
+}
+
+/// Releases the permits on this thread's stack. Returns how many waits it began.
+fn release_frames(timed: bool) -> usize {
+    let mut frames = 0;
+    with_innermost(|inner| {
+        // An outer wait has begun waits for the frames from the first one in a wait.
+        for frame in frame::bringers(inner).take_while(|frame| frame.wait.get() == InWait::No) {
+            frame.wait.set(hold::begin_wait(frame.pool(), timed));
+            frames += 1;
+        }
+    });
+    frames
 }
 
 /// While it lives, the calling worker of a work-stealing pool is inside a wait. Not `Send`.

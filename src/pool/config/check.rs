@@ -111,6 +111,7 @@ impl PoolConfig {
             ("detached", rare.detached == other_rare.detached),
             // Where neither user set it, it follows from the initialiser.
             ("holds_permit", self.holds_permit == other.holds_permit || !(self.permits_set.0 || other.permits_set.0)),
+            ("workers_only", rare.workers_only == other_rare.workers_only),
             ("max_blocked", self.most_blocked() == other.most_blocked()),
             ("label", rare.labels == other_rare.labels),
             ("log_panics", rare.hides_panics == other_rare.hides_panics),

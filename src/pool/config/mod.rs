@@ -5,6 +5,7 @@ mod dedicated;
 pub(crate) mod gate;
 pub(crate) mod kind;
 mod label;
+mod lending;
 pub(crate) mod order;
 mod queue_order;
 mod rare;

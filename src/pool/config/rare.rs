@@ -19,6 +19,8 @@ pub(crate) struct Rare {
     /// `None` is the default of the kind.
     pub(super) max_blocked: Option<usize>,
     pub(crate) detached: bool,
+    /// No caller lends its thread.
+    pub(super) workers_only: bool,
     /// Panics of tasks are not reported through `tracing`.
     pub(crate) hides_panics: bool,
     pub(crate) gate: Option<Gated>,
@@ -36,6 +38,7 @@ impl Rare {
         queue_limit: None,
         max_blocked: None,
         detached: false,
+        workers_only: false,
         hides_panics: false,
         gate: None,
         threads: None,

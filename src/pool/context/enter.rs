@@ -3,7 +3,7 @@
 use crate::lineage::current::{self, LazyNode};
 use crate::lineage::handle::ExitOnDrop;
 use crate::lineage::node::NodeRef;
-use crate::pool::context::frame::Frame;
+use crate::pool::context::frame::{Brings, Frame};
 use crate::pool::context::thread::{with_frame, with_innermost};
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Counted, TaskMeta};
@@ -16,11 +16,11 @@ pub(crate) fn with_new_frame<R>(
     pool: &Arc<Pool>,
     claimed: Option<Claimed<TaskMeta>>,
     counted: Counted,
-    brings_permit: bool,
+    brings: Brings,
     owed: u64,
     f: impl FnOnce(&mut Frame<'_>) -> R,
 ) -> R {
-    with_innermost(|inner| f(&mut Frame::new(inner, pool, claimed, counted, brings_permit, owed)))
+    with_innermost(|inner| f(&mut Frame::new(inner, pool, claimed, counted, brings, owed)))
 }
 
 /// Runs the body of the frame's task.

@@ -18,6 +18,16 @@ pub(crate) fn bringers<'a>(inner: Option<&'a Frame<'a>>) -> impl Iterator<Item =
     inner.into_iter().flat_map(Frame::bringers)
 }
 
+/// The permit that a task runs with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Brings {
+    /// The permit of an outer frame, which waits for the task.
+    Nothing,
+    Permit,
+    /// A permit, on the thread of a joiner that works for another pool or for none.
+    PermitToJoiner,
+}
+
 /// One task that the calling thread runs, in the stack frame that runs it.
 ///
 /// A task has one frame, from its start until it is counted out; a task that never starts has one for its teardown. The
@@ -42,6 +52,9 @@ pub(crate) struct Frame<'a> {
     /// The task brought a permit of its own to the thread, which a wait may release. A task that a join runs in place uses
     /// the joiner's permit.
     pub(crate) brings_permit: bool,
+    /// A joiner lends its thread to the task. The frames further out belong to code that waits for the task, as if on another
+    /// thread.
+    is_lent: bool,
     /// The thread is a dedicated pool's.
     pub(crate) on_dedicated: bool,
     /// Tasks that this thread finished before and has not counted out of the pool yet.
@@ -64,9 +77,10 @@ impl<'a> Frame<'a> {
         pool: &'a Arc<Pool>,
         claimed: Option<Claimed<TaskMeta>>,
         counted: Counted,
-        brings_permit: bool,
+        brings: Brings,
         owed: u64,
     ) -> Self {
+        let brings_permit = brings != Brings::Nothing;
         let (depth, outer_bringer, on_dedicated) = match inner {
             Some(frame) => (frame.depth.saturating_add(1), frame.bringer(), frame.on_dedicated),
             None => (0, None, pool.config.kind == PoolKind::Dedicated && brings_permit),
@@ -80,6 +94,7 @@ impl<'a> Frame<'a> {
             counted,
             depth,
             brings_permit,
+            is_lent: brings == Brings::PermitToJoiner,
             on_dedicated,
             owed,
             wait: Cell::new(InWait::No),
@@ -102,6 +117,11 @@ impl<'a> Frame<'a> {
     /// The frame and its outer frames.
     pub(crate) fn outwards(&self) -> impl Iterator<Item = &Frame<'a>> {
         iter::successors(Some(self), |frame| frame.outer)
+    }
+
+    /// The frame and its outer frames, up to the task that a joiner lends its thread to.
+    pub(crate) fn outwards_to_joiner(&self) -> impl Iterator<Item = &Frame<'a>> {
+        iter::successors(Some(self), |frame| frame.outer.filter(|_| !frame.is_lent))
     }
 
     /// The frames with a permit, from this frame outwards. They are few, also on a deep stack.

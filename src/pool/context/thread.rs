@@ -143,9 +143,9 @@ pub(super) fn with_frame<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Returns whether a task of this thread's stack fits.
+/// Returns whether the running task, or one that it runs within, fits. A joiner that lends its thread is another task.
 fn any_frame(fits: impl FnMut(&Frame<'_>) -> bool) -> bool {
-    with_innermost(|frame| frame.is_some_and(|frame| frame.outwards().any(fits)))
+    with_innermost(|frame| frame.is_some_and(|frame| frame.outwards_to_joiner().any(fits)))
 }
 
 /// Runs a worker's initialiser, which does not unwind.

@@ -52,6 +52,10 @@ impl<M: 'static> Chain<M> {
         })
     }
 
+    pub(super) fn begins_with(&self, task: &TaskRef<M>) -> bool {
+        self.0 == task.as_raw()
+    }
+
     /// The number of tasks. Walks over all of them.
     pub(super) fn length(&self) -> usize {
         self.iter().count()
@@ -78,12 +82,22 @@ impl<M: 'static> Fifo<M> {
     }
 
     pub(super) fn pop(&mut self) -> Option<TaskRef<M>> {
+        self.turn_over();
+        self.oldest.take_first()
+    }
+
+    pub(super) fn begins_with(&mut self, task: &TaskRef<M>) -> bool {
+        self.turn_over();
+        self.oldest.begins_with(task)
+    }
+
+    /// Makes the oldest task the first of its chain.
+    fn turn_over(&mut self) {
         if self.oldest.is_empty() {
             while let Some(task) = self.newest.take_first() {
                 self.oldest.put_first(task);
             }
         }
-        self.oldest.take_first()
     }
 
     /// Takes the tasks for which `unwanted` returns true, and keeps the order of the rest.

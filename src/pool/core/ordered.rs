@@ -55,6 +55,12 @@ impl<M: 'static> Ordered<M> {
         }
     }
 
+    /// Returns whether `pop` would return the task.
+    pub(super) fn begins_with(&mut self, task: &TaskRef<M>) -> bool {
+        let next = self.next_level().and_then(|at| self.levels.get_mut(at));
+        next.is_some_and(|level| level.tasks.begins_with(task))
+    }
+
     pub(super) fn pop(&mut self) -> Option<TaskRef<M>> {
         let at = self.next_level()?;
         let Next { task, starts } = self.levels.get_mut(at)?.tasks.pop()?;

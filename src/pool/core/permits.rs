@@ -11,6 +11,13 @@
 //! * A wait releases its permit, looks at the queue, and later reacquires the permit *without asking*, so `active` may
 //!   stand above the limit. A worker that sees this after a task releases its permit and starts nothing.
 //!
+//! # Sent threads
+//! A leased pool's submitter acquires no permit. It sets `SENT` with its request for a thread, unless the flag is set or a
+//! worker is searching. The requested thread clears the flag when it arrives, acquires a permit if one is free, and looks at
+//! the queue. So one thread at a time is on its way to a pool; each arriving worker that sees more tasks sends for the next.
+//! A joiner meanwhile finds the permit free, and may run its task in place of the thread ([`super::queue::Queue::pop_first`]).
+//! The end of a pool does not wait for a thread on its way.
+//!
 //! # The race to fear
 //! A task is pushed and no worker comes for it. Each side first changes its own word (the submitter the queue, the worker
 //! this one) and then reads the other's, all sequentially consistent. In the one order of these four, the later side sees
@@ -21,8 +28,18 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 const ONE: u64 = 1;
 const SEARCHING: u64 = 1 << 32;
 const ACTIVE: u64 = SEARCHING - 1;
+/// A thread was requested for a queued task and has not arrived. It holds no permit.
+const SENT: u64 = 1 << 62;
 /// No permit is ever acquired again. Above `SEARCHING`, so that `try_acquire` sees it without a look of its own.
 const ENDED: u64 = 1 << 63;
+
+/// The result of [`Permits::requeue`].
+pub(crate) struct Requeued {
+    /// The caller is to request a thread. Otherwise one is on its way.
+    pub(crate) sent: bool,
+    /// The permit was the last one acquired.
+    pub(crate) last: bool,
+}
 
 /// The permits of one start of a pool.
 #[derive(Debug)]
@@ -60,6 +77,53 @@ impl Permits {
         false
     }
 
+    /// Returns whether the caller is to request a thread, which acquires a permit when it arrives: a permit is free, no
+    /// worker is searching, and no thread is on its way.
+    #[inline]
+    pub(crate) fn send(&self, limit: usize) -> bool {
+        let mut word = self.word.load(Ordering::SeqCst);
+        while word < SEARCHING && (word & ACTIVE) < limit as u64 {
+            match self.word.compare_exchange_weak(word, word | SENT, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return true,
+                Err(seen) => word = seen,
+            }
+        }
+        false
+    }
+
+    /// The requested thread will not come. Returns whether no permit is acquired, so that no other thread looks at the
+    /// queue.
+    #[must_use]
+    pub(crate) fn unsend(&self) -> bool {
+        self.word.fetch_and(!SENT, Ordering::SeqCst) & ACTIVE == 0
+    }
+
+    /// The requested thread is there. Acquires a permit, if one is free.
+    #[inline]
+    pub(crate) fn arrive(&self, limit: usize) -> bool {
+        let mut word = self.word.load(Ordering::SeqCst);
+        loop {
+            let free = word < ENDED && (word & ACTIVE) < limit as u64;
+            let next = (word & !SENT) + if free { ONE } else { 0 };
+            match self.word.compare_exchange_weak(word, next, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return free,
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    /// Releases the permit of a worker that goes to the back of the line of requests.
+    pub(crate) fn requeue(&self) -> Requeued {
+        let mut word = self.word.load(Ordering::SeqCst);
+        loop {
+            debug_assert!(word & ACTIVE > 0, "released a permit that was not acquired");
+            match self.word.compare_exchange_weak(word, (word - ONE) | SENT, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return Requeued { sent: word & SENT == 0, last: word & ACTIVE == 1 },
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
     /// The calling thread will look at the queue next. Called before the finished task becomes visible to its joiner.
     #[inline]
     pub(crate) fn start_searching(&self) {
@@ -89,7 +153,7 @@ impl Permits {
     /// Returns whether one permit is acquired, and its thread is searching.
     #[inline]
     pub(crate) fn is_only_searching(&self) -> bool {
-        self.word.load(Ordering::SeqCst) == SEARCHING + ONE
+        self.word.load(Ordering::SeqCst) & !SENT == SEARCHING + ONE
     }
 
     /// The number of acquired permits.
@@ -126,9 +190,13 @@ impl Permits {
 
     /// Ends for ever if no permit is acquired. A late submitter then acquires none, so an end that was seen stays one.
     pub(crate) fn end(&self) -> bool {
-        match self.word.compare_exchange(0, ENDED, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => true,
-            Err(word) => word & ENDED != 0,
+        let mut word = self.word.load(Ordering::SeqCst);
+        while word & !SENT == 0 {
+            match self.word.compare_exchange_weak(word, word | ENDED, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return true,
+                Err(seen) => word = seen,
+            }
         }
+        word & ENDED != 0
     }
 }

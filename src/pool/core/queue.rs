@@ -63,6 +63,14 @@ impl<M: 'static, X> List<M, X> {
         self.tasks.is_empty() && self.ordered.as_ref().is_none_or(|ordered| ordered.is_empty())
     }
 
+    /// Returns whether the task is to start next.
+    fn begins_with(&mut self, task: &TaskRef<M>) -> bool {
+        match &mut self.ordered {
+            Some(ordered) => ordered.begins_with(task),
+            None => self.tasks.begins_with(task),
+        }
+    }
+
     /// Takes the task that is to start next.
     #[inline]
     fn take_next(&mut self) -> Option<TaskRef<M>> {
@@ -118,6 +126,22 @@ impl<M: 'static, X> Queue<M, X> {
         under_lock(&mut list.extra, task.as_ref());
         let more = !list.is_empty() || !self.inbox.load(Ordering::SeqCst).is_null();
         Popped { task, more }
+    }
+
+    /// Takes this very task, if it is the next to start: so its start overtakes no other. No tombstone stays.
+    pub(crate) fn pop_first(
+        &self,
+        task: &TaskRef<M>,
+        under_lock: impl FnOnce(&mut X, &TaskRef<M>),
+    ) -> Option<TaskRef<M>> {
+        let mut list = self.list.lock();
+        self.refill(&mut list);
+        let first = if list.begins_with(task) { list.take_next() } else { None };
+        self.note_rest(&list);
+        if let Some(first) = &first {
+            under_lock(&mut list.extra, first);
+        }
+        first
     }
 
     /// Moves the inbox behind an empty list, oldest first, and from there into the order, if there is one.

@@ -68,6 +68,12 @@ impl<M: 'static> Turns<M> {
         lane.length += 1;
     }
 
+    /// Returns whether `pop` would return the task.
+    pub(super) fn begins_with(&mut self, task: &TaskRef<M>) -> bool {
+        let first = self.ring.front().and_then(|tenant| self.lanes.get_mut(tenant));
+        first.is_some_and(|lane| lane.tasks.begins_with(task))
+    }
+
     pub(super) fn pop(&mut self) -> Option<Next<M>> {
         let tenant = *self.ring.front()?;
         let lane = self.lanes.get_mut(&tenant)?;

@@ -11,7 +11,6 @@ use crate::names::task_type::TaskType;
 use crate::pool::blocking::cancel_listener::CancelListener;
 use crate::pool::blocking::release::PermitsReleased;
 use crate::pool::blocking::{local, release};
-use crate::pool::config::kind::PoolKind;
 use crate::pool::context::{interrupted, thread};
 use crate::pool::core::capacity::{Capacity, Waiter};
 use crate::pool::core::pool::Pool;
@@ -195,7 +194,7 @@ where
     // the task is done, its closure dropped and its result taken. That join does not unwind.
     let mut f = unsafe { Body::borrowing(f) };
     let nested = thread::steals_for(Arc::as_ptr(pool));
-    let lends = pool.config.kind == PoolKind::Leased && !thread::is_on_a_pools_own_thread();
+    let lends = pool.config.lends() && !thread::is_on_a_pools_own_thread();
     if nested || lends {
         match dispatch::submit_here(pool, task_type.clone(), nested, f)? {
             Ok((submitted, claimed)) => {

@@ -155,9 +155,13 @@ impl<T> TaskHandle<T> {
 
     /// Waits until the task has ended, and returns its value.
     ///
-    /// On a worker of the same pool a queued task runs here and now, in place. Every other wait spins for a moment,
-    /// then parks the thread and releases the running task's permit to the next task, so a pool is never held up by its
-    /// own tasks' joins. A cancel of the caller does not interrupt it.
+    /// On a worker of the same pool a queued task runs here and now, in place. A leased pool's task that is the next to
+    /// start runs here too, if a permit is free: the joiner lends its thread, in the place of a worker that would have to wake. It does not
+    /// on a dedicated, work-stealing or local pool's thread, inside a tokio runtime's context, or where the pool has
+    /// [`workers_only`](crate::PoolConfig::workers_only). The running task's permit is released to the next task meanwhile.
+    ///
+    /// Every other wait spins for a moment, then parks the thread and releases the running task's permit too. So a pool is
+    /// never held up by its own tasks' joins. A cancel of the caller does not interrupt the wait.
     ///
     /// # Errors
     /// - The task's panic, with its payload.
@@ -172,7 +176,7 @@ impl<T> TaskHandle<T> {
         if let Some(error) = self.awaited.never_ends() {
             return Err(error.into());
         }
-        if depth::is_deep() || !self.awaited.run_in_place(true) {
+        if depth::is_deep() || !(self.awaited.run_in_place(true) || self.awaited.lend()) {
             self.awaited.wait()?;
         }
         self.output()
@@ -183,7 +187,9 @@ impl<T> TaskHandle<T> {
     ///
     /// The caller makes sure that the task is not on its own stack, and that this process is no fork.
     pub(crate) fn join_borrowing(self) -> Result<T, Error> {
-        if !self.awaited.task.state().is_done() && (depth::is_deep() || !self.awaited.run_in_place(true)) {
+        if !self.awaited.task.state().is_done()
+            && (depth::is_deep() || !(self.awaited.run_in_place(true) || self.awaited.lend()))
+        {
             self.awaited.wait_borrowing();
         }
         self.output()

@@ -8,7 +8,7 @@ use crate::names::namespace::Namespace;
 #[cfg(feature = "tokio")]
 use crate::pool::blocking::release::may_run_in_place;
 use crate::pool::blocking::release::{PermitsReleased, with_own_pool};
-use crate::pool::blocking::{local, release};
+use crate::pool::blocking::{lend, local, release};
 use crate::pool::context::frame::{self, Frame};
 use crate::pool::context::thread::{Initialising, with_initialising, with_innermost};
 use crate::pool::core::pool::Pool;
@@ -167,7 +167,7 @@ impl Awaited {
         // A queued task is on no stack.
         let is_it = |frame: &&Frame<'_>| frame.task_address() == Some(self.task.address());
         let own = |inner: Option<&Frame<'_>>| {
-            let pool = inner.filter(|_| !self.task.state().is_queued())?.outwards().find(is_it)?.pool();
+            let pool = inner.filter(|_| !self.task.state().is_queued())?.outwards_to_joiner().find(is_it)?.pool();
             Some(TaskError::from_own_task(self.task.id(), &pool.namespace))
         };
         let needs_initialiser = |this: Option<&Initialising>| {
@@ -188,6 +188,12 @@ impl Awaited {
                 true
             }
         })
+    }
+
+    /// Runs the task here if it is the next to start in a leased pool with a free permit, and this thread may.
+    #[inline]
+    pub(super) fn lend(&self) -> bool {
+        lend::lend(&self.task, self.pool)
     }
 
     /// Waits for a task that a poll would run in place inside of a runtime's future, where `block_on` and a portal are

@@ -18,7 +18,7 @@ impl Kind<Pool> for Leased {
     }
 
     fn work(&self, pool: &Arc<Pool>, hand: &mut WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
-        worker::work(pool, hand)
+        if worker::arrive(pool, hand) { worker::work(pool, hand) } else { None }
     }
 
     fn refused(&self, pool: &Arc<Pool>, error: &io::Error) {

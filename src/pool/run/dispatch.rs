@@ -6,6 +6,7 @@ use crate::error::{CancelReason, Error, Refused, SubmitError, TaskError};
 use crate::lineage::node::NodeRef;
 use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
+use crate::pool::config::kind::PoolKind;
 use crate::pool::core::claimed;
 use crate::pool::core::notifier::Notifier;
 use crate::pool::core::pool::Pool;
@@ -73,7 +74,7 @@ where
     if owner.is_counted() {
         pushed_for(pool, owner, &handle);
     }
-    if !pool.permits.try_acquire(pool.config.limit()) {
+    if !reserve_request(pool) {
         if pool.config.limit() == 0 && !pool.kind.notifier().is_none_or(Notifier::notify) {
             // The task was accepted just before the thread left, and pushed just after.
             stop::cancel(pool, CancelReason::OwnerEnd);
@@ -81,7 +82,7 @@ where
         return Ok(handle);
     }
     let Err(error) = pool.kind.request_thread(pool) else { return Ok(handle) };
-    if !release_unused(pool) {
+    if !unreserve(pool) {
         return Ok(handle);
     }
     let ours = handle.another().claim();
@@ -96,7 +97,7 @@ where
                 pool.unlist(&meta.place, claimed.task());
             }
             pool.release_capacity(claimed.task());
-            let f = handle.reclaim(claimed);
+            let f = handle.reclaim(claimed, pool);
             pool.retract(&meta.map_or_else(Counted::default, |meta| meta.into_counted().0));
             let reason = SubmitError::no_thread(&pool.namespace, error);
             match f {
@@ -188,25 +189,57 @@ pub(crate) fn release_permit(pool: &Arc<Pool>, searching: bool) -> bool {
     last
 }
 
-/// Acquires a permit for a queued task, and requests a thread for the permit.
+/// Returns whether the caller is to request a thread for a queued task: a permit is free, and no worker is searching.
+///
+/// The thread of a leased pool is [sent](crate::pool::core::permits::Permits::send) for, and acquires its permit when it
+/// arrives. For the other kinds the permit is acquired here.
+#[inline]
+fn reserve_request(pool: &Pool) -> bool {
+    let limit = pool.config.limit();
+    if pool.config.kind == PoolKind::Leased { pool.permits.send(limit) } else { pool.permits.try_acquire(limit) }
+}
+
+/// Requests a thread for a queued task, if a permit is free and no worker is searching.
+///
+/// # Errors
+/// The system's. The request is still reserved.
+fn request(pool: &Arc<Pool>) -> io::Result<()> {
+    if reserve_request(pool) { pool.kind.request_thread(pool) } else { Ok(()) }
+}
+
+/// Requests a thread for a queued task, if a permit is free and no worker is searching.
 pub(crate) fn send_if_permit(pool: &Arc<Pool>) {
-    if pool.permits.try_acquire(pool.config.limit())
-        && let Err(error) = pool.kind.request_thread(pool)
-    {
+    if let Err(error) = request(pool) {
         refused(pool, &error);
     }
 }
 
-/// Releases the permit of a thread that was requested and will not come.
+/// Releases a permit for a wait, and requests a thread if a task is queued. Returns false when no thread comes: the caller
+/// then holds a permit again.
+pub(crate) fn release_to_next(pool: &Arc<Pool>) -> bool {
+    let _ = pool.permits.release(false);
+    if pool.queue.is_empty() || request(pool).is_ok() {
+        return true;
+    }
+    if pool.config.kind == PoolKind::Leased {
+        let _ = pool.permits.unsend();
+        pool.permits.reacquire();
+    }
+    false
+}
+
+/// A requested thread will not come.
 pub(crate) fn refused(pool: &Arc<Pool>, error: &io::Error) {
-    if release_unused(pool) {
+    if unreserve(pool) {
         fail_queued(pool, error);
     }
 }
 
-/// Releases the permit of a thread that will not come. Returns whether no other thread looks at the queue.
-fn release_unused(pool: &Pool) -> bool {
-    if !pool.permits.release(false) {
+/// Undoes [`reserve_request`], for a thread that will not come. Returns whether no other thread looks at the queue.
+fn unreserve(pool: &Pool) -> bool {
+    let none_acquired =
+        if pool.config.kind == PoolKind::Leased { pool.permits.unsend() } else { pool.permits.release(false) };
+    if !none_acquired {
         // Other workers hold permits. The last one to release its permit looks at the queue after that.
         return false;
     }

@@ -23,6 +23,7 @@ use smallvec::SmallVec;
 
 use crate::error::{Cancelled, TaskError};
 use crate::lineage::queued::{self, Claims, TaskLink, TaskOps};
+use crate::pool::context::frame::Brings;
 use crate::pool::context::{enter, thread};
 use crate::pool::core::capacity::Capacity;
 use crate::pool::core::pool::Pool;
@@ -100,7 +101,7 @@ impl Evicted {
         let closure = if claimed.task().state().borrows() {
             Left::Borrowing(claimed, error)
         } else {
-            let Published { closure, unwoken } = claimed.publish(error);
+            let Published { closure, unwoken } = claimed.publish(pool, error);
             self.unwoken.extend(unwoken);
             closure.map_or(Left::Nothing, Left::Detached)
         };
@@ -180,7 +181,7 @@ impl Unrun {
     /// Drops the closure and counts the task out.
     fn end(self) {
         let Self { pool, counted, rare, closure } = self;
-        enter::with_new_frame(&pool, None, counted, false, 0, |frame| {
+        enter::with_new_frame(&pool, None, counted, Brings::Nothing, 0, |frame| {
             if !matches!(closure, Left::Nothing) {
                 // The closure's captures are dropped at the node where the task would have stood, as a part of the task. A
                 // capture may be a handle whose drop ends another task, which holds a handle in turn.
@@ -188,7 +189,7 @@ impl Unrun {
                     Left::Detached(closure) => swallow_drop(closure),
                     Left::Borrowing(claimed, error) => {
                         claimed.fail(error);
-                        claimed.finish();
+                        claimed.finish(&pool);
                     }
                     Left::Nothing => {}
                 };

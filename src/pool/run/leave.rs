@@ -12,9 +12,9 @@ use crate::sync::os::{Arc, Ordering};
 /// Ends the frame's task, unless it has ended before, and counts it out of its scopes. User code runs as a part of the task;
 /// `before` is called before it.
 #[inline]
-pub(super) fn end(pool: &Pool, frame: &mut Frame<'_>, mut before: impl FnMut()) {
+pub(super) fn end(pool: &Arc<Pool>, frame: &mut Frame<'_>, mut before: impl FnMut()) {
     if let Some(claimed) = frame.claimed.take() {
-        let unwoken = claimed.end(|unclaimed| {
+        let unwoken = claimed.end(pool, |unclaimed| {
             before();
             // The outcome is counted already.
             pool.counters.dropping.fetch_add(1, Ordering::SeqCst);

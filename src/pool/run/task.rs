@@ -8,7 +8,7 @@ use crate::error::task::payload_text;
 use crate::lineage::current::{self, LazyNode};
 use crate::names::task_type::TaskType;
 use crate::pool::context::enter;
-use crate::pool::context::frame::Frame;
+use crate::pool::context::frame::{Brings, Frame};
 use crate::pool::core::claimed;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::queue_stats::Running;
@@ -173,7 +173,8 @@ fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMet
         at
     });
     let (counted, rare) = meta.into_counted();
-    enter::with_new_frame(pool, Some(claimed), counted, brings_permit, 0, |frame| {
+    let brings = if brings_permit { Brings::Permit } else { Brings::Nothing };
+    enter::with_new_frame(pool, Some(claimed), counted, brings, 0, |frame| {
         run(frame, listed, rare);
         finish(pool, frame, noted);
     });

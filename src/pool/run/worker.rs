@@ -1,15 +1,19 @@
 //! A thread's visit to a pool.
 
+use crate::pool::config::kind::PoolKind;
 use crate::pool::context::enter;
+use crate::pool::context::frame::Brings;
+use crate::pool::core::permits::Requeued;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::queue::Popped;
-use crate::pool::core::queue_stats::Running;
+use crate::pool::core::queue_stats::{QueueStats, Running};
 use crate::pool::core::task_meta::{Task, TaskMeta};
 use crate::pool::run::dispatch::{release_permit, send_if_permit};
 use crate::pool::run::task::{end_too_deep, run};
 use crate::pool::run::{depth, evict, leave};
 use crate::sync::clock::CoarseInstant;
 use crate::sync::fork;
+use crate::sync::local::while_lent;
 use crate::sync::os::{Arc, Ordering};
 use crate::task::claimed::Claimed;
 use crate::threads::job::{Job, WorkerHandle};
@@ -29,11 +33,12 @@ pub(crate) struct Session<'a> {
     /// Tasks that this thread has ended and not counted out yet. It counts them out in one step when it finds no task.
     /// Until then the task that it runs is counted anyway, so no waiter can see a difference.
     ended: u64,
+    brings: Brings,
 }
 
 impl<'a> Session<'a> {
     pub(crate) fn new(pool: &'a Arc<Pool>) -> Self {
-        Self { pool, entry: None, searching: false, ended: 0 }
+        Self { pool, entry: None, searching: false, ended: 0, brings: Brings::Permit }
     }
 
     fn start_searching(&mut self) {
@@ -56,9 +61,23 @@ impl<'a> Session<'a> {
 
     /// Pops the oldest task. Notes the task as running, and how many tasks its thread has ended and not counted out.
     pub(crate) fn pop(&mut self) -> Popped<TaskMeta> {
+        let pool = self.pool;
+        let mut note = self.note();
+        pool.queue.pop(|stats, task| note(stats, task))
+    }
+
+    /// Pops this task, if it is the next to start, and notes it as running.
+    fn pop_first(&mut self, task: &Task) -> Option<Task> {
+        let pool = self.pool;
+        let mut note = self.note();
+        pool.queue.pop_first(task, |stats, task| note(stats, Some(task)))
+    }
+
+    #[inline]
+    fn note(&mut self) -> impl FnMut(&mut QueueStats, Option<&Task>) {
         let now = CoarseInstant::now();
         let (entry, owed) = (&mut self.entry, self.ended);
-        self.pool.queue.pop(|stats, task| {
+        move |stats, task| {
             if task.is_some() {
                 stats.popped += 1;
             }
@@ -67,7 +86,7 @@ impl<'a> Session<'a> {
             if let (Some(at), Some(task)) = (*entry, task) {
                 stats.note_rank(at, task);
             }
-        })
+        }
     }
 
     /// Takes the thread's last task off the list of running tasks, and counts out the ended tasks.
@@ -82,6 +101,42 @@ impl<'a> Session<'a> {
             self.pool.leave_many(std::mem::take(&mut self.ended));
         }
     }
+}
+
+/// A requested thread of a leased pool is there. Acquires a permit, unless the queue is empty or no permit is free.
+///
+/// The thread holds a permit while it looks, so that a refused request beside it fails no queued task.
+pub(crate) fn arrive(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> bool {
+    if !pool.permits.arrive(pool.config.limit()) {
+        // The thread that releases a permit looks at the queue.
+        return false;
+    }
+    if !pool.queue.looks_empty() || !pool.queue.is_empty() {
+        return true;
+    }
+    // A joiner has run the task. The thread offers itself first, so a submitter that finds the permit free finds it too.
+    worker.came_in_vain();
+    if pool.permits.release(false) {
+        pool.end_if_over();
+    }
+    if pool.queue.is_empty() {
+        return false;
+    }
+    // A submitter has left its task to this permit.
+    if worker.withdraw() && pool.permits.try_acquire_here(pool.config.limit()) {
+        return true;
+    }
+    send_if_permit(pool);
+    false
+}
+
+/// Lets the first job in line have the thread of a leased pool, whose own job goes to the back of the line.
+fn requeue(pool: &Arc<Pool>, worker: &WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
+    let Requeued { sent, last } = pool.permits.requeue();
+    if last {
+        pool.end_if_over();
+    }
+    if sent { Some(worker.next_turn(Arc::clone(pool) as _)) } else { worker.first_in_line() }
 }
 
 /// Runs queued tasks until the queue is empty, or until another pool's job gets the thread, which is returned then. The
@@ -109,10 +164,12 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
         if std::mem::take(&mut session.searching) {
             pool.permits.stop_searching();
         }
+        // Before the thread request, which may take long: a joiner would take the task for a queued one meanwhile.
+        let claimed = task.claim();
         if popped.more || !pool.queue.looks_empty() {
             send_if_permit(pool);
         }
-        match task.claim() {
+        match claimed {
             Ok(claimed) => {
                 let ran = run_popped(&mut session, claimed, popped.more);
                 if !ran && pool.kind.has_failed() {
@@ -134,7 +191,10 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
             if worker.others_wait() {
                 session.stop_searching();
                 session.flush();
-                return Some(worker.next_turn(Arc::clone(pool) as _));
+                return match pool.config.kind {
+                    PoolKind::Leased => requeue(pool, worker),
+                    _ => Some(worker.next_turn(Arc::clone(pool) as _)),
+                };
             }
         }
     }
@@ -189,6 +249,30 @@ pub(crate) fn run_next(pool: &Arc<Pool>) -> RunOutcome {
         pool.end_if_over();
     }
     next
+}
+
+/// Runs a queued task on the calling thread, which is to wait for the task: if a permit is free, and the task is the next to
+/// start, so that it overtakes none. Returns whether the task was run or ended.
+///
+/// The caller's own permits are released meanwhile, by the guard that `lent` returns.
+pub(crate) fn lend<G>(pool: &Arc<Pool>, task: &Task, lent: impl FnOnce() -> G) -> bool {
+    if !pool.permits.try_acquire_here(pool.config.limit()) {
+        return false;
+    }
+    let mut session = Session { brings: Brings::PermitToJoiner, ..Session::new(pool) };
+    let popped = session.pop_first(task).map(Task::claim);
+    let ran = matches!(popped, Some(Ok(_)));
+    match popped {
+        Some(Ok(claimed)) => {
+            let _lent = lent();
+            while_lent(|| run_popped_inside(&mut session, claimed));
+        }
+        Some(Err(tombstone)) => drop_tombstone(pool, tombstone),
+        None => {}
+    }
+    session.flush();
+    release_permit(pool, false);
+    ran
 }
 
 /// Spins for the next task before the permit is released, on the pool's only thread, with nothing queued. Returns true
@@ -248,7 +332,7 @@ fn run_popped(session: &mut Session<'_>, claimed: Claimed<TaskMeta>, more: bool)
         pool.queue.with_extra(|stats| stats.set_type(entry, task_type));
     }
     let (counted, rare) = meta.into_counted();
-    let started = enter::with_new_frame(pool, Some(claimed), counted, true, session.ended, |frame| {
+    let started = enter::with_new_frame(pool, Some(claimed), counted, session.brings, session.ended, |frame| {
         let started = run(frame, true, rare);
         // The thread counts as searching before the result is visible: a joiner that submits the next task finds it ready.
         // Only where no user code runs in between: no waker, no drop of a result, no node's end.

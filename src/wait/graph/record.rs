@@ -11,6 +11,7 @@ use crate::names::id::TaskId;
 use crate::names::label::Printed;
 use crate::names::namespace::Namespace;
 use crate::sync::fork;
+use crate::sync::local::WORDS;
 use crate::sync::os::{Arc, AtomicBool, AtomicU64, LazyLock, Mutex, OnceLock, Ordering, Weak};
 
 /// The target of a wait.
@@ -94,6 +95,8 @@ pub(crate) struct Obligation {
     pub(super) by: Obligor,
     pub(super) paid: AtomicBool,
     pub(super) generation: u64,
+    /// See [`Words::lent`](crate::sync::local::Words::lent).
+    lent: u32,
 }
 
 /// The code that has to go on.
@@ -115,7 +118,12 @@ impl Obligation {
     }
 
     pub(crate) fn by(by: Obligor) -> Arc<Self> {
-        Arc::new(Self { by, paid: AtomicBool::new(false), generation: fork::generation() })
+        Arc::new(Self {
+            by,
+            paid: AtomicBool::new(false),
+            generation: fork::generation(),
+            lent: WORDS.with(|words| words.lent.get()),
+        })
     }
 
     /// The obligor is a thread of the process that this one is a fork of, where the obligation is fulfilled.
@@ -127,9 +135,10 @@ impl Obligation {
         self.paid.store(true, Ordering::SeqCst);
     }
 
-    /// The obligor is the calling thread.
+    /// The obligor is the calling code. A joiner that lends its thread to the calling task is other code.
     pub(crate) fn is_mine(&self) -> bool {
-        matches!(&self.by, Obligor::Thread(record) if record.thread == std::thread::current().id())
+        let here = matches!(&self.by, Obligor::Thread(record) if record.thread == std::thread::current().id());
+        here && self.lent == WORDS.with(|words| words.lent.get())
     }
 }
 

@@ -44,6 +44,15 @@ pub(crate) mod runtime {
     pub(crate) fn worker() -> Option<crate::wait::graph::Worker> {
         None
     }
+
+    pub(crate) fn is_in_context() -> bool {
+        false
+    }
+}
+
+/// The pool of a task that has none.
+pub(crate) fn no_pool() -> Arc<()> {
+    Arc::new(())
 }
 
 /// Blocks until `ready`, whose changes the tracker notifies.

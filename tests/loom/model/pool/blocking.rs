@@ -42,6 +42,8 @@ pub(crate) mod overdue {
 pub(crate) mod cancel_forwarder;
 #[path = "../../../../src/pool/blocking/hold.rs"]
 pub(crate) mod hold;
+#[path = "../../../../src/pool/blocking/lend.rs"]
+pub(crate) mod lend;
 #[path = "../../../../src/pool/blocking/let_through.rs"]
 pub(crate) mod let_through;
 #[path = "../../../../src/pool/blocking/local.rs"]
