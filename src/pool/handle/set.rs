@@ -60,13 +60,25 @@ pub struct TaskSet<T> {
 /// A task that has ended, with the number of its push.
 pub(super) type Numbered<T> = (usize, Ended<T>);
 
-/// The members' tasks, by the same keys, for the search for circles of waits.
-struct Tasks(Mutex<slab::Slab<(Task, usize)>>);
+/// The members' tasks, for the search for circles of waits.
+struct Tasks(Mutex<Listed>);
+
+#[derive(Default)]
+struct Listed {
+    /// By the keys of the members.
+    all: slab::Slab<(Task, usize)>,
+    /// The key at which the last search stopped. Its task ran, and tasks mostly start in the order of their keys, so the
+    /// next search stops near it, and passes over neither the ended tasks before it nor the queued ones behind it.
+    from: usize,
+}
 
 impl Several for Tasks {
     fn show(&self, more: &mut dyn FnMut(TaskId, usize, &dyn IsQueued) -> bool) {
-        let tasks = self.0.lock();
-        let _ = tasks.iter().all(|(_, (task, pool))| more(task.id(), *pool, task));
+        let Listed { all, from } = &mut *self.0.lock();
+        let shown = |key: &usize| all.get(*key).is_some_and(|(task, pool)| !more(task.id(), *pool, task));
+        if let Some(stopped) = (*from..all.capacity()).chain(0..*from).find(shown) {
+            *from = stopped;
+        }
     }
 }
 
@@ -74,14 +86,14 @@ impl<T> TaskSet<T> {
     /// Returns an empty set.
     #[must_use]
     pub fn new() -> Self {
-        let tasks = Arc::new(Tasks(Mutex::new(slab::Slab::new())));
+        let tasks = Arc::new(Tasks(Mutex::default()));
         Self { handles: Members::new(), tasks, pushed: 0, passed_over: false }
     }
 
     /// Adds a handle. Never blocks.
     pub fn push(&mut self, handle: TaskHandle<T>) {
         // Both slabs change together, so their keys are the same.
-        self.tasks.0.lock().insert((handle.task().another(), handle.pool_address()));
+        self.tasks.0.lock().all.insert((handle.task().another(), handle.pool_address()));
         self.handles.insert((self.pushed, handle));
         self.pushed += 1;
     }
@@ -182,7 +194,7 @@ impl<T> TaskSet<T> {
     }
 
     fn forget(&self, key: usize) {
-        let task = self.tasks.0.lock().try_remove(key);
+        let task = self.tasks.0.lock().all.try_remove(key);
         drop(task);
     }
 

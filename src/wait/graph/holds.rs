@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 
+use smallvec::SmallVec;
+
 use super::record::{Graph, IsQueued, Obligation, Obligor, Record, Several, Target, Wait, Worker};
 use crate::names::id::TaskId;
 use crate::sync::os::{Arc, Ordering};
@@ -97,16 +99,24 @@ impl Holds {
 
     fn first_of(view: &View<'_>, several: &dyn Several) -> Self {
         let mut steps = Vec::new();
+        // The queued tasks of a pool wait for the same permits, so they are one alternative.
+        let mut pools: SmallVec<[usize; 4]> = SmallVec::new();
         several.show(&mut |id, pool, queued| {
-            let step = match view.waits_in(id) {
-                Some(held) => Step::Waits(held),
-                None if queued.is_queued() => Step::Permit(pool),
-                None => {
-                    steps.clear();
-                    return false;
-                }
-            };
-            steps.push(step);
+            if let Some(held) = view.waits_in(id) {
+                steps.push(Step::Waits(held));
+                return true;
+            }
+            let is_queued = queued.is_queued();
+            if is_queued && pools.contains(&pool) {
+                return true;
+            }
+            // The task runs, or may get a permit: the search of a long queue ends at its first task.
+            if !is_queued || matches!(Self::permit(view, pool), Self::Nothing) {
+                steps.clear();
+                return false;
+            }
+            pools.push(pool);
+            steps.push(Step::Permit(pool));
             true
         });
         Self::several(steps.len(), steps)
