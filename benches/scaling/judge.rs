@@ -22,8 +22,9 @@ impl Promise {
         match (self, costs) {
             (Self::Constant, [(_, first), .., (_, last)]) => (last / first, last / first > 2.0),
             (Self::Linear, costs) => {
-                let growth = costs.windows(2).map(|pair| pair[1].1 / pair[0].1).fold(0.0, f64::max);
-                (growth, growth > 4.0)
+                // Over two steps of ten.
+                let growth = costs.windows(3).map(|three| three[2].1 / three[0].1).fold(0.0, f64::max);
+                (growth, growth > 10.0)
             }
             _ => (1.0, false),
         }
@@ -46,7 +47,7 @@ pub(crate) struct Measured {
     pub(crate) row: Row,
     /// The nanoseconds at each size.
     pub(crate) costs: Vec<(usize, f64)>,
-    /// For a constant row between the smallest and the largest size, for a linear one the largest between neighbours.
+    /// For a constant row between the smallest and the largest size, for a linear one the largest for a hundred times as many.
     pub(crate) growth: f64,
     pub(crate) flagged: bool,
 }

@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Row] = &[
     constant("replace one of so many managers of a scope", replace_among),
     linear("create so many managers in one scope", create_all),
     linear("remove so many managers of one scope", remove_all),
-    linear("get from so many scopes below", get_from_below),
+    constant("get again from so many scopes below", get_from_below),
     constant("get one of so many values of a map", value_among),
 ];
 
@@ -115,9 +115,9 @@ fn get_from_below(depth: usize) -> f64 {
     for above in 0..depth {
         chain.push(Scope::new_in(&chain[above], "below"));
     }
-    let cost = best(1.max(10_000 / depth), |_| drop(black_box(chain[depth].get("io").expect("it is above"))));
+    let cost = best(500, |_| drop(black_box(chain[depth].get("io").expect("it is above"))));
     while chain.pop().is_some() {}
-    cost / depth as f64
+    cost
 }
 
 fn value_among(values: usize) -> f64 {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::{Arc, Barrier, mpsc};
+use std::time::{Duration, Instant};
 
 use heirloom::{LocalPool, PoolConfig, PoolManager, Registry, Scope, TaskHandle, TaskSet};
 
@@ -16,6 +17,7 @@ pub(super) const ROWS: &[Row] = &[
     linear("submit so many tasks, then join them", flood),
     linear("submit and join below so many scopes", submit_below),
     linear("join a set of so many tasks", set),
+    linear("join a set of so many tasks, each as it ends", set_of_work),
     linear("map so many items", map),
     linear("tasks of so many tenants in a fair pool", tenants),
     constant("cancel one task beside so many queued tasks", cancel_beside),
@@ -73,11 +75,23 @@ fn submit_below(scopes: usize) -> f64 {
 }
 
 fn set(tasks: usize) -> f64 {
+    join_set(tasks, || ())
+}
+
+/// The joiner parks for most of the tasks.
+fn set_of_work(tasks: usize) -> f64 {
+    join_set(tasks, || {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_micros(10) {}
+    })
+}
+
+fn join_set(tasks: usize, work: fn()) -> f64 {
     let scope = Scope::new("scope");
     let pool = started(&scope, PoolConfig::leased(1));
     let join_all = || {
         let mut set = TaskSet::new();
-        fill(&pool, tasks).into_iter().for_each(|handle| set.push(handle));
+        (0..tasks).for_each(|_| set.push(pool.submit(work).expect("it is accepted")));
         while let Some(ended) = set.join_next() {
             drop(black_box(ended));
         }
