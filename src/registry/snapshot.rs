@@ -59,7 +59,8 @@ use crate::totals::quantiles::Quantiles;
 ///   any character, which JSON escapes where needed.
 /// * `shares` are those of a pool with priorities or fair turns: `{ "level": 0, "tenant": 7, "running": 1, "queued": 2 }`.
 /// * `null` stands for an absent value: the root's `parent`, `pending` of a node that is no scope, `remaining_seconds` of a node
-///   without a deadline of its own, `oldest_seconds` of a pool without a running task, `wait_seconds` and `run_seconds` where no task was measured.
+///   without a deadline of its own, `oldest_seconds` of a pool without a running task, `wait_seconds` and `run_seconds` where no
+///   task was measured.
 /// * The OS thread's id is left out, because it has no number.
 /// * Ids and counts stay far below 2^53, up to which JavaScript's numbers are exact: a thousand million each second reach
 ///   it after a hundred days.

@@ -12,7 +12,7 @@ fn read(settings: Value) -> Result<PoolConfig, String> {
 #[test]
 fn each_setting_is_that_of_its_method() {
     let all = json!({
-        "kind": "dedicated", "limit": 4, "queue_limit": 100, "max_blocked": 9, "priorities": 3, "fair": true,
+        "kind": "dedicated", "limit": 4, "queue_limit": 100, "max_blocked": 9, "priorities": 3, "fair": true, "queue_limit_each": 7,
         "daemon": true, "detached": true,
         "log_panics": false, "holds_permit": true, "task_type": "page", "thread_name_prefix": "render",
         "stack_size": 65536, "keep_alive": 5, "task_timeout": "30s", "warm": 2, "warm_concurrency": 1, "warm_timeout": "250ms",
@@ -21,6 +21,7 @@ fn each_setting_is_that_of_its_method() {
         .queue_limit(100)
         .priorities(3)
         .fair()
+        .queue_limit_each(7)
         .max_blocked(9)
         .daemon()
         .detached()
