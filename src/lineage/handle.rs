@@ -164,9 +164,7 @@ impl Lineage {
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn run<T>(&self, f: impl FnOnce() -> T) -> T {
-        // SAFETY: the reference is borrowed for this call, at whose end the guard takes the entry off, also by a panic.
-        let _entered = ExitOnDrop(Some(unsafe { current::enter_borrowed(&self.0, LazyNode::Nothing) }));
-        f()
+        run_in(&self.0, LazyNode::Nothing, f)
     }
 
     /// Wraps a closure so that each call runs at this node, on whatever thread.
@@ -364,6 +362,14 @@ where
 
 /// Runs `f` at the node. The current node is restored afterwards, also when `f` panics.
 pub(crate) fn run_at<T>(at: &CurrentNode, f: impl FnOnce() -> T) -> T {
-    let _entered = ExitOnDrop(Some(at.enter()));
+    run_in(at.node(), at.lazy(), f)
+}
+
+/// [`run_at`] for a node that the caller keeps. Counts nothing. `lazy` is no task.
+#[inline]
+fn run_in<T>(node: &NodeRef, lazy: LazyNode, f: impl FnOnce() -> T) -> T {
+    // SAFETY: the reference is borrowed for this call, at whose end the guard takes the entry off, also by a panic. There is
+    // no pointer in `lazy`.
+    let _entered = ExitOnDrop(Some(unsafe { current::enter_borrowed(node, lazy) }));
     f()
 }

@@ -18,6 +18,8 @@ pub(super) struct Locals {
     pub(super) flow: Cell<Flow>,
     /// The `Node` of the flow's newest stack entry, where look-ups begin; null for the process.
     pub(super) top: Pointer,
+    /// The flow stands at `top`, a real node: that of an entry that is not lazy, or the process on the main thread.
+    pub(super) real: Cell<bool>,
     /// Counts the pins that live, from `isize::MIN` on while entries are kept until the last of them is dropped.
     pub(super) pins: Cell<isize>,
     pub(super) next_mark: Cell<u64>,
@@ -36,6 +38,7 @@ impl Locals {
         Self {
             flow: Cell::new(Flow::THREAD),
             top: Pointer::null(),
+            real: Cell::new(false),
             pins: Cell::new(0),
             next_mark: Cell::new(1),
             is_main: Cell::new(None),

@@ -303,6 +303,9 @@ impl Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
+        if self.is_empty() {
+            return;
+        }
         self.tree.free(|entry| {
             if !is_free(entry) {
                 // SAFETY: the entry comes from `boxed`, and its slot owned it. The borrow excludes look-ups.

@@ -66,6 +66,9 @@ pub(super) fn pools_of(at: &Lineage) -> Vec<Arc<Pool>> {
 
 /// The pools that a scope owns, noted as ending with it.
 pub(super) fn pools_that_end_with(at: &Lineage) -> Vec<Arc<Pool>> {
+    if at.0.node().managers.is_empty() {
+        return Vec::new();
+    }
     let pool = |manager: PoolManager| {
         manager.ends_with(at);
         manager.pool()

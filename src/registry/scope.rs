@@ -168,21 +168,30 @@ impl Scope {
     /// Accepted tasks of joining pools go on. The queued tasks that were submitted below it to daemon pools end as
     /// cancelled, also in pools that it does not own.
     pub fn close(&self) {
-        self.close_all();
-        self.node().end_if_over();
+        let owes = self.close_all();
+        // The end notifies the same waiters.
+        if !self.node().end_if_over() && owes {
+            self.node().notify();
+        }
     }
 
-    fn close_all(&self) {
+    /// Closes the scope and its pools. True if the caller owes the waiters at the node a notification.
+    #[must_use]
+    fn close_all(&self) -> bool {
         self.trackers().close();
         let (mut claims, mut evicted) = (Claims::new(), Evicted::new());
         self.node().claim_daemons(&mut claims);
         let pools = node_end::pools_that_end_with(&self.lineage);
+        if claims.is_empty() && pools.is_empty() {
+            return true;
+        }
         let cause = || Cancelled::new(CancelReason::OwnerEnd, self.node());
         if !claims.is_empty() {
             evicted.add_all(claims, &cause());
         }
         // Notified: a submitter below that waits for capacity in a queue waits in vain.
         stop::close_all(&pools, evicted, &|_| cause(), &mut || self.node().notify());
+        false
     }
 
     /// [`close`](Self::close)s, and waits for the tasks submitted below it and for the joining pools it owns.
@@ -287,14 +296,28 @@ impl Scope {
     ///
     /// The accepted tasks of joining pools go on to their end. The scope's node lives until then, with its values.
     pub fn finish(mut self) {
-        self.close_all();
+        if self.close_all() {
+            self.node().notify();
+        }
         self.let_go();
         self.finished = true;
     }
 
     fn let_go(&mut self) {
         self.node().release();
-        std::mem::replace(&mut self.lineage, Lineage::process()).0.end_and_release();
+        self.take().end_and_release();
+    }
+
+    fn take(&mut self) -> NodeRef {
+        std::mem::replace(&mut self.lineage, Lineage::process()).0
+    }
+
+    /// Drops the node of a scope that has no task and no manager, if no other reference to the node lives. No code sees a
+    /// request then: code at the node or below it has a reference.
+    fn drop_alone(&mut self) -> bool {
+        self.trackers().count() == 0
+            && self.node().managers.is_empty()
+            && self.take().drop_last().map_err(|shared| self.lineage = Lineage(shared)).is_ok()
     }
 
     /// Closes the scope and cancels the tasks below it, in any pool. Does not wait. Idempotent.
@@ -332,7 +355,7 @@ impl Deref for Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        if !self.finished {
+        if !self.finished && !self.drop_alone() {
             node_end::cancel(&self.lineage.0, CancelReason::OwnerEnd);
             // Tasks that still run keep the node, and no later deadline is theirs.
             self.no_deadline();

@@ -26,6 +26,12 @@ type Shard<T> = crossbeam_utils::CachePadded<Mutex<Slab<Weak<T>>>>;
 /// An entry of a [`WeakList`]. Dropping it removes the entry.
 pub(crate) struct Registration<T: ?Sized> {
     shards: Arc<[Shard<T>; SHARDS]>,
+    entry: ListKey,
+}
+
+/// An entry of a [`WeakList`], for a caller that keeps the list and removes the entry itself. It counts nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct ListKey {
     at: u32,
     key: u32,
 }
@@ -46,10 +52,19 @@ impl<T: ?Sized> WeakList<T> {
     }
 
     pub(crate) fn insert(&self, entry: Weak<T>) -> Registration<T> {
+        Registration { shards: Arc::clone(&self.shards), entry: self.list(entry) }
+    }
+
+    /// Adds an entry until [`unlist`](Self::unlist).
+    pub(crate) fn list(&self, entry: Weak<T>) -> ListKey {
         let at = shard();
         let key = self.shards[at].lock().insert(entry);
         // A shard with 2^32 live entries is 64 GiB of index; memory ends first.
-        Registration { shards: Arc::clone(&self.shards), at: at as u32, key: key as u32 }
+        ListKey { at: at as u32, key: key as u32 }
+    }
+
+    pub(crate) fn unlist(&self, entry: ListKey) {
+        remove(&self.shards, entry);
     }
 
     /// Returns all live entries, in no order. The references are made under the shards' locks, and used outside them.
@@ -62,15 +77,19 @@ impl<T: ?Sized> WeakList<T> {
     }
 }
 
+fn remove<T: ?Sized>(shards: &[Shard<T>; SHARDS], ListKey { at, key }: ListKey) {
+    let mut shard = shards[at as usize].lock();
+    let entry = shard.try_remove(key as usize);
+    if shard.is_empty() && shard.capacity() > KEEP {
+        *shard = Slab::new();
+    }
+    drop(shard);
+    // Outside the lock: this may be the last reference to the entry's memory.
+    drop(entry);
+}
+
 impl<T: ?Sized> Drop for Registration<T> {
     fn drop(&mut self) {
-        let mut shard = self.shards[self.at as usize].lock();
-        let entry = shard.try_remove(self.key as usize);
-        if shard.is_empty() && shard.capacity() > KEEP {
-            *shard = Slab::new();
-        }
-        drop(shard);
-        // Outside the lock: this may be the last reference to the entry's memory.
-        drop(entry);
+        remove(&self.shards, self.entry);
     }
 }

@@ -87,6 +87,12 @@ impl StackEntry {
         self.own || matches!(self.lazy, LazyNode::Thread(..) | LazyNode::Task(..))
     }
 
+    /// Returns whether the entry keeps no node and ends none: no pin needs it, and its drop runs no user code.
+    #[inline]
+    pub(super) fn only_borrows(&self) -> bool {
+        !self.own && matches!(self.node, EntryNode::Borrowed(_))
+    }
+
     pub(super) fn is_nowhere(&self) -> bool {
         matches!(self.lazy, LazyNode::Nowhere)
     }

@@ -62,6 +62,11 @@ impl EnterGuard {
         let (mark, flow) = (self.mark, self.flow);
         mem::forget(self);
         let _ = stack::with(|stack| {
+            let borrows = |top: &mut StackEntry| top.mark == mark && top.only_borrows();
+            // Mostly: `drop` runs no user code then.
+            if stack.change(flow, |entries| entries.pop_if(borrows).is_some()) {
+                return;
+            }
             let top = stack.change(flow, |entries| entries.pop_if(|top| top.mark == mark));
             if top.is_none() {
                 let above = stack.change(flow, |entries| {

@@ -48,7 +48,14 @@ pub(crate) fn here() -> NodeRef {
 /// Returns the current node as an owner, made on first use.
 ///
 /// `None` for code that shares its thread and has no node of its own.
+#[inline]
 pub(crate) fn own_here() -> Option<NodeRef> {
+    stack::real_top().or_else(make_own_here)
+}
+
+/// [`own_here`] where the newest entry is not a real node, or none is there.
+#[inline(never)]
+fn make_own_here() -> Option<NodeRef> {
     let flow = Flow::now();
     let here = |stack: &stack::Stack| {
         if stack.look(flow, <[StackEntry]>::is_empty) {
@@ -77,10 +84,8 @@ pub(crate) fn own_here() -> Option<NodeRef> {
 /// Returns the nearest real node, at which a task submitted now stands. Makes nothing.
 #[inline]
 pub(crate) fn nearest() -> NodeRef {
-    if stack::top().is_null() {
-        return NodeRef::PROCESS;
-    }
-    look(|entries| entries.last().map(StackEntry::node_ref)).flatten().unwrap_or(NodeRef::PROCESS)
+    // SAFETY: the pointer is that of the newest entry, which has a reference to the node, or null.
+    unsafe { NodeRef::counted(stack::top()) }
 }
 
 /// Returns the current node, if it is a real one. Makes nothing.
@@ -204,12 +209,12 @@ impl CurrentNode {
         Self { owns: own.is_some(), node: own.unwrap_or(NodeRef::PROCESS) }
     }
 
-    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "for futures and jobs that the feature spawns"))]
     pub(crate) fn node(&self) -> &NodeRef {
         &self.node
     }
 
-    pub(crate) fn enter(&self) -> EnterGuard {
-        enter(self.node.clone(), if self.owns { LazyNode::Nothing } else { LazyNode::Nowhere })
+    /// Returns how an entry of this node has to be lazy.
+    pub(crate) fn lazy(&self) -> LazyNode {
+        if self.owns { LazyNode::Nothing } else { LazyNode::Nowhere }
     }
 }

@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
-use crate::lineage::current::entry::StackEntry;
+use crate::lineage::current::entry::{LazyNode, StackEntry};
 use crate::lineage::current::flows::Flows;
 use crate::lineage::flow::Flow;
 use crate::lineage::hazard;
 use crate::lineage::locals::LOCALS;
-use crate::lineage::node::Node;
+use crate::lineage::node::{Node, NodeRef};
 
 thread_local! {
     /// The folder's one thread-local with a destructor.
@@ -36,17 +36,35 @@ pub(super) fn top() -> *const Node {
     LOCALS.with(|locals| if locals.flow.get() == flow { locals.top.get() } else { turn_to(flow) })
 }
 
+/// Returns the node at which the running flow stands, if it is known to be a real one.
+///
+/// Returns `None` for a flow that did not run last, too.
+#[inline]
+pub(super) fn real_top() -> Option<NodeRef> {
+    let flow = Flow::now();
+    LOCALS.with(|locals| {
+        let real = locals.flow.get() == flow && locals.real.get();
+        // SAFETY: the pointer is that of the newest entry, which has a reference to the node, or null.
+        real.then(|| unsafe { NodeRef::counted(locals.top.get()) })
+    })
+}
+
 #[cold]
 fn turn_to(flow: Flow) -> *const Node {
     // Without a stack there is no entry to be seen.
     with(|stack| stack.change(flow, |_| ())).map_or(ptr::null(), |()| LOCALS.with(|locals| locals.top.get()))
 }
 
+/// Notes the newest entry that a flow sees. Without one, a flow that does not share its thread stands at the thread.
 #[inline]
-fn set_top(flow: Flow, top: Option<&StackEntry>) {
+fn set_top(flow: Flow, top: Option<&StackEntry>, is_shared: bool) {
     LOCALS.with(|locals| {
         locals.flow.set(flow);
         locals.top.set(top.map_or(ptr::null(), |top| top.node.as_ptr()));
+        locals.real.set(match top {
+            Some(top) => matches!(top.lazy, LazyNode::Nothing),
+            None => !is_shared && locals.is_main.get() == Some(true),
+        });
     });
 }
 
@@ -61,7 +79,7 @@ impl Stack {
         let mut flows = self.flows.borrow_mut();
         let entries = flows.of_mut(flow);
         let out = f(entries);
-        set_top(flow, entries.last().filter(|top| self.shows(top)));
+        set_top(flow, entries.last().filter(|top| self.shows(top)), self.is_shared(flow));
         out
     }
 
@@ -103,7 +121,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        set_top(Flow::THREAD, None);
+        set_top(Flow::THREAD, None, true);
         hazard::give_back();
     }
 }

@@ -51,6 +51,23 @@ impl NodeRef {
         self.0.as_ref().map_or(ptr::null(), Arc::as_ptr)
     }
 
+    /// Counts one more reference to the node at an address that [`as_ptr`](Self::as_ptr) returned.
+    ///
+    /// # Safety
+    /// A reference to the node lives during this call.
+    #[inline]
+    pub(crate) unsafe fn counted(node: *const Node) -> Self {
+        if node.is_null() {
+            return Self::PROCESS;
+        }
+        // SAFETY: the address came from `Arc::as_ptr`, and the node is alive by the caller's promise. The count that is added
+        // is the new reference's.
+        Self(Some(unsafe {
+            Arc::increment_strong_count(node);
+            Arc::from_raw(node)
+        }))
+    }
+
     /// Returns the counted node, or `None` for a root.
     #[inline]
     pub(crate) fn below_root(&self) -> Option<&Arc<Node>> {
@@ -99,6 +116,18 @@ impl NodeRef {
         // `try_unwrap` is one step: a look-up in the family's index may count the node at this very moment.
         if let Some(Err(shared)) = self.0.map(Arc::try_unwrap) {
             shared.end_if_over();
+        }
+    }
+
+    /// Drops the node if this is its last reference. Nothing sees the node then, so nothing is owed to it. Runs user code.
+    ///
+    /// # Errors
+    /// The reference, where others live.
+    pub(crate) fn drop_last(self) -> Result<(), Self> {
+        match self.0.map(Arc::try_unwrap) {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(shared)) => Err(Self(Some(shared))),
+            None => Err(Self::PROCESS),
         }
     }
 

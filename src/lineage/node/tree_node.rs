@@ -12,7 +12,7 @@ use crate::lineage::queued::{ListingNode, QueuedTasks};
 use crate::lineage::slots::Slots;
 use crate::names::id::{NodeId, TaskId};
 use crate::sync::os::{Arc, AtomicPtr, LazyLock, Ordering, Weak};
-use crate::sync::weak_list::Registration;
+use crate::sync::weak_list::ListKey;
 use crate::timer::deadlines::{Owner, deadlines};
 use crate::wait::waker_set::WakerSet;
 
@@ -43,7 +43,8 @@ pub(crate) struct Node {
     role: Role,
     name: Option<Cow<'static, str>>,
     family: Family,
-    _registration: Registration<Node>,
+    /// The entry in the family's list of nodes.
+    listed: ListKey,
 }
 
 impl Node {
@@ -77,7 +78,7 @@ impl Node {
         let grandparent = parent.as_ref().and_then(|parent| parent.parent.as_ref()).map_or(ptr::null(), Arc::as_ptr);
         Arc::new_cyclic(|this: &Weak<Node>| {
             let index = family.index();
-            let registration = index.nodes.insert(this.clone());
+            let listed = index.nodes.list(this.clone());
             if let Role::Thread(id) = role {
                 index.threads.write(&id).insert(id, this.clone());
             }
@@ -96,7 +97,7 @@ impl Node {
                 role,
                 name,
                 family,
-                _registration: registration,
+                listed,
             }
         })
     }
@@ -196,14 +197,16 @@ impl Node {
         self.state.is_ended()
     }
 
-    /// Marks the end of the node's code, and notifies its waiters. Runs wakers.
-    pub(crate) fn end(&self) {
-        if self.state.end() {
+    /// Marks the end of the node's code, and notifies its waiters. Runs wakers. True for the first call.
+    pub(crate) fn end(&self) -> bool {
+        let first = !self.state.is_ended() && self.state.end();
+        if first {
             if self.state.is_timed() {
                 deadlines().end(Owner::Node(self.id));
             }
             self.changed.wake_all();
         }
+        first
     }
 
     /// Ends the node of a worker, on the worker's thread. Drops its bindings and managers, also where another thread holds the
@@ -215,13 +218,15 @@ impl Node {
     }
 
     /// Ends a scope that is closed and has nothing left below it. Drops its bindings, so that no value holds the scope.
-    /// Runs user code.
-    pub(crate) fn end_if_over(&self) {
+    /// Runs user code. True if the scope ended by this call.
+    pub(crate) fn end_if_over(&self) -> bool {
         // Trackers and hold change before they are read here, sequentially consistent: the last change sees all.
-        if self.trackers().is_some_and(ScopeTrackers::is_over) && !self.state.is_held() {
-            self.end();
-            self.values.clear();
+        if !self.trackers().is_some_and(ScopeTrackers::is_over) || self.state.is_held() {
+            return false;
         }
+        let first = self.end();
+        self.values.clear();
+        first
     }
 
     /// Puts off the end of a scope until [`release`](Self::release).
@@ -247,9 +252,11 @@ impl Drop for Node {
         if self.state.is_timed() {
             deadlines().forget(Owner::Node(self.id));
         }
+        let index = self.family.index();
         if let Some(id) = self.thread_id() {
-            self.family.index().threads.write(&id).remove(&id);
+            index.threads.write(&id).remove(&id);
         }
+        index.nodes.unlist(self.listed);
         // A chain of nodes is dropped in a loop: the drop of a million links must not recurse a million deep.
         let mut next = self.take_parent();
         while let Some(node) = next {
