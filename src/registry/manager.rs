@@ -18,7 +18,7 @@ use crate::pool::core::{share_stats as shares, stats};
 use crate::pool::kinds;
 use crate::pool::report::PoolStats;
 use crate::pool::run::stop;
-use crate::sync::os::{Arc, Mutex, OnceLock, Weak};
+use crate::sync::os::{Arc, Weak};
 use crate::sync::weak_list::Registration;
 use crate::totals::record::Totals;
 
@@ -79,15 +79,13 @@ pub struct PoolManager {
 pub(crate) struct Inner {
     namespace: Namespace,
     pub(super) owner: WeakNodeRef,
-    /// The innermost scope at or above the owner. A scope that is dropped has ended.
-    pub(super) scope: Option<WeakNodeRef>,
+    /// The innermost scope at or above the owner; the process where there is none. A scope that is dropped has ended.
+    pub(super) scope: WeakNodeRef,
     pub(super) pool: ArcSwapOption<Pool>,
     /// The family's, kept beside the owner, which may be dropped before the manager.
     pub(super) totals: Totals,
-    /// Held by the one start under way.
-    pub(super) starting: Mutex<()>,
-    /// The scope that the manager ended with, in words.
-    ended_with: OnceLock<Box<str>>,
+    /// The scope that the manager ended with, in words. One word, because few managers are asked for it.
+    ended_with: ArcSwapOption<String>,
     /// Lists the manager in its family. `None` without an owner.
     _registration: Option<Registration<SlotValue>>,
 }
@@ -107,11 +105,10 @@ impl PoolManager {
         Self::from_inner(Arc::new_cyclic(|this: &Weak<Inner>| Inner {
             namespace,
             owner: owner.downgrade(),
-            scope: owner.innermost_scope().map(|scope| scope.downgrade()),
+            scope: owner.innermost_scope().map_or(WeakNodeRef::PROCESS, |scope| scope.downgrade()),
             pool: ArcSwapOption::empty(),
             totals: index.totals.clone(),
-            starting: Mutex::new(()),
-            ended_with: OnceLock::new(),
+            ended_with: ArcSwapOption::empty(),
             _registration: Some(index.managers.insert(this.clone())),
         }))
     }
@@ -121,11 +118,10 @@ impl PoolManager {
         Self::from_inner(Arc::new(Inner {
             namespace,
             owner: WeakNodeRef::nowhere(),
-            scope: None,
+            scope: WeakNodeRef::PROCESS,
             pool: ArcSwapOption::empty(),
             totals: Totals::NONE,
-            starting: Mutex::new(()),
-            ended_with: OnceLock::new(),
+            ended_with: ArcSwapOption::empty(),
             _registration: None,
         }))
     }
@@ -164,13 +160,13 @@ impl PoolManager {
     /// caller; without a third no submitter can read the note.
     pub(super) fn ends_with(&self, scope: &Lineage) {
         if Arc::strong_count(&self.inner) > 2 {
-            self.inner.ended_with.get_or_init(|| scope.to_string().into());
+            self.inner.ended_with.store(Some(Arc::new(scope.to_string())));
         }
     }
 
     /// The scope that the manager ended with, in words.
     pub(super) fn ended_with(&self) -> Option<String> {
-        self.inner.ended_with.get().map(ToString::to_string)
+        self.inner.ended_with.load().as_deref().cloned()
     }
 
     /// The pool of the last start, running or ended.

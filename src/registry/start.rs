@@ -4,7 +4,6 @@ use std::io;
 
 use crate::error::{CancelReason, Error, ErrorKind, StartError, StartErrorKind};
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::WeakNodeRef;
 use crate::pool::config::PoolConfig;
 use crate::pool::config::kind::PoolKind;
 use crate::pool::context::interrupted::note_if_cancelled;
@@ -180,8 +179,8 @@ impl PoolManager {
         if let Some((setting, problem)) = config.problem() {
             return Err(self.start_error(StartErrorKind::Invalid { setting, problem }));
         }
-        let _one = self.inner.starting.lock();
-        if let Some(before) = &*self.load() {
+        let known = self.load();
+        if let Some(before) = &*known {
             if !before.tracker.is_closed() {
                 return Err(self.start_error(StartErrorKind::AlreadyRunning));
             }
@@ -194,7 +193,11 @@ impl PoolManager {
         self.not_in_ended_scope()?;
         let pool = self.new_pool(config);
         pool.totals.begin(&self.inner.totals, &pool);
-        self.inner.pool.store(Some(Arc::clone(&pool)));
+        let found = self.inner.pool.compare_and_swap(&known, Some(Arc::clone(&pool)));
+        if found.as_ref().map(Arc::as_ptr) != known.as_ref().map(Arc::as_ptr) {
+            // Another caller's start was first. No code has seen this pool.
+            return Err(self.start_error(StartErrorKind::AlreadyRunning));
+        }
         // A scope that ended since the first look closed the pools that it found then, without this one.
         self.not_in_ended_scope().inspect_err(|_| stop::close(&pool, CancelReason::OwnerEnd))?;
         Ok(pool)
@@ -209,8 +212,10 @@ impl PoolManager {
 
     /// Asks the scope itself: the owner below it may be dropped already.
     fn not_in_ended_scope(&self) -> Result<(), Error> {
-        let Some(scope) = &self.inner.scope else { return Ok(()) };
-        let scope = WeakNodeRef::upgrade(scope);
+        if self.inner.scope.is_process() {
+            return Ok(());
+        }
+        let scope = self.inner.scope.upgrade();
         if scope.as_ref().is_some_and(|scope| !scope.node().scope_closed()) {
             return Ok(());
         }

@@ -197,7 +197,7 @@ fn check_state(pool: &Pool, wanted: StateType) -> Result<(), Error> {
     if has == Some(wanted) {
         return Ok(());
     }
-    pool.counters.refused.fetch_add(1, Ordering::Relaxed);
+    pool.cold().refused.fetch_add(1, Ordering::Relaxed);
     let kind = SubmitErrorKind::WrongWorkerState { wanted: wanted.name, has: has.map(|has| has.name) };
     Err(SubmitError::new(&pool.namespace, kind).into())
 }

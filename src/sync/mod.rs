@@ -10,6 +10,7 @@ pub(crate) mod local;
 #[cfg(feature = "rayon")]
 pub(crate) mod rayon;
 pub(crate) mod shards;
+pub(crate) mod spares;
 pub(crate) mod stderr;
 pub(crate) mod unwind;
 pub(crate) mod weak_list;

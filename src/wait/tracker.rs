@@ -26,10 +26,13 @@ const COUNT: u64 = (1 << 32) - ONE;
 const ENTERED: u64 = 1 << 32;
 
 /// The count of accepted tasks that have not finished.
+///
+/// The order of the fields is the order in memory: see [`Pool`](crate::pool::core::pool::Pool).
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct TaskTracker {
-    word: AtomicU64,
     changed: WakerSet,
+    word: AtomicU64,
 }
 
 /// The result of `enter`.
@@ -65,8 +68,12 @@ fn count(word: u64) -> usize {
 }
 
 impl TaskTracker {
+    /// The offset in memory of the word that submitters change.
+    #[cfg(not(loom))]
+    pub(crate) const WORD: usize = std::mem::offset_of!(Self, word);
+
     pub(crate) fn new() -> Self {
-        Self { word: AtomicU64::new(0), changed: WakerSet::new() }
+        Self { changed: WakerSet::new(), word: AtomicU64::new(0) }
     }
 
     /// Counts one more, unless closed.

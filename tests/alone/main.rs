@@ -19,6 +19,7 @@ mod a_task_not_let_in_is_reported_once;
 mod a_task_runs_inside_the_span_of_its_submitter;
 #[cfg(target_os = "linux")]
 mod a_thread_shows_its_task;
+mod an_idle_manager_is_small;
 #[cfg(target_os = "linux")]
 mod an_idle_process_has_no_threads;
 #[cfg(target_os = "linux")]

@@ -20,7 +20,7 @@ struct Small {
 
 impl Small {
     fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { queue: Queue::new(()), permits: Permits::new(), limit, sent: AtomicUsize::new(0) })
+        Arc::new(Self { queue: Queue::new((), ()), permits: Permits::new(), limit, sent: AtomicUsize::new(0) })
     }
 
     fn send_if_permit(&self) {

@@ -16,12 +16,12 @@ struct Books {
 }
 
 fn queue() -> Arc<Books> {
-    Arc::new(Books { queue: Queue::new(Vec::new()) })
+    Arc::new(Books { queue: Queue::new(Vec::new(), ()) })
 }
 
 /// A queue with two levels, in which tenants take turns.
 fn ordered() -> Arc<Books> {
-    Arc::new(Books { queue: Queue::ordered(2, Vec::new()) })
+    Arc::new(Books { queue: Queue::ordered(2, Vec::new(), ()) })
 }
 
 impl Books {

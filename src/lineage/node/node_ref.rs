@@ -149,6 +149,12 @@ impl From<Arc<Node>> for NodeRef {
 pub(crate) struct WeakNodeRef(Option<Weak<Node>>);
 
 impl WeakNodeRef {
+    pub(crate) const PROCESS: WeakNodeRef = WeakNodeRef(None);
+
+    pub(crate) fn is_process(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// A reference to no node, for an object that never belongs to one.
     pub(crate) fn nowhere() -> Self {
         Self(Some(Weak::new()))

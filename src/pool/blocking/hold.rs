@@ -14,16 +14,16 @@ pub(crate) fn begin_wait(pool: &Arc<Pool>, timed: bool) -> InWait {
     if pool.config.holds_permit || fork::is_fork() {
         return InWait::Held;
     }
-    let before = pool.counters.waiting.fetch_add(1, Ordering::SeqCst);
-    if before >= pool.config.most_blocked() {
-        pool.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+    let before = pool.waiting.fetch_add(1, Ordering::SeqCst);
+    if before as usize >= pool.config.most_blocked() {
+        pool.waiting.fetch_sub(1, Ordering::SeqCst);
         say_bound_is_reached(pool);
         return keep(pool, timed);
     }
     if release_to_next(pool) {
         return InWait::Released;
     }
-    pool.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+    pool.waiting.fetch_sub(1, Ordering::SeqCst);
     keep(pool, timed)
 }
 
@@ -31,7 +31,7 @@ fn keep(pool: &Arc<Pool>, timed: bool) -> InWait {
     if timed {
         return InWait::Held;
     }
-    if pool.held_permits.keep() {
+    if pool.held_permits().keep() {
         overdue::watch(pool);
     }
     InWait::Kept
@@ -41,12 +41,12 @@ fn keep(pool: &Arc<Pool>, timed: bool) -> InWait {
 pub(crate) fn end_wait(pool: &Arc<Pool>, wait: InWait) {
     let gave = match wait {
         InWait::Released => true,
-        InWait::Kept => pool.held_permits.end(),
+        InWait::Kept => pool.held_permits().end(),
         InWait::No | InWait::Held => false,
     };
     if gave {
         pool.permits.reacquire();
-        pool.counters.waiting.fetch_sub(1, Ordering::SeqCst);
+        pool.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -56,8 +56,8 @@ pub(crate) fn abandon_wait(pool: &Pool, wait: InWait) -> bool {
         InWait::No | InWait::Held => true,
         InWait::Released => false,
         InWait::Kept => {
-            let was_let = pool.held_permits.end();
-            pool.counters.waiting.fetch_sub(usize::from(was_let), Ordering::SeqCst);
+            let was_let = pool.held_permits().end();
+            pool.waiting.fetch_sub(u32::from(was_let), Ordering::SeqCst);
             !was_let
         }
     }

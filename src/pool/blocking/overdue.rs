@@ -72,7 +72,7 @@ fn look() -> Option<Vec<Arc<Pool>>> {
     watch.pools.retain_mut(|watched| {
         // A wait that keeps a permit after this look adds the pool again.
         let Some(pool) = watched.pool.upgrade() else { return false };
-        let word = pool.held_permits.load();
+        let word = pool.held_permits().load();
         let keeps = HeldPermits::kept(word) > 0;
         let mark = held_up(&pool);
         watched.looks = if mark.is_some() && mark == watched.mark { watched.looks + 1 } else { 0 };

@@ -27,6 +27,13 @@ impl PoolConfig {
         self.limit as usize
     }
 
+    /// Returns whether the queue has a limit, for all tasks or for each tenant's.
+    #[inline]
+    pub(crate) fn is_bounded(&self) -> bool {
+        let rare = self.rare();
+        rare.queue_limit.is_some() || rare.order.as_ref().is_some_and(|order| order.limit_each.is_some())
+    }
+
     /// The bound of the extra threads that the waits of the pool cause.
     pub(crate) fn most_blocked(&self) -> usize {
         self.rare().max_blocked.unwrap_or(self.kind.most_blocked())

@@ -8,8 +8,9 @@ use crate::lineage::flow::Flow;
 use crate::lineage::node::{Node, NodeRef, OnMaterialize};
 use crate::pool::config::kind::PoolKind;
 use crate::pool::core::held_permits::InWait;
-use crate::pool::core::pool::{NodeKey, Pool};
+use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Counted, Task, TaskMeta};
+use crate::pool::core::task_nodes::NodeKey;
 use crate::sync::os::Arc;
 use crate::task::claimed::Claimed;
 

@@ -22,7 +22,7 @@ pub(crate) fn at_task(task: &Task, reason: CancelReason) -> Cancelled {
 /// The cause of a cancelled pool. `None` for another pool.
 #[cold]
 pub(crate) fn of_cancelled(pool: &Pool) -> Option<Cancelled> {
-    pool.is_cancelled().then(|| pool.cause.get().cloned().unwrap_or_else(|| at_pool(pool, CancelReason::Request)))
+    pool.is_cancelled().then(|| pool.cause().cloned().unwrap_or_else(|| at_pool(pool, CancelReason::Request)))
 }
 
 /// The cause for a queued task that is not to start.

@@ -17,12 +17,12 @@ const SWEEP: usize = 64;
 ///
 /// A queue of mostly tombstones is swept, so that the cancel of a long queue behind a long task frees its memory.
 pub(crate) fn note(pool: &Pool) {
-    let tombstones_queued = pool.tombstones_queued.fetch_add(1, Ordering::Relaxed) + 1;
+    let tombstones_queued = pool.tombstones().fetch_add(1, Ordering::Relaxed) + 1;
     if tombstones_queued.cast_unsigned().is_multiple_of(SWEEP)
         && tombstones_queued.cast_unsigned() >= stats::of(pool).queued
     {
         let swept = pool.queue.take_if(&mut |task| !task.state().is_queued());
-        pool.tombstones_queued.fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
+        pool.tombstones().fetch_sub(swept.len().cast_signed(), Ordering::Relaxed);
     }
 }
 

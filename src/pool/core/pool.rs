@@ -18,17 +18,14 @@
 
 use std::io;
 use std::mem;
-use std::ptr::NonNull;
-
-use slab::Slab;
 
 use crate::error::{CancelReason, Cancelled};
 use crate::lineage::node::{Node, NodeRef, ScopeTrackers, WeakNodeRef};
-use crate::lineage::queued::{self, Claims};
 use crate::names::namespace::Namespace;
 use crate::pool::config::PoolConfig;
 use crate::pool::config::kind::PoolMode;
 use crate::pool::core::capacity::Capacity;
+use crate::pool::core::cold::Cold;
 use crate::pool::core::counters::Counters;
 use crate::pool::core::held_permits::HeldPermits;
 use crate::pool::core::kind::Kind;
@@ -36,56 +33,93 @@ use crate::pool::core::permits::Permits;
 use crate::pool::core::queue::Queue;
 use crate::pool::core::queue_stats::QueueStats;
 use crate::pool::core::task_meta::{Counted, Task, TaskMeta};
-use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, Mutex, OnceLock, Ordering};
-use crate::sync::weak_list::{Registration, WeakList};
+use crate::sync::atomic::AtomicU32;
+use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, OnceLock, Ordering, Weak};
+use crate::sync::weak_list::{ListKey, WeakList};
 use crate::threads::job::{Job, WorkerHandle};
 use crate::totals::record::PoolRecord;
 use crate::wait::tracker::{Entry, Left, TaskTracker};
 
-/// Boxed as a whole, which makes a pool without nodes a pointer smaller.
-#[derive(Default)]
-struct Nodes(Slab<WeakNodeRef>);
-
-/// Key of a node in `Pool::nodes`.
-pub(crate) struct NodeKey(usize);
-
 /// One start of a manager.
 ///
-/// The order of the fields is the order in memory. Submitters change the first cache line (tracker, inbox). Workers change
-/// others for each task (list, completed). Behind them lie the fields that seldom change while the pool is busy (permits). A busy
-/// worker looks at the submitters' line once a batch only: each look would cost the next submit about 100 ns.
+/// # The layout
+/// The order of the fields is the order in memory. It keeps three groups of words on different cache lines:
+///
+/// 1. words that submitters and workers read for each task, and seldom change: from `totals` to `over`;
+/// 2. words that submitters change for each task: the tracker's, and the queue's inbox;
+/// 3. words that workers change for each task: the queue's list, and the counters.
+///
+/// A word of one group on a line of another group would cost each task the line's way from core to core, about 100 ns. A busy
+/// worker looks at the second group once a batch only. Cold fields lie between the groups, and take the place of padding:
+/// `namespace`, `owner` and the tracker's wakers between the first two, [`Between`] between the last two. The allocator
+/// aligns to 16 bytes, so two groups never meet on a line of 64 bytes if the multiples of 16 between them are four. The
+/// assertions below count them.
+///
+/// An idle pool is so small because data that most pools never have is [elsewhere](super::cold), as is the list of
+/// [running tasks](super::queue_stats) while there is none.
 #[repr(C)]
 pub(crate) struct Pool {
-    pub(crate) tracker: TaskTracker,
-    pub(crate) queue: Queue<TaskMeta, QueueStats>,
-    pub(crate) counters: Counters,
+    pub(crate) totals: PoolRecord,
     pub(crate) permits: Permits,
-    pub(crate) held_permits: HeldPermits,
-    pub(crate) capacity: Option<Capacity>,
-    pub(crate) namespace: Namespace,
-    pub(crate) owner: WeakNodeRef,
     pub(crate) config: PoolConfig,
     pub(crate) kind: Box<dyn Kind<Pool>>,
+    /// Tasks that have released their permits in waits. Each has a stack, so there are fewer than 2^32.
+    pub(crate) waiting: AtomicU32,
     pub(crate) cancelled: AtomicBool,
-    pub(crate) cause: OnceLock<Cancelled>,
-    /// Nodes of running tasks, for the canceller. Most pools have none.
-    nodes: Mutex<Option<Box<Nodes>>>,
-    /// Tombstones: queued tasks already claimed by a cancel or a join. Briefly negative when the pop is counted before the
-    /// claim.
-    pub(crate) tombstones_queued: AtomicIsize,
-    /// The kind was dismissed.
-    over: AtomicBool,
     pub(crate) warned: AtomicBool,
     /// A piece of a work-stealing pool's task was handed the pool's cancel request.
     pub(crate) interrupted: AtomicBool,
-    listed: OnceLock<Registration<Pool>>,
-    pub(crate) totals: PoolRecord,
+    /// The kind was dismissed.
+    over: AtomicBool,
+    pub(crate) namespace: Namespace,
+    pub(crate) owner: WeakNodeRef,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) queue: Queue<TaskMeta, QueueStats, Between>,
+    pub(crate) counters: Counters,
 }
+
+/// The cold fields between the words of submitters and those of workers.
+pub(crate) struct Between {
+    pub(super) cold: OnceLock<Box<Cold>>,
+    /// Read in a pool with a queue limit alone.
+    capacity: Option<Box<Capacity>>,
+    _listed: Option<Listed>,
+    held_permits: HeldPermits,
+    /// Queued tasks already claimed by a cancel or a join. Briefly negative when the pop is counted before the claim.
+    tombstones: AtomicIsize,
+}
+
+#[cfg(all(target_pointer_width = "64", not(loom)))]
+const _: () = {
+    use std::mem::offset_of;
+
+    /// Whether words at these offsets never share a cache line of 64 bytes.
+    const fn is_apart(before: usize, after: usize) -> bool {
+        after / 16 - before / 16 >= 4
+    }
+
+    type Tasks = Queue<TaskMeta, QueueStats, Between>;
+    const QUEUE: usize = offset_of!(Pool, queue);
+    const SUBMITTERS: usize = offset_of!(Pool, tracker) + TaskTracker::WORD;
+    const INBOX: usize = QUEUE + Tasks::INBOX;
+    assert!(is_apart(offset_of!(Pool, over), SUBMITTERS));
+    assert!(SUBMITTERS.is_multiple_of(16) && INBOX == SUBMITTERS + 8, "submitters change one line");
+    assert!(is_apart(INBOX, QUEUE + Tasks::LIST));
+};
 
 /// The joining pools of this process, for its exit.
 pub(crate) fn joining() -> &'static WeakList<Pool> {
     static JOINING: LazyLock<WeakList<Pool>> = LazyLock::new(WeakList::new);
     &JOINING
+}
+
+/// A pool's entry there.
+struct Listed(ListKey);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        joining().unlist(self.0);
+    }
 }
 
 /// Why [`Pool::accept`] counted no task.
@@ -102,38 +136,38 @@ impl Pool {
         config: PoolConfig,
         kind: Box<dyn Kind<Pool>>,
     ) -> Arc<Self> {
-        let each = config.rare().order.as_ref().and_then(|order| order.limit_each);
-        let limit = config.rare().queue_limit.or_else(|| each.map(|_| usize::MAX));
-        let capacity = limit.map(|limit| Capacity::new(limit, each));
-        let queue = match &config.rare().order {
-            Some(order) => Queue::ordered(order.levels, QueueStats::new(true)),
-            None => Queue::new(QueueStats::new(false)),
-        };
-        let pool = Arc::new(Self {
-            tracker: TaskTracker::new(),
-            queue,
-            permits: Permits::new(),
-            held_permits: HeldPermits::new(),
-            counters: Counters::default(),
-            capacity,
-            namespace,
-            owner,
-            config,
-            kind,
-            cancelled: AtomicBool::new(false),
-            cause: OnceLock::new(),
-            nodes: Mutex::new(None),
-            tombstones_queued: AtomicIsize::new(0),
-            over: AtomicBool::new(false),
-            warned: AtomicBool::new(false),
-            interrupted: AtomicBool::new(false),
-            listed: OnceLock::new(),
-            totals: PoolRecord::new(),
-        });
-        if pool.joins() {
-            let _ = pool.listed.set(joining().insert(Arc::downgrade(&pool)));
-        }
-        pool
+        Arc::new_cyclic(|this| {
+            let listed = config.mode == PoolMode::Joining;
+            let each = config.rare().order.as_ref().and_then(|order| order.limit_each);
+            let limit = config.rare().queue_limit.unwrap_or(usize::MAX);
+            let between = Between {
+                cold: OnceLock::new(),
+                capacity: config.is_bounded().then(|| Box::new(Capacity::new(limit, each))),
+                _listed: listed.then(|| Listed(joining().list(Weak::clone(this)))),
+                held_permits: HeldPermits::new(),
+                tombstones: AtomicIsize::new(0),
+            };
+            let queue = match &config.rare().order {
+                Some(order) => Queue::ordered(order.levels, QueueStats::new(), between),
+                None => Queue::new(QueueStats::new(), between),
+            };
+            Self {
+                totals: PoolRecord::new(),
+                permits: Permits::new(),
+                config,
+                kind,
+                waiting: AtomicU32::new(0),
+                cancelled: AtomicBool::new(false),
+                warned: AtomicBool::new(false),
+                interrupted: AtomicBool::new(false),
+                over: AtomicBool::new(false),
+                namespace,
+                owner,
+                tracker: TaskTracker::new(),
+                queue,
+                counters: Counters::default(),
+            }
+        })
     }
 
     pub(crate) fn joins(&self) -> bool {
@@ -264,7 +298,7 @@ impl Pool {
     }
 
     pub(crate) fn cancel_reason(&self) -> CancelReason {
-        self.cause.get().map_or(CancelReason::Request, Cancelled::reason)
+        self.cause().map_or(CancelReason::Request, Cancelled::reason)
     }
 
     /// Returns whether the pool is closed, every accepted task has finished, and no permit is acquired.
@@ -285,84 +319,43 @@ impl Pool {
         }
     }
 
-    /// Returns the registered node that is to list a task submitted at `place`.
-    ///
-    /// `None` for a root, which is never cancelled.
-    #[inline]
-    pub(crate) fn listing_node(place: &NodeRef) -> Option<NonNull<Node>> {
-        let node = place.below_root()?;
-        queued::register(node);
-        Some(NonNull::from(&**node))
+    /// The cold data, to be changed.
+    #[cold]
+    pub(crate) fn cold(&self) -> &Cold {
+        self.queue.between.cold.get_or_init(Box::default)
     }
 
-    /// Lists a task at its node. Returns false when the task is never to start.
-    ///
-    /// # Safety
-    /// The node came from `listing_node`, and the task's meta holds it. No other thread has seen the task.
-    #[inline]
-    pub(crate) unsafe fn list(&self, node: NonNull<Node>, task: &Task) -> bool {
-        let joins = self.joins();
-        // SAFETY: the meta holds the node until a claimer takes it, which can be once the task is listed and the list
-        // unlocked; nothing touches the node here after that. A cell does not move, and each claimer unlists its task
-        // before it finishes it.
-        unsafe {
-            let node = node.as_ref();
-            node.queued().of(joins).list(task.link(), || node.is_cancelled() || (!joins && node.scope_closed()))
-        }
+    /// The cold data, if there is some.
+    pub(super) fn known_cold(&self) -> Option<&Cold> {
+        self.queue.between.cold.get().map(|cold| &**cold)
     }
 
-    /// Takes a claimed task off its node's list. The claimer calls it before it finishes the task, which may free the cell.
+    /// The cause of the pool's cancel request.
+    pub(super) fn cause(&self) -> Option<&Cancelled> {
+        self.known_cold()?.cause.get()
+    }
+
+    /// The free capacity of a bounded queue.
     #[inline]
-    pub(crate) fn unlist(&self, place: &NodeRef, task: &Task) {
-        if let Some(node) = place.below_root() {
-            // SAFETY: the reference keeps the task, which was listed at its own node, or never.
-            unsafe { node.queued().of(self.joins()).unlist(task.link()) };
-        }
+    pub(crate) fn capacity(&self) -> Option<&Capacity> {
+        // The settings are asked first, because they lie on a line that each task reads anyway.
+        if self.config.is_bounded() { self.queue.between.capacity.as_deref() } else { None }
+    }
+
+    pub(crate) fn held_permits(&self) -> &HeldPermits {
+        &self.queue.between.held_permits
+    }
+
+    /// The number of tombstones in the queue.
+    pub(crate) fn tombstones(&self) -> &AtomicIsize {
+        &self.queue.between.tombstones
     }
 
     /// Releases the capacity of a task that has not run, in a bounded queue, and notifies the next waiter for it.
     pub(crate) fn release_capacity(&self, task: &Task) {
-        if let Some(capacity) = &self.capacity {
+        if let Some(capacity) = self.capacity() {
             capacity.count_one(task);
             capacity.notify_freed();
-        }
-    }
-
-    /// Notes the node of a task that runs here.
-    pub(crate) fn note_node(&self, node: &NodeRef) -> NodeKey {
-        let at = self.nodes.lock().get_or_insert_default().0.insert(node.downgrade());
-        // The canceller sets the flag and then looks at the list. So one of the two sees the other.
-        if self.is_cancelled() {
-            node.node().cancel(self.cancel_reason());
-        }
-        NodeKey(at)
-    }
-
-    /// Forgets the node of a finished task, so that the list keeps no memory for it.
-    pub(crate) fn forget_node(&self, node_key: NodeKey) {
-        let mut nodes = self.nodes.lock();
-        let node = nodes.as_mut().and_then(|nodes| nodes.0.try_remove(node_key.0));
-        let empty = nodes.take_if(|nodes| nodes.0.is_empty());
-        drop(nodes);
-        drop((node, empty));
-    }
-
-    /// Cancels the nodes of running tasks, and claims the tasks queued below them. Returns the nodes whose watchers the
-    /// caller then notifies. Running tasks without a node look at the pool's flag.
-    pub(crate) fn cancel_running(&self, claims: &mut Claims) -> Vec<NodeRef> {
-        let mut nodes = self.running_nodes();
-        nodes.retain(|node| !node.node().is_over());
-        for node in &nodes {
-            node.node().begin_cancel(claims, self.cancel_reason());
-        }
-        nodes
-    }
-
-    /// The nodes of running tasks.
-    pub(crate) fn running_nodes(&self) -> Vec<NodeRef> {
-        match &*self.nodes.lock() {
-            Some(nodes) => nodes.0.iter().filter_map(|(_, node)| node.upgrade()).collect(),
-            None => Vec::new(),
         }
     }
 }

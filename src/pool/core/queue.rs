@@ -17,6 +17,8 @@
 //! and `is_empty` are sequentially consistent, so one of the two sees the other.
 
 use std::mem::ManuallyDrop;
+#[cfg(not(loom))]
+use std::mem::offset_of;
 use std::ptr;
 
 use crate::pool::core::chain::Chain;
@@ -25,13 +27,13 @@ use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::cell::{Header, TaskRef};
 
-/// The queue of one start of a pool, with data under the same lock (`X`).
+/// The queue of one start of a pool, with data under the same lock (`X`), and data that seldom changes (`C`).
 #[repr(C)]
-pub(crate) struct Queue<M: 'static, X> {
+pub(crate) struct Queue<M: 'static, X, C = ()> {
     inbox: AtomicPtr<Header<M>>,
     /// Keeps submitters' inbox and workers' list on different cache lines, so that neither side slows the other. An
     /// alignment instead would make the allocator slow for a pool per request.
-    _apart: [u64; 7],
+    pub(crate) between: C,
     list: Mutex<List<M, X>>,
     /// 1 while a task is in the list, else 0. Changed under the list's lock, and read without it.
     rest: AtomicUsize,
@@ -46,9 +48,9 @@ struct List<M: 'static, X> {
 
 // SAFETY: the links belong to the holder of the list's lock, or to the pusher until its compare-exchange has succeeded;
 // the tasks themselves are `Send` when `M` is.
-unsafe impl<M: Send + 'static, X: Send> Send for Queue<M, X> {}
+unsafe impl<M: Send + 'static, X: Send, C: Send> Send for Queue<M, X, C> {}
 // SAFETY: as above.
-unsafe impl<M: Send + 'static, X: Send> Sync for Queue<M, X> {}
+unsafe impl<M: Send + 'static, X: Send, C: Sync> Sync for Queue<M, X, C> {}
 
 /// The result of a pop.
 pub(crate) struct Popped<M: 'static> {
@@ -81,20 +83,26 @@ impl<M: 'static, X> List<M, X> {
     }
 }
 
-impl<M: 'static, X> Queue<M, X> {
-    pub(crate) fn new(extra: X) -> Self {
-        Self::build(None, extra)
+impl<M: 'static, X, C> Queue<M, X, C> {
+    /// Offsets in memory, of words that submitters and workers change.
+    #[cfg(not(loom))]
+    pub(super) const INBOX: usize = offset_of!(Self, inbox);
+    #[cfg(not(loom))]
+    pub(super) const LIST: usize = offset_of!(Self, list);
+
+    pub(crate) fn new(extra: X, between: C) -> Self {
+        Self::build(None, extra, between)
     }
 
     /// A queue whose tasks start in the order of their ranks.
-    pub(crate) fn ordered(levels: u8, extra: X) -> Self {
-        Self::build(Some(Box::new(Ordered::new(levels))), extra)
+    pub(crate) fn ordered(levels: u8, extra: X, between: C) -> Self {
+        Self::build(Some(Box::new(Ordered::new(levels))), extra, between)
     }
 
-    fn build(ordered: Option<Box<Ordered<M>>>, extra: X) -> Self {
+    fn build(ordered: Option<Box<Ordered<M>>>, extra: X, between: C) -> Self {
         Self {
             inbox: AtomicPtr::new(ptr::null_mut()),
-            _apart: [0; 7],
+            between,
             list: Mutex::new(List { tasks: Chain::EMPTY, ordered, extra }),
             rest: AtomicUsize::new(0),
         }
@@ -247,7 +255,7 @@ impl<M: 'static, X> Queue<M, X> {
     }
 }
 
-impl<M: 'static, X> Drop for Queue<M, X> {
+impl<M: 'static, X, C> Drop for Queue<M, X, C> {
     fn drop(&mut self) {
         // The engine ends with an empty queue. Entries that a model or a fault leaves behind are dropped, not leaked.
         drop(self.take_if(&mut |_| true));

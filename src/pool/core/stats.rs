@@ -11,21 +11,22 @@ use crate::sync::os::Ordering;
 pub(crate) fn unfinished(pool: &Pool) -> usize {
     let stats = of(pool);
     // Read last: a drop counts as begun before an outcome that precedes it.
-    stats.running + stats.waiting + stats.queued + pool.counters.dropping.load(Ordering::SeqCst)
+    stats.running + stats.waiting + stats.queued + pool.counters.dropping.load(Ordering::SeqCst) as usize
 }
 
 /// A snapshot of the pool, without its shares. Costs one lock of the queue.
 pub(crate) fn of(pool: &Pool) -> PoolStats {
-    let c = &pool.counters;
     // Ends are read before starts, and starts before entries.
-    let [completed, interrupted, panicked, cancelled] =
-        [&c.completed, &c.interrupted, &c.panicked, &c.cancelled].map(|count| count.load(Ordering::Acquire));
-    let waiting = c.waiting.load(Ordering::SeqCst);
+    let completed = pool.counters.completed.load(Ordering::Acquire);
+    let [interrupted, panicked, cancelled, refused] = pool.known_cold().map_or([0; 4], |cold| {
+        [&cold.interrupted, &cold.panicked, &cold.cancelled, &cold.refused].map(|count| count.load(Ordering::Acquire))
+    });
+    let waiting = pool.waiting.load(Ordering::SeqCst) as usize;
     let ended_started = completed + interrupted + panicked;
     let popped = pool.queue.with_extra(|stats| stats.popped);
-    let started = popped.wrapping_add(c.starts_beside_pops.load(Ordering::Acquire));
-    let active = usize::try_from(started.wrapping_sub(ended_started).cast_signed()).unwrap_or(0);
-    // The tracker counts modulo 2^32.
+    // The differences are exact: starts and entries are counted modulo 2^32.
+    let started = (popped as u32).wrapping_add(pool.counters.starts_beside_pops.load(Ordering::Acquire));
+    let active = usize::try_from(started.wrapping_sub(ended_started as u32).cast_signed()).unwrap_or(0);
     let unended = pool.tracker.entered().wrapping_sub(ended_started.wrapping_add(cancelled) as u32);
     let queued = usize::try_from(unended.cast_signed()).unwrap_or(0).saturating_sub(active);
     PoolStats {
@@ -37,7 +38,7 @@ pub(crate) fn of(pool: &Pool) -> PoolStats {
         interrupted,
         panicked,
         cancelled,
-        refused: c.refused.load(Ordering::Relaxed),
+        refused,
         shares: Vec::new(),
         task_type: pool.config.rare().task_type.clone(),
         mode: pool.config.mode,

@@ -175,7 +175,7 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
         self.held = given.lock().take();
         if reason.kind() == ErrorKind::QueueFull {
             // The input is kept and tried again, so the caller sees no refusal.
-            self.pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
+            self.pool.cold().refused.fetch_sub(1, Ordering::Relaxed);
             return Fed::Full;
         }
         self.refused(reason)
@@ -238,7 +238,7 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
 /// Waits until there may be capacity in the queue, or a submission at the node would be refused. Returns whether a cancel
 /// of the polling code ended the wait.
 async fn await_capacity(pool: &Pool, at: &NodeRef) -> bool {
-    let Some(capacity) = &pool.capacity else { return false };
+    let Some(capacity) = pool.capacity() else { return false };
     let waiter = capacity.register_poll();
     // The polling code may stand elsewhere. A detached pool's tasks do not stand at the node.
     let mut place = (!pool.config.rare().detached).then(|| Watch::new(at));

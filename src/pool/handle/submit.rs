@@ -136,7 +136,7 @@ where
 
 /// The outcome of one try. The outer error: the queue is full, with the capacity that the submitter can wait for.
 fn unless_full<F, T>(pool: &Pool, tried: Submitted<F, T>) -> Result<Submitted<F, T>, (Refused<F>, &Capacity)> {
-    match (tried, &pool.capacity) {
+    match (tried, pool.capacity()) {
         (Err(full), Some(capacity)) if full.reason.kind() == ErrorKind::QueueFull => Err((full, capacity)),
         (outcome, _) => Ok(outcome),
     }
@@ -153,7 +153,7 @@ fn submit_as_waiter<F, T>(
     submit: impl Fn(F) -> Submitted<F, T>,
 ) -> Result<Submitted<F, T>, Refused<F>> {
     waiter.rearm();
-    pool.counters.refused.fetch_sub(1, Ordering::Relaxed);
+    pool.cold().refused.fetch_sub(1, Ordering::Relaxed);
     let outcome = {
         let _at = current::enter(at.clone(), LazyNode::Nothing);
         unless_full(pool, submit(f)).map_err(|(full, _)| full)?

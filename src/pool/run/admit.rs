@@ -72,7 +72,7 @@ pub(crate) fn scope_has_ended(pool: &Pool, place: &NodeRef) -> SubmitError {
 /// Takes one unit of the queue's capacity. A queue without a limit always has some.
 #[inline]
 pub(super) fn acquire_capacity(pool: &Pool, place: &NodeRef, rank: Option<Rank>) -> Result<(), SubmitError> {
-    match &pool.capacity {
+    match pool.capacity() {
         Some(capacity) => capacity.try_acquire(rank).map_err(|full| queue_full(pool, place, full)),
         None => Ok(()),
     }
@@ -110,6 +110,6 @@ pub(super) fn meta(
 }
 
 pub(super) fn refuse<F>(pool: &Pool, task: F, reason: SubmitError) -> Refused<F> {
-    pool.counters.refused.fetch_add(1, Ordering::Relaxed);
+    pool.cold().refused.fetch_add(1, Ordering::Relaxed);
     Refused { task, reason: reason.into() }
 }

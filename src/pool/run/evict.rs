@@ -90,14 +90,14 @@ impl Evicted {
     pub(crate) fn add(&mut self, pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {
         if meta.queued() {
             pool.unlist(&meta.place, claimed.task());
-            if let Some(capacity) = &pool.capacity {
+            if let Some(capacity) = pool.capacity() {
                 capacity.count_one(claimed.task());
                 self.roomy.push(Arc::clone(pool));
             }
         }
         // The outcome is counted before the task ends.
         pool.counters.dropping.fetch_add(1, Ordering::SeqCst);
-        pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        pool.cold().cancelled.fetch_add(1, Ordering::Relaxed);
         let closure = if claimed.task().state().borrows() {
             Left::Borrowing(claimed, error)
         } else {
@@ -130,7 +130,7 @@ impl Evicted {
         thread::with_dropping(ptr::from_ref(&dropping).cast(), || {
             notify();
             unwoken.into_iter().for_each(Unwoken::wake);
-            roomy.iter().filter_map(|pool| pool.capacity.as_ref()).for_each(Capacity::notify_freed);
+            roomy.iter().filter_map(|pool| pool.capacity()).for_each(Capacity::notify_freed);
             while let Some(task) = dropping.next(&|_| true) {
                 task.end();
             }

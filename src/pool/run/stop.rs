@@ -57,7 +57,7 @@ fn begin_close(pool: &Arc<Pool>, evicted: &mut Evicted, why: &dyn Fn(&Pool) -> C
 
 fn notify_closed(pool: &Arc<Pool>) {
     pool.kind.closed();
-    if let Some(capacity) = &pool.capacity {
+    if let Some(capacity) = pool.capacity() {
         capacity.notify_all();
     }
 }
@@ -69,7 +69,7 @@ pub(crate) fn cancel(pool: &Arc<Pool>, reason: CancelReason) {
 
 /// Cancels the pool's tasks. Returns the nodes of running tasks that are to be notified.
 fn begin_cancel(pool: &Arc<Pool>, evicted: &mut Evicted, why: &dyn Fn(&Pool) -> Cancelled) -> Vec<NodeRef> {
-    let cause = pool.cause.get_or_init(|| why(pool));
+    let cause = pool.cold().cause.get_or_init(|| why(pool));
     pool.cancelled.store(true, Ordering::SeqCst);
     begin_close(pool, evicted, &|_| cause.clone());
     evict_cancelled(pool, evicted, &|_| cause.clone());

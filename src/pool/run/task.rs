@@ -11,7 +11,7 @@ use crate::pool::context::enter;
 use crate::pool::context::frame::{Brings, Frame};
 use crate::pool::core::claimed;
 use crate::pool::core::pool::Pool;
-use crate::pool::core::queue_stats::Running;
+use crate::pool::core::running_tasks::{Running, Spare};
 use crate::pool::core::task_meta::{RareMeta, TaskMeta};
 use crate::pool::run::gate::Outcome;
 use crate::pool::run::{deadline, depth, evict, gate, leave};
@@ -78,17 +78,17 @@ pub(super) fn run(frame: &Frame<'_>, listed: bool, rare: RareMeta) -> bool {
             pool.counters.completed.fetch_add(1, Ordering::Relaxed);
         }
         Outcome::Interrupted => {
-            pool.counters.interrupted.fetch_add(1, Ordering::Relaxed);
+            pool.cold().interrupted.fetch_add(1, Ordering::Relaxed);
             claimed.task().state().set_interrupted();
         }
         Outcome::Panic(payload) => {
-            pool.counters.panicked.fetch_add(1, Ordering::Relaxed);
+            pool.cold().panicked.fetch_add(1, Ordering::Relaxed);
             claimed.fail(TaskError::panic(id, &pool.namespace, payload));
         }
         Outcome::Unrun => {
             // The task did not enter its gate or has no state, so it does not count as started.
             pool.counters.starts_beside_pops.fetch_sub(1, Ordering::Relaxed);
-            pool.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+            pool.cold().cancelled.fetch_add(1, Ordering::Relaxed);
         }
     }
     swallow_drop(span);
@@ -168,8 +168,8 @@ fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMet
     let task = claimed.task();
     let running = Running { id: task.id(), at: task.at(), owed: 0, since: CoarseInstant::now(), task_type };
     let noted = pool.queue.with_extra(|stats| {
-        let at = stats.note(running);
-        stats.note_rank(at, task);
+        let at = stats.note(running, &mut Spare::default());
+        stats.note_rank(at, task.rank());
         at
     });
     let (counted, rare) = meta.into_counted();
@@ -183,7 +183,9 @@ fn run_on_this_stack(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMet
 /// The last steps of a task of [`run_here`].
 #[inline(never)]
 fn finish(pool: &Arc<Pool>, frame: &mut Frame<'_>, noted: usize) {
-    pool.queue.with_extra(|stats| stats.erase(noted));
+    let mut spare = Spare::default();
+    pool.queue.with_extra(|stats| stats.erase(noted, &mut spare));
+    drop(spare);
     leave::end(pool, frame, || {});
     pool.leave();
 }

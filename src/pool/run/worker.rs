@@ -6,7 +6,8 @@ use crate::pool::context::frame::Brings;
 use crate::pool::core::permits::Requeued;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::queue::Popped;
-use crate::pool::core::queue_stats::{QueueStats, Running};
+use crate::pool::core::queue_stats::QueueStats;
+use crate::pool::core::running_tasks::{Running, Spare};
 use crate::pool::core::task_meta::{Task, TaskMeta};
 use crate::pool::run::dispatch::{release_permit, send_if_permit};
 use crate::pool::run::task::{end_too_deep, run};
@@ -34,11 +35,12 @@ pub(crate) struct Session<'a> {
     /// Until then the task that it runs is counted anyway, so no waiter can see a difference.
     ended: u64,
     brings: Brings,
+    spare: Spare,
 }
 
 impl<'a> Session<'a> {
     pub(crate) fn new(pool: &'a Arc<Pool>) -> Self {
-        Self { pool, entry: None, searching: false, ended: 0, brings: Brings::Permit }
+        Self { pool, entry: None, searching: false, ended: 0, brings: Brings::Permit, spare: Spare::default() }
     }
 
     fn start_searching(&mut self) {
@@ -76,15 +78,15 @@ impl<'a> Session<'a> {
     #[inline]
     fn note(&mut self) -> impl FnMut(&mut QueueStats, Option<&Task>) {
         let now = CoarseInstant::now();
-        let (entry, owed) = (&mut self.entry, self.ended);
+        let (entry, owed, spare) = (&mut self.entry, self.ended, &mut self.spare);
         move |stats, task| {
             if task.is_some() {
                 stats.popped += 1;
             }
             let running = |task: &Task| Running { id: task.id(), at: task.at(), owed, since: now, task_type: None };
-            stats.turn(entry, task.map(running));
+            stats.turn(entry, task.map(running), spare);
             if let (Some(at), Some(task)) = (*entry, task) {
-                stats.note_rank(at, task);
+                stats.note_rank(at, task.rank());
             }
         }
     }
@@ -92,7 +94,7 @@ impl<'a> Session<'a> {
     /// Takes the thread's last task off the list of running tasks, and counts out the ended tasks.
     pub(crate) fn flush(&mut self) {
         if self.entry.is_some() {
-            self.pool.queue.with_extra(|stats| stats.turn(&mut self.entry, None));
+            self.pool.queue.with_extra(|stats| stats.turn(&mut self.entry, None, &mut self.spare));
         }
         if self.ended > 0 {
             if self.pool.tracker.is_observed() {
@@ -203,7 +205,7 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
 /// Drops a popped task that another thread has claimed.
 pub(crate) fn drop_tombstone(pool: &Pool, tombstone: Task) {
     pool.counters.starts_beside_pops.fetch_sub(1, Ordering::Relaxed);
-    pool.tombstones_queued.fetch_sub(1, Ordering::Relaxed);
+    pool.tombstones().fetch_sub(1, Ordering::Relaxed);
     drop(tombstone);
 }
 

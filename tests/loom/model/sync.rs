@@ -12,6 +12,8 @@ pub(crate) mod clock;
 pub(crate) mod fork;
 #[path = "../../../src/sync/local.rs"]
 pub(crate) mod local;
+#[path = "../../../src/sync/spares.rs"]
+pub(crate) mod spares;
 #[path = "../../../src/sync/stderr.rs"]
 pub(crate) mod stderr;
 #[path = "../../../src/sync/unwind.rs"]
@@ -188,6 +190,13 @@ pub(crate) mod atomic {
         };
     }
 
+    impl Default for AtomicU32 {
+        #[track_caller]
+        fn default() -> Self {
+            Self::new(0)
+        }
+    }
+
     impl Default for AtomicUsize {
         #[track_caller]
         fn default() -> Self {
@@ -196,7 +205,7 @@ pub(crate) mod atomic {
     }
 
     atomic!(AtomicBool, bool, fetch_and fetch_or);
-    atomic!(AtomicU32, u32, fetch_and fetch_or);
+    atomic!(AtomicU32, u32, fetch_add fetch_sub fetch_and fetch_or);
     atomic!(AtomicU64, u64, fetch_add fetch_sub fetch_and fetch_or);
     atomic!(AtomicUsize, usize, fetch_add fetch_sub fetch_and fetch_or);
     atomic!(AtomicPtr[T], *mut T,);
