@@ -225,7 +225,11 @@ pub(crate) fn stands_at<N: ListingNode>(node: &Arc<N>, queue: Weak<dyn OwnedQueu
     register(node);
     let mut below = node.queued().below.lock();
     let queues = below.queues.get_or_insert_default();
-    queues.retain(|known| known.strong_count() > 0);
+    if queues.len() == queues.capacity() {
+        queues.retain(|known| known.strong_count() > 0);
+        // As many again, so that a full list is not walked for each new queue.
+        queues.reserve(queues.len() + 1);
+    }
     queues.push(queue);
 }
 

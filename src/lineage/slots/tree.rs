@@ -34,8 +34,8 @@ const LISTED: usize = 8;
 const WIDTH: usize = 1 << BITS;
 /// The bits of a hash that choose a slot of a block.
 const BITS: usize = 3;
-/// The blocks on a path for which one hash has bits.
-const ROUND: usize = u64::BITS as usize / BITS;
+/// The blocks on a path that use the bits of one hash. A power of two, so that no look-up divides.
+const ROUND: usize = 16;
 
 /// The slots of one node.
 pub(super) struct SlotTree<E> {
