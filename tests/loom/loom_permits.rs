@@ -106,6 +106,30 @@ fn no_task_is_left_queued_while_a_place_is_free() {
     model(4, || pushes_meet_lookers(3, 2, 3));
 }
 
+/// A canceller moves a pushed task for a moment, while a worker stops searching.
+#[test]
+fn a_sweep_hides_no_task_from_a_worker_that_stops_searching() {
+    model(4, || {
+        let small = Small::new(2);
+        let (queued, _handle) = TaskRef::new(TaskId::next(), NodeId::next(), (), Body::new(|| ()));
+        small.queue.push(queued);
+        assert!(small.permits.try_acquire(2));
+        small.permits.start_searching();
+        let worker = {
+            let small = Arc::clone(&small);
+            thread::spawn(move || small.work(true))
+        };
+        let sweeper = {
+            let small = Arc::clone(&small);
+            thread::spawn(move || assert!(small.queue.take_if(&mut |_| false).len() == 0))
+        };
+        small.submit();
+        sweeper.join().unwrap();
+        assert!(worker.join().unwrap());
+        small.check();
+    });
+}
+
 #[test]
 fn a_task_that_comes_back_above_the_limit_makes_somebody_shed() {
     model(4, || {
@@ -159,11 +183,14 @@ impl Lent {
             return false;
         }
         let ours = queue.pop_first(task, |(), _| {});
+        if ours.task.is_some() && ours.more {
+            self.send();
+        }
         let _ = permits.release(false);
         if !queue.is_empty() {
             self.send();
         }
-        ours.is_some()
+        ours.task.is_some()
     }
 
     /// The steps of `pool::run::worker::arrive`, and of a worker until its queue is empty. Returns how many tasks it ran.
@@ -244,6 +271,9 @@ fn a_joiner_that_lends_its_thread_where_two_may_run_strands_no_task() {
 #[test]
 fn an_end_does_not_wait_for_a_sent_thread_which_then_gets_no_permit() {
     model(5, || {
+        let before_it_arrives = Permits::new();
+        assert!(before_it_arrives.send(1) && before_it_arrives.end() && !before_it_arrives.arrive(1));
+
         let permits = Arc::new(Permits::new());
         assert!(permits.send(1));
         let arrives = {

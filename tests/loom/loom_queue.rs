@@ -44,7 +44,7 @@ impl Books {
 
     /// Pops the task if it is the next.
     fn pop_first(&self, handle: &TaskRef<Name>) -> Option<Name> {
-        Self::run(self.queue.pop_first(handle, |_, _| {})?)
+        Self::run(self.queue.pop_first(handle, |_, _| {}).task?)
     }
 
     fn run(task: TaskRef<Name>) -> Option<Name> {
@@ -228,7 +228,7 @@ fn a_joiner_takes_the_next_task(books: &Arc<Books>) {
     };
     // Noted under the queue's lock, as the consumer's pop is.
     let ours = books.queue.pop_first(&handle, |_, _| order.lock().unwrap().push(1));
-    let ours = ours.and_then(Books::run);
+    let ours = ours.task.and_then(Books::run);
     let theirs = consumer.join().unwrap();
     sweeper.join().unwrap();
     assert!(ours.is_none_or(|name| name == (0, 1)));

@@ -280,11 +280,23 @@ fn a_look_at_the_pool_of_a_queued_task_finds_it_alive() {
             // Counts the task out, which was the last that kept the pool.
             drop(pool);
         });
-        // SAFETY: the pool that finishes the task; this is the handle.
-        let looked = unsafe { handle.look(address) };
-        thread::yield_now();
-        assert!(looked.is_none() || pool_ends.count() == 0, "the pool ended during the look");
-        drop(looked);
+        // The steps of `TaskRef::look`, with a switch of threads between them.
+        if handle.state().begin_look() {
+            thread::yield_now();
+            assert_eq!(pool_ends.count(), 0, "the pool ended during the look");
+            // SAFETY: the pool lives, as was just asserted; a reference that was handed over is given back once.
+            let kept = unsafe {
+                Arc::increment_strong_count(address.as_ptr());
+                Arc::from_raw(address.as_ptr())
+            };
+            if handle.state().end_look() {
+                // SAFETY: as above.
+                unsafe { Arc::decrement_strong_count(address.as_ptr()) };
+            }
+            thread::yield_now();
+            assert_eq!(pool_ends.count(), 0, "the reference does not keep the pool");
+            drop(kept);
+        }
         assert_eq!(join(handle), 7);
         worker.join().unwrap();
         assert_eq!((ends.count(), pool_ends.count(), memory.strong_count()), (3, 1, 0));

@@ -137,11 +137,7 @@ impl<M: 'static, X, C> Queue<M, X, C> {
     }
 
     /// Takes this very task, if it is the next to start: so its start overtakes no other. No tombstone stays.
-    pub(crate) fn pop_first(
-        &self,
-        task: &TaskRef<M>,
-        under_lock: impl FnOnce(&mut X, &TaskRef<M>),
-    ) -> Option<TaskRef<M>> {
+    pub(crate) fn pop_first(&self, task: &TaskRef<M>, under_lock: impl FnOnce(&mut X, &TaskRef<M>)) -> Popped<M> {
         let mut list = self.list.lock();
         self.refill(&mut list);
         let first = if list.begins_with(task) { list.take_next() } else { None };
@@ -149,7 +145,8 @@ impl<M: 'static, X, C> Queue<M, X, C> {
         if let Some(first) = &first {
             under_lock(&mut list.extra, first);
         }
-        first
+        let more = !list.is_empty() || !self.inbox_is_empty();
+        Popped { task: first, more }
     }
 
     /// Moves the inbox behind an empty list, oldest first, and from there into the order, if there is one.
@@ -220,6 +217,9 @@ impl<M: 'static, X, C> Queue<M, X, C> {
         let mut list = self.list.lock();
         let mut taken = Vec::new();
         let mut kept = Vec::new();
+        // The caller may be no worker, and then requests no thread for tasks that it moves. A worker that stops searching
+        // meanwhile sees them by this note. SeqCst: pairs with `looks_empty`.
+        self.rest.store(1, Ordering::SeqCst);
         loop {
             self.refill(&mut list);
             let Some(task) = list.tasks.take_first() else { break };

@@ -22,6 +22,9 @@ use crate::wait::park;
 /// an endless iterator is fine, and a bounded queue is not overrun. Its drop cancels the tasks under way, whose results no
 /// code would read, and does not wait for them.
 ///
+/// A blocking `next` joins the item's task, so the consumer's thread runs the items that no worker has begun
+/// ([`TaskHandle::join`]). With a limit of one it may run all of them, and no thread wakes.
+///
 /// When a task is refused because the pool or the request has ended, or the map's node is cancelled, the map draws no
 /// further input: it yields the results under way, then one error with the reason, and ends.
 /// [`into_rest`](Self::into_rest) returns the inputs that no task got.

@@ -69,7 +69,7 @@ impl<'a> Session<'a> {
     }
 
     /// Pops this task, if it is the next to start, and notes it as running.
-    fn pop_first(&mut self, task: &Task) -> Option<Task> {
+    fn pop_first(&mut self, task: &Task) -> Popped<TaskMeta> {
         let pool = self.pool;
         let mut note = self.note();
         pool.queue.pop_first(task, |stats, task| note(stats, Some(task)))
@@ -262,9 +262,13 @@ pub(crate) fn lend<G>(pool: &Arc<Pool>, task: &Task, lent: impl FnOnce() -> G) -
         return false;
     }
     let mut session = Session { brings: Brings::PermitToJoiner, ..Session::new(pool) };
-    let popped = session.pop_first(task).map(Task::claim);
-    let ran = matches!(popped, Some(Ok(_)));
-    match popped {
+    let popped = session.pop_first(task);
+    let claimed = popped.task.map(Task::claim);
+    let ran = matches!(claimed, Some(Ok(_)));
+    if ran && popped.more {
+        send_if_permit(pool);
+    }
+    match claimed {
         Some(Ok(claimed)) => {
             let _lent = lent();
             while_lent(|| run_popped_inside(&mut session, claimed));
