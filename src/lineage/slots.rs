@@ -14,8 +14,23 @@ use crate::names::namespace::Namespace;
 use crate::sync::MutexGuard;
 use crate::sync::os::{Arc, AtomicU32, Mutex, Ordering};
 
+/// A value that knows the name of its slot, so that the slot needs no copy of it.
+pub(crate) trait Named: Any + Send + Sync {
+    fn namespace(&self) -> &Namespace;
+}
+
 /// A manager or a binding, type-erased: this layer does not know their types.
-pub(crate) type SlotValue = dyn Any + Send + Sync;
+pub(crate) type SlotValue = dyn Named;
+
+impl SlotValue {
+    pub(crate) fn downcast<T: Any + Send + Sync>(self: Arc<Self>) -> Option<Arc<T>> {
+        (self as Arc<dyn Any + Send + Sync>).downcast().ok()
+    }
+
+    pub(crate) fn downcast_ref<T: Any>(&self) -> Option<&T> {
+        (self as &dyn Any).downcast_ref()
+    }
+}
 
 /// Slots whose number only grows, each empty or with one value. A look-up takes no lock and counts nothing; a hazard
 /// pointer keeps the entry that it finds.
@@ -35,15 +50,30 @@ pub(crate) struct Slots {
 }
 
 struct SlotEntry {
-    namespace: Namespace,
     slot_value: Arc<SlotValue>,
+    /// Of the value's name: a search passes most other entries without a look at their values.
+    tag: u32,
     /// See [`hazard::is_fenced`].
     fenced: bool,
 }
 
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<SlotEntry>() == 24);
+
 impl SlotEntry {
-    fn boxed(namespace: &Namespace, slot_value: Arc<SlotValue>) -> *mut Self {
-        Box::into_raw(Box::new(Self { namespace: namespace.clone(), slot_value, fenced: hazard::is_fenced() }))
+    fn boxed(slot_value: Arc<SlotValue>) -> *mut Self {
+        let tag = slot_value.namespace().0.tag();
+        Box::into_raw(Box::new(Self { slot_value, tag, fenced: hazard::is_fenced() }))
+    }
+
+    fn namespace(&self) -> &Namespace {
+        self.slot_value.namespace()
+    }
+
+    /// `tag` is the name's.
+    #[inline]
+    fn is_named(&self, namespace: &Namespace, tag: u32) -> bool {
+        self.tag == tag && self.namespace() == namespace
     }
 }
 
@@ -128,11 +158,11 @@ impl<'a> Writer<'a> {
     }
 
     fn find(&self, namespace: &Namespace) -> Option<(&'a Slot<SlotEntry>, &SlotEntry)> {
-        let mut path = self.slots.tree.path(namespace);
+        let (mut path, tag) = (self.slots.tree.path(namespace), namespace.0.tag());
         loop {
             let slot = path.slot();
             match self.entry(slot) {
-                Some(entry) if entry.namespace == *namespace => return Some((slot, entry)),
+                Some(entry) if entry.is_named(namespace, tag) => return Some((slot, entry)),
                 _ if !path.step() => return None,
                 _ => {}
             }
@@ -140,7 +170,8 @@ impl<'a> Writer<'a> {
     }
 
     fn add(&self, namespace: &Namespace, slot_value: Arc<SlotValue>) {
-        let entry = SlotEntry::boxed(namespace, slot_value);
+        debug_assert!(slot_value.namespace() == namespace, "a value stands in the slot of its own name");
+        let entry = SlotEntry::boxed(slot_value);
         let mut path = self.slots.tree.path(namespace);
         let free = loop {
             let slot = path.slot();
@@ -166,7 +197,7 @@ impl<'a> Writer<'a> {
 
     /// Puts `new` in the place of a slot's entry. Does nothing to a slot without one.
     fn swap(&self, slot: &'a Slot<SlotEntry>, new: *mut SlotEntry) -> Option<Removed> {
-        let stripe = Stripe::of(&self.entry(slot)?.namespace);
+        let stripe = Stripe::of(self.entry(slot)?.namespace());
         let before = slot.entry.swap(new, Ordering::AcqRel);
         self.changed(&stripe);
         Some(Removed(before))
@@ -197,14 +228,14 @@ impl Slots {
     /// The part of `find` that is not inlined: so an empty node costs two instructions.
     #[inline(never)]
     fn search(&self, namespace: &Namespace, held: &Held) -> Option<Found<'_>> {
-        let mut path = self.tree.path(namespace);
+        let (mut path, tag) = (self.tree.path(namespace), namespace.0.tag());
         loop {
             let entry = held.protect(&path.slot().entry);
             if entry.is_null() {
                 return None;
             }
             // SAFETY: an entry, since it is no tombstone, and `held` protects it.
-            if entry != tombstone() && unsafe { (*entry).namespace == *namespace } {
+            if entry != tombstone() && unsafe { (*entry).is_named(namespace, tag) } {
                 return Some(Found(entry, PhantomData));
             }
             if !path.step() {
@@ -269,7 +300,7 @@ impl Slots {
         match (writer.find(namespace), slot_value) {
             (Some((slot, entry)), new) => {
                 let before = Arc::clone(&entry.slot_value);
-                let new = new.map_or(tombstone(), |new| SlotEntry::boxed(namespace, new));
+                let new = new.map_or(tombstone(), SlotEntry::boxed);
                 Some((before, writer.swap(slot, new)))
             }
             (None, Some(new)) => {

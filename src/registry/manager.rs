@@ -8,7 +8,7 @@ use crate::error::CancelReason;
 use crate::exit::hook;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
-use crate::lineage::slots::SlotValue;
+use crate::lineage::slots::{Named, SlotValue};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
 use crate::pool::config::PoolConfig;
@@ -88,6 +88,12 @@ pub(crate) struct Inner {
     ended_with: ArcSwapOption<String>,
     /// Lists the manager in its family. `None` without an owner.
     _registration: Option<Registration<SlotValue>>,
+}
+
+impl Named for Inner {
+    fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
 }
 
 impl Drop for Inner {

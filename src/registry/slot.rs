@@ -58,7 +58,7 @@ impl PoolManager {
     }
 
     pub(super) fn from_slot(slot_value: Arc<SlotValue>) -> Option<Self> {
-        slot_value.downcast::<Inner>().ok().map(Self::from_inner)
+        slot_value.downcast::<Inner>().map(Self::from_inner)
     }
 }
 

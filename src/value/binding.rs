@@ -4,7 +4,9 @@ use std::fmt;
 
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{NodeRef, WeakNodeRef};
+use crate::lineage::slots::Named;
 use crate::names::id::NodeId;
+use crate::names::namespace::Namespace;
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
 use crate::sync::weak_list::{Registration, WeakList};
 use crate::value::contained::Contained;
@@ -35,6 +37,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BoundValue<K, V> {
             seq: AtomicU64::new(0),
             _registration: index.insert(this.clone()),
         })
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Named for BoundValue<K, V> {
+    fn namespace(&self) -> &Namespace {
+        self.key.slot()
     }
 }
 

@@ -6,6 +6,7 @@ use std::ptr;
 
 use smallvec::SmallVec;
 
+use crate::names::namespace::Namespace;
 use crate::sync::os::{Arc, AtomicU64, Ordering, Weak};
 use crate::sync::shards::Shards;
 use crate::value::contained::Contained;
@@ -18,6 +19,8 @@ pub(crate) fn next_number() -> u64 {
 
 /// A key of a map, with the number that its values are kept under. While it is alive, an equal key is the same one.
 pub(crate) struct Interned<K> {
+    /// The slot of the key's values at each node: that of the `Heirloom`, or of the map.
+    slot: Namespace,
     number: u64,
     hash: u64,
     key: Contained<K>,
@@ -27,8 +30,12 @@ pub(crate) struct Interned<K> {
 
 impl<K> Interned<K> {
     /// A key that is in no table.
-    pub(crate) fn alone(key: K) -> Arc<Self> {
-        Arc::new(Self { number: 0, hash: 0, key: Contained::new(key), table: Weak::new() })
+    pub(crate) fn alone(slot: Namespace, key: K) -> Arc<Self> {
+        Arc::new(Self { slot, number: 0, hash: 0, key: Contained::new(key), table: Weak::new() })
+    }
+
+    pub(crate) fn slot(&self) -> &Namespace {
+        &self.slot
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -62,13 +69,14 @@ type Bucket<K> = SmallVec<[Weak<Interned<K>>; 1]>;
 
 /// The keys of one map that are in use. Weak: a key lives as long as a value or a failure is kept under it.
 pub(crate) struct Table<K> {
+    slot: Namespace,
     hasher: RandomState,
     buckets: Arc<Buckets<K>>,
 }
 
 impl<K: Hash + Eq> Table<K> {
-    pub(crate) fn new() -> Self {
-        Self { hasher: RandomState::new(), buckets: Arc::new(Shards::new(8)) }
+    pub(crate) fn new(slot: Namespace) -> Self {
+        Self { slot, hasher: RandomState::new(), buckets: Arc::new(Shards::new(8)) }
     }
 
     /// Returns the key, if a node keeps something under it.
@@ -81,7 +89,13 @@ impl<K: Hash + Eq> Table<K> {
     pub(crate) fn intern(&self, key: K) -> Arc<Interned<K>> {
         let hash = self.hasher.hash_one(&key);
         let table = Arc::downgrade(&self.buckets);
-        let new = Arc::new(Interned { number: next_number(), hash, key: Contained::new(key), table });
+        let new = Arc::new(Interned {
+            slot: self.slot.clone(),
+            number: next_number(),
+            hash,
+            key: Contained::new(key),
+            table,
+        });
         loop {
             let same_hash = self.alive(hash);
             if let Some(found) = same_hash.iter().find(|one| one.key() == new.key()) {

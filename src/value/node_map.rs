@@ -3,16 +3,26 @@
 //! Its locks are held for as long as an entry is copied or exchanged. A removed entry goes to the caller, so that no
 //! user code runs under them.
 
-use crate::lineage::slots::SlotValue;
+use crate::lineage::slots::{Named, SlotValue};
+use crate::names::namespace::Namespace;
 use crate::sync::os::Arc;
 use crate::sync::shards::Shards;
 
 /// A node's slot value for a map: entries as a [`Heirloom`](crate::Heirloom) has one at a node.
-pub(super) struct NodeMap(Shards<u64, Arc<SlotValue>>);
+pub(super) struct NodeMap {
+    slot: Namespace,
+    entries: Shards<u64, Arc<SlotValue>>,
+}
+
+impl Named for NodeMap {
+    fn namespace(&self) -> &Namespace {
+        &self.slot
+    }
+}
 
 impl NodeMap {
-    pub(super) fn make() -> Arc<SlotValue> {
-        Arc::new(Self(Shards::new(4)))
+    pub(super) fn make(slot: &Namespace) -> Arc<SlotValue> {
+        Arc::new(Self { slot: slot.clone(), entries: Shards::new(4) })
     }
 
     /// Looks at the entry of one key. `f` runs no user code.
@@ -21,7 +31,7 @@ impl NodeMap {
         number: u64,
         f: impl FnOnce(&Arc<SlotValue>) -> Option<R>,
     ) -> Option<R> {
-        f(slot_value.downcast_ref::<Self>()?.0.read(&number).get(&number)?)
+        f(slot_value.downcast_ref::<Self>()?.entries.read(&number).get(&number)?)
     }
 
     /// Changes the entry of one key, and returns the one before.
@@ -30,7 +40,7 @@ impl NodeMap {
         number: u64,
         entry: Option<Arc<SlotValue>>,
     ) -> Option<Arc<SlotValue>> {
-        let map = &slot_value.downcast_ref::<Self>()?.0;
+        let map = &slot_value.downcast_ref::<Self>()?.entries;
         match entry {
             Some(entry) => map.write(&number).insert(number, entry),
             None => map.write(&number).remove(&number),
@@ -40,6 +50,6 @@ impl NodeMap {
     /// Returns the entries of all keys.
     pub(super) fn all(slot_value: &Arc<SlotValue>) -> Vec<Arc<SlotValue>> {
         let map = slot_value.downcast_ref::<Self>();
-        map.map_or_else(Vec::new, |map| map.0.all())
+        map.map_or_else(Vec::new, |map| map.entries.all())
     }
 }

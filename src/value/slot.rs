@@ -5,7 +5,8 @@ use smallvec::SmallVec;
 use crate::error::value::{BindError, InitError};
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::{Node, NodeKind, NodeRef};
-use crate::lineage::slots::{Removed, SlotValue};
+use crate::lineage::slots::{Named, Removed, SlotValue};
+use crate::names::namespace::Namespace;
 use crate::sync::os::Arc;
 use crate::value::binding::BoundValue;
 use crate::value::bindings::{BindingState, Bindings, Outcome};
@@ -36,7 +37,13 @@ type Stored<K, V> = (bool, Option<Arc<BoundValue<K, V>>>);
 /// A node's entry that remembers a failure, and keeps its key in use.
 struct Failure<K> {
     error: Contained<InitError>,
-    _key: Arc<Interned<K>>,
+    key: Arc<Interned<K>>,
+}
+
+impl<K: Send + Sync + 'static> Named for Failure<K> {
+    fn namespace(&self) -> &Namespace {
+        self.key.slot()
+    }
 }
 
 /// Values read or removed under the key's lock. Dropped after it: the last reference may run user code.
@@ -87,7 +94,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BindingSlot<'_, K, V> {
 
     /// Returns the binding at this very node.
     pub(super) fn own(&self, drops: &mut DeferredDrops) -> Option<Arc<BoundValue<K, V>>> {
-        self.entry(drops)?.downcast().ok()
+        self.entry(drops)?.downcast()
     }
 
     /// Returns the failure that this very node remembers.
@@ -101,7 +108,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BindingSlot<'_, K, V> {
         let values = &self.node().values;
         let before = if *mapped {
             let map = match entry {
-                Some(_) => drops.keep(values.find_or_insert(number, NodeMap::make)),
+                Some(_) => drops.keep(values.find_or_insert(number, || NodeMap::make(number))),
                 None => self.slot_value(drops)?,
             };
             NodeMap::put(&map, self.key.number(), entry)?
@@ -110,7 +117,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BindingSlot<'_, K, V> {
             drops.removed.extend(removed);
             before
         };
-        drops.keep(before).downcast().ok()
+        drops.keep(before).downcast()
     }
 
     /// Binds, and returns the binding before.
@@ -206,7 +213,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> BindingSlot<'_, K, V> {
         // A look-up of a `Heirloom` expects a binding, unchecked.
         assert!(self.bindings.mapped, "only a map remembers failures");
         if !self.node().is_over() {
-            let failure = Failure { error: Contained::new(error.clone()), _key: Arc::clone(&self.key) };
+            let failure = Failure { error: Contained::new(error.clone()), key: Arc::clone(&self.key) };
             self.put(Some(Arc::new(failure)), drops);
             if self.node().is_over() {
                 self.put(None, drops);

@@ -10,8 +10,8 @@ use crate::common::{alone, eventually};
 
 const MANAGERS: usize = 4096;
 
-/// The promise, and what the totals of a family cost beside it.
-const MOST: isize = if cfg!(any(feature = "metrics", feature = "inspector")) { 620 } else { 540 };
+/// The promise, and the cost of a family's totals beside it.
+const MOST: isize = if cfg!(any(feature = "metrics", feature = "inspector")) { 464 } else { 384 };
 
 /// The share of each manager in lists that the whole process has, such as the line of requests for threads.
 const SHARED: isize = 8;

@@ -135,7 +135,7 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     fn core(&self) -> &Core<T> {
         self.core.get_or_init(|| {
             let bindings = Bindings::new(self.name, false);
-            Core { number: bindings.number.clone(), key: Interned::alone(()), bindings }
+            Core { number: bindings.number.clone(), key: Interned::alone(bindings.number.clone(), ()), bindings }
         })
     }
 

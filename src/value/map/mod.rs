@@ -96,7 +96,10 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, V: Send + Sync + 'static> Hei
     }
 
     fn core(&self) -> &Core<K, V> {
-        self.core.get_or_init(|| Core { table: Table::new(), bindings: Bindings::new(self.name, true) })
+        self.core.get_or_init(|| {
+            let bindings = Bindings::new(self.name, true);
+            Core { table: Table::new(bindings.number.clone()), bindings }
+        })
     }
 
     fn slot(&self, node: NodeRef, key: K) -> BindingSlot<'_, K, V> {
