@@ -179,12 +179,13 @@ impl Scope {
     #[must_use]
     fn close_all(&self) -> bool {
         self.trackers().close();
-        let (mut claims, mut evicted) = (Claims::new(), Evicted::new());
+        let mut claims = Claims::new();
         self.node().claim_daemons(&mut claims);
         let pools = node_end::pools_that_end_with(&self.lineage);
         if claims.is_empty() && pools.is_empty() {
             return true;
         }
+        let mut evicted = Evicted::new();
         let cause = || Cancelled::new(CancelReason::OwnerEnd, self.node());
         if !claims.is_empty() {
             evicted.add_all(claims, &cause());
