@@ -16,6 +16,7 @@ mod pools_that_wait_for_each_other_go_on;
 mod pools_whose_tasks_meet_all_run;
 #[cfg(feature = "stacker")]
 mod tasks_run_inside_one_another_to_any_depth;
+mod waiters_for_capacity_are_woken_in_turn;
 mod waiting_until_idle_waits_for_everything;
 mod waits_at_the_bound_of_waits_end;
 mod waits_have_async_forms;
