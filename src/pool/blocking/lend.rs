@@ -5,7 +5,11 @@
 //!
 //! # When
 //! The joiner lends its thread for a task of a leased pool that is the next to start, with a free permit. So no task overtakes
-//! another, and the pool's limit holds. Of a burst that is joined in order the joiner runs what the workers have not begun.
+//! another, and the pool's limit holds.
+//!
+//! A join does so at once if no other task is queued, and otherwise when the spin for the task's end was in vain: workers that
+//! are there already take short tasks faster than a joiner that takes the queue's lock from them. The consumer of a map does so
+//! at once, because its items are to be done by all threads there are.
 //!
 //! Some joiners never lend: a poll and a wait with a limit must not run a task that may take long; a wait for any of several
 //! tasks would start one that it may not need; the thread of a dedicated, work-stealing or local pool belongs to that pool;
@@ -20,20 +24,20 @@ use crate::pool::blocking::release::PermitsReleased;
 use crate::pool::context::thread;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{PoolAddress, Task};
-use crate::pool::run::worker;
+use crate::pool::run::worker::{self, Lend};
 use crate::runtime;
 
 /// Runs a queued task on the calling thread, which joins it. Returns whether it did.
 ///
 /// The caller is the task's handle, and the address that of the pool that accepted the task.
 #[inline(never)]
-pub(crate) fn lend(task: &Task, pool: PoolAddress) -> bool {
+pub(crate) fn lend(task: &Task, pool: PoolAddress, when: Lend) -> bool {
     if !task.state().is_queued() || !may_lend() {
         return false;
     }
     // SAFETY: by the contract of this function; a pool's tasks are finished with that pool.
     let Some(pool) = (unsafe { task.look(pool.get::<Pool>()) }) else { return false };
-    pool.config.lends() && worker::lend(&pool, task, PermitsReleased::begin_working)
+    pool.config.lends() && worker::lend(&pool, task, when, PermitsReleased::begin_working)
 }
 
 /// Returns whether the calling thread may run a task of a pool that it does not work for.

@@ -11,6 +11,9 @@ impl PoolConfig {
     /// wakes, of 5 to 50 µs each. Set this where a task needs a thread without foreign thread-locals, or the stack size of
     /// [`threads`](crate::threads), or where its callers' threads have a priority that it must not have.
     ///
+    /// No thread is lent by a dedicated, work-stealing or local pool's thread, inside a tokio runtime's context, by a poll, or
+    /// by a wait with a limit or for the first of several tasks.
+    ///
     /// A task that a worker of the same pool joins still runs in place, on that worker. Dedicated, work-stealing and local
     /// pools never use a foreign thread, so for them the setting changes nothing.
     ///

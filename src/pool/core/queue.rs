@@ -136,6 +136,12 @@ impl<M: 'static, X, C> Queue<M, X, C> {
         Popped { task, more }
     }
 
+    /// Returns whether the task is the only one queued. A hint, without the lock.
+    #[inline]
+    pub(crate) fn seems_only(&self, task: &TaskRef<M>) -> bool {
+        self.inbox.load(Ordering::Relaxed) == task.as_raw() && self.rest.load(Ordering::Relaxed) == 0
+    }
+
     /// Takes this very task, if it is the next to start: so its start overtakes no other. No tombstone stays.
     pub(crate) fn pop_first(&self, task: &TaskRef<M>, under_lock: impl FnOnce(&mut X, &TaskRef<M>)) -> Popped<M> {
         let mut list = self.list.lock();

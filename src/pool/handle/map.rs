@@ -13,6 +13,7 @@ use crate::pool::core::pool::Pool;
 use crate::pool::handle::cancel_all::cancel_all;
 use crate::pool::handle::feed::{Fed, Feed, Submitter, ToPool, Wait};
 use crate::pool::handle::task::TaskHandle;
+use crate::pool::run::worker::Lend;
 use crate::sync::os::Arc;
 use crate::wait::park;
 
@@ -217,7 +218,7 @@ where
     fn next(&mut self) -> Option<Self::Item> {
         self.refill_waiting(None);
         match self.under_way.0.pop_front()? {
-            Ok(handle) => Some(handle.join()),
+            Ok(handle) => Some(handle.join_when(Lend::NextTask)),
             Err(error) => Some(Err(error)),
         }
     }

@@ -17,6 +17,7 @@ use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Task, TaskMeta};
 use crate::pool::handle::waiting::{Awaited, Poller};
 use crate::pool::report::{CancelOutcome, TaskStatus};
+use crate::pool::run::worker::Lend;
 use crate::pool::run::{cancel_task, deadline, depth};
 use crate::sync::os::Arc;
 use crate::task::cell::{HandleRef, Output};
@@ -155,13 +156,11 @@ impl<T> TaskHandle<T> {
 
     /// Waits until the task has ended, and returns its value.
     ///
-    /// On a worker of the same pool a queued task runs here and now, in place. A leased pool's task that is the next to
-    /// start runs here too, if a permit is free: the joiner lends its thread, in the place of a worker that would have to wake. It does not
-    /// on a dedicated, work-stealing or local pool's thread, inside a tokio runtime's context, or where the pool has
-    /// [`workers_only`](crate::PoolConfig::workers_only). The running task's permit is released to the next task meanwhile.
-    ///
-    /// Every other wait spins for a moment, then parks the thread and releases the running task's permit too. So a pool is
-    /// never held up by its own tasks' joins. A cancel of the caller does not interrupt the wait.
+    /// On a worker of the same pool a queued task runs here and now, in place. A leased pool's task that is the next to start
+    /// runs here too, if a permit is free: the joiner lends its thread, in the place of a worker that would have to wake
+    /// ([`workers_only`](crate::PoolConfig::workers_only) has the exceptions). Every other wait spins for a moment and parks.
+    /// The running task's permit is released to the next task meanwhile, so a pool is never held up by its own tasks'
+    /// joins. A cancel of the caller does not interrupt the wait.
     ///
     /// # Errors
     /// - The task's panic, with its payload.
@@ -170,13 +169,18 @@ impl<T> TaskHandle<T> {
     ///   or the task waits, directly or through others, for a result or a permit of the caller
     ///   ([`ErrorKind::WouldDeadlock`](crate::ErrorKind::WouldDeadlock)). In that last case the task goes on, detached.
     pub fn join(self) -> Result<T, Error> {
+        self.join_when(Lend::OnlyTask)
+    }
+
+    /// As [`join`](Self::join). `when` says how eagerly the joiner lends its thread.
+    pub(super) fn join_when(self, when: Lend) -> Result<T, Error> {
         if self.awaited.task.state().is_done() {
             return self.output();
         }
         if let Some(error) = self.awaited.never_ends() {
             return Err(error.into());
         }
-        if depth::is_deep() || !(self.awaited.run_in_place(true) || self.awaited.lend()) {
+        if depth::is_deep() || !(self.awaited.run_in_place(true) || self.awaited.lend(when)) {
             self.awaited.wait()?;
         }
         self.output()
@@ -188,7 +192,7 @@ impl<T> TaskHandle<T> {
     /// The caller makes sure that the task is not on its own stack, and that this process is no fork.
     pub(crate) fn join_borrowing(self) -> Result<T, Error> {
         if !self.awaited.task.state().is_done()
-            && (depth::is_deep() || !(self.awaited.run_in_place(true) || self.awaited.lend()))
+            && (depth::is_deep() || !(self.awaited.run_in_place(true) || self.awaited.lend(Lend::OnlyTask)))
         {
             self.awaited.wait_borrowing();
         }

@@ -15,6 +15,7 @@ use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{PoolAddress, Task};
 use crate::pool::core::{cause, claimed};
 use crate::pool::run::evict::Evicted;
+use crate::pool::run::worker::Lend;
 use crate::pool::run::{depth, evict, task};
 #[cfg(feature = "tokio")]
 use crate::runtime;
@@ -72,7 +73,9 @@ impl Awaited {
 
     /// Runs the task here, if that was not tried before, or spins for its end. Returns whether it has ended.
     pub(super) fn ends_without_sleep(&self, may_run: bool) -> bool {
-        (may_run && self.run_in_place(true)) || park::spin_until(|| self.task.state().is_done())
+        (may_run && self.run_in_place(true))
+            || park::spin_until(|| self.task.state().is_done())
+            || (!depth::is_deep() && self.lend(Lend::NextTask))
     }
 
     /// As `wait`, for a task that borrows.
@@ -192,8 +195,8 @@ impl Awaited {
 
     /// Runs the task here if it is the next to start in a leased pool with a free permit, and this thread may.
     #[inline]
-    pub(super) fn lend(&self) -> bool {
-        lend::lend(&self.task, self.pool)
+    pub(super) fn lend(&self, when: Lend) -> bool {
+        lend::lend(&self.task, self.pool, when)
     }
 
     /// Waits for a task that a poll would run in place inside of a runtime's future, where `block_on` and a portal are

@@ -23,6 +23,15 @@ use crate::wait::spin;
 /// The number of tasks that a borrowed thread runs for one pool before the jobs in line get the thread.
 const FAIR_BUDGET: u32 = 64;
 
+/// When a joiner runs its task instead of waiting for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lend {
+    /// While no other task is queued.
+    OnlyTask,
+    /// While the task is the next to start.
+    NextTask,
+}
+
 /// A thread's visit to a pool.
 pub(crate) struct Session<'a> {
     pool: &'a Arc<Pool>,
@@ -257,7 +266,10 @@ pub(crate) fn run_next(pool: &Arc<Pool>) -> RunOutcome {
 /// start, so that it overtakes none. Returns whether the task was run or ended.
 ///
 /// The caller's own permits are released meanwhile, by the guard that `lent` returns.
-pub(crate) fn lend<G>(pool: &Arc<Pool>, task: &Task, lent: impl FnOnce() -> G) -> bool {
+pub(crate) fn lend<G>(pool: &Arc<Pool>, task: &Task, when: Lend, lent: impl FnOnce() -> G) -> bool {
+    if when == Lend::OnlyTask && !pool.queue.seems_only(task) {
+        return false;
+    }
     if !pool.permits.try_acquire_here(pool.config.limit()) {
         return false;
     }
