@@ -199,12 +199,10 @@ impl<T> TaskHandle<T> {
         self.output()
     }
 
-    /// The task itself, beside its handle.
     pub(crate) fn task(&self) -> &Task {
         &self.awaited.task
     }
 
-    /// The address of its pool.
     pub(crate) fn pool_address(&self) -> usize {
         self.awaited.address().addr()
     }
