@@ -18,6 +18,7 @@ use crate::pool::core::{share_stats as shares, stats};
 use crate::pool::kinds;
 use crate::pool::report::PoolStats;
 use crate::pool::run::stop;
+use crate::registry::ended_with::EndedWith;
 use crate::sync::os::{Arc, Weak};
 use crate::sync::weak_list::Registration;
 use crate::totals::record::Totals;
@@ -84,8 +85,7 @@ pub(crate) struct Inner {
     pub(super) pool: ArcSwapOption<Pool>,
     /// The family's, kept beside the owner, which may be dropped before the manager.
     pub(super) totals: Totals,
-    /// The scope that the manager ended with, in words. One word, because few managers are asked for it.
-    ended_with: ArcSwapOption<String>,
+    ended_with: EndedWith,
     /// Lists the manager in its family. `None` without an owner.
     _registration: Option<Registration<SlotValue>>,
 }
@@ -114,7 +114,7 @@ impl PoolManager {
             scope: owner.innermost_scope().map_or(WeakNodeRef::PROCESS, |scope| scope.downgrade()),
             pool: ArcSwapOption::empty(),
             totals: index.totals.clone(),
-            ended_with: ArcSwapOption::empty(),
+            ended_with: EndedWith::new(),
             _registration: Some(index.managers.insert(this.clone())),
         }))
     }
@@ -127,7 +127,7 @@ impl PoolManager {
             scope: WeakNodeRef::PROCESS,
             pool: ArcSwapOption::empty(),
             totals: Totals::NONE,
-            ended_with: ArcSwapOption::empty(),
+            ended_with: EndedWith::new(),
             _registration: None,
         }))
     }
@@ -166,13 +166,13 @@ impl PoolManager {
     /// caller; without a third no submitter can read the note.
     pub(super) fn ends_with(&self, scope: &Lineage) {
         if Arc::strong_count(&self.inner) > 2 {
-            self.inner.ended_with.store(Some(Arc::new(scope.to_string())));
+            self.inner.ended_with.set(&scope.to_string());
         }
     }
 
     /// The scope that the manager ended with, in words.
     pub(super) fn ended_with(&self) -> Option<String> {
-        self.inner.ended_with.load().as_deref().cloned()
+        self.inner.ended_with.get()
     }
 
     /// The pool of the last start, running or ended.

@@ -9,6 +9,7 @@
 
 pub(crate) mod borrow;
 pub(crate) mod call;
+mod ended_with;
 pub(crate) mod explain;
 pub(crate) mod find;
 pub(crate) mod get_or_start;

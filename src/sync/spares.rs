@@ -25,13 +25,21 @@ impl<T> Spares<T> {
     }
 
     /// Takes a spare, if there is one.
+    #[inline]
     pub(crate) fn take(&self) -> Option<Box<T>> {
         self.places[shard()].take().or_else(|| self.shared.lock().pop())
     }
 
     /// Puts a spare, or drops one when there are enough.
+    #[inline]
     pub(crate) fn put(&self, spare: Box<T>) {
-        let Some(before) = self.places[shard()].swap(Some(spare)) else { return };
+        if let Some(before) = self.places[shard()].swap(Some(spare)) {
+            self.share(before);
+        }
+    }
+
+    #[cold]
+    fn share(&self, before: Box<T>) {
         let mut shared = self.shared.lock();
         if shared.len() < MOST {
             shared.push(before);

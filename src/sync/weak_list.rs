@@ -61,6 +61,7 @@ pub(crate) struct Registration<T: ?Sized> {
 }
 
 /// The shard of the calling thread.
+#[inline]
 pub(super) fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     WORDS.with(|words| {

@@ -68,11 +68,13 @@ pub(crate) struct Spare(Option<Box<RunningTasks>>);
 static SPARES: Spares<RunningTasks> = Spares::new();
 
 impl Spare {
+    #[inline]
     pub(super) fn take(&mut self) -> Box<RunningTasks> {
         self.0.take().or_else(|| SPARES.take()).unwrap_or_else(|| Box::new(RunningTasks::new()))
     }
 
     /// Keeps an empty list.
+    #[inline]
     pub(super) fn keep(&mut self, list: Box<RunningTasks>) {
         debug_assert!(list.is_empty() && list.names().is_empty());
         if let Some(before) = self.0.replace(list) {
@@ -82,6 +84,7 @@ impl Spare {
 }
 
 impl Drop for Spare {
+    #[inline]
     fn drop(&mut self) {
         if let Some(list) = self.0.take() {
             SPARES.put(list);
