@@ -48,7 +48,7 @@ pub(crate) const MIX: Group = Group {
     measure: |plan| contest(plan.threads, vec![ours::mix(), tokio_current()]),
     rows: &[RowSpec {
         work: "look-up by `with` in a server's mix",
-        iteration: "one of ten look-ups in a scope that creates a manager, half of them of that one, on two threads; without the scope",
+        iteration: "one of ten look-ups in a scope with a manager of its own, half of them of that one, on two threads",
         ours: ours::MIX,
         bar: Bar::OfBestPeer(2.0),
         ..WITH

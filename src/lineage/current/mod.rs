@@ -84,8 +84,7 @@ fn make_own_here() -> Option<NodeRef> {
 /// Returns the nearest real node, at which a task submitted now stands. Makes nothing.
 #[inline]
 pub(crate) fn nearest() -> NodeRef {
-    // SAFETY: the pointer is that of the newest entry, which has a reference to the node, or null.
-    unsafe { NodeRef::counted(stack::top()) }
+    stack::top_ref()
 }
 
 /// Returns the current node, if it is a real one. Makes nothing.

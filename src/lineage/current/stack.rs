@@ -36,17 +36,20 @@ pub(super) fn top() -> *const Node {
     LOCALS.with(|locals| if locals.flow.get() == flow { locals.top.get() } else { turn_to(flow) })
 }
 
-/// Returns the node at which the running flow stands, if it is known to be a real one.
-///
-/// Returns `None` for a flow that did not run last, too.
+/// Returns the node of the running flow's newest entry, counted.
+#[inline]
+pub(super) fn top_ref() -> NodeRef {
+    // SAFETY: the pointer is that of the newest entry, which has a reference to the node, or null.
+    unsafe { NodeRef::counted(top()) }
+}
+
+/// Returns the node at which the running flow stands, if it is known to be a real one. `None` for a flow that did not run
+/// last.
 #[inline]
 pub(super) fn real_top() -> Option<NodeRef> {
     let flow = Flow::now();
-    LOCALS.with(|locals| {
-        let real = locals.flow.get() == flow && locals.real.get();
-        // SAFETY: the pointer is that of the newest entry, which has a reference to the node, or null.
-        real.then(|| unsafe { NodeRef::counted(locals.top.get()) })
-    })
+    let real = LOCALS.with(|locals| locals.flow.get() == flow && locals.real.get());
+    real.then(top_ref)
 }
 
 #[cold]
