@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use crate::sync::local::WORDS;
 
-pub(super) const SHARDS: usize = 16;
+const SHARDS: usize = 16;
 /// The entries of one block, which are the bits of a word.
 const BLOCK: usize = 32;
 /// A shard that became empty gives its memory back when it had more blocks.
@@ -61,8 +61,7 @@ pub(crate) struct Registration<T: ?Sized> {
 }
 
 /// The shard of the calling thread.
-#[inline]
-pub(super) fn shard() -> usize {
+fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     WORDS.with(|words| {
         let shard = words.shard.get().unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);

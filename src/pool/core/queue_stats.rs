@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
 use crate::pool::core::running_tasks::{Running, RunningTasks, Spare};
+use crate::sync::spares::Place;
 use crate::task::rank::Rank;
 
 /// The started tasks of a pool.
@@ -40,7 +41,8 @@ impl QueueStats {
 
     /// Notes a task. Returns its slot, with which it is erased.
     pub(crate) fn note(&mut self, next: Running, spare: &mut Spare) -> usize {
-        self.running.get_or_insert_with(|| spare.take()).note(next)
+        let place = Place::of(self);
+        self.running.get_or_insert_with(|| spare.take(place)).note(next)
     }
 
     /// Notes the rank of a noted task. `None` where the queue has no order.
@@ -60,7 +62,7 @@ impl QueueStats {
         let Some(running) = &mut self.running else { return };
         running.erase(at);
         if let Some(empty) = self.running.take_if(|running| running.is_empty()) {
-            spare.keep(empty);
+            spare.keep(Place::of(self), empty);
         }
     }
 

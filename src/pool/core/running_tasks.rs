@@ -4,7 +4,7 @@
 //! thread.
 //!
 //! An idle pool has no list, since a process may have a million idle pools. The first task to start brings one, and the last
-//! to end takes it: it is the [`Spare`] of the thread then, and between two visits to pools one of the process's
+//! to end takes it: it is the [`Spare`] of the thread then, and after the thread's visit to the pool one of the process's
 //! [`Spares`]. So a pool that is idle after each task allocates nothing for it.
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::names::id::{NodeId, TaskId};
 use crate::names::task_type::TaskType;
 use crate::sync::clock::CoarseInstant;
-use crate::sync::spares::Spares;
+use crate::sync::spares::{Place, Spares};
 use crate::task::rank::Rank;
 
 /// A running task.
@@ -61,33 +61,36 @@ struct Rare {
     ranks: Vec<Option<Rank>>,
 }
 
-/// An empty list for the next pool that the thread works for, while the thread has one.
+/// An empty list, between a thread's tasks of one pool, and the place to which it goes at the end of the visit.
 #[derive(Default)]
-pub(crate) struct Spare(Option<Box<RunningTasks>>);
+pub(crate) struct Spare {
+    list: Option<Box<RunningTasks>>,
+    place: Place,
+}
 
 static SPARES: Spares<RunningTasks> = Spares::new();
 
 impl Spare {
     #[inline]
-    pub(super) fn take(&mut self) -> Box<RunningTasks> {
-        self.0.take().or_else(|| SPARES.take()).unwrap_or_else(|| Box::new(RunningTasks::new()))
+    pub(super) fn take(&mut self, place: Place) -> Box<RunningTasks> {
+        let list = self.list.take().or_else(|| SPARES.take(place));
+        list.unwrap_or_else(|| Box::new(RunningTasks::new()))
     }
 
     /// Keeps an empty list.
     #[inline]
-    pub(super) fn keep(&mut self, list: Box<RunningTasks>) {
+    pub(super) fn keep(&mut self, place: Place, list: Box<RunningTasks>) {
         debug_assert!(list.is_empty() && list.names().is_empty());
-        if let Some(before) = self.0.replace(list) {
-            SPARES.put(before);
-        }
+        self.place = place;
+        drop(self.list.replace(list));
     }
 }
 
 impl Drop for Spare {
     #[inline]
     fn drop(&mut self) {
-        if let Some(list) = self.0.take() {
-            SPARES.put(list);
+        if let Some(list) = self.list.take() {
+            SPARES.put(self.place, list);
         }
     }
 }
