@@ -6,6 +6,7 @@ use crate::pool::blocking::hold;
 use crate::pool::context::frame::Frame;
 use crate::pool::context::thread::{forget_all, with_initialising, with_innermost};
 use crate::pool::core::task_meta::TaskMeta;
+use crate::pool::core::task_nodes;
 use crate::pool::kinds::dedicated::start::initialiser_exits;
 use crate::pool::run::{dispatch, leave};
 use crate::sync::fork::{self, is_fork};
@@ -66,7 +67,7 @@ fn end_own_task(frame: &Frame<'_>) {
         let claimed: Claimed<TaskMeta> = unsafe { std::ptr::read(claimed) };
         let id = claimed.task().id();
         pool.queue.with_extra(|stats| stats.forget(id));
-        pool.unlist(&frame.counted.place, claimed.task());
+        task_nodes::unlist(pool, &frame.counted.place, claimed.task());
         claimed.fail(TaskError::process_exiting(id, &pool.namespace));
         claimed.finish(frame.pool());
     }

@@ -15,6 +15,7 @@ use crate::lineage::node::{Family, Node, NodeRef};
 use crate::names::id::{NodeId, TaskId};
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::Task;
+use crate::pool::core::task_nodes;
 use crate::sync::os::{Arc, Mutex};
 
 /// Tasks that their handles cancelled while they ran.
@@ -115,7 +116,7 @@ pub(crate) fn remaining_but(pool: &Pool, cancelled: &CancelledTasks) -> Remainin
 /// The running tasks of a cancelled pool that have acknowledged its request.
 fn acknowledged_in(pool: &Pool) -> HashSet<TaskId> {
     let mut acknowledged = HashSet::new();
-    for node in pool.running_nodes() {
+    for node in task_nodes::running_nodes(pool) {
         acknowledged.extend(node.node().task_id().filter(|_| !node.node().is_cancelled()));
         leak_last(node);
     }

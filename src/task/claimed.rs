@@ -50,15 +50,14 @@ impl<M: 'static> TaskRef<M> {
         }
         // SAFETY: the task was queued when the look began. Its finisher comes after the look's end, or sees the look and
         // hands over one reference. So the pool lives until `end_look`, and after that by the reference taken here.
-        let kept = unsafe {
+        // `HELD` is the reference that the finisher forgot for this look.
+        unsafe {
             Arc::increment_strong_count(pool.as_ptr());
-            Arc::from_raw(pool.as_ptr())
-        };
-        if self.state().end_look() {
-            // SAFETY: the finisher forgot one reference for this look.
-            unsafe { Arc::decrement_strong_count(pool.as_ptr()) };
+            if self.state().end_look() {
+                Arc::decrement_strong_count(pool.as_ptr());
+            }
+            Some(Arc::from_raw(pool.as_ptr()))
         }
-        Some(kept)
     }
 
     /// Requests that the task ends early. Returns the claim of a task that had not started. The request to a running

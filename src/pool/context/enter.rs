@@ -7,6 +7,7 @@ use crate::pool::context::frame::{Brings, Frame};
 use crate::pool::context::thread::{with_frame, with_innermost};
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Counted, TaskMeta};
+use crate::pool::core::task_nodes;
 use crate::sync::os::Arc;
 use crate::task::claimed::Claimed;
 
@@ -28,7 +29,7 @@ pub(crate) fn with_new_frame<R>(
 pub(crate) fn body<R>(frame: &Frame<'_>, f: impl FnOnce() -> R) -> R {
     let out = with_frame(frame, f);
     if let Some(node_key) = frame.node_key.take() {
-        frame.pool().forget_node(node_key);
+        task_nodes::forget_node(frame.pool(), node_key);
     }
     out
 }

@@ -10,7 +10,7 @@ use crate::pool::config::kind::PoolKind;
 use crate::pool::core::held_permits::InWait;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Counted, Task, TaskMeta};
-use crate::pool::core::task_nodes::NodeKey;
+use crate::pool::core::task_nodes::{self, NodeKey};
 use crate::sync::os::Arc;
 use crate::task::claimed::Claimed;
 
@@ -172,6 +172,6 @@ impl OnMaterialize for Frame<'_> {
         if let Some(task) = self.task() {
             task.materialized(&node);
         }
-        self.node_key.set(Some(self.pool().note_node(&node)));
+        self.node_key.set(Some(task_nodes::note_node(self.pool(), &node)));
     }
 }

@@ -16,77 +16,75 @@ const KEEP: usize = 16;
 /// Key of a node in the pool's list.
 pub(crate) struct NodeKey(usize);
 
-impl Pool {
-    /// Returns the registered node that is to list a task submitted at `place`.
-    ///
-    /// `None` for a root, which is never cancelled.
-    #[inline]
-    pub(crate) fn listing_node(place: &NodeRef) -> Option<NonNull<Node>> {
-        let node = place.below_root()?;
-        queued::register(node);
-        Some(NonNull::from(&**node))
-    }
+/// Returns the registered node that is to list a task submitted at `place`.
+///
+/// `None` for a root, which is never cancelled.
+#[inline]
+pub(crate) fn listing_node(place: &NodeRef) -> Option<NonNull<Node>> {
+    let node = place.below_root()?;
+    queued::register(node);
+    Some(NonNull::from(&**node))
+}
 
-    /// Lists a task at its node. Returns false when the task is never to start.
-    ///
-    /// # Safety
-    /// The node came from `listing_node`, and the task's meta holds it. No other thread has seen the task.
-    #[inline]
-    pub(crate) unsafe fn list(&self, node: NonNull<Node>, task: &Task) -> bool {
-        let joins = self.joins();
-        // SAFETY: the meta holds the node until a claimer takes it, which can be once the task is listed and the list
-        // unlocked; nothing touches the node here after that. A cell does not move, and each claimer unlists its task
-        // before it finishes it.
-        unsafe {
-            let node = node.as_ref();
-            node.queued().of(joins).list(task.link(), || node.is_cancelled() || (!joins && node.scope_closed()))
-        }
+/// Lists a task at its node. Returns false when the task is never to start.
+///
+/// # Safety
+/// The node came from `listing_node`, and the task's meta holds it. No other thread has seen the task.
+#[inline]
+pub(crate) unsafe fn list(pool: &Pool, node: NonNull<Node>, task: &Task) -> bool {
+    let joins = pool.joins();
+    // SAFETY: the meta holds the node until a claimer takes it, which can be once the task is listed and the list
+    // unlocked; nothing touches the node here after that. A cell does not move, and each claimer unlists its task
+    // before it finishes it.
+    unsafe {
+        let node = node.as_ref();
+        node.queued().of(joins).list(task.link(), || node.is_cancelled() || (!joins && node.scope_closed()))
     }
+}
 
-    /// Takes a claimed task off its node's list. The claimer calls it before it finishes the task, which may free the cell.
-    #[inline]
-    pub(crate) fn unlist(&self, place: &NodeRef, task: &Task) {
-        if let Some(node) = place.below_root() {
-            // SAFETY: the reference keeps the task, which was listed at its own node, or never.
-            unsafe { node.queued().of(self.joins()).unlist(task.link()) };
-        }
+/// Takes a claimed task off its node's list. The claimer calls it before it finishes the task, which may free the cell.
+#[inline]
+pub(crate) fn unlist(pool: &Pool, place: &NodeRef, task: &Task) {
+    if let Some(node) = place.below_root() {
+        // SAFETY: the reference keeps the task, which was listed at its own node, or never.
+        unsafe { node.queued().of(pool.joins()).unlist(task.link()) };
     }
+}
 
-    /// Notes the node of a task that runs here.
-    pub(crate) fn note_node(&self, node: &NodeRef) -> NodeKey {
-        let at = self.cold().nodes.lock().insert(node.downgrade());
-        // The canceller sets the flag and then looks at the list. So one of the two sees the other.
-        if self.is_cancelled() {
-            node.node().cancel(self.cancel_reason());
-        }
-        NodeKey(at)
+/// Notes the node of a task that runs here.
+pub(crate) fn note_node(pool: &Pool, node: &NodeRef) -> NodeKey {
+    let at = pool.cold().nodes.lock().insert(node.downgrade());
+    // The canceller sets the flag and then looks at the list. So one of the two sees the other.
+    if pool.is_cancelled() {
+        node.node().cancel(pool.cancel_reason());
     }
+    NodeKey(at)
+}
 
-    /// Forgets the node of a finished task, so that the list keeps no memory for it.
-    pub(crate) fn forget_node(&self, node_key: NodeKey) {
-        let mut nodes = self.cold().nodes.lock();
-        let node = nodes.try_remove(node_key.0);
-        if nodes.is_empty() && nodes.capacity() > KEEP {
-            *nodes = Slab::new();
-        }
-        drop(nodes);
-        drop(node);
+/// Forgets the node of a finished task, so that the list keeps no memory for it.
+pub(crate) fn forget_node(pool: &Pool, node_key: NodeKey) {
+    let mut nodes = pool.cold().nodes.lock();
+    let node = nodes.try_remove(node_key.0);
+    if nodes.is_empty() && nodes.capacity() > KEEP {
+        *nodes = Slab::new();
     }
+    drop(nodes);
+    drop(node);
+}
 
-    /// Cancels the nodes of running tasks, and claims the tasks queued below them. Returns the nodes whose watchers the
-    /// caller then notifies. Running tasks without a node look at the pool's flag.
-    pub(crate) fn cancel_running(&self, claims: &mut Claims) -> Vec<NodeRef> {
-        let mut nodes = self.running_nodes();
-        nodes.retain(|node| !node.node().is_over());
-        for node in &nodes {
-            node.node().begin_cancel(claims, self.cancel_reason());
-        }
-        nodes
+/// Cancels the nodes of running tasks, and claims the tasks queued below them. Returns the nodes whose watchers the
+/// caller then notifies. Running tasks without a node look at the pool's flag.
+pub(crate) fn cancel_running(pool: &Pool, claims: &mut Claims) -> Vec<NodeRef> {
+    let mut nodes = running_nodes(pool);
+    nodes.retain(|node| !node.node().is_over());
+    for node in &nodes {
+        node.node().begin_cancel(claims, pool.cancel_reason());
     }
+    nodes
+}
 
-    /// The nodes of running tasks.
-    pub(crate) fn running_nodes(&self) -> Vec<NodeRef> {
-        let Some(cold) = self.known_cold() else { return Vec::new() };
-        cold.nodes.lock().iter().filter_map(|(_, node)| node.upgrade()).collect()
-    }
+/// The nodes of running tasks.
+pub(crate) fn running_nodes(pool: &Pool) -> Vec<NodeRef> {
+    let Some(cold) = pool.known_cold() else { return Vec::new() };
+    cold.nodes.lock().iter().filter_map(|(_, node)| node.upgrade()).collect()
 }

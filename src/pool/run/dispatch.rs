@@ -11,6 +11,7 @@ use crate::pool::core::claimed;
 use crate::pool::core::notifier::Notifier;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{As, Counted, Task, TaskMeta};
+use crate::pool::core::task_nodes;
 use crate::pool::run::admit::{acquire_capacity, admit, meta, refuse};
 use crate::pool::run::evict::Evicted;
 use crate::pool::run::{evict, rank, stop};
@@ -45,7 +46,7 @@ where
         pool.retract(&admitted);
         return Err(refuse(pool, f.into_inner(), reason));
     }
-    let node = Pool::listing_node(&admitted.place);
+    let node = task_nodes::listing_node(&admitted.place);
     let owner = admitted.owner.clone();
     let meta = meta(pool, Counted { scoped, ..admitted }, task_type, true);
     let (queued, handle) = TaskRef::new(TaskId::next(), meta.place.node().id(), meta, f);
@@ -60,7 +61,7 @@ where
     }
     if let Some(node) = node {
         // SAFETY: the metadata holds the node that lists the task, and only this thread has seen the task.
-        if !unsafe { pool.list(node, &queued) } {
+        if !unsafe { task_nodes::list(pool, node, &queued) } {
             end_at_once(pool, queued);
             return Ok(handle);
         }
@@ -94,7 +95,7 @@ where
             // The queue's reference was dropped with the other queued tasks.
             let meta = claimed.take_meta();
             if let Some(meta) = &meta {
-                pool.unlist(&meta.place, claimed.task());
+                task_nodes::unlist(pool, &meta.place, claimed.task());
             }
             pool.release_capacity(claimed.task());
             let f = handle.reclaim(claimed, pool);

@@ -28,7 +28,7 @@ use crate::pool::context::{enter, thread};
 use crate::pool::core::capacity::Capacity;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{Counted, RareMeta, Task, TaskMeta};
-use crate::pool::core::{cause, claimed};
+use crate::pool::core::{cause, claimed, task_nodes};
 use crate::pool::run::{depth, leave};
 use crate::sync::fork::is_fork;
 use crate::sync::os::{Arc, Ordering};
@@ -89,7 +89,7 @@ impl Evicted {
     /// Gives a claimed task its outcome.
     pub(crate) fn add(&mut self, pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {
         if meta.queued() {
-            pool.unlist(&meta.place, claimed.task());
+            task_nodes::unlist(pool, &meta.place, claimed.task());
             if let Some(capacity) = pool.capacity() {
                 capacity.count_one(claimed.task());
                 self.roomy.push(Arc::clone(pool));

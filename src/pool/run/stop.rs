@@ -8,6 +8,7 @@ use crate::lineage::queued::Claims;
 use crate::pool::config::kind::PoolMode;
 use crate::pool::core::cause;
 use crate::pool::core::pool::Pool;
+use crate::pool::core::task_nodes;
 use crate::pool::run::evict::{self, Evicted};
 use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
@@ -74,7 +75,7 @@ fn begin_cancel(pool: &Arc<Pool>, evicted: &mut Evicted, why: &dyn Fn(&Pool) -> 
     begin_close(pool, evicted, &|_| cause.clone());
     evict_cancelled(pool, evicted, &|_| cause.clone());
     let mut claims = Claims::new();
-    let asked = pool.cancel_running(&mut claims);
+    let asked = task_nodes::cancel_running(pool, &mut claims);
     evicted.add_all(claims, cause);
     asked
 }

@@ -13,6 +13,7 @@ use crate::pool::core::claimed;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::running_tasks::{Running, Spare};
 use crate::pool::core::task_meta::{RareMeta, TaskMeta};
+use crate::pool::core::task_nodes;
 use crate::pool::run::gate::Outcome;
 use crate::pool::run::{deadline, depth, evict, gate, leave};
 use crate::subscriber::Scoped;
@@ -94,7 +95,7 @@ pub(super) fn run(frame: &Frame<'_>, listed: bool, rare: RareMeta) -> bool {
     swallow_drop(span);
     drop(subscriber);
     if listed {
-        pool.unlist(&frame.counted.place, claimed.task());
+        task_nodes::unlist(pool, &frame.counted.place, claimed.task());
     }
     started
 }

@@ -11,6 +11,7 @@ use crate::lineage::current;
 use crate::pool::cancelled_tasks::leak_last;
 use crate::pool::context::thread::with_own;
 use crate::pool::core::pool::Pool;
+use crate::pool::core::task_nodes;
 use crate::sync::os::{Arc, AtomicUsize, Ordering};
 
 /// The senders that wait, in tasks that the exit waits for.
@@ -47,7 +48,7 @@ pub(crate) fn end_waits_for_this_thread(unended: usize, pools: &[Arc<Pool>]) {
     }
     ENDING.store(current::thread_number(), Ordering::SeqCst);
     for pool in pools {
-        for node in pool.running_nodes() {
+        for node in task_nodes::running_nodes(pool) {
             node.node().notify();
             leak_last(node);
         }
