@@ -22,7 +22,7 @@ use crate::sync::os::Arc;
 /// let task = work.submit(|| STAGE.enter_timeout(Duration::MAX).map(drop))?;
 /// let busy = task.join()?.unwrap_err(); // this thread holds the gate, and waits for the task
 /// let circle = busy.circle().expect("the two wait for each other");
-/// assert_eq!(circle.links()[0].awaits, "the gate \"stage\"");
+/// assert!(circle.links()[0].awaits.starts_with("the gate \"stage\""));
 /// println!("{circle}"); // task 7 of "work" on thread "heirloom-0" waits for the gate "stage", held up by thread "main"; …
 /// # drop(held);
 /// # Ok::<(), heirloom::Error>(())
