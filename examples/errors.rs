@@ -30,7 +30,10 @@ enum AppError {
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let error = match self {
-            Self::File(error) => return (StatusCode::NOT_FOUND, error.to_string()).into_response(),
+            Self::File(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return (StatusCode::NOT_FOUND, error.to_string()).into_response();
+            }
+            Self::File(error) => return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
             Self::Pools(error) => error,
         };
         match error.kind() {
@@ -92,7 +95,7 @@ async fn main() -> Result<(), heirloom::Error> {
     queued.await?;
 
     let _report = render.stop_async().await?;
-    assert_eq!(ask(&app, "Cargo.toml").await.status(), StatusCode::INTERNAL_SERVER_ERROR); // closed: not for a time
+    assert_eq!(ask(&app, "Cargo.toml").await.status(), StatusCode::INTERNAL_SERVER_ERROR); // closed for good: no `Retry-After`
     println!("200, 404, 500, 503 and 500, each from one enum");
     Ok(())
 }

@@ -32,7 +32,8 @@ pub enum ErrorKind {
     WrongType,
     /// The pool is not work-stealing.
     NotWorkStealing,
-    /// The caller or its task was cancelled. A cancelled task never ran.
+    /// The caller or its task was cancelled. As an error of a join it means that the task never ran; as one of the task's own
+    /// result, that the task stopped midway.
     Cancelled,
     /// A deadline has passed, and cancelled the caller, its task, or the scope that the call needs.
     DeadlineExceeded,

@@ -213,7 +213,8 @@ impl Error {
     }
 
     /// Whether a cancel or an end caused the error: of the failed code, of the task or value that it waited for, or of
-    /// the scope that they belong to. In a server the cause is a client that has gone.
+    /// the scope that they belong to. In a server the client has gone, its deadline has passed, or the server shuts down:
+    /// the reason of [`as_cancelled`](Self::as_cancelled) tells which.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.kind().is_cancelled()

@@ -56,7 +56,8 @@ macro_rules! borrows {
             /// Runs `f` as a task and waits for it. `f` may borrow.
             ///
             /// Returns the value of `f`. On a leased pool with a free permit and an empty queue, the calling thread runs `f`
-            /// itself, within the pool's limit. Otherwise, and always on a thread of a dedicated or work-stealing pool, which runs
+            /// itself, within the pool's limit and also inside a runtime's context, unless the pool has
+            /// [`workers_only`](crate::PoolConfig::workers_only). Otherwise, and always on a thread of a dedicated or work-stealing pool, which runs
             /// no other pool's tasks, `f` is submitted, and the wait is that of [`TaskHandle::join`](crate::TaskHandle::join).
             ///
             /// ```

@@ -21,7 +21,8 @@ macro_rules! many {
         impl $handle {
             /// Runs `f` on every item, and yields the results as the tasks finish.
             ///
-            /// As [`map`](Self::map), where the order of the items does not matter: a slow item holds up no other.
+            /// As [`map`](Self::map), where the order of the items does not matter: a slow item holds up no other. The
+            /// consumer's thread runs no item.
             /// [`indexed`](MapUnordered::indexed) adds the position of each result's item.
             ///
             /// ```

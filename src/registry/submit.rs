@@ -191,7 +191,7 @@ macro_rules! submits {
             /// Runs `f` on every item, and yields the results in order.
             ///
             /// Returns an iterator that submits tasks as results are taken, a few for each permit of the pool ahead. So `items`
-            /// may be endless. The thread that takes the results runs items that no worker has begun. Each item costs a submit
+            /// may be endless. The thread that takes the results may run items itself, as a join does. Each item costs a submit
             /// and a second allocation, which holds the item until its task runs.
             ///
             /// ```

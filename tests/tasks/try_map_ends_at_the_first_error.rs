@@ -95,8 +95,8 @@ fn the_first_error_to_happen_is_yielded_before_slower_values() {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", PoolConfig::leased(2));
         let work = |n: u32| match n {
-            0 => heirloom::sleep(Duration::MAX).map(|()| 0).map_err(Failure::from),
-            n => Err(Failure::At(n)),
+            1 => Err(Failure::At(1)),
+            n => heirloom::sleep(Duration::MAX).map(|()| n).map_err(Failure::from),
         };
         let mut values = pool.try_map(0.., work);
         assert!(matches!(values.next(), Some(Err(Failure::At(1)))));

@@ -4,15 +4,12 @@ use crate::pool::config::PoolConfig;
 use crate::pool::config::kind::PoolKind;
 
 impl PoolConfig {
-    /// Runs tasks on workers only, and never on the thread of a caller that waits for them.
+    /// Keeps tasks from threads that are not the pool's workers.
     ///
-    /// A leased pool's task may otherwise run on the thread of its caller: [`run`](crate::PoolManager::run) uses that thread
-    /// where a permit is free, and so does a [`join`](crate::TaskHandle::join) of the task that is the next to start. Both spare two thread
-    /// wakes, of 5 to 50 µs each. Set this where a task needs a thread without foreign thread-locals, or the stack size of
-    /// [`threads`](crate::threads), or where its callers' threads have a priority that it must not have.
-    ///
-    /// No thread is lent by a dedicated, work-stealing or local pool's thread, inside a tokio runtime's context, by a poll, or
-    /// by a wait with a limit or for the first of several tasks.
+    /// A leased pool's task may otherwise run on its caller's thread: [`run`](crate::PoolManager::run) uses that thread
+    /// where a permit is free, and so does a [`join`](crate::TaskHandle::join) of the task that is the next to start. Both spare
+    /// two wakes of threads. Set this where a task needs a thread without foreign thread-locals, locks, names or priorities; the
+    /// guide has [all that matters](crate::guide::waiting#which-thread-runs-a-task).
     ///
     /// A task that a worker of the same pool joins still runs in place, on that worker. Dedicated, work-stealing and local
     /// pools never use a foreign thread, so for them the setting changes nothing.

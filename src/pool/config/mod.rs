@@ -94,7 +94,8 @@ impl PoolConfig {
     /// Returns settings for at most `n` tasks at once, on threads of the process-wide cache
     /// ([`heirloom::threads`](crate::threads)).
     ///
-    /// For one pool per request, per component, per tenant: starting one makes no thread, and an idle one has none.
+    /// For one pool per request, per component, per tenant: starting one makes no thread, and an idle one has none. A caller
+    /// that joins a task may run it itself, unless the pool has [`workers_only`](Self::workers_only).
     pub fn leased(n: usize) -> Self {
         Self::new(PoolKind::Leased, n)
     }

@@ -18,7 +18,7 @@ impl PoolConfig {
     /// unless the pool is [`fair`](Self::fair).
     ///
     /// A running task is never interrupted for a more urgent one. A task of the pool that joins a queued one runs it in
-    /// place, whatever its level; a joiner elsewhere waits until the task's level has its turn. In a work-stealing pool
+    /// place, whatever its level; a joiner elsewhere waits until the task is the next to start. In a work-stealing pool
     /// the levels order the submitted tasks; the pieces into which rayon splits them have rayon's own order.
     ///
     /// Costs each submit the walk to the nearest scope with a priority, and each pop a look at the submitters' side of the
@@ -123,11 +123,12 @@ impl PoolConfig {
         self
     }
 
-    /// Refuses a task whose tenant has `tasks` queued, at least 1. The other tenants' tasks are accepted.
+    /// Bounds the queued tasks of each tenant to `tasks`, at least 1. The other tenants' tasks are accepted.
     ///
     /// For [`fair`](Self::fair) pools and those of [`fair_by`](Self::fair_by). It bounds the memory that one tenant can take, and
     /// leaves the rest of a [bounded queue](Self::queue_limit) to the others; the two limits are independent. The refusal is
-    /// [`QueueFull`](crate::SubmitErrorKind::QueueFull) and names the tenant. Submits that wait for capacity wait for that of
+    /// [`QueueFull`](crate::SubmitErrorKind::QueueFull) and names the tenant's scope; in a pool of `fair_by` it names the submitter's node,
+    /// since a key has only a hash. Submits that wait for capacity wait for that of
     /// their tenant.
     ///
     /// Costs each submit and each start a short lock and a look-up of the tenant. A release notifies all waiters for capacity.

@@ -93,9 +93,9 @@ impl<T, E> Call<T, E> {
 impl<T, E: From<Error>> Call<T, E> {
     /// Waits for the task, and returns the closure's own result.
     ///
-    /// The wait is that of [`TaskHandle::join`]: on a worker of the same pool a queued task runs in place, and every other
-    /// wait releases the running task's permit. A cancel that reaches the caller meanwhile is passed on to the task, and
-    /// the wait goes on until the task has ended.
+    /// The task runs where [`TaskHandle::join`] would run it, perhaps on this thread. Every other wait releases the running
+    /// task's permit. While the wait parks, a cancel that reaches the caller is passed on to the task, and the wait goes on
+    /// until the task has ended.
     ///
     /// # Errors
     /// The closure's own error. An error of this crate, converted: that of the look-up or the submit, and those of

@@ -23,7 +23,7 @@ use crate::wait::park;
 /// an endless iterator is fine, and a bounded queue is not overrun. Its drop cancels the tasks under way, whose results no
 /// code would read, and does not wait for them.
 ///
-/// A blocking `next` joins the item's task, so the consumer's thread runs the items that no worker has begun
+/// A blocking `next` joins the item's task, so the consumer's thread may run items that no worker has begun
 /// ([`TaskHandle::join`]). With a limit of one it may run all of them, and no thread wakes.
 ///
 /// When a task is refused because the pool or the request has ended, or the map's node is cancelled, the map draws no

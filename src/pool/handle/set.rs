@@ -123,7 +123,7 @@ impl<T> TaskSet<T> {
 
     /// Waits for the task that finishes first, and returns its result.
     ///
-    /// Returns `None` when the set is empty. Waits as [`TaskHandle::join`] does.
+    /// Returns `None` when the set is empty. Waits as [`TaskHandle::join`] does, and never lends the thread.
     ///
     /// The wait would never end where all tasks of the set wait, directly or through others, for a result or a permit
     /// of the caller. Then this returns the error of one of them, of the kind

@@ -156,11 +156,11 @@ impl<T> TaskHandle<T> {
 
     /// Waits until the task has ended, and returns its value.
     ///
-    /// On a worker of the same pool a queued task runs here and now, in place. A leased pool's task that is the next to start
-    /// runs here too, if a permit is free: the joiner lends its thread, in the place of a worker that would have to wake
-    /// ([`workers_only`](crate::PoolConfig::workers_only) has the exceptions). Every other wait spins for a moment and parks.
-    /// The running task's permit is released to the next task meanwhile, so a pool is never held up by its own tasks'
-    /// joins. A cancel of the caller does not interrupt the wait.
+    /// On a worker of the same pool a queued task runs here and now, in place. A leased pool's task may run here too: where no
+    /// worker is quicker, the task is the next to start and a permit is free, the joiner lends its thread. The task then meets
+    /// all that this thread holds, such as a lock or a borrowed `RefCell`; see
+    /// [which thread runs a task](crate::guide::waiting#which-thread-runs-a-task). Every other wait spins for a moment and
+    /// parks. The running task's permit is released meanwhile, and a cancel of the caller does not interrupt the wait.
     ///
     /// # Errors
     /// - The task's panic, with its payload.
