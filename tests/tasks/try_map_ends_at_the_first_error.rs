@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use heirloom::{Error, ErrorKind, PoolConfig, Scope};
 
-use crate::common::bounded;
 use crate::common::pools::started;
+use crate::common::{bounded, eventually};
 
 #[derive(Debug)]
 enum Failure {
@@ -58,6 +58,8 @@ fn unordered_values_come_as_their_tasks_finish() {
         early.sort_unstable();
         assert_eq!(early, (1..=20).collect::<Vec<_>>());
         drop(go);
+        // The item that fails is submitted when more of the values are taken.
+        eventually("the slow one has ended", || pool.stats().running + pool.stats().queued == 0);
         let rest: Vec<_> = values.by_ref().collect();
         assert!(matches!(rest.last(), Some(Err(Failure::At(30)))), "{rest:?}");
         assert_eq!((rest.iter().filter(|value| value.is_err()).count(), values.failed_at()), (1, Some(30)));
