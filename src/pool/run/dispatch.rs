@@ -223,8 +223,9 @@ pub(crate) fn release_to_next(pool: &Arc<Pool>) -> bool {
         return true;
     }
     if pool.config.kind == PoolKind::Leased {
-        let _ = pool.permits.unsend();
+        // In this order, so that a request that is refused meanwhile sees a permit, and fails no queued task.
         pool.permits.reacquire();
+        let _ = pool.permits.unsend();
     }
     false
 }
