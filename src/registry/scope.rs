@@ -19,7 +19,7 @@ use crate::pool::end;
 use crate::pool::report::StopReport;
 use crate::pool::run::evict::Evicted;
 use crate::pool::run::stop;
-use crate::registry::node_end;
+use crate::registry::{node_end, slot};
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow;
 use crate::wait::graph::Label;
@@ -316,9 +316,21 @@ impl Scope {
     /// Drops the node of a scope that has no task and no manager, if no other reference to the node lives. No code sees a
     /// request then: code at the node or below it has a reference.
     fn drop_alone(&mut self) -> bool {
-        self.trackers().count() == 0
-            && self.node().managers.is_empty()
-            && self.take().drop_last().map_err(|shared| self.lineage = Lineage(shared)).is_ok()
+        if self.trackers().count() > 0 || !self.node().managers.is_empty() {
+            return false;
+        }
+        match self.take().into_node() {
+            Ok(node) => {
+                // A last reference that another thread had until a moment ago may have made a manager.
+                let pools = slot::all(&node).filter_map(|manager| manager.pool());
+                pools.for_each(|pool| stop::cancel(&pool, CancelReason::OwnerEnd));
+                true
+            }
+            Err(shared) => {
+                self.lineage = Lineage(shared);
+                false
+            }
+        }
     }
 
     /// Closes the scope and cancels the tasks below it, in any pool. Does not wait. Idempotent.

@@ -119,13 +119,14 @@ impl NodeRef {
         }
     }
 
-    /// Drops the node if this is its last reference. Nothing sees the node then, so nothing is owed to it. Runs user code.
+    /// Returns the node if this is its last reference. No code sees the node then, so no notification is owed to it.
     ///
     /// # Errors
     /// The reference, where others live.
-    pub(crate) fn drop_last(self) -> Result<(), Self> {
+    #[inline]
+    pub(crate) fn into_node(self) -> Result<Node, Self> {
         match self.0.map(Arc::try_unwrap) {
-            Some(Ok(_)) => Ok(()),
+            Some(Ok(node)) => Ok(node),
             Some(Err(shared)) => Err(Self(Some(shared))),
             None => Err(Self::PROCESS),
         }
