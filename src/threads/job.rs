@@ -204,11 +204,6 @@ impl<'a> WorkerHandle<'a> {
         self.requests.next_turn(job)
     }
 
-    /// Takes the first job in line.
-    pub(crate) fn first_in_line(&self) -> Option<Arc<dyn Job>> {
-        self.requests.take_first()
-    }
-
     /// The job needed no thread any more. The thread offers itself for the next one, and gives that job's joiner more time
     /// (`Cache::spin`).
     #[inline]

@@ -97,9 +97,8 @@ pub fn set_keep_alive(idle: Duration) {
 /// 256 MiB where pointers have 32 bits.
 ///
 /// Tasks run inside one another where a join, a poll or the end of a borrowing scope runs a task in place, and where
-/// [`run`](crate::PoolManager::run), [`install`](crate::PoolManager::install) or a join that lends its thread runs one on its
-/// caller's thread. Such a
-/// task finds at least half of the stack that a thread of its pool has
+/// [`run`](crate::PoolManager::run), [`install`](crate::PoolManager::install) or a join that lends its thread runs one
+/// on its caller's thread. Such a task finds at least half of the stack that a thread of its pool has
 /// ([`stack_size`](crate::PoolConfig::stack_size); 1 MiB unless it says otherwise). Where the thread has less left, the
 /// task runs on a new segment of stack. A segment is address space: it costs the memory that is used, 2 to 4 KiB for
 /// each level beside what the tasks' own code uses, and it is given back when the task has ended.

@@ -222,14 +222,6 @@ impl<J, S> ThreadRequests<J, S> {
         first.job
     }
 
-    /// Takes the first in line, for a thread whose own job needs no place in it.
-    pub(crate) fn take_first(&self) -> Option<J> {
-        let mut inner = self.inner.lock();
-        let first = inner.wanted.pop_front();
-        self.length.store(inner.wanted.len(), Ordering::SeqCst);
-        first.map(|request| request.job)
-    }
-
     /// Parks the job of a thread that is about to initialise. Returns false beside the owed step when an idle thread
     /// gets the job, so the calling thread is not needed.
     pub(crate) fn prepare(&self, job: J) -> (bool, Owed<S>) {

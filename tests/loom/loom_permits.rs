@@ -269,6 +269,25 @@ fn a_joiner_that_lends_its_thread_where_two_may_run_strands_no_task() {
 }
 
 #[test]
+fn a_refused_request_beside_a_worker_in_line_finds_a_thread_on_its_way() {
+    model(5, || {
+        let permits = Arc::new(Permits::new());
+        assert!(permits.send(2) && permits.arrive(2));
+        // Another pool's job gets the worker's thread; the worker's own job goes to the back of the line.
+        let worker = {
+            let permits = Arc::clone(&permits);
+            thread::spawn(move || permits.requeue())
+        };
+        // The system refuses the thread for a second task. Without another thread the queued tasks would be failed.
+        if permits.send(2) {
+            assert!(!permits.unsend(), "the worker in line was not seen");
+        }
+        assert!(worker.join().unwrap().is_some());
+        assert!(permits.arrive(2));
+    });
+}
+
+#[test]
 fn an_end_does_not_wait_for_a_sent_thread_which_then_gets_no_permit() {
     model(5, || {
         let before_it_arrives = Permits::new();

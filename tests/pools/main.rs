@@ -15,6 +15,7 @@ mod a_workers_state_is_lent_to_one_task_at_a_time;
 mod an_abandoned_initialiser_is_not_waited_for;
 mod an_impossible_setting_is_named;
 mod an_initialiser_that_fails_strands_nothing;
+mod cancelled_tasks_never_count_as_running;
 mod dedicated_threads_belong_to_one_pool;
 mod each_tenant_has_a_limit;
 mod ensure_started_is_idempotent;

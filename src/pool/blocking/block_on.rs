@@ -52,8 +52,8 @@ use crate::wait::park;
 /// ```
 ///
 /// # Errors
-/// [`Cancelled`](crate::Cancelled), at once or when the cancel comes. A caller that was cancelled before gets it without a poll. A future
-/// that a poll finds ready is returned, also when the caller is cancelled meanwhile.
+/// [`Cancelled`](crate::Cancelled), at once or when the cancel comes. A caller that was cancelled before gets it without a
+/// poll. A future that a poll finds ready is returned, also when the caller is cancelled meanwhile.
 ///
 /// # Cost
 /// One allocation. With the first pending poll the running task becomes a node of the tree, in one or two microseconds.

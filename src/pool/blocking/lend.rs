@@ -9,7 +9,7 @@
 //!
 //! A join does so at once if no other task is queued, and otherwise when the spin for the task's end was in vain: workers that
 //! are there already take short tasks faster than a joiner that takes the queue's lock from them. The consumer of a map does so
-//! at once, because its items are to be done by all threads there are.
+//! at once, because all threads are to share its items.
 //!
 //! Some joiners never lend: a poll and a wait with a limit must not run a task that may take long; a wait for any of several
 //! tasks would start one that it may not need; the thread of a dedicated, work-stealing or local pool belongs to that pool;

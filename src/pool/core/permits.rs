@@ -1,7 +1,8 @@
 //! [`Permits`]: the permits of a pool, one for each task that runs.
 //!
-//! One word holds two counts. `active` counts the acquired permits: a thread runs a task, or is on its way to one.
-//! `searching` counts those of them whose thread has finished a task and is about to look at the queue.
+//! One word holds three counts. `active` counts the acquired permits: a thread runs a task, or is on its way to one.
+//! `searching` counts those of them whose thread has finished a task and is about to look at the queue. `sent` counts the
+//! threads on their way to a leased pool, which hold no permit.
 //!
 //! # The protocol
 //! * A submitter pushes, then looks at this word. A searching worker will find the task, so the submitter does nothing.
@@ -12,11 +13,14 @@
 //!   stand above the limit. A worker that sees this after a task releases its permit and starts nothing.
 //!
 //! # Sent threads
-//! A leased pool's submitter acquires no permit. It sets `SENT` with its request for a thread, unless the flag is set or a
-//! worker is searching. The requested thread clears the flag when it arrives, acquires a permit if one is free, and looks at
-//! the queue. So one thread at a time is on its way to a pool; each arriving worker that sees more tasks sends for the next.
+//! A leased pool's submitter acquires no permit. It counts a thread as sent with its request, unless one is sent already or a
+//! worker is searching. The requested thread counts itself out when it arrives, acquires a permit if one is free, and looks at
+//! the queue. So submitters send one thread at a time to a pool; each arriving worker that sees more tasks sends for the next.
 //! A joiner meanwhile finds the permit free, and may run its task in place of the thread ([`super::queue::Queue::pop_first`]).
 //! The end of a pool does not wait for a thread on its way.
+//!
+//! A worker whose turn is over releases its permit and is sent anew, from the back of the line. So a request that the system
+//! refuses meanwhile finds another thread on its way, and fails no queued task.
 //!
 //! # The race to fear
 //! A task is pushed and no worker comes for it. Each side first changes its own word (the submitter the queue, the worker
@@ -28,18 +32,11 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 const ONE: u64 = 1;
 const SEARCHING: u64 = 1 << 32;
 const ACTIVE: u64 = SEARCHING - 1;
-/// A thread was requested for a queued task and has not arrived. It holds no permit.
-const SENT: u64 = 1 << 62;
+/// One thread on its way. Below lies room for a million searching threads.
+const SENT: u64 = 1 << 52;
+const ALL_SENT: u64 = ENDED - SENT;
 /// No permit is ever acquired again. Above `SEARCHING`, so that `try_acquire` sees it without a look of its own.
 const ENDED: u64 = 1 << 63;
-
-/// The result of [`Permits::requeue`].
-pub(crate) struct Requeued {
-    /// The caller is to request a thread. Otherwise one is on its way.
-    pub(crate) sent: bool,
-    /// The permit was the last one acquired.
-    pub(crate) last: bool,
-}
 
 /// The permits of one start of a pool.
 #[derive(Debug)]
@@ -55,35 +52,27 @@ impl Permits {
     /// Acquires a free permit for a thread to be requested, unless a worker is searching.
     #[inline]
     pub(crate) fn try_acquire(&self, limit: usize) -> bool {
-        let mut word = self.word.load(Ordering::SeqCst);
-        while word < SEARCHING && (word & ACTIVE) < limit as u64 {
-            match self.word.compare_exchange_weak(word, word + ONE, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return true,
-                Err(seen) => word = seen,
-            }
-        }
-        false
+        self.add_if_free(ONE, SEARCHING, limit)
     }
 
-    /// Acquires a free permit for a task in place, also while a worker is searching.
+    /// Acquires a free permit for a task in place, also while a worker is searching or a thread is on its way.
     pub(crate) fn try_acquire_here(&self, limit: usize) -> bool {
-        let mut word = self.word.load(Ordering::SeqCst);
-        while word < ENDED && (word & ACTIVE) < limit as u64 {
-            match self.word.compare_exchange_weak(word, word + ONE, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return true,
-                Err(seen) => word = seen,
-            }
-        }
-        false
+        self.add_if_free(ONE, ENDED, limit)
     }
 
     /// Returns whether the caller is to request a thread, which acquires a permit when it arrives: a permit is free, no
     /// worker is searching, and no thread is on its way.
     #[inline]
     pub(crate) fn send(&self, limit: usize) -> bool {
+        self.add_if_free(SENT, SEARCHING, limit)
+    }
+
+    /// Adds to the word, if it is below a bound and a permit is free.
+    #[inline]
+    fn add_if_free(&self, added: u64, below: u64, limit: usize) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
-        while word < SEARCHING && (word & ACTIVE) < limit as u64 {
-            match self.word.compare_exchange_weak(word, word | SENT, Ordering::SeqCst, Ordering::SeqCst) {
+        while word < below && (word & ACTIVE) < limit as u64 {
+            match self.word.compare_exchange_weak(word, word + added, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return true,
                 Err(seen) => word = seen,
             }
@@ -91,20 +80,23 @@ impl Permits {
         false
     }
 
-    /// The requested thread will not come. Returns whether no permit is acquired, so that no other thread looks at the
-    /// queue.
+    /// A requested thread will not come. Returns whether no permit is acquired and no other thread is on its way, so that no
+    /// thread looks at the queue.
     #[must_use]
     pub(crate) fn unsend(&self) -> bool {
-        self.word.fetch_and(!SENT, Ordering::SeqCst) & ACTIVE == 0
+        let before = self.word.fetch_sub(SENT, Ordering::SeqCst);
+        debug_assert!(before & ALL_SENT > 0, "no thread was sent");
+        before & (ALL_SENT | ACTIVE) == SENT
     }
 
-    /// The requested thread is there. Acquires a permit, if one is free.
+    /// A requested thread is there. Acquires a permit, if one is free.
     #[inline]
     pub(crate) fn arrive(&self, limit: usize) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
         loop {
+            debug_assert!(word & ALL_SENT > 0, "no thread was sent");
             let free = word < ENDED && (word & ACTIVE) < limit as u64;
-            let next = (word & !SENT) + if free { ONE } else { 0 };
+            let next = (word - SENT) + if free { ONE } else { 0 };
             match self.word.compare_exchange_weak(word, next, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return free,
                 Err(seen) => word = seen,
@@ -112,13 +104,17 @@ impl Permits {
         }
     }
 
-    /// Releases the permit of a worker that goes to the back of the line of requests.
-    pub(crate) fn requeue(&self) -> Requeued {
+    /// Releases the permit of a worker that goes to the back of the line, where it counts as sent. Returns whether it was the
+    /// last permit; `None` where no further thread can be counted, so the worker keeps its permit.
+    pub(crate) fn requeue(&self) -> Option<bool> {
         let mut word = self.word.load(Ordering::SeqCst);
         loop {
             debug_assert!(word & ACTIVE > 0, "released a permit that was not acquired");
-            match self.word.compare_exchange_weak(word, (word - ONE) | SENT, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return Requeued { sent: word & SENT == 0, last: word & ACTIVE == 1 },
+            if word & ALL_SENT == ALL_SENT {
+                return None;
+            }
+            match self.word.compare_exchange_weak(word, word - ONE + SENT, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return Some(word & ACTIVE == 1),
                 Err(seen) => word = seen,
             }
         }
@@ -153,7 +149,7 @@ impl Permits {
     /// Returns whether one permit is acquired, and its thread is searching.
     #[inline]
     pub(crate) fn is_only_searching(&self) -> bool {
-        self.word.load(Ordering::SeqCst) & !SENT == SEARCHING + ONE
+        self.word.load(Ordering::SeqCst) & !ALL_SENT == SEARCHING + ONE
     }
 
     /// The number of acquired permits.
@@ -191,7 +187,7 @@ impl Permits {
     /// Ends for ever if no permit is acquired. A late submitter then acquires none, so an end that was seen stays one.
     pub(crate) fn end(&self) -> bool {
         let mut word = self.word.load(Ordering::SeqCst);
-        while word & !SENT == 0 {
+        while word & !ALL_SENT == 0 {
             match self.word.compare_exchange_weak(word, word | ENDED, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return true,
                 Err(seen) => word = seen,

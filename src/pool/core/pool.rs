@@ -23,7 +23,7 @@ use crate::error::{CancelReason, Cancelled};
 use crate::lineage::node::{Node, NodeRef, ScopeTrackers, WeakNodeRef};
 use crate::names::namespace::Namespace;
 use crate::pool::config::PoolConfig;
-use crate::pool::config::kind::PoolMode;
+use crate::pool::config::kind::{PoolKind, PoolMode};
 use crate::pool::core::capacity::Capacity;
 use crate::pool::core::cold::Cold;
 use crate::pool::core::counters::Counters;
@@ -172,6 +172,12 @@ impl Pool {
 
     pub(crate) fn joins(&self) -> bool {
         self.config.mode == PoolMode::Joining
+    }
+
+    /// Returns whether a requested thread acquires its permit when it arrives, and not before ([`Permits`]).
+    #[inline]
+    pub(crate) fn sends(&self) -> bool {
+        self.config.kind == PoolKind::Leased
     }
 
     /// Returns the node at which the code of a task submitted at `place` runs.

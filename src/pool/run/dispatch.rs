@@ -6,7 +6,6 @@ use crate::error::{CancelReason, Error, Refused, SubmitError, TaskError};
 use crate::lineage::node::NodeRef;
 use crate::names::id::TaskId;
 use crate::names::task_type::TaskType;
-use crate::pool::config::kind::PoolKind;
 use crate::pool::core::claimed;
 use crate::pool::core::notifier::Notifier;
 use crate::pool::core::pool::Pool;
@@ -197,7 +196,7 @@ pub(crate) fn release_permit(pool: &Arc<Pool>, searching: bool) -> bool {
 #[inline]
 fn reserve_request(pool: &Pool) -> bool {
     let limit = pool.config.limit();
-    if pool.config.kind == PoolKind::Leased { pool.permits.send(limit) } else { pool.permits.try_acquire(limit) }
+    if pool.sends() { pool.permits.send(limit) } else { pool.permits.try_acquire(limit) }
 }
 
 /// Requests a thread for a queued task, if a permit is free and no worker is searching.
@@ -222,7 +221,7 @@ pub(crate) fn release_to_next(pool: &Arc<Pool>) -> bool {
     if pool.queue.is_empty() || request(pool).is_ok() {
         return true;
     }
-    if pool.config.kind == PoolKind::Leased {
+    if pool.sends() {
         // In this order, so that a request that is refused meanwhile sees a permit, and fails no queued task.
         pool.permits.reacquire();
         let _ = pool.permits.unsend();
@@ -239,8 +238,7 @@ pub(crate) fn refused(pool: &Arc<Pool>, error: &io::Error) {
 
 /// Undoes [`reserve_request`], for a thread that will not come. Returns whether no other thread looks at the queue.
 fn unreserve(pool: &Pool) -> bool {
-    let none_acquired =
-        if pool.config.kind == PoolKind::Leased { pool.permits.unsend() } else { pool.permits.release(false) };
+    let none_acquired = if pool.sends() { pool.permits.unsend() } else { pool.permits.release(false) };
     if !none_acquired {
         // Other workers hold permits. The last one to release its permit looks at the queue after that.
         return false;

@@ -1,9 +1,7 @@
 //! A thread's visit to a pool.
 
-use crate::pool::config::kind::PoolKind;
 use crate::pool::context::enter;
 use crate::pool::context::frame::Brings;
-use crate::pool::core::permits::Requeued;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::queue::Popped;
 use crate::pool::core::queue_stats::QueueStats;
@@ -89,6 +87,9 @@ impl<'a> Session<'a> {
         let now = CoarseInstant::now();
         let (entry, owed, spare) = (&mut self.entry, self.ended, &mut self.spare);
         move |stats, task| {
+            // A tombstone never counts as started. The models read no statistics, and the look would multiply their
+            // interleavings.
+            let task = task.filter(|task| cfg!(loom) || task.state().is_queued());
             if task.is_some() {
                 stats.popped += 1;
             }
@@ -98,6 +99,22 @@ impl<'a> Session<'a> {
                 stats.note_rank(at, task.rank());
             }
         }
+    }
+
+    /// Claims a popped task. Drops a tombstone, which another thread has claimed, and returns `None`.
+    #[inline]
+    pub(crate) fn claim(&self, task: Task) -> Option<Claimed<TaskMeta>> {
+        task.claim().map_err(|tombstone| self.drop_tombstone(tombstone)).ok()
+    }
+
+    #[cold]
+    fn drop_tombstone(&self, tombstone: Task) {
+        // The pop noted it as started if the other thread claimed it after that.
+        if self.entry.is_some() {
+            self.pool.counters.starts_beside_pops.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.pool.tombstones().fetch_sub(1, Ordering::Relaxed);
+        drop(tombstone);
     }
 
     /// Takes the thread's last task off the list of running tasks, and counts out the ended tasks.
@@ -141,13 +158,18 @@ pub(crate) fn arrive(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> bool {
     false
 }
 
-/// Lets the first job in line have the thread of a leased pool, whose own job goes to the back of the line.
-fn requeue(pool: &Arc<Pool>, worker: &WorkerHandle<'_>) -> Option<Arc<dyn Job>> {
-    let Requeued { sent, last } = pool.permits.requeue();
-    if last {
+/// Releases the permit of a worker whose turn is over, if its pool's kind does. Returns whether the pool's job goes to the back
+/// of the line.
+fn requeue(pool: &Pool) -> bool {
+    if !pool.sends() {
+        // The job takes the permit along.
+        return true;
+    }
+    let last = pool.permits.requeue();
+    if last == Some(true) {
         pool.end_if_over();
     }
-    if sent { Some(worker.next_turn(Arc::clone(pool) as _)) } else { worker.first_in_line() }
+    last.is_some()
 }
 
 /// Runs queued tasks until the queue is empty, or until another pool's job gets the thread, which is returned then. The
@@ -176,25 +198,21 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
             pool.permits.stop_searching();
         }
         // Before the thread request, which may take long: a joiner would take the task for a queued one meanwhile.
-        let claimed = task.claim();
+        let claimed = session.claim(task);
         if popped.more || !pool.queue.looks_empty() {
             send_if_permit(pool);
         }
-        match claimed {
-            Ok(claimed) => {
-                let ran = run_popped(&mut session, claimed, popped.more);
-                if !ran && pool.kind.has_failed() {
-                    // A thread without a state would fail one task after the other, and the pool's other threads could
-                    // run them.
-                    session.flush();
-                    worker.retire();
-                    if pool.permits.release(session.searching) {
-                        pool.end_if_over();
-                    }
-                    return None;
-                }
+        if let Some(claimed) = claimed
+            && !run_popped(&mut session, claimed, popped.more)
+            && pool.kind.has_failed()
+        {
+            // A thread without a state would fail one task after the other, and the pool's other threads could run them.
+            session.flush();
+            worker.retire();
+            if pool.permits.release(session.searching) {
+                pool.end_if_over();
             }
-            Err(tombstone) => drop_tombstone(pool, tombstone),
+            return None;
         }
         turn -= 1;
         if turn == 0 {
@@ -202,20 +220,12 @@ pub(crate) fn work(pool: &Arc<Pool>, worker: &mut WorkerHandle<'_>) -> Option<Ar
             if worker.others_wait() {
                 session.stop_searching();
                 session.flush();
-                return match pool.config.kind {
-                    PoolKind::Leased => requeue(pool, worker),
-                    _ => Some(worker.next_turn(Arc::clone(pool) as _)),
-                };
+                if requeue(pool) {
+                    return Some(worker.next_turn(Arc::clone(pool) as _));
+                }
             }
         }
     }
-}
-
-/// Drops a popped task that another thread has claimed.
-pub(crate) fn drop_tombstone(pool: &Pool, tombstone: Task) {
-    pool.counters.starts_beside_pops.fetch_sub(1, Ordering::Relaxed);
-    pool.tombstones().fetch_sub(1, Ordering::Relaxed);
-    drop(tombstone);
 }
 
 /// The outcome of [`run_next`].
@@ -240,19 +250,12 @@ pub(crate) fn run_next(pool: &Arc<Pool>) -> RunOutcome {
         return if pool.tracker.is_ended() { RunOutcome::Nothing } else { RunOutcome::Busy };
     }
     let mut session = Session::new(pool);
-    let next = match session.pop().task.map(Task::claim) {
+    let next = match session.pop().task.map(|task| session.claim(task)) {
         None => RunOutcome::Nothing,
         // As if more were queued: this thread does not search for the next task.
-        Some(Ok(claimed)) => {
-            if run_popped_inside(&mut session, claimed) {
-                RunOutcome::RanTask
-            } else {
-                RunOutcome::Skipped
-            }
-        }
-        Some(Err(tombstone)) => {
-            drop_tombstone(pool, tombstone);
-            RunOutcome::Skipped
+        Some(claimed) => {
+            let ran = claimed.is_some_and(|claimed| run_popped_inside(&mut session, claimed));
+            if ran { RunOutcome::RanTask } else { RunOutcome::Skipped }
         }
     };
     session.flush();
@@ -275,18 +278,14 @@ pub(crate) fn lend<G>(pool: &Arc<Pool>, task: &Task, when: Lend, lent: impl FnOn
     }
     let mut session = Session { brings: Brings::PermitToJoiner, ..Session::new(pool) };
     let popped = session.pop_first(task);
-    let claimed = popped.task.map(Task::claim);
-    let ran = matches!(claimed, Some(Ok(_)));
-    if ran && popped.more {
-        send_if_permit(pool);
-    }
-    match claimed {
-        Some(Ok(claimed)) => {
-            let _lent = lent();
-            while_lent(|| run_popped_inside(&mut session, claimed));
+    let claimed = popped.task.and_then(|task| session.claim(task));
+    let ran = claimed.is_some();
+    if let Some(claimed) = claimed {
+        if popped.more {
+            send_if_permit(pool);
         }
-        Some(Err(tombstone)) => drop_tombstone(pool, tombstone),
-        None => {}
+        let _lent = lent();
+        while_lent(|| run_popped_inside(&mut session, claimed));
     }
     session.flush();
     release_permit(pool, false);

@@ -30,13 +30,10 @@ pub(super) fn run_oldest(pool: &Arc<Pool>) -> AfterOne {
         if popped.more {
             dispatch::send_if_permit(pool);
         }
-        match task.claim() {
-            Ok(claimed) => {
-                // As if more were queued: this thread may do other work first.
-                worker::run_popped_inside(&mut session, claimed);
-                break;
-            }
-            Err(tombstone) => worker::drop_tombstone(pool, tombstone),
+        if let Some(claimed) = session.claim(task) {
+            // As if more were queued: this thread may do other work first.
+            worker::run_popped_inside(&mut session, claimed);
+            break;
         }
     }
     session.flush();
