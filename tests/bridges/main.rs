@@ -21,6 +21,8 @@ mod wheel;
 mod a_client_that_goes_takes_its_work_along;
 #[cfg(feature = "tower")]
 mod a_deadline_comes_out_when_it_is_due;
+#[cfg(feature = "tokio")]
+mod a_joiner_inside_a_runtime_lends_no_thread;
 #[cfg(feature = "serde")]
 mod a_pool_is_configured_by_a_file;
 #[cfg(feature = "tokio")]

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use heirloom::{CancelReason, Error, ErrorKind, PoolConfig, Scope, StartErrorKind};
+use heirloom::{CancelReason, Error, ErrorKind, PoolConfig, Scope};
 
 use crate::common::bounded;
 use crate::common::pools::{Busy, started};
@@ -156,7 +156,10 @@ fn a_work_stealing_pool_refuses_the_setting() {
     let owner = Scope::new("owner");
     let refused = owner.create("work").start(PoolConfig::work_stealing(1).task_timeout(SOON)).expect_err("refused");
     assert!(
-        matches!(refused.as_start().map(|it| it.kind()), Some(StartErrorKind::Invalid { setting: "task_timeout", .. })),
+        matches!(
+            refused.as_start().map(|it| it.kind()),
+            Some(heirloom::StartErrorKind::Invalid { setting: "task_timeout", .. })
+        ),
         "{refused}"
     );
 }

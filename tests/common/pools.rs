@@ -2,7 +2,7 @@
 //! threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread::ThreadId;
 
 use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
@@ -42,6 +42,19 @@ impl Busy {
         self.go.send(()).expect("the task listens");
         self.task.join().expect("runs");
     }
+}
+
+/// A function of numbers that takes long for 0: until the sender is dropped.
+pub(crate) fn slow_for_zero() -> (mpsc::Sender<()>, impl Fn(u32) -> u32 + Send + Sync + 'static) {
+    let (go, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let work = move |n| {
+        if n == 0 {
+            let _ = gate.lock().expect("one user").recv();
+        }
+        n
+    };
+    (go, work)
 }
 
 /// Counts how many are inside at once.

@@ -2,12 +2,12 @@
 //! endless iterators and bounded queues, and after a refusal it ends.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use heirloom::{ErrorKind, PoolConfig, Scope};
 
-use crate::common::pools::{Busy, started};
+use crate::common::pools::{Busy, slow_for_zero, started};
 use crate::common::{bounded, eventually};
 
 #[test]
@@ -15,14 +15,7 @@ fn a_slow_item_holds_up_no_other() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", PoolConfig::leased(2));
-        let (go, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
-        let work = move |n: u32| {
-            if n == 0 {
-                let _ = gate.lock().expect("one user").recv();
-            }
-            n
-        };
+        let (go, work) = slow_for_zero();
         let mut results = pool.map_unordered(0..20, work).expect("accepted");
         let mut first: Vec<u32> = results.by_ref().take(19).map(|r| r.expect("ends")).collect();
         first.sort_unstable();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use heirloom::{Error, ErrorKind, PoolConfig, Scope};
 
-use crate::common::pools::started;
+use crate::common::pools::{slow_for_zero, started};
 use crate::common::{bounded, eventually};
 
 #[derive(Debug)]
@@ -45,14 +45,8 @@ fn unordered_values_come_as_their_tasks_finish() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", PoolConfig::leased(2));
-        let (go, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
-        let work = move |n: u32| {
-            if n == 0 {
-                let _ = gate.lock().expect("one user").recv();
-            }
-            if n == 30 { Err(Failure::At(n)) } else { Ok(n) }
-        };
+        let (go, slow) = slow_for_zero();
+        let work = move |n| if slow(n) == 30 { Err(Failure::At(n)) } else { Ok(n) };
         let mut values = pool.try_map(0.., work).unordered();
         let mut early: Vec<u32> = values.by_ref().take(20).map(|value| value.expect("ends")).collect();
         early.sort_unstable();
@@ -72,14 +66,8 @@ fn kept_values_come_at_once_when_the_order_is_given_up() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", PoolConfig::leased(2));
-        let (go, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
-        let work = move |n: u32| {
-            if n == 0 {
-                let _ = gate.lock().expect("one user").recv();
-            }
-            Ok::<_, Failure>(n)
-        };
+        let (go, slow) = slow_for_zero();
+        let work = move |n| Ok::<_, Failure>(slow(n));
         let mut values = pool.try_map(0..3, work);
         assert!(values.next_timeout(Duration::from_millis(20)).is_err(), "the first one is slow");
         let mut values = values.unordered();
