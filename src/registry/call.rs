@@ -92,7 +92,7 @@ macro_rules! calls {
                 T: Send + 'static,
                 E: From<Error> + Send + 'static,
             {
-                Call::new(self.submit(f))
+                Call::submit(|| self.submit(f))
             }
         }
     };
@@ -112,7 +112,7 @@ impl<K: TaskKind> TypedManager<K> {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        Call::new(self.submit(task))
+        Call::submit(|| self.submit(task))
     }
 }
 
@@ -127,6 +127,6 @@ impl<S: 'static> StatefulManager<S> {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        Call::new(self.submit(f))
+        Call::submit(|| self.submit(f))
     }
 }

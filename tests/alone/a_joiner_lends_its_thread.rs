@@ -84,6 +84,26 @@ fn the_consumer_of_a_map_runs_its_items() {
 }
 
 #[test]
+fn a_call_on_its_callers_thread_hears_the_callers_cancel() {
+    alone(|| {
+        threads::set_limit(1);
+        let scope = Scope::new("test");
+        let (outer, inner) = (pool(&scope), started(&scope, "inner", PoolConfig::leased(1)));
+        let (starts, has_started) = mpsc::channel();
+        let sleep = move || {
+            starts.send(this_thread()).expect("the test listens");
+            heirloom::sleep(Duration::MAX)
+        };
+        let caller = outer.submit(move || (this_thread(), inner.call(sleep).join())).expect("accepted");
+        let sleeper = has_started.recv().expect("it starts");
+        caller.cancel();
+        let (thread, ended) = caller.join().expect("the caller itself ends");
+        assert!(ended.expect_err("its call was cancelled").is_cancelled());
+        assert_eq!(sleeper, thread);
+    });
+}
+
+#[test]
 fn a_lent_task_stands_where_it_was_submitted() {
     static NAME: Heirloom<&str> = Heirloom::new("name");
     without_workers(|scope, _busy| {

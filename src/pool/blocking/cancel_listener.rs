@@ -7,6 +7,8 @@ use crate::lineage::flow::Flow;
 use crate::lineage::node::NodeRef;
 use crate::lineage::watch::Watch;
 use crate::lineage::work::{self, Work};
+use crate::names::id::NodeId;
+use crate::pool::context::frame::Frame;
 use crate::pool::context::thread::{is_shielded, with_own, with_stealing};
 use crate::pool::core::pool::Pool;
 use crate::sync::os::Arc;
@@ -18,6 +20,21 @@ pub(crate) struct CancelListener {
     own: Option<Watch>,
     pool: Option<AtPool>,
     work: Option<AtWork>,
+}
+
+/// Returns whether a task that was submitted at the node sees every cancel request that reaches the running code.
+///
+/// The requests to a running task reach what stands below the task's node. So the answer is false where the task was
+/// submitted before its submitter was a node, or somewhere else, and where the code is cancelled without a node.
+pub(crate) fn is_heard_at(at: NodeId) -> bool {
+    let here = current::nearest();
+    if here.node().id() != at || is_shielded() {
+        return false;
+    }
+    let (is_own, is_teardown) = with_own(|frame| (frame.is_some(), frame.is_some_and(Frame::is_teardown)));
+    let is_work = !is_own && work::with_own(|_| ()).is_some();
+    let steals = with_stealing(|thread| thread.is_some());
+    !is_teardown && !is_work && !steals && current::own().is_none_or(|own| here.node().is_at_or_below(own.node()))
 }
 
 impl CancelListener {

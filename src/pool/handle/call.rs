@@ -7,12 +7,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::lineage::current;
 use crate::pool::blocking::cancel_forwarder::CancelForwarder;
-use crate::pool::blocking::release;
+use crate::pool::blocking::{cancel_listener, release};
 use crate::pool::context::interrupted;
 use crate::pool::handle::cancel_on_drop::CancelOnDrop;
 use crate::pool::handle::task::TaskHandle;
 use crate::wait::graph::Ends;
+use crate::wait::park;
 
 /// A submitted task whose result the caller waits for. Dropping it cancels the task.
 ///
@@ -36,6 +38,13 @@ enum Inner<T, E> {
 }
 
 impl<T, E> Call<T, E> {
+    /// Submits the task of a call. The caller is a node then, so that the task sees the caller's cancel requests also
+    /// where the joiner itself runs the task.
+    pub(crate) fn submit(submit: impl FnOnce() -> Result<TaskHandle<Result<T, E>>, Error>) -> Self {
+        let _caller = current::own();
+        Self::new(submit())
+    }
+
     pub(crate) fn new(submitted: Result<TaskHandle<Result<T, E>>, Error>) -> Self {
         Self(match submitted {
             Ok(handle) => Inner::Accepted(handle.cancel_on_drop()),
@@ -124,7 +133,12 @@ fn join_forwarding<T>(handle: TaskHandle<T>) -> Result<T, Error> {
 #[inline(never)]
 fn wait<T>(handle: &TaskHandle<T>) -> Result<(), Error> {
     let deep = release::release_if_deep();
-    if handle.awaited.ends_without_sleep(deep.is_none()) {
+    // No request is forwarded to a task that runs on this thread.
+    let ends = match cancel_listener::is_heard_at(handle.awaited.task.at()) {
+        true => handle.awaited.ends_without_sleep(deep.is_none()),
+        false => park::spin_until(|| handle.is_finished()),
+    };
+    if ends {
         return Ok(());
     }
     let mut forwarder = None;
