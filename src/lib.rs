@@ -64,7 +64,7 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | the tree | [`current`], [`Lineage`], [`Entered`], [`NodeKind`], [`Ancestors`], [`wrap`], [`wrap_fn`], [`thread`] |
+//! | the tree | [`current`], [`Lineage`], [`Entered`], [`NodeKind`], [`Ancestors`], [`PathNode`], [`wrap`], [`wrap_fn`], [`thread`] |
 //! | scopes | [`Scope`]; for futures [`FutureExt`], [`InScope`], [`InLineage`] |
 //! | finding managers | [`get`], [`get_or_create`], [`get_or_start`], [`get_or_start_async`], [`create`], [`with`], [`Namespace`] |
 //! | parallel loops | with the feature `rayon` `PoolConfig::work_stealing`, `PoolManager::install`; [`Lineage::carry`] |
@@ -72,7 +72,7 @@
 //! | order of a queue | [`PoolConfig::priorities`], [`PoolConfig::fair`], [`PoolConfig::fair_by`], [`FairBy`], [`Scope::priority`], [`Scope::weight`], [`PoolManager::submit_at`] |
 //! | work for one thread | [`PoolManager::start_local`], [`PoolConfig::local`], [`LocalPool`] |
 //! | threads of a dedicated pool | [`worker`], [`WorkerCtx`], [`PoolConfig::on_worker_start`], [`PoolConfig::warm`], [`PoolConfig::worker_state`], [`PoolManager::submit_with_state`], [`StatefulManager`] |
-//! | tasks | [`TaskHandle`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`blocking`], [`block_on()`] |
+//! | tasks | [`TaskHandle`], [`Promise`], [`CancelOnDrop`], [`TaskStatus`], [`CancelOutcome`], [`TaskSet`], [`blocking`], [`block_on()`] |
 //! | calls, and many results | [`call()`], [`Call`], [`Map`], [`MapUnordered`], [`Indexed`], [`TryMap`], [`TaskStream`], [`StreamSender`] |
 //! | deadlines | [`Scope::deadline`], [`Scope::run_timeout`], [`InScope::timeout`], [`InScopeTimeout`], [`PoolConfig::task_timeout`], [`TaskHandle::timeout`], [`deadline()`], [`remaining`] |
 //! | cancelling | [`checkpoint`], [`is_cancelled`], [`sleep`], [`cancelled`], [`on_cancel`], [`OnCancel`], [`acknowledge_cancel`], [`Cancelled`], [`CancelReason`] |
@@ -159,6 +159,7 @@ pub use crate::integration::tower;
 pub use crate::lineage::future::InLineage;
 pub use crate::lineage::handle::{Ancestors, Entered, Lineage, current, wrap, wrap_fn};
 pub use crate::lineage::node::NodeKind;
+pub use crate::lineage::path::PathNode;
 pub use crate::names::id::{NodeId, TaskId};
 pub use crate::names::namespace::Namespace;
 pub use crate::names::task_type::{Task, TaskKind, TaskType};
@@ -173,6 +174,7 @@ pub use crate::pool::context::thread::task_id;
 pub use crate::pool::handle::call::Call;
 pub use crate::pool::handle::cancel_on_drop::CancelOnDrop;
 pub use crate::pool::handle::map::Map;
+pub use crate::pool::handle::promise::Promise;
 pub use crate::pool::handle::scope::{ScopedHandle, TaskScope};
 pub use crate::pool::handle::set::{Ended, TaskSet};
 pub use crate::pool::handle::stream::reader::TaskStream;

@@ -59,7 +59,7 @@ pub enum ErrorKind {
     Sealed,
     /// The value's initialiser returned an error, which is the source.
     InitFailed,
-    /// The future that initialised the value was dropped.
+    /// The code that owed the result was dropped: the future that initialised the value, or the promise of the task.
     Abandoned,
     /// The caller does not stand at or below the node that was to own the value.
     NotBelow,

@@ -32,6 +32,12 @@ enum Kind {
         text: Option<String>,
     },
     Cancelled(Cancelled),
+    /// Cancelled after it had begun.
+    Interrupted(Cancelled),
+    /// Its promise was dropped.
+    Abandoned {
+        begun: bool,
+    },
     ThreadSpawn(io::Error),
     WorkerInit(Arc<dyn Error + Send + Sync>),
     ProcessExiting,
@@ -56,6 +62,15 @@ impl TaskError {
 
     pub(crate) fn cancelled(id: TaskId, namespace: &Namespace, cause: Cancelled) -> Self {
         Self::new(id, namespace, Kind::Cancelled(cause))
+    }
+
+    /// A promised task that had begun.
+    pub(crate) fn interrupted(id: TaskId, namespace: &Namespace, cause: Cancelled) -> Self {
+        Self::new(id, namespace, Kind::Interrupted(cause))
+    }
+
+    pub(crate) fn abandoned(id: TaskId, namespace: &Namespace, begun: bool) -> Self {
+        Self::new(id, namespace, Kind::Abandoned { begun })
     }
 
     /// No thread could be had: the system, or the workers' initialiser, refused.
@@ -115,7 +130,8 @@ impl TaskError {
     /// The reason.
     ///
     /// - `Panicked`, `ProcessExiting`: the task's own end.
-    /// - `Cancelled`, `DeadlineExceeded`: the task was cancelled before it started.
+    /// - `Cancelled`, `DeadlineExceeded`: the task was cancelled before it started, or its promise's holder ended it so.
+    /// - `Abandoned`: the [promise](crate::Promise) of the task was dropped, so no code is left to complete it.
     /// - `NoThread`, `WorkerInit`: the pool got no worker. The source is the system's or the initialiser's own error.
     /// - `Busy`, `NotBound`, `TooDeep`: the task did not start. The gate that its pool runs tasks under was held, or
     ///   [required](crate::GateMode::Require) and not bound; or the thread that was to run the task inside the tasks that
@@ -133,7 +149,8 @@ impl TaskError {
     pub fn kind(&self) -> ErrorKind {
         match &self.0.kind {
             Kind::Panic { .. } => ErrorKind::Panicked,
-            Kind::Cancelled(cause) => Cancelled::kind_of(Some(cause), ErrorKind::Cancelled),
+            Kind::Abandoned { .. } => ErrorKind::Abandoned,
+            Kind::Cancelled(cause) | Kind::Interrupted(cause) => Cancelled::kind_of(Some(cause), ErrorKind::Cancelled),
             Kind::ThreadSpawn(_) => ErrorKind::NoThread,
             Kind::WorkerInit(_) => ErrorKind::WorkerInit,
             Kind::ProcessExiting => ErrorKind::ProcessExiting,
@@ -151,11 +168,11 @@ impl TaskError {
         self.as_cancelled().is_some()
     }
 
-    /// The reason and the place of the cancel, when the task was cancelled before it started.
+    /// The reason and the place of the cancel, when the task ended as cancelled.
     #[must_use]
     pub fn as_cancelled(&self) -> Option<&Cancelled> {
         match &self.0.kind {
-            Kind::Cancelled(cause) => Some(cause),
+            Kind::Cancelled(cause) | Kind::Interrupted(cause) => Some(cause),
             _ => None,
         }
     }
@@ -211,6 +228,12 @@ impl fmt::Display for TaskError {
                 write!(f, "panicked: {}", text.as_deref().unwrap_or("(a payload that is no text)"))
             }
             Kind::Cancelled(cause) => write!(f, "was cancelled before it started: {}; pass this up", cause.why()),
+            Kind::Interrupted(cause) => write!(f, "was cancelled: {}; pass this up", cause.why()),
+            Kind::Abandoned { begun } => write!(
+                f,
+                "has no value, because its promise was dropped {} it had begun; complete the promise on each path",
+                if *begun { "after" } else { "before" }
+            ),
             Kind::ThreadSpawn(error) => write!(
                 f,
                 "was dropped, because the system refused a thread: {error}; raise its limits, or lower \

@@ -5,6 +5,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::lineage::node::NodeKind;
+use crate::lineage::path::PathNode;
 use crate::names::id::{NodeId, TaskId};
 use crate::names::namespace::Namespace;
 use crate::names::task_type::TaskType;
@@ -53,6 +54,7 @@ as_value!(NodeKind => |this, out| out.serialize_str(this.as_str()));
 as_value!(Tree => |this, out| this.snapshot().serialize(out));
 
 as_struct!(Snapshot as this { nodes });
+as_struct!(PathNode as this { id, parent, kind, name, task });
 as_struct!(NodeSnapshot as this {
     id, parent, kind, name, task, pending, closed, cancelled,
     remaining_seconds = this.remaining.map(|left| left.as_secs_f64()), managers,

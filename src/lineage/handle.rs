@@ -67,7 +67,7 @@ impl Lineage {
     }
 
     /// Returns the node and those above it in words, for errors.
-    pub(crate) fn path(&self) -> Path<'_> {
+    pub(crate) fn words(&self) -> Path<'_> {
         Path(self.0.node())
     }
 
@@ -243,7 +243,7 @@ impl fmt::Display for Lineage {
 
 impl fmt::Debug for Lineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lineage({:?})", self.path())
+        write!(f, "Lineage({:?})", self.words())
     }
 }
 

@@ -21,6 +21,7 @@ mod locals;
 pub(crate) mod lookup;
 mod memo;
 pub(crate) mod node;
+pub(crate) mod path;
 pub(crate) mod queued;
 pub(crate) mod slots;
 pub(crate) mod thread_state;

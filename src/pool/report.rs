@@ -15,7 +15,7 @@ use crate::pool::config::kind::{PoolKind, PoolMode};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// The limit `n`: the number of tasks that may run at once.
+    /// The limit `n`: the number of tasks that may run at once. [Promised](crate::Promise) tasks come on top of it.
     pub limit: usize,
     /// Tasks started, not ended and not inside one of heirloom's waits.
     pub running: usize,
@@ -38,8 +38,9 @@ pub struct PoolStats {
     /// request that another thread or a runtime's future sees on behalf of the task does not count; the task's own check or
     /// wait does. The pieces of a [`work_stealing`](crate::PoolConfig::work_stealing) pool's tasks cannot be distinguished:
     /// when one piece sees a request, it counts for all running tasks of the pool that the same request reaches.
+    /// A [promised](crate::Promise) task counts as interrupted if a request reaches it when its holder ends it.
     pub interrupted: u64,
-    /// Tasks that panicked.
+    /// Tasks that panicked, and [promised](crate::Promise) tasks that had begun and whose promise was dropped.
     pub panicked: u64,
     /// Tasks that ended before they started.
     pub cancelled: u64,
@@ -60,7 +61,8 @@ pub struct PoolStats {
 ///
 /// Tasks inside waits count as running. A queued task that was cancelled counts until a worker passes it. Of the newest 10 000 and
 /// more tasks that came since a worker last looked at the queue, 10 000 are counted. A submitter's own thread runs some tasks of
-/// [`run`](crate::PoolManager::run) without a queue, and those have no share.
+/// [`run`](crate::PoolManager::run) without a queue, and those have no share. A [promised](crate::Promise) task has one once it
+/// has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShareStats {

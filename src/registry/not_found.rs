@@ -18,7 +18,7 @@ impl ManagerNotFound {
         let elsewhere = Elsewhere(Arc::new(move |namespace| {
             family.upgrade().map_or_else(Vec::new, |family| owners(&family, namespace))
         }));
-        Self { namespace, place: at.path().to_string(), place_id: at.id(), elsewhere, owns: true }
+        Self { namespace, place: at.words().to_string(), place_id: at.id(), elsewhere, owns: true }
     }
 
     /// For a look-up from the current node. Makes no node: a task that asks in vain and submits itself again for ever makes

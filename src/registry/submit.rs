@@ -7,6 +7,7 @@ use crate::names::task_type::TaskType;
 use crate::pool::core::task_meta::As;
 use crate::pool::handle::feed::ToPool;
 use crate::pool::handle::map::Map;
+use crate::pool::handle::promise::Promise;
 use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
 use crate::registry::manager::PoolManager;
@@ -186,6 +187,35 @@ macro_rules! submits {
                 let Some(pool) = self.pool() else { return self.try_submit(f) };
                 let submitted = submit::submit_async(&pool, self.type_of_tasks(), f).await;
                 submitted.map_err(|refused| self.explained(refused))
+            }
+
+            /// Promises a task: code outside of the pool ends it, with a value or an error. Never blocks.
+            ///
+            /// Returns the [`Promise`], whose holder ends the task, and the task's handle. The task takes no permit and no thread.
+            /// The pool and the scopes above the submitter count it as any other task, and refuse it as any other. Until it
+            /// [begins](Promise::begin) it is queued, and takes a unit of the [queue's limit](crate::PoolConfig::queue_limit).
+            /// See [`Promise`] for cancels. A pool's gate, initialisers and worker states do not concern it.
+            ///
+            /// Costs a node and three allocations, about a microsecond.
+            ///
+            /// ```
+            /// # use heirloom::{PoolConfig, Scope};
+            /// # let scope = Scope::new("doc");
+            /// # let pool = scope.create("work");
+            /// # pool.start(PoolConfig::leased(2))?;
+            /// let (promise, task) = pool.promise::<u32>()?;
+            /// std::thread::spawn(move || promise.complete(42)); // stands for a device's or a library's callback
+            /// assert_eq!(task.join()?, 42);
+            /// # Ok::<(), heirloom::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// As [`submit`](Self::submit).
+            pub fn promise<T: Send + 'static>(&self) -> Result<(Promise<T>, TaskHandle<T>), Error> {
+                match &*self.load() {
+                    Some(pool) => Promise::submit(pool, self.type_of_tasks()).map_err(|refusal| self.explain(refusal)),
+                    None => Err(self.not_started()),
+                }
             }
 
             /// Runs `f` on every item, and yields the results in order.

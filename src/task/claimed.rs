@@ -38,6 +38,11 @@ impl<M: 'static> TaskRef<M> {
         if self.state().claim() { Ok(Claimed(self, PhantomData)) } else { Err(self) }
     }
 
+    /// Takes the task out of `PROMISED`: for exactly one caller.
+    pub(crate) fn claim_promised(self) -> Result<Claimed<M>, Self> {
+        if self.state().claim_promised() { Ok(Claimed(self, PhantomData)) } else { Err(self) }
+    }
+
     /// Returns the pool of a queued task, and `None` once the task has left `QUEUED`.
     ///
     /// # Safety

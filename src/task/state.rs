@@ -1,11 +1,15 @@
 //! [`State`]: the life of one task, its flags and its references, in one word.
 //!
 //! ```text
-//!   QUEUED --claim--> RUNNING --finish--> DONE (final)
+//!   QUEUED --claim----> RUNNING --finish--> DONE (final)
+//! PROMISED --claim_promised--^
 //! ```
 //! The claimer owes the rest: to run the closure or to drop it, to store the result, to finish. A worker claims the
 //! task that it popped. A joiner on a worker of the same pool claims a task that has not started. A canceller claims in
 //! order to drop. There is no other way out of `QUEUED`, so a task ends exactly once.
+//!
+//! A promised task begins in `PROMISED`: it is in no queue, so no worker and no joiner claims it. The promise claims it to
+//! begin, and a canceller in order to drop.
 //!
 //! # References
 //! One for the queue, one for the handle, one for the set of a borrowing scope. The drop of the last frees the memory.
@@ -30,6 +34,7 @@ const PHASE: usize = 0b11;
 const QUEUED: usize = 0;
 const RUNNING: usize = 1;
 const DONE: usize = 2;
+const PROMISED: usize = 3;
 const CANCEL: usize = 1 << 2;
 const WAITER: usize = 1 << 3;
 /// No handle takes the result: the finisher drops it.
@@ -52,7 +57,9 @@ const TIMED: usize = 1 << 11;
 const LOOKED: usize = 1 << 12;
 /// The finisher keeps the pool for the look that is under way.
 const HELD: usize = 1 << 13;
-const REF: usize = 1 << 14;
+/// The task is a promised one.
+const PROMISE: usize = 1 << 14;
+const REF: usize = 1 << 15;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicUsize);
@@ -110,6 +117,16 @@ impl State {
         self.0.load(Ordering::Relaxed) & STATEFUL != 0
     }
 
+    /// Marks a promised task, which is in no queue. Called before another thread sees the task.
+    pub(crate) fn set_promised(&self) {
+        self.0.fetch_or(PROMISED | PROMISE, Ordering::Relaxed);
+    }
+
+    /// Returns whether the task is a promised one, whichever its phase.
+    pub(crate) fn is_promised(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & PROMISE != 0
+    }
+
     /// Marks a task that returned after it was cancelled. Called before it is finished.
     pub(crate) fn set_interrupted(&self) {
         self.0.fetch_or(INTERRUPTED, Ordering::Relaxed);
@@ -144,6 +161,11 @@ impl State {
         self.load() & PHASE == QUEUED
     }
 
+    /// Returns whether the task has not begun: it is queued, or promised.
+    pub(crate) fn is_unbegun(&self) -> bool {
+        is_unbegun(self.load())
+    }
+
     /// Finishing the task runs no user code: no foreign waker is registered, and the handle is there to take the
     /// result.
     #[inline]
@@ -152,12 +174,12 @@ impl State {
         now & UNCLAIMED == 0 && now & (WAITER | OURS) != WAITER
     }
 
-    /// Takes the task out of `QUEUED`. True for exactly one caller.
-    #[inline]
-    pub(crate) fn claim(&self) -> bool {
+    /// Changes the word while it fits. True for a changed word.
+    #[inline(always)]
+    fn change_while(&self, fits: impl Fn(usize) -> bool, next: impl Fn(usize) -> usize) -> bool {
         let mut now = self.load();
-        while now & PHASE == QUEUED {
-            match self.0.compare_exchange_weak(now, now + RUNNING, Ordering::AcqRel, Ordering::Acquire) {
+        while fits(now) {
+            match self.0.compare_exchange_weak(now, next(now), Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(seen) => now = seen,
             }
@@ -165,16 +187,20 @@ impl State {
         false
     }
 
-    /// As [`claim`](Self::claim), and adds a reference in the same step: for a caller that has none of its own.
+    /// Takes the task out of `QUEUED`. True for exactly one caller.
+    #[inline]
+    pub(crate) fn claim(&self) -> bool {
+        self.change_while(|now| now & PHASE == QUEUED, |now| now + RUNNING)
+    }
+
+    /// Takes a promised task out of `PROMISED`. True for exactly one caller.
+    pub(crate) fn claim_promised(&self) -> bool {
+        self.change_while(|now| now & PHASE == PROMISED, running)
+    }
+
+    /// Claims a task that is queued or promised, and adds a reference in the same step: for a canceller without one.
     pub(crate) fn claim_counted(&self) -> bool {
-        let mut now = self.load();
-        while now & PHASE == QUEUED {
-            match self.0.compare_exchange_weak(now, now + RUNNING + REF, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(seen) => now = seen,
-            }
-        }
-        false
+        self.change_while(is_unbegun, |now| running(now) + REF)
     }
 
     pub(crate) fn request_cancel(&self, reason: CancelReason) -> CancelRequest {
@@ -182,7 +208,7 @@ impl State {
         let mut now = self.load();
         loop {
             let (next, outcome) = match now & PHASE {
-                QUEUED => ((now + RUNNING) | request, CancelRequest::Claimed),
+                QUEUED | PROMISED => (running(now) | request, CancelRequest::Claimed),
                 RUNNING if now & NODE != 0 => return CancelRequest::AtNode,
                 RUNNING if now & CANCEL == 0 => (now | request, CancelRequest::Requested),
                 RUNNING => return CancelRequest::AskedBefore,
@@ -213,14 +239,7 @@ impl State {
 
     /// Notes a deadline of the task. False when the task has ended.
     pub(crate) fn note_deadline(&self) -> bool {
-        let mut now = self.load();
-        while now & PHASE != DONE {
-            match self.0.compare_exchange_weak(now, now | TIMED, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(seen) => now = seen,
-            }
-        }
-        false
+        self.change_while(|now| now & PHASE != DONE, |now| now | TIMED)
     }
 
     /// Returns whether the handle has set a deadline.
@@ -279,14 +298,7 @@ impl State {
     /// The handle begins to look at the task's pool. False when the task has left `QUEUED`.
     #[inline]
     pub(crate) fn begin_look(&self) -> bool {
-        let mut now = self.load();
-        while now & PHASE == QUEUED {
-            match self.0.compare_exchange_weak(now, now | LOOKED, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(seen) => now = seen,
-            }
-        }
-        false
+        self.change_while(|now| now & PHASE == QUEUED, |now| now | LOOKED)
     }
 
     /// The handle ends its look. True when a reference to the pool was handed over, which the handle gives back.
@@ -302,14 +314,7 @@ impl State {
     #[cold]
     #[must_use]
     pub(crate) fn hand_over(&self) -> bool {
-        let mut now = self.load();
-        while now & LOOKED != 0 {
-            match self.0.compare_exchange_weak(now, now | HELD, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(seen) => now = seen,
-            }
-        }
-        false
+        self.change_while(|now| now & LOOKED != 0, |now| now | HELD)
     }
 
     /// Before the handle writes its waker: true when it may.
@@ -331,14 +336,7 @@ impl State {
 
     /// The handle is dropped without taking the result. False when the task is done already, so the handle drops it.
     pub(crate) fn leave_unclaimed(&self) -> bool {
-        let mut now = self.load();
-        while now & PHASE != DONE {
-            match self.0.compare_exchange_weak(now, now | UNCLAIMED, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(seen) => now = seen,
-            }
-        }
-        false
+        self.change_while(|now| now & PHASE != DONE, |now| now | UNCLAIMED)
     }
 
     pub(crate) fn add_ref(&self) {
@@ -361,6 +359,15 @@ impl State {
         }
         false
     }
+}
+
+fn is_unbegun(word: usize) -> bool {
+    matches!(word & PHASE, QUEUED | PROMISED)
+}
+
+/// The word in the phase `RUNNING`.
+fn running(word: usize) -> usize {
+    (word & !PHASE) | RUNNING
 }
 
 fn reason_of(word: usize) -> Option<CancelReason> {

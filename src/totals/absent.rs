@@ -9,7 +9,7 @@ pub(crate) struct Totals;
 
 pub(crate) struct PoolRecord;
 
-/// No moment: no clock is read.
+/// No moment: the clock is not read.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Accepted;
 
@@ -43,6 +43,10 @@ impl PoolRecord {
         Started
     }
 
+    pub(crate) fn goes_on(&self, Accepted: Accepted) -> Started {
+        Started
+    }
+
     pub(crate) fn quantiles(&self) -> [Option<Quantiles>; 2] {
         [None; 2]
     }
@@ -50,4 +54,8 @@ impl PoolRecord {
 
 impl Started {
     pub(crate) fn ended(self, _: bool) {}
+
+    pub(crate) fn since(self) -> Accepted {
+        Accepted
+    }
 }

@@ -113,6 +113,11 @@ impl PoolRecord {
         }
     }
 
+    /// Returns the started task again whose [moment](Started::since) this is.
+    pub(crate) fn goes_on(&self, began: Accepted) -> Started<'_> {
+        began.0.zip(self.times.get()).map_or(Started::UNMEASURED, |(began, times)| Started::since_then(began, times))
+    }
+
     fn started_measured(&self, pool: &impl CountedPool, accepted: Moment) -> Started<'_> {
         let times = self.times.get().or_else(|| self.find_times(pool));
         times.map_or(Started::UNMEASURED, |times| Started::now(accepted, times))

@@ -18,7 +18,7 @@ struct Histogram([AtomicU64; BUCKETS]);
 /// The queue waits, and the run times.
 pub(crate) type TimeCounts = [Buckets; 2];
 
-/// The moment at which a pool accepted a task, where a reader wants the times.
+/// The moment at which a pool accepted a task, or at which the task began, where a reader wants the times.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Accepted(pub(super) Option<Moment>);
 
@@ -67,6 +67,15 @@ impl<'a> Started<'a> {
         let now = Moment::now();
         times.wait.add(now.nanos_since(accepted));
         Self(Some((now, times)))
+    }
+
+    pub(super) fn since_then(began: Moment, times: &'a Times) -> Self {
+        Self(Some((began, times)))
+    }
+
+    /// Returns the moment of the start, for a task that no thread runs.
+    pub(crate) fn since(self) -> Accepted {
+        Accepted(self.0.map(|(began, _)| began))
     }
 
     /// Adds the run time of the task, if its body was run.

@@ -8,6 +8,7 @@ mod a_cancelled_queued_task_is_over_at_once;
 mod a_deadline_travels_down_the_tree;
 mod a_future_hears_of_a_request;
 mod a_hook_runs_when_its_place_is_asked_to_stop;
+mod a_promise_sees_its_cancel;
 mod a_request_by_handle_is_heard_wherever_the_code_stands;
 mod a_request_to_stop_reaches_everything_below;
 mod a_request_to_stop_stays_until_it_is_declined;

@@ -10,6 +10,8 @@ mod a_handle_tells_how_its_task_ended;
 mod a_map_waits_for_capacity;
 mod a_panic_is_caught_and_handed_over;
 mod a_panicking_task_costs_no_worker;
+mod a_promise_ends_once_in_every_race;
+mod a_promised_task_ends_from_outside;
 mod a_refusal_gives_the_closure_back;
 mod a_scope_maps_borrowed_items;
 mod a_set_yields_tasks_as_they_finish;

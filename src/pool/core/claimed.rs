@@ -26,17 +26,19 @@ pub(crate) fn note(pool: &Pool) {
     }
 }
 
-/// Takes the metadata of a task that was claimed in its pool's queue, and [notes](note) the claim.
+/// Takes the metadata of a task that was claimed before it began, and [notes](note) the claim of one in the queue.
 pub(crate) fn take(claimed: &Claimed<TaskMeta>) -> Option<(Arc<Pool>, TaskMeta)> {
     let meta = claimed.take_meta().filter(TaskMeta::queued)?;
     let pool = meta.pool.get::<Pool>().as_ptr();
-    // SAFETY: the address is from an `Arc<Pool>`. The claimer counts a queued task out of its pool, with the metadata, so the
+    // SAFETY: the address is from an `Arc<Pool>`. The claimer counts the task out of its pool, with the metadata, so the
     // task is still counted; and a pool that counts a task holds itself.
     let pool = unsafe {
         Arc::increment_strong_count(pool);
         Arc::from_raw(pool)
     };
-    note(&pool);
+    if !claimed.task().state().is_promised() {
+        note(&pool);
+    }
     Some((pool, meta))
 }
 

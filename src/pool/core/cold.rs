@@ -6,6 +6,7 @@ use slab::Slab;
 
 use crate::error::Cancelled;
 use crate::lineage::node::WeakNodeRef;
+use crate::pool::core::promised::PromisedTasks;
 use crate::sync::os::{AtomicU64, Mutex, OnceLock};
 
 /// The data of a pool that most pools never have.
@@ -13,6 +14,7 @@ use crate::sync::os::{AtomicU64, Mutex, OnceLock};
 pub(crate) struct Cold {
     /// Nodes of running tasks, for the canceller.
     pub(super) nodes: Mutex<Slab<WeakNodeRef>>,
+    pub(crate) promised: PromisedTasks,
     pub(crate) cause: OnceLock<Cancelled>,
     pub(crate) interrupted: AtomicU64,
     pub(crate) panicked: AtomicU64,

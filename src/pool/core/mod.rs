@@ -13,6 +13,7 @@ pub(crate) mod notifier;
 mod ordered;
 pub(crate) mod permits;
 pub(crate) mod pool;
+pub(crate) mod promised;
 pub(crate) mod queue;
 pub(crate) mod queue_stats;
 pub(crate) mod running_tasks;

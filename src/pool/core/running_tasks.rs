@@ -133,7 +133,7 @@ impl RunningTasks {
         self.forget_name_at(at);
         let before = std::mem::replace(&mut self.slots[at], Slot::Free(self.free));
         debug_assert!(matches!(before, Slot::Taken(_)), "erased twice");
-        // The cast is exact: each running task has a stack, so there are fewer slots than links.
+        // The cast is exact: each running task has a stack or a node, so there are fewer slots than links.
         self.free = at as Link;
         self.taken -= 1;
         if self.taken == 0 {

@@ -20,7 +20,7 @@ pub(crate) struct TaskMeta {
     pub(crate) place: NodeRef,
     /// Data that few tasks have.
     pub(crate) rare: Option<Box<RareMeta>>,
-    /// The pool it is queued in; [`PoolAddress::NONE`] for a task that is not queued.
+    /// The pool it is queued in or promised to; [`PoolAddress::NONE`] for a task that is neither.
     pub(crate) pool: PoolAddress,
     /// Takes no space without a feature that measures tasks.
     pub(crate) accepted: Accepted,
@@ -77,7 +77,7 @@ impl TaskMeta {
         self.rare.as_ref()?.task_type.as_ref()
     }
 
-    /// Returns whether it came through the queue: it holds capacity, and its node may list it.
+    /// Returns whether it was queued or promised: it holds capacity, and its node may list it.
     #[inline]
     pub(crate) fn queued(&self) -> bool {
         self.pool != PoolAddress::NONE

@@ -9,6 +9,7 @@ use crate::lineage::node::{Node, NodeRef};
 use crate::lineage::queued::{self, Claims};
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::Task;
+use crate::sync::os::{Ordering, fence};
 
 /// A list of so many nodes keeps its memory when it becomes empty.
 const KEEP: usize = 16;
@@ -51,7 +52,14 @@ pub(crate) fn unlist(pool: &Pool, place: &NodeRef, task: &Task) {
     }
 }
 
-/// Notes the node of a task that runs here.
+/// Returns the promised tasks that have not begun, the oldest first. The caller has set a flag of the pool.
+pub(crate) fn promised(pool: &Pool) -> Vec<Task> {
+    // Between the flag and the look: see `promised`.
+    fence(Ordering::SeqCst);
+    pool.known_cold().map_or_else(Vec::new, |cold| cold.promised.all())
+}
+
+/// Notes the node of a task that runs here, or that has begun as a promised one.
 pub(crate) fn note_node(pool: &Pool, node: &NodeRef) -> NodeKey {
     let at = pool.cold().nodes.lock().insert(node.downgrade());
     // The canceller sets the flag and then looks at the list. So one of the two sees the other.

@@ -6,6 +6,7 @@ pub(crate) mod cancel_on_drop;
 pub(crate) mod feed;
 pub(crate) mod map;
 pub(crate) mod members;
+pub(crate) mod promise;
 pub(crate) mod scope;
 mod scope_map;
 pub(crate) mod set;

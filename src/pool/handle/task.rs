@@ -76,7 +76,7 @@ impl<T> TaskHandle<T> {
         let state = self.awaited.task.state();
         if state.is_done() {
             TaskStatus::Finished
-        } else if state.is_queued() {
+        } else if state.is_unbegun() {
             TaskStatus::Queued
         } else {
             TaskStatus::Running

@@ -51,9 +51,9 @@ impl Awaited {
         self.pool.get::<Pool>().as_ptr()
     }
 
-    /// Cancels the task together with others, if it is still queued.
+    /// Cancels the task together with others, if it has not begun.
     pub(super) fn evict(&self, evicted: &mut Evicted) {
-        let Ok(claimed) = self.task.another().claim() else { return };
+        let Ok(claimed) = self.task.another().claim().or_else(Task::claim_promised) else { return };
         if let Some((pool, meta)) = claimed::take(&claimed) {
             let cause = cause::at_task(&self.task, CancelReason::Request);
             evicted.add(&pool, claimed, meta, TaskError::cancelled(self.task.id(), &pool.namespace, cause));

@@ -20,6 +20,22 @@ use crate::task::rank::Rank;
 
 /// Admits a task, before the queue is touched. Returns the nodes and trackers that count it.
 pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
+    let place = check(pool, task_type)?;
+    let counted = match pool.config.steals() {
+        true => Counted::new(place, live_owner(pool)?),
+        false => Counted { place, ..Counted::default() },
+    };
+    count(pool, counted)
+}
+
+/// Admits a promised task: no thread of the pool runs it, so it stands at its submitter's node in a pool of any kind.
+pub(super) fn admit_promised(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
+    count(pool, Counted { place: check(pool, task_type)?, ..Counted::default() })
+}
+
+/// Returns the submitter's node, if the submitter may submit such a task.
+#[inline]
+fn check(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<NodeRef, SubmitError> {
     if fork::is_fork() {
         return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::Forked));
     }
@@ -27,11 +43,11 @@ pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Co
         return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::FromInitialiser));
     }
     check_type(pool, task_type)?;
-    let place = place(pool)?;
-    let counted = match pool.config.steals() {
-        true => Counted::new(place, live_owner(pool)?),
-        false => Counted { place, ..Counted::default() },
-    };
+    place(pool)
+}
+
+#[inline]
+fn count(pool: &Arc<Pool>, counted: Counted) -> Result<Counted, SubmitError> {
     match pool.accept(&counted) {
         Ok(()) => Ok(counted),
         Err(NotAccepted::ScopeEnded(place)) => Err(scope_has_ended(pool, &place)),

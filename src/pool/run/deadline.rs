@@ -94,8 +94,15 @@ fn begin_limited(pool: &Pool) {
     }
 }
 
+/// Begins the time of a promised task, at its own node.
+pub(super) fn begin_promised(pool: &Pool, own: &NodeRef) {
+    if let Some(at) = pool.config.rare().task_timeout.and_then(park::after) {
+        set(own, at, cancel_below);
+    }
+}
+
 /// The carry of a node that is no scope.
-fn cancel_below(at: NodeRef) {
+pub(super) fn cancel_below(at: NodeRef) {
     let node = at.node();
     let mut claims = Claims::new();
     node.claim_cancelled(&mut claims);

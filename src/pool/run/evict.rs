@@ -90,6 +90,9 @@ impl Evicted {
     pub(crate) fn add(&mut self, pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, meta: TaskMeta, error: TaskError) {
         if meta.queued() {
             task_nodes::unlist(pool, &meta.place, claimed.task());
+            if claimed.task().state().is_promised() {
+                pool.cold().promised.unlist_failed(claimed.task(), &error);
+            }
             if let Some(capacity) = pool.capacity() {
                 capacity.count_one(claimed.task());
                 self.roomy.push(Arc::clone(pool));
@@ -223,6 +226,16 @@ pub(super) fn end_cancelled_with(pool: &Arc<Pool>, claimed: Claimed<TaskMeta>, m
     let cause = cause::of_queued(pool, &meta);
     let error = TaskError::cancelled(claimed.task().id(), &pool.namespace, cause);
     end_unrun(pool, claimed, meta, error);
+}
+
+/// Gives each promised task that has not begun its outcome.
+pub(super) fn evict_promised(pool: &Arc<Pool>, evicted: &mut Evicted, error: &dyn Fn(&Task) -> TaskError) {
+    for task in task_nodes::promised(pool) {
+        let Ok(claimed) = task.claim_promised() else { continue };
+        let Some(meta) = claimed.take_meta() else { continue };
+        let error = error(claimed.task());
+        evicted.add(pool, claimed, meta, error);
+    }
 }
 
 /// Takes every queued task off the queue, and gives each its outcome.

@@ -9,6 +9,7 @@ pub(crate) mod evict;
 pub(crate) mod gate;
 pub(crate) mod leave;
 pub(crate) mod name;
+pub(crate) mod promise;
 pub(crate) mod rank;
 pub(crate) mod stop;
 pub(crate) mod task;

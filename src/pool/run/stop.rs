@@ -1,5 +1,6 @@
 //! Closing and cancelling pools.
 
+use std::cell::OnceCell;
 use std::slice;
 
 use crate::error::{CancelReason, Cancelled, TaskError};
@@ -8,6 +9,7 @@ use crate::lineage::queued::Claims;
 use crate::pool::config::kind::PoolMode;
 use crate::pool::core::cause;
 use crate::pool::core::pool::Pool;
+use crate::pool::core::task_meta::Task;
 use crate::pool::core::task_nodes;
 use crate::pool::run::evict::{self, Evicted};
 use crate::sync::fork;
@@ -89,9 +91,15 @@ fn notify_cancelled(pool: &Arc<Pool>, asked: &[NodeRef]) {
 
 /// A fork's child has no threads to end anything and must not touch the parent's locks.
 fn evict_cancelled(pool: &Arc<Pool>, evicted: &mut Evicted, why: &dyn Fn(&Pool) -> Cancelled) {
-    if fork::is_fork() || pool.queue.is_empty() {
+    if fork::is_fork() {
         return;
     }
-    let cause = why(pool);
-    evict::evict_queued(pool, evicted, &|task| TaskError::cancelled(task.id(), &pool.namespace, cause.clone()));
+    let cause = OnceCell::new();
+    let error = |task: &Task| {
+        TaskError::cancelled(task.id(), &pool.namespace, Cancelled::clone(cause.get_or_init(|| why(pool))))
+    };
+    if !pool.queue.is_empty() {
+        evict::evict_queued(pool, evicted, &error);
+    }
+    evict::evict_promised(pool, evicted, &error);
 }

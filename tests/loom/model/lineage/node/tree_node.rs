@@ -139,6 +139,8 @@ impl Node {
         claims.end(|| Cancelled::new(CancelReason::OwnerEnd, self), || {});
     }
 
+    pub(crate) fn end(&self) {}
+
     pub(crate) fn end_worker(&self) {}
 
     pub(crate) fn end_if_over(&self) {}
