@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Invalid,
     /// The bounded queue is full.
     QueueFull,
+    /// More tasks were submitted at once than the queue can hold.
+    TooMany,
     /// The pool takes another type of task, or its workers have another state.
     WrongType,
     /// The pool is not work-stealing.

@@ -78,6 +78,13 @@ pub enum SubmitErrorKind {
         /// The tenant, in words, that is at [its limit](crate::PoolConfig::queue_limit_each); `None` where the whole queue is full.
         tenant: Option<String>,
     },
+    /// More tasks were submitted at once than the queue ever has capacity for.
+    TooMany {
+        /// The number of tasks.
+        tasks: usize,
+        /// The most tasks that the queue, or the share of one tenant, has capacity for.
+        limit: usize,
+    },
     /// The pool's owner was dropped, and the pool's tasks stand there, since the pool is detached or work-stealing.
     OwnerEnded,
     /// A scope at or above the submitter has ended, and accepts no task from below it.
@@ -153,6 +160,7 @@ impl SubmitError {
             SubmitErrorKind::Closed { .. } | SubmitErrorKind::OwnerEnded => ErrorKind::Closed,
             SubmitErrorKind::UnknownTaskType { .. } | SubmitErrorKind::WrongWorkerState { .. } => ErrorKind::WrongType,
             SubmitErrorKind::QueueFull { .. } => ErrorKind::QueueFull,
+            SubmitErrorKind::TooMany { .. } => ErrorKind::TooMany,
             SubmitErrorKind::ScopeEnded { cause, .. } => Cancelled::kind_of(cause.as_ref(), ErrorKind::ScopeEnded),
             SubmitErrorKind::WouldDeadlock { .. } => ErrorKind::WouldDeadlock,
             SubmitErrorKind::Cancelled { cause } => Cancelled::kind_of(Some(cause), ErrorKind::Cancelled),
@@ -227,6 +235,11 @@ impl fmt::Display for SubmitError {
                 }
                 f.write_str("); try later, or wait with `submit_timeout` or `submit_async`")
             }
+            SubmitErrorKind::TooMany { tasks, limit } => write!(
+                f,
+                "the queue of \"{namespace}\" never has capacity for {tasks} tasks at once ({limit}); submit fewer at once, or \
+                 use `map`"
+            ),
             SubmitErrorKind::OwnerEnded => write!(
                 f,
                 "the node that owns \"{namespace}\" has ended, so its tasks have nowhere to run; create the manager on a \

@@ -44,7 +44,7 @@ pub struct PoolStats {
     pub panicked: u64,
     /// Tasks that ended before they started.
     pub cancelled: u64,
-    /// Submissions that were refused.
+    /// Tasks that were refused.
     pub refused: u64,
     /// Running and queued tasks by level and tenant, in a pool with [`priorities`](crate::PoolConfig::priorities) or
     /// [`fair`](crate::PoolConfig::fair) turns: the 16 largest shares, the largest first. Empty in other pools.

@@ -31,4 +31,5 @@ pub(crate) mod start;
 pub(crate) mod stateful;
 pub(crate) mod stop;
 pub(crate) mod submit;
+mod submit_many;
 pub(crate) mod typed;

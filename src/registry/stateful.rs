@@ -39,7 +39,7 @@ use crate::wait::park;
 /// ```
 pub struct StatefulManager<S> {
     manager: PoolManager,
-    pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool>,
     task_type: Option<TaskType>,
     state: PhantomData<fn(&mut S)>,
 }
@@ -110,7 +110,7 @@ impl PoolManager {
 }
 
 impl<S: 'static> StatefulManager<S> {
-    fn stateful(&self) -> As {
+    pub(super) fn stateful(&self) -> As {
         As { task_type: self.task_type.clone(), stateful: true, ..As::default() }
     }
 
@@ -167,7 +167,7 @@ impl<S: 'static> StatefulManager<S> {
 }
 
 /// The body of a task that is lent the state. The pool has states of this type: `with_state` has checked it.
-fn lent<S: 'static, T>(f: impl FnOnce(&mut S) -> T) -> impl FnOnce() -> T {
+pub(super) fn lent<S: 'static, T>(f: impl FnOnce(&mut S) -> T) -> impl FnOnce() -> T {
     move || state::with(f)
 }
 

@@ -220,9 +220,9 @@ macro_rules! submits {
 
             /// Runs `f` on every item, and yields the results in order.
             ///
-            /// Returns an iterator that submits tasks as results are taken, a few for each permit of the pool ahead. So `items`
-            /// may be endless. The thread that takes the results may run items itself, as a join does. Each item costs a submit
-            /// and a second allocation, which holds the item until its task runs.
+            /// Returns an iterator that submits tasks as results are taken, 4 to 64 for each permit of the pool ahead; see [`Map`].
+            /// So `items` may be endless. Each item is submitted before the next one is drawn. The thread that takes the results
+            /// may run items itself, as a join does. Each item costs a submit.
             ///
             /// ```
             /// # use heirloom::{PoolConfig, Scope};

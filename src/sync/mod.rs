@@ -32,10 +32,10 @@ pub(crate) mod os {
     pub(crate) use std::thread;
 }
 
-/// Returns whether the process may use several CPUs. Asks the system once.
-pub(crate) fn has_several_cpus() -> bool {
-    static SEVERAL: LazyLock<bool> = LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|n| n.get() > 1));
-    *SEVERAL
+/// Returns the number of CPUs that the process may use. Asks the system once.
+pub(crate) fn cpus() -> usize {
+    static CPUS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    *CPUS
 }
 
 /// Returns whether the moment has come. In the models each has.

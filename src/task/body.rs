@@ -1,4 +1,25 @@
-//! [`Body`]: the closure that a task is made of.
+//! [`Body`]: the code that a task is made of.
+
+/// The code of a task: a closure, or a type whose parts a refusal gives back.
+pub trait Job {
+    /// The task's result.
+    type Output;
+
+    /// Runs the code.
+    fn run(self) -> Self::Output;
+}
+
+impl<F, T> Job for F
+where
+    F: FnOnce() -> T,
+{
+    type Output = T;
+
+    #[inline]
+    fn run(self) -> T {
+        self()
+    }
+}
 
 /// A closure that may become a task. Neither the closure nor its result ends after the data that they borrow.
 pub(crate) struct Body<F>(F);
@@ -8,7 +29,7 @@ impl<F> Body<F> {
     #[inline]
     pub(crate) fn new<T: 'static>(f: F) -> Self
     where
-        F: FnOnce() -> T + 'static,
+        F: Job<Output = T> + 'static,
     {
         Self(f)
     }

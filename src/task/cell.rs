@@ -17,7 +17,7 @@ use crate::lineage::queued::TaskLink;
 use crate::names::id::{NodeId, TaskId};
 use crate::sync::unwind::{swallow, swallow_drop};
 use crate::sync::{Cell, fork};
-use crate::task::body::{Body, Dropped};
+use crate::task::body::{Body, Dropped, Job};
 use crate::task::state::State;
 
 /// The payload of a panic.
@@ -82,11 +82,11 @@ pub(super) enum Stage<F, T> {
     Empty,
 }
 
-impl<'f, F: FnOnce() -> T + Send + 'f, T: Send + 'f> Staged<'f> for Cell<Stage<F, T>> {
+impl<'f, F: Job<Output = T> + Send + 'f, T: Send + 'f> Staged<'f> for Cell<Stage<F, T>> {
     fn run(&self, task: TaskId) -> Result<(), Payload> {
         let Stage::Ready(f) = self.replace(Stage::Empty) else { return Ok(()) };
         // The stage is not borrowed meanwhile: where the closure ends the process, its exit fails this task.
-        let ran = catch_unwind(AssertUnwindSafe(f));
+        let ran = catch_unwind(AssertUnwindSafe(|| f.run()));
         fork::end_of(&|| format!("task {task}"), ran.is_err());
         self.set(Stage::Done(Ok(ran?)));
         Ok(())
@@ -149,7 +149,7 @@ impl<M: 'static, F, T> Deref for HandleRef<M, F, T> {
 /// Returns the cell of a header, as one of any closure.
 fn erased<'f, M, F, T>(header: NonNull<Header<M>>) -> NonNull<AnyCell<'static, M>>
 where
-    F: FnOnce() -> T + Send + 'f,
+    F: Job<Output = T> + Send + 'f,
     T: Send + 'f,
 {
     let cell: NonNull<AnyCell<'f, M>> = header.cast::<TaskCell<M, Cell<Stage<F, T>>>>();
@@ -162,7 +162,7 @@ impl<M: Send + 'static> TaskRef<M> {
     /// Makes a task with two references: the queue's and the handle's.
     pub(crate) fn new<'f, F, T>(id: TaskId, at: NodeId, meta: M, body: Body<F>) -> (Self, HandleRef<M, F, T>)
     where
-        F: FnOnce() -> T + Send + 'f,
+        F: Job<Output = T> + Send + 'f,
         T: Send + 'f,
     {
         let header = Header {

@@ -8,7 +8,7 @@
 //! each turn the spinner yields its CPU: the thread that it spins for may be runnable on that very CPU.
 
 use crate::sync::clock::spin_for;
-use crate::sync::has_several_cpus;
+use crate::sync::cpus;
 use crate::sync::os::thread;
 
 /// One policy. It polls `turns` times `polls` times.
@@ -69,5 +69,5 @@ impl Spin {
 
 /// Whether spinning helps at all: only another CPU can bring about the awaited change.
 pub(crate) fn can_spin() -> bool {
-    has_several_cpus()
+    cpus() > 1
 }

@@ -79,6 +79,12 @@ impl TaskTracker {
     /// Counts one more, unless closed.
     #[inline]
     pub(crate) fn enter(&self) -> Result<Entry, Closed> {
+        self.enter_many(1)
+    }
+
+    /// Counts as many more in one step, at least one, unless closed.
+    #[inline]
+    pub(crate) fn enter_many(&self, many: u64) -> Result<Entry, Closed> {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             if word & CLOSED != 0 {
@@ -87,7 +93,7 @@ impl TaskTracker {
             // Acquire: a task that enters as `First` sees all that the last leaver before it did.
             match self.word.compare_exchange_weak(
                 word,
-                word.wrapping_add(ONE + ENTERED),
+                word.wrapping_add(many.wrapping_mul(ONE + ENTERED)),
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
@@ -110,9 +116,9 @@ impl TaskTracker {
         self.take_off(many, many * ONE)
     }
 
-    /// Counts one less, as if it had not entered.
-    pub(crate) fn retract(&self) -> Left {
-        self.take_off(1, ONE + ENTERED)
+    /// Counts as many less, as if they had not entered.
+    pub(crate) fn retract_many(&self, many: u64) -> Left {
+        self.take_off(many, many.wrapping_mul(ONE + ENTERED))
     }
 
     #[inline]

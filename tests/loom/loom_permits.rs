@@ -3,6 +3,7 @@
 
 use crate::model::model;
 use crate::names::id::{NodeId, TaskId};
+use crate::pool::core::chain::Batch;
 use crate::pool::core::permits::Permits;
 use crate::pool::core::queue::Queue;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -176,6 +177,17 @@ impl Lent {
         handle.into_task()
     }
 
+    /// The steps of a submitter of many tasks.
+    fn push_many(&self, tasks: usize) {
+        let Small { permits, queue, limit, sent } = &*self.small;
+        let mut batch = Batch::new();
+        for _ in 0..tasks {
+            batch.push(TaskRef::new(TaskId::next(), NodeId::next(), (), Body::new(|| ())).0);
+        }
+        queue.push_all(batch);
+        sent.fetch_add(permits.send_many(*limit, tasks), Ordering::Relaxed);
+    }
+
     /// The steps of `pool::run::worker::lend`. True when the task was taken.
     fn join(&self, task: &TaskRef<()>) -> bool {
         let Small { permits, queue, limit, .. } = &*self.small;
@@ -256,6 +268,55 @@ fn a_joiner_meets_a_sent_thread(limit: usize) {
     ran += lent.arrive_all();
     assert_eq!(ran, 2, "a task is queued, and no thread comes for it");
     assert!(lent.small.permits.end(), "a permit was not released");
+}
+
+/// The thread that was sent for the first task comes while a second submitter pushes many, and a third one pushes one.
+fn several_sent_threads_run_all(limit: usize) {
+    let lent = Arc::new(Lent { small: Small::new(limit) });
+    let _first = lent.push();
+    let arrives = {
+        let lent = Arc::clone(&lent);
+        thread::spawn(move || lent.arrive())
+    };
+    let pushes = {
+        let lent = Arc::clone(&lent);
+        thread::spawn(move || drop(lent.push()))
+    };
+    lent.push_many(2);
+    pushes.join().unwrap();
+    let mut ran = arrives.join().unwrap();
+    // One has come.
+    lent.small.sent.fetch_sub(1, Ordering::Relaxed);
+    ran += lent.arrive_all();
+    assert_eq!(ran, 4, "a task is queued, and no thread comes for it");
+    assert!(lent.small.permits.end(), "a permit was not released");
+}
+
+#[test]
+fn a_submitter_of_many_that_meets_a_sent_thread_strands_no_task() {
+    model(3, || several_sent_threads_run_all(1));
+}
+
+#[test]
+fn several_sent_threads_strand_no_task() {
+    model(3, || several_sent_threads_run_all(3));
+}
+
+#[test]
+fn as_many_threads_are_sent_as_there_are_free_permits_and_none_beside_another() {
+    model(5, || {
+        let permits = Arc::new(Permits::new());
+        let other = {
+            let permits = Arc::clone(&permits);
+            thread::spawn(move || permits.send_many(3, 2))
+        };
+        let ours = permits.send_many(3, 5);
+        let theirs = other.join().unwrap();
+        assert!((ours, theirs) == (3, 0) || (ours, theirs) == (0, 2), "{ours} {theirs}");
+        // All but the last one see another thread on its way.
+        let sent = ours + theirs;
+        assert!((1..sent).all(|_| !permits.unsend()) && permits.unsend());
+    });
 }
 
 #[test]

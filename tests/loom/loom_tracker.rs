@@ -18,7 +18,7 @@ fn a_task_is_either_refused_or_waited_for() {
                     let entered = tracker.enter().is_ok();
                     if entered {
                         ended.fetch_add(1, Ordering::Relaxed);
-                        leave_tracker(&tracker);
+                        leave_tracker(&tracker, 1);
                     }
                     entered
                 })
@@ -43,7 +43,7 @@ fn the_last_to_leave_wakes_everybody_who_waits() {
         let threads: Vec<_> = (0..2)
             .map(|_| {
                 let tracker = Arc::clone(&tracker);
-                thread::spawn(move || leave_tracker(&tracker))
+                thread::spawn(move || leave_tracker(&tracker, 1))
             })
             .collect();
         let other = {

@@ -23,6 +23,7 @@ mod lend;
 #[path = "../../src/timer/mod.rs"]
 mod timer;
 
+mod loom_batch;
 mod loom_cache;
 mod loom_cancel;
 mod loom_deadline;

@@ -22,6 +22,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check::passes("each_way_to_submit_is_refused", each_way_is_refused),
     Check::passes("a_refused_pool_stays_usable_and_stops", stays_usable),
     Check::passes("a_refusal_gives_room_in_the_queue_back", gives_room_back),
+    Check::passes("many_closures_come_back_together", many_come_back),
     Check::passes("many_submitters_at_once_are_all_answered", many_submitters),
     Check::passes("a_refused_task_leaves_its_scope", leaves_its_scope),
     #[cfg(target_os = "linux")]
@@ -151,6 +152,27 @@ fn gives_room_back() {
             "never QueueFull"
         );
     }
+}
+
+fn many_come_back() {
+    const MANY: usize = 100;
+    let scope = Scope::new("test");
+    let pool = scope.create("absurd");
+    pool.start(PoolConfig::dedicated(2).stack_size(ABSURD_STACK).queue_limit(MANY)).expect("starts");
+    let request = Scope::new("request");
+    for _ in 0..3 {
+        let refused = request.run(|| pool.try_submit_many((0..MANY).map(|n| move || n))).expect_err("no such stack");
+        assert!(
+            matches!(refused.reason().as_submit().map(|it| it.kind()), Some(SubmitErrorKind::ThreadSpawn { .. })),
+            "never QueueFull: {refused}"
+        );
+        let back: Vec<usize> = refused.into_task().into_iter().map(|task| task()).collect();
+        assert_eq!(back, (0..MANY).collect::<Vec<_>>(), "all, in their order");
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.running, stats.queued, stats.refused, stats.cancelled), (0, 0, 3 * MANY as u64, 0));
+    request.finish();
+    assert!(pool.stop().expect("from outside").is_complete());
 }
 
 fn many_submitters() {

@@ -52,6 +52,30 @@ fn the_scope_counts_it_and_waits_for_it() {
 }
 
 #[test]
+fn many_that_were_submitted_at_once_end_with_the_submitters_scope_or_the_pools() {
+    bounded(|| {
+        for at_owner in [false, true] {
+            let (app, pool) = shared();
+            let (other, go) = occupy(&pool, &Scope::new("other"));
+            let request = Scope::new("request");
+            let many = request.run(|| pool.submit_many((0..100).map(|n| move || n))).expect("accepted");
+            assert_eq!(request.pending(), 100);
+            if at_owner {
+                app.cancel()
+            } else {
+                request.cancel()
+            }
+            for task in many {
+                assert!(task.join().expect_err("it never starts").is_cancelled());
+            }
+            request.finish();
+            drop(go);
+            let _ = other.join();
+        }
+    });
+}
+
+#[test]
 fn what_is_queued_never_starts_when_the_scope_is_cancelled() {
     bounded(|| {
         let (_app, pool) = shared();

@@ -24,6 +24,7 @@ mod every_accepted_task_ends_once;
 mod every_error_has_a_remedy;
 mod every_verb_returns_the_one_error;
 mod it_serves_as_an_executor;
+mod many_tasks_are_submitted_at_once;
 mod map_unordered_yields_as_tasks_finish;
 mod map_yields_results_in_order;
 mod one_error_takes_in_all_others;

@@ -58,7 +58,61 @@ fn an_endless_iterator_is_drawn_from_as_results_are_taken() {
         for n in 0..1000 {
             assert_eq!(results.next().expect("endless").expect("ends"), n * 2);
         }
-        assert!(drawn.load(Ordering::Relaxed) <= 1000 + 4 * 3 + 1, "drew {}", drawn.load(Ordering::Relaxed));
+        assert!(drawn.load(Ordering::Relaxed) <= 1000 + 64 * 3, "drew {}", drawn.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn items_that_take_long_are_drawn_a_few_for_each_permit_ahead() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(1));
+        let drawn = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&drawn);
+        let endless = (0_u64..).inspect(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        // Longer than the items of a window take together.
+        let work = |n| {
+            std::thread::sleep(Duration::from_millis(11));
+            n
+        };
+        let mut results = pool.map(endless, work).expect("accepted");
+        for n in 0..12 {
+            assert_eq!(results.next().expect("endless").expect("ends"), n);
+            assert!(drawn.load(Ordering::Relaxed) as u64 <= n + 1 + 4, "drew {}", drawn.load(Ordering::Relaxed));
+        }
+    });
+}
+
+#[test]
+fn an_item_may_wait_for_a_later_one_of_its_window() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(3));
+        // Each three items meet, wherever the consumer stands in its window.
+        let meet = Arc::new(Barrier::new(3));
+        let results = pool.map(0..300, move |_| meet.wait().is_leader()).expect("accepted");
+        assert_eq!(results.filter(|result| matches!(result, Ok(true))).count(), 100);
+    });
+}
+
+#[test]
+fn an_item_is_submitted_before_the_next_is_drawn() {
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = pool(&scope, PoolConfig::leased(2));
+        // The iterator yields items that the tasks of earlier items send, as a crawler does.
+        let (finds, found) = mpsc::channel();
+        finds.send(0_u32).expect("the iterator listens");
+        let work = move |page| {
+            if page < 500 {
+                finds.send(page + 1).expect("the iterator listens");
+            }
+            page
+        };
+        let pages = pool.map(found.into_iter().take(501), work).expect("accepted");
+        assert_eq!(pages.map(|page| page.expect("ends")).collect::<Vec<_>>(), (0..=500).collect::<Vec<_>>());
     });
 }
 

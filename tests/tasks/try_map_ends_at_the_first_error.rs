@@ -46,7 +46,7 @@ fn unordered_values_come_as_their_tasks_finish() {
         let scope = Scope::new("test");
         let pool = started(&scope, "work", PoolConfig::leased(2));
         let (go, slow) = slow_for_zero();
-        let work = move |n| if slow(n) == 30 { Err(Failure::At(n)) } else { Ok(n) };
+        let work = move |n| if slow(n) == 300 { Err(Failure::At(n)) } else { Ok(n) };
         let mut values = pool.try_map(0.., work).unordered();
         let mut early: Vec<u32> = values.by_ref().take(20).map(|value| value.expect("ends")).collect();
         early.sort_unstable();
@@ -55,8 +55,8 @@ fn unordered_values_come_as_their_tasks_finish() {
         // The item that fails is submitted when more of the values are taken.
         eventually("the slow one has ended", || pool.stats().running + pool.stats().queued == 0);
         let rest: Vec<_> = values.by_ref().collect();
-        assert!(matches!(rest.last(), Some(Err(Failure::At(30)))), "{rest:?}");
-        assert_eq!((rest.iter().filter(|value| value.is_err()).count(), values.failed_at()), (1, Some(30)));
+        assert!(matches!(rest.last(), Some(Err(Failure::At(300)))), "{rest:?}");
+        assert_eq!((rest.iter().filter(|value| value.is_err()).count(), values.failed_at()), (1, Some(300)));
         assert!(rest.iter().flatten().any(|n| *n == 0));
     });
 }

@@ -55,25 +55,45 @@ impl TaskList {
         Self { last: AtomicPtr::new(ptr::null_mut()), first: Cell::new(ptr::null_mut()) }
     }
 
-    /// Lists a task, unless `unwanted` says that it must not start. Returns whether it is listed.
+    /// Lists tasks, unless `unwanted` says that they must not start. Returns whether they are listed: all, or none.
     ///
-    /// The node of the list is registered, or a cancel of an ancestor misses the task.
+    /// The node of the list is registered, or a cancel of an ancestor misses the tasks.
     ///
     /// # Safety
-    /// The link is in no list, its task was seen by no other thread, and stays where it is until an
-    /// [`unlist`](Self::unlist) of it has returned.
+    /// The links come once each, the newest first. They are in no list, their tasks were seen by no other thread, and stay where
+    /// they are until an [`unlist`](Self::unlist) of each has returned.
     #[inline]
-    pub(crate) unsafe fn list(&self, link: NonNull<TaskLink>, unwanted: impl FnOnce() -> bool) -> bool {
-        let mut locked = self.lock();
-        if unwanted() {
-            return false;
+    pub(crate) unsafe fn list(
+        &self,
+        links: impl Iterator<Item = NonNull<TaskLink>>,
+        unwanted: impl FnOnce() -> bool,
+    ) -> bool {
+        let (mut first, mut last) = (ptr::null_mut::<TaskLink>(), ptr::null_mut());
+        // SAFETY: the links are the caller's until the unlock. The list's last one is listed, so its task is alive. What it
+        // points to is read and changed while the lock is held.
+        unsafe {
+            for link in links {
+                link.as_ref().next.set(first);
+                match first.as_ref() {
+                    Some(newer) => newer.prev.set(link.as_ptr()),
+                    None => last = link.as_ptr(),
+                }
+                first = link.as_ptr();
+            }
+            let Some(oldest) = first.as_ref() else { return true };
+            let mut locked = self.lock();
+            if unwanted() {
+                drop(locked);
+                while let Some(link) = first.as_ref() {
+                    link.prev.set(unlisted());
+                    first = link.next.get();
+                }
+                return false;
+            }
+            oldest.prev.set(locked.last);
+            locked.last.as_ref().map_or(&self.first, |last| &last.next).set(first);
+            locked.last = last;
         }
-        // SAFETY: the link is the caller's. The last one is listed, so its task is alive. The lock is held.
-        let (new, last) = unsafe { (link.as_ref(), locked.last.as_ref()) };
-        new.prev.set(locked.last);
-        new.next.set(ptr::null_mut());
-        last.map_or(&self.first, |last| &last.next).set(link.as_ptr());
-        locked.last = link.as_ptr();
         true
     }
 

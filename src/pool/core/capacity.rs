@@ -77,11 +77,12 @@ impl Capacity {
         }
     }
 
-    /// Acquires the capacity of one task of this rank.
-    pub(crate) fn try_acquire(&self, rank: Option<Rank>) -> Result<(), Full> {
-        let acquire = || self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(1)).is_ok();
+    /// Acquires the capacity of so many tasks of this rank, or of none.
+    pub(crate) fn try_acquire(&self, rank: Option<Rank>, tasks: usize) -> Result<(), Full> {
+        let acquire =
+            || self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| free.checked_sub(tasks)).is_ok();
         match self.share_of(rank) {
-            Some((shares, tenant)) => shares.try_acquire(tenant, acquire),
+            Some((shares, tenant)) => shares.try_acquire(tenant, tasks, acquire),
             None if acquire() => Ok(()),
             None => Err(Full::Queue),
         }
@@ -105,6 +106,15 @@ impl Capacity {
             shares.release(tenant);
         }
         self.free.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Releases capacity that was acquired for tasks of this rank, which were never queued. Notifies all waiters.
+    pub(super) fn release_unused(&self, rank: Option<Rank>, tasks: usize) {
+        if let Some((shares, tenant)) = self.share_of(rank) {
+            (0..tasks).for_each(|_| shares.release(tenant));
+        }
+        self.free.fetch_add(tasks, Ordering::SeqCst);
+        self.notify_all();
     }
 
     /// Notifies the waiters that may use released capacity. Costs one load without a waiter.

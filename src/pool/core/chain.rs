@@ -1,9 +1,10 @@
-//! [`Chain`] and [`Fifo`]: tasks linked through themselves, so that no list of them allocates.
+//! [`Chain`], [`Batch`] and [`Fifo`]: tasks linked through themselves, so that no list of them allocates.
 
 use std::iter;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
 
+use crate::lineage::queued::TaskLink;
 use crate::task::cell::{Header, TaskRef};
 
 /// Tasks, each linked to the next. The owner of the chain owns the references and the links.
@@ -59,6 +60,47 @@ impl<M: 'static> Chain<M> {
     /// The number of tasks. Walks over all of them.
     pub(super) fn length(&self) -> usize {
         self.iter().count()
+    }
+}
+
+/// Tasks of one submitter, which a queue takes in one step. Its drop drops them.
+pub(crate) struct Batch<M: 'static> {
+    /// The newest first, as in the queue's inbox.
+    tasks: Chain<M>,
+    /// The last one in the chain, by a reference of its own.
+    oldest: Option<TaskRef<M>>,
+}
+
+impl<M: 'static> Batch<M> {
+    pub(crate) fn new() -> Self {
+        Self { tasks: Chain::EMPTY, oldest: None }
+    }
+
+    /// Adds a task behind all others.
+    #[inline]
+    pub(crate) fn push(&mut self, task: TaskRef<M>) {
+        if self.oldest.is_none() {
+            self.oldest = Some(task.another());
+        }
+        self.tasks.put_first(task);
+    }
+
+    /// The links of the tasks, the newest first.
+    pub(crate) fn links(&self) -> impl Iterator<Item = NonNull<TaskLink>> {
+        self.tasks.iter().map(|task| task.link())
+    }
+
+    /// Empties the batch. Returns the newest and the oldest task; `None` for an empty batch. The caller owns the chain's references
+    /// from now on, and the links from the one to the other.
+    pub(super) fn into_ends(mut self) -> Option<(*mut Header<M>, TaskRef<M>)> {
+        let newest = mem::replace(&mut self.tasks, Chain::EMPTY).0;
+        self.oldest.take().map(|oldest| (newest, oldest))
+    }
+}
+
+impl<M: 'static> Drop for Batch<M> {
+    fn drop(&mut self) {
+        while self.tasks.take_first().is_some() {}
     }
 }
 

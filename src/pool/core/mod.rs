@@ -2,7 +2,7 @@
 
 pub(crate) mod capacity;
 pub(crate) mod cause;
-mod chain;
+pub(crate) mod chain;
 pub(crate) mod claimed;
 pub(crate) mod cold;
 pub(crate) mod counters;

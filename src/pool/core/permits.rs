@@ -16,6 +16,7 @@
 //! A leased pool's submitter acquires no permit. It counts a thread as sent with its request, unless one is sent already or a
 //! worker is searching. The requested thread counts itself out when it arrives, acquires a permit if one is free, and looks at
 //! the queue. So submitters send one thread at a time to a pool; each arriving worker that sees more tasks sends for the next.
+//! A submitter of many tasks sends several at once, if none is on its way.
 //! A joiner meanwhile finds the permit free, and may run its task in place of the thread ([`super::queue::Queue::pop_first`]).
 //! The end of a pool does not wait for a thread on its way.
 //!
@@ -65,6 +66,23 @@ impl Permits {
     #[inline]
     pub(crate) fn send(&self, limit: usize) -> bool {
         self.add_if_free(SENT, SEARCHING, limit)
+    }
+
+    /// As [`send`](Self::send) for several threads, one for each free permit, and `most` of them at most. Returns how many the
+    /// caller is to request.
+    pub(crate) fn send_many(&self, limit: usize, most: usize) -> usize {
+        let mut word = self.word.load(Ordering::SeqCst);
+        loop {
+            let free = (limit as u64).saturating_sub(word & ACTIVE);
+            let sent = free.min(most as u64).min(ALL_SENT / SENT);
+            if word >= SEARCHING || sent == 0 {
+                return 0;
+            }
+            match self.word.compare_exchange_weak(word, word + sent * SENT, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return sent as usize,
+                Err(seen) => word = seen,
+            }
+        }
     }
 
     /// Adds to the word, if it is below a bound and a permit is free.

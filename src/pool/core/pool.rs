@@ -36,6 +36,7 @@ use crate::pool::core::task_meta::{Counted, Task, TaskMeta};
 use crate::sync::atomic::AtomicU32;
 use crate::sync::os::{Arc, AtomicBool, AtomicIsize, LazyLock, OnceLock, Ordering, Weak};
 use crate::sync::weak_list::{ListKey, WeakList};
+use crate::task::rank::Rank;
 use crate::threads::job::{Job, WorkerHandle};
 use crate::totals::record::PoolRecord;
 use crate::wait::tracker::{Entry, Left, TaskTracker};
@@ -189,14 +190,14 @@ impl Pool {
         if self.config.steals() { self.owner.upgrade().unwrap_or(NodeRef::PROCESS) } else { place.clone() }
     }
 
-    /// Counts a task in the pool, and in the scopes of its submitter's node and the node of its code.
+    /// Counts tasks, at least one, in the pool, and in the scopes of their submitter's node and the node of their code.
     ///
     /// # Errors
     /// The reason why nothing is counted.
     #[inline]
-    pub(crate) fn accept(self: &Arc<Self>, counted: &Counted) -> Result<(), NotAccepted> {
+    pub(crate) fn accept(self: &Arc<Self>, counted: &Counted, tasks: u64) -> Result<(), NotAccepted> {
         let place = &counted.place;
-        match self.tracker.enter() {
+        match self.tracker.enter_many(tasks) {
             // The pool holds itself while it counts a task; `leave` releases it.
             Ok(Entry::First) => mem::forget(Arc::clone(self)),
             Ok(Entry::Another) => {}
@@ -205,39 +206,39 @@ impl Pool {
             Err(_) => return Err(NotAccepted::Closed),
         }
         for (entered, scope) in place.node().scopes().enumerate() {
-            if scope.of(self.joins()).enter().is_err() {
-                self.retract_from(place.node().scope_nodes().take(entered));
+            if scope.of(self.joins()).enter_many(tasks).is_err() {
+                self.retract_from(place.node().scope_nodes().take(entered), tasks);
                 return Err(NotAccepted::ScopeEnded(place.clone()));
             }
         }
-        if counted.owner.is_counted() { self.accept_at_owner(counted) } else { Ok(()) }
+        if counted.owner.is_counted() { self.accept_at_owner(counted, tasks) } else { Ok(()) }
     }
 
-    /// The second half of `accept`, for a task whose code runs elsewhere.
+    /// The second half of `accept`, for tasks whose code runs elsewhere.
     #[cold]
-    fn accept_at_owner(self: &Arc<Self>, counted: &Counted) -> Result<(), NotAccepted> {
+    fn accept_at_owner(self: &Arc<Self>, counted: &Counted, tasks: u64) -> Result<(), NotAccepted> {
         for (entered, (_, scope)) in counted.owner_scopes().enumerate() {
-            if scope.of(self.joins()).enter().is_err() {
+            if scope.of(self.joins()).enter_many(tasks).is_err() {
                 let scopes = counted.owner_scopes().take(entered).chain(counted.place.node().scope_nodes());
-                self.retract_from(scopes);
+                self.retract_from(scopes, tasks);
                 return Err(NotAccepted::ScopeEnded(counted.owner.clone()));
             }
         }
         Ok(())
     }
 
-    /// Counts out an accepted task that was not queued.
-    pub(crate) fn retract(self: &Arc<Self>, counted: &Counted) {
-        self.retract_from(counted.scope_nodes());
+    /// Counts out accepted tasks that were not queued.
+    pub(crate) fn retract(self: &Arc<Self>, counted: &Counted, tasks: u64) {
+        self.retract_from(counted.scope_nodes(), tasks);
     }
 
     /// Undoes an `accept` that has entered these scopes.
     #[cold]
-    fn retract_from<'a>(self: &Arc<Self>, scopes: impl Iterator<Item = (&'a Node, &'a ScopeTrackers)>) {
+    fn retract_from<'a>(self: &Arc<Self>, scopes: impl Iterator<Item = (&'a Node, &'a ScopeTrackers)>, tasks: u64) {
         for (node, scope) in scopes {
-            self.leave_scope(node, scope);
+            self.leave_scope(node, scope, tasks);
         }
-        self.left(self.tracker.retract());
+        self.left(self.tracker.retract_many(tasks));
     }
 
     /// Counts a task out of the pool. The caller holds the pool, or the count did until now.
@@ -263,11 +264,11 @@ impl Pool {
         }
     }
 
-    /// Counts a task out of a scope.
+    /// Counts tasks out of a scope.
     #[inline]
-    pub(crate) fn leave_scope(&self, node: &Node, scope: &ScopeTrackers) {
+    pub(crate) fn leave_scope(&self, node: &Node, scope: &ScopeTrackers, tasks: u64) {
         let tracker = scope.of(self.joins());
-        if let Left::Last { notify } = tracker.leave() {
+        if let Left::Last { notify } = tracker.leave_many(tasks) {
             // The node ends first, so that a waiter for the count finds the scope's values gone.
             node.end_if_over();
             if notify {
@@ -364,11 +365,21 @@ impl Pool {
             capacity.notify_freed();
         }
     }
+
+    /// Releases the capacity of tasks that were never queued, in a bounded queue.
+    #[cold]
+    pub(crate) fn release_unused(&self, rank: Option<Rank>, tasks: usize) {
+        if let Some(capacity) = self.capacity()
+            && tasks > 0
+        {
+            capacity.release_unused(rank, tasks);
+        }
+    }
 }
 
-/// Counts a task out of a tracker that the caller keeps alive.
-pub(crate) fn leave_tracker(tracker: &TaskTracker) {
-    if let Left::Last { notify: true } = tracker.leave() {
+/// Counts tasks out of a tracker that the caller keeps alive.
+pub(crate) fn leave_tracker(tracker: &TaskTracker, tasks: u64) {
+    if let Left::Last { notify: true } = tracker.leave_many(tasks) {
         tracker.notify();
     }
 }

@@ -1,11 +1,12 @@
 //! [`Queue`]: first in, first out, through the tasks' own links, so that a push allocates nothing.
 //!
-//! The queue has two parts. Submitters push onto an *inbox*, a stack that a single compare-exchange extends. Workers pop from
+//! The queue has two parts. Submitters push onto an *inbox*, a stack that a single compare-exchange extends, by one task or
+//! by a chain of them. Workers pop from
 //! a *list* under a mutex; with an empty list they take the whole inbox at once and reverse it. So a submitter and
 //! a worker meet on one cache line once a batch, not once a task.
 //!
 //! # Order
-//! A push that happens before another is popped before it: the inbox is a stack, it is taken whole, and it is
+//! A push that happens before another is popped before it, and the tasks of one chain follow each other: the inbox is a stack, it is taken whole, and it is
 //! reversed; a batch is used up before the next is taken.
 //!
 //! A pool with priorities or fair turns has an [`Ordered`] behind the list. Each pop takes the whole inbox and sorts it in, so
@@ -21,7 +22,7 @@ use std::mem::ManuallyDrop;
 use std::mem::offset_of;
 use std::ptr;
 
-use crate::pool::core::chain::Chain;
+use crate::pool::core::chain::{Batch, Chain};
 use crate::pool::core::ordered::Ordered;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard};
@@ -111,13 +112,25 @@ impl<M: 'static, X, C> Queue<M, X, C> {
     #[inline]
     pub(crate) fn push(&self, task: TaskRef<M>) {
         let task = ManuallyDrop::new(task);
+        self.put(task.as_raw(), &task);
+    }
+
+    /// Pushes tasks as one: no other task comes between them, and each of them is seen when one of them is.
+    pub(crate) fn push_all(&self, batch: Batch<M>) {
+        let Some((newest, oldest)) = batch.into_ends() else { return };
+        self.put(newest, &oldest);
+    }
+
+    /// Puts linked tasks into the inbox, from the newest to the oldest.
+    #[inline]
+    fn put(&self, newest: *mut Header<M>, oldest: &TaskRef<M>) {
         let mut head = self.inbox.load(Ordering::Relaxed);
         loop {
             // SAFETY: the task is in no list before the exchange succeeds, so its link is ours.
-            unsafe { task.next() }.set(head);
-            // SeqCst: comes before the caller's look at the permits. Its Release half publishes the link and the task, and
+            unsafe { oldest.next() }.set(head);
+            // SeqCst: comes before the caller's look at the permits. Its Release half publishes the links and the tasks, and
             // pairs with the swap in `refill`.
-            match self.inbox.compare_exchange_weak(head, task.as_raw(), Ordering::SeqCst, Ordering::Relaxed) {
+            match self.inbox.compare_exchange_weak(head, newest, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(seen) => head = seen,
             }

@@ -28,18 +28,18 @@ impl Shares {
         Self { limit, queued: Mutex::new(HashMap::default()) }
     }
 
-    /// Counts a task that is about to be queued, if the tenant is below its limit and `acquire` succeeds. Both happen in one
-    /// step, so a refused submitter takes nothing that another one would miss.
-    pub(super) fn try_acquire(&self, tenant: usize, acquire: impl FnOnce() -> bool) -> Result<(), Full> {
+    /// Counts tasks that are about to be queued, if the tenant stays within its limit and `acquire` succeeds. Both happen in
+    /// one step, so a refused submitter takes nothing that another one would miss.
+    pub(super) fn try_acquire(&self, tenant: usize, tasks: usize, acquire: impl FnOnce() -> bool) -> Result<(), Full> {
         let mut queued = self.queued.lock();
-        let tasks = queued.get(&tenant).copied().unwrap_or(0);
-        if tasks >= self.limit {
+        let before = queued.get(&tenant).copied().unwrap_or(0);
+        if tasks > self.limit.saturating_sub(before) {
             return Err(Full::Tenant);
         }
         if !acquire() {
             return Err(Full::Queue);
         }
-        queued.insert(tenant, tasks + 1);
+        queued.insert(tenant, before + tasks);
         Ok(())
     }
 

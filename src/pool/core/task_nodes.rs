@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use slab::Slab;
 
 use crate::lineage::node::{Node, NodeRef};
-use crate::lineage::queued::{self, Claims};
+use crate::lineage::queued::{self, Claims, TaskLink};
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::Task;
 use crate::sync::os::{Ordering, fence};
@@ -27,19 +27,19 @@ pub(crate) fn listing_node(place: &NodeRef) -> Option<NonNull<Node>> {
     Some(NonNull::from(&**node))
 }
 
-/// Lists a task at its node. Returns false when the task is never to start.
+/// Lists tasks at their node, the newest first. Returns false when none of them is ever to start.
 ///
 /// # Safety
-/// The node came from `listing_node`, and the task's meta holds it. No other thread has seen the task.
+/// The node came from `listing_node`, and each task's meta holds it. No other thread has seen the tasks.
 #[inline]
-pub(crate) unsafe fn list(pool: &Pool, node: NonNull<Node>, task: &Task) -> bool {
+pub(crate) unsafe fn list(pool: &Pool, node: NonNull<Node>, tasks: impl Iterator<Item = NonNull<TaskLink>>) -> bool {
     let joins = pool.joins();
-    // SAFETY: the meta holds the node until a claimer takes it, which can be once the task is listed and the list
+    // SAFETY: a meta holds the node until a claimer takes it, which can be once the tasks are listed and the list
     // unlocked; nothing touches the node here after that. A cell does not move, and each claimer unlists its task
     // before it finishes it.
     unsafe {
         let node = node.as_ref();
-        node.queued().of(joins).list(task.link(), || node.is_cancelled() || (!joins && node.scope_closed()))
+        node.queued().of(joins).list(tasks, || node.is_cancelled() || (!joins && node.scope_closed()))
     }
 }
 

@@ -18,17 +18,19 @@ use crate::pool::context::interrupted;
 use crate::pool::core::pool::Pool;
 use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
+use crate::pool::handle::window::Window;
 use crate::pool::run::{admit, rank};
 use crate::subscriber::Scoped;
 use crate::sync::fork;
-use crate::sync::os::{Arc, Mutex, Ordering};
+use crate::sync::os::{Arc, Ordering};
+use crate::task::body::Job;
 
 /// The destination of a feed's tasks: a pool, or a scope whose tasks may borrow for `'a`.
 pub trait Submitter<'a> {
     #[doc(hidden)]
     fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
     where
-        F: FnOnce() -> T + Send + 'a,
+        F: Job<Output = T> + Send + 'a,
         T: Send + 'a;
 }
 
@@ -47,7 +49,7 @@ impl ToPool {
 impl Submitter<'static> for ToPool {
     fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
     where
-        F: FnOnce() -> T + Send + 'static,
+        F: Job<Output = T> + Send + 'static,
         T: Send + 'static,
     {
         submit::submit_static(&self.pool, self.task_type.clone(), f)
@@ -73,8 +75,23 @@ pub(crate) enum Fed<T> {
     Exhausted,
 }
 
-/// An input on its way into a task. The feed takes it back when the task is refused.
-type Given<A> = Arc<Mutex<Option<A>>>;
+/// The code of one input's task. The feed takes the input back when the task is refused.
+struct ItemJob<A, F> {
+    input: A,
+    f: Arc<F>,
+}
+
+impl<A, F, T> Job for ItemJob<A, F>
+where
+    F: Fn(A) -> T,
+{
+    type Output = T;
+
+    #[inline]
+    fn run(self) -> T {
+        (self.f)(self.input)
+    }
+}
 
 /// A wait for capacity, which yields whether it was cancelled.
 struct CapacityWait(Option<Pin<Box<dyn Future<Output = bool> + Send + Sync>>>);
@@ -100,9 +117,10 @@ pub(crate) struct Feed<S, I: Iterator, F> {
     /// An input that was drawn from the iterator, and refused.
     held: Option<I::Item>,
     ended: bool,
+    /// The number of accepted tasks.
+    accepted: usize,
     f: Arc<F>,
-    /// The most tasks to have under way: four for each permit.
-    pub(crate) window: usize,
+    window: Window,
     /// The wait for capacity that a poll has begun. The next step that is not held up ends it.
     capacity: Option<CapacityWait>,
 }
@@ -119,10 +137,24 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
             inputs: inputs.fuse(),
             held: None,
             ended: false,
+            accepted: 0,
             f: Arc::new(f),
-            window: pool.config.most_at_once().saturating_mul(4),
+            window: Window::new(pool.config.most_at_once()),
             capacity: None,
         }
+    }
+
+    /// Returns how many tasks to have under way, for a caller that has so many. `is_ready`: a result is there for the caller. Then
+    /// the next tasks are submitted half a window at a time, which spares most requests for a thread.
+    ///
+    /// A caller that would wait for a task gets the whole window: an item may itself wait for a later one.
+    pub(crate) fn wanted(&mut self, under_way: usize, is_ready: bool) -> usize {
+        if is_ready && under_way > self.window.most / 2 {
+            return under_way;
+        }
+        // A refusal is under way, too, and was not accepted.
+        self.window.adapt(self.accepted.saturating_sub(under_way));
+        self.window.most
     }
 
     /// Returns the inputs that no task got, in order.
@@ -145,17 +177,11 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
             return self.refused(reason);
         }
         let Some(input) = self.held.take().or_else(|| self.inputs.next()) else { return Fed::Exhausted };
-        let (given, f): (Given<I::Item>, _) = (Arc::new(Mutex::new(Some(input))), Arc::clone(&self.f));
-        let taken = Arc::clone(&given);
-        let job = move || {
-            let input = taken.lock().take();
-            match input {
-                Some(input) => f(input),
-                None => unreachable!("an accepted task's input is taken by the task alone"),
-            }
-        };
+        let job = ItemJob { input, f: Arc::clone(&self.f) };
         let submitted = {
-            let _at = ExitOnDrop(Some(current::enter(self.place.clone(), LazyNode::Nothing)));
+            // The code that takes results mostly stands where it made the map.
+            let is_here = matches!(wait, Wait::Never) && current::nearest().is(&self.place);
+            let _at = (!is_here).then(|| ExitOnDrop(Some(current::enter(self.place.clone(), LazyNode::Nothing))));
             let _default = self.subscriber.as_ref().and_then(Scoped::enter);
             let _in = self.span.enter();
             match wait {
@@ -168,11 +194,14 @@ impl<S, I: Iterator, F> Feed<S, I, F> {
         let reason = match submitted {
             Ok(handle) => {
                 self.capacity = None;
+                self.accepted += 1;
                 return Fed::Accepted(handle);
             }
-            Err(refused) => refused.reason,
+            Err(Refused { task, reason }) => {
+                self.held = Some(task.input);
+                reason
+            }
         };
-        self.held = given.lock().take();
         if reason.kind() == ErrorKind::QueueFull {
             // The input is kept and tried again, so the caller sees no refusal.
             self.pool.cold().refused.fetch_sub(1, Ordering::Relaxed);

@@ -19,9 +19,12 @@ use crate::wait::park;
 
 /// Results in the order of their inputs; made by [`PoolManager::map`](crate::PoolManager::map).
 ///
-/// Keeps up to four tasks for each of the pool's permits under way, and submits the next ones as results are taken. So
-/// an endless iterator is fine, and a bounded queue is not overrun. Its drop cancels the tasks under way, whose results no
-/// code would read, and does not wait for them.
+/// Keeps up to four tasks for each of the pool's permits under way, and submits the next ones as results are taken. Where items
+/// take less than some milliseconds, more are under way: those of about 10 ms, and never more than 64 for each permit. So an
+/// endless iterator is fine, and a bounded queue is not overrun. Each item is submitted before the next one is drawn from the
+/// iterator, which may therefore wait for the tasks of earlier items.
+///
+/// Its drop cancels the tasks under way, whose results no code would read, and does not wait for them.
 ///
 /// A blocking `next` joins the item's task, so the consumer's thread may run items that no worker has begun
 /// ([`TaskHandle::join`]). With a limit of one it may run all of them, and no thread wakes.
@@ -78,7 +81,10 @@ where
     }
 
     fn refill(&mut self) {
-        while self.under_way.0.len() < self.feed.window {
+        let is_ready =
+            self.under_way.0.front().is_some_and(|first| first.as_ref().map_or(true, TaskHandle::is_finished));
+        let wanted = self.feed.wanted(self.under_way.0.len(), is_ready);
+        while self.under_way.0.len() < wanted {
             let next = self.feed.step(Wait::Never);
             if !self.keep(next) {
                 return;

@@ -17,3 +17,4 @@ pub(crate) mod try_join_all;
 pub(crate) mod try_map;
 pub(crate) mod unordered;
 pub(crate) mod waiting;
+mod window;

@@ -15,11 +15,11 @@ use crate::pool::core::pool::{Pool, leave_tracker};
 use crate::pool::core::task_meta::Task;
 use crate::pool::handle::task::TaskHandle;
 use crate::pool::report::{CancelOutcome, TaskStatus};
-use crate::pool::run::{depth, dispatch, task};
+use crate::pool::run::{batch, depth, dispatch, task};
 use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex};
 use crate::sync::unwind::abort_on_panic;
-use crate::task::body::Body;
+use crate::task::body::{Body, Job};
 use crate::wait::graph::{Ends, Label, Target};
 use crate::wait::tracker::TaskTracker;
 
@@ -60,6 +60,30 @@ impl<'scope> TaskScope<'scope, '_> {
     {
         self.submit_any(f)
     }
+
+    /// Submits all of the tasks, or none. As [`PoolManager::submit_many`](crate::PoolManager::submit_many).
+    ///
+    /// ```
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # let scope = Scope::new("doc");
+    /// # let pool = scope.create("work");
+    /// # pool.start(PoolConfig::leased(2))?;
+    /// let mut rows = vec![vec![3, 1, 2], vec![6, 5, 4]];
+    /// pool.scope(|s| s.submit_many(rows.iter_mut().map(|row| || row.sort())).map(drop))?; // the scope waits for them
+    /// assert_eq!(rows, [[1, 2, 3], [4, 5, 6]]);
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`PoolManager::submit_many`](crate::PoolManager::submit_many).
+    pub fn submit_many<I, F, T>(&'scope self, tasks: I) -> Result<Vec<ScopedHandle<'scope, T>>, Error>
+    where
+        I: IntoIterator<Item = F>,
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.submit_all(tasks.into_iter().collect())
+    }
 }
 
 impl<'scope, K: TaskKind> TaskScope<'scope, '_, K> {
@@ -75,6 +99,19 @@ impl<'scope, K: TaskKind> TaskScope<'scope, '_, K> {
     {
         self.submit_any(task.run)
     }
+
+    /// Submits all of the tasks of the scope's kind, or none. As [`TypedManager::submit_many`](crate::TypedManager::submit_many).
+    ///
+    /// # Errors
+    /// As [`TypedManager::submit_many`](crate::TypedManager::submit_many).
+    pub fn submit_many<I, F, T>(&'scope self, tasks: I) -> Result<Vec<ScopedHandle<'scope, T>>, Error>
+    where
+        I: IntoIterator<Item = KindTask<K, F>>,
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.submit_all(tasks.into_iter().map(|task| task.run).collect())
+    }
 }
 
 impl<'scope, K> TaskScope<'scope, '_, K> {
@@ -87,24 +124,56 @@ impl<'scope, K> TaskScope<'scope, '_, K> {
         Ok(ScopedHandle { inner, scope: PhantomData })
     }
 
+    /// Submits all of the jobs, or none.
+    fn submit_all<F, T>(&'scope self, jobs: Vec<F>) -> Result<Vec<ScopedHandle<'scope, T>>, Error>
+    where
+        F: Job<Output = T> + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let tasks = jobs.len() as u64;
+        if tasks == 0 {
+            return Ok(Vec::new());
+        }
+        // The tracker is never closed before the wait is over, so this cannot be refused.
+        let _ = self.tracker.enter_many(tasks);
+        let handles =
+            batch::submit_many(self.pool, self.task_type.clone(), Some(&self.tracker), jobs, |job| self.body(job));
+        let handles = handles.inspect_err(|_| leave_tracker(&self.tracker, tasks)).map_err(|refused| refused.reason)?;
+        if let Some(own) = &self.own {
+            let mut own = own.lock();
+            handles.iter().for_each(|task| note_own(&mut own, task.another()));
+        }
+        let handle = |task| ScopedHandle { inner: TaskHandle::new(task, self.pool), scope: PhantomData };
+        Ok(handles.into_iter().map(handle).collect())
+    }
+
     /// Submits; a refusal returns the closure.
     pub(super) fn try_submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
     where
-        F: FnOnce() -> T + Send + 'scope,
+        F: Job<Output = T> + Send + 'scope,
         T: Send + 'scope,
     {
         // The tracker is never closed before the wait is over, so this cannot be refused.
         let _ = self.tracker.enter();
-        // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty. A task
-        // leaves the tracker after its closure is dropped and, unless a handle still has it, its result. The handle's type
-        // holds `T`, so it drops no result later than `T` allows.
-        let body = unsafe { Body::borrowing(f) };
-        let task = dispatch::submit(self.pool, self.task_type.clone(), Some(Arc::clone(&self.tracker)), body);
-        let task = task.inspect_err(|_| leave_tracker(&self.tracker))?;
+        let (task_type, tracker) = (self.task_type.clone(), Arc::clone(&self.tracker));
+        let task = dispatch::submit(self.pool, task_type, Some(tracker), self.body(f));
+        let task = task.inspect_err(|_| leave_tracker(&self.tracker, 1))?;
         if let Some(own) = &self.own {
             note_own(&mut own.lock(), task.another());
         }
         Ok(TaskHandle::new(task, self.pool))
+    }
+
+    /// The body of a task that has entered the tracker.
+    fn body<F, T>(&self, f: F) -> Body<F>
+    where
+        F: Job<Output = T> + 'scope,
+        T: 'scope,
+    {
+        // SAFETY: closure and result live for `'scope`. `run` does not return before the tracker is empty. A task
+        // leaves the tracker after its closure is dropped and, unless a handle still has it, its result. The handle's type
+        // holds `T`, so it drops no result later than `T` allows.
+        unsafe { Body::borrowing(f) }
     }
 
     /// Returns when every task has ended.

@@ -10,6 +10,7 @@ use crate::pool::handle::scope::TaskScope;
 use crate::pool::handle::task::TaskHandle;
 use crate::pool::handle::try_map::TryMap;
 use crate::pool::handle::unordered::MapUnordered;
+use crate::task::body::Job;
 
 /// A borrowing scope, for tasks that borrow for `'scope`.
 pub struct ToScope<'scope, 'env, K>(&'scope TaskScope<'scope, 'env, K>);
@@ -17,7 +18,7 @@ pub struct ToScope<'scope, 'env, K>(&'scope TaskScope<'scope, 'env, K>);
 impl<'scope, K> Submitter<'scope> for ToScope<'scope, '_, K> {
     fn submit<F, T>(&self, f: F) -> Result<TaskHandle<T>, Refused<F>>
     where
-        F: FnOnce() -> T + Send + 'scope,
+        F: Job<Output = T> + Send + 'scope,
         T: Send + 'scope,
     {
         self.0.try_submit(f)

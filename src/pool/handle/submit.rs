@@ -16,10 +16,10 @@ use crate::pool::core::capacity::{Capacity, Waiter};
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::As;
 use crate::pool::handle::task::TaskHandle;
-use crate::pool::run::{dispatch, task};
+use crate::pool::run::{batch, dispatch, task};
 use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::abort_on_panic;
-use crate::task::body::Body;
+use crate::task::body::{Body, Job};
 use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
 use crate::wait::park;
 
@@ -29,10 +29,24 @@ type Submitted<F, T> = Result<TaskHandle<T>, Refused<F>>;
 /// Submits without a wait: [`dispatch::submit`] for a closure and a result that borrow nothing.
 pub(crate) fn submit_static<F, T>(pool: &Arc<Pool>, submitted: impl Into<As>, f: F) -> Submitted<F, T>
 where
-    F: FnOnce() -> T + Send + 'static,
+    F: Job<Output = T> + Send + 'static,
     T: Send + 'static,
 {
     Ok(TaskHandle::new(dispatch::submit(pool, submitted, None, Body::new(f))?, pool))
+}
+
+/// Submits all of the jobs without a wait, or none: [`batch::submit_many`] for jobs and results that borrow nothing.
+pub(crate) fn submit_many_static<F, T>(
+    pool: &Arc<Pool>,
+    submitted: impl Into<As>,
+    jobs: Vec<F>,
+) -> Result<Vec<TaskHandle<T>>, Refused<Vec<F>>>
+where
+    F: Job<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let handles = batch::submit_many(pool, submitted, None, jobs, Body::new)?;
+    Ok(handles.into_iter().map(|task| TaskHandle::new(task, pool)).collect())
 }
 
 /// Submits, waiting for capacity in a bounded queue until the deadline, with the running task's permit released

@@ -75,7 +75,8 @@ where
 
     /// Submits up to the window, which the caller's `kept` results are a part of.
     fn refill_beside(&mut self, kept: usize) {
-        while self.under_way.0.len() + kept < self.feed.window {
+        let wanted = self.feed.wanted(self.under_way.0.len() + kept, false);
+        while self.under_way.0.len() + kept < wanted {
             let next = self.feed.step(Wait::Never);
             if !self.keep(next) {
                 return;

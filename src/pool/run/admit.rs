@@ -18,19 +18,19 @@ use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::swallow;
 use crate::task::rank::Rank;
 
-/// Admits a task, before the queue is touched. Returns the nodes and trackers that count it.
-pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
+/// Admits tasks, at least one, before the queue is touched. Returns the nodes and trackers that count each of them.
+pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>, tasks: u64) -> Result<Counted, SubmitError> {
     let place = check(pool, task_type)?;
     let counted = match pool.config.steals() {
         true => Counted::new(place, live_owner(pool)?),
         false => Counted { place, ..Counted::default() },
     };
-    count(pool, counted)
+    count(pool, counted, tasks)
 }
 
 /// Admits a promised task: no thread of the pool runs it, so it stands at its submitter's node in a pool of any kind.
 pub(super) fn admit_promised(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
-    count(pool, Counted { place: check(pool, task_type)?, ..Counted::default() })
+    count(pool, Counted { place: check(pool, task_type)?, ..Counted::default() }, 1)
 }
 
 /// Returns the submitter's node, if the submitter may submit such a task.
@@ -47,8 +47,8 @@ fn check(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<NodeRef, Subm
 }
 
 #[inline]
-fn count(pool: &Arc<Pool>, counted: Counted) -> Result<Counted, SubmitError> {
-    match pool.accept(&counted) {
+fn count(pool: &Arc<Pool>, counted: Counted, tasks: u64) -> Result<Counted, SubmitError> {
+    match pool.accept(&counted, tasks) {
         Ok(()) => Ok(counted),
         Err(NotAccepted::ScopeEnded(place)) => Err(scope_has_ended(pool, &place)),
         Err(NotAccepted::Closed) => {
@@ -85,11 +85,16 @@ pub(crate) fn scope_has_ended(pool: &Pool, place: &NodeRef) -> SubmitError {
     SubmitError::new(&pool.namespace, SubmitErrorKind::ScopeEnded { scope, cause })
 }
 
-/// Takes one unit of the queue's capacity. A queue without a limit always has some.
+/// Takes the queue's capacity for so many tasks, or for none. A queue without a limit always has some.
 #[inline]
-pub(super) fn acquire_capacity(pool: &Pool, place: &NodeRef, rank: Option<Rank>) -> Result<(), SubmitError> {
+pub(super) fn acquire_capacity(
+    pool: &Pool,
+    place: &NodeRef,
+    rank: Option<Rank>,
+    tasks: usize,
+) -> Result<(), SubmitError> {
     match pool.capacity() {
-        Some(capacity) => capacity.try_acquire(rank).map_err(|full| queue_full(pool, place, full)),
+        Some(capacity) => capacity.try_acquire(rank, tasks).map_err(|full| queue_full(pool, place, full)),
         None => Ok(()),
     }
 }
@@ -125,7 +130,8 @@ pub(super) fn meta(
     TaskMeta { place, rare, pool: address, accepted: pool.totals.accepted() }
 }
 
-pub(super) fn refuse<F>(pool: &Pool, task: F, reason: SubmitError) -> Refused<F> {
-    pool.cold().refused.fetch_add(1, Ordering::Relaxed);
+/// Counts the refusal of so many tasks.
+pub(super) fn refuse<F>(pool: &Pool, tasks: usize, task: F, reason: SubmitError) -> Refused<F> {
+    pool.cold().refused.fetch_add(tasks as u64, Ordering::Relaxed);
     Refused { task, reason: reason.into() }
 }

@@ -1,6 +1,6 @@
 //! Dispatching a task: from its admission to the request for a thread.
 
-use std::io;
+use std::{io, iter};
 
 use crate::error::{CancelReason, Error, Refused, SubmitError, TaskError};
 use crate::lineage::node::NodeRef;
@@ -14,9 +14,10 @@ use crate::pool::core::task_nodes;
 use crate::pool::run::admit::{acquire_capacity, admit, meta, refuse};
 use crate::pool::run::evict::Evicted;
 use crate::pool::run::{evict, rank, stop};
+use crate::sync::cpus;
 use crate::sync::os::{Arc, Ordering, fence};
 use crate::sync::unwind::swallow;
-use crate::task::body::Body;
+use crate::task::body::{Body, Job};
 use crate::task::cell::{HandleRef, TaskRef};
 use crate::task::claimed::Claimed;
 use crate::wait::tracker::TaskTracker;
@@ -32,18 +33,18 @@ pub(crate) fn submit<F, T>(
     f: Body<F>,
 ) -> Result<HandleRef<TaskMeta, F, T>, Refused<F>>
 where
-    F: FnOnce() -> T + Send,
+    F: Job<Output = T> + Send,
     T: Send,
 {
     let As { task_type, stateful, borrows, priority } = submitted.into();
-    let admitted = match admit(pool, task_type.as_ref()) {
+    let admitted = match admit(pool, task_type.as_ref(), 1) {
         Ok(admitted) => admitted,
-        Err(reason) => return Err(refuse(pool, f.into_inner(), reason)),
+        Err(reason) => return Err(refuse(pool, 1, f.into_inner(), reason)),
     };
     let rank = rank::of(pool, &admitted.place, priority);
-    if let Err(reason) = acquire_capacity(pool, &admitted.place, rank) {
-        pool.retract(&admitted);
-        return Err(refuse(pool, f.into_inner(), reason));
+    if let Err(reason) = acquire_capacity(pool, &admitted.place, rank, 1) {
+        pool.retract(&admitted, 1);
+        return Err(refuse(pool, 1, f.into_inner(), reason));
     }
     let node = task_nodes::listing_node(&admitted.place);
     let owner = admitted.owner.clone();
@@ -60,7 +61,7 @@ where
     }
     if let Some(node) = node {
         // SAFETY: the metadata holds the node that lists the task, and only this thread has seen the task.
-        if !unsafe { task_nodes::list(pool, node, &queued) } {
+        if !unsafe { task_nodes::list(pool, node, iter::once(queued.link())) } {
             end_at_once(pool, queued);
             return Ok(handle);
         }
@@ -75,10 +76,7 @@ where
         pushed_for(pool, owner, &handle);
     }
     if !reserve_request(pool) {
-        if pool.config.limit() == 0 && !pool.kind.notifier().is_none_or(Notifier::notify) {
-            // The task was accepted just before the thread left, and pushed just after.
-            stop::cancel(pool, CancelReason::OwnerEnd);
-        }
+        notify_own_thread(pool);
         return Ok(handle);
     }
     let Err(error) = pool.kind.request_thread(pool) else { return Ok(handle) };
@@ -91,21 +89,35 @@ where
         // Another thread has claimed it, and runs or cancels it.
         Err(_) => Ok(handle),
         Ok(claimed) => {
-            // The queue's reference was dropped with the other queued tasks.
-            let meta = claimed.take_meta();
-            if let Some(meta) = &meta {
-                task_nodes::unlist(pool, &meta.place, claimed.task());
-            }
-            pool.release_capacity(claimed.task());
-            let f = handle.reclaim(claimed, pool);
-            pool.retract(&meta.map_or_else(Counted::default, |meta| meta.into_counted().0));
-            let reason = SubmitError::no_thread(&pool.namespace, error);
-            match f {
-                Some(f) => Err(refuse(pool, f, reason)),
-                // The closure is there until a claimer takes it, and this thread is the claimer.
-                None => unreachable!("a claimed task lost its closure"),
-            }
+            let f = take_back(pool, &handle, claimed);
+            Err(refuse(pool, 1, f, SubmitError::no_thread(&pool.namespace, error)))
         }
+    }
+}
+
+/// Counts out a task that was queued and claimed again by its submitter. Returns its closure.
+#[cold]
+pub(super) fn take_back<F, T>(pool: &Arc<Pool>, handle: &HandleRef<TaskMeta, F, T>, claimed: Claimed<TaskMeta>) -> F {
+    // The queue's reference was dropped with the other queued tasks.
+    let meta = claimed.take_meta();
+    if let Some(meta) = &meta {
+        task_nodes::unlist(pool, &meta.place, claimed.task());
+    }
+    pool.release_capacity(claimed.task());
+    let f = handle.reclaim(claimed, pool);
+    pool.retract(&meta.map_or_else(Counted::default, |meta| meta.into_counted().0), 1);
+    match f {
+        Some(f) => f,
+        // The closure is there until a claimer takes it, and the caller is the claimer.
+        None => unreachable!("a claimed task lost its closure"),
+    }
+}
+
+/// Notifies the thread of a local pool.
+fn notify_own_thread(pool: &Arc<Pool>) {
+    if pool.config.limit() == 0 && !pool.kind.notifier().is_none_or(Notifier::notify) {
+        // The task was accepted just before the thread left, and pushed just after.
+        stop::cancel(pool, CancelReason::OwnerEnd);
     }
 }
 
@@ -118,15 +130,15 @@ pub(crate) fn submit_here<F, T>(
     f: Body<F>,
 ) -> Result<Here<F, T>, Error>
 where
-    F: FnOnce() -> T + Send,
+    F: Job<Output = T> + Send,
     T: Send,
 {
-    let admitted = match admit(pool, task_type.as_ref()) {
+    let admitted = match admit(pool, task_type.as_ref(), 1) {
         Ok(admitted) => admitted,
-        Err(reason) => return Err(refuse(pool, f.into_inner(), reason).reason),
+        Err(reason) => return Err(refuse(pool, 1, f.into_inner(), reason).reason),
     };
     if !nested && (!pool.queue.is_empty() || !pool.permits.try_acquire_here(pool.config.limit())) {
-        pool.retract(&admitted);
+        pool.retract(&admitted, 1);
         return Ok(Err(f));
     }
     let meta = meta(pool, admitted, task_type, false);
@@ -205,6 +217,35 @@ fn reserve_request(pool: &Pool) -> bool {
 /// The system's. The request is still reserved.
 fn request(pool: &Arc<Pool>) -> io::Result<()> {
     if reserve_request(pool) { pool.kind.request_thread(pool) } else { Ok(()) }
+}
+
+/// Requests threads for tasks that were just queued: one for each free permit, unless a worker is searching. A leased pool gets
+/// no more than the system has CPUs, because each worker that arrives sends for the next.
+///
+/// # Errors
+/// The system's, if no thread looks at the queue.
+pub(super) fn request_many(pool: &Arc<Pool>, tasks: usize) -> io::Result<()> {
+    let limit = pool.config.limit();
+    // Each permit is acquired on its own, since the limit of a pool with threads of its own is small.
+    let mut left = if pool.sends() { pool.permits.send_many(limit, tasks.min(cpus())) } else { tasks };
+    if left == 0 {
+        return Ok(());
+    }
+    if !pool.sends() && !pool.permits.try_acquire(limit) {
+        notify_own_thread(pool);
+        return Ok(());
+    }
+    loop {
+        if let Err(error) = pool.kind.request_thread(pool) {
+            let reserved = if pool.sends() { left } else { 1 };
+            let stranded = (0..reserved).fold(false, |_, _| unreserve(pool));
+            return if stranded { Err(error) } else { Ok(()) };
+        }
+        left -= 1;
+        if left == 0 || !(pool.sends() || pool.permits.try_acquire(limit)) {
+            return Ok(());
+        }
+    }
 }
 
 /// Requests a thread for a queued task, if a permit is free and no worker is searching.

@@ -40,7 +40,7 @@ pub(super) fn end(pool: &Arc<Pool>, frame: &mut Frame<'_>, mut before: impl FnMu
 fn leave(pool: &Pool, counted: Counted, foreign: &mut dyn FnMut(Counted, &mut dyn FnMut())) {
     let Counted { place, owner, scoped } = counted;
     if let Some(scoped) = scoped {
-        foreign(Counted::default(), &mut || leave_tracker(&scoped));
+        foreign(Counted::default(), &mut || leave_tracker(&scoped, 1));
     }
     // A scope's end drops the values bound there, which is user code too.
     let is_quiet = |scope: &ScopeTrackers| !scope.of(pool.joins()).is_observed() && !scope.is_closed();
@@ -48,17 +48,17 @@ fn leave(pool: &Pool, counted: Counted, foreign: &mut dyn FnMut(Counted, &mut dy
         for (node, scope) in owner.node().scopes_beside(place.node()) {
             // The scopes above are left next, after this scope's waiters are notified.
             let above = Counted { place: place.clone(), owner: node.parent_ref().unwrap_or_default(), scoped: None };
-            foreign(above, &mut || pool.leave_scope(node, scope));
+            foreign(above, &mut || pool.leave_scope(node, scope, 1));
         }
         let_go(owner, foreign);
     }
     if place.is_counted() {
         for (node, scope) in place.node().scope_nodes() {
             if is_quiet(scope) {
-                pool.leave_scope(node, scope);
+                pool.leave_scope(node, scope, 1);
             } else {
                 let above = Counted { place: node.parent_ref().unwrap_or_default(), ..Counted::default() };
-                foreign(above, &mut || pool.leave_scope(node, scope));
+                foreign(above, &mut || pool.leave_scope(node, scope, 1));
             }
         }
         let_go(place, foreign);

@@ -1,6 +1,7 @@
 //! The engine's run of a task: admission, queue, worker, result, counts.
 
 pub(crate) mod admit;
+pub(crate) mod batch;
 pub(crate) mod cancel_task;
 pub(crate) mod deadline;
 pub(crate) mod depth;

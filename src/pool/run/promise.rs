@@ -20,6 +20,7 @@
 //! As for a task that a thread runs: the node ends, the outcome is counted, the result becomes visible, the waiters are woken, and
 //! the trackers count the task out. User code runs with a frame of the task's on the calling thread.
 
+use std::iter;
 use std::mem;
 
 use crate::error::{CancelReason, Error, ErrorKind, TaskError};
@@ -88,11 +89,11 @@ pub(crate) fn submit<T: Send + 'static>(
     pool: &Arc<Pool>,
     task_type: Option<TaskType>,
 ) -> Result<Submitted<impl FnOnce() -> T + Send, T>, Error> {
-    let admitted = admit_promised(pool, task_type.as_ref()).map_err(|reason| refuse(pool, (), reason).reason)?;
+    let admitted = admit_promised(pool, task_type.as_ref()).map_err(|reason| refuse(pool, 1, (), reason).reason)?;
     let rank = rank::of(pool, &admitted.place, None);
-    if let Err(reason) = acquire_capacity(pool, &admitted.place, rank) {
-        pool.retract(&admitted);
-        return Err(refuse(pool, (), reason).reason);
+    if let Err(reason) = acquire_capacity(pool, &admitted.place, rank, 1) {
+        pool.retract(&admitted, 1);
+        return Err(refuse(pool, 1, (), reason).reason);
     }
     let listing = task_nodes::listing_node(&admitted.place);
     let id = TaskId::next();
@@ -110,7 +111,7 @@ pub(crate) fn submit<T: Send + 'static>(
     }
     task.state().set_promised();
     // SAFETY: the metadata holds the node that lists the task, and only this thread has seen the task.
-    let wanted = listing.is_none_or(|node| unsafe { task_nodes::list(pool, node, &queued) });
+    let wanted = listing.is_none_or(|node| unsafe { task_nodes::list(pool, node, iter::once(queued.link())) });
     // The pool's list comes second: the node's one takes a task that no other thread has seen.
     if !(pool.cold().promised.list(queued, &own) && wanted) || (pool.tracker.is_closed() && pool.drops_all()) {
         end_unwanted(pool, &task, &own);

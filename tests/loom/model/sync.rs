@@ -28,8 +28,8 @@ std::thread_local! {
     pub(crate) static SEVERAL_CPUS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-pub(crate) fn has_several_cpus() -> bool {
-    SEVERAL_CPUS.get()
+pub(crate) fn cpus() -> usize {
+    if SEVERAL_CPUS.get() { 2 } else { 1 }
 }
 
 /// A model has no time: a wait with a deadline looks once.
