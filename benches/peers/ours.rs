@@ -18,6 +18,24 @@ impl Leased {
     pub(crate) fn map(&self, items: usize) {
         assert_eq!(self.0.map(0..items, |_| noop()).expect("it runs").count(), items);
     }
+
+    /// Submits so many tasks at once, and then joins each in turn. Returns the nanoseconds of the submit, and of all.
+    pub(crate) fn flood_at_once(&self, tasks: usize) -> (f64, f64) {
+        timed_flood(|| self.0.submit_many((0..tasks).map(|_| noop)).expect("they are accepted"))
+    }
+
+    /// The same, one by one.
+    pub(crate) fn flood_one_by_one(&self, tasks: usize) -> (f64, f64) {
+        timed_flood(|| (0..tasks).map(|_| self.0.submit(noop).expect("it is accepted")).collect())
+    }
+}
+
+fn timed_flood(submit: impl FnOnce() -> Vec<TaskHandle<()>>) -> (f64, f64) {
+    let start = Instant::now();
+    let handles = submit();
+    let submitted = start.elapsed();
+    handles.into_iter().for_each(|handle| handle.join().expect("it ends well"));
+    (submitted.as_nanos() as f64, start.elapsed().as_nanos() as f64)
 }
 
 impl Pool for Leased {

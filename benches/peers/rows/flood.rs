@@ -41,28 +41,52 @@ pub(crate) const MAP: Group = Group {
     key: "map",
     place: Place::Here,
     measure: map,
-    rows: &[RowSpec {
-        work: "`map` of 100 000 no-ops",
-        iteration: "one item of a map of 100 000; the peer is one of as many tasks submitted and joined one by one",
-        ours: MAPPED,
-        bar: Bar::OfBestPeer(0.5),
-        ..ROW
-    }],
+    rows: &[
+        RowSpec {
+            work: "`map` of 100 000 no-ops",
+            iteration: "one item of a map of 100 000; the peer is one of as many tasks submitted and joined one by one",
+            ours: MAPPED,
+            peers: &[JOINED],
+            ..ROW
+        },
+        RowSpec {
+            work: "`submit_many` of 100 000 no-ops",
+            iteration: "one task of 100 000 that are submitted at once, without its join; the peer is one of as many submits",
+            ours: AT_ONCE,
+            peers: &[SUBMITTED],
+            ..ROW
+        },
+        RowSpec {
+            work: "`submit_many` of 100 000 no-ops, joined",
+            iteration: "the same, with the joins in turn, for both",
+            ours: AT_ONCE_JOINED,
+            peers: &[JOINED],
+            ..ROW
+        },
+    ],
 };
 
 const MAPPED: &str = "heirloom map";
+const AT_ONCE: &str = "heirloom submit_many";
+const AT_ONCE_JOINED: &str = "heirloom submit_many, joined";
+const SUBMITTED: &str = "submitted one by one";
+const JOINED: &str = "one by one, joined";
 
 fn map(plan: &Plan) -> Medians {
     let tasks = plan.flood;
     let running = Running::<Leased>::start();
-    let (mapped, submitted) = (&running, &running);
+    let pool = &running;
+    let each = tasks as f64;
     let contenders = vec![
         Contender::fixed(MAPPED, move || {
             let start = Instant::now();
-            mapped.get().map(tasks);
-            start.elapsed().as_nanos() as f64 / tasks as f64
+            pool.get().map(tasks);
+            start.elapsed().as_nanos() as f64 / each
         }),
-        Contender::fixed("one by one", move || alone(submitted.get(), tasks) / tasks as f64),
+        Contender::fixed(AT_ONCE, move || pool.get().flood_at_once(tasks).0 / each),
+        Contender::fixed(AT_ONCE_JOINED, move || pool.get().flood_at_once(tasks).1 / each),
+        Contender::fixed(SUBMITTED, move || pool.get().flood_one_by_one(tasks).0 / each),
+        Contender::fixed(JOINED, move || pool.get().flood_one_by_one(tasks).1 / each),
     ];
     contest(plan.floods, contenders)
 }
