@@ -229,3 +229,16 @@ fn every_kind_of_pool_has_its_word_and_its_oldest_age() {
         }
     });
 }
+
+#[test]
+fn a_path_serialises_node_by_node() {
+    bounded(|| {
+        let family = Registry::new();
+        let request = Scope::new_in(&family.root(), "request 7");
+        let expected = json!([
+            { "id": family.root().id(), "parent": null, "kind": "process", "name": null, "task": null },
+            { "id": request.id(), "parent": family.root().id(), "kind": "scope", "name": "request 7", "task": null },
+        ]);
+        assert_eq!(serde_json::to_value(request.path()).expect("plain data serialises"), expected);
+    });
+}

@@ -31,6 +31,8 @@ mod a_portal_never_waits_for_a_runtime_that_is_gone;
 mod a_portal_refuses_to_block_a_runtime;
 #[cfg(feature = "tokio")]
 mod a_portal_runs_futures_for_pool_tasks;
+#[cfg(feature = "tokio")]
+mod a_promise_serves_futures_of_a_runtime;
 #[cfg(feature = "tower")]
 mod a_request_ends_at_its_time_limit;
 #[cfg(feature = "tower")]

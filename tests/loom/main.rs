@@ -35,6 +35,7 @@ mod loom_lend;
 mod loom_local;
 mod loom_permits;
 mod loom_pool;
+mod loom_promise;
 mod loom_queue;
 mod loom_spin;
 #[cfg(feature = "rayon")]

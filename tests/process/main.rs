@@ -13,6 +13,7 @@ mod a_drain_ends_the_process;
 #[cfg(unix)]
 mod a_fork_leaves_the_pools_alone;
 mod a_local_pool_does_not_hold_up_the_exit;
+mod a_promise_outlives_no_process;
 mod a_refused_thread_strands_nothing;
 #[cfg(unix)]
 mod a_task_does_not_return_in_a_fork;
@@ -42,6 +43,7 @@ fn main() {
         #[cfg(unix)]
         a_fork_leaves_the_pools_alone,
         a_local_pool_does_not_hold_up_the_exit,
+        a_promise_outlives_no_process,
         a_refused_thread_strands_nothing,
         #[cfg(unix)]
         a_task_does_not_return_in_a_fork,

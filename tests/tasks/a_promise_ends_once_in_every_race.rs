@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use heirloom::{CancelOutcome, PoolConfig, Scope};
+use heirloom::{CancelOutcome, PoolConfig, Registry, Scope};
 
 use crate::common::bounded;
 
@@ -23,7 +23,8 @@ impl Drop for Counted {
 fn race(cancels: fn(&Scope, &heirloom::PoolManager, &heirloom::TaskHandle<Counted>), config: fn() -> PoolConfig) {
     let (drops, values) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     for round in 0..ROUNDS {
-        let owner = Scope::new("owner");
+        let family = Registry::new();
+        let owner = Scope::new_in(&family.root(), "owner");
         let pool = owner.create("work");
         pool.start(config()).expect("starts");
         let request = Scope::new_in(&owner, "request");
@@ -64,6 +65,7 @@ fn race(cancels: fn(&Scope, &heirloom::PoolManager, &heirloom::TaskHandle<Counte
         assert_eq!((ends, stats.queued, stats.running, stats.waiting), (1, 0, 0, 0), "{stats:?}");
         assert!(hooks.load(Ordering::SeqCst) <= usize::from(evicted));
         drop(at);
+        assert_eq!(family.snapshot().nodes.len(), 3, "the task's node is gone");
         request.cancel();
         assert!(pool.stop().expect("stops").is_complete());
     }
@@ -121,7 +123,6 @@ fn a_task_is_promised_before_a_close_or_refused_after_it() {
                     pool.cancel();
                 }
                 if let Some((promise, task)) = submitter.join().expect("ends") {
-                    // Nothing else would end it.
                     assert!(task.join().expect_err("never begins").is_cancelled());
                     assert!(!promise.begin());
                 }

@@ -12,6 +12,7 @@ mod a_manager_not_found_says_where_it_is;
 mod a_namespace_is_a_text_a_number_or_a_type;
 mod a_node_lives_as_long_as_it_is_needed;
 mod a_node_may_own_many_managers;
+mod a_path_names_the_nodes_above;
 mod a_refusal_says_whose_the_pool_was;
 mod a_registry_of_its_own_is_apart;
 mod a_snapshot_has_every_parent;
