@@ -112,6 +112,9 @@ mod names;
 mod pool;
 pub mod prelude;
 mod registry;
+#[cfg(feature = "remote")]
+#[cfg_attr(docsrs, doc(cfg(feature = "remote")))]
+pub mod remote;
 mod runtime;
 mod subscriber;
 mod sync;
@@ -123,6 +126,8 @@ mod timer;
 mod totals;
 mod value;
 mod wait;
+#[cfg(feature = "remote")]
+mod wire;
 
 pub use crate::cancel::deadline::{deadline, remaining};
 pub use crate::cancel::{OnCancel, acknowledge_cancel, cancelled, checkpoint, is_cancelled, on_cancel, sleep};

@@ -1,0 +1,118 @@
+//! [`Link`]: a process's one end of an engine, and [`Queue`], one queue of it.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::sync::os::{Arc, OnceLock};
+use crate::wire::address::ProcessId;
+use crate::wire::engine::{Answer, Delivery, Engine, Inbox};
+
+/// The half of a process that sends jobs, or the half that works on them: each gets its share of the inbox.
+pub(crate) trait Half: Send + Sync {
+    fn requested(&self, from: &ProcessId, message: Bytes, answer: Answer<Bytes>) {
+        let _ = (from, message, answer);
+    }
+
+    fn heard(&self, origin: &ProcessId, message: Bytes) {
+        let _ = (origin, message);
+    }
+
+    fn delivered(&self, delivery: Delivery) {
+        let _ = delivery;
+    }
+
+    fn connected(&self, connected: bool) {
+        let _ = connected;
+    }
+
+    /// The half itself, for code above that knows its type.
+    fn as_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync>;
+}
+
+/// A process's one end of an engine.
+pub(crate) struct Link {
+    pub(crate) me: ProcessId,
+    pub(crate) engine: Box<dyn Engine>,
+    /// Answers the requests of workers.
+    pub(crate) origin: OnceLock<Arc<dyn Half>>,
+    /// Gets deliveries and broadcasts.
+    pub(crate) worker: OnceLock<Arc<dyn Half>>,
+}
+
+impl Link {
+    /// Opens the engine.
+    pub(crate) fn open(engine: Box<dyn Engine>) -> Arc<Self> {
+        let me = ProcessId::unique();
+        let link = Arc::new(Self { me: me.clone(), engine, origin: OnceLock::new(), worker: OnceLock::new() });
+        link.engine.open(&me, Arc::new(Deliverer(Arc::downgrade(&link))));
+        link
+    }
+}
+
+/// The inbox of the link. Weak, so that the engine does not keep its own owner.
+struct Deliverer(crate::sync::os::Weak<Link>);
+
+impl Deliverer {
+    fn each(&self, mut f: impl FnMut(&Arc<dyn Half>)) {
+        let Some(link) = self.0.upgrade() else { return };
+        link.origin.get().into_iter().chain(link.worker.get()).for_each(&mut f);
+    }
+}
+
+impl Inbox for Deliverer {
+    fn requested(&self, from: &ProcessId, message: Bytes, answer: Answer<Bytes>) {
+        if let Some(origin) = self.0.upgrade().and_then(|link| link.origin.get().cloned()) {
+            origin.requested(from, message, answer);
+        }
+    }
+
+    fn heard(&self, origin: &ProcessId, message: Bytes) {
+        if let Some(worker) = self.0.upgrade().and_then(|link| link.worker.get().cloned()) {
+            worker.heard(origin, message);
+        }
+    }
+
+    fn delivered(&self, delivery: Delivery) {
+        if let Some(worker) = self.0.upgrade().and_then(|link| link.worker.get().cloned()) {
+            worker.delivered(delivery);
+        }
+    }
+
+    fn connected(&self, connected: bool) {
+        self.each(|half| half.connected(connected));
+    }
+}
+
+/// One queue of an engine, as a process sees it.
+///
+/// An origin starts a pool with it ([`PoolConfig::remote`](crate::PoolConfig::remote)), a worker serves it
+/// ([`serve`](crate::remote::serve)). Two queues are equal if they have one name and one connection. A clone costs two atomic
+/// increments.
+#[derive(Clone)]
+pub struct Queue {
+    pub(crate) link: Arc<Link>,
+    pub(crate) name: Arc<str>,
+}
+
+impl Queue {
+    /// Returns the queue's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl PartialEq for Queue {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.link, &other.link) && self.name == other.name
+    }
+}
+
+impl Eq for Queue {}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Queue({:?} of {})", self.name, self.link.engine.describe())
+    }
+}
