@@ -81,6 +81,18 @@ pub enum ErrorKind {
     ProcessExiting,
     /// This process is a fork of the one that the thread, pool, task or holder belongs to.
     Forked,
+    /// The pool runs its tasks in other processes, and takes jobs instead of closures.
+    NeedsJob,
+    /// The job cannot be encoded, or is larger than a message may be.
+    NotSendable,
+    /// This process has no right to do that at the engine of a remote pool.
+    NotAllowed,
+    /// The engine of a remote pool failed in another way.
+    EngineFailed,
+    /// The worker that ran the remote task died, or was stopped, and its end is not known.
+    WorkerLost,
+    /// The worker does not know the job, or could not read it, or its output could not be written or read.
+    NotUnderstood,
 }
 
 impl ErrorKind {

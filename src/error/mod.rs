@@ -14,6 +14,8 @@ mod no_place;
 #[cfg(feature = "tokio")]
 pub(crate) mod portal;
 pub(crate) mod refused;
+#[cfg(feature = "remote")]
+pub(crate) mod remote;
 pub(crate) mod spawn;
 pub(crate) mod stack;
 pub(crate) mod start;

@@ -125,6 +125,28 @@ pub enum SubmitErrorKind {
     FromInitialiser,
     /// This process is a fork of the one that made the pool; the pool's threads do not exist here.
     Forked,
+    /// The pool is [remote](crate::PoolConfig::remote), and a closure cannot travel.
+    #[cfg(feature = "remote")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "remote")))]
+    NeedsJob,
+    /// The engine of the remote pool refused the job.
+    #[cfg(feature = "remote")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "remote")))]
+    EngineRefused {
+        /// The reason in one word.
+        kind: ErrorKind,
+        /// The reason, and the remedy.
+        why: String,
+    },
+    /// The job's own `Serialize` failed, or it has more bytes than the engine takes.
+    #[cfg(feature = "remote")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "remote")))]
+    NotSendable {
+        /// The job's name.
+        job: &'static str,
+        /// The reason, and the remedy.
+        why: String,
+    },
 }
 
 impl SubmitError {
@@ -169,6 +191,12 @@ impl SubmitError {
             SubmitErrorKind::NotWorkStealing => ErrorKind::NotWorkStealing,
             SubmitErrorKind::FromInitialiser => ErrorKind::FromOwnTask,
             SubmitErrorKind::Forked => ErrorKind::Forked,
+            #[cfg(feature = "remote")]
+            SubmitErrorKind::NeedsJob => ErrorKind::NeedsJob,
+            #[cfg(feature = "remote")]
+            SubmitErrorKind::EngineRefused { kind, .. } => *kind,
+            #[cfg(feature = "remote")]
+            SubmitErrorKind::NotSendable { .. } => ErrorKind::NotSendable,
         }
     }
 
@@ -281,6 +309,18 @@ impl fmt::Display for SubmitError {
                 "submitted to \"{namespace}\" from the initialiser of one of its own workers; do it in a task, or use \
                  another pool"
             ),
+            #[cfg(feature = "remote")]
+            SubmitErrorKind::NeedsJob => write!(
+                f,
+                "\"{namespace}\" runs its tasks in other processes, to which no closure can travel; make a `remote::Job` of \
+                 it, and use `send`"
+            ),
+            #[cfg(feature = "remote")]
+            SubmitErrorKind::EngineRefused { why, .. } => write!(f, "the engine of \"{namespace}\" refused the job: {why}"),
+            #[cfg(feature = "remote")]
+            SubmitErrorKind::NotSendable { job, why } => {
+                write!(f, "the job \"{job}\" cannot be sent to \"{namespace}\": {why}")
+            }
             SubmitErrorKind::Forked => {
                 write!(
                     f,

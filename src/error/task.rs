@@ -9,6 +9,8 @@ use crate::error::busy::Busy;
 use crate::error::cancelled::Cancelled;
 use crate::error::circle::Circle;
 use crate::error::kind::ErrorKind;
+#[cfg(feature = "remote")]
+use crate::error::remote::RemoteFailure;
 use crate::error::stack::NoRoom;
 use crate::error::value::NotBound;
 use crate::error::worker_init::WorkerInitFailed;
@@ -34,6 +36,8 @@ enum Kind {
     Cancelled(Cancelled),
     /// Cancelled after it had begun.
     Interrupted(Cancelled),
+    #[cfg(feature = "remote")]
+    Remote(RemoteFailure),
     /// Its promise was dropped.
     Abandoned {
         begun: bool,
@@ -67,6 +71,11 @@ impl TaskError {
     /// A promised task that had begun.
     pub(crate) fn interrupted(id: TaskId, namespace: &Namespace, cause: Cancelled) -> Self {
         Self::new(id, namespace, Kind::Interrupted(cause))
+    }
+
+    #[cfg(feature = "remote")]
+    pub(crate) fn remote(id: TaskId, namespace: &Namespace, failure: RemoteFailure) -> Self {
+        Self::new(id, namespace, Kind::Remote(failure))
     }
 
     pub(crate) fn abandoned(id: TaskId, namespace: &Namespace, begun: bool) -> Self {
@@ -131,6 +140,8 @@ impl TaskError {
     ///
     /// - `Panicked`, `ProcessExiting`: the task's own end.
     /// - `Cancelled`, `DeadlineExceeded`: the task was cancelled before it started, or its promise's holder ended it so.
+    /// - `QueueFull`, `NotAllowed`, `EngineFailed`: the engine of a [remote pool](crate::PoolKind) refused the job.
+    /// - `WorkerLost`, `NotUnderstood`: the worker of a remote pool died in the job, or did not know it.
     /// - `Abandoned`: the [promise](crate::Promise) of the task was dropped, so no code is left to complete it.
     /// - `NoThread`, `WorkerInit`: the pool got no worker. The source is the system's or the initialiser's own error.
     /// - `Busy`, `NotBound`, `TooDeep`: the task did not start. The gate that its pool runs tasks under was held, or
@@ -150,6 +161,8 @@ impl TaskError {
         match &self.0.kind {
             Kind::Panic { .. } => ErrorKind::Panicked,
             Kind::Abandoned { .. } => ErrorKind::Abandoned,
+            #[cfg(feature = "remote")]
+            Kind::Remote(failure) => failure.kind(),
             Kind::Cancelled(cause) | Kind::Interrupted(cause) => Cancelled::kind_of(Some(cause), ErrorKind::Cancelled),
             Kind::ThreadSpawn(_) => ErrorKind::NoThread,
             Kind::WorkerInit(_) => ErrorKind::WorkerInit,
@@ -166,6 +179,20 @@ impl TaskError {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.as_cancelled().is_some()
+    }
+
+    /// Whether the task may have run, wholly or in part, although it has no value.
+    ///
+    /// True for a panic, and for a remote task whose worker was lost after it began. A task of this process that did not panic
+    /// did not run.
+    #[must_use]
+    pub fn maybe_ran(&self) -> bool {
+        match &self.0.kind {
+            Kind::Panic { .. } | Kind::ProcessExiting | Kind::Interrupted(_) | Kind::Abandoned { begun: true } => true,
+            #[cfg(feature = "remote")]
+            Kind::Remote(failure) => failure.maybe_ran(),
+            _ => false,
+        }
     }
 
     /// The reason and the place of the cancel, when the task ended as cancelled.
@@ -229,6 +256,8 @@ impl fmt::Display for TaskError {
             }
             Kind::Cancelled(cause) => write!(f, "was cancelled before it started: {}; pass this up", cause.why()),
             Kind::Interrupted(cause) => write!(f, "was cancelled: {}; pass this up", cause.why()),
+            #[cfg(feature = "remote")]
+            Kind::Remote(failure) => write!(f, "{failure}"),
             Kind::Abandoned { begun } => write!(
                 f,
                 "has no value, because its promise was dropped {} it had begun; complete the promise on each path",

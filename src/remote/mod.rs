@@ -1,6 +1,10 @@
 //! Pools whose tasks run in other processes, with the feature `remote`.
 
 pub(crate) mod job;
+pub(crate) mod origin;
+mod send;
+mod ticker;
+mod told;
 
 pub use crate::remote::job::Job;
 pub use crate::wire::address::{JobId, ProcessId};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::error::ErrorKind;
+
 /// Why an engine did not do a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,6 +28,18 @@ pub enum Fault {
     NoAnswer(Duration),
     /// Another fault, in the engine's words. Trying again does not help.
     Broken(String),
+}
+
+impl Fault {
+    /// Returns the reason in one word.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Full => ErrorKind::QueueFull,
+            Self::NotAllowed(_) => ErrorKind::NotAllowed,
+            Self::TooLarge { .. } => ErrorKind::NotSendable,
+            Self::Away | Self::Gone | Self::NoAnswer(_) | Self::Broken(_) => ErrorKind::EngineFailed,
+        }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -4,29 +4,33 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::sync::os::{Arc, OnceLock};
+use crate::sync::os::{Arc, OnceLock, Weak};
 use crate::wire::address::ProcessId;
 use crate::wire::engine::{Answer, Delivery, Engine, Inbox};
 
 /// The half of a process that sends jobs, or the half that works on them: each gets its share of the inbox.
 pub(crate) trait Half: Send + Sync {
-    fn requested(&self, from: &ProcessId, message: Bytes, answer: Answer<Bytes>) {
+    /// See [`Inbox::requested`].
+    fn requested(self: Arc<Self>, from: &ProcessId, message: Bytes, answer: Answer<Bytes>) {
         let _ = (from, message, answer);
     }
 
-    fn heard(&self, origin: &ProcessId, message: Bytes) {
+    /// See [`Inbox::heard`].
+    fn heard(self: Arc<Self>, origin: &ProcessId, message: Bytes) {
         let _ = (origin, message);
     }
 
-    fn delivered(&self, delivery: Delivery) {
+    /// See [`Inbox::delivered`].
+    fn delivered(self: Arc<Self>, delivery: Delivery) {
         let _ = delivery;
     }
 
-    fn connected(&self, connected: bool) {
+    /// See [`Inbox::connected`].
+    fn connected(self: Arc<Self>, connected: bool) {
         let _ = connected;
     }
 
-    /// The half itself, for code above that knows its type.
+    /// Returns the half itself, for code above that knows its type.
     fn as_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync>;
 }
 
@@ -51,36 +55,39 @@ impl Link {
 }
 
 /// The inbox of the link. Weak, so that the engine does not keep its own owner.
-struct Deliverer(crate::sync::os::Weak<Link>);
+struct Deliverer(Weak<Link>);
 
 impl Deliverer {
-    fn each(&self, mut f: impl FnMut(&Arc<dyn Half>)) {
-        let Some(link) = self.0.upgrade() else { return };
-        link.origin.get().into_iter().chain(link.worker.get()).for_each(&mut f);
+    fn origin(&self) -> Option<Arc<dyn Half>> {
+        self.0.upgrade()?.origin.get().cloned()
+    }
+
+    fn worker(&self) -> Option<Arc<dyn Half>> {
+        self.0.upgrade()?.worker.get().cloned()
     }
 }
 
 impl Inbox for Deliverer {
     fn requested(&self, from: &ProcessId, message: Bytes, answer: Answer<Bytes>) {
-        if let Some(origin) = self.0.upgrade().and_then(|link| link.origin.get().cloned()) {
+        if let Some(origin) = self.origin() {
             origin.requested(from, message, answer);
         }
     }
 
     fn heard(&self, origin: &ProcessId, message: Bytes) {
-        if let Some(worker) = self.0.upgrade().and_then(|link| link.worker.get().cloned()) {
+        if let Some(worker) = self.worker() {
             worker.heard(origin, message);
         }
     }
 
     fn delivered(&self, delivery: Delivery) {
-        if let Some(worker) = self.0.upgrade().and_then(|link| link.worker.get().cloned()) {
+        if let Some(worker) = self.worker() {
             worker.delivered(delivery);
         }
     }
 
     fn connected(&self, connected: bool) {
-        self.each(|half| half.connected(connected));
+        self.origin().into_iter().chain(self.worker()).for_each(|half| half.connected(connected));
     }
 }
 

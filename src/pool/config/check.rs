@@ -48,6 +48,10 @@ impl PoolConfig {
                 ));
             }
         }
+        #[cfg(feature = "remote")]
+        if let Some(problem) = self.problem_of_remote() {
+            return Some(problem);
+        }
         if self.limit > u32::MAX / 2 {
             return Some(("n", "is larger than any system's number of threads; use a smaller number"));
         }
@@ -120,6 +124,8 @@ impl PoolConfig {
             ("priorities", order.levels == other_order.levels),
             ("fair", order.fair == other_order.fair),
             ("queue_limit_each", order.limit_each == other_order.limit_each),
+            #[cfg(feature = "remote")]
+            ("remote", rare.remote == other_rare.remote),
             ("thread_name_prefix", mine.prefix == theirs.prefix),
             ("stack_size", mine.stack_size == theirs.stack_size),
             ("keep_alive", mine.keep_alive == theirs.keep_alive),

@@ -14,6 +14,10 @@ pub enum PoolKind {
     #[cfg(feature = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rayon")))]
     WorkStealing,
+    /// Threads of other processes, which serve the pool's queue.
+    #[cfg(feature = "remote")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "remote")))]
+    Remote,
     /// No threads: the tasks run on the thread that has the [`LocalPool`](crate::LocalPool).
     Local,
 }
@@ -46,6 +50,8 @@ impl fmt::Display for PoolKind {
             Self::Dedicated => "dedicated",
             #[cfg(feature = "rayon")]
             Self::WorkStealing => "work-stealing",
+            #[cfg(feature = "remote")]
+            Self::Remote => "remote",
             Self::Local => "local",
         })
     }

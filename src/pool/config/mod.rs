@@ -10,6 +10,8 @@ pub(crate) mod order;
 mod queue_order;
 mod rare;
 mod read;
+#[cfg(feature = "remote")]
+pub(crate) mod remote;
 pub(crate) mod threads;
 mod time;
 pub(crate) mod worker_ctx;

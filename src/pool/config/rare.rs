@@ -9,6 +9,8 @@ use crate::names::metric_labels::MetricLabels;
 use crate::names::task_type::TaskType;
 use crate::pool::config::gate::Gated;
 use crate::pool::config::order::Order;
+#[cfg(feature = "remote")]
+use crate::pool::config::remote::Remote;
 use crate::pool::config::threads::ThreadConfig;
 
 /// Settings that few pools have. A pool without any of them pays for one word.
@@ -30,6 +32,9 @@ pub(crate) struct Rare {
     pub(crate) labels: Option<MetricLabels>,
     /// The order of the queue; `None` is first in, first out.
     pub(crate) order: Option<Order>,
+    /// Of a remote pool alone.
+    #[cfg(feature = "remote")]
+    pub(crate) remote: Option<Box<Remote>>,
 }
 
 impl Rare {
@@ -45,5 +50,7 @@ impl Rare {
         task_timeout: None,
         labels: None,
         order: None,
+        #[cfg(feature = "remote")]
+        remote: None,
     };
 }

@@ -3,6 +3,8 @@
 pub(crate) mod dedicated;
 pub(crate) mod leased;
 pub(crate) mod local;
+#[cfg(feature = "remote")]
+mod remote;
 #[cfg(feature = "rayon")]
 pub(crate) mod stealing;
 
@@ -16,6 +18,8 @@ use crate::pool::core::pool::Pool;
 use crate::pool::kinds::dedicated::own::Dedicated;
 use crate::pool::kinds::leased::Leased;
 use crate::pool::kinds::local::Local;
+#[cfg(feature = "remote")]
+use crate::pool::kinds::remote::Remote;
 #[cfg(feature = "rayon")]
 use crate::pool::kinds::stealing::Stealing;
 use crate::pool::run::evict;
@@ -27,6 +31,8 @@ pub(crate) fn start(namespace: Namespace, owner: WeakNodeRef, config: PoolConfig
         PoolKind::Leased => Box::new(Leased),
         PoolKind::Dedicated => Box::new(Dedicated::new(&namespace, &owner, &config)),
         PoolKind::Local => Box::new(Local::new()),
+        #[cfg(feature = "remote")]
+        PoolKind::Remote => Box::new(Remote::new(&config)),
         #[cfg(feature = "rayon")]
         PoolKind::WorkStealing => Box::new(Stealing::new()),
     };

@@ -21,6 +21,10 @@ use crate::task::rank::Rank;
 /// Admits tasks, at least one, before the queue is touched. Returns the nodes and trackers that count each of them.
 pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>, tasks: u64) -> Result<Counted, SubmitError> {
     let place = check(pool, task_type)?;
+    #[cfg(feature = "remote")]
+    if pool.config.kind == crate::pool::config::kind::PoolKind::Remote {
+        return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::NeedsJob));
+    }
     let counted = match pool.config.steals() {
         true => Counted::new(place, live_owner(pool)?),
         false => Counted { place, ..Counted::default() },

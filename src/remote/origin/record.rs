@@ -1,0 +1,106 @@
+//! [`Record`]: one job that the origin has accepted and that has not ended.
+
+use std::time::Instant;
+
+use crate::lineage::node::WeakNodeRef;
+use crate::remote::origin::kept::Kept;
+use crate::sync::os::Arc;
+use crate::wire::address::ProcessId;
+use crate::wire::engine::{Answer, Receipt};
+use crate::wire::envelope::Envelope;
+
+/// A job as it was sent.
+pub(crate) struct Sent {
+    pub(crate) envelope: Envelope,
+    pub(crate) queue: Arc<str>,
+    /// The scopes of this process above the job's task, by the ids of their nodes.
+    pub(crate) scopes: Vec<(u64, WeakNodeRef)>,
+    /// The most begins of a repeatable job.
+    pub(crate) attempts: u32,
+}
+
+/// The right to run a job, as one worker has it.
+pub(super) struct Grant {
+    pub(super) worker: ProcessId,
+    /// The worker's own number of the request that was granted.
+    pub(super) ask: u64,
+    /// The message that was delivered to the worker.
+    pub(super) receipt: u64,
+    /// The last sign of the worker, or the last connect of this process after it.
+    pub(super) seen: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Published {
+    /// The engine has not answered.
+    Asked,
+    Yes,
+    /// To be published again.
+    No,
+}
+
+/// One job that has not ended.
+pub(super) struct Record {
+    pub(super) sent: Sent,
+    pub(super) kept: Arc<dyn Kept>,
+    pub(super) grant: Option<Grant>,
+    /// The task has begun: a worker had a grant.
+    pub(super) begun: bool,
+    /// The receipt of the newest message.
+    pub(super) receipt: Option<Receipt>,
+    /// The submitter waits for the engine's word.
+    pub(super) told: Option<Answer<()>>,
+    published: Published,
+}
+
+impl Record {
+    pub(super) fn new(sent: Sent, kept: Arc<dyn Kept>, told: Option<Answer<()>>) -> Self {
+        Self { sent, kept, grant: None, begun: false, receipt: None, told, published: Published::Asked }
+    }
+
+    /// The engine has the message with this number.
+    pub(super) fn published(&mut self, sent: u32, receipt: Receipt) {
+        if self.sent.envelope.sent == sent {
+            self.receipt = Some(receipt);
+            self.published = Published::Yes;
+        }
+    }
+
+    /// The engine may not have the message with this number.
+    pub(super) fn unpublished(&mut self, sent: u32) {
+        if self.sent.envelope.sent == sent {
+            self.published = Published::No;
+        }
+    }
+
+    pub(super) fn was_published(&self) -> bool {
+        self.sent.envelope.sent > 0 || self.begun
+    }
+
+    /// Returns the next message of a job that waits, if it is to be published again. `lost`: the engine may have lost all
+    /// messages. A message that the engine has not answered is not repeated, since its answer comes.
+    pub(super) fn again(&mut self, lost: bool) -> Option<(Arc<str>, Envelope)> {
+        let due = self.published == Published::No || (lost && self.published == Published::Yes);
+        (due && self.grant.is_none()).then(|| self.next_message())
+    }
+
+    /// Ends the attempt of a job that is to begin once more. Returns its next message.
+    pub(super) fn retry(&mut self, counts: bool) -> (Arc<str>, Envelope) {
+        self.grant = None;
+        if counts {
+            self.sent.envelope.attempt += 1;
+        }
+        self.next_message()
+    }
+
+    fn next_message(&mut self) -> (Arc<str>, Envelope) {
+        self.published = Published::Asked;
+        self.sent.envelope.sent += 1;
+        (Arc::clone(&self.sent.queue), self.sent.envelope.clone())
+    }
+
+    /// Returns whether a lost attempt is followed by another one.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.sent.envelope.repeatable && self.sent.envelope.attempt < self.sent.attempts
+    }
+}

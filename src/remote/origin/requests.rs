@@ -1,0 +1,128 @@
+//! The requests of workers: to begin, the end of a job, and signs of life.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::error::remote::RemoteFailure;
+use crate::remote::origin::Origin;
+use crate::remote::origin::record::Grant;
+use crate::sync::os::{Arc, Ordering};
+use crate::wire::address::ProcessId;
+use crate::wire::engine::Answer;
+use crate::wire::message::{self, Ask, Outcome, Told};
+
+/// Answers one request. An unreadable one gets no answer, and its worker asks again until it gives up.
+pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, answer: Answer<Bytes>) {
+    let told = match message::decode(message) {
+        Some(Ask::Begin { job, receipt, ask }) => begin(origin, from, job, receipt, ask),
+        Some(Ask::Ended { job, attempt, outcome }) => Told::Confirmed { first: ended(origin, from, job, attempt, outcome) },
+        Some(Ask::Sign { jobs, scopes }) => sign(origin, from, &jobs, &scopes),
+        None => return tracing::warn!(worker = %from, "heirloom: a request of a worker is unreadable; its version is another"),
+    };
+    answer.give(Ok(message::encode(&told)));
+}
+
+/// Decides whether a worker may begin a job: for one worker at a time, and once for a job that is not repeatable.
+fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, receipt: u64, ask: u64) -> Told {
+    let granted = |attempt| Told::Begin { attempt };
+    let mut jobs = origin.jobs.lock();
+    let Some(record) = jobs.get_mut(&job) else { return Told::Over };
+    let attempt = record.sent.envelope.attempt;
+    if let Some(grant) = &record.grant {
+        if grant.worker == *from && grant.ask == ask {
+            // The answer was lost on its way.
+            return granted(attempt);
+        }
+        if grant.receipt != receipt {
+            // A copy: the job was published twice.
+            return Told::Over;
+        }
+        // The engine delivers the message again, so the worker that has the grant is dead.
+        if !record.may_repeat() || record.kept.is_cancelled() {
+            let worker = grant.worker.clone();
+            let lost = jobs.remove(&job);
+            drop(jobs);
+            if let Some(record) = lost {
+                origin.scopes.leave(&record.sent.scopes);
+                lose(&*record.kept, &worker);
+            }
+            return Told::Over;
+        }
+        record.sent.envelope.attempt += 1;
+    }
+    let attempt = record.sent.envelope.attempt;
+    record.grant = Some(Grant { worker: from.clone(), ask, receipt, seen: Instant::now() });
+    let begins = !std::mem::replace(&mut record.begun, true);
+    let kept = Arc::clone(&record.kept);
+    drop(jobs);
+    // A task that was cancelled meanwhile has taken its record along.
+    if begins && !kept.begin() { Told::Over } else { granted(attempt) }
+}
+
+/// Ends a begun job that has no worker and is not to begin again.
+pub(super) fn lose(kept: &dyn super::kept::Kept, worker: &ProcessId) {
+    match kept.is_cancelled() {
+        true => kept.cancel(),
+        false => kept.fail(RemoteFailure::WorkerLost { worker: worker.to_string() }),
+    }
+}
+
+/// Notes the end of a job. Returns whether it was the first.
+fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, attempt: u32, outcome: Outcome) -> bool {
+    let mut jobs = origin.jobs.lock();
+    let Some(record) = jobs.get_mut(&job) else {
+        drop(jobs);
+        if matches!(outcome, Outcome::Value(_) | Outcome::Panicked(_)) {
+            origin.duplicates.fetch_add(1, Ordering::Relaxed);
+        }
+        return false;
+    };
+    let has_no_end = matches!(outcome, Outcome::NotRun | Outcome::Lost);
+    if has_no_end {
+        if record.sent.envelope.attempt != attempt {
+            return false;
+        }
+        let ran = matches!(outcome, Outcome::Lost);
+        if !record.kept.is_cancelled() && (!ran || record.may_repeat()) {
+            let (queue, envelope) = record.retry(ran);
+            drop(jobs);
+            origin.publish(&queue, &envelope);
+            return true;
+        }
+    }
+    let Some(record) = jobs.remove(&job) else { return false };
+    drop(jobs);
+    origin.scopes.leave(&record.sent.scopes);
+    match outcome {
+        Outcome::Value(output) => record.kept.complete(&output, from),
+        Outcome::Panicked(text) => record.kept.panic(text),
+        Outcome::NotRun => record.kept.cancel(),
+        Outcome::Lost => lose(&*record.kept, from),
+        Outcome::NotUnderstood(why) => {
+            record.kept.fail(RemoteFailure::NotUnderstood { worker: from.to_string(), why, ran: false });
+        }
+    }
+    true
+}
+
+/// Notes that a worker lives.
+fn sign(origin: &Arc<Origin>, from: &ProcessId, numbers: &[u64], scopes: &[u64]) -> Told {
+    let (mut stop, mut unknown) = (Vec::new(), Vec::new());
+    let now = Instant::now();
+    let mut kept = Vec::new();
+    {
+        let mut jobs = origin.jobs.lock();
+        for number in numbers {
+            match jobs.get_mut(number).and_then(|record| Some((record.grant.as_mut()?, &record.kept))) {
+                Some((grant, promise)) if grant.worker == *from => {
+                    grant.seen = now;
+                    kept.push((*number, Arc::clone(promise)));
+                }
+                _ => unknown.push(*number),
+            }
+        }
+    }
+    stop.extend(kept.iter().filter(|(_, kept)| kept.is_cancelled()).map(|(number, _)| *number));
+    Told::Signed { stop, unknown, ended: origin.scopes.ended(scopes) }
+}

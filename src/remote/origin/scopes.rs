@@ -1,0 +1,144 @@
+//! The scopes of this process that jobs were sent from, so that workers hear of their ends.
+
+use std::collections::HashMap;
+
+use crate::cancel::OnCancel;
+use crate::error::CancelReason;
+use crate::lineage::handle::Lineage;
+use crate::lineage::node::WeakNodeRef;
+use crate::remote::origin::Origin;
+use crate::sync::os::{Arc, Mutex};
+use crate::wire::message::{Call, Why};
+
+/// The scopes that jobs were sent from and that workers may keep something for.
+pub(crate) struct Scopes(Mutex<HashMap<u64, Noted>>);
+
+struct Noted {
+    node: WeakNodeRef,
+    /// The jobs of the scope that have not ended.
+    jobs: usize,
+    /// Set while there are jobs: it keeps the node.
+    on_cancel: Option<OnCancel>,
+    /// The workers have heard of the scope's cancel.
+    stopped: bool,
+}
+
+impl Scopes {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    /// Counts a job in each of its scopes.
+    pub(super) fn note(&self, origin: &Arc<Origin>, scopes: &[(u64, WeakNodeRef)]) {
+        for (id, node) in scopes {
+            let first = {
+                let mut noted = self.0.lock();
+                let noted = noted.entry(*id).or_insert_with(|| Noted {
+                    node: node.clone(),
+                    jobs: 0,
+                    on_cancel: None,
+                    stopped: false,
+                });
+                noted.jobs += 1;
+                noted.jobs == 1
+            };
+            let Some(at) = node.upgrade().filter(|_| first) else { continue };
+            let (id, of) = (*id, Arc::downgrade(origin));
+            // Runs the code at once in a scope that is cancelled already.
+            let hook = Lineage(at).on_cancel(move || {
+                if let Some(origin) = of.upgrade() {
+                    stop(&origin, &[id]);
+                }
+            });
+            let unused = match self.0.lock().get_mut(&id) {
+                Some(noted) if noted.jobs > 0 => noted.on_cancel.replace(hook),
+                _ => Some(hook),
+            };
+            drop(unused);
+        }
+    }
+
+    /// Counts a job out of its scopes.
+    pub(super) fn leave(&self, scopes: &[(u64, WeakNodeRef)]) {
+        for (id, _) in scopes {
+            let hook = {
+                let mut noted = self.0.lock();
+                noted.get_mut(id).and_then(|noted| {
+                    noted.jobs = noted.jobs.saturating_sub(1);
+                    if noted.jobs == 0 { noted.on_cancel.take() } else { None }
+                })
+            };
+            // It waits for code that runs, which takes the lock.
+            drop(hook);
+        }
+    }
+
+    /// Returns whether the workers have heard of the cancel of one of these scopes.
+    pub(super) fn any_stopped(&self, scopes: &[(u64, WeakNodeRef)]) -> bool {
+        let noted = self.0.lock();
+        scopes.iter().any(|(id, _)| noted.get(id).is_some_and(|noted| noted.stopped))
+    }
+
+    /// Returns those of the scopes that have ended, or that this process does not know.
+    pub(super) fn ended(&self, scopes: &[u64]) -> Vec<u64> {
+        let noted = self.0.lock();
+        scopes.iter().copied().filter(|id| noted.get(id).is_none_or(|noted| noted.jobs == 0 && is_over(&noted.node))).collect()
+    }
+}
+
+/// Returns whether nothing can be sent from the scope any more.
+fn is_over(node: &WeakNodeRef) -> bool {
+    node.upgrade().is_none_or(|node| node.node().is_over())
+}
+
+/// Tells the workers that scopes were cancelled.
+fn stop(origin: &Arc<Origin>, scopes: &[u64]) {
+    let mut by_reason: Vec<(Why, u64)> = Vec::new();
+    for id in scopes {
+        let node = {
+            let mut noted = origin.scopes.0.lock();
+            let Some(noted) = noted.get_mut(id) else { continue };
+            noted.stopped = true;
+            noted.node.clone()
+        };
+        let reason = node.upgrade().and_then(|node| node.node().cause()).map(|cause| cause.reason());
+        by_reason.push((why(reason), *id));
+    }
+    for (reason, id) in by_reason {
+        origin.call(&Call::Stop { scopes: vec![id], jobs: Vec::new(), reason });
+    }
+}
+
+pub(super) fn why(reason: Option<CancelReason>) -> Why {
+    match reason {
+        Some(CancelReason::OwnerEnd) => Why::OwnerEnd,
+        Some(CancelReason::Deadline) => Why::Deadline,
+        Some(CancelReason::Shutdown) => Why::Shutdown,
+        _ => Why::Request,
+    }
+}
+
+/// Tells the workers of scopes that were cancelled or have ended since the last job left them.
+pub(super) fn tick(origin: &Arc<Origin>) {
+    let (mut cancelled, mut ended, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+    origin.scopes.0.lock().retain(|id, noted| {
+        if noted.jobs > 0 {
+            return true;
+        }
+        let node = noted.node.upgrade();
+        let is_over = node.as_ref().is_none_or(|node| node.node().is_over());
+        if is_over {
+            ended.push(*id);
+        } else if !noted.stopped && node.as_ref().is_some_and(|node| node.node().is_cancelled()) {
+            cancelled.push(*id);
+        }
+        // Dropped without the lock: it may be the last reference.
+        nodes.extend(node);
+        !is_over
+    });
+    drop(nodes);
+    stop(origin, &cancelled);
+    if !ended.is_empty() {
+        origin.call(&Call::Ended { scopes: ended });
+    }
+}

@@ -1,0 +1,125 @@
+//! Sending a job to a pool of any kind.
+
+use std::time::SystemTime;
+
+use crate::error::{Error, SubmitError, SubmitErrorKind};
+use crate::lineage::handle::Lineage;
+use crate::lineage::node::NodeKind;
+use crate::names::task_type::TaskType;
+use crate::pool::config::remote::Remote;
+use crate::pool::handle::promise::Promise;
+use crate::pool::handle::task::TaskHandle;
+use crate::registry::manager::PoolManager;
+use crate::remote::job::{self, Job};
+use crate::remote::origin::kept::Promised;
+use crate::remote::origin::{self, Sent};
+use crate::sync::os::Arc;
+use crate::wire::address::JobId;
+use crate::wire::engine::Answer;
+use crate::wire::envelope::{self, Envelope};
+use crate::wire::path::{MOST_SCOPES, Path, PathScope};
+
+impl TaskType {
+    /// Returns the type of a [job](Job): its name.
+    #[must_use]
+    pub fn job<J: Job>() -> Self {
+        Self::from(J::NAME)
+    }
+}
+
+impl PoolManager {
+    /// Sends a job to the pool. Never blocks.
+    ///
+    /// Returns the handle to its task. A pool of this process runs the job on its own threads, as a task of the type
+    /// [`TaskType::job`]. A [remote](crate::PoolConfig::remote) pool encodes the job here and gives it to its engine; see
+    /// [`remote`](crate::remote) for the fate of the job from then on.
+    ///
+    /// Costs as much as [`submit`](Self::submit), for a remote pool a few microseconds and the encoding.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit); [`NotSendable`](SubmitErrorKind::NotSendable) when a remote pool's job cannot be encoded,
+    /// or is too large. A refusal by the engine is the handle's error.
+    pub fn send<J: Job>(&self, job: J) -> Result<TaskHandle<J::Output>, Error> {
+        match self.pool().and_then(|pool| pool.config.rare().remote.clone()) {
+            Some(remote) => send(self, &remote, &job, None),
+            None => self.submit_as(TaskType::job::<J>(), move || job.run()),
+        }
+    }
+
+    /// As [`send`](Self::send), and waits until the engine of a remote pool has the job. In a pool of this process it waits for
+    /// capacity, as [`submit_async`](Self::submit_async).
+    ///
+    /// While there is no connection the future is pending. Dropping it leaves the job sent, without its handle.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). The engine's refusal is [`EngineRefused`](SubmitErrorKind::EngineRefused).
+    pub async fn send_async<J: Job>(&self, job: J) -> Result<TaskHandle<J::Output>, Error> {
+        let Some(remote) = self.pool().and_then(|pool| pool.config.rare().remote.clone()) else {
+            return self.of_type(TaskType::job::<J>()).submit_async(move || job.run()).await;
+        };
+        let (answer, told) = crate::remote::told::channel();
+        let handle = send(self, &remote, &job, Some(answer))?;
+        drop(job);
+        match told.await {
+            Ok(()) => Ok(handle),
+            Err(fault) => {
+                let kind = SubmitErrorKind::EngineRefused { kind: fault.kind(), why: fault.to_string() };
+                Err(SubmitError::new(self.namespace(), kind).into())
+            }
+        }
+    }
+}
+
+fn send<J: Job>(
+    manager: &PoolManager,
+    remote: &Remote,
+    job: &J,
+    told: Option<Answer<()>>,
+) -> Result<TaskHandle<J::Output>, Error> {
+    let link = &remote.queue.link;
+    let not_sendable =
+        |why| Error::from(SubmitError::new(manager.namespace(), SubmitErrorKind::NotSendable { job: J::NAME, why }));
+    let bytes = job::encode(job).map_err(|why| not_sendable(format!("{why}; correct its `Serialize`")))?;
+    let body = envelope::join_body(&[], &bytes);
+    // The headers are small beside this.
+    let most = link.engine.most_bytes().saturating_sub(8 << 10);
+    if body.len() > most {
+        let why = format!("its {} bytes are more than the {most} that fit into a message; send the name of the data", body.len());
+        return Err(not_sendable(why));
+    }
+    let (promise, handle): (Promise<J::Output>, _) = manager.of_type(TaskType::job::<J>()).promise()?;
+    let at = promise.lineage();
+    let scopes: Vec<Lineage> = scopes_above(&at);
+    let path = scopes.iter().map(|scope| PathScope {
+        process: link.me.clone(),
+        id: scope.id().as_u64(),
+        name: scope.name().unwrap_or_default().into(),
+    });
+    let envelope = Envelope {
+        id: JobId { origin: link.me.clone(), number: promise.id().as_u64() },
+        job: J::NAME.into(),
+        path: Path { scopes: path.collect(), sender: link.me.clone() },
+        deadline: at.remaining().and_then(|left| SystemTime::now().checked_add(left)),
+        attempt: 1,
+        sent: 0,
+        repeatable: J::REPEATABLE,
+        sealed: remote.sealed,
+        trace: Vec::new(),
+        body,
+    };
+    let sent = Sent {
+        envelope,
+        queue: Arc::clone(&remote.queue.name),
+        scopes: scopes.iter().map(|scope| (scope.id().as_u64(), scope.0.downgrade())).collect(),
+        attempts: remote.attempts,
+    };
+    origin::of(link).send(sent, Arc::new(Promised::<J>::new(promise)), told);
+    Ok(handle)
+}
+
+/// Returns the scopes above a node, from the outermost on.
+fn scopes_above(at: &Lineage) -> Vec<Lineage> {
+    let mut scopes: Vec<Lineage> = at.ancestors().filter(|node| node.kind() == NodeKind::Scope).take(MOST_SCOPES).collect();
+    scopes.reverse();
+    scopes
+}
