@@ -46,7 +46,10 @@ impl fmt::Display for RemoteFailure {
                 "did not run, because the worker {worker} did not understand it: {why}; deploy the job there first"
             ),
             Self::NotUnderstood { worker, why, ran: true } => {
-                write!(f, "ran at the worker {worker}, and its output was not understood: {why}; read it as the same type")
+                write!(
+                    f,
+                    "ran at the worker {worker}, and its output was not understood: {why}; read it as the same type"
+                )
             }
         }
     }

@@ -316,7 +316,9 @@ impl fmt::Display for SubmitError {
                  it, and use `send`"
             ),
             #[cfg(feature = "remote")]
-            SubmitErrorKind::EngineRefused { why, .. } => write!(f, "the engine of \"{namespace}\" refused the job: {why}"),
+            SubmitErrorKind::EngineRefused { why, .. } => {
+                write!(f, "the engine of \"{namespace}\" refused the job: {why}")
+            }
             #[cfg(feature = "remote")]
             SubmitErrorKind::NotSendable { job, why } => {
                 write!(f, "the job \"{job}\" cannot be sent to \"{namespace}\": {why}")

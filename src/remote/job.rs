@@ -53,7 +53,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
 ///
 /// # Errors
 /// The text of the value's own `Serialize`.
-pub(crate) fn encode(value: &impl Serialize) -> Result<Bytes, String> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Bytes, String> {
     rmp_serde::to_vec_named(value).map(Bytes::from).map_err(|error| error.to_string())
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod origin;
 mod send;
 mod ticker;
 mod told;
+pub(crate) mod values;
 
 pub use crate::remote::job::Job;
 pub use crate::wire::address::{JobId, ProcessId};

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::error::{Error, SubmitError, SubmitErrorKind};
-use crate::lineage::handle::Lineage;
+use crate::lineage::handle::{Lineage, current};
 use crate::lineage::node::NodeKind;
 use crate::names::task_type::TaskType;
 use crate::pool::config::remote::Remote;
@@ -13,6 +13,7 @@ use crate::registry::manager::PoolManager;
 use crate::remote::job::{self, Job};
 use crate::remote::origin::kept::Promised;
 use crate::remote::origin::{self, Sent};
+use crate::remote::values;
 use crate::sync::os::Arc;
 use crate::wire::address::JobId;
 use crate::wire::engine::Answer;
@@ -80,11 +81,15 @@ fn send<J: Job>(
     let not_sendable =
         |why| Error::from(SubmitError::new(manager.namespace(), SubmitErrorKind::NotSendable { job: J::NAME, why }));
     let bytes = job::encode(job).map_err(|why| not_sendable(format!("{why}; correct its `Serialize`")))?;
-    let body = envelope::join_body(&[], &bytes);
+    let values = values::collect(&current()).map_err(not_sendable)?;
+    let body = envelope::join_body(&values, &bytes);
     // The headers are small beside this.
     let most = link.engine.most_bytes().saturating_sub(8 << 10);
     if body.len() > most {
-        let why = format!("its {} bytes are more than the {most} that fit into a message; send the name of the data", body.len());
+        let why = format!(
+            "its {} bytes are more than the {most} that fit into a message; send the name of the data",
+            body.len()
+        );
         return Err(not_sendable(why));
     }
     let (promise, handle): (Promise<J::Output>, _) = manager.of_type(TaskType::job::<J>()).promise()?;
@@ -119,7 +124,8 @@ fn send<J: Job>(
 
 /// Returns the scopes above a node, from the outermost on.
 fn scopes_above(at: &Lineage) -> Vec<Lineage> {
-    let mut scopes: Vec<Lineage> = at.ancestors().filter(|node| node.kind() == NodeKind::Scope).take(MOST_SCOPES).collect();
+    let mut scopes: Vec<Lineage> =
+        at.ancestors().filter(|node| node.kind() == NodeKind::Scope).take(MOST_SCOPES).collect();
     scopes.reverse();
     scopes
 }

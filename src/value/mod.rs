@@ -17,6 +17,8 @@ mod node_map;
 mod site;
 mod slot;
 pub(crate) mod subscribe;
+#[cfg(feature = "remote")]
+pub(crate) mod travel;
 
 use crate::lineage::lookup::SlotKind;
 use crate::lineage::node::Node;

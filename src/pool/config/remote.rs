@@ -74,7 +74,10 @@ impl PoolConfig {
         let rare = self.rare();
         let remote = rare.remote.as_ref()?;
         if self.permits_set.0 {
-            return Some(("holds_permit", "cannot be set for a remote pool, whose tasks have no permit here; leave it out"));
+            return Some((
+                "holds_permit",
+                "cannot be set for a remote pool, whose tasks have no permit here; leave it out",
+            ));
         }
         if rare.max_blocked.is_some() {
             return Some(("max_blocked", "cannot be set for a remote pool, which has no threads here; leave it out"));

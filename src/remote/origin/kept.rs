@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::cancel::OnCancel;
-use crate::error::{CancelReason, TaskError};
 use crate::error::remote::RemoteFailure;
+use crate::error::{CancelReason, TaskError};
 use crate::lineage::handle::Lineage;
 use crate::pool::handle::promise::Promise;
 use crate::remote::job::{self, Job};
@@ -95,10 +95,9 @@ impl<J: Job> Kept for Promised<J> {
     fn complete(&self, output: &Bytes, worker: &ProcessId) {
         self.end(|promise| match job::decode(output) {
             Ok(output) => promise.complete(output),
-            Err(why) => end_failed(
-                promise,
-                RemoteFailure::NotUnderstood { worker: worker.to_string(), why, ran: true },
-            ),
+            Err(why) => {
+                end_failed(promise, RemoteFailure::NotUnderstood { worker: worker.to_string(), why, ran: true })
+            }
         });
     }
 

@@ -70,7 +70,9 @@ pub(crate) fn of(link: &Arc<Link>) -> Arc<Origin> {
         });
         let weak = Arc::downgrade(&origin);
         if !ticker::start(weak) {
-            tracing::warn!("heirloom: the system refused a thread for the leases of remote jobs; a lost worker is not noticed");
+            tracing::warn!(
+                "heirloom: the system refused a thread for the leases of remote jobs; a lost worker is not noticed"
+            );
         }
         origin
     });

@@ -16,9 +16,13 @@ use crate::wire::message::{self, Ask, Outcome, Told};
 pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, answer: Answer<Bytes>) {
     let told = match message::decode(message) {
         Some(Ask::Begin { job, receipt, ask }) => begin(origin, from, job, receipt, ask),
-        Some(Ask::Ended { job, attempt, outcome }) => Told::Confirmed { first: ended(origin, from, job, attempt, outcome) },
+        Some(Ask::Ended { job, attempt, outcome }) => {
+            Told::Confirmed { first: ended(origin, from, job, attempt, outcome) }
+        }
         Some(Ask::Sign { jobs, scopes }) => sign(origin, from, &jobs, &scopes),
-        None => return tracing::warn!(worker = %from, "heirloom: a request of a worker is unreadable; its version is another"),
+        None => {
+            return tracing::warn!(worker = %from, "heirloom: a request of a worker is unreadable; its version is another");
+        }
     };
     answer.give(Ok(message::encode(&told)));
 }

@@ -82,7 +82,11 @@ impl Scopes {
     /// Returns those of the scopes that have ended, or that this process does not know.
     pub(super) fn ended(&self, scopes: &[u64]) -> Vec<u64> {
         let noted = self.0.lock();
-        scopes.iter().copied().filter(|id| noted.get(id).is_none_or(|noted| noted.jobs == 0 && is_over(&noted.node))).collect()
+        scopes
+            .iter()
+            .copied()
+            .filter(|id| noted.get(id).is_none_or(|noted| noted.jobs == 0 && is_over(&noted.node)))
+            .collect()
     }
 }
 

@@ -11,9 +11,13 @@ use crate::lineage::slots::Shown;
 use crate::sync::os::Arc;
 use crate::value::Values;
 use crate::value::binding::BoundValue;
+#[cfg(feature = "remote")]
+use crate::value::bindings::Bindings;
 use crate::value::heirloom::{Core, Heirloom, Policy};
 use crate::value::init_call::InitCall;
 use crate::value::site::Site;
+#[cfg(feature = "remote")]
+use crate::value::travel;
 
 /// Returns the binding that was found under the number of a `Heirloom<T>`.
 #[inline]
@@ -90,6 +94,19 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
             Err(missing) if missing.init_error().is_none() => Ok(None),
             found => found.map(Some),
         }
+    }
+
+    /// Lists a key whose values travel.
+    #[cfg(feature = "remote")]
+    pub(super) fn list_travelling(&self, bindings: &Arc<Bindings<(), T>>) {
+        let (Some(encode), Policy::Inherited | Policy::Fresh(_)) = (self.travels, &self.policy) else { return };
+        let number = bindings.number.clone();
+        let find = move |at: &Lineage| {
+            let found = lookup::lend::<Values, _>(at.0.node(), number.sought(), InVain::Adds, counted::<T>);
+            found.map(|value| encode(&value))
+        };
+        let key: Arc<dyn std::any::Any + Send + Sync> = Arc::clone(bindings) as _;
+        travel::list(self.name, Arc::downgrade(&key), find);
     }
 
     fn find_fresh(&self, site: Site<'_>, make: fn(&T) -> T) -> Result<Arc<T>, NotBound> {

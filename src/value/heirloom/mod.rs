@@ -19,6 +19,8 @@ use crate::value::key::Interned;
 use crate::value::site::Site;
 use crate::value::slot::{self, BindMode, BindingSlot};
 use crate::value::subscribe::Subscription;
+#[cfg(feature = "remote")]
+use crate::value::travel::Encode;
 
 /// A key under which a value is bound at a node and found from every node below, the nearest first.
 ///
@@ -51,6 +53,9 @@ pub struct Heirloom<T: Send + Sync + 'static> {
     /// Also makes the key invariant in `T`, so that a value of one type is not found as another.
     policy: Policy<T>,
     core: OnceLock<Core<T>>,
+    /// Encodes a value that travels with remote jobs.
+    #[cfg(feature = "remote")]
+    pub(crate) travels: Option<Encode<T>>,
 }
 
 /// Which nodes below a binding see it.
@@ -72,7 +77,13 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     /// Makes a key whose values are inherited. The name is for errors; it need not be unique.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, policy: Policy::Inherited, core: OnceLock::new() }
+        Self {
+            name,
+            policy: Policy::Inherited,
+            core: OnceLock::new(),
+            #[cfg(feature = "remote")]
+            travels: None,
+        }
     }
 
     /// A value is found at its node and from every node below: the policy of a new key.
@@ -135,6 +146,8 @@ impl<T: Send + Sync + 'static> Heirloom<T> {
     fn core(&self) -> &Core<T> {
         self.core.get_or_init(|| {
             let bindings = Bindings::new(self.name, false);
+            #[cfg(feature = "remote")]
+            self.list_travelling(&bindings);
             Core { number: bindings.number.clone(), key: Interned::alone(bindings.number.clone(), ()), bindings }
         })
     }
