@@ -28,6 +28,7 @@ chapters! {
     values = "guide/values";
     async_code = "guide/async-code";
     servers = "guide/servers";
+    machines = "guide/machines";
     seeing = "guide/seeing";
     after_the_response = "after-the-response";
     other_runtimes = "other-runtimes";
