@@ -1,6 +1,7 @@
 //! Pools whose tasks run in other processes, with the feature `remote`.
 
 pub(crate) mod job;
+pub(crate) mod loopback;
 pub(crate) mod origin;
 mod send;
 mod ticker;
@@ -8,6 +9,7 @@ mod told;
 pub(crate) mod values;
 
 pub use crate::remote::job::Job;
+pub use crate::remote::loopback::{Loopback, LoopbackBuilder, loopback};
 pub use crate::wire::address::{JobId, ProcessId};
 pub use crate::wire::link::Queue;
 
