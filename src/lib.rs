@@ -54,6 +54,7 @@
 //! | [`guide::cancelling`] | cancel requests, and the code that answers them |
 //! | [`guide::values`] | values that go along with the tree |
 //! | [`guide::async_code`] | handles as futures, `spawn`, and the async form of each wait |
+//! | [`guide::machines`] | with the feature `remote`: one name's work on many machines |
 //! | [`guide::servers`] | a scope for each request of a server, its end, and its tests |
 //! | [`guide::seeing`] | trees, snapshots, metrics, the inspector, the log of a task |
 //! | [`guide::after_the_response`] | work that outlives its response: upgrades, WebSockets, buffers |
@@ -86,6 +87,7 @@
 //! | servers | with the feature `tower` `tower::{grpc_timeout, set_grpc_timeout, timeout_millis, timeout_seconds, ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`], [`name_task`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
+//! | many machines | with the feature `remote` `remote::{Job, Queue, serve, Serving, Origin, loopback}`, `PoolConfig::remote`, `PoolManager::send`, `Heirloom::travels` |
 //! | tests | [`test::isolated`](test::isolated()), [`test::isolated_async`] |
 //! | circles of waits | [`Circle`], [`Link`] |
 //! | errors | [`Error`], which every verb returns, and [`ErrorKind`]; its details [`ManagerNotFound`], [`StartError`] and [`StartErrorKind`], [`SubmitError`] and [`SubmitErrorKind`], [`TaskError`], [`JoinError`], [`SpawnError`], [`StopError`], [`Busy`], [`UnknownTaskType`], [`TimedOut`]; [`Refused`], which returns the closure |

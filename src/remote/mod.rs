@@ -1,4 +1,28 @@
 //! Pools whose tasks run in other processes, with the feature `remote`.
+//!
+//! The guide's chapter [When you outgrow the machine](crate::guide::machines) shows the use. This page has the promises.
+//!
+//! # Who does what
+//! The *origin* is a process that [sends](crate::PoolManager::send) [jobs](Job) to a [remote pool](crate::PoolConfig::remote). A *worker*
+//! is a process that [serves](serve) the pool's [`Queue`]. An *engine* carries jobs and messages between them: the one of
+//! `heirloom-nats`, or [`loopback`] within one process.
+//!
+//! # The promises
+//! 1. An accepted job ends once, as its handle says. The origin keeps it until then, and publishes it again when the engine may have
+//!    lost it.
+//! 2. A job that is not [repeatable](Job::REPEATABLE) begins at most once. A worker asks the origin, which grants one begin.
+//! 3. A cancelled job never begins after the cancel; a running one sees the cancel as each task does.
+//! 4. A job whose worker died in it ends within two [leases](engine::Engine::lease), as
+//!    [`WorkerLost`](crate::ErrorKind::WorkerLost); a repeatable one begins again.
+//! 5. At most `n` jobs of a queue run at once, over all workers. A worker that was silent for a lease counts as dead for that. So does
+//!    each job that was running when the engine lost its memory.
+//!
+//! # What an end does on each side
+//! | | origin | worker |
+//! |---|---|---|
+//! | `stop` | waits for the results | stops taking jobs, waits for its own |
+//! | `cancel` | withdraws what has not begun, asks the rest to stop | the same for its own jobs |
+//! | death | its jobs are cancelled, unless the pool is [sealed](crate::PoolConfig::sealed) | its jobs are lost, or begin again |
 
 pub(crate) mod job;
 pub(crate) mod loopback;
