@@ -24,16 +24,23 @@
 //! | `cancel` | withdraws what has not begun, asks the rest to stop | the same for its own jobs |
 //! | death | its jobs are cancelled, unless the pool is [sealed](crate::PoolConfig::sealed) | its jobs are lost, or begin again |
 
+pub(crate) mod clock;
 pub(crate) mod job;
 pub(crate) mod loopback;
 pub(crate) mod origin;
 mod send;
 mod ticker;
 mod told;
+mod trace;
 pub(crate) mod values;
+pub(crate) mod worker;
 
 pub use crate::remote::job::Job;
 pub use crate::remote::loopback::{Loopback, LoopbackBuilder, loopback};
+pub use crate::remote::trace::{Propagator, TraceContext, set_propagator};
+pub use crate::remote::worker::origin::Origin;
+pub use crate::remote::worker::report::{RunningJob, ServingReport, ServingStats};
+pub use crate::remote::worker::serve::{Serve, Serving, serve};
 pub use crate::wire::address::{JobId, ProcessId};
 pub use crate::wire::link::Queue;
 

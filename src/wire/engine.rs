@@ -104,6 +104,8 @@ pub struct Delivery {
     /// The receipt of the message. A message that is delivered again has the same one; a job that was published twice has
     /// two.
     pub receipt: Receipt,
+    /// The message may have been delivered before. Its worker may have begun the job and be dead.
+    pub again: bool,
     /// The job's headers. See [`Envelope::read`].
     pub headers: Vec<(String, String)>,
     /// The job's body.

@@ -62,8 +62,10 @@ pub(crate) enum Outcome {
     NotRun,
     /// It ran, or may have run, and its end is not known: the worker was stopped meanwhile.
     Lost,
-    /// The worker does not know the job, or cannot read it or write its output.
+    /// The worker does not know the job, or cannot read it.
     NotUnderstood(String),
+    /// It ran, and its output cannot be written, or has too many bytes.
+    NoOutput(String),
 }
 
 /// Encodes a message. These types have no value that does not encode.

@@ -64,6 +64,7 @@ pub(super) fn run(frame: &Frame<'_>, listed: bool, rare: RareMeta) -> bool {
         }
         if let Outcome::Panic(payload) = &outcome
             && !pool.config.rare().hides_panics
+            && !is_reported(payload)
         {
             let task_type = task_type.as_ref().or(pool.config.rare().task_type.as_ref());
             report_panic(pool, claimed, task_type, span.as_ref(), payload);
@@ -98,6 +99,20 @@ pub(super) fn run(frame: &Frame<'_>, listed: bool, rare: RareMeta) -> bool {
         task_nodes::unlist(pool, &frame.counted.place, claimed.task());
     }
     started
+}
+
+/// The payload of a panic that the task's own code has reported.
+#[cfg(feature = "remote")]
+pub(crate) struct Reported;
+
+#[cfg(feature = "remote")]
+fn is_reported(payload: &Payload) -> bool {
+    payload.is::<Reported>()
+}
+
+#[cfg(not(feature = "remote"))]
+fn is_reported(_: &Payload) -> bool {
+    false
 }
 
 fn report_panic(

@@ -11,6 +11,7 @@ use crate::wire::engine::{Delivery, DeliveryId, Depth, QueueLimits, Receipt};
 const REMEMBERED: usize = 1024;
 
 pub(super) struct Message {
+    pub(super) again: bool,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
 }
@@ -105,6 +106,7 @@ impl Queue {
             id: DeliveryId(id),
             queue: name.clone(),
             receipt: Receipt(receipt),
+            again: message.again,
             headers: message.headers.clone(),
             body: message.body.clone(),
         };
@@ -116,7 +118,7 @@ impl Queue {
     pub(super) fn settle(&mut self, id: u64, give_back: bool) -> bool {
         let Some(out) = self.out.remove(&id) else { return false };
         if give_back {
-            self.waiting.insert(out.receipt, out.message);
+            self.waiting.insert(out.receipt, Message { again: true, ..out.message });
         }
         true
     }

@@ -106,6 +106,9 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, attempt: u32, outcome
         Outcome::NotUnderstood(why) => {
             record.kept.fail(RemoteFailure::NotUnderstood { worker: from.to_string(), why, ran: false });
         }
+        Outcome::NoOutput(why) => {
+            record.kept.fail(RemoteFailure::NotUnderstood { worker: from.to_string(), why, ran: true });
+        }
     }
     true
 }

@@ -1,0 +1,388 @@
+//! From a delivery to the job's task: the envelope is read, the origin is asked, the pool gets the task.
+//!
+//! # Begun at most once
+//! The worker asks the origin before it runs a job, and the origin grants one begin. A repeated request has the same number, so an
+//! answer that was lost is given again. A repeatable job begins at once, where its message comes for the first time, and the
+//! answer may stop it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+
+use crate::error::CancelReason;
+use crate::lineage::work::Work;
+use crate::names::task_type::TaskType;
+use crate::pool::run::cancel_task;
+use crate::remote::trace::TraceContext;
+use crate::remote::worker::core::{self, Core};
+use crate::remote::worker::run::{Now, Run, Stage};
+use crate::remote::worker::state::{Presence, Worker};
+use crate::remote::worker::task::JobTask;
+use crate::remote::worker::tell;
+use crate::sync::os::{Arc, Mutex};
+use crate::threads::aside;
+use crate::wire::address::JobId;
+use crate::wire::engine::{Answer, Delivery, DeliveryId, Settlement};
+use crate::wire::envelope::Envelope;
+use crate::wire::fault::Fault;
+use crate::wire::message::{self, Ask, Outcome, Told};
+
+/// How often a worker tells an origin that it does not understand a job.
+const TRIES: u32 = 5;
+
+/// A job has come.
+pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
+    let core = worker.state.lock().servings.get(&delivery.queue).cloned();
+    let Some(core) = core else {
+        if let Some(link) = worker.link() {
+            link.engine.settle(delivery.id, Settlement::GiveBack);
+        }
+        return;
+    };
+    if !core.arrive() {
+        core::add(&core.counts.given_back);
+        core.link().engine.settle(delivery.id, Settlement::GiveBack);
+        // Its pool was closed, so no job of this queue runs here any more.
+        return close(worker, &core);
+    }
+    let envelope = match Envelope::read(&delivery.headers, delivery.body.clone()) {
+        Ok(envelope) => envelope,
+        Err(why) => {
+            let get = |name: &str| delivery.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            let id = get("Hl-Id").and_then(|(_, id)| JobId::parse(id));
+            let attempt = get("Hl-Attempt").and_then(|(_, attempt)| attempt.parse().ok()).unwrap_or(1);
+            return refuse(worker, &core, delivery.id, id, attempt, why.to_string());
+        }
+    };
+    let Some((job, decode)) = core.jobs.get(&envelope.job) else {
+        let known: Vec<_> = core.jobs.names().collect();
+        let why = format!("it serves no job `{}`, but {known:?}", envelope.job);
+        return refuse(worker, &core, delivery.id, Some(envelope.id), envelope.attempt, why);
+    };
+    loop {
+        let known = worker.state.lock().runs.get(&envelope.id).cloned();
+        match known {
+            Some(run) if replace(worker, &run, &delivery) => return,
+            // It was settled at this moment, and is taken out.
+            Some(_) => std::thread::yield_now(),
+            None => break,
+        }
+    }
+    follow(worker, &core, &envelope);
+    let scope = core.scopes.of(&core.at, &envelope.path);
+    let Ok(work) = core.at.run(Work::counted) else {
+        give_back(&core, delivery.id);
+        return close(worker, &core);
+    };
+    let at_once = envelope.repeatable && !delivery.again;
+    let until = Instant::now() + worker.lease * 2;
+    let now = Now {
+        stage: if at_once { Stage::Runs } else { Stage::Asks { until } },
+        delivery: delivery.id,
+        receipt: delivery.receipt,
+        attempt: envelope.attempt,
+        granted: false,
+        body: Some(envelope.body),
+        task: None,
+        submitted: false,
+        begun: false,
+        has_place: true,
+        stopped: None,
+        orphan: false,
+        asks: false,
+        tells: false,
+        gone: 0,
+        tries: 0,
+    };
+    let run = Arc::new(Run {
+        id: envelope.id,
+        job,
+        decode,
+        core,
+        scope,
+        path: envelope.path,
+        deadline: envelope.deadline,
+        repeatable: envelope.repeatable,
+        sealed: envelope.sealed,
+        trace: TraceContext::of(envelope.trace),
+        ask: worker.next_ask(),
+        work,
+        since: Instant::now(),
+        now: Mutex::new(now),
+    });
+    let other = {
+        let mut state = worker.state.lock();
+        match state.runs.get(&run.id) {
+            Some(other) => Some(Arc::clone(other)),
+            None => {
+                state.runs.insert(run.id.clone(), Arc::clone(&run));
+                None
+            }
+        }
+    };
+    if let Some(other) = other {
+        run.work.leave();
+        if !replace(worker, &other, &delivery) {
+            give_back(&run.core, delivery.id);
+        }
+        return;
+    }
+    if at_once {
+        submit(worker, &run);
+    }
+    ask(worker, &run);
+}
+
+fn give_back(core: &Arc<Core>, delivery: DeliveryId) {
+    core::add(&core.counts.given_back);
+    core.link().engine.settle(delivery, Settlement::GiveBack);
+    leave(core);
+}
+
+/// Counts out a delivery that did not become a run.
+fn leave(core: &Arc<Core>) {
+    core.leave_place();
+    if core.count_out() {
+        let core = Arc::clone(core);
+        aside::run(move || core.end());
+    }
+}
+
+/// Begins to hear the processes of the path, before the origin hears of this worker: a cancel that follows reaches it.
+fn follow(worker: &Worker, core: &Core, envelope: &Envelope) {
+    let mut new = Vec::new();
+    {
+        let mut state = worker.state.lock();
+        for process in envelope.path.processes().chain([&envelope.id.origin]) {
+            if !state.followed.contains_key(process) {
+                state.followed.insert(process.clone(), Presence::default());
+                new.push(process.clone());
+            }
+            if let Some(presence) = state.followed.get_mut(process) {
+                presence.is_new = true;
+            }
+        }
+    }
+    new.iter().for_each(|process| core.link().engine.follow(process));
+}
+
+/// A message of a job that is here already: it takes the place of the earlier one. Returns false for a settled run.
+fn replace(worker: &Arc<Worker>, run: &Arc<Run>, delivery: &Delivery) -> bool {
+    let before = {
+        let mut now = run.now.lock();
+        if matches!(now.stage, Stage::Settled) {
+            return false;
+        }
+        let before = (now.delivery, now.receipt);
+        (now.delivery, now.receipt) = (delivery.id, delivery.receipt);
+        before
+    };
+    // The same message counts once, whichever of its deliveries is settled.
+    if before.1 != delivery.receipt {
+        run.core.link().engine.settle(before.0, Settlement::Done);
+    }
+    leave(&run.core);
+    // The origin learns the new receipt, or grants another attempt.
+    ask(worker, run);
+    true
+}
+
+/// Asks the origin whether the job may begin, if that is not under way.
+pub(super) fn ask(worker: &Arc<Worker>, run: &Arc<Run>) {
+    let receipt = {
+        let mut now = run.now.lock();
+        if now.asks || !matches!(now.stage, Stage::Asks { .. } | Stage::Runs) {
+            return;
+        }
+        now.asks = true;
+        now.receipt
+    };
+    let ask = Ask::Begin { job: run.id.number, receipt: receipt.0, ask: run.ask };
+    let (weak, of) = (Arc::downgrade(worker), Arc::clone(run));
+    let asked = Answer::new(move |outcome| {
+        if let Some(worker) = weak.upgrade() {
+            asked(&worker, &of, receipt.0, outcome);
+        }
+    });
+    run.core.link().engine.request(&run.id.origin, message::encode(&ask), worker.within(), asked);
+}
+
+/// What an answer asks of the worker.
+enum Owes {
+    Nothing,
+    Submit,
+    Tell,
+    /// The job is over, and its task is cancelled.
+    Over,
+    Settle(Settlement),
+    AskAgain(Duration),
+}
+
+fn asked(worker: &Arc<Worker>, run: &Arc<Run>, receipt: u64, outcome: Result<Bytes, Fault>) {
+    if outcome.is_ok() {
+        worker.lives(&run.id.origin);
+    }
+    let told = outcome.as_ref().ok().and_then(|bytes| message::decode(bytes));
+    let connected = worker.is_connected();
+    let owes = {
+        let mut now = run.now.lock();
+        now.asks = false;
+        now.tries += 1;
+        match told {
+            Some(Told::Begin { attempt }) => {
+                (now.granted, now.tries, now.gone) = (true, 0, 0);
+                now.attempt = now.attempt.max(attempt);
+                match now.stage {
+                    Stage::Asks { .. } => {
+                        now.stage = Stage::Runs;
+                        Owes::Submit
+                    }
+                    Stage::Runs if now.receipt.0 != receipt => Owes::AskAgain(Duration::ZERO),
+                    Stage::Tells { .. } => Owes::Tell,
+                    Stage::Runs | Stage::Settled => Owes::Nothing,
+                }
+            }
+            Some(Told::Over) => match now.stage {
+                Stage::Asks { .. } => Owes::Settle(Settlement::Done),
+                Stage::Runs => Owes::Over,
+                Stage::Tells { .. } => Owes::Tell,
+                Stage::Settled => Owes::Nothing,
+            },
+            _ => {
+                let is_gone = connected && matches!(outcome, Err(Fault::Gone));
+                now.gone = if is_gone { now.gone + 1 } else { 0 };
+                let pause = if is_gone { worker.period() } else { worker.pause(now.tries) };
+                match now.stage {
+                    Stage::Asks { .. } if now.gone >= 2 => Owes::Settle(Settlement::Done),
+                    // A silent origin decides later: another worker asks then.
+                    Stage::Asks { until } if connected && until <= Instant::now() => Owes::Settle(Settlement::GiveBack),
+                    Stage::Asks { .. } | Stage::Runs => Owes::AskAgain(pause),
+                    Stage::Tells { .. } => Owes::Tell,
+                    Stage::Settled => Owes::Nothing,
+                }
+            }
+        }
+    };
+    match owes {
+        Owes::Nothing => {}
+        Owes::Submit => submit(worker, run),
+        Owes::Tell => tell::tell(worker, run),
+        Owes::Over => over(worker, run),
+        Owes::Settle(how) => tell::settle(worker, run, how),
+        Owes::AskAgain(pause) => {
+            let (weak, run) = (Arc::downgrade(worker), Arc::clone(run));
+            worker.clock.after(pause, move || {
+                if let Some(worker) = weak.upgrade() {
+                    ask(&worker, &run);
+                }
+            });
+        }
+    }
+}
+
+/// The origin knows nothing of a job that runs here, or has its end: the task is cancelled, and its outcome dropped.
+pub(super) fn over(worker: &Arc<Worker>, run: &Arc<Run>) {
+    let task = run.stop(CancelReason::Request);
+    tell::settle(worker, run, Settlement::Done);
+    if let Some(task) = task {
+        aside::run(move || drop(cancel_task::cancel(&task, CancelReason::Request)));
+    }
+}
+
+/// Gives the job to the pool. A refusal drops the closure, which tells that the job did not run.
+fn submit(worker: &Arc<Worker>, run: &Arc<Run>) {
+    let stopped = {
+        let mut now = run.now.lock();
+        if !matches!(now.stage, Stage::Runs) {
+            return;
+        }
+        now.submitted = true;
+        now.stopped.is_some()
+    };
+    let task = JobTask::new(worker, run);
+    if stopped {
+        return drop(task);
+    }
+    let submitted = run.scope.at.run(|| run.core.here.submit_as(TaskType::from(run.job), move || task.run()));
+    let Ok(mut handle) = submitted else {
+        if !run.core.here.is_running() {
+            close(worker, &run.core);
+        }
+        return;
+    };
+    if let Some(deadline) = run.deadline {
+        // The clocks of two machines differ, and the origin's own deadline decides: this one is for a lost cancel.
+        handle = handle.timeout(deadline.duration_since(SystemTime::now()).unwrap_or_default());
+    }
+    let stopped = {
+        let mut now = run.now.lock();
+        now.task = Some(handle.task().another());
+        now.stopped
+    };
+    if let Some(reason) = stopped {
+        let _ = cancel_task::cancel(handle.task(), reason);
+    }
+}
+
+/// Tells the origin that its job was not understood, and ends the delivery. It is never tried again.
+fn refuse(worker: &Arc<Worker>, core: &Arc<Core>, delivery: DeliveryId, id: Option<JobId>, attempt: u32, why: String) {
+    core::add(&core.counts.not_understood);
+    core.leave_place();
+    let Some(id) = id else {
+        tracing::warn!(target: "heirloom", queue = core.queue.name(), "a delivery without an origin is dropped: {why}");
+        return refused(core, delivery);
+    };
+    let ended = Ask::Ended { job: id.number, attempt, outcome: Outcome::NotUnderstood(why) };
+    tell_refusal(worker, core, delivery, id, message::encode(&ended), 0);
+}
+
+fn tell_refusal(worker: &Arc<Worker>, core: &Arc<Core>, delivery: DeliveryId, id: JobId, ended: Bytes, tries: u32) {
+    let (weak, of, again, to) = (Arc::downgrade(worker), Arc::clone(core), ended.clone(), id.clone());
+    let told = Answer::new(move |outcome: Result<Bytes, Fault>| {
+        let worker = weak.upgrade().filter(|_| outcome.is_err() && tries < TRIES);
+        let Some(worker) = worker else { return refused(&of, delivery) };
+        let weak = Arc::downgrade(&worker);
+        worker.clock.after(worker.period(), move || match weak.upgrade() {
+            Some(worker) => tell_refusal(&worker, &of, delivery, id, again, tries + 1),
+            None => refused(&of, delivery),
+        });
+    });
+    core.link().engine.request(&to.origin, ended, worker.within(), told);
+}
+
+fn refused(core: &Arc<Core>, delivery: DeliveryId) {
+    core.link().engine.settle(delivery, Settlement::Done);
+    if core.count_out() {
+        let core = Arc::clone(core);
+        aside::run(move || core.end());
+    }
+}
+
+/// Closes a serving: no further job comes. The jobs that are here go on.
+pub(super) fn close(worker: &Worker, core: &Arc<Core>) {
+    {
+        let mut state = worker.state.lock();
+        if state.servings.get(&core.queue.name).is_some_and(|open| Arc::ptr_eq(open, core)) {
+            state.servings.remove(&core.queue.name);
+        }
+    }
+    if core.close() {
+        let core = Arc::clone(core);
+        aside::run(move || core.end());
+    }
+}
+
+/// Asks again at once for a run whose answer was lost with the connection.
+pub(super) fn ask_again(worker: &Arc<Worker>, run: &Arc<Run>) {
+    let asks = {
+        let mut now = run.now.lock();
+        (now.tries, now.gone) = (0, 0);
+        if let Stage::Asks { until } = &mut now.stage {
+            *until = Instant::now() + worker.lease * 2;
+        }
+        !now.granted
+    };
+    if asks {
+        ask(worker, run);
+    }
+}

@@ -1,0 +1,171 @@
+//! [`Core`]: one serving, as its jobs see it: the queue, the pool, the open requests for deliveries, the numbers.
+
+use crate::lineage::handle::Lineage;
+use crate::registry::manager::PoolManager;
+use crate::registry::scope::Scope;
+use crate::remote::worker::jobs::Jobs;
+use crate::remote::worker::report::ServingStats;
+use crate::remote::worker::scopes::RemoteScopes;
+use crate::sync::os::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::wait::waker_set::WakerSet;
+use crate::wire::link::{Link, Queue};
+
+pub(super) struct Core {
+    /// Keeps the link while a job of the serving is left.
+    pub(super) queue: Queue,
+    pub(super) here: PoolManager,
+    pub(super) jobs: Jobs,
+    /// The scope `serve "name"`.
+    pub(super) at: Lineage,
+    scope: Mutex<Option<Scope>>,
+    pub(super) scopes: RemoteScopes,
+    pub(super) counts: Counts,
+    places: Mutex<Places>,
+    /// The tasks were cancelled by this process.
+    pub(super) cancelled: AtomicBool,
+    /// Notified when the last job is settled.
+    pub(super) settled: WakerSet,
+}
+
+/// The places of the pool, as far as this serving uses them.
+#[derive(Default)]
+struct Places {
+    /// Requests for deliveries that the engine has.
+    open: usize,
+    /// Jobs that have a place, or will have one.
+    busy: usize,
+    /// Jobs that are not settled.
+    live: usize,
+    closed: bool,
+    ended: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) done: AtomicU64,
+    pub(super) given_back: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) duplicates: AtomicU64,
+    pub(super) not_understood: AtomicU64,
+}
+
+pub(super) fn add(count: &AtomicU64) {
+    count.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Core {
+    pub(super) fn new(queue: Queue, here: PoolManager, jobs: Jobs, scope: Scope) -> Self {
+        Self {
+            queue,
+            here,
+            jobs,
+            at: scope.lineage().clone(),
+            scope: Mutex::new(Some(scope)),
+            scopes: RemoteScopes::default(),
+            counts: Counts::default(),
+            places: Mutex::new(Places::default()),
+            cancelled: AtomicBool::new(false),
+            settled: WakerSet::new(),
+        }
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.queue.link
+    }
+
+    /// Asks the engine for as many jobs as the pool has free places.
+    pub(super) fn refill(&self) {
+        let limit = self.here.pool().filter(|pool| !pool.tracker.is_closed()).map_or(0, |pool| pool.config.limit());
+        let wanted = {
+            let mut places = self.places.lock();
+            let free = limit.saturating_sub(places.busy + places.open);
+            if places.closed || free == 0 {
+                return;
+            }
+            places.open += free;
+            free
+        };
+        // Without the lock: an engine may deliver within its own call.
+        self.link().engine.pull(&self.queue.name, wanted);
+    }
+
+    /// Counts a delivery in, which has a place from now on. Returns false when the serving is closed, or its pool is: then the
+    /// delivery goes back.
+    pub(super) fn arrive(&self) -> bool {
+        let runs = self.here.is_running();
+        let mut places = self.places.lock();
+        // More may come than were asked for: a lost connection hides an answer, and the requests are made again.
+        places.open = places.open.saturating_sub(1);
+        if places.closed || !runs {
+            return false;
+        }
+        places.busy += 1;
+        places.live += 1;
+        true
+    }
+
+    /// A job has left its place.
+    pub(super) fn leave_place(&self) {
+        let mut places = self.places.lock();
+        places.busy = places.busy.saturating_sub(1);
+        drop(places);
+        self.refill();
+    }
+
+    /// A job is settled. Returns whether it was the last one of a closed serving, which ends then.
+    #[must_use]
+    pub(super) fn count_out(&self) -> bool {
+        let mut places = self.places.lock();
+        places.live = places.live.saturating_sub(1);
+        places.live == 0 && places.closed
+    }
+
+    /// Takes back the open requests. Returns whether no job is left.
+    pub(super) fn close(&self) -> bool {
+        let (first, idle) = {
+            let mut places = self.places.lock();
+            places.open = 0;
+            (!std::mem::replace(&mut places.closed, true), places.live == 0)
+        };
+        if first {
+            self.link().engine.stop_pulling(&self.queue.name);
+        }
+        idle
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.places.lock().closed
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.places.lock().live
+    }
+
+    /// Ends the scopes of a serving without jobs. Runs user code.
+    pub(super) fn end(&self) {
+        {
+            let mut places = self.places.lock();
+            if !places.closed || std::mem::replace(&mut places.ended, true) {
+                return;
+            }
+        }
+        self.scopes.take(|_| true).iter().for_each(|scope| scope.finish());
+        let scope = self.scope.lock().take();
+        if let Some(scope) = scope {
+            scope.finish();
+        }
+        self.settled.wake_all();
+    }
+
+    pub(super) fn stats(&self) -> ServingStats {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        ServingStats {
+            running: self.live(),
+            done: get(&self.counts.done),
+            given_back: get(&self.counts.given_back),
+            lost: get(&self.counts.lost),
+            duplicates: get(&self.counts.duplicates),
+            not_understood: get(&self.counts.not_understood),
+        }
+    }
+}

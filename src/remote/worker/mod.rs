@@ -1,0 +1,108 @@
+//! The worker: the process that runs jobs, and tells their ends.
+//!
+//! ```text
+//!  serve ─► pull ─► begin ──────────► task ──────► tell ─► settle
+//!                   asks the origin   in the pool  until the origin has it
+//! ```
+//!
+//! The worker decides nothing. It asks before each begin, tells each end until that is confirmed, and signs meanwhile (`signs`); a stop is
+//! a broadcast that it follows, and is repeated in the answers to its signs. So a lost message costs time alone.
+//!
+//! # Threads
+//! The engine's threads call `begin`, `tell` and `signs`, and so does the [`Clock`](crate::remote::clock), for repetitions. They run no
+//! code of a user, and never block. Jobs run on the threads of the pool, and cancels, whose hooks are user code, on those of
+//! [`threads::aside`](crate::threads::aside).
+//!
+//! # Locks
+//! The table's (`state`), each run's (`run`), each serving's places (`core`) and scopes (`scopes`). None is held in a call of an
+//! engine, a pool or a scope, and none but a run's inside the table's.
+
+mod begin;
+mod core;
+mod jobs;
+pub(crate) mod origin;
+pub(crate) mod report;
+mod run;
+mod scopes;
+pub(crate) mod serve;
+mod signs;
+mod state;
+mod stop;
+mod task;
+mod tell;
+
+use std::io;
+
+use bytes::Bytes;
+
+use crate::error::CancelReason;
+use crate::remote::worker::state::Worker;
+use crate::sync::os::{Arc, Ordering};
+use crate::wire::address::ProcessId;
+use crate::wire::engine::Delivery;
+use crate::wire::link::{Half, Link};
+use crate::wire::message::{self, Call, Why};
+
+/// Returns the worker of a link, which is made at the first call.
+///
+/// # Errors
+/// The system's, when it refuses the thread of the clock.
+fn of(link: &Arc<Link>) -> io::Result<Arc<Worker>> {
+    let half = match link.worker.get() {
+        Some(half) => half,
+        None => {
+            let worker = Arc::new(Worker::new(link)?);
+            link.worker.get_or_init(|| {
+                signs::schedule(&worker);
+                worker
+            })
+        }
+    };
+    match Arc::clone(half).as_any().downcast::<Worker>() {
+        Ok(worker) => Ok(worker),
+        Err(_) => unreachable!("the half that `of` makes is a worker"),
+    }
+}
+
+impl Half for Worker {
+    fn heard(self: Arc<Self>, origin: &ProcessId, message: Bytes) {
+        match message::decode(&message) {
+            Some(Call::Stop { scopes, jobs, reason }) => {
+                let reason = reason_of(reason);
+                signs::stop_scopes(&self, origin, &scopes, reason);
+                signs::stop_jobs(&self, origin, &jobs, reason);
+            }
+            Some(Call::Ended { scopes }) => signs::end_scopes(&self, origin, &scopes),
+            // Of a later version; the next sign repeats what it says.
+            None => {}
+        }
+    }
+
+    fn delivered(self: Arc<Self>, delivery: Delivery) {
+        begin::delivered(&self, delivery);
+    }
+
+    fn connected(self: Arc<Self>, connected: bool) {
+        self.connects.fetch_add(1, Ordering::SeqCst);
+        if connected {
+            self.forget_misses();
+            let runs = self.runs();
+            tell::tell_again(&self, &runs);
+            runs.iter().for_each(|run| begin::ask_again(&self, run));
+            signs::send(&self);
+        }
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync> {
+        self
+    }
+}
+
+fn reason_of(why: Why) -> CancelReason {
+    match why {
+        Why::Request => CancelReason::Request,
+        Why::OwnerEnd => CancelReason::OwnerEnd,
+        Why::Deadline => CancelReason::Deadline,
+        Why::Shutdown => CancelReason::Shutdown,
+    }
+}

@@ -1,0 +1,271 @@
+//! [`serve`] and [`Serving`]: a process runs the jobs of a queue.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Error, StartError, StartErrorKind, UnknownTaskType};
+use crate::names::task_type::TaskType;
+use crate::pool::config::kind::PoolKind;
+use crate::registry::manager::PoolManager;
+use crate::registry::scope::Scope;
+use crate::remote::job::Job;
+use crate::remote::worker::core::Core;
+use crate::remote::worker::jobs::Jobs;
+use crate::remote::worker::report::{ServingReport, ServingStats};
+use crate::remote::worker::state::Worker;
+use crate::remote::worker::{begin, stop};
+use crate::sync::fork;
+use crate::sync::os::Arc;
+use crate::wait::park;
+use crate::wire::engine::Answer;
+use crate::wire::fault::Fault;
+use crate::wire::link::Queue;
+
+/// Returns settings that [start](Serve::start) to run the jobs of a queue in this process, on the threads of the pool `here`.
+///
+/// `here` is a started manager of any kind but a remote one. This process takes at most as many jobs as the pool has permits, and
+/// none ahead: a job that waits here would be one of the queue's limit.
+///
+/// # Where a job stands
+/// Below the node that owns `here` there is a scope `serve "thumbs"`, and below it a scope for each scope of a sender, named like
+/// `request 7 @ web-3`, for all of its jobs on this worker. A job finds the managers and values of these scopes and of the worker.
+/// The pools that it [gets or creates](crate::get_or_create()) at the request's scope live as long as the request. A cancel of a scope of the
+/// sender cancels the jobs below it here. [`Lineage::origin`](crate::Lineage::origin) tells where a job comes from.
+///
+/// ```
+/// use heirloom::remote::{self, Job};
+/// use heirloom::{PoolConfig, Scope, TaskType};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Words {
+///     text: String,
+/// }
+///
+/// impl Job for Words {
+///     const NAME: &'static str = "words";
+///     type Output = usize;
+///
+///     fn run(self) -> usize {
+///         self.text.split_whitespace().count()
+///     }
+/// }
+///
+/// // The worker: another process, mostly.
+/// let engine = remote::loopback();
+/// let here = heirloom::create("words-here");
+/// here.start(PoolConfig::leased(4))?;
+/// let serving = remote::serve(engine.another().queue("words"), &here).job::<Words>().start()?;
+///
+/// // The sender.
+/// let request = Scope::new("request 7");
+/// let words = request.create("words");
+/// words.start(PoolConfig::remote(64, engine.queue("words")).task_type(TaskType::job::<Words>()))?;
+/// let count = request.run(|| words.send(Words { text: "one two".into() }))?.join()?;
+/// assert_eq!(count, 2);
+///
+/// let report = serving.stop()?;
+/// assert_eq!((report.stats.done, report.is_complete()), (1, true));
+/// # Ok::<(), heirloom::Error>(())
+/// ```
+pub fn serve(queue: Queue, here: &PoolManager) -> Serve {
+    Serve { queue, here: here.clone(), jobs: Jobs::default(), twice: None }
+}
+
+/// The settings of a [`Serving`]; made by [`serve`].
+#[must_use = "the settings do nothing until `start`"]
+pub struct Serve {
+    queue: Queue,
+    here: PoolManager,
+    jobs: Jobs,
+    /// A name that two jobs have.
+    twice: Option<&'static str>,
+}
+
+impl Serve {
+    /// Adds a job that this process runs. A queue may carry several; each is known by its [`NAME`](Job::NAME).
+    pub fn job<J: Job>(mut self) -> Self {
+        if !self.jobs.add::<J>() {
+            self.twice = Some(J::NAME);
+        }
+        self
+    }
+
+    /// Begins to take jobs. Does not wait for a connection.
+    ///
+    /// The system's first thread for remote jobs of this engine, `heirloom-remote`, starts here.
+    ///
+    /// # Errors
+    /// - [`Invalid`](StartErrorKind::Invalid) without a job, with two jobs of one name, with a remote pool, and for a queue that this
+    ///   end serves already.
+    /// - [`NotStarted`](crate::ErrorKind::NotStarted) or [`Closed`](crate::ErrorKind::Closed) when the pool does not run.
+    /// - [`UnknownTaskType`] when it is typed for another job.
+    /// - [`ThreadSpawn`](StartErrorKind::ThreadSpawn) when the system refuses the thread.
+    pub fn start(self) -> Result<Serving, Error> {
+        let Self { queue, here, jobs, twice } = self;
+        let refused = |kind| Error::from(StartError::new(here.namespace(), kind));
+        let invalid = |setting, problem| refused(StartErrorKind::Invalid { setting, problem });
+        if fork::is_fork() {
+            return Err(refused(StartErrorKind::Forked));
+        }
+        if jobs.is_empty() {
+            return Err(invalid("serve", "has no job, so nothing could run; add one with `job::<T>()`"));
+        }
+        if twice.is_some() {
+            return Err(invalid("serve", "has two jobs with one `NAME`; each job needs a name of its own"));
+        }
+        let Some(pool) = here.pool().filter(|pool| !pool.tracker.is_closed()) else {
+            // The pool's own words.
+            return Err(here.submit(|| ()).err().unwrap_or_else(|| refused(StartErrorKind::Ended)));
+        };
+        if pool.config.kind == PoolKind::Remote {
+            return Err(invalid("serve", "cannot run jobs in a remote pool; give it a pool of this process"));
+        }
+        if let Some(allowed) = here.task_type() {
+            for job in jobs.names().map(TaskType::from).filter(|job| *job != allowed) {
+                let (namespace, allowed) = (here.namespace().clone(), Some(allowed));
+                return Err(UnknownTaskType { namespace, wanted: job, allowed }.into());
+            }
+        }
+        let Some(owner) = here.owner() else { return Err(refused(StartErrorKind::NoPlace)) };
+        let worker = super::of(&queue.link).map_err(|source| refused(StartErrorKind::ThreadSpawn { source }))?;
+        let scope = Scope::new_in(&owner, format!("serve {:?}", queue.name()));
+        let core = Arc::new(Core::new(queue, here.clone(), jobs, scope));
+        {
+            let mut state = worker.state.lock();
+            if state.servings.contains_key(&core.queue.name) {
+                drop(state);
+                return Err(invalid(
+                    "serve",
+                    "names a queue that this end serves already; add the jobs to that serving",
+                ));
+            }
+            state.servings.insert(core.queue.name.clone(), Arc::clone(&core));
+            state.cores.push(Arc::downgrade(&core));
+        }
+        let declared = {
+            let queue = core.queue.clone();
+            move |declared: Result<(), Fault>| {
+                if let Err(fault) = declared.as_ref()
+                    && *fault != Fault::Away
+                {
+                    let engine = queue.link.engine.describe();
+                    tracing::warn!(target: "heirloom", queue = queue.name(), engine, "no queue to serve: {fault}");
+                }
+            }
+        };
+        core.link().engine.declare(&core.queue.name, None, Answer::new(declared));
+        core.refill();
+        Ok(Serving { core, worker })
+    }
+}
+
+impl fmt::Debug for Serve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let jobs: Vec<_> = self.jobs.names().collect();
+        f.debug_struct("Serve").field("queue", &self.queue).field("here", &self.here).field("jobs", &jobs).finish()
+    }
+}
+
+/// A process that takes jobs from a queue; made by [`Serve::start`]. Dropping it [closes](Self::close) it without blocking.
+///
+/// Jobs that are here go on after a drop, and their ends are told. A [`Drain`](crate::Drain) or a
+/// [`shutdown`](crate::shutdown()) closes the pool, which closes the serving at its next job, and waits until all ends are told.
+///
+/// | verb | new jobs | jobs that are here |
+/// |---|---|---|
+/// | [`close`](Self::close) | none | go on |
+/// | [`stop`](Self::stop) | none | are waited for |
+/// | [`stop_timeout`](Self::stop_timeout) | none | are waited for; then they go back or are lost, by name |
+/// | [`cancel`](Self::cancel) | none | are cancelled |
+#[must_use = "dropping the serving closes it: this process takes no jobs then"]
+pub struct Serving {
+    core: Arc<Core>,
+    worker: Arc<Worker>,
+}
+
+impl Serving {
+    /// Takes no new job. Does not wait. Idempotent.
+    pub fn close(&self) {
+        begin::close(&self.worker, &self.core);
+    }
+
+    /// [`close`](Self::close)s, and waits until all jobs that are here have ended and their origins know.
+    ///
+    /// Blocks without a bound: a job may take any time. A program that must end takes [`stop_timeout`](Self::stop_timeout).
+    ///
+    /// # Errors
+    /// [`FromOwnTask`](crate::StopError::FromOwnTask) from within a job of this serving; nothing is closed then.
+    /// [`WouldDeadlock`](crate::StopError::WouldDeadlock) when a job waits for the caller; the serving is closed then.
+    pub fn stop(&self) -> Result<ServingReport, Error> {
+        stop::stop(&self.worker, &self.core, None)
+    }
+
+    /// As [`stop`](Self::stop), waiting at most `d`; then it gives up the jobs that are left.
+    ///
+    /// A job that has not begun goes to another worker at no cost. One that has begun is cancelled with the reason
+    /// [`Shutdown`](crate::CancelReason::Shutdown). If it is [repeatable](Job::REPEATABLE), another worker may begin it, beside code here
+    /// that does not end. Otherwise its handle gets [`WorkerLost`](crate::ErrorKind::WorkerLost). The report names these jobs. Telling
+    /// their origins takes up to a second, or a third of the engine's lease, on top of `d`.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub fn stop_timeout(&self, d: Duration) -> Result<ServingReport, Error> {
+        stop::stop(&self.worker, &self.core, park::after(d))
+    }
+
+    /// As [`stop`](Self::stop), without blocking the runtime.
+    ///
+    /// Closes when first polled. Dropping the future stops only the wait.
+    ///
+    /// # Errors
+    /// [`FromOwnTask`](crate::StopError::FromOwnTask), as [`stop`](Self::stop).
+    pub async fn stop_async(&self) -> Result<ServingReport, Error> {
+        stop::stop_async(&self.worker, &self.core, None).await
+    }
+
+    /// As [`stop_timeout`](Self::stop_timeout), without blocking the runtime.
+    ///
+    /// # Errors
+    /// [`FromOwnTask`](crate::StopError::FromOwnTask), as [`stop`](Self::stop).
+    pub async fn stop_timeout_async(&self, d: Duration) -> Result<ServingReport, Error> {
+        stop::stop_async(&self.worker, &self.core, park::after(d)).await
+    }
+
+    /// [`close`](Self::close)s, and cancels the jobs that are here. Does not wait. Idempotent.
+    ///
+    /// A job that has not begun goes to another worker, and so does a repeatable one that ends because it saw the request. The
+    /// result of another job is told as always.
+    pub fn cancel(&self) {
+        stop::cancel(&self.worker, &self.core);
+    }
+
+    /// Returns the numbers of this serving.
+    #[must_use]
+    pub fn stats(&self) -> ServingStats {
+        self.core.stats()
+    }
+
+    /// Returns whether it takes no job any more: it was closed, or its pool was.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.core.is_closed()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving")
+            .field("queue", &self.core.queue)
+            .field("here", &self.core.here)
+            .field("stats", &self.stats())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}

@@ -1,0 +1,224 @@
+//! The end of a run: its outcome is a request to the origin, repeated until it is confirmed. Only then the delivery is settled.
+//!
+//! An outcome that was published into nothing, while the broker restarted or the origin connected again, would leave a handle
+//! waiting. So it is kept here until the origin has it, the origin is dead, or two leases have passed with a connection.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::remote::worker::core;
+use crate::remote::worker::run::{Run, Stage};
+use crate::remote::worker::state::Worker;
+use crate::sync::os::{Arc, Ordering};
+use crate::threads::aside;
+use crate::wire::engine::{Answer, Settlement};
+use crate::wire::fault::Fault;
+use crate::wire::message::{self, Ask, Outcome, Told};
+
+/// The pause before a job goes back that the pool did not take, for a reason that may last.
+const REFUSED: Duration = Duration::from_millis(200);
+/// More than a message about an end has beside its output.
+const HEAD: usize = 256;
+
+/// The task has ended, or is given up. The first call decides; a later one frees the place alone.
+pub(super) fn ended(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Outcome) {
+    let outcome = fitting(run, outcome);
+    let (place, tells, drops) = {
+        let mut now = run.now.lock();
+        now.body = None;
+        let place = std::mem::take(&mut now.has_place);
+        let first = matches!(now.stage, Stage::Asks { .. } | Stage::Runs);
+        if first {
+            now.tries = 0;
+            now.gone = 0;
+            now.stage = Stage::Tells { outcome: outcome.clone(), until: Instant::now() + worker.lease * 2 };
+        }
+        (place, first && !now.orphan, first && now.orphan)
+    };
+    if tells {
+        count(run, &outcome);
+    }
+    if place {
+        run.core.leave_place();
+    }
+    if drops {
+        settle(worker, run, Settlement::Done);
+    } else if tells && matches!(outcome, Outcome::NotRun) && !run.is_stopped() && !run.core.is_closed() {
+        // The pool is full or has no thread. At once, the job would come and go as fast as messages do.
+        let (weak, run) = (Arc::downgrade(worker), Arc::clone(run));
+        worker.clock.after(REFUSED, move || {
+            if let Some(worker) = weak.upgrade() {
+                tell(&worker, &run);
+            }
+        });
+    } else if tells {
+        tell(worker, run);
+    }
+}
+
+/// Returns the outcome as it fits into a message.
+fn fitting(run: &Run, outcome: Outcome) -> Outcome {
+    let most = run.core.link().engine.most_bytes();
+    match outcome {
+        Outcome::Value(output) if output.len().saturating_add(HEAD) > most => too_large(output.len(), most),
+        Outcome::Panicked(mut text) if text.len().saturating_add(HEAD) > most => {
+            let end = (0..=most.saturating_sub(HEAD)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            text.truncate(end);
+            Outcome::Panicked(text)
+        }
+        outcome => outcome,
+    }
+}
+
+fn too_large(bytes: usize, most: usize) -> Outcome {
+    Outcome::NoOutput(format!(
+        "its output has {bytes} bytes, which do not fit into a message of {most}; store it, and return its name"
+    ))
+}
+
+fn count(run: &Run, outcome: &Outcome) {
+    let counts = &run.core.counts;
+    match outcome {
+        Outcome::Value(_) | Outcome::Panicked(_) => core::add(&counts.done),
+        Outcome::NotUnderstood(_) | Outcome::NoOutput(_) => core::add(&counts.not_understood),
+        Outcome::Lost if !run.repeatable => core::add(&counts.lost),
+        Outcome::Lost => core::add(&counts.given_back),
+        // A job that its origin has cancelled goes nowhere.
+        Outcome::NotRun if run.core.is_closed() || !run.is_stopped() => core::add(&counts.given_back),
+        Outcome::NotRun => {}
+    }
+}
+
+/// Tells the outcome, if that is not under way.
+pub(super) fn tell(worker: &Arc<Worker>, run: &Arc<Run>) {
+    let ended = {
+        let mut now = run.now.lock();
+        let attempt = now.attempt;
+        let (asks, tells) = (now.asks, now.tells);
+        let Stage::Tells { outcome, .. } = &now.stage else { return };
+        // A grant that is on its way would come after the word that the job did not run, and name this worker.
+        let waits = asks && matches!(outcome, Outcome::NotRun | Outcome::Lost);
+        if tells || waits {
+            return;
+        }
+        let ended = Ask::Ended { job: run.id.number, attempt, outcome: outcome.clone() };
+        now.tells = true;
+        ended
+    };
+    let (weak, of) = (Arc::downgrade(worker), Arc::clone(run));
+    let told = Answer::new(move |outcome| {
+        if let Some(worker) = weak.upgrade() {
+            told(&worker, &of, outcome);
+        }
+    });
+    run.core.link().engine.request(&run.id.origin, message::encode(&ended), worker.within(), told);
+}
+
+/// The origin has answered, or has not.
+fn told(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Result<Bytes, Fault>) {
+    let confirmed = outcome.as_ref().ok().and_then(|bytes| match message::decode(bytes) {
+        Some(Told::Confirmed { first }) => Some(first),
+        _ => None,
+    });
+    if outcome.is_ok() {
+        worker.lives(&run.id.origin);
+    }
+    let connected = worker.is_connected();
+    let pause = {
+        let mut now = run.now.lock();
+        now.tells = false;
+        now.tries += 1;
+        let (tries, gone) = (now.tries, now.gone + 1);
+        let Stage::Tells { outcome: kept, until } = &mut now.stage else { return };
+        let has_result = matches!(kept, Outcome::Value(_) | Outcome::Panicked(_));
+        if let Some(first) = confirmed {
+            drop(now);
+            if !first && has_result {
+                core::add(&run.core.counts.duplicates);
+            }
+            return settle(worker, run, Settlement::Done);
+        }
+        if let Err(Fault::TooLarge { bytes, most }) = outcome
+            && has_result
+        {
+            *kept = too_large(bytes, most);
+            Duration::ZERO
+        } else {
+            let over = connected && *until <= Instant::now();
+            let is_gone = connected && matches!(outcome, Err(Fault::Gone));
+            now.gone = if is_gone { gone } else { 0 };
+            if over || now.gone >= 2 {
+                drop(now);
+                return settle(worker, run, Settlement::Done);
+            }
+            // The second time is certain only when a process that connects again had the time to.
+            if is_gone { worker.period() } else { worker.pause(tries) }
+        }
+    };
+    let (weak, run) = (Arc::downgrade(worker), Arc::clone(run));
+    worker.clock.after(pause, move || {
+        if let Some(worker) = weak.upgrade() {
+            tell(&worker, &run);
+        }
+    });
+}
+
+/// Ends the run and its delivery. A task that runs goes on, and its outcome is dropped. The first call decides.
+pub(super) fn settle(worker: &Arc<Worker>, run: &Arc<Run>, how: Settlement) {
+    let (delivery, place) = {
+        let mut now = run.now.lock();
+        if matches!(std::mem::replace(&mut now.stage, Stage::Settled), Stage::Settled) {
+            return;
+        }
+        now.body = None;
+        // A task that the pool has, or gets at this moment, leaves its place at its end.
+        let place = !now.submitted && std::mem::take(&mut now.has_place);
+        (now.delivery, place)
+    };
+    {
+        let mut state = worker.state.lock();
+        if state.runs.get(&run.id).is_some_and(|known| Arc::ptr_eq(known, run)) {
+            state.runs.remove(&run.id);
+        }
+    }
+    if how == Settlement::GiveBack {
+        core::add(&run.core.counts.given_back);
+    }
+    run.core.link().engine.settle(delivery, how);
+    if place {
+        run.core.leave_place();
+    }
+    let last = run.core.count_out();
+    if last || run.core.is_closed() {
+        // The end of a scope runs user code, which an engine's thread does not.
+        let run = Arc::clone(run);
+        aside::run(move || {
+            run.work.leave();
+            if last {
+                run.core.end();
+            }
+        });
+    } else {
+        run.work.leave();
+    }
+}
+
+/// Lets the time of untold outcomes begin again, since there was no connection, and tells them now.
+pub(super) fn tell_again(worker: &Arc<Worker>, runs: &[Arc<Run>]) {
+    for run in runs {
+        {
+            let mut now = run.now.lock();
+            (now.tries, now.gone) = (0, 0);
+            if let Stage::Tells { until, .. } = &mut now.stage {
+                *until = Instant::now() + worker.lease * 2;
+            }
+        }
+        tell(worker, run);
+    }
+}
+
+/// Returns whether the serving of the run was cancelled by this process.
+pub(super) fn is_cancelled_here(run: &Run) -> bool {
+    run.core.cancelled.load(Ordering::SeqCst)
+}
