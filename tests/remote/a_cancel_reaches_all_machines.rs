@@ -1,6 +1,6 @@
 //! Cancels of remote jobs: queued, running, of a scope, by a deadline, and by the death of their origin.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use heirloom::{ErrorKind, PoolConfig, Scope};
 
@@ -71,7 +71,8 @@ fn a_deadline_travels_along() {
     bounded(|| {
         let world = World::new();
         let (pool, key, _worker) = (world.pool(1), Key::new(), world.worker(1));
-        let request = Scope::new_in(&world.scope, "request").deadline(Duration::from_millis(100));
+        let request = Scope::new_in(&world.scope, "request");
+        request.deadline(Instant::now() + Duration::from_millis(100));
         let task = request.run(|| pool.send(key.job())).expect("accepted");
         key.has_begun(1);
         assert!(!task.join().expect("the job saw it"));

@@ -81,7 +81,7 @@ fn a_job_whose_worker_dies_is_lost_and_may_have_run() {
         worker.end.kill();
         let error = task.join().expect_err("its worker died");
         assert_eq!(error.kind(), ErrorKind::WorkerLost);
-        assert!(error.maybe_ran());
+        assert!(error.as_task().is_some_and(|error| error.maybe_ran()));
         assert!(error.to_string().contains("REPEATABLE"), "{error}");
         let _next = world.worker(1);
         key.open();
@@ -230,7 +230,7 @@ fn a_job_that_no_worker_knows_is_not_tried_again() {
         let (pool, worker) = (world.pool(1), world.worker(1));
         let error = pool.send(Unknown).expect("accepted").join().expect_err("no worker knows it");
         assert_eq!(error.kind(), ErrorKind::NotUnderstood);
-        assert!(!error.maybe_ran());
+        assert!(error.as_task().is_some_and(|error| !error.maybe_ran()));
         let text = error.to_string();
         assert!(text.contains("unknown") && text.contains(worker.end.process().as_str()), "{text}");
     });

@@ -41,7 +41,8 @@ fn stage<R>(key: u64, f: impl FnOnce(&mut Stage) -> R) -> R {
 
 fn wait_until(key: u64, mut done: impl FnMut(&Stage) -> bool) {
     let stages = STAGES.0.lock().expect("no panic under it");
-    let waited = STAGES.1.wait_timeout_while(stages, Duration::from_secs(30), |stages| !done(stages.entry(key).or_default()));
+    let waited =
+        STAGES.1.wait_timeout_while(stages, Duration::from_secs(30), |stages| !done(stages.entry(key).or_default()));
     assert!(!waited.expect("no panic under it").1.timed_out(), "the awaited state of a held job never came");
 }
 
@@ -150,7 +151,7 @@ pub(crate) struct Worker {
 impl World {
     /// The lease is short, because tests wait for its end.
     pub(crate) fn new() -> Self {
-        Self { origin: remote::loopback().lease(Duration::from_millis(60)), scope: Scope::new("test") }
+        Self { origin: Loopback::builder().lease(Duration::from_millis(60)).open(), scope: Scope::new("test") }
     }
 
     /// Starts a remote pool of `n` at the test's scope.

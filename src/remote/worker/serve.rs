@@ -3,12 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use crate::error::{Error, StartError, StartErrorKind, UnknownTaskType};
 use crate::names::task_type::TaskType;
 use crate::pool::config::kind::PoolKind;
 use crate::registry::manager::PoolManager;
 use crate::registry::scope::Scope;
 use crate::remote::job::Job;
+use crate::remote::values::Taken;
 use crate::remote::worker::core::Core;
 use crate::remote::worker::jobs::Jobs;
 use crate::remote::worker::report::{ServingReport, ServingStats};
@@ -16,6 +19,7 @@ use crate::remote::worker::state::Worker;
 use crate::remote::worker::{begin, stop};
 use crate::sync::fork;
 use crate::sync::os::Arc;
+use crate::value::heirloom::Heirloom;
 use crate::wait::park;
 use crate::wire::engine::Answer;
 use crate::wire::fault::Fault;
@@ -88,6 +92,47 @@ impl Serve {
         if !self.jobs.add::<J>() {
             self.twice = Some(J::NAME);
         }
+        self
+    }
+
+    /// Binds the values that travel under the key's name at the tasks of the jobs that they come with.
+    ///
+    /// The sender's key [travels](crate::Heirloom::travels). A value that no key here takes in is ignored, and one that does not decode
+    /// makes its job not understood.
+    ///
+    /// ```
+    /// use heirloom::Heirloom;
+    /// use heirloom::remote::{self, Job};
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # use serde::{Deserialize, Serialize};
+    ///
+    /// static TENANT: Heirloom<String> = Heirloom::new("tenant").travels();
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Bill;
+    /// impl Job for Bill {
+    ///     const NAME: &'static str = "bill";
+    ///     type Output = String;
+    ///
+    ///     fn run(self) -> String {
+    ///         TENANT.get().map_or_else(|_| "nobody".into(), |tenant| format!("for {tenant}"))
+    ///     }
+    /// }
+    ///
+    /// # let engine = remote::loopback();
+    /// # let away = Scope::new("another process");
+    /// # let here = away.create("here");
+    /// # here.start(PoolConfig::leased(1))?;
+    /// let queue = engine.another().queue("bills");
+    /// let serving = remote::serve(queue, &here).job::<Bill>().value(&TENANT).start()?;
+    /// # let bills = heirloom::create("bills");
+    /// # bills.start(PoolConfig::remote(1, engine.queue("bills")))?;
+    /// let bill = TENANT.run_with(String::from("acme"), || bills.send(Bill))??.join()?;
+    /// assert_eq!(bill, "for acme");
+    /// # serving.stop()?;
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    pub fn value<T: DeserializeOwned + Send + Sync + 'static>(mut self, key: &'static Heirloom<T>) -> Self {
+        self.jobs.take(Taken::by(key));
         self
     }
 

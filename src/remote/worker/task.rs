@@ -36,8 +36,9 @@ impl JobTask {
         let (Some(run), Some(worker)) = (self.run.take(), self.worker.upgrade()) else { return };
         let Some(body) = begin(&run) else { return tell::ended(&worker, &run, Outcome::NotRun) };
         let attempt = run.attempt();
-        Origin::of_job(run.id.clone(), run.path.clone(), attempt, run.trace.clone()).bind_at(&Lineage(current::here()));
-        let (outcome, panic) = in_span(&run, attempt, || work(&run, &body));
+        let at = Lineage(current::here());
+        Origin::of_job(run.id.clone(), run.path.clone(), attempt, run.trace.clone()).bind_at(&at);
+        let (outcome, panic) = in_span(&run, attempt, || work(&run, &body, &at));
         drop(body);
         tell::ended(&worker, &run, outcome);
         if let Some(payload) = panic {
@@ -90,12 +91,16 @@ fn in_span<R>(run: &Run, attempt: u32, f: impl FnOnce() -> R) -> R {
 /// A panic's payload.
 type Payload = Box<dyn Any + Send>;
 
-fn work(run: &Run, body: &Bytes) -> (Outcome, Option<Payload>) {
+fn work(run: &Run, body: &Bytes, at: &Lineage) -> (Outcome, Option<Payload>) {
     let not_understood = |why| (Outcome::NotUnderstood(why), None);
-    let Some((_, bytes)) = envelope::split_body(body) else {
+    let Some((values, bytes)) = envelope::split_body(body) else {
         return not_understood(format!("the body of job `{}` has another form", run.job));
     };
-    let code = match catch_unwind(AssertUnwindSafe(|| (run.decode)(&bytes))) {
+    let read = || {
+        run.core.jobs.bind(&values, at)?;
+        (run.decode)(&bytes)
+    };
+    let code = match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(code)) => code,
         Ok(Err(why)) => return not_understood(format!("job `{}` does not decode: {why}", run.job)),
         Err(payload) => {
@@ -110,19 +115,28 @@ fn work(run: &Run, body: &Bytes) -> (Outcome, Option<Payload>) {
         Ok(Err(why)) => (Outcome::NoOutput(format!("its output does not encode: {why}")), None),
         Err(payload) => {
             let text = text(&*payload);
-            swallow(|| {
-                tracing::error!(
-                    target: "heirloom",
-                    namespace = %run.core.here.namespace(),
-                    job = run.job,
-                    id = %run.id,
-                    origin = run.scope.name(),
-                    "a job panicked: {text}"
-                );
-            });
+            report_panic(run, &text);
             (Outcome::Panicked(text), Some(payload))
         }
     }
+}
+
+/// Logs a panic once, with the ids of its origin, unless the pool's settings hide panics.
+fn report_panic(run: &Run, text: &str) {
+    if run.core.here.pool().is_some_and(|pool| pool.config.rare().hides_panics) {
+        return;
+    }
+    // A subscriber is user code.
+    swallow(|| {
+        tracing::error!(
+            target: "heirloom",
+            namespace = %run.core.here.namespace(),
+            job = run.job,
+            id = %run.id,
+            origin = run.scope.name(),
+            "a job panicked: {text}"
+        );
+    });
 }
 
 /// Returns whether the job ended early because this worker was cancelled, and may begin elsewhere.

@@ -1,0 +1,9 @@
+//! Jobs in other processes, on the loopback engine.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod world;
+
+mod a_cancel_reaches_all_machines;
+mod a_job_ends_once_whatever_dies;
+mod values_travel_with_a_job;
