@@ -28,6 +28,7 @@ pub(crate) mod clock;
 pub(crate) mod job;
 pub(crate) mod loopback;
 pub(crate) mod origin;
+mod queue;
 mod send;
 mod ticker;
 mod told;

@@ -3,8 +3,7 @@
 use std::time::SystemTime;
 
 use crate::error::{Error, SubmitError, SubmitErrorKind};
-use crate::lineage::handle::{Lineage, current};
-use crate::lineage::node::NodeKind;
+use crate::lineage::handle::current;
 use crate::names::task_type::TaskType;
 use crate::pool::config::remote::Remote;
 use crate::pool::handle::promise::Promise;
@@ -13,7 +12,9 @@ use crate::registry::manager::PoolManager;
 use crate::remote::job::{self, Job};
 use crate::remote::origin::kept::Promised;
 use crate::remote::origin::{self, Sent};
+use crate::remote::trace::TraceContext;
 use crate::remote::values;
+use crate::remote::worker::origin::Origin;
 use crate::sync::os::Arc;
 use crate::wire::address::JobId;
 use crate::wire::engine::Answer;
@@ -94,22 +95,23 @@ fn send<J: Job>(
     }
     let (promise, handle): (Promise<J::Output>, _) = manager.of_type(TaskType::job::<J>()).promise()?;
     let at = promise.lineage();
-    let scopes: Vec<Lineage> = scopes_above(&at);
-    let path = scopes.iter().map(|scope| PathScope {
+    let (mut path, mut scopes) = Origin::path_at(&at);
+    scopes.truncate(MOST_SCOPES.saturating_sub(path.len()));
+    path.extend(scopes.iter().map(|scope| PathScope {
         process: link.me.clone(),
         id: scope.id().as_u64(),
         name: scope.name().unwrap_or_default().into(),
-    });
+    }));
     let envelope = Envelope {
         id: JobId { origin: link.me.clone(), number: promise.id().as_u64() },
         job: J::NAME.into(),
-        path: Path { scopes: path.collect(), sender: link.me.clone() },
+        path: Path { scopes: path, sender: link.me.clone() },
         deadline: at.remaining().and_then(|left| SystemTime::now().checked_add(left)),
         attempt: 1,
         sent: 0,
         repeatable: J::REPEATABLE,
         sealed: remote.sealed,
-        trace: Vec::new(),
+        trace: TraceContext::inject(),
         body,
     };
     let sent = Sent {
@@ -120,12 +122,4 @@ fn send<J: Job>(
     };
     origin::of(link).send(sent, Arc::new(Promised::<J>::new(promise)), told);
     Ok(handle)
-}
-
-/// Returns the scopes above a node, from the outermost on.
-fn scopes_above(at: &Lineage) -> Vec<Lineage> {
-    let mut scopes: Vec<Lineage> =
-        at.ancestors().filter(|node| node.kind() == NodeKind::Scope).take(MOST_SCOPES).collect();
-    scopes.reverse();
-    scopes
 }

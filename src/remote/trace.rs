@@ -2,9 +2,14 @@
 
 use std::fmt;
 
-use crate::remote::worker::origin;
+use crate::error::Error;
+use crate::lineage::handle::Lineage;
 use crate::sync::os::OnceLock;
+use crate::value::heirloom::Heirloom;
 use crate::wire::envelope::TRACE_HEADERS;
+
+/// Bound at each job's task, and where users bind one.
+static CONTEXT: Heirloom<TraceContext> = Heirloom::new("heirloom.trace");
 
 /// The W3C trace context and baggage of a job: `traceparent`, `tracestate` and `baggage`.
 ///
@@ -30,12 +35,33 @@ impl TraceContext {
         Self::default()
     }
 
-    /// Returns the context of the job that the running code belongs to; an empty one outside of a job.
+    /// Returns the nearest context: that of the job that the running code belongs to, or one that was [bound](Self::bind_at) at a
+    /// scope above; an empty one where there is none.
     ///
-    /// For a call from the job to a service that knows the headers.
+    /// For a call to a service that knows the headers.
     #[must_use]
     pub fn current() -> Self {
-        origin::here().map(|origin| origin.trace().clone()).unwrap_or_default()
+        CONTEXT.get().map(|context| TraceContext::clone(&context)).unwrap_or_default()
+    }
+
+    /// Binds the context at a node, such as a request's scope: jobs that are sent from there carry it.
+    ///
+    /// ```
+    /// use heirloom::Scope;
+    /// use heirloom::remote::TraceContext;
+    ///
+    /// let request = Scope::new("request 7");
+    /// let mut context = TraceContext::new();
+    /// context.set("baggage", "tenant=3"); // from the request's own headers
+    /// context.bind_at(&request)?;
+    /// assert_eq!(request.run(TraceContext::current).baggage(), Some("tenant=3"));
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Heirloom::bind`], such as in a scope that has ended.
+    pub fn bind_at(self, at: &Lineage) -> Result<(), Error> {
+        CONTEXT.at(at).bind(self).map(drop)
     }
 
     /// Returns the value of a header.

@@ -5,8 +5,6 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::address::{JobId, ProcessId};
-
 /// A worker's request to a job's origin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
@@ -76,11 +74,4 @@ pub(crate) fn encode(message: &impl Serialize) -> Bytes {
 /// Decodes a message. Returns `None` for bytes of another form.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     rmp_serde::from_slice(bytes).ok()
-}
-
-impl JobId {
-    /// Returns whether the job is one of this process.
-    pub(crate) fn is_of(&self, process: &ProcessId) -> bool {
-        self.origin == *process
-    }
 }

@@ -140,6 +140,7 @@ fn of_a_paused_worker_and_its_successor_the_first_result_counts() {
         key.open();
         assert!(task.join().expect("one of the two ran"));
         first.end.resume();
+        eventually("the other result is counted", || world.origin.queue("work").duplicates() == 1);
         let again = pool.send(Double(1)).expect("accepted");
         assert_eq!(again.join().expect("runs"), 2);
         assert_eq!(pool.stats().completed, 2);
@@ -282,7 +283,7 @@ fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
         key.open();
         assert!(running.join().expect("runs to its end"));
         assert!(queued.into_iter().all(|task| task.join().is_ok()));
-        first.serving.stop().expect("stops");
+        assert!(first.serving.stop().expect("stops").is_complete());
         eventually("the pool of the worker is idle", || first.here.stats().running == 0);
     });
 }

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use crate::lineage::current;
 use crate::lineage::handle::Lineage;
-use crate::remote::trace::TraceContext;
+use crate::lineage::node::NodeKind;
 use crate::sync::os::Arc;
 use crate::value::heirloom::Heirloom;
 use crate::wire::address::{JobId, ProcessId};
-use crate::wire::path::Path;
+use crate::wire::path::{Path, PathScope};
 
 /// Bound at each remote scope, and again at the task of each job.
 static ORIGIN: Heirloom<Origin> = Heirloom::new("heirloom.origin");
@@ -59,16 +58,15 @@ struct Data {
     /// `None` at a remote scope.
     job: Option<JobId>,
     attempt: u32,
-    trace: TraceContext,
 }
 
 impl Origin {
-    pub(super) fn of_job(job: JobId, path: Path, attempt: u32, trace: TraceContext) -> Self {
-        Self(Arc::new(Data { process: job.origin.clone(), path, job: Some(job), attempt, trace }))
+    pub(super) fn of_job(job: JobId, path: Path, attempt: u32) -> Self {
+        Self(Arc::new(Data { process: job.origin.clone(), path, job: Some(job), attempt }))
     }
 
     pub(super) fn of_scope(process: ProcessId, path: Path) -> Self {
-        Self(Arc::new(Data { process, path, job: None, attempt: 0, trace: TraceContext::new() }))
+        Self(Arc::new(Data { process, path, job: None, attempt: 0 }))
     }
 
     pub(super) fn bind_at(self, node: &Lineage) {
@@ -110,14 +108,18 @@ impl Origin {
         self.0.job.as_ref()
     }
 
-    pub(crate) fn trace(&self) -> &TraceContext {
-        &self.0.trace
-    }
-
-    /// Returns the whole path, for a job that this job sends.
-    #[allow(dead_code, reason = "the sender's half reads it")]
-    pub(crate) fn whole_path(&self) -> &Path {
-        &self.0.path
+    /// Returns the scopes that a job sent from the node takes along: those of other processes, then those of this process below
+    /// them.
+    ///
+    /// A scope that stands here for one of another process is the other one.
+    pub(crate) fn path_at(at: &Lineage) -> (Vec<PathScope>, Vec<Lineage>) {
+        let stands_for = ORIGIN.at(at);
+        let bound = stands_for.place().ok().map(|place| place.id());
+        let theirs = stands_for.get().map(|origin| origin.0.path.scopes.clone()).unwrap_or_default();
+        let here = at.ancestors().take_while(|node| Some(node.id()) != bound);
+        let mut ours: Vec<Lineage> = here.filter(|node| node.kind() == NodeKind::Scope).collect();
+        ours.reverse();
+        (theirs, ours)
     }
 }
 
@@ -130,11 +132,6 @@ impl fmt::Debug for Origin {
             .field("attempt", &self.0.attempt)
             .finish()
     }
-}
-
-/// Returns the origin of the job that the running code belongs to.
-pub(crate) fn here() -> Option<Origin> {
-    Lineage(current::nearest()).origin()
 }
 
 impl Lineage {

@@ -37,7 +37,9 @@ impl JobTask {
         let Some(body) = begin(&run) else { return tell::ended(&worker, &run, Outcome::NotRun) };
         let attempt = run.attempt();
         let at = Lineage(current::here());
-        Origin::of_job(run.id.clone(), run.path.clone(), attempt, run.trace.clone()).bind_at(&at);
+        Origin::of_job(run.id.clone(), run.path.clone(), attempt).bind_at(&at);
+        // An empty one too: it hides the one of a scope above. Refused where the task's node has ended.
+        let _ = run.trace.clone().bind_at(&at);
         let (outcome, panic) = in_span(&run, attempt, || work(&run, &body, &at));
         drop(body);
         tell::ended(&worker, &run, outcome);

@@ -1,0 +1,36 @@
+//! The verbs of a [`Queue`] that look at it from a process.
+
+use crate::error::{Error, ErrorKind, SubmitError, SubmitErrorKind};
+use crate::names::namespace::Namespace;
+use crate::remote::origin;
+use crate::remote::told;
+use crate::wire::engine::Depth;
+use crate::wire::fault::Fault;
+use crate::wire::link::Queue;
+
+impl Queue {
+    /// Counts the queue's jobs over all processes: those that wait, those that run, and the open requests of workers.
+    ///
+    /// A queue with waiting jobs and without open requests has no worker, or only busy ones. Costs one request to the engine.
+    ///
+    /// # Errors
+    /// [`EngineFailed`](ErrorKind::EngineFailed) without a connection, [`NotAllowed`](ErrorKind::NotAllowed) without the right.
+    pub async fn depth(&self) -> Result<Depth, Error> {
+        let (answer, depth) = told::channel();
+        self.link.engine.depth(&self.name, answer);
+        depth.await.map_err(|fault| self.error(&fault))
+    }
+
+    /// Returns the number of results that this process dropped, for jobs of any queue of its connection that had ended already:
+    /// a worker that was only paused finished beside its successor.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        origin::of(&self.link).duplicates()
+    }
+
+    fn error(&self, fault: &Fault) -> Error {
+        let kind: ErrorKind = fault.kind();
+        let namespace = Namespace::from(self.name.to_string());
+        SubmitError::new(&namespace, SubmitErrorKind::EngineRefused { kind, why: fault.to_string() }).into()
+    }
+}
