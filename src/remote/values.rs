@@ -38,8 +38,11 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Heirloom<T> {
 /// A worker's key that takes in the values of its name.
 pub(crate) struct Taken {
     pub(crate) name: &'static str,
-    bind: Box<dyn Fn(&Bytes, &Lineage) -> Result<(), String> + Send + Sync>,
+    bind: Bind,
 }
+
+/// Decodes a value and binds it at a node.
+type Bind = Box<dyn Fn(&Bytes, &Lineage) -> Result<(), String> + Send + Sync>;
 
 impl Taken {
     pub(crate) fn by<T: DeserializeOwned + Send + Sync + 'static>(key: &'static Heirloom<T>) -> Self {

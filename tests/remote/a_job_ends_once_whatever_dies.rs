@@ -260,7 +260,12 @@ fn a_typed_pool_takes_its_own_job_alone() {
 fn send_runs_the_job_here_in_a_pool_of_this_process() {
     bounded(|| {
         let world = World::new();
-        let configs = [PoolConfig::leased(1), PoolConfig::dedicated(1), PoolConfig::work_stealing(1)];
+        let configs = [
+            PoolConfig::leased(1),
+            PoolConfig::dedicated(1),
+            #[cfg(feature = "rayon")]
+            PoolConfig::work_stealing(1),
+        ];
         for (n, config) in configs.into_iter().enumerate() {
             let pool = world.scope.create(n as u64);
             pool.start(config).expect("starts");

@@ -12,6 +12,8 @@ mod rare;
 mod read;
 #[cfg(feature = "remote")]
 pub(crate) mod remote;
+#[cfg(feature = "remote")]
+mod remote_pool;
 pub(crate) mod threads;
 mod time;
 pub(crate) mod worker_ctx;

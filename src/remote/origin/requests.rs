@@ -5,8 +5,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::error::remote::RemoteFailure;
-use crate::remote::origin::Origin;
+use crate::remote::origin::kept::Kept;
 use crate::remote::origin::record::Grant;
+use crate::remote::origin::state::Origin;
 use crate::sync::os::{Arc, Ordering};
 use crate::wire::address::ProcessId;
 use crate::wire::engine::Answer;
@@ -65,7 +66,7 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, receipt: u64, ask: u6
 }
 
 /// Ends a begun job that has no worker and is not to begin again.
-pub(super) fn lose(kept: &dyn super::kept::Kept, worker: &ProcessId) {
+pub(super) fn lose(kept: &dyn Kept, worker: &ProcessId) {
     match kept.is_cancelled() {
         true => kept.cancel(),
         false => kept.fail(RemoteFailure::WorkerLost { worker: worker.to_string() }),

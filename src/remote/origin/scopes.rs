@@ -6,9 +6,8 @@ use crate::cancel::OnCancel;
 use crate::error::CancelReason;
 use crate::lineage::handle::Lineage;
 use crate::lineage::node::WeakNodeRef;
-use crate::remote::origin::Origin;
-use crate::sync::os::{Arc, Mutex};
-use crate::wire::message::{Call, Why};
+use crate::sync::os::Mutex;
+use crate::wire::message::Why;
 
 /// The scopes that jobs were sent from and that workers may keep something for.
 pub(crate) struct Scopes(Mutex<HashMap<u64, Noted>>);
@@ -28,8 +27,11 @@ impl Scopes {
         Self(Mutex::new(HashMap::new()))
     }
 
-    /// Counts a job in each of its scopes.
-    pub(super) fn note(&self, origin: &Arc<Origin>, scopes: &[(u64, WeakNodeRef)]) {
+    /// Counts a job in each of its scopes. `at_cancel` makes the code that runs when a scope is cancelled.
+    pub(super) fn note<F>(&self, scopes: &[(u64, WeakNodeRef)], at_cancel: impl Fn(u64) -> F)
+    where
+        F: FnOnce() + Send + 'static,
+    {
         for (id, node) in scopes {
             let first = {
                 let mut noted = self.0.lock();
@@ -43,14 +45,9 @@ impl Scopes {
                 noted.jobs == 1
             };
             let Some(at) = node.upgrade().filter(|_| first) else { continue };
-            let (id, of) = (*id, Arc::downgrade(origin));
             // Runs the code at once in a scope that is cancelled already.
-            let hook = Lineage(at).on_cancel(move || {
-                if let Some(origin) = of.upgrade() {
-                    stop(&origin, &[id]);
-                }
-            });
-            let unused = match self.0.lock().get_mut(&id) {
+            let hook = Lineage(at).on_cancel(at_cancel(*id));
+            let unused = match self.0.lock().get_mut(id) {
                 Some(noted) if noted.jobs > 0 => noted.on_cancel.replace(hook),
                 _ => Some(hook),
             };
@@ -88,29 +85,45 @@ impl Scopes {
             .filter(|id| noted.get(id).is_none_or(|noted| noted.jobs == 0 && is_over(&noted.node)))
             .collect()
     }
+
+    /// Notes that the workers hear of a scope's cancel. Returns its reason; `None` for a scope that is not known.
+    pub(super) fn stop(&self, id: u64) -> Option<Why> {
+        let node = {
+            let mut noted = self.0.lock();
+            let noted = noted.get_mut(&id)?;
+            noted.stopped = true;
+            noted.node.clone()
+        };
+        Some(why(node.upgrade().and_then(|node| node.node().cause()).map(|cause| cause.reason())))
+    }
+
+    /// Returns the scopes without jobs that were cancelled since the last look, and those that have ended. The latter are
+    /// forgotten.
+    pub(super) fn look(&self) -> (Vec<u64>, Vec<u64>) {
+        let (mut cancelled, mut ended, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+        self.0.lock().retain(|id, noted| {
+            if noted.jobs > 0 {
+                return true;
+            }
+            let node = noted.node.upgrade();
+            let is_over = node.as_ref().is_none_or(|node| node.node().is_over());
+            if is_over {
+                ended.push(*id);
+            } else if !noted.stopped && node.as_ref().is_some_and(|node| node.node().is_cancelled()) {
+                cancelled.push(*id);
+            }
+            // Dropped without the lock: it may be the last reference.
+            nodes.extend(node);
+            !is_over
+        });
+        drop(nodes);
+        (cancelled, ended)
+    }
 }
 
 /// Returns whether nothing can be sent from the scope any more.
 fn is_over(node: &WeakNodeRef) -> bool {
     node.upgrade().is_none_or(|node| node.node().is_over())
-}
-
-/// Tells the workers that scopes were cancelled.
-fn stop(origin: &Arc<Origin>, scopes: &[u64]) {
-    let mut by_reason: Vec<(Why, u64)> = Vec::new();
-    for id in scopes {
-        let node = {
-            let mut noted = origin.scopes.0.lock();
-            let Some(noted) = noted.get_mut(id) else { continue };
-            noted.stopped = true;
-            noted.node.clone()
-        };
-        let reason = node.upgrade().and_then(|node| node.node().cause()).map(|cause| cause.reason());
-        by_reason.push((why(reason), *id));
-    }
-    for (reason, id) in by_reason {
-        origin.call(&Call::Stop { scopes: vec![id], jobs: Vec::new(), reason });
-    }
 }
 
 pub(super) fn why(reason: Option<CancelReason>) -> Why {
@@ -119,30 +132,5 @@ pub(super) fn why(reason: Option<CancelReason>) -> Why {
         Some(CancelReason::Deadline) => Why::Deadline,
         Some(CancelReason::Shutdown) => Why::Shutdown,
         _ => Why::Request,
-    }
-}
-
-/// Tells the workers of scopes that were cancelled or have ended since the last job left them.
-pub(super) fn tick(origin: &Arc<Origin>) {
-    let (mut cancelled, mut ended, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
-    origin.scopes.0.lock().retain(|id, noted| {
-        if noted.jobs > 0 {
-            return true;
-        }
-        let node = noted.node.upgrade();
-        let is_over = node.as_ref().is_none_or(|node| node.node().is_over());
-        if is_over {
-            ended.push(*id);
-        } else if !noted.stopped && node.as_ref().is_some_and(|node| node.node().is_cancelled()) {
-            cancelled.push(*id);
-        }
-        // Dropped without the lock: it may be the last reference.
-        nodes.extend(node);
-        !is_over
-    });
-    drop(nodes);
-    stop(origin, &cancelled);
-    if !ended.is_empty() {
-        origin.call(&Call::Ended { scopes: ended });
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use crate::remote::origin::requests::lose;
-use crate::remote::origin::{Origin, scopes};
+use crate::remote::origin::state::Origin;
 use crate::sync::os::Arc;
+use crate::wire::message::Call;
 
 /// The engine has connected, and may have lost all messages. A worker's silence until now proves nothing.
 pub(super) fn connected(origin: &Arc<Origin>) {
@@ -52,5 +53,9 @@ pub(super) fn tick(origin: &Arc<Origin>, now: Instant) {
             lose(&*record.kept, &grant.worker);
         }
     }
-    scopes::tick(origin);
+    let (cancelled, ended) = origin.scopes.look();
+    cancelled.into_iter().for_each(|id| origin.stop_scope(id));
+    if !ended.is_empty() {
+        origin.call(&Call::Ended { scopes: ended });
+    }
 }

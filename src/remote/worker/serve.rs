@@ -166,11 +166,11 @@ impl Serve {
         if pool.config.kind == PoolKind::Remote {
             return Err(invalid("serve", "cannot run jobs in a remote pool; give it a pool of this process"));
         }
-        if let Some(allowed) = here.task_type() {
-            for job in jobs.names().map(TaskType::from).filter(|job| *job != allowed) {
-                let (namespace, allowed) = (here.namespace().clone(), Some(allowed));
-                return Err(UnknownTaskType { namespace, wanted: job, allowed }.into());
-            }
+        if let Some(allowed) = here.task_type()
+            && let Some(wanted) = jobs.names().map(TaskType::from).find(|job| *job != allowed)
+        {
+            let (namespace, allowed) = (here.namespace().clone(), Some(allowed));
+            return Err(UnknownTaskType { namespace, wanted, allowed }.into());
         }
         let Some(owner) = here.owner() else { return Err(refused(StartErrorKind::NoPlace)) };
         let worker = super::of(&queue.link).map_err(|source| refused(StartErrorKind::ThreadSpawn { source }))?;

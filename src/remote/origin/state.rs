@@ -1,0 +1,175 @@
+//! [`Origin`]: the half of a link that sends jobs, and its records.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::remote::origin::kept::Kept;
+use crate::remote::origin::record::{Record, Sent};
+use crate::remote::origin::scopes::{self, Scopes};
+use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak};
+use crate::wire::engine::{Answer, Receipt};
+use crate::wire::envelope::Envelope;
+use crate::wire::fault::Fault;
+use crate::wire::link::Link;
+use crate::wire::message::{self, Call};
+
+/// The half of a link that sends jobs.
+pub(crate) struct Origin {
+    link: Weak<Link>,
+    pub(super) jobs: Mutex<HashMap<u64, Record>>,
+    pub(super) scopes: Scopes,
+    /// Results that came after another one.
+    pub(super) duplicates: AtomicU64,
+    pub(super) connected: AtomicBool,
+    pub(super) lease: Duration,
+}
+
+impl Origin {
+    pub(super) fn new(link: &Arc<Link>) -> Self {
+        Self {
+            link: Arc::downgrade(link),
+            jobs: Mutex::new(HashMap::new()),
+            scopes: Scopes::new(),
+            duplicates: AtomicU64::new(0),
+            connected: AtomicBool::new(link.engine.is_connected()),
+            lease: link.engine.lease(),
+        }
+    }
+
+    /// Keeps an accepted job until it has ended, and publishes it.
+    pub(crate) fn send(self: &Arc<Self>, sent: Sent, kept: Arc<dyn Kept>, told: Option<Answer<()>>) {
+        let (number, queue) = (sent.envelope.id.number, Arc::clone(&sent.queue));
+        let envelope = sent.envelope.clone();
+        let of = Arc::downgrade(self);
+        self.scopes.note(&sent.scopes, |id| {
+            let of = Weak::clone(&of);
+            move || {
+                if let Some(origin) = of.upgrade() {
+                    origin.stop_scope(id);
+                }
+            }
+        });
+        self.jobs.lock().insert(number, Record::new(sent, Arc::clone(&kept), told));
+        // After the record, which the hooks look for.
+        let (at_end, at_cancel) = (Arc::downgrade(self), Arc::downgrade(self));
+        let ended = move || {
+            if let Some(origin) = at_end.upgrade() {
+                origin.ended_unbegun(number);
+            }
+        };
+        let cancelled = move || {
+            if let Some(origin) = at_cancel.upgrade() {
+                origin.cancelled(number);
+            }
+        };
+        kept.watch(Box::new(ended), Box::new(cancelled));
+        self.publish(&queue, &envelope);
+    }
+
+    pub(super) fn publish(self: &Arc<Self>, queue: &Arc<str>, envelope: &Envelope) {
+        let Some(link) = self.link.upgrade() else { return };
+        let (number, sent, origin) = (envelope.id.number, envelope.sent, Arc::downgrade(self));
+        let to = Arc::clone(queue);
+        let published = move |outcome| {
+            if let Some(origin) = origin.upgrade() {
+                origin.published(&to, number, sent, outcome);
+            }
+        };
+        link.engine.publish(queue, envelope, Answer::new(published));
+    }
+
+    /// The engine has answered.
+    fn published(&self, queue: &str, number: u64, sent: u32, outcome: Result<Receipt, Fault>) {
+        let mut jobs = self.jobs.lock();
+        let Some(record) = jobs.get_mut(&number) else {
+            drop(jobs);
+            // It was cancelled meanwhile. Its worker would hear the same.
+            if let (Ok(receipt), Some(link)) = (outcome, self.link.upgrade()) {
+                link.engine.withdraw(queue, receipt);
+            }
+            return;
+        };
+        match outcome {
+            Ok(receipt) => {
+                record.published(sent, receipt);
+                let told = record.told.take();
+                drop(jobs);
+                if let Some(told) = told {
+                    told.give(Ok(()));
+                }
+            }
+            // Published again when the engine is there, or at the next tick.
+            Err(Fault::Away | Fault::NoAnswer(_)) => record.unpublished(sent),
+            // The job was accepted before, so a queue that is full now is no reason to refuse it.
+            Err(Fault::Full) if record.was_published() => record.unpublished(sent),
+            Err(fault) => {
+                let refused = jobs.remove(&number);
+                drop(jobs);
+                if let Some(mut record) = refused {
+                    self.scopes.leave(&record.sent.scopes);
+                    if let Some(told) = record.told.take() {
+                        told.give(Err(fault.clone()));
+                    }
+                    record.kept.refuse(&fault);
+                }
+            }
+        }
+    }
+
+    /// The job has ended here, before it began.
+    fn ended_unbegun(&self, number: u64) {
+        let Some(record) = self.jobs.lock().remove(&number) else { return };
+        self.scopes.leave(&record.sent.scopes);
+        self.forget(record);
+    }
+
+    /// Takes the message of a job that has ended out of its queue.
+    fn forget(&self, mut record: Record) {
+        // The submitter learns the rest from the handle.
+        if let Some(told) = record.told.take() {
+            told.give(Ok(()));
+        }
+        if let (Some(receipt), Some(link)) = (record.receipt, self.link.upgrade()) {
+            link.engine.withdraw(&record.sent.queue, receipt);
+        }
+    }
+
+    /// The job is cancelled. One that has not begun ends by itself; the worker of the others hears of it.
+    fn cancelled(&self, number: u64) {
+        let mut jobs = self.jobs.lock();
+        let Some(record) = jobs.get(&number).filter(|record| record.begun) else { return };
+        if record.grant.is_some() {
+            // One message of a scope reaches all its jobs.
+            let heard = self.scopes.any_stopped(&record.sent.scopes);
+            let reason = scopes::why(record.kept.cancel_reason());
+            drop(jobs);
+            if !heard {
+                self.call(&Call::Stop { scopes: Vec::new(), jobs: vec![number], reason });
+            }
+        } else if let Some(record) = jobs.remove(&number) {
+            // It waits for another attempt.
+            drop(jobs);
+            self.scopes.leave(&record.sent.scopes);
+            record.kept.cancel();
+            self.forget(record);
+        }
+    }
+
+    /// Tells the workers that a scope was cancelled.
+    pub(super) fn stop_scope(&self, id: u64) {
+        if let Some(reason) = self.scopes.stop(id) {
+            self.call(&Call::Stop { scopes: vec![id], jobs: Vec::new(), reason });
+        }
+    }
+
+    pub(super) fn call(&self, call: &Call) {
+        if let Some(link) = self.link.upgrade() {
+            link.engine.broadcast(message::encode(call));
+        }
+    }
+
+    /// Returns the number of results that came after another one.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates.load(Ordering::Relaxed)
+    }
+}
