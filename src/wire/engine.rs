@@ -106,7 +106,7 @@ pub struct Delivery {
     pub receipt: Receipt,
     /// The message may have been delivered before. Its worker may have begun the job and be dead.
     pub again: bool,
-    /// The job's headers. See [`Envelope::read`].
+    /// The job's headers, as [`Envelope::headers`] gave them.
     pub headers: Vec<(String, String)>,
     /// The job's body.
     pub body: Bytes,

@@ -88,7 +88,8 @@ impl Envelope {
         ];
         if let Some(deadline) = self.deadline {
             let since = deadline.duration_since(UNIX_EPOCH).unwrap_or_default();
-            headers.push(("Hl-Deadline", since.as_millis().to_string()));
+            // Rounded up: the origin's own deadline is to be the first.
+            headers.push(("Hl-Deadline", (since.as_millis() + 1).to_string()));
         }
         if self.repeatable {
             headers.push(("Hl-Repeatable", "1".into()));

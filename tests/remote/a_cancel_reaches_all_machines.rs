@@ -76,6 +76,7 @@ fn a_deadline_travels_along() {
         let task = request.run(|| pool.send(key.job())).expect("accepted");
         key.has_begun(1);
         assert!(!task.join().expect("the job saw it"));
+        eventually("the scope's own deadline has fired", || request.lineage().is_cancelled());
         let late = request.run(|| pool.send(key.job()));
         assert!(late.is_err_and(|error| error.kind() == ErrorKind::DeadlineExceeded));
     });

@@ -151,7 +151,7 @@ pub(crate) struct Worker {
 impl World {
     /// The lease is short, because tests wait for its end.
     pub(crate) fn new() -> Self {
-        Self { origin: Loopback::builder().lease(Duration::from_millis(60)).open(), scope: Scope::new("test") }
+        Self { origin: Loopback::builder().lease(Duration::from_millis(250)).open(), scope: Scope::new("test") }
     }
 
     /// Starts a remote pool of `n` at the test's scope.

@@ -51,11 +51,13 @@ pub(super) struct Record {
     /// The submitter waits for the engine's word.
     pub(super) told: Option<Answer<()>>,
     published: Published,
+    /// Attempts that ended with their workers.
+    lost: u32,
 }
 
 impl Record {
     pub(super) fn new(sent: Sent, kept: Arc<dyn Kept>, told: Option<Answer<()>>) -> Self {
-        Self { sent, kept, grant: None, begun: false, receipt: None, told, published: Published::Asked }
+        Self { sent, kept, grant: None, begun: false, receipt: None, told, published: Published::Asked, lost: 0 }
     }
 
     /// The engine has the message with this number.
@@ -86,21 +88,31 @@ impl Record {
 
     /// Ends the attempt of a job that is to begin once more. Returns its next message.
     pub(super) fn retry(&mut self, counts: bool) -> (Arc<str>, Envelope) {
-        self.grant = None;
         if counts {
-            self.sent.envelope.attempt += 1;
+            self.lose_attempt();
         }
+        self.grant = None;
         self.next_message()
+    }
+
+    /// The worker of this attempt is lost, and the next one gets a number of its own.
+    pub(super) fn lose_attempt(&mut self) {
+        self.lost += 1;
+        self.sent.envelope.attempt += 1;
     }
 
     fn next_message(&mut self) -> (Arc<str>, Envelope) {
         self.published = Published::Asked;
         self.sent.envelope.sent += 1;
+        if self.sent.envelope.repeatable {
+            // The earlier message may be begun too, at once, and under its own number.
+            self.sent.envelope.attempt += 1;
+        }
         (Arc::clone(&self.sent.queue), self.sent.envelope.clone())
     }
 
     /// Returns whether a lost attempt is followed by another one.
     pub(super) fn may_repeat(&self) -> bool {
-        self.sent.envelope.repeatable && self.sent.envelope.attempt < self.sent.attempts
+        self.sent.envelope.repeatable && self.lost + 1 < self.sent.attempts
     }
 }

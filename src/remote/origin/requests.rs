@@ -16,7 +16,7 @@ use crate::wire::message::{self, Ask, Outcome, Told};
 /// Answers one request. An unreadable one gets no answer, and its worker asks again until it gives up.
 pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, answer: Answer<Bytes>) {
     let told = match message::decode(message) {
-        Some(Ask::Begin { job, receipt, ask }) => begin(origin, from, job, receipt, ask),
+        Some(Ask::Begin { job, receipt, ask, again }) => begin(origin, from, job, Asked { receipt, ask, again }),
         Some(Ask::Ended { job, attempt, outcome }) => {
             Told::Confirmed { first: ended(origin, from, job, attempt, outcome) }
         }
@@ -28,8 +28,16 @@ pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, an
     answer.give(Ok(message::encode(&told)));
 }
 
+/// A worker's request to begin a job.
+struct Asked {
+    receipt: u64,
+    ask: u64,
+    again: bool,
+}
+
 /// Decides whether a worker may begin a job: for one worker at a time, and once for a job that is not repeatable.
-fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, receipt: u64, ask: u64) -> Told {
+fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: Asked) -> Told {
+    let Asked { receipt, ask, again } = asked;
     let granted = |attempt| Told::Begin { attempt };
     let mut jobs = origin.jobs.lock();
     let Some(record) = jobs.get_mut(&job) else { return Told::Over };
@@ -54,6 +62,9 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, receipt: u64, ask: u6
             }
             return Told::Over;
         }
+        record.lose_attempt();
+    } else if again && record.sent.envelope.repeatable {
+        // An earlier worker may have begun at once and died before this process heard of it.
         record.sent.envelope.attempt += 1;
     }
     let attempt = record.sent.envelope.attempt;

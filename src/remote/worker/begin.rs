@@ -106,6 +106,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
         sealed: envelope.sealed,
         trace: TraceContext::of(envelope.trace),
         ask: worker.next_ask(),
+        again: delivery.again,
         work,
         since: Instant::now(),
         now: Mutex::new(now),
@@ -197,7 +198,7 @@ pub(super) fn ask(worker: &Arc<Worker>, run: &Arc<Run>) {
         now.asks = true;
         now.receipt
     };
-    let ask = Ask::Begin { job: run.id.number, receipt: receipt.0, ask: run.ask };
+    let ask = Ask::Begin { job: run.id.number, receipt: receipt.0, ask: run.ask, again: run.again };
     let (weak, of) = (Arc::downgrade(worker), Arc::clone(run));
     let asked = Answer::new(move |outcome| {
         if let Some(worker) = weak.upgrade() {

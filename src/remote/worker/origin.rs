@@ -95,8 +95,9 @@ impl Origin {
 
     /// Returns the number of this begin of the job, from 1 on; 0 at a remote scope, outside of a job.
     ///
-    /// Above 1 for a [repeatable](crate::remote::Job::REPEATABLE) job whose earlier worker died or was stopped. It is a fencing
-    /// number: a store that refuses a lower number than it has seen drops the writes of an earlier worker that was only paused.
+    /// Above 1 for a [repeatable](crate::remote::Job::REPEATABLE) job that was sent again, since its worker died or the engine may
+    /// have lost it. Numbers may be left out, and two begins have two numbers. So it is a fencing number: a store that refuses a
+    /// lower number than it has seen drops the writes of an earlier worker that was only paused.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.0.attempt

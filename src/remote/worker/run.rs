@@ -42,6 +42,8 @@ pub(super) struct Run {
     pub(super) trace: TraceContext,
     /// The number of this worker's request to begin.
     pub(super) ask: u64,
+    /// Another worker may have begun the job's message before.
+    pub(super) again: bool,
     /// Lets the scope of the serving, a drain and a shutdown wait until the run is settled.
     pub(super) work: Arc<Work>,
     pub(super) since: Instant,
