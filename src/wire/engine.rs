@@ -104,7 +104,8 @@ pub struct Delivery {
     /// The receipt of the message. A message that is delivered again has the same one; a job that was published twice has
     /// two.
     pub receipt: Receipt,
-    /// The message may have been delivered before. Its worker may have begun the job and be dead.
+    /// The message was delivered before, to a worker that may have begun the job and is dead. Such a delivery counts as an attempt, so
+    /// an engine that can tell does not set it for a job that was given back.
     pub again: bool,
     /// The job's headers, as [`Envelope::headers`] gave them.
     pub headers: Vec<(String, String)>,

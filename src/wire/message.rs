@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Ask {
     /// The worker wants to begin the job, or has begun it, where it is repeatable. The receipt is that of the delivered message,
     /// and `ask` a number of the worker's own, which stays the same when the request is repeated.
-    /// `again`: another worker may have begun this very message.
+    /// `again` is that of the delivery.
     Begin { job: u64, receipt: u64, ask: u64, again: bool },
     /// The job has ended on the worker. Sent until it is confirmed.
     Ended { job: u64, attempt: u32, outcome: Outcome },

@@ -118,9 +118,16 @@ impl Queue {
     pub(super) fn settle(&mut self, id: u64, give_back: bool) -> bool {
         let Some(out) = self.out.remove(&id) else { return false };
         if give_back {
-            self.waiting.insert(out.receipt, Message { again: true, ..out.message });
+            self.waiting.insert(out.receipt, out.message);
         }
         true
+    }
+
+    /// Takes a delivery from an end that was silent for a lease.
+    pub(super) fn expire(&mut self, id: u64) {
+        if let Some(out) = self.out.remove(&id) {
+            self.waiting.insert(out.receipt, Message { again: true, ..out.message });
+        }
     }
 
     /// Returns the end that has the delivery, and since when.

@@ -373,7 +373,7 @@ impl State {
         let Some((end, since)) = queue.holder(delivery) else { return };
         let silent = self.ends.get(&end).map_or(Some(since), |end| end.silent_since);
         if silent.is_some_and(|silent| silent.max(since) + self.settings.lease <= now) {
-            queue.settle(delivery, true);
+            queue.expire(delivery);
             self.dispatch(name);
         }
     }

@@ -16,7 +16,7 @@ use crate::wire::message::{self, Ask, Outcome, Told};
 /// Answers one request. An unreadable one gets no answer, and its worker asks again until it gives up.
 pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, answer: Answer<Bytes>) {
     let told = match message::decode(message) {
-        Some(Ask::Begin { job, receipt, ask, again }) => begin(origin, from, job, Asked { receipt, ask, again }),
+        Some(Ask::Begin { job, receipt, ask, again }) => begin(origin, from, job, (receipt, ask), again),
         Some(Ask::Ended { job, attempt, outcome }) => {
             Told::Confirmed { first: ended(origin, from, job, attempt, outcome) }
         }
@@ -28,23 +28,18 @@ pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, an
     answer.give(Ok(message::encode(&told)));
 }
 
-/// A worker's request to begin a job.
-struct Asked {
-    receipt: u64,
-    ask: u64,
-    again: bool,
-}
-
 /// Decides whether a worker may begin a job: for one worker at a time, and once for a job that is not repeatable.
-fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: Asked) -> Told {
-    let Asked { receipt, ask, again } = asked;
+fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, (receipt, ask): (u64, u64), again: bool) -> Told {
     let granted = |attempt| Told::Begin { attempt };
     let mut jobs = origin.jobs.lock();
     let Some(record) = jobs.get_mut(&job) else { return Told::Over };
     let attempt = record.sent.envelope.attempt;
-    if let Some(grant) = &record.grant {
+    // A repeatable job begins before its worker asks, so a dead worker may have begun it without a grant.
+    let mut dead = (again && record.sent.envelope.repeatable).then(|| from.clone());
+    if let Some(grant) = &mut record.grant {
         if grant.worker == *from && grant.ask == ask {
-            // The answer was lost on its way.
+            // The answer was lost on its way, or the engine has delivered the worker's own job again.
+            grant.receipt = receipt;
             return granted(attempt);
         }
         if grant.receipt != receipt {
@@ -52,8 +47,10 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: Asked) -> Told
             return Told::Over;
         }
         // The engine delivers the message again, so the worker that has the grant is dead.
+        dead = Some(grant.worker.clone());
+    }
+    if let Some(worker) = dead {
         if !record.may_repeat() || record.kept.is_cancelled() {
-            let worker = grant.worker.clone();
             let lost = jobs.remove(&job);
             drop(jobs);
             if let Some(record) = lost {
@@ -62,9 +59,6 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: Asked) -> Told
             }
             return Told::Over;
         }
-        record.lose_attempt();
-    } else if again && record.sent.envelope.repeatable {
-        // An earlier worker may have begun at once and died before this process heard of it.
         record.sent.envelope.attempt += 1;
     }
     let attempt = record.sent.envelope.attempt;

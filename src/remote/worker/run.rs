@@ -42,7 +42,7 @@ pub(super) struct Run {
     pub(super) trace: TraceContext,
     /// The number of this worker's request to begin.
     pub(super) ask: u64,
-    /// Another worker may have begun the job's message before.
+    /// See [`Delivery::again`](crate::wire::engine::Delivery::again).
     pub(super) again: bool,
     /// Lets the scope of the serving, a drain and a shutdown wait until the run is settled.
     pub(super) work: Arc<Work>,
