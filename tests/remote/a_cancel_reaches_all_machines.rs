@@ -72,7 +72,7 @@ fn a_deadline_travels_along() {
         let world = World::new();
         let (pool, key, _worker) = (world.pool(1), Key::new(), world.worker(1));
         let request = Scope::new_in(&world.scope, "request");
-        request.deadline(Instant::now() + Duration::from_millis(100));
+        request.deadline(Instant::now() + Duration::from_millis(300));
         let task = request.run(|| pool.send(key.job())).expect("accepted");
         key.has_begun(1);
         assert!(!task.join().expect("the job saw it"));

@@ -216,7 +216,7 @@ fn a_panic_comes_back_as_its_text() {
         here.start(PoolConfig::leased(1).log_panics(false)).expect("starts");
         let _serving = serve(world.origin.another().queue("work"), &here).job::<Fails>().start().expect("starts");
         let error = pool.send(Fails).expect("accepted").join().expect_err("it panics");
-        assert_eq!(error.panic_message(), Some("no such page"));
+        assert_eq!(error.panic_message(), Some("no such page"), "{error}");
     });
 }
 

@@ -103,6 +103,7 @@ impl Record {
 
     fn next_message(&mut self) -> (Arc<str>, Envelope) {
         self.published = Published::Asked;
+        self.receipt = None;
         self.sent.envelope.sent += 1;
         if self.sent.envelope.repeatable {
             // The earlier message may be begun too, at once, and under its own number.

@@ -10,7 +10,7 @@ use crate::remote::origin::record::Grant;
 use crate::remote::origin::state::Origin;
 use crate::sync::os::{Arc, Ordering};
 use crate::wire::address::ProcessId;
-use crate::wire::engine::Answer;
+use crate::wire::engine::{Answer, Receipt};
 use crate::wire::message::{self, Ask, Outcome, Told};
 
 /// Answers one request. An unreadable one gets no answer, and its worker asks again until it gives up.
@@ -35,7 +35,12 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, (receipt, ask): (u64,
     let Some(record) = jobs.get_mut(&job) else { return Told::Over };
     let attempt = record.sent.envelope.attempt;
     // A repeatable job begins before its worker asks, so a dead worker may have begun it without a grant.
-    let mut dead = (again && record.sent.envelope.repeatable).then(|| from.clone());
+    let may_have_begun = again && record.sent.envelope.repeatable && record.grant.is_none();
+    if may_have_begun && record.receipt != Some(Receipt(receipt)) {
+        // The message of an attempt that was counted before.
+        return Told::Over;
+    }
+    let mut dead = may_have_begun.then(|| from.clone());
     if let Some(grant) = &mut record.grant {
         if grant.worker == *from && grant.ask == ask {
             // The answer was lost on its way, or the engine has delivered the worker's own job again.
