@@ -143,6 +143,8 @@ fn of_a_paused_worker_and_its_successor_the_first_result_counts() {
         key.has_begun(2);
         key.open();
         assert!(task.join().expect("one of the two ran"));
+        // An origin that is asked first would say that the job is over, and there would be no other result.
+        eventually("the paused worker's job has ended", || first.here.stats().running == 0);
         first.end.resume();
         // The first worker either tells its result, which is dropped, or hears that the job is over.
         eventually("the first worker has let go", || first.here.stats().running == 0);

@@ -9,6 +9,8 @@ use heirloom::remote::{self, Job, Loopback, Serving};
 use heirloom::{PoolConfig, PoolManager, Scope};
 use serde::{Deserialize, Serialize};
 
+use crate::a_serving_ends_in_order::Stubborn;
+
 /// Doubles a number.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Double(pub(crate) u64);
@@ -64,6 +66,11 @@ impl Key {
         Repeatable { key: self.0 }
     }
 
+    /// Names the key within another job.
+    pub(crate) fn stays(self) -> u64 {
+        self.0
+    }
+
     /// Lets all jobs of the key end, now and later.
     pub(crate) fn open(self) {
         stage(self.0, |stage| stage.open = true);
@@ -102,6 +109,12 @@ fn hold(key: u64) -> bool {
             return false;
         }
     }
+}
+
+/// Runs until the test opens it, whatever is asked of it.
+pub(crate) fn stay(key: u64) {
+    stage(key, |stage| stage.begun += 1);
+    wait_until(key, |stage| stage.open);
 }
 
 /// A job that the test holds. It begins at most once.
@@ -171,7 +184,8 @@ impl World {
         let here = self.scope.create(format!("here {}", end.process()));
         here.start(PoolConfig::leased(n)).expect("starts");
         let serve = remote::serve(end.queue("work"), &here);
-        let serving = serve.job::<Double>().job::<Held>().job::<Repeatable>().start().expect("starts");
+        let serving =
+            serve.job::<Double>().job::<Held>().job::<Repeatable>().job::<Stubborn>().start().expect("starts");
         Worker { end, serving, here }
     }
 }

@@ -1,0 +1,229 @@
+//! The verbs that end a serving, and the settings that it refuses.
+
+use std::time::{Duration, Instant};
+
+use heirloom::remote::{self, Job};
+use heirloom::{Drain, ErrorKind, PoolConfig, Registry, Scope, TaskType};
+use serde::{Deserialize, Serialize};
+
+use crate::common::{bounded, eventually};
+use crate::world::{Double, Held, Key, World};
+
+#[test]
+fn stop_waits_for_the_jobs_that_are_here() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, key, worker) = (world.pool(2), Key::new(), world.worker(2));
+        let tasks: Vec<_> = (0..2).map(|_| pool.send(key.job()).expect("accepted")).collect();
+        key.has_begun(2);
+        let stopper = std::thread::spawn(move || worker.serving.stop());
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!stopper.is_finished());
+        key.open();
+        let report = stopper.join().expect("no panic").expect("stops");
+        assert!(report.is_complete(), "{report}");
+        assert_eq!((report.stats.done, report.stats.running), (2, 0));
+        // Each origin knows by then.
+        assert!(tasks.into_iter().all(|task| task.is_finished() && task.join().expect("ran")));
+    });
+}
+
+#[test]
+fn the_async_stop_waits_too() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, worker) = (world.pool(2), world.worker(2));
+        assert_eq!(pool.send(Double(4)).expect("accepted").join().expect("runs"), 8);
+        let report = futures::executor::block_on(worker.serving.stop_async()).expect("stops");
+        assert_eq!((report.stats.done, report.is_complete()), (1, true));
+    });
+}
+
+#[test]
+fn a_late_stop_names_and_gives_up_what_still_runs() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, key, worker) = (world.pool(1), Key::new(), world.worker(1));
+        let request = Scope::new_in(&world.scope, "request 7");
+        let task = request.run(|| pool.send(Stubborn { key: key.stays() })).expect("accepted");
+        key.has_begun(1);
+        let report = worker.serving.stop_timeout(Duration::from_millis(20)).expect("stops");
+        assert!(!report.is_complete());
+        assert_eq!((report.still_running.len(), report.stats.lost), (1, 1), "{report}");
+        let left = &report.still_running[0];
+        assert_eq!((left.job.as_str(), left.repeatable), ("stubborn", false));
+        assert!(left.place.starts_with("request 7 @ "), "{report}");
+        assert_eq!(task.join().expect_err("given up").kind(), ErrorKind::WorkerLost);
+        key.open();
+    });
+}
+
+#[test]
+fn a_late_stop_lets_a_repeatable_job_begin_elsewhere() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, key, first) = (world.pool(1), Key::new(), world.worker(1));
+        let task = pool.send(key.repeatable()).expect("accepted");
+        key.has_begun(1);
+        let report = first.serving.stop_timeout(Duration::ZERO).expect("stops");
+        assert_eq!((report.stats.given_back, report.stats.lost), (1, 0), "{report}");
+        key.was_cancelled();
+        let _second = world.worker(1);
+        key.has_begun(2);
+        key.open();
+        assert!(task.join().expect("runs at the second worker"));
+        assert_eq!(key.attempts(), [1, 2]);
+    });
+}
+
+#[test]
+fn what_waits_in_the_workers_pool_goes_elsewhere_at_no_cost() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, key, worker) = (world.pool(4), Key::new(), world.worker(1));
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let other = worker.here.submit(move || held.recv()).expect("accepted");
+        // It is granted, and in line behind the worker's own task.
+        let task = pool.send(key.job()).expect("accepted");
+        eventually("the job is here", || worker.here.stats().queued == 1);
+        let report = worker.serving.stop_timeout(Duration::ZERO).expect("stops");
+        assert!(report.still_running.is_empty(), "{report}");
+        let _second = world.worker(1);
+        key.open();
+        assert!(task.join().expect("runs at the second worker"));
+        assert_eq!((key.begins(), key.attempts()), (1, vec![1]));
+        drop(hold);
+        let _ = other.join();
+    });
+}
+
+#[test]
+fn cancel_reaches_the_jobs_and_gives_repeatable_ones_back() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, once, again, first) = (world.pool(2), Key::new(), Key::new(), world.worker(2));
+        let single = pool.send(once.job()).expect("accepted");
+        let repeats = pool.send(again.repeatable()).expect("accepted");
+        once.has_begun(1);
+        again.has_begun(1);
+        first.serving.cancel();
+        assert!(!single.join().expect("its own result counts"));
+        let _second = world.worker(1);
+        again.has_begun(2);
+        again.open();
+        assert!(repeats.join().expect("runs at the second worker"));
+    });
+}
+
+#[test]
+fn a_dropped_serving_closes_and_its_jobs_end() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, key, worker) = (world.pool(1), Key::new(), world.worker(1));
+        let task = pool.send(key.job()).expect("accepted");
+        key.has_begun(1);
+        let began = Instant::now();
+        drop(worker.serving);
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let next = pool.send(Double(1)).expect("accepted");
+        key.open();
+        assert!(task.join().expect("ends"));
+        assert_eq!(next.status(), heirloom::TaskStatus::Queued);
+        let _second = world.worker(1);
+        assert_eq!(next.join().expect("runs"), 2);
+    });
+}
+
+#[test]
+fn a_drain_ends_a_serving_as_a_pool() {
+    bounded(|| {
+        let family = Registry::new();
+        let at = family.root();
+        let worker_scope = Scope::new_in(&at, "worker");
+        let world = World::new();
+        let (pool, key) = (world.pool(1), Key::new());
+        let here = worker_scope.create("here");
+        here.start(PoolConfig::leased(1)).expect("starts");
+        let end = world.origin.another();
+        let _serving = remote::serve(end.queue("work"), &here).job::<Held>().job::<Double>().start().expect("starts");
+        let task = pool.send(key.job()).expect("accepted");
+        key.has_begun(1);
+        let next = pool.send(Double(2)).expect("accepted");
+        let draining = std::thread::spawn(move || {
+            at.run(|| Drain::within(Duration::from_secs(20)).grace(Duration::from_secs(20)).end())
+        });
+        eventually("its pool is closed", || !here.is_running());
+        key.open();
+        let drained = draining.join().expect("no panic");
+        assert!(drained.is_complete(), "{drained}");
+        assert!(task.is_finished(), "the drain waits until the origin knows");
+        assert!(task.join().expect("ran"));
+        let _second = world.worker(1);
+        assert_eq!(next.join().expect("goes elsewhere"), 4);
+    });
+}
+
+#[test]
+fn a_stop_from_one_of_its_own_jobs_is_refused() {
+    static SERVING: std::sync::OnceLock<remote::Serving> = std::sync::OnceLock::new();
+    #[derive(Serialize, Deserialize)]
+    struct Stops;
+    impl Job for Stops {
+        const NAME: &'static str = "stops";
+        type Output = String;
+
+        fn run(self) -> String {
+            let refused = SERVING.wait().stop().expect_err("it would wait for itself");
+            assert_eq!(refused.kind(), ErrorKind::FromOwnTask);
+            refused.to_string()
+        }
+    }
+
+    bounded(|| {
+        let world = World::new();
+        let pool = world.pool(1);
+        let here = world.scope.create("here");
+        here.start(PoolConfig::leased(1)).expect("starts");
+        let queue = world.origin.another().queue("work");
+        assert!(SERVING.set(remote::serve(queue, &here).job::<Stops>().start().expect("starts")).is_ok());
+        let text = pool.send(Stops).expect("accepted").join().expect("runs");
+        assert!(text.contains("serve"), "{text}");
+        assert!(!SERVING.wait().is_closed());
+        SERVING.wait().close();
+    });
+}
+
+#[test]
+fn an_impossible_serving_is_refused_with_the_remedy() {
+    let world = World::new();
+    let queue = || world.origin.queue("work");
+    let here = world.scope.create("here");
+    let kind = |refused: Result<remote::Serving, heirloom::Error>| refused.expect_err("impossible").kind();
+    assert_eq!(kind(remote::serve(queue(), &here).job::<Double>().start()), ErrorKind::NotStarted);
+    here.start(PoolConfig::leased(1).task_type(TaskType::job::<Double>())).expect("starts");
+    assert_eq!(kind(remote::serve(queue(), &here).start()), ErrorKind::Invalid);
+    assert_eq!(kind(remote::serve(queue(), &here).job::<Double>().job::<Double>().start()), ErrorKind::Invalid);
+    assert_eq!(kind(remote::serve(queue(), &here).job::<Held>().start()), ErrorKind::WrongType);
+    assert_eq!(kind(remote::serve(queue(), &world.pool(1)).job::<Double>().start()), ErrorKind::Invalid);
+    let first = remote::serve(queue(), &here).job::<Double>().start().expect("starts");
+    let second = remote::serve(queue(), &here).job::<Double>().start().expect_err("one of a queue");
+    assert!(second.to_string().contains("already"), "{second}");
+    first.stop().expect("stops");
+    // The name is free again.
+    drop(remote::serve(queue(), &here).job::<Double>().start().expect("starts"));
+}
+
+/// A job that sees no cancel.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Stubborn {
+    pub(crate) key: u64,
+}
+
+impl Job for Stubborn {
+    const NAME: &'static str = "stubborn";
+    type Output = ();
+
+    fn run(self) {
+        crate::world::stay(self.key);
+    }
+}
