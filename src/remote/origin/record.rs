@@ -88,9 +88,7 @@ impl Record {
 
     /// Ends the attempt of a job that is to begin once more. Returns its next message.
     pub(super) fn retry(&mut self, counts: bool) -> (Arc<str>, Envelope) {
-        if counts {
-            self.lose_attempt();
-        }
+        self.lost += u32::from(counts);
         self.grant = None;
         self.next_message()
     }

@@ -36,7 +36,7 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, (receipt, ask): (u64,
     let attempt = record.sent.envelope.attempt;
     // A repeatable job begins before its worker asks, so a dead worker may have begun it without a grant.
     let may_have_begun = again && record.sent.envelope.repeatable && record.grant.is_none();
-    if may_have_begun && record.receipt != Some(Receipt(receipt)) {
+    if may_have_begun && record.receipt.is_some_and(|newest| newest != Receipt(receipt)) {
         // The message of an attempt that was counted before.
         return Told::Over;
     }
@@ -64,7 +64,7 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, (receipt, ask): (u64,
             }
             return Told::Over;
         }
-        record.sent.envelope.attempt += 1;
+        record.lose_attempt();
     }
     let attempt = record.sent.envelope.attempt;
     record.grant = Some(Grant { worker: from.clone(), ask, receipt, seen: Instant::now() });

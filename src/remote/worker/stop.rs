@@ -97,10 +97,6 @@ fn give_up(worker: &Arc<Worker>, core: &Arc<Core>) -> Vec<RunningJob> {
     runs.sort_by_key(|run| run.since);
     let mut still_running = Vec::new();
     for run in runs {
-        // A queued task drops its closure here, which tells the rest. One that asks is told at the answer.
-        if let Some(task) = run.stop(CancelReason::Shutdown) {
-            let _ = cancel_task::cancel(&task, CancelReason::Shutdown);
-        }
         let runs = {
             let now = run.now.lock();
             now.begun && matches!(now.stage, Stage::Runs)
@@ -113,7 +109,12 @@ fn give_up(worker: &Arc<Worker>, core: &Arc<Core>) -> Vec<RunningJob> {
                 age: run.since.elapsed(),
                 repeatable: run.repeatable,
             });
+            // Before the cancel: a job that returns early because of it gives no value.
             tell::ended(worker, &run, Outcome::Lost);
+        }
+        // A queued task drops its closure here, which tells the rest. One that asks is told at the answer.
+        if let Some(task) = run.stop(CancelReason::Shutdown) {
+            let _ = cancel_task::cancel(&task, CancelReason::Shutdown);
         }
     }
     still_running
