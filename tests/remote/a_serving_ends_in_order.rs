@@ -208,7 +208,7 @@ fn an_impossible_serving_is_refused_with_the_remedy() {
     let first = remote::serve(queue(), &here).job::<Double>().start().expect("starts");
     let second = remote::serve(queue(), &here).job::<Double>().start().expect_err("one of a queue");
     assert!(second.to_string().contains("already"), "{second}");
-    first.stop().expect("stops");
+    assert!(first.stop().expect("stops").is_complete());
     // The name is free again.
     drop(remote::serve(queue(), &here).job::<Double>().start().expect("starts"));
 }
