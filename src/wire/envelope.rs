@@ -61,6 +61,23 @@ impl std::fmt::Display for Unreadable {
 }
 
 impl Envelope {
+    /// Makes a job without scopes, values and deadline, as the tests of an engine send it.
+    #[must_use]
+    pub fn plain(id: JobId, job: &str, body: Bytes) -> Self {
+        Self {
+            path: Path { scopes: Vec::new(), sender: id.origin.clone() },
+            id,
+            job: job.into(),
+            deadline: None,
+            attempt: 1,
+            sent: 0,
+            repeatable: false,
+            sealed: false,
+            trace: Vec::new(),
+            body,
+        }
+    }
+
     /// Returns the text by which an engine knows that it has this very message already.
     ///
     /// A job that the origin publishes again, because the engine may have lost it, is another message: an engine that
