@@ -1,0 +1,78 @@
+//! [`Command`]: a message to the driver.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Event, Subject};
+use heirloom::remote::ProcessId;
+use heirloom::remote::engine::{Answer, Bytes, DeliveryId, Depth, Fault, Inbox, QueueLimits, Receipt, Settlement};
+use tokio::sync::oneshot;
+
+use crate::driver::ensure::Present;
+
+/// A message to the driver: a call of the engine, an event of the connection, or the end of a task beside the driver.
+pub(crate) enum Command {
+    Open {
+        me: ProcessId,
+        inbox: Arc<dyn Inbox>,
+    },
+    Declare {
+        queue: String,
+        limits: Option<QueueLimits>,
+        answer: Answer<()>,
+    },
+    Publish(Job),
+    Withdraw {
+        queue: String,
+        receipt: Receipt,
+    },
+    Request {
+        to: ProcessId,
+        message: Bytes,
+        within: Duration,
+        answer: Answer<Bytes>,
+    },
+    Broadcast(Bytes),
+    Follow(ProcessId),
+    Unfollow(ProcessId),
+    Pull {
+        queue: String,
+        jobs: usize,
+    },
+    StopPulling(String),
+    Settle(DeliveryId, Settlement),
+    Depth {
+        queue: String,
+        answer: Answer<Depth>,
+    },
+    /// The last command. The sender is dropped when the connection is closed.
+    Close(Option<std::sync::mpsc::Sender<()>>),
+    Event(Event),
+    Ask {
+        subject: String,
+        body: Bytes,
+        answer: oneshot::Sender<Result<Bytes, Fault>>,
+    },
+    Ensured {
+        queue: String,
+        epoch: u64,
+        outcome: Result<Option<Present>, Fault>,
+    },
+    Reply {
+        to: Subject,
+        message: Bytes,
+    },
+    Heard {
+        origin: ProcessId,
+        message: Bytes,
+    },
+}
+
+/// A job to publish.
+pub(crate) struct Job {
+    pub(crate) queue: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) dedup: String,
+    pub(crate) body: Bytes,
+    pub(crate) answer: Answer<Receipt>,
+}

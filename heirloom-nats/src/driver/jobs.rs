@@ -1,0 +1,141 @@
+//! Jobs on their way into a queue, out of it again, and counted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use heirloom::remote::engine::{Answer, Bytes, Depth, Fault, Receipt};
+use serde_json::json;
+
+use crate::driver::Driver;
+use crate::driver::asker::{Asker, Trouble};
+use crate::driver::command::Job;
+use crate::driver::ensure::{Present, ensure};
+use crate::driver::pending::{Kind, Published};
+use crate::jet::{self, code};
+use crate::names::Names;
+use crate::settings::Settings;
+
+/// The time after which a job that the server does not confirm is given up.
+pub(super) const WITHIN: Duration = Duration::from_secs(5);
+/// The time after which a job that is not confirmed is sent once more. The server drops the second one if it has the first.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The header by which the server knows a message that it has already.
+const DEDUP: &str = "Nats-Msg-Id";
+
+impl Driver {
+    pub(super) fn publish(&mut self, job: Job) {
+        let now = Instant::now();
+        if let Err(fault) = Names::check(&job.queue) {
+            return job.answer.give(Err(fault));
+        }
+        let headers = match headers(&job, self.shared.max_payload()) {
+            Ok(headers) => headers,
+            Err(fault) => return job.answer.give(Err(fault)),
+        };
+        if !self.connection.is_ready() {
+            return job.answer.give(Err(Fault::Away));
+        }
+        self.become_origin();
+        let Job { queue, body, answer, .. } = job;
+        self.send_job(Published { queue, headers, body, until: now + WITHIN, answer }, now);
+    }
+
+    /// Sends a job, for the first time or again.
+    pub(super) fn send_job(&mut self, job: Published, now: Instant) {
+        if let Some(fault) = self.connection.deaf() {
+            return job.answer.give(Err(fault));
+        }
+        let queue = self.queue(&job.queue);
+        if queue.present.is_none() {
+            queue.look_within(now, Duration::ZERO);
+            queue.parked.push(job);
+            return;
+        }
+        let subject = self.names.job(&job.queue);
+        let (headers, body) = (job.headers.clone(), job.body.clone());
+        let token = self.pending.add(subject.clone(), job.until.min(now + AGAIN), Kind::Job(job));
+        self.outbox.send(&self.client, subject, Some(self.names.reply(token)), Some(headers), body);
+    }
+
+    /// The server has answered a job, or no stream has heard it.
+    pub(super) fn published(&mut self, job: Published, body: &[u8], unheard: bool) {
+        let Some(queue) = self.queues.get_mut(&job.queue) else { return };
+        if unheard {
+            // The stream is not there, or not yet again. The look that follows sends the job once more.
+            queue.look_within(Instant::now(), Duration::from_millis(if queue.parked.is_empty() { 0 } else { 50 }));
+            queue.parked.push(job);
+            return;
+        }
+        let number = jet::read_published(body);
+        let outcome = match (number, queue.present) {
+            (Ok(number), Some(present)) => Ok(present.incarnation.receipt(number)),
+            (Ok(_), None) => Err(Fault::Away),
+            (Err(fault), _) => Err(fault),
+        };
+        job.answer.give(outcome);
+    }
+
+    pub(super) fn withdraw(&mut self, name: &str, receipt: Receipt) {
+        let present = self.queues.get(name).and_then(|queue| queue.present);
+        let Some(number) = present.and_then(|present| present.incarnation.number(receipt)) else { return };
+        let subject = format!("$JS.API.STREAM.MSG.DELETE.{}", self.names.stream(name));
+        let body = json!({"seq": number, "no_erase": true}).to_string();
+        // The answer is not read: a job that stays is refused by its origin when it would begin.
+        let (answer, _) = tokio::sync::oneshot::channel();
+        self.ask(subject, body.into(), answer);
+    }
+
+    pub(super) fn depth(&mut self, name: &str, answer: Answer<Depth>) {
+        if let Err(fault) = Names::check(name) {
+            return answer.give(Err(fault));
+        }
+        if !self.connection.is_up() {
+            return answer.give(Err(Fault::Away));
+        }
+        let present = self.queues.get(name).and_then(|queue| queue.present);
+        let (asker, settings, name) = (self.asker.clone(), Arc::clone(&self.settings), name.to_string());
+        tokio::spawn(async move { answer.give(depth(&asker, &settings, &name, present).await) });
+    }
+}
+
+/// Counts the jobs of a queue, which is looked for if it has not been seen yet.
+async fn depth(asker: &Asker, settings: &Settings, name: &str, present: Option<Present>) -> Result<Depth, Fault> {
+    let absent = || Fault::Broken(format!("the queue {name:?} is not there"));
+    let present = match present {
+        Some(present) => present,
+        None => ensure(asker, settings, name, None, false).await?.ok_or_else(absent)?,
+    };
+    let (stream, consumer) = (asker.names.stream(name), present.incarnation.consumer());
+    match asker.ask(&format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"), Bytes::new()).await {
+        Ok(info) => Ok(Depth {
+            queued: info["num_pending"].as_u64().unwrap_or(0),
+            running: info["num_ack_pending"].as_u64().unwrap_or(0),
+            pulls: info["num_waiting"].as_u64().unwrap_or(0),
+        }),
+        Err(Trouble::Fault(fault)) => Err(fault),
+        Err(Trouble::Server(error)) if [code::NO_STREAM, code::NO_CONSUMER].contains(&error.err_code) => Err(absent()),
+        Err(Trouble::Server(error)) => Err(Fault::Broken(error.description)),
+    }
+}
+
+/// Returns the headers of a job, if the job is not too large with them.
+fn headers(job: &Job, most: usize) -> Result<HeaderMap, Fault> {
+    let mut headers = HeaderMap::new();
+    let dedup = (DEDUP, job.dedup.as_str());
+    let all: Vec<_> = job.headers.iter().map(|(name, value)| (*name, value.as_str())).chain([dedup]).collect();
+    for (name, value) in &all {
+        let Ok(value) = value.parse::<HeaderValue>() else {
+            return Err(Fault::Broken(format!("the header `{name}` has a line break, which no header may have")));
+        };
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    let bytes = job.body.len() + header_bytes(&all);
+    if bytes > most { Err(Fault::TooLarge { bytes, most }) } else { Ok(headers) }
+}
+
+/// Returns the bytes that headers have on the wire.
+pub(super) fn header_bytes(headers: &[(&str, &str)]) -> usize {
+    let lines = headers.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len());
+    "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>()
+}

@@ -1,0 +1,127 @@
+//! Requests for deliveries, and the deliveries that come.
+//!
+//! Each request is for one delivery: the server answers it once, with a delivery or with a status, so the open requests are
+//! known without a count of what a larger request has left.
+
+use std::time::{Duration, Instant};
+
+use async_nats::{Message, StatusCode};
+use heirloom::remote::engine::{Delivery, Settlement};
+
+use crate::driver::Driver;
+use crate::driver::deliveries::Unsettled;
+use crate::names::read_acknowledgement;
+
+/// The time that the server keeps a request.
+const EXPIRES: Duration = Duration::from_secs(10);
+/// The time after which a request without an answer counts as lost.
+const LOST: Duration = Duration::from_secs(11);
+/// The time without requests after a refused one.
+const PAUSE: Duration = Duration::from_millis(250);
+
+impl Driver {
+    pub(super) fn pull(&mut self, name: &str, jobs: usize) {
+        if crate::names::fits(name) {
+            let queue = self.queue(name);
+            queue.wanted = queue.wanted.saturating_add(jobs);
+        }
+    }
+
+    /// Forgets what the worker wants. The open requests end by themselves, and what they bring goes back.
+    pub(super) fn stop_pulling(&mut self, name: &str) {
+        if let Some(queue) = self.queues.get_mut(name) {
+            queue.wanted = 0;
+        }
+    }
+
+    /// Sends the requests that are missing.
+    pub(super) fn fill_pulls(&mut self, now: Instant) {
+        if !self.connection.is_ready() {
+            return;
+        }
+        for (name, queue) in &mut self.queues {
+            queue.expire(now);
+            let (missing, Some(present)) = (queue.missing(now), queue.present) else { continue };
+            if missing == 0 {
+                continue;
+            }
+            let (stream, consumer) = (self.names.stream(name), present.incarnation.consumer());
+            let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+            let body = format!("{{\"batch\":1,\"expires\":{}}}", EXPIRES.as_nanos());
+            for _ in 0..missing {
+                self.last_pull += 1;
+                queue.pulls.insert(self.last_pull, now + LOST);
+                let inbox = self.names.pull(name, self.last_pull);
+                self.outbox.send(&self.client, subject.clone(), Some(inbox), None, body.clone().into());
+            }
+        }
+    }
+
+    /// A request has ended without a delivery.
+    pub(super) fn pull_ended(&mut self, name: &str, number: u64, message: &Message) {
+        let now = Instant::now();
+        let Some(queue) = self.queues.get_mut(name) else { return };
+        match message.status {
+            // A sign of life within a request.
+            Some(StatusCode::IDLE_HEARTBEAT) => return,
+            // The request's time is over.
+            Some(StatusCode::TIMEOUT) => {}
+            _ => {
+                let why = message.description.as_deref().unwrap_or("no consumer");
+                tracing::debug!(queue = name, why, "heirloom-nats: a request for a job is refused");
+                queue.pause = Some(now + PAUSE);
+                queue.look_within(now, PAUSE);
+            }
+        }
+        queue.unanswered(number);
+    }
+
+    /// The process may not ask for deliveries.
+    pub(super) fn pull_denied(&mut self, subject: &str) {
+        let now = Instant::now();
+        for (name, queue) in &mut self.queues {
+            let Some(present) = queue.present else { continue };
+            let (stream, consumer) = (self.names.stream(name), present.incarnation.consumer());
+            if subject == format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}") {
+                queue.pulls.clear();
+                queue.pause = Some(now + self.settings.lease);
+            }
+        }
+    }
+
+    /// A job is delivered.
+    pub(super) fn delivered(&mut self, message: Message) {
+        // Without a connection it may be another worker's by now.
+        let Some(reply) = message.reply.filter(|_| self.connection.is_up()) else { return };
+        let prefix = format!("hl.{}.job.", self.names.app());
+        let queue = message.subject.strip_prefix(&*prefix).and_then(|name| self.queues.get_mut(name));
+        let (Some(queue), Some(from)) = (queue, read_acknowledgement(&reply)) else {
+            tracing::debug!(subject = %message.subject, "heirloom-nats: an unknown message is dropped");
+            return;
+        };
+        let wanted = queue.delivered();
+        let name = queue.name.clone();
+        let ack_wait = queue.present.map_or(self.settings.lease, |present| present.ack_wait);
+        let unsettled = Unsettled {
+            queue: name.clone(),
+            reply: reply.to_string(),
+            incarnation: from.incarnation,
+            ack_wait,
+            signed: Instant::now(),
+            doubtful: false,
+            end: None,
+        };
+        let id = self.deliveries.add(unsettled);
+        self.plan_sign(ack_wait);
+        if !wanted {
+            return self.settle(id, Settlement::GiveBack);
+        }
+        let mut headers = Vec::new();
+        for (name, values) in message.headers.iter().flat_map(async_nats::HeaderMap::iter) {
+            headers.extend(values.iter().map(|value| (name.to_string(), value.as_str().to_string())));
+        }
+        let receipt = from.incarnation.receipt(from.number);
+        let delivery = Delivery { id, queue: name, receipt, again: from.again, headers, body: message.payload };
+        self.inbox.delivered(delivery);
+    }
+}
