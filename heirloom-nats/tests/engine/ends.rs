@@ -1,0 +1,103 @@
+//! The end of a connection, and processes that are forked.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use heirloom::remote::engine::{Answer, Fault};
+
+use crate::common::LONG;
+use crate::common::end::{End, limits};
+use crate::common::server::Server;
+
+#[test]
+fn a_dropped_engine_sends_all_that_was_sent_before_and_gives_each_answer() {
+    let Some(server) = Server::plain() else { return };
+    let (end, other) = (End::open(&server.url()), End::open(&server.url()));
+    end.declare("q", limits(4, None)).unwrap();
+    other.declare("q", None).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    for _ in 0..100 {
+        let sender = sender.clone();
+        end.engine.publish("q", &end.job("job"), Answer::new(move |outcome| drop(sender.send(outcome))));
+    }
+    drop(sender);
+    drop(end);
+    let outcomes: Vec<_> = std::iter::from_fn(|| receiver.recv_timeout(LONG).ok()).collect();
+    assert_eq!(outcomes.len(), 100);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(Fault::Away))), "{outcomes:?}");
+    other.wait_depth("q", |depth| depth.queued == 100);
+}
+
+#[test]
+fn a_panic_in_an_answer_is_not_the_end_of_the_connection() {
+    let Some(server) = Server::plain() else { return };
+    let end = End::open(&server.url());
+    end.declare("q", limits(4, None)).unwrap();
+    end.engine.depth("q", Answer::new(|_| panic!("on purpose")));
+    end.engine.publish("q", &end.job("one"), Answer::new(|_| panic!("on purpose")));
+    end.send("q", "two");
+}
+
+#[test]
+fn close_waits_until_all_has_left() {
+    let Some(server) = Server::plain() else { return };
+    let nats = heirloom_nats::connect(server.url()).app("shop").open().unwrap();
+    nats.set_up("q", 4, Some(10)).unwrap();
+    assert_eq!(nats.depth("q").unwrap().queued, 0);
+    assert!(nats.is_connected());
+    assert!(nats.close(LONG));
+    assert!(nats.close(LONG), "a second close has nothing to do");
+    assert!(!nats.is_connected());
+    assert_eq!(nats.set_up("q", 4, None), Err(Fault::Away));
+}
+
+#[test]
+fn a_connection_opens_and_drops_inside_an_async_runtime() {
+    let Some(server) = Server::plain() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let own = heirloom_nats::connect(server.url()).open_async().await.unwrap();
+        let given = heirloom_nats::connect(server.url()).runtime(tokio::runtime::Handle::current());
+        let given = given.open_async().await.unwrap();
+        assert!(own.describe().contains("127.0.0.1"));
+        drop((own, given));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    });
+}
+
+#[test]
+fn open_on_the_only_thread_of_its_own_runtime_is_an_error() {
+    let Some(server) = Server::plain() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let connect = heirloom_nats::connect(server.url()).timeout(Duration::from_millis(100));
+    let error = runtime.block_on(async { connect.runtime(tokio::runtime::Handle::current()).open().unwrap_err() });
+    assert!(error.to_string().contains("open_async"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_forked_child_gets_errors_and_does_not_hang() {
+    let Some(server) = Server::plain() else { return };
+    let end = End::open(&server.url());
+    end.declare("q", limits(4, None)).unwrap();
+    // SAFETY: the child calls the engine, which takes no lock and starts no thread there, and then `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let (sender, receiver) = mpsc::channel();
+        end.engine.publish("q", &end.job("x"), Answer::new(move |outcome| drop(sender.send(outcome))));
+        let broken = matches!(receiver.recv_timeout(Duration::from_secs(2)), Ok(Err(Fault::Broken(_))));
+        let fine = broken && !end.engine.is_connected();
+        drop(end);
+        // SAFETY: it ends the process and nothing else.
+        unsafe { libc::_exit(i32::from(!fine)) };
+    }
+    let until = Instant::now() + LONG;
+    let mut status = 0;
+    // SAFETY: the child is one of this process, and `status` is valid for the call.
+    while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
+        assert!(Instant::now() < until, "the child hangs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(status, 0);
+    end.send("q", "the parent goes on");
+}

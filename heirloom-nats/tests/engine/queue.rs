@@ -1,0 +1,157 @@
+//! Publish, deliver, settle, give back, withdraw.
+
+use std::time::Duration;
+
+use heirloom::remote::engine::{Fault, Receipt, Settlement};
+
+use crate::common::end::{End, LEASE, limits, text};
+use crate::common::server::Server;
+
+#[test]
+fn a_published_job_is_delivered_with_its_headers_and_receipt() {
+    let Some(server) = Server::plain() else { return };
+    let (origin, worker) = (End::open(&server.url()), End::open(&server.url()));
+    origin.declare("thumbs", limits(4, None)).unwrap();
+    worker.declare("thumbs", None).unwrap();
+    worker.engine.pull("thumbs", 1);
+    let job = origin.job("one");
+    let receipt = origin.publish("thumbs", &job).unwrap();
+    let delivery = worker.delivery();
+    assert_eq!((text(&delivery).as_str(), &*delivery.queue, delivery.receipt), ("one", "thumbs", receipt));
+    for (name, value) in job.headers() {
+        assert!(delivery.headers.contains(&(name.to_string(), value)), "{name}: {:?}", delivery.headers);
+    }
+    assert!(!delivery.again);
+    worker.done(&delivery);
+    origin.wait_depth("thumbs", |depth| depth.running == 0 && depth.queued == 0);
+    assert!(worker.delivery_within(LEASE * 2).is_none(), "a settled job is not delivered again");
+}
+
+#[test]
+fn a_job_that_is_published_twice_is_added_once() {
+    let Some(server) = Server::plain() else { return };
+    let end = End::open(&server.url());
+    end.declare("q", limits(4, None)).unwrap();
+    let job = end.job("one");
+    assert_eq!(end.publish("q", &job), end.publish("q", &job));
+    assert_eq!(end.depth("q").unwrap().queued, 1);
+}
+
+#[test]
+fn a_job_that_is_given_back_goes_to_another_worker_at_once_with_the_same_receipt() {
+    let Some(server) = Server::plain() else { return };
+    let (one, two) = (End::open(&server.url()), End::open(&server.url()));
+    one.declare("q", limits(4, None)).unwrap();
+    two.declare("q", None).unwrap();
+    one.engine.pull("q", 1);
+    let receipt = one.send("q", "job");
+    let first = one.delivery();
+    two.engine.pull("q", 1);
+    one.engine.settle(first.id, Settlement::GiveBack);
+    let second = two.delivery_within(LEASE / 2).expect("it comes at once");
+    assert_eq!((second.receipt, second.again), (receipt, true));
+    two.done(&second);
+}
+
+#[test]
+fn a_withdrawn_job_is_not_delivered() {
+    let Some(server) = Server::plain() else { return };
+    let end = End::open(&server.url());
+    end.declare("q", limits(4, None)).unwrap();
+    let receipt = end.send("q", "one");
+    end.send("q", "two");
+    end.engine.withdraw("q", receipt);
+    end.wait_depth("q", |depth| depth.queued == 1);
+    end.engine.pull("q", 2);
+    assert_eq!(text(&end.delivery()), "two");
+    // A receipt of an unknown queue or of no message changes nothing.
+    end.engine.withdraw("other", receipt);
+    end.engine.withdraw("q", Receipt(u64::MAX));
+    end.engine.withdraw("q", receipt);
+    assert_eq!(end.depth("q").unwrap().running, 1);
+}
+
+#[test]
+fn an_unsettled_delivery_stays_with_its_worker_for_many_leases() {
+    let Some(server) = Server::plain() else { return };
+    let (one, two) = (End::open(&server.url()), End::open(&server.url()));
+    one.declare("q", limits(4, None)).unwrap();
+    two.declare("q", None).unwrap();
+    one.engine.pull("q", 1);
+    one.send("q", "long");
+    let long = one.delivery();
+    two.engine.pull("q", 1);
+    assert!(two.delivery_within(LEASE * 5).is_none());
+    one.done(&long);
+}
+
+#[test]
+fn a_worker_that_stops_pulling_leaves_later_jobs_to_others() {
+    let Some(server) = Server::plain() else { return };
+    let (one, two) = (End::open(&server.url()), End::open(&server.url()));
+    one.declare("q", limits(9, None)).unwrap();
+    two.declare("q", None).unwrap();
+    one.engine.pull("q", 3);
+    one.wait_depth("q", |depth| depth.pulls == 3);
+    one.engine.stop_pulling("q");
+    two.engine.pull("q", 3);
+    for text in ["a", "b", "c"] {
+        two.send("q", text);
+    }
+    let mut got: Vec<String> = (0..3).map(|_| text(&two.delivery_within(LEASE).expect("it comes soon"))).collect();
+    got.sort();
+    assert_eq!(got, ["a", "b", "c"]);
+    assert!(one.delivery_within(Duration::ZERO).is_none());
+}
+
+#[test]
+fn a_worker_may_wait_for_a_queue_that_is_made_later() {
+    let Some(server) = Server::plain() else { return };
+    let (origin, worker) = (End::open(&server.url()), End::open(&server.url()));
+    worker.declare("q", None).unwrap();
+    worker.engine.pull("q", 1);
+    origin.declare("q", limits(1, None)).unwrap();
+    origin.send("q", "job");
+    assert_eq!(text(&worker.delivery()), "job");
+}
+
+#[test]
+fn a_name_that_is_no_queue_is_refused_by_each_call_with_an_answer() {
+    let Some(server) = Server::plain() else { return };
+    let end = End::open(&server.url());
+    for name in ["", "a b", "a.b", "*", ">", "ä"] {
+        assert!(matches!(end.declare(name, limits(1, None)), Err(Fault::Broken(_))), "{name:?}");
+        assert!(matches!(end.publish(name, &end.job("x")), Err(Fault::Broken(_))), "{name:?}");
+        assert!(matches!(end.depth(name), Err(Fault::Broken(_))), "{name:?}");
+        end.engine.pull(name, 1);
+        end.engine.stop_pulling(name);
+        end.engine.withdraw(name, Receipt(1));
+    }
+}
+
+#[test]
+fn processes_that_make_a_queue_at_the_same_time_share_one() {
+    let Some(server) = Server::plain() else { return };
+    let ends: Vec<_> = (0..6).map(|_| End::open(&server.url())).collect();
+    for round in 0..20 {
+        let name = format!("q{round}");
+        std::thread::scope(|scope| {
+            for (index, end) in ends.iter().enumerate() {
+                let name = &name;
+                // Half of them want another limit.
+                scope.spawn(move || end.declare(name, limits(4, Some(10 + index % 2))).unwrap());
+            }
+        });
+        ends[0].engine.pull(&name, ends.len());
+        let mut receipts: Vec<_> = ends.iter().map(|end| end.send(&name, "job").0).collect();
+        let mut got = Vec::new();
+        while got.len() < ends.len() {
+            let delivery = ends[0].delivery();
+            got.push(delivery.receipt.0);
+            ends[0].done(&delivery);
+        }
+        receipts.sort_unstable();
+        got.sort_unstable();
+        assert_eq!(got, receipts);
+    }
+}

@@ -1,0 +1,121 @@
+//! Rights per service, as the README's configuration of the server gives them.
+
+use std::time::{Duration, Instant};
+
+use heirloom::remote::engine::{Bytes, Fault};
+use heirloom_nats::connect;
+
+use crate::common::LONG;
+use crate::common::end::{End, LEASE, limits, text};
+use crate::common::server::{Server, Setup};
+
+/// Starts a server with the configuration that the README shows, and with more users.
+fn start(more: &str) -> Option<Server> {
+    let readme = include_str!("../../README.md");
+    let config = readme.split("```conf\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the configuration");
+    let config = config.replace("users = [", &format!("users = [\n{more}"));
+    Setup::default().config(&config).start()
+}
+
+fn user(server: &Server, name: &str) -> End {
+    End::of(connect(server.url()).user(name, "secret"))
+}
+
+#[test]
+fn the_rights_of_the_readme_suffice_for_origin_worker_and_operator() {
+    let Some(server) = start("") else { return };
+    let operator = user(&server, "operator");
+    operator.declare("thumbs", limits(4, Some(10))).unwrap();
+    let (origin, worker) = (user(&server, "web"), user(&server, "worker"));
+    // Other limits are the operator's to set, and those that are there are used.
+    origin.declare("thumbs", limits(9, Some(10))).unwrap();
+    worker.declare("thumbs", None).unwrap();
+    worker.engine.follow(&origin.me);
+    worker.engine.pull("thumbs", 1);
+    let gone = origin.send("thumbs", "gone");
+    let first = worker.delivery();
+    assert_eq!(first.receipt, gone);
+    assert!(worker.request(&origin.me, "begin", LONG).is_ok());
+    origin.engine.broadcast(Bytes::from_static(b"stop"));
+    assert!(worker.heard_within(LONG).is_some());
+    worker.done(&first);
+    let queued = origin.send("thumbs", "queued");
+    origin.engine.withdraw("thumbs", queued);
+    origin.wait_depth("thumbs", |depth| depth.queued == 0 && depth.running == 0);
+    assert!(!server.log().contains("Violation for Publish to \"$JS.ACK"), "{}", server.log());
+}
+
+#[test]
+fn a_queue_that_only_an_operator_may_make_names_the_command() {
+    let Some(server) = start("") else { return };
+    let start = Instant::now();
+    let fault = user(&server, "web").declare("thumbs", limits(4, Some(10))).unwrap_err();
+    let text = fault.to_string();
+    assert!(
+        text.contains("heirloom-nats setup") && text.contains("--app shop --queue thumbs --running 4 --queued 10"),
+        "{text}"
+    );
+    assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_call_without_the_right_names_the_subject_within_a_second() {
+    let users =
+        "{ user: none, password: secret, permissions: { publish: [\"nothing\"], subscribe: [\"_INBOX_shop.>\"] } }
+        { user: idle, password: secret, permissions: { publish: { allow: [\">\"], deny: [\"$JS.API.CONSUMER.MSG.>\"] } } }
+        { user: mute, password: secret, permissions: { publish: { allow: [\">\"], deny: [\"$JS.ACK.>\"] } } }
+        { user: lone, password: secret, permissions: { subscribe: { allow: [\">\"], deny: [\"hl.shop.stop.>\"] } } }";
+    let Some(server) = start(users) else { return };
+    user(&server, "operator").declare("thumbs", limits(4, None)).unwrap();
+    let (none, web, worker) = (user(&server, "none"), user(&server, "web"), user(&server, "worker"));
+    let denied = |outcome: Result<(), Fault>, subject: &str, start: Instant| {
+        assert!(start.elapsed() < Duration::from_secs(1), "{subject}: {:?}", start.elapsed());
+        match outcome {
+            Err(Fault::NotAllowed(words)) => assert!(words.contains(subject), "{words}"),
+            other => panic!("{subject}: {other:?}"),
+        }
+    };
+    let start = Instant::now();
+    denied(none.declare("thumbs", None), "publish to `$JS.API.STREAM.INFO.hl=shop=thumbs`", start);
+    let start = Instant::now();
+    denied(none.request(&web.me, "x", LONG).map(drop), "publish to `hl.shop.to.", start);
+    worker.declare("thumbs", None).unwrap();
+    let start = Instant::now();
+    denied(worker.publish("thumbs", &worker.job("x")).map(drop), "publish to `hl.shop.job.thumbs`", start);
+    let start = Instant::now();
+    denied(user(&server, "lone").declare("thumbs", None), "subscribe to `hl.shop.stop.", start);
+    let (idle, mute) = (user(&server, "idle"), user(&server, "mute"));
+    let start = Instant::now();
+    denied(idle.declare("thumbs", None), "publish to `$JS.API.CONSUMER.MSG.NEXT.hl=shop=thumbs.", start);
+    let start = Instant::now();
+    denied(mute.declare("thumbs", None), "publish to `$JS.ACK.hl=shop=thumbs.", start);
+    let start = Instant::now();
+    denied(worker.declare("thumbs", limits(4, None)), "subscribe to `hl.shop.to.", start);
+}
+
+#[test]
+fn a_process_that_may_not_read_its_inbox_is_told_so() {
+    let deaf = "{ user: deaf, password: secret, permissions: { publish: [\">\"], subscribe: [\"nothing\"] } }";
+    let Some(server) = start(deaf) else { return };
+    let deaf = user(&server, "deaf");
+    let start = Instant::now();
+    match deaf.declare("thumbs", limits(1, None)) {
+        Err(Fault::NotAllowed(words)) => assert!(words.contains("subscribe to `_INBOX_shop."), "{words}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_missing_right_of_one_queue_leaves_the_others_working() {
+    let half =
+        "{ user: half, password: secret, permissions: { publish: { allow: [\">\"], deny: [\"hl.shop.job.b\"] } } }";
+    let Some(server) = start(half) else { return };
+    let end = user(&server, "half");
+    end.declare("a", limits(1, None)).unwrap();
+    end.declare("b", limits(1, None)).unwrap();
+    assert!(matches!(end.publish("b", &end.job("x")), Err(Fault::NotAllowed(_))));
+    end.engine.pull("a", 1);
+    end.send("a", "works");
+    assert_eq!(text(&end.delivery_within(LEASE * 5).expect("a job")), "works");
+}
