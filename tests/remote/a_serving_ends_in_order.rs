@@ -72,7 +72,8 @@ fn a_late_stop_lets_a_repeatable_job_begin_elsewhere() {
         key.has_begun(2);
         key.open();
         assert!(task.join().expect("runs at the second worker"));
-        assert_eq!(key.attempts(), [1, 2]);
+        // Each message and each lost attempt has a number of its own.
+        assert!(key.attempts().is_sorted_by(|one, next| one < next), "{:?}", key.attempts());
     });
 }
 
