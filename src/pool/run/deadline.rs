@@ -102,7 +102,7 @@ pub(super) fn begin_promised(pool: &Pool, own: &NodeRef) {
 }
 
 /// The carry of a node that is no scope.
-pub(super) fn cancel_below(at: NodeRef) {
+pub(crate) fn cancel_below(at: NodeRef) {
     let node = at.node();
     let mut claims = Claims::new();
     node.claim_cancelled(&mut claims);

@@ -5,7 +5,7 @@
 //! answer that was lost is given again. A repeatable job begins at once, where its message comes for the first time, and the
 //! answer may stop it.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -311,9 +311,9 @@ fn submit(worker: &Arc<Worker>, run: &Arc<Run>) {
         }
         return;
     };
-    if let Some(deadline) = run.deadline {
-        // The clocks of two machines differ, and the origin's own deadline decides: this one is for a lost cancel.
-        handle = handle.timeout(deadline.duration_since(SystemTime::now()).unwrap_or_default());
+    if let Some(left) = run.remaining() {
+        // For the time in the queue. The task may run already, and sets its own.
+        handle = handle.timeout(left);
     }
     let stopped = {
         let mut now = run.now.lock();

@@ -10,7 +10,7 @@
 //! A repeatable job is in RUNS from its delivery on, and asks meanwhile. One lock guards all changes, and no engine and no user
 //! code is called under it. So each change returns to its caller what is owed then.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
@@ -96,6 +96,12 @@ pub(super) enum Stage {
 }
 
 impl Run {
+    /// Returns the time until the sender's deadline. The clocks of two machines differ, and the origin's own deadline decides: this one is
+    /// for a lost cancel, and for the job's code to see.
+    pub(super) fn remaining(&self) -> Option<Duration> {
+        Some(self.deadline?.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
     /// Returns whether a request reaches the job's scope, or the job itself.
     pub(super) fn is_stopped(&self) -> bool {
         self.now.lock().stopped.is_some() || self.scope.at.0.node().is_cancelled()

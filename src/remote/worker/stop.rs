@@ -93,8 +93,6 @@ pub(super) fn cancel(worker: &Arc<Worker>, core: &Arc<Core>) {
 /// Cancels the jobs that are left, and tells their origins: those that have not begun, and repeatable ones, may begin elsewhere.
 /// Returns the jobs whose code runs. Runs user code.
 fn give_up(worker: &Arc<Worker>, core: &Arc<Core>) -> Vec<RunningJob> {
-    // A repeatable job that ends early for this cancel has no result, and goes back all the same.
-    core.cancelled.store(true, Ordering::SeqCst);
     let mut runs: Vec<Arc<Run>> = worker.runs().into_iter().filter(|run| Arc::ptr_eq(&run.core, core)).collect();
     runs.sort_by_key(|run| run.since);
     let mut still_running = Vec::new();

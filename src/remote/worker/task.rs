@@ -10,6 +10,7 @@ use crate::lineage::current;
 use crate::lineage::handle::Lineage;
 use crate::pool::context::frame::Frame;
 use crate::pool::context::thread::with_own;
+use crate::pool::run::deadline;
 use crate::pool::run::task::Reported;
 use crate::remote::worker::origin::Origin;
 use crate::remote::worker::run::{Run, Stage};
@@ -17,6 +18,7 @@ use crate::remote::worker::state::Worker;
 use crate::remote::worker::tell;
 use crate::sync::os::{Arc, Weak};
 use crate::sync::unwind::{swallow, swallow_drop};
+use crate::wait::park;
 use crate::wire::envelope;
 use crate::wire::message::Outcome;
 
@@ -40,6 +42,9 @@ impl JobTask {
         Origin::of_job(run.id.clone(), run.path.clone(), attempt).bind_at(&at);
         // An empty one too: it hides the one of a scope above. Refused where the task's node has ended.
         let _ = run.trace.clone().bind_at(&at);
+        if let Some(when) = run.remaining().and_then(park::after) {
+            deadline::set(&at.0, when, deadline::cancel_below);
+        }
         let (outcome, panic) = in_span(&run, attempt, || work(&run, &body, &at));
         drop(body);
         tell::ended(&worker, &run, outcome);
