@@ -12,6 +12,7 @@ pub(crate) mod code {
     pub(crate) const NO_STREAM: u64 = 10_059;
     pub(crate) const NO_CONSUMER: u64 = 10_014;
     pub(crate) const OTHER_STREAM_CONFIG: u64 = 10_058;
+    pub(crate) const SUBJECT_TAKEN: u64 = 10_065;
     pub(crate) const NOT_ENABLED: u64 = 10_076;
     pub(crate) const NOT_ENABLED_FOR_ACCOUNT: u64 = 10_039;
     /// The stream has its most messages, or the server no more memory or disk for any.

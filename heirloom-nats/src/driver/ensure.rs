@@ -45,7 +45,9 @@ pub(crate) async fn ensure(
             Round::Later => tokio::time::sleep(PAUSE).await,
         }
     }
-    Err(Fault::Broken(format!("the queue {queue:?} changes all the time; two processes declare it with other limits")))
+    Err(Fault::Broken(format!(
+        "the queue {queue:?} cannot be made: another stream has its subject, or changes all the time"
+    )))
 }
 
 enum Round {
@@ -104,6 +106,8 @@ impl Ensure<'_> {
             Ok(_) => Ok(Round::Again),
             // Another process was faster.
             Err(Trouble::Server(error)) if error.err_code == code::OTHER_STREAM_CONFIG => Ok(Round::Again),
+            // An old server says so of a stream that another process is making.
+            Err(Trouble::Server(error)) if error.err_code == code::SUBJECT_TAKEN => Ok(Round::Later),
             Err(Trouble::Fault(Fault::NotAllowed(_))) => Err(self.missing("stream")),
             Err(trouble) => Err(self.fault(trouble)),
         }

@@ -84,9 +84,12 @@ fn a_worker_that_was_stopped_hands_on_no_job_that_is_anothers_by_now() {
     worker.engine.pull("q", 1);
     other.wait_depth("q", |depth| depth.pulls == 1);
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let (begin, begun) = std::sync::mpsc::channel();
     runtime.spawn(async move {
+        let _ = begin.send(());
         let _ = stopped.recv();
     });
+    begun.recv().unwrap();
     other.send("q", "job");
     other.wait_depth("q", |depth| depth.running == 1);
     other.engine.pull("q", 1);

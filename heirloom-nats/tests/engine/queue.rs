@@ -34,7 +34,7 @@ fn a_job_that_is_published_twice_is_added_once() {
     end.declare("q", limits(4, None)).unwrap();
     let job = end.job("one");
     assert_eq!(end.publish("q", &job), end.publish("q", &job));
-    assert_eq!(end.depth("q").unwrap().queued, 1);
+    end.wait_depth("q", |depth| depth.queued == 1);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_withdrawn_job_is_not_delivered() {
     end.engine.withdraw("other", receipt);
     end.engine.withdraw("q", Receipt(u64::MAX));
     end.engine.withdraw("q", receipt);
-    assert_eq!(end.depth("q").unwrap().running, 1);
+    end.wait_depth("q", |depth| depth.running == 1);
 }
 
 #[test]
