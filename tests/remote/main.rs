@@ -9,4 +9,5 @@ mod a_job_ends_once_whatever_dies;
 mod a_job_knows_its_origin;
 mod a_job_stands_in_a_remote_scope;
 mod a_serving_ends_in_order;
+mod a_worker_keeps_its_protocol;
 mod values_travel_with_a_job;

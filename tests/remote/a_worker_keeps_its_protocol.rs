@@ -1,0 +1,441 @@
+//! A worker's protocol, with the engine and the origin played by the test.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use heirloom::remote::engine::{
+    self, Answer, Bytes, Delivery, DeliveryId, Depth, Engine, Envelope, Fault, Inbox, QueueLimits, Receipt, Settlement,
+};
+use heirloom::remote::{self, ProcessId, Serving};
+use heirloom::{PoolConfig, Scope};
+use serde::{Deserialize, Serialize};
+
+use crate::common::{BOUND, bounded};
+use crate::world::{Double, Held, Key, Repeatable};
+
+/// The messages, as other versions of the crate write and read them.
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+enum Ask {
+    Begin { job: u64, receipt: u64, ask: u64, again: bool },
+    Ended { job: u64, attempt: u32, outcome: Outcome },
+    Sign { jobs: Vec<u64>, scopes: Vec<u64> },
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+enum Outcome {
+    Value(Bytes),
+    Panicked(String),
+    NotRun,
+    Lost,
+    NotUnderstood(String),
+    NoOutput(String),
+}
+
+#[derive(Serialize)]
+enum Told {
+    Begin { attempt: u32 },
+    Over,
+    Confirmed { first: bool },
+    Signed { stop: Vec<u64>, unknown: Vec<u64>, ended: Vec<u64> },
+}
+
+fn bytes(value: &impl Serialize) -> Bytes {
+    rmp_serde::to_vec_named(value).expect("it encodes").into()
+}
+
+const LEASE: Duration = Duration::from_millis(600);
+const ORIGIN: &str = "web-1-abc";
+
+#[derive(Default)]
+struct State {
+    inbox: Option<Arc<dyn Inbox>>,
+    requests: VecDeque<(Ask, Answer<Bytes>)>,
+    settled: Vec<(u64, Settlement)>,
+    pulls: usize,
+}
+
+/// The engine: what the worker asks of it waits here for the test.
+#[derive(Clone, Default)]
+struct Puppet(Arc<(Mutex<State>, Condvar)>);
+
+impl Puppet {
+    fn change<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        let result = f(&mut self.0.0.lock().expect("no panic under it"));
+        self.0.1.notify_all();
+        result
+    }
+
+    /// Waits until `f` finds what it looks for.
+    fn wait<R>(&self, mut f: impl FnMut(&mut State) -> Option<R>) -> R {
+        let mut found = None;
+        let state = self.0.0.lock().expect("no panic under it");
+        let waited = self.0.1.wait_timeout_while(state, BOUND / 2, |state| {
+            found = f(state);
+            found.is_none()
+        });
+        drop(waited);
+        found.expect("it comes in time")
+    }
+
+    /// Takes the next request that is no sign. Signs are answered: the origin lives.
+    fn next(&self) -> (Ask, Answer<Bytes>) {
+        loop {
+            let (ask, answer) = self.wait(|state| state.requests.pop_front());
+            match ask {
+                Ask::Sign { .. } => {
+                    answer.give(Ok(bytes(&Told::Signed { stop: vec![], unknown: vec![], ended: vec![] })))
+                }
+                ask => return (ask, answer),
+            }
+        }
+    }
+
+    fn deliver(&self, id: u64, receipt: u64, job: &impl Sent) {
+        let mut headers = vec![
+            ("Hl-Version", "1".to_string()),
+            ("Hl-Job", job.name().into()),
+            ("Hl-Id", format!("{ORIGIN}.7")),
+            ("Hl-Path", format!("{ORIGIN}:3=request%3A7")),
+            ("Hl-Attempt", "1".into()),
+        ];
+        if job.repeatable() {
+            headers.push(("Hl-Repeatable", "1".into()));
+        }
+        let mut body = vec![0; 4];
+        body.extend_from_slice(&job.body());
+        let headers = headers.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+        self.deliver_raw(id, receipt, headers, body.into());
+    }
+
+    fn deliver_raw(&self, id: u64, receipt: u64, headers: Vec<(String, String)>, body: Bytes) {
+        let inbox = self.change(|state| state.inbox.clone()).expect("it is open");
+        let (id, receipt) = (DeliveryId(id), Receipt(receipt));
+        inbox.delivered(Delivery { id, queue: "work".into(), receipt, again: false, headers, body });
+    }
+
+    fn is_settled(&self, id: u64, how: Settlement) {
+        self.wait(|state| state.settled.contains(&(id, how)).then_some(()));
+    }
+
+    fn settlements(&self) -> usize {
+        self.change(|state| state.settled.len())
+    }
+}
+
+impl Engine for Puppet {
+    fn open(&self, _me: &ProcessId, inbox: Arc<dyn Inbox>) {
+        self.change(|state| state.inbox = Some(inbox));
+    }
+
+    fn declare(&self, _queue: &str, _limits: Option<QueueLimits>, answer: Answer<()>) {
+        answer.give(Ok(()));
+    }
+
+    fn publish(&self, _queue: &str, _job: &Envelope, _answer: Answer<Receipt>) {}
+
+    fn withdraw(&self, _queue: &str, _receipt: Receipt) {}
+
+    fn request(&self, to: &ProcessId, message: Bytes, _within: Duration, answer: Answer<Bytes>) {
+        assert_eq!(to.as_str(), ORIGIN);
+        let ask = rmp_serde::from_slice(&message).expect("it decodes");
+        self.change(|state| state.requests.push_back((ask, answer)));
+    }
+
+    fn broadcast(&self, _message: Bytes) {}
+
+    fn follow(&self, _origin: &ProcessId) {}
+
+    fn unfollow(&self, _origin: &ProcessId) {}
+
+    fn pull(&self, _queue: &str, jobs: usize) {
+        self.change(|state| state.pulls += jobs);
+    }
+
+    fn stop_pulling(&self, _queue: &str) {
+        self.change(|state| state.pulls = 0);
+    }
+
+    fn settle(&self, delivery: DeliveryId, how: Settlement) {
+        self.change(|state| state.settled.push((delivery.0, how)));
+    }
+
+    fn depth(&self, _queue: &str, answer: Answer<Depth>) {
+        answer.give(Ok(Depth::default()));
+    }
+
+    fn is_connected(&self) -> bool {
+        true
+    }
+
+    fn lease(&self) -> Duration {
+        LEASE
+    }
+
+    fn most_bytes(&self) -> usize {
+        4096
+    }
+
+    fn describe(&self) -> String {
+        "a puppet".into()
+    }
+}
+
+/// A job as its origin would send it.
+trait Sent {
+    fn name(&self) -> &'static str;
+    fn repeatable(&self) -> bool;
+    fn body(&self) -> Bytes;
+}
+
+impl<J: remote::Job> Sent for J {
+    fn name(&self) -> &'static str {
+        J::NAME
+    }
+
+    fn repeatable(&self) -> bool {
+        J::REPEATABLE
+    }
+
+    fn body(&self) -> Bytes {
+        bytes(self)
+    }
+}
+
+/// An output that does not fit into a message.
+#[derive(Serialize, Deserialize)]
+struct Large;
+
+impl remote::Job for Large {
+    const NAME: &'static str = "large";
+    type Output = String;
+
+    fn run(self) -> String {
+        "x".repeat(5000)
+    }
+}
+
+fn worker(n: usize) -> (Puppet, Scope, Serving) {
+    let puppet = Puppet::default();
+    let apart = Scope::new("worker");
+    let here = apart.create("here");
+    here.start(PoolConfig::leased(n)).expect("starts");
+    let queue = engine::open(Box::new(puppet.clone())).queue("work");
+    let serve = remote::serve(queue, &here).job::<Double>().job::<Held>().job::<Repeatable>().job::<Large>();
+    (puppet, apart, serve.start().expect("starts"))
+}
+
+fn grant(answer: Answer<Bytes>) {
+    answer.give(Ok(bytes(&Told::Begin { attempt: 1 })));
+}
+
+fn confirm(answer: Answer<Bytes>) {
+    answer.give(Ok(bytes(&Told::Confirmed { first: true })));
+}
+
+#[test]
+fn it_pulls_as_many_as_its_pool_has_permits_and_none_ahead() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(3);
+        assert_eq!(puppet.change(|state| state.pulls), 3);
+        puppet.deliver(1, 11, &Double(4));
+        grant(puppet.next().1);
+        let (ended, answer) = puppet.next();
+        assert!(matches!(ended, Ask::Ended { .. }));
+        // The place is free when the task has ended, before the origin knows.
+        assert_eq!(puppet.wait(|state| (state.pulls == 4).then_some(state.pulls)), 4);
+        confirm(answer);
+        puppet.is_settled(1, Settlement::Done);
+    });
+}
+
+#[test]
+fn a_job_begins_after_the_grant_alone() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(1);
+        let key = Key::new();
+        key.open();
+        puppet.deliver(1, 11, &key.job());
+        let (first, unanswered) = puppet.next();
+        unanswered.give(Err(Fault::NoAnswer(Duration::ZERO)));
+        // The repeated request has the same number, so a lost answer is given again.
+        let (again, answer) = puppet.next();
+        assert_eq!(first, again);
+        assert!(matches!(again, Ask::Begin { job: 7, receipt: 11, again: false, .. }), "{again:?}");
+        assert_eq!(key.begins(), 0);
+        grant(answer);
+        key.has_begun(1);
+        confirm(puppet.next().1);
+    });
+}
+
+#[test]
+fn a_job_that_is_over_never_begins() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(1);
+        let key = Key::new();
+        puppet.deliver(1, 11, &key.job());
+        puppet.next().1.give(Ok(bytes(&Told::Over)));
+        puppet.is_settled(1, Settlement::Done);
+        assert_eq!(key.begins(), 0);
+    });
+}
+
+#[test]
+fn a_repeatable_job_begins_at_once_and_the_answer_may_stop_it() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(1);
+        let key = Key::new();
+        puppet.deliver(1, 11, &key.repeatable());
+        key.has_begun(1);
+        puppet.next().1.give(Ok(bytes(&Told::Over)));
+        key.was_cancelled();
+        puppet.is_settled(1, Settlement::Done);
+    });
+}
+
+#[test]
+fn a_result_is_told_until_it_is_confirmed_and_only_then_settled() {
+    bounded(|| {
+        let (puppet, _apart, serving) = worker(1);
+        puppet.deliver(1, 11, &Double(21));
+        grant(puppet.next().1);
+        for fault in [Fault::NoAnswer(Duration::ZERO), Fault::Away, Fault::Gone, Fault::NoAnswer(Duration::ZERO)] {
+            let (ended, answer) = puppet.next();
+            let outcome = Outcome::Value(bytes(&42_u64));
+            assert_eq!(ended, Ask::Ended { job: 7, attempt: 1, outcome });
+            assert_eq!(puppet.settlements(), 0);
+            answer.give(Err(fault));
+        }
+        confirm(puppet.next().1);
+        puppet.is_settled(1, Settlement::Done);
+        let report = serving.stop().expect("stops");
+        assert_eq!((report.stats.done, report.stats.duplicates), (1, 0), "{report}");
+    });
+}
+
+#[test]
+fn an_origin_that_is_gone_twice_is_dead() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(1);
+        let key = Key::new();
+        puppet.deliver(1, 11, &key.job());
+        puppet.next().1.give(Err(Fault::Gone));
+        assert_eq!(puppet.settlements(), 0);
+        puppet.next().1.give(Err(Fault::Gone));
+        puppet.is_settled(1, Settlement::Done);
+        assert_eq!(key.begins(), 0);
+    });
+}
+
+#[test]
+fn a_second_message_of_a_running_job_runs_nothing_and_is_settled_with_it() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(2);
+        let key = Key::new();
+        puppet.deliver(1, 11, &key.job());
+        grant(puppet.next().1);
+        key.has_begun(1);
+        // A copy, after the broker has lost its memory.
+        puppet.deliver(2, 12, &key.job());
+        puppet.is_settled(1, Settlement::Done);
+        let (begin, answer) = puppet.next();
+        assert!(matches!(begin, Ask::Begin { receipt: 12, .. }), "the origin learns the new receipt: {begin:?}");
+        grant(answer);
+        key.open();
+        confirm(puppet.next().1);
+        puppet.is_settled(2, Settlement::Done);
+        assert_eq!(key.begins(), 1);
+    });
+}
+
+#[test]
+fn what_it_does_not_understand_is_told_once_and_settled() {
+    bounded(|| {
+        let (puppet, _apart, serving) = worker(1);
+        let text = |ask: Ask| match ask {
+            Ask::Ended { outcome: Outcome::NotUnderstood(text) | Outcome::NoOutput(text), .. } => text,
+            other => panic!("{other:?}"),
+        };
+        // Headers of a later version.
+        let headers = [("Hl-Version", "9"), ("Hl-Id", "web-1-abc.7")];
+        let headers = headers.map(|(key, value)| (key.to_string(), value.to_string())).to_vec();
+        puppet.deliver_raw(1, 11, headers, Bytes::new());
+        let (told, answer) = puppet.next();
+        assert!(text(told).contains("version 9"));
+        confirm(answer);
+        puppet.is_settled(1, Settlement::Done);
+        // A delivery without an origin.
+        puppet.deliver_raw(2, 12, vec![], Bytes::new());
+        puppet.is_settled(2, Settlement::Done);
+        // A body that does not decode.
+        let headers = [
+            ("Hl-Version", "1"),
+            ("Hl-Job", "double"),
+            ("Hl-Id", "web-1-abc.8"),
+            ("Hl-Path", "web-1-abc:"),
+            ("Hl-Attempt", "1"),
+        ];
+        let headers = headers.map(|(key, value)| (key.to_string(), value.to_string())).to_vec();
+        puppet.deliver_raw(3, 13, headers, Bytes::from_static(&[0, 0, 0, 0, 0xC1]));
+        grant(puppet.next().1);
+        let (told, answer) = puppet.next();
+        assert!(text(told).contains("`double` does not decode"));
+        confirm(answer);
+        puppet.is_settled(3, Settlement::Done);
+        // An output that is too large.
+        puppet.deliver(4, 14, &Large);
+        grant(puppet.next().1);
+        let (told, answer) = puppet.next();
+        assert!(text(told).contains("4096"));
+        confirm(answer);
+        puppet.is_settled(4, Settlement::Done);
+        assert_eq!(serving.stop().expect("stops").stats.not_understood, 4);
+    });
+}
+
+#[test]
+fn a_sign_names_the_running_jobs_and_its_answer_stops_them() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(2);
+        let key = Key::new();
+        puppet.deliver(1, 11, &key.job());
+        grant(puppet.next().1);
+        key.has_begun(1);
+        let answer = puppet.wait(|state| match state.requests.pop_front()? {
+            (Ask::Sign { jobs, scopes }, answer) if jobs == [7] => {
+                assert_eq!(scopes, [3]);
+                Some(answer)
+            }
+            // A sign from before the grant.
+            (_, early) => {
+                early.give(Err(Fault::Away));
+                None
+            }
+        });
+        answer.give(Ok(bytes(&Told::Signed { stop: vec![7], unknown: vec![], ended: vec![] })));
+        key.was_cancelled();
+        let (ended, answer) = puppet.next();
+        assert_eq!(ended, Ask::Ended { job: 7, attempt: 1, outcome: Outcome::Value(bytes(&false)) });
+        confirm(answer);
+        puppet.is_settled(1, Settlement::Done);
+    });
+}
+
+#[test]
+fn two_missed_signs_cancel_the_jobs_of_the_origin() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(2);
+        let key = Key::new();
+        puppet.deliver(1, 11, &key.job());
+        grant(puppet.next().1);
+        key.has_begun(1);
+        for _ in 0..2 {
+            let (_, answer) = puppet.wait(|state| state.requests.pop_front());
+            answer.give(Err(Fault::NoAnswer(LEASE)));
+        }
+        key.was_cancelled();
+        // Its result goes nowhere.
+        puppet.is_settled(1, Settlement::Done);
+    });
+}
