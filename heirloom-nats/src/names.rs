@@ -151,8 +151,8 @@ impl Incarnation {
 pub(crate) struct Acknowledged {
     pub(crate) incarnation: Incarnation,
     pub(crate) number: u64,
-    /// The message was delivered before.
-    pub(crate) again: bool,
+    /// The number of this delivery of the message, from 1 on.
+    pub(crate) count: u64,
 }
 
 /// Reads `$JS.ACK.<stream>.<consumer>.<deliveries>.<number>.…`, or the longer form with a domain and an account.
@@ -162,7 +162,7 @@ pub(crate) fn read_acknowledgement(reply: &str) -> Option<Acknowledged> {
     Some(Acknowledged {
         incarnation: Incarnation::of_consumer(tokens.get(first + 1)?)?,
         number: tokens.get(first + 3)?.parse().ok()?,
-        again: *tokens.get(first + 2)? != "1",
+        count: tokens.get(first + 2)?.parse().ok()?,
     })
 }
 

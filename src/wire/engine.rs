@@ -104,6 +104,8 @@ pub struct Delivery {
     /// The receipt of the message. A message that is delivered again has the same one; a job that was published twice has
     /// two.
     pub receipt: Receipt,
+    /// The number of this delivery of the message: greater than that of each delivery whose worker counts as dead.
+    pub count: u64,
     /// The message was delivered before, to a worker that may have begun the job and is dead. Such a delivery counts as an attempt, so
     /// an engine that can tell does not set it for a job that was given back.
     pub again: bool,
@@ -128,6 +130,8 @@ pub enum Settlement {
     Done,
     /// The job goes back to the queue at once.
     GiveBack,
+    /// Another worker has the message by a later delivery. The engine keeps that one, and forgets this.
+    Forget,
 }
 
 /// The limits of a queue.

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Ask {
     /// The worker wants to begin the job, or has begun it, where it is repeatable. The receipt is that of the delivered message,
     /// and `ask` a number of the worker's own, which stays the same when the request is repeated.
-    /// `again` is that of the delivery.
-    Begin { job: u64, receipt: u64, ask: u64, again: bool },
+    /// `count` and `again` are those of the delivery.
+    Begin { job: u64, receipt: u64, ask: u64, count: u64, again: bool },
     /// The job has ended on the worker. Sent until it is confirmed.
-    Ended { job: u64, attempt: u32, outcome: Outcome },
+    /// `ask` is that of the request to begin.
+    Ended { job: u64, attempt: u32, ask: u64, outcome: Outcome },
     /// The worker lives and runs these jobs, in these scopes of the origin.
     Sign { jobs: Vec<u64>, scopes: Vec<u64> },
 }
@@ -25,6 +26,8 @@ pub(crate) enum Told {
     Begin { attempt: u32 },
     /// The job has ended at its origin, or may not begin a second time: the delivery is done.
     Over,
+    /// Another worker has the job by a later delivery of the same message.
+    Stale,
     /// The end is noted. `first` is false where another end was noted before.
     Confirmed { first: bool },
     /// The answer to a sign: those of the worker's jobs that are to stop, those that the origin does not know, and

@@ -187,6 +187,9 @@ impl Driver {
             return answer.give(Err(fault));
         }
         if !self.connection.up {
+            // The next connection makes the queue with them.
+            let queue = self.queue(name);
+            queue.limits = limits.or(queue.limits);
             return answer.give(Err(Fault::Away));
         }
         match limits {
@@ -252,7 +255,9 @@ impl Driver {
         }
         let before = queue.present;
         let incarnation = |present: Option<Present>| present.map(|present| present.incarnation);
-        queue.present = outcome.as_ref().ok().copied().flatten();
+        if let Ok(present) = &outcome {
+            queue.present = *present;
+        }
         let there = queue.present.is_some();
         // A process without a right asks seldom, and one that waits for a queue often.
         queue.look = now + if matches!(outcome, Ok(None)) { LOOK } else { watch };

@@ -75,6 +75,7 @@ impl Driver {
             Settlement::Done => "+ACK",
             Settlement::GiveBack if unsettled.is_doubtful(Instant::now()) => return,
             Settlement::GiveBack => "-NAK",
+            Settlement::Forget => return,
         };
         self.outbox.send(&self.client, unsettled.reply, None, None, Bytes::from_static(word.as_bytes()));
     }

@@ -11,7 +11,8 @@ use crate::wire::engine::{Delivery, DeliveryId, Depth, QueueLimits, Receipt};
 const REMEMBERED: usize = 1024;
 
 pub(super) struct Message {
-    pub(super) again: bool,
+    /// One more than the number of ends that died with it.
+    pub(super) count: u64,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
 }
@@ -106,7 +107,8 @@ impl Queue {
             id: DeliveryId(id),
             queue: name.clone(),
             receipt: Receipt(receipt),
-            again: message.again,
+            count: message.count,
+            again: message.count > 1,
             headers: message.headers.clone(),
             body: message.body.clone(),
         };
@@ -126,7 +128,7 @@ impl Queue {
     /// Takes a delivery from an end that was silent for a lease.
     pub(super) fn expire(&mut self, id: u64) {
         if let Some(out) = self.out.remove(&id) {
-            self.waiting.insert(out.receipt, Message { again: true, ..out.message });
+            self.waiting.insert(out.receipt, Message { count: out.message.count + 1, ..out.message });
         }
     }
 

@@ -270,7 +270,7 @@ impl State {
         if at.is_full() {
             return Err(Fault::Full);
         }
-        at.add(number, text, Message { again: false, headers, body: job.body().clone() });
+        at.add(number, text, Message { count: 1, headers, body: job.body().clone() });
         Ok(Receipt(number))
     }
 

@@ -33,7 +33,7 @@ mod time;
 use std::time::{Duration, Instant};
 
 use crate::remote::ticker::{self, Ticks};
-use crate::sync::os::{Arc, Ordering};
+use crate::sync::os::Arc;
 use crate::wire::address::ProcessId;
 use crate::wire::engine::Answer;
 use crate::wire::link::{Half, Link};
@@ -65,7 +65,6 @@ impl Half for Origin {
     }
 
     fn connected(self: Arc<Self>, connected: bool) {
-        self.connected.store(connected, Ordering::SeqCst);
         if connected {
             time::connected(&self);
         }
@@ -78,7 +77,7 @@ impl Half for Origin {
 
 impl Ticks for Origin {
     fn tick(self: Arc<Self>) -> Duration {
-        if self.connected.load(Ordering::SeqCst) {
+        if self.is_connected() {
             time::tick(&self, Instant::now());
         }
         (self.lease / 3).clamp(Duration::from_millis(5), Duration::from_secs(5))

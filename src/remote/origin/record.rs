@@ -26,6 +26,8 @@ pub(super) struct Grant {
     pub(super) ask: u64,
     /// The message that was delivered to the worker.
     pub(super) receipt: u64,
+    /// The number of that delivery.
+    pub(super) count: u64,
     /// The last sign of the worker, or the last connect of this process after it.
     pub(super) seen: Instant,
 }

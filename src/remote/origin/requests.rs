@@ -16,9 +16,11 @@ use crate::wire::message::{self, Ask, Outcome, Told};
 /// Answers one request. An unreadable one gets no answer, and its worker asks again until it gives up.
 pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, answer: Answer<Bytes>) {
     let told = match message::decode(message) {
-        Some(Ask::Begin { job, receipt, ask, again }) => begin(origin, from, job, (receipt, ask), again),
-        Some(Ask::Ended { job, attempt, outcome }) => {
-            Told::Confirmed { first: ended(origin, from, job, attempt, outcome) }
+        Some(Ask::Begin { job, receipt, ask, count, again }) => {
+            begin(origin, from, job, &Asked { receipt, ask, count, again })
+        }
+        Some(Ask::Ended { job, attempt, ask, outcome }) => {
+            Told::Confirmed { first: ended(origin, from, job, (attempt, ask), outcome) }
         }
         Some(Ask::Sign { jobs, scopes }) => sign(origin, from, &jobs, &scopes),
         None => {
@@ -28,8 +30,17 @@ pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, an
     answer.give(Ok(message::encode(&told)));
 }
 
+/// A request to begin.
+struct Asked {
+    receipt: u64,
+    ask: u64,
+    count: u64,
+    again: bool,
+}
+
 /// Decides whether a worker may begin a job: for one worker at a time, and once for a job that is not repeatable.
-fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, (receipt, ask): (u64, u64), again: bool) -> Told {
+fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Told {
+    let Asked { receipt, ask, count, again } = *asked;
     let granted = |attempt| Told::Begin { attempt };
     let mut jobs = origin.jobs.lock();
     let Some(record) = jobs.get_mut(&job) else { return Told::Over };
@@ -44,12 +55,16 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, (receipt, ask): (u64,
     if let Some(grant) = &mut record.grant {
         if grant.worker == *from && grant.ask == ask {
             // The answer was lost on its way, or the engine has delivered the worker's own job again.
-            grant.receipt = receipt;
+            (grant.receipt, grant.count) = (receipt, count);
             return granted(attempt);
         }
         if grant.receipt != receipt {
             // A copy: the job was published twice.
             return Told::Over;
+        }
+        if count <= grant.count {
+            // The asking worker was silent for a lease, or its request was: its delivery was not the last.
+            return Told::Stale;
         }
         // The engine delivers the message again, so the worker that has the grant is dead.
         dead = Some(grant.worker.clone());
@@ -67,7 +82,7 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, (receipt, ask): (u64,
         record.lose_attempt();
     }
     let attempt = record.sent.envelope.attempt;
-    record.grant = Some(Grant { worker: from.clone(), ask, receipt, seen: Instant::now() });
+    record.grant = Some(Grant { worker: from.clone(), ask, receipt, count, seen: Instant::now() });
     let begins = !std::mem::replace(&mut record.begun, true);
     let kept = Arc::clone(&record.kept);
     drop(jobs);
@@ -84,7 +99,7 @@ pub(super) fn lose(kept: &dyn Kept, worker: &ProcessId) {
 }
 
 /// Notes the end of a job. Returns whether it was the first.
-fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, attempt: u32, outcome: Outcome) -> bool {
+fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, (attempt, ask): (u32, u64), outcome: Outcome) -> bool {
     let mut jobs = origin.jobs.lock();
     let Some(record) = jobs.get_mut(&job) else {
         drop(jobs);
@@ -95,7 +110,13 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, attempt: u32, outcome
     };
     let has_no_end = matches!(outcome, Outcome::NotRun | Outcome::Lost);
     if has_no_end {
-        if record.sent.envelope.attempt != attempt {
+        let is_current = match &record.grant {
+            Some(grant) => grant.worker == *from && grant.ask == ask,
+            // A repeatable job begins before its grant, and each of its messages has an attempt of its own.
+            None => record.sent.envelope.attempt == attempt && (record.sent.envelope.repeatable || !record.begun),
+        };
+        if !is_current {
+            // Repeated, after another attempt was made.
             return false;
         }
         let ran = matches!(outcome, Outcome::Lost);
@@ -105,6 +126,11 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, attempt: u32, outcome
             origin.publish(&queue, &envelope);
             return true;
         }
+    }
+    if matches!(outcome, Outcome::NotUnderstood(_)) && record.grant.as_ref().is_some_and(|grant| grant.worker != *from)
+    {
+        // A worker of another version got a copy, or the message of a worker that runs the job.
+        return false;
     }
     let Some(record) = jobs.remove(&job) else { return false };
     drop(jobs);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::remote::origin::kept::Kept;
 use crate::remote::origin::record::{Record, Sent};
 use crate::remote::origin::scopes::{self, Scopes};
-use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak};
+use crate::sync::os::{Arc, AtomicU64, Mutex, Ordering, Weak};
 use crate::wire::engine::{Answer, Receipt};
 use crate::wire::envelope::Envelope;
 use crate::wire::fault::Fault;
@@ -20,7 +20,6 @@ pub(crate) struct Origin {
     pub(super) scopes: Scopes,
     /// Results that came after another one.
     pub(super) duplicates: AtomicU64,
-    pub(super) connected: AtomicBool,
     pub(super) lease: Duration,
 }
 
@@ -31,7 +30,6 @@ impl Origin {
             jobs: Mutex::new(HashMap::new()),
             scopes: Scopes::new(),
             duplicates: AtomicU64::new(0),
-            connected: AtomicBool::new(link.engine.is_connected()),
             lease: link.engine.lease(),
         }
     }
@@ -100,8 +98,8 @@ impl Origin {
             }
             // Published again when the engine is there, or at the next tick.
             Err(Fault::Away | Fault::NoAnswer(_)) => record.unpublished(sent),
-            // The job was accepted before, so a queue that is full now is no reason to refuse it.
-            Err(Fault::Full) if record.was_published() => record.unpublished(sent),
+            // The engine took the job before, or a worker has it: a fault of another message is no reason to refuse it.
+            Err(_) if record.was_published() => record.unpublished(sent),
             Err(fault) => {
                 let refused = jobs.remove(&number);
                 drop(jobs);
@@ -153,6 +151,10 @@ impl Origin {
             record.kept.cancel();
             self.forget(record);
         }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.link.upgrade().is_some_and(|link| link.engine.is_connected())
     }
 
     /// Tells the workers that a scope was cancelled.

@@ -16,7 +16,7 @@ use crate::pool::run::cancel_task;
 use crate::remote::trace::TraceContext;
 use crate::remote::worker::core::{self, Core};
 use crate::remote::worker::run::{Now, Run, Stage};
-use crate::remote::worker::state::{Presence, Worker};
+use crate::remote::worker::state::{GONE, Presence, Worker};
 use crate::remote::worker::task::JobTask;
 use crate::remote::worker::tell;
 use crate::sync::os::{Arc, Mutex};
@@ -26,6 +26,9 @@ use crate::wire::engine::{Answer, Delivery, DeliveryId, Settlement};
 use crate::wire::envelope::Envelope;
 use crate::wire::fault::Fault;
 use crate::wire::message::{self, Ask, Outcome, Told};
+
+/// How long a worker keeps the next message of a job whose end it is telling.
+const NEXT: Duration = Duration::from_millis(50);
 
 /// How often a worker tells an origin that it does not understand a job.
 const TRIES: u32 = 5;
@@ -62,7 +65,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
     loop {
         let known = worker.state.lock().runs.get(&envelope.id).cloned();
         match known {
-            Some(run) if replace(worker, &run, &delivery) => return,
+            Some(run) if replace(worker, &core, &run, &delivery) => return,
             // It was settled at this moment, and is taken out.
             Some(_) => std::thread::yield_now(),
             None => break,
@@ -80,6 +83,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
         stage: if at_once { Stage::Runs } else { Stage::Asks { until } },
         delivery: delivery.id,
         receipt: delivery.receipt,
+        count: delivery.count,
         attempt: envelope.attempt,
         granted: false,
         body: Some(envelope.body),
@@ -123,7 +127,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
     };
     if let Some(other) = other {
         run.work.leave();
-        if !replace(worker, &other, &delivery) {
+        if !replace(worker, &run.core, &other, &delivery) {
             give_back(&run.core, delivery.id);
         }
         return;
@@ -168,21 +172,31 @@ fn follow(worker: &Worker, core: &Core, envelope: &Envelope) {
 }
 
 /// A message of a job that is here already: it takes the place of the earlier one. Returns false for a settled run.
-fn replace(worker: &Arc<Worker>, run: &Arc<Run>, delivery: &Delivery) -> bool {
+fn replace(worker: &Arc<Worker>, core: &Arc<Core>, run: &Arc<Run>, delivery: &Delivery) -> bool {
     let before = {
         let mut now = run.now.lock();
         if matches!(now.stage, Stage::Settled) {
             return false;
         }
+        // The origin has published the job again because it did not run here, and has not confirmed that yet.
+        let is_next = matches!(&now.stage, Stage::Tells { outcome: Outcome::NotRun | Outcome::Lost, .. })
+            && now.receipt != delivery.receipt;
         let before = (now.delivery, now.receipt);
-        (now.delivery, now.receipt) = (delivery.id, delivery.receipt);
-        before
+        if !is_next {
+            (now.delivery, now.receipt, now.count) = (delivery.id, delivery.receipt, delivery.count);
+        }
+        (!is_next).then_some(before)
+    };
+    let Some(before) = before else {
+        let (core, id) = (Arc::clone(core), delivery.id);
+        worker.clock.after(NEXT, move || give_back(&core, id));
+        return true;
     };
     // The same message counts once, whichever of its deliveries is settled.
     if before.1 != delivery.receipt {
         run.core.link().engine.settle(before.0, Settlement::Done);
     }
-    leave(&run.core);
+    leave(core);
     // The origin learns the new receipt, or grants another attempt.
     ask(worker, run);
     true
@@ -190,15 +204,15 @@ fn replace(worker: &Arc<Worker>, run: &Arc<Run>, delivery: &Delivery) -> bool {
 
 /// Asks the origin whether the job may begin, if that is not under way.
 pub(super) fn ask(worker: &Arc<Worker>, run: &Arc<Run>) {
-    let receipt = {
+    let (receipt, count) = {
         let mut now = run.now.lock();
         if now.asks || !matches!(now.stage, Stage::Asks { .. } | Stage::Runs) {
             return;
         }
         now.asks = true;
-        now.receipt
+        (now.receipt, now.count)
     };
-    let ask = Ask::Begin { job: run.id.number, receipt: receipt.0, ask: run.ask, again: run.again };
+    let ask = Ask::Begin { job: run.id.number, receipt: receipt.0, ask: run.ask, count, again: run.again };
     let (weak, of) = (Arc::downgrade(worker), Arc::clone(run));
     let asked = Answer::new(move |outcome| {
         if let Some(worker) = weak.upgrade() {
@@ -208,13 +222,18 @@ pub(super) fn ask(worker: &Arc<Worker>, run: &Arc<Run>) {
     run.core.link().engine.request(&run.id.origin, message::encode(&ask), worker.within(), asked);
 }
 
+/// Returns the end of a delivery whose job is over.
+fn done(told: &Told) -> Settlement {
+    if matches!(told, Told::Stale) { Settlement::Forget } else { Settlement::Done }
+}
+
 /// What an answer asks of the worker.
 enum Owes {
     Nothing,
     Submit,
     Tell,
     /// The job is over, and its task is cancelled.
-    Over,
+    Over(Settlement),
     Settle(Settlement),
     AskAgain(Duration),
 }
@@ -243,9 +262,9 @@ fn asked(worker: &Arc<Worker>, run: &Arc<Run>, receipt: u64, outcome: Result<Byt
                     Stage::Runs | Stage::Settled => Owes::Nothing,
                 }
             }
-            Some(Told::Over) => match now.stage {
-                Stage::Asks { .. } => Owes::Settle(Settlement::Done),
-                Stage::Runs => Owes::Over,
+            Some(told @ (Told::Over | Told::Stale)) => match now.stage {
+                Stage::Asks { .. } => Owes::Settle(done(&told)),
+                Stage::Runs => Owes::Over(done(&told)),
                 Stage::Tells { .. } => Owes::Tell,
                 Stage::Settled => Owes::Nothing,
             },
@@ -254,7 +273,7 @@ fn asked(worker: &Arc<Worker>, run: &Arc<Run>, receipt: u64, outcome: Result<Byt
                 now.gone = if is_gone { now.gone + 1 } else { 0 };
                 let pause = if is_gone { worker.period() } else { worker.pause(now.tries) };
                 match now.stage {
-                    Stage::Asks { .. } if now.gone >= 2 => Owes::Settle(Settlement::Done),
+                    Stage::Asks { .. } if now.gone >= GONE => Owes::Settle(Settlement::Done),
                     // A silent origin decides later: another worker asks then.
                     Stage::Asks { until } if connected && until <= Instant::now() => Owes::Settle(Settlement::GiveBack),
                     Stage::Asks { .. } | Stage::Runs => Owes::AskAgain(pause),
@@ -268,7 +287,7 @@ fn asked(worker: &Arc<Worker>, run: &Arc<Run>, receipt: u64, outcome: Result<Byt
         Owes::Nothing => {}
         Owes::Submit => submit(worker, run),
         Owes::Tell => tell::tell(worker, run),
-        Owes::Over => over(worker, run),
+        Owes::Over(how) => over(worker, run, how),
         Owes::Settle(how) => tell::settle(worker, run, how),
         Owes::AskAgain(pause) => {
             let (weak, run) = (Arc::downgrade(worker), Arc::clone(run));
@@ -282,9 +301,9 @@ fn asked(worker: &Arc<Worker>, run: &Arc<Run>, receipt: u64, outcome: Result<Byt
 }
 
 /// The origin knows nothing of a job that runs here, or has its end: the task is cancelled, and its outcome dropped.
-pub(super) fn over(worker: &Arc<Worker>, run: &Arc<Run>) {
+pub(super) fn over(worker: &Arc<Worker>, run: &Arc<Run>, how: Settlement) {
     let task = run.stop(CancelReason::Request);
-    tell::settle(worker, run, Settlement::Done);
+    tell::settle(worker, run, how);
     if let Some(task) = task {
         aside::run(move || drop(cancel_task::cancel(&task, CancelReason::Request)));
     }
@@ -333,7 +352,7 @@ fn refuse(worker: &Arc<Worker>, core: &Arc<Core>, delivery: DeliveryId, id: Opti
         tracing::warn!(target: "heirloom", queue = core.queue.name(), "a delivery without an origin is dropped: {why}");
         return refused(core, delivery);
     };
-    let ended = Ask::Ended { job: id.number, attempt, outcome: Outcome::NotUnderstood(why) };
+    let ended = Ask::Ended { job: id.number, attempt, ask: 0, outcome: Outcome::NotUnderstood(why) };
     tell_refusal(worker, core, delivery, id, message::encode(&ended), 0);
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Now {
     pub(super) stage: Stage,
     pub(super) delivery: DeliveryId,
     pub(super) receipt: Receipt,
+    /// The number of the delivery.
+    pub(super) count: u64,
     pub(super) attempt: u32,
     /// The origin has granted the begin.
     pub(super) granted: bool,

@@ -126,7 +126,7 @@ fn answered(worker: &Arc<Worker>, process: &ProcessId, connect: u64, sent: &[u64
                 let Some(presence) = state.followed.get_mut(process) else { return };
                 presence.gone = is_gone && (presence.misses == 0 || presence.gone);
                 presence.misses += 1;
-                (presence.misses >= 2).then_some(presence.gone)
+                (presence.misses >= 3).then_some(presence.gone)
             };
             if let Some(is_certain) = dead {
                 died(worker, process, is_certain);
@@ -144,7 +144,7 @@ fn signed(worker: &Arc<Worker>, process: &ProcessId, stop: &[u64], unknown: &[u6
         let run = worker.state.lock().runs.get(&id).cloned();
         // The end of one that tells it is confirmed all the same.
         if let Some(run) = run.filter(|run| matches!(run.now.lock().stage, Stage::Runs)) {
-            begin::over(worker, &run);
+            begin::over(worker, &run, Settlement::Done);
         }
     }
     end_scopes(worker, process, ended);

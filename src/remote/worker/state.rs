@@ -11,6 +11,9 @@ use crate::sync::os::{Arc, AtomicU64, Mutex, Ordering, Weak};
 use crate::wire::address::{JobId, ProcessId};
 use crate::wire::link::Link;
 
+/// How often an origin is gone in a row, a third of a lease apart, until it counts as dead.
+pub(super) const GONE: u32 = 4;
+
 /// The half of a link that runs jobs.
 pub(crate) struct Worker {
     link: Weak<Link>,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::remote::worker::core;
 use crate::remote::worker::run::{Run, Stage};
-use crate::remote::worker::state::Worker;
+use crate::remote::worker::state::{GONE, Worker};
 use crate::sync::os::{Arc, Ordering};
 use crate::threads::aside;
 use crate::wire::engine::{Answer, Settlement};
@@ -102,7 +102,7 @@ pub(super) fn tell(worker: &Arc<Worker>, run: &Arc<Run>) {
         if tells || waits {
             return;
         }
-        let ended = Ask::Ended { job: run.id.number, attempt, outcome: outcome.clone() };
+        let ended = Ask::Ended { job: run.id.number, attempt, ask: run.ask, outcome: outcome.clone() };
         now.tells = true;
         ended
     };
@@ -148,7 +148,7 @@ fn told(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Result<Bytes, Fault>) {
             let over = connected && *until <= Instant::now();
             let is_gone = connected && matches!(outcome, Err(Fault::Gone));
             now.gone = if is_gone { gone } else { 0 };
-            if over || now.gone >= 2 {
+            if over || now.gone >= GONE {
                 drop(now);
                 return settle(worker, run, Settlement::Done);
             }
