@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod puppet;
 mod world;
 
 mod a_cancel_reaches_all_machines;
