@@ -31,7 +31,8 @@ impl PoolConfig {
     /// here.start(PoolConfig::leased(4))?; // the worker's half; in another process, mostly
     /// let serving = remote::serve(engine.another().queue("words"), &here).job::<Words>().start()?;
     ///
-    /// let words = Scope::new("request 7").create("words");
+    /// let request = Scope::new("request 7");
+    /// let words = request.create("words");
     /// words.start(PoolConfig::remote(64, engine.queue("words")).task_type(TaskType::job::<Words>()))?;
     /// assert_eq!(words.send(Words { text: "one two".into() })?.join()?, 2);
     /// # serving.stop()?;
