@@ -109,7 +109,7 @@ impl Puppet {
     pub(crate) fn deliver_raw(&self, id: u64, receipt: u64, headers: Vec<(String, String)>, body: Bytes) {
         let inbox = self.change(|state| state.inbox.clone()).expect("it is open");
         let (id, receipt) = (DeliveryId(id), Receipt(receipt));
-        inbox.delivered(Delivery { id, queue: "work".into(), receipt, again: false, headers, body });
+        inbox.delivered(Delivery { id, queue: "work".into(), receipt, count: 1, again: false, headers, body });
     }
 
     pub(crate) fn is_settled(&self, id: u64, how: Settlement) {
