@@ -11,7 +11,8 @@
 //! 1. An accepted job ends once, as its handle says. The origin keeps it until then, and publishes it again when the engine may have
 //!    lost it.
 //! 2. A job that is not [repeatable](Job::REPEATABLE) begins at most once. A worker asks the origin, which grants one begin.
-//! 3. A cancelled job never begins after the cancel; a running one sees the cancel as each task does.
+//! 3. A cancelled job that is not repeatable never begins after the cancel. A running job sees the cancel as each task does, and a
+//!    repeatable one that was on its way sees it at its first [`checkpoint`](crate::checkpoint()).
 //! 4. A job whose worker died in it ends within two [leases](engine::Engine::lease), as
 //!    [`WorkerLost`](crate::ErrorKind::WorkerLost); a repeatable one begins again.
 //! 5. At most `n` jobs of a queue run at once, over all workers. A worker that was silent for a lease counts as dead for that. So does
@@ -21,7 +22,7 @@
 //! | | origin | worker |
 //! |---|---|---|
 //! | `stop` | waits for the results | stops taking jobs, waits for its own |
-//! | `cancel` | withdraws what has not begun, asks the rest to stop | the same for its own jobs |
+//! | `cancel` | withdraws what has not begun, cancels the rest | jobs that have not begun go to another worker; the others are cancelled, and repeatable ones begin again elsewhere |
 //! | death | its jobs are cancelled, unless the pool is [sealed](crate::PoolConfig::sealed) | its jobs are lost, or begin again |
 
 pub(crate) mod clock;

@@ -4,11 +4,18 @@ use crate::error::{Error, ErrorKind, SubmitError, SubmitErrorKind};
 use crate::names::namespace::Namespace;
 use crate::remote::origin;
 use crate::remote::told;
+use crate::wire::address::ProcessId;
 use crate::wire::engine::Depth;
 use crate::wire::fault::Fault;
 use crate::wire::link::Queue;
 
 impl Queue {
+    /// Returns this process's name in the queue's engine.
+    #[must_use]
+    pub fn process(&self) -> &ProcessId {
+        &self.link.me
+    }
+
     /// Counts the queue's jobs over all processes: those that wait, those that run, and the open requests of workers.
     ///
     /// A queue with waiting jobs and without open requests has no worker, or only busy ones. Costs one request to the engine.

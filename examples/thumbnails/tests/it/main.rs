@@ -1,0 +1,6 @@
+//! Tests of the server as a process of its own, over real connections.
+#![cfg(target_os = "linux")]
+
+mod over_loopback;
+mod server;
+mod with_broker;
