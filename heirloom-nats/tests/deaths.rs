@@ -117,24 +117,36 @@ fn open(url: &str) -> Nats {
 #[test]
 fn a_child_plays_its_part() {
     let Ok(part) = std::env::var(SERVER) else { return };
-    let (part, url) = part.split_once(' ').expect("a part and a server");
+    let mut words = part.split(' ');
+    let mut word = || words.next().expect("a part, its argument and a server");
+    let (part, argument, url) = (word(), word(), word());
     let nats = open(url);
-    let here = heirloom::create("here");
-    here.start(PoolConfig::leased(part.parse().expect("a number of permits"))).expect("starts");
+    let here = heirloom::create("work");
+    if part == "origin" {
+        here.start(PoolConfig::remote(4, nats.queue("work"))).expect("starts");
+        let nap = Nap { file: argument.into(), number: 0, millis: 60_000 };
+        let _task = here.send(Once(nap)).expect("accepted");
+        park_for_ever();
+    }
+    here.start(PoolConfig::leased(argument.parse().expect("a number of permits"))).expect("starts");
     let _serving = remote::serve(nats.queue("work"), &here).job::<Once>().job::<Again>().start().expect("serves");
+    park_for_ever();
+}
+
+fn park_for_ever() -> ! {
     loop {
         std::thread::park();
     }
 }
 
-/// A worker process. A drop kills it.
-struct Worker(Child);
+/// A worker or an origin as a process. A drop kills it.
+struct Process(Child);
 
-impl Worker {
-    fn start(server: &Server, permits: usize) -> Self {
+impl Process {
+    fn start(server: &Server, part: &str) -> Self {
         let child = Command::new(std::env::current_exe().expect("this program"))
             .args(["a_child_plays_its_part", "--exact", "--nocapture"])
-            .env(SERVER, format!("{permits} {}", server.url()))
+            .env(SERVER, format!("{part} {}", server.url()))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
@@ -153,7 +165,7 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -186,8 +198,8 @@ impl World {
         Nap { file: self.log.clone(), number, millis }
     }
 
-    fn worker(&self, permits: usize) -> Worker {
-        Worker::start(&self.server, permits)
+    fn worker(&self, permits: usize) -> Process {
+        Process::start(&self.server, &format!("worker {permits}"))
     }
 }
 
@@ -290,13 +302,24 @@ fn a_dropped_scope_stops_its_jobs_in_all_processes() {
     assert_eq!(count(&world.log, "cancel"), 8);
 }
 
+#[test]
+fn the_jobs_of_a_killed_origin_are_cancelled() {
+    let Some(world) = World::new(4) else { return };
+    let _worker = world.worker(2);
+    let origin = Process::start(&world.server, &format!("origin {}", world.log.display()));
+    eventually("the job has begun", || count(&world.log, "begin") == 1);
+    origin.kill();
+    eventually("the job has stopped", || count(&world.log, "cancel") == 1);
+    assert!(world.pool.send(Once(world.nap(1, 0))).expect("accepted").join().expect("another origin's job runs"));
+}
+
 /// Kills of workers and of the server under load. `HEIRLOOM_SOAK` is the number of jobs.
 #[test]
 fn each_job_ends_and_begins_once_under_kills() {
     let Some(mut world) = World::new(16) else { return };
     let jobs: usize = std::env::var("HEIRLOOM_SOAK").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(3_000);
     let kill_each = Duration::from_millis(if jobs > 10_000 { 1_000 } else { 300 });
-    let mut workers: Vec<Worker> = (0..3).map(|_| world.worker(4)).collect();
+    let mut workers: Vec<Process> = (0..3).map(|_| world.worker(4)).collect();
     let (mut open, mut ended, mut lost) = (Vec::new(), 0_usize, 0_usize);
     let (mut sent, mut kills, mut restarts) = (0, 0, 0);
     let begun = Instant::now();
