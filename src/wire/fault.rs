@@ -45,7 +45,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full => f.write_str("the queue is full"),
+            Self::Full => f.write_str("the queue is full; try later, or raise its limit"),
             Self::NotAllowed(subject) => write!(f, "this process has no right to {subject}; ask the operator for it"),
             Self::TooLarge { bytes, most } => {
                 write!(
@@ -54,8 +54,8 @@ impl fmt::Display for Fault {
                 )
             }
             Self::Away => f.write_str("the engine has no connection; it connects again by itself"),
-            Self::Gone => f.write_str("the other process has ended"),
-            Self::NoAnswer(after) => write!(f, "the other process did not answer within {after:?}"),
+            Self::Gone => f.write_str("the other process has ended; send the job again"),
+            Self::NoAnswer(after) => write!(f, "the other process did not answer within {after:?}; try again"),
             Self::Broken(text) => f.write_str(text),
         }
     }
