@@ -15,6 +15,7 @@ use crate::names::task_type::TaskType;
 use crate::pool::run::cancel_task;
 use crate::remote::trace::TraceContext;
 use crate::remote::worker::core::{self, Core};
+use crate::remote::worker::refuse;
 use crate::remote::worker::run::{Now, Run, Stage};
 use crate::remote::worker::state::{GONE, Presence, Worker};
 use crate::remote::worker::task::JobTask;
@@ -29,9 +30,6 @@ use crate::wire::message::{self, Ask, Outcome, Told};
 
 /// How long a worker keeps the next message of a job whose end it is telling.
 const NEXT: Duration = Duration::from_millis(50);
-
-/// How often a worker tells an origin that it does not understand a job.
-const TRIES: u32 = 5;
 
 /// A job has come.
 pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
@@ -54,13 +52,13 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
             let get = |name: &str| delivery.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             let id = get("Hl-Id").and_then(|(_, id)| JobId::parse(id));
             let attempt = get("Hl-Attempt").and_then(|(_, attempt)| attempt.parse().ok()).unwrap_or(1);
-            return refuse(worker, &core, delivery.id, id, attempt, why.to_string());
+            return refuse::refuse(worker, &core, delivery.id, id, attempt, why.to_string());
         }
     };
     let Some((job, decode)) = core.jobs.get(&envelope.job) else {
         let known: Vec<_> = core.jobs.names().collect();
         let why = format!("it serves no job `{}`, but {known:?}", envelope.job);
-        return refuse(worker, &core, delivery.id, Some(envelope.id), envelope.attempt, why);
+        return refuse::refuse(worker, &core, delivery.id, Some(envelope.id), envelope.attempt, why);
     };
     loop {
         let known = worker.state.lock().runs.get(&envelope.id).cloned();
@@ -341,40 +339,6 @@ fn submit(worker: &Arc<Worker>, run: &Arc<Run>) {
     };
     if let Some(reason) = stopped {
         let _ = cancel_task::cancel(handle.task(), reason);
-    }
-}
-
-/// Tells the origin that its job was not understood, and ends the delivery. It is never tried again.
-fn refuse(worker: &Arc<Worker>, core: &Arc<Core>, delivery: DeliveryId, id: Option<JobId>, attempt: u32, why: String) {
-    core::add(&core.counts.not_understood);
-    core.leave_place();
-    let Some(id) = id else {
-        tracing::warn!(target: "heirloom", queue = core.queue.name(), "a delivery without an origin is dropped: {why}");
-        return refused(core, delivery);
-    };
-    let ended = Ask::Ended { job: id.number, attempt, ask: 0, outcome: Outcome::NotUnderstood(why) };
-    tell_refusal(worker, core, delivery, id, message::encode(&ended), 0);
-}
-
-fn tell_refusal(worker: &Arc<Worker>, core: &Arc<Core>, delivery: DeliveryId, id: JobId, ended: Bytes, tries: u32) {
-    let (weak, of, again, to) = (Arc::downgrade(worker), Arc::clone(core), ended.clone(), id.clone());
-    let told = Answer::new(move |outcome: Result<Bytes, Fault>| {
-        let worker = weak.upgrade().filter(|_| outcome.is_err() && tries < TRIES);
-        let Some(worker) = worker else { return refused(&of, delivery) };
-        let weak = Arc::downgrade(&worker);
-        worker.clock.after(worker.period(), move || match weak.upgrade() {
-            Some(worker) => tell_refusal(&worker, &of, delivery, id, again, tries + 1),
-            None => refused(&of, delivery),
-        });
-    });
-    core.link().engine.request(&to.origin, ended, worker.within(), told);
-}
-
-fn refused(core: &Arc<Core>, delivery: DeliveryId) {
-    core.link().engine.settle(delivery, Settlement::Done);
-    if core.count_out() {
-        let core = Arc::clone(core);
-        aside::run(move || core.end());
     }
 }
 

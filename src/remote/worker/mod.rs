@@ -21,6 +21,7 @@ mod begin;
 mod core;
 mod jobs;
 pub(crate) mod origin;
+mod refuse;
 pub(crate) mod report;
 mod run;
 mod scopes;
