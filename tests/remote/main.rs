@@ -11,5 +11,6 @@ mod a_job_knows_its_origin;
 mod a_job_stands_in_a_remote_scope;
 mod a_serving_ends_in_order;
 mod a_worker_keeps_its_protocol;
+mod an_origin_keeps_its_protocol;
 mod two_versions_of_a_job_meet;
 mod values_travel_with_a_job;
