@@ -257,7 +257,9 @@ impl Driver {
                 for message in left {
                     client.publish_message(message).await.ok();
                 }
-                client.flush().await.ok();
+                // The server answers in the order of arrival, so all has left when this answer comes. The client's own flush does not
+                // wait for what the connection has not taken yet.
+                client.request("$JS.API.STREAM.INFO.close", "".into()).await.ok();
             };
             let _ = tokio::time::timeout(FLUSH, flush).await;
         }

@@ -29,6 +29,20 @@ fn a_dropped_engine_sends_all_that_was_sent_before_and_gives_each_answer() {
 }
 
 #[test]
+fn a_dropped_engine_sends_more_than_the_connection_takes_at_once() {
+    let Some(server) = Server::plain() else { return };
+    let (end, other) = (End::open(&server.url()), End::open(&server.url()));
+    end.declare("q", limits(4, None)).unwrap();
+    other.declare("q", None).unwrap();
+    let large = "x".repeat(500_000);
+    for _ in 0..40 {
+        end.engine.publish("q", &end.job(&large), Answer::ignored());
+    }
+    drop(end);
+    other.wait_depth("q", |depth| depth.queued == 40);
+}
+
+#[test]
 fn a_panic_in_an_answer_is_not_the_end_of_the_connection() {
     let Some(server) = Server::plain() else { return };
     let end = End::open(&server.url());
