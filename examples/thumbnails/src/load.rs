@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::client::{self, Answer};
+use crate::answer::Answer;
+use crate::client;
 use crate::pages::Pages;
 use crate::{svg, web};
 

@@ -11,6 +11,7 @@
 //! - `worker` has the end that runs jobs, and its own process; `broker` starts these processes and the `nats-server`.
 //! - `load` has the clients, `report` their verdict.
 
+mod answer;
 mod broker;
 mod client;
 mod job;

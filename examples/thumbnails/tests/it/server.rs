@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::answer::Answer;
+
 /// More time than any test takes on a busy machine.
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
@@ -73,18 +75,6 @@ pub(crate) struct Server {
     pub(crate) workers: Vec<String>,
 }
 
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    head: String,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-}
-
 impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut program = Program::start(&[&["--clients", "0", "--stay"], arguments].concat());
@@ -136,9 +126,7 @@ fn send(to: &str, path: &str, headers: &[(&str, &str)]) -> TcpStream {
 fn read(mut client: TcpStream) -> Answer {
     let mut text = String::new();
     client.read_to_string(&mut text).expect("an answer");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a whole answer");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Answer { status, head: head.to_string(), body: body.to_string() }
+    Answer::read(&text).expect("a whole answer")
 }
 
 /// Asks until there is an answer.
