@@ -5,25 +5,24 @@
 //! A refusal comes before the first task is made, so the jobs are still the caller's. One refusal comes later: the system
 //! refuses a thread for the first part, and no other thread looks at the queue. The submitter then claims its tasks again. If it
 //! gets all of them, all jobs are refused, as if none had been queued. If a canceller has claimed one meanwhile, the tasks were
-//! accepted, and those of the part end with the system's error. So do the tasks of a later part without a thread.
+//! accepted, and those of the part end with the system's error. Tasks of a later part that gets no thread end with the system's error too.
 
 use std::io;
 use std::ops::Deref;
 
 use crate::error::{Refused, SubmitError, SubmitErrorKind, TaskError};
 use crate::lineage::node::NodeRef;
-use crate::names::id::TaskId;
 use crate::pool::core::chain::Batch;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{As, Counted, Task, TaskMeta};
 use crate::pool::core::{cause, claimed, task_nodes};
-use crate::pool::run::admit::{acquire_capacity, admit, meta, refuse};
+use crate::pool::run::admit::{acquire_capacity, admit, refuse};
 use crate::pool::run::evict::Evicted;
 use crate::pool::run::{dispatch, rank};
 use crate::sync::os::{Arc, Ordering, fence};
 use crate::sync::unwind::swallow;
 use crate::task::body::{Body, Job};
-use crate::task::cell::{HandleRef, TaskRef};
+use crate::task::cell::HandleRef;
 use crate::task::claimed::Claimed;
 use crate::task::rank::Rank;
 use crate::wait::tracker::TaskTracker;
@@ -61,24 +60,13 @@ where
         Ok(admitted) => admitted,
         Err(reason) => return Err(refuse(pool, tasks, jobs, reason)),
     };
-    let As { task_type, stateful, borrows, .. } = submitted;
     let node = task_nodes::listing_node(&admitted.place);
     let (mut jobs, mut handles) = (jobs.into_iter(), Handles::with_capacity(tasks));
     while handles.len() < tasks {
         let (mut part, first) = (Batch::new(), handles.len());
         handles.extend(jobs.by_ref().take(PART).map(|job| {
             let counted = Counted { scoped: scoped.cloned(), ..admitted.clone() };
-            let meta = meta(pool, counted, task_type.clone(), true);
-            let (queued, handle) = TaskRef::new(TaskId::next(), meta.place.node().id(), meta, body(job));
-            if let Some(rank) = rank {
-                handle.set_rank(rank);
-            }
-            if stateful {
-                handle.state().set_stateful();
-            }
-            if borrows {
-                handle.state().set_borrows();
-            }
+            let (queued, handle) = dispatch::new_task(pool, counted, submitted.clone(), rank, body(job));
             part.push(queued);
             handle
         }));

@@ -20,6 +20,7 @@ use crate::sync::unwind::swallow;
 use crate::task::body::{Body, Job};
 use crate::task::cell::{HandleRef, TaskRef};
 use crate::task::claimed::Claimed;
+use crate::task::rank::Rank;
 use crate::wait::tracker::TaskTracker;
 
 /// A task that the calling thread runs, with its handle's reference; or the closure, when it cannot run here now.
@@ -36,29 +37,19 @@ where
     F: Job<Output = T> + Send,
     T: Send,
 {
-    let As { task_type, stateful, borrows, priority } = submitted.into();
-    let admitted = match admit(pool, task_type.as_ref(), 1) {
+    let submitted = submitted.into();
+    let admitted = match admit(pool, submitted.task_type.as_ref(), 1) {
         Ok(admitted) => admitted,
         Err(reason) => return Err(refuse(pool, 1, f.into_inner(), reason)),
     };
-    let rank = rank::of(pool, &admitted.place, priority);
+    let rank = rank::of(pool, &admitted.place, submitted.priority);
     if let Err(reason) = acquire_capacity(pool, &admitted.place, rank, 1) {
         pool.retract(&admitted, 1);
         return Err(refuse(pool, 1, f.into_inner(), reason));
     }
     let node = task_nodes::listing_node(&admitted.place);
     let owner = admitted.owner.clone();
-    let meta = meta(pool, Counted { scoped, ..admitted }, task_type, true);
-    let (queued, handle) = TaskRef::new(TaskId::next(), meta.place.node().id(), meta, f);
-    if let Some(rank) = rank {
-        handle.set_rank(rank);
-    }
-    if stateful {
-        handle.state().set_stateful();
-    }
-    if borrows {
-        handle.state().set_borrows();
-    }
+    let (queued, handle) = new_task(pool, Counted { scoped, ..admitted }, submitted, rank, f);
     if let Some(node) = node {
         // SAFETY: the metadata holds the node that lists the task, and only this thread has seen the task.
         if !unsafe { task_nodes::list(pool, node, iter::once(queued.link())) } {
@@ -93,6 +84,34 @@ where
             Err(refuse(pool, 1, f, SubmitError::no_thread(&pool.namespace, error)))
         }
     }
+}
+
+/// Makes an admitted task, for the queue. Returns the queue's reference and the handle's.
+#[inline]
+pub(super) fn new_task<F, T>(
+    pool: &Arc<Pool>,
+    counted: Counted,
+    submitted: As,
+    rank: Option<Rank>,
+    f: Body<F>,
+) -> (Task, HandleRef<TaskMeta, F, T>)
+where
+    F: Job<Output = T> + Send,
+    T: Send,
+{
+    let As { task_type, stateful, borrows, .. } = submitted;
+    let meta = meta(pool, counted, task_type, true);
+    let (queued, handle) = TaskRef::new(TaskId::next(), meta.place.node().id(), meta, f);
+    if let Some(rank) = rank {
+        handle.set_rank(rank);
+    }
+    if stateful {
+        handle.state().set_stateful();
+    }
+    if borrows {
+        handle.state().set_borrows();
+    }
+    (queued, handle)
 }
 
 /// Counts out a task that was queued and claimed again by its submitter. Returns its closure.
