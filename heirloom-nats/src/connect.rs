@@ -126,7 +126,7 @@ impl Connect {
 
     /// Allows connections without TLS to other machines too.
     ///
-    /// Without this call a `nats://` address has to be a loopback address, or the server has to speak TLS. With it, whoever
+    /// Without this call a `nats://` address has to be a loopback address, or the server has to speak TLS. With it, a machine that
     /// reads the network reads passwords and jobs. A `tls://` address needs TLS all the same.
     pub fn without_tls(mut self) -> Self {
         self.without_tls = true;

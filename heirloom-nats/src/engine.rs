@@ -103,6 +103,10 @@ impl Engine for NatsEngine {
         self.shared.is_ready()
     }
 
+    fn is_closed(&self) -> bool {
+        self.commands.as_ref().is_none_or(UnboundedSender::is_closed)
+    }
+
     fn lease(&self) -> Duration {
         self.shared.lease
     }

@@ -175,7 +175,7 @@ impl Drop for Process {
 /// An origin in this process, with a log of its jobs.
 struct World {
     server: Server,
-    _nats: Nats,
+    nats: Nats,
     scope: Scope,
     pool: PoolManager,
     log: PathBuf,
@@ -191,7 +191,7 @@ impl World {
         pool.start(PoolConfig::remote(running, nats.queue("work"))).expect("starts");
         let log = server.folder().join("jobs.log");
         File::create(&log).expect("the log");
-        Some(Self { server, _nats: nats, scope, pool, log })
+        Some(Self { server, nats, scope, pool, log })
     }
 
     fn nap(&self, number: usize, millis: u64) -> Nap {
@@ -300,6 +300,18 @@ fn a_dropped_scope_stops_its_jobs_in_all_processes() {
     drop(request);
     assert!(tasks.into_iter().all(|task| !task.join().expect("each returns early")));
     assert_eq!(count(&world.log, "cancel"), 8);
+}
+
+#[test]
+fn a_closed_connection_ends_its_jobs() {
+    let Some(world) = World::new(1) else { return };
+    let _worker = world.worker(1);
+    let running = world.pool.send(Once(world.nap(0, 60_000))).expect("accepted");
+    eventually("the job has begun", || count(&world.log, "begin") == 1);
+    let waiting = world.pool.send(Once(world.nap(1, 0))).expect("accepted");
+    assert!(world.nats.close(LONG));
+    assert_eq!(running.join().expect_err("no word of it comes").kind(), ErrorKind::WorkerLost);
+    assert_eq!(waiting.join().expect_err("it was not begun").kind(), ErrorKind::EngineFailed);
 }
 
 #[test]

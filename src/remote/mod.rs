@@ -11,12 +11,12 @@
 //! 1. An accepted job ends once, as its handle says. The origin keeps it until then, and publishes it again when the engine may have
 //!    lost it.
 //! 2. A job that is not [repeatable](Job::REPEATABLE) begins at most once. A worker asks the origin, which grants one begin.
-//! 3. A cancelled job that is not repeatable never begins after the cancel. A running job sees the cancel as each task does, and a
-//!    repeatable one that was on its way sees it at its first [`checkpoint`](crate::checkpoint()).
+//! 3. A cancelled job that is not repeatable never begins after the cancel. A running job sees the cancel as each task does. A
+//!    repeatable job that a worker has been given already sees the cancel at its first [`checkpoint`](crate::checkpoint()).
 //! 4. A job whose worker died in it ends within two [leases](engine::Engine::lease), as
 //!    [`WorkerLost`](crate::ErrorKind::WorkerLost); a repeatable one begins again.
-//! 5. At most `n` jobs of a queue run at once, over all workers. A worker that was silent for a lease counts as dead for that. So does
-//!    each job that was running when the engine lost its memory.
+//! 5. At most `n` jobs of a queue run at once, over all workers. A job does not count while its worker is silent for more than a lease, or
+//!    after the engine has lost its memory.
 //!
 //! # What an end does on each side
 //! | | origin | worker |
@@ -31,7 +31,6 @@ pub(crate) mod loopback;
 pub(crate) mod origin;
 mod queue;
 mod send;
-mod ticker;
 mod told;
 mod trace;
 pub(crate) mod values;

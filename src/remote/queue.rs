@@ -32,7 +32,7 @@ impl Queue {
     /// a worker that was only paused finished beside its successor.
     #[must_use]
     pub fn duplicates(&self) -> u64 {
-        origin::of(&self.link).duplicates()
+        origin::of(&self.link).map_or(0, |origin| origin.duplicates())
     }
 
     fn error(&self, fault: &Fault) -> Error {

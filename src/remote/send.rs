@@ -93,6 +93,7 @@ fn send<J: Job>(
         );
         return Err(not_sendable(why));
     }
+    let origin = origin::of(link).map_err(|source| SubmitError::no_thread(manager.namespace(), source))?;
     let (promise, handle): (Promise<J::Output>, _) = manager.of_type(TaskType::job::<J>()).promise()?;
     let at = promise.lineage();
     let (mut path, mut scopes) = Origin::path_at(&at);
@@ -120,6 +121,6 @@ fn send<J: Job>(
         scopes: scopes.iter().map(|scope| (scope.id().as_u64(), scope.0.downgrade())).collect(),
         attempts: remote.attempts,
     };
-    origin::of(link).send(sent, Arc::new(Promised::<J>::new(promise)), told);
+    origin.send(sent, Arc::new(Promised::<J>::new(promise)), told);
     Ok(handle)
 }

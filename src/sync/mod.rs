@@ -23,6 +23,8 @@ pub(crate) use self::real::*;
 /// Primitives outside of the lock-free protocols that loom models.
 pub(crate) mod os {
     pub(crate) use crossbeam_utils::sync::{Parker, Unparker};
+    #[cfg(feature = "remote")]
+    pub(crate) use parking_lot::MutexGuard;
     pub(crate) use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicIsize, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,

@@ -1,12 +1,13 @@
 //! [`Engine`]: queues and messages between processes. [`Inbox`]: the end that an engine delivers to.
 //!
 //! # The contract
-//! 1. No call of either trait blocks, and none runs user code. An engine calls its inbox on any thread, also from within a
-//!    call of the inbox's own.
+//! 1. No call of either trait blocks. An engine calls its inbox on any thread, also from within a call of the inbox's own. A
+//!    request to the inbox may report a job's end. The inbox decodes the job's output then, and wakes the waiters of the job's handle.
+//!    An inbox runs no other user code.
 //! 2. Each [`Answer`] is given once. An answer that is dropped is [`Fault::Away`].
 //! 3. A published job is delivered at least once, unless it is withdrawn or the engine loses it. The origin publishes its
 //!    unbegun jobs again after [`Inbox::connected`], so an engine may lose all it has while it has no connection.
-//! 4. A delivery is the worker's until it is settled. The engine keeps it alive meanwhile, by itself. When the worker dies
+//! 4. A delivery is the worker's until it is settled. The engine keeps the delivery alive meanwhile. When the worker dies
 //!    or loses its connection for a [lease](Engine::lease), the engine delivers the job again.
 //! 5. At most [`QueueLimits::running`] deliveries of one queue are unsettled at a time, over all workers.
 //! 6. A request reaches one process, which answers it. [`Fault::Gone`] is certain: no process of that name is connected.
@@ -69,6 +70,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Returns whether there is a connection now.
     fn is_connected(&self) -> bool;
 
+    /// Returns whether the engine was closed: it never connects again.
+    fn is_closed(&self) -> bool;
+
     /// Returns the time without a sign after which a process counts as dead.
     fn lease(&self) -> Duration;
 
@@ -104,11 +108,9 @@ pub struct Delivery {
     /// The receipt of the message. A message that is delivered again has the same one; a job that was published twice has
     /// two.
     pub receipt: Receipt,
-    /// The number of this delivery of the message: greater than that of each delivery whose worker counts as dead.
+    /// The number of this delivery of the message, from 1 on: greater than that of each earlier one whose worker counts as dead. A
+    /// delivery above 1 counts as an attempt, so an engine that can tell gives the same number again for a job that was given back.
     pub count: u64,
-    /// The message was delivered before, to a worker that may have begun the job and is dead. Such a delivery counts as an attempt, so
-    /// an engine that can tell does not set it for a job that was given back.
-    pub again: bool,
     /// The job's headers, as [`Envelope::headers`] gave them.
     pub headers: Vec<(String, String)>,
     /// The job's body.

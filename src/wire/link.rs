@@ -1,15 +1,18 @@
 //! [`Link`]: a process's one end of an engine, and [`Queue`], one queue of it.
 
+use std::any::Any;
 use std::fmt;
+use std::io;
 
 use bytes::Bytes;
 
 use crate::sync::os::{Arc, OnceLock, Weak};
 use crate::wire::address::ProcessId;
-use crate::wire::engine::{Answer, Delivery, Engine, Inbox};
+use crate::wire::engine::{Answer, Delivery, Engine, Inbox, QueueLimits};
+use crate::wire::fault::Fault;
 
 /// The half of a process that sends jobs, or the half that works on them: each gets its share of the inbox.
-pub(crate) trait Half: Send + Sync {
+pub(crate) trait Half: Any + Send + Sync {
     /// See [`Inbox::requested`].
     fn requested(self: Arc<Self>, from: &ProcessId, message: Bytes, answer: Answer<Bytes>) {
         let _ = (from, message, answer);
@@ -29,9 +32,32 @@ pub(crate) trait Half: Send + Sync {
     fn connected(self: Arc<Self>, connected: bool) {
         let _ = connected;
     }
+}
 
-    /// Returns the half itself, for code above that knows its type.
-    fn as_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync>;
+/// Returns the half in a link's slot, which is made at the first call. `begin` runs once, for the half that stays.
+///
+/// # Errors
+/// The errors of `make`, such as the system's when it refuses a thread.
+pub(crate) fn half<T: Half>(
+    slot: &OnceLock<Arc<dyn Half>>,
+    make: impl FnOnce() -> io::Result<T>,
+    begin: impl FnOnce(&Arc<T>),
+) -> io::Result<Arc<T>> {
+    let half = match slot.get() {
+        Some(half) => half,
+        None => {
+            let half = Arc::new(make()?);
+            slot.get_or_init(|| {
+                begin(&half);
+                half
+            })
+        }
+    };
+    let half: Arc<dyn Any + Send + Sync> = Arc::clone(half) as _;
+    match half.downcast::<T>() {
+        Ok(half) => Ok(half),
+        Err(_) => unreachable!("each slot has one type of half"),
+    }
 }
 
 /// A process's one end of an engine.
@@ -107,6 +133,23 @@ impl Queue {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+}
+
+impl Queue {
+    /// Makes sure that the queue is there, with these limits. A fault is logged, and is again the answer of each job that is sent.
+    pub(crate) fn declare(&self, limits: Option<QueueLimits>) {
+        let queue = self.clone();
+        let declared = move |declared: Result<(), Fault>| {
+            // Without a connection the engine keeps the limits, and makes the queue at the next one.
+            if let Err(fault) = declared.as_ref()
+                && *fault != Fault::Away
+            {
+                let engine = queue.link.engine.describe();
+                tracing::warn!(target: "heirloom", queue = queue.name(), engine, "no queue: {fault}");
+            }
+        };
+        self.link.engine.declare(&self.name, limits, Answer::new(declared));
     }
 }
 

@@ -5,12 +5,14 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::error::CancelReason;
+
 /// A worker's request to a job's origin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
     /// The worker wants to begin the job, or has begun it, where it is repeatable. The receipt is that of the delivered message,
     /// and `ask` a number of the worker's own, which stays the same when the request is repeated.
-    /// `count` and `again` are those of the delivery.
+    /// `count` is that of the delivery, and `again` says that another worker may have begun the job before.
     Begin { job: u64, receipt: u64, ask: u64, count: u64, again: bool },
     /// The job has ended on the worker. Sent until it is confirmed.
     /// `ask` is that of the request to begin.
@@ -51,6 +53,28 @@ pub(crate) enum Why {
     OwnerEnd,
     Deadline,
     Shutdown,
+}
+
+impl From<CancelReason> for Why {
+    fn from(reason: CancelReason) -> Self {
+        match reason {
+            CancelReason::Request => Self::Request,
+            CancelReason::OwnerEnd => Self::OwnerEnd,
+            CancelReason::Deadline => Self::Deadline,
+            CancelReason::Shutdown => Self::Shutdown,
+        }
+    }
+}
+
+impl From<Why> for CancelReason {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Request => Self::Request,
+            Why::OwnerEnd => Self::OwnerEnd,
+            Why::Deadline => Self::Deadline,
+            Why::Shutdown => Self::Shutdown,
+        }
+    }
 }
 
 /// How a job has ended on its worker.

@@ -26,8 +26,7 @@ fn a_handles_cancel_reaches_the_running_job() {
     bounded(|| {
         let world = World::new();
         let (pool, key, _worker) = (world.pool(1), Key::new(), world.worker(1));
-        let task = pool.send(key.job()).expect("accepted");
-        key.has_begun(1);
+        let task = key.begun(&pool);
         task.cancel();
         key.was_cancelled();
         assert!(!task.join().expect("the job decides on its end"));
@@ -87,8 +86,7 @@ fn a_dead_origins_jobs_are_cancelled() {
     bounded(|| {
         let world = World::new();
         let (pool, key, worker) = (world.pool(1), Key::new(), world.worker(1));
-        let _task = pool.send(key.job()).expect("accepted");
-        key.has_begun(1);
+        let _task = key.begun(&pool);
         world.origin.kill();
         key.was_cancelled();
         eventually("the worker has let go", || worker.here.stats().running == 0);
@@ -101,8 +99,7 @@ fn a_sealed_pools_jobs_run_on_without_their_origin() {
         let world = World::new();
         let pool = world.pool_with(PoolConfig::remote(1, world.origin.queue("work")).sealed());
         let (key, worker) = (Key::new(), world.worker(1));
-        let _task = pool.send(key.job()).expect("accepted");
-        key.has_begun(1);
+        let _task = key.begun(&pool);
         world.origin.kill();
         std::thread::sleep(Duration::from_millis(300));
         key.open();

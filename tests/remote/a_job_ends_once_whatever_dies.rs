@@ -76,8 +76,7 @@ fn a_job_whose_worker_dies_is_lost_and_may_have_run() {
         let world = World::new();
         let (pool, key) = (world.pool(1), Key::new());
         let worker = world.worker(1);
-        let task = pool.send(key.job()).expect("accepted");
-        key.has_begun(1);
+        let task = key.begun(&pool);
         worker.end.kill();
         let error = task.join().expect_err("its worker died");
         assert_eq!(error.kind(), ErrorKind::WorkerLost);
@@ -287,8 +286,7 @@ fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
         let world = World::new();
         let (pool, key) = (world.pool(1), Key::new());
         let first = world.worker(1);
-        let running = pool.send(key.job()).expect("accepted");
-        key.has_begun(1);
+        let running = key.begun(&pool);
         let queued: Vec<_> = (0..20).map(|n| pool.send(Double(n)).expect("accepted")).collect();
         first.serving.close();
         let _second = world.worker(1);
@@ -297,5 +295,21 @@ fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
         assert!(queued.into_iter().all(|task| task.join().is_ok()));
         assert!(first.serving.stop().expect("stops").is_complete());
         eventually("the pool of the worker is idle", || first.here.stats().running == 0);
+    });
+}
+
+#[test]
+fn a_closed_engine_ends_its_jobs() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, key, _worker) = (world.pool(1), Key::new(), world.worker(1));
+        let running = key.begun(&pool);
+        let queued = pool.send(Double(1)).expect("accepted");
+        world.origin.kill();
+        assert_eq!(running.join().expect_err("no word of it comes").kind(), ErrorKind::WorkerLost);
+        assert_eq!(queued.join().expect_err("it was not begun").kind(), ErrorKind::EngineFailed);
+        let late = pool.send(Double(2)).expect("accepted");
+        assert_eq!(late.join().expect_err("nor was this").kind(), ErrorKind::EngineFailed);
+        key.open();
     });
 }

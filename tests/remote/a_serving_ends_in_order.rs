@@ -121,8 +121,7 @@ fn a_dropped_serving_closes_and_its_jobs_end() {
     bounded(|| {
         let world = World::new();
         let (pool, key, worker) = (world.pool(1), Key::new(), world.worker(1));
-        let task = pool.send(key.job()).expect("accepted");
-        key.has_begun(1);
+        let task = key.begun(&pool);
         let began = Instant::now();
         drop(worker.serving);
         assert!(began.elapsed() < Duration::from_secs(5));
@@ -147,8 +146,7 @@ fn a_drain_ends_a_serving_as_a_pool() {
         here.start(PoolConfig::leased(1)).expect("starts");
         let end = world.origin.another();
         let _serving = remote::serve(end.queue("work"), &here).job::<Held>().job::<Double>().start().expect("starts");
-        let task = pool.send(key.job()).expect("accepted");
-        key.has_begun(1);
+        let task = key.begun(&pool);
         let next = pool.send(Double(2)).expect("accepted");
         let draining = std::thread::spawn(move || {
             at.run(|| Drain::within(Duration::from_secs(20)).grace(Duration::from_secs(20)).end())

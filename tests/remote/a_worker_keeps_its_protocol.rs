@@ -38,6 +38,13 @@ fn grant(answer: Answer<Bytes>) {
     answer.give(Ok(bytes(&Told::Begin { attempt: 1 })));
 }
 
+/// Delivers the first message of a job, grants its begin, and waits until it runs.
+fn begin(puppet: &Puppet, key: Key) {
+    puppet.deliver(1, 11, &key.job());
+    grant(puppet.next().1);
+    key.has_begun(1);
+}
+
 fn confirm(answer: Answer<Bytes>) {
     answer.give(Ok(bytes(&Told::Confirmed { first: true })));
 }
@@ -145,9 +152,7 @@ fn a_second_message_of_a_running_job_runs_nothing_and_is_settled_with_it() {
     bounded(|| {
         let (puppet, _apart, _serving) = worker(2);
         let key = Key::new();
-        puppet.deliver(1, 11, &key.job());
-        grant(puppet.next().1);
-        key.has_begun(1);
+        begin(&puppet, key);
         // A copy, after the broker has lost its memory.
         puppet.deliver(2, 12, &key.job());
         puppet.is_settled(1, Settlement::Done);
@@ -211,9 +216,7 @@ fn a_sign_names_the_running_jobs_and_its_answer_stops_them() {
     bounded(|| {
         let (puppet, _apart, _serving) = worker(2);
         let key = Key::new();
-        puppet.deliver(1, 11, &key.job());
-        grant(puppet.next().1);
-        key.has_begun(1);
+        begin(&puppet, key);
         let answer = puppet.wait(|state| match state.requests.pop_front()? {
             (Ask::Sign { jobs, scopes }, answer) if jobs == [7] => {
                 assert_eq!(scopes, [3]);
@@ -239,9 +242,7 @@ fn three_missed_signs_cancel_the_jobs_of_the_origin() {
     bounded(|| {
         let (puppet, _apart, _serving) = worker(2);
         let key = Key::new();
-        puppet.deliver(1, 11, &key.job());
-        grant(puppet.next().1);
-        key.has_begun(1);
+        begin(&puppet, key);
         for _ in 0..3 {
             let (_, answer) = puppet.wait(|state| state.requests.pop_front());
             answer.give(Err(Fault::NoAnswer(LEASE)));

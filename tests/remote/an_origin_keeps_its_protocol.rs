@@ -81,6 +81,10 @@ impl Engine for Broker {
         true
     }
 
+    fn is_closed(&self) -> bool {
+        false
+    }
+
     fn lease(&self) -> Duration {
         // No lease passes within these tests.
         LEASE * 100

@@ -109,7 +109,7 @@ impl Puppet {
     pub(crate) fn deliver_raw(&self, id: u64, receipt: u64, headers: Vec<(String, String)>, body: Bytes) {
         let inbox = self.change(|state| state.inbox.clone()).expect("it is open");
         let (id, receipt) = (DeliveryId(id), Receipt(receipt));
-        inbox.delivered(Delivery { id, queue: "work".into(), receipt, count: 1, again: false, headers, body });
+        inbox.delivered(Delivery { id, queue: "work".into(), receipt, count: 1, headers, body });
     }
 
     pub(crate) fn is_settled(&self, id: u64, how: Settlement) {
@@ -164,6 +164,10 @@ impl Engine for Puppet {
 
     fn is_connected(&self) -> bool {
         true
+    }
+
+    fn is_closed(&self) -> bool {
+        false
     }
 
     fn lease(&self) -> Duration {

@@ -6,7 +6,7 @@ use std::sync::{Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
 use heirloom::remote::{self, Job, Loopback, Serving};
-use heirloom::{PoolConfig, PoolManager, Scope};
+use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
 use serde::{Deserialize, Serialize};
 
 use crate::a_serving_ends_in_order::Stubborn;
@@ -60,6 +60,13 @@ impl Key {
 
     pub(crate) fn job(self) -> Held {
         Held { key: self.0 }
+    }
+
+    /// Sends a job, and waits until it has begun.
+    pub(crate) fn begun(self, pool: &PoolManager) -> TaskHandle<bool> {
+        let task = pool.send(self.job()).expect("accepted");
+        self.has_begun(1);
+        task
     }
 
     pub(crate) fn repeatable(self) -> Repeatable {

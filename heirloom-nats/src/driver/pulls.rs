@@ -121,15 +121,7 @@ impl Driver {
             headers.extend(values.iter().map(|value| (name.to_string(), value.as_str().to_string())));
         }
         let receipt = from.incarnation.receipt(from.number);
-        let delivery = Delivery {
-            id,
-            queue: name,
-            receipt,
-            count: from.count,
-            again: from.count > 1,
-            headers,
-            body: message.payload,
-        };
+        let delivery = Delivery { id, queue: name, receipt, count: from.count, headers, body: message.payload };
         self.inbox.delivered(delivery);
     }
 }

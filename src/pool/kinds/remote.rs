@@ -8,25 +8,15 @@ use crate::pool::core::kind::Kind;
 use crate::pool::core::pool::Pool;
 use crate::sync::os::Arc;
 use crate::threads::job::{Job, WorkerHandle};
-use crate::wire::engine::{Answer, QueueLimits};
-use crate::wire::fault::Fault;
+use crate::wire::engine::QueueLimits;
 
 pub(super) struct Remote;
 
 impl Remote {
-    /// Makes sure that the queue is there. A fault is logged, and again the answer of each job that is sent.
+    /// Makes sure that the queue is there.
     pub(super) fn new(config: &PoolConfig) -> Self {
         if let Some(remote) = &config.rare().remote {
-            let limits = QueueLimits { running: config.limit(), queued: config.rare().queue_limit };
-            let queue = remote.queue.clone();
-            let declared = move |declared: Result<(), Fault>| {
-                if let Err(fault) = declared.as_ref()
-                    && *fault != Fault::Away
-                {
-                    tracing::warn!(queue = %queue.name, engine = queue.link.engine.describe(), "heirloom: no queue: {fault}");
-                }
-            };
-            remote.queue.link.engine.declare(&remote.queue.name, Some(limits), Answer::new(declared));
+            remote.queue.declare(Some(QueueLimits { running: config.limit(), queued: config.rare().queue_limit }));
         }
         Self
     }

@@ -49,6 +49,10 @@ impl Broker {
         !fork::is_fork() && self.state.lock().ends.get(&end).is_some_and(EndState::is_there)
     }
 
+    pub(super) fn is_closed(&self, end: u64) -> bool {
+        !fork::is_fork() && self.state.lock().ends.get(&end).is_none_or(|at| at.dead)
+    }
+
     pub(super) fn call(self: &Arc<Self>, end: u64, op: Op) {
         // A lock that was held when the process forked is never released here.
         if fork::is_fork() {

@@ -79,6 +79,10 @@ impl Engine for End {
         self.broker.is_connected(self.id)
     }
 
+    fn is_closed(&self) -> bool {
+        self.broker.is_closed(self.id)
+    }
+
     fn lease(&self) -> Duration {
         self.broker.settings.lease
     }

@@ -108,7 +108,6 @@ impl Queue {
             queue: name.clone(),
             receipt: Receipt(receipt),
             count: message.count,
-            again: message.count > 1,
             headers: message.headers.clone(),
             body: message.body.clone(),
         };

@@ -26,7 +26,8 @@ pub(crate) trait Kept: Send + Sync {
 
     fn is_cancelled(&self) -> bool;
 
-    fn cancel_reason(&self) -> Option<CancelReason>;
+    /// Returns why the task was cancelled; a request where no cancel reaches it.
+    fn cancel_reason(&self) -> CancelReason;
 
     /// Ends the task with the bytes of its output, which are decoded here.
     fn complete(&self, output: &Bytes, worker: &ProcessId);
@@ -88,8 +89,8 @@ impl<J: Job> Kept for Promised<J> {
         self.at.is_cancelled()
     }
 
-    fn cancel_reason(&self) -> Option<CancelReason> {
-        self.at.0.node().cause().map(|cause| cause.reason())
+    fn cancel_reason(&self) -> CancelReason {
+        self.at.0.node().cause().map_or(CancelReason::Request, |cause| cause.reason())
     }
 
     fn complete(&self, output: &Bytes, worker: &ProcessId) {

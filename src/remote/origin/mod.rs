@@ -14,10 +14,10 @@
 //! ```
 //!
 //! # The worker's death
-//! The engine delivers the same message again after the worker was silent for a lease: the next worker asks to begin with the
-//! receipt that the grant names, and so proves the death. A job that was published twice has two receipts; an ask with another
-//! one is for a copy, and is told that the job is over. Where the engine has lost the message, the missing signs of the worker
-//! prove it (`tick`).
+//! The engine delivers the same message again after the worker was silent for a lease. The next worker asks to begin with the receipt
+//! that the grant names, and with a later delivery: that proves the death. A request with an earlier delivery is stale, and proves
+//! nothing. A job that was published twice has two receipts. A request with another receipt than the grant's is for a copy, whose
+//! delivery is done. Where the engine has lost the message, the missing signs of the worker prove the death (`time`).
 //!
 //! # Locks
 //! The table's lock is held for look-ups and changes of records alone. Promises, hooks and the engine are called without it:
@@ -30,33 +30,22 @@ mod scopes;
 mod state;
 mod time;
 
-use std::time::{Duration, Instant};
+use std::io;
 
-use crate::remote::ticker::{self, Ticks};
 use crate::sync::os::Arc;
 use crate::wire::address::ProcessId;
 use crate::wire::engine::Answer;
-use crate::wire::link::{Half, Link};
+use crate::wire::link::{self, Half, Link};
 
 pub(crate) use crate::remote::origin::record::Sent;
 pub(crate) use crate::remote::origin::state::Origin;
 
 /// Returns the origin of a link, which is made at the first call.
-pub(crate) fn of(link: &Arc<Link>) -> Arc<Origin> {
-    let half = link.origin.get_or_init(|| {
-        let origin = Arc::new(Origin::new(link));
-        let weak = Arc::downgrade(&origin);
-        if !ticker::start(weak) {
-            tracing::warn!(
-                "heirloom: the system refused a thread for the leases of remote jobs; a lost worker is not noticed"
-            );
-        }
-        origin
-    });
-    match Arc::clone(half).as_any().downcast::<Origin>() {
-        Ok(origin) => origin,
-        Err(_) => unreachable!("the half that `of` makes is an origin"),
-    }
+///
+/// # Errors
+/// The system's, when it refuses the thread of the clock: a lost worker would not be noticed.
+pub(crate) fn of(link: &Arc<Link>) -> io::Result<Arc<Origin>> {
+    link::half(&link.origin, || Origin::new(link), time::schedule)
 }
 
 impl Half for Origin {
@@ -68,18 +57,5 @@ impl Half for Origin {
         if connected {
             time::connected(&self);
         }
-    }
-
-    fn as_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync> {
-        self
-    }
-}
-
-impl Ticks for Origin {
-    fn tick(self: Arc<Self>) -> Duration {
-        if self.is_connected() {
-            time::tick(&self, Instant::now());
-        }
-        (self.lease / 3).clamp(Duration::from_millis(5), Duration::from_secs(5))
     }
 }

@@ -71,10 +71,7 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Tol
     }
     if let Some(worker) = dead {
         if !record.may_repeat() || record.kept.is_cancelled() {
-            let lost = jobs.remove(&job);
-            drop(jobs);
-            if let Some(record) = lost {
-                origin.scopes.leave(&record.sent.scopes);
+            if let Some(record) = origin.take(jobs, job) {
                 lose(&*record.kept, &worker);
             }
             return Told::Over;
@@ -132,9 +129,7 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, (attempt, ask): (u32,
         // A worker of another version got a copy, or the message of a worker that runs the job.
         return false;
     }
-    let Some(record) = jobs.remove(&job) else { return false };
-    drop(jobs);
-    origin.scopes.leave(&record.sent.scopes);
+    let Some(record) = origin.take(jobs, job) else { return false };
     match outcome {
         Outcome::Value(output) => record.kept.complete(&output, from),
         Outcome::Panicked(text) => record.kept.panic(text),
@@ -152,9 +147,8 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, (attempt, ask): (u32,
 
 /// Notes that a worker lives.
 fn sign(origin: &Arc<Origin>, from: &ProcessId, numbers: &[u64], scopes: &[u64]) -> Told {
-    let (mut stop, mut unknown) = (Vec::new(), Vec::new());
+    let (mut kept, mut unknown) = (Vec::new(), Vec::new());
     let now = Instant::now();
-    let mut kept = Vec::new();
     {
         let mut jobs = origin.jobs.lock();
         for number in numbers {
@@ -167,6 +161,8 @@ fn sign(origin: &Arc<Origin>, from: &ProcessId, numbers: &[u64], scopes: &[u64])
             }
         }
     }
-    stop.extend(kept.iter().filter(|(_, kept)| kept.is_cancelled()).map(|(number, _)| *number));
+    // A look at a node, without the lock.
+    let cancelled = kept.iter().filter(|(_, kept)| kept.is_cancelled());
+    let stop = cancelled.map(|(number, _)| *number).collect();
     Told::Signed { stop, unknown, ended: origin.scopes.ended(scopes) }
 }

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use crate::cancel::OnCancel;
 use crate::error::CancelReason;
 use crate::lineage::handle::Lineage;
-use crate::lineage::node::WeakNodeRef;
+use crate::lineage::node::{NodeRef, WeakNodeRef};
 use crate::sync::os::Mutex;
-use crate::wire::message::Why;
 
 /// The scopes that jobs were sent from and that workers may keep something for.
 pub(crate) struct Scopes(Mutex<HashMap<u64, Noted>>);
@@ -82,19 +81,20 @@ impl Scopes {
         scopes
             .iter()
             .copied()
-            .filter(|id| noted.get(id).is_none_or(|noted| noted.jobs == 0 && is_over(&noted.node)))
+            .filter(|id| noted.get(id).is_none_or(|noted| noted.jobs == 0 && is_over(noted.node.upgrade().as_ref())))
             .collect()
     }
 
     /// Notes that the workers hear of a scope's cancel. Returns its reason; `None` for a scope that is not known.
-    pub(super) fn stop(&self, id: u64) -> Option<Why> {
+    pub(super) fn stop(&self, id: u64) -> Option<CancelReason> {
         let node = {
             let mut noted = self.0.lock();
             let noted = noted.get_mut(&id)?;
             noted.stopped = true;
             noted.node.clone()
         };
-        Some(why(node.upgrade().and_then(|node| node.node().cause()).map(|cause| cause.reason())))
+        let cause = node.upgrade().and_then(|node| node.node().cause());
+        Some(cause.map_or(CancelReason::Request, |cause| cause.reason()))
     }
 
     /// Returns the scopes without jobs that were cancelled since the last look, and those that have ended. The latter are
@@ -106,7 +106,7 @@ impl Scopes {
                 return true;
             }
             let node = noted.node.upgrade();
-            let is_over = node.as_ref().is_none_or(|node| node.node().is_over());
+            let is_over = is_over(node.as_ref());
             if is_over {
                 ended.push(*id);
             } else if !noted.stopped && node.as_ref().is_some_and(|node| node.node().is_cancelled()) {
@@ -122,15 +122,6 @@ impl Scopes {
 }
 
 /// Returns whether nothing can be sent from the scope any more.
-fn is_over(node: &WeakNodeRef) -> bool {
-    node.upgrade().is_none_or(|node| node.node().is_over())
-}
-
-pub(super) fn why(reason: Option<CancelReason>) -> Why {
-    match reason {
-        Some(CancelReason::OwnerEnd) => Why::OwnerEnd,
-        Some(CancelReason::Deadline) => Why::Deadline,
-        Some(CancelReason::Shutdown) => Why::Shutdown,
-        _ => Why::Request,
-    }
+fn is_over(scope: Option<&NodeRef>) -> bool {
+    scope.is_none_or(|scope| scope.node().is_over())
 }

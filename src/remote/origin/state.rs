@@ -1,17 +1,22 @@
 //! [`Origin`]: the half of a link that sends jobs, and its records.
 
 use std::collections::HashMap;
+use std::io;
 use std::time::Duration;
 
+use crate::remote::clock::Clock;
 use crate::remote::origin::kept::Kept;
 use crate::remote::origin::record::{Record, Sent};
-use crate::remote::origin::scopes::{self, Scopes};
-use crate::sync::os::{Arc, AtomicU64, Mutex, Ordering, Weak};
+use crate::remote::origin::scopes::Scopes;
+use crate::sync::os::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, Weak};
 use crate::wire::engine::{Answer, Receipt};
 use crate::wire::envelope::Envelope;
 use crate::wire::fault::Fault;
 use crate::wire::link::Link;
 use crate::wire::message::{self, Call};
+
+/// The table of records, locked.
+pub(super) type Jobs<'a> = MutexGuard<'a, HashMap<u64, Record>>;
 
 /// The half of a link that sends jobs.
 pub(crate) struct Origin {
@@ -21,17 +26,19 @@ pub(crate) struct Origin {
     /// Results that came after another one.
     pub(super) duplicates: AtomicU64,
     pub(super) lease: Duration,
+    pub(super) clock: Clock,
 }
 
 impl Origin {
-    pub(super) fn new(link: &Arc<Link>) -> Self {
-        Self {
+    pub(super) fn new(link: &Arc<Link>) -> io::Result<Self> {
+        Ok(Self {
             link: Arc::downgrade(link),
             jobs: Mutex::new(HashMap::new()),
             scopes: Scopes::new(),
             duplicates: AtomicU64::new(0),
             lease: link.engine.lease(),
-        }
+            clock: Clock::start()?,
+        })
     }
 
     /// Keeps an accepted job until it has ended, and publishes it.
@@ -101,10 +108,7 @@ impl Origin {
             // The engine took the job before, or a worker has it: a fault of another message is no reason to refuse it.
             Err(_) if record.was_published() => record.unpublished(sent),
             Err(fault) => {
-                let refused = jobs.remove(&number);
-                drop(jobs);
-                if let Some(mut record) = refused {
-                    self.scopes.leave(&record.sent.scopes);
+                if let Some(mut record) = self.take(jobs, number) {
                     if let Some(told) = record.told.take() {
                         told.give(Err(fault.clone()));
                     }
@@ -114,11 +118,21 @@ impl Origin {
         }
     }
 
+    /// Takes out the record of a job that ends, and releases the table. The caller ends the job, which runs user code.
+    pub(super) fn take(&self, mut jobs: Jobs<'_>, number: u64) -> Option<Record> {
+        let record = jobs.remove(&number);
+        drop(jobs);
+        if let Some(record) = &record {
+            self.scopes.leave(&record.sent.scopes);
+        }
+        record
+    }
+
     /// The job has ended here, before it began.
     fn ended_unbegun(&self, number: u64) {
-        let Some(record) = self.jobs.lock().remove(&number) else { return };
-        self.scopes.leave(&record.sent.scopes);
-        self.forget(record);
+        if let Some(record) = self.take(self.jobs.lock(), number) {
+            self.forget(record);
+        }
     }
 
     /// Takes the message of a job that has ended out of its queue.
@@ -134,33 +148,31 @@ impl Origin {
 
     /// The job is cancelled. One that has not begun ends by itself; the worker of the others hears of it.
     fn cancelled(&self, number: u64) {
-        let mut jobs = self.jobs.lock();
+        let jobs = self.jobs.lock();
         let Some(record) = jobs.get(&number).filter(|record| record.begun) else { return };
         if record.grant.is_some() {
             // One message of a scope reaches all its jobs.
             let heard = self.scopes.any_stopped(&record.sent.scopes);
-            let reason = scopes::why(record.kept.cancel_reason());
+            let reason = record.kept.cancel_reason().into();
             drop(jobs);
             if !heard {
                 self.call(&Call::Stop { scopes: Vec::new(), jobs: vec![number], reason });
             }
-        } else if let Some(record) = jobs.remove(&number) {
+        } else if let Some(record) = self.take(jobs, number) {
             // It waits for another attempt.
-            drop(jobs);
-            self.scopes.leave(&record.sent.scopes);
             record.kept.cancel();
             self.forget(record);
         }
     }
 
-    pub(super) fn is_connected(&self) -> bool {
-        self.link.upgrade().is_some_and(|link| link.engine.is_connected())
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
+        self.link.upgrade()
     }
 
     /// Tells the workers that a scope was cancelled.
     pub(super) fn stop_scope(&self, id: u64) {
         if let Some(reason) = self.scopes.stop(id) {
-            self.call(&Call::Stop { scopes: vec![id], jobs: Vec::new(), reason });
+            self.call(&Call::Stop { scopes: vec![id], jobs: Vec::new(), reason: reason.into() });
         }
     }
 

@@ -1,10 +1,11 @@
 //! Leases of workers, and messages that are to be published again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::remote::origin::requests::lose;
 use crate::remote::origin::state::Origin;
 use crate::sync::os::Arc;
+use crate::wire::fault::Fault;
 use crate::wire::message::Call;
 
 /// The engine has connected, and may have lost all messages. A worker's silence until now proves nothing.
@@ -23,8 +24,38 @@ pub(super) fn connected(origin: &Arc<Origin>) {
     again.iter().for_each(|(queue, envelope)| origin.publish(queue, envelope));
 }
 
+/// Repeats [`tick`] while the origin lives.
+pub(super) fn schedule(origin: &Arc<Origin>) {
+    let weak = Arc::downgrade(origin);
+    let period = (origin.lease / 3).clamp(Duration::from_millis(5), Duration::from_secs(5));
+    origin.clock.after(period, move || {
+        if let Some(origin) = weak.upgrade() {
+            if let Some(link) = origin.link() {
+                if link.engine.is_closed() {
+                    closed(&origin);
+                } else if link.engine.is_connected() {
+                    tick(&origin, Instant::now());
+                }
+            }
+            schedule(&origin);
+        }
+    });
+}
+
+/// The engine was closed: no word of a worker comes any more.
+fn closed(origin: &Arc<Origin>) {
+    let numbers: Vec<u64> = origin.jobs.lock().keys().copied().collect();
+    for number in numbers {
+        let Some(record) = origin.take(origin.jobs.lock(), number) else { continue };
+        match &record.grant {
+            Some(grant) => lose(&*record.kept, &grant.worker),
+            None => record.kept.refuse(&Fault::Broken("it was closed; open it again, and send the job again".into())),
+        }
+    }
+}
+
 /// Does what is due while there is a connection.
-pub(super) fn tick(origin: &Arc<Origin>, now: Instant) {
+fn tick(origin: &Arc<Origin>, now: Instant) {
     let (mut again, mut lost) = (Vec::new(), Vec::new());
     {
         let mut jobs = origin.jobs.lock();

@@ -23,7 +23,7 @@ use crate::remote::worker::tell;
 use crate::sync::os::{Arc, Mutex};
 use crate::threads::aside;
 use crate::wire::address::JobId;
-use crate::wire::engine::{Answer, Delivery, DeliveryId, Settlement};
+use crate::wire::engine::{Delivery, DeliveryId, Settlement};
 use crate::wire::envelope::Envelope;
 use crate::wire::fault::Fault;
 use crate::wire::message::{self, Ask, Outcome, Told};
@@ -75,7 +75,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
         give_back(&core, delivery.id);
         return close(worker, &core);
     };
-    let at_once = envelope.repeatable && !delivery.again;
+    let at_once = envelope.repeatable && delivery.count == 1;
     let until = Instant::now() + worker.lease * 2;
     let now = Now {
         stage: if at_once { Stage::Runs } else { Stage::Asks { until } },
@@ -108,7 +108,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
         sealed: envelope.sealed,
         trace: TraceContext::of(envelope.trace),
         ask: worker.next_ask(),
-        again: delivery.again,
+        again: delivery.count > 1,
         work,
         since: Instant::now(),
         now: Mutex::new(now),
@@ -187,7 +187,7 @@ fn replace(worker: &Arc<Worker>, core: &Arc<Core>, run: &Arc<Run>, delivery: &De
     };
     let Some(before) = before else {
         let (core, id) = (Arc::clone(core), delivery.id);
-        worker.clock.after(NEXT, move || give_back(&core, id));
+        worker.after(NEXT, move |_| give_back(&core, id));
         return true;
     };
     // The same message counts once, whichever of its deliveries is settled.
@@ -211,13 +211,9 @@ pub(super) fn ask(worker: &Arc<Worker>, run: &Arc<Run>) {
         (now.receipt, now.count)
     };
     let ask = Ask::Begin { job: run.id.number, receipt: receipt.0, ask: run.ask, count, again: run.again };
-    let (weak, of) = (Arc::downgrade(worker), Arc::clone(run));
-    let asked = Answer::new(move |outcome| {
-        if let Some(worker) = weak.upgrade() {
-            asked(&worker, &of, receipt.0, outcome);
-        }
-    });
-    run.core.link().engine.request(&run.id.origin, message::encode(&ask), worker.within(), asked);
+    let of = Arc::clone(run);
+    let asked = move |worker: &Arc<Worker>, outcome| asked(worker, &of, receipt.0, outcome);
+    worker.request(&run.id.origin, &ask, worker.within(), asked);
 }
 
 /// Returns the end of a delivery whose job is over.
@@ -225,7 +221,7 @@ fn done(told: &Told) -> Settlement {
     if matches!(told, Told::Stale) { Settlement::Forget } else { Settlement::Done }
 }
 
-/// What an answer asks of the worker.
+/// The next step of the worker after an answer.
 enum Owes {
     Nothing,
     Submit,
@@ -288,12 +284,8 @@ fn asked(worker: &Arc<Worker>, run: &Arc<Run>, receipt: u64, outcome: Result<Byt
         Owes::Over(how) => over(worker, run, how),
         Owes::Settle(how) => tell::settle(worker, run, how),
         Owes::AskAgain(pause) => {
-            let (weak, run) = (Arc::downgrade(worker), Arc::clone(run));
-            worker.clock.after(pause, move || {
-                if let Some(worker) = weak.upgrade() {
-                    ask(&worker, &run);
-                }
-            });
+            let run = Arc::clone(run);
+            worker.after(pause, move |worker| ask(worker, &run));
         }
     }
 }

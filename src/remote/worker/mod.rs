@@ -36,40 +36,26 @@ use std::io;
 
 use bytes::Bytes;
 
-use crate::error::CancelReason;
 use crate::remote::worker::state::Worker;
 use crate::sync::os::{Arc, Ordering};
 use crate::wire::address::ProcessId;
 use crate::wire::engine::Delivery;
-use crate::wire::link::{Half, Link};
-use crate::wire::message::{self, Call, Why};
+use crate::wire::link::{self, Half, Link};
+use crate::wire::message::{self, Call};
 
 /// Returns the worker of a link, which is made at the first call.
 ///
 /// # Errors
 /// The system's, when it refuses the thread of the clock.
 fn of(link: &Arc<Link>) -> io::Result<Arc<Worker>> {
-    let half = match link.worker.get() {
-        Some(half) => half,
-        None => {
-            let worker = Arc::new(Worker::new(link)?);
-            link.worker.get_or_init(|| {
-                signs::schedule(&worker);
-                worker
-            })
-        }
-    };
-    match Arc::clone(half).as_any().downcast::<Worker>() {
-        Ok(worker) => Ok(worker),
-        Err(_) => unreachable!("the half that `of` makes is a worker"),
-    }
+    link::half(&link.worker, || Worker::new(link), signs::schedule)
 }
 
 impl Half for Worker {
     fn heard(self: Arc<Self>, origin: &ProcessId, message: Bytes) {
         match message::decode(&message) {
             Some(Call::Stop { scopes, jobs, reason }) => {
-                let reason = reason_of(reason);
+                let reason = reason.into();
                 signs::stop_scopes(&self, origin, &scopes, reason);
                 signs::stop_jobs(&self, origin, &jobs, reason);
             }
@@ -92,18 +78,5 @@ impl Half for Worker {
             runs.iter().for_each(|run| begin::ask_again(&self, run));
             signs::send(&self);
         }
-    }
-
-    fn as_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync> {
-        self
-    }
-}
-
-fn reason_of(why: Why) -> CancelReason {
-    match why {
-        Why::Request => CancelReason::Request,
-        Why::OwnerEnd => CancelReason::OwnerEnd,
-        Why::Deadline => CancelReason::Deadline,
-        Why::Shutdown => CancelReason::Shutdown,
     }
 }

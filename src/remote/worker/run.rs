@@ -8,7 +8,7 @@
 //!                 └──over, or the origin is dead──────────────────────or two leases ──┘
 //! ```
 //! A repeatable job is in RUNS from its delivery on, and asks meanwhile. One lock guards all changes, and no engine and no user
-//! code is called under it. So each change returns to its caller what is owed then.
+//! code is called under it. So each change returns the next step to its caller.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -42,7 +42,7 @@ pub(super) struct Run {
     pub(super) trace: TraceContext,
     /// The number of this worker's request to begin.
     pub(super) ask: u64,
-    /// See [`Delivery::again`](crate::wire::engine::Delivery::again).
+    /// Another worker may have begun the message of the run before.
     pub(super) again: bool,
     /// Lets the scope of the serving, a drain and a shutdown wait until the run is settled.
     pub(super) work: Arc<Work>,

@@ -21,8 +21,6 @@ use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::value::heirloom::Heirloom;
 use crate::wait::park;
-use crate::wire::engine::Answer;
-use crate::wire::fault::Fault;
 use crate::wire::link::Queue;
 
 /// Returns settings that [start](Serve::start) to run the jobs of a queue in this process, on the threads of the pool `here`.
@@ -31,10 +29,11 @@ use crate::wire::link::Queue;
 /// none ahead: a job that waits here would be one of the queue's limit.
 ///
 /// # Where a job stands
-/// Below the node that owns `here` there is a scope `serve "thumbs"`, and below it a scope for each scope of a sender, named like
-/// `request 7 @ web-3`, for all of its jobs on this worker. A job finds the managers and values of these scopes and of the worker.
-/// The pools that it [gets or creates](crate::get_or_create()) at the request's scope live as long as the request. A cancel of a scope of the
-/// sender cancels the jobs below it here. [`Lineage::origin`](crate::Lineage::origin) tells where a job comes from.
+/// The serving has a scope `serve "thumbs"`, below the node that owns `here`. Below that scope stands one remote scope for each scope of
+/// an origin, named like `request 7 @ web-3`. All jobs of one scope share its remote scope on this worker. A job finds the managers and
+/// values of these scopes and of the worker. Pools that jobs [get or create](crate::get_or_create()) at the remote scope live as long as the
+/// origin's scope. A cancel of the origin's scope
+/// cancels the jobs below the remote scope. [`Lineage::origin`](crate::Lineage::origin) tells where a job comes from.
 ///
 /// ```
 /// use heirloom::remote::{self, Job};
@@ -188,18 +187,7 @@ impl Serve {
             state.servings.insert(core.queue.name.clone(), Arc::clone(&core));
             state.cores.push(Arc::downgrade(&core));
         }
-        let declared = {
-            let queue = core.queue.clone();
-            move |declared: Result<(), Fault>| {
-                if let Err(fault) = declared.as_ref()
-                    && *fault != Fault::Away
-                {
-                    let engine = queue.link.engine.describe();
-                    tracing::warn!(target: "heirloom", queue = queue.name(), engine, "no queue to serve: {fault}");
-                }
-            }
-        };
-        core.link().engine.declare(&core.queue.name, None, Answer::new(declared));
+        core.queue.declare(None);
         core.refill();
         Ok(Serving { core, worker })
     }

@@ -1,4 +1,5 @@
-//! Signs of life: three in each lease, to each process that this worker has work of. Two without an answer mean that it is dead.
+//! Signs of life: three in each lease, to each process that this worker has work of. Three without an answer, the time of a
+//! lease, mean that it is dead.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,19 +15,16 @@ use crate::remote::worker::tell;
 use crate::sync::os::{Arc, Ordering};
 use crate::threads::aside;
 use crate::wire::address::{JobId, ProcessId};
-use crate::wire::engine::{Answer, Settlement};
+use crate::wire::engine::Settlement;
 use crate::wire::fault::Fault;
 use crate::wire::link::Link;
 use crate::wire::message::{self, Ask, Told};
 
 /// Repeats [`send`] while the worker lives.
 pub(super) fn schedule(worker: &Arc<Worker>) {
-    let weak = Arc::downgrade(worker);
-    worker.clock.after(worker.period(), move || {
-        if let Some(worker) = weak.upgrade() {
-            send(&worker);
-            schedule(&worker);
-        }
+    worker.after(worker.period(), |worker| {
+        send(worker);
+        schedule(worker);
     });
 }
 
@@ -77,13 +75,9 @@ pub(super) fn send(worker: &Arc<Worker>) {
     unfollow(worker, &link, &signs);
     for (process, Sign { jobs, scopes }) in signs {
         let connect = worker.connects.load(Ordering::SeqCst);
-        let (weak, to, sent) = (Arc::downgrade(worker), process.clone(), jobs.clone());
-        let answered = Answer::new(move |outcome| {
-            if let Some(worker) = weak.upgrade() {
-                answered(&worker, &to, connect, &sent, outcome);
-            }
-        });
-        link.engine.request(&process, message::encode(&Ask::Sign { jobs, scopes }), worker.period() * 4 / 5, answered);
+        let (to, sent) = (process.clone(), jobs.clone());
+        let answered = move |worker: &Arc<Worker>, outcome| answered(worker, &to, connect, &sent, outcome);
+        worker.request(&process, &Ask::Sign { jobs, scopes }, worker.period() * 4 / 5, answered);
     }
 }
 

@@ -4,12 +4,17 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::remote::clock::Clock;
 use crate::remote::worker::core::Core;
 use crate::remote::worker::run::Run;
 use crate::sync::os::{Arc, AtomicU64, Mutex, Ordering, Weak};
 use crate::wire::address::{JobId, ProcessId};
+use crate::wire::engine::Answer;
+use crate::wire::fault::Fault;
 use crate::wire::link::Link;
+use crate::wire::message::{self, Ask};
 
 /// How often an origin is gone in a row, a third of a lease apart, until it counts as dead.
 pub(super) const GONE: u32 = 4;
@@ -68,6 +73,34 @@ impl Worker {
         self.asks.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Calls `then` after this time, unless the worker is dropped before.
+    pub(super) fn after(self: &Arc<Self>, time: Duration, then: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        let weak = Arc::downgrade(self);
+        self.clock.after(time, move || {
+            if let Some(worker) = weak.upgrade() {
+                then(&worker);
+            }
+        });
+    }
+
+    /// Sends a request to a process, and calls `then` with its answer, unless the worker is dropped before.
+    pub(super) fn request(
+        self: &Arc<Self>,
+        to: &ProcessId,
+        ask: &Ask,
+        within: Duration,
+        then: impl FnOnce(&Arc<Self>, Result<Bytes, Fault>) + Send + 'static,
+    ) {
+        let Some(link) = self.link() else { return };
+        let weak = Arc::downgrade(self);
+        let answered = Answer::new(move |outcome| {
+            if let Some(worker) = weak.upgrade() {
+                then(&worker, outcome);
+            }
+        });
+        link.engine.request(to, message::encode(ask), within, answered);
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.link().is_some_and(|link| link.engine.is_connected())
     }
@@ -105,7 +138,7 @@ impl Worker {
         }
     }
 
-    /// What was missed without a connection proves nothing.
+    /// Forgets missed signs: a sign that is missed without a connection proves nothing.
     pub(super) fn forget_misses(&self) {
         for presence in self.state.lock().followed.values_mut() {
             (presence.misses, presence.gone) = (0, false);

@@ -12,7 +12,7 @@ use crate::remote::worker::run::{Run, Stage};
 use crate::remote::worker::state::{GONE, Worker};
 use crate::sync::os::{Arc, Ordering};
 use crate::threads::aside;
-use crate::wire::engine::{Answer, Settlement};
+use crate::wire::engine::Settlement;
 use crate::wire::fault::Fault;
 use crate::wire::message::{self, Ask, Outcome, Told};
 
@@ -46,12 +46,8 @@ pub(super) fn ended(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Outcome) {
         settle(worker, run, Settlement::Done);
     } else if tells && matches!(outcome, Outcome::NotRun) && !run.is_stopped() && !run.core.is_closed() {
         // The pool is full or has no thread. At once, the job would come and go as fast as messages do.
-        let (weak, run) = (Arc::downgrade(worker), Arc::clone(run));
-        worker.clock.after(REFUSED, move || {
-            if let Some(worker) = weak.upgrade() {
-                tell(&worker, &run);
-            }
-        });
+        let run = Arc::clone(run);
+        worker.after(REFUSED, move |worker| tell(worker, &run));
     } else if tells {
         tell(worker, run);
     }
@@ -106,13 +102,9 @@ pub(super) fn tell(worker: &Arc<Worker>, run: &Arc<Run>) {
         now.tells = true;
         ended
     };
-    let (weak, of) = (Arc::downgrade(worker), Arc::clone(run));
-    let told = Answer::new(move |outcome| {
-        if let Some(worker) = weak.upgrade() {
-            told(&worker, &of, outcome);
-        }
-    });
-    run.core.link().engine.request(&run.id.origin, message::encode(&ended), worker.within(), told);
+    let of = Arc::clone(run);
+    let told = move |worker: &Arc<Worker>, outcome| told(worker, &of, outcome);
+    worker.request(&run.id.origin, &ended, worker.within(), told);
 }
 
 /// The origin has answered, or has not.
@@ -152,16 +144,12 @@ fn told(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Result<Bytes, Fault>) {
                 drop(now);
                 return settle(worker, run, Settlement::Done);
             }
-            // The second time is certain only when a process that connects again had the time to.
+            // It is certain only when a process that connects again had the time to.
             if is_gone { worker.period() } else { worker.pause(tries) }
         }
     };
-    let (weak, run) = (Arc::downgrade(worker), Arc::clone(run));
-    worker.clock.after(pause, move || {
-        if let Some(worker) = weak.upgrade() {
-            tell(&worker, &run);
-        }
-    });
+    let run = Arc::clone(run);
+    worker.after(pause, move |worker| tell(worker, &run));
 }
 
 /// Ends the run and its delivery. A task that runs goes on, and its outcome is dropped. The first call decides.
