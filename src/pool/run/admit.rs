@@ -7,6 +7,8 @@ use crate::lineage::current;
 use crate::lineage::handle::closed_scope;
 use crate::lineage::node::NodeRef;
 use crate::names::task_type::TaskType;
+#[cfg(feature = "remote")]
+use crate::pool::config::kind::PoolKind;
 use crate::pool::context::{interrupted, thread};
 use crate::pool::core::pool::{NotAccepted, Pool};
 use crate::pool::core::shares::Full;
@@ -18,28 +20,23 @@ use crate::sync::os::{Arc, Ordering};
 use crate::sync::unwind::swallow;
 use crate::task::rank::Rank;
 
+/// The code that ends a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndedBy {
+    /// A thread of the pool, which runs the task.
+    Pool,
+    /// The holder of a promise. No thread runs the task, so it stands at its submitter's node in a pool of any kind.
+    Holder,
+}
+
 /// Admits tasks, at least one, before the queue is touched. Returns the nodes and trackers that count each of them.
-pub(super) fn admit(pool: &Arc<Pool>, task_type: Option<&TaskType>, tasks: u64) -> Result<Counted, SubmitError> {
-    let place = check(pool, task_type)?;
-    #[cfg(feature = "remote")]
-    if pool.config.kind == crate::pool::config::kind::PoolKind::Remote {
-        return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::NeedsJob));
-    }
-    let counted = match pool.config.steals() {
-        true => Counted::new(place, live_owner(pool)?),
-        false => Counted { place, ..Counted::default() },
-    };
-    count(pool, counted, tasks)
-}
-
-/// Admits a promised task: no thread of the pool runs it, so it stands at its submitter's node in a pool of any kind.
-pub(super) fn admit_promised(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<Counted, SubmitError> {
-    count(pool, Counted { place: check(pool, task_type)?, ..Counted::default() }, 1)
-}
-
-/// Returns the submitter's node, if the submitter may submit such a task.
-#[inline]
-fn check(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<NodeRef, SubmitError> {
+// One function for all callers: each submit would pay for calls of its parts.
+pub(super) fn admit(
+    pool: &Arc<Pool>,
+    task_type: Option<&TaskType>,
+    tasks: u64,
+    by: EndedBy,
+) -> Result<Counted, SubmitError> {
     if fork::is_fork() {
         return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::Forked));
     }
@@ -47,11 +44,15 @@ fn check(pool: &Arc<Pool>, task_type: Option<&TaskType>) -> Result<NodeRef, Subm
         return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::FromInitialiser));
     }
     check_type(pool, task_type)?;
-    place(pool)
-}
-
-#[inline]
-fn count(pool: &Arc<Pool>, counted: Counted, tasks: u64) -> Result<Counted, SubmitError> {
+    let place = place(pool)?;
+    #[cfg(feature = "remote")]
+    if pool.config.kind == PoolKind::Remote && by == EndedBy::Pool {
+        return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::NeedsJob));
+    }
+    let counted = match pool.config.steals() && by == EndedBy::Pool {
+        true => Counted::new(place, live_owner(pool)?),
+        false => Counted { place, ..Counted::default() },
+    };
     match pool.accept(&counted, tasks) {
         Ok(()) => Ok(counted),
         Err(NotAccepted::ScopeEnded(place)) => Err(scope_has_ended(pool, &place)),

@@ -16,7 +16,7 @@ use crate::pool::core::chain::Batch;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{As, Counted, Task, TaskMeta};
 use crate::pool::core::{cause, claimed, task_nodes};
-use crate::pool::run::admit::{acquire_capacity, admit, refuse};
+use crate::pool::run::admit::{EndedBy, acquire_capacity, admit, refuse};
 use crate::pool::run::evict::Evicted;
 use crate::pool::run::{dispatch, rank};
 use crate::sync::os::{Arc, Ordering, fence};
@@ -133,7 +133,7 @@ fn admit_all(pool: &Arc<Pool>, submitted: &As, tasks: usize) -> Result<(Counted,
     if tasks > limit {
         return Err(SubmitError::new(&pool.namespace, SubmitErrorKind::TooMany { tasks, limit }));
     }
-    let admitted = admit(pool, submitted.task_type.as_ref(), tasks as u64)?;
+    let admitted = admit(pool, submitted.task_type.as_ref(), tasks as u64, EndedBy::Pool)?;
     let rank = rank::of(pool, &admitted.place, submitted.priority);
     match acquire_capacity(pool, &admitted.place, rank, tasks) {
         Ok(()) => Ok((admitted, rank)),

@@ -11,7 +11,7 @@ use crate::pool::core::notifier::Notifier;
 use crate::pool::core::pool::Pool;
 use crate::pool::core::task_meta::{As, Counted, Task, TaskMeta};
 use crate::pool::core::task_nodes;
-use crate::pool::run::admit::{acquire_capacity, admit, meta, refuse};
+use crate::pool::run::admit::{EndedBy, acquire_capacity, admit, meta, refuse};
 use crate::pool::run::evict::Evicted;
 use crate::pool::run::{evict, rank, stop};
 use crate::sync::cpus;
@@ -38,7 +38,7 @@ where
     T: Send,
 {
     let submitted = submitted.into();
-    let admitted = match admit(pool, submitted.task_type.as_ref(), 1) {
+    let admitted = match admit(pool, submitted.task_type.as_ref(), 1, EndedBy::Pool) {
         Ok(admitted) => admitted,
         Err(reason) => return Err(refuse(pool, 1, f.into_inner(), reason)),
     };
@@ -152,7 +152,7 @@ where
     F: Job<Output = T> + Send,
     T: Send,
 {
-    let admitted = match admit(pool, task_type.as_ref(), 1) {
+    let admitted = match admit(pool, task_type.as_ref(), 1, EndedBy::Pool) {
         Ok(admitted) => admitted,
         Err(reason) => return Err(refuse(pool, 1, f.into_inner(), reason).reason),
     };

@@ -33,7 +33,7 @@ use crate::pool::core::pool::Pool;
 use crate::pool::core::running_tasks::{Running, Spare};
 use crate::pool::core::task_meta::{Counted, RareMeta, Task, TaskMeta};
 use crate::pool::core::task_nodes::{self, NodeKey};
-use crate::pool::run::admit::{acquire_capacity, admit_promised, meta, refuse};
+use crate::pool::run::admit::{EndedBy, acquire_capacity, admit, meta, refuse};
 use crate::pool::run::{deadline, depth, evict, leave, rank};
 use crate::sync::clock::CoarseInstant;
 use crate::sync::fork;
@@ -89,7 +89,8 @@ pub(crate) fn submit<T: Send + 'static>(
     pool: &Arc<Pool>,
     task_type: Option<TaskType>,
 ) -> Result<Submitted<impl FnOnce() -> T + Send, T>, Error> {
-    let admitted = admit_promised(pool, task_type.as_ref()).map_err(|reason| refuse(pool, 1, (), reason).reason)?;
+    let admitted = admit(pool, task_type.as_ref(), 1, EndedBy::Holder);
+    let admitted = admitted.map_err(|reason| refuse(pool, 1, (), reason).reason)?;
     let rank = rank::of(pool, &admitted.place, None);
     if let Err(reason) = acquire_capacity(pool, &admitted.place, rank, 1) {
         pool.retract(&admitted, 1);
