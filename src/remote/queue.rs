@@ -2,12 +2,12 @@
 
 use crate::error::{Error, ErrorKind, SubmitError, SubmitErrorKind};
 use crate::names::namespace::Namespace;
-use crate::remote::origin;
+use crate::remote::origin::Origin;
 use crate::remote::told;
 use crate::wire::address::ProcessId;
 use crate::wire::engine::Depth;
 use crate::wire::fault::Fault;
-use crate::wire::link::Queue;
+use crate::wire::link::{self, Queue};
 
 impl Queue {
     /// Returns this process's name in the queue's engine.
@@ -28,11 +28,13 @@ impl Queue {
         depth.await.map_err(|fault| self.error(&fault))
     }
 
-    /// Returns the number of results that this process dropped, for jobs of any queue of its connection that had ended already:
-    /// a worker that was only paused finished beside its successor.
+    /// Returns the number of results that this process dropped, for jobs of any queue of its connection that had ended already.
+    ///
+    /// A worker that was only paused finished beside its successor, or a job was lost or cancelled here before its result came. A
+    /// result that is told twice, since an answer was lost, counts too.
     #[must_use]
     pub fn duplicates(&self) -> u64 {
-        origin::of(&self.link).map_or(0, |origin| origin.duplicates())
+        link::known::<Origin>(&self.link.origin).map_or(0, |origin| origin.duplicates())
     }
 
     fn error(&self, fault: &Fault) -> Error {

@@ -43,21 +43,23 @@ pub(crate) fn half<T: Half>(
     make: impl FnOnce() -> io::Result<T>,
     begin: impl FnOnce(&Arc<T>),
 ) -> io::Result<Arc<T>> {
-    let half = match slot.get() {
-        Some(half) => half,
-        None => {
-            let half = Arc::new(make()?);
-            slot.get_or_init(|| {
-                begin(&half);
-                half
-            })
-        }
-    };
-    let half: Arc<dyn Any + Send + Sync> = Arc::clone(half) as _;
-    match half.downcast::<T>() {
-        Ok(half) => Ok(half),
-        Err(_) => unreachable!("each slot has one type of half"),
+    if slot.get().is_none() {
+        let half = Arc::new(make()?);
+        slot.get_or_init(|| {
+            begin(&half);
+            half
+        });
     }
+    match known(slot) {
+        Some(half) => Ok(half),
+        None => unreachable!("the slot has a half, of its one type"),
+    }
+}
+
+/// Returns the half in a link's slot, if there is one.
+pub(crate) fn known<T: Half>(slot: &OnceLock<Arc<dyn Half>>) -> Option<Arc<T>> {
+    let half: Arc<dyn Any + Send + Sync> = slot.get().cloned()?;
+    half.downcast::<T>().ok()
 }
 
 /// A process's one end of an engine.

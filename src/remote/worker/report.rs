@@ -18,7 +18,7 @@ pub struct ServingStats {
     pub given_back: u64,
     /// Jobs that had begun, are not repeatable, and were given up when the serving stopped.
     pub lost: u64,
-    /// Results that their origin had already from another worker.
+    /// Results of jobs that had ended at their origin: by another worker's result, or by a cancel there.
     pub duplicates: u64,
     /// Jobs that this worker does not know or cannot read, and outputs that cannot be written.
     pub not_understood: u64,
