@@ -254,6 +254,17 @@ fn a_closure_is_refused_with_the_remedy() {
 }
 
 #[test]
+fn its_settings_are_refused_for_another_kind() {
+    let world = World::new();
+    let pool = world.scope.create("here");
+    for config in [PoolConfig::leased(1).sealed(), PoolConfig::dedicated(1).attempts(2)] {
+        let refused = pool.start(config).expect_err("no remote pool");
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert!(refused.to_string().contains("`PoolConfig::remote`"), "{refused}");
+    }
+}
+
+#[test]
 fn a_typed_pool_takes_its_own_job_alone() {
     let world = World::new();
     let config = PoolConfig::remote(1, world.origin.queue("work")).task_type(TaskType::job::<Double>());

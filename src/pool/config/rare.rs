@@ -35,6 +35,9 @@ pub(crate) struct Rare {
     /// Of a remote pool alone.
     #[cfg(feature = "remote")]
     pub(crate) remote: Option<Box<Remote>>,
+    /// A setting of remote pools that was given to another kind.
+    #[cfg(feature = "remote")]
+    pub(super) misplaced: Option<&'static str>,
 }
 
 impl Rare {
@@ -52,5 +55,7 @@ impl Rare {
         order: None,
         #[cfg(feature = "remote")]
         remote: None,
+        #[cfg(feature = "remote")]
+        misplaced: None,
     };
 }

@@ -47,9 +47,7 @@ impl PoolConfig {
     /// Lets a [repeatable](crate::remote::Job::REPEATABLE) job of a remote pool begin at most `n` times, as its workers die.
     /// Three by default. Other jobs begin once.
     pub fn attempts(mut self, n: u32) -> Self {
-        if let Some(remote) = &mut self.rare_mut().remote {
-            remote.attempts = n;
-        }
+        self.set_remote("attempts", |remote| remote.attempts = n);
         self
     }
 
@@ -57,15 +55,25 @@ impl PoolConfig {
     ///
     /// By default a worker cancels the jobs of an origin that has died.
     pub fn sealed(mut self) -> Self {
-        if let Some(remote) = &mut self.rare_mut().remote {
-            remote.sealed = true;
-        }
+        self.set_remote("sealed", |remote| remote.sealed = true);
         self
     }
 
-    /// Returns the first setting that a remote pool cannot have.
+    /// Changes a setting that remote pools alone have. A start refuses it for another kind.
+    fn set_remote(&mut self, setting: &'static str, set: impl FnOnce(&mut Remote)) {
+        let rare = self.rare_mut();
+        match &mut rare.remote {
+            Some(remote) => set(remote),
+            None => rare.misplaced = Some(setting),
+        }
+    }
+
+    /// Returns the first setting that a remote pool cannot have, or that it alone has.
     pub(super) fn problem_of_remote(&self) -> Option<(&'static str, &'static str)> {
         let rare = self.rare();
+        if let Some(setting) = rare.misplaced {
+            return Some((setting, "can only be set for a remote pool; use `PoolConfig::remote`"));
+        }
         let remote = rare.remote.as_ref()?;
         if self.permits_set.0 {
             return Some((
