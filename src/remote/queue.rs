@@ -1,12 +1,11 @@
 //! The verbs of a [`Queue`] that look at it from a process.
 
-use crate::error::{Error, ErrorKind, SubmitError, SubmitErrorKind};
+use crate::error::Error;
 use crate::names::namespace::Namespace;
 use crate::remote::origin::Origin;
 use crate::remote::told;
 use crate::wire::address::ProcessId;
 use crate::wire::engine::Depth;
-use crate::wire::fault::Fault;
 use crate::wire::link::{self, Queue};
 
 impl Queue {
@@ -21,11 +20,12 @@ impl Queue {
     /// A queue with waiting jobs and without open requests has no worker, or only busy ones. Costs one request to the engine.
     ///
     /// # Errors
-    /// [`EngineFailed`](ErrorKind::EngineFailed) without a connection, [`NotAllowed`](ErrorKind::NotAllowed) without the right.
+    /// [`EngineFailed`](crate::ErrorKind::EngineFailed) without a connection, [`NotAllowed`](crate::ErrorKind::NotAllowed) without the right.
     pub async fn depth(&self) -> Result<Depth, Error> {
         let (answer, depth) = told::channel();
         self.link.engine.depth(&self.name, answer);
-        depth.await.map_err(|fault| self.error(&fault))
+        let queue = || Namespace::from(self.name.to_string());
+        depth.await.map_err(|fault| fault.refusal(&queue()).into())
     }
 
     /// Returns the number of results that this process dropped, for jobs of any queue of its connection that had ended already.
@@ -35,11 +35,5 @@ impl Queue {
     #[must_use]
     pub fn duplicates(&self) -> u64 {
         link::known::<Origin>(&self.link.origin).map_or(0, |origin| origin.duplicates())
-    }
-
-    fn error(&self, fault: &Fault) -> Error {
-        let kind: ErrorKind = fault.kind();
-        let namespace = Namespace::from(self.name.to_string());
-        SubmitError::new(&namespace, SubmitErrorKind::EngineRefused { kind, why: fault.to_string() }).into()
     }
 }

@@ -6,12 +6,14 @@ use crate::error::{Error, SubmitError, SubmitErrorKind};
 use crate::lineage::handle::current;
 use crate::names::task_type::TaskType;
 use crate::pool::config::remote::Remote;
+use crate::pool::core::pool::Pool;
 use crate::pool::handle::promise::Promise;
 use crate::pool::handle::task::TaskHandle;
 use crate::registry::manager::PoolManager;
 use crate::remote::job::{self, Job};
 use crate::remote::origin::kept::Promised;
 use crate::remote::origin::{self, Sent};
+use crate::remote::told;
 use crate::remote::trace::TraceContext;
 use crate::remote::values;
 use crate::remote::worker::origin::Origin;
@@ -42,8 +44,8 @@ impl PoolManager {
     /// As [`submit`](Self::submit); [`NotSendable`](SubmitErrorKind::NotSendable) when a remote pool's job cannot be encoded,
     /// or is too large. A refusal by the engine is the handle's error.
     pub fn send<J: Job>(&self, job: J) -> Result<TaskHandle<J::Output>, Error> {
-        match self.pool().and_then(|pool| pool.config.rare().remote.clone()) {
-            Some(remote) => send(self, &remote, &job, None),
+        match remote_of(self.pool().as_ref()) {
+            Some(remote) => send(self, remote, &job, None),
             None => self.submit_as(TaskType::job::<J>(), move || job.run()),
         }
     }
@@ -56,20 +58,28 @@ impl PoolManager {
     /// # Errors
     /// As [`send`](Self::send). The engine's refusal is [`EngineRefused`](SubmitErrorKind::EngineRefused).
     pub async fn send_async<J: Job>(&self, job: J) -> Result<TaskHandle<J::Output>, Error> {
-        let Some(remote) = self.pool().and_then(|pool| pool.config.rare().remote.clone()) else {
+        // The wait holds neither the pool nor the job.
+        let sent = match remote_of(self.pool().as_ref()) {
+            Some(remote) => {
+                let (answer, told) = told::channel();
+                Some((send(self, remote, &job, Some(answer))?, told))
+            }
+            None => None,
+        };
+        let Some((handle, told)) = sent else {
             return self.of_type(TaskType::job::<J>()).submit_async(move || job.run()).await;
         };
-        let (answer, told) = crate::remote::told::channel();
-        let handle = send(self, &remote, &job, Some(answer))?;
         drop(job);
         match told.await {
             Ok(()) => Ok(handle),
-            Err(fault) => {
-                let kind = SubmitErrorKind::EngineRefused { kind: fault.kind(), why: fault.to_string() };
-                Err(SubmitError::new(self.namespace(), kind).into())
-            }
+            Err(fault) => Err(fault.refusal(self.namespace()).into()),
         }
     }
+}
+
+/// Returns the settings of a remote pool.
+fn remote_of(pool: Option<&Arc<Pool>>) -> Option<&Remote> {
+    pool?.config.rare().remote.as_deref()
 }
 
 fn send<J: Job>(

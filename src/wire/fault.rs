@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, SubmitError, SubmitErrorKind};
+use crate::names::namespace::Namespace;
 
 /// Why an engine did not do a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Returns the refusal of a request to the queue of a manager's pool.
+    pub(crate) fn refusal(&self, namespace: &Namespace) -> SubmitError {
+        SubmitError::new(namespace, SubmitErrorKind::EngineRefused { kind: self.kind(), why: self.to_string() })
+    }
+
     /// Returns the reason in one word.
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
