@@ -123,6 +123,8 @@ fn where_it_has_passed_already() {
 struct Meanwhile {
     /// Its one task runs, and its queue is full.
     full: PoolManager,
+    /// Its one task runs, and its queue has capacity.
+    busy: PoolManager,
     idle: PoolManager,
 }
 
@@ -149,7 +151,7 @@ const MEANWHILE: &[Row<Meanwhile>] = &[
         )
     }),
     ("a call", |at| refused(at.idle.call(|| heirloom::sleep(HOUR)).join())),
-    ("a queued task", |at| refused(at.idle.submit(|| ()).and_then(|task| task.join()))),
+    ("a queued task", |at| refused(at.busy.submit(|| ()).and_then(|task| task.join()))),
     ("send", |at| {
         let sends = |out: &heirloom::StreamSender<u32>| (0..).try_for_each(|n| out.send(n));
         let mut stream = at.idle.stream_with_capacity(1, sends).expect("accepted");
@@ -173,7 +175,8 @@ fn where_it_ends_a_wait() {
         let owner = Scope::new("owner");
         let full = started(&owner, "full", PoolConfig::leased(1).queue_limit(1));
         let idle = started(&owner, "idle", PoolConfig::leased(1).holds_permit());
-        let busy = Busy::on(&full);
+        let occupied = started(&owner, "busy", PoolConfig::leased(1));
+        let busy = [Busy::on(&full), Busy::on(&occupied)];
         let filler = full.submit(|| ()).expect("there is capacity for one");
         let held = STAGE.enter().expect("it is free");
         let (end, initialiser) = mpsc::channel::<()>();
@@ -190,7 +193,7 @@ fn where_it_ends_a_wait() {
         let waits: Vec<_> = MEANWHILE
             .iter()
             .map(|(verb, row)| {
-                let at = Meanwhile { full: full.clone(), idle: idle.clone() };
+                let at = Meanwhile { full: full.clone(), busy: occupied.clone(), idle: idle.clone() };
                 (*verb, request.run(|| thread::spawn(move || row(&at))).expect("a thread starts"))
             })
             .collect();
@@ -201,7 +204,7 @@ fn where_it_ends_a_wait() {
         drop(held);
         end.send(()).expect("the initialiser listens");
         assert!(slow.join().expect("no panic").is_ok());
-        busy.end();
+        busy.into_iter().for_each(Busy::end);
         filler.join().expect("runs");
     });
 }
