@@ -1,42 +1,35 @@
 //! What the death of a process, or of the server, does to jobs. Workers and one origin are processes of their own: this same
 //! program, started again.
 
+#![cfg(unix)]
+
 #[allow(dead_code, unreachable_pub, reason = "each test program uses a part of the helpers")]
 #[path = "common/mod.rs"]
 mod common;
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use common::LONG;
 use common::end::LEASE;
+use common::process::{Log, Process, eventually, park_for_ever};
 use common::server::Server;
 use heirloom::remote::{self, Job};
 use heirloom::{ErrorKind, PoolConfig, PoolManager, Scope};
 use heirloom_nats::Nats;
 use serde::{Deserialize, Serialize};
 
-const SERVER: &str = "HEIRLOOM_NATS_TEST_SERVER";
-
-/// Appends a line for its begin and one for its end. Between them it naps, in steps that a cancel ends.
+/// Naps, and writes its begin and its end into the log.
 #[derive(Serialize, Deserialize, Clone)]
 struct Nap {
-    file: PathBuf,
+    log: Log,
     number: usize,
     millis: u64,
 }
 
 impl Nap {
     fn run(&self) -> bool {
-        let attempt = heirloom::current().origin().map_or(0, |origin| origin.attempt());
-        note(&self.file, "begin", self.number, attempt);
-        let whole = heirloom::sleep(Duration::from_millis(self.millis)).is_ok();
-        note(&self.file, if whole { "end" } else { "cancel" }, self.number, attempt);
-        whole
+        self.log.nap(self.number, self.millis)
     }
 }
 
@@ -67,48 +60,6 @@ impl Job for Again {
     }
 }
 
-/// One `write` of one line, which no other process's line divides.
-fn note(file: &Path, what: &str, number: usize, attempt: u32) {
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros();
-    let line = format!("{what} {number} {attempt} {micros}\n");
-    let mut file = OpenOptions::new().append(true).create(true).open(file).expect("the log of jobs");
-    file.write_all(line.as_bytes()).expect("the log of jobs");
-}
-
-struct Line {
-    what: String,
-    number: usize,
-    attempt: u32,
-    micros: u128,
-}
-
-fn lines(file: &Path) -> Vec<Line> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let line = |line: &str| {
-        let mut words = line.split(' ');
-        let mut word = || words.next().expect("four words");
-        Line {
-            what: word().into(),
-            number: word().parse().expect("a number"),
-            attempt: word().parse().expect("a number"),
-            micros: word().parse().expect("a number"),
-        }
-    };
-    text.lines().map(line).collect()
-}
-
-fn count(file: &Path, what: &str) -> usize {
-    lines(file).iter().filter(|line| line.what == what).count()
-}
-
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < until, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 fn open(url: &str) -> Nats {
     heirloom_nats::connect(url).app("deaths").lease(LEASE).open().expect("a connection")
 }
@@ -116,15 +67,12 @@ fn open(url: &str) -> Nats {
 /// The part of a child process. The harness runs it in each run, where it has nothing to do.
 #[test]
 fn a_child_plays_its_part() {
-    let Ok(part) = std::env::var(SERVER) else { return };
-    let mut words = part.split(' ');
-    let mut word = || words.next().expect("a part, its argument and a server");
-    let (part, argument, url) = (word(), word(), word());
-    let nats = open(url);
+    let Some([part, argument, url]) = Process::part() else { return };
+    let nats = open(&url);
     let here = heirloom::create("work");
     if part == "origin" {
         here.start(PoolConfig::remote(4, nats.queue("work"))).expect("starts");
-        let nap = Nap { file: argument.into(), number: 0, millis: 60_000 };
+        let nap = Nap { log: Log::at(&argument), number: 0, millis: 60_000 };
         let _task = here.send(Once(nap)).expect("accepted");
         park_for_ever();
     }
@@ -133,52 +81,13 @@ fn a_child_plays_its_part() {
     park_for_ever();
 }
 
-fn park_for_ever() -> ! {
-    loop {
-        std::thread::park();
-    }
-}
-
-/// A worker or an origin as a process. A drop kills it.
-struct Process(Child);
-
-impl Process {
-    fn start(server: &Server, part: &str) -> Self {
-        let child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["a_child_plays_its_part", "--exact", "--nocapture"])
-            .env(SERVER, format!("{part} {}", server.url()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Self(child.expect("a process"))
-    }
-
-    fn kill(mut self) {
-        self.0.kill().expect("kill -9");
-        self.0.wait().expect("it has ended");
-    }
-
-    fn signal(&self, signal: libc::c_int) {
-        let pid = libc::pid_t::try_from(self.0.id()).expect("a pid");
-        // SAFETY: the process is a child of this one that was not waited for, so the id is its own.
-        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// An origin in this process, with a log of its jobs.
 struct World {
     server: Server,
     nats: Nats,
     scope: Scope,
     pool: PoolManager,
-    log: PathBuf,
+    log: Log,
 }
 
 impl World {
@@ -189,17 +98,16 @@ impl World {
         let scope = Scope::new("test");
         let pool = scope.create("work");
         pool.start(PoolConfig::remote(running, nats.queue("work"))).expect("starts");
-        let log = server.folder().join("jobs.log");
-        File::create(&log).expect("the log");
+        let log = Log::of(&server);
         Some(Self { server, nats, scope, pool, log })
     }
 
     fn nap(&self, number: usize, millis: u64) -> Nap {
-        Nap { file: self.log.clone(), number, millis }
+        Nap { log: self.log.clone(), number, millis }
     }
 
     fn worker(&self, permits: usize) -> Process {
-        Process::start(&self.server, &format!("worker {permits}"))
+        Process::start(&self.server, "worker", &permits.to_string())
     }
 }
 
@@ -208,14 +116,14 @@ fn a_job_whose_worker_is_killed_is_lost_and_began_once() {
     let Some(world) = World::new(4) else { return };
     let first = world.worker(2);
     let task = world.pool.send(Once(world.nap(0, 60_000))).expect("accepted");
-    eventually("the job has begun", || count(&world.log, "begin") == 1);
+    eventually("the job has begun", || world.log.count("begin") == 1);
     first.kill();
     let _second = world.worker(2);
     let error = task.join().expect_err("its worker was killed");
     assert_eq!(error.kind(), ErrorKind::WorkerLost);
     assert!(error.as_task().is_some_and(heirloom::TaskError::maybe_ran));
     assert!(world.pool.send(Once(world.nap(1, 0))).expect("accepted").join().expect("runs at the second"));
-    assert_eq!(count(&world.log, "begin"), 2);
+    assert_eq!(world.log.count("begin"), 2);
 }
 
 #[test]
@@ -223,12 +131,12 @@ fn a_repeatable_job_whose_worker_is_killed_runs_at_the_next() {
     let Some(world) = World::new(4) else { return };
     let first = world.worker(2);
     let task = world.pool.send(Again(world.nap(0, 1_500))).expect("accepted");
-    eventually("the job has begun", || count(&world.log, "begin") == 1);
+    eventually("the job has begun", || world.log.count("begin") == 1);
     first.kill();
     let _second = world.worker(2);
     assert!(task.join().expect("runs again"));
     let attempts: Vec<u32> =
-        lines(&world.log).iter().filter(|line| line.what == "begin").map(|line| line.attempt).collect();
+        world.log.lines().iter().filter(|line| line.what == "begin").map(|line| line.attempt).collect();
     assert_eq!(attempts.len(), 2);
     assert!(attempts[0] < attempts[1], "{attempts:?}");
 }
@@ -238,14 +146,14 @@ fn a_job_that_waits_for_a_killed_worker_is_delivered_to_the_next() {
     let Some(world) = World::new(1) else { return };
     let first = world.worker(1);
     let running = world.pool.send(Once(world.nap(0, 60_000))).expect("accepted");
-    eventually("the job has begun", || count(&world.log, "begin") == 1);
+    eventually("the job has begun", || world.log.count("begin") == 1);
     let waiting: Vec<_> =
         (1..10).map(|number| world.pool.send(Once(world.nap(number, 0))).expect("accepted")).collect();
     first.kill();
     let _second = world.worker(1);
     assert_eq!(running.join().expect_err("killed").kind(), ErrorKind::WorkerLost);
     assert!(waiting.into_iter().all(|task| task.join().expect("runs")));
-    assert_eq!(count(&world.log, "begin"), 10);
+    assert_eq!(world.log.count("begin"), 10);
 }
 
 #[test]
@@ -253,7 +161,7 @@ fn a_paused_worker_counts_as_dead_and_the_first_result_counts() {
     let Some(world) = World::new(1) else { return };
     let first = world.worker(1);
     let task = world.pool.send(Again(world.nap(0, 500))).expect("accepted");
-    eventually("the job has begun", || count(&world.log, "begin") == 1);
+    eventually("the job has begun", || world.log.count("begin") == 1);
     first.signal(libc::SIGSTOP);
     let _second = world.worker(1);
     assert!(task.join().expect("one of the two ran"));
@@ -270,7 +178,7 @@ fn a_paused_server_delays_and_loses_nothing() {
     std::thread::sleep(LEASE / 2);
     world.server.go_on();
     assert!(tasks.into_iter().all(|task| task.join().expect("runs")));
-    assert_eq!(count(&world.log, "begin"), 8);
+    assert_eq!(world.log.count("begin"), 8);
 }
 
 #[test]
@@ -279,7 +187,7 @@ fn at_most_n_run_over_three_processes() {
     let _workers = [(); 3].map(|()| world.worker(4));
     let tasks: Vec<_> = (0..30).map(|number| world.pool.send(Once(world.nap(number, 40))).expect("accepted")).collect();
     assert!(tasks.into_iter().all(|task| task.join().expect("runs")));
-    let mut lines = lines(&world.log);
+    let mut lines = world.log.lines();
     lines.sort_by_key(|line| line.micros);
     let (mut now, mut most) = (0_i32, 0);
     for line in &lines {
@@ -296,10 +204,10 @@ fn a_dropped_scope_stops_its_jobs_in_all_processes() {
     let request = Scope::new_in(&world.scope, "request 7");
     let send = |number| request.run(|| world.pool.send(Once(world.nap(number, 60_000)))).expect("accepted");
     let tasks: Vec<_> = (0..8).map(send).collect();
-    eventually("all have begun", || count(&world.log, "begin") == 8);
+    eventually("all have begun", || world.log.count("begin") == 8);
     drop(request);
     assert!(tasks.into_iter().all(|task| !task.join().expect("each returns early")));
-    assert_eq!(count(&world.log, "cancel"), 8);
+    assert_eq!(world.log.count("cancel"), 8);
 }
 
 #[test]
@@ -307,7 +215,7 @@ fn a_closed_connection_ends_its_jobs() {
     let Some(world) = World::new(1) else { return };
     let _worker = world.worker(1);
     let running = world.pool.send(Once(world.nap(0, 60_000))).expect("accepted");
-    eventually("the job has begun", || count(&world.log, "begin") == 1);
+    eventually("the job has begun", || world.log.count("begin") == 1);
     let waiting = world.pool.send(Once(world.nap(1, 0))).expect("accepted");
     assert!(world.nats.close(LONG));
     assert_eq!(running.join().expect_err("no word of it comes").kind(), ErrorKind::WorkerLost);
@@ -318,10 +226,10 @@ fn a_closed_connection_ends_its_jobs() {
 fn the_jobs_of_a_killed_origin_are_cancelled() {
     let Some(world) = World::new(4) else { return };
     let _worker = world.worker(2);
-    let origin = Process::start(&world.server, &format!("origin {}", world.log.display()));
-    eventually("the job has begun", || count(&world.log, "begin") == 1);
+    let origin = Process::start(&world.server, "origin", &world.log.path().display().to_string());
+    eventually("the job has begun", || world.log.count("begin") == 1);
     origin.kill();
-    eventually("the job has stopped", || count(&world.log, "cancel") == 1);
+    eventually("the job has stopped", || world.log.count("cancel") == 1);
     assert!(world.pool.send(Once(world.nap(1, 0))).expect("accepted").join().expect("another origin's job runs"));
 }
 
@@ -370,7 +278,9 @@ fn each_job_ends_and_begins_once_under_kills() {
         assert!(begun.elapsed() < LONG * 2 || jobs > 10_000, "{} jobs hang", open.len());
     }
     let mut begins: HashMap<usize, u32> = HashMap::new();
-    lines(&world.log)
+    world
+        .log
+        .lines()
         .iter()
         .filter(|line| line.what == "begin")
         .for_each(|line| *begins.entry(line.number).or_default() += 1);

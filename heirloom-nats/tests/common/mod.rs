@@ -1,6 +1,8 @@
 //! Helpers of the tests.
 
 pub mod end;
+#[cfg(unix)]
+pub mod process;
 pub mod proxy;
 pub mod server;
 
