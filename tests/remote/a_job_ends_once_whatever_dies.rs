@@ -6,7 +6,7 @@ use std::time::Duration;
 use heirloom::{ErrorKind, PoolConfig, TaskType};
 
 use crate::common::{bounded, eventually};
-use crate::world::{Double, Key, World};
+use crate::world::{Double, Key, Unknown, World};
 
 #[test]
 fn an_output_comes_back() {
@@ -222,16 +222,6 @@ fn a_panic_comes_back_as_its_text() {
 
 #[test]
 fn a_job_that_no_worker_knows_is_not_tried_again() {
-    use heirloom::remote::Job;
-    #[derive(serde::Serialize, serde::Deserialize)]
-    struct Unknown;
-    impl Job for Unknown {
-        const NAME: &'static str = "unknown";
-        type Output = ();
-
-        fn run(self) {}
-    }
-
     bounded(|| {
         let world = World::new();
         let (pool, worker) = (world.pool(1), world.worker(1));

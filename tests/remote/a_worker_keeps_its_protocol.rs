@@ -24,7 +24,7 @@ impl remote::Job for Large {
     }
 }
 
-fn worker(n: usize) -> (Puppet, Scope, Serving) {
+pub(crate) fn worker(n: usize) -> (Puppet, Scope, Serving) {
     let puppet = Puppet::default();
     let apart = Scope::new("worker");
     let here = apart.create("here");
@@ -34,7 +34,7 @@ fn worker(n: usize) -> (Puppet, Scope, Serving) {
     (puppet, apart, serve.start().expect("starts"))
 }
 
-fn grant(answer: Answer<Bytes>) {
+pub(crate) fn grant(answer: Answer<Bytes>) {
     answer.give(Ok(bytes(&Told::Begin { attempt: 1 })));
 }
 
@@ -45,7 +45,7 @@ fn begin(puppet: &Puppet, key: Key) {
     key.has_begun(1);
 }
 
-fn confirm(answer: Answer<Bytes>) {
+pub(crate) fn confirm(answer: Answer<Bytes>) {
     answer.give(Ok(bytes(&Told::Confirmed { first: true })));
 }
 

@@ -10,6 +10,7 @@ mod a_job_ends_once_whatever_dies;
 mod a_job_knows_its_origin;
 mod a_job_stands_in_a_remote_scope;
 mod a_remote_pool_serves_async_code;
+mod a_serving_counts_each_job_once;
 mod a_serving_ends_in_order;
 mod a_worker_keeps_its_protocol;
 mod an_origin_keeps_its_protocol;

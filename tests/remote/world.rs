@@ -24,6 +24,17 @@ impl Job for Double {
     }
 }
 
+/// A job that no worker of the tests knows.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Unknown;
+
+impl Job for Unknown {
+    const NAME: &'static str = "unknown";
+    type Output = ();
+
+    fn run(self) {}
+}
+
 #[derive(Default)]
 struct Stage {
     begun: u32,

@@ -14,7 +14,7 @@ use crate::lineage::work::Work;
 use crate::names::task_type::TaskType;
 use crate::pool::run::cancel_task;
 use crate::remote::trace::TraceContext;
-use crate::remote::worker::core::{self, Core};
+use crate::remote::worker::core::{Core, End};
 use crate::remote::worker::refuse;
 use crate::remote::worker::run::{Now, Run, Stage};
 use crate::remote::worker::state::{GONE, Presence, Worker};
@@ -41,7 +41,6 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
         return;
     };
     if !core.arrive() {
-        core::add(&core.counts.given_back);
         core.link().engine.settle(delivery.id, Settlement::GiveBack);
         // Its pool was closed, so no job of this queue runs here any more.
         return close(worker, &core);
@@ -137,7 +136,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
 }
 
 fn give_back(core: &Arc<Core>, delivery: DeliveryId) {
-    core::add(&core.counts.given_back);
+    core.end_job(End::GivenBack);
     core.link().engine.settle(delivery, Settlement::GiveBack);
     leave(core);
 }
@@ -194,6 +193,7 @@ fn replace(worker: &Arc<Worker>, core: &Arc<Core>, run: &Arc<Run>, delivery: &De
     if before.1 != delivery.receipt {
         run.core.link().engine.settle(before.0, Settlement::Done);
     }
+    core.uncount();
     leave(core);
     // The origin learns the new receipt, or grants another attempt.
     ask(worker, run);

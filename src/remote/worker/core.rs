@@ -19,7 +19,8 @@ pub(super) struct Core {
     pub(super) at: Lineage,
     scope: Mutex<Option<Scope>>,
     pub(super) scopes: RemoteScopes,
-    pub(super) counts: Counts,
+    /// Results of jobs that had ended at their origin.
+    pub(super) duplicates: AtomicU64,
     places: Mutex<Places>,
     /// The tasks were cancelled by this process.
     pub(super) cancelled: AtomicBool,
@@ -38,19 +39,38 @@ struct Places {
     live: usize,
     closed: bool,
     ended: bool,
+    accepted: u64,
+    done: u64,
+    given_back: u64,
+    lost: u64,
+    not_understood: u64,
+    cancelled: u64,
 }
 
-#[derive(Default)]
-pub(super) struct Counts {
-    pub(super) done: AtomicU64,
-    pub(super) given_back: AtomicU64,
-    pub(super) lost: AtomicU64,
-    pub(super) duplicates: AtomicU64,
-    pub(super) not_understood: AtomicU64,
+/// The end of a job on this worker. Each accepted job has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By a value or a panic.
+    Done,
+    /// Another worker gets it.
+    GivenBack,
+    /// It was given up midway.
+    Lost,
+    NotUnderstood,
+    /// It had ended at its origin.
+    Cancelled,
 }
 
-pub(super) fn add(count: &AtomicU64) {
-    count.fetch_add(1, Ordering::Relaxed);
+impl Places {
+    fn end(&mut self, end: End) {
+        *match end {
+            End::Done => &mut self.done,
+            End::GivenBack => &mut self.given_back,
+            End::Lost => &mut self.lost,
+            End::NotUnderstood => &mut self.not_understood,
+            End::Cancelled => &mut self.cancelled,
+        } += 1;
+    }
 }
 
 impl Core {
@@ -62,7 +82,7 @@ impl Core {
             at: scope.lineage().clone(),
             scope: Mutex::new(Some(scope)),
             scopes: RemoteScopes::default(),
-            counts: Counts::default(),
+            duplicates: AtomicU64::new(0),
             places: Mutex::new(Places::default()),
             cancelled: AtomicBool::new(false),
             settled: WakerSet::new(),
@@ -96,12 +116,24 @@ impl Core {
         let mut places = self.places.lock();
         // More may come than were asked for: a lost connection hides an answer, and the requests are made again.
         places.open = places.open.saturating_sub(1);
+        places.accepted += 1;
         if places.closed || !runs {
+            places.end(End::GivenBack);
             return false;
         }
         places.busy += 1;
         places.live += 1;
         true
+    }
+
+    /// Takes back the count of a delivery of a job that is here already.
+    pub(super) fn uncount(&self) {
+        self.places.lock().accepted -= 1;
+    }
+
+    /// Counts the end of a job, at most once for each.
+    pub(super) fn end_job(&self, end: End) {
+        self.places.lock().end(end);
     }
 
     /// A job has left its place.
@@ -158,14 +190,20 @@ impl Core {
     }
 
     pub(super) fn stats(&self) -> ServingStats {
-        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let places = self.places.lock();
+        let Places { live, accepted, done, given_back, lost, not_understood, cancelled, .. } = *places;
+        let ended = done + given_back + lost + not_understood + cancelled;
+        let running = usize::try_from(accepted.saturating_sub(ended)).unwrap_or(usize::MAX);
         ServingStats {
-            running: self.live(),
-            done: get(&self.counts.done),
-            given_back: get(&self.counts.given_back),
-            lost: get(&self.counts.lost),
-            duplicates: get(&self.counts.duplicates),
-            not_understood: get(&self.counts.not_understood),
+            accepted,
+            running,
+            telling: live.saturating_sub(running),
+            done,
+            given_back,
+            lost,
+            not_understood,
+            cancelled,
+            duplicates: self.duplicates.load(Ordering::Relaxed),
         }
     }
 }

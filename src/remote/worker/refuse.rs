@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::remote::worker::core::{self, Core};
+use crate::remote::worker::core::{Core, End};
 use crate::remote::worker::state::Worker;
 use crate::sync::os::Arc;
 use crate::threads::aside;
@@ -23,7 +23,7 @@ pub(super) fn refuse(
     attempt: u32,
     why: String,
 ) {
-    core::add(&core.counts.not_understood);
+    core.end_job(End::NotUnderstood);
     core.leave_place();
     let Some(id) = id else {
         tracing::warn!(target: "heirloom", queue = core.queue.name(), "a delivery without an origin is dropped: {why}");

@@ -7,21 +7,31 @@ use crate::names::label::Printed;
 use crate::wire::address::JobId;
 
 /// The numbers of a [`Serving`](crate::remote::Serving), since its start.
+///
+/// Each accepted job runs or has one end. At each moment `accepted` is the sum of `running`, `done`, `given_back`, `lost`,
+/// `not_understood` and `cancelled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServingStats {
-    /// Jobs that are here: they ask to begin, are queued, run, or tell their end.
+    /// Jobs that this process took from the queue.
+    pub accepted: u64,
+    /// Jobs that have no end yet: they ask to begin, are queued, or run.
     pub running: usize,
+    /// Jobs that have ended, and whose origin has not confirmed the end yet.
+    pub telling: usize,
     /// Jobs that ended by a value or a panic.
     pub done: u64,
     /// Jobs that go to another worker: they had not begun here, or are repeatable.
     pub given_back: u64,
     /// Jobs that had begun, are not repeatable, and were given up when the serving stopped.
     pub lost: u64,
-    /// Results of jobs that had ended at their origin: by another worker's result, or by a cancel there.
-    pub duplicates: u64,
     /// Jobs that this worker does not know or cannot read, and outputs that cannot be written.
     pub not_understood: u64,
+    /// Jobs that had ended at their origin before they ended here: by a cancel, another worker's result, or the origin's own end.
+    /// Code of theirs that runs is cancelled, and its result is dropped.
+    pub cancelled: u64,
+    /// Results among `done` that had no use: the job had ended at its origin.
+    pub duplicates: u64,
 }
 
 /// How a [`Serving`](crate::remote::Serving) ended.
@@ -52,18 +62,20 @@ pub struct RunningJob {
 }
 
 impl ServingReport {
-    /// Returns whether no job runs any more and none was lost.
+    /// Returns whether no job runs any more, none was lost, and each origin knows the end.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.still_running.is_empty() && self.stats.running == 0 && self.stats.lost == 0
+        let ServingStats { running, telling, lost, .. } = self.stats;
+        self.still_running.is_empty() && (running, telling, lost) == (0, 0, 0)
     }
 }
 
 impl fmt::Display for ServingReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ServingStats { running, done, given_back, lost, duplicates, not_understood } = self.stats;
-        write!(f, "{done} done, {given_back} given back, {lost} lost, {not_understood} not understood, ")?;
-        write!(f, "{duplicates} duplicate(s), {running} remaining")?;
+        let ServingStats { running, telling, done, given_back, lost, not_understood, cancelled, duplicates, .. } =
+            self.stats;
+        write!(f, "{done} done, {given_back} given back, {lost} lost, {cancelled} cancelled, ")?;
+        write!(f, "{not_understood} not understood, {duplicates} duplicate(s), {} remaining", running + telling)?;
         self.still_running.iter().try_for_each(|job| write!(f, "\n  still running: {job}"))
     }
 }

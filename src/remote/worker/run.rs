@@ -97,6 +97,13 @@ pub(super) enum Stage {
     Settled,
 }
 
+impl Stage {
+    /// Returns whether the job has no end yet.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Asks { .. } | Self::Runs)
+    }
+}
+
 impl Run {
     /// Returns the time until the sender's deadline. The clocks of two machines differ, and the origin's own deadline decides: this one is
     /// for a lost cancel, and for the job's code to see.

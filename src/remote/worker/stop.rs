@@ -13,6 +13,7 @@ use crate::remote::worker::report::{RunningJob, ServingReport};
 use crate::remote::worker::run::{Run, Stage};
 use crate::remote::worker::state::Worker;
 use crate::remote::worker::{begin, tell};
+use crate::sync::fork;
 use crate::sync::os::{Arc, Ordering};
 use crate::timer::within::within;
 use crate::wait::graph::Label;
@@ -52,7 +53,8 @@ pub(super) fn stop(worker: &Arc<Worker>, core: &Arc<Core>, deadline: Option<Inst
     let of_all = || OfTracker::of(jobs, Label::Scope(name(core)));
     let in_time = block_on_tracker(jobs, deadline, of_all, || jobs.count() == 0)
         .map_err(|why| StopError::WouldDeadlock { name: name(core), circle: why.circle })?;
-    if in_time {
+    // A job that was not understood has no task, and is counted until its origin knows.
+    if in_time && block_on_wakers(&core.settled, deadline, || core.live() == 0 || fork::is_fork()) {
         return Ok(ServingReport { stats: core.stats(), still_running: Vec::new() });
     }
     let still_running = give_up(worker, core);
@@ -71,7 +73,12 @@ pub(super) async fn stop_async(
     refuse_from_own_job(core)?;
     begin::close(worker, core);
     let jobs = tracker(core);
-    if within(deadline, await_tracker(jobs, || jobs.count() == 0)).await.is_some() {
+    let settled = async {
+        await_tracker(jobs, || jobs.count() == 0).await;
+        // A job that was not understood has no task, and is counted until its origin knows.
+        core.settled.until(|| core.live() == 0).await;
+    };
+    if within(deadline, settled).await.is_some() {
         return Ok(ServingReport { stats: core.stats(), still_running: Vec::new() });
     }
     let still_running = give_up(worker, core);

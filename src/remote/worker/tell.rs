@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::remote::worker::core;
+use crate::remote::worker::core::End;
 use crate::remote::worker::run::{Run, Stage};
 use crate::remote::worker::state::{GONE, Worker};
 use crate::sync::os::{Arc, Ordering};
@@ -24,21 +24,22 @@ const HEAD: usize = 256;
 /// The task has ended, or is given up. The first call decides; a later one frees the place alone.
 pub(super) fn ended(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Outcome) {
     let outcome = fitting(run, outcome);
-    let (place, tells, drops) = {
+    let (place, first, orphan) = {
         let mut now = run.now.lock();
         now.body = None;
         let place = std::mem::take(&mut now.has_place);
-        let first = matches!(now.stage, Stage::Asks { .. } | Stage::Runs);
+        let first = now.stage.is_open();
         if first {
             now.tries = 0;
             now.gone = 0;
             now.stage = Stage::Tells { outcome: outcome.clone(), until: Instant::now() + worker.lease * 2 };
         }
-        (place, first && !now.orphan, first && now.orphan)
+        (place, first, now.orphan)
     };
-    if tells {
-        count(run, &outcome);
+    if first {
+        run.core.end_job(end_of(run, &outcome, orphan));
     }
+    let (tells, drops) = (first && !orphan, first && orphan);
     if place {
         run.core.leave_place();
     }
@@ -73,16 +74,18 @@ fn too_large(bytes: usize, most: usize) -> Outcome {
     ))
 }
 
-fn count(run: &Run, outcome: &Outcome) {
-    let counts = &run.core.counts;
+/// Returns the end that the job is counted by.
+fn end_of(run: &Run, outcome: &Outcome, orphan: bool) -> End {
     match outcome {
-        Outcome::Value(_) | Outcome::Panicked(_) => core::add(&counts.done),
-        Outcome::NotUnderstood(_) | Outcome::NoOutput(_) => core::add(&counts.not_understood),
-        Outcome::Lost if !run.repeatable => core::add(&counts.lost),
-        Outcome::Lost => core::add(&counts.given_back),
+        Outcome::Value(_) | Outcome::Panicked(_) => End::Done,
+        Outcome::NotUnderstood(_) | Outcome::NoOutput(_) => End::NotUnderstood,
+        // No origin is left that sends it to another worker.
+        Outcome::Lost | Outcome::NotRun if orphan => End::Cancelled,
+        Outcome::Lost if !run.repeatable => End::Lost,
+        Outcome::Lost => End::GivenBack,
+        Outcome::NotRun if run.core.is_closed() || !run.is_stopped() => End::GivenBack,
         // A job that its origin has cancelled goes nowhere.
-        Outcome::NotRun if run.core.is_closed() || !run.is_stopped() => core::add(&counts.given_back),
-        Outcome::NotRun => {}
+        Outcome::NotRun => End::Cancelled,
     }
 }
 
@@ -127,7 +130,7 @@ fn told(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Result<Bytes, Fault>) {
         if let Some(first) = confirmed {
             drop(now);
             if !first && has_result {
-                core::add(&run.core.counts.duplicates);
+                run.core.duplicates.fetch_add(1, Ordering::Relaxed);
             }
             return settle(worker, run, Settlement::Done);
         }
@@ -154,15 +157,16 @@ fn told(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Result<Bytes, Fault>) {
 
 /// Ends the run and its delivery. A task that runs goes on, and its outcome is dropped. The first call decides.
 pub(super) fn settle(worker: &Arc<Worker>, run: &Arc<Run>, how: Settlement) {
-    let (delivery, place) = {
+    let (delivery, place, open) = {
         let mut now = run.now.lock();
+        let open = now.stage.is_open();
         if matches!(std::mem::replace(&mut now.stage, Stage::Settled), Stage::Settled) {
             return;
         }
         now.body = None;
         // A task that the pool has, or gets at this moment, leaves its place at its end.
         let place = !now.submitted && std::mem::take(&mut now.has_place);
-        (now.delivery, place)
+        (now.delivery, place, open)
     };
     {
         let mut state = worker.state.lock();
@@ -170,8 +174,8 @@ pub(super) fn settle(worker: &Arc<Worker>, run: &Arc<Run>, how: Settlement) {
             state.runs.remove(&run.id);
         }
     }
-    if how == Settlement::GiveBack {
-        core::add(&run.core.counts.given_back);
+    if open {
+        run.core.end_job(if how == Settlement::GiveBack { End::GivenBack } else { End::Cancelled });
     }
     run.core.link().engine.settle(delivery, how);
     if place {
