@@ -15,6 +15,9 @@
 //! the thread itself after its initialiser, or another one. There are never more parked jobs than threads still
 //! initialising. A thread whose initialiser fails takes the surplus job back. So no parked job is forgotten either.
 //!
+//! # Memory
+//! A burst of pools that want a thread at the same moment makes a long line. The thread that empties it frees its memory.
+//!
 //! Every method returns the step that its caller owes ([`Owed`]); nothing here wakes or makes a thread.
 
 use std::collections::VecDeque;
@@ -94,7 +97,19 @@ pub(crate) struct Counts {
     pub(crate) started: u64,
 }
 
+/// A line that became empty frees its memory when that has space for more jobs.
+const KEEP: usize = 64;
+
 impl<J, S> Inner<J, S> {
+    /// Takes the first in line.
+    fn take_first(&mut self) -> Option<J> {
+        let first = self.wanted.pop_front();
+        if self.wanted.is_empty() && self.wanted.capacity() > KEEP {
+            self.wanted = VecDeque::new();
+        }
+        first.map(|wanted| wanted.job)
+    }
+
     fn one_more(&mut self) {
         self.live += 1;
         self.peak = self.peak.max(self.live);
@@ -157,7 +172,7 @@ impl<J, S> ThreadRequests<J, S> {
     pub(crate) fn thread_started(&self) -> (Option<J>, Owed<S>) {
         let mut inner = self.inner.lock();
         inner.starter = false;
-        let job = inner.wanted.pop_front().map(|wanted| wanted.job);
+        let job = inner.take_first();
         self.length.store(inner.wanted.len(), Ordering::SeqCst);
         let owed = inner.ensure_starter(self.exempt());
         (job, owed)
@@ -261,7 +276,7 @@ impl<J, S> ThreadRequests<J, S> {
         if let Some(job) = inner.parked.pop_front() {
             return Next::Job(job);
         }
-        if let Some(Request { job, .. }) = inner.wanted.pop_front() {
+        if let Some(job) = inner.take_first() {
             self.length.store(inner.wanted.len(), Ordering::SeqCst);
             return Next::Job(job);
         }

@@ -1,7 +1,7 @@
 //! A started, idle manager is a few hundred bytes, whether it is fresh or has worked: a server may have one for each
 //! connection.
 
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 
 use heirloom::{PoolConfig, PoolManager, Scope};
 
@@ -13,8 +13,8 @@ const MANAGERS: usize = 4096;
 /// The promise, and the cost of a family's totals beside it.
 const MOST: isize = if cfg!(any(feature = "metrics", feature = "inspector")) { 464 } else { 384 };
 
-/// The share of each manager in lists that the whole process has, such as the line of requests for threads.
-const SHARED: isize = 8;
+/// The share of each manager in the memory of the threads that the process started meanwhile.
+const SHARED: isize = 2;
 
 /// As many at once as a pool has permits.
 const AT_ONCE: usize = 4;
@@ -82,6 +82,29 @@ fn a_manager_whose_tasks_ran_side_by_side_is_as_small_as_a_fresh_one() {
         let fresh = each(before);
         at_once(&managers);
         eventually("all lists of running tasks are given back", || each(before) <= fresh + SHARED);
+    });
+}
+
+#[test]
+fn a_burst_of_pools_that_want_a_thread_leaves_no_memory() {
+    alone(|| {
+        heirloom::threads::set_limit(1);
+        let scopes: Vec<_> = (0..MANAGERS).map(|n| Scope::new(format!("request {n}"))).collect();
+        let mut managers = Vec::with_capacity(MANAGERS);
+        let before = bytes();
+        started(&scopes, &mut managers);
+        let fresh = each(before);
+        let (first, others) = managers.split_first().expect("some managers");
+        let (begins, begun) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let holds_the_thread = first.submit(move || (begins.send(()), ended.recv())).expect("accepted");
+        begun.recv().expect("it has begun");
+        let tasks: Vec<_> = others.iter().map(|manager| manager.submit(|| ()).expect("accepted")).collect();
+        assert!(heirloom::threads::stats().wanted >= others.len(), "each of the pools waits for a thread");
+        end.send(()).expect("it waits");
+        tasks.into_iter().for_each(|task| task.join().expect("runs"));
+        drop(holds_the_thread);
+        eventually("the line's memory is given back", || each(before) <= fresh + SHARED);
     });
 }
 
