@@ -1,7 +1,7 @@
 //! [`Process`]: this test program, started again as a worker or an origin. [`Log`]: a file in which all of them write.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -36,6 +36,11 @@ impl Process {
         let part = std::env::var(PART).ok()?;
         let words: Vec<String> = part.split(' ').map(String::from).collect();
         Some(words.try_into().expect("a part, its argument and a server"))
+    }
+
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Kills the process with SIGKILL.
@@ -111,20 +116,28 @@ impl Log {
         whole
     }
 
-    #[must_use]
-    pub fn lines(&self) -> Vec<Line> {
-        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
-        let line = |line: &str| {
+    /// Calls with each line. A long run has millions, and keeps none.
+    pub fn each_line(&self, mut take: impl FnMut(Line)) {
+        // The first job makes the file.
+        let Ok(file) = File::open(&self.0) else { return };
+        for line in BufReader::new(file).lines() {
+            let line = line.expect("the log of jobs");
             let mut words = line.split(' ');
             let mut word = || words.next().expect("four words");
-            Line {
+            take(Line {
                 what: word().into(),
                 number: word().parse().expect("a number"),
                 attempt: word().parse().expect("a number"),
                 micros: word().parse().expect("a number"),
-            }
-        };
-        text.lines().map(line).collect()
+            });
+        }
+    }
+
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        self.each_line(|line| lines.push(line));
+        lines
     }
 
     /// Counts the lines of one kind.

@@ -81,6 +81,12 @@ impl Server {
         self.port
     }
 
+    /// Returns the id of the server's process, unless it is killed.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Returns the folder with the server's configuration, log and store.
     #[must_use]
     pub fn folder(&self) -> &Path {
