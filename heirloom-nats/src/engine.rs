@@ -44,6 +44,7 @@ fn refuse(command: Command) {
         Command::Publish(job) => job.answer.give(Err(fault())),
         Command::Request { answer, .. } => answer.give(Err(fault())),
         Command::Depth { answer, .. } => answer.give(Err(fault())),
+        Command::List { answer, .. } => answer.give(Err(fault())),
         _ => {}
     }
 }
@@ -58,13 +59,17 @@ impl Engine for NatsEngine {
     }
 
     fn publish(&self, queue: &str, job: &Envelope, answer: Answer<Receipt>) {
-        let job =
-            Job { queue: queue.into(), headers: job.headers(), dedup: job.dedup(), body: job.body().clone(), answer };
+        let (id, headers, dedup, body) = (job.id().clone(), job.headers(), job.dedup(), job.body().clone());
+        let job = Job { queue: queue.into(), id, headers, dedup, body, answer };
         self.tell(Command::Publish(job));
     }
 
     fn withdraw(&self, queue: &str, receipt: Receipt) {
         self.tell(Command::Withdraw { queue: queue.into(), receipt });
+    }
+
+    fn list(&self, queue: &str, answer: Answer<Vec<u64>>) {
+        self.tell(Command::List { queue: queue.into(), answer });
     }
 
     fn request(&self, to: &ProcessId, message: Bytes, within: Duration, answer: Answer<Bytes>) {

@@ -1,7 +1,7 @@
 //! [`Names`]: the subjects and streams of one app. [`Incarnation`]: one life of a queue's stream.
 
-use heirloom::remote::ProcessId;
 use heirloom::remote::engine::{Fault, Receipt};
+use heirloom::remote::{JobId, ProcessId};
 
 /// The most characters of the name of an app or a queue.
 const MOST: usize = 64;
@@ -38,9 +38,19 @@ impl Names {
         &self.app
     }
 
-    /// The subject on which a queue's jobs are published.
-    pub(crate) fn job(&self, queue: &str) -> String {
-        format!("hl.{}.job.{queue}", self.app)
+    /// The subjects on which a queue's jobs are published.
+    pub(crate) fn jobs(&self, queue: &str) -> String {
+        format!("hl.{}.job.{queue}.*.*", self.app)
+    }
+
+    /// The subjects of one process's jobs.
+    pub(crate) fn jobs_of(&self, queue: &str, origin: &ProcessId) -> String {
+        format!("hl.{}.job.{queue}.{origin}.*", self.app)
+    }
+
+    /// The subject of one job: the server lists the jobs of a process by their subjects.
+    pub(crate) fn job(&self, queue: &str, job: &JobId) -> String {
+        format!("hl.{}.job.{queue}.{}.{}", self.app, job.origin, job.number)
     }
 
     /// The subject of a process's broadcasts.

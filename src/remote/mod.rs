@@ -8,8 +8,8 @@
 //! `heirloom-nats`, or [`loopback`] within one process.
 //!
 //! # The promises
-//! 1. An accepted job ends once, as its handle says. The origin keeps it until then, and publishes it again when the engine may have
-//!    lost it.
+//! 1. An accepted job ends once, as its handle says. The origin keeps it until then, and publishes it again when the engine has lost
+//!    it. A job that the engine still has keeps its turn in the queue.
 //! 2. A job that is not [repeatable](Job::REPEATABLE) begins at most once. A worker asks the origin, which grants one begin.
 //! 3. A cancelled job that is not repeatable never begins after the cancel. A running job sees the cancel as each task does. A
 //!    repeatable job that a worker has been given already sees the cancel at its first [`checkpoint`](crate::checkpoint()).

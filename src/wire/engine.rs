@@ -5,8 +5,8 @@
 //!    request to the inbox may report a job's end. The inbox decodes the job's output then, and wakes the waiters of the job's handle.
 //!    An inbox runs no other user code.
 //! 2. Each [`Answer`] is given once. An answer that is dropped is [`Fault::Away`].
-//! 3. A published job is delivered at least once, unless it is withdrawn or the engine loses it. The origin publishes its
-//!    unbegun jobs again after [`Inbox::connected`], so an engine may lose all it has while it has no connection.
+//! 3. A published job is delivered at least once, unless it is withdrawn or the engine loses it. After [`Inbox::connected`], and
+//!    from time to time, the origin [lists](Engine::list) its jobs and publishes the lost ones again. So an engine may lose all it has.
 //! 4. A delivery is the worker's until it is settled. The engine keeps the delivery alive meanwhile. When the worker dies
 //!    or loses its connection for a [lease](Engine::lease), the engine delivers the job again.
 //! 5. At most [`QueueLimits::running`] deliveries of one queue are unsettled at a time, over all workers.
@@ -42,6 +42,11 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Takes a job out of the queue, if it is not delivered yet. It may be delivered all the same.
     fn withdraw(&self, queue: &str, receipt: Receipt);
+
+    /// Lists the numbers of this process's jobs that the queue has: those that wait, and those that are delivered and not settled.
+    ///
+    /// A job that is left out is published again. So an engine that cannot tell answers with a fault, and is asked later.
+    fn list(&self, queue: &str, answer: Answer<Vec<u64>>);
 
     /// Sends a message to one process, and gives the process's answer.
     fn request(&self, to: &ProcessId, message: Bytes, within: Duration, answer: Answer<Bytes>);

@@ -80,11 +80,17 @@ impl Envelope {
 
     /// Returns the text by which an engine knows that it has this very message already.
     ///
-    /// A job that the origin publishes again, because the engine may have lost it, is another message: an engine that
-    /// remembers texts for longer than messages would drop it.
+    /// A job that the origin publishes again, because the engine has lost it, is another message: an engine that remembers
+    /// texts for longer than messages would drop it.
     #[must_use]
     pub fn dedup(&self) -> String {
         format!("{}.{}.{}", self.id, self.attempt, self.sent)
+    }
+
+    /// Returns the job's id.
+    #[must_use]
+    pub fn id(&self) -> &JobId {
+        &self.id
     }
 
     /// Returns the body.

@@ -173,6 +173,43 @@ fn a_broker_that_forgets_all_loses_no_job() {
 }
 
 #[test]
+fn a_flapping_connection_adds_no_copies() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, key) = (world.pool(4), Key::new());
+        let tasks: Vec<_> = (0..10).map(|_| pool.send(key.job()).expect("accepted")).collect();
+        let queued = || futures::executor::block_on(world.origin.queue("work").depth()).expect("connected").queued;
+        for _ in 0..20 {
+            world.origin.disconnect();
+            world.origin.reconnect();
+        }
+        // The answer to a list, and what the origin does then, come before that of the second call.
+        assert_eq!([queued(), queued()], [10, 10]);
+        let _worker = world.worker(4);
+        key.open();
+        assert!(tasks.into_iter().all(|task| task.join().expect("runs")));
+        assert_eq!(key.begins(), 10);
+    });
+}
+
+#[test]
+fn jobs_keep_their_order_when_the_broker_has_lost_them() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, keys) = (world.pool(1), [(); 20].map(|()| Key::new()));
+        let tasks: Vec<_> = keys.iter().map(|key| pool.send(key.job()).expect("accepted")).collect();
+        world.origin.restart_broker();
+        let _worker = world.worker(1);
+        for (at, key) in keys.iter().enumerate() {
+            key.has_begun(1);
+            assert!(keys[at + 1..].iter().all(|later| later.begins() == 0), "job {at}");
+            key.open();
+        }
+        assert!(tasks.into_iter().all(|task| task.join().expect("runs")));
+    });
+}
+
+#[test]
 fn jobs_that_are_sent_without_a_connection_run_after_it() {
     bounded(|| {
         let world = World::new();

@@ -37,6 +37,8 @@ struct Broker(Arc<Mutex<State>>);
 struct State {
     inbox: Option<Arc<dyn Inbox>>,
     published: Vec<u64>,
+    /// Lists that the test answers.
+    lists: Vec<Answer<Vec<u64>>>,
 }
 
 impl Engine for Broker {
@@ -60,6 +62,10 @@ impl Engine for Broker {
     }
 
     fn withdraw(&self, _queue: &str, _receipt: Receipt) {}
+
+    fn list(&self, _queue: &str, answer: Answer<Vec<u64>>) {
+        self.0.lock().expect("no panic under it").lists.push(answer);
+    }
 
     fn request(&self, _to: &ProcessId, _message: Bytes, _within: Duration, _answer: Answer<Bytes>) {}
 
@@ -135,6 +141,14 @@ impl Origin {
 
     fn published(&self) -> usize {
         self.broker.0.lock().expect("no panic under it").published.len()
+    }
+
+    /// Loses the connection, and connects again. Returns the list that the origin asks for.
+    fn reconnect(&self) -> Answer<Vec<u64>> {
+        let inbox = self.broker.0.lock().expect("no panic under it").inbox.clone().expect("it is open");
+        inbox.connected(false);
+        inbox.connected(true);
+        self.broker.0.lock().expect("no panic under it").lists.pop().expect("it looks for its jobs")
     }
 }
 
@@ -229,5 +243,52 @@ fn a_repeatable_job_gets_a_number_of_its_own_for_each_begin() {
         assert_eq!(origin.begin("w-3-c", job, 1, 3), Told::Begin { attempt: 3 });
         assert_eq!(origin.begin("w-4-d", job, 1, 4), Told::Over);
         assert_eq!(task.join().expect_err("three attempts were allowed").kind(), ErrorKind::WorkerLost);
+    });
+}
+
+#[test]
+fn after_a_connect_the_lost_jobs_alone_are_published_again_in_their_order() {
+    bounded(|| {
+        let origin = Origin::new();
+        let sent: Vec<_> = (0..8).map(|_| sent(&origin)).collect();
+        let numbers: Vec<u64> = sent.iter().map(|(_, job)| *job).collect();
+        let list = origin.reconnect();
+        assert_eq!(origin.published(), 8, "the engine may have all of them");
+        list.give(Ok(numbers[..4].to_vec()));
+        let published = origin.broker.0.lock().expect("no panic under it").published.clone();
+        assert_eq!(published[8..], numbers[4..]);
+        origin.reconnect().give(Ok(numbers));
+        assert_eq!(origin.published(), 12);
+    });
+}
+
+#[test]
+fn a_list_from_before_a_connect_tells_nothing() {
+    bounded(|| {
+        let origin = Origin::new();
+        let (_task, job) = sent(&origin);
+        let (old, new) = (origin.reconnect(), origin.reconnect());
+        old.give(Ok(vec![]));
+        assert_eq!(origin.published(), 1);
+        new.give(Ok(vec![job]));
+        assert_eq!(origin.published(), 1);
+        let (old, new) = (origin.reconnect(), origin.reconnect());
+        old.give(Ok(vec![job]));
+        new.give(Ok(vec![]));
+        assert_eq!(origin.published(), 2, "the earlier list does not hide the loss");
+    });
+}
+
+#[test]
+fn a_job_that_was_granted_since_the_look_is_not_published_again() {
+    bounded(|| {
+        let origin = Origin::new();
+        let (task, job) = sent(&origin);
+        let list = origin.reconnect();
+        assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
+        list.give(Ok(vec![]));
+        assert_eq!(origin.published(), 1);
+        assert_eq!(origin.ended("w-1-a", job, value(42)), Told::Confirmed { first: true });
+        assert_eq!(task.join().expect("a value"), 42);
     });
 }

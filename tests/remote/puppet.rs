@@ -134,6 +134,8 @@ impl Engine for Puppet {
 
     fn withdraw(&self, _queue: &str, _receipt: Receipt) {}
 
+    fn list(&self, _queue: &str, _answer: Answer<Vec<u64>>) {}
+
     fn request(&self, to: &ProcessId, message: Bytes, _within: Duration, answer: Answer<Bytes>) {
         assert_eq!(to.as_str(), ORIGIN);
         let ask = rmp_serde::from_slice(&message).expect("it decodes");

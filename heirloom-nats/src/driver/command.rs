@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Event, Subject};
-use heirloom::remote::ProcessId;
 use heirloom::remote::engine::{Answer, Bytes, DeliveryId, Depth, Fault, Inbox, QueueLimits, Receipt, Settlement};
+use heirloom::remote::{JobId, ProcessId};
 use tokio::sync::oneshot;
 
 use crate::driver::ensure::Present;
@@ -25,6 +25,10 @@ pub(crate) enum Command {
     Withdraw {
         queue: String,
         receipt: Receipt,
+    },
+    List {
+        queue: String,
+        answer: Answer<Vec<u64>>,
     },
     Request {
         to: ProcessId,
@@ -71,6 +75,7 @@ pub(crate) enum Command {
 /// A job to publish.
 pub(crate) struct Job {
     pub(crate) queue: String,
+    pub(crate) id: JobId,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) dedup: String,
     pub(crate) body: Bytes,

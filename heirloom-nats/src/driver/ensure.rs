@@ -100,7 +100,7 @@ impl Ensure<'_> {
 
     async fn make_stream(&self) -> Result<Round, Fault> {
         let Some(limits) = self.limits else { return Ok(Round::Absent) };
-        let subject = self.asker.names.job(self.queue);
+        let subject = self.asker.names.jobs(self.queue);
         let config = jet::stream(&self.stream, &subject, most(limits), self.settings.file, self.settings.replicas);
         match self.ask("STREAM.CREATE", &[&self.stream], body(&config)).await {
             Ok(_) => Ok(Round::Again),

@@ -37,8 +37,9 @@ impl Driver {
             return job.answer.give(Err(Fault::Away));
         }
         self.become_origin();
-        let Job { queue, body, answer, .. } = job;
-        self.send_job(Published { queue, headers, body, until: now + WITHIN, answer }, now);
+        let Job { queue, id, body, answer, .. } = job;
+        let subject = self.names.job(&queue, &id);
+        self.send_job(Published { queue, subject, headers, body, until: now + WITHIN, answer }, now);
     }
 
     /// Sends a job, for the first time or again.
@@ -52,8 +53,7 @@ impl Driver {
             queue.parked.push(job);
             return;
         }
-        let subject = self.names.job(&job.queue);
-        let (headers, body) = (job.headers.clone(), job.body.clone());
+        let (subject, headers, body) = (job.subject.clone(), job.headers.clone(), job.body.clone());
         let token = self.pending.add(subject.clone(), job.until.min(now + AGAIN), Kind::Job(job));
         self.outbox.send(&self.client, subject, Some(self.names.reply(token)), Some(headers), body);
     }
@@ -86,6 +86,19 @@ impl Driver {
         self.ask(subject, body.into(), answer);
     }
 
+    /// Lists the jobs of this process that the stream has: each one has a subject of its own.
+    pub(super) fn list(&mut self, name: &str, answer: Answer<Vec<u64>>) {
+        if let Err(fault) = Names::check(name) {
+            return answer.give(Err(fault));
+        }
+        if !self.connection.is_up() {
+            return answer.give(Err(Fault::Away));
+        }
+        let (asker, subjects) = (self.asker.clone(), self.names.jobs_of(name, &self.me));
+        let name = name.to_string();
+        tokio::spawn(async move { answer.give(list(&asker, &name, &subjects).await) });
+    }
+
     pub(super) fn depth(&mut self, name: &str, answer: Answer<Depth>) {
         if let Err(fault) = Names::check(name) {
             return answer.give(Err(fault));
@@ -97,6 +110,31 @@ impl Driver {
         let (asker, settings, name) = (self.asker.clone(), Arc::clone(&self.settings), name.to_string());
         tokio::spawn(async move { answer.give(depth(&asker, &settings, &name, present).await) });
     }
+}
+
+/// Lists the jobs with these subjects, page by page.
+async fn list(asker: &Asker, name: &str, subjects: &str) -> Result<Vec<u64>, Fault> {
+    let info = format!("$JS.API.STREAM.INFO.{}", asker.names.stream(name));
+    let mut jobs = Vec::new();
+    for page in 0.. {
+        let request = json!({"subjects_filter": subjects, "offset": jobs.len()});
+        let answer = match asker.ask(&info, request.to_string().into()).await {
+            Ok(answer) => answer,
+            Err(Trouble::Fault(fault)) => return Err(fault),
+            // All jobs are lost with it.
+            Err(Trouble::Server(error)) if error.err_code == code::NO_STREAM && page == 0 => break,
+            Err(Trouble::Server(error)) => return Err(Fault::Broken(error.description)),
+        };
+        let found = answer["state"]["subjects"].as_object().map_or(0, |found| {
+            let numbers = found.keys().filter_map(|subject| subject.rsplit_once('.')?.1.parse().ok());
+            jobs.extend::<Vec<u64>>(numbers.collect());
+            found.len()
+        });
+        if found == 0 || answer["total"].as_u64().is_none_or(|total| jobs.len() as u64 >= total) {
+            break;
+        }
+    }
+    Ok(jobs)
 }
 
 /// Counts the jobs of a queue, which is looked for if it has not been seen yet.

@@ -27,6 +27,7 @@ pub(super) enum Kind {
 /// A job that the server has not confirmed.
 pub(super) struct Published {
     pub(super) queue: String,
+    pub(super) subject: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     /// The time at which the job is given up.

@@ -94,7 +94,8 @@ impl Driver {
         // Without a connection it may be another worker's by now.
         let Some(reply) = message.reply.filter(|_| self.connection.is_up()) else { return };
         let prefix = format!("hl.{}.job.", self.names.app());
-        let queue = message.subject.strip_prefix(&*prefix).and_then(|name| self.queues.get_mut(name));
+        let name = message.subject.strip_prefix(&*prefix).and_then(|rest| rest.split('.').next());
+        let queue = name.and_then(|name| self.queues.get_mut(name));
         let (Some(queue), Some(from)) = (queue, read_acknowledgement(&reply)) else {
             tracing::debug!(subject = %message.subject, "heirloom-nats: an unknown message is dropped");
             return;

@@ -118,6 +118,10 @@ impl End {
         wait(|answer| self.engine.request(to, message, within, answer))
     }
 
+    pub fn list(&self, queue: &str) -> Result<Vec<u64>, Fault> {
+        wait(|answer| self.engine.list(queue, answer))
+    }
+
     pub fn depth(&self, queue: &str) -> Result<Depth, Fault> {
         wait(|answer| self.engine.depth(queue, answer))
     }

@@ -155,3 +155,23 @@ fn processes_that_make_a_queue_at_the_same_time_share_one() {
         assert_eq!(got, receipts);
     }
 }
+
+#[test]
+fn a_list_names_the_jobs_of_the_process_that_wait_or_are_delivered() {
+    let Some(server) = Server::plain() else { return };
+    let (end, other) = (End::open(&server.url()), End::open(&server.url()));
+    assert_eq!(end.list("q"), Ok(vec![]), "the queue is not there");
+    end.declare("q", limits(1, None)).unwrap();
+    let jobs = ["delivered", "waits", "settled"].map(|text| end.job(text));
+    let numbers = jobs.each_ref().map(|job| job.id().number);
+    for job in [2, 0, 1] {
+        end.publish("q", &jobs[job]).unwrap();
+    }
+    other.send("q", "of another process");
+    end.engine.pull("q", 2);
+    end.done(&end.delivery());
+    assert_eq!(text(&end.delivery()), "delivered");
+    let mut found = end.list("q").unwrap();
+    found.sort_unstable();
+    assert_eq!(found, numbers[..2]);
+}

@@ -40,6 +40,7 @@ fn the_rights_of_the_readme_suffice_for_origin_worker_and_operator() {
     assert!(worker.heard_within(LONG).is_some());
     worker.done(&first);
     let queued = origin.send("thumbs", "queued");
+    assert_eq!(origin.list("thumbs").map(|jobs| jobs.len()), Ok(1));
     origin.engine.withdraw("thumbs", queued);
     origin.wait_depth("thumbs", |depth| depth.queued == 0 && depth.running == 0);
     assert!(!server.log().contains("Violation for Publish to \"$JS.ACK"), "{}", server.log());
@@ -81,7 +82,7 @@ fn a_call_without_the_right_names_the_subject_within_a_second() {
     denied(none.request(&web.me, "x", LONG).map(drop), "publish to `hl.shop.to.", start);
     worker.declare("thumbs", None).unwrap();
     let start = Instant::now();
-    denied(worker.publish("thumbs", &worker.job("x")).map(drop), "publish to `hl.shop.job.thumbs`", start);
+    denied(worker.publish("thumbs", &worker.job("x")).map(drop), "publish to `hl.shop.job.thumbs.", start);
     let start = Instant::now();
     denied(user(&server, "lone").declare("thumbs", None), "subscribe to `hl.shop.stop.", start);
     let (idle, mute) = (user(&server, "idle"), user(&server, "mute"));
@@ -109,7 +110,7 @@ fn a_process_that_may_not_read_its_inbox_is_told_so() {
 #[test]
 fn a_missing_right_of_one_queue_leaves_the_others_working() {
     let half =
-        "{ user: half, password: secret, permissions: { publish: { allow: [\">\"], deny: [\"hl.shop.job.b\"] } } }";
+        "{ user: half, password: secret, permissions: { publish: { allow: [\">\"], deny: [\"hl.shop.job.b.>\"] } } }";
     let Some(server) = start(half) else { return };
     let end = user(&server, "half");
     end.declare("a", limits(1, None)).unwrap();

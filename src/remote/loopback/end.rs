@@ -43,6 +43,10 @@ impl Engine for End {
         self.call(Op::Withdraw { queue: queue.into(), receipt });
     }
 
+    fn list(&self, queue: &str, answer: Answer<Vec<u64>>) {
+        self.call(Op::List { queue: queue.into(), answer });
+    }
+
     fn request(&self, to: &ProcessId, message: Bytes, within: Duration, answer: Answer<Bytes>) {
         self.call(Op::Request { to: to.clone(), message, within, answer });
     }

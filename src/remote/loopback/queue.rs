@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::wire::address::{JobId, ProcessId};
 use crate::wire::engine::{Delivery, DeliveryId, Depth, QueueLimits, Receipt};
 
 /// How many texts of messages a queue remembers, to drop a second copy.
 const REMEMBERED: usize = 1024;
 
 pub(super) struct Message {
+    pub(super) job: JobId,
     /// One more than the number of ends that died with it.
     pub(super) count: u64,
     pub(super) headers: Vec<(String, String)>,
@@ -74,6 +76,12 @@ impl Queue {
 
     pub(super) fn withdraw(&mut self, receipt: Receipt) -> Option<Message> {
         self.waiting.remove(&receipt.0)
+    }
+
+    /// Returns the numbers of the process's jobs.
+    pub(super) fn jobs(&self, origin: &ProcessId) -> Vec<u64> {
+        let all = self.waiting.values().chain(self.out.values().map(|out| &out.message));
+        all.filter(|message| message.job.origin == *origin).map(|message| message.job.number).collect()
     }
 
     pub(super) fn pull(&mut self, end: u64, jobs: usize) {

@@ -23,6 +23,7 @@ pub(super) enum Op {
     Declare { queue: Arc<str>, limits: Option<QueueLimits>, answer: Answer<()> },
     Publish { queue: Arc<str>, job: Box<Envelope>, answer: Answer<Receipt> },
     Withdraw { queue: Arc<str>, receipt: Receipt },
+    List { queue: Arc<str>, answer: Answer<Vec<u64>> },
     Request { to: ProcessId, message: Bytes, within: Duration, answer: Answer<Bytes> },
     Respond { request: u64, bytes: Bytes },
     Broadcast(Bytes),
@@ -193,6 +194,11 @@ impl State {
                 self.dispatch(&queue);
             }
             Op::Withdraw { queue, receipt } => drop(self.queue(&queue).withdraw(receipt)),
+            Op::List { queue, answer } => {
+                let of = self.ends.get(&end).and_then(|end| end.name.clone());
+                let jobs = of.map_or_else(Vec::new, |of| self.queue(&queue).jobs(&of));
+                self.answer(end, answer, Ok(jobs));
+            }
             Op::Request { to, message, within, answer } => self.request(end, &to, message, within, answer),
             Op::Respond { request, bytes } => self.respond(request, bytes),
             Op::Broadcast(message) => self.broadcast(end, &message),
@@ -270,7 +276,7 @@ impl State {
         if at.is_full() {
             return Err(Fault::Full);
         }
-        at.add(number, text, Message { count: 1, headers, body: job.body().clone() });
+        at.add(number, text, Message { job: job.id().clone(), count: 1, headers, body: job.body().clone() });
         Ok(Receipt(number))
     }
 

@@ -19,11 +19,15 @@
 //! nothing. A job that was published twice has two receipts. A request with another receipt than the grant's is for a copy, whose
 //! delivery is done. Where the engine has lost the message, the missing signs of the worker prove the death (`time`).
 //!
+//! # One message
+//! A job that waits has one message in the engine (`look`). Where the engine has lost that one, the origin publishes another.
+//!
 //! # Locks
 //! The table's lock is held for look-ups and changes of records alone. Promises, hooks and the engine are called without it:
 //! they run code of other parts, and some of the user's.
 
 pub(crate) mod kept;
+mod look;
 mod record;
 mod requests;
 mod scopes;

@@ -32,12 +32,16 @@ pub(super) struct Grant {
     pub(super) seen: Instant,
 }
 
+/// Whether the engine has the newest message of a job.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Published {
     /// The engine has not answered.
     Asked,
-    Yes,
-    /// To be published again.
+    /// It had the message at this time.
+    Yes(Instant),
+    /// It may have the message: a connection was lost since, or its answer never came.
+    Doubt,
+    /// The message is to be published again.
     No,
 }
 
@@ -66,26 +70,60 @@ impl Record {
     pub(super) fn published(&mut self, sent: u32, receipt: Receipt) {
         if self.sent.envelope.sent == sent {
             self.receipt = Some(receipt);
-            self.published = Published::Yes;
+            self.published = Published::Yes(Instant::now());
         }
     }
 
-    /// The engine may not have the message with this number.
+    /// The answer about the message with this number never came.
+    pub(super) fn unanswered(&mut self, sent: u32) {
+        if self.sent.envelope.sent == sent {
+            self.published = Published::Doubt;
+        }
+    }
+
+    /// The engine has not taken the message with this number.
     pub(super) fn unpublished(&mut self, sent: u32) {
         if self.sent.envelope.sent == sent {
             self.published = Published::No;
         }
     }
 
+    /// The engine may have lost all messages.
+    pub(super) fn doubt(&mut self) {
+        if matches!(self.published, Published::Yes(_)) {
+            self.published = Published::Doubt;
+        }
+    }
+
+    /// Returns, for a job that waits and that a look at the engine may find, whether the look is due. `since`: a message that the
+    /// engine had at that time is looked for again.
+    pub(super) fn look_is_due(&self, since: Option<Instant>) -> Option<bool> {
+        match self.published {
+            _ if self.grant.is_some() => None,
+            Published::Doubt => Some(true),
+            Published::Yes(at) => Some(since.is_some_and(|since| at <= since)),
+            Published::Asked | Published::No => None,
+        }
+    }
+
+    /// Notes what a look has found. Returns the next message of a job that waits, if the engine has lost the one with this number.
+    pub(super) fn looked(&mut self, sent: u32, found: bool) -> Option<(Arc<str>, Envelope)> {
+        if self.sent.envelope.sent != sent || self.look_is_due(None).is_none() {
+            return None;
+        }
+        if found {
+            self.published = Published::Yes(Instant::now());
+        }
+        (!found).then(|| self.next_message())
+    }
+
     pub(super) fn was_published(&self) -> bool {
         self.sent.envelope.sent > 0 || self.begun
     }
 
-    /// Returns the next message of a job that waits, if it is to be published again. `lost`: the engine may have lost all
-    /// messages. A message that the engine has not answered is not repeated, since its answer comes.
-    pub(super) fn again(&mut self, lost: bool) -> Option<(Arc<str>, Envelope)> {
-        let due = self.published == Published::No || (lost && self.published == Published::Yes);
-        (due && self.grant.is_none()).then(|| self.next_message())
+    /// Returns the next message of a job that waits, if the engine has not taken the last one.
+    pub(super) fn again(&mut self) -> Option<(Arc<str>, Envelope)> {
+        (self.published == Published::No && self.grant.is_none()).then(|| self.next_message())
     }
 
     /// Ends the attempt of a job that is to begin once more. Returns its next message.

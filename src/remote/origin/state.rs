@@ -25,6 +25,8 @@ pub(crate) struct Origin {
     pub(super) scopes: Scopes,
     /// Results that came after another one.
     pub(super) duplicates: AtomicU64,
+    /// Counts the connects, so that a look of an earlier connection tells nothing.
+    pub(super) connects: AtomicU64,
     pub(super) lease: Duration,
     pub(super) clock: Clock,
 }
@@ -36,6 +38,7 @@ impl Origin {
             jobs: Mutex::new(HashMap::new()),
             scopes: Scopes::new(),
             duplicates: AtomicU64::new(0),
+            connects: AtomicU64::new(0),
             lease: link.engine.lease(),
             clock: Clock::start()?,
         })
@@ -71,6 +74,12 @@ impl Origin {
         self.publish(&queue, &envelope);
     }
 
+    /// Publishes messages once more, in the order in which the jobs were sent.
+    pub(super) fn publish_all(self: &Arc<Self>, mut messages: Vec<(Arc<str>, Envelope)>) {
+        messages.sort_unstable_by_key(|(_, envelope)| envelope.id.number);
+        messages.iter().for_each(|(queue, envelope)| self.publish(queue, envelope));
+    }
+
     pub(super) fn publish(self: &Arc<Self>, queue: &Arc<str>, envelope: &Envelope) {
         let Some(link) = self.link.upgrade() else { return };
         let (number, sent, origin) = (envelope.id.number, envelope.sent, Arc::downgrade(self));
@@ -103,8 +112,8 @@ impl Origin {
                     told.give(Ok(()));
                 }
             }
-            // Published again when the engine is there, or at the next tick.
-            Err(Fault::Away | Fault::NoAnswer(_)) => record.unpublished(sent),
+            // Looked for when the engine is there, or at the next tick.
+            Err(Fault::Away | Fault::NoAnswer(_)) => record.unanswered(sent),
             // The engine took the job before, or a worker has it: a fault of another message is no reason to refuse it.
             Err(_) if record.was_published() => record.unpublished(sent),
             Err(fault) => {

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::remote::origin::look;
 use crate::remote::origin::requests::lose;
 use crate::remote::origin::state::Origin;
-use crate::sync::os::Arc;
+use crate::sync::os::{Arc, Ordering};
 use crate::wire::fault::Fault;
 use crate::wire::message::Call;
 
@@ -12,16 +13,19 @@ use crate::wire::message::Call;
 pub(super) fn connected(origin: &Arc<Origin>) {
     let now = Instant::now();
     let mut again = Vec::new();
+    origin.connects.fetch_add(1, Ordering::SeqCst);
     {
         let mut jobs = origin.jobs.lock();
         for record in jobs.values_mut() {
             if let Some(grant) = &mut record.grant {
                 grant.seen = now;
             }
-            again.extend(record.again(true));
+            record.doubt();
+            again.extend(record.again());
         }
     }
-    again.iter().for_each(|(queue, envelope)| origin.publish(queue, envelope));
+    origin.publish_all(again);
+    look::look(origin, None);
 }
 
 /// Repeats [`tick`] while the origin lives.
@@ -72,12 +76,13 @@ fn tick(origin: &Arc<Origin>, now: Instant) {
                     }
                 }
                 Some(_) => {}
-                None => again.extend(record.again(false)),
+                None => again.extend(record.again()),
             }
         }
         lost.extend(ended.iter().filter_map(|number| jobs.remove(number)));
     }
-    again.iter().for_each(|(queue, envelope)| origin.publish(queue, envelope));
+    origin.publish_all(again);
+    look::look(origin, now.checked_sub(origin.lease * 2));
     for record in lost {
         origin.scopes.leave(&record.sent.scopes);
         if let Some(grant) = &record.grant {
