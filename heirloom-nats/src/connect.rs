@@ -190,7 +190,7 @@ impl Connect {
     ///
     /// # Errors
     /// When no server is reached, or the server refuses the credentials, or a choice cannot be used. The text says what to
-    /// change.
+    /// change. In a future of tokio it is refused at once: use [`open_async`](Self::open_async) there.
     pub fn open(self) -> Result<Nats, ConnectError> {
         opening::open(self)
     }
@@ -206,7 +206,7 @@ impl Connect {
     /// Opens the connection like [`open`](Self::open), for async code of any runtime.
     ///
     /// # Errors
-    /// Those of [`open`](Self::open).
+    /// Those of [`open`](Self::open), but for the refusal in a future.
     pub async fn open_async(self) -> Result<Nats, ConnectError> {
         opening::open_async(self).await
     }

@@ -9,6 +9,7 @@ mod jet;
 mod names;
 mod nats;
 mod opening;
+mod runtime;
 mod settings;
 mod shared;
 mod tls;

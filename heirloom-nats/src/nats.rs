@@ -7,8 +7,10 @@ use std::time::Duration;
 use heirloom::remote::engine::{Answer, Connection, Depth, Fault, QueueLimits};
 use heirloom::remote::{ProcessId, Queue};
 use tokio::sync::mpsc::WeakUnboundedSender;
+use tokio::sync::oneshot;
 
 use crate::driver::command::Command;
+use crate::runtime;
 use crate::shared::Shared;
 
 /// The time that the server has for the calls below.
@@ -38,29 +40,46 @@ impl Nats {
         self.connection.queue(name)
     }
 
-    /// Makes a queue, or changes the limits of one, as `heirloom-nats setup` does. Blocks until the server has answered.
+    /// Makes a queue, or changes the limits of one, as `heirloom-nats setup` does. Blocks until the server has answered, ten seconds
+    /// at most.
     ///
     /// `running` is the most jobs at a time over all workers; `queued` the most that wait, without a bound if `None`. Starting
     /// a pool does the same, where the process has the right to do it.
     ///
     /// # Errors
-    /// [`Fault::NotAllowed`] without the rights of an operator, [`Fault::Away`] without a connection.
+    /// [`Fault::NotAllowed`] without the rights of an operator, [`Fault::Away`] without a connection. [`Fault::Broken`] in a future of
+    /// tokio, whose thread it would block: use [`set_up_async`](Self::set_up_async) there.
     pub fn set_up(&self, queue: &str, running: usize, queued: Option<usize>) -> Result<(), Fault> {
-        self.wait(|answer| self.connection.engine().declare(queue, Some(QueueLimits { running, queued }), answer))
+        wait("set_up", self.declare(queue, running, queued))
     }
 
-    /// Counts the jobs of a queue, over all processes. Blocks until the server has answered.
+    /// As [`set_up`](Self::set_up), for async code of any runtime. Dropping the future stops only the wait.
+    ///
+    /// # Errors
+    /// [`Fault::NotAllowed`] without the rights of an operator, [`Fault::Away`] without a connection.
+    pub async fn set_up_async(&self, queue: &str, running: usize, queued: Option<usize>) -> Result<(), Fault> {
+        answered(self.declare(queue, running, queued)).await
+    }
+
+    fn declare(&self, queue: &str, running: usize, queued: Option<usize>) -> impl FnOnce(Answer<()>) {
+        move |answer| self.connection.engine().declare(queue, Some(QueueLimits { running, queued }), answer)
+    }
+
+    /// Counts the jobs of a queue, over all processes. Blocks until the server has answered, ten seconds at most.
+    ///
+    /// # Errors
+    /// [`Fault::Broken`] when the queue is not there, [`Fault::Away`] without a connection. In a future of tokio it is refused, as
+    /// [`set_up`](Self::set_up) is.
+    pub fn depth(&self, queue: &str) -> Result<Depth, Fault> {
+        wait("depth", |answer| self.connection.engine().depth(queue, answer))
+    }
+
+    /// As [`depth`](Self::depth), for async code of any runtime.
     ///
     /// # Errors
     /// [`Fault::Broken`] when the queue is not there, [`Fault::Away`] without a connection.
-    pub fn depth(&self, queue: &str) -> Result<Depth, Fault> {
-        self.wait(|answer| self.connection.engine().depth(queue, answer))
-    }
-
-    fn wait<T: Send + 'static>(&self, call: impl FnOnce(Answer<T>)) -> Result<T, Fault> {
-        let (sender, receiver) = mpsc::channel();
-        call(Answer::new(move |outcome| drop(sender.send(outcome))));
-        receiver.recv_timeout(WITHIN).unwrap_or(Err(Fault::NoAnswer(WITHIN)))
+    pub async fn depth_async(&self, queue: &str) -> Result<Depth, Fault> {
+        answered(|answer| self.connection.engine().depth(queue, answer)).await
     }
 
     /// Returns whether there is a connection now.
@@ -86,17 +105,46 @@ impl Nats {
     /// Returns whether they have. All that waits for an answer gets [`Fault::Away`]. Call it at the end of `main`, after pools
     /// and workers are stopped: a process that exits at once may take the last results with it, which then come from
     /// another run of the job.
+    ///
+    /// In a future of tokio it closes the connection, waits for nothing, and returns false: use [`close_async`](Self::close_async)
+    /// there.
     pub fn close(&self, within: Duration) -> bool {
-        if self.shared.is_forked() {
-            return true;
-        }
-        let Some(commands) = self.commands.upgrade() else { return true };
         let (sender, closed) = mpsc::channel();
-        if commands.send(Command::Close(Some(sender))).is_err() {
+        let closes = self.begin_close(move || {
+            let _ = sender.send(());
+        });
+        if !closes {
             return true;
         }
-        // The driver drops the sender.
-        closed.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Disconnected)
+        if let Some(refusal) = runtime::refusal("close") {
+            tracing::warn!("heirloom-nats: {refusal}, so that the last messages leave before the end");
+            return false;
+        }
+        heirloom::blocking(|| closed.recv_timeout(within)) != Err(mpsc::RecvTimeoutError::Timeout)
+    }
+
+    /// As [`close`](Self::close), for async code of any runtime: `tokio::time::timeout` bounds it.
+    ///
+    /// Ready when the last messages have left, within a second or two also where the server is silent. Closes when first polled;
+    /// dropping the future stops only the wait.
+    pub async fn close_async(&self) {
+        let (sender, closed) = oneshot::channel();
+        let closes = self.begin_close(move || {
+            let _ = sender.send(());
+        });
+        if closes {
+            // A driver that has ended drops the sender.
+            let _ = closed.await;
+        }
+    }
+
+    /// Returns false where the connection is closed already.
+    fn begin_close(&self, closed: impl FnOnce() + Send + 'static) -> bool {
+        if self.shared.is_forked() {
+            return false;
+        }
+        let Some(commands) = self.commands.upgrade() else { return false };
+        commands.send(Command::Close(Some(Box::new(closed)))).is_ok()
     }
 
     /// Returns the engine, for tests of the engine and for code that carries more than pools do.
@@ -104,6 +152,22 @@ impl Nats {
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
+}
+
+/// Blocks until the server has answered.
+fn wait<T: Send + 'static>(name: &str, call: impl FnOnce(Answer<T>)) -> Result<T, Fault> {
+    if let Some(refusal) = runtime::refusal(name) {
+        return Err(Fault::Broken(refusal));
+    }
+    let (sender, receiver) = mpsc::channel();
+    call(Answer::new(move |outcome| drop(sender.send(outcome))));
+    heirloom::blocking(|| receiver.recv_timeout(WITHIN)).unwrap_or(Err(Fault::NoAnswer(WITHIN)))
+}
+
+async fn answered<T: Send + 'static>(call: impl FnOnce(Answer<T>)) -> Result<T, Fault> {
+    let (sender, receiver) = oneshot::channel();
+    call(Answer::new(move |outcome| drop(sender.send(outcome))));
+    receiver.await.unwrap_or(Err(Fault::Away))
 }
 
 impl fmt::Debug for Nats {

@@ -17,6 +17,7 @@ use crate::engine::NatsEngine;
 use crate::error::ConnectError;
 use crate::names;
 use crate::nats::Nats;
+use crate::runtime;
 use crate::settings::Settings;
 use crate::shared::Shared;
 
@@ -39,6 +40,9 @@ pub(crate) fn open_engine(connect: Connect) -> Result<Box<dyn Engine>, ConnectEr
 }
 
 fn open_blocking(connect: Connect) -> Result<Opened, ConnectError> {
+    if let Some(refusal) = runtime::refusal("open") {
+        return Err(ConnectError::Invalid(refusal));
+    }
     let (sender, receiver) = mpsc::channel();
     // Each address has the time, and a thread its start.
     let addresses = connect.servers.split(',').count().clamp(1, 16);
@@ -55,7 +59,8 @@ pub(crate) async fn open_async(connect: Connect) -> Result<Nats, ConnectError> {
 
 fn no_answer() -> ConnectError {
     ConnectError::Invalid(
-        "the runtime does not open the connection; it has ended, or its only thread waits in `open`: use `open_async` there".into(),
+        "the runtime does not open the connection; it has ended, or its only thread is blocked: use `open_async` there"
+            .into(),
     )
 }
 

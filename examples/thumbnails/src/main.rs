@@ -182,8 +182,7 @@ async fn processes(verbose: bool) -> Outcome<(Queue, Workers)> {
     let broker = Broker::start().await?;
     let nats = heirloom_nats::connect(&broker.url).app("thumbnails").open_async().await?;
     // As an operator does before a first deploy: the workers find the queue at once.
-    let operator = nats.clone();
-    tokio::task::spawn_blocking(move || operator.set_up("thumbs", AT_ONCE, Some(QUEUED))).await??;
+    nats.set_up_async("thumbs", AT_ONCE, Some(QUEUED)).await?;
     let mut workers = Vec::new();
     for _ in 0..WORKERS {
         workers.push(WorkerProcess::start(&broker.url, verbose).await?);
@@ -203,7 +202,7 @@ async fn stop(workers: Workers) -> Outcome<Vec<Ended>> {
             for worker in workers {
                 ended.push(worker.stop().await?);
             }
-            tokio::task::spawn_blocking(move || nats.close(Duration::from_secs(2))).await?;
+            nats.close_async().await;
             drop(broker);
         }
     }

@@ -88,7 +88,7 @@ pub(crate) async fn run(nats: &str, listen: SocketAddr) -> Outcome<()> {
     if let Some(ended) = ended {
         println!("{}", serde_json::to_string(&ended?)?);
     }
-    tokio::task::spawn_blocking(move || nats.close(Duration::from_secs(2))).await?;
+    nats.close_async().await; // the last results leave
     drained.server.unwrap_or(Ok(()))?;
     Ok(())
 }

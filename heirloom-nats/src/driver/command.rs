@@ -49,8 +49,8 @@ pub(crate) enum Command {
         queue: String,
         answer: Answer<Depth>,
     },
-    /// The last command. The sender is dropped when the connection is closed.
-    Close(Option<std::sync::mpsc::Sender<()>>),
+    /// The last command. The code runs when the connection is closed.
+    Close(Option<Closed>),
     Event(Event),
     Ask {
         subject: String,
@@ -71,6 +71,9 @@ pub(crate) enum Command {
         message: Bytes,
     },
 }
+
+/// The code that waits for the end of a connection. Dropped without a call where the driver has ended.
+pub(crate) type Closed = Box<dyn FnOnce() + Send>;
 
 /// A job to publish.
 pub(crate) struct Job {

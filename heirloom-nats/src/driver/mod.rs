@@ -41,7 +41,7 @@ use heirloom::remote::engine::Inbox;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::driver::asker::Asker;
-use crate::driver::command::Command;
+use crate::driver::command::{Closed, Command};
 use crate::driver::deliveries::Deliveries;
 use crate::driver::outbox::Outbox;
 use crate::driver::pending::Pending;
@@ -248,8 +248,8 @@ impl Driver {
         self.sign(now);
     }
 
-    /// Sends what is left, and ends. The sender is dropped with the driver.
-    async fn close(mut self, closed: Option<std::sync::mpsc::Sender<()>>) {
+    /// Sends what is left, and ends.
+    async fn close(mut self, closed: Option<Closed>) {
         self.followed.values().for_each(tokio::task::JoinHandle::abort);
         if self.connection.is_up() {
             let client = self.client.clone();
@@ -266,7 +266,9 @@ impl Driver {
         }
         self.connection_lost();
         drop(self);
-        drop(closed);
+        if let Some(closed) = closed {
+            closed();
+        }
     }
 }
 

@@ -66,6 +66,45 @@ fn close_waits_until_all_has_left() {
 }
 
 #[test]
+fn the_async_forms_hold_up_no_runtime() {
+    let Some(server) = Server::plain() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        // The connection runs on the one thread of the runtime, so a blocked thread would end none of these.
+        let connect = heirloom_nats::connect(server.url()).app("shop").runtime(tokio::runtime::Handle::current());
+        let nats = connect.open_async().await.unwrap();
+        nats.set_up_async("q", 4, Some(10)).await.unwrap();
+        assert_eq!(nats.depth_async("q").await.unwrap().queued, 0);
+        nats.close_async().await;
+        assert!(!nats.is_connected());
+        nats.close_async().await;
+        assert_eq!(nats.set_up_async("q", 4, None).await, Err(Fault::Away));
+    });
+}
+
+#[test]
+fn a_call_that_blocks_is_refused_in_a_future_and_names_the_async_form() {
+    let Some(server) = Server::plain() else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let url = server.url();
+    let tried = runtime.spawn(async move {
+        let refused = heirloom_nats::connect(&url).open().unwrap_err();
+        assert!(refused.to_string().contains("`open_async`"), "{refused}");
+        let nats = heirloom_nats::connect(&url).open_async().await.unwrap();
+        let refused = nats.set_up("q", 1, None).unwrap_err();
+        assert!(refused.to_string().contains("`set_up_async`"), "{refused}");
+        assert!(nats.depth("q").unwrap_err().to_string().contains("`depth_async`"));
+        // A thread of the runtime that runs no future may block.
+        let (there, same) = (nats.clone(), nats.clone());
+        tokio::task::spawn_blocking(move || there.set_up("q", 1, None)).await.unwrap().unwrap();
+        assert!(!same.close(LONG), "it waits for nothing");
+        nats.close_async().await;
+        assert!(!nats.is_connected());
+    });
+    runtime.block_on(tried).unwrap();
+}
+
+#[test]
 fn a_connection_opens_and_drops_inside_an_async_runtime() {
     let Some(server) = Server::plain() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
