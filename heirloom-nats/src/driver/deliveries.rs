@@ -77,7 +77,7 @@ impl Driver {
             Settlement::GiveBack => "-NAK",
             Settlement::Forget => return,
         };
-        self.outbox.send(&self.client, unsettled.reply, None, None, Bytes::from_static(word.as_bytes()));
+        self.outbox.send(unsettled.reply, None, None, Bytes::from_static(word.as_bytes()));
     }
 
     /// Settles what was settled without a connection.
@@ -106,7 +106,7 @@ impl Driver {
             if same && !unsettled.is_expired(now) {
                 (unsettled.doubtful, unsettled.signed) = (unsettled.is_doubtful(now), now);
                 let sign = Bytes::from_static(b"+WPI");
-                self.outbox.send(&self.client, unsettled.reply.clone(), None, None, sign);
+                self.outbox.send(unsettled.reply.clone(), None, None, sign);
             }
         }
         self.next_sign = now + shortest / 3;

@@ -55,7 +55,7 @@ impl Driver {
         }
         let (subject, headers, body) = (job.subject.clone(), job.headers.clone(), job.body.clone());
         let token = self.pending.add(subject.clone(), job.until.min(now + AGAIN), Kind::Job(job));
-        self.outbox.send(&self.client, subject, Some(self.names.reply(token)), Some(headers), body);
+        self.outbox.send(subject, Some(self.names.reply(token)), Some(headers), body);
     }
 
     /// The server has answered a job, or no stream has heard it.

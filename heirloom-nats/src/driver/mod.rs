@@ -5,6 +5,10 @@
 //! [`Pending`]: the server's reply gives it, or a report of a missing right on that subject, or the loss of the
 //! connection, or the time. Requests that need several messages run in tasks beside the driver, which send [`Command`]s.
 //!
+//! # Turns
+//! The driver takes all commands and messages that are there, up to [`TURN`], before it waits again. Requests that one turn makes to one process
+//! travel together (`together`), and the client writes all messages of a turn at once.
+//!
 //! # A process that was stopped
 //! The server may have delivered jobs into the socket of a process that is stopped, or starved, and have given them to another
 //! worker since. The driver notices the stop by its own lateness, drops what has come, and connects anew: it never hands on a
@@ -27,6 +31,7 @@ mod pending;
 mod pulls;
 mod queue;
 mod requests;
+mod together;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +40,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::client::traits::Publisher;
 use async_nats::{Client, Message, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use heirloom::remote::ProcessId;
 use heirloom::remote::engine::Inbox;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -46,12 +51,15 @@ use crate::driver::deliveries::Deliveries;
 use crate::driver::outbox::Outbox;
 use crate::driver::pending::Pending;
 use crate::driver::queue::Queue;
+use crate::driver::together::Requests;
 use crate::names::{Names, To};
 use crate::settings::Settings;
 use crate::shared::Shared;
 
 /// The time that a new connection may take until all queues are there again.
 const RESTORE: Duration = Duration::from_secs(1);
+/// The most commands and messages of one turn: what a turn sends leaves after it.
+const TURN: usize = 64;
 /// The time in which the last messages leave at a close.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -67,6 +75,7 @@ struct Driver {
     inbound: Subscriber,
     asker: Asker,
     outbox: Outbox,
+    requests: Requests,
     pending: Pending,
     queues: HashMap<String, Queue>,
     deliveries: Deliveries,
@@ -85,7 +94,6 @@ enum Happened {
     Command(Command),
     Inbound(Message),
     Requested(Message),
-    Written(Result<(), String>),
     Due,
     End,
 }
@@ -112,7 +120,8 @@ pub(crate) async fn run(
     let now = Instant::now();
     let driver = Driver {
         asker: Asker { names: Arc::clone(&names), commands: sender },
-        outbox: Outbox::default(),
+        outbox: Outbox::new(client.clone()),
+        requests: Requests::default(),
         pending: Pending::default(),
         queues: HashMap::new(),
         deliveries: Deliveries::default(),
@@ -147,39 +156,46 @@ impl Driver {
         self.guard(Self::first_connection);
         loop {
             let due = self.next_due();
-            let first = self.outbox.first().map(|message| (self.client.clone(), message));
-            let write = async move {
-                match first {
-                    Some((client, message)) => client.publish_message(message).await,
-                    None => std::future::pending().await,
-                }
-            };
             let happened = tokio::select! {
                 command = commands.recv() => command.map_or(Happened::End, Happened::Command),
                 message = self.inbound.next() => message.map_or(Happened::End, Happened::Inbound),
                 message = next(&mut self.direct) => Happened::Requested(message),
-                written = write => Happened::Written(written.map_err(|error| error.to_string())),
+                () = self.outbox.write() => Happened::Due,
                 () = tokio::time::sleep_until(due.into()) => Happened::Due,
             };
-            if due.elapsed() >= self.settings.lease / 2 {
-                self.guard(Self::was_stopped);
-            }
-            match happened {
-                Happened::Command(Command::Close(closed)) => return self.close(closed).await,
-                Happened::Command(command) => self.guard(|driver| driver.command(command)),
-                Happened::Inbound(message) => self.guard(|driver| driver.inbound(message)),
-                Happened::Requested(message) => self.guard(|driver| driver.requested(message)),
-                Happened::Written(outcome) => {
-                    if let Err(error) = outcome {
-                        tracing::debug!(error, "heirloom-nats: a message is not sent");
-                    }
-                    self.outbox.sent();
+            let (mut next, mut left) = (Some(happened), TURN);
+            while let Some(happened) = next.take() {
+                if due.elapsed() >= self.settings.lease / 2 {
+                    self.guard(Self::was_stopped);
                 }
-                Happened::Due => {}
-                Happened::End => return,
+                match happened {
+                    Happened::Command(Command::Close(closed)) => {
+                        self.guard(Self::send_requests);
+                        return self.close(closed).await;
+                    }
+                    Happened::Command(command) => self.guard(|driver| driver.command(command)),
+                    Happened::Inbound(message) => self.guard(|driver| driver.inbound(message)),
+                    Happened::Requested(message) => self.guard(|driver| driver.requested(message)),
+                    Happened::Due => {}
+                    Happened::End => return,
+                }
+                left -= 1;
+                if left > 0 {
+                    next = self.next_ready(&mut commands);
+                }
             }
+            self.guard(Self::send_requests);
             self.guard(|driver| driver.due(Instant::now()));
         }
+    }
+
+    /// Returns a command or a message that is there already.
+    fn next_ready(&mut self, commands: &mut UnboundedReceiver<Command>) -> Option<Happened> {
+        if let Ok(command) = commands.try_recv() {
+            return Some(Happened::Command(command));
+        }
+        let inbound = self.inbound.next().now_or_never().flatten().map(Happened::Inbound);
+        inbound.or_else(|| self.direct.as_mut()?.next().now_or_never()?.map(Happened::Requested))
     }
 
     fn command(&mut self, command: Command) {

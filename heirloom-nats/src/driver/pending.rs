@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 pub(super) struct Waiting {
     pub(super) subject: String,
     pub(super) kind: Kind,
-    due: Instant,
+    pub(super) due: Instant,
 }
 
 /// The kinds of messages that get an answer.
@@ -20,8 +20,8 @@ pub(super) enum Kind {
     Ask(oneshot::Sender<Result<Bytes, Fault>>),
     /// A job.
     Job(Published),
-    /// A request to another process.
-    Request { within: Duration, answer: Answer<Bytes> },
+    /// Requests to another process, in one message.
+    Request { within: Duration, answers: Vec<Answer<Bytes>> },
 }
 
 /// A job that the server has not confirmed.
@@ -43,7 +43,9 @@ impl Kind {
                 let _ = answer.send(Err(fault));
             }
             Self::Job(job) => job.answer.give(Err(fault)),
-            Self::Request { answer, .. } => answer.give(Err(fault)),
+            Self::Request { answers, .. } => {
+                answers.into_iter().for_each(|answer| answer.give(Err(fault.clone())));
+            }
         }
     }
 }

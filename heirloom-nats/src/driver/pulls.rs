@@ -1,7 +1,8 @@
 //! Requests for deliveries, and the deliveries that come.
 //!
-//! Each request is for one delivery: the server answers it once, with a delivery or with a status, so the open requests are
-//! known without a count of what a larger request has left.
+//! One request is for as many deliveries as the worker has free permits, and the next one follows when fewer than half of the
+//! free permits are asked for. So a job finds an open request, and a request serves several jobs. The deliveries that are left of a request are
+//! counted here; where the request ends, the server says how many it has counted.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +11,14 @@ use heirloom::remote::engine::{Delivery, Settlement};
 
 use crate::driver::Driver;
 use crate::driver::deliveries::Unsettled;
+use crate::driver::queue::Pull;
 use crate::names::read_acknowledgement;
 
 /// The time that the server keeps a request.
 const EXPIRES: Duration = Duration::from_secs(10);
-/// The time after which a request without an answer counts as lost.
+/// The header with the deliveries that are left of a request that ends.
+const LEFT: &str = "Nats-Pending-Messages";
+/// The time after which a request without an end counts as lost.
 const LOST: Duration = Duration::from_secs(11);
 /// The time without requests after a refused one.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -47,17 +51,15 @@ impl Driver {
             }
             let (stream, consumer) = (self.names.stream(name), present.incarnation.consumer());
             let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-            let body = format!("{{\"batch\":1,\"expires\":{}}}", EXPIRES.as_nanos());
-            for _ in 0..missing {
-                self.last_pull += 1;
-                queue.pulls.insert(self.last_pull, now + LOST);
-                let inbox = self.names.pull(name, self.last_pull);
-                self.outbox.send(&self.client, subject.clone(), Some(inbox), None, body.clone().into());
-            }
+            let body = format!("{{\"batch\":{missing},\"expires\":{}}}", EXPIRES.as_nanos());
+            self.last_pull += 1;
+            queue.pulls.insert(self.last_pull, Pull { left: missing, lost: now + LOST });
+            let inbox = self.names.pull(name, self.last_pull);
+            self.outbox.send(subject, Some(inbox), None, body.into());
         }
     }
 
-    /// A request has ended without a delivery.
+    /// A request has ended before its last delivery.
     pub(super) fn pull_ended(&mut self, name: &str, number: u64, message: &Message) {
         let now = Instant::now();
         let Some(queue) = self.queues.get_mut(name) else { return };
@@ -73,7 +75,8 @@ impl Driver {
                 queue.look_within(now, PAUSE);
             }
         }
-        queue.unanswered(number);
+        let left = message.headers.as_ref().and_then(|headers| headers.get(LEFT)?.as_str().parse().ok());
+        queue.ended(number, left);
     }
 
     /// The process may not ask for deliveries.

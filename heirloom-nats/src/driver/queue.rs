@@ -28,12 +28,20 @@ pub(super) struct Queue {
     pub(super) parked: Vec<Published>,
     /// The deliveries that the worker wants.
     pub(super) wanted: usize,
-    /// The open requests for one delivery each, by number, with the time after which one counts as lost.
-    pub(super) pulls: BTreeMap<u64, Instant>,
+    /// The open requests for deliveries, by number.
+    pub(super) pulls: BTreeMap<u64, Pull>,
     /// The number of the first request that this list may have: earlier ones are lost.
     pub(super) first_pull: u64,
     /// No request is sent until then.
     pub(super) pause: Option<Instant>,
+}
+
+/// An open request for deliveries.
+pub(super) struct Pull {
+    /// The deliveries that are left of it.
+    pub(super) left: usize,
+    /// The time after which it counts as lost.
+    pub(super) lost: Instant,
 }
 
 impl Queue {
@@ -56,43 +64,71 @@ impl Queue {
 
     /// Notes a delivery, and returns whether the worker wants it.
     ///
-    /// The server answers each request once, with a delivery or with a status. A delivery does not name its request, so it
-    /// counts as the answer of the oldest one.
+    /// A delivery does not name its request, so it counts as one of the oldest request's.
     pub(super) fn delivered(&mut self) -> bool {
-        self.pulls.pop_first();
+        self.take_open(1);
         let wanted = self.wanted > 0;
         self.wanted = self.wanted.saturating_sub(1);
         wanted
     }
 
-    /// Notes that a request has ended without a delivery.
-    pub(super) fn unanswered(&mut self, number: u64) {
-        // An older delivery may have been counted for this very request.
-        if self.pulls.remove(&number).is_none() && number >= self.first_pull {
-            self.pulls.pop_first();
+    /// Notes that a request has ended with so many deliveries left, as the server says; `None` where it does not.
+    pub(super) fn ended(&mut self, number: u64, left: Option<usize>) {
+        if number < self.first_pull {
+            return;
         }
+        // Deliveries of this request may have been counted for older ones, and those of others for this one.
+        let counted = self.pulls.remove(&number).map_or(0, |pull| pull.left);
+        let left = left.unwrap_or(counted.max(1));
+        if left > counted {
+            self.take_open(left - counted);
+        } else if let Some(mut first) = self.pulls.first_entry() {
+            first.get_mut().left += counted - left;
+        }
+    }
+
+    /// Takes deliveries from the oldest requests.
+    fn take_open(&mut self, mut deliveries: usize) {
+        while let Some(mut first) = self.pulls.first_entry() {
+            let taken = first.get().left.min(deliveries);
+            first.get_mut().left -= taken;
+            deliveries -= taken;
+            if first.get().left > 0 {
+                return;
+            }
+            first.remove();
+        }
+    }
+
+    /// Returns the deliveries that are asked for.
+    fn open(&self) -> usize {
+        self.pulls.values().map(|pull| pull.left).sum()
     }
 
     /// Drops the requests that the server has lost.
     pub(super) fn expire(&mut self, now: Instant) {
         // Later requests are lost later.
-        while self.pulls.first_entry().is_some_and(|first| *first.get() <= now) {
+        while self.pulls.first_entry().is_some_and(|first| first.get().lost <= now) {
             self.pulls.pop_first();
         }
     }
 
-    /// Returns the number of requests to send now.
+    /// Returns the number of deliveries to ask for now.
     pub(super) fn missing(&self, now: Instant) -> usize {
-        if self.present.is_none() || self.pause.is_some_and(|until| until > now) {
-            return 0;
-        }
-        self.wanted.saturating_sub(self.pulls.len())
+        if self.present.is_none() || self.pause.is_some_and(|until| until > now) { 0 } else { self.lacking() }
+    }
+
+    /// Returns the deliveries that are wanted and not asked for; 0 while at least half are. So one request serves several jobs.
+    fn lacking(&self) -> usize {
+        let open = self.open();
+        let lacking = self.wanted.saturating_sub(open);
+        if lacking > open { lacking } else { 0 }
     }
 
     /// Returns the time at which [`expire`](Self::expire) or [`missing`](Self::missing) has something to do.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
-        let lost = self.pulls.first_key_value().map(|(_, lost)| *lost);
-        let pause = self.pause.filter(|until| *until > now && self.wanted > self.pulls.len());
+        let lost = self.pulls.first_key_value().map(|(_, pull)| pull.lost);
+        let pause = self.pause.filter(|until| *until > now && self.lacking() > 0);
         let parked = self.parked.first().map(|job| job.until);
         [lost, pause, parked, (!self.ensuring).then_some(self.look)].into_iter().flatten().min()
     }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::driver::Driver;
 use crate::driver::command::Command;
 use crate::driver::pending::{Kind, Waiting};
+use crate::driver::together::{self, PARTS};
 
 /// The header with the process that sends a request.
 const FROM: &str = "Hl-From";
@@ -46,11 +47,10 @@ impl Driver {
             return Kind::Ask(answer).fail(fault);
         }
         let token = self.pending.add(subject.clone(), Instant::now() + ASK, Kind::Ask(answer));
-        self.outbox.send(&self.client, subject, Some(self.names.reply(token)), None, body);
+        self.outbox.send(subject, Some(self.names.reply(token)), None, body);
     }
 
     pub(super) fn request(&mut self, to: ProcessId, message: Bytes, within: Duration, answer: Answer<Bytes>) {
-        let now = Instant::now();
         let most = self.shared.max_payload();
         let bytes = message.len() + crate::driver::jobs::header_bytes(&[(FROM, self.me.as_str())]);
         if bytes > most {
@@ -59,11 +59,29 @@ impl Driver {
         if let Some(fault) = if self.connection.is_ready() { self.connection.deaf() } else { Some(Fault::Away) } {
             return answer.give(Err(fault));
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(FROM, self.me.as_str());
-        let (subject, until) = (self.names.to(&to), now.checked_add(within).unwrap_or(now + FOREVER));
-        let token = self.pending.add(subject.clone(), until, Kind::Request { within, answer });
-        self.outbox.send(&self.client, subject, Some(self.names.reply(token)), Some(headers), message);
+        self.requests.add(to, message, within, answer, most);
+    }
+
+    /// Sends the requests of this turn.
+    pub(super) fn send_requests(&mut self) {
+        for mut group in self.requests.take() {
+            // A command of the same turn may have ended the connection.
+            if !self.connection.is_ready() {
+                group.answers.into_iter().for_each(|answer| answer.give(Err(Fault::Away)));
+                continue;
+            }
+            let mut headers = HeaderMap::new();
+            headers.insert(FROM, self.me.as_str());
+            let (body, has_parts) = group.body();
+            if has_parts {
+                headers.insert(PARTS, "1");
+            }
+            let (subject, now) = (self.names.to(&group.to), Instant::now());
+            let until = now.checked_add(group.within).unwrap_or(now + FOREVER);
+            let kind = Kind::Request { within: group.within, answers: group.answers };
+            let token = self.pending.add(subject.clone(), until, kind);
+            self.outbox.send(subject, Some(self.names.reply(token)), Some(headers), body);
+        }
     }
 
     /// An answer has come.
@@ -75,7 +93,14 @@ impl Driver {
                 let _ = answer.send(if unheard { Err(Fault::Gone) } else { Ok(message.payload) });
             }
             Kind::Job(job) => self.published(job, &message.payload, unheard),
-            Kind::Request { answer, .. } => answer.give(if unheard { Err(Fault::Gone) } else { Ok(message.payload) }),
+            Kind::Request { answers, .. } if unheard => fail(answers, &Fault::Gone),
+            Kind::Request { within, answers } => {
+                // A request without an answer has its time all the same.
+                let silent = answer(answers, message.payload);
+                if !silent.is_empty() {
+                    self.pending.add(waiting.subject, waiting.due, Kind::Request { within, answers: silent });
+                }
+            }
         }
     }
 
@@ -84,7 +109,7 @@ impl Driver {
         match waiting.kind {
             Kind::Job(job) if job.until > now => self.send_job(job, now),
             Kind::Job(job) => job.answer.give(Err(Fault::NoAnswer(crate::driver::jobs::WITHIN))),
-            Kind::Request { within, answer } => answer.give(Err(Fault::NoAnswer(within))),
+            Kind::Request { within, answers } => fail(answers, &Fault::NoAnswer(within)),
             kind @ Kind::Ask(_) => kind.fail(Fault::NoAnswer(ASK)),
         }
     }
@@ -96,7 +121,21 @@ impl Driver {
             tracing::debug!("heirloom-nats: a request without a sender is dropped");
             return;
         };
-        let commands = self.asker.commands.clone();
+        let commands = &self.asker.commands;
+        if message.headers.as_ref().is_some_and(|headers| headers.get(PARTS).is_some()) {
+            let Some(parts) = together::split(&message.payload) else {
+                return tracing::debug!("heirloom-nats: a request of another form is dropped");
+            };
+            let answers = together::answers(parts.len(), &to, commands);
+            for (part, answer) in parts.into_iter().zip(answers) {
+                // A part that is not there has its answer dropped.
+                if let Some(part) = part {
+                    self.inbox.requested(&from, part, answer);
+                }
+            }
+            return;
+        }
+        let commands = commands.clone();
         let answer = Answer::new(move |outcome| {
             // A request without an answer is sent again.
             if let Ok(message) = outcome {
@@ -107,13 +146,13 @@ impl Driver {
     }
 
     pub(super) fn reply(&mut self, to: Subject, message: Bytes) {
-        self.outbox.send(&self.client, to, None, None, message);
+        self.outbox.send(to, None, None, message);
     }
 
     pub(super) fn broadcast(&mut self, message: Bytes) {
         if self.connection.is_up() {
             let subject = self.names.stop(&self.me);
-            self.outbox.send(&self.client, subject, None, None, message);
+            self.outbox.send(subject, None, None, message);
         }
     }
 
@@ -143,6 +182,27 @@ impl Driver {
             forward.abort();
         }
     }
+}
+
+/// Gives the answers of one message. Returns those that the message does not have.
+fn answer(mut answers: Vec<Answer<Bytes>>, message: Bytes) -> Vec<Answer<Bytes>> {
+    if answers.len() == 1 {
+        answers.remove(0).give(Ok(message));
+        return answers;
+    }
+    let mut parts = together::split(&message).unwrap_or_default().into_iter();
+    let mut silent = Vec::new();
+    for answer in answers {
+        match parts.next().flatten() {
+            Some(part) => answer.give(Ok(part)),
+            None => silent.push(answer),
+        }
+    }
+    silent
+}
+
+fn fail(answers: Vec<Answer<Bytes>>, fault: &Fault) {
+    answers.into_iter().for_each(|answer| answer.give(Err(fault.clone())));
 }
 
 /// Sends the broadcasts of a process to the driver.

@@ -92,7 +92,8 @@ fn a_worker_that_stops_pulling_leaves_later_jobs_to_others() {
     one.declare("q", limits(9, None)).unwrap();
     two.declare("q", None).unwrap();
     one.engine.pull("q", 3);
-    one.wait_depth("q", |depth| depth.pulls == 3);
+    // One request for three jobs.
+    one.wait_depth("q", |depth| depth.pulls == 1);
     one.engine.stop_pulling("q");
     two.engine.pull("q", 3);
     for text in ["a", "b", "c"] {
@@ -102,6 +103,33 @@ fn a_worker_that_stops_pulling_leaves_later_jobs_to_others() {
     got.sort();
     assert_eq!(got, ["a", "b", "c"]);
     assert!(one.delivery_within(Duration::ZERO).is_none());
+}
+
+#[test]
+fn as_many_jobs_come_as_were_pulled_and_none_ahead() {
+    let Some(server) = Server::plain() else { return };
+    let (origin, worker) = (End::open(&server.url()), End::open(&server.url()));
+    origin.declare("q", limits(100, None)).unwrap();
+    worker.declare("q", None).unwrap();
+    let mut sent = 0;
+    // One request has several jobs, and a few of them are left when more are wanted.
+    for (pulled, jobs) in [(1, 1), (5, 2), (1, 3), (7, 8), (2, 2)] {
+        worker.engine.pull("q", pulled);
+        for _ in 0..jobs {
+            origin.send("q", "job");
+        }
+        sent += jobs;
+        (0..jobs).for_each(|_| worker.done(&worker.delivery()));
+    }
+    for _ in 0..9 {
+        origin.send("q", "job");
+    }
+    assert_eq!(sent, 16);
+    assert!(worker.delivery_within(LEASE / 2).is_none(), "16 were pulled, and have come");
+    worker.engine.pull("q", 3);
+    (0..3).for_each(|_| worker.done(&worker.delivery()));
+    assert!(worker.delivery_within(LEASE / 2).is_none());
+    origin.wait_depth("q", |depth| depth.queued == 6 && depth.running == 0);
 }
 
 #[test]

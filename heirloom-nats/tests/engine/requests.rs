@@ -1,9 +1,10 @@
 //! Requests between two processes, and broadcasts.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use heirloom::remote::ProcessId;
-use heirloom::remote::engine::{Bytes, Fault};
+use heirloom::remote::engine::{Answer, Bytes, Fault};
 
 use crate::common::LONG;
 use crate::common::end::{End, LEASE, limits};
@@ -26,6 +27,54 @@ fn a_request_to_a_silent_process_ends_after_its_time() {
     let within = Duration::from_millis(200);
     let start = Instant::now();
     assert_eq!(worker.request(&origin.me, "silence", within), Err(Fault::NoAnswer(within)));
+    assert!(start.elapsed() >= within);
+}
+
+#[test]
+fn each_of_many_requests_at_once_has_its_own_answer_and_time() {
+    let Some(server) = Server::plain() else { return };
+    let (origin, worker) = (End::open(&server.url()), End::open(&server.url()));
+    origin.declare("q", limits(1, None)).unwrap();
+    let within = Duration::from_millis(300);
+    let (sender, answers) = mpsc::channel();
+    let start = Instant::now();
+    for number in 0..500_usize {
+        // Small ones travel together, some have no answer, and some are too large to share a message.
+        let text = match number % 10 {
+            7 => "silence".to_string(),
+            size => format!("{number}{}", "x".repeat(size * size * 100)),
+        };
+        let (sender, sent) = (sender.clone(), text.clone());
+        let answer = Answer::new(move |outcome| drop(sender.send((sent, outcome, start.elapsed()))));
+        worker.engine.request(&origin.me, text.into(), if number % 10 == 7 { within } else { LONG }, answer);
+    }
+    for _ in 0..500 {
+        let (sent, outcome, after) = answers.recv_timeout(LONG).expect("each has an answer");
+        if sent == "silence" {
+            assert_eq!(outcome, Err(Fault::NoAnswer(within)));
+            assert!(after >= within, "{after:?}");
+        } else {
+            assert_eq!(outcome.unwrap(), format!("{sent} of {}", worker.me).into_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_request_without_an_answer_holds_up_none_that_travels_with_it() {
+    let Some(server) = Server::plain() else { return };
+    let (origin, worker) = (End::open(&server.url()), End::open(&server.url()));
+    origin.declare("q", limits(1, None)).unwrap();
+    let (within, start) = (Duration::from_millis(400), Instant::now());
+    let (sender, answers) = mpsc::channel();
+    for text in ["a", "silence", "b", "silence", "c"] {
+        let sender = sender.clone();
+        let answer = Answer::new(move |outcome: Result<Bytes, Fault>| {
+            let _ = sender.send(outcome.is_ok());
+        });
+        worker.engine.request(&origin.me, text.into(), within, answer);
+    }
+    let order: Vec<bool> = (0..5).map(|_| answers.recv_timeout(LONG).expect("each has an answer")).collect();
+    assert_eq!(order, [true, true, true, false, false]);
     assert!(start.elapsed() >= within);
 }
 
