@@ -24,8 +24,8 @@ struct State {
     due: BinaryHeap<Entry>,
     last: u64,
     ended: bool,
-    /// The thread, while it parks.
-    parks: Option<thread::Thread>,
+    /// The thread, while it parks, and the time until then.
+    parks: Option<(thread::Thread, Option<Instant>)>,
 }
 
 struct Entry {
@@ -77,8 +77,10 @@ impl Clock {
         state.last += 1;
         let at = Reverse((at, state.last));
         state.due.push(Entry { at, code: Box::new(code) });
-        // The lock decides who is first: the thread looks after it has noted that it parks.
-        if let Some(thread) = state.parks.take() {
+        // The lock decides who is first: the thread looks after it has noted that it parks. A later time needs no look.
+        if state.parks.as_ref().is_some_and(|(_, until)| until.is_none_or(|until| at.0.0 < until))
+            && let Some((thread, _)) = state.parks.take()
+        {
             thread.unpark();
         }
     }
@@ -93,7 +95,7 @@ impl Drop for Clock {
         state.ended = true;
         let parks = state.parks.take();
         drop(state);
-        if let Some(thread) = parks {
+        if let Some((thread, _)) = parks {
             thread.unpark();
         }
     }
@@ -110,7 +112,8 @@ impl Shared {
                 return;
             }
             let now = Instant::now();
-            let wait = state.due.peek().map(|entry| entry.at.0.0.saturating_duration_since(now));
+            let until = state.due.peek().map(|entry| entry.at.0.0);
+            let wait = until.map(|until| until.saturating_duration_since(now));
             if wait.is_some_and(|wait| wait.is_zero()) {
                 let code = state.due.pop().map(|entry| entry.code);
                 drop(state);
@@ -119,7 +122,7 @@ impl Shared {
                 }
                 continue;
             }
-            state.parks = Some(thread::current());
+            state.parks = Some((thread::current(), until));
             drop(state);
             match wait {
                 Some(wait) => thread::park_timeout(wait),

@@ -111,6 +111,30 @@ fn a_repeatable_job_begins_at_once_and_the_answer_may_stop_it() {
 }
 
 #[test]
+fn a_repeatable_job_that_ends_at_once_tells_its_end_alone() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(1);
+        let key = Key::new();
+        key.open();
+        let mut asked = 0;
+        for id in 1..=50 {
+            puppet.deliver(id, 10 + id, &key.repeatable());
+            let (mut ask, mut answer) = puppet.next();
+            // The machine may be slow.
+            if matches!(ask, Ask::Begin { .. }) {
+                asked += 1;
+                grant(answer);
+                (ask, answer) = puppet.next();
+            }
+            assert!(matches!(ask, Ask::Ended { outcome: Outcome::Value(_), .. }), "{ask:?}");
+            confirm(answer);
+            puppet.is_settled(id, Settlement::Done);
+        }
+        assert!(asked < 50);
+    });
+}
+
+#[test]
 fn a_result_is_told_until_it_is_confirmed_and_only_then_settled() {
     bounded(|| {
         let (puppet, _apart, serving) = worker(1);

@@ -129,7 +129,11 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, (attempt, ask): (u32,
         // A worker of another version got a copy, or the message of a worker that runs the job.
         return false;
     }
-    let Some(record) = origin.take(jobs, job) else { return false };
+    let Some(mut record) = origin.take(jobs, job) else { return false };
+    if let Some(told) = record.told.take() {
+        // The end may overtake the engine's word that it has the job.
+        told.give(Ok(()));
+    }
     match outcome {
         Outcome::Value(output) => record.kept.complete(&output, from),
         Outcome::Panicked(text) => record.kept.panic(text),

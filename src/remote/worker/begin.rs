@@ -2,8 +2,8 @@
 //!
 //! # Begun at most once
 //! The worker asks the origin before it runs a job, and the origin grants one begin. A repeated request has the same number, so an
-//! answer that was lost is given again. A repeatable job begins at once, where its message comes for the first time, and the
-//! answer may stop it.
+//! answer that was lost is given again. A repeatable job begins at once, where its message comes for the first time. Its worker
+//! asks a moment later ([`soon`]), unless the job has ended, and the answer may stop it.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use crate::remote::trace::TraceContext;
 use crate::remote::worker::core::{Core, End};
 use crate::remote::worker::refuse;
 use crate::remote::worker::run::{Now, Run, Stage};
+use crate::remote::worker::soon;
 use crate::remote::worker::state::{GONE, Presence, Worker};
 use crate::remote::worker::task::JobTask;
 use crate::remote::worker::tell;
@@ -131,8 +132,10 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
     }
     if at_once {
         submit(worker, &run);
+        soon::ask(worker, &run);
+    } else {
+        ask(worker, &run);
     }
-    ask(worker, &run);
 }
 
 fn give_back(core: &Arc<Core>, delivery: DeliveryId) {

@@ -27,6 +27,7 @@ mod run;
 mod scopes;
 pub(crate) mod serve;
 mod signs;
+mod soon;
 mod state;
 mod stop;
 mod task;

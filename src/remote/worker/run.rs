@@ -7,7 +7,7 @@
 //!                 │                 └──stopped or given up───────┘  └─the origin is dead,
 //!                 └──over, or the origin is dead──────────────────────or two leases ──┘
 //! ```
-//! A repeatable job is in RUNS from its delivery on, and asks meanwhile. One lock guards all changes, and no engine and no user
+//! A repeatable job is in RUNS from its delivery on, and asks meanwhile if it runs for longer than a moment. One lock guards all changes, and no engine and no user
 //! code is called under it. So each change returns the next step to its caller.
 
 use std::time::{Duration, Instant, SystemTime};

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::remote::clock::Clock;
 use crate::remote::worker::core::Core;
 use crate::remote::worker::run::Run;
+use crate::remote::worker::soon::Soon;
 use crate::sync::os::{Arc, AtomicU64, Mutex, Ordering, Weak};
 use crate::wire::address::{JobId, ProcessId};
 use crate::wire::engine::Answer;
@@ -28,6 +29,7 @@ pub(crate) struct Worker {
     /// Counts the changes of the connection, so that a miss counts only for a request of the same connection.
     pub(super) connects: AtomicU64,
     pub(super) state: Mutex<State>,
+    pub(super) soon: Soon,
 }
 
 #[derive(Default)]
@@ -61,6 +63,7 @@ impl Worker {
             asks: AtomicU64::new(0),
             connects: AtomicU64::new(0),
             state: Mutex::new(State::default()),
+            soon: Soon::default(),
         })
     }
 
