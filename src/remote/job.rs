@@ -42,7 +42,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// writes.
     const REPEATABLE: bool = false;
 
-    /// The result.
+    /// The result. The origin decodes it on the thread that takes it from the handle; where the handle is dropped, never.
     type Output: Serialize + DeserializeOwned + Send + 'static;
 
     /// Does the work, on a thread of a pool.

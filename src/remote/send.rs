@@ -11,7 +11,7 @@ use crate::pool::handle::promise::Promise;
 use crate::pool::handle::task::TaskHandle;
 use crate::registry::manager::PoolManager;
 use crate::remote::job::{self, Job};
-use crate::remote::origin::kept::Promised;
+use crate::remote::origin::kept::{Encoded, Promised};
 use crate::remote::origin::{self, Sent};
 use crate::remote::told;
 use crate::remote::trace::TraceContext;
@@ -104,7 +104,7 @@ fn send<J: Job>(
         return Err(not_sendable(why));
     }
     let origin = origin::of(link).map_err(|source| SubmitError::no_thread(manager.namespace(), source))?;
-    let (promise, handle): (Promise<J::Output>, _) = manager.of_type(TaskType::job::<J>()).promise()?;
+    let (promise, handle): (Promise<Encoded<J>>, _) = manager.of_type(TaskType::job::<J>()).promise_storing()?;
     let at = promise.lineage();
     let (mut path, mut scopes) = Origin::path_at(&at);
     scopes.truncate(MOST_SCOPES.saturating_sub(path.len()));

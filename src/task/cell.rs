@@ -19,6 +19,7 @@ use crate::sync::unwind::{swallow, swallow_drop};
 use crate::sync::{Cell, fork};
 use crate::task::body::{Body, Dropped, Job};
 use crate::task::state::State;
+use crate::task::stored::Stored;
 
 /// The payload of a panic.
 pub(crate) type Payload = Box<dyn Any + Send>;
@@ -66,7 +67,7 @@ pub(super) trait Staged<'f> {
     /// Stores an error, and returns the closure if it is there and has a drop.
     fn detach(&self, error: TaskError) -> Option<Box<dyn Dropped + 'f>>;
 
-    /// Moves the result out, if it is there.
+    /// Moves the result out, if it is there. May run user code, which makes the result from what is [stored](Stored).
     ///
     /// # Safety
     /// The argument points to an `Option<Output<T>>` of the caller's, with the `T` of this task.
@@ -76,15 +77,24 @@ pub(super) trait Staged<'f> {
     fn empty(&self);
 }
 
-pub(super) enum Stage<F, T> {
+/// A `T` is the task's result. The closure's own output is kept until the handle takes the result.
+pub(super) enum Stage<F: Job, T> {
     Ready(F),
-    Done(Output<T>),
-    Empty,
+    Done(Output<F::Output>),
+    Empty(PhantomData<fn() -> T>),
 }
 
-impl<'f, F: Job<Output = T> + Send + 'f, T: Send + 'f> Staged<'f> for Cell<Stage<F, T>> {
+impl<F: Job, T> Stage<F, T> {
+    pub(super) const EMPTY: Self = Self::Empty(PhantomData);
+}
+
+impl<'f, F, T> Staged<'f> for Cell<Stage<F, T>>
+where
+    F: Job<Output: Stored<T> + 'f> + Send + 'f,
+    T: 'f,
+{
     fn run(&self, task: TaskId) -> Result<(), Payload> {
-        let Stage::Ready(f) = self.replace(Stage::Empty) else { return Ok(()) };
+        let Stage::Ready(f) = self.replace(Stage::EMPTY) else { return Ok(()) };
         // The stage is not borrowed meanwhile: where the closure ends the process, its exit fails this task.
         let ran = catch_unwind(AssertUnwindSafe(|| f.run()));
         fork::end_of(&|| format!("task {task}"), ran.is_err());
@@ -105,14 +115,15 @@ impl<'f, F: Job<Output = T> + Send + 'f, T: Send + 'f> Staged<'f> for Cell<Stage
     }
 
     unsafe fn take(&self, to: *mut ()) {
-        if let Stage::Done(output) = self.replace(Stage::Empty) {
+        if let Stage::Done(output) = self.replace(Stage::EMPTY) {
+            let output: Output<T> = output.and_then(Stored::open);
             // SAFETY: the caller points to an `Option<Output<T>>` of its own.
             unsafe { *to.cast::<Option<Output<T>>>() = Some(output) };
         }
     }
 
     fn empty(&self) {
-        swallow_drop(self.replace(Stage::Empty));
+        swallow_drop(self.replace(Stage::EMPTY));
     }
 }
 
@@ -149,8 +160,8 @@ impl<M: 'static, F, T> Deref for HandleRef<M, F, T> {
 /// Returns the cell of a header, as one of any closure.
 fn erased<'f, M, F, T>(header: NonNull<Header<M>>) -> NonNull<AnyCell<'static, M>>
 where
-    F: Job<Output = T> + Send + 'f,
-    T: Send + 'f,
+    F: Job<Output: Stored<T> + 'f> + Send + 'f,
+    T: 'f,
 {
     let cell: NonNull<AnyCell<'f, M>> = header.cast::<TaskCell<M, Cell<Stage<F, T>>>>();
     // SAFETY: only the lifetime of a pointer's type changes. The maker of the task's `Body` lets neither the task, nor its
@@ -160,9 +171,20 @@ where
 
 impl<M: Send + 'static> TaskRef<M> {
     /// Makes a task with two references: the queue's and the handle's.
+    #[inline]
     pub(crate) fn new<'f, F, T>(id: TaskId, at: NodeId, meta: M, body: Body<F>) -> (Self, HandleRef<M, F, T>)
     where
         F: Job<Output = T> + Send + 'f,
+        T: Send + 'f,
+    {
+        Self::storing(id, at, meta, body)
+    }
+
+    /// The same for a closure whose output is [stored](Stored), and becomes the result when the handle takes it.
+    #[inline]
+    pub(crate) fn storing<'f, F, T>(id: TaskId, at: NodeId, meta: M, body: Body<F>) -> (Self, HandleRef<M, F, T>)
+    where
+        F: Job<Output: Stored<T> + Send + 'f> + Send + 'f,
         T: Send + 'f,
     {
         let header = Header {

@@ -9,7 +9,7 @@ use crate::lineage::queued::TaskLink;
 use crate::sync::Cell;
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow_drop;
-use crate::task::body::Closure;
+use crate::task::body::{Closure, Job};
 use crate::task::cell::{HandleRef, Payload, Stage, Staged, TaskCell, TaskRef};
 use crate::task::state::{CancelRequest, Finished};
 use crate::timer::deadlines::{Owner, deadlines};
@@ -177,13 +177,13 @@ impl<M: 'static> Claimed<M> {
     }
 }
 
-impl<M: 'static, F, T> HandleRef<M, F, T> {
+impl<M: 'static, F: Job, T> HandleRef<M, F, T> {
     /// Ends a task that did not start, and returns its closure. `claimed` is the claim of this very task.
     pub(crate) fn reclaim<P>(&self, claimed: Claimed<M>, pool: &Arc<P>) -> Option<F> {
         let stage = ptr::eq(claimed.task().as_raw(), self.as_raw()).then(|| {
             // SAFETY: `new` made the cell of these types, and the cell lives. The claimer alone touches the stage.
             let cell = unsafe { self.cell().cast::<TaskCell<M, Cell<Stage<F, T>>>>().as_ref() };
-            cell.stage.replace(Stage::Empty)
+            cell.stage.replace(Stage::EMPTY)
         });
         drop(claimed.take_meta());
         claimed.finish(pool);

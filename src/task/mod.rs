@@ -5,3 +5,4 @@ pub(crate) mod cell;
 pub(crate) mod claimed;
 pub(crate) mod rank;
 pub(crate) mod state;
+pub(crate) mod stored;

@@ -2,8 +2,8 @@
 //!
 //! # The contract
 //! 1. No call of either trait blocks. An engine calls its inbox on any thread, also from within a call of the inbox's own. A
-//!    request to the inbox may report a job's end. The inbox decodes the job's output then, and wakes the waiters of the job's handle.
-//!    An inbox runs no other user code.
+//!    request to the inbox may report a job's end. The inbox wakes the waiters of the job's handle then, and of the scopes above the job. It
+//!    runs no other user code, but for the values of a scope that is closed at that very moment.
 //! 2. Each [`Answer`] is given once. An answer that is dropped is [`Fault::Away`].
 //! 3. A published job is delivered at least once, unless it is withdrawn or the engine loses it. After [`Inbox::connected`], and
 //!    from time to time, the origin [lists](Engine::list) its jobs and publishes the lost ones again. So an engine may lose all it has.

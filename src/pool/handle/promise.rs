@@ -15,6 +15,7 @@ use crate::pool::handle::task::TaskHandle;
 use crate::pool::run::promise::{self, Meeting, Pledge, Submitted};
 use crate::sync::os::Arc;
 use crate::sync::unwind::swallow;
+use crate::task::stored::Stored;
 
 /// The duty to end one task from outside of its pool. Its drop ends an unfinished task with
 /// [`ErrorKind::Abandoned`](crate::ErrorKind::Abandoned).
@@ -72,8 +73,13 @@ pub struct Promise<T> {
     ended: bool,
 }
 
-impl<T: Send + 'static> Promise<T> {
-    pub(crate) fn submit(pool: &Arc<Pool>, task_type: Option<TaskType>) -> Result<(Self, TaskHandle<T>), Error> {
+impl<V: Send + 'static> Promise<V> {
+    /// The holder's value becomes a `T` when the handle takes the result.
+    pub(crate) fn submit<T>(pool: &Arc<Pool>, task_type: Option<TaskType>) -> Result<(Self, TaskHandle<T>), Error>
+    where
+        V: Stored<T>,
+        T: Send + 'static,
+    {
         let Submitted { pledge, meeting, task } = promise::submit(pool, task_type)?;
         Ok((Self { pledge, meeting, ended: false }, TaskHandle::new(task, pool)))
     }

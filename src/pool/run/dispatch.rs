@@ -116,7 +116,11 @@ where
 
 /// Counts out a task that was queued and claimed again by its submitter. Returns its closure.
 #[cold]
-pub(super) fn take_back<F, T>(pool: &Arc<Pool>, handle: &HandleRef<TaskMeta, F, T>, claimed: Claimed<TaskMeta>) -> F {
+pub(super) fn take_back<F: Job, T>(
+    pool: &Arc<Pool>,
+    handle: &HandleRef<TaskMeta, F, T>,
+    claimed: Claimed<TaskMeta>,
+) -> F {
     // The queue's reference was dropped with the other queued tasks.
     let meta = claimed.take_meta();
     if let Some(meta) = &meta {

@@ -42,6 +42,7 @@ use crate::sync::unwind::{swallow, swallow_drop};
 use crate::task::body::Body;
 use crate::task::cell::{HandleRef, TaskRef};
 use crate::task::claimed::Claimed;
+use crate::task::stored::Stored;
 
 /// The holder's side of a promised task, without the type of the result.
 pub(crate) struct Pledge {
@@ -78,17 +79,21 @@ type Hook = Box<dyn FnOnce() + Send>;
 struct Ending<T>(Arc<Meeting<T>>);
 
 /// A promised task: its holder's side, and the reference of its handle.
-pub(crate) struct Submitted<F, T> {
+pub(crate) struct Submitted<F, V, T> {
     pub(crate) pledge: Pledge,
-    pub(crate) meeting: Arc<Meeting<T>>,
+    pub(crate) meeting: Arc<Meeting<V>>,
     pub(crate) task: HandleRef<TaskMeta, F, T>,
 }
 
-/// Accepts a promised task.
-pub(crate) fn submit<T: Send + 'static>(
+/// Accepts a promised task. Its holder ends it with a `V`, which becomes a `T` when the handle takes the result.
+pub(crate) fn submit<V, T>(
     pool: &Arc<Pool>,
     task_type: Option<TaskType>,
-) -> Result<Submitted<impl FnOnce() -> T + Send, T>, Error> {
+) -> Result<Submitted<impl FnOnce() -> V + Send, V, T>, Error>
+where
+    V: Stored<T> + Send + 'static,
+    T: Send + 'static,
+{
     let admitted = admit(pool, task_type.as_ref(), 1, EndedBy::Holder);
     let admitted = admitted.map_err(|reason| refuse(pool, 1, (), reason).reason)?;
     let rank = rank::of(pool, &admitted.place, None);
@@ -106,7 +111,7 @@ pub(crate) fn submit<T: Send + 'static>(
         node: Mutex::new(Some(own.clone())),
     });
     let ending = Ending(Arc::clone(&meeting));
-    let (queued, task) = TaskRef::new(id, meta.place.node().id(), meta, Body::new(move || ending.value()));
+    let (queued, task) = TaskRef::storing(id, meta.place.node().id(), meta, Body::new(move || ending.value()));
     if let Some(rank) = rank {
         task.set_rank(rank);
     }

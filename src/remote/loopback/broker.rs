@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 
+use super::end_state::EndState;
+use super::op::Op;
 use super::queue::Queue;
-use super::state::{EndState, Op, Settings, State};
+use super::state::{Settings, State};
 use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex, Weak};
 use crate::wire::address::ProcessId;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::broker::Broker;
-use super::state::Op;
+use super::op::Op;
 use crate::sync::os::Arc;
 use crate::wire::address::ProcessId;
 use crate::wire::engine::{Answer, DeliveryId, Depth, Engine, Inbox, QueueLimits, Receipt, Settlement};

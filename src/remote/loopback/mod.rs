@@ -5,6 +5,8 @@
 
 mod broker;
 mod end;
+mod end_state;
+mod op;
 mod queue;
 mod state;
 mod thread;

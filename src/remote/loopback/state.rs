@@ -3,37 +3,19 @@
 //! No code of an end runs under that lock, and no answer is given or dropped there: both are [`Action`]s of the thread.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::end_state::EndState;
+use super::op::{Action, Op};
 use super::queue::{Message, Queue};
 use crate::sync::os::{Arc, thread};
 use crate::wire::address::ProcessId;
-use crate::wire::engine::{Answer, DeliveryId, Depth, Inbox, QueueLimits, Receipt, Settlement};
+use crate::wire::engine::{Answer, DeliveryId, QueueLimits, Receipt, Settlement};
 use crate::wire::envelope::Envelope;
 use crate::wire::fault::Fault;
-
-/// Code of an end, which the thread runs.
-pub(super) type Action = Box<dyn FnOnce() + Send>;
-
-/// A call of an end.
-pub(super) enum Op {
-    Declare { queue: Arc<str>, limits: Option<QueueLimits>, answer: Answer<()> },
-    Publish { queue: Arc<str>, job: Box<Envelope>, answer: Answer<Receipt> },
-    Withdraw { queue: Arc<str>, receipt: Receipt },
-    List { queue: Arc<str>, answer: Answer<Vec<u64>> },
-    Request { to: ProcessId, message: Bytes, within: Duration, answer: Answer<Bytes> },
-    Respond { request: u64, bytes: Bytes },
-    Broadcast(Bytes),
-    Follow(ProcessId),
-    Unfollow(ProcessId),
-    Pull { queue: Arc<str>, jobs: usize },
-    StopPulling(Arc<str>),
-    Settle(DeliveryId, Settlement),
-    Depth { queue: Arc<str>, answer: Answer<Depth> },
-}
 
 /// Gives an end's response to a request: the end, the request, the bytes.
 pub(super) type Respond = Arc<dyn Fn(u64, u64, Bytes) + Send + Sync>;
@@ -83,33 +65,6 @@ pub(super) struct Pending {
 enum Due {
     Request(u64),
     Lease { queue: Arc<str>, delivery: u64 },
-}
-
-#[derive(Default)]
-pub(super) struct EndState {
-    pub(super) inbox: Option<Arc<dyn Inbox>>,
-    pub(super) name: Option<ProcessId>,
-    pub(super) paused: bool,
-    pub(super) away: bool,
-    pub(super) dead: bool,
-    /// Since when the end is paused, away or dead.
-    silent_since: Option<Instant>,
-    pub(super) inbound: VecDeque<Action>,
-    /// Calls that go out when the end is neither paused nor away.
-    pub(super) held: Vec<Op>,
-    follows: HashSet<ProcessId>,
-}
-
-impl EndState {
-    pub(super) fn is_there(&self) -> bool {
-        !self.dead && !self.away
-    }
-
-    pub(super) fn push(&mut self, action: impl FnOnce(&dyn Inbox) + Send + 'static) {
-        if let Some(inbox) = self.inbox.clone().filter(|_| !self.dead) {
-            self.inbound.push_back(Box::new(move || action(&*inbox)));
-        }
-    }
 }
 
 impl State {

@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 use super::broker::Broker;
-use super::state::{Action, Deliverer, State};
+use super::op::Action;
+use super::state::{Deliverer, State};
 use crate::sync::fork;
 use crate::sync::os::{Arc, thread};
 use crate::sync::unwind::swallow;

@@ -1,15 +1,26 @@
 //! [`Kept`]: the promise of one job, for every type of output.
+//!
+//! The origin is called on the engine's thread, which carries the messages of all jobs. User code does not hold them up: the code
+//! that joins the job decodes the output, and a task that is the last of a closed scope ends on another thread, with the values of
+//! that scope.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
 use crate::cancel::OnCancel;
 use crate::error::remote::RemoteFailure;
+use crate::error::task::payload_text;
 use crate::error::{CancelReason, TaskError};
 use crate::lineage::handle::Lineage;
+use crate::names::id::TaskId;
+use crate::names::namespace::Namespace;
 use crate::pool::handle::promise::Promise;
 use crate::remote::job::{self, Job};
 use crate::sync::os::Mutex;
-use crate::sync::unwind::swallow;
+use crate::sync::unwind::{swallow, swallow_drop};
+use crate::task::stored::Late;
+use crate::threads::aside;
 use crate::wire::address::ProcessId;
 use crate::wire::fault::Fault;
 
@@ -29,8 +40,8 @@ pub(crate) trait Kept: Send + Sync {
     /// Returns why the task was cancelled; a request where no cancel reaches it.
     fn cancel_reason(&self) -> CancelReason;
 
-    /// Ends the task with the bytes of its output, which are decoded here.
-    fn complete(&self, output: &Bytes, worker: &ProcessId);
+    /// Ends the task with the bytes of its output.
+    fn complete(&self, output: Bytes, worker: &ProcessId);
 
     fn panic(&self, text: String);
 
@@ -41,23 +52,37 @@ pub(crate) trait Kept: Send + Sync {
     fn fail(&self, failure: RemoteFailure);
 }
 
+/// The output of a job as it came, and the names that an error about it has.
+pub(crate) struct Came {
+    bytes: Bytes,
+    worker: ProcessId,
+    task: TaskId,
+    namespace: Namespace,
+}
+
+/// The output of a job, which is decoded when the handle takes it.
+pub(crate) type Encoded<J> = Late<Came, <J as Job>::Output>;
+
 pub(crate) struct Promised<J: Job> {
-    promise: Mutex<Option<Promise<J::Output>>>,
+    promise: Mutex<Option<Promise<Encoded<J>>>>,
     at: Lineage,
     on_cancel: Mutex<Option<OnCancel>>,
 }
 
 impl<J: Job> Promised<J> {
-    pub(crate) fn new(promise: Promise<J::Output>) -> Self {
+    pub(crate) fn new(promise: Promise<Encoded<J>>) -> Self {
         Self { at: promise.lineage(), promise: Mutex::new(Some(promise)), on_cancel: Mutex::new(None) }
     }
 
     /// Ends the task, once, without a lock.
-    fn end(&self, end: impl FnOnce(Promise<J::Output>)) {
+    fn end(&self, end: impl FnOnce(Promise<Encoded<J>>) + Send + 'static) {
         let promise = self.promise.lock().take();
         let hook = self.on_cancel.lock().take();
         drop(hook);
-        if let Some(promise) = promise {
+        let Some(promise) = promise else { return };
+        if self.at.0.node().scope_nodes().any(|(_, scope)| scope.is_closed()) {
+            aside::run(move || end(promise));
+        } else {
             swallow(|| end(promise));
         }
     }
@@ -93,17 +118,17 @@ impl<J: Job> Kept for Promised<J> {
         self.at.0.node().cause().map_or(CancelReason::Request, |cause| cause.reason())
     }
 
-    fn complete(&self, output: &Bytes, worker: &ProcessId) {
-        self.end(|promise| match job::decode(output) {
-            Ok(output) => promise.complete(output),
-            Err(why) => {
-                end_failed(promise, RemoteFailure::NotUnderstood { worker: worker.to_string(), why, ran: true })
-            }
+    fn complete(&self, output: Bytes, worker: &ProcessId) {
+        let worker = worker.clone();
+        self.end(move |promise| {
+            let (task, namespace) = (promise.id(), promise.namespace().clone());
+            let came = Came { bytes: output, worker, task, namespace };
+            promise.complete(Late::new(came, decode::<J>));
         });
     }
 
     fn panic(&self, text: String) {
-        self.end(|promise| promise.panic(Box::new(text)));
+        self.end(move |promise| promise.panic(Box::new(text)));
     }
 
     fn cancel(&self) {
@@ -115,8 +140,23 @@ impl<J: Job> Kept for Promised<J> {
     }
 
     fn fail(&self, failure: RemoteFailure) {
-        self.end(|promise| end_failed(promise, failure));
+        self.end(move |promise| end_failed(promise, failure));
     }
+}
+
+/// Decodes an output, on the thread that takes it.
+fn decode<J: Job>(came: Came) -> Result<J::Output, TaskError> {
+    let why = match catch_unwind(AssertUnwindSafe(|| job::decode(&came.bytes))) {
+        Ok(Ok(output)) => return Ok(output),
+        Ok(Err(why)) => why,
+        Err(payload) => {
+            let text = payload_text(&*payload).unwrap_or("(a payload that is no text)").to_string();
+            swallow_drop(payload);
+            format!("decoding it panicked: {text}")
+        }
+    };
+    let failure = RemoteFailure::NotUnderstood { worker: came.worker.to_string(), why, ran: true };
+    Err(TaskError::remote(came.task, &came.namespace, failure))
 }
 
 fn end_failed<T: Send + 'static>(promise: Promise<T>, failure: RemoteFailure) {

@@ -135,7 +135,7 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, (attempt, ask): (u32,
         told.give(Ok(()));
     }
     match outcome {
-        Outcome::Value(output) => record.kept.complete(&output, from),
+        Outcome::Value(output) => record.kept.complete(output, from),
         Outcome::Panicked(text) => record.kept.panic(text),
         Outcome::NotRun => record.kept.cancel(),
         Outcome::Lost => lose(&*record.kept, from),
