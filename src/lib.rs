@@ -87,7 +87,7 @@
 //! | servers | with the feature `tower` `tower::{grpc_timeout, set_grpc_timeout, timeout_millis, timeout_seconds, ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`], [`name_task`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
-//! | many machines | with the feature `remote` `remote::{Job, Queue, serve, Serving, Origin, loopback}`, `PoolConfig::remote`, `PoolManager::send`, `Heirloom::travels` |
+//! | many machines | with the feature `remote` `remote::{Job, Queue, serve, Serving, Origin, loopback}`, `PoolConfig::remote`, `remote::call_job`, `PoolManager::{send, send_async, call_job}`, `RemoteError`, `Heirloom::travels` |
 //! | tests | [`test::isolated`](test::isolated()), [`test::isolated_async`] |
 //! | circles of waits | [`Circle`], [`Link`] |
 //! | errors | [`Error`], which every verb returns, and [`ErrorKind`]; its details [`ManagerNotFound`], [`StartError`] and [`StartErrorKind`], [`SubmitError`] and [`SubmitErrorKind`], [`TaskError`], [`JoinError`], [`SpawnError`], [`StopError`], [`Busy`], [`UnknownTaskType`], [`TimedOut`]; [`Refused`], which returns the closure |
@@ -137,6 +137,9 @@ pub use crate::drain::{Drain, Drained, Stopping};
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use crate::error::PortalError;
+#[cfg(feature = "remote")]
+#[cfg_attr(docsrs, doc(cfg(feature = "remote")))]
+pub use crate::error::RemoteError;
 pub use crate::error::{
     BindError, Busy, CancelReason, Cancelled, Circle, Error, ErrorKind, Holder, InitError, JoinError, Link,
     ManagerNotFound, NotBound, Refused, SpawnError, StartError, StartErrorKind, StopError, SubmitError,

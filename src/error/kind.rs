@@ -10,6 +10,7 @@
 /// assert_eq!(heirloom::get("nowhere").unwrap_err().kind(), ErrorKind::NotFound);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "remote", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// No manager has that name at the node asked or above.
@@ -93,6 +94,9 @@ pub enum ErrorKind {
     WorkerLost,
     /// The worker does not know the job, or could not read it, or its output could not be written or read.
     NotUnderstood,
+    /// An error of another process, of a kind that this version of the crate does not know.
+    #[cfg_attr(feature = "remote", serde(other))]
+    Unknown,
 }
 
 impl ErrorKind {

@@ -25,6 +25,10 @@ pub(crate) mod sum;
 pub(crate) mod task;
 pub(crate) mod task_type;
 pub(crate) mod timed_out;
+#[cfg(feature = "remote")]
+mod travel;
+#[cfg(feature = "remote")]
+mod travelled;
 pub(crate) mod value;
 pub(crate) mod worker_init;
 
@@ -45,4 +49,6 @@ pub use self::sum::Error;
 pub use self::task::TaskError;
 pub use self::task_type::UnknownTaskType;
 pub use self::timed_out::TimedOut;
+#[cfg(feature = "remote")]
+pub use self::travelled::RemoteError;
 pub use self::value::{BindError, InitError, NotBound};

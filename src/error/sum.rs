@@ -18,6 +18,8 @@ use crate::error::submit::SubmitError;
 use crate::error::task::TaskError;
 use crate::error::task_type::UnknownTaskType;
 use crate::error::timed_out::TimedOut;
+#[cfg(feature = "remote")]
+use crate::error::travelled::RemoteError;
 use crate::error::value::{BindError, InitError, NotBound};
 use crate::names::id::TaskId;
 use crate::names::namespace::Namespace;
@@ -183,6 +185,9 @@ errors! {
         /// A portal ran no future, or the wait for one was refused.
         #[cfg(feature = "tokio")]
         Portal(Box<PortalError>) from PortalError, as_portal;
+        /// An error of this crate in another process, which travelled with the output of a job.
+        #[cfg(feature = "remote")]
+        Remote(Box<RemoteError>) from RemoteError, as_remote;
     }
 }
 
@@ -209,6 +214,8 @@ impl Error {
             Self::Spawn(error) => error.kind(),
             #[cfg(feature = "tokio")]
             Self::Portal(error) => error.kind(),
+            #[cfg(feature = "remote")]
+            Self::Remote(error) => error.kind(),
         }
     }
 
@@ -240,6 +247,8 @@ impl Error {
             Self::Task(error) => error.panic_message(),
             Self::Join(error) => error.panic_message(),
             Self::Init(error) => error.panic_message(),
+            #[cfg(feature = "remote")]
+            Self::Remote(error) => error.panic_message(),
             _ => None,
         }
     }
@@ -248,7 +257,7 @@ impl Error {
     ///
     /// # Errors
     /// The error itself, when no task, thread, future or job panicked. An initialiser's panic has its payload on the
-    /// thread that ran it.
+    /// thread that ran it, and the panic behind a `RemoteError` in its process.
     pub fn into_panic(self) -> Result<Box<dyn Any + Send>, Error> {
         match self {
             Self::Task(error) => error.into_panic().map_err(Self::Task),
@@ -271,6 +280,8 @@ impl Error {
             Self::Spawn(error) => error.cancelled(),
             #[cfg(feature = "tokio")]
             Self::Join(error) => error.cancelled(),
+            #[cfg(feature = "remote")]
+            Self::Remote(error) => error.cancelled.as_ref(),
             _ => self.as_init().and_then(InitError::cancelled),
         }
     }

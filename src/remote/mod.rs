@@ -25,6 +25,7 @@
 //! | `cancel` | withdraws what has not begun, cancels the rest | jobs that have not begun go to another worker; the others are cancelled, and repeatable ones begin again elsewhere |
 //! | death | its jobs are cancelled, unless the pool is [sealed](crate::PoolConfig::sealed) | its jobs are lost, or begin again |
 
+mod call;
 pub(crate) mod clock;
 pub(crate) mod job;
 pub(crate) mod loopback;
@@ -36,6 +37,7 @@ mod trace;
 pub(crate) mod values;
 pub(crate) mod worker;
 
+pub use crate::remote::call::call_job;
 pub use crate::remote::job::Job;
 pub use crate::remote::loopback::{Loopback, LoopbackBuilder, loopback};
 pub use crate::remote::trace::{Propagator, TraceContext, set_propagator};

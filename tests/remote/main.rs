@@ -15,6 +15,7 @@ mod a_serving_counts_each_job_once;
 mod a_serving_ends_in_order;
 mod a_worker_keeps_its_protocol;
 mod an_origin_keeps_its_protocol;
+mod errors_travel;
 mod no_user_code_runs_on_the_engines_thread;
 mod two_versions_of_a_job_meet;
 mod values_travel_with_a_job;

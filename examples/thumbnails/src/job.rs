@@ -45,23 +45,18 @@ pub(crate) struct Picture {
     pub(crate) baggage: Option<String>,
 }
 
-/// The job was cancelled midway. A text, because errors of heirloom stay in their process.
-#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Stopped(String);
-
 impl Job for Thumbnail {
     const NAME: &'static str = "thumbnail";
     /// To draw a page twice is harmless, so a job begins without asking, and again when its worker dies.
     const REPEATABLE: bool = true;
-    type Output = Result<Picture, Stopped>;
+    /// An error of heirloom travels: the kind, the text, and the cancel behind it.
+    type Output = Result<Picture, heirloom::Error>;
 
     fn run(self) -> Self::Output {
         let context = TraceContext::current();
         let tenant = TENANT.get().ok().map(|tenant| tenant.to_string());
-        let drawn = (0..self.times.max(1)).try_fold(String::new(), |_, _| {
-            svg::draw(&self.page, self.width, || heirloom::checkpoint().map_err(|error| Stopped(error.to_string())))
-        });
+        let drawn = (0..self.times.max(1))
+            .try_fold(String::new(), |_, _| svg::draw(&self.page, self.width, heirloom::checkpoint));
         let worker = HERE.with(|here| {
             here.stopped.fetch_add(u64::from(drawn.is_err()), Ordering::Relaxed);
             here.name.clone()

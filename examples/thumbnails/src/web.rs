@@ -13,11 +13,11 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use heirloom::ErrorKind;
 use heirloom::inspector::Inspector;
-use heirloom::remote::TraceContext;
+use heirloom::remote::{self, TraceContext};
 use heirloom::tower::ScopeLayer;
 use serde::Deserialize;
 
-use crate::job::{Picture, Stopped, TENANT, Thumbnail};
+use crate::job::{Picture, TENANT, Thumbnail};
 use crate::pages::Pages;
 use crate::svg;
 
@@ -62,7 +62,7 @@ async fn thumb(
     let file = pages.file(&page).ok_or(Failure::NoPage)?.to_path_buf();
     let page = heirloom::call("io", move || std::fs::read_to_string(file).map_err(Failure::File)).await?;
     let job = Thumbnail { page, width: width.clamp(20, 2000), times };
-    let Picture { svg, worker, tenant, traceparent, baggage } = heirloom::get("thumbs")?.send(job)?.await??;
+    let Picture { svg, worker, tenant, traceparent, baggage } = remote::call_job("thumbs", job).await?;
     let mut answer = ([(header::CONTENT_TYPE, "image/svg+xml")], svg).into_response();
     // Shown as the worker saw them.
     let seen = [("x-worker", Some(worker)), ("x-tenant", tenant), ("traceparent", traceparent), ("baggage", baggage)];
@@ -135,8 +135,6 @@ fn bind_values(headers: &HeaderMap) -> Result<(), heirloom::Error> {
 pub(crate) enum Failure {
     #[error(transparent)]
     Pools(#[from] heirloom::Error),
-    #[error("the job was stopped: {0}")]
-    Stopped(#[from] Stopped),
     #[error("there is no such page")]
     NoPage,
     #[error("the page cannot be read: {0}")]
@@ -148,7 +146,6 @@ impl Failure {
         use ErrorKind::{EngineFailed, NotAllowed, NotSendable, NotUnderstood, WorkerLost};
         match self {
             Self::NoPage => StatusCode::NOT_FOUND,
-            Self::Stopped(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::File(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Pools(error) => match error.kind() {
                 ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
