@@ -87,7 +87,7 @@
 //! | servers | with the feature `tower` `tower::{grpc_timeout, set_grpc_timeout, timeout_millis, timeout_seconds, ScopeLayer, ScopeUsage, ScopeService, ScopeFuture, ScopedBody, RequestTimedOut}`; with the feature `tokio` `spawn`, `spawn_blocking`, `SpawnHandle`, `JoinSet`, `JoinError`, `SpawnError`, `portal`, `Portal`, `PortalHandle`, `PortalError` |
 //! | logs of tasks | [`task_id`], [`name_task`]; with the feature `task-log` `task_log::{TaskLog, Record, LogLine}` |
 //! | borrowed threads | [`threads`] |
-//! | many machines | with the feature `remote` `remote::{Job, Queue, serve, Serving, Origin, loopback}`, `PoolConfig::remote`, `remote::call_job`, `PoolManager::{send, send_async, call_job}`, `RemoteError`, `Heirloom::travels` |
+//! | many machines | with the feature `remote` `remote::{Job, Queue, serve, Serving, Origin, loopback}`, `PoolConfig::remote`, `remote::call_job`, `PoolManager::{send, send_timeout, send_async, call_job}`, `RemoteError`, `Heirloom::travels` |
 //! | tests | [`test::isolated`](test::isolated()), [`test::isolated_async`] |
 //! | circles of waits | [`Circle`], [`Link`] |
 //! | errors | [`Error`], which every verb returns, and [`ErrorKind`]; its details [`ManagerNotFound`], [`StartError`] and [`StartErrorKind`], [`SubmitError`] and [`SubmitErrorKind`], [`TaskError`], [`JoinError`], [`SpawnError`], [`StopError`], [`Busy`], [`UnknownTaskType`], [`TimedOut`]; [`Refused`], which returns the closure |

@@ -70,7 +70,7 @@ pub struct RemoteError {
     pub(super) message: String,
     #[serde(default)]
     pub(super) panic: Option<String>,
-    #[serde(default, with = "cancel")]
+    #[serde(default, serialize_with = "write_cancel", deserialize_with = "read_cancel")]
     pub(super) cancelled: Option<Cancelled>,
 }
 
@@ -94,29 +94,24 @@ impl fmt::Display for RemoteError {
 
 impl std::error::Error for RemoteError {}
 
-/// The form of a cancel in a message. The reason is a text, so that an older version reads a newer one's.
-mod cancel {
-    use super::{CancelReason, Cancelled, Deserialize, Deserializer, Serialize, Serializer};
+/// A cancel in a message. The reason is a text, so that an older version reads a newer one's.
+#[derive(Serialize, Deserialize)]
+struct Cancel {
+    reason: String,
+    at: String,
+}
 
-    #[derive(Serialize, Deserialize)]
-    struct Cancel<'a> {
-        reason: std::borrow::Cow<'a, str>,
-        at: std::borrow::Cow<'a, str>,
-    }
+fn write_cancel<S: Serializer>(cause: &Option<Cancelled>, serializer: S) -> Result<S::Ok, S::Error> {
+    let cancel = cause.as_ref().map(|cause| Cancel { reason: cause.reason().as_str().into(), at: cause.at().into() });
+    cancel.serialize(serializer)
+}
 
-    pub(super) fn serialize<S: Serializer>(cause: &Option<Cancelled>, serializer: S) -> Result<S::Ok, S::Error> {
-        let cancel =
-            cause.as_ref().map(|cause| Cancel { reason: cause.reason().as_str().into(), at: cause.at().into() });
-        cancel.serialize(serializer)
-    }
+fn read_cancel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cancelled>, D::Error> {
+    let cancel = Option::<Cancel>::deserialize(deserializer)?;
+    Ok(cancel.map(|Cancel { reason, at }| Cancelled::new(reason_of(&reason), at)))
+}
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cancelled>, D::Error> {
-        let cancel = Option::<Cancel<'_>>::deserialize(deserializer)?;
-        Ok(cancel.map(|Cancel { reason, at }| Cancelled::new(reason_of(&reason), at)))
-    }
-
-    fn reason_of(text: &str) -> CancelReason {
-        let known = [CancelReason::OwnerEnd, CancelReason::Deadline, CancelReason::Shutdown];
-        known.into_iter().find(|reason| reason.as_str() == text).unwrap_or(CancelReason::Request)
-    }
+fn reason_of(text: &str) -> CancelReason {
+    let known = [CancelReason::OwnerEnd, CancelReason::Deadline, CancelReason::Shutdown];
+    known.into_iter().find(|reason| reason.as_str() == text).unwrap_or(CancelReason::Request)
 }

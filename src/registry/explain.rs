@@ -10,7 +10,7 @@ use crate::sync::os::Arc;
 impl PoolManager {
     /// Completes a refusal of its pool. Costs a look-up if the pool is closed, and nothing otherwise.
     #[cold]
-    pub(super) fn explain(&self, refusal: Error) -> Error {
+    pub(crate) fn explain(&self, refusal: Error) -> Error {
         match refusal.as_submit().map(SubmitError::kind) {
             Some(SubmitErrorKind::Closed { .. }) => {
                 let (ended_with, hides) = (self.ended_with(), self.hides());

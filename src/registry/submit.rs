@@ -12,7 +12,6 @@ use crate::pool::handle::submit;
 use crate::pool::handle::task::TaskHandle;
 use crate::registry::manager::PoolManager;
 use crate::registry::of_type::OfType;
-use crate::task::stored::Stored;
 use crate::wait::park;
 
 /// Gives a handle the verbs that submit. They are written once for both handles.
@@ -213,15 +212,6 @@ macro_rules! submits {
             /// # Errors
             /// As [`submit`](Self::submit).
             pub fn promise<T: Send + 'static>(&self) -> Result<(Promise<T>, TaskHandle<T>), Error> {
-                self.promise_storing()
-            }
-
-            /// The same for a holder that ends the task with a `V`, which becomes a `T` when the handle takes the result.
-            pub(crate) fn promise_storing<V, T>(&self) -> Result<(Promise<V>, TaskHandle<T>), Error>
-            where
-                V: Stored<T> + Send + 'static,
-                T: Send + 'static,
-            {
                 match &*self.load() {
                     Some(pool) => Promise::submit(pool, self.type_of_tasks()).map_err(|refusal| self.explain(refusal)),
                     None => Err(self.not_started()),

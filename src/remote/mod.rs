@@ -25,6 +25,7 @@
 //! | `cancel` | withdraws what has not begun, cancels the rest | jobs that have not begun go to another worker; the others are cancelled, and repeatable ones begin again elsewhere |
 //! | death | its jobs are cancelled, unless the pool is [sealed](crate::PoolConfig::sealed) | its jobs are lost, or begin again |
 
+mod answer;
 mod call;
 pub(crate) mod clock;
 pub(crate) mod job;
@@ -32,7 +33,6 @@ pub(crate) mod loopback;
 pub(crate) mod origin;
 mod queue;
 mod send;
-mod told;
 mod trace;
 pub(crate) mod values;
 pub(crate) mod worker;

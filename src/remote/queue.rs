@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::names::namespace::Namespace;
+use crate::remote::answer;
 use crate::remote::origin::Origin;
-use crate::remote::told;
 use crate::wire::address::ProcessId;
 use crate::wire::engine::Depth;
 use crate::wire::link::{self, Queue};
@@ -22,7 +22,7 @@ impl Queue {
     /// # Errors
     /// [`EngineFailed`](crate::ErrorKind::EngineFailed) without a connection, [`NotAllowed`](crate::ErrorKind::NotAllowed) without the right.
     pub async fn depth(&self) -> Result<Depth, Error> {
-        let (answer, depth) = told::channel();
+        let (answer, depth) = answer::channel();
         self.link.engine.depth(&self.name, answer);
         let queue = || Namespace::from(self.name.to_string());
         depth.await.map_err(|fault| fault.refusal(&queue()).into())

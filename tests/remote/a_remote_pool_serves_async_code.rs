@@ -6,9 +6,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::Either;
-use heirloom::{FutureExt, Scope};
+use heirloom::{ErrorKind, FutureExt, PoolConfig, Scope};
 
-use crate::common::bounded;
+use crate::common::{BOUND, bounded};
 use crate::world::{Double, Key, World};
 
 /// Runs the future on a runtime of one thread.
@@ -91,6 +91,103 @@ fn an_async_send_waits_for_the_engine() {
             sends.await.expect("the engine has it").await.expect("runs")
         });
         assert_eq!(output, 8);
+    });
+}
+
+/// Polls once, and says that the future waits.
+async fn waits(future: std::pin::Pin<&mut impl Future>) {
+    let mut future = future;
+    assert!(poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await, "it waits");
+}
+
+#[test]
+fn an_async_send_waits_for_capacity_instead_of_a_refusal() {
+    bounded(|| {
+        let world = World::new();
+        let pool = world.pool_with(PoolConfig::remote(1, world.origin.queue("work")).queue_limit(1));
+        let first = pool.send(Double(1)).expect("accepted");
+        assert_eq!(pool.send(Double(2)).expect_err("one waits").kind(), ErrorKind::QueueFull);
+        let output = on_one_thread(async {
+            let mut sends = pin!(pool.send_async(Double(4)));
+            waits(sends.as_mut()).await;
+            let _worker = world.worker(1);
+            let second = sends.await.expect("the first one has begun");
+            assert_eq!(first.await.expect("runs"), 2);
+            second.await.expect("runs")
+        });
+        assert_eq!((output, pool.stats().refused), (8, 1));
+    });
+}
+
+#[test]
+fn a_dropped_async_send_sends_nothing() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, key) = (world.pool(1), Key::new());
+        key.open();
+        world.origin.disconnect();
+        on_one_thread(async {
+            let mut sends = Box::pin(pool.send_async(key.job()));
+            waits(sends.as_mut()).await;
+            assert_eq!(pool.stats().queued, 1);
+            drop(sends);
+        });
+        assert_eq!((pool.stats().queued, pool.stats().cancelled), (0, 1));
+        world.origin.reconnect();
+        let _worker = world.worker(1);
+        assert_eq!(pool.send(Double(1)).expect("accepted").join().expect("runs"), 2);
+        assert_eq!(key.begins(), 0);
+    });
+}
+
+#[test]
+fn an_async_send_that_is_dropped_while_the_queue_is_full_sends_nothing() {
+    bounded(|| {
+        let world = World::new();
+        let pool = world.pool_with(PoolConfig::remote(1, world.origin.queue("work")).queue_limit(1));
+        let first = pool.send(Double(1)).expect("accepted");
+        on_one_thread(async {
+            let mut sends = Box::pin(pool.send_async(Double(2)));
+            waits(sends.as_mut()).await;
+        });
+        let _worker = world.worker(1);
+        assert_eq!(first.join().expect("runs"), 2);
+        let stats = pool.stats();
+        assert_eq!((stats.completed, stats.cancelled, stats.queued), (1, 0, 0), "{stats:?}");
+    });
+}
+
+#[test]
+fn a_cancel_ends_the_wait_of_an_async_send() {
+    bounded(|| {
+        let world = World::new();
+        let pool = world.pool_with(PoolConfig::remote(1, world.origin.queue("work")).queue_limit(1));
+        let _first = pool.send(Double(1)).expect("accepted");
+        let request = Scope::new_in(&world.scope, "request 7");
+        let at = request.lineage().clone();
+        let refused = on_one_thread(async {
+            let mut sends = pin!(pool.send_async(Double(2)).in_lineage(&at));
+            waits(sends.as_mut()).await;
+            request.cancel();
+            sends.await.expect_err("the client has gone")
+        });
+        assert!(refused.is_cancelled(), "{refused}");
+    });
+}
+
+#[test]
+fn a_timed_send_waits_for_capacity() {
+    bounded(|| {
+        let world = World::new();
+        let pool = world.pool_with(PoolConfig::remote(1, world.origin.queue("work")).queue_limit(1));
+        let first = pool.send(Double(1)).expect("accepted");
+        let late = pool.send_timeout(Double(2), Duration::from_millis(5)).expect_err("one waits");
+        assert_eq!(late.kind(), ErrorKind::QueueFull);
+        let sender = pool.clone();
+        let sends = std::thread::spawn(move || sender.send_timeout(Double(2), BOUND));
+        let _worker = world.worker(1);
+        assert_eq!(sends.join().expect("no panic").expect("accepted").join().expect("runs"), 4);
+        assert_eq!(first.join().expect("runs"), 2);
     });
 }
 

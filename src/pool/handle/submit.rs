@@ -24,7 +24,10 @@ use crate::wait::graph::{ClosesCircle, Ends, Label, Target};
 use crate::wait::park;
 
 /// A handle, or the reason of the refusal with the closure.
-type Submitted<F, T> = Result<TaskHandle<T>, Refused<F>>;
+type Submitted<F, T> = Tried<F, TaskHandle<T>>;
+
+/// The outcome of one try to submit.
+type Tried<F, R> = Result<R, Refused<F>>;
 
 /// Submits without a wait: [`dispatch::submit`] for a closure and a result that borrow nothing.
 pub(crate) fn submit_static<F, T>(pool: &Arc<Pool>, submitted: impl Into<As>, f: F) -> Submitted<F, T>
@@ -66,12 +69,12 @@ where
 }
 
 /// The same with `submit` for each try, which submits to this pool.
-pub(crate) fn submit_waiting_by<F, T>(
+pub(crate) fn submit_waiting_by<F, R>(
     pool: &Arc<Pool>,
     f: F,
     deadline: Option<Instant>,
-    submit: impl Fn(F) -> Submitted<F, T>,
-) -> Submitted<F, T> {
+    submit: impl Fn(F) -> Tried<F, R>,
+) -> Tried<F, R> {
     let (mut refused, capacity) = match unless_full(pool, submit(f)) {
         Ok(outcome) => return outcome,
         Err(full) => full,
@@ -118,7 +121,11 @@ where
     T: Send + 'static,
 {
     let submitted = submitted.into();
-    let submit = |f| submit_static(pool, submitted.clone(), f);
+    submit_async_by(pool, f, |f| submit_static(pool, submitted.clone(), f)).await
+}
+
+/// The same with `submit` for each try, which submits to this pool.
+pub(crate) async fn submit_async_by<F, R>(pool: &Arc<Pool>, f: F, submit: impl Fn(F) -> Tried<F, R>) -> Tried<F, R> {
     let (mut refused, capacity) = match unless_full(pool, submit(f)) {
         Ok(outcome) => return outcome,
         Err(full) => full,
@@ -127,7 +134,7 @@ where
     let waiter = capacity.register();
     let mut cancel_listener = None;
     loop {
-        refused = match submit_as_waiter(pool, &waiter, &at, refused.task, submit) {
+        refused = match submit_as_waiter(pool, &waiter, &at, refused.task, &submit) {
             Ok(outcome) => return outcome,
             Err(full) => full,
         };
@@ -149,7 +156,7 @@ where
 }
 
 /// The outcome of one try. The outer error: the queue is full, with the capacity that the submitter can wait for.
-fn unless_full<F, T>(pool: &Pool, tried: Submitted<F, T>) -> Result<Submitted<F, T>, (Refused<F>, &Capacity)> {
+fn unless_full<F, R>(pool: &Pool, tried: Tried<F, R>) -> Result<Tried<F, R>, (Refused<F>, &Capacity)> {
     match (tried, pool.capacity()) {
         (Err(full), Some(capacity)) if full.reason.kind() == ErrorKind::QueueFull => Err((full, capacity)),
         (outcome, _) => Ok(outcome),
@@ -159,13 +166,13 @@ fn unless_full<F, T>(pool: &Pool, tried: Submitted<F, T>) -> Result<Submitted<F,
 /// Submits again after a refusal for want of capacity, which then does not count as a refusal. The task stands at the
 /// node of the first try, beside the task that waits: that one may be a node only because it waits. The outer error:
 /// the queue is still full.
-fn submit_as_waiter<F, T>(
+fn submit_as_waiter<F, R>(
     pool: &Arc<Pool>,
     waiter: &Waiter<'_>,
     at: &NodeRef,
     f: F,
-    submit: impl Fn(F) -> Submitted<F, T>,
-) -> Result<Submitted<F, T>, Refused<F>> {
+    submit: impl Fn(F) -> Tried<F, R>,
+) -> Result<Tried<F, R>, Refused<F>> {
     waiter.rearm();
     pool.cold().refused.fetch_sub(1, Ordering::Relaxed);
     let outcome = {
