@@ -120,3 +120,18 @@ fn jobs_whose_messages_an_operator_has_removed_are_sent_again() {
     let (_worker, _serving) = serve(&nats, "emptied");
     each_runs_once_in_its_turn(tasks, 100);
 }
+
+#[test]
+fn a_pool_that_starts_without_a_server_has_its_queue_and_limits_later() {
+    let Some(mut server) = Server::plain() else { return };
+    let nats = open(&server.url());
+    let queue = nats.queue("later");
+    server.kill();
+    eventually("the connection is lost", || depth(&queue).is_none());
+    let (_scope, pool) = origin(&nats, "later");
+    let tasks: Vec<_> = (200..210).map(|number| pool.send(Numbered(number)).expect("accepted")).collect();
+    server.start();
+    eventually("all jobs wait", || depth(&queue).is_some_and(|depth| depth.queued == 10));
+    let (_worker, _serving) = serve(&nats, "later");
+    each_runs_once_in_its_turn(tasks, 200);
+}

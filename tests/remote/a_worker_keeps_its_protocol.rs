@@ -7,8 +7,8 @@ use heirloom::remote::{self, Serving};
 use heirloom::{PoolConfig, Scope};
 use serde::{Deserialize, Serialize};
 
-use crate::common::bounded;
-use crate::puppet::{Ask, LEASE, Outcome, Puppet, Told, bytes};
+use crate::common::{bounded, eventually};
+use crate::puppet::{Ask, LEASE, Outcome, Puppet, Told, bytes, signed};
 use crate::world::{Double, Held, Key, Repeatable};
 
 /// An output that does not fit into a message.
@@ -25,10 +25,14 @@ impl remote::Job for Large {
 }
 
 pub(crate) fn worker(n: usize) -> (Puppet, Scope, Serving) {
+    worker_in(PoolConfig::leased(n))
+}
+
+fn worker_in(config: PoolConfig) -> (Puppet, Scope, Serving) {
     let puppet = Puppet::default();
     let apart = Scope::new("worker");
     let here = apart.create("here");
-    here.start(PoolConfig::leased(n)).expect("starts");
+    here.start(config).expect("starts");
     let queue = engine::open(Box::new(puppet.clone())).queue("work");
     let serve = remote::serve(queue, &here).job::<Double>().job::<Held>().job::<Repeatable>().job::<Large>();
     (puppet, apart, serve.start().expect("starts"))
@@ -274,5 +278,60 @@ fn three_missed_signs_cancel_the_jobs_of_the_origin() {
         key.was_cancelled();
         // Its result goes nowhere.
         puppet.is_settled(1, Settlement::Done);
+    });
+}
+
+#[test]
+fn the_next_message_of_a_job_whose_end_is_told_goes_back() {
+    bounded(|| {
+        let (puppet, apart, _serving) = worker_in(PoolConfig::leased(2).queue_limit(1));
+        let here = apart.lineage().get("here").expect("started");
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let gate = std::sync::Arc::new(std::sync::Mutex::new(gate));
+        let wait = || {
+            let gate = std::sync::Arc::clone(&gate);
+            here.submit(move || gate.lock().expect("no panic under it").recv()).expect("accepted")
+        };
+        let running = [wait(), wait()];
+        eventually("both run", || here.stats().running == 2);
+        let queued = wait();
+        // Its pool is full, so the job is told as not run.
+        puppet.deliver(1, 11, &Double(4));
+        grant(puppet.next().1);
+        let (ended, answer) = puppet.next();
+        assert!(matches!(ended, Ask::Ended { outcome: Outcome::NotRun, .. }), "{ended:?}");
+        // The origin has published the job again, and the answer is on its way.
+        puppet.deliver(2, 12, &Double(4));
+        puppet.is_settled(2, Settlement::GiveBack);
+        assert_eq!(puppet.settlements(), 1);
+        confirm(answer);
+        puppet.is_settled(1, Settlement::Done);
+        drop(open);
+        assert!(running.into_iter().chain([queued]).all(|task| task.join().is_ok()));
+    });
+}
+
+#[test]
+fn a_job_of_a_silent_origin_goes_back_after_two_leases() {
+    bounded(|| {
+        let (puppet, _apart, _serving) = worker(1);
+        let key = Key::new();
+        let began = std::time::Instant::now();
+        puppet.deliver(1, 11, &key.job());
+        // The origin has the job, and decides later. Another worker asks then.
+        loop {
+            let next = puppet.wait(|state| match state.settled.first() {
+                Some(settled) => Some(Err(*settled)),
+                None => state.requests.pop_front().map(Ok),
+            });
+            match next {
+                // A process that answers signs is not dead.
+                Ok((Ask::Sign { .. }, answer)) => signed(answer),
+                Ok((_, answer)) => answer.give(Err(Fault::NoAnswer(Duration::ZERO))),
+                Err(settled) => break assert_eq!(settled, (1, Settlement::GiveBack)),
+            }
+        }
+        assert!(began.elapsed() >= LEASE * 2);
+        assert_eq!(key.begins(), 0);
     });
 }

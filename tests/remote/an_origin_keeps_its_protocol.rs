@@ -1,10 +1,13 @@
 //! The origin's half against workers that a test plays by hand: who may begin, and which end counts.
 
+use std::time::Duration;
+
+use heirloom::remote::engine::Fault;
 use heirloom::{ErrorKind, TaskHandle};
 
 use crate::broker::{GRANTED, Origin, Told, sent, value};
-use crate::common::bounded;
-use crate::puppet::Outcome;
+use crate::common::{bounded, eventually};
+use crate::puppet::{Outcome, bytes};
 use crate::world::{Key, Repeatable};
 
 #[test]
@@ -79,8 +82,7 @@ fn a_worker_of_another_version_ends_no_job_that_runs() {
 fn a_repeatable_job_gets_a_number_of_its_own_for_each_begin() {
     bounded(|| {
         let origin = Origin::new();
-        let task: TaskHandle<bool> = origin.pool.send::<Repeatable>(Key::new().repeatable()).expect("accepted");
-        let job = task.id().as_u64();
+        let (task, job) = repeatable(&origin);
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
         assert_eq!(origin.begin("w-2-b", job, 1, 2), Told::Begin { attempt: 2 });
         assert_eq!(origin.begin("w-3-c", job, 1, 3), Told::Begin { attempt: 3 });
@@ -132,5 +134,110 @@ fn a_job_that_was_granted_since_the_look_is_not_published_again() {
         assert_eq!(origin.published().len(), 1);
         assert_eq!(origin.ended("w-1-a", job, value(42)), Told::Confirmed { first: true });
         assert_eq!(task.join().expect("a value"), 42);
+    });
+}
+
+#[test]
+fn a_fault_of_a_further_message_ends_no_job_that_was_accepted() {
+    bounded(|| {
+        let origin = Origin::with_lease(Duration::from_millis(300));
+        for fault in [Fault::Full, Fault::NotAllowed("publish".into()), Fault::Broken("a fault".into()), Fault::Away] {
+            let (task, job) = sent(&origin);
+            let first = origin.published().len() as u64;
+            assert_eq!(origin.begin("w-1-a", job, first, 1), GRANTED);
+            origin.refuses(Some(fault.clone()));
+            assert_eq!(origin.ended("w-1-a", job, Outcome::NotRun), Told::Confirmed { first: true });
+            assert!(!task.is_finished(), "{fault:?}");
+            origin.refuses(None);
+            if fault == Fault::Away {
+                origin.reconnect().give(Ok(vec![]));
+            }
+            // Each third of a lease, without a further event.
+            eventually("the engine has it", || origin.published().len() as u64 > first + 1);
+            let newest = origin.published().len() as u64;
+            assert_eq!(origin.begin("w-2-b", job, newest, 1), GRANTED);
+            assert_eq!(origin.ended("w-2-b", job, value(42)), Told::Confirmed { first: true });
+            assert_eq!(task.join().expect("the second worker's"), 42);
+        }
+    });
+}
+
+#[test]
+fn a_first_message_that_the_engine_refuses_is_the_handles_error() {
+    bounded(|| {
+        let origin = Origin::new();
+        let kinds = [
+            (Fault::Full, ErrorKind::QueueFull),
+            (Fault::NotAllowed("publish".into()), ErrorKind::NotAllowed),
+            (Fault::Broken("a fault".into()), ErrorKind::EngineFailed),
+        ];
+        for (fault, kind) in kinds {
+            origin.refuses(Some(fault));
+            assert_eq!(sent(&origin).0.join().expect_err("refused").kind(), kind);
+        }
+    });
+}
+
+#[test]
+fn a_silent_worker_is_lost_without_any_event_of_the_connection() {
+    bounded(|| {
+        // The connection was there before the origin was: the origin never hears of a connect.
+        let origin = Origin::with_lease(Duration::from_millis(60));
+        let (task, job) = sent(&origin);
+        assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
+        assert_eq!(task.join().expect_err("no sign comes").kind(), ErrorKind::WorkerLost);
+    });
+}
+
+fn repeatable(origin: &Origin) -> (TaskHandle<bool>, u64) {
+    let task: TaskHandle<bool> = origin.pool.send::<Repeatable>(Key::new().repeatable()).expect("accepted");
+    let id = task.id().as_u64();
+    (task, id)
+}
+
+#[test]
+fn a_repeated_loss_counts_one_attempt_and_takes_no_successors_grant() {
+    bounded(|| {
+        let origin = Origin::new();
+        let (task, job) = repeatable(&origin);
+        assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
+        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Told::Confirmed { first: true });
+        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Told::Confirmed { first: false });
+        assert_eq!(origin.published().len(), 2);
+        assert_eq!(origin.begin("w-2-b", job, 2, 1), Told::Begin { attempt: 2 });
+        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Told::Confirmed { first: false });
+        assert_eq!(origin.published().len(), 2);
+        assert_eq!(origin.ended("w-2-b", job, Outcome::Value(bytes(&true))), Told::Confirmed { first: true });
+        assert!(task.join().expect("the second worker's"));
+    });
+}
+
+#[test]
+fn a_death_before_the_grant_is_an_attempt_of_a_repeatable_job() {
+    bounded(|| {
+        let origin = Origin::new();
+        let (task, job) = repeatable(&origin);
+        // The first worker began at once, and died before it asked.
+        assert_eq!(origin.begin("w-2-b", job, 1, 2), Told::Begin { attempt: 2 });
+        assert_eq!(origin.begin("w-3-c", job, 1, 3), Told::Begin { attempt: 3 });
+        assert_eq!(origin.begin("w-4-d", job, 1, 4), Told::Over);
+        assert_eq!(task.join().expect_err("three attempts were allowed").kind(), ErrorKind::WorkerLost);
+    });
+}
+
+#[test]
+fn a_message_of_an_earlier_attempt_counts_no_second_time() {
+    bounded(|| {
+        let origin = Origin::new();
+        let (task, job) = repeatable(&origin);
+        assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
+        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Told::Confirmed { first: true });
+        // The first worker is cut off before it settles the message, which is counted already.
+        for count in 2..9 {
+            assert_eq!(origin.begin("w-2-b", job, 1, count), Told::Over);
+        }
+        assert_eq!(origin.begin("w-3-c", job, 2, 1), Told::Begin { attempt: 2 });
+        assert_eq!(origin.ended("w-3-c", job, Outcome::Value(bytes(&true))), Told::Confirmed { first: true });
+        assert!(task.join().expect("the third worker's"));
     });
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use heirloom::remote::engine::{
-    self, Answer, Bytes, DeliveryId, Depth, Engine, Envelope, Inbox, QueueLimits, Receipt, Settlement,
+    self, Answer, Bytes, DeliveryId, Depth, Engine, Envelope, Fault, Inbox, QueueLimits, Receipt, Settlement,
 };
 use heirloom::remote::{JobId, ProcessId};
 use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
@@ -37,6 +37,9 @@ struct State {
     inbox: Option<Arc<dyn Inbox>>,
     /// The numbers of the published jobs.
     published: Vec<u64>,
+    lease: Option<Duration>,
+    /// Refuses what is published from now on.
+    refuses: Option<Fault>,
     /// Lists that the test answers.
     lists: Vec<Answer<Vec<u64>>>,
 }
@@ -53,12 +56,12 @@ impl Engine for Broker {
     fn publish(&self, _queue: &str, job: &Envelope, answer: Answer<Receipt>) {
         let headers = job.headers();
         let id = headers.iter().find(|(name, _)| *name == "Hl-Id").expect("each has one");
-        let receipt = {
+        let outcome = {
             let mut state = self.0.lock().expect("no panic under it");
             state.published.push(JobId::parse(&id.1).expect("an id").number);
-            state.published.len() as u64
+            state.refuses.clone().map_or(Ok(Receipt(state.published.len() as u64)), Err)
         };
-        answer.give(Ok(Receipt(receipt)));
+        answer.give(outcome);
     }
 
     fn withdraw(&self, _queue: &str, _receipt: Receipt) {}
@@ -92,8 +95,8 @@ impl Engine for Broker {
     }
 
     fn lease(&self) -> Duration {
-        // No lease passes within these tests.
-        LEASE * 100
+        // No lease passes within most of these tests.
+        self.0.lock().expect("no panic under it").lease.unwrap_or(LEASE * 100)
     }
 
     fn most_bytes(&self) -> usize {
@@ -114,7 +117,17 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) fn new() -> Self {
+        Self::of(Broker::default())
+    }
+
+    /// An origin with a lease that passes in the test.
+    pub(crate) fn with_lease(lease: Duration) -> Self {
         let broker = Broker::default();
+        broker.0.lock().expect("no panic under it").lease = Some(lease);
+        Self::of(broker)
+    }
+
+    fn of(broker: Broker) -> Self {
         let connection = engine::open(Box::new(broker.clone()));
         let scope = Scope::new("test");
         let pool = scope.create("work");
@@ -143,6 +156,11 @@ impl Origin {
     /// Returns the numbers of the jobs in the order in which they were published.
     pub(crate) fn published(&self) -> Vec<u64> {
         self.broker.0.lock().expect("no panic under it").published.clone()
+    }
+
+    /// Lets the engine refuse what is published from now on, or take it again.
+    pub(crate) fn refuses(&self, fault: Option<Fault>) {
+        self.broker.0.lock().expect("no panic under it").refuses = fault;
     }
 
     /// Loses the connection, and connects again. Returns the list that the origin asks for.

@@ -147,6 +147,18 @@ impl Server {
         std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default()
     }
 
+    /// Replaces the lines that [`Setup::config`] added, in the running server.
+    ///
+    /// # Panics
+    /// When the server's configuration cannot be written.
+    pub fn reload(&self, lines: &str) {
+        let file = self.folder.join("server.conf");
+        let config = std::fs::read_to_string(&file).expect("the server's configuration");
+        let own: Vec<&str> = config.lines().take(3).collect();
+        std::fs::write(&file, format!("{}\n{lines}\n", own.join("\n"))).expect("the server's configuration");
+        self.signal("-HUP");
+    }
+
     fn signal(&self, signal: &str) {
         if let Some(child) = &self.child {
             let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();

@@ -108,6 +108,30 @@ fn a_process_that_may_not_read_its_inbox_is_told_so() {
 }
 
 #[test]
+fn a_right_that_is_taken_away_costs_a_worker_no_job_that_it_has() {
+    let users = "{ user: half, password: secret, permissions: { publish: { allow: [\">\"], deny: [DENIED] } } }
+        { user: all, password: secret }";
+    let config = |denied: &str| format!("authorization {{ users = [{}] }}", users.replace("DENIED", denied));
+    let Some(server) = Setup::default().config(&config("\"none\"")).start() else { return };
+    let (worker, other) = (user(&server, "half"), user(&server, "all"));
+    other.declare("thumbs", limits(4, None)).unwrap();
+    worker.declare("thumbs", None).unwrap();
+    worker.engine.pull("thumbs", 1);
+    other.send("thumbs", "job");
+    let job = worker.delivery();
+    server.reload(&config("\"$JS.API.STREAM.INFO.>\""));
+    let end = Instant::now() + LONG;
+    while worker.declare("thumbs", None).is_ok() {
+        assert!(Instant::now() < end, "the right is taken away");
+    }
+    // Each look at the queue fails from now on. The signs of life for the job go on.
+    other.engine.pull("thumbs", 1);
+    assert!(other.delivery_within(LEASE * 5).is_none());
+    worker.done(&job);
+    other.wait_depth("thumbs", |depth| depth.running == 0);
+}
+
+#[test]
 fn a_missing_right_of_one_queue_leaves_the_others_working() {
     let half =
         "{ user: half, password: secret, permissions: { publish: { allow: [\">\"], deny: [\"hl.shop.job.b.>\"] } } }";
