@@ -21,9 +21,12 @@ impl Plan {
 
 /// One way to do the work of a table.
 pub(crate) struct Contender<'a> {
-    pub(crate) name: &'static str,
-    turn: Box<dyn FnMut() -> Duration + 'a>,
+    name: &'static str,
+    turn: Box<dyn FnMut() -> Turn + 'a>,
 }
+
+/// The time that a turn has taken, or the reason why the contender is skipped.
+type Turn = Result<Duration, String>;
 
 impl<'a> Contender<'a> {
     /// `turn` does the work once.
@@ -31,31 +34,44 @@ impl<'a> Contender<'a> {
         let timed = move || {
             let begun = Instant::now();
             turn();
-            begun.elapsed()
+            Ok(begun.elapsed())
         };
         Self { name, turn: Box::new(timed) }
+    }
+
+    /// `turn` has the work done in another process, which takes the time itself.
+    pub(crate) fn elsewhere(name: &'static str, turn: impl FnMut() -> Turn + 'a) -> Self {
+        Self { name, turn: Box::new(turn) }
+    }
+
+    /// Takes its first turns, which open what it opens once, and returns how many more fit into the budget.
+    fn warm_up(&mut self, budget: Duration, rounds: usize) -> usize {
+        let once = (0..3).map(|_| (self.turn)().unwrap_or_default()).min().unwrap_or_default();
+        let fits = budget.as_nanos() / once.as_nanos().max(1);
+        usize::try_from(fits).unwrap_or(rounds).clamp(3, rounds.max(3))
     }
 }
 
 /// The names of the contenders, each with its median.
-pub(crate) type Medians = Vec<(&'static str, Duration)>;
+pub(crate) type Medians = Vec<(&'static str, Turn)>;
 
 /// Lets the contenders take their turns, one after the other, round by round.
 pub(crate) fn contest(plan: &Plan, rounds: usize, mut contenders: Vec<Contender<'_>>) -> Medians {
-    // The first turns open what a contender opens once.
-    let warm = |contender: &mut Contender<'_>| (0..3).map(|_| (contender.turn)()).min().unwrap_or_default();
-    let fits = |once: Duration| (plan.budget.as_nanos() / once.as_nanos().max(1)).min(rounds as u128) as usize;
-    let parts: Vec<usize> = contenders.iter_mut().map(|contender| fits(warm(contender)).max(3)).collect();
-    let mut times: Vec<Vec<Duration>> = contenders.iter().map(|_| Vec::new()).collect();
+    let turns: Vec<usize> = contenders.iter_mut().map(|contender| contender.warm_up(plan.budget, rounds)).collect();
+    let mut times = vec![Ok(Vec::new()); contenders.len()];
     for round in 0..rounds {
-        for ((contender, part), times) in contenders.iter_mut().zip(&parts).zip(&mut times) {
-            // Its turns are spread over all rounds.
-            if round * part / rounds != (round + 1) * part / rounds {
-                times.push((contender.turn)());
+        for ((contender, turns), times) in contenders.iter_mut().zip(&turns).zip(&mut times) {
+            // The turns of a slow one are spread over all rounds.
+            let has_turn = round * turns / rounds != (round + 1) * turns / rounds;
+            if let (true, Ok(taken)) = (has_turn, times.as_mut()) {
+                match (contender.turn)() {
+                    Ok(time) => taken.push(time),
+                    Err(why) => *times = Err(why),
+                }
             }
         }
     }
-    contenders.into_iter().zip(times).map(|(contender, times)| (contender.name, median(times))).collect()
+    contenders.into_iter().zip(times).map(|(contender, times)| (contender.name, times.map(median))).collect()
 }
 
 /// Returns the middle one.

@@ -16,54 +16,60 @@ pub(crate) enum Bar {
     /// A time that the other rows add up to.
     OfSum(&'static str, Duration),
     AtMost(Duration),
-    /// None: the row is for the reader.
-    Told,
 }
 
-/// A measured row of heirloom, and its bar.
+/// A measured row.
 pub(crate) struct Row {
     work: &'static str,
     contender: &'static str,
-    ours: Duration,
-    bar: Bar,
+    /// The median, or the reason why the contender was skipped.
+    median: Result<Duration, String>,
+    /// Of a row without one, the time is for the reader.
+    bar: Option<Bar>,
 }
 
 impl Row {
-    pub(crate) fn new(work: &'static str, contender: &'static str, ours: Duration, bar: Bar) -> Self {
-        Self { work, contender, ours, bar }
+    /// A row of heirloom beside its bar.
+    pub(crate) fn new(work: &'static str, contender: &'static str, median: Duration, bar: Bar) -> Self {
+        Self { work, contender, median: Ok(median), bar: Some(bar) }
     }
 
-    /// Returns our time by the bar's.
+    /// A row without a bar.
+    pub(crate) fn told(work: &'static str, contender: &'static str, median: &Result<Duration, String>) -> Self {
+        Self { work, contender, median: median.clone(), bar: None }
+    }
+
+    /// Returns the median by the bar's time.
     fn ratio(&self) -> Option<f64> {
-        let base = match self.bar {
-            Bar::OfPeer(_, _, base) | Bar::OfSum(_, base) | Bar::AtMost(base) => base,
-            Bar::Told => return None,
-        };
-        Some(self.ours.as_secs_f64() / base.as_secs_f64())
+        let (Bar::OfPeer(_, _, base) | Bar::OfSum(_, base) | Bar::AtMost(base)) = self.bar?;
+        Some(self.median.as_ref().ok()?.as_secs_f64() / base.as_secs_f64())
     }
 
     fn met(&self) -> Option<bool> {
-        let most = if let Bar::OfPeer(part, ..) = self.bar { part } else { 1.0 };
+        let most = if let Some(Bar::OfPeer(part, ..)) = self.bar { part } else { 1.0 };
         self.ratio().map(|ratio| ratio <= most)
     }
 
-    fn bar(&self) -> String {
-        match self.bar {
+    fn bar(&self) -> Option<String> {
+        Some(match self.bar? {
             Bar::OfPeer(part, peer, base) if part < 1.0 => {
                 format!("<= 1/{:.0} of {peer} ({})", 1.0 / part, amount(base))
             }
             Bar::OfPeer(part, peer, base) => format!("<= {part} of {peer} ({})", amount(base)),
             Bar::OfSum(words, base) => format!("<= {words} ({})", amount(base)),
             Bar::AtMost(base) => format!("<= {}", amount(base)),
-            Bar::Told => "-".into(),
-        }
+        })
     }
 }
 
 /// Prints the medians of one kind of work, with their ratios to raw JetStream, as a Markdown table.
 pub(crate) fn print_table(work: &str, medians: &Medians, jetstream: Duration) {
-    let cells = medians.iter().map(|(name, median)| {
-        vec![(*name).into(), amount(*median), format!("{:.2}", median.as_secs_f64() / jetstream.as_secs_f64())]
+    let cells = medians.iter().map(|(name, median)| match median {
+        Ok(median) => {
+            let ratio = median.as_secs_f64() / jetstream.as_secs_f64();
+            vec![(*name).into(), amount(*median), format!("{ratio:.2}")]
+        }
+        Err(why) => vec![(*name).into(), format!("skipped: {why}"), "-".into()],
     });
     print_cells(vec![work.into(), "median".into(), "of JetStream".into()], cells.collect());
 }
@@ -71,13 +77,18 @@ pub(crate) fn print_table(work: &str, medians: &Medians, jetstream: Duration) {
 /// Prints heirloom's rows beside their bars.
 pub(crate) fn print(rows: &[Row], quick: bool) {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
-    println!("\nmedians of one run on {cpus} CPUs{}", if quick { " (quick: a smoke run)" } else { "" });
-    let cells = rows.iter().map(|row| {
-        let ratio = row.ratio().map_or("-".into(), |ratio| format!("{ratio:.2}"));
-        let met = row.met().map_or("-", |met| if met { "yes" } else { "NO" });
-        vec![row.work.into(), row.contender.into(), amount(row.ours), ratio, row.bar(), met.into()]
+    println!(
+        "\nheirloom beside its bars, medians of one run on {cpus} CPUs{}",
+        if quick { " (a smoke run)" } else { "" }
+    );
+    let cells = rows.iter().filter_map(|row| {
+        let (met, ratio) = (row.met()?, row.ratio()?);
+        let median = amount(*row.median.as_ref().ok()?);
+        let met = if met { "yes" } else { "NO" };
+        let bar = row.bar().unwrap_or_default();
+        Some(vec![row.work.into(), row.contender.into(), median, format!("{ratio:.2}"), bar, met.into()])
     });
-    let head = ["work", "heirloom", "median", "ratio", "bar", "met"];
+    let head = ["work", "contender", "median", "ratio", "bar", "met"];
     print_cells(head.map(String::from).into(), cells.collect());
     let met: Vec<bool> = rows.iter().filter_map(Row::met).collect();
     println!("\n{} of {} bars met", met.iter().filter(|met| **met).count(), met.len());
@@ -111,8 +122,9 @@ pub(crate) fn write_json(rows: &[Row]) {
         .map(|row| {
             json!({
                 "work": row.work,
-                "heirloom": row.contender,
-                "heirloom_ns": row.ours.as_nanos() as u64,
+                "contender": row.contender,
+                "median_ns": row.median.as_ref().ok().map(Duration::as_nanos).and_then(|nanos| u64::try_from(nanos).ok()),
+                "skipped": row.median.as_ref().err(),
                 "ratio": row.ratio(),
                 "bar": row.bar(),
                 "met": row.met(),

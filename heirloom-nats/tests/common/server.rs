@@ -178,7 +178,8 @@ impl Drop for Server {
 ///
 /// It is below the ports that the system gives to connections: those would take it while the server is away, and a client that
 /// connects to its own port again and again would in the end reach itself.
-fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id().wrapping_mul(97);
     loop {

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use crate::contest::{Plan, median};
 use crate::jobs::Sleep;
 use crate::ours::{self, Ours};
-use crate::report::{Bar, Row};
+use crate::report::Row;
 
-/// Measures the time until the handle of its job has ended, with a lease of two seconds and no other worker.
+const WORK: &str = "death of a worker, until its job's handle has ended (lease 2 s)";
+
+/// Measures the time until the handle of its job has ended, without another worker.
 pub(crate) fn measure(plan: &Plan, ours: Ours, url: &str) -> Row {
     ours.stop_serving();
     let mut times = Vec::new();
@@ -24,5 +26,7 @@ pub(crate) fn measure(plan: &Plan, ours: Ours, url: &str) -> Row {
         drop(task.join().expect_err("its worker was killed"));
         times.push(at.elapsed());
     }
-    Row::new("death of a worker (lease 2 s)", "heirloom", median(times), Bar::Told)
+    let median = median(times);
+    println!("\n{WORK}: {:.2} s", median.as_secs_f64());
+    Row::told(WORK, "heirloom", &Ok(median))
 }
