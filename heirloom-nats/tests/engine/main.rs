@@ -8,6 +8,7 @@ mod common;
 
 mod broker;
 mod connect;
+mod credentials;
 mod ends;
 mod limits;
 mod network;
