@@ -63,7 +63,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Asks for this many deliveries more. An open request outlives a lost connection.
     fn pull(&self, queue: &str, jobs: usize);
 
-    /// Takes back all open requests for deliveries. The engine gives back a delivery that comes all the same.
+    /// Takes back all open requests for deliveries. The inbox gives back a delivery that comes all the same.
     fn stop_pulling(&self, queue: &str);
 
     /// Ends a delivery.
@@ -113,8 +113,7 @@ pub struct Delivery {
     /// The receipt of the message. A message that is delivered again has the same one; a job that was published twice has
     /// two.
     pub receipt: Receipt,
-    /// The number of this delivery of the message, from 1 on: greater than that of each earlier one whose worker counts as dead. A
-    /// delivery above 1 counts as an attempt, so an engine that can tell gives the same number again for a job that was given back.
+    /// The number of this delivery of the message, from 1 on: greater than that of each earlier one whose worker counts as dead.
     pub count: u64,
     /// The job's headers, as [`Envelope::headers`] gave them.
     pub headers: Vec<(String, String)>,

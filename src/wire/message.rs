@@ -17,6 +17,8 @@ pub(crate) enum Ask {
     /// The job has ended on the worker. Sent until it is confirmed.
     /// `ask` is that of the request to begin.
     Ended { job: u64, attempt: u32, ask: u64, outcome: Outcome },
+    /// The worker gives this delivery back, and has not begun the job. `ask` is that of the request to begin; 0 without one.
+    GaveBack { job: u64, receipt: u64, ask: u64, count: u64 },
     /// The worker lives and runs these jobs, in these scopes of the origin.
     Sign { jobs: Vec<u64>, scopes: Vec<u64> },
 }

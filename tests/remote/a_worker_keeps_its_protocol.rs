@@ -292,8 +292,11 @@ fn the_next_message_of_a_job_whose_end_is_told_goes_back() {
             let gate = std::sync::Arc::clone(&gate);
             here.submit(move || gate.lock().expect("no panic under it").recv()).expect("accepted")
         };
-        let running = [wait(), wait()];
-        eventually("both run", || here.stats().running == 2);
+        let running = [1, 2].map(|busy| {
+            let task = wait();
+            eventually("it runs", || here.stats().running == busy);
+            task
+        });
         let queued = wait();
         // Its pool is full, so the job is told as not run.
         puppet.deliver(1, 11, &Double(4));
@@ -333,5 +336,43 @@ fn a_job_of_a_silent_origin_goes_back_after_two_leases() {
         }
         assert!(began.elapsed() >= LEASE * 2);
         assert_eq!(key.begins(), 0);
+    });
+}
+
+#[test]
+fn the_origin_hears_of_a_repeatable_job_that_goes_back_before_the_engine_does() {
+    bounded(|| {
+        let (puppet, _apart, serving) = worker(1);
+        serving.close();
+        let key = Key::new();
+        puppet.deliver(1, 11, &key.repeatable());
+        let (told, answer) = puppet.next();
+        assert_eq!(told, Ask::GaveBack { job: 7, receipt: 11, count: 1 });
+        assert_eq!(puppet.settlements(), 0);
+        confirm(answer);
+        puppet.is_settled(1, Settlement::GiveBack);
+        // Without an answer it goes back too.
+        puppet.deliver(2, 12, &key.repeatable());
+        puppet.next().1.give(Err(Fault::Gone));
+        puppet.is_settled(2, Settlement::GiveBack);
+        // A job that never begins without a grant needs no word.
+        puppet.deliver(3, 13, &key.job());
+        puppet.is_settled(3, Settlement::GiveBack);
+        assert_eq!(key.begins(), 0);
+    });
+}
+
+#[test]
+fn a_job_that_was_not_asked_for_goes_back() {
+    bounded(|| {
+        let (puppet, _apart, serving) = worker(1);
+        let key = Key::new();
+        begin(&puppet, key);
+        puppet.deliver(2, 12, &Double(1));
+        puppet.is_settled(2, Settlement::GiveBack);
+        assert!(!serving.is_closed());
+        key.open();
+        confirm(puppet.next().1);
+        puppet.is_settled(1, Settlement::Done);
     });
 }

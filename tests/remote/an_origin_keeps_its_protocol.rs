@@ -241,3 +241,48 @@ fn a_message_of_an_earlier_attempt_counts_no_second_time() {
         assert!(task.join().expect("the third worker's"));
     });
 }
+
+#[test]
+fn a_delivery_that_is_given_back_costs_a_repeatable_job_no_attempt() {
+    bounded(|| {
+        let origin = Origin::new();
+        let (task, job) = repeatable(&origin);
+        for count in 1..20 {
+            origin.gave_back("w-1-a", job, 1, count);
+        }
+        assert_eq!(origin.begin("w-2-b", job, 1, 20), GRANTED);
+        // Of the deliveries 20 to 22 each worker dies in the job.
+        assert_eq!(origin.begin("w-3-c", job, 1, 21), Told::Begin { attempt: 2 });
+        assert_eq!(origin.begin("w-4-d", job, 1, 22), Told::Begin { attempt: 3 });
+        assert_eq!(origin.begin("w-5-e", job, 1, 23), Told::Over);
+        assert_eq!(task.join().expect_err("three attempts were allowed").kind(), ErrorKind::WorkerLost);
+    });
+}
+
+#[test]
+fn a_death_between_deliveries_that_are_given_back_is_an_attempt() {
+    bounded(|| {
+        let origin = Origin::new();
+        let (_task, job) = repeatable(&origin);
+        origin.gave_back("w-1-a", job, 1, 1);
+        origin.gave_back("w-3-c", job, 1, 3);
+        assert_eq!(origin.begin("w-4-d", job, 1, 4), Told::Begin { attempt: 2 });
+    });
+}
+
+#[test]
+fn a_worker_that_gives_back_a_job_of_whose_grant_it_never_heard_does_not_lose_it() {
+    bounded(|| {
+        let origin = Origin::new();
+        let (task, job) = sent(&origin);
+        // The answer is lost on its way.
+        assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
+        origin.gave_back("w-1-a", job, 1, 1);
+        assert_eq!(origin.begin("w-2-b", job, 1, 2), GRANTED);
+        // A repeated word of the first one is not about this grant.
+        origin.gave_back("w-1-a", job, 1, 1);
+        assert_eq!(origin.begin("w-3-c", job, 2, 1), Told::Over, "a copy");
+        assert_eq!(origin.ended("w-2-b", job, value(42)), Told::Confirmed { first: true });
+        assert_eq!(task.join().expect("the second worker's"), 42);
+    });
+}

@@ -18,6 +18,7 @@ use crate::world::Double;
 pub(crate) enum Ask {
     Begin { job: u64, receipt: u64, ask: u64, count: u64, again: bool },
     Ended { job: u64, attempt: u32, ask: u64, outcome: Outcome },
+    GaveBack { job: u64, receipt: u64, ask: u64, count: u64 },
 }
 
 #[derive(Deserialize, Debug, PartialEq)]
@@ -147,6 +148,11 @@ impl Origin {
 
     pub(crate) fn begin(&self, worker: &str, job: u64, receipt: u64, count: u64) -> Told {
         self.ask(worker, &Ask::Begin { job, receipt, ask: 1, count, again: count > 1 })
+    }
+
+    pub(crate) fn gave_back(&self, worker: &str, job: u64, receipt: u64, count: u64) {
+        let told = self.ask(worker, &Ask::GaveBack { job, receipt, ask: 1, count });
+        assert_eq!(told, Told::Confirmed { first: true });
     }
 
     pub(crate) fn ended(&self, worker: &str, job: u64, outcome: Outcome) -> Told {

@@ -17,6 +17,7 @@ use crate::common::BOUND;
 pub(crate) enum Ask {
     Begin { job: u64, receipt: u64, ask: u64, again: bool },
     Ended { job: u64, attempt: u32, outcome: Outcome },
+    GaveBack { job: u64, receipt: u64, count: u64 },
     Sign { jobs: Vec<u64>, scopes: Vec<u64> },
 }
 

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::{Message, StatusCode};
-use heirloom::remote::engine::{Delivery, Settlement};
+use heirloom::remote::engine::Delivery;
 
 use crate::driver::Driver;
 use crate::driver::deliveries::Unsettled;
@@ -31,7 +31,7 @@ impl Driver {
         }
     }
 
-    /// Forgets what the worker wants. The open requests end by themselves, and what they bring goes back.
+    /// Forgets what the worker wants. The open requests end by themselves, and the inbox gives back what they bring.
     pub(super) fn stop_pulling(&mut self, name: &str) {
         if let Some(queue) = self.queues.get_mut(name) {
             queue.wanted = 0;
@@ -103,7 +103,7 @@ impl Driver {
             tracing::debug!(subject = %message.subject, "heirloom-nats: an unknown message is dropped");
             return;
         };
-        let wanted = queue.delivered();
+        queue.delivered();
         let name = queue.name.clone();
         let ack_wait = queue.present.map_or(self.settings.lease, |present| present.ack_wait);
         let unsettled = Unsettled {
@@ -117,9 +117,6 @@ impl Driver {
         };
         let id = self.deliveries.add(unsettled);
         self.plan_sign(ack_wait);
-        if !wanted {
-            return self.settle(id, Settlement::GiveBack);
-        }
         let mut headers = Vec::new();
         for (name, values) in message.headers.iter().flat_map(async_nats::HeaderMap::iter) {
             headers.extend(values.iter().map(|value| (name.to_string(), value.as_str().to_string())));

@@ -62,14 +62,10 @@ impl Queue {
         }
     }
 
-    /// Notes a delivery, and returns whether the worker wants it.
-    ///
-    /// A delivery does not name its request, so it counts as one of the oldest request's.
-    pub(super) fn delivered(&mut self) -> bool {
+    /// Notes a delivery. It does not name its request, so it counts as one of the oldest request's.
+    pub(super) fn delivered(&mut self) {
         self.take_open(1);
-        let wanted = self.wanted > 0;
         self.wanted = self.wanted.saturating_sub(1);
-        wanted
     }
 
     /// Notes that a request has ended with so many deliveries left, as the server says; `None` where it does not.

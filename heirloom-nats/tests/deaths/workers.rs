@@ -1,9 +1,9 @@
 //! The death, or the pause, of a worker.
 
-use heirloom::ErrorKind;
+use heirloom::{ErrorKind, PoolConfig, Scope, remote};
 
 use crate::common::process::eventually;
-use crate::world::{Again, Once, World};
+use crate::world::{Again, Once, World, open};
 
 #[test]
 fn a_job_whose_worker_is_killed_is_lost_and_began_once() {
@@ -77,4 +77,26 @@ fn at_most_n_run_over_three_processes() {
         most = most.max(now);
     }
     assert_eq!((lines.len(), most), (60, 3));
+}
+
+#[test]
+fn a_repeatable_job_that_a_closed_worker_gives_back_loses_no_attempt() {
+    let Some(world) = World::new(4) else { return };
+    let pool = world.scope.create("one attempt");
+    pool.start(PoolConfig::remote(4, world.nats.queue("work")).attempts(1)).expect("starts");
+    let (nats, apart) = (open(&world.server.url()), Scope::new("worker"));
+    let here = apart.create("here");
+    here.start(PoolConfig::leased(5)).expect("starts");
+    let serving = remote::serve(nats.queue("work"), &here).job::<Again>().start().expect("serves");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let depth = || runtime.block_on(nats.queue("work").depth()).expect("connected");
+    eventually("it has asked for jobs", || depth().pulls > 0);
+    serving.close();
+    // Its requests are open at the server still, and each brings the job once.
+    let task = pool.send(Again(world.nap(0, 0))).expect("accepted");
+    eventually("no request is open", || depth().pulls == 0);
+    assert!(!task.is_finished());
+    let _second = world.worker(1);
+    assert!(task.join().expect("runs at the second"));
+    assert_eq!(world.log.count("begin"), 1);
 }

@@ -57,13 +57,25 @@ pub(super) struct Record {
     /// The submitter waits for the engine's word.
     pub(super) told: Option<Answer<()>>,
     published: Published,
+    /// The receipts and numbers of deliveries that their workers gave back.
+    unbegun: Vec<(u64, u64)>,
     /// Attempts that ended with their workers.
     lost: u32,
 }
 
 impl Record {
     pub(super) fn new(sent: Sent, kept: Arc<dyn Kept>, told: Option<Answer<()>>) -> Self {
-        Self { sent, kept, grant: None, begun: false, receipt: None, told, published: Published::Asked, lost: 0 }
+        Self {
+            sent,
+            kept,
+            grant: None,
+            begun: false,
+            receipt: None,
+            told,
+            published: Published::Asked,
+            unbegun: Vec::new(),
+            lost: 0,
+        }
     }
 
     /// The engine has the message with this number.
@@ -142,12 +154,34 @@ impl Record {
     fn next_message(&mut self) -> (Arc<str>, Envelope) {
         self.published = Published::Asked;
         self.receipt = None;
+        self.unbegun.clear();
         self.sent.envelope.sent += 1;
         if self.sent.envelope.repeatable {
             // The earlier message may be begun too, at once, and under its own number.
             self.sent.envelope.attempt += 1;
         }
         (Arc::clone(&self.sent.queue), self.sent.envelope.clone())
+    }
+
+    /// A worker gives back a delivery, and has not begun the job.
+    pub(super) fn gave_back(&mut self, worker: &ProcessId, ask: u64, delivery: (u64, u64)) {
+        if self.grant.as_ref().is_some_and(|grant| grant.worker == *worker && grant.ask == ask) {
+            // The worker does not know of its grant.
+            self.grant = None;
+        }
+        self.unbegun.push(delivery);
+    }
+
+    /// Grants a begin of a delivery.
+    pub(super) fn grant(&mut self, grant: Grant) {
+        // An engine may give the same number to the next delivery of a message that was given back.
+        self.unbegun.retain(|delivery| *delivery != (grant.receipt, grant.count));
+        self.grant = Some(grant);
+    }
+
+    /// Returns whether a worker of an earlier delivery may have begun the job.
+    pub(super) fn may_have_begun(&self, receipt: u64, count: u64) -> bool {
+        (1..count).any(|earlier| !self.unbegun.contains(&(receipt, earlier)))
     }
 
     /// Returns whether a lost attempt is followed by another one.

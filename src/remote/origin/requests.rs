@@ -22,6 +22,12 @@ pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, an
         Some(Ask::Ended { job, attempt, ask, outcome }) => {
             Told::Confirmed { first: ended(origin, from, job, (attempt, ask), outcome) }
         }
+        Some(Ask::GaveBack { job, receipt, ask, count }) => {
+            if let Some(record) = origin.jobs.lock().get_mut(&job) {
+                record.gave_back(from, ask, (receipt, count));
+            }
+            Told::Confirmed { first: true }
+        }
         Some(Ask::Sign { jobs, scopes }) => sign(origin, from, &jobs, &scopes),
         None => {
             return tracing::warn!(worker = %from, "heirloom: a request of a worker is unreadable; its version is another");
@@ -46,7 +52,8 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Tol
     let Some(record) = jobs.get_mut(&job) else { return Told::Over };
     let attempt = record.sent.envelope.attempt;
     // A repeatable job begins before its worker asks, so a dead worker may have begun it without a grant.
-    let may_have_begun = again && record.sent.envelope.repeatable && record.grant.is_none();
+    let is_free = record.sent.envelope.repeatable && record.grant.is_none();
+    let may_have_begun = is_free && again && record.may_have_begun(receipt, count);
     if may_have_begun && record.receipt.is_some_and(|newest| newest != Receipt(receipt)) {
         // The message of an attempt that was counted before.
         return Told::Over;
@@ -79,7 +86,7 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Tol
         record.lose_attempt();
     }
     let attempt = record.sent.envelope.attempt;
-    record.grant = Some(Grant { worker: from.clone(), ask, receipt, count, seen: Instant::now() });
+    record.grant(Grant { worker: from.clone(), ask, receipt, count, seen: Instant::now() });
     let begins = !std::mem::replace(&mut record.begun, true);
     let kept = Arc::clone(&record.kept);
     drop(jobs);

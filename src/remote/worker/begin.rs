@@ -15,6 +15,7 @@ use crate::names::task_type::TaskType;
 use crate::pool::run::cancel_task;
 use crate::remote::trace::TraceContext;
 use crate::remote::worker::core::{Core, End};
+use crate::remote::worker::give_back::{self, Unbegun};
 use crate::remote::worker::refuse;
 use crate::remote::worker::run::{Now, Run, Stage};
 use crate::remote::worker::soon;
@@ -24,7 +25,7 @@ use crate::remote::worker::tell;
 use crate::sync::os::{Arc, Mutex};
 use crate::threads::aside;
 use crate::wire::address::JobId;
-use crate::wire::engine::{Delivery, DeliveryId, Settlement};
+use crate::wire::engine::{Delivery, Settlement};
 use crate::wire::envelope::Envelope;
 use crate::wire::fault::Fault;
 use crate::wire::message::{self, Ask, Outcome, Told};
@@ -37,14 +38,17 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
     let core = worker.state.lock().servings.get(&delivery.queue).cloned();
     let Some(core) = core else {
         if let Some(link) = worker.link() {
-            link.engine.settle(delivery.id, Settlement::GiveBack);
+            give_back::give_back(worker, &link, delivery.id, Unbegun::of(&delivery));
         }
         return;
     };
     if !core.arrive() {
-        core.link().engine.settle(delivery.id, Settlement::GiveBack);
-        // Its pool was closed, so no job of this queue runs here any more.
-        return close(worker, &core);
+        give_back::give_back(worker, core.link(), delivery.id, Unbegun::of(&delivery));
+        if !core.here.is_running() {
+            // Its pool was closed, so no job of this queue runs here any more.
+            close(worker, &core);
+        }
+        return;
     }
     let envelope = match Envelope::read(&delivery.headers, delivery.body.clone()) {
         Ok(envelope) => envelope,
@@ -72,7 +76,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
     follow(worker, &core, &envelope);
     let scope = core.scopes.of(&core.at, &envelope.path);
     let Ok(work) = core.at.run(Work::counted) else {
-        give_back(&core, delivery.id);
+        give_back(worker, &core, &delivery);
         return close(worker, &core);
     };
     let at_once = envelope.repeatable && delivery.count == 1;
@@ -126,7 +130,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
     if let Some(other) = other {
         run.work.leave();
         if !replace(worker, &run.core, &other, &delivery) {
-            give_back(&run.core, delivery.id);
+            give_back(worker, &run.core, &delivery);
         }
         return;
     }
@@ -138,9 +142,9 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
     }
 }
 
-fn give_back(core: &Arc<Core>, delivery: DeliveryId) {
+fn give_back(worker: &Arc<Worker>, core: &Arc<Core>, delivery: &Delivery) {
     core.end_job(End::GivenBack);
-    core.link().engine.settle(delivery, Settlement::GiveBack);
+    give_back::give_back(worker, core.link(), delivery.id, Unbegun::of(delivery));
     leave(core);
 }
 
@@ -188,8 +192,8 @@ fn replace(worker: &Arc<Worker>, core: &Arc<Core>, run: &Arc<Run>, delivery: &De
         (!is_next).then_some(before)
     };
     let Some(before) = before else {
-        let (core, id) = (Arc::clone(core), delivery.id);
-        worker.after(NEXT, move |_| give_back(&core, id));
+        let (core, delivery) = (Arc::clone(core), delivery.clone());
+        worker.after(NEXT, move |worker| give_back(worker, &core, &delivery));
         return true;
     };
     // The same message counts once, whichever of its deliveries is settled.

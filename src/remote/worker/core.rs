@@ -6,7 +6,7 @@ use crate::registry::scope::Scope;
 use crate::remote::worker::jobs::Jobs;
 use crate::remote::worker::report::ServingStats;
 use crate::remote::worker::scopes::RemoteScopes;
-use crate::sync::os::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::wait::waker_set::WakerSet;
 use crate::wire::link::{Link, Queue};
 
@@ -89,7 +89,7 @@ impl Core {
         }
     }
 
-    pub(super) fn link(&self) -> &Link {
+    pub(super) fn link(&self) -> &Arc<Link> {
         &self.queue.link
     }
 
@@ -109,15 +109,16 @@ impl Core {
         self.link().engine.pull(&self.queue.name, wanted);
     }
 
-    /// Counts a delivery in, which has a place from now on. Returns false when the serving is closed, or its pool is: then the
-    /// delivery goes back.
+    /// Counts a delivery in, which has a place from now on. Returns false when the serving is closed, or its pool is, or has not
+    /// asked: then the delivery goes back.
     pub(super) fn arrive(&self) -> bool {
         let runs = self.here.is_running();
         let mut places = self.places.lock();
-        // More may come than were asked for: a lost connection hides an answer, and the requests are made again.
-        places.open = places.open.saturating_sub(1);
+        // More may come than were asked for: a request that was taken back may be answered at that moment.
+        let is_asked = places.open > 0;
+        places.open -= usize::from(is_asked);
         places.accepted += 1;
-        if places.closed || !runs {
+        if places.closed || !runs || !is_asked {
             places.end(End::GivenBack);
             return false;
         }

@@ -19,6 +19,7 @@
 
 mod begin;
 mod core;
+mod give_back;
 mod jobs;
 pub(crate) mod origin;
 mod refuse;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::remote::worker::core::End;
+use crate::remote::worker::give_back::{self, Unbegun};
 use crate::remote::worker::run::{Run, Stage};
 use crate::remote::worker::state::{GONE, Worker};
 use crate::sync::os::{Arc, Ordering};
@@ -157,7 +158,7 @@ fn told(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Result<Bytes, Fault>) {
 
 /// Ends the run and its delivery. A task that runs goes on, and its outcome is dropped. The first call decides.
 pub(super) fn settle(worker: &Arc<Worker>, run: &Arc<Run>, how: Settlement) {
-    let (delivery, place, open) = {
+    let (delivery, receipt, count, place, open) = {
         let mut now = run.now.lock();
         let open = now.stage.is_open();
         if matches!(std::mem::replace(&mut now.stage, Stage::Settled), Stage::Settled) {
@@ -166,7 +167,7 @@ pub(super) fn settle(worker: &Arc<Worker>, run: &Arc<Run>, how: Settlement) {
         now.body = None;
         // A task that the pool has, or gets at this moment, leaves its place at its end.
         let place = !now.submitted && std::mem::take(&mut now.has_place);
-        (now.delivery, place, open)
+        (now.delivery, now.receipt, now.count, place, open)
     };
     {
         let mut state = worker.state.lock();
@@ -177,7 +178,12 @@ pub(super) fn settle(worker: &Arc<Worker>, run: &Arc<Run>, how: Settlement) {
     if open {
         run.core.end_job(if how == Settlement::GiveBack { End::GivenBack } else { End::Cancelled });
     }
-    run.core.link().engine.settle(delivery, how);
+    if how == Settlement::GiveBack {
+        let (job, ask) = (run.id.clone(), run.ask);
+        give_back::give_back(worker, run.core.link(), delivery, Some(Unbegun { job, receipt, ask, count }));
+    } else {
+        run.core.link().engine.settle(delivery, how);
+    }
     if place {
         run.core.leave_place();
     }
