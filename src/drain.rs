@@ -26,7 +26,9 @@ use crate::wait::park;
 /// 2. After the [`grace`](Self::grace), half of the time by default, every scope of the family is cancelled: queued tasks
 ///    end at once, and running code sees the request at its next [`checkpoint`](crate::checkpoint). Its
 ///    [reason](crate::Cancelled::reason) is [`Shutdown`](CancelReason::Shutdown).
-/// 3. All pools are closed, and the joining ones are awaited until the deadline.
+/// 3. All pools are closed, and the joining ones are awaited until the deadline. So are the servings of the feature `remote`: they take
+///    no job any more, and tell the ends of their jobs. At the deadline they give up the jobs that are left: repeatable ones, and
+///    those that have not begun, go to another worker, and the handles of the others learn at once that they are lost.
 /// 4. The report names each task that remains. The exit of the process abandons these tasks, and with
 ///    [`kill`](Self::kill) the process ends also where `main` hangs.
 ///
@@ -185,7 +187,7 @@ impl Drain {
             cancelled = run.cancel_rest();
             pools = run.registry().shutdown_timeout(left(run.deadline));
         }
-        run.finish();
+        run.finish(&pools);
         Drained { server: Some(()), cancelled, pools, took: run.began.elapsed() }
     }
 
@@ -233,7 +235,7 @@ impl Run {
             cancelled = self.cancel_rest();
             pools = self.registry().shutdown_timeout_async(left(self.deadline)).await;
         }
-        self.finish();
+        self.finish(&pools);
         (pools, cancelled)
     }
 
@@ -241,6 +243,8 @@ impl Run {
     fn cancel_rest(&self) -> bool {
         // A subscriber is user code.
         swallow(|| tracing::warn!(target: "heirloom", "a drain cancels the work that has not ended within its grace"));
+        // A job that comes later would be cancelled here, instead of run by another worker.
+        self.registry().close_intakes();
         match self.drain.cancels.as_slice() {
             [] => self.registry().cancel_scopes(),
             chosen => {
@@ -253,7 +257,10 @@ impl Run {
     }
 
     /// The deadline has passed, or no task is left: the exit waits for nothing more.
-    fn finish(&self) {
+    fn finish(&self, pools: &ShutdownReport) {
+        if !pools.is_complete() {
+            self.registry().give_up_intakes();
+        }
         if self.registry().root() == Lineage::process() {
             on_exit(ExitPolicy::Abandon);
         }

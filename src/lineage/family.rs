@@ -5,6 +5,7 @@
 use std::fmt;
 use std::thread::ThreadId;
 
+use crate::lineage::intake::Intakes;
 use crate::lineage::slots::SlotValue;
 use crate::sync::os::{Arc, Weak};
 use crate::sync::shards::Shards;
@@ -20,6 +21,7 @@ pub(crate) struct FamilyIndex<N> {
     pub(crate) threads: Shards<ThreadId, Weak<N>>,
     /// Counts futures and jobs that were spawned below the family's scopes and have not ended.
     pub(crate) spawned: TaskTracker,
+    pub(crate) intakes: Intakes,
     /// The counters of the family's pools.
     pub(crate) totals: Totals,
 }
@@ -31,6 +33,7 @@ impl<N> FamilyIndex<N> {
             managers: WeakList::new(),
             threads: Shards::new(4),
             spawned: TaskTracker::new(),
+            intakes: Intakes::default(),
             totals: Totals::new(),
         }
     }

@@ -17,6 +17,7 @@ pub(crate) mod flow;
 pub(crate) mod future;
 pub(crate) mod handle;
 pub(crate) mod hazard;
+pub(crate) mod intake;
 mod locals;
 pub(crate) mod lookup;
 mod memo;

@@ -58,7 +58,8 @@ pub struct ShutdownReport {
     ///
     /// The pools of a manager that was dropped, for example with its request, are not listed.
     pub pools: Vec<PoolReport>,
-    /// Futures and jobs that have not ended, of `heirloom::spawn` and `heirloom::spawn_blocking` below a scope.
+    /// Futures and jobs that have not ended, of `heirloom::spawn` and `heirloom::spawn_blocking` below a scope; and jobs of
+    /// a serving of the feature `remote` whose end its sender does not know yet.
     ///
     /// Work that was spawned outside of any scope is not counted.
     pub spawned: usize,
@@ -83,7 +84,7 @@ pub struct PoolReport {
 }
 
 impl Registry {
-    /// Closes every manager of the family, and waits for the joining pools and for spawned work.
+    /// Closes every manager and every serving of the family, and waits for the joining pools and for spawned work.
     ///
     /// Returns how each pool ended, and how much of the work of `heirloom::spawn` below scopes of the family is left. Blocks
     /// the calling thread, without a bound: a program that must end takes [`shutdown_timeout`](Self::shutdown_timeout).
@@ -215,6 +216,16 @@ impl Registry {
         self.report(&closed)
     }
 
+    /// Closes the servings of the family: no further task comes from outside.
+    pub(crate) fn close_intakes(&self) {
+        self.family().index().intakes.close();
+    }
+
+    /// Gives up the jobs that servings of the family still have, because the process ends.
+    pub(crate) fn give_up_intakes(&self) {
+        self.family().index().intakes.give_up();
+    }
+
     /// Counts the spawned work below scopes of the family.
     fn spawned(&self) -> &TaskTracker {
         &self.family().index().spawned
@@ -250,6 +261,7 @@ impl Registry {
     /// A task or a spawned future may have started a pool since the last call. A pool whose manager was dropped with its
     /// owner is listed while tasks below that owner are left.
     fn close_but(&self, known: &[Arc<Pool>]) -> Vec<Arc<Pool>> {
+        self.close_intakes();
         let is_ours = |owner: NodeRef| owner.root().is(&self.root);
         let ended =
             joining().live().into_iter().filter(|pool| !pool.is_over() && pool.owner.upgrade().is_some_and(is_ours));

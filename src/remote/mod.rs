@@ -42,6 +42,7 @@ pub use crate::remote::job::Job;
 pub use crate::remote::loopback::{Loopback, LoopbackBuilder, loopback};
 pub use crate::remote::trace::{Propagator, TraceContext, set_propagator};
 pub use crate::remote::worker::origin::Origin;
+pub use crate::remote::worker::readiness::ServingState;
 pub use crate::remote::worker::report::{RunningJob, ServingReport, ServingStats};
 pub use crate::remote::worker::serve::{Serve, Serving, serve};
 pub use crate::wire::address::{JobId, ProcessId};

@@ -31,8 +31,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Begins to deliver to the inbox. Called once, before any other call.
     fn open(&self, me: &ProcessId, inbox: Arc<dyn Inbox>);
 
-    /// Makes sure that the queue is there, with these limits. An origin calls it when a pool starts, a worker when it
-    /// begins to serve.
+    /// Makes sure that the queue is there, with these limits. An origin calls it when a pool starts. A worker calls it without limits, when
+    /// it begins to serve and after each connect, and its answer comes when the queue is there.
     fn declare(&self, queue: &str, limits: Option<QueueLimits>, answer: Answer<()>);
 
     /// Adds a job to the queue. The answer has the receipt with which the job can be withdrawn.

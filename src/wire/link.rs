@@ -139,8 +139,9 @@ impl Queue {
 }
 
 impl Queue {
-    /// Makes sure that the queue is there, with these limits. A fault is logged, and is again the answer of each job that is sent.
-    pub(crate) fn declare(&self, limits: Option<QueueLimits>) {
+    /// Makes sure that the queue is there, with these limits, and calls `then` with the answer. A fault is logged, and is again the
+    /// answer of each job that is sent.
+    pub(crate) fn declare(&self, limits: Option<QueueLimits>, then: impl FnOnce(Result<(), Fault>) + Send + 'static) {
         let queue = self.clone();
         let declared = move |declared: Result<(), Fault>| {
             // Without a connection the engine keeps the limits, and makes the queue at the next one.
@@ -150,6 +151,7 @@ impl Queue {
                 let engine = queue.link.engine.describe();
                 tracing::warn!(target: "heirloom", queue = queue.name(), engine, "no queue: {fault}");
             }
+            then(declared);
         };
         self.link.engine.declare(&self.name, limits, Answer::new(declared));
     }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use heirloom::remote::{self, Job};
+use heirloom::remote::{self, Job, Loopback, Serving, ServingState};
 use heirloom::{Drain, ErrorKind, PoolConfig, Registry, Scope, TaskType};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{bounded, eventually};
-use crate::world::{Double, Held, Key, World};
+use crate::world::{Double, Held, Key, Repeatable, World};
 
 #[test]
 fn stop_waits_for_the_jobs_that_are_here() {
@@ -159,6 +159,68 @@ fn a_drain_ends_a_serving_as_a_pool() {
         assert!(task.join().expect("ran"));
         let _second = world.worker(1);
         assert_eq!(next.join().expect("goes elsewhere"), 4);
+    });
+}
+
+/// A worker in a family of its own, as a process has one, on a new engine whose lease is longer than any test.
+fn worker_process() -> (Registry, Scope, Loopback, Serving) {
+    let origin = Loopback::builder().lease(Duration::from_secs(600)).open();
+    let family = Registry::new();
+    let scope = Scope::new_in(&family.root(), "worker");
+    let here = scope.create("here");
+    here.start(PoolConfig::leased(2)).expect("starts");
+    let serve = remote::serve(origin.another().queue("work"), &here).job::<Held>().job::<Repeatable>();
+    let serving = serve.job::<Stubborn>().job::<Double>().start().expect("starts");
+    (family, scope, origin, serving)
+}
+
+#[test]
+fn a_drain_closes_a_serving_at_once() {
+    bounded(|| {
+        let (family, _scope, _origin, serving) = worker_process();
+        assert!(family.root().run(|| Drain::within(Duration::from_secs(20)).end()).is_complete());
+        // No job has come since.
+        assert_eq!(serving.state(), ServingState::Stopped);
+    });
+}
+
+#[test]
+fn a_drains_cancel_gives_repeatable_jobs_to_another_worker() {
+    bounded(|| {
+        let (family, _scope, origin, serving) = worker_process();
+        let at_origin = Scope::new("origin");
+        let (pool, key) = (at_origin.create("remote"), Key::new());
+        pool.start(PoolConfig::remote(1, origin.queue("work"))).expect("starts");
+        let task = pool.send(key.repeatable()).expect("accepted");
+        key.has_begun(1);
+        let drained = family.root().run(|| Drain::within(Duration::from_secs(20)).grace(Duration::ZERO).end());
+        assert!(drained.is_complete(), "{drained}");
+        assert_eq!((serving.stats().given_back, serving.stats().done), (1, 0), "{:?}", serving.stats());
+        let here = at_origin.create("here");
+        here.start(PoolConfig::leased(1)).expect("starts");
+        let _second = remote::serve(origin.another().queue("work"), &here).job::<Repeatable>().start().expect("starts");
+        key.has_begun(2);
+        key.open();
+        assert!(task.join().expect("runs at the second worker"));
+    });
+}
+
+#[test]
+fn a_drains_deadline_gives_up_the_jobs_that_are_left_and_tells() {
+    bounded(|| {
+        let (family, _scope, origin, serving) = worker_process();
+        let at_origin = Scope::new("origin");
+        let (pool, key) = (at_origin.create("remote"), Key::new());
+        pool.start(PoolConfig::remote(1, origin.queue("work"))).expect("starts");
+        let task = pool.send(Stubborn { key: key.stays() }).expect("accepted");
+        key.has_begun(1);
+        let drain = || Drain::within(Duration::from_millis(60)).grace(Duration::from_millis(20));
+        let drained = family.root().run(|| futures::executor::block_on(drain().end_async()));
+        assert!(!drained.is_complete());
+        // The lease would tell it in minutes.
+        assert_eq!(task.join().expect_err("given up").kind(), ErrorKind::WorkerLost);
+        assert_eq!(serving.stats().lost, 1);
+        key.open();
     });
 }
 

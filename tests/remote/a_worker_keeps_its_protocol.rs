@@ -30,12 +30,17 @@ pub(crate) fn worker(n: usize) -> (Puppet, Scope, Serving) {
 
 fn worker_in(config: PoolConfig) -> (Puppet, Scope, Serving) {
     let puppet = Puppet::default();
+    let (apart, serving) = worker_of(&puppet, config);
+    (puppet, apart, serving)
+}
+
+pub(crate) fn worker_of(puppet: &Puppet, config: PoolConfig) -> (Scope, Serving) {
     let apart = Scope::new("worker");
     let here = apart.create("here");
     here.start(config).expect("starts");
     let queue = engine::open(Box::new(puppet.clone())).queue("work");
     let serve = remote::serve(queue, &here).job::<Double>().job::<Held>().job::<Repeatable>().job::<Large>();
-    (puppet, apart, serve.start().expect("starts"))
+    (apart, serve.start().expect("starts"))
 }
 
 pub(crate) fn grant(answer: Answer<Bytes>) {

@@ -13,6 +13,7 @@ mod a_job_stands_in_a_remote_scope;
 mod a_remote_pool_serves_async_code;
 mod a_serving_counts_each_job_once;
 mod a_serving_ends_in_order;
+mod a_serving_says_whether_it_is_ready;
 mod a_worker_keeps_its_protocol;
 mod an_origin_keeps_its_protocol;
 mod errors_travel;

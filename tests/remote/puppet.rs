@@ -57,6 +57,9 @@ pub(crate) struct State {
     pub(crate) requests: VecDeque<(Ask, Answer<Bytes>)>,
     pub(crate) settled: Vec<(u64, Settlement)>,
     pub(crate) pulls: usize,
+    /// The declarations wait for the test.
+    pub(crate) holds_declarations: bool,
+    pub(crate) declarations: Vec<Answer<()>>,
 }
 
 /// The engine: what the worker asks of it waits here for the test.
@@ -131,7 +134,16 @@ impl Engine for Puppet {
     }
 
     fn declare(&self, _queue: &str, _limits: Option<QueueLimits>, answer: Answer<()>) {
-        answer.give(Ok(()));
+        let answered = self.change(|state| {
+            if state.holds_declarations {
+                state.declarations.push(answer);
+                return None;
+            }
+            Some(answer)
+        });
+        if let Some(answer) = answered {
+            answer.give(Ok(()));
+        }
     }
 
     fn publish(&self, _queue: &str, _job: &Envelope, _answer: Answer<Receipt>) {}

@@ -71,23 +71,22 @@ impl Worker {
 pub(crate) async fn run(nats: &str, listen: SocketAddr) -> Outcome<()> {
     let nats = heirloom_nats::connect(nats).app("thumbnails").open_async().await?;
     let worker = Worker::start(nats.queue("thumbs"))?;
+    worker.serving.wait_ready_async().await?; // a missing right is an error of the start
     let inspector = Inspector::new(Registry::global());
     let page = Router::new().nest_service("/heirloom", inspector.router());
     let listener = TcpListener::bind(listen).await?;
     println!("http://{}/heirloom", listener.local_addr()?); // read by the process that started this one
 
-    let mut ended = None;
     let end = async {
         heirloom::terminated().await;
-        ended = Some(worker.stop().await); // the page shows the jobs to their end
-        inspector.close();
+        inspector.close(); // an open page would hold up the end
     };
-    let drained = Drain::within(Duration::from_secs(5))
+    // The page, the pool and the serving: one call ends all.
+    let drained = Drain::within(LAST_JOBS + Duration::from_secs(5))
+        .grace(LAST_JOBS)
         .serve(end, |stopping| axum::serve(listener, page).with_graceful_shutdown(stopping))
         .await;
-    if let Some(ended) = ended {
-        println!("{}", serde_json::to_string(&ended?)?);
-    }
+    println!("{}", serde_json::to_string(&worker.stop().await?)?);
     nats.close_async().await; // the last results leave
     drained.server.unwrap_or(Ok(()))?;
     Ok(())

@@ -15,8 +15,9 @@ use crate::names::Names;
 
 /// The longest time between two looks at the client's own state. Events tell it sooner, but the client may drop events.
 pub(super) const POLL: Duration = Duration::from_secs(1);
-/// The time between two looks for a queue that is not there.
-const LOOK: Duration = Duration::from_millis(500);
+/// The time between the first two looks for a queue that is not there. It doubles with each look, to the longest one.
+const LOOK: Duration = Duration::from_millis(10);
+const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
 /// The state of the connection.
 pub(super) struct State {
@@ -259,8 +260,13 @@ impl Driver {
             queue.present = *present;
         }
         let there = queue.present.is_some();
+        queue.missed = if matches!(outcome, Ok(None)) { queue.missed.saturating_add(1) } else { 0 };
         // A process without a right asks seldom, and one that waits for a queue often.
-        queue.look = now + if matches!(outcome, Ok(None)) { LOOK } else { watch };
+        queue.look = now
+            + match queue.missed {
+                0 => watch,
+                missed => LOOK.saturating_mul(1 << (missed - 1).min(10)).min(LONGEST_LOOK),
+            };
         if there {
             queue.pause = None;
         }
@@ -269,11 +275,17 @@ impl Driver {
             queue.pulls.clear();
             queue.first_pull = self.last_pull + 1;
         }
-        let declared = std::mem::take(&mut queue.declared);
+        let mut declared = std::mem::take(&mut queue.declared);
+        let denied = self.connection.deaf.is_some() || self.connection.worker_denied.is_some();
+        if matches!(outcome, Ok(None)) && !denied {
+            // A worker's answer waits for the queue.
+            let (answered, waits) = declared.into_iter().partition(|(origin, _)| *origin);
+            (declared, queue.declared) = (answered, waits);
+        }
         let parked = if there { std::mem::take(&mut queue.parked) } else { Vec::new() };
         match &outcome {
             Ok(Some(_)) => {}
-            Ok(None) if !declared.is_empty() => tracing::warn!(
+            Ok(None) if queue.missed == 1 => tracing::warn!(
                 queue = name,
                 "heirloom-nats: the queue is not there yet; an origin makes it, or `heirloom-nats setup`"
             ),

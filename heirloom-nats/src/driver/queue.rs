@@ -24,6 +24,8 @@ pub(super) struct Queue {
     pub(super) declared: Vec<(bool, Answer<()>)>,
     /// The time of the next look.
     pub(super) look: Instant,
+    /// Looks in a row that did not find the queue.
+    pub(super) missed: u32,
     /// Jobs that wait for the queue to be there.
     pub(super) parked: Vec<Published>,
     /// The deliveries that the worker wants.
@@ -54,6 +56,7 @@ impl Queue {
             again: false,
             declared: Vec::new(),
             look: now,
+            missed: 0,
             parked: Vec::new(),
             wanted: 0,
             pulls: BTreeMap::new(),

@@ -1,9 +1,11 @@
 //! Publish, deliver, settle, give back, withdraw.
 
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use heirloom::remote::engine::{Fault, Receipt, Settlement};
+use heirloom::remote::engine::{Answer, Fault, Receipt, Settlement};
 
+use crate::common::LONG;
 use crate::common::end::{End, LEASE, limits, text};
 use crate::common::server::Server;
 
@@ -140,11 +142,31 @@ fn as_many_jobs_come_as_were_pulled_and_none_ahead() {
 fn a_worker_may_wait_for_a_queue_that_is_made_later() {
     let Some(server) = Server::plain() else { return };
     let (origin, worker) = (End::open(&server.url()), End::open(&server.url()));
-    worker.declare("q", None).unwrap();
+    let (sender, found) = mpsc::channel();
+    worker.engine.declare("q", None, Answer::new(move |outcome| drop(sender.send(outcome))));
     worker.engine.pull("q", 1);
+    assert!(found.recv_timeout(LEASE / 3).is_err(), "the answer comes when the queue is there");
     origin.declare("q", limits(1, None)).unwrap();
+    assert_eq!(found.recv_timeout(LONG), Ok(Ok(())));
     origin.send("q", "job");
     assert_eq!(text(&worker.delivery()), "job");
+}
+
+#[test]
+fn a_worker_that_starts_just_before_its_queue_finds_it_soon() {
+    let Some(server) = Server::plain() else { return };
+    let (origin, worker) = (End::open(&server.url()), End::open(&server.url()));
+    // Of ten tries one is quick also on a busy machine. Each would take half a second if the second look did.
+    let soonest = (0..10).map(|number| {
+        let (queue, (sender, found)) = (format!("q{number}"), mpsc::channel());
+        worker.engine.declare(&queue, None, Answer::new(move |outcome| drop(sender.send(outcome))));
+        worker.engine.depth(&queue, Answer::ignored());
+        origin.declare(&queue, limits(1, None)).unwrap();
+        let made = Instant::now();
+        assert_eq!(found.recv_timeout(LONG), Ok(Ok(())));
+        made.elapsed()
+    });
+    assert!(soonest.min() < Some(Duration::from_millis(200)));
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_broadcast_reaches_those_who_follow_once() {
     follower.engine.follow(&origin.me);
     other.engine.follow(&follower.me);
     // The server has the subscription when it has answered a later message of the same connection.
-    follower.declare("q", None).unwrap();
+    follower.declare("q", limits(1, None)).unwrap();
     origin.engine.broadcast(Bytes::from_static(b"stop"));
     assert_eq!(follower.heard_within(LONG), Some((origin.me.clone(), Bytes::from_static(b"stop"))));
     assert_eq!(follower.heard_within(LEASE / 3), None);

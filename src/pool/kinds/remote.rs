@@ -16,7 +16,8 @@ impl Remote {
     /// Makes sure that the queue is there.
     pub(super) fn new(config: &PoolConfig) -> Self {
         if let Some(remote) = &config.rare().remote {
-            remote.queue.declare(Some(QueueLimits { running: config.limit(), queued: config.rare().queue_limit }));
+            let limits = QueueLimits { running: config.limit(), queued: config.rare().queue_limit };
+            remote.queue.declare(Some(limits), drop);
         }
         Self
     }

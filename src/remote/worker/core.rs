@@ -1,12 +1,14 @@
 //! [`Core`]: one serving, as its jobs see it: the queue, the pool, the open requests for deliveries, the numbers.
 
 use crate::lineage::handle::Lineage;
+use crate::lineage::intake::Intake;
 use crate::registry::manager::PoolManager;
 use crate::registry::scope::Scope;
 use crate::remote::worker::jobs::Jobs;
+use crate::remote::worker::readiness::{Readiness, ServingState};
 use crate::remote::worker::report::ServingStats;
 use crate::remote::worker::scopes::RemoteScopes;
-use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::sync::os::{Arc, AtomicBool, AtomicU64, Mutex, OnceLock, Ordering};
 use crate::wait::waker_set::WakerSet;
 use crate::wire::link::{Link, Queue};
 
@@ -23,9 +25,12 @@ pub(super) struct Core {
     pub(super) duplicates: AtomicU64,
     places: Mutex<Places>,
     /// The tasks were cancelled by this process.
-    pub(super) cancelled: AtomicBool,
+    cancelled: AtomicBool,
     /// Notified when the last job is settled.
     pub(super) settled: WakerSet,
+    pub(super) readiness: Readiness,
+    /// The serving in the list of its family, which keeps nothing.
+    intake: OnceLock<Arc<dyn Intake>>,
 }
 
 /// The places of the pool, as far as this serving uses them.
@@ -86,7 +91,14 @@ impl Core {
             places: Mutex::new(Places::default()),
             cancelled: AtomicBool::new(false),
             settled: WakerSet::new(),
+            readiness: Readiness::new(),
+            intake: OnceLock::new(),
         }
+    }
+
+    /// Lists the serving in its family, for as long as it lives.
+    pub(super) fn keep(&self, intake: Arc<dyn Intake>) {
+        let _ = self.intake.set(intake);
     }
 
     pub(super) fn link(&self) -> &Arc<Link> {
@@ -162,12 +174,32 @@ impl Core {
         };
         if first {
             self.link().engine.stop_pulling(&self.queue.name);
+            self.readiness.changed.wake_all();
         }
         idle
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.places.lock().closed
+    }
+
+    pub(super) fn state(&self) -> ServingState {
+        let places = self.places.lock();
+        match (places.closed, places.live) {
+            (false, _) => self.readiness.state(),
+            (true, 0) => ServingState::Stopped,
+            (true, _) => ServingState::Stopping,
+        }
+    }
+
+    /// Notes that this process cancels the jobs.
+    pub(super) fn set_cancelled(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns whether this process has cancelled the jobs, by a verb of the serving or at a node above.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst) || self.at.0.node().is_cancelled()
     }
 
     pub(super) fn live(&self) -> usize {

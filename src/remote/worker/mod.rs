@@ -19,9 +19,12 @@
 
 mod begin;
 mod core;
+mod declare;
 mod give_back;
 mod jobs;
 pub(crate) mod origin;
+pub(crate) mod readiness;
+mod ready;
 mod refuse;
 pub(crate) mod report;
 mod run;
@@ -73,6 +76,7 @@ impl Half for Worker {
 
     fn connected(self: Arc<Self>, connected: bool) {
         self.connects.fetch_add(1, Ordering::SeqCst);
+        declare::connected(&self, connected);
         if connected {
             self.forget_misses();
             let runs = self.runs();

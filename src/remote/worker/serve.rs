@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, StartError, StartErrorKind, UnknownTaskType};
+use crate::lineage::intake::Intake;
 use crate::names::task_type::TaskType;
 use crate::pool::config::kind::PoolKind;
 use crate::registry::manager::PoolManager;
@@ -14,9 +15,10 @@ use crate::remote::job::Job;
 use crate::remote::values::Taken;
 use crate::remote::worker::core::Core;
 use crate::remote::worker::jobs::Jobs;
+use crate::remote::worker::readiness::ServingState;
 use crate::remote::worker::report::{ServingReport, ServingStats};
 use crate::remote::worker::state::Worker;
-use crate::remote::worker::{begin, stop};
+use crate::remote::worker::{begin, declare, ready, stop};
 use crate::sync::fork;
 use crate::sync::os::Arc;
 use crate::value::heirloom::Heirloom;
@@ -135,7 +137,7 @@ impl Serve {
         self
     }
 
-    /// Begins to take jobs. Does not wait for a connection.
+    /// Begins to take jobs. Does not wait for a connection, nor for the queue: see [`Serving::wait_ready`].
     ///
     /// The system's first thread for remote jobs of this engine, `heirloom-remote`, starts here.
     ///
@@ -187,7 +189,11 @@ impl Serve {
             state.servings.insert(core.queue.name.clone(), Arc::clone(&core));
             state.cores.push(Arc::downgrade(&core));
         }
-        core.queue.declare(None);
+        let intake: Arc<dyn Intake> =
+            Arc::new(stop::Served { worker: Arc::downgrade(&worker), core: Arc::downgrade(&core) });
+        owner.0.node().family().index().intakes.add(Arc::downgrade(&intake));
+        core.keep(intake);
+        declare::declare(&worker, &core);
         core.refill();
         Ok(Serving { core, worker })
     }
@@ -202,8 +208,9 @@ impl fmt::Debug for Serve {
 
 /// A process that takes jobs from a queue; made by [`Serve::start`]. Dropping it [closes](Self::close) it without blocking.
 ///
-/// Jobs that are here go on after a drop, and their ends are told. A [`Drain`](crate::Drain) or a
-/// [`shutdown`](crate::shutdown()) closes the pool, which closes the serving at its next job, and waits until all ends are told.
+/// Jobs that are here go on after a drop, and their ends are told. A [`Drain`](crate::Drain) ends the servings of its family with the
+/// pools: they take no job any more, their jobs end, and the jobs that are left at the deadline are given up. A
+/// [`shutdown`](crate::shutdown()) does so too, and gives up nothing.
 ///
 /// | verb | new jobs | jobs that are here |
 /// |---|---|---|
@@ -271,6 +278,66 @@ impl Serving {
     /// result of another job is told as always.
     pub fn cancel(&self) {
         stop::cancel(&self.worker, &self.core);
+    }
+
+    /// Returns whether it takes jobs, in one word: the answer of a health check.
+    ///
+    /// Costs a lock. A worker is alive in each state, and ready as [`ServingState::Serving`].
+    #[must_use]
+    pub fn state(&self) -> ServingState {
+        self.core.state()
+    }
+
+    /// Waits until it takes jobs: there is a connection, and the queue is there.
+    ///
+    /// Returns false once it is closed. Blocks without a bound while there is no connection or no queue: an origin makes the queue
+    /// when its pool starts, or an operator. The running task releases its permit meanwhile.
+    ///
+    /// ```
+    /// use heirloom::remote::{self, Job, ServingState};
+    /// # use heirloom::{PoolConfig, Scope};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Words;
+    /// # impl Job for Words {
+    /// #     const NAME: &'static str = "words";
+    /// #     type Output = ();
+    /// #     fn run(self) {}
+    /// # }
+    /// # let (engine, scope) = (remote::loopback(), Scope::new("doc"));
+    /// # let here = scope.create("here");
+    /// # here.start(PoolConfig::leased(1))?;
+    ///
+    /// let serving = remote::serve(engine.queue("words"), &here).job::<Words>().start()?;
+    /// assert!(serving.wait_ready()?); // now the worker says that it is ready
+    /// assert_eq!(serving.state(), ServingState::Serving);
+    /// engine.disconnect();
+    /// # while serving.state() == ServingState::Serving {}
+    /// assert_eq!(serving.state().as_str(), "disconnected");
+    /// # Ok::<(), heirloom::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotAllowed`](crate::ErrorKind::NotAllowed) or [`EngineFailed`](crate::ErrorKind::EngineFailed) when the engine refuses the
+    /// queue. The serving asks again after each lease.
+    pub fn wait_ready(&self) -> Result<bool, Error> {
+        ready::wait(&self.core, None)
+    }
+
+    /// As [`wait_ready`](Self::wait_ready), waiting at most `d`. Returns false also when it was not ready in time.
+    ///
+    /// # Errors
+    /// As [`wait_ready`](Self::wait_ready).
+    pub fn wait_ready_timeout(&self, d: Duration) -> Result<bool, Error> {
+        ready::wait(&self.core, park::after(d))
+    }
+
+    /// As [`wait_ready`](Self::wait_ready), without blocking the runtime. Dropping the future stops the wait.
+    ///
+    /// # Errors
+    /// As [`wait_ready`](Self::wait_ready).
+    pub async fn wait_ready_async(&self) -> Result<bool, Error> {
+        ready::wait_async(&self.core).await
     }
 
     /// Returns the numbers of this serving.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{CancelReason, Error, StopError};
+use crate::lineage::intake::Intake;
 use crate::lineage::work;
 use crate::pool::blocking::release::{OfTracker, PermitsReleased, block_on_wakers};
 use crate::pool::blocking::wait_for::{await_tracker, block_on_tracker};
@@ -14,7 +15,7 @@ use crate::remote::worker::run::{Run, Stage};
 use crate::remote::worker::state::Worker;
 use crate::remote::worker::{begin, tell};
 use crate::sync::fork;
-use crate::sync::os::{Arc, Ordering};
+use crate::sync::os::{Arc, Weak};
 use crate::timer::within::within;
 use crate::wait::graph::Label;
 use crate::wait::park;
@@ -23,6 +24,26 @@ use crate::wire::message::Outcome;
 
 /// The most time in which the ends of given up jobs reach their origins.
 const TELLING: Duration = Duration::from_secs(1);
+
+/// A serving, as the end of its family sees it.
+pub(super) struct Served {
+    pub(super) worker: Weak<Worker>,
+    pub(super) core: Weak<Core>,
+}
+
+impl Intake for Served {
+    fn close(self: Arc<Self>) {
+        if let (Some(worker), Some(core)) = (self.worker.upgrade(), self.core.upgrade()) {
+            begin::close(&worker, &core);
+        }
+    }
+
+    fn give_up(self: Arc<Self>) {
+        if let (Some(worker), Some(core)) = (self.worker.upgrade(), self.core.upgrade()) {
+            give_up(&worker, &core);
+        }
+    }
+}
 
 /// The tracker that counts the jobs' tasks, and the runs until they are settled.
 fn tracker(core: &Core) -> &TaskTracker {
@@ -92,7 +113,7 @@ fn telling(worker: &Worker) -> Duration {
 
 /// Closes the serving, and cancels its jobs. Runs user code.
 pub(super) fn cancel(worker: &Arc<Worker>, core: &Arc<Core>) {
-    core.cancelled.store(true, Ordering::SeqCst);
+    core.set_cancelled();
     begin::close(worker, core);
     core.at.cancel_for(CancelReason::Request);
 }

@@ -148,7 +148,7 @@ fn report_panic(run: &Run, text: &str) {
 
 /// Returns whether the job ended early because this worker was cancelled, and may begin elsewhere.
 fn gives_back(run: &Run) -> bool {
-    run.repeatable && tell::is_cancelled_here(run) && with_own(|frame| frame.is_some_and(Frame::was_interrupted))
+    run.repeatable && run.core.is_cancelled() && with_own(|frame| frame.is_some_and(Frame::was_interrupted))
 }
 
 fn text(payload: &(dyn Any + Send)) -> String {

@@ -215,8 +215,3 @@ pub(super) fn tell_again(worker: &Arc<Worker>, runs: &[Arc<Run>]) {
         tell(worker, run);
     }
 }
-
-/// Returns whether the serving of the run was cancelled by this process.
-pub(super) fn is_cancelled_here(run: &Run) -> bool {
-    run.core.cancelled.load(Ordering::SeqCst)
-}
