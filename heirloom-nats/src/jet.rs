@@ -42,17 +42,29 @@ pub(crate) fn read(body: &[u8]) -> Result<Value, ServerError> {
     match serde_json::from_slice::<Answered>(body) {
         Ok(Answered { error: Some(error), .. }) => Err(error),
         Ok(Answered { value, .. }) => Ok(value),
-        Err(error) => Err(ServerError {
-            description: format!("the server's answer cannot be read: {error}"),
-            ..Default::default()
-        }),
+        Err(error) => Err(unreadable(&error)),
     }
+}
+
+fn unreadable(error: &serde_json::Error) -> ServerError {
+    ServerError { description: format!("the server's answer cannot be read: {error}"), ..Default::default() }
 }
 
 /// Reads the answer to a published message: its number in the stream.
 pub(crate) fn read_published(body: &[u8]) -> Result<u64, Fault> {
-    match read(body) {
-        Ok(value) => value["seq"].as_u64().ok_or_else(|| Fault::Broken("the server's answer has no number".into())),
+    #[derive(Deserialize)]
+    struct Published {
+        error: Option<ServerError>,
+        seq: Option<u64>,
+    }
+    let number = match serde_json::from_slice(body) {
+        Ok(Published { error: Some(error), .. }) => Err(error),
+        Ok(Published { seq: Some(number), .. }) => Ok(number),
+        Ok(_) => Err(ServerError { description: "its answer has no number".into(), ..Default::default() }),
+        Err(error) => Err(unreadable(&error)),
+    };
+    match number {
+        Ok(number) => Ok(number),
         Err(error) if code::FULL.contains(&error.err_code) => Err(Fault::Full),
         Err(error) => Err(Fault::Broken(format!("the server refuses the job: {}", error.description))),
     }

@@ -29,15 +29,15 @@ impl Driver {
         if let Err(fault) = Names::check(&job.queue) {
             return job.answer.give(Err(fault));
         }
-        let headers = match headers(&job, self.shared.max_payload()) {
-            Ok(headers) => headers,
-            Err(fault) => return job.answer.give(Err(fault)),
-        };
+        let Job { queue, id, mut headers, dedup, body, answer } = job;
+        headers.push((DEDUP, dedup));
+        if let Err(fault) = check(&headers, &body, self.shared.max_payload()) {
+            return answer.give(Err(fault));
+        }
         if !self.connection.is_ready() {
-            return job.answer.give(Err(Fault::Away));
+            return answer.give(Err(Fault::Away));
         }
         self.become_origin();
-        let Job { queue, id, body, answer, .. } = job;
         let subject = self.names.job(&queue, &id);
         self.send_job(Published { queue, subject, headers, body, until: now + WITHIN, answer }, now);
     }
@@ -53,7 +53,8 @@ impl Driver {
             queue.parked.push(job);
             return;
         }
-        let (subject, headers, body) = (job.subject.clone(), job.headers.clone(), job.body.clone());
+        let (subject, body) = (job.subject.clone(), job.body.clone());
+        let headers: HeaderMap = job.headers.iter().map(header).collect();
         let token = self.pending.add(subject.clone(), job.until.min(now + AGAIN), Kind::Job(job));
         self.outbox.send(subject, Some(self.names.reply(token)), Some(headers), body);
     }
@@ -157,23 +158,22 @@ async fn depth(asker: &Asker, settings: &Settings, name: &str, present: Option<P
     }
 }
 
-/// Returns the headers of a job, if the job is not too large with them.
-fn headers(job: &Job, most: usize) -> Result<HeaderMap, Fault> {
-    let mut headers = HeaderMap::new();
-    let dedup = (DEDUP, job.dedup.as_str());
-    let all: Vec<_> = job.headers.iter().map(|(name, value)| (*name, value.as_str())).chain([dedup]).collect();
-    for (name, value) in &all {
-        let Ok(value) = value.parse::<HeaderValue>() else {
-            return Err(Fault::Broken(format!("the header `{name}` has a line break, which no header may have")));
-        };
-        headers.insert(HeaderName::from_static(name), value);
+/// Refuses a job that is too large with its headers, or has a header that is none.
+fn check(headers: &[(&'static str, String)], body: &Bytes, most: usize) -> Result<(), Fault> {
+    if let Some((name, _)) = headers.iter().find(|(_, value)| value.contains(['\r', '\n'])) {
+        return Err(Fault::Broken(format!("the header `{name}` has a line break, which no header may have")));
     }
-    let bytes = job.body.len() + header_bytes(&all);
-    if bytes > most { Err(Fault::TooLarge { bytes, most }) } else { Ok(headers) }
+    let bytes = body.len() + header_bytes(headers);
+    if bytes > most { Err(Fault::TooLarge { bytes, most }) } else { Ok(()) }
+}
+
+/// Returns a header as the client takes it. [`check`] has read the value.
+fn header((name, value): &(&'static str, String)) -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static(name), HeaderValue::from(value.as_str()))
 }
 
 /// Returns the bytes that headers have on the wire.
-pub(super) fn header_bytes(headers: &[(&str, &str)]) -> usize {
-    let lines = headers.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len());
+pub(super) fn header_bytes(headers: &[(&str, impl AsRef<str>)]) -> usize {
+    let lines = headers.iter().map(|(name, value)| name.len() + value.as_ref().len() + ": \r\n".len());
     "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>()
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use async_nats::HeaderMap;
 use heirloom::remote::engine::{Answer, Bytes, Fault, Receipt};
 use tokio::sync::oneshot;
 
@@ -28,7 +27,7 @@ pub(super) enum Kind {
 pub(super) struct Published {
     pub(super) queue: String,
     pub(super) subject: String,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Bytes,
     /// The time at which the job is given up.
     pub(super) until: Instant,

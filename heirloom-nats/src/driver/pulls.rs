@@ -119,6 +119,7 @@ impl Driver {
         self.plan_sign(ack_wait);
         let mut headers = Vec::new();
         for (name, values) in message.headers.iter().flat_map(async_nats::HeaderMap::iter) {
+            let name: &str = name.as_ref();
             headers.extend(values.iter().map(|value| (name.to_string(), value.as_str().to_string())));
         }
         let receipt = from.incarnation.receipt(from.number);

@@ -85,7 +85,7 @@ impl Together {
 
 /// Joins parts to one body.
 fn join<'a>(parts: impl Iterator<Item = Option<&'a Bytes>>) -> Bytes {
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(512);
     for part in parts {
         // A part is smaller than a message.
         let length = part.map_or(NONE, |part| u32::try_from(part.len()).unwrap_or(NONE));

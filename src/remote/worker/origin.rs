@@ -116,7 +116,8 @@ impl Origin {
     pub(crate) fn path_at(at: &Lineage) -> (Vec<PathScope>, Vec<Lineage>) {
         let stands_for = ORIGIN.at(at);
         let bound = stands_for.place().ok().map(|place| place.id());
-        let theirs = stands_for.get().map(|origin| origin.0.path.scopes.clone()).unwrap_or_default();
+        let theirs =
+            bound.and_then(|_| stands_for.with(|origin| origin.0.path.scopes.clone()).ok()).unwrap_or_default();
         let here = at.ancestors().take_while(|node| Some(node.id()) != bound);
         let mut ours: Vec<Lineage> = here.filter(|node| node.kind() == NodeKind::Scope).collect();
         ours.reverse();

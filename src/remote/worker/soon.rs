@@ -16,21 +16,36 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// The runs that are to ask. One call of the clock serves all runs of a moment.
 #[derive(Default)]
-pub(super) struct Soon(Mutex<Vec<Weak<Run>>>);
+pub(super) struct Soon(Mutex<Runs>);
+
+#[derive(Default)]
+struct Runs {
+    runs: Vec<Weak<Run>>,
+    /// The clock calls [`ask_all`].
+    is_due: bool,
+}
 
 /// Asks the origin of a run that has begun, unless the run ends within a moment.
 pub(super) fn ask(worker: &Arc<Worker>, run: &Arc<Run>) {
-    let is_first = {
-        let mut runs = worker.soon.0.lock();
-        runs.push(Arc::downgrade(run));
-        runs.len() == 1
+    let was_due = {
+        let mut soon = worker.soon.0.lock();
+        soon.runs.push(Arc::downgrade(run));
+        std::mem::replace(&mut soon.is_due, true)
     };
-    if is_first {
+    if !was_due {
         worker.after(MOMENT, ask_all);
     }
 }
 
 fn ask_all(worker: &Arc<Worker>) {
-    let runs = std::mem::take(&mut *worker.soon.0.lock());
+    let runs = {
+        let mut soon = worker.soon.0.lock();
+        soon.is_due = !soon.runs.is_empty();
+        std::mem::take(&mut soon.runs)
+    };
+    if !runs.is_empty() {
+        // The clock's thread is awake, and need not be unparked for the next jobs.
+        worker.after(MOMENT, ask_all);
+    }
     runs.iter().filter_map(Weak::upgrade).for_each(|run| begin::ask(worker, &run));
 }
