@@ -84,17 +84,13 @@ pub(super) enum Stage<F: Job, T> {
     Empty(PhantomData<fn() -> T>),
 }
 
-impl<F: Job, T> Stage<F, T> {
-    pub(super) const EMPTY: Self = Self::Empty(PhantomData);
-}
-
 impl<'f, F, T> Staged<'f> for Cell<Stage<F, T>>
 where
     F: Job<Output: Stored<T> + 'f> + Send + 'f,
     T: 'f,
 {
     fn run(&self, task: TaskId) -> Result<(), Payload> {
-        let Stage::Ready(f) = self.replace(Stage::EMPTY) else { return Ok(()) };
+        let Stage::Ready(f) = self.replace(Stage::Empty(PhantomData)) else { return Ok(()) };
         // The stage is not borrowed meanwhile: where the closure ends the process, its exit fails this task.
         let ran = catch_unwind(AssertUnwindSafe(|| f.run()));
         fork::end_of(&|| format!("task {task}"), ran.is_err());
@@ -115,15 +111,15 @@ where
     }
 
     unsafe fn take(&self, to: *mut ()) {
-        if let Stage::Done(output) = self.replace(Stage::EMPTY) {
-            let output: Output<T> = output.and_then(Stored::open);
+        if let Stage::Done(output) = self.replace(Stage::Empty(PhantomData)) {
+            let output: Output<T> = Stored::open(output);
             // SAFETY: the caller points to an `Option<Output<T>>` of its own.
             unsafe { *to.cast::<Option<Output<T>>>() = Some(output) };
         }
     }
 
     fn empty(&self) {
-        swallow_drop(self.replace(Stage::EMPTY));
+        swallow_drop(self.replace(Stage::Empty(PhantomData)));
     }
 }
 

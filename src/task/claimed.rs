@@ -183,7 +183,7 @@ impl<M: 'static, F: Job, T> HandleRef<M, F, T> {
         let stage = ptr::eq(claimed.task().as_raw(), self.as_raw()).then(|| {
             // SAFETY: `new` made the cell of these types, and the cell lives. The claimer alone touches the stage.
             let cell = unsafe { self.cell().cast::<TaskCell<M, Cell<Stage<F, T>>>>().as_ref() };
-            cell.stage.replace(Stage::EMPTY)
+            cell.stage.replace(Stage::Empty(PhantomData))
         });
         drop(claimed.take_meta());
         claimed.finish(pool);

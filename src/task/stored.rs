@@ -3,16 +3,16 @@
 use crate::error::TaskError;
 
 /// The value of a closure, as its task's cell keeps the value until the handle takes it as a `T`.
-pub(crate) trait Stored<T> {
+pub(crate) trait Stored<T>: Sized {
     /// Returns the task's result, on the thread that takes it. May run user code.
-    fn open(self) -> Result<T, TaskError>;
+    fn open(output: Result<Self, TaskError>) -> Result<T, TaskError>;
 }
 
 /// Each value is stored as what it is.
 impl<T> Stored<T> for T {
     #[inline]
-    fn open(self) -> Result<T, TaskError> {
-        Ok(self)
+    fn open(output: Result<T, TaskError>) -> Result<T, TaskError> {
+        output
     }
 }
 
@@ -32,7 +32,7 @@ impl<D, T> Late<D, T> {
 
 #[cfg(feature = "remote")]
 impl<D, T> Stored<T> for Late<D, T> {
-    fn open(self) -> Result<T, TaskError> {
-        (self.make)(self.data)
+    fn open(output: Result<Self, TaskError>) -> Result<T, TaskError> {
+        output.and_then(|late| (late.make)(late.data))
     }
 }
