@@ -34,6 +34,8 @@ pub struct ManagerNotFound {
     pub(crate) elsewhere: Elsewhere,
     /// The asking code has a node of its own, where a manager can be created.
     pub(crate) owns: bool,
+    /// The process that sent the job to which the asking code belongs.
+    pub(crate) sent_from: Option<String>,
 }
 
 impl fmt::Display for ManagerNotFound {
@@ -44,7 +46,11 @@ impl fmt::Display for ManagerNotFound {
             "no manager named \"{namespace}\" at {place}, nor above; {} \
              (`as_manager_not_found()`, then `elsewhere()`, tells whether another node has one)",
             Advice(self)
-        )
+        )?;
+        match &self.sent_from {
+            Some(origin) => write!(f, "; this is a job of {origin}, and finds the managers of its worker alone"),
+            None => Ok(()),
+        }
     }
 }
 

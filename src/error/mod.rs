@@ -28,7 +28,7 @@ pub(crate) mod timed_out;
 #[cfg(feature = "remote")]
 mod travel;
 #[cfg(feature = "remote")]
-mod travelled;
+pub(crate) mod travelled;
 pub(crate) mod value;
 pub(crate) mod worker_init;
 

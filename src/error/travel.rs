@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::sum::Error;
-use crate::error::travelled::RemoteError;
+use crate::error::travelled::{FOUND_AT, RemoteError};
 
 impl From<&Error> for RemoteError {
     fn from(error: &Error) -> Self {
@@ -13,6 +13,8 @@ impl From<&Error> for RemoteError {
                 kind: error.kind(),
                 message: error.to_string(),
                 panic: error.panic_message().map(String::from),
+                missing: error.as_manager_not_found().map(|missing| missing.namespace.raw().into_owned()),
+                found_at: None,
                 cancelled: error.as_cancelled().cloned(),
             },
         }
@@ -40,6 +42,8 @@ impl Serialize for Error {
 #[cfg_attr(docsrs, doc(cfg(feature = "remote")))]
 impl<'de> Deserialize<'de> for Error {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        RemoteError::deserialize(deserializer).map(Self::from)
+        let mut error = RemoteError::deserialize(deserializer)?;
+        error.found_at = error.missing.as_deref().and_then(|name| FOUND_AT.get()?(name));
+        Ok(error.into())
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::cancelled::{CancelReason, Cancelled};
 use crate::error::kind::ErrorKind;
+use crate::sync::os::OnceLock;
 
 /// An error of this crate that comes from another process: its kind, its text, and the cancel behind it.
 ///
@@ -70,9 +71,18 @@ pub struct RemoteError {
     pub(super) message: String,
     #[serde(default)]
     pub(super) panic: Option<String>,
+    /// The name of a manager that was not found.
+    #[serde(default)]
+    pub(super) missing: Option<String>,
+    /// The node of this process that has a manager of that name.
+    #[serde(skip)]
+    pub(super) found_at: Option<String>,
     #[serde(default, serialize_with = "write_cancel", deserialize_with = "read_cancel")]
     pub(super) cancelled: Option<Cancelled>,
 }
+
+/// Returns the node, in words, at which the running code finds a manager of this name. Set by code above that knows managers.
+pub(crate) static FOUND_AT: OnceLock<fn(&str) -> Option<String>> = OnceLock::new();
 
 impl RemoteError {
     /// Returns the reason in one word.
@@ -88,7 +98,14 @@ impl RemoteError {
 
 impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        match &self.found_at {
+            Some(at) => write!(
+                f,
+                "; this process has one at {at}: start one at the worker too, or use this one before the job is sent"
+            ),
+            None => Ok(()),
+        }
     }
 }
 

@@ -6,7 +6,10 @@ use crate::lineage::handle::Lineage;
 use crate::lineage::node::Family;
 use crate::names::namespace::Namespace;
 use crate::registry::manager::PoolManager;
-use crate::sync::os::Arc;
+use crate::sync::os::{Arc, OnceLock};
+
+/// Returns the process that sent the job at or above a node. Set by code above that knows jobs.
+pub(crate) static SENT_FROM: OnceLock<fn(&Lineage) -> Option<String>> = OnceLock::new();
 
 /// How many nodes [`ManagerNotFound::elsewhere`] names.
 const MOST: usize = 8;
@@ -18,7 +21,8 @@ impl ManagerNotFound {
         let elsewhere = Elsewhere(Arc::new(move |namespace| {
             family.upgrade().map_or_else(Vec::new, |family| owners(&family, namespace))
         }));
-        Self { namespace, place: at.words().to_string(), place_id: at.id(), elsewhere, owns: true }
+        let sent_from = SENT_FROM.get().and_then(|sent_from| sent_from(at));
+        Self { namespace, place: at.words().to_string(), place_id: at.id(), elsewhere, owns: true, sent_from }
     }
 
     /// For a look-up from the current node. Makes no node: a task that asks in vain and submits itself again for ever makes

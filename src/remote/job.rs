@@ -28,7 +28,7 @@ use serde::de::DeserializeOwned;
 /// ```
 ///
 /// # Two versions at a time
-/// During a deploy, the sender and the worker may be built from two versions of the type. Both the job and its output travel
+/// During a deploy, the origin and the worker may be built from two versions of the type. Both the job and its output travel
 /// as MessagePack with field names. A field may be added with `#[serde(default)]`, and a field that the reader does not know is
 /// ignored. A renamed type needs a new `NAME`.
 pub trait Job: Serialize + DeserializeOwned + Send + 'static {

@@ -23,7 +23,7 @@
 //! |---|---|---|
 //! | `stop` | waits for the results | stops taking jobs, waits for its own |
 //! | `cancel` | withdraws what has not begun, cancels the rest | jobs that have not begun go to another worker; the others are cancelled, and repeatable ones begin again elsewhere |
-//! | death | its jobs are cancelled, unless the pool is [sealed](crate::PoolConfig::sealed) | its jobs are lost, or begin again |
+//! | death | its jobs are cancelled, unless the pool [outlives](crate::PoolConfig::outlives_origin) it | its jobs are lost, or begin again |
 
 mod answer;
 mod call;

@@ -156,7 +156,7 @@ impl<'a, J: Job> Sends<'a, J> {
 
     /// Gives an accepted job to the engine. Returns the handle to its task.
     fn send(&self, (promise, handle): Accepted<J>, told: Option<Answer<()>>) -> TaskHandle<J::Output> {
-        let Remote { queue, attempts, sealed, .. } = self.remote;
+        let Remote { queue, attempts, outlives_origin, .. } = self.remote;
         let me = &queue.link.me;
         let at = promise.lineage();
         let (mut path, mut scopes) = JobOrigin::path_at(&at);
@@ -174,7 +174,7 @@ impl<'a, J: Job> Sends<'a, J> {
             attempt: 1,
             sent: 0,
             repeatable: J::REPEATABLE,
-            sealed: *sealed,
+            outlives_origin: *outlives_origin,
             trace: TraceContext::inject(),
             body: self.body.clone(),
         };

@@ -13,8 +13,8 @@ static CONTEXT: Heirloom<TraceContext> = Heirloom::new("heirloom.trace");
 
 /// The W3C trace context and baggage of a job: `traceparent`, `tracestate` and `baggage`.
 ///
-/// Each job carries them from its sender to its worker. Without a [`Propagator`] a job that sends a job hands its own on, so the
-/// headers of the first sender reach the last worker unchanged.
+/// Each job carries them from its submitter to its worker. Without a [`Propagator`] a job that sends a job hands its own on, so the
+/// headers of the first submitter reach the last worker unchanged.
 ///
 /// ```
 /// use heirloom::remote::TraceContext;
@@ -70,7 +70,7 @@ impl TraceContext {
         self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(header)).map(|(_, value)| value.as_str())
     }
 
-    /// Returns the header `traceparent`: the ids of the trace and of the sender's span.
+    /// Returns the header `traceparent`: the ids of the trace and of the submitter's span.
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
         self.get("traceparent")
@@ -112,13 +112,13 @@ impl TraceContext {
     pub(crate) fn inject() -> Vec<(String, String)> {
         let mut context = Self::current();
         if let Some(propagator) = PROPAGATOR.get() {
-            // A panic in it is the sender's.
+            // A panic in it is the submitter's.
             propagator.inject(&mut context);
         }
         context.0
     }
 
-    /// Lets the propagator make the job's span a child of the sender's.
+    /// Lets the propagator make the job's span a child of the submitter's.
     pub(super) fn extract(&self, span: &tracing::Span) {
         if let Some(propagator) = PROPAGATOR.get() {
             propagator.extract(self, span);
@@ -136,9 +136,9 @@ static PROPAGATOR: OnceLock<Box<dyn Propagator>> = OnceLock::new();
 
 /// Ties the headers of jobs to a tracing library, such as OpenTelemetry. Set once, by [`set_propagator`].
 pub trait Propagator: Send + Sync + 'static {
-    /// Writes the running code's context into the headers of a job. Called where the job is sent, on the sender's thread.
+    /// Writes the running code's context into the headers of a job. Called where the job is sent, on the submitter's thread.
     ///
-    /// `context` has the headers of the job that the sender itself runs in, if any.
+    /// `context` has the headers of the job that the submitter itself runs in, if any.
     fn inject(&self, context: &mut TraceContext);
 
     /// Makes `span`, that of the job on its worker, a child of the span in the headers. Called before the span is entered, on

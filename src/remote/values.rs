@@ -17,7 +17,7 @@ const MOST: usize = 64 << 10;
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Heirloom<T> {
     /// Lets the key's values travel with remote jobs.
     ///
-    /// A job that is [sent](crate::PoolManager::send) to a remote pool takes along the value that a look-up at its sender finds,
+    /// A job that is [sent](crate::PoolManager::send) to a remote pool takes along the value that a look-up at its submitter finds,
     /// as MessagePack with field names. A worker that [lists the key](crate::remote::Serve::value) binds it at the job's task. It
     /// is a copy: later changes do not reach it. A value that travelled is data, and no proof of a right.
     ///

@@ -34,8 +34,8 @@ pub struct Envelope {
     pub(crate) sent: u32,
     pub(crate) repeatable: bool,
     /// The job goes on when its origin has died.
-    pub(crate) sealed: bool,
-    /// The [`TRACE_HEADERS`] that the sender has.
+    pub(crate) outlives_origin: bool,
+    /// The [`TRACE_HEADERS`] that the submitter has.
     pub(crate) trace: Vec<(String, String)>,
     pub(crate) body: Bytes,
 }
@@ -72,7 +72,7 @@ impl Envelope {
             attempt: 1,
             sent: 0,
             repeatable: false,
-            sealed: false,
+            outlives_origin: false,
             trace: Vec::new(),
             body,
         }
@@ -117,8 +117,8 @@ impl Envelope {
         if self.repeatable {
             headers.push(("Hl-Repeatable", "1".into()));
         }
-        if self.sealed {
-            headers.push(("Hl-Sealed", "1".into()));
+        if self.outlives_origin {
+            headers.push(("Hl-Outlives", "1".into()));
         }
         for name in TRACE_HEADERS {
             if let Some((_, value)) = self.trace.iter().find(|(key, _)| key == name) {
@@ -154,7 +154,7 @@ impl Envelope {
             attempt: get("Hl-Attempt")?.parse().map_err(|_| Unreadable::Header("Hl-Attempt"))?,
             sent: 0,
             repeatable: get("Hl-Repeatable") == Ok("1"),
-            sealed: get("Hl-Sealed") == Ok("1"),
+            outlives_origin: get("Hl-Outlives") == Ok("1"),
             trace: trace.collect(),
             body,
         })

@@ -94,10 +94,10 @@ fn a_dead_origins_jobs_are_cancelled() {
 }
 
 #[test]
-fn a_sealed_pools_jobs_run_on_without_their_origin() {
+fn the_jobs_of_a_pool_that_outlives_its_origin_run_on() {
     bounded(|| {
         let world = World::new();
-        let pool = world.pool_with(PoolConfig::remote(1, world.origin.queue("work")).sealed());
+        let pool = world.pool_with(PoolConfig::remote(1, world.origin.queue("work")).outlives_origin());
         let (key, worker) = (Key::new(), world.worker(1));
         let _task = key.begun(&pool);
         world.origin.kill();

@@ -284,7 +284,7 @@ fn a_closure_is_refused_with_the_remedy() {
 fn its_settings_are_refused_for_another_kind() {
     let world = World::new();
     let pool = world.scope.create("here");
-    for config in [PoolConfig::leased(1).sealed(), PoolConfig::dedicated(1).attempts(2)] {
+    for config in [PoolConfig::leased(1).outlives_origin(), PoolConfig::dedicated(1).attempts(2)] {
         let refused = pool.start(config).expect_err("no remote pool");
         assert_eq!(refused.kind(), ErrorKind::Invalid);
         assert!(refused.to_string().contains("`PoolConfig::remote`"), "{refused}");

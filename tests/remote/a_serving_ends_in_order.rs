@@ -52,7 +52,7 @@ fn a_late_stop_names_and_gives_up_what_still_runs() {
         assert_eq!((report.still_running.len(), report.stats.lost), (1, 1), "{report}");
         let left = &report.still_running[0];
         assert_eq!((left.job.as_str(), left.repeatable), ("stubborn", false));
-        assert!(left.place.starts_with("request 7 @ "), "{report}");
+        assert!(left.scope.starts_with("request 7 @ "), "{report}");
         assert_eq!(task.join().expect_err("given up").kind(), ErrorKind::WorkerLost);
         key.open();
     });

@@ -81,10 +81,31 @@ fn kind_and_text_of_each_error_come_back() {
         let (pool, _serving) = (world.pool(1), served(&world));
         let error = pools(pool.call_job(Fails::FindsNoPool).join());
         assert_eq!(error.kind(), ErrorKind::NotFound);
-        assert!(error.to_string().contains("no manager named \"nowhere\""), "{error}");
+        let text = error.to_string();
+        let origin = world.origin.process();
+        assert!(
+            text.contains("no manager named \"nowhere\"") && text.contains(&format!("a job of {origin}")),
+            "{text}"
+        );
+        assert!(!text.contains("this process has one"), "{text}");
         let error = pools(pool.call_job(Fails::Panics).join());
         assert_eq!((error.is_panic(), error.panic_message()), (true, Some("no ink")));
         assert!(matches!(pool.call_job(Fails::Itself).join(), Err(JobError::Missing(page)) if page == "page"));
+    });
+}
+
+#[test]
+fn a_name_that_the_origin_alone_has_is_named_with_the_remedy() {
+    bounded(|| {
+        let world = World::new();
+        let (pool, _serving) = (world.pool(1), served(&world));
+        // The worker stands beside it, as another process does.
+        let request = Scope::new_in(&world.scope, "request 7");
+        let _only_here = request.create("nowhere");
+        let error = pools(request.run(|| pool.call_job(Fails::FindsNoPool).join()));
+        let text = error.to_string();
+        assert!(text.contains("this process has one at scope") && text.contains("request 7"), "{text}");
+        assert!(text.contains("start one at the worker too"), "{text}");
     });
 }
 

@@ -9,5 +9,5 @@ pub(crate) struct Remote {
     /// The most begins of a repeatable job.
     pub(crate) attempts: u32,
     /// Begun jobs go on when this process dies.
-    pub(crate) sealed: bool,
+    pub(crate) outlives_origin: bool,
 }

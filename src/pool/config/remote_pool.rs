@@ -31,16 +31,16 @@ impl PoolConfig {
     /// here.start(PoolConfig::leased(4))?; // the worker's half; in another process, mostly
     /// let serving = remote::serve(engine.another().queue("words"), &here).job::<Words>().start()?;
     ///
-    /// let request = Scope::new("request 7");
-    /// let words = request.create("words");
+    /// let words = heirloom::create("words"); // once, at the server's scope: `n` is the queue's
     /// words.start(PoolConfig::remote(64, engine.queue("words")).task_type(TaskType::job::<Words>()))?;
-    /// assert_eq!(words.send(Words { text: "one two".into() })?.join()?, 2);
+    /// let request = Scope::new("request 7");
+    /// assert_eq!(request.run(|| words.send(Words { text: "one two".into() }))?.join()?, 2);
     /// # serving.stop()?;
     /// # Ok::<(), heirloom::Error>(())
     /// ```
     pub fn remote(n: usize, queue: Queue) -> Self {
         let mut config = Self::new(PoolKind::Remote, n);
-        config.rare_mut().remote = Some(Box::new(Remote { queue, attempts: 3, sealed: false }));
+        config.rare_mut().remote = Some(Box::new(Remote { queue, attempts: 3, outlives_origin: false }));
         config
     }
 
@@ -54,8 +54,8 @@ impl PoolConfig {
     /// Lets the begun jobs of a remote pool run on when this process dies. Their results are dropped then.
     ///
     /// By default a worker cancels the jobs of an origin that has died.
-    pub fn sealed(mut self) -> Self {
-        self.set_remote("sealed", |remote| remote.sealed = true);
+    pub fn outlives_origin(mut self) -> Self {
+        self.set_remote("outlives_origin", |remote| remote.outlives_origin = true);
         self
     }
 

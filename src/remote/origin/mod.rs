@@ -36,6 +36,8 @@ mod time;
 
 use std::io;
 
+use crate::error::travelled::FOUND_AT;
+use crate::registry::find::with;
 use crate::sync::os::Arc;
 use crate::wire::address::ProcessId;
 use crate::wire::engine::Answer;
@@ -49,6 +51,8 @@ pub(crate) use crate::remote::origin::state::Origin;
 /// # Errors
 /// The system's, when it refuses the thread of the clock: a lost worker would not be noticed.
 pub(crate) fn of(link: &Arc<Link>) -> io::Result<Arc<Origin>> {
+    // Idempotent. For an error of a job that names a manager which this process has.
+    let _ = FOUND_AT.set(|name| with(name.to_string(), |manager| manager.owner()).ok()?.map(|owner| owner.to_string()));
     link::half(&link.origin, || Origin::new(link), time::schedule)
 }
 

@@ -109,7 +109,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
         path: envelope.path,
         deadline: envelope.deadline,
         repeatable: envelope.repeatable,
-        sealed: envelope.sealed,
+        outlives_origin: envelope.outlives_origin,
         trace: TraceContext::of(envelope.trace),
         ask: worker.next_ask(),
         again: delivery.count > 1,

@@ -15,7 +15,7 @@ static ORIGIN: Heirloom<Origin> = Heirloom::new("heirloom.origin");
 /// Where a job was sent from: the process, and the scopes there.
 ///
 /// The code of a job gets it by [`current()`](crate::current())[`.origin()`](Lineage::origin), on each thread and in each task below the
-/// job. It is data, and gives no access to the sender. A clone costs one atomic increment.
+/// job. It is data, and gives no access to the origin. A clone costs one atomic increment.
 ///
 /// ```
 /// use heirloom::remote::{self, Job};
@@ -23,10 +23,10 @@ static ORIGIN: Heirloom<Origin> = Heirloom::new("heirloom.origin");
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]
-/// struct Sender;
+/// struct Where;
 ///
-/// impl Job for Sender {
-///     const NAME: &'static str = "sender";
+/// impl Job for Where {
+///     const NAME: &'static str = "where";
 ///     type Output = Vec<String>;
 ///
 ///     fn run(self) -> Vec<String> {
@@ -37,14 +37,13 @@ static ORIGIN: Heirloom<Origin> = Heirloom::new("heirloom.origin");
 /// }
 ///
 /// let engine = remote::loopback();
-/// let here = heirloom::create("sender-here");
+/// let here = heirloom::create("where-here");
 /// here.start(PoolConfig::leased(1))?;
-/// let serving = remote::serve(engine.another().queue("sender"), &here).job::<Sender>().start()?;
+/// let serving = remote::serve(engine.another().queue("where"), &here).job::<Where>().start()?;
 ///
+/// heirloom::create("where").start(PoolConfig::remote(1, engine.queue("where")))?; // once, for all requests
 /// let request = Scope::new("request 7");
-/// let pool = request.create("sender");
-/// pool.start(PoolConfig::remote(1, engine.queue("sender")))?;
-/// let path = request.run(|| pool.send(Sender))?.join()?;
+/// let path = request.run(|| heirloom::get("where")?.send(Where))?.join()?;
 /// assert_eq!(path, ["request 7"]);
 /// # serving.stop()?;
 /// # Ok::<(), heirloom::Error>(())
@@ -86,9 +85,9 @@ impl Origin {
         &self.0.process
     }
 
-    /// Returns the names of the scopes that the sender stood in, from the outermost on.
+    /// Returns the names of the scopes that the submitter stood in, from the outermost on.
     ///
-    /// For a job that a job sent they begin with those of the first sender.
+    /// For a job that a job sent they begin with those of the first submitter.
     pub fn path(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.path.scopes.iter().map(|scope| scope.name.as_str())
     }

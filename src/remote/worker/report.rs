@@ -54,7 +54,7 @@ pub struct RunningJob {
     /// The job's [`NAME`](crate::remote::Job::NAME).
     pub job: String,
     /// The scope that the job was sent from, and its host.
-    pub place: String,
+    pub scope: String,
     /// The time since the job was delivered.
     pub age: Duration,
     /// Whether another worker may begin the job again.
@@ -82,8 +82,8 @@ impl fmt::Display for ServingReport {
 
 impl fmt::Display for RunningJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, job, place, age, repeatable } = self;
+        let Self { id, job, scope, age, repeatable } = self;
         let fate = if *repeatable { "given back" } else { "lost" };
-        write!(f, "job {id} ({:?}) below {:?}, for {age:.1?}, {fate}", Printed(job), Printed(place))
+        write!(f, "job {id} ({:?}) below {:?}, for {age:.1?}, {fate}", Printed(job), Printed(scope))
     }
 }

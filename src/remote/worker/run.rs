@@ -38,7 +38,7 @@ pub(super) struct Run {
     pub(super) path: Path,
     pub(super) deadline: Option<SystemTime>,
     pub(super) repeatable: bool,
-    pub(super) sealed: bool,
+    pub(super) outlives_origin: bool,
     pub(super) trace: TraceContext,
     /// The number of this worker's request to begin.
     pub(super) ask: u64,
@@ -105,7 +105,7 @@ impl Stage {
 }
 
 impl Run {
-    /// Returns the time until the sender's deadline. The clocks of two machines differ, and the origin's own deadline decides: this one is
+    /// Returns the time until the submitter's deadline. The clocks of two machines differ, and the origin's own deadline decides: this one is
     /// for a lost cancel, and for the job's code to see.
     pub(super) fn remaining(&self) -> Option<Duration> {
         Some(self.deadline?.duration_since(SystemTime::now()).unwrap_or_default())

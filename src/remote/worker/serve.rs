@@ -10,6 +10,7 @@ use crate::lineage::intake::Intake;
 use crate::names::task_type::TaskType;
 use crate::pool::config::kind::PoolKind;
 use crate::registry::manager::PoolManager;
+use crate::registry::not_found::SENT_FROM;
 use crate::registry::scope::Scope;
 use crate::remote::job::Job;
 use crate::remote::values::Taken;
@@ -62,11 +63,11 @@ use crate::wire::link::Queue;
 /// here.start(PoolConfig::leased(4))?;
 /// let serving = remote::serve(engine.another().queue("words"), &here).job::<Words>().start()?;
 ///
-/// // The sender.
-/// let request = Scope::new("request 7");
-/// let words = request.create("words");
+/// // The origin: a server, mostly.
+/// let words = heirloom::create("words"); // once, for all requests
 /// words.start(PoolConfig::remote(64, engine.queue("words")).task_type(TaskType::job::<Words>()))?;
-/// let count = request.run(|| words.send(Words { text: "one two".into() }))?.join()?;
+/// let request = Scope::new("request 7");
+/// let count = request.run(|| heirloom::get("words")?.send(Words { text: "one two".into() }))?.join()?;
 /// assert_eq!(count, 2);
 ///
 /// let report = serving.stop()?;
@@ -98,7 +99,7 @@ impl Serve {
 
     /// Binds the values that travel under the key's name at the tasks of the jobs that they come with.
     ///
-    /// The sender's key [travels](crate::Heirloom::travels). A value that no key here takes in is ignored, and one that does not decode
+    /// The origin's key [travels](crate::Heirloom::travels). A value that no key here takes in is ignored, and one that does not decode
     /// makes its job not understood.
     ///
     /// ```
@@ -174,6 +175,8 @@ impl Serve {
             return Err(UnknownTaskType { namespace, wanted, allowed }.into());
         }
         let Some(owner) = here.owner() else { return Err(refused(StartErrorKind::NoPlace)) };
+        // Idempotent.
+        let _ = SENT_FROM.set(|at| at.origin().map(|origin| origin.process().to_string()));
         let worker = super::of(&queue.link).map_err(|source| refused(StartErrorKind::ThreadSpawn { source }))?;
         let scope = Scope::new_in(&owner, format!("serve {:?}", queue.name()));
         let core = Arc::new(Core::new(queue, here.clone(), jobs, scope));

@@ -65,7 +65,7 @@ pub(super) fn send(worker: &Arc<Worker>) {
                 signs.entry(process.clone()).or_default().scopes.extend(id);
             }
         });
-        // Of a dead process, and kept for sealed jobs that have ended now.
+        // Of a dead process, and kept for jobs that outlive it and have ended now.
         let is_left = |key: &Key| !followed.contains(&key.process) && !used.contains(key);
         ends.extend(core.scopes.take(|scope| is_left(scope.key())));
     }
@@ -185,13 +185,13 @@ pub(super) fn end_scopes(worker: &Arc<Worker>, process: &ProcessId, ended: &[u64
     }
 }
 
-/// A process is dead, or counts as dead. Its scopes here are cancelled and dropped, but for those with sealed jobs.
+/// A process is dead, or counts as dead. Its scopes here are cancelled and dropped, but for those with jobs that outlive it.
 fn died(worker: &Arc<Worker>, process: &ProcessId, is_certain: bool) {
     worker.state.lock().followed.remove(process);
     if let Some(link) = worker.link() {
         link.engine.unfollow(process);
     }
-    let (mut tasks, mut sealed) = (Vec::new(), Vec::new());
+    let (mut tasks, mut outliving) = (Vec::new(), Vec::new());
     for run in worker.runs() {
         if run.id.origin != *process {
             continue;
@@ -206,11 +206,11 @@ fn died(worker: &Arc<Worker>, process: &ProcessId, is_certain: bool) {
             // It may be paused alone, and has the record.
             (true, _, false) => tell::settle(worker, &run, Settlement::GiveBack),
             (_, true, false) => {}
-            _ if run.sealed => sealed.push(run),
+            _ if run.outlives_origin => outliving.push(run),
             _ => tasks.extend(run.stop(CancelReason::OwnerEnd)),
         }
     }
-    let keeps = |scope: &Key| sealed.iter().any(|run| run.scope.keys.contains(scope));
+    let keeps = |scope: &Key| outliving.iter().any(|run| run.scope.keys.contains(scope));
     let of = |key: &Key| key.process == *process && !keeps(key);
     let scopes: Vec<_> = worker.cores().iter().flat_map(|core| core.scopes.take(|scope| of(scope.key()))).collect();
     aside::run(move || {

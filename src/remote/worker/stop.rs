@@ -133,7 +133,7 @@ fn give_up(worker: &Arc<Worker>, core: &Arc<Core>) -> Vec<RunningJob> {
             still_running.push(RunningJob {
                 id: run.id.clone(),
                 job: run.job.to_string(),
-                place: run.scope.name().to_string(),
+                scope: run.scope.name().to_string(),
                 age: run.since.elapsed(),
                 repeatable: run.repeatable,
             });
