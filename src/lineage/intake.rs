@@ -16,6 +16,7 @@ pub(crate) trait Intake: Send + Sync {
 pub(crate) struct Intakes(Mutex<Vec<Weak<dyn Intake>>>);
 
 impl Intakes {
+    #[cfg(feature = "remote")]
     pub(crate) fn add(&self, intake: Weak<dyn Intake>) {
         let mut intakes = self.0.lock();
         intakes.retain(|intake| intake.strong_count() > 0);
