@@ -13,6 +13,9 @@
 //!             └────────────────┴─ or, if repeatable with attempts left, or not run: waits again
 //! ```
 //!
+//! A repeatable job begins without a grant, and its worker asks for one only if the job runs for more than a moment. The end of a short one
+//! leads from WAITS to ended at once.
+//!
 //! # The worker's death
 //! The engine delivers the same message again after the worker was silent for a lease. The next worker asks to begin with the receipt
 //! that the grant names, and with a later delivery: that proves the death. A request with an earlier delivery is stale, and proves
