@@ -6,7 +6,8 @@ use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
 use crate::allocations::allocations;
 use crate::common::alone;
 
-const TASKS: usize = 2000;
+/// On a busy machine each wait of a round may take a slice of the CPU, some milliseconds.
+const TASKS: usize = 500;
 
 /// How often a round is measured again. A join that sleeps while its task is still queued tells the search for circles of
 /// it, which is one more allocation: the system decides how many do where it keeps the pool's thread from running.

@@ -89,26 +89,45 @@ proptest! {
     }
 }
 
-/// Measures an insertion and a removal, beside so many other values.
-fn beside(others: u64) -> Duration {
-    let mut wheel = Wheel::new(0);
-    let others: Vec<Key> = (0..others).map(|n| wheel.insert(1_000 + n % 100_000, n).0).collect();
-    let round = || {
+/// A wheel with so many values, at which insertions and removals are measured.
+struct Beside {
+    wheel: Wheel<u64>,
+    others: Vec<Key>,
+    best: Duration,
+}
+
+impl Beside {
+    fn new(others: u64) -> Self {
+        let mut wheel = Wheel::new(0);
+        let others = (0..others).map(|n| wheel.insert(1_000 + n % 100_000, n).0).collect();
+        Self { wheel, others, best: Duration::MAX }
+    }
+
+    fn measure(&mut self) {
         let began = Instant::now();
         for n in 0..10_000 {
-            let (key, _) = wheel.insert(30_000 + n, n);
-            assert_eq!(wheel.remove(key), Some(n));
+            let (key, _) = self.wheel.insert(30_000 + n, n);
+            assert_eq!(self.wheel.remove(key), Some(n));
         }
-        began.elapsed()
-    };
-    let best = std::iter::repeat_with(round).take(10).min().unwrap_or_default();
-    assert!(others.iter().all(|key| wheel.remove(*key).is_some()) && wheel.next().is_none());
-    best
+        self.best = self.best.min(began.elapsed());
+    }
+
+    fn end(mut self) {
+        assert!(self.others.iter().all(|key| self.wheel.remove(*key).is_some()) && self.wheel.next().is_none());
+    }
 }
 
 #[test]
 fn a_deadline_costs_the_same_beside_a_million() {
-    let (few, many) = (beside(10), beside(1_000_000));
-    // Between three and four for a tree or a heap of a million; the rest is what a cache holds.
-    assert!(many < 3 * few + Duration::from_millis(1), "{few:?} beside ten, {many:?} beside a million");
+    let [mut few, mut many] = [10, 1_000_000].map(Beside::new);
+    // In turns, and until other programs have left both alone for once.
+    let cheap = (0..100).any(|round| {
+        few.measure();
+        many.measure();
+        // Between three and four for a tree or a heap of a million; the rest is what a cache holds.
+        round >= 9 && many.best < 3 * few.best + Duration::from_millis(1)
+    });
+    assert!(cheap, "{:?} beside ten, {:?} beside a million", few.best, many.best);
+    few.end();
+    many.end();
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common;
+use crate::common::{self, BOUND};
 
 /// Runs a bounded test in a browser. Prints a line instead where there is none.
 pub fn in_browser(test: impl FnOnce(&mut Browser) + Send + 'static) {
@@ -159,7 +159,7 @@ impl Tab<'_> {
 
     /// Waits until a script's value is true. The script may fail while the page loads.
     pub fn until(&mut self, what: &str, script: &str) {
-        let until = Instant::now() + Duration::from_secs(25);
+        let until = Instant::now() + BOUND / 3;
         loop {
             let value = self.evaluate(&format!("Boolean({script})"));
             if value == Ok(json!(true)) {

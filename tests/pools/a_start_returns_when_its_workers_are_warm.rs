@@ -127,15 +127,21 @@ fn a_slow_one_ends_the_start_at_its_time_and_the_next_start_replaces_it() {
     bounded(|| {
         let scope = Scope::new("test");
         let pool = scope.create("work");
-        let (open, begun, config) = gated();
         let timed = Duration::from_millis(20);
-        let error = pool.start(config.warm(1).warm_timeout(timed)).expect_err("it takes too long");
-        let Some(&StartErrorKind::WarmTimeout { ready, wanted, after }) = error.as_start().map(|it| it.kind()) else {
-            panic!("{error}")
+        let open = loop {
+            let (open, begun, config) = gated();
+            let error = pool.start(config.warm(1).warm_timeout(timed)).expect_err("it takes too long");
+            let Some(&StartErrorKind::WarmTimeout { ready, wanted, after }) = error.as_start().map(|it| it.kind())
+            else {
+                panic!("{error}")
+            };
+            assert_eq!((ready, wanted, after), (0, 1, timed));
+            // On a busy machine it may not have begun in that time, and never does then.
+            if pool.stop().expect("from outside").abandoned == 1 {
+                begun.recv().expect("it had begun");
+                break open;
+            }
         };
-        assert_eq!((ready, wanted, after), (0, 1, timed));
-        begun.recv().expect("it had begun");
-        assert_eq!(pool.stop().expect("from outside").abandoned, 1);
         pool.start(PoolConfig::dedicated(1).warm(1)).expect("another one");
         assert_eq!(pool.submit(|| 7).expect("accepted").join().expect("runs"), 7);
         drop(open);

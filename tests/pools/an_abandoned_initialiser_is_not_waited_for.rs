@@ -134,8 +134,10 @@ fn several_of_a_start_that_timed_out_are_counted() {
         let pool = scope.create("work");
         let (hanging, config) = hanging(3);
         pool.start(config.warm(3).warm_timeout(Duration::from_millis(50))).expect_err("all hang");
-        let begun = hanging.begun.try_iter().count();
-        assert_eq!(pool.stop().expect("from outside").abandoned, begun);
+        // On a busy machine not all have begun in that time, and the others never do then.
+        let begun = pool.stop().expect("from outside").abandoned;
+        (0..begun).for_each(|_| hanging.begun.recv().expect("it has begun"));
+        assert!(hanging.begun.try_recv().is_err(), "one that is not counted");
         (0..begun).for_each(|_| hanging.release.send(()).expect("listens"));
         (0..begun).for_each(|_| hanging.gone.recv().expect("its thread ends"));
         eventually("none is counted", || pool.stop().expect("from outside").abandoned == 0);

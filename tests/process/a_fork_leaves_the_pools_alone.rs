@@ -41,7 +41,7 @@ pub(crate) static CHECKS: &[Check] = &[
             goes_on(&pool, go);
         },
         expect: |seen| {
-            seen.code(0).says("Some(4)", 1).says("task", 2).says("works", 1).quick();
+            seen.code(0).says("Some(4)", 1).says("task", 2).says("works", 1);
         },
     },
     Check {
@@ -52,7 +52,7 @@ pub(crate) static CHECKS: &[Check] = &[
             goes_on(&pool, go);
         },
         expect: |seen| {
-            seen.code(0).says("Some(5)", 1).says("task", 2).says("works", 1).quick();
+            seen.code(0).says("Some(5)", 1).says("task", 2).says("works", 1);
         },
     },
     Check {
@@ -69,7 +69,7 @@ pub(crate) static CHECKS: &[Check] = &[
             goes_on(&pool, go);
         },
         expect: |seen| {
-            seen.code(0).says("Some(4)", 1).says("task", 2).says("works", 1).quick();
+            seen.code(0).says("Some(4)", 1).says("task", 2).says("works", 1);
         },
     },
     Check {
@@ -92,7 +92,7 @@ pub(crate) static CHECKS: &[Check] = &[
             goes_on(&pool, go);
         },
         expect: |seen| {
-            seen.code(0).says("Some(15)", 1).says("works", 1).quick();
+            seen.code(0).says("Some(15)", 1).says("works", 1);
         },
     },
     Check {
@@ -104,7 +104,7 @@ pub(crate) static CHECKS: &[Check] = &[
             goes_on(&pool, go);
         },
         expect: |seen| {
-            seen.code(0).says("Some(3)", 1).says("works", 1).quick();
+            seen.code(0).says("Some(3)", 1).says("works", 1);
         },
     },
     Check {
@@ -127,7 +127,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{code:?}");
         },
         expect: |seen| {
-            seen.code(0).says("Some(3)", 1).says("parent", 1).says("child", 0).quick();
+            seen.code(0).says("Some(3)", 1).says("parent", 1).says("child", 0);
         },
     },
     Check {
@@ -156,7 +156,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{code:?}");
         },
         expect: |seen| {
-            seen.code(0).says("Some(7)", 1).says("parent", 3).says("child", 0).quick();
+            seen.code(0).says("Some(7)", 1).says("parent", 3).says("child", 0);
         },
     },
     Check {
@@ -167,7 +167,7 @@ pub(crate) static CHECKS: &[Check] = &[
             goes_on(&pool, go);
         },
         expect: |seen| {
-            seen.code(0).says("Some(1)", 1).says("works", 1).quick();
+            seen.code(0).says("Some(1)", 1).says("works", 1);
         },
     },
     Check {
@@ -180,7 +180,7 @@ pub(crate) static CHECKS: &[Check] = &[
             goes_on(&pool, go);
         },
         expect: |seen| {
-            seen.code(0).says("Some(1)", 1).says("works", 1).says("task", 3).quick();
+            seen.code(0).says("Some(1)", 1).says("works", 1).says("task", 3);
         },
     },
     Check {
@@ -191,7 +191,7 @@ pub(crate) static CHECKS: &[Check] = &[
             goes_on(&pool, go);
         },
         expect: |seen| {
-            seen.code(0).says("Some(1)", 1).says("works", 1).quick();
+            seen.code(0).says("Some(1)", 1).says("works", 1);
         },
     },
     Check {
@@ -206,7 +206,7 @@ pub(crate) static CHECKS: &[Check] = &[
             goes_on(&pool, go);
         },
         expect: |seen| {
-            seen.code(0).says("Some(1)", 1).says("works", 1).quick();
+            seen.code(0).says("Some(1)", 1).says("works", 1);
         },
     },
     Check {
@@ -219,7 +219,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{}", pool.submit(|| "works").expect("accepted").join().expect("ends"));
         },
         expect: |seen| {
-            seen.code(0).says("Some(6)", 1).says("works", 1).quick();
+            seen.code(0).says("Some(6)", 1).says("works", 1);
         },
     },
     Check {
@@ -238,7 +238,7 @@ pub(crate) static CHECKS: &[Check] = &[
             }
         },
         expect: |seen| {
-            seen.code(0).says("Some(1)", 1).says("works", 1).says("true", 1).quick();
+            seen.code(0).says("Some(1)", 1).says("works", 1).says("true", 1);
         },
     },
     Check {
@@ -252,7 +252,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{child:?}");
         },
         expect: |seen| {
-            seen.code(0).says("Some(9)", 1).quick();
+            seen.code(0).says("Some(9)", 1);
         },
     },
     #[cfg(feature = "tower")]
@@ -289,7 +289,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{child:?}");
         },
         expect: |seen| {
-            seen.code(0).says("Some(1)", 1).quick();
+            seen.code(0).says("Some(1)", 1);
         },
     },
 ];

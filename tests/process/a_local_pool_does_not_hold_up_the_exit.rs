@@ -6,11 +6,11 @@ use heirloom::{LocalPool, PoolConfig, PoolManager};
 use crate::check::Check;
 
 pub(crate) static CHECKS: &[Check] = &[
-    Check { name: "a_return", play: returns, expect: |seen| _ = seen.code(0).says("ran", 0).quick() },
-    Check { name: "a_guard", play: guarded, expect: |seen| _ = seen.code(0).says("cancelled", 1).quick() },
-    Check { name: "an_exit", play: exits, expect: |seen| _ = seen.code(7).says("ran", 0).quick() },
-    Check { name: "an_exit_in_a_task", play: exits_in_a_task, expect: |seen| _ = seen.code(8).says("ran", 0).quick() },
-    Check { name: "an_exit_in_an_initialiser", play: exits_in_an_initialiser, expect: |seen| _ = seen.code(9).quick() },
+    Check { name: "a_return", play: returns, expect: |seen| _ = seen.code(0).says("ran", 0) },
+    Check { name: "a_guard", play: guarded, expect: |seen| _ = seen.code(0).says("cancelled", 1) },
+    Check { name: "an_exit", play: exits, expect: |seen| _ = seen.code(7).says("ran", 0) },
+    Check { name: "an_exit_in_a_task", play: exits_in_a_task, expect: |seen| _ = seen.code(8).says("ran", 0) },
+    Check { name: "an_exit_in_an_initialiser", play: exits_in_an_initialiser, expect: |seen| _ = seen.code(9) },
 ];
 
 fn queued() -> (PoolManager, LocalPool, heirloom::TaskHandle<()>) {

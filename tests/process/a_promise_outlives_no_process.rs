@@ -32,7 +32,7 @@ pub(crate) static CHECKS: &[Check] = &[
             }
         },
         expect: |seen| {
-            seen.code(0).says("completes", 2).quick();
+            seen.code(0).says("completes", 2);
         },
     },
     Check {
@@ -44,7 +44,7 @@ pub(crate) static CHECKS: &[Check] = &[
             std::mem::forget((begun, work.promise::<()>().expect("accepted")));
         },
         expect: |seen| {
-            seen.code(0).quick();
+            seen.code(0);
         },
     },
     Check {
@@ -54,7 +54,7 @@ pub(crate) static CHECKS: &[Check] = &[
             std::mem::forget(pool(PoolConfig::leased(1)).promise::<()>().expect("accepted"));
         },
         expect: |seen| {
-            seen.code(0).quick();
+            seen.code(0);
             assert!(seen.stderr.contains("gives up on \"work\""), "{}", seen.stderr);
         },
     },
@@ -68,7 +68,7 @@ pub(crate) static CHECKS: &[Check] = &[
             std::mem::forget((promise, task));
         },
         expect: |seen| {
-            seen.code(0).quick();
+            seen.code(0);
             assert!(seen.stderr.contains("does not wait any longer for the cancelled tasks"), "{}", seen.stderr);
         },
     },
@@ -102,7 +102,7 @@ pub(crate) static CHECKS: &[Check] = &[
             }
         },
         expect: |seen| {
-            seen.code(0).says("Some(7)", 1).says("value 2", 3).quick();
+            seen.code(0).says("Some(7)", 1).says("value 2", 3);
         },
     },
 ];

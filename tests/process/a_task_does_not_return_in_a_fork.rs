@@ -48,7 +48,7 @@ pub(crate) static CHECKS: &[Check] = &[
         play: || println!("{:?}", forks_with_a_queue(PoolConfig::leased(1))),
         expect: |seen| {
             seen.code(0).says("Code(0)", 1).says("returns in the child", 1).says("returns in the parent", 1);
-            seen.says("queued in the parent", 3).says("queued in the child", 0).quick();
+            seen.says("queued in the parent", 3).says("queued in the child", 0);
             assert!(seen.stderr.contains("returned in a fork of its process"), "{}", seen.stderr);
         },
     },
@@ -56,7 +56,7 @@ pub(crate) static CHECKS: &[Check] = &[
         name: "on_a_pools_own_thread",
         play: || println!("{:?}", forks_with_a_queue(PoolConfig::dedicated(1).holds_permit())),
         expect: |seen| {
-            seen.code(0).says("Code(0)", 1).says("queued in the parent", 3).says("queued in the child", 0).quick();
+            seen.code(0).says("Code(0)", 1).says("queued in the parent", 3).says("queued in the child", 0);
         },
     },
     #[cfg(feature = "rayon")]
@@ -64,7 +64,7 @@ pub(crate) static CHECKS: &[Check] = &[
         name: "on_a_work_stealing_pools_thread",
         play: || println!("{:?}", forks_with_a_queue(PoolConfig::work_stealing(1))),
         expect: |seen| {
-            seen.code(0).says("Code(0)", 1).says("queued in the parent", 3).says("queued in the child", 0).quick();
+            seen.code(0).says("Code(0)", 1).says("queued in the parent", 3).says("queued in the child", 0);
         },
     },
     #[cfg(feature = "rayon")]
@@ -96,7 +96,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{:?} {}", child.ends(), here == std::thread::current().id());
         },
         expect: |seen| {
-            seen.code(0).says("Code(3) true", 1).quick();
+            seen.code(0).says("Code(3) true", 1);
         },
     },
     Check {
@@ -108,7 +108,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{:?}", forks_with_a_queue(PoolConfig::leased(1).gate(&GATE, GateMode::Require)));
         },
         expect: |seen| {
-            seen.code(0).says("Code(0)", 1).says("queued in the parent", 3).says("queued in the child", 0).quick();
+            seen.code(0).says("Code(0)", 1).says("queued in the parent", 3).says("queued in the child", 0);
         },
     },
     Check {
@@ -121,7 +121,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{}", pool.stop().expect("none of its tasks"));
         },
         expect: |seen| {
-            seen.code(0).says("Code(101)", 1).quick();
+            seen.code(0).says("Code(101)", 1);
             seen.says("1 completed, 0 interrupted, 0 panicked, 0 cancelled, 0 remaining", 1);
         },
     },
@@ -129,7 +129,7 @@ pub(crate) static CHECKS: &[Check] = &[
         name: "where_run_runs_it_on_its_callers_thread",
         play: || ends_at_its_return(|pool, fork| pool.run(fork).expect("ends")),
         expect: |seen| {
-            seen.code(0).says("Code(0)", 1).says("after in the parent", 1).says("after in the child", 0).quick();
+            seen.code(0).says("Code(0)", 1).says("after in the parent", 1).says("after in the child", 0);
         },
     },
     Check {
@@ -146,7 +146,7 @@ pub(crate) static CHECKS: &[Check] = &[
             });
         },
         expect: |seen| {
-            seen.code(0).says("Code(0)", 1).says("joined in the parent", 1).says("joined in the child", 0).quick();
+            seen.code(0).says("Code(0)", 1).says("joined in the parent", 1).says("joined in the child", 0);
         },
     },
     Check {
@@ -163,7 +163,7 @@ pub(crate) static CHECKS: &[Check] = &[
             });
         },
         expect: |seen| {
-            seen.code(0).says("Code(0)", 1).says("next in the parent", 1).says("next in the child", 0).quick();
+            seen.code(0).says("Code(0)", 1).says("next in the parent", 1).says("next in the child", 0);
         },
     },
     Check {
@@ -183,7 +183,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{}", pool.submit(|| "works").expect("accepted").join().expect("runs"));
         },
         expect: |seen| {
-            seen.code(0).says("Code(0)", 1).says("works", 1).quick();
+            seen.code(0).says("Code(0)", 1).says("works", 1);
         },
     },
     Check {
@@ -208,7 +208,7 @@ pub(crate) static CHECKS: &[Check] = &[
         },
         expect: |seen| {
             assert_eq!(libc::SIGABRT, 6);
-            seen.code(0).says("7 Signal(6)", 1).says("after in the parent", 1).says("after in the child", 0).quick();
+            seen.code(0).says("7 Signal(6)", 1).says("after in the parent", 1).says("after in the child", 0);
             assert!(seen.stderr.contains("a borrowing scope of \"work\""), "{}", seen.stderr);
         },
     },
@@ -229,7 +229,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{:?}", forks.expect("accepted").join().expect("ends").expect("the parent").ends());
         },
         expect: |seen| {
-            seen.code(0).says("Signal(6)", 1).quick();
+            seen.code(0).says("Signal(6)", 1);
         },
     },
     Check {
@@ -250,7 +250,7 @@ pub(crate) static CHECKS: &[Check] = &[
             }
         },
         expect: |seen| {
-            seen.code(0).says("Code(3)", 1).says("after in the parent", 1).says("after in the child", 1).quick();
+            seen.code(0).says("Code(3)", 1).says("after in the parent", 1).says("after in the child", 1);
         },
     },
     Check {
@@ -263,7 +263,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("{:?}", child.expect("the parent").ends());
         },
         expect: |seen| {
-            seen.code(0).says("Code(0)", 1).quick();
+            seen.code(0).says("Code(0)", 1);
         },
     },
 ];

@@ -49,7 +49,7 @@ pub(crate) static CHECKS: &[Check] = &[
             std::process::exit(3);
         },
         expect: |seen| {
-            seen.code(3).says("done", 6).quick();
+            seen.code(3).says("done", 6);
         },
     },
     Check {
@@ -66,7 +66,7 @@ pub(crate) static CHECKS: &[Check] = &[
             std::process::exit(4);
         },
         expect: |seen| {
-            seen.code(4).says("done", 0).quick();
+            seen.code(4).says("done", 0);
         },
     },
     Check {
@@ -83,7 +83,7 @@ pub(crate) static CHECKS: &[Check] = &[
             });
         },
         expect: |seen| {
-            seen.code(5).quick();
+            seen.code(5);
         },
     },
     Check {
@@ -94,7 +94,7 @@ pub(crate) static CHECKS: &[Check] = &[
             std::process::exit(6);
         },
         expect: |seen| {
-            seen.code(6).says("done", 2).quick();
+            seen.code(6).says("done", 2);
         },
     },
     Check {
@@ -125,7 +125,7 @@ pub(crate) static CHECKS: &[Check] = &[
             assert!(pool.stop().expect("not from within").is_complete());
         },
         expect: |seen| {
-            seen.code(0).says("done", 2).quick();
+            seen.code(0).says("done", 2);
         },
     },
     #[cfg(target_os = "linux")]
@@ -145,7 +145,7 @@ pub(crate) static CHECKS: &[Check] = &[
             assert!(pool.stop().expect("not from within").is_complete());
         },
         expect: |seen| {
-            seen.code(0).quick();
+            seen.code(0);
         },
     },
     #[cfg(target_os = "linux")]
@@ -170,7 +170,7 @@ pub(crate) static CHECKS: &[Check] = &[
             assert!(pool.stop().expect("not from within").is_complete());
         },
         expect: |seen| {
-            seen.code(0).quick();
+            seen.code(0);
         },
     },
 ];

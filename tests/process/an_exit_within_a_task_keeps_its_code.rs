@@ -70,7 +70,7 @@ pub(crate) static CHECKS: &[Check] = &[
             exit(3)
         },
         expect: |seen| {
-            seen.code(3).says("told", 1).quick();
+            seen.code(3).says("told", 1);
         },
     },
     Check {
@@ -86,7 +86,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("told", 1).quick();
+            seen.code(7).says("told", 1);
         },
     },
     Check {
@@ -104,7 +104,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("told", 1).quick();
+            seen.code(7).says("told", 1);
         },
     },
     Check {
@@ -114,7 +114,7 @@ pub(crate) static CHECKS: &[Check] = &[
             tell(joining("exits", 1).submit(|| exit(7)).expect("accepted").join());
         },
         expect: |seen| {
-            seen.code(7).quick();
+            seen.code(7);
             assert_eq!(seen.lines("not told"), 0, "{}", seen.stdout);
         },
     },
@@ -136,7 +136,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("told", 1).quick();
+            seen.code(7).says("told", 1);
         },
     },
     Check {
@@ -154,7 +154,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("told", 1).quick();
+            seen.code(7).says("told", 1);
         },
     },
     Check {
@@ -175,7 +175,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("told", 1).says("back", 0).quick();
+            seen.code(7).says("told", 1).says("back", 0);
         },
     },
     Check {
@@ -184,7 +184,7 @@ pub(crate) static CHECKS: &[Check] = &[
             let _: Result<(), _> = joining("work", 1).run(|| exit(7));
         },
         expect: |seen| {
-            seen.code(7).quick();
+            seen.code(7);
             assert!(!seen.stderr.contains("heirloom"), "{}", seen.stderr);
         },
     },
@@ -197,7 +197,7 @@ pub(crate) static CHECKS: &[Check] = &[
             });
         },
         expect: |seen| {
-            seen.code(7).quick();
+            seen.code(7);
         },
     },
     Check {
@@ -218,7 +218,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("the scope returned", 1).quick();
+            seen.code(7).says("the scope returned", 1);
         },
     },
     Check {
@@ -241,7 +241,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("true", 1).quick();
+            seen.code(7).says("true", 1);
         },
     },
     Check {
@@ -260,7 +260,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("queued", 5).quick();
+            seen.code(7).says("queued", 5);
         },
     },
     Check {
@@ -279,7 +279,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("task", 5).quick();
+            seen.code(7).says("task", 5);
         },
     },
     Check {
@@ -298,7 +298,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("told", 1).quick();
+            seen.code(7).says("told", 1);
         },
     },
     Check {
@@ -319,7 +319,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).quick();
+            seen.code(7);
             assert!(!seen.stderr.contains("heirloom"), "{}", seen.stderr);
         },
     },
@@ -346,7 +346,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).quick();
+            seen.code(7);
             assert!(seen.stderr.contains("(endless)"), "{}", seen.stderr);
             assert!(!seen.stderr.contains("(exits)"), "{}", seen.stderr);
         },
@@ -383,7 +383,7 @@ pub(crate) static CHECKS: &[Check] = &[
             sleep_for_ever();
         },
         expect: |seen| {
-            seen.code(7).says("told", 1).quick();
+            seen.code(7).says("told", 1);
         },
     },
 ];

@@ -53,7 +53,7 @@ pub(crate) static CHECKS: &[Check] = &[
         name: "a_guard_that_is_awaited_lets_a_current_thread_runtime_go_on",
         play: || drained_by_await(0),
         expect: |seen| {
-            seen.code(0).says("sent", 1).quick();
+            seen.code(0).says("sent", 1);
             assert_eq!(seen.stdout.lines().last(), Some("after"), "{}", seen.stdout);
         },
     },
@@ -61,7 +61,7 @@ pub(crate) static CHECKS: &[Check] = &[
         name: "a_guard_that_is_awaited_lets_a_multi_thread_runtime_go_on",
         play: || drained_by_await(2),
         expect: |seen| {
-            seen.code(0).says("sent", 1).quick();
+            seen.code(0).says("sent", 1);
         },
     },
     Check {
@@ -73,7 +73,7 @@ pub(crate) static CHECKS: &[Check] = &[
             });
         },
         expect: |seen| {
-            seen.code(0).says("sent", 1).quick();
+            seen.code(0).says("sent", 1);
         },
     },
     Check {
@@ -85,7 +85,7 @@ pub(crate) static CHECKS: &[Check] = &[
             });
         },
         expect: |seen| {
-            seen.code(0).says("told, 2 waits", 1).quick();
+            seen.code(0).says("told, 2 waits", 1);
         },
     },
     Check {
@@ -98,7 +98,7 @@ pub(crate) static CHECKS: &[Check] = &[
             println!("value {value}");
         },
         expect: |seen| {
-            seen.code(0).says("sent", 1).says("value 7", 1).quick();
+            seen.code(0).says("sent", 1).says("value 7", 1);
         },
     },
     Check {
@@ -110,7 +110,7 @@ pub(crate) static CHECKS: &[Check] = &[
             }))
         },
         expect: |seen| {
-            seen.code(101).says("sent", 1).quick();
+            seen.code(101).says("sent", 1);
         },
     },
     Check {
@@ -129,7 +129,7 @@ pub(crate) static CHECKS: &[Check] = &[
             });
         },
         expect: |seen| {
-            seen.code(0).quick();
+            seen.code(0);
             assert!(seen.took >= Duration::from_secs(1), "{:?}", seen.took);
             assert_eq!(seen.stderr.matches("gives up on \"stuck\"").count(), 1, "{}", seen.stderr);
         },

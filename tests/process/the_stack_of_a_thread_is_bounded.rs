@@ -62,7 +62,7 @@ pub(crate) const CHECKS: &[Check] = &[
             println!("goes on");
         },
         expect: |seen| {
-            seen.code(0).quick().says("goes on", 1);
+            seen.code(0).says("goes on", 1);
             if cfg!(feature = "stacker") {
                 assert_eq!(
                     seen.stdout.matches("8388608 bytes; raise `threads::set_stack_limit`").count(),
@@ -86,7 +86,7 @@ pub(crate) const CHECKS: &[Check] = &[
             println!("goes on");
         },
         expect: |seen| {
-            seen.code(0).quick().says("goes on", 1);
+            seen.code(0).says("goes on", 1);
         },
     },
     #[cfg(feature = "stacker")]
@@ -110,7 +110,7 @@ pub(crate) const CHECKS: &[Check] = &[
             println!("goes on");
         },
         expect: |seen| {
-            seen.code(0).quick().says("goes on", 1);
+            seen.code(0).says("goes on", 1);
             assert_eq!(seen.stderr, "");
         },
     },
@@ -133,7 +133,7 @@ pub(crate) const CHECKS: &[Check] = &[
             std::thread::park();
         },
         expect: |seen| {
-            seen.code(7).quick();
+            seen.code(7);
         },
     },
     Check {
@@ -154,7 +154,7 @@ pub(crate) const CHECKS: &[Check] = &[
             println!("goes on");
         },
         expect: |seen| {
-            seen.code(0).quick().says("goes on", 1);
+            seen.code(0).says("goes on", 1);
         },
     },
     #[cfg(feature = "stacker")]
@@ -170,7 +170,7 @@ pub(crate) const CHECKS: &[Check] = &[
             println!("goes on");
         },
         expect: |seen| {
-            seen.code(0).quick().says("goes on", 1);
+            seen.code(0).says("goes on", 1);
         },
     },
 ];

@@ -53,7 +53,7 @@ fn at_most_n_run_over_all_workers() {
 #[test]
 fn a_worker_that_dies_before_the_begin_costs_nothing() {
     bounded(|| {
-        let world = World::new();
+        let world = World::leased();
         let pool = world.pool(1);
         let (busy, key) = (Key::new(), Key::new());
         let first = world.worker(1);
@@ -73,7 +73,7 @@ fn a_worker_that_dies_before_the_begin_costs_nothing() {
 #[test]
 fn a_job_whose_worker_dies_is_lost_and_may_have_run() {
     bounded(|| {
-        let world = World::new();
+        let world = World::leased();
         let (pool, key) = (world.pool(1), Key::new());
         let worker = world.worker(1);
         let task = key.begun(&pool);
@@ -92,7 +92,7 @@ fn a_job_whose_worker_dies_is_lost_and_may_have_run() {
 #[test]
 fn a_repeatable_job_begins_again_with_the_next_attempt() {
     bounded(|| {
-        let world = World::new();
+        let world = World::leased();
         let (pool, key) = (world.pool(1), Key::new());
         let first = world.worker(1);
         let task = pool.send(key.repeatable()).expect("accepted");
@@ -110,7 +110,7 @@ fn a_repeatable_job_begins_again_with_the_next_attempt() {
 #[test]
 fn a_repeatable_job_is_lost_after_its_last_attempt() {
     bounded(|| {
-        let world = World::new();
+        let world = World::leased();
         let pool = world.pool_with(PoolConfig::remote(1, world.origin.queue("work")).attempts(2));
         let key = Key::new();
         let task = pool.send(key.repeatable()).expect("accepted");
@@ -131,7 +131,7 @@ fn a_repeatable_job_is_lost_after_its_last_attempt() {
 #[test]
 fn of_a_paused_worker_and_its_successor_the_first_result_counts() {
     bounded(|| {
-        let world = World::new();
+        let world = World::leased();
         let (pool, key) = (world.pool(1), Key::new());
         let first = world.worker(1);
         let task = pool.send(key.repeatable()).expect("accepted");
@@ -339,7 +339,7 @@ fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
 #[test]
 fn a_closed_engine_ends_its_jobs() {
     bounded(|| {
-        let world = World::new();
+        let world = World::leased();
         let (pool, key, _worker) = (world.pool(1), Key::new(), world.worker(1));
         let running = key.begun(&pool);
         let queued = pool.send(Double(1)).expect("accepted");

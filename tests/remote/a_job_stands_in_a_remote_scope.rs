@@ -133,7 +133,7 @@ fn a_pool_of_the_remote_scope_lives_as_long_as_the_request() {
 #[test]
 fn a_dead_origins_scopes_are_dropped() {
     bounded(|| {
-        let world = World::new();
+        let world = World::leased();
         let (_apart, _here, serving) = worker::<Stands>(&world);
         let pool = world.pool(1);
         let request = Scope::new("a dead request");

@@ -10,6 +10,8 @@ use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
 use serde::{Deserialize, Serialize};
 
 use crate::a_serving_ends_in_order::Stubborn;
+use crate::common::BOUND;
+use crate::puppet::LEASE;
 
 /// Doubles a number.
 #[derive(Serialize, Deserialize)]
@@ -54,8 +56,7 @@ fn stage<R>(key: u64, f: impl FnOnce(&mut Stage) -> R) -> R {
 
 fn wait_until(key: u64, mut done: impl FnMut(&Stage) -> bool) {
     let stages = STAGES.0.lock().expect("no panic under it");
-    let waited =
-        STAGES.1.wait_timeout_while(stages, Duration::from_secs(30), |stages| !done(stages.entry(key).or_default()));
+    let waited = STAGES.1.wait_timeout_while(stages, BOUND / 2, |stages| !done(stages.entry(key).or_default()));
     assert!(!waited.expect("no panic under it").1.timed_out(), "the awaited state of a held job never came");
 }
 
@@ -180,9 +181,18 @@ pub(crate) struct Worker {
 }
 
 impl World {
-    /// The lease is short, because tests wait for its end.
+    /// For a test in which no lease ends, however long the system lets a thread wait.
     pub(crate) fn new() -> Self {
-        Self { origin: Loopback::builder().lease(Duration::from_millis(250)).open(), scope: Scope::new("test") }
+        Self::with_lease(Duration::from_secs(5))
+    }
+
+    /// For a test that waits for the end of a lease.
+    pub(crate) fn leased() -> Self {
+        Self::with_lease(LEASE)
+    }
+
+    fn with_lease(lease: Duration) -> Self {
+        Self { origin: Loopback::builder().lease(lease).open(), scope: Scope::new("test") }
     }
 
     /// Starts a remote pool of `n` at the test's scope.
