@@ -9,6 +9,7 @@ use heirloom::remote::engine::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::driver::FLUSH;
 use crate::driver::command::{Command, Job};
 use crate::shared::Shared;
 
@@ -132,7 +133,7 @@ impl Drop for NatsEngine {
             // Its drop would wake the parent's driver, through a lock that another thread may have held at the fork.
             std::mem::forget(commands);
         } else {
-            let _ = commands.send(Command::Close(None));
+            let _ = commands.send(Command::Close(FLUSH, None));
         }
     }
 }

@@ -9,6 +9,7 @@ use heirloom::remote::{ProcessId, Queue};
 use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::sync::oneshot;
 
+use crate::driver::FLUSH;
 use crate::driver::command::Command;
 use crate::runtime;
 use crate::shared::Shared;
@@ -102,7 +103,7 @@ impl Nats {
 
     /// Closes the connection for all its users, and waits until the last messages have left; at most `within`.
     ///
-    /// Returns whether they have. All that waits for an answer gets [`Fault::Away`]. Call it at the end of `main`, after pools
+    /// Returns whether they have. A server that is silent keeps the call for the whole time. All that waits for an answer gets [`Fault::Away`]. Call it at the end of `main`, after pools
     /// and workers are stopped: a process that exits at once may take the last results with it, which then come from
     /// another run of the job.
     ///
@@ -110,8 +111,8 @@ impl Nats {
     /// there.
     pub fn close(&self, within: Duration) -> bool {
         let (sender, closed) = mpsc::channel();
-        let closes = self.begin_close(move || {
-            let _ = sender.send(());
+        let closes = self.begin_close(within, move |all| {
+            let _ = sender.send(all);
         });
         if !closes {
             return true;
@@ -120,31 +121,31 @@ impl Nats {
             tracing::warn!("heirloom-nats: {refusal}, so that the last messages leave before the end");
             return false;
         }
-        heirloom::blocking(|| closed.recv_timeout(within)) != Err(mpsc::RecvTimeoutError::Timeout)
+        // A driver that has ended drops the sender.
+        heirloom::blocking(|| closed.recv_timeout(within))
+            .unwrap_or_else(|late| late == mpsc::RecvTimeoutError::Disconnected)
     }
 
     /// As [`close`](Self::close), for async code of any runtime: `tokio::time::timeout` bounds it.
     ///
-    /// Ready when the last messages have left, within a second or two also where the server is silent. Closes when first polled;
+    /// Returns whether the last messages have left, after ten seconds at most where the server is silent. Closes when first polled;
     /// dropping the future stops only the wait.
-    pub async fn close_async(&self) {
+    pub async fn close_async(&self) -> bool {
         let (sender, closed) = oneshot::channel();
-        let closes = self.begin_close(move || {
-            let _ = sender.send(());
+        let closes = self.begin_close(FLUSH, move |all| {
+            let _ = sender.send(all);
         });
-        if closes {
-            // A driver that has ended drops the sender.
-            let _ = closed.await;
-        }
+        // A driver that has ended drops the sender.
+        !closes || closed.await.unwrap_or(true)
     }
 
     /// Returns false where the connection is closed already.
-    fn begin_close(&self, closed: impl FnOnce() + Send + 'static) -> bool {
+    fn begin_close(&self, within: Duration, closed: impl FnOnce(bool) + Send + 'static) -> bool {
         if self.shared.is_forked() {
             return false;
         }
         let Some(commands) = self.commands.upgrade() else { return false };
-        commands.send(Command::Close(Some(Box::new(closed)))).is_ok()
+        commands.send(Command::Close(within, Some(Box::new(closed)))).is_ok()
     }
 
     /// Returns the engine, for tests of the engine and for code that carries more than pools do.

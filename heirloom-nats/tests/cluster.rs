@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use common::server::{Server, Setup, free_port};
+use common::server::{Server, Setup, lasting_port};
 use heirloom::remote::{self, Job, Serving};
 use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
 use heirloom_nats::Nats;
@@ -38,7 +38,7 @@ impl Job for Numbered {
 
 /// Starts three servers. `None` on a machine that has none.
 fn cluster() -> Option<Vec<Server>> {
-    let ports = [(); 3].map(|()| free_port());
+    let ports = [(); 3].map(|()| lasting_port());
     let routes = ports.map(|port| format!("nats-route://127.0.0.1:{port}")).join(", ");
     let start = |at: usize| {
         let listen = format!("listen: \"127.0.0.1:{}\"", ports[at]);

@@ -7,8 +7,10 @@
 #[path = "common/mod.rs"]
 mod common;
 
+use std::time::Duration;
+
 use common::LONG;
-use common::end::LEASE;
+use common::end;
 use common::process::{Log, Process, eventually, park_for_ever};
 use common::server::Server;
 use heirloom::remote::{self, Job, TraceContext};
@@ -16,6 +18,8 @@ use heirloom::{ErrorKind, PoolConfig, PoolManager, Scope, TaskHandle};
 use heirloom_nats::Nats;
 use serde::{Deserialize, Serialize};
 
+/// Long, since a process that the system lets wait for half of it loses its jobs.
+const LEASE: Duration = end::LEASE.saturating_mul(2);
 /// A time that no test waits for.
 const MINUTE: u64 = 60_000;
 
@@ -150,7 +154,7 @@ fn serve<J: Job>(nats: &Nats, queue: &str) -> ! {
 /// The part of a child process. The harness runs it in each run, where it has nothing to do.
 #[test]
 fn a_child_plays_its_part() {
-    let Some([part, argument, url]) = Process::part() else { return };
+    let Some(([part, argument, url], _)) = Process::part() else { return };
     let nats = open(&url);
     match part.as_str() {
         "origin" => {
@@ -193,7 +197,7 @@ impl World {
     }
 
     fn process(&self, part: &str) -> Process {
-        Process::start(&self.server, part, "-")
+        Process::start(&self.server, LEASE, part, "-")
     }
 
     /// Starts the workers of both hops: that in the middle, and the last one.
@@ -261,7 +265,7 @@ fn a_dropped_scope_reaches_the_second_hop_past_a_paused_first_one() {
 fn the_death_of_the_origin_stops_both_hops() {
     let Some(world) = World::new() else { return };
     let _hops = world.hops();
-    let origin = Process::start(&world.server, "origin", &world.log.path().display().to_string());
+    let origin = Process::start(&world.server, LEASE, "origin", &world.log.path().display().to_string());
     world.have_begun();
     origin.kill();
     world.last_is_cancelled();

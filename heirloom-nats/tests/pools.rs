@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::LONG;
-use common::end::LEASE;
+use common::end::CALM;
 use common::server::Server;
 use heirloom::remote::{self, Job, Serving};
 use heirloom::{PoolConfig, PoolManager, Scope};
@@ -39,7 +39,7 @@ impl Job for Nap {
 }
 
 fn open(server: &Server) -> Nats {
-    heirloom_nats::connect(server.url()).app("shop").lease(LEASE).open().expect("a connection")
+    heirloom_nats::connect(server.url()).app("shop").lease(CALM).open().expect("a connection")
 }
 
 fn serve(nats: &Nats, name: &'static str, permits: usize) -> (PoolManager, Serving) {

@@ -6,7 +6,7 @@ mod common;
 
 use std::process::Command;
 
-use common::end::{End, limits};
+use common::end::{End, LEASE, limits};
 use common::server::{Server, Setup};
 
 /// Runs the program, and returns whether it has succeeded, and all that it has printed.
@@ -25,7 +25,7 @@ fn setup_makes_a_queue_that_an_app_uses_without_an_operators_rights() {
     let setup = ["setup", "--server", &url, "--user", "op", "--app", "shop", "--queue", "thumbs", "--lease", "0.6"];
     let (done, text) = run(&[&setup[..], &["--running", "4", "--queued=10", "--storage", "file"]].concat());
     assert!(done && text.contains("4 jobs at a time"), "{text}");
-    let end = End::of(heirloom_nats::connect(&url).user("app", "secret"));
+    let end = End::with_lease(heirloom_nats::connect(&url).user("app", "secret"), LEASE);
     end.declare("thumbs", limits(4, Some(10))).unwrap();
     end.send("thumbs", "job");
     let depth = ["depth", "--server", &url, "--user", "op", "--app", "shop", "--queue", "thumbs"];

@@ -49,8 +49,8 @@ pub(crate) enum Command {
         queue: String,
         answer: Answer<Depth>,
     },
-    /// The last command. The code runs when the connection is closed.
-    Close(Option<Closed>),
+    /// The last command. The last messages have this time to leave, and the code runs when the connection is closed.
+    Close(Duration, Option<Closed>),
     Event(Event),
     Ask {
         subject: String,
@@ -72,8 +72,9 @@ pub(crate) enum Command {
     },
 }
 
-/// The code that waits for the end of a connection. Dropped without a call where the driver has ended.
-pub(crate) type Closed = Box<dyn FnOnce() + Send>;
+/// The code that waits for the end of a connection, and is told whether all messages have left. Dropped without a call where the
+/// driver has ended.
+pub(crate) type Closed = Box<dyn FnOnce(bool) + Send>;
 
 /// A job to publish.
 pub(crate) struct Job {

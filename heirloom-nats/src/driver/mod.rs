@@ -60,8 +60,8 @@ use crate::shared::Shared;
 const RESTORE: Duration = Duration::from_secs(1);
 /// The most commands and messages of one turn: what a turn sends leaves after it.
 const TURN: usize = 64;
-/// The time in which the last messages leave at a close.
-const FLUSH: Duration = Duration::from_secs(1);
+/// The time in which the last messages leave when the caller has set none.
+pub(crate) const FLUSH: Duration = Duration::from_secs(10);
 
 /// The one task that has the connection's state.
 struct Driver {
@@ -110,7 +110,7 @@ pub(crate) async fn run(
     let (me, inbox) = loop {
         match commands.recv().await {
             Some(Command::Open { me, inbox }) => break (me, inbox),
-            Some(Command::Close(_)) | None => return,
+            Some(Command::Close(..)) | None => return,
             // No other command comes before it; an event is read from the client's state below.
             Some(_) => {}
         }
@@ -169,9 +169,9 @@ impl Driver {
                     self.guard(Self::was_stopped);
                 }
                 match happened {
-                    Happened::Command(Command::Close(closed)) => {
+                    Happened::Command(Command::Close(within, closed)) => {
                         self.guard(Self::send_requests);
-                        return self.close(closed).await;
+                        return self.close(within, closed).await;
                     }
                     Happened::Command(command) => self.guard(|driver| driver.command(command)),
                     Happened::Inbound(message) => self.guard(|driver| driver.inbound(message)),
@@ -218,7 +218,7 @@ impl Driver {
             Command::Reply { to, message } => self.reply(to, message),
             Command::Heard { origin, message } => self.inbox.heard(&origin, message),
             // The engine is opened once, and `drive` closes it.
-            Command::Open { .. } | Command::Close(_) => {}
+            Command::Open { .. } | Command::Close(..) => {}
         }
     }
 
@@ -264,8 +264,9 @@ impl Driver {
         self.sign(now);
     }
 
-    /// Sends what is left, and ends.
-    async fn close(mut self, closed: Option<Closed>) {
+    /// Sends the last messages, and ends.
+    async fn close(mut self, within: Duration, closed: Option<Closed>) {
+        let mut all = true;
         self.followed.values().for_each(tokio::task::JoinHandle::abort);
         if self.connection.is_up() {
             let client = self.client.clone();
@@ -276,14 +277,15 @@ impl Driver {
                 }
                 // The server answers in the order of arrival, so all has left when this answer comes. The client's own flush does not
                 // wait for what the connection has not taken yet.
-                client.request("$JS.API.STREAM.INFO.close", "".into()).await.ok();
+                let last = async_nats::Request::new().timeout(None);
+                client.send_request("$JS.API.STREAM.INFO.close", last).await.ok();
             };
-            let _ = tokio::time::timeout(FLUSH, flush).await;
+            all = tokio::time::timeout(within, flush).await.is_ok();
         }
         self.connection_lost();
         drop(self);
         if let Some(closed) = closed {
-            closed();
+            closed(all);
         }
     }
 }

@@ -13,8 +13,10 @@ use heirloom_nats::Connect;
 
 use crate::common::LONG;
 
-/// The lease of the tests' connections.
+/// The lease of a test in which one ends.
 pub const LEASE: Duration = Duration::from_millis(600);
+/// The lease of a test in which none ends: a process that the system lets wait for so long is not noticed as a stopped one.
+pub const CALM: Duration = Duration::from_secs(30);
 
 /// One process's end of the engine.
 pub struct End {
@@ -59,16 +61,28 @@ pub fn limits(running: usize, queued: Option<usize>) -> Option<QueueLimits> {
 }
 
 impl End {
-    /// Opens a connection to the address, with the lease of the tests.
+    /// Opens a connection to the address, for a test in which no lease ends.
     #[must_use]
     pub fn open(url: &str) -> Self {
         Self::of(heirloom_nats::connect(url))
     }
 
-    /// Opens a connection, with the app and the lease of the tests.
+    /// Opens a connection to the address, for a test in which a lease ends.
+    #[must_use]
+    pub fn leased(url: &str, lease: Duration) -> Self {
+        Self::with_lease(heirloom_nats::connect(url), lease)
+    }
+
+    /// Opens a connection with the app of the tests, for a test in which no lease ends.
     #[must_use]
     pub fn of(connect: Connect) -> Self {
-        let engine = connect.app("shop").lease(LEASE).open_engine().unwrap_or_else(|error| panic!("{error}"));
+        Self::with_lease(connect, CALM)
+    }
+
+    #[must_use]
+    pub fn with_lease(connect: Connect, lease: Duration) -> Self {
+        let engine =
+            connect.app("shop").lease(lease).timeout(LONG).open_engine().unwrap_or_else(|error| panic!("{error}"));
         let (delivery, deliveries) = mpsc::channel();
         let (hear, heard) = mpsc::channel();
         let (connect, connected) = mpsc::channel();

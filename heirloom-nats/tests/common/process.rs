@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::LONG;
 use crate::common::server::Server;
 
-/// The variable that tells a child its part, the part's argument and the server's address.
+/// The variable that tells a child its part, the part's argument, the server's address and the lease in milliseconds.
 const PART: &str = "HEIRLOOM_NATS_TEST_PART";
 
 /// A worker or an origin as a process. A drop kills it.
@@ -20,22 +20,23 @@ pub struct Process(Child);
 impl Process {
     /// Starts this program again, in which the test `a_child_plays_its_part` plays the part.
     #[must_use]
-    pub fn start(server: &Server, part: &str, argument: &str) -> Self {
+    pub fn start(server: &Server, lease: Duration, part: &str, argument: &str) -> Self {
         let child = Command::new(std::env::current_exe().expect("this program"))
             .args(["a_child_plays_its_part", "--exact", "--nocapture"])
-            .env(PART, format!("{part} {argument} {}", server.url()))
+            .env(PART, format!("{part} {argument} {} {}", server.url(), lease.as_millis()))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
         Self(child.expect("a process"))
     }
 
-    /// Returns the part of this process, its argument and the server's address. `None` in a process that is no child.
+    /// Returns the part of this process, its argument, the server's address and the lease. `None` in a process that is no child.
     #[must_use]
-    pub fn part() -> Option<[String; 3]> {
+    pub fn part() -> Option<([String; 3], Duration)> {
         let part = std::env::var(PART).ok()?;
-        let words: Vec<String> = part.split(' ').map(String::from).collect();
-        Some(words.try_into().expect("a part, its argument and a server"))
+        let mut words: Vec<String> = part.split(' ').map(String::from).collect();
+        let lease = words.pop().and_then(|lease| lease.parse().ok()).map(Duration::from_millis).expect("a lease");
+        Some((words.try_into().expect("a part, its argument and a server"), lease))
     }
 
     #[must_use]

@@ -1,15 +1,19 @@
 //! [`Server`]: a real `nats-server` on a free port, for a test to kill, pause and start again.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::common::LONG;
+
 /// A running server. A drop kills it and removes its folder.
 pub struct Server {
     program: PathBuf,
     port: u16,
+    /// Keeps the port from the servers of other test programs, also while this server is away.
+    _reserved: UdpSocket,
     folder: PathBuf,
     child: Option<Child>,
 }
@@ -48,7 +52,7 @@ impl Setup {
         let name = format!("heirloom-nats-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).expect("a folder for the server");
-        let port = free_port();
+        let (port, reserved) = free_port();
         let store = folder.join("store");
         let config = format!(
             "host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{}\" }}\n{}",
@@ -56,7 +60,7 @@ impl Setup {
             self.config.replace("FOLDER", &folder.display().to_string())
         );
         std::fs::write(folder.join("server.conf"), config).expect("the server's configuration");
-        let mut server = Server { program, port, folder, child: None };
+        let mut server = Server { program, port, _reserved: reserved, folder, child: None };
         server.start();
         Some(server)
     }
@@ -104,7 +108,7 @@ impl Server {
     /// Starts the server again on the same port, with the same store, after a [`kill`](Self::kill).
     ///
     /// # Panics
-    /// When the server does not answer within ten seconds.
+    /// When the server does not answer in time.
     pub fn start(&mut self) {
         let log = self.folder.join("server.log");
         let child = Command::new(&self.program)
@@ -117,7 +121,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn();
         self.child = Some(child.expect("the server starts"));
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + LONG;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         while TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_err() {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
@@ -131,9 +135,16 @@ impl Server {
         assert!(ended.is_none(), "another server has the port {address}");
     }
 
-    /// Stops the server's process with SIGSTOP: its connections stay open and silent.
+    /// Stops the server's process with SIGSTOP, and waits until all its threads stand: its connections stay open and silent.
     pub fn pause(&self) {
         self.signal("-STOP");
+        #[cfg(unix)]
+        if let Some(child) = &self.child {
+            let (pid, mut status) = (libc::pid_t::try_from(child.id()).expect("a pid"), 0);
+            // SAFETY: the process is a child of this one, and `status` is valid for the call.
+            assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, libc::WUNTRACED) }, pid);
+            assert!(libc::WIFSTOPPED(status), "the server has ended: {status}");
+        }
     }
 
     /// Lets a paused server go on.
@@ -174,19 +185,19 @@ impl Drop for Server {
     }
 }
 
-/// Returns a port that no other call of this process gets.
+/// Returns a port that no other call gets, in this test program or another one, while the UDP socket of the same number lives.
 ///
 /// It is below the ports that the system gives to connections: those would take it while the server is away, and a client that
 /// connects to its own port again and again would in the end reach itself.
-#[must_use]
-pub fn free_port() -> u16 {
+fn free_port() -> (u16, UdpSocket) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id().wrapping_mul(97);
     loop {
         let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 15_000;
         let port = 15_000 + u16::try_from(number).unwrap_or(0);
+        let Ok(reserved) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) else { continue };
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
+            return (port, reserved);
         }
     }
 }
@@ -200,4 +211,12 @@ pub fn programs() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     folders.map(|folder| folder.join("nats-server")).find(|program| program.is_file()).into_iter().collect()
+}
+
+/// Returns a port that no other call gets until the end of this program.
+#[must_use]
+pub fn lasting_port() -> u16 {
+    let (port, reserved) = free_port();
+    std::mem::forget(reserved);
+    port
 }

@@ -9,7 +9,7 @@ use crate::world::{Once, World};
 
 #[test]
 fn a_paused_server_delays_and_loses_nothing() {
-    let Some(world) = World::new(4) else { return };
+    let Some(world) = World::calm(4) else { return };
     let _worker = world.worker(4);
     let tasks: Vec<_> = (0..8).map(|number| world.pool.send(Once(world.nap(number, 50))).expect("accepted")).collect();
     world.server.pause();
@@ -21,7 +21,7 @@ fn a_paused_server_delays_and_loses_nothing() {
 
 #[test]
 fn a_dropped_scope_stops_its_jobs_in_all_processes() {
-    let Some(world) = World::new(8) else { return };
+    let Some(world) = World::calm(8) else { return };
     let _workers = [(); 2].map(|()| world.worker(4));
     let request = Scope::new_in(&world.scope, "request 7");
     let send = |number| request.run(|| world.pool.send(Once(world.nap(number, 60_000)))).expect("accepted");
@@ -34,7 +34,7 @@ fn a_dropped_scope_stops_its_jobs_in_all_processes() {
 
 #[test]
 fn a_closed_connection_ends_its_jobs() {
-    let Some(world) = World::new(1) else { return };
+    let Some(world) = World::calm(1) else { return };
     let _worker = world.worker(1);
     let running = world.pool.send(Once(world.nap(0, 60_000))).expect("accepted");
     eventually("the job has begun", || world.log.count("begin") == 1);
@@ -48,7 +48,7 @@ fn a_closed_connection_ends_its_jobs() {
 fn the_jobs_of_a_killed_origin_are_cancelled() {
     let Some(world) = World::new(4) else { return };
     let _worker = world.worker(2);
-    let origin = Process::start(&world.server, "origin", &world.log.path().display().to_string());
+    let origin = Process::start(&world.server, world.lease, "origin", &world.log.path().display().to_string());
     eventually("the job has begun", || world.log.count("begin") == 1);
     origin.kill();
     eventually("the job has stopped", || world.log.count("cancel") == 1);

@@ -21,8 +21,8 @@ use crate::world::{Again, Nap, Once, open};
 /// The part of a child process. The harness runs it in each run, where it has nothing to do.
 #[test]
 fn a_child_plays_its_part() {
-    let Some([part, argument, url]) = Process::part() else { return };
-    let nats = open(&url);
+    let Some(([part, argument, url], lease)) = Process::part() else { return };
+    let nats = open(&url, lease);
     let here = heirloom::create("work");
     if part == "origin" {
         here.start(PoolConfig::remote(4, nats.queue("work"))).expect("starts");

@@ -19,6 +19,8 @@ use crate::world::{Once, World};
 const PERMITS: usize = 4;
 /// The most jobs that are sent and have not ended.
 const OPEN: usize = 256;
+/// The jobs that end between two kills at least: on a busy machine a worker takes long to start.
+const PROGRESS: usize = 50;
 /// A run from here on kills each second, and judges the origin's memory.
 const LONG_RUN: usize = 20_000;
 /// The most that the origin's memory may be at the end of a tenth of the jobs, beside the end of the second one.
@@ -86,7 +88,7 @@ impl Soak {
     fn run(&mut self) {
         let kill_each = Duration::from_millis(if self.jobs < LONG_RUN { 300 } else { 1_000 });
         let (mut next_kill, mut next_sample, mut next_line) = (kill_each, Duration::ZERO, Duration::from_secs(10));
-        let mut last_end = Instant::now();
+        let (mut last_end, mut at_kill) = (Instant::now(), 0);
         while self.ended < self.jobs {
             self.send();
             let now = self.begun.elapsed();
@@ -94,8 +96,9 @@ impl Soak {
                 self.sample();
                 next_sample = now + Duration::from_secs(1);
             }
-            if now >= next_kill && self.sent < self.jobs {
+            if now >= next_kill && self.ended >= at_kill + PROGRESS && self.sent < self.jobs {
                 self.kill();
+                at_kill = self.ended;
                 next_kill = self.begun.elapsed() + kill_each;
             }
             if now >= next_line {

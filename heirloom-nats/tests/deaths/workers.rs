@@ -65,7 +65,7 @@ fn a_paused_worker_counts_as_dead_and_the_first_result_counts() {
 
 #[test]
 fn at_most_n_run_over_three_processes() {
-    let Some(world) = World::new(3) else { return };
+    let Some(world) = World::calm(3) else { return };
     let _workers = [(); 3].map(|()| world.worker(4));
     let tasks: Vec<_> = (0..30).map(|number| world.pool.send(Once(world.nap(number, 40))).expect("accepted")).collect();
     assert!(tasks.into_iter().all(|task| task.join().expect("runs")));
@@ -84,7 +84,7 @@ fn a_repeatable_job_that_a_closed_worker_gives_back_loses_no_attempt() {
     let Some(world) = World::new(4) else { return };
     let pool = world.scope.create("one attempt");
     pool.start(PoolConfig::remote(4, world.nats.queue("work")).attempts(1)).expect("starts");
-    let (nats, apart) = (open(&world.server.url()), Scope::new("worker"));
+    let (nats, apart) = (open(&world.server.url(), world.lease), Scope::new("worker"));
     let here = apart.create("here");
     here.start(PoolConfig::leased(5)).expect("starts");
     let serving = remote::serve(nats.queue("work"), &here).job::<Again>().start().expect("serves");

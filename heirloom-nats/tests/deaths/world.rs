@@ -1,11 +1,14 @@
 //! [`World`]: a server, and an origin in this process; and the jobs that it sends.
 
+use std::time::Duration;
+
 use heirloom::remote::Job;
 use heirloom::{PoolConfig, PoolManager, Scope};
 use heirloom_nats::Nats;
 use serde::{Deserialize, Serialize};
 
-use crate::common::end::LEASE;
+use crate::common::LONG;
+use crate::common::end::{CALM, LEASE};
 use crate::common::process::{Log, Process};
 use crate::common::server::Server;
 
@@ -53,6 +56,7 @@ impl Job for Again {
 /// An origin in this process, with a log of its jobs.
 pub(crate) struct World {
     pub(crate) server: Server,
+    pub(crate) lease: Duration,
     pub(crate) nats: Nats,
     pub(crate) scope: Scope,
     pub(crate) pool: PoolManager,
@@ -60,15 +64,25 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// `None` without a server.
+    /// For a test in which a lease ends: a long one, since a process that the system lets wait for half of it loses its jobs. `None`
+    /// without a server.
     pub(crate) fn new(running: usize) -> Option<Self> {
+        Self::with_lease(running, LEASE * 2)
+    }
+
+    /// For a test in which no lease ends.
+    pub(crate) fn calm(running: usize) -> Option<Self> {
+        Self::with_lease(running, CALM)
+    }
+
+    fn with_lease(running: usize, lease: Duration) -> Option<Self> {
         let server = Server::plain()?;
-        let nats = open(&server.url());
+        let nats = open(&server.url(), lease);
         let scope = Scope::new("test");
         let pool = scope.create("work");
         pool.start(PoolConfig::remote(running, nats.queue("work"))).expect("starts");
         let log = Log::of(&server);
-        Some(Self { server, nats, scope, pool, log })
+        Some(Self { server, lease, nats, scope, pool, log })
     }
 
     pub(crate) fn nap(&self, number: usize, millis: u64) -> Nap {
@@ -76,10 +90,10 @@ impl World {
     }
 
     pub(crate) fn worker(&self, permits: usize) -> Process {
-        Process::start(&self.server, "worker", &permits.to_string())
+        Process::start(&self.server, self.lease, "worker", &permits.to_string())
     }
 }
 
-pub(crate) fn open(url: &str) -> Nats {
-    heirloom_nats::connect(url).app("deaths").lease(LEASE).open().expect("a connection")
+pub(crate) fn open(url: &str, lease: Duration) -> Nats {
+    heirloom_nats::connect(url).app("deaths").lease(lease).timeout(LONG).open().expect("a connection")
 }

@@ -30,7 +30,7 @@ fn a_lost_server_gives_each_answer_at_once_as_away() {
     assert_eq!(end.request(&end.me, "x", LONG), Err(Fault::Away));
     assert_eq!(end.declare("q", limits(1, None)), Err(Fault::Away));
     assert_eq!(end.depth("q").err(), Some(Fault::Away));
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < LONG / 4, "none of them waits for its time");
 }
 
 #[test]
@@ -120,9 +120,17 @@ fn a_queue_in_files_keeps_its_jobs_and_a_job_is_settled_over_the_outage() {
     server.start();
     end.wait_connected(true);
     end.wait_depth("q", |depth| depth.running == 0);
-    end.engine.pull("q", 1);
-    let second = end.delivery();
-    assert_eq!((text(&second).as_str(), second.receipt), ("second", kept));
+    // A server that was killed may deliver the first one again: it forgets what it had not written.
+    let second = loop {
+        end.engine.pull("q", 1);
+        let next = end.delivery();
+        if next.receipt == kept {
+            break next;
+        }
+        assert_eq!(next.receipt, first.receipt);
+        end.done(&next);
+    };
+    assert_eq!(text(&second), "second");
     end.wait_depth("q", |depth| depth.running == 1);
     end.done(&second);
 }
@@ -130,7 +138,8 @@ fn a_queue_in_files_keeps_its_jobs_and_a_job_is_settled_over_the_outage() {
 #[test]
 fn a_stream_that_an_operator_deletes_is_made_again_and_told_as_a_lost_connection() {
     let Some(server) = Server::plain() else { return };
-    let (origin, worker) = (End::open(&server.url()), End::open(&server.url()));
+    // It is noticed at the next look, a lease later.
+    let [origin, worker] = [(); 2].map(|()| End::leased(&server.url(), LEASE));
     origin.declare("q", limits(4, None)).unwrap();
     worker.declare("q", None).unwrap();
     worker.engine.pull("q", 1);
@@ -160,7 +169,7 @@ fn delete_stream(server: &Server, stream: &str) {
 #[test]
 fn a_server_that_stops_for_a_while_loses_no_job() {
     let Some(server) = Server::plain() else { return };
-    let end = End::open(&server.url());
+    let end = End::leased(&server.url(), LEASE);
     end.declare("q", limits(4, None)).unwrap();
     end.send("q", "before");
     server.pause();

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use heirloom_nats::{ConnectError, connect};
+use heirloom_nats::{Connect, ConnectError, connect};
 
 use crate::common::server::{Server, Setup};
+use crate::common::{LONG, soon};
 
 #[test]
 fn an_address_without_a_server_is_an_error_within_seconds() {
@@ -14,31 +15,30 @@ fn an_address_without_a_server_is_an_error_within_seconds() {
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
     let error = connect("tls://no-such-host.invalid").open().unwrap_err();
     assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
-    assert!(start.elapsed() < Duration::from_secs(15));
+    assert!(start.elapsed() < LONG);
 }
 
 #[test]
 fn a_server_that_says_nothing_is_an_error_after_the_timeout() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("nats://{}", listener.local_addr().unwrap());
-    let start = Instant::now();
-    let error = connect(url).timeout(Duration::from_millis(300)).open().unwrap_err();
+    let silent = || connect(&url).timeout(Duration::from_millis(300)).open();
+    let error = soon(Duration::from_secs(3), silent).unwrap_err();
     assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
-    assert!(start.elapsed() < Duration::from_secs(3));
 }
 
 #[test]
 fn wrong_credentials_are_an_error_at_once_that_does_not_repeat_them() {
     let Some(server) = Setup::default().config("authorization { user: bob, password: right }").start() else { return };
-    let start = Instant::now();
-    for connect in
-        [connect(server.url()), connect(server.url()).user("bob", "wrong"), connect(server.url()).token("wrong")]
-    {
-        let error = connect.open().unwrap_err();
+    let wrong: [&dyn Fn() -> Connect; 3] =
+        [&|| connect(server.url()), &|| connect(server.url()).user("bob", "wrong"), &|| {
+            connect(server.url()).token("wrong")
+        }];
+    for connect in wrong {
+        let error = soon(Duration::from_secs(1), || connect().open()).unwrap_err();
         assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("wrong"), "{error}");
     }
-    assert!(start.elapsed() < Duration::from_secs(2));
     connect(server.url()).user("bob", "right").open().unwrap();
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use heirloom::remote::engine::{Answer, Fault};
 
 use crate::common::LONG;
-use crate::common::end::{End, limits};
+use crate::common::end::{CALM, End, limits};
 use crate::common::server::Server;
 
 #[test]
@@ -63,6 +63,19 @@ fn close_waits_until_all_has_left() {
     assert!(nats.close(LONG), "a second close has nothing to do");
     assert!(!nats.is_connected());
     assert_eq!(nats.set_up("q", 4, None), Err(Fault::Away));
+}
+
+#[test]
+fn close_says_that_not_all_has_left() {
+    let Some(server) = Server::plain() else { return };
+    let nats = heirloom_nats::connect(server.url()).app("shop").lease(CALM).open().unwrap();
+    nats.set_up("q", 4, Some(10)).unwrap();
+    server.pause();
+    nats.connection().engine().broadcast("stop".into());
+    let (start, within) = (Instant::now(), Duration::from_secs(2));
+    assert!(!nats.close(within), "the server has read nothing");
+    assert!(start.elapsed() >= within);
+    server.go_on();
 }
 
 #[test]

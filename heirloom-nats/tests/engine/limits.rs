@@ -82,7 +82,7 @@ fn limits_that_are_declared_anew_hold_from_then_on() {
 #[test]
 fn the_last_declaration_of_a_limit_holds_over_the_looks_of_the_first() {
     let Some(server) = Server::plain() else { return };
-    let (first, last) = (End::open(&server.url()), End::open(&server.url()));
+    let [first, last] = [(); 2].map(|()| End::leased(&server.url(), LEASE));
     first.declare("q", limits(1, Some(1))).unwrap();
     last.declare("q", limits(1, Some(9))).unwrap();
     // The first one has looked at the queue in the meantime.

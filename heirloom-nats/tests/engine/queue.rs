@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use heirloom::remote::engine::{Answer, Fault, Receipt, Settlement};
 
 use crate::common::LONG;
-use crate::common::end::{End, LEASE, limits, text};
+use crate::common::end::{CALM, End, LEASE, limits, text};
 use crate::common::server::Server;
 
 #[test]
 fn a_published_job_is_delivered_with_its_headers_and_receipt() {
     let Some(server) = Server::plain() else { return };
-    let (origin, worker) = (End::open(&server.url()), End::open(&server.url()));
+    let [origin, worker] = [(); 2].map(|()| End::leased(&server.url(), LEASE));
     origin.declare("thumbs", limits(4, None)).unwrap();
     worker.declare("thumbs", None).unwrap();
     worker.engine.pull("thumbs", 1);
@@ -50,7 +50,7 @@ fn a_job_that_is_given_back_goes_to_another_worker_at_once_with_the_same_receipt
     let first = one.delivery();
     two.engine.pull("q", 1);
     one.engine.settle(first.id, Settlement::GiveBack);
-    let second = two.delivery_within(LEASE / 2).expect("it comes at once");
+    let second = two.delivery_within(CALM / 2).expect("it comes before the lease ends");
     assert_eq!((second.receipt, second.count), (receipt, 2));
     two.done(&second);
 }
@@ -76,7 +76,7 @@ fn a_withdrawn_job_is_not_delivered() {
 #[test]
 fn an_unsettled_delivery_stays_with_its_worker_for_many_leases() {
     let Some(server) = Server::plain() else { return };
-    let (one, two) = (End::open(&server.url()), End::open(&server.url()));
+    let [one, two] = [(); 2].map(|()| End::leased(&server.url(), LEASE));
     one.declare("q", limits(4, None)).unwrap();
     two.declare("q", None).unwrap();
     one.engine.pull("q", 1);
@@ -105,7 +105,8 @@ fn a_worker_that_stops_pulling_leaves_later_jobs_to_others() {
     while let Some(late) = one.delivery_within(LEASE / 2) {
         one.engine.settle(late.id, Settlement::GiveBack);
     }
-    let mut got: Vec<String> = (0..3).map(|_| text(&two.delivery_within(LEASE).expect("it comes soon"))).collect();
+    let mut got: Vec<String> =
+        (0..3).map(|_| text(&two.delivery_within(CALM / 2).expect("it comes before a lease ends"))).collect();
     got.sort();
     assert_eq!(got, ["a", "b", "c"]);
     assert!(one.delivery_within(Duration::ZERO).is_none());

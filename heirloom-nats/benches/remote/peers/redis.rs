@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::server::free_port;
+use crate::common::server::lasting_port;
 
 /// A running server. A drop kills it.
 pub(super) struct Redis {
@@ -16,7 +16,7 @@ pub(super) struct Redis {
 impl Redis {
     /// Starts the server, and waits until it answers.
     pub(super) fn start() -> Result<Self, String> {
-        let port = free_port();
+        let port = lasting_port();
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
             .stdin(Stdio::null())
