@@ -3,7 +3,7 @@
 //! # Begun at most once
 //! The worker asks the origin before it runs a job, and the origin grants one begin. A repeated request has the same number, so an
 //! answer that was lost is given again. A repeatable job begins at once, where its message comes for the first time. Its worker
-//! asks a moment later ([`soon`]), unless the job has ended, and the answer may stop it.
+//! asks a moment later ([`soon`](super::soon)), unless the job has ended, and the answer may stop it.
 
 use std::time::{Duration, Instant};
 
@@ -18,11 +18,11 @@ use crate::remote::worker::core::{Core, End};
 use crate::remote::worker::give_back::{self, Unbegun};
 use crate::remote::worker::refuse;
 use crate::remote::worker::run::{Now, Run, Stage};
-use crate::remote::worker::soon;
+use crate::remote::worker::soon::MOMENT;
 use crate::remote::worker::state::{GONE, Presence, Worker};
 use crate::remote::worker::task::JobTask;
 use crate::remote::worker::tell;
-use crate::sync::os::{Arc, Mutex};
+use crate::sync::os::{Arc, Mutex, Weak};
 use crate::threads::aside;
 use crate::wire::address::JobId;
 use crate::wire::engine::{Delivery, Settlement};
@@ -136,7 +136,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
     }
     if at_once {
         submit(worker, &run);
-        soon::ask(worker, &run);
+        ask_soon(worker, &run);
     } else {
         ask(worker, &run);
     }
@@ -205,6 +205,22 @@ fn replace(worker: &Arc<Worker>, core: &Arc<Core>, run: &Arc<Run>, delivery: &De
     // The origin learns the new receipt, or grants another attempt.
     ask(worker, run);
     true
+}
+
+/// Asks the origin of a run that has begun, unless the run ends within a moment.
+fn ask_soon(worker: &Arc<Worker>, run: &Arc<Run>) {
+    if worker.soon.add(run) {
+        worker.after(MOMENT, ask_all);
+    }
+}
+
+fn ask_all(worker: &Arc<Worker>) {
+    let runs = worker.soon.take();
+    if !runs.is_empty() {
+        // The clock's thread is awake, and need not be unparked for the next jobs.
+        worker.after(MOMENT, ask_all);
+    }
+    runs.iter().filter_map(Weak::upgrade).for_each(|run| ask(worker, &run));
 }
 
 /// Asks the origin whether the job may begin, if that is not under way.

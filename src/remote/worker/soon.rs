@@ -6,13 +6,11 @@
 
 use std::time::Duration;
 
-use crate::remote::worker::begin;
 use crate::remote::worker::run::Run;
-use crate::remote::worker::state::Worker;
 use crate::sync::os::{Arc, Mutex, Weak};
 
 /// The time until a job that still runs is asked for.
-const MOMENT: Duration = Duration::from_millis(1);
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
 
 /// The runs that are to ask. One call of the clock serves all runs of a moment.
 #[derive(Default)]
@@ -21,31 +19,24 @@ pub(super) struct Soon(Mutex<Runs>);
 #[derive(Default)]
 struct Runs {
     runs: Vec<Weak<Run>>,
-    /// The clock calls [`ask_all`].
+    /// The clock takes the runs within a moment.
     is_due: bool,
 }
 
-/// Asks the origin of a run that has begun, unless the run ends within a moment.
-pub(super) fn ask(worker: &Arc<Worker>, run: &Arc<Run>) {
-    let was_due = {
-        let mut soon = worker.soon.0.lock();
+impl Soon {
+    /// Adds a run that has begun. Returns whether the caller is to [take](Self::take) the runs after a [`MOMENT`].
+    #[must_use]
+    pub(super) fn add(&self, run: &Arc<Run>) -> bool {
+        let mut soon = self.0.lock();
         soon.runs.push(Arc::downgrade(run));
-        std::mem::replace(&mut soon.is_due, true)
-    };
-    if !was_due {
-        worker.after(MOMENT, ask_all);
+        !std::mem::replace(&mut soon.is_due, true)
     }
-}
 
-fn ask_all(worker: &Arc<Worker>) {
-    let runs = {
-        let mut soon = worker.soon.0.lock();
+    /// Takes the runs. Where there is one, the caller is to take the next ones after a further [`MOMENT`].
+    #[must_use]
+    pub(super) fn take(&self) -> Vec<Weak<Run>> {
+        let mut soon = self.0.lock();
         soon.is_due = !soon.runs.is_empty();
         std::mem::take(&mut soon.runs)
-    };
-    if !runs.is_empty() {
-        // The clock's thread is awake, and need not be unparked for the next jobs.
-        worker.after(MOMENT, ask_all);
     }
-    runs.iter().filter_map(Weak::upgrade).for_each(|run| begin::ask(worker, &run));
 }
