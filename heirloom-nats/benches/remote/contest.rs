@@ -44,13 +44,22 @@ impl<'a> Contender<'a> {
         Self { name, turn: Box::new(turn) }
     }
 
+    /// Does the work twice, and returns the time of the second one: the first one takes what the contender before has left.
+    fn turn(&mut self) -> Turn {
+        std::thread::sleep(PAUSE);
+        (self.turn)().and_then(|_| (self.turn)())
+    }
+
     /// Takes its first turns, which open what it opens once, and returns how many more fit into the budget.
     fn warm_up(&mut self, budget: Duration, rounds: usize) -> usize {
         let once = (0..3).map(|_| (self.turn)().unwrap_or_default()).min().unwrap_or_default();
-        let fits = budget.as_nanos() / once.as_nanos().max(1);
+        let fits = budget.as_nanos() / (2 * once + PAUSE).as_nanos();
         usize::try_from(fits).unwrap_or(rounds).clamp(3, rounds.max(3))
     }
 }
+
+/// The time in which the threads and workers of the contender before end their work, outside of any turn.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The names of the contenders, each with its median.
 pub(crate) type Medians = Vec<(&'static str, Turn)>;
@@ -60,11 +69,13 @@ pub(crate) fn contest(plan: &Plan, rounds: usize, mut contenders: Vec<Contender<
     let turns: Vec<usize> = contenders.iter_mut().map(|contender| contender.warm_up(plan.budget, rounds)).collect();
     let mut times = vec![Ok(Vec::new()); contenders.len()];
     for round in 0..rounds {
-        for ((contender, turns), times) in contenders.iter_mut().zip(&turns).zip(&mut times) {
+        // Each round begins with another one, so that no contender always comes after the same.
+        for at in (0..contenders.len()).map(|at| (at + round) % turns.len()) {
+            let (turns, times) = (turns[at], &mut times[at]);
             // The turns of a slow one are spread over all rounds.
             let has_turn = round * turns / rounds != (round + 1) * turns / rounds;
             if let (true, Ok(taken)) = (has_turn, times.as_mut()) {
-                match (contender.turn)() {
+                match contenders[at].turn() {
                     Ok(time) => taken.push(time),
                     Err(why) => *times = Err(why),
                 }

@@ -1,5 +1,5 @@
-//! One iteration is a remote job's way and back, or the end of many. The question: how much does heirloom cost beside plain NATS, and
-//! beside other ways to have work done elsewhere?
+//! One iteration is a remote job's way and back, or the end of many. The question: how much does heirloom cost beside plain NATS,
+//! and beside other ways to have work done elsewhere?
 //!
 //! ```text
 //! cargo bench --package heirloom-nats                   every row, some five minutes
@@ -8,12 +8,13 @@
 //! ```
 //!
 //! The bench prints a table for each kind of work, with the ratio of each row to the raw JetStream row, and then heirloom's rows
-//! beside the bars. The same goes to `target/remote.json`. A peer that needs a program which the machine does not have (`redis-server`,
-//! `python3` with `pip`) is skipped, and its row says so.
+//! beside the bars. The same goes to `target/remote.json`. A peer that needs a program which the machine does not have
+//! (`redis-server`, `python3` with `pip`) is skipped, and its row says so.
 //!
 //! # Fairness
 //! 1. Both ends of a row are on this machine, on one server that the bench starts, with a connection and a runtime each.
-//! 2. The rows of a table take turns, so that a busy minute of the machine hits all of them. Medians drop the rest of the noise.
+//! 2. The rows of a table take turns, so that a busy minute of the machine hits all of them. A turn begins with work that is not
+//!    counted. Medians drop the rest of the noise.
 //! 3. Raw JetStream does the least that does not lose a result: the worker sends it as a request, which the sender confirms, and
 //!    settles the job after that.
 //! 4. Each peer is used as its own documentation would have it, in the fastest form that gives each job's result to its sender. Its

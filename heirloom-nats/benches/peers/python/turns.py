@@ -1,7 +1,7 @@
 """The turns of a peer that is written in Python.
 
-A program prints `ready`. Then each line `SIZE COUNT` on its standard input is one turn: so many jobs, of so many bytes each, are sent
-together, and their results are taken. The answer is a line with the nanoseconds. It ends with its input, and its workers with it.
+A program prints `ready`. Then each line `SIZE COUNT` on its standard input is one turn: so many jobs, of so many bytes each, are
+sent together, and their results are taken. The answer is a line with the nanoseconds. It ends with its input, and its workers with it.
 """
 
 import os

@@ -1,8 +1,8 @@
 //! apalis over Redis. A result is in Redis, where `persist_results` keeps it, which is on by default.
 //!
-//! A worker looks for jobs by a poll strategy of its user. `RedisStorageFactory` would have Redis notify it, but the push of apalis-redis
-//! 1.0.0 schedules each job for "now", and notifies of none. So the worker looks each millisecond, which is as quick as tokio's timer,
-//! and only in a turn, so that it takes no time from other peers.
+//! A worker looks for jobs by a poll strategy of its user. `RedisStorageFactory` would have Redis notify it, but the push of
+//! apalis-redis 1.0.0 schedules each job for "now", and notifies of none. So the worker looks each millisecond, which is as quick as
+//! tokio's timer, and only in a turn, so that it takes no time from other peers.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -106,8 +106,8 @@ impl Looks {
 impl PollStrategy for Looks {
     fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
         let mut due = false;
-        // Until the next moment has registered the waker. `IntervalStrategy` registers none in the call in which it is due: if a look
-        // for jobs ends without one in that call, the worker sleeps until its heartbeat, after 30 s.
+        // Until the next moment has registered the waker. `IntervalStrategy` registers none in the call in which it is due: if a
+        // look for jobs ends without one in that call, the worker sleeps until its heartbeat, after 30 s.
         while let Poll::Ready(Some(())) = self.0.poll_next_unpin(cx) {
             due = true;
         }
