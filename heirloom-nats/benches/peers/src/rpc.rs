@@ -8,17 +8,17 @@ use std::task::{Context, Poll};
 use futures_util::future::join_all;
 use http::uri::PathAndQuery;
 use tokio::runtime::Runtime;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::server::{NamedService, UnaryService};
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use crate::{Peer, runtime};
 
-/// The most that a message may have. tonic's own bound is less for the receiver only.
+/// The most bytes of a message.
 const MOST: usize = 16 << 20;
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -83,11 +83,9 @@ impl Tonic {
         let (server, runtime) = (runtime(), runtime());
         let listener = server.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("its address");
-        // As tonic's own listener: a small message leaves at once.
-        let connections = TcpListenerStream::new(listener);
-        server.spawn(async move {
-            Server::builder().tcp_nodelay(true).add_service(EchoServer).serve_with_incoming(connections).await
-        });
+        // The default of tonic's own listener: a small message leaves at once.
+        let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
+        server.spawn(async move { Server::builder().add_service(EchoServer).serve_with_incoming(connections).await });
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
         let channel = runtime.block_on(endpoint.connect()).expect("a connection");
         Self { client: Grpc::new(channel), runtime, _server: server }
