@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::LONG;
 use common::end::CALM;
 use common::server::Server;
-use heirloom::remote::{self, Job, Serving};
+use heirloom::remote::{self, Job, Serving, ServingState};
 use heirloom::{PoolConfig, PoolManager, Scope};
 use heirloom_nats::Nats;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,30 @@ fn serve(nats: &Nats, name: &'static str, permits: usize) -> (PoolManager, Servi
     here.start(PoolConfig::leased(permits)).expect("a pool");
     let serving = remote::serve(nats.queue("naps"), &here).job::<Nap>().start().expect("a serving");
     (here, serving)
+}
+
+#[test]
+fn a_serving_is_ready_while_the_server_and_its_queue_are_there() {
+    let Some(mut server) = Server::plain() else { return };
+    let (origin, worker) = (open(&server), open(&server));
+    let (_here, serving) = serve(&worker, "ready-here", 1);
+    assert!(!serving.wait_ready_timeout(Duration::from_millis(200)).expect("no refusal"), "the queue is not there");
+    assert_eq!(serving.state(), ServingState::Connecting);
+    let pool = heirloom::create("ready");
+    pool.start(PoolConfig::remote(1, origin.queue("naps"))).expect("a remote pool");
+    assert!(serving.wait_ready_timeout(LONG).expect("no refusal"));
+    server.kill();
+    let until = Instant::now() + LONG;
+    while serving.state() != ServingState::Disconnected {
+        assert!(Instant::now() < until, "the loss is known");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    server.start();
+    // The origin makes the queue again.
+    assert!(serving.wait_ready_timeout(LONG).expect("no refusal"));
+    assert_eq!(pool.send(Nap { number: 63, millis: 0 }).expect("sent").join().expect("a result"), 63);
+    serving.close();
+    assert!(!serving.wait_ready().expect("no refusal"));
 }
 
 /// One test, since its jobs are counted in statics: results, a cancel, and jobs over three deaths of the server.

@@ -1,5 +1,6 @@
 //! [`Intake`]: a source of tasks from outside of the process, such as a serving, which a family's end closes.
 
+use crate::sync::fork;
 use crate::sync::os::{Arc, Mutex, Weak};
 
 /// A source of tasks from outside of the process.
@@ -34,6 +35,10 @@ impl Intakes {
     }
 
     fn live(&self) -> Vec<Arc<dyn Intake>> {
+        // A lock that was held when the process forked is never released here, and the jobs are the parent's.
+        if fork::is_fork() {
+            return Vec::new();
+        }
         self.0.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }
