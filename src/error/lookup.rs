@@ -47,10 +47,9 @@ impl fmt::Display for ManagerNotFound {
              (`as_manager_not_found()`, then `elsewhere()`, tells whether another node has one)",
             Advice(self)
         )?;
-        match &self.sent_from {
-            Some(origin) => write!(f, "; this is a job of {origin}, and finds the managers of its worker alone"),
-            None => Ok(()),
-        }
+        self.sent_from
+            .iter()
+            .try_for_each(|origin| write!(f, "; this is a job of {origin}, and finds the managers of its worker alone"))
     }
 }
 

@@ -99,13 +99,12 @@ impl RemoteError {
 impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        match &self.found_at {
-            Some(at) => write!(
+        self.found_at.iter().try_for_each(|at| {
+            write!(
                 f,
                 "; this process has one at {at}: start one at the worker too, or use this one before the job is sent"
-            ),
-            None => Ok(()),
-        }
+            )
+        })
     }
 }
 
