@@ -101,10 +101,10 @@ impl Nats {
         self.connection.engine().describe()
     }
 
-    /// Closes the connection for all its users, and waits until the last messages have left; at most `within`.
+    /// Closes the connection, and waits at most `within` for the last messages.
     ///
-    /// Returns whether they have. A server that is silent keeps the call for the whole time. All that waits for an answer gets [`Fault::Away`]. Call it at the end of `main`, after pools
-    /// and workers are stopped: a process that exits at once may take the last results with it, which then come from
+    /// Returns whether the last messages have left. A server that is silent keeps the call for the whole time. All users of the connection
+    /// lose it, and each wait for an answer gets [`Fault::Away`]. Call it at the end of `main`, after pools and workers are stopped: a process that exits at once may take the last results with it, which then come from
     /// another run of the job.
     ///
     /// In a future of tokio it closes the connection, waits for nothing, and returns false: use [`close_async`](Self::close_async)

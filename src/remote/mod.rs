@@ -13,7 +13,7 @@
 //! 2. A job that is not [repeatable](Job::REPEATABLE) begins at most once. A worker asks the origin, which grants one begin.
 //! 3. A cancelled job that is not repeatable never begins after the cancel. A running job sees the cancel as each task does. A
 //!    repeatable job that a worker has been given already sees the cancel at its first [`checkpoint`](crate::checkpoint()).
-//! 4. A job whose worker died in it ends within two [leases](engine::Engine::lease), as
+//! 4. A job whose worker died in it ends within two [leases](engine::Engine::lease) and a third, as
 //!    [`WorkerLost`](crate::ErrorKind::WorkerLost); a repeatable one begins again.
 //! 5. At most `n` jobs of a queue run at once, over all workers. A job does not count while its worker is silent for more than a lease, or
 //!    after the engine has lost its memory.

@@ -73,8 +73,9 @@ impl PoolManager {
         Ok(sends.send(promised.map_err(|refused| sends.explained(refused))?, None))
     }
 
-    /// As [`send`](Self::send), waiting for capacity in a bounded queue without blocking the runtime, and then until the engine of
-    /// a remote pool has the job.
+    /// As [`send`](Self::send), waiting for capacity, and then until the engine has the job.
+    ///
+    /// Blocks no thread. A pool of another kind than remote has no engine to wait for.
     ///
     /// While there is no connection the future is pending. Dropping it before it is ready sends nothing: a job that waits for the
     /// engine's word is cancelled. (A repeatable job that a worker has begun meanwhile sees the cancel.) Once it is ready the handle

@@ -26,7 +26,7 @@ use crate::value::heirloom::Heirloom;
 use crate::wait::park;
 use crate::wire::link::Queue;
 
-/// Returns settings that [start](Serve::start) to run the jobs of a queue in this process, on the threads of the pool `here`.
+/// Returns settings of a worker of the queue, on the threads of the pool `here`.
 ///
 /// `here` is a started manager of any kind but a remote one. This process takes at most as many jobs as the pool has permits, and
 /// none ahead: a job that waits here would be one of the queue's limit.
