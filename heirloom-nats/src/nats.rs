@@ -103,7 +103,7 @@ impl Nats {
 
     /// Closes the connection, and waits at most `within` for the last messages.
     ///
-    /// Returns whether the last messages have left. A server that is silent keeps the call for the whole time. All users of the connection
+    /// Returns whether the last messages have left: never where there is no connection. A server that is silent keeps the call for the whole time. All users of the connection
     /// lose it, and each wait for an answer gets [`Fault::Away`]. Call it at the end of `main`, after pools and workers are stopped: a process that exits at once may take the last results with it, which then come from
     /// another run of the job.
     ///

@@ -14,7 +14,7 @@ const MANAGERS: usize = 4096;
 const MOST: isize = if cfg!(any(feature = "metrics", feature = "inspector")) { 464 } else { 384 };
 
 /// The share of each manager in the memory of the threads that the process started meanwhile.
-const SHARED: isize = 2;
+const SHARED: isize = 8;
 
 /// As many at once as a pool has permits.
 const AT_ONCE: usize = 4;

@@ -1,14 +1,16 @@
 //! The origin's half against workers that a test plays by hand: who may begin, and which end counts.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::FutureExt;
 use heirloom::remote::engine::Fault;
 use heirloom::{ErrorKind, TaskHandle};
 
 use crate::broker::{GRANTED, Origin, Told, sent, value};
 use crate::common::{bounded, eventually};
 use crate::puppet::{Outcome, bytes};
-use crate::world::{Key, Repeatable};
+use crate::world::{Double, Key, Repeatable};
 
 #[test]
 fn one_worker_gets_a_grant_and_again_when_it_repeats_its_request() {
@@ -103,6 +105,28 @@ fn after_a_connect_the_lost_jobs_alone_are_published_again_in_their_order() {
         assert_eq!(origin.published()[8..], numbers[4..]);
         origin.reconnect().give(Ok(numbers));
         assert_eq!(origin.published().len(), 12);
+    });
+}
+
+#[test]
+fn an_async_send_is_ready_when_the_job_is_seen_whose_acknowledgement_was_lost() {
+    bounded(|| {
+        let origin = Origin::new();
+        let seen: [fn(&Origin, u64); 2] = [
+            |origin, job| origin.reconnect().give(Ok(vec![job])),
+            |origin, job| assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED),
+        ];
+        for see in seen {
+            origin.refuses(Some(Fault::Away));
+            let mut sends = pin!(origin.pool.send_async(Double(21)));
+            assert!(sends.as_mut().now_or_never().is_none(), "the engine's word is missing");
+            origin.refuses(None);
+            let job = *origin.published().last().expect("it was sent");
+            see(&origin, job);
+            let task = sends.now_or_never().expect("ready").expect("no fault");
+            assert_eq!(origin.published().iter().filter(|sent| **sent == job).count(), 1, "and it is not sent again");
+            drop(task);
+        }
     });
 }
 

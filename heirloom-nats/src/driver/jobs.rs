@@ -12,6 +12,7 @@ use crate::driver::asker::{Asker, Trouble};
 use crate::driver::command::Job;
 use crate::driver::ensure::{Present, ensure};
 use crate::driver::pending::{Kind, Published};
+use crate::driver::requests::ASK;
 use crate::jet::{self, code};
 use crate::names::Names;
 use crate::settings::Settings;
@@ -113,12 +114,12 @@ impl Driver {
     }
 }
 
-/// Lists the jobs with these subjects, page by page.
+/// Lists the jobs with these subjects, page by page. Without an answer the origin looks again.
 async fn list(asker: &Asker, name: &str, subjects: &str) -> Result<Vec<u64>, Fault> {
     let info = format!("$JS.API.STREAM.INFO.{}", asker.names.stream(name));
-    let mut jobs = Vec::new();
+    let (mut jobs, mut offset, mut total) = (Vec::new(), 0, None);
     for page in 0.. {
-        let request = json!({"subjects_filter": subjects, "offset": jobs.len()});
+        let request = json!({"subjects_filter": subjects, "offset": offset});
         let answer = match asker.ask(&info, request.to_string().into()).await {
             Ok(answer) => answer,
             Err(Trouble::Fault(fault)) => return Err(fault),
@@ -126,12 +127,19 @@ async fn list(asker: &Asker, name: &str, subjects: &str) -> Result<Vec<u64>, Fau
             Err(Trouble::Server(error)) if error.err_code == code::NO_STREAM && page == 0 => break,
             Err(Trouble::Server(error)) => return Err(Fault::Broken(error.description)),
         };
-        let found = answer["state"]["subjects"].as_object().map_or(0, |found| {
-            let numbers = found.keys().filter_map(|subject| subject.rsplit_once('.')?.1.parse().ok());
-            jobs.extend::<Vec<u64>>(numbers.collect());
-            found.len()
-        });
-        if found == 0 || answer["total"].as_u64().is_none_or(|total| jobs.len() as u64 >= total) {
+        let found = answer["state"]["subjects"].as_object();
+        // A subject without a number is none of this crate's.
+        let numbers =
+            found.into_iter().flatten().filter_map(|(subject, _)| subject.rsplit_once('.')?.1.parse::<u64>().ok());
+        jobs.extend(numbers);
+        let found = found.map_or(0, |found| found.len() as u64);
+        offset += found;
+        let now = answer["total"].as_u64().unwrap_or(offset);
+        if *total.get_or_insert(now) != now {
+            // Jobs have ended between two pages, so the later page may lack some that are there.
+            return Err(Fault::NoAnswer(ASK));
+        }
+        if found == 0 || offset >= now {
             break;
         }
     }

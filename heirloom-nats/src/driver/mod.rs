@@ -181,7 +181,7 @@ impl Driver {
                 }
                 left -= 1;
                 if left > 0 {
-                    next = self.next_ready(&mut commands);
+                    next = self.next_ready(&mut commands, left);
                 }
             }
             self.guard(Self::send_requests);
@@ -190,12 +190,14 @@ impl Driver {
     }
 
     /// Returns a command or a message that is there already.
-    fn next_ready(&mut self, commands: &mut UnboundedReceiver<Command>) -> Option<Happened> {
-        if let Ok(command) = commands.try_recv() {
-            return Some(Happened::Command(command));
-        }
-        let inbound = self.inbound.next().now_or_never().flatten().map(Happened::Inbound);
-        inbound.or_else(|| self.direct.as_mut()?.next().now_or_never()?.map(Happened::Requested))
+    ///
+    /// The three sources are first in turn, so that a burst of one holds up none of the others.
+    fn next_ready(&mut self, commands: &mut UnboundedReceiver<Command>, step: usize) -> Option<Happened> {
+        (step..step + 3).find_map(|source| match source % 3 {
+            0 => commands.try_recv().ok().map(Happened::Command),
+            1 => self.inbound.next().now_or_never().flatten().map(Happened::Inbound),
+            _ => self.direct.as_mut()?.next().now_or_never()?.map(Happened::Requested),
+        })
     }
 
     fn command(&mut self, command: Command) {
@@ -266,7 +268,8 @@ impl Driver {
 
     /// Sends the last messages, and ends.
     async fn close(mut self, within: Duration, closed: Option<Closed>) {
-        let mut all = true;
+        // Without a connection the last messages were dropped with it.
+        let mut all = false;
         self.followed.values().for_each(tokio::task::JoinHandle::abort);
         if self.connection.is_up() {
             let client = self.client.clone();

@@ -19,7 +19,7 @@ const FROM: &str = "Hl-From";
 /// The longest time that a request may take.
 const FOREVER: Duration = Duration::from_secs(86_400);
 /// The time after which a request to the server counts as lost.
-const ASK: Duration = Duration::from_secs(1);
+pub(super) const ASK: Duration = Duration::from_secs(1);
 
 impl Driver {
     pub(super) fn become_origin(&mut self) {

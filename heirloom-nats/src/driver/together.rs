@@ -100,6 +100,9 @@ pub(super) fn split(body: &Bytes) -> Option<Vec<Option<Bytes>>> {
     let mut parts = Vec::new();
     let mut at = 0;
     while at < body.len() {
+        if parts.len() == MOST_PARTS {
+            return None;
+        }
         let length = u32::from_be_bytes(*body.get(at..)?.first_chunk::<LENGTH>()?);
         at += LENGTH;
         if length == NONE {

@@ -55,7 +55,7 @@ pub(super) fn look(origin: &Arc<Origin>, since: Option<Instant>) {
 /// The engine has answered. Without an answer the next tick, or the next connect, looks again.
 fn listed(origin: &Arc<Origin>, connect: u64, noted: &[Noted], jobs: &[u64]) {
     let found: HashSet<u64> = jobs.iter().copied().collect();
-    let mut again = Vec::new();
+    let (mut again, mut told) = (Vec::new(), Vec::new());
     {
         let mut jobs = origin.jobs.lock();
         // Under the lock: a connect counts before it takes the lock.
@@ -63,8 +63,12 @@ fn listed(origin: &Arc<Origin>, connect: u64, noted: &[Noted], jobs: &[u64]) {
             return;
         }
         for (number, sent) in noted {
-            again.extend(jobs.get_mut(number).and_then(|record| record.looked(*sent, found.contains(number))));
+            let Some(record) = jobs.get_mut(number) else { continue };
+            again.extend(record.looked(*sent, found.contains(number)));
+            told.extend(record.take_told());
         }
     }
+    // The engine's own word may have been lost with the connection.
+    told.into_iter().for_each(|told| told.give(Ok(())));
     origin.publish_all(again);
 }

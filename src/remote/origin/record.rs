@@ -129,6 +129,11 @@ impl Record {
         (!found).then(|| self.next_message())
     }
 
+    /// Takes the submitter's wait for the engine's word, if the engine has the newest message.
+    pub(super) fn take_told(&mut self) -> Option<Answer<()>> {
+        self.told.take_if(|_| matches!(self.published, Published::Yes(_)))
+    }
+
     pub(super) fn was_published(&self) -> bool {
         self.sent.envelope.sent > 0 || self.begun
     }
@@ -169,7 +174,9 @@ impl Record {
             // The worker does not know of its grant.
             self.grant = None;
         }
-        self.unbegun.push(delivery);
+        if !self.unbegun.contains(&delivery) {
+            self.unbegun.push(delivery);
+        }
     }
 
     /// Grants a begin of a delivery.

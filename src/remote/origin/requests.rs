@@ -89,7 +89,12 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Tol
     record.grant(Grant { worker: from.clone(), ask, receipt, count, seen: Instant::now() });
     let begins = !std::mem::replace(&mut record.begun, true);
     let kept = Arc::clone(&record.kept);
+    let told = record.told.take();
     drop(jobs);
+    if let Some(told) = told {
+        // A worker has the message, so the engine had it.
+        told.give(Ok(()));
+    }
     // A task that was cancelled meanwhile has taken its record along.
     if begins && !kept.begin() { Told::Over } else { granted(attempt) }
 }

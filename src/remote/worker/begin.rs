@@ -94,6 +94,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
         begun: false,
         has_place: true,
         stopped: None,
+        given_up: false,
         orphan: false,
         asks: false,
         tells: false,

@@ -70,6 +70,8 @@ pub(super) struct Now {
     pub(super) has_place: bool,
     /// A cancel that came before the pool had the task.
     pub(super) stopped: Option<CancelReason>,
+    /// The job was given up before its code began, and does not begin here.
+    pub(super) given_up: bool,
     /// The origin is dead: the result goes nowhere.
     pub(super) orphan: bool,
     /// The pool has the task, or gets it at this moment.

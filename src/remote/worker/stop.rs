@@ -126,7 +126,9 @@ fn give_up(worker: &Arc<Worker>, core: &Arc<Core>) -> Vec<RunningJob> {
     let mut still_running = Vec::new();
     for run in runs {
         let runs = {
-            let now = run.now.lock();
+            let mut now = run.now.lock();
+            // One lock decides: the code begins before this look, or never.
+            now.given_up = !now.begun;
             now.begun && matches!(now.stage, Stage::Runs)
         };
         if runs {

@@ -67,7 +67,7 @@ impl Drop for JobTask {
 /// Takes the job's bytes. `None` for a run that was given up meanwhile.
 fn begin(run: &Run) -> Option<Bytes> {
     let mut now = run.now.lock();
-    if !matches!(now.stage, Stage::Runs) {
+    if !matches!(now.stage, Stage::Runs) || now.given_up {
         return None;
     }
     now.begun = true;
