@@ -95,9 +95,10 @@ fn the_tenant_of_a_request_is_its_jobs() {
 fn the_inspector_shows_a_job_at_both_ends() {
     let server = Server::start(&["--limit", "600"]);
     let _client = server.send(ENDLESS, &[]);
-    let family = server.eventually("the job runs", |family| family.sum("thumbs-here", "running") == 1);
-    // At the origin it is a task of the remote pool, below its request.
-    assert_eq!(family.sum("thumbs", "running"), 1);
+    // At the origin it is a task of the remote pool, below its request. The origin hears of a repeatable job a millisecond later.
+    let family = server.eventually("the job runs, and its origin knows", |family| {
+        family.sum("thumbs-here", "running") == 1 && family.sum("thumbs", "running") == 1
+    });
     let request = family.path(|name| name == "GET /thumb/glossary").expect("the request's scope");
     assert_eq!(request.len(), 2, "{request:?}");
     // At the worker it stands below a scope with the names of the request and of its host.
