@@ -8,15 +8,15 @@
 //! `heirloom-nats`, or [`loopback`] within one process.
 //!
 //! # The promises
-//! 1. An accepted job ends once, as its handle says. The origin keeps it until then, and publishes it again when the engine has lost
-//!    it. A job that the engine still has keeps its turn in the queue.
+//! 1. An accepted job ends once, as its handle says. The origin keeps it until then, and publishes it again when the engine has
+//!    lost it. A job that the engine still has keeps its turn in the queue.
 //! 2. A job that is not [repeatable](Job::REPEATABLE) begins at most once. A worker asks the origin, which grants one begin.
 //! 3. A cancelled job that is not repeatable never begins after the cancel. A running job sees the cancel as each task does. A
 //!    repeatable job that a worker has been given already sees the cancel at its first [`checkpoint`](crate::checkpoint()).
 //! 4. A job whose worker died in it ends within two [leases](engine::Engine::lease) and a third, as
 //!    [`WorkerLost`](crate::ErrorKind::WorkerLost); a repeatable one begins again.
-//! 5. At most `n` jobs of a queue run at once, over all workers. A job does not count while its worker is silent for more than a lease, or
-//!    after the engine has lost its memory.
+//! 5. At most `n` jobs of a queue run at once, over all workers. A job does not count while its worker is silent for more than a
+//!    lease, or after the engine has lost its memory.
 //!
 //! # What an end does on each side
 //! | | origin | worker |
@@ -57,6 +57,17 @@ pub mod engine {
     };
     pub use crate::wire::envelope::Envelope;
     pub use crate::wire::fault::Fault;
+
+    /// Returns whether the calling thread runs a future of a tokio runtime, and so must not block.
+    ///
+    /// An engine asks before a call of its own blocks. A thread of `spawn_blocking` or `block_in_place` runs no future. Where
+    /// tokio's budget is lifted, as in `tokio::task::unconstrained`, only a panic of tokio's tells; the panic hook reports it.
+    /// Costs about 1 µs on a runtime's thread, and a few nanoseconds on any other.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn runs_a_future() -> bool {
+        crate::runtime::runs_a_future()
+    }
 
     /// Opens an engine, and returns the handle from which its queues come.
     #[must_use]

@@ -103,6 +103,8 @@ fn a_call_that_blocks_is_refused_in_a_future_and_names_the_async_form() {
     let tried = runtime.spawn(async move {
         let refused = heirloom_nats::connect(&url).open().unwrap_err();
         assert!(refused.to_string().contains("`open_async`"), "{refused}");
+        let without_budget = tokio::task::unconstrained(async { heirloom_nats::connect(&url).open().map(drop) });
+        assert!(without_budget.await.unwrap_err().to_string().contains("`open_async`"));
         let nats = heirloom_nats::connect(&url).open_async().await.unwrap();
         let refused = nats.set_up("q", 1, None).unwrap_err();
         assert!(refused.to_string().contains("`set_up_async`"), "{refused}");
