@@ -26,9 +26,9 @@ use crate::wait::park;
 /// 2. After the [`grace`](Self::grace), half of the time by default, every scope of the family is cancelled: queued tasks
 ///    end at once, and running code sees the request at its next [`checkpoint`](crate::checkpoint). Its
 ///    [reason](crate::Cancelled::reason) is [`Shutdown`](CancelReason::Shutdown).
-/// 3. All pools are closed, and the joining ones are awaited until the deadline. So are the servings of the feature `remote`: they take
-///    no job any more, and tell the ends of their jobs. At the deadline they give up the jobs that are left: repeatable ones, and
-///    those that have not begun, go to another worker, and the handles of the others learn at once that they are lost.
+/// 3. All pools are closed, and the joining ones are awaited until the deadline. So are the servings of the feature `remote`:
+///    they take no job any more, and tell the ends of their jobs. At the deadline they give up the jobs that are left: repeatable
+///    ones, and those that have not begun, go to another worker, and the handles of the others learn at once that they are lost.
 /// 4. The report names each task that remains. The exit of the process abandons these tasks, and with
 ///    [`kill`](Self::kill) the process ends also where `main` hangs.
 ///

@@ -141,9 +141,9 @@ impl Connect {
 
     /// Sets the lease, the unit of silence; 5 seconds by default, at least 100 ms.
     ///
-    /// The server delivers the jobs of a worker again when the worker is silent for this time. The origin counts a worker as dead after
-    /// two leases, which it sees within two and a third. All processes of an app have the
-    /// same lease. A shorter one finds a death sooner, and takes a busy machine for a dead one sooner.
+    /// The server delivers the jobs of a worker again when the worker is silent for this time. The origin counts a worker as dead
+    /// after two leases, which it sees within two and a third. All processes of an app have the same lease. A shorter one finds a
+    /// death sooner, and takes a busy machine for a dead one sooner.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.max(Duration::from_millis(100));
         self

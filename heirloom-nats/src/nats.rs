@@ -41,15 +41,15 @@ impl Nats {
         self.connection.queue(name)
     }
 
-    /// Makes a queue, or changes the limits of one, as `heirloom-nats setup` does. Blocks until the server has answered, ten seconds
-    /// at most.
+    /// Makes a queue, or changes the limits of one, as `heirloom-nats setup` does. Blocks until the server has answered, ten
+    /// seconds at most.
     ///
     /// `running` is the most jobs at a time over all workers; `queued` the most that wait, without a bound if `None`. Starting
     /// a pool does the same, where the process has the right to do it.
     ///
     /// # Errors
-    /// [`Fault::NotAllowed`] without the rights of an operator, [`Fault::Away`] without a connection. [`Fault::Broken`] in a future of
-    /// tokio, whose thread it would block: use [`set_up_async`](Self::set_up_async) there.
+    /// [`Fault::NotAllowed`] without the rights of an operator, [`Fault::Away`] without a connection. [`Fault::Broken`] in a
+    /// future of tokio, whose thread it would block: use [`set_up_async`](Self::set_up_async) there.
     pub fn set_up(&self, queue: &str, running: usize, queued: Option<usize>) -> Result<(), Fault> {
         wait("set_up", self.declare(queue, running, queued))
     }
@@ -103,9 +103,10 @@ impl Nats {
 
     /// Closes the connection, and waits at most `within` for the last messages.
     ///
-    /// Returns whether the last messages have left: never where there is no connection. A server that is silent keeps the call for the whole time. All users of the connection
-    /// lose it, and each wait for an answer gets [`Fault::Away`]. Call it at the end of `main`, after pools and workers are stopped: a process that exits at once may take the last results with it, which then come from
-    /// another run of the job.
+    /// Returns whether the last messages have left: never where there is no connection. A server that is silent keeps the call
+    /// for the whole time. All users of the connection lose it, and each wait for an answer gets [`Fault::Away`]. Call it at the
+    /// end of `main`, after pools and workers are stopped: a process that exits at once may take the last results with it, which
+    /// then come from another run of the job.
     ///
     /// In a future of tokio it closes the connection, waits for nothing, and returns false: use [`close_async`](Self::close_async)
     /// there.

@@ -10,11 +10,11 @@ use crate::sync::os::OnceLock;
 
 /// An error of this crate that comes from another process: its kind, its text, and the cancel behind it.
 ///
-/// [`Error`](crate::Error) serialises, and arrives as an [`Error::Remote`](crate::Error::Remote) with these. So the output of a [job](crate::remote::Job) may be
-/// a `Result<T, heirloom::Error>`, or have the error in an enum of its own, and `?` works in the job as it does elsewhere.
-/// [`kind`](crate::Error::kind), [`is_cancelled`](crate::Error::is_cancelled), [`is_temporary`](crate::Error::is_temporary),
-/// [`as_cancelled`](crate::Error::as_cancelled) and [`panic_message`](crate::Error::panic_message) answer as they did there. The other details stay in
-/// their process.
+/// [`Error`](crate::Error) serialises, and arrives as an [`Error::Remote`](crate::Error::Remote) with these. So the output of a
+/// [job](crate::remote::Job) may be a `Result<T, heirloom::Error>`, or have the error in an enum of its own, and `?` works in the
+/// job as it does elsewhere. [`kind`](crate::Error::kind), [`is_cancelled`](crate::Error::is_cancelled),
+/// [`is_temporary`](crate::Error::is_temporary), [`as_cancelled`](crate::Error::as_cancelled) and
+/// [`panic_message`](crate::Error::panic_message) answer as they did there. The other details stay in their process.
 ///
 /// ```
 /// use std::time::Duration;

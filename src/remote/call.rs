@@ -13,7 +13,8 @@ use crate::remote::job::Job;
 /// [send](PoolManager::send), the job's way and the job itself. That is the error of the output, into which [`Error`] converts, and
 /// which travels: `heirloom::Error` itself, or an enum with a `#[from] heirloom::Error`; see [`RemoteError`](crate::RemoteError).
 ///
-/// Never blocks. The returned [`Call`] waits, by [`join`](Call::join) or as a future, and its drop cancels the job, wherever it runs.
+/// Never blocks. The returned [`Call`] waits, by [`join`](Call::join) or as a future, and its drop cancels the job, wherever it
+/// runs.
 ///
 /// ```
 /// use heirloom::remote::{self, Job};
@@ -58,8 +59,8 @@ where
 impl PoolManager {
     /// Sends a job, and returns the wait for its result: [`send`](Self::send) and [`join`](crate::TaskHandle::join) with one error.
     ///
-    /// For a job whose output is a `Result`, in a pool of any kind. The error is the output's own, into which [`Error`] converts; see
-    /// [`remote::call_job`](crate::remote::call_job). Never blocks.
+    /// For a job whose output is a `Result`, in a pool of any kind. The error is the output's own, into which [`Error`] converts;
+    /// see [`remote::call_job`](crate::remote::call_job). Never blocks.
     ///
     /// # Errors
     /// None here: a refusal is the error of the returned call.

@@ -20,7 +20,8 @@ impl Queue {
     /// A queue with waiting jobs and without open requests has no worker, or only busy ones. Costs one request to the engine.
     ///
     /// # Errors
-    /// [`EngineFailed`](crate::ErrorKind::EngineFailed) without a connection, [`NotAllowed`](crate::ErrorKind::NotAllowed) without the right.
+    /// [`EngineFailed`](crate::ErrorKind::EngineFailed) without a connection, [`NotAllowed`](crate::ErrorKind::NotAllowed)
+    /// without the right.
     pub async fn depth(&self) -> Result<Depth, Error> {
         let (answer, depth) = answer::channel();
         self.link.engine.depth(&self.name, answer);

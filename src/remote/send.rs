@@ -78,12 +78,12 @@ impl PoolManager {
     /// Blocks no thread. A pool of another kind than remote has no engine to wait for.
     ///
     /// While there is no connection the future is pending. Dropping it before it is ready sends nothing: a job that waits for the
-    /// engine's word is cancelled. (A repeatable job that a worker has begun meanwhile sees the cancel.) Once it is ready the handle
-    /// decides, as each handle does.
+    /// engine's word is cancelled. (A repeatable job that a worker has begun meanwhile sees the cancel.) Once it is ready the
+    /// handle decides, as each handle does.
     ///
     /// # Errors
-    /// As [`send`](Self::send). The engine's refusal is [`EngineRefused`](SubmitErrorKind::EngineRefused), also where the queue is full
-    /// of other processes' jobs.
+    /// As [`send`](Self::send). The engine's refusal is [`EngineRefused`](SubmitErrorKind::EngineRefused), also where the queue
+    /// is full of other processes' jobs.
     pub async fn send_async<J: Job>(&self, job: J) -> Result<TaskHandle<J::Output>, Error> {
         // The wait for the engine keeps neither the pool nor the job.
         let (handle, answered) = {

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::lineage::handle::Lineage;
 use crate::sync::os::OnceLock;
 use crate::value::heirloom::Heirloom;
-use crate::wire::envelope::TRACE_HEADERS;
+use crate::wire::envelope::{self, TRACE_HEADERS};
 
 /// Bound at each job's task, and where users bind one.
 static CONTEXT: Heirloom<TraceContext> = Heirloom::new("heirloom.trace");
@@ -67,7 +67,7 @@ impl TraceContext {
     /// Returns the value of a header.
     #[must_use]
     pub fn get(&self, header: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(header)).map(|(_, value)| value.as_str())
+        envelope::header(&self.0, header)
     }
 
     /// Returns the header `traceparent`: the ids of the trace and of the submitter's span.

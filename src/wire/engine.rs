@@ -2,11 +2,12 @@
 //!
 //! # The contract
 //! 1. No call of either trait blocks. An engine calls its inbox on any thread, also from within a call of the inbox's own. A
-//!    request to the inbox may report a job's end. The inbox wakes the waiters of the job's handle then, and of the scopes above the job. It
-//!    runs no other user code, but for the values of a scope that is closed at that very moment.
+//!    request to the inbox may report a job's end. The inbox wakes the waiters of the job's handle then, and of the scopes above
+//!    the job. It runs no other user code, but for the values of a scope that is closed at that very moment.
 //! 2. Each [`Answer`] is given once. An answer that is dropped is [`Fault::Away`].
 //! 3. A published job is delivered at least once, unless it is withdrawn or the engine loses it. After [`Inbox::connected`], and
-//!    from time to time, the origin [lists](Engine::list) its jobs and publishes the lost ones again. So an engine may lose all it has.
+//!    from time to time, the origin [lists](Engine::list) its jobs and publishes the lost ones again. So an engine may lose all
+//!    it has.
 //! 4. A delivery is the worker's until it is settled. The engine keeps the delivery alive meanwhile. When the worker dies
 //!    or loses its connection for a [lease](Engine::lease), the engine delivers the job again.
 //! 5. At most [`QueueLimits::running`] deliveries of one queue are unsettled at a time, over all workers.
@@ -31,8 +32,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Begins to deliver to the inbox. Called once, before any other call.
     fn open(&self, me: &ProcessId, inbox: Arc<dyn Inbox>);
 
-    /// Makes sure that the queue is there, with these limits. An origin calls it when a pool starts. A worker calls it without limits, when
-    /// it begins to serve and after each connect, and its answer comes when the queue is there.
+    /// Makes sure that the queue is there, with these limits. An origin calls it when a pool starts. A worker calls it without
+    /// limits, when it begins to serve and after each connect, and its answer comes when the queue is there.
     fn declare(&self, queue: &str, limits: Option<QueueLimits>, answer: Answer<()>);
 
     /// Adds a job to the queue. The answer has the receipt with which the job can be withdrawn.

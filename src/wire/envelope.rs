@@ -130,10 +130,7 @@ impl Envelope {
 
     /// Reads a delivered job.
     pub(crate) fn read(headers: &[(String, String)], body: Bytes) -> Result<Self, Unreadable> {
-        let get = |name: &'static str| {
-            let found = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.as_str()).ok_or(Unreadable::Header(name))
-        };
+        let get = |name: &'static str| header(headers, name).ok_or(Unreadable::Header(name));
         let version = get("Hl-Version")?;
         if version != VERSION.to_string() {
             return Err(Unreadable::Version(version.chars().take(16).collect()));
@@ -159,6 +156,11 @@ impl Envelope {
             body,
         })
     }
+}
+
+/// Returns the value of a header.
+pub(crate) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 /// Joins values and a job's bytes to a body.

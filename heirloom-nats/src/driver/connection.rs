@@ -124,7 +124,8 @@ impl Driver {
     fn connected(&mut self) {
         let now = Instant::now();
         if std::mem::take(&mut self.connection.stale) {
-            // Nothing was asked for on this connection yet, so all of it came on the other. All: not as many as the task's budget has left.
+            // Nothing was asked for on this connection yet, so all of it came on the other. All: not as many as the task's budget
+            // has left.
             while tokio::task::unconstrained(self.inbound.next()).now_or_never().flatten().is_some() {}
         }
         let state = &mut self.connection;

@@ -6,8 +6,8 @@
 //! connection, or the time. Requests that need several messages run in tasks beside the driver, which send [`Command`]s.
 //!
 //! # Turns
-//! The driver takes all commands and messages that are there, up to [`TURN`], before it waits again. Requests that one turn makes to one process
-//! travel together (`together`), and the client writes all messages of a turn at once.
+//! The driver takes all commands and messages that are there, up to [`TURN`], before it waits again. Requests that one turn makes
+//! to one process travel together (`together`), and the client writes all messages of a turn at once.
 //!
 //! # A process that was stopped
 //! The server may have delivered jobs into the socket of a process that is stopped, or starved, and have given them to another
@@ -278,8 +278,8 @@ impl Driver {
                 for message in left {
                     client.publish_message(message).await.ok();
                 }
-                // The server answers in the order of arrival, so all has left when this answer comes. The client's own flush does not
-                // wait for what the connection has not taken yet.
+                // The server answers in the order of arrival, so all has left when this answer comes. The client's own flush does
+                // not wait for what the connection has not taken yet.
                 let last = async_nats::Request::new().timeout(None);
                 client.send_request("$JS.API.STREAM.INFO.close", last).await.ok();
             };

@@ -1,8 +1,8 @@
 //! Requests for deliveries, and the deliveries that come.
 //!
 //! One request is for as many deliveries as the worker has free permits, and the next one follows when fewer than half of the
-//! free permits are asked for. So a job finds an open request, and a request serves several jobs. The deliveries that are left of a request are
-//! counted here; where the request ends, the server says how many it has counted.
+//! free permits are asked for. So a job finds an open request, and a request serves several jobs. The deliveries that are left of
+//! a request are counted here; where the request ends, the server says how many it has counted.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! Requests of one turn of the driver, and messages in one message.
 //!
 //! A worker with many short jobs tells many ends at once. Each would be four messages for the server: the request to it, the one
-//! from it, and the same for the answer. So requests to one process that are made in one turn travel as one message, and so do their
-//! answers. A request that is alone travels as it is.
+//! from it, and the same for the answer. So requests to one process that are made in one turn travel as one message, and so do
+//! their answers. A request that is alone travels as it is.
 //!
 //! One message with several parts has the header `Hl-Parts`. Its body has each part's length, in four bytes, and then the part.
 //! The answer has as many parts; one whose length is [`NONE`] is a request without an answer.

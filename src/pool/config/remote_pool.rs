@@ -12,8 +12,9 @@ impl PoolConfig {
     /// as [`NeedsJob`](crate::SubmitErrorKind::NeedsJob). The processes that [serve](crate::remote::serve) the queue run them.
     /// The pool has no thread. Each job is a [promised](crate::Promise) task of it: counted, cancelled and reported as any other.
     ///
-    /// `n` is a limit of the queue: all pools that use one queue share it, and the newest start decides, where its process may change the queue. A
-    /// [`queue_limit`](Self::queue_limit) bounds both the jobs of this pool that have not begun and the jobs that wait in the queue.
+    /// `n` is a limit of the queue: all pools that use one queue share it, and the newest start decides, where its process may
+    /// change the queue. A [`queue_limit`](Self::queue_limit) bounds both the jobs of this pool that have not begun and the jobs
+    /// that wait in the queue.
     ///
     /// ```
     /// use heirloom::remote::{self, Job};

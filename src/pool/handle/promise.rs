@@ -20,10 +20,11 @@ use crate::task::stored::Stored;
 /// The duty to end one task from outside of its pool. Its drop ends an unfinished task with
 /// [`ErrorKind::Abandoned`](crate::ErrorKind::Abandoned).
 ///
-/// [`PoolManager::promise`](crate::PoolManager::promise) returns the promise, together with the task's handle. A promise is for work
-/// that no thread of the pool runs: a device's queue, a callback of a library, a request to another machine. The task is one of the pool
-/// all the same. Its scope counts it and waits for it, and so do `stop`, a drain and the end of the process, for a joining pool.
-/// Snapshots and metrics show it. The holder may end it on any thread, and in any code: a callback, a future, a destructor.
+/// [`PoolManager::promise`](crate::PoolManager::promise) returns the promise, together with the task's handle. A promise is for
+/// work that no thread of the pool runs: a device's queue, a callback of a library, a request to another machine. The task is one
+/// of the pool all the same. Its scope counts it and waits for it, and so do `stop`, a drain and the end of the process, for a
+/// joining pool. Snapshots and metrics show it. The holder may end it on any thread, and in any code: a callback, a future, a
+/// destructor.
 ///
 /// # Cancels
 /// A cancel reaches the task through its handle, a scope or another node above it, its pool, the end of its owner, or a

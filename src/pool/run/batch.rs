@@ -5,7 +5,8 @@
 //! A refusal comes before the first task is made, so the jobs are still the caller's. One refusal comes later: the system
 //! refuses a thread for the first part, and no other thread looks at the queue. The submitter then claims its tasks again. If it
 //! gets all of them, all jobs are refused, as if none had been queued. If a canceller has claimed one meanwhile, the tasks were
-//! accepted, and those of the part end with the system's error. Tasks of a later part that gets no thread end with the system's error too.
+//! accepted, and those of the part end with the system's error. Tasks of a later part that gets no thread end with the system's
+//! error too.
 
 use std::io;
 use std::ops::Deref;

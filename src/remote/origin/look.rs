@@ -1,9 +1,9 @@
 //! Looks at the engine: which of the jobs that wait it still has.
 //!
 //! After a connect the engine may have lost all messages, or none. The origin does not know which, and each message that it
-//! published on suspicion would be a copy: it would take a place of a bounded queue, and begin a repeatable job twice. So the origin
-//! lists the jobs that the engine has, and publishes the others again, in the order in which they were sent. A message keeps its
-//! turn in the queue over each lost connection.
+//! published on suspicion would be a copy: it would take a place of a bounded queue, and begin a repeatable job twice. So the
+//! origin lists the jobs that the engine has, and publishes the others again, in the order in which they were sent. A message
+//! keeps its turn in the queue over each lost connection.
 //!
 //! # Races
 //! - An answer from before a connect says nothing of the engine after it. It is dropped, by the count of connects.
@@ -11,12 +11,13 @@
 //!   an open request, or a grant.
 //! - A message may be listed and lost later: a worker for which this process counted as dead settles it, or an operator empties the
 //!   queue. So a job that waits is looked for again each two leases.
-//! - A message that was sent before the connection was lost may reach the engine after the look. That one copy stays, and its worker
-//!   hears that the job is over.
+//! - A message that was sent before the connection was lost may reach the engine after the look. That one copy stays, and its
+//!   worker hears that the job is over.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
+use crate::remote::origin::record::Record;
 use crate::remote::origin::state::Origin;
 use crate::sync::os::{Arc, Ordering};
 use crate::wire::engine::Answer;
@@ -69,6 +70,6 @@ fn listed(origin: &Arc<Origin>, connect: u64, noted: &[Noted], jobs: &[u64]) {
         }
     }
     // The engine's own word may have been lost with the connection.
-    told.into_iter().for_each(|told| told.give(Ok(())));
+    told.into_iter().for_each(|told| Record::acknowledge(Some(told)));
     origin.publish_all(again);
 }

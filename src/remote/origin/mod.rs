@@ -13,14 +13,14 @@
 //!             └────────────────┴─ or, if repeatable with attempts left, or not run: waits again
 //! ```
 //!
-//! A repeatable job begins without a grant, and its worker asks for one only if the job runs for more than a moment. The end of a short one
-//! leads from WAITS to ended at once.
+//! A repeatable job begins without a grant, and its worker asks for one only if the job runs for more than a moment. The end of a
+//! short one leads from WAITS to ended at once.
 //!
 //! # The worker's death
-//! The engine delivers the same message again after the worker was silent for a lease. The next worker asks to begin with the receipt
-//! that the grant names, and with a later delivery: that proves the death. A request with an earlier delivery is stale, and proves
-//! nothing. A job that was published twice has two receipts. A request with another receipt than the grant's is for a copy, whose
-//! delivery is done. Where the engine has lost the message, the missing signs of the worker prove the death (`time`).
+//! The engine delivers the same message again after the worker was silent for a lease. The next worker asks to begin with the
+//! receipt that the grant names, and with a later delivery: that proves the death. A request with an earlier delivery is stale,
+//! and proves nothing. A job that was published twice has two receipts. A request with another receipt than the grant's is for a
+//! copy, whose delivery is done. Where the engine has lost the message, the missing signs of the worker prove the death (`time`).
 //!
 //! # One message
 //! A job that waits has one message in the engine (`look`). Where the engine has lost that one, the origin publishes another.

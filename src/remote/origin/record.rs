@@ -134,6 +134,13 @@ impl Record {
         self.told.take_if(|_| matches!(self.published, Published::Yes(_)))
     }
 
+    /// Ends the submitter's wait for the engine's word, if there is one. Under no lock: this wakes the submitter.
+    pub(super) fn acknowledge(told: Option<Answer<()>>) {
+        if let Some(told) = told {
+            told.give(Ok(()));
+        }
+    }
+
     pub(super) fn was_published(&self) -> bool {
         self.sent.envelope.sent > 0 || self.begun
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::error::remote::RemoteFailure;
 use crate::remote::origin::kept::Kept;
-use crate::remote::origin::record::Grant;
+use crate::remote::origin::record::{Grant, Record};
 use crate::remote::origin::state::Origin;
 use crate::sync::os::{Arc, Ordering};
 use crate::wire::address::ProcessId;
@@ -91,10 +91,8 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Tol
     let kept = Arc::clone(&record.kept);
     let told = record.told.take();
     drop(jobs);
-    if let Some(told) = told {
-        // A worker has the message, so the engine had it.
-        told.give(Ok(()));
-    }
+    // A worker has the message, so the engine had it.
+    Record::acknowledge(told);
     // A task that was cancelled meanwhile has taken its record along.
     if begins && !kept.begin() { Told::Over } else { granted(attempt) }
 }
@@ -142,10 +140,8 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, (attempt, ask): (u32,
         return false;
     }
     let Some(mut record) = origin.take(jobs, job) else { return false };
-    if let Some(told) = record.told.take() {
-        // The end may overtake the engine's word that it has the job.
-        told.give(Ok(()));
-    }
+    // The end may overtake the engine's word that it has the job.
+    Record::acknowledge(record.told.take());
     match outcome {
         Outcome::Value(output) => record.kept.complete(output, from),
         Outcome::Panicked(text) => record.kept.panic(text),

@@ -108,9 +108,7 @@ impl Origin {
                 record.published(sent, receipt);
                 let told = record.told.take();
                 drop(jobs);
-                if let Some(told) = told {
-                    told.give(Ok(()));
-                }
+                Record::acknowledge(told);
             }
             // Looked for when the engine is there, or at the next tick.
             Err(Fault::Away | Fault::NoAnswer(_)) => record.unanswered(sent),
@@ -147,9 +145,7 @@ impl Origin {
     /// Takes the message of a job that has ended out of its queue.
     fn forget(&self, mut record: Record) {
         // The submitter learns the rest from the handle.
-        if let Some(told) = record.told.take() {
-            told.give(Ok(()));
-        }
+        Record::acknowledge(record.told.take());
         if let (Some(receipt), Some(link)) = (record.receipt, self.link.upgrade()) {
             link.engine.withdraw(&record.sent.queue, receipt);
         }

@@ -26,7 +26,7 @@ use crate::sync::os::{Arc, Mutex, Weak};
 use crate::threads::aside;
 use crate::wire::address::JobId;
 use crate::wire::engine::{Delivery, Settlement};
-use crate::wire::envelope::Envelope;
+use crate::wire::envelope::{Envelope, header};
 use crate::wire::fault::Fault;
 use crate::wire::message::{self, Ask, Outcome, Told};
 
@@ -53,9 +53,8 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
     let envelope = match Envelope::read(&delivery.headers, delivery.body.clone()) {
         Ok(envelope) => envelope,
         Err(why) => {
-            let get = |name: &str| delivery.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            let id = get("Hl-Id").and_then(|(_, id)| JobId::parse(id));
-            let attempt = get("Hl-Attempt").and_then(|(_, attempt)| attempt.parse().ok()).unwrap_or(1);
+            let id = header(&delivery.headers, "Hl-Id").and_then(JobId::parse);
+            let attempt = header(&delivery.headers, "Hl-Attempt").and_then(|attempt| attempt.parse().ok()).unwrap_or(1);
             return refuse::refuse(worker, &core, delivery.id, id, attempt, why.to_string());
         }
     };

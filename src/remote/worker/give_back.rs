@@ -9,6 +9,7 @@ use crate::remote::worker::state::Worker;
 use crate::sync::os::Arc;
 use crate::wire::address::JobId;
 use crate::wire::engine::{Delivery, DeliveryId, Receipt, Settlement};
+use crate::wire::envelope::header;
 use crate::wire::link::Link;
 use crate::wire::message::Ask;
 
@@ -24,9 +25,8 @@ pub(super) struct Unbegun {
 impl Unbegun {
     /// Reads a delivery that nothing was done for. `None` for a job that does not begin without a grant.
     pub(super) fn of(delivery: &Delivery) -> Option<Self> {
-        let get = |name: &str| delivery.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        get("Hl-Repeatable").filter(|(_, repeatable)| repeatable == "1")?;
-        let job = JobId::parse(&get("Hl-Id")?.1)?;
+        header(&delivery.headers, "Hl-Repeatable").filter(|repeatable| *repeatable == "1")?;
+        let job = JobId::parse(header(&delivery.headers, "Hl-Id")?)?;
         Some(Self { job, receipt: delivery.receipt, ask: 0, count: delivery.count })
     }
 }

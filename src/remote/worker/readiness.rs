@@ -14,7 +14,8 @@ pub enum ServingState {
     Connecting,
     /// It takes jobs.
     Serving,
-    /// It has served, and now has no connection, or no queue there. The jobs that are here go on, and the engine connects again by itself.
+    /// It has served, and now has no connection, or no queue there. The jobs that are here go on, and the engine connects again
+    /// by itself.
     Disconnected,
     /// It was closed, and jobs are here: they run, or tell their end.
     Stopping,

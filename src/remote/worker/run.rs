@@ -7,8 +7,8 @@
 //!                 │                 └──stopped or given up───────┘  └─the origin is dead,
 //!                 └──over, or the origin is dead──────────────────────or two leases ──┘
 //! ```
-//! A repeatable job is in RUNS from its delivery on, and asks meanwhile if it runs for longer than a moment. One lock guards all changes, and no engine and no user
-//! code is called under it. So each change returns the next step to its caller.
+//! A repeatable job is in RUNS from its delivery on, and asks meanwhile if it runs for longer than a moment. One lock guards all
+//! changes, and no engine and no user code is called under it. So each change returns the next step to its caller.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -107,8 +107,8 @@ impl Stage {
 }
 
 impl Run {
-    /// Returns the time until the submitter's deadline. The clocks of two machines differ, and the origin's own deadline decides: this one is
-    /// for a lost cancel, and for the job's code to see.
+    /// Returns the time until the submitter's deadline. The clocks of two machines differ, and the origin's own deadline decides:
+    /// this one is for a lost cancel, and for the job's code to see.
     pub(super) fn remaining(&self) -> Option<Duration> {
         Some(self.deadline?.duration_since(SystemTime::now()).unwrap_or_default())
     }

@@ -32,11 +32,11 @@ use crate::wire::link::Queue;
 /// none ahead: a job that waits here would be one of the queue's limit.
 ///
 /// # Where a job stands
-/// The serving has a scope `serve "thumbs"`, below the node that owns `here`. Below that scope stands one remote scope for each scope of
-/// an origin, named like `request 7 @ web-3`. All jobs of one scope share its remote scope on this worker. A job finds the managers and
-/// values of these scopes and of the worker. Pools that jobs [get or create](crate::get_or_create()) at the remote scope live as long as the
-/// origin's scope. A cancel of the origin's scope
-/// cancels the jobs below the remote scope. [`Lineage::origin`](crate::Lineage::origin) tells where a job comes from.
+/// The serving has a scope `serve "thumbs"`, below the node that owns `here`. Below that scope stands one remote scope for each
+/// scope of an origin, named like `request 7 @ web-3`. All jobs of one scope share its remote scope on this worker. A job finds
+/// the managers and values of these scopes and of the worker. Pools that jobs [get or create](crate::get_or_create()) at the
+/// remote scope live as long as the origin's scope. A cancel of the origin's scope cancels the jobs below the remote scope.
+/// [`Lineage::origin`](crate::Lineage::origin) tells where a job comes from.
 ///
 /// ```
 /// use heirloom::remote::{self, Job};
@@ -99,8 +99,8 @@ impl Serve {
 
     /// Binds the values that travel under the key's name at the tasks of the jobs that they come with.
     ///
-    /// The origin's key [travels](crate::Heirloom::travels). A value that no key here takes in is ignored, and one that does not decode
-    /// makes its job not understood.
+    /// The origin's key [travels](crate::Heirloom::travels). A value that no key here takes in is ignored, and one that does not
+    /// decode makes its job not understood.
     ///
     /// ```
     /// use heirloom::Heirloom;
@@ -211,8 +211,8 @@ impl fmt::Debug for Serve {
 
 /// A process that takes jobs from a queue; made by [`Serve::start`]. Dropping it [closes](Self::close) it without blocking.
 ///
-/// Jobs that are here go on after a drop, and their ends are told. A [`Drain`](crate::Drain) ends the servings of its family with the
-/// pools: they take no job any more, their jobs end, and the jobs that are left at the deadline are given up. A
+/// Jobs that are here go on after a drop, and their ends are told. A [`Drain`](crate::Drain) ends the servings of its family with
+/// the pools: they take no job any more, their jobs end, and the jobs that are left at the deadline are given up. A
 /// [`shutdown`](crate::shutdown()) does so too, and gives up nothing.
 ///
 /// | verb | new jobs | jobs that are here |

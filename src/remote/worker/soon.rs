@@ -1,8 +1,9 @@
 //! [`Soon`]: the requests to begin of repeatable jobs, made a moment after the jobs have begun.
 //!
-//! A repeatable job begins without a grant, and the origin learns of the begin for its own sake: the job counts as running there, and a cancel
-//! reaches it. A job that ends within a [`MOMENT`] tells its end instead, which says both. So a short job costs the request of its
-//! end alone. A cancel of the origin that comes within the moment gets its answer by the late request, or at the end.
+//! A repeatable job begins without a grant, and the origin learns of the begin for its own sake: the job counts as running there,
+//! and a cancel reaches it. A job that ends within a [`MOMENT`] tells its end instead, which says both. So a short job costs the
+//! request of its end alone. A cancel of the origin that comes within the moment gets its answer by the late request, or at the
+//! end.
 
 use std::time::Duration;
 
