@@ -75,9 +75,10 @@ fn it_is_made_on_first_use() {
     });
 }
 
+/// Alone, because a snapshot by another test holds the node for a moment.
 #[test]
 fn its_node_goes_when_the_thread_ends() {
-    common::bounded(|| {
+    common::alone(|| {
         let thread = std::thread::spawn(|| {
             let id = std::thread::current().id();
             drop(current());
@@ -104,9 +105,10 @@ fn its_node_goes_also_when_the_thread_panics() {
     });
 }
 
+/// Alone, because a snapshot by another test holds the node for a moment.
 #[test]
 fn what_it_owns_closes_when_the_thread_ends() {
-    common::bounded(|| {
+    common::alone(|| {
         let (weak, handle) = std::thread::spawn(|| {
             let _ = heirloom::create("of the thread");
             let held = heirloom::create("held");

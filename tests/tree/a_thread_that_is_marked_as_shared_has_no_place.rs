@@ -89,9 +89,10 @@ fn a_plain_thread_that_is_marked_is_no_node() {
     });
 }
 
+/// Alone, because a snapshot by another test holds the node for a moment.
 #[test]
 fn a_thread_that_is_a_node_is_left_by_its_code_and_lives_on() {
-    bounded(|| {
+    alone(|| {
         let marked = thread::spawn(|| {
             let own = current();
             let pool = heirloom::create("own");
