@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! process                    owns "io"
-//! └─ request-7               owns "render", which takes only component_render
-//!    ├─ component_render     finds both by walking up
-//!    │  ├─ component_render  a part of the one above, and below it
-//!    │  └─ task of "io"      also below its submitter, not below the owner of its pool
-//!    └─ component_render
+//! └─ request-7                  owns "render", which takes only component_render
+//!    └─ component_render        the whole page; finds both by walking up
+//!       ├─ component_render     a part of the one above, and below it
+//!       │  └─ component_render
+//!       └─ task of "io"         also below its submitter, not below the owner of its pool
 //! ```
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use heirloom::{Lineage, NodeId, NodeKind, PoolConfig, TaskHandle};
 use rayon::prelude::*;
 
 use crate::components::Component;
-use crate::document::{Code, Section};
+use crate::document::{Code, Document, Section};
 use crate::error::PageError;
 use crate::process::{HIGHLIGHT, IO};
 use crate::reader::Reader;
@@ -63,46 +63,43 @@ impl Ticket {
 
     /// Starts to render a component. The handler calls this, and so does a component that has parts.
     pub(crate) fn component(&self, part: impl Component) -> Result<TaskHandle<Result<String, PageError>>, PageError> {
+        self.counts_component();
+        let ticket = self.clone();
+        Ok(heirloom::get(RENDER)?.submit_as(COMPONENT, move || ticket.checked(|| part.render(&ticket))())?)
+    }
+
+    /// Renders a component that is needed now: on the calling thread, if the pool has nothing else to start.
+    pub(crate) fn component_here(&self, part: impl Component) -> Result<String, PageError> {
+        self.counts_component();
+        heirloom::get(RENDER)?.of_type(COMPONENT).run(self.checked(|| part.render(self)))?
+    }
+
+    fn counts_component(&self) {
         self.components.fetch_add(1, Relaxed);
         TALLY.component();
-        let ticket = self.clone();
-        self.on_render(move || part.render(&ticket))
     }
 
-    /// Starts other work on the request's own pool.
-    pub(crate) fn on_render<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<TaskHandle<T>, PageError> {
-        Ok(heirloom::get(RENDER)?.submit_as(COMPONENT, self.clone().checked(work))?)
-    }
-
-    /// Starts something that blocks, on the pool of the whole process.
-    pub(crate) fn on_io<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<TaskHandle<T>, PageError> {
-        Ok(heirloom::get(IO)?.submit(self.clone().checked(work))?)
+    /// Does something that blocks, as a task of the process's pool, which limits how much of it is done at a time.
+    pub(crate) fn on_io<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, PageError> {
+        Ok(heirloom::get(IO)?.run(self.checked(work))?)
     }
 
     /// Colours all code of a long page, on all cores; a short page's components colour their own.
     ///
     /// Stolen pieces stand at the pool's owner, so each piece is carried back to the request.
-    pub(crate) async fn colour(&self, mut sections: Vec<Section>, lines: usize) -> Result<Vec<Section>, PageError> {
-        if lines <= SHORT {
-            return Ok(sections);
+    pub(crate) fn colour(&self, document: &mut Document) -> Result<(), PageError> {
+        if document.lines_to_colour() <= SHORT {
+            return Ok(());
         }
-        let (ticket, here) = (self.clone(), heirloom::current());
-        let work = move || {
-            let codes: Vec<&mut Code> = sections.iter_mut().flat_map(Section::codes).collect();
+        let here = heirloom::current();
+        let codes: Vec<&mut Code> = document.sections.iter_mut().flat_map(Section::codes).collect();
+        heirloom::get(HIGHLIGHT)?.install(|| {
             codes.into_par_iter().for_each(here.carry(|code: &mut Code| {
-                TALLY.lineage(ticket.stands_below_its_own_request());
-                code.colour(|| ticket.goes_on());
+                TALLY.lineage(self.stands_below_its_own_request());
+                code.colour(|| self.goes_on());
             }));
-            sections
-        };
-        // As `install`, for async code.
-        Ok(heirloom::get(HIGHLIGHT)?.submit(work)?.await?)
+        })?;
+        Ok(())
     }
 
     /// Whether the next line is to be coloured: not when the request's scope was cancelled.
@@ -115,8 +112,8 @@ impl Ticket {
     }
 
     /// Looks where the task stands before it begins.
-    fn checked<T>(self, work: impl FnOnce() -> T) -> impl FnOnce() -> T {
-        move || {
+    fn checked<T>(&self, work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+        || {
             TALLY.lineage(self.stands_below_its_own_request());
             work()
         }

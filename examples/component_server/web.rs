@@ -14,10 +14,10 @@ use crate::error::PageError;
 use crate::highlight;
 use crate::html::escape;
 use crate::observe::Observe;
-use crate::page::{self, View};
+use crate::page::{View, WholePage};
 use crate::process;
 use crate::reader::Reader;
-use crate::request;
+use crate::request::{self, Ticket};
 use crate::site::Site;
 
 /// Whatever a file says, a page of it runs no script.
@@ -62,7 +62,7 @@ async fn respond(site: Arc<Site>, view: View) -> Response {
     let reader = Reader::default();
     let waits = reader.waits();
     let rendered = match request::open(reader) {
-        Ok(ticket) => page::render(site, view, ticket).await,
+        Ok(ticket) => rendered(&ticket, WholePage { site, view }).await,
         Err(error) => Err(error),
     };
     waits.was_served();
@@ -72,6 +72,10 @@ async fn respond(site: Arc<Site>, view: View) -> Response {
         }
         Err(error) => failure(&error),
     }
+}
+
+async fn rendered(ticket: &Ticket, page: WholePage) -> Result<String, PageError> {
+    ticket.component(page)?.await?
 }
 
 fn failure(error: &PageError) -> Response {

@@ -34,10 +34,8 @@ struct FactsHtml<'a> {
 impl Component for Facts {
     fn render(self, ticket: &Ticket) -> Result<String, PageError> {
         let Facts { site, at } = self;
-        let of = site.clone();
-        // The wait releases this component's permit to the next component.
-        let facts = ticket.on_io(move || file::facts(&of, &of.pages[at]))?.join()??;
-        // So does this wait, for the numbers on the runtime's side of the server.
+        let facts = ticket.on_io(|| file::facts(&site, &site.pages[at]))??;
+        // This wait, for the numbers on the runtime's side of the server, releases the component's permit to the next component.
         let visits = heirloom::portal()?.block_on((*VISITS.get()?).clone().count(at))?;
         html(&site, at, &facts, visits)
     }
