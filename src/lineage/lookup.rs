@@ -36,8 +36,9 @@ struct Borrowed {
     held: Held,
 }
 
+/// Takes a hazard pointer of this thread.
 #[inline]
-fn hold() -> Held {
+pub(crate) fn hold() -> Held {
     hazard::hold(current::gives_back)
 }
 

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use arc_swap::{ArcSwapOption, Guard};
-
 use crate::error::CancelReason;
 use crate::exit::hook;
 use crate::lineage::handle::Lineage;
@@ -19,6 +17,7 @@ use crate::pool::kinds;
 use crate::pool::report::PoolStats;
 use crate::pool::run::stop;
 use crate::registry::ended_with::EndedWith;
+use crate::registry::pool_slot::{LentPool, PoolSlot};
 use crate::sync::os::{Arc, Weak};
 use crate::sync::weak_list::Registration;
 use crate::totals::record::Totals;
@@ -82,7 +81,7 @@ pub(crate) struct Inner {
     pub(super) owner: WeakNodeRef,
     /// The innermost scope at or above the owner; the process where there is none. A scope that is dropped has ended.
     pub(super) scope: WeakNodeRef,
-    pub(super) pool: ArcSwapOption<Pool>,
+    pub(super) pool: PoolSlot,
     /// The family's, kept beside the owner, which may be dropped before the manager.
     pub(super) totals: Totals,
     ended_with: EndedWith,
@@ -98,8 +97,8 @@ impl Named for Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(pool) = self.pool.load_full() {
-            stop::close(&pool, CancelReason::OwnerEnd);
+        if let Some(pool) = self.pool.load().get() {
+            stop::close(pool, CancelReason::OwnerEnd);
         }
     }
 }
@@ -112,7 +111,7 @@ impl PoolManager {
             namespace,
             owner: owner.downgrade(),
             scope: owner.innermost_scope().map_or(WeakNodeRef::PROCESS, |scope| scope.downgrade()),
-            pool: ArcSwapOption::empty(),
+            pool: PoolSlot::empty(),
             totals: index.totals.clone(),
             ended_with: EndedWith::new(),
             _registration: Some(index.managers.insert(this.clone())),
@@ -125,7 +124,7 @@ impl PoolManager {
             namespace,
             owner: WeakNodeRef::nowhere(),
             scope: WeakNodeRef::PROCESS,
-            pool: ArcSwapOption::empty(),
+            pool: PoolSlot::empty(),
             totals: Totals::NONE,
             ended_with: EndedWith::new(),
             _registration: None,
@@ -177,12 +176,12 @@ impl PoolManager {
 
     /// The pool of the last start, running or ended.
     pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
-        self.inner.pool.load_full()
+        self.load().get().cloned()
     }
 
     /// [`pool`](Self::pool) without counting it, for a use that does not wait.
     #[inline]
-    pub(super) fn load(&self) -> Guard<Option<Arc<Pool>>> {
+    pub(super) fn load(&self) -> LentPool<'_> {
         self.inner.pool.load()
     }
 
@@ -195,7 +194,7 @@ impl PoolManager {
     #[must_use]
     #[inline]
     pub fn is_running(&self) -> bool {
-        self.load().as_ref().is_some_and(|pool| !pool.tracker.is_closed())
+        self.load().get().is_some_and(|pool| !pool.tracker.is_closed())
     }
 
     /// Returns the one task type that the pool accepts, when the pool is typed.
@@ -203,7 +202,7 @@ impl PoolManager {
     /// After the pool has ended: of the last start.
     #[must_use]
     pub fn task_type(&self) -> Option<TaskType> {
-        self.load().as_ref().and_then(|pool| pool.config.rare().task_type.clone())
+        self.load().get().and_then(|pool| pool.config.rare().task_type.clone())
     }
 
     /// Returns the pool's numbers.
@@ -211,7 +210,7 @@ impl PoolManager {
     /// After the pool has ended: of the last start. All zero before the first start.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
-        match &*self.load() {
+        match self.load().get() {
             Some(pool) => PoolStats { shares: shares::of(pool), ..stats::of(pool) },
             None => PoolStats {
                 limit: 0,

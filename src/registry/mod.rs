@@ -19,6 +19,7 @@ pub(crate) mod many;
 pub(crate) mod node_end;
 pub(crate) mod not_found;
 pub(crate) mod of_type;
+mod pool_slot;
 #[expect(clippy::module_inception, reason = "the type that the folder is named after")]
 pub(crate) mod registry;
 pub(crate) mod scope;

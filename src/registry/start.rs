@@ -180,7 +180,7 @@ impl PoolManager {
             return Err(self.start_error(StartErrorKind::Invalid { setting, problem }));
         }
         let known = self.load();
-        if let Some(before) = &*known {
+        if let Some(before) = known.get() {
             if !before.tracker.is_closed() {
                 return Err(self.start_error(StartErrorKind::AlreadyRunning));
             }
@@ -193,8 +193,7 @@ impl PoolManager {
         self.not_in_ended_scope()?;
         let pool = self.new_pool(config);
         pool.totals.begin(&self.inner.totals, &pool);
-        let found = self.inner.pool.compare_and_swap(&known, Some(Arc::clone(&pool)));
-        if found.as_ref().map(Arc::as_ptr) != known.as_ref().map(Arc::as_ptr) {
+        if !self.inner.pool.replace(&known, Arc::clone(&pool)) {
             // Another caller's start was first. No code has seen this pool.
             return Err(self.start_error(StartErrorKind::AlreadyRunning));
         }
@@ -252,11 +251,13 @@ impl PoolManager {
     /// As [`start`](Self::start).
     #[inline]
     pub(super) fn wait_ready(&self) -> Result<(), Error> {
-        match &*self.load() {
-            Some(_) if fork::is_fork() => self.not_in_fork(),
-            Some(pool) if !start::is_ready(pool) => self.wait_for(&Arc::clone(pool)),
-            _ => Ok(()),
-        }
+        // Counted, since the caller waits.
+        let unready = match self.load().get() {
+            Some(_) if fork::is_fork() => return self.not_in_fork(),
+            Some(pool) if !start::is_ready(pool) => Arc::clone(pool),
+            _ => return Ok(()),
+        };
+        self.wait_for(&unready)
     }
 
     /// [`wait_ready`](Self::wait_ready) without blocking.

@@ -69,7 +69,7 @@ macro_rules! submits {
                 F: FnOnce() -> T + Send + 'static,
                 T: Send + 'static,
             {
-                match &*self.load() {
+                match self.load().get() {
                     Some(pool) => {
                         let own = As { priority: Some(priority), ..As::from(self.type_of_tasks()) };
                         submit::submit_static(pool, own, f).map_err(|refused| self.explain(refused.reason))
@@ -107,7 +107,7 @@ macro_rules! submits {
                 F: FnOnce() -> T + Send + 'static,
                 T: Send + 'static,
             {
-                match &*self.load() {
+                match self.load().get() {
                     Some(pool) => {
                         submit::submit_static(pool, self.type_of_tasks(), f).map_err(|refused| self.explained(refused))
                     }
@@ -212,7 +212,7 @@ macro_rules! submits {
             /// # Errors
             /// As [`submit`](Self::submit).
             pub fn promise<T: Send + 'static>(&self) -> Result<(Promise<T>, TaskHandle<T>), Error> {
-                match &*self.load() {
+                match self.load().get() {
                     Some(pool) => Promise::submit(pool, self.type_of_tasks()).map_err(|refusal| self.explain(refusal)),
                     None => Err(self.not_started()),
                 }
@@ -267,7 +267,7 @@ impl PoolManager {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        match &*self.load() {
+        match self.load().get() {
             Some(pool) => {
                 submit::submit_static(pool, Some(task_type.into()), f).map_err(|refused| self.explain(refused.reason))
             }

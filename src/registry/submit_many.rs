@@ -81,7 +81,7 @@ macro_rules! submits_many {
             {
                 // The iterator is user code, and may be long: it holds no start of the pool.
                 let tasks: Vec<F> = tasks.into_iter().collect();
-                match &*self.load() {
+                match self.load().get() {
                     Some(pool) => submit::submit_many_static(pool, self.type_of_tasks(), tasks)
                         .map_err(|refused| self.explained(refused)),
                     None => Err(Refused { task: tasks, reason: self.not_started() }),

@@ -41,7 +41,7 @@ use std::ptr;
 use crate::lineage::hazard::barrier::Readers;
 use crate::lineage::hazard::record::Record;
 use crate::lineage::locals::LOCALS;
-use crate::sync::os::{AtomicPtr, Mutex, Ordering, compiler_fence, fence};
+use crate::sync::os::{Arc, AtomicPtr, Mutex, Ordering, compiler_fence, fence};
 use crate::sync::unwind::swallow;
 
 pub(crate) use self::barrier::is_fenced;
@@ -56,18 +56,27 @@ struct Retirement {
 }
 
 struct Retired {
-    /// From a `Box`. A pointer: a box would claim that no reader looks at its contents.
-    boxed: *mut dyn Send,
+    object: Object,
     /// Its maker had seen that readers use full fences.
     fenced: bool,
 }
 
+enum Object {
+    /// From a `Box`. A pointer: a box would claim that no reader looks at its contents.
+    Boxed(*mut dyn Send),
+    /// One count of a shared object, whose other counts do not matter here.
+    Counted(Arc<dyn Send + Sync>),
+}
+
 // SAFETY: the object is `Send`, and this owns it.
-unsafe impl Send for Retired {}
+unsafe impl Send for Object {}
 
 impl Retired {
     fn address(&self) -> *mut () {
-        self.boxed.cast()
+        match &self.object {
+            Object::Boxed(boxed) => boxed.cast(),
+            Object::Counted(counted) => Arc::as_ptr(counted).cast_mut().cast(),
+        }
     }
 }
 
@@ -222,9 +231,20 @@ fn released(address: *mut ()) {
 /// The pointer came from `Box::into_raw`, belongs to the caller, and is out of reach of new look-ups. `fenced` is the
 /// answer of [`is_fenced`] before the object was put in their reach, or false.
 pub(crate) unsafe fn retire<T: Send + 'static>(boxed: *mut T, fenced: bool) {
+    put_off(Retired { object: Object::Boxed(boxed), fenced });
+}
+
+/// Drops the count as soon as no hazard pointer holds the object's address. May run user code, as [`retire`].
+///
+/// The object counts as made before the barrier was denied.
+pub(crate) fn retire_counted(counted: Arc<dyn Send + Sync>) {
+    put_off(Retired { object: Object::Counted(counted), fenced: false });
+}
+
+fn put_off(entry: Retired) {
     {
         let mut retired = RETIRED.lock();
-        retired.now.push(Retired { boxed, fenced });
+        retired.now.push(entry);
         barrier::set_waiting(bits(&retired.now));
     }
     reclaim();
@@ -265,10 +285,11 @@ fn reclaim() {
     }
     // Outside the lock: these drops run user code, and so does a subscriber.
     for entry in free {
+        let Object::Boxed(boxed) = entry.object else { continue };
         // SAFETY: the caller of `retire` gave up the box, and no slot held its address when no look-up could find it
         // any more. No reader holds it in a slot that the scan could not see: the barrier completed the readers'
         // halves, or the object is of a kind for which the module proves it.
-        drop(unsafe { Box::from_raw(entry.boxed) });
+        drop(unsafe { Box::from_raw(boxed) });
     }
     if denied {
         swallow(|| {
