@@ -5,11 +5,11 @@ use crate::sync::os::{AtomicU64, Ordering};
 
 /// There is a request that is not acknowledged.
 pub(super) const CANCEL_REQUESTED: u64 = 1;
-/// The reason of the first request that is not acknowledged. The bits below are the owner's flags, and so is the bit above.
+/// The reason of the first request that is not acknowledged. The bits below are the owner's flags, and so are the two bits above.
 const REASON: u64 = 0b11 << REASON_SHIFT;
 const REASON_SHIFT: u32 = 5;
 /// The upper bits count requests: a repeated request is seen as a new one.
-const ONE_REQUEST: u64 = 1 << 8;
+const ONE_REQUEST: u64 = 1 << 9;
 
 /// One word gives all its changes one order: of a request and a flag, the later one sees the earlier one.
 ///

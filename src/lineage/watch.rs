@@ -5,7 +5,6 @@ use std::task::Waker;
 use smallvec::SmallVec;
 
 use crate::lineage::node::{Node, NodeRef};
-use crate::wait::waker_set::WakerSet;
 
 /// Registers at the node itself, at every scope above it and at the root.
 ///
@@ -20,7 +19,9 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(node: &NodeRef) -> Self {
-        Self { node: node.clone(), at: node.node().waker_sets().map(WakerSet::insert).collect() }
+        let mut at = SmallVec::new();
+        node.node().register(|key| at.push(key));
+        Self { node: node.clone(), at }
     }
 
     pub(crate) fn node(&self) -> &Node {

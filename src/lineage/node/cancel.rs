@@ -70,11 +70,25 @@ impl Node {
         self.changed.wake_all();
     }
 
-    /// Returns the waker sets in which a waiter at this node registers.
+    /// Returns the waker sets in which a waiter at this node is registered.
     ///
     /// They are woken by requests and by the node's end.
     pub(crate) fn waker_sets(&self) -> impl Iterator<Item = &WakerSet> {
-        self.path().enumerate().filter(|(at, node)| *at == 0 || node.is_hub()).map(|(_, node)| &node.changed)
+        self.watched().map(|node| &node.changed)
+    }
+
+    /// Registers a waiter. Calls `keep` with its key in each of the [waker sets](Self::waker_sets).
+    pub(crate) fn register(&self, keep: impl FnMut(usize)) {
+        let register = |node: &Node| {
+            let at = node.changed.insert();
+            node.state.note_watch();
+            at
+        };
+        self.watched().map(register).for_each(keep);
+    }
+
+    fn watched(&self) -> impl Iterator<Item = &Node> {
+        self.path().enumerate().filter(|(at, node)| *at == 0 || node.is_hub()).map(|(_, node)| node)
     }
 
     /// Returns true for scopes and the root, at which waiters below register too.

@@ -14,6 +14,8 @@ const HELD: u64 = 1 << 3;
 const INTERRUPTED: u64 = 1 << 4;
 /// The node has, or had, an entry in the table of deadlines.
 const TIMED: u64 = 1 << 7;
+/// A waiter has registered at the node, now or before.
+const WATCHED: u64 = 1 << 8;
 
 /// Counts the cancelled nodes of all families. It is mostly zero, and then no check for a request walks.
 static CANCELLED_NODES: AtomicUsize = AtomicUsize::new(0);
@@ -25,6 +27,10 @@ pub(super) fn any_cancel_requested() -> bool {
 }
 
 pub(super) struct NodeState(CancelWord);
+
+/// Whether a waiter may be registered at a node that has ended.
+#[must_use]
+pub(super) struct Watched(pub(super) bool);
 
 impl NodeState {
     pub(super) fn new() -> Self {
@@ -109,9 +115,22 @@ impl NodeState {
         self.0.0.load(Ordering::Relaxed) & TIMED != 0
     }
 
-    /// True for the first call.
-    pub(super) fn end(&self) -> bool {
-        self.0.0.fetch_or(ENDED, Ordering::SeqCst) & ENDED == 0
+    /// Notes the end. The first call returns whether a waiter may be registered, and a later one returns `None`.
+    pub(super) fn end(&self) -> Option<Watched> {
+        let before = self.0.0.fetch_or(ENDED, Ordering::SeqCst);
+        (before & ENDED == 0).then_some(Watched(before & WATCHED != 0))
+    }
+
+    /// Notes a waiter that looks for the end, after it has registered and before it looks.
+    ///
+    /// The protocol of [`TaskTracker`](crate::wait::tracker::TaskTracker): the note and the end are in one word, so the end sees
+    /// the note, or the waiter sees the end. The note stays.
+    pub(super) fn note_watch(&self) {
+        // Where this load finds the note of another waiter, the end comes later and sees that note, or came earlier and is seen by
+        // the caller, whose load has acquired the word.
+        if self.0.0.load(Ordering::SeqCst) & WATCHED == 0 {
+            self.0.0.fetch_or(WATCHED, Ordering::SeqCst);
+        }
     }
 
     pub(super) fn hold(&self) {

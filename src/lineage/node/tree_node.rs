@@ -199,14 +199,17 @@ impl Node {
 
     /// Marks the end of the node's code, and notifies its waiters. Runs wakers. True for the first call.
     pub(crate) fn end(&self) -> bool {
-        let first = !self.state.is_ended() && self.state.end();
-        if first {
-            if self.state.is_timed() {
-                deadlines().end(Owner::Node(self.id));
-            }
+        if self.state.is_ended() {
+            return false;
+        }
+        let Some(watched) = self.state.end() else { return false };
+        if self.state.is_timed() {
+            deadlines().end(Owner::Node(self.id));
+        }
+        if watched.0 {
             self.changed.wake_all();
         }
-        first
+        true
     }
 
     /// Ends the node of a worker, on the worker's thread. Drops its bindings and managers, also where another thread holds the
