@@ -1,9 +1,11 @@
 //! One iteration is one no-op task among many that several threads submit and join at once.
 //!
-//! The question: how much do producers slow each other down, on one pool and on a pool each?
+//! The question: how much do producers slow each other down, on one pool and on a pool each? And how much do threads outside of
+//! the pools, which keep each CPU busy, slow down one producer?
 
 use std::hint::black_box;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,8 +69,39 @@ fn producers(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Waits for tasks while two other threads for each CPU are always busy.
+fn crowded(criterion: &mut Criterion) {
+    let over = AtomicBool::new(false);
+    let busy = 2 * thread::available_parallelism().map_or(1, usize::from);
+    let mut group = criterion.benchmark_group("beside busy threads");
+    thread::scope(|scope| {
+        for _ in 0..busy {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    black_box(());
+                }
+            });
+        }
+        let manager = started();
+        group.bench_function("round trip", |bencher| {
+            bencher.iter(|| manager.submit(noop).and_then(TaskHandle::join).expect("it ends well"));
+        });
+        group.bench_function("a dedicated pool from start to stop", |bencher| {
+            bencher.iter(|| {
+                let manager = heirloom::create("crowded");
+                manager.start(PoolConfig::dedicated(4)).expect("it starts");
+                manager.submit(noop).and_then(TaskHandle::join).expect("it ends well");
+                manager.stop().expect("it ends")
+            });
+        });
+        over.store(true, Ordering::Relaxed);
+    });
+    group.finish();
+}
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     producers(&mut criterion);
+    crowded(&mut criterion);
     criterion.final_summary();
 }

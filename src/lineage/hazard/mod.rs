@@ -38,6 +38,8 @@ pub(super) mod thread;
 use std::mem;
 use std::ptr;
 
+use smallvec::SmallVec;
+
 use crate::lineage::hazard::barrier::Readers;
 use crate::lineage::hazard::record::Record;
 use crate::lineage::locals::LOCALS;
@@ -250,6 +252,25 @@ fn put_off(entry: Retired) {
     reclaim();
 }
 
+/// So many objects are retired, and so many addresses held, without an allocation.
+const FEW: usize = 4;
+
+/// Takes out the objects at no held address. Keeps the memory of a short list, for the next object.
+fn take_free(retired: &mut Vec<Retired>, held: &[*mut ()]) -> SmallVec<[Retired; FEW]> {
+    let mut free = SmallVec::new();
+    let mut at = 0;
+    while at < retired.len() {
+        match held.contains(&retired[at].address()) {
+            true => at += 1,
+            false => free.push(retired.swap_remove(at)),
+        }
+    }
+    if retired.is_empty() && retired.capacity() > FEW {
+        *retired = Vec::new();
+    }
+    free
+}
+
 /// Frees the retired objects that no hazard pointer holds.
 #[cold]
 fn reclaim() {
@@ -276,11 +297,10 @@ fn reclaim() {
             settling.extend(before);
         }
         let slots = records.in_use().flat_map(|record| &record.slots);
-        let held: Vec<_> = slots.map(|slot| slot.load(Ordering::Acquire)).filter(|held| !held.is_null()).collect();
+        let held: SmallVec<[_; FEW]> =
+            slots.map(|slot| slot.load(Ordering::Acquire)).filter(|held| !held.is_null()).collect();
         drop(records);
-        let (kept, ended): (Vec<_>, Vec<_>) = now.drain(..).partition(|entry| held.contains(&entry.address()));
-        *now = kept;
-        free = ended;
+        free = take_free(now, &held);
         barrier::set_waiting(bits(now));
     }
     // Outside the lock: these drops run user code, and so does a subscriber.
