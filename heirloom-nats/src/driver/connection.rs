@@ -10,7 +10,7 @@ use heirloom::remote::engine::{Answer, Fault, QueueLimits};
 use crate::driver::command::Command;
 use crate::driver::ensure::{self, Present};
 use crate::driver::queue::Queue;
-use crate::driver::{Driver, RESTORE};
+use crate::driver::{Driver, RESTORE, TURN};
 use crate::names::Names;
 
 /// The longest time between two looks at the client's own state. Events tell it sooner, but the client may drop events.
@@ -111,7 +111,7 @@ impl Driver {
 
     /// This process was stopped for half a lease or longer.
     pub(super) fn was_stopped(&mut self) {
-        if !self.connection.up {
+        if !self.connection.up || !self.takes_jobs() {
             return;
         }
         tracing::warn!("heirloom-nats: this process was stopped, or starved, for half a lease; it connects anew");
@@ -148,6 +148,7 @@ impl Driver {
         for queue in self.queues.values_mut() {
             queue.pulls.clear();
             queue.first_pull = self.last_pull + 1;
+            queue.release(false);
             queue.parked.drain(..).for_each(|job| job.answer.give(Err(Fault::Away)));
             queue.declared.drain(..).for_each(|(_, answer)| answer.give(Err(Fault::Away)));
         }
@@ -217,8 +218,7 @@ impl Driver {
             return;
         }
         for (name, queue) in &mut self.queues {
-            while queue.parked.first().is_some_and(|job| job.until <= now) {
-                let job = queue.parked.remove(0);
+            for job in queue.take_late(now, TURN) {
                 let text = ensure::missing("stream", self.names.app(), name, queue.limits);
                 job.answer.give(Err(Fault::Broken(text)));
             }
@@ -283,7 +283,7 @@ impl Driver {
             let (answered, waits) = declared.into_iter().partition(|(origin, _)| *origin);
             (declared, queue.declared) = (answered, waits);
         }
-        let parked = if there { std::mem::take(&mut queue.parked) } else { Vec::new() };
+        queue.release(there);
         match &outcome {
             Ok(Some(_)) => {}
             Ok(None) if queue.missed == 1 => tracing::warn!(
@@ -305,7 +305,6 @@ impl Driver {
         if unused {
             self.queues.remove(name);
         }
-        parked.into_iter().for_each(|job| self.send_job(job, now));
         let after = self.queues.get(name).and_then(|queue| queue.present);
         let lost = before.is_some() && after.is_some() && incarnation(before) != incarnation(after);
         if self.connection.restoring.is_some() {

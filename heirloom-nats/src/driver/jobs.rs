@@ -7,22 +7,36 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use heirloom::remote::engine::{Answer, Bytes, Depth, Fault, Receipt};
 use serde_json::json;
 
-use crate::driver::Driver;
 use crate::driver::asker::{Asker, Trouble};
 use crate::driver::command::Job;
 use crate::driver::ensure::{Present, ensure};
-use crate::driver::pending::{Kind, Published};
+use crate::driver::pending::{Kind, Published, Waiting};
 use crate::driver::requests::ASK;
+use crate::driver::{Driver, TURN};
 use crate::jet::{self, code};
 use crate::names::Names;
 use crate::settings::Settings;
 
-/// The time after which a job that the server does not confirm is given up.
+/// The time after which a job that the server does not confirm is sent no more, and given up at the next lack of an answer.
 pub(super) const WITHIN: Duration = Duration::from_secs(5);
 /// The time after which a job that is not confirmed is sent once more. The server drops the second one if it has the first.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The header by which the server knows a message that it has already.
 const DEDUP: &str = "Nats-Msg-Id";
+
+/// One message of a job.
+struct Message {
+    subject: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Message {
+    fn of(job: &Published) -> Self {
+        let headers = job.headers.iter().map(header).collect();
+        Self { subject: job.subject.clone(), headers, body: job.body.clone() }
+    }
+}
 
 impl Driver {
     pub(super) fn publish(&mut self, job: Job) {
@@ -43,7 +57,7 @@ impl Driver {
         self.send_job(Published { queue, subject, headers, body, until: now + WITHIN, answer }, now);
     }
 
-    /// Sends a job, for the first time or again.
+    /// Sends a job, for the first time or again, behind those that have waited for its queue.
     pub(super) fn send_job(&mut self, job: Published, now: Instant) {
         if let Some(fault) = self.connection.deaf() {
             return job.answer.give(Err(fault));
@@ -51,13 +65,50 @@ impl Driver {
         let queue = self.queue(&job.queue);
         if queue.present.is_none() {
             queue.look_within(now, Duration::ZERO);
-            queue.parked.push(job);
-            return;
+            queue.park(job);
+        } else if queue.released > 0 {
+            queue.park_released(job);
+        } else {
+            self.put_job(job, now);
         }
-        let (subject, body) = (job.subject.clone(), job.body.clone());
-        let headers: HeaderMap = job.headers.iter().map(header).collect();
-        let token = self.pending.add(subject.clone(), job.until.min(now + AGAIN), Kind::Job(job));
+    }
+
+    fn put_job(&mut self, job: Published, now: Instant) {
+        let message = Message::of(&job);
+        let token = self.pending.add(job.subject.clone(), now + AGAIN, Kind::Job(job));
+        self.write(message, token);
+    }
+
+    /// Sends a job that is not confirmed once more, if the first message has left.
+    ///
+    /// The confirmation of each copy counts: that of the first one may be on its way, behind many others.
+    pub(super) fn send_job_again(&mut self, token: u64, job: Published, now: Instant) {
+        if self.connection.deaf().is_some() || self.queue(&job.queue).present.is_none() {
+            return self.send_job(job, now);
+        }
+        let message = self.outbox.is_empty().then(|| Message::of(&job));
+        let (subject, due) = (job.subject.clone(), now + AGAIN);
+        self.pending.add_again(token, Waiting { subject, kind: Kind::Job(job), due });
+        if let Some(message) = message {
+            self.write(message, token);
+        }
+    }
+
+    fn write(&mut self, message: Message, token: u64) {
+        let Message { subject, headers, body } = message;
         self.outbox.send(subject, Some(self.names.reply(token)), Some(headers), body);
+    }
+
+    /// Sends jobs whose queue was found, as many as one turn may.
+    pub(super) fn send_parked(&mut self, now: Instant) {
+        let mut left = TURN;
+        let mut jobs = Vec::new();
+        for queue in self.queues.values_mut() {
+            let taken = queue.take_released(left);
+            left -= taken.len();
+            jobs.extend(taken);
+        }
+        jobs.into_iter().for_each(|job| self.put_job(job, now));
     }
 
     /// The server has answered a job, or no stream has heard it.
@@ -66,8 +117,7 @@ impl Driver {
         if unheard {
             // The stream is not there, or not yet again. The look that follows sends the job once more.
             queue.look_within(Instant::now(), Duration::from_millis(if queue.parked.is_empty() { 0 } else { 50 }));
-            queue.parked.push(job);
-            return;
+            return queue.park(job);
         }
         let number = jet::read_published(body);
         let outcome = match (number, queue.present) {

@@ -7,12 +7,13 @@
 //!
 //! # Turns
 //! The driver takes all commands and messages that are there, up to [`TURN`], before it waits again. Requests that one turn makes
-//! to one process travel together (`together`), and the client writes all messages of a turn at once.
+//! to one process travel together (`together`), and the client writes all messages of a turn at once. Jobs that are sent again,
+//! or have waited for their queue, are as many in a turn: so a burst of sends holds up no sign of life.
 //!
 //! # A process that was stopped
 //! The server may have delivered jobs into the socket of a process that is stopped, or starved, and have given them to another
 //! worker since. The driver notices the stop by its own lateness, drops what has come, and connects anew: it never hands on a
-//! delivery that may be another worker's by now.
+//! delivery that may be another worker's by now. An origin that takes no jobs has none to hand on, and keeps its connection.
 //!
 //! # How a connection comes back
 //! With the connection all answers that wait are given as [`Fault::Away`]. At the next one the driver looks for each queue
@@ -27,6 +28,7 @@ mod deliveries;
 pub(crate) mod ensure;
 mod jobs;
 mod outbox;
+mod pace;
 mod pending;
 mod pulls;
 mod queue;
@@ -49,6 +51,7 @@ use crate::driver::asker::Asker;
 use crate::driver::command::{Closed, Command};
 use crate::driver::deliveries::Deliveries;
 use crate::driver::outbox::Outbox;
+use crate::driver::pace::Pace;
 use crate::driver::pending::Pending;
 use crate::driver::queue::Queue;
 use crate::driver::together::Requests;
@@ -154,8 +157,11 @@ impl Drop for Unready {
 impl Driver {
     async fn drive(mut self, mut commands: UnboundedReceiver<Command>) {
         self.guard(Self::first_connection);
+        let mut pace = Pace::new(Instant::now());
         loop {
+            self.check_pace(&mut pace);
             let due = self.next_due();
+            pace.wait_until(due);
             let happened = tokio::select! {
                 command = commands.recv() => command.map_or(Happened::End, Happened::Command),
                 message = self.inbound.next() => message.map_or(Happened::End, Happened::Inbound),
@@ -165,9 +171,7 @@ impl Driver {
             };
             let (mut next, mut left) = (Some(happened), TURN);
             while let Some(happened) = next.take() {
-                if due.elapsed() >= self.settings.lease / 2 {
-                    self.guard(Self::was_stopped);
-                }
+                self.check_pace(&mut pace);
                 match happened {
                     Happened::Command(Command::Close(within, closed)) => {
                         self.guard(Self::send_requests);
@@ -189,15 +193,24 @@ impl Driver {
         }
     }
 
+    /// Begins a step, and acts on a stop of this process before it.
+    fn check_pace(&mut self, pace: &mut Pace) {
+        if pace.step(Instant::now()) >= self.settings.lease / 2 {
+            self.guard(Self::was_stopped);
+        }
+    }
+
     /// Returns a command or a message that is there already.
-    ///
-    /// The three sources are first in turn, so that a burst of one holds up none of the others.
     fn next_ready(&mut self, commands: &mut UnboundedReceiver<Command>, step: usize) -> Option<Happened> {
-        (step..step + 3).find_map(|source| match source % 3 {
-            0 => commands.try_recv().ok().map(Happened::Command),
-            1 => self.inbound.next().now_or_never().flatten().map(Happened::Inbound),
-            _ => self.direct.as_mut()?.next().now_or_never()?.map(Happened::Requested),
-        })
+        let (inbound, direct) = (&mut self.inbound, &mut self.direct);
+        pace::ready(
+            step,
+            [
+                &mut || commands.try_recv().ok().map(Happened::Command),
+                &mut || inbound.next().now_or_never().flatten().map(Happened::Inbound),
+                &mut || direct.as_mut()?.next().now_or_never()?.map(Happened::Requested),
+            ],
+        )
     }
 
     fn command(&mut self, command: Command) {
@@ -258,10 +271,11 @@ impl Driver {
     fn due(&mut self, now: Instant) {
         self.check_connection(now);
         self.listen();
-        while let Some(waiting) = self.pending.take_due(now) {
-            self.late(waiting, now);
+        for (token, waiting) in self.pending.take_due(now, TURN) {
+            self.late(token, waiting, now);
         }
         self.look_at_queues(now);
+        self.send_parked(now);
         self.fill_pulls(now);
         self.sign(now);
     }

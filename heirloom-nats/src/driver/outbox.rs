@@ -60,6 +60,11 @@ impl Outbox {
         std::future::poll_fn(|cx| self.poll_write(cx)).await;
     }
 
+    /// Returns whether the client has taken all messages.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(super) fn take(&mut self) -> VecDeque<OutboundMessage> {
         std::mem::take(&mut self.waiting)
     }

@@ -38,6 +38,11 @@ impl Driver {
         }
     }
 
+    /// Returns whether the server may have delivered jobs to this process.
+    pub(super) fn takes_jobs(&self) -> bool {
+        !self.deliveries.is_empty() || self.queues.values().any(|queue| !queue.pulls.is_empty())
+    }
+
     /// Sends the requests that are missing.
     pub(super) fn fill_pulls(&mut self, now: Instant) {
         if !self.connection.is_ready() {

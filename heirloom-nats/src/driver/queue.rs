@@ -1,6 +1,6 @@
 //! [`Queue`]: the driver's state of one queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,9 @@ pub(super) struct Queue {
     /// Looks in a row that did not find the queue.
     pub(super) missed: u32,
     /// Jobs that wait for the queue to be there.
-    pub(super) parked: Vec<Published>,
+    pub(super) parked: VecDeque<Published>,
+    /// The first of these, which a look has found the queue for.
+    pub(super) released: usize,
     /// The deliveries that the worker wants.
     pub(super) wanted: usize,
     /// The open requests for deliveries, by number.
@@ -57,7 +59,8 @@ impl Queue {
             declared: Vec::new(),
             look: now,
             missed: 0,
-            parked: Vec::new(),
+            parked: VecDeque::new(),
+            released: 0,
             wanted: 0,
             pulls: BTreeMap::new(),
             first_pull: 0,
@@ -128,7 +131,7 @@ impl Queue {
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let lost = self.pulls.first_key_value().map(|(_, pull)| pull.lost);
         let pause = self.pause.filter(|until| *until > now && self.lacking() > 0);
-        let parked = self.parked.first().map(|job| job.until);
+        let parked = self.parked.front().map(|job| if self.released > 0 { now } else { job.until });
         [lost, pause, parked, (!self.ensuring).then_some(self.look)].into_iter().flatten().min()
     }
 
@@ -137,8 +140,88 @@ impl Queue {
         self.wanted == 0 && self.parked.is_empty()
     }
 
+    /// Adds a job that waits for a look.
+    pub(super) fn park(&mut self, job: Published) {
+        self.parked.push_back(job);
+    }
+
+    /// Adds a job behind the released ones.
+    pub(super) fn park_released(&mut self, job: Published) {
+        self.parked.insert(self.released, job);
+        self.released += 1;
+    }
+
+    /// Notes whether a look has found the queue: then the jobs that wait for it may be sent.
+    pub(super) fn release(&mut self, found: bool) {
+        self.released = if found { self.parked.len() } else { 0 };
+    }
+
+    /// Takes out released jobs, up to so many.
+    pub(super) fn take_released(&mut self, most: usize) -> Vec<Published> {
+        let taken = self.released.min(most);
+        self.released -= taken;
+        self.parked.drain(..taken).collect()
+    }
+
+    /// Takes out the jobs that have waited for a look too long, up to so many.
+    pub(super) fn take_late(&mut self, now: Instant, most: usize) -> Vec<Published> {
+        let waits = self.parked.iter().take_while(|job| self.released == 0 && job.until <= now);
+        let late = waits.take(most).count();
+        self.parked.drain(..late).collect()
+    }
+
     /// Plans a look at the queue.
     pub(super) fn look_within(&mut self, now: Instant, time: Duration) {
         self.look = self.look.min(now + time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use heirloom::remote::engine::{Answer, Bytes};
+
+    use super::{Published, Queue};
+
+    fn job(name: &str, until: Instant) -> Published {
+        let (queue, subject, headers) = ("q".into(), name.into(), Vec::new());
+        Published { queue, subject, headers, body: Bytes::new(), until, answer: Answer::ignored() }
+    }
+
+    fn names(jobs: Vec<Published>) -> String {
+        jobs.into_iter().map(|job| job.subject).collect()
+    }
+
+    #[test]
+    fn jobs_that_wait_for_a_queue_leave_in_their_order_a_few_at_a_time() {
+        let now = Instant::now();
+        let mut queue = Queue::new("q", now);
+        ["a", "b", "c", "d"].into_iter().for_each(|name| queue.park(job(name, now)));
+        assert_eq!(names(queue.take_released(9)), "", "no look has found the queue");
+        queue.release(true);
+        assert_eq!(names(queue.take_released(3)), "abc");
+        // A job without a stream waits for the next look, and later sends pass it.
+        queue.park(job("no stream", now));
+        queue.park_released(job("e", now));
+        assert!(queue.next_due(now) <= Some(now));
+        assert_eq!(names(queue.take_released(9)), "de");
+        queue.release(false);
+        assert_eq!(names(queue.take_released(9)), "");
+        queue.release(true);
+        assert_eq!(names(queue.take_released(9)), "no stream");
+    }
+
+    #[test]
+    fn a_job_whose_queue_is_found_in_time_is_never_late() {
+        let now = Instant::now();
+        let mut queue = Queue::new("q", now);
+        let later = now + Duration::from_secs(9);
+        [("a", now), ("b", now), ("c", later)].into_iter().for_each(|(name, until)| queue.park(job(name, until)));
+        assert_eq!(names(queue.take_late(now, 1)), "a");
+        queue.release(true);
+        assert_eq!(names(queue.take_late(later, 9)), "");
+        queue.release(false);
+        assert_eq!(names(queue.take_late(now, 9)), "b");
     }
 }

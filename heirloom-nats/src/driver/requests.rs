@@ -105,9 +105,9 @@ impl Driver {
     }
 
     /// The answer has not come in time.
-    pub(super) fn late(&mut self, waiting: Waiting, now: Instant) {
+    pub(super) fn late(&mut self, token: u64, waiting: Waiting, now: Instant) {
         match waiting.kind {
-            Kind::Job(job) if job.until > now => self.send_job(job, now),
+            Kind::Job(job) if job.until > now => self.send_job_again(token, job, now),
             Kind::Job(job) => job.answer.give(Err(Fault::NoAnswer(crate::driver::jobs::WITHIN))),
             Kind::Request { within, answers } => fail(answers, &Fault::NoAnswer(within)),
             kind @ Kind::Ask(_) => kind.fail(Fault::NoAnswer(ASK)),

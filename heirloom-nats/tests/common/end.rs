@@ -106,6 +106,12 @@ impl End {
         while receiver.recv_timeout(LONG).expect("the inbox is told of the connection") != connected {}
     }
 
+    /// Returns the next change of the connection of which the inbox is notified.
+    #[must_use]
+    pub fn change_within(&self, time: Duration) -> Option<bool> {
+        receive(&self.connected, time)
+    }
+
     pub fn declare(&self, queue: &str, limits: Option<QueueLimits>) -> Result<(), Fault> {
         wait(|answer| self.engine.declare(queue, limits, answer))
     }

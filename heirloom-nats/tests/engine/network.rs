@@ -1,6 +1,6 @@
 //! A worker's connection is cut, or stalls.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use heirloom::remote::engine::Settlement;
 
@@ -73,6 +73,25 @@ fn a_half_open_connection_is_noticed() {
     proxy.stall(false);
     end.wait_connected(true);
     end.send("q", "job");
+}
+
+#[test]
+fn an_origin_that_was_stopped_keeps_its_connection() {
+    let Some(server) = Server::plain() else { return };
+    let lease = LEASE * 5;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let origin = End::with_lease(heirloom_nats::connect(server.url()).runtime(runtime.handle().clone()), lease);
+    origin.declare("q", limits(4, None)).unwrap();
+    let (begin, begun) = std::sync::mpsc::channel();
+    runtime.spawn(async move {
+        let _ = begin.send(());
+        std::thread::sleep(lease);
+    });
+    begun.recv().unwrap();
+    origin.send("q", "after the stop");
+    assert_eq!(origin.change_within(Duration::ZERO), None, "it takes no jobs that could be another worker's");
+    drop(origin);
+    runtime.shutdown_background();
 }
 
 #[test]
