@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::LONG;
-use common::end::CALM;
+use common::end::{CALM, LEASE};
 use common::server::Server;
 use heirloom::remote::{self, Job, Serving, ServingState};
 use heirloom::{PoolConfig, PoolManager, Scope};
@@ -71,6 +71,30 @@ fn a_serving_is_ready_while_the_server_and_its_queue_are_there() {
     assert_eq!(pool.send(Nap { number: 63, millis: 0 }).expect("sent").join().expect("a result"), 63);
     serving.close();
     assert!(!serving.wait_ready().expect("no refusal"));
+}
+
+#[test]
+fn a_serving_waits_for_a_queue_that_an_operator_deletes_and_makes_again() {
+    let Some(server) = Server::plain() else { return };
+    let connect = || heirloom_nats::connect(server.url()).app("shop").lease(LEASE).open().expect("a connection");
+    // A process that has set up the queue makes it again, until it is closed.
+    let set_up = || assert!(connect().set_up("naps", 4, None).is_ok());
+    set_up();
+    let worker = connect();
+    let (_here, serving) = serve(&worker, "deleted-here", 1);
+    assert!(serving.wait_ready_timeout(LONG).expect("no refusal"));
+    server.delete_stream("hl=shop=naps");
+    let until = Instant::now() + LONG;
+    while serving.state() != ServingState::Disconnected {
+        assert!(Instant::now() < until, "the loss is known");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!serving.wait_ready_timeout(LEASE / 3).expect("no refusal"), "the queue is away");
+    set_up();
+    assert!(serving.wait_ready_timeout(LONG).expect("no refusal"));
+    let pool = heirloom::create("deleted");
+    pool.start(PoolConfig::remote(4, connect().queue("naps"))).expect("a remote pool");
+    assert_eq!(pool.send(Nap { number: 62, millis: 0 }).expect("sent").join().expect("a result"), 62);
 }
 
 /// One test, since its jobs are counted in statics: results, a cancel, and jobs over three deaths of the server.

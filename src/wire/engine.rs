@@ -102,6 +102,10 @@ pub trait Inbox: Send + Sync + 'static {
 
     /// The engine has connected, for the first time or again, or has lost its connection.
     fn connected(&self, connected: bool);
+
+    /// A queue that was there is not there any more, within a connection. A worker declares it again, and the answer comes when the
+    /// queue is back.
+    fn absent(&self, queue: &str);
 }
 
 /// A delivered job.

@@ -32,6 +32,11 @@ pub(crate) trait Half: Any + Send + Sync {
     fn connected(self: Arc<Self>, connected: bool) {
         let _ = connected;
     }
+
+    /// See [`Inbox::absent`].
+    fn absent(self: Arc<Self>, queue: &str) {
+        let _ = queue;
+    }
 }
 
 /// Returns the half in a link's slot, which is made at the first call. `begin` runs once, for the half that stays.
@@ -116,6 +121,10 @@ impl Inbox for Deliverer {
 
     fn connected(&self, connected: bool) {
         self.origin().into_iter().chain(self.worker()).for_each(|half| half.connected(connected));
+    }
+
+    fn absent(&self, queue: &str) {
+        self.origin().into_iter().chain(self.worker()).for_each(|half| half.absent(queue));
     }
 }
 

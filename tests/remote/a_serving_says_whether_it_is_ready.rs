@@ -49,6 +49,24 @@ fn a_lost_connection_is_told_until_the_queue_is_there_again() {
 }
 
 #[test]
+fn a_queue_that_is_taken_away_within_a_connection_is_waited_for() {
+    bounded(|| {
+        let puppet = Puppet::default();
+        let (_apart, serving) = worker_of(&puppet, PoolConfig::leased(1));
+        assert!(serving.wait_ready().expect("no refusal"));
+        puppet.change(|state| state.holds_declarations = true);
+        let inbox = puppet.wait(|state| state.inbox.clone());
+        inbox.absent("another queue");
+        assert_eq!(serving.state(), ServingState::Serving);
+        inbox.absent("work");
+        assert_eq!(serving.state(), ServingState::Disconnected);
+        assert!(!serving.wait_ready_timeout(Duration::from_millis(1)).expect("no refusal"));
+        puppet.wait(|state| state.declarations.pop()).give(Ok(()));
+        assert_eq!(serving.state(), ServingState::Serving);
+    });
+}
+
+#[test]
 fn a_refused_queue_is_an_error_of_the_wait_and_asked_for_again() {
     bounded(|| {
         let puppet = Puppet::default();

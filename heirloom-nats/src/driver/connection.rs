@@ -261,6 +261,14 @@ impl Driver {
             queue.present = *present;
         }
         let there = queue.present.is_some();
+        let absent = match &outcome {
+            Ok(present) => present.is_none(),
+            // A process that has declared limits, and may not make the queue.
+            Err(Fault::Broken(_)) => true,
+            Err(_) => queue.absent,
+        };
+        let newly_absent = absent && before.is_some() && !queue.absent;
+        queue.absent = absent;
         queue.missed = if matches!(outcome, Ok(None)) { queue.missed.saturating_add(1) } else { 0 };
         // A process without a right asks seldom, and one that waits for a queue often.
         queue.look = now
@@ -288,7 +296,7 @@ impl Driver {
             Ok(Some(_)) => {}
             Ok(None) if queue.missed == 1 => tracing::warn!(
                 queue = name,
-                "heirloom-nats: the queue is not there yet; an origin makes it, or `heirloom-nats setup`"
+                "heirloom-nats: the queue is not there; an origin makes it, or `heirloom-nats setup`"
             ),
             Ok(None) => {}
             Err(fault) if before.is_some() => tracing::warn!(queue = name, %fault, "heirloom-nats: the queue is lost"),
@@ -313,6 +321,8 @@ impl Driver {
             // The jobs of the old stream are lost, and the origin knows one way to hear of it.
             self.tell_lost();
             self.restored();
+        } else if newly_absent {
+            self.inbox.absent(name);
         }
     }
 

@@ -19,7 +19,8 @@
 //! With the connection all answers that wait are given as [`Fault::Away`]. At the next one the driver looks for each queue
 //! and makes those that the server has lost (`ensure`); then it tells the inbox, and asks for deliveries again. A queue that
 //! takes longer than [`RESTORE`] does not hold up the rest. A queue that the server has lost *within* a connection is noticed
-//! at the next look, and told to the inbox as a lost connection.
+//! at the next look, and the inbox is notified as of a lost connection if another queue of that name is there, and else that the
+//! queue is absent.
 
 pub(crate) mod asker;
 pub(crate) mod command;

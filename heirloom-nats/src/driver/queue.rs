@@ -26,6 +26,8 @@ pub(super) struct Queue {
     pub(super) look: Instant,
     /// Looks in a row that did not find the queue.
     pub(super) missed: u32,
+    /// The inbox knows that the queue was there, and is not.
+    pub(super) absent: bool,
     /// Jobs that wait for the queue to be there.
     pub(super) parked: VecDeque<Published>,
     /// The first of these, which a look has found the queue for.
@@ -59,6 +61,7 @@ impl Queue {
             declared: Vec::new(),
             look: now,
             missed: 0,
+            absent: false,
             parked: VecDeque::new(),
             released: 0,
             wanted: 0,

@@ -25,12 +25,14 @@ pub struct End {
     deliveries: Mutex<Receiver<Delivery>>,
     heard: Mutex<Receiver<(ProcessId, Bytes)>>,
     connected: Mutex<Receiver<bool>>,
+    absent: Mutex<Receiver<String>>,
 }
 
 struct Kept {
     deliveries: Mutex<Sender<Delivery>>,
     heard: Mutex<Sender<(ProcessId, Bytes)>>,
     connected: Mutex<Sender<bool>>,
+    absent: Mutex<Sender<String>>,
 }
 
 impl Inbox for Kept {
@@ -51,6 +53,10 @@ impl Inbox for Kept {
 
     fn connected(&self, connected: bool) {
         let _ = self.connected.lock().unwrap().send(connected);
+    }
+
+    fn absent(&self, queue: &str) {
+        let _ = self.absent.lock().unwrap().send(queue.into());
     }
 }
 
@@ -86,8 +92,14 @@ impl End {
         let (delivery, deliveries) = mpsc::channel();
         let (hear, heard) = mpsc::channel();
         let (connect, connected) = mpsc::channel();
+        let (miss, absent) = mpsc::channel();
         let me = ProcessId::unique();
-        let kept = Kept { deliveries: Mutex::new(delivery), heard: Mutex::new(hear), connected: Mutex::new(connect) };
+        let kept = Kept {
+            deliveries: Mutex::new(delivery),
+            heard: Mutex::new(hear),
+            connected: Mutex::new(connect),
+            absent: Mutex::new(miss),
+        };
         engine.open(&me, Arc::new(kept));
         let end = Self {
             me,
@@ -95,6 +107,7 @@ impl End {
             deliveries: Mutex::new(deliveries),
             heard: Mutex::new(heard),
             connected: Mutex::new(connected),
+            absent: Mutex::new(absent),
         };
         end.wait_connected(true);
         end
@@ -110,6 +123,12 @@ impl End {
     #[must_use]
     pub fn change_within(&self, time: Duration) -> Option<bool> {
         receive(&self.connected, time)
+    }
+
+    /// Waits until the inbox is notified that a queue is not there any more. Returns the queue's name.
+    #[must_use]
+    pub fn absent_within(&self, time: Duration) -> Option<String> {
+        receive(&self.absent, time)
     }
 
     pub fn declare(&self, queue: &str, limits: Option<QueueLimits>) -> Result<(), Fault> {

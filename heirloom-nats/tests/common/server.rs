@@ -1,5 +1,6 @@
 //! [`Server`]: a real `nats-server` on a free port, for a test to kill, pause and start again.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -168,6 +169,30 @@ impl Server {
         let own: Vec<&str> = config.lines().take(3).collect();
         std::fs::write(&file, format!("{}\n{lines}\n", own.join("\n"))).expect("the server's configuration");
         self.signal("-HUP");
+    }
+
+    /// Deletes a stream as an operator does, over a connection in plain text.
+    ///
+    /// # Panics
+    /// When the server does not say that it has.
+    pub fn delete_stream(&self, stream: &str) {
+        let answer = self.ask(&format!("$JS.API.STREAM.DELETE.{stream}"), "");
+        assert!(answer.contains("\"success\":true"), "{answer}");
+    }
+
+    /// Sends a request over a connection in plain text. Returns the answer, which is one line.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    #[must_use]
+    pub fn ask(&self, subject: &str, body: &str) -> String {
+        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a connection");
+        socket.set_read_timeout(Some(LONG)).expect("a time");
+        let (mut writer, length) = (&socket, body.len());
+        write!(writer, "CONNECT {{\"verbose\":false}}\r\nSUB reply 1\r\nPUB {subject} reply {length}\r\n{body}\r\n")
+            .expect("sent");
+        let lines = BufReader::new(&socket).lines().map_while(Result::ok);
+        lines.skip_while(|line| !line.starts_with("MSG reply ")).nth(1).expect("an answer")
     }
 
     fn signal(&self, signal: &str) {

@@ -146,7 +146,7 @@ fn a_stream_that_an_operator_deletes_is_made_again_and_told_as_a_lost_connection
     let old = origin.send("q", "job");
     let delivery = worker.delivery();
     assert_eq!(delivery.receipt, old);
-    delete_stream(&server, "hl=shop=q");
+    server.delete_stream("hl=shop=q");
     origin.wait_connected(false);
     origin.wait_connected(true);
     worker.engine.pull("q", 1);
@@ -154,16 +154,23 @@ fn a_stream_that_an_operator_deletes_is_made_again_and_told_as_a_lost_connection
     assert_eq!(text(&worker.delivery()), "again");
 }
 
-/// Deletes a stream as an operator does, over a connection in plain text.
-fn delete_stream(server: &Server, stream: &str) {
-    use std::io::{BufRead, BufReader, Write};
-    let socket = std::net::TcpStream::connect(("127.0.0.1", server.port())).unwrap();
-    socket.set_read_timeout(Some(LONG)).unwrap();
-    let subject = format!("$JS.API.STREAM.DELETE.{stream}");
-    let mut writer = &socket;
-    write!(writer, "CONNECT {{\"verbose\":false}}\r\nSUB reply 1\r\nPUB {subject} reply 0\r\n\r\nPING\r\n").unwrap();
-    let deleted = BufReader::new(&socket).lines().map_while(Result::ok).find(|line| line.contains("success"));
-    assert!(deleted.is_some_and(|line| line.contains("true")));
+#[test]
+fn a_queue_that_an_operator_deletes_is_absent_until_it_is_made_again() {
+    let Some(server) = Server::plain() else { return };
+    let worker = End::leased(&server.url(), LEASE);
+    // The operator's process has ended, and would make the queue again.
+    End::open(&server.url()).declare("q", limits(4, None)).unwrap();
+    worker.declare("q", None).unwrap();
+    for _ in 0..2 {
+        server.delete_stream("hl=shop=q");
+        assert_eq!(worker.absent_within(LONG).as_deref(), Some("q"));
+        let (sender, found) = mpsc::channel();
+        worker.engine.declare("q", None, Answer::new(move |outcome| drop(sender.send(outcome))));
+        assert!(found.recv_timeout(LEASE / 3).is_err(), "the answer comes when the queue is there");
+        End::open(&server.url()).declare("q", limits(4, None)).unwrap();
+        assert_eq!(found.recv_timeout(LONG), Ok(Ok(())));
+    }
+    assert_eq!(worker.absent_within(Duration::ZERO), None, "once for each loss");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The declaration of a serving's queue, again at each connection.
+//! The declaration of a serving's queue, again at each connection, and when the queue is away.
 
 use crate::remote::worker::core::Core;
 use crate::remote::worker::state::Worker;
@@ -24,6 +24,14 @@ pub(super) fn declare(worker: &Arc<Worker>, core: &Arc<Core>) {
             });
         }
     });
+}
+
+/// The queue was there, and is not: it is waited for as before the first connection.
+pub(super) fn absent(worker: &Arc<Worker>, queue: &str) {
+    for core in worker.cores().into_iter().filter(|core| &*core.queue.name == queue) {
+        core.readiness.lost();
+        declare(worker, &core);
+    }
 }
 
 /// The connection of the worker has come, or has gone.

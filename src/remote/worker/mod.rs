@@ -74,6 +74,10 @@ impl Half for Worker {
         begin::delivered(&self, delivery);
     }
 
+    fn absent(self: Arc<Self>, queue: &str) {
+        declare::absent(&self, queue);
+    }
+
     fn connected(self: Arc<Self>, connected: bool) {
         self.connects.fetch_add(1, Ordering::SeqCst);
         declare::connected(&self, connected);

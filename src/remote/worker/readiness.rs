@@ -87,7 +87,7 @@ impl Readiness {
         true
     }
 
-    /// The connection is lost.
+    /// The connection is lost, or the queue.
     pub(super) fn lost(&self) {
         {
             let mut answers = self.answers.lock();
