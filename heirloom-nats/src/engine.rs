@@ -65,8 +65,8 @@ impl Engine for NatsEngine {
         self.tell(Command::Publish(job));
     }
 
-    fn withdraw(&self, queue: &str, receipt: Receipt) {
-        self.tell(Command::Withdraw { queue: queue.into(), receipt });
+    fn withdraw(&self, queue: &str, job: u64, receipt: Option<Receipt>) {
+        self.tell(Command::Withdraw { queue: queue.into(), job, receipt });
     }
 
     fn list(&self, queue: &str, answer: Answer<Vec<u64>>) {

@@ -41,8 +41,10 @@ pub trait Engine: Send + Sync + 'static {
     /// A message whose [`Envelope::dedup`] was published a short time ago is not added a second time.
     fn publish(&self, queue: &str, job: &Envelope, answer: Answer<Receipt>);
 
-    /// Takes a job out of the queue, if it is not delivered yet. It may be delivered all the same.
-    fn withdraw(&self, queue: &str, receipt: Receipt);
+    /// Takes this process's job of that number out of the queue, if it is not delivered yet. It may be delivered all the same.
+    ///
+    /// Without a receipt the engine takes the newest message of the job, where it can find that one.
+    fn withdraw(&self, queue: &str, job: u64, receipt: Option<Receipt>);
 
     /// Lists the numbers of this process's jobs that the queue has: those that wait, and those that are delivered and not settled.
     ///

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::FutureExt;
-use heirloom::remote::engine::Fault;
+use heirloom::remote::engine::{Fault, Receipt};
 use heirloom::{ErrorKind, TaskHandle};
 
 use crate::broker::{GRANTED, Origin, Told, sent, value};
@@ -127,6 +127,21 @@ fn an_async_send_is_ready_when_the_job_is_seen_whose_acknowledgement_was_lost() 
             assert_eq!(origin.published().iter().filter(|sent| **sent == job).count(), 1, "and it is not sent again");
             drop(task);
         }
+    });
+}
+
+#[test]
+fn a_cancelled_job_is_withdrawn_with_its_receipt_or_by_its_number() {
+    bounded(|| {
+        let origin = Origin::new();
+        let (task, known) = sent(&origin);
+        task.cancel();
+        assert_eq!(origin.withdrawn(), [(known, Some(Receipt(1)))]);
+        origin.refuses(Some(Fault::Away));
+        let (task, found) = sent(&origin);
+        origin.reconnect().give(Ok(vec![found]));
+        task.cancel();
+        assert_eq!(origin.withdrawn()[1..], [(found, None)], "its acknowledgement was lost, and a list has found it");
     });
 }
 

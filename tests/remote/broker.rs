@@ -39,6 +39,8 @@ struct State {
     /// The numbers of the published jobs.
     published: Vec<u64>,
     lease: Option<Duration>,
+    /// The jobs that were taken out again, with their receipts where the origin has them.
+    withdrawn: Vec<(u64, Option<Receipt>)>,
     /// Refuses what is published from now on.
     refuses: Option<Fault>,
     /// Lists that the test answers.
@@ -65,7 +67,9 @@ impl Engine for Broker {
         answer.give(outcome);
     }
 
-    fn withdraw(&self, _queue: &str, _receipt: Receipt) {}
+    fn withdraw(&self, _queue: &str, job: u64, receipt: Option<Receipt>) {
+        self.0.lock().expect("no panic under it").withdrawn.push((job, receipt));
+    }
 
     fn list(&self, _queue: &str, answer: Answer<Vec<u64>>) {
         self.0.lock().expect("no panic under it").lists.push(answer);
@@ -162,6 +166,11 @@ impl Origin {
     /// Returns the numbers of the jobs in the order in which they were published.
     pub(crate) fn published(&self) -> Vec<u64> {
         self.broker.0.lock().expect("no panic under it").published.clone()
+    }
+
+    /// Returns the jobs that were taken out again, with their receipts.
+    pub(crate) fn withdrawn(&self) -> Vec<(u64, Option<Receipt>)> {
+        self.broker.0.lock().expect("no panic under it").withdrawn.clone()
     }
 
     /// Lets the engine refuse what is published from now on, or take it again.

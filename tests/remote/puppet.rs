@@ -148,7 +148,7 @@ impl Engine for Puppet {
 
     fn publish(&self, _queue: &str, _job: &Envelope, _answer: Answer<Receipt>) {}
 
-    fn withdraw(&self, _queue: &str, _receipt: Receipt) {}
+    fn withdraw(&self, _queue: &str, _job: u64, _receipt: Option<Receipt>) {}
 
     fn list(&self, _queue: &str, _answer: Answer<Vec<u64>>) {}
 

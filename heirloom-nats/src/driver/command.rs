@@ -24,7 +24,8 @@ pub(crate) enum Command {
     Publish(Job),
     Withdraw {
         queue: String,
-        receipt: Receipt,
+        job: u64,
+        receipt: Option<Receipt>,
     },
     List {
         queue: String,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use heirloom::remote::JobId;
 use heirloom::remote::engine::{Answer, Bytes, Depth, Fault, Receipt};
 use serde_json::json;
 
 use crate::driver::asker::{Asker, Trouble};
-use crate::driver::command::Job;
+use crate::driver::command::{Command, Job};
 use crate::driver::ensure::{Present, ensure};
 use crate::driver::pending::{Kind, Published, Waiting};
 use crate::driver::requests::ASK;
@@ -128,14 +129,34 @@ impl Driver {
         job.answer.give(outcome);
     }
 
-    pub(super) fn withdraw(&mut self, name: &str, receipt: Receipt) {
-        let present = self.queues.get(name).and_then(|queue| queue.present);
-        let Some(number) = present.and_then(|present| present.incarnation.number(receipt)) else { return };
+    pub(super) fn withdraw(&mut self, name: &str, job: u64, receipt: Option<Receipt>) {
+        let Some(present) = self.queues.get(name).and_then(|queue| queue.present) else { return };
+        let Some(receipt) = receipt else { return self.withdraw_newest(name, job, present) };
+        let Some(number) = present.incarnation.number(receipt) else { return };
         let subject = format!("$JS.API.STREAM.MSG.DELETE.{}", self.names.stream(name));
         let body = json!({"seq": number, "no_erase": true}).to_string();
         // The answer is not read: a job that stays is refused by its origin when it would begin.
         let (answer, _) = tokio::sync::oneshot::channel();
         self.ask(subject, body.into(), answer);
+    }
+
+    /// Withdraws the newest message of a job, whose receipt the server tells: each job has a subject of its own.
+    ///
+    /// A process without the right to read messages gets no receipt, and the job stays until a worker takes it.
+    fn withdraw_newest(&self, name: &str, job: u64, present: Present) {
+        if !self.connection.is_up() {
+            return;
+        }
+        let subject = self.names.job(name, &JobId { origin: self.me.clone(), number: job });
+        let get = format!("$JS.API.STREAM.MSG.GET.{}", self.names.stream(name));
+        let (asker, queue) = (self.asker.clone(), name.to_string());
+        tokio::spawn(async move {
+            let request = json!({"last_by_subj": subject}).to_string();
+            let Ok(found) = asker.ask(&get, request.into()).await else { return };
+            let Some(number) = found["message"]["seq"].as_u64() else { return };
+            let receipt = Some(present.incarnation.receipt(number));
+            let _ = asker.commands.send(Command::Withdraw { queue, job, receipt });
+        });
     }
 
     /// Lists the jobs of this process that the stream has: each one has a subject of its own.

@@ -218,7 +218,7 @@ impl Driver {
         match command {
             Command::Declare { queue, limits, answer } => self.declare(&queue, limits, answer),
             Command::Publish(job) => self.publish(job),
-            Command::Withdraw { queue, receipt } => self.withdraw(&queue, receipt),
+            Command::Withdraw { queue, job, receipt } => self.withdraw(&queue, job, receipt),
             Command::List { queue, answer } => self.list(&queue, answer),
             Command::Request { to, message, within, answer } => self.request(to, message, within, answer),
             Command::Broadcast(message) => self.broadcast(message),

@@ -67,7 +67,7 @@ fn a_receipt_of_a_lost_stream_names_no_message_of_the_next() {
         server.start();
         end.wait_connected(true);
         assert!(receipts.insert(end.send("q", "new")));
-        end.engine.withdraw("q", old);
+        end.engine.withdraw("q", 1, Some(old));
         end.wait_depth("q", |depth| depth.queued == 1);
         end.engine.pull("q", 1);
         let delivery = end.delivery();

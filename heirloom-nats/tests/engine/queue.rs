@@ -60,17 +60,37 @@ fn a_withdrawn_job_is_not_delivered() {
     let Some(server) = Server::plain() else { return };
     let end = End::open(&server.url());
     end.declare("q", limits(4, None)).unwrap();
-    let receipt = end.send("q", "one");
+    let job = end.job("one");
+    let receipt = end.publish("q", &job).unwrap();
     end.send("q", "two");
-    end.engine.withdraw("q", receipt);
+    end.engine.withdraw("q", job.id().number, Some(receipt));
     end.wait_depth("q", |depth| depth.queued == 1);
     end.engine.pull("q", 2);
     assert_eq!(text(&end.delivery()), "two");
     // A receipt of an unknown queue or of no message changes nothing.
-    end.engine.withdraw("other", receipt);
-    end.engine.withdraw("q", Receipt(u64::MAX));
-    end.engine.withdraw("q", receipt);
+    end.engine.withdraw("other", job.id().number, Some(receipt));
+    end.engine.withdraw("q", job.id().number, Some(Receipt(u64::MAX)));
+    end.engine.withdraw("q", job.id().number, Some(receipt));
     end.wait_depth("q", |depth| depth.running == 1);
+}
+
+#[test]
+fn a_job_whose_receipt_is_not_known_is_withdrawn_by_its_number() {
+    let Some(server) = Server::plain() else { return };
+    let (end, other) = (End::open(&server.url()), End::open(&server.url()));
+    end.declare("q", limits(4, None)).unwrap();
+    other.declare("q", limits(4, None)).unwrap();
+    let job = end.job("withdrawn");
+    end.publish("q", &job).unwrap();
+    end.send("q", "stays");
+    // A number of no job, and one of another process's.
+    end.engine.withdraw("q", u64::MAX, None);
+    other.engine.withdraw("q", job.id().number, None);
+    end.wait_depth("q", |depth| depth.queued == 2);
+    end.engine.withdraw("q", job.id().number, None);
+    end.wait_depth("q", |depth| depth.queued == 1);
+    end.engine.pull("q", 1);
+    assert_eq!(text(&end.delivery()), "stays");
 }
 
 #[test]
@@ -180,7 +200,8 @@ fn a_name_that_is_no_queue_is_refused_by_each_call_with_an_answer() {
         assert!(matches!(end.depth(name), Err(Fault::Broken(_))), "{name:?}");
         end.engine.pull(name, 1);
         end.engine.stop_pulling(name);
-        end.engine.withdraw(name, Receipt(1));
+        end.engine.withdraw(name, 1, Some(Receipt(1)));
+        end.engine.withdraw(name, 1, None);
     }
 }
 

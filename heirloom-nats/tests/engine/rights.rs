@@ -43,9 +43,28 @@ fn the_rights_of_the_readme_suffice_for_origin_worker_and_operator() {
     worker.done(&first);
     let queued = origin.send("thumbs", "queued");
     assert_eq!(origin.list("thumbs").map(|jobs| jobs.len()), Ok(1));
-    origin.engine.withdraw("thumbs", queued);
+    origin.engine.withdraw("thumbs", 0, Some(queued));
     origin.wait_depth("thumbs", |depth| depth.queued == 0 && depth.running == 0);
     assert!(!server.log().contains("Violation for Publish to \"$JS.ACK"), "{}", server.log());
+}
+
+#[test]
+fn a_job_whose_receipt_is_not_known_is_withdrawn_with_the_right_to_read_messages() {
+    let reader = r#"{ user: reader, password: secret, permissions: { publish: ["hl.shop.job.>", "_INBOX_shop.>",
+        "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.INFO.*.*", "$JS.API.STREAM.MSG.DELETE.*", "$JS.API.STREAM.MSG.GET.*"] } }"#;
+    let Some(server) = start(reader) else { return };
+    user(&server, "operator").declare("thumbs", limits(4, Some(10))).unwrap();
+    let [web, reader] = ["web", "reader"].map(|name| user(&server, name));
+    let [of_web, of_reader] = [&web, &reader].map(|end| {
+        end.declare("thumbs", limits(4, Some(10))).unwrap();
+        let job = end.job("job");
+        end.publish("thumbs", &job).unwrap();
+        job.id().number
+    });
+    web.engine.withdraw("thumbs", of_web, None);
+    reader.engine.withdraw("thumbs", of_reader, None);
+    reader.wait_depth("thumbs", |depth| depth.queued == 1);
+    assert_eq!(web.list("thumbs"), Ok(vec![of_web]), "it stays, and the connection goes on");
 }
 
 #[test]

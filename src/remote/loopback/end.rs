@@ -39,8 +39,8 @@ impl Engine for End {
         self.call(Op::Publish { queue: queue.into(), job: Box::new(job.clone()), answer });
     }
 
-    fn withdraw(&self, queue: &str, receipt: Receipt) {
-        self.call(Op::Withdraw { queue: queue.into(), receipt });
+    fn withdraw(&self, queue: &str, job: u64, receipt: Option<Receipt>) {
+        self.call(Op::Withdraw { queue: queue.into(), job, receipt });
     }
 
     fn list(&self, queue: &str, answer: Answer<Vec<u64>>) {

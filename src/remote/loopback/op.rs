@@ -16,7 +16,7 @@ pub(super) type Action = Box<dyn FnOnce() + Send>;
 pub(super) enum Op {
     Declare { queue: Arc<str>, limits: Option<QueueLimits>, answer: Answer<()> },
     Publish { queue: Arc<str>, job: Box<Envelope>, answer: Answer<Receipt> },
-    Withdraw { queue: Arc<str>, receipt: Receipt },
+    Withdraw { queue: Arc<str>, job: u64, receipt: Option<Receipt> },
     List { queue: Arc<str>, answer: Answer<Vec<u64>> },
     Request { to: ProcessId, message: Bytes, within: Duration, answer: Answer<Bytes> },
     Respond { request: u64, bytes: Bytes },

@@ -74,8 +74,11 @@ impl Queue {
         self.waiting.insert(receipt, message);
     }
 
-    pub(super) fn withdraw(&mut self, receipt: Receipt) -> Option<Message> {
-        self.waiting.remove(&receipt.0)
+    /// Takes out the message of this receipt; without one, the newest message of the job.
+    pub(super) fn withdraw(&mut self, job: &JobId, receipt: Option<Receipt>) -> Option<Message> {
+        let newest = || self.waiting.iter().rfind(|(_, message)| message.job == *job).map(|(receipt, _)| *receipt);
+        let receipt = receipt.map(|receipt| receipt.0).or_else(newest)?;
+        self.waiting.remove(&receipt)
     }
 
     /// Returns the numbers of the process's jobs.

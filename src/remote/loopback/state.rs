@@ -12,7 +12,7 @@ use super::end_state::EndState;
 use super::op::{Action, Op};
 use super::queue::{Message, Queue};
 use crate::sync::os::{Arc, thread};
-use crate::wire::address::ProcessId;
+use crate::wire::address::{JobId, ProcessId};
 use crate::wire::engine::{Answer, DeliveryId, QueueLimits, Receipt, Settlement};
 use crate::wire::envelope::Envelope;
 use crate::wire::fault::Fault;
@@ -148,7 +148,11 @@ impl State {
                 self.answer(end, answer, outcome);
                 self.dispatch(&queue);
             }
-            Op::Withdraw { queue, receipt } => drop(self.queue(&queue).withdraw(receipt)),
+            Op::Withdraw { queue, job, receipt } => {
+                let origin = self.ends.get(&end).and_then(|end| end.name.clone());
+                let job = origin.map(|origin| JobId { origin, number: job });
+                drop(job.and_then(|job| self.queue(&queue).withdraw(&job, receipt)));
+            }
             Op::List { queue, answer } => {
                 let of = self.ends.get(&end).and_then(|end| end.name.clone());
                 let jobs = of.map_or_else(Vec::new, |of| self.queue(&queue).jobs(&of));

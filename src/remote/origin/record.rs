@@ -52,7 +52,7 @@ pub(super) struct Record {
     pub(super) grant: Option<Grant>,
     /// The task has begun: a worker had a grant.
     pub(super) begun: bool,
-    /// The receipt of the newest message.
+    /// The receipt of the newest message; `None` where its answer has not come.
     pub(super) receipt: Option<Receipt>,
     /// The submitter waits for the engine's word.
     pub(super) told: Option<Answer<()>>,
@@ -139,6 +139,11 @@ impl Record {
         if let Some(told) = told {
             told.give(Ok(()));
         }
+    }
+
+    /// Returns whether the engine may have the newest message. Of one that it was asked to take, its answer tells.
+    pub(super) fn may_have_message(&self) -> bool {
+        matches!(self.published, Published::Yes(_) | Published::Doubt)
     }
 
     pub(super) fn was_published(&self) -> bool {

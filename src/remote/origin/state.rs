@@ -98,10 +98,12 @@ impl Origin {
         let Some(record) = jobs.get_mut(&number) else {
             drop(jobs);
             // It was cancelled meanwhile. Its worker would hear the same.
-            if let (Ok(receipt), Some(link)) = (outcome, self.link.upgrade()) {
-                link.engine.withdraw(queue, receipt);
-            }
-            return;
+            let receipt = match outcome {
+                Ok(receipt) => Some(receipt),
+                Err(Fault::NoAnswer(_)) => None,
+                Err(_) => return,
+            };
+            return self.withdraw(queue, number, receipt);
         };
         match outcome {
             Ok(receipt) => {
@@ -146,8 +148,14 @@ impl Origin {
     fn forget(&self, mut record: Record) {
         // The submitter learns the rest from the handle.
         Record::acknowledge(record.told.take());
-        if let (Some(receipt), Some(link)) = (record.receipt, self.link.upgrade()) {
-            link.engine.withdraw(&record.sent.queue, receipt);
+        if record.may_have_message() {
+            self.withdraw(&record.sent.queue, record.sent.envelope.id.number, record.receipt);
+        }
+    }
+
+    fn withdraw(&self, queue: &str, number: u64, receipt: Option<Receipt>) {
+        if let Some(link) = self.link.upgrade() {
+            link.engine.withdraw(queue, number, receipt);
         }
     }
 
