@@ -22,6 +22,7 @@ use crate::settings::Settings;
 pub(super) const WITHIN: Duration = Duration::from_secs(5);
 /// The time after which a job that is not confirmed is sent once more. The server drops the second one if it has the first.
 const AGAIN: Duration = Duration::from_secs(1);
+const _: () = assert!(WITHIN.as_secs() < jet::REMEMBERED.as_secs(), "the server knows all copies of a job");
 /// The header by which the server knows a message that it has already.
 const DEDUP: &str = "Nats-Msg-Id";
 
