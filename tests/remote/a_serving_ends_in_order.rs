@@ -1,12 +1,20 @@
 //! The verbs that end a serving, and the settings that it refuses.
 
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use heirloom::remote::{self, Job, Loopback, Serving, ServingState};
 use heirloom::{Drain, ErrorKind, PoolConfig, Registry, Scope, TaskType};
 use serde::{Deserialize, Serialize};
+use tracing::span::Id;
+use tracing::subscriber::with_default;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+use crate::a_worker_keeps_its_protocol::{confirm, grant, worker};
 use crate::common::{BOUND, bounded, eventually};
+use crate::puppet::{Ask, Outcome};
 use crate::world::{Double, Held, Key, Repeatable, World};
 
 #[test]
@@ -82,7 +90,7 @@ fn what_waits_in_the_workers_pool_goes_elsewhere_at_no_cost() {
     bounded(|| {
         let world = World::new();
         let (pool, key, worker) = (world.pool(4), Key::new(), world.worker(1));
-        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let (hold, held) = mpsc::channel::<()>();
         let other = worker.here.submit(move || held.recv()).expect("accepted");
         // It is granted, and in line behind the worker's own task.
         let task = pool.send(key.job()).expect("accepted");
@@ -96,6 +104,45 @@ fn what_waits_in_the_workers_pool_goes_elsewhere_at_no_cost() {
         drop(hold);
         let _ = other.join();
     });
+}
+
+#[test]
+fn a_job_that_is_given_up_at_its_begin_does_not_run() {
+    bounded(|| {
+        let (puppet, _apart, serving) = worker(1);
+        let key = Key::new();
+        puppet.deliver(1, 11, &key.job());
+        let ((entered, enters), (open, held)) = (mpsc::channel(), mpsc::channel());
+        let doors = Doors { test: thread::current().id(), entered: Mutex::new(entered), held: Mutex::new(held) };
+        let (_, answer) = puppet.next();
+        with_default(tracing_subscriber::registry().with(doors), || {
+            tracing::info_span!("submitter").in_scope(|| grant(answer));
+        });
+        enters.recv().expect("a thread of the pool has the task, and enters its span");
+        let report = serving.stop_timeout(Duration::ZERO).expect("stops");
+        assert!(report.still_running.is_empty(), "{report}");
+        drop(open);
+        let (ended, answer) = puppet.next();
+        assert_eq!(ended, Ask::Ended { job: 7, attempt: 1, outcome: Outcome::NotRun });
+        confirm(answer);
+        assert_eq!(key.begins(), 0);
+    });
+}
+
+/// Holds each thread but the test's where it enters a span, until the test drops its sender.
+struct Doors {
+    test: ThreadId,
+    entered: Mutex<Sender<()>>,
+    held: Mutex<Receiver<()>>,
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Doors {
+    fn on_enter(&self, _span: &Id, _context: Context<'_, S>) {
+        if thread::current().id() != self.test {
+            let _ = self.entered.lock().expect("no panic under it").send(());
+            let _ = self.held.lock().expect("no panic under it").recv();
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::connection::State as Socket;
 use async_nats::{ClientError, Event, ServerError};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use heirloom::remote::engine::{Answer, Fault, QueueLimits};
 
 use crate::driver::command::Command;
@@ -124,9 +124,8 @@ impl Driver {
     fn connected(&mut self) {
         let now = Instant::now();
         if std::mem::take(&mut self.connection.stale) {
-            // Nothing was asked for on this connection yet, so all of it came on the other. All: not as many as the task's budget
-            // has left.
-            while tokio::task::unconstrained(self.inbound.next()).now_or_never().flatten().is_some() {}
+            // Nothing was asked for on this connection yet, so all of it came on the other.
+            empty(&mut self.inbound);
         }
         let state = &mut self.connection;
         (state.up, state.deaf, state.origin_denied, state.worker_denied) = (true, None, None, None);
@@ -356,6 +355,11 @@ impl Driver {
     }
 }
 
+/// Drops all messages that are there: not only as many as the task's budget has left.
+fn empty(messages: &mut (impl Stream + Unpin)) {
+    while tokio::task::unconstrained(messages.next()).now_or_never().flatten().is_some() {}
+}
+
 /// A missing right, as the server reports it: `Permissions Violation for Publish to "subject"`.
 struct Denied<'a> {
     publish: bool,
@@ -373,5 +377,21 @@ impl<'a> Denied<'a> {
 
     fn words(&self) -> String {
         format!("{} to `{}`", if self.publish { "publish" } else { "subscribe" }, self.subject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::empty;
+
+    #[test]
+    fn an_inbox_is_emptied_whatever_the_budget_of_the_task_has_left() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+            (0..10_000).for_each(|message| sender.send(message).unwrap());
+            empty(&mut futures_util::stream::poll_fn(|cx| receiver.poll_recv(cx)));
+            assert_eq!(receiver.len(), 0);
+        });
     }
 }

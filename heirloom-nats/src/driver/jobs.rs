@@ -257,3 +257,65 @@ pub(super) fn header_bytes(headers: &[(&str, impl AsRef<str>)]) -> usize {
     let lines = headers.iter().map(|(name, value)| name.len() + value.as_ref().len() + ": \r\n".len());
     "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use heirloom::remote::ProcessId;
+    use heirloom::remote::engine::{Bytes, Fault};
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::{Asker, Command, Names, list};
+
+    /// Lists the jobs of a process, where the test plays the server: each answer has these numbers and this total.
+    ///
+    /// Returns the outcome, and the offsets that were asked for.
+    fn listed(pages: &[(&[&str], u64)]) -> (Result<Vec<u64>, Fault>, Vec<u64>) {
+        let (commands, mut asked) = unbounded_channel();
+        let names = Arc::new(Names::new("shop", "_INBOX_shop", &ProcessId::unique()));
+        let asker = Asker { names, commands };
+        let mut offsets = Vec::new();
+        let server = async {
+            for (numbers, total) in pages {
+                let Some(Command::Ask { body, answer, .. }) = asked.recv().await else { return };
+                let request: Value = serde_json::from_slice(&body).unwrap();
+                offsets.extend(request["offset"].as_u64());
+                let subjects = numbers.iter().map(|number| (format!("hl.shop.job.q.web-1-a.{number}"), json!(1)));
+                let subjects: serde_json::Map<_, _> = subjects.collect();
+                let page = json!({"total": total, "state": {"subjects": subjects}}).to_string();
+                answer.send(Ok(Bytes::from(page))).unwrap();
+            }
+            assert!(asked.recv().await.is_none(), "a page more was asked for");
+        };
+        let listed = async {
+            let asker = asker;
+            list(&asker, "q", "hl.shop.job.q.web-1-a.*").await
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (outcome, ()) = runtime.block_on(async { tokio::join!(listed, server) });
+        (outcome, offsets)
+    }
+
+    #[test]
+    fn a_list_has_the_jobs_of_all_pages() {
+        assert_eq!(
+            listed(&[(&["1", "2"], 5), (&["3", "4"], 5), (&["5"], 5)]),
+            (Ok(vec![1, 2, 3, 4, 5]), vec![0, 2, 4])
+        );
+        assert_eq!(listed(&[(&[], 0)]), (Ok(vec![]), vec![0]));
+    }
+
+    #[test]
+    fn a_subject_that_is_no_jobs_ends_no_page_twice() {
+        assert_eq!(listed(&[(&["foreign", "2"], 3), (&["3"], 3)]), (Ok(vec![2, 3]), vec![0, 2]));
+    }
+
+    #[test]
+    fn a_list_whose_pages_shift_is_no_answer() {
+        let (outcome, offsets) = listed(&[(&["1", "2"], 4), (&["4"], 3)]);
+        assert!(matches!(outcome, Err(Fault::NoAnswer(_))), "a job that is left out would be sent again: {outcome:?}");
+        assert_eq!(offsets, [0, 2]);
+    }
+}

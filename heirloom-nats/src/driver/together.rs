@@ -143,7 +143,7 @@ pub(super) fn answers(parts: usize, to: &Subject, commands: &UnboundedSender<Com
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, join, split};
+    use super::{Bytes, MOST_PARTS, join, split};
 
     #[test]
     fn parts_come_out_as_they_went_in() {
@@ -153,5 +153,12 @@ mod tests {
         for end in (1..body.len()).filter(|end| ![7, 11, 15].contains(end)) {
             assert_eq!(split(&body.slice(..end)), None, "{end}");
         }
+    }
+
+    #[test]
+    fn a_message_has_no_more_parts_than_a_process_sends() {
+        let of = |parts| split(&join(std::iter::repeat_n(None, parts)));
+        assert_eq!(of(MOST_PARTS).map(|parts| parts.len()), Some(MOST_PARTS));
+        assert_eq!(of(MOST_PARTS + 1), None);
     }
 }

@@ -79,6 +79,24 @@ fn close_says_that_not_all_has_left() {
 }
 
 #[test]
+fn close_without_a_connection_says_that_not_all_has_left() {
+    let Some(mut server) = Server::plain() else { return };
+    let open = || heirloom_nats::connect(server.url()).app("shop").lease(CALM).open().unwrap();
+    let (one, two) = (open(), open());
+    server.kill();
+    for nats in [&one, &two] {
+        let until = Instant::now() + LONG;
+        while nats.is_connected() {
+            assert!(Instant::now() < until);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    assert!(!one.close(LONG), "the last messages were dropped with the connection");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(!runtime.block_on(two.close_async()));
+}
+
+#[test]
 fn the_async_forms_hold_up_no_runtime() {
     let Some(server) = Server::plain() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
