@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 ///
 /// A job is sent once more while its confirmation is missing, for `WITHIN` on one connection. A copy that the client has not
 /// written when the connection is lost leaves with the next one: so the rest of the time is for an outage between the two. After a
-/// longer one the copy stays, and its worker hears that the job is over; a repeatable job may run twice then. A job that is published
+/// longer one the copy stays, and its worker learns that the job is over; a repeatable job may run twice then. A job that is published
 /// again after a connect has a number of its own, and is no copy. A server takes some 300 bytes for each job of this time.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(30);
 

@@ -156,7 +156,7 @@ impl<'a, J: Job> Sends<'a, J> {
     }
 
     /// Gives an accepted job to the engine. Returns the handle to its task.
-    fn send(&self, (promise, handle): Accepted<J>, told: Option<Answer<()>>) -> TaskHandle<J::Output> {
+    fn send(&self, (promise, handle): Accepted<J>, word: Option<Answer<()>>) -> TaskHandle<J::Output> {
         let Remote { queue, attempts, outlives_origin, .. } = self.remote;
         let me = &queue.link.me;
         let at = promise.lineage();
@@ -185,7 +185,7 @@ impl<'a, J: Job> Sends<'a, J> {
             scopes: scopes.iter().map(|scope| (scope.id().as_u64(), scope.0.downgrade())).collect(),
             attempts: *attempts,
         };
-        self.origin.send(sent, Arc::new(Promised::<J>::new(promise)), told);
+        self.origin.send(sent, Arc::new(Promised::<J>::new(promise)), word);
         handle
     }
 }

@@ -97,7 +97,7 @@ pub trait Inbox: Send + Sync + 'static {
     fn requested(&self, from: &ProcessId, message: Bytes, answer: Answer<Bytes>);
 
     /// A process that this one follows has sent a broadcast.
-    fn heard(&self, origin: &ProcessId, message: Bytes);
+    fn broadcast(&self, origin: &ProcessId, message: Bytes);
 
     /// A job is delivered.
     fn delivered(&self, delivery: Delivery);

@@ -18,8 +18,8 @@ pub(crate) trait Half: Any + Send + Sync {
         let _ = (from, message, answer);
     }
 
-    /// See [`Inbox::heard`].
-    fn heard(self: Arc<Self>, origin: &ProcessId, message: Bytes) {
+    /// See [`Inbox::broadcast`].
+    fn broadcast(self: Arc<Self>, origin: &ProcessId, message: Bytes) {
         let _ = (origin, message);
     }
 
@@ -107,9 +107,9 @@ impl Inbox for Deliverer {
         }
     }
 
-    fn heard(&self, origin: &ProcessId, message: Bytes) {
+    fn broadcast(&self, origin: &ProcessId, message: Bytes) {
         if let Some(worker) = self.worker() {
-            worker.heard(origin, message);
+            worker.broadcast(origin, message);
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) enum Ask {
 
 /// The origin's answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Told {
+pub(crate) enum Reply {
     /// The job may begin, as this attempt.
     Begin { attempt: u32 },
     /// The job has ended at its origin, or may not begin a second time: the delivery is done.

@@ -7,7 +7,7 @@ use heirloom::remote::engine::Settlement;
 
 use crate::a_worker_keeps_its_protocol::{confirm, grant, worker};
 use crate::common::{bounded, eventually};
-use crate::puppet::{Told, bytes};
+use crate::puppet::{Reply, bytes};
 use crate::world::{Double, Key, Unknown, World};
 
 fn ends(stats: ServingStats) -> u64 {
@@ -59,7 +59,7 @@ fn a_running_job_that_its_origin_has_ended_counts_as_cancelled() {
         let key = Key::new();
         puppet.deliver(1, 11, &key.repeatable());
         key.has_begun(1);
-        puppet.next().1.give(Ok(bytes(&Told::Over)));
+        puppet.next().1.give(Ok(bytes(&Reply::Over)));
         puppet.is_settled(1, Settlement::Done);
         key.was_cancelled();
         let stats = serving.stop().expect("stops").stats;

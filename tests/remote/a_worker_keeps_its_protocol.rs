@@ -8,7 +8,7 @@ use heirloom::{PoolConfig, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{bounded, eventually};
-use crate::puppet::{Ask, LEASE, Outcome, Puppet, Told, bytes, signed};
+use crate::puppet::{Ask, LEASE, Outcome, Puppet, Reply, bytes, signed};
 use crate::world::{Double, Held, Key, Repeatable};
 
 /// An output that does not fit into a message.
@@ -44,7 +44,7 @@ pub(crate) fn worker_of(puppet: &Puppet, config: PoolConfig) -> (Scope, Serving)
 }
 
 pub(crate) fn grant(answer: Answer<Bytes>) {
-    answer.give(Ok(bytes(&Told::Begin { attempt: 1 })));
+    answer.give(Ok(bytes(&Reply::Begin { attempt: 1 })));
 }
 
 /// Delivers the first message of a job, grants its begin, and waits until it runs.
@@ -55,7 +55,7 @@ fn begin(puppet: &Puppet, key: Key) {
 }
 
 pub(crate) fn confirm(answer: Answer<Bytes>) {
-    answer.give(Ok(bytes(&Told::Confirmed { first: true })));
+    answer.give(Ok(bytes(&Reply::Confirmed { first: true })));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn it_pulls_as_many_as_its_pool_has_permits_and_none_ahead() {
         grant(puppet.next().1);
         let (ended, answer) = puppet.next();
         assert!(matches!(ended, Ask::Ended { .. }));
-        // The place is free when the task has ended, before the origin knows.
+        // The permit is free when the task has ended, before the origin knows.
         assert_eq!(puppet.wait(|state| (state.pulls == 4).then_some(state.pulls)), 4);
         confirm(answer);
         puppet.is_settled(1, Settlement::Done);
@@ -100,7 +100,7 @@ fn a_job_that_is_over_never_begins() {
         let (puppet, _apart, _serving) = worker(1);
         let key = Key::new();
         puppet.deliver(1, 11, &key.job());
-        puppet.next().1.give(Ok(bytes(&Told::Over)));
+        puppet.next().1.give(Ok(bytes(&Reply::Over)));
         puppet.is_settled(1, Settlement::Done);
         assert_eq!(key.begins(), 0);
     });
@@ -113,7 +113,7 @@ fn a_repeatable_job_begins_at_once_and_the_answer_may_stop_it() {
         let key = Key::new();
         puppet.deliver(1, 11, &key.repeatable());
         key.has_begun(1);
-        puppet.next().1.give(Ok(bytes(&Told::Over)));
+        puppet.next().1.give(Ok(bytes(&Reply::Over)));
         key.was_cancelled();
         puppet.is_settled(1, Settlement::Done);
     });
@@ -261,7 +261,7 @@ fn a_sign_names_the_running_jobs_and_its_answer_stops_them() {
                 None
             }
         });
-        answer.give(Ok(bytes(&Told::Signed { stop: vec![7], unknown: vec![], ended: vec![] })));
+        answer.give(Ok(bytes(&Reply::Signed { stop: vec![7], unknown: vec![], ended: vec![] })));
         key.was_cancelled();
         let (ended, answer) = puppet.next();
         assert_eq!(ended, Ask::Ended { job: 7, attempt: 1, outcome: Outcome::Value(bytes(&false)) });

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use heirloom::remote::engine::{Fault, Receipt};
 use heirloom::{ErrorKind, TaskHandle};
 
-use crate::broker::{GRANTED, Origin, Told, sent, value};
+use crate::broker::{GRANTED, Origin, Reply, sent, value};
 use crate::common::{bounded, eventually};
 use crate::puppet::{Outcome, bytes};
 use crate::world::{Double, Key, Repeatable};
@@ -19,9 +19,9 @@ fn one_worker_gets_a_grant_and_again_when_it_repeats_its_request() {
         let (task, job) = sent(&origin);
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
-        assert_eq!(origin.begin("w-2-b", job, 2, 1), Told::Over, "a copy");
-        assert_eq!(origin.ended("w-1-a", job, value(42)), Told::Confirmed { first: true });
-        assert_eq!(origin.ended("w-1-a", job, value(42)), Told::Confirmed { first: false });
+        assert_eq!(origin.begin("w-2-b", job, 2, 1), Reply::Over, "a copy");
+        assert_eq!(origin.ended("w-1-a", job, value(42)), Reply::Confirmed { first: true });
+        assert_eq!(origin.ended("w-1-a", job, value(42)), Reply::Confirmed { first: false });
         assert_eq!(task.join().expect("a value"), 42);
     });
 }
@@ -32,7 +32,7 @@ fn a_later_delivery_proves_the_death_of_the_worker() {
         let origin = Origin::new();
         let (task, job) = sent(&origin);
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
-        assert_eq!(origin.begin("w-2-b", job, 1, 2), Told::Over);
+        assert_eq!(origin.begin("w-2-b", job, 1, 2), Reply::Over);
         assert_eq!(task.join().expect_err("it may have run").kind(), ErrorKind::WorkerLost);
     });
 }
@@ -44,8 +44,8 @@ fn a_stale_request_kills_no_successor() {
         let (task, job) = sent(&origin);
         // The first worker was cut off before it asked; the second one got the message then.
         assert_eq!(origin.begin("w-2-b", job, 1, 2), GRANTED);
-        assert_eq!(origin.begin("w-1-a", job, 1, 1), Told::Stale);
-        assert_eq!(origin.ended("w-2-b", job, value(42)), Told::Confirmed { first: true });
+        assert_eq!(origin.begin("w-1-a", job, 1, 1), Reply::Stale);
+        assert_eq!(origin.ended("w-2-b", job, value(42)), Reply::Confirmed { first: true });
         assert_eq!(task.join().expect("the second worker's"), 42);
     });
 }
@@ -56,13 +56,13 @@ fn a_repeated_end_without_a_run_takes_no_successors_grant() {
         let origin = Origin::new();
         let (task, job) = sent(&origin);
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
-        assert_eq!(origin.ended("w-1-a", job, Outcome::NotRun), Told::Confirmed { first: true });
+        assert_eq!(origin.ended("w-1-a", job, Outcome::NotRun), Reply::Confirmed { first: true });
         assert_eq!(origin.published().len(), 2, "it goes elsewhere");
         assert_eq!(origin.begin("w-2-b", job, 2, 1), GRANTED);
-        assert_eq!(origin.ended("w-1-a", job, Outcome::NotRun), Told::Confirmed { first: false });
+        assert_eq!(origin.ended("w-1-a", job, Outcome::NotRun), Reply::Confirmed { first: false });
         assert_eq!(origin.published().len(), 2);
-        assert_eq!(origin.begin("w-3-c", job, 3, 1), Told::Over);
-        assert_eq!(origin.ended("w-2-b", job, value(42)), Told::Confirmed { first: true });
+        assert_eq!(origin.begin("w-3-c", job, 3, 1), Reply::Over);
+        assert_eq!(origin.ended("w-2-b", job, value(42)), Reply::Confirmed { first: true });
         assert_eq!(task.join().expect("the second worker's"), 42);
     });
 }
@@ -74,8 +74,8 @@ fn a_worker_of_another_version_ends_no_job_that_runs() {
         let (task, job) = sent(&origin);
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
         let unknown = Outcome::NotUnderstood("no such job".into());
-        assert_eq!(origin.ended("w-2-b", job, unknown), Told::Confirmed { first: false });
-        assert_eq!(origin.ended("w-1-a", job, value(42)), Told::Confirmed { first: true });
+        assert_eq!(origin.ended("w-2-b", job, unknown), Reply::Confirmed { first: false });
+        assert_eq!(origin.ended("w-1-a", job, value(42)), Reply::Confirmed { first: true });
         assert_eq!(task.join().expect("a value"), 42);
     });
 }
@@ -86,9 +86,9 @@ fn a_repeatable_job_gets_a_number_of_its_own_for_each_begin() {
         let origin = Origin::new();
         let (task, job) = repeatable(&origin);
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
-        assert_eq!(origin.begin("w-2-b", job, 1, 2), Told::Begin { attempt: 2 });
-        assert_eq!(origin.begin("w-3-c", job, 1, 3), Told::Begin { attempt: 3 });
-        assert_eq!(origin.begin("w-4-d", job, 1, 4), Told::Over);
+        assert_eq!(origin.begin("w-2-b", job, 1, 2), Reply::Begin { attempt: 2 });
+        assert_eq!(origin.begin("w-3-c", job, 1, 3), Reply::Begin { attempt: 3 });
+        assert_eq!(origin.begin("w-4-d", job, 1, 4), Reply::Over);
         assert_eq!(task.join().expect_err("three attempts were allowed").kind(), ErrorKind::WorkerLost);
     });
 }
@@ -171,7 +171,7 @@ fn a_job_that_was_granted_since_the_look_is_not_published_again() {
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
         list.give(Ok(vec![]));
         assert_eq!(origin.published().len(), 1);
-        assert_eq!(origin.ended("w-1-a", job, value(42)), Told::Confirmed { first: true });
+        assert_eq!(origin.ended("w-1-a", job, value(42)), Reply::Confirmed { first: true });
         assert_eq!(task.join().expect("a value"), 42);
     });
 }
@@ -185,7 +185,7 @@ fn a_fault_of_a_further_message_ends_no_job_that_was_accepted() {
             let first = origin.published().len() as u64;
             assert_eq!(origin.begin("w-1-a", job, first, 1), GRANTED);
             origin.refuses(Some(fault.clone()));
-            assert_eq!(origin.ended("w-1-a", job, Outcome::NotRun), Told::Confirmed { first: true });
+            assert_eq!(origin.ended("w-1-a", job, Outcome::NotRun), Reply::Confirmed { first: true });
             assert!(!task.is_finished(), "{fault:?}");
             origin.refuses(None);
             if fault == Fault::Away {
@@ -195,7 +195,7 @@ fn a_fault_of_a_further_message_ends_no_job_that_was_accepted() {
             eventually("the engine has it", || origin.published().len() as u64 > first + 1);
             let newest = origin.published().len() as u64;
             assert_eq!(origin.begin("w-2-b", job, newest, 1), GRANTED);
-            assert_eq!(origin.ended("w-2-b", job, value(42)), Told::Confirmed { first: true });
+            assert_eq!(origin.ended("w-2-b", job, value(42)), Reply::Confirmed { first: true });
             assert_eq!(task.join().expect("the second worker's"), 42);
         }
     });
@@ -240,13 +240,13 @@ fn a_repeated_loss_counts_one_attempt_and_takes_no_successors_grant() {
         let origin = Origin::new();
         let (task, job) = repeatable(&origin);
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
-        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Told::Confirmed { first: true });
-        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Told::Confirmed { first: false });
+        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Reply::Confirmed { first: true });
+        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Reply::Confirmed { first: false });
         assert_eq!(origin.published().len(), 2);
-        assert_eq!(origin.begin("w-2-b", job, 2, 1), Told::Begin { attempt: 2 });
-        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Told::Confirmed { first: false });
+        assert_eq!(origin.begin("w-2-b", job, 2, 1), Reply::Begin { attempt: 2 });
+        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Reply::Confirmed { first: false });
         assert_eq!(origin.published().len(), 2);
-        assert_eq!(origin.ended("w-2-b", job, Outcome::Value(bytes(&true))), Told::Confirmed { first: true });
+        assert_eq!(origin.ended("w-2-b", job, Outcome::Value(bytes(&true))), Reply::Confirmed { first: true });
         assert!(task.join().expect("the second worker's"));
     });
 }
@@ -257,9 +257,9 @@ fn a_death_before_the_grant_is_an_attempt_of_a_repeatable_job() {
         let origin = Origin::new();
         let (task, job) = repeatable(&origin);
         // The first worker began at once, and died before it asked.
-        assert_eq!(origin.begin("w-2-b", job, 1, 2), Told::Begin { attempt: 2 });
-        assert_eq!(origin.begin("w-3-c", job, 1, 3), Told::Begin { attempt: 3 });
-        assert_eq!(origin.begin("w-4-d", job, 1, 4), Told::Over);
+        assert_eq!(origin.begin("w-2-b", job, 1, 2), Reply::Begin { attempt: 2 });
+        assert_eq!(origin.begin("w-3-c", job, 1, 3), Reply::Begin { attempt: 3 });
+        assert_eq!(origin.begin("w-4-d", job, 1, 4), Reply::Over);
         assert_eq!(task.join().expect_err("three attempts were allowed").kind(), ErrorKind::WorkerLost);
     });
 }
@@ -270,13 +270,13 @@ fn a_message_of_an_earlier_attempt_counts_no_second_time() {
         let origin = Origin::new();
         let (task, job) = repeatable(&origin);
         assert_eq!(origin.begin("w-1-a", job, 1, 1), GRANTED);
-        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Told::Confirmed { first: true });
+        assert_eq!(origin.ended("w-1-a", job, Outcome::Lost), Reply::Confirmed { first: true });
         // The first worker is cut off before it settles the message, which is counted already.
         for count in 2..9 {
-            assert_eq!(origin.begin("w-2-b", job, 1, count), Told::Over);
+            assert_eq!(origin.begin("w-2-b", job, 1, count), Reply::Over);
         }
-        assert_eq!(origin.begin("w-3-c", job, 2, 1), Told::Begin { attempt: 2 });
-        assert_eq!(origin.ended("w-3-c", job, Outcome::Value(bytes(&true))), Told::Confirmed { first: true });
+        assert_eq!(origin.begin("w-3-c", job, 2, 1), Reply::Begin { attempt: 2 });
+        assert_eq!(origin.ended("w-3-c", job, Outcome::Value(bytes(&true))), Reply::Confirmed { first: true });
         assert!(task.join().expect("the third worker's"));
     });
 }
@@ -291,9 +291,9 @@ fn a_delivery_that_is_given_back_costs_a_repeatable_job_no_attempt() {
         }
         assert_eq!(origin.begin("w-2-b", job, 1, 20), GRANTED);
         // Of the deliveries 20 to 22 each worker dies in the job.
-        assert_eq!(origin.begin("w-3-c", job, 1, 21), Told::Begin { attempt: 2 });
-        assert_eq!(origin.begin("w-4-d", job, 1, 22), Told::Begin { attempt: 3 });
-        assert_eq!(origin.begin("w-5-e", job, 1, 23), Told::Over);
+        assert_eq!(origin.begin("w-3-c", job, 1, 21), Reply::Begin { attempt: 2 });
+        assert_eq!(origin.begin("w-4-d", job, 1, 22), Reply::Begin { attempt: 3 });
+        assert_eq!(origin.begin("w-5-e", job, 1, 23), Reply::Over);
         assert_eq!(task.join().expect_err("three attempts were allowed").kind(), ErrorKind::WorkerLost);
     });
 }
@@ -305,7 +305,7 @@ fn a_death_between_deliveries_that_are_given_back_is_an_attempt() {
         let (_task, job) = repeatable(&origin);
         origin.gave_back("w-1-a", job, 1, 1);
         origin.gave_back("w-3-c", job, 1, 3);
-        assert_eq!(origin.begin("w-4-d", job, 1, 4), Told::Begin { attempt: 2 });
+        assert_eq!(origin.begin("w-4-d", job, 1, 4), Reply::Begin { attempt: 2 });
     });
 }
 
@@ -320,8 +320,8 @@ fn a_worker_that_gives_back_a_job_of_whose_grant_it_never_heard_does_not_lose_it
         assert_eq!(origin.begin("w-2-b", job, 1, 2), GRANTED);
         // A repeated word of the first one is not about this grant.
         origin.gave_back("w-1-a", job, 1, 1);
-        assert_eq!(origin.begin("w-3-c", job, 2, 1), Told::Over, "a copy");
-        assert_eq!(origin.ended("w-2-b", job, value(42)), Told::Confirmed { first: true });
+        assert_eq!(origin.begin("w-3-c", job, 2, 1), Reply::Over, "a copy");
+        assert_eq!(origin.ended("w-2-b", job, value(42)), Reply::Confirmed { first: true });
         assert_eq!(task.join().expect("the second worker's"), 42);
     });
 }

@@ -22,7 +22,7 @@ pub(crate) enum Ask {
 }
 
 #[derive(Deserialize, Debug, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum Reply {
     Begin { attempt: u32 },
     Over,
     Stale,
@@ -141,7 +141,7 @@ impl Origin {
     }
 
     /// Sends a request as the worker of that name.
-    pub(crate) fn ask(&self, worker: &str, ask: &Ask) -> Told {
+    pub(crate) fn ask(&self, worker: &str, ask: &Ask) -> Reply {
         let inbox = self.broker.0.lock().expect("no panic under it").inbox.clone().expect("it is open");
         let (told, answer) = mpsc::channel();
         let from = ProcessId::parse(worker).expect("a name");
@@ -150,16 +150,16 @@ impl Origin {
         rmp_serde::from_slice(&answer).expect("a known answer")
     }
 
-    pub(crate) fn begin(&self, worker: &str, job: u64, receipt: u64, count: u64) -> Told {
+    pub(crate) fn begin(&self, worker: &str, job: u64, receipt: u64, count: u64) -> Reply {
         self.ask(worker, &Ask::Begin { job, receipt, ask: 1, count, again: count > 1 })
     }
 
     pub(crate) fn gave_back(&self, worker: &str, job: u64, receipt: u64, count: u64) {
         let told = self.ask(worker, &Ask::GaveBack { job, receipt, ask: 1, count });
-        assert_eq!(told, Told::Confirmed { first: true });
+        assert_eq!(told, Reply::Confirmed { first: true });
     }
 
-    pub(crate) fn ended(&self, worker: &str, job: u64, outcome: Outcome) -> Told {
+    pub(crate) fn ended(&self, worker: &str, job: u64, outcome: Outcome) -> Reply {
         self.ask(worker, &Ask::Ended { job, attempt: 1, ask: 1, outcome })
     }
 
@@ -199,4 +199,4 @@ pub(crate) fn value(of: u64) -> Outcome {
     Outcome::Value(bytes(&of))
 }
 
-pub(crate) const GRANTED: Told = Told::Begin { attempt: 1 };
+pub(crate) const GRANTED: Reply = Reply::Begin { attempt: 1 };

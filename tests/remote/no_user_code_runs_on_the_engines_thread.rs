@@ -9,7 +9,7 @@ use heirloom::remote::Job;
 use heirloom::{ErrorKind, Heirloom, Scope};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::broker::{GRANTED, Origin, Told, sent, value};
+use crate::broker::{GRANTED, Origin, Reply, sent, value};
 use crate::common::bounded;
 use crate::puppet::{Outcome, bytes};
 
@@ -63,7 +63,7 @@ impl Drop for Tells {
 
 static TELLS: Heirloom<Tells> = Heirloom::new("tells");
 
-const FIRST: Told = Told::Confirmed { first: true };
+const FIRST: Reply = Reply::Confirmed { first: true };
 
 #[test]
 fn a_deserialize_that_blocks_holds_up_its_own_joiner_alone() {

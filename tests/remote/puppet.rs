@@ -32,7 +32,7 @@ pub(crate) enum Outcome {
 }
 
 #[derive(Serialize)]
-pub(crate) enum Told {
+pub(crate) enum Reply {
     Begin { attempt: u32 },
     Over,
     Confirmed { first: bool },
@@ -41,7 +41,7 @@ pub(crate) enum Told {
 
 /// Answers a sign: the origin lives.
 pub(crate) fn signed(answer: Answer<Bytes>) {
-    answer.give(Ok(bytes(&Told::Signed { stop: vec![], unknown: vec![], ended: vec![] })));
+    answer.give(Ok(bytes(&Reply::Signed { stop: vec![], unknown: vec![], ended: vec![] })));
 }
 
 pub(crate) fn bytes(value: &impl Serialize) -> Bytes {

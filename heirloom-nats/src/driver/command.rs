@@ -67,7 +67,7 @@ pub(crate) enum Command {
         to: Subject,
         message: Bytes,
     },
-    Heard {
+    Forward {
         origin: ProcessId,
         message: Bytes,
     },

@@ -30,8 +30,8 @@ pub(super) struct State {
     stale: bool,
     /// The end of the time in which queues are made again.
     restoring: Option<Instant>,
-    /// The inbox was told of a connection.
-    told: bool,
+    /// The inbox was notified of a connection.
+    notified: bool,
     /// The inbox of this process may not be subscribed to, so no request is ever answered.
     deaf: Option<String>,
     /// This process may not get requests.
@@ -49,7 +49,7 @@ impl State {
             connects: 0,
             stale: false,
             restoring: None,
-            told: false,
+            notified: false,
             deaf: None,
             origin_denied: None,
             worker_denied: None,
@@ -63,7 +63,7 @@ impl State {
 
     /// Returns whether the inbox knows of the connection, and none of it is made again.
     pub(super) fn is_ready(&self) -> bool {
-        self.up && self.told
+        self.up && self.notified
     }
 
     pub(super) fn restore_ends(&self) -> Option<Instant> {
@@ -154,12 +154,12 @@ impl Driver {
         for waiting in self.pending.take_all() {
             waiting.kind.fail(Fault::Away);
         }
-        self.tell_lost();
+        self.notify_lost();
     }
 
-    fn tell_lost(&mut self) {
+    fn notify_lost(&mut self) {
         self.shared.set_ready(false);
-        if std::mem::take(&mut self.connection.told) {
+        if std::mem::take(&mut self.connection.notified) {
             tracing::info!("heirloom-nats: the connection to {} is lost", self.shared.servers);
             self.inbox.connected(false);
         }
@@ -175,7 +175,7 @@ impl Driver {
     /// The queues are there, or have had their time.
     fn restored(&mut self) {
         self.connection.restoring = None;
-        self.connection.told = true;
+        self.connection.notified = true;
         self.connection.last_error.clear();
         self.shared.set_ready(true);
         self.settle_again();
@@ -317,8 +317,8 @@ impl Driver {
         if self.connection.restoring.is_some() {
             self.restore_if_all_are_there();
         } else if lost {
-            // The jobs of the old stream are lost, and the origin knows one way to hear of it.
-            self.tell_lost();
+            // The jobs of the old stream are lost, and the origin knows one way to learn of it.
+            self.notify_lost();
             self.restored();
         } else if newly_absent {
             self.inbox.absent(name);

@@ -113,10 +113,10 @@ impl Driver {
         jobs.into_iter().for_each(|job| self.put_job(job, now));
     }
 
-    /// The server has answered a job, or no stream has heard it.
-    pub(super) fn published(&mut self, job: Published, body: &[u8], unheard: bool) {
+    /// The server has answered a job, or no stream has got it.
+    pub(super) fn published(&mut self, job: Published, body: &[u8], no_responders: bool) {
         let Some(queue) = self.queues.get_mut(&job.queue) else { return };
-        if unheard {
+        if no_responders {
             // The stream is not there, or not yet again. The look that follows sends the job once more.
             queue.look_within(Instant::now(), Duration::from_millis(if queue.parked.is_empty() { 0 } else { 50 }));
             return queue.park(job);

@@ -232,7 +232,7 @@ impl Driver {
             Command::Ask { subject, body, answer } => self.ask(subject, body, answer),
             Command::Ensured { queue, epoch, outcome } => self.ensured(&queue, epoch, outcome),
             Command::Reply { to, message } => self.reply(to, message),
-            Command::Heard { origin, message } => self.inbox.heard(&origin, message),
+            Command::Forward { origin, message } => self.inbox.broadcast(&origin, message),
             // The engine is opened once, and `drive` closes it.
             Command::Open { .. } | Command::Close(..) => {}
         }

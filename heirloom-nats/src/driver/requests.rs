@@ -87,13 +87,13 @@ impl Driver {
     /// An answer has come.
     pub(super) fn replied(&mut self, token: u64, message: Message) {
         let Some(waiting) = self.pending.take(token) else { return };
-        let unheard = message.status == Some(StatusCode::NO_RESPONDERS);
+        let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
         match waiting.kind {
             Kind::Ask(answer) => {
-                let _ = answer.send(if unheard { Err(Fault::Gone) } else { Ok(message.payload) });
+                let _ = answer.send(if no_responders { Err(Fault::Gone) } else { Ok(message.payload) });
             }
-            Kind::Job(job) => self.published(job, &message.payload, unheard),
-            Kind::Request { answers, .. } if unheard => fail(answers, &Fault::Gone),
+            Kind::Job(job) => self.published(job, &message.payload, no_responders),
+            Kind::Request { answers, .. } if no_responders => fail(answers, &Fault::Gone),
             Kind::Request { within, answers } => {
                 // A request without an answer has its time all the same.
                 let silent = answer(answers, message.payload);
@@ -208,8 +208,8 @@ fn fail(answers: Vec<Answer<Bytes>>, fault: &Fault) {
 /// Sends the broadcasts of a process to the driver.
 async fn forward(mut subscriber: Subscriber, commands: &UnboundedSender<Command>, origin: &ProcessId) {
     while let Some(message) = subscriber.next().await {
-        let heard = Command::Heard { origin: origin.clone(), message: message.payload };
-        if commands.send(heard).is_err() {
+        let forward = Command::Forward { origin: origin.clone(), message: message.payload };
+        if commands.send(forward).is_err() {
             return;
         }
     }

@@ -23,14 +23,14 @@ pub struct End {
     pub me: ProcessId,
     pub engine: Box<dyn Engine>,
     deliveries: Mutex<Receiver<Delivery>>,
-    heard: Mutex<Receiver<(ProcessId, Bytes)>>,
+    broadcasts: Mutex<Receiver<(ProcessId, Bytes)>>,
     connected: Mutex<Receiver<bool>>,
     absent: Mutex<Receiver<String>>,
 }
 
 struct Kept {
     deliveries: Mutex<Sender<Delivery>>,
-    heard: Mutex<Sender<(ProcessId, Bytes)>>,
+    broadcasts: Mutex<Sender<(ProcessId, Bytes)>>,
     connected: Mutex<Sender<bool>>,
     absent: Mutex<Sender<String>>,
 }
@@ -43,8 +43,8 @@ impl Inbox for Kept {
         }
     }
 
-    fn heard(&self, origin: &ProcessId, message: Bytes) {
-        let _ = self.heard.lock().unwrap().send((origin.clone(), message));
+    fn broadcast(&self, origin: &ProcessId, message: Bytes) {
+        let _ = self.broadcasts.lock().unwrap().send((origin.clone(), message));
     }
 
     fn delivered(&self, delivery: Delivery) {
@@ -90,13 +90,13 @@ impl End {
         let engine =
             connect.app("shop").lease(lease).timeout(LONG).open_engine().unwrap_or_else(|error| panic!("{error}"));
         let (delivery, deliveries) = mpsc::channel();
-        let (hear, heard) = mpsc::channel();
+        let (cast, broadcasts) = mpsc::channel();
         let (connect, connected) = mpsc::channel();
         let (miss, absent) = mpsc::channel();
         let me = ProcessId::unique();
         let kept = Kept {
             deliveries: Mutex::new(delivery),
-            heard: Mutex::new(hear),
+            broadcasts: Mutex::new(cast),
             connected: Mutex::new(connect),
             absent: Mutex::new(miss),
         };
@@ -105,7 +105,7 @@ impl End {
             me,
             engine,
             deliveries: Mutex::new(deliveries),
-            heard: Mutex::new(heard),
+            broadcasts: Mutex::new(broadcasts),
             connected: Mutex::new(connected),
             absent: Mutex::new(absent),
         };
@@ -190,8 +190,8 @@ impl End {
     }
 
     #[must_use]
-    pub fn heard_within(&self, time: Duration) -> Option<(ProcessId, Bytes)> {
-        receive(&self.heard, time)
+    pub fn broadcast_within(&self, time: Duration) -> Option<(ProcessId, Bytes)> {
+        receive(&self.broadcasts, time)
     }
 
     pub fn done(&self, delivery: &Delivery) {

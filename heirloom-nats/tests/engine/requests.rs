@@ -108,12 +108,12 @@ fn a_broadcast_reaches_those_who_follow_once() {
     // The server has the subscription when it has answered a later message of the same connection.
     follower.declare("q", limits(1, None)).unwrap();
     origin.engine.broadcast(Bytes::from_static(b"stop"));
-    assert_eq!(follower.heard_within(LONG), Some((origin.me.clone(), Bytes::from_static(b"stop"))));
-    assert_eq!(follower.heard_within(LEASE / 3), None);
-    assert_eq!(other.heard_within(Duration::ZERO), None);
+    assert_eq!(follower.broadcast_within(LONG), Some((origin.me.clone(), Bytes::from_static(b"stop"))));
+    assert_eq!(follower.broadcast_within(LEASE / 3), None);
+    assert_eq!(other.broadcast_within(Duration::ZERO), None);
     follower.engine.unfollow(&origin.me);
     // Ends in a task of its own.
     std::thread::sleep(LEASE / 3);
     origin.engine.broadcast(Bytes::from_static(b"stop"));
-    assert_eq!(follower.heard_within(LEASE / 3), None);
+    assert_eq!(follower.broadcast_within(LEASE / 3), None);
 }

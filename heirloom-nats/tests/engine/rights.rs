@@ -39,7 +39,7 @@ fn the_rights_of_the_readme_suffice_for_origin_worker_and_operator() {
     assert_eq!(first.receipt, gone);
     assert!(worker.request(&origin.me, "begin", LONG).is_ok());
     origin.engine.broadcast(Bytes::from_static(b"stop"));
-    assert!(worker.heard_within(LONG).is_some());
+    assert!(worker.broadcast_within(LONG).is_some());
     worker.done(&first);
     let until = Instant::now() + LONG;
     while origin.list("thumbs") != Ok(vec![]) {

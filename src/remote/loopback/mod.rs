@@ -38,7 +38,7 @@ pub fn loopback() -> Loopback {
 ///
 /// # Faults
 /// The methods below do to an end, or to the broker, as a network and a `kill` do. They do not stop code: a job that runs on the
-/// threads of a killed end runs on, and no other end hears of it.
+/// threads of a killed end runs on, and no other end learns of it.
 ///
 /// | call | as |
 /// |---|---|

@@ -265,8 +265,8 @@ impl State {
     }
 
     fn respond(&mut self, request: u64, bytes: Bytes) {
-        let heard = |pending: &Pending| !pending.lost && self.ends.get(&pending.from).is_some_and(EndState::is_there);
-        if self.requests.get(&request).is_some_and(heard)
+        let arrives = |pending: &Pending| !pending.lost && self.ends.get(&pending.from).is_some_and(EndState::is_there);
+        if self.requests.get(&request).is_some_and(arrives)
             && let Some(pending) = self.requests.remove(&request)
         {
             self.answer(pending.from, pending.answer, Ok(bytes));
@@ -277,7 +277,7 @@ impl State {
         let Some(sender) = self.ends.get(&from).and_then(|end| end.name.clone()) else { return };
         for end in self.ends.values_mut().filter(|end| end.is_there() && end.follows.contains(&sender)) {
             let (sender, message) = (sender.clone(), message.clone());
-            end.push(move |inbox| inbox.heard(&sender, message));
+            end.push(move |inbox| inbox.broadcast(&sender, message));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Looks at the engine: which of the jobs that wait it still has.
 //!
 //! After a connect the engine may have lost all messages, or none. The origin does not know which, and each message that it
-//! published on suspicion would be a copy: it would take a place of a bounded queue, and begin a repeatable job twice. So the
+//! published on suspicion would be a copy: it would take capacity of a bounded queue, and begin a repeatable job twice. So the
 //! origin lists the jobs that the engine has, and publishes the others again, in the order in which they were sent. A message
 //! keeps its turn in the queue over each lost connection.
 //!
@@ -12,7 +12,7 @@
 //! - A message may be listed and lost later: a worker for which this process counted as dead settles it, or an operator empties the
 //!   queue. So a job that waits is looked for again each two leases.
 //! - A message that was sent before the connection was lost may reach the engine after the look. That one copy stays, and its
-//!   worker hears that the job is over.
+//!   worker learns that the job is over.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -56,7 +56,7 @@ pub(super) fn look(origin: &Arc<Origin>, since: Option<Instant>) {
 /// The engine has answered. Without an answer the next tick, or the next connect, looks again.
 fn listed(origin: &Arc<Origin>, connect: u64, noted: &[Noted], jobs: &[u64]) {
     let found: HashSet<u64> = jobs.iter().copied().collect();
-    let (mut again, mut told) = (Vec::new(), Vec::new());
+    let (mut again, mut words) = (Vec::new(), Vec::new());
     {
         let mut jobs = origin.jobs.lock();
         // Under the lock: a connect counts before it takes the lock.
@@ -66,10 +66,10 @@ fn listed(origin: &Arc<Origin>, connect: u64, noted: &[Noted], jobs: &[u64]) {
         for (number, sent) in noted {
             let Some(record) = jobs.get_mut(number) else { continue };
             again.extend(record.looked(*sent, found.contains(number)));
-            told.extend(record.take_told());
+            words.extend(record.take_word());
         }
     }
     // The engine's own word may have been lost with the connection.
-    told.into_iter().for_each(|told| Record::acknowledge(Some(told)));
+    words.into_iter().for_each(|word| Record::acknowledge(Some(word)));
     origin.publish_all(again);
 }

@@ -55,7 +55,7 @@ pub(super) struct Record {
     /// The receipt of the newest message; `None` where its answer has not come.
     pub(super) receipt: Option<Receipt>,
     /// The submitter waits for the engine's word.
-    pub(super) told: Option<Answer<()>>,
+    pub(super) word: Option<Answer<()>>,
     published: Published,
     /// The receipts and numbers of deliveries that their workers gave back.
     unbegun: Vec<(u64, u64)>,
@@ -64,14 +64,14 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(sent: Sent, kept: Arc<dyn Kept>, told: Option<Answer<()>>) -> Self {
+    pub(super) fn new(sent: Sent, kept: Arc<dyn Kept>, word: Option<Answer<()>>) -> Self {
         Self {
             sent,
             kept,
             grant: None,
             begun: false,
             receipt: None,
-            told,
+            word,
             published: Published::Asked,
             unbegun: Vec::new(),
             lost: 0,
@@ -130,14 +130,14 @@ impl Record {
     }
 
     /// Takes the submitter's wait for the engine's word, if the engine has the newest message.
-    pub(super) fn take_told(&mut self) -> Option<Answer<()>> {
-        self.told.take_if(|_| matches!(self.published, Published::Yes(_)))
+    pub(super) fn take_word(&mut self) -> Option<Answer<()>> {
+        self.word.take_if(|_| matches!(self.published, Published::Yes(_)))
     }
 
     /// Ends the submitter's wait for the engine's word, if there is one. Under no lock: this wakes the submitter.
-    pub(super) fn acknowledge(told: Option<Answer<()>>) {
-        if let Some(told) = told {
-            told.give(Ok(()));
+    pub(super) fn acknowledge(word: Option<Answer<()>>) {
+        if let Some(word) = word {
+            word.give(Ok(()));
         }
     }
 

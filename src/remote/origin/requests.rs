@@ -11,29 +11,29 @@ use crate::remote::origin::state::Origin;
 use crate::sync::os::{Arc, Ordering};
 use crate::wire::address::ProcessId;
 use crate::wire::engine::{Answer, Receipt};
-use crate::wire::message::{self, Ask, Outcome, Told};
+use crate::wire::message::{self, Ask, Outcome, Reply};
 
 /// Answers one request. An unreadable one gets no answer, and its worker asks again until it gives up.
 pub(super) fn answer(origin: &Arc<Origin>, from: &ProcessId, message: &Bytes, answer: Answer<Bytes>) {
-    let told = match message::decode(message) {
+    let reply = match message::decode(message) {
         Some(Ask::Begin { job, receipt, ask, count, again }) => {
             begin(origin, from, job, &Asked { receipt, ask, count, again })
         }
         Some(Ask::Ended { job, attempt, ask, outcome }) => {
-            Told::Confirmed { first: ended(origin, from, job, (attempt, ask), outcome) }
+            Reply::Confirmed { first: ended(origin, from, job, (attempt, ask), outcome) }
         }
         Some(Ask::GaveBack { job, receipt, ask, count }) => {
             if let Some(record) = origin.jobs.lock().get_mut(&job) {
                 record.gave_back(from, ask, (receipt, count));
             }
-            Told::Confirmed { first: true }
+            Reply::Confirmed { first: true }
         }
         Some(Ask::Sign { jobs, scopes }) => sign(origin, from, &jobs, &scopes),
         None => {
             return tracing::warn!(worker = %from, "heirloom: a request of a worker is unreadable; its version is another");
         }
     };
-    answer.give(Ok(message::encode(&told)));
+    answer.give(Ok(message::encode(&reply)));
 }
 
 /// A request to begin.
@@ -45,18 +45,18 @@ struct Asked {
 }
 
 /// Decides whether a worker may begin a job: for one worker at a time, and once for a job that is not repeatable.
-fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Told {
+fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Reply {
     let Asked { receipt, ask, count, again } = *asked;
-    let granted = |attempt| Told::Begin { attempt };
+    let granted = |attempt| Reply::Begin { attempt };
     let mut jobs = origin.jobs.lock();
-    let Some(record) = jobs.get_mut(&job) else { return Told::Over };
+    let Some(record) = jobs.get_mut(&job) else { return Reply::Over };
     let attempt = record.sent.envelope.attempt;
     // A repeatable job begins before its worker asks, so a dead worker may have begun it without a grant.
     let is_free = record.sent.envelope.repeatable && record.grant.is_none();
     let may_have_begun = is_free && again && record.may_have_begun(receipt, count);
     if may_have_begun && record.receipt.is_some_and(|newest| newest != Receipt(receipt)) {
         // The message of an attempt that was counted before.
-        return Told::Over;
+        return Reply::Over;
     }
     let mut dead = may_have_begun.then(|| from.clone());
     if let Some(grant) = &mut record.grant {
@@ -67,11 +67,11 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Tol
         }
         if grant.receipt != receipt {
             // A copy: the job was published twice.
-            return Told::Over;
+            return Reply::Over;
         }
         if count <= grant.count {
             // The asking worker was silent for a lease, or its request was: its delivery was not the last.
-            return Told::Stale;
+            return Reply::Stale;
         }
         // The engine delivers the message again, so the worker that has the grant is dead.
         dead = Some(grant.worker.clone());
@@ -81,7 +81,7 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Tol
             if let Some(record) = origin.take(jobs, job) {
                 lose(&*record.kept, &worker);
             }
-            return Told::Over;
+            return Reply::Over;
         }
         record.lose_attempt();
     }
@@ -89,12 +89,12 @@ fn begin(origin: &Arc<Origin>, from: &ProcessId, job: u64, asked: &Asked) -> Tol
     record.grant(Grant { worker: from.clone(), ask, receipt, count, seen: Instant::now() });
     let begins = !std::mem::replace(&mut record.begun, true);
     let kept = Arc::clone(&record.kept);
-    let told = record.told.take();
+    let word = record.word.take();
     drop(jobs);
     // A worker has the message, so the engine had it.
-    Record::acknowledge(told);
+    Record::acknowledge(word);
     // A task that was cancelled meanwhile has taken its record along.
-    if begins && !kept.begin() { Told::Over } else { granted(attempt) }
+    if begins && !kept.begin() { Reply::Over } else { granted(attempt) }
 }
 
 /// Ends a begun job that has no worker and is not to begin again.
@@ -141,7 +141,7 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, (attempt, ask): (u32,
     }
     let Some(mut record) = origin.take(jobs, job) else { return false };
     // The end may overtake the engine's word that it has the job.
-    Record::acknowledge(record.told.take());
+    Record::acknowledge(record.word.take());
     match outcome {
         Outcome::Value(output) => record.kept.complete(output, from),
         Outcome::Panicked(text) => record.kept.panic(text),
@@ -158,7 +158,7 @@ fn ended(origin: &Arc<Origin>, from: &ProcessId, job: u64, (attempt, ask): (u32,
 }
 
 /// Notes that a worker lives.
-fn sign(origin: &Arc<Origin>, from: &ProcessId, numbers: &[u64], scopes: &[u64]) -> Told {
+fn sign(origin: &Arc<Origin>, from: &ProcessId, numbers: &[u64], scopes: &[u64]) -> Reply {
     let (mut kept, mut unknown) = (Vec::new(), Vec::new());
     let now = Instant::now();
     {
@@ -176,5 +176,5 @@ fn sign(origin: &Arc<Origin>, from: &ProcessId, numbers: &[u64], scopes: &[u64])
     // A look at a node, without the lock.
     let cancelled = kept.iter().filter(|(_, kept)| kept.is_cancelled());
     let stop = cancelled.map(|(number, _)| *number).collect();
-    Told::Signed { stop, unknown, ended: origin.scopes.ended(scopes) }
+    Reply::Signed { stop, unknown, ended: origin.scopes.ended(scopes) }
 }

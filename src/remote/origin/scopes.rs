@@ -1,4 +1,4 @@
-//! The scopes of this process that jobs were sent from, so that workers hear of their ends.
+//! The scopes of this process that jobs were sent from, so that workers learn of their ends.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ struct Noted {
     jobs: usize,
     /// Set while there are jobs: it keeps the node.
     on_cancel: Option<OnCancel>,
-    /// The workers have heard of the scope's cancel.
+    /// The workers were notified of the scope's cancel.
     stopped: bool,
 }
 
@@ -69,7 +69,7 @@ impl Scopes {
         }
     }
 
-    /// Returns whether the workers have heard of the cancel of one of these scopes.
+    /// Returns whether the workers were notified of the cancel of one of these scopes.
     pub(super) fn any_stopped(&self, scopes: &[(u64, WeakNodeRef)]) -> bool {
         let noted = self.0.lock();
         scopes.iter().any(|(id, _)| noted.get(id).is_some_and(|noted| noted.stopped))
@@ -85,7 +85,7 @@ impl Scopes {
             .collect()
     }
 
-    /// Notes that the workers hear of a scope's cancel. Returns its reason; `None` for a scope that is not known.
+    /// Notes that the workers are notified of a scope's cancel. Returns its reason; `None` for a scope that is not known.
     pub(super) fn stop(&self, id: u64) -> Option<CancelReason> {
         let node = {
             let mut noted = self.0.lock();

@@ -45,7 +45,7 @@ impl Origin {
     }
 
     /// Keeps an accepted job until it has ended, and publishes it.
-    pub(crate) fn send(self: &Arc<Self>, sent: Sent, kept: Arc<dyn Kept>, told: Option<Answer<()>>) {
+    pub(crate) fn send(self: &Arc<Self>, sent: Sent, kept: Arc<dyn Kept>, word: Option<Answer<()>>) {
         let (number, queue) = (sent.envelope.id.number, Arc::clone(&sent.queue));
         let envelope = sent.envelope.clone();
         let of = Arc::downgrade(self);
@@ -57,7 +57,7 @@ impl Origin {
                 }
             }
         });
-        self.jobs.lock().insert(number, Record::new(sent, Arc::clone(&kept), told));
+        self.jobs.lock().insert(number, Record::new(sent, Arc::clone(&kept), word));
         // After the record, which the hooks look for.
         let (at_end, at_cancel) = (Arc::downgrade(self), Arc::downgrade(self));
         let ended = move || {
@@ -97,7 +97,7 @@ impl Origin {
         let mut jobs = self.jobs.lock();
         let Some(record) = jobs.get_mut(&number) else {
             drop(jobs);
-            // It was cancelled meanwhile. Its worker would hear the same.
+            // It was cancelled meanwhile. Its worker would learn the same.
             let receipt = match outcome {
                 Ok(receipt) => Some(receipt),
                 Err(Fault::NoAnswer(_)) => None,
@@ -108,9 +108,9 @@ impl Origin {
         match outcome {
             Ok(receipt) => {
                 record.published(sent, receipt);
-                let told = record.told.take();
+                let word = record.word.take();
                 drop(jobs);
-                Record::acknowledge(told);
+                Record::acknowledge(word);
             }
             // Looked for when the engine is there, or at the next tick.
             Err(Fault::Away | Fault::NoAnswer(_)) => record.unanswered(sent),
@@ -118,8 +118,8 @@ impl Origin {
             Err(_) if record.was_published() => record.unpublished(sent),
             Err(fault) => {
                 if let Some(mut record) = self.take(jobs, number) {
-                    if let Some(told) = record.told.take() {
-                        told.give(Err(fault.clone()));
+                    if let Some(word) = record.word.take() {
+                        word.give(Err(fault.clone()));
                     }
                     record.kept.refuse(&fault);
                 }
@@ -147,7 +147,7 @@ impl Origin {
     /// Takes the message of a job that has ended out of its queue.
     fn forget(&self, mut record: Record) {
         // The submitter learns the rest from the handle.
-        Record::acknowledge(record.told.take());
+        Record::acknowledge(record.word.take());
         if record.may_have_message() {
             self.withdraw(&record.sent.queue, record.sent.envelope.id.number, record.receipt);
         }
@@ -159,16 +159,16 @@ impl Origin {
         }
     }
 
-    /// The job is cancelled. One that has not begun ends by itself; the worker of the others hears of it.
+    /// The job is cancelled. One that has not begun ends by itself; the worker of the others is notified.
     fn cancelled(&self, number: u64) {
         let jobs = self.jobs.lock();
         let Some(record) = jobs.get(&number).filter(|record| record.begun) else { return };
         if record.grant.is_some() {
             // One message of a scope reaches all its jobs.
-            let heard = self.scopes.any_stopped(&record.sent.scopes);
+            let notified = self.scopes.any_stopped(&record.sent.scopes);
             let reason = record.kept.cancel_reason().into();
             drop(jobs);
-            if !heard {
+            if !notified {
                 self.call(&Call::Stop { scopes: Vec::new(), jobs: vec![number], reason });
             }
         } else if let Some(record) = self.take(jobs, number) {

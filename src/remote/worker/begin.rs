@@ -28,7 +28,7 @@ use crate::wire::address::JobId;
 use crate::wire::engine::{Delivery, Settlement};
 use crate::wire::envelope::{Envelope, header};
 use crate::wire::fault::Fault;
-use crate::wire::message::{self, Ask, Outcome, Told};
+use crate::wire::message::{self, Ask, Outcome, Reply};
 
 /// How long a worker keeps the next message of a job whose end it is telling.
 const NEXT: Duration = Duration::from_millis(50);
@@ -91,7 +91,7 @@ pub(super) fn delivered(worker: &Arc<Worker>, delivery: Delivery) {
         task: None,
         submitted: false,
         begun: false,
-        has_place: true,
+        is_busy: true,
         stopped: None,
         given_up: false,
         orphan: false,
@@ -150,14 +150,14 @@ fn give_back(worker: &Arc<Worker>, core: &Arc<Core>, delivery: &Delivery) {
 
 /// Counts out a delivery that did not become a run.
 fn leave(core: &Arc<Core>) {
-    core.leave_place();
+    core.free_permit();
     if core.count_out() {
         let core = Arc::clone(core);
         aside::run(move || core.end());
     }
 }
 
-/// Begins to hear the processes of the path, before the origin hears of this worker: a cancel that follows reaches it.
+/// Follows the processes of the path, before the origin knows this worker: a cancel that follows reaches it.
 fn follow(worker: &Worker, core: &Core, envelope: &Envelope) {
     let mut new = Vec::new();
     {
@@ -175,7 +175,7 @@ fn follow(worker: &Worker, core: &Core, envelope: &Envelope) {
     new.iter().for_each(|process| core.link().engine.follow(process));
 }
 
-/// A message of a job that is here already: it takes the place of the earlier one. Returns false for a settled run.
+/// A message of a job that is here already: it replaces the earlier one. Returns false for a settled run.
 fn replace(worker: &Arc<Worker>, core: &Arc<Core>, run: &Arc<Run>, delivery: &Delivery) -> bool {
     let before = {
         let mut now = run.now.lock();
@@ -240,8 +240,8 @@ pub(super) fn ask(worker: &Arc<Worker>, run: &Arc<Run>) {
 }
 
 /// Returns the end of a delivery whose job is over.
-fn done(told: &Told) -> Settlement {
-    if matches!(told, Told::Stale) { Settlement::Forget } else { Settlement::Done }
+fn done(reply: &Reply) -> Settlement {
+    if matches!(reply, Reply::Stale) { Settlement::Forget } else { Settlement::Done }
 }
 
 /// The next step of the worker after an answer.
@@ -259,14 +259,14 @@ fn asked(worker: &Arc<Worker>, run: &Arc<Run>, receipt: u64, outcome: Result<Byt
     if outcome.is_ok() {
         worker.lives(&run.id.origin);
     }
-    let told = outcome.as_ref().ok().and_then(|bytes| message::decode(bytes));
+    let reply = outcome.as_ref().ok().and_then(|bytes| message::decode(bytes));
     let connected = worker.is_connected();
     let owes = {
         let mut now = run.now.lock();
         now.asks = false;
         now.tries += 1;
-        match told {
-            Some(Told::Begin { attempt }) => {
+        match reply {
+            Some(Reply::Begin { attempt }) => {
                 (now.granted, now.tries, now.gone) = (true, 0, 0);
                 now.attempt = now.attempt.max(attempt);
                 match now.stage {
@@ -279,9 +279,9 @@ fn asked(worker: &Arc<Worker>, run: &Arc<Run>, receipt: u64, outcome: Result<Byt
                     Stage::Runs | Stage::Settled => Owes::Nothing,
                 }
             }
-            Some(told @ (Told::Over | Told::Stale)) => match now.stage {
-                Stage::Asks { .. } => Owes::Settle(done(&told)),
-                Stage::Runs => Owes::Over(done(&told)),
+            Some(reply @ (Reply::Over | Reply::Stale)) => match now.stage {
+                Stage::Asks { .. } => Owes::Settle(done(&reply)),
+                Stage::Runs => Owes::Over(done(&reply)),
                 Stage::Tells { .. } => Owes::Tell,
                 Stage::Settled => Owes::Nothing,
             },

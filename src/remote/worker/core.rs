@@ -23,7 +23,7 @@ pub(super) struct Core {
     pub(super) scopes: RemoteScopes,
     /// Results of jobs that had ended at their origin.
     pub(super) duplicates: AtomicU64,
-    places: Mutex<Places>,
+    counts: Mutex<Counts>,
     /// The tasks were cancelled by this process.
     cancelled: AtomicBool,
     /// Notified when the last job is settled.
@@ -33,12 +33,12 @@ pub(super) struct Core {
     intake: OnceLock<Arc<dyn Intake>>,
 }
 
-/// The places of the pool, as far as this serving uses them.
+/// The requests and jobs of one serving, in numbers.
 #[derive(Default)]
-struct Places {
+struct Counts {
     /// Requests for deliveries that the engine has.
     open: usize,
-    /// Jobs that have a place, or will have one.
+    /// Jobs that have a permit of the pool, or will have one.
     busy: usize,
     /// Jobs that are not settled.
     live: usize,
@@ -66,7 +66,7 @@ pub(super) enum End {
     Cancelled,
 }
 
-impl Places {
+impl Counts {
     fn end(&mut self, end: End) {
         *match end {
             End::Done => &mut self.done,
@@ -88,7 +88,7 @@ impl Core {
             scope: Mutex::new(Some(scope)),
             scopes: RemoteScopes::default(),
             duplicates: AtomicU64::new(0),
-            places: Mutex::new(Places::default()),
+            counts: Mutex::new(Counts::default()),
             cancelled: AtomicBool::new(false),
             settled: WakerSet::new(),
             readiness: Readiness::new(),
@@ -105,72 +105,72 @@ impl Core {
         &self.queue.link
     }
 
-    /// Asks the engine for as many jobs as the pool has free places.
+    /// Asks the engine for as many jobs as the pool has free permits.
     pub(super) fn refill(&self) {
         let limit = self.here.pool().filter(|pool| !pool.tracker.is_closed()).map_or(0, |pool| pool.config.limit());
         let wanted = {
-            let mut places = self.places.lock();
-            let free = limit.saturating_sub(places.busy + places.open);
-            if places.closed || free == 0 {
+            let mut counts = self.counts.lock();
+            let free = limit.saturating_sub(counts.busy + counts.open);
+            if counts.closed || free == 0 {
                 return;
             }
-            places.open += free;
+            counts.open += free;
             free
         };
         // Without the lock: an engine may deliver within its own call.
         self.link().engine.pull(&self.queue.name, wanted);
     }
 
-    /// Counts a delivery in, which has a place from now on. Returns false when the serving is closed, or its pool is, or has not
+    /// Counts a delivery in, as a busy job. Returns false when the serving is closed, or its pool is, or has not
     /// asked: then the delivery goes back.
     pub(super) fn arrive(&self) -> bool {
         let runs = self.here.is_running();
-        let mut places = self.places.lock();
+        let mut counts = self.counts.lock();
         // More may come than were asked for: a request that was taken back may be answered at that moment.
-        let is_asked = places.open > 0;
-        places.open -= usize::from(is_asked);
-        places.accepted += 1;
-        if places.closed || !runs || !is_asked {
-            places.end(End::GivenBack);
+        let is_asked = counts.open > 0;
+        counts.open -= usize::from(is_asked);
+        counts.accepted += 1;
+        if counts.closed || !runs || !is_asked {
+            counts.end(End::GivenBack);
             return false;
         }
-        places.busy += 1;
-        places.live += 1;
+        counts.busy += 1;
+        counts.live += 1;
         true
     }
 
     /// Takes back the count of a delivery of a job that is here already.
     pub(super) fn uncount(&self) {
-        self.places.lock().accepted -= 1;
+        self.counts.lock().accepted -= 1;
     }
 
     /// Counts the end of a job, at most once for each.
     pub(super) fn end_job(&self, end: End) {
-        self.places.lock().end(end);
+        self.counts.lock().end(end);
     }
 
-    /// A job has left its place.
-    pub(super) fn leave_place(&self) {
-        let mut places = self.places.lock();
-        places.busy = places.busy.saturating_sub(1);
-        drop(places);
+    /// A job needs its permit no more.
+    pub(super) fn free_permit(&self) {
+        let mut counts = self.counts.lock();
+        counts.busy = counts.busy.saturating_sub(1);
+        drop(counts);
         self.refill();
     }
 
     /// A job is settled. Returns whether it was the last one of a closed serving, which ends then.
     #[must_use]
     pub(super) fn count_out(&self) -> bool {
-        let mut places = self.places.lock();
-        places.live = places.live.saturating_sub(1);
-        places.live == 0 && places.closed
+        let mut counts = self.counts.lock();
+        counts.live = counts.live.saturating_sub(1);
+        counts.live == 0 && counts.closed
     }
 
     /// Takes back the open requests. Returns whether no job is left.
     pub(super) fn close(&self) -> bool {
         let (first, idle) = {
-            let mut places = self.places.lock();
-            places.open = 0;
-            (!std::mem::replace(&mut places.closed, true), places.live == 0)
+            let mut counts = self.counts.lock();
+            counts.open = 0;
+            (!std::mem::replace(&mut counts.closed, true), counts.live == 0)
         };
         if first {
             self.link().engine.stop_pulling(&self.queue.name);
@@ -180,12 +180,12 @@ impl Core {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.places.lock().closed
+        self.counts.lock().closed
     }
 
     pub(super) fn state(&self) -> ServingState {
-        let places = self.places.lock();
-        match (places.closed, places.live) {
+        let counts = self.counts.lock();
+        match (counts.closed, counts.live) {
             (false, _) => self.readiness.state(),
             (true, 0) => ServingState::Stopped,
             (true, _) => ServingState::Stopping,
@@ -203,14 +203,14 @@ impl Core {
     }
 
     pub(super) fn live(&self) -> usize {
-        self.places.lock().live
+        self.counts.lock().live
     }
 
     /// Ends the scopes of a serving without jobs. Runs user code.
     pub(super) fn end(&self) {
         {
-            let mut places = self.places.lock();
-            if !places.closed || std::mem::replace(&mut places.ended, true) {
+            let mut counts = self.counts.lock();
+            if !counts.closed || std::mem::replace(&mut counts.ended, true) {
                 return;
             }
         }
@@ -223,8 +223,8 @@ impl Core {
     }
 
     pub(super) fn stats(&self) -> ServingStats {
-        let places = self.places.lock();
-        let Places { live, accepted, done, given_back, lost, not_understood, cancelled, .. } = *places;
+        let counts = self.counts.lock();
+        let Counts { live, accepted, done, given_back, lost, not_understood, cancelled, .. } = *counts;
         let ended = done + given_back + lost + not_understood + cancelled;
         let running = usize::try_from(accepted.saturating_sub(ended)).unwrap_or(usize::MAX);
         ServingStats {

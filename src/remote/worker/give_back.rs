@@ -2,7 +2,7 @@
 //!
 //! An engine may count a delivery that was given back as it counts one whose worker died. A repeatable job begins before its worker
 //! asks, so its origin takes a later delivery for one attempt more. And an origin whose answer was lost takes it for the death of a
-//! worker that has a grant. So the origin hears of the delivery first, and the engine gets it back when the origin has answered, or
+//! worker that has a grant. So the origin learns of the delivery first, and the engine gets it back when the origin has answered, or
 //! has not in time: then the job may have one attempt less.
 
 use crate::remote::worker::state::Worker;
@@ -13,7 +13,7 @@ use crate::wire::envelope::header;
 use crate::wire::link::Link;
 use crate::wire::message::Ask;
 
-/// A delivery whose origin is to hear that the job has not begun.
+/// A delivery whose origin is to learn that the job has not begun.
 pub(super) struct Unbegun {
     pub(super) job: JobId,
     pub(super) receipt: Receipt,

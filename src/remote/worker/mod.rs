@@ -14,7 +14,7 @@
 //! [`threads::aside`](crate::threads::aside).
 //!
 //! # Locks
-//! The table's (`state`), each run's (`run`), each serving's places (`core`) and scopes (`scopes`). None is held in a call of an
+//! The table's (`state`), each run's (`run`), each serving's counts (`core`) and scopes (`scopes`). None is held in a call of an
 //! engine, a pool or a scope, and none but a run's inside the table's.
 
 mod begin;
@@ -57,7 +57,7 @@ fn of(link: &Arc<Link>) -> io::Result<Arc<Worker>> {
 }
 
 impl Half for Worker {
-    fn heard(self: Arc<Self>, origin: &ProcessId, message: Bytes) {
+    fn broadcast(self: Arc<Self>, origin: &ProcessId, message: Bytes) {
         match message::decode(&message) {
             Some(Call::Stop { scopes, jobs, reason }) => {
                 let reason = reason.into();

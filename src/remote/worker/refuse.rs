@@ -24,7 +24,7 @@ pub(super) fn refuse(
     why: String,
 ) {
     core.end_job(End::NotUnderstood);
-    core.leave_place();
+    core.free_permit();
     let Some(id) = id else {
         tracing::warn!(target: "heirloom", queue = core.queue.name(), "a delivery without an origin is dropped: {why}");
         return refused(core, delivery);
@@ -35,7 +35,7 @@ pub(super) fn refuse(
 
 fn tell_refusal(worker: &Arc<Worker>, core: &Arc<Core>, delivery: DeliveryId, id: JobId, ended: Bytes, tries: u32) {
     let (weak, of, again, to) = (Arc::downgrade(worker), Arc::clone(core), ended.clone(), id.clone());
-    let told = Answer::new(move |outcome: Result<Bytes, Fault>| {
+    let answered = Answer::new(move |outcome: Result<Bytes, Fault>| {
         let worker = weak.upgrade().filter(|_| outcome.is_err() && tries < TRIES);
         let Some(worker) = worker else { return refused(&of, delivery) };
         let weak = Arc::downgrade(&worker);
@@ -44,7 +44,7 @@ fn tell_refusal(worker: &Arc<Worker>, core: &Arc<Core>, delivery: DeliveryId, id
             None => refused(&of, delivery),
         });
     });
-    core.link().engine.request(&to.origin, ended, worker.within(), told);
+    core.link().engine.request(&to.origin, ended, worker.within(), answered);
 }
 
 fn refused(core: &Arc<Core>, delivery: DeliveryId) {

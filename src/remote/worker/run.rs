@@ -67,7 +67,7 @@ pub(super) struct Now {
     /// The task's code has begun.
     pub(super) begun: bool,
     /// The run counts as busy.
-    pub(super) has_place: bool,
+    pub(super) is_busy: bool,
     /// A cancel that came before the pool had the task.
     pub(super) stopped: Option<CancelReason>,
     /// The job was given up before its code began, and does not begin here.

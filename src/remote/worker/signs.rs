@@ -18,7 +18,7 @@ use crate::wire::address::{JobId, ProcessId};
 use crate::wire::engine::Settlement;
 use crate::wire::fault::Fault;
 use crate::wire::link::Link;
-use crate::wire::message::{self, Ask, Told};
+use crate::wire::message::{self, Ask, Reply};
 
 /// Repeats [`send`] while the worker lives.
 pub(super) fn schedule(worker: &Arc<Worker>) {
@@ -105,7 +105,7 @@ fn answered(worker: &Arc<Worker>, process: &ProcessId, connect: u64, sent: &[u64
     match outcome {
         Ok(bytes) => {
             worker.lives(process);
-            if let Some(Told::Signed { stop, unknown, ended }) = message::decode(&bytes) {
+            if let Some(Reply::Signed { stop, unknown, ended }) = message::decode(&bytes) {
                 signed(worker, process, &stop, &unknown, &ended, sent);
             }
         }

@@ -15,34 +15,34 @@ use crate::sync::os::{Arc, Ordering};
 use crate::threads::aside;
 use crate::wire::engine::Settlement;
 use crate::wire::fault::Fault;
-use crate::wire::message::{self, Ask, Outcome, Told};
+use crate::wire::message::{self, Ask, Outcome, Reply};
 
 /// The pause before a job goes back that the pool did not take, for a reason that may last.
 const REFUSED: Duration = Duration::from_millis(200);
 /// More than a message about an end has beside its output.
 const HEAD: usize = 256;
 
-/// The task has ended, or is given up. The first call decides; a later one frees the place alone.
+/// The task has ended, or is given up. The first call decides; a later one frees the permit alone.
 pub(super) fn ended(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Outcome) {
     let outcome = fitting(run, outcome);
-    let (place, first, orphan) = {
+    let (busy, first, orphan) = {
         let mut now = run.now.lock();
         now.body = None;
-        let place = std::mem::take(&mut now.has_place);
+        let busy = std::mem::take(&mut now.is_busy);
         let first = now.stage.is_open();
         if first {
             now.tries = 0;
             now.gone = 0;
             now.stage = Stage::Tells { outcome: outcome.clone(), until: Instant::now() + worker.lease * 2 };
         }
-        (place, first, now.orphan)
+        (busy, first, now.orphan)
     };
     if first {
         run.core.end_job(end_of(run, &outcome, orphan));
     }
     let (tells, drops) = (first && !orphan, first && orphan);
-    if place {
-        run.core.leave_place();
+    if busy {
+        run.core.free_permit();
     }
     if drops {
         settle(worker, run, Settlement::Done);
@@ -107,14 +107,14 @@ pub(super) fn tell(worker: &Arc<Worker>, run: &Arc<Run>) {
         ended
     };
     let of = Arc::clone(run);
-    let told = move |worker: &Arc<Worker>, outcome| told(worker, &of, outcome);
-    worker.request(&run.id.origin, &ended, worker.within(), told);
+    let answered = move |worker: &Arc<Worker>, outcome| answered(worker, &of, outcome);
+    worker.request(&run.id.origin, &ended, worker.within(), answered);
 }
 
 /// The origin has answered, or has not.
-fn told(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Result<Bytes, Fault>) {
+fn answered(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Result<Bytes, Fault>) {
     let confirmed = outcome.as_ref().ok().and_then(|bytes| match message::decode(bytes) {
-        Some(Told::Confirmed { first }) => Some(first),
+        Some(Reply::Confirmed { first }) => Some(first),
         _ => None,
     });
     if outcome.is_ok() {
@@ -158,16 +158,16 @@ fn told(worker: &Arc<Worker>, run: &Arc<Run>, outcome: Result<Bytes, Fault>) {
 
 /// Ends the run and its delivery. A task that runs goes on, and its outcome is dropped. The first call decides.
 pub(super) fn settle(worker: &Arc<Worker>, run: &Arc<Run>, how: Settlement) {
-    let (delivery, receipt, count, place, open) = {
+    let (delivery, receipt, count, busy, open) = {
         let mut now = run.now.lock();
         let open = now.stage.is_open();
         if matches!(std::mem::replace(&mut now.stage, Stage::Settled), Stage::Settled) {
             return;
         }
         now.body = None;
-        // A task that the pool has, or gets at this moment, leaves its place at its end.
-        let place = !now.submitted && std::mem::take(&mut now.has_place);
-        (now.delivery, now.receipt, now.count, place, open)
+        // A task that the pool has, or gets at this moment, frees its permit at its end.
+        let busy = !now.submitted && std::mem::take(&mut now.is_busy);
+        (now.delivery, now.receipt, now.count, busy, open)
     };
     {
         let mut state = worker.state.lock();
@@ -184,8 +184,8 @@ pub(super) fn settle(worker: &Arc<Worker>, run: &Arc<Run>, how: Settlement) {
     } else {
         run.core.link().engine.settle(delivery, how);
     }
-    if place {
-        run.core.leave_place();
+    if busy {
+        run.core.free_permit();
     }
     let last = run.core.count_out();
     if last || run.core.is_closed() {
