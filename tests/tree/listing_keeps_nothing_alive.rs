@@ -48,6 +48,35 @@ fn the_managers_listed_are_those_alive() {
 }
 
 #[test]
+fn a_removed_manager_is_gone_at_once_whatever_is_removed_elsewhere() {
+    const TIMES: usize = 50_000;
+    common::bounded(|| {
+        let over = AtomicBool::new(false);
+        let left = std::thread::scope(|s| {
+            for _ in 0..2 {
+                s.spawn(|| {
+                    let family = Registry::new();
+                    while !over.load(Ordering::SeqCst) {
+                        // Unlinks the one before.
+                        let _ = family.root().create("elsewhere");
+                    }
+                });
+            }
+            let family = Registry::new();
+            let is_left = |_: &usize| {
+                let _ = family.root().create("here");
+                drop(family.root().remove("here"));
+                !family.managers().is_empty()
+            };
+            let left = (0..TIMES).filter(is_left).count();
+            over.store(true, Ordering::SeqCst);
+            left
+        });
+        assert_eq!(left, 0, "other threads dropped managers later");
+    });
+}
+
+#[test]
 fn what_ends_takes_itself_off() {
     common::bounded(|| {
         let family = Registry::new();

@@ -223,7 +223,7 @@ fn released(address: *mut ()) {
         left | bit(address)
     });
     if Readers::now().wait_for(published) {
-        reclaim();
+        reclaim(None);
     }
 }
 
@@ -233,23 +233,14 @@ fn released(address: *mut ()) {
 /// The pointer came from `Box::into_raw`, belongs to the caller, and is out of reach of new look-ups. `fenced` is the
 /// answer of [`is_fenced`] before the object was put in their reach, or false.
 pub(crate) unsafe fn retire<T: Send + 'static>(boxed: *mut T, fenced: bool) {
-    put_off(Retired { object: Object::Boxed(boxed), fenced });
+    reclaim(Some(Retired { object: Object::Boxed(boxed), fenced }));
 }
 
 /// Drops the count as soon as no hazard pointer holds the object's address. May run user code, as [`retire`].
 ///
 /// The object counts as made before the barrier was denied.
 pub(crate) fn retire_counted(counted: Arc<dyn Send + Sync>) {
-    put_off(Retired { object: Object::Counted(counted), fenced: false });
-}
-
-fn put_off(entry: Retired) {
-    {
-        let mut retired = RETIRED.lock();
-        retired.now.push(entry);
-        barrier::set_waiting(bits(&retired.now));
-    }
-    reclaim();
+    reclaim(Some(Retired { object: Object::Counted(counted), fenced: false }));
 }
 
 /// So many objects are retired, and so many addresses held, without an allocation.
@@ -271,14 +262,21 @@ fn take_free(retired: &mut Vec<Retired>, held: &[*mut ()]) -> SmallVec<[Retired;
     free
 }
 
-/// Frees the retired objects that no hazard pointer holds.
+/// Frees the retired objects that no hazard pointer holds, and this one.
+///
+/// In one critical section, so that no other thread takes this object: an object that no reader holds is freed by the thread that
+/// retires it, before that thread goes on.
 #[cold]
-fn reclaim() {
+fn reclaim(retires: Option<Retired>) {
     let free;
     let mut denied = false;
     {
         let mut retired = RETIRED.lock();
         let Retirement { now, settling } = &mut *retired;
+        if retires.is_some() {
+            now.extend(retires);
+            barrier::set_waiting(bits(now));
+        }
         if now.is_empty() {
             return;
         }
