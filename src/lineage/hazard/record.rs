@@ -14,15 +14,22 @@ use crate::lineage::hazard::barrier;
 use crate::sync::MutexGuard;
 use crate::sync::os::{AtomicPtr, AtomicUsize, Mutex, Ordering};
 
-/// So many borrows one thread may have inside one another. A deeper one takes a record for itself.
-pub(super) const SLOTS: usize = 4;
+/// So many borrows one thread may have inside one another: look-ups that lend, and one for a submit. A deeper one takes a record
+/// for itself. With them a record has the size of a cache line.
+pub(super) const SLOTS: usize = 7;
 
 /// One thread's hazard pointers. Never freed; a thread that ends leaves its record to the next one.
+///
+/// On a cache line of its own, which its thread alone writes.
+#[repr(align(64))]
 pub(crate) struct Record {
     pub(super) slots: [AtomicPtr<()>; SLOTS],
     /// The index of the record in [`Records::in_use`], changed under the lock.
     at: AtomicUsize,
 }
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Record>() == 64);
 
 static RECORDS: Mutex<Records> = Mutex::new(Records { in_use: Vec::new(), free: Vec::new() });
 
