@@ -80,8 +80,7 @@ impl Component for WholePage {
         };
         let contents = ticket.component(Contents::of(&sections))?;
         let facts = at.map(|at| ticket.component(Facts { site: site.clone(), at })).transpose()?;
-        let parts = sections.into_iter().map(|section| ticket.component(SectionBody(section)));
-        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let parts = ticket.components_of(sections.into_iter().map(SectionBody).collect())?;
 
         let mut body = String::new();
         for part in parts {

@@ -68,6 +68,19 @@ impl Ticket {
         Ok(heirloom::get(RENDER)?.submit_as(COMPONENT, move || ticket.checked(|| part.render(&ticket))())?)
     }
 
+    /// Starts to render components of one kind, in one step.
+    pub(crate) fn components_of<C: Component>(
+        &self,
+        parts: Vec<C>,
+    ) -> Result<Vec<TaskHandle<Result<String, PageError>>>, PageError> {
+        let render = parts.into_iter().map(|part| {
+            self.counts_component();
+            let ticket = self.clone();
+            move || ticket.checked(|| part.render(&ticket))()
+        });
+        Ok(heirloom::get(RENDER)?.of_type(COMPONENT).submit_many(render)?)
+    }
+
     /// Renders a component that is needed now: on the calling thread, if the pool has nothing else to start.
     pub(crate) fn component_here(&self, part: impl Component) -> Result<String, PageError> {
         self.counts_component();
