@@ -7,8 +7,8 @@
 //! cargo bench --package heirloom-nats -- --no-peers     heirloom and plain NATS alone
 //! ```
 //!
-//! The bench prints a table for each kind of work, with the ratio of each row to the raw JetStream row, and then heirloom's rows
-//! beside the bars. The same goes to `target/remote.json`. A peer that needs a program which the machine does not have
+//! The bench prints a table for each kind of work, with the ratios of each row to the two raw JetStream rows, and then heirloom's
+//! rows beside the bars. The same goes to `target/remote.json`. A peer that needs a program which the machine does not have
 //! (`redis-server`, `python3` with `pip`) is skipped, and its row says so.
 //!
 //! # Fairness
@@ -16,8 +16,10 @@
 //! 2. The rows of a table take turns, so that a busy minute of the machine hits all of them. A turn begins with work that is not
 //!    counted. Medians drop the rest of the noise.
 //! 3. Raw JetStream does the least that does not lose a result: the worker sends it as a request, which the sender confirms, and
-//!    settles the job after that.
-//! 4. Each peer is used as its own documentation would have it, in the fastest form that gives each job's result to its sender. Its
+//!    settles the job after that. Its two ends share one runtime with one thread, on which the job is a future.
+//! 4. JetStream between threads sends the same messages as code that may block does: the caller is a thread, each end has a runtime,
+//!    and the job runs in `spawn_blocking`. heirloom's callers and jobs are such code, too.
+//! 5. Each peer is used as its own documentation would have it, in the fastest form that gives each job's result to its sender. Its
 //!    program, in `benches/peers`, takes the time itself: the way between the bench and that program is not counted.
 
 #[allow(dead_code, unreachable_pub, reason = "a part of the helpers is used")]
@@ -31,6 +33,7 @@ mod peers;
 mod raw;
 mod report;
 mod rows;
+mod threads;
 
 use common::server::Setup;
 

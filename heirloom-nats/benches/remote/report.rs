@@ -62,16 +62,20 @@ impl Row {
     }
 }
 
-/// Prints the medians of one kind of work, with their ratios to raw JetStream, as a Markdown table.
-pub(crate) fn print_table(work: &str, medians: &Medians, jetstream: Duration) {
-    let cells = medians.iter().map(|(name, median)| match median {
-        Ok(median) => {
-            let ratio = median.as_secs_f64() / jetstream.as_secs_f64();
-            vec![(*name).into(), amount(*median), format!("{ratio:.2}")]
-        }
-        Err(why) => vec![(*name).into(), format!("skipped: {why}"), "-".into()],
+/// Prints the medians of one kind of work as a Markdown table, with a column for the ratio to each of the bases.
+pub(crate) fn print_table(work: &str, medians: &Medians, bases: &[(&str, Duration)]) {
+    let cells = medians.iter().map(|(name, median)| {
+        let (time, ratios) = match median {
+            Ok(median) => {
+                let ratio = |(_, base): &(&str, Duration)| format!("{:.2}", median.as_secs_f64() / base.as_secs_f64());
+                (amount(*median), bases.iter().map(ratio).collect())
+            }
+            Err(why) => (format!("skipped: {why}"), vec!["-".to_string(); bases.len()]),
+        };
+        [(*name).to_string(), time].into_iter().chain(ratios).collect()
     });
-    print_cells(vec![work.into(), "median".into(), "of JetStream".into()], cells.collect());
+    let names = bases.iter().map(|(name, _)| (*name).to_string());
+    print_cells([work.to_string(), "median".into()].into_iter().chain(names).collect(), cells.collect());
 }
 
 /// Prints heirloom's rows beside their bars.
