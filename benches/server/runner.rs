@@ -170,11 +170,11 @@ async fn measure(args: &Args, clients: &Clients, cheap: &Arc<[Target]>, expensiv
         tokio::time::sleep(Duration::from_millis(20)).await;
         stats = self::stats(&mut Client::new(address)).await?;
     }
-    let for_nobody = 100.0 * stats[2] as f64 / stats[1].max(1) as f64;
+    let for_gone = 100.0 * stats[2] as f64 / stats[1].max(1) as f64;
     let threads = most.load(Relaxed) as f64;
     let (wrong, left) = (stats[3] as f64, stats[4] as f64);
     let (a, b) = (alone, beside);
-    Ok([a.a_second, a.p50, a.p99, b.a_second, b.p50, b.p99, long.a_second, long.p50, for_nobody, wrong, left, threads])
+    Ok([a.a_second, a.p50, a.p99, b.a_second, b.p50, b.p99, long.a_second, long.p50, for_gone, wrong, left, threads])
 }
 
 /// Keeps the most threads that the server had.

@@ -43,11 +43,11 @@ pub(crate) fn serve(kind: Kind) -> Result<()> {
     })
 }
 
-/// Threads, lines, lines without a reader, wrong lineages, managers left.
+/// Threads, lines, lines for clients that had gone, wrong lineages, managers left.
 fn stats() -> String {
     // Where the system does not tell, it is 0.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")).map_or("0", str::trim);
     let left = process::leftover_managers().len();
-    format!("{threads} {} {} {} {left}", TALLY.lines(), TALLY.lines_for_nobody(), TALLY.wrong_lineages())
+    format!("{threads} {} {} {} {left}", TALLY.lines(), TALLY.lines_for_gone_clients(), TALLY.wrong_lineages())
 }

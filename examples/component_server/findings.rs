@@ -42,7 +42,10 @@ impl fmt::Display for Findings {
         let rows = [
             ("requests", TALLY.requests().to_string()),
             ("components", TALLY.components().to_string()),
-            ("lines coloured", format!("{}, {} of them for nobody", TALLY.lines(), TALLY.lines_for_nobody())),
+            (
+                "lines coloured",
+                format!("{}, {} of them for clients that had gone", TALLY.lines(), TALLY.lines_for_gone_clients()),
+            ),
             (
                 "threads at once",
                 format!("{} at most, {} allowed ({} started)", threads.peak, self.allowed_threads, threads.started),

@@ -11,7 +11,7 @@ pub(crate) struct Tally {
     lineages: AtomicU64,
     wrong_lineages: AtomicU64,
     lines: AtomicU64,
-    lines_for_nobody: AtomicU64,
+    lines_for_gone_clients: AtomicU64,
 }
 
 pub(crate) static TALLY: Tally = Tally {
@@ -21,7 +21,7 @@ pub(crate) static TALLY: Tally = Tally {
     lineages: AtomicU64::new(0),
     wrong_lineages: AtomicU64::new(0),
     lines: AtomicU64::new(0),
-    lines_for_nobody: AtomicU64::new(0),
+    lines_for_gone_clients: AtomicU64::new(0),
 };
 
 impl Tally {
@@ -49,18 +49,18 @@ impl Tally {
     }
 
     /// Counts a line that is about to be coloured.
-    pub(crate) fn line(&self, for_nobody: bool) {
+    pub(crate) fn line(&self, client_is_gone: bool) {
         self.lines.fetch_add(1, Relaxed);
-        self.lines_for_nobody.fetch_add(for_nobody.into(), Relaxed);
+        self.lines_for_gone_clients.fetch_add(client_is_gone.into(), Relaxed);
     }
 
     pub(crate) fn lines(&self) -> u64 {
         self.lines.load(Relaxed)
     }
 
-    /// Lines coloured after the client had hung up.
-    pub(crate) fn lines_for_nobody(&self) -> u64 {
-        self.lines_for_nobody.load(Relaxed)
+    /// Returns the number of lines that were coloured after their client had gone.
+    pub(crate) fn lines_for_gone_clients(&self) -> u64 {
+        self.lines_for_gone_clients.load(Relaxed)
     }
 
     pub(crate) fn managers(&self) -> u64 {
