@@ -45,7 +45,7 @@ impl PoolSlot {
     }
 
     /// Puts a pool in the place of the one that was lent. Returns false when another start was first.
-    pub(super) fn replace(&self, known: &LentPool<'_>, pool: Arc<Pool>) -> bool {
+    pub(super) fn replace(&self, known: LentPool<'_>, pool: Arc<Pool>) -> bool {
         let before = known.get().map_or(ptr::null(), Arc::as_ptr).cast_mut();
         let new = Arc::into_raw(pool).cast_mut();
         // Release: a reader that acquires the address sees the pool as its start made it; pairs with `Held::protect`. The pool
@@ -55,6 +55,8 @@ impl PoolSlot {
             drop(unsafe { Arc::from_raw(new) });
             return false;
         }
+        // Before the scan for hazard pointers, which this one would hold up.
+        drop(known);
         if !before.is_null() {
             // SAFETY: the count that the slot owned until this exchange. No reader finds the address from now on, and `retire_counted`
             // keeps the count until no hazard pointer holds the address.

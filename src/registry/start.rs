@@ -193,7 +193,7 @@ impl PoolManager {
         self.not_in_ended_scope()?;
         let pool = self.new_pool(config);
         pool.totals.begin(&self.inner.totals, &pool);
-        if !self.inner.pool.replace(&known, Arc::clone(&pool)) {
+        if !self.inner.pool.replace(known, Arc::clone(&pool)) {
             // Another caller's start was first. No code has seen this pool.
             return Err(self.start_error(StartErrorKind::AlreadyRunning));
         }

@@ -48,6 +48,31 @@ fn a_start_drops_the_settings_of_the_one_before() {
     });
 }
 
+#[test]
+fn a_setting_that_panics_when_it_is_dropped_breaks_no_start() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the drop of a setting");
+        }
+    }
+
+    bounded(|| {
+        let scope = Scope::new("test");
+        let pool = scope.create("again");
+        let bomb = Bomb;
+        let first = PoolConfig::dedicated(1).on_worker_start(move |_| {
+            let _used = &bomb;
+            Ok::<_, std::io::Error>(())
+        });
+        pool.start(first).expect("starts");
+        assert!(pool.stop().expect("from outside").is_complete());
+        pool.start(PoolConfig::leased(1)).expect("the panic of the first one's setting ends where it is dropped");
+        pool.submit(|| ()).expect("it runs").join().expect("runs");
+    });
+}
+
 /// A submitter reads the pool without a count, and a start frees the one before. Found by the address sanitizer if not.
 #[test]
 fn submitters_that_race_with_starts_lose_no_task() {

@@ -157,6 +157,40 @@ pub(crate) static CHECKS: &[Check] = &[
         });
         drop(go);
     }),
+    Check::passes("submits beside starts", || {
+        let scope = Scope::new("request");
+        // Many, since a read holds up only those removals whose addresses look like its own.
+        let others: Vec<_> = (0..64_u64).map(|n| scope.create(n)).collect();
+        others.iter().for_each(|other| other.start(PoolConfig::leased(1)).expect("starts"));
+        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let restarts = || {
+            let over = std::sync::Arc::clone(&over);
+            std::thread::spawn(move || {
+                let scope = Scope::new("restarts");
+                let pool = scope.create("work");
+                while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                    pool.start(PoolConfig::leased(1)).expect("starts");
+                    pool.stop().expect("from outside");
+                }
+            })
+        };
+        let threads: Vec<_> = (0..3).map(|_| restarts()).collect();
+        let looks = |others: &[PoolManager]| {
+            let running = others.iter().all(PoolManager::is_running);
+            let refused = others.iter().all(|other| other.try_submit(|| ()).is_err());
+            vec![("is_running", running), ("try_submit", refused)]
+        };
+        assert!(others.iter().all(PoolManager::is_running));
+        // A thread may hold a lock of the managers' at the moment of a fork.
+        for _ in 0..20 {
+            the_child_sees(|| looks(&others));
+            let others = others.clone();
+            let fresh = std::thread::spawn(move || the_child_sees(|| looks(&others)));
+            fresh.join().expect("the child of a thread that has used no manager before");
+        }
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        threads.into_iter().for_each(|thread| thread.join().expect("ends"));
+    }),
     Check::passes("ends", || {
         // Idle threads of its own: the pool is over in the child as soon as it is closed, and they never go.
         let idle = heirloom::create("idle");

@@ -1,7 +1,7 @@
 //! A value lives until it is unbound or replaced, or its place ends. A scope that has ended drops its values even if a
 //! handle to it is held, so that a value that holds its own scope keeps nothing alive; what ended takes no more.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::{Duration, Instant};
 
@@ -218,5 +218,33 @@ fn a_value_whose_drop_panics_breaks_nothing() {
         key.at(&scope).bind(Arc::clone(&value)).expect("binds");
         drop(scope);
         assert_eq!(Arc::strong_count(&value), 1);
+    });
+}
+
+#[test]
+fn a_replaced_value_is_dropped_beside_look_ups() {
+    bounded(|| {
+        static KEY: Heirloom<Arc<()>> = Heirloom::new("key");
+        let scope = Scope::new("owner");
+        let value = Arc::new(());
+        for _ in 0..1_000 {
+            let over = AtomicBool::new(false);
+            std::thread::scope(|s| {
+                for _ in 0..2 {
+                    s.spawn(|| {
+                        scope.run(|| {
+                            while !over.load(Ordering::SeqCst) {
+                                let _ = KEY.with(|_| ());
+                            }
+                        });
+                    });
+                }
+                for _ in 0..20 {
+                    KEY.at(&scope).bind(Arc::clone(&value)).expect("binds");
+                }
+                over.store(true, Ordering::SeqCst);
+            });
+            assert_eq!(Arc::strong_count(&value), 2, "the last look-up that read a replaced value has ended");
+        }
     });
 }

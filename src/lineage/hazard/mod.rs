@@ -28,8 +28,8 @@
 //! *Made before*: such an object may be held unseen. It waits until the flag has been set for a second
 //! ([`barrier::has_settled`]). Every thread has seen the flag by then, and each store made before is in memory: a
 //! processor writes its stores back within microseconds, and at each interrupt. (A. Morrison, Y. Afek, "Temporally
-//! Bounding TSO for Fence-Free Asymmetric Synchronization", 2015.) There are no more of these than there were objects
-//! when the call was denied, and the next removal looks at them again.
+//! Bounding TSO for Fence-Free Asymmetric Synchronization", 2015.) The next removal looks at them again. Pools count as made
+//! before, whenever they were.
 
 mod barrier;
 mod record;
@@ -43,8 +43,9 @@ use smallvec::SmallVec;
 use crate::lineage::hazard::barrier::Readers;
 use crate::lineage::hazard::record::Record;
 use crate::lineage::locals::LOCALS;
+use crate::sync::fork;
 use crate::sync::os::{Arc, AtomicPtr, Mutex, Ordering, compiler_fence, fence};
-use crate::sync::unwind::swallow;
+use crate::sync::unwind::{swallow, swallow_drop};
 
 pub(crate) use self::barrier::is_fenced;
 
@@ -156,7 +157,7 @@ impl Held {
         while !seen.is_null() {
             // Acquire: sees the object as its writer made it; pairs with the writer's swap or store.
             let now = self.publish(seen.cast(), || source.load(Ordering::Acquire));
-            LOCALS.with(|locals| locals.hazards.left.set(locals.hazards.left.get() | bit(seen.cast())));
+            note_left(seen.cast());
             if now == seen {
                 break;
             }
@@ -169,7 +170,12 @@ impl Held {
     /// address is published, `stands` acquires the change that would have taken the address out of their reach.
     #[inline]
     pub(crate) fn protect_known(&self, address: *const (), stands: impl Fn() -> bool) -> bool {
-        self.publish(address.cast_mut(), stands)
+        let protected = self.publish(address.cast_mut(), stands);
+        if !protected {
+            // The slot will hold another address, and a writer may have seen this one.
+            note_left(address.cast_mut());
+        }
+        protected
     }
 
     /// Publishes an address, and returns the answer of `confirm` after the reader's half of the barrier.
@@ -208,6 +214,12 @@ impl Drop for Held {
             record.give_back();
         }
     }
+}
+
+/// Notes an address that this thread has published, for the drop of its last hazard pointer.
+#[inline]
+fn note_left(address: *mut ()) {
+    LOCALS.with(|locals| locals.hazards.left.set(locals.hazards.left.get() | bit(address)));
 }
 
 /// Frees the retired objects if this thread may have held one up.
@@ -265,9 +277,15 @@ fn take_free(retired: &mut Vec<Retired>, held: &[*mut ()]) -> SmallVec<[Retired;
 /// Frees the retired objects that no hazard pointer holds, and this one.
 ///
 /// In one critical section, so that no other thread takes this object: an object that no reader holds is freed by the thread that
-/// retires it, before that thread goes on.
+/// retires it, before that thread goes on. A panic of a drop ends here, since the object may be another thread's.
+///
+/// Frees nothing in a fork's child, where a thread of the parent may hold the locks for ever.
 #[cold]
 fn reclaim(retires: Option<Retired>) {
+    if fork::is_fork() {
+        mem::forget(retires);
+        return;
+    }
     let free;
     let mut denied = false;
     {
@@ -303,11 +321,13 @@ fn reclaim(retires: Option<Retired>) {
     }
     // Outside the lock: these drops run user code, and so does a subscriber.
     for entry in free {
-        let Object::Boxed(boxed) = entry.object else { continue };
-        // SAFETY: the caller of `retire` gave up the box, and no slot held its address when no look-up could find it
-        // any more. No reader holds it in a slot that the scan could not see: the barrier completed the readers'
-        // halves, or the object is of a kind for which the module proves it.
-        drop(unsafe { Box::from_raw(boxed) });
+        match entry.object {
+            // SAFETY: the caller of `retire` gave up the box, and no slot held its address when no look-up could find it
+            // any more. No reader holds it in a slot that the scan could not see: the barrier completed the readers'
+            // halves, or the object is of a kind for which the module proves it.
+            Object::Boxed(boxed) => swallow_drop(unsafe { Box::from_raw(boxed) }),
+            Object::Counted(counted) => swallow_drop(counted),
+        }
     }
     if denied {
         swallow(|| {

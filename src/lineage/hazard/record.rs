@@ -12,6 +12,7 @@ use std::ptr;
 
 use crate::lineage::hazard::barrier;
 use crate::sync::MutexGuard;
+use crate::sync::fork;
 use crate::sync::os::{AtomicPtr, AtomicUsize, Mutex, Ordering};
 
 /// So many borrows one thread may have inside one another: look-ups that lend, and one for a submit. A deeper one takes a record
@@ -41,7 +42,12 @@ pub(super) struct Records {
 }
 
 /// Takes the record of an ended thread, or makes one.
+///
+/// In a fork's child the record is in no list, whose lock a thread of the parent may hold for ever. Nothing is freed there.
 pub(super) fn take() -> &'static Record {
+    if fork::is_fork() {
+        return Box::leak(Box::new(Record::new()));
+    }
     barrier::prepare();
     let mut records = records();
     let record = records.free.pop().unwrap_or_else(|| Box::leak(Box::new(Record::new())));
@@ -75,6 +81,9 @@ impl Record {
 
     /// Leaves the record to another thread. It holds no address any more.
     pub(super) fn give_back(&'static self) {
+        if fork::is_fork() {
+            return;
+        }
         let mut records = records();
         let at = self.at.load(Ordering::Relaxed);
         records.in_use.swap_remove(at);

@@ -73,6 +73,9 @@ impl PoolConfig {
     /// ms, doubled with each failure up to 13 s; meanwhile a pool without any thread refuses tasks
     /// ([`SubmitErrorKind::WorkerInit`](crate::SubmitErrorKind::WorkerInit)).
     ///
+    /// `f` is dropped some time after the pool has ended: on the thread that starts the manager again or drops it, or on one that
+    /// uses any manager at that moment. A panic of that drop ends there.
+    ///
     /// An `f` that still runs when the pool has nothing left to do is *abandoned*: the end of the pool does not wait
     /// for it, [`StopReport::abandoned`](crate::StopReport) counts it, and its thread ends when it returns. `f` may
     /// use other pools; its own pool refuses its submits. Use the [`WorkerCtx`] instead of a captured manager, which would
