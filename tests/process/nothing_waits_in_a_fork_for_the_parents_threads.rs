@@ -170,7 +170,7 @@ pub(crate) static CHECKS: &[Check] = &[
                 let pool = scope.create("work");
                 while !over.load(std::sync::atomic::Ordering::SeqCst) {
                     pool.start(PoolConfig::leased(1)).expect("starts");
-                    pool.stop().expect("from outside");
+                    assert!(pool.stop().expect("from outside").is_complete());
                 }
             })
         };
