@@ -1,7 +1,7 @@
 //! A task costs one allocation, from submit to join, on leased and on dedicated pools, whatever the way it is waited
 //! for.
 
-use heirloom::{PoolConfig, PoolManager, Scope, TaskHandle};
+use heirloom::{PoolConfig, PoolKind, PoolManager, Scope, TaskHandle, TaskStatus};
 
 use crate::allocations::allocations;
 use crate::common::alone;
@@ -10,8 +10,17 @@ use crate::common::alone;
 const TASKS: usize = 500;
 
 /// How often a round is measured again. A join that sleeps while its task is still queued tells the search for circles of
-/// it, which is one more allocation: the system decides how many do where it keeps the pool's thread from running.
+/// it, which is one more allocation: see [`join`].
 const ROUNDS: usize = 40;
+
+/// Joins a task. A leased pool's joiner runs a queued task itself. Elsewhere the join waits until a worker has begun the task: on a
+/// crowded machine it would sleep at once.
+fn join<T>(pool: &PoolManager, task: TaskHandle<T>) -> T {
+    while pool.stats().kind != PoolKind::Leased && task.status() == TaskStatus::Queued {
+        std::thread::yield_now();
+    }
+    task.join().expect("ends")
+}
 
 /// Allocations per `TASKS` tasks, after the threads, their locals and the lists have grown.
 fn counted(what: &str, mut round: impl FnMut()) {
@@ -38,13 +47,13 @@ fn counted(what: &str, mut round: impl FnMut()) {
 fn waited_for_in_every_way(kind: &str, pool: &PoolManager) {
     counted(&format!("{kind}, one after another"), || {
         for n in 0..TASKS {
-            assert_eq!(pool.submit(move || n).expect("accepted").join().expect("ends"), n);
+            assert_eq!(join(pool, pool.submit(move || n).expect("accepted")), n);
         }
     });
     let mut handles: Vec<TaskHandle<usize>> = Vec::with_capacity(TASKS);
     counted(&format!("{kind}, all at once"), || {
         handles.extend((0..TASKS).map(|n| pool.submit(move || n).expect("accepted")));
-        handles.drain(..).for_each(|task| drop(task.join()));
+        handles.drain(..).for_each(|task| _ = join(pool, task));
     });
     counted(&format!("{kind}, detached"), || {
         for n in 0..TASKS {
@@ -56,11 +65,12 @@ fn waited_for_in_every_way(kind: &str, pool: &PoolManager) {
     counted(&format!("{kind}, two and two"), || {
         for n in 0..TASKS / 2 {
             handles.extend((0..2).map(|_| pool.submit(move || n).expect("accepted")));
-            // A joiner on a crowded machine parks at once, and more often than not while its task is still queued.
-            while pool.stats().queued > 0 {
-                std::thread::yield_now();
+            for task in handles.drain(..) {
+                while task.status() == TaskStatus::Queued {
+                    std::thread::yield_now();
+                }
+                drop(task.join());
             }
-            handles.drain(..).for_each(|task| drop(task.join()));
             // The pool falls idle in between, and has to come back without growing anything anew.
             // (Waiting for that with `wait_idle` would itself allocate a listener.)
             while pool.stats().running > 0 {
@@ -71,7 +81,7 @@ fn waited_for_in_every_way(kind: &str, pool: &PoolManager) {
     let big = [7_u64; 32];
     counted(&format!("{kind}, with a large closure and a large result"), || {
         for _ in 0..TASKS {
-            assert_eq!(pool.submit(move || big.map(|n| n + 1)).expect("accepted").join().expect("ends")[31], 8);
+            assert_eq!(join(pool, pool.submit(move || big.map(|n| n + 1)).expect("accepted"))[31], 8);
         }
     });
 }
