@@ -5,7 +5,7 @@
 //! cargo run --release --all-features --example component_server -- --requests 2000 --clients 16 --disconnect 10
 //! ```
 //!
-//! Every request stands in a scope, which a [`heirloom::tower::ScopeLayer`] opens, and owns a `"render"` pool there.
+//! Every request for a page stands in a scope, which a [`heirloom::tower::ScopeLayer`] opens, and owns a `"render"` pool there.
 //! Its components find that pool by name and cannot find another request's. Two pools of the process are found from
 //! everywhere: `"io"` reads files, and a work-stealing pool colours long code. A component that needs the runtime finds
 //! a [`heirloom::Portal`]. No function takes any of these as an argument. A client that hangs up cancels the tasks of

@@ -61,8 +61,8 @@ struct Layout<'a> {
 
 /// A whole page: a component whose parts are the others, rendered in parallel.
 ///
-/// The page is one task of its request's pool, so the handler awaits once. Its joins lend the task's thread to the parts, which
-/// costs a short page fewer wake-ups than an `.await` of each part.
+/// The page is one task of its request's pool, so the handler awaits once. A join of the page runs a queued part in place, on the page's
+/// thread, so a short page causes fewer wakes than an `.await` of each part.
 pub(crate) struct WholePage {
     pub(crate) site: Arc<Site>,
     pub(crate) view: View,

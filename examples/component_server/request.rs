@@ -1,9 +1,9 @@
-//! A request's place in the family tree: its scope, its own `"render"` pool, and the way to the pools from inside.
+//! A request's node in the family tree: its scope, its own `"render"` pool, and the way to the pools from inside.
 //!
 //! ```text
-//! process                    owns "io"
-//! └─ request-7                  owns "render", which takes only component_render
-//!    └─ component_render        the whole page; finds both by walking up
+//! process                       owns "io" and "highlight"
+//! └─ GET /README.md             owns "render", which takes only component_render
+//!    └─ component_render        the whole page; finds all three by walking up
 //!       ├─ component_render     a part of the one above, and below it
 //!       │  └─ component_render
 //!       └─ task of "io"         also below its submitter, not below the owner of its pool

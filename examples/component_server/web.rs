@@ -55,8 +55,8 @@ async fn page(State(site): State<Arc<Site>>, Path(path): Path<String>) -> Respon
     respond(site, view).await
 }
 
-/// Renders in the scope that the layer has opened. When the client hangs up before the end, the layer drops this
-/// future and cancels the scope: queued components are not rendered.
+/// Renders in the scope that the layer has opened. When the client hangs up before the end, the server drops this future, and the
+/// layer's scope is cancelled with it: queued components never start, and code that is being coloured stops at the next line.
 async fn respond(site: Arc<Site>, view: View) -> Response {
     let status = if matches!(view, View::Missing) { StatusCode::NOT_FOUND } else { StatusCode::OK };
     let reader = Reader::default();

@@ -4,6 +4,7 @@ use std::sync::mpsc;
 
 use async_nats::jetstream::{self, consumer, stream};
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 
 /// A plain request of NATS, and a work queue of JetStream whose result is a confirmed request to the sender.
 pub(crate) struct Raw {
@@ -66,9 +67,11 @@ impl Raw {
         Self { client, jet, runtime, results: std::sync::Mutex::new(results) }
     }
 
-    pub(crate) fn request(&self, data: &[u8]) {
-        let data = data.to_vec();
-        self.runtime.block_on(async { self.client.request("raw.echo", data.into()).await.expect("answered") });
+    /// Sends so many requests together, and waits for all replies.
+    pub(crate) fn requests(&self, data: &[u8], count: usize) {
+        let request =
+            |_| async { drop(self.client.request("raw.echo", data.to_vec().into()).await.expect("answered")) };
+        self.runtime.block_on(join_all((0..count).map(request)));
     }
 
     pub(crate) fn jobs(&self, data: &[u8], count: usize) {

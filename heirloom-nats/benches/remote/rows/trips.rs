@@ -47,7 +47,7 @@ fn table(plan: &Plan, work: Work, ours: &Ours, (raw, threads): (&Raw, &Threads),
     let Work { name, size, count, rounds } = work;
     let data = &vec![7_u8; size];
     let mut contenders = vec![
-        Contender::new(REQUEST, move || (0..count).for_each(|_| raw.request(data))),
+        Contender::new(REQUEST, move || raw.requests(data, count)),
         Contender::new(JETSTREAM, move || raw.jobs(data, count)),
         Contender::new(THREADS, move || threads.jobs(data, count)),
         Contender::new(AGAIN, move || ours.jobs(count, || EchoAgain { data: data.clone() })),
