@@ -180,6 +180,10 @@ fn five_waiters_are_all_served_or_all_told() {
             for waiter in waiting {
                 assert_eq!(waiter.join().expect("runs").ok(), expected);
             }
+            if !served {
+                // A cancelled scope takes a value until its last task is counted out, which a join does not wait for.
+                let _ = owner.stop().expect("from outside");
+            }
             drop(_never);
             assert_eq!(leader.join().expect("ends").ok(), expected);
         }
