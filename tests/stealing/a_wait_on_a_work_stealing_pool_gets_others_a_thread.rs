@@ -35,7 +35,10 @@ fn a_leased_task_that_all_its_threads_wait_for_runs_at_the_limit() {
             let sum: usize = math.install(|| (0..50).into_par_iter().map(task).sum()).expect("runs");
             assert_eq!(sum, 1225);
         }
-        assert!(threads::stats().live <= 5, "{:?}", threads::stats());
+        // As many threads are reserved as waits have overlapped, which the system decides. Of the others there are the limit's one and
+        // the pool's three.
+        let now = threads::stats();
+        assert!(now.live - now.waiting <= 4 && now.live <= 50, "{now:?}");
         // Also where the task itself waits in rayon, for a piece that waits here.
         let other = scope.create("other");
         other.start(PoolConfig::work_stealing(1)).expect("starts");
