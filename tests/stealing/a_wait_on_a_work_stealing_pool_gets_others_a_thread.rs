@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use heirloom::{PoolConfig, Scope, threads};
 use rayon::prelude::*;
 
-use crate::common::alone;
+use crate::common::{alone, eventually};
 
 #[test]
 fn a_leased_task_that_all_its_threads_wait_for_runs_at_the_limit() {
@@ -35,10 +35,8 @@ fn a_leased_task_that_all_its_threads_wait_for_runs_at_the_limit() {
             let sum: usize = math.install(|| (0..50).into_par_iter().map(task).sum()).expect("runs");
             assert_eq!(sum, 1225);
         }
-        // As many threads are reserved as waits have overlapped, which the system decides. Of the others there are the limit's one and
-        // the pool's three.
-        let now = threads::stats();
-        assert!(now.live - now.waiting <= 4 && now.live <= 50, "{now:?}");
+        // On a busy machine the threads of the rayon pool before may still be leaving: each `install` after an idle moment makes one.
+        eventually("five threads are enough", || threads::stats().live <= 5);
         // Also where the task itself waits in rayon, for a piece that waits here.
         let other = scope.create("other");
         other.start(PoolConfig::work_stealing(1)).expect("starts");
