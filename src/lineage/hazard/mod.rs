@@ -258,22 +258,6 @@ pub(crate) fn retire_counted(counted: Arc<dyn Send + Sync>) {
 /// So many objects are retired, and so many addresses held, without an allocation.
 const FEW: usize = 4;
 
-/// Takes out the objects at no held address. Keeps the memory of a short list, for the next object.
-fn take_free(retired: &mut Vec<Retired>, held: &[*mut ()]) -> SmallVec<[Retired; FEW]> {
-    let mut free = SmallVec::new();
-    let mut at = 0;
-    while at < retired.len() {
-        match held.contains(&retired[at].address()) {
-            true => at += 1,
-            false => free.push(retired.swap_remove(at)),
-        }
-    }
-    if retired.is_empty() && retired.capacity() > FEW {
-        *retired = Vec::new();
-    }
-    free
-}
-
 /// Frees the retired objects that no hazard pointer holds, and this one.
 ///
 /// In one critical section, so that no other thread takes this object: an object that no reader holds is freed by the thread that
@@ -286,7 +270,7 @@ fn reclaim(retires: Option<Retired>) {
         mem::forget(retires);
         return;
     }
-    let free;
+    let free: SmallVec<[Retired; FEW]>;
     let mut denied = false;
     {
         let mut retired = RETIRED.lock();
@@ -316,7 +300,8 @@ fn reclaim(retires: Option<Retired>) {
         let held: SmallVec<[_; FEW]> =
             slots.map(|slot| slot.load(Ordering::Acquire)).filter(|held| !held.is_null()).collect();
         drop(records);
-        free = take_free(now, &held);
+        free = now.extract_if(.., |entry| !held.contains(&entry.address())).collect();
+        now.shrink_to(FEW);
         barrier::set_waiting(bits(now));
     }
     // Outside the lock: these drops run user code, and so does a subscriber.
