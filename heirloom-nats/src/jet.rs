@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 /// The time for which a server knows a job that it has taken, and drops a copy of it.
 ///
-/// A job is sent once more while its confirmation is missing, for `WITHIN` on one connection. A copy that the client has not
-/// written when the connection is lost leaves with the next one: so the rest of the time is for an outage between the two. After a
-/// longer one the copy stays, and its worker learns that the job is over; a repeatable job may run twice then. A job that is published
+/// The driver sends a job again while its confirmation is missing, for `WITHIN` on one connection. The client writes on the next
+/// connection what a lost one has left over, so the rest of the time covers an outage between the two. After a longer outage the server
+/// takes the copy. The copy's worker learns that the job is over; a repeatable job may run twice then. A job that its origin publishes
 /// again after a connect has a number of its own, and is no copy. A server takes some 300 bytes for each job of this time.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(30);
 

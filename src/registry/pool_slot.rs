@@ -38,8 +38,8 @@ impl PoolSlot {
         let held = lookup::hold();
         let pool = held.protect(&self.0);
         // SAFETY: the address came from `Arc::into_raw`, by `replace`. The slot owned its count when `protect` confirmed the
-        // address. The count is given up by `replace`, which retires it, and so not before `held` is dropped; and by the drop
-        // of the slot, which the borrow of the slot excludes. The extra `Arc` is never dropped.
+        // address. Two things give the count up: `replace`, which retires it, so that it lasts until `held` is dropped; and the
+        // drop of the slot, which the borrow of the slot excludes. The extra `Arc` is never dropped.
         let pool = (!pool.is_null()).then(|| ManuallyDrop::new(unsafe { Arc::from_raw(pool) }));
         LentPool { pool, held, _slot: PhantomData }
     }

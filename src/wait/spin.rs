@@ -8,8 +8,8 @@
 //! each turn the spinner yields its CPU: the thread that it spins for may be runnable on that very CPU.
 //!
 //! On a crowded machine a yield costs a slice of time, some milliseconds, while a parked thread gets its CPU soon after its wake.
-//! A spinner that loses its CPU for long ends its spin, and the next [`CROWDED_FOR`] spins of the process are left out. So a
-//! crowded process pays one slice in so many waits.
+//! A spinner that loses its CPU for long ends its spin, and the spinners of the process leave out the next [`CROWDED_FOR`] spins. So
+//! the process pays one slice in so many waits.
 
 use std::time::{Duration, Instant};
 

@@ -260,8 +260,8 @@ const FEW: usize = 4;
 
 /// Frees the retired objects that no hazard pointer holds, and this one.
 ///
-/// In one critical section, so that no other thread takes this object: an object that no reader holds is freed by the thread that
-/// retires it, before that thread goes on. A panic of a drop ends here, since the object may be another thread's.
+/// One critical section lists the object and scans, so that no other thread takes it in between: the thread that retires an object which
+/// no reader holds frees it before the call returns. A panic of a drop ends here, since the object may be another thread's.
 ///
 /// Frees nothing in a fork's child, where a thread of the parent may hold the locks for ever.
 #[cold]
