@@ -5,19 +5,42 @@ use std::sync::mpsc;
 use async_nats::jetstream::{self, consumer, stream};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use tokio::runtime::{Builder, Runtime};
+
+/// The runtime of each end: one thread.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+/// Makes a work queue in memory.
+pub(crate) async fn work_queue(jet: &jetstream::Context, name: &str, subject: &str) -> stream::Stream {
+    let config = stream::Config {
+        name: name.into(),
+        subjects: vec![subject.into()],
+        retention: stream::RetentionPolicy::WorkQueue,
+        storage: stream::StorageType::Memory,
+        ..stream::Config::default()
+    };
+    jet.create_stream(config).await.expect("a stream")
+}
+
+/// Makes the consumer of a work queue.
+pub(crate) async fn consumer(queue: &stream::Stream) -> consumer::PullConsumer {
+    let config = consumer::pull::Config { durable_name: Some("worker".into()), ..consumer::pull::Config::default() };
+    queue.create_consumer(config).await.expect("a consumer")
+}
 
 /// A plain request of NATS, and a work queue of JetStream whose result is a confirmed request to the sender.
 pub(crate) struct Raw {
     client: async_nats::Client,
     jet: jetstream::Context,
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
     results: std::sync::Mutex<mpsc::Receiver<()>>,
 }
 
 impl Raw {
     pub(crate) fn new(url: &str) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime = runtime();
         let (told, results) = mpsc::channel();
         let (client, jet) = runtime.block_on(async {
             let client = async_nats::connect(url).await.expect("a connection");
@@ -39,17 +62,7 @@ impl Raw {
                 }
             });
             let jet = jetstream::new(client.clone());
-            let config = stream::Config {
-                name: "raw".into(),
-                subjects: vec!["raw.job".into()],
-                retention: stream::RetentionPolicy::WorkQueue,
-                storage: stream::StorageType::Memory,
-                ..stream::Config::default()
-            };
-            let queue = jet.create_stream(config).await.expect("a stream");
-            let config =
-                consumer::pull::Config { durable_name: Some("raw".into()), ..consumer::pull::Config::default() };
-            let jobs = queue.create_consumer(config).await.expect("a consumer");
+            let jobs = consumer(&work_queue(&jet, "raw", "raw.job").await).await;
             let worker = async_nats::connect(url).await.expect("a connection");
             tokio::spawn(async move {
                 let mut jobs = jobs.messages().await.expect("jobs");

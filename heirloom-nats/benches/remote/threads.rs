@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_nats::jetstream::{self, Message, consumer, stream};
+use async_nats::jetstream::{self, Message};
 use futures_util::StreamExt;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+
+use crate::raw::{consumer, runtime, work_queue};
 
 /// The waits of callers, by the numbers of their jobs.
 type Waits = Arc<Mutex<HashMap<u64, oneshot::Sender<usize>>>>;
@@ -51,23 +53,12 @@ impl Threads {
     }
 }
 
-fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
-}
-
 /// Makes the queue, and takes results from now on. Each is confirmed, and given to its caller.
 async fn open_origin(url: &str, waits: Waits) -> jetstream::Context {
     let client = async_nats::connect(url).await.expect("a connection");
     let mut inbox = client.subscribe("threads.result.*").await.expect("subscribed");
     let jet = jetstream::new(client.clone());
-    let config = stream::Config {
-        name: "threads".into(),
-        subjects: vec!["threads.job.*".into()],
-        retention: stream::RetentionPolicy::WorkQueue,
-        storage: stream::StorageType::Memory,
-        ..stream::Config::default()
-    };
-    jet.create_stream(config).await.expect("a stream");
+    work_queue(&jet, "threads", "threads.job.*").await;
     tokio::spawn(async move {
         while let Some(result) = inbox.next().await {
             client.publish(result.reply.expect("a request"), "".into()).await.expect("sent");
@@ -83,8 +74,7 @@ async fn open_origin(url: &str, waits: Waits) -> jetstream::Context {
 async fn open_worker(url: &str) {
     let client = async_nats::connect(url).await.expect("a connection");
     let queue = jetstream::new(client.clone()).get_stream("threads").await.expect("the stream");
-    let config = consumer::pull::Config { durable_name: Some("threads".into()), ..consumer::pull::Config::default() };
-    let jobs = queue.create_consumer(config).await.expect("a consumer");
+    let jobs = consumer(&queue).await;
     tokio::spawn(async move {
         let mut jobs = jobs.messages().await.expect("jobs");
         while let Some(Ok(job)) = jobs.next().await {
